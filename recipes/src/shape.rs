@@ -1,0 +1,89 @@
+//! Model shapes, and the exact counts that follow from them.
+
+use serde::{Deserialize, Serialize};
+
+use crate::units::Flops;
+
+/// The dimensions of a MiniCPM model: a pre-norm decoder with RoPE, SwiGLU and grouped-query attention, no biases.
+///
+/// The paper's wind tunnel is its Table 8; [`crate::ladder`] has those rows by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Shape {
+    /// Width of the residual stream, d_m in the paper.
+    pub d_model: u32,
+    /// Width of the feed-forward layer, d_ff.
+    pub d_ff: u32,
+    /// Width of one attention head, d_h.
+    pub head_dim: u32,
+    /// Query heads, n_q.
+    pub n_heads: u32,
+    /// Key and value heads, n_kv: divides `n_heads`; equal to it for plain multi-head attention.
+    pub n_kv_heads: u32,
+    /// Transformer blocks, L.
+    pub n_layers: u32,
+}
+
+impl Shape {
+    /// N: parameters without the embedding and the head, RMSNorm weights counted.
+    ///
+    /// This is the count that reproduces the paper's 1,247,442,432 and 2,442,057,984 to the digit.
+    #[must_use]
+    pub fn non_embedding_params(&self) -> u64 {
+        let [d, ff] = [self.d_model, self.d_ff].map(u64::from);
+        let query = u64::from(self.n_heads) * u64::from(self.head_dim);
+        let key_value = u64::from(self.n_kv_heads) * u64::from(self.head_dim);
+        let attention = 2 * d * query + 2 * d * key_value;
+        u64::from(self.n_layers) * (attention + 3 * d * ff + 2 * d) + d
+    }
+
+    /// Every parameter: N plus the embedding, and plus the head where it is not tied to the embedding.
+    #[must_use]
+    pub fn total_params(&self, vocab: u32, tied: bool) -> u64 {
+        let table = u64::from(vocab) * u64::from(self.d_model);
+        self.non_embedding_params() + table * if tied { 1 } else { 2 }
+    }
+
+    /// Parameters of the matrices a token is multiplied with: blocks and head, without gains and the embedding look-up.
+    #[must_use]
+    pub fn matmul_params(&self, vocab: u32) -> u64 {
+        let gains = u64::from(self.d_model) * (2 * u64::from(self.n_layers) + 1);
+        self.non_embedding_params() - gains + u64::from(vocab) * u64::from(self.d_model)
+    }
+
+    /// Operations to train on one token at this context: three times the forward pass, which multiplies and adds once
+    /// per matrix parameter and attends to half of the context on average.
+    ///
+    /// This is what a step really costs. The paper's C = 6ND leaves out the head and the attention, which at toy widths
+    /// are most of the work; [`Shape::paper_flops`] is that convention.
+    #[must_use]
+    pub fn training_flops_per_token(&self, vocab: u32, context: u32) -> Flops {
+        let matrices = 6.0 * self.matmul_params(vocab) as f64;
+        let query = f64::from(self.n_heads) * f64::from(self.head_dim);
+        let attention = 6.0 * f64::from(self.n_layers) * query * f64::from(context);
+        Flops(matrices + attention)
+    }
+
+    /// C = 6ND, the paper's section 4.4.
+    #[must_use]
+    pub fn paper_flops(&self, tokens: u64) -> Flops {
+        Flops(6.0 * self.non_embedding_params() as f64 * tokens as f64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_counts_can_be_checked_by_hand() {
+        let shape = Shape { d_model: 4, d_ff: 6, head_dim: 2, n_heads: 2, n_kv_heads: 1, n_layers: 3 };
+        // q, o: 4x4 each; k, v: 4x2 each; gate, up, down: 4x6 each; two gains of 4; a last gain of 4.
+        assert_eq!(shape.non_embedding_params(), 3 * (32 + 16 + 72 + 8) + 4);
+        assert_eq!(shape.total_params(10, true), shape.non_embedding_params() + 40);
+        assert_eq!(shape.total_params(10, false), shape.non_embedding_params() + 80);
+        assert_eq!(shape.matmul_params(10), 3 * (32 + 16 + 72) + 40);
+        let context = 8;
+        let attention = 3 * 3 * 2 * 2 * 4 * 8 / 2; // blocks, forward and twice backward, QK and PV, 2 per multiply-add
+        assert_eq!(shape.training_flops_per_token(10, context).0, f64::from(6 * 400 + attention));
+    }
+}

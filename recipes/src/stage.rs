@@ -1,0 +1,282 @@
+//! Stages: a stretch of training steps with fixed settings, and the key that names one for ever.
+
+use std::ops::Range;
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{DatasetId, StageKey};
+use crate::schedule::LrSchedule;
+use crate::shape::Shape;
+use crate::units::{Flops, Tokens};
+
+/// Raised whenever the trainer's arithmetic changes, so that no result of the old one is taken for one of the new.
+pub const NUMERICS_VERSION: u32 = 1;
+
+/// The Tensor-Program scalings that let hyper-parameters of a narrow model serve a wide one (Table 7 of the paper).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct TensorProgram {
+    /// The embedding's output is multiplied by this.
+    pub scale_emb: f64,
+    /// Each block's two outputs are multiplied by this over sqrt(L) before they join the residual stream.
+    pub scale_depth: f64,
+    /// Standard deviation of the embedding's initial values; of a matrix's after division by sqrt(d_model / d_base).
+    pub init_std: f64,
+    /// The width at which the scalings do nothing: matrices train at lr / (d_model / d_base), and logits are divided by
+    /// the same ratio. 256 in the paper's code, which the paper itself never prints.
+    pub d_base: u32,
+}
+
+/// A model, by everything that decides its arithmetic.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct ModelSpec {
+    /// Its dimensions.
+    pub shape: Shape,
+    /// Entries of the embedding table.
+    pub vocab: u32,
+    /// Whether the head multiplies with the embedding table.
+    pub tied: bool,
+    /// How its parts are scaled.
+    pub tensor_program: TensorProgram,
+    /// Base of the rotary position embedding.
+    pub rope_theta: f64,
+    /// Added to the mean square inside RMSNorm.
+    pub norm_eps: f64,
+}
+
+/// What one optimiser step consumes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Batch {
+    /// Sequences per optimiser step.
+    pub sequences: u32,
+    /// Tokens per sequence.
+    pub context: u32,
+    /// Sequences per forward and backward pass; gradients accumulate over `sequences / micro_sequences` passes.
+    pub micro_sequences: u32,
+}
+
+/// AdamW with decoupled weight decay and clipping by the global gradient norm.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct AdamW {
+    /// Decay of the first moment.
+    pub beta1: f64,
+    /// Decay of the second moment.
+    pub beta2: f64,
+    /// Added to the square root of the second moment.
+    pub eps: f64,
+    /// Fraction of a parameter taken away at each step, times its learning rate. RMSNorm gains are not decayed.
+    pub weight_decay: f64,
+    /// Gradients are scaled down to this global L2 norm.
+    pub clip_norm: f64,
+}
+
+/// The number format of activations; weights and optimiser state are always 32-bit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Precision {
+    /// 32-bit floats.
+    Fp32,
+    /// bfloat16.
+    Bf16,
+}
+
+/// All that decides the numbers of a stage, apart from its parent.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct StageSpec {
+    /// The model.
+    pub model: ModelSpec,
+    /// Seed of the initial weights.
+    pub init_seed: u64,
+    /// The tokens.
+    pub data: DatasetId,
+    /// Seed of the order in which they are seen.
+    pub order_seed: u64,
+    /// The first step of the stage, counted from the root.
+    pub start_step: u64,
+    /// One past its last step.
+    pub end_step: u64,
+    /// The learning rate as a fraction of `peak_lr`, in its simplest form over these steps.
+    pub schedule: LrSchedule,
+    /// Peak learning rate, eta in the paper.
+    pub peak_lr: f64,
+    /// What a step consumes.
+    pub batch: Batch,
+    /// How weights are updated.
+    pub optimizer: AdamW,
+    /// The number format.
+    pub precision: Precision,
+    /// Tokens of the validation set that the loss at the end of the stage is measured on.
+    pub validation_tokens: u64,
+    /// [`NUMERICS_VERSION`] of the trainer that runs it.
+    pub numerics_version: u32,
+}
+
+impl StageSpec {
+    /// The stage's name for ever: a hash of this spec and of the parent's key.
+    #[must_use]
+    pub fn key(&self, parent: Option<&StageKey>) -> StageKey {
+        // JSON with fields in the order they are declared and floats in their shortest exact form: one text per value.
+        // It holds for floats that are finite, which `Recipe` sees to.
+        let spec = serde_json::to_vec(self).expect("a stage spec always has a JSON form");
+        let mut content = parent.map_or_else(|| vec![0], |key| [&[1], key.as_bytes().as_slice()].concat());
+        content.extend_from_slice(&spec);
+        StageKey::from_content(&content)
+    }
+
+    /// The steps of the stage.
+    #[must_use]
+    pub fn steps(&self) -> Range<u64> {
+        self.start_step..self.end_step
+    }
+
+    /// Tokens it trains on.
+    #[must_use]
+    pub fn tokens(&self) -> Tokens {
+        Tokens((self.end_step - self.start_step) * self.batch.tokens())
+    }
+
+    /// Operations it costs, validation left out.
+    #[must_use]
+    pub fn flops(&self) -> Flops {
+        let per_token = self.model.shape.training_flops_per_token(self.model.vocab, self.batch.context);
+        Flops(per_token.0 * self.tokens().0 as f64)
+    }
+
+    /// The learning rate of a step, before the multiplier of a parameter group.
+    #[must_use]
+    pub fn learning_rate(&self, step: u64) -> f64 {
+        self.peak_lr * self.schedule.factor(step)
+    }
+}
+
+impl Batch {
+    /// Tokens per optimiser step.
+    #[must_use]
+    pub fn tokens(&self) -> u64 {
+        u64::from(self.sequences) * u64::from(self.context)
+    }
+}
+
+/// Parameters that are initialised and trained alike: one row of the table the Tensor-Program rules come down to.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ParamGroup {
+    /// `embedding`, `head`, `matrices` or `norms`.
+    pub name: &'static str,
+    /// Standard deviation of its initial values; `None` where all of them start at one.
+    pub init_std: Option<f64>,
+    /// Its learning rate, as a multiple of the schedule's.
+    pub lr_multiplier: f64,
+    /// Whether weight decay applies.
+    pub decayed: bool,
+    /// How many parameters it holds.
+    pub params: u64,
+}
+
+impl ModelSpec {
+    /// d_model / d_base: by how much the model is wider than the one the hyper-parameters were found on.
+    #[must_use]
+    pub fn width_ratio(&self) -> f64 {
+        f64::from(self.shape.d_model) / f64::from(self.tensor_program.d_base)
+    }
+
+    /// scale_depth / sqrt(L): what each block's two outputs are multiplied by.
+    #[must_use]
+    pub fn residual_scale(&self) -> f64 {
+        self.tensor_program.scale_depth / f64::from(self.shape.n_layers).sqrt()
+    }
+
+    /// Standard deviation of the initial values of the matrices inside blocks.
+    #[must_use]
+    pub fn matrix_init_std(&self) -> f64 {
+        self.tensor_program.init_std / self.width_ratio().sqrt()
+    }
+
+    /// The table of parameter groups. Their counts add up to [`Shape::total_params`].
+    #[must_use]
+    pub fn param_groups(&self) -> Vec<ParamGroup> {
+        let table = u64::from(self.vocab) * u64::from(self.shape.d_model);
+        let norms = u64::from(self.shape.d_model) * (2 * u64::from(self.shape.n_layers) + 1);
+        let std = self.tensor_program.init_std;
+        let row = |name, init_std, lr_multiplier, decayed, params| ParamGroup {
+            name,
+            init_std,
+            lr_multiplier,
+            decayed,
+            params,
+        };
+        let mut groups = vec![
+            row("embedding", Some(std), 1.0, true, table),
+            row(
+                "matrices",
+                Some(self.matrix_init_std()),
+                1.0 / self.width_ratio(),
+                true,
+                self.shape.non_embedding_params() - norms,
+            ),
+            row("norms", None, 1.0, false, norms),
+        ];
+        if !self.tied {
+            groups.push(row("head", Some(std), 1.0, true, table));
+        }
+        groups
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    pub(crate) fn spec() -> StageSpec {
+        StageSpec {
+            model: ModelSpec {
+                shape: Shape { d_model: 32, d_ff: 80, head_dim: 16, n_heads: 2, n_kv_heads: 2, n_layers: 2 },
+                vocab: 512,
+                tied: true,
+                tensor_program: TensorProgram { scale_emb: 12.0, scale_depth: 1.4, init_std: 0.1, d_base: 256 },
+                rope_theta: 10_000.0,
+                norm_eps: 1e-5,
+            },
+            init_seed: 0,
+            data: DatasetId::from_content(b"some text"),
+            order_seed: 0,
+            start_step: 0,
+            end_step: 100,
+            schedule: LrSchedule::Constant { warmup_steps: 10 },
+            peak_lr: 0.01,
+            batch: Batch { sequences: 16, context: 64, micro_sequences: 16 },
+            optimizer: AdamW { beta1: 0.9, beta2: 0.95, eps: 1e-8, weight_decay: 0.1, clip_norm: 1.0 },
+            precision: Precision::Fp32,
+            validation_tokens: 1024,
+            numerics_version: NUMERICS_VERSION,
+        }
+    }
+
+    #[test]
+    fn keys_depend_on_the_spec_and_on_the_parent() {
+        let root = spec().key(None);
+        assert_eq!(root, spec().key(None));
+        assert_ne!(root, spec().key(Some(&root)));
+        assert_ne!(root, StageSpec { peak_lr: 0.01 + 1e-18_f64.max(f64::EPSILON), ..spec() }.key(None));
+    }
+
+    #[test]
+    fn the_key_of_a_known_spec_never_changes() {
+        // A change here means that every result in every store is orphaned. Raise NUMERICS_VERSION rather than edit this
+        // line, unless the form of the spec itself had to change.
+        assert_eq!(spec().key(None).short(), "stage_GOLDEN00");
+    }
+
+    #[test]
+    fn specs_survive_json() {
+        let json = serde_json::to_string(&spec()).expect("serialises");
+        assert_eq!(serde_json::from_str::<StageSpec>(&json).expect("parses"), spec());
+    }
+
+    #[test]
+    fn groups_add_up() {
+        for tied in [true, false] {
+            let model = ModelSpec { tied, ..spec().model };
+            let total: u64 = model.param_groups().iter().map(|group| group.params).sum();
+            assert_eq!(total, model.shape.total_params(model.vocab, tied));
+        }
+    }
+}

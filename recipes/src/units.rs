@@ -1,0 +1,90 @@
+//! Quantities with their unit in the type, and how people write and read them.
+
+use std::fmt;
+use std::iter::Sum;
+use std::ops::{Add, AddAssign, Sub};
+
+use serde::{Deserialize, Serialize};
+
+/// A number of tokens; D in the paper when it is the training set of a model.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Tokens(pub u64);
+
+/// Floating-point operations. `f64`, because `u64` ends at 1.8e19 and a small campaign does not.
+#[derive(Debug, Clone, Copy, Default, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Flops(pub f64);
+
+macro_rules! additive {
+    ($name:ident) => {
+        impl Add for $name {
+            type Output = Self;
+            fn add(self, other: Self) -> Self {
+                Self(self.0 + other.0)
+            }
+        }
+        impl Sub for $name {
+            type Output = Self;
+            fn sub(self, other: Self) -> Self {
+                Self(self.0 - other.0)
+            }
+        }
+        impl AddAssign for $name {
+            fn add_assign(&mut self, other: Self) {
+                self.0 += other.0;
+            }
+        }
+        impl Sum for $name {
+            fn sum<I: Iterator<Item = Self>>(iter: I) -> Self {
+                iter.fold(Self::default(), Add::add)
+            }
+        }
+    };
+}
+additive!(Tokens);
+additive!(Flops);
+
+impl fmt::Display for Tokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&human_count(self.0 as f64))
+    }
+}
+
+impl fmt::Display for Flops {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&format!("{:.3e}", self.0))
+    }
+}
+
+/// `212448` as `212k`, `4.00e6` as `4.00M`: three significant digits and the field's suffixes.
+#[must_use]
+pub fn human_count(value: f64) -> String {
+    const SUFFIXES: [(f64, &str); 4] = [(1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")];
+    for (unit, suffix) in SUFFIXES {
+        // A value that would round up to 1000 of the next smaller unit is written in this one.
+        if value >= unit * 0.9995 {
+            let scaled = value / unit;
+            let digits = if scaled >= 99.95 {
+                0
+            } else if scaled >= 9.995 {
+                1
+            } else {
+                2
+            };
+            return format!("{scaled:.digits$}{suffix}");
+        }
+    }
+    format!("{value:.0}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_read_well() {
+        let shown: Vec<_> = [0.0, 23.0, 999.0, 23_712.0, 999_999.0, 4e6, 1.1e12].map(human_count).into();
+        assert_eq!(shown, ["0", "23", "999", "23.7k", "1.00M", "4.00M", "1.10T"]);
+    }
+}

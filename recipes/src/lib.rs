@@ -4,18 +4,30 @@
 //! fixed. Everything else in the workspace speaks the words defined here: [`StageKey`], [`StageSpec`], [`Shape`],
 //! [`LrSchedule`], [`Plan`].
 //!
-//! This crate deliberately knows no I/O beyond reading text it is handed, no clock, no network and no tensors. Start
-//! with [`stage`] (what a stage is and how it gets its key), then [`plan`].
+//! ```text
+//! TOML text --Recipe::parse--> Recipe --expand, over a Dataset--> Plan --show--> what people read
+//! ```
+//!
+//! This crate deliberately knows no I/O beyond reading a recipe's file, no clock, no network and no tensors. Start with
+//! [`stage`] (what a stage is and how it gets its key), then [`plan`], then [`expand()`].
 
+pub mod expand;
 pub mod id;
+pub mod ladder;
 pub mod plan;
+pub mod recipe;
 pub mod schedule;
 pub mod shape;
+pub mod show;
 pub mod stage;
 pub mod units;
 
+pub use expand::{expand, sketch};
 pub use id::{Attempt, CampaignId, DatasetId, StageKey, TrialId, WorkerId};
 pub use plan::{Dataset, Plan, Stage, StageRole, Trial};
+pub use recipe::Recipe;
+pub use recipe::error::{Problem, RecipeError};
+pub use recipe::format::{DataRecipe, RecipeFile, schema};
 pub use schedule::{DecayShape, LrSchedule};
 pub use shape::Shape;
 pub use stage::{AdamW, Batch, ModelSpec, NUMERICS_VERSION, ParamGroup, Precision, StageSpec, TensorProgram};

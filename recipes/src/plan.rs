@@ -31,7 +31,8 @@ pub struct Dataset {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StageRole {
-    /// A stretch at the peak learning rate that others go on from.
+    /// A stretch of a run that several trials have in common, or that one goes on from. In WSD it is at the peak
+    /// learning rate.
     Trunk,
     /// A branch that decays to a final loss.
     Decay,

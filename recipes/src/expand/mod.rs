@@ -1,0 +1,144 @@
+//! From a recipe and its data to a plan.
+//!
+//! [`runs`](runs()) fixes the numbers of every run the recipe asks for, as if each were trained alone; `tree` cuts the runs
+//! where they part from one another and merges what they share.
+
+mod runs;
+mod tree;
+
+pub(crate) use runs::{Run, runs};
+
+use crate::id::{CampaignId, DatasetId, TrialId};
+use crate::plan::{Dataset, Plan, Trial};
+use crate::recipe::Recipe;
+use crate::recipe::error::{Fault, RecipeError};
+use crate::stage::{AdamW, Batch, ModelSpec, NUMERICS_VERSION, StageSpec, TensorProgram};
+use crate::units::Tokens;
+
+/// The plan of a recipe over prepared data. The same recipe over the same data is the same plan.
+///
+/// # Errors
+/// If the data does not suffice for the recipe: too few tokens held out, or none to train on.
+pub fn expand(recipe: &Recipe, dataset: &Dataset) -> Result<Plan, RecipeError> {
+    check_dataset(recipe, dataset).map_err(|fault| recipe.refuse(fault))?;
+    plan(recipe, dataset.id, dataset.vocab, Some(dataset.clone()))
+}
+
+/// The plan of a recipe whose data is not prepared yet: to be read, not run. Its sizes, steps and costs are those of the
+/// real one if the tokenizer turns out as large as asked for; its keys are not.
+///
+/// # Errors
+/// If the recipe names a tokenizer by its path: the size of its vocabulary is not known before it is read.
+pub fn sketch(recipe: &Recipe) -> Result<Plan, RecipeError> {
+    let vocab = recipe.data().vocab.ok_or_else(|| {
+        let reason = "has a vocabulary of unknown size until the data is prepared";
+        recipe.refuse(Fault::conflict("data.tokenizer", reason, "a recipe whose data is prepared"))
+    })?;
+    plan(recipe, DatasetId::from_content(b"data that is not prepared"), vocab, None)
+}
+
+fn check_dataset(recipe: &Recipe, dataset: &Dataset) -> Result<(), Fault> {
+    let context = u64::from(recipe.contents().batch.context);
+    if dataset.train_tokens <= context {
+        return Err(Fault::conflict(
+            "data.sources",
+            format!("give {} tokens to train on", dataset.train_tokens),
+            format!("text of more than one sequence of {context} tokens"),
+        ));
+    }
+    if dataset.validation_tokens < recipe.data().validation_tokens {
+        return Err(Fault::conflict(
+            "data.validation_tokens",
+            format!(
+                "{} tokens are more than the {} that are held out",
+                recipe.data().validation_tokens,
+                dataset.validation_tokens
+            ),
+            "fewer, a larger `validation_fraction`, or more text",
+        ));
+    }
+    Ok(())
+}
+
+fn plan(recipe: &Recipe, data: DatasetId, vocab: u32, dataset: Option<Dataset>) -> Result<Plan, RecipeError> {
+    let runs = recipe.runs()?;
+    let whole = |run: &Run| whole_spec(recipe, run, data, vocab);
+    let (stages, paths) = tree::merge(&runs, whole);
+    let trials: Vec<Trial> = runs
+        .iter()
+        .zip(paths)
+        .map(|(run, path)| {
+            let last = path.last().expect("a run has steps");
+            Trial {
+                id: TrialId::from_content(last.as_bytes()),
+                size: run.size.clone(),
+                seed: run.seed,
+                n: run.shape.non_embedding_params(),
+                d: Tokens(run.steps * batch(recipe).tokens()),
+                nominal: run.nominal,
+                path,
+            }
+        })
+        .collect();
+    Ok(Plan {
+        campaign: campaign_id(recipe.name(), &trials),
+        name: recipe.name().to_owned(),
+        description: recipe.contents().description.clone(),
+        dataset,
+        trials,
+        stages,
+    })
+}
+
+/// By the name and the last stages, in no particular order.
+fn campaign_id(name: &str, trials: &[Trial]) -> CampaignId {
+    let mut ends: Vec<_> = trials.iter().map(Trial::last_stage).collect();
+    ends.sort_unstable();
+    let ends = ends.into_iter().flat_map(|key| key.as_bytes());
+    CampaignId::from_content(&name.bytes().chain([0]).chain(ends.copied()).collect::<Vec<u8>>())
+}
+
+/// A run as if it were trained in one stage.
+fn whole_spec(recipe: &Recipe, run: &Run, data: DatasetId, vocab: u32) -> StageSpec {
+    let contents = recipe.contents();
+    let (model, optimizer) = (&contents.model, &contents.optimizer);
+    StageSpec {
+        model: ModelSpec {
+            shape: run.shape,
+            vocab,
+            tied: model.tied,
+            tensor_program: TensorProgram {
+                scale_emb: model.scale_emb,
+                scale_depth: model.scale_depth,
+                init_std: model.init_std,
+                d_base: model.d_base,
+            },
+            rope_theta: model.rope_theta,
+            norm_eps: model.norm_eps,
+        },
+        init_seed: run.seed,
+        data,
+        order_seed: run.seed,
+        start_step: 0,
+        end_step: run.steps,
+        schedule: run.schedule,
+        peak_lr: run.peak_lr,
+        batch: batch(recipe),
+        optimizer: AdamW {
+            beta1: optimizer.beta1,
+            beta2: optimizer.beta2,
+            eps: optimizer.eps,
+            weight_decay: optimizer.weight_decay,
+            clip_norm: optimizer.clip_norm,
+        },
+        precision: contents.precision,
+        validation_tokens: contents.data.validation_tokens,
+        numerics_version: NUMERICS_VERSION,
+    }
+}
+
+fn batch(recipe: &Recipe) -> Batch {
+    let batch = &recipe.contents().batch;
+    let micro_sequences = batch.micro_sequences.unwrap_or(batch.sequences);
+    Batch { sequences: batch.sequences, context: batch.context, micro_sequences }
+}

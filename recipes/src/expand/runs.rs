@@ -1,0 +1,158 @@
+//! The runs a recipe asks for, each by itself: the grid, and the rounding of tokens to steps.
+
+use crate::recipe::error::{Fault, Problem};
+use crate::recipe::format::{Counted, DecayKind, DecayRecipe, RecipeFile, ScheduleKind};
+use crate::schedule::{DecayShape, LrSchedule};
+use crate::shape::Shape;
+use crate::units::{Tokens, human_count};
+
+/// Runs of one recipe.
+const MAX_RUNS: usize = 10_000;
+
+/// Steps of one run.
+const MAX_STEPS: u64 = 1_000_000_000;
+
+/// One model, trained to one point.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Run {
+    pub(crate) size: String,
+    pub(crate) shape: Shape,
+    pub(crate) seed: u64,
+    pub(crate) peak_lr: f64,
+    /// Tokens as the recipe counts them.
+    pub(crate) nominal: Tokens,
+    /// The learning rate from the first step to the last.
+    pub(crate) schedule: LrSchedule,
+    /// Steps in all.
+    pub(crate) steps: u64,
+}
+
+/// Every run, in the recipe's order: sizes, then seeds, then learning rates, then points.
+pub(crate) fn runs(recipe: &RecipeFile) -> Result<Vec<Run>, Fault> {
+    let points = recipe.points.tokens.as_ref().map_or(0, Vec::len) + recipe.points.times_n.as_ref().map_or(0, Vec::len);
+    let count = recipe.model.sizes.len() * recipe.seeds.len() * recipe.optimizer.peak_lr.len() * points;
+    if count > MAX_RUNS {
+        let reason = format!("make {count} runs with the sizes, seeds and learning rates");
+        return Err(Fault::conflict("points", reason, format!("at most {MAX_RUNS} runs")));
+    }
+    let mut runs = Vec::with_capacity(count);
+    for (size, shape) in recipe.model.sizes.iter().filter_map(|name| Some((name, recipe.shape(name)?))) {
+        let curves = curves(recipe, size, shape)?;
+        for &seed in &recipe.seeds {
+            for &peak_lr in &recipe.optimizer.peak_lr {
+                runs.extend(curves.iter().map(|&(nominal, schedule, steps)| Run {
+                    size: size.clone(),
+                    shape,
+                    seed,
+                    peak_lr,
+                    nominal,
+                    schedule,
+                    steps,
+                }));
+            }
+        }
+    }
+    Ok(runs)
+}
+
+/// The points of one size: tokens as asked for, the learning rate over the run, and its steps.
+fn curves(recipe: &RecipeFile, size: &str, shape: Shape) -> Result<Vec<(Tokens, LrSchedule, u64)>, Fault> {
+    let mut curves: Vec<(Tokens, LrSchedule, u64)> = Vec::new();
+    for (key, nominal) in nominal_tokens(recipe, shape) {
+        let (schedule, steps) = curve(recipe, &key, size, nominal)?;
+        if curves.iter().any(|(_, other_schedule, other)| (*other_schedule, *other) == (schedule, steps)) {
+            let found = format!("a run of {steps} steps for `{size}`");
+            let accepted = format!("points a step of {} tokens apart", batch_tokens(recipe));
+            return Err(Fault::new(key, Problem::Duplicate { found }, accepted));
+        }
+        curves.push((nominal, schedule, steps));
+    }
+    Ok(curves)
+}
+
+/// The points of a shape in tokens, each with its key.
+fn nominal_tokens(recipe: &RecipeFile, shape: Shape) -> Vec<(String, Tokens)> {
+    let n = shape.non_embedding_params() as f64;
+    let fixed = recipe.points.tokens.iter().flatten().copied();
+    let multiples = recipe.points.times_n.iter().flatten().map(|times| (times * n).round() as u64);
+    let name = |list: &str, index| format!("points.{list}[{index}]");
+    let fixed = fixed.enumerate().map(|(index, tokens)| (name("tokens", index), Tokens(tokens)));
+    let multiples = multiples.enumerate().map(|(index, tokens)| (name("times_n", index), Tokens(tokens)));
+    fixed.chain(multiples).collect()
+}
+
+fn curve(recipe: &RecipeFile, key: &str, size: &str, nominal: Tokens) -> Result<(LrSchedule, u64), Fault> {
+    let schedule = &recipe.schedule;
+    let warmup_steps = schedule.warmup_steps;
+    let points_steps = to_steps(recipe, nominal.0);
+    if points_steps == 0 {
+        let reason = format!("gives `{size}` no step of {} tokens", batch_tokens(recipe));
+        return Err(Fault::conflict(key, reason, format!("at least {} tokens", batch_tokens(recipe))));
+    }
+    let floor = schedule.floor.unwrap_or(1.0);
+    let period_steps = schedule.period_tokens.map_or(points_steps, |tokens| to_steps(recipe, tokens).max(1));
+    // The curve, its length, and how many steps of warm-up it has room for.
+    let (curve, steps, room) = match (schedule.kind, &schedule.decay) {
+        (ScheduleKind::Wsd, Some(decay)) => {
+            let decay_steps = (points_steps as f64 * decay.fraction).round() as u64;
+            if decay_steps == 0 {
+                let reason = format!("gives `{size}` a run of {points_steps} steps, too short to have one of decay");
+                let least = (0.5 / decay.fraction).ceil();
+                return Err(Fault::conflict(key, reason, format!("at least {least} steps")));
+            }
+            let decay_start = match decay.counted {
+                Counted::Inside => points_steps.saturating_sub(decay_steps),
+                Counted::After => points_steps,
+            };
+            let shape = decay_shape(recipe, decay);
+            let curve = LrSchedule::Wsd { warmup_steps, decay_start, decay_steps, decay: shape, floor };
+            (curve, decay_start + decay_steps, decay_start)
+        }
+        (ScheduleKind::Cosine, _) => {
+            (LrSchedule::Cosine { warmup_steps, period_steps, floor }, points_steps, period_steps - 1)
+        }
+        (ScheduleKind::CosineLoop, _) => {
+            (LrSchedule::CosineLoop { warmup_steps, period_steps, floor }, points_steps, period_steps - 1)
+        }
+        (ScheduleKind::Constant | ScheduleKind::Wsd, _) => {
+            (LrSchedule::Constant { warmup_steps }, points_steps, points_steps)
+        }
+    };
+    if warmup_steps > room {
+        let reason = format!(
+            "{warmup_steps} steps are more than the {room} that `{size}` has for them at {} tokens",
+            human_count(nominal.0 as f64)
+        );
+        return Err(Fault::conflict("schedule.warmup_steps", reason, format!("at most {room}")));
+    }
+    if steps > MAX_STEPS {
+        return Err(Fault::conflict(
+            key,
+            format!("gives `{size}` {steps} steps"),
+            format!("at most {MAX_STEPS} steps"),
+        ));
+    }
+    Ok((curve, steps))
+}
+
+fn decay_shape(recipe: &RecipeFile, decay: &DecayRecipe) -> DecayShape {
+    match decay.shape {
+        DecayKind::Linear => DecayShape::Linear,
+        DecayKind::Exponential => DecayShape::Exponential,
+        DecayKind::Cosine => DecayShape::Cosine,
+        DecayKind::OneMinusSqrt => DecayShape::OneMinusSqrt,
+        DecayKind::HalfLife => {
+            let half_life = decay.half_life_tokens.unwrap_or_default();
+            DecayShape::HalfLife { half_life_steps: to_steps(recipe, half_life).max(1) }
+        }
+    }
+}
+
+fn batch_tokens(recipe: &RecipeFile) -> u64 {
+    u64::from(recipe.batch.sequences) * u64::from(recipe.batch.context)
+}
+
+/// The number of steps nearest to a number of tokens.
+fn to_steps(recipe: &RecipeFile, tokens: u64) -> u64 {
+    (tokens + batch_tokens(recipe) / 2) / batch_tokens(recipe)
+}

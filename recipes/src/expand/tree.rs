@@ -1,0 +1,82 @@
+//! Runs that begin alike, merged into a tree of stages.
+//!
+//! Each run is cut wherever another run of the same model parts from it, and at the start of its decay. Two stretches
+//! that see the same learning rates then have the same spec, so they have the same key, and are one stage. Nothing but
+//! the key decides what merges: a mistake in the cuts could cost sharing, never correctness.
+
+use std::collections::BTreeSet;
+
+use super::Run;
+use crate::id::StageKey;
+use crate::plan::{Stage, StageRole};
+use crate::schedule::LrSchedule;
+use crate::stage::StageSpec;
+
+/// The stages of all runs, parents before children, and the path of each run.
+///
+/// `whole` gives a run's spec as one stage, from its first step to its last.
+pub(super) fn merge(runs: &[Run], whole: impl Fn(&Run) -> StageSpec) -> (Vec<Stage>, Vec<Vec<StageKey>>) {
+    let mut stages: Vec<Stage> = Vec::new();
+    let mut seen: BTreeSet<StageKey> = BTreeSet::new();
+    let mut paths = Vec::with_capacity(runs.len());
+    for family in families(runs) {
+        for run in family {
+            let spec = whole(run);
+            let mut path: Vec<StageKey> = Vec::new();
+            for steps in cuts(run, family).windows(2).map(|ends| ends[0]..ends[1]) {
+                let schedule = run.schedule.restricted_to(&steps);
+                let spec = StageSpec { start_step: steps.start, end_step: steps.end, schedule, ..spec };
+                let parent = path.last().copied();
+                let key = spec.key(parent.as_ref());
+                if seen.insert(key) {
+                    let (size, seed) = (run.size.clone(), run.seed);
+                    stages.push(Stage { key, parent, spec, role: StageRole::Trunk, size, seed });
+                }
+                path.push(key);
+            }
+            paths.push(path);
+        }
+    }
+    assign_roles(&mut stages);
+    (stages, paths)
+}
+
+/// Neighbouring runs of one model, seed and learning rate: all that could share anything.
+fn families(runs: &[Run]) -> impl Iterator<Item = &[Run]> {
+    runs.chunk_by(|a, b| a.size == b.size && a.seed == b.seed && a.peak_lr == b.peak_lr)
+}
+
+/// The steps at which a run is cut, its first and one past its last included.
+fn cuts(run: &Run, family: &[Run]) -> Vec<u64> {
+    let mut cuts: BTreeSet<u64> = family.iter().map(|other| shared_steps(run, other)).collect();
+    // Cut at the decay even where no other run branches off: a later campaign with more points goes on from there.
+    if let LrSchedule::Wsd { decay_start, .. } = run.schedule {
+        cuts.insert(decay_start);
+    }
+    cuts.extend([0, run.steps]);
+    cuts.into_iter().filter(|step| *step <= run.steps).collect()
+}
+
+/// Steps from the first on which two runs of one family have the same learning rates.
+fn shared_steps(a: &Run, b: &Run) -> u64 {
+    let both_end = a.steps.min(b.steps);
+    match (a.schedule, b.schedule) {
+        _ if a.schedule == b.schedule => both_end,
+        (LrSchedule::Wsd { decay_start: one, .. }, LrSchedule::Wsd { decay_start: other, .. }) => {
+            one.min(other).min(both_end)
+        }
+        // Cosines to different ends differ from the end of the warm-up on, which is not worth a checkpoint.
+        _ => 0,
+    }
+}
+
+fn assign_roles(stages: &mut [Stage]) {
+    let parents: BTreeSet<StageKey> = stages.iter().filter_map(|stage| stage.parent).collect();
+    for stage in stages {
+        stage.role = match (stage.spec.schedule, stage.parent) {
+            (LrSchedule::Wsd { .. }, Some(_)) => StageRole::Decay,
+            (_, None) if !parents.contains(&stage.key) => StageRole::Whole,
+            _ => StageRole::Trunk,
+        };
+    }
+}

@@ -1,0 +1,199 @@
+//! What a recipe must be beyond its form: names that name something, and keys that fit together.
+
+use std::collections::BTreeMap;
+
+use super::error::{Fault, Problem, nearest, shown};
+use super::format::{Counted, DecayKind, RecipeFile, ScheduleKind, ScheduleRecipe, ShapeRecipe};
+use crate::ladder;
+use crate::shape::Shape;
+
+/// A shape with more parameters than this is a slip of the pen.
+const MAX_PARAMS: u64 = 1_000_000_000_000;
+
+impl RecipeFile {
+    /// The shape of a size.
+    pub(crate) fn shape(&self, name: &str) -> Option<Shape> {
+        let own = self.model.shapes.iter().find(|shape| shape.name == name).map(ShapeRecipe::shape);
+        own.or_else(|| ladder::find(name))
+    }
+}
+
+impl ShapeRecipe {
+    fn shape(&self) -> Shape {
+        let &Self { d_model, d_ff, head_dim, n_heads, n_kv_heads, n_layers, .. } = self;
+        Shape { d_model, d_ff, head_dim, n_heads, n_kv_heads: n_kv_heads.unwrap_or(n_heads), n_layers }
+    }
+}
+
+/// The first fault, if there is one.
+pub(super) fn check(recipe: &RecipeFile) -> Result<(), Fault> {
+    check_name("name", &recipe.name)?;
+    check_data(recipe)?;
+    for (index, shape) in recipe.model.shapes.iter().enumerate() {
+        check_shape(&format!("model.shapes[{index}]"), shape)?;
+    }
+    check_sizes(recipe)?;
+    distinct("seeds", recipe.seeds.iter())?;
+    distinct("optimizer.peak_lr", recipe.optimizer.peak_lr.iter())?;
+    check_points(recipe)?;
+    check_schedule(&recipe.schedule)?;
+    check_batch(recipe)
+}
+
+fn check_name(key: &str, name: &str) -> Result<(), Fault> {
+    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
+    // A leading dot hides a folder, and `..` is another one.
+    if name.chars().all(is_plain) && !name.starts_with('.') {
+        return Ok(());
+    }
+    let problem = Problem::OutOfRange { found: shown(name), suggestion: None };
+    Err(Fault::new(key, problem, "letters, digits, `-`, `_` and `.`, not beginning with `.`"))
+}
+
+fn check_data(recipe: &RecipeFile) -> Result<(), Fault> {
+    distinct("data.sources", recipe.data.sources.iter())?;
+    let accepted = "either `vocab`, to train a tokenizer, or `tokenizer`, the path of one";
+    match (&recipe.data.vocab, &recipe.data.tokenizer) {
+        (None, None) => Err(Fault::new("data.vocab", Problem::Missing, accepted)),
+        (Some(_), Some(_)) => Err(Fault::conflict("data.tokenizer", "is given beside `vocab`", accepted)),
+        _ if recipe.data.validation_tokens < u64::from(recipe.batch.context) => Err(Fault::conflict(
+            "data.validation_tokens",
+            format!("is less than one sequence of {} tokens", recipe.batch.context),
+            format!("{} or more", recipe.batch.context),
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn check_shape(key: &str, recipe: &ShapeRecipe) -> Result<(), Fault> {
+    check_name(&format!("{key}.name"), &recipe.name)?;
+    if ladder::find(&recipe.name).is_some() {
+        let problem = Problem::Duplicate { found: format!("the ladder's `{}`", recipe.name) };
+        return Err(Fault::new(format!("{key}.name"), problem, "a name the ladder does not have"));
+    }
+    let shape = recipe.shape();
+    if shape.head_dim % 2 != 0 {
+        let reason = format!("{} is odd, and rotary embeddings turn pairs", shape.head_dim);
+        return Err(Fault::conflict(format!("{key}.head_dim"), reason, "an even number"));
+    }
+    if !shape.n_heads.is_multiple_of(shape.n_kv_heads) {
+        let reason = format!("{} does not divide the {} query heads", shape.n_kv_heads, shape.n_heads);
+        return Err(Fault::conflict(format!("{key}.n_kv_heads"), reason, format!("a divisor of {}", shape.n_heads)));
+    }
+    if shape.non_embedding_params() > MAX_PARAMS {
+        let reason = format!("the shape has {:e} parameters", shape.non_embedding_params() as f64);
+        return Err(Fault::conflict(key, reason, format!("at most {:e}", MAX_PARAMS as f64)));
+    }
+    Ok(())
+}
+
+fn check_sizes(recipe: &RecipeFile) -> Result<(), Fault> {
+    distinct("model.shapes", recipe.model.shapes.iter().map(|shape| &shape.name))?;
+    distinct("model.sizes", recipe.model.sizes.iter())?;
+    let own = || recipe.model.shapes.iter().map(|shape| shape.name.as_str());
+    let mut seen: BTreeMap<[u32; 6], &str> = BTreeMap::new();
+    for (index, name) in recipe.model.sizes.iter().enumerate() {
+        let key = format!("model.sizes[{index}]");
+        let Some(shape) = recipe.shape(name) else {
+            let known: Vec<_> = ladder::all().map(|(name, _)| name).chain(own()).collect();
+            let problem = Problem::OutOfRange { found: shown(name), suggestion: nearest(name, known.iter().copied()) };
+            return Err(Fault::new(key, problem, format!("{}, or a name of [[model.shapes]]", known.join(", "))));
+        };
+        let dimensions = [shape.d_model, shape.d_ff, shape.head_dim, shape.n_heads, shape.n_kv_heads, shape.n_layers];
+        if let Some(first) = seen.insert(dimensions, name) {
+            // Two names for one model would be one set of stages under two names.
+            let problem = Problem::Duplicate { found: format!("the shape of `{first}`") };
+            return Err(Fault::new(key, problem, "each shape once"));
+        }
+    }
+    Ok(())
+}
+
+fn check_points(recipe: &RecipeFile) -> Result<(), Fault> {
+    let accepted = "either `tokens`, or `times_n` for multiples of a model's parameters";
+    match (&recipe.points.tokens, &recipe.points.times_n) {
+        (None, None) => Err(Fault::new("points.tokens", Problem::Missing, accepted)),
+        (Some(_), Some(_)) => Err(Fault::conflict("points.times_n", "is given beside `tokens`", accepted)),
+        (Some(tokens), None) => distinct("points.tokens", tokens.iter()),
+        (None, Some(multiples)) => distinct("points.times_n", multiples.iter()),
+    }
+}
+
+fn check_schedule(schedule: &ScheduleRecipe) -> Result<(), Fault> {
+    let word = match schedule.kind {
+        ScheduleKind::Wsd => "wsd",
+        ScheduleKind::Cosine => "cosine",
+        ScheduleKind::CosineLoop => "cosine_loop",
+        ScheduleKind::Constant => "constant",
+    };
+    let takes_decay = schedule.kind == ScheduleKind::Wsd;
+    let takes_period = matches!(schedule.kind, ScheduleKind::Cosine | ScheduleKind::CosineLoop);
+    let needs = [
+        ("schedule.floor", schedule.floor.is_some(), schedule.kind != ScheduleKind::Constant, true),
+        ("schedule.decay", schedule.decay.is_some(), takes_decay, true),
+        (
+            "schedule.period_tokens",
+            schedule.period_tokens.is_some(),
+            takes_period,
+            schedule.kind == ScheduleKind::CosineLoop,
+        ),
+    ];
+    for (key, given, taken, required) in needs {
+        if given && !taken {
+            return Err(Fault::conflict(
+                key,
+                format!("does not go with kind \"{word}\""),
+                "another kind, or no such key",
+            ));
+        }
+        if taken && required && !given {
+            return Err(Fault::new(key, Problem::Missing, format!("the kind \"{word}\" needs it")));
+        }
+    }
+    let Some(decay) = &schedule.decay else { return Ok(()) };
+    match (decay.shape, decay.half_life_tokens) {
+        (DecayKind::HalfLife, None) => {
+            Err(Fault::new("schedule.decay.half_life_tokens", Problem::Missing, "the shape \"half_life\" needs it"))
+        }
+        (DecayKind::HalfLife, Some(_)) | (_, None) => Ok(()),
+        (_, Some(_)) => Err(Fault::conflict(
+            "schedule.decay.half_life_tokens",
+            "goes with the shape \"half_life\" alone",
+            "that shape, or no such key",
+        )),
+    }?;
+    if decay.shape == DecayKind::Exponential && schedule.floor == Some(0.0) {
+        let reason = "0 is never reached by an exponential decay";
+        return Err(Fault::conflict("schedule.floor", reason, "a number above 0"));
+    }
+    if decay.counted == Counted::Inside && decay.fraction >= 1.0 {
+        let reason = "1 leaves no stable stretch inside a point";
+        return Err(Fault::conflict("schedule.decay.fraction", reason, "a number below 1"));
+    }
+    Ok(())
+}
+
+fn check_batch(recipe: &RecipeFile) -> Result<(), Fault> {
+    let sequences = recipe.batch.sequences;
+    match recipe.batch.micro_sequences {
+        Some(micro) if !sequences.is_multiple_of(micro) => Err(Fault::conflict(
+            "batch.micro_sequences",
+            format!("{micro} does not divide the {sequences} sequences"),
+            format!("a divisor of {sequences}"),
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Refuses a list that holds something twice.
+fn distinct<T: PartialEq + std::fmt::Display>(key: &str, items: impl Iterator<Item = T>) -> Result<(), Fault> {
+    let mut seen: Vec<T> = Vec::new();
+    for (index, item) in items.enumerate() {
+        if seen.contains(&item) {
+            let problem = Problem::Duplicate { found: format!("`{}`", shown(&item.to_string())) };
+            return Err(Fault::new(format!("{key}[{index}]"), problem, "each one once"));
+        }
+        seen.push(item);
+    }
+    Ok(())
+}

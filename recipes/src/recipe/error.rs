@@ -1,0 +1,185 @@
+//! What is wrong with a recipe, in one line that says where and what would be right.
+
+use std::io;
+
+/// Why a recipe is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum RecipeError {
+    /// The file cannot be read.
+    #[error("{file}: the recipe cannot be read")]
+    Read {
+        /// The file.
+        file: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The file is too large to be a recipe.
+    #[error("{file}: {bytes} bytes; accepted: a recipe of at most {limit} bytes")]
+    TooLarge {
+        /// The file.
+        file: String,
+        /// Its size.
+        bytes: u64,
+        /// The largest size accepted.
+        limit: u64,
+    },
+    /// It is not TOML.
+    #[error("{file}:{line}: not TOML: {reason}")]
+    Syntax {
+        /// The file.
+        file: String,
+        /// The line, from 1.
+        line: usize,
+        /// What the parser did not like.
+        reason: String,
+    },
+    /// A key is wrong, or missing.
+    #[error("{file}:{line}: key `{key}`: {problem}; accepted: {accepted}")]
+    Key {
+        /// The file.
+        file: String,
+        /// The line of the key, or of the table that lacks it, from 1.
+        line: usize,
+        /// The key, from the root: `model.shapes[1].d_model`.
+        key: String,
+        /// What is wrong with it.
+        problem: Problem,
+        /// What would be right.
+        accepted: String,
+    },
+}
+
+/// What is wrong with a key.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Problem {
+    /// The format has no such key.
+    #[error("unknown{}", did_you_mean(suggestion.as_deref()))]
+    UnknownKey {
+        /// The key that was probably meant.
+        suggestion: Option<String>,
+    },
+    /// The key has to be there.
+    #[error("missing")]
+    Missing,
+    /// The value is of another type.
+    #[error("is {found}")]
+    WrongType {
+        /// The type it has, with its article.
+        found: String,
+    },
+    /// The value is outside the limits, or none of the choices.
+    #[error("`{found}` is not accepted{}", did_you_mean(suggestion.as_deref()))]
+    OutOfRange {
+        /// The value, cut to what fits a line.
+        found: String,
+        /// The choice that was probably meant.
+        suggestion: Option<String>,
+    },
+    /// The list or text is too long or too short.
+    #[error("has {found} {unit}")]
+    WrongLength {
+        /// Its length.
+        found: usize,
+        /// What is counted.
+        unit: &'static str,
+    },
+    /// The same thing is said twice.
+    #[error("{found} is there twice")]
+    Duplicate {
+        /// What.
+        found: String,
+    },
+    /// The value is fine by itself, but not beside the others.
+    #[error("{reason}")]
+    Conflict {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// A fault whose place in the text is not looked up yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Fault {
+    /// The key, from the root; empty for the root itself.
+    pub(crate) key: String,
+    pub(crate) problem: Problem,
+    pub(crate) accepted: String,
+}
+
+impl Fault {
+    pub(crate) fn new(key: impl Into<String>, problem: Problem, accepted: impl Into<String>) -> Self {
+        Self { key: key.into(), problem, accepted: accepted.into() }
+    }
+
+    pub(crate) fn conflict(key: impl Into<String>, reason: impl Into<String>, accepted: impl Into<String>) -> Self {
+        Self::new(key, Problem::Conflict { reason: reason.into() }, accepted)
+    }
+}
+
+fn did_you_mean(suggestion: Option<&str>) -> String {
+    suggestion.map(|name| format!(", did you mean `{name}`?")).unwrap_or_default()
+}
+
+/// The candidate nearest to a name, if one is near enough to be a slip of it.
+pub(crate) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    let allowed = (name.chars().count() / 3).max(1) + 1;
+    candidates
+        .into_iter()
+        .map(|candidate| (edit_distance(name, candidate), candidate))
+        .filter(|(distance, _)| *distance <= allowed)
+        .min()
+        .map(|(_, candidate)| candidate.to_owned())
+}
+
+/// Letters to insert, remove or replace to get from one word to the other (Levenshtein's distance).
+fn edit_distance(a: &str, b: &str) -> usize {
+    // Names are at most a line long, but a key in a file can be anything: its first 100 letters are enough to tell.
+    let b: Vec<char> = b.chars().take(100).collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, left) in a.chars().take(100).enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, right) in b.iter().enumerate() {
+            let replaced = diagonal + usize::from(left != *right);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
+
+/// A value as it stands in a message: on one line, and not longer than one.
+pub(crate) fn shown(value: &str) -> String {
+    let mut line: String = value.chars().take(60).flat_map(char::escape_debug).collect();
+    if value.chars().nth(60).is_some() {
+        line.push('…');
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn distances_are_levenshteins() {
+        assert_eq!(edit_distance("kitten", "sitting"), 3);
+        assert_eq!(edit_distance("", "abc"), 3);
+        assert_eq!(edit_distance("abc", "abc"), 0);
+    }
+
+    #[test]
+    fn slips_are_recognised_and_other_words_are_not() {
+        let keys = ["sequences", "context", "micro_sequences"];
+        assert_eq!(nearest("sequnces", keys), Some("sequences".to_owned()));
+        assert_eq!(nearest("contxet", keys), Some("context".to_owned()));
+        assert_eq!(nearest("learning_rate", keys), None);
+    }
+
+    #[test]
+    fn values_stay_on_their_line() {
+        assert_eq!(shown("two\nlines"), "two\\nlines");
+        assert_eq!(shown(&"x".repeat(1000)).chars().count(), 61);
+    }
+}

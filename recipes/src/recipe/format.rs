@@ -1,0 +1,366 @@
+//! The recipe as it is written: one type a table, one field a key.
+//!
+//! The limits stand beside the fields, in the JSON Schema the types give rise to. [`super::conform`] enforces that
+//! schema and words its errors from it, so what an editor accepts, what is accepted here and what a message says is
+//! accepted cannot differ.
+
+use schemars::JsonSchema;
+use schemars::generate::SchemaSettings;
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::stage::Precision;
+
+/// A scaling-law campaign of Windtunnel: which models to train, on how much of which data, and how.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RecipeFile {
+    /// The campaign's name: letters, digits, `-`, `_` and `.`. It names the folder of the results.
+    #[schemars(length(min = 1, max = 100))]
+    pub name: String,
+    /// What the campaign is for, in a sentence or two.
+    #[serde(default)]
+    #[schemars(length(max = 2000))]
+    pub description: String,
+    /// Each seed trains every model once more, with other initial weights and another order of the data.
+    #[serde(default = "defaults::seeds")]
+    #[schemars(length(min = 1, max = 100), inner(range(min = 0, max = 9_007_199_254_740_991_u64)))]
+    pub seeds: Vec<u64>,
+    /// Number format of activations. Weights and optimiser state are 32-bit in any case.
+    #[serde(default = "defaults::precision")]
+    pub precision: Precision,
+    /// The text.
+    pub data: DataRecipe,
+    /// The models.
+    pub model: ModelRecipe,
+    /// How much data each model is trained on.
+    pub points: PointsRecipe,
+    /// The learning rate over a run.
+    pub schedule: ScheduleRecipe,
+    /// What one optimiser step consumes.
+    pub batch: BatchRecipe,
+    /// How weights are updated.
+    pub optimizer: OptimizerRecipe,
+}
+
+/// The text, its tokens, and what is held out of it.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DataRecipe {
+    /// Files, folders or globs (`~` and environment variables are expanded; relative paths start at the recipe's
+    /// folder), or the name `toolchain-docs`: the documentation that came with the Rust toolchain.
+    #[schemars(length(min = 1, max = 1000), inner(length(min = 1, max = 4096)))]
+    pub sources: Vec<String>,
+    /// Train a byte-level BPE tokenizer with this many entries on the training split. Either this or `tokenizer`.
+    #[schemars(range(min = 257, max = 1_048_576))]
+    pub vocab: Option<u32>,
+    /// Path of a `tokenizer.json` to use instead of training one. Relative paths start at the recipe's folder.
+    #[schemars(length(min = 1, max = 4096))]
+    pub tokenizer: Option<String>,
+    /// Fraction of the documents held out for validation, chosen by the hash of their text.
+    #[serde(default = "defaults::validation_fraction")]
+    #[schemars(range(min = 0.0001, max = 0.5))]
+    pub validation_fraction: f64,
+    /// Tokens of the held-out text that every loss is measured on: the same ones for all models.
+    #[schemars(range(min = 1, max = 1_000_000_000_000_u64))]
+    pub validation_tokens: u64,
+    /// Another seed holds out other documents.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 9_007_199_254_740_991_u64))]
+    pub split_seed: u64,
+    /// Stop reading sources after this many bytes of text. All of it, if absent.
+    #[schemars(range(min = 1, max = 1_000_000_000_000_000_u64))]
+    pub max_bytes: Option<u64>,
+}
+
+/// The sizes, and what all of them share.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ModelRecipe {
+    /// Sizes to train, each a name of the ladder (`tiny-32` to `tiny-128`, `9M` to `2.4B`) or of `[[model.shapes]]`.
+    #[schemars(length(min = 1, max = 100), inner(length(min = 1, max = 100)))]
+    pub sizes: Vec<String>,
+    /// Shapes of your own, for `sizes` to name.
+    #[serde(default)]
+    #[schemars(length(max = 100))]
+    pub shapes: Vec<ShapeRecipe>,
+    /// Whether the output layer multiplies with the embedding table instead of one of its own.
+    #[serde(default = "defaults::tied")]
+    pub tied: bool,
+    /// The embedding's output is multiplied by this.
+    #[serde(default = "defaults::scale_emb")]
+    #[schemars(range(max = 1000.0), extend("exclusiveMinimum" = 0.0))]
+    pub scale_emb: f64,
+    /// Each block's two outputs are multiplied by this over the square root of the number of blocks.
+    #[serde(default = "defaults::scale_depth")]
+    #[schemars(range(max = 1000.0), extend("exclusiveMinimum" = 0.0))]
+    pub scale_depth: f64,
+    /// Standard deviation of the embedding's initial values. That of a matrix follows from the width.
+    #[serde(default = "defaults::init_std")]
+    #[schemars(range(max = 10.0), extend("exclusiveMinimum" = 0.0))]
+    pub init_std: f64,
+    /// The width the learning rate was tuned at: wider models train their matrices more slowly in proportion.
+    #[serde(default = "defaults::d_base")]
+    #[schemars(range(min = 1, max = 65_536))]
+    pub d_base: u32,
+    /// Base of the rotary position embedding.
+    #[serde(default = "defaults::rope_theta")]
+    #[schemars(range(min = 1.0, max = 1e12))]
+    pub rope_theta: f64,
+    /// Added to the mean square inside RMSNorm.
+    #[serde(default = "defaults::norm_eps")]
+    #[schemars(range(max = 0.1), extend("exclusiveMinimum" = 0.0))]
+    pub norm_eps: f64,
+}
+
+/// A model shape of the recipe's own.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ShapeRecipe {
+    /// How `sizes` calls it; no name of the ladder.
+    #[schemars(length(min = 1, max = 100))]
+    pub name: String,
+    /// Width of the residual stream.
+    #[schemars(range(min = 1, max = 65_536))]
+    pub d_model: u32,
+    /// Width of the feed-forward layer.
+    #[schemars(range(min = 1, max = 262_144))]
+    pub d_ff: u32,
+    /// Width of one attention head; even, because rotary embeddings turn pairs.
+    #[schemars(range(min = 2, max = 1024))]
+    pub head_dim: u32,
+    /// Query heads.
+    #[schemars(range(min = 1, max = 1024))]
+    pub n_heads: u32,
+    /// Key and value heads; as many as query heads if absent.
+    #[schemars(range(min = 1, max = 1024))]
+    pub n_kv_heads: Option<u32>,
+    /// Transformer blocks.
+    #[schemars(range(min = 1, max = 1000))]
+    pub n_layers: u32,
+}
+
+/// How much data each model is trained on. Give one of the two lists.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PointsRecipe {
+    /// Tokens, the same for every size.
+    #[schemars(length(min = 1, max = 1000), inner(range(min = 1, max = 1_000_000_000_000_000_u64)))]
+    pub tokens: Option<Vec<u64>>,
+    /// Tokens as multiples of the size's non-embedding parameters N: `[10, 20]` for 10N and 20N.
+    #[schemars(length(min = 1, max = 1000), inner(range(min = 1e-6, max = 1e6)))]
+    pub times_n: Option<Vec<f64>>,
+}
+
+/// The learning rate over a run, as a fraction of the peak.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ScheduleRecipe {
+    /// Its form.
+    pub kind: ScheduleKind,
+    /// Steps of linear warm-up.
+    #[schemars(range(min = 0, max = 1_000_000_000))]
+    pub warmup_steps: u64,
+    /// Where the learning rate ends, as a fraction of the peak. Not for `constant`.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub floor: Option<f64>,
+    /// The decay of `wsd`, and only of it.
+    pub decay: Option<DecayRecipe>,
+    /// Tokens from the start to the floor of `cosine` and `cosine_loop`. A `cosine` without it reaches its floor with
+    /// the last token.
+    #[schemars(range(min = 1, max = 1_000_000_000_000_000_u64))]
+    pub period_tokens: Option<u64>,
+}
+
+/// Forms of the learning rate over a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ScheduleKind {
+    /// Warmup-Stable-Decay: one trunk at the peak for all points of a model, and a decay branch for each.
+    Wsd,
+    /// Half a cosine wave from the peak to the floor, then the floor.
+    Cosine,
+    /// A cosine wave that goes on past the floor and rises again.
+    CosineLoop,
+    /// The peak to the end.
+    Constant,
+}
+
+/// The decay of WSD.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DecayRecipe {
+    /// How the learning rate falls.
+    pub shape: DecayKind,
+    /// Length of the decay, as a fraction of the point's tokens.
+    #[schemars(range(max = 1.0), extend("exclusiveMinimum" = 0.0))]
+    pub fraction: f64,
+    /// Whether the decay's tokens are the last of the point's, or come on top of them.
+    pub counted: Counted,
+    /// Tokens in which the learning rate halves; for the shape `half_life` alone.
+    #[schemars(range(min = 1, max = 1_000_000_000_000_000_u64))]
+    pub half_life_tokens: Option<u64>,
+}
+
+/// How the learning rate falls in the decay of WSD.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum DecayKind {
+    /// Straight to the floor.
+    Linear,
+    /// By a constant factor each step; the floor has to be above zero.
+    Exponential,
+    /// By half every `half_life_tokens`; the floor is a lower bound.
+    HalfLife,
+    /// Half a cosine wave.
+    Cosine,
+    /// 1 - sqrt(progress).
+    OneMinusSqrt,
+}
+
+/// What a data point of WSD counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Counted {
+    /// A point of D tokens is D tokens in all, the last of which are the decay.
+    Inside,
+    /// A point of D tokens is D stable tokens, and the decay after them: WSD(D, 0.1 D) in the paper.
+    After,
+}
+
+/// What one optimiser step consumes.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BatchRecipe {
+    /// Sequences per optimiser step.
+    #[schemars(range(min = 1, max = 65_536))]
+    pub sequences: u32,
+    /// Tokens per sequence.
+    #[schemars(range(min = 2, max = 131_072))]
+    pub context: u32,
+    /// Sequences per forward and backward pass, a divisor of `sequences`; all at once if absent.
+    #[schemars(range(min = 1, max = 65_536))]
+    pub micro_sequences: Option<u32>,
+}
+
+/// AdamW, and the gradient's clipping.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OptimizerRecipe {
+    /// Peak learning rates; each trains every model once.
+    #[schemars(length(min = 1, max = 100), inner(range(min = 1e-12, max = 10.0)))]
+    pub peak_lr: Vec<f64>,
+    /// Decay of the first moment.
+    #[serde(default = "defaults::beta1")]
+    #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
+    pub beta1: f64,
+    /// Decay of the second moment.
+    #[serde(default = "defaults::beta2")]
+    #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
+    pub beta2: f64,
+    /// Added to the square root of the second moment.
+    #[serde(default = "defaults::eps")]
+    #[schemars(range(max = 0.1), extend("exclusiveMinimum" = 0.0))]
+    pub eps: f64,
+    /// Decoupled weight decay, on matrices and the embedding.
+    #[serde(default = "defaults::weight_decay")]
+    #[schemars(range(min = 0.0, max = 100.0))]
+    pub weight_decay: f64,
+    /// The gradient is scaled down to this global norm.
+    #[serde(default = "defaults::clip_norm")]
+    #[schemars(range(max = 1e9), extend("exclusiveMinimum" = 0.0))]
+    pub clip_norm: f64,
+}
+
+/// The JSON Schema of the recipe format (draft 2020-12), with every limit in it.
+#[must_use]
+pub fn schema() -> Value {
+    let settings = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
+    let mut schema = settings.into_generator().into_root_schema_for::<RecipeFile>().to_value();
+    drop_null(&mut schema);
+    schema
+}
+
+/// TOML has no null: an optional key is one that may be absent, which `required` already says.
+fn drop_null(schema: &mut Value) {
+    let is_null = |value: &Value| value == "null" || value["type"] == "null";
+    match schema {
+        Value::Object(object) => {
+            if let Some(Value::Array(types)) = object.get_mut("type") {
+                types.retain(|kind| !is_null(kind));
+                if let [only] = types.as_slice() {
+                    let only = only.clone();
+                    object.insert("type".to_owned(), only);
+                }
+            }
+            if let Some(Value::Array(choices)) = object.get_mut("anyOf") {
+                choices.retain(|choice| !is_null(choice));
+                if let [Value::Object(only)] = choices.as_slice() {
+                    let only = only.clone();
+                    object.remove("anyOf");
+                    // What the key says of itself goes before what its type says.
+                    for (key, value) in only {
+                        object.entry(key).or_insert(value);
+                    }
+                }
+            }
+            if object.get("default").is_some_and(Value::is_null) {
+                object.remove("default");
+            }
+            object.values_mut().for_each(drop_null);
+        }
+        Value::Array(items) => items.iter_mut().for_each(drop_null),
+        _ => {}
+    }
+}
+
+/// What a key is where the recipe leaves it out: the paper's values, or those of its published code.
+mod defaults {
+    use crate::stage::Precision;
+
+    pub(super) fn seeds() -> Vec<u64> {
+        vec![0]
+    }
+    pub(super) fn precision() -> Precision {
+        Precision::Fp32
+    }
+    pub(super) fn validation_fraction() -> f64 {
+        0.06
+    }
+    pub(super) fn tied() -> bool {
+        true
+    }
+    pub(super) fn scale_emb() -> f64 {
+        12.0
+    }
+    pub(super) fn scale_depth() -> f64 {
+        1.4
+    }
+    pub(super) fn init_std() -> f64 {
+        0.1
+    }
+    pub(super) fn d_base() -> u32 {
+        256
+    }
+    pub(super) fn rope_theta() -> f64 {
+        10_000.0
+    }
+    pub(super) fn norm_eps() -> f64 {
+        1e-5
+    }
+    pub(super) fn beta1() -> f64 {
+        0.9
+    }
+    pub(super) fn beta2() -> f64 {
+        0.95
+    }
+    pub(super) fn eps() -> f64 {
+        1e-8
+    }
+    pub(super) fn weight_decay() -> f64 {
+        0.1
+    }
+    pub(super) fn clip_norm() -> f64 {
+        1.0
+    }
+}

@@ -1,0 +1,137 @@
+//! Recipes: a TOML text, read, checked, and ready to be expanded.
+//!
+//! A text is checked twice. [`conform`] compares its form with the JSON Schema: unknown keys, types, limits. [`check`]
+//! looks at what no schema can say: keys that exclude each other, names that name nothing. What remains, such as a
+//! warm-up longer than a run, is found on the way to the plan, and that way is gone once when a recipe is read.
+
+mod check;
+mod conform;
+pub mod error;
+pub mod format;
+mod lines;
+
+use std::fs;
+use std::path::Path;
+
+use serde::Deserialize;
+use toml::de::DeTable;
+
+use crate::expand::{self, Run};
+use crate::shape::Shape;
+use error::{Fault, RecipeError};
+use format::{DataRecipe, RecipeFile};
+use lines::Lines;
+
+/// The largest text accepted as a recipe, in bytes.
+pub const MAX_RECIPE_BYTES: u64 = 1 << 20;
+
+/// A recipe that has been read and found valid.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Recipe {
+    file: String,
+    text: String,
+    contents: RecipeFile,
+    lines: Lines,
+}
+
+impl Recipe {
+    /// Reads a recipe from a file.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or as [`Recipe::parse`].
+    pub fn load(path: impl AsRef<Path>) -> Result<Self, RecipeError> {
+        let path = path.as_ref();
+        let file = path.display().to_string();
+        let unreadable = |source| RecipeError::Read { file: file.clone(), source };
+        let bytes = fs::metadata(path).map_err(unreadable)?.len();
+        if bytes > MAX_RECIPE_BYTES {
+            return Err(RecipeError::TooLarge { file, bytes, limit: MAX_RECIPE_BYTES });
+        }
+        let text = fs::read_to_string(path).map_err(unreadable)?;
+        Self::parse(&file, &text)
+    }
+
+    /// Reads a recipe from text. The file's name is for messages.
+    ///
+    /// # Errors
+    /// If the text is not TOML, has unknown keys, lacks some, has values outside their limits, or values that make no
+    /// sense together. Only the first fault is reported.
+    pub fn parse(file: &str, text: &str) -> Result<Self, RecipeError> {
+        let bytes = text.len() as u64;
+        if bytes > MAX_RECIPE_BYTES {
+            return Err(RecipeError::TooLarge { file: file.to_owned(), bytes, limit: MAX_RECIPE_BYTES });
+        }
+        let not_toml = |error: &toml::de::Error| {
+            let line = error.span().map_or(1, |span| lines::line_of_byte(text, span.start));
+            RecipeError::Syntax { file: file.to_owned(), line, reason: error::shown(error.message()) }
+        };
+        let table = DeTable::parse(text).map_err(|error| not_toml(&error))?;
+        let lines = Lines::of(text, table.get_ref());
+        if let Some(fault) = conform::faults(table.get_ref(), &format::schema()).into_iter().next() {
+            return Err(locate(fault, file, &lines));
+        }
+        // The schema lets nothing pass that the types refuse; should the two ever differ, serde's words have to do.
+        let contents = RecipeFile::deserialize(toml::Deserializer::from(table)).map_err(|error| not_toml(&error))?;
+        let recipe = Self { file: file.to_owned(), text: text.to_owned(), contents, lines };
+        check::check(&recipe.contents).map_err(|fault| recipe.refuse(fault))?;
+        recipe.runs()?;
+        Ok(recipe)
+    }
+
+    /// The file's name, as it was given.
+    #[must_use]
+    pub fn file(&self) -> &str {
+        &self.file
+    }
+
+    /// The folder of the file: where relative paths of the recipe start.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        Path::new(&self.file).parent().unwrap_or(Path::new(""))
+    }
+
+    /// The text as it was written, comments and all.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The campaign's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.contents.name
+    }
+
+    /// What the text says, key by key.
+    #[must_use]
+    pub fn contents(&self) -> &RecipeFile {
+        &self.contents
+    }
+
+    /// The section about the data.
+    #[must_use]
+    pub fn data(&self) -> &DataRecipe {
+        &self.contents.data
+    }
+
+    /// The shapes of the sizes, in the recipe's order.
+    #[must_use]
+    pub fn sizes(&self) -> Vec<(&str, Shape)> {
+        self.contents.model.sizes.iter().filter_map(|name| Some((name.as_str(), self.contents.shape(name)?))).collect()
+    }
+
+    /// Every run the recipe asks for, in its order: sizes, then seeds, then learning rates, then points.
+    pub(crate) fn runs(&self) -> Result<Vec<Run>, RecipeError> {
+        expand::runs(&self.contents).map_err(|fault| self.refuse(fault))
+    }
+
+    /// The error for a fault of this recipe.
+    pub(crate) fn refuse(&self, fault: Fault) -> RecipeError {
+        locate(fault, &self.file, &self.lines)
+    }
+}
+
+fn locate(fault: Fault, file: &str, lines: &Lines) -> RecipeError {
+    let Fault { key, problem, accepted } = fault;
+    RecipeError::Key { file: file.to_owned(), line: lines.line(&key), key, problem, accepted }
+}

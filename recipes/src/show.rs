@@ -1,0 +1,144 @@
+//! Plans as people read them: a tree of stages, and a table of points.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use crate::id::StageKey;
+use crate::plan::{Cost, Plan, Stage, StageRole, Trial};
+use crate::units::{Tokens, human_count};
+
+/// The stage tree, a line a stage: what it trains, from which step to which, and what it costs.
+///
+/// ```text
+/// tiny-32  seed 0  lr 0.01  N 23.7k
+/// └─ trunk  0..439      450k tokens  9.6e10 FLOPs  stage_0a1b2c3d
+///    ├─ decay  439..488     50.2k tokens  1.1e10 FLOPs  stage_4e5f6071
+/// ```
+#[must_use]
+pub fn tree(plan: &Plan) -> String {
+    let mut children: BTreeMap<Option<StageKey>, Vec<&Stage>> = BTreeMap::new();
+    for stage in &plan.stages {
+        children.entry(stage.parent).or_default().push(stage);
+    }
+    let mut text = heading(plan);
+    for root in children.get(&None).into_iter().flatten() {
+        let n = root.spec.model.shape.non_embedding_params();
+        let (size, seed, lr) = (&root.size, root.seed, root.spec.peak_lr);
+        let _ = writeln!(text, "\n{size}  seed {seed}  peak LR {lr}  N {}", human_count(n as f64));
+        branch(&mut text, &children, root);
+    }
+    text.push('\n');
+    text.push_str(&savings(&plan.cost()));
+    text
+}
+
+/// A stage and all below it. Where a stage goes on in another of its kind, as a trunk does past a branch, the next one
+/// stands below it and not to the right: a tree of fifty points is as wide as one of two.
+fn branch(text: &mut String, children: &BTreeMap<Option<StageKey>, Vec<&Stage>>, root: &Stage) {
+    let mut trunk = Some(root);
+    while let Some(stage) = trunk {
+        let below = children.get(&Some(stage.key)).map(Vec::as_slice).unwrap_or_default();
+        let next = below.iter().copied().find(|child| child.role == StageRole::Trunk);
+        let bars = if next.is_some() { ["├─", "│ "] } else { ["└─", "  "] };
+        line(text, bars[0], stage);
+        let branches: Vec<_> =
+            below.iter().copied().filter(|child| next.is_none_or(|next| next.key != child.key)).collect();
+        for (index, child) in branches.iter().enumerate() {
+            let last = index + 1 == branches.len();
+            line(text, &format!("{}{}", bars[1], if last { " └─" } else { " ├─" }), child);
+        }
+        trunk = next;
+    }
+}
+
+fn line(text: &mut String, bars: &str, stage: &Stage) {
+    let role = role(stage.role);
+    let steps = format!("{}..{}", stage.spec.start_step, stage.spec.end_step);
+    let (tokens, flops, key) = (stage.spec.tokens(), stage.spec.flops(), stage.key.short());
+    let lead = format!("{bars} {role}");
+    let _ = writeln!(text, "{lead:<12} {steps:<18} {tokens:>6} tokens  {flops} FLOPs  {key}");
+}
+
+fn role(role: StageRole) -> &'static str {
+    match role {
+        StageRole::Trunk => "trunk",
+        StageRole::Decay => "decay",
+        StageRole::Whole => "whole",
+    }
+}
+
+/// The points, a line each, and what the whole costs.
+#[must_use]
+pub fn table(plan: &Plan) -> String {
+    let header = ["size", "seed", "peak LR", "N", "D", "D/N", "steps", "stages", "FLOPs alone"].map(str::to_owned);
+    let stages = plan.stages_by_key();
+    let rows = plan.trials.iter().map(|trial| row(trial, &stages));
+    let rows: Vec<[String; 9]> = std::iter::once(header).chain(rows).collect();
+    let widths: [usize; 9] =
+        std::array::from_fn(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default());
+    let mut text = heading(plan);
+    text.push('\n');
+    for row in &rows {
+        let mut line = format!("{:<width$}", row[0], width = widths[0]);
+        for (cell, width) in row.iter().zip(widths).skip(1) {
+            let _ = write!(line, "  {cell:>width$}");
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text.push('\n');
+    text.push_str(&savings(&plan.cost()));
+    text
+}
+
+fn row(trial: &Trial, stages: &BTreeMap<StageKey, &Stage>) -> [String; 9] {
+    let path: Vec<_> = trial.path.iter().filter_map(|key| stages.get(key)).map(|stage| &stage.spec).collect();
+    let last = path.last().expect("a trial has at least one stage");
+    let flops = path.iter().map(|spec| spec.flops()).sum::<crate::units::Flops>();
+    [
+        trial.size.clone(),
+        trial.seed.to_string(),
+        last.peak_lr.to_string(),
+        human_count(trial.n as f64),
+        trial.d.to_string(),
+        format!("{:.1}", trial.d.0 as f64 / trial.n as f64),
+        last.end_step.to_string(),
+        trial.path.len().to_string(),
+        flops.to_string(),
+    ]
+}
+
+fn heading(plan: &Plan) -> String {
+    let mut text = format!("{}  {}\n", plan.name, plan.campaign);
+    if !plan.description.is_empty() {
+        let _ = writeln!(text, "{}", plan.description);
+    }
+    match &plan.dataset {
+        Some(dataset) => {
+            let longest = plan.trials.iter().map(|trial| trial.d).max().unwrap_or_default();
+            let epochs = longest.0 as f64 / dataset.train_tokens as f64;
+            let (tokens, held_out) = (Tokens(dataset.train_tokens), Tokens(dataset.validation_tokens));
+            let sources = dataset.sources.join(", ");
+            let _ = writeln!(
+                text,
+                "{sources}: {tokens} tokens to train on, {held_out} held out, vocabulary {}; \
+                 the longest run sees them {epochs:.2} times",
+                dataset.vocab
+            );
+        }
+        None => text.push_str("the data is not prepared yet: keys are not final\n"),
+    }
+    text
+}
+
+fn savings(cost: &Cost) -> String {
+    let saved = 1.0 - cost.flops.0 / cost.flops_unshared.0;
+    format!(
+        "{} tokens, {} FLOPs; each point alone would take {} tokens, {} FLOPs: sharing saves {:.0}%\n",
+        cost.tokens,
+        cost.flops,
+        cost.tokens_unshared,
+        cost.flops_unshared,
+        100.0 * saved
+    )
+}

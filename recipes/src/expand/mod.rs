@@ -1,7 +1,7 @@
 //! From a recipe and its data to a plan.
 //!
-//! [`runs`](runs()) fixes the numbers of every run the recipe asks for, as if each were trained alone; `tree` cuts the runs
-//! where they part from one another and merges what they share.
+//! `runs` fixes the numbers of every run the recipe asks for, as if each were trained alone; `tree` cuts the runs where
+//! they part from one another and merges what they share.
 
 mod runs;
 mod tree;

@@ -72,7 +72,7 @@ fn check_shape(key: &str, recipe: &ShapeRecipe) -> Result<(), Fault> {
         return Err(Fault::new(format!("{key}.name"), problem, "a name the ladder does not have"));
     }
     let shape = recipe.shape();
-    if shape.head_dim % 2 != 0 {
+    if !shape.head_dim.is_multiple_of(2) {
         let reason = format!("{} is odd, and rotary embeddings turn pairs", shape.head_dim);
         return Err(Fault::conflict(format!("{key}.head_dim"), reason, "an even number"));
     }
@@ -128,32 +128,29 @@ fn check_schedule(schedule: &ScheduleRecipe) -> Result<(), Fault> {
     };
     let takes_decay = schedule.kind == ScheduleKind::Wsd;
     let takes_period = matches!(schedule.kind, ScheduleKind::Cosine | ScheduleKind::CosineLoop);
-    let needs = [
-        ("schedule.floor", schedule.floor.is_some(), schedule.kind != ScheduleKind::Constant, true),
-        ("schedule.decay", schedule.decay.is_some(), takes_decay, true),
-        (
-            "schedule.period_tokens",
-            schedule.period_tokens.is_some(),
-            takes_period,
-            schedule.kind == ScheduleKind::CosineLoop,
-        ),
+    let not_constant = schedule.kind != ScheduleKind::Constant;
+    let is_loop = schedule.kind == ScheduleKind::CosineLoop;
+    // Each key, whether it is there, whether the kind takes it, whether it needs it, and what it would be.
+    let keys = [
+        ("schedule.floor", schedule.floor.is_some(), not_constant, not_constant, "a number from 0 to 1"),
+        ("schedule.decay", schedule.decay.is_some(), takes_decay, takes_decay, "a table with shape, fraction, counted"),
+        ("schedule.period_tokens", schedule.period_tokens.is_some(), takes_period, is_loop, "a number of tokens"),
     ];
-    for (key, given, taken, required) in needs {
+    for (key, given, taken, needed, accepted) in keys {
         if given && !taken {
-            return Err(Fault::conflict(
-                key,
-                format!("does not go with kind \"{word}\""),
-                "another kind, or no such key",
-            ));
+            let reason = format!("does not go with kind \"{word}\"");
+            return Err(Fault::conflict(key, reason, "another kind, or no such key"));
         }
-        if taken && required && !given {
-            return Err(Fault::new(key, Problem::Missing, format!("the kind \"{word}\" needs it")));
+        if needed && !given {
+            let reason = format!("missing, and the kind \"{word}\" needs it");
+            return Err(Fault::conflict(key, reason, accepted));
         }
     }
     let Some(decay) = &schedule.decay else { return Ok(()) };
     match (decay.shape, decay.half_life_tokens) {
         (DecayKind::HalfLife, None) => {
-            Err(Fault::new("schedule.decay.half_life_tokens", Problem::Missing, "the shape \"half_life\" needs it"))
+            let reason = "missing, and the shape \"half_life\" needs it";
+            Err(Fault::conflict("schedule.decay.half_life_tokens", reason, "a number of tokens"))
         }
         (DecayKind::HalfLife, Some(_)) | (_, None) => Ok(()),
         (_, Some(_)) => Err(Fault::conflict(

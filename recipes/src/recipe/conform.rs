@@ -1,6 +1,6 @@
 //! Whether a text has the form the JSON Schema describes: the schema's own words make the messages.
 //!
-//! Only the keywords that [`super::format::schema`] uses are known here; a test there sees to it that there are no
+//! Only the keywords that [`super::schema`] uses are known here; a test there sees to it that there are no
 //! others.
 
 use serde_json::Value;

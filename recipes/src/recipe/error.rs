@@ -43,8 +43,8 @@ pub enum RecipeError {
         line: usize,
         /// The key, from the root: `model.shapes[1].d_model`.
         key: String,
-        /// What is wrong with it.
-        problem: Problem,
+        /// What is wrong with it. Boxed, because errors are handed up by value.
+        problem: Box<Problem>,
         /// What would be right.
         accepted: String,
     },
@@ -151,7 +151,15 @@ fn edit_distance(a: &str, b: &str) -> usize {
 
 /// A value as it stands in a message: on one line, and not longer than one.
 pub(crate) fn shown(value: &str) -> String {
-    let mut line: String = value.chars().take(60).flat_map(char::escape_debug).collect();
+    let mut line = String::new();
+    for letter in value.chars().take(60) {
+        // A line break is a control character to Unicode, except for these two.
+        if letter.is_control() || "\u{2028}\u{2029}".contains(letter) {
+            line.extend(letter.escape_debug());
+        } else {
+            line.push(letter);
+        }
+    }
     if value.chars().nth(60).is_some() {
         line.push('…');
     }

@@ -1,13 +1,11 @@
 //! The recipe as it is written: one type a table, one field a key.
 //!
-//! The limits stand beside the fields, in the JSON Schema the types give rise to. [`super::conform`] enforces that
-//! schema and words its errors from it, so what an editor accepts, what is accepted here and what a message says is
-//! accepted cannot differ.
+//! The limits stand beside the fields, in the JSON Schema the types give rise to ([`super::schema`]). That schema is
+//! enforced, and words the errors, so what an editor accepts, what is accepted here and what a message says is accepted
+//! cannot differ.
 
 use schemars::JsonSchema;
-use schemars::generate::SchemaSettings;
 use serde::Deserialize;
-use serde_json::Value;
 
 use crate::stage::Precision;
 
@@ -270,48 +268,6 @@ pub struct OptimizerRecipe {
     #[serde(default = "defaults::clip_norm")]
     #[schemars(range(max = 1e9), extend("exclusiveMinimum" = 0.0))]
     pub clip_norm: f64,
-}
-
-/// The JSON Schema of the recipe format (draft 2020-12), with every limit in it.
-#[must_use]
-pub fn schema() -> Value {
-    let settings = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
-    let mut schema = settings.into_generator().into_root_schema_for::<RecipeFile>().to_value();
-    drop_null(&mut schema);
-    schema
-}
-
-/// TOML has no null: an optional key is one that may be absent, which `required` already says.
-fn drop_null(schema: &mut Value) {
-    let is_null = |value: &Value| value == "null" || value["type"] == "null";
-    match schema {
-        Value::Object(object) => {
-            if let Some(Value::Array(types)) = object.get_mut("type") {
-                types.retain(|kind| !is_null(kind));
-                if let [only] = types.as_slice() {
-                    let only = only.clone();
-                    object.insert("type".to_owned(), only);
-                }
-            }
-            if let Some(Value::Array(choices)) = object.get_mut("anyOf") {
-                choices.retain(|choice| !is_null(choice));
-                if let [Value::Object(only)] = choices.as_slice() {
-                    let only = only.clone();
-                    object.remove("anyOf");
-                    // What the key says of itself goes before what its type says.
-                    for (key, value) in only {
-                        object.entry(key).or_insert(value);
-                    }
-                }
-            }
-            if object.get("default").is_some_and(Value::is_null) {
-                object.remove("default");
-            }
-            object.values_mut().for_each(drop_null);
-        }
-        Value::Array(items) => items.iter_mut().for_each(drop_null),
-        _ => {}
-    }
 }
 
 /// What a key is where the recipe leaves it out: the paper's values, or those of its published code.

@@ -1,6 +1,6 @@
 //! Recipes: a TOML text, read, checked, and ready to be expanded.
 //!
-//! A text is checked twice. [`conform`] compares its form with the JSON Schema: unknown keys, types, limits. [`check`]
+//! A text is checked twice. `conform` compares its form with the JSON Schema: unknown keys, types, limits. `check`
 //! looks at what no schema can say: keys that exclude each other, names that name nothing. What remains, such as a
 //! warm-up longer than a run, is found on the way to the plan, and that way is gone once when a recipe is read.
 
@@ -9,6 +9,7 @@ mod conform;
 pub mod error;
 pub mod format;
 mod lines;
+pub mod schema;
 
 use std::fs;
 use std::path::Path;
@@ -67,7 +68,7 @@ impl Recipe {
         };
         let table = DeTable::parse(text).map_err(|error| not_toml(&error))?;
         let lines = Lines::of(text, table.get_ref());
-        if let Some(fault) = conform::faults(table.get_ref(), &format::schema()).into_iter().next() {
+        if let Some(fault) = conform::faults(table.get_ref(), &schema::schema()).into_iter().next() {
             return Err(locate(fault, file, &lines));
         }
         // The schema lets nothing pass that the types refuse; should the two ever differ, serde's words have to do.
@@ -133,5 +134,5 @@ impl Recipe {
 
 fn locate(fault: Fault, file: &str, lines: &Lines) -> RecipeError {
     let Fault { key, problem, accepted } = fault;
-    RecipeError::Key { file: file.to_owned(), line: lines.line(&key), key, problem, accepted }
+    RecipeError::Key { file: file.to_owned(), line: lines.line(&key), key, problem: Box::new(problem), accepted }
 }

@@ -1,0 +1,96 @@
+//! What people read when a recipe is wrong: one line with the file, the line, the key and what is accepted.
+
+use recipes::{Recipe, RecipeError};
+
+const SMOKE: &str = include_str!("../smoke.toml");
+
+/// The message for the smoke recipe with one stretch of its text replaced by another.
+fn refused(from: &str, to: &str) -> String {
+    assert!(SMOKE.contains(from), "the smoke recipe has `{from}`");
+    let error = Recipe::parse("smoke.toml", &SMOKE.replacen(from, to, 1)).expect_err("is refused");
+    let message = error.to_string();
+    assert!(!message.contains('\n'), "one line: {message}");
+    message
+}
+
+#[test]
+fn messages() {
+    let slips = [
+        ("d_model = 16", "d_modle = 16"),
+        ("[optimizer]", "[optimiser]"),
+        ("sequences = 8", "sequences = 8\nlearning_rate = 1"),
+        ("d_model = 16", "d_model = -16"),
+        ("d_model = 16", "d_model = 99999999999999999999999"),
+        ("d_model = 16", "d_model = \"wide\""),
+        ("d_model = 16", "d_model = 16.0"),
+        ("floor = 0.1", "floor = nan"),
+        ("floor = 0.1", ""),
+        ("kind = \"wsd\"", "kind = \"wsdd\""),
+        ("kind = \"wsd\"", "kind = \"cosine\""),
+        ("[schedule.decay]\n", "[schedule.decay]\nhalf_life_tokens = 100\n"),
+        ("shape = \"linear\"", "shape = \"half_life\""),
+        ("\nfraction = 0.2", "\nfraction = 1.0"),
+        ("\nfraction = 0.2", "\nfraction = 0.02"),
+        ("tokens = [5_120,", "tokens = [100,"),
+        ("tokens = [5_120,", "tokens = [0,"),
+        ("tokens = [5_120,", "tokens = [10_200,"),
+        ("tokens = [5_120, 10_240, 20_480]", "tokens = []"),
+        ("tokens = [5_120, 10_240, 20_480]", ""),
+        ("tokens = [5_120, 10_240, 20_480]", "tokens = [5_120]\ntimes_n = [10]"),
+        ("warmup_steps = 5", "warmup_steps = 17"),
+        ("\"smoke-16\", \"smoke-32\"", "\"smoke-16\", \"smoke-23\""),
+        ("\"smoke-16\", \"smoke-32\"", "\"smoke-16\", \"smoke-16\""),
+        ("\"smoke-16\", \"smoke-32\"", "\"smoke-32\", \"tiny-32\", \"tiny32\""),
+        ("name = \"smoke-32\"", "name = \"tiny-32\""),
+        ("head_dim = 8", "head_dim = 7"),
+        ("n_kv_heads = 2", "n_kv_heads = 3"),
+        ("seeds = [0]", "seeds = [0, 1, 0]"),
+        ("micro_sequences = 4", "micro_sequences = 3"),
+        ("validation_tokens = 1_024", "validation_tokens = 31"),
+        ("vocab = 300", "vocab = 300\ntokenizer = \"t.json\""),
+        ("vocab = 300", ""),
+        ("name = \"smoke\"", "name = \"../smoke\""),
+        ("name = \"smoke\"", "name = \"smoke"),
+        ("name = \"smoke\"", "name = \"smoke\"\nname = \"smoke\""),
+        ("name = \"smoke\"", ""),
+    ];
+    let messages: Vec<_> = slips.iter().map(|(from, to)| refused(from, to)).collect();
+    insta::assert_snapshot!(messages.join("\n"));
+}
+
+#[test]
+fn a_slip_in_a_key_is_named_before_the_key_that_it_leaves_missing() {
+    let message = refused("d_model = 16", "d_modle = 16");
+    assert!(message.starts_with("smoke.toml:"), "{message}");
+    assert!(message.contains("`model.shapes[0].d_modle`: unknown, did you mean `d_model`?; accepted: "), "{message}");
+}
+
+#[test]
+fn the_line_is_that_of_the_key() {
+    let Err(RecipeError::Key { line, key, .. }) =
+        Recipe::parse("smoke.toml", &SMOKE.replacen("floor = 0.1", "floor = 2", 1))
+    else {
+        panic!("is refused")
+    };
+    let at = SMOKE.lines().position(|text| text.starts_with("floor")).expect("is there") + 1;
+    assert_eq!((key.as_str(), line), ("schedule.floor", at));
+}
+
+#[test]
+fn files_that_are_missing_or_endless_are_refused() {
+    let missing = Recipe::load("no/such/recipe.toml").expect_err("is refused");
+    assert_eq!(missing.to_string(), "no/such/recipe.toml: the recipe cannot be read");
+    let endless = "#".repeat(2 << 20);
+    assert!(matches!(Recipe::parse("endless.toml", &endless), Err(RecipeError::TooLarge { .. })));
+}
+
+#[test]
+fn nested_nonsense_is_refused_without_a_panic() {
+    let deep = format!("name = {}1{}", "[".repeat(10_000), "]".repeat(10_000));
+    for text in
+        ["", "\0", "a.b.c.d = 1", "[[name]]", "name = { a = 1 }", "points = 2024-01-01", deep.as_str(), "\u{feff}"]
+    {
+        let message = Recipe::parse("odd.toml", text).expect_err("is refused").to_string();
+        assert!(message.starts_with("odd.toml:") && !message.contains('\n'), "{message}");
+    }
+}

@@ -1,0 +1,120 @@
+//! The recipes that come with Windtunnel: each is read, validated and expanded.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use recipes::{Dataset, DatasetId, Plan, Recipe, StageRole, expand, show, sketch};
+
+fn load(name: &str) -> Recipe {
+    Recipe::load(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Data with as many tokens as any of the recipes wants.
+fn dataset(recipe: &Recipe) -> Dataset {
+    Dataset {
+        id: DatasetId::from_content(b"a text"),
+        vocab: recipe.data().vocab.expect("these recipes train their tokenizer"),
+        train_tokens: 3_350_000,
+        validation_tokens: recipe.data().validation_tokens,
+        train_bytes: 6_610_000,
+        validation_bytes: 390_000,
+        sources: vec!["a text".to_owned()],
+    }
+}
+
+fn plan_of(name: &str) -> Plan {
+    let recipe = load(name);
+    expand(&recipe, &dataset(&recipe)).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// What every plan has to be: a forest of consecutive stages, and paths in it.
+fn check(plan: &Plan) {
+    let mut seen = BTreeSet::new();
+    for stage in &plan.stages {
+        assert_eq!(stage.key, stage.spec.key(stage.parent.as_ref()));
+        let start = stage.parent.map_or(0, |parent| {
+            assert!(seen.contains(&parent), "parents come before children");
+            plan.stage(&parent).expect("is there").spec.end_step
+        });
+        assert_eq!(stage.spec.start_step, start, "a stage goes on where its parent ends");
+        assert!(stage.spec.end_step > start, "a stage has steps");
+        assert!(seen.insert(stage.key), "a stage is there once");
+    }
+    let mut trials = BTreeSet::new();
+    for trial in &plan.trials {
+        assert!(trials.insert(trial.id), "a trial is there once");
+        let path: Vec<_> = trial.path.iter().map(|key| plan.stage(key).expect("paths name stages")).collect();
+        assert_eq!(path[0].parent, None);
+        assert!(path.windows(2).all(|pair| pair[1].parent == Some(pair[0].key)), "a path goes from parent to child");
+        assert_eq!(trial.d, path.iter().map(|stage| stage.spec.tokens()).sum());
+        assert_eq!(trial.n, path[0].spec.model.shape.non_embedding_params());
+    }
+    let used: BTreeSet<_> = plan.trials.iter().flat_map(|trial| &trial.path).copied().collect();
+    assert_eq!(used, seen, "every stage serves a trial");
+}
+
+#[test]
+fn every_recipe_of_the_folder_expands() {
+    let folder = fs::read_dir(env!("CARGO_MANIFEST_DIR")).expect("is there");
+    let files: Vec<PathBuf> = folder.map(|entry| entry.expect("is readable").path()).collect();
+    let names: BTreeSet<&str> = files
+        .iter()
+        .filter_map(|path| path.file_name()?.to_str())
+        .filter(|name| name.ends_with(".toml") && *name != "Cargo.toml")
+        .collect();
+    assert!(names.is_superset(&BTreeSet::from(["quickstart.toml", "smoke.toml", "minicpm-wind-tunnel.toml"])));
+    for name in names {
+        let plan = plan_of(name);
+        check(&plan);
+        assert_eq!(plan, plan_of(name), "the same recipe over the same data is the same plan");
+        let recipe = load(name);
+        assert_eq!(Recipe::parse(recipe.file(), recipe.text()).expect("parses again"), recipe);
+        let json = serde_json::to_string(&plan).expect("has a JSON form");
+        assert_eq!(serde_json::from_str::<Plan>(&json).expect("parses"), plan);
+        let sketch = sketch(&recipe).expect("needs no data");
+        assert_eq!((sketch.cost(), sketch.dataset), (plan.cost(), None));
+    }
+}
+
+#[test]
+fn the_quick_start_is_five_sizes_by_seven_points() {
+    let plan = plan_of("quickstart.toml");
+    let sizes: BTreeSet<u64> = plan.trials.iter().map(|trial| trial.n).collect();
+    assert_eq!(sizes, BTreeSet::from([23_712, 53_232, 94_528, 212_448, 377_472]));
+    assert_eq!(plan.trials.len(), 35);
+    for size in sizes {
+        let steps: Vec<u64> =
+            plan.trials.iter().filter(|trial| trial.n == size).map(|trial| trial.d.0 / 1024).collect();
+        assert_eq!(steps, [488, 684, 977, 1367, 1953, 2734, 3906]);
+    }
+    // Seven stretches of trunk and seven branches a size.
+    assert_eq!(plan.stages.len(), 5 * 14);
+    assert_eq!(plan.stages.iter().filter(|stage| stage.role == StageRole::Decay).count(), 35);
+    assert_eq!(plan.stages.iter().filter(|stage| stage.parent.is_none()).count(), 5);
+    // The trunk to the last decay, and a tenth of each point.
+    let trunk = 3906 - 391;
+    let decays = 49 + 68 + 98 + 137 + 195 + 273 + 391;
+    assert_eq!(plan.cost().tokens.0, 5 * (trunk + decays) * 1024);
+    assert_eq!(plan.cost().tokens_unshared.0, 5 * (488 + 684 + 977 + 1367 + 1953 + 2734 + 3906) * 1024);
+}
+
+#[test]
+fn the_wind_tunnel_is_six_sizes_by_six_points() {
+    let plan = plan_of("minicpm-wind-tunnel.toml");
+    assert_eq!(plan.trials.len(), 36);
+    let largest = plan.trials.iter().max_by_key(|trial| trial.d).expect("has trials");
+    // 60N stable tokens and 6N of decay, to a step or two.
+    let ratio = largest.d.0 as f64 / largest.n as f64;
+    assert!((ratio - 66.0).abs() < 0.01, "{ratio}");
+    let nominal: Vec<f64> =
+        plan.trials.iter().take(6).map(|trial| (trial.nominal.0 as f64 / trial.n as f64).round()).collect();
+    assert_eq!(nominal, [10.0, 20.0, 30.0, 40.0, 50.0, 60.0]);
+}
+
+#[test]
+fn the_smoke_plan_as_people_read_it() {
+    let plan = plan_of("smoke.toml");
+    insta::assert_snapshot!("tree", show::tree(&plan));
+    insta::assert_snapshot!("table", show::table(&plan));
+}

@@ -1,0 +1,180 @@
+//! Expansion against plans worked out by hand.
+
+use recipes::{Dataset, DatasetId, DecayShape, LrSchedule, Plan, Recipe, StageKey, StageRole, expand};
+
+/// One size, batches of 1,000 tokens; the rest is the test's.
+fn plan(points: &str, schedule: &str) -> Plan {
+    plan_of_many(points, schedule, "seeds = [0]", "[0.01]")
+}
+
+fn plan_of_many(points: &str, schedule: &str, seeds: &str, peak_lr: &str) -> Plan {
+    let text = format!(
+        "name = \"by-hand\"\n{seeds}\n[data]\nsources = [\"x.txt\"]\nvocab = 300\nvalidation_tokens = 1000\n\
+         [model]\nsizes = [\"tiny-32\"]\n[points]\n{points}\n[schedule]\n{schedule}\n\
+         [batch]\nsequences = 10\ncontext = 100\n[optimizer]\npeak_lr = {peak_lr}\n"
+    );
+    let recipe = Recipe::parse("by-hand.toml", &text).unwrap_or_else(|error| panic!("{error}"));
+    expand(&recipe, &dataset()).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn dataset() -> Dataset {
+    Dataset {
+        id: DatasetId::from_content(b"a text"),
+        vocab: 300,
+        train_tokens: 50_000,
+        validation_tokens: 1_000,
+        train_bytes: 100_000,
+        validation_bytes: 2_000,
+        sources: vec!["x.txt".to_owned()],
+    }
+}
+
+const WSD: &str =
+    "kind = \"wsd\"\nwarmup_steps = 2\nfloor = 0.1\n[schedule.decay]\nshape = \"linear\"\nfraction = 0.1\n";
+
+/// The stages as `role start..end <- the parent's end`, in the plan's order.
+fn outline(plan: &Plan) -> Vec<String> {
+    let end = |key: &StageKey| plan.stage(key).expect("is there").spec.end_step;
+    let describe = |stage: &recipes::Stage| {
+        let parent = stage.parent.as_ref().map_or_else(|| "root".to_owned(), |key| end(key).to_string());
+        format!("{:?} {}..{} <- {parent}", stage.role, stage.spec.start_step, stage.spec.end_step)
+    };
+    plan.stages.iter().map(describe).collect()
+}
+
+#[test]
+fn decay_inside_is_the_last_of_the_points_tokens() {
+    let plan = plan("tokens = [20_000, 40_000]", &format!("{WSD}counted = \"inside\""));
+    assert_eq!(
+        outline(&plan),
+        ["Trunk 0..18 <- root", "Decay 18..20 <- 18", "Trunk 18..36 <- 18", "Decay 36..40 <- 36"]
+    );
+    assert_eq!(plan.trials.iter().map(|trial| trial.d.0).collect::<Vec<_>>(), [20_000, 40_000]);
+}
+
+#[test]
+fn decay_after_comes_on_top() {
+    let plan = plan("tokens = [20_000, 40_000]", &format!("{WSD}counted = \"after\""));
+    assert_eq!(
+        outline(&plan),
+        ["Trunk 0..20 <- root", "Decay 20..22 <- 20", "Trunk 20..40 <- 20", "Decay 40..44 <- 40"]
+    );
+    assert_eq!(plan.trials.iter().map(|trial| trial.d.0).collect::<Vec<_>>(), [22_000, 44_000]);
+    assert_eq!(plan.trials.iter().map(|trial| trial.nominal.0).collect::<Vec<_>>(), [20_000, 40_000]);
+}
+
+#[test]
+fn costs_are_those_of_the_hand_count() {
+    let cost = plan("tokens = [20_000, 40_000]", &format!("{WSD}counted = \"inside\"")).cost();
+    // 18 + 2 + 18 + 4 steps of 1,000 tokens, against 20 + 40.
+    assert_eq!((cost.tokens.0, cost.tokens_unshared.0), (42_000, 60_000));
+    // A token of tiny-32 over 300 entries and 100 tokens of context. Two blocks of four 32x32 and three 32x80 matrices,
+    // and the head: 6 operations a parameter. Attention: 6 x 2 blocks x 32 x 100.
+    let per_token = 6 * (2 * (4 * 32 * 32 + 3 * 32 * 80) + 300 * 32) + 6 * 2 * 32 * 100;
+    assert_eq!(cost.flops.0, f64::from(per_token) * 42_000.0);
+    assert_eq!(cost.flops_unshared.0, f64::from(per_token) * 60_000.0);
+}
+
+#[test]
+fn the_order_of_the_points_does_not_matter_to_the_stages() {
+    let schedule = format!("{WSD}counted = \"inside\"");
+    let keys = |points: &str| {
+        let plan = plan(points, &schedule);
+        let mut keys: Vec<_> = plan.stages.iter().map(|stage| stage.key).collect();
+        keys.sort_unstable();
+        (keys, plan.campaign)
+    };
+    assert_eq!(keys("tokens = [20_000, 30_000, 40_000]"), keys("tokens = [40_000, 20_000, 30_000]"));
+}
+
+#[test]
+fn more_points_at_the_end_keep_every_stage_there_was() {
+    let schedule = format!("{WSD}counted = \"after\"");
+    let before = plan("tokens = [20_000, 30_000]", &schedule);
+    let after = plan("tokens = [20_000, 30_000, 60_000]", &schedule);
+    assert!(before.stages.iter().all(|stage| after.stage(&stage.key).is_some()));
+    assert_eq!(after.stages.len(), before.stages.len() + 2);
+    assert_ne!(before.campaign, after.campaign);
+}
+
+#[test]
+fn one_point_still_has_a_trunk_to_extend() {
+    let plan = plan("tokens = [20_000]", &format!("{WSD}counted = \"inside\""));
+    assert_eq!(outline(&plan), ["Trunk 0..18 <- root", "Decay 18..20 <- 18"]);
+    assert_eq!(plan.stages[0].spec.schedule, LrSchedule::Constant { warmup_steps: 2 });
+    let decay =
+        LrSchedule::Wsd { warmup_steps: 0, decay_start: 18, decay_steps: 2, decay: DecayShape::Linear, floor: 0.1 };
+    assert_eq!(plan.stages[1].spec.schedule, decay);
+}
+
+#[test]
+fn cosines_to_their_own_ends_share_nothing() {
+    let plan = plan("tokens = [20_000, 40_000]", "kind = \"cosine\"\nwarmup_steps = 2\nfloor = 0.1");
+    assert_eq!(outline(&plan), ["Whole 0..20 <- root", "Whole 0..40 <- root"]);
+    assert_eq!(plan.cost().tokens, plan.cost().tokens_unshared);
+}
+
+#[test]
+fn runs_with_one_curve_are_one_run_with_stops() {
+    for schedule in [
+        "kind = \"constant\"\nwarmup_steps = 2",
+        "kind = \"cosine_loop\"\nwarmup_steps = 2\nfloor = 0.1\nperiod_tokens = 10_000",
+        "kind = \"cosine\"\nwarmup_steps = 2\nfloor = 0.1\nperiod_tokens = 30_000",
+    ] {
+        let plan = plan("tokens = [20_000, 40_000]", schedule);
+        assert_eq!(outline(&plan), ["Trunk 0..20 <- root", "Trunk 20..40 <- 20"], "{schedule}");
+        assert_eq!(plan.trials[1].path[..1], plan.trials[0].path[..]);
+    }
+    assert_eq!(plan("tokens = [20_000]", "kind = \"constant\"\nwarmup_steps = 2").stages[0].role, StageRole::Whole);
+}
+
+#[test]
+fn seeds_and_learning_rates_multiply_the_grid_and_share_nothing() {
+    let schedule = format!("{WSD}counted = \"inside\"");
+    let plan = plan_of_many("tokens = [20_000, 40_000]", &schedule, "seeds = [7, 8]", "[0.01, 0.02]");
+    assert_eq!((plan.trials.len(), plan.stages.len()), (8, 16));
+    let settings: Vec<_> = plan
+        .trials
+        .iter()
+        .map(|trial| plan.stage(trial.last_stage()).expect("is there"))
+        .map(|stage| (stage.seed, stage.spec.init_seed, stage.spec.order_seed, stage.spec.peak_lr))
+        .collect();
+    assert_eq!(settings[0], (7, 7, 7, 0.01));
+    assert_eq!(settings[2], (7, 7, 7, 0.02));
+    assert_eq!(settings[4], (8, 8, 8, 0.01));
+}
+
+#[test]
+fn every_step_has_the_learning_rate_of_the_run_trained_alone() {
+    let half_life = "\"half_life\"\nhalf_life_tokens = 2_000";
+    for shape in ["\"linear\"", "\"exponential\"", "\"cosine\"", "\"one_minus_sqrt\"", half_life] {
+        let schedule = format!(
+            "kind = \"wsd\"\nwarmup_steps = 4\nfloor = 0.05\n\
+             [schedule.decay]\nfraction = 0.25\ncounted = \"inside\"\nshape = {shape}"
+        );
+        let together = plan("tokens = [20_000, 28_000, 40_000]", &schedule);
+        for trial in &together.trials {
+            let alone = plan(&format!("tokens = [{}]", trial.nominal.0), &schedule);
+            assert_eq!(rates(&together, &trial.path), rates(&alone, &alone.trials[0].path));
+        }
+    }
+}
+
+fn rates(plan: &Plan, path: &[StageKey]) -> Vec<f64> {
+    let stages = path.iter().map(|key| &plan.stage(key).expect("is there").spec);
+    stages.flat_map(|spec| spec.steps().map(|step| spec.learning_rate(step))).collect()
+}
+
+#[test]
+fn data_that_does_not_suffice_is_refused() {
+    let text = include_str!("../smoke.toml");
+    let recipe = Recipe::parse("smoke.toml", text).expect("is valid");
+    let refused = |dataset: &Dataset| expand(&recipe, dataset).expect_err("is refused").to_string();
+    let message = refused(&Dataset { validation_tokens: 1_023, ..dataset() });
+    assert!(
+        message.contains("`data.validation_tokens`: 1024 tokens are more than the 1023 that are held out"),
+        "{message}"
+    );
+    let message = refused(&Dataset { validation_tokens: 5_000, train_tokens: 32, ..dataset() });
+    assert!(message.contains("`data.sources`: give 32 tokens to train on"), "{message}");
+}

@@ -1,0 +1,35 @@
+//! Scaling-law fits on plain tables.
+//!
+//! In goes a table of measured losses, one [`Point`] for each model trained to the end of its decay; out comes an
+//! [`Analysis`]: the data-model scaling law of the MiniCPM paper (section 4.5),
+//!
+//! ```text
+//! L(N, D) = C_N N^-alpha + C_D D^-beta + L0,
+//! ```
+//!
+//! with intervals for its five parameters, the compute-optimal N and D at stated budgets, and the diagnostics a reader
+//! needs before believing any of it.
+//!
+//! The crate knows no plans, no stores and no clock: numbers in, numbers out, and the same numbers whatever the number of
+//! threads. Units are the caller's, with two conventions: N and D are in the same ones everywhere, and C = 6ND in their
+//! product. Start with [`law`], then [`fit`](mod@fit), then [`analysis`].
+
+//pub mod analysis;
+//pub mod diagnostics;
+pub mod fit;
+//pub mod intervals;
+pub mod law;
+pub mod optimum;
+pub mod point;
+mod solver;
+mod starts;
+//pub mod warning;
+
+//pub use analysis::{Analysis, AnalysisOptions, Settings, analyse};
+//pub use diagnostics::{Diagnostics, HeldOut, Monotonicity, Residual};
+pub use fit::{Fit, FitError, FitOptions, Objective, fit};
+//pub use intervals::{BootstrapOptions, Interval, Intervals};
+pub use law::{FORM, Parameter, ScalingLaw};
+pub use optimum::{Optimum, default_budgets};
+pub use point::Point;
+//pub use warning::Warning;

@@ -1,0 +1,33 @@
+//! From text on disk to token shards, and from shards to batches.
+//!
+//! ```text
+//! source strings --sources--> files --extract--> documents --split--> train / validation
+//!                                                   |
+//!                                        tokenizer (trained or given)
+//!                                                   |
+//!                                    dataset: shards + manifest, named by content
+//!                                                   |
+//!                                      batch: a pure function of (seed, step)
+//! ```
+//!
+//! This crate deliberately knows no tensors, no devices and no network: it reads files and hands out plain `Vec<i32>`.
+//! Start with [`prepare()`], which runs the upper half once and finds its result again, then [`OpenDataset`], which is the
+//! lower half.
+
+//pub mod batch;
+//pub mod dataset;
+pub mod extract;
+pub mod hash;
+//pub mod inspect;
+//pub mod prepare;
+pub mod progress;
+pub mod sources;
+pub mod split;
+pub mod tokenizer;
+
+//pub use batch::{Batch, BatchError, ValidationSet};
+//pub use dataset::{Manifest, OpenDataset, OpenError};
+//pub use inspect::{InspectError, InspectOptions, Inspection, inspect};
+//pub use prepare::{PrepareError, PrepareRequest, Prepared, TokenizerChoice, prepare};
+pub use progress::Progress;
+pub use sources::{Limits, SourceError};

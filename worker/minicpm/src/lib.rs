@@ -1,0 +1,16 @@
+//! The MiniCPM transformer in burn, readable beside the paper (arXiv 2404.06395).
+//!
+//! Start with [`model`]: the whole network on two pages. [`init`] holds every initial value, [`ops`] the operations the
+//! network is made of: each as a plain formula that any backend differentiates, and as a fused kernel with its own
+//! backward pass for the CPU backend. [`compute`] chooses the device.
+//!
+//! This crate deliberately knows nothing of data, optimisers, checkpoints or coordinators.
+
+pub mod compute;
+pub mod init;
+pub mod model;
+pub mod ops;
+pub mod rope;
+
+pub use compute::{Compute, ComputeError};
+pub use model::{MiniCpm, MiniCpmConfig, ParamKind};

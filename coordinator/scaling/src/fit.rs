@@ -1,0 +1,238 @@
+//! Fitting the law to a table.
+
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use crate::law::{Parameter, ScalingLaw};
+use crate::point::{Point, distinct};
+use crate::solver::{Params, Problem, Solution};
+use crate::starts;
+
+/// What is minimised, summed over the points.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum Objective {
+    /// Huber's function of the residual of log L: squares up to `delta`, straight beyond, so that a point far off the law
+    /// pulls no harder than one a little off. What scaling-law papers use, with 1e-3.
+    Huber {
+        /// Where squares end, in units of log L.
+        delta: f64,
+    },
+    /// Half the square of the residual of log L.
+    LogLeastSquares,
+    /// Half the square of the residual of L: what `scipy.optimize.curve_fit`, which the MiniCPM paper used, minimises.
+    LeastSquares,
+}
+
+/// How to fit.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct FitOptions {
+    /// What is minimised.
+    pub objective: Objective,
+}
+
+impl Default for FitOptions {
+    fn default() -> Self {
+        Self { objective: Objective::Huber { delta: 1e-3 } }
+    }
+}
+
+/// A law fitted to a table.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Fit {
+    /// The law.
+    pub law: ScalingLaw,
+    /// The value of the objective.
+    pub objective: f64,
+    /// Descents made, each from another start.
+    pub starts: usize,
+    /// How many of them ended within one part in a million of the best. Few of many is a sign of a rugged table.
+    pub starts_agreeing: usize,
+    /// The projected gradient at the end, relative to the size of its summands.
+    pub gradient: f64,
+    /// Parameters that lie on a bound of the search; the table does not determine them.
+    pub at_bounds: Vec<Parameter>,
+}
+
+/// Why a table has no fit.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum FitError {
+    /// A number that cannot be one.
+    #[error("point {index} ({size}) has {quantity} = {value}: it must be finite and above zero")]
+    BadPoint {
+        /// Where in the table, counted from 0.
+        index: usize,
+        /// The size it names.
+        size: String,
+        /// `n`, `d` or `loss`.
+        quantity: &'static str,
+        /// What it holds.
+        value: f64,
+    },
+    /// Fewer distinct (N, D) than parameters, so that the law goes through all of them and says nothing.
+    #[error("the table has {found} distinct points (N, D): five parameters need at least {needed}")]
+    TooFewPoints {
+        /// How many there are.
+        found: usize,
+        /// How many there must be.
+        needed: usize,
+    },
+    /// Too few values of N or D to tell a power law from a constant.
+    #[error("the table has {found} distinct {quantity}: an exponent and L0 need at least {needed}")]
+    TooFewValues {
+        /// `sizes (N)` or `token counts (D)`.
+        quantity: &'static str,
+        /// How many there are.
+        found: usize,
+        /// How many there must be.
+        needed: usize,
+    },
+    /// N and D move together, so that what one does cannot be told from what the other does.
+    #[error("log N and log D correlate at {correlation:.4}: train some sizes on other multiples of their parameters")]
+    Confounded {
+        /// The coefficient of correlation.
+        correlation: f64,
+    },
+    /// All losses are equal.
+    #[error("all losses are equal: there is nothing to explain")]
+    NoVariation,
+    /// The threshold of Huber's function is no positive number.
+    #[error("the Huber threshold is {delta}: it must be finite and above zero")]
+    BadThreshold {
+        /// What it was.
+        delta: f64,
+    },
+    /// No descent reached a minimum.
+    #[error("none of {starts} descents converged (relative gradient {gradient:.1e})")]
+    NotConverged {
+        /// How many were tried.
+        starts: usize,
+        /// The relative gradient where the best of them ended.
+        gradient: f64,
+    },
+}
+
+/// One more than the parameters: below that the residuals say nothing.
+const MIN_POINTS: usize = 6;
+/// A power law plus a constant has three parameters in one variable.
+const MIN_VALUES: usize = 3;
+const MAX_CORRELATION: f64 = 0.999;
+
+/// Fits the law by descents from a grid of starts.
+///
+/// # Errors
+/// Where the table cannot determine the law, or no descent converges.
+pub fn fit(points: &[Point], options: &FitOptions) -> Result<Fit, FitError> {
+    validate(points, options)?;
+    let problem = Problem::new(points);
+    let solutions: Vec<Solution> =
+        starts::grid(&problem).par_iter().map(|start| problem.descend(start, options.objective)).collect();
+    let best = best(&solutions).ok_or_else(|| FitError::NotConverged {
+        starts: solutions.len(),
+        gradient: solutions.iter().map(|solution| solution.gradient).fold(f64::INFINITY, f64::min),
+    })?;
+    let close = best.objective * (1.0 + 1e-6) + 1e-24;
+    Ok(Fit {
+        law: problem.law(&best.params),
+        objective: best.objective,
+        starts: solutions.len(),
+        starts_agreeing: solutions.iter().filter(|solution| solution.objective <= close).count(),
+        gradient: best.gradient,
+        at_bounds: problem.at_bounds(&best.params),
+    })
+}
+
+/// The converged solution with the lowest objective; the first of equals, so that threads do not decide.
+pub(crate) fn best(solutions: &[Solution]) -> Option<&Solution> {
+    let converged = solutions.iter().filter(|solution| solution.converged && solution.objective.is_finite());
+    converged.min_by(|a, b| a.objective.total_cmp(&b.objective))
+}
+
+/// Refits a weighted table from the solution of the unweighted one.
+pub(crate) fn refit(problem: &Problem, start: &Params, options: &FitOptions) -> Option<Params> {
+    let solution = problem.descend(start, options.objective);
+    solution.converged.then_some(solution.params)
+}
+
+fn validate(points: &[Point], options: &FitOptions) -> Result<(), FitError> {
+    if let Objective::Huber { delta } = options.objective
+        && !(delta.is_finite() && delta > 0.0)
+    {
+        return Err(FitError::BadThreshold { delta });
+    }
+    for (index, point) in points.iter().enumerate() {
+        for (quantity, value) in [("n", point.n), ("d", point.d), ("loss", point.loss)] {
+            if !(value.is_finite() && value > 0.0) {
+                return Err(FitError::BadPoint { index, size: point.size.clone(), quantity, value });
+            }
+        }
+    }
+    for (quantity, found) in [
+        ("sizes (N)", distinct(points, |point| point.n).len()),
+        ("token counts (D)", distinct(points, |point| point.d).len()),
+    ] {
+        if found < MIN_VALUES {
+            return Err(FitError::TooFewValues { quantity, found, needed: MIN_VALUES });
+        }
+    }
+    let mut places: Vec<(f64, f64)> = points.iter().map(|point| (point.n, point.d)).collect();
+    places.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)));
+    places.dedup();
+    if places.len() < MIN_POINTS {
+        return Err(FitError::TooFewPoints { found: places.len(), needed: MIN_POINTS });
+    }
+    let correlation = correlation(&places);
+    if correlation.abs() > MAX_CORRELATION {
+        return Err(FitError::Confounded { correlation });
+    }
+    if points.iter().all(|point| point.loss == points[0].loss) {
+        return Err(FitError::NoVariation);
+    }
+    Ok(())
+}
+
+/// Pearson's coefficient between the logarithms.
+fn correlation(places: &[(f64, f64)]) -> f64 {
+    let logs: Vec<(f64, f64)> = places.iter().map(|(n, d)| (n.ln(), d.ln())).collect();
+    let count = logs.len() as f64;
+    let (mean_x, mean_y) = logs.iter().fold((0.0, 0.0), |(x, y), log| (x + log.0 / count, y + log.1 / count));
+    let [mut xx, mut xy, mut yy] = [0.0; 3];
+    for (x, y) in logs.iter().map(|log| (log.0 - mean_x, log.1 - mean_y)) {
+        xx += x * x;
+        xy += x * y;
+        yy += y * y;
+    }
+    xy / (xx * yy).sqrt()
+}
+
+impl Objective {
+    /// Observed minus predicted, in the units of the objective.
+    pub(crate) fn residual(self, loss: f64, predicted: f64) -> f64 {
+        if self.is_in_logs() { (loss / predicted).ln() } else { loss - predicted }
+    }
+
+    pub(crate) fn is_in_logs(self) -> bool {
+        !matches!(self, Self::LeastSquares)
+    }
+
+    /// The penalty of a residual, and its first and second derivatives.
+    pub(crate) fn penalty(self, residual: f64) -> (f64, f64, f64) {
+        match self {
+            Self::Huber { delta } if residual.abs() > delta => {
+                (delta * (residual.abs() - 0.5 * delta), delta * residual.signum(), 0.0)
+            }
+            _ => (0.5 * residual * residual, residual, 1.0),
+        }
+    }
+
+    /// Smoother objectives to pass through first, the smoothest first.
+    pub(crate) fn continuation(self) -> Vec<Self> {
+        match self {
+            Self::Huber { delta } => {
+                let sharpen = [30.0, 5.0].map(|factor| Self::Huber { delta: factor * delta });
+                std::iter::once(Self::LogLeastSquares).chain(sharpen).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! The rows of the table a law is fitted to.
+
+use serde::{Deserialize, Serialize};
+
+/// The final loss of one model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Point {
+    /// The size, as people call it. It decides nothing: sizes are told apart by `n`.
+    pub size: String,
+    /// N: non-embedding parameters.
+    pub n: f64,
+    /// D: tokens the model was trained on.
+    pub d: f64,
+    /// The loss at the end of the decay, nats per token.
+    pub loss: f64,
+    /// Names the run this point branches from. Points of one trunk share the luck of its initial weights and of its data
+    /// order, so they are drawn together or not at all when intervals are made.
+    pub trunk: String,
+}
+
+/// The distinct values of a quantity over the points, ascending.
+pub(crate) fn distinct(points: &[Point], quantity: impl Fn(&Point) -> f64) -> Vec<f64> {
+    let mut values: Vec<f64> = points.iter().map(quantity).collect();
+    values.sort_by(f64::total_cmp);
+    values.dedup();
+    values
+}
+
+/// The distinct trunks, in the order of their names.
+pub(crate) fn trunks(points: &[Point]) -> Vec<&str> {
+    let names: std::collections::BTreeSet<&str> = points.iter().map(|point| point.trunk.as_str()).collect();
+    names.into_iter().collect()
+}

@@ -1,0 +1,130 @@
+//! What has happened: everything the scheduler is ever told. Reading [`Event`] is reading the protocol.
+
+use recipes::{Attempt, CampaignId, Plan, StageKey, WorkerId};
+
+use crate::fact::StageResult;
+
+/// Something that has happened. The handler of a variant is the function of its name, `on_worker_joined` for
+/// [`Event::WorkerJoined`].
+///
+/// Events of one worker come in the order it sent them. Anything may come twice, late, or under an attempt that is long
+/// over: such a message changes nothing.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// Someone asks for a campaign. The same campaign again changes nothing, except that one that was cancelled goes on.
+    CampaignSubmitted {
+        /// What to train.
+        plan: Plan,
+    },
+    /// Someone no longer wants a campaign.
+    CampaignCancelled {
+        /// Which.
+        campaign: CampaignId,
+    },
+    /// Someone wants the stages of a campaign that were given up to be tried again.
+    RetryRequested {
+        /// Which.
+        campaign: CampaignId,
+    },
+    /// A worker said hello, at its start or on a new connection.
+    WorkerJoined {
+        /// The process.
+        worker: WorkerId,
+        /// Its name, for people.
+        name: String,
+        /// Memory of its device, in bytes, where it is known.
+        memory_bytes: Option<u64>,
+        /// Attempts it has in hand: training, or over with a report that is not acknowledged yet.
+        running: Vec<(StageKey, Attempt)>,
+        /// Stages whose last checkpoint it has at hand, so that it can begin their children without a download.
+        holds: Vec<StageKey>,
+    },
+    /// A worker is alive.
+    HeartbeatReceived {
+        /// The process.
+        worker: WorkerId,
+        /// Attempts it has in hand, as in [`Event::WorkerJoined`].
+        running: Vec<(StageKey, Attempt)>,
+    },
+    /// The connection of a worker broke. Its attempt lives as long as its lease; without one, it gets no work until it
+    /// joins again.
+    WorkerDisconnected {
+        /// The process.
+        worker: WorkerId,
+    },
+    /// A worker process is known to be gone: it said goodbye, or whoever started it saw it end.
+    WorkerLeft {
+        /// The process.
+        worker: WorkerId,
+    },
+    /// A complete and verified checkpoint is in the store of checkpoints.
+    CheckpointCommitted {
+        /// Who wrote it.
+        worker: WorkerId,
+        /// Of which stage.
+        stage: StageKey,
+        /// Under which attempt.
+        attempt: Attempt,
+        /// Steps done, counted from the root: training goes on with this step.
+        step: u64,
+    },
+    /// A stage is trained to its last step, its final checkpoint committed.
+    StageCompleted {
+        /// By whom.
+        worker: WorkerId,
+        /// Which.
+        stage: StageKey,
+        /// Under which attempt.
+        attempt: Attempt,
+        /// What came out.
+        result: StageResult,
+    },
+    /// The loss of a stage left all bounds: a result, not a failure.
+    StageDiverged {
+        /// Who saw it.
+        worker: WorkerId,
+        /// Which.
+        stage: StageKey,
+        /// Under which attempt.
+        attempt: Attempt,
+        /// At which step.
+        step: u64,
+        /// The loss there, in nats a token; not a number more often than not.
+        loss: f64,
+    },
+    /// An attempt ended in an error.
+    AttemptFailed {
+        /// Whose.
+        worker: WorkerId,
+        /// Of which stage.
+        stage: StageKey,
+        /// Which.
+        attempt: Attempt,
+        /// The error, for people.
+        reason: String,
+        /// Whether it had begun to train.
+        started: bool,
+    },
+    /// A worker that has to go handed its attempt back, with what it could checkpoint.
+    AttemptReleased {
+        /// Whose.
+        worker: WorkerId,
+        /// Of which stage.
+        stage: StageKey,
+        /// Which.
+        attempt: Attempt,
+    },
+    /// A worker stopped an attempt because it was told to, by [`Effect::Revoke`](crate::Effect::Revoke) or
+    /// [`Effect::Refuse`](crate::Effect::Refuse); or it was told and did not have it.
+    RevocationConfirmed {
+        /// Who.
+        worker: WorkerId,
+        /// Of which stage.
+        stage: StageKey,
+        /// Which.
+        attempt: Attempt,
+    },
+    /// Time went by: a deadline may have come. The caller hands over first whatever else it has received, so that a
+    /// heartbeat that waited in a queue is not too late.
+    TimePassed,
+}

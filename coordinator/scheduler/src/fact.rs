@@ -1,0 +1,240 @@
+//! What is decided for ever. Facts are appended to a log; the state after a restart is the log applied again.
+
+use std::fmt;
+
+use recipes::{Attempt, CampaignId, Plan, StageKey, WorkerId};
+use serde::{Deserialize, Serialize};
+
+/// One entry of the log.
+///
+/// Its stored form is a JSON object with the variant's name under `fact`. Variants and fields are added, never renamed or
+/// removed: an old log has to be readable for ever.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "fact", rename_all = "snake_case")]
+pub enum Fact {
+    /// A campaign is to be trained (again, where it was cancelled before).
+    CampaignAccepted {
+        /// All of it.
+        plan: Plan,
+    },
+    /// A campaign is no longer wanted.
+    CampaignCancelled {
+        /// Which.
+        campaign: CampaignId,
+    },
+    /// A stage was given to a worker.
+    AttemptStarted {
+        /// Which stage.
+        stage: StageKey,
+        /// To whom.
+        worker: WorkerId,
+        /// Under which attempt.
+        attempt: Attempt,
+    },
+    /// A checkpoint inside a stage, or its last, can be resumed from.
+    CheckpointCommitted {
+        /// Of which stage.
+        stage: StageKey,
+        /// Under which attempt it was written.
+        attempt: Attempt,
+        /// Steps done, counted from the root.
+        step: u64,
+    },
+    /// A stage is done.
+    StageCompleted {
+        /// Which.
+        stage: StageKey,
+        /// By which attempt.
+        attempt: Attempt,
+        /// What came out.
+        result: StageResult,
+    },
+    /// A stage is done: it diverged.
+    StageDiverged {
+        /// Which.
+        stage: StageKey,
+        /// By which attempt.
+        attempt: Attempt,
+        /// At which step, counted from the root.
+        step: u64,
+        /// The loss there, in nats a token; `None` where it was not a number.
+        loss: Option<f64>,
+    },
+    /// An attempt is over, and the stage is not done.
+    AttemptEnded {
+        /// Of which stage.
+        stage: StageKey,
+        /// Which.
+        attempt: Attempt,
+        /// Why.
+        why: AttemptEnd,
+    },
+    /// A stage is given up.
+    StagePoisoned {
+        /// Which.
+        stage: StageKey,
+        /// The retry limit that it used up.
+        limit: RetryCount,
+    },
+    /// A stage that was given up is to be tried again, with its counts back at zero.
+    StageRetried {
+        /// Which.
+        stage: StageKey,
+    },
+}
+
+impl Fact {
+    /// The stage it is about, where it is about one.
+    #[must_use]
+    pub fn stage(&self) -> Option<StageKey> {
+        match self {
+            Self::CampaignAccepted { .. } | Self::CampaignCancelled { .. } => None,
+            Self::AttemptStarted { stage, .. }
+            | Self::CheckpointCommitted { stage, .. }
+            | Self::StageCompleted { stage, .. }
+            | Self::StageDiverged { stage, .. }
+            | Self::AttemptEnded { stage, .. }
+            | Self::StagePoisoned { stage, .. }
+            | Self::StageRetried { stage } => Some(*stage),
+        }
+    }
+
+    /// The attempt it is about, where it is about one.
+    #[must_use]
+    pub fn attempt(&self) -> Option<Attempt> {
+        match self {
+            Self::AttemptStarted { attempt, .. }
+            | Self::CheckpointCommitted { attempt, .. }
+            | Self::StageCompleted { attempt, .. }
+            | Self::StageDiverged { attempt, .. }
+            | Self::AttemptEnded { attempt, .. } => Some(*attempt),
+            Self::CampaignAccepted { .. }
+            | Self::CampaignCancelled { .. }
+            | Self::StagePoisoned { .. }
+            | Self::StageRetried { .. } => None,
+        }
+    }
+
+    /// Its name in the log: the value under `fact`.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::CampaignAccepted { .. } => "campaign_accepted",
+            Self::CampaignCancelled { .. } => "campaign_cancelled",
+            Self::AttemptStarted { .. } => "attempt_started",
+            Self::CheckpointCommitted { .. } => "checkpoint_committed",
+            Self::StageCompleted { .. } => "stage_completed",
+            Self::StageDiverged { .. } => "stage_diverged",
+            Self::AttemptEnded { .. } => "attempt_ended",
+            Self::StagePoisoned { .. } => "stage_poisoned",
+            Self::StageRetried { .. } => "stage_retried",
+        }
+    }
+}
+
+/// What a completed stage leaves besides its last checkpoint.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct StageResult {
+    /// Mean loss on the validation tokens after the last step, in nats a token; `None` where the stage measures none.
+    pub validation_loss: Option<f64>,
+    /// The same in nats a byte, which compares across tokenizers.
+    pub validation_loss_per_byte: Option<f64>,
+}
+
+impl StageResult {
+    /// Whether all that was measured is a number.
+    #[must_use]
+    pub fn is_finite(&self) -> bool {
+        [self.validation_loss, self.validation_loss_per_byte].into_iter().flatten().all(f64::is_finite)
+    }
+}
+
+/// Why an attempt ended without its stage being done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum AttemptEnd {
+    /// The worker reported an error.
+    Failed {
+        /// The error, for people.
+        reason: String,
+        /// Whether training had begun.
+        started: bool,
+    },
+    /// The worker said something that cannot be: a checkpoint beyond the stage's end, a stage done without its last one.
+    ProtocolBroken {
+        /// What, for people.
+        reason: String,
+    },
+    /// The worker had to go, and handed it back.
+    Released,
+    /// Nothing was heard of it for the length of a lease.
+    LeaseExpired {
+        /// Whether the worker had been heard to have it.
+        started: bool,
+    },
+    /// The worker's process is gone.
+    WorkerLeft {
+        /// Whether the worker had been heard to have it.
+        started: bool,
+    },
+    /// The worker had it, came back, and no longer had it.
+    Lost,
+    /// It was taken away, because nobody needed the stage any more.
+    Revoked,
+}
+
+impl AttemptEnd {
+    /// The retry count it goes on; `None` where it says nothing about the stage or its worker.
+    #[must_use]
+    pub fn counts_as(&self) -> Option<RetryCount> {
+        match self {
+            Self::Failed { started: true, .. } | Self::ProtocolBroken { .. } => Some(RetryCount::Failed),
+            Self::Failed { started: false, .. }
+            | Self::LeaseExpired { started: false }
+            | Self::WorkerLeft { started: false } => Some(RetryCount::NotStarted),
+            Self::Released | Self::LeaseExpired { started: true } | Self::WorkerLeft { started: true } | Self::Lost => {
+                Some(RetryCount::Preempted)
+            }
+            Self::Revoked => None,
+        }
+    }
+}
+
+impl fmt::Display for AttemptEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Failed { reason, started: true } => write!(f, "failed: {reason}"),
+            Self::Failed { reason, started: false } => write!(f, "could not start: {reason}"),
+            Self::ProtocolBroken { reason } => write!(f, "worker broke the protocol: {reason}"),
+            Self::Released => f.write_str("handed back by its worker"),
+            Self::LeaseExpired { started: true } => f.write_str("worker fell silent"),
+            Self::LeaseExpired { started: false } => f.write_str("worker never confirmed that it has it"),
+            Self::WorkerLeft { started: true } => f.write_str("worker process ended"),
+            Self::WorkerLeft { started: false } => f.write_str("worker process ended before it began"),
+            Self::Lost => f.write_str("worker came back without it"),
+            Self::Revoked => f.write_str("no longer needed"),
+        }
+    }
+}
+
+/// The three counts of a stage that are limited apart, by [`RetryLimits`](crate::RetryLimits).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RetryCount {
+    /// It never began to train.
+    NotStarted,
+    /// It lost its worker.
+    Preempted,
+    /// It ended in an error.
+    Failed,
+}
+
+impl fmt::Display for RetryCount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotStarted => "not started",
+            Self::Preempted => "preempted",
+            Self::Failed => "failed",
+        })
+    }
+}

@@ -1,0 +1,55 @@
+//! One function an event, in a file an area. A handler checks what it was told, records what follows, and orders the
+//! rest; what it was told by a worker may be late, repeated or nonsense, and is never more than data.
+
+mod attempts;
+mod campaigns;
+mod time;
+mod workers;
+
+use attempts::Claim;
+
+use crate::effect::Effect;
+use crate::event::Event;
+use crate::scheduler::Scheduler;
+use crate::time::Timestamp;
+
+impl Scheduler {
+    /// Takes in what has happened at `now`, and says what is to be done about it. `now` never goes back.
+    #[must_use]
+    pub fn handle(&mut self, now: Timestamp, event: Event) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        let out = &mut effects;
+        match event {
+            Event::CampaignSubmitted { plan } => self.on_campaign_submitted(plan, out),
+            Event::CampaignCancelled { campaign } => self.on_campaign_cancelled(campaign, out),
+            Event::RetryRequested { campaign } => self.on_retry_requested(campaign, out),
+            Event::WorkerJoined { worker, name, memory_bytes, running, holds } => {
+                self.on_worker_joined(now, worker, name, memory_bytes, &running, holds, out);
+            }
+            Event::HeartbeatReceived { worker, running } => self.on_heartbeat_received(now, worker, &running, out),
+            Event::WorkerDisconnected { worker } => self.on_worker_disconnected(worker),
+            Event::WorkerLeft { worker } => self.on_worker_left(now, worker, out),
+            Event::CheckpointCommitted { worker, stage, attempt, step } => {
+                self.on_checkpoint_committed(now, Claim { worker, stage, attempt }, step, out);
+            }
+            Event::StageCompleted { worker, stage, attempt, result } => {
+                self.on_stage_completed(now, Claim { worker, stage, attempt }, result, out);
+            }
+            Event::StageDiverged { worker, stage, attempt, step, loss } => {
+                self.on_stage_diverged(now, Claim { worker, stage, attempt }, step, loss, out);
+            }
+            Event::AttemptFailed { worker, stage, attempt, reason, started } => {
+                self.on_attempt_failed(now, Claim { worker, stage, attempt }, reason, started, out);
+            }
+            Event::AttemptReleased { worker, stage, attempt } => {
+                self.on_attempt_released(now, Claim { worker, stage, attempt }, out);
+            }
+            Event::RevocationConfirmed { worker, stage, attempt } => {
+                self.on_revocation_confirmed(now, Claim { worker, stage, attempt }, out);
+            }
+            Event::TimePassed => self.on_time_passed(now, out),
+        }
+        self.place(now, &mut effects);
+        effects
+    }
+}

@@ -1,0 +1,152 @@
+//! What workers report of the attempts they have.
+
+use recipes::{Attempt, StageKey, WorkerId};
+
+use crate::effect::Effect;
+use crate::fact::{AttemptEnd, Fact, StageResult};
+use crate::scheduler::Scheduler;
+use crate::state::worker::Slot;
+use crate::status::Standing;
+use crate::time::Timestamp;
+
+/// What a report is made under: this worker says that it has this stage under this attempt.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Claim {
+    pub(crate) worker: WorkerId,
+    pub(crate) stage: StageKey,
+    pub(crate) attempt: Attempt,
+}
+
+impl Scheduler {
+    /// The fence every report has to pass. One that counts extends the lease; a repetition of what is settled is
+    /// dropped; all else is refused.
+    fn passes(&mut self, now: Timestamp, claim: Claim, effects: &mut Vec<Effect>) -> bool {
+        let Claim { worker, stage, attempt } = claim;
+        self.heard_from(now, worker);
+        match self.standing(worker, stage, attempt) {
+            Standing::Current => {
+                self.renew(now, stage);
+                true
+            }
+            Standing::Settled => false,
+            Standing::Stale => {
+                effects.push(Effect::Refuse { worker, stage, attempt });
+                false
+            }
+        }
+    }
+
+    pub(super) fn on_checkpoint_committed(
+        &mut self,
+        now: Timestamp,
+        claim: Claim,
+        step: u64,
+        effects: &mut Vec<Effect>,
+    ) {
+        if !self.passes(now, claim, effects) {
+            return;
+        }
+        let Claim { stage, attempt, .. } = claim;
+        let Some(record) = self.ledger.record(&stage) else { return };
+        let end = record.stage.spec.end_step;
+        if step > end {
+            let reason = format!("it committed a checkpoint at step {step} of a stage that ends at {end}");
+            self.break_off(now, claim, reason, effects);
+        } else if record.is_progress(step) {
+            self.record(Fact::CheckpointCommitted { stage, attempt, step }, effects);
+        }
+    }
+
+    pub(super) fn on_stage_completed(
+        &mut self,
+        now: Timestamp,
+        claim: Claim,
+        result: StageResult,
+        effects: &mut Vec<Effect>,
+    ) {
+        if !self.passes(now, claim, effects) {
+            return;
+        }
+        let Claim { worker, stage, attempt } = claim;
+        let Some(record) = self.ledger.record(&stage) else { return };
+        let end = record.stage.spec.end_step;
+        let has_children = !record.children.is_empty();
+        if !record.has_final_checkpoint() {
+            let reason = format!("it completed a stage without committing the checkpoint at step {end}");
+            return self.break_off(now, claim, reason, effects);
+        }
+        if result.is_finite() {
+            self.settle(claim, Fact::StageCompleted { stage, attempt, result }, effects);
+        } else {
+            self.settle(claim, Fact::StageDiverged { stage, attempt, step: end, loss: None }, effects);
+        }
+        if let Some(known) = self.workers.get_mut(&worker).filter(|_| has_children) {
+            known.holds.insert(stage);
+        }
+    }
+
+    pub(super) fn on_stage_diverged(
+        &mut self,
+        now: Timestamp,
+        claim: Claim,
+        step: u64,
+        loss: f64,
+        effects: &mut Vec<Effect>,
+    ) {
+        if !self.passes(now, claim, effects) {
+            return;
+        }
+        let Claim { stage, attempt, .. } = claim;
+        let loss = Some(loss).filter(|loss| loss.is_finite());
+        self.settle(claim, Fact::StageDiverged { stage, attempt, step, loss }, effects);
+    }
+
+    pub(super) fn on_attempt_failed(
+        &mut self,
+        now: Timestamp,
+        claim: Claim,
+        reason: String,
+        started: bool,
+        effects: &mut Vec<Effect>,
+    ) {
+        if self.passes(now, claim, effects) {
+            self.end_attempt(now, claim.stage, AttemptEnd::Failed { reason, started }, effects);
+            self.set_slot(claim.worker, Slot::Idle);
+        }
+    }
+
+    /// The worker hands back what it has because it must go, so nothing else is given to it.
+    pub(super) fn on_attempt_released(&mut self, now: Timestamp, claim: Claim, effects: &mut Vec<Effect>) {
+        if self.passes(now, claim, effects) {
+            self.end_attempt(now, claim.stage, AttemptEnd::Released, effects);
+            self.set_slot(claim.worker, Slot::Leaving);
+        }
+    }
+
+    /// A worker confirms for attempts that were over already, too; that frees the slot and changes nothing else.
+    pub(super) fn on_revocation_confirmed(&mut self, now: Timestamp, claim: Claim, effects: &mut Vec<Effect>) {
+        let Claim { worker, stage, attempt } = claim;
+        self.heard_from(now, worker);
+        if self.is_current(worker, stage, attempt) {
+            self.end_attempt(now, stage, AttemptEnd::Revoked, effects);
+            self.set_slot(worker, Slot::Idle);
+        } else if self.workers.get(&worker).is_some_and(|known| known.slot.is_dropping(stage, attempt)) {
+            self.set_slot(worker, Slot::Idle);
+        }
+    }
+
+    /// Records how a stage came out, and frees the worker.
+    fn settle(&mut self, claim: Claim, fact: Fact, effects: &mut Vec<Effect>) {
+        self.forget_attempt(claim.worker, claim.stage);
+        self.record(fact, effects);
+        self.set_slot(claim.worker, Slot::Idle);
+    }
+
+    /// Ends an attempt of which the worker says what cannot be. It may well be training on, so its slot is not free.
+    fn break_off(&mut self, now: Timestamp, claim: Claim, reason: String, effects: &mut Vec<Effect>) {
+        let Claim { worker, stage, attempt } = claim;
+        self.end_attempt(now, stage, AttemptEnd::ProtocolBroken { reason }, effects);
+        self.set_slot(worker, Slot::Dropping { stage, attempt });
+        effects.push(Effect::Refuse { worker, stage, attempt });
+    }
+}

@@ -1,0 +1,59 @@
+//! What people ask for.
+
+use recipes::{CampaignId, Plan, StageKey};
+
+use crate::effect::Effect;
+use crate::fact::Fact;
+use crate::plan_check;
+use crate::scheduler::Scheduler;
+use crate::state::stage::StageState;
+use crate::state::worker::Slot;
+
+impl Scheduler {
+    pub(super) fn on_campaign_submitted(&mut self, plan: Plan, effects: &mut Vec<Effect>) {
+        let campaign = plan.campaign;
+        match self.ledger.campaign(&campaign) {
+            Some(known) if known.has_ended() => effects.push(Effect::CampaignEnded { campaign }),
+            Some(known) if !known.is_cancelled() => {}
+            _ => match plan_check::check(&plan) {
+                Ok(()) => self.record(Fact::CampaignAccepted { plan }, effects),
+                Err(error) => effects.push(Effect::RejectPlan { campaign, error }),
+            },
+        }
+    }
+
+    /// Takes away what only this campaign needs. Workers keep their slot until they confirm, and a stage that is done
+    /// before the order reaches its worker is done.
+    pub(super) fn on_campaign_cancelled(&mut self, campaign: CampaignId, effects: &mut Vec<Effect>) {
+        let Some(known) = self.ledger.campaign(&campaign).filter(|known| !known.is_cancelled()) else { return };
+        if known.has_ended() {
+            return;
+        }
+        let stages: Vec<StageKey> = known.plan().stages.iter().map(|stage| stage.key).collect();
+        self.record(Fact::CampaignCancelled { campaign }, effects);
+        for stage in stages {
+            self.revoke_if_unwanted(stage, effects);
+        }
+        effects.push(Effect::CampaignEnded { campaign });
+    }
+
+    fn revoke_if_unwanted(&mut self, stage: StageKey, effects: &mut Vec<Effect>) {
+        let Some(record) = self.ledger.record(&stage).filter(|record| record.wanted_by.is_empty()) else { return };
+        let StageState::Running { worker, attempt } = record.state else { return };
+        let slot = Slot::Dropping { stage, attempt };
+        // A worker that has not joined since a restart is told when it does.
+        if self.workers.get(&worker).is_some_and(|known| known.slot != slot) {
+            self.set_slot(worker, slot);
+            effects.push(Effect::Revoke { worker, stage, attempt });
+        }
+    }
+
+    pub(super) fn on_retry_requested(&mut self, campaign: CampaignId, effects: &mut Vec<Effect>) {
+        let Some(known) = self.ledger.campaign(&campaign).filter(|known| !known.is_cancelled()) else { return };
+        let given_up = |stage: &StageKey| matches!(self.ledger.stage_state(stage), Some(StageState::Failed { .. }));
+        let stages: Vec<StageKey> = known.plan().stages.iter().map(|stage| stage.key).filter(given_up).collect();
+        for stage in stages {
+            self.record(Fact::StageRetried { stage }, effects);
+        }
+    }
+}

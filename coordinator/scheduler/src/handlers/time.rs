@@ -1,0 +1,46 @@
+//! What happens because nothing did.
+
+use recipes::{StageKey, WorkerId};
+
+use crate::effect::Effect;
+use crate::fact::AttemptEnd;
+use crate::scheduler::Scheduler;
+use crate::state::stage::StageState;
+use crate::state::worker::Slot;
+use crate::time::Timestamp;
+use crate::timers::Timer;
+
+impl Scheduler {
+    pub(super) fn on_time_passed(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+        while let Some(timer) = self.timers.pop_due(now) {
+            match timer {
+                Timer::WorkerSilent(worker) => self.on_worker_silent(now, worker, effects),
+                Timer::LeaseExpired(stage) => self.on_lease_expired(now, stage, effects),
+                Timer::BackoffOver(stage) => self.requeue(stage),
+            }
+        }
+    }
+
+    fn on_worker_silent(&mut self, now: Timestamp, worker: WorkerId, effects: &mut Vec<Effect>) {
+        self.forget_worker(worker);
+        if let Some(&stage) = self.running_on.get(&worker) {
+            self.expire(now, stage, effects);
+        }
+    }
+
+    /// A worker that is still heard of, but not with this attempt, may yet come to it: it is told not to, and has its
+    /// slot taken until it confirms.
+    fn on_lease_expired(&mut self, now: Timestamp, stage: StageKey, effects: &mut Vec<Effect>) {
+        let Some(&StageState::Running { worker, attempt }) = self.ledger.stage_state(&stage) else { return };
+        self.expire(now, stage, effects);
+        if self.workers.contains_key(&worker) {
+            self.set_slot(worker, Slot::Dropping { stage, attempt });
+            effects.push(Effect::Revoke { worker, stage, attempt });
+        }
+    }
+
+    fn expire(&mut self, now: Timestamp, stage: StageKey, effects: &mut Vec<Effect>) {
+        let started = self.confirmed.contains(&stage);
+        self.end_attempt(now, stage, AttemptEnd::LeaseExpired { started }, effects);
+    }
+}

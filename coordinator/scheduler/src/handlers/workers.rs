@@ -1,0 +1,126 @@
+//! Workers that come, live and go.
+
+use std::collections::BTreeSet;
+
+use recipes::{Attempt, StageKey, WorkerId};
+
+use crate::effect::Effect;
+use crate::fact::AttemptEnd;
+use crate::scheduler::Scheduler;
+use crate::state::stage::StageState;
+use crate::state::worker::{Slot, Worker};
+use crate::status::Standing;
+use crate::time::Timestamp;
+use crate::timers::Timer;
+
+impl Scheduler {
+    /// Brings what the worker says it has and what the ledger says it has together. What both say goes on; what only the
+    /// worker says is refused; what only the ledger says is assigned again, for the order never arrived.
+    #[expect(clippy::too_many_arguments, reason = "they are the fields of the event")]
+    pub(super) fn on_worker_joined(
+        &mut self,
+        now: Timestamp,
+        worker: WorkerId,
+        name: String,
+        memory_bytes: Option<u64>,
+        running: &[(StageKey, Attempt)],
+        holds: Vec<StageKey>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let slot_before = self.workers.get(&worker).map(|known| known.slot);
+        let holds = holds.into_iter().filter(|stage| self.has_children(stage)).collect();
+        self.workers.insert(worker, Worker { name, memory_bytes, slot: Slot::Idle, holds });
+        self.set_slot(worker, Slot::Idle);
+        self.heard_from(now, worker);
+        self.hear_what_it_has(now, worker, running, effects);
+
+        let Some(&stage) = self.running_on.get(&worker) else { return };
+        let Some(&StageState::Running { attempt, .. }) = self.ledger.stage_state(&stage) else { return };
+        let in_hand = running.contains(&(stage, attempt));
+        if in_hand && !self.is_wanted(&stage) {
+            self.set_slot(worker, Slot::Dropping { stage, attempt });
+            effects.push(Effect::Revoke { worker, stage, attempt });
+        } else if in_hand {
+            self.set_slot(worker, Slot::Busy { stage, attempt });
+        } else if !self.is_wanted(&stage) || slot_before.is_some_and(|slot| slot.is_dropping(stage, attempt)) {
+            self.end_attempt(now, stage, AttemptEnd::Revoked, effects);
+        } else if self.confirmed.contains(&stage) {
+            self.end_attempt(now, stage, AttemptEnd::Lost, effects);
+        } else {
+            self.set_slot(worker, Slot::Busy { stage, attempt });
+            self.assign(now, worker, stage, attempt, effects);
+        }
+    }
+
+    pub(super) fn on_heartbeat_received(
+        &mut self,
+        now: Timestamp,
+        worker: WorkerId,
+        running: &[(StageKey, Attempt)],
+        effects: &mut Vec<Effect>,
+    ) {
+        if self.workers.contains_key(&worker) {
+            self.heard_from(now, worker);
+            self.hear_what_it_has(now, worker, running, effects);
+        } else {
+            effects.push(Effect::CloseSession { worker });
+        }
+    }
+
+    /// Extends the lease of what the worker has, and has it drop what it should not have.
+    fn hear_what_it_has(
+        &mut self,
+        now: Timestamp,
+        worker: WorkerId,
+        running: &[(StageKey, Attempt)],
+        effects: &mut Vec<Effect>,
+    ) {
+        for (stage, attempt) in running.iter().copied().collect::<BTreeSet<_>>() {
+            match self.standing(worker, stage, attempt) {
+                Standing::Current => self.renew(now, stage),
+                Standing::Settled => {}
+                Standing::Stale => self.have_it_dropped(worker, stage, attempt, effects),
+            }
+        }
+    }
+
+    fn have_it_dropped(&mut self, worker: WorkerId, stage: StageKey, attempt: Attempt, effects: &mut Vec<Effect>) {
+        let slot = self.workers.get(&worker).map(|known| known.slot);
+        if slot.is_some_and(|slot| slot.is_dropping(stage, attempt)) {
+            return; // It was told.
+        }
+        if slot == Some(Slot::Idle) {
+            self.set_slot(worker, Slot::Dropping { stage, attempt });
+        }
+        effects.push(Effect::Refuse { worker, stage, attempt });
+    }
+
+    /// A worker without an attempt is not given one that it would not hear of.
+    pub(super) fn on_worker_disconnected(&mut self, worker: WorkerId) {
+        if self.workers.get(&worker).is_some_and(|known| matches!(known.slot, Slot::Idle | Slot::Leaving)) {
+            self.forget_worker(worker);
+        }
+    }
+
+    pub(super) fn on_worker_left(&mut self, now: Timestamp, worker: WorkerId, effects: &mut Vec<Effect>) {
+        self.forget_worker(worker);
+        if let Some(&stage) = self.running_on.get(&worker) {
+            let started = self.confirmed.contains(&stage);
+            self.end_attempt(now, stage, AttemptEnd::WorkerLeft { started }, effects);
+        }
+    }
+
+    pub(super) fn forget_worker(&mut self, worker: WorkerId) {
+        self.timers.cancel(Timer::WorkerSilent(worker));
+        self.idle.remove(&worker);
+        self.workers.remove(&worker);
+    }
+
+    fn has_children(&self, stage: &StageKey) -> bool {
+        self.ledger.record(stage).is_some_and(|record| !record.children.is_empty())
+    }
+
+    fn is_wanted(&self, stage: &StageKey) -> bool {
+        self.ledger.record(stage).is_some_and(|record| !record.wanted_by.is_empty())
+    }
+}

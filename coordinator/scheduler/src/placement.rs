@@ -1,0 +1,136 @@
+//! Which stage next, and on which worker.
+
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet};
+
+use recipes::{Precision, StageKey, StageSpec, WorkerId};
+
+use crate::state::stage::StageRecord;
+use crate::state::worker::Worker;
+
+/// Bytes of device memory that training this stage takes, roughly: enough to keep a model off a device that is far too
+/// small for it, not to fill one to the last byte.
+///
+/// Weights, gradients and AdamW's two moments in 32 bits; what the backward pass needs of a forward pass over one micro
+/// batch; logits and their gradient in 32 bits.
+#[must_use]
+pub fn memory_needed(spec: &StageSpec) -> u64 {
+    let shape = &spec.model.shape;
+    let parameters = 16 * shape.total_params(spec.model.vocab, spec.model.tied);
+
+    let tokens = u64::from(spec.batch.micro_sequences) * u64::from(spec.batch.context);
+    let [d_model, d_ff, layers] = [shape.d_model, shape.d_ff, shape.n_layers].map(u64::from);
+    let attention_weights = u64::from(shape.n_heads) * u64::from(spec.batch.context);
+    let number = match spec.precision {
+        Precision::Fp32 => 4,
+        Precision::Bf16 => 2,
+    };
+    // A block keeps about eight vectors of the stream's width (two norms, q, k, v, their mix, two sums), three of the
+    // feed-forward layer's, and the attention weights before and after the softmax.
+    let per_token = layers * (8 * d_model + 3 * d_ff + 2 * attention_weights) * number;
+    let logits = 2 * 4 * u64::from(spec.model.vocab);
+    parameters.saturating_add(tokens.saturating_mul(per_token + logits))
+}
+
+/// A stage's place in the queue: the longest critical path first (so the largest models), then the one that was asked
+/// for first, then by key.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Priority {
+    critical_path: f64,
+    order: u64,
+    stage: StageKey,
+}
+
+impl Priority {
+    fn of(record: &StageRecord) -> Self {
+        Self { critical_path: record.critical_path, order: record.order, stage: record.stage.key }
+    }
+}
+
+impl Ord for Priority {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let longest_first = other.critical_path.total_cmp(&self.critical_path);
+        longest_first.then(self.order.cmp(&other.order)).then(self.stage.cmp(&other.stage))
+    }
+}
+
+impl PartialOrd for Priority {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Priority {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Priority {}
+
+/// Stages that could be handed out now, in order. They are kept apart by the memory they need, of which a campaign has
+/// as many values as model sizes, so that a small worker finds its next stage without walking past all large ones.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ReadyQueue {
+    by_memory: BTreeMap<u64, BTreeSet<Priority>>,
+    places: BTreeMap<StageKey, (u64, Priority)>,
+}
+
+impl ReadyQueue {
+    /// Puts a stage into its place, wherever it was before.
+    pub(crate) fn insert(&mut self, record: &StageRecord) {
+        let key = record.stage.key;
+        let place = (memory_needed(&record.stage.spec), Priority::of(record));
+        if self.places.get(&key) != Some(&place) {
+            self.remove(&key);
+            self.by_memory.entry(place.0).or_default().insert(place.1);
+            self.places.insert(key, place);
+        }
+    }
+
+    /// Takes a stage out, if it is in.
+    pub(crate) fn remove(&mut self, stage: &StageKey) {
+        let Some((memory, priority)) = self.places.remove(stage) else { return };
+        if let Some(queue) = self.by_memory.get_mut(&memory) {
+            queue.remove(&priority);
+            if queue.is_empty() {
+                self.by_memory.remove(&memory);
+            }
+        }
+    }
+
+    /// The first stage that needs at most this much memory.
+    pub(crate) fn first_within(&self, memory_bytes: u64) -> Option<StageKey> {
+        let heads = self.by_memory.range(..=memory_bytes).filter_map(|(_, queue)| queue.first());
+        heads.min().map(|priority| priority.stage)
+    }
+
+    /// How many stages come before this one.
+    pub(crate) fn ahead_of(&self, stage: &StageKey) -> usize {
+        let Some((_, priority)) = self.places.get(stage) else { return 0 };
+        self.by_memory.values().map(|queue| queue.range(..priority).count()).sum()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn stages(&self) -> impl Iterator<Item = StageKey> {
+        self.places.keys().copied()
+    }
+}
+
+/// The best of these workers for a stage, if it fits on any.
+///
+/// Not the one it has just failed on, if there is another; rather one that has the parent's checkpoint; of those the one
+/// with the least memory, which leaves the larger ones to larger stages.
+pub(crate) fn choose_worker<'a>(
+    record: &StageRecord,
+    idle: impl Iterator<Item = (WorkerId, &'a Worker)>,
+) -> Option<WorkerId> {
+    let needed = memory_needed(&record.stage.spec);
+    idle.filter(|(_, worker)| worker.fits(needed))
+        .min_by_key(|(id, worker)| {
+            let failed_here = record.failed_on == Some(*id);
+            let holds_parent = record.stage.parent.is_some_and(|parent| worker.holds.contains(&parent));
+            (failed_here, !holds_parent, worker.memory_bytes.unwrap_or(u64::MAX), *id)
+        })
+        .map(|(id, _)| id)
+}

@@ -1,0 +1,104 @@
+//! Whether a plan that came from outside is one.
+
+use std::collections::BTreeMap;
+
+use recipes::{Plan, Stage, StageKey, TrialId};
+
+/// What is wrong with a plan.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PlanError {
+    /// Its data is not prepared, so its keys are not final.
+    #[error("the plan has no prepared dataset")]
+    NoDataset,
+    /// It asks for nothing.
+    #[error("the plan has no trials")]
+    NoTrials,
+    /// A stage is there twice.
+    #[error("{stage} is in the plan twice")]
+    DuplicateStage {
+        /// Which.
+        stage: StageKey,
+    },
+    /// A stage comes before its parent, or its parent is missing.
+    #[error("the parent of {stage} does not come before it")]
+    ParentMissing {
+        /// The child.
+        stage: StageKey,
+    },
+    /// A stage does not go on where its parent ends, or has no steps.
+    #[error("{stage} trains steps {start}..{end}, and has to begin at {expected} and to have a step")]
+    Steps {
+        /// Which.
+        stage: StageKey,
+        /// Its first step.
+        start: u64,
+        /// One past its last.
+        end: u64,
+        /// Where its parent ends.
+        expected: u64,
+    },
+    /// A key does not follow from what it names: the plan was altered, or made by another version.
+    #[error("{stage} is named {derived} by this version: was the plan made by another one?")]
+    Key {
+        /// The key in the plan.
+        stage: StageKey,
+        /// The key of its spec and parent.
+        derived: StageKey,
+    },
+    /// A trial is not a path of stages from a root.
+    #[error("{trial} is not a path from a root of the stage tree")]
+    Path {
+        /// Which.
+        trial: TrialId,
+    },
+}
+
+/// Whether the stages of a plan are a forest of consecutive step ranges, and its trials paths in it.
+pub(crate) fn check_structure(plan: &Plan) -> Result<(), PlanError> {
+    let mut seen: BTreeMap<StageKey, &Stage> = BTreeMap::new();
+    for stage in &plan.stages {
+        let key = stage.key;
+        let expected = match stage.parent {
+            None => 0,
+            Some(parent) => seen.get(&parent).ok_or(PlanError::ParentMissing { stage: key })?.spec.end_step,
+        };
+        let (start, end) = (stage.spec.start_step, stage.spec.end_step);
+        if start != expected || end <= start {
+            return Err(PlanError::Steps { stage: key, start, end, expected });
+        }
+        if seen.insert(key, stage).is_some() {
+            return Err(PlanError::DuplicateStage { stage: key });
+        }
+    }
+    for trial in &plan.trials {
+        let mut parent = None;
+        for key in &trial.path {
+            if seen.get(key).is_none_or(|stage| stage.parent != parent) {
+                return Err(PlanError::Path { trial: trial.id });
+            }
+            parent = Some(*key);
+        }
+        if parent.is_none() {
+            return Err(PlanError::Path { trial: trial.id });
+        }
+    }
+    Ok(())
+}
+
+/// Whether a plan can be run: its structure holds, there is something to do, and every key is the hash of what it names.
+pub(crate) fn check(plan: &Plan) -> Result<(), PlanError> {
+    if plan.dataset.is_none() {
+        return Err(PlanError::NoDataset);
+    }
+    if plan.trials.is_empty() {
+        return Err(PlanError::NoTrials);
+    }
+    check_structure(plan)?;
+    for stage in &plan.stages {
+        let derived = stage.spec.key(stage.parent.as_ref());
+        if derived != stage.key {
+            return Err(PlanError::Key { stage: stage.key, derived });
+        }
+    }
+    Ok(())
+}

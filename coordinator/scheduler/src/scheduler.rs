@@ -1,0 +1,205 @@
+//! The scheduler itself: what it keeps, and the few operations all handlers are made of.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use recipes::{Attempt, StageKey, WorkerId};
+
+use crate::effect::Effect;
+use crate::fact::{AttemptEnd, Fact, RetryCount};
+use crate::placement::{self, ReadyQueue};
+use crate::settings::Settings;
+use crate::state::ledger::{Changes, Ledger};
+use crate::state::stage::StageState;
+use crate::state::worker::{Slot, Worker};
+use crate::status::Standing;
+use crate::time::Timestamp;
+use crate::timers::{Timer, Timers};
+
+/// All decisions, as a value. See the [crate's page](crate).
+///
+/// - Invariant: a stage that runs in the ledger has exactly one lease, and one that does not has none.
+/// - Invariant: a worker is given a stage only while its slot is empty, and a slot is emptied only by what the worker
+///   says or by its end.
+/// - Invariant: the queue holds exactly the stages that could be handed out now.
+#[derive(Debug, Clone)]
+pub struct Scheduler {
+    pub(crate) settings: Settings,
+    /// All that outlives the process.
+    pub(crate) ledger: Ledger,
+    /// Workers known to be alive.
+    pub(crate) workers: BTreeMap<WorkerId, Worker>,
+    /// Those with an empty slot.
+    pub(crate) idle: BTreeSet<WorkerId>,
+    /// The stage each worker has by the ledger, be the worker known or (after a restart) not yet.
+    pub(crate) running_on: BTreeMap<WorkerId, StageKey>,
+    /// Running stages that their worker has been heard to have.
+    pub(crate) confirmed: BTreeSet<StageKey>,
+    /// Stages that could be handed out now.
+    pub(crate) ready: ReadyQueue,
+    /// Leases, silences, backoffs.
+    pub(crate) timers: Timers,
+}
+
+impl Scheduler {
+    /// A scheduler that knows of nothing.
+    #[must_use]
+    pub fn new(settings: Settings) -> Self {
+        Self {
+            settings,
+            ledger: Ledger::default(),
+            workers: BTreeMap::new(),
+            idle: BTreeSet::new(),
+            running_on: BTreeMap::new(),
+            confirmed: BTreeSet::new(),
+            ready: ReadyQueue::default(),
+            timers: Timers::default(),
+        }
+    }
+
+    /// What it was set to; workers are told of the lease and the heartbeat when they join.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// When the caller has to come with [`Event::TimePassed`](crate::Event::TimePassed), if nothing else happens before.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Timestamp> {
+        self.timers.next()
+    }
+
+    /// Applies a decision and orders it to be recorded.
+    ///
+    /// # Panics
+    /// If the decision is an illegal one. Handlers check what they were told before they decide, so that is a mistake in
+    /// this crate, and to go on would write a log that cannot be read again.
+    pub(crate) fn record(&mut self, fact: Fact, effects: &mut Vec<Effect>) {
+        let Changes { touched, ended } = match self.ledger.apply(&fact) {
+            Ok(changes) => changes,
+            Err(illegal) => panic!("decided on an illegal fact: {illegal}"),
+        };
+        effects.push(Effect::Record(fact));
+        for stage in touched {
+            self.requeue(stage);
+        }
+        effects.extend(ended.into_iter().map(|campaign| Effect::CampaignEnded { campaign }));
+    }
+
+    /// Puts a stage into the queue or takes it out, as it should be.
+    pub(crate) fn requeue(&mut self, stage: StageKey) {
+        let backing_off = self.timers.when(Timer::BackoffOver(stage)).is_some();
+        match self.ledger.record(&stage) {
+            Some(record) if !backing_off && self.ledger.can_start(record) => self.ready.insert(record),
+            _ => self.ready.remove(&stage),
+        }
+    }
+
+    /// Hands out stages while there is one that fits an idle worker.
+    pub(crate) fn place(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+        while let Some((stage, worker)) = self.next_placement() {
+            self.start_attempt(now, stage, worker, effects);
+        }
+    }
+
+    fn next_placement(&self) -> Option<(StageKey, WorkerId)> {
+        let idle = || self.idle.iter().filter_map(|id| self.workers.get(id).map(|worker| (*id, worker)));
+        let largest = idle().map(|(_, worker)| worker.memory_bytes.unwrap_or(u64::MAX)).max()?;
+        let stage = self.ready.first_within(largest)?;
+        let worker = placement::choose_worker(self.ledger.record(&stage)?, idle())?;
+        Some((stage, worker))
+    }
+
+    fn start_attempt(&mut self, now: Timestamp, stage: StageKey, worker: WorkerId, effects: &mut Vec<Effect>) {
+        let Some(attempt) = self.ledger.record(&stage).map(|record| record.next_attempt()) else { return };
+        self.record(Fact::AttemptStarted { stage, worker, attempt }, effects);
+        self.running_on.insert(worker, stage);
+        self.set_slot(worker, Slot::Busy { stage, attempt });
+        self.assign(now, worker, stage, attempt, effects);
+    }
+
+    /// Tells a worker of an attempt it has by the ledger, with a fresh lease.
+    pub(crate) fn assign(
+        &mut self,
+        now: Timestamp,
+        worker: WorkerId,
+        stage: StageKey,
+        attempt: Attempt,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(record) = self.ledger.record(&stage) else { return };
+        let (resume_from, parent) = (record.checkpoint, record.stage.parent);
+        self.timers.set(Timer::LeaseExpired(stage), now + self.settings.lease_duration);
+        effects.push(Effect::Assign { worker, stage, attempt, resume_from, parent });
+    }
+
+    /// Ends the attempt of a running stage without the stage being done, and decides whether there will be another.
+    /// What becomes of the worker's slot is up to the caller.
+    pub(crate) fn end_attempt(&mut self, now: Timestamp, stage: StageKey, why: AttemptEnd, effects: &mut Vec<Effect>) {
+        let Some(&StageState::Running { worker, attempt }) = self.ledger.stage_state(&stage) else { return };
+        let count = why.counts_as();
+        self.forget_attempt(worker, stage);
+        self.record(Fact::AttemptEnded { stage, attempt, why }, effects);
+
+        let Some((count, ends)) = count.zip(self.ledger.record(&stage).map(|record| record.counts)) else { return };
+        let ends = ends.of(count);
+        if ends > self.settings.retry_limits.of(count) {
+            self.record(Fact::StagePoisoned { stage, limit: count }, effects);
+        } else if count != RetryCount::Preempted {
+            self.timers.set(Timer::BackoffOver(stage), now + self.settings.backoff.after(ends));
+            self.requeue(stage);
+        }
+    }
+
+    /// Drops the lease of a stage that no longer runs.
+    pub(crate) fn forget_attempt(&mut self, worker: WorkerId, stage: StageKey) {
+        self.timers.cancel(Timer::LeaseExpired(stage));
+        self.confirmed.remove(&stage);
+        self.running_on.remove(&worker);
+    }
+
+    /// Notes what a worker's slot is taken by; nothing where the worker is not known.
+    pub(crate) fn set_slot(&mut self, worker: WorkerId, slot: Slot) {
+        let Some(known) = self.workers.get_mut(&worker) else { return };
+        known.slot = slot;
+        if slot == Slot::Idle {
+            self.idle.insert(worker);
+        } else {
+            self.idle.remove(&worker);
+        }
+    }
+
+    /// A sign of life: puts off the time at which a known worker is taken for gone.
+    pub(crate) fn heard_from(&mut self, now: Timestamp, worker: WorkerId) {
+        if self.workers.contains_key(&worker) {
+            self.timers.set(Timer::WorkerSilent(worker), now + self.settings.lease_duration);
+        }
+    }
+
+    /// A sign that a worker has the stage the ledger says it has: extends the lease.
+    pub(crate) fn renew(&mut self, now: Timestamp, stage: StageKey) {
+        self.timers.set(Timer::LeaseExpired(stage), now + self.settings.lease_duration);
+        self.confirmed.insert(stage);
+    }
+
+    /// Whether what is reported under this attempt counts.
+    #[must_use]
+    pub fn standing(&self, worker: WorkerId, stage: StageKey, attempt: Attempt) -> Standing {
+        match self.ledger.stage_state(&stage) {
+            Some(StageState::Running { worker: by, attempt: current }) if (*by, *current) == (worker, attempt) => {
+                Standing::Current
+            }
+            Some(StageState::Completed { attempt: by, .. } | StageState::Diverged { attempt: by, .. })
+                if *by == attempt =>
+            {
+                Standing::Settled
+            }
+            _ => Standing::Stale,
+        }
+    }
+
+    /// Whether this worker holds the stage under this attempt now: the fence before anything is written on its word.
+    #[must_use]
+    pub fn is_current(&self, worker: WorkerId, stage: StageKey, attempt: Attempt) -> bool {
+        self.standing(worker, stage, attempt) == Standing::Current
+    }
+}

@@ -1,0 +1,6 @@
+//! What is known: for ever ([`ledger`], made of [`campaign`] and [`stage`]), and for now ([`worker`]).
+
+pub mod campaign;
+pub mod ledger;
+pub mod stage;
+pub mod worker;

@@ -1,0 +1,268 @@
+//! The durable state: what the facts add up to, and nothing else.
+
+use std::collections::BTreeMap;
+
+use recipes::{CampaignId, Plan, Stage, StageKey};
+
+use super::campaign::{Campaign, CampaignState};
+use super::stage::{StageRecord, StageState};
+use crate::fact::Fact;
+use crate::plan_check::{self, PlanError};
+
+/// Why a fact cannot be true after those before it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum IllegalFact {
+    /// It is about a stage that no campaign asked for.
+    #[error("{fact} is about {stage}, which no campaign asked for")]
+    UnknownStage {
+        /// Which stage.
+        stage: StageKey,
+        /// The name of the fact.
+        fact: &'static str,
+    },
+    /// It is about a campaign that was never accepted.
+    #[error("{fact} is about {campaign}, which was never accepted")]
+    UnknownCampaign {
+        /// Which.
+        campaign: CampaignId,
+        /// The name of the fact.
+        fact: &'static str,
+    },
+    /// The stage cannot go this way from the state it is in.
+    #[error("{fact} cannot be true of {stage}, which is {state}")]
+    Transition {
+        /// Which stage.
+        stage: StageKey,
+        /// The name of the fact.
+        fact: &'static str,
+        /// The name of the state.
+        state: &'static str,
+    },
+    /// A campaign was accepted twice, or cancelled twice.
+    #[error("{fact} is already true of {campaign}")]
+    AlreadyTrue {
+        /// Which.
+        campaign: CampaignId,
+        /// The name of the fact.
+        fact: &'static str,
+    },
+    /// An accepted plan is not one.
+    #[error("an accepted plan is not one")]
+    Plan(#[source] PlanError),
+}
+
+/// What else a fact changed.
+#[derive(Debug, Default)]
+pub(crate) struct Changes {
+    /// Stages that may have become ready, or stopped to be.
+    pub(crate) touched: Vec<StageKey>,
+    /// Campaigns of which nothing is left to train since.
+    pub(crate) ended: Vec<CampaignId>,
+}
+
+/// Campaigns and stages, as the log has them.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Ledger {
+    campaigns: BTreeMap<CampaignId, Campaign>,
+    stages: BTreeMap<StageKey, StageRecord>,
+}
+
+impl Ledger {
+    /// A campaign that was accepted once.
+    #[must_use]
+    pub fn campaign(&self, campaign: &CampaignId) -> Option<&Campaign> {
+        self.campaigns.get(campaign)
+    }
+
+    /// All campaigns that were ever accepted.
+    pub fn campaigns(&self) -> impl Iterator<Item = &Campaign> {
+        self.campaigns.values()
+    }
+
+    /// What has become of a stage.
+    #[must_use]
+    pub fn stage_state(&self, stage: &StageKey) -> Option<&StageState> {
+        self.stages.get(stage).map(|record| &record.state)
+    }
+
+    /// All stages that a campaign ever asked for, with what has become of them.
+    pub fn stages(&self) -> impl Iterator<Item = (&Stage, &StageState)> {
+        self.stages.values().map(|record| (&record.stage, &record.state))
+    }
+
+    pub(crate) fn record(&self, stage: &StageKey) -> Option<&StageRecord> {
+        self.stages.get(stage)
+    }
+
+    pub(crate) fn records(&self) -> impl Iterator<Item = &StageRecord> {
+        self.stages.values()
+    }
+
+    /// Whether a stage could be handed out now: it waits, a campaign wants it, and it has something to start from.
+    pub(crate) fn can_start(&self, record: &StageRecord) -> bool {
+        record.state == StageState::Waiting && !record.wanted_by.is_empty() && self.has_start(record)
+    }
+
+    fn has_start(&self, record: &StageRecord) -> bool {
+        record.stage.parent.is_none_or(|parent| matches!(self.stage_state(&parent), Some(StageState::Completed { .. })))
+    }
+
+    /// Takes a fact in. An illegal one changes nothing.
+    pub(crate) fn apply(&mut self, fact: &Fact) -> Result<Changes, IllegalFact> {
+        match fact {
+            Fact::CampaignAccepted { plan } => self.accept(plan, fact),
+            Fact::CampaignCancelled { campaign } => self.cancel(*campaign, fact),
+            Fact::AttemptStarted { stage, .. }
+            | Fact::CheckpointCommitted { stage, .. }
+            | Fact::StageCompleted { stage, .. }
+            | Fact::StageDiverged { stage, .. }
+            | Fact::AttemptEnded { stage, .. }
+            | Fact::StagePoisoned { stage, .. }
+            | Fact::StageRetried { stage } => self.apply_to_stage(*stage, fact),
+        }
+    }
+
+    fn accept(&mut self, plan: &Plan, fact: &Fact) -> Result<Changes, IllegalFact> {
+        let campaign = plan.campaign;
+        if self.campaigns.get(&campaign).is_some_and(|known| !known.is_cancelled()) {
+            return Err(IllegalFact::AlreadyTrue { campaign, fact: fact.name() });
+        }
+        plan_check::check_structure(plan).map_err(IllegalFact::Plan)?;
+
+        let mut open = 0;
+        for stage in &plan.stages {
+            self.insert(stage);
+            if let Some(record) = self.stages.get_mut(&stage.key) {
+                record.wanted_by.insert(campaign);
+                open += usize::from(record.state.is_open());
+            }
+        }
+        self.lengthen_critical_paths(plan);
+        self.campaigns.insert(campaign, Campaign { plan: plan.clone(), state: CampaignState::Wanted { open } });
+        let ended = if open == 0 { vec![campaign] } else { Vec::new() };
+        Ok(Changes { touched: plan.stages.iter().map(|stage| stage.key).collect(), ended })
+    }
+
+    /// Adds a stage under its parent, unless an earlier campaign did.
+    fn insert(&mut self, stage: &Stage) {
+        let order = self.stages.len() as u64;
+        let parent = stage.parent.and_then(|parent| self.stages.get_mut(&parent));
+        let state = match parent {
+            Some(parent) => {
+                parent.children.insert(stage.key);
+                parent
+                    .dead_end()
+                    .map_or(StageState::Waiting, |(ancestor, because)| StageState::NotRun { ancestor, because })
+            }
+            None => StageState::Waiting,
+        };
+        self.stages.entry(stage.key).or_insert_with(|| StageRecord::new(stage.clone(), order, state));
+    }
+
+    /// A plan holds the parents of all its stages, so no stage outside of it is above a new one.
+    fn lengthen_critical_paths(&mut self, plan: &Plan) {
+        for stage in plan.stages.iter().rev() {
+            let Some(record) = self.stages.get(&stage.key) else { continue };
+            let below = record.children.iter().filter_map(|child| self.stages.get(child));
+            let longest = below.map(|child| child.critical_path).fold(0.0, f64::max);
+            if let Some(record) = self.stages.get_mut(&stage.key) {
+                record.critical_path = stage.spec.flops().0 + longest;
+            }
+        }
+    }
+
+    fn cancel(&mut self, campaign: CampaignId, fact: &Fact) -> Result<Changes, IllegalFact> {
+        let known =
+            self.campaigns.get_mut(&campaign).ok_or(IllegalFact::UnknownCampaign { campaign, fact: fact.name() })?;
+        if known.is_cancelled() {
+            return Err(IllegalFact::AlreadyTrue { campaign, fact: fact.name() });
+        }
+        known.state = CampaignState::Cancelled;
+        let touched: Vec<_> = known.plan.stages.iter().map(|stage| stage.key).collect();
+        for key in &touched {
+            if let Some(record) = self.stages.get_mut(key) {
+                record.wanted_by.remove(&campaign);
+            }
+        }
+        Ok(Changes { touched, ended: Vec::new() })
+    }
+
+    fn apply_to_stage(&mut self, stage: StageKey, fact: &Fact) -> Result<Changes, IllegalFact> {
+        let illegal = |state: &StageState| IllegalFact::Transition { stage, fact: fact.name(), state: state.name() };
+        let record = self.stages.get(&stage).ok_or(IllegalFact::UnknownStage { stage, fact: fact.name() })?;
+        if matches!(fact, Fact::AttemptStarted { .. }) && !self.has_start(record) {
+            return Err(illegal(&record.state));
+        }
+        let record = self.stages.get_mut(&stage).ok_or(IllegalFact::UnknownStage { stage, fact: fact.name() })?;
+        let before = record.apply(fact).ok_or_else(|| illegal(&record.state))?;
+
+        let mut changes = Changes { touched: vec![stage], ended: Vec::new() };
+        match (before.is_open(), record.state.is_open()) {
+            (true, false) => {
+                self.count_open(stage, Towards::Settled, &mut changes);
+                self.spread(stage, &mut changes);
+            }
+            (false, true) => {
+                self.count_open(stage, Towards::Open, &mut changes);
+                self.revive_below(stage, &mut changes);
+            }
+            _ => {}
+        }
+        Ok(changes)
+    }
+
+    /// What a stage that is settled means for those below it: its children can start, or none of its descendants ever
+    /// will.
+    fn spread(&mut self, settled: StageKey, changes: &mut Changes) {
+        let Some(record) = self.stages.get(&settled) else { return };
+        let mut below: Vec<_> = record.children.iter().copied().collect();
+        let Some((ancestor, because)) = record.dead_end() else {
+            changes.touched.extend(below);
+            return;
+        };
+        while let Some(key) = below.pop() {
+            let Some(record) = self.stages.get_mut(&key) else { continue };
+            record.state = StageState::NotRun { ancestor, because };
+            below.extend(record.children.iter().copied());
+            changes.touched.push(key);
+            self.count_open(key, Towards::Settled, changes);
+        }
+    }
+
+    /// A stage that was given up is tried again: so may be those below it.
+    fn revive_below(&mut self, retried: StageKey, changes: &mut Changes) {
+        let mut below: Vec<_> =
+            self.stages.get(&retried).map_or(Vec::new(), |it| it.children.iter().copied().collect());
+        while let Some(key) = below.pop() {
+            let Some(record) = self.stages.get_mut(&key) else { continue };
+            record.state = StageState::Waiting;
+            below.extend(record.children.iter().copied());
+            changes.touched.push(key);
+            self.count_open(key, Towards::Open, changes);
+        }
+    }
+
+    /// Keeps the number of open stages of the campaigns that want this one.
+    fn count_open(&mut self, stage: StageKey, towards: Towards, changes: &mut Changes) {
+        let Some(record) = self.stages.get(&stage) else { return };
+        for campaign in &record.wanted_by {
+            let Some(Campaign { state: CampaignState::Wanted { open }, .. }) = self.campaigns.get_mut(campaign) else {
+                continue;
+            };
+            match towards {
+                Towards::Open => *open += 1,
+                Towards::Settled => *open -= 1,
+            }
+            if *open == 0 {
+                changes.ended.push(*campaign);
+            }
+        }
+    }
+}
+
+/// Which way a stage crossed the line between what may still be trained and what is settled.
+#[derive(Clone, Copy)]
+enum Towards {
+    Open,
+    Settled,
+}

@@ -1,0 +1,228 @@
+//! A stage, as the log knows it, and the one table of what may become of it.
+
+use std::collections::BTreeSet;
+
+use recipes::{Attempt, CampaignId, Stage, StageKey, WorkerId};
+
+use crate::fact::{AttemptEnd, Fact, RetryCount, StageResult};
+
+/// What has become of a stage.
+#[derive(Debug, Clone, PartialEq)]
+pub enum StageState {
+    /// Nobody trains it yet, or again.
+    Waiting,
+    /// A worker has it. The lease is not here: it ends with the process that gave it, the attempt does not.
+    Running {
+        /// Who.
+        worker: WorkerId,
+        /// Under which attempt.
+        attempt: Attempt,
+    },
+    /// It is trained.
+    Completed {
+        /// By this attempt.
+        attempt: Attempt,
+        /// What came out.
+        result: StageResult,
+    },
+    /// Its loss left all bounds.
+    Diverged {
+        /// In this attempt.
+        attempt: Attempt,
+        /// At this step.
+        step: u64,
+        /// The loss there, in nats a token; `None` where it was not a number.
+        loss: Option<f64>,
+    },
+    /// It was given up.
+    Failed {
+        /// The retry limit that it used up.
+        limit: RetryCount,
+    },
+    /// It has nothing to start from, and never will (unless the ancestor that failed is tried again).
+    NotRun {
+        /// The stage above that ended without a last checkpoint.
+        ancestor: StageKey,
+        /// How it ended.
+        because: DeadEnd,
+    },
+}
+
+/// How a stage ends that nothing can start from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeadEnd {
+    /// It diverged.
+    Diverged,
+    /// It was given up.
+    Failed,
+}
+
+impl StageState {
+    /// Its name, for people.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Running { .. } => "running",
+            Self::Completed { .. } => "completed",
+            Self::Diverged { .. } => "diverged",
+            Self::Failed { .. } => "failed",
+            Self::NotRun { .. } => "not run",
+        }
+    }
+
+    /// Whether it may still be trained.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        matches!(self, Self::Waiting | Self::Running { .. })
+    }
+}
+
+/// How many attempts of a stage ended in each of the ways that are limited.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Attempts that never began, since it last got further.
+    pub not_started: u32,
+    /// Attempts that lost their worker, since it last got further.
+    pub preempted: u32,
+    /// Attempts that ended in an error.
+    pub failed: u32,
+}
+
+impl Counts {
+    /// The count of one kind.
+    #[must_use]
+    pub fn of(&self, count: RetryCount) -> u32 {
+        match count {
+            RetryCount::NotStarted => self.not_started,
+            RetryCount::Preempted => self.preempted,
+            RetryCount::Failed => self.failed,
+        }
+    }
+
+    fn add(&mut self, count: RetryCount) {
+        let counter = match count {
+            RetryCount::NotStarted => &mut self.not_started,
+            RetryCount::Preempted => &mut self.preempted,
+            RetryCount::Failed => &mut self.failed,
+        };
+        *counter = counter.saturating_add(1);
+    }
+}
+
+/// A stage that some campaign asked for at some time.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct StageRecord {
+    /// Its key, parent and spec.
+    pub(crate) stage: Stage,
+    /// The stages that start from its last checkpoint.
+    pub(crate) children: BTreeSet<StageKey>,
+    /// Campaigns that want it, those that were cancelled left out.
+    pub(crate) wanted_by: BTreeSet<CampaignId>,
+    /// How many stages were asked for before it.
+    pub(crate) order: u64,
+    /// Operations on the longest path from its start to a leaf: while it waits, so long does the campaign take at least.
+    pub(crate) critical_path: f64,
+    /// What has become of it.
+    pub(crate) state: StageState,
+    /// How often it was handed out.
+    pub(crate) attempts: u32,
+    /// Steps done at its latest committed checkpoint.
+    pub(crate) checkpoint: Option<u64>,
+    /// How attempts ended.
+    pub(crate) counts: Counts,
+    /// The worker of the last attempt that failed or did not start: the next one had better go elsewhere.
+    pub(crate) failed_on: Option<WorkerId>,
+}
+
+impl StageRecord {
+    pub(crate) fn new(stage: Stage, order: u64, state: StageState) -> Self {
+        Self {
+            stage,
+            children: BTreeSet::new(),
+            wanted_by: BTreeSet::new(),
+            order,
+            critical_path: 0.0,
+            state,
+            attempts: 0,
+            checkpoint: None,
+            counts: Counts::default(),
+            failed_on: None,
+        }
+    }
+
+    /// The number of the next attempt.
+    pub(crate) fn next_attempt(&self) -> Attempt {
+        Attempt(self.attempts.saturating_add(1))
+    }
+
+    /// Whether a checkpoint at this step is further than the last, and inside the stage.
+    pub(crate) fn is_progress(&self, step: u64) -> bool {
+        let reached = self.checkpoint.unwrap_or(self.stage.spec.start_step);
+        reached < step && step <= self.stage.spec.end_step
+    }
+
+    /// Whether its last checkpoint is committed.
+    pub(crate) fn has_final_checkpoint(&self) -> bool {
+        self.checkpoint == Some(self.stage.spec.end_step)
+    }
+
+    /// How it ended, where it ended so that nothing can start from it, and which stage is to be named as the reason.
+    pub(crate) fn dead_end(&self) -> Option<(StageKey, DeadEnd)> {
+        match &self.state {
+            StageState::Diverged { .. } => Some((self.stage.key, DeadEnd::Diverged)),
+            StageState::Failed { .. } => Some((self.stage.key, DeadEnd::Failed)),
+            StageState::NotRun { ancestor, because } => Some((*ancestor, *because)),
+            StageState::Waiting | StageState::Running { .. } | StageState::Completed { .. } => None,
+        }
+    }
+
+    /// Every legal transition: the state after a fact about this stage, or `None` where there is no such fact in its
+    /// state. A stage becomes `NotRun`, and `Waiting` again after that, through its ancestor.
+    fn next_state(&self, fact: &Fact) -> Option<StageState> {
+        use StageState::{Completed, Diverged, Failed, Running, Waiting};
+        Some(match (&self.state, fact) {
+            (Waiting, Fact::AttemptStarted { worker, attempt, .. }) if *attempt == self.next_attempt() => {
+                Running { worker: *worker, attempt: *attempt }
+            }
+            (Waiting, Fact::StagePoisoned { limit, .. }) => Failed { limit: *limit },
+            (Running { attempt: current, .. }, fact) if Some(*current) != fact.attempt() => return None,
+            (Running { .. }, Fact::CheckpointCommitted { step, .. }) if self.is_progress(*step) => self.state.clone(),
+            (Running { .. }, Fact::StageCompleted { attempt, result, .. }) if self.has_final_checkpoint() => {
+                Completed { attempt: *attempt, result: *result }
+            }
+            (Running { .. }, Fact::StageDiverged { attempt, step, loss, .. }) => {
+                Diverged { attempt: *attempt, step: *step, loss: *loss }
+            }
+            (Running { .. }, Fact::AttemptEnded { .. }) => Waiting,
+            (Failed { .. }, Fact::StageRetried { .. }) => Waiting,
+            _ => return None,
+        })
+    }
+
+    /// Applies a fact about this stage, and returns the state it was in; `None`, and nothing is changed, where the fact
+    /// is not a legal one.
+    pub(crate) fn apply(&mut self, fact: &Fact) -> Option<StageState> {
+        let next = self.next_state(fact)?;
+        let before = std::mem::replace(&mut self.state, next);
+        match fact {
+            Fact::AttemptStarted { attempt, .. } => self.attempts = attempt.0,
+            Fact::CheckpointCommitted { step, .. } => {
+                self.checkpoint = Some(*step);
+                self.counts = Counts { failed: self.counts.failed, ..Counts::default() };
+            }
+            Fact::AttemptEnded { why, .. } => self.count(why, &before),
+            Fact::StageRetried { .. } => self.counts = Counts::default(),
+            _ => {}
+        }
+        Some(before)
+    }
+
+    fn count(&mut self, why: &AttemptEnd, before: &StageState) {
+        let Some(count) = why.counts_as() else { return };
+        self.counts.add(count);
+        if let (RetryCount::NotStarted | RetryCount::Failed, StageState::Running { worker, .. }) = (count, before) {
+            self.failed_on = Some(*worker);
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! Workers that are known to be alive. Nothing about them outlives the coordinator's process.
+
+use std::collections::BTreeSet;
+
+use recipes::{Attempt, StageKey};
+
+/// What a worker's one slot is taken by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Slot {
+    /// Nothing: it can be given a stage.
+    Idle,
+    /// An attempt.
+    Busy {
+        /// Of this stage.
+        stage: StageKey,
+        /// This one.
+        attempt: Attempt,
+    },
+    /// An attempt it was told to stop, until it confirms that it did.
+    Dropping {
+        /// Of this stage.
+        stage: StageKey,
+        /// This one.
+        attempt: Attempt,
+    },
+    /// Nothing, but the worker is about to go.
+    Leaving,
+}
+
+impl Slot {
+    /// Whether it is being emptied of this attempt.
+    pub(crate) fn is_dropping(&self, stage: StageKey, attempt: Attempt) -> bool {
+        *self == Self::Dropping { stage, attempt }
+    }
+}
+
+/// A worker that joined and has not been silent for a lease since.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Worker {
+    /// For people.
+    pub(crate) name: String,
+    /// Memory of its device, where it is known.
+    pub(crate) memory_bytes: Option<u64>,
+    /// What it does.
+    pub(crate) slot: Slot,
+    /// Stages with children whose last checkpoint it has at hand.
+    pub(crate) holds: BTreeSet<StageKey>,
+}
+
+impl Worker {
+    /// Whether a stage that needs this much memory can run on it. An unknown size is taken to be enough.
+    pub(crate) fn fits(&self, memory_needed: u64) -> bool {
+        self.memory_bytes.is_none_or(|bytes| bytes >= memory_needed)
+    }
+}

@@ -1,0 +1,208 @@
+//! What people and the caller may ask. Questions change nothing.
+
+use recipes::{CampaignId, Plan, Stage, StageKey, WorkerId};
+
+use crate::explain::WaitReason;
+use crate::scheduler::Scheduler;
+use crate::state::campaign::Campaign;
+use crate::state::ledger::Ledger;
+use crate::state::stage::{Counts, DeadEnd, StageState};
+use crate::state::worker::Slot;
+use crate::time::Timestamp;
+use crate::timers::Timer;
+
+/// What a report under some attempt is worth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// The attempt is this worker's, and goes on: what it says counts.
+    Current,
+    /// The attempt settled its stage: what it says was heard, and is to be acknowledged again and not written again.
+    Settled,
+    /// The attempt is over, or never was: what it says is dropped.
+    Stale,
+}
+
+/// A stage, for people.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StageStatus {
+    /// What has become of it.
+    pub state: StageState,
+    /// Why it waits, where it does.
+    pub waits: Option<WaitReason>,
+    /// When its lease ends unless its worker is heard of, where it runs.
+    pub lease_until: Option<Timestamp>,
+    /// How often it was handed out.
+    pub attempts: u32,
+    /// How attempts ended.
+    pub counts: Counts,
+    /// Steps done at its latest committed checkpoint, counted from the root.
+    pub checkpoint: Option<u64>,
+}
+
+/// Whether a campaign is wanted and over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CampaignPhase {
+    /// Something of it is still to be trained.
+    Open,
+    /// Nothing is. The counts say how it ended.
+    Ended,
+    /// It was cancelled.
+    Cancelled,
+}
+
+/// How many stages of a campaign are in which state.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct StageCounts {
+    /// Nobody trains it yet.
+    pub waiting: usize,
+    /// A worker has it.
+    pub running: usize,
+    /// Trained.
+    pub completed: usize,
+    /// Its loss left all bounds.
+    pub diverged: usize,
+    /// Given up.
+    pub failed: usize,
+    /// Below one that diverged or was given up.
+    pub not_run: usize,
+}
+
+/// How many trials of a campaign have ended in which way.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TrialCounts {
+    /// Not ended.
+    pub open: usize,
+    /// With a loss.
+    pub completed: usize,
+    /// A stage on its path diverged.
+    pub diverged: usize,
+    /// A stage on its path was given up.
+    pub failed: usize,
+}
+
+/// A campaign, for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CampaignStatus {
+    /// Which.
+    pub campaign: CampaignId,
+    /// Its name.
+    pub name: String,
+    /// Whether it is wanted and over.
+    pub phase: CampaignPhase,
+    /// Its stages, those shared with other campaigns included.
+    pub stages: StageCounts,
+    /// Its trials.
+    pub trials: TrialCounts,
+}
+
+/// A worker, for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorkerStatus {
+    /// The process.
+    pub worker: WorkerId,
+    /// Its name.
+    pub name: String,
+    /// Memory of its device, where it is known.
+    pub memory_bytes: Option<u64>,
+    /// What its slot is taken by.
+    pub slot: Slot,
+    /// When it is taken for gone unless it is heard of.
+    pub silent_at: Option<Timestamp>,
+}
+
+impl Scheduler {
+    /// All that outlives the process.
+    #[must_use]
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// A stage's spec and parent.
+    #[must_use]
+    pub fn stage(&self, stage: &StageKey) -> Option<&Stage> {
+        self.ledger.record(stage).map(|record| &record.stage)
+    }
+
+    /// The plan of a campaign.
+    #[must_use]
+    pub fn plan(&self, campaign: &CampaignId) -> Option<&Plan> {
+        self.ledger.campaign(campaign).map(Campaign::plan)
+    }
+
+    /// How a stage is doing.
+    #[must_use]
+    pub fn stage_status(&self, stage: &StageKey) -> Option<StageStatus> {
+        let record = self.ledger.record(stage)?;
+        Some(StageStatus {
+            state: record.state.clone(),
+            waits: self.explain(stage),
+            lease_until: self.timers.when(Timer::LeaseExpired(*stage)),
+            attempts: record.attempts,
+            counts: record.counts,
+            checkpoint: record.checkpoint,
+        })
+    }
+
+    /// How a campaign is doing.
+    #[must_use]
+    pub fn campaign_status(&self, campaign: &CampaignId) -> Option<CampaignStatus> {
+        let known = self.ledger.campaign(campaign)?;
+        let phase = match known {
+            known if known.is_cancelled() => CampaignPhase::Cancelled,
+            known if known.has_ended() => CampaignPhase::Ended,
+            _ => CampaignPhase::Open,
+        };
+        let plan = known.plan();
+        let state = |stage: &StageKey| self.ledger.stage_state(stage);
+        let mut stages = StageCounts::default();
+        for state in plan.stages.iter().filter_map(|stage| state(&stage.key)) {
+            *stages.of(state) += 1;
+        }
+        let mut trials = TrialCounts::default();
+        for state in plan.trials.iter().filter_map(|trial| state(trial.last_stage())) {
+            *trials.of(state) += 1;
+        }
+        Some(CampaignStatus { campaign: *campaign, name: plan.name.clone(), phase, stages, trials })
+    }
+
+    /// All campaigns that were ever accepted.
+    pub fn campaigns(&self) -> impl Iterator<Item = CampaignStatus> {
+        self.ledger.campaigns().filter_map(|campaign| self.campaign_status(&campaign.plan().campaign))
+    }
+
+    /// The workers that are known to be alive.
+    pub fn workers(&self) -> impl Iterator<Item = WorkerStatus> {
+        self.workers.iter().map(|(worker, known)| WorkerStatus {
+            worker: *worker,
+            name: known.name.clone(),
+            memory_bytes: known.memory_bytes,
+            slot: known.slot,
+            silent_at: self.timers.when(Timer::WorkerSilent(*worker)),
+        })
+    }
+}
+
+impl StageCounts {
+    fn of(&mut self, state: &StageState) -> &mut usize {
+        match state {
+            StageState::Waiting => &mut self.waiting,
+            StageState::Running { .. } => &mut self.running,
+            StageState::Completed { .. } => &mut self.completed,
+            StageState::Diverged { .. } => &mut self.diverged,
+            StageState::Failed { .. } => &mut self.failed,
+            StageState::NotRun { .. } => &mut self.not_run,
+        }
+    }
+}
+
+impl TrialCounts {
+    /// The count of a trial whose last stage is in this state.
+    fn of(&mut self, last: &StageState) -> &mut usize {
+        match last {
+            StageState::Waiting | StageState::Running { .. } => &mut self.open,
+            StageState::Completed { .. } => &mut self.completed,
+            StageState::Diverged { .. } | StageState::NotRun { because: DeadEnd::Diverged, .. } => &mut self.diverged,
+            StageState::Failed { .. } | StageState::NotRun { because: DeadEnd::Failed, .. } => &mut self.failed,
+        }
+    }
+}

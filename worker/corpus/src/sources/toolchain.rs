@@ -1,0 +1,234 @@
+//! The text that is there wherever the program was built.
+//!
+//! The documentation that comes with a Rust toolchain is about 7 MB of English prose once markup, code and repetition
+//! are taken away. It is a component of its own (`rust-docs`), absent from minimal installations; the markdown and the
+//! crate-level sources that the build downloaded serve then, and the description says so.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::expand::portable_name;
+use super::{Decoding, Source, SourceError, SourceFile, TOOLCHAIN_DOCS};
+use crate::extract::Format;
+
+/// The books, by their directory. Those before the standard library keep their paragraphs where one repeats another.
+const BOOKS: [&str; 13] = [
+    "book",
+    "cargo",
+    "clippy",
+    "edition-guide",
+    "embedded-book",
+    "error_codes",
+    "nomicon",
+    "reference",
+    "rust-by-example",
+    "rustc",
+    "rustdoc",
+    "style-guide",
+    "unstable-book",
+];
+
+/// The library, in the order its pages are read: `std` shows most of what the other two define.
+const LIBRARIES: [&str; 3] = ["std", "core", "alloc"];
+
+/// Directories that hold no English prose of their own: translations, older editions (stubs that point to the present
+/// one), and the intrinsics of every processor, 40,000 pages of a line each.
+const SKIPPED_DIRECTORIES: [&str; 10] =
+    ["es", "ja", "ko", "zh", "first-edition", "second-edition", "2018-edition", "arch", "core_arch", "core_simd"];
+
+/// Pages that repeat or list other pages.
+const SKIPPED_PAGES: [&str; 4] = ["print.html", "toc.html", "all.html", "404.html"];
+
+/// Where the text may be.
+pub(super) struct Locations {
+    /// Root of the toolchain's documentation; `None` where no toolchain answers.
+    docs: Option<PathBuf>,
+    /// Where crates lie unpacked, one directory per registry.
+    registry: PathBuf,
+    /// The toolchain's version, in words.
+    version: String,
+}
+
+impl Locations {
+    /// As `rustc` and the environment say. Asked in the base directory, where a toolchain file may choose another.
+    pub(super) fn of_this_machine(base_dir: &Path) -> Self {
+        let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| OsString::from("rustc"));
+        let ask = |question: &[&str]| {
+            let answer = Command::new(&rustc).args(question).current_dir(base_dir).output().ok()?;
+            let text = answer.status.success().then(|| String::from_utf8(answer.stdout).ok()).flatten()?;
+            Some(text.trim().to_owned())
+        };
+        // `rustc 1.95.0 (59807616e 2026-04-14)`
+        let version = ask(&["--version"]).and_then(|text| text.split(' ').nth(1).map(str::to_owned));
+        let sysroot = ask(&["--print", "sysroot"]);
+        let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
+        let cargo = std::env::var_os("CARGO_HOME").map_or_else(|| home.join(".cargo"), PathBuf::from);
+        Self {
+            docs: sysroot.map(|root| Path::new(&root).join("share/doc/rust/html")),
+            registry: cargo.join("registry").join("src"),
+            version: version.unwrap_or_else(|| "of unknown version".to_owned()),
+        }
+    }
+}
+
+/// The documentation, or else the crates.
+pub(super) fn resolve(locations: &Locations) -> Result<Source, SourceError> {
+    if let Some(root) = &locations.docs {
+        let files = documentation(root)?;
+        if !files.is_empty() {
+            let description = format!("{TOOLCHAIN_DOCS} (documentation of Rust {})", locations.version);
+            return Ok(Source { description, files, decoding: Decoding::Lossy });
+        }
+    }
+    let (crates, files) = crate_sources(&locations.registry)?;
+    if files.is_empty() {
+        let docs = locations.docs.as_ref().map(|path| format!("`{}`", path.display()));
+        return Err(SourceError::NoToolchainDocs {
+            docs: docs.unwrap_or_else(|| "no place: `rustc` does not answer".to_owned()),
+            registry: format!("`{}`", locations.registry.display()),
+        });
+    }
+    let description =
+        format!("{TOOLCHAIN_DOCS} (not installed; markdown and sources of {crates} crates the build downloaded instead)");
+    Ok(Source { description, files, decoding: Decoding::Lossy })
+}
+
+fn documentation(root: &Path) -> Result<Vec<SourceFile>, SourceError> {
+    let is_page = |path: &Path| {
+        let name = path.file_name().unwrap_or_default();
+        Format::of(path) == Some(Format::Html) && !SKIPPED_PAGES.iter().any(|skipped| name == *skipped)
+    };
+    let mut files = Vec::new();
+    for part in BOOKS.into_iter().chain(LIBRARIES) {
+        let mut pages = Vec::new();
+        walk(&root.join(part), &|name| !SKIPPED_DIRECTORIES.contains(&name), &is_page, &mut pages)?;
+        for page in &mut pages {
+            page.name = portable_name(&page.path, root);
+        }
+        pages.sort_by(|a, b| a.name.cmp(&b.name));
+        files.extend(pages);
+    }
+    // The release notes come as markdown, too, but the page has its links resolved into words.
+    let releases = root.join("releases.html");
+    if !files.is_empty()
+        && let Ok(metadata) = std::fs::metadata(&releases)
+    {
+        let name = "releases.html".to_owned();
+        files.push(SourceFile { name, path: releases, format: Format::Html, bytes: metadata.len() });
+    }
+    Ok(files)
+}
+
+/// The markdown of every crate and its `src/lib.rs`, where crates document themselves.
+fn crate_sources(registry: &Path) -> Result<(usize, Vec<SourceFile>), SourceError> {
+    let is_text = |path: &Path| match Format::of(path) {
+        Some(Format::Markdown) => true,
+        Some(Format::Rust) => path.ends_with("src/lib.rs"),
+        _ => false,
+    };
+    let mut files = Vec::new();
+    walk(registry, &|name| !name.starts_with('.'), &is_text, &mut files)?;
+    // Registries lie below directories named after their host. A crate is known by what follows.
+    for file in &mut files {
+        let name = portable_name(&file.path, registry);
+        file.name = name.split_once('/').map_or(name.as_str(), |(_, rest)| rest).to_owned();
+    }
+    files.sort_by(|a, b| a.name.cmp(&b.name));
+    files.dedup_by(|a, b| a.name == b.name);
+    let mut crates: Vec<_> = files.iter().filter_map(|file| file.name.split('/').next()).collect();
+    crates.dedup();
+    Ok((crates.len(), files))
+}
+
+/// Every accepted file below a directory that need not exist. Symbolic links are not followed.
+fn walk(
+    root: &Path,
+    enter: &dyn Fn(&str) -> bool,
+    accept: &dyn Fn(&Path) -> bool,
+    files: &mut Vec<SourceFile>,
+) -> Result<(), SourceError> {
+    let unreadable = |path: &Path| {
+        let path = path.to_path_buf();
+        move |source| SourceError::Unreadable { name: TOOLCHAIN_DOCS.to_owned(), path, source }
+    };
+    let mut pending = vec![root.to_path_buf()];
+    while let Some(directory) = pending.pop() {
+        let entries = match std::fs::read_dir(&directory) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && directory == root => return Ok(()),
+            entries => entries.map_err(unreadable(&directory))?,
+        };
+        for entry in entries {
+            let entry = entry.map_err(unreadable(&directory))?;
+            let path = entry.path();
+            let kind = entry.file_type().map_err(unreadable(&path))?;
+            if kind.is_dir() && enter(&entry.file_name().to_string_lossy()) {
+                pending.push(path);
+            } else if kind.is_file() && accept(&path) {
+                let bytes = entry.metadata().map_err(unreadable(&path))?.len();
+                let Some(format) = Format::of(&path) else { continue };
+                files.push(SourceFile { name: String::new(), path, format, bytes });
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tree(files: &[&str]) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        for file in files {
+            let path = dir.path().join(file);
+            std::fs::create_dir_all(path.parent().expect("has a parent")).expect("creates");
+            std::fs::write(path, "text").expect("writes");
+        }
+        dir
+    }
+
+    fn locations(docs: &Path, registry: &Path) -> Locations {
+        Locations {
+            docs: Some(docs.to_path_buf()),
+            registry: registry.to_path_buf(),
+            version: "1.95.0".to_owned(),
+        }
+    }
+
+    #[test]
+    fn the_documentation_is_read_book_by_book() {
+        let docs = tree(&[
+            "std/vec/struct.Vec.html",
+            "std/all.html",
+            "core/arch/x86_64/fn.cpuid.html",
+            "book/print.html",
+            "book/ch01.html",
+            "rust-by-example/ja/hello.html",
+            "releases.html",
+            "search.index/x.html",
+        ]);
+        let registry = tree(&["host/a-1.0.0/README.md"]);
+        let source = resolve(&locations(docs.path(), registry.path())).expect("is there");
+        let names: Vec<_> = source.files.iter().map(|file| file.name.as_str()).collect();
+        assert_eq!(names, ["book/ch01.html", "std/vec/struct.Vec.html", "releases.html"]);
+        assert_eq!(source.description, "toolchain-docs (documentation of Rust 1.95.0)");
+    }
+
+    #[test]
+    fn crates_serve_where_it_is_absent() {
+        let docs = tree(&[]);
+        let registry = tree(&["host/b-1.0.0/README.md", "host/a-1.0.0/src/lib.rs", "host/a-1.0.0/src/other.rs"]);
+        let source = resolve(&locations(docs.path(), registry.path())).expect("crates are there");
+        let names: Vec<_> = source.files.iter().map(|file| file.name.as_str()).collect();
+        assert_eq!(names, ["a-1.0.0/src/lib.rs", "b-1.0.0/README.md"]);
+        assert!(source.description.contains("2 crates"), "{}", source.description);
+    }
+
+    #[test]
+    fn a_machine_with_neither_is_told_what_to_install() {
+        let (docs, registry) = (tree(&[]), tree(&[]));
+        let error = resolve(&locations(docs.path(), &registry.path().join("none"))).expect_err("nothing there");
+        assert!(error.to_string().contains("rustup component add rust-docs"), "{error}");
+    }
+}

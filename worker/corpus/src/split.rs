@@ -1,0 +1,57 @@
+//! Which documents are held out.
+
+/// Documents longer than this, in bytes, are always trained on.
+///
+/// The validation set of a small corpus is a few hundred kilobytes. One long document in it would make the loss a
+/// measurement of that document, and whether it gets there would hang on a single hash.
+pub const MAX_VALIDATION_DOCUMENT_BYTES: usize = 40_000;
+
+/// The two parts of a corpus.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Split {
+    /// Trained on.
+    Train,
+    /// Held out.
+    Validation,
+}
+
+/// The part a document belongs to: by its own text alone, so that other documents can come and go without moving it,
+/// and a text is never in both parts.
+#[must_use]
+pub fn split_of(text: &str, validation_fraction: f64) -> Split {
+    if text.len() > MAX_VALIDATION_DOCUMENT_BYTES {
+        return Split::Train;
+    }
+    let hash = blake3::derive_key("windtunnel 2026-11 train/validation split", text.as_bytes());
+    let [a, b, c, d, e, f, g, h, ..] = hash;
+    // 53 bits are what a double holds exactly: the draw is uniform in [0, 1).
+    let draw = (u64::from_le_bytes([a, b, c, d, e, f, g, h]) >> 11) as f64 / (1_u64 << 53) as f64;
+    if draw < validation_fraction { Split::Validation } else { Split::Train }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn about_the_asked_fraction_is_held_out() {
+        let held_out = (0..20_000).filter(|i| split_of(&format!("document {i}"), 0.06) == Split::Validation).count();
+        assert!((1_000..1_400).contains(&held_out), "{held_out} of 20,000 at 6%");
+    }
+
+    #[test]
+    fn a_larger_fraction_only_adds() {
+        for i in 0..2_000 {
+            let text = format!("document {i}");
+            if split_of(&text, 0.05) == Split::Validation {
+                assert_eq!(split_of(&text, 0.10), Split::Validation);
+            }
+        }
+    }
+
+    #[test]
+    fn long_documents_are_trained_on() {
+        assert_eq!(split_of(&"x".repeat(MAX_VALIDATION_DOCUMENT_BYTES + 1), 1.0), Split::Train);
+        assert_eq!(split_of(&"x".repeat(MAX_VALIDATION_DOCUMENT_BYTES), 1.0), Split::Validation);
+    }
+}

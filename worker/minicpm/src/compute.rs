@@ -1,0 +1,174 @@
+//! Where a model runs: the device, chosen at run time among the backends compiled in.
+
+use std::fmt;
+use std::sync::Arc;
+
+use burn::tensor::Device;
+
+/// A device and, on the CPU, the threads to use.
+#[derive(Clone)]
+pub struct Compute {
+    kind: Kind,
+    pool: Arc<rayon::ThreadPool>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Flex,
+    #[cfg(feature = "cuda")]
+    Cuda(usize),
+    #[cfg(feature = "wgpu")]
+    Wgpu,
+}
+
+/// Why a device cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ComputeError {
+    /// No such device name.
+    #[error("`{name}` is not a device: expected auto, flex, cuda:INDEX or wgpu")]
+    Unknown {
+        /// What was asked for.
+        name: String,
+    },
+    /// The backend is known but was not compiled in.
+    #[error("this build has no {backend} backend: build with `--features {backend}`")]
+    NotBuilt {
+        /// The missing feature.
+        backend: &'static str,
+    },
+    /// The backend is compiled in, but no such device answers: the driver may be missing.
+    #[error("no device {name}: {found} found (is the driver installed, and visible to this process?)")]
+    Absent {
+        /// What was asked for.
+        name: String,
+        /// How many devices of the backend there are.
+        found: usize,
+    },
+    /// The thread pool could not be started.
+    #[error("cannot start {threads} threads")]
+    Threads {
+        /// How many were asked for.
+        threads: usize,
+        /// Why.
+        #[source]
+        source: rayon::ThreadPoolBuildError,
+    },
+}
+
+impl Compute {
+    /// The device of a name: `auto` (the first GPU found, or else the CPU), `flex` (the CPU), `cuda:0`, `wgpu`.
+    ///
+    /// `threads` is the number of CPU threads the trainer may use; results do not depend on it.
+    pub fn parse(name: &str, threads: usize) -> Result<Self, ComputeError> {
+        let kind = Kind::parse(name)?;
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .thread_name(|index| format!("compute-{index}"))
+            .build()
+            .map_err(|source| ComputeError::Threads { threads, source })?;
+        Ok(Self { kind, pool: Arc::new(pool) })
+    }
+
+    /// The burn device, with automatic differentiation.
+    #[must_use]
+    pub fn device(&self) -> Device {
+        match self.kind {
+            Kind::Flex => Device::flex(),
+            #[cfg(feature = "cuda")]
+            Kind::Cuda(index) => Device::cuda(index),
+            #[cfg(feature = "wgpu")]
+            Kind::Wgpu => Device::wgpu(burn::tensor::DeviceKind::DefaultDevice),
+        }
+        .autodiff()
+    }
+
+    /// Runs on the threads of this device.
+    pub fn install<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
+        self.pool.install(work)
+    }
+
+    /// Threads the CPU backend uses.
+    #[must_use]
+    pub fn threads(&self) -> usize {
+        self.pool.current_num_threads()
+    }
+}
+
+impl Kind {
+    fn parse(name: &str) -> Result<Self, ComputeError> {
+        let (backend, index) = name.split_once(':').unwrap_or((name, "0"));
+        let index: usize = index.parse().map_err(|_| ComputeError::Unknown { name: name.to_owned() })?;
+        match backend {
+            "auto" => Ok(Self::first_gpu().unwrap_or(Self::Flex)),
+            "flex" if index == 0 => Ok(Self::Flex),
+            "cuda" => Self::cuda(name, index),
+            "wgpu" if index == 0 => Self::wgpu(name),
+            _ => Err(ComputeError::Unknown { name: name.to_owned() }),
+        }
+    }
+
+    fn first_gpu() -> Option<Self> {
+        Self::cuda("cuda:0", 0).or_else(|_| Self::wgpu("wgpu")).ok()
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda(name: &str, index: usize) -> Result<Self, ComputeError> {
+        // Enumerating asks the driver and answers none where it is missing; opening a device would panic.
+        let found = Device::enumerate(burn::tensor::DeviceType::Cuda).into_vec().len();
+        if index < found { Ok(Self::Cuda(index)) } else { Err(ComputeError::Absent { name: name.to_owned(), found }) }
+    }
+
+    #[cfg(not(feature = "cuda"))]
+    fn cuda(_name: &str, _index: usize) -> Result<Self, ComputeError> {
+        Err(ComputeError::NotBuilt { backend: "cuda" })
+    }
+
+    #[cfg(feature = "wgpu")]
+    fn wgpu(name: &str) -> Result<Self, ComputeError> {
+        let found = Device::enumerate(burn::tensor::DeviceType::Wgpu).into_vec().len();
+        if found > 0 { Ok(Self::Wgpu) } else { Err(ComputeError::Absent { name: name.to_owned(), found }) }
+    }
+
+    #[cfg(not(feature = "wgpu"))]
+    fn wgpu(_name: &str) -> Result<Self, ComputeError> {
+        Err(ComputeError::NotBuilt { backend: "wgpu" })
+    }
+}
+
+impl fmt::Display for Compute {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.kind {
+            Kind::Flex => f.write_str("flex"),
+            #[cfg(feature = "cuda")]
+            Kind::Cuda(index) => write!(f, "cuda:{index}"),
+            #[cfg(feature = "wgpu")]
+            Kind::Wgpu => f.write_str("wgpu"),
+        }
+    }
+}
+
+impl fmt::Debug for Compute {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Compute({self}, {} threads)", self.threads())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unknown_devices_are_named() {
+        for name in ["gpu", "cuda:x", "flex:1", ""] {
+            let error = Compute::parse(name, 1).expect_err(name).to_string();
+            assert!(error.contains(&format!("`{name}`")), "{error}");
+        }
+    }
+
+    #[cfg(not(feature = "cuda"))]
+    #[test]
+    fn a_backend_that_was_left_out_says_how_to_build_it() {
+        let error = Compute::parse("cuda:0", 1).expect_err("not built").to_string();
+        assert!(error.contains("--features cuda"), "{error}");
+    }
+}

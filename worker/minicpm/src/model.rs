@@ -1,0 +1,247 @@
+//! The network.
+//!
+//! A Llama-like decoder, with these departures from a textbook transformer:
+//!
+//! * RMSNorm before each block's two parts and before the head; no biases anywhere (section 2 of the paper);
+//! * rotary position embedding, SwiGLU, grouped-query attention (section 5.1);
+//! * the head multiplies with the embedding table, where `tied` (section 5.1);
+//! * Tensor-Program scalings (Table 7): the embedding's output is multiplied by `scale_emb`, each block's two outputs by
+//!   `scale_depth / sqrt(n_layers)`, the head's input by `d_base / d_model`; matrices start at
+//!   `init_std / sqrt(d_model / d_base)`, the embedding at `init_std`, gains at one (the table says 0.1 of "other
+//!   parameters", the published code ones).
+//!
+//! Activations are kept as `[tokens, width]` with `tokens = batch * context`: the matrices do not care which sequence a
+//! token belongs to, and the one operation that does, [`ops::causal_attention`], is told.
+
+use burn::module::{Module, Param};
+use burn::tensor::{Device, Int, Tensor};
+use recipes::ModelSpec;
+
+use crate::init::Initializer;
+use crate::ops::{self, AttentionLayout};
+use crate::rope::RopeTable;
+
+/// A model's configuration: its spec and the number of tokens in a sequence.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct MiniCpmConfig {
+    /// Everything that decides its arithmetic.
+    pub spec: ModelSpec,
+    /// The longest sequence it will see.
+    pub context: usize,
+}
+
+/// The network.
+#[derive(Module, Debug)]
+pub struct MiniCpm {
+    /// `[vocab, d_model]`.
+    embedding: Param<Tensor<2>>,
+    blocks: Vec<Block>,
+    norm: RmsNorm,
+    /// `[vocab, d_model]`; none where the embedding serves.
+    head: Option<Param<Tensor<2>>>,
+    #[module(skip)]
+    scale_emb: f32,
+    #[module(skip)]
+    logit_scale: f32,
+}
+
+/// Attention and feed-forward, each normalised before and scaled after.
+#[derive(Module, Debug)]
+struct Block {
+    attention_norm: RmsNorm,
+    attention: Attention,
+    mlp_norm: RmsNorm,
+    mlp: Mlp,
+    #[module(skip)]
+    residual_scale: f32,
+}
+
+#[derive(Module, Debug)]
+struct Attention {
+    /// Queries, keys and values side by side: `[d_model, (n_heads + 2 * n_kv_heads) * head_dim]`.
+    qkv: Param<Tensor<2>>,
+    /// `[n_heads * head_dim, d_model]`.
+    out: Param<Tensor<2>>,
+    #[module(skip)]
+    layout: AttentionLayout,
+    #[module(skip)]
+    rope: RopeTable,
+}
+
+/// SwiGLU.
+#[derive(Module, Debug)]
+struct Mlp {
+    /// Gate and up side by side: `[d_model, 2 * d_ff]`.
+    gate_up: Param<Tensor<2>>,
+    /// `[d_ff, d_model]`.
+    down: Param<Tensor<2>>,
+}
+
+#[derive(Module, Debug)]
+struct RmsNorm {
+    /// `[d_model]`.
+    gain: Param<Tensor<1>>,
+    #[module(skip)]
+    eps: f32,
+}
+
+/// Which row of the parameter-group table a parameter belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ParamKind {
+    /// The embedding table, or an untied head.
+    Table,
+    /// A matrix inside a block.
+    Matrix,
+    /// An RMSNorm gain.
+    Gain,
+}
+
+impl ParamKind {
+    /// The kind of the parameter at this path, such as `blocks.0.attention.qkv`.
+    #[must_use]
+    pub fn of(path: &str) -> Self {
+        if path.ends_with(".gain") {
+            Self::Gain
+        } else if path.starts_with("blocks.") {
+            Self::Matrix
+        } else {
+            Self::Table
+        }
+    }
+
+    /// Its learning rate, as a multiple of the schedule's (Table 7).
+    #[must_use]
+    pub fn lr_multiplier(self, spec: &ModelSpec) -> f64 {
+        match self {
+            Self::Matrix => 1.0 / spec.width_ratio(),
+            Self::Table | Self::Gain => 1.0,
+        }
+    }
+
+    /// Whether weight decay applies.
+    #[must_use]
+    pub fn is_decayed(self) -> bool {
+        self != Self::Gain
+    }
+}
+
+impl MiniCpmConfig {
+    /// A model with the initial values of a seed.
+    #[must_use]
+    pub fn init(&self, seed: u64, device: &Device) -> MiniCpm {
+        let spec = &self.spec;
+        let [d_model, d_ff] = [spec.shape.d_model, spec.shape.d_ff].map(|width| width as usize);
+        let vocab = spec.vocab as usize;
+        let layout = AttentionLayout {
+            n_heads: spec.shape.n_heads as usize,
+            n_kv_heads: spec.shape.n_kv_heads as usize,
+            head_dim: spec.shape.head_dim as usize,
+        };
+        let rope = RopeTable::new(self.context, layout.head_dim, spec.rope_theta);
+        let random = Initializer::new(seed);
+
+        // Every initial value of the model is in these three lines.
+        let gain = || RmsNorm {
+            gain: Param::from_tensor(Tensor::ones([d_model], device)),
+            eps: spec.norm_eps as f32,
+        };
+        let table = |path: &str| {
+            Param::from_tensor(random.normal(path, [vocab, d_model], spec.tensor_program.init_std, device))
+        };
+        let matrix =
+            |path: String, shape| Param::from_tensor(random.normal(&path, shape, spec.matrix_init_std(), device));
+
+        let block = |index: u32| Block {
+            attention_norm: gain(),
+            attention: Attention {
+                qkv: matrix(format!("blocks.{index}.attention.qkv"), [d_model, layout.qkv_width()]),
+                out: matrix(format!("blocks.{index}.attention.out"), [layout.query_width(), d_model]),
+                layout,
+                rope: rope.clone(),
+            },
+            mlp_norm: gain(),
+            mlp: Mlp {
+                gate_up: matrix(format!("blocks.{index}.mlp.gate_up"), [d_model, 2 * d_ff]),
+                down: matrix(format!("blocks.{index}.mlp.down"), [d_ff, d_model]),
+            },
+            residual_scale: spec.residual_scale() as f32,
+        };
+        MiniCpm {
+            embedding: table("embedding"),
+            blocks: (0..spec.shape.n_layers).map(block).collect(),
+            norm: gain(),
+            head: (!spec.tied).then(|| table("head")),
+            scale_emb: spec.tensor_program.scale_emb as f32,
+            logit_scale: (1.0 / spec.width_ratio()) as f32,
+        }
+    }
+}
+
+impl MiniCpm {
+    /// Mean cross-entropy of the next token, in nats.
+    ///
+    /// # Shapes
+    /// - `inputs`: `[batch, context]`, tokens;
+    /// - `targets`: `[batch * context]`, the token after each;
+    /// - returns `[1]`.
+    #[must_use]
+    pub fn loss(&self, inputs: Tensor<2, Int>, targets: Tensor<1, Int>) -> Tensor<1> {
+        let hidden = self.hidden(inputs);
+        ops::cross_entropy(hidden, self.head_weight(), targets, self.logit_scale)
+    }
+
+    /// Unnormalised log-probabilities of the next token.
+    ///
+    /// # Shapes
+    /// - `inputs`: `[batch, context]`;
+    /// - returns `[batch * context, vocab]`.
+    #[must_use]
+    pub fn logits(&self, inputs: Tensor<2, Int>) -> Tensor<2> {
+        let hidden = self.hidden(inputs);
+        hidden.matmul(self.head_weight().transpose()).mul_scalar(self.logit_scale)
+    }
+
+    /// The normalised residual stream before the head, `[batch * context, d_model]`.
+    fn hidden(&self, inputs: Tensor<2, Int>) -> Tensor<2> {
+        let [batch, context] = inputs.dims();
+        let stream = ops::embedding(self.embedding.val(), inputs.reshape([batch * context]), self.scale_emb);
+        let stream = self.blocks.iter().fold(stream, |stream, block| block.forward(stream, context));
+        self.norm.forward(stream)
+    }
+
+    fn head_weight(&self) -> Tensor<2> {
+        self.head.as_ref().unwrap_or(&self.embedding).val()
+    }
+}
+
+impl Block {
+    /// # Shapes
+    /// - `stream`: `[tokens, d_model]`, of sequences of `context` tokens; returns the same.
+    fn forward(&self, stream: Tensor<2>, context: usize) -> Tensor<2> {
+        let attended = self.attention.forward(self.attention_norm.forward(stream.clone()), context);
+        let stream = ops::add_scaled(stream, attended, self.residual_scale);
+        let fed = self.mlp.forward(self.mlp_norm.forward(stream.clone()));
+        ops::add_scaled(stream, fed, self.residual_scale)
+    }
+}
+
+impl Attention {
+    fn forward(&self, input: Tensor<2>, context: usize) -> Tensor<2> {
+        let qkv = ops::linear(input, self.qkv.val());
+        let mixed = ops::causal_attention(qkv, self.layout, context, &self.rope);
+        ops::linear(mixed, self.out.val())
+    }
+}
+
+impl Mlp {
+    fn forward(&self, input: Tensor<2>) -> Tensor<2> {
+        let gate_up = ops::linear(input, self.gate_up.val());
+        ops::linear(ops::swiglu(gate_up), self.down.val())
+    }
+}
+
+impl RmsNorm {
+    fn forward(&self, input: Tensor<2>) -> Tensor<2> {
+        ops::rms_norm(input, self.gain.val(), self.eps)
+    }
+}

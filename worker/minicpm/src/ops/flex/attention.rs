@@ -1,0 +1,420 @@
+//! Causal attention with rotary position embedding, in blocks of queries.
+//!
+//! No `[context, context]` matrix is kept: the forward pass saves the logarithm of each query's sum of exponentials, and
+//! the backward pass computes the probabilities again from it (as in FlashAttention, arXiv 2205.14135). Queries, keys
+//! and values are read where the linear layer left them, side by side in rows; only rotated queries and keys are copied.
+//!
+//! A task is one sequence and one key head with the query heads that share it, so that the gradient of a key is summed
+//! within one task.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use burn::backend::Flex;
+use burn::backend::autodiff::checkpoint::base::Checkpointer;
+use burn::backend::autodiff::grads::Gradients;
+use burn::backend::autodiff::ops::{Backward, Ops};
+use burn_flex::FlexTensor;
+use multiversion::multiversion;
+use rayon::prelude::*;
+
+use super::buffer::{contiguous, dims, elements, tensor, unwritten};
+use super::gemm::{Matrix, MatrixMut, Output, Threads, multiply};
+use super::simd::{dot, exp, exp_and_sum, max};
+use crate::ops::AttentionLayout;
+use crate::rope::RopeTable;
+
+/// Queries whose scores are held at once.
+const QUERIES_PER_BLOCK: usize = 64;
+
+/// What the shapes of the tensors do not say.
+#[derive(Clone, Debug)]
+pub(super) struct Geometry {
+    pub(super) layout: AttentionLayout,
+    pub(super) context: usize,
+    pub(super) rope: RopeTable,
+}
+
+/// What the backward pass needs.
+#[derive(Clone, Debug)]
+pub(super) struct Saved {
+    pub(super) qkv: FlexTensor,
+    pub(super) output: FlexTensor,
+    /// `[batch, n_heads, context]`.
+    pub(super) log_sums: Arc<[f32]>,
+    pub(super) geometry: Geometry,
+}
+
+/// One sequence and one key head: which part of the rows of `qkv` and of the output it works on.
+#[derive(Clone, Copy)]
+struct Task<'a> {
+    geometry: &'a Geometry,
+    sequence: usize,
+    key_head: usize,
+}
+
+impl Task<'_> {
+    /// Index of the sequence's first row.
+    fn first_row(&self) -> usize {
+        self.sequence * self.geometry.context
+    }
+
+    /// Columns of the `member`-th query head that shares the key head, in `qkv` and in the output alike.
+    fn query(&self, member: usize) -> Range<usize> {
+        let AttentionLayout { head_dim, .. } = self.geometry.layout;
+        let head = self.key_head * self.geometry.layout.group_size() + member;
+        head * head_dim..(head + 1) * head_dim
+    }
+
+    /// Columns of the key head in `qkv`.
+    fn key(&self) -> Range<usize> {
+        let AttentionLayout { head_dim, .. } = self.geometry.layout;
+        let from = self.geometry.layout.query_width() + self.key_head * head_dim;
+        from..from + head_dim
+    }
+
+    /// Columns of the value head in `qkv`.
+    fn value(&self) -> Range<usize> {
+        let (key, offset) = (self.key(), self.geometry.layout.key_width());
+        key.start + offset..key.end + offset
+    }
+}
+
+/// Blocks of queries, each with the keys up to its last query: `(first query, one past the last)`.
+fn blocks(context: usize) -> impl DoubleEndedIterator<Item = (usize, usize)> {
+    (0..context.div_ceil(QUERIES_PER_BLOCK))
+        .map(move |block| (block * QUERIES_PER_BLOCK, context.min((block + 1) * QUERIES_PER_BLOCK)))
+}
+
+/// A row-major matrix that tasks write to at once, each in columns and rows of its own.
+struct Shared<'a> {
+    elements: *mut f32,
+    len: usize,
+    width: usize,
+    borrow: std::marker::PhantomData<&'a mut [f32]>,
+}
+
+// SAFETY: it hands out parts of a slice it holds exclusively; that no two overlap is the promise made to `Shared::row`.
+unsafe impl Sync for Shared<'_> {}
+
+impl<'a> Shared<'a> {
+    fn new(elements: &'a mut [f32], width: usize) -> Self {
+        Self { elements: elements.as_mut_ptr(), len: elements.len(), width, borrow: std::marker::PhantomData }
+    }
+
+    /// Some columns of a row.
+    ///
+    /// # Safety
+    /// No other part that is alive may overlap these columns of this row.
+    #[expect(clippy::mut_from_ref, reason = "disjointness is the caller's promise")]
+    unsafe fn row(&self, row: usize, columns: Range<usize>) -> &mut [f32] {
+        let from = row * self.width + columns.start;
+        assert!(columns.end <= self.width && from + columns.len() <= self.len, "inside the matrix");
+        // SAFETY: in bounds by the assertion, exclusive by the caller's promise.
+        unsafe { std::slice::from_raw_parts_mut(self.elements.add(from), columns.len()) }
+    }
+}
+
+/// The output `[tokens, n_heads * head_dim]`, and the log-sum of each query.
+pub(super) fn forward(qkv: &FlexTensor, geometry: &Geometry) -> (FlexTensor, Arc<[f32]>) {
+    let ([tokens, width], Geometry { layout, context, .. }) = (dims(qkv), geometry);
+    let (context, out_width) = (*context, layout.query_width());
+    let mut output = unwritten(tokens * out_width);
+    let mut log_sums = unwritten(tokens * layout.n_heads);
+    let shared = Shared::new(&mut output, out_width);
+    log_sums.par_chunks_mut(layout.group_size() * context).enumerate().for_each_init(
+        || ForwardScratch::new(context, layout.head_dim),
+        |scratch, (index, log_sums)| {
+            let task =
+                Task { geometry, sequence: index / layout.n_kv_heads, key_head: index % layout.n_kv_heads };
+            scratch.run(task, elements(qkv), width, &shared, log_sums);
+        },
+    );
+    (tensor([tokens, out_width], output), log_sums.into())
+}
+
+struct ForwardScratch {
+    query: Vec<f32>,  // [context, head_dim], rotated and scaled
+    key: Vec<f32>,    // [context, head_dim], rotated
+    scores: Vec<f32>, // [QUERIES_PER_BLOCK, context]
+    mixed: Vec<f32>,  // [QUERIES_PER_BLOCK, head_dim]
+}
+
+impl ForwardScratch {
+    fn new(context: usize, head_dim: usize) -> Self {
+        let block = QUERIES_PER_BLOCK.min(context);
+        Self {
+            query: vec![0.0; context * head_dim],
+            key: vec![0.0; context * head_dim],
+            scores: vec![0.0; block * context],
+            mixed: vec![0.0; block * head_dim],
+        }
+    }
+
+    fn run(&mut self, task: Task<'_>, qkv: &[f32], width: usize, output: &Shared<'_>, log_sums: &mut [f32]) {
+        let Geometry { layout, context, rope } = task.geometry;
+        let (context, head_dim) = (*context, layout.head_dim);
+        let rows = &qkv[task.first_row() * width..(task.first_row() + context) * width];
+        rotate(&rows[task.key().start..], width, rope, 1.0, &mut self.key);
+        for (member, log_sums) in log_sums.chunks_exact_mut(context).enumerate() {
+            rotate(&rows[task.query(member).start..], width, rope, layout.score_scale(), &mut self.query);
+            for (from, to) in blocks(context) {
+                let count = to - from;
+                let scores = &mut self.scores[..count * to];
+                multiply(
+                    [count, to, head_dim],
+                    MatrixMut::rows(scores, to),
+                    Output::Overwrite,
+                    Matrix::rows(&self.query[from * head_dim..], head_dim),
+                    Matrix::columns(&self.key, head_dim),
+                    1.0,
+                    Threads::One,
+                );
+                softmax(scores, to, from, &mut log_sums[from..to]);
+                let mixed = &mut self.mixed[..count * head_dim];
+                multiply(
+                    [count, head_dim, to],
+                    MatrixMut::rows(mixed, head_dim),
+                    Output::Overwrite,
+                    Matrix::rows(scores, to),
+                    Matrix::rows(&rows[task.value().start..], width),
+                    1.0,
+                    Threads::One,
+                );
+                for (query, mixed) in (from..to).zip(mixed.chunks_exact(head_dim)) {
+                    // SAFETY: the rows of a sequence and the columns of a query head belong to one task.
+                    unsafe { output.row(task.first_row() + query, task.query(member)) }.copy_from_slice(mixed);
+                }
+            }
+        }
+    }
+}
+
+/// Rotates one head of a sequence by its positions, and scales it: from rows `stride` apart to rows side by side.
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw+avx2+fma", "x86_64+avx2+fma"))]
+fn rotate(input: &[f32], stride: usize, rope: &RopeTable, scale: f32, output: &mut [f32]) {
+    let half = rope.head_dim() / 2;
+    for (position, output) in output.chunks_exact_mut(2 * half).enumerate() {
+        let (cos, sin) = rope.at(position);
+        let row = &input[position * stride..position * stride + 2 * half];
+        let ((first, second), (out_first, out_second)) = (row.split_at(half), output.split_at_mut(half));
+        for channel in 0..half {
+            let (cos, sin) = (cos[channel] * scale, sin[channel] * scale);
+            out_first[channel] = first[channel] * cos - second[channel] * sin;
+            out_second[channel] = second[channel] * cos + first[channel] * sin;
+        }
+    }
+}
+
+/// Rotates a row back, and scales it: the transpose of [`rotate`].
+#[inline(always)]
+fn rotate_back(input: &[f32], (cos, sin): (&[f32], &[f32]), scale: f32, output: &mut [f32]) {
+    let half = cos.len();
+    let ((first, second), (out_first, out_second)) = (input.split_at(half), output.split_at_mut(half));
+    for channel in 0..half {
+        let (cos, sin) = (cos[channel] * scale, sin[channel] * scale);
+        out_first[channel] = first[channel] * cos + second[channel] * sin;
+        out_second[channel] = second[channel] * cos - first[channel] * sin;
+    }
+}
+
+/// Softmax of each row over the keys up to its query; zero beyond.
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw+avx2+fma", "x86_64+avx2+fma"))]
+fn softmax(scores: &mut [f32], keys: usize, first_query: usize, log_sums: &mut [f32]) {
+    for (index, (row, log_sum)) in scores.chunks_exact_mut(keys).zip(log_sums).enumerate() {
+        let (past, future) = row.split_at_mut(first_query + index + 1);
+        let highest = max(past);
+        let sum = exp_and_sum(past, highest);
+        *log_sum = highest + sum.ln();
+        let scale = 1.0 / sum;
+        for value in past {
+            *value *= scale;
+        }
+        future.fill(0.0);
+    }
+}
+
+/// From scores and the gradient of the probabilities: probabilities into `scores`, gradient of the scores into
+/// `d_scores`. `inner` is, for each query, the inner product of its output and the gradient of it, which equals that of
+/// its probabilities and their gradient.
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw+avx2+fma", "x86_64+avx2+fma"))]
+fn softmax_backward(
+    scores: &mut [f32],
+    d_scores: &mut [f32],
+    keys: usize,
+    first_query: usize,
+    log_sums: &[f32],
+    inner: &[f32],
+) {
+    let rows = scores.chunks_exact_mut(keys).zip(d_scores.chunks_exact_mut(keys));
+    for (index, ((row, d_row), (&log_sum, &inner))) in rows.zip(log_sums.iter().zip(inner)).enumerate() {
+        let (past, future) = row.split_at_mut(first_query + index + 1);
+        let (d_past, d_future) = d_row.split_at_mut(past.len());
+        for (score, d_score) in past.iter_mut().zip(d_past) {
+            let probability = exp(*score - log_sum);
+            *score = probability;
+            *d_score = probability * (*d_score - inner);
+        }
+        future.fill(0.0);
+        d_future.fill(0.0);
+    }
+}
+
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw+avx2+fma", "x86_64+avx2+fma"))]
+fn inner_product(a: &[f32], b: &[f32]) -> f32 {
+    dot(a, b)
+}
+
+struct BackwardScratch {
+    query: Vec<f32>,    // [context, head_dim], rotated and scaled
+    key: Vec<f32>,      // [context, head_dim], rotated
+    scores: Vec<f32>,   // [QUERIES_PER_BLOCK, context]
+    d_scores: Vec<f32>, // [QUERIES_PER_BLOCK, context]
+    d_query: Vec<f32>,  // [QUERIES_PER_BLOCK, head_dim], still rotated
+    d_key: Vec<f32>,    // [context, head_dim], still rotated
+    d_value: Vec<f32>,  // [context, head_dim]
+    inner: Vec<f32>,    // [QUERIES_PER_BLOCK]
+}
+
+impl BackwardScratch {
+    fn new(context: usize, head_dim: usize) -> Self {
+        let block = QUERIES_PER_BLOCK.min(context);
+        Self {
+            query: vec![0.0; context * head_dim],
+            key: vec![0.0; context * head_dim],
+            scores: vec![0.0; block * context],
+            d_scores: vec![0.0; block * context],
+            d_query: vec![0.0; block * head_dim],
+            d_key: vec![0.0; context * head_dim],
+            d_value: vec![0.0; context * head_dim],
+            inner: vec![0.0; block],
+        }
+    }
+
+    fn run(&mut self, task: Task<'_>, saved: &Saved, gradient: &[f32], d_qkv: &Shared<'_>) {
+        let Saved { qkv, output, log_sums, geometry: Geometry { layout, context, rope } } = saved;
+        let (context, head_dim, width, out_width) =
+            (*context, layout.head_dim, layout.qkv_width(), layout.query_width());
+        let first_row = task.first_row();
+        let rows = &elements(qkv)[first_row * width..(first_row + context) * width];
+        let outputs = &elements(output)[first_row * out_width..(first_row + context) * out_width];
+        let gradient = &gradient[first_row * out_width..(first_row + context) * out_width];
+
+        rotate(&rows[task.key().start..], width, rope, 1.0, &mut self.key);
+        for member in 0..layout.group_size() {
+            let columns = task.query(member);
+            let head = self.head_index(&task, member);
+            let log_sums = &log_sums[head * context..(head + 1) * context];
+            rotate(&rows[columns.start..], width, rope, layout.score_scale(), &mut self.query);
+            // The last block reaches every key, so taking it first lets it overwrite the sums that others add to.
+            for (from, to) in blocks(context).rev() {
+                let sums = if member == 0 && to == context { Output::Overwrite } else { Output::Accumulate };
+                let count = to - from;
+                let (scores, d_scores) = (&mut self.scores[..count * to], &mut self.d_scores[..count * to]);
+                let block_gradient = Matrix::rows(&gradient[from * out_width + columns.start..], out_width);
+                let query = &self.query[from * head_dim..to * head_dim];
+                multiply(
+                    [count, to, head_dim],
+                    MatrixMut::rows(scores, to),
+                    Output::Overwrite,
+                    Matrix::rows(query, head_dim),
+                    Matrix::columns(&self.key, head_dim),
+                    1.0,
+                    Threads::One,
+                );
+                multiply(
+                    [count, to, head_dim],
+                    MatrixMut::rows(d_scores, to),
+                    Output::Overwrite,
+                    block_gradient,
+                    Matrix::columns(&rows[task.value().start..], width),
+                    1.0,
+                    Threads::One,
+                );
+                for (query, inner) in (from..to).zip(&mut self.inner) {
+                    let head = query * out_width + columns.start..query * out_width + columns.end;
+                    *inner = inner_product(&outputs[head.clone()], &gradient[head]);
+                }
+                softmax_backward(scores, d_scores, to, from, &log_sums[from..to], &self.inner[..count]);
+                multiply(
+                    [to, head_dim, count],
+                    MatrixMut::rows(&mut self.d_value, head_dim),
+                    sums,
+                    Matrix::columns(scores, to),
+                    block_gradient,
+                    1.0,
+                    Threads::One,
+                );
+                multiply(
+                    [to, head_dim, count],
+                    MatrixMut::rows(&mut self.d_key, head_dim),
+                    sums,
+                    Matrix::columns(d_scores, to),
+                    Matrix::rows(query, head_dim),
+                    1.0,
+                    Threads::One,
+                );
+                let d_query = &mut self.d_query[..count * head_dim];
+                multiply(
+                    [count, head_dim, to],
+                    MatrixMut::rows(d_query, head_dim),
+                    Output::Overwrite,
+                    Matrix::rows(d_scores, to),
+                    Matrix::rows(&self.key, head_dim),
+                    1.0,
+                    Threads::One,
+                );
+                for (query, d_query) in (from..to).zip(d_query.chunks_exact(head_dim)) {
+                    // SAFETY: the rows of a sequence and the columns of a query head belong to one task.
+                    let row = unsafe { d_qkv.row(first_row + query, columns.clone()) };
+                    rotate_back(d_query, rope.at(query), layout.score_scale(), row);
+                }
+            }
+        }
+        let gradients = self.d_key.chunks_exact(head_dim).zip(self.d_value.chunks_exact(head_dim));
+        for (position, (d_key, d_value)) in gradients.enumerate() {
+            // SAFETY: the rows of a sequence and the columns of a key head and its value head belong to one task, and
+            // the two parts are different columns.
+            let (key, value) =
+                unsafe { (d_qkv.row(first_row + position, task.key()), d_qkv.row(first_row + position, task.value())) };
+            rotate_back(d_key, rope.at(position), 1.0, key);
+            value.copy_from_slice(d_value);
+        }
+    }
+
+    /// Index of a query head among all of the batch, as log-sums are laid out.
+    fn head_index(&self, task: &Task<'_>, member: usize) -> usize {
+        let layout = &task.geometry.layout;
+        (task.sequence * layout.n_kv_heads + task.key_head) * layout.group_size() + member
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Gradient;
+
+impl Backward<Flex, 1> for Gradient {
+    type State = Saved;
+
+    fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let gradient = contiguous(&grads.consume::<Flex>(&ops.node));
+        let ([for_qkv], saved) = (ops.parents, ops.state);
+        let Some(node) = for_qkv else { return };
+        let [tokens, width] = dims(&saved.qkv);
+        let layout = saved.geometry.layout;
+        let mut output = unwritten(tokens * width);
+        let shared = Shared::new(&mut output, width);
+        let tasks = tokens / saved.geometry.context * layout.n_kv_heads;
+        (0..tasks).into_par_iter().for_each_init(
+            || BackwardScratch::new(saved.geometry.context, layout.head_dim),
+            |scratch, index| {
+                let task = Task {
+                    geometry: &saved.geometry,
+                    sequence: index / layout.n_kv_heads,
+                    key_head: index % layout.n_kv_heads,
+                };
+                scratch.run(task, &saved, elements(&gradient), &shared);
+            },
+        );
+        grads.register::<Flex>(node.id, tensor([tokens, width], output));
+    }
+}

@@ -1,0 +1,211 @@
+//! Fused kernels for the CPU backend, each with its own backward pass.
+//!
+//! One file an operation: arithmetic on slices first, then its registration with automatic differentiation. What they
+//! share: [`simd`] (vector arithmetic, compiled for several instruction sets and chosen at run time), [`buffer`]
+//! (getting at the memory of a tensor), [`gemm`] (matrix products on slices).
+//!
+//! Results do not depend on the number of threads: work is cut into pieces of fixed size, and sums over pieces are
+//! taken in the order of the pieces. Nor on the instruction set, as far as this module goes: no kernel here uses fused
+//! multiply-add, and partial sums have a fixed width.
+
+mod attention;
+mod buffer;
+mod cross_entropy;
+mod embedding;
+mod gemm;
+mod linear;
+mod residual;
+mod rms_norm;
+mod simd;
+mod swiglu;
+
+use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
+use burn::backend::autodiff::ops::{Backward, OpsKind};
+use burn::backend::tensor::{FloatTensor, IntTensor};
+use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
+use burn::tensor::{Int, Tensor};
+use burn_flex::FlexTensor;
+
+use self::buffer::contiguous;
+use super::AttentionLayout;
+use crate::rope::RopeTable;
+
+/// Rows that one task works on: enough to be worth handing to a thread, few enough to stay in its cache.
+const ROWS_PER_TASK: usize = 64;
+
+/// The operations a backend must bring along; see the functions of the same names in [`super`].
+#[backend_extension(Flex, Autodiff)]
+trait FusedOps: Backend {
+    fn wt_embedding(table: FloatTensor<Self>, tokens: IntTensor<Self>, scale: f32) -> FloatTensor<Self>;
+    fn wt_rms_norm(input: FloatTensor<Self>, gain: FloatTensor<Self>, eps: f32) -> FloatTensor<Self>;
+    fn wt_linear(input: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self>;
+    fn wt_attention(
+        qkv: FloatTensor<Self>,
+        layout: AttentionLayout,
+        context: usize,
+        rope: RopeTable,
+    ) -> FloatTensor<Self>;
+    fn wt_swiglu(gate_up: FloatTensor<Self>) -> FloatTensor<Self>;
+    fn wt_add_scaled(stream: FloatTensor<Self>, branch: FloatTensor<Self>, scale: f32) -> FloatTensor<Self>;
+    fn wt_cross_entropy(
+        hidden: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        targets: IntTensor<Self>,
+        logit_scale: f32,
+    ) -> FloatTensor<Self>;
+}
+
+impl FusedOps for Flex {
+    fn wt_embedding(table: FlexTensor, tokens: FlexTensor, scale: f32) -> FlexTensor {
+        embedding::forward(&contiguous(&table), &buffer::indices(&tokens), scale)
+    }
+
+    fn wt_rms_norm(input: FlexTensor, gain: FlexTensor, eps: f32) -> FlexTensor {
+        rms_norm::forward(&contiguous(&input), &contiguous(&gain), eps).0
+    }
+
+    fn wt_linear(input: FlexTensor, weight: FlexTensor) -> FlexTensor {
+        linear::forward(&contiguous(&input), &contiguous(&weight))
+    }
+
+    fn wt_attention(qkv: FlexTensor, layout: AttentionLayout, context: usize, rope: RopeTable) -> FlexTensor {
+        attention::forward(&contiguous(&qkv), &attention::Geometry { layout, context, rope }).0
+    }
+
+    fn wt_swiglu(gate_up: FlexTensor) -> FlexTensor {
+        swiglu::forward(&contiguous(&gate_up))
+    }
+
+    fn wt_add_scaled(stream: FlexTensor, branch: FlexTensor, scale: f32) -> FlexTensor {
+        residual::forward(&contiguous(&stream), &contiguous(&branch), scale)
+    }
+
+    fn wt_cross_entropy(hidden: FlexTensor, weight: FlexTensor, targets: FlexTensor, logit_scale: f32) -> FlexTensor {
+        let targets = buffer::indices(&targets);
+        cross_entropy::loss(&contiguous(&hidden), &contiguous(&weight), &targets, logit_scale)
+    }
+}
+
+impl<C: CheckpointStrategy> FusedOps for Autodiff<Flex, C> {
+    fn wt_embedding(table: FloatTensor<Self>, tokens: IntTensor<Self>, scale: f32) -> FloatTensor<Self> {
+        let (values, tokens) = (contiguous(table.primitive()), buffer::indices(&tokens));
+        let output = embedding::forward(&values, &tokens, scale);
+        let [vocab, _] = buffer::dims(&values);
+        match embedding::Gradient.prepare::<C>([table.node()]).compute_bound().stateful() {
+            OpsKind::Tracked(node) => node.finish(embedding::Saved { vocab, tokens, scale }, output),
+            OpsKind::UnTracked(node) => node.finish(output),
+        }
+    }
+
+    fn wt_rms_norm(input: FloatTensor<Self>, gain: FloatTensor<Self>, eps: f32) -> FloatTensor<Self> {
+        let (x, g) = (contiguous(input.primitive()), contiguous(gain.primitive()));
+        let (output, inverse_rms) = rms_norm::forward(&x, &g, eps);
+        match rms_norm::Gradient.prepare::<C>([input.node(), gain.node()]).compute_bound().stateful() {
+            OpsKind::Tracked(node) => node.finish(rms_norm::Saved { input: x, gain: g, inverse_rms }, output),
+            OpsKind::UnTracked(node) => node.finish(output),
+        }
+    }
+
+    fn wt_linear(input: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
+        let (x, w) = (contiguous(input.primitive()), contiguous(weight.primitive()));
+        let output = linear::forward(&x, &w);
+        match linear::Gradient.prepare::<C>([input.node(), weight.node()]).compute_bound().stateful() {
+            OpsKind::Tracked(node) => node.finish((x, w), output),
+            OpsKind::UnTracked(node) => node.finish(output),
+        }
+    }
+
+    fn wt_attention(
+        qkv: FloatTensor<Self>,
+        layout: AttentionLayout,
+        context: usize,
+        rope: RopeTable,
+    ) -> FloatTensor<Self> {
+        let (x, geometry) = (contiguous(qkv.primitive()), attention::Geometry { layout, context, rope });
+        let (output, log_sums) = attention::forward(&x, &geometry);
+        match attention::Gradient.prepare::<C>([qkv.node()]).compute_bound().stateful() {
+            OpsKind::Tracked(node) => {
+                let saved = attention::Saved { qkv: x, output: output.clone(), log_sums, geometry };
+                node.finish(saved, output)
+            }
+            OpsKind::UnTracked(node) => node.finish(output),
+        }
+    }
+
+    fn wt_swiglu(gate_up: FloatTensor<Self>) -> FloatTensor<Self> {
+        let x = contiguous(gate_up.primitive());
+        let output = swiglu::forward(&x);
+        match swiglu::Gradient.prepare::<C>([gate_up.node()]).compute_bound().stateful() {
+            OpsKind::Tracked(node) => node.finish(x, output),
+            OpsKind::UnTracked(node) => node.finish(output),
+        }
+    }
+
+    fn wt_add_scaled(stream: FloatTensor<Self>, branch: FloatTensor<Self>, scale: f32) -> FloatTensor<Self> {
+        let output = residual::forward(&contiguous(stream.primitive()), &contiguous(branch.primitive()), scale);
+        match residual::Gradient.prepare::<C>([stream.node(), branch.node()]).compute_bound().stateful() {
+            OpsKind::Tracked(node) => node.finish(scale, output),
+            OpsKind::UnTracked(node) => node.finish(output),
+        }
+    }
+
+    fn wt_cross_entropy(
+        hidden: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        targets: IntTensor<Self>,
+        logit_scale: f32,
+    ) -> FloatTensor<Self> {
+        let (x, w) = (contiguous(hidden.primitive()), contiguous(weight.primitive()));
+        let targets = buffer::indices(&targets);
+        match cross_entropy::Gradient.prepare::<C>([hidden.node(), weight.node()]).compute_bound().stateful() {
+            OpsKind::Tracked(node) => {
+                let (loss, gradients) = cross_entropy::loss_and_gradients(&x, &w, &targets, logit_scale);
+                node.finish(gradients, loss)
+            }
+            OpsKind::UnTracked(node) => node.finish(cross_entropy::loss(&x, &w, &targets, logit_scale)),
+        }
+    }
+}
+
+pub(super) fn embedding(table: Tensor<2>, tokens: Tensor<1, Int>, scale: f32) -> Tensor<2> {
+    Tensor::from_dispatch(Dispatch::wt_embedding(table.into_dispatch(), tokens.into_dispatch(), scale))
+}
+
+pub(super) fn rms_norm(input: Tensor<2>, gain: Tensor<1>, eps: f32) -> Tensor<2> {
+    Tensor::from_dispatch(Dispatch::wt_rms_norm(input.into_dispatch(), gain.into_dispatch(), eps))
+}
+
+pub(super) fn linear(input: Tensor<2>, weight: Tensor<2>) -> Tensor<2> {
+    Tensor::from_dispatch(Dispatch::wt_linear(input.into_dispatch(), weight.into_dispatch()))
+}
+
+pub(super) fn causal_attention(
+    qkv: Tensor<2>,
+    layout: AttentionLayout,
+    context: usize,
+    rope: &RopeTable,
+) -> Tensor<2> {
+    Tensor::from_dispatch(Dispatch::wt_attention(qkv.into_dispatch(), layout, context, rope.clone()))
+}
+
+pub(super) fn swiglu(gate_up: Tensor<2>) -> Tensor<2> {
+    Tensor::from_dispatch(Dispatch::wt_swiglu(gate_up.into_dispatch()))
+}
+
+pub(super) fn add_scaled(stream: Tensor<2>, branch: Tensor<2>, scale: f32) -> Tensor<2> {
+    Tensor::from_dispatch(Dispatch::wt_add_scaled(stream.into_dispatch(), branch.into_dispatch(), scale))
+}
+
+pub(super) fn cross_entropy(
+    hidden: Tensor<2>,
+    weight: Tensor<2>,
+    targets: Tensor<1, Int>,
+    logit_scale: f32,
+) -> Tensor<1> {
+    Tensor::from_dispatch(Dispatch::wt_cross_entropy(
+        hidden.into_dispatch(),
+        weight.into_dispatch(),
+        targets.into_dispatch(),
+        logit_scale,
+    ))
+}

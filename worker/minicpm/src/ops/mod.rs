@@ -1,0 +1,146 @@
+//! The operations the network is made of.
+//!
+//! Each has two implementations with one meaning: [`plain`], the formula in burn's tensor operations, which any backend
+//! runs and differentiates; and `flex`, a fused kernel with its own backward pass for the CPU backend, registered
+//! through burn's backend extension. The functions here pick by the device of their argument. Tests hold the two
+//! against each other.
+
+mod flex;
+pub mod plain;
+
+use burn::backend::DispatchDevice;
+use burn::tensor::{Device, Int, Tensor};
+
+use crate::rope::RopeTable;
+
+/// How queries, keys and values lie side by side in one row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AttentionLayout {
+    /// Query heads.
+    pub n_heads: usize,
+    /// Key and value heads; each serves `n_heads / n_kv_heads` query heads.
+    pub n_kv_heads: usize,
+    /// Channels of a head.
+    pub head_dim: usize,
+}
+
+impl AttentionLayout {
+    /// Channels of all queries.
+    #[must_use]
+    pub fn query_width(&self) -> usize {
+        self.n_heads * self.head_dim
+    }
+
+    /// Channels of all keys, and of all values.
+    #[must_use]
+    pub fn key_width(&self) -> usize {
+        self.n_kv_heads * self.head_dim
+    }
+
+    /// Channels of queries, keys and values together.
+    #[must_use]
+    pub fn qkv_width(&self) -> usize {
+        self.query_width() + 2 * self.key_width()
+    }
+
+    /// Query heads that share a key head.
+    #[must_use]
+    pub fn group_size(&self) -> usize {
+        self.n_heads / self.n_kv_heads
+    }
+
+    /// What scores are multiplied by: 1 / sqrt(head_dim).
+    #[must_use]
+    pub fn score_scale(&self) -> f32 {
+        1.0 / (self.head_dim as f32).sqrt()
+    }
+}
+
+/// Whether the fused kernels serve this device.
+fn is_fused(device: &Device) -> bool {
+    matches!(device.clone().inner().as_dispatch(), DispatchDevice::Flex(_))
+}
+
+/// Rows of an embedding table, times `scale`.
+///
+/// # Shapes
+/// - `table`: `[vocab, d_model]`; `tokens`: `[tokens]`; returns `[tokens, d_model]`.
+#[must_use]
+pub fn embedding(table: Tensor<2>, tokens: Tensor<1, Int>, scale: f32) -> Tensor<2> {
+    if is_fused(&table.device()) {
+        flex::embedding(table, tokens, scale)
+    } else {
+        plain::embedding(table, tokens, scale)
+    }
+}
+
+/// `x / sqrt(mean(x^2) + eps) * gain`, over the channels of each token.
+///
+/// # Shapes
+/// - `input`: `[tokens, d_model]`; `gain`: `[d_model]`; returns `[tokens, d_model]`.
+#[must_use]
+pub fn rms_norm(input: Tensor<2>, gain: Tensor<1>, eps: f32) -> Tensor<2> {
+    if is_fused(&input.device()) { flex::rms_norm(input, gain, eps) } else { plain::rms_norm(input, gain, eps) }
+}
+
+/// `input * weight`.
+///
+/// # Shapes
+/// - `input`: `[tokens, from]`; `weight`: `[from, to]`; returns `[tokens, to]`.
+#[must_use]
+pub fn linear(input: Tensor<2>, weight: Tensor<2>) -> Tensor<2> {
+    if is_fused(&input.device()) { flex::linear(input, weight) } else { plain::linear(input, weight) }
+}
+
+/// Causal attention with rotary position embedding, sequence by sequence.
+///
+/// # Shapes
+/// - `qkv`: `[batch * context, layout.qkv_width()]`, not yet rotated;
+/// - returns `[batch * context, layout.query_width()]`.
+#[must_use]
+pub fn causal_attention(qkv: Tensor<2>, layout: AttentionLayout, context: usize, rope: &RopeTable) -> Tensor<2> {
+    let [tokens, width] = qkv.dims();
+    assert_eq!(width, layout.qkv_width(), "queries, keys and values side by side");
+    assert_eq!(tokens % context, 0, "whole sequences");
+    assert!(context <= rope.context(), "a context of {context} in a table for {}", rope.context());
+    if is_fused(&qkv.device()) {
+        flex::causal_attention(qkv, layout, context, rope)
+    } else {
+        plain::causal_attention(qkv, layout, context, rope)
+    }
+}
+
+/// `silu(gate) * up`, with gate and up side by side.
+///
+/// # Shapes
+/// - `gate_up`: `[tokens, 2 * d_ff]`; returns `[tokens, d_ff]`.
+#[must_use]
+pub fn swiglu(gate_up: Tensor<2>) -> Tensor<2> {
+    if is_fused(&gate_up.device()) { flex::swiglu(gate_up) } else { plain::swiglu(gate_up) }
+}
+
+/// `stream + branch * scale`.
+///
+/// # Shapes
+/// - both `[tokens, d_model]`; returns the same.
+#[must_use]
+pub fn add_scaled(stream: Tensor<2>, branch: Tensor<2>, scale: f32) -> Tensor<2> {
+    if is_fused(&stream.device()) {
+        flex::add_scaled(stream, branch, scale)
+    } else {
+        plain::add_scaled(stream, branch, scale)
+    }
+}
+
+/// Mean cross-entropy, in nats, of the targets under the logits `hidden * weight^T * logit_scale`.
+///
+/// # Shapes
+/// - `hidden`: `[tokens, d_model]`; `weight`: `[vocab, d_model]`; `targets`: `[tokens]`; returns `[1]`.
+#[must_use]
+pub fn cross_entropy(hidden: Tensor<2>, weight: Tensor<2>, targets: Tensor<1, Int>, logit_scale: f32) -> Tensor<1> {
+    if is_fused(&hidden.device()) {
+        flex::cross_entropy(hidden, weight, targets, logit_scale)
+    } else {
+        plain::cross_entropy(hidden, weight, targets, logit_scale)
+    }
+}

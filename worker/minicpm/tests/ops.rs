@@ -1,0 +1,160 @@
+//! Every fused operation against burn's own automatic differentiation of the plain formula.
+
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use minicpm::ops::{self, AttentionLayout, plain};
+use minicpm::rope::RopeTable;
+
+/// Deterministic values in about [-1, 1].
+fn values<const D: usize>(shape: [usize; D], salt: u32, device: &Device) -> Tensor<D> {
+    let value = |index: usize| ((index as u32).wrapping_mul(2_654_435_761).wrapping_add(salt * 97) >> 8) as f32;
+    let elements: Vec<f32> = (0..shape.iter().product()).map(|index| value(index) / 8_388_608.0 - 1.0).collect();
+    Tensor::from_data(TensorData::new(elements, shape), device)
+}
+
+fn tokens(count: usize, vocab: usize, salt: usize, device: &Device) -> Tensor<1, Int> {
+    let elements: Vec<i32> = (0..count).map(|index| ((index * 7919 + salt * 31) % vocab) as i32).collect();
+    Tensor::from_data(TensorData::new(elements, [count]), device)
+}
+
+fn relative_error<const D: usize>(found: Tensor<D>, expected: Tensor<D>) -> f32 {
+    let distance: f32 = (found - expected.clone()).square().sum().sqrt().into_scalar();
+    let size: f32 = expected.square().sum().sqrt().into_scalar();
+    distance / size.max(1e-12)
+}
+
+const TOLERANCE: f32 = 1e-5;
+
+/// Compares outputs and gradients of two implementations on the same leaves, under the same random output gradient.
+fn compare<const D: usize, const N: usize>(
+    name: &str,
+    leaves: [Tensor<D>; N],
+    fused: impl Fn([Tensor<D>; N]) -> Tensor<2>,
+    formula: impl Fn([Tensor<D>; N]) -> Tensor<2>,
+) {
+    let device = leaves[0].device();
+    let run = |operation: &dyn Fn([Tensor<D>; N]) -> Tensor<2>| {
+        let leaves = leaves.clone().map(|leaf| leaf.require_grad());
+        let output = operation(leaves.clone());
+        let weights = values(output.dims(), 11, &device);
+        let grads = (output.clone() * weights).sum().backward();
+        (output.inner(), leaves.map(|leaf| leaf.grad(&grads).expect("every leaf has a gradient")))
+    };
+    let ((output, gradients), (expected, expected_gradients)) = (run(&fused), run(&formula));
+    let error = relative_error(output, expected);
+    assert!(error < TOLERANCE, "{name}: the output is off by {error:e}");
+    for (index, (gradient, expected)) in gradients.into_iter().zip(expected_gradients).enumerate() {
+        let error = relative_error(gradient, expected);
+        assert!(error < TOLERANCE, "{name}: gradient {index} is off by {error:e}");
+    }
+}
+
+fn device() -> Device {
+    Device::flex().autodiff()
+}
+
+#[test]
+fn rms_norm_agrees_with_its_formula() {
+    for (rows, width) in [(1, 1), (3, 7), (64, 32), (65, 48), (200, 100)] {
+        let input = values([rows, width], 1, &device());
+        let gain = values([1, width], 2, &device());
+        compare(
+            &format!("rms_norm [{rows}, {width}]"),
+            [input, gain],
+            |[input, gain]| ops::rms_norm(input, gain.reshape([width]), 1e-5),
+            |[input, gain]| plain::rms_norm(input, gain.reshape([width]), 1e-5),
+        );
+    }
+}
+
+#[test]
+fn linear_agrees_with_its_formula() {
+    for (rows, from, to) in [(1, 1, 1), (5, 3, 7), (64, 32, 96), (130, 48, 17)] {
+        compare(
+            &format!("linear [{rows}, {from}] x [{from}, {to}]"),
+            [values([rows, from], 1, &device()), values([from, to], 2, &device())],
+            |[input, weight]| ops::linear(input, weight),
+            |[input, weight]| plain::linear(input, weight),
+        );
+    }
+}
+
+#[test]
+fn swiglu_agrees_with_its_formula() {
+    for (rows, d_ff) in [(1, 1), (3, 5), (64, 80), (129, 33)] {
+        let gate_up = values([rows, 2 * d_ff], 3, &device()).mul_scalar(6.0);
+        compare(
+            &format!("swiglu [{rows}, {d_ff}]"),
+            [gate_up],
+            |[gate_up]| ops::swiglu(gate_up),
+            |[gate_up]| plain::swiglu(gate_up),
+        );
+    }
+}
+
+#[test]
+fn the_scaled_residual_agrees_with_its_formula() {
+    compare(
+        "add_scaled",
+        [values([67, 31], 1, &device()), values([67, 31], 2, &device())],
+        |[stream, branch]| ops::add_scaled(stream, branch, 0.7),
+        |[stream, branch]| plain::add_scaled(stream, branch, 0.7),
+    );
+}
+
+#[test]
+fn the_embedding_agrees_with_its_formula() {
+    let tokens = tokens(100, 13, 5, &device());
+    compare(
+        "embedding",
+        [values([13, 9], 1, &device())],
+        |[table]| ops::embedding(table, tokens.clone(), 12.0),
+        |[table]| plain::embedding(table, tokens.clone(), 12.0),
+    );
+}
+
+#[test]
+fn attention_agrees_with_its_formula() {
+    let cases = [
+        // batch, context, query heads, key heads, head width
+        (1, 1, 1, 1, 2),
+        (1, 5, 2, 2, 4),
+        (2, 64, 2, 1, 16),
+        (3, 65, 4, 2, 8),
+        (1, 200, 6, 3, 16),
+        (2, 130, 3, 1, 32),
+    ];
+    for (batch, context, n_heads, n_kv_heads, head_dim) in cases {
+        let layout = AttentionLayout { n_heads, n_kv_heads, head_dim };
+        let rope = RopeTable::new(context + 3, head_dim, 10_000.0);
+        compare(
+            &format!("attention {batch} x {context}, {layout:?}"),
+            [values([batch * context, layout.qkv_width()], 4, &device()).mul_scalar(2.0)],
+            |[qkv]| ops::causal_attention(qkv, layout, context, &rope),
+            |[qkv]| plain::causal_attention(qkv, layout, context, &rope),
+        );
+    }
+}
+
+#[test]
+fn cross_entropy_agrees_with_its_formula() {
+    for (rows, width, vocab) in [(1, 2, 2), (7, 5, 11), (300, 16, 40), (513, 32, 64)] {
+        let targets = tokens(rows, vocab, 3, &device());
+        compare(
+            &format!("cross_entropy [{rows}, {width}] x {vocab}"),
+            [values([rows, width], 1, &device()).mul_scalar(3.0), values([vocab, width], 2, &device())],
+            |[hidden, weight]| ops::cross_entropy(hidden, weight, targets.clone(), 0.5).reshape([1, 1]),
+            |[hidden, weight]| plain::cross_entropy(hidden, weight, targets.clone(), 0.5).reshape([1, 1]),
+        );
+    }
+}
+
+#[test]
+fn a_gradient_other_than_one_reaches_through_cross_entropy() {
+    let hidden = values([9, 4], 1, &device()).require_grad();
+    let weight = values([6, 4], 2, &device());
+    let loss = |scale: f32| {
+        let loss = ops::cross_entropy(hidden.clone(), weight.clone(), tokens(9, 6, 1, &device()), 1.0);
+        hidden.grad(&(loss * scale).backward()).expect("tracked")
+    };
+    assert!(relative_error(loss(3.0), loss(1.0).mul_scalar(3.0)) < 1e-6);
+}

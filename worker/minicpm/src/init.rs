@@ -45,7 +45,7 @@ mod tests {
 
     fn values(seed: u64, path: &str) -> Vec<f32> {
         let tensor = Initializer::new(seed).normal(path, [64, 64], 0.1, &Device::flex());
-        tensor.into_data().into_vec().expect("f32")
+        tensor.into_data().try_into_vec::<f32>().expect("f32")
     }
 
     #[test]

@@ -105,7 +105,7 @@ fn no_token_sees_the_future() {
     let model = config.init(2, &device);
     let (inputs, _) = batch(&config, 1, &device);
     let changed = {
-        let mut tokens: Vec<i32> = inputs.to_data().convert::<i32>().into_vec().expect("tokens");
+        let mut tokens: Vec<i32> = inputs.to_data().convert::<i32>().try_into_vec::<i32>().expect("tokens");
         let last = tokens.len() - 1;
         tokens[last] = (tokens[last] + 1) % config.spec.vocab as i32;
         Tensor::<2, Int>::from_data(TensorData::new(tokens, [1, config.context]), &device)
@@ -130,7 +130,7 @@ fn losses_and_gradients_do_not_depend_on_the_number_of_threads() {
             impl ModuleVisitor for Bits<'_> {
                 fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
                     let gradient = param.val().grad(self.0).expect("every parameter has a gradient");
-                    let values: Vec<f32> = gradient.into_data().into_vec().expect("f32");
+                    let values: Vec<f32> = gradient.into_data().try_into_vec::<f32>().expect("f32");
                     self.1.extend(values.into_iter().map(f32::to_bits));
                 }
             }

@@ -56,8 +56,9 @@ impl AttentionLayout {
     }
 }
 
-/// Whether the fused kernels serve this device.
-fn is_fused(device: &Device) -> bool {
+/// Whether the fused kernels serve this device: it is the CPU backend's.
+#[must_use]
+pub fn is_fused(device: &Device) -> bool {
     matches!(device.clone().inner().as_dispatch(), DispatchDevice::Flex(_))
 }
 

@@ -1,0 +1,165 @@
+//! The way between the messages that travel and the vocabulary. It is nowhere else.
+//!
+//! To the wire there is `From<&T>`, which cannot fail. From the wire there is `TryFrom`, which refuses a missing field, a
+//! text that is no identifier, a number that is none or that nothing could be trained with, and a stage whose key is not
+//! the hash of what it trains. Every refusal names the path of the field: `stage.spec.model.shape: is missing`.
+
+mod attempt;
+mod model;
+mod plan;
+mod schedule;
+mod stage;
+#[cfg(test)]
+mod tests;
+
+use std::str::FromStr;
+
+use recipes::id::ParseIdError;
+use recipes::{Attempt, StageKey};
+
+pub use attempt::attempt_ref;
+
+/// Why a message is not what it should be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{field}: {problem}")]
+pub struct ConvertError {
+    /// The path of the field, from the message that was read, for example `spec.model.shape`.
+    pub field: String,
+    /// What is wrong with it.
+    pub problem: Problem,
+}
+
+/// What is wrong with a field.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Problem {
+    /// It is not there.
+    #[error("is missing")]
+    Missing,
+    /// It should be an identifier, and is not.
+    #[error("{0}")]
+    Id(ParseIdError),
+    /// It has a value of an enumeration that this version does not know.
+    #[error("{value} is not a known value of {of}")]
+    Enum {
+        /// The enumeration.
+        of: &'static str,
+        /// The value.
+        value: i32,
+    },
+    /// It is infinite or not a number.
+    #[error("is not a finite number")]
+    NotFinite,
+    /// It is zero, or below.
+    #[error("has to be above zero")]
+    NotPositive,
+    /// It ends before it begins, or does not fit its neighbours.
+    #[error("{reason}")]
+    Range {
+        /// In words.
+        reason: &'static str,
+    },
+    /// It should be a schedule in its JSON form, and is not.
+    #[error("is not a learning-rate schedule: {reason}")]
+    Schedule {
+        /// Of the parser.
+        reason: String,
+    },
+    /// A stage's key does not follow from its spec and parent.
+    #[error("the stage is named {derived} by this version: is the other side another version?")]
+    Key {
+        /// The key that follows.
+        derived: StageKey,
+    },
+    /// There are too many.
+    #[error("has {count} entries, and {limit} are accepted")]
+    TooMany {
+        /// How many there are.
+        count: usize,
+        /// How many are accepted.
+        limit: usize,
+    },
+}
+
+impl ConvertError {
+    /// A refusal of one field.
+    #[must_use]
+    pub fn new(field: impl Into<String>, problem: Problem) -> Self {
+        Self { field: field.into(), problem }
+    }
+
+    /// The same refusal, seen from the message that holds this one in `field`.
+    #[must_use]
+    pub fn within(self, field: &str) -> Self {
+        Self { field: format!("{field}.{}", self.field), problem: self.problem }
+    }
+}
+
+/// Reads a message field that has to be there.
+///
+/// # Errors
+/// If it is missing, or is not sound.
+pub fn required<W, T: TryFrom<W, Error = ConvertError>>(field: &str, value: Option<W>) -> Result<T, ConvertError> {
+    let value = value.ok_or_else(|| ConvertError::new(field, Problem::Missing))?;
+    T::try_from(value).map_err(|error| error.within(field))
+}
+
+/// Reads a list of messages; an error names the position in it.
+///
+/// # Errors
+/// If one of them is not sound.
+pub fn list<W, T: TryFrom<W, Error = ConvertError>>(field: &str, values: Vec<W>) -> Result<Vec<T>, ConvertError> {
+    let read =
+        |(index, value)| T::try_from(value).map_err(|error: ConvertError| error.within(&format!("{field}[{index}]")));
+    values.into_iter().enumerate().map(read).collect()
+}
+
+/// Reads an identifier.
+///
+/// # Errors
+/// If the text is not one, or is empty.
+pub fn id<T: FromStr<Err = ParseIdError>>(field: &str, text: &str) -> Result<T, ConvertError> {
+    if text.is_empty() {
+        return Err(ConvertError::new(field, Problem::Missing));
+    }
+    text.parse().map_err(|error| ConvertError::new(field, Problem::Id(error)))
+}
+
+/// Reads an identifier that may be absent.
+///
+/// # Errors
+/// If there is one, and it is not an identifier.
+pub fn optional_id<T: FromStr<Err = ParseIdError>>(field: &str, text: Option<&str>) -> Result<Option<T>, ConvertError> {
+    text.map(|text| id(field, text)).transpose()
+}
+
+/// Reads a list of identifiers; an error names the position in it.
+///
+/// # Errors
+/// If one of them is not an identifier.
+pub fn ids<T: FromStr<Err = ParseIdError>>(field: &str, texts: &[String]) -> Result<Vec<T>, ConvertError> {
+    texts.iter().enumerate().map(|(index, text)| id(&format!("{field}[{index}]"), text)).collect()
+}
+
+/// Reads a list of stages and attempts; an error names the position in it.
+///
+/// # Errors
+/// If one of them is not one.
+pub fn attempts(field: &str, refs: Vec<crate::v1::AttemptRef>) -> Result<Vec<(StageKey, Attempt)>, ConvertError> {
+    let read = |(index, attempt)| attempt_ref(&format!("{field}[{index}]"), Some(attempt));
+    refs.into_iter().enumerate().map(read).collect()
+}
+
+fn finite(field: &str, value: f64) -> Result<f64, ConvertError> {
+    if value.is_finite() { Ok(value) } else { Err(ConvertError::new(field, Problem::NotFinite)) }
+}
+
+fn positive_number(field: &str, value: f64) -> Result<f64, ConvertError> {
+    match finite(field, value)? {
+        value if value > 0.0 => Ok(value),
+        _ => Err(ConvertError::new(field, Problem::NotPositive)),
+    }
+}
+
+fn positive(field: &str, value: u32) -> Result<u32, ConvertError> {
+    if value > 0 { Ok(value) } else { Err(ConvertError::new(field, Problem::NotPositive)) }
+}

@@ -1,0 +1,94 @@
+//! Datasets, trials, plans.
+
+use recipes::{Dataset, Plan, Tokens, Trial};
+
+use super::{ConvertError, id, ids, list, positive, required};
+use crate::v1;
+
+impl From<&Dataset> for v1::Dataset {
+    fn from(dataset: &Dataset) -> Self {
+        Self {
+            id: dataset.id.to_string(),
+            vocab: dataset.vocab,
+            train_tokens: dataset.train_tokens,
+            validation_tokens: dataset.validation_tokens,
+            train_bytes: dataset.train_bytes,
+            validation_bytes: dataset.validation_bytes,
+            sources: dataset.sources.clone(),
+        }
+    }
+}
+
+impl TryFrom<v1::Dataset> for Dataset {
+    type Error = ConvertError;
+
+    fn try_from(dataset: v1::Dataset) -> Result<Self, ConvertError> {
+        Ok(Self {
+            id: id("id", &dataset.id)?,
+            vocab: positive("vocab", dataset.vocab)?,
+            train_tokens: dataset.train_tokens,
+            validation_tokens: dataset.validation_tokens,
+            train_bytes: dataset.train_bytes,
+            validation_bytes: dataset.validation_bytes,
+            sources: dataset.sources,
+        })
+    }
+}
+
+impl From<&Trial> for v1::Trial {
+    fn from(trial: &Trial) -> Self {
+        Self {
+            id: trial.id.to_string(),
+            size: trial.size.clone(),
+            seed: trial.seed,
+            n: trial.n,
+            d: trial.d.0,
+            nominal: trial.nominal.0,
+            path: trial.path.iter().map(ToString::to_string).collect(),
+        }
+    }
+}
+
+impl TryFrom<v1::Trial> for Trial {
+    type Error = ConvertError;
+
+    fn try_from(trial: v1::Trial) -> Result<Self, ConvertError> {
+        Ok(Self {
+            id: id("id", &trial.id)?,
+            size: trial.size,
+            seed: trial.seed,
+            n: trial.n,
+            d: Tokens(trial.d),
+            nominal: Tokens(trial.nominal),
+            path: ids("path", &trial.path)?,
+        })
+    }
+}
+
+impl From<&Plan> for v1::Plan {
+    fn from(plan: &Plan) -> Self {
+        Self {
+            campaign: plan.campaign.to_string(),
+            name: plan.name.clone(),
+            description: plan.description.clone(),
+            dataset: plan.dataset.as_ref().map(Into::into),
+            trials: plan.trials.iter().map(Into::into).collect(),
+            stages: plan.stages.iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl TryFrom<v1::Plan> for Plan {
+    type Error = ConvertError;
+
+    fn try_from(plan: v1::Plan) -> Result<Self, ConvertError> {
+        Ok(Self {
+            campaign: id("campaign", &plan.campaign)?,
+            name: plan.name,
+            description: plan.description,
+            dataset: plan.dataset.map(|dataset| required("dataset", Some(dataset))).transpose()?,
+            trials: list("trials", plan.trials)?,
+            stages: list("stages", plan.stages)?,
+        })
+    }
+}

@@ -1,0 +1,101 @@
+//! Stages and their specs.
+
+use recipes::{Stage, StageRole, StageSpec};
+
+use super::{ConvertError, Problem, id, model, optional_id, positive_number, required};
+use crate::v1;
+
+impl From<&StageSpec> for v1::StageSpec {
+    fn from(spec: &StageSpec) -> Self {
+        Self {
+            model: Some((&spec.model).into()),
+            init_seed: spec.init_seed,
+            data: spec.data.to_string(),
+            order_seed: spec.order_seed,
+            start_step: spec.start_step,
+            end_step: spec.end_step,
+            schedule: Some((&spec.schedule).into()),
+            peak_lr: spec.peak_lr,
+            batch: Some((&spec.batch).into()),
+            optimizer: Some((&spec.optimizer).into()),
+            precision: v1::Precision::from(spec.precision).into(),
+            validation_tokens: spec.validation_tokens,
+            numerics_version: spec.numerics_version,
+        }
+    }
+}
+
+impl TryFrom<v1::StageSpec> for StageSpec {
+    type Error = ConvertError;
+
+    fn try_from(spec: v1::StageSpec) -> Result<Self, ConvertError> {
+        if spec.end_step <= spec.start_step {
+            return Err(ConvertError::new("end_step", Problem::Range { reason: "has to be above start_step" }));
+        }
+        Ok(Self {
+            model: required("model", spec.model)?,
+            init_seed: spec.init_seed,
+            data: id("data", &spec.data)?,
+            order_seed: spec.order_seed,
+            start_step: spec.start_step,
+            end_step: spec.end_step,
+            schedule: required("schedule", spec.schedule)?,
+            peak_lr: positive_number("peak_lr", spec.peak_lr)?,
+            batch: required("batch", spec.batch)?,
+            optimizer: required("optimizer", spec.optimizer)?,
+            precision: model::precision("precision", spec.precision)?,
+            validation_tokens: spec.validation_tokens,
+            numerics_version: spec.numerics_version,
+        })
+    }
+}
+
+impl From<StageRole> for v1::StageRole {
+    fn from(role: StageRole) -> Self {
+        match role {
+            StageRole::Trunk => Self::Trunk,
+            StageRole::Decay => Self::Decay,
+            StageRole::Whole => Self::Whole,
+        }
+    }
+}
+
+fn role(field: &str, value: i32) -> Result<StageRole, ConvertError> {
+    match v1::StageRole::try_from(value) {
+        Ok(v1::StageRole::Trunk) => Ok(StageRole::Trunk),
+        Ok(v1::StageRole::Decay) => Ok(StageRole::Decay),
+        Ok(v1::StageRole::Whole) => Ok(StageRole::Whole),
+        Ok(v1::StageRole::Unspecified) => Err(ConvertError::new(field, Problem::Missing)),
+        Err(_) => Err(ConvertError::new(field, Problem::Enum { of: "StageRole", value })),
+    }
+}
+
+impl From<&Stage> for v1::Stage {
+    fn from(stage: &Stage) -> Self {
+        Self {
+            key: stage.key.to_string(),
+            parent: stage.parent.map(|parent| parent.to_string()),
+            spec: Some((&stage.spec).into()),
+            role: v1::StageRole::from(stage.role).into(),
+            size: stage.size.clone(),
+            seed: stage.seed,
+        }
+    }
+}
+
+impl TryFrom<v1::Stage> for Stage {
+    type Error = ConvertError;
+
+    /// The key is derived again: a spec that was altered on the way, or that the other side reads in another way, would
+    /// be trained under a name that is not its own.
+    fn try_from(stage: v1::Stage) -> Result<Self, ConvertError> {
+        let key = id("key", &stage.key)?;
+        let parent = optional_id("parent", stage.parent.as_deref())?;
+        let spec: StageSpec = required("spec", stage.spec)?;
+        let derived = spec.key(parent.as_ref());
+        if derived != key {
+            return Err(ConvertError::new("key", Problem::Key { derived }));
+        }
+        Ok(Self { key, parent, spec, role: role("role", stage.role)?, size: stage.size, seed: stage.seed })
+    }
+}

@@ -1,0 +1,210 @@
+//! What goes out comes back, and what is not sound is refused by name.
+
+use proptest::prelude::*;
+use prost::Message;
+use recipes::{
+    AdamW, Attempt, Batch, CampaignId, Dataset, DatasetId, DecayShape, LrSchedule, ModelSpec, NUMERICS_VERSION, Plan,
+    Precision, Shape, Stage, StageKey, StageRole, StageSpec, TensorProgram, Tokens, Trial, TrialId,
+};
+
+use super::{ConvertError, Problem, attempt_ref};
+use crate::v1;
+
+fn spec(schedule: LrSchedule, floats: [f64; 6], precision: Precision) -> StageSpec {
+    let [scale_emb, init_std, peak_lr, rope_theta, weight_decay, eps] = floats;
+    StageSpec {
+        model: ModelSpec {
+            shape: Shape { d_model: 32, d_ff: 80, head_dim: 16, n_heads: 4, n_kv_heads: 2, n_layers: 2 },
+            vocab: 512,
+            tied: true,
+            tensor_program: TensorProgram { scale_emb, scale_depth: 1.4, init_std, d_base: 256 },
+            rope_theta,
+            norm_eps: 1e-5,
+        },
+        init_seed: u64::MAX,
+        data: DatasetId::from_content(b"some text"),
+        order_seed: 3,
+        start_step: 10,
+        end_step: 100,
+        schedule,
+        peak_lr,
+        batch: Batch { sequences: 16, context: 64, micro_sequences: 8 },
+        optimizer: AdamW { beta1: 0.9, beta2: 0.95, eps, weight_decay, clip_norm: 1.0 },
+        precision,
+        validation_tokens: 1024,
+        numerics_version: NUMERICS_VERSION,
+    }
+}
+
+fn plain_spec() -> StageSpec {
+    spec(LrSchedule::Constant { warmup_steps: 3 }, [12.0, 0.1, 0.01, 1e4, 0.1, 1e-8], Precision::Fp32)
+}
+
+fn stage_of(spec: StageSpec) -> Stage {
+    let parent = StageKey::from_content(b"its parent");
+    Stage {
+        key: spec.key(Some(&parent)),
+        parent: Some(parent),
+        spec,
+        role: StageRole::Decay,
+        size: "tiny".into(),
+        seed: 1,
+    }
+}
+
+fn plan() -> Plan {
+    let root = Stage {
+        parent: None,
+        key: plain_spec().key(None),
+        spec: plain_spec(),
+        role: StageRole::Whole,
+        size: "tiny".into(),
+        seed: 0,
+    };
+    Plan {
+        campaign: CampaignId::from_content(b"a campaign"),
+        name: "a campaign".into(),
+        description: String::new(),
+        dataset: Some(Dataset {
+            id: DatasetId::from_content(b"some text"),
+            vocab: 512,
+            train_tokens: 1 << 40,
+            validation_tokens: 4096,
+            train_bytes: 1 << 42,
+            validation_bytes: 9000,
+            sources: vec!["toolchain-docs".into()],
+        }),
+        trials: vec![Trial {
+            id: TrialId::from_content(b"a trial"),
+            size: "tiny".into(),
+            seed: 0,
+            n: 1000,
+            d: Tokens(2000),
+            nominal: Tokens(1999),
+            path: vec![root.key],
+        }],
+        stages: vec![root],
+    }
+}
+
+/// Through bytes and back, as if it had travelled.
+fn travel<W: Message + Default>(message: &W) -> W {
+    W::decode(message.encode_to_vec().as_slice()).expect("what was encoded decodes")
+}
+
+fn schedules() -> impl Strategy<Value = LrSchedule> {
+    let decays = prop_oneof![
+        Just(DecayShape::Linear),
+        Just(DecayShape::Exponential),
+        Just(DecayShape::Cosine),
+        Just(DecayShape::OneMinusSqrt),
+        (1..u64::MAX).prop_map(|half_life_steps| DecayShape::HalfLife { half_life_steps }),
+    ];
+    let periods = (0..u64::MAX / 2, 1..u64::MAX / 2, 0.0..1.0);
+    prop_oneof![
+        any::<u64>().prop_map(|warmup_steps| LrSchedule::Constant { warmup_steps }),
+        (any::<u64>(), any::<u64>(), 1..u64::MAX, decays, 0.0..1.0).prop_map(
+            |(warmup_steps, decay_start, decay_steps, decay, floor)| LrSchedule::Wsd {
+                warmup_steps,
+                decay_start,
+                decay_steps,
+                decay,
+                floor,
+            }
+        ),
+        periods.clone().prop_map(|(warmup_steps, more, floor)| LrSchedule::Cosine {
+            warmup_steps,
+            period_steps: warmup_steps + more,
+            floor
+        }),
+        periods.prop_map(|(warmup_steps, more, floor)| LrSchedule::CosineLoop {
+            warmup_steps,
+            period_steps: warmup_steps + more,
+            floor
+        }),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn stages_survive_the_way_to_the_bit(
+        schedule in schedules(),
+        floats in prop::array::uniform6(1e-12_f64..1e12),
+        half in any::<bool>(),
+    ) {
+        let precision = if half { Precision::Bf16 } else { Precision::Fp32 };
+        let stage = stage_of(spec(schedule, floats, precision));
+        // Reading derives the key again from the spec, so that equal keys say that every float kept its bits.
+        let back = Stage::try_from(travel(&v1::Stage::from(&stage))).expect("a sound stage is accepted");
+        prop_assert_eq!(back, stage);
+    }
+}
+
+#[test]
+fn plans_survive_the_way() {
+    assert_eq!(Plan::try_from(travel(&v1::Plan::from(&plan()))).expect("a sound plan is accepted"), plan());
+    let unprepared = Plan { dataset: None, ..plan() };
+    assert_eq!(Plan::try_from(v1::Plan::from(&unprepared)).expect("it may be without data"), unprepared);
+}
+
+fn refusal(change: impl FnOnce(&mut v1::Plan)) -> ConvertError {
+    let mut message = v1::Plan::from(&plan());
+    change(&mut message);
+    Plan::try_from(message).expect_err("an unsound plan is refused")
+}
+
+fn refused_spec(change: impl FnOnce(&mut v1::StageSpec)) -> ConvertError {
+    refusal(|plan| change(plan.stages[0].spec.as_mut().expect("the stage has a spec")))
+}
+
+#[test]
+fn a_refusal_names_the_path_of_the_field() {
+    let missing = refused_spec(|spec| spec.model.as_mut().expect("it has a model").shape = None);
+    assert_eq!(missing.to_string(), "stages[0].spec.model.shape: is missing");
+
+    let bad_id = refusal(|plan| plan.trials[0].path[0] = "stage_xyz".into());
+    assert_eq!(bad_id.field, "trials[0].path[0]");
+    assert!(matches!(bad_id.problem, Problem::Id(_)));
+
+    let no_id = refusal(|plan| plan.dataset.as_mut().expect("it has data").id.clear());
+    assert_eq!(no_id.to_string(), "dataset.id: is missing");
+
+    let bad_enum = refused_spec(|spec| spec.precision = 9);
+    assert_eq!(bad_enum.to_string(), "stages[0].spec.precision: 9 is not a known value of Precision");
+
+    let unset_enum = refusal(|plan| plan.stages[0].role = 0);
+    assert_eq!(unset_enum.to_string(), "stages[0].role: is missing");
+}
+
+#[test]
+fn numbers_that_nothing_can_be_trained_with_are_refused() {
+    let nan = refused_spec(|spec| spec.peak_lr = f64::NAN);
+    assert_eq!((nan.field.as_str(), nan.problem), ("stages[0].spec.peak_lr", Problem::NotFinite));
+
+    let zero = refused_spec(|spec| spec.batch.as_mut().expect("it has a batch").context = 0);
+    assert_eq!((zero.field.as_str(), zero.problem), ("stages[0].spec.batch.context", Problem::NotPositive));
+
+    let backwards = refused_spec(|spec| spec.end_step = spec.start_step);
+    assert_eq!(backwards.to_string(), "stages[0].spec.end_step: has to be above start_step");
+
+    let text = |json: &str| refused_spec(|spec| spec.schedule = Some(v1::LrSchedule { json: json.to_owned() }));
+    assert!(matches!(text("{").problem, Problem::Schedule { .. }));
+    let short = text(r#"{"kind":"cosine","warmup_steps":5,"period_steps":5,"floor":0.1}"#);
+    assert_eq!(short.field, "stages[0].spec.schedule.json.period_steps");
+}
+
+#[test]
+fn a_stage_under_the_key_of_another_is_refused() {
+    let error = refused_spec(|spec| spec.peak_lr *= 2.0);
+    assert_eq!(error.field, "stages[0].key");
+    assert!(matches!(error.problem, Problem::Key { .. }));
+}
+
+#[test]
+fn attempts_survive_the_way_and_count_from_one() {
+    let attempt = (StageKey::from_content(b"a stage"), Attempt(7));
+    assert_eq!(attempt_ref("attempt", Some(attempt.into())), Ok(attempt));
+    let refuse = |value| attempt_ref("attempt", value).expect_err("it is refused").to_string();
+    assert_eq!(refuse(None), "attempt: is missing");
+    assert_eq!(refuse(Some((attempt.0, Attempt(0)).into())), "attempt.attempt: has to be above zero");
+}

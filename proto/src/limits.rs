@@ -1,0 +1,25 @@
+//! Bounds on what comes from elsewhere. Whoever sends keeps within them; whoever receives refuses what does not.
+
+/// The largest gRPC message, in either direction.
+pub const MAX_MESSAGE_BYTES: usize = 16 << 20;
+
+/// The longest recipe, in bytes.
+pub const MAX_RECIPE_BYTES: usize = 1 << 20;
+
+/// The longest manifest of a checkpoint, in bytes.
+pub const MAX_MANIFEST_BYTES: usize = 1 << 20;
+
+/// The most blobs of one checkpoint.
+pub const MAX_BLOBS: usize = 1024;
+
+/// The longest name of a file, worker or device, and the longest path in the storage, in bytes.
+pub const MAX_NAME_BYTES: usize = 1024;
+
+/// The longest reason why something failed, in bytes. Whoever sends a longer one cuts it.
+pub const MAX_REASON_BYTES: usize = 16 << 10;
+
+/// The most points of one message of curve points.
+pub const MAX_CURVE_POINTS: usize = 4096;
+
+/// The most attempts or stages that a worker may list.
+pub const MAX_LISTED: usize = 4096;

@@ -1,0 +1,91 @@
+//! The words of the command line: global options, and one variant a command.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::commands;
+use crate::exit::EXIT_CODES;
+
+/// Runs scaling-law experiments: plans them as a tree of training stages, trains each stage once, fits the law.
+#[derive(Debug, Parser)]
+#[command(
+    name = "windtunnel",
+    version,
+    max_term_width = 100,
+    propagate_version = true,
+    after_help = format!("Example:\n  windtunnel run recipes/quickstart.toml\n\n{EXIT_CODES}")
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Options that go with every command.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Global {
+    /// Print JSON instead of tables
+    #[arg(long, global = true, help_heading = "Global options")]
+    pub(crate) json: bool,
+
+    /// Where datasets, checkpoints and the store are kept [default: the platform's data directory]
+    #[arg(long, global = true, value_name = "DIR", env = "WINDTUNNEL_DATA_DIR", hide_env_values = true)]
+    #[arg(help_heading = "Global options")]
+    pub(crate) data_dir: Option<PathBuf>,
+
+    /// What to log to the standard error, for example `info` or `coordinator=debug` [default: RUST_LOG]
+    #[arg(long, global = true, value_name = "FILTER", help_heading = "Global options")]
+    pub(crate) log: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Plan(commands::plan::Args),
+    Recipe(commands::recipe::Args),
+    Completions(commands::completions::Args),
+}
+
+impl Command {
+    /// What is logged unless something else is asked for.
+    pub(crate) fn default_log(&self) -> &'static str {
+        "warn"
+    }
+
+    pub(crate) fn run(self, global: &Global) -> anyhow::Result<ExitCode> {
+        let exit = match self {
+            Self::Plan(args) => args.run(global),
+            Self::Recipe(args) => args.run(global),
+            Self::Completions(args) => args.run(),
+        };
+        exit.map(|exit| ExitCode::from(exit.code()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_has_an_example() {
+        fn check(command: &clap::Command) {
+            let name = command.get_name();
+            let has_example = |text: Option<&clap::builder::StyledStr>| {
+                text.is_some_and(|text| text.to_string().contains("Example:\n  windtunnel "))
+            };
+            assert!(has_example(command.get_after_help()), "`{name} --help` has no example");
+            assert!(command.get_about().is_some(), "`{name}` does not say what it does");
+            command.get_subcommands().filter(|sub| sub.get_name() != "help").for_each(check);
+        }
+        check(&Cli::command());
+    }
+}

@@ -1,0 +1,63 @@
+//! `windtunnel plan`
+
+use std::path::PathBuf;
+
+use clap::ValueEnum;
+use recipes::plan::Cost;
+use recipes::{Plan, Recipe, show, sketch};
+use serde::Serialize;
+
+use crate::cli::Global;
+use crate::exit::{Exit, OrBadInput};
+use crate::output::{self, View};
+
+/// Print what a recipe would train: the stage tree, its cost, and what sharing saves
+///
+/// Nothing is trained and nothing is written.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  windtunnel plan recipes/quickstart.toml
+  windtunnel plan recipes/minicpm-wind-tunnel.toml --view points")]
+pub(crate) struct Args {
+    /// The recipe's file
+    recipe: PathBuf,
+
+    /// What to show
+    #[arg(long, value_enum, default_value_t = Shown::Tree)]
+    view: Shown,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Shown {
+    /// The stages, each below the one it starts from
+    Tree,
+    /// The points, a line each
+    Points,
+}
+
+#[derive(Serialize)]
+struct Planned {
+    plan: Plan,
+    cost: Cost,
+    #[serde(skip)]
+    shown: Shown,
+}
+
+impl Args {
+    pub(crate) fn run(self, global: &Global) -> anyhow::Result<Exit> {
+        let recipe = Recipe::load(&self.recipe).or_bad_input()?;
+        let plan = sketch(&recipe).or_bad_input()?;
+        output::print(&Planned { cost: plan.cost(), plan, shown: self.view }, global.json)?;
+        Ok(Exit::Done)
+    }
+}
+
+impl View for Planned {
+    fn table(&self) -> String {
+        match self.shown {
+            Shown::Tree => show::tree(&self.plan),
+            Shown::Points => show::table(&self.plan),
+        }
+    }
+}

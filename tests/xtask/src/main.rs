@@ -1,1 +1,57 @@
-fn main() {}
+//! The command line of `cargo xtask`.
+
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::{Parser, Subcommand};
+use xtask::check::{self, CheckOptions};
+use xtask::parts::Part;
+
+/// Everything a developer runs twice.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run what must pass before a change lands: format, lints, docs, tests, the GPU features, licences.
+    ///
+    /// Without PART all of them run, in this order, and the first that fails ends the check. Each prints its command,
+    /// so that it can be repeated by hand. Example: `cargo xtask check clippy test`.
+    Check {
+        /// Run only these.
+        #[arg(value_enum)]
+        part: Vec<Part>,
+        /// Leave these out.
+        #[arg(long, value_enum, value_name = "PART", value_delimiter = ',')]
+        skip: Vec<Part>,
+        /// Run the rest after a failure too.
+        #[arg(long)]
+        keep_going: bool,
+    },
+    /// Mend what tools can mend: format the code, and apply the lints' own suggestions.
+    Fix,
+    /// Measure a training step on this machine, in tokens a second. Close other programs first.
+    Bench,
+}
+
+fn main() -> Result<ExitCode> {
+    let passed = match Cli::parse().command {
+        Command::Check { part, skip, keep_going } => check::run(&CheckOptions { only: part, skip, keep_going })?,
+        Command::Fix => {
+            cargo(&["clippy", "--workspace", "--all-targets", "--fix", "--allow-dirty", "--allow-staged"])?
+                && cargo(&["fmt", "--all"])?
+        }
+        Command::Bench => cargo(&["bench", "--package", "windtunnel-trainer", "--bench", "step"])?,
+    };
+    Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Runs cargo on the workspace; whether it succeeded.
+fn cargo(arguments: &[&str]) -> Result<bool> {
+    let status = check::cargo().args(arguments).status().context("cannot start cargo")?;
+    Ok(status.success())
+}

@@ -1,0 +1,116 @@
+//! Runs the parts of the check, and says what passed and how long each took.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+
+use crate::parts::Part;
+
+/// Which parts to run.
+#[derive(Debug, Default)]
+pub struct CheckOptions {
+    /// Only these; all where it is empty.
+    pub only: Vec<Part>,
+    /// Not these.
+    pub skip: Vec<Part>,
+    /// Whether a failure leaves the rest to run.
+    pub keep_going: bool,
+}
+
+/// How a part ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    Passed,
+    Failed,
+    /// Its tool is not installed.
+    NoTool(&'static str),
+    /// Something before it failed.
+    NotRun,
+}
+
+/// Runs the parts; whether all passed. A part whose tool is missing does not count as a failure.
+///
+/// # Errors
+/// Where a command cannot be started at all.
+pub fn run(options: &CheckOptions) -> Result<bool> {
+    let chosen = |part: &Part| (options.only.is_empty() || options.only.contains(part)) && !options.skip.contains(part);
+    let parts: Vec<Part> = Part::ALL.into_iter().filter(chosen).collect();
+    let mut summary = Vec::new();
+    let mut failed = false;
+    for (index, &part) in parts.iter().enumerate() {
+        if failed && !options.keep_going {
+            summary.push((part, Outcome::NotRun, Duration::ZERO));
+            continue;
+        }
+        eprintln!("\n[{}/{}] {}: {}", index + 1, parts.len(), part.name(), part.command_line());
+        let before = Instant::now();
+        let outcome = run_part(part)?;
+        failed |= outcome == Outcome::Failed;
+        eprintln!("[{}/{}] {}: {}", index + 1, parts.len(), part.name(), line(outcome, before.elapsed()));
+        summary.push((part, outcome, before.elapsed()));
+    }
+    eprintln!();
+    for (part, outcome, took) in summary {
+        eprintln!("{:8} {}", part.name(), line(outcome, took));
+    }
+    Ok(!failed)
+}
+
+fn run_part(part: Part) -> Result<Outcome> {
+    if let Some(tool) = part.optional_tool()
+        && !is_installed(tool)?
+    {
+        return Ok(Outcome::NoTool(tool));
+    }
+    let status = cargo()
+        .args(part.arguments())
+        .envs(part.environment().iter().copied())
+        .status()
+        .with_context(|| format!("cannot start `{}`", part.command_line()))?;
+    Ok(if status.success() { Outcome::Passed } else { Outcome::Failed })
+}
+
+fn line(outcome: Outcome, took: Duration) -> String {
+    match outcome {
+        Outcome::Passed => format!("passed in {:.0} s", took.as_secs_f64()),
+        Outcome::Failed => format!("FAILED after {:.0} s", took.as_secs_f64()),
+        Outcome::NoTool(tool) => format!("left out: cargo-{tool} is not installed"),
+        Outcome::NotRun => "not run".to_owned(),
+    }
+}
+
+/// Whether `cargo TOOL` exists.
+fn is_installed(tool: &str) -> Result<bool> {
+    let status = cargo()
+        .args([tool, "--version"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .context("cannot start cargo")?;
+    Ok(status.success())
+}
+
+/// Cargo, in the root of the workspace.
+#[must_use]
+pub fn cargo() -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(root());
+    // Settings that `cargo run` made for this program, and that a cargo started by hand would not have. With them
+    // build scripts that watch their environment would run again.
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy().into_owned();
+        if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") || name == "CARGO_CRATE_NAME" {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+/// The root of the workspace.
+#[must_use]
+pub fn root() -> &'static Path {
+    // tests/xtask is two folders below it.
+    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap_or(Path::new("."))
+}

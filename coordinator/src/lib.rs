@@ -1,6 +1,28 @@
-//! The shell around the scheduler: the driver that carries out its decisions, the gRPC services, the store and the pools.
+//! The coordinator: the shell around the scheduler.
 //!
-//! Deliberately knows nothing of tensors or of how a stage is trained.
+//! [`Coordinator::start`] takes a data directory, restores the scheduler from the log in its store, and listens for
+//! workers and people. One task, the driver, takes in all that happens, asks the scheduler what follows, commits that in
+//! one transaction, and only then says so.
+//!
+//! ```text
+//! workers --> grpc/session --+               +--> store (commit first)
+//! people  --> grpc/campaigns +--> driver <---+--> sessions, answers (send second)
+//! pools   -------------------+       |
+//!                                scheduler
+//! ```
+//!
+//! Deliberately knows nothing of tensors, of how a stage is trained, or of recipes beyond expanding one. Start reading
+//! with `driver`, then `start`.
 
+mod driver;
+mod grpc;
+mod lock;
 pub mod pools;
+mod start;
 pub mod store;
+mod verify;
+
+pub use driver::{RestoreStateError, RunError};
+pub use lock::{LiveCoordinator, LockError, locate};
+pub use pools::{LocalPool, LocalPoolOptions};
+pub use start::{Coordinator, CoordinatorOptions, Handle, StartError};

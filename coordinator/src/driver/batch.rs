@@ -1,0 +1,87 @@
+//! What one turn of the driver adds up to: a transaction, and what is to be said after it.
+
+use std::collections::BTreeMap;
+
+use proto::v1::CoordinatorMessage;
+use recipes::{Attempt, CampaignId, StageKey, WorkerId};
+use scheduler::Fact;
+
+use super::view::View;
+use crate::store::{Commit, CommittedCheckpoint, CurvePoint};
+
+/// The work of one turn.
+#[derive(Default)]
+pub(crate) struct Batch {
+    pub(crate) facts: Vec<Fact>,
+    curve: Vec<(StageKey, Attempt, Vec<CurvePoint>)>,
+    pub(crate) checkpoints: Vec<CommittedCheckpoint>,
+    pub(crate) recipes: Vec<(CampaignId, String, String)>,
+    pub(crate) sequences: BTreeMap<WorkerId, u64>,
+    /// In this order, after the transaction.
+    pub(crate) afterwards: Vec<Afterwards>,
+    /// Whether people may see a difference.
+    pub(crate) is_visible: bool,
+}
+
+/// What is done once the transaction is durable.
+pub(crate) enum Afterwards {
+    Send { worker: WorkerId, message: CoordinatorMessage },
+    Assign { worker: WorkerId, stage: StageKey, attempt: Attempt, start: Option<Start> },
+    CloseSession { worker: WorkerId },
+    Answer(Box<dyn FnOnce() + Send>),
+    Look(Box<dyn FnOnce(&View<'_>) + Send>),
+}
+
+/// The checkpoint that an attempt starts from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Start {
+    /// Of the stage itself, at this step.
+    Own { step: u64 },
+    /// The last of this stage, its parent.
+    Parent { stage: StageKey },
+}
+
+impl Batch {
+    /// Adds a fact. `checkpoint` is the step that the stage goes on from, where one is being started.
+    pub(crate) fn record(&mut self, fact: Fact, checkpoint: u64) {
+        if let Fact::AttemptStarted { stage, .. } = &fact {
+            // The store takes facts before points, and a fresh attempt trains these steps again.
+            for (_, _, points) in self.curve.iter_mut().filter(|(of, ..)| of == stage) {
+                points.retain(|point| point.step < checkpoint);
+            }
+        }
+        self.is_visible = true;
+        self.facts.push(fact);
+    }
+
+    /// Adds points of an attempt that holds its stage.
+    pub(crate) fn add_points(&mut self, stage: StageKey, attempt: Attempt, points: Vec<CurvePoint>) {
+        match self.curve.last_mut() {
+            Some((last_stage, last_attempt, last)) if (*last_stage, *last_attempt) == (stage, attempt) => {
+                last.extend(points);
+            }
+            _ => self.curve.push((stage, attempt, points)),
+        }
+    }
+
+    /// Whether there is anything to write.
+    pub(crate) fn is_durable_already(&self) -> bool {
+        self.facts.is_empty()
+            && self.curve.is_empty()
+            && self.checkpoints.is_empty()
+            && self.recipes.is_empty()
+            && self.sequences.is_empty()
+    }
+
+    /// The transaction.
+    pub(crate) fn take_commit(&mut self, at_ms: u64) -> Commit {
+        Commit {
+            at_ms,
+            facts: std::mem::take(&mut self.facts),
+            curve: std::mem::take(&mut self.curve),
+            checkpoints: std::mem::take(&mut self.checkpoints),
+            recipes: std::mem::take(&mut self.recipes),
+            session: std::mem::take(&mut self.sequences).into_iter().collect(),
+        }
+    }
+}

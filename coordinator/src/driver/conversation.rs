@@ -1,0 +1,182 @@
+//! What the driver keeps of each worker: its connection, how far its reports are taken in, and its progress.
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use proto::v1::CoordinatorMessage;
+use recipes::{Attempt, StageKey};
+use tokio::sync::mpsc::error::TrySendError;
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+use super::input::{Greeting, Outgoing, Progress, Report, SessionId};
+use crate::store::CurvePoint;
+use crate::verify::CheckpointClaim;
+
+/// Reports that may wait for a verification. A worker that has more to say is cut off, and says it again later.
+const MAX_BACKLOG: usize = 4096;
+
+/// A worker, as far as it talks.
+#[derive(Debug)]
+pub(crate) struct Conversation {
+    pub(crate) name: String,
+    pub(crate) device: String,
+    session: Option<Live>,
+    /// Every report up to this one is taken in. It is acknowledged when that is durable.
+    pub(crate) taken_in: u64,
+    /// Whether there is something to acknowledge: a report was taken in, or came again.
+    pub(crate) acknowledgement_due: bool,
+    /// The checkpoint that is being read. Reports after it wait, for events come in the order they were sent.
+    pub(crate) verifying: Option<Verifying>,
+    backlog: VecDeque<(u64, Report)>,
+    progress: Option<Running>,
+}
+
+#[derive(Debug)]
+struct Live {
+    id: SessionId,
+    outgoing: Outgoing,
+    end: CancellationToken,
+}
+
+/// A checkpoint that is being read.
+#[derive(Debug)]
+pub(crate) struct Verifying {
+    pub(crate) id: u64,
+    pub(crate) sequence: u64,
+    pub(crate) claim: CheckpointClaim,
+}
+
+/// The progress of an attempt, and since when this process has watched it.
+#[derive(Debug, Clone, Copy)]
+struct Running {
+    progress: Progress,
+    /// The first point and when it came, from which a speed follows until the worker states one.
+    since: Option<(Instant, u64)>,
+}
+
+impl Conversation {
+    pub(crate) fn new(hello: &Greeting, taken_in: u64) -> Self {
+        Self {
+            name: hello.name.clone(),
+            device: hello.device.clone(),
+            session: None,
+            taken_in,
+            acknowledgement_due: false,
+            verifying: None,
+            backlog: VecDeque::new(),
+            progress: None,
+        }
+    }
+
+    /// Goes on over a new connection. What was not taken in yet will be sent again, and in order.
+    pub(crate) fn connect(&mut self, session: SessionId, hello: &Greeting, outgoing: Outgoing, end: CancellationToken) {
+        self.close();
+        self.name.clone_from(&hello.name);
+        self.device.clone_from(&hello.device);
+        self.verifying = None;
+        self.backlog.clear();
+        self.acknowledgement_due = self.taken_in > 0;
+        self.session = Some(Live { id: session, outgoing, end });
+    }
+
+    /// Whether this is the connection in use, and not one that a newer one replaced.
+    pub(crate) fn is_on(&self, session: SessionId) -> bool {
+        self.session.as_ref().is_some_and(|live| live.id == session)
+    }
+
+    pub(crate) fn is_connected(&self) -> bool {
+        self.session.is_some()
+    }
+
+    /// Ends the connection, if there is one.
+    pub(crate) fn close(&mut self) {
+        if let Some(live) = self.session.take() {
+            live.end.cancel();
+        }
+    }
+
+    /// Sends a message. A worker that does not read what it is sent is cut off: whatever it misses is said again when it
+    /// comes back.
+    pub(crate) fn send(&mut self, message: CoordinatorMessage) {
+        let Some(live) = &self.session else { return };
+        match live.outgoing.try_send(Ok(message)) {
+            Ok(()) => {}
+            Err(TrySendError::Closed(_)) => self.close(),
+            Err(TrySendError::Full(_)) => {
+                warn!(worker = self.name, "does not read what it is sent; its connection is closed");
+                self.close();
+            }
+        }
+    }
+
+    /// Puts a report in line. One that was put there before is dropped, to be acknowledged again.
+    pub(crate) fn put_in_line(&mut self, sequence: u64, report: Report) {
+        let verifying = self.verifying.as_ref().map(|verifying| verifying.sequence);
+        let last = self.backlog.back().map(|(last, _)| *last).or(verifying).unwrap_or(self.taken_in);
+        if sequence <= last {
+            self.acknowledgement_due = true;
+        } else if self.backlog.len() >= MAX_BACKLOG {
+            warn!(worker = self.name, "has too many reports waiting for a checkpoint; its connection is closed");
+            self.close();
+        } else {
+            self.backlog.push_back((sequence, report));
+        }
+    }
+
+    /// The next report whose turn it is.
+    pub(crate) fn next_report(&mut self) -> Option<(u64, Report)> {
+        if self.verifying.is_some() { None } else { self.backlog.pop_front() }
+    }
+
+    /// Notes that a report is taken in.
+    pub(crate) fn take_in(&mut self, sequence: u64) {
+        self.taken_in = sequence;
+        self.acknowledgement_due = true;
+    }
+
+    /// Takes note of what a heartbeat says.
+    pub(crate) fn hear_progress(&mut self, progress: Option<Progress>) {
+        let same = self.progress.filter(|running| Some(running.key()) == progress.as_ref().map(Progress::key));
+        self.progress = progress.map(|progress| {
+            // The worker's points may be ahead of its last heartbeat.
+            let latest = [progress.latest, same.and_then(|running| running.progress.latest)];
+            let latest = latest.into_iter().flatten().max_by_key(|point| point.step);
+            // One speed or the other, lest it flicker: the one that is known here, as soon as there is one.
+            let known = same.map(|running| running.progress.tokens_per_second).filter(|speed| *speed > 0.0);
+            let tokens_per_second = known.unwrap_or(progress.tokens_per_second);
+            let since = same.and_then(|running| running.since);
+            Running { progress: Progress { latest, tokens_per_second, ..progress }, since }
+        });
+    }
+
+    /// Takes note of the last point of a run of points.
+    pub(crate) fn hear_point(&mut self, (stage, attempt): (StageKey, Attempt), point: CurvePoint, tokens_a_step: u64) {
+        let now = Instant::now();
+        let same = self.progress.filter(|running| running.key() == (stage, attempt));
+        let since = same.and_then(|running| running.since).unwrap_or((now, point.step));
+        let stated = same.map_or(0.0, |running| running.progress.tokens_per_second);
+        let seconds = now.duration_since(since.0).as_secs_f64();
+        let tokens = point.step.saturating_sub(since.1).saturating_mul(tokens_a_step) as f64;
+        let tokens_per_second = if seconds > 0.0 && tokens > 0.0 { tokens / seconds } else { stated };
+        let progress = Progress { stage, attempt, latest: Some(point), tokens_per_second };
+        self.progress = Some(Running { progress, since: Some(since) });
+    }
+
+    /// How far an attempt is, where this worker has said it.
+    pub(crate) fn progress_of(&self, stage: StageKey, attempt: Attempt) -> Option<Progress> {
+        self.progress.filter(|running| running.key() == (stage, attempt)).map(|running| running.progress)
+    }
+}
+
+impl Running {
+    fn key(&self) -> (StageKey, Attempt) {
+        self.progress.key()
+    }
+}
+
+impl Progress {
+    fn key(&self) -> (StageKey, Attempt) {
+        (self.stage, self.attempt)
+    }
+}

@@ -1,0 +1,116 @@
+//! From an event to what the scheduler orders.
+
+use recipes::{Attempt, CampaignId, StageKey, WorkerId};
+use scheduler::{Effect, Event, Fact, PlanError};
+use tracing::{debug, info, warn};
+
+use super::batch::{Afterwards, Batch, Start};
+use super::view::Notes;
+use super::{Driver, RunError};
+use crate::grpc::encode;
+use crate::store::StoreError;
+
+/// What an event came to, for whoever brought it.
+#[derive(Debug, Default)]
+pub(super) struct Applied {
+    /// The checkpoint was committed, and is not an old one or one of an attempt that is over.
+    pub(super) checkpoint_recorded: bool,
+    /// The campaign was accepted, and was not known before.
+    pub(super) accepted: Option<CampaignId>,
+    /// The plan was not accepted.
+    pub(super) rejected: Option<PlanError>,
+}
+
+impl Driver {
+    /// Has the scheduler handle an event, and adds what it orders to the batch.
+    pub(super) fn apply(&mut self, event: Event, batch: &mut Batch) -> Applied {
+        let now = self.now();
+        let mut applied = Applied::default();
+        for effect in self.scheduler.handle(now, event) {
+            match effect {
+                Effect::Record(fact) => self.record(fact, &mut applied, batch),
+                Effect::Assign { worker, stage, attempt, resume_from, parent } => {
+                    info!(%stage, %attempt, %worker, "assigned");
+                    let start = match (resume_from, parent) {
+                        (Some(step), _) => Some(Start::Own { step }),
+                        (None, Some(stage)) => Some(Start::Parent { stage }),
+                        (None, None) => None,
+                    };
+                    batch.afterwards.push(Afterwards::Assign { worker, stage, attempt, start });
+                }
+                Effect::Revoke { worker, stage, attempt } => {
+                    info!(%stage, %attempt, %worker, "revoked");
+                    let message = encode::revocation(stage, attempt);
+                    batch.afterwards.push(Afterwards::Send { worker, message });
+                }
+                Effect::Refuse { worker, stage, attempt } => {
+                    debug!(%stage, %attempt, %worker, "refused: the attempt is not this worker's");
+                    let message = encode::refusal(stage, attempt);
+                    batch.afterwards.push(Afterwards::Send { worker, message });
+                }
+                Effect::CloseSession { worker } => batch.afterwards.push(Afterwards::CloseSession { worker }),
+                Effect::CampaignEnded { campaign } => {
+                    info!(%campaign, "nothing is left to train");
+                    batch.is_visible = true;
+                }
+                Effect::RejectPlan { error, .. } => applied.rejected = Some(error),
+            }
+        }
+        applied
+    }
+
+    fn record(&mut self, fact: Fact, applied: &mut Applied, batch: &mut Batch) {
+        self.notes.take_note(&fact);
+        match &fact {
+            Fact::CheckpointCommitted { .. } => applied.checkpoint_recorded = true,
+            Fact::CampaignAccepted { plan } => applied.accepted = Some(plan.campaign),
+            Fact::AttemptEnded { stage, attempt, why } => warn!(%stage, %attempt, %why, "an attempt ended"),
+            Fact::StagePoisoned { stage, limit } => warn!(%stage, %limit, "a stage is given up"),
+            Fact::StageCompleted { stage, attempt, .. } => info!(%stage, %attempt, "a stage is trained"),
+            Fact::StageDiverged { stage, attempt, step, .. } => info!(%stage, %attempt, step, "a stage diverged"),
+            _ => {}
+        }
+        let checkpoint = fact.stage().and_then(|stage| self.scheduler.stage_status(&stage)?.checkpoint).unwrap_or(0);
+        batch.record(fact, checkpoint);
+    }
+
+    /// Sends an assignment, with the checkpoint to start from. It is looked up now, after the commit, because it may have
+    /// come with the same transaction.
+    pub(super) async fn send_assignment(
+        &mut self,
+        worker: WorkerId,
+        stage: StageKey,
+        attempt: Attempt,
+        start: Option<Start>,
+    ) -> Result<(), RunError> {
+        let checkpoint = match start {
+            None => None,
+            Some(Start::Own { step }) => Some(found(self.store.checkpoint(stage, step).await, stage, Some(step))?),
+            Some(Start::Parent { stage }) => Some(found(self.store.last_checkpoint(stage).await, stage, None)?),
+        };
+        if let Some(assigned) = self.scheduler.stage(&stage) {
+            let message = encode::assignment(assigned, attempt, checkpoint.as_ref());
+            self.send(worker, message);
+        }
+        Ok(())
+    }
+}
+
+fn found<T>(answer: Result<Option<T>, StoreError>, stage: StageKey, step: Option<u64>) -> Result<T, RunError> {
+    answer.map_err(RunError::Read)?.ok_or(RunError::CheckpointMissing { stage, step })
+}
+
+impl Notes {
+    /// Takes note of what people will ask for.
+    pub(super) fn take_note(&mut self, fact: &Fact) {
+        match fact {
+            Fact::AttemptEnded { stage, why, .. } => {
+                self.last_end.insert(*stage, why.to_string());
+            }
+            Fact::StageCompleted { stage, .. } | Fact::StageDiverged { stage, .. } | Fact::StageRetried { stage } => {
+                self.last_end.remove(stage);
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! The driver, as the services see it: a queue, and a bell that rings when something changed.
+
+use recipes::CampaignId;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::input::{Input, Request, RequestError, Submission, Submitted};
+use super::view::View;
+
+/// A way to talk to the driver.
+#[derive(Clone)]
+pub(crate) struct DriverHandle {
+    inputs: mpsc::Sender<Input>,
+    changes: watch::Receiver<u64>,
+}
+
+impl DriverHandle {
+    pub(crate) fn new(inputs: mpsc::Sender<Input>, changes: watch::Receiver<u64>) -> Self {
+        Self { inputs, changes }
+    }
+
+    /// Where sessions and pools put what they have to say.
+    pub(crate) fn inputs(&self) -> &mpsc::Sender<Input> {
+        &self.inputs
+    }
+
+    /// Rings at each change that people may see. A change of a worker's progress is none.
+    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.clone()
+    }
+
+    /// Accepts a plan. It is durable when this returns.
+    pub(crate) async fn submit(&self, submission: Submission) -> Result<Submitted, RequestError> {
+        self.ask(|reply| Request::Submit { submission: Box::new(submission), reply }).await?
+    }
+
+    /// Cancels a campaign.
+    pub(crate) async fn cancel(&self, selector: String) -> Result<CampaignId, RequestError> {
+        self.ask(|reply| Request::Cancel { selector, reply }).await?
+    }
+
+    /// Has what was given up in a campaign tried again.
+    pub(crate) async fn retry(&self, selector: String) -> Result<CampaignId, RequestError> {
+        self.ask(|reply| Request::Retry { selector, reply }).await?
+    }
+
+    /// Looks at how things stand.
+    pub(crate) async fn look<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&View<'_>) -> T + Send + 'static,
+    ) -> Result<T, RequestError> {
+        let answer = |reply: oneshot::Sender<T>| {
+            Request::Look(Box::new(move |view| {
+                // Whoever asked may be gone.
+                let _ = reply.send(look(view));
+            }))
+        };
+        self.ask(answer).await
+    }
+
+    async fn ask<T>(&self, request: impl FnOnce(oneshot::Sender<T>) -> Request) -> Result<T, RequestError> {
+        let (reply, answer) = oneshot::channel();
+        let sent = self.inputs.send(Input::Request(request(reply))).await;
+        sent.map_err(|_| RequestError::Stopping)?;
+        answer.await.map_err(|_| RequestError::Stopping)
+    }
+}

@@ -1,0 +1,128 @@
+//! What the driver is told: everything that comes from sessions, people, pools and its own verifications, in one queue.
+
+use proto::v1::CoordinatorMessage;
+use recipes::{Attempt, CampaignId, Plan, StageKey, WorkerId};
+use scheduler::{PlanError, StageResult};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+use tonic::Status;
+
+use super::view::View;
+use crate::store::CurvePoint;
+use crate::verify::{CheckpointClaim, VerifyError};
+
+/// One connection of a worker, numbered by the driver's side in the order they were opened.
+pub(crate) type SessionId = u64;
+
+/// Where messages to a worker go. When it is dropped, the stream down ends.
+pub(crate) type Outgoing = mpsc::Sender<Result<CoordinatorMessage, Status>>;
+
+/// Something that reached the driver.
+pub(crate) enum Input {
+    /// A worker dialled and said hello.
+    SessionOpened { session: SessionId, hello: Greeting, outgoing: Outgoing, end: CancellationToken },
+    /// It said something.
+    Said { session: SessionId, worker: WorkerId, said: Said },
+    /// The connection is over.
+    SessionClosed { session: SessionId, worker: WorkerId },
+    /// The process was seen to end.
+    WorkerGone { worker: WorkerId },
+    /// A checkpoint was read and compared; its size in bytes, or what is wrong with it.
+    Verified { worker: WorkerId, verification: u64, outcome: Result<u64, VerifyError> },
+    /// Somebody asks for something.
+    Request(Request),
+}
+
+/// A worker's hello.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Greeting {
+    pub(crate) worker: WorkerId,
+    pub(crate) name: String,
+    pub(crate) version: String,
+    pub(crate) device: String,
+    pub(crate) memory_bytes: Option<u64>,
+    pub(crate) running: Vec<(StageKey, Attempt)>,
+    pub(crate) holds: Vec<StageKey>,
+}
+
+/// What a worker says after its hello.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Said {
+    /// It lives.
+    Heartbeat { running: Vec<(StageKey, Attempt)>, progress: Option<Progress> },
+    /// It ends.
+    Goodbye,
+    /// Something that is to be acknowledged.
+    Report { sequence: u64, report: Report },
+}
+
+/// How far an attempt is, for people.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Progress {
+    pub(crate) stage: StageKey,
+    pub(crate) attempt: Attempt,
+    pub(crate) latest: Option<CurvePoint>,
+    pub(crate) tokens_per_second: f64,
+}
+
+/// What a worker reports of an attempt.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Report {
+    pub(crate) stage: StageKey,
+    pub(crate) attempt: Attempt,
+    pub(crate) what: Reported,
+}
+
+/// The report itself. Each but the points is the event of its name.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Reported {
+    Points(Vec<CurvePoint>),
+    Checkpoint(CheckpointClaim),
+    Completed(StageResult),
+    Diverged { step: u64, loss: f64 },
+    Failed { reason: String, started: bool },
+    Released,
+    RevocationConfirmed,
+}
+
+/// Something that somebody asks for.
+pub(crate) enum Request {
+    Submit { submission: Box<Submission>, reply: oneshot::Sender<Result<Submitted, RequestError>> },
+    Cancel { selector: String, reply: oneshot::Sender<Result<CampaignId, RequestError>> },
+    Retry { selector: String, reply: oneshot::Sender<Result<CampaignId, RequestError>> },
+    /// A look at how things stand. It is answered after all that came before it is durable.
+    Look(Box<dyn FnOnce(&View<'_>) + Send>),
+}
+
+/// A plan and where it came from.
+#[derive(Debug)]
+pub(crate) struct Submission {
+    pub(crate) plan: Plan,
+    pub(crate) recipe_file: String,
+    pub(crate) recipe_text: String,
+}
+
+/// What became of a submission.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Submitted {
+    pub(crate) campaign: CampaignId,
+    pub(crate) stages: usize,
+    pub(crate) stages_done: usize,
+}
+
+/// Why a request is not met.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RequestError {
+    #[error("no campaign is named `{selector}`, and none has an identifier that begins so")]
+    UnknownCampaign { selector: String },
+    #[error("`{selector}` is the beginning of several campaigns: {}", .candidates.join(", "))]
+    AmbiguousCampaign { selector: String, candidates: Vec<String> },
+    #[error("no stage of the campaign has a key that begins with `{selector}`")]
+    UnknownStage { selector: String },
+    #[error("`{selector}` is the beginning of {count} keys of the campaign's stages")]
+    AmbiguousStage { selector: String, count: usize },
+    #[error("the plan of {campaign} cannot be run: {error}")]
+    PlanRejected { campaign: CampaignId, error: PlanError },
+    #[error("the coordinator is shutting down")]
+    Stopping,
+}

@@ -1,0 +1,236 @@
+//! The driver: one task that takes in all that happens, asks the scheduler what follows, commits it, and then says so.
+//!
+//! ```text
+//! sessions --+
+//! people   --+--> queue --> event --> scheduler --> one transaction --> messages, acknowledgements, answers
+//! pools    --+                                      (many events)
+//! timers   --+
+//! ```
+//!
+//! It makes no choices of its own. What is in the queue is taken together, so that many reports share one transaction.
+//!
+//! - Invariant: nothing is sent, acknowledged or answered before all that it rests on is durable.
+//! - Invariant: the reports of one worker are taken in by their order, each once.
+//! - Invariant: a checkpoint is committed only after every byte of it was read and compared.
+
+mod batch;
+mod conversation;
+mod events;
+mod handle;
+pub(crate) mod input;
+mod requests;
+mod sessions;
+pub(crate) mod view;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use object_store::ObjectStore;
+use recipes::WorkerId;
+use scheduler::{Event, RestoreError, Scheduler, Settings, Timestamp};
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+
+use crate::store::{Store, StoreError};
+use batch::{Afterwards, Batch};
+use conversation::Conversation;
+pub(crate) use handle::DriverHandle;
+use input::{Input, Request};
+use view::{Notes, View};
+
+/// Inputs that may wait. Whoever has more waits with them.
+const QUEUE: usize = 1024;
+
+/// Inputs taken together at most: a bound on how long the first of them waits for its transaction.
+const MAX_BATCH: usize = 512;
+
+/// Why the coordinator cannot go on. What it had committed is kept.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The state could not be written, so that nothing more may be promised.
+    #[error("the coordinator's state cannot be written")]
+    Commit(#[source] StoreError),
+    /// The state could not be read.
+    #[error("the coordinator's state cannot be read")]
+    Read(#[source] StoreError),
+    /// The log knows of a checkpoint that the index of checkpoints does not have.
+    #[error("{stage} has a committed checkpoint at step {step:?} that is not in the index of checkpoints")]
+    CheckpointMissing {
+        /// Of this stage.
+        stage: recipes::StageKey,
+        /// At this step; the last one where there is none.
+        step: Option<u64>,
+    },
+}
+
+/// Why a log cannot be taken up.
+#[derive(Debug, thiserror::Error)]
+pub enum RestoreStateError {
+    /// It cannot be read.
+    #[error("the coordinator's state cannot be read")]
+    Read(#[source] StoreError),
+    /// It contradicts itself.
+    #[error("the coordinator's log cannot be restored")]
+    Log(#[source] RestoreError),
+}
+
+/// See the [module's page](self).
+pub(crate) struct Driver {
+    scheduler: Scheduler,
+    store: Store,
+    storage: Arc<dyn ObjectStore>,
+    /// What workers are told to open.
+    storage_url: String,
+    conversations: BTreeMap<WorkerId, Conversation>,
+    notes: Notes,
+    started: Instant,
+    verifications: u64,
+    inputs: mpsc::Receiver<Input>,
+    /// For the verifications, whose outcome comes back as an input.
+    own_inputs: mpsc::Sender<Input>,
+    changes: watch::Sender<u64>,
+}
+
+impl Driver {
+    /// Takes up the state that the store holds.
+    pub(crate) async fn restore(
+        settings: Settings,
+        store: Store,
+        storage: Arc<dyn ObjectStore>,
+        storage_url: String,
+    ) -> Result<(Self, DriverHandle), RestoreStateError> {
+        let started = Instant::now();
+        let facts = store.facts().await.map_err(RestoreStateError::Read)?;
+        let mut notes = Notes::default();
+        for fact in &facts {
+            notes.take_note(fact);
+        }
+        for row in store.campaign_rows().await.map_err(RestoreStateError::Read)? {
+            notes.submitted_at_ms.insert(row.campaign, row.submitted_at_ms);
+        }
+        let scheduler = Scheduler::restore(settings, Timestamp(0), facts).map_err(RestoreStateError::Log)?;
+        let (own_inputs, inputs) = mpsc::channel(QUEUE);
+        let (changes, changed) = watch::channel(0);
+        let handle = DriverHandle::new(own_inputs.clone(), changed);
+        let conversations = BTreeMap::new();
+        let driver = Self {
+            scheduler,
+            store,
+            storage,
+            storage_url,
+            conversations,
+            notes,
+            started,
+            verifications: 0,
+            inputs,
+            own_inputs,
+            changes,
+        };
+        Ok((driver, handle))
+    }
+
+    /// Runs until it is told to stop. What was taken in is committed then; what still waits is said again by the workers
+    /// to the next coordinator.
+    pub(crate) async fn run(mut self, stop: CancellationToken) -> Result<(), RunError> {
+        loop {
+            let deadline = self.scheduler.next_deadline().map(|at| self.started + Duration::from_millis(at.0));
+            let first = tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                input = self.inputs.recv() => input,
+                () = sleep_until(deadline) => None,
+            };
+            self.turn(first).await?;
+        }
+        for conversation in self.conversations.values_mut() {
+            conversation.close();
+        }
+        info!("the coordinator stops");
+        Ok(())
+    }
+
+    /// One turn: takes in what waits, commits, and says what follows.
+    async fn turn(&mut self, first: Option<Input>) -> Result<(), RunError> {
+        let mut batch = Batch::default();
+        let mut next = first;
+        let mut taken = 0;
+        while let Some(input) = next {
+            self.take_in(input, &mut batch).await?;
+            taken += 1;
+            next = if taken < MAX_BATCH { self.inputs.try_recv().ok() } else { None };
+        }
+        // After all that has come: a heartbeat that waited in the queue is not too late.
+        let now = self.now();
+        if self.scheduler.next_deadline().is_some_and(|deadline| deadline <= now) {
+            self.apply(Event::TimePassed, &mut batch);
+        }
+        self.finish(batch).await
+    }
+
+    async fn take_in(&mut self, input: Input, batch: &mut Batch) -> Result<(), RunError> {
+        match input {
+            Input::SessionOpened { session, hello, outgoing, end } => {
+                self.on_session_opened(session, hello, outgoing, end, batch).await?;
+            }
+            Input::Said { session, worker, said } => self.on_said(session, worker, said, batch),
+            Input::SessionClosed { session, worker } => self.on_session_closed(session, worker, batch),
+            Input::WorkerGone { worker } => self.on_worker_gone(worker, batch),
+            Input::Verified { worker, verification, outcome } => {
+                self.on_verified(worker, verification, outcome, batch);
+            }
+            Input::Request(Request::Submit { submission, reply }) => self.on_submit(*submission, reply, batch),
+            Input::Request(Request::Cancel { selector, reply }) => self.on_cancel(&selector, reply, batch),
+            Input::Request(Request::Retry { selector, reply }) => self.on_retry(&selector, reply, batch),
+            Input::Request(Request::Look(look)) => batch.afterwards.push(Afterwards::Look(look)),
+        }
+        Ok(())
+    }
+
+    /// Commits, then says what follows, in order.
+    async fn finish(&mut self, mut batch: Batch) -> Result<(), RunError> {
+        if !batch.is_durable_already() {
+            let commit = batch.take_commit(unix_ms());
+            self.store.commit(&commit).await.map_err(RunError::Commit)?;
+        }
+        self.acknowledge();
+        for afterwards in batch.afterwards {
+            match afterwards {
+                Afterwards::Send { worker, message } => self.send(worker, message),
+                Afterwards::Assign { worker, stage, attempt, start } => {
+                    self.send_assignment(worker, stage, attempt, start).await?;
+                }
+                Afterwards::CloseSession { worker } => self.close(worker),
+                Afterwards::Answer(answer) => answer(),
+                Afterwards::Look(look) => look(&self.view()),
+            }
+        }
+        if batch.is_visible {
+            self.changes.send_modify(|version| *version += 1);
+        }
+        Ok(())
+    }
+
+    fn view(&self) -> View<'_> {
+        View { scheduler: &self.scheduler, conversations: &self.conversations, notes: &self.notes }
+    }
+
+    /// The scheduler's clock.
+    fn now(&self) -> Timestamp {
+        Timestamp(u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX))
+    }
+}
+
+async fn sleep_until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The wall clock, for people: no decision depends on it.
+fn unix_ms() -> u64 {
+    let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,226 @@
+//! What workers say, as events.
+
+use proto::v1::CoordinatorMessage;
+use recipes::WorkerId;
+use scheduler::{Event, Standing};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
+
+use super::batch::Batch;
+use super::conversation::{Conversation, Verifying};
+use super::input::{Greeting, Input, Outgoing, Report, Reported, Said, SessionId};
+use super::{Driver, RunError};
+use crate::grpc::encode;
+use crate::store::{CommittedCheckpoint, CurvePoint};
+use crate::verify::{self, CheckpointClaim, VerifyError};
+
+impl Driver {
+    pub(super) async fn on_session_opened(
+        &mut self,
+        session: SessionId,
+        hello: Greeting,
+        outgoing: Outgoing,
+        end: CancellationToken,
+        batch: &mut Batch,
+    ) -> Result<(), RunError> {
+        let worker = hello.worker;
+        if !self.conversations.contains_key(&worker) {
+            // It may have talked to the coordinator before this one.
+            let taken_in = self.store.last_sequence(worker).await.map_err(RunError::Read)?.unwrap_or(0);
+            self.conversations.insert(worker, Conversation::new(&hello, taken_in));
+        }
+        if let Some(conversation) = self.conversations.get_mut(&worker) {
+            conversation.connect(session, &hello, outgoing, end);
+        }
+        info!(%worker, name = hello.name, version = hello.version, running = hello.running.len(), "a worker joined");
+        let message = encode::welcome(self.scheduler.settings(), &self.storage_url);
+        self.send(worker, message);
+        let Greeting { name, memory_bytes, running, holds, .. } = hello;
+        self.apply(Event::WorkerJoined { worker, name, memory_bytes, running, holds }, batch);
+        batch.is_visible = true;
+        Ok(())
+    }
+
+    pub(super) fn on_session_closed(&mut self, session: SessionId, worker: WorkerId, batch: &mut Batch) {
+        let is_replaced = |known: &Conversation| known.is_connected() && !known.is_on(session);
+        let Some(conversation) = self.conversations.get_mut(&worker).filter(|known| !is_replaced(known)) else {
+            return;
+        };
+        conversation.close();
+        info!(%worker, "a worker's connection ended");
+        self.disconnected(worker, batch);
+    }
+
+    pub(super) fn on_worker_gone(&mut self, worker: WorkerId, batch: &mut Batch) {
+        if let Some(mut conversation) = self.conversations.remove(&worker) {
+            conversation.close();
+        }
+        self.apply(Event::WorkerLeft { worker }, batch);
+        batch.is_visible = true;
+    }
+
+    pub(super) fn on_said(&mut self, session: SessionId, worker: WorkerId, said: Said, batch: &mut Batch) {
+        let Some(conversation) = self.conversations.get_mut(&worker).filter(|known| known.is_on(session)) else {
+            return; // Of a connection that a newer one replaced.
+        };
+        match said {
+            Said::Heartbeat { running, progress } => {
+                conversation.hear_progress(progress);
+                self.apply(Event::HeartbeatReceived { worker, running }, batch);
+            }
+            Said::Goodbye => {
+                info!(%worker, "a worker said goodbye");
+                self.on_worker_gone(worker, batch);
+            }
+            Said::Report { sequence, report } => {
+                conversation.put_in_line(sequence, report);
+                self.take_in_reports(worker, batch);
+            }
+        }
+    }
+
+    /// Takes in the reports of a worker until one has to wait.
+    fn take_in_reports(&mut self, worker: WorkerId, batch: &mut Batch) {
+        while let Some((sequence, report)) = self.conversations.get_mut(&worker).and_then(Conversation::next_report) {
+            let Report { stage, attempt, what } = report;
+            match what {
+                Reported::Checkpoint(claim) if self.scheduler.is_current(worker, stage, attempt) => {
+                    self.begin_to_verify(worker, sequence, claim);
+                    return;
+                }
+                Reported::Points(points) => self.on_points(worker, stage, attempt, points, batch),
+                Reported::Checkpoint(CheckpointClaim { step, .. }) => {
+                    // Of an attempt that is over: the scheduler says so to the worker.
+                    self.apply(Event::CheckpointCommitted { worker, stage, attempt, step }, batch);
+                }
+                Reported::Completed(result) => {
+                    self.apply(Event::StageCompleted { worker, stage, attempt, result }, batch);
+                }
+                Reported::Diverged { step, loss } => {
+                    self.apply(Event::StageDiverged { worker, stage, attempt, step, loss }, batch);
+                }
+                Reported::Failed { reason, started } => {
+                    self.apply(Event::AttemptFailed { worker, stage, attempt, reason, started }, batch);
+                }
+                Reported::Released => {
+                    self.apply(Event::AttemptReleased { worker, stage, attempt }, batch);
+                }
+                Reported::RevocationConfirmed => {
+                    self.apply(Event::RevocationConfirmed { worker, stage, attempt }, batch);
+                }
+            }
+            self.taken_in(worker, sequence, batch);
+        }
+    }
+
+    /// Points count only under the attempt that has the stage: those of another would be of a curve that is cut off.
+    fn on_points(
+        &mut self,
+        worker: WorkerId,
+        stage: recipes::StageKey,
+        attempt: recipes::Attempt,
+        points: Vec<CurvePoint>,
+        batch: &mut Batch,
+    ) {
+        let standing = self.scheduler.standing(worker, stage, attempt);
+        let Some(spec) = self.scheduler.stage(&stage).map(|stage| stage.spec).filter(|_| standing == Standing::Current)
+        else {
+            return debug!(%stage, %attempt, %worker, ?standing, points = points.len(), "points dropped");
+        };
+        let steps = spec.steps();
+        let inside: Vec<_> = points.into_iter().filter(|point| steps.contains(&point.step)).collect();
+        let Some(last) = inside.last().copied() else { return };
+        if let Some(conversation) = self.conversations.get_mut(&worker) {
+            conversation.hear_point((stage, attempt), last, spec.batch.tokens());
+        }
+        batch.add_points(stage, attempt, inside);
+    }
+
+    /// Has a checkpoint read and compared beside the driver. Reports of this worker wait; all else goes on.
+    fn begin_to_verify(&mut self, worker: WorkerId, sequence: u64, claim: CheckpointClaim) {
+        self.verifications += 1;
+        let verification = self.verifications;
+        let (storage, inputs, checked) = (self.storage.clone(), self.own_inputs.clone(), claim.clone());
+        tokio::spawn(async move {
+            let outcome = verify::verify(storage.as_ref(), &checked).await;
+            // The driver may have stopped; then the worker says it again to the next one.
+            let _ = inputs.send(Input::Verified { worker, verification, outcome }).await;
+        });
+        if let Some(conversation) = self.conversations.get_mut(&worker) {
+            conversation.verifying = Some(Verifying { id: verification, sequence, claim });
+        }
+    }
+
+    pub(super) fn on_verified(
+        &mut self,
+        worker: WorkerId,
+        verification: u64,
+        outcome: Result<u64, VerifyError>,
+        batch: &mut Batch,
+    ) {
+        let Some(conversation) = self.conversations.get_mut(&worker) else { return };
+        let Some(verifying) = conversation.verifying.take_if(|verifying| verifying.id == verification) else { return };
+        let CheckpointClaim { stage, attempt, step, manifest_path, manifest_hash } = verifying.claim;
+        match outcome {
+            Ok(bytes) => {
+                let applied = self.apply(Event::CheckpointCommitted { worker, stage, attempt, step }, batch);
+                if applied.checkpoint_recorded {
+                    info!(%stage, %attempt, step, bytes, "a checkpoint is committed");
+                    batch.checkpoints.push(CommittedCheckpoint {
+                        stage,
+                        attempt,
+                        step,
+                        manifest_path,
+                        manifest_hash,
+                        bytes,
+                    });
+                }
+            }
+            // It does not exist, then. If it was the last one of the stage, the stage is not done without it.
+            Err(error) => {
+                let error: &dyn std::error::Error = &error;
+                warn!(%stage, %attempt, step, %worker, error, "a checkpoint is not what it should be");
+            }
+        }
+        self.taken_in(worker, verifying.sequence, batch);
+        self.take_in_reports(worker, batch);
+    }
+
+    fn taken_in(&mut self, worker: WorkerId, sequence: u64, batch: &mut Batch) {
+        batch.sequences.insert(worker, sequence);
+        if let Some(conversation) = self.conversations.get_mut(&worker) {
+            conversation.take_in(sequence);
+        }
+    }
+
+    /// Acknowledges to each worker what is durable now.
+    pub(super) fn acknowledge(&mut self) {
+        for conversation in self.conversations.values_mut() {
+            if std::mem::take(&mut conversation.acknowledgement_due) {
+                conversation.send(encode::acknowledgement(conversation.taken_in));
+            }
+        }
+    }
+
+    /// Sends a message, if the worker is connected. If it is not, the scheduler says it again when it joins.
+    pub(super) fn send(&mut self, worker: WorkerId, message: CoordinatorMessage) {
+        if let Some(conversation) = self.conversations.get_mut(&worker) {
+            conversation.send(message);
+        }
+    }
+
+    /// Ends a worker's connection. It will dial again.
+    pub(super) fn close(&mut self, worker: WorkerId) {
+        if let Some(conversation) = self.conversations.get_mut(&worker) {
+            conversation.close();
+        }
+    }
+
+    fn disconnected(&mut self, worker: WorkerId, batch: &mut Batch) {
+        self.apply(Event::WorkerDisconnected { worker }, batch);
+        if self.scheduler.workers().all(|known| known.worker != worker) {
+            self.conversations.remove(&worker);
+        }
+        batch.is_visible = true;
+    }
+}

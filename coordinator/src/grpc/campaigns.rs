@@ -1,0 +1,204 @@
+//! The service for people and their tools.
+
+use std::sync::Arc;
+
+use futures::StreamExt;
+use object_store::ObjectStore;
+use object_store::path::Path;
+use proto::layout;
+use proto::limits::{MAX_CURVE_POINTS, MAX_LISTED, MAX_NAME_BYTES, MAX_RECIPE_BYTES};
+use proto::v1::campaign_service_server::CampaignService;
+use proto::v1::{self, CampaignUpdate, StageCurve};
+use recipes::{CampaignId, Dataset, Plan, Recipe, StageKey};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, Response, Status};
+
+use super::limit::at_most;
+use super::status::{self, SubmitError};
+use super::{encode, watch};
+use crate::driver::DriverHandle;
+use crate::driver::input::{RequestError, Submission};
+use crate::driver::view::View;
+use crate::store::Store;
+
+/// Messages that may wait for a reader of a stream.
+const WAITING: usize = 8;
+
+/// The service that people's tools dial.
+pub(crate) struct CampaignApi {
+    pub(crate) driver: DriverHandle,
+    pub(crate) store: Store,
+    pub(crate) storage: Arc<dyn ObjectStore>,
+    pub(crate) storage_url: String,
+    pub(crate) stop: CancellationToken,
+}
+
+type Answer<T> = Result<Response<T>, Status>;
+
+#[tonic::async_trait]
+impl CampaignService for CampaignApi {
+    type WatchCampaignStream = ReceiverStream<Result<CampaignUpdate, Status>>;
+    type GetCurvesStream = ReceiverStream<Result<StageCurve, Status>>;
+
+    async fn get_info(&self, _: Request<v1::GetInfoRequest>) -> Answer<v1::Info> {
+        Ok(Response::new(v1::Info {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            storage: self.storage_url.clone(),
+            process_id: std::process::id(),
+        }))
+    }
+
+    async fn submit(&self, request: Request<v1::SubmitRequest>) -> Answer<v1::SubmitResponse> {
+        let submission = self.read_submission(request.into_inner()).await.map_err(status::from_submit)?;
+        let submitted = self.driver.submit(submission).await.map_err(status::from_request)?;
+        Ok(Response::new(v1::SubmitResponse {
+            campaign: submitted.campaign.to_string(),
+            stages: encode::count(submitted.stages),
+            stages_done: encode::count(submitted.stages_done),
+        }))
+    }
+
+    async fn list_campaigns(&self, _: Request<v1::ListCampaignsRequest>) -> Answer<v1::ListCampaignsResponse> {
+        let look = |view: &View<'_>| view.campaigns().iter().map(encode::campaign).collect();
+        let campaigns = self.driver.look(look).await.map_err(status::from_request)?;
+        Ok(Response::new(v1::ListCampaignsResponse { campaigns }))
+    }
+
+    async fn get_campaign(&self, request: Request<v1::GetCampaignRequest>) -> Answer<v1::CampaignDetail> {
+        let look = |view: &View<'_>, campaign: &CampaignId| {
+            view.campaign(campaign).map(|shown| (*campaign, encode::detail(view, &shown)))
+        };
+        let (campaign, mut detail) = self.look_at(request.into_inner().campaign, look).await?;
+        let recipe = self.store.recipe(campaign).await.map_err(|error| status::from_store(&error))?;
+        if let Some((file, text)) = recipe {
+            (detail.recipe_file, detail.recipe_text) = (file, text);
+        }
+        Ok(Response::new(detail))
+    }
+
+    async fn watch_campaign(
+        &self,
+        request: Request<v1::WatchCampaignRequest>,
+    ) -> Answer<Self::WatchCampaignStream> {
+        let campaign = self.find(request.into_inner().campaign).await?;
+        let (updates, stream) = mpsc::channel(WAITING);
+        tokio::spawn(watch::watch(self.driver.clone(), campaign, updates, self.stop.clone()));
+        Ok(Response::new(ReceiverStream::new(stream)))
+    }
+
+    async fn get_curves(&self, request: Request<v1::GetCurvesRequest>) -> Answer<Self::GetCurvesStream> {
+        let v1::GetCurvesRequest { campaign, stages: selectors } = request.into_inner();
+        at_most(MAX_LISTED, "stages", selectors.len()).map_err(|error| status::from_too_long(&error))?;
+        let campaign = self.find(campaign).await?;
+        let find = move |view: &View<'_>| view.find_stages(&campaign, &selectors);
+        let stages = self.driver.look(find).await.and_then(|stages| stages).map_err(status::from_request)?;
+        let (curves, stream) = mpsc::channel(WAITING);
+        tokio::spawn(send_curves(self.store.clone(), stages, curves));
+        Ok(Response::new(ReceiverStream::new(stream)))
+    }
+
+    async fn get_results(&self, request: Request<v1::GetResultsRequest>) -> Answer<v1::GetResultsResponse> {
+        let look = |view: &View<'_>, campaign: &CampaignId| {
+            view.campaign(campaign).map(|shown| encode::results(view, &shown))
+        };
+        let results = self.look_at(request.into_inner().campaign, look).await?;
+        Ok(Response::new(v1::GetResultsResponse { results }))
+    }
+
+    async fn cancel_campaign(
+        &self,
+        request: Request<v1::CancelCampaignRequest>,
+    ) -> Answer<v1::CancelCampaignResponse> {
+        let selector = bounded(request.into_inner().campaign)?;
+        let campaign = self.driver.cancel(selector).await.map_err(status::from_request)?;
+        Ok(Response::new(v1::CancelCampaignResponse { campaign: campaign.to_string() }))
+    }
+
+    async fn retry_campaign(&self, request: Request<v1::RetryCampaignRequest>) -> Answer<v1::RetryCampaignResponse> {
+        let selector = bounded(request.into_inner().campaign)?;
+        let campaign = self.driver.retry(selector).await.map_err(status::from_request)?;
+        Ok(Response::new(v1::RetryCampaignResponse { campaign: campaign.to_string() }))
+    }
+
+    async fn list_workers(&self, _: Request<v1::ListWorkersRequest>) -> Answer<v1::ListWorkersResponse> {
+        let look = |view: &View<'_>| view.workers().iter().map(encode::worker).collect();
+        let workers = self.driver.look(look).await.map_err(status::from_request)?;
+        Ok(Response::new(v1::ListWorkersResponse { workers }))
+    }
+}
+
+impl CampaignApi {
+    async fn read_submission(&self, request: v1::SubmitRequest) -> Result<Submission, SubmitError> {
+        let v1::SubmitRequest { recipe_file, recipe_text, dataset } = request;
+        at_most(MAX_NAME_BYTES, "recipe_file", recipe_file.len())?;
+        at_most(MAX_RECIPE_BYTES, "recipe_text", recipe_text.len())?;
+        let dataset: Dataset = proto::convert::required("dataset", dataset).map_err(SubmitError::Dataset)?;
+        let plan = expand(&recipe_file, &recipe_text, &dataset).map_err(SubmitError::Recipe)?;
+        self.check_dataset(&dataset).await?;
+        Ok(Submission { plan, recipe_file, recipe_text })
+    }
+
+    /// Whether the data lies where workers will look for it.
+    async fn check_dataset(&self, dataset: &Dataset) -> Result<(), SubmitError> {
+        let folder = Path::from(layout::dataset_path(&dataset.id));
+        match self.storage.list(Some(&folder)).next().await {
+            Some(Ok(_)) => Ok(()),
+            None | Some(Err(object_store::Error::NotFound { .. })) => Err(SubmitError::NoDataset {
+                dataset: dataset.id.to_string(),
+                storage: self.storage_url.clone(),
+            }),
+            Some(Err(error)) => Err(SubmitError::Storage(error)),
+        }
+    }
+
+    async fn find(&self, selector: String) -> Result<CampaignId, Status> {
+        let selector = bounded(selector)?;
+        let find = move |view: &View<'_>| view.find(&selector);
+        self.driver.look(find).await.and_then(|found| found).map_err(status::from_request)
+    }
+
+    /// Looks at the campaign that a selector means.
+    async fn look_at<T: Send + 'static>(
+        &self,
+        selector: String,
+        look: impl FnOnce(&View<'_>, &CampaignId) -> Option<T> + Send + 'static,
+    ) -> Result<T, Status> {
+        let selector = bounded(selector)?;
+        let find = move |view: &View<'_>| {
+            let campaign = view.find(&selector)?;
+            look(view, &campaign).ok_or(RequestError::UnknownCampaign { selector })
+        };
+        self.driver.look(find).await.and_then(|found| found).map_err(status::from_request)
+    }
+}
+
+#[expect(clippy::result_large_err, reason = "it is the recipes crate's error, and is made once a submission")]
+fn expand(file: &str, text: &str, dataset: &Dataset) -> Result<Plan, recipes::RecipeError> {
+    recipes::expand(&Recipe::parse(file, text)?, dataset)
+}
+
+fn bounded(selector: String) -> Result<String, Status> {
+    at_most(MAX_NAME_BYTES, "campaign", selector.len()).map_err(|error| status::from_too_long(&error))?;
+    Ok(selector)
+}
+
+/// Sends the curves of stages, each in runs of a bounded size, until all are sent or nobody listens.
+async fn send_curves(store: Store, stages: Vec<StageKey>, curves: mpsc::Sender<Result<StageCurve, Status>>) {
+    for stage in stages {
+        let points = match store.curve(stage).await {
+            Ok(points) => points,
+            Err(error) => {
+                let _ = curves.send(Err(status::from_store(&error))).await;
+                return;
+            }
+        };
+        for run in points.chunks(MAX_CURVE_POINTS) {
+            let points = run.iter().map(encode::curve_point).collect();
+            if curves.send(Ok(StageCurve { stage: stage.to_string(), points })).await.is_err() {
+                return;
+            }
+        }
+    }
+}

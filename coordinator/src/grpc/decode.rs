@@ -1,0 +1,209 @@
+//! What workers say, from the wire into the driver's words. What is not sound ends the session: the other side is another
+//! version, or no worker at all.
+
+use proto::ConvertError;
+use proto::convert::{Problem, attempt_ref, attempts, id, ids};
+use proto::limits::{MAX_CURVE_POINTS, MAX_LISTED, MAX_NAME_BYTES, MAX_REASON_BYTES};
+use proto::v1::worker_message::Body;
+use proto::v1::{self, WorkerMessage};
+use recipes::{Attempt, StageKey};
+use scheduler::StageResult;
+
+use super::limit::{TooLong, at_most};
+use crate::driver::input::{Greeting, Progress, Report, Reported, Said};
+use crate::store::CurvePoint;
+use crate::verify::CheckpointClaim;
+
+/// Why a message of a worker cannot be understood.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DecodeError {
+    #[error("the message is of a kind this version does not know")]
+    UnknownKind,
+    #[error("the first message has to be a hello, and no other")]
+    HelloMisplaced,
+    #[error("{kind} has to have a sequence number above zero")]
+    NoSequence { kind: &'static str },
+    #[error("the steps of curve points have to ascend without gaps, and {step} comes after {before}")]
+    Gap { before: u64, step: u64 },
+    #[error(transparent)]
+    TooLong(#[from] TooLong),
+    #[error(transparent)]
+    Field(#[from] ConvertError),
+}
+
+/// Reads the first message of a session.
+pub(crate) fn hello(message: WorkerMessage) -> Result<Greeting, DecodeError> {
+    let Some(Body::Hello(hello)) = message.body else { return Err(DecodeError::HelloMisplaced) };
+    at_most(MAX_NAME_BYTES, "hello.name", hello.name.len())?;
+    at_most(MAX_NAME_BYTES, "hello.version", hello.version.len())?;
+    at_most(MAX_NAME_BYTES, "hello.device", hello.device.len())?;
+    at_most(MAX_LISTED, "hello.running", hello.running.len())?;
+    at_most(MAX_LISTED, "hello.holds", hello.holds.len())?;
+    Ok(Greeting {
+        worker: id("hello.worker", &hello.worker)?,
+        name: hello.name,
+        version: hello.version,
+        device: hello.device,
+        memory_bytes: hello.memory_bytes,
+        running: attempts("hello.running", hello.running)?,
+        holds: ids("hello.holds", &hello.holds)?,
+    })
+}
+
+/// Reads every other message.
+pub(crate) fn said(message: WorkerMessage) -> Result<Said, DecodeError> {
+    let sequence = message.sequence;
+    match message.body.ok_or(DecodeError::UnknownKind)? {
+        Body::Hello(_) => Err(DecodeError::HelloMisplaced),
+        Body::Heartbeat(heartbeat) => {
+            at_most(MAX_LISTED, "heartbeat.running", heartbeat.running.len())?;
+            Ok(Said::Heartbeat {
+                running: attempts("heartbeat.running", heartbeat.running)?,
+                progress: heartbeat.progress.map(progress).transpose()?,
+            })
+        }
+        Body::Goodbye(_) => Ok(Said::Goodbye),
+        Body::CurvePoints(points) => {
+            at_most(MAX_CURVE_POINTS, "curve_points.points", points.points.len())?;
+            let attempt = attempt_ref("curve_points.attempt", points.attempt)?;
+            report("curve_points", sequence, attempt, Reported::Points(curve(points.points)?))
+        }
+        Body::CommitCheckpoint(commit) => {
+            let (stage, attempt) = attempt_ref("commit_checkpoint.attempt", commit.attempt)?;
+            at_most(MAX_NAME_BYTES, "commit_checkpoint.manifest_path", commit.manifest_path.len())?;
+            at_most(MAX_NAME_BYTES, "commit_checkpoint.manifest_hash", commit.manifest_hash.len())?;
+            let v1::CommitCheckpoint { step, manifest_path, manifest_hash, .. } = commit;
+            let claim = CheckpointClaim { stage, attempt, step, manifest_path, manifest_hash };
+            report("commit_checkpoint", sequence, (stage, attempt), Reported::Checkpoint(claim))
+        }
+        Body::StageCompleted(completed) => {
+            let attempt = attempt_ref("stage_completed.attempt", completed.attempt)?;
+            let missing = || ConvertError::new("stage_completed.result", Problem::Missing);
+            let v1::StageResult { validation_loss, validation_loss_per_byte } = completed.result.ok_or_else(missing)?;
+            let result = StageResult { validation_loss, validation_loss_per_byte };
+            report("stage_completed", sequence, attempt, Reported::Completed(result))
+        }
+        Body::StageDiverged(diverged) => {
+            let attempt = attempt_ref("stage_diverged.attempt", diverged.attempt)?;
+            let v1::StageDiverged { step, loss, .. } = diverged;
+            report("stage_diverged", sequence, attempt, Reported::Diverged { step, loss })
+        }
+        Body::AttemptFailed(failed) => {
+            let attempt = attempt_ref("attempt_failed.attempt", failed.attempt)?;
+            let v1::AttemptFailed { reason, started, .. } = failed;
+            report("attempt_failed", sequence, attempt, Reported::Failed { reason: shortened(reason), started })
+        }
+        Body::AttemptReleased(released) => {
+            let attempt = attempt_ref("attempt_released.attempt", released.attempt)?;
+            report("attempt_released", sequence, attempt, Reported::Released)
+        }
+        Body::RevocationConfirmed(confirmed) => {
+            let attempt = attempt_ref("revocation_confirmed.attempt", confirmed.attempt)?;
+            report("revocation_confirmed", sequence, attempt, Reported::RevocationConfirmed)
+        }
+    }
+}
+
+fn report(
+    kind: &'static str,
+    sequence: u64,
+    (stage, attempt): (StageKey, Attempt),
+    what: Reported,
+) -> Result<Said, DecodeError> {
+    if sequence == 0 {
+        return Err(DecodeError::NoSequence { kind });
+    }
+    Ok(Said::Report { sequence, report: Report { stage, attempt, what } })
+}
+
+fn progress(progress: v1::Progress) -> Result<Progress, DecodeError> {
+    let (stage, attempt) = attempt_ref("heartbeat.progress.attempt", progress.attempt)?;
+    let latest = progress.latest.as_ref().map(point);
+    Ok(Progress { stage, attempt, latest, tokens_per_second: progress.tokens_per_second })
+}
+
+fn curve(points: Vec<v1::CurvePoint>) -> Result<Vec<CurvePoint>, DecodeError> {
+    let gap = points.windows(2).find(|pair| pair[0].step.checked_add(1) != Some(pair[1].step));
+    match gap {
+        Some(pair) => Err(DecodeError::Gap { before: pair[0].step, step: pair[1].step }),
+        None => Ok(points.iter().map(point).collect()),
+    }
+}
+
+fn point(point: &v1::CurvePoint) -> CurvePoint {
+    let v1::CurvePoint { step, loss, grad_norm, learning_rate } = *point;
+    CurvePoint { step, loss, grad_norm, learning_rate }
+}
+
+/// A reason is for people and may come from anywhere: one that is too long is cut, not refused.
+fn shortened(mut reason: String) -> String {
+    if reason.len() > MAX_REASON_BYTES {
+        let end = (0..=MAX_REASON_BYTES).rev().find(|end| reason.is_char_boundary(*end)).unwrap_or(0);
+        reason.truncate(end);
+    }
+    reason
+}
+
+#[cfg(test)]
+mod tests {
+    use recipes::WorkerId;
+
+    use super::*;
+
+    fn attempt() -> Option<v1::AttemptRef> {
+        Some((StageKey::from_content(b"a stage"), Attempt(1)).into())
+    }
+
+    fn refusal(sequence: u64, body: Body) -> String {
+        said(WorkerMessage { sequence, body: Some(body) }).expect_err("it is refused").to_string()
+    }
+
+    #[test]
+    fn what_is_not_sound_is_refused_by_name() {
+        let released = v1::AttemptReleased { attempt: None };
+        assert_eq!(refusal(1, Body::AttemptReleased(released)), "attempt_released.attempt: is missing");
+        let released = v1::AttemptReleased { attempt: attempt() };
+        assert_eq!(
+            refusal(0, Body::AttemptReleased(released)),
+            "attempt_released has to have a sequence number above zero"
+        );
+        let completed = v1::StageCompleted { attempt: attempt(), result: None };
+        assert_eq!(refusal(1, Body::StageCompleted(completed)), "stage_completed.result: is missing");
+        assert!(matches!(said(WorkerMessage::default()), Err(DecodeError::UnknownKind)));
+    }
+
+    #[test]
+    fn a_curve_has_no_gaps() {
+        let point = |step| v1::CurvePoint { step, loss: f64::NAN, grad_norm: 1.0, learning_rate: 0.1 };
+        let points = |steps: [u64; 3]| {
+            let points = steps.map(point).to_vec();
+            said(WorkerMessage { sequence: 3, body: Some(Body::CurvePoints(v1::CurvePoints { attempt: attempt(), points })) })
+        };
+        assert!(points([4, 5, 6]).is_ok());
+        assert!(matches!(points([4, 5, 7]), Err(DecodeError::Gap { before: 5, step: 7 })));
+        assert!(matches!(points([4, 4, 5]), Err(DecodeError::Gap { .. })));
+        assert!(matches!(points([u64::MAX, 0, 1]), Err(DecodeError::Gap { .. })));
+    }
+
+    #[test]
+    fn a_session_begins_with_a_hello_of_bounded_size() {
+        let heartbeat = WorkerMessage { sequence: 0, body: Some(Body::Heartbeat(v1::Heartbeat::default())) };
+        assert!(matches!(hello(heartbeat), Err(DecodeError::HelloMisplaced)));
+        let worker = WorkerId::from_content(b"a worker").to_string();
+        let named = |name: String| {
+            let hello = v1::Hello { worker: worker.clone(), name, ..Default::default() };
+            WorkerMessage { sequence: 0, body: Some(Body::Hello(hello)) }
+        };
+        assert!(hello(named("a name".to_owned())).is_ok());
+        let refused = hello(named("x".repeat(MAX_NAME_BYTES + 1))).expect_err("it is refused");
+        assert_eq!(refused.to_string(), "hello.name: has a length of 1025, and 1024 is accepted");
+        assert!(said(named("a name".to_owned())).is_err());
+    }
+
+    #[test]
+    fn long_reasons_are_cut_between_characters() {
+        let reason = shortened("é".repeat(MAX_REASON_BYTES));
+        assert_eq!(reason.len(), MAX_REASON_BYTES);
+        assert_eq!(shortened(format!("x{}", "é".repeat(MAX_REASON_BYTES))).len(), MAX_REASON_BYTES - 1);
+    }
+}

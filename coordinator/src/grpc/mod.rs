@@ -1,0 +1,12 @@
+//! The services: a handler decodes, forwards to the driver, and encodes the answer.
+
+mod campaigns;
+mod decode;
+pub(crate) mod encode;
+mod limit;
+mod session;
+mod status;
+mod watch;
+
+pub(crate) use campaigns::CampaignApi;
+pub(crate) use session::WorkerApi;

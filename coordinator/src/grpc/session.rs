@@ -1,0 +1,103 @@
+//! Sessions: one stream up and one down, for as long as the connection lasts.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use proto::v1::worker_service_server::WorkerService;
+use proto::v1::{CoordinatorMessage, WorkerMessage};
+use recipes::WorkerId;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, Response, Status, Streaming};
+use tracing::{debug, warn};
+
+use super::{decode, status};
+use crate::driver::DriverHandle;
+use crate::driver::input::{Input, Outgoing, RequestError, SessionId};
+
+/// Messages that may wait for a worker to read them.
+const OUTGOING: usize = 256;
+
+/// How long a connection may stay silent before its hello.
+const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The service that workers dial.
+pub(crate) struct WorkerApi {
+    driver: DriverHandle,
+    stop: CancellationToken,
+    sessions: AtomicU64,
+}
+
+impl WorkerApi {
+    pub(crate) fn new(driver: DriverHandle, stop: CancellationToken) -> Self {
+        Self { driver, stop, sessions: AtomicU64::new(0) }
+    }
+}
+
+#[tonic::async_trait]
+impl WorkerService for WorkerApi {
+    type SessionStream = ReceiverStream<Result<CoordinatorMessage, Status>>;
+
+    async fn session(
+        &self,
+        request: Request<Streaming<WorkerMessage>>,
+    ) -> Result<Response<Self::SessionStream>, Status> {
+        let mut incoming = request.into_inner();
+        let first = tokio::time::timeout(HELLO_TIMEOUT, incoming.message()).await;
+        let first = first.map_err(|_| Status::deadline_exceeded("no hello came"))??;
+        let first = first.ok_or_else(|| Status::cancelled("the worker ended the session before its hello"))?;
+        let hello = decode::hello(first).map_err(|error| status::from_decode(&error))?;
+
+        let worker = hello.worker;
+        let session = self.sessions.fetch_add(1, Ordering::Relaxed);
+        let end = self.stop.child_token();
+        let (outgoing, stream) = mpsc::channel(OUTGOING);
+        let opened = Input::SessionOpened { session, hello, outgoing: outgoing.clone(), end: end.clone() };
+        let sent = self.driver.inputs().send(opened).await;
+        sent.map_err(|_| status::from_request(RequestError::Stopping))?;
+        tokio::spawn(listen(session, worker, incoming, outgoing, self.driver.inputs().clone(), end));
+        Ok(Response::new(ReceiverStream::new(stream)))
+    }
+}
+
+/// Passes on what a worker says until the connection ends, is replaced, or makes no sense.
+async fn listen(
+    session: SessionId,
+    worker: WorkerId,
+    mut incoming: Streaming<WorkerMessage>,
+    outgoing: Outgoing,
+    inputs: mpsc::Sender<Input>,
+    end: CancellationToken,
+) {
+    loop {
+        let message = tokio::select! {
+            () = end.cancelled() => break,
+            message = incoming.message() => message,
+        };
+        let said = match message {
+            Ok(Some(message)) => decode::said(message),
+            Ok(None) => break,
+            Err(error) => {
+                debug!(%worker, %error, "a session broke");
+                break;
+            }
+        };
+        match said {
+            Ok(said) => {
+                if inputs.send(Input::Said { session, worker, said }).await.is_err() {
+                    return;
+                }
+            }
+            Err(error) => {
+                warn!(%worker, %error, "a worker said what makes no sense; its session is ended");
+                // If there is no room to say so, the end of the stream says enough.
+                let _ = outgoing.try_send(Err(status::from_decode(&error)));
+                break;
+            }
+        }
+    }
+    drop(outgoing);
+    // The driver may be gone, and the session with it.
+    let _ = inputs.send(Input::SessionClosed { session, worker }).await;
+}

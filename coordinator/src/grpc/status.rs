@@ -1,0 +1,73 @@
+//! The one place where errors become gRPC statuses. Messages are one line, for people.
+
+use std::error::Error;
+
+use proto::ConvertError;
+use recipes::RecipeError;
+use tonic::Status;
+
+use super::decode::DecodeError;
+use super::limit::TooLong;
+use crate::driver::input::RequestError;
+use crate::store::StoreError;
+
+/// Why a submission is refused before the driver hears of it.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SubmitError {
+    #[error(transparent)]
+    TooLong(#[from] TooLong),
+    #[error("dataset: {0}")]
+    Dataset(ConvertError),
+    #[error(transparent)]
+    Recipe(RecipeError),
+    #[error(
+        "dataset {dataset} is not in the coordinator's storage at {storage}: prepare it there, for example by `windtunnel \
+         data prepare` with the same data directory"
+    )]
+    NoDataset { dataset: String, storage: String },
+    #[error("the coordinator's storage cannot be read")]
+    Storage(#[source] object_store::Error),
+}
+
+pub(crate) fn from_request(error: RequestError) -> Status {
+    let message = error.to_string();
+    match error {
+        RequestError::UnknownCampaign { .. } | RequestError::UnknownStage { .. } => Status::not_found(message),
+        RequestError::AmbiguousCampaign { .. }
+        | RequestError::AmbiguousStage { .. }
+        | RequestError::PlanRejected { .. } => Status::invalid_argument(message),
+        RequestError::Stopping => Status::unavailable(message),
+    }
+}
+
+pub(crate) fn from_submit(error: SubmitError) -> Status {
+    let message = chain(&error);
+    match error {
+        SubmitError::TooLong(_) | SubmitError::Dataset(_) | SubmitError::Recipe(_) => Status::invalid_argument(message),
+        SubmitError::NoDataset { .. } => Status::failed_precondition(message),
+        SubmitError::Storage(_) => Status::unavailable(message),
+    }
+}
+
+pub(crate) fn from_decode(error: &DecodeError) -> Status {
+    Status::invalid_argument(chain(error))
+}
+
+pub(crate) fn from_too_long(error: &TooLong) -> Status {
+    Status::invalid_argument(error.to_string())
+}
+
+pub(crate) fn from_store(error: &StoreError) -> Status {
+    Status::internal(chain(error))
+}
+
+/// An error and what caused it, on one line.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}

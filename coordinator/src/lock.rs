@@ -1,0 +1,149 @@
+//! One coordinator a data directory, and how others find it.
+//!
+//! A coordinator holds an operating-system lock on `coordinator.lock` for as long as it lives, however it ends, and
+//! writes its address to `coordinator.json`. The file alone says nothing: a coordinator that was killed leaves it behind.
+
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+const LOCK_FILE: &str = "coordinator.lock";
+const ADDRESS_FILE: &str = "coordinator.json";
+
+/// A look at the lock holds it for an instant, so one that is taken is tried again this often.
+const TRIES: u32 = 20;
+const BETWEEN_TRIES: Duration = Duration::from_millis(10);
+
+/// A coordinator that is running.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LiveCoordinator {
+    /// Where it listens.
+    pub url: String,
+    /// Its process.
+    pub process_id: u32,
+}
+
+/// Why a data directory cannot be taken.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// Another coordinator has it.
+    #[error("{} is in use by the coordinator{}: use that one, or end it first", .data_dir.display(), describe(.by.as_ref()))]
+    Held {
+        /// The directory.
+        data_dir: PathBuf,
+        /// Who has it, where that could be read: a coordinator that is just starting has not said it yet.
+        by: Option<LiveCoordinator>,
+    },
+    /// A file cannot be written.
+    #[error("cannot write {}", .path.display())]
+    Write {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+}
+
+fn describe(by: Option<&LiveCoordinator>) -> String {
+    by.map_or_else(String::new, |by| format!(" at {} (process {})", by.url, by.process_id))
+}
+
+/// The hold on a data directory. Dropping it lets go.
+#[derive(Debug)]
+pub(crate) struct DataDirLock {
+    data_dir: PathBuf,
+    lock: File,
+}
+
+impl DataDirLock {
+    /// Takes the directory, which has to exist.
+    pub(crate) fn take(data_dir: &Path) -> Result<Self, LockError> {
+        let path = data_dir.join(LOCK_FILE);
+        let lock = File::options()
+            .create(true)
+            .truncate(false)
+            .read(true)
+            .write(true)
+            .open(&path)
+            .map_err(|source| LockError::Write { path: path.clone(), source })?;
+        for _ in 0..TRIES {
+            match lock.try_lock() {
+                Ok(()) => return Ok(Self { data_dir: data_dir.to_owned(), lock }),
+                Err(TryLockError::WouldBlock) => thread::sleep(BETWEEN_TRIES),
+                Err(TryLockError::Error(source)) => return Err(LockError::Write { path, source }),
+            }
+        }
+        Err(LockError::Held { data_dir: data_dir.to_owned(), by: read_address(data_dir) })
+    }
+
+    /// Says where the coordinator listens.
+    pub(crate) fn announce(&self, live: &LiveCoordinator) -> Result<(), LockError> {
+        let path = self.data_dir.join(ADDRESS_FILE);
+        let partial = path.with_extension("json.partial");
+        let text = serde_json::to_vec_pretty(live).expect("an address always has a JSON form");
+        fs::write(&partial, text)
+            .and_then(|()| fs::rename(&partial, &path))
+            .map_err(|source| LockError::Write { path, source })
+    }
+}
+
+impl Drop for DataDirLock {
+    fn drop(&mut self) {
+        // The address goes first, so that nobody finds it with the lock free. Neither failure does harm: the lock ends
+        // with the process, and an address without a lock is not believed.
+        let _ = fs::remove_file(self.data_dir.join(ADDRESS_FILE));
+        let _ = self.lock.unlock();
+    }
+}
+
+/// The coordinator that is running on a data directory, if there is one.
+#[must_use]
+pub fn locate(data_dir: &Path) -> Option<LiveCoordinator> {
+    let lock = File::open(data_dir.join(LOCK_FILE)).ok()?;
+    match lock.try_lock_shared() {
+        Err(TryLockError::WouldBlock) => read_address(data_dir),
+        _ => None,
+    }
+}
+
+fn read_address(data_dir: &Path) -> Option<LiveCoordinator> {
+    serde_json::from_slice(&fs::read(data_dir.join(ADDRESS_FILE)).ok()?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn live() -> LiveCoordinator {
+        LiveCoordinator { url: "http://127.0.0.1:4321".to_owned(), process_id: 17 }
+    }
+
+    #[test]
+    fn one_holds_it_and_others_are_told_who() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        assert_eq!(locate(dir.path()), None, "nobody is there");
+        let lock = DataDirLock::take(dir.path()).expect("it is free");
+        lock.announce(&live()).expect("it can be written");
+        assert_eq!(locate(dir.path()), Some(live()));
+
+        let refused = DataDirLock::take(dir.path()).expect_err("it is taken");
+        assert!(refused.to_string().contains("http://127.0.0.1:4321 (process 17)"), "{refused}");
+
+        drop(lock);
+        assert_eq!(locate(dir.path()), None);
+        DataDirLock::take(dir.path()).expect("it is free again");
+    }
+
+    #[test]
+    fn an_address_left_behind_is_not_believed() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        drop(DataDirLock::take(dir.path()).expect("it is free"));
+        fs::write(dir.path().join(ADDRESS_FILE), serde_json::to_vec(&live()).expect("JSON")).expect("it is written");
+        assert_eq!(locate(dir.path()), None);
+    }
+}

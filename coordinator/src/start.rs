@@ -1,0 +1,355 @@
+//! Putting a coordinator together, and taking it apart again.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use object_store::ObjectStore;
+use object_store::local::LocalFileSystem;
+use proto::MAX_MESSAGE_BYTES;
+use proto::v1::campaign_service_server::CampaignServiceServer;
+use proto::v1::worker_service_server::WorkerServiceServer;
+use scheduler::Settings;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
+use tracing::{error, info};
+use url::Url;
+
+use crate::driver::input::Input;
+use crate::driver::{Driver, RestoreStateError, RunError};
+use crate::grpc::{CampaignApi, WorkerApi};
+use crate::lock::{DataDirLock, LiveCoordinator, LockError};
+use crate::pools::{LocalPool, LocalPoolOptions, PoolError, PoolEvent};
+use crate::store::{Store, StoreError};
+
+const STORE_FILE: &str = "store.sqlite";
+
+/// How long streams may take to end once they were told to.
+const SERVER_GRACE: Duration = Duration::from_secs(3);
+
+/// A connection over which nothing comes back for this long is broken.
+const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(10);
+const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// What to start.
+#[derive(Debug, Clone)]
+pub struct CoordinatorOptions {
+    /// Where its state lies; made if it is not there.
+    pub data_dir: PathBuf,
+    /// Where to listen. Port 0 takes any that is free.
+    pub listen: SocketAddr,
+    /// Leases, retries, waits.
+    pub settings: Settings,
+    /// Workers to start on this machine.
+    pub local_workers: Option<LocalPoolOptions>,
+    /// Whether to listen where others can reach it, although nothing is encrypted and nobody is asked who they are.
+    pub insecure: bool,
+}
+
+impl CoordinatorOptions {
+    /// A coordinator on a free loopback port, without workers.
+    #[must_use]
+    pub fn new(data_dir: impl Into<PathBuf>) -> Self {
+        Self {
+            data_dir: data_dir.into(),
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            settings: Settings::default(),
+            local_workers: None,
+            insecure: false,
+        }
+    }
+}
+
+/// Why a coordinator does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The address is open to others.
+    #[error(
+        "{listen} can be reached from other machines, and nothing is encrypted and nobody is asked who they are: listen on \
+         127.0.0.1, or say `--insecure`"
+    )]
+    NotLoopback {
+        /// The address.
+        listen: SocketAddr,
+    },
+    /// The data directory cannot be made.
+    #[error("cannot make the data directory {}", .data_dir.display())]
+    DataDir {
+        /// Which.
+        data_dir: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// Another coordinator has the data directory, or it cannot be written.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// The state cannot be opened.
+    #[error("cannot open {}", .path.display())]
+    Store {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: StoreError,
+    },
+    /// The state cannot be taken up.
+    #[error(transparent)]
+    Restore(#[from] RestoreStateError),
+    /// The storage of datasets and checkpoints cannot be opened.
+    #[error("cannot use {} for datasets and checkpoints", .data_dir.display())]
+    Storage {
+        /// The directory.
+        data_dir: PathBuf,
+        /// Why.
+        #[source]
+        source: object_store::Error,
+    },
+    /// The address cannot be listened on.
+    #[error("cannot listen on {listen}")]
+    Listen {
+        /// The address.
+        listen: SocketAddr,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// Workers cannot be started.
+    #[error("cannot start workers")]
+    Workers(#[from] PoolError),
+}
+
+/// The coordinator. [`Coordinator::start`] is all there is to it; what runs is a [`Handle`].
+#[derive(Debug)]
+pub struct Coordinator;
+
+/// A coordinator that runs.
+#[derive(Debug)]
+pub struct Handle {
+    url: String,
+    storage: String,
+    inputs: mpsc::Sender<Input>,
+    pools: Mutex<Vec<LocalPool>>,
+    outcome: watch::Receiver<Option<Arc<Result<(), RunError>>>>,
+    /// Ends the driver and all streams.
+    stop: CancellationToken,
+    /// Ends the server.
+    close: CancellationToken,
+    driver: JoinHandle<()>,
+    server: JoinHandle<()>,
+    store: Store,
+    lock: DataDirLock,
+}
+
+impl Coordinator {
+    /// Starts a coordinator: takes the data directory, goes on where the last one was, and listens.
+    ///
+    /// # Errors
+    /// If the address is open to others and that was not asked for, if another coordinator has the data directory, or if
+    /// something cannot be read, written or listened on.
+    pub async fn start(options: CoordinatorOptions) -> Result<Handle, StartError> {
+        let CoordinatorOptions { data_dir, listen, settings, local_workers, insecure } = options;
+        if !listen.ip().is_loopback() && !insecure {
+            return Err(StartError::NotLoopback { listen });
+        }
+        let data_dir = make_data_dir(&data_dir)?;
+        let lock = take_lock(&data_dir).await?;
+        let path = data_dir.join(STORE_FILE);
+        let store = Store::open(&path).await.map_err(|source| StartError::Store { path, source })?;
+        let (storage, storage_url) = open_storage(&data_dir)?;
+        let restored = Driver::restore(settings, store.clone(), storage.clone(), storage_url.clone()).await?;
+        let (driver, driver_handle) = restored;
+
+        let listener = TcpListener::bind(listen).await.map_err(|source| StartError::Listen { listen, source })?;
+        let address = listener.local_addr().map_err(|source| StartError::Listen { listen, source })?;
+        let url = format!("http://{}", reachable(address));
+        let (stop, close) = (CancellationToken::new(), CancellationToken::new());
+        let api = CampaignApi {
+            driver: driver_handle.clone(),
+            store: store.clone(),
+            storage,
+            storage_url: storage_url.clone(),
+            stop: stop.clone(),
+        };
+        let workers = WorkerApi::new(driver_handle.clone(), stop.clone());
+        let server = tokio::spawn(serve(listener, api, workers, close.clone()));
+        let (ended, outcome) = watch::channel(None);
+        let driver = tokio::spawn(drive(driver, stop.clone(), ended));
+        lock.announce(&LiveCoordinator { url: url.clone(), process_id: std::process::id() })?;
+        info!(url, storage = storage_url, "the coordinator listens");
+
+        let handle = Handle {
+            url,
+            storage: storage_url,
+            inputs: driver_handle.inputs().clone(),
+            pools: Mutex::default(),
+            outcome,
+            stop,
+            close,
+            driver,
+            server,
+            store,
+            lock,
+        };
+        if let Some(options) = local_workers
+            && let Err(error) = handle.start_workers(options).await
+        {
+            handle.shutdown().await;
+            return Err(error.into());
+        }
+        Ok(handle)
+    }
+}
+
+impl Handle {
+    /// Where it listens, as workers and tools dial it.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The root of the storage that holds `datasets/` and `checkpoints/`, as an address.
+    #[must_use]
+    pub fn storage(&self) -> &str {
+        &self.storage
+    }
+
+    /// Starts worker processes on this machine. They end with the coordinator.
+    ///
+    /// # Errors
+    /// If none can be started.
+    pub async fn start_workers(&self, options: LocalPoolOptions) -> Result<(), PoolError> {
+        let (events, received) = mpsc::channel(64);
+        let pool = LocalPool::start(options, &self.url, events).await?;
+        tokio::spawn(pass_on(received, self.inputs.clone()));
+        self.pools.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(pool);
+        Ok(())
+    }
+
+    /// Waits until the coordinator ends: by [`Handle::shutdown`], or because it cannot go on.
+    ///
+    /// # Errors
+    /// If it could not go on.
+    pub async fn wait(&self) -> Result<(), Arc<Result<(), RunError>>> {
+        let mut outcome = self.outcome.clone();
+        let ended = outcome.wait_for(Option::is_some).await.ok().and_then(|outcome| outcome.clone());
+        match ended {
+            Some(outcome) if outcome.is_err() => Err(outcome),
+            _ => Ok(()),
+        }
+    }
+
+    /// Ends it: workers it started write their checkpoints and go, streams end, the data directory is free afterwards.
+    pub async fn shutdown(self) {
+        let pools = std::mem::take(&mut *self.pools.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+        // The driver goes on meanwhile: their last checkpoints are committed.
+        for pool in pools {
+            pool.stop().await;
+        }
+        self.stop.cancel();
+        let _ = self.driver.await;
+        self.close.cancel();
+        let mut server = self.server;
+        if tokio::time::timeout(SERVER_GRACE, &mut server).await.is_err() {
+            server.abort();
+            let _ = server.await;
+        }
+        self.store.close().await;
+        drop(self.lock);
+    }
+}
+
+fn make_data_dir(data_dir: &Path) -> Result<PathBuf, StartError> {
+    let made = std::fs::create_dir_all(data_dir).and_then(|()| data_dir.canonicalize());
+    made.map_err(|source| StartError::DataDir { data_dir: data_dir.to_owned(), source })
+}
+
+async fn take_lock(data_dir: &Path) -> Result<DataDirLock, LockError> {
+    let owned = data_dir.to_owned();
+    let taken = tokio::task::spawn_blocking(move || DataDirLock::take(&owned)).await;
+    taken.unwrap_or_else(|_| Err(LockError::Held { data_dir: data_dir.to_owned(), by: None }))
+}
+
+/// The data directory as the storage of datasets and checkpoints, and its address.
+fn open_storage(data_dir: &Path) -> Result<(Arc<dyn ObjectStore>, String), StartError> {
+    let storage = LocalFileSystem::new_with_prefix(data_dir)
+        .map_err(|source| StartError::Storage { data_dir: data_dir.to_owned(), source })?;
+    let no_address = |()| StartError::DataDir {
+        data_dir: data_dir.to_owned(),
+        source: io::Error::new(io::ErrorKind::InvalidInput, "it is no absolute path"),
+    };
+    let url = Url::from_file_path(data_dir).map_err(no_address)?;
+    Ok((Arc::new(storage), url.to_string()))
+}
+
+/// The address that a process on this machine dials.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let mut reachable = address;
+    if address.ip().is_unspecified() {
+        let loopback: [std::net::IpAddr; 2] = [std::net::Ipv4Addr::LOCALHOST.into(), std::net::Ipv6Addr::LOCALHOST.into()];
+        reachable.set_ip(loopback[usize::from(address.is_ipv6())]);
+    }
+    reachable
+}
+
+async fn drive(driver: Driver, stop: CancellationToken, ended: watch::Sender<Option<Arc<Result<(), RunError>>>>) {
+    let outcome = driver.run(stop.clone()).await;
+    if let Err(error) = &outcome {
+        let source = std::error::Error::source(error).map(ToString::to_string);
+        error!(%error, source, "the coordinator cannot go on");
+    }
+    // Streams end with the driver, however that ended.
+    stop.cancel();
+    ended.send_replace(Some(Arc::new(outcome)));
+}
+
+async fn serve(listener: TcpListener, api: CampaignApi, workers: WorkerApi, close: CancellationToken) {
+    let campaigns = CampaignServiceServer::new(api)
+        .max_decoding_message_size(MAX_MESSAGE_BYTES)
+        .max_encoding_message_size(MAX_MESSAGE_BYTES);
+    let workers = WorkerServiceServer::new(workers)
+        .max_decoding_message_size(MAX_MESSAGE_BYTES)
+        .max_encoding_message_size(MAX_MESSAGE_BYTES);
+    let (reporter, health) = tonic_health::server::health_reporter();
+    reporter.set_serving::<CampaignServiceServer<CampaignApi>>().await;
+    reporter.set_serving::<WorkerServiceServer<WorkerApi>>().await;
+    let reflection = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(proto::FILE_DESCRIPTOR_SET)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .build_v1()
+        .expect("the compiled contract is a valid descriptor set");
+    let served = Server::builder()
+        .http2_keepalive_interval(Some(KEEP_ALIVE_INTERVAL))
+        .http2_keepalive_timeout(Some(KEEP_ALIVE_TIMEOUT))
+        .add_service(health)
+        .add_service(reflection)
+        .add_service(campaigns)
+        .add_service(workers)
+        .serve_with_incoming_shutdown(
+            TcpIncoming::from(listener).with_nodelay(Some(true)),
+            close.cancelled_owned(),
+        )
+        .await;
+    if let Err(error) = served {
+        error!(%error, "the server ended");
+    }
+}
+
+/// Tells the driver what a pool sees of its processes.
+async fn pass_on(mut events: mpsc::Receiver<PoolEvent>, inputs: mpsc::Sender<Input>) {
+    while let Some(event) = events.recv().await {
+        match event {
+            PoolEvent::WorkerExited { worker_id } => {
+                if inputs.send(Input::WorkerGone { worker: worker_id }).await.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! Whether a checkpoint that a worker says it wrote is there, whole.
+
+use futures::TryStreamExt;
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt};
+use proto::layout;
+use proto::limits::MAX_MANIFEST_BYTES;
+use proto::manifest::{BlobEntry, CheckpointManifest, ManifestError};
+use recipes::{Attempt, StageKey};
+
+/// What a worker says of a checkpoint it wrote.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct CheckpointClaim {
+    pub(crate) stage: StageKey,
+    pub(crate) attempt: Attempt,
+    pub(crate) step: u64,
+    pub(crate) manifest_path: String,
+    pub(crate) manifest_hash: String,
+}
+
+/// Why a checkpoint is not accepted.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum VerifyError {
+    #[error("its manifest should be at {expected}, and is said to be at {found:?}")]
+    Path { expected: String, found: String },
+    #[error("cannot read {path}")]
+    Read { path: String, source: object_store::Error },
+    #[error("{path} has {found} bytes, and {expected} were expected")]
+    Size { path: String, found: u64, expected: u64 },
+    #[error("the content of {path} is not what was written: its hash differs")]
+    Hash { path: String },
+    #[error("its manifest is not one")]
+    Manifest(#[from] ManifestError),
+    #[error("its manifest is that of {} {} at step {}", .found.stage, .found.attempt, .found.step)]
+    OtherCheckpoint { found: Box<CheckpointManifest> },
+    #[error("it has no files")]
+    Empty,
+}
+
+/// Reads all of a checkpoint, and compares it with its manifest and with what was said of it. Returns its size in bytes.
+pub(crate) async fn verify(storage: &dyn ObjectStore, claim: &CheckpointClaim) -> Result<u64, VerifyError> {
+    let CheckpointClaim { stage, attempt, step, manifest_path, manifest_hash } = claim;
+    let expected = layout::manifest_path(stage, *attempt, *step);
+    if *manifest_path != expected {
+        return Err(VerifyError::Path { expected, found: manifest_path.clone() });
+    }
+    let text = read_manifest(storage, manifest_path).await?;
+    if blake3::hash(&text).to_hex().as_str() != manifest_hash {
+        return Err(VerifyError::Hash { path: expected });
+    }
+    let manifest = CheckpointManifest::from_json(&text)?;
+    if (manifest.stage, manifest.attempt, manifest.step) != (*stage, *attempt, *step) {
+        return Err(VerifyError::OtherCheckpoint { found: Box::new(manifest) });
+    }
+    if manifest.blobs.is_empty() {
+        return Err(VerifyError::Empty);
+    }
+    let folder = layout::checkpoint_path(stage, *attempt, *step);
+    let mut bytes = text.len() as u64;
+    for blob in &manifest.blobs {
+        verify_blob(storage, &folder, blob).await?;
+        bytes = bytes.saturating_add(blob.bytes);
+    }
+    Ok(bytes)
+}
+
+async fn read_manifest(storage: &dyn ObjectStore, path: &str) -> Result<Vec<u8>, VerifyError> {
+    let read = |source| VerifyError::Read { path: path.to_owned(), source };
+    let object = storage.get(&Path::from(path)).await.map_err(read)?;
+    let (found, expected) = (object.meta.size, MAX_MANIFEST_BYTES as u64);
+    if found > expected {
+        return Err(VerifyError::Size { path: path.to_owned(), found, expected });
+    }
+    Ok(object.bytes().await.map_err(read)?.to_vec())
+}
+
+async fn verify_blob(storage: &dyn ObjectStore, folder: &str, blob: &BlobEntry) -> Result<(), VerifyError> {
+    let path = format!("{folder}/{}", blob.name);
+    let read = |source| VerifyError::Read { path: path.clone(), source };
+    let object = storage.get(&Path::from(path.as_str())).await.map_err(read)?;
+    if object.meta.size != blob.bytes {
+        return Err(VerifyError::Size { path, found: object.meta.size, expected: blob.bytes });
+    }
+    let mut hasher = blake3::Hasher::new();
+    let mut chunks = object.into_stream();
+    while let Some(chunk) = chunks.try_next().await.map_err(read)? {
+        hasher.update(&chunk);
+        // Hashing is all there is to do here, and files may be large: others get their turn between chunks.
+        tokio::task::consume_budget().await;
+    }
+    if hasher.finalize().to_hex().as_str() != blob.blake3 {
+        return Err(VerifyError::Hash { path });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use object_store::memory::InMemory;
+    use proto::manifest::FORMAT_VERSION;
+
+    use super::*;
+
+    async fn put(storage: &InMemory, path: &str, content: &[u8]) {
+        storage.put(&Path::from(path), content.to_vec().into()).await.expect("memory takes everything");
+    }
+
+    /// A sound checkpoint, and what a worker would say of it.
+    async fn checkpoint() -> (InMemory, CheckpointClaim) {
+        let storage = InMemory::new();
+        let (stage, attempt, step) = (StageKey::from_content(b"a stage"), Attempt(2), 40);
+        let folder = layout::checkpoint_path(&stage, attempt, step);
+        let weights = b"weights".as_slice();
+        put(&storage, &format!("{folder}/weights.safetensors"), weights).await;
+        let blob = BlobEntry {
+            name: "weights.safetensors".to_owned(),
+            bytes: weights.len() as u64,
+            blake3: blake3::hash(weights).to_hex().to_string(),
+        };
+        let manifest = CheckpointManifest { format_version: FORMAT_VERSION, stage, attempt, step, blobs: vec![blob] };
+        let manifest_path = layout::manifest_path(&stage, attempt, step);
+        put(&storage, &manifest_path, &manifest.to_json()).await;
+        let manifest_hash = blake3::hash(&manifest.to_json()).to_hex().to_string();
+        (storage, CheckpointClaim { stage, attempt, step, manifest_path, manifest_hash })
+    }
+
+    #[tokio::test]
+    async fn a_whole_checkpoint_is_accepted() {
+        let (storage, claim) = checkpoint().await;
+        assert!(verify(&storage, &claim).await.expect("it is whole") > 7);
+    }
+
+    #[tokio::test]
+    async fn a_damaged_one_is_refused() {
+        let (storage, claim) = checkpoint().await;
+        let weights = format!("{}/weights.safetensors", layout::checkpoint_path(&claim.stage, claim.attempt, claim.step));
+        put(&storage, &weights, b"wEights").await;
+        assert!(matches!(verify(&storage, &claim).await, Err(VerifyError::Hash { .. })));
+        put(&storage, &weights, b"weight").await;
+        assert!(matches!(verify(&storage, &claim).await, Err(VerifyError::Size { found: 6, expected: 7, .. })));
+        storage.delete(&Path::from(weights)).await.expect("it is there");
+        assert!(matches!(verify(&storage, &claim).await, Err(VerifyError::Read { .. })));
+    }
+
+    #[tokio::test]
+    async fn one_that_is_not_what_was_said_is_refused() {
+        let (storage, claim) = checkpoint().await;
+        let other_hash = CheckpointClaim { manifest_hash: "00".repeat(32), ..claim.clone() };
+        assert!(matches!(verify(&storage, &other_hash).await, Err(VerifyError::Hash { .. })));
+        let elsewhere = CheckpointClaim { manifest_path: "../etc/passwd".to_owned(), ..claim.clone() };
+        assert!(matches!(verify(&storage, &elsewhere).await, Err(VerifyError::Path { .. })));
+
+        let later = CheckpointClaim {
+            step: 41,
+            manifest_path: layout::manifest_path(&claim.stage, claim.attempt, 41),
+            ..claim.clone()
+        };
+        let text = storage.get(&Path::from(claim.manifest_path.as_str())).await.expect("it is there");
+        put(&storage, &later.manifest_path, &text.bytes().await.expect("it is read")).await;
+        assert!(matches!(verify(&storage, &later).await, Err(VerifyError::OtherCheckpoint { .. })));
+    }
+}

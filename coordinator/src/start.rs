@@ -292,7 +292,8 @@ fn open_storage(data_dir: &Path) -> Result<(Arc<dyn ObjectStore>, String), Start
 fn reachable(address: SocketAddr) -> SocketAddr {
     let mut reachable = address;
     if address.ip().is_unspecified() {
-        let loopback: [std::net::IpAddr; 2] = [std::net::Ipv4Addr::LOCALHOST.into(), std::net::Ipv6Addr::LOCALHOST.into()];
+        let loopback: [std::net::IpAddr; 2] =
+            [std::net::Ipv4Addr::LOCALHOST.into(), std::net::Ipv6Addr::LOCALHOST.into()];
         reachable.set_ip(loopback[usize::from(address.is_ipv6())]);
     }
     reachable
@@ -331,10 +332,7 @@ async fn serve(listener: TcpListener, api: CampaignApi, workers: WorkerApi, clos
         .add_service(reflection)
         .add_service(campaigns)
         .add_service(workers)
-        .serve_with_incoming_shutdown(
-            TcpIncoming::from(listener).with_nodelay(Some(true)),
-            close.cancelled_owned(),
-        )
+        .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), close.cancelled_owned())
         .await;
     if let Err(error) = served {
         error!(%error, "the server ended");

@@ -25,7 +25,7 @@ pub(crate) struct Batch {
 
 /// What is done once the transaction is durable.
 pub(crate) enum Afterwards {
-    Send { worker: WorkerId, message: CoordinatorMessage },
+    Send { worker: WorkerId, message: Box<CoordinatorMessage> },
     Assign { worker: WorkerId, stage: StageKey, attempt: Attempt, start: Option<Start> },
     CloseSession { worker: WorkerId },
     Answer(Box<dyn FnOnce() + Send>),

@@ -40,12 +40,12 @@ impl Driver {
                 }
                 Effect::Revoke { worker, stage, attempt } => {
                     info!(%stage, %attempt, %worker, "revoked");
-                    let message = encode::revocation(stage, attempt);
+                    let message = Box::new(encode::revocation(stage, attempt));
                     batch.afterwards.push(Afterwards::Send { worker, message });
                 }
                 Effect::Refuse { worker, stage, attempt } => {
                     debug!(%stage, %attempt, %worker, "refused: the attempt is not this worker's");
-                    let message = encode::refusal(stage, attempt);
+                    let message = Box::new(encode::refusal(stage, attempt));
                     batch.afterwards.push(Afterwards::Send { worker, message });
                 }
                 Effect::CloseSession { worker } => batch.afterwards.push(Afterwards::CloseSession { worker }),

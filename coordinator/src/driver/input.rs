@@ -87,9 +87,18 @@ pub(crate) enum Reported {
 
 /// Something that somebody asks for.
 pub(crate) enum Request {
-    Submit { submission: Box<Submission>, reply: oneshot::Sender<Result<Submitted, RequestError>> },
-    Cancel { selector: String, reply: oneshot::Sender<Result<CampaignId, RequestError>> },
-    Retry { selector: String, reply: oneshot::Sender<Result<CampaignId, RequestError>> },
+    Submit {
+        submission: Box<Submission>,
+        reply: oneshot::Sender<Result<Submitted, RequestError>>,
+    },
+    Cancel {
+        selector: String,
+        reply: oneshot::Sender<Result<CampaignId, RequestError>>,
+    },
+    Retry {
+        selector: String,
+        reply: oneshot::Sender<Result<CampaignId, RequestError>>,
+    },
     /// A look at how things stand. It is answered after all that came before it is durable.
     Look(Box<dyn FnOnce(&View<'_>) + Send>),
 }

@@ -197,7 +197,7 @@ impl Driver {
         self.acknowledge();
         for afterwards in batch.afterwards {
             match afterwards {
-                Afterwards::Send { worker, message } => self.send(worker, message),
+                Afterwards::Send { worker, message } => self.send(worker, *message),
                 Afterwards::Assign { worker, stage, attempt, start } => {
                     self.send_assignment(worker, stage, attempt, start).await?;
                 }

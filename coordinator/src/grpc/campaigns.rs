@@ -78,10 +78,7 @@ impl CampaignService for CampaignApi {
         Ok(Response::new(detail))
     }
 
-    async fn watch_campaign(
-        &self,
-        request: Request<v1::WatchCampaignRequest>,
-    ) -> Answer<Self::WatchCampaignStream> {
+    async fn watch_campaign(&self, request: Request<v1::WatchCampaignRequest>) -> Answer<Self::WatchCampaignStream> {
         let campaign = self.find(request.into_inner().campaign).await?;
         let (updates, stream) = mpsc::channel(WAITING);
         tokio::spawn(watch::watch(self.driver.clone(), campaign, updates, self.stop.clone()));
@@ -100,17 +97,13 @@ impl CampaignService for CampaignApi {
     }
 
     async fn get_results(&self, request: Request<v1::GetResultsRequest>) -> Answer<v1::GetResultsResponse> {
-        let look = |view: &View<'_>, campaign: &CampaignId| {
-            view.campaign(campaign).map(|shown| encode::results(view, &shown))
-        };
+        let look =
+            |view: &View<'_>, campaign: &CampaignId| view.campaign(campaign).map(|shown| encode::results(view, &shown));
         let results = self.look_at(request.into_inner().campaign, look).await?;
         Ok(Response::new(v1::GetResultsResponse { results }))
     }
 
-    async fn cancel_campaign(
-        &self,
-        request: Request<v1::CancelCampaignRequest>,
-    ) -> Answer<v1::CancelCampaignResponse> {
+    async fn cancel_campaign(&self, request: Request<v1::CancelCampaignRequest>) -> Answer<v1::CancelCampaignResponse> {
         let selector = bounded(request.into_inner().campaign)?;
         let campaign = self.driver.cancel(selector).await.map_err(status::from_request)?;
         Ok(Response::new(v1::CancelCampaignResponse { campaign: campaign.to_string() }))
@@ -145,10 +138,9 @@ impl CampaignApi {
         let folder = Path::from(layout::dataset_path(&dataset.id));
         match self.storage.list(Some(&folder)).next().await {
             Some(Ok(_)) => Ok(()),
-            None | Some(Err(object_store::Error::NotFound { .. })) => Err(SubmitError::NoDataset {
-                dataset: dataset.id.to_string(),
-                storage: self.storage_url.clone(),
-            }),
+            None | Some(Err(object_store::Error::NotFound { .. })) => {
+                Err(SubmitError::NoDataset { dataset: dataset.id.to_string(), storage: self.storage_url.clone() })
+            }
             Some(Err(error)) => Err(SubmitError::Storage(error)),
         }
     }
@@ -174,7 +166,6 @@ impl CampaignApi {
     }
 }
 
-#[expect(clippy::result_large_err, reason = "it is the recipes crate's error, and is made once a submission")]
 fn expand(file: &str, text: &str, dataset: &Dataset) -> Result<Plan, recipes::RecipeError> {
     recipes::expand(&Recipe::parse(file, text)?, dataset)
 }

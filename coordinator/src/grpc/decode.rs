@@ -177,7 +177,10 @@ mod tests {
         let point = |step| v1::CurvePoint { step, loss: f64::NAN, grad_norm: 1.0, learning_rate: 0.1 };
         let points = |steps: [u64; 3]| {
             let points = steps.map(point).to_vec();
-            said(WorkerMessage { sequence: 3, body: Some(Body::CurvePoints(v1::CurvePoints { attempt: attempt(), points })) })
+            said(WorkerMessage {
+                sequence: 3,
+                body: Some(Body::CurvePoints(v1::CurvePoints { attempt: attempt(), points })),
+            })
         };
         assert!(points([4, 5, 6]).is_ok());
         assert!(matches!(points([4, 5, 7]), Err(DecodeError::Gap { before: 5, step: 7 })));

@@ -1,0 +1,132 @@
+//! A coordinator over a folder of its own, with data for the recipe that is submitted to it.
+
+use std::path::Path;
+use std::time::Duration;
+
+use coordinator::{Coordinator, CoordinatorOptions, Handle};
+use proto::v1::campaign_service_client::CampaignServiceClient;
+use proto::v1::{self, CampaignPhase, CampaignUpdate};
+use recipes::{Dataset, DatasetId};
+use scheduler::{Backoff, Settings};
+use tempfile::TempDir;
+use tonic::Streaming;
+use tonic::transport::Channel;
+
+pub(crate) const RECIPE: &str = include_str!("../../../recipes/smoke.toml");
+
+/// How long anything may take before the test is taken to hang.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+pub(crate) struct Bench {
+    pub(crate) dir: TempDir,
+    pub(crate) handle: Handle,
+    pub(crate) client: CampaignServiceClient<Channel>,
+}
+
+pub(crate) fn dataset() -> Dataset {
+    Dataset {
+        id: DatasetId::from_content(b"some text"),
+        vocab: 300,
+        train_tokens: 100_000,
+        validation_tokens: 4096,
+        train_bytes: 300_000,
+        validation_bytes: 12_000,
+        sources: vec!["a test".to_owned()],
+    }
+}
+
+pub(crate) fn options(dir: &Path) -> CoordinatorOptions {
+    let backoff = Backoff { first: Duration::from_millis(1), longest: Duration::from_millis(1) };
+    CoordinatorOptions { settings: Settings { backoff, ..Settings::default() }, ..CoordinatorOptions::new(dir) }
+}
+
+pub(crate) fn submission() -> v1::SubmitRequest {
+    v1::SubmitRequest {
+        recipe_file: "smoke.toml".to_owned(),
+        recipe_text: RECIPE.to_owned(),
+        dataset: Some((&dataset()).into()),
+    }
+}
+
+impl Bench {
+    /// A coordinator that has just started for the first time.
+    pub(crate) async fn new() -> Self {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let data = dir.path().join(proto::layout::dataset_path(&dataset().id));
+        std::fs::create_dir_all(&data).expect("it is made");
+        std::fs::write(data.join("manifest.json"), "{}").expect("it is written");
+        Self::over(dir).await
+    }
+
+    /// A coordinator over what another one left.
+    pub(crate) async fn over(dir: TempDir) -> Self {
+        let handle = Coordinator::start(options(dir.path())).await.expect("it starts");
+        let client = CampaignServiceClient::connect(handle.url().to_owned()).await.expect("it listens");
+        Self { dir, handle, client }
+    }
+
+    /// Ends this coordinator and starts another on the same directory.
+    pub(crate) async fn restart(self) -> Self {
+        drop(self.client);
+        self.handle.shutdown().await;
+        Self::over(self.dir).await
+    }
+
+    pub(crate) async fn submit(&mut self) -> v1::SubmitResponse {
+        self.client.submit(submission()).await.expect("it is accepted").into_inner()
+    }
+
+    pub(crate) async fn detail(&mut self, campaign: &str) -> v1::CampaignDetail {
+        let request = v1::GetCampaignRequest { campaign: campaign.to_owned() };
+        self.client.get_campaign(request).await.expect("it is known").into_inner()
+    }
+
+    pub(crate) async fn watch(&mut self, campaign: &str) -> Streaming<CampaignUpdate> {
+        let request = v1::WatchCampaignRequest { campaign: campaign.to_owned() };
+        self.client.watch_campaign(request).await.expect("it is known").into_inner()
+    }
+
+    pub(crate) async fn results(&mut self, campaign: &str) -> Vec<v1::TrialResult> {
+        let request = v1::GetResultsRequest { campaign: campaign.to_owned() };
+        self.client.get_results(request).await.expect("it is known").into_inner().results
+    }
+
+    /// The steps and losses of a stage's curve, as they come.
+    pub(crate) async fn curve(&mut self, campaign: &str, stage: &str) -> Vec<(u64, f64)> {
+        let request = v1::GetCurvesRequest { campaign: campaign.to_owned(), stages: vec![stage.to_owned()] };
+        let mut curves = self.client.get_curves(request).await.expect("it is known").into_inner();
+        let mut points = Vec::new();
+        while let Some(curve) = curves.message().await.expect("the stream is whole") {
+            assert_eq!(curve.stage, stage);
+            points.extend(curve.points.iter().map(|point| (point.step, point.loss)));
+        }
+        points
+    }
+
+    /// Checks that every stage of a campaign has every step once, with the loss that the worker of these tests reports.
+    pub(crate) async fn assert_curves_are_whole(&mut self, campaign: &str) {
+        let stages = self.detail(campaign).await.plan.expect("it has a plan").stages;
+        for stage in stages {
+            let spec = stage.spec.expect("it has a spec");
+            let expected: Vec<_> =
+                (spec.start_step..spec.end_step).map(|step| (step, crate::worker::loss_at(step))).collect();
+            assert_eq!(self.curve(campaign, &stage.key).await, expected, "of {}", stage.key);
+        }
+    }
+}
+
+/// The last update of a stream that ends.
+pub(crate) async fn last(mut updates: Streaming<CampaignUpdate>) -> CampaignUpdate {
+    let mut last = None;
+    let read = async {
+        while let Some(update) = updates.message().await.expect("the stream is whole") {
+            last = Some(update);
+        }
+    };
+    tokio::time::timeout(PATIENCE, read).await.expect("the stream ends");
+    last.expect("there was an update")
+}
+
+pub(crate) fn phase(update: &CampaignUpdate) -> CampaignPhase {
+    update.summary.as_ref().expect("it has a summary").phase()
+}

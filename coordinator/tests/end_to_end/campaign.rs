@@ -1,0 +1,184 @@
+//! A campaign from its submission to its results.
+
+use proto::v1::coordinator_message::Body as Down;
+use proto::v1::worker_message::Body as Up;
+use proto::v1::{self, CampaignPhase, StagePhase};
+
+use crate::bench::{Bench, RECIPE, last, phase};
+use crate::worker::{Worker, loss_at, points};
+
+#[tokio::test]
+async fn a_campaign_is_trained_to_its_end_and_never_again() {
+    let mut bench = Bench::new().await;
+    let submitted = bench.submit().await;
+    assert_eq!(submitted.stages_done, 0);
+    let updates = bench.watch(&submitted.campaign).await;
+
+    let mut worker = Worker::join(&bench.handle, "first").await;
+    worker.work(submitted.stages as usize).await;
+    worker.settle().await;
+
+    let ended = last(updates).await;
+    assert_eq!(phase(&ended), CampaignPhase::Ended);
+    let summary = ended.summary.expect("it has a summary");
+    assert_eq!(summary.tokens_done, summary.tokens);
+    assert_eq!(summary.stages.expect("they are counted").completed, submitted.stages);
+
+    let detail = bench.detail("smoke").await;
+    assert_eq!((detail.recipe_file.as_str(), detail.recipe_text.as_str()), ("smoke.toml", RECIPE));
+    let plan = detail.plan.expect("it has a plan");
+    let results = bench.results(&submitted.campaign).await;
+    assert_eq!(results.len(), plan.trials.len(), "every trial has a loss");
+    for (result, trial) in results.iter().zip(&plan.trials) {
+        assert_eq!((&result.trial, Some(&result.stage)), (&trial.id, trial.path.last()));
+        let stage = plan.stages.iter().find(|stage| stage.key == result.stage).expect("it is in the plan");
+        let end = stage.spec.as_ref().expect("it has a spec").end_step;
+        assert_eq!(result.result.expect("it has one").validation_loss, Some(loss_at(end)));
+    }
+    bench.assert_curves_are_whole(&submitted.campaign).await;
+
+    let again = bench.submit().await;
+    assert_eq!((again.campaign, again.stages_done), (submitted.campaign.clone(), submitted.stages));
+    assert_eq!(phase(&last(bench.watch(&submitted.campaign).await).await), CampaignPhase::Ended);
+    bench.handle.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_child_starts_from_the_last_checkpoint_of_its_parent() {
+    let mut bench = Bench::new().await;
+    let submitted = bench.submit().await;
+    let mut worker = Worker::join(&bench.handle, "first").await;
+    let mut children = 0;
+    for _ in 0..submitted.stages {
+        let job = worker.next_job().await;
+        match (job.stage.parent, &job.start) {
+            (None, None) => {}
+            (Some(parent), Some(start)) => {
+                children += 1;
+                assert_eq!(
+                    (start.stage.as_str(), start.step),
+                    (parent.to_string().as_str(), job.stage.spec.start_step)
+                );
+                let text = std::fs::read(worker.storage.join(&start.manifest_path)).expect("the manifest is there");
+                assert_eq!(blake3::hash(&text).to_hex().as_str(), start.manifest_hash);
+            }
+            other => panic!("a child has a start and a root has none: {other:?}"),
+        }
+        worker.finish(&job, job.first_step()).await;
+    }
+    assert!(children > 0, "the recipe has branches");
+    bench.handle.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_damaged_checkpoint_is_no_checkpoint() {
+    let mut bench = Bench::new().await;
+    let submitted = bench.submit().await;
+    let mut worker = Worker::join(&bench.handle, "first").await;
+    let job = worker.next_job().await;
+    let commit = worker.write_checkpoint(&job, job.end_step());
+    let manifest = worker.storage.join(&commit.manifest_path);
+    std::fs::write(manifest.with_file_name("weights.safetensors"), "something else").expect("it is written");
+    worker.report(Up::CommitCheckpoint(commit)).await;
+    worker.report_completed(&job).await;
+
+    let Down::Refusal(refusal) = worker.next_order().await else { panic!("the attempt is refused") };
+    assert_eq!(refusal.attempt.as_ref(), Some(&job.attempt));
+    let shown = bench.detail(&submitted.campaign).await;
+    let stage = shown.stages.iter().find(|stage| stage.key == job.attempt.stage).expect("it is in the plan");
+    assert_eq!((stage.phase(), stage.committed_step), (StagePhase::Waiting, None));
+    assert!(stage.reason.contains("without committing the checkpoint"), "{}", stage.reason);
+
+    worker.report(Up::RevocationConfirmed(v1::RevocationConfirmed { attempt: refusal.attempt })).await;
+    let mut attempts = Vec::new();
+    for _ in 0..submitted.stages {
+        let job = worker.next_job().await;
+        attempts.push((job.attempt.stage.clone(), job.attempt.attempt));
+        worker.finish(&job, job.first_step()).await;
+    }
+    assert!(attempts.contains(&(job.attempt.stage, 2)), "it is tried again: {attempts:?}");
+    bench.handle.shutdown().await;
+}
+
+#[tokio::test]
+async fn what_is_said_of_the_attempt_of_another_changes_nothing() {
+    let mut bench = Bench::new().await;
+    let submitted = bench.submit().await;
+    let mut owner = Worker::join(&bench.handle, "first").await;
+    let job = owner.next_job().await;
+    let mut other = Worker::join(&bench.handle, "second").await;
+    other.next_job().await;
+
+    other.report(points(&job, 0..3)).await;
+    other.settle().await;
+    assert_eq!(bench.curve(&submitted.campaign, &job.attempt.stage).await, []);
+
+    other.report_completed(&job).await;
+    let Down::Refusal(refusal) = other.next_order().await else { panic!("it is refused") };
+    assert_eq!(refusal.attempt.as_ref(), Some(&job.attempt));
+
+    owner.report_points(&job, 0..3).await;
+    owner.settle().await;
+    let steps: Vec<_> = bench.curve(&submitted.campaign, &job.attempt.stage).await;
+    assert_eq!(steps, [0, 1, 2].map(|step| (step, loss_at(step))));
+    bench.handle.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_cancelled_campaign_is_taken_from_its_workers() {
+    let mut bench = Bench::new().await;
+    let submitted = bench.submit().await;
+    let updates = bench.watch(&submitted.campaign).await;
+    let mut worker = Worker::join(&bench.handle, "first").await;
+    let job = worker.next_job().await;
+
+    let request = v1::CancelCampaignRequest { campaign: submitted.campaign.clone() };
+    bench.client.cancel_campaign(request).await.expect("it is known");
+    let Down::Revocation(revocation) = worker.next_order().await else { panic!("the attempt is taken away") };
+    assert_eq!(revocation.attempt.as_ref(), Some(&job.attempt));
+    assert_eq!(phase(&last(updates).await), CampaignPhase::Cancelled);
+
+    // Asked for again, it goes on.
+    worker.report(Up::RevocationConfirmed(v1::RevocationConfirmed { attempt: revocation.attempt })).await;
+    worker.settle().await;
+    bench.submit().await;
+    worker.work(submitted.stages as usize).await;
+    worker.settle().await;
+    assert_eq!(bench.results(&submitted.campaign).await.len(), 6);
+    bench.handle.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_diverged_stage_is_a_result() {
+    let mut bench = Bench::new().await;
+    let submitted = bench.submit().await;
+    let updates = bench.watch(&submitted.campaign).await;
+    let mut worker = Worker::join(&bench.handle, "first").await;
+    let mut diverged = 0;
+    while diverged < 2 {
+        // Of both trees, the root: nothing below it can be trained.
+        let job = worker.next_job().await;
+        assert_eq!(job.stage.parent, None);
+        let lost = v1::CurvePoint { step: 0, loss: f64::NAN, grad_norm: f64::INFINITY, learning_rate: 0.1 };
+        let curve = v1::CurvePoints { attempt: Some(job.attempt.clone()), points: vec![lost] };
+        worker.report(Up::CurvePoints(curve)).await;
+        let report = v1::StageDiverged { attempt: Some(job.attempt.clone()), step: 0, loss: f64::NAN };
+        worker.report(Up::StageDiverged(report)).await;
+        diverged += 1;
+        let curve = async {
+            loop {
+                let points = bench.curve(&submitted.campaign, &job.attempt.stage).await;
+                if !points.is_empty() {
+                    return points;
+                }
+            }
+        };
+        let curve = tokio::time::timeout(crate::bench::PATIENCE, curve).await.expect("the point is stored");
+        assert!(curve[0].1.is_nan(), "a loss that is no number stays one: {curve:?}");
+    }
+    let summary = last(updates).await.summary.expect("it has a summary");
+    let trials = summary.trials.expect("they are counted");
+    assert_eq!((summary.phase(), trials.diverged, trials.completed), (CampaignPhase::Ended, 6, 0));
+    assert_eq!(bench.results(&submitted.campaign).await, []);
+    bench.handle.shutdown().await;
+}

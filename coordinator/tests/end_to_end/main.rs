@@ -1,0 +1,8 @@
+//! The coordinator as workers and people meet it: real services on loopback, a real store, and a worker that trains
+//! nothing but says and writes what one would.
+
+mod bench;
+mod campaign;
+mod refusals;
+mod restart;
+mod worker;

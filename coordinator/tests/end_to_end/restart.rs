@@ -1,0 +1,114 @@
+//! Coordinators that end, and those that come after them.
+
+use coordinator::{Coordinator, StartError};
+use proto::v1::worker_message::Body as Up;
+use proto::v1::{CampaignPhase, StagePhase};
+
+use crate::bench::{Bench, last, options, phase};
+use crate::worker::{Worker, points};
+
+#[tokio::test]
+async fn a_worker_goes_on_with_the_next_coordinator_where_it_was() {
+    let mut bench = Bench::new().await;
+    let submitted = bench.submit().await;
+    let mut worker = Worker::join(&bench.handle, "first").await;
+    worker.work(1).await;
+    let job = worker.next_job().await;
+    let (first, middle) = (job.first_step(), job.first_step().midpoint(job.end_step()));
+    worker.report_points(&job, first..middle).await;
+    worker.report_checkpoint(&job, middle).await;
+    worker.report_points(&job, middle..middle + 1).await;
+    worker.settle().await;
+
+    // What it says next, nobody hears: the coordinator is gone by then.
+    let mut bench = bench.restart().await;
+    let unheard = points(&job, middle + 1..middle + 2);
+    worker.sequence += 1;
+    let mut worker = worker.rejoin(&bench.handle, vec![job.attempt.clone()]).await;
+    // The first of these was acknowledged before, and is dropped; the second is news.
+    worker.say(worker.sequence - 1, points(&job, middle..middle + 1)).await;
+    worker.say(worker.sequence, unheard).await;
+    worker.settle().await;
+
+    let shown = bench.detail(&submitted.campaign).await;
+    let stage = shown.stages.iter().find(|stage| stage.key == job.attempt.stage).expect("it is in the plan");
+    assert_eq!((stage.phase(), stage.attempt), (StagePhase::Running, Some(1)));
+    assert_eq!(stage.committed_step, Some(middle));
+
+    let updates = bench.watch(&submitted.campaign).await;
+    worker.finish(&job, middle + 2).await;
+    worker.work(submitted.stages as usize - 2).await;
+    worker.settle().await;
+    assert_eq!(phase(&last(updates).await), CampaignPhase::Ended);
+    bench.assert_curves_are_whole(&submitted.campaign).await;
+    bench.handle.shutdown().await;
+}
+
+#[tokio::test]
+async fn an_attempt_that_is_lost_is_repeated_from_its_checkpoint() {
+    let mut bench = Bench::new().await;
+    let submitted = bench.submit().await;
+    let mut lost = Worker::join(&bench.handle, "first").await;
+    let job = lost.next_job().await;
+    let middle = job.first_step().midpoint(job.end_step());
+    lost.report_points(&job, job.first_step()..middle).await;
+    lost.report_checkpoint(&job, middle).await;
+    lost.report_points(&job, middle..job.end_step()).await;
+    lost.settle().await;
+    lost.say(0, Up::Goodbye(Default::default())).await;
+    lost.end().await;
+
+    let mut worker = Worker::join(&bench.handle, "second").await;
+    let mut repeated = None;
+    for _ in 0..submitted.stages {
+        let next = worker.next_job().await;
+        if next.attempt.stage == job.attempt.stage {
+            let start = next.start.clone().expect("it has a checkpoint");
+            repeated = Some((next.attempt.attempt, start.stage, start.step));
+            assert_eq!(
+                bench.curve(&submitted.campaign, &job.attempt.stage).await.len() as u64,
+                middle - job.stage.spec.start_step,
+                "what will be trained again is not on the curve"
+            );
+        }
+        worker.finish(&next, next.first_step()).await;
+    }
+    worker.settle().await;
+    assert_eq!(repeated, Some((2, job.attempt.stage.clone(), middle)));
+    bench.assert_curves_are_whole(&submitted.campaign).await;
+    bench.handle.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_finished_campaign_is_finished_after_a_restart() {
+    let mut bench = Bench::new().await;
+    let submitted = bench.submit().await;
+    let mut worker = Worker::join(&bench.handle, "first").await;
+    worker.work(submitted.stages as usize).await;
+    worker.settle().await;
+    let before = bench.detail(&submitted.campaign).await;
+    let results = bench.results(&submitted.campaign).await;
+
+    let mut bench = bench.restart().await;
+    let again = bench.submit().await;
+    assert_eq!((again.stages, again.stages_done), (submitted.stages, submitted.stages));
+    assert_eq!(bench.detail(&submitted.campaign).await, before);
+    assert_eq!(bench.results(&submitted.campaign).await, results);
+    bench.handle.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_second_coordinator_is_refused_and_told_of_the_first() {
+    let bench = Bench::new().await;
+    let live = coordinator::locate(bench.dir.path()).expect("it is found");
+    assert_eq!((live.url.as_str(), live.process_id), (bench.handle.url(), std::process::id()));
+
+    let refused = Coordinator::start(options(bench.dir.path())).await.expect_err("there is one");
+    assert!(matches!(refused, StartError::Lock(_)));
+    assert!(refused.to_string().contains(bench.handle.url()), "{refused}");
+
+    bench.handle.shutdown().await;
+    assert_eq!(coordinator::locate(bench.dir.path()), None);
+    let next = Coordinator::start(options(bench.dir.path())).await.expect("the directory is free again");
+    next.shutdown().await;
+}

@@ -133,7 +133,8 @@ mod tests {
     #[tokio::test]
     async fn a_damaged_one_is_refused() {
         let (storage, claim) = checkpoint().await;
-        let weights = format!("{}/weights.safetensors", layout::checkpoint_path(&claim.stage, claim.attempt, claim.step));
+        let weights =
+            format!("{}/weights.safetensors", layout::checkpoint_path(&claim.stage, claim.attempt, claim.step));
         put(&storage, &weights, b"wEights").await;
         assert!(matches!(verify(&storage, &claim).await, Err(VerifyError::Hash { .. })));
         put(&storage, &weights, b"weight").await;

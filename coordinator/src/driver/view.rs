@@ -86,10 +86,13 @@ impl<'a> View<'a> {
             return Ok(keys);
         }
         let find = |selector: &String| {
+            if selector.is_empty() {
+                return Err(RequestError::UnknownStage { selector: selector.clone() });
+            }
             let found: Vec<_> = keys.iter().filter(|key| key.to_string().starts_with(selector.as_str())).collect();
             match found.as_slice() {
-                [key] if !selector.is_empty() => Ok(**key),
-                [] | [_] => Err(RequestError::UnknownStage { selector: selector.clone() }),
+                [key] => Ok(**key),
+                [] => Err(RequestError::UnknownStage { selector: selector.clone() }),
                 several => Err(RequestError::AmbiguousStage { selector: selector.clone(), count: several.len() }),
             }
         };

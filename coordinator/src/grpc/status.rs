@@ -16,7 +16,7 @@ use crate::store::StoreError;
 pub(crate) enum SubmitError {
     #[error(transparent)]
     TooLong(#[from] TooLong),
-    #[error("dataset: {0}")]
+    #[error(transparent)]
     Dataset(ConvertError),
     #[error(transparent)]
     Recipe(RecipeError),

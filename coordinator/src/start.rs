@@ -15,7 +15,7 @@ use scheduler::Settings;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use tracing::{error, info};
@@ -125,6 +125,9 @@ pub enum StartError {
     Workers(#[from] PoolError),
 }
 
+/// How the driver ended. Several may wait for it.
+type Outcome = Result<(), Arc<RunError>>;
+
 /// The coordinator. [`Coordinator::start`] is all there is to it; what runs is a [`Handle`].
 #[derive(Debug)]
 pub struct Coordinator;
@@ -136,11 +139,11 @@ pub struct Handle {
     storage: String,
     inputs: mpsc::Sender<Input>,
     pools: Mutex<Vec<LocalPool>>,
-    outcome: watch::Receiver<Option<Arc<Result<(), RunError>>>>,
-    /// Ends the driver and all streams.
-    stop: CancellationToken,
-    /// Ends the server.
-    close: CancellationToken,
+    outcome: watch::Receiver<Option<Outcome>>,
+    /// Ends the driver and all streams, on drop at the latest.
+    stop: DropGuard,
+    /// Ends the server, likewise.
+    close: DropGuard,
     driver: JoinHandle<()>,
     server: JoinHandle<()>,
     store: Store,
@@ -190,8 +193,8 @@ impl Coordinator {
             inputs: driver_handle.inputs().clone(),
             pools: Mutex::default(),
             outcome,
-            stop,
-            close,
+            stop: stop.drop_guard(),
+            close: close.drop_guard(),
             driver,
             server,
             store,
@@ -236,12 +239,12 @@ impl Handle {
     ///
     /// # Errors
     /// If it could not go on.
-    pub async fn wait(&self) -> Result<(), Arc<Result<(), RunError>>> {
+    pub async fn wait(&self) -> Result<(), Arc<RunError>> {
         let mut outcome = self.outcome.clone();
-        let ended = outcome.wait_for(Option::is_some).await.ok().and_then(|outcome| outcome.clone());
-        match ended {
-            Some(outcome) if outcome.is_err() => Err(outcome),
-            _ => Ok(()),
+        match outcome.wait_for(Option::is_some).await {
+            Ok(ended) => ended.clone().unwrap_or(Ok(())),
+            // The driver's task is gone without a word, as after a shutdown.
+            Err(_) => Ok(()),
         }
     }
 
@@ -252,9 +255,9 @@ impl Handle {
         for pool in pools {
             pool.stop().await;
         }
-        self.stop.cancel();
+        drop(self.stop);
         let _ = self.driver.await;
-        self.close.cancel();
+        drop(self.close);
         let mut server = self.server;
         if tokio::time::timeout(SERVER_GRACE, &mut server).await.is_err() {
             server.abort();
@@ -299,7 +302,7 @@ fn reachable(address: SocketAddr) -> SocketAddr {
     reachable
 }
 
-async fn drive(driver: Driver, stop: CancellationToken, ended: watch::Sender<Option<Arc<Result<(), RunError>>>>) {
+async fn drive(driver: Driver, stop: CancellationToken, ended: watch::Sender<Option<Outcome>>) {
     let outcome = driver.run(stop.clone()).await;
     if let Err(error) = &outcome {
         let source = std::error::Error::source(error).map(ToString::to_string);
@@ -307,7 +310,7 @@ async fn drive(driver: Driver, stop: CancellationToken, ended: watch::Sender<Opt
     }
     // Streams end with the driver, however that ended.
     stop.cancel();
-    ended.send_replace(Some(Arc::new(outcome)));
+    ended.send_replace(Some(outcome.map_err(Arc::new)));
 }
 
 async fn serve(listener: TcpListener, api: CampaignApi, workers: WorkerApi, close: CancellationToken) {

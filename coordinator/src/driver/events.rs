@@ -1,7 +1,7 @@
 //! From an event to what the scheduler orders.
 
 use recipes::{Attempt, CampaignId, StageKey, WorkerId};
-use scheduler::{Effect, Event, Fact, PlanError};
+use scheduler::{AttemptEnd, Effect, Event, Fact, PlanError};
 use tracing::{debug, info, warn};
 
 use super::batch::{Afterwards, Batch, Start};
@@ -64,6 +64,9 @@ impl Driver {
         match &fact {
             Fact::CheckpointCommitted { .. } => applied.checkpoint_recorded = true,
             Fact::CampaignAccepted { plan } => applied.accepted = Some(plan.campaign),
+            Fact::AttemptEnded { stage, attempt, why: why @ (AttemptEnd::Released | AttemptEnd::Revoked) } => {
+                info!(%stage, %attempt, %why, "an attempt ended");
+            }
             Fact::AttemptEnded { stage, attempt, why } => warn!(%stage, %attempt, %why, "an attempt ended"),
             Fact::StagePoisoned { stage, limit } => warn!(%stage, %limit, "a stage is given up"),
             Fact::StageCompleted { stage, attempt, .. } => info!(%stage, %attempt, "a stage is trained"),

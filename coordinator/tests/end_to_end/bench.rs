@@ -51,16 +51,32 @@ pub(crate) fn submission() -> v1::SubmitRequest {
 impl Bench {
     /// A coordinator that has just started for the first time.
     pub(crate) async fn new() -> Self {
+        Self::first(Settings::default().lease_duration).await
+    }
+
+    /// One that takes workers for gone after this long.
+    pub(crate) async fn with_lease(lease_duration: Duration) -> Self {
+        Self::first(lease_duration).await
+    }
+
+    async fn first(lease_duration: Duration) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let data = dir.path().join(proto::layout::dataset_path(&dataset().id));
         std::fs::create_dir_all(&data).expect("it is made");
         std::fs::write(data.join("manifest.json"), "{}").expect("it is written");
-        Self::over(dir).await
+        Self::start(dir, lease_duration).await
     }
 
     /// A coordinator over what another one left.
     pub(crate) async fn over(dir: TempDir) -> Self {
-        let handle = Coordinator::start(options(dir.path())).await.expect("it starts");
+        Self::start(dir, Settings::default().lease_duration).await
+    }
+
+    async fn start(dir: TempDir, lease_duration: Duration) -> Self {
+        let mut options = options(dir.path());
+        options.settings.lease_duration = lease_duration;
+        options.settings.heartbeat_interval = lease_duration / 6;
+        let handle = Coordinator::start(options).await.expect("it starts");
         let client = CampaignServiceClient::connect(handle.url().to_owned()).await.expect("it listens");
         Self { dir, handle, client }
     }

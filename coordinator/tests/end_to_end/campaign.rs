@@ -1,10 +1,12 @@
 //! A campaign from its submission to its results.
 
+use std::time::Duration;
+
 use proto::v1::coordinator_message::Body as Down;
 use proto::v1::worker_message::Body as Up;
 use proto::v1::{self, CampaignPhase, StagePhase};
 
-use crate::bench::{Bench, RECIPE, last, phase};
+use crate::bench::{Bench, PATIENCE, RECIPE, last, phase};
 use crate::worker::{Worker, loss_at, points};
 
 #[tokio::test]
@@ -173,12 +175,73 @@ async fn a_diverged_stage_is_a_result() {
                 }
             }
         };
-        let curve = tokio::time::timeout(crate::bench::PATIENCE, curve).await.expect("the point is stored");
+        let curve = tokio::time::timeout(PATIENCE, curve).await.expect("the point is stored");
         assert!(curve[0].1.is_nan(), "a loss that is no number stays one: {curve:?}");
     }
     let summary = last(updates).await.summary.expect("it has a summary");
     let trials = summary.trials.expect("they are counted");
     assert_eq!((summary.phase(), trials.diverged, trials.completed), (CampaignPhase::Ended, 6, 0));
     assert_eq!(bench.results(&submitted.campaign).await, []);
+    bench.handle.shutdown().await;
+}
+
+#[tokio::test]
+async fn what_workers_do_can_be_watched() {
+    let mut bench = Bench::new().await;
+    let submitted = bench.submit().await;
+    let mut worker = Worker::join(&bench.handle, "first").await;
+    let job = worker.next_job().await;
+    worker.report_points(&job, 0..3).await;
+    let progress = v1::Progress {
+        attempt: Some(job.attempt.clone()),
+        latest: Some(v1::CurvePoint { step: 1, loss: loss_at(1), ..Default::default() }),
+        tokens_per_second: 1234.0,
+    };
+    let heartbeat = v1::Heartbeat { running: vec![job.attempt.clone()], progress: Some(progress) };
+    worker.say(0, Up::Heartbeat(heartbeat)).await;
+    worker.report_points(&job, 3..4).await;
+    worker.settle().await;
+
+    let mut updates = bench.watch(&submitted.campaign).await;
+    let update = updates.message().await.expect("the stream is sound").expect("there is an update");
+    let summary = update.summary.as_ref().expect("it has a summary");
+    assert_eq!(summary.phase(), CampaignPhase::Open);
+    assert_eq!(summary.stages.expect("they are counted").running, 1);
+    assert_eq!(summary.tokens_done, 4 * job.stage.spec.batch.tokens(), "steps count before their checkpoint");
+    let [shown] = update.workers.as_slice() else { panic!("there is one worker: {:?}", update.workers) };
+    assert!(shown.connected && shown.device == "paper");
+    assert_eq!(shown.stage.as_ref().map(|stage| &stage.key), Some(&job.attempt.stage));
+    let progress = shown.progress.as_ref().expect("it trains");
+    assert_eq!(progress.latest.expect("it said a point").step, 3, "points are ahead of heartbeats");
+    assert!(progress.tokens_per_second > 0.0);
+    bench.handle.shutdown().await;
+
+    let end = async { while let Ok(Some(_)) = updates.message().await {} };
+    tokio::time::timeout(PATIENCE, end).await.expect("the stream ends with the coordinator");
+}
+
+#[tokio::test]
+async fn a_worker_that_falls_silent_loses_its_attempt() {
+    let mut bench = Bench::with_lease(Duration::from_millis(200)).await;
+    let submitted = bench.submit().await;
+    let mut silent = Worker::join(&bench.handle, "first").await;
+    let job = silent.next_job().await;
+    let given_up = async {
+        loop {
+            let stages = bench.detail(&submitted.campaign).await.stages;
+            let stage = stages.into_iter().find(|stage| stage.key == job.attempt.stage).expect("it is in the plan");
+            if stage.phase() == StagePhase::Waiting {
+                return stage;
+            }
+        }
+    };
+    let stage = tokio::time::timeout(PATIENCE, given_up).await.expect("the lease ends");
+    assert!(stage.reason.contains("never confirmed"), "{}", stage.reason);
+
+    silent.report_points(&job, 0..3).await;
+    silent.report_completed(&job).await;
+    let Down::Refusal(refusal) = silent.next_order().await else { panic!("it is refused") };
+    assert_eq!(refusal.attempt.as_ref(), Some(&job.attempt));
+    assert_eq!(bench.curve(&submitted.campaign, &job.attempt.stage).await, []);
     bench.handle.shutdown().await;
 }

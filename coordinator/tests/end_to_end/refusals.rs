@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use coordinator::{Coordinator, CoordinatorOptions, StartError};
+use proto::MAX_MESSAGE_BYTES;
 use proto::limits::MAX_RECIPE_BYTES;
 use proto::v1::worker_message::Body as Up;
 use proto::v1::{self, SubmitRequest};
@@ -39,6 +40,9 @@ async fn a_submission_that_is_not_sound_is_refused_in_one_line() {
 
     let long = SubmitRequest { recipe_text: "#".repeat(MAX_RECIPE_BYTES + 1), ..submission() };
     assert_eq!(refused(&mut bench, long).await.code(), Code::InvalidArgument);
+
+    let huge = SubmitRequest { recipe_text: "#".repeat(MAX_MESSAGE_BYTES), ..submission() };
+    assert_eq!(refused(&mut bench, huge).await.code(), Code::OutOfRange, "no message is larger than that");
 
     let no_data = SubmitRequest { dataset: None, ..submission() };
     let status = refused(&mut bench, no_data).await;

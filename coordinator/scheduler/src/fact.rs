@@ -169,12 +169,12 @@ pub enum AttemptEnd {
     Released,
     /// Nothing was heard of it for the length of a lease.
     LeaseExpired {
-        /// Whether the worker had been heard to have it.
+        /// Whether the worker had been heard to have it, or may have been before a restart.
         started: bool,
     },
     /// The worker's process is gone.
     WorkerLeft {
-        /// Whether the worker had been heard to have it.
+        /// Whether the worker had been heard to have it, or may have been before a restart.
         started: bool,
     },
     /// The worker had it, came back, and no longer had it.

@@ -111,9 +111,10 @@ impl ReadyQueue {
         self.by_memory.values().map(|queue| queue.range(..priority).count()).sum()
     }
 
-    #[cfg(test)]
-    pub(crate) fn stages(&self) -> impl Iterator<Item = StageKey> {
-        self.places.keys().copied()
+    /// All of them, the first to be handed out first.
+    pub(crate) fn in_order(&self) -> Vec<StageKey> {
+        let order: BTreeSet<Priority> = self.places.values().map(|(_, priority)| *priority).collect();
+        order.into_iter().map(|priority| priority.stage).collect()
     }
 }
 

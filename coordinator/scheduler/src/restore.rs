@@ -41,6 +41,7 @@ impl Scheduler {
             let stage = record.stage.key;
             if let StageState::Running { worker, .. } = record.state {
                 scheduler.running_on.insert(worker, stage);
+                scheduler.held_over.insert(stage);
                 scheduler.timers.set(Timer::LeaseExpired(stage), now + settings.restart_grace);
             } else if scheduler.ledger.can_start(record) {
                 scheduler.ready.insert(record);

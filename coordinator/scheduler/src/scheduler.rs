@@ -34,6 +34,8 @@ pub struct Scheduler {
     pub(crate) running_on: BTreeMap<WorkerId, StageKey>,
     /// Running stages that their worker has been heard to have.
     pub(crate) confirmed: BTreeSet<StageKey>,
+    /// Running stages that were handed out before the last restart, and that nothing has been heard of since.
+    pub(crate) held_over: BTreeSet<StageKey>,
     /// Stages that could be handed out now.
     pub(crate) ready: ReadyQueue,
     /// Leases, silences, backoffs.
@@ -51,6 +53,7 @@ impl Scheduler {
             idle: BTreeSet::new(),
             running_on: BTreeMap::new(),
             confirmed: BTreeSet::new(),
+            held_over: BTreeSet::new(),
             ready: ReadyQueue::default(),
             timers: Timers::default(),
         }
@@ -128,6 +131,7 @@ impl Scheduler {
     ) {
         let Some(record) = self.ledger.record(&stage) else { return };
         let (resume_from, parent) = (record.checkpoint, record.stage.parent);
+        self.held_over.remove(&stage);
         self.timers.set(Timer::LeaseExpired(stage), now + self.settings.lease_duration);
         effects.push(Effect::Assign { worker, stage, attempt, resume_from, parent });
     }
@@ -154,14 +158,27 @@ impl Scheduler {
     pub(crate) fn forget_attempt(&mut self, worker: WorkerId, stage: StageKey) {
         self.timers.cancel(Timer::LeaseExpired(stage));
         self.confirmed.remove(&stage);
+        self.held_over.remove(&stage);
         self.running_on.remove(&worker);
     }
 
-    /// Notes what a worker's slot is taken by; nothing where the worker is not known.
+    /// Whether the worker of a running stage was heard to have it. An attempt from before a restart gets the benefit of
+    /// the doubt: what has ended there is the coordinator, and that says nothing about the stage.
+    pub(crate) fn may_have_begun(&self, stage: &StageKey) -> bool {
+        self.confirmed.contains(stage) || self.held_over.contains(stage)
+    }
+
+    /// Notes what a worker's slot is taken by; nothing where the worker is not known. A slot that would be idle is not
+    /// while there is something else to be dropped.
     pub(crate) fn set_slot(&mut self, worker: WorkerId, slot: Slot) {
         let Some(known) = self.workers.get_mut(&worker) else { return };
-        known.slot = slot;
-        if slot == Slot::Idle {
+        known.slot = match slot {
+            Slot::Idle => {
+                known.also_dropping.pop_first().map_or(Slot::Idle, |(stage, attempt)| Slot::Dropping { stage, attempt })
+            }
+            taken => taken,
+        };
+        if known.slot == Slot::Idle {
             self.idle.insert(worker);
         } else {
             self.idle.remove(&worker);
@@ -178,6 +195,7 @@ impl Scheduler {
     /// A sign that a worker has the stage the ledger says it has: extends the lease.
     pub(crate) fn renew(&mut self, now: Timestamp, stage: StageKey) {
         self.timers.set(Timer::LeaseExpired(stage), now + self.settings.lease_duration);
+        self.held_over.remove(&stage);
         self.confirmed.insert(stage);
     }
 

@@ -123,6 +123,12 @@ impl Scheduler {
         self.ledger.record(stage).map(|record| &record.stage)
     }
 
+    /// The stages that could be handed out now if there were a worker for each, the first to be handed out first.
+    #[must_use]
+    pub fn ready(&self) -> Vec<StageKey> {
+        self.ready.in_order()
+    }
+
     /// The plan of a campaign.
     #[must_use]
     pub fn plan(&self, campaign: &CampaignId) -> Option<&Plan> {

@@ -130,8 +130,11 @@ impl Scheduler {
         if self.is_current(worker, stage, attempt) {
             self.end_attempt(now, stage, AttemptEnd::Revoked, effects);
             self.set_slot(worker, Slot::Idle);
-        } else if self.workers.get(&worker).is_some_and(|known| known.slot.is_dropping(stage, attempt)) {
-            self.set_slot(worker, Slot::Idle);
+        } else if let Some(known) = self.workers.get_mut(&worker) {
+            known.also_dropping.remove(&(stage, attempt));
+            if known.slot.is_dropping(stage, attempt) {
+                self.set_slot(worker, Slot::Idle);
+            }
         }
     }
 

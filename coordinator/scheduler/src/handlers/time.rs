@@ -40,7 +40,7 @@ impl Scheduler {
     }
 
     fn expire(&mut self, now: Timestamp, stage: StageKey, effects: &mut Vec<Effect>) {
-        let started = self.confirmed.contains(&stage);
+        let started = self.may_have_begun(&stage);
         self.end_attempt(now, stage, AttemptEnd::LeaseExpired { started }, effects);
     }
 }

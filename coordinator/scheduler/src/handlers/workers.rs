@@ -29,7 +29,8 @@ impl Scheduler {
     ) {
         let slot_before = self.workers.get(&worker).map(|known| known.slot);
         let holds = holds.into_iter().filter(|stage| self.has_children(stage)).collect();
-        self.workers.insert(worker, Worker { name, memory_bytes, slot: Slot::Idle, holds });
+        self.workers
+            .insert(worker, Worker { name, memory_bytes, slot: Slot::Idle, also_dropping: BTreeSet::new(), holds });
         self.set_slot(worker, Slot::Idle);
         self.heard_from(now, worker);
         self.hear_what_it_has(now, worker, running, effects);
@@ -85,12 +86,12 @@ impl Scheduler {
     }
 
     fn have_it_dropped(&mut self, worker: WorkerId, stage: StageKey, attempt: Attempt, effects: &mut Vec<Effect>) {
-        let slot = self.workers.get(&worker).map(|known| known.slot);
-        if slot.is_some_and(|slot| slot.is_dropping(stage, attempt)) {
-            return; // It was told.
-        }
-        if slot == Some(Slot::Idle) {
-            self.set_slot(worker, Slot::Dropping { stage, attempt });
+        let Some(known) = self.workers.get_mut(&worker) else { return };
+        match known.slot {
+            slot if slot.is_dropping(stage, attempt) => return, // It was told.
+            Slot::Idle => self.set_slot(worker, Slot::Dropping { stage, attempt }),
+            Slot::Dropping { .. } if !known.also_dropping.insert((stage, attempt)) => return, // Likewise.
+            Slot::Dropping { .. } | Slot::Busy { .. } | Slot::Leaving => {}
         }
         effects.push(Effect::Refuse { worker, stage, attempt });
     }
@@ -105,7 +106,7 @@ impl Scheduler {
     pub(super) fn on_worker_left(&mut self, now: Timestamp, worker: WorkerId, effects: &mut Vec<Effect>) {
         self.forget_worker(worker);
         if let Some(&stage) = self.running_on.get(&worker) {
-            let started = self.confirmed.contains(&stage);
+            let started = self.may_have_begun(&stage);
             self.end_attempt(now, stage, AttemptEnd::WorkerLeft { started }, effects);
         }
     }

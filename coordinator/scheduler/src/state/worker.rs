@@ -43,6 +43,8 @@ pub(crate) struct Worker {
     pub(crate) memory_bytes: Option<u64>,
     /// What it does.
     pub(crate) slot: Slot,
+    /// Attempts it was told to drop, besides the one its slot is taken by, and has not confirmed yet.
+    pub(crate) also_dropping: BTreeSet<(StageKey, Attempt)>,
     /// Stages with children whose last checkpoint it has at hand.
     pub(crate) holds: BTreeSet<StageKey>,
 }

@@ -1,0 +1,244 @@
+//! The log: what cannot be true is refused, and what is stored can be read for ever.
+
+use scheduler::{AttemptEnd, Fact, IllegalFact, RestoreError, RetryCount, Scheduler, StageResult, Timestamp};
+
+use crate::scenario::settings;
+use crate::support::{campaign, plan, worker};
+use recipes::{Attempt, StageKey};
+
+/// Restores from these facts after a campaign with a trunk and a branch was accepted.
+fn after_acceptance(facts: &[Fact]) -> Result<Scheduler, RestoreError> {
+    let plan = plan("c", &[("trunk", "", 100), ("short", "trunk", 10)]);
+    let facts = std::iter::once(Fact::CampaignAccepted { plan }).chain(facts.iter().cloned());
+    Scheduler::restore(settings(), Timestamp(0), facts)
+}
+
+fn key(index: usize) -> StageKey {
+    plan("c", &[("trunk", "", 100), ("short", "trunk", 10)]).stages[index].key
+}
+
+fn started(stage: StageKey, attempt: u32) -> Fact {
+    Fact::AttemptStarted { stage, worker: worker("w1"), attempt: Attempt(attempt) }
+}
+
+fn checkpoint(attempt: u32, step: u64) -> Fact {
+    Fact::CheckpointCommitted { stage: key(0), attempt: Attempt(attempt), step }
+}
+
+fn completed(attempt: u32) -> Fact {
+    Fact::StageCompleted { stage: key(0), attempt: Attempt(attempt), result: StageResult::default() }
+}
+
+fn diverged(attempt: u32) -> Fact {
+    Fact::StageDiverged { stage: key(0), attempt: Attempt(attempt), step: 7, loss: None }
+}
+
+fn ended(attempt: u32) -> Fact {
+    Fact::AttemptEnded { stage: key(0), attempt: Attempt(attempt), why: AttemptEnd::Released }
+}
+
+fn poisoned() -> Fact {
+    Fact::StagePoisoned { stage: key(0), limit: RetryCount::Failed }
+}
+
+fn retried() -> Fact {
+    Fact::StageRetried { stage: key(0) }
+}
+
+#[test]
+fn every_illegal_transition_is_refused_by_name() {
+    let trunk = key(0);
+    let running = [started(trunk, 1)];
+    let done = [started(trunk, 1), checkpoint(1, 100), completed(1)];
+    let lost = [started(trunk, 1), diverged(1)];
+    let given_up = [poisoned()];
+    let cases: [(&[Fact], &str, Vec<Fact>); 5] = [
+        (
+            &[],
+            "waiting",
+            vec![
+                started(trunk, 2),
+                started(trunk, 0),
+                checkpoint(1, 10),
+                completed(1),
+                diverged(1),
+                ended(1),
+                retried(),
+            ],
+        ),
+        (
+            &running,
+            "running",
+            vec![
+                started(trunk, 2),
+                checkpoint(2, 10),
+                checkpoint(1, 0),
+                checkpoint(1, 101),
+                completed(1),
+                completed(2),
+                diverged(2),
+                ended(2),
+                poisoned(),
+                retried(),
+            ],
+        ),
+        (
+            &done,
+            "completed",
+            vec![started(trunk, 2), checkpoint(1, 100), completed(1), diverged(1), ended(1), poisoned(), retried()],
+        ),
+        (
+            &lost,
+            "diverged",
+            vec![started(trunk, 2), checkpoint(1, 100), completed(1), diverged(1), ended(1), poisoned(), retried()],
+        ),
+        (
+            &given_up,
+            "failed",
+            vec![started(trunk, 1), checkpoint(1, 100), completed(1), diverged(1), ended(1), poisoned()],
+        ),
+    ];
+    for (before, state, illegal) in cases {
+        assert!(after_acceptance(before).is_ok(), "a stage can be {state}");
+        for fact in illegal {
+            let facts: Vec<Fact> = before.iter().cloned().chain([fact.clone()]).collect();
+            let refused = after_acceptance(&facts).expect_err(&format!("{fact:?} of a stage that is {state}"));
+            assert_eq!(refused.index, facts.len());
+            assert_eq!(refused.source, IllegalFact::Transition { stage: trunk, fact: fact.name(), state });
+        }
+    }
+}
+
+#[test]
+fn a_checkpoint_goes_forward() {
+    let facts = [started(key(0), 1), checkpoint(1, 50), checkpoint(1, 50)];
+    assert!(after_acceptance(&facts[..2]).is_ok());
+    assert!(after_acceptance(&facts).is_err());
+}
+
+#[test]
+fn a_branch_does_not_start_before_its_trunk_is_done() {
+    let early = [started(key(1), 1)];
+    assert!(matches!(
+        after_acceptance(&early).expect_err("its trunk waits").source,
+        IllegalFact::Transition { state: "waiting", fact: "attempt_started", .. }
+    ));
+    let last_checkpoint_alone = [started(key(0), 1), checkpoint(1, 100), started(key(1), 1)];
+    assert!(after_acceptance(&last_checkpoint_alone).is_err());
+    let in_order = [started(key(0), 1), checkpoint(1, 100), completed(1), started(key(1), 1)];
+    assert!(after_acceptance(&in_order).is_ok());
+}
+
+#[test]
+fn facts_about_what_nobody_asked_for_are_refused() {
+    let stranger = StageKey::from_content(b"a stranger");
+    let refused = after_acceptance(&[started(stranger, 1)]).expect_err("nobody asked for it");
+    assert_eq!(refused.source, IllegalFact::UnknownStage { stage: stranger, fact: "attempt_started" });
+    let refused = after_acceptance(&[Fact::CampaignCancelled { campaign: campaign("d") }]).expect_err("likewise");
+    assert_eq!(refused.source, IllegalFact::UnknownCampaign { campaign: campaign("d"), fact: "campaign_cancelled" });
+}
+
+#[test]
+fn a_campaign_is_accepted_once_and_cancelled_once_in_turn() {
+    let cancelled = || Fact::CampaignCancelled { campaign: campaign("c") };
+    let accepted = || Fact::CampaignAccepted { plan: plan("c", &[("trunk", "", 100), ("short", "trunk", 10)]) };
+    assert!(after_acceptance(&[cancelled(), accepted(), cancelled()]).is_ok());
+    for twice in [vec![accepted()], vec![cancelled(), cancelled()]] {
+        let refused = after_acceptance(&twice).expect_err("it is true already");
+        assert!(matches!(refused.source, IllegalFact::AlreadyTrue { .. }));
+    }
+}
+
+#[test]
+fn an_accepted_plan_that_is_none_is_refused() {
+    let mut damaged = plan("d", &[("trunk", "", 100), ("short", "trunk", 10)]);
+    damaged.stages.remove(0);
+    let refused = after_acceptance(&[Fact::CampaignAccepted { plan: damaged }]).expect_err("its trunk is missing");
+    assert!(matches!(refused.source, IllegalFact::Plan(_)));
+    assert_eq!(refused.to_string(), "fact 1 of the log cannot be true after those before it");
+}
+
+#[test]
+fn facts_are_stored_in_a_form_that_never_changes() {
+    let stage = StageKey::from_bytes([0xab; 32]);
+    let worker = recipes::WorkerId::from_bytes([0xcd; 8]);
+    let campaign = recipes::CampaignId::from_bytes([0xef; 8]);
+    let attempt = Attempt(3);
+    let key = format!("stage_{}", "ab".repeat(32));
+    let result = StageResult { validation_loss: Some(3.25), validation_loss_per_byte: None };
+    let end = |why| Fact::AttemptEnded { stage, attempt, why };
+    let reason = || "disk full".to_owned();
+    let stored = [
+        (
+            Fact::AttemptStarted { stage, worker, attempt },
+            format!(r#"{{"fact":"attempt_started","stage":"{key}","worker":"worker_cdcdcdcdcdcdcdcd","attempt":3}}"#),
+        ),
+        (
+            Fact::CheckpointCommitted { stage, attempt, step: 40 },
+            format!(r#"{{"fact":"checkpoint_committed","stage":"{key}","attempt":3,"step":40}}"#),
+        ),
+        (
+            Fact::StageCompleted { stage, attempt, result },
+            format!(
+                r#"{{"fact":"stage_completed","stage":"{key}","attempt":3,"result":{{"validation_loss":3.25,"validation_loss_per_byte":null}}}}"#
+            ),
+        ),
+        (
+            Fact::StageDiverged { stage, attempt, step: 40, loss: None },
+            format!(r#"{{"fact":"stage_diverged","stage":"{key}","attempt":3,"step":40,"loss":null}}"#),
+        ),
+        (
+            end(AttemptEnd::Failed { reason: reason(), started: true }),
+            format!(
+                r#"{{"fact":"attempt_ended","stage":"{key}","attempt":3,"why":{{"kind":"failed","reason":"disk full","started":true}}}}"#
+            ),
+        ),
+        (
+            end(AttemptEnd::ProtocolBroken { reason: reason() }),
+            format!(
+                r#"{{"fact":"attempt_ended","stage":"{key}","attempt":3,"why":{{"kind":"protocol_broken","reason":"disk full"}}}}"#
+            ),
+        ),
+        (
+            end(AttemptEnd::Released),
+            format!(r#"{{"fact":"attempt_ended","stage":"{key}","attempt":3,"why":{{"kind":"released"}}}}"#),
+        ),
+        (
+            end(AttemptEnd::LeaseExpired { started: false }),
+            format!(
+                r#"{{"fact":"attempt_ended","stage":"{key}","attempt":3,"why":{{"kind":"lease_expired","started":false}}}}"#
+            ),
+        ),
+        (
+            end(AttemptEnd::WorkerLeft { started: true }),
+            format!(
+                r#"{{"fact":"attempt_ended","stage":"{key}","attempt":3,"why":{{"kind":"worker_left","started":true}}}}"#
+            ),
+        ),
+        (
+            end(AttemptEnd::Lost),
+            format!(r#"{{"fact":"attempt_ended","stage":"{key}","attempt":3,"why":{{"kind":"lost"}}}}"#),
+        ),
+        (
+            end(AttemptEnd::Revoked),
+            format!(r#"{{"fact":"attempt_ended","stage":"{key}","attempt":3,"why":{{"kind":"revoked"}}}}"#),
+        ),
+        (
+            Fact::StagePoisoned { stage, limit: RetryCount::NotStarted },
+            format!(r#"{{"fact":"stage_poisoned","stage":"{key}","limit":"not_started"}}"#),
+        ),
+        (Fact::StageRetried { stage }, format!(r#"{{"fact":"stage_retried","stage":"{key}"}}"#)),
+        (
+            Fact::CampaignCancelled { campaign },
+            r#"{"fact":"campaign_cancelled","campaign":"campaign_efefefefefefefef"}"#.to_owned(),
+        ),
+    ];
+    for (fact, text) in stored {
+        assert_eq!(serde_json::to_string(&fact).expect("a fact has a JSON form"), text);
+        assert_eq!(serde_json::from_str::<Fact>(&text).expect("it can be read"), fact);
+    }
+    let accepted = Fact::CampaignAccepted { plan: plan("c", &[("trunk", "", 100), ("short", "trunk", 10)]) };
+    let text = serde_json::to_string(&accepted).expect("a plan has a JSON form");
+    assert!(text.starts_with(r#"{"fact":"campaign_accepted","plan":{"campaign":"#), "{text}");
+    assert_eq!(serde_json::from_str::<Fact>(&text).expect("it can be read"), accepted);
+}

@@ -1,0 +1,13 @@
+//! What the scheduler decides, told as stories. Every effect of every event is accounted for: one that a story does not
+//! tell fails it.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod campaigns;
+mod leases;
+mod log;
+mod placement;
+mod retries;
+mod scenario;
+mod sessions;

@@ -1,0 +1,301 @@
+//! The language the stories are told in.
+//!
+//! Campaigns, stages and workers go by their names, an attempt is written `trunk#1`, and effects are sentences.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use recipes::{Attempt, CampaignId, Plan, StageKey, WorkerId};
+use scheduler::{
+    Backoff, Effect, Event, Fact, RetryLimits, Scheduler, Settings, StageResult, StageState, StageStatus, Timestamp,
+};
+
+use crate::support::{campaign, worker};
+
+/// A lease is 30 s, the grace after a restart 60 s; each limit is small and another one.
+pub(crate) fn settings() -> Settings {
+    Settings {
+        lease_duration: Duration::from_secs(30),
+        heartbeat_interval: Duration::from_secs(5),
+        restart_grace: Duration::from_secs(60),
+        retry_limits: RetryLimits { not_started: 1, preempted: 3, failed: 2 },
+        backoff: Backoff { first: Duration::from_secs(1), longest: Duration::from_secs(4) },
+    }
+}
+
+/// A scheduler, its time and its log.
+pub(crate) struct Scenario {
+    pub(crate) scheduler: Scheduler,
+    pub(crate) facts: Vec<Fact>,
+    now: Timestamp,
+    unaccounted: Vec<String>,
+    stages: BTreeMap<StageKey, String>,
+    campaigns: BTreeMap<CampaignId, String>,
+    workers: BTreeMap<WorkerId, String>,
+}
+
+impl Scenario {
+    pub(crate) fn new() -> Self {
+        Self {
+            scheduler: Scheduler::new(settings()),
+            facts: Vec::new(),
+            now: Timestamp(0),
+            unaccounted: Vec::new(),
+            stages: BTreeMap::new(),
+            campaigns: BTreeMap::new(),
+            workers: BTreeMap::new(),
+        }
+    }
+
+    /// One with an idle worker `w1` and this plan submitted, so that its first root is assigned.
+    pub(crate) fn with_one_worker(plan: &Plan) -> Self {
+        let mut story = Self::new();
+        story.join("w1", &[]);
+        story.expect_nothing();
+        story.submit(plan);
+        let root = &plan.stages[0].size;
+        story.expect(&[
+            format!("accepted {}", plan.name),
+            format!("started {root}#1 on w1"),
+            format!("assign {root}#1 to w1 from initial weights"),
+        ]);
+        story
+    }
+
+    /// Accounts for everything that was ordered since the last time, in its order.
+    #[track_caller]
+    pub(crate) fn expect<S: AsRef<str>>(&mut self, effects: &[S]) {
+        let expected: Vec<&str> = effects.iter().map(AsRef::as_ref).collect();
+        let found = std::mem::take(&mut self.unaccounted);
+        assert_eq!(found, expected, "effects found, then those expected");
+    }
+
+    #[track_caller]
+    pub(crate) fn expect_nothing(&mut self) {
+        self.expect::<&str>(&[]);
+    }
+
+    /// What [`expect`](Self::expect) would compare, for a story that has to look at it.
+    pub(crate) fn take(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.unaccounted)
+    }
+
+    #[track_caller]
+    pub(crate) fn handle(&mut self, event: Event) {
+        assert!(self.unaccounted.is_empty(), "not accounted for: {:#?}", self.unaccounted);
+        for effect in self.scheduler.handle(self.now, event) {
+            self.unaccounted.push(self.sentence(&effect));
+            if let Effect::Record(fact) = effect {
+                self.facts.push(fact);
+            }
+        }
+        let restored = Scheduler::restore(settings(), self.now, self.facts.clone()).expect("the log can be read");
+        assert_eq!(restored.ledger(), self.scheduler.ledger(), "the log adds up to the state");
+    }
+
+    // What people do.
+
+    #[track_caller]
+    pub(crate) fn submit(&mut self, plan: &Plan) {
+        self.campaigns.insert(plan.campaign, plan.name.clone());
+        self.stages.extend(plan.stages.iter().map(|stage| (stage.key, stage.size.clone())));
+        self.handle(Event::CampaignSubmitted { plan: plan.clone() });
+    }
+
+    #[track_caller]
+    pub(crate) fn cancel(&mut self, name: &str) {
+        self.handle(Event::CampaignCancelled { campaign: campaign(name) });
+    }
+
+    #[track_caller]
+    pub(crate) fn retry(&mut self, name: &str) {
+        self.handle(Event::RetryRequested { campaign: campaign(name) });
+    }
+
+    // What workers do.
+
+    #[track_caller]
+    pub(crate) fn join(&mut self, name: &str, running: &[&str]) {
+        self.join_as(name, None, running, &[]);
+    }
+
+    #[track_caller]
+    pub(crate) fn join_as(&mut self, name: &str, memory_bytes: Option<u64>, running: &[&str], holds: &[&str]) {
+        let worker = self.worker(name);
+        let running = running.iter().map(|text| self.attempt(text)).collect();
+        let holds = holds.iter().map(|label| self.stage(label)).collect();
+        self.handle(Event::WorkerJoined { worker, name: name.to_owned(), memory_bytes, running, holds });
+    }
+
+    #[track_caller]
+    pub(crate) fn heartbeat(&mut self, name: &str, running: &[&str]) {
+        let worker = self.worker(name);
+        let running = running.iter().map(|text| self.attempt(text)).collect();
+        self.handle(Event::HeartbeatReceived { worker, running });
+    }
+
+    #[track_caller]
+    pub(crate) fn disconnect(&mut self, name: &str) {
+        let worker = self.worker(name);
+        self.handle(Event::WorkerDisconnected { worker });
+    }
+
+    #[track_caller]
+    pub(crate) fn leave(&mut self, name: &str) {
+        let worker = self.worker(name);
+        self.handle(Event::WorkerLeft { worker });
+    }
+
+    #[track_caller]
+    pub(crate) fn checkpoint(&mut self, name: &str, attempt: &str, step: u64) {
+        let (worker, (stage, attempt)) = (self.worker(name), self.attempt(attempt));
+        self.handle(Event::CheckpointCommitted { worker, stage, attempt, step });
+    }
+
+    #[track_caller]
+    pub(crate) fn complete(&mut self, name: &str, attempt: &str) {
+        self.complete_with(name, attempt, result(3.0));
+    }
+
+    #[track_caller]
+    pub(crate) fn complete_with(&mut self, name: &str, attempt: &str, result: StageResult) {
+        let (worker, (stage, attempt)) = (self.worker(name), self.attempt(attempt));
+        self.handle(Event::StageCompleted { worker, stage, attempt, result });
+    }
+
+    #[track_caller]
+    pub(crate) fn diverge(&mut self, name: &str, attempt: &str, step: u64, loss: f64) {
+        let (worker, (stage, attempt)) = (self.worker(name), self.attempt(attempt));
+        self.handle(Event::StageDiverged { worker, stage, attempt, step, loss });
+    }
+
+    #[track_caller]
+    pub(crate) fn fail(&mut self, name: &str, attempt: &str, started: bool) {
+        let (worker, (stage, attempt)) = (self.worker(name), self.attempt(attempt));
+        self.handle(Event::AttemptFailed { worker, stage, attempt, reason: "disk full".to_owned(), started });
+    }
+
+    #[track_caller]
+    pub(crate) fn release(&mut self, name: &str, attempt: &str) {
+        let (worker, (stage, attempt)) = (self.worker(name), self.attempt(attempt));
+        self.handle(Event::AttemptReleased { worker, stage, attempt });
+    }
+
+    #[track_caller]
+    pub(crate) fn confirm(&mut self, name: &str, attempt: &str) {
+        let (worker, (stage, attempt)) = (self.worker(name), self.attempt(attempt));
+        self.handle(Event::RevocationConfirmed { worker, stage, attempt });
+    }
+
+    // What happens by itself.
+
+    #[track_caller]
+    pub(crate) fn wait(&mut self, seconds: u64) {
+        self.now = self.now + Duration::from_secs(seconds);
+        self.handle(Event::TimePassed);
+    }
+
+    /// The coordinator ends, and another goes on from the log, with a clock of its own.
+    pub(crate) fn restart(&mut self) {
+        self.now = Timestamp(0);
+        self.scheduler = Scheduler::restore(settings(), self.now, self.facts.clone()).expect("the log can be read");
+    }
+
+    // What can be seen.
+
+    /// The state of a stage, or why it waits, in words.
+    #[track_caller]
+    pub(crate) fn stage_is(&self, label: &str) -> String {
+        let StageStatus { state, waits, .. } = self.status(label);
+        waits.map_or_else(|| state.name().to_owned(), |reason| reason.to_string())
+    }
+
+    #[track_caller]
+    pub(crate) fn status(&self, label: &str) -> StageStatus {
+        self.scheduler.stage_status(&self.stage(label)).expect("a known stage")
+    }
+
+    #[track_caller]
+    pub(crate) fn state(&self, label: &str) -> StageState {
+        self.status(label).state
+    }
+
+    /// The stage of this name, whatever campaign it came with.
+    #[track_caller]
+    pub(crate) fn stage(&self, label: &str) -> StageKey {
+        let found = self.stages.iter().find(|(_, name)| *name == label);
+        *found.unwrap_or_else(|| panic!("no plan has a stage {label}")).0
+    }
+
+    #[track_caller]
+    pub(crate) fn attempt(&self, text: &str) -> (StageKey, Attempt) {
+        let (label, number) = text.split_once('#').expect("an attempt is written stage#number");
+        (self.stage(label), Attempt(number.parse().expect("an attempt's number")))
+    }
+
+    fn worker(&mut self, name: &str) -> WorkerId {
+        let worker = worker(name);
+        self.workers.insert(worker, name.to_owned());
+        worker
+    }
+
+    fn sentence(&self, effect: &Effect) -> String {
+        let campaign = |id: &CampaignId| self.campaigns[id].as_str();
+        let stage = |key: &StageKey| self.stages[key].as_str();
+        let worker = |id: &WorkerId| self.workers[id].as_str();
+        match effect {
+            Effect::Record(fact) => self.fact_in_words(fact),
+            Effect::Assign { worker: to, stage: key, attempt, resume_from, parent } => {
+                let start = match (resume_from, parent) {
+                    (Some(step), _) => format!("step {step}"),
+                    (None, Some(parent)) => stage(parent).to_owned(),
+                    (None, None) => "initial weights".to_owned(),
+                };
+                format!("assign {}{attempt} to {} from {start}", stage(key), worker(to))
+            }
+            Effect::Revoke { worker: on, stage: key, attempt } => {
+                format!("revoke {}{attempt} on {}", stage(key), worker(on))
+            }
+            Effect::Refuse { worker: to, stage: key, attempt } => {
+                format!("refuse {}{attempt} to {}", stage(key), worker(to))
+            }
+            Effect::CloseSession { worker: of } => format!("close the session of {}", worker(of)),
+            Effect::CampaignEnded { campaign: id } => format!("{} is over", campaign(id)),
+            Effect::RejectPlan { campaign: id, error } => format!("reject {}: {error}", campaign(id)),
+        }
+    }
+
+    fn fact_in_words(&self, fact: &Fact) -> String {
+        let stage = |key: &StageKey| self.stages[key].as_str();
+        match fact {
+            Fact::CampaignAccepted { plan } => format!("accepted {}", plan.name),
+            Fact::CampaignCancelled { campaign } => format!("cancelled {}", self.campaigns[campaign]),
+            Fact::AttemptStarted { stage: key, worker, attempt } => {
+                format!("started {}{attempt} on {}", stage(key), self.workers[worker])
+            }
+            Fact::CheckpointCommitted { stage: key, attempt, step } => {
+                format!("checkpoint of {}{attempt} at {step}", stage(key))
+            }
+            Fact::StageCompleted { stage: key, attempt, .. } => format!("completed {}{attempt}", stage(key)),
+            Fact::StageDiverged { stage: key, attempt, step, loss } => {
+                format!("diverged {}{attempt} at {step} with {loss:?}", stage(key))
+            }
+            Fact::AttemptEnded { stage: key, attempt, why } => format!("ended {}{attempt}: {why}", stage(key)),
+            Fact::StagePoisoned { stage: key, limit } => format!("gave up {}: {limit}", stage(key)),
+            Fact::StageRetried { stage: key } => format!("retried {}", stage(key)),
+        }
+    }
+}
+
+impl Drop for Scenario {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            assert!(self.unaccounted.is_empty(), "not accounted for: {:#?}", self.unaccounted);
+        }
+    }
+}
+
+/// A result with this loss a token.
+pub(crate) fn result(validation_loss: f64) -> StageResult {
+    StageResult { validation_loss: Some(validation_loss), validation_loss_per_byte: Some(validation_loss / 4.0) }
+}

@@ -1,0 +1,88 @@
+//! What scenarios and simulation have in common: small stage trees with names, and the names of workers.
+
+use recipes::{
+    AdamW, Batch, CampaignId, Dataset, DatasetId, LrSchedule, ModelSpec, NUMERICS_VERSION, Plan, Precision, Shape,
+    Stage, StageKey, StageRole, StageSpec, TensorProgram, Tokens, Trial, TrialId, WorkerId,
+};
+
+/// A plan from lines of (stage, its parent or nothing, how many steps it trains). A stage is named by its `size`, and
+/// stages of the same name, steps and parent have the same key in every plan.
+pub(crate) fn plan(name: &str, lines: &[(&str, &str, u64)]) -> Plan {
+    let mut stages: Vec<Stage> = Vec::new();
+    for (label, parent, steps) in lines {
+        let parent = stages.iter().find(|stage| stage.size == *parent);
+        let start_step = parent.map_or(0, |parent| parent.spec.end_step);
+        let parent = parent.map(|parent| parent.key);
+        let spec = spec(label, start_step, start_step + steps);
+        let role = if parent.is_some() { StageRole::Decay } else { StageRole::Trunk };
+        stages.push(Stage { key: spec.key(parent.as_ref()), parent, spec, role, size: (*label).to_owned(), seed: 0 });
+    }
+    let trials = stages.iter().filter(|stage| is_leaf(&stages, stage)).map(|leaf| trial(&stages, leaf)).collect();
+    let description = String::new();
+    let dataset = Some(dataset());
+    Plan { campaign: campaign(name), name: name.to_owned(), description, dataset, trials, stages }
+}
+
+/// The identifier of the campaign of this name.
+pub(crate) fn campaign(name: &str) -> CampaignId {
+    CampaignId::from_content(name.as_bytes())
+}
+
+/// The identifier of the worker of this name.
+pub(crate) fn worker(name: &str) -> WorkerId {
+    WorkerId::from_content(name.as_bytes())
+}
+
+fn is_leaf(stages: &[Stage], stage: &Stage) -> bool {
+    stages.iter().all(|other| other.parent != Some(stage.key))
+}
+
+fn trial(stages: &[Stage], leaf: &Stage) -> Trial {
+    let mut path = vec![leaf.key];
+    let mut parent: Option<StageKey> = leaf.parent;
+    while let Some(key) = parent {
+        path.push(key);
+        parent = stages.iter().find(|stage| stage.key == key).and_then(|stage| stage.parent);
+    }
+    path.reverse();
+    let d = Tokens(leaf.spec.end_step * leaf.spec.batch.tokens());
+    let id = TrialId::from_content(leaf.key.as_bytes());
+    Trial { id, size: leaf.size.clone(), seed: 0, n: leaf.spec.model.shape.non_embedding_params(), d, nominal: d, path }
+}
+
+fn spec(label: &str, start_step: u64, end_step: u64) -> StageSpec {
+    StageSpec {
+        model: ModelSpec {
+            shape: Shape { d_model: 32, d_ff: 80, head_dim: 16, n_heads: 2, n_kv_heads: 2, n_layers: 2 },
+            vocab: 512,
+            tied: true,
+            tensor_program: TensorProgram { scale_emb: 12.0, scale_depth: 1.4, init_std: 0.1, d_base: 256 },
+            rope_theta: 10_000.0,
+            norm_eps: 1e-5,
+        },
+        init_seed: 0,
+        data: dataset().id,
+        order_seed: label.bytes().fold(0, |seed, byte| seed * 256 + u64::from(byte)),
+        start_step,
+        end_step,
+        schedule: LrSchedule::Constant { warmup_steps: 0 },
+        peak_lr: 0.01,
+        batch: Batch { sequences: 16, context: 64, micro_sequences: 16 },
+        optimizer: AdamW { beta1: 0.9, beta2: 0.95, eps: 1e-8, weight_decay: 0.1, clip_norm: 1.0 },
+        precision: Precision::Fp32,
+        validation_tokens: 1024,
+        numerics_version: NUMERICS_VERSION,
+    }
+}
+
+fn dataset() -> Dataset {
+    Dataset {
+        id: DatasetId::from_content(b"some text"),
+        vocab: 512,
+        train_tokens: 1_000_000,
+        validation_tokens: 10_000,
+        train_bytes: 4_000_000,
+        validation_bytes: 40_000,
+        sources: vec!["some text".to_owned()],
+    }
+}

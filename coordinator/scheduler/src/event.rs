@@ -34,7 +34,8 @@ pub enum Event {
         name: String,
         /// Memory of its device, in bytes, where it is known.
         memory_bytes: Option<u64>,
-        /// Attempts it has in hand: training, or over with a report that is not acknowledged yet.
+        /// Attempts it has in hand: training, or over with a report that is not acknowledged yet. That it stopped one
+        /// is such a report, too: an attempt that is not here is one it never had, and may be assigned to it again.
         running: Vec<(StageKey, Attempt)>,
         /// Stages whose last checkpoint it has at hand, so that it can begin their children without a download.
         holds: Vec<StageKey>,

@@ -23,12 +23,13 @@ pub(crate) struct Moment<'a> {
 
 type Check = fn(&Moment<'_>) -> Result<(), String>;
 
-const ALL: [(&str, Check); 9] = [
+const ALL: [(&str, Check); 10] = [
     ("invariant_stage_has_at_most_one_live_lease", invariant_stage_has_at_most_one_live_lease),
     ("invariant_restore_equals_state", invariant_restore_equals_state),
     ("invariant_nothing_from_old_attempt_counts", invariant_nothing_from_old_attempt_counts),
     ("invariant_no_worker_idles_beside_a_ready_stage", invariant_no_worker_idles_beside_a_ready_stage),
     ("invariant_what_is_settled_stays_settled", invariant_what_is_settled_stays_settled),
+    ("invariant_what_cannot_start_lies_below_a_dead_end", invariant_what_cannot_start_lies_below_a_dead_end),
     ("invariant_only_what_is_wanted_is_started", invariant_only_what_is_wanted_is_started),
     ("invariant_assignments_follow_the_log", invariant_assignments_follow_the_log),
     ("invariant_result_is_of_the_attempt_that_settled", invariant_result_is_of_the_attempt_that_settled),
@@ -121,6 +122,20 @@ fn invariant_what_is_settled_stays_settled(moment: &Moment<'_>) -> Result<(), St
         })?;
         ensure(was.checkpoint <= is.checkpoint, || format!("{} lost a checkpoint", key.short()))?;
         ensure(was.attempts <= is.attempts, || format!("{} gives an attempt out twice", key.short()))?;
+    }
+    Ok(())
+}
+
+fn invariant_what_cannot_start_lies_below_a_dead_end(moment: &Moment<'_>) -> Result<(), String> {
+    let ledger = moment.after.ledger();
+    for (stage, state) in ledger.stages() {
+        let parent = stage.parent.and_then(|parent| ledger.stage_state(&parent));
+        let below_dead_end = match parent {
+            Some(StageState::Failed { .. } | StageState::Diverged { .. } | StageState::NotRun { .. }) => true,
+            Some(StageState::Waiting | StageState::Running { .. } | StageState::Completed { .. }) | None => false,
+        };
+        let is_not_run = matches!(state, StageState::NotRun { .. });
+        ensure(is_not_run == below_dead_end, || format!("{} is {state:?} below {parent:?}", stage.key.short()))?;
     }
     Ok(())
 }

@@ -52,7 +52,7 @@ fn play(actions: &[Action]) -> Result<(), TestCaseError> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 1000, ..ProptestConfig::default() })]
 
     #[test]
     fn whatever_happens_the_invariants_hold_and_every_campaign_ends(actions in prop::collection::vec(action(), 1..250)) {
@@ -64,8 +64,8 @@ proptest! {
 #[test]
 fn an_undisturbed_world_trains_every_stage_in_one_attempt() {
     let mut world = World::new(SLOTS);
-    let submissions = (0..world::CAMPAIGNS).map(Action::Submit);
-    let outcome = submissions.map(|action| world.act(&action)).collect::<Result<(), _>>();
+    let mut submissions = (0..world::CAMPAIGNS).map(Action::Submit);
+    let outcome = submissions.try_for_each(|action| world.act(&action));
     outcome.and_then(|()| world.recover()).unwrap_or_else(|violation| panic!("{violation}"));
     for (stage, state) in world.scheduler().ledger().stages() {
         assert_eq!(state.name(), "completed", "{}", stage.size);

@@ -27,6 +27,8 @@ struct Connection {
     /// With the number of those that are to be acknowledged.
     up: VecDeque<(Option<u64>, Event)>,
     down: VecDeque<Effect>,
+    /// Whether the coordinator has read the hello: before that, it sends to the connection this one replaced.
+    is_greeted: bool,
 }
 
 /// A process, from its start to its end.
@@ -67,7 +69,7 @@ impl Process {
         };
         let spooled = self.spool.iter().map(|(number, report)| (Some(*number), report.clone()));
         let up = std::iter::once((None, hello)).chain(spooled).collect();
-        self.connection = Some(Connection { up, down: VecDeque::new() });
+        self.connection = Some(Connection { up, ..Connection::default() });
     }
 
     pub(crate) fn disconnect(&mut self) {
@@ -83,7 +85,9 @@ impl Process {
 
     /// The next message the coordinator reads from it.
     pub(crate) fn next_message(&mut self) -> Option<(Option<u64>, Event)> {
-        self.connection.as_mut()?.up.pop_front()
+        let connection = self.connection.as_mut()?;
+        connection.is_greeted = true;
+        connection.up.pop_front()
     }
 
     pub(crate) fn acknowledge(&mut self, number: u64) {
@@ -92,7 +96,7 @@ impl Process {
 
     /// Puts an order on its way, if there is one.
     pub(crate) fn order(&mut self, order: Effect) {
-        if let Some(connection) = &mut self.connection {
+        if let Some(connection) = self.connection.as_mut().filter(|connection| connection.is_greeted) {
             connection.down.push_back(order);
         }
     }
@@ -171,8 +175,7 @@ impl Process {
     /// Attempts in training, or over with a report that is not acknowledged.
     fn in_hand(&self) -> Vec<(StageKey, Attempt)> {
         let training = self.training.iter().map(|training| (training.stage, training.attempt));
-        let reported = self.spool.iter().filter(|(_, report)| !matches!(report, Event::RevocationConfirmed { .. }));
-        let reported = reported.filter_map(|(_, report)| claim(report));
+        let reported = self.spool.iter().filter_map(|(_, report)| claim(report));
         training.chain(reported).collect::<BTreeSet<_>>().into_iter().collect()
     }
 

@@ -142,10 +142,7 @@ impl World {
                 });
             }),
             Action::Leave(slot) => self.with(slot, Process::leave),
-            Action::HearAgain(index) if self.heard.is_empty() => {
-                let _ = index;
-                Ok(())
-            }
+            Action::HearAgain(_) if self.heard.is_empty() => Ok(()),
             Action::HearAgain(index) => self.handle(index.get(&self.heard).clone()),
             Action::Wait(seconds) => self.wait(seconds),
             Action::Crash { slot, committed } => self.crash(slot, committed),

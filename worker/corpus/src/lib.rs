@@ -14,10 +14,11 @@
 //! Start with [`prepare()`], which runs the upper half once and finds its result again, then [`OpenDataset`], which is the
 //! lower half.
 
-//pub mod batch;
-//pub mod dataset;
+pub mod batch;
+pub mod dataset;
 pub mod extract;
 pub mod hash;
+mod order;
 //pub mod inspect;
 //pub mod prepare;
 pub mod progress;
@@ -25,8 +26,8 @@ pub mod sources;
 pub mod split;
 pub mod tokenizer;
 
-//pub use batch::{Batch, BatchError, ValidationSet};
-//pub use dataset::{Manifest, OpenDataset, OpenError};
+pub use batch::{Batch, BatchError, ValidationSet};
+pub use dataset::{DatasetWriter, Manifest, OpenDataset, OpenError, WriteError};
 //pub use inspect::{InspectError, InspectOptions, Inspection, inspect};
 //pub use prepare::{PrepareError, PrepareRequest, Prepared, TokenizerChoice, prepare};
 pub use progress::Progress;

@@ -8,9 +8,9 @@ use std::collections::HashSet;
 use rayon::prelude::*;
 use tokenizers::models::TrainerWrapper;
 use tokenizers::models::bpe::{BPE, BpeTrainer};
-use tokenizers::normalizers::Normalizer as _;
+
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
-use tokenizers::{AddedToken, NormalizedString, Tokenizer as Inner};
+use tokenizers::{AddedToken, NormalizedString, Normalizer as _, Tokenizer as Inner};
 
 /// The token written after each document by tokenizers trained here.
 pub const END_OF_DOCUMENT: &str = "<|endoftext|>";

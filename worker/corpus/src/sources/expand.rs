@@ -83,7 +83,7 @@ fn matches(name: &str, pattern: &Path, below: &Path, limits: &Limits) -> Result<
             path: path.to_path_buf(),
             source,
         };
-        let path = path.map_err(|error| unreadable(&error.path().to_path_buf(), error.into_error()))?;
+        let path = path.map_err(|error| unreadable(&error.path().to_path_buf(), error.into()))?;
         let Some(format) = Format::of(&path) else { continue };
         let metadata = std::fs::metadata(&path).map_err(|error| unreadable(&path, error))?;
         if !metadata.is_file() {

@@ -1,0 +1,285 @@
+//! Writing a dataset beside its final place, and moving it there whole.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use npyz::WriterBuilder;
+use recipes::{Dataset, DatasetId};
+
+use super::manifest::{FORMAT_VERSION, FileEntry, MANIFEST, Manifest, ShardEntry, SplitEntry};
+use super::{OpenDataset, OpenError};
+use crate::extract::Dropped;
+use crate::hash::ContentHash;
+use crate::split::Split;
+use crate::tokenizer::{Tokenizer, TokenizerError};
+
+/// Tokens of a shard.
+const SHARD_TOKENS: usize = 1 << 26;
+/// How the names of unfinished directories start. A dot hides them from whoever lists datasets.
+const PARTIAL: &str = ".partial-";
+/// What was left by an interrupted preparation is removed when it is older than this.
+const ABANDONED_AFTER: Duration = Duration::from_hours(24);
+
+/// Why a dataset cannot be written.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// The file system refuses.
+    #[error("cannot write `{}`; make it writable or choose another data directory", path.display())]
+    Write {
+        /// What cannot be written.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A text has no tokens.
+    #[error("cannot turn text into tokens")]
+    Tokenize(#[source] TokenizerError),
+    /// What was written cannot be read back.
+    #[error("what was written is not a dataset")]
+    Check(#[source] OpenError),
+}
+
+fn unwritable(path: &Path) -> impl FnOnce(io::Error) -> WriteError {
+    let path = path.to_path_buf();
+    move |source| WriteError::Write { path, source }
+}
+
+/// Collects documents and makes a dataset of them. One that is dropped unfinished leaves nothing behind.
+#[derive(Debug)]
+pub struct DatasetWriter<'a> {
+    datasets_dir: PathBuf,
+    partial: PathBuf,
+    tokenizer: &'a Tokenizer,
+    train: SplitWriter,
+    validation: SplitWriter,
+}
+
+#[derive(Debug)]
+struct SplitWriter {
+    name: &'static str,
+    pending: Vec<u32>,
+    entry: SplitEntry,
+    tokens: u64,
+    bytes: u64,
+}
+
+impl SplitWriter {
+    fn new(name: &'static str, first: u32) -> Self {
+        Self { name, pending: vec![first], entry: SplitEntry::default(), tokens: 0, bytes: 0 }
+    }
+}
+
+impl<'a> DatasetWriter<'a> {
+    /// Starts a dataset of this tokenizer, to be a directory below `datasets_dir`, which is made if need be.
+    ///
+    /// # Errors
+    /// A directory that cannot be written.
+    pub fn new(datasets_dir: &Path, tokenizer: &'a Tokenizer) -> Result<Self, WriteError> {
+        std::fs::create_dir_all(datasets_dir).map_err(unwritable(datasets_dir))?;
+        remove_abandoned(datasets_dir);
+        let partial = partial_path(datasets_dir);
+        std::fs::create_dir(&partial).map_err(unwritable(&partial))?;
+        let end = tokenizer.end_of_document();
+        Ok(Self {
+            datasets_dir: datasets_dir.to_path_buf(),
+            partial,
+            tokenizer,
+            // The first token of a document is predicted from an end of document, that of the first one, too.
+            train: SplitWriter::new("train", end),
+            validation: SplitWriter::new("validation", end),
+        })
+    }
+
+    /// Adds a document.
+    ///
+    /// # Errors
+    /// Text the tokenizer refuses, and a full disk.
+    pub fn push(&mut self, split: Split, text: &str) -> Result<(), WriteError> {
+        let tokens = self.tokenizer.encode(text).map_err(WriteError::Tokenize)?;
+        self.push_tokens(split, &tokens)
+    }
+
+    /// Adds a document of these tokens, without its end.
+    ///
+    /// # Errors
+    /// A full disk.
+    pub fn push_tokens(&mut self, split: Split, tokens: &[u32]) -> Result<(), WriteError> {
+        let lengths = self.tokenizer.byte_lengths();
+        let writer = match split {
+            Split::Train => &mut self.train,
+            Split::Validation => &mut self.validation,
+        };
+        writer.pending.extend_from_slice(tokens);
+        writer.pending.push(self.tokenizer.end_of_document());
+        writer.entry.documents += 1;
+        writer.tokens += tokens.len() as u64 + 1;
+        writer.bytes += tokens.iter().map(|&token| u64::from(lengths[token as usize])).sum::<u64>();
+        while writer.pending.len() >= SHARD_TOKENS {
+            let rest = writer.pending.split_off(SHARD_TOKENS);
+            let full = std::mem::replace(&mut writer.pending, rest);
+            write_shard(&self.partial, self.tokenizer.vocab(), writer, &full)?;
+        }
+        Ok(())
+    }
+
+    /// Writes what is left and moves the dataset to its place, which is named after its content. One that is there
+    /// already stays, unless it is damaged.
+    ///
+    /// # Errors
+    /// A full disk.
+    pub fn finish(mut self, sources: Vec<String>, dropped: Dropped) -> Result<(Dataset, PathBuf), WriteError> {
+        let vocab = self.tokenizer.vocab();
+        for writer in [&mut self.train, &mut self.validation] {
+            let last = std::mem::take(&mut writer.pending);
+            if !last.is_empty() {
+                write_shard(&self.partial, vocab, writer, &last)?;
+            }
+        }
+        let tokenizer = write_file(&self.partial, "tokenizer.json", self.tokenizer.json().as_bytes())?;
+        let lengths = npy(self.tokenizer.byte_lengths()).map_err(unwritable(&self.partial))?;
+        let token_bytes = write_file(&self.partial, "token_bytes.npy", &lengths)?;
+        let mut manifest = Manifest {
+            format_version: FORMAT_VERSION,
+            dataset: Dataset {
+                id: DatasetId::from_content(b""),
+                vocab,
+                train_tokens: self.train.tokens,
+                validation_tokens: self.validation.tokens,
+                train_bytes: self.train.bytes,
+                validation_bytes: self.validation.bytes,
+                sources,
+            },
+            end_of_document: self.tokenizer.end_of_document(),
+            tokenizer,
+            token_bytes,
+            train: std::mem::take(&mut self.train.entry),
+            validation: std::mem::take(&mut self.validation.entry),
+            dropped,
+        };
+        manifest.dataset.id = manifest.content_id();
+        let json = serde_json::to_vec_pretty(&manifest).map_err(|error| unwritable(&self.partial)(error.into()))?;
+        write_file(&self.partial, MANIFEST, &json)?;
+        let dir = self.datasets_dir.join(manifest.dataset.id.to_string());
+        self.put_in_place(&dir)?;
+        Ok((manifest.dataset, dir))
+    }
+
+    fn put_in_place(&self, dir: &Path) -> Result<(), WriteError> {
+        if is_whole(dir) {
+            return Ok(());
+        }
+        // Something damaged may be in the way. It is moved aside first: a directory of this name is always whole.
+        let aside = partial_path(&self.datasets_dir);
+        let moved = std::fs::rename(dir, &aside).is_ok();
+        let renamed = std::fs::rename(&self.partial, dir);
+        if moved {
+            let _ = std::fs::remove_dir_all(&aside);
+        }
+        match renamed {
+            Ok(()) => sync_dir(&self.datasets_dir),
+            // Somebody else was faster with the same content.
+            Err(_) if is_whole(dir) => Ok(()),
+            Err(error) => Err(unwritable(dir)(error)),
+        }
+    }
+}
+
+impl Drop for DatasetWriter<'_> {
+    fn drop(&mut self) {
+        // After `finish` there is nothing of this name any more.
+        let _ = std::fs::remove_dir_all(&self.partial);
+    }
+}
+
+/// A small dataset of texts at hand, with a tokenizer trained on those to train on. For tests and demonstrations.
+///
+/// # Errors
+/// As of [`DatasetWriter`], and a vocabulary that is too small.
+pub fn write_texts(
+    datasets_dir: &Path,
+    train: &[&str],
+    validation: &[&str],
+    vocab: u32,
+) -> Result<(Dataset, PathBuf), WriteError> {
+    let tokenizer = Tokenizer::train(train, vocab).map_err(WriteError::Tokenize)?;
+    let mut writer = DatasetWriter::new(datasets_dir, &tokenizer)?;
+    train.iter().try_for_each(|text| writer.push(Split::Train, text))?;
+    validation.iter().try_for_each(|text| writer.push(Split::Validation, text))?;
+    writer.finish(vec!["texts at hand".to_owned()], Dropped::default())
+}
+
+fn is_whole(dir: &Path) -> bool {
+    OpenDataset::open(dir).is_ok_and(|dataset| dataset.verify().is_ok())
+}
+
+/// A name that no other process or thread uses.
+fn partial_path(parent: &Path) -> PathBuf {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    parent.join(format!("{PARTIAL}{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed)))
+}
+
+fn remove_abandoned(datasets_dir: &Path) {
+    let Ok(entries) = std::fs::read_dir(datasets_dir) else { return };
+    for entry in entries.flatten() {
+        let is_partial = entry.file_name().to_string_lossy().starts_with(PARTIAL);
+        let age = entry.metadata().and_then(|metadata| metadata.modified()).ok().and_then(|time| time.elapsed().ok());
+        // What is left of it does no harm: failing to remove it is nothing to stop for.
+        if is_partial && age.is_some_and(|age| age > ABANDONED_AFTER) {
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+fn write_shard(dir: &Path, vocab: u32, split: &mut SplitWriter, tokens: &[u32]) -> Result<(), WriteError> {
+    let name = format!("{}-{:05}.npy", split.name, split.entry.shards.len());
+    let bytes = if vocab <= 1 << 16 {
+        npy(&tokens.iter().map(|&token| token as u16).collect::<Vec<_>>())
+    } else {
+        npy(tokens)
+    };
+    let file = write_file(dir, &name, &bytes.map_err(unwritable(dir))?)?;
+    split.entry.shards.push(ShardEntry { file, tokens: tokens.len() as u64 });
+    Ok(())
+}
+
+/// The bytes of a `.npy`.
+fn npy<T: npyz::AutoSerialize + Copy>(numbers: &[T]) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let options = npyz::WriteOptions::new().default_dtype().shape(&[numbers.len() as u64]);
+    let mut writer = options.writer(&mut bytes).begin_nd()?;
+    writer.extend(numbers.iter().copied())?;
+    writer.finish()?;
+    Ok(bytes)
+}
+
+fn write_file(dir: &Path, name: &str, content: &[u8]) -> Result<FileEntry, WriteError> {
+    let path = dir.join(name);
+    let write = || {
+        let mut file = BufWriter::new(File::create(&path)?);
+        file.write_all(content)?;
+        file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()
+    };
+    write().map_err(unwritable(&path))?;
+    Ok(FileEntry { name: name.to_owned(), bytes: content.len() as u64, blake3: ContentHash::of(content) })
+}
+
+/// Writes a small file beside its place and moves it there.
+pub(crate) fn write_atomically(path: &Path, content: &[u8]) -> Result<(), WriteError> {
+    let parent = path.parent().unwrap_or(Path::new(""));
+    std::fs::create_dir_all(parent).map_err(unwritable(parent))?;
+    let partial = partial_path(parent);
+    std::fs::write(&partial, content).and_then(|()| std::fs::rename(&partial, path)).map_err(unwritable(path))
+}
+
+/// A rename lasts through a power failure once its directory is on disk.
+fn sync_dir(dir: &Path) -> Result<(), WriteError> {
+    match File::open(dir).and_then(|opened| opened.sync_all()) {
+        // Not every platform opens directories.
+        Err(error) if cfg!(unix) => Err(unwritable(dir)(error)),
+        _ => Ok(()),
+    }
+}

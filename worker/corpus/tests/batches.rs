@@ -1,0 +1,138 @@
+//! Batches over a written dataset.
+
+use std::collections::BTreeSet;
+
+use corpus::dataset::{MANIFEST, write_texts};
+use corpus::{Batch, BatchError, OpenDataset, OpenError};
+use tempfile::TempDir;
+
+fn text(seed: u64, words: u64) -> String {
+    (0..words).map(|i| format!("word{} ", (i * i + seed) % 97)).collect()
+}
+
+fn toy() -> (TempDir, OpenDataset) {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (train, held_out) = ([text(1, 900), text(2, 700)], [text(3, 400)]);
+    let (_, at) =
+        write_texts(dir.path(), &train.each_ref().map(String::as_str), &held_out.each_ref().map(String::as_str), 300)
+            .expect("is written");
+    let open = OpenDataset::open(&at).expect("opens");
+    (dir, open)
+}
+
+fn shape(sequences: u32, context: u32) -> recipes::Batch {
+    recipes::Batch { sequences, context, micro_sequences: sequences }
+}
+
+fn rows(batch: &Batch) -> Vec<(Vec<i32>, Vec<i32>)> {
+    let inputs = batch.inputs.chunks(batch.context).map(<[i32]>::to_vec);
+    inputs.zip(batch.targets.chunks(batch.context).map(<[i32]>::to_vec)).collect()
+}
+
+#[test]
+fn an_epoch_shows_every_window_once_and_the_next_shuffles_again() {
+    let (_dir, data) = toy();
+    let windows = data.dataset().train_tokens / 16;
+    let epoch = |number: u64| -> Vec<_> {
+        (number * windows..(number + 1) * windows)
+            .map(|step| rows(&data.train_batch(7, step, &shape(1, 16)).expect("a batch")).remove(0))
+            .collect()
+    };
+    let (first, second) = (epoch(0), epoch(1));
+    assert_ne!(first, second);
+    let sorted = |mut rows: Vec<_>| {
+        rows.sort();
+        rows
+    };
+    // The same windows, as often as before; and together they are the text, end to end.
+    assert_eq!(sorted(first.clone()), sorted(second));
+    let total: usize = first.iter().map(|(inputs, _)| inputs.len()).sum();
+    assert_eq!(total as u64, windows * 16);
+    let distinct: BTreeSet<_> = first.iter().collect();
+    assert!(distinct.len() as u64 > windows * 9 / 10, "{} distinct of {windows}", distinct.len());
+}
+
+#[test]
+fn targets_are_inputs_moved_on_by_one() {
+    let (_dir, data) = toy();
+    for (inputs, targets) in rows(&data.train_batch(1, 3, &shape(4, 16)).expect("a batch")) {
+        assert_eq!(inputs[1..], targets[..15]);
+    }
+}
+
+#[test]
+fn a_batch_depends_on_seed_and_step_alone() {
+    let (dir, data) = toy();
+    let forwards: Vec<_> = (0..50).map(|step| data.train_batch(5, step, &shape(3, 16)).expect("a batch")).collect();
+    let again = OpenDataset::open(data.dir()).expect("opens");
+    for step in (0..50).rev() {
+        assert_eq!(again.train_batch(5, step, &shape(3, 16)).expect("a batch"), forwards[step as usize]);
+    }
+    assert_ne!(data.train_batch(6, 0, &shape(3, 16)).expect("a batch"), forwards[0]);
+    // How many sequences a step has does not change their order.
+    let one_by_one: Vec<_> =
+        (0..6).flat_map(|step| data.train_batch(5, step, &shape(1, 16)).expect("a batch").inputs).collect();
+    assert_eq!(one_by_one, [&forwards[0].inputs[..], &forwards[1].inputs[..]].concat());
+    drop(dir);
+}
+
+#[test]
+fn validation_is_the_held_out_text_in_order() {
+    let (_dir, data) = toy();
+    let all = data.dataset().validation_tokens;
+    for (tokens, context) in [(all, 16), (all, 1_000_000), (33, 16), (1, 16)] {
+        let set = data.validation(tokens, context).expect("a set");
+        let bytes = set.bytes();
+        let batches: Vec<_> = set.map(|batch| batch.expect("a batch")).collect();
+        let targets: Vec<i32> = batches.iter().flat_map(|batch| batch.targets.clone()).collect();
+        assert_eq!(targets.len() as u64, tokens);
+        assert!(batches.iter().all(|batch| batch.inputs.len() == batch.sequences * batch.context));
+        if tokens == all {
+            assert_eq!(bytes, data.dataset().validation_bytes);
+            assert_eq!(bytes, text(3, 400).len() as u64);
+            assert_eq!(targets.last().copied(), Some(data.manifest().end_of_document as i32));
+        }
+    }
+    assert_eq!(
+        data.validation(all + 1, 16).expect_err("too many"),
+        BatchError::TooFewHeldOut { tokens: all, asked: all + 1 }
+    );
+}
+
+#[test]
+fn what_the_data_cannot_serve_is_refused() {
+    let (_dir, data) = toy();
+    assert!(matches!(data.train_batch(1, 0, &shape(1, 1 << 20)), Err(BatchError::TooFewToTrain { .. })));
+    assert_eq!(data.train_batch(1, 0, &shape(0, 16)), Err(BatchError::Empty));
+    data.train_batch(1, u64::MAX, &shape(2, 16)).expect("any step has a batch");
+}
+
+#[test]
+fn damage_is_noticed() {
+    let (_dir, data) = toy();
+    data.verify().expect("is whole");
+    let shard = data.dir().join(&data.manifest().train.shards[0].file.name);
+    let mut bytes = std::fs::read(&shard).expect("reads");
+    let last = bytes.len() - 1;
+    bytes[last] ^= 1;
+    // Written beside and moved, because the old file is mapped.
+    std::fs::write(shard.with_extension("new"), &bytes).expect("writes");
+    std::fs::rename(shard.with_extension("new"), &shard).expect("moves");
+    let open = OpenDataset::open(data.dir()).expect("sizes are right");
+    assert!(matches!(open.verify(), Err(OpenError::Damaged { path, .. }) if path == shard));
+    std::fs::write(shard.with_extension("new"), &bytes[..last]).expect("writes");
+    std::fs::rename(shard.with_extension("new"), &shard).expect("moves");
+    assert!(matches!(OpenDataset::open(data.dir()), Err(OpenError::Damaged { .. })));
+    std::fs::write(data.dir().join(MANIFEST), "{}").expect("writes");
+    assert!(matches!(OpenDataset::open(data.dir()), Err(OpenError::Manifest { .. })));
+}
+
+#[test]
+fn the_same_texts_are_the_same_dataset() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (train, held_out) = (text(1, 300), text(2, 300));
+    let first = write_texts(dir.path(), &[&train], &[&held_out], 280).expect("is written");
+    assert_eq!(write_texts(dir.path(), &[&train], &[&held_out], 280).expect("is found"), first);
+    assert_ne!(write_texts(dir.path(), &[&held_out], &[&train], 280).expect("is written").0.id, first.0.id);
+    assert_eq!(std::fs::read_dir(dir.path()).expect("reads").count(), 2, "nothing unfinished is left");
+}

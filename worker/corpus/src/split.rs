@@ -15,15 +15,16 @@ pub enum Split {
     Validation,
 }
 
-/// The part a document belongs to: by its own text alone, so that other documents can come and go without moving it,
-/// and a text is never in both parts.
+/// The part a document belongs to: by the seed and its own text alone, so that other documents can come and go without
+/// moving it, and a text is never in both parts.
 #[must_use]
-pub fn split_of(text: &str, validation_fraction: f64) -> Split {
+pub fn split_of(text: &str, validation_fraction: f64, seed: u64) -> Split {
     if text.len() > MAX_VALIDATION_DOCUMENT_BYTES {
         return Split::Train;
     }
-    let hash = blake3::derive_key("windtunnel 2026-11 train/validation split", text.as_bytes());
-    let [a, b, c, d, e, f, g, h, ..] = hash;
+    let mut hasher = blake3::Hasher::new_derive_key("windtunnel 2026-11 train/validation split");
+    hasher.update(&seed.to_le_bytes()).update(text.as_bytes());
+    let [a, b, c, d, e, f, g, h, ..] = *hasher.finalize().as_bytes();
     // 53 bits are what a double holds exactly: the draw is uniform in [0, 1).
     let draw = (u64::from_le_bytes([a, b, c, d, e, f, g, h]) >> 11) as f64 / (1_u64 << 53) as f64;
     if draw < validation_fraction { Split::Validation } else { Split::Train }
@@ -35,7 +36,7 @@ mod tests {
 
     #[test]
     fn about_the_asked_fraction_is_held_out() {
-        let held_out = (0..20_000).filter(|i| split_of(&format!("document {i}"), 0.06) == Split::Validation).count();
+        let held_out = (0..20_000).filter(|i| split_of(&format!("document {i}"), 0.06, 0) == Split::Validation).count();
         assert!((1_000..1_400).contains(&held_out), "{held_out} of 20,000 at 6%");
     }
 
@@ -43,15 +44,27 @@ mod tests {
     fn a_larger_fraction_only_adds() {
         for i in 0..2_000 {
             let text = format!("document {i}");
-            if split_of(&text, 0.05) == Split::Validation {
-                assert_eq!(split_of(&text, 0.10), Split::Validation);
+            if split_of(&text, 0.05, 1) == Split::Validation {
+                assert_eq!(split_of(&text, 0.10, 1), Split::Validation);
             }
         }
     }
 
     #[test]
+    fn another_seed_holds_out_others() {
+        let held_out = |seed| {
+            let is_held_out = |i: &i32| split_of(&format!("document {i}"), 0.1, seed) == Split::Validation;
+            (0..2_000).filter(is_held_out).collect::<Vec<_>>()
+        };
+        assert_eq!(held_out(1), held_out(1));
+        let (one, two) = (held_out(1), held_out(2));
+        let common = one.iter().filter(|i| two.contains(i)).count();
+        assert!(common < one.len() / 3, "{common} of {} are held out by both", one.len());
+    }
+
+    #[test]
     fn long_documents_are_trained_on() {
-        assert_eq!(split_of(&"x".repeat(MAX_VALIDATION_DOCUMENT_BYTES + 1), 1.0), Split::Train);
-        assert_eq!(split_of(&"x".repeat(MAX_VALIDATION_DOCUMENT_BYTES), 1.0), Split::Validation);
+        assert_eq!(split_of(&"x".repeat(MAX_VALIDATION_DOCUMENT_BYTES + 1), 1.0, 0), Split::Train);
+        assert_eq!(split_of(&"x".repeat(MAX_VALIDATION_DOCUMENT_BYTES), 1.0, 0), Split::Validation);
     }
 }

@@ -198,7 +198,9 @@ fn byte_lengths(inner: &Inner) -> Result<Vec<u16>, TokenizerError> {
     let largest = vocab.values().copied().max().map_or(0, |id| id as usize);
     // Numbers need not be dense, but a table a thousand times the size of the vocabulary is a damaged file.
     if largest > 1000 * (vocab.len() + 1000) {
-        return Err(TokenizerError::Parse { reason: format!("token number {largest} in a vocabulary of {}", vocab.len()) });
+        return Err(TokenizerError::Parse {
+            reason: format!("token number {largest} in a vocabulary of {}", vocab.len()),
+        });
     }
     let mut lengths = vec![0; largest + 1];
     for (token, id) in vocab {

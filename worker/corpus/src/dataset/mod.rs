@@ -141,7 +141,10 @@ impl OpenDataset {
         }
         let (found, expected): (DatasetId, _) = (self.manifest.content_id(), self.manifest.dataset.id);
         if found != expected {
-            return Err(damaged(&self.dir.join(MANIFEST), format!("its files are those of {found}, not of {expected}")));
+            return Err(damaged(
+                &self.dir.join(MANIFEST),
+                format!("its files are those of {found}, not of {expected}"),
+            ));
         }
         Ok(())
     }

@@ -51,7 +51,9 @@ impl Shard {
         let bytes = &self.map[self.offset + range.start * self.width..self.offset + range.end * self.width];
         match self.width {
             2 => into.extend(bytes.chunks_exact(2).map(|pair| u32::from(u16::from_le_bytes([pair[0], pair[1]])))),
-            _ => into.extend(bytes.chunks_exact(4).map(|four| u32::from_le_bytes([four[0], four[1], four[2], four[3]]))),
+            _ => {
+                into.extend(bytes.chunks_exact(4).map(|four| u32::from_le_bytes([four[0], four[1], four[2], four[3]])))
+            }
         }
     }
 }

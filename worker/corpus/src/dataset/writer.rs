@@ -236,11 +236,8 @@ fn remove_abandoned(datasets_dir: &Path) {
 
 fn write_shard(dir: &Path, vocab: u32, split: &mut SplitWriter, tokens: &[u32]) -> Result<(), WriteError> {
     let name = format!("{}-{:05}.npy", split.name, split.entry.shards.len());
-    let bytes = if vocab <= 1 << 16 {
-        npy(&tokens.iter().map(|&token| token as u16).collect::<Vec<_>>())
-    } else {
-        npy(tokens)
-    };
+    let bytes =
+        if vocab <= 1 << 16 { npy(&tokens.iter().map(|&token| token as u16).collect::<Vec<_>>()) } else { npy(tokens) };
     let file = write_file(dir, &name, &bytes.map_err(unwritable(dir))?)?;
     split.entry.shards.push(ShardEntry { file, tokens: tokens.len() as u64 });
     Ok(())

@@ -95,9 +95,6 @@ mod tests {
             whole(" \n"),
         ]);
         assert_eq!(result.documents, ["a", "one\n\ntwo", "three"]);
-        assert_eq!(
-            result.dropped,
-            Dropped { empty_documents: 2, duplicate_documents: 1, duplicate_paragraphs: 3 }
-        );
+        assert_eq!(result.dropped, Dropped { empty_documents: 2, duplicate_documents: 1, duplicate_paragraphs: 3 });
     }
 }

@@ -15,9 +15,37 @@ const DROPPED_CLASSES: [&str; 3] = ["anchor", "doc-anchor", "footnote-backref"];
 
 /// Elements that start and end a paragraph.
 const BLOCKS: [&str; 31] = [
-    "address", "article", "blockquote", "body", "caption", "dd", "details", "div", "dl", "dt", "fieldset", "figcaption",
-    "figure", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "html", "li", "main", "ol", "p", "section", "summary", "table",
-    "tr", "ul", "center",
+    "address",
+    "article",
+    "blockquote",
+    "body",
+    "caption",
+    "dd",
+    "details",
+    "div",
+    "dl",
+    "dt",
+    "fieldset",
+    "figcaption",
+    "figure",
+    "h1",
+    "h2",
+    "h3",
+    "h4",
+    "h5",
+    "h6",
+    "hr",
+    "html",
+    "li",
+    "main",
+    "ol",
+    "p",
+    "section",
+    "summary",
+    "table",
+    "tr",
+    "ul",
+    "center",
 ];
 
 /// The paragraphs of a page's main part that read as prose, whitespace collapsed, in the order of the page.
@@ -196,7 +224,8 @@ mod tests {
 
     #[test]
     fn damaged_pages_give_what_they_can() {
-        for page in ["", "<", "<div class=\"docblock", "id=\"main-content\"<div class=\"docblock\"></p></div", "<main"] {
+        for page in ["", "<", "<div class=\"docblock", "id=\"main-content\"<div class=\"docblock\"></p></div", "<main"]
+        {
             paragraphs(page);
         }
         let deep = format!("{}<p>At the bottom</p>", "<div>".repeat(20_000));

@@ -51,9 +51,7 @@ fn is_pattern(path: &Path) -> bool {
 
 fn named_file(name: &str, path: &Path) -> Result<SourceFile, SourceError> {
     let metadata = std::fs::metadata(path).map_err(|source| match source.kind() {
-        std::io::ErrorKind::NotFound => {
-            SourceError::NothingMatched { name: name.to_owned(), path: path.to_path_buf() }
-        }
+        std::io::ErrorKind::NotFound => SourceError::NothingMatched { name: name.to_owned(), path: path.to_path_buf() },
         _ => SourceError::Unreadable { name: name.to_owned(), path: path.to_path_buf(), source },
     })?;
     let format = Format::of(path)
@@ -69,20 +67,14 @@ fn literal_prefix(pattern: &Path) -> PathBuf {
 
 /// All matches of an accepted format, sorted by name. Hidden files have to be named outright.
 fn matches(name: &str, pattern: &Path, below: &Path, limits: &Limits) -> Result<Vec<SourceFile>, SourceError> {
-    let options = glob::MatchOptions {
-        case_sensitive: true,
-        require_literal_separator: true,
-        require_literal_leading_dot: true,
-    };
+    let options =
+        glob::MatchOptions { case_sensitive: true, require_literal_separator: true, require_literal_leading_dot: true };
     let paths = glob::glob_with(&pattern.to_string_lossy(), options)
         .map_err(|source| SourceError::Pattern { name: name.to_owned(), source })?;
     let mut files = Vec::new();
     for path in paths {
-        let unreadable = |path: &Path, source| SourceError::Unreadable {
-            name: name.to_owned(),
-            path: path.to_path_buf(),
-            source,
-        };
+        let unreadable =
+            |path: &Path, source| SourceError::Unreadable { name: name.to_owned(), path: path.to_path_buf(), source };
         let path = path.map_err(|error| unreadable(&error.path().to_path_buf(), error.into()))?;
         let Some(format) = Format::of(&path) else { continue };
         let metadata = std::fs::metadata(&path).map_err(|error| unreadable(&path, error))?;

@@ -54,6 +54,8 @@ impl Locations {
     /// As `rustc` and the environment say. Asked in the base directory, where a toolchain file may choose another.
     pub(super) fn of_this_machine(base_dir: &Path) -> Self {
         let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| OsString::from("rustc"));
+        // The folder of a path of one component is empty, which is no directory to run a program in.
+        let base_dir = if base_dir.as_os_str().is_empty() { Path::new(".") } else { base_dir };
         let ask = |question: &[&str]| {
             let answer = Command::new(&rustc).args(question).current_dir(base_dir).output().ok()?;
             let text = answer.status.success().then(|| String::from_utf8(answer.stdout).ok()).flatten()?;
@@ -89,8 +91,9 @@ pub(super) fn resolve(locations: &Locations) -> Result<Source, SourceError> {
             registry: format!("`{}`", locations.registry.display()),
         });
     }
-    let description =
-        format!("{TOOLCHAIN_DOCS} (not installed; markdown and sources of {crates} crates the build downloaded instead)");
+    let description = format!(
+        "{TOOLCHAIN_DOCS} (not installed; markdown and sources of {crates} crates the build downloaded instead)"
+    );
     Ok(Source { description, files, decoding: Decoding::Lossy })
 }
 
@@ -189,11 +192,7 @@ mod tests {
     }
 
     fn locations(docs: &Path, registry: &Path) -> Locations {
-        Locations {
-            docs: Some(docs.to_path_buf()),
-            registry: registry.to_path_buf(),
-            version: "1.95.0".to_owned(),
-        }
+        Locations { docs: Some(docs.to_path_buf()), registry: registry.to_path_buf(), version: "1.95.0".to_owned() }
     }
 
     #[test]

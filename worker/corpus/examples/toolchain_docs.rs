@@ -1,0 +1,27 @@
+//! Prepares the documentation of the toolchain below a directory (the first argument) and says what it took.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use corpus::{InspectOptions, Limits, PrepareRequest, TokenizerChoice, inspect, prepare};
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let datasets_dir = std::env::args_os().nth(1).map(PathBuf::from).ok_or("usage: toolchain_docs DIRECTORY")?;
+    let request = PrepareRequest {
+        sources: vec!["toolchain-docs".to_owned()],
+        base_dir: PathBuf::from("."),
+        tokenizer: TokenizerChoice::Train { vocab: 512 },
+        validation_fraction: 0.06,
+        split_seed: 0,
+        max_bytes: None,
+        datasets_dir,
+        limits: Limits::default(),
+    };
+    for _ in 0..2 {
+        let start = Instant::now();
+        let prepared = prepare(&request, &|_| {})?;
+        println!("found: {}, in {:.2?}", prepared.found, start.elapsed());
+        println!("{:#?}", inspect(&prepared.dir, &InspectOptions::default())?);
+    }
+    Ok(())
+}

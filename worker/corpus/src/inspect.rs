@@ -1,0 +1,84 @@
+//! What became of a text, for people who want to know what they train on.
+
+use std::path::Path;
+
+use recipes::Dataset;
+use serde::Serialize;
+
+use crate::dataset::{OpenDataset, OpenError};
+use crate::extract::Dropped;
+use crate::tokenizer::{Tokenizer, TokenizerError};
+
+/// What to show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InspectOptions {
+    /// Stretches of text to show of what is trained on, spread over it evenly.
+    pub samples: usize,
+    /// Tokens of each.
+    pub sample_tokens: usize,
+}
+
+impl Default for InspectOptions {
+    fn default() -> Self {
+        Self { samples: 3, sample_tokens: 64 }
+    }
+}
+
+/// A dataset in numbers and samples.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Inspection {
+    /// What a plan knows of it.
+    pub dataset: Dataset,
+    /// Documents to train on.
+    pub train_documents: u64,
+    /// Documents held out.
+    pub validation_documents: u64,
+    /// What was left out of both.
+    pub dropped: Dropped,
+    /// Bytes of text a token to train on stands for, on average.
+    pub bytes_per_token: f64,
+    /// Stretches of the text to train on, as its tokens have it.
+    pub samples: Vec<String>,
+}
+
+/// Why a dataset cannot be shown.
+#[derive(Debug, thiserror::Error)]
+pub enum InspectError {
+    /// It cannot be opened.
+    #[error("cannot open the dataset")]
+    Open(#[source] OpenError),
+    /// Its tokenizer cannot be read.
+    #[error("cannot read the dataset's tokenizer")]
+    Read(#[source] std::io::Error),
+    /// Its tokenizer cannot be used.
+    #[error("cannot use the dataset's tokenizer")]
+    Tokenizer(#[source] TokenizerError),
+}
+
+/// Looks at a dataset's directory, after a check of all its files.
+///
+/// # Errors
+/// A directory that is not a whole dataset.
+pub fn inspect(dir: &Path, options: &InspectOptions) -> Result<Inspection, InspectError> {
+    let data = OpenDataset::open(dir).map_err(InspectError::Open)?;
+    data.verify().map_err(InspectError::Open)?;
+    let manifest = data.manifest();
+    let json = std::fs::read_to_string(dir.join(&manifest.tokenizer.name)).map_err(InspectError::Read)?;
+    let tokenizer = Tokenizer::from_json(json).map_err(InspectError::Tokenizer)?;
+    let tokens = manifest.dataset.train_tokens;
+    let samples = (0..options.samples as u64).map(|number| {
+        let start = 1 + (u128::from(tokens) * u128::from(number) / options.samples as u128) as u64;
+        let count = (tokens + 1).saturating_sub(start).min(options.sample_tokens as u64) as usize;
+        let mut sample = Vec::with_capacity(count);
+        data.read_train(start, count, &mut sample);
+        tokenizer.decode(&sample).map_err(InspectError::Tokenizer)
+    });
+    Ok(Inspection {
+        samples: samples.collect::<Result<_, _>>()?,
+        train_documents: manifest.train.documents,
+        validation_documents: manifest.validation.documents,
+        dropped: manifest.dropped,
+        bytes_per_token: manifest.dataset.train_bytes as f64 / tokens as f64,
+        dataset: data.dataset(),
+    })
+}

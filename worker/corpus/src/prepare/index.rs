@@ -1,0 +1,120 @@
+//! Which dataset a request led to before.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use recipes::Dataset;
+use serde::{Deserialize, Serialize};
+
+use super::{PrepareError, PrepareRequest, TokenizerChoice};
+use crate::dataset::{WriteError, write_atomically};
+use crate::hash::ContentHash;
+use crate::sources::{Decoding, Source};
+
+/// Changes whenever the same text would give another dataset.
+const PREPARATION_VERSION: u32 = 1;
+/// A file written to this recently may be written to again without its time changing.
+const SETTLED_AFTER: Duration = Duration::from_secs(2);
+
+/// Files below `prepared/`, one a key.
+pub(super) struct Index {
+    dir: PathBuf,
+}
+
+/// What a key leads to.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Entry {
+    /// With the sources as this request describes them: other sources may have given the same content.
+    pub(super) dataset: Dataset,
+}
+
+impl Index {
+    pub(super) fn new(datasets_dir: &Path) -> Self {
+        Self { dir: datasets_dir.join("prepared") }
+    }
+
+    /// An entry that cannot be read is one that is not there: it will be written again.
+    pub(super) fn get(&self, key: &str) -> Option<Entry> {
+        let text = std::fs::read_to_string(self.dir.join(format!("{key}.json"))).ok()?;
+        serde_json::from_str(&text).ok()
+    }
+
+    pub(super) fn put(&self, key: &str, entry: &Entry) -> Result<(), WriteError> {
+        let path = self.dir.join(format!("{key}.json"));
+        match serde_json::to_vec_pretty(entry) {
+            Ok(json) => write_atomically(&path, &json),
+            Err(error) => Err(WriteError::Write { path, source: error.into() }),
+        }
+    }
+}
+
+/// Hashes fields so that no two lists of fields look alike.
+struct Fields(blake3::Hasher);
+
+impl Fields {
+    fn new(context: &str) -> Self {
+        Self(blake3::Hasher::new_derive_key(context))
+    }
+
+    fn add(&mut self, field: &[u8]) -> &mut Self {
+        self.0.update(&(field.len() as u64).to_le_bytes()).update(field);
+        self
+    }
+
+    fn finish(&self) -> ContentHash {
+        self.0.finalize().into()
+    }
+}
+
+/// The hash of all that decides a dataset besides the content of the files.
+pub(super) fn settings(request: &PrepareRequest, sources: &[Source], tokenizer: Option<&str>) -> ContentHash {
+    let mut fields = Fields::new("windtunnel 2026-11 settings of a preparation");
+    fields.add(&PREPARATION_VERSION.to_le_bytes());
+    match (&request.tokenizer, tokenizer) {
+        (TokenizerChoice::Train { vocab }, _) => fields.add(b"train").add(&vocab.to_le_bytes()),
+        (TokenizerChoice::File(_), json) => fields.add(b"file").add(json.unwrap_or_default().as_bytes()),
+    };
+    fields.add(&request.validation_fraction.to_bits().to_le_bytes());
+    fields.add(&request.split_seed.to_le_bytes());
+    fields.add(&request.max_bytes.unwrap_or(u64::MAX).to_le_bytes());
+    for source in sources {
+        fields.add(source.description.as_bytes());
+        fields.add(&[u8::from(source.decoding == Decoding::Strict)]);
+        for file in &source.files {
+            fields.add(file.name.as_bytes()).add(format!("{:?}", file.format).as_bytes());
+        }
+        fields.add(b"end");
+    }
+    fields.finish()
+}
+
+/// The key by content.
+pub(super) fn exact_key(settings: &ContentHash, hashes: &[ContentHash]) -> String {
+    let mut fields = Fields::new("windtunnel 2026-11 preparation by content");
+    fields.add(settings.as_bytes());
+    for hash in hashes {
+        fields.add(hash.as_bytes());
+    }
+    format!("exact-{}", fields.finish())
+}
+
+/// The key by sizes and times; none where a file was written to a moment ago.
+pub(super) fn quick_key(settings: &ContentHash, sources: &[Source]) -> Result<Option<String>, PrepareError> {
+    let now = SystemTime::now();
+    let mut fields = Fields::new("windtunnel 2026-11 preparation by times");
+    fields.add(settings.as_bytes());
+    for file in sources.iter().flat_map(|source| &source.files) {
+        let unreadable = |source| PrepareError::Read { path: file.path.clone(), source };
+        let metadata = std::fs::metadata(&file.path).map_err(unreadable)?;
+        let modified = metadata.modified().map_err(unreadable)?;
+        if now.duration_since(modified).is_ok_and(|age| age < SETTLED_AFTER) {
+            return Ok(None);
+        }
+        let time = modified.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let path = std::path::absolute(&file.path).map_err(unreadable)?;
+        fields.add(path.as_os_str().as_encoded_bytes());
+        fields.add(&metadata.len().to_le_bytes()).add(&time.as_nanos().to_le_bytes());
+    }
+    Ok(Some(format!("quick-{}", fields.finish())))
+}

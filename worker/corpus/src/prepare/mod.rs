@@ -1,0 +1,230 @@
+//! Preparing a dataset from sources, once.
+//!
+//! A preparation is known by two keys. The exact one hashes the request and the content of every source file; the quick
+//! one has names, sizes and times in place of content, and spares reading the files at all. Both lead to the same entry
+//! below `prepared/`, which names the dataset.
+
+mod documents;
+mod index;
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use recipes::{Dataset, Recipe};
+
+use crate::dataset::{DatasetWriter, OpenDataset, WriteError};
+use crate::extract::{ExtractError, deduplicate};
+use crate::progress::{Progress, ProgressSink};
+use crate::sources::{self, Limits, SourceError};
+use crate::split::{Split, split_of};
+use crate::tokenizer::{Tokenizer, TokenizerError};
+use index::{Entry, Index};
+
+/// Documents tokenized between two reports of progress.
+const DOCUMENTS_AT_ONCE: usize = 512;
+
+/// Which tokenizer a dataset is to have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TokenizerChoice {
+    /// Byte-level BPE trained on the text to train on.
+    Train {
+        /// Entries.
+        vocab: u32,
+    },
+    /// A `tokenizer.json`.
+    File(PathBuf),
+}
+
+/// What to prepare.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PrepareRequest {
+    /// Paths, globs, or names of texts.
+    pub sources: Vec<String>,
+    /// Where relative paths start.
+    pub base_dir: PathBuf,
+    /// The tokenizer.
+    pub tokenizer: TokenizerChoice,
+    /// Fraction of the documents held out.
+    pub validation_fraction: f64,
+    /// Another seed holds out other documents.
+    pub split_seed: u64,
+    /// Stop reading after this many bytes of text.
+    pub max_bytes: Option<u64>,
+    /// Where datasets are kept.
+    pub datasets_dir: PathBuf,
+    /// How much text is accepted.
+    pub limits: Limits,
+}
+
+impl PrepareRequest {
+    /// What a recipe asks for.
+    #[must_use]
+    pub fn from_recipe(recipe: &Recipe, datasets_dir: impl Into<PathBuf>) -> Self {
+        let data = recipe.data();
+        let base_dir = recipe.folder().to_path_buf();
+        let tokenizer = match (&data.tokenizer, data.vocab) {
+            (Some(path), _) => TokenizerChoice::File(base_dir.join(shellexpand::tilde(path).as_ref())),
+            // A recipe has one of the two; zero is refused by the tokenizer.
+            (None, vocab) => TokenizerChoice::Train { vocab: vocab.unwrap_or(0) },
+        };
+        Self {
+            sources: data.sources.clone(),
+            base_dir,
+            tokenizer,
+            validation_fraction: data.validation_fraction,
+            split_seed: data.split_seed,
+            max_bytes: data.max_bytes,
+            datasets_dir: datasets_dir.into(),
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// A dataset that is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Prepared {
+    /// What a plan needs to know.
+    pub dataset: Dataset,
+    /// Its directory.
+    pub dir: PathBuf,
+    /// Whether it was there before.
+    pub found: bool,
+}
+
+/// Why a dataset cannot be prepared.
+#[derive(Debug, thiserror::Error)]
+pub enum PrepareError {
+    /// A source cannot be used.
+    #[error("cannot use the sources")]
+    Sources(#[source] SourceError),
+    /// A file cannot be read.
+    #[error("cannot read `{}`", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A file was written to in the meantime.
+    #[error("`{}` changed while it was read; try again when nothing writes to it", path.display())]
+    Changed {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A file is not what its extension says.
+    #[error("cannot take the text out of a file")]
+    Extract(#[source] ExtractError),
+    /// No document is trained on, or none is held out.
+    #[error(
+        "of {documents} documents {trained} are to train on and {documents} - {trained} held out, but both parts need \
+         one; give more or smaller documents, another validation_fraction or another split_seed"
+    )]
+    EmptySplit {
+        /// Documents with text.
+        documents: usize,
+        /// Those to train on.
+        trained: usize,
+    },
+    /// The tokenizer cannot be had or used.
+    #[error("cannot use the tokenizer")]
+    Tokenizer(#[source] TokenizerError),
+    /// The dataset cannot be written.
+    #[error("cannot keep the dataset")]
+    Write(#[source] WriteError),
+}
+
+/// Prepares a dataset, or finds it prepared. The result depends on the text and the request alone: not on the machine,
+/// the number of threads, or what was prepared before.
+///
+/// # Errors
+/// Sources that cannot be used, text of which one part would be empty, and a directory that cannot be written.
+pub fn prepare(request: &PrepareRequest, progress: ProgressSink<'_>) -> Result<Prepared, PrepareError> {
+    let sources =
+        sources::resolve(&request.sources, &request.base_dir, &request.limits).map_err(PrepareError::Sources)?;
+    let given_tokenizer = match &request.tokenizer {
+        TokenizerChoice::Train { .. } => None,
+        TokenizerChoice::File(path) => {
+            Some(std::fs::read_to_string(path).map_err(|source| PrepareError::Read { path: path.clone(), source })?)
+        }
+    };
+    let index = Index::new(&request.datasets_dir);
+    let settings = index::settings(request, &sources, given_tokenizer.as_deref());
+    let quick = index::quick_key(&settings, &sources)?;
+    if let Some(found) = quick.as_deref().and_then(|key| find(&index, key, request)) {
+        return Ok(found);
+    }
+    let hashes = documents::hash_files(&sources, progress)?;
+    let exact = index::exact_key(&settings, &hashes);
+    if let Some(found) = find(&index, &exact, request) {
+        remember(&index, quick.as_deref().into_iter(), &found.dataset)?;
+        return Ok(found);
+    }
+    let extracted = documents::extract_files(&sources, &hashes, request.max_bytes, progress)?;
+    let corpus = deduplicate(extracted);
+    let split = |text: &str| split_of(text, request.validation_fraction, request.split_seed);
+    let (train, held_out): (Vec<&str>, Vec<&str>) =
+        corpus.documents.iter().map(String::as_str).partition(|text| split(text) == Split::Train);
+    if train.is_empty() || held_out.is_empty() {
+        return Err(PrepareError::EmptySplit { documents: corpus.documents.len(), trained: train.len() });
+    }
+    let tokenizer = match (&request.tokenizer, given_tokenizer) {
+        (_, Some(json)) => Tokenizer::from_json(json),
+        (TokenizerChoice::Train { vocab }, None) => {
+            let bytes = train.iter().map(|text| text.len() as u64).sum();
+            progress(Progress::TrainingTokenizer { bytes });
+            Tokenizer::train(&train, *vocab)
+        }
+        (TokenizerChoice::File(_), None) => unreachable!("a tokenizer that is given was read above"),
+    }
+    .map_err(PrepareError::Tokenizer)?;
+    let mut writer = DatasetWriter::new(&request.datasets_dir, &tokenizer).map_err(PrepareError::Write)?;
+    write_documents(&mut writer, &tokenizer, &[(Split::Train, train), (Split::Validation, held_out)], progress)?;
+    let descriptions = sources.into_iter().map(|source| source.description).collect();
+    let (dataset, dir) = writer.finish(descriptions, corpus.dropped).map_err(PrepareError::Write)?;
+    remember(&index, quick.as_deref().into_iter().chain([exact.as_str()]), &dataset)?;
+    Ok(Prepared { dataset, dir, found: false })
+}
+
+fn write_documents(
+    writer: &mut DatasetWriter<'_>,
+    tokenizer: &Tokenizer,
+    parts: &[(Split, Vec<&str>)],
+    progress: ProgressSink<'_>,
+) -> Result<(), PrepareError> {
+    let size = |texts: &[&str]| texts.iter().map(|text| text.len() as u64).sum::<u64>();
+    let total = parts.iter().map(|(_, texts)| size(texts)).sum();
+    let mut done = 0;
+    progress(Progress::Tokenizing { done, total });
+    for (split, texts) in parts {
+        for some in texts.chunks(DOCUMENTS_AT_ONCE) {
+            for tokens in tokenizer.encode_all(some).map_err(PrepareError::Tokenizer)? {
+                writer.push_tokens(*split, &tokens).map_err(PrepareError::Write)?;
+            }
+            done += size(some);
+            progress(Progress::Tokenizing { done, total });
+        }
+    }
+    Ok(())
+}
+
+/// The dataset an entry leads to, if it is still there and whole by the sizes of its files.
+fn find(index: &Index, key: &str, request: &PrepareRequest) -> Option<Prepared> {
+    let entry = index.get(key)?;
+    let dir = request.datasets_dir.join(entry.dataset.id.to_string());
+    let open = OpenDataset::open(&dir).ok()?;
+    (open.dataset().id == entry.dataset.id).then_some(Prepared { dataset: entry.dataset, dir, found: true })
+}
+
+fn remember<'a>(index: &Index, keys: impl Iterator<Item = &'a str>, dataset: &Dataset) -> Result<(), PrepareError> {
+    let entry = Entry { dataset: dataset.clone() };
+    for key in keys {
+        index.put(key, &entry).map_err(PrepareError::Write)?;
+    }
+    Ok(())
+}
+
+/// Opens a file's content for either pass.
+fn read(path: &Path) -> Result<Vec<u8>, PrepareError> {
+    std::fs::read(path).map_err(|source| PrepareError::Read { path: path.to_path_buf(), source })
+}

@@ -1,0 +1,183 @@
+//! Preparations of texts in temporary directories.
+
+use std::path::Path;
+use std::sync::Mutex;
+use std::time::{Duration, SystemTime};
+
+use corpus::{
+    InspectOptions, Limits, OpenDataset, PrepareError, PrepareRequest, Prepared, Progress, SourceError,
+    TokenizerChoice, WriteError, inspect, prepare,
+};
+use tempfile::TempDir;
+
+/// A directory of forty documents, old enough for their times to be trusted.
+fn texts() -> TempDir {
+    let dir = tempfile::tempdir().expect("a directory");
+    for number in 0..40_u64 {
+        let words: Vec<_> = (0..120).map(|i| format!("word{}", (i * i + number * 17) % 89)).collect();
+        write(&dir.path().join(format!("{number:02}.txt")), &words.join(" "), 100);
+    }
+    dir
+}
+
+fn write(path: &Path, text: &str, seconds_ago: u64) {
+    std::fs::write(path, text).expect("writes");
+    let file = std::fs::File::options().write(true).open(path).expect("opens");
+    file.set_modified(SystemTime::now() - Duration::from_secs(seconds_ago)).expect("sets the time");
+}
+
+fn request(texts: &Path, datasets: &Path) -> PrepareRequest {
+    PrepareRequest {
+        sources: vec!["*.txt".to_owned()],
+        base_dir: texts.to_path_buf(),
+        tokenizer: TokenizerChoice::Train { vocab: 300 },
+        validation_fraction: 0.2,
+        split_seed: 0,
+        max_bytes: None,
+        datasets_dir: datasets.to_path_buf(),
+        limits: Limits::default(),
+    }
+}
+
+fn run(request: &PrepareRequest) -> (Prepared, Vec<Progress>) {
+    let seen = Mutex::new(Vec::new());
+    let prepared =
+        prepare(request, &|progress| seen.lock().expect("not poisoned").push(progress)).expect("is prepared");
+    (prepared, seen.into_inner().expect("not poisoned"))
+}
+
+#[test]
+fn a_second_preparation_finds_the_first_without_reading() {
+    let (texts, datasets) = (texts(), tempfile::tempdir().expect("a directory"));
+    let request = request(texts.path(), datasets.path());
+    let (first, steps) = run(&request);
+    assert!(!first.found);
+    assert!(steps.iter().any(|step| matches!(step, Progress::Tokenizing { done, total } if done == total)));
+    assert_eq!(first.dir, datasets.path().join(first.dataset.id.to_string()));
+    OpenDataset::open(&first.dir).expect("opens").verify().expect("is whole");
+    let (second, steps) = run(&request);
+    assert_eq!(second, Prepared { found: true, ..first.clone() });
+    assert_eq!(steps, [], "nothing was read");
+    // Touched but equal: read once, and known by its content.
+    write(&texts.path().join("00.txt"), &std::fs::read_to_string(texts.path().join("00.txt")).expect("reads"), 50);
+    let (third, steps) = run(&request);
+    assert_eq!(third, second);
+    assert!(steps.iter().all(|step| matches!(step, Progress::Hashing { .. })), "{steps:?}");
+    assert_eq!(run(&request).1, []);
+}
+
+#[test]
+fn every_part_of_the_request_counts() {
+    let (texts, datasets) = (texts(), tempfile::tempdir().expect("a directory"));
+    let base = request(texts.path(), datasets.path());
+    let (first, _) = run(&base);
+    let others = [
+        PrepareRequest { split_seed: 1, ..base.clone() },
+        PrepareRequest { validation_fraction: 0.5, ..base.clone() },
+        PrepareRequest { max_bytes: Some(15_000), ..base.clone() },
+        PrepareRequest { tokenizer: TokenizerChoice::Train { vocab: 280 }, ..base.clone() },
+        PrepareRequest {
+            tokenizer: TokenizerChoice::File(first.dir.join("tokenizer.json")),
+            split_seed: 2,
+            ..base.clone()
+        },
+    ];
+    for other in &others {
+        let (prepared, _) = run(other);
+        assert!(!prepared.found);
+        assert_ne!(prepared.dataset.id, first.dataset.id);
+    }
+    let (limited, _) = run(&others[2]);
+    assert!(limited.dataset.train_bytes + limited.dataset.validation_bytes <= 15_000);
+    write(&texts.path().join("07.txt"), "Another text.", 50);
+    assert_ne!(run(&base).0.dataset.id, first.dataset.id);
+}
+
+#[test]
+fn threads_do_not_matter() {
+    let texts = texts();
+    let with = |threads| {
+        let datasets = tempfile::tempdir().expect("a directory");
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
+        pool.install(|| run(&request(texts.path(), datasets.path())).0.dataset)
+    };
+    assert_eq!(with(1), with(5));
+}
+
+#[test]
+fn damaged_and_deleted_datasets_are_prepared_again() {
+    let (texts, datasets) = (texts(), tempfile::tempdir().expect("a directory"));
+    let request = request(texts.path(), datasets.path());
+    let (first, _) = run(&request);
+    std::fs::write(first.dir.join("train-00000.npy"), "short").expect("writes");
+    assert_eq!(run(&request).0, first);
+    OpenDataset::open(&first.dir).expect("opens").verify().expect("is whole");
+    std::fs::remove_dir_all(&first.dir).expect("removes");
+    assert_eq!(run(&request).0, first);
+    let entries = std::fs::read_dir(datasets.path()).expect("reads");
+    let mut names: Vec<_> = entries.map(|entry| entry.expect("reads").file_name()).collect();
+    names.sort();
+    assert_eq!(names, [first.dataset.id.to_string().as_str(), "prepared"]);
+}
+
+#[test]
+fn what_is_left_of_an_interrupted_preparation_is_not_in_the_way() {
+    let (texts, datasets) = (texts(), tempfile::tempdir().expect("a directory"));
+    let left = datasets.path().join(format!(".partial-{}-other", std::process::id()));
+    std::fs::create_dir(&left).expect("creates");
+    std::fs::write(left.join("train-00000.npy"), "half").expect("writes");
+    assert!(!run(&request(texts.path(), datasets.path())).0.found);
+}
+
+#[test]
+fn a_place_that_cannot_be_written_is_named() {
+    let texts = texts();
+    // A file where the directory should be: refused whoever asks, root included.
+    let place = texts.path().join("00.txt").join("datasets");
+    let error = prepare(&request(texts.path(), &place), &|_| {}).expect_err("is refused");
+    assert!(matches!(&error, PrepareError::Write(WriteError::Write { path, .. }) if *path == place), "{error:?}");
+}
+
+#[test]
+fn texts_that_cannot_be_split_or_found_are_refused() {
+    let (texts, datasets) = (texts(), tempfile::tempdir().expect("a directory"));
+    let base = request(texts.path(), datasets.path());
+    let one = PrepareRequest { sources: vec!["00.txt".to_owned()], ..base.clone() };
+    assert!(matches!(prepare(&one, &|_| {}), Err(PrepareError::EmptySplit { documents: 1, .. })));
+    let none = PrepareRequest { sources: vec!["*.md".to_owned()], ..base };
+    let error = prepare(&none, &|_| {}).expect_err("is refused");
+    assert!(matches!(error, PrepareError::Sources(SourceError::NothingMatched { .. })), "{error:?}");
+}
+
+#[test]
+fn an_inspection_tells_what_was_kept_and_dropped() {
+    let (texts, datasets) = (texts(), tempfile::tempdir().expect("a directory"));
+    std::fs::copy(texts.path().join("00.txt"), texts.path().join("copy.txt")).expect("copies");
+    let (prepared, _) = run(&request(texts.path(), datasets.path()));
+    let found = inspect(&prepared.dir, &InspectOptions { samples: 2, sample_tokens: 20 }).expect("is shown");
+    assert_eq!(found.train_documents + found.validation_documents, 40);
+    assert_eq!(found.dropped.duplicate_documents, 1);
+    assert_eq!(found.samples.len(), 2);
+    assert!(found.samples[0].starts_with("word"), "{:?}", found.samples[0]);
+}
+
+#[test]
+fn the_documentation_of_the_toolchain_is_a_corpus() {
+    let datasets = tempfile::tempdir().expect("a directory");
+    let request = PrepareRequest {
+        sources: vec!["toolchain-docs".to_owned()],
+        max_bytes: Some(400_000),
+        validation_fraction: 0.1,
+        ..request(Path::new("."), datasets.path())
+    };
+    match prepare(&request, &|_| {}) {
+        Ok(prepared) => {
+            assert!(prepared.dataset.sources[0].starts_with("toolchain-docs ("), "{:?}", prepared.dataset.sources);
+            assert!(prepared.dataset.train_bytes > 200_000, "{:?}", prepared.dataset);
+        }
+        Err(PrepareError::Sources(SourceError::NoToolchainDocs { .. })) => {
+            eprintln!("skipped: no text of the toolchain")
+        }
+        Err(error) => panic!("{error:?}"),
+    }
+}

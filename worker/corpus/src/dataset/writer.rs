@@ -9,8 +9,8 @@ use std::time::Duration;
 use npyz::WriterBuilder;
 use recipes::{Dataset, DatasetId};
 
+use super::OpenDataset;
 use super::manifest::{FORMAT_VERSION, FileEntry, MANIFEST, Manifest, ShardEntry, SplitEntry};
-use super::{OpenDataset, OpenError};
 use crate::extract::Dropped;
 use crate::hash::ContentHash;
 use crate::split::Split;
@@ -38,9 +38,6 @@ pub enum WriteError {
     /// A text has no tokens.
     #[error("cannot turn text into tokens")]
     Tokenize(#[source] TokenizerError),
-    /// What was written cannot be read back.
-    #[error("what was written is not a dataset")]
-    Check(#[source] OpenError),
 }
 
 fn unwritable(path: &Path) -> impl FnOnce(io::Error) -> WriteError {
@@ -107,6 +104,9 @@ impl<'a> DatasetWriter<'a> {
     ///
     /// # Errors
     /// A full disk.
+    ///
+    /// # Panics
+    /// On a token that is not one of the tokenizer's.
     pub fn push_tokens(&mut self, split: Split, tokens: &[u32]) -> Result<(), WriteError> {
         let lengths = self.tokenizer.byte_lengths();
         let writer = match split {

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use recipes::Dataset;
 use serde::{Deserialize, Serialize};
 
-use super::{PrepareError, PrepareRequest, TokenizerChoice};
+use super::{PrepareError, PrepareRequest, Vocabulary};
 use crate::dataset::{WriteError, write_atomically};
 use crate::hash::ContentHash;
 use crate::sources::{Decoding, Source};
@@ -68,12 +68,12 @@ impl Fields {
 }
 
 /// The hash of all that decides a dataset besides the content of the files.
-pub(super) fn settings(request: &PrepareRequest, sources: &[Source], tokenizer: Option<&str>) -> ContentHash {
+pub(super) fn settings(request: &PrepareRequest, sources: &[Source], vocabulary: &Vocabulary) -> ContentHash {
     let mut fields = Fields::new("windtunnel 2026-11 settings of a preparation");
     fields.add(&PREPARATION_VERSION.to_le_bytes());
-    match (&request.tokenizer, tokenizer) {
-        (TokenizerChoice::Train { vocab }, _) => fields.add(b"train").add(&vocab.to_le_bytes()),
-        (TokenizerChoice::File(_), json) => fields.add(b"file").add(json.unwrap_or_default().as_bytes()),
+    match vocabulary {
+        Vocabulary::Entries(vocab) => fields.add(b"train").add(&vocab.to_le_bytes()),
+        Vocabulary::Json(json) => fields.add(b"file").add(json.as_bytes()),
     };
     fields.add(&request.validation_fraction.to_bits().to_le_bytes());
     fields.add(&request.split_seed.to_le_bytes());

@@ -35,6 +35,34 @@ pub enum TokenizerChoice {
     File(PathBuf),
 }
 
+/// The choice, with the file read.
+enum Vocabulary {
+    Entries(u32),
+    Json(String),
+}
+
+impl Vocabulary {
+    fn of(choice: &TokenizerChoice) -> Result<Self, PrepareError> {
+        match choice {
+            TokenizerChoice::Train { vocab } => Ok(Self::Entries(*vocab)),
+            TokenizerChoice::File(path) => std::fs::read_to_string(path)
+                .map(Self::Json)
+                .map_err(|source| PrepareError::Read { path: path.clone(), source }),
+        }
+    }
+
+    fn tokenizer(self, train: &[&str], progress: ProgressSink<'_>) -> Result<Tokenizer, TokenizerError> {
+        match self {
+            Self::Json(json) => Tokenizer::from_json(json),
+            Self::Entries(vocab) => {
+                let bytes = train.iter().map(|text| text.len() as u64).sum();
+                progress(Progress::TrainingTokenizer { bytes });
+                Tokenizer::train(train, vocab)
+            }
+        }
+    }
+}
+
 /// What to prepare.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PrepareRequest {
@@ -117,14 +145,15 @@ pub enum PrepareError {
     Extract(#[source] ExtractError),
     /// No document is trained on, or none is held out.
     #[error(
-        "of {documents} documents {trained} are to train on and {documents} - {trained} held out, but both parts need \
-         one; give more or smaller documents, another validation_fraction or another split_seed"
+        "of {} documents {trained} are to train on and {held_out} held out, but both parts need one; give more or \
+         smaller documents, another validation_fraction or another split_seed",
+        trained + held_out
     )]
     EmptySplit {
-        /// Documents with text.
-        documents: usize,
-        /// Those to train on.
+        /// Documents to train on.
         trained: usize,
+        /// Documents held out.
+        held_out: usize,
     },
     /// The tokenizer cannot be had or used.
     #[error("cannot use the tokenizer")]
@@ -142,14 +171,9 @@ pub enum PrepareError {
 pub fn prepare(request: &PrepareRequest, progress: ProgressSink<'_>) -> Result<Prepared, PrepareError> {
     let sources =
         sources::resolve(&request.sources, &request.base_dir, &request.limits).map_err(PrepareError::Sources)?;
-    let given_tokenizer = match &request.tokenizer {
-        TokenizerChoice::Train { .. } => None,
-        TokenizerChoice::File(path) => {
-            Some(std::fs::read_to_string(path).map_err(|source| PrepareError::Read { path: path.clone(), source })?)
-        }
-    };
+    let vocabulary = Vocabulary::of(&request.tokenizer)?;
     let index = Index::new(&request.datasets_dir);
-    let settings = index::settings(request, &sources, given_tokenizer.as_deref());
+    let settings = index::settings(request, &sources, &vocabulary);
     let quick = index::quick_key(&settings, &sources)?;
     if let Some(found) = quick.as_deref().and_then(|key| find(&index, key, request)) {
         return Ok(found);
@@ -166,18 +190,9 @@ pub fn prepare(request: &PrepareRequest, progress: ProgressSink<'_>) -> Result<P
     let (train, held_out): (Vec<&str>, Vec<&str>) =
         corpus.documents.iter().map(String::as_str).partition(|text| split(text) == Split::Train);
     if train.is_empty() || held_out.is_empty() {
-        return Err(PrepareError::EmptySplit { documents: corpus.documents.len(), trained: train.len() });
+        return Err(PrepareError::EmptySplit { trained: train.len(), held_out: held_out.len() });
     }
-    let tokenizer = match (&request.tokenizer, given_tokenizer) {
-        (_, Some(json)) => Tokenizer::from_json(json),
-        (TokenizerChoice::Train { vocab }, None) => {
-            let bytes = train.iter().map(|text| text.len() as u64).sum();
-            progress(Progress::TrainingTokenizer { bytes });
-            Tokenizer::train(&train, *vocab)
-        }
-        (TokenizerChoice::File(_), None) => unreachable!("a tokenizer that is given was read above"),
-    }
-    .map_err(PrepareError::Tokenizer)?;
+    let tokenizer = vocabulary.tokenizer(&train, progress).map_err(PrepareError::Tokenizer)?;
     let mut writer = DatasetWriter::new(&request.datasets_dir, &tokenizer).map_err(PrepareError::Write)?;
     write_documents(&mut writer, &tokenizer, &[(Split::Train, train), (Split::Validation, held_out)], progress)?;
     let descriptions = sources.into_iter().map(|source| source.description).collect();

@@ -75,7 +75,10 @@ fn matches(name: &str, pattern: &Path, below: &Path, limits: &Limits) -> Result<
     for path in paths {
         let unreadable =
             |path: &Path, source| SourceError::Unreadable { name: name.to_owned(), path: path.to_path_buf(), source };
-        let path = path.map_err(|error| unreadable(&error.path().to_path_buf(), error.into()))?;
+        let path = path.map_err(|error| {
+            let place = error.path().to_path_buf();
+            unreadable(&place, error.into())
+        })?;
         let Some(format) = Format::of(&path) else { continue };
         let metadata = std::fs::metadata(&path).map_err(|error| unreadable(&path, error))?;
         if !metadata.is_file() {

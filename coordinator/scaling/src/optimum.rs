@@ -109,8 +109,7 @@ mod tests {
 
     #[test]
     fn budgets_are_decades_about_the_table() {
-        let point =
-            |n, d| Point { size: String::new(), n, d, loss: 3.0, trunk: String::new() };
+        let point = |n, d| Point { size: String::new(), n, d, loss: 3.0, trunk: String::new() };
         let budgets = default_budgets(&[point(23_712.0, 5e5), point(377_472.0, 4e6)]);
         assert_eq!(budgets, [1e11, 1e12, 1e13, 1e14]);
         assert!(default_budgets(&[]).is_empty());

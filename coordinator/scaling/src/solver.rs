@@ -112,8 +112,7 @@ impl Problem {
 
     /// Which parameters lie on a bound of the search.
     pub(crate) fn at_bounds(&self, params: &Params) -> Vec<Parameter> {
-        const NAMES: [Parameter; 5] =
-            [Parameter::CN, Parameter::Alpha, Parameter::CD, Parameter::Beta, Parameter::L0];
+        const NAMES: [Parameter; 5] = [Parameter::CN, Parameter::Alpha, Parameter::CD, Parameter::Beta, Parameter::L0];
         let on_bound = |&i: &usize| params[i] <= self.lower[i] + 1e-6 || params[i] >= self.upper[i] - 1e-6;
         (0..5).filter(on_bound).map(|i| NAMES[i]).collect()
     }
@@ -212,8 +211,8 @@ impl Problem {
     /// Which parameters may move: all but those on a bound that the descent direction would push beyond it.
     fn free(&self, params: &Params, gradient: &Params) -> [bool; 5] {
         std::array::from_fn(|i| {
-            let pinned = (params[i] <= self.lower[i] && gradient[i] > 0.0)
-                || (params[i] >= self.upper[i] && gradient[i] < 0.0);
+            let pinned =
+                (params[i] <= self.lower[i] && gradient[i] > 0.0) || (params[i] >= self.upper[i] && gradient[i] < 0.0);
             !pinned
         })
     }
@@ -304,7 +303,10 @@ mod tests {
                 for j in 0..=i {
                     let bend = (above.gradient[j] - below.gradient[j]) / (2.0 * h);
                     let exact = local.hessian[i][j];
-                    assert!((bend - exact).abs() <= 1e-4 * exact.abs().max(1e-2), "{objective:?} {i} {j}: {bend} {exact}");
+                    assert!(
+                        (bend - exact).abs() <= 1e-4 * exact.abs().max(1e-2),
+                        "{objective:?} {i} {j}: {bend} {exact}"
+                    );
                 }
             }
         }

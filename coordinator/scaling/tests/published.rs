@@ -60,7 +60,11 @@ fn check(folder: &Path, name: &str, points: &[Point]) {
     for (what, got, want) in
         [("alpha", law.alpha, number("alpha")), ("beta", law.beta, number("beta")), ("E", law.l0, number("E"))]
     {
-        assert!((got - want).abs() <= 1e-3, "{name}: {what} {got} against {want}, objective {} {target}", found.objective);
+        assert!(
+            (got - want).abs() <= 1e-3,
+            "{name}: {what} {got} against {want}, objective {} {target}",
+            found.objective
+        );
     }
     for (what, got, want) in [("A", law.c_n, number("A")), ("B", law.c_d, number("B"))] {
         assert!((got / want - 1.0).abs() <= 0.02, "{name}: {what} {got} against {want}");

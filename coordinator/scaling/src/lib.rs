@@ -14,22 +14,26 @@
 //! threads. Units are the caller's, with two conventions: N and D are in the same ones everywhere, and C = 6ND in their
 //! product. Start with [`law`], then [`fit`](mod@fit), then [`analysis`].
 
-//pub mod analysis;
-//pub mod diagnostics;
+pub mod analysis;
+pub mod diagnostics;
 pub mod fit;
-//pub mod intervals;
+pub mod interaction;
+pub mod intervals;
 pub mod law;
+pub mod monotonicity;
 pub mod optimum;
 pub mod point;
 mod solver;
 mod starts;
-//pub mod warning;
+pub mod warning;
 
-//pub use analysis::{Analysis, AnalysisOptions, Settings, analyse};
-//pub use diagnostics::{Diagnostics, HeldOut, Monotonicity, Residual};
+pub use analysis::{Analysis, AnalysisOptions, BudgetOptimum, Settings, analyse};
+pub use diagnostics::{Diagnostics, HeldOut, Prediction, Residual};
 pub use fit::{Fit, FitError, FitOptions, Objective, fit};
-//pub use intervals::{BootstrapOptions, Interval, Intervals};
+pub use interaction::Interaction;
+pub use intervals::{BootstrapOptions, Draws, Interval, Intervals};
 pub use law::{FORM, Parameter, ScalingLaw};
+pub use monotonicity::{Monotonicity, Neighbours};
 pub use optimum::{Optimum, default_budgets};
 pub use point::Point;
-//pub use warning::Warning;
+pub use warning::Warning;

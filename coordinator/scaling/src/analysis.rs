@@ -1,0 +1,178 @@
+//! The whole of it: the law, its intervals, the optima, and what to think of them.
+
+use serde::{Deserialize, Serialize};
+
+use crate::diagnostics::{Diagnostics, diagnose};
+use crate::fit::{Fit, FitError, FitOptions, Objective, fit};
+use crate::intervals::{BootstrapOptions, Interval, Intervals, Resampled, resample};
+use crate::law::Parameter;
+use crate::optimum::{Optimum, default_budgets};
+use crate::point::{Point, distinct, trunks};
+use crate::warning::{MIN_SPAN, Warning};
+
+/// What to analyse a table with.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct AnalysisOptions {
+    /// How to fit.
+    pub fit: FitOptions,
+    /// How to make intervals.
+    pub bootstrap: BootstrapOptions,
+    /// Budgets C to state the optimal model at, operations; [`default_budgets`] where there are none.
+    pub budgets: Vec<f64>,
+}
+
+/// The settings that a result can be reproduced with.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Settings {
+    /// What was minimised.
+    pub objective: Objective,
+    /// How intervals were made.
+    pub bootstrap: BootstrapOptions,
+}
+
+/// The optimal model at one budget.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct BudgetOptimum {
+    /// What the law says.
+    pub best: Optimum,
+    /// Of N; `None` without draws, or where too many of them have no optimum.
+    pub n: Option<Interval>,
+    /// Of D.
+    pub d: Option<Interval>,
+    /// Of D/N.
+    pub tokens_per_param: Option<Interval>,
+    /// Whether its N and D lie between the least and the greatest that were measured.
+    pub measured: bool,
+}
+
+/// A law with all that belongs to it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Analysis {
+    /// The law and how it was found.
+    pub fit: Fit,
+    /// Intervals of its parameters; `None` where too few draws determine a law.
+    pub intervals: Option<Intervals>,
+    /// How well it describes the table.
+    pub diagnostics: Diagnostics,
+    /// The optimal models, at ascending budgets; empty where no split is best.
+    pub optima: Vec<BudgetOptimum>,
+    /// Reasons for doubt.
+    pub warnings: Vec<Warning>,
+    /// What it was made with.
+    pub settings: Settings,
+    /// Points of the table.
+    pub n_points: usize,
+    /// Trunks they come from.
+    pub n_trunks: usize,
+}
+
+/// Fits the law to a table, and says how far to believe it.
+///
+/// # Errors
+/// Where the table cannot determine the law, or no descent converges.
+pub fn analyse(points: &[Point], options: &AnalysisOptions) -> Result<Analysis, FitError> {
+    let found = fit(points, &options.fit)?;
+    let resampled = resample(points, &found, &options.fit, &options.bootstrap);
+    let (diagnostics, not_held_out) = diagnose(points, &found.law, &options.fit);
+    let optima = optima(points, &found, resampled.as_ref(), &options.budgets);
+    let mut analysis = Analysis {
+        intervals: resampled.as_ref().map(Resampled::intervals),
+        diagnostics,
+        optima,
+        warnings: Vec::new(),
+        settings: Settings { objective: options.fit.objective, bootstrap: options.bootstrap },
+        n_points: points.len(),
+        n_trunks: trunks(points).len(),
+        fit: found,
+    };
+    analysis.warnings = warnings(points, &analysis, not_held_out);
+    Ok(analysis)
+}
+
+fn optima(points: &[Point], found: &Fit, resampled: Option<&Resampled>, budgets: &[f64]) -> Vec<BudgetOptimum> {
+    let budgets = if budgets.is_empty() { default_budgets(points) } else { budgets.to_vec() };
+    let within = |values: &[f64], value: f64| {
+        // A hair of room, so that an optimum at the largest size is not called outside for a rounding.
+        values.first().is_some_and(|low| value >= low * (1.0 - 1e-9))
+            && values.last().is_some_and(|high| value <= high * (1.0 + 1e-9))
+    };
+    let (sizes, amounts) = (distinct(points, |point| point.n), distinct(points, |point| point.d));
+    let at = |flops: f64| {
+        let best = found.law.optimum(flops)?;
+        let interval = |quantity: fn(Optimum) -> f64| {
+            resampled.and_then(|draws| draws.interval_of(|law| law.optimum(flops).map(quantity)))
+        };
+        Some(BudgetOptimum {
+            best,
+            n: interval(|optimum| optimum.n),
+            d: interval(|optimum| optimum.d),
+            tokens_per_param: interval(|optimum| optimum.tokens_per_param),
+            measured: within(&sizes, best.n) && within(&amounts, best.d),
+        })
+    };
+    budgets.into_iter().filter_map(at).collect()
+}
+
+/// Fewer trunks than this have so few different draws that percentiles of them are coarse.
+const ENOUGH_TRUNKS: usize = 10;
+/// Fewer descents than this, of a grid that covers the plane of exponents, are a sign of several minima.
+const ENOUGH_AGREEING: f64 = 0.25;
+const FEW_FAILED: f64 = 0.02;
+
+fn warnings(points: &[Point], analysis: &Analysis, not_held_out: Option<FitError>) -> Vec<Warning> {
+    let Analysis { fit, intervals, diagnostics, optima, n_trunks, .. } = analysis;
+    let mut warnings: Vec<Warning> = fit.at_bounds.iter().map(|&parameter| Warning::AtBound { parameter }).collect();
+    if (fit.starts_agreeing as f64) < ENOUGH_AGREEING * fit.starts as f64 {
+        warnings.push(Warning::FewStartsAgree { agreeing: fit.starts_agreeing, starts: fit.starts });
+    }
+    for (along, values) in [("N", distinct(points, |point| point.n)), ("D", distinct(points, |point| point.d))] {
+        let factor = values[values.len() - 1] / values[0];
+        if factor < MIN_SPAN {
+            warnings.push(Warning::NarrowRange { along: along.to_owned(), factor });
+        }
+    }
+    match intervals {
+        Some(intervals) => warn_of_intervals(points, intervals, &mut warnings),
+        None => warnings.push(Warning::NoIntervals { trunks: *n_trunks }),
+    }
+    warnings.extend(not_held_out.map(|error| Warning::NotHeldOut { reason: error.to_string() }));
+    if let Some(pattern) = diagnostics.interaction.filter(|pattern| pattern.significant) {
+        warnings.push(Warning::ResidualPattern { t: pattern.t, trunks: pattern.trunks });
+    }
+    for (along, found) in [("N", diagnostics.monotonicity.in_n), ("D", diagnostics.monotonicity.in_d)] {
+        if found.violations > 0 {
+            let (violations, pairs, worst_rise) = (found.violations, found.pairs, found.worst_rise);
+            warnings.push(Warning::NotFalling { along: along.to_owned(), violations, pairs, worst_rise });
+        }
+    }
+    let outside = optima.iter().filter(|optimum| !optimum.measured).count();
+    if optima.is_empty() {
+        warnings.push(Warning::NoOptimum);
+    } else if outside > 0 {
+        warnings.push(Warning::OptimumOutside { outside, budgets: optima.len() });
+    }
+    warnings
+}
+
+fn warn_of_intervals(points: &[Point], intervals: &Intervals, warnings: &mut Vec<Warning>) {
+    // An exponent that may be zero, or three times as large, says nothing. C_N and C_D are left out: they change by
+    // powers of ten with a small change of their exponent, and mean nothing without it.
+    for parameter in [Parameter::Alpha, Parameter::Beta] {
+        let interval = intervals.get(parameter);
+        if interval.low <= 0.0 || interval.high > 3.0 * interval.low {
+            warnings.push(Warning::WideInterval { parameter, interval });
+        }
+    }
+    let least = points.iter().map(|point| point.loss).fold(f64::INFINITY, f64::min);
+    if intervals.l0.high - intervals.l0.low > 0.5 * least {
+        warnings.push(Warning::WideInterval { parameter: Parameter::L0, interval: intervals.l0 });
+    }
+    let draws = intervals.draws;
+    if draws.trunks < ENOUGH_TRUNKS {
+        warnings.push(Warning::FewTrunks { trunks: draws.trunks, distinct: draws.distinct });
+    }
+    let all = draws.used + draws.failed;
+    if draws.failed as f64 > FEW_FAILED * all as f64 {
+        warnings.push(Warning::DrawsFailed { failed: draws.failed, draws: all });
+    }
+}

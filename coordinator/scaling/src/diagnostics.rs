@@ -1,0 +1,162 @@
+//! What a reader needs before believing a fit.
+
+use serde::{Deserialize, Serialize};
+
+use crate::fit::{FitError, FitOptions, fit};
+use crate::interaction::Interaction;
+use crate::law::ScalingLaw;
+use crate::monotonicity::Monotonicity;
+use crate::point::{Point, distinct};
+
+/// How well a law describes its table, and how far it can be trusted beyond.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Diagnostics {
+    /// The share of the losses' variance that the law explains. Close to one even for a poor fit, because losses vary so
+    /// much over a table.
+    pub r_squared: f64,
+    /// Root of the mean squared residual, nats.
+    pub rmse: f64,
+    /// The largest residual by its size, nats.
+    pub worst_residual: f64,
+    /// Standard deviation of losses at the same N and D on different trunks, nats: the luck no law can see past. `None`
+    /// without a second trunk anywhere.
+    pub seed_spread: Option<f64>,
+    /// The law without the largest size, asked for that size. `None` where the rest determines no law.
+    pub held_out: Option<HeldOut>,
+    /// Whether losses fall in N and in D.
+    pub monotonicity: Monotonicity,
+    /// Whether the residuals depend on N and D together, for which the law has no term. `None` with too few trunks to tell.
+    pub interaction: Option<Interaction>,
+    /// The points with what the law says of them, in the table's order.
+    pub residuals: Vec<Residual>,
+}
+
+/// A point beside the law.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Residual {
+    /// The size, as people call it.
+    pub size: String,
+    /// N.
+    pub n: f64,
+    /// D.
+    pub d: f64,
+    /// What was measured, nats.
+    pub loss: f64,
+    /// What the law says, nats.
+    pub predicted: f64,
+    /// Measured minus predicted, nats.
+    pub residual: f64,
+}
+
+/// The losses of the largest size, predicted from all others.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct HeldOut {
+    /// The size, as people call it.
+    pub size: String,
+    /// N of it.
+    pub n: f64,
+    /// The law of the others.
+    pub law: ScalingLaw,
+    /// Mean of the relative errors by their size.
+    pub mean_error: f64,
+    /// The largest of them.
+    pub max_error: f64,
+    /// Its points.
+    pub points: Vec<Prediction>,
+}
+
+/// A loss that was predicted without being seen.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Prediction {
+    /// D.
+    pub d: f64,
+    /// What was measured, nats.
+    pub loss: f64,
+    /// What the law of the other sizes says, nats.
+    pub predicted: f64,
+    /// (predicted - measured) / measured.
+    pub relative_error: f64,
+}
+
+/// The diagnostics of a law, and why nothing could be held out if that is so.
+pub(crate) fn diagnose(points: &[Point], law: &ScalingLaw, options: &FitOptions) -> (Diagnostics, Option<FitError>) {
+    let residuals: Vec<Residual> = points
+        .iter()
+        .map(|point| {
+            let predicted = law.predict(point.n, point.d);
+            let Point { size, n, d, loss, .. } = point.clone();
+            Residual { size, n, d, loss, predicted, residual: loss - predicted }
+        })
+        .collect();
+    let count = points.len() as f64;
+    let mean = points.iter().map(|point| point.loss).sum::<f64>() / count;
+    let variance = points.iter().map(|point| (point.loss - mean).powi(2)).sum::<f64>();
+    let unexplained = residuals.iter().map(|row| row.residual.powi(2)).sum::<f64>();
+    let worst = residuals.iter().map(|row| row.residual.abs()).fold(0.0, f64::max);
+    let (held_out, not_held_out) = match hold_out(points, options) {
+        Ok(held_out) => (Some(held_out), None),
+        Err(error) => (None, Some(error)),
+    };
+    let diagnostics = Diagnostics {
+        r_squared: 1.0 - unexplained / variance,
+        rmse: (unexplained / count).sqrt(),
+        worst_residual: worst,
+        seed_spread: seed_spread(points),
+        held_out,
+        monotonicity: Monotonicity::of(points),
+        interaction: Interaction::of(points, &residuals),
+        residuals,
+    };
+    (diagnostics, not_held_out)
+}
+
+/// A whole size is held out, never single points: what remains of its trunk would give the answer away.
+fn hold_out(points: &[Point], options: &FitOptions) -> Result<HeldOut, FitError> {
+    let largest = distinct(points, |point| point.n).pop().unwrap_or_default();
+    let (held, rest): (Vec<&Point>, Vec<&Point>) = points.iter().partition(|point| point.n == largest);
+    let law = fit(&rest.into_iter().cloned().collect::<Vec<_>>(), options)?.law;
+    let points: Vec<Prediction> = held
+        .iter()
+        .map(|point| {
+            let predicted = law.predict(point.n, point.d);
+            let relative_error = (predicted - point.loss) / point.loss;
+            Prediction { d: point.d, loss: point.loss, predicted, relative_error }
+        })
+        .collect();
+    let errors = points.iter().map(|point| point.relative_error.abs());
+    Ok(HeldOut {
+        size: held.first().map(|point| point.size.clone()).unwrap_or_default(),
+        n: largest,
+        law,
+        mean_error: errors.clone().sum::<f64>() / points.len() as f64,
+        max_error: errors.fold(0.0, f64::max),
+        points,
+    })
+}
+
+/// Pooled over all places (N, D) with several trunks.
+fn seed_spread(points: &[Point]) -> Option<f64> {
+    let mut places: Vec<&Point> = points.iter().collect();
+    places.sort_by(|a, b| a.n.total_cmp(&b.n).then(a.d.total_cmp(&b.d)));
+    let (mut squares, mut freedom) = (0.0, 0);
+    for place in places.chunk_by(|a, b| a.n == b.n && a.d == b.d) {
+        let mean = place.iter().map(|point| point.loss).sum::<f64>() / place.len() as f64;
+        squares += place.iter().map(|point| (point.loss - mean).powi(2)).sum::<f64>();
+        freedom += place.len() - 1;
+    }
+    (freedom > 0).then(|| (squares / freedom as f64).sqrt())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_spread_of_seeds_is_pooled_over_places() {
+        let point = |n, d, loss| Point { size: String::new(), n, d, loss, trunk: String::new() };
+        assert_eq!(seed_spread(&[point(1.0, 1.0, 3.0), point(1.0, 2.0, 2.0)]), None);
+        let pairs = [point(1.0, 1.0, 3.0), point(2.0, 1.0, 2.0), point(1.0, 1.0, 3.2), point(2.0, 1.0, 2.2)];
+        let spread = seed_spread(&pairs).expect("there are pairs");
+        assert!((spread - 0.2 / 2.0_f64.sqrt()).abs() < 1e-12, "{spread}");
+    }
+}

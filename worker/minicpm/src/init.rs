@@ -20,13 +20,7 @@ impl Initializer {
     }
 
     /// Normal values of mean zero and this standard deviation.
-    pub(crate) fn normal<const D: usize>(
-        self,
-        path: &str,
-        shape: [usize; D],
-        std: f64,
-        device: &Device,
-    ) -> Tensor<D> {
+    pub(crate) fn normal<const D: usize>(self, path: &str, shape: [usize; D], std: f64, device: &Device) -> Tensor<D> {
         let mut hasher = blake3::Hasher::new_derive_key("windtunnel 2026-11 initial values");
         hasher.update(&self.seed.to_le_bytes()).update(path.as_bytes());
         let mut rng = ChaCha8Rng::from_seed(*hasher.finalize().as_bytes());

@@ -141,10 +141,7 @@ impl MiniCpmConfig {
         let random = Initializer::new(seed);
 
         // Every initial value of the model is in these three lines.
-        let gain = || RmsNorm {
-            gain: Param::from_tensor(Tensor::ones([d_model], device)),
-            eps: spec.norm_eps as f32,
-        };
+        let gain = || RmsNorm { gain: Param::from_tensor(Tensor::ones([d_model], device)), eps: spec.norm_eps as f32 };
         let table = |path: &str| {
             Param::from_tensor(random.normal(path, [vocab, d_model], spec.tensor_program.init_std, device))
         };

@@ -18,7 +18,8 @@ fn small(tied: bool) -> MiniCpmConfig {
 fn batch(config: &MiniCpmConfig, sequences: usize, device: &Device) -> (Tensor<2, Int>, Tensor<1, Int>) {
     let count = sequences * config.context;
     let vocab = config.spec.vocab as usize;
-    let numbers = |step: usize| -> Vec<i32> { (0..count).map(|index| ((index * step + index / 7) % vocab) as i32).collect() };
+    let numbers =
+        |step: usize| -> Vec<i32> { (0..count).map(|index| ((index * step + index / 7) % vocab) as i32).collect() };
     let inputs = TensorData::new(numbers(101), [sequences, config.context]);
     (Tensor::from_data(inputs, device), Tensor::from_data(TensorData::new(numbers(103), [count]), device))
 }

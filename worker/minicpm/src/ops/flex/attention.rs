@@ -125,8 +125,7 @@ pub(super) fn forward(qkv: &FlexTensor, geometry: &Geometry) -> (FlexTensor, Arc
     log_sums.par_chunks_mut(layout.group_size() * context).enumerate().for_each_init(
         || ForwardScratch::new(context, layout.head_dim),
         |scratch, (index, log_sums)| {
-            let task =
-                Task { geometry, sequence: index / layout.n_kv_heads, key_head: index % layout.n_kv_heads };
+            let task = Task { geometry, sequence: index / layout.n_kv_heads, key_head: index % layout.n_kv_heads };
             scratch.run(task, elements(qkv), width, &shared, log_sums);
         },
     );

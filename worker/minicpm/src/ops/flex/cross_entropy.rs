@@ -93,7 +93,8 @@ fn walk(
             logit_scale,
             Threads::All,
         );
-        let tasks = logits.par_chunks_mut(TOKENS_PER_TASK * vocab).zip(losses[from..to].par_chunks_mut(TOKENS_PER_TASK));
+        let tasks =
+            logits.par_chunks_mut(TOKENS_PER_TASK * vocab).zip(losses[from..to].par_chunks_mut(TOKENS_PER_TASK));
         tasks.zip(targets[from..to].par_chunks(TOKENS_PER_TASK)).for_each(|((logits, losses), targets)| {
             differentiate(logits, targets, 1.0 / tokens as f32, losses);
         });

@@ -179,12 +179,7 @@ pub(super) fn linear(input: Tensor<2>, weight: Tensor<2>) -> Tensor<2> {
     Tensor::from_dispatch(Dispatch::wt_linear(input.into_dispatch(), weight.into_dispatch()))
 }
 
-pub(super) fn causal_attention(
-    qkv: Tensor<2>,
-    layout: AttentionLayout,
-    context: usize,
-    rope: &RopeTable,
-) -> Tensor<2> {
+pub(super) fn causal_attention(qkv: Tensor<2>, layout: AttentionLayout, context: usize, rope: &RopeTable) -> Tensor<2> {
     Tensor::from_dispatch(Dispatch::wt_attention(qkv.into_dispatch(), layout, context, rope.clone()))
 }
 

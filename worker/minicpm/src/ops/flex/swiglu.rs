@@ -60,8 +60,9 @@ impl Backward<Flex, 1> for Gradient {
         let [tokens, both] = dims(&gate_up);
         let d_ff = both / 2;
         let mut output = unwritten(tokens * both);
-        let inputs =
-            elements(&gate_up).par_chunks(ROWS_PER_TASK * both).zip(elements(&gradient).par_chunks(ROWS_PER_TASK * d_ff));
+        let inputs = elements(&gate_up)
+            .par_chunks(ROWS_PER_TASK * both)
+            .zip(elements(&gradient).par_chunks(ROWS_PER_TASK * d_ff));
         output.par_chunks_mut(ROWS_PER_TASK * both).zip(inputs).for_each(|(output, (gate_up, gradient))| {
             differentiate(gate_up, gradient, d_ff, output);
         });

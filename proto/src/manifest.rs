@@ -77,6 +77,12 @@ pub enum ManifestError {
 }
 
 impl CheckpointManifest {
+    /// The manifest of a checkpoint that was just written.
+    #[must_use]
+    pub fn new(stage: StageKey, attempt: Attempt, step: u64, blobs: Vec<BlobEntry>) -> Self {
+        Self { format_version: FORMAT_VERSION, stage, attempt, step, blobs }
+    }
+
     /// The text that is stored.
     #[must_use]
     pub fn to_json(&self) -> Vec<u8> {

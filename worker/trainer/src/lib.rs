@@ -1,0 +1,20 @@
+//! Trains a stage: batches in, losses and checkpoints out.
+//!
+//! [`StageRun`] is a stage in training. Its caller asks for one step after the other, and for a [`Snapshot`] whenever it
+//! likes; a run that starts from a snapshot goes on exactly as the run it was taken from, bit for bit, because the
+//! learning rate and the batch are pure functions of the step and everything else is in the snapshot.
+//!
+//! ```text
+//! corpus::OpenDataset --batch(step)--> MiniCpm --loss--> gradients --clip, AdamW--> MiniCpm
+//! ```
+//!
+//! This crate deliberately knows no coordinator, no network, no files and no clock. Start with [`run`], the step;
+//! [`optimizer`] holds AdamW, [`snapshot`] the form of a checkpoint.
+
+pub mod optimizer;
+mod parameters;
+pub mod run;
+pub mod snapshot;
+
+pub use run::{StageRun, Start, StartError, StepError, StepReport, Validation};
+pub use snapshot::{Blob, Snapshot, SnapshotError};

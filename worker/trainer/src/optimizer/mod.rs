@@ -1,0 +1,228 @@
+//! AdamW with decoupled weight decay, a learning rate for each parameter group and clipping by the global norm.
+//!
+//! For a parameter p with gradient g at step t, counted from 1, with the learning rate eta of its group:
+//!
+//! ```text
+//! g <- g * min(1, clip_norm / (|g of all parameters| + 1e-6))
+//! m <- beta1 m + (1 - beta1) g
+//! v <- beta2 v + (1 - beta2) g^2
+//! p <- p (1 - eta weight_decay) - eta / (1 - beta1^t) * m / (sqrt(v / (1 - beta2^t)) + eps)
+//! ```
+//!
+//! On the CPU backend all of it happens in place, in two passes over memory: [`flex`]. Elsewhere the same formula runs in
+//! tensor operations: [`plain`]. Moments are kept by parameter name, so that a checkpoint can hold them.
+
+mod flex;
+mod plain;
+
+use std::collections::BTreeMap;
+
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::optim::GradientsParams;
+use burn::tensor::{Device, Tensor};
+use minicpm::{MiniCpm, ParamKind};
+use recipes::{AdamW, ModelSpec};
+
+use crate::parameters::{Path, host};
+
+/// The optimiser with its state.
+#[derive(Debug)]
+pub struct Optimizer {
+    settings: AdamW,
+    model: ModelSpec,
+    moments: BTreeMap<String, Moments>,
+}
+
+/// First and second moment of one parameter, in row-major order.
+#[derive(Debug)]
+enum Moments {
+    /// In memory, for the CPU backend.
+    Host { first: Vec<f32>, second: Vec<f32> },
+    /// Where the parameter is.
+    Device { first: Tensor<1>, second: Tensor<1> },
+}
+
+/// One update of one parameter, as numbers.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Coefficients {
+    /// What gradients are multiplied by, for clipping.
+    gradient_scale: f32,
+    beta1: f32,
+    beta2: f32,
+    /// 1 - eta * weight_decay.
+    keep: f32,
+    /// eta / (1 - beta1^t).
+    step_size: f32,
+    /// 1 / sqrt(1 - beta2^t).
+    second_scale: f32,
+    eps: f32,
+}
+
+impl Optimizer {
+    /// An optimiser that has seen no gradient.
+    #[must_use]
+    pub fn new(settings: AdamW, model: ModelSpec) -> Self {
+        Self { settings, model, moments: BTreeMap::new() }
+    }
+
+    /// Updates a model and returns it with the global L2 norm of the gradient before clipping.
+    ///
+    /// `learning_rate` is that of the schedule, before the multiplier of a group; `steps_done` the number of updates
+    /// before this one, counted from the root.
+    #[must_use]
+    pub fn step(
+        &mut self,
+        model: MiniCpm,
+        gradients: GradientsParams,
+        learning_rate: f64,
+        steps_done: u64,
+    ) -> (MiniCpm, f64) {
+        let norm = global_norm(&model, &gradients);
+        // A norm that is not finite makes every weight NaN, and the next loss says so.
+        let gradient_scale = (self.settings.clip_norm / (norm + 1e-6)).min(1.0);
+        let mut update =
+            Update { optimizer: self, gradients, path: Path::default(), gradient_scale, learning_rate, steps_done };
+        (model.map(&mut update), norm)
+    }
+
+    fn coefficients(&self, kind: ParamKind, gradient_scale: f64, learning_rate: f64, steps_done: u64) -> Coefficients {
+        let AdamW { beta1, beta2, eps, weight_decay, .. } = self.settings;
+        let rate = learning_rate * kind.lr_multiplier(&self.model);
+        let weight_decay = if kind.is_decayed() { weight_decay } else { 0.0 };
+        let t = (steps_done + 1) as f64;
+        Coefficients {
+            gradient_scale: gradient_scale as f32,
+            beta1: beta1 as f32,
+            beta2: beta2 as f32,
+            keep: (1.0 - rate * weight_decay) as f32,
+            step_size: (rate / (1.0 - beta1.powf(t))) as f32,
+            second_scale: (1.0 / (1.0 - beta2.powf(t)).sqrt()) as f32,
+            eps: eps as f32,
+        }
+    }
+
+    /// The moments by parameter name, first then second.
+    pub(crate) fn state(&self) -> impl Iterator<Item = (&str, Vec<f32>, Vec<f32>)> {
+        self.moments.iter().map(|(name, moments)| match moments {
+            Moments::Host { first, second } => (name.as_str(), first.clone(), second.clone()),
+            Moments::Device { first, second } => (name.as_str(), host(first.clone()), host(second.clone())),
+        })
+    }
+
+    /// Puts the moments of a parameter back.
+    pub(crate) fn restore(&mut self, name: String, first: Vec<f32>, second: Vec<f32>, device: &Device) {
+        let moments = if minicpm::ops::is_fused(device) {
+            Moments::Host { first, second }
+        } else {
+            let device = device.clone().inner();
+            let tensor = |values: Vec<f32>| Tensor::<1>::from_data(values.as_slice(), &device);
+            Moments::Device { first: tensor(first), second: tensor(second) }
+        };
+        self.moments.insert(name, moments);
+    }
+}
+
+/// The L2 norm of all gradients together.
+fn global_norm(model: &MiniCpm, gradients: &GradientsParams) -> f64 {
+    struct SquareSum<'a> {
+        gradients: &'a GradientsParams,
+        sum: f64,
+    }
+    impl ModuleVisitor for SquareSum<'_> {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            if let Some(gradient) = self.gradients.get::<D>(param.id) {
+                let fused = minicpm::ops::is_fused(&gradient.device());
+                self.sum += if fused { flex::square_sum(gradient) } else { plain::square_sum(gradient) };
+            }
+        }
+    }
+    let mut visitor = SquareSum { gradients, sum: 0.0 };
+    model.visit(&mut visitor);
+    visitor.sum.sqrt()
+}
+
+struct Update<'a> {
+    optimizer: &'a mut Optimizer,
+    gradients: GradientsParams,
+    path: Path,
+    gradient_scale: f64,
+    learning_rate: f64,
+    steps_done: u64,
+}
+
+impl ModuleMapper for Update<'_> {
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.path.enter(name);
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.exit();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        // Consumed rather than borrowed: only a tensor that nobody else holds is updated in place.
+        let (id, tensor, mapper) = param.consume();
+        let Some(gradient) = self.gradients.remove::<D>(id) else {
+            return Param::from_mapped_value(id, tensor, mapper);
+        };
+        let name = self.path.name();
+        let kind = ParamKind::of(&name);
+        let with = self.optimizer.coefficients(kind, self.gradient_scale, self.learning_rate, self.steps_done);
+        let tensor = tensor.inner();
+        let updated = if minicpm::ops::is_fused(&tensor.device()) {
+            flex::update(tensor, gradient, self.optimizer.moments.entry(name), with)
+        } else {
+            plain::update(tensor, gradient, self.optimizer.moments.entry(name), with)
+        };
+        Param::from_mapped_value(id, Tensor::from_inner(updated).require_grad(), mapper)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::TensorData;
+
+    use super::*;
+
+    fn with() -> Coefficients {
+        Coefficients {
+            gradient_scale: 0.5,
+            beta1: 0.9,
+            beta2: 0.95,
+            keep: 0.999,
+            step_size: 0.02,
+            second_scale: 1.3,
+            eps: 1e-8,
+        }
+    }
+
+    fn values(count: usize, salt: u32) -> Vec<f32> {
+        let value = |index: usize| ((index as u32).wrapping_mul(2_654_435_761).wrapping_add(salt * 77) >> 9) as f32;
+        (0..count).map(|index| value(index) / 4_194_304.0 - 1.0).collect()
+    }
+
+    #[test]
+    fn the_fused_update_agrees_with_the_plain_one() {
+        for count in [1, 5, 64, 40_000] {
+            let device = Device::flex();
+            let tensor = |salt| Tensor::<1>::from_data(TensorData::new(values(count, salt), [count]), &device);
+            let (mut fused, mut formula) = (BTreeMap::new(), BTreeMap::new());
+            let (mut a, mut b) = (tensor(1), tensor(1));
+            for salt in 2..5 {
+                a = flex::update(a, tensor(salt), fused.entry("p".to_owned()), with());
+                b = plain::update(b, tensor(salt), formula.entry("p".to_owned()), with());
+            }
+            for (a, b) in host(a).into_iter().zip(host(b)) {
+                assert!((a - b).abs() <= 1e-6 * b.abs().max(1e-3), "{a} against {b}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_two_norms_agree() {
+        let count = 100_003;
+        let tensor = || Tensor::<1>::from_data(TensorData::new(values(count, 3), [count]), &Device::flex());
+        let (fused, formula) = (flex::square_sum(tensor()), plain::square_sum(tensor()));
+        assert!((fused / formula - 1.0).abs() < 1e-5, "{fused} against {formula}");
+    }
+}

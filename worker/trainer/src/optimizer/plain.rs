@@ -1,0 +1,31 @@
+//! AdamW in tensor operations, for any backend.
+
+use std::collections::btree_map::Entry;
+
+use burn::tensor::Tensor;
+
+use super::{Coefficients, Moments};
+
+pub(super) fn square_sum<const D: usize>(gradient: Tensor<D>) -> f64 {
+    f64::from(gradient.square().sum().into_scalar::<f32>())
+}
+
+pub(super) fn update<const D: usize>(
+    parameter: Tensor<D>,
+    gradient: Tensor<D>,
+    moments: Entry<'_, String, Moments>,
+    with: Coefficients,
+) -> Tensor<D> {
+    let shape = parameter.dims();
+    let count = shape.iter().product::<usize>();
+    let parameter = parameter.reshape([count]);
+    let gradient = gradient.reshape([count]).mul_scalar(with.gradient_scale);
+    let zeros = || Tensor::<1>::zeros([count], &parameter.device());
+    let moments = moments.or_insert_with(|| Moments::Device { first: zeros(), second: zeros() });
+    let Moments::Device { first, second } = moments else { unreachable!("a run keeps to one device") };
+    *first = first.clone().mul_scalar(with.beta1) + gradient.clone().mul_scalar(1.0 - with.beta1);
+    *second = second.clone().mul_scalar(with.beta2) + gradient.square().mul_scalar(1.0 - with.beta2);
+    let scale = second.clone().sqrt().mul_scalar(with.second_scale).add_scalar(with.eps);
+    let updated = parameter.mul_scalar(with.keep) - first.clone().mul_scalar(with.step_size) / scale;
+    updated.reshape(shape)
+}

@@ -1,0 +1,121 @@
+//! Parameters by their stable names.
+
+use std::collections::BTreeMap;
+
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::optim::GradientsParams;
+use burn::tensor::{Tensor, TensorData};
+
+use crate::snapshot::HostTensor;
+
+/// The path of the module being visited: `blocks.0.attention`.
+#[derive(Debug, Default)]
+pub(crate) struct Path(Vec<String>);
+
+impl Path {
+    pub(crate) fn enter(&mut self, name: &str) {
+        self.0.push(name.to_owned());
+    }
+
+    pub(crate) fn exit(&mut self) {
+        self.0.pop();
+    }
+
+    /// The whole of it, dotted. burn keys parameters by random numbers, so this is what checkpoints call them.
+    pub(crate) fn name(&self) -> String {
+        self.0.join(".")
+    }
+}
+
+/// Calls a function with the name, shape and values of every parameter, on the host.
+pub(crate) struct Read<F: FnMut(String, Vec<usize>, Vec<f32>)> {
+    pub(crate) path: Path,
+    pub(crate) receive: F,
+}
+
+impl<F: FnMut(String, Vec<usize>, Vec<f32>)> ModuleVisitor for Read<F> {
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.path.enter(name);
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.exit();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let tensor = param.val();
+        let shape = tensor.dims().to_vec();
+        (self.receive)(self.path.name(), shape, host(tensor));
+    }
+}
+
+/// Puts these values in place of the parameters of their names, which have to have their shapes.
+pub(crate) struct Replace<'a> {
+    pub(crate) path: Path,
+    pub(crate) values: &'a BTreeMap<String, HostTensor>,
+}
+
+impl ModuleMapper for Replace<'_> {
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.path.enter(name);
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.exit();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let Some(value) = self.values.get(&self.path.name()) else { return param };
+        param.map(|tensor| {
+            let data = TensorData::new(value.values.clone(), tensor.dims());
+            Tensor::from_data(data, &tensor.device()).require_grad()
+        })
+    }
+}
+
+/// The shape of every parameter by its name.
+pub(crate) fn shapes(model: &impl Module) -> BTreeMap<String, Vec<usize>> {
+    #[derive(Default)]
+    struct Shapes {
+        path: Path,
+        found: BTreeMap<String, Vec<usize>>,
+    }
+    impl ModuleVisitor for Shapes {
+        fn enter_module(&mut self, name: &str, _container: &str) {
+            self.path.enter(name);
+        }
+
+        fn exit_module(&mut self, _name: &str, _container: &str) {
+            self.path.exit();
+        }
+
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            self.found.insert(self.path.name(), param.val().dims().to_vec());
+        }
+    }
+    let mut shapes = Shapes::default();
+    model.visit(&mut shapes);
+    shapes.found
+}
+
+/// Adds gradients to those gathered so far.
+pub(crate) struct Accumulate<'a> {
+    pub(crate) total: &'a mut GradientsParams,
+    pub(crate) added: GradientsParams,
+}
+
+impl ModuleVisitor for Accumulate<'_> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let Some(added) = self.added.remove::<D>(param.id) else { return };
+        let sum = match self.total.remove::<D>(param.id) {
+            Some(total) => total + added,
+            None => added,
+        };
+        self.total.register(param.id, sum);
+    }
+}
+
+/// The values of a tensor in row-major order.
+pub(crate) fn host<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    tensor.into_data().try_into_vec::<f32>().expect("parameters are 32-bit floats")
+}

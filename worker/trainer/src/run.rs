@@ -1,0 +1,343 @@
+//! A stage in training.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use burn::module::Module;
+use burn::optim::GradientsParams;
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use corpus::{BatchError, OpenDataset};
+use minicpm::{Compute, MiniCpm, MiniCpmConfig};
+use recipes::{DatasetId, NUMERICS_VERSION, Precision, StageSpec};
+
+use crate::optimizer::Optimizer;
+use crate::parameters::{Accumulate, Path, Read, Replace, shapes};
+use crate::snapshot::{FIRST_MOMENT, HostTensor, SECOND_MOMENT, Snapshot};
+
+/// A stage in training: its model, its optimiser, and the step that comes next.
+#[derive(Debug)]
+pub struct StageRun {
+    spec: StageSpec,
+    data: Arc<OpenDataset>,
+    compute: Compute,
+    device: Device,
+    /// Absent only while a step has it.
+    model: Option<MiniCpm>,
+    optimizer: Optimizer,
+    step: u64,
+}
+
+/// Where a run starts.
+#[derive(Debug, Clone, Copy)]
+pub enum Start<'a> {
+    /// From the initial weights of the spec's seed.
+    Initial,
+    /// From a checkpoint: its parent's last, or one of its own.
+    From(&'a Snapshot),
+}
+
+/// What a step measured.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct StepReport {
+    /// The step, counted from the root.
+    pub step: u64,
+    /// Mean loss over the batch before the update, in nats a token; not a number where training diverged.
+    pub loss: f64,
+    /// Global L2 norm of the gradient before clipping.
+    pub grad_norm: f64,
+    /// The schedule's learning rate, before the multiplier of a parameter group.
+    pub learning_rate: f64,
+    /// Tokens trained on.
+    pub tokens: u64,
+}
+
+/// What a validation measured.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Validation {
+    /// Mean loss, in nats a token.
+    pub loss: f64,
+    /// Mean loss, in nats a byte, which compares across tokenizers.
+    pub loss_per_byte: f64,
+    /// Tokens predicted.
+    pub tokens: u64,
+    /// Bytes of text behind them.
+    pub bytes: u64,
+}
+
+/// Why a stage cannot be trained.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The dataset is another one.
+    #[error("the stage trains on {expected}, and the data at hand is {found}")]
+    Dataset {
+        /// What the spec names.
+        expected: DatasetId,
+        /// What was given.
+        found: DatasetId,
+    },
+    /// The model's vocabulary is not the tokenizer's.
+    #[error("the model has {model} token embeddings, and the data a vocabulary of {data}")]
+    Vocabulary {
+        /// Of the spec.
+        model: u32,
+        /// Of the data.
+        data: u32,
+    },
+    /// The spec was made for another trainer.
+    #[error(
+        "the stage was planned for version {planned} of the trainer's arithmetic, and this is version {NUMERICS_VERSION}"
+    )]
+    Numerics {
+        /// Of the spec.
+        planned: u32,
+    },
+    /// The backend has no such number format.
+    #[error("{compute} trains in fp32 only, and the stage asks for {precision:?}")]
+    Precision {
+        /// The device.
+        compute: String,
+        /// What the spec names.
+        precision: Precision,
+    },
+    /// The checkpoint is not from inside this stage.
+    #[error("a checkpoint after step {found} does not belong to a stage of steps {start} to {end}")]
+    Step {
+        /// Of the checkpoint.
+        found: u64,
+        /// Of the stage.
+        start: u64,
+        /// Of the stage.
+        end: u64,
+    },
+    /// A stage that begins at step zero and one that does not differ in what they start from.
+    #[error("a stage that begins at step {start} cannot start from initial weights")]
+    NoParent {
+        /// Of the stage.
+        start: u64,
+    },
+    /// A tensor is missing in the checkpoint, or has another shape than the model's.
+    #[error("the checkpoint does not fit the model: {tensor} is {found}, and not of shape {expected:?}")]
+    Tensor {
+        /// Its name.
+        tensor: String,
+        /// What the checkpoint has.
+        found: String,
+        /// The shape the model has.
+        expected: Vec<usize>,
+    },
+    /// The checkpoint has tensors the model has not.
+    #[error("the checkpoint does not fit the model, which has no {tensor}")]
+    Surplus {
+        /// The first of them.
+        tensor: String,
+    },
+    /// The data cannot serve a batch of the spec.
+    #[error("the data cannot serve the stage's batches")]
+    Batch(#[source] BatchError),
+}
+
+/// Why a step or a validation failed.
+#[derive(Debug, thiserror::Error)]
+pub enum StepError {
+    /// Every step is done.
+    #[error("the stage ended with step {end}")]
+    Finished {
+        /// One past the last.
+        end: u64,
+    },
+    /// The data could not be read.
+    #[error("cannot read a batch")]
+    Batch(#[source] BatchError),
+}
+
+impl StageRun {
+    /// A stage, ready for its next step.
+    pub fn new(
+        spec: &StageSpec,
+        data: Arc<OpenDataset>,
+        compute: &Compute,
+        start: Start<'_>,
+    ) -> Result<Self, StartError> {
+        check(spec, &data, compute)?;
+        let device = compute.device();
+        let config = MiniCpmConfig { spec: spec.model, context: spec.batch.context as usize };
+        let mut optimizer = Optimizer::new(spec.optimizer, spec.model);
+        let (model, step) = match start {
+            Start::Initial if spec.start_step > 0 => return Err(StartError::NoParent { start: spec.start_step }),
+            Start::Initial => (compute.install(|| config.init(spec.init_seed, &device)), spec.start_step),
+            Start::From(snapshot) => {
+                if !(spec.start_step..=spec.end_step).contains(&snapshot.step) {
+                    let (start, end) = (spec.start_step, spec.end_step);
+                    return Err(StartError::Step { found: snapshot.step, start, end });
+                }
+                let model = compute.install(|| config.init(spec.init_seed, &device));
+                (restore(model, &mut optimizer, snapshot, &device)?, snapshot.step)
+            }
+        };
+        let compute = compute.clone();
+        Ok(Self { spec: *spec, data, compute, device, model: Some(model), optimizer, step })
+    }
+
+    /// The step that comes next, counted from the root.
+    #[must_use]
+    pub fn step(&self) -> u64 {
+        self.step
+    }
+
+    /// Whether no step is left.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.step >= self.spec.end_step
+    }
+
+    /// Trains one step.
+    ///
+    /// A loss that is not a number is reported like any other: what to do about it is the caller's decision.
+    pub fn next_step(&mut self) -> Result<StepReport, StepError> {
+        if self.is_finished() {
+            return Err(StepError::Finished { end: self.spec.end_step });
+        }
+        let step = self.step;
+        let batch = self.data.train_batch(self.spec.order_seed, step, &self.spec.batch).map_err(StepError::Batch)?;
+        let learning_rate = self.spec.learning_rate(step);
+        let model = self.model.take().expect("only a step takes the model, and it puts it back");
+        let Self { compute, device, optimizer, spec, .. } = self;
+        let (model, loss, grad_norm) = compute.install(|| {
+            let (gradients, loss) = gradients(&model, &batch, spec.batch.micro_sequences as usize, device);
+            let (model, grad_norm) = optimizer.step(model, gradients, learning_rate, step);
+            (model, loss, grad_norm)
+        });
+        self.model = Some(model);
+        self.step += 1;
+        Ok(StepReport { step, loss, grad_norm, learning_rate, tokens: self.spec.batch.tokens() })
+    }
+
+    /// Measures the loss on the held-out tokens; changes nothing.
+    pub fn validate(&self) -> Result<Validation, StepError> {
+        let context = self.spec.batch.context;
+        let set = self.data.validation(self.spec.validation_tokens, context).map_err(StepError::Batch)?;
+        let (tokens, bytes) = (set.tokens(), set.bytes());
+        let model = self.model().valid();
+        let device = self.device.clone().inner();
+        let mut sum = 0.0;
+        for batch in set {
+            let batch = batch.map_err(StepError::Batch)?;
+            let count = batch.targets.len() as f64;
+            sum += count
+                * self.compute.install(|| {
+                    let (inputs, targets) = tensors(&batch.inputs, &batch.targets, batch.context, &device);
+                    f64::from(model.loss(inputs, targets).into_scalar::<f32>())
+                });
+        }
+        Ok(Validation { loss: sum / tokens as f64, loss_per_byte: sum / bytes as f64, tokens, bytes })
+    }
+
+    /// All that is needed to go on from here, copied to the host.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        let mut weights = BTreeMap::new();
+        let receive = |name, shape, values| {
+            weights.insert(name, HostTensor { shape, values });
+        };
+        self.model().visit(&mut Read { path: Path::default(), receive });
+        let mut moments = BTreeMap::new();
+        for (name, first, second) in self.optimizer.state() {
+            for (suffix, values) in [(FIRST_MOMENT, first), (SECOND_MOMENT, second)] {
+                moments.insert(format!("{name}{suffix}"), HostTensor { shape: vec![values.len()], values });
+            }
+        }
+        Snapshot { step: self.step, weights, optimizer: moments }
+    }
+
+    fn model(&self) -> &MiniCpm {
+        self.model.as_ref().expect("only a step takes the model, and it puts it back")
+    }
+}
+
+fn check(spec: &StageSpec, data: &OpenDataset, compute: &Compute) -> Result<(), StartError> {
+    let dataset = data.dataset();
+    if dataset.id != spec.data {
+        return Err(StartError::Dataset { expected: spec.data, found: dataset.id });
+    }
+    if dataset.vocab != spec.model.vocab {
+        return Err(StartError::Vocabulary { model: spec.model.vocab, data: dataset.vocab });
+    }
+    if spec.numerics_version != NUMERICS_VERSION {
+        return Err(StartError::Numerics { planned: spec.numerics_version });
+    }
+    if spec.precision != Precision::Fp32 {
+        return Err(StartError::Precision { compute: compute.to_string(), precision: spec.precision });
+    }
+    data.validation(spec.validation_tokens, spec.batch.context).map_err(StartError::Batch)?;
+    data.train_batch(spec.order_seed, spec.start_step, &spec.batch).map_err(StartError::Batch)?;
+    Ok(())
+}
+
+/// Gradients of the mean loss over a batch, and that loss, `micro` sequences at a time.
+fn gradients(model: &MiniCpm, batch: &corpus::Batch, micro: usize, device: &Device) -> (GradientsParams, f64) {
+    let part = micro * batch.context;
+    let parts = batch.inputs.chunks(part).zip(batch.targets.chunks(part));
+    let whole = batch.targets.len() as f64;
+    let mut total = GradientsParams::new();
+    let mut mean = 0.0;
+    for (inputs, targets) in parts {
+        let share = targets.len() as f64 / whole;
+        let (inputs, targets) = tensors(inputs, targets, batch.context, device);
+        let loss = model.loss(inputs, targets);
+        mean += share * f64::from(loss.clone().into_scalar::<f32>());
+        let loss = if share < 1.0 { loss.mul_scalar(share) } else { loss };
+        let added = GradientsParams::from_grads(loss.backward(), model);
+        if share < 1.0 {
+            model.visit(&mut Accumulate { total: &mut total, added });
+        } else {
+            total = added;
+        }
+    }
+    (total, mean)
+}
+
+fn tensors(inputs: &[i32], targets: &[i32], context: usize, device: &Device) -> (Tensor<2, Int>, Tensor<1, Int>) {
+    let inputs_shape = [inputs.len() / context, context];
+    let inputs = Tensor::from_data(TensorData::new(inputs.to_vec(), inputs_shape), device);
+    let targets = Tensor::from_data(TensorData::new(targets.to_vec(), [targets.len()]), device);
+    (inputs, targets)
+}
+
+/// Puts a checkpoint's tensors in place of the model's and the optimiser's.
+fn restore(
+    model: MiniCpm,
+    optimizer: &mut Optimizer,
+    snapshot: &Snapshot,
+    device: &Device,
+) -> Result<MiniCpm, StartError> {
+    let parameters = shapes(&model);
+    if let Some(tensor) = snapshot.weights.keys().find(|name| !parameters.contains_key(*name)) {
+        return Err(StartError::Surplus { tensor: tensor.clone() });
+    }
+    for (name, shape) in &parameters {
+        fitting(&snapshot.weights, name.clone(), shape)?;
+        // A checkpoint from before the first step has no moments.
+        if snapshot.step > 0 {
+            let count = [shape.iter().product::<usize>()];
+            let first = fitting(&snapshot.optimizer, format!("{name}{FIRST_MOMENT}"), &count)?;
+            let second = fitting(&snapshot.optimizer, format!("{name}{SECOND_MOMENT}"), &count)?;
+            optimizer.restore(name.clone(), first.to_vec(), second.to_vec(), device);
+        }
+    }
+    Ok(model.map(&mut Replace { path: Path::default(), values: &snapshot.weights }))
+}
+
+/// The values of a tensor that has this shape.
+fn fitting<'a>(
+    tensors: &'a BTreeMap<String, HostTensor>,
+    tensor: String,
+    expected: &[usize],
+) -> Result<&'a [f32], StartError> {
+    match tensors.get(&tensor) {
+        Some(found) if found.shape == expected => Ok(&found.values),
+        found => {
+            let found = found.map_or_else(|| "missing".to_owned(), |found| format!("of shape {:?}", found.shape));
+            Err(StartError::Tensor { tensor, found, expected: expected.to_vec() })
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! The shell around training: a process that dials out to a coordinator, trains the stages it is given, and brings their
+//! curves, checkpoints and results where they belong.
+//!
+//! ```text
+//! coordinator <--session::link--> shell --Order--> runner (a thread) --Training--> trainer
+//!                                  |  ^                |
+//!                          events  v  | actions        | reports: points, checkpoints, the end
+//!                               session::Session <-----+
+//!                                  |
+//!                     outbox: what is not acknowledged, with a copy on disk
+//! ```
+//!
+//! The decisions are in [`session`], a value without I/O. This crate deliberately knows nothing of arithmetic, which is
+//! behind the seam [`training`], and nothing of what other workers do. Start with [`session`], then [`run()`].
+//!
+//! A stage can be trained without a coordinator, too: [`train_stage_alone`].
+
+mod alone;
+mod attempt;
+pub mod checkpoint;
+mod dataset;
+mod error;
+mod exit;
+mod home;
+mod jobs;
+mod leave;
+mod options;
+pub mod outbox;
+mod run;
+pub mod runner;
+pub mod session;
+mod shell;
+mod storage;
+pub mod training;
+
+pub use alone::{AloneError, AloneOptions, AloneProgress, AloneResult, train_stage_alone};
+pub use attempt::AttemptKey;
+pub use dataset::{DatasetError, dataset_dir};
+pub use error::WorkerError;
+pub use exit::{ExitCode, WorkerExit};
+pub use leave::Leave;
+pub use options::WorkerOptions;
+pub use run::{run, serve};
+pub use storage::{Storage, StorageError};

@@ -1,0 +1,247 @@
+//! Trains a stage with no coordinator, and the stages it builds on where they are missing.
+
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+
+use minicpm::{Compute, ComputeError};
+use recipes::{Attempt, Plan, Stage, StageKey};
+use tokio::runtime::Runtime;
+use tracing::{info, warn};
+
+use crate::attempt::AttemptKey;
+use crate::checkpoint::{Blobs, CheckpointRef, UploadError, find, upload};
+use crate::dataset::{DatasetError, dataset_dir};
+use crate::storage::{Storage, StorageError};
+use crate::training::{Order, StageTrainer, StartPoint, StepReport, Trainer, TrainingError, Validation, chain};
+
+/// What is trained under no coordinator is trained under this attempt; a coordinator counts from one.
+const ALONE: Attempt = Attempt(0);
+
+/// What to train, and with what.
+#[derive(Debug, Clone)]
+pub struct AloneOptions<'a> {
+    /// The plan the stage is of.
+    pub plan: &'a Plan,
+    /// Which stage.
+    pub stage: StageKey,
+    /// Where its data is, and where checkpoints are kept.
+    pub data_dir: PathBuf,
+    /// What to train on, as in [`crate::WorkerOptions::device`].
+    pub device: String,
+    /// CPU threads for training.
+    pub threads: usize,
+}
+
+/// How far it is.
+#[derive(Debug, Clone, Copy)]
+pub enum AloneProgress<'a> {
+    /// A stage begins.
+    Begun(&'a Stage),
+    /// A checkpoint of a stage was found, so the stage is not trained.
+    Found(&'a Stage),
+    /// A step was done.
+    Step(&'a Stage, StepReport),
+    /// A stage is trained, and its checkpoint is stored.
+    Stored(&'a Stage),
+}
+
+/// How it came out.
+#[derive(Debug, Clone, PartialEq)]
+pub enum AloneResult {
+    /// The stage is trained.
+    Completed {
+        /// The loss on the held-out tokens.
+        validation: Validation,
+        /// Its last checkpoint.
+        checkpoint: CheckpointRef,
+    },
+    /// The loss is not a number.
+    Diverged {
+        /// In which stage.
+        stage: StageKey,
+        /// At which step.
+        step: u64,
+        /// The loss there.
+        loss: f64,
+    },
+    /// The caller wanted no more of it.
+    Stopped,
+}
+
+/// Why a stage cannot be trained.
+#[derive(Debug, thiserror::Error)]
+pub enum AloneError {
+    /// The plan has no such stage.
+    #[error("the plan has no {}", stage.short())]
+    UnknownStage {
+        /// Which.
+        stage: StageKey,
+    },
+    /// The device cannot be used.
+    #[error("cannot train on the device `{device}`")]
+    Device {
+        /// What was given.
+        device: String,
+        /// Why.
+        #[source]
+        source: ComputeError,
+    },
+    /// The data directory cannot be used.
+    #[error("cannot use the data directory")]
+    Storage(#[from] StorageError),
+    /// The data is missing.
+    #[error("the data is not at hand")]
+    Dataset(#[from] DatasetError),
+    /// Training failed.
+    #[error("{} cannot be trained", stage.short())]
+    Training {
+        /// Which stage.
+        stage: StageKey,
+        /// Why.
+        #[source]
+        source: TrainingError,
+    },
+    /// A checkpoint was not written.
+    #[error("the checkpoint cannot be stored")]
+    Store(#[from] UploadError),
+    /// No runtime for transfers.
+    #[error("cannot start")]
+    Start(#[source] std::io::Error),
+}
+
+/// Trains a stage of a plan on this machine, after the stages it builds on as far as their checkpoints are missing.
+///
+/// Checkpoints are kept in the data directory, so that another stage, or the same one again, goes on from them. The
+/// caller is told of every step and may break off; then nothing of the stage in training is kept.
+pub fn train_stage_alone(
+    options: &AloneOptions<'_>,
+    progress: &mut (dyn FnMut(AloneProgress<'_>) -> ControlFlow<()> + Send),
+) -> Result<AloneResult, AloneError> {
+    let compute = Compute::parse(&options.device, options.threads)
+        .map_err(|source| AloneError::Device { device: options.device.clone(), source })?;
+    // On a thread of its own, so that it does not matter whether the caller is inside a runtime.
+    std::thread::scope(|scope| {
+        let training = scope.spawn(|| train_with(options, &mut StageTrainer::new(compute), progress));
+        training.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+fn train_with(
+    options: &AloneOptions<'_>,
+    trainer: &mut dyn Trainer,
+    progress: &mut dyn FnMut(AloneProgress<'_>) -> ControlFlow<()>,
+) -> Result<AloneResult, AloneError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(AloneError::Start)?;
+    let storage = Storage::local(&options.data_dir)?;
+    let mut alone = Alone { runtime, storage, trainer, progress };
+    let mut parent = None;
+    let path = path(options)?;
+    let last = path.len() - 1;
+    for (index, stage) in path.into_iter().enumerate() {
+        let found = alone.find(stage);
+        let is_found = found.is_some();
+        if is_found && (alone.progress)(AloneProgress::Found(stage)).is_break() {
+            return Ok(AloneResult::Stopped);
+        }
+        if is_found && index < last {
+            parent = found;
+            continue;
+        }
+        match alone.train(stage, found.or(parent.take()), is_found, index == last)? {
+            Trained::Stored(checkpoint) => parent = Some(checkpoint),
+            Trained::Over(result) => return Ok(result),
+        }
+    }
+    unreachable!("the last stage of a path ends the training")
+}
+
+/// The stages from the root to the one that is asked for.
+fn path<'a>(options: &AloneOptions<'a>) -> Result<Vec<&'a Stage>, AloneError> {
+    let stage = |key| options.plan.stage(key).ok_or(AloneError::UnknownStage { stage: *key });
+    let mut path = vec![stage(&options.stage)?];
+    while let Some(parent) = path.last().and_then(|stage| stage.parent.as_ref()) {
+        path.push(stage(parent)?);
+    }
+    path.reverse();
+    Ok(path)
+}
+
+type Checkpoint = (CheckpointRef, Blobs);
+
+enum Trained {
+    Stored(Checkpoint),
+    Over(AloneResult),
+}
+
+struct Alone<'a> {
+    runtime: Runtime,
+    storage: Storage,
+    trainer: &'a mut dyn Trainer,
+    progress: &'a mut dyn FnMut(AloneProgress<'_>) -> ControlFlow<()>,
+}
+
+impl Alone<'_> {
+    /// The last checkpoint of a stage, where an earlier call left it. One that is damaged is as good as none.
+    fn find(&self, stage: &Stage) -> Option<Checkpoint> {
+        let key = AttemptKey { stage: stage.key, attempt: ALONE };
+        match self.runtime.block_on(find(self.storage.store().as_ref(), key, stage.spec.end_step)) {
+            Ok(found) => found,
+            Err(error) => {
+                warn!(stage = %stage.key, error = chain(&error), "training again what cannot be read");
+                None
+            }
+        }
+    }
+
+    fn train(
+        &mut self,
+        stage: &Stage,
+        start: Option<Checkpoint>,
+        is_own: bool,
+        is_last: bool,
+    ) -> Result<Trained, AloneError> {
+        let failed = |source| AloneError::Training { stage: stage.key, source };
+        let cache = self.storage.directory().map(|dir| dir.join("datasets")).unwrap_or_default();
+        let dataset_dir = self.runtime.block_on(dataset_dir(&self.storage, &stage.spec.data, &cache))?;
+        let point = start.as_ref().map(|(checkpoint, blobs)| StartPoint {
+            stage: checkpoint.stage,
+            step: checkpoint.step,
+            blobs: Blobs::clone(blobs),
+        });
+        let order = Order { stage: stage.clone(), dataset_dir, start: point };
+        let mut training = self.trainer.start(&order).map_err(failed)?;
+        info!(stage = %stage.key, step = training.step(), end = stage.spec.end_step, "training");
+        let mut flow = if is_own { ControlFlow::Continue(()) } else { (self.progress)(AloneProgress::Begun(stage)) };
+        while !training.is_finished() {
+            if flow.is_break() {
+                return Ok(Trained::Over(AloneResult::Stopped));
+            }
+            let report = training.next_step().map_err(failed)?;
+            flow = (self.progress)(AloneProgress::Step(stage, report));
+            if !report.loss.is_finite() {
+                let StepReport { step, loss, .. } = report;
+                return Ok(Trained::Over(AloneResult::Diverged { stage: stage.key, step, loss }));
+            }
+        }
+        let (checkpoint, blobs) = match start.filter(|_| is_own) {
+            Some(found) => found,
+            None => {
+                let take = training.snapshot().map_err(failed)?;
+                let blobs = Blobs::new(take().map_err(failed)?);
+                let key = AttemptKey { stage: stage.key, attempt: ALONE };
+                let storing = upload(self.storage.store().as_ref(), key, stage.spec.end_step, &blobs);
+                let checkpoint = self.runtime.block_on(storing)?;
+                flow = (self.progress)(AloneProgress::Stored(stage));
+                (checkpoint, blobs)
+            }
+        };
+        if is_last {
+            let validation = training.validate().map_err(failed)?;
+            return Ok(Trained::Over(AloneResult::Completed { validation, checkpoint }));
+        }
+        if flow.is_break() {
+            return Ok(Trained::Over(AloneResult::Stopped));
+        }
+        Ok(Trained::Stored((checkpoint, blobs)))
+    }
+}

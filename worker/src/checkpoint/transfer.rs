@@ -1,0 +1,238 @@
+//! Upload and download of one checkpoint.
+
+use bytes::Bytes;
+use futures::future::try_join_all;
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
+use proto::manifest::{BlobEntry, CheckpointManifest, ManifestError};
+use trainer::Blob;
+
+use super::{Blobs, CheckpointRef};
+use crate::attempt::AttemptKey;
+
+/// Why a checkpoint was not stored.
+#[derive(Debug, thiserror::Error)]
+pub enum UploadError {
+    /// The storage refused a part.
+    #[error("cannot write {path} to the storage")]
+    Put {
+        /// Which.
+        path: String,
+        /// Why.
+        #[source]
+        source: object_store::Error,
+    },
+}
+
+/// Why a checkpoint cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum DownloadError {
+    /// The storage did not give a part.
+    #[error("cannot read {path} from the storage")]
+    Get {
+        /// Which.
+        path: String,
+        /// Why.
+        #[source]
+        source: object_store::Error,
+    },
+    /// The manifest is not the one that was committed.
+    #[error("{path} was changed after it was committed")]
+    ChangedManifest {
+        /// Which.
+        path: String,
+    },
+    /// The manifest cannot be read.
+    #[error("{path} is not a manifest")]
+    Manifest {
+        /// Which.
+        path: String,
+        /// Why.
+        #[source]
+        source: ManifestError,
+    },
+    /// The manifest is of another checkpoint.
+    #[error("{path} is the manifest of {found}")]
+    Other {
+        /// Which.
+        path: String,
+        /// Of which stage and step.
+        found: String,
+    },
+    /// A blob is not what the manifest says.
+    #[error("{path} is damaged: its size or its hash is not the manifest's")]
+    Damaged {
+        /// Which.
+        path: String,
+    },
+}
+
+impl DownloadError {
+    /// Whether another try may give another result: damage stays, and so does absence.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        matches!(self, Self::Get { source, .. } if !matches!(source, object_store::Error::NotFound { .. }))
+    }
+}
+
+/// Writes a checkpoint: the blobs, and when they are there, the manifest.
+///
+/// Each object appears whole or not at all, and under a path that no other attempt writes to.
+pub async fn upload(
+    store: &dyn ObjectStore,
+    key: AttemptKey,
+    step: u64,
+    blobs: &Blobs,
+) -> Result<CheckpointRef, UploadError> {
+    let dir = proto::layout::checkpoint_path(&key.stage, key.attempt, step);
+    let hashing = Blobs::clone(blobs);
+    let hashes = off_thread(move || hashing.iter().map(entry).collect::<Vec<_>>());
+    let puts = (0..blobs.len()).map(|index| {
+        let content = Bytes::from_owner(SharedBlob { blobs: Blobs::clone(blobs), index });
+        put(store, format!("{dir}/{}", blobs[index].name), content)
+    });
+    let (entries, stored) = futures::join!(hashes, try_join_all(puts));
+    stored?;
+    let manifest = CheckpointManifest::new(key.stage, key.attempt, step, entries).to_json();
+    let manifest_hash = blake3::hash(manifest.as_ref());
+    let manifest_path = proto::layout::manifest_path(&key.stage, key.attempt, step);
+    put(store, manifest_path.clone(), Bytes::from(manifest)).await?;
+    Ok(CheckpointRef { stage: key.stage, step, manifest_path, manifest_hash })
+}
+
+/// Reads a checkpoint, and checks every byte of it.
+pub async fn download(store: &dyn ObjectStore, wanted: &CheckpointRef) -> Result<Blobs, DownloadError> {
+    let path = wanted.manifest_path.clone();
+    let content = get(store, &path).await?;
+    if blake3::hash(&content) != wanted.manifest_hash {
+        return Err(DownloadError::ChangedManifest { path });
+    }
+    let manifest = CheckpointManifest::from_json(&content)
+        .map_err(|source| DownloadError::Manifest { path: path.clone(), source })?;
+    if manifest.stage != wanted.stage || manifest.step != wanted.step {
+        let found = format!("{} after step {}", manifest.stage.short(), manifest.step);
+        return Err(DownloadError::Other { path, found });
+    }
+    let dir = path.rsplit_once('/').map_or("", |(dir, _)| dir);
+    let blobs = manifest.blobs.iter().map(|expected| checked(store, format!("{dir}/{}", expected.name), expected));
+    Ok(Blobs::new(try_join_all(blobs).await?))
+}
+
+/// The checkpoint an attempt wrote after `step` steps, where it wrote one: for whoever has no coordinator to ask.
+pub async fn find(
+    store: &dyn ObjectStore,
+    key: AttemptKey,
+    step: u64,
+) -> Result<Option<(CheckpointRef, Blobs)>, DownloadError> {
+    let manifest_path = proto::layout::manifest_path(&key.stage, key.attempt, step);
+    let manifest = match get(store, &manifest_path).await {
+        Err(DownloadError::Get { source: object_store::Error::NotFound { .. }, .. }) => return Ok(None),
+        manifest => manifest?,
+    };
+    let checkpoint = CheckpointRef { stage: key.stage, step, manifest_path, manifest_hash: blake3::hash(&manifest) };
+    let blobs = download(store, &checkpoint).await?;
+    Ok(Some((checkpoint, blobs)))
+}
+
+async fn checked(store: &dyn ObjectStore, path: String, expected: &BlobEntry) -> Result<Blob, DownloadError> {
+    let bytes = Vec::from(get(store, &path).await?);
+    let name = expected.name.clone();
+    let (blob, found) = off_thread(move || {
+        let blob = Blob { name, bytes };
+        let found = entry(&blob);
+        (blob, found)
+    })
+    .await;
+    if found == *expected { Ok(blob) } else { Err(DownloadError::Damaged { path }) }
+}
+
+fn entry(blob: &Blob) -> BlobEntry {
+    let blake3 = blake3::hash(&blob.bytes).to_hex().to_string();
+    BlobEntry { name: blob.name.clone(), bytes: blob.bytes.len() as u64, blake3 }
+}
+
+async fn put(store: &dyn ObjectStore, path: String, content: Bytes) -> Result<(), UploadError> {
+    match store.put(&Path::from(path.as_str()), PutPayload::from_bytes(content)).await {
+        Ok(_) => Ok(()),
+        Err(source) => Err(UploadError::Put { path, source }),
+    }
+}
+
+async fn get(store: &dyn ObjectStore, path: &str) -> Result<Bytes, DownloadError> {
+    let read = async { store.get(&Path::from(path)).await?.bytes().await };
+    read.await.map_err(|source| DownloadError::Get { path: path.to_owned(), source })
+}
+
+/// Runs what would keep the thread of the session busy on another one.
+pub(crate) async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // The runtime is shutting down, and this task with it.
+            Err(_) => std::future::pending().await,
+        },
+    }
+}
+
+/// One of several blobs, for an upload that must not copy it.
+struct SharedBlob {
+    blobs: Blobs,
+    index: usize,
+}
+
+impl AsRef<[u8]> for SharedBlob {
+    fn as_ref(&self) -> &[u8] {
+        &self.blobs[self.index].bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use object_store::memory::InMemory;
+    use recipes::{Attempt, StageKey};
+
+    use super::*;
+
+    fn key() -> AttemptKey {
+        AttemptKey { stage: StageKey::from_content(b"a stage"), attempt: Attempt(2) }
+    }
+
+    fn blobs() -> Blobs {
+        let blob = |name: &str, byte| Blob { name: name.to_owned(), bytes: vec![byte; 1000] };
+        Blobs::new(vec![blob("weights.safetensors", 1), blob("optimizer.safetensors", 2)])
+    }
+
+    async fn overwrite(store: &InMemory, path: &str, bytes: &'static [u8]) {
+        put(store, path.to_owned(), Bytes::from_static(bytes)).await.expect("memory takes everything");
+    }
+
+    #[tokio::test]
+    async fn what_is_uploaded_comes_back() {
+        let store = InMemory::new();
+        let checkpoint = upload(&store, key(), 30, &blobs()).await.expect("uploads");
+        assert_eq!(download(&store, &checkpoint).await.expect("downloads"), blobs());
+    }
+
+    #[tokio::test]
+    async fn the_same_content_has_the_same_manifest() {
+        let hash = async || upload(&InMemory::new(), key(), 30, &blobs()).await.expect("uploads").manifest_hash;
+        assert_eq!(hash().await, hash().await);
+    }
+
+    #[tokio::test]
+    async fn any_change_is_noticed() {
+        let store = InMemory::new();
+        let checkpoint = upload(&store, key(), 30, &blobs()).await.expect("uploads");
+        let other = CheckpointRef { step: 31, ..checkpoint.clone() };
+        assert!(matches!(download(&store, &other).await, Err(DownloadError::Other { .. })));
+
+        let dir = proto::layout::checkpoint_path(&key().stage, key().attempt, 30);
+        overwrite(&store, &format!("{dir}/optimizer.safetensors"), &[3; 1000]).await;
+        assert!(matches!(download(&store, &checkpoint).await, Err(DownloadError::Damaged { .. })));
+        overwrite(&store, &checkpoint.manifest_path, b"{}").await;
+        assert!(matches!(download(&store, &checkpoint).await, Err(DownloadError::ChangedManifest { .. })));
+        store.delete(&Path::from(checkpoint.manifest_path.as_str())).await.expect("deletes");
+        assert!(matches!(download(&store, &checkpoint).await, Err(DownloadError::Get { .. })));
+    }
+}

@@ -1,0 +1,115 @@
+//! Prepared data: where it lies on this machine, after a download if need be.
+
+use std::path::{Path, PathBuf};
+
+use corpus::OpenDataset;
+use futures::TryStreamExt;
+use object_store::ObjectStoreExt;
+use object_store::path::Path as StorePath;
+use recipes::DatasetId;
+use tracing::info;
+
+use crate::storage::Storage;
+
+/// Why a dataset is not at hand.
+#[derive(Debug, thiserror::Error)]
+pub enum DatasetError {
+    /// It is not in the storage.
+    #[error("{id} is not in the storage: expected it at {place}")]
+    Absent {
+        /// Which.
+        id: DatasetId,
+        /// Where it was looked for.
+        place: String,
+    },
+    /// The storage failed.
+    #[error("cannot download {id}")]
+    Download {
+        /// Which.
+        id: DatasetId,
+        /// Why.
+        #[source]
+        source: object_store::Error,
+    },
+    /// It cannot be kept.
+    #[error("cannot write {path}")]
+    Write {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// What was downloaded is not what was asked for.
+    #[error("the download of {id} is damaged: {problem}")]
+    Damaged {
+        /// Which.
+        id: DatasetId,
+        /// What is wrong with it.
+        problem: String,
+    },
+}
+
+/// The directory of a dataset: in the storage itself where that is one of this machine, or else in `cache`, to which it
+/// is downloaded once and checked.
+pub async fn dataset_dir(storage: &Storage, id: &DatasetId, cache: &Path) -> Result<PathBuf, DatasetError> {
+    let place = proto::layout::dataset_path(id);
+    if let Some(root) = storage.directory() {
+        let dir = root.join(&place);
+        return if dir.is_dir() {
+            Ok(dir)
+        } else {
+            Err(DatasetError::Absent { id: *id, place: dir.display().to_string() })
+        };
+    }
+    let dir = cache.join(id.to_string());
+    if dir.is_dir() {
+        return Ok(dir);
+    }
+    download(storage, id, &place, &dir).await?;
+    Ok(dir)
+}
+
+/// Downloads beside the final place and renames at the end, so that a directory of the dataset's name is complete.
+async fn download(storage: &Storage, id: &DatasetId, place: &str, dir: &Path) -> Result<(), DatasetError> {
+    let failed = |source| DatasetError::Download { id: *id, source };
+    let prefix = StorePath::from(place);
+    let files: Vec<_> = storage.store().list(Some(&prefix)).try_collect().await.map_err(failed)?;
+    if files.is_empty() {
+        return Err(DatasetError::Absent { id: *id, place: place.to_owned() });
+    }
+    let partial = dir.with_extension(format!("partial-{}", std::process::id()));
+    for file in files {
+        let below = file.location.prefix_match(&prefix).into_iter().flatten();
+        let path = below.fold(partial.clone(), |path, part| path.join(part.as_ref()));
+        info!(dataset = %id, file = %path.display(), bytes = file.size, "downloading");
+        let mut content = storage.store().get(&file.location).await.map_err(failed)?.into_stream();
+        let write = |source| DatasetError::Write { path: path.clone(), source };
+        if let Some(parent) = path.parent() {
+            tokio::fs::create_dir_all(parent).await.map_err(write)?;
+        }
+        let mut output = tokio::fs::File::create(&path).await.map_err(write)?;
+        while let Some(bytes) = content.try_next().await.map_err(failed)? {
+            tokio::io::AsyncWriteExt::write_all(&mut output, &bytes).await.map_err(write)?;
+        }
+        output.sync_all().await.map_err(write)?;
+    }
+    check(id, &partial)?;
+    match tokio::fs::rename(&partial, dir).await {
+        Ok(()) => Ok(()),
+        // Another worker of this machine was faster.
+        Err(_) if dir.is_dir() => {
+            let _ = tokio::fs::remove_dir_all(&partial).await;
+            Ok(())
+        }
+        Err(source) => Err(DatasetError::Write { path: dir.to_owned(), source }),
+    }
+}
+
+fn check(id: &DatasetId, dir: &Path) -> Result<(), DatasetError> {
+    let damaged = |problem: String| DatasetError::Damaged { id: *id, problem };
+    let dataset = OpenDataset::open(dir).map_err(|error| damaged(crate::training::chain(&error)))?;
+    dataset.verify().map_err(|error| damaged(crate::training::chain(&error)))?;
+    let found = dataset.dataset().id;
+    if found == *id { Ok(()) } else { Err(damaged(format!("it is {found}"))) }
+}

@@ -1,0 +1,78 @@
+//! A worker process, from its start to its end.
+
+use std::time::Duration;
+
+use minicpm::Compute;
+use recipes::WorkerId;
+use tokio::sync::mpsc;
+use tracing::info;
+
+use crate::error::WorkerError;
+use crate::exit::WorkerExit;
+use crate::home::Home;
+use crate::leave::{Leave, watch_signals, watch_stdin};
+use crate::options::WorkerOptions;
+use crate::outbox::{Spool, restored};
+use crate::runner::Runner;
+use crate::session::link::{Backoff, endpoint, keep_connected};
+use crate::session::{Identity, Session};
+use crate::shell::Shell;
+use crate::training::{StageTrainer, Trainer};
+
+const FIRST_WAIT: Duration = Duration::from_millis(100);
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
+
+/// Works for a coordinator until told to go. Watches signals and, if told so, the standard input; meant to be the whole
+/// business of a process.
+pub fn run(options: WorkerOptions) -> Result<WorkerExit, WorkerError> {
+    let compute = Compute::parse(&options.device, options.threads)
+        .map_err(|source| WorkerError::Device { device: options.device.clone(), source })?;
+    // On a thread of its own, so that it does not matter whether the caller is inside a runtime.
+    let session = std::thread::Builder::new().name("session".to_owned()).spawn(move || run_here(options, compute));
+    let session = session.map_err(|source| WorkerError::Process { action: "start a thread", source })?;
+    session.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+fn run_here(options: WorkerOptions, compute: Compute) -> Result<WorkerExit, WorkerError> {
+    let process = |action| move |source| WorkerError::Process { action, source };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(process("start"))?;
+    let (leave, leave_requests) = mpsc::channel(4);
+    let result = runtime.block_on(async {
+        watch_signals(options.exit_with_stdin, &leave).map_err(process("watch for signals"))?;
+        if options.exit_with_stdin {
+            watch_stdin(leave.clone()).map_err(process("watch the standard input"))?;
+        }
+        let device = format!("{compute} with {} threads", compute.threads());
+        serve(options, device, StageTrainer::new(compute), leave_requests).await
+    });
+    // An upload that hangs must not keep the process.
+    runtime.shutdown_background();
+    result
+}
+
+/// Works for a coordinator with any trainer, until told to go through `leave`.
+///
+/// `device` is what the coordinator is told of it, for people.
+pub async fn serve(
+    options: WorkerOptions,
+    device: String,
+    trainer: impl Trainer,
+    leave: mpsc::Receiver<Leave>,
+) -> Result<WorkerExit, WorkerError> {
+    let endpoint = endpoint(&options.coordinator_url)
+        .map_err(|source| WorkerError::Address { url: options.coordinator_url.clone(), source })?;
+    let home = Home::take(&options.data_dir, options.name.as_deref())?;
+    let worker = options.worker_id.unwrap_or_else(|| WorkerId::from_bytes(rand::random()));
+    let (spool, recovered) = Spool::open(&home.dir.join("outbox"), &worker)?;
+    let queue = restored(recovered.messages, options.outbox_bytes);
+    let (runner, reports) = Runner::start(trainer, options.checkpoint_interval)
+        .map_err(|source| WorkerError::Process { action: "start the training thread", source })?;
+    let (link, link_events) = mpsc::channel(64);
+    let dialling = tokio::spawn(keep_connected(endpoint, Backoff::new(FIRST_WAIT, LONGEST_WAIT), link));
+    info!(%worker, name = home.name, device, coordinator = options.coordinator_url, "worker starts");
+
+    let session = Session::new(Identity { worker, name: home.name.clone(), device }, queue);
+    let result = Shell::new(options, session, spool, runner).run(link_events, reports, leave).await;
+    dialling.abort();
+    result
+}

@@ -1,0 +1,303 @@
+//! Training, on a thread of its own: between two steps it waits for nothing but a full channel.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::mpsc as commands;
+use std::time::{Duration, Instant};
+
+use recipes::StageKey;
+use tokio::sync::mpsc;
+use tracing::{info, info_span};
+
+use crate::attempt::AttemptKey;
+use crate::training::{Order, PendingBlobs, StepReport, Trainer, Training, TrainingError, Validation, chain};
+
+/// A batch of curve points is reported when it has this many.
+const BATCH_POINTS: usize = 256;
+/// A batch of curve points is reported when it is this old.
+const BATCH_AGE: Duration = Duration::from_millis(500);
+/// Reports that may wait for the shell before training waits for it.
+const REPORTS_WAITING: usize = 64;
+
+/// What the training thread says.
+pub enum Report {
+    /// Steps were done.
+    Points {
+        /// By which attempt.
+        key: AttemptKey,
+        /// One each, ascending without gaps; at least one.
+        points: Vec<StepReport>,
+        /// How fast.
+        tokens_per_second: f64,
+    },
+    /// A checkpoint was taken. Points before it have been reported.
+    Checkpoint {
+        /// By which attempt.
+        key: AttemptKey,
+        /// Steps done.
+        step: u64,
+        /// What to store.
+        blobs: PendingBlobs,
+    },
+    /// The attempt is over, and nothing of it trains any more.
+    Ended {
+        /// Which.
+        key: AttemptKey,
+        /// How.
+        ended: Ended,
+    },
+}
+
+/// How an attempt ended on this side.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Ended {
+    /// The last step is done.
+    Completed {
+        /// One past the last step.
+        step: u64,
+        /// The loss on the held-out tokens.
+        validation: Validation,
+    },
+    /// The loss is not a number.
+    Diverged {
+        /// At which step.
+        step: u64,
+        /// The loss there.
+        loss: f64,
+    },
+    /// An error.
+    Failed {
+        /// The error and its causes.
+        reason: String,
+        /// Whether it had begun to train.
+        started: bool,
+    },
+    /// It was told to stop.
+    Stopped,
+    /// It was told to hand the attempt back, and took a checkpoint if it had got anywhere.
+    Released,
+}
+
+/// Why an attempt is to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Stop {
+    /// Nobody needs it.
+    Abandon = 1,
+    /// The worker has to go: take a checkpoint first.
+    Release = 2,
+}
+
+/// What the shell tells a training in progress.
+#[derive(Debug, Default)]
+pub struct Controls {
+    stop: AtomicU8,
+    storing: AtomicBool,
+}
+
+impl Controls {
+    /// Asks for a stop after the step that is being done. Nothing calls it back; abandoning outranks releasing.
+    pub fn stop(&self, stop: Stop) {
+        match stop {
+            Stop::Abandon => self.stop.store(stop as u8, Ordering::Relaxed),
+            Stop::Release => {
+                let _ = self.stop.compare_exchange(0, stop as u8, Ordering::Relaxed, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Says that the last checkpoint is stored, so that there may be another.
+    pub fn stored(&self) {
+        self.storing.store(false, Ordering::Relaxed);
+    }
+
+    fn asked_to(&self) -> Option<Stop> {
+        match self.stop.load(Ordering::Relaxed) {
+            0 => None,
+            abandon if abandon == Stop::Abandon as u8 => Some(Stop::Abandon),
+            _ => Some(Stop::Release),
+        }
+    }
+}
+
+struct Command {
+    key: AttemptKey,
+    order: Order,
+    controls: Arc<Controls>,
+}
+
+/// The training thread, seen from the shell. It ends when this is dropped and what it is doing is over.
+#[derive(Debug)]
+pub struct Runner {
+    commands: commands::Sender<Command>,
+}
+
+impl Runner {
+    /// Starts the thread. The receiver has everything it says.
+    pub fn start(
+        trainer: impl Trainer,
+        checkpoint_interval: Duration,
+    ) -> std::io::Result<(Self, mpsc::Receiver<Report>)> {
+        let (commands, orders) = commands::channel();
+        let (reports, receiver) = mpsc::channel(REPORTS_WAITING);
+        let thread = TrainingThread { trainer, reports, checkpoint_interval };
+        std::thread::Builder::new().name("training".to_owned()).spawn(move || thread.run(&orders))?;
+        Ok((Self { commands }, receiver))
+    }
+
+    /// Has an attempt trained, after those before it. Its end is reported in any case.
+    pub fn train(&self, key: AttemptKey, order: Order) -> Arc<Controls> {
+        let controls = Arc::new(Controls::default());
+        // The thread ends only when its reports have nowhere to go, and then there is nobody to tell.
+        let _ = self.commands.send(Command { key, order, controls: Arc::clone(&controls) });
+        controls
+    }
+}
+
+/// The shell has gone.
+struct Unheard;
+
+struct TrainingThread<T> {
+    trainer: T,
+    reports: mpsc::Sender<Report>,
+    checkpoint_interval: Duration,
+}
+
+impl<T: Trainer> TrainingThread<T> {
+    fn run(mut self, orders: &commands::Receiver<Command>) {
+        while let Ok(Command { key, order, controls }) = orders.recv() {
+            let _span = info_span!("attempt", stage = %key.stage, attempt = key.attempt.0).entered();
+            let Ok(ended) = self.attempt(key, &order, &controls) else { return };
+            info!(?ended, "attempt over");
+            if self.say(Report::Ended { key, ended }).is_err() {
+                return;
+            }
+        }
+    }
+
+    fn attempt(&mut self, key: AttemptKey, order: &Order, controls: &Controls) -> Result<Ended, Unheard> {
+        let mut started = false;
+        let caught = catch_unwind(AssertUnwindSafe(|| self.steps(key, order, controls, &mut started)));
+        match caught {
+            Ok(Ok(ended)) => Ok(ended),
+            Ok(Err(Break::Unheard)) => Err(Unheard),
+            Ok(Err(Break::Failed(error))) => Ok(Ended::Failed { reason: chain(error.as_ref()), started }),
+            Err(panic) => {
+                let text = panic.downcast_ref::<String>().map(String::as_str);
+                let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
+                Ok(Ended::Failed { reason: format!("training panicked: {text}"), started })
+            }
+        }
+    }
+
+    fn steps(&mut self, key: AttemptKey, order: &Order, controls: &Controls, begun: &mut bool) -> Result<Ended, Break> {
+        if let Some(stop) = controls.asked_to() {
+            return Ok(if stop == Stop::Abandon { Ended::Stopped } else { Ended::Released });
+        }
+        let mut training = self.trainer.start(order)?;
+        *begun = true;
+        let first = training.step();
+        info!(step = first, end = order.stage.spec.end_step, size = %order.stage.size, "training");
+        let mut batch = PointBatch::new();
+        let mut checkpoint_at = Instant::now();
+        while !training.is_finished() {
+            match controls.asked_to() {
+                Some(Stop::Abandon) => return Ok(Ended::Stopped),
+                Some(Stop::Release) => {
+                    self.flush(key, &mut batch)?;
+                    if training.step() > first {
+                        self.checkpoint(key, training.as_mut(), controls)?;
+                    }
+                    return Ok(Ended::Released);
+                }
+                None => {}
+            }
+            let report = training.next_step()?;
+            batch.points.push(report);
+            if !report.loss.is_finite() {
+                self.flush(key, &mut batch)?;
+                return Ok(Ended::Diverged { step: report.step, loss: report.loss });
+            }
+            if batch.is_due() {
+                self.flush(key, &mut batch)?;
+            }
+            let storing = controls.storing.load(Ordering::Relaxed);
+            if checkpoint_at.elapsed() >= self.checkpoint_interval && !storing && !training.is_finished() {
+                self.flush(key, &mut batch)?;
+                self.checkpoint(key, training.as_mut(), controls)?;
+                checkpoint_at = Instant::now();
+            }
+        }
+        self.flush(key, &mut batch)?;
+        if !is_own_last(order, key.stage) {
+            self.checkpoint(key, training.as_mut(), controls)?;
+        }
+        // The checkpoint is stored meanwhile.
+        let validation = training.validate()?;
+        Ok(Ended::Completed { step: training.step(), validation })
+    }
+
+    fn checkpoint(&self, key: AttemptKey, training: &mut dyn Training, controls: &Controls) -> Result<(), Break> {
+        let blobs = training.snapshot()?;
+        controls.storing.store(true, Ordering::Relaxed);
+        Ok(self.say(Report::Checkpoint { key, step: training.step(), blobs })?)
+    }
+
+    fn flush(&self, key: AttemptKey, batch: &mut PointBatch) -> Result<(), Break> {
+        let Some((points, tokens_per_second)) = batch.take() else { return Ok(()) };
+        Ok(self.say(Report::Points { key, points, tokens_per_second })?)
+    }
+
+    fn say(&self, report: Report) -> Result<(), Unheard> {
+        self.reports.blocking_send(report).map_err(|_| Unheard)
+    }
+}
+
+/// Whether the stage starts where it ends: its last checkpoint was committed, and only its result was lost.
+fn is_own_last(order: &Order, stage: StageKey) -> bool {
+    order.start.as_ref().is_some_and(|start| start.stage == stage && start.step == order.stage.spec.end_step)
+}
+
+enum Break {
+    Unheard,
+    Failed(TrainingError),
+}
+
+impl From<Unheard> for Break {
+    fn from(_: Unheard) -> Self {
+        Self::Unheard
+    }
+}
+
+impl From<TrainingError> for Break {
+    fn from(error: TrainingError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+struct PointBatch {
+    points: Vec<StepReport>,
+    since: Instant,
+}
+
+impl PointBatch {
+    fn new() -> Self {
+        Self { points: Vec::new(), since: Instant::now() }
+    }
+
+    fn is_due(&self) -> bool {
+        self.points.len() >= BATCH_POINTS || self.since.elapsed() >= BATCH_AGE
+    }
+
+    fn take(&mut self) -> Option<(Vec<StepReport>, f64)> {
+        let seconds = self.since.elapsed().as_secs_f64();
+        self.since = Instant::now();
+        if self.points.is_empty() {
+            return None;
+        }
+        let points = std::mem::take(&mut self.points);
+        let tokens: u64 = points.iter().map(|point| point.tokens).sum();
+        Some((points, tokens as f64 / seconds.max(f64::EPSILON)))
+    }
+}

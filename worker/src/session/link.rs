@@ -1,0 +1,159 @@
+//! Keeps a connection to the coordinator, as well as that can be done.
+
+use std::time::Duration;
+
+use proto::v1::worker_service_client::WorkerServiceClient;
+use proto::v1::{CoordinatorMessage, WorkerMessage};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Status};
+use tracing::{debug, info};
+
+/// Messages that may wait to be sent before the session waits.
+const SENDS_WAITING: usize = 256;
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// A connection over which nothing comes back for this long is broken, whatever the operating system says.
+const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(10);
+const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// What becomes of the connection.
+#[derive(Debug)]
+pub enum LinkEvent {
+    /// It is open. What is sent here goes up; dropping it ends the session on this side.
+    Opened(mpsc::Sender<WorkerMessage>),
+    /// Something came down.
+    Received(CoordinatorMessage),
+    /// It broke, or could not be opened. Another is tried soon, unless the coordinator does not want this worker.
+    Closed(LinkError),
+}
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+pub enum LinkError {
+    /// Nobody answered.
+    #[error("cannot connect")]
+    Connect(#[source] tonic::transport::Error),
+    /// The coordinator answered with an error, or the connection broke.
+    #[error("the session broke off")]
+    Session(#[source] Box<Status>),
+    /// The coordinator ended the session.
+    #[error("the coordinator ended the session")]
+    Ended,
+}
+
+impl LinkError {
+    /// Whether to try again is of use. It is not where the coordinator understood and refused.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        let Self::Session(status) = self else { return true };
+        let refusals = [Code::InvalidArgument, Code::Unimplemented, Code::Unauthenticated, Code::PermissionDenied];
+        !refusals.contains(&status.code())
+    }
+}
+
+/// How long to wait before the next try: doubled each time up to a bound, and drawn from the upper half, so that the
+/// workers of a coordinator that comes back do not all come at once.
+#[derive(Debug)]
+pub struct Backoff {
+    first: Duration,
+    longest: Duration,
+    next: Duration,
+}
+
+impl Backoff {
+    /// From `first` to `longest`.
+    #[must_use]
+    pub fn new(first: Duration, longest: Duration) -> Self {
+        Self { first, longest, next: first }
+    }
+
+    /// The next wait. `draw` is between 0 and 1.
+    pub fn next(&mut self, draw: f64) -> Duration {
+        let wait = self.next;
+        self.next = (2 * wait).min(self.longest);
+        wait.mul_f64(0.5 + 0.5 * draw.clamp(0.0, 1.0))
+    }
+
+    /// It worked: the next wait is a short one.
+    pub fn reset(&mut self) {
+        self.next = self.first;
+    }
+}
+
+/// The coordinator's address, ready to be dialled.
+pub fn endpoint(url: &str) -> Result<Endpoint, tonic::transport::Error> {
+    Ok(Endpoint::from_shared(url.to_owned())?
+        .connect_timeout(CONNECT_TIMEOUT)
+        .tcp_nodelay(true)
+        .http2_keep_alive_interval(KEEP_ALIVE_INTERVAL)
+        .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
+        .keep_alive_while_idle(true))
+}
+
+/// Dials, again and again, until nobody listens to its events or the coordinator refuses.
+pub async fn keep_connected(endpoint: Endpoint, mut backoff: Backoff, events: mpsc::Sender<LinkEvent>) {
+    loop {
+        let error = one_connection(&endpoint, &mut backoff, &events).await;
+        let is_retryable = error.is_retryable();
+        if events.send(LinkEvent::Closed(error)).await.is_err() || !is_retryable {
+            return;
+        }
+        let wait = backoff.next(rand::random());
+        debug!(?wait, "dialling again");
+        tokio::time::sleep(wait).await;
+    }
+}
+
+async fn one_connection(endpoint: &Endpoint, backoff: &mut Backoff, events: &mpsc::Sender<LinkEvent>) -> LinkError {
+    let channel = match endpoint.connect().await {
+        Ok(channel) => channel,
+        Err(error) => return LinkError::Connect(error),
+    };
+    match session(channel, backoff, events).await {
+        Ok(()) => LinkError::Ended,
+        Err(status) => LinkError::Session(Box::new(status)),
+    }
+}
+
+async fn session(channel: Channel, backoff: &mut Backoff, events: &mpsc::Sender<LinkEvent>) -> Result<(), Status> {
+    let mut client = WorkerServiceClient::new(channel)
+        .max_decoding_message_size(proto::MAX_MESSAGE_BYTES)
+        .max_encoding_message_size(proto::MAX_MESSAGE_BYTES);
+    let (sender, outgoing) = mpsc::channel(SENDS_WAITING);
+    // The hello has to be on its way before the coordinator answers.
+    if events.send(LinkEvent::Opened(sender)).await.is_err() {
+        return Ok(());
+    }
+    let mut incoming = client.session(ReceiverStream::new(outgoing)).await?.into_inner();
+    while let Some(message) = incoming.message().await? {
+        backoff.reset();
+        if events.send(LinkEvent::Received(message)).await.is_err() {
+            info!("the worker ends its session");
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_grow_to_a_bound_and_start_over() {
+        let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_millis(350));
+        let longest: Vec<_> = (0..4).map(|_| backoff.next(1.0).as_millis()).collect();
+        assert_eq!(longest, [100, 200, 350, 350]);
+        backoff.reset();
+        assert_eq!(backoff.next(0.0).as_millis(), 50);
+    }
+
+    #[test]
+    fn a_refusal_is_not_retried() {
+        let session = |code| LinkError::Session(Box::new(Status::new(code, "")));
+        assert!(!session(Code::InvalidArgument).is_retryable());
+        assert!(session(Code::Unavailable).is_retryable());
+        assert!(LinkError::Ended.is_retryable());
+    }
+}

@@ -1,0 +1,380 @@
+//! The session as a value.
+
+use std::mem;
+
+use proto::v1::{
+    self, AttemptFailed, AttemptReleased, CommitCheckpoint, CurvePoint, CurvePoints, Heartbeat, Hello, Progress,
+    RevocationConfirmed, StageCompleted, StageDiverged, StageResult, worker_message::Body,
+};
+use recipes::{StageKey, WorkerId};
+use tracing::{debug, warn};
+
+use super::event::{Action, Assignment, Event, Received};
+use crate::attempt::AttemptKey;
+use crate::outbox::Queue;
+use crate::runner::{Ended, Report, Stop};
+use crate::training::StepReport;
+
+/// Who the worker says it is.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    /// The process.
+    pub worker: WorkerId,
+    /// For people.
+    pub name: String,
+    /// What it trains on, for people.
+    pub device: String,
+}
+
+/// What the worker has in hand, and what it has to say.
+#[derive(Debug)]
+pub struct Session {
+    identity: Identity,
+    connection: Connection,
+    queue: Queue,
+    /// The attempt in hand: being prepared, in training, or over with a checkpoint on its way.
+    current: Option<Current>,
+    /// An attempt that was assigned while the one before it was still being stopped.
+    queued: Option<Box<Assignment>>,
+    /// Stages whose last checkpoint is at hand.
+    holds: Vec<StageKey>,
+    latest: Option<Progress>,
+    is_leaving: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Connection {
+    Away,
+    Greeting,
+    Attached,
+}
+
+#[derive(Debug)]
+struct Current {
+    key: AttemptKey,
+    end_step: u64,
+    /// Whether the coordinator took it back, so that no more is said about it.
+    is_revoked: bool,
+    checkpoints_under_way: usize,
+    /// Why the last checkpoint that was taken is not in the storage.
+    lost: Option<(u64, String)>,
+    ended: Option<Ended>,
+}
+
+impl Session {
+    /// A session that is not connected, with what is still to be said from before.
+    #[must_use]
+    pub fn new(identity: Identity, queue: Queue) -> Self {
+        Self {
+            identity,
+            connection: Connection::Away,
+            queue,
+            current: None,
+            queued: None,
+            holds: Vec::new(),
+            latest: None,
+            is_leaving: false,
+        }
+    }
+
+    /// Takes note of what happened, and says what is to be done about it.
+    #[must_use]
+    pub fn handle(&mut self, event: Event) -> Vec<Action> {
+        let mut actions = Vec::new();
+        match event {
+            Event::Connected => self.on_connected(&mut actions),
+            Event::Disconnected => self.connection = Connection::Away,
+            Event::Received(received) => self.on_received(received, &mut actions),
+            Event::Reported(report) => self.on_reported(report, &mut actions),
+            Event::NotPrepared { key, reason } => {
+                self.on_attempt_ended(key, Ended::Failed { reason, started: false }, &mut actions);
+            }
+            Event::PreparationStopped { key } => self.on_attempt_ended(key, Ended::Released, &mut actions),
+            Event::CheckpointStored { key, checkpoint } => {
+                let commit = CommitCheckpoint {
+                    attempt: Some(key.into()),
+                    step: checkpoint.step,
+                    manifest_path: checkpoint.manifest_path,
+                    manifest_hash: checkpoint.manifest_hash.to_string(),
+                };
+                self.on_checkpoint_settled(key, Ok(commit), &mut actions);
+            }
+            Event::CheckpointLost { key, step, reason } => {
+                self.on_checkpoint_settled(key, Err((step, reason)), &mut actions);
+            }
+            Event::HeartbeatDue => self.on_heartbeat_due(&mut actions),
+            Event::LeaveRequested => self.on_leave_requested(&mut actions),
+        }
+        self.depart_when_done(&mut actions);
+        actions
+    }
+
+    /// The stages whose last checkpoint is at hand; the coordinator hears of them at the next hello.
+    pub fn set_holds(&mut self, holds: Vec<StageKey>) {
+        self.holds = holds;
+    }
+
+    /// The next message to send, where the connection is ready for one.
+    pub fn next_message(&mut self) -> Option<v1::WorkerMessage> {
+        if self.connection == Connection::Attached { self.queue.next_unsent() } else { None }
+    }
+
+    /// Whether there is a message to send, and a connection ready for it.
+    #[must_use]
+    pub fn has_message(&self) -> bool {
+        self.connection == Connection::Attached && self.queue.has_unsent()
+    }
+
+    /// Whether the coordinator said welcome on this connection.
+    #[must_use]
+    pub fn is_attached(&self) -> bool {
+        self.connection == Connection::Attached
+    }
+
+    /// Whether there is room for what the training thread says. While there is not, training waits: a curve has no gaps.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        !self.queue.is_full() || self.current.as_ref().is_none_or(|current| current.is_revoked)
+    }
+
+    /// Attempts in training, or over with a report that is not acknowledged.
+    fn in_hand(&self) -> Vec<v1::AttemptRef> {
+        let mut attempts = self.queue.attempts();
+        attempts.extend(self.current.as_ref().map(|current| current.key));
+        attempts.extend(self.queued.as_ref().map(|assignment| assignment.key));
+        attempts.into_iter().map(Into::into).collect()
+    }
+
+    fn on_connected(&mut self, actions: &mut Vec<Action>) {
+        self.connection = Connection::Greeting;
+        self.queue.rewind();
+        actions.push(Action::Greet(Hello {
+            worker: self.identity.worker.to_string(),
+            name: self.identity.name.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            device: self.identity.device.clone(),
+            memory_bytes: None,
+            running: self.in_hand(),
+            holds: self.holds.iter().map(ToString::to_string).collect(),
+        }));
+    }
+
+    fn on_received(&mut self, received: Received, actions: &mut Vec<Action>) {
+        match received {
+            Received::Welcome { heartbeat_interval, storage } => {
+                self.connection = Connection::Attached;
+                actions.push(Action::Configure { heartbeat_interval, storage });
+            }
+            Received::Assigned(assignment) => self.on_assigned(assignment, actions),
+            Received::Unusable { key, reason } => self.say_failed(key, reason, false, actions),
+            Received::Acknowledged(through) => {
+                self.queue.acknowledge(through);
+                actions.push(Action::Forget(through));
+            }
+            Received::Revoked(key) => self.on_revoked(key, actions),
+            Received::Refused(key) => {
+                self.queue.drop_attempt(key);
+                self.on_revoked(key, actions);
+            }
+        }
+    }
+
+    fn on_assigned(&mut self, assignment: Box<Assignment>, actions: &mut Vec<Action>) {
+        let key = assignment.key;
+        if self.queue.attempts().contains(&key)
+            || self.current.as_ref().is_some_and(|current| current.key == key)
+            || self.queued.as_ref().is_some_and(|queued| queued.key == key)
+        {
+            debug!(attempt = %key, "assigned again");
+        } else if self.is_leaving {
+            self.say(key, Body::AttemptReleased(AttemptReleased { attempt: Some(key.into()) }), actions);
+        } else if let Some(current) = &self.current {
+            if current.is_revoked && self.queued.is_none() {
+                self.queued = Some(assignment);
+            } else {
+                let reason = format!("the worker has {} in hand", current.key);
+                self.say_failed(key, reason, false, actions);
+            }
+        } else {
+            self.begin(assignment, actions);
+        }
+    }
+
+    fn begin(&mut self, assignment: Box<Assignment>, actions: &mut Vec<Action>) {
+        self.current = Some(Current {
+            key: assignment.key,
+            end_step: assignment.stage.spec.end_step,
+            is_revoked: false,
+            checkpoints_under_way: 0,
+            lost: None,
+            ended: None,
+        });
+        actions.push(Action::Prepare(assignment));
+    }
+
+    fn on_revoked(&mut self, key: AttemptKey, actions: &mut Vec<Action>) {
+        if self.queued.take_if(|queued| queued.key == key).is_some() {
+            return self.confirm_revocation(key, actions);
+        }
+        match self.current.as_mut().filter(|current| current.key == key) {
+            Some(current) if current.ended.is_none() => {
+                current.is_revoked = true;
+                actions.push(Action::Stop(key, Stop::Abandon));
+            }
+            Some(_) => {
+                // Only a checkpoint is on its way, which nobody will hear of.
+                self.confirm_revocation(key, actions);
+                self.go_on(actions);
+            }
+            None => self.confirm_revocation(key, actions),
+        }
+    }
+
+    fn on_reported(&mut self, report: Report, actions: &mut Vec<Action>) {
+        match report {
+            Report::Points { key, points, tokens_per_second } => {
+                if self.counts(key) {
+                    self.say_points(key, &points, tokens_per_second, actions);
+                }
+            }
+            Report::Checkpoint { key, step, blobs } => {
+                if let Some(current) = self.current.as_mut().filter(|current| current.key == key && !current.is_revoked)
+                {
+                    current.checkpoints_under_way += 1;
+                    actions.push(Action::Store { key, step, is_last: step == current.end_step, blobs });
+                }
+            }
+            Report::Ended { key, ended } => self.on_attempt_ended(key, ended, actions),
+        }
+    }
+
+    /// Whether what is said about an attempt is to be passed on.
+    fn counts(&self, key: AttemptKey) -> bool {
+        self.current.as_ref().is_some_and(|current| current.key == key && !current.is_revoked)
+    }
+
+    fn say_points(
+        &mut self,
+        key: AttemptKey,
+        points: &[StepReport],
+        tokens_per_second: f64,
+        actions: &mut Vec<Action>,
+    ) {
+        let points: Vec<_> = points.iter().map(curve_point).collect();
+        let latest = points.last().copied();
+        self.latest = Some(Progress { attempt: Some(key.into()), latest, tokens_per_second });
+        self.say(key, Body::CurvePoints(CurvePoints { attempt: Some(key.into()), points }), actions);
+    }
+
+    fn on_attempt_ended(&mut self, key: AttemptKey, ended: Ended, actions: &mut Vec<Action>) {
+        let Some(current) = self.current.as_mut().filter(|current| current.key == key) else {
+            debug!(attempt = %key, ?ended, "an attempt ended that is not in hand");
+            return;
+        };
+        if current.is_revoked {
+            self.confirm_revocation(key, actions);
+            return self.go_on(actions);
+        }
+        current.ended = Some(ended);
+        self.report_end(actions);
+    }
+
+    fn on_checkpoint_settled(
+        &mut self,
+        key: AttemptKey,
+        outcome: Result<CommitCheckpoint, (u64, String)>,
+        actions: &mut Vec<Action>,
+    ) {
+        let Some(current) = self.current.as_mut().filter(|current| current.key == key) else { return };
+        current.checkpoints_under_way = current.checkpoints_under_way.saturating_sub(1);
+        let is_revoked = current.is_revoked;
+        match outcome {
+            Ok(commit) => {
+                current.lost = None;
+                if !is_revoked {
+                    self.say(key, Body::CommitCheckpoint(commit), actions);
+                }
+            }
+            Err((step, reason)) => {
+                warn!(attempt = %key, step, reason, "a checkpoint was not stored");
+                current.lost = Some((step, reason));
+            }
+        }
+        self.report_end(actions);
+    }
+
+    /// Says how the attempt in hand ended, as soon as it has and its checkpoints are where they belong.
+    fn report_end(&mut self, actions: &mut Vec<Action>) {
+        let is_due = |current: &mut Current| current.ended.is_some() && current.checkpoints_under_way == 0;
+        let Some(Current { key, ended: Some(ended), lost, .. }) = self.current.take_if(is_due) else { return };
+        let attempt = Some(key.into());
+        let body = match ended {
+            Ended::Completed { step, validation } => match lost.filter(|(lost, _)| *lost == step) {
+                Some((_, reason)) => Body::AttemptFailed(AttemptFailed { attempt, reason, started: true }),
+                None => Body::StageCompleted(StageCompleted {
+                    attempt,
+                    result: Some(StageResult {
+                        validation_loss: Some(validation.loss),
+                        validation_loss_per_byte: Some(validation.loss_per_byte),
+                    }),
+                }),
+            },
+            Ended::Diverged { step, loss } => Body::StageDiverged(StageDiverged { attempt, step, loss }),
+            Ended::Failed { reason, started } => {
+                warn!(attempt = %key, reason, "attempt failed");
+                Body::AttemptFailed(AttemptFailed { attempt, reason, started })
+            }
+            Ended::Stopped | Ended::Released => Body::AttemptReleased(AttemptReleased { attempt }),
+        };
+        self.say(key, body, actions);
+        self.go_on(actions);
+    }
+
+    /// The slot is free: takes what was waiting for it.
+    fn go_on(&mut self, actions: &mut Vec<Action>) {
+        self.current = None;
+        self.latest = None;
+        if let Some(queued) = self.queued.take() {
+            self.on_assigned(queued, actions);
+        }
+    }
+
+    fn on_heartbeat_due(&self, actions: &mut Vec<Action>) {
+        if self.is_attached() {
+            actions.push(Action::Beat(Heartbeat { running: self.in_hand(), progress: self.latest.clone() }));
+        }
+    }
+
+    fn on_leave_requested(&mut self, actions: &mut Vec<Action>) {
+        if mem::replace(&mut self.is_leaving, true) {
+            return;
+        }
+        if let Some(current) = self.current.as_ref().filter(|current| current.ended.is_none()) {
+            actions.push(Action::Stop(current.key, Stop::Release));
+        }
+    }
+
+    fn depart_when_done(&self, actions: &mut Vec<Action>) {
+        if self.is_leaving && self.current.is_none() && self.queue.is_empty() {
+            actions.push(Action::Depart);
+        }
+    }
+
+    fn confirm_revocation(&mut self, key: AttemptKey, actions: &mut Vec<Action>) {
+        self.say(key, Body::RevocationConfirmed(RevocationConfirmed { attempt: Some(key.into()) }), actions);
+    }
+
+    fn say_failed(&mut self, key: AttemptKey, reason: String, started: bool, actions: &mut Vec<Action>) {
+        warn!(attempt = %key, reason, "attempt failed");
+        self.say(key, Body::AttemptFailed(AttemptFailed { attempt: Some(key.into()), reason, started }), actions);
+    }
+
+    fn say(&mut self, key: AttemptKey, body: Body, actions: &mut Vec<Action>) {
+        actions.push(Action::Spool(self.queue.push(key, body).clone()));
+    }
+}
+
+fn curve_point(report: &StepReport) -> CurvePoint {
+    let StepReport { step, loss, grad_norm, learning_rate, .. } = *report;
+    CurvePoint { step, loss, grad_norm, learning_rate }
+}

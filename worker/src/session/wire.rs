@@ -1,0 +1,88 @@
+//! What the coordinator says, from the wire into the session's words.
+
+use std::time::Duration;
+
+use proto::ConvertError;
+use proto::v1::{self, CoordinatorMessage, coordinator_message::Body};
+use recipes::Stage;
+use recipes::id::ParseIdError;
+
+use super::event::{Assignment, Received};
+use crate::attempt::AttemptKey;
+use crate::checkpoint::CheckpointRef;
+
+/// Why a message of the coordinator cannot be understood.
+#[derive(Debug, thiserror::Error)]
+pub enum WireError {
+    /// It is of a kind this version does not know.
+    #[error("the message is of an unknown kind")]
+    UnknownKind,
+    /// It speaks of no attempt.
+    #[error("the message names no attempt")]
+    NoAttempt,
+    /// It speaks of an attempt at no known kind of thing.
+    #[error("the message names no stage")]
+    Attempt(#[source] ParseIdError),
+}
+
+/// What is wrong with an assignment whose attempt is known.
+#[derive(Debug, thiserror::Error)]
+enum AssignmentError {
+    #[error("the assignment has no stage")]
+    NoStage,
+    #[error("the assignment's stage cannot be read")]
+    Stage(#[from] ConvertError),
+    #[error("the attempt is at {attempt}, and the stage is {stage}")]
+    OtherStage { attempt: String, stage: String },
+    #[error("the stage's key is not the hash of its spec: does the coordinator have another version?")]
+    Key,
+    #[error("the checkpoint to start from names no stage")]
+    StartStage(#[from] ParseIdError),
+    #[error("the checkpoint to start from has no valid hash")]
+    StartHash(#[from] blake3::HexError),
+}
+
+/// Reads a message of the coordinator.
+pub fn decode(message: CoordinatorMessage) -> Result<Received, WireError> {
+    match message.body.ok_or(WireError::UnknownKind)? {
+        Body::Welcome(welcome) => Ok(Received::Welcome {
+            heartbeat_interval: Duration::from_millis(welcome.heartbeat_interval_ms.max(1)),
+            storage: welcome.storage,
+        }),
+        Body::Assignment(message) => {
+            let key = attempt(message.attempt.as_ref())?;
+            Ok(match assignment(key, message) {
+                Ok(assignment) => Received::Assigned(Box::new(assignment)),
+                Err(error) => Received::Unusable { key, reason: crate::training::chain(&error) },
+            })
+        }
+        Body::Acknowledgement(acknowledgement) => Ok(Received::Acknowledged(acknowledgement.sequence)),
+        Body::Revocation(revocation) => Ok(Received::Revoked(attempt(revocation.attempt.as_ref())?)),
+        Body::Refusal(refusal) => Ok(Received::Refused(attempt(refusal.attempt.as_ref())?)),
+    }
+}
+
+fn attempt(reference: Option<&v1::AttemptRef>) -> Result<AttemptKey, WireError> {
+    AttemptKey::try_from(reference.ok_or(WireError::NoAttempt)?).map_err(WireError::Attempt)
+}
+
+fn assignment(key: AttemptKey, message: v1::Assignment) -> Result<Assignment, AssignmentError> {
+    let stage = Stage::try_from(message.stage.ok_or(AssignmentError::NoStage)?)?;
+    if stage.key != key.stage {
+        return Err(AssignmentError::OtherStage { attempt: key.stage.short(), stage: stage.key.short() });
+    }
+    if stage.spec.key(stage.parent.as_ref()) != stage.key {
+        return Err(AssignmentError::Key);
+    }
+    let start = message.start.map(checkpoint).transpose()?;
+    Ok(Assignment { key, stage, start })
+}
+
+fn checkpoint(message: v1::CheckpointRef) -> Result<CheckpointRef, AssignmentError> {
+    Ok(CheckpointRef {
+        stage: message.stage.parse()?,
+        step: message.step,
+        manifest_path: message.manifest_path,
+        manifest_hash: blake3::Hash::from_hex(&message.manifest_hash)?,
+    })
+}

@@ -1,0 +1,353 @@
+//! The loop that makes events of what arrives and performs the actions the session answers with. It makes no choices.
+
+use std::collections::VecDeque;
+use std::future::pending;
+use std::sync::Arc;
+use std::time::Duration;
+
+use proto::v1::{Goodbye, WorkerMessage, worker_message::Body};
+use tokio::sync::{Mutex, mpsc};
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_until, timeout};
+use tracing::{Instrument, debug, info, info_span, warn};
+
+use crate::attempt::AttemptKey;
+use crate::checkpoint::Cache;
+use crate::error::WorkerError;
+use crate::exit::WorkerExit;
+use crate::jobs::{Done, Prepared, prepare, store};
+use crate::leave::Leave;
+use crate::options::WorkerOptions;
+use crate::outbox::Spool;
+use crate::runner::{Controls, Report, Runner};
+use crate::session::link::{LinkError, LinkEvent};
+use crate::session::{Action, Assignment, Event, Session, decode};
+use crate::storage::Storage;
+use crate::training::chain;
+
+/// Until the coordinator says how often it wants to hear of the worker.
+const HEARTBEAT_BEFORE_WELCOME: Duration = Duration::from_secs(5);
+/// How long a goodbye may take to get through.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+pub(crate) struct Shell {
+    options: WorkerOptions,
+    session: Session,
+    spool: Spool,
+    runner: Runner,
+    cache: Cache,
+    storage: Option<(String, Storage)>,
+    jobs: JoinSet<Done>,
+    /// Held by the checkpoint that is being stored.
+    store_turn: Arc<Mutex<()>>,
+    preparing: Option<(AttemptKey, AbortHandle)>,
+    training: Option<(AttemptKey, Arc<Controls>)>,
+    /// The way up, while there is a connection.
+    sender: Option<mpsc::Sender<WorkerMessage>>,
+    heartbeat: Interval,
+    /// Since when there has been no session.
+    away_since: Option<Instant>,
+    last_error: Option<LinkError>,
+    leaving: Option<(Leave, Instant)>,
+    has_departed: bool,
+}
+
+impl Shell {
+    pub(crate) fn new(options: WorkerOptions, session: Session, spool: Spool, runner: Runner) -> Self {
+        let cache = Cache::new(options.cache_bytes);
+        Self {
+            options,
+            session,
+            spool,
+            runner,
+            cache,
+            storage: None,
+            jobs: JoinSet::new(),
+            store_turn: Arc::default(),
+            preparing: None,
+            training: None,
+            sender: None,
+            heartbeat: every(HEARTBEAT_BEFORE_WELCOME),
+            away_since: Some(Instant::now()),
+            last_error: None,
+            leaving: None,
+            has_departed: false,
+        }
+    }
+
+    /// Works until the session departs, or something stands in the way.
+    pub(crate) async fn run(
+        mut self,
+        mut link: mpsc::Receiver<LinkEvent>,
+        mut reports: mpsc::Receiver<Report>,
+        mut leave: mpsc::Receiver<Leave>,
+    ) -> Result<WorkerExit, WorkerError> {
+        loop {
+            self.send_what_fits();
+            if self.has_departed {
+                return Ok(self.depart(link).await);
+            }
+            let deadline = self.deadline();
+            let waiting = self.sender.clone().filter(|_| self.session.has_message());
+            tokio::select! {
+                Some(event) = link.recv() => self.on_link(event)?,
+                report = reports.recv(), if self.session.has_room() => {
+                    self.feed(Event::Reported(report.ok_or(WorkerError::TrainingThread)?))?;
+                }
+                Some(done) = self.jobs.join_next() => match done {
+                    Ok(done) => self.on_done(done)?,
+                    Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+                    Err(_) => {} // Taken back, and its attempt is over.
+                },
+                _ = self.heartbeat.tick() => self.feed(Event::HeartbeatDue)?,
+                Some(why) = leave.recv() => self.on_leave(why)?,
+                () = at(deadline) => return self.on_deadline(),
+                () = room(waiting) => {}
+            }
+        }
+    }
+
+    /// Sends until the connection has enough. The rest goes when it has room.
+    fn send_what_fits(&mut self) {
+        let Some(sender) = &self.sender else { return };
+        while self.session.has_message() {
+            let Ok(permit) = sender.try_reserve() else { return };
+            if let Some(message) = self.session.next_message() {
+                permit.send(message);
+            }
+        }
+    }
+
+    fn feed(&mut self, event: Event) -> Result<(), WorkerError> {
+        let mut events = VecDeque::from([event]);
+        while let Some(event) = events.pop_front() {
+            for action in self.session.handle(event) {
+                events.extend(self.perform(action)?);
+            }
+        }
+        Ok(())
+    }
+
+    /// Performs an action. Some have an answer at once.
+    fn perform(&mut self, action: Action) -> Result<Option<Event>, WorkerError> {
+        match action {
+            Action::Greet(hello) => self.send_beside(Body::Hello(hello)),
+            Action::Beat(heartbeat) => self.send_beside(Body::Heartbeat(heartbeat)),
+            Action::Spool(message) => self.spool.append(message),
+            Action::Forget(through) => self.spool.acknowledge(through),
+            Action::Prepare(assignment) => return Ok(self.prepare(*assignment)),
+            Action::Stop(key, stop) => {
+                if let Some((_, job)) = self.preparing.take_if(|(preparing, _)| *preparing == key) {
+                    job.abort();
+                    return Ok(Some(Event::PreparationStopped { key }));
+                }
+                if let Some((_, controls)) = self.training.as_ref().filter(|(training, _)| *training == key) {
+                    controls.stop(stop);
+                }
+            }
+            Action::Store { key, step, is_last, blobs } => {
+                let Some((_, storage)) = &self.storage else { return Ok(None) };
+                let storing = store(storage.clone(), Arc::clone(&self.store_turn), key, step, blobs);
+                let job = async move { Done::Stored { key, step, is_last, result: storing.await } };
+                self.jobs.spawn(job.instrument(span(key)));
+            }
+            Action::Configure { heartbeat_interval, storage } => self.configure(heartbeat_interval, storage)?,
+            Action::Depart => self.has_departed = true,
+        }
+        Ok(None)
+    }
+
+    /// Sends what is not acknowledged. If it does not fit, there is enough else that shows that the worker lives.
+    fn send_beside(&self, body: Body) {
+        if let Some(sender) = &self.sender {
+            let _ = sender.try_send(WorkerMessage { sequence: 0, body: Some(body) });
+        }
+    }
+
+    fn prepare(&mut self, assignment: Assignment) -> Option<Event> {
+        let key = assignment.key;
+        let Some((_, storage)) = &self.storage else {
+            return Some(Event::NotPrepared { key, reason: "the coordinator named no storage".to_owned() });
+        };
+        let cached = assignment.start.as_ref().and_then(|start| self.cache.get(start));
+        let preparing = prepare(storage.clone(), self.options.data_dir.join("datasets"), assignment, cached);
+        let job = async move { Done::Prepared { key, result: preparing.await } };
+        self.preparing = Some((key, self.jobs.spawn(job.instrument(span(key)))));
+        None
+    }
+
+    fn configure(&mut self, heartbeat_interval: Duration, address: String) -> Result<(), WorkerError> {
+        self.away_since = None;
+        if self.heartbeat.period() != heartbeat_interval {
+            self.heartbeat = every(heartbeat_interval);
+        }
+        if self.storage.as_ref().is_none_or(|(known, _)| *known != address) {
+            let storage = Storage::open(&address)?;
+            info!(storage = address, "welcome");
+            self.storage = Some((address, storage));
+        }
+        Ok(())
+    }
+
+    fn on_link(&mut self, event: LinkEvent) -> Result<(), WorkerError> {
+        match event {
+            LinkEvent::Opened(sender) => {
+                self.sender = Some(sender);
+                self.feed(Event::Connected)
+            }
+            LinkEvent::Received(message) => match decode(message) {
+                Ok(received) => self.feed(Event::Received(received)),
+                Err(error) => {
+                    warn!(error = chain(&error), "a message of the coordinator cannot be understood");
+                    Ok(())
+                }
+            },
+            LinkEvent::Closed(source) if !source.is_retryable() => {
+                Err(WorkerError::Refused { url: self.options.coordinator_url.clone(), source })
+            }
+            LinkEvent::Closed(error) => {
+                let was_open = self.sender.take().is_some();
+                if was_open {
+                    warn!(error = chain(&error), "the connection broke; training goes on");
+                } else {
+                    debug!(error = chain(&error), "no connection");
+                }
+                self.last_error = Some(error);
+                self.away_since.get_or_insert_with(Instant::now);
+                self.has_departed |= self.is_orphan();
+                self.feed(Event::Disconnected)
+            }
+        }
+    }
+
+    fn on_done(&mut self, done: Done) -> Result<(), WorkerError> {
+        match done {
+            Done::Prepared { key, result } => {
+                if self.preparing.take_if(|(preparing, _)| *preparing == key).is_none() {
+                    return Ok(()); // Taken back while it finished.
+                }
+                match result {
+                    Ok(prepared) => {
+                        self.train(key, *prepared);
+                        Ok(())
+                    }
+                    Err(error) => self.feed(Event::NotPrepared { key, reason: chain(&error) }),
+                }
+            }
+            Done::Stored { key, step, is_last, result } => {
+                if let Some((_, controls)) = self.training.as_ref().filter(|(training, _)| *training == key) {
+                    controls.stored();
+                }
+                match result {
+                    Ok((checkpoint, blobs)) => {
+                        if is_last {
+                            self.cache.insert(checkpoint.clone(), blobs);
+                            self.session.set_holds(self.cache.stages().collect());
+                        }
+                        self.feed(Event::CheckpointStored { key, checkpoint })
+                    }
+                    Err(error) => self.feed(Event::CheckpointLost { key, step, reason: chain(&error) }),
+                }
+            }
+        }
+    }
+
+    fn train(&mut self, key: AttemptKey, prepared: Prepared) {
+        let Prepared { order, downloaded } = prepared;
+        // A checkpoint of the stage itself is of no use to another.
+        if let Some((checkpoint, start)) = downloaded.zip(order.start.as_ref())
+            && checkpoint.stage != key.stage
+        {
+            self.cache.insert(checkpoint, Arc::clone(&start.blobs));
+            self.session.set_holds(self.cache.stages().collect());
+        }
+        self.training = Some((key, self.runner.train(key, order)));
+    }
+
+    fn on_leave(&mut self, why: Leave) -> Result<(), WorkerError> {
+        let deadline = Instant::now() + why.grace();
+        // A second request changes nothing, except that the end of the parent outranks a signal.
+        if self.leaving.is_none_or(|(known, _)| known != why && why == Leave::ParentGone) {
+            self.leaving = Some((why, deadline));
+        }
+        self.has_departed |= self.is_orphan();
+        self.feed(Event::LeaveRequested)
+    }
+
+    /// Whether both parent and coordinator are gone, which are the same process more often than not.
+    fn is_orphan(&self) -> bool {
+        matches!(self.leaving, Some((Leave::ParentGone, _))) && self.away_since.is_some()
+    }
+
+    /// The time at which something has to end.
+    fn deadline(&self) -> Option<Instant> {
+        match (self.leaving, self.away_since) {
+            (Some((_, deadline)), _) => Some(deadline),
+            (None, Some(since)) => Some(since + self.options.give_up_after),
+            (None, None) => None,
+        }
+    }
+
+    fn on_deadline(self) -> Result<WorkerExit, WorkerError> {
+        match self.leaving {
+            Some((why, _)) => {
+                warn!("leaving with reports that are not acknowledged");
+                Ok(why.exit())
+            }
+            None => Err(WorkerError::Unreachable {
+                url: self.options.coordinator_url,
+                after: self.options.give_up_after,
+                source: self.last_error,
+            }),
+        }
+    }
+
+    async fn depart(mut self, mut link: mpsc::Receiver<LinkEvent>) -> WorkerExit {
+        if self.session.is_attached() {
+            self.send_beside(Body::Goodbye(Goodbye {}));
+            // Ends the stream once the goodbye is through; the coordinator ends it on its side then.
+            self.sender = None;
+            let closed = async {
+                while let Some(event) = link.recv().await {
+                    if matches!(event, LinkEvent::Closed(_)) {
+                        return;
+                    }
+                }
+            };
+            if timeout(GOODBYE, closed).await.is_err() {
+                debug!("the coordinator did not end the session");
+            }
+        }
+        self.leaving.map_or(WorkerExit::Done, |(why, _)| why.exit())
+    }
+}
+
+fn span(key: AttemptKey) -> tracing::Span {
+    info_span!("attempt", stage = %key.stage, attempt = key.attempt.0)
+}
+
+fn every(period: Duration) -> Interval {
+    let mut interval = interval_at(Instant::now() + period, period);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    interval
+}
+
+async fn at(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => sleep_until(deadline).await,
+        None => pending().await,
+    }
+}
+
+/// Waits until the connection has room for another message; for ever, where none is to be sent.
+async fn room(sender: Option<mpsc::Sender<WorkerMessage>>) {
+    match sender {
+        Some(sender) => {
+            // Where the connection is gone there is an event about it, and nothing is to be done here.
+            if sender.reserve().await.is_err() {
+                pending().await
+            }
+        }
+        None => pending().await,
+    }
+}

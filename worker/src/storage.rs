@@ -1,0 +1,116 @@
+//! The storage that holds `datasets/` and `checkpoints/`, by its address.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use object_store::local::LocalFileSystem;
+use object_store::prefix::PrefixStore;
+use object_store::{ObjectStore, ObjectStoreScheme};
+use url::Url;
+
+/// The storage of checkpoints and datasets.
+#[derive(Debug, Clone)]
+pub struct Storage {
+    store: Arc<dyn ObjectStore>,
+    local: Option<PathBuf>,
+}
+
+/// Why the storage of an address cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StorageError {
+    /// The address is not one.
+    #[error("the storage address `{address}` is not a URL (expected, for example, file:///shared/windtunnel)")]
+    Address {
+        /// What was given.
+        address: String,
+        /// Why.
+        #[source]
+        source: url::ParseError,
+    },
+    /// The address is a `file://` one, of no path on this machine.
+    #[error("the storage address `{address}` names no path of this machine")]
+    NotLocal {
+        /// What was given.
+        address: String,
+    },
+    /// There is no such directory.
+    #[error("there is no directory {dir}: is the coordinator's file system mounted on this machine?")]
+    Missing {
+        /// Where it should be.
+        dir: PathBuf,
+    },
+    /// The kind of storage cannot be reached.
+    #[error("cannot use the storage at `{address}`")]
+    Open {
+        /// Its address.
+        address: String,
+        /// Why.
+        #[source]
+        source: object_store::Error,
+    },
+}
+
+impl Storage {
+    /// Opens the storage of an address: `file://` for a directory, or an object store this build has support for.
+    /// Settings of object stores are taken from the environment.
+    pub fn open(address: &str) -> Result<Self, StorageError> {
+        let url =
+            Url::parse(address).map_err(|source| StorageError::Address { address: address.to_owned(), source })?;
+        if url.scheme() == "file" {
+            let dir = url.to_file_path().map_err(|()| StorageError::NotLocal { address: address.to_owned() })?;
+            return Self::local(&dir);
+        }
+        let open = |source| StorageError::Open { address: address.to_owned(), source };
+        let (_, prefix) = ObjectStoreScheme::parse(&url).map_err(|error| open(error.into()))?;
+        let settings = std::env::vars().map(|(name, value)| (name.to_ascii_lowercase(), value));
+        let (store, _) = object_store::parse_url_opts(&url, settings).map_err(open)?;
+        Ok(Self { store: Arc::new(PrefixStore::new(store, prefix)), local: None })
+    }
+
+    /// The storage in a directory.
+    ///
+    /// What is written there is on the disk before it counts as written: the index of checkpoints is, so a checkpoint
+    /// must not be less durable than what is said of it.
+    pub fn local(dir: &Path) -> Result<Self, StorageError> {
+        if !dir.is_dir() {
+            return Err(StorageError::Missing { dir: dir.to_owned() });
+        }
+        let store = LocalFileSystem::new_with_prefix(dir)
+            .map_err(|source| StorageError::Open { address: dir.display().to_string(), source })?
+            .with_fsync(true);
+        Ok(Self { store: Arc::new(store), local: Some(dir.to_owned()) })
+    }
+
+    /// Where things are put and got, by paths below the root.
+    #[must_use]
+    pub fn store(&self) -> &Arc<dyn ObjectStore> {
+        &self.store
+    }
+
+    /// The directory of the root, where it is one of this machine.
+    #[must_use]
+    pub fn directory(&self) -> Option<&Path> {
+        self.local.as_deref()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_that_cannot_be_used_say_why() {
+        let text = |address: &str| Storage::open(address).expect_err(address).to_string();
+        assert!(text("somewhere").contains("not a URL"));
+        assert!(text("file:///no/such/directory").contains("/no/such/directory"));
+        assert!(text("gopher://host/path").contains("gopher://host/path"));
+    }
+
+    #[test]
+    fn a_directory_is_known_as_one() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let address = Url::from_directory_path(dir.path()).expect("absolute");
+        let storage = Storage::open(address.as_str()).expect("opens");
+        assert_eq!(storage.directory().map(|path| path.join("x")), Some(dir.path().join("x")));
+    }
+}

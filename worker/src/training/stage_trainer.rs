@@ -1,0 +1,73 @@
+//! Training for real: the trainer's runs behind the shell's seam.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use corpus::OpenDataset;
+use minicpm::Compute;
+use trainer::{Snapshot, StageRun, Start, StepReport, Validation};
+
+use super::{Order, PendingBlobs, Trainer, Training, TrainingError};
+
+/// Trains stages on one device. The dataset used last stays open, since stages of a campaign share it.
+#[derive(Debug)]
+pub struct StageTrainer {
+    compute: Compute,
+    open: Option<(PathBuf, Arc<OpenDataset>)>,
+}
+
+impl StageTrainer {
+    /// A trainer on this device.
+    #[must_use]
+    pub fn new(compute: Compute) -> Self {
+        Self { compute, open: None }
+    }
+
+    fn dataset(&mut self, dir: &Path) -> Result<Arc<OpenDataset>, TrainingError> {
+        if let Some((open, dataset)) = &self.open
+            && open == dir
+        {
+            return Ok(Arc::clone(dataset));
+        }
+        let dataset = Arc::new(OpenDataset::open(dir)?);
+        self.open = Some((dir.to_owned(), Arc::clone(&dataset)));
+        Ok(dataset)
+    }
+
+    /// A stage, ready for its next step.
+    pub(crate) fn run(&mut self, order: &Order) -> Result<StageRun, TrainingError> {
+        let dataset = self.dataset(&order.dataset_dir)?;
+        let snapshot = order.start.as_ref().map(|start| Snapshot::from_blobs(start.step, &start.blobs)).transpose()?;
+        let start = snapshot.as_ref().map_or(Start::Initial, Start::From);
+        Ok(StageRun::new(&order.stage.spec, dataset, &self.compute, start)?)
+    }
+}
+
+impl Trainer for StageTrainer {
+    fn start(&mut self, order: &Order) -> Result<Box<dyn Training>, TrainingError> {
+        Ok(Box::new(self.run(order)?))
+    }
+}
+
+impl Training for StageRun {
+    fn step(&self) -> u64 {
+        Self::step(self)
+    }
+
+    fn is_finished(&self) -> bool {
+        Self::is_finished(self)
+    }
+
+    fn next_step(&mut self) -> Result<StepReport, TrainingError> {
+        Ok(Self::next_step(self)?)
+    }
+
+    fn validate(&mut self) -> Result<Validation, TrainingError> {
+        Ok(Self::validate(self)?)
+    }
+
+    fn snapshot(&mut self) -> Result<PendingBlobs, TrainingError> {
+        let snapshot = Self::snapshot(self);
+        Ok(Box::new(move || Ok(snapshot.to_blobs()?)))
+    }
+}

@@ -1,0 +1,102 @@
+//! The tables that follow from the log, for people's queries: campaigns, stages, attempts, results.
+
+use recipes::{Attempt, Plan, StageKey};
+use scheduler::Fact;
+use sqlx::{QueryBuilder, SqliteConnection};
+
+use super::error::StoreError;
+use super::number::to_column;
+
+/// Rows an `INSERT`. SQLite takes 32766 values at most, and no row here has more than six.
+const ROWS: usize = 1000;
+
+/// Writes what follows from a fact.
+pub(super) async fn write(connection: &mut SqliteConnection, at_ms: u64, fact: &Fact) -> Result<(), StoreError> {
+    match fact {
+        Fact::CampaignAccepted { plan } => accept(connection, at_ms, plan).await,
+        Fact::AttemptStarted { stage, worker, attempt } => {
+            let insert = "INSERT INTO attempts (stage, attempt, worker, started_at_ms) VALUES (?, ?, ?, ?)";
+            let insert = sqlx::query(insert)
+                .bind(stage.to_string())
+                .bind(attempt.0)
+                .bind(worker.to_string())
+                .bind(to_column(at_ms));
+            insert.execute(connection).await.map_err(cannot_write("attempts"))?;
+            Ok(())
+        }
+        Fact::StageCompleted { stage, attempt, result } => {
+            end(connection, at_ms, *stage, *attempt, "completed").await?;
+            let insert = "INSERT INTO results (stage, attempt, validation_loss, validation_loss_per_byte) \
+                          VALUES (?, ?, ?, ?)";
+            let insert = sqlx::query(insert)
+                .bind(stage.to_string())
+                .bind(attempt.0)
+                .bind(result.validation_loss)
+                .bind(result.validation_loss_per_byte);
+            insert.execute(connection).await.map_err(cannot_write("results"))?;
+            Ok(())
+        }
+        Fact::StageDiverged { stage, attempt, step, loss } => {
+            end(connection, at_ms, *stage, *attempt, "diverged").await?;
+            let insert = "INSERT INTO results (stage, attempt, diverged_at_step, diverged_loss) VALUES (?, ?, ?, ?)";
+            let insert = sqlx::query(insert).bind(stage.to_string()).bind(attempt.0).bind(to_column(*step)).bind(*loss);
+            insert.execute(connection).await.map_err(cannot_write("results"))?;
+            Ok(())
+        }
+        Fact::AttemptEnded { stage, attempt, why } => end(connection, at_ms, *stage, *attempt, &why.to_string()).await,
+        // A checkpoint's row comes with more than the fact says. The rest is only in the log.
+        Fact::CheckpointCommitted { .. }
+        | Fact::CampaignCancelled { .. }
+        | Fact::StagePoisoned { .. }
+        | Fact::StageRetried { .. } => Ok(()),
+    }
+}
+
+/// Adds a campaign and its stages, as far as they are new: one that was cancelled may be accepted again, and campaigns
+/// share stages.
+async fn accept(connection: &mut SqliteConnection, at_ms: u64, plan: &Plan) -> Result<(), StoreError> {
+    let campaign = plan.campaign.to_string();
+    let insert = "INSERT INTO campaigns (campaign, name, submitted_at_ms) VALUES (?, ?, ?) ON CONFLICT DO NOTHING";
+    let insert = sqlx::query(insert).bind(&campaign).bind(&plan.name).bind(to_column(at_ms));
+    insert.execute(&mut *connection).await.map_err(cannot_write("campaigns"))?;
+    for stages in plan.stages.chunks(ROWS) {
+        let mut insert = QueryBuilder::new("INSERT INTO stages (stage, parent, size, seed, start_step, end_step) ");
+        insert.push_values(stages, |mut row, stage| {
+            row.push_bind(stage.key.to_string())
+                .push_bind(stage.parent.map(|parent| parent.to_string()))
+                .push_bind(&stage.size)
+                .push_bind(to_column(stage.seed))
+                .push_bind(to_column(stage.spec.start_step))
+                .push_bind(to_column(stage.spec.end_step));
+        });
+        insert.push(" ON CONFLICT DO NOTHING");
+        let insert = insert.build().persistent(false);
+        insert.execute(&mut *connection).await.map_err(cannot_write("stages"))?;
+
+        let mut insert = QueryBuilder::new("INSERT INTO campaign_stages (campaign, stage) ");
+        insert.push_values(stages, |mut row, stage| {
+            row.push_bind(&campaign).push_bind(stage.key.to_string());
+        });
+        insert.push(" ON CONFLICT DO NOTHING");
+        let insert = insert.build().persistent(false);
+        insert.execute(&mut *connection).await.map_err(cannot_write("campaign_stages"))?;
+    }
+    Ok(())
+}
+
+async fn end(
+    connection: &mut SqliteConnection,
+    at_ms: u64,
+    stage: StageKey,
+    attempt: Attempt,
+    outcome: &str,
+) -> Result<(), StoreError> {
+    let update = "UPDATE attempts SET ended_at_ms = ?, outcome = ? WHERE stage = ? AND attempt = ?";
+    let update = sqlx::query(update).bind(to_column(at_ms)).bind(outcome).bind(stage.to_string()).bind(attempt.0);
+    update.execute(connection).await.map_err(cannot_write("attempts"))?;
+    Ok(())
+}
+
+fn cannot_write(table: &'static str) -> impl FnOnce(sqlx::Error) -> StoreError {
+    move |source| StoreError::Write { table, source }
+}

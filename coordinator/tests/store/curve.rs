@@ -1,0 +1,90 @@
+//! Curves: each step once, and none beyond the checkpoint that an attempt starts from.
+
+use recipes::Attempt;
+
+use crate::scratch::{Scratch, checkpoint, ended, point, points, reached, started};
+use coordinator::store::Commit;
+
+#[tokio::test]
+async fn the_first_row_of_a_step_stays() {
+    let (scratch, stage) = Scratch::with_a_running_stage().await;
+    scratch.commit(points(stage, 1, 0..3, 5.0)).await;
+    scratch.commit(points(stage, 1, 1..5, 6.0)).await;
+    let twice = vec![(stage, Attempt(1), vec![point(5, 7.0), point(5, 8.0)])];
+    scratch.commit(Commit { curve: twice, ..Commit::default() }).await;
+
+    let curve = scratch.store.curve(stage).await.expect("it can be read");
+    let expected = [(0, 5.0), (1, 5.0), (2, 5.0), (3, 6.0), (4, 6.0), (5, 7.0)].map(|(step, loss)| point(step, loss));
+    assert_eq!(curve, expected, "bit for bit, in order");
+}
+
+#[tokio::test]
+async fn an_attempt_starts_with_the_curve_up_to_its_checkpoint() {
+    let (scratch, stage) = Scratch::with_a_running_stage().await;
+    scratch.commit(points(stage, 1, 0..10, 5.0)).await;
+
+    // None is committed: it starts from the beginning.
+    scratch.record([ended(stage, 1), started(stage, 2)]).await;
+    assert_eq!(scratch.steps(stage).await, [0; 0]);
+
+    let mut commit = points(stage, 2, 0..10, 5.0);
+    commit.facts = vec![reached(stage, 2, 4)];
+    commit.checkpoints = vec![checkpoint(stage, 2, 4)];
+    scratch.commit(commit).await;
+    assert_eq!(scratch.steps(stage).await.len(), 10, "a checkpoint alone cuts nothing");
+    scratch.record([ended(stage, 2), started(stage, 3)]).await;
+    assert_eq!(scratch.steps(stage).await, [0, 1, 2, 3]);
+}
+
+#[tokio::test]
+async fn a_checkpoint_of_the_same_commit_is_what_an_attempt_starts_from() {
+    let (scratch, stage) = Scratch::with_a_running_stage().await;
+    scratch.commit(points(stage, 1, 0..10, 5.0)).await;
+    let mut commit = points(stage, 1, 4..7, 6.0);
+    commit.facts = vec![reached(stage, 1, 4), reached(stage, 1, 7), ended(stage, 1), started(stage, 2)];
+    commit.checkpoints = vec![checkpoint(stage, 1, 4), checkpoint(stage, 1, 7)];
+    scratch.commit(commit).await;
+    assert_eq!(scratch.steps(stage).await, [0, 1, 2, 3, 4, 5, 6]);
+    let curve = scratch.store.curve(stage).await.expect("it can be read");
+    assert!(curve.iter().all(|point| point.loss == 5.0), "rows before the checkpoint stay as they are");
+}
+
+#[tokio::test]
+async fn points_of_the_commit_that_starts_an_attempt_come_after_the_cut() {
+    let (scratch, stage) = Scratch::with_a_running_stage().await;
+    scratch.commit(points(stage, 1, 0..10, 5.0)).await;
+    let mut commit = points(stage, 2, 0..2, 6.0);
+    commit.facts = vec![ended(stage, 1), started(stage, 2)];
+    scratch.commit(commit).await;
+    let curve = scratch.store.curve(stage).await.expect("it can be read");
+    assert_eq!(curve, [point(0, 6.0), point(1, 6.0)]);
+}
+
+#[tokio::test]
+async fn what_is_no_number_comes_back_as_it_was() {
+    let (scratch, stage) = Scratch::with_a_running_stage().await;
+    let losses = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, f64::MAX, f64::MIN_POSITIVE, 5e-324, 3.0, 0.1 + 0.2];
+    let measured = (0..).zip(losses).map(|(step, loss)| {
+        let mut point = point(step, loss);
+        (point.grad_norm, point.learning_rate) = (loss, loss);
+        point
+    });
+    let curve = vec![(stage, Attempt(1), measured.collect())];
+    scratch.commit(Commit { curve, ..Commit::default() }).await;
+
+    let scratch = scratch.reopen().await;
+    let curve = scratch.store.curve(stage).await.expect("it can be read");
+    assert_eq!(curve.len(), losses.len());
+    for (point, loss) in curve.iter().zip(losses) {
+        for found in [point.loss, point.grad_norm, point.learning_rate] {
+            assert!(found.to_bits() == loss.to_bits() || (found.is_nan() && loss.is_nan()), "{found} is not {loss}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_commit_may_be_larger_than_a_statement() {
+    let (scratch, stage) = Scratch::with_a_running_stage().await;
+    scratch.commit(points(stage, 1, 0..12_345, 5.0)).await;
+    assert_eq!(scratch.steps(stage).await, (0..12_345).collect::<Vec<_>>());
+}

@@ -1,0 +1,85 @@
+//! Files that are not what they should be.
+
+use coordinator::store::{Store, StoreError};
+
+use crate::scratch::{Scratch, chain, ended, reached, started};
+
+/// A log that its guards no longer guard.
+async fn unguarded() -> Scratch {
+    let (scratch, stage) = Scratch::with_a_running_stage().await;
+    scratch.record([reached(stage, 1, 5), ended(stage, 1), started(stage, 2)]).await;
+    let drop = "DROP TRIGGER facts_are_never_changed; DROP TRIGGER facts_are_never_removed";
+    scratch.execute(drop).await.expect("they are there");
+    scratch
+}
+
+#[tokio::test]
+async fn a_row_of_the_log_that_is_missing_is_named() {
+    let scratch = unguarded().await;
+    scratch.execute("DELETE FROM facts WHERE sequence IN (3, 4)").await.expect("it is done");
+    let error = scratch.store.facts().await.expect_err("the log has a gap");
+    assert!(matches!(error, StoreError::LogGap { missing: 3, next: 5 }), "{error:?}");
+    assert!(chain(&error).contains("row 3 of `facts` is missing"), "{error}");
+    assert!(!error.is_retryable());
+}
+
+#[tokio::test]
+async fn a_row_of_the_log_that_is_no_fact_is_named() {
+    let rubbish = [
+        "UPDATE facts SET fact = substr(fact, 1, 20) WHERE sequence = 4",
+        "UPDATE facts SET fact = '{\"fact\":\"moon_landed\"}' WHERE sequence = 4",
+    ];
+    for sql in rubbish {
+        let scratch = unguarded().await;
+        scratch.execute(sql).await.expect("it is done");
+        let error = scratch.store.facts().await.expect_err("the log is damaged");
+        assert!(matches!(error, StoreError::LogRow { sequence: 4, .. }), "{error:?}");
+        assert!(chain(&error).contains("row 4 of `facts` is no fact: "), "{}", chain(&error));
+    }
+}
+
+#[tokio::test]
+async fn the_log_cannot_be_changed_by_mistake() {
+    let (scratch, _) = Scratch::with_a_running_stage().await;
+    for sql in ["UPDATE facts SET at_ms = 0", "DELETE FROM facts"] {
+        let refused = scratch.execute(sql).await.expect_err("it is guarded");
+        assert!(refused.to_string().contains("facts are appended"), "{refused}");
+    }
+}
+
+#[tokio::test]
+async fn a_store_of_a_newer_version_is_refused_and_left_alone() {
+    let (scratch, _) = Scratch::with_a_running_stage().await;
+    let newer = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
+                 VALUES (9000, 'of the future', TRUE, x'00', 0)";
+    scratch.execute(newer).await.expect("it is done");
+    scratch.store.close().await;
+    let error = Store::open(&scratch.path()).await.expect_err("it is from the future");
+    assert!(matches!(error, StoreError::Newer { found: 9000, .. }), "{error:?}");
+    assert!(error.to_string().contains("written by a newer version"), "{error}");
+    assert_eq!(scratch.count("facts").await, 2);
+}
+
+#[tokio::test]
+async fn a_store_with_another_schema_under_the_same_number_is_refused() {
+    let scratch = Scratch::new().await;
+    scratch.execute("UPDATE _sqlx_migrations SET checksum = x'00'").await.expect("it is done");
+    scratch.store.close().await;
+    let error = Store::open(&scratch.path()).await.expect_err("it is of another build");
+    assert!(matches!(error, StoreError::OtherSchema { version: 1 }), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_database_is_refused() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let path = dir.path().join("store.sqlite");
+    let text =
+        "a recipe, or anything else that is longer than the header of a database, which has 100 bytes ".repeat(9);
+    std::fs::write(&path, &text).expect("it is written");
+    let error = Store::open(&path).await.expect_err("it is no database");
+    assert!(matches!(error, StoreError::Open(_)), "{error:?}");
+    assert_eq!(std::fs::read_to_string(&path).expect("it is there"), text);
+
+    let error = Store::open(dir.path()).await.expect_err("it is a directory");
+    assert!(matches!(error, StoreError::Open(_)), "{error:?}");
+}

@@ -1,0 +1,67 @@
+//! The log, and the commits it is written by.
+
+use coordinator::store::{Commit, StoreError};
+use recipes::StageKey;
+use scheduler::Fact;
+
+use crate::scratch::{AT_MS, Scratch, checkpoint, completed, ended, plan, points, reached, root, started, worker};
+
+#[tokio::test]
+async fn a_log_is_read_back_as_it_was_written() {
+    let stage = root().key;
+    let first = vec![Fact::CampaignAccepted { plan: plan() }, started(stage, 1)];
+    let second = vec![ended(stage, 1), started(stage, 2), reached(stage, 2, 10)];
+    let scratch = Scratch::new().await;
+    assert_eq!(scratch.store.facts().await.expect("it is sound"), [], "a new store has none");
+    scratch.record(first.clone()).await;
+    scratch.record(second.clone()).await;
+
+    let all = [first, second].concat();
+    assert_eq!(scratch.store.facts().await.expect("it is sound"), all);
+    let scratch = scratch.reopen().await;
+    assert_eq!(scratch.store.facts().await.expect("it is sound"), all);
+    assert_eq!(scratch.select::<(i64,)>("SELECT DISTINCT at_ms FROM facts").await, [(AT_MS as i64,)]);
+}
+
+#[tokio::test]
+async fn a_commit_that_fails_leaves_nothing() {
+    let (scratch, stage) = Scratch::with_a_running_stage().await;
+    let before = scratch.store.facts().await.expect("it is sound");
+    let mut commit = points(stage, 1, 0..10, 5.0);
+    commit.facts = vec![reached(stage, 1, 10)];
+    commit.session = vec![(worker(), 3)];
+    // Nobody ever tried this stage.
+    commit.checkpoints = vec![checkpoint(StageKey::from_content(b"another"), 1, 10)];
+    let refused = scratch.store.commit(&commit).await.expect_err("the index refuses it");
+    assert!(matches!(refused, StoreError::Write { .. } | StoreError::Commit(_)), "{refused:?}");
+    assert!(!refused.is_retryable());
+
+    let scratch = scratch.reopen().await;
+    assert_eq!(scratch.store.facts().await.expect("it is sound"), before);
+    assert_eq!(scratch.steps(stage).await, [0; 0]);
+    assert_eq!(scratch.store.last_sequence(worker()).await.expect("it can be read"), None);
+}
+
+#[tokio::test]
+async fn a_store_that_somebody_else_writes_to_is_waited_for() {
+    let scratch = Scratch::new().await;
+    let other = coordinator::store::Store::open(&scratch.path()).await.expect("it opens twice");
+    let write = |store: coordinator::store::Store| async move {
+        for _ in 0..20 {
+            let commit = Commit { session: vec![(worker(), 1)], ..Commit::default() };
+            store.commit(&commit).await.expect("it waits for its turn");
+        }
+    };
+    tokio::join!(write(scratch.store.clone()), write(other));
+}
+
+#[tokio::test]
+async fn a_whole_life_fits_the_tables() {
+    let (scratch, stage) = Scratch::with_a_running_stage().await;
+    let end = root().spec.end_step;
+    let mut commit = points(stage, 1, 0..end, 5.0);
+    commit.facts = vec![reached(stage, 1, end), completed(stage, 1)];
+    commit.checkpoints = vec![checkpoint(stage, 1, end)];
+    scratch.commit(commit).await;
+    assert_eq!(scratch.steps(stage).await, (0..end).collect::<Vec<_>>());
+}

@@ -1,0 +1,7 @@
+//! What every store has to do, over files in temporary directories.
+
+mod curve;
+mod damage;
+mod log;
+mod scratch;
+mod tables;

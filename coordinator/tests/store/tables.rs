@@ -1,0 +1,89 @@
+//! The tables beside the log.
+
+use coordinator::store::{CampaignRow, Commit};
+use recipes::{Attempt, CampaignId, StageKey, WorkerId};
+use scheduler::Fact;
+
+use crate::scratch::{AT_MS, Scratch, checkpoint, completed, ended, plan, reached, root, started, worker};
+
+#[tokio::test]
+async fn the_position_in_a_stream_is_the_last_one() {
+    let scratch = Scratch::new().await;
+    let (one, other) = (worker(), WorkerId::from_content(b"another"));
+    for (sequence, huge) in [(1, 5), (9, u64::MAX)] {
+        scratch.commit(Commit { session: vec![(one, sequence), (other, huge)], ..Commit::default() }).await;
+    }
+    let scratch = scratch.reopen().await;
+    let last = |worker| scratch.store.last_sequence(worker);
+    assert_eq!(last(one).await.expect("it can be read"), Some(9));
+    assert_eq!(last(other).await.expect("it can be read"), Some(u64::MAX), "whatever a worker says");
+    assert_eq!(last(WorkerId::from_content(b"a stranger")).await.expect("it can be read"), None);
+}
+
+#[tokio::test]
+async fn checkpoints_are_found_by_step_and_the_last_one_without() {
+    let (scratch, stage) = Scratch::with_a_running_stage().await;
+    assert_eq!(scratch.store.last_checkpoint(stage).await.expect("it can be read"), None);
+    let facts = vec![reached(stage, 1, 9), ended(stage, 1), started(stage, 2), reached(stage, 2, 10)];
+    let checkpoints = vec![checkpoint(stage, 1, 9), checkpoint(stage, 2, 10)];
+    scratch.commit(Commit { facts, checkpoints, ..Commit::default() }).await;
+
+    let store = &scratch.reopen().await.store;
+    assert_eq!(store.checkpoint(stage, 9).await.expect("it can be read"), Some(checkpoint(stage, 1, 9)));
+    assert_eq!(store.checkpoint(stage, 8).await.expect("it can be read"), None);
+    assert_eq!(store.last_checkpoint(stage).await.expect("it can be read"), Some(checkpoint(stage, 2, 10)));
+    let other = StageKey::from_content(b"another");
+    assert_eq!(store.last_checkpoint(other).await.expect("it can be read"), None);
+}
+
+#[tokio::test]
+async fn a_campaign_keeps_its_first_time_and_its_latest_recipe() {
+    let scratch = Scratch::new().await;
+    let plan = plan();
+    let campaign = plan.campaign;
+    assert_eq!(scratch.store.recipe(campaign).await.expect("it can be read"), None);
+    let accept = |at_ms, text: &str| Commit {
+        at_ms,
+        facts: vec![Fact::CampaignAccepted { plan: plan.clone() }],
+        recipes: vec![(campaign, "smoke.toml".to_owned(), text.to_owned())],
+        ..Commit::default()
+    };
+    scratch.commit(accept(AT_MS, "once")).await;
+    scratch.record([Fact::CampaignCancelled { campaign }]).await;
+    scratch.commit(accept(AT_MS + 1, "again")).await;
+
+    let scratch = scratch.reopen().await;
+    let rows = scratch.store.campaign_rows().await.expect("they can be read");
+    assert_eq!(rows, [CampaignRow { campaign, submitted_at_ms: AT_MS }]);
+    let recipe = scratch.store.recipe(campaign).await.expect("it can be read");
+    assert_eq!(recipe, Some(("smoke.toml".to_owned(), "again".to_owned())));
+    let stranger = CampaignId::from_content(b"another");
+    assert_eq!(scratch.store.recipe(stranger).await.expect("it can be read"), None);
+
+    let stages = plan.stages.len() as i64;
+    assert_eq!((scratch.count("stages").await, scratch.count("campaign_stages").await), (stages, stages));
+}
+
+#[tokio::test]
+async fn people_see_who_trained_what_and_what_came_out() {
+    let (scratch, stage) = Scratch::with_a_running_stage().await;
+    scratch.record([ended(stage, 1), started(stage, 2), completed(stage, 2)]).await;
+    let other = plan().stages.into_iter().find(|other| other.key != stage).expect("there is another").key;
+    let diverged = Fact::StageDiverged { stage: other, attempt: Attempt(1), step: 7, loss: None };
+    scratch.record([started(other, 1), diverged]).await;
+
+    let attempts = "SELECT attempt, worker, ended_at_ms, outcome FROM attempts JOIN stages USING (stage) \
+                    JOIN campaign_stages USING (stage) JOIN campaigns USING (campaign) \
+                    WHERE name = 'smoke' AND stage = ";
+    let attempts = scratch.select::<(u32, String, Option<i64>, Option<String>)>(&format!("{attempts}'{stage}'")).await;
+    let at = Some(AT_MS as i64);
+    let how = |attempt, outcome: &str| (attempt, worker().to_string(), at, Some(outcome.to_owned()));
+    assert_eq!(attempts, [how(1, "worker came back without it"), how(2, "completed")]);
+
+    let results = "SELECT stage, validation_loss, diverged_at_step, diverged_loss FROM results ORDER BY attempt DESC";
+    let results = scratch.select::<(String, Option<f64>, Option<i64>, Option<f64>)>(results).await;
+    assert_eq!(results, [(stage.to_string(), Some(3.25), None, None), (other.to_string(), None, Some(7), None)]);
+    let ends = format!("SELECT start_step, end_step FROM stages WHERE stage = '{stage}'");
+    let spec = root().spec;
+    assert_eq!(scratch.select::<(i64, i64)>(&ends).await, [(spec.start_step as i64, spec.end_step as i64)]);
+}

@@ -24,5 +24,5 @@ mod verify;
 
 pub use driver::{RestoreStateError, RunError};
 pub use lock::{LiveCoordinator, LockError, locate};
-pub use pools::{LocalPool, LocalPoolOptions};
+pub use pools::{LocalPool, LocalPoolOptions, WorkersGone};
 pub use start::{Coordinator, CoordinatorOptions, Handle, StartError};

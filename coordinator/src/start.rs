@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures::future::join_all;
 use object_store::ObjectStore;
 use object_store::local::LocalFileSystem;
 use proto::MAX_MESSAGE_BYTES;
@@ -25,7 +26,7 @@ use crate::driver::input::Input;
 use crate::driver::{Driver, RestoreStateError, RunError};
 use crate::grpc::{CampaignApi, WorkerApi};
 use crate::lock::{DataDirLock, LiveCoordinator, LockError};
-use crate::pools::{LocalPool, LocalPoolOptions, PoolError, PoolEvent};
+use crate::pools::{LocalPool, LocalPoolOptions, PoolError, PoolEvent, WorkersGone};
 use crate::store::{Store, StoreError};
 
 const STORE_FILE: &str = "store.sqlite";
@@ -226,13 +227,26 @@ impl Handle {
     /// Starts worker processes on this machine. They end with the coordinator.
     ///
     /// # Errors
-    /// If none can be started.
+    /// If one of them cannot be started. The others are ended then.
     pub async fn start_workers(&self, options: LocalPoolOptions) -> Result<(), PoolError> {
         let (events, received) = mpsc::channel(64);
         let pool = LocalPool::start(options, &self.url, events).await?;
         tokio::spawn(pass_on(received, self.inputs.clone()));
         self.pools.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(pool);
         Ok(())
+    }
+
+    /// Waits until none of the workers that were started here works any more, nor will, because starting them again does
+    /// not help. For ever, unless it comes to that, and where none was started. Workers from elsewhere may still dial.
+    pub async fn workers_gone(&self) -> WorkersGone {
+        let gone = |pools: &Mutex<Vec<LocalPool>>| {
+            let pools = pools.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            join_all(pools.iter().map(LocalPool::gone))
+        };
+        match gone(&self.pools).await.pop() {
+            Some(last) => last,
+            None => std::future::pending().await,
+        }
     }
 
     /// Waits until the coordinator ends: by [`Handle::shutdown`], or because it cannot go on.

@@ -1,0 +1,136 @@
+//! One worker process: how it is started, and how it is ended.
+
+use std::fs::File;
+use std::io;
+use std::path::PathBuf;
+use std::process::{ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use recipes::WorkerId;
+use tokio::process::{Child, ChildStdin, Command};
+use tracing::warn;
+
+/// How long a worker may take to go once its standard input is closed. One that is sound checkpoints and goes within
+/// five seconds, and ends itself after ten in any case.
+pub(super) const GRACE: Duration = Duration::from_secs(15);
+
+/// Why no worker can be started.
+#[derive(Debug, thiserror::Error)]
+pub enum PoolError {
+    /// There is nowhere to write what it logs.
+    #[error("cannot write {}", .path.display())]
+    Log {
+        /// The file or directory.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The program does not start.
+    #[error("cannot start {}", .program.display())]
+    Start {
+        /// Which.
+        program: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// How to start the worker of a slot.
+#[derive(Debug)]
+pub(super) struct Launch {
+    pub(super) program: PathBuf,
+    pub(super) args: Vec<String>,
+    pub(super) coordinator_url: String,
+    pub(super) name: String,
+    pub(super) log: PathBuf,
+}
+
+/// A worker process that was started and not reaped yet. Dropped, it is killed.
+#[derive(Debug)]
+pub(super) struct WorkerProcess {
+    pub(super) id: WorkerId,
+    pub(super) started: Instant,
+    /// The size of the log before its first word.
+    pub(super) log_from: u64,
+    child: Child,
+    /// Kept open for as long as the worker is wanted. Not in `child`, which would close it to wait.
+    stdin: Option<ChildStdin>,
+}
+
+impl Launch {
+    /// Starts a process under an id that no other ever had.
+    pub(super) fn start(&self) -> Result<WorkerProcess, PoolError> {
+        let id = WorkerId::from_bytes(rand::random());
+        let no_log = |source| PoolError::Log { path: self.log.clone(), source };
+        let log = File::options().create(true).append(true).open(&self.log).map_err(no_log)?;
+        let log_from = log.metadata().map_err(no_log)?.len();
+        let errors = log.try_clone().map_err(no_log)?;
+        let child = Command::new(&self.program)
+            .args(&self.args)
+            .args(["--coordinator", &self.coordinator_url, "--name", &self.name])
+            .args(["--worker-id", &id.to_string(), "--exit-with-stdin"])
+            .stdin(Stdio::piped())
+            .stdout(log)
+            .stderr(errors)
+            // Ctrl-C in the terminal is for the coordinator, which ends its workers in order.
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn();
+        let mut child = child.map_err(|source| PoolError::Start { program: self.program.clone(), source })?;
+        let stdin = child.stdin.take();
+        Ok(WorkerProcess { id, started: Instant::now(), log_from, child, stdin })
+    }
+}
+
+impl WorkerProcess {
+    /// Waits until it has ended and is reaped.
+    pub(super) async fn wait(&mut self) -> io::Result<ExitStatus> {
+        self.child.wait().await
+    }
+
+    /// Ends it: by its standard input, and by force if it takes longer than `grace`. It is reaped when this returns.
+    pub(super) async fn end(&mut self, grace: Duration) -> io::Result<ExitStatus> {
+        self.stdin = None;
+        if let Ok(ended) = tokio::time::timeout(grace, self.child.wait()).await {
+            return ended;
+        }
+        warn!(worker = %self.id, "a local worker does not go, and is killed");
+        self.child.start_kill()?;
+        self.child.wait().await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt;
+
+    use super::*;
+
+    fn launch(dir: &std::path::Path, script: &str) -> WorkerProcess {
+        let launch = Launch {
+            program: "/bin/sh".into(),
+            args: vec!["-c".to_owned(), script.to_owned()],
+            coordinator_url: "http://127.0.0.1:1".to_owned(),
+            name: "local-1".to_owned(),
+            log: dir.join("local-1.log"),
+        };
+        launch.start().expect("a shell starts")
+    }
+
+    #[tokio::test]
+    async fn it_goes_by_itself_when_its_standard_input_ends() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let mut process = launch(dir.path(), "cat > /dev/null; exit 7");
+        assert_eq!(process.end(GRACE).await.expect("it is reaped").code(), Some(7));
+    }
+
+    #[tokio::test]
+    async fn what_does_not_go_is_killed() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let mut process = launch(dir.path(), "while :; do sleep 0.05; done");
+        let ended = process.end(Duration::from_millis(20)).await.expect("it is reaped");
+        assert_eq!(ended.signal(), Some(9));
+    }
+}

@@ -10,8 +10,9 @@ use super::view::View;
 use crate::store::{Commit, CommittedCheckpoint, CurvePoint};
 
 /// The work of one turn.
-#[derive(Default)]
 pub(crate) struct Batch {
+    /// When, for people, in milliseconds since 1970: one time for what is said of it now and what is read back later.
+    pub(crate) at_ms: u64,
     pub(crate) facts: Vec<Fact>,
     curve: Vec<(StageKey, Attempt, Vec<CurvePoint>)>,
     pub(crate) checkpoints: Vec<CommittedCheckpoint>,
@@ -42,6 +43,19 @@ pub(crate) enum Start {
 }
 
 impl Batch {
+    pub(crate) fn new(at_ms: u64) -> Self {
+        Self {
+            at_ms,
+            facts: Vec::new(),
+            curve: Vec::new(),
+            checkpoints: Vec::new(),
+            recipes: Vec::new(),
+            sequences: BTreeMap::new(),
+            afterwards: Vec::new(),
+            is_visible: false,
+        }
+    }
+
     /// Adds a fact. `checkpoint` is the step that the stage goes on from, where one is being started.
     pub(crate) fn record(&mut self, fact: Fact, checkpoint: u64) {
         if let Fact::AttemptStarted { stage, .. } = &fact {
@@ -74,9 +88,9 @@ impl Batch {
     }
 
     /// The transaction.
-    pub(crate) fn take_commit(&mut self, at_ms: u64) -> Commit {
+    pub(crate) fn take_commit(&mut self) -> Commit {
         Commit {
-            at_ms,
+            at_ms: self.at_ms,
             facts: std::mem::take(&mut self.facts),
             curve: std::mem::take(&mut self.curve),
             checkpoints: std::mem::take(&mut self.checkpoints),

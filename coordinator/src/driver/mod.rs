@@ -153,7 +153,7 @@ impl Driver {
 
     /// One turn: takes in what waits, commits, and says what follows.
     async fn turn(&mut self, first: Option<Input>) -> Result<(), RunError> {
-        let mut batch = Batch::default();
+        let mut batch = Batch::new(unix_ms());
         let mut next = first;
         let mut taken = 0;
         while let Some(input) = next {
@@ -191,7 +191,7 @@ impl Driver {
     /// Commits, then says what follows, in order.
     async fn finish(&mut self, mut batch: Batch) -> Result<(), RunError> {
         if !batch.is_durable_already() {
-            let commit = batch.take_commit(unix_ms());
+            let commit = batch.take_commit();
             self.store.commit(&commit).await.map_err(RunError::Commit)?;
         }
         self.acknowledge();

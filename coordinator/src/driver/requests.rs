@@ -5,9 +5,9 @@ use scheduler::Event;
 use tokio::sync::oneshot;
 use tracing::info;
 
+use super::Driver;
 use super::batch::{Afterwards, Batch};
 use super::input::{RequestError, Submission, Submitted};
-use super::{Driver, unix_ms};
 
 type Reply<T> = oneshot::Sender<Result<T, RequestError>>;
 
@@ -21,7 +21,7 @@ impl Driver {
         }
         if applied.accepted.is_some() {
             info!(%campaign, "accepted");
-            self.notes.submitted_at_ms.entry(campaign).or_insert_with(unix_ms);
+            self.notes.submitted_at_ms.entry(campaign).or_insert(batch.at_ms);
             batch.recipes.push((campaign, recipe_file, recipe_text));
         }
         let submitted = self.scheduler.campaign_status(&campaign).map(|status| {

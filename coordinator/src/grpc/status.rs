@@ -58,7 +58,7 @@ pub(crate) fn from_too_long(error: &TooLong) -> Status {
 }
 
 pub(crate) fn from_store(error: &StoreError) -> Status {
-    Status::internal(chain(error))
+    if error.is_retryable() { Status::unavailable(chain(error)) } else { Status::internal(chain(error)) }
 }
 
 /// An error and what caused it, on one line.

@@ -25,8 +25,11 @@ impl Driver {
     ) -> Result<(), RunError> {
         let worker = hello.worker;
         if !self.conversations.contains_key(&worker) {
-            // It may have talked to the coordinator before this one.
-            let taken_in = self.store.last_sequence(worker).await.map_err(RunError::Read)?.unwrap_or(0);
+            // It may have talked to the coordinator before this one, or have left and come back within this turn.
+            let taken_in = match batch.sequences.get(&worker) {
+                Some(sequence) => *sequence,
+                None => self.store.last_sequence(worker).await.map_err(RunError::Read)?.unwrap_or(0),
+            };
             self.conversations.insert(worker, Conversation::new(&hello, taken_in));
         }
         if let Some(conversation) = self.conversations.get_mut(&worker) {

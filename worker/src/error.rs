@@ -100,13 +100,13 @@ impl WorkerError {
             Self::Address { .. }
             | Self::Device { .. }
             | Self::Name { .. }
-            | Self::NameTaken { .. }
             | Self::DataDir { .. }
             | Self::Outbox(_)
             | Self::Storage(_)
             | Self::Refused { .. } => ExitCode::BadConfiguration,
             Self::Unreachable { .. } => ExitCode::Unreachable,
-            Self::Process { .. } | Self::TrainingThread => ExitCode::Failed,
+            // Whoever has the name may be about to end: a worker outlives a coordinator that was killed by some seconds.
+            Self::NameTaken { .. } | Self::Process { .. } | Self::TrainingThread => ExitCode::Failed,
         }
     }
 }

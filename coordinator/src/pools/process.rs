@@ -74,8 +74,8 @@ impl Launch {
             .stdin(Stdio::piped())
             .stdout(log)
             .stderr(errors)
-            // Ctrl-C in the terminal is for the coordinator, which ends its workers in order.
-            .process_group(0)
+            // In the group of this process, so that whoever kills the group kills them, too. Ctrl-C in the terminal
+            // reaches them as well; told to end with their standard input, they leave it to the coordinator.
             .kill_on_drop(true)
             .spawn();
         let mut child = child.map_err(|source| PoolError::Start { program: self.program.clone(), source })?;

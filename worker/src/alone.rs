@@ -1,12 +1,12 @@
 //! Trains a stage with no coordinator, and the stages it builds on where they are missing.
 
-use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use minicpm::{Compute, ComputeError};
 use recipes::{Attempt, Plan, Stage, StageKey};
 use tokio::runtime::Runtime;
 use tracing::{info, warn};
+use trainer::Interrupter;
 
 use crate::attempt::AttemptKey;
 use crate::checkpoint::{Blobs, CheckpointRef, UploadError, find, upload};
@@ -18,7 +18,7 @@ use crate::training::{Order, StageTrainer, StartPoint, StepReport, Trainer, Trai
 const ALONE: Attempt = Attempt(0);
 
 /// What to train, and with what.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct AloneOptions<'a> {
     /// The plan the stage is of.
     pub plan: &'a Plan,
@@ -30,6 +30,8 @@ pub struct AloneOptions<'a> {
     pub device: String,
     /// CPU threads for training.
     pub threads: usize,
+    /// Stops it after the step that is being done. Nothing of the stage in training is kept then.
+    pub interrupter: Interrupter,
 }
 
 /// How far it is.
@@ -112,10 +114,10 @@ pub enum AloneError {
 /// Trains a stage of a plan on this machine, after the stages it builds on as far as their checkpoints are missing.
 ///
 /// Checkpoints are kept in the data directory, so that another stage, or the same one again, goes on from them. The
-/// caller is told of every step and may break off; then nothing of the stage in training is kept.
+/// caller is told of every step.
 pub fn train_stage_alone(
     options: &AloneOptions<'_>,
-    progress: &mut (dyn FnMut(AloneProgress<'_>) -> ControlFlow<()> + Send),
+    progress: &mut (dyn FnMut(AloneProgress<'_>) + Send),
 ) -> Result<AloneResult, AloneError> {
     let compute = Compute::parse(&options.device, options.threads)
         .map_err(|source| AloneError::Device { device: options.device.clone(), source })?;
@@ -129,18 +131,21 @@ pub fn train_stage_alone(
 fn train_with(
     options: &AloneOptions<'_>,
     trainer: &mut dyn Trainer,
-    progress: &mut dyn FnMut(AloneProgress<'_>) -> ControlFlow<()>,
+    progress: &mut dyn FnMut(AloneProgress<'_>),
 ) -> Result<AloneResult, AloneError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(AloneError::Start)?;
     let storage = Storage::local(&options.data_dir)?;
-    let mut alone = Alone { runtime, storage, trainer, progress };
+    let mut alone = Alone { runtime, storage, trainer, progress, interrupter: &options.interrupter };
     let mut parent = None;
     let path = path(options)?;
     let last = path.len() - 1;
     for (index, stage) in path.into_iter().enumerate() {
         let found = alone.find(stage);
         let is_found = found.is_some();
-        if is_found && (alone.progress)(AloneProgress::Found(stage)).is_break() {
+        if is_found {
+            (alone.progress)(AloneProgress::Found(stage));
+        }
+        if alone.interrupter.should_stop() {
             return Ok(AloneResult::Stopped);
         }
         if is_found && index < last {
@@ -177,7 +182,8 @@ struct Alone<'a> {
     runtime: Runtime,
     storage: Storage,
     trainer: &'a mut dyn Trainer,
-    progress: &'a mut dyn FnMut(AloneProgress<'_>) -> ControlFlow<()>,
+    progress: &'a mut dyn FnMut(AloneProgress<'_>),
+    interrupter: &'a Interrupter,
 }
 
 impl Alone<'_> {
@@ -211,13 +217,15 @@ impl Alone<'_> {
         let order = Order { stage: stage.clone(), dataset_dir, start: point };
         let mut training = self.trainer.start(&order).map_err(failed)?;
         info!(stage = %stage.key, step = training.step(), end = stage.spec.end_step, "training");
-        let mut flow = if is_own { ControlFlow::Continue(()) } else { (self.progress)(AloneProgress::Begun(stage)) };
+        if !is_own {
+            (self.progress)(AloneProgress::Begun(stage));
+        }
         while !training.is_finished() {
-            if flow.is_break() {
+            if self.interrupter.should_stop() {
                 return Ok(Trained::Over(AloneResult::Stopped));
             }
             let report = training.next_step().map_err(failed)?;
-            flow = (self.progress)(AloneProgress::Step(stage, report));
+            (self.progress)(AloneProgress::Step(stage, report));
             if !report.loss.is_finite() {
                 let StepReport { step, loss, .. } = report;
                 return Ok(Trained::Over(AloneResult::Diverged { stage: stage.key, step, loss }));
@@ -231,16 +239,13 @@ impl Alone<'_> {
                 let key = AttemptKey { stage: stage.key, attempt: ALONE };
                 let storing = upload(self.storage.store().as_ref(), key, stage.spec.end_step, &blobs);
                 let checkpoint = self.runtime.block_on(storing)?;
-                flow = (self.progress)(AloneProgress::Stored(stage));
+                (self.progress)(AloneProgress::Stored(stage));
                 (checkpoint, blobs)
             }
         };
         if is_last {
             let validation = training.validate().map_err(failed)?;
             return Ok(Trained::Over(AloneResult::Completed { validation, checkpoint }));
-        }
-        if flow.is_break() {
-            return Ok(Trained::Over(AloneResult::Stopped));
         }
         Ok(Trained::Stored((checkpoint, blobs)))
     }

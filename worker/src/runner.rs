@@ -2,13 +2,14 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc as commands;
 use std::time::{Duration, Instant};
 
 use recipes::StageKey;
 use tokio::sync::mpsc;
 use tracing::{info, info_span};
+use trainer::Interrupter;
 
 use crate::attempt::AttemptKey;
 use crate::training::{Order, PendingBlobs, StepReport, Trainer, Training, TrainingError, Validation, chain};
@@ -81,30 +82,28 @@ pub enum Ended {
 
 /// Why an attempt is to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
 pub enum Stop {
     /// Nobody needs it.
-    Abandon = 1,
+    Abandon,
     /// The worker has to go: take a checkpoint first.
-    Release = 2,
+    Release,
 }
 
 /// What the shell tells a training in progress.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Controls {
-    stop: AtomicU8,
+    interrupter: Interrupter,
+    is_abandoned: AtomicBool,
     storing: AtomicBool,
 }
 
 impl Controls {
     /// Asks for a stop after the step that is being done. Nothing calls it back; abandoning outranks releasing.
     pub fn stop(&self, stop: Stop) {
-        match stop {
-            Stop::Abandon => self.stop.store(stop as u8, Ordering::Relaxed),
-            Stop::Release => {
-                let _ = self.stop.compare_exchange(0, stop as u8, Ordering::Relaxed, Ordering::Relaxed);
-            }
+        if stop == Stop::Abandon {
+            self.is_abandoned.store(true, Ordering::Relaxed);
         }
+        self.interrupter.stop(None);
     }
 
     /// Says that the last checkpoint is stored, so that there may be another.
@@ -113,11 +112,9 @@ impl Controls {
     }
 
     fn asked_to(&self) -> Option<Stop> {
-        match self.stop.load(Ordering::Relaxed) {
-            0 => None,
-            abandon if abandon == Stop::Abandon as u8 => Some(Stop::Abandon),
-            _ => Some(Stop::Release),
-        }
+        let is_abandoned = self.is_abandoned.load(Ordering::Relaxed);
+        let asked = if is_abandoned { Stop::Abandon } else { Stop::Release };
+        (is_abandoned || self.interrupter.should_stop()).then_some(asked)
     }
 }
 

@@ -16,5 +16,6 @@ mod parameters;
 pub mod run;
 pub mod snapshot;
 
+pub use burn_train::Interrupter;
 pub use run::{StageRun, Start, StartError, StepError, StepReport, Validation};
 pub use snapshot::{Blob, Snapshot, SnapshotError};

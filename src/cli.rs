@@ -1,12 +1,11 @@
 //! The words of the command line: global options, and one variant a command.
 
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands;
-use crate::exit::EXIT_CODES;
+use crate::exit::{EXIT_CODES, Exit};
 
 /// Runs scaling-law experiments: plans them as a tree of training stages, trains each stage once, fits the law.
 #[derive(Debug, Parser)]
@@ -43,7 +42,21 @@ pub(crate) struct Global {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    Run(commands::run::Args),
     Plan(commands::plan::Args),
+    Train(commands::train::Args),
+    Data(commands::data::Args),
+    Serve(commands::serve::Args),
+    Worker(commands::worker::Args),
+    Submit(commands::submit::Args),
+    List(commands::list::Args),
+    Show(commands::show::Args),
+    Watch(commands::watch::Args),
+    Curves(commands::curves::Args),
+    Fit(commands::fit::Args),
+    Report(commands::report::Args),
+    Cancel(commands::cancel::Args),
+    Retry(commands::retry::Args),
     Recipe(commands::recipe::Args),
     Completions(commands::completions::Args),
 }
@@ -51,16 +64,32 @@ pub(crate) enum Command {
 impl Command {
     /// What is logged unless something else is asked for.
     pub(crate) fn default_log(&self) -> &'static str {
-        "warn"
+        match self {
+            Self::Serve(_) | Self::Worker(_) => "info",
+            _ => "warn",
+        }
     }
 
-    pub(crate) fn run(self, global: &Global) -> anyhow::Result<ExitCode> {
-        let exit = match self {
+    pub(crate) fn run(self, global: &Global) -> anyhow::Result<Exit> {
+        match self {
+            Self::Run(args) => args.run(global),
             Self::Plan(args) => args.run(global),
+            Self::Train(args) => args.run(global),
+            Self::Data(args) => args.run(global),
+            Self::Serve(args) => args.run(global),
+            Self::Worker(args) => args.run(global),
+            Self::Submit(args) => args.run(global),
+            Self::List(args) => args.run(global),
+            Self::Show(args) => args.run(global),
+            Self::Watch(args) => args.run(global),
+            Self::Curves(args) => args.run(global),
+            Self::Fit(args) => args.run(global),
+            Self::Report(args) => args.run(global),
+            Self::Cancel(args) => args.run(global),
+            Self::Retry(args) => args.run(global),
             Self::Recipe(args) => args.run(global),
             Self::Completions(args) => args.run(),
-        };
-        exit.map(|exit| ExitCode::from(exit.code()))
+        }
     }
 }
 

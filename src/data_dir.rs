@@ -21,8 +21,8 @@ pub(crate) fn data_dir(global: &Global) -> anyhow::Result<PathBuf> {
     std::path::absolute(&dir).with_context(|| format!("cannot use {}", dir.display())).or_bad_input()
 }
 
-/// A directory that can be written to. What had to be made for it is taken away again, as far as it is empty, unless
-/// the command gets as far as to [`keep`](Self::keep) it: a refused command leaves nothing behind.
+/// A directory that can be written to. What had to be made for it is taken away again at the end, as far as it is still
+/// empty then: a refused command leaves nothing behind.
 #[derive(Debug)]
 pub(crate) struct WritableDir {
     path: PathBuf,
@@ -34,24 +34,21 @@ impl WritableDir {
     /// Makes the directory where it is missing, and tries to write in it.
     pub(crate) fn prepare(path: &Path, purpose: &str) -> anyhow::Result<Self> {
         let missing = path.ancestors().take_while(|dir| !dir.as_os_str().is_empty() && !dir.exists());
-        let made = missing.map(Path::to_owned).collect();
-        let dir = Self { path: path.to_owned(), made };
+        let dir = Self { path: path.to_owned(), made: missing.map(Path::to_owned).collect() };
         let tried = fs::create_dir_all(path).and_then(|()| try_to_write(path));
         tried.with_context(|| format!("{purpose} {} cannot be written", path.display())).or_bad_input()?;
         Ok(dir)
     }
 
-    /// From here on it stays.
-    pub(crate) fn keep(mut self) -> PathBuf {
-        self.made.clear();
-        self.path.clone()
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
 }
 
 impl Drop for WritableDir {
     fn drop(&mut self) {
         for dir in &self.made {
-            // One that is not empty is somebody else's by now.
+            // Fails where something was written, and is meant to.
             let _ = fs::remove_dir(dir);
         }
     }
@@ -68,15 +65,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_made_goes_unless_it_is_kept() {
+    fn what_was_made_goes_unless_something_is_written_to_it() {
         let root = tempfile::tempdir().expect("a directory");
         let deep = root.path().join("a/b");
         drop(WritableDir::prepare(&deep, "the data directory").expect("writable"));
         assert!(!root.path().join("a").exists());
-        let kept = WritableDir::prepare(&deep, "the data directory").expect("writable").keep();
-        assert!(kept.is_dir());
-        drop(WritableDir::prepare(&deep, "the data directory").expect("writable"));
-        assert!(deep.is_dir(), "it was there before");
+        let dir = WritableDir::prepare(&deep, "the data directory").expect("writable");
+        fs::write(dir.path().join("file"), b"").expect("written");
+        drop(dir);
+        assert!(deep.join("file").exists());
+    }
+
+    #[test]
+    fn what_was_there_before_stays() {
+        let root = tempfile::tempdir().expect("a directory");
+        drop(WritableDir::prepare(root.path(), "the data directory").expect("writable"));
+        assert!(root.path().is_dir());
     }
 
     #[test]

@@ -4,6 +4,11 @@ use std::error::Error;
 use std::fmt;
 use std::process::ExitCode;
 
+use proto::v1::CampaignSummary;
+
+use crate::client::CallError;
+use crate::logging::say;
+
 /// The exit codes, as `--help` lists them.
 pub(crate) const EXIT_CODES: &str = "\
 Exit codes:
@@ -23,15 +28,24 @@ pub(crate) enum Exit {
     StagesFailed,
     /// A signal told it to stop.
     Interrupted,
+    /// A worker ended; its codes are its own, because pools read them.
+    Worker(worker::ExitCode),
 }
 
 impl Exit {
+    /// What the end of a campaign means for the command that waited for it.
+    pub(crate) fn of_campaign(summary: &CampaignSummary) -> Self {
+        let failed = summary.stages.is_some_and(|stages| stages.failed > 0);
+        if failed { Self::StagesFailed } else { Self::Done }
+    }
+
     /// The code the process ends with.
     pub(crate) fn code(self) -> u8 {
         match self {
             Self::Done => 0,
             Self::StagesFailed => 3,
             Self::Interrupted => 130,
+            Self::Worker(code) => code as u8,
         }
     }
 }
@@ -41,6 +55,13 @@ impl Exit {
 /// It reads like the error inside it, and has its causes.
 #[derive(Debug)]
 pub(crate) struct BadInput(anyhow::Error);
+
+impl BadInput {
+    /// The error inside, if it is of this type.
+    pub(crate) fn downcast_ref<E: Error + Send + Sync + 'static>(&self) -> Option<&E> {
+        self.0.downcast_ref()
+    }
+}
 
 impl fmt::Display for BadInput {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -71,19 +92,33 @@ pub(crate) fn bad_input(error: anyhow::Error) -> anyhow::Error {
 }
 
 /// Prints what went wrong, on one line, and turns the outcome into the code of the process.
-pub(crate) fn conclude(outcome: anyhow::Result<ExitCode>) -> ExitCode {
+pub(crate) fn conclude(outcome: anyhow::Result<Exit>) -> ExitCode {
     match outcome {
-        Ok(code) => code,
+        Ok(exit) => ExitCode::from(exit.code()),
         Err(error) => {
-            eprintln!("error: {}", one_line(&error));
-            ExitCode::from(if error.downcast_ref::<BadInput>().is_some() { 2 } else { 1 })
+            print(&error);
+            ExitCode::from(if is_bad_input(&error) { 2 } else { 1 })
         }
     }
 }
 
-/// An error and its causes, whatever line breaks they hold.
-fn one_line(error: &anyhow::Error) -> String {
-    let chain = format!("{error:#}");
+/// Prints an error with its causes.
+pub(crate) fn print(error: &anyhow::Error) {
+    say(&format!("error: {}", one_line(error.as_ref())));
+}
+
+fn is_bad_input(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<BadInput>().is_some() || error.downcast_ref::<CallError>().is_some_and(CallError::is_bad_input)
+}
+
+/// An error and its causes on one line, whatever line breaks they hold.
+pub(crate) fn one_line(error: &dyn Error) -> String {
+    let mut chain = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        chain = format!("{chain}: {error}");
+        cause = error.source();
+    }
     chain.split(['\n', '\r']).map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
@@ -96,7 +131,7 @@ mod tests {
     #[test]
     fn causes_stand_on_one_line() {
         let error: anyhow::Result<()> = Err(anyhow!("a cause\n  of two lines")).context("cannot do it");
-        assert_eq!(one_line(&error.unwrap_err()), "cannot do it: a cause of two lines");
+        assert_eq!(one_line(error.unwrap_err().as_ref()), "cannot do it: a cause of two lines");
     }
 
     #[test]
@@ -104,6 +139,6 @@ mod tests {
         let inner: anyhow::Result<()> = Err(anyhow!("a cause")).context("a bad path");
         let error = inner.or_bad_input().context("outside").unwrap_err();
         assert!(error.downcast_ref::<BadInput>().is_some());
-        assert_eq!(one_line(&error), "outside: a bad path: a cause");
+        assert_eq!(one_line(error.as_ref()), "outside: a bad path: a cause");
     }
 }

@@ -5,14 +5,24 @@
 //! standard output, everything else to the standard error. Start with [`cli`], then `commands/run.rs`.
 
 mod cli;
+mod client;
 mod commands;
 mod data_dir;
 mod exit;
 mod logging;
 mod output;
+mod pool;
+mod preparing;
+mod results;
+mod signals;
+mod submitting;
+mod uploading;
+mod views;
+mod watching;
 
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::Parser;
 
 #[global_allocator]
@@ -22,4 +32,9 @@ fn main() -> ExitCode {
     let cli = cli::Cli::parse();
     let outcome = logging::start(&cli.global, cli.command.default_log()).and_then(|()| cli.command.run(&cli.global));
     exit::conclude(outcome)
+}
+
+/// What commands that talk to others run on.
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Runtime::new().context("cannot start")
 }

@@ -1,0 +1,85 @@
+//! Why a call did not do what it should.
+
+use std::error::Error;
+
+use tonic::{Code, Status};
+
+/// Why a call to a coordinator failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CallError {
+    /// The request is not one it can serve: a name it does not know, a recipe it refuses.
+    #[error("{message}")]
+    Refused {
+        /// What it said.
+        message: String,
+    },
+    /// It is not there, or the connection broke. It may come back.
+    #[error("the coordinator at {url} does not answer")]
+    Unreachable {
+        /// Its address.
+        url: String,
+        /// Why.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// It answered that something went wrong on its side.
+    #[error("the coordinator at {url} failed: {message}")]
+    Failed {
+        /// Its address.
+        url: String,
+        /// What it said.
+        message: String,
+    },
+    /// It answered with something this version does not understand.
+    #[error("the coordinator at {url} sent something unexpected")]
+    Unexpected {
+        /// Its address.
+        url: String,
+        /// What.
+        #[source]
+        source: proto::ConvertError,
+    },
+}
+
+impl CallError {
+    pub(crate) fn of(url: &str, status: Status) -> Self {
+        let url = url.to_owned();
+        let message = status.message().to_owned();
+        match status.code() {
+            Code::InvalidArgument | Code::NotFound | Code::FailedPrecondition | Code::OutOfRange => {
+                Self::Refused { message }
+            }
+            Code::AlreadyExists | Code::PermissionDenied | Code::Unauthenticated => Self::Refused { message },
+            // A status that the transport made up, because the connection broke, has the transport's error inside.
+            _ if status.code() == Code::Unavailable || status.source().is_some() => {
+                Self::Unreachable { url, source: Box::new(status) }
+            }
+            _ => Self::Failed { url, message },
+        }
+    }
+
+    /// Whether the request itself is at fault.
+    pub(crate) fn is_bad_input(&self) -> bool {
+        matches!(self, Self::Refused { .. })
+    }
+
+    /// Whether the same call may succeed later, with this coordinator or its successor.
+    pub(crate) fn is_retryable(&self) -> bool {
+        matches!(self, Self::Unreachable { .. })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_can_act_follows_from_the_status() {
+        let unknown = CallError::of("http://a", Status::not_found("no campaign `x`"));
+        assert_eq!((unknown.to_string().as_str(), unknown.is_retryable()), ("no campaign `x`", false));
+        assert!(CallError::of("http://a", Status::unavailable("gone")).is_retryable());
+        let failed = CallError::of("http://a", Status::internal("disk full"));
+        assert!(!failed.is_retryable());
+        assert_eq!(failed.to_string(), "the coordinator at http://a failed: disk full");
+    }
+}

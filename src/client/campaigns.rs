@@ -1,0 +1,141 @@
+//! The calls of the campaign service, with the vocabulary on this side of them.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use proto::v1;
+use proto::v1::campaign_service_client::CampaignServiceClient;
+use recipes::{Dataset, Plan, Recipe};
+use tonic::Streaming;
+use tonic::transport::{Channel, Endpoint};
+
+use super::CallError;
+
+/// A connection to a coordinator's campaign service.
+#[derive(Debug, Clone)]
+pub(crate) struct Campaigns {
+    client: CampaignServiceClient<Channel>,
+    url: String,
+}
+
+/// A campaign with its plan and the state of each stage.
+#[derive(Debug, Clone)]
+pub(crate) struct Detail {
+    pub(crate) summary: v1::CampaignSummary,
+    pub(crate) plan: Plan,
+    /// In the order of the plan's stages.
+    pub(crate) stages: Vec<v1::StageStatus>,
+    pub(crate) recipe_file: String,
+    pub(crate) recipe_text: String,
+}
+
+impl Campaigns {
+    /// Connects. A coordinator that does not answer is an error at once.
+    pub(crate) async fn connect(url: &str) -> anyhow::Result<Self> {
+        let endpoint = Endpoint::from_shared(url.to_owned()).map_err(|_| CallError::Refused {
+            message: format!(
+                "`{url}` is not the address of a coordinator: expected, for example, http://127.0.0.1:7450"
+            ),
+        })?;
+        let endpoint = endpoint
+            .connect_timeout(Duration::from_secs(5))
+            // So that a watch notices a machine that is gone without a word.
+            .http2_keep_alive_interval(Duration::from_secs(10))
+            .keep_alive_timeout(Duration::from_secs(10));
+        let channel = endpoint
+            .connect()
+            .await
+            .map_err(|source| CallError::Unreachable { url: url.to_owned(), source: Box::new(source) })?;
+        let client = CampaignServiceClient::new(channel)
+            .max_decoding_message_size(proto::MAX_MESSAGE_BYTES)
+            .max_encoding_message_size(proto::MAX_MESSAGE_BYTES);
+        Ok(Self { client, url: url.to_owned() })
+    }
+
+    /// Where it listens.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    pub(crate) async fn info(&mut self) -> Result<v1::Info, CallError> {
+        let answer = self.client.get_info(v1::GetInfoRequest {}).await;
+        self.received(answer)
+    }
+
+    pub(crate) async fn submit(&mut self, recipe: &Recipe, dataset: &Dataset) -> Result<v1::SubmitResponse, CallError> {
+        let request = v1::SubmitRequest {
+            recipe_file: recipe.file().to_owned(),
+            recipe_text: recipe.text().to_owned(),
+            dataset: Some(dataset.into()),
+        };
+        let answer = self.client.submit(request).await;
+        self.received(answer)
+    }
+
+    pub(crate) async fn list(&mut self) -> Result<Vec<v1::CampaignSummary>, CallError> {
+        let answer = self.client.list_campaigns(v1::ListCampaignsRequest {}).await;
+        Ok(self.received(answer)?.campaigns)
+    }
+
+    pub(crate) async fn detail(&mut self, campaign: &str) -> Result<Detail, CallError> {
+        let answer = self.client.get_campaign(v1::GetCampaignRequest { campaign: campaign.to_owned() }).await;
+        let v1::CampaignDetail { summary, plan, stages, recipe_file, recipe_text } = self.received(answer)?;
+        let plan = Plan::try_from(plan.unwrap_or_default());
+        let plan = plan.map_err(|source| CallError::Unexpected { url: self.url.clone(), source })?;
+        Ok(Detail { summary: summary.unwrap_or_default(), plan, stages, recipe_file, recipe_text })
+    }
+
+    /// The campaign's status now and whenever it changes.
+    pub(crate) async fn watch(&mut self, campaign: &str) -> Result<Updates, CallError> {
+        let answer = self.client.watch_campaign(v1::WatchCampaignRequest { campaign: campaign.to_owned() }).await;
+        Ok(Updates { stream: self.received(answer)?, url: self.url.clone() })
+    }
+
+    /// The curves of stages, of all of the campaign's where none is named. By the printed form of their keys.
+    pub(crate) async fn curves(
+        &mut self,
+        campaign: &str,
+        stages: &[String],
+    ) -> Result<BTreeMap<String, Vec<v1::CurvePoint>>, CallError> {
+        let request = v1::GetCurvesRequest { campaign: campaign.to_owned(), stages: stages.to_vec() };
+        let answer = self.client.get_curves(request).await;
+        let mut stream = self.received(answer)?;
+        let mut curves: BTreeMap<String, Vec<v1::CurvePoint>> = BTreeMap::new();
+        while let Some(part) = stream.message().await.map_err(|status| CallError::of(&self.url, status))? {
+            curves.entry(part.stage).or_default().extend(part.points);
+        }
+        Ok(curves)
+    }
+
+    pub(crate) async fn results(&mut self, campaign: &str) -> Result<Vec<v1::TrialResult>, CallError> {
+        let answer = self.client.get_results(v1::GetResultsRequest { campaign: campaign.to_owned() }).await;
+        Ok(self.received(answer)?.results)
+    }
+
+    pub(crate) async fn cancel(&mut self, campaign: &str) -> Result<String, CallError> {
+        let answer = self.client.cancel_campaign(v1::CancelCampaignRequest { campaign: campaign.to_owned() }).await;
+        Ok(self.received(answer)?.campaign)
+    }
+
+    pub(crate) async fn retry(&mut self, campaign: &str) -> Result<String, CallError> {
+        let answer = self.client.retry_campaign(v1::RetryCampaignRequest { campaign: campaign.to_owned() }).await;
+        Ok(self.received(answer)?.campaign)
+    }
+
+    fn received<T>(&self, answer: Result<tonic::Response<T>, tonic::Status>) -> Result<T, CallError> {
+        answer.map(tonic::Response::into_inner).map_err(|status| CallError::of(&self.url, status))
+    }
+}
+
+/// What a watch says, in order.
+pub(crate) struct Updates {
+    stream: Streaming<v1::CampaignUpdate>,
+    url: String,
+}
+
+impl Updates {
+    /// The next one; `None` when the campaign has ended.
+    pub(crate) async fn next(&mut self) -> Result<Option<v1::CampaignUpdate>, CallError> {
+        self.stream.message().await.map_err(|status| CallError::of(&self.url, status))
+    }
+}

@@ -1,0 +1,112 @@
+//! Finding the coordinator a command speaks with, or starting one.
+
+use std::path::Path;
+
+use anyhow::anyhow;
+use coordinator::{Coordinator, CoordinatorOptions, Handle, LockError, StartError};
+
+use super::Campaigns;
+use crate::cli::Global;
+use crate::data_dir::data_dir;
+use crate::exit::{BadInput, bad_input};
+
+/// Which coordinator a command speaks with.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct CoordinatorArgs {
+    /// Address of the coordinator, for example http://127.0.0.1:7450 [default: the one that serves the data directory]
+    #[arg(long, value_name = "URL", env = "WINDTUNNEL_COORDINATOR", hide_env_values = true)]
+    pub(crate) coordinator: Option<String>,
+}
+
+/// A coordinator that is reached, and the one inside this process if that is it.
+#[derive(Debug)]
+pub(crate) struct Reached {
+    pub(crate) campaigns: Campaigns,
+    own: Option<Handle>,
+}
+
+impl Reached {
+    /// Whether the coordinator runs inside this process.
+    pub(crate) fn is_own(&self) -> bool {
+        self.own.is_some()
+    }
+
+    /// The coordinator inside this process.
+    pub(crate) fn own(&self) -> Option<&Handle> {
+        self.own.as_ref()
+    }
+
+    /// Ends the coordinator inside this process, with its workers.
+    pub(crate) async fn leave(self) {
+        if let Some(handle) = self.own {
+            handle.shutdown().await;
+        }
+    }
+}
+
+/// The coordinator that is asked for, or else the one that serves the data directory.
+pub(crate) async fn reach(args: &CoordinatorArgs, data_dir: &Path) -> anyhow::Result<Option<Reached>> {
+    let url = match &args.coordinator {
+        Some(url) => Some(url.clone()),
+        None => coordinator::locate(data_dir).map(|live| live.url),
+    };
+    let Some(url) = url else { return Ok(None) };
+    Ok(Some(Reached { campaigns: Campaigns::connect(&url).await?, own: None }))
+}
+
+/// A coordinator inside this process.
+pub(crate) async fn embedded(options: CoordinatorOptions) -> anyhow::Result<Reached> {
+    let own = match Coordinator::start(options).await {
+        Ok(own) => own,
+        Err(error) => {
+            // The others say that something is wrong with this machine, not with what was asked for.
+            let can_be_mended = matches!(
+                error,
+                StartError::NotLoopback { .. }
+                    | StartError::DataDir { .. }
+                    | StartError::Lock(_)
+                    | StartError::Listen { .. }
+            );
+            let error = anyhow::Error::new(error);
+            return Err(if can_be_mended { bad_input(error) } else { error });
+        }
+    };
+    let campaigns = Campaigns::connect(own.url()).await?;
+    Ok(Reached { campaigns, own: Some(own) })
+}
+
+/// Whether another coordinator has the data directory, which may be one that is just starting or ending.
+pub(crate) fn is_taken(error: &anyhow::Error) -> bool {
+    let start = error.downcast_ref::<BadInput>().and_then(BadInput::downcast_ref::<StartError>);
+    matches!(start, Some(StartError::Lock(LockError::Held { .. })))
+}
+
+/// The coordinator that is asked for or serves the data directory. Where none does, one without workers is started: what
+/// is stored can be asked for at any time.
+pub(crate) async fn reach_or_embed(args: &CoordinatorArgs, data_dir: &Path) -> anyhow::Result<Reached> {
+    if let Some(reached) = reach(args, data_dir).await? {
+        return Ok(reached);
+    }
+    if !data_dir.join("store.sqlite").is_file() {
+        return Err(bad_input(anyhow!(
+            "nothing is stored in {}, and no coordinator serves it: give --data-dir or --coordinator",
+            data_dir.display()
+        )));
+    }
+    embedded(CoordinatorOptions::new(data_dir)).await
+}
+
+/// Does something with the coordinator of [`reach_or_embed`].
+pub(crate) fn with_coordinator<T>(
+    global: &Global,
+    args: &CoordinatorArgs,
+    work: impl AsyncFnOnce(&mut Campaigns) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    let data_dir = data_dir(global)?;
+    crate::runtime()?.block_on(async {
+        let mut reached = reach_or_embed(args, &data_dir).await?;
+        let outcome = work(&mut reached.campaigns).await;
+        reached.leave().await;
+        outcome
+    })
+}

@@ -1,0 +1,131 @@
+//! `windtunnel data`
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+use corpus::{InspectOptions, Inspection, Prepared, inspect};
+use recipes::{Dataset, Recipe, Tokens};
+use serde::Serialize;
+
+use crate::cli::Global;
+use crate::data_dir::{WritableDir, data_dir};
+use crate::exit::{Exit, OrBadInput};
+use crate::output::{self, View, columns};
+use crate::preparing::{check_sources, prepare_data};
+
+/// Prepare the text of a recipe, or look at what became of it
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  windtunnel data prepare recipes/quickstart.toml")]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Turn the text of a recipe into tokens, as `run` does before it trains
+    #[command(after_help = "\
+Example:
+  windtunnel data prepare recipes/quickstart.toml")]
+    Prepare {
+        /// The recipe's file
+        recipe: PathBuf,
+    },
+    /// Show what became of the text of a recipe: documents, tokens, and how they were split
+    #[command(after_help = "\
+Example:
+  windtunnel data inspect recipes/quickstart.toml")]
+    Inspect {
+        /// The recipe's file
+        recipe: PathBuf,
+    },
+}
+
+#[derive(Serialize)]
+struct PreparedView {
+    dataset: Dataset,
+    dir: PathBuf,
+    found: bool,
+}
+
+#[derive(Serialize)]
+struct InspectionView {
+    #[serde(flatten)]
+    inspection: Inspection,
+    dir: PathBuf,
+}
+
+impl Args {
+    pub(crate) fn run(self, global: &Global) -> anyhow::Result<Exit> {
+        let (Command::Prepare { recipe } | Command::Inspect { recipe }) = &self.command;
+        let recipe = Recipe::load(recipe).or_bad_input()?;
+        check_sources(&recipe)?;
+        let data_dir = WritableDir::prepare(&data_dir(global)?, "the data directory")?;
+        let prepared = prepare_data(&recipe, data_dir.path())?;
+        match self.command {
+            Command::Prepare { .. } => output::print(&PreparedView::from(prepared), global.json)?,
+            Command::Inspect { .. } => output::print(&InspectionView::of(&prepared)?, global.json)?,
+        }
+        Ok(Exit::Done)
+    }
+}
+
+impl InspectionView {
+    fn of(prepared: &Prepared) -> anyhow::Result<Self> {
+        Ok(Self { inspection: inspect(&prepared.dir, &InspectOptions::default())?, dir: prepared.dir.clone() })
+    }
+}
+
+impl From<Prepared> for PreparedView {
+    fn from(Prepared { dataset, dir, found }: Prepared) -> Self {
+        Self { dataset, dir, found }
+    }
+}
+
+impl View for PreparedView {
+    fn table(&self) -> String {
+        let Dataset { id, vocab, train_tokens, validation_tokens, sources, .. } = &self.dataset;
+        format!(
+            "{id}\n{}: {} tokens to train on, {} held out, vocabulary {vocab}\n{}\n",
+            sources.join(", "),
+            Tokens(*train_tokens),
+            Tokens(*validation_tokens),
+            self.dir.display()
+        )
+    }
+}
+
+impl View for InspectionView {
+    fn table(&self) -> String {
+        let Inspection { dataset, train_documents, validation_documents, dropped, bytes_per_token, samples } =
+            &self.inspection;
+        let row = |part: &str, documents: u64, tokens: u64, bytes: u64| {
+            [part.to_owned(), documents.to_string(), tokens.to_string(), bytes.to_string()]
+        };
+        let parts = [
+            row("train", *train_documents, dataset.train_tokens, dataset.train_bytes),
+            row("held out", *validation_documents, dataset.validation_tokens, dataset.validation_bytes),
+        ];
+        let mut text = format!(
+            "{}\n{}\n{}\n\n{}\n\
+             vocabulary {}, {bytes_per_token:.3} bytes a token\n\
+             left out: {} documents and {} paragraphs met before, {} documents without text\n",
+            dataset.id,
+            dataset.sources.join(", "),
+            self.dir.display(),
+            columns(["", " documents", " tokens", " bytes"], &parts),
+            dataset.vocab,
+            dropped.duplicate_documents,
+            dropped.duplicate_paragraphs,
+            dropped.empty_documents,
+        );
+        for sample in samples {
+            text.push_str("\n  ");
+            text.push_str(&sample.replace('\n', "\n  "));
+            text.push('\n');
+        }
+        text
+    }
+}

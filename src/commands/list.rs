@@ -1,0 +1,26 @@
+//! `windtunnel list`
+
+use crate::cli::Global;
+use crate::client::{CoordinatorArgs, with_coordinator};
+use crate::exit::Exit;
+use crate::output;
+use crate::views::{CampaignList, CampaignView};
+
+/// List all campaigns
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  windtunnel list")]
+pub(crate) struct Args {
+    #[command(flatten)]
+    coordinator: CoordinatorArgs,
+}
+
+impl Args {
+    pub(crate) fn run(self, global: &Global) -> anyhow::Result<Exit> {
+        let campaigns = with_coordinator(global, &self.coordinator, async |campaigns| Ok(campaigns.list().await?))?;
+        let campaigns = campaigns.iter().map(CampaignView::from).collect();
+        output::print(&CampaignList { campaigns }, global.json)?;
+        Ok(Exit::Done)
+    }
+}

@@ -1,0 +1,42 @@
+//! `windtunnel retry`
+
+use serde::Serialize;
+
+use crate::cli::Global;
+use crate::client::{CoordinatorArgs, with_coordinator};
+use crate::exit::Exit;
+use crate::output::{self, View};
+
+/// Try the stages of a campaign again that were given up
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  windtunnel retry quickstart")]
+pub(crate) struct Args {
+    /// The campaign's name, its identifier, or the beginning of it
+    campaign: String,
+
+    #[command(flatten)]
+    coordinator: CoordinatorArgs,
+}
+
+#[derive(Serialize)]
+struct Retried {
+    campaign: String,
+}
+
+impl Args {
+    pub(crate) fn run(self, global: &Global) -> anyhow::Result<Exit> {
+        let name = &self.campaign;
+        let campaign =
+            with_coordinator(global, &self.coordinator, async |campaigns| Ok(campaigns.retry(name).await?))?;
+        output::print(&Retried { campaign }, global.json)?;
+        Ok(Exit::Done)
+    }
+}
+
+impl View for Retried {
+    fn table(&self) -> String {
+        format!("{} is tried again where it was given up\n", self.campaign)
+    }
+}

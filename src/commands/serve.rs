@@ -1,0 +1,96 @@
+//! `windtunnel serve`
+
+use std::net::SocketAddr;
+
+use anyhow::anyhow;
+use coordinator::CoordinatorOptions;
+use serde::Serialize;
+
+use super::worker::Compute;
+use crate::cli::Global;
+use crate::client::{Reached, embedded};
+use crate::data_dir::{WritableDir, data_dir};
+use crate::exit::{Exit, one_line};
+use crate::logging::say;
+use crate::output::{self, View};
+use crate::pool::local_pool;
+use crate::signals::Interrupts;
+
+/// Run a coordinator that workers and people dial
+///
+/// It serves one data directory, until it is stopped by Ctrl-C or SIGTERM. Started again, it goes on where it was.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  windtunnel serve --data-dir /shared/windtunnel
+  windtunnel worker --coordinator http://127.0.0.1:7450
+  windtunnel submit recipes/quickstart.toml --coordinator http://127.0.0.1:7450")]
+pub(crate) struct Args {
+    /// Where to listen; port 0 takes any that is free
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7450")]
+    listen: SocketAddr,
+
+    /// Allow an address that others can reach, although nobody is asked who they are and nothing is encrypted
+    #[arg(long)]
+    insecure: bool,
+
+    /// Worker processes to start on this machine
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u16).range(0..=1024))]
+    workers: u16,
+
+    #[command(flatten)]
+    compute: Compute,
+}
+
+#[derive(Serialize)]
+struct Serving {
+    url: String,
+    storage: String,
+    process_id: u32,
+}
+
+impl Args {
+    pub(crate) fn run(self, global: &Global) -> anyhow::Result<Exit> {
+        let data_dir = WritableDir::prepare(&data_dir(global)?, "the data directory")?;
+        if self.workers > 0 {
+            self.compute.check()?;
+        }
+        let data_dir = data_dir.path();
+        crate::runtime()?.block_on(async {
+            let mut interrupts = Interrupts::listen()?;
+            let local_workers = (self.workers > 0).then(|| local_pool(data_dir, self.workers, &self.compute));
+            let options = CoordinatorOptions {
+                listen: self.listen,
+                insecure: self.insecure,
+                local_workers: local_workers.transpose()?,
+                ..CoordinatorOptions::new(data_dir)
+            };
+            let mut reached = embedded(options).await?;
+            let info = reached.campaigns.info().await?;
+            let url = reached.campaigns.url().to_owned();
+            output::print_line(&Serving { url, storage: info.storage, process_id: info.process_id }, global.json)?;
+            tokio::select! {
+                () = interrupts.next() => {}
+                outcome = ended(&reached) => outcome?,
+            }
+            say("stopping; a second Ctrl-C stops at once");
+            tokio::select! {
+                () = reached.leave() => Ok(Exit::Done),
+                () = interrupts.next() => Ok(Exit::Interrupted),
+            }
+        })
+    }
+}
+
+/// Waits for a coordinator that cannot go on.
+async fn ended(reached: &Reached) -> anyhow::Result<()> {
+    let Some(own) = reached.own() else { return Ok(()) };
+    let outcome = own.wait().await;
+    outcome.map_err(|error| anyhow!("the coordinator cannot go on: {}", one_line(error.as_ref())))
+}
+
+impl View for Serving {
+    fn table(&self) -> String {
+        format!("serving {} (process {}), storage {}\n", self.url, self.process_id, self.storage)
+    }
+}

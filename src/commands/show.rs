@@ -1,0 +1,61 @@
+//! `windtunnel show`
+
+use recipes::Plan;
+use serde::Serialize;
+
+use crate::cli::Global;
+use crate::client::{CoordinatorArgs, Detail, with_coordinator};
+use crate::exit::Exit;
+use crate::output::{self, View, columns};
+use crate::views::{CampaignView, StageView};
+
+/// Show a campaign: how it is doing, stage by stage
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  windtunnel show quickstart")]
+pub(crate) struct Args {
+    /// The campaign's name, its identifier, or the beginning of it
+    campaign: String,
+
+    #[command(flatten)]
+    coordinator: CoordinatorArgs,
+}
+
+#[derive(Serialize)]
+struct Shown {
+    campaign: CampaignView,
+    stages: Vec<StageView>,
+    plan: Plan,
+    recipe_file: String,
+    recipe_text: String,
+}
+
+impl Args {
+    pub(crate) fn run(self, global: &Global) -> anyhow::Result<Exit> {
+        let name = &self.campaign;
+        let detail = with_coordinator(global, &self.coordinator, async |campaigns| Ok(campaigns.detail(name).await?))?;
+        output::print(&Shown::from(detail), global.json)?;
+        Ok(Exit::Done)
+    }
+}
+
+impl From<Detail> for Shown {
+    fn from(detail: Detail) -> Self {
+        let stages = detail.plan.stages.iter().zip(&detail.stages);
+        Self {
+            campaign: CampaignView::from(&detail.summary),
+            stages: stages.map(|(stage, status)| StageView::new(stage, status)).collect(),
+            plan: detail.plan,
+            recipe_file: detail.recipe_file,
+            recipe_text: detail.recipe_text,
+        }
+    }
+}
+
+impl View for Shown {
+    fn table(&self) -> String {
+        let cells: Vec<_> = self.stages.iter().map(StageView::cells).collect();
+        format!("{}\n{}", self.campaign.table(), columns(StageView::HEADER, &cells))
+    }
+}

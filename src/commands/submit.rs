@@ -1,0 +1,67 @@
+//! `windtunnel submit`
+
+use std::path::PathBuf;
+
+use anyhow::anyhow;
+use recipes::Recipe;
+use serde::Serialize;
+
+use crate::cli::Global;
+use crate::client::{CoordinatorArgs, reach};
+use crate::data_dir::{WritableDir, data_dir};
+use crate::exit::{Exit, OrBadInput, bad_input};
+use crate::output::{self, View};
+use crate::preparing::prepare_data;
+use crate::submitting::submit;
+
+/// Hand a recipe to a coordinator that is running, and return
+///
+/// The data is prepared here, in the data directory, and copied to the coordinator's storage where that is elsewhere.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  windtunnel submit recipes/quickstart.toml --coordinator http://login-1:7450
+  windtunnel watch quickstart --coordinator http://login-1:7450")]
+pub(crate) struct Args {
+    /// The recipe's file
+    recipe: PathBuf,
+
+    #[command(flatten)]
+    coordinator: CoordinatorArgs,
+}
+
+#[derive(Serialize)]
+struct Submitted {
+    campaign: String,
+    name: String,
+    stages: u32,
+    stages_done: u32,
+}
+
+impl Args {
+    pub(crate) fn run(self, global: &Global) -> anyhow::Result<Exit> {
+        let recipe = Recipe::load(&self.recipe).or_bad_input()?;
+        let data_dir = WritableDir::prepare(&data_dir(global)?, "the data directory")?;
+        let submitted = crate::runtime()?.block_on(async {
+            let Some(mut reached) = reach(&self.coordinator, data_dir.path()).await? else {
+                return Err(bad_input(anyhow!(
+                    "no coordinator serves {}: give --coordinator URL, or start one with `windtunnel serve`",
+                    data_dir.path().display()
+                )));
+            };
+            let prepared = prepare_data(&recipe, data_dir.path())?;
+            submit(&mut reached.campaigns, &recipe, &prepared).await
+        })?;
+        let (campaign, name) = (submitted.campaign, recipe.name().to_owned());
+        let (stages, stages_done) = (submitted.stages, submitted.stages_done);
+        output::print(&Submitted { campaign, name, stages, stages_done }, global.json)?;
+        Ok(Exit::Done)
+    }
+}
+
+impl View for Submitted {
+    fn table(&self) -> String {
+        let Self { campaign, name, stages, stages_done } = self;
+        format!("submitted {name} as {campaign}: {stages} stages, {stages_done} of them done before\n")
+    }
+}

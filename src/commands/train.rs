@@ -1,0 +1,169 @@
+//! `windtunnel train`
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::anyhow;
+use recipes::{Plan, Recipe, Stage, StageKey};
+use serde::Serialize;
+use trainer::Interrupter;
+use worker::{AloneOptions, AloneProgress, AloneResult, train_stage_alone};
+
+use super::worker::Compute;
+use crate::cli::Global;
+use crate::data_dir::{WritableDir, data_dir};
+use crate::exit::{Exit, OrBadInput, bad_input};
+use crate::logging::say;
+use crate::output::{self, View};
+use crate::preparing::prepare_data;
+use crate::signals::Interrupts;
+use crate::views::role;
+
+const BETWEEN_LINES: Duration = Duration::from_secs(5);
+
+/// Train one stage of a recipe here and now, with no coordinator
+///
+/// The stages it builds on are trained first, where their checkpoints are not there yet. Nothing of this shows up in
+/// campaigns.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  windtunnel plan recipes/smoke.toml
+  windtunnel train recipes/smoke.toml --stage stage_1f2e3d4c")]
+pub(crate) struct Args {
+    /// The recipe's file
+    recipe: PathBuf,
+
+    /// The stage: its key as `windtunnel plan` prints it, or the beginning of it
+    #[arg(long, value_name = "KEY")]
+    stage: String,
+
+    #[command(flatten)]
+    compute: Compute,
+}
+
+#[derive(Serialize)]
+struct Trained {
+    stage: StageKey,
+    size: String,
+    role: &'static str,
+    end_step: u64,
+    /// Nats a token.
+    validation_loss: f64,
+    /// Nats a byte.
+    validation_loss_per_byte: f64,
+    checkpoint: String,
+}
+
+impl Args {
+    pub(crate) fn run(self, global: &Global) -> anyhow::Result<Exit> {
+        let recipe = Recipe::load(&self.recipe).or_bad_input()?;
+        let data_dir = WritableDir::prepare(&data_dir(global)?, "the data directory")?;
+        self.compute.check()?;
+        let prepared = prepare_data(&recipe, data_dir.path())?;
+        let plan = recipes::expand(&recipe, &prepared.dataset).or_bad_input()?;
+        let stage = find(&plan, &self.stage)?;
+        let options = AloneOptions {
+            plan: &plan,
+            stage: stage.key,
+            data_dir: data_dir.path().to_owned(),
+            device: self.compute.device,
+            threads: usize::from(self.compute.threads),
+            interrupter: stopped_by_signals()?,
+        };
+        let mut lines = Lines::default();
+        let result = train_stage_alone(&options, &mut |progress| lines.show(progress))?;
+        match result {
+            AloneResult::Completed { validation, checkpoint } => {
+                let trained = Trained {
+                    stage: stage.key,
+                    size: stage.size.clone(),
+                    role: role(stage.role),
+                    end_step: stage.spec.end_step,
+                    validation_loss: validation.loss,
+                    validation_loss_per_byte: validation.loss_per_byte,
+                    checkpoint: checkpoint.manifest_path,
+                };
+                output::print(&trained, global.json)?;
+                Ok(Exit::Done)
+            }
+            AloneResult::Diverged { stage, step, loss } => {
+                say(&format!("{} diverged: at step {} the loss is {loss}", stage.short(), step + 1));
+                Ok(Exit::StagesFailed)
+            }
+            AloneResult::Stopped => {
+                say("stopped; stages that were finished are kept");
+                Ok(Exit::Interrupted)
+            }
+        }
+    }
+}
+
+/// The stage whose key begins so.
+fn find<'a>(plan: &'a Plan, beginning: &str) -> anyhow::Result<&'a Stage> {
+    let mut stages = plan.stages.iter().filter(|stage| stage.key.to_string().starts_with(beginning));
+    match (stages.next(), stages.next()) {
+        (Some(stage), None) => Ok(stage),
+        (None, _) => Err(bad_input(anyhow!("no stage of {} begins with `{beginning}`", plan.name))),
+        (Some(_), Some(_)) => Err(bad_input(anyhow!("more than one stage begins with `{beginning}`: give more of it"))),
+    }
+}
+
+/// Stops training at Ctrl-C or SIGTERM.
+fn stopped_by_signals() -> anyhow::Result<Interrupter> {
+    let interrupter = Interrupter::new();
+    let stop = interrupter.clone();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        runtime.block_on(async {
+            match Interrupts::listen() {
+                Ok(mut interrupts) => interrupts.next().await,
+                // Then Ctrl-C ends the process at once.
+                Err(_) => return,
+            }
+            stop.stop(Some("a signal"));
+        });
+    })?;
+    Ok(interrupter)
+}
+
+/// Lines on the standard error, every few seconds.
+#[derive(Default)]
+struct Lines {
+    latest: Option<Instant>,
+}
+
+impl Lines {
+    fn show(&mut self, progress: AloneProgress<'_>) {
+        let name = |stage: &Stage| format!("{} {} {}", stage.key.short(), stage.size, role(stage.role));
+        match progress {
+            AloneProgress::Begun(stage) => {
+                let steps = stage.spec.steps();
+                say(&format!("{}: training steps {} to {}", name(stage), steps.start + 1, steps.end));
+                self.latest = Some(Instant::now());
+            }
+            AloneProgress::Found(stage) => say(&format!("{}: trained before", name(stage))),
+            AloneProgress::Stored(stage) => say(&format!("{}: checkpoint stored", name(stage))),
+            AloneProgress::Step(stage, report) => {
+                if self.latest.is_some_and(|latest| latest.elapsed() < BETWEEN_LINES) {
+                    return;
+                }
+                self.latest = Some(Instant::now());
+                let (step, end) = (report.step + 1, stage.spec.end_step);
+                let (loss, rate) = (report.loss, report.learning_rate);
+                say(&format!("{}: step {step} of {end}  loss {loss:.4}  LR {rate:.2e}", name(stage)));
+            }
+        }
+    }
+}
+
+impl View for Trained {
+    fn table(&self) -> String {
+        let Self { stage, size, role, end_step, validation_loss, validation_loss_per_byte, checkpoint } = self;
+        format!(
+            "{}  {size} {role}  {end_step} steps\nvalidation loss {validation_loss:.4} nats a token, \
+             {validation_loss_per_byte:.4} nats a byte\ncheckpoint {checkpoint}\n",
+            stage.short()
+        )
+    }
+}

@@ -1,0 +1,111 @@
+//! `windtunnel watch`
+
+use std::path::Path;
+use std::time::Duration;
+
+use proto::v1::{CampaignPhase, CampaignSummary};
+
+use crate::cli::Global;
+use crate::client::{CallError, CoordinatorArgs, is_taken, reach_or_embed};
+use crate::data_dir::data_dir;
+use crate::exit::{BadInput, Exit, bad_input};
+use crate::output::{self, View as _};
+use crate::signals::Interrupts;
+use crate::views::CampaignView;
+use crate::watching::{Snapshot, display, follow};
+
+/// How long to wait for a coordinator that went away, and how often to look for it.
+const TRIES: u32 = 60;
+const BETWEEN_TRIES: Duration = Duration::from_secs(1);
+
+/// Watch a campaign until it ends
+///
+/// Stopping to watch does not stop the campaign.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  windtunnel watch quickstart")]
+pub(crate) struct Args {
+    /// The campaign's name, its identifier, or the beginning of it
+    campaign: String,
+
+    #[command(flatten)]
+    coordinator: CoordinatorArgs,
+}
+
+/// Nobody trains an open campaign.
+#[derive(Debug, thiserror::Error)]
+#[error("{campaign} is open, and no coordinator serves {data_dir}: `windtunnel run` its recipe, or `windtunnel serve`")]
+struct NotServed {
+    campaign: String,
+    data_dir: String,
+}
+
+impl Args {
+    pub(crate) fn run(self, global: &Global) -> anyhow::Result<Exit> {
+        let data_dir = data_dir(global)?;
+        crate::runtime()?.block_on(async {
+            let mut interrupts = Interrupts::listen()?;
+            tokio::select! {
+                outcome = self.watch(&data_dir, global.json) => outcome,
+                () = interrupts.next() => Ok(Exit::Interrupted),
+            }
+        })
+    }
+
+    async fn watch(&self, data_dir: &Path, json: bool) -> anyhow::Result<Exit> {
+        let mut display = display();
+        let (mut seen, mut tries) = (false, 0);
+        let last = loop {
+            let show = |now: &Snapshot| {
+                (seen, tries) = (true, 0);
+                if json {
+                    return output::print_line(now, true);
+                }
+                display.show(now);
+                Ok(())
+            };
+            match self.watch_once(data_dir, show).await {
+                Ok(last) => break last,
+                Err(error) if seen && tries < TRIES && may_come_back(&error) => {
+                    tries += 1;
+                    tracing::info!("{error:#}; looking again");
+                    tokio::time::sleep(BETWEEN_TRIES).await;
+                }
+                Err(error) => return Err(error),
+            }
+        };
+        display.finish();
+        if !json {
+            output::write(&CampaignView::from(&last).table())?;
+        }
+        Ok(Exit::of_campaign(&last))
+    }
+
+    /// Until the campaign ends, or the coordinator.
+    async fn watch_once(
+        &self,
+        data_dir: &Path,
+        show: impl FnMut(&Snapshot) -> anyhow::Result<()>,
+    ) -> anyhow::Result<CampaignSummary> {
+        let mut reached = reach_or_embed(&self.coordinator, data_dir).await?;
+        let outcome = async {
+            let summary = reached.campaigns.detail(&self.campaign).await?.summary;
+            if reached.is_own() && summary.phase() == CampaignPhase::Open {
+                let data_dir = data_dir.display().to_string();
+                return Err(bad_input(NotServed { campaign: summary.name, data_dir }.into()));
+            }
+            follow(&mut reached.campaigns, &summary.campaign, show).await
+        };
+        let outcome = outcome.await;
+        reached.leave().await;
+        outcome
+    }
+}
+
+/// Whether the same coordinator, or one in its place, may go on.
+fn may_come_back(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<CallError>().is_some_and(CallError::is_retryable)
+        || is_taken(error)
+        || error.downcast_ref::<BadInput>().and_then(BadInput::downcast_ref::<NotServed>).is_some()
+}

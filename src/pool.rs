@@ -1,0 +1,23 @@
+//! The worker processes that a command starts beside its coordinator.
+
+use std::path::Path;
+
+use anyhow::Context;
+use coordinator::LocalPoolOptions;
+
+use crate::commands::worker::Compute;
+
+/// Workers of this machine: this very program, as `windtunnel worker`.
+pub(crate) fn local_pool(data_dir: &Path, workers: u16, compute: &Compute) -> anyhow::Result<LocalPoolOptions> {
+    let program = std::env::current_exe().context("cannot find the program to start workers with")?;
+    let mut args = vec!["worker".to_owned(), "--log".to_owned(), "info".to_owned()];
+    args.extend(["--data-dir".to_owned(), data_dir.display().to_string()]);
+    args.extend(compute.arguments());
+    Ok(LocalPoolOptions {
+        program,
+        args,
+        count: usize::from(workers),
+        log_dir: data_dir.join("logs"),
+        name_prefix: "local".to_owned(),
+    })
+}

@@ -1,0 +1,101 @@
+//! Preparing the data of a recipe, with progress for whoever waits.
+
+use std::io::IsTerminal;
+use std::mem::discriminant;
+use std::path::Path;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use corpus::{PrepareRequest, Prepared, Progress, prepare};
+use indicatif::{ProgressBar, ProgressStyle};
+use recipes::Recipe;
+use recipes::units::human_count;
+
+use crate::exit::OrBadInput;
+use crate::logging::{bars, say};
+
+/// The folder of prepared datasets in a data directory.
+pub(crate) fn datasets_dir(data_dir: &Path) -> std::path::PathBuf {
+    data_dir.join("datasets")
+}
+
+/// Looks whether the text of a recipe is there, without reading it.
+pub(crate) fn check_sources(recipe: &Recipe) -> anyhow::Result<()> {
+    corpus::sources::resolve(&recipe.data().sources, recipe.folder(), &corpus::Limits::default()).or_bad_input()?;
+    Ok(())
+}
+
+/// Prepares the data of a recipe, or finds it prepared, and says which it was.
+pub(crate) fn prepare_data(recipe: &Recipe, data_dir: &Path) -> anyhow::Result<Prepared> {
+    let request = PrepareRequest::from_recipe(recipe, datasets_dir(data_dir));
+    let display = Display::new();
+    let prepared = prepare(&request, &|progress| display.show(progress));
+    display.finish();
+    let prepared = prepared.or_bad_input()?;
+    let dataset = &prepared.dataset;
+    say(&format!(
+        "data: {} ({}): {} tokens to train on, {} held out, {}",
+        dataset.sources.join(", "),
+        dataset.id.short(),
+        human_count(dataset.train_tokens as f64),
+        human_count(dataset.validation_tokens as f64),
+        if prepared.found { "prepared before" } else { "prepared now" },
+    ));
+    Ok(prepared)
+}
+
+/// A bar on a terminal; elsewhere a line a step.
+struct Display {
+    bar: Option<ProgressBar>,
+    latest: Mutex<Option<Progress>>,
+}
+
+impl Display {
+    fn new() -> Self {
+        let style = ProgressStyle::with_template("{msg} [{bar:30}] {percent:>3}%");
+        let style = style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> ");
+        let bar = std::io::stderr().is_terminal().then(|| {
+            let bar = bars().add(ProgressBar::new(1).with_style(style));
+            bar.enable_steady_tick(Duration::from_millis(200));
+            bar
+        });
+        Self { bar, latest: Mutex::new(None) }
+    }
+
+    /// Called from many threads.
+    fn show(&self, progress: Progress) {
+        let Ok(mut latest) = self.latest.lock() else { return };
+        let is_new_step = latest.is_none_or(|before| discriminant(&before) != discriminant(&progress));
+        *latest = Some(progress);
+        let (step, done, total) = in_words(progress);
+        match &self.bar {
+            Some(bar) => {
+                bar.set_message(step);
+                bar.set_length(total);
+                bar.set_position(done);
+            }
+            // Looking whether the data is there takes no time worth a line.
+            None if is_new_step && !matches!(progress, Progress::Hashing { .. }) => say(&format!("data: {step}")),
+            None => {}
+        }
+    }
+
+    fn finish(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+fn in_words(progress: Progress) -> (String, u64, u64) {
+    match progress {
+        Progress::Hashing { done, total } => ("looking for text prepared before".to_owned(), done, total),
+        Progress::Extracting { done, total } => (format!("reading {total} files"), done, total),
+        Progress::TrainingTokenizer { bytes } => {
+            (format!("training a tokenizer on {}B of text", human_count(bytes as f64)), 0, 1)
+        }
+        Progress::Tokenizing { done, total } => {
+            (format!("tokenizing {}B of text", human_count(total as f64)), done, total)
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! From a campaign's measurements to its results: the fit, the files, and what is printed of them.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use proto::convert::id;
+use proto::v1::{CampaignSummary, CurvePoint, TrialResult};
+use proto::{ConvertError, v1};
+use report::{AnalysisOptions, Conclusion, Files, FitFile};
+use serde::Serialize;
+
+use crate::client::{CallError, Campaigns, Detail};
+use crate::output::View;
+
+/// A campaign's measurements.
+#[derive(Debug, Clone)]
+pub(crate) struct Campaign {
+    summary: CampaignSummary,
+    measured: report::Campaign,
+}
+
+/// Where results are written.
+pub(crate) fn out_dir(asked: Option<&Path>, name: &str) -> PathBuf {
+    asked.map_or_else(|| Path::new("out").join(name), Path::to_owned)
+}
+
+impl Campaign {
+    /// Gets all that is measured of a campaign, finished or not.
+    pub(crate) async fn fetch(campaigns: &mut Campaigns, campaign: &str) -> anyhow::Result<Self> {
+        let Detail { summary, plan, recipe_file, recipe_text, .. } = campaigns.detail(campaign).await?;
+        // By its identifier from here on: the name may come to mean another campaign in between.
+        let results = campaigns.results(&summary.campaign).await?;
+        let curves = campaigns.curves(&summary.campaign, &[]).await?;
+        let unexpected = |source| CallError::Unexpected { url: campaigns.url().to_owned(), source };
+        let losses = results.iter().filter_map(|result| final_loss(result).transpose());
+        let curve = |(stage, points): (String, Vec<CurvePoint>)| {
+            Ok((id("stage", &stage)?, points.into_iter().map(curve_point).collect()))
+        };
+        let measured = report::Campaign {
+            plan,
+            losses: losses.collect::<Result<_, _>>().map_err(unexpected)?,
+            curves: curves.into_iter().map(curve).collect::<Result<_, ConvertError>>().map_err(unexpected)?,
+            recipe_file,
+            recipe_text,
+            program: concat!("windtunnel ", env!("CARGO_PKG_VERSION")).to_owned(),
+        };
+        Ok(Self { summary, measured })
+    }
+
+    pub(crate) fn summary(&self) -> &CampaignSummary {
+        &self.summary
+    }
+
+    /// Fits the law, and writes nothing.
+    pub(crate) fn fit(self) -> Fitted {
+        let conclusion = Conclusion::of(self.measured, &AnalysisOptions::default());
+        Fitted { table: conclusion.table(), fit: conclusion.fit_file() }
+    }
+
+    /// Fits the law, and writes the files into a directory that is there.
+    pub(crate) fn conclude(self, out: &Path) -> anyhow::Result<Outcome> {
+        let conclusion = Conclusion::of(self.measured, &AnalysisOptions::default());
+        let files = conclusion.write(out).context("the results could not be written")?;
+        let fitted = Fitted { table: conclusion.table(), fit: conclusion.fit_file() };
+        Ok(Outcome { fitted, files: Written::from(files) })
+    }
+}
+
+/// A trial without a loss on held-out text has none, rather than one of zero.
+fn final_loss(result: &TrialResult) -> Result<Option<(recipes::TrialId, report::FinalLoss)>, ConvertError> {
+    let v1::StageResult { validation_loss, validation_loss_per_byte } = result.result.unwrap_or_default();
+    let Some(per_token) = validation_loss else { return Ok(None) };
+    Ok(Some((id("trial", &result.trial)?, report::FinalLoss { per_token, per_byte: validation_loss_per_byte })))
+}
+
+fn curve_point(point: CurvePoint) -> report::CurvePoint {
+    report::CurvePoint { step: point.step, loss: point.loss }
+}
+
+/// What `windtunnel fit` prints: as JSON the contents of `fit.json`.
+#[derive(Debug, Serialize)]
+#[serde(transparent)]
+pub(crate) struct Fitted {
+    #[serde(skip)]
+    table: String,
+    fit: FitFile,
+}
+
+impl View for Fitted {
+    fn table(&self) -> String {
+        self.table.clone()
+    }
+}
+
+/// What `windtunnel run` and `windtunnel report` print.
+#[derive(Debug, Serialize)]
+pub(crate) struct Outcome {
+    #[serde(rename = "fit")]
+    fitted: Fitted,
+    files: Written,
+}
+
+/// Where the files are.
+#[derive(Debug, Serialize)]
+struct Written {
+    points: String,
+    fit: String,
+    report: String,
+}
+
+impl From<Files> for Written {
+    fn from(files: Files) -> Self {
+        let [points, fit, report] = [files.points, files.fit, files.report].map(|path| path.display().to_string());
+        Self { points, fit, report }
+    }
+}
+
+impl View for Outcome {
+    fn table(&self) -> String {
+        let Written { points, fit, report } = &self.files;
+        format!("{}\n{points}\n{fit}\n{report}\n", self.fitted.table)
+    }
+}

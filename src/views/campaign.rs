@@ -1,0 +1,144 @@
+//! A campaign in a line, and its counts.
+
+use proto::v1;
+use recipes::units::human_count;
+use serde::Serialize;
+
+use crate::output::{View, columns};
+
+/// A campaign in short.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct CampaignView {
+    pub(crate) campaign: String,
+    pub(crate) name: String,
+    pub(crate) description: String,
+    pub(crate) phase: &'static str,
+    pub(crate) stages: Stages,
+    pub(crate) trials: Trials,
+    /// Milliseconds since 1970.
+    pub(crate) submitted_at_ms: u64,
+    pub(crate) tokens: u64,
+    pub(crate) tokens_done: u64,
+}
+
+/// Stages by their state.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(crate) struct Stages {
+    waiting: u32,
+    running: u32,
+    pub(crate) completed: u32,
+    diverged: u32,
+    pub(crate) failed: u32,
+    not_run: u32,
+}
+
+/// Trials by their end.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(crate) struct Trials {
+    open: u32,
+    pub(crate) completed: u32,
+    pub(crate) diverged: u32,
+    pub(crate) failed: u32,
+}
+
+/// The phase in a word.
+fn campaign_phase(phase: v1::CampaignPhase) -> &'static str {
+    match phase {
+        v1::CampaignPhase::Unspecified => "unknown",
+        v1::CampaignPhase::Open => "open",
+        v1::CampaignPhase::Ended => "ended",
+        v1::CampaignPhase::Cancelled => "cancelled",
+    }
+}
+
+impl From<&v1::CampaignSummary> for CampaignView {
+    fn from(summary: &v1::CampaignSummary) -> Self {
+        let stages = summary.stages.unwrap_or_default();
+        let trials = summary.trials.unwrap_or_default();
+        Self {
+            campaign: summary.campaign.clone(),
+            name: summary.name.clone(),
+            description: summary.description.clone(),
+            phase: campaign_phase(summary.phase()),
+            stages: Stages {
+                waiting: stages.waiting,
+                running: stages.running,
+                completed: stages.completed,
+                diverged: stages.diverged,
+                failed: stages.failed,
+                not_run: stages.not_run,
+            },
+            trials: Trials {
+                open: trials.open,
+                completed: trials.completed,
+                diverged: trials.diverged,
+                failed: trials.failed,
+            },
+            submitted_at_ms: summary.submitted_at_ms,
+            tokens: summary.tokens,
+            tokens_done: summary.tokens_done,
+        }
+    }
+}
+
+impl Stages {
+    fn total(self) -> u32 {
+        self.waiting + self.running + self.completed + self.diverged + self.failed + self.not_run
+    }
+
+    /// The counts that are not zero, in words.
+    pub(crate) fn in_words(self) -> String {
+        let counts = [
+            (self.completed, "done"),
+            (self.running, "running"),
+            (self.waiting, "waiting"),
+            (self.diverged, "diverged"),
+            (self.failed, "given up"),
+            (self.not_run, "not run"),
+        ];
+        let counts: Vec<String> =
+            counts.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}")).collect();
+        format!("{} stages: {}", self.total(), counts.join(", "))
+    }
+}
+
+impl View for CampaignView {
+    fn table(&self) -> String {
+        let mut text = format!("{}  {}  {}\n", self.name, self.campaign, self.phase);
+        if !self.description.is_empty() {
+            text.push_str(&format!("{}\n", self.description));
+        }
+        let (done, all) = (human_count(self.tokens_done as f64), human_count(self.tokens as f64));
+        text.push_str(&format!("{}; {done} of {all} tokens trained\n", self.stages.in_words()));
+        text
+    }
+}
+
+/// Campaigns in the order of submission.
+#[derive(Debug, Serialize)]
+pub(crate) struct CampaignList {
+    pub(crate) campaigns: Vec<CampaignView>,
+}
+
+impl View for CampaignList {
+    fn table(&self) -> String {
+        if self.campaigns.is_empty() {
+            return "no campaigns\n".to_owned();
+        }
+        let rows: Vec<[String; 6]> = self.campaigns.iter().map(row).collect();
+        columns(["campaign", "name", "phase", " stages done", " points", " tokens"], &rows)
+    }
+}
+
+fn row(campaign: &CampaignView) -> [String; 6] {
+    let short: String = campaign.campaign.chars().take("campaign_".len() + 8).collect();
+    let Trials { open, completed, diverged, failed } = campaign.trials;
+    [
+        short,
+        campaign.name.clone(),
+        campaign.phase.to_owned(),
+        format!("{}/{}", campaign.stages.completed, campaign.stages.total()),
+        format!("{completed}/{}", open + completed + diverged + failed),
+        format!("{}/{}", human_count(campaign.tokens_done as f64), human_count(campaign.tokens as f64)),
+    ]
+}

@@ -1,0 +1,81 @@
+//! A stage of a campaign in a line.
+
+use proto::v1;
+use recipes::{Stage, StageRole};
+use serde::Serialize;
+
+/// A stage and how it is doing.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct StageView {
+    pub(crate) key: String,
+    pub(crate) size: String,
+    pub(crate) seed: u64,
+    pub(crate) role: &'static str,
+    pub(crate) start_step: u64,
+    pub(crate) end_step: u64,
+    pub(crate) phase: &'static str,
+    pub(crate) attempt: Option<u32>,
+    pub(crate) worker: Option<String>,
+    pub(crate) committed_step: Option<u64>,
+    pub(crate) validation_loss: Option<f64>,
+    pub(crate) validation_loss_per_byte: Option<f64>,
+    pub(crate) reason: String,
+}
+
+/// The part a stage plays, in a word.
+pub(crate) fn role(role: StageRole) -> &'static str {
+    match role {
+        StageRole::Trunk => "trunk",
+        StageRole::Decay => "decay",
+        StageRole::Whole => "whole",
+    }
+}
+
+fn phase(phase: v1::StagePhase) -> &'static str {
+    match phase {
+        v1::StagePhase::Unspecified => "unknown",
+        v1::StagePhase::Waiting => "waiting",
+        v1::StagePhase::Running => "running",
+        v1::StagePhase::Completed => "completed",
+        v1::StagePhase::Diverged => "diverged",
+        v1::StagePhase::Failed => "given up",
+        v1::StagePhase::NotRun => "not run",
+    }
+}
+
+impl StageView {
+    pub(crate) fn new(stage: &Stage, status: &v1::StageStatus) -> Self {
+        Self {
+            key: stage.key.to_string(),
+            size: stage.size.clone(),
+            seed: stage.seed,
+            role: role(stage.role),
+            start_step: stage.spec.start_step,
+            end_step: stage.spec.end_step,
+            phase: phase(status.phase()),
+            attempt: status.attempt,
+            worker: status.worker.clone(),
+            committed_step: status.committed_step,
+            validation_loss: status.result.and_then(|result| result.validation_loss),
+            validation_loss_per_byte: status.result.and_then(|result| result.validation_loss_per_byte),
+            reason: status.reason.clone(),
+        }
+    }
+
+    /// The cells of its line: key, size, role, steps, phase, loss, remark.
+    pub(crate) fn cells(&self) -> [String; 7] {
+        let key: String = self.key.chars().take("stage_".len() + 8).collect();
+        [
+            key,
+            self.size.clone(),
+            self.role.to_owned(),
+            format!("{}..{}", self.start_step, self.end_step),
+            self.phase.to_owned(),
+            self.validation_loss.map(|loss| format!("{loss:.4}")).unwrap_or_default(),
+            self.reason.clone(),
+        ]
+    }
+
+    /// The header above those cells.
+    pub(crate) const HEADER: [&'static str; 7] = ["stage", "size", "part", " steps", "state", " loss", "remark"];
+}

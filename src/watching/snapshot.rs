@@ -1,0 +1,153 @@
+//! What is shown of a campaign at one moment.
+
+use proto::v1;
+use recipes::units::human_count;
+use serde::Serialize;
+
+use crate::output::View;
+use crate::views::CampaignView;
+
+/// A campaign and those who work, at one moment.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Snapshot {
+    pub(crate) campaign: CampaignView,
+    pub(crate) workers: Vec<WorkerLine>,
+}
+
+/// A worker and what it trains.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct WorkerLine {
+    pub(crate) worker: String,
+    pub(crate) name: String,
+    pub(crate) device: String,
+    pub(crate) connected: bool,
+    pub(crate) stage: Option<String>,
+    pub(crate) size: Option<String>,
+    pub(crate) role: Option<&'static str>,
+    pub(crate) end_step: Option<u64>,
+    pub(crate) step: Option<u64>,
+    pub(crate) loss: Option<f64>,
+    pub(crate) learning_rate: Option<f64>,
+    pub(crate) tokens_per_second: Option<f64>,
+}
+
+impl From<&v1::CampaignUpdate> for Snapshot {
+    fn from(update: &v1::CampaignUpdate) -> Self {
+        let campaign = CampaignView::from(&update.summary.clone().unwrap_or_default());
+        Self { campaign, workers: update.workers.iter().map(WorkerLine::from).collect() }
+    }
+}
+
+impl From<&v1::WorkerStatus> for WorkerLine {
+    fn from(worker: &v1::WorkerStatus) -> Self {
+        let stage = worker.stage.as_ref();
+        let progress = worker.progress.as_ref();
+        let latest = progress.and_then(|progress| progress.latest);
+        Self {
+            worker: worker.worker.clone(),
+            name: worker.name.clone(),
+            device: worker.device.clone(),
+            connected: worker.connected,
+            stage: stage.map(|stage| stage.key.clone()),
+            size: stage.map(|stage| stage.size.clone()),
+            role: stage.map(|stage| match stage.role() {
+                v1::StageRole::Unspecified => "stage",
+                v1::StageRole::Trunk => "trunk",
+                v1::StageRole::Decay => "decay",
+                v1::StageRole::Whole => "whole",
+            }),
+            end_step: stage.and_then(|stage| stage.spec.as_ref()).map(|spec| spec.end_step),
+            step: latest.map(|point| point.step),
+            loss: latest.map(|point| point.loss),
+            learning_rate: latest.map(|point| point.learning_rate),
+            tokens_per_second: progress.map(|progress| progress.tokens_per_second),
+        }
+    }
+}
+
+impl Snapshot {
+    /// The share of the plan's tokens that is trained, from 0 to 1.
+    pub(crate) fn share(&self) -> f64 {
+        if self.campaign.tokens == 0 { 1.0 } else { self.campaign.tokens_done as f64 / self.campaign.tokens as f64 }
+    }
+
+    /// Tokens trained of the plan's, in words.
+    pub(crate) fn tokens(&self) -> String {
+        let [done, all] = [self.campaign.tokens_done, self.campaign.tokens].map(|tokens| human_count(tokens as f64));
+        format!("{done} of {all} tokens")
+    }
+}
+
+impl WorkerLine {
+    /// `local-1  tiny-128 decay  step 3600 of 3906  loss 2.3113  LR 5.20e-3  82.1k tokens/s`
+    pub(crate) fn text(&self) -> String {
+        let mut parts = vec![self.name.clone()];
+        match (&self.size, self.role) {
+            (Some(size), Some(role)) => parts.push(format!("{size} {role}")),
+            _ if self.connected => parts.push("idle".to_owned()),
+            _ => {}
+        }
+        match (self.step, self.end_step) {
+            // Steps are counted from 0, people count them from 1.
+            (Some(step), Some(end)) => parts.push(format!("step {} of {end}", step + 1)),
+            (None, Some(_)) => parts.push("starting".to_owned()),
+            _ => {}
+        }
+        parts.extend(self.loss.map(|loss| format!("loss {loss:.4}")));
+        parts.extend(self.learning_rate.map(|rate| format!("LR {rate:.2e}")));
+        parts.extend(
+            self.tokens_per_second.filter(|rate| *rate > 0.0).map(|rate| format!("{} tokens/s", human_count(rate))),
+        );
+        if !self.connected {
+            parts.push("not connected".to_owned());
+        }
+        parts.join("  ")
+    }
+}
+
+impl View for Snapshot {
+    fn table(&self) -> String {
+        let mut text = self.campaign.table();
+        for worker in &self.workers {
+            text.push_str(&format!("  {}\n", worker.text()));
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn busy() -> v1::WorkerStatus {
+        let latest = v1::CurvePoint { step: 3599, loss: 2.31131, grad_norm: 0.4, learning_rate: 0.0052 };
+        let spec = v1::StageSpec { end_step: 3906, ..Default::default() };
+        let stage = v1::Stage {
+            size: "tiny-128".to_owned(),
+            role: v1::StageRole::Decay.into(),
+            spec: Some(spec),
+            ..Default::default()
+        };
+        v1::WorkerStatus {
+            name: "local-1".to_owned(),
+            connected: true,
+            progress: Some(v1::Progress { attempt: None, latest: Some(latest), tokens_per_second: 82_100.0 }),
+            stage: Some(stage),
+            ..Default::default()
+        }
+    }
+
+    #[test]
+    fn a_worker_is_a_line() {
+        let line = WorkerLine::from(&busy()).text();
+        assert_eq!(line, "local-1  tiny-128 decay  step 3600 of 3906  loss 2.3113  LR 5.20e-3  82.1k tokens/s");
+    }
+
+    #[test]
+    fn what_is_not_known_is_not_shown() {
+        let idle = v1::WorkerStatus { name: "a".to_owned(), connected: true, ..Default::default() };
+        assert_eq!(WorkerLine::from(&idle).text(), "a  idle");
+        let gone = v1::WorkerStatus { connected: false, progress: None, ..busy() };
+        assert_eq!(WorkerLine::from(&gone).text(), "local-1  tiny-128 decay  starting  not connected");
+    }
+}

@@ -1,0 +1,206 @@
+//! What people read before anything is trained: help, plans, and refusals.
+
+mod support;
+
+use std::fs;
+
+use support::{Place, smoke_recipe};
+
+#[test]
+fn help() {
+    let place = Place::new();
+    let commands: [&[&str]; 21] = [
+        &[],
+        &["run"],
+        &["plan"],
+        &["train"],
+        &["data"],
+        &["data", "prepare"],
+        &["data", "inspect"],
+        &["serve"],
+        &["worker"],
+        &["submit"],
+        &["list"],
+        &["show"],
+        &["watch"],
+        &["curves"],
+        &["fit"],
+        &["report"],
+        &["cancel"],
+        &["retry"],
+        &["recipe"],
+        &["recipe", "schema"],
+        &["recipe", "check"],
+    ];
+    for command in commands {
+        let mut args = command.to_vec();
+        args.push("--help");
+        let ran = place.run(&args).expect(0);
+        assert!(ran.stderr.is_empty(), "{}", ran.stderr);
+        let name = if command.is_empty() { "windtunnel".to_owned() } else { command.join("-") };
+        insta::assert_snapshot!(format!("help-{name}"), ran.stdout);
+    }
+}
+
+#[test]
+fn version() {
+    let ran = Place::new().run(&["--version"]).expect(0);
+    assert_eq!(ran.stdout, format!("windtunnel {}\n", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn completions_are_a_script_of_the_shell() {
+    let place = Place::new();
+    for (shell, sign) in [("bash", "complete -F"), ("zsh", "#compdef windtunnel"), ("fish", "complete -c windtunnel")] {
+        let script = place.run(&["completions", shell]).expect(0).stdout;
+        assert!(script.contains(sign), "{shell}: {script}");
+    }
+}
+
+#[test]
+fn a_plan_is_printed_and_nothing_is_written() {
+    let place = Place::new();
+    let before = place.listing();
+    let tree = place.run(&["plan", "smoke.toml"]).expect(0);
+    insta::assert_snapshot!("plan-tree", tree.stdout);
+    let points = place.run(&["plan", "smoke.toml", "--view", "points"]).expect(0);
+    insta::assert_snapshot!("plan-points", points.stdout);
+    let json = place.run(&["plan", "smoke.toml", "--json"]).expect(0);
+    let json: serde_json::Value = serde_json::from_str(&json.stdout).expect("is JSON");
+    assert_eq!(json["plan"]["trials"].as_array().map(Vec::len), Some(6));
+    assert!(json["cost"]["flops"].as_f64() < json["cost"]["flops_unshared"].as_f64());
+    assert_eq!(place.listing(), before);
+}
+
+#[test]
+fn the_schema_is_json_and_recipes_are_checked() {
+    let place = Place::new();
+    let schema = place.run(&["recipe", "schema"]).expect(0);
+    let schema: serde_json::Value = serde_json::from_str(&schema.stdout).expect("is JSON");
+    assert!(schema["properties"]["schedule"].is_object());
+    let good = place.run(&["recipe", "check", "smoke.toml"]).expect(0);
+    insta::assert_snapshot!(good.stdout, @"smoke.toml: good: smoke, 6 points in 12 stages, sizes smoke-16, smoke-32");
+}
+
+/// Each is refused by every command that reads a recipe, in one line, with code 2, and leaves nothing behind.
+#[test]
+fn bad_recipes_are_refused_in_one_line() {
+    let place = Place::new();
+    let good = smoke_recipe();
+    place.write("misspelt.toml", &good.replace("d_model = 16", "d_modle = 16"));
+    place.write("negative.toml", &good.replace("d_model = 16", "d_model = -16"));
+    place.write("no-source.toml", &good.replace("\"texts\"", "\"no/such/text\""));
+    place.write("no-variable.toml", &good.replace("\"texts\"", "\"$WINDTUNNEL_NO_SUCH_VARIABLE/a.txt\""));
+    place.write("syntax.toml", "name = ");
+    let before = place.listing();
+
+    let mut messages = Vec::new();
+    for file in ["misspelt", "negative", "no-source", "no-variable", "syntax", "missing"] {
+        let file = format!("{file}.toml");
+        for command in [&["run"][..], &["data", "prepare"]] {
+            let ran = place.run(&[command, &[file.as_str()]].concat()).expect(2);
+            assert_eq!(ran.stdout, "", "{file}");
+            assert_eq!(ran.stderr.lines().count(), 1, "{file}: {}", ran.stderr);
+            assert_eq!(place.listing(), before, "{command:?} {file} leaves nothing behind");
+            if command == ["run"] {
+                messages.push(ran.stderr.replace(&place.path("").display().to_string(), "PLACE/"));
+            }
+        }
+    }
+    insta::assert_snapshot!("refused-recipes", messages.concat());
+}
+
+#[test]
+fn directories_that_cannot_be_written_are_refused_in_one_line() {
+    let place = Place::new();
+    // A file in the way stops the superuser, too.
+    place.write("file", "");
+    let before = place.listing();
+    let cases: [&[&str]; 5] = [
+        &["run", "smoke.toml", "--data-dir", "file/data"],
+        &["run", "smoke.toml", "--out", "file/out"],
+        &["data", "prepare", "smoke.toml", "--data-dir", "file/data"],
+        &["serve", "--listen", "127.0.0.1:0", "--data-dir", "file/data"],
+        &["train", "smoke.toml", "--stage", "stage_0", "--data-dir", "file/data"],
+    ];
+    let mut messages = Vec::new();
+    for args in cases {
+        let ran = place.run(args).expect(2);
+        assert_eq!(ran.stderr.lines().count(), 1, "{args:?}: {}", ran.stderr);
+        assert_eq!(place.listing(), before, "{args:?} leaves nothing behind");
+        messages.push(ran.stderr.replace(&place.path("").display().to_string(), "PLACE/"));
+    }
+    insta::assert_snapshot!("refused-directories", messages.concat());
+}
+
+#[test]
+fn devices_that_are_not_there_are_refused_in_one_line() {
+    let place = Place::new();
+    let before = place.listing();
+    let ran = place.run(&["run", "smoke.toml", "--device", "abacus"]).expect(2);
+    insta::assert_snapshot!(ran.stderr, @"error: `abacus` is not a device: expected auto, flex, cuda:INDEX or wgpu");
+    assert_eq!(place.listing(), before);
+}
+
+#[test]
+fn what_is_not_there_is_said_in_one_line() {
+    let place = Place::new();
+    let cases: [&[&str]; 9] = [
+        &["list"],
+        &["show", "smoke"],
+        &["watch", "smoke"],
+        &["fit", "smoke"],
+        &["report", "smoke"],
+        &["submit", "smoke.toml"],
+        &["worker"],
+        &["list", "--coordinator", "not an address"],
+        &["list", "--log", "a=b=c"],
+    ];
+    let mut messages = Vec::new();
+    for args in cases {
+        let ran = place.run(args).expect(2);
+        assert_eq!(ran.stderr.lines().count(), 1, "{args:?}: {}", ran.stderr);
+        messages.push(ran.stderr.replace(&place.path("").display().to_string(), "PLACE/"));
+    }
+    insta::assert_snapshot!("refused-questions", messages.concat());
+    assert!(!place.path("data").exists());
+    // Nobody listens on the port that nobody is given.
+    let ran = place.run(&["list", "--coordinator", "http://127.0.0.1:1"]).expect(1);
+    assert!(ran.stderr.starts_with("error: the coordinator at http://127.0.0.1:1 does not answer"), "{}", ran.stderr);
+}
+
+#[test]
+fn usage_errors_have_code_2() {
+    let place = Place::new();
+    let cases: [&[&str]; 4] =
+        [&["run"], &["run", "smoke.toml", "--workers", "0"], &["fly"], &["plan", "--view", "sky"]];
+    for args in cases {
+        let ran = place.run(args).expect(2);
+        assert!(ran.stderr.starts_with("error: "), "{args:?}: {}", ran.stderr);
+    }
+}
+
+#[test]
+fn data_is_prepared_by_hand_and_looked_at() {
+    let place = Place::new();
+    let first = place.run(&["data", "prepare", "smoke.toml", "--json"]).expect(0);
+    let first: serde_json::Value = serde_json::from_str(&first.stdout).expect("is JSON");
+    let id = first["dataset"]["id"].as_str().expect("has an id");
+    assert!(place.path("data/datasets").join(id).is_dir());
+    assert_eq!(first["found"], false);
+    let second = place.run(&["data", "prepare", "smoke.toml", "--json"]).expect(0);
+    let second: serde_json::Value = serde_json::from_str(&second.stdout).expect("is JSON");
+    assert_eq!((&second["dataset"], &second["found"]), (&first["dataset"], &true.into()));
+    let inspected = place.run(&["data", "inspect", "smoke.toml"]).expect(0);
+    assert!(inspected.stdout.contains(id), "{}", inspected.stdout);
+
+    // The plan of prepared data has the keys that will be trained.
+    let plan = place.run(&["plan", "smoke.toml", "--json"]).expect(0);
+    let plan: serde_json::Value = serde_json::from_str(&plan.stdout).expect("is JSON");
+    assert_eq!(plan["plan"]["dataset"]["id"], id);
+    // Other text is another dataset.
+    fs::write(place.path("texts/00.txt"), "Another story.").expect("written");
+    let other = place.run(&["data", "prepare", "smoke.toml", "--json"]).expect(0);
+    let other: serde_json::Value = serde_json::from_str(&other.stdout).expect("is JSON");
+    assert_ne!(other["dataset"]["id"], id);
+}

@@ -1,0 +1,130 @@
+//! What the end-to-end tests share: a place of their own for each, and the program run in it.
+
+#![allow(dead_code, reason = "each test file is a program of its own and uses a part of this")]
+
+pub mod process;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use tempfile::TempDir;
+
+/// A directory with a text, a recipe over it, and room for data and results. Nothing outside it is touched.
+pub struct Place {
+    dir: TempDir,
+}
+
+/// The smoke recipe, over the text of a [`Place`].
+pub fn smoke_recipe() -> String {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("recipes/smoke.toml");
+    let text = fs::read_to_string(file).expect("the smoke recipe is there");
+    let replaced = text.replace("sources = [\"toolchain-docs\"]", "sources = [\"texts\"]");
+    assert_ne!(text, replaced, "the smoke recipe names its sources as this test expects");
+    replaced
+}
+
+impl Place {
+    pub fn new() -> Self {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        fs::create_dir(dir.path().join("texts")).expect("made");
+        for index in 0..60 {
+            fs::write(dir.path().join(format!("texts/{index:02}.txt")), story(index)).expect("written");
+        }
+        fs::write(dir.path().join("smoke.toml"), smoke_recipe()).expect("written");
+        Self { dir }
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    pub fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.path(name);
+        fs::write(&path, text).expect("written");
+        path
+    }
+
+    /// The program, in this directory, with `data` as its data directory and nothing of the tester's environment that
+    /// would change what it does.
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_windtunnel"));
+        command.args(args).current_dir(self.dir.path()).stdin(Stdio::null());
+        for name in ["WINDTUNNEL_COORDINATOR", "RUST_LOG", "COLUMNS", "NO_COLOR"] {
+            command.env_remove(name);
+        }
+        command.env("WINDTUNNEL_DATA_DIR", self.path("data"));
+        command
+    }
+
+    /// Runs the program to its end.
+    pub fn run(&self, args: &[&str]) -> Ran {
+        Ran::of(self.command(args).output().expect("the program starts"))
+    }
+
+    /// Every file and folder of the place except its text, sorted.
+    pub fn listing(&self) -> Vec<String> {
+        let mut names = Vec::new();
+        list(self.dir.path(), self.dir.path(), &mut names);
+        names.retain(|name| !name.starts_with("texts"));
+        names.sort();
+        names
+    }
+
+    /// The points of a result.
+    pub fn points(&self, out: &str) -> String {
+        let path = self.path(out).join("points.csv");
+        fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    }
+}
+
+fn list(root: &Path, dir: &Path, names: &mut Vec<String>) {
+    for entry in fs::read_dir(dir).expect("is readable") {
+        let path = entry.expect("is readable").path();
+        names.push(path.strip_prefix(root).expect("is below it").display().to_string());
+        if path.is_dir() {
+            list(root, &path, names);
+        }
+    }
+}
+
+/// A document of a few thousand letters, another for each index.
+fn story(index: u64) -> String {
+    const WORDS: [&str; 24] = [
+        "wind", "tunnel", "model", "token", "loss", "river", "stone", "light", "small", "large", "under", "over",
+        "runs", "falls", "holds", "turns", "the", "a", "of", "and", "in", "with", "slow", "quick",
+    ];
+    let mut state = index.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x2545_f491_4f6c_dd1d;
+    let mut text = format!("Story {index}.\n\n");
+    for word in 0..600 {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        text.push_str(WORDS[(state >> 33) as usize % WORDS.len()]);
+        text.push_str(if word % 12 == 11 { ".\n" } else { " " });
+    }
+    text
+}
+
+/// What became of a run of the program.
+#[derive(Debug)]
+pub struct Ran {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Ran {
+    pub fn of(output: Output) -> Self {
+        Self {
+            code: output.status.code(),
+            stdout: String::from_utf8(output.stdout).expect("prints UTF-8"),
+            stderr: String::from_utf8(output.stderr).expect("prints UTF-8"),
+        }
+    }
+
+    /// It ended with this code.
+    #[track_caller]
+    pub fn expect(self, code: i32) -> Self {
+        assert_eq!(self.code, Some(code), "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
+        self
+    }
+}

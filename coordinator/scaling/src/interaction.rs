@@ -30,18 +30,25 @@ const MIN_TRUNKS: usize = 4;
 /// Points of a trunk needed for a slope that is not just the line through them.
 const MIN_POINTS: usize = 3;
 
+/// A trunk, with its residuals over log D.
+struct Trunk {
+    log_n: f64,
+    residuals: Vec<(f64, f64)>,
+}
+
 impl Interaction {
     /// `None` with too few trunks of several amounts of data, or with too few sizes among them.
     pub(crate) fn of(points: &[Point], residuals: &[Residual]) -> Option<Self> {
-        let mut trunks: BTreeMap<&str, (f64, Vec<(f64, f64)>)> = BTreeMap::new();
+        let mut trunks: BTreeMap<&str, Trunk> = BTreeMap::new();
         for (point, row) in points.iter().zip(residuals) {
-            let trunk = trunks.entry(&point.trunk).or_insert_with(|| (point.n.ln(), Vec::new()));
-            trunk.1.push((point.d.ln(), row.residual));
+            let trunk =
+                trunks.entry(&point.trunk).or_insert_with(|| Trunk { log_n: point.n.ln(), residuals: Vec::new() });
+            trunk.residuals.push((point.d.ln(), row.residual));
         }
         let slopes: Vec<(f64, f64)> = trunks
             .values()
-            .filter(|(_, line)| line.len() >= MIN_POINTS)
-            .filter_map(|(log_n, line)| Some((*log_n, slope(line)?.0)))
+            .filter(|trunk| trunk.residuals.len() >= MIN_POINTS)
+            .filter_map(|trunk| Some((trunk.log_n, slope(&trunk.residuals)?.0)))
             .collect();
         if slopes.len() < MIN_TRUNKS {
             return None;

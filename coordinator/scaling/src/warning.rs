@@ -23,7 +23,7 @@ pub enum Warning {
         /// How many were made.
         starts: usize,
     },
-    /// An interval so wide that the table does not determine the parameter.
+    /// An interval so wide that the table hardly determines the parameter.
     WideInterval {
         /// Which.
         parameter: Parameter,
@@ -102,7 +102,7 @@ impl fmt::Display for Warning {
             ),
             Self::WideInterval { parameter, interval } => write!(
                 f,
-                "the interval of {parameter}, {:.3} to {:.3}, is so wide that the points do not determine it",
+                "the interval of {parameter}, {:.3} to {:.3}, is so wide that the points hardly determine it",
                 interval.low, interval.high
             ),
             Self::FewTrunks { trunks, distinct } => write!(

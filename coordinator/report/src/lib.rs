@@ -1,0 +1,26 @@
+//! The report on a campaign: `points.csv`, `fit.json`, `report.html`, and the table in the terminal.
+//!
+//! In goes plain data, a [`Campaign`] with its plan, final losses and curves; out comes a [`Conclusion`], which has the law
+//! fitted to the decayed points, or the reason why there is none, and renders itself in each of the forms.
+//!
+//! The crate knows no coordinator, no network and no clock: the same measurements give the same files to the byte. It does
+//! not know how a law is fitted either; that is `scaling`. Start with [`Conclusion::of`]; `points` decides what counts as a
+//! point, `figures` what a reader sees of the curves.
+
+mod campaign;
+mod conclusion;
+mod figures;
+mod files;
+mod fit_json;
+mod grid;
+mod html;
+mod number;
+mod points;
+mod table;
+
+pub use campaign::{Campaign, CurvePoint, FinalLoss};
+pub use conclusion::Conclusion;
+pub use files::{Files, WriteError};
+pub use fit_json::{Budget, Doubt, FitFile, Fitted, Judgement, ObjectiveReached, OptimumLaw, Produced};
+pub use points::{DecayedPoint, Selection};
+pub use scaling::AnalysisOptions;

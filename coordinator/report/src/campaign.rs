@@ -1,0 +1,40 @@
+//! What a report is made from.
+
+use std::collections::BTreeMap;
+
+use recipes::{Plan, StageKey, TrialId};
+
+/// A campaign as far as it is measured.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Campaign {
+    /// Its plan.
+    pub plan: Plan,
+    /// The final losses of the trials that have one.
+    pub losses: BTreeMap<TrialId, FinalLoss>,
+    /// The curves of the stages that have one, steps ascending.
+    pub curves: BTreeMap<StageKey, Vec<CurvePoint>>,
+    /// The recipe's file name.
+    pub recipe_file: String,
+    /// The recipe's text.
+    pub recipe_text: String,
+    /// What the report says made it, for example `windtunnel 0.1.0`.
+    pub program: String,
+}
+
+/// The loss a trial ended with, on held-out text.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct FinalLoss {
+    /// Nats a token.
+    pub per_token: f64,
+    /// Nats a byte, where that is known.
+    pub per_byte: Option<f64>,
+}
+
+/// The training loss at one step.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct CurvePoint {
+    /// Counted from the root, the first is 0.
+    pub step: u64,
+    /// Nats a token, mean over the batch.
+    pub loss: f64,
+}

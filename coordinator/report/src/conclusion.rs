@@ -1,0 +1,75 @@
+//! From a campaign's measurements to what can be said of them.
+
+use recipes::StageKey;
+use scaling::{Analysis, AnalysisOptions, FitError, analyse};
+
+use crate::campaign::Campaign;
+use crate::fit_json::FitFile;
+use crate::points::{self, DecayedPoint, Selection};
+use crate::{html, table};
+
+/// A campaign with its points and, where they suffice for one, its law.
+#[derive(Debug, Clone)]
+pub struct Conclusion {
+    pub(crate) campaign: Campaign,
+    pub(crate) points: Vec<DecayedPoint>,
+    pub(crate) selection: Selection,
+    /// Points that were fitted.
+    pub(crate) fitted: usize,
+    pub(crate) analysis: Result<Analysis, FitError>,
+}
+
+impl Conclusion {
+    /// Fits the law to what is measured. That it cannot be is a conclusion, too.
+    #[must_use]
+    pub fn of(campaign: Campaign, options: &AnalysisOptions) -> Self {
+        let points = points::decayed(&campaign);
+        let (rows, selection) = points::select(&points);
+        let rows: Vec<scaling::Point> = rows.into_iter().map(points::row).collect();
+        let analysis = analyse(&rows, options);
+        Self { fitted: rows.len(), campaign, points, selection, analysis }
+    }
+
+    /// The decayed points, in the plan's order.
+    #[must_use]
+    pub fn points(&self) -> &[DecayedPoint] {
+        &self.points
+    }
+
+    /// The law with all that belongs to it, or why there is none.
+    ///
+    /// # Errors
+    /// Where the points determine no law.
+    pub fn analysis(&self) -> Result<&Analysis, &FitError> {
+        self.analysis.as_ref()
+    }
+
+    /// The contents of `points.csv`.
+    #[must_use]
+    pub fn points_csv(&self) -> String {
+        points::csv(&self.points)
+    }
+
+    /// The contents of `fit.json`.
+    #[must_use]
+    pub fn fit_file(&self) -> FitFile {
+        FitFile::of(self)
+    }
+
+    /// What people read in a terminal.
+    #[must_use]
+    pub fn table(&self) -> String {
+        table::render(self)
+    }
+
+    /// The contents of `report.html`.
+    #[must_use]
+    pub fn html(&self) -> String {
+        html::page(self)
+    }
+
+    /// The first stages of the plan's paths, in its order: a lane each in figures.
+    pub(crate) fn roots(&self) -> Vec<StageKey> {
+        self.campaign.plan.stages.iter().filter(|stage| stage.parent.is_none()).map(|stage| stage.key).collect()
+    }
+}

@@ -1,0 +1,105 @@
+//! The learning rate over the steps, as the plan has it: a pure function of the step, so nothing need be measured.
+
+use std::collections::BTreeMap;
+
+use recipes::{LrSchedule, Stage};
+use serde_json::{Value, json};
+
+use super::{Figure, Palette, axis, layout, short};
+use crate::conclusion::Conclusion;
+use crate::grid::labels;
+use crate::html::escape;
+
+/// The colour of a line that stands for several sizes.
+const SHARED: &str = "#2a5f92";
+/// Steps of a stage to draw, where it is not straight.
+const DRAWN: u64 = 40;
+/// Different learning rates beyond which a figure shows none of them.
+const MAX_LINES: usize = 100;
+
+/// A line, and the models it is of.
+struct Line {
+    labels: Vec<String>,
+    colour: String,
+    steps_and_rates: [Vec<Value>; 2],
+}
+
+pub(super) fn figure(conclusion: &Conclusion, palette: &Palette) -> Figure {
+    let plan = &conclusion.campaign.plan;
+    // Sizes with the same points have the same learning rates; one line stands for all of them.
+    let mut drawn: Vec<Line> = Vec::new();
+    let (labels, stages) = (labels(plan), plan.stages_by_key());
+    let mut lines: BTreeMap<_, [Vec<Value>; 2]> = BTreeMap::new();
+    let mut roots = BTreeMap::new();
+    for stage in &plan.stages {
+        let root = stage.parent.and_then(|parent| roots.get(&parent).copied()).unwrap_or(stage.key);
+        roots.insert(stage.key, root);
+        let line = lines.entry(root).or_default();
+        // From the last step before it, so that a branch begins on its trunk.
+        let before =
+            stage.parent.and_then(|parent| Some((stages.get(&parent)?, stage.spec.start_step.checked_sub(1)?)));
+        let before = before.map(|(parent, step)| (step, parent.spec.learning_rate(step)));
+        let own = steps(stage).into_iter().map(|step| (step, stage.spec.learning_rate(step)));
+        for (step, rate) in before.into_iter().chain(own) {
+            line[0].push(json!(step));
+            line[1].push(short(rate));
+        }
+        line.iter_mut().for_each(|values| values.push(Value::Null));
+    }
+    for root in conclusion.roots() {
+        let (Some(steps_and_rates), Some(label), Some(stage)) =
+            (lines.remove(&root), labels.get(&root), stages.get(&root))
+        else {
+            continue;
+        };
+        match drawn.iter_mut().find(|other| other.steps_and_rates == steps_and_rates) {
+            Some(same) if same.labels.last() != Some(label) => same.labels.push(label.clone()),
+            Some(_) => {}
+            None => {
+                let colour = palette.colour(stage.spec.model.shape.non_embedding_params() as f64);
+                drawn.push(Line { labels: vec![label.clone()], colour, steps_and_rates });
+            }
+        }
+    }
+    let data = drawn.iter().take(MAX_LINES).map(|Line { labels, colour, steps_and_rates: [steps, rates] }| {
+        let colour = if labels.len() > 1 { SHARED } else { colour };
+        let label = match labels.as_slice() {
+            [first, .., last] => format!("{} to {}", escape(first), escape(last)),
+            [only] => escape(only),
+            [] => String::new(),
+        };
+        json!({
+            "type": "scatter", "mode": "lines", "name": label, "showlegend": true,
+            "x": steps, "y": rates, "connectgaps": false,
+            "line": { "color": colour, "width": 1.8 },
+            "hovertemplate": format!("{label}<br>step %{{x}}<br>%{{y:.3~g}}<extra></extra>"),
+        })
+    });
+    let mut y = axis("learning rate");
+    y["rangemode"] = json!("tozero");
+    y["exponentformat"] = json!("power");
+    Figure {
+        id: "learning-rate",
+        title: "Learning rate",
+        explanation:
+            "The learning rate over the optimiser steps, before the factor for wide matrices. The trunk warms up and \
+                      stays at the peak; each branch decays from it."
+                .to_owned(),
+        height: 300,
+        data: data.collect(),
+        layout: layout(axis("steps"), y),
+    }
+}
+
+/// The steps of a stage that a line through them needs.
+fn steps(stage: &Stage) -> Vec<u64> {
+    let (start, last) = (stage.spec.start_step, stage.spec.end_step - 1);
+    let mut steps: Vec<u64> = if let LrSchedule::Constant { warmup_steps } = stage.spec.schedule {
+        vec![start, (start + warmup_steps.saturating_sub(1)).min(last), last]
+    } else {
+        let stride = (last - start).div_ceil(DRAWN).max(1);
+        (start..=last).step_by(stride as usize).chain([last]).collect()
+    };
+    steps.dedup();
+    steps
+}

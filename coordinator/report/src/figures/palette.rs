@@ -1,0 +1,59 @@
+//! One colour a size, from light to dark as N grows.
+
+use recipes::Plan;
+
+/// Stops from green over blue to violet: in order of lightness, so that the order of sizes is seen also without colour.
+pub(super) const STOPS: [[u8; 3]; 6] = [
+    [0x7c, 0xc0, 0x9a],
+    [0x45, 0xa3, 0x9d],
+    [0x2b, 0x82, 0x9b],
+    [0x2a, 0x5f, 0x92],
+    [0x31, 0x3d, 0x7c],
+    [0x2a, 0x1c, 0x4f],
+];
+
+/// The colours of a campaign's sizes.
+pub(crate) struct Palette {
+    low: f64,
+    high: f64,
+}
+
+impl Palette {
+    pub(crate) fn of(plan: &Plan) -> Self {
+        let (low, high) = super::span(plan.trials.iter().map(|trial| (trial.n as f64).ln()));
+        Self { low, high }
+    }
+
+    /// The colour of a size.
+    pub(crate) fn colour(&self, n: f64) -> String {
+        let range = self.high - self.low;
+        let place = if range > 0.0 { (n.ln() - self.low) / range } else { 0.5 };
+        let [r, g, b] = at(place);
+        format!("#{r:02x}{g:02x}{b:02x}")
+    }
+}
+
+/// Between two stops, the straight line.
+fn at(place: f64) -> [u8; 3] {
+    let place = place.clamp(0.0, 1.0) * (STOPS.len() - 1) as f64;
+    let below = (place.floor() as usize).min(STOPS.len() - 2);
+    let part = place - below as f64;
+    std::array::from_fn(|channel| {
+        let [low, high] = [STOPS[below][channel], STOPS[below + 1][channel]].map(f64::from);
+        (low + (high - low) * part).round() as u8
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ends_are_the_ends_and_one_size_is_in_the_middle() {
+        let palette = Palette { low: 1e4_f64.ln(), high: 1e6_f64.ln() };
+        assert_eq!(palette.colour(1e4), "#7cc09a");
+        assert_eq!(palette.colour(1e6), "#2a1c4f");
+        let single = Palette { low: 1.0, high: 1.0 };
+        assert_eq!(single.colour(1.0_f64.exp()), "#2b7197");
+    }
+}

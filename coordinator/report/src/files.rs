@@ -1,0 +1,89 @@
+//! The files of a report, each there as a whole or not at all.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use crate::conclusion::Conclusion;
+
+/// Where the files are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Files {
+    /// `points.csv`
+    pub points: PathBuf,
+    /// `fit.json`
+    pub fit: PathBuf,
+    /// `report.html`
+    pub report: PathBuf,
+}
+
+/// A file of the report could not be written.
+#[derive(Debug, thiserror::Error)]
+#[error("write {}", path.display())]
+pub struct WriteError {
+    /// Which.
+    pub path: PathBuf,
+    /// Why.
+    #[source]
+    pub source: io::Error,
+}
+
+impl Conclusion {
+    /// Writes the three files into a directory, in the place of those that are there.
+    ///
+    /// # Errors
+    /// Where one of them cannot be written. What was there before is then still there.
+    pub fn write(&self, directory: &Path) -> Result<Files, WriteError> {
+        let mut fit = serde_json::to_string_pretty(&self.fit_file()).expect("a fit always has a JSON form");
+        fit.push('\n');
+        Ok(Files {
+            points: replace(directory.join("points.csv"), &self.points_csv())?,
+            fit: replace(directory.join("fit.json"), &fit)?,
+            report: replace(directory.join("report.html"), &self.html())?,
+        })
+    }
+}
+
+/// Under another name first: whoever reads the file sees the old one or the new one, also after a crash.
+fn replace(path: PathBuf, contents: &str) -> Result<PathBuf, WriteError> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let unfinished = path.with_file_name(format!(".{name}.{}", std::process::id()));
+    let written = File::create(&unfinished)
+        .and_then(|mut file| {
+            file.write_all(contents.as_bytes())?;
+            file.sync_all()
+        })
+        .and_then(|()| fs::rename(&unfinished, &path));
+    match written {
+        Ok(()) => Ok(path),
+        Err(source) => {
+            // What could not be finished is of no use to anyone.
+            let _ = fs::remove_file(&unfinished);
+            Err(WriteError { path, source })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_replaced_as_a_whole_and_leaves_no_other_behind() {
+        let dir = tempfile::tempdir().expect("a directory");
+        for contents in ["a long first version", "short"] {
+            let path = replace(dir.path().join("points.csv"), contents).expect("written");
+            assert_eq!(fs::read_to_string(path).expect("read"), contents);
+        }
+        assert_eq!(fs::read_dir(dir.path()).expect("listed").count(), 1);
+    }
+
+    #[test]
+    fn a_folder_in_the_way_is_named() {
+        let dir = tempfile::tempdir().expect("a directory");
+        fs::create_dir_all(dir.path().join("points.csv/inside")).expect("made");
+        let error = replace(dir.path().join("points.csv"), "x").expect_err("a folder is in the way");
+        assert!(error.to_string().ends_with("points.csv"));
+        assert_eq!(fs::read_dir(dir.path()).expect("listed").count(), 1);
+    }
+}

@@ -1,0 +1,46 @@
+//! `report.html`: one file that needs no other.
+//!
+//! Everything that comes from a recipe is escaped, and the page's own policy forbids it to load anything, so that it is
+//! the same wherever it is opened.
+
+mod escape;
+mod parts;
+mod script;
+
+pub(crate) use escape::escape;
+
+use crate::conclusion::Conclusion;
+use crate::figures::{self, Figure};
+
+pub(crate) fn page(conclusion: &Conclusion) -> String {
+    let figures = figures::all(conclusion);
+    let name = escape(&conclusion.campaign.plan.name);
+    let style = include_str!("style.css");
+    let script = script::render(&figures);
+    let drawn: String = figures.iter().map(figure).collect();
+    let parts = [
+        parts::heading(conclusion),
+        parts::law(conclusion),
+        parts::optima(conclusion),
+        drawn,
+        parts::points(conclusion),
+        parts::settings(conclusion),
+    ];
+    format!(
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; script-src 'unsafe-inline'; \
+         style-src 'unsafe-inline'; img-src data: blob:\">\n\
+         <title>{name}</title>\n<style>\n{style}</style>\n</head>\n<body>\n<main>\n{}</main>\n{script}</body>\n</html>\n",
+        parts.concat()
+    )
+}
+
+fn figure(figure: &Figure) -> String {
+    let Figure { id, title, explanation, height, .. } = figure;
+    format!(
+        "<section>\n<h2>{title}</h2>\n<p class=\"about\">{}</p>\n\
+         <div class=\"figure\" id=\"{id}\" style=\"height: {height}px\"></div>\n</section>\n",
+        escape(explanation)
+    )
+}

@@ -1,0 +1,263 @@
+//! The page's parts that are text and tables.
+
+use std::fmt::Write;
+
+use recipes::units::human_count;
+use scaling::{Analysis, Interval, Parameter};
+
+use super::escape;
+use crate::conclusion::Conclusion;
+use crate::grid::Grid;
+use crate::number::{operations, percent, three_digits};
+
+/// Lines of the stage tree and rows of points beyond which a page is no place to read them.
+const MAX_LINES: usize = 2_000;
+
+pub(super) fn heading(conclusion: &Conclusion) -> String {
+    let campaign = &conclusion.campaign;
+    let plan = &campaign.plan;
+    let mut html = format!("<header>\n<h1>{}</h1>\n", escape(&plan.name));
+    if !plan.description.is_empty() {
+        let _ = writeln!(html, "<p class=\"lead\">{}</p>", escape(&plan.description));
+    }
+    let mut facts = vec![
+        escape(&plan.campaign.to_string()),
+        format!("{} of {} points measured", conclusion.points.len(), plan.trials.len()),
+        format!("{} tokens trained in {} stages", plan.cost().tokens, plan.stages.len()),
+    ];
+    if let Some(dataset) = &plan.dataset {
+        facts.push(format!("text: {}", escape(&dataset.sources.join(", "))));
+    }
+    facts.push(escape(&campaign.program));
+    let _ = writeln!(html, "<p class=\"where\">{}</p>\n</header>", facts.join(" &middot; "));
+    html
+}
+
+pub(super) fn law(conclusion: &Conclusion) -> String {
+    let body = match &conclusion.analysis {
+        Ok(analysis) => fitted(analysis, conclusion),
+        Err(error) => format!(
+            "<p class=\"refusal\">No law is fitted: {}. The points and curves that there are stand below.</p>\n",
+            escape(&error.to_string())
+        ),
+    };
+    format!("<section>\n<h2>The scaling law</h2>\n{body}</section>\n")
+}
+
+fn fitted(analysis: &Analysis, conclusion: &Conclusion) -> String {
+    let law = analysis.fit.law;
+    let [c_n, alpha, c_d, beta, l0] = Parameter::ALL.map(|parameter| three_digits(law.get(parameter)));
+    let mut html = format!(
+        "<p class=\"about\">What the final loss, in nats a token on held-out text, is for a model of N non-embedding parameters \
+         trained on D tokens. The first term is what a larger model would take away, the second what more data would, and \
+         the last what neither will on this text.</p>\n\
+         <p class=\"formula\"><i>L</i>(<i>N</i>, <i>D</i>) = {c_n}&#8201;<i>N</i><sup>&minus;{alpha}</sup> + \
+         {c_d}&#8201;<i>D</i><sup>&minus;{beta}</sup> + {l0}</p>\n"
+    );
+    let mut header = "<th>parameter</th><th>value</th>".to_owned();
+    if let Some(intervals) = &analysis.intervals {
+        let _ = write!(header, "<th>{:.0}% interval</th>", 100.0 * intervals.level);
+    }
+    let rows: String = Parameter::ALL.into_iter().map(|parameter| parameter_row(parameter, analysis)).collect();
+    let _ = writeln!(html, "<div class=\"scroll\"><table>\n<tr>{header}<th></th></tr>\n{rows}</table></div>");
+    html.push_str(&cards(analysis));
+    if !analysis.warnings.is_empty() {
+        let notes: String =
+            analysis.warnings.iter().map(|warning| format!("<li>{}</li>\n", escape(&warning.to_string()))).collect();
+        let _ = writeln!(html, "<ul class=\"notes\">\n{notes}</ul>");
+    }
+    let _ = write!(
+        html,
+        "<p class=\"where\">Fitted to {}: {} points of {} trunks.",
+        conclusion.selection.describe(),
+        analysis.n_points,
+        analysis.n_trunks
+    );
+    if let Some(intervals) = &analysis.intervals {
+        let draws = intervals.draws;
+        let _ = write!(
+            html,
+            " Intervals hold the middle {:.0}% of {} draws of whole trunks with replacement, of which {} differ; {} draws \
+             with too few sizes were made again.",
+            100.0 * intervals.level,
+            draws.used,
+            draws.distinct,
+            draws.redrawn
+        );
+    }
+    html.push_str("</p>\n");
+    html
+}
+
+fn parameter_row(parameter: Parameter, analysis: &Analysis) -> String {
+    let (name, meaning) = match parameter {
+        Parameter::CN => ("<i>C<sub>N</sub></i>", "coefficient of the model term"),
+        Parameter::Alpha => ("<i>&alpha;</i>", "exponent of the model term"),
+        Parameter::CD => ("<i>C<sub>D</sub></i>", "coefficient of the data term"),
+        Parameter::Beta => ("<i>&beta;</i>", "exponent of the data term"),
+        Parameter::L0 => ("<i>L</i><sub>0</sub>", "loss that remains, nats a token"),
+    };
+    let interval = analysis.intervals.as_ref().map(|intervals| format!("<td>{}</td>", range(intervals.get(parameter))));
+    let value = three_digits(analysis.fit.law.get(parameter));
+    format!(
+        "<tr><td>{name}</td><td>{value}</td>{}<td class=\"outside words\">{meaning}</td></tr>\n",
+        interval.unwrap_or_default()
+    )
+}
+
+fn cards(analysis: &Analysis) -> String {
+    let found = &analysis.diagnostics;
+    let card = |value: String, about: String| format!("<div class=\"card\"><b>{value}</b><span>{about}</span></div>\n");
+    let mut cards = card(
+        format!("{:.4}", found.rmse),
+        format!(
+            "rmse, nats a token: the typical distance of a point from the law; at worst {:.4}",
+            found.worst_residual
+        ),
+    );
+    if let Some(held) = &found.held_out {
+        let about = format!(
+            "held-out error: {} predicted from the smaller sizes, relative, mean; at worst {}",
+            escape(&held.size),
+            percent(held.max_error)
+        );
+        cards.push_str(&card(percent(held.mean_error), about));
+    }
+    if let Some(spread) = found.seed_spread {
+        let about = "between seeds, nats a token: the luck that no law can see past".to_owned();
+        cards.push_str(&card(format!("{spread:.4}"), about));
+    }
+    let about =
+        "R&sup2;, the share of the losses' variance that the law explains; near one also for poor fits".to_owned();
+    cards.push_str(&card(format!("{:.4}", found.r_squared), about));
+    format!("<div class=\"cards\">\n{cards}</div>\n")
+}
+
+pub(super) fn optima(conclusion: &Conclusion) -> String {
+    let Some(analysis) = conclusion.analysis.as_ref().ok().filter(|analysis| !analysis.optima.is_empty()) else {
+        return String::new();
+    };
+    let mut rows = String::new();
+    for optimum in &analysis.optima {
+        let best = optimum.best;
+        let cell = |value: String, interval: Option<Interval>, unit: fn(f64) -> String| {
+            let interval = interval.map(|interval| format!("{} to {}", unit(interval.low), unit(interval.high)));
+            format!("<td>{value}</td><td class=\"outside\">{}</td>", interval.unwrap_or_default())
+        };
+        let _ = writeln!(
+            rows,
+            "<tr{}><td>{}</td>{}{}{}<td>{:.3}</td></tr>",
+            if optimum.measured { "" } else { " class=\"outside\"" },
+            power_of_ten(best.flops),
+            cell(human_count(best.n), optimum.n, human_count),
+            cell(human_count(best.d), optimum.d, human_count),
+            cell(three_digits(best.tokens_per_param), optimum.tokens_per_param, three_digits),
+            best.loss
+        );
+    }
+    let split = analysis.fit.law.split().map_or_else(String::new, |(k, eta)| {
+        format!(
+            "<p class=\"where\"><i>N</i> / <i>D</i> = <i>K</i>&sup2; (<i>C</i>/6)<sup><i>&eta;</i></sup> with \
+             <i>K</i>&sup2; = {} and <i>&eta;</i> = {}.</p>\n",
+            three_digits(k * k),
+            three_digits(eta)
+        )
+    });
+    format!(
+        "<section>\n<h2>What to train at a budget</h2>\n<p class=\"about\">The N and D with the lowest predicted loss among \
+         all with C = 6ND operations. Grey rows lie outside of the N and D that were measured.</p>\n\
+         <div class=\"scroll\"><table>\n<tr><th>C, operations</th><th>N</th><th>interval</th><th>D, tokens</th>\
+         <th>interval</th><th>D/N</th><th>interval</th><th>loss</th></tr>\n{rows}</table></div>\n{split}</section>\n"
+    )
+}
+
+pub(super) fn points(conclusion: &Conclusion) -> String {
+    let about = "Losses in nats a token on held-out text, at the end of the decay. <code>points.csv</code> has \
+                 every digit, and the losses a byte.";
+    let table = match Grid::of(&conclusion.campaign.plan, &conclusion.points) {
+        Some(grid) => {
+            let columns: String = grid.columns.iter().map(|column| format!("<th>{column}</th>")).collect();
+            let rows = grid.rows.iter().take(MAX_LINES).map(|row| {
+                let losses = row.losses.iter().map(|loss| match loss {
+                    Some(loss) => format!("<td>{loss:.4}</td>"),
+                    None => "<td>&ndash;</td>".to_owned(),
+                });
+                let losses: String = losses.collect();
+                format!("<tr><td>{}</td><td>{}</td>{losses}</tr>\n", escape(&row.label), human_count(row.n as f64))
+            });
+            format!("<tr><th>size</th><th>N</th>{columns}</tr>\n{}", rows.collect::<String>())
+        }
+        None => {
+            let rows = conclusion.points.iter().take(MAX_LINES).map(|point| {
+                let (n, d) = (human_count(point.n as f64), human_count(point.d as f64));
+                let (size, seed, lr, loss) = (escape(&point.size), point.seed, point.peak_lr, point.loss);
+                format!(
+                    "<tr><td>{size}</td><td>{n}</td><td>{d}</td><td>{seed}</td><td>{lr}</td><td>{loss:.4}</td></tr>\n"
+                )
+            });
+            let header = "<tr><th>size</th><th>N</th><th>D</th><th>seed</th><th>peak LR</th><th>loss</th></tr>\n";
+            format!("{header}{}", rows.collect::<String>())
+        }
+    };
+    format!(
+        "<section>\n<h2>The points</h2>\n<p class=\"about\">{about}</p>\n<div class=\"scroll\"><table>\n{table}</table></div>\n\
+         </section>\n"
+    )
+}
+
+pub(super) fn settings(conclusion: &Conclusion) -> String {
+    let campaign = &conclusion.campaign;
+    let plan = &campaign.plan;
+    let mut facts = vec![("program", escape(&campaign.program)), ("recipe", escape(&campaign.recipe_file))];
+    if let Some(dataset) = &plan.dataset {
+        let bytes_a_token = dataset.train_bytes as f64 / dataset.train_tokens.max(1) as f64;
+        facts.push(("text", escape(&dataset.sources.join(", "))));
+        facts.push(("dataset", dataset.id.to_string()));
+        facts.push((
+            "tokens to train on",
+            format!("{}, {bytes_a_token:.2} bytes each", human_count(dataset.train_tokens as f64)),
+        ));
+        facts.push(("tokens held out", human_count(dataset.validation_tokens as f64)));
+        facts.push(("vocabulary", dataset.vocab.to_string()));
+    }
+    if let Ok(analysis) = &conclusion.analysis {
+        let fit = &analysis.fit;
+        facts.push(("objective", escape(&objective(analysis.settings.objective))));
+        facts.push(("descents", format!("{} of {} starts ended at this minimum", fit.starts_agreeing, fit.starts)));
+        facts.push(("seed of the draws", analysis.settings.bootstrap.seed.to_string()));
+    }
+    let facts: String =
+        facts.iter().map(|(name, value)| format!("<tr><th>{name}</th><td>{value}</td></tr>\n")).collect();
+    let tree = recipes::show::tree(plan);
+    let lines: Vec<&str> = tree.lines().take(MAX_LINES).collect();
+    format!(
+        "<section>\n<h2>Settings</h2>\n<p class=\"about\">What this was made with. The recipe and the same text give the same \
+         numbers on one kind of device.</p>\n<div class=\"scroll\"><table class=\"facts\">\n{facts}</table></div>\n\
+         <details>\n<summary>The recipe</summary>\n<pre>{}</pre>\n</details>\n\
+         <details>\n<summary>The stages, with their keys</summary>\n<pre>{}</pre>\n</details>\n</section>\n",
+        escape(&campaign.recipe_text),
+        escape(&lines.join("\n"))
+    )
+}
+
+fn objective(objective: scaling::Objective) -> String {
+    match objective {
+        scaling::Objective::Huber { delta } => format!("Huber's function of the residual of log L, threshold {delta}"),
+        scaling::Objective::LogLeastSquares => "squares of the residual of log L".to_owned(),
+        scaling::Objective::LeastSquares => "squares of the residual of L".to_owned(),
+    }
+}
+
+/// Operations as people write them.
+fn power_of_ten(flops: f64) -> String {
+    let text = operations(flops);
+    match text.split_once('e') {
+        Some(("1", power)) => format!("10<sup>{power}</sup>"),
+        Some((mantissa, power)) => format!("{mantissa}&#8201;&times;&#8201;10<sup>{power}</sup>"),
+        None => text,
+    }
+}
+
+fn range(interval: Interval) -> String {
+    format!("{} to {}", three_digits(interval.low), three_digits(interval.high))
+}

@@ -1,0 +1,40 @@
+//! The library that draws, and what it draws.
+
+use serde_json::json;
+
+use crate::figures::Figure;
+
+/// plotly.js once, then all figures.
+pub(super) fn render(figures: &[Figure]) -> String {
+    let all: Vec<_> =
+        figures.iter().map(|figure| json!({ "id": figure.id, "data": figure.data, "layout": figure.layout })).collect();
+    // Inside a script element only `<` could end it, and JSON has another way to write that.
+    let all = serde_json::to_string(&all).expect("figures always have a JSON form").replace('<', "\\u003c");
+    format!(
+        "<script>{}</script>\n<script>\nfor (const figure of {all}) {{\n  \
+         Plotly.newPlot(figure.id, figure.data, figure.layout, {{ responsive: true, displaylogo: false, \
+         modeBarButtonsToRemove: [\"select2d\", \"lasso2d\"] }});\n}}\n</script>\n",
+        plotly_js()
+    )
+}
+
+/// The crate hands out plotly.js together with MathJax, each in a script element. The page has no formulas that need the
+/// second, and it is two megabytes.
+fn plotly_js() -> String {
+    let both = plotly::Plot::offline_js_sources();
+    let (_, rest) = both.split_once('>').expect("it begins with a script element");
+    let (script, _) = rest.split_once("</script>").expect("the element ends");
+    script.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_library_is_plotly_alone() {
+        let library = plotly_js();
+        assert!(library.trim_start().starts_with("/**\n* plotly.js"), "{}", &library[..80]);
+        assert!(library.len() < 5_000_000 && !library.contains("<script"));
+    }
+}

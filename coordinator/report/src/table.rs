@@ -1,0 +1,141 @@
+//! The table in the terminal.
+
+use std::fmt::Write;
+
+use recipes::units::human_count;
+use scaling::{Analysis, FORM, HeldOut, Interval, Parameter};
+
+use crate::conclusion::Conclusion;
+use crate::grid::Grid;
+use crate::number::{operations, percent, three_digits};
+use crate::points::Selection;
+
+pub(crate) fn render(conclusion: &Conclusion) -> String {
+    let Conclusion { campaign, points, analysis, .. } = conclusion;
+    let plan = &campaign.plan;
+    let mut text = format!("{}  {}\n", plan.name, plan.campaign);
+    let _ = writeln!(
+        text,
+        "{} of {} points, losses in nats a token on held-out text at the end of the decay\n",
+        points.len(),
+        plan.trials.len()
+    );
+    losses(&mut text, conclusion);
+    match analysis {
+        Ok(analysis) => {
+            law(&mut text, analysis, conclusion.selection);
+            quality(&mut text, analysis);
+            optima(&mut text, analysis);
+            for warning in &analysis.warnings {
+                let _ = writeln!(text, "note: {warning}");
+            }
+        }
+        Err(error) => {
+            let _ = writeln!(text, "no law is fitted: {error}");
+        }
+    }
+    text
+}
+
+fn losses(text: &mut String, conclusion: &Conclusion) {
+    let Conclusion { campaign, points, .. } = conclusion;
+    let mut lines: Vec<Vec<String>> = Vec::new();
+    if let Some(grid) = Grid::of(&campaign.plan, points) {
+        lines.push(["size", "N"].map(str::to_owned).into_iter().chain(grid.columns).collect());
+        for row in grid.rows {
+            let cells = row.losses.iter().map(|loss| loss.map_or_else(|| "-".to_owned(), |loss| format!("{loss:.4}")));
+            lines.push([row.label, human_count(row.n as f64)].into_iter().chain(cells).collect());
+        }
+    } else {
+        lines.push(["size", "N", "D", "seed", "peak LR", "loss"].map(str::to_owned).into());
+        for point in points {
+            let (n, d) = (human_count(point.n as f64), human_count(point.d as f64));
+            let loss = format!("{:.4}", point.loss);
+            lines.push(vec![point.size.clone(), n, d, point.seed.to_string(), point.peak_lr.to_string(), loss]);
+        }
+    }
+    text.push_str(&lined_up(&lines));
+    text.push('\n');
+}
+
+fn law(text: &mut String, analysis: &Analysis, selection: Selection) {
+    let _ = writeln!(text, "{FORM}\n");
+    let level = analysis.intervals.as_ref().map(|intervals| format!("{:.0}% interval", 100.0 * intervals.level));
+    let mut lines = vec![vec![String::new(), "value".to_owned(), level.unwrap_or_default()]];
+    for parameter in Parameter::ALL {
+        let value = three_digits(analysis.fit.law.get(parameter));
+        let interval = analysis.intervals.as_ref().map(|intervals| range(intervals.get(parameter)));
+        lines.push(vec![parameter.to_string(), value, interval.unwrap_or_default()]);
+    }
+    text.push_str(&lined_up(&lines));
+    let _ = write!(text, "fitted to {} points of {} trunks", analysis.n_points, analysis.n_trunks);
+    if let Some(intervals) = &analysis.intervals {
+        let draws = intervals.draws;
+        let _ =
+            write!(text, "; intervals from {} draws of whole trunks, {} of them different", draws.used, draws.distinct);
+    }
+    text.push('\n');
+    if selection == Selection::BestLearningRate {
+        text.push_str("of several peak learning rates the best is fitted, for each size, seed and amount of data\n");
+    }
+    text.push('\n');
+}
+
+fn quality(text: &mut String, analysis: &Analysis) {
+    let found = &analysis.diagnostics;
+    let _ = writeln!(
+        text,
+        "rmse            {:.4} nats a token, at worst {:.4}\nR^2             {:.4}",
+        found.rmse, found.worst_residual, found.r_squared
+    );
+    if let Some(HeldOut { size, mean_error, max_error, .. }) = &found.held_out {
+        let (mean, most) = (percent(*mean_error), percent(*max_error));
+        let _ = writeln!(text, "held-out error  {mean}, at worst {most}: {size}, predicted from the smaller sizes");
+    }
+    if let Some(spread) = found.seed_spread {
+        let _ = writeln!(text, "between seeds   {spread:.4} nats a token, standard deviation");
+    }
+    text.push('\n');
+}
+
+fn optima(text: &mut String, analysis: &Analysis) {
+    if analysis.optima.is_empty() {
+        return;
+    }
+    text.push_str("compute-optimal models, C = 6ND (* outside of what was measured)\n");
+    let mut lines = vec![["C", "N", "D", "D/N", "interval of D/N", "loss"].map(str::to_owned).to_vec()];
+    for optimum in &analysis.optima {
+        let best = optimum.best;
+        lines.push(vec![
+            format!("{}{}", operations(best.flops), if optimum.measured { "" } else { "*" }),
+            human_count(best.n),
+            human_count(best.d),
+            three_digits(best.tokens_per_param),
+            optimum.tokens_per_param.map(range).unwrap_or_default(),
+            format!("{:.3}", best.loss),
+        ]);
+    }
+    text.push_str(&lined_up(&lines));
+    text.push('\n');
+}
+
+fn range(interval: Interval) -> String {
+    format!("{} to {}", three_digits(interval.low), three_digits(interval.high))
+}
+
+/// Columns lined up: the first to the left, the others to the right.
+fn lined_up(lines: &[Vec<String>]) -> String {
+    let columns = lines.first().map_or(0, Vec::len);
+    let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or_default();
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    let mut text = String::new();
+    for line in lines {
+        let mut row = format!("{:<width$}", line[0], width = widths[0]);
+        for (cell, width) in line.iter().zip(&widths).skip(1) {
+            let _ = write!(row, "  {cell:>width$}");
+        }
+        text.push_str(row.trim_end());
+        text.push('\n');
+    }
+    text
+}

@@ -1,0 +1,173 @@
+//! The files and the table of campaigns that nobody trained.
+
+mod synthetic;
+
+use recipes::Recipe;
+use report::{AnalysisOptions, Campaign, Conclusion, FinalLoss, Selection};
+use serde_json::Value;
+
+fn conclude(campaign: Campaign) -> Conclusion {
+    Conclusion::of(campaign, &AnalysisOptions::default())
+}
+
+fn json(conclusion: &Conclusion) -> Value {
+    serde_json::to_value(conclusion.fit_file()).expect("serialises")
+}
+
+/// A recipe of two learning rates and sizes of the given names.
+fn recipe(sizes: &str, points: &str, description: &str) -> Recipe {
+    let text = format!(
+        "name = \"other\"\ndescription = {description:?}\n[data]\nsources = [\"<x>.txt\"]\nvocab = 300\nvalidation_tokens = 1000\n\
+         [model]\nsizes = {sizes}\n[points]\n{points}\n[schedule]\nkind = \"wsd\"\nwarmup_steps = 2\nfloor = 0.1\n\
+         [schedule.decay]\nshape = \"linear\"\nfraction = 0.1\ncounted = \"inside\"\n\
+         [batch]\nsequences = 10\ncontext = 100\n[optimizer]\npeak_lr = [0.01, 0.02]\n"
+    );
+    Recipe::parse("<other>.toml", &text).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Numbers of a JSON text cut to what does not depend on the last bits of a machine's arithmetic.
+fn rounded(value: &mut Value) {
+    match value {
+        Value::Number(number) if number.is_f64() => {
+            let short = format!("{:.2e}", number.as_f64().unwrap_or_default());
+            *value = short.parse::<f64>().map_or(Value::Null, Value::from);
+        }
+        Value::Array(items) => items.iter_mut().for_each(rounded),
+        Value::Object(fields) => fields.values_mut().for_each(rounded),
+        _ => {}
+    }
+}
+
+#[test]
+fn a_campaign_as_people_read_it() {
+    insta::assert_snapshot!("table", conclude(synthetic::quickstart()).table());
+}
+
+#[test]
+fn a_fit_as_programs_read_it() {
+    let mut fit = json(&conclude(synthetic::quickstart()));
+    for key in ["form", "parameters", "intervals", "r_squared", "rmse", "held_out_error", "objective", "n_points"] {
+        assert!(!fit[key].is_null(), "{key}");
+    }
+    assert!((fit["parameters"]["alpha"].as_f64().expect("a number") - 0.398).abs() < 0.005);
+    let residuals = fit["diagnostics"]["residuals"].as_array_mut().expect("a list");
+    assert_eq!(residuals.len(), 35);
+    residuals.truncate(1);
+    rounded(&mut fit);
+    // What is zero but for rounding differs from machine to machine.
+    fit["objective"]["starts_agreeing"].take();
+    insta::assert_snapshot!("fit", serde_json::to_string_pretty(&fit).expect("serialises"));
+}
+
+#[test]
+fn points_are_in_the_plans_order_and_read_back_exactly() {
+    let campaign = synthetic::quickstart();
+    let plan = campaign.plan.clone();
+    let losses = campaign.losses.clone();
+    let csv = conclude(campaign).points_csv();
+    let mut lines = csv.lines();
+    let header = lines.next().expect("a header");
+    assert!(header.starts_with("size,n,d,loss,loss_per_byte,"), "{header}");
+    let rows: Vec<Vec<&str>> = lines.map(|line| line.split(',').collect()).collect();
+    assert_eq!(rows.len(), plan.trials.len());
+    for (row, trial) in rows.iter().zip(&plan.trials) {
+        assert_eq!(row.len(), header.split(',').count());
+        assert_eq!((row[0], row[1].parse(), row[2].parse()), (trial.size.as_str(), Ok(trial.n), Ok(trial.d.0)));
+        assert_eq!(row[3].parse(), Ok(losses[&trial.id].per_token));
+        assert_eq!(row[4].parse().ok(), losses[&trial.id].per_byte);
+        assert_eq!(row[11], trial.id.to_string());
+    }
+    let trunks: std::collections::BTreeSet<&str> = rows.iter().map(|row| row[9]).collect();
+    assert_eq!(trunks.len(), 5, "the branches of a size share its trunk");
+}
+
+#[test]
+fn two_sizes_have_points_and_a_report_and_no_law() {
+    let conclusion = conclude(synthetic::smoke());
+    assert!(conclusion.analysis().is_err());
+    assert_eq!(conclusion.points_csv().lines().count(), 7);
+    let fit = json(&conclusion);
+    assert!(fit["error"].as_str().expect("says why").contains("2 distinct sizes"), "{fit}");
+    assert!(fit.get("parameters").is_none() && fit["n_points"] == 6);
+    assert!(conclusion.html().contains("No law is fitted"));
+    insta::assert_snapshot!("table_without_a_law", conclusion.table());
+}
+
+#[test]
+fn nothing_measured_is_a_report_too() {
+    let mut campaign = synthetic::quickstart();
+    campaign.losses.clear();
+    campaign.curves.clear();
+    let conclusion = conclude(campaign);
+    assert_eq!(conclusion.points_csv().lines().count(), 1);
+    assert!(conclusion.table().contains("0 of 35 points"));
+    assert!(conclusion.html().contains("id=\"tree\"") && !conclusion.html().contains("id=\"curves\""));
+}
+
+#[test]
+fn losses_of_trunks_are_no_points() {
+    let recipe = synthetic::quickstart().recipe_text;
+    let start = recipe.find("[schedule.decay]").expect("has a decay");
+    let end = recipe.find("[batch]").expect("has a batch");
+    let text = [&recipe[..start], &recipe[end..]].concat().replace("kind = \"wsd\"", "kind = \"constant\"");
+    let text: String = text.lines().filter(|line| !line.starts_with("floor")).map(|line| format!("{line}\n")).collect();
+    let recipe = Recipe::parse("constant.toml", &text).unwrap_or_else(|error| panic!("{error}"));
+    let conclusion = conclude(synthetic::campaign(&recipe, &[3.0; 35]));
+    assert!(conclusion.points().is_empty());
+    assert!(conclusion.table().contains("0 of 35 points"));
+}
+
+#[test]
+fn of_two_learning_rates_the_better_is_fitted_and_both_are_listed() {
+    let recipe = recipe("[\"tiny-32\", \"tiny-48\", \"tiny-64\"]", "times_n = [0.5, 1, 2, 4]", "");
+    let mut campaign = synthetic::campaign(&recipe, &[]);
+    for (index, trial) in campaign.plan.trials.iter().enumerate() {
+        let worse = 0.1 * ((index / 4) % 2) as f64;
+        let loss = 47.2 * (trial.n as f64).powf(-0.398) + 947.0 * (trial.d.0 as f64).powf(-0.535) + 1.758 + worse;
+        campaign.losses.insert(trial.id, FinalLoss { per_token: loss, per_byte: None });
+    }
+    let conclusion = conclude(campaign);
+    let fit = json(&conclusion);
+    assert_eq!((conclusion.points().len(), &fit["n_points"]), (24, &Value::from(12)));
+    assert!(fit["fitted"]["points"].as_str().expect("says which").contains("lowest loss"));
+    assert!(conclusion.table().contains("4N"), "columns are multiples of N: {}", conclusion.table());
+    assert_ne!(Selection::All, Selection::BestLearningRate);
+}
+
+#[test]
+fn the_page_loads_nothing_and_trusts_no_recipe() {
+    let hostile = "</script><script src=http://example.org/x.js>alert('1')</script>";
+    let recipe = recipe("[\"tiny-32\", \"tiny-48\", \"tiny-64\"]", "tokens = [10_000, 20_000]", hostile);
+    let html = conclude(synthetic::campaign(&recipe, &[3.0, 2.9, 3.1, 3.0, 2.8, 2.7])).html();
+    let outside: String = html
+        .split("<script>")
+        .enumerate()
+        .map(|(index, part)| match index {
+            0 => part,
+            _ => part.split_once("</script>").expect("each script ends").1,
+        })
+        .collect();
+    assert!(
+        !outside.contains("<script") && !outside.contains("src=http://example.org/x.js>a"),
+        "a recipe's text is escaped"
+    );
+    for loading in ["<link", "<img", "<iframe", " src=\"", " href=\"", "@import", "url("] {
+        assert!(!outside.contains(loading), "{loading}");
+    }
+    assert_eq!(html.matches("<script").count(), 2, "the library and the figures");
+    assert_eq!(html.matches("plotly.js v").count(), 1, "one copy of the library");
+    assert!(html.contains("default-src 'none'"), "and the browser is told to load nothing");
+}
+
+#[test]
+fn files_are_written_whole_and_the_same_each_time() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let write = || {
+        let files = conclude(synthetic::quickstart()).write(dir.path()).expect("written");
+        [files.points, files.fit, files.report].map(|path| std::fs::read(path).expect("read"))
+    };
+    let first = write();
+    assert!(first == write(), "nothing in them depends on when they are made");
+    assert_eq!(std::fs::read_dir(dir.path()).expect("listed").count(), 3);
+    assert!(first[2].len() < 6_000_000, "{} bytes", first[2].len());
+}

@@ -1,0 +1,76 @@
+//! A campaign that nobody trained: the recipe `quickstart`, with losses that were measured once and curves made to fit.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use recipes::{Dataset, DatasetId, Plan, Recipe, StageKey, expand};
+use report::{Campaign, CurvePoint, FinalLoss};
+
+/// Decayed losses of `quickstart`'s models, sizes by amounts of data, from a PyTorch trainer.
+const LOSSES: [[f64; 7]; 5] = [
+    [3.4258, 3.2878, 3.1869, 3.0960, 3.0214, 2.9643, 2.9107],
+    [3.2144, 3.0723, 2.9527, 2.8619, 2.7859, 2.7089, 2.6530],
+    [3.1014, 2.9560, 2.8311, 2.7363, 2.6582, 2.5880, 2.5281],
+    [2.9581, 2.8108, 2.6873, 2.5901, 2.5117, 2.4406, 2.3749],
+    [2.9276, 2.7720, 2.6374, 2.5356, 2.4436, 2.3740, 2.3057],
+];
+const BYTES_A_TOKEN: f64 = 2.02;
+
+/// A recipe that comes with Windtunnel, under a name that is the same on every machine.
+fn recipe(name: &str) -> Recipe {
+    let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../recipes")).join(name);
+    let text = std::fs::read_to_string(path).expect("is there");
+    Recipe::parse(&format!("recipes/{name}"), &text).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// A campaign of a recipe's text, with the given final losses in the plan's order.
+pub(crate) fn campaign(recipe: &Recipe, losses: &[f64]) -> Campaign {
+    let held_out = recipe.data().validation_tokens;
+    let dataset = Dataset {
+        id: DatasetId::from_content(b"a text"),
+        vocab: recipe.data().vocab.expect("it trains its tokenizer"),
+        train_tokens: 3_350_000,
+        validation_tokens: held_out,
+        train_bytes: (3_350_000.0 * BYTES_A_TOKEN) as u64,
+        validation_bytes: (held_out as f64 * BYTES_A_TOKEN) as u64,
+        sources: recipe.data().sources.clone(),
+    };
+    let plan = expand(recipe, &dataset).expect("expands");
+    let final_loss = |loss: &f64| FinalLoss { per_token: *loss, per_byte: Some(loss / BYTES_A_TOKEN) };
+    Campaign {
+        losses: plan.trials.iter().map(|trial| trial.id).zip(losses.iter().map(final_loss)).collect(),
+        curves: curves(&plan),
+        recipe_file: recipe.file().to_owned(),
+        recipe_text: recipe.text().to_owned(),
+        program: "windtunnel 0.0.0".to_owned(),
+        plan,
+    }
+}
+
+/// The recipe `quickstart`, all points measured.
+pub(crate) fn quickstart() -> Campaign {
+    campaign(&recipe("quickstart.toml"), LOSSES.as_flattened())
+}
+
+/// The recipe `smoke`, whose two sizes determine no law.
+pub(crate) fn smoke() -> Campaign {
+    campaign(&recipe("smoke.toml"), &[5.1, 4.9, 4.7, 5.0, 4.7, 4.4])
+}
+
+/// Training losses that fall with the tokens, and by up to 0.2 more as the learning rate decays, with the noise of a batch.
+fn curves(plan: &Plan) -> BTreeMap<StageKey, Vec<CurvePoint>> {
+    let curve = |stage: &recipes::Stage| {
+        let n = stage.spec.model.shape.non_embedding_params() as f64;
+        let steps = stage.spec.steps();
+        let points = steps.map(|step| {
+            let tokens = (step + 1) as f64 * stage.spec.batch.tokens() as f64;
+            let law = 47.2 * n.powf(-0.398) + 947.0 * tokens.powf(-0.535) + 1.9;
+            let start = 6.24 / (1.0 + step as f64 / 8.0);
+            let decay = 0.2 * (1.0 - stage.spec.schedule.factor(step).powf(0.7)) * f64::from(u8::from(step > 60));
+            let noise = 0.05 * ((step * 7919 % 101) as f64 / 50.0 - 1.0);
+            CurvePoint { step, loss: law.min(6.24).max(start) + noise - decay }
+        });
+        (stage.key, points.collect())
+    };
+    plan.stages.iter().map(curve).collect()
+}

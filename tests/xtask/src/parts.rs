@@ -13,6 +13,8 @@ pub enum Part {
     Doc,
     /// All tests, doc tests included.
     Test,
+    /// The quick start, trained whole, gives a law that holds. Takes minutes.
+    Quickstart,
     /// The CUDA backend compiles. Needs no toolkit and no GPU.
     Cuda,
     /// The wgpu backend compiles.
@@ -24,7 +26,8 @@ pub enum Part {
 impl Part {
     /// All, in the order they run: what fails fastest first. The lints come before the docs because both want the
     /// dependencies' metadata, which the lints' run leaves behind; the features come last, since they compile burn anew.
-    pub const ALL: [Self; 7] = [Self::Fmt, Self::Clippy, Self::Doc, Self::Test, Self::Cuda, Self::Wgpu, Self::Deny];
+    pub const ALL: [Self; 8] =
+        [Self::Fmt, Self::Clippy, Self::Doc, Self::Test, Self::Quickstart, Self::Cuda, Self::Wgpu, Self::Deny];
 
     /// The arguments of its cargo command.
     #[must_use]
@@ -34,6 +37,8 @@ impl Part {
             Self::Clippy => &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"],
             Self::Doc => &["doc", "--workspace", "--no-deps", "--document-private-items"],
             Self::Test => &["test", "--workspace"],
+            // With the features of the whole workspace, as above, so that nothing is compiled again.
+            Self::Quickstart => &["test", "--workspace", "--test", "quickstart", "--", "--ignored", "--nocapture"],
             // All of the workspace, as above, so that what the features do not touch is not compiled again.
             Self::Cuda => &["clippy", "--workspace", "--all-targets", "--features", "cuda", "--", "-D", "warnings"],
             Self::Wgpu => &["clippy", "--workspace", "--all-targets", "--features", "wgpu", "--", "-D", "warnings"],

@@ -39,7 +39,13 @@ enum Moments {
     /// In memory, for the CPU backend.
     Host { first: Vec<f32>, second: Vec<f32> },
     /// Where the parameter is.
-    Device { first: Tensor<1>, second: Tensor<1> },
+    Device(Box<DeviceMoments>),
+}
+
+#[derive(Debug)]
+struct DeviceMoments {
+    first: Tensor<1>,
+    second: Tensor<1>,
 }
 
 /// One update of one parameter, as numbers.
@@ -105,7 +111,9 @@ impl Optimizer {
     pub(crate) fn state(&self) -> impl Iterator<Item = (&str, Vec<f32>, Vec<f32>)> {
         self.moments.iter().map(|(name, moments)| match moments {
             Moments::Host { first, second } => (name.as_str(), first.clone(), second.clone()),
-            Moments::Device { first, second } => (name.as_str(), host(first.clone()), host(second.clone())),
+            Moments::Device(moments) => {
+                (name.as_str(), host(moments.first.clone()), host(moments.second.clone()))
+            }
         })
     }
 
@@ -116,7 +124,7 @@ impl Optimizer {
         } else {
             let device = device.clone().inner();
             let tensor = |values: Vec<f32>| Tensor::<1>::from_data(values.as_slice(), &device);
-            Moments::Device { first: tensor(first), second: tensor(second) }
+            Moments::Device(Box::new(DeviceMoments { first: tensor(first), second: tensor(second) }))
         };
         self.moments.insert(name, moments);
     }

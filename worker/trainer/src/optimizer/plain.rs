@@ -4,7 +4,7 @@ use std::collections::btree_map::Entry;
 
 use burn::tensor::Tensor;
 
-use super::{Coefficients, Moments};
+use super::{Coefficients, DeviceMoments, Moments};
 
 pub(super) fn square_sum<const D: usize>(gradient: Tensor<D>) -> f64 {
     f64::from(gradient.square().sum().into_scalar::<f32>())
@@ -21,8 +21,10 @@ pub(super) fn update<const D: usize>(
     let parameter = parameter.reshape([count]);
     let gradient = gradient.reshape([count]).mul_scalar(with.gradient_scale);
     let zeros = || Tensor::<1>::zeros([count], &parameter.device());
-    let moments = moments.or_insert_with(|| Moments::Device { first: zeros(), second: zeros() });
-    let Moments::Device { first, second } = moments else { unreachable!("a run keeps to one device") };
+    let moments =
+        moments.or_insert_with(|| Moments::Device(Box::new(DeviceMoments { first: zeros(), second: zeros() })));
+    let Moments::Device(moments) = moments else { unreachable!("a run keeps to one device") };
+    let DeviceMoments { first, second } = moments.as_mut();
     *first = first.clone().mul_scalar(with.beta1) + gradient.clone().mul_scalar(1.0 - with.beta1);
     *second = second.clone().mul_scalar(with.beta2) + gradient.square().mul_scalar(1.0 - with.beta2);
     let scale = second.clone().sqrt().mul_scalar(with.second_scale).add_scalar(with.eps);

@@ -36,9 +36,13 @@ pub struct FitFile {
     /// Mean relative error of the losses of the largest size, predicted from the other sizes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub held_out_error: Option<f64>,
-    /// What was minimised.
+    /// The value of what was minimised: with the default, the sum over the points of Huber's function of the residual
+    /// of log L, which compares with published fits of the same threshold.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub objective: Option<ObjectiveReached>,
+    pub objective: Option<f64>,
+    /// How it was minimised.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub search: Option<Search>,
     /// Points the law was fitted to.
     pub n_points: usize,
     /// Points the campaign has when it is finished.
@@ -63,13 +67,11 @@ pub struct FitFile {
     pub settings: Produced,
 }
 
-/// An objective, and how low it came.
+/// How a law was looked for.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct ObjectiveReached {
-    /// Which.
+pub struct Search {
+    /// What was minimised.
     pub minimised: Objective,
-    /// Its value, summed over the points.
-    pub value: f64,
     /// Descents made.
     pub starts: usize,
     /// Descents that ended at this minimum.
@@ -196,9 +198,9 @@ impl FitFile {
             r_squared: diagnostics.map(|found| found.r_squared),
             rmse: diagnostics.map(|found| found.rmse),
             held_out_error: diagnostics.and_then(|found| Some(found.held_out.as_ref()?.mean_error)),
-            objective: found.map(|analysis| ObjectiveReached {
+            objective: found.map(|analysis| analysis.fit.objective),
+            search: found.map(|analysis| Search {
                 minimised: analysis.settings.objective,
-                value: analysis.fit.objective,
                 starts: analysis.fit.starts,
                 starts_agreeing: analysis.fit.starts_agreeing,
             }),

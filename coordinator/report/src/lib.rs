@@ -21,6 +21,6 @@ mod table;
 pub use campaign::{Campaign, CurvePoint, FinalLoss};
 pub use conclusion::Conclusion;
 pub use files::{Files, WriteError};
-pub use fit_json::{Budget, Doubt, FitFile, Fitted, Judgement, ObjectiveReached, OptimumLaw, Produced};
+pub use fit_json::{Budget, Doubt, FitFile, Fitted, Judgement, OptimumLaw, Produced, Search};
 pub use points::{DecayedPoint, Selection};
 pub use scaling::AnalysisOptions;

@@ -2,7 +2,7 @@
 
 #![allow(dead_code, reason = "each test file is a program of its own and uses a part of this")]
 
-pub mod process;
+pub(crate) mod process;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,12 +11,12 @@ use std::process::{Command, Output, Stdio};
 use tempfile::TempDir;
 
 /// A directory with a text, a recipe over it, and room for data and results. Nothing outside it is touched.
-pub struct Place {
+pub(crate) struct Place {
     dir: TempDir,
 }
 
 /// The smoke recipe, over the text of a [`Place`].
-pub fn smoke_recipe() -> String {
+pub(crate) fn smoke_recipe() -> String {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("recipes/smoke.toml");
     let text = fs::read_to_string(file).expect("the smoke recipe is there");
     let replaced = text.replace("sources = [\"toolchain-docs\"]", "sources = [\"texts\"]");
@@ -25,7 +25,7 @@ pub fn smoke_recipe() -> String {
 }
 
 impl Place {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
         fs::create_dir(dir.path().join("texts")).expect("made");
         for index in 0..60 {
@@ -35,11 +35,11 @@ impl Place {
         Self { dir }
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
-    pub fn write(&self, name: &str, text: &str) -> PathBuf {
+    pub(crate) fn write(&self, name: &str, text: &str) -> PathBuf {
         let path = self.path(name);
         fs::write(&path, text).expect("written");
         path
@@ -47,7 +47,7 @@ impl Place {
 
     /// The program, in this directory, with `data` as its data directory and nothing of the tester's environment that
     /// would change what it does.
-    pub fn command(&self, args: &[&str]) -> Command {
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_windtunnel"));
         command.args(args).current_dir(self.dir.path()).stdin(Stdio::null());
         for name in ["WINDTUNNEL_COORDINATOR", "RUST_LOG", "COLUMNS", "NO_COLOR"] {
@@ -58,12 +58,12 @@ impl Place {
     }
 
     /// Runs the program to its end.
-    pub fn run(&self, args: &[&str]) -> Ran {
+    pub(crate) fn run(&self, args: &[&str]) -> Ran {
         Ran::of(self.command(args).output().expect("the program starts"))
     }
 
     /// Every file and folder of the place except its text, sorted.
-    pub fn listing(&self) -> Vec<String> {
+    pub(crate) fn listing(&self) -> Vec<String> {
         let mut names = Vec::new();
         list(self.dir.path(), self.dir.path(), &mut names);
         names.retain(|name| !name.starts_with("texts"));
@@ -72,7 +72,7 @@ impl Place {
     }
 
     /// The points of a result.
-    pub fn points(&self, out: &str) -> String {
+    pub(crate) fn points(&self, out: &str) -> String {
         let path = self.path(out).join("points.csv");
         fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
     }
@@ -106,14 +106,14 @@ fn story(index: u64) -> String {
 
 /// What became of a run of the program.
 #[derive(Debug)]
-pub struct Ran {
-    pub code: Option<i32>,
-    pub stdout: String,
-    pub stderr: String,
+pub(crate) struct Ran {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 impl Ran {
-    pub fn of(output: Output) -> Self {
+    pub(crate) fn of(output: Output) -> Self {
         Self {
             code: output.status.code(),
             stdout: String::from_utf8(output.stdout).expect("prints UTF-8"),
@@ -123,7 +123,7 @@ impl Ran {
 
     /// It ended with this code.
     #[track_caller]
-    pub fn expect(self, code: i32) -> Self {
+    pub(crate) fn expect(self, code: i32) -> Self {
         assert_eq!(self.code, Some(code), "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
         self
     }

@@ -11,25 +11,25 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(240);
 
 /// A process in a group of its own. The whole group is killed when this goes.
-pub struct Running {
+pub(crate) struct Running {
     child: Child,
 }
 
 impl Running {
     /// Starts it with its outputs discarded.
-    pub fn silent(command: &mut Command) -> Self {
+    pub(crate) fn silent(command: &mut Command) -> Self {
         Self::start(command.stdout(Stdio::null()).stderr(Stdio::null()))
     }
 
     /// Starts it and keeps its standard output.
-    pub fn piped(command: &mut Command) -> (Self, impl Iterator<Item = String> + use<>) {
+    pub(crate) fn piped(command: &mut Command) -> (Self, impl Iterator<Item = String> + use<>) {
         let mut running = Self::start(command.stdout(Stdio::piped()).stderr(Stdio::null()));
         let output = running.child.stdout.take().expect("is piped");
         (running, BufReader::new(output).lines().map_while(Result::ok))
     }
 
     /// Starts it and keeps its standard error.
-    pub fn start_with_stderr(command: &mut Command) -> Self {
+    pub(crate) fn start_with_stderr(command: &mut Command) -> Self {
         Self::start(command.stdout(Stdio::null()).stderr(Stdio::piped()))
     }
 
@@ -38,34 +38,34 @@ impl Running {
     }
 
     /// What it wrote to the standard error that was kept, once it has ended.
-    pub fn stderr(&mut self) -> String {
+    pub(crate) fn stderr(&mut self) -> String {
         let mut text = String::new();
         self.child.stderr.take().expect("is kept").read_to_string(&mut text).expect("is UTF-8");
         text
     }
 
-    pub fn id(&self) -> u32 {
+    pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
 
     /// Sends a signal to the process alone.
-    pub fn signal(&self, signal: &str) {
+    pub(crate) fn signal(&self, signal: &str) {
         send(signal, &self.id().to_string());
     }
 
     /// Sends a signal to the whole group, as a terminal does at Ctrl-C.
-    pub fn signal_group(&self, signal: &str) {
+    pub(crate) fn signal_group(&self, signal: &str) {
         send(signal, &format!("-{}", self.id()));
     }
 
     /// Kills the whole group at once.
-    pub fn kill_group(mut self) {
+    pub(crate) fn kill_group(mut self) {
         self.signal_group("KILL");
         self.child.wait().expect("it ends");
     }
 
     /// Waits for its end.
-    pub fn wait(&mut self) -> ExitStatus {
+    pub(crate) fn wait(&mut self) -> ExitStatus {
         let deadline = Instant::now() + PATIENCE;
         loop {
             if let Some(status) = self.child.try_wait().expect("can be asked") {
@@ -76,7 +76,7 @@ impl Running {
         }
     }
 
-    pub fn has_ended(&mut self) -> bool {
+    pub(crate) fn has_ended(&mut self) -> bool {
         self.child.try_wait().expect("can be asked").is_some()
     }
 }
@@ -91,14 +91,14 @@ impl Drop for Running {
 }
 
 /// Sends a signal to a process, or to a group by its negative number.
-pub fn send(signal: &str, target: &str) {
+pub(crate) fn send(signal: &str, target: &str) {
     // The shell has `kill` everywhere. That the target has just ended is fine.
     let _ = Command::new("sh").args(["-c", &format!("kill -{signal} -- {target}")]).stderr(Stdio::null()).status();
 }
 
 /// Waits until a condition holds, and looks often.
 #[track_caller]
-pub fn wait_for<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn wait_for<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + PATIENCE;
     loop {
         if let Some(found) = condition() {
@@ -110,7 +110,7 @@ pub fn wait_for<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
 }
 
 /// The process with all of these among its arguments. Linux only.
-pub fn process_with(arguments: &[&str]) -> Option<u32> {
+pub(crate) fn process_with(arguments: &[&str]) -> Option<u32> {
     fs::read_dir("/proc").expect("this is Linux").flatten().find_map(|entry| {
         let id = entry.file_name().to_str()?.parse().ok()?;
         let line = fs::read(entry.path().join("cmdline")).ok()?;
@@ -120,7 +120,7 @@ pub fn process_with(arguments: &[&str]) -> Option<u32> {
 }
 
 /// Whether a process is there, and not only its entry in the table.
-pub fn is_alive(id: u32) -> bool {
+pub(crate) fn is_alive(id: u32) -> bool {
     let status = fs::read_to_string(Path::new("/proc").join(id.to_string()).join("stat")).unwrap_or_default();
     // The state follows the name, which is in parentheses and may hold anything.
     status.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with(['Z', 'X']))

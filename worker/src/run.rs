@@ -64,7 +64,7 @@ pub async fn serve(
     let home = Home::take(&options.data_dir, options.name.as_deref())?;
     let worker = options.worker_id.unwrap_or_else(|| WorkerId::from_bytes(rand::random()));
     let (spool, recovered) = Spool::open(&home.dir.join("outbox"), &worker)?;
-    let queue = restored(recovered.messages, options.outbox_bytes);
+    let queue = restored(recovered, options.outbox_bytes);
     let (runner, reports) = Runner::start(trainer, options.checkpoint_interval)
         .map_err(|source| WorkerError::Process { action: "start the training thread", source })?;
     let (link, link_events) = mpsc::channel(64);

@@ -17,6 +17,8 @@ const HEADER: usize = MAGIC.len() + 8;
 /// Length and checksum.
 const RECORD_HEADER: usize = 4 + 8;
 const EXTENSION: &str = "spool";
+/// Sequence numbers that belong to a segment; more than a process will ever need.
+const NUMBERS: u64 = 1 << 32;
 
 /// Why the spool cannot be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -30,12 +32,26 @@ pub struct LogError {
 }
 
 /// What the last process of the same identity left.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Recovered {
     /// Its messages, in order. Some may have been acknowledged.
     pub messages: Vec<WorkerMessage>,
     /// The segments they lie in, in order, each with the number of its last message.
     pub segments: Vec<(PathBuf, u64)>,
+    /// The number of the next segment: above that of every segment there was.
+    pub next_segment: u64,
+}
+
+impl Recovered {
+    /// Where the sequence numbers of this process start.
+    ///
+    /// A number must not be given twice, or the second message would be taken for a repetition of the first; and what is
+    /// left of an earlier process does not say how far it got. But it left the segment it wrote last, and this process
+    /// begins another one.
+    #[must_use]
+    pub fn first_sequence(&self) -> u64 {
+        (self.next_segment - 1) * NUMBERS + 1
+    }
 }
 
 /// A segment that is being written.
@@ -49,8 +65,10 @@ pub struct Segment {
 
 /// Reads what a worker left in `dir`. What other workers left is deleted: their attempts are over.
 pub(super) fn recover(dir: &Path, worker: &WorkerId) -> Result<Recovered, LogError> {
-    let mut recovered = Recovered::default();
+    let mut recovered = Recovered { messages: Vec::new(), segments: Vec::new(), next_segment: 1 };
     for path in segments(dir)? {
+        let number = path.file_stem().and_then(|stem| stem.to_str()?.parse::<u64>().ok());
+        recovered.next_segment = recovered.next_segment.max(number.map_or(1, |number| number + 1));
         let content = std::fs::read(&path).map_err(|source| LogError { path: path.clone(), source })?;
         if !content.starts_with(&header(worker)) {
             info!(path = %path.display(), "dropping the outbox of an earlier process");
@@ -107,10 +125,8 @@ fn segments(dir: &Path) -> Result<Vec<PathBuf>, LogError> {
 }
 
 impl Segment {
-    /// A new segment, after those in `dir`.
-    pub fn create(dir: &Path, worker: &WorkerId) -> Result<Self, LogError> {
-        let number = |path: &PathBuf| path.file_stem()?.to_str()?.parse::<u64>().ok();
-        let number = segments(dir)?.last().and_then(number).map_or(1, |last| last + 1);
+    /// A new segment with this number.
+    pub fn create(dir: &Path, worker: &WorkerId, number: u64) -> Result<Self, LogError> {
         let path = dir.join(format!("{number:012}.{EXTENSION}"));
         let create = || {
             let mut file = OpenOptions::new().append(true).create_new(true).open(&path)?;

@@ -47,11 +47,6 @@ impl Queue {
         self.entries.push_back(Entry { key, bytes, message });
     }
 
-    /// Leaves out this many numbers.
-    pub fn skip(&mut self, numbers: u64) {
-        self.next_sequence += numbers;
-    }
-
     /// Whether there is no room for more. What has to be said all the same is still taken.
     #[must_use]
     pub fn is_full(&self) -> bool {
@@ -62,12 +57,6 @@ impl Queue {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
-    }
-
-    /// The number of the last message there was.
-    #[must_use]
-    pub fn last_sequence(&self) -> u64 {
-        self.next_sequence - 1
     }
 
     /// A new connection: everything is to be sent again.

@@ -2,21 +2,17 @@
 
 use std::collections::BTreeSet;
 
-use proto::v1::{AttemptFailed, AttemptRef, WorkerMessage, worker_message::Body};
+use proto::v1::{AttemptFailed, AttemptRef, worker_message::Body};
 
-use super::Queue;
+use super::{Queue, Recovered};
 use crate::attempt::AttemptKey;
 
-/// Numbers left out after a restart: more than there can have been messages that were sent before their copy was
-/// written. A number must not be given twice, or the second message would be taken for a repetition of the first.
-const SKIPPED: u64 = 1 << 20;
-
-/// A queue with these messages, in their order. Attempts that had not ended when the process did have failed with it.
+/// A queue with what was left, in its order. Attempts that had not ended when the process did have failed with it.
 #[must_use]
-pub fn restored(messages: Vec<WorkerMessage>, limit: usize) -> Queue {
-    let mut queue = Queue::new(limit, 1);
+pub fn restored(recovered: Recovered, limit: usize) -> Queue {
+    let mut queue = Queue::new(limit, recovered.first_sequence());
     let mut open = BTreeSet::new();
-    for message in messages {
+    for message in recovered.messages {
         let Some(key) = message.body.as_ref().and_then(attempt_of) else { continue };
         if message.body.as_ref().is_some_and(is_end) {
             open.remove(&key);
@@ -24,9 +20,6 @@ pub fn restored(messages: Vec<WorkerMessage>, limit: usize) -> Queue {
             open.insert(key);
         }
         queue.restore(key, message);
-    }
-    if !queue.is_empty() {
-        queue.skip(SKIPPED);
     }
     for key in open {
         let reason = "the worker's process ended".to_owned();
@@ -62,37 +55,68 @@ fn is_end(body: &Body) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use proto::v1::{CurvePoints, StageDiverged};
-    use recipes::{Attempt, StageKey};
+    use proto::v1::{CurvePoints, StageDiverged, WorkerMessage};
+    use recipes::{Attempt, StageKey, WorkerId};
 
+    use super::super::Spool;
     use super::*;
 
-    fn message(sequence: u64, attempt: u32, ends: bool) -> WorkerMessage {
-        let attempt = Some(AttemptRef { stage: StageKey::from_content(b"s").to_string(), attempt });
-        let body = if ends {
-            Body::StageDiverged(StageDiverged { attempt, step: 3, loss: f64::NAN })
-        } else {
-            Body::CurvePoints(CurvePoints { attempt, points: Vec::new() })
-        };
-        WorkerMessage { sequence, body: Some(body) }
+    fn key(attempt: u32) -> AttemptKey {
+        AttemptKey { stage: StageKey::from_content(b"s"), attempt: Attempt(attempt) }
+    }
+
+    fn points(attempt: u32) -> Body {
+        Body::CurvePoints(CurvePoints { attempt: Some(key(attempt).into()), points: Vec::new() })
+    }
+
+    fn end(attempt: u32) -> Body {
+        Body::StageDiverged(StageDiverged { attempt: Some(key(attempt).into()), step: 3, loss: f64::INFINITY })
+    }
+
+    /// A queue as a process over this directory has it, and the spool it fills.
+    fn start(dir: &std::path::Path) -> (Queue, Spool) {
+        let (spool, recovered) = Spool::open(dir, &WorkerId::from_content(b"w")).expect("it opens");
+        (restored(recovered, 1 << 20), spool)
+    }
+
+    fn all(queue: &mut Queue) -> Vec<WorkerMessage> {
+        std::iter::from_fn(|| queue.next_unsent()).collect()
     }
 
     #[test]
     fn messages_keep_their_numbers_and_unfinished_attempts_are_ended() {
-        let mut queue = restored(vec![message(7, 1, false), message(8, 1, true), message(9, 2, false)], 1 << 20);
-        let sent: Vec<_> = std::iter::from_fn(|| queue.next_unsent()).collect();
-        assert_eq!(sent.iter().map(|message| message.sequence).take(3).collect::<Vec<_>>(), [7, 8, 9]);
-        let Some(Body::AttemptFailed(failed)) = &sent[3].body else { panic!("{sent:?}") };
-        assert_eq!(failed.attempt.as_ref().map(|attempt| attempt.attempt), Some(2));
-        assert!(sent[3].sequence > 9 + SKIPPED);
-        assert_eq!(sent.len(), 4);
+        let dir = tempfile::tempdir().expect("a directory");
+        let (mut queue, spool) = start(dir.path());
+        for (attempt, body) in [(1, points(1)), (1, end(1)), (2, points(2))] {
+            spool.append(queue.push(key(attempt), body).clone());
+        }
+        drop(spool);
+        let said = all(&mut queue);
+        assert_eq!(said.iter().map(|message| message.sequence).collect::<Vec<_>>(), [1, 2, 3]);
+
+        let (mut queue, _spool) = start(dir.path());
+        let again = all(&mut queue);
+        assert_eq!(again[..3], said);
+        let Some(Body::AttemptFailed(failed)) = &again[3].body else { panic!("{again:?}") };
+        assert_eq!(failed.attempt, Some(key(2).into()));
+        assert!(again[3].sequence > 3);
+        assert_eq!(again.len(), 4);
     }
 
     #[test]
-    fn a_fresh_queue_counts_from_one() {
-        let queue = restored(Vec::new(), 1 << 20);
-        assert_eq!(queue.last_sequence(), 0);
-        let key = AttemptKey { stage: StageKey::from_content(b"s"), attempt: Attempt(1) };
-        assert!(!queue.attempts().contains(&key));
+    fn no_number_is_given_twice_whatever_was_said_and_acknowledged_before() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let mut last = 0;
+        for messages in [3, 0, 0, 2, 1, 0, 5] {
+            let (mut queue, spool) = start(dir.path());
+            let left = queue.attempts().len();
+            for _ in 0..messages {
+                let message = queue.push(key(1), end(1)).clone();
+                assert!(message.sequence > last, "{} after {last}, with {left} left", message.sequence);
+                last = message.sequence;
+                spool.append(message);
+            }
+            spool.acknowledge(u64::MAX);
+        }
     }
 }

@@ -54,7 +54,8 @@ impl Spool {
             dir: dir.to_owned(),
             worker: *worker,
             closed: recovered.segments.clone().into(),
-            current: Segment::create(dir, worker)?,
+            current: Segment::create(dir, worker, recovered.next_segment)?,
+            next_segment: recovered.next_segment + 1,
         };
         let (commands, receiver) = mpsc::channel();
         let thread = std::thread::Builder::new().name("outbox".to_owned()).spawn(move || files.write(&receiver));
@@ -73,8 +74,10 @@ impl Spool {
     }
 
     fn command(&self, command: Command) {
-        // The thread ends early only after an error, of which it has warned.
-        let _ = self.commands.as_ref().map(|commands| commands.send(command));
+        if let Some(commands) = &self.commands {
+            // The thread ends early only after an error, of which it has warned.
+            let _ = commands.send(command);
+        }
     }
 }
 
@@ -91,6 +94,7 @@ struct Files {
     worker: WorkerId,
     closed: VecDeque<(PathBuf, u64)>,
     current: Segment,
+    next_segment: u64,
 }
 
 impl Files {
@@ -118,7 +122,8 @@ impl Files {
             return Ok(());
         }
         if self.current.bytes() >= SEGMENT_BYTES {
-            let next = Segment::create(&self.dir, &self.worker)?;
+            let next = Segment::create(&self.dir, &self.worker, self.next_segment)?;
+            self.next_segment += 1;
             self.closed.push_back(std::mem::replace(&mut self.current, next).into_closed());
         }
         self.current.append(messages)

@@ -5,6 +5,7 @@ use std::time::Duration;
 use minicpm::Compute;
 use recipes::WorkerId;
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tracing::info;
 
 use crate::error::WorkerError;
@@ -68,11 +69,11 @@ pub async fn serve(
     let (runner, reports) = Runner::start(trainer, options.checkpoint_interval)
         .map_err(|source| WorkerError::Process { action: "start the training thread", source })?;
     let (link, link_events) = mpsc::channel(64);
-    let dialling = tokio::spawn(keep_connected(endpoint, Backoff::new(FIRST_WAIT, LONGEST_WAIT), link));
+    // In a set, which ends with this future however that ends.
+    let mut dialling = JoinSet::new();
+    dialling.spawn(keep_connected(endpoint, Backoff::new(FIRST_WAIT, LONGEST_WAIT), link));
     info!(%worker, name = home.name, device, coordinator = options.coordinator_url, "worker starts");
 
     let session = Session::new(Identity { worker, name: home.name.clone(), device }, queue);
-    let result = Shell::new(options, session, spool, runner).run(link_events, reports, leave).await;
-    dialling.abort();
-    result
+    Shell::new(options, session, spool, runner).run(link_events, reports, leave).await
 }

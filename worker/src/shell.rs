@@ -195,7 +195,7 @@ impl Shell {
                 self.sender = Some(sender);
                 self.feed(Event::Connected)
             }
-            LinkEvent::Received(message) => match decode(message) {
+            LinkEvent::Received(message) => match decode(*message) {
                 Ok(received) => self.feed(Event::Received(received)),
                 Err(error) => {
                     warn!(error = chain(&error), "a message of the coordinator cannot be understood");

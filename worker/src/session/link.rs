@@ -23,7 +23,7 @@ pub enum LinkEvent {
     /// It is open. What is sent here goes up; dropping it ends the session on this side.
     Opened(mpsc::Sender<WorkerMessage>),
     /// Something came down.
-    Received(CoordinatorMessage),
+    Received(Box<CoordinatorMessage>),
     /// It broke, or could not be opened. Another is tried soon, unless the coordinator does not want this worker.
     Closed(LinkError),
 }
@@ -128,7 +128,7 @@ async fn session(channel: Channel, backoff: &mut Backoff, events: &mpsc::Sender<
     let mut incoming = client.session(ReceiverStream::new(outgoing)).await?.into_inner();
     while let Some(message) = incoming.message().await? {
         backoff.reset();
-        if events.send(LinkEvent::Received(message)).await.is_err() {
+        if events.send(LinkEvent::Received(Box::new(message))).await.is_err() {
             info!("the worker ends its session");
             return Ok(());
         }

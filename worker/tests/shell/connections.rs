@@ -1,0 +1,152 @@
+//! Connections that break, and coordinators that are away.
+
+use std::time::Duration;
+
+use proto::v1::worker_message::Body as Up;
+use tonic::Status;
+use worker::{ExitCode, WorkerError, WorkerOptions};
+
+use crate::bench::{Bench, Worker};
+use crate::record::{Record, read_checkpoint};
+use crate::support::{attempt, attempt_of, stage};
+use crate::trainer::{PaperTrainer, WEIGHTS, loss_at, weights_after};
+
+#[tokio::test]
+async fn training_goes_on_while_the_coordinator_is_away_and_nothing_is_missing_or_doubled() {
+    let mut bench = Bench::new();
+    let (_worker, reins) = bench.worker();
+    let (mut session, _) = bench.coordinator.accept().await;
+    let trunk = stage("trunk", None, 1500);
+    let key = attempt(&trunk, 1);
+    let mut record = Record::default();
+    reins.hold_at(600);
+    session.assign(key, &trunk, None).await;
+    // Of two reports it hears and takes in both, and gets to acknowledge the first.
+    session.hear(&mut record).await;
+    session.acknowledge(1).await;
+    session.hear(&mut record).await;
+    reins.arrives_at(600).await;
+
+    bench.coordinator.kill();
+    drop(session);
+    reins.hold_at(1200);
+    reins.arrives_at(1200).await;
+    assert!(record.curve(key).len() <= 600, "nobody heard of what was trained since");
+
+    bench.coordinator.restart();
+    let (mut session, hello) = bench.coordinator.accept().await;
+    assert_eq!(hello.running, [key.into()]);
+    // What was taken in without an acknowledgement comes again, under its number. So may what was acknowledged, where that
+    // was lost with the connection.
+    let again = session.hear(&mut record).await;
+    assert!(again.sequence <= 2, "{again:?}");
+    reins.let_go();
+    let end = session.hear_the_end_of(key, &mut record).await;
+    assert!(matches!(end, Up::StageCompleted(_)), "{end:?}");
+
+    assert_eq!(record.story(key), ["points", "checkpoint", "completed"]);
+    assert_eq!(record.curve(key), (0..1500).map(|step| (step, loss_at(step))).collect::<Vec<_>>());
+    let numbers: Vec<_> = record.reports.iter().map(|message| message.sequence).collect();
+    assert_eq!(numbers, (1..=numbers.len() as u64).collect::<Vec<_>>());
+    let [checkpoint] = record.checkpoints(key).try_into().expect("there is one checkpoint");
+    assert_eq!(read_checkpoint(&bench.storage(), &checkpoint, WEIGHTS), weights_after(0..1500, None));
+}
+
+#[tokio::test]
+async fn a_stage_that_ends_while_the_coordinator_is_away_is_completed_when_it_is_back() {
+    let mut bench = Bench::new();
+    let (_worker, reins) = bench.worker();
+    let (session, _) = bench.coordinator.accept().await;
+    let trunk = stage("trunk", None, 600);
+    let key = attempt(&trunk, 1);
+    reins.hold_at(1);
+    session.assign(key, &trunk, None).await;
+    reins.arrives_at(1).await;
+    bench.coordinator.kill();
+    drop(session);
+    reins.let_go();
+    reins.arrives_at(600).await;
+
+    bench.coordinator.restart();
+    let mut record = Record::default();
+    let (mut session, hello) = bench.coordinator.accept().await;
+    assert_eq!(hello.running, [key.into()]);
+    session.hear_the_end_of(key, &mut record).await;
+    assert_eq!(record.story(key), ["points", "checkpoint", "completed"]);
+    assert_eq!(record.curve(key).len(), 600);
+}
+
+#[tokio::test]
+async fn what_was_acknowledged_is_not_said_again_and_all_else_is_however_often_the_connection_breaks() {
+    let mut bench = Bench::new();
+    let (_worker, _) = bench.worker();
+    let (mut session, _) = bench.coordinator.accept().await;
+    let trunk = stage("trunk", None, 1500);
+    let key = attempt(&trunk, 1);
+    let mut record = Record::default();
+    session.assign(key, &trunk, None).await;
+    for number in 1..=6 {
+        assert_eq!(session.hear(&mut record).await.sequence, number);
+        session.acknowledge(number).await;
+        // What it confirms now shows that it has read the acknowledgement.
+        let unknown = attempt(&trunk, 100 + number as u32);
+        session.revoke(unknown).await;
+        while attempt_of(session.hear(&mut record).await.body.as_ref().expect("it says something")) != unknown {}
+        drop(session);
+        session = bench.coordinator.accept().await.0;
+    }
+    if !record.story(key).contains(&"completed") {
+        session.hear_the_end_of(key, &mut record).await;
+    }
+    assert_eq!(record.story(key), ["points", "checkpoint", "completed"]);
+    assert_eq!(record.curve(key), (0..1500).map(|step| (step, loss_at(step))).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn without_a_coordinator_for_long_it_ends_as_unreachable() {
+    let mut bench = Bench::new();
+    bench.coordinator.kill();
+    let (trainer, _) = PaperTrainer::new();
+    let options = WorkerOptions { give_up_after: Duration::from_millis(1), ..bench.options() };
+    let error = Worker::start(options, trainer).end().await.expect_err("nobody is there");
+    assert!(matches!(error, WorkerError::Unreachable { .. }), "{error:?}");
+    assert_eq!(error.exit_code(), ExitCode::Unreachable);
+}
+
+#[tokio::test]
+async fn a_coordinator_that_goes_for_good_is_unreachable_too_even_in_the_middle_of_a_stage() {
+    let mut bench = Bench::new();
+    let (trainer, reins) = PaperTrainer::new();
+    let options = WorkerOptions { give_up_after: Duration::from_secs(3), ..bench.options() };
+    let worker = Worker::start(options, trainer);
+    let (session, _) = bench.coordinator.accept().await;
+    let trunk = stage("trunk", None, 600);
+    reins.hold_at(10);
+    session.assign(attempt(&trunk, 1), &trunk, None).await;
+    reins.arrives_at(10).await;
+    bench.coordinator.kill();
+    let error = worker.end().await.expect_err("nobody is there");
+    assert!(matches!(error, WorkerError::Unreachable { source: Some(_), .. }), "{error:?}");
+    reins.let_go();
+}
+
+#[tokio::test]
+async fn a_coordinator_that_does_not_want_it_is_not_asked_again() {
+    let mut bench = Bench::new();
+    let (worker, _) = bench.worker();
+    let (session, _) = bench.coordinator.greet().await;
+    session.turn_away(Status::invalid_argument("of another version")).await;
+    let error = worker.end().await.expect_err("it is refused");
+    assert!(matches!(error, WorkerError::Refused { .. }), "{error:?}");
+    assert_eq!(error.exit_code(), ExitCode::BadConfiguration);
+}
+
+#[tokio::test]
+async fn a_coordinator_that_only_cannot_take_it_now_is_asked_again() {
+    let mut bench = Bench::new();
+    let (_worker, _) = bench.worker();
+    let (session, _) = bench.coordinator.greet().await;
+    session.turn_away(Status::unavailable("not yet")).await;
+    let (_session, hello) = bench.coordinator.accept().await;
+    assert_eq!(hello.running, []);
+}

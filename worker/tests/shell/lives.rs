@@ -1,0 +1,146 @@
+//! Processes that die, and those that come after them under the same name, or the same identity.
+
+use std::time::Duration;
+
+use proto::v1::worker_message::Body as Up;
+use recipes::{Stage, WorkerId};
+use worker::{AttemptKey, ExitCode, Leave, WorkerError, WorkerOptions};
+
+use crate::bench::{Bench, Worker};
+use crate::record::Record;
+use crate::support::{attempt, stage};
+use crate::trainer::PaperTrainer;
+
+/// A worker that is the same to the coordinator at each start.
+fn same(bench: &Bench) -> WorkerOptions {
+    WorkerOptions { worker_id: Some(WorkerId::from_content(b"the same")), ..bench.options() }
+}
+
+#[tokio::test]
+async fn a_process_of_the_same_identity_says_first_what_the_last_one_could_not() {
+    let mut bench = Bench::new();
+    let (trainer, reins) = PaperTrainer::new();
+    let worker = Worker::start(same(&bench), trainer);
+    let (mut session, _) = bench.coordinator.accept().await;
+    let trunk = stage("trunk", None, 1000);
+    let (done, key) = (attempt(&stage("done", None, 20), 1), attempt(&trunk, 1));
+    let mut record = Record::default();
+    // One stage is over, and of the other there are points; nobody acknowledges any of it.
+    session.assign(done, &stage("done", None, 20), None).await;
+    while record.story(done).last() != Some(&"completed") {
+        session.hear(&mut record).await;
+    }
+    reins.hold_at(600);
+    session.assign(key, &trunk, None).await;
+    for _ in ["points", "points"] {
+        session.hear(&mut record).await;
+    }
+    reins.arrives_at(600).await;
+    worker.kill().await;
+    drop(session);
+
+    let (trainer, _) = PaperTrainer::new();
+    let _worker = Worker::start(same(&bench), trainer);
+    let (mut session, hello) = bench.coordinator.accept().await;
+    let mut running = [done.into(), key.into()];
+    running.sort_by_key(|attempt: &proto::v1::AttemptRef| attempt.stage.clone());
+    assert_eq!(hello.running, running);
+    let before = record.reports.len();
+    for number in 1..=before as u64 {
+        assert_eq!(session.hear(&mut record).await.sequence, number);
+    }
+    assert_eq!(record.reports.len(), before, "it is the same again");
+    // What was in training ended with the process.
+    let end = session.hear_the_end_of(key, &mut record).await;
+    assert!(matches!(end, Up::AttemptFailed(failed) if failed.started));
+    assert_eq!(record.story(done), ["points", "checkpoint", "completed"]);
+    assert_eq!(record.story(key), ["points", "failed"]);
+
+    let again = attempt(&trunk, 2);
+    session.assign(again, &trunk, None).await;
+    session.hear_the_end_of(again, &mut record).await;
+    assert_eq!(record.story(again), ["points", "checkpoint", "completed"]);
+    assert_eq!(record.curve(again).len(), 1000);
+}
+
+/// The coordinator takes each number once: one that is given twice in the lives of an identity is a report that is lost.
+#[tokio::test]
+async fn no_life_of_an_identity_gives_a_number_of_an_earlier_one() {
+    let mut bench = Bench::new();
+    let trunk = stage("trunk", None, 20);
+    let mut record = Record::default();
+    train_once(&mut bench, attempt(&trunk, 1), &trunk, &mut record).await;
+
+    // One that only hears that all is known, and leaves nothing behind.
+    let (trainer, _) = PaperTrainer::new();
+    let worker = Worker::start(same(&bench), trainer);
+    let (mut session, _) = bench.coordinator.greet().await;
+    session.say(bench.coordinator.welcome(Duration::from_millis(1))).await;
+    session.acknowledge(record.position()).await;
+    let is_done = |body| matches!(body, Up::Heartbeat(heartbeat) if heartbeat.running.is_empty());
+    while !is_done(session.next().await.and_then(|message| message.body).expect("it says something")) {}
+    worker.kill().await;
+    drop(session);
+
+    for number in [2, 3] {
+        train_once(&mut bench, attempt(&trunk, number), &trunk, &mut record).await;
+    }
+}
+
+/// The life of a worker that trains a stage, all of which is acknowledged. The coordinator knows the worker.
+async fn train_once(bench: &mut Bench, key: AttemptKey, stage: &Stage, record: &mut Record) {
+    let (trainer, _) = PaperTrainer::new();
+    let worker = Worker::start(same(bench), trainer);
+    let (mut session, _) = bench.coordinator.accept().await;
+    session.acknowledge(record.position()).await;
+    session.assign(key, stage, None).await;
+    session.hear_the_end_of(key, record).await;
+    assert_eq!(record.story(key), ["points", "checkpoint", "completed"]);
+    worker.leave(Leave::ParentGone).await;
+    while session.next().await.is_some() {}
+    drop(session);
+    worker.end().await.expect("it ends well");
+}
+
+#[tokio::test]
+async fn a_process_of_another_identity_leaves_unsaid_what_is_over() {
+    let mut bench = Bench::new();
+    let (worker, reins) = bench.worker();
+    let (mut session, _) = bench.coordinator.accept().await;
+    let trunk = stage("trunk", None, 600);
+    reins.hold_at(300);
+    session.assign(attempt(&trunk, 1), &trunk, None).await;
+    session.hear(&mut Record::default()).await;
+    worker.kill().await;
+    drop(session);
+
+    let _worker = bench.worker();
+    let (mut session, hello) = bench.coordinator.accept().await;
+    assert_eq!(hello.running, []);
+    let (key, mut record) = (attempt(&trunk, 2), Record::default());
+    session.assign(key, &trunk, None).await;
+    session.hear_the_end_of(key, &mut record).await;
+    assert_eq!(record.story(attempt(&trunk, 1)).len(), 0);
+    assert_eq!(record.curve(key).len(), 600);
+}
+
+#[tokio::test]
+async fn a_name_is_had_by_one_worker_at_a_time() {
+    let mut bench = Bench::new();
+    let (first, _) = bench.worker();
+    let (session, _) = bench.coordinator.accept().await;
+    let (second, _) = bench.worker();
+    let error = second.end().await.expect_err("the name is taken");
+    assert!(matches!(&error, WorkerError::NameTaken { name, .. } if name == "w"), "{error:?}");
+    assert_eq!(error.exit_code(), ExitCode::Failed);
+
+    // Others are welcome beside it, and so is one of this name when it is gone.
+    let (trainer, _) = PaperTrainer::new();
+    let _other = Worker::start(WorkerOptions { name: Some("v".to_owned()), ..bench.options() }, trainer);
+    let (_other_session, hello) = bench.coordinator.accept().await;
+    assert_eq!(hello.name, "v");
+    first.kill().await;
+    drop(session);
+    let (_third, _) = bench.worker();
+    assert_eq!(bench.coordinator.accept().await.1.name, "w");
+}

@@ -20,7 +20,7 @@ fn one_at_a_time() -> MutexGuard<'static, ()> {
 fn undisturbed() -> &'static str {
     static POINTS: OnceLock<String> = OnceLock::new();
     POINTS.get_or_init(|| {
-        let place = Place::new();
+        let place = Place::with_much_to_train();
         place.run(&["run", "smoke.toml"]).expect(0);
         place.points("out/smoke")
     })
@@ -57,7 +57,7 @@ fn attempts(place: &Place) -> Value {
 #[test]
 fn a_campaign_runs_and_a_second_run_trains_nothing() {
     let _turn = one_at_a_time();
-    let place = Place::new();
+    let place = Place::with_much_to_train();
     let first = place.run(&["run", "smoke.toml"]).expect(0);
     let points = place.points("out/smoke");
     let mut lines = points.lines();
@@ -100,7 +100,7 @@ fn a_campaign_runs_and_a_second_run_trains_nothing() {
 fn a_run_that_is_killed_goes_on_to_the_same_points() {
     let _turn = one_at_a_time();
     let expected = undisturbed();
-    let place = Place::new();
+    let place = Place::with_much_to_train();
     let run = Running::silent(&mut place.command(&["run", "smoke.toml"]));
     wait_for_a_checkpoint(&place);
     run.kill_group();
@@ -114,7 +114,7 @@ fn a_run_that_is_killed_goes_on_to_the_same_points() {
 fn a_run_whose_coordinator_alone_is_killed_leaves_no_workers_and_goes_on() {
     let _turn = one_at_a_time();
     let expected = undisturbed();
-    let place = Place::new();
+    let place = Place::with_much_to_train();
     let run = Running::silent(&mut place.command(&["run", "smoke.toml"]));
     wait_for_a_checkpoint(&place);
     let data_dir = place.path("data").display().to_string();
@@ -130,7 +130,7 @@ fn a_run_whose_coordinator_alone_is_killed_leaves_no_workers_and_goes_on() {
 fn a_worker_that_is_killed_is_replaced() {
     let _turn = one_at_a_time();
     let expected = undisturbed();
-    let place = Place::new();
+    let place = Place::with_much_to_train();
     let mut run = Running::silent(&mut place.command(&["run", "smoke.toml"]));
     // The campaign is known once it is submitted; before that there is nothing to watch.
     wait_for("a coordinator with the campaign", || {
@@ -153,7 +153,7 @@ fn a_worker_that_is_killed_is_replaced() {
 fn an_interrupted_run_stops_in_order_and_goes_on() {
     let _turn = one_at_a_time();
     let expected = undisturbed();
-    let place = Place::new();
+    let place = Place::with_much_to_train();
     let mut run = Running::start_with_stderr(&mut place.command(&["run", "smoke.toml"]));
     wait_for_a_checkpoint(&place);
     run.signal_group("INT");
@@ -169,7 +169,7 @@ fn an_interrupted_run_stops_in_order_and_goes_on() {
 fn serve_two_workers_and_submit_give_the_same_points() {
     let _turn = one_at_a_time();
     let expected = undisturbed();
-    let place = Place::new();
+    let place = Place::with_much_to_train();
     let mut serve = place.command(&["serve", "--listen", "127.0.0.1:0", "--json"]);
     let (serve, mut output) = Running::piped(&mut serve);
     let url = json(&output.next().expect("says where it listens"))["url"].as_str().expect("a URL").to_owned();
@@ -207,7 +207,7 @@ fn serve_two_workers_and_submit_give_the_same_points() {
 fn a_cancelled_campaign_goes_on_when_it_is_run_again() {
     let _turn = one_at_a_time();
     let expected = undisturbed();
-    let place = Place::new();
+    let place = Place::with_much_to_train();
     let mut run = Running::silent(&mut place.command(&["run", "smoke.toml"]));
     wait_for_a_checkpoint(&place);
     place.run(&["cancel", "smoke"]).expect(0);

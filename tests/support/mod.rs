@@ -25,6 +25,16 @@ pub(crate) fn smoke_recipe() -> String {
 }
 
 impl Place {
+    /// One whose recipe keeps two workers busy for some seconds, so that they can be disturbed.
+    pub(crate) fn with_much_to_train() -> Self {
+        let place = Self::new();
+        let recipe = smoke_recipe();
+        let longer = recipe.replace("tokens = [5_120, 10_240, 20_480]", "tokens = [51_200, 102_400, 204_800]");
+        assert_ne!(longer, recipe, "the smoke recipe has the points that this test expects");
+        place.write("smoke.toml", &longer);
+        place
+    }
+
     pub(crate) fn new() -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
         fs::create_dir(dir.path().join("texts")).expect("made");

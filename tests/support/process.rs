@@ -93,7 +93,7 @@ impl Drop for Running {
 /// Sends a signal to a process, or to a group by its negative number.
 pub(crate) fn send(signal: &str, target: &str) {
     // The shell has `kill` everywhere. That the target has just ended is fine.
-    let _ = Command::new("sh").args(["-c", &format!("kill -{signal} -- {target}")]).stderr(Stdio::null()).status();
+    let _ = Command::new("sh").args(["-c", &format!("kill -s {signal} -- {target}")]).stderr(Stdio::null()).status();
 }
 
 /// Waits until a condition holds, and looks often.

@@ -59,7 +59,7 @@ fn play(steps: &[Step], leaves_after: Option<usize>) -> Result<World, TestCaseEr
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 1000, max_shrink_iters: 20_000, ..ProptestConfig::default() })]
 
     #[test]
     fn whatever_happens_the_invariants_hold_and_everything_arrives(

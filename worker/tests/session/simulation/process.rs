@@ -145,7 +145,8 @@ impl Process {
         })
     }
 
+    /// Whether nothing trains, and nothing is to be heard of what did. A checkpoint may be on its way that nobody wants.
     pub(crate) fn is_idle(&self) -> bool {
-        self.busy_with().is_none() && self.reports.is_empty() && self.storing.is_empty()
+        self.busy_with().is_none() && self.reports.is_empty()
     }
 }

@@ -264,6 +264,8 @@ impl Handle {
 
     /// Ends it: workers it started write their checkpoints and go, streams end, the data directory is free afterwards.
     pub async fn shutdown(self) {
+        // A driver that is gone hands out nothing either.
+        let _ = self.inputs.send(Input::Draining).await;
         let pools = std::mem::take(&mut *self.pools.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
         // The driver goes on meanwhile: their last checkpoints are committed.
         for pool in pools {

@@ -3,6 +3,8 @@
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
+use recipes::WorkerId;
+
 use crate::error::WorkerError;
 
 /// Workers without a name of their own on one machine and data directory.
@@ -16,6 +18,9 @@ pub(crate) struct Home {
     /// Its lock is given up when the process ends, however it ends.
     _lock: File,
 }
+
+/// Where the process that has a directory says who it is.
+const PROCESS_FILE: &str = "process";
 
 impl Home {
     /// Takes the directory of this name; without one, of the first free name after the machine's.
@@ -37,6 +42,18 @@ impl Home {
             }
         }
         Err(WorkerError::NameTaken { dir: workers.join(&machine), name: machine })
+    }
+
+    /// Says that this process has the directory now, and returns the one that had it before. Its lock was free, so it has
+    /// ended.
+    pub(crate) fn succeed(&self, worker: &WorkerId) -> Result<Option<WorkerId>, WorkerError> {
+        let path = self.dir.join(PROCESS_FILE);
+        // A file that is missing or damaged is of nobody; then the lease has to run out.
+        let before = std::fs::read_to_string(&path).ok().and_then(|text| text.trim().parse().ok());
+        let partial = path.with_extension("partial");
+        let written = std::fs::write(&partial, worker.to_string()).and_then(|()| std::fs::rename(&partial, &path));
+        written.map_err(|source| WorkerError::DataDir { path, source })?;
+        Ok(before.filter(|before| before != worker))
     }
 
     fn lock(name: String, dir: PathBuf) -> Result<Option<Self>, WorkerError> {
@@ -79,6 +96,18 @@ mod tests {
         assert!(matches!(Home::take(dir.path(), Some("a")), Err(WorkerError::NameTaken { .. })));
         drop(first);
         Home::take(dir.path(), Some("a")).expect("free again");
+    }
+
+    #[test]
+    fn each_process_knows_whom_it_succeeds() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let [first, second] = [b"first".as_slice(), b"second"].map(WorkerId::from_content);
+        let home = Home::take(dir.path(), Some("a")).expect("free");
+        assert_eq!(home.succeed(&first).expect("is written"), None);
+        assert_eq!(home.succeed(&first).expect("is written"), None, "not itself");
+        drop(home);
+        let home = Home::take(dir.path(), Some("a")).expect("free again");
+        assert_eq!(home.succeed(&second).expect("is written"), Some(first));
     }
 
     #[test]

@@ -64,6 +64,7 @@ pub async fn serve(
         .map_err(|source| WorkerError::Address { url: options.coordinator_url.clone(), source })?;
     let home = Home::take(&options.data_dir, options.name.as_deref())?;
     let worker = options.worker_id.unwrap_or_else(|| WorkerId::from_bytes(rand::random()));
+    let predecessor = home.succeed(&worker)?;
     let (spool, recovered) = Spool::open(&home.dir.join("outbox"), &worker)?;
     let queue = restored(recovered, options.outbox_bytes);
     let (runner, reports) = Runner::start(trainer, options.checkpoint_interval)
@@ -74,6 +75,6 @@ pub async fn serve(
     dialling.spawn(keep_connected(endpoint, Backoff::new(FIRST_WAIT, LONGEST_WAIT), link));
     info!(%worker, name = home.name, device, coordinator = options.coordinator_url, "worker starts");
 
-    let session = Session::new(Identity { worker, name: home.name.clone(), device }, queue);
+    let session = Session::new(Identity { worker, name: home.name.clone(), device, predecessor }, queue);
     Shell::new(options, session, spool, runner).run(link_events, reports, leave).await
 }

@@ -125,6 +125,8 @@ pub enum Event {
         /// Which.
         attempt: Attempt,
     },
+    /// The coordinator is about to stop. What workers hand back from now on is left to the next one.
+    DrainRequested,
     /// Time went by: a deadline may have come. The caller hands over first whatever else it has received, so that a
     /// heartbeat that waited in a queue is not too late.
     TimePassed,

@@ -47,6 +47,7 @@ impl Scheduler {
             Event::RevocationConfirmed { worker, stage, attempt } => {
                 self.on_revocation_confirmed(now, Claim { worker, stage, attempt }, out);
             }
+            Event::DrainRequested => self.is_draining = true,
             Event::TimePassed => self.on_time_passed(now, out),
         }
         self.place(now, &mut effects);

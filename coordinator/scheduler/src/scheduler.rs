@@ -40,6 +40,8 @@ pub struct Scheduler {
     pub(crate) ready: ReadyQueue,
     /// Leases, silences, backoffs.
     pub(crate) timers: Timers,
+    /// Nothing more is handed out.
+    pub(crate) is_draining: bool,
 }
 
 impl Scheduler {
@@ -56,6 +58,7 @@ impl Scheduler {
             held_over: BTreeSet::new(),
             ready: ReadyQueue::default(),
             timers: Timers::default(),
+            is_draining: false,
         }
     }
 
@@ -99,7 +102,9 @@ impl Scheduler {
 
     /// Hands out stages while there is one that fits an idle worker.
     pub(crate) fn place(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
-        while let Some((stage, worker)) = self.next_placement() {
+        while !self.is_draining
+            && let Some((stage, worker)) = self.next_placement()
+        {
             self.start_attempt(now, stage, worker, effects);
         }
     }

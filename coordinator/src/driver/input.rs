@@ -27,6 +27,8 @@ pub(crate) enum Input {
     SessionClosed { session: SessionId, worker: WorkerId },
     /// The process was seen to end.
     WorkerGone { worker: WorkerId },
+    /// The coordinator is about to stop: what its workers hand back is left to the next one.
+    Draining,
     /// A checkpoint was read and compared; its size in bytes, or what is wrong with it.
     Verified { worker: WorkerId, verification: u64, outcome: Result<u64, VerifyError> },
     /// Somebody asks for something.
@@ -43,6 +45,8 @@ pub(crate) struct Greeting {
     pub(crate) memory_bytes: Option<u64>,
     pub(crate) running: Vec<(StageKey, Attempt)>,
     pub(crate) holds: Vec<StageKey>,
+    /// A process that is certain to have ended, because this one could take its place.
+    pub(crate) predecessor: Option<WorkerId>,
 }
 
 /// What a worker says after its hello.

@@ -177,6 +177,9 @@ impl Driver {
             Input::Said { session, worker, said } => self.on_said(session, worker, said, batch),
             Input::SessionClosed { session, worker } => self.on_session_closed(session, worker, batch),
             Input::WorkerGone { worker } => self.on_worker_gone(worker, batch),
+            Input::Draining => {
+                self.apply(Event::DrainRequested, batch);
+            }
             Input::Verified { worker, verification, outcome } => {
                 self.on_verified(worker, verification, outcome, batch);
             }

@@ -24,6 +24,7 @@ impl Driver {
         batch: &mut Batch,
     ) -> Result<(), RunError> {
         let worker = hello.worker;
+        self.take_leave_of(hello.predecessor.filter(|predecessor| *predecessor != worker), batch);
         if !self.conversations.contains_key(&worker) {
             // It may have talked to the coordinator before this one, or have left and come back within this turn.
             let taken_in = match batch.sequences.get(&worker) {
@@ -60,6 +61,16 @@ impl Driver {
         }
         self.apply(Event::WorkerLeft { worker }, batch);
         batch.is_visible = true;
+    }
+
+    /// Of a process that another one took the place of. One that is still heard of is not believed to be gone.
+    fn take_leave_of(&mut self, predecessor: Option<WorkerId>, batch: &mut Batch) {
+        let Some(predecessor) = predecessor else { return };
+        if self.conversations.get(&predecessor).is_some_and(Conversation::is_connected) {
+            warn!(worker = %predecessor, "a worker is said to be gone, and is connected");
+        } else {
+            self.on_worker_gone(predecessor, batch);
+        }
     }
 
     pub(super) fn on_said(&mut self, session: SessionId, worker: WorkerId, said: Said, batch: &mut Batch) {

@@ -47,6 +47,7 @@ pub(crate) fn hello(message: WorkerMessage) -> Result<Greeting, DecodeError> {
         memory_bytes: hello.memory_bytes,
         running: attempts("hello.running", hello.running)?,
         holds: ids("hello.holds", &hello.holds)?,
+        predecessor: hello.predecessor.map(|worker| id("hello.predecessor", &worker)).transpose()?,
     })
 }
 

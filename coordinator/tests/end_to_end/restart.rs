@@ -112,3 +112,22 @@ async fn a_second_coordinator_is_refused_and_told_of_the_first() {
     let next = Coordinator::start(options(bench.dir.path())).await.expect("the directory is free again");
     next.shutdown().await;
 }
+
+#[tokio::test]
+async fn a_worker_in_the_place_of_one_that_was_killed_goes_on_at_once() {
+    let mut bench = Bench::new().await;
+    bench.submit().await;
+    let mut killed = Worker::join(&bench.handle, "first").await;
+    let job = killed.next_job().await;
+    killed.report_points(&job, job.first_step()..job.first_step() + 1).await;
+    killed.settle().await;
+    let predecessor = killed.id;
+    drop(killed);
+
+    // Nothing is waited for: neither the lease, nor the time that attempts have after a restart.
+    let bench = bench.restart().await;
+    let mut worker = Worker::join_in_place_of(&bench.handle, "second", predecessor).await;
+    let next = worker.next_job().await;
+    assert_eq!((next.attempt.stage, next.attempt.attempt), (job.attempt.stage, job.attempt.attempt + 1));
+    bench.handle.shutdown().await;
+}

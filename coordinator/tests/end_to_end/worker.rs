@@ -23,7 +23,7 @@ pub(crate) fn loss_at(step: u64) -> f64 {
 }
 
 pub(crate) struct Worker {
-    id: WorkerId,
+    pub(crate) id: WorkerId,
     pub(crate) sequence: u64,
     up: mpsc::Sender<WorkerMessage>,
     down: Streaming<CoordinatorMessage>,
@@ -62,7 +62,22 @@ impl Worker {
         Self::attach(handle, self.id, self.sequence, running).await
     }
 
+    /// A process that took the place of another, which has ended.
+    pub(crate) async fn join_in_place_of(handle: &Handle, name: &str, predecessor: WorkerId) -> Self {
+        Self::attach_as(handle, WorkerId::from_content(name.as_bytes()), 0, Vec::new(), Some(predecessor)).await
+    }
+
     async fn attach(handle: &Handle, id: WorkerId, sequence: u64, running: Vec<AttemptRef>) -> Self {
+        Self::attach_as(handle, id, sequence, running, None).await
+    }
+
+    async fn attach_as(
+        handle: &Handle,
+        id: WorkerId,
+        sequence: u64,
+        running: Vec<AttemptRef>,
+        predecessor: Option<WorkerId>,
+    ) -> Self {
         let (up, outgoing) = mpsc::channel(64);
         let hello = v1::Hello {
             worker: id.to_string(),
@@ -70,6 +85,7 @@ impl Worker {
             version: "0".to_owned(),
             device: "paper".to_owned(),
             running,
+            predecessor: predecessor.as_ref().map(ToString::to_string),
             ..Default::default()
         };
         up.send(WorkerMessage { sequence: 0, body: Some(Up::Hello(hello)) }).await.expect("there is room");

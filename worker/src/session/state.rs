@@ -24,6 +24,8 @@ pub struct Identity {
     pub name: String,
     /// What it trains on, for people.
     pub device: String,
+    /// The process that had its place before, which has ended.
+    pub predecessor: Option<WorkerId>,
 }
 
 /// What the worker has in hand, and what it has to say.
@@ -156,6 +158,7 @@ impl Session {
             memory_bytes: None,
             running: self.in_hand(),
             holds: self.holds.iter().map(ToString::to_string).collect(),
+            predecessor: self.identity.predecessor.as_ref().map(ToString::to_string),
         }));
     }
 

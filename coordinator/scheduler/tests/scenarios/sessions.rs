@@ -1,6 +1,6 @@
 //! Connections that break, and coordinators that restart, under attempts that go on.
 
-use scheduler::Slot;
+use scheduler::{Event, Slot};
 
 use crate::scenario::Scenario;
 use crate::support::plan;
@@ -191,4 +191,24 @@ fn a_worker_with_several_attempts_to_drop_is_idle_once_all_are_dropped() {
     assert!(story.scheduler.workers().all(|known| matches!(known.slot, Slot::Dropping { .. })));
     story.confirm("w2", attempts[1]);
     story.expect(&["started two#1 on w2", "assign two#1 to w2 from initial weights"]);
+}
+
+#[test]
+fn a_coordinator_that_is_about_to_stop_hands_out_nothing() {
+    let mut story = Scenario::with_one_worker(&plan("c", &[("one", "", 50), ("two", "", 40)]));
+    story.take();
+    story.join("w2", &[]);
+    story.expect(&["started two#1 on w2", "assign two#1 to w2 from initial weights"]);
+    story.handle(Event::DrainRequested);
+    story.expect_nothing();
+    story.release("w1", "one#1");
+    story.expect(&["one#1 ended: released"]);
+    story.checkpoint("w2", "two#1", 40);
+    story.expect(&["checkpoint of two#1 at 40"]);
+    story.complete("w2", "two#1");
+    story.expect(&["two#1 completed"]);
+    // The next one does.
+    story.restart();
+    story.join("w2", &[]);
+    story.expect(&["started one#2 on w2", "assign one#2 to w2 from initial weights"]);
 }

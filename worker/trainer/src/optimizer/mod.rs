@@ -111,9 +111,7 @@ impl Optimizer {
     pub(crate) fn state(&self) -> impl Iterator<Item = (&str, Vec<f32>, Vec<f32>)> {
         self.moments.iter().map(|(name, moments)| match moments {
             Moments::Host { first, second } => (name.as_str(), first.clone(), second.clone()),
-            Moments::Device(moments) => {
-                (name.as_str(), host(moments.first.clone()), host(moments.second.clone()))
-            }
+            Moments::Device(moments) => (name.as_str(), host(moments.first.clone()), host(moments.second.clone())),
         })
     }
 

@@ -116,7 +116,11 @@ pub(crate) fn one_line(error: &dyn Error) -> String {
     let mut chain = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
-        chain = format!("{chain}: {error}");
+        // Some libraries print their cause themselves.
+        let text = error.to_string();
+        if !chain.ends_with(&text) {
+            chain = format!("{chain}: {text}");
+        }
         cause = error.source();
     }
     chain.split(['\n', '\r']).map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")

@@ -6,12 +6,12 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use corpus::{PrepareRequest, Prepared, Progress, prepare};
+use corpus::{PrepareRequest, Prepared, Progress, find_prepared, prepare};
 use indicatif::{ProgressBar, ProgressStyle};
 use recipes::Recipe;
 use recipes::units::human_count;
 
-use crate::exit::OrBadInput;
+use crate::exit::{OrBadInput, one_line};
 use crate::logging::{bars, say};
 
 /// The folder of prepared datasets in a data directory.
@@ -23,6 +23,12 @@ pub(crate) fn datasets_dir(data_dir: &Path) -> std::path::PathBuf {
 pub(crate) fn check_sources(recipe: &Recipe) -> anyhow::Result<()> {
     corpus::sources::resolve(&recipe.data().sources, recipe.folder(), &corpus::Limits::default()).or_bad_input()?;
     Ok(())
+}
+
+/// The data of a recipe, where it is prepared. Text that is not there is not prepared.
+pub(crate) fn prepared_before(recipe: &Recipe, data_dir: &Path) -> Option<Prepared> {
+    let found = find_prepared(&PrepareRequest::from_recipe(recipe, datasets_dir(data_dir)), &|_| {});
+    found.inspect_err(|error| tracing::debug!(error = one_line(error), "the text is not there")).ok().flatten()
 }
 
 /// Prepares the data of a recipe, or finds it prepared, and says which it was.

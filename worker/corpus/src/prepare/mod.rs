@@ -14,8 +14,9 @@ use recipes::{Dataset, Recipe};
 
 use crate::dataset::{DatasetWriter, OpenDataset, WriteError};
 use crate::extract::{ExtractError, deduplicate};
+use crate::hash::ContentHash;
 use crate::progress::{Progress, ProgressSink};
-use crate::sources::{self, Limits, SourceError};
+use crate::sources::{self, Limits, Source, SourceError};
 use crate::split::{Split, split_of};
 use crate::tokenizer::{Tokenizer, TokenizerError};
 use index::{Entry, Index};
@@ -169,21 +170,10 @@ pub enum PrepareError {
 /// # Errors
 /// Sources that cannot be used, text of which one part would be empty, and a directory that cannot be written.
 pub fn prepare(request: &PrepareRequest, progress: ProgressSink<'_>) -> Result<Prepared, PrepareError> {
-    let sources =
-        sources::resolve(&request.sources, &request.base_dir, &request.limits).map_err(PrepareError::Sources)?;
-    let vocabulary = Vocabulary::of(&request.tokenizer)?;
-    let index = Index::new(&request.datasets_dir);
-    let settings = index::settings(request, &sources, &vocabulary);
-    let quick = index::quick_key(&settings, &sources)?;
-    if let Some(found) = quick.as_deref().and_then(|key| find(&index, key, request)) {
-        return Ok(found);
-    }
-    let hashes = documents::hash_files(&sources, progress)?;
-    let exact = index::exact_key(&settings, &hashes);
-    if let Some(found) = find(&index, &exact, request) {
-        remember(&index, quick.as_deref().into_iter(), &found.dataset)?;
-        return Ok(found);
-    }
+    let Search { sources, vocabulary, index, quick, exact, hashes } = match look_up(request, progress)? {
+        Looked::Found(found) => return Ok(found),
+        Looked::Missing(search) => *search,
+    };
     let extracted = documents::extract_files(&sources, &hashes, request.max_bytes, progress)?;
     let corpus = deduplicate(extracted);
     let split = |text: &str| split_of(text, request.validation_fraction, request.split_seed);
@@ -199,6 +189,52 @@ pub fn prepare(request: &PrepareRequest, progress: ProgressSink<'_>) -> Result<P
     let (dataset, dir) = writer.finish(descriptions, corpus.dropped).map_err(PrepareError::Write)?;
     remember(&index, quick.as_deref().into_iter().chain([exact.as_str()]), &dataset)?;
     Ok(Prepared { dataset, dir, found: false })
+}
+
+/// The dataset of a request, where it is prepared already. No dataset is written.
+///
+/// # Errors
+/// Sources that cannot be used.
+pub fn find_prepared(request: &PrepareRequest, progress: ProgressSink<'_>) -> Result<Option<Prepared>, PrepareError> {
+    Ok(match look_up(request, progress)? {
+        Looked::Found(found) => Some(found),
+        Looked::Missing(_) => None,
+    })
+}
+
+/// What looking for a dataset comes to.
+enum Looked {
+    Found(Prepared),
+    Missing(Box<Search>),
+}
+
+/// What was learnt on the way, for whoever prepares what is missing.
+struct Search {
+    sources: Vec<Source>,
+    vocabulary: Vocabulary,
+    index: Index,
+    quick: Option<String>,
+    exact: String,
+    hashes: Vec<ContentHash>,
+}
+
+fn look_up(request: &PrepareRequest, progress: ProgressSink<'_>) -> Result<Looked, PrepareError> {
+    let sources =
+        sources::resolve(&request.sources, &request.base_dir, &request.limits).map_err(PrepareError::Sources)?;
+    let vocabulary = Vocabulary::of(&request.tokenizer)?;
+    let index = Index::new(&request.datasets_dir);
+    let settings = index::settings(request, &sources, &vocabulary);
+    let quick = index::quick_key(&settings, &sources)?;
+    if let Some(found) = quick.as_deref().and_then(|key| find(&index, key, request)) {
+        return Ok(Looked::Found(found));
+    }
+    let hashes = documents::hash_files(&sources, progress)?;
+    let exact = index::exact_key(&settings, &hashes);
+    if let Some(found) = find(&index, &exact, request) {
+        remember(&index, quick.as_deref().into_iter(), &found.dataset)?;
+        return Ok(Looked::Found(found));
+    }
+    Ok(Looked::Missing(Box::new(Search { sources, vocabulary, index, quick, exact, hashes })))
 }
 
 fn write_documents(

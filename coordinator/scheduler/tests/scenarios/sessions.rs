@@ -202,11 +202,11 @@ fn a_coordinator_that_is_about_to_stop_hands_out_nothing() {
     story.handle(Event::DrainRequested);
     story.expect_nothing();
     story.release("w1", "one#1");
-    story.expect(&["one#1 ended: released"]);
+    story.expect(&["ended one#1: handed back by its worker"]);
     story.checkpoint("w2", "two#1", 40);
     story.expect(&["checkpoint of two#1 at 40"]);
     story.complete("w2", "two#1");
-    story.expect(&["two#1 completed"]);
+    story.expect(&["completed two#1"]);
     // The next one does.
     story.restart();
     story.join("w2", &[]);

@@ -78,25 +78,26 @@ fn every_recipe_of_the_folder_expands() {
 }
 
 #[test]
-fn the_quick_start_is_five_sizes_by_seven_points() {
+fn the_quick_start_is_five_sizes_by_seven_points_twice() {
     let plan = plan_of("quickstart.toml");
     let sizes: BTreeSet<u64> = plan.trials.iter().map(|trial| trial.n).collect();
     assert_eq!(sizes, BTreeSet::from([23_712, 53_232, 94_528, 212_448, 377_472]));
-    assert_eq!(plan.trials.len(), 35);
-    for size in sizes {
-        let steps: Vec<u64> =
-            plan.trials.iter().filter(|trial| trial.n == size).map(|trial| trial.d.0 / 1024).collect();
-        assert_eq!(steps, [488, 684, 977, 1367, 1953, 2734, 3906]);
+    let points = [684, 879, 1172, 1563, 2051, 2734, 3613];
+    assert_eq!(plan.trials.len(), 70);
+    for run in plan.trials.chunks(points.len()) {
+        let steps: Vec<u64> = run.iter().map(|trial| trial.d.0 / 1024).collect();
+        assert_eq!(steps, points);
+        assert!(run.iter().all(|trial| trial.n == run[0].n), "points of one run stand together");
     }
-    // Seven stretches of trunk and seven branches a size.
-    assert_eq!(plan.stages.len(), 5 * 14);
-    assert_eq!(plan.stages.iter().filter(|stage| stage.role == StageRole::Decay).count(), 35);
-    assert_eq!(plan.stages.iter().filter(|stage| stage.parent.is_none()).count(), 5);
+    // Seven stretches of trunk and seven branches a run, and a run for each size and seed.
+    assert_eq!(plan.stages.len(), 10 * 14);
+    assert_eq!(plan.stages.iter().filter(|stage| stage.role == StageRole::Decay).count(), 70);
+    assert_eq!(plan.stages.iter().filter(|stage| stage.parent.is_none()).count(), 10);
     // The trunk to the last decay, and a tenth of each point.
-    let trunk = 3906 - 391;
-    let decays = 49 + 68 + 98 + 137 + 195 + 273 + 391;
-    assert_eq!(plan.cost().tokens.0, 5 * (trunk + decays) * 1024);
-    assert_eq!(plan.cost().tokens_unshared.0, 5 * (488 + 684 + 977 + 1367 + 1953 + 2734 + 3906) * 1024);
+    let trunk = 3613 - 361;
+    let decays = 68 + 88 + 117 + 156 + 205 + 273 + 361;
+    assert_eq!(plan.cost().tokens.0, 10 * (trunk + decays) * 1024);
+    assert_eq!(plan.cost().tokens_unshared.0, 10 * points.iter().sum::<u64>() * 1024);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! How commands speak with a coordinator: always over gRPC, also where it runs in the same process.
 //!
-//! [`reach`] finds or starts the coordinator, [`Campaigns`] makes the calls, [`CallError`] says what can go wrong.
+//! [`reach()`] finds or starts the coordinator, [`Campaigns`] makes the calls, [`CallError`] says what can go wrong.
 
 mod call_error;
 mod campaigns;

@@ -1,7 +1,7 @@
 //! The worker's side of the session: what it has in hand, what it says of it, and to whom.
 //!
 //! [`Session`] is a value: `handle(event) -> actions`, with no clock, no I/O and no threads. [`link`] keeps a connection
-//! to the coordinator and knows nothing of what goes over it. The caller, [`crate::shell`], brings both together: it
+//! to the coordinator and knows nothing of what goes over it. The caller, the worker's shell, brings both together: it
 //! makes events of what arrives and performs the actions.
 //!
 //! A connection that breaks changes nothing but the place in the queue: training goes on, and after the next welcome

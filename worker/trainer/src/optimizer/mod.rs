@@ -9,8 +9,8 @@
 //! p <- p (1 - eta weight_decay) - eta / (1 - beta1^t) * m / (sqrt(v / (1 - beta2^t)) + eps)
 //! ```
 //!
-//! On the CPU backend all of it happens in place, in two passes over memory: [`flex`]. Elsewhere the same formula runs in
-//! tensor operations: [`plain`]. Moments are kept by parameter name, so that a checkpoint can hold them.
+//! On the CPU backend all of it happens in place, in two passes over memory: `flex`. Elsewhere the same formula runs in
+//! tensor operations: `plain`. Moments are kept by parameter name, so that a checkpoint can hold them.
 
 mod flex;
 mod plain;

@@ -82,7 +82,7 @@ fn the_quick_start_is_five_sizes_by_seven_points_twice() {
     let plan = plan_of("quickstart.toml");
     let sizes: BTreeSet<u64> = plan.trials.iter().map(|trial| trial.n).collect();
     assert_eq!(sizes, BTreeSet::from([23_712, 53_232, 94_528, 212_448, 377_472]));
-    let points = [684, 879, 1172, 1563, 2051, 2734, 3613];
+    let points = [830, 1025, 1318, 1660, 2148, 2734, 3613];
     assert_eq!(plan.trials.len(), 70);
     for run in plan.trials.chunks(points.len()) {
         let steps: Vec<u64> = run.iter().map(|trial| trial.d.0 / 1024).collect();
@@ -95,7 +95,7 @@ fn the_quick_start_is_five_sizes_by_seven_points_twice() {
     assert_eq!(plan.stages.iter().filter(|stage| stage.parent.is_none()).count(), 10);
     // The trunk to the last decay, and a tenth of each point.
     let trunk = 3613 - 361;
-    let decays = 68 + 88 + 117 + 156 + 205 + 273 + 361;
+    let decays = 83 + 103 + 132 + 166 + 215 + 273 + 361;
     assert_eq!(plan.cost().tokens.0, 10 * (trunk + decays) * 1024);
     assert_eq!(plan.cost().tokens_unshared.0, 10 * points.iter().sum::<u64>() * 1024);
 }

@@ -37,6 +37,7 @@ fn main() {
         ("tiny-128", shape(128, 320, 8, 2, 16), 512, 64, 16),
         ("C: d 64", shape(64, 160, 4, 2, 16), 1024, 128, 16),
         ("B: d 128", shape(128, 320, 2, 4, 64), 2048, 128, 16),
+        ("A: d 320", shape(320, 800, 5, 8, 64), 4096, 256, 8),
     ];
     for (name, shape, vocab, context, sequences) in cases {
         if only.as_ref().is_some_and(|only| !name.contains(only.as_str())) {
@@ -45,13 +46,13 @@ fn main() {
         let batch = Batch { sequences, context, micro_sequences: sequences };
         let mut spec = StageSpec { batch, end_step: u64::MAX, ..toy::spec() };
         spec.model.shape = shape;
-        spec.model.vocab = vocab;
         let data = toy::dataset_of(vocab);
+        spec.model.vocab = data.dataset().vocab;
         spec.data = data.dataset().id;
         spec.validation_tokens = u64::from(context);
         let compute = Compute::parse("flex", threads).expect("the CPU is always there");
         let mut run = StageRun::new(&spec, data, &compute, Start::Initial).expect("starts");
-        let mut speeds: Vec<f64> = (0..140)
+        let mut speeds: Vec<f64> = (0..std::env::var("STEPS").map_or(140, |s| s.parse().unwrap()))
             .map(|_| {
                 let before = Instant::now();
                 let report = run.next_step().expect("steps");

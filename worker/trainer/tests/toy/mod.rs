@@ -32,7 +32,7 @@ pub(crate) fn dataset_of(vocab: u32) -> Arc<OpenDataset> {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("toy-datasets");
         let (train, held_out) = (text(60_000, 1), text(3_000, 2));
         let (dataset, dir) = write_texts(&folder, &[&train], &[&held_out], vocab).expect("is written");
-        assert_eq!(dataset.vocab, vocab, "the text is rich enough");
+        assert!(dataset.vocab <= vocab, "no larger than asked for");
         Arc::new(OpenDataset::open(&dir).expect("opens"))
     };
     Arc::clone(made.entry(vocab).or_insert_with(make))

@@ -19,7 +19,7 @@ use multiversion::multiversion;
 use rayon::prelude::*;
 
 use super::buffer::{contiguous, dims, elements, tensor, unwritten};
-use super::gemm::{Matrix, MatrixMut, Output, Threads, multiply};
+use super::matmul::{Matrix, MatrixMut, Output, Threads, multiply};
 use super::simd::{dot, exp, exp_and_sum, max};
 use crate::ops::AttentionLayout;
 use crate::rope::RopeTable;

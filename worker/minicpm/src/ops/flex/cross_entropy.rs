@@ -13,7 +13,7 @@ use multiversion::multiversion;
 use rayon::prelude::*;
 
 use super::buffer::{contiguous, dims, elements, tensor, unwritten};
-use super::gemm::{Matrix, MatrixMut, Output, Threads, multiply};
+use super::matmul::{Matrix, MatrixMut, Output, Threads, multiply};
 use super::{residual, simd};
 
 /// Tokens whose logits are held at once.

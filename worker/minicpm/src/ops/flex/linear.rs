@@ -7,7 +7,7 @@ use burn::backend::autodiff::ops::{Backward, Ops};
 use burn_flex::FlexTensor;
 
 use super::buffer::{contiguous, dims, elements, tensor, unwritten};
-use super::gemm::{Matrix, MatrixMut, Output, Threads, multiply};
+use super::matmul::{Matrix, MatrixMut, Output, Threads, multiply};
 
 /// `input [tokens, from]` times `weight [from, to]`.
 pub(super) fn forward(input: &FlexTensor, weight: &FlexTensor) -> FlexTensor {

@@ -2,7 +2,7 @@
 //!
 //! One file an operation: arithmetic on slices first, then its registration with automatic differentiation. What they
 //! share: [`simd`] (vector arithmetic, compiled for several instruction sets and chosen at run time), [`buffer`]
-//! (getting at the memory of a tensor), [`gemm`] (matrix products on slices).
+//! (getting at the memory of a tensor), [`matmul`] (matrix products on slices).
 //!
 //! Results do not depend on the number of threads: work is cut into pieces of fixed size, and sums over pieces are
 //! taken in the order of the pieces. Nor on the instruction set, as far as this module goes: no kernel here uses fused
@@ -12,7 +12,7 @@ mod attention;
 mod buffer;
 mod cross_entropy;
 mod embedding;
-mod gemm;
+mod matmul;
 mod linear;
 mod residual;
 mod rms_norm;

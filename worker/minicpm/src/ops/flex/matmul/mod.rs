@@ -1,0 +1,205 @@
+//! Matrix products on slices.
+//!
+//! Most of a step's time is spent here. On a CPU with AVX-512 the products are our own: [`avx512`] has the tile that is
+//! kept in registers, [`blocked`] cuts a product into tiles that stay in the caches. They beat a general library on the
+//! shapes of small models, whose inner dimensions are short, because the left factor is read where it lies and the right
+//! one is packed once for all rows, or not at all. Elsewhere the `gemm` crate computes them.
+//!
+//! The sum behind an element is taken in one order, which depends on the inner dimension alone: neither the number of
+//! threads nor the way a product is cut changes a bit.
+
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+#[cfg(target_arch = "x86_64")]
+mod blocked;
+mod portable;
+
+/// A matrix that lies in a slice with any two strides, so that transposed and interleaved ones need no copy.
+#[derive(Clone, Copy)]
+pub(super) struct Matrix<'a> {
+    elements: &'a [f32],
+    row_stride: usize,
+    column_stride: usize,
+}
+
+/// A row-major matrix to write to.
+pub(super) struct MatrixMut<'a> {
+    elements: &'a mut [f32],
+    row_stride: usize,
+}
+
+/// What happens to the values that the product is written over.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Output {
+    /// They are lost, and need not have been initialised.
+    Overwrite,
+    /// The product is added to them.
+    Accumulate,
+}
+
+/// Whether a product may use several threads.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Threads {
+    /// This one.
+    One,
+    /// All of the pool it runs on.
+    All,
+}
+
+impl<'a> Matrix<'a> {
+    /// Rows one after the other, `row_stride` apart.
+    pub(super) fn rows(elements: &'a [f32], row_stride: usize) -> Self {
+        Self { elements, row_stride, column_stride: 1 }
+    }
+
+    /// The transpose of [`Matrix::rows`].
+    pub(super) fn columns(elements: &'a [f32], column_stride: usize) -> Self {
+        Self { elements, row_stride: 1, column_stride }
+    }
+
+    fn holds(&self, rows: usize, columns: usize) -> bool {
+        let last = rows.saturating_sub(1) * self.row_stride + columns.saturating_sub(1) * self.column_stride;
+        rows * columns == 0 || last < self.elements.len()
+    }
+}
+
+impl<'a> MatrixMut<'a> {
+    /// Rows one after the other, `row_stride` apart.
+    pub(super) fn rows(elements: &'a mut [f32], row_stride: usize) -> Self {
+        Self { elements, row_stride }
+    }
+}
+
+/// `into (+)= scale * left * right`, with `left` of m rows and k columns and `right` of k rows and n columns.
+pub(super) fn multiply(
+    [m, n, k]: [usize; 3],
+    into: MatrixMut<'_>,
+    output: Output,
+    left: Matrix<'_>,
+    right: Matrix<'_>,
+    scale: f32,
+    threads: Threads,
+) {
+    let written = Matrix::rows(into.elements, into.row_stride);
+    assert!(written.holds(m, n) && left.holds(m, k) && right.holds(k, n), "matrices lie inside their slices");
+    assert!(n <= into.row_stride || m <= 1, "rows of the output do not overlap");
+    if m * n == 0 {
+        return;
+    }
+    #[cfg(target_arch = "x86_64")]
+    if let Some(avx512) = avx512::Avx512::detect() {
+        return blocked::multiply(avx512, [m, n, k], into, output, left, right, scale, threads);
+    }
+    portable::multiply([m, n, k], into, output, left, right, scale, threads);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn values(count: usize, salt: u32) -> Vec<f32> {
+        let value = |index: usize| ((index as u32).wrapping_mul(2_654_435_761).wrapping_add(salt * 97) >> 8) as f32;
+        (0..count).map(|index| value(index) / 8_388_608.0 - 1.0).collect()
+    }
+
+    /// A stored matrix, and how it is read.
+    struct Case {
+        elements: Vec<f32>,
+        stride: usize,
+        transposed: bool,
+    }
+
+    impl Case {
+        /// Of `rows` and `columns` as read, with a few unused elements between the stored rows.
+        fn new(rows: usize, columns: usize, transposed: bool, salt: u32) -> Self {
+            let (stored_rows, stored_columns) = if transposed { (columns, rows) } else { (rows, columns) };
+            let stride = stored_columns + 3;
+            Self { elements: values(stored_rows * stride, salt), stride, transposed }
+        }
+
+        fn matrix(&self) -> Matrix<'_> {
+            if self.transposed {
+                Matrix::columns(&self.elements, self.stride)
+            } else {
+                Matrix::rows(&self.elements, self.stride)
+            }
+        }
+
+        fn at(&self, row: usize, column: usize) -> f64 {
+            let (row, column) = if self.transposed { (column, row) } else { (row, column) };
+            f64::from(self.elements[row * self.stride + column])
+        }
+    }
+
+    fn check([m, n, k]: [usize; 3], transposed: [bool; 2], threads: Threads, output: Output) {
+        let (left, right) = (Case::new(m, k, transposed[0], 1), Case::new(k, n, transposed[1], 2));
+        let stride = n + 2;
+        let before = values(m * stride, 3);
+        let mut into = before.clone();
+        multiply([m, n, k], MatrixMut::rows(&mut into, stride), output, left.matrix(), right.matrix(), 0.5, threads);
+        for row in 0..m {
+            for column in 0..stride {
+                let (found, before) = (f64::from(into[row * stride + column]), before[row * stride + column]);
+                if column >= n {
+                    assert_eq!(found, f64::from(before), "what lies between rows is left alone");
+                    continue;
+                }
+                let sum: f64 = (0..k).map(|inner| left.at(row, inner) * right.at(inner, column)).sum();
+                let size: f64 = (0..k).map(|inner| (left.at(row, inner) * right.at(inner, column)).abs()).sum();
+                let start = if output == Output::Accumulate { f64::from(before) } else { 0.0 };
+                let allowed = 1e-6 * (size + start.abs()) + 1e-12;
+                let expected = start + 0.5 * sum;
+                assert!((found - expected).abs() <= allowed, "{m} x {n} x {k} at {row}, {column}: {found}, {expected}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_shape_of_tile_is_right() {
+        for m in [1, 2, 5, 6, 7, 8, 11, 12, 13, 27] {
+            for n in [1, 15, 16, 17, 32, 33, 48, 50, 64, 65, 80, 129] {
+                for transposed in [[false, false], [true, false], [false, true], [true, true]] {
+                    check([m, n, 19], transposed, Threads::One, Output::Overwrite);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_cut_is_right() {
+        // Beyond a block in each direction in turn.
+        for shape in [[3, 2, 0], [300, 20, 5], [9, 1700, 7], [10, 40, 1100], [131, 900, 600], [1, 1, 1025]] {
+            for transposed in [[false, false], [true, false], [false, true]] {
+                for threads in [Threads::One, Threads::All] {
+                    check(shape, transposed, threads, Output::Overwrite);
+                    check(shape, transposed, threads, Output::Accumulate);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_number_of_threads_changes_no_bit() {
+        let (left, right) = (values(517 * 700, 1), values(700 * 333, 2));
+        let product = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("starts");
+            let mut into = vec![0.0; 517 * 333];
+            pool.install(|| {
+                multiply(
+                    [517, 333, 700],
+                    MatrixMut::rows(&mut into, 333),
+                    Output::Overwrite,
+                    Matrix::rows(&left, 700),
+                    Matrix::rows(&right, 333),
+                    1.0,
+                    Threads::All,
+                );
+            });
+            into
+        };
+        let one = product(1);
+        for threads in [2, 3, 7] {
+            assert!(product(threads) == one, "{threads} threads");
+        }
+    }
+}

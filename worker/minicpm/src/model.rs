@@ -215,30 +215,34 @@ impl Block {
     /// # Shapes
     /// - `stream`: `[tokens, d_model]`, of sequences of `context` tokens; returns the same.
     fn forward(&self, stream: Tensor<2>, context: usize) -> Tensor<2> {
-        let attended = self.attention.forward(self.attention_norm.forward(stream.clone()), context);
-        let stream = ops::add_scaled(stream, attended, self.residual_scale);
-        let fed = self.mlp.forward(self.mlp_norm.forward(stream.clone()));
-        ops::add_scaled(stream, fed, self.residual_scale)
+        let stream = self.attention.add_to(stream, &self.attention_norm, context, self.residual_scale);
+        self.mlp.add_to(stream, &self.mlp_norm, self.residual_scale)
     }
 }
 
 impl Attention {
-    fn forward(&self, input: Tensor<2>, context: usize) -> Tensor<2> {
-        let qkv = ops::linear(input, self.qkv.val());
+    /// `stream + scale * attention(norm(stream))`.
+    fn add_to(&self, stream: Tensor<2>, norm: &RmsNorm, context: usize, scale: f32) -> Tensor<2> {
+        let qkv = norm.then_linear(stream.clone(), &self.qkv);
         let mixed = ops::causal_attention(qkv, self.layout, context, &self.rope);
-        ops::linear(mixed, self.out.val())
+        ops::linear_residual(stream, mixed, self.out.val(), scale)
     }
 }
 
 impl Mlp {
-    fn forward(&self, input: Tensor<2>) -> Tensor<2> {
-        let gate_up = ops::linear(input, self.gate_up.val());
-        ops::linear(ops::swiglu(gate_up), self.down.val())
+    /// `stream + scale * mlp(norm(stream))`.
+    fn add_to(&self, stream: Tensor<2>, norm: &RmsNorm, scale: f32) -> Tensor<2> {
+        let gate_up = norm.then_linear(stream.clone(), &self.gate_up);
+        ops::swiglu_residual(stream, gate_up, self.down.val(), scale)
     }
 }
 
 impl RmsNorm {
     fn forward(&self, input: Tensor<2>) -> Tensor<2> {
         ops::rms_norm(input, self.gain.val(), self.eps)
+    }
+
+    fn then_linear(&self, input: Tensor<2>, weight: &Param<Tensor<2>>) -> Tensor<2> {
+        ops::norm_linear(input, self.gain.val(), weight.val(), self.eps)
     }
 }

@@ -67,38 +67,43 @@ fn rms_norm_agrees_with_its_formula() {
 }
 
 #[test]
-fn linear_agrees_with_its_formula() {
+fn norm_linear_agrees_with_its_formula() {
+    for (rows, from, to) in [(1, 1, 1), (5, 3, 7), (64, 32, 96), (130, 48, 17), (1, 64, 64)] {
+        compare(
+            &format!("norm_linear [{rows}, {from}] x [{from}, {to}]"),
+            [values([rows, from], 1, &device()), values([1, from], 2, &device()), values([from, to], 3, &device())],
+            |[input, gain, weight]| ops::norm_linear(input, gain.reshape([from]), weight, 1e-5),
+            |[input, gain, weight]| plain::norm_linear(input, gain.reshape([from]), weight, 1e-5),
+        );
+    }
+}
+
+#[test]
+fn linear_residual_agrees_with_its_formula() {
     for (rows, from, to) in [(1, 1, 1), (5, 3, 7), (64, 32, 96), (130, 48, 17)] {
         compare(
-            &format!("linear [{rows}, {from}] x [{from}, {to}]"),
-            [values([rows, from], 1, &device()), values([from, to], 2, &device())],
-            |[input, weight]| ops::linear(input, weight),
-            |[input, weight]| plain::linear(input, weight),
+            &format!("linear_residual [{rows}, {from}] x [{from}, {to}]"),
+            [values([rows, to], 1, &device()), values([rows, from], 2, &device()), values([from, to], 3, &device())],
+            |[stream, input, weight]| ops::linear_residual(stream, input, weight, 0.7),
+            |[stream, input, weight]| plain::linear_residual(stream, input, weight, 0.7),
         );
     }
 }
 
 #[test]
-fn swiglu_agrees_with_its_formula() {
-    for (rows, d_ff) in [(1, 1), (3, 5), (64, 80), (129, 33)] {
-        let gate_up = values([rows, 2 * d_ff], 3, &device()).mul_scalar(6.0);
+fn swiglu_residual_agrees_with_its_formula() {
+    for (rows, d_ff, to) in [(1, 1, 1), (3, 5, 2), (64, 80, 32), (129, 33, 20)] {
         compare(
-            &format!("swiglu [{rows}, {d_ff}]"),
-            [gate_up],
-            |[gate_up]| ops::swiglu(gate_up),
-            |[gate_up]| plain::swiglu(gate_up),
+            &format!("swiglu_residual [{rows}, {d_ff}] x [{d_ff}, {to}]"),
+            [
+                values([rows, to], 1, &device()),
+                values([rows, 2 * d_ff], 2, &device()).mul_scalar(6.0),
+                values([d_ff, to], 3, &device()),
+            ],
+            |[stream, gate_up, weight]| ops::swiglu_residual(stream, gate_up, weight, 0.7),
+            |[stream, gate_up, weight]| plain::swiglu_residual(stream, gate_up, weight, 0.7),
         );
     }
-}
-
-#[test]
-fn the_scaled_residual_agrees_with_its_formula() {
-    compare(
-        "add_scaled",
-        [values([67, 31], 1, &device()), values([67, 31], 2, &device())],
-        |[stream, branch]| ops::add_scaled(stream, branch, 0.7),
-        |[stream, branch]| plain::add_scaled(stream, branch, 0.7),
-    );
 }
 
 #[test]

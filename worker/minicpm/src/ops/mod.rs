@@ -84,13 +84,17 @@ pub fn rms_norm(input: Tensor<2>, gain: Tensor<1>, eps: f32) -> Tensor<2> {
     if is_fused(&input.device()) { flex::rms_norm(input, gain, eps) } else { plain::rms_norm(input, gain, eps) }
 }
 
-/// `input * weight`.
+/// `rms_norm(input, gain) * weight`.
 ///
 /// # Shapes
-/// - `input`: `[tokens, from]`; `weight`: `[from, to]`; returns `[tokens, to]`.
+/// - `input`: `[tokens, d_model]`; `gain`: `[d_model]`; `weight`: `[d_model, to]`; returns `[tokens, to]`.
 #[must_use]
-pub fn linear(input: Tensor<2>, weight: Tensor<2>) -> Tensor<2> {
-    if is_fused(&input.device()) { flex::linear(input, weight) } else { plain::linear(input, weight) }
+pub fn norm_linear(input: Tensor<2>, gain: Tensor<1>, weight: Tensor<2>, eps: f32) -> Tensor<2> {
+    if is_fused(&input.device()) {
+        flex::norm_linear(input, gain, weight, eps)
+    } else {
+        plain::norm_linear(input, gain, weight, eps)
+    }
 }
 
 /// Causal attention with rotary position embedding, sequence by sequence.
@@ -111,25 +115,30 @@ pub fn causal_attention(qkv: Tensor<2>, layout: AttentionLayout, context: usize,
     }
 }
 
-/// `silu(gate) * up`, with gate and up side by side.
+/// `stream + scale * (input * weight)`.
 ///
 /// # Shapes
-/// - `gate_up`: `[tokens, 2 * d_ff]`; returns `[tokens, d_ff]`.
+/// - `stream`: `[tokens, d_model]`; `input`: `[tokens, from]`; `weight`: `[from, d_model]`; returns `[tokens, d_model]`.
 #[must_use]
-pub fn swiglu(gate_up: Tensor<2>) -> Tensor<2> {
-    if is_fused(&gate_up.device()) { flex::swiglu(gate_up) } else { plain::swiglu(gate_up) }
+pub fn linear_residual(stream: Tensor<2>, input: Tensor<2>, weight: Tensor<2>, scale: f32) -> Tensor<2> {
+    if is_fused(&stream.device()) {
+        flex::linear_residual(stream, input, weight, scale)
+    } else {
+        plain::linear_residual(stream, input, weight, scale)
+    }
 }
 
-/// `stream + branch * scale`.
+/// `stream + scale * ((silu(gate) * up) * weight)`, with gate and up side by side.
 ///
 /// # Shapes
-/// - both `[tokens, d_model]`; returns the same.
+/// - `stream`: `[tokens, d_model]`; `gate_up`: `[tokens, 2 * d_ff]`; `weight`: `[d_ff, d_model]`; returns
+///   `[tokens, d_model]`.
 #[must_use]
-pub fn add_scaled(stream: Tensor<2>, branch: Tensor<2>, scale: f32) -> Tensor<2> {
+pub fn swiglu_residual(stream: Tensor<2>, gate_up: Tensor<2>, weight: Tensor<2>, scale: f32) -> Tensor<2> {
     if is_fused(&stream.device()) {
-        flex::add_scaled(stream, branch, scale)
+        flex::swiglu_residual(stream, gate_up, weight, scale)
     } else {
-        plain::add_scaled(stream, branch, scale)
+        plain::swiglu_residual(stream, gate_up, weight, scale)
     }
 }
 

@@ -21,10 +21,10 @@ pub fn rms_norm(input: Tensor<2>, gain: Tensor<1>, eps: f32) -> Tensor<2> {
     input * inverse_rms * gain.unsqueeze()
 }
 
-/// See [`super::linear`].
+/// See [`super::norm_linear`].
 #[must_use]
-pub fn linear(input: Tensor<2>, weight: Tensor<2>) -> Tensor<2> {
-    input.matmul(weight)
+pub fn norm_linear(input: Tensor<2>, gain: Tensor<1>, weight: Tensor<2>, eps: f32) -> Tensor<2> {
+    rms_norm(input, gain, eps).matmul(weight)
 }
 
 /// See [`super::causal_attention`].
@@ -67,19 +67,19 @@ pub fn causal_attention(qkv: Tensor<2>, layout: AttentionLayout, context: usize,
     mixed.swap_dims(1, 2).reshape([tokens, layout.query_width()])
 }
 
-/// See [`super::swiglu`].
+/// See [`super::linear_residual`].
 #[must_use]
-pub fn swiglu(gate_up: Tensor<2>) -> Tensor<2> {
+pub fn linear_residual(stream: Tensor<2>, input: Tensor<2>, weight: Tensor<2>, scale: f32) -> Tensor<2> {
+    stream + input.matmul(weight).mul_scalar(scale)
+}
+
+/// See [`super::swiglu_residual`].
+#[must_use]
+pub fn swiglu_residual(stream: Tensor<2>, gate_up: Tensor<2>, weight: Tensor<2>, scale: f32) -> Tensor<2> {
     let [_, width] = gate_up.dims();
     let gate = gate_up.clone().narrow(1, 0, width / 2); // channels
     let up = gate_up.narrow(1, width / 2, width / 2); // channels
-    silu(gate) * up
-}
-
-/// See [`super::add_scaled`].
-#[must_use]
-pub fn add_scaled(stream: Tensor<2>, branch: Tensor<2>, scale: f32) -> Tensor<2> {
-    stream + branch.mul_scalar(scale)
+    linear_residual(stream, silu(gate) * up, weight, scale)
 }
 
 /// See [`super::cross_entropy`].

@@ -19,8 +19,8 @@ use multiversion::multiversion;
 use rayon::prelude::*;
 
 use super::buffer::{contiguous, dims, elements, tensor, unwritten};
-use super::matmul::{Matrix, MatrixMut, Output, Threads, multiply};
-use super::simd::{dot, exp, exp_and_sum, max};
+use super::matmul::{Matrix, MatrixMut, Output, Threads, multiply, transpose};
+use super::simd::{LANES, dot, exp, exp_and_sum, max, scale};
 use crate::ops::AttentionLayout;
 use crate::rope::RopeTable;
 
@@ -132,11 +132,18 @@ pub(super) fn forward(qkv: &FlexTensor, geometry: &Geometry) -> (FlexTensor, Arc
     (tensor([tokens, out_width], output), log_sums.into())
 }
 
+/// Elements of a row of so many scores: whole vectors, so that kernels need not treat the last few one by one.
+fn row_of(keys: usize) -> usize {
+    keys.next_multiple_of(LANES)
+}
+
 struct ForwardScratch {
-    query: Vec<f32>,  // [context, head_dim], rotated and scaled
-    key: Vec<f32>,    // [context, head_dim], rotated
-    scores: Vec<f32>, // [QUERIES_PER_BLOCK, context]
-    mixed: Vec<f32>,  // [QUERIES_PER_BLOCK, head_dim]
+    query: Vec<f32>,          // [context, head_dim], rotated and scaled
+    key: Vec<f32>,            // [context, head_dim], rotated
+    key_transposed: Vec<f32>, // [head_dim, row_of(context)]
+    value: Vec<f32>,          // [context, head_dim]
+    scores: Vec<f32>,         // [QUERIES_PER_BLOCK, row_of(context)]
+    mixed: Vec<f32>,          // [QUERIES_PER_BLOCK, head_dim]
 }
 
 impl ForwardScratch {
@@ -145,7 +152,9 @@ impl ForwardScratch {
         Self {
             query: vec![0.0; context * head_dim],
             key: vec![0.0; context * head_dim],
-            scores: vec![0.0; block * context],
+            key_transposed: vec![0.0; head_dim * row_of(context)],
+            value: vec![0.0; context * head_dim],
+            scores: vec![0.0; block * row_of(context)],
             mixed: vec![0.0; block * head_dim],
         }
     }
@@ -155,28 +164,30 @@ impl ForwardScratch {
         let (context, head_dim) = (*context, layout.head_dim);
         let rows = &qkv[task.first_row() * width..(task.first_row() + context) * width];
         rotate(&rows[task.key().start..], width, rope, 1.0, &mut self.key);
+        transpose([context, head_dim], &self.key, head_dim, &mut self.key_transposed, row_of(context));
+        gather(&rows[task.value().start..], width, &mut self.value, head_dim);
         for (member, log_sums) in log_sums.chunks_exact_mut(context).enumerate() {
             rotate(&rows[task.query(member).start..], width, rope, layout.score_scale(), &mut self.query);
             for (from, to) in blocks(context) {
-                let count = to - from;
-                let scores = &mut self.scores[..count * to];
+                let (count, row) = (to - from, row_of(to));
+                let scores = &mut self.scores[..count * row];
                 multiply(
                     [count, to, head_dim],
-                    MatrixMut::rows(scores, to),
+                    MatrixMut::rows(scores, row),
                     Output::Overwrite,
                     Matrix::rows(&self.query[from * head_dim..], head_dim),
-                    Matrix::columns(&self.key, head_dim),
+                    Matrix::rows(&self.key_transposed, row_of(context)),
                     1.0,
                     Threads::One,
                 );
-                softmax(scores, to, from, &mut log_sums[from..to]);
+                softmax(scores, row, from, &mut log_sums[from..to]);
                 let mixed = &mut self.mixed[..count * head_dim];
                 multiply(
                     [count, head_dim, to],
                     MatrixMut::rows(mixed, head_dim),
                     Output::Overwrite,
-                    Matrix::rows(scores, to),
-                    Matrix::rows(&rows[task.value().start..], width),
+                    Matrix::rows(scores, row),
+                    Matrix::rows(&self.value, head_dim),
                     1.0,
                     Threads::One,
                 );
@@ -189,14 +200,21 @@ impl ForwardScratch {
     }
 }
 
+/// Copies the beginnings of rows `stride` apart to rows side by side.
+fn gather(input: &[f32], stride: usize, output: &mut [f32], width: usize) {
+    for (row, output) in output.chunks_exact_mut(width).enumerate() {
+        output.copy_from_slice(&input[row * stride..][..width]);
+    }
+}
+
 /// Rotates one head of a sequence by its positions, and scales it: from rows `stride` apart to rows side by side.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw+avx2+fma", "x86_64+avx2+fma"))]
 fn rotate(input: &[f32], stride: usize, rope: &RopeTable, scale: f32, output: &mut [f32]) {
-    let half = rope.head_dim() / 2;
-    for (position, output) in output.chunks_exact_mut(2 * half).enumerate() {
-        let (cos, sin) = rope.at(position);
-        let row = &input[position * stride..position * stride + 2 * half];
-        let ((first, second), (out_first, out_second)) = (row.split_at(half), output.split_at_mut(half));
+    let (half, cos, sin) = (rope.head_dim() / 2, rope.cos(), rope.sin());
+    for position in 0..output.len() / (2 * half) {
+        let (cos, sin) = (&cos[position * half..][..half], &sin[position * half..][..half]);
+        let (first, second) = input[position * stride..][..2 * half].split_at(half);
+        let (out_first, out_second) = output[position * 2 * half..][..2 * half].split_at_mut(half);
         for channel in 0..half {
             let (cos, sin) = (cos[channel] * scale, sin[channel] * scale);
             out_first[channel] = first[channel] * cos - second[channel] * sin;
@@ -206,10 +224,11 @@ fn rotate(input: &[f32], stride: usize, rope: &RopeTable, scale: f32, output: &m
 }
 
 /// Rotates a row back, and scales it: the transpose of [`rotate`].
-#[inline(always)]
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw+avx2+fma", "x86_64+avx2+fma"))]
 fn rotate_back(input: &[f32], (cos, sin): (&[f32], &[f32]), scale: f32, output: &mut [f32]) {
     let half = cos.len();
-    let ((first, second), (out_first, out_second)) = (input.split_at(half), output.split_at_mut(half));
+    let (sin, first, second) = (&sin[..half], &input[..half], &input[half..2 * half]);
+    let (out_first, out_second) = output[..2 * half].split_at_mut(half);
     for channel in 0..half {
         let (cos, sin) = (cos[channel] * scale, sin[channel] * scale);
         out_first[channel] = first[channel] * cos + second[channel] * sin;
@@ -219,17 +238,17 @@ fn rotate_back(input: &[f32], (cos, sin): (&[f32], &[f32]), scale: f32, output: 
 
 /// Softmax of each row over the keys up to its query; zero beyond.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw+avx2+fma", "x86_64+avx2+fma"))]
-fn softmax(scores: &mut [f32], keys: usize, first_query: usize, log_sums: &mut [f32]) {
-    for (index, (row, log_sum)) in scores.chunks_exact_mut(keys).zip(log_sums).enumerate() {
-        let (past, future) = row.split_at_mut(first_query + index + 1);
-        let highest = max(past);
-        let sum = exp_and_sum(past, highest);
-        *log_sum = highest + sum.ln();
-        let scale = 1.0 / sum;
-        for value in past {
-            *value *= scale;
-        }
-        future.fill(0.0);
+fn softmax(scores: &mut [f32], row: usize, first_query: usize, log_sums: &mut [f32]) {
+    for index in 0..log_sums.len() {
+        let scores = &mut scores[index * row..][..row];
+        let past = first_query + index + 1;
+        let touched = past.next_multiple_of(LANES).min(row);
+        scores[past..touched].fill(f32::MIN); // whose exponential is nothing beside the sum
+        let highest = max(&scores[..touched]);
+        let sum = exp_and_sum(&mut scores[..touched], highest);
+        log_sums[index] = highest + sum.ln();
+        scale(&mut scores[..touched], 1.0 / sum);
+        scores[past..].fill(0.0);
     }
 }
 
@@ -240,39 +259,44 @@ fn softmax(scores: &mut [f32], keys: usize, first_query: usize, log_sums: &mut [
 fn softmax_backward(
     scores: &mut [f32],
     d_scores: &mut [f32],
-    keys: usize,
+    row: usize,
     first_query: usize,
     log_sums: &[f32],
     inner: &[f32],
 ) {
-    let rows = scores.chunks_exact_mut(keys).zip(d_scores.chunks_exact_mut(keys));
-    for (index, ((row, d_row), (&log_sum, &inner))) in rows.zip(log_sums.iter().zip(inner)).enumerate() {
-        let (past, future) = row.split_at_mut(first_query + index + 1);
-        let (d_past, d_future) = d_row.split_at_mut(past.len());
-        for (score, d_score) in past.iter_mut().zip(d_past) {
-            let probability = exp(*score - log_sum);
-            *score = probability;
-            *d_score = probability * (*d_score - inner);
+    for index in 0..log_sums.len() {
+        let (scores, d_scores) = (&mut scores[index * row..][..row], &mut d_scores[index * row..][..row]);
+        let past = first_query + index + 1;
+        let touched = past.next_multiple_of(LANES).min(row);
+        let (log_sum, inner) = (log_sums[index], inner[index]);
+        for key in 0..touched {
+            let probability = exp(scores[key] - log_sum);
+            scores[key] = probability;
+            d_scores[key] = probability * (d_scores[key] - inner);
         }
-        future.fill(0.0);
-        d_future.fill(0.0);
+        scores[past..].fill(0.0);
+        d_scores[past..].fill(0.0);
     }
 }
 
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw+avx2+fma", "x86_64+avx2+fma"))]
-fn inner_product(a: &[f32], b: &[f32]) -> f32 {
-    dot(a, b)
+fn inner_products(a: &[f32], b: &[f32], stride: usize, width: usize, output: &mut [f32]) {
+    for row in 0..output.len() {
+        output[row] = dot(&a[row * stride..][..width], &b[row * stride..][..width]);
+    }
 }
 
 struct BackwardScratch {
-    query: Vec<f32>,    // [context, head_dim], rotated and scaled
-    key: Vec<f32>,      // [context, head_dim], rotated
-    scores: Vec<f32>,   // [QUERIES_PER_BLOCK, context]
-    d_scores: Vec<f32>, // [QUERIES_PER_BLOCK, context]
-    d_query: Vec<f32>,  // [QUERIES_PER_BLOCK, head_dim], still rotated
-    d_key: Vec<f32>,    // [context, head_dim], still rotated
-    d_value: Vec<f32>,  // [context, head_dim]
-    inner: Vec<f32>,    // [QUERIES_PER_BLOCK]
+    query: Vec<f32>,            // [context, head_dim], rotated and scaled
+    key: Vec<f32>,              // [context, head_dim], rotated
+    key_transposed: Vec<f32>,   // [head_dim, row_of(context)]
+    value_transposed: Vec<f32>, // [head_dim, row_of(context)]
+    scores: Vec<f32>,           // [QUERIES_PER_BLOCK, row_of(context)]
+    d_scores: Vec<f32>,         // [QUERIES_PER_BLOCK, row_of(context)]
+    d_query: Vec<f32>,          // [QUERIES_PER_BLOCK, head_dim], still rotated
+    d_key: Vec<f32>,            // [context, head_dim], still rotated
+    d_value: Vec<f32>,          // [context, head_dim]
+    inner: Vec<f32>,            // [QUERIES_PER_BLOCK]
 }
 
 impl BackwardScratch {
@@ -281,8 +305,10 @@ impl BackwardScratch {
         Self {
             query: vec![0.0; context * head_dim],
             key: vec![0.0; context * head_dim],
-            scores: vec![0.0; block * context],
-            d_scores: vec![0.0; block * context],
+            key_transposed: vec![0.0; head_dim * row_of(context)],
+            value_transposed: vec![0.0; head_dim * row_of(context)],
+            scores: vec![0.0; block * row_of(context)],
+            d_scores: vec![0.0; block * row_of(context)],
             d_query: vec![0.0; block * head_dim],
             d_key: vec![0.0; context * head_dim],
             d_value: vec![0.0; context * head_dim],
@@ -299,7 +325,10 @@ impl BackwardScratch {
         let outputs = &elements(output)[first_row * out_width..(first_row + context) * out_width];
         let gradient = &gradient[first_row * out_width..(first_row + context) * out_width];
 
+        let whole_row = row_of(context);
         rotate(&rows[task.key().start..], width, rope, 1.0, &mut self.key);
+        transpose([context, head_dim], &self.key, head_dim, &mut self.key_transposed, whole_row);
+        transpose([context, head_dim], &rows[task.value().start..], width, &mut self.value_transposed, whole_row);
         for member in 0..layout.group_size() {
             let columns = task.query(member);
             let head = self.head_index(&task, member);
@@ -308,38 +337,37 @@ impl BackwardScratch {
             // The last block reaches every key, so taking it first lets it overwrite the sums that others add to.
             for (from, to) in blocks(context).rev() {
                 let sums = if member == 0 && to == context { Output::Overwrite } else { Output::Accumulate };
-                let count = to - from;
-                let (scores, d_scores) = (&mut self.scores[..count * to], &mut self.d_scores[..count * to]);
-                let block_gradient = Matrix::rows(&gradient[from * out_width + columns.start..], out_width);
+                let (count, row) = (to - from, row_of(to));
+                let (scores, d_scores) = (&mut self.scores[..count * row], &mut self.d_scores[..count * row]);
+                let block = from * out_width + columns.start;
+                let block_gradient = Matrix::rows(&gradient[block..], out_width);
                 let query = &self.query[from * head_dim..to * head_dim];
                 multiply(
                     [count, to, head_dim],
-                    MatrixMut::rows(scores, to),
+                    MatrixMut::rows(scores, row),
                     Output::Overwrite,
                     Matrix::rows(query, head_dim),
-                    Matrix::columns(&self.key, head_dim),
+                    Matrix::rows(&self.key_transposed, whole_row),
                     1.0,
                     Threads::One,
                 );
                 multiply(
                     [count, to, head_dim],
-                    MatrixMut::rows(d_scores, to),
+                    MatrixMut::rows(d_scores, row),
                     Output::Overwrite,
                     block_gradient,
-                    Matrix::columns(&rows[task.value().start..], width),
+                    Matrix::rows(&self.value_transposed, whole_row),
                     1.0,
                     Threads::One,
                 );
-                for (query, inner) in (from..to).zip(&mut self.inner) {
-                    let head = query * out_width + columns.start..query * out_width + columns.end;
-                    *inner = inner_product(&outputs[head.clone()], &gradient[head]);
-                }
-                softmax_backward(scores, d_scores, to, from, &log_sums[from..to], &self.inner[..count]);
+                let inner = &mut self.inner[..count];
+                inner_products(&outputs[block..], &gradient[block..], out_width, head_dim, inner);
+                softmax_backward(scores, d_scores, row, from, &log_sums[from..to], inner);
                 multiply(
                     [to, head_dim, count],
                     MatrixMut::rows(&mut self.d_value, head_dim),
                     sums,
-                    Matrix::columns(scores, to),
+                    Matrix::columns(scores, row),
                     block_gradient,
                     1.0,
                     Threads::One,
@@ -348,7 +376,7 @@ impl BackwardScratch {
                     [to, head_dim, count],
                     MatrixMut::rows(&mut self.d_key, head_dim),
                     sums,
-                    Matrix::columns(d_scores, to),
+                    Matrix::columns(d_scores, row),
                     Matrix::rows(query, head_dim),
                     1.0,
                     Threads::One,
@@ -358,7 +386,7 @@ impl BackwardScratch {
                     [count, head_dim, to],
                     MatrixMut::rows(d_query, head_dim),
                     Output::Overwrite,
-                    Matrix::rows(d_scores, to),
+                    Matrix::rows(d_scores, row),
                     Matrix::rows(&self.key, head_dim),
                     1.0,
                     Threads::One,

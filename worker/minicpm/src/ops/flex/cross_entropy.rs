@@ -14,10 +14,12 @@ use rayon::prelude::*;
 
 use super::buffer::{contiguous, dims, elements, tensor, unwritten};
 use super::matmul::{Matrix, MatrixMut, Output, Threads, multiply};
-use super::{residual, simd};
+use super::simd;
 
-/// Tokens whose logits are held at once.
-const TOKENS_PER_CHUNK: usize = 256;
+/// Logits held at once, unless fewer than [`TOKENS_PER_TASK`] tokens have them: 8 MiB.
+const LOGITS_PER_CHUNK: usize = 1 << 21;
+/// Tokens whose logits are held at once, at most.
+const TOKENS_PER_CHUNK: usize = 512;
 /// Tokens that one task works on.
 const TOKENS_PER_TASK: usize = 16;
 
@@ -79,10 +81,11 @@ fn walk(
     let ([tokens, width], [vocab, _]) = (dims(hidden), dims(weight));
     assert_eq!(tokens, targets.len(), "one target a token");
     assert!(targets.iter().all(|&target| target < vocab), "targets lie in the vocabulary");
-    let mut logits = unwritten(tokens.min(TOKENS_PER_CHUNK) * vocab);
+    let chunk = (LOGITS_PER_CHUNK / vocab).clamp(TOKENS_PER_TASK, TOKENS_PER_CHUNK);
+    let mut logits = unwritten(tokens.min(chunk) * vocab);
     let mut losses = vec![0.0; tokens];
-    for from in (0..tokens).step_by(TOKENS_PER_CHUNK) {
-        let to = tokens.min(from + TOKENS_PER_CHUNK);
+    for from in (0..tokens).step_by(chunk) {
+        let to = tokens.min(from + chunk);
         let logits = &mut logits[..(to - from) * vocab];
         multiply(
             [to - from, vocab, width],
@@ -109,17 +112,20 @@ fn walk(
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw+avx2+fma", "x86_64+avx2+fma"))]
 fn differentiate(logits: &mut [f32], targets: &[usize], share: f32, losses: &mut [f32]) {
     let vocab = logits.len() / targets.len();
-    for ((row, &target), loss) in logits.chunks_exact_mut(vocab).zip(targets).zip(losses) {
+    for (token, &target) in targets.iter().enumerate() {
+        let row = &mut logits[token * vocab..][..vocab];
         let of_target = row[target];
         let highest = simd::max(row);
         let sum = simd::exp_and_sum(row, highest);
-        *loss = highest + sum.ln() - of_target;
-        let scale = share / sum;
-        for value in row.iter_mut() {
-            *value *= scale;
-        }
+        losses[token] = highest + sum.ln() - of_target;
+        simd::scale(row, share / sum);
         row[target] -= share;
     }
+}
+
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw+avx2+fma", "x86_64+avx2+fma"))]
+fn scale(values: &mut [f32], by: f32) {
+    simd::scale(values, by);
 }
 
 #[derive(Debug)]
@@ -131,7 +137,14 @@ impl Backward<Flex, 2> for Gradient {
     fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
         let gradient = elements(&contiguous(&grads.consume::<Flex>(&ops.node)))[0];
         let ([for_hidden, for_weight], Saved { d_hidden, d_weight }) = (ops.parents, ops.state);
-        let scaled = |tensor| if gradient == 1.0 { tensor } else { residual::scaled::<2>(&tensor, gradient) };
+        let scaled = |tensor: FlexTensor| {
+            if gradient == 1.0 {
+                return tensor;
+            }
+            let mut values = elements(&tensor).to_vec();
+            values.par_chunks_mut(1 << 14).for_each(|values| scale(values, gradient));
+            self::tensor(dims::<2>(&tensor), values)
+        };
         if let Some(node) = for_hidden {
             grads.register::<Flex>(node.id, scaled(d_hidden));
         }

@@ -1,4 +1,4 @@
-//! The linear layer, on outputs that are not zeroed first.
+//! A linear layer's three products, and the layer that ends a block: its output is added to the residual stream.
 
 use burn::backend::Flex;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
@@ -10,58 +10,96 @@ use super::buffer::{contiguous, dims, elements, tensor, unwritten};
 use super::matmul::{Matrix, MatrixMut, Output, Threads, multiply};
 
 /// `input [tokens, from]` times `weight [from, to]`.
-pub(super) fn forward(input: &FlexTensor, weight: &FlexTensor) -> FlexTensor {
-    let ([tokens, from], [_, to]) = (dims(input), dims(weight));
+pub(super) fn product(input: &[f32], weight: &FlexTensor) -> Vec<f32> {
+    let [from, to] = dims(weight);
+    let tokens = input.len() / from;
     let mut output = unwritten(tokens * to);
     multiply(
         [tokens, to, from],
         MatrixMut::rows(&mut output, to),
         Output::Overwrite,
-        Matrix::rows(elements(input), from),
+        Matrix::rows(input, from),
         Matrix::rows(elements(weight), to),
         1.0,
+        Threads::All,
+    );
+    output
+}
+
+/// `stream + scale * (input * weight)`.
+pub(super) fn added(stream: &FlexTensor, input: &[f32], weight: &FlexTensor, scale: f32) -> FlexTensor {
+    let ([tokens, to], [from, _]) = (dims(stream), dims(weight));
+    let mut output = elements(stream).to_vec();
+    multiply(
+        [tokens, to, from],
+        MatrixMut::rows(&mut output, to),
+        Output::Accumulate,
+        Matrix::rows(input, from),
+        Matrix::rows(elements(weight), to),
+        scale,
         Threads::All,
     );
     tensor([tokens, to], output)
 }
 
+/// `scale * (gradient * weight^T)`, `[tokens, from]`.
+pub(super) fn d_input(gradient: &FlexTensor, weight: &FlexTensor, scale: f32) -> Vec<f32> {
+    let ([tokens, to], [from, _]) = (dims(gradient), dims(weight));
+    let mut output = unwritten(tokens * from);
+    multiply(
+        [tokens, from, to],
+        MatrixMut::rows(&mut output, from),
+        Output::Overwrite,
+        Matrix::rows(elements(gradient), to),
+        Matrix::columns(elements(weight), to),
+        scale,
+        Threads::All,
+    );
+    output
+}
+
+/// `scale * (input^T * gradient)`, `[from, to]`.
+pub(super) fn d_weight(input: &[f32], gradient: &[f32], [from, to]: [usize; 2], scale: f32) -> FlexTensor {
+    let tokens = input.len() / from;
+    let mut output = unwritten(from * to);
+    multiply(
+        [from, to, tokens],
+        MatrixMut::rows(&mut output, to),
+        Output::Overwrite,
+        Matrix::columns(input, from),
+        Matrix::rows(gradient, to),
+        scale,
+        Threads::All,
+    );
+    tensor([from, to], output)
+}
+
+/// What the backward pass needs.
+#[derive(Clone, Debug)]
+pub(super) struct Saved {
+    pub(super) input: FlexTensor,
+    pub(super) weight: FlexTensor,
+    pub(super) scale: f32,
+}
+
 #[derive(Debug)]
 pub(super) struct Gradient;
 
-impl Backward<Flex, 2> for Gradient {
-    /// Input and weight.
-    type State = (FlexTensor, FlexTensor);
+impl Backward<Flex, 3> for Gradient {
+    type State = Saved;
 
-    fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
+    fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
         let gradient = contiguous(&grads.consume::<Flex>(&ops.node));
-        let ([for_input, for_weight], (input, weight)) = (ops.parents, ops.state);
-        let ([tokens, from], [_, to]) = (dims(&input), dims(&weight));
-        let gradient = elements(&gradient);
+        let ([for_stream, for_input, for_weight], Saved { input, weight, scale }) = (ops.parents, ops.state);
         if let Some(node) = for_input {
-            let mut output = unwritten(tokens * from);
-            multiply(
-                [tokens, from, to],
-                MatrixMut::rows(&mut output, from),
-                Output::Overwrite,
-                Matrix::rows(gradient, to),
-                Matrix::columns(elements(&weight), to),
-                1.0,
-                Threads::All,
-            );
-            grads.register::<Flex>(node.id, tensor([tokens, from], output));
+            grads.register::<Flex>(node.id, tensor(dims::<2>(&input), d_input(&gradient, &weight, scale)));
         }
         if let Some(node) = for_weight {
-            let mut output = unwritten(from * to);
-            multiply(
-                [from, to, tokens],
-                MatrixMut::rows(&mut output, to),
-                Output::Overwrite,
-                Matrix::columns(elements(&input), from),
-                Matrix::rows(gradient, to),
-                1.0,
-                Threads::All,
-            );
-            grads.register::<Flex>(node.id, tensor([from, to], output));
+            let d_weight = d_weight(elements(&input), elements(&gradient), dims(&weight), scale);
+            grads.register::<Flex>(node.id, d_weight);
+        }
+        if let Some(node) = for_stream {
+            grads.register::<Flex>(node.id, gradient);
         }
     }
 }

@@ -12,9 +12,9 @@ mod attention;
 mod buffer;
 mod cross_entropy;
 mod embedding;
-mod matmul;
 mod linear;
-mod residual;
+mod matmul;
+mod norm_linear;
 mod rms_norm;
 mod simd;
 mod swiglu;
@@ -38,15 +38,30 @@ const ROWS_PER_TASK: usize = 64;
 trait FusedOps: Backend {
     fn wt_embedding(table: FloatTensor<Self>, tokens: IntTensor<Self>, scale: f32) -> FloatTensor<Self>;
     fn wt_rms_norm(input: FloatTensor<Self>, gain: FloatTensor<Self>, eps: f32) -> FloatTensor<Self>;
-    fn wt_linear(input: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self>;
+    fn wt_norm_linear(
+        input: FloatTensor<Self>,
+        gain: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        eps: f32,
+    ) -> FloatTensor<Self>;
     fn wt_attention(
         qkv: FloatTensor<Self>,
         layout: AttentionLayout,
         context: usize,
         rope: RopeTable,
     ) -> FloatTensor<Self>;
-    fn wt_swiglu(gate_up: FloatTensor<Self>) -> FloatTensor<Self>;
-    fn wt_add_scaled(stream: FloatTensor<Self>, branch: FloatTensor<Self>, scale: f32) -> FloatTensor<Self>;
+    fn wt_linear_residual(
+        stream: FloatTensor<Self>,
+        input: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        scale: f32,
+    ) -> FloatTensor<Self>;
+    fn wt_swiglu_residual(
+        stream: FloatTensor<Self>,
+        gate_up: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        scale: f32,
+    ) -> FloatTensor<Self>;
     fn wt_cross_entropy(
         hidden: FloatTensor<Self>,
         weight: FloatTensor<Self>,
@@ -61,23 +76,25 @@ impl FusedOps for Flex {
     }
 
     fn wt_rms_norm(input: FlexTensor, gain: FlexTensor, eps: f32) -> FlexTensor {
-        rms_norm::forward(&contiguous(&input), &contiguous(&gain), eps).0
+        let (normalised, _) = rms_norm::normalised(&contiguous(&input), &contiguous(&gain), eps);
+        buffer::tensor(buffer::dims::<2>(&input), normalised)
     }
 
-    fn wt_linear(input: FlexTensor, weight: FlexTensor) -> FlexTensor {
-        linear::forward(&contiguous(&input), &contiguous(&weight))
+    fn wt_norm_linear(input: FlexTensor, gain: FlexTensor, weight: FlexTensor, eps: f32) -> FlexTensor {
+        norm_linear::forward(&contiguous(&input), &contiguous(&gain), &contiguous(&weight), eps).0
     }
 
     fn wt_attention(qkv: FlexTensor, layout: AttentionLayout, context: usize, rope: RopeTable) -> FlexTensor {
         attention::forward(&contiguous(&qkv), &attention::Geometry { layout, context, rope }).0
     }
 
-    fn wt_swiglu(gate_up: FlexTensor) -> FlexTensor {
-        swiglu::forward(&contiguous(&gate_up))
+    fn wt_linear_residual(stream: FlexTensor, input: FlexTensor, weight: FlexTensor, scale: f32) -> FlexTensor {
+        let input = contiguous(&input);
+        linear::added(&contiguous(&stream), buffer::elements(&input), &contiguous(&weight), scale)
     }
 
-    fn wt_add_scaled(stream: FlexTensor, branch: FlexTensor, scale: f32) -> FlexTensor {
-        residual::forward(&contiguous(&stream), &contiguous(&branch), scale)
+    fn wt_swiglu_residual(stream: FlexTensor, gate_up: FlexTensor, weight: FlexTensor, scale: f32) -> FlexTensor {
+        swiglu::forward(&contiguous(&stream), &contiguous(&gate_up), &contiguous(&weight), scale)
     }
 
     fn wt_cross_entropy(hidden: FlexTensor, weight: FlexTensor, targets: FlexTensor, logit_scale: f32) -> FlexTensor {
@@ -99,18 +116,29 @@ impl<C: CheckpointStrategy> FusedOps for Autodiff<Flex, C> {
 
     fn wt_rms_norm(input: FloatTensor<Self>, gain: FloatTensor<Self>, eps: f32) -> FloatTensor<Self> {
         let (x, g) = (contiguous(input.primitive()), contiguous(gain.primitive()));
-        let (output, inverse_rms) = rms_norm::forward(&x, &g, eps);
+        let (normalised, inverse_rms) = rms_norm::normalised(&x, &g, eps);
+        let output = buffer::tensor(buffer::dims::<2>(&x), normalised);
         match rms_norm::Gradient.prepare::<C>([input.node(), gain.node()]).compute_bound().stateful() {
             OpsKind::Tracked(node) => node.finish(rms_norm::Saved { input: x, gain: g, inverse_rms }, output),
             OpsKind::UnTracked(node) => node.finish(output),
         }
     }
 
-    fn wt_linear(input: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
-        let (x, w) = (contiguous(input.primitive()), contiguous(weight.primitive()));
-        let output = linear::forward(&x, &w);
-        match linear::Gradient.prepare::<C>([input.node(), weight.node()]).compute_bound().stateful() {
-            OpsKind::Tracked(node) => node.finish((x, w), output),
+    fn wt_norm_linear(
+        input: FloatTensor<Self>,
+        gain: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        eps: f32,
+    ) -> FloatTensor<Self> {
+        let (x, g) = (contiguous(input.primitive()), contiguous(gain.primitive()));
+        let w = contiguous(weight.primitive());
+        let (output, inverse_rms) = norm_linear::forward(&x, &g, &w, eps);
+        let parents = [input.node(), gain.node(), weight.node()];
+        match norm_linear::Gradient.prepare::<C>(parents).compute_bound().stateful() {
+            OpsKind::Tracked(node) => {
+                let norm = rms_norm::Saved { input: x, gain: g, inverse_rms };
+                node.finish(norm_linear::Saved { norm, weight: w }, output)
+            }
             OpsKind::UnTracked(node) => node.finish(output),
         }
     }
@@ -132,19 +160,32 @@ impl<C: CheckpointStrategy> FusedOps for Autodiff<Flex, C> {
         }
     }
 
-    fn wt_swiglu(gate_up: FloatTensor<Self>) -> FloatTensor<Self> {
-        let x = contiguous(gate_up.primitive());
-        let output = swiglu::forward(&x);
-        match swiglu::Gradient.prepare::<C>([gate_up.node()]).compute_bound().stateful() {
-            OpsKind::Tracked(node) => node.finish(x, output),
+    fn wt_linear_residual(
+        stream: FloatTensor<Self>,
+        input: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        scale: f32,
+    ) -> FloatTensor<Self> {
+        let (x, w) = (contiguous(input.primitive()), contiguous(weight.primitive()));
+        let output = linear::added(&contiguous(stream.primitive()), buffer::elements(&x), &w, scale);
+        let parents = [stream.node(), input.node(), weight.node()];
+        match linear::Gradient.prepare::<C>(parents).compute_bound().stateful() {
+            OpsKind::Tracked(node) => node.finish(linear::Saved { input: x, weight: w, scale }, output),
             OpsKind::UnTracked(node) => node.finish(output),
         }
     }
 
-    fn wt_add_scaled(stream: FloatTensor<Self>, branch: FloatTensor<Self>, scale: f32) -> FloatTensor<Self> {
-        let output = residual::forward(&contiguous(stream.primitive()), &contiguous(branch.primitive()), scale);
-        match residual::Gradient.prepare::<C>([stream.node(), branch.node()]).compute_bound().stateful() {
-            OpsKind::Tracked(node) => node.finish(scale, output),
+    fn wt_swiglu_residual(
+        stream: FloatTensor<Self>,
+        gate_up: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        scale: f32,
+    ) -> FloatTensor<Self> {
+        let (x, w) = (contiguous(gate_up.primitive()), contiguous(weight.primitive()));
+        let output = swiglu::forward(&contiguous(stream.primitive()), &x, &w, scale);
+        let parents = [stream.node(), gate_up.node(), weight.node()];
+        match swiglu::Gradient.prepare::<C>(parents).compute_bound().stateful() {
+            OpsKind::Tracked(node) => node.finish(swiglu::Saved { gate_up: x, weight: w, scale }, output),
             OpsKind::UnTracked(node) => node.finish(output),
         }
     }
@@ -175,20 +216,23 @@ pub(super) fn rms_norm(input: Tensor<2>, gain: Tensor<1>, eps: f32) -> Tensor<2>
     Tensor::from_dispatch(Dispatch::wt_rms_norm(input.into_dispatch(), gain.into_dispatch(), eps))
 }
 
-pub(super) fn linear(input: Tensor<2>, weight: Tensor<2>) -> Tensor<2> {
-    Tensor::from_dispatch(Dispatch::wt_linear(input.into_dispatch(), weight.into_dispatch()))
+pub(super) fn norm_linear(input: Tensor<2>, gain: Tensor<1>, weight: Tensor<2>, eps: f32) -> Tensor<2> {
+    let (input, gain, weight) = (input.into_dispatch(), gain.into_dispatch(), weight.into_dispatch());
+    Tensor::from_dispatch(Dispatch::wt_norm_linear(input, gain, weight, eps))
 }
 
 pub(super) fn causal_attention(qkv: Tensor<2>, layout: AttentionLayout, context: usize, rope: &RopeTable) -> Tensor<2> {
     Tensor::from_dispatch(Dispatch::wt_attention(qkv.into_dispatch(), layout, context, rope.clone()))
 }
 
-pub(super) fn swiglu(gate_up: Tensor<2>) -> Tensor<2> {
-    Tensor::from_dispatch(Dispatch::wt_swiglu(gate_up.into_dispatch()))
+pub(super) fn linear_residual(stream: Tensor<2>, input: Tensor<2>, weight: Tensor<2>, scale: f32) -> Tensor<2> {
+    let (stream, input, weight) = (stream.into_dispatch(), input.into_dispatch(), weight.into_dispatch());
+    Tensor::from_dispatch(Dispatch::wt_linear_residual(stream, input, weight, scale))
 }
 
-pub(super) fn add_scaled(stream: Tensor<2>, branch: Tensor<2>, scale: f32) -> Tensor<2> {
-    Tensor::from_dispatch(Dispatch::wt_add_scaled(stream.into_dispatch(), branch.into_dispatch(), scale))
+pub(super) fn swiglu_residual(stream: Tensor<2>, gate_up: Tensor<2>, weight: Tensor<2>, scale: f32) -> Tensor<2> {
+    let (stream, gate_up, weight) = (stream.into_dispatch(), gate_up.into_dispatch(), weight.into_dispatch());
+    Tensor::from_dispatch(Dispatch::wt_swiglu_residual(stream, gate_up, weight, scale))
 }
 
 pub(super) fn cross_entropy(

@@ -14,7 +14,7 @@ use super::ROWS_PER_TASK;
 use super::buffer::{contiguous, dims, elements, tensor, unwritten};
 use super::simd::dot;
 
-/// What the backward pass needs.
+/// What the backward pass needs. The normalised rows are not kept: from these they cost one pass over memory.
 #[derive(Clone, Debug)]
 pub(super) struct Saved {
     pub(super) input: FlexTensor,
@@ -23,8 +23,8 @@ pub(super) struct Saved {
     pub(super) inverse_rms: Arc<[f32]>,
 }
 
-/// The output, and the inverse root mean square of each token.
-pub(super) fn forward(input: &FlexTensor, gain: &FlexTensor, eps: f32) -> (FlexTensor, Arc<[f32]>) {
+/// Normalised rows, and the inverse root mean square of each.
+pub(super) fn normalised(input: &FlexTensor, gain: &FlexTensor, eps: f32) -> (Vec<f32>, Arc<[f32]>) {
     let [tokens, width] = dims(input);
     let (mut output, mut inverse_rms) = (unwritten(tokens * width), unwritten(tokens));
     let task = ROWS_PER_TASK * width;
@@ -32,41 +32,76 @@ pub(super) fn forward(input: &FlexTensor, gain: &FlexTensor, eps: f32) -> (FlexT
     outputs.zip(elements(input).par_chunks(task)).for_each(|((output, inverse_rms), input)| {
         normalise(input, elements(gain), eps, output, inverse_rms);
     });
-    (tensor([tokens, width], output), inverse_rms.into())
+    (output, inverse_rms.into())
+}
+
+/// The gradients of input and gain, from that of the normalised rows: into `gradient` and as the result. Where
+/// `normalised` is given, it is filled with what [`normalised`] made of the input.
+pub(super) fn gradients(saved: &Saved, gradient: &mut [f32], normalised: Option<&mut [f32]>) -> Vec<f32> {
+    let [_, width] = dims(&saved.input);
+    let task = ROWS_PER_TASK * width;
+    let inputs = elements(&saved.input).par_chunks(task).zip(saved.inverse_rms.par_chunks(ROWS_PER_TASK));
+    let pieces = gradient.par_chunks_mut(task).zip(inputs);
+    let gain = elements(&saved.gain);
+    let part = |gradient: &mut [f32], (input, inverse_rms): (&[f32], &[f32]), normalised: &mut [f32]| {
+        let mut d_gain = vec![0.0; width];
+        differentiate((input, gain, inverse_rms), gradient, &mut d_gain, normalised);
+        d_gain
+    };
+    let parts: Vec<Vec<f32>> = match normalised {
+        Some(normalised) => pieces
+            .zip(normalised.par_chunks_mut(task))
+            .map(|((gradient, inputs), normalised)| part(gradient, inputs, normalised))
+            .collect(),
+        None => pieces.map(|(gradient, inputs)| part(gradient, inputs, &mut [])).collect(),
+    };
+    let mut d_gain = vec![0.0; width];
+    for part in parts {
+        d_gain.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
+    }
+    d_gain
 }
 
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw+avx2+fma", "x86_64+avx2+fma"))]
 fn normalise(input: &[f32], gain: &[f32], eps: f32, output: &mut [f32], inverse_rms: &mut [f32]) {
     let width = gain.len();
-    let rows = input.chunks_exact(width).zip(output.chunks_exact_mut(width)).zip(inverse_rms);
-    for ((input, output), inverse_rms) in rows {
-        let scale = 1.0 / (dot(input, input) / width as f32 + eps).sqrt();
-        *inverse_rms = scale;
-        for ((output, input), gain) in output.iter_mut().zip(input).zip(gain) {
-            *output = input * scale * gain;
+    for row in 0..inverse_rms.len() {
+        let (x, y) = (&input[row * width..][..width], &mut output[row * width..][..width]);
+        let scale = 1.0 / (dot(x, x) / width as f32 + eps).sqrt();
+        inverse_rms[row] = scale;
+        for channel in 0..width {
+            y[channel] = x[channel] * scale * gain[channel];
         }
     }
 }
 
-/// With r the inverse root mean square: `d_input = r (g - x r^2 mean(g x))` where `g = gradient * gain`, and
-/// `d_gain += gradient x r`.
+/// With r the inverse root mean square: `d_input = r (g - x r^2 mean(g x))` where `g = gradient * gain`, in place of the
+/// gradient, and `d_gain += gradient x r`. Writes `x r gain` where `normalised` is not empty.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw+avx2+fma", "x86_64+avx2+fma"))]
 fn differentiate(
     (input, gain, inverse_rms): (&[f32], &[f32], &[f32]),
-    gradient: &[f32],
-    d_input: &mut [f32],
+    gradient: &mut [f32],
     d_gain: &mut [f32],
+    normalised: &mut [f32],
 ) {
     let width = gain.len();
-    let inputs = input.chunks_exact(width).zip(gradient.chunks_exact(width)).zip(inverse_rms);
-    for (((x, g), &r), d_x) in inputs.zip(d_input.chunks_exact_mut(width)) {
+    let d_gain = &mut d_gain[..width];
+    for row in 0..inverse_rms.len() {
+        let (x, g) = (&input[row * width..][..width], &mut gradient[row * width..][..width]);
+        let r = inverse_rms[row];
         for channel in 0..width {
-            d_x[channel] = g[channel] * gain[channel];
             d_gain[channel] += g[channel] * x[channel] * r;
+            g[channel] *= gain[channel];
         }
-        let mean = dot(d_x, x) * r * r / width as f32;
+        let mean = dot(g, x) * r * r / width as f32;
         for channel in 0..width {
-            d_x[channel] = r * (d_x[channel] - x[channel] * mean);
+            g[channel] = r * (g[channel] - x[channel] * mean);
+        }
+        if !normalised.is_empty() {
+            let y = &mut normalised[row * width..][..width];
+            for channel in 0..width {
+                y[channel] = x[channel] * r * gain[channel];
+            }
         }
     }
 }
@@ -79,28 +114,14 @@ impl Backward<Flex, 2> for Gradient {
 
     fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
         let gradient = contiguous(&grads.consume::<Flex>(&ops.node));
-        let ([for_input, for_gain], Saved { input, gain, inverse_rms }) = (ops.parents, ops.state);
-        let [tokens, width] = dims(&input);
-        let task = ROWS_PER_TASK * width;
-        let mut d_input = unwritten(tokens * width);
-        let inputs = elements(&input).par_chunks(task).zip(inverse_rms.par_chunks(ROWS_PER_TASK));
-        let pieces = d_input.par_chunks_mut(task).zip(elements(&gradient).par_chunks(task)).zip(inputs);
-        let partial_gains: Vec<Vec<f32>> = pieces
-            .map(|((d_input, gradient), (input, inverse_rms))| {
-                let mut d_gain = vec![0.0; width];
-                differentiate((input, elements(&gain), inverse_rms), gradient, d_input, &mut d_gain);
-                d_gain
-            })
-            .collect();
+        let ([for_input, for_gain], saved) = (ops.parents, ops.state);
+        let mut d_input = elements(&gradient).to_vec();
+        let d_gain = gradients(&saved, &mut d_input, None);
         if let Some(node) = for_input {
-            grads.register::<Flex>(node.id, tensor([tokens, width], d_input));
+            grads.register::<Flex>(node.id, tensor(dims::<2>(&saved.input), d_input));
         }
         if let Some(node) = for_gain {
-            let mut d_gain = vec![0.0; width];
-            for partial in partial_gains {
-                d_gain.iter_mut().zip(partial).for_each(|(sum, part)| *sum += part);
-            }
-            grads.register::<Flex>(node.id, tensor([width], d_gain));
+            grads.register::<Flex>(node.id, tensor([d_gain.len()], d_gain));
         }
     }
 }

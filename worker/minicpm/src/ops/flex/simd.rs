@@ -1,11 +1,12 @@
 //! Arithmetic the kernels share, written so that the compiler turns it into vector instructions.
 //!
 //! These functions are always inlined into a kernel marked `#[multiversion]`, which is compiled once for AVX-512, once
-//! for AVX2 and once for the baseline, and picked when the program runs.
+//! for AVX2 and once for the baseline, and picked when the program runs. They loop over indices: what an iterator is
+//! given as a closure is compiled for the kernel's instruction set, and the iterator, which is not, cannot inline it.
 
-/// Independent partial sums of a reduction: two AVX-512 registers, so that additions need not wait for each other. The
-/// width is part of the result (floating-point addition is not associative), so it is one number for all machines.
-const LANES: usize = 32;
+/// Elements that are summed independently of each other: an AVX-512 register. The width is part of the result
+/// (floating-point addition is not associative), so it is one number for all machines.
+pub(super) const LANES: usize = 16;
 
 /// e^x to about two units in the last place.
 ///
@@ -37,52 +38,102 @@ pub(super) fn sigmoid(x: f32) -> f32 {
     1.0 / (1.0 + exp(-x))
 }
 
+/// The sum of the lanes: halves are added until one is left.
+#[inline(always)]
+fn sum_of(mut lanes: [f32; LANES]) -> f32 {
+    let mut half = LANES / 2;
+    while half > 0 {
+        for lane in 0..half {
+            lanes[lane] += lanes[lane + half];
+        }
+        half /= 2;
+    }
+    lanes[0]
+}
+
 /// The inner product.
 #[inline(always)]
 pub(super) fn dot(a: &[f32], b: &[f32]) -> f32 {
-    let mut sums = [0.0; LANES];
-    let (whole_a, whole_b) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
-    let rest = whole_a.remainder().iter().zip(whole_b.remainder());
-    for (a, b) in whole_a.zip(whole_b) {
+    let len = a.len();
+    let (a, b) = (&a[..len], &b[..len]);
+    let whole = len / LANES * LANES;
+    // Two sums in turn, so that an addition need not wait for the one before.
+    let (mut even, mut odd) = ([0.0; LANES], [0.0; LANES]);
+    let mut from = 0;
+    while from + LANES < whole {
         for lane in 0..LANES {
-            sums[lane] += a[lane] * b[lane];
+            even[lane] += a[from + lane] * b[from + lane];
+        }
+        for lane in 0..LANES {
+            odd[lane] += a[from + LANES + lane] * b[from + LANES + lane];
+        }
+        from += 2 * LANES;
+    }
+    if from < whole {
+        for lane in 0..LANES {
+            even[lane] += a[from + lane] * b[from + lane];
         }
     }
-    let rest: f32 = rest.map(|(a, b)| a * b).sum();
-    sums.iter().sum::<f32>() + rest
+    for lane in 0..LANES {
+        even[lane] += odd[lane];
+    }
+    let mut rest = 0.0;
+    for index in whole..len {
+        rest += a[index] * b[index];
+    }
+    sum_of(even) + rest
 }
 
 /// The largest element.
 #[inline(always)]
 pub(super) fn max(values: &[f32]) -> f32 {
+    let whole = values.len() / LANES * LANES;
     let mut highest = [f32::MIN; LANES];
-    let whole = values.chunks_exact(LANES);
-    let rest = whole.remainder();
-    for chunk in whole {
+    for from in (0..whole).step_by(LANES) {
         for lane in 0..LANES {
-            highest[lane] = highest[lane].max(chunk[lane]);
+            highest[lane] = highest[lane].max(values[from + lane]);
         }
     }
-    highest.iter().chain(rest).fold(f32::MIN, |highest, &value| highest.max(value))
+    let mut half = LANES / 2;
+    while half > 0 {
+        for lane in 0..half {
+            highest[lane] = highest[lane].max(highest[lane + half]);
+        }
+        half /= 2;
+    }
+    let mut highest = highest[0];
+    for index in whole..values.len() {
+        highest = highest.max(values[index]);
+    }
+    highest
 }
 
 /// Replaces each value by e^(value - shift) and returns their sum.
 #[inline(always)]
 pub(super) fn exp_and_sum(values: &mut [f32], shift: f32) -> f32 {
+    let whole = values.len() / LANES * LANES;
     let mut sums = [0.0; LANES];
-    let mut whole = values.chunks_exact_mut(LANES);
-    for chunk in &mut whole {
+    for from in (0..whole).step_by(LANES) {
+        let chunk = &mut values[from..from + LANES];
         for lane in 0..LANES {
             chunk[lane] = exp(chunk[lane] - shift);
             sums[lane] += chunk[lane];
         }
     }
     let mut rest = 0.0;
-    for value in whole.into_remainder() {
-        *value = exp(*value - shift);
-        rest += *value;
+    for index in whole..values.len() {
+        values[index] = exp(values[index] - shift);
+        rest += values[index];
     }
-    sums.iter().sum::<f32>() + rest
+    sum_of(sums) + rest
+}
+
+/// Multiplies each value.
+#[inline(always)]
+pub(super) fn scale(values: &mut [f32], by: f32) {
+    for index in 0..values.len() {
+        values[index] *= by;
+    }
 }
 
 #[cfg(test)]
@@ -103,7 +154,7 @@ mod tests {
 
     #[test]
     fn reductions_take_every_element() {
-        for len in [0, 1, 31, 32, 33, 100] {
+        for len in [0, 1, 15, 16, 17, 31, 32, 33, 48, 100] {
             let values: Vec<f32> = (0..len).map(|index| index as f32).collect();
             let squares: f32 = values.iter().map(|value| value * value).sum();
             assert_eq!(dot(&values, &values), squares);

@@ -1,4 +1,4 @@
-//! SwiGLU on packed gate and up.
+//! SwiGLU on packed gate and up, and the linear layer after it, whose output is added to the residual stream.
 
 use burn::backend::Flex;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
@@ -10,38 +10,51 @@ use rayon::prelude::*;
 
 use super::ROWS_PER_TASK;
 use super::buffer::{contiguous, dims, elements, tensor, unwritten};
+use super::linear;
 use super::simd::sigmoid;
 
-/// `silu(gate) * up` of `gate_up [tokens, 2 * d_ff]`.
-pub(super) fn forward(gate_up: &FlexTensor) -> FlexTensor {
+/// What the backward pass needs. `silu(gate) * up` is not kept: it is computed again on the way to its gradient.
+#[derive(Clone, Debug)]
+pub(super) struct Saved {
+    pub(super) gate_up: FlexTensor,
+    pub(super) weight: FlexTensor,
+    pub(super) scale: f32,
+}
+
+/// `stream + scale * ((silu(gate) * up) * weight)`.
+pub(super) fn forward(stream: &FlexTensor, gate_up: &FlexTensor, weight: &FlexTensor, scale: f32) -> FlexTensor {
     let [tokens, both] = dims(gate_up);
     let d_ff = both / 2;
-    let mut output = unwritten(tokens * d_ff);
+    let mut gated = unwritten(tokens * d_ff);
     let inputs = elements(gate_up).par_chunks(ROWS_PER_TASK * both);
-    output.par_chunks_mut(ROWS_PER_TASK * d_ff).zip(inputs).for_each(|(output, gate_up)| gate(gate_up, d_ff, output));
-    tensor([tokens, d_ff], output)
+    gated.par_chunks_mut(ROWS_PER_TASK * d_ff).zip(inputs).for_each(|(gated, gate_up)| gate(gate_up, d_ff, gated));
+    linear::added(stream, &gated, weight, scale)
 }
 
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw+avx2+fma", "x86_64+avx2+fma"))]
-fn gate(gate_up: &[f32], d_ff: usize, output: &mut [f32]) {
-    for (row, output) in gate_up.chunks_exact(2 * d_ff).zip(output.chunks_exact_mut(d_ff)) {
-        let (gate, up) = row.split_at(d_ff);
+fn gate(gate_up: &[f32], d_ff: usize, gated: &mut [f32]) {
+    for row in 0..gated.len() / d_ff {
+        let (gate, up) = gate_up[row * 2 * d_ff..][..2 * d_ff].split_at(d_ff);
+        let gated = &mut gated[row * d_ff..][..d_ff];
         for channel in 0..d_ff {
-            output[channel] = gate[channel] * sigmoid(gate[channel]) * up[channel];
+            gated[channel] = gate[channel] * sigmoid(gate[channel]) * up[channel];
         }
     }
 }
 
+/// From the gradient of `silu(gate) * up` that of gate and up, and that product itself in place of the gradient.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw+avx2+fma", "x86_64+avx2+fma"))]
-fn differentiate(gate_up: &[f32], gradient: &[f32], d_ff: usize, d_gate_up: &mut [f32]) {
-    let outputs = d_gate_up.chunks_exact_mut(2 * d_ff);
-    for ((row, gradient), output) in gate_up.chunks_exact(2 * d_ff).zip(gradient.chunks_exact(d_ff)).zip(outputs) {
-        let ((gate, up), (d_gate, d_up)) = (row.split_at(d_ff), output.split_at_mut(d_ff));
+fn differentiate(gate_up: &[f32], d_ff: usize, gradient: &mut [f32], d_gate_up: &mut [f32]) {
+    for row in 0..gradient.len() / d_ff {
+        let (gate, up) = gate_up[row * 2 * d_ff..][..2 * d_ff].split_at(d_ff);
+        let (d_gate, d_up) = d_gate_up[row * 2 * d_ff..][..2 * d_ff].split_at_mut(d_ff);
+        let gradient = &mut gradient[row * d_ff..][..d_ff];
         for channel in 0..d_ff {
             let share = sigmoid(gate[channel]);
             let silu = gate[channel] * share;
             d_up[channel] = gradient[channel] * silu;
             d_gate[channel] = gradient[channel] * up[channel] * (share + silu * (1.0 - share));
+            gradient[channel] = silu * up[channel];
         }
     }
 }
@@ -49,23 +62,33 @@ fn differentiate(gate_up: &[f32], gradient: &[f32], d_ff: usize, d_gate_up: &mut
 #[derive(Debug)]
 pub(super) struct Gradient;
 
-impl Backward<Flex, 1> for Gradient {
-    /// Gate and up.
-    type State = FlexTensor;
+impl Backward<Flex, 3> for Gradient {
+    type State = Saved;
 
-    fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
+    fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
         let gradient = contiguous(&grads.consume::<Flex>(&ops.node));
-        let ([for_input], gate_up) = (ops.parents, ops.state);
-        let Some(node) = for_input else { return };
+        let ([for_stream, for_gate_up, for_weight], Saved { gate_up, weight, scale }) = (ops.parents, ops.state);
         let [tokens, both] = dims(&gate_up);
         let d_ff = both / 2;
-        let mut output = unwritten(tokens * both);
-        let inputs = elements(&gate_up)
-            .par_chunks(ROWS_PER_TASK * both)
-            .zip(elements(&gradient).par_chunks(ROWS_PER_TASK * d_ff));
-        output.par_chunks_mut(ROWS_PER_TASK * both).zip(inputs).for_each(|(output, (gate_up, gradient))| {
-            differentiate(gate_up, gradient, d_ff, output);
-        });
-        grads.register::<Flex>(node.id, tensor([tokens, both], output));
+        let mut gated = linear::d_input(&gradient, &weight, scale);
+        let mut d_gate_up = unwritten(tokens * both);
+        let inputs = elements(&gate_up).par_chunks(ROWS_PER_TASK * both);
+        let outputs = d_gate_up.par_chunks_mut(ROWS_PER_TASK * both);
+        gated.par_chunks_mut(ROWS_PER_TASK * d_ff).zip(inputs.zip(outputs)).for_each(
+            |(gradient, (gate_up, output))| {
+                differentiate(gate_up, d_ff, gradient, output);
+            },
+        );
+        if let Some(node) = for_weight {
+            let d_weight = linear::d_weight(&gated, elements(&gradient), dims(&weight), scale);
+            grads.register::<Flex>(node.id, d_weight);
+        }
+        drop(gated);
+        if let Some(node) = for_gate_up {
+            grads.register::<Flex>(node.id, tensor([tokens, both], d_gate_up));
+        }
+        if let Some(node) = for_stream {
+            grads.register::<Flex>(node.id, gradient);
+        }
     }
 }

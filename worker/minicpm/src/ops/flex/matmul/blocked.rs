@@ -10,12 +10,14 @@ use std::cell::Cell;
 use rayon::prelude::*;
 
 use super::avx512::{Avx512, LANES, MAX_VECTORS, Operands, Tile};
-use super::{Matrix, MatrixMut, Output, Threads};
+use super::{Matrix, MatrixMut, Output, Threads, transpose};
 
 /// The inner dimension of a block, at most. Part of the result: sums of blocks are added to each other.
 const INNER: usize = 512;
 /// Columns packed at once, at most: with [`INNER`] rows they fill a good part of a second-level cache.
 const COLUMNS: usize = 768;
+/// Elements between the first and the last row of a block that is read where it lies, at most.
+const READ_DIRECTLY: usize = 1 << 15;
 /// Rows that meet a panel before the next one: what they read of the left factor stays in the second-level cache.
 const ROWS: usize = 128;
 /// Columns that are worth a task of their own, because their panels need not be packed by another one as well.
@@ -128,9 +130,9 @@ impl Product<'_> {
         for first in (0..self.inner).step_by(length) {
             let block = (first, self.inner.min(first + length));
             for group in panels.chunks(COLUMNS / (MAX_VECTORS * LANES)) {
-                let directly = self.is_usable_directly(group);
+                let directly = self.is_usable_directly(group, block);
                 if !directly {
-                    self.pack(avx512, group, block, &mut packed);
+                    self.pack(group, block, &mut packed);
                 }
                 self.meet_rows(avx512, part, block, group, (!directly).then_some(&packed));
             }
@@ -151,16 +153,17 @@ impl Product<'_> {
         }
     }
 
-    /// Whether tiles can read the right factor where it lies: its rows hold whole vectors, and all rows of the block
-    /// stand close enough together for the caches.
-    fn is_usable_directly(&self, group: &[Panel]) -> bool {
+    /// Whether tiles can read a block of the right factor where it lies: its columns stand side by side, its rows close
+    /// enough together for the caches, and there is something to read beyond the last column of a panel.
+    fn is_usable_directly(&self, group: &[Panel], (from, to): (usize, usize)) -> bool {
+        let end = |panel: &Panel| (to - 1) * self.right.row_stride + panel.first_column + panel.width();
         self.right.column_stride == 1
-            && self.right.row_stride <= 2 * MAX_VECTORS * LANES
-            && group.iter().all(|panel| panel.columns == panel.width())
+            && (to - from) * self.right.row_stride <= READ_DIRECTLY
+            && group.last().is_none_or(|panel| end(panel) <= self.right.elements.len())
     }
 
     /// Copies panels into `packed`, one after the other, each with its rows side by side.
-    fn pack(&self, avx512: Avx512, group: &[Panel], (from, to): (usize, usize), packed: &mut Vec<f32>) {
+    fn pack(&self, group: &[Panel], (from, to): (usize, usize), packed: &mut Vec<f32>) {
         let inner = to - from;
         packed.resize(group.iter().map(|panel| panel.width() * inner).sum(), 0.0);
         let mut rest = packed.as_mut_slice();
@@ -170,7 +173,7 @@ impl Product<'_> {
             if self.right.column_stride == 1 {
                 self.pack_rows(*panel, from, into);
             } else {
-                self.pack_columns(avx512, *panel, (from, to), into);
+                self.pack_columns(*panel, (from, to), into);
             }
         }
     }
@@ -185,27 +188,13 @@ impl Product<'_> {
     }
 
     /// Where the columns of the right factor are rows in memory.
-    fn pack_columns(&self, avx512: Avx512, panel: Panel, (from, to): (usize, usize), into: &mut [f32]) {
-        let Matrix { elements, row_stride, column_stride } = self.right;
-        let (width, inner) = (panel.width(), to - from);
-        for first in (0..width).step_by(LANES) {
-            let columns = panel.columns.saturating_sub(first).min(LANES);
-            let whole = if columns == LANES && row_stride == 1 { inner / LANES * LANES } else { 0 };
-            let start = |row: usize, column: usize| (from + row) * row_stride + (panel.first_column + column) * column_stride;
-            for row in (0..whole).step_by(LANES) {
-                let block = &elements[start(row, first)..];
-                assert!((LANES - 1) * column_stride + LANES <= block.len(), "the block lies inside the matrix");
-                let into = &mut into[row * width + first..];
-                assert!((LANES - 1) * width + LANES <= into.len(), "there is room for the block");
-                // SAFETY: the two assertions.
-                unsafe { avx512.transpose(block.as_ptr(), column_stride, into.as_mut_ptr(), width) };
-            }
-            for row in whole..inner {
-                for column in 0..LANES {
-                    let value = if column < columns { elements[start(row, first + column)] } else { 0.0 };
-                    into[row * width + first + column] = value;
-                }
-            }
+    fn pack_columns(&self, panel: Panel, (from, to): (usize, usize), into: &mut [f32]) {
+        let Panel { first_column, columns } = panel;
+        let start = from + first_column * self.right.column_stride;
+        let stored = &self.right.elements[start..];
+        transpose([columns, to - from], stored, self.right.column_stride, into, panel.width());
+        for row in into.chunks_exact_mut(panel.width()) {
+            row[columns..].fill(0.0);
         }
     }
 
@@ -240,8 +229,8 @@ impl Product<'_> {
                         accumulate,
                     };
                     // SAFETY: `super::multiply` has made sure that the strides stay inside the factors and the output;
-                    // the rows and columns of a part are its own; where the right factor is read directly, panels
-                    // consist of whole vectors, and packed ones always do.
+                    // the rows and columns of a part are its own; packed panels consist of whole vectors, and panels
+                    // are read directly only where their last vector ends inside the factor.
                     unsafe {
                         let at = Operands {
                             left: left.elements.as_ptr().add(row * left.row_stride + from * left.column_stride),
@@ -258,6 +247,29 @@ impl Product<'_> {
             }
         }
     }
+}
+
+/// Transposes as much of a matrix as consists of whole blocks of 16 by 16, and says how much that is. The caller has
+/// checked the bounds.
+pub(super) fn transpose_whole_blocks(
+    avx512: Avx512,
+    size: [usize; 2],
+    from: &[f32],
+    from_stride: usize,
+    into: &mut [f32],
+    into_stride: usize,
+) -> [usize; 2] {
+    let [rows, columns] = size.map(|length| length / LANES * LANES);
+    for row in (0..rows).step_by(LANES) {
+        for column in (0..columns).step_by(LANES) {
+            let from = &from[row * from_stride + column..];
+            let into = &mut into[column * into_stride + row..];
+            assert!((LANES - 1) * from_stride + LANES <= from.len() && (LANES - 1) * into_stride + LANES <= into.len());
+            // SAFETY: the assertion.
+            unsafe { avx512.transpose(from.as_ptr(), from_stride, into.as_mut_ptr(), into_stride) };
+        }
+    }
+    [rows, columns]
 }
 
 /// Columns in panels of about equal width, as few as there can be.

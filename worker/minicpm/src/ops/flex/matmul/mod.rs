@@ -93,6 +93,31 @@ pub(super) fn multiply(
     portable::multiply([m, n, k], into, output, left, right, scale, threads);
 }
 
+/// Copies a matrix of so many rows and columns, transposed.
+pub(super) fn transpose(
+    [rows, columns]: [usize; 2],
+    from: &[f32],
+    from_stride: usize,
+    into: &mut [f32],
+    into_stride: usize,
+) {
+    assert!(Matrix::rows(from, from_stride).holds(rows, columns), "the matrix lies inside its slice");
+    assert!(Matrix::rows(into, into_stride).holds(columns, rows), "there is room for the transpose");
+    #[cfg(target_arch = "x86_64")]
+    let whole = match avx512::Avx512::detect() {
+        Some(avx512) => blocked::transpose_whole_blocks(avx512, [rows, columns], from, from_stride, into, into_stride),
+        None => [0, 0],
+    };
+    #[cfg(not(target_arch = "x86_64"))]
+    let whole = [0, 0];
+    for row in 0..rows {
+        let done = if row < whole[0] { whole[1] } else { 0 };
+        for column in done..columns {
+            into[column * into_stride + row] = from[row * from_stride + column];
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -173,6 +198,20 @@ mod tests {
                 for threads in [Threads::One, Threads::All] {
                     check(shape, transposed, threads, Output::Overwrite);
                     check(shape, transposed, threads, Output::Accumulate);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn transposes_of_all_sizes_are_right() {
+        for [rows, columns] in [[1, 1], [16, 16], [17, 40], [40, 15], [64, 33]] {
+            let case = Case::new(rows, columns, false, 5);
+            let mut into = vec![0.0; columns * (rows + 1)];
+            transpose([rows, columns], &case.elements, case.stride, &mut into, rows + 1);
+            for row in 0..rows {
+                for column in 0..columns {
+                    assert_eq!(f64::from(into[column * (rows + 1) + row]), case.at(row, column));
                 }
             }
         }

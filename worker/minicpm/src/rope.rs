@@ -59,6 +59,7 @@ impl RopeTable {
 
     /// Cosines and sines of one position.
     #[must_use]
+    #[inline]
     pub fn at(&self, position: usize) -> (&[f32], &[f32]) {
         let row = position * self.0.half_dim..(position + 1) * self.0.half_dim;
         (&self.0.cos[row.clone()], &self.0.sin[row])

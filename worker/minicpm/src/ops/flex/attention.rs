@@ -15,12 +15,11 @@ use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops};
 use burn_flex::FlexTensor;
-use multiversion::multiversion;
 use rayon::prelude::*;
 
 use super::buffer::{contiguous, dims, elements, tensor, unwritten};
 use super::matmul::{Matrix, MatrixMut, Output, Threads, multiply, transpose};
-use super::simd::{LANES, dot, exp, exp_and_sum, max, scale};
+use super::simd::{LANES, Simd, for_chunks, kernel};
 use crate::ops::AttentionLayout;
 use crate::rope::RopeTable;
 
@@ -207,56 +206,83 @@ fn gather(input: &[f32], stride: usize, output: &mut [f32], width: usize) {
     }
 }
 
-/// Rotates one head of a sequence by its positions, and scales it: from rows `stride` apart to rows side by side.
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw+avx2+fma", "x86_64+avx2+fma"))]
-fn rotate(input: &[f32], stride: usize, rope: &RopeTable, scale: f32, output: &mut [f32]) {
-    let (half, cos, sin) = (rope.head_dim() / 2, rope.cos(), rope.sin());
-    for position in 0..output.len() / (2 * half) {
-        let (cos, sin) = (&cos[position * half..][..half], &sin[position * half..][..half]);
-        let (first, second) = input[position * stride..][..2 * half].split_at(half);
-        let (out_first, out_second) = output[position * 2 * half..][..2 * half].split_at_mut(half);
-        for channel in 0..half {
-            let (cos, sin) = (cos[channel] * scale, sin[channel] * scale);
-            out_first[channel] = first[channel] * cos - second[channel] * sin;
-            out_second[channel] = second[channel] * cos + first[channel] * sin;
-        }
+kernel! {
+    /// Rotates one head of a sequence by its positions, and scales it: from rows `stride` apart to rows side by side.
+    fn rotate(input: &[f32], stride: usize, rope: &RopeTable, scale: f32, output: &mut [f32]) = rotate_with;
+}
+
+#[inline(always)]
+fn rotate_with<S: Simd>(simd: S, input: &[f32], stride: usize, rope: &RopeTable, scale: f32, output: &mut [f32]) {
+    let head_dim = rope.head_dim();
+    for position in 0..output.len() / head_dim {
+        let input = &input[position * stride..][..head_dim];
+        turn(simd, input, rope.at(position), [scale, scale], &mut output[position * head_dim..][..head_dim]);
     }
 }
 
-/// Rotates a row back, and scales it: the transpose of [`rotate`].
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw+avx2+fma", "x86_64+avx2+fma"))]
-fn rotate_back(input: &[f32], (cos, sin): (&[f32], &[f32]), scale: f32, output: &mut [f32]) {
+kernel! {
+    /// Rotates rows back that begin with this position, and scales them: the transpose of [`rotate`].
+    fn rotate_back(input: &[f32], first: usize, rope: &RopeTable, scale: f32, output: &mut [f32]) = rotate_back_with;
+}
+
+#[inline(always)]
+fn rotate_back_with<S: Simd>(simd: S, input: &[f32], first: usize, rope: &RopeTable, scale: f32, output: &mut [f32]) {
+    let head_dim = rope.head_dim();
+    for row in 0..output.len() / head_dim {
+        let columns = row * head_dim..(row + 1) * head_dim;
+        turn(simd, &input[columns.clone()], rope.at(first + row), [scale, -scale], &mut output[columns]);
+    }
+}
+
+/// Turns a row of pairs, whose second members stand in its second half: `scale` is for the cosine and for the sine.
+#[inline(always)]
+fn turn<S: Simd>(simd: S, input: &[f32], (cos, sin): (&[f32], &[f32]), scale: [f32; 2], output: &mut [f32]) {
     let half = cos.len();
-    let (sin, first, second) = (&sin[..half], &input[..half], &input[half..2 * half]);
-    let (out_first, out_second) = output[..2 * half].split_at_mut(half);
-    for channel in 0..half {
-        let (cos, sin) = (cos[channel] * scale, sin[channel] * scale);
-        out_first[channel] = first[channel] * cos + second[channel] * sin;
-        out_second[channel] = second[channel] * cos - first[channel] * sin;
+    let ((first, second), (out_first, out_second)) = (input.split_at(half), output.split_at_mut(half));
+    let (cos_scale, sin_scale) = (simd.splat(scale[0]), simd.splat(scale[1]));
+    for_chunks!(half, chunk => {
+        let (first, second) = (chunk.load(simd, first), chunk.load(simd, second));
+        let cos = simd.mul(chunk.load(simd, cos), cos_scale);
+        let sin = simd.mul(chunk.load(simd, sin), sin_scale);
+        chunk.store(simd, out_first, simd.sub(simd.mul(first, cos), simd.mul(second, sin)));
+        chunk.store(simd, out_second, simd.add(simd.mul(second, cos), simd.mul(first, sin)));
+    });
+}
+
+kernel! {
+    /// Softmax of each row over the keys up to its query; zero beyond.
+    fn softmax(scores: &mut [f32], row: usize, first_query: usize, log_sums: &mut [f32]) = softmax_with;
+}
+
+#[inline(always)]
+fn softmax_with<S: Simd>(simd: S, scores: &mut [f32], row: usize, first_query: usize, log_sums: &mut [f32]) {
+    for (index, log_sum) in log_sums.iter_mut().enumerate() {
+        let (past, future) = scores[index * row..][..row].split_at_mut(first_query + index + 1);
+        let highest = simd.max_of(past);
+        let sum = simd.exp_and_sum(past, highest);
+        *log_sum = highest + sum.ln();
+        simd.scale(past, 1.0 / sum);
+        future.fill(0.0);
     }
 }
 
-/// Softmax of each row over the keys up to its query; zero beyond.
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw+avx2+fma", "x86_64+avx2+fma"))]
-fn softmax(scores: &mut [f32], row: usize, first_query: usize, log_sums: &mut [f32]) {
-    for index in 0..log_sums.len() {
-        let scores = &mut scores[index * row..][..row];
-        let past = first_query + index + 1;
-        let touched = past.next_multiple_of(LANES).min(row);
-        scores[past..touched].fill(f32::MIN); // whose exponential is nothing beside the sum
-        let highest = max(&scores[..touched]);
-        let sum = exp_and_sum(&mut scores[..touched], highest);
-        log_sums[index] = highest + sum.ln();
-        scale(&mut scores[..touched], 1.0 / sum);
-        scores[past..].fill(0.0);
-    }
+kernel! {
+    /// From scores and the gradient of the probabilities: probabilities into `scores`, gradient of the scores into
+    /// `d_scores`. `inner` is, for each query, the inner product of its output and the gradient of it, which equals that
+    /// of its probabilities and their gradient.
+    fn softmax_backward(
+        scores: &mut [f32],
+        d_scores: &mut [f32],
+        row: usize,
+        first_query: usize,
+        log_sums: &[f32],
+        inner: &[f32],
+    ) = softmax_backward_with;
 }
 
-/// From scores and the gradient of the probabilities: probabilities into `scores`, gradient of the scores into
-/// `d_scores`. `inner` is, for each query, the inner product of its output and the gradient of it, which equals that of
-/// its probabilities and their gradient.
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw+avx2+fma", "x86_64+avx2+fma"))]
-fn softmax_backward(
+#[inline(always)]
+fn softmax_backward_with<S: Simd>(
+    simd: S,
     scores: &mut [f32],
     d_scores: &mut [f32],
     row: usize,
@@ -264,25 +290,30 @@ fn softmax_backward(
     log_sums: &[f32],
     inner: &[f32],
 ) {
-    for index in 0..log_sums.len() {
-        let (scores, d_scores) = (&mut scores[index * row..][..row], &mut d_scores[index * row..][..row]);
-        let past = first_query + index + 1;
-        let touched = past.next_multiple_of(LANES).min(row);
-        let (log_sum, inner) = (log_sums[index], inner[index]);
-        for key in 0..touched {
-            let probability = exp(scores[key] - log_sum);
-            scores[key] = probability;
-            d_scores[key] = probability * (d_scores[key] - inner);
-        }
-        scores[past..].fill(0.0);
-        d_scores[past..].fill(0.0);
+    for (index, (&log_sum, &inner)) in log_sums.iter().zip(inner).enumerate() {
+        let (past, future) = scores[index * row..][..row].split_at_mut(first_query + index + 1);
+        let (d_past, d_future) = d_scores[index * row..][..row].split_at_mut(past.len());
+        let (log_sum, inner) = (simd.splat(log_sum), simd.splat(inner));
+        for_chunks!(past.len(), chunk => {
+            let probability = simd.exp(simd.sub(chunk.load(simd, past), log_sum));
+            let gradient = simd.mul(probability, simd.sub(chunk.load(simd, d_past), inner));
+            chunk.store(simd, past, probability);
+            chunk.store(simd, d_past, gradient);
+        });
+        future.fill(0.0);
+        d_future.fill(0.0);
     }
 }
 
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw+avx2+fma", "x86_64+avx2+fma"))]
-fn inner_products(a: &[f32], b: &[f32], stride: usize, width: usize, output: &mut [f32]) {
-    for row in 0..output.len() {
-        output[row] = dot(&a[row * stride..][..width], &b[row * stride..][..width]);
+kernel! {
+    /// Inner products of the beginnings of rows `stride` apart.
+    fn inner_products(a: &[f32], b: &[f32], stride: usize, width: usize, output: &mut [f32]) = inner_products_with;
+}
+
+#[inline(always)]
+fn inner_products_with<S: Simd>(simd: S, a: &[f32], b: &[f32], stride: usize, width: usize, output: &mut [f32]) {
+    for (row, output) in output.iter_mut().enumerate() {
+        *output = simd.dot(&a[row * stride..][..width], &b[row * stride..][..width]);
     }
 }
 
@@ -294,6 +325,7 @@ struct BackwardScratch {
     scores: Vec<f32>,           // [QUERIES_PER_BLOCK, row_of(context)]
     d_scores: Vec<f32>,         // [QUERIES_PER_BLOCK, row_of(context)]
     d_query: Vec<f32>,          // [QUERIES_PER_BLOCK, head_dim], still rotated
+    turned: Vec<f32>,           // [QUERIES_PER_BLOCK, head_dim], the gradient of queries as they came
     d_key: Vec<f32>,            // [context, head_dim], still rotated
     d_value: Vec<f32>,          // [context, head_dim]
     inner: Vec<f32>,            // [QUERIES_PER_BLOCK]
@@ -310,6 +342,7 @@ impl BackwardScratch {
             scores: vec![0.0; block * row_of(context)],
             d_scores: vec![0.0; block * row_of(context)],
             d_query: vec![0.0; block * head_dim],
+            turned: vec![0.0; block * head_dim],
             d_key: vec![0.0; context * head_dim],
             d_value: vec![0.0; context * head_dim],
             inner: vec![0.0; block],
@@ -391,20 +424,23 @@ impl BackwardScratch {
                     1.0,
                     Threads::One,
                 );
-                for (query, d_query) in (from..to).zip(d_query.chunks_exact(head_dim)) {
+                let turned = &mut self.turned[..count * head_dim];
+                rotate_back(d_query, from, rope, layout.score_scale(), turned);
+                for (query, d_query) in (from..to).zip(turned.chunks_exact(head_dim)) {
                     // SAFETY: the rows of a sequence and the columns of a query head belong to one task.
-                    let row = unsafe { d_qkv.row(first_row + query, columns.clone()) };
-                    rotate_back(d_query, rope.at(query), layout.score_scale(), row);
+                    unsafe { d_qkv.row(first_row + query, columns.clone()) }.copy_from_slice(d_query);
                 }
             }
         }
-        let gradients = self.d_key.chunks_exact(head_dim).zip(self.d_value.chunks_exact(head_dim));
+        // No query is needed any more, so its room is free.
+        rotate_back(&self.d_key, 0, rope, 1.0, &mut self.query);
+        let gradients = self.query.chunks_exact(head_dim).zip(self.d_value.chunks_exact(head_dim));
         for (position, (d_key, d_value)) in gradients.enumerate() {
             // SAFETY: the rows of a sequence and the columns of a key head and its value head belong to one task, and
             // the two parts are different columns.
             let (key, value) =
                 unsafe { (d_qkv.row(first_row + position, task.key()), d_qkv.row(first_row + position, task.value())) };
-            rotate_back(d_key, rope.at(position), 1.0, key);
+            key.copy_from_slice(d_key);
             value.copy_from_slice(d_value);
         }
     }

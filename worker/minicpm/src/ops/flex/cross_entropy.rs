@@ -9,12 +9,11 @@ use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops};
 use burn_flex::FlexTensor;
-use multiversion::multiversion;
 use rayon::prelude::*;
 
 use super::buffer::{contiguous, dims, elements, tensor, unwritten};
 use super::matmul::{Matrix, MatrixMut, Output, Threads, multiply};
-use super::simd;
+use super::simd::{Simd, kernel};
 
 /// Logits held at once, unless fewer than [`TOKENS_PER_TASK`] tokens have them: 8 MiB.
 const LOGITS_PER_CHUNK: usize = 1 << 21;
@@ -108,24 +107,27 @@ fn walk(
     tensor([1], vec![mean as f32])
 }
 
-/// Replaces logits by `share * (softmax - one-hot)` and writes each token's loss.
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw+avx2+fma", "x86_64+avx2+fma"))]
-fn differentiate(logits: &mut [f32], targets: &[usize], share: f32, losses: &mut [f32]) {
+kernel! {
+    /// Replaces logits by `share * (softmax - one-hot)` and writes each token's loss.
+    fn differentiate(logits: &mut [f32], targets: &[usize], share: f32, losses: &mut [f32]) = differentiate_with;
+}
+
+#[inline(always)]
+fn differentiate_with<S: Simd>(simd: S, logits: &mut [f32], targets: &[usize], share: f32, losses: &mut [f32]) {
     let vocab = logits.len() / targets.len();
-    for (token, &target) in targets.iter().enumerate() {
+    for (token, (&target, loss)) in targets.iter().zip(losses).enumerate() {
         let row = &mut logits[token * vocab..][..vocab];
         let of_target = row[target];
-        let highest = simd::max(row);
-        let sum = simd::exp_and_sum(row, highest);
-        losses[token] = highest + sum.ln() - of_target;
-        simd::scale(row, share / sum);
+        let highest = simd.max_of(row);
+        let sum = simd.exp_and_sum(row, highest);
+        *loss = highest + sum.ln() - of_target;
+        simd.scale(row, share / sum);
         row[target] -= share;
     }
 }
 
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw+avx2+fma", "x86_64+avx2+fma"))]
-fn scale(values: &mut [f32], by: f32) {
-    simd::scale(values, by);
+kernel! {
+    fn scale(values: &mut [f32], by: f32) = Simd::scale;
 }
 
 #[derive(Debug)]

@@ -1,12 +1,13 @@
 //! Fused kernels for the CPU backend, each with its own backward pass.
 //!
 //! One file an operation: arithmetic on slices first, then its registration with automatic differentiation. What they
-//! share: [`simd`] (vector arithmetic, compiled for several instruction sets and chosen at run time), [`buffer`]
+//! share: [`simd`] (vector arithmetic, for CPUs with AVX-512 and others, chosen at run time), [`buffer`]
 //! (getting at the memory of a tensor), [`matmul`] (matrix products on slices).
 //!
 //! Results do not depend on the number of threads: work is cut into pieces of fixed size, and sums over pieces are
-//! taken in the order of the pieces. Nor on the instruction set, as far as this module goes: no kernel here uses fused
-//! multiply-add, and partial sums have a fixed width.
+//! taken in the order of the pieces. Nor on the instruction set, as far as this module goes: multiply-add is fused where
+//! it is written so and nowhere else, and partial sums have a fixed width. The exception are the matrix products, whose
+//! order of summation differs between CPUs with AVX-512 and without.
 
 mod attention;
 mod buffer;

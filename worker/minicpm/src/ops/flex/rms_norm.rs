@@ -7,12 +7,11 @@ use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops};
 use burn_flex::FlexTensor;
-use multiversion::multiversion;
 use rayon::prelude::*;
 
 use super::ROWS_PER_TASK;
 use super::buffer::{contiguous, dims, elements, tensor, unwritten};
-use super::simd::dot;
+use super::simd::{Simd, for_chunks, kernel};
 
 /// What the backward pass needs. The normalised rows are not kept: from these they cost one pass over memory.
 #[derive(Clone, Debug)]
@@ -62,46 +61,72 @@ pub(super) fn gradients(saved: &Saved, gradient: &mut [f32], normalised: Option<
     d_gain
 }
 
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw+avx2+fma", "x86_64+avx2+fma"))]
-fn normalise(input: &[f32], gain: &[f32], eps: f32, output: &mut [f32], inverse_rms: &mut [f32]) {
+kernel! {
+    /// Normalises rows, and says by how much.
+    fn normalise(input: &[f32], gain: &[f32], eps: f32, output: &mut [f32], inverse_rms: &mut [f32]) = normalise_with;
+}
+
+#[inline(always)]
+fn normalise_with<S: Simd>(
+    simd: S,
+    input: &[f32],
+    gain: &[f32],
+    eps: f32,
+    output: &mut [f32],
+    inverse_rms: &mut [f32],
+) {
     let width = gain.len();
-    for row in 0..inverse_rms.len() {
+    for (row, inverse_rms) in inverse_rms.iter_mut().enumerate() {
         let (x, y) = (&input[row * width..][..width], &mut output[row * width..][..width]);
-        let scale = 1.0 / (dot(x, x) / width as f32 + eps).sqrt();
-        inverse_rms[row] = scale;
-        for channel in 0..width {
-            y[channel] = x[channel] * scale * gain[channel];
-        }
+        *inverse_rms = 1.0 / (simd.dot(x, x) / width as f32 + eps).sqrt();
+        let scale = simd.splat(*inverse_rms);
+        for_chunks!(width, chunk => {
+            let scaled = simd.mul(chunk.load(simd, x), scale);
+            chunk.store(simd, y, simd.mul(scaled, chunk.load(simd, gain)));
+        });
     }
 }
 
-/// With r the inverse root mean square: `d_input = r (g - x r^2 mean(g x))` where `g = gradient * gain`, in place of the
-/// gradient, and `d_gain += gradient x r`. Writes `x r gain` where `normalised` is not empty.
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw+avx2+fma", "x86_64+avx2+fma"))]
-fn differentiate(
+kernel! {
+    /// With r the inverse root mean square: `d_input = r (g - x r^2 mean(g x))` where `g = gradient * gain`, in place of
+    /// the gradient, and `d_gain += gradient x r`. Writes `x r gain` where `normalised` is not empty.
+    fn differentiate(
+        saved: (&[f32], &[f32], &[f32]),
+        gradient: &mut [f32],
+        d_gain: &mut [f32],
+        normalised: &mut [f32],
+    ) = differentiate_with;
+}
+
+#[inline(always)]
+fn differentiate_with<S: Simd>(
+    simd: S,
     (input, gain, inverse_rms): (&[f32], &[f32], &[f32]),
     gradient: &mut [f32],
     d_gain: &mut [f32],
     normalised: &mut [f32],
 ) {
     let width = gain.len();
-    let d_gain = &mut d_gain[..width];
-    for row in 0..inverse_rms.len() {
+    for (row, &r) in inverse_rms.iter().enumerate() {
         let (x, g) = (&input[row * width..][..width], &mut gradient[row * width..][..width]);
-        let r = inverse_rms[row];
-        for channel in 0..width {
-            d_gain[channel] += g[channel] * x[channel] * r;
-            g[channel] *= gain[channel];
-        }
-        let mean = dot(g, x) * r * r / width as f32;
-        for channel in 0..width {
-            g[channel] = r * (g[channel] - x[channel] * mean);
-        }
+        let scale = simd.splat(r);
+        for_chunks!(width, chunk => {
+            let (gradient, scaled) = (chunk.load(simd, g), simd.mul(chunk.load(simd, x), scale));
+            chunk.store(simd, d_gain, simd.mul_add(gradient, scaled, chunk.load(simd, d_gain)));
+            chunk.store(simd, g, simd.mul(gradient, chunk.load(simd, gain)));
+        });
+        let mean = simd.splat(simd.dot(g, x) * r * r / width as f32);
+        for_chunks!(width, chunk => {
+            let shared = simd.mul(chunk.load(simd, x), mean);
+            let gradient = simd.mul(scale, simd.sub(chunk.load(simd, g), shared));
+            chunk.store(simd, g, gradient);
+        });
         if !normalised.is_empty() {
             let y = &mut normalised[row * width..][..width];
-            for channel in 0..width {
-                y[channel] = x[channel] * r * gain[channel];
-            }
+            for_chunks!(width, chunk => {
+                let scaled = simd.mul(chunk.load(simd, x), scale);
+                chunk.store(simd, y, simd.mul(scaled, chunk.load(simd, gain)));
+            });
         }
     }
 }

@@ -5,13 +5,12 @@ use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops};
 use burn_flex::FlexTensor;
-use multiversion::multiversion;
 use rayon::prelude::*;
 
 use super::ROWS_PER_TASK;
 use super::buffer::{contiguous, dims, elements, tensor, unwritten};
 use super::linear;
-use super::simd::sigmoid;
+use super::simd::{Simd, for_chunks, kernel};
 
 /// What the backward pass needs. `silu(gate) * up` is not kept: it is computed again on the way to its gradient.
 #[derive(Clone, Debug)]
@@ -31,31 +30,46 @@ pub(super) fn forward(stream: &FlexTensor, gate_up: &FlexTensor, weight: &FlexTe
     linear::added(stream, &gated, weight, scale)
 }
 
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw+avx2+fma", "x86_64+avx2+fma"))]
-fn gate(gate_up: &[f32], d_ff: usize, gated: &mut [f32]) {
+kernel! {
+    /// `silu(gate) * up`, row by row.
+    fn gate(gate_up: &[f32], d_ff: usize, gated: &mut [f32]) = gate_with;
+}
+
+#[inline(always)]
+fn gate_with<S: Simd>(simd: S, gate_up: &[f32], d_ff: usize, gated: &mut [f32]) {
     for row in 0..gated.len() / d_ff {
         let (gate, up) = gate_up[row * 2 * d_ff..][..2 * d_ff].split_at(d_ff);
         let gated = &mut gated[row * d_ff..][..d_ff];
-        for channel in 0..d_ff {
-            gated[channel] = gate[channel] * sigmoid(gate[channel]) * up[channel];
-        }
+        for_chunks!(d_ff, chunk => {
+            let gate = chunk.load(simd, gate);
+            let silu = simd.mul(gate, simd.sigmoid(gate));
+            chunk.store(simd, gated, simd.mul(silu, chunk.load(simd, up)));
+        });
     }
 }
 
-/// From the gradient of `silu(gate) * up` that of gate and up, and that product itself in place of the gradient.
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw+avx2+fma", "x86_64+avx2+fma"))]
-fn differentiate(gate_up: &[f32], d_ff: usize, gradient: &mut [f32], d_gate_up: &mut [f32]) {
+kernel! {
+    /// From the gradient of `silu(gate) * up` that of gate and up, and that product itself in place of the gradient.
+    fn differentiate(gate_up: &[f32], d_ff: usize, gradient: &mut [f32], d_gate_up: &mut [f32]) = differentiate_with;
+}
+
+#[inline(always)]
+fn differentiate_with<S: Simd>(simd: S, gate_up: &[f32], d_ff: usize, gradient: &mut [f32], d_gate_up: &mut [f32]) {
+    let one = simd.splat(1.0);
     for row in 0..gradient.len() / d_ff {
         let (gate, up) = gate_up[row * 2 * d_ff..][..2 * d_ff].split_at(d_ff);
         let (d_gate, d_up) = d_gate_up[row * 2 * d_ff..][..2 * d_ff].split_at_mut(d_ff);
         let gradient = &mut gradient[row * d_ff..][..d_ff];
-        for channel in 0..d_ff {
-            let share = sigmoid(gate[channel]);
-            let silu = gate[channel] * share;
-            d_up[channel] = gradient[channel] * silu;
-            d_gate[channel] = gradient[channel] * up[channel] * (share + silu * (1.0 - share));
-            gradient[channel] = silu * up[channel];
-        }
+        for_chunks!(d_ff, chunk => {
+            let (gate, up, g) = (chunk.load(simd, gate), chunk.load(simd, up), chunk.load(simd, gradient));
+            let share = simd.sigmoid(gate);
+            let silu = simd.mul(gate, share);
+            // The derivative of silu: share + silu (1 - share).
+            let slope = simd.mul_add(silu, simd.sub(one, share), share);
+            chunk.store(simd, d_gate, simd.mul(simd.mul(g, up), slope));
+            chunk.store(simd, d_up, simd.mul(g, silu));
+            chunk.store(simd, gradient, simd.mul(silu, up));
+        });
     }
 }
 

@@ -7,15 +7,10 @@ use std::arch::x86_64::{
     _mm512_unpacklo_ps,
 };
 
-/// Elements of a vector register.
-pub(super) const LANES: usize = 16;
+use super::super::simd::{Avx512, LANES};
 
 /// The widest tile, in vectors.
 pub(super) const MAX_VECTORS: usize = 4;
-
-/// Proof that this CPU has AVX-512.
-#[derive(Clone, Copy)]
-pub(super) struct Avx512(());
 
 /// A tile of a product: rows of the left factor times a panel of the right one.
 #[derive(Clone, Copy)]
@@ -54,12 +49,6 @@ pub(super) struct Operands {
 }
 
 impl Avx512 {
-    /// Whether this CPU has what the functions of this file use.
-    pub(super) fn detect() -> Option<Self> {
-        // Miri has no such instructions.
-        (!cfg!(miri) && std::arch::is_x86_feature_detected!("avx512f")).then_some(Self(()))
-    }
-
     /// Computes a tile.
     ///
     /// # Safety

@@ -9,7 +9,8 @@ use std::cell::Cell;
 
 use rayon::prelude::*;
 
-use super::avx512::{Avx512, LANES, MAX_VECTORS, Operands, Tile};
+use super::super::simd::{Avx512, LANES};
+use super::avx512::{MAX_VECTORS, Operands, Tile};
 use super::{Matrix, MatrixMut, Output, Threads, transpose};
 
 /// The inner dimension of a block, at most. Part of the result: sums of blocks are added to each other.
@@ -165,7 +166,10 @@ impl Product<'_> {
     /// Copies panels into `packed`, one after the other, each with its rows side by side.
     fn pack(&self, group: &[Panel], (from, to): (usize, usize), packed: &mut Vec<f32>) {
         let inner = to - from;
-        packed.resize(group.iter().map(|panel| panel.width() * inner).sum(), 0.0);
+        let length: usize = group.iter().map(|panel| panel.width() * inner).sum();
+        if packed.len() < length {
+            packed.resize(length, 0.0);
+        }
         let mut rest = packed.as_mut_slice();
         for panel in group {
             let (into, after) = rest.split_at_mut(panel.width() * inner);

@@ -14,6 +14,9 @@ mod avx512;
 mod blocked;
 mod portable;
 
+#[cfg(target_arch = "x86_64")]
+use super::simd::Avx512;
+
 /// A matrix that lies in a slice with any two strides, so that transposed and interleaved ones need no copy.
 #[derive(Clone, Copy)]
 pub(super) struct Matrix<'a> {
@@ -87,7 +90,7 @@ pub(super) fn multiply(
         return;
     }
     #[cfg(target_arch = "x86_64")]
-    if let Some(avx512) = avx512::Avx512::detect() {
+    if let Some(avx512) = Avx512::detect() {
         return blocked::multiply(avx512, [m, n, k], into, output, left, right, scale, threads);
     }
     portable::multiply([m, n, k], into, output, left, right, scale, threads);
@@ -104,7 +107,7 @@ pub(super) fn transpose(
     assert!(Matrix::rows(from, from_stride).holds(rows, columns), "the matrix lies inside its slice");
     assert!(Matrix::rows(into, into_stride).holds(columns, rows), "there is room for the transpose");
     #[cfg(target_arch = "x86_64")]
-    let whole = match avx512::Avx512::detect() {
+    let whole = match Avx512::detect() {
         Some(avx512) => blocked::transpose_whole_blocks(avx512, [rows, columns], from, from_stride, into, into_stride),
         None => [0, 0],
     };

@@ -11,7 +11,7 @@ use crate::shape::Shape;
 use crate::units::{Flops, Tokens};
 
 /// Raised whenever the trainer's arithmetic changes, so that no result of the old one is taken for one of the new.
-pub const NUMERICS_VERSION: u32 = 1;
+pub const NUMERICS_VERSION: u32 = 2;
 
 /// The Tensor-Program scalings that let hyper-parameters of a narrow model serve a wide one (Table 7 of the paper).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]

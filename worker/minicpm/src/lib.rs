@@ -11,6 +11,7 @@ pub mod init;
 pub mod model;
 pub mod ops;
 pub mod rope;
+pub mod simd;
 
 pub use compute::{Compute, ComputeError};
 pub use model::{MiniCpm, MiniCpmConfig, ParamKind};

@@ -5,7 +5,7 @@ use std::collections::btree_map::Entry;
 use burn::backend::Flex;
 use burn::tensor::Tensor;
 use burn_flex::FlexTensor;
-use multiversion::multiversion;
+use minicpm::simd::{Simd, for_chunks, kernel};
 use rayon::prelude::*;
 
 use super::{Coefficients, Moments};
@@ -14,11 +14,9 @@ use super::{Coefficients, Moments};
 /// change them.
 const PIECE: usize = 1 << 14;
 
-/// Partial sums that do not wait for each other; a fixed number, because it is part of the result.
-const LANES: usize = 32;
-
 pub(super) fn square_sum<const D: usize>(gradient: Tensor<D>) -> f64 {
     let gradient = contiguous(gradient);
+    let squares = |piece: &[f32]| f64::from(inner_product(piece, piece));
     let pieces: Vec<f64> = gradient.storage::<f32>().par_chunks(PIECE).map(squares).collect();
     pieces.iter().sum()
 }
@@ -43,29 +41,44 @@ pub(super) fn update<const D: usize>(
     Tensor::from_primitive::<Flex>(parameter)
 }
 
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw+avx2+fma", "x86_64+avx2+fma"))]
-fn adamw(parameter: &mut [f32], gradient: &[f32], first: &mut [f32], second: &mut [f32], with: Coefficients) {
-    let moments = first.iter_mut().zip(second);
-    for ((parameter, gradient), (first, second)) in parameter.iter_mut().zip(gradient).zip(moments) {
-        let gradient = gradient * with.gradient_scale;
-        *first = with.beta1 * *first + (1.0 - with.beta1) * gradient;
-        *second = with.beta2 * *second + (1.0 - with.beta2) * (gradient * gradient);
-        let scale = second.sqrt() * with.second_scale + with.eps;
-        *parameter = *parameter * with.keep - with.step_size * *first / scale;
-    }
+kernel! {
+    /// Updates a piece of a parameter and of its moments.
+    fn adamw(
+        parameter: &mut [f32],
+        gradient: &[f32],
+        first: &mut [f32],
+        second: &mut [f32],
+        with: Coefficients,
+    ) = adamw_with;
 }
 
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw+avx2+fma", "x86_64+avx2+fma"))]
-fn squares(values: &[f32]) -> f64 {
-    let mut sums = [0.0f32; LANES];
-    let whole = values.chunks_exact(LANES);
-    let rest: f32 = whole.remainder().iter().map(|value| value * value).sum();
-    for chunk in whole {
-        for (sum, value) in sums.iter_mut().zip(chunk) {
-            *sum += value * value;
-        }
-    }
-    sums.iter().map(|&sum| f64::from(sum)).sum::<f64>() + f64::from(rest)
+#[inline(always)]
+fn adamw_with<S: Simd>(
+    simd: S,
+    parameter: &mut [f32],
+    gradient: &[f32],
+    first: &mut [f32],
+    second: &mut [f32],
+    with: Coefficients,
+) {
+    let (beta1, beta2) = (simd.splat(with.beta1), simd.splat(with.beta2));
+    let (new1, new2) = (simd.splat(1.0 - with.beta1), simd.splat(1.0 - with.beta2));
+    let (gradient_scale, second_scale) = (simd.splat(with.gradient_scale), simd.splat(with.second_scale));
+    let (eps, keep, step_size) = (simd.splat(with.eps), simd.splat(with.keep), simd.splat(with.step_size));
+    for_chunks!(gradient.len(), chunk => {
+        let gradient = simd.mul(chunk.load(simd, gradient), gradient_scale);
+        let m = simd.mul_add(beta1, chunk.load(simd, first), simd.mul(new1, gradient));
+        let v = simd.mul_add(beta2, chunk.load(simd, second), simd.mul(new2, simd.mul(gradient, gradient)));
+        chunk.store(simd, first, m);
+        chunk.store(simd, second, v);
+        let scale = simd.mul_add(simd.sqrt(v), second_scale, eps);
+        let kept = simd.mul(chunk.load(simd, parameter), keep);
+        chunk.store(simd, parameter, simd.sub(kept, simd.div(simd.mul(step_size, m), scale)));
+    });
+}
+
+kernel! {
+    fn inner_product(a: &[f32], b: &[f32]) -> f32 = Simd::dot;
 }
 
 /// The tensor with its elements in row-major order; copies only where it must.

@@ -19,9 +19,9 @@ use rayon::prelude::*;
 
 use super::buffer::{contiguous, dims, elements, tensor, unwritten};
 use super::matmul::{Matrix, MatrixMut, Output, Threads, multiply, transpose};
-use super::simd::{LANES, Simd, for_chunks, kernel};
 use crate::ops::AttentionLayout;
 use crate::rope::RopeTable;
+use crate::simd::{LANES, Simd, for_chunks, kernel};
 
 /// Queries whose scores are held at once.
 const QUERIES_PER_BLOCK: usize = 64;

@@ -15,6 +15,15 @@ pub(super) fn elements(tensor: &FlexTensor) -> &[f32] {
     tensor.as_slice().expect("fused kernels are given contiguous 32-bit floats")
 }
 
+/// The elements of a tensor that went through [`contiguous`], to be overwritten: copies them only where something else
+/// still holds the tensor.
+pub(super) fn elements_mut(tensor: &mut FlexTensor) -> &mut [f32] {
+    if elements(tensor).len() != tensor.storage::<f32>().len() {
+        *tensor = tensor.to_contiguous();
+    }
+    tensor.storage_mut()
+}
+
 /// Dimensions of a tensor of rank `D`.
 pub(super) fn dims<const D: usize>(tensor: &FlexTensor) -> [usize; D] {
     std::array::from_fn(|axis| tensor.layout().shape()[axis])

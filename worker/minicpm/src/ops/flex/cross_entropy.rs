@@ -11,9 +11,9 @@ use burn::backend::autodiff::ops::{Backward, Ops};
 use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
-use super::buffer::{contiguous, dims, elements, tensor, unwritten};
+use super::buffer::{contiguous, dims, elements, elements_mut, tensor, unwritten};
 use super::matmul::{Matrix, MatrixMut, Output, Threads, multiply};
-use super::simd::{Simd, kernel};
+use crate::simd::{Simd, kernel};
 
 /// Logits held at once, unless fewer than [`TOKENS_PER_TASK`] tokens have them: 8 MiB.
 const LOGITS_PER_CHUNK: usize = 1 << 21;
@@ -139,13 +139,11 @@ impl Backward<Flex, 2> for Gradient {
     fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
         let gradient = elements(&contiguous(&grads.consume::<Flex>(&ops.node)))[0];
         let ([for_hidden, for_weight], Saved { d_hidden, d_weight }) = (ops.parents, ops.state);
-        let scaled = |tensor: FlexTensor| {
-            if gradient == 1.0 {
-                return tensor;
+        let scaled = |mut tensor: FlexTensor| {
+            if gradient != 1.0 {
+                elements_mut(&mut tensor).par_chunks_mut(1 << 14).for_each(|values| scale(values, gradient));
             }
-            let mut values = elements(&tensor).to_vec();
-            values.par_chunks_mut(1 << 14).for_each(|values| scale(values, gradient));
-            self::tensor(dims::<2>(&tensor), values)
+            tensor
         };
         if let Some(node) = for_hidden {
             grads.register::<Flex>(node.id, scaled(d_hidden));

@@ -1,7 +1,7 @@
 //! Fused kernels for the CPU backend, each with its own backward pass.
 //!
 //! One file an operation: arithmetic on slices first, then its registration with automatic differentiation. What they
-//! share: [`simd`] (vector arithmetic, for CPUs with AVX-512 and others, chosen at run time), [`buffer`]
+//! share: [`crate::simd`] (vector arithmetic, for CPUs with AVX-512 and others, chosen at run time), [`buffer`]
 //! (getting at the memory of a tensor), [`matmul`] (matrix products on slices).
 //!
 //! Results do not depend on the number of threads: work is cut into pieces of fixed size, and sums over pieces are
@@ -17,7 +17,6 @@ mod linear;
 mod matmul;
 mod norm_linear;
 mod rms_norm;
-mod simd;
 mod swiglu;
 
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;

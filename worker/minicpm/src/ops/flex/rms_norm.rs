@@ -10,8 +10,8 @@ use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
 use super::ROWS_PER_TASK;
-use super::buffer::{contiguous, dims, elements, tensor, unwritten};
-use super::simd::{Simd, for_chunks, kernel};
+use super::buffer::{contiguous, dims, elements, elements_mut, tensor, unwritten};
+use crate::simd::{Simd, for_chunks, kernel};
 
 /// What the backward pass needs. The normalised rows are not kept: from these they cost one pass over memory.
 #[derive(Clone, Debug)]
@@ -138,12 +138,11 @@ impl Backward<Flex, 2> for Gradient {
     type State = Saved;
 
     fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
-        let gradient = contiguous(&grads.consume::<Flex>(&ops.node));
+        let mut gradient = contiguous(&grads.consume::<Flex>(&ops.node));
         let ([for_input, for_gain], saved) = (ops.parents, ops.state);
-        let mut d_input = elements(&gradient).to_vec();
-        let d_gain = gradients(&saved, &mut d_input, None);
+        let d_gain = gradients(&saved, elements_mut(&mut gradient), None);
         if let Some(node) = for_input {
-            grads.register::<Flex>(node.id, tensor(dims::<2>(&saved.input), d_input));
+            grads.register::<Flex>(node.id, gradient);
         }
         if let Some(node) = for_gain {
             grads.register::<Flex>(node.id, tensor([d_gain.len()], d_gain));

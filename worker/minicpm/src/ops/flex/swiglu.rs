@@ -8,9 +8,9 @@ use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
 use super::ROWS_PER_TASK;
-use super::buffer::{contiguous, dims, elements, tensor, unwritten};
+use super::buffer::{contiguous, dims, elements, elements_mut, unwritten};
 use super::linear;
-use super::simd::{Simd, for_chunks, kernel};
+use crate::simd::{Simd, for_chunks, kernel};
 
 /// What the backward pass needs. `silu(gate) * up` is not kept: it is computed again on the way to its gradient.
 #[derive(Clone, Debug)]
@@ -49,26 +49,25 @@ fn gate_with<S: Simd>(simd: S, gate_up: &[f32], d_ff: usize, gated: &mut [f32]) 
 }
 
 kernel! {
-    /// From the gradient of `silu(gate) * up` that of gate and up, and that product itself in place of the gradient.
-    fn differentiate(gate_up: &[f32], d_ff: usize, gradient: &mut [f32], d_gate_up: &mut [f32]) = differentiate_with;
+    /// Exchanges gate and up for their gradients, and the gradient of `silu(gate) * up` for that product itself.
+    fn differentiate(gate_up: &mut [f32], d_ff: usize, gradient: &mut [f32]) = differentiate_with;
 }
 
 #[inline(always)]
-fn differentiate_with<S: Simd>(simd: S, gate_up: &[f32], d_ff: usize, gradient: &mut [f32], d_gate_up: &mut [f32]) {
+fn differentiate_with<S: Simd>(simd: S, gate_up: &mut [f32], d_ff: usize, gradient: &mut [f32]) {
     let one = simd.splat(1.0);
     for row in 0..gradient.len() / d_ff {
-        let (gate, up) = gate_up[row * 2 * d_ff..][..2 * d_ff].split_at(d_ff);
-        let (d_gate, d_up) = d_gate_up[row * 2 * d_ff..][..2 * d_ff].split_at_mut(d_ff);
+        let (gate, up) = gate_up[row * 2 * d_ff..][..2 * d_ff].split_at_mut(d_ff);
         let gradient = &mut gradient[row * d_ff..][..d_ff];
         for_chunks!(d_ff, chunk => {
-            let (gate, up, g) = (chunk.load(simd, gate), chunk.load(simd, up), chunk.load(simd, gradient));
-            let share = simd.sigmoid(gate);
-            let silu = simd.mul(gate, share);
+            let (x, y, g) = (chunk.load(simd, gate), chunk.load(simd, up), chunk.load(simd, gradient));
+            let share = simd.sigmoid(x);
+            let silu = simd.mul(x, share);
             // The derivative of silu: share + silu (1 - share).
             let slope = simd.mul_add(silu, simd.sub(one, share), share);
-            chunk.store(simd, d_gate, simd.mul(simd.mul(g, up), slope));
-            chunk.store(simd, d_up, simd.mul(g, silu));
-            chunk.store(simd, gradient, simd.mul(silu, up));
+            chunk.store(simd, gate, simd.mul(simd.mul(g, y), slope));
+            chunk.store(simd, up, simd.mul(g, silu));
+            chunk.store(simd, gradient, simd.mul(silu, y));
         });
     }
 }
@@ -81,25 +80,20 @@ impl Backward<Flex, 3> for Gradient {
 
     fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
         let gradient = contiguous(&grads.consume::<Flex>(&ops.node));
-        let ([for_stream, for_gate_up, for_weight], Saved { gate_up, weight, scale }) = (ops.parents, ops.state);
-        let [tokens, both] = dims(&gate_up);
+        let ([for_stream, for_gate_up, for_weight], Saved { mut gate_up, weight, scale }) = (ops.parents, ops.state);
+        let [_, both] = dims(&gate_up);
         let d_ff = both / 2;
         let mut gated = linear::d_input(&gradient, &weight, scale);
-        let mut d_gate_up = unwritten(tokens * both);
-        let inputs = elements(&gate_up).par_chunks(ROWS_PER_TASK * both);
-        let outputs = d_gate_up.par_chunks_mut(ROWS_PER_TASK * both);
-        gated.par_chunks_mut(ROWS_PER_TASK * d_ff).zip(inputs.zip(outputs)).for_each(
-            |(gradient, (gate_up, output))| {
-                differentiate(gate_up, d_ff, gradient, output);
-            },
-        );
+        let pairs = elements_mut(&mut gate_up).par_chunks_mut(ROWS_PER_TASK * both);
+        gated.par_chunks_mut(ROWS_PER_TASK * d_ff).zip(pairs).for_each(|(gradient, gate_up)| {
+            differentiate(gate_up, d_ff, gradient);
+        });
         if let Some(node) = for_weight {
             let d_weight = linear::d_weight(&gated, elements(&gradient), dims(&weight), scale);
             grads.register::<Flex>(node.id, d_weight);
         }
-        drop(gated);
         if let Some(node) = for_gate_up {
-            grads.register::<Flex>(node.id, tensor([tokens, both], d_gate_up));
+            grads.register::<Flex>(node.id, gate_up);
         }
         if let Some(node) = for_stream {
             grads.register::<Flex>(node.id, gradient);

@@ -7,7 +7,7 @@ use std::arch::x86_64::{
     _mm512_unpacklo_ps,
 };
 
-use super::super::simd::{Avx512, LANES};
+use crate::simd::{Avx512, LANES};
 
 /// The widest tile, in vectors.
 pub(super) const MAX_VECTORS: usize = 4;

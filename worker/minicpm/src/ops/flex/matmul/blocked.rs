@@ -9,9 +9,9 @@ use std::cell::Cell;
 
 use rayon::prelude::*;
 
-use super::super::simd::{Avx512, LANES};
 use super::avx512::{MAX_VECTORS, Operands, Tile};
 use super::{Matrix, MatrixMut, Output, Threads, transpose};
+use crate::simd::{Avx512, LANES};
 
 /// The inner dimension of a block, at most. Part of the result: sums of blocks are added to each other.
 const INNER: usize = 512;

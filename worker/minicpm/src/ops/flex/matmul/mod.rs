@@ -15,7 +15,7 @@ mod blocked;
 mod portable;
 
 #[cfg(target_arch = "x86_64")]
-use super::simd::Avx512;
+use crate::simd::Avx512;
 
 /// A matrix that lies in a slice with any two strides, so that transposed and interleaved ones need no copy.
 #[derive(Clone, Copy)]

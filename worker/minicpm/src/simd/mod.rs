@@ -1,4 +1,4 @@
-//! Vector arithmetic the kernels share.
+//! Vector arithmetic, which the CPU's kernels share.
 //!
 //! A kernel is a function over a [`Simd`], and [`kernel!`] makes two of it: one for CPUs with AVX-512, and one in plain
 //! arithmetic on arrays, which the compiler turns into what other CPUs have. Which of them runs is decided when the
@@ -12,34 +12,48 @@ mod avx512;
 mod portable;
 
 #[cfg(target_arch = "x86_64")]
-pub(super) use avx512::Avx512;
-pub(super) use portable::Portable;
+pub use avx512::Avx512;
+pub use portable::Portable;
+
+pub use crate::{for_chunks, kernel};
 
 /// Elements of a vector. The width is part of the result, since sums are taken lane by lane: one number for all machines.
-pub(super) const LANES: usize = 16;
+pub const LANES: usize = 16;
 
 /// What one chunk of a slice holds.
-pub(super) type Lanes = [f32; LANES];
+pub type Lanes = [f32; LANES];
 
 /// Operations on vectors of [`LANES`] elements.
-pub(super) trait Simd: Copy {
+pub trait Simd: Copy {
+    /// [`LANES`] elements.
     type Vector: Copy;
 
+    /// Loads a chunk.
     fn load(self, from: &Lanes) -> Self::Vector;
+    /// Stores a chunk.
     fn store(self, into: &mut Lanes, vector: Self::Vector);
     /// Loads fewer than [`LANES`] elements; the other lanes are zero.
     fn load_part(self, from: &[f32]) -> Self::Vector;
     /// Stores as many lanes as there is room for.
     fn store_part(self, into: &mut [f32], vector: Self::Vector);
 
+    /// One value in every lane.
     fn splat(self, value: f32) -> Self::Vector;
+    /// `a + b`.
     fn add(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// `a - b`.
     fn sub(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// `a * b`.
     fn mul(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// `a / b`.
     fn div(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// The square root of each lane.
+    fn sqrt(self, a: Self::Vector) -> Self::Vector;
     /// `a * b + c`, rounded once.
     fn mul_add(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
+    /// The smaller of each pair; `b` where they do not compare.
     fn min(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// The larger of each pair; `b` where they do not compare.
     fn max(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// The first lanes of one vector, and the rest of another.
     fn first(self, count: usize, of: Self::Vector, rest: Self::Vector) -> Self::Vector;
@@ -128,84 +142,96 @@ pub(super) trait Simd: Copy {
 
 /// A whole chunk of a slice.
 #[derive(Clone, Copy)]
-pub(super) struct Whole {
-    pub(super) from: usize,
+pub struct Whole {
+    /// Its first index.
+    pub from: usize,
 }
 
 /// The last, shorter chunk of a slice.
 #[derive(Clone, Copy)]
-pub(super) struct Part {
-    pub(super) from: usize,
-    pub(super) count: usize,
+pub struct Part {
+    /// Its first index.
+    pub from: usize,
+    /// How many elements it has.
+    pub count: usize,
 }
 
 impl Whole {
+    /// Its elements of a slice.
     #[inline(always)]
-    pub(super) fn load<S: Simd>(self, simd: S, slice: &[f32]) -> S::Vector {
+    pub fn load<S: Simd>(self, simd: S, slice: &[f32]) -> S::Vector {
         let chunk: &Lanes = slice[self.from..self.from + LANES].try_into().expect("as long as a vector");
         simd.load(chunk)
     }
 
+    /// Writes to its elements of a slice.
     #[inline(always)]
-    pub(super) fn store<S: Simd>(self, simd: S, slice: &mut [f32], vector: S::Vector) {
+    pub fn store<S: Simd>(self, simd: S, slice: &mut [f32], vector: S::Vector) {
         let chunk: &mut Lanes = (&mut slice[self.from..self.from + LANES]).try_into().expect("as long as a vector");
         simd.store(chunk, vector);
     }
 
+    /// How many elements it has.
     #[inline(always)]
-    pub(super) fn count(self) -> usize {
+    #[must_use]
+    pub fn count(self) -> usize {
         LANES
     }
 }
 
 impl Part {
+    /// Its elements of a slice.
     #[inline(always)]
-    pub(super) fn load<S: Simd>(self, simd: S, slice: &[f32]) -> S::Vector {
+    pub fn load<S: Simd>(self, simd: S, slice: &[f32]) -> S::Vector {
         simd.load_part(&slice[self.from..self.from + self.count])
     }
 
+    /// Writes to its elements of a slice.
     #[inline(always)]
-    pub(super) fn store<S: Simd>(self, simd: S, slice: &mut [f32], vector: S::Vector) {
+    pub fn store<S: Simd>(self, simd: S, slice: &mut [f32], vector: S::Vector) {
         simd.store_part(&mut slice[self.from..self.from + self.count], vector);
     }
 
+    /// How many elements it has.
     #[inline(always)]
-    pub(super) fn count(self) -> usize {
+    #[must_use]
+    pub fn count(self) -> usize {
         self.count
     }
 }
 
 /// Does the same to each chunk of slices of this length: `for_chunks!(length, chunk => { .. })`, where `chunk` loads from
 /// slices and stores to them. The chunk at the end may be shorter.
+#[macro_export]
 macro_rules! for_chunks {
     ($length:expr, $chunk:ident => $body:block) => {{
         let length: usize = $length;
-        let whole = length / $crate::ops::flex::simd::LANES * $crate::ops::flex::simd::LANES;
+        let whole = length / $crate::simd::LANES * $crate::simd::LANES;
         let mut from = 0;
         while from < whole {
-            let $chunk = $crate::ops::flex::simd::Whole { from };
+            let $chunk = $crate::simd::Whole { from };
             $body
-            from += $crate::ops::flex::simd::LANES;
+            from += $crate::simd::LANES;
         }
         if whole < length {
-            let $chunk = $crate::ops::flex::simd::Part { from: whole, count: length - whole };
+            let $chunk = $crate::simd::Part { from: whole, count: length - whole };
             $body
         }
     }};
 }
-pub(super) use for_chunks;
 
 /// Makes a function of a kernel: `kernel! { fn name(argument: Type, ..) -> Result = body; }`, where `body` takes a
 /// [`Simd`] before its arguments and is `#[inline(always)]`.
+#[macro_export]
 macro_rules! kernel {
     ($(#[$attribute:meta])* fn $name:ident($($argument:ident: $type:ty),* $(,)?) $(-> $result:ty)? = $body:path;) => {
         $(#[$attribute])*
         fn $name($($argument: $type),*) $(-> $result)? {
             #[cfg(target_arch = "x86_64")]
-            if let Some(simd) = $crate::ops::flex::simd::Avx512::detect() {
+            if let Some(simd) = $crate::simd::Avx512::detect() {
                 #[target_feature(enable = "avx512f")]
                 fn with_avx512(
-                    simd: $crate::ops::flex::simd::Avx512,
+                    simd: $crate::simd::Avx512,
                     $($argument: $type),*
                 ) $(-> $result)? {
                     $body(simd, $($argument),*)
@@ -213,11 +239,10 @@ macro_rules! kernel {
                 // SAFETY: `detect` found the instruction set.
                 return unsafe { with_avx512(simd, $($argument),*) };
             }
-            $body($crate::ops::flex::simd::Portable, $($argument),*)
+            $body($crate::simd::Portable, $($argument),*)
         }
     };
 }
-pub(super) use kernel;
 
 #[cfg(test)]
 mod tests {

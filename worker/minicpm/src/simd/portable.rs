@@ -4,7 +4,7 @@ use super::{LANES, Lanes, Simd};
 
 /// Plain arithmetic on arrays.
 #[derive(Clone, Copy)]
-pub(in super::super) struct Portable;
+pub struct Portable;
 
 #[inline(always)]
 fn lanes(f: impl Fn(usize) -> f32) -> Lanes {
@@ -75,6 +75,11 @@ impl Simd for Portable {
     #[inline(always)]
     fn div(self, a: Lanes, b: Lanes) -> Lanes {
         lanes(|lane| a[lane] / b[lane])
+    }
+
+    #[inline(always)]
+    fn sqrt(self, a: Lanes) -> Lanes {
+        lanes(|lane| a[lane].sqrt())
     }
 
     #[inline(always)]

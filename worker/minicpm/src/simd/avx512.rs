@@ -4,19 +4,20 @@ use std::arch::x86_64::{
     __m512, __mmask16, _mm512_add_epi32, _mm512_add_ps, _mm512_castps_si512, _mm512_castsi512_ps, _mm512_cvtss_f32,
     _mm512_div_ps, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_mask_blend_ps, _mm512_mask_storeu_ps,
     _mm512_maskz_loadu_ps, _mm512_max_ps, _mm512_min_ps, _mm512_mul_ps, _mm512_permute_ps, _mm512_set1_ps,
-    _mm512_shuffle_f32x4, _mm512_slli_epi32, _mm512_storeu_ps, _mm512_sub_ps,
+    _mm512_shuffle_f32x4, _mm512_slli_epi32, _mm512_sqrt_ps, _mm512_storeu_ps, _mm512_sub_ps,
 };
 
 use super::{LANES, Lanes, Simd};
 
 /// Proof that this CPU has AVX-512.
 #[derive(Clone, Copy)]
-pub(in super::super) struct Avx512(());
+pub struct Avx512(());
 
 impl Avx512 {
     /// Whether this CPU has it.
     #[inline]
-    pub(in super::super) fn detect() -> Option<Self> {
+    #[must_use]
+    pub fn detect() -> Option<Self> {
         // Miri has no such instructions.
         (!cfg!(miri) && std::arch::is_x86_feature_detected!("avx512f")).then_some(Self(()))
     }
@@ -99,6 +100,12 @@ impl Simd for Avx512 {
     fn div(self, a: __m512, b: __m512) -> __m512 {
         // SAFETY: see above.
         unsafe { _mm512_div_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn sqrt(self, a: __m512) -> __m512 {
+        // SAFETY: see above.
+        unsafe { _mm512_sqrt_ps(a) }
     }
 
     #[inline(always)]

@@ -44,25 +44,25 @@ unsafe impl Sync for Product<'_> {}
 
 /// A rectangle of the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Part {
-    rows: (usize, usize),
-    columns: (usize, usize),
+pub(super) struct Part {
+    pub(super) rows: (usize, usize),
+    pub(super) columns: (usize, usize),
 }
 
 /// Some columns as wide as a tile, or as narrow as what is left.
 #[derive(Clone, Copy)]
-struct Panel {
-    first_column: usize,
-    columns: usize,
+pub(super) struct Panel {
+    pub(super) first_column: usize,
+    pub(super) columns: usize,
 }
 
 impl Panel {
-    fn vectors(self) -> usize {
+    pub(super) fn vectors(self) -> usize {
         self.columns.div_ceil(LANES)
     }
 
     /// Elements of one of its packed rows.
-    fn width(self) -> usize {
+    pub(super) fn width(self) -> usize {
         self.vectors() * LANES
     }
 }
@@ -95,7 +95,7 @@ pub(super) fn multiply(
 }
 
 /// Cuts the output into parts for this many threads.
-fn parts([m, n, k]: [usize; 3], threads: usize) -> Vec<Part> {
+pub(super) fn parts([m, n, k]: [usize; 3], threads: usize) -> Vec<Part> {
     let whole = Part { rows: (0, m), columns: (0, n) };
     let worth = (m * n * k / WORK_PER_TASK).max(1);
     if threads == 1 || worth == 1 {
@@ -277,7 +277,7 @@ pub(super) fn transpose_whole_blocks(
 }
 
 /// Columns in panels of about equal width, as few as there can be.
-fn panels((from, to): (usize, usize)) -> Vec<Panel> {
+pub(super) fn panels((from, to): (usize, usize)) -> Vec<Panel> {
     let vectors = (to - from).div_ceil(LANES);
     let count = vectors.div_ceil(MAX_VECTORS);
     let at = |index: usize| to.min(from + vectors * index / count * LANES);

@@ -11,6 +11,8 @@
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 #[cfg(target_arch = "x86_64")]
+mod bf16;
+#[cfg(target_arch = "x86_64")]
 mod blocked;
 mod portable;
 
@@ -38,6 +40,15 @@ pub(super) enum Output {
     Overwrite,
     /// The product is added to them.
     Accumulate,
+}
+
+/// What the factors of a product are rounded to. Sums are always of 32 bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Factors {
+    /// Nothing: they are multiplied as they are.
+    Fp32,
+    /// bfloat16: twice as fast where the CPU has instructions for it, slower elsewhere.
+    Bf16,
 }
 
 /// Whether a product may use several threads.
@@ -83,6 +94,21 @@ pub(super) fn multiply(
     scale: f32,
     threads: Threads,
 ) {
+    multiply_as(Factors::Fp32, [m, n, k], into, output, left, right, scale, threads);
+}
+
+/// As [`multiply`], of factors that are rounded first.
+#[expect(clippy::too_many_arguments, reason = "those of `multiply`, and the precision")]
+pub(super) fn multiply_as(
+    factors: Factors,
+    [m, n, k]: [usize; 3],
+    into: MatrixMut<'_>,
+    output: Output,
+    left: Matrix<'_>,
+    right: Matrix<'_>,
+    scale: f32,
+    threads: Threads,
+) {
     let written = Matrix::rows(into.elements, into.row_stride);
     assert!(written.holds(m, n) && left.holds(m, k) && right.holds(k, n), "matrices lie inside their slices");
     assert!(n <= into.row_stride || m <= 1, "rows of the output do not overlap");
@@ -90,10 +116,52 @@ pub(super) fn multiply(
         return;
     }
     #[cfg(target_arch = "x86_64")]
+    if factors == Factors::Bf16
+        && let Some(proof) = bf16::Avx512Bf16::detect()
+    {
+        return bf16::multiply(proof, [m, n, k], into, output, left, right, scale, threads);
+    }
+    if factors == Factors::Bf16 {
+        let (left, right) = (Rounded::new(left, [m, k]), Rounded::new(right, [k, n]));
+        return multiply([m, n, k], into, output, left.matrix(), right.matrix(), scale, threads);
+    }
+    #[cfg(target_arch = "x86_64")]
     if let Some(avx512) = Avx512::detect() {
         return blocked::multiply(avx512, [m, n, k], into, output, left, right, scale, threads);
     }
     portable::multiply([m, n, k], into, output, left, right, scale, threads);
+}
+
+/// A copy of a matrix, rounded to bfloat16.
+struct Rounded {
+    elements: Vec<f32>,
+    row_stride: usize,
+    column_stride: usize,
+}
+
+impl Rounded {
+    fn new(matrix: Matrix<'_>, [rows, columns]: [usize; 2]) -> Self {
+        let Matrix { elements, row_stride, column_stride } = matrix;
+        let used = rows.saturating_sub(1) * row_stride + columns.saturating_sub(1) * column_stride + 1;
+        let elements = elements.iter().take(used).map(|&value| f32::from_bits(u32::from(to_bf16(value)) << 16));
+        Self { elements: elements.collect(), row_stride, column_stride }
+    }
+
+    fn matrix(&self) -> Matrix<'_> {
+        Matrix { elements: &self.elements, row_stride: self.row_stride, column_stride: self.column_stride }
+    }
+}
+
+/// The nearest bfloat16, the even one of two, as the instructions have it: subnormal numbers are zero.
+fn to_bf16(value: f32) -> u16 {
+    let bits = value.to_bits();
+    if value.is_nan() {
+        return (bits >> 16) as u16 | 0x40;
+    }
+    if value.is_subnormal() {
+        return (bits >> 16) as u16 & 0x8000;
+    }
+    ((bits + 0x7fff + (bits >> 16 & 1)) >> 16) as u16
 }
 
 /// Copies a matrix of so many rows and columns, transposed.
@@ -153,18 +221,34 @@ mod tests {
             }
         }
 
+        fn rounded(mut self) -> Self {
+            self.elements.iter_mut().for_each(|value| *value = f32::from_bits(u32::from(to_bf16(*value)) << 16));
+            self
+        }
+
         fn at(&self, row: usize, column: usize) -> f64 {
             let (row, column) = if self.transposed { (column, row) } else { (row, column) };
             f64::from(self.elements[row * self.stride + column])
         }
     }
 
-    fn check([m, n, k]: [usize; 3], transposed: [bool; 2], threads: Threads, output: Output) {
+    fn check(shape: [usize; 3], transposed: [bool; 2], threads: Threads, output: Output) {
+        for factors in [Factors::Fp32, Factors::Bf16] {
+            check_as(factors, shape, transposed, threads, output);
+        }
+    }
+
+    fn check_as(factors: Factors, [m, n, k]: [usize; 3], transposed: [bool; 2], threads: Threads, output: Output) {
         let (left, right) = (Case::new(m, k, transposed[0], 1), Case::new(k, n, transposed[1], 2));
         let stride = n + 2;
         let before = values(m * stride, 3);
         let mut into = before.clone();
-        multiply([m, n, k], MatrixMut::rows(&mut into, stride), output, left.matrix(), right.matrix(), 0.5, threads);
+        let rows = MatrixMut::rows(&mut into, stride);
+        multiply_as(factors, [m, n, k], rows, output, left.matrix(), right.matrix(), 0.5, threads);
+        let (left, right) = match factors {
+            Factors::Fp32 => (left, right),
+            Factors::Bf16 => (left.rounded(), right.rounded()),
+        };
         for row in 0..m {
             for column in 0..stride {
                 let (found, before) = (f64::from(into[row * stride + column]), before[row * stride + column]);
@@ -207,6 +291,16 @@ mod tests {
     }
 
     #[test]
+    fn rounding_is_to_the_nearest() {
+        for (value, bits) in [(1.0, 0x3f80), (-2.0, 0xc000), (1.0 + 1.0 / 256.0, 0x3f80), (1.0 + 3.0 / 256.0, 0x3f82)] {
+            assert_eq!(to_bf16(value), bits, "{value}");
+        }
+        assert_eq!(to_bf16(1e-40), 0);
+        assert_eq!(to_bf16(f32::INFINITY), 0x7f80);
+        assert!(f32::from_bits(u32::from(to_bf16(f32::NAN)) << 16).is_nan());
+    }
+
+    #[test]
     fn transposes_of_all_sizes_are_right() {
         for [rows, columns] in [[1, 1], [16, 16], [17, 40], [40, 15], [64, 33]] {
             let case = Case::new(rows, columns, false, 5);
@@ -223,11 +317,12 @@ mod tests {
     #[test]
     fn the_number_of_threads_changes_no_bit() {
         let (left, right) = (values(517 * 700, 1), values(700 * 333, 2));
-        let product = |threads: usize| {
+        let product = |factors: Factors, threads: usize| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("starts");
             let mut into = vec![0.0; 517 * 333];
             pool.install(|| {
-                multiply(
+                multiply_as(
+                    factors,
                     [517, 333, 700],
                     MatrixMut::rows(&mut into, 333),
                     Output::Overwrite,
@@ -239,9 +334,11 @@ mod tests {
             });
             into
         };
-        let one = product(1);
-        for threads in [2, 3, 7] {
-            assert!(product(threads) == one, "{threads} threads");
+        for factors in [Factors::Fp32, Factors::Bf16] {
+            let one = product(factors, 1);
+            for threads in [2, 3, 7] {
+                assert!(product(factors, threads) == one, "{factors:?}, {threads} threads");
+            }
         }
     }
 }

@@ -15,7 +15,7 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Int, Tensor};
-use recipes::ModelSpec;
+use recipes::{ModelSpec, Precision};
 
 use crate::init::Initializer;
 use crate::ops::{self, AttentionLayout};
@@ -43,6 +43,9 @@ pub struct MiniCpm {
     scale_emb: f32,
     #[module(skip)]
     logit_scale: f32,
+    /// Of matrix products; weights have 32 bits.
+    #[module(skip)]
+    precision: Precision,
 }
 
 /// Attention and feed-forward, each normalised before and scaled after.
@@ -170,11 +173,18 @@ impl MiniCpmConfig {
             head: (!spec.tied).then(|| table("head")),
             scale_emb: spec.tensor_program.scale_emb as f32,
             logit_scale: (1.0 / spec.width_ratio()) as f32,
+            precision: Precision::Fp32,
         }
     }
 }
 
 impl MiniCpm {
+    /// The same model with matrix products in this number format: 32 bits unless it is said here.
+    #[must_use]
+    pub fn with_precision(self, precision: Precision) -> Self {
+        Self { precision, ..self }
+    }
+
     /// Mean cross-entropy of the next token, in nats.
     ///
     /// # Shapes
@@ -184,7 +194,7 @@ impl MiniCpm {
     #[must_use]
     pub fn loss(&self, inputs: Tensor<2, Int>, targets: Tensor<1, Int>) -> Tensor<1> {
         let hidden = self.hidden(inputs);
-        ops::cross_entropy(hidden, self.head_weight(), targets, self.logit_scale)
+        ops::cross_entropy(hidden, self.head_weight(), targets, self.logit_scale, self.precision)
     }
 
     /// Unnormalised log-probabilities of the next token.
@@ -202,7 +212,7 @@ impl MiniCpm {
     fn hidden(&self, inputs: Tensor<2, Int>) -> Tensor<2> {
         let [batch, context] = inputs.dims();
         let stream = ops::embedding(self.embedding.val(), inputs.reshape([batch * context]), self.scale_emb);
-        let stream = self.blocks.iter().fold(stream, |stream, block| block.forward(stream, context));
+        let stream = self.blocks.iter().fold(stream, |stream, block| block.forward(stream, context, self.precision));
         self.norm.forward(stream)
     }
 
@@ -214,26 +224,26 @@ impl MiniCpm {
 impl Block {
     /// # Shapes
     /// - `stream`: `[tokens, d_model]`, of sequences of `context` tokens; returns the same.
-    fn forward(&self, stream: Tensor<2>, context: usize) -> Tensor<2> {
-        let stream = self.attention.add_to(stream, &self.attention_norm, context, self.residual_scale);
-        self.mlp.add_to(stream, &self.mlp_norm, self.residual_scale)
+    fn forward(&self, stream: Tensor<2>, context: usize, precision: Precision) -> Tensor<2> {
+        let stream = self.attention.add_to(stream, &self.attention_norm, context, self.residual_scale, precision);
+        self.mlp.add_to(stream, &self.mlp_norm, self.residual_scale, precision)
     }
 }
 
 impl Attention {
     /// `stream + scale * attention(norm(stream))`.
-    fn add_to(&self, stream: Tensor<2>, norm: &RmsNorm, context: usize, scale: f32) -> Tensor<2> {
-        let qkv = norm.then_linear(stream.clone(), &self.qkv);
+    fn add_to(&self, stream: Tensor<2>, norm: &RmsNorm, context: usize, scale: f32, precision: Precision) -> Tensor<2> {
+        let qkv = norm.then_linear(stream.clone(), &self.qkv, precision);
         let mixed = ops::causal_attention(qkv, self.layout, context, &self.rope);
-        ops::linear_residual(stream, mixed, self.out.val(), scale)
+        ops::linear_residual(stream, mixed, self.out.val(), scale, precision)
     }
 }
 
 impl Mlp {
     /// `stream + scale * mlp(norm(stream))`.
-    fn add_to(&self, stream: Tensor<2>, norm: &RmsNorm, scale: f32) -> Tensor<2> {
-        let gate_up = norm.then_linear(stream.clone(), &self.gate_up);
-        ops::swiglu_residual(stream, gate_up, self.down.val(), scale)
+    fn add_to(&self, stream: Tensor<2>, norm: &RmsNorm, scale: f32, precision: Precision) -> Tensor<2> {
+        let gate_up = norm.then_linear(stream.clone(), &self.gate_up, precision);
+        ops::swiglu_residual(stream, gate_up, self.down.val(), scale, precision)
     }
 }
 
@@ -242,7 +252,7 @@ impl RmsNorm {
         ops::rms_norm(input, self.gain.val(), self.eps)
     }
 
-    fn then_linear(&self, input: Tensor<2>, weight: &Param<Tensor<2>>) -> Tensor<2> {
-        ops::norm_linear(input, self.gain.val(), weight.val(), self.eps)
+    fn then_linear(&self, input: Tensor<2>, weight: &Param<Tensor<2>>, precision: Precision) -> Tensor<2> {
+        ops::norm_linear(input, self.gain.val(), weight.val(), self.eps, precision)
     }
 }

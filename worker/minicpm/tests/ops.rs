@@ -3,6 +3,7 @@
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use minicpm::ops::{self, AttentionLayout, plain};
 use minicpm::rope::RopeTable;
+use recipes::Precision;
 
 /// Deterministic values in about [-1, 1].
 fn values<const D: usize>(shape: [usize; D], salt: u32, device: &Device) -> Tensor<D> {
@@ -72,7 +73,7 @@ fn norm_linear_agrees_with_its_formula() {
         compare(
             &format!("norm_linear [{rows}, {from}] x [{from}, {to}]"),
             [values([rows, from], 1, &device()), values([1, from], 2, &device()), values([from, to], 3, &device())],
-            |[input, gain, weight]| ops::norm_linear(input, gain.reshape([from]), weight, 1e-5),
+            |[input, gain, weight]| ops::norm_linear(input, gain.reshape([from]), weight, 1e-5, Precision::Fp32),
             |[input, gain, weight]| plain::norm_linear(input, gain.reshape([from]), weight, 1e-5),
         );
     }
@@ -84,7 +85,7 @@ fn linear_residual_agrees_with_its_formula() {
         compare(
             &format!("linear_residual [{rows}, {from}] x [{from}, {to}]"),
             [values([rows, to], 1, &device()), values([rows, from], 2, &device()), values([from, to], 3, &device())],
-            |[stream, input, weight]| ops::linear_residual(stream, input, weight, 0.7),
+            |[stream, input, weight]| ops::linear_residual(stream, input, weight, 0.7, Precision::Fp32),
             |[stream, input, weight]| plain::linear_residual(stream, input, weight, 0.7),
         );
     }
@@ -100,7 +101,7 @@ fn swiglu_residual_agrees_with_its_formula() {
                 values([rows, 2 * d_ff], 2, &device()).mul_scalar(6.0),
                 values([d_ff, to], 3, &device()),
             ],
-            |[stream, gate_up, weight]| ops::swiglu_residual(stream, gate_up, weight, 0.7),
+            |[stream, gate_up, weight]| ops::swiglu_residual(stream, gate_up, weight, 0.7, Precision::Fp32),
             |[stream, gate_up, weight]| plain::swiglu_residual(stream, gate_up, weight, 0.7),
         );
     }
@@ -147,7 +148,9 @@ fn cross_entropy_agrees_with_its_formula() {
         compare(
             &format!("cross_entropy [{rows}, {width}] x {vocab}"),
             [values([rows, width], 1, &device()).mul_scalar(3.0), values([vocab, width], 2, &device())],
-            |[hidden, weight]| ops::cross_entropy(hidden, weight, targets.clone(), 0.5).reshape([1, 1]),
+            |[hidden, weight]| {
+                ops::cross_entropy(hidden, weight, targets.clone(), 0.5, Precision::Fp32).reshape([1, 1])
+            },
             |[hidden, weight]| plain::cross_entropy(hidden, weight, targets.clone(), 0.5).reshape([1, 1]),
         );
     }
@@ -158,8 +161,34 @@ fn a_gradient_other_than_one_reaches_through_cross_entropy() {
     let hidden = values([9, 4], 1, &device()).require_grad();
     let weight = values([6, 4], 2, &device());
     let loss = |scale: f32| {
-        let loss = ops::cross_entropy(hidden.clone(), weight.clone(), tokens(9, 6, 1, &device()), 1.0);
+        let loss = ops::cross_entropy(hidden.clone(), weight.clone(), tokens(9, 6, 1, &device()), 1.0, Precision::Fp32);
         hidden.grad(&(loss * scale).backward()).expect("tracked")
     };
     assert!(relative_error(loss(3.0), loss(1.0).mul_scalar(3.0)) < 1e-6);
+}
+
+/// bfloat16 has eight bits of fraction, so a product of rounded factors is off by about 2^-9 of its terms.
+const BF16_TOLERANCE: f32 = 6e-3;
+
+#[test]
+fn products_in_bfloat16_are_near_those_in_32_bits() {
+    let (rows, from, to) = (130, 96, 80);
+    let leaves = || {
+        [values([rows, from], 1, &device()), values([from, to], 3, &device()), values([rows, to], 4, &device())]
+            .map(Tensor::require_grad)
+    };
+    let run = |precision| {
+        let [input, weight, stream] = leaves();
+        let output = ops::linear_residual(stream.clone(), input.clone(), weight.clone(), 0.7, precision);
+        let grads = (output.clone() * values([rows, to], 11, &device())).sum().backward();
+        let gradients = [input, weight, stream].map(|leaf| leaf.grad(&grads).expect("tracked"));
+        (output.inner(), gradients)
+    };
+    let ((output, gradients), (expected, expected_gradients)) = (run(Precision::Bf16), run(Precision::Fp32));
+    let error = relative_error(output, expected);
+    assert!(error < BF16_TOLERANCE && error > 1e-5, "the output is off by {error:e}");
+    for (gradient, expected) in gradients.into_iter().zip(expected_gradients) {
+        let error = relative_error(gradient, expected);
+        assert!(error < BF16_TOLERANCE, "a gradient is off by {error:e}");
+    }
 }

@@ -10,6 +10,7 @@ pub mod plain;
 
 use burn::backend::DispatchDevice;
 use burn::tensor::{Device, Int, Tensor};
+use recipes::Precision;
 
 use crate::rope::RopeTable;
 
@@ -89,9 +90,9 @@ pub fn rms_norm(input: Tensor<2>, gain: Tensor<1>, eps: f32) -> Tensor<2> {
 /// # Shapes
 /// - `input`: `[tokens, d_model]`; `gain`: `[d_model]`; `weight`: `[d_model, to]`; returns `[tokens, to]`.
 #[must_use]
-pub fn norm_linear(input: Tensor<2>, gain: Tensor<1>, weight: Tensor<2>, eps: f32) -> Tensor<2> {
+pub fn norm_linear(input: Tensor<2>, gain: Tensor<1>, weight: Tensor<2>, eps: f32, precision: Precision) -> Tensor<2> {
     if is_fused(&input.device()) {
-        flex::norm_linear(input, gain, weight, eps)
+        flex::norm_linear(input, gain, weight, eps, precision)
     } else {
         plain::norm_linear(input, gain, weight, eps)
     }
@@ -120,9 +121,15 @@ pub fn causal_attention(qkv: Tensor<2>, layout: AttentionLayout, context: usize,
 /// # Shapes
 /// - `stream`: `[tokens, d_model]`; `input`: `[tokens, from]`; `weight`: `[from, d_model]`; returns `[tokens, d_model]`.
 #[must_use]
-pub fn linear_residual(stream: Tensor<2>, input: Tensor<2>, weight: Tensor<2>, scale: f32) -> Tensor<2> {
+pub fn linear_residual(
+    stream: Tensor<2>,
+    input: Tensor<2>,
+    weight: Tensor<2>,
+    scale: f32,
+    precision: Precision,
+) -> Tensor<2> {
     if is_fused(&stream.device()) {
-        flex::linear_residual(stream, input, weight, scale)
+        flex::linear_residual(stream, input, weight, scale, precision)
     } else {
         plain::linear_residual(stream, input, weight, scale)
     }
@@ -134,9 +141,15 @@ pub fn linear_residual(stream: Tensor<2>, input: Tensor<2>, weight: Tensor<2>, s
 /// - `stream`: `[tokens, d_model]`; `gate_up`: `[tokens, 2 * d_ff]`; `weight`: `[d_ff, d_model]`; returns
 ///   `[tokens, d_model]`.
 #[must_use]
-pub fn swiglu_residual(stream: Tensor<2>, gate_up: Tensor<2>, weight: Tensor<2>, scale: f32) -> Tensor<2> {
+pub fn swiglu_residual(
+    stream: Tensor<2>,
+    gate_up: Tensor<2>,
+    weight: Tensor<2>,
+    scale: f32,
+    precision: Precision,
+) -> Tensor<2> {
     if is_fused(&stream.device()) {
-        flex::swiglu_residual(stream, gate_up, weight, scale)
+        flex::swiglu_residual(stream, gate_up, weight, scale, precision)
     } else {
         plain::swiglu_residual(stream, gate_up, weight, scale)
     }
@@ -147,9 +160,15 @@ pub fn swiglu_residual(stream: Tensor<2>, gate_up: Tensor<2>, weight: Tensor<2>,
 /// # Shapes
 /// - `hidden`: `[tokens, d_model]`; `weight`: `[vocab, d_model]`; `targets`: `[tokens]`; returns `[1]`.
 #[must_use]
-pub fn cross_entropy(hidden: Tensor<2>, weight: Tensor<2>, targets: Tensor<1, Int>, logit_scale: f32) -> Tensor<1> {
+pub fn cross_entropy(
+    hidden: Tensor<2>,
+    weight: Tensor<2>,
+    targets: Tensor<1, Int>,
+    logit_scale: f32,
+    precision: Precision,
+) -> Tensor<1> {
     if is_fused(&hidden.device()) {
-        flex::cross_entropy(hidden, weight, targets, logit_scale)
+        flex::cross_entropy(hidden, weight, targets, logit_scale, precision)
     } else {
         plain::cross_entropy(hidden, weight, targets, logit_scale)
     }

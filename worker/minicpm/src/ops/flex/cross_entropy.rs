@@ -10,9 +10,10 @@ use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops};
 use burn_flex::FlexTensor;
 use rayon::prelude::*;
+use recipes::Precision;
 
 use super::buffer::{contiguous, dims, elements, elements_mut, tensor, unwritten};
-use super::matmul::{Matrix, MatrixMut, Output, Threads, multiply};
+use super::matmul::{Matrix, MatrixMut, Output, Threads, multiply_in};
 use crate::simd::{Simd, kernel};
 
 /// Logits held at once, unless fewer than [`TOKENS_PER_TASK`] tokens have them: 8 MiB.
@@ -30,8 +31,14 @@ pub(super) struct Saved {
 }
 
 /// The mean loss `[1]`.
-pub(super) fn loss(hidden: &FlexTensor, weight: &FlexTensor, targets: &[usize], logit_scale: f32) -> FlexTensor {
-    walk(hidden, weight, targets, logit_scale, |_, _| {})
+pub(super) fn loss(
+    hidden: &FlexTensor,
+    weight: &FlexTensor,
+    targets: &[usize],
+    logit_scale: f32,
+    precision: Precision,
+) -> FlexTensor {
+    walk(hidden, weight, targets, logit_scale, precision, |_, _| {})
 }
 
 /// The mean loss `[1]`, and its gradients.
@@ -40,13 +47,15 @@ pub(super) fn loss_and_gradients(
     weight: &FlexTensor,
     targets: &[usize],
     logit_scale: f32,
+    precision: Precision,
 ) -> (FlexTensor, Saved) {
     let ([tokens, width], [vocab, _]) = (dims(hidden), dims(weight));
     let (mut d_hidden, mut d_weight) = (unwritten(tokens * width), unwritten(vocab * width));
-    let loss = walk(hidden, weight, targets, logit_scale, |from, d_logits| {
+    let loss = walk(hidden, weight, targets, logit_scale, precision, |from, d_logits| {
         let rows = d_logits.len() / vocab;
         let to = from + rows;
-        multiply(
+        multiply_in(
+            precision,
             [rows, width, vocab],
             MatrixMut::rows(&mut d_hidden[from * width..to * width], width),
             Output::Overwrite,
@@ -55,7 +64,8 @@ pub(super) fn loss_and_gradients(
             logit_scale,
             Threads::All,
         );
-        multiply(
+        multiply_in(
+            precision,
             [vocab, width, rows],
             MatrixMut::rows(&mut d_weight, width),
             if from == 0 { Output::Overwrite } else { Output::Accumulate },
@@ -75,6 +85,7 @@ fn walk(
     weight: &FlexTensor,
     targets: &[usize],
     logit_scale: f32,
+    precision: Precision,
     mut visit: impl FnMut(usize, &[f32]),
 ) -> FlexTensor {
     let ([tokens, width], [vocab, _]) = (dims(hidden), dims(weight));
@@ -86,7 +97,8 @@ fn walk(
     for from in (0..tokens).step_by(chunk) {
         let to = tokens.min(from + chunk);
         let logits = &mut logits[..(to - from) * vocab];
-        multiply(
+        multiply_in(
+            precision,
             [to - from, vocab, width],
             MatrixMut::rows(logits, vocab),
             Output::Overwrite,

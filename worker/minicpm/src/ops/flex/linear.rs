@@ -5,16 +5,18 @@ use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops};
 use burn_flex::FlexTensor;
+use recipes::Precision;
 
 use super::buffer::{contiguous, dims, elements, tensor, unwritten};
-use super::matmul::{Matrix, MatrixMut, Output, Threads, multiply};
+use super::matmul::{Matrix, MatrixMut, Output, Threads, multiply_in};
 
 /// `input [tokens, from]` times `weight [from, to]`.
-pub(super) fn product(input: &[f32], weight: &FlexTensor) -> Vec<f32> {
+pub(super) fn product(input: &[f32], weight: &FlexTensor, precision: Precision) -> Vec<f32> {
     let [from, to] = dims(weight);
     let tokens = input.len() / from;
     let mut output = unwritten(tokens * to);
-    multiply(
+    multiply_in(
+        precision,
         [tokens, to, from],
         MatrixMut::rows(&mut output, to),
         Output::Overwrite,
@@ -27,10 +29,17 @@ pub(super) fn product(input: &[f32], weight: &FlexTensor) -> Vec<f32> {
 }
 
 /// `stream + scale * (input * weight)`.
-pub(super) fn added(stream: &FlexTensor, input: &[f32], weight: &FlexTensor, scale: f32) -> FlexTensor {
+pub(super) fn added(
+    stream: &FlexTensor,
+    input: &[f32],
+    weight: &FlexTensor,
+    scale: f32,
+    precision: Precision,
+) -> FlexTensor {
     let ([tokens, to], [from, _]) = (dims(stream), dims(weight));
     let mut output = elements(stream).to_vec();
-    multiply(
+    multiply_in(
+        precision,
         [tokens, to, from],
         MatrixMut::rows(&mut output, to),
         Output::Accumulate,
@@ -43,10 +52,11 @@ pub(super) fn added(stream: &FlexTensor, input: &[f32], weight: &FlexTensor, sca
 }
 
 /// `scale * (gradient * weight^T)`, `[tokens, from]`.
-pub(super) fn d_input(gradient: &FlexTensor, weight: &FlexTensor, scale: f32) -> Vec<f32> {
+pub(super) fn d_input(gradient: &FlexTensor, weight: &FlexTensor, scale: f32, precision: Precision) -> Vec<f32> {
     let ([tokens, to], [from, _]) = (dims(gradient), dims(weight));
     let mut output = unwritten(tokens * from);
-    multiply(
+    multiply_in(
+        precision,
         [tokens, from, to],
         MatrixMut::rows(&mut output, from),
         Output::Overwrite,
@@ -59,10 +69,17 @@ pub(super) fn d_input(gradient: &FlexTensor, weight: &FlexTensor, scale: f32) ->
 }
 
 /// `scale * (input^T * gradient)`, `[from, to]`.
-pub(super) fn d_weight(input: &[f32], gradient: &[f32], [from, to]: [usize; 2], scale: f32) -> FlexTensor {
+pub(super) fn d_weight(
+    input: &[f32],
+    gradient: &[f32],
+    [from, to]: [usize; 2],
+    scale: f32,
+    precision: Precision,
+) -> FlexTensor {
     let tokens = input.len() / from;
     let mut output = unwritten(from * to);
-    multiply(
+    multiply_in(
+        precision,
         [from, to, tokens],
         MatrixMut::rows(&mut output, to),
         Output::Overwrite,
@@ -80,6 +97,7 @@ pub(super) struct Saved {
     pub(super) input: FlexTensor,
     pub(super) weight: FlexTensor,
     pub(super) scale: f32,
+    pub(super) precision: Precision,
 }
 
 #[derive(Debug)]
@@ -90,12 +108,12 @@ impl Backward<Flex, 3> for Gradient {
 
     fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
         let gradient = contiguous(&grads.consume::<Flex>(&ops.node));
-        let ([for_stream, for_input, for_weight], Saved { input, weight, scale }) = (ops.parents, ops.state);
+        let ([for_stream, for_input, for_weight], Saved { input, weight, scale, precision }) = (ops.parents, ops.state);
         if let Some(node) = for_input {
-            grads.register::<Flex>(node.id, tensor(dims::<2>(&input), d_input(&gradient, &weight, scale)));
+            grads.register::<Flex>(node.id, tensor(dims::<2>(&input), d_input(&gradient, &weight, scale, precision)));
         }
         if let Some(node) = for_weight {
-            let d_weight = d_weight(elements(&input), elements(&gradient), dims(&weight), scale);
+            let d_weight = d_weight(elements(&input), elements(&gradient), dims(&weight), scale, precision);
             grads.register::<Flex>(node.id, d_weight);
         }
         if let Some(node) = for_stream {

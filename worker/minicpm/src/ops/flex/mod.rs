@@ -25,6 +25,7 @@ use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
 use burn::tensor::{Int, Tensor};
 use burn_flex::FlexTensor;
+use recipes::Precision;
 
 use self::buffer::contiguous;
 use super::AttentionLayout;
@@ -43,6 +44,7 @@ trait FusedOps: Backend {
         gain: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         eps: f32,
+        precision: Precision,
     ) -> FloatTensor<Self>;
     fn wt_attention(
         qkv: FloatTensor<Self>,
@@ -55,18 +57,21 @@ trait FusedOps: Backend {
         input: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         scale: f32,
+        precision: Precision,
     ) -> FloatTensor<Self>;
     fn wt_swiglu_residual(
         stream: FloatTensor<Self>,
         gate_up: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         scale: f32,
+        precision: Precision,
     ) -> FloatTensor<Self>;
     fn wt_cross_entropy(
         hidden: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         targets: IntTensor<Self>,
         logit_scale: f32,
+        precision: Precision,
     ) -> FloatTensor<Self>;
 }
 
@@ -80,26 +85,50 @@ impl FusedOps for Flex {
         buffer::tensor(buffer::dims::<2>(&input), normalised)
     }
 
-    fn wt_norm_linear(input: FlexTensor, gain: FlexTensor, weight: FlexTensor, eps: f32) -> FlexTensor {
-        norm_linear::forward(&contiguous(&input), &contiguous(&gain), &contiguous(&weight), eps).0
+    fn wt_norm_linear(
+        input: FlexTensor,
+        gain: FlexTensor,
+        weight: FlexTensor,
+        eps: f32,
+        precision: Precision,
+    ) -> FlexTensor {
+        norm_linear::forward(&contiguous(&input), &contiguous(&gain), &contiguous(&weight), eps, precision).0
     }
 
     fn wt_attention(qkv: FlexTensor, layout: AttentionLayout, context: usize, rope: RopeTable) -> FlexTensor {
         attention::forward(&contiguous(&qkv), &attention::Geometry { layout, context, rope }).0
     }
 
-    fn wt_linear_residual(stream: FlexTensor, input: FlexTensor, weight: FlexTensor, scale: f32) -> FlexTensor {
+    fn wt_linear_residual(
+        stream: FlexTensor,
+        input: FlexTensor,
+        weight: FlexTensor,
+        scale: f32,
+        precision: Precision,
+    ) -> FlexTensor {
         let input = contiguous(&input);
-        linear::added(&contiguous(&stream), buffer::elements(&input), &contiguous(&weight), scale)
+        linear::added(&contiguous(&stream), buffer::elements(&input), &contiguous(&weight), scale, precision)
     }
 
-    fn wt_swiglu_residual(stream: FlexTensor, gate_up: FlexTensor, weight: FlexTensor, scale: f32) -> FlexTensor {
-        swiglu::forward(&contiguous(&stream), &contiguous(&gate_up), &contiguous(&weight), scale)
+    fn wt_swiglu_residual(
+        stream: FlexTensor,
+        gate_up: FlexTensor,
+        weight: FlexTensor,
+        scale: f32,
+        precision: Precision,
+    ) -> FlexTensor {
+        swiglu::forward(&contiguous(&stream), &contiguous(&gate_up), &contiguous(&weight), scale, precision)
     }
 
-    fn wt_cross_entropy(hidden: FlexTensor, weight: FlexTensor, targets: FlexTensor, logit_scale: f32) -> FlexTensor {
+    fn wt_cross_entropy(
+        hidden: FlexTensor,
+        weight: FlexTensor,
+        targets: FlexTensor,
+        logit_scale: f32,
+        precision: Precision,
+    ) -> FlexTensor {
         let targets = buffer::indices(&targets);
-        cross_entropy::loss(&contiguous(&hidden), &contiguous(&weight), &targets, logit_scale)
+        cross_entropy::loss(&contiguous(&hidden), &contiguous(&weight), &targets, logit_scale, precision)
     }
 }
 
@@ -129,15 +158,16 @@ impl<C: CheckpointStrategy> FusedOps for Autodiff<Flex, C> {
         gain: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         eps: f32,
+        precision: Precision,
     ) -> FloatTensor<Self> {
         let (x, g) = (contiguous(input.primitive()), contiguous(gain.primitive()));
         let w = contiguous(weight.primitive());
-        let (output, inverse_rms) = norm_linear::forward(&x, &g, &w, eps);
+        let (output, inverse_rms) = norm_linear::forward(&x, &g, &w, eps, precision);
         let parents = [input.node(), gain.node(), weight.node()];
         match norm_linear::Gradient.prepare::<C>(parents).compute_bound().stateful() {
             OpsKind::Tracked(node) => {
                 let norm = rms_norm::Saved { input: x, gain: g, inverse_rms };
-                node.finish(norm_linear::Saved { norm, weight: w }, output)
+                node.finish(norm_linear::Saved { norm, weight: w, precision }, output)
             }
             OpsKind::UnTracked(node) => node.finish(output),
         }
@@ -165,12 +195,13 @@ impl<C: CheckpointStrategy> FusedOps for Autodiff<Flex, C> {
         input: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         scale: f32,
+        precision: Precision,
     ) -> FloatTensor<Self> {
         let (x, w) = (contiguous(input.primitive()), contiguous(weight.primitive()));
-        let output = linear::added(&contiguous(stream.primitive()), buffer::elements(&x), &w, scale);
+        let output = linear::added(&contiguous(stream.primitive()), buffer::elements(&x), &w, scale, precision);
         let parents = [stream.node(), input.node(), weight.node()];
         match linear::Gradient.prepare::<C>(parents).compute_bound().stateful() {
-            OpsKind::Tracked(node) => node.finish(linear::Saved { input: x, weight: w, scale }, output),
+            OpsKind::Tracked(node) => node.finish(linear::Saved { input: x, weight: w, scale, precision }, output),
             OpsKind::UnTracked(node) => node.finish(output),
         }
     }
@@ -180,12 +211,13 @@ impl<C: CheckpointStrategy> FusedOps for Autodiff<Flex, C> {
         gate_up: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         scale: f32,
+        precision: Precision,
     ) -> FloatTensor<Self> {
         let (x, w) = (contiguous(gate_up.primitive()), contiguous(weight.primitive()));
-        let output = swiglu::forward(&contiguous(stream.primitive()), &x, &w, scale);
+        let output = swiglu::forward(&contiguous(stream.primitive()), &x, &w, scale, precision);
         let parents = [stream.node(), gate_up.node(), weight.node()];
         match swiglu::Gradient.prepare::<C>(parents).compute_bound().stateful() {
-            OpsKind::Tracked(node) => node.finish(swiglu::Saved { gate_up: x, weight: w, scale }, output),
+            OpsKind::Tracked(node) => node.finish(swiglu::Saved { gate_up: x, weight: w, scale, precision }, output),
             OpsKind::UnTracked(node) => node.finish(output),
         }
     }
@@ -195,15 +227,16 @@ impl<C: CheckpointStrategy> FusedOps for Autodiff<Flex, C> {
         weight: FloatTensor<Self>,
         targets: IntTensor<Self>,
         logit_scale: f32,
+        precision: Precision,
     ) -> FloatTensor<Self> {
         let (x, w) = (contiguous(hidden.primitive()), contiguous(weight.primitive()));
         let targets = buffer::indices(&targets);
         match cross_entropy::Gradient.prepare::<C>([hidden.node(), weight.node()]).compute_bound().stateful() {
             OpsKind::Tracked(node) => {
-                let (loss, gradients) = cross_entropy::loss_and_gradients(&x, &w, &targets, logit_scale);
+                let (loss, gradients) = cross_entropy::loss_and_gradients(&x, &w, &targets, logit_scale, precision);
                 node.finish(gradients, loss)
             }
-            OpsKind::UnTracked(node) => node.finish(cross_entropy::loss(&x, &w, &targets, logit_scale)),
+            OpsKind::UnTracked(node) => node.finish(cross_entropy::loss(&x, &w, &targets, logit_scale, precision)),
         }
     }
 }
@@ -216,23 +249,41 @@ pub(super) fn rms_norm(input: Tensor<2>, gain: Tensor<1>, eps: f32) -> Tensor<2>
     Tensor::from_dispatch(Dispatch::wt_rms_norm(input.into_dispatch(), gain.into_dispatch(), eps))
 }
 
-pub(super) fn norm_linear(input: Tensor<2>, gain: Tensor<1>, weight: Tensor<2>, eps: f32) -> Tensor<2> {
+pub(super) fn norm_linear(
+    input: Tensor<2>,
+    gain: Tensor<1>,
+    weight: Tensor<2>,
+    eps: f32,
+    precision: Precision,
+) -> Tensor<2> {
     let (input, gain, weight) = (input.into_dispatch(), gain.into_dispatch(), weight.into_dispatch());
-    Tensor::from_dispatch(Dispatch::wt_norm_linear(input, gain, weight, eps))
+    Tensor::from_dispatch(Dispatch::wt_norm_linear(input, gain, weight, eps, precision))
 }
 
 pub(super) fn causal_attention(qkv: Tensor<2>, layout: AttentionLayout, context: usize, rope: &RopeTable) -> Tensor<2> {
     Tensor::from_dispatch(Dispatch::wt_attention(qkv.into_dispatch(), layout, context, rope.clone()))
 }
 
-pub(super) fn linear_residual(stream: Tensor<2>, input: Tensor<2>, weight: Tensor<2>, scale: f32) -> Tensor<2> {
+pub(super) fn linear_residual(
+    stream: Tensor<2>,
+    input: Tensor<2>,
+    weight: Tensor<2>,
+    scale: f32,
+    precision: Precision,
+) -> Tensor<2> {
     let (stream, input, weight) = (stream.into_dispatch(), input.into_dispatch(), weight.into_dispatch());
-    Tensor::from_dispatch(Dispatch::wt_linear_residual(stream, input, weight, scale))
+    Tensor::from_dispatch(Dispatch::wt_linear_residual(stream, input, weight, scale, precision))
 }
 
-pub(super) fn swiglu_residual(stream: Tensor<2>, gate_up: Tensor<2>, weight: Tensor<2>, scale: f32) -> Tensor<2> {
+pub(super) fn swiglu_residual(
+    stream: Tensor<2>,
+    gate_up: Tensor<2>,
+    weight: Tensor<2>,
+    scale: f32,
+    precision: Precision,
+) -> Tensor<2> {
     let (stream, gate_up, weight) = (stream.into_dispatch(), gate_up.into_dispatch(), weight.into_dispatch());
-    Tensor::from_dispatch(Dispatch::wt_swiglu_residual(stream, gate_up, weight, scale))
+    Tensor::from_dispatch(Dispatch::wt_swiglu_residual(stream, gate_up, weight, scale, precision))
 }
 
 pub(super) fn cross_entropy(
@@ -240,11 +291,13 @@ pub(super) fn cross_entropy(
     weight: Tensor<2>,
     targets: Tensor<1, Int>,
     logit_scale: f32,
+    precision: Precision,
 ) -> Tensor<1> {
     Tensor::from_dispatch(Dispatch::wt_cross_entropy(
         hidden.into_dispatch(),
         weight.into_dispatch(),
         targets.into_dispatch(),
         logit_scale,
+        precision,
     ))
 }

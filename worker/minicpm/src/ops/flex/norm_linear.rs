@@ -7,6 +7,7 @@ use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops};
 use burn_flex::FlexTensor;
+use recipes::Precision;
 
 use super::buffer::{contiguous, dims, elements, tensor, unwritten};
 use super::linear;
@@ -17,6 +18,7 @@ use super::rms_norm;
 pub(super) struct Saved {
     pub(super) norm: rms_norm::Saved,
     pub(super) weight: FlexTensor,
+    pub(super) precision: Precision,
 }
 
 /// The output `[tokens, to]`, and the inverse root mean square of each token.
@@ -25,10 +27,11 @@ pub(super) fn forward(
     gain: &FlexTensor,
     weight: &FlexTensor,
     eps: f32,
+    precision: Precision,
 ) -> (FlexTensor, Arc<[f32]>) {
     let ([tokens, _], [_, to]) = (dims(input), dims(weight));
     let (normalised, inverse_rms) = rms_norm::normalised(input, gain, eps);
-    (tensor([tokens, to], linear::product(&normalised, weight)), inverse_rms)
+    (tensor([tokens, to], linear::product(&normalised, weight, precision)), inverse_rms)
 }
 
 #[derive(Debug)]
@@ -39,13 +42,13 @@ impl Backward<Flex, 3> for Gradient {
 
     fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
         let gradient = contiguous(&grads.consume::<Flex>(&ops.node));
-        let ([for_input, for_gain, for_weight], Saved { norm, weight }) = (ops.parents, ops.state);
+        let ([for_input, for_gain, for_weight], Saved { norm, weight, precision }) = (ops.parents, ops.state);
         let [tokens, from] = dims(&norm.input);
-        let mut d_input = linear::d_input(&gradient, &weight, 1.0);
+        let mut d_input = linear::d_input(&gradient, &weight, 1.0, precision);
         let mut normalised = unwritten(tokens * from);
         let d_gain = rms_norm::gradients(&norm, &mut d_input, Some(&mut normalised));
         if let Some(node) = for_weight {
-            let d_weight = linear::d_weight(&normalised, elements(&gradient), dims(&weight), 1.0);
+            let d_weight = linear::d_weight(&normalised, elements(&gradient), dims(&weight), 1.0, precision);
             grads.register::<Flex>(node.id, d_weight);
         }
         if let Some(node) = for_input {

@@ -6,6 +6,7 @@ use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops};
 use burn_flex::FlexTensor;
 use rayon::prelude::*;
+use recipes::Precision;
 
 use super::ROWS_PER_TASK;
 use super::buffer::{contiguous, dims, elements, elements_mut, unwritten};
@@ -18,16 +19,23 @@ pub(super) struct Saved {
     pub(super) gate_up: FlexTensor,
     pub(super) weight: FlexTensor,
     pub(super) scale: f32,
+    pub(super) precision: Precision,
 }
 
 /// `stream + scale * ((silu(gate) * up) * weight)`.
-pub(super) fn forward(stream: &FlexTensor, gate_up: &FlexTensor, weight: &FlexTensor, scale: f32) -> FlexTensor {
+pub(super) fn forward(
+    stream: &FlexTensor,
+    gate_up: &FlexTensor,
+    weight: &FlexTensor,
+    scale: f32,
+    precision: Precision,
+) -> FlexTensor {
     let [tokens, both] = dims(gate_up);
     let d_ff = both / 2;
     let mut gated = unwritten(tokens * d_ff);
     let inputs = elements(gate_up).par_chunks(ROWS_PER_TASK * both);
     gated.par_chunks_mut(ROWS_PER_TASK * d_ff).zip(inputs).for_each(|(gated, gate_up)| gate(gate_up, d_ff, gated));
-    linear::added(stream, &gated, weight, scale)
+    linear::added(stream, &gated, weight, scale, precision)
 }
 
 kernel! {
@@ -80,16 +88,17 @@ impl Backward<Flex, 3> for Gradient {
 
     fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
         let gradient = contiguous(&grads.consume::<Flex>(&ops.node));
-        let ([for_stream, for_gate_up, for_weight], Saved { mut gate_up, weight, scale }) = (ops.parents, ops.state);
+        let ([for_stream, for_gate_up, for_weight], Saved { mut gate_up, weight, scale, precision }) =
+            (ops.parents, ops.state);
         let [_, both] = dims(&gate_up);
         let d_ff = both / 2;
-        let mut gated = linear::d_input(&gradient, &weight, scale);
+        let mut gated = linear::d_input(&gradient, &weight, scale, precision);
         let pairs = elements_mut(&mut gate_up).par_chunks_mut(ROWS_PER_TASK * both);
         gated.par_chunks_mut(ROWS_PER_TASK * d_ff).zip(pairs).for_each(|(gradient, gate_up)| {
             differentiate(gate_up, d_ff, gradient);
         });
         if let Some(node) = for_weight {
-            let d_weight = linear::d_weight(&gated, elements(&gradient), dims(&weight), scale);
+            let d_weight = linear::d_weight(&gated, elements(&gradient), dims(&weight), scale, precision);
             grads.register::<Flex>(node.id, d_weight);
         }
         if let Some(node) = for_gate_up {

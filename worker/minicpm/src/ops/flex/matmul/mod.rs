@@ -16,6 +16,8 @@ mod bf16;
 mod blocked;
 mod portable;
 
+use recipes::Precision;
+
 #[cfg(target_arch = "x86_64")]
 use crate::simd::Avx512;
 
@@ -40,15 +42,6 @@ pub(super) enum Output {
     Overwrite,
     /// The product is added to them.
     Accumulate,
-}
-
-/// What the factors of a product are rounded to. Sums are always of 32 bits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Factors {
-    /// Nothing: they are multiplied as they are.
-    Fp32,
-    /// bfloat16: twice as fast where the CPU has instructions for it, slower elsewhere.
-    Bf16,
 }
 
 /// Whether a product may use several threads.
@@ -94,13 +87,14 @@ pub(super) fn multiply(
     scale: f32,
     threads: Threads,
 ) {
-    multiply_as(Factors::Fp32, [m, n, k], into, output, left, right, scale, threads);
+    multiply_in(Precision::Fp32, [m, n, k], into, output, left, right, scale, threads);
 }
 
-/// As [`multiply`], of factors that are rounded first.
+/// As [`multiply`], with factors rounded to bfloat16 where that is the precision: twice as fast where the CPU has
+/// instructions for it, slower elsewhere. Sums are of 32 bits either way.
 #[expect(clippy::too_many_arguments, reason = "those of `multiply`, and the precision")]
-pub(super) fn multiply_as(
-    factors: Factors,
+pub(super) fn multiply_in(
+    precision: Precision,
     [m, n, k]: [usize; 3],
     into: MatrixMut<'_>,
     output: Output,
@@ -116,12 +110,12 @@ pub(super) fn multiply_as(
         return;
     }
     #[cfg(target_arch = "x86_64")]
-    if factors == Factors::Bf16
+    if precision == Precision::Bf16
         && let Some(proof) = bf16::Avx512Bf16::detect()
     {
         return bf16::multiply(proof, [m, n, k], into, output, left, right, scale, threads);
     }
-    if factors == Factors::Bf16 {
+    if precision == Precision::Bf16 {
         let (left, right) = (Rounded::new(left, [m, k]), Rounded::new(right, [k, n]));
         return multiply([m, n, k], into, output, left.matrix(), right.matrix(), scale, threads);
     }
@@ -233,21 +227,21 @@ mod tests {
     }
 
     fn check(shape: [usize; 3], transposed: [bool; 2], threads: Threads, output: Output) {
-        for factors in [Factors::Fp32, Factors::Bf16] {
-            check_as(factors, shape, transposed, threads, output);
+        for precision in [Precision::Fp32, Precision::Bf16] {
+            check_in(precision, shape, transposed, threads, output);
         }
     }
 
-    fn check_as(factors: Factors, [m, n, k]: [usize; 3], transposed: [bool; 2], threads: Threads, output: Output) {
+    fn check_in(precision: Precision, [m, n, k]: [usize; 3], transposed: [bool; 2], threads: Threads, output: Output) {
         let (left, right) = (Case::new(m, k, transposed[0], 1), Case::new(k, n, transposed[1], 2));
         let stride = n + 2;
         let before = values(m * stride, 3);
         let mut into = before.clone();
         let rows = MatrixMut::rows(&mut into, stride);
-        multiply_as(factors, [m, n, k], rows, output, left.matrix(), right.matrix(), 0.5, threads);
-        let (left, right) = match factors {
-            Factors::Fp32 => (left, right),
-            Factors::Bf16 => (left.rounded(), right.rounded()),
+        multiply_in(precision, [m, n, k], rows, output, left.matrix(), right.matrix(), 0.5, threads);
+        let (left, right) = match precision {
+            Precision::Fp32 => (left, right),
+            Precision::Bf16 => (left.rounded(), right.rounded()),
         };
         for row in 0..m {
             for column in 0..stride {
@@ -317,12 +311,12 @@ mod tests {
     #[test]
     fn the_number_of_threads_changes_no_bit() {
         let (left, right) = (values(517 * 700, 1), values(700 * 333, 2));
-        let product = |factors: Factors, threads: usize| {
+        let product = |precision: Precision, threads: usize| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("starts");
             let mut into = vec![0.0; 517 * 333];
             pool.install(|| {
-                multiply_as(
-                    factors,
+                multiply_in(
+                    precision,
                     [517, 333, 700],
                     MatrixMut::rows(&mut into, 333),
                     Output::Overwrite,
@@ -334,10 +328,10 @@ mod tests {
             });
             into
         };
-        for factors in [Factors::Fp32, Factors::Bf16] {
-            let one = product(factors, 1);
+        for precision in [Precision::Fp32, Precision::Bf16] {
+            let one = product(precision, 1);
             for threads in [2, 3, 7] {
-                assert!(product(factors, threads) == one, "{factors:?}, {threads} threads");
+                assert!(product(precision, threads) == one, "{precision:?}, {threads} threads");
             }
         }
     }

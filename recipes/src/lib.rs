@@ -14,8 +14,10 @@
 pub mod expand;
 pub mod id;
 pub mod ladder;
+pub mod parameters;
 pub mod plan;
 pub mod recipe;
+pub mod sample;
 pub mod schedule;
 pub mod shape;
 pub mod show;
@@ -24,12 +26,14 @@ pub mod units;
 
 pub use expand::{expand, sketch};
 pub use id::{Attempt, CampaignId, DatasetId, StageKey, TrialId, WorkerId};
+pub use parameters::ParamGroup;
 pub use plan::{Dataset, Plan, Stage, StageRole, Trial};
 pub use recipe::Recipe;
 pub use recipe::error::{Problem, RecipeError};
 pub use recipe::format::{DataRecipe, RecipeFile};
+pub use recipe::inline::ShapeError;
 pub use recipe::schema::schema;
 pub use schedule::{DecayShape, LrSchedule};
 pub use shape::Shape;
-pub use stage::{AdamW, Batch, ModelSpec, NUMERICS_VERSION, ParamGroup, Precision, StageSpec, TensorProgram};
+pub use stage::{AdamW, Batch, ModelSpec, NUMERICS_VERSION, Precision, StageSpec, TensorProgram};
 pub use units::{Flops, Tokens};

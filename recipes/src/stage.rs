@@ -157,22 +157,30 @@ impl Batch {
     }
 }
 
-/// Parameters that are initialised and trained alike: one row of the table the Tensor-Program rules come down to.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct ParamGroup {
-    /// `embedding`, `head`, `matrices` or `norms`.
-    pub name: &'static str,
-    /// Standard deviation of its initial values; `None` where all of them start at one.
-    pub init_std: Option<f64>,
-    /// Its learning rate, as a multiple of the schedule's.
-    pub lr_multiplier: f64,
-    /// Whether weight decay applies.
-    pub decayed: bool,
-    /// How many parameters it holds.
-    pub params: u64,
+impl AdamW {
+    /// The paper's values, or those of its published code.
+    pub const PAPER: Self = Self { beta1: 0.9, beta2: 0.95, eps: 1e-8, weight_decay: 0.1, clip_norm: 1.0 };
+}
+
+impl TensorProgram {
+    /// The paper's values, with the base width of its published code.
+    pub const PAPER: Self = Self { scale_emb: 12.0, scale_depth: 1.4, init_std: 0.1, d_base: 256 };
 }
 
 impl ModelSpec {
+    /// Base of the rotary position embedding in the paper's models.
+    pub const ROPE_THETA: f64 = 10_000.0;
+
+    /// What the paper's models add to the mean square inside RMSNorm.
+    pub const NORM_EPS: f64 = 1e-5;
+
+    /// A model as the paper's: with its scalings, and a head that is the embedding.
+    #[must_use]
+    pub fn paper(shape: Shape, vocab: u32) -> Self {
+        let (tensor_program, rope_theta, norm_eps) = (TensorProgram::PAPER, Self::ROPE_THETA, Self::NORM_EPS);
+        Self { shape, vocab, tied: true, tensor_program, rope_theta, norm_eps }
+    }
+
     /// d_model / d_base: by how much the model is wider than the one the hyper-parameters were found on.
     #[must_use]
     pub fn width_ratio(&self) -> f64 {
@@ -190,66 +198,12 @@ impl ModelSpec {
     pub fn matrix_init_std(&self) -> f64 {
         self.tensor_program.init_std / self.width_ratio().sqrt()
     }
-
-    /// The table of parameter groups. Their counts add up to [`Shape::total_params`].
-    #[must_use]
-    pub fn param_groups(&self) -> Vec<ParamGroup> {
-        let table = u64::from(self.vocab) * u64::from(self.shape.d_model);
-        let norms = u64::from(self.shape.d_model) * (2 * u64::from(self.shape.n_layers) + 1);
-        let std = self.tensor_program.init_std;
-        let row = |name, init_std, lr_multiplier, decayed, params| ParamGroup {
-            name,
-            init_std,
-            lr_multiplier,
-            decayed,
-            params,
-        };
-        let mut groups = vec![
-            row("embedding", Some(std), 1.0, true, table),
-            row(
-                "matrices",
-                Some(self.matrix_init_std()),
-                1.0 / self.width_ratio(),
-                true,
-                self.shape.non_embedding_params() - norms,
-            ),
-            row("norms", None, 1.0, false, norms),
-        ];
-        if !self.tied {
-            groups.push(row("head", Some(std), 1.0, true, table));
-        }
-        groups
-    }
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
+mod tests {
     use super::*;
-
-    pub(crate) fn spec() -> StageSpec {
-        StageSpec {
-            model: ModelSpec {
-                shape: Shape { d_model: 32, d_ff: 80, head_dim: 16, n_heads: 2, n_kv_heads: 2, n_layers: 2 },
-                vocab: 512,
-                tied: true,
-                tensor_program: TensorProgram { scale_emb: 12.0, scale_depth: 1.4, init_std: 0.1, d_base: 256 },
-                rope_theta: 10_000.0,
-                norm_eps: 1e-5,
-            },
-            init_seed: 0,
-            data: DatasetId::from_content(b"some text"),
-            order_seed: 0,
-            start_step: 0,
-            end_step: 100,
-            schedule: LrSchedule::Constant { warmup_steps: 10 },
-            peak_lr: 0.01,
-            batch: Batch { sequences: 16, context: 64, micro_sequences: 16 },
-            optimizer: AdamW { beta1: 0.9, beta2: 0.95, eps: 1e-8, weight_decay: 0.1, clip_norm: 1.0 },
-            precision: Precision::Fp32,
-            validation_tokens: 1024,
-            numerics_version: NUMERICS_VERSION,
-        }
-    }
+    use crate::sample::stage as spec;
 
     #[test]
     fn keys_depend_on_the_spec_and_on_the_parent() {
@@ -270,14 +224,5 @@ pub(crate) mod tests {
     fn specs_survive_json() {
         let json = serde_json::to_string(&spec()).expect("serialises");
         assert_eq!(serde_json::from_str::<StageSpec>(&json).expect("parses"), spec());
-    }
-
-    #[test]
-    fn groups_add_up() {
-        for tied in [true, false] {
-            let model = ModelSpec { tied, ..spec().model };
-            let total: u64 = model.param_groups().iter().map(|group| group.params).sum();
-            assert_eq!(total, model.shape.total_params(model.vocab, tied));
-        }
     }
 }

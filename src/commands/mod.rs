@@ -13,6 +13,7 @@ pub(crate) mod retry;
 pub(crate) mod run;
 pub(crate) mod serve;
 pub(crate) mod show;
+pub(crate) mod show_model;
 pub(crate) mod submit;
 pub(crate) mod train;
 pub(crate) mod watch;

@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 use prost::Message;
 use recipes::{
-    AdamW, Attempt, Batch, CampaignId, Dataset, DatasetId, DecayShape, LrSchedule, ModelSpec, NUMERICS_VERSION, Plan,
-    Precision, Shape, Stage, StageKey, StageRole, StageSpec, TensorProgram, Tokens, Trial, TrialId,
+    AdamW, Attempt, Batch, CampaignId, Dataset, DecayShape, LrSchedule, ModelSpec, Plan, Precision, Shape, Stage,
+    StageKey, StageRole, StageSpec, TensorProgram, Tokens, Trial, TrialId, sample,
 };
 
 use super::{ConvertError, Problem, attempt_ref};
@@ -12,27 +12,23 @@ use crate::v1;
 
 fn spec(schedule: LrSchedule, floats: [f64; 6], precision: Precision) -> StageSpec {
     let [scale_emb, init_std, peak_lr, rope_theta, weight_decay, eps] = floats;
+    let base = sample::stage();
     StageSpec {
         model: ModelSpec {
-            shape: Shape { d_model: 32, d_ff: 80, head_dim: 16, n_heads: 4, n_kv_heads: 2, n_layers: 2 },
-            vocab: 512,
-            tied: true,
-            tensor_program: TensorProgram { scale_emb, scale_depth: 1.4, init_std, d_base: 256 },
+            shape: Shape { n_heads: 4, n_kv_heads: 2, ..base.model.shape },
+            tensor_program: TensorProgram { scale_emb, init_std, ..base.model.tensor_program },
             rope_theta,
-            norm_eps: 1e-5,
+            ..base.model
         },
         init_seed: u64::MAX,
-        data: DatasetId::from_content(b"some text"),
         order_seed: 3,
         start_step: 10,
-        end_step: 100,
         schedule,
         peak_lr,
-        batch: Batch { sequences: 16, context: 64, micro_sequences: 8 },
-        optimizer: AdamW { beta1: 0.9, beta2: 0.95, eps, weight_decay, clip_norm: 1.0 },
+        batch: Batch { micro_sequences: 8, ..base.batch },
+        optimizer: AdamW { eps, weight_decay, ..base.optimizer },
         precision,
-        validation_tokens: 1024,
-        numerics_version: NUMERICS_VERSION,
+        ..base
     }
 }
 
@@ -65,15 +61,7 @@ fn plan() -> Plan {
         campaign: CampaignId::from_content(b"a campaign"),
         name: "a campaign".into(),
         description: String::new(),
-        dataset: Some(Dataset {
-            id: DatasetId::from_content(b"some text"),
-            vocab: 512,
-            train_tokens: 1 << 40,
-            validation_tokens: 4096,
-            train_bytes: 1 << 42,
-            validation_bytes: 9000,
-            sources: vec!["toolchain-docs".into()],
-        }),
+        dataset: Some(Dataset { train_tokens: 1 << 40, ..sample::dataset() }),
         trials: vec![Trial {
             id: TrialId::from_content(b"a trial"),
             size: "tiny".into(),

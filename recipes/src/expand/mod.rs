@@ -12,7 +12,7 @@ use crate::id::{CampaignId, DatasetId, TrialId};
 use crate::plan::{Dataset, Plan, Trial};
 use crate::recipe::Recipe;
 use crate::recipe::error::{Fault, RecipeError};
-use crate::stage::{AdamW, Batch, ModelSpec, NUMERICS_VERSION, StageSpec, TensorProgram};
+use crate::stage::{Batch, NUMERICS_VERSION, StageSpec};
 use crate::units::Tokens;
 
 /// The plan of a recipe over prepared data. The same recipe over the same data is the same plan.
@@ -101,21 +101,8 @@ fn campaign_id(name: &str, trials: &[Trial]) -> CampaignId {
 /// A run as if it were trained in one stage.
 fn whole_spec(recipe: &Recipe, run: &Run, data: DatasetId, vocab: u32) -> StageSpec {
     let contents = recipe.contents();
-    let (model, optimizer) = (&contents.model, &contents.optimizer);
     StageSpec {
-        model: ModelSpec {
-            shape: run.shape,
-            vocab,
-            tied: model.tied,
-            tensor_program: TensorProgram {
-                scale_emb: model.scale_emb,
-                scale_depth: model.scale_depth,
-                init_std: model.init_std,
-                d_base: model.d_base,
-            },
-            rope_theta: model.rope_theta,
-            norm_eps: model.norm_eps,
-        },
+        model: recipe.model(run.shape, vocab),
         init_seed: run.seed,
         data,
         order_seed: run.seed,
@@ -124,13 +111,7 @@ fn whole_spec(recipe: &Recipe, run: &Run, data: DatasetId, vocab: u32) -> StageS
         schedule: run.schedule,
         peak_lr: run.peak_lr,
         batch: batch(recipe),
-        optimizer: AdamW {
-            beta1: optimizer.beta1,
-            beta2: optimizer.beta2,
-            eps: optimizer.eps,
-            weight_decay: optimizer.weight_decay,
-            clip_norm: optimizer.clip_norm,
-        },
+        optimizer: recipe.optimizer(),
         precision: contents.precision,
         validation_tokens: contents.data.validation_tokens,
         numerics_version: NUMERICS_VERSION,

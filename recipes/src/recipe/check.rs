@@ -19,7 +19,7 @@ impl RecipeFile {
 }
 
 impl ShapeRecipe {
-    fn shape(&self) -> Shape {
+    pub(super) fn shape(&self) -> Shape {
         let &Self { d_model, d_ff, head_dim, n_heads, n_kv_heads, n_layers, .. } = self;
         Shape { d_model, d_ff, head_dim, n_heads, n_kv_heads: n_kv_heads.unwrap_or(n_heads), n_layers }
     }
@@ -71,7 +71,11 @@ fn check_shape(key: &str, recipe: &ShapeRecipe) -> Result<(), Fault> {
         let problem = Problem::Duplicate { found: format!("the ladder's `{}`", recipe.name) };
         return Err(Fault::new(format!("{key}.name"), problem, "a name the ladder does not have"));
     }
-    let shape = recipe.shape();
+    check_dimensions(key, &recipe.shape())
+}
+
+/// What the limits of the single dimensions leave open.
+pub(super) fn check_dimensions(key: &str, shape: &Shape) -> Result<(), Fault> {
     if !shape.head_dim.is_multiple_of(2) {
         let reason = format!("{} is odd, and rotary embeddings turn pairs", shape.head_dim);
         return Err(Fault::conflict(format!("{key}.head_dim"), reason, "an even number"));

@@ -272,7 +272,7 @@ pub struct OptimizerRecipe {
 
 /// What a key is where the recipe leaves it out: the paper's values, or those of its published code.
 mod defaults {
-    use crate::stage::Precision;
+    use crate::stage::{AdamW, ModelSpec, Precision, TensorProgram};
 
     pub(super) fn seeds() -> Vec<u64> {
         vec![0]
@@ -287,36 +287,36 @@ mod defaults {
         true
     }
     pub(super) fn scale_emb() -> f64 {
-        12.0
+        TensorProgram::PAPER.scale_emb
     }
     pub(super) fn scale_depth() -> f64 {
-        1.4
+        TensorProgram::PAPER.scale_depth
     }
     pub(super) fn init_std() -> f64 {
-        0.1
+        TensorProgram::PAPER.init_std
     }
     pub(super) fn d_base() -> u32 {
-        256
+        TensorProgram::PAPER.d_base
     }
     pub(super) fn rope_theta() -> f64 {
-        10_000.0
+        ModelSpec::ROPE_THETA
     }
     pub(super) fn norm_eps() -> f64 {
-        1e-5
+        ModelSpec::NORM_EPS
     }
     pub(super) fn beta1() -> f64 {
-        0.9
+        AdamW::PAPER.beta1
     }
     pub(super) fn beta2() -> f64 {
-        0.95
+        AdamW::PAPER.beta2
     }
     pub(super) fn eps() -> f64 {
-        1e-8
+        AdamW::PAPER.eps
     }
     pub(super) fn weight_decay() -> f64 {
-        0.1
+        AdamW::PAPER.weight_decay
     }
     pub(super) fn clip_norm() -> f64 {
-        1.0
+        AdamW::PAPER.clip_norm
     }
 }

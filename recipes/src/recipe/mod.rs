@@ -8,6 +8,7 @@ mod check;
 mod conform;
 pub mod error;
 pub mod format;
+pub mod inline;
 mod lines;
 pub mod schema;
 
@@ -19,8 +20,9 @@ use toml::de::DeTable;
 
 use crate::expand::{self, Run};
 use crate::shape::Shape;
+use crate::stage::{AdamW, ModelSpec, TensorProgram};
 use error::{Fault, RecipeError};
-use format::{DataRecipe, RecipeFile};
+use format::{DataRecipe, ModelRecipe, OptimizerRecipe, RecipeFile};
 use lines::Lines;
 
 /// The largest text accepted as a recipe, in bytes.
@@ -119,6 +121,22 @@ impl Recipe {
     #[must_use]
     pub fn sizes(&self) -> Vec<(&str, Shape)> {
         self.contents.model.sizes.iter().filter_map(|name| Some((name.as_str(), self.contents.shape(name)?))).collect()
+    }
+
+    /// The model of a shape, with what all models of the recipe share.
+    #[must_use]
+    pub fn model(&self, shape: Shape, vocab: u32) -> ModelSpec {
+        let ModelRecipe { scale_emb, scale_depth, init_std, d_base, tied, rope_theta, norm_eps, .. } =
+            self.contents.model;
+        let tensor_program = TensorProgram { scale_emb, scale_depth, init_std, d_base };
+        ModelSpec { shape, vocab, tied, tensor_program, rope_theta, norm_eps }
+    }
+
+    /// How weights are updated, the learning rate apart.
+    #[must_use]
+    pub fn optimizer(&self) -> AdamW {
+        let OptimizerRecipe { beta1, beta2, eps, weight_decay, clip_norm, .. } = self.contents.optimizer;
+        AdamW { beta1, beta2, eps, weight_decay, clip_norm }
     }
 
     /// Every run the recipe asks for, in its order: sizes, then seeds, then learning rates, then points.

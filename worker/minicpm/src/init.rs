@@ -1,26 +1,46 @@
 //! Initial values: a pure function of the seed and the parameter's path, on every device.
 
+use burn::module::Param;
 use burn::tensor::{Device, Tensor, TensorData};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
+use recipes::{ModelSpec, ParamGroup};
 
-/// Draws initial values. Each parameter has a random stream of its own, so that neither the order of construction nor
-/// another parameter's size changes what it gets.
-#[derive(Debug, Clone, Copy)]
+/// Makes parameters as the table of a spec says ([`ModelSpec::param_groups`]): their shapes and their initial values.
+///
+/// Each parameter has a random stream of its own, so that neither the order of construction nor another parameter's size
+/// changes what it gets.
+#[derive(Debug, Clone)]
 pub struct Initializer {
+    table: Vec<ParamGroup>,
     seed: u64,
 }
 
 impl Initializer {
-    /// The initial values of a seed.
+    /// The initial values of a model under a seed.
     #[must_use]
-    pub fn new(seed: u64) -> Self {
-        Self { seed }
+    pub fn new(spec: &ModelSpec, seed: u64) -> Self {
+        Self { table: spec.param_groups(), seed }
+    }
+
+    /// The parameter of a path, which has to be in the table.
+    ///
+    /// # Shapes
+    /// - returns the shape of its row.
+    pub(crate) fn parameter<const D: usize>(&self, path: &str, device: &Device) -> Param<Tensor<D>> {
+        let row = self.table.iter().find(|row| row.holds(path));
+        let row = row.unwrap_or_else(|| panic!("the table of parameters has no `{path}`"));
+        assert_eq!(row.shape.len(), D, "the rank of `{path}`");
+        let shape = std::array::from_fn(|axis| row.shape[axis] as usize);
+        Param::from_tensor(match row.init_std {
+            Some(std) => self.normal(path, shape, std, device),
+            None => Tensor::ones(shape, device),
+        })
     }
 
     /// Normal values of mean zero and this standard deviation.
-    pub(crate) fn normal<const D: usize>(self, path: &str, shape: [usize; D], std: f64, device: &Device) -> Tensor<D> {
+    fn normal<const D: usize>(&self, path: &str, shape: [usize; D], std: f64, device: &Device) -> Tensor<D> {
         let mut hasher = blake3::Hasher::new_derive_key("windtunnel 2026-11 initial values");
         hasher.update(&self.seed.to_le_bytes()).update(path.as_bytes());
         let mut rng = ChaCha8Rng::from_seed(*hasher.finalize().as_bytes());
@@ -38,7 +58,7 @@ mod tests {
     use super::*;
 
     fn values(seed: u64, path: &str) -> Vec<f32> {
-        let tensor = Initializer::new(seed).normal(path, [64, 64], 0.1, &Device::flex());
+        let tensor = Initializer::new(&recipes::sample::model(), seed).normal(path, [64, 64], 0.1, &Device::flex());
         tensor.into_data().try_into_vec::<f32>().expect("f32")
     }
 

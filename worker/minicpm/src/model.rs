@@ -8,7 +8,7 @@
 //! * Tensor-Program scalings (Table 7): the embedding's output is multiplied by `scale_emb`, each block's two outputs by
 //!   `scale_depth / sqrt(n_layers)`, the head's input by `d_base / d_model`; matrices start at
 //!   `init_std / sqrt(d_model / d_base)`, the embedding at `init_std`, gains at one (the table says 0.1 of "other
-//!   parameters", the published code ones).
+//!   parameters", the published code ones). [`ModelSpec::param_groups`] is the table of them.
 //!
 //! Activations are kept as `[tokens, width]` with `tokens = batch * context`: the matrices do not care which sequence a
 //! token belongs to, and the one operation that does, [`ops::causal_attention`], is told.
@@ -88,89 +88,46 @@ struct RmsNorm {
     eps: f32,
 }
 
-/// Which row of the parameter-group table a parameter belongs to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum ParamKind {
-    /// The embedding table, or an untied head.
-    Table,
-    /// A matrix inside a block.
-    Matrix,
-    /// An RMSNorm gain.
-    Gain,
-}
-
-impl ParamKind {
-    /// The kind of the parameter at this path, such as `blocks.0.attention.qkv`.
-    #[must_use]
-    pub fn of(path: &str) -> Self {
-        if path.ends_with(".gain") {
-            Self::Gain
-        } else if path.starts_with("blocks.") {
-            Self::Matrix
-        } else {
-            Self::Table
-        }
-    }
-
-    /// Its learning rate, as a multiple of the schedule's (Table 7).
-    #[must_use]
-    pub fn lr_multiplier(self, spec: &ModelSpec) -> f64 {
-        match self {
-            Self::Matrix => 1.0 / spec.width_ratio(),
-            Self::Table | Self::Gain => 1.0,
-        }
-    }
-
-    /// Whether weight decay applies.
-    #[must_use]
-    pub fn is_decayed(self) -> bool {
-        self != Self::Gain
-    }
-}
-
 impl MiniCpmConfig {
     /// A model with the initial values of a seed.
     #[must_use]
     pub fn init(&self, seed: u64, device: &Device) -> MiniCpm {
         let spec = &self.spec;
-        let [d_model, d_ff] = [spec.shape.d_model, spec.shape.d_ff].map(|width| width as usize);
-        let vocab = spec.vocab as usize;
         let layout = AttentionLayout {
             n_heads: spec.shape.n_heads as usize,
             n_kv_heads: spec.shape.n_kv_heads as usize,
             head_dim: spec.shape.head_dim as usize,
         };
         let rope = RopeTable::new(self.context, layout.head_dim, spec.rope_theta);
-        let random = Initializer::new(seed);
 
-        // Every initial value of the model is in these three lines.
-        let gain = || RmsNorm { gain: Param::from_tensor(Tensor::ones([d_model], device)), eps: spec.norm_eps as f32 };
-        let table = |path: &str| {
-            Param::from_tensor(random.normal(path, [vocab, d_model], spec.tensor_program.init_std, device))
+        // Shapes and initial values are those of the spec's table of parameters, by the paths given here.
+        let initial = Initializer::new(spec, seed);
+        let matrix = |path: String| initial.parameter::<2>(&path, device);
+        let norm = |path: String| RmsNorm {
+            gain: initial.parameter(&format!("{path}.gain"), device),
+            eps: spec.norm_eps as f32,
         };
-        let matrix =
-            |path: String, shape| Param::from_tensor(random.normal(&path, shape, spec.matrix_init_std(), device));
 
         let block = |index: u32| Block {
-            attention_norm: gain(),
+            attention_norm: norm(format!("blocks.{index}.attention_norm")),
             attention: Attention {
-                qkv: matrix(format!("blocks.{index}.attention.qkv"), [d_model, layout.qkv_width()]),
-                out: matrix(format!("blocks.{index}.attention.out"), [layout.query_width(), d_model]),
+                qkv: matrix(format!("blocks.{index}.attention.qkv")),
+                out: matrix(format!("blocks.{index}.attention.out")),
                 layout,
                 rope: rope.clone(),
             },
-            mlp_norm: gain(),
+            mlp_norm: norm(format!("blocks.{index}.mlp_norm")),
             mlp: Mlp {
-                gate_up: matrix(format!("blocks.{index}.mlp.gate_up"), [d_model, 2 * d_ff]),
-                down: matrix(format!("blocks.{index}.mlp.down"), [d_ff, d_model]),
+                gate_up: matrix(format!("blocks.{index}.mlp.gate_up")),
+                down: matrix(format!("blocks.{index}.mlp.down")),
             },
             residual_scale: spec.residual_scale() as f32,
         };
         MiniCpm {
-            embedding: table("embedding"),
+            embedding: matrix("embedding".to_owned()),
             blocks: (0..spec.shape.n_layers).map(block).collect(),
-            norm: gain(),
-            head: (!spec.tied).then(|| table("head")),
+            norm: norm("norm".to_owned()),
+            head: (!spec.tied).then(|| matrix("head".to_owned())),
             scale_emb: spec.tensor_program.scale_emb as f32,
             logit_scale: (1.0 / spec.width_ratio()) as f32,
             precision: Precision::Fp32,

@@ -1,13 +1,15 @@
 //! The network as a whole.
 
+use std::collections::BTreeMap;
+
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use minicpm::{Compute, MiniCpm, MiniCpmConfig, ParamKind};
-use recipes::{ModelSpec, Shape, TensorProgram};
+use minicpm::{Compute, MiniCpm, MiniCpmConfig};
+use recipes::{ModelSpec, ParamGroup, Shape, TensorProgram};
 
 fn spec(shape: Shape, vocab: u32, tied: bool) -> ModelSpec {
-    let tensor_program = TensorProgram { scale_emb: 12.0, scale_depth: 1.4, init_std: 0.1, d_base: 32 };
-    ModelSpec { shape, vocab, tied, tensor_program, rope_theta: 10_000.0, norm_eps: 1e-5 }
+    let tensor_program = TensorProgram { d_base: 32, ..TensorProgram::PAPER };
+    ModelSpec { tied, tensor_program, ..ModelSpec::paper(shape, vocab) }
 }
 
 fn small(tied: bool) -> MiniCpmConfig {
@@ -46,11 +48,13 @@ fn every_shape_of_the_ladder_up_to_half_a_billion_is_built_as_counted() {
 }
 
 #[test]
-fn parameter_groups_are_those_of_the_table() {
-    struct Count(Vec<String>, std::collections::BTreeMap<ParamKind, u64>);
-    impl ModuleVisitor for Count {
+fn the_built_model_is_that_of_the_table() {
+    /// Path and shape of every parameter.
+    #[derive(Default)]
+    struct Built(Vec<String>, BTreeMap<String, Vec<usize>>);
+    impl ModuleVisitor for Built {
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            *self.1.entry(ParamKind::of(&self.0.join("."))).or_default() += param.val().shape().num_elements() as u64;
+            self.1.insert(self.0.join("."), param.val().dims().to_vec());
         }
         fn enter_module(&mut self, name: &str, _container: &str) {
             self.0.push(name.to_owned());
@@ -61,15 +65,46 @@ fn parameter_groups_are_those_of_the_table() {
     }
     for tied in [true, false] {
         let config = small(tied);
-        let mut count = Count(Vec::new(), Default::default());
-        config.init(0, &Device::flex()).visit(&mut count);
-        let of = |names: &[&str]| -> u64 {
-            let groups = config.spec.param_groups();
-            groups.iter().filter(|group| names.contains(&group.name)).map(|group| group.params).sum()
-        };
-        assert_eq!(count.1[&ParamKind::Table], of(&["embedding", "head"]));
-        assert_eq!(count.1[&ParamKind::Matrix], of(&["matrices"]));
-        assert_eq!(count.1[&ParamKind::Gain], of(&["norms"]));
+        let mut built = Built::default();
+        let model = config.init(0, &Device::flex());
+        model.visit(&mut built);
+        let table = config.spec.param_groups();
+        let shape = |group: &ParamGroup| -> Vec<usize> { group.shape.iter().map(|&width| width as usize).collect() };
+        let expected: BTreeMap<_, _> =
+            table.iter().flat_map(|group| group.paths().map(move |path| (path, shape(group)))).collect();
+        assert_eq!(built.1, expected);
+        assert_eq!(table.iter().map(ParamGroup::params).sum::<u64>(), model.num_params() as u64);
+    }
+}
+
+#[test]
+fn initial_values_are_those_of_the_table() {
+    /// Mean square of every parameter's values.
+    #[derive(Default)]
+    struct Sizes(Vec<String>, BTreeMap<String, f64>);
+    impl ModuleVisitor for Sizes {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            self.1.insert(self.0.join("."), param.val().square().mean().into_scalar::<f32>().into());
+        }
+        fn enter_module(&mut self, name: &str, _container: &str) {
+            self.0.push(name.to_owned());
+        }
+        fn exit_module(&mut self, _name: &str, _container: &str) {
+            self.0.pop();
+        }
+    }
+    let config = small(false);
+    let mut sizes = Sizes::default();
+    config.init(7, &Device::flex()).visit(&mut sizes);
+    for group in config.spec.param_groups() {
+        for path in group.paths() {
+            let size = sizes.1[&path].sqrt();
+            match group.init_std {
+                // Of n normal values the root mean square strays by 1 / sqrt(2n), which is 1.3% for the smallest.
+                Some(std) => assert!((size / std - 1.0).abs() < 0.05, "{path}: {size} against {std}"),
+                None => assert_eq!(size, 1.0, "{path}"),
+            }
+        }
     }
 }
 

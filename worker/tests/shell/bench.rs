@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use worker::{Leave, WorkerError, WorkerExit, WorkerOptions};
 
 use crate::coordinator::Coordinator;
-use crate::support::dataset;
+use recipes::sample;
 use crate::trainer::{PaperTrainer, Reins};
 
 /// How long anything may take before the test is taken to hang.
@@ -26,7 +26,7 @@ impl Bench {
     pub(crate) fn new() -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let storage = dir.path().join("storage");
-        fs::create_dir_all(storage.join(proto::layout::dataset_path(&dataset()))).expect("it is made");
+        fs::create_dir_all(storage.join(proto::layout::dataset_path(&sample::dataset().id))).expect("it is made");
         let address = url::Url::from_directory_path(&storage).expect("it is absolute");
         Self { coordinator: Coordinator::start(address.into()), dir }
     }

@@ -9,7 +9,7 @@ use worker::{AttemptKey, Leave, WorkerExit};
 use crate::bench::{Bench, Worker};
 use crate::coordinator::Session;
 use crate::record::{Record, kind, read_checkpoint};
-use crate::support::{attempt, dataset, stage};
+use crate::support::{attempt, stage};
 use crate::trainer::{Fate, PaperTrainer, WEIGHTS, loss_at, weights_after};
 
 #[tokio::test]
@@ -158,7 +158,7 @@ async fn whatever_an_attempt_fails_of_the_worker_goes_on() {
     let failed = fails(&mut session, attempt(&other, 1), &other, &mut record).await;
     assert!(!failed.started && failed.reason.contains("another version"), "{failed:?}");
 
-    fs::remove_dir(bench.storage().join(proto::layout::dataset_path(&dataset()))).expect("it is empty");
+    fs::remove_dir(bench.storage().join(proto::layout::dataset_path(&recipes::sample::dataset().id))).expect("it is empty");
     let next = stage("after next", None, 20);
     let failed = fails(&mut session, attempt(&next, 1), &next, &mut record).await;
     assert!(!failed.started && failed.reason.contains("is not in the storage"), "{failed:?}");

@@ -1,10 +1,7 @@
 //! What both tests have in common: stages with names, and attempts at them.
 
 use proto::v1::{AttemptRef, worker_message::Body};
-use recipes::{
-    AdamW, Attempt, Batch, DatasetId, LrSchedule, ModelSpec, NUMERICS_VERSION, Precision, Shape, Stage, StageRole,
-    StageSpec, TensorProgram,
-};
+use recipes::{Attempt, LrSchedule, Stage, StageRole, StageSpec, sample};
 use worker::AttemptKey;
 
 /// A stage of this name that trains these steps. The same arguments give the same key.
@@ -12,26 +9,11 @@ pub(crate) fn stage(name: &str, parent: Option<&Stage>, end_step: u64) -> Stage 
     let start_step = parent.map_or(0, |parent| parent.spec.end_step);
     let parent = parent.map(|parent| parent.key);
     let spec = StageSpec {
-        model: ModelSpec {
-            shape: Shape { d_model: 32, d_ff: 80, head_dim: 16, n_heads: 2, n_kv_heads: 2, n_layers: 2 },
-            vocab: 512,
-            tied: true,
-            tensor_program: TensorProgram { scale_emb: 12.0, scale_depth: 1.4, init_std: 0.1, d_base: 256 },
-            rope_theta: 10_000.0,
-            norm_eps: 1e-5,
-        },
-        init_seed: 0,
-        data: dataset(),
         order_seed: name.bytes().fold(0, |seed: u64, byte| seed.wrapping_mul(257) + u64::from(byte)),
         start_step,
         end_step,
         schedule: LrSchedule::Constant { warmup_steps: 0 },
-        peak_lr: 0.01,
-        batch: Batch { sequences: 16, context: 64, micro_sequences: 16 },
-        optimizer: AdamW { beta1: 0.9, beta2: 0.95, eps: 1e-8, weight_decay: 0.1, clip_norm: 1.0 },
-        precision: Precision::Fp32,
-        validation_tokens: 1024,
-        numerics_version: NUMERICS_VERSION,
+        ..sample::stage()
     };
     let role = if parent.is_some() { StageRole::Decay } else { StageRole::Trunk };
     Stage { key: spec.key(parent.as_ref()), parent, spec, role, size: name.to_owned(), seed: 0 }
@@ -40,11 +22,6 @@ pub(crate) fn stage(name: &str, parent: Option<&Stage>, end_step: u64) -> Stage 
 /// The attempt of this number at a stage.
 pub(crate) fn attempt(stage: &Stage, number: u32) -> AttemptKey {
     AttemptKey { stage: stage.key, attempt: Attempt(number) }
-}
-
-/// The data of every stage.
-pub(crate) fn dataset() -> DatasetId {
-    DatasetId::from_content(b"some text")
 }
 
 /// The attempt that a report is about.

@@ -18,4 +18,4 @@ pub mod snapshot;
 
 pub use burn_train::Interrupter;
 pub use run::{StageRun, Start, StartError, StepError, StepReport, Validation};
-pub use snapshot::{Blob, Snapshot, SnapshotError};
+pub use snapshot::{Blob, HostTensor, Snapshot, SnapshotError};

@@ -49,6 +49,30 @@ impl<F: FnMut(String, Vec<usize>, Vec<f32>)> ModuleVisitor for Read<F> {
     }
 }
 
+/// Calls a function with the name, shape and values of every parameter's gradient, on the host.
+pub(crate) struct ReadGradients<'a, F: FnMut(String, Vec<usize>, Vec<f32>)> {
+    pub(crate) path: Path,
+    pub(crate) gradients: &'a GradientsParams,
+    pub(crate) receive: F,
+}
+
+impl<F: FnMut(String, Vec<usize>, Vec<f32>)> ModuleVisitor for ReadGradients<'_, F> {
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.path.enter(name);
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.exit();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if let Some(gradient) = self.gradients.get::<D>(param.id) {
+            let shape = gradient.dims().to_vec();
+            (self.receive)(self.path.name(), shape, host(gradient));
+        }
+    }
+}
+
 /// Puts these values in place of the parameters of their names, which have to have their shapes.
 pub(crate) struct Replace<'a> {
     pub(crate) path: Path,

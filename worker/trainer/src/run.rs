@@ -11,7 +11,7 @@ use minicpm::{Compute, MiniCpm, MiniCpmConfig};
 use recipes::{DatasetId, NUMERICS_VERSION, Precision, StageSpec};
 
 use crate::optimizer::Optimizer;
-use crate::parameters::{Accumulate, Path, Read, Replace, shapes};
+use crate::parameters::{Accumulate, Path, Read, ReadGradients, Replace, shapes};
 use crate::snapshot::{FIRST_MOMENT, HostTensor, SECOND_MOMENT, Snapshot};
 
 /// A stage in training: its model, its optimiser, and the step that comes next.
@@ -161,7 +161,7 @@ impl StageRun {
         check(spec, &data, compute)?;
         let device = compute.device();
         let config = MiniCpmConfig { spec: spec.model, context: spec.batch.context as usize };
-        let mut optimizer = Optimizer::new(spec.optimizer, spec.model);
+        let mut optimizer = Optimizer::new(spec.optimizer, &spec.model);
         let (model, step) = match start {
             Start::Initial if spec.start_step > 0 => return Err(StartError::NoParent { start: spec.start_step }),
             Start::Initial => (compute.install(|| config.init(spec.init_seed, &device)), spec.start_step),
@@ -210,6 +210,25 @@ impl StageRun {
         self.model = Some(model);
         self.step += 1;
         Ok(StepReport { step, loss, grad_norm, learning_rate, tokens: self.spec.batch.tokens() })
+    }
+
+    /// The gradients that the next step would clip and train with, by the names of their parameters; changes nothing.
+    pub fn gradients(&self) -> Result<BTreeMap<String, HostTensor>, StepError> {
+        if self.is_finished() {
+            return Err(StepError::Finished { end: self.spec.end_step });
+        }
+        let batch =
+            self.data.train_batch(self.spec.order_seed, self.step, &self.spec.batch).map_err(StepError::Batch)?;
+        let micro = self.spec.batch.micro_sequences as usize;
+        Ok(self.compute.install(|| {
+            let (gradients, _) = gradients(self.model(), &batch, micro, &self.device);
+            let mut named = BTreeMap::new();
+            let receive = |name, shape, values| {
+                named.insert(name, HostTensor { shape, values });
+            };
+            self.model().visit(&mut ReadGradients { path: Path::default(), gradients: &gradients, receive });
+            named
+        }))
     }
 
     /// Measures the loss on the held-out tokens; changes nothing.

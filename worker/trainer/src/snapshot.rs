@@ -21,11 +21,13 @@ pub struct Snapshot {
     pub(crate) optimizer: BTreeMap<String, HostTensor>,
 }
 
-/// A tensor in row-major order.
+/// A tensor on the host, in row-major order.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct HostTensor {
-    pub(crate) shape: Vec<usize>,
-    pub(crate) values: Vec<f32>,
+pub struct HostTensor {
+    /// Its dimensions.
+    pub shape: Vec<usize>,
+    /// Its elements.
+    pub values: Vec<f32>,
 }
 
 /// A part of a checkpoint, as it is stored.

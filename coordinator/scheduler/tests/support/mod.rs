@@ -1,8 +1,7 @@
 //! What scenarios and simulation have in common: small stage trees with names, and the names of workers.
 
 use recipes::{
-    AdamW, Batch, CampaignId, Dataset, DatasetId, LrSchedule, ModelSpec, NUMERICS_VERSION, Plan, Precision, Shape,
-    Stage, StageKey, StageRole, StageSpec, TensorProgram, Tokens, Trial, TrialId, WorkerId,
+    CampaignId, LrSchedule, Plan, Stage, StageKey, StageRole, StageSpec, Tokens, Trial, TrialId, WorkerId, sample,
 };
 
 /// A plan from lines of (stage, its parent or nothing, how many steps it trains). A stage is named by its `size`, and
@@ -19,7 +18,7 @@ pub(crate) fn plan(name: &str, lines: &[(&str, &str, u64)]) -> Plan {
     }
     let trials = stages.iter().filter(|stage| is_leaf(&stages, stage)).map(|leaf| trial(&stages, leaf)).collect();
     let description = String::new();
-    let dataset = Some(dataset());
+    let dataset = Some(sample::dataset());
     Plan { campaign: campaign(name), name: name.to_owned(), description, dataset, trials, stages }
 }
 
@@ -52,37 +51,10 @@ fn trial(stages: &[Stage], leaf: &Stage) -> Trial {
 
 fn spec(label: &str, start_step: u64, end_step: u64) -> StageSpec {
     StageSpec {
-        model: ModelSpec {
-            shape: Shape { d_model: 32, d_ff: 80, head_dim: 16, n_heads: 2, n_kv_heads: 2, n_layers: 2 },
-            vocab: 512,
-            tied: true,
-            tensor_program: TensorProgram { scale_emb: 12.0, scale_depth: 1.4, init_std: 0.1, d_base: 256 },
-            rope_theta: 10_000.0,
-            norm_eps: 1e-5,
-        },
-        init_seed: 0,
-        data: dataset().id,
         order_seed: label.bytes().fold(0, |seed, byte| seed * 256 + u64::from(byte)),
         start_step,
         end_step,
         schedule: LrSchedule::Constant { warmup_steps: 0 },
-        peak_lr: 0.01,
-        batch: Batch { sequences: 16, context: 64, micro_sequences: 16 },
-        optimizer: AdamW { beta1: 0.9, beta2: 0.95, eps: 1e-8, weight_decay: 0.1, clip_norm: 1.0 },
-        precision: Precision::Fp32,
-        validation_tokens: 1024,
-        numerics_version: NUMERICS_VERSION,
-    }
-}
-
-fn dataset() -> Dataset {
-    Dataset {
-        id: DatasetId::from_content(b"some text"),
-        vocab: 512,
-        train_tokens: 1_000_000,
-        validation_tokens: 10_000,
-        train_bytes: 4_000_000,
-        validation_bytes: 40_000,
-        sources: vec!["some text".to_owned()],
+        ..sample::stage()
     }
 }

@@ -20,8 +20,8 @@ use std::collections::BTreeMap;
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor};
-use minicpm::{MiniCpm, ParamKind};
-use recipes::{AdamW, ModelSpec};
+use minicpm::MiniCpm;
+use recipes::{AdamW, ModelSpec, ParamGroup};
 
 use crate::parameters::{Path, host};
 
@@ -29,7 +29,8 @@ use crate::parameters::{Path, host};
 #[derive(Debug)]
 pub struct Optimizer {
     settings: AdamW,
-    model: ModelSpec,
+    /// How each parameter is trained.
+    table: Vec<ParamGroup>,
     moments: BTreeMap<String, Moments>,
 }
 
@@ -67,8 +68,8 @@ struct Coefficients {
 impl Optimizer {
     /// An optimiser that has seen no gradient.
     #[must_use]
-    pub fn new(settings: AdamW, model: ModelSpec) -> Self {
-        Self { settings, model, moments: BTreeMap::new() }
+    pub fn new(settings: AdamW, model: &ModelSpec) -> Self {
+        Self { settings, table: model.param_groups(), moments: BTreeMap::new() }
     }
 
     /// Updates a model and returns it with the global L2 norm of the gradient before clipping.
@@ -91,10 +92,13 @@ impl Optimizer {
         (model.map(&mut update), norm)
     }
 
-    fn coefficients(&self, kind: ParamKind, gradient_scale: f64, learning_rate: f64, steps_done: u64) -> Coefficients {
+    /// The update of the parameter of this path.
+    fn coefficients(&self, path: &str, gradient_scale: f64, learning_rate: f64, steps_done: u64) -> Coefficients {
         let AdamW { beta1, beta2, eps, weight_decay, .. } = self.settings;
-        let rate = learning_rate * kind.lr_multiplier(&self.model);
-        let weight_decay = if kind.is_decayed() { weight_decay } else { 0.0 };
+        let group = self.table.iter().find(|group| group.holds(path));
+        let group = group.unwrap_or_else(|| panic!("the table of parameters has no `{path}`"));
+        let rate = learning_rate * group.lr_multiplier;
+        let weight_decay = if group.decayed { weight_decay } else { 0.0 };
         let t = (steps_done + 1) as f64;
         Coefficients {
             gradient_scale: gradient_scale as f32,
@@ -172,8 +176,7 @@ impl ModuleMapper for Update<'_> {
             return Param::from_mapped_value(id, tensor, mapper);
         };
         let name = self.path.name();
-        let kind = ParamKind::of(&name);
-        let with = self.optimizer.coefficients(kind, self.gradient_scale, self.learning_rate, self.steps_done);
+        let with = self.optimizer.coefficients(&name, self.gradient_scale, self.learning_rate, self.steps_done);
         let tensor = tensor.inner();
         let updated = if minicpm::ops::is_fused(&tensor.device()) {
             flex::update(tensor, gradient, self.optimizer.moments.entry(name), with)

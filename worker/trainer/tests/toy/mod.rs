@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use corpus::OpenDataset;
 use corpus::dataset::write_texts;
-use recipes::{AdamW, Batch, LrSchedule, ModelSpec, NUMERICS_VERSION, Precision, Shape, StageSpec, TensorProgram};
+use recipes::{Batch, LrSchedule, ModelSpec, Shape, StageSpec, TensorProgram, sample};
 
 const SYLLABLES: [&str; 16] =
     ["ba", "lor", "mi", "nen", "qua", "ri", "so", "tul", "ve", "xan", "yo", "zi", "chi", "dra", "esk", "fum"];
@@ -45,21 +45,17 @@ pub(crate) fn dataset() -> Arc<OpenDataset> {
 
 /// Sixteen steps of a small model with grouped queries.
 pub(crate) fn spec() -> StageSpec {
-    let tensor_program = TensorProgram { scale_emb: 12.0, scale_depth: 1.4, init_std: 0.1, d_base: 32 };
     let shape = Shape { d_model: 32, d_ff: 80, head_dim: 8, n_heads: 4, n_kv_heads: 2, n_layers: 2 };
+    let tensor_program = TensorProgram { d_base: 32, ..TensorProgram::PAPER };
     StageSpec {
-        model: ModelSpec { shape, vocab: 300, tied: true, tensor_program, rope_theta: 10_000.0, norm_eps: 1e-5 },
+        model: ModelSpec { tensor_program, ..ModelSpec::paper(shape, 300) },
         init_seed: 1,
         data: dataset().dataset().id,
         order_seed: 2,
-        start_step: 0,
         end_step: 16,
         schedule: LrSchedule::Constant { warmup_steps: 3 },
-        peak_lr: 0.01,
         batch: Batch { sequences: 8, context: 16, micro_sequences: 8 },
-        optimizer: AdamW { beta1: 0.9, beta2: 0.95, eps: 1e-8, weight_decay: 0.1, clip_norm: 1.0 },
-        precision: Precision::Fp32,
         validation_tokens: 512,
-        numerics_version: NUMERICS_VERSION,
+        ..sample::stage()
     }
 }

@@ -1,0 +1,56 @@
+//! Specs to start from, for tests and examples: a small stage, its model and its data.
+//!
+//! A test names what it is about and takes the rest from here:
+//!
+//! ```
+//! use recipes::{StageSpec, sample};
+//! let spec = StageSpec { end_step: 16, ..sample::stage() };
+//! assert!(spec.key(None) != sample::stage().key(None));
+//! ```
+
+use crate::id::DatasetId;
+use crate::plan::Dataset;
+use crate::schedule::LrSchedule;
+use crate::shape::Shape;
+use crate::stage::{AdamW, Batch, ModelSpec, NUMERICS_VERSION, Precision, StageSpec};
+
+/// A hundred steps of [`model`] over [`dataset`], from a root.
+#[must_use]
+pub fn stage() -> StageSpec {
+    StageSpec {
+        model: model(),
+        init_seed: 0,
+        data: dataset().id,
+        order_seed: 0,
+        start_step: 0,
+        end_step: 100,
+        schedule: LrSchedule::Constant { warmup_steps: 10 },
+        peak_lr: 0.01,
+        batch: Batch { sequences: 16, context: 64, micro_sequences: 16 },
+        optimizer: AdamW::PAPER,
+        precision: Precision::Fp32,
+        validation_tokens: 1024,
+        numerics_version: NUMERICS_VERSION,
+    }
+}
+
+/// Two narrow blocks with the paper's scalings.
+#[must_use]
+pub fn model() -> ModelSpec {
+    let shape = Shape { d_model: 32, d_ff: 80, head_dim: 16, n_heads: 2, n_kv_heads: 2, n_layers: 2 };
+    ModelSpec::paper(shape, 512)
+}
+
+/// A description of data that nobody has.
+#[must_use]
+pub fn dataset() -> Dataset {
+    Dataset {
+        id: DatasetId::from_content(b"some text"),
+        vocab: model().vocab,
+        train_tokens: 1_000_000,
+        validation_tokens: 10_000,
+        train_bytes: 4_000_000,
+        validation_bytes: 40_000,
+        sources: vec!["some text".to_owned()],
+    }
+}

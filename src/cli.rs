@@ -58,6 +58,9 @@ pub(crate) enum Command {
     Report(commands::report::Args),
     Cancel(commands::cancel::Args),
     Retry(commands::retry::Args),
+    Export(commands::export::Args),
+    Import(commands::import::Args),
+    Logits(commands::logits::Args),
     Recipe(commands::recipe::Args),
     Completions(commands::completions::Args),
 }
@@ -89,6 +92,9 @@ impl Command {
             Self::Report(args) => args.run(global),
             Self::Cancel(args) => args.run(global),
             Self::Retry(args) => args.run(global),
+            Self::Export(args) => args.run(global),
+            Self::Import(args) => args.run(global),
+            Self::Logits(args) => args.run(global),
             Self::Recipe(args) => args.run(global),
             Self::Completions(args) => args.run(),
         }

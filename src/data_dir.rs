@@ -40,6 +40,14 @@ impl WritableDir {
         Ok(dir)
     }
 
+    /// As [`WritableDir::prepare`], for a directory that nothing is in, unless that is said not to matter.
+    pub(crate) fn prepare_empty(path: &Path, purpose: &str, may_hold_files: bool) -> anyhow::Result<Self> {
+        if !may_hold_files && fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some()) {
+            return Err(bad_input(anyhow!("{purpose} {} is not empty: give another, or --force", path.display())));
+        }
+        Self::prepare(path, purpose)
+    }
+
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }

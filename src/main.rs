@@ -4,6 +4,7 @@
 //! training: commands read what a person asks for, call the crates that know, and print what they say. Data goes to the
 //! standard output, everything else to the standard error. Start with [`cli`], then `commands/run.rs`.
 
+mod checkpoint;
 mod cli;
 mod client;
 mod commands;

@@ -122,6 +122,12 @@ impl Campaigns {
         Ok(self.received(answer)?.campaign)
     }
 
+    /// A committed checkpoint of a stage: after this step, or its last.
+    pub(crate) async fn checkpoint(&mut self, stage: &str, step: Option<u64>) -> Result<v1::CheckpointRef, CallError> {
+        let answer = self.client.get_checkpoint(v1::GetCheckpointRequest { stage: stage.to_owned(), step }).await;
+        self.received(answer)
+    }
+
     fn received<T>(&self, answer: Result<tonic::Response<T>, tonic::Status>) -> Result<T, CallError> {
         answer.map(tonic::Response::into_inner).map_err(|status| CallError::of(&self.url, status))
     }

@@ -1,7 +1,9 @@
-//! Campaigns as commands print them: the fields of the JSON, and the lines for people.
+//! Campaigns, and files, as commands print them: the fields of the JSON, and the lines for people.
 
 mod campaign;
+mod files;
 mod stage;
 
 pub(crate) use campaign::{CampaignList, CampaignView};
+pub(crate) use files::{FileView, FilesView};
 pub(crate) use stage::{StageView, role};

@@ -134,6 +134,12 @@ pub(crate) enum RequestError {
     UnknownStage { selector: String },
     #[error("`{selector}` is the beginning of {count} keys of the campaign's stages")]
     AmbiguousStage { selector: String, count: usize },
+    #[error("no stage of any campaign has a key that begins with `{selector}`")]
+    NoStage { selector: String },
+    #[error("`{selector}` is the beginning of {count} keys of stages: give more of it")]
+    SeveralStages { selector: String, count: usize },
+    #[error("{} has no committed checkpoint{}", .stage.short(), .step.map(|step| format!(" after step {step}")).unwrap_or_default())]
+    NoCheckpoint { stage: StageKey, step: Option<u64> },
     #[error("the plan of {campaign} cannot be run: {error}")]
     PlanRejected { campaign: CampaignId, error: PlanError },
     #[error("the coordinator is shutting down")]

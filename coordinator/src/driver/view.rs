@@ -99,6 +99,17 @@ impl<'a> View<'a> {
         selectors.iter().map(find).collect()
     }
 
+    /// The stage of any campaign that a selector means: its key, or the beginning of exactly one.
+    pub(crate) fn find_stage(&self, selector: &str) -> Result<StageKey, RequestError> {
+        let keys = self.scheduler.ledger().stages().map(|(stage, _)| stage.key);
+        let found: Vec<_> = keys.filter(|key| !selector.is_empty() && key.to_string().starts_with(selector)).collect();
+        match found.as_slice() {
+            [key] => Ok(*key),
+            [] => Err(RequestError::NoStage { selector: selector.to_owned() }),
+            several => Err(RequestError::SeveralStages { selector: selector.to_owned(), count: several.len() }),
+        }
+    }
+
     /// Every campaign, in the order of submission.
     pub(crate) fn campaigns(&self) -> Vec<CampaignView<'a>> {
         let plans = self.scheduler.ledger().campaigns().map(|campaign| campaign.plan());

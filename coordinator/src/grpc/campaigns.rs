@@ -21,7 +21,7 @@ use super::{encode, watch};
 use crate::driver::DriverHandle;
 use crate::driver::input::{RequestError, Submission};
 use crate::driver::view::View;
-use crate::store::Store;
+use crate::store::{CommittedCheckpoint, Store};
 
 /// Messages that may wait for a reader of a stream.
 const WAITING: usize = 8;
@@ -120,9 +120,27 @@ impl CampaignService for CampaignApi {
         let workers = self.driver.look(look).await.map_err(status::from_request)?;
         Ok(Response::new(v1::ListWorkersResponse { workers }))
     }
+
+    async fn get_checkpoint(&self, request: Request<v1::GetCheckpointRequest>) -> Answer<v1::CheckpointRef> {
+        let v1::GetCheckpointRequest { stage, step } = request.into_inner();
+        let found = self.find_checkpoint(stage, step).await?;
+        Ok(Response::new(encode::checkpoint(&found)))
+    }
 }
 
 impl CampaignApi {
+    async fn find_checkpoint(&self, selector: String, step: Option<u64>) -> Result<CommittedCheckpoint, Status> {
+        at_most(MAX_NAME_BYTES, "stage", selector.len()).map_err(|error| status::from_too_long(&error))?;
+        let find = move |view: &View<'_>| view.find_stage(&selector);
+        let stage = self.driver.look(find).await.and_then(|found| found).map_err(status::from_request)?;
+        let found = match step {
+            Some(step) => self.store.checkpoint(stage, step).await,
+            None => self.store.last_checkpoint(stage).await,
+        };
+        let found = found.map_err(|error| status::from_store(&error))?;
+        found.ok_or_else(|| status::from_request(RequestError::NoCheckpoint { stage, step }))
+    }
+
     async fn read_submission(&self, request: v1::SubmitRequest) -> Result<Submission, SubmitError> {
         let v1::SubmitRequest { recipe_file, recipe_text, dataset } = request;
         at_most(MAX_NAME_BYTES, "recipe_file", recipe_file.len())?;

@@ -26,13 +26,17 @@ pub(crate) fn assignment(stage: &Stage, attempt: Attempt, start: Option<&Committ
     message(Body::Assignment(v1::Assignment {
         attempt: Some((stage.key, attempt).into()),
         stage: Some(stage.into()),
-        start: start.map(|checkpoint| v1::CheckpointRef {
-            stage: checkpoint.stage.to_string(),
-            step: checkpoint.step,
-            manifest_path: checkpoint.manifest_path.clone(),
-            manifest_hash: checkpoint.manifest_hash.clone(),
-        }),
+        start: start.map(checkpoint),
     }))
+}
+
+pub(crate) fn checkpoint(checkpoint: &CommittedCheckpoint) -> v1::CheckpointRef {
+    v1::CheckpointRef {
+        stage: checkpoint.stage.to_string(),
+        step: checkpoint.step,
+        manifest_path: checkpoint.manifest_path.clone(),
+        manifest_hash: checkpoint.manifest_hash.clone(),
+    }
 }
 
 pub(crate) fn acknowledgement(sequence: u64) -> CoordinatorMessage {

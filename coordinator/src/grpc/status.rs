@@ -32,9 +32,13 @@ pub(crate) enum SubmitError {
 pub(crate) fn from_request(error: RequestError) -> Status {
     let message = error.to_string();
     match error {
-        RequestError::UnknownCampaign { .. } | RequestError::UnknownStage { .. } => Status::not_found(message),
+        RequestError::UnknownCampaign { .. }
+        | RequestError::UnknownStage { .. }
+        | RequestError::NoStage { .. }
+        | RequestError::NoCheckpoint { .. } => Status::not_found(message),
         RequestError::AmbiguousCampaign { .. }
         | RequestError::AmbiguousStage { .. }
+        | RequestError::SeveralStages { .. }
         | RequestError::PlanRejected { .. } => Status::invalid_argument(message),
         RequestError::Stopping => Status::unavailable(message),
     }

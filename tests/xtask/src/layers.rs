@@ -23,6 +23,7 @@ const MEMBERS: &[(&str, &[&str])] = &[
     ("windtunnel-corpus", &["windtunnel-recipes"]),
     ("windtunnel-minicpm", &["windtunnel-recipes"]),
     ("windtunnel-trainer", &["windtunnel-recipes", "windtunnel-corpus", "windtunnel-minicpm"]),
+    ("windtunnel-transformers", &["windtunnel-recipes", "windtunnel-trainer"]),
     (
         "windtunnel-worker",
         &["windtunnel-recipes", "windtunnel-proto", "windtunnel-corpus", "windtunnel-minicpm", "windtunnel-trainer"],
@@ -39,6 +40,7 @@ const MEMBERS: &[(&str, &[&str])] = &[
             "windtunnel-worker",
             "windtunnel-corpus",
             "windtunnel-trainer",
+            "windtunnel-transformers",
             "windtunnel-minicpm",
         ],
     ),
@@ -60,7 +62,13 @@ const CONFINED: &[Confined] = &[
     Confined {
         what: "the tensor library",
         packages: &["burn", "burn-", "cubecl", "cubecl-"],
-        may_know: &["windtunnel-minicpm", "windtunnel-trainer", "windtunnel-worker", "windtunnel"],
+        may_know: &[
+            "windtunnel-minicpm",
+            "windtunnel-trainer",
+            "windtunnel-transformers",
+            "windtunnel-worker",
+            "windtunnel",
+        ],
     },
     Confined {
         what: "the wire",

@@ -11,8 +11,8 @@ use tokio::time::timeout;
 use worker::{Leave, WorkerError, WorkerExit, WorkerOptions};
 
 use crate::coordinator::Coordinator;
-use recipes::sample;
 use crate::trainer::{PaperTrainer, Reins};
+use recipes::sample;
 
 /// How long anything may take before the test is taken to hang.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);

@@ -158,7 +158,8 @@ async fn whatever_an_attempt_fails_of_the_worker_goes_on() {
     let failed = fails(&mut session, attempt(&other, 1), &other, &mut record).await;
     assert!(!failed.started && failed.reason.contains("another version"), "{failed:?}");
 
-    fs::remove_dir(bench.storage().join(proto::layout::dataset_path(&recipes::sample::dataset().id))).expect("it is empty");
+    fs::remove_dir(bench.storage().join(proto::layout::dataset_path(&recipes::sample::dataset().id)))
+        .expect("it is empty");
     let next = stage("after next", None, 20);
     let failed = fails(&mut session, attempt(&next, 1), &next, &mut record).await;
     assert!(!failed.started && failed.reason.contains("is not in the storage"), "{failed:?}");

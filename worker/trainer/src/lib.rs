@@ -9,13 +9,17 @@
 //! ```
 //!
 //! This crate deliberately knows no coordinator, no network, no files and no clock. Start with [`run`], the step;
-//! [`optimizer`] holds AdamW, [`snapshot`] the form of a checkpoint.
+//! [`optimizer`] holds AdamW, [`snapshot`] the form of a checkpoint; [`inference`] computes with one.
 
+mod fit;
+pub mod inference;
 pub mod optimizer;
 mod parameters;
 pub mod run;
 pub mod snapshot;
 
 pub use burn_train::Interrupter;
+pub use fit::FitError;
+pub use inference::{Inference, InferenceError};
 pub use run::{StageRun, Start, StartError, StepError, StepReport, Validation};
-pub use snapshot::{Blob, HostTensor, Snapshot, SnapshotError};
+pub use snapshot::{Blob, Description, HostTensor, Snapshot, SnapshotError};

@@ -8,11 +8,13 @@ use burn::optim::GradientsParams;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use corpus::{BatchError, OpenDataset};
 use minicpm::{Compute, MiniCpm, MiniCpmConfig};
-use recipes::{DatasetId, NUMERICS_VERSION, Precision, StageSpec};
+use recipes::{DatasetId, ModelSpec, NUMERICS_VERSION, Precision, StageSpec};
+use serde_json::Value;
 
+use crate::fit::{FitError, fitting, with_weights};
 use crate::optimizer::Optimizer;
-use crate::parameters::{Accumulate, Path, Read, ReadGradients, Replace, shapes};
-use crate::snapshot::{FIRST_MOMENT, HostTensor, SECOND_MOMENT, Snapshot};
+use crate::parameters::{Accumulate, Path, Read, ReadGradients, shapes};
+use crate::snapshot::{Description, FIRST_MOMENT, HostTensor, SECOND_MOMENT, Snapshot};
 
 /// A stage in training: its model, its optimiser, and the step that comes next.
 #[derive(Debug)]
@@ -115,22 +117,15 @@ pub enum StartError {
         /// Of the stage.
         start: u64,
     },
-    /// A tensor is missing in the checkpoint, or has another shape than the model's.
-    #[error("the checkpoint does not fit the model: {tensor} is {found}, and not of shape {expected:?}")]
-    Tensor {
-        /// Its name.
-        tensor: String,
-        /// What the checkpoint has.
-        found: String,
-        /// The shape the model has.
-        expected: Vec<usize>,
+    /// The checkpoint is of another model.
+    #[error("the checkpoint is of another model than the stage's: {difference}")]
+    Model {
+        /// In what they differ.
+        difference: String,
     },
-    /// The checkpoint has tensors the model has not.
-    #[error("the checkpoint does not fit the model, which has no {tensor}")]
-    Surplus {
-        /// The first of them.
-        tensor: String,
-    },
+    /// The checkpoint's tensors are not the model's.
+    #[error(transparent)]
+    Fit(#[from] FitError),
     /// The data cannot serve a batch of the spec.
     #[error("the data cannot serve the stage's batches")]
     Batch(#[source] BatchError),
@@ -169,6 +164,9 @@ impl StageRun {
                 if !(spec.start_step..=spec.end_step).contains(&snapshot.step) {
                     let (start, end) = (spec.start_step, spec.end_step);
                     return Err(StartError::Step { found: snapshot.step, start, end });
+                }
+                if let Some(description) = &snapshot.description {
+                    check_model(&description.model, &spec.model)?;
                 }
                 let model = compute.install(|| config.init(spec.init_seed, &device));
                 (restore(model, &mut optimizer, snapshot, &device)?, snapshot.step)
@@ -265,7 +263,9 @@ impl StageRun {
                 moments.insert(format!("{name}{suffix}"), HostTensor { shape: vec![values.len()], values });
             }
         }
-        Snapshot { step: self.step, weights, optimizer: moments }
+        let spec = &self.spec;
+        let description = Description { model: spec.model, dataset: Some(spec.data), context: spec.batch.context };
+        Snapshot { step: self.step, description: Some(description), weights, optimizer: moments }
     }
 
     fn model(&self) -> &MiniCpm {
@@ -290,6 +290,31 @@ fn check(spec: &StageSpec, data: &OpenDataset, compute: &Compute) -> Result<(), 
     data.validation(spec.validation_tokens, spec.batch.context).map_err(StartError::Batch)?;
     data.train_batch(spec.order_seed, spec.start_step, &spec.batch).map_err(StartError::Batch)?;
     Ok(())
+}
+
+/// Whether a checkpoint's model is the stage's.
+fn check_model(found: &ModelSpec, expected: &ModelSpec) -> Result<(), StartError> {
+    if found == expected {
+        return Ok(());
+    }
+    let json = |model| serde_json::to_value(model).expect("a model always has a JSON form");
+    let mut differences = Vec::new();
+    differences_of("", &json(found), &json(expected), &mut differences);
+    Err(StartError::Model { difference: differences.join(", ") })
+}
+
+/// Each number in which two descriptions of a model differ, by its path.
+fn differences_of(path: &str, found: &Value, expected: &Value, into: &mut Vec<String>) {
+    match (found, expected) {
+        (Value::Object(found), Value::Object(expected)) => {
+            for (key, found) in found {
+                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                differences_of(&path, found, &expected[key], into);
+            }
+        }
+        _ if found == expected => {}
+        _ => into.push(format!("{path} is {found}, and not {expected}")),
+    }
 }
 
 /// Gradients of the mean loss over a batch, and that loss, `micro` sequences at a time.
@@ -330,33 +355,15 @@ fn restore(
     device: &Device,
 ) -> Result<MiniCpm, StartError> {
     let parameters = shapes(&model);
-    if let Some(tensor) = snapshot.weights.keys().find(|name| !parameters.contains_key(*name)) {
-        return Err(StartError::Surplus { tensor: tensor.clone() });
-    }
-    for (name, shape) in &parameters {
-        fitting(&snapshot.weights, name.clone(), shape)?;
-        // A checkpoint from before the first step has no moments.
-        if snapshot.step > 0 {
+    let model = with_weights(model, snapshot)?;
+    // A checkpoint from before the first step has no moments.
+    if snapshot.step > 0 {
+        for (name, shape) in &parameters {
             let count = [shape.iter().product::<usize>()];
             let first = fitting(&snapshot.optimizer, format!("{name}{FIRST_MOMENT}"), &count)?;
             let second = fitting(&snapshot.optimizer, format!("{name}{SECOND_MOMENT}"), &count)?;
             optimizer.restore(name.clone(), first.to_vec(), second.to_vec(), device);
         }
     }
-    Ok(model.map(&mut Replace { path: Path::default(), values: &snapshot.weights }))
-}
-
-/// The values of a tensor that has this shape.
-fn fitting<'a>(
-    tensors: &'a BTreeMap<String, HostTensor>,
-    tensor: String,
-    expected: &[usize],
-) -> Result<&'a [f32], StartError> {
-    match tensors.get(&tensor) {
-        Some(found) if found.shape == expected => Ok(&found.values),
-        found => {
-            let found = found.map_or_else(|| "missing".to_owned(), |found| format!("of shape {:?}", found.shape));
-            Err(StartError::Tensor { tensor, found, expected: expected.to_vec() })
-        }
-    }
+    Ok(model)
 }

@@ -116,7 +116,7 @@ fn what_does_not_fit_is_refused_by_name() {
         StageRun::new(spec, toy::dataset(), &compute(1), from).expect_err("does not fit")
     };
     let spec = toy::spec();
-    let snapshot = start(&spec, Start::Initial, 1).snapshot();
+    let mut snapshot = start(&spec, Start::Initial, 1).snapshot();
 
     let mut other = spec;
     other.model.vocab += 1;
@@ -126,6 +126,15 @@ fn what_does_not_fit_is_refused_by_name() {
     let other = StageSpec { start_step: 4, ..spec };
     assert!(matches!(refused(&other, Start::Initial), StartError::NoParent { start: 4 }));
     assert!(matches!(refused(&other, Start::From(&snapshot)), StartError::Step { found: 0, start: 4, .. }));
+    let mut other = spec;
+    other.model.tensor_program.scale_depth = 1.5;
+    other.model.shape.d_ff += 8;
+    let error = refused(&other, Start::From(&snapshot)).to_string();
+    let expected = "shape.d_ff is 80, and not 88, tensor_program.scale_depth is 1.4, and not 1.5";
+    assert!(error.ends_with(expected), "{error}");
+
+    // Weights that do not say what they are of are known by their shapes.
+    snapshot.description = None;
     let mut wider = spec;
     wider.model.shape.d_ff += 8;
     let error = refused(&wider, Start::From(&snapshot)).to_string();

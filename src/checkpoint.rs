@@ -1,0 +1,153 @@
+//! The checkpoint a command is given: a folder of this machine, or a stage whose checkpoint a coordinator knows.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, anyhow, ensure};
+use corpus::hash::ContentHash;
+use object_store::ObjectStoreExt;
+use object_store::path::Path as StorePath;
+use proto::layout::{MANIFEST, dataset_path};
+use proto::manifest::CheckpointManifest;
+use recipes::DatasetId;
+use trainer::Snapshot;
+use trainer::snapshot::WEIGHTS;
+use transformers::TokenizerFile;
+use worker::Storage;
+use worker::checkpoint::{CheckpointRef, download};
+
+use crate::cli::Global;
+use crate::client::{Campaigns, CoordinatorArgs, with_coordinator};
+use crate::data_dir::data_dir;
+use crate::exit::{OrBadInput, bad_input};
+
+/// Which checkpoint.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct CheckpointArgs {
+    /// A checkpoint's folder; or a stage's key, or the beginning of it, for the stage's last checkpoint; or KEY@STEP
+    checkpoint: String,
+
+    #[command(flatten)]
+    coordinator: CoordinatorArgs,
+}
+
+/// A checkpoint that was read.
+#[derive(Debug)]
+pub(crate) struct Checkpoint {
+    pub(crate) snapshot: Snapshot,
+    /// What it is called: its folder, or stage and step.
+    pub(crate) name: String,
+    /// Where its dataset would be.
+    storage: Option<Storage>,
+}
+
+impl CheckpointArgs {
+    /// Reads it, with every hash checked that is known of it.
+    pub(crate) fn read(&self, global: &Global) -> anyhow::Result<Checkpoint> {
+        let path = Path::new(&self.checkpoint);
+        if path.exists() {
+            let snapshot = read_folder(path).or_bad_input()?;
+            let storage = Storage::local(&data_dir(global)?).ok();
+            return Ok(Checkpoint { snapshot, name: self.checkpoint.clone(), storage });
+        }
+        let (stage, step) = stage_and_step(&self.checkpoint).or_bad_input()?;
+        with_coordinator(global, &self.coordinator, async |campaigns| fetch(campaigns, stage, step).await)
+    }
+}
+
+impl Checkpoint {
+    /// The tokenizer of the dataset it was trained on, where that dataset is at hand.
+    pub(crate) fn tokenizer(&self) -> anyhow::Result<Option<TokenizerFile>> {
+        let dataset = self.snapshot.description.and_then(|description| description.dataset);
+        match (dataset, &self.storage) {
+            (Some(dataset), Some(storage)) => crate::runtime()?.block_on(read_tokenizer(storage, &dataset)),
+            _ => Ok(None),
+        }
+    }
+}
+
+/// A stage's key, or its beginning, and the step behind an `@`.
+fn stage_and_step(text: &str) -> anyhow::Result<(&str, Option<u64>)> {
+    let (stage, step) = text.split_once('@').map_or((text, None), |(stage, step)| (stage, Some(step)));
+    ensure!(stage.starts_with("stage_"), "there is no folder `{text}`, and it is not the key of a stage either");
+    let step = step.map(|step| step.parse().with_context(|| format!("`{step}` in `{text}` is not a step")));
+    Ok((stage, step.transpose()?))
+}
+
+async fn fetch(campaigns: &mut Campaigns, stage: &str, step: Option<u64>) -> anyhow::Result<Checkpoint> {
+    let found = campaigns.checkpoint(stage, step).await?;
+    let wanted = CheckpointRef {
+        stage: found.stage.parse().context("the coordinator names a stage that is none")?,
+        step: found.step,
+        manifest_hash: blake3::Hash::from_hex(&found.manifest_hash).context("the coordinator knows no valid hash")?,
+        manifest_path: found.manifest_path,
+    };
+    let name = format!("{}@{}", wanted.stage.short(), wanted.step);
+    let storage = campaigns.info().await?.storage;
+    let storage = Storage::open(&storage).context("cannot reach the coordinator's storage from here")?;
+    let blobs = download(storage.store().as_ref(), &wanted).await.with_context(|| format!("cannot read {name}"))?;
+    let weights = blobs.iter().find(|blob| blob.name == WEIGHTS).with_context(|| format!("{name} has no {WEIGHTS}"))?;
+    let snapshot =
+        Snapshot::from_weights(&weights.bytes).with_context(|| format!("cannot use {name}")).or_bad_input()?;
+    Ok(Checkpoint { snapshot, name, storage: Some(storage) })
+}
+
+/// The weights in a folder, or the folder of a file that is given. Where a manifest lies beside them, they have to be what
+/// it says; an imported checkpoint has none.
+fn read_folder(path: &Path) -> anyhow::Result<Snapshot> {
+    let dir = if path.is_dir() { path } else { path.parent().unwrap_or(Path::new("")) };
+    if !path.is_dir() && !path.file_name().is_some_and(|name| name == WEIGHTS || name == MANIFEST) {
+        return Err(anyhow!("{} is not a checkpoint: expected a folder with {WEIGHTS}", path.display()));
+    }
+    let weights_path = dir.join(WEIGHTS);
+    let weights = read(&weights_path)?;
+    let manifest_path = dir.join(MANIFEST);
+    if manifest_path.is_file() {
+        let manifest = CheckpointManifest::from_json(&read(&manifest_path)?)
+            .with_context(|| format!("cannot use {}", manifest_path.display()))?;
+        let entry = manifest.blobs.iter().find(|blob| blob.name == WEIGHTS);
+        let is_same = entry.is_some_and(|entry| entry.blake3 == blake3::hash(&weights).to_hex().as_str());
+        ensure!(is_same, "{} is damaged: its hash is not the manifest's", weights_path.display());
+    }
+    Snapshot::from_weights(&weights).with_context(|| format!("cannot use {}", dir.display()))
+}
+
+fn read(path: &PathBuf) -> anyhow::Result<Vec<u8>> {
+    fs::read(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+/// The tokenizer of a dataset; none where the storage has no such dataset.
+async fn read_tokenizer(storage: &Storage, id: &DatasetId) -> anyhow::Result<Option<TokenizerFile>> {
+    let place = dataset_path(id);
+    let get = async |name: &str| {
+        let found = storage.store().get(&StorePath::from(format!("{place}/{name}"))).await?;
+        found.bytes().await
+    };
+    let manifest = match get(MANIFEST).await {
+        Err(object_store::Error::NotFound { .. }) => return Ok(None),
+        manifest => manifest.with_context(|| format!("cannot read the manifest of {id}"))?,
+    };
+    let manifest: corpus::Manifest =
+        serde_json::from_slice(&manifest).with_context(|| format!("cannot use the manifest of {id}"))?;
+    let file = &manifest.tokenizer;
+    let json = get(&file.name).await.with_context(|| format!("cannot read the tokenizer of {id}"))?;
+    if ContentHash::of(&json) != file.blake3 {
+        return Err(bad_input(anyhow!("the tokenizer of {id} is damaged: its hash is not the manifest's")));
+    }
+    let json = String::from_utf8(json.to_vec()).with_context(|| format!("the tokenizer of {id} is not text"))?;
+    Ok(Some(TokenizerFile { json, end_of_document: manifest.end_of_document }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stage_may_have_a_step_behind_it() {
+        assert_eq!(stage_and_step("stage_7f").expect("is one"), ("stage_7f", None));
+        assert_eq!(stage_and_step("stage_7f@120").expect("is one"), ("stage_7f", Some(120)));
+        for wrong in ["stage_7f@", "stage_7f@x", "somewhere", "somewhere@3"] {
+            stage_and_step(wrong).expect_err(wrong);
+        }
+    }
+}

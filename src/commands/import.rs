@@ -1,0 +1,87 @@
+//! `windtunnel import`
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use recipes::ModelSpec;
+use serde::Serialize;
+use transformers::{Imported, import};
+
+use crate::cli::Global;
+use crate::data_dir::WritableDir;
+use crate::exit::{Exit, OrBadInput};
+use crate::output;
+use crate::views::{FileView, FilesView};
+
+/// Make a checkpoint of a model that Hugging Face transformers wrote
+///
+/// Granite, Llama and first-generation MiniCPM models without biases become checkpoints, in one file or several; numbers
+/// of 16 bits become 32-bit ones.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  windtunnel import my-model --out my-checkpoint
+  windtunnel logits my-checkpoint --tokens tokens.npy --out logits.npy")]
+pub(crate) struct Args {
+    /// The model's folder, with config.json and model.safetensors
+    dir: PathBuf,
+
+    /// The folder of the checkpoint to write
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+
+    /// Write into the folder even if something is in it, over files of the same names
+    #[arg(long)]
+    force: bool,
+}
+
+#[derive(Serialize)]
+struct ImportedView {
+    format: &'static str,
+    model: ModelSpec,
+    context: u32,
+    /// N, without the embedding and the head.
+    non_embedding_params: u64,
+    #[serde(flatten)]
+    files: FilesView,
+}
+
+impl Args {
+    pub(crate) fn run(self, global: &Global) -> anyhow::Result<Exit> {
+        let out = WritableDir::prepare_empty(&self.out, "the folder", self.force)?;
+        let Imported { format, snapshot } =
+            import(&self.dir).with_context(|| format!("cannot import {}", self.dir.display())).or_bad_input()?;
+        let description = snapshot.description.context("an imported checkpoint says what it is")?;
+        let mut files = Vec::new();
+        for blob in snapshot.to_blobs()? {
+            let path = out.path().join(&blob.name);
+            std::fs::write(&path, &blob.bytes).with_context(|| format!("cannot write {}", path.display()))?;
+            files.push(FileView { name: blob.name, bytes: blob.bytes.len() as u64 });
+        }
+        let imported = ImportedView {
+            format: format.name(),
+            model: description.model,
+            context: description.context,
+            non_embedding_params: description.model.shape.non_embedding_params(),
+            files: FilesView { dir: self.out, files },
+        };
+        output::print(&imported, global.json)?;
+        Ok(Exit::Done)
+    }
+}
+
+impl output::View for ImportedView {
+    fn table(&self) -> String {
+        let Self { format, model, non_embedding_params, files, .. } = self;
+        let shape = model.shape;
+        format!(
+            "{format}: {} layers, {} wide, {} heads of {}, N = {non_embedding_params}, vocabulary {}\n{}",
+            shape.n_layers,
+            shape.d_model,
+            shape.n_heads,
+            shape.head_dim,
+            model.vocab,
+            files.table()
+        )
+    }
+}

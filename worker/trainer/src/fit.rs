@@ -1,0 +1,57 @@
+//! Whether a checkpoint's tensors are those of a model, and putting them in their places.
+
+use std::collections::BTreeMap;
+
+use burn::module::Module;
+use minicpm::MiniCpm;
+
+use crate::parameters::{Path, Replace, shapes};
+use crate::snapshot::{HostTensor, Snapshot};
+
+/// Why a checkpoint's tensors are not those of a model.
+#[derive(Debug, thiserror::Error)]
+pub enum FitError {
+    /// A tensor is missing in the checkpoint, or has another shape than the model's.
+    #[error("the checkpoint does not fit the model: {tensor} is {found}, and not of shape {expected:?}")]
+    Tensor {
+        /// Its name.
+        tensor: String,
+        /// What the checkpoint has.
+        found: String,
+        /// The shape the model has.
+        expected: Vec<usize>,
+    },
+    /// The checkpoint has tensors the model has not.
+    #[error("the checkpoint does not fit the model, which has no {tensor}")]
+    Surplus {
+        /// The first of them.
+        tensor: String,
+    },
+}
+
+/// The model with the checkpoint's weights in place of its own.
+pub(crate) fn with_weights(model: MiniCpm, snapshot: &Snapshot) -> Result<MiniCpm, FitError> {
+    let parameters = shapes(&model);
+    if let Some(tensor) = snapshot.weights.keys().find(|name| !parameters.contains_key(*name)) {
+        return Err(FitError::Surplus { tensor: tensor.clone() });
+    }
+    for (name, shape) in &parameters {
+        fitting(&snapshot.weights, name.clone(), shape)?;
+    }
+    Ok(model.map(&mut Replace { path: Path::default(), values: &snapshot.weights }))
+}
+
+/// The values of a tensor that has this shape.
+pub(crate) fn fitting<'a>(
+    tensors: &'a BTreeMap<String, HostTensor>,
+    tensor: String,
+    expected: &[usize],
+) -> Result<&'a [f32], FitError> {
+    match tensors.get(&tensor) {
+        Some(found) if found.shape == expected => Ok(&found.values),
+        found => {
+            let found = found.map_or_else(|| "missing".to_owned(), |found| format!("of shape {:?}", found.shape));
+            Err(FitError::Tensor { tensor, found, expected: expected.to_vec() })
+        }
+    }
+}

@@ -1,0 +1,382 @@
+//! `config.json`: writing one, and reading one as far as it decides what a model computes.
+
+use recipes::{ModelSpec, Shape, TensorProgram};
+use serde_json::{Map, Value, json};
+use trainer::Description;
+
+use crate::format::Format;
+
+/// Why a `config.json` is not that of a model that can be had here.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// It is no JSON object.
+    #[error("it is not JSON")]
+    Json(#[source] serde_json::Error),
+    /// It has another kind of model.
+    #[error("its `model_type` is {found}: expected granite, llama or minicpm")]
+    ModelType {
+        /// What it says.
+        found: Value,
+    },
+    /// A key is missing.
+    #[error("it has no `{key}`")]
+    Missing {
+        /// Which.
+        key: &'static str,
+    },
+    /// A key has a value that no model here has.
+    #[error("its `{key}` is {found}: expected {expected}")]
+    Value {
+        /// Which.
+        key: &'static str,
+        /// What it is.
+        found: Value,
+        /// What is accepted.
+        expected: &'static str,
+    },
+}
+
+/// Tokens with a meaning of their own.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SpecialTokens {
+    pub(crate) begin: Option<u32>,
+    pub(crate) end: Option<u32>,
+}
+
+/// Why a layout has no such model, in a few words.
+pub(crate) fn check_expressible(format: Format, model: &ModelSpec) -> Result<(), String> {
+    let Shape { d_model, n_heads, head_dim, .. } = model.shape;
+    let width = u64::from(n_heads) * u64::from(head_dim);
+    match format {
+        Format::MiniCpm if width != u64::from(d_model) => Err(format!(
+            "its {n_heads} heads of {head_dim} have to be as wide as the model together, which is {d_model} wide"
+        )),
+        // Heads may have another width there, and the configuration is refused all the same.
+        Format::Llama if !d_model.is_multiple_of(n_heads) => {
+            Err(format!("a width of {d_model} has to be a multiple of the {n_heads} heads"))
+        }
+        Format::Granite | Format::Llama | Format::MiniCpm => Ok(()),
+    }
+}
+
+/// The `config.json` of a checkpoint in a layout.
+pub(crate) fn write(format: Format, description: &Description, special: SpecialTokens) -> Value {
+    let Description { model, context, .. } = description;
+    let Shape { d_model, d_ff, head_dim, n_heads, n_kv_heads, n_layers } = model.shape;
+    let TensorProgram { scale_emb, scale_depth, init_std, d_base } = model.tensor_program;
+    let common = json!({
+        "architectures": [format.architecture()],
+        "model_type": format.name(),
+        "torch_dtype": "float32",
+        "vocab_size": model.vocab,
+        "hidden_size": d_model,
+        "intermediate_size": d_ff,
+        "num_hidden_layers": n_layers,
+        "num_attention_heads": n_heads,
+        "num_key_value_heads": n_kv_heads,
+        "hidden_act": "silu",
+        "max_position_embeddings": context,
+        // `transformers` accepts no more than one.
+        "initializer_range": init_std.clamp(0.0, 1.0),
+        "rms_norm_eps": model.norm_eps,
+        "rope_theta": model.rope_theta,
+        "attention_bias": false,
+        "attention_dropout": 0.0,
+        "tie_word_embeddings": model.tied && format != Format::Llama,
+        "use_cache": true,
+        "bos_token_id": special.begin,
+        "eos_token_id": special.end,
+        "pad_token_id": null,
+    });
+    let own = match format {
+        Format::Granite => json!({
+            "head_dim": head_dim,
+            "mlp_bias": false,
+            "embedding_multiplier": scale_emb,
+            "residual_multiplier": model.residual_scale(),
+            "attention_multiplier": score_scale(head_dim),
+            "logits_scaling": model.width_ratio(),
+        }),
+        Format::Llama => json!({ "head_dim": head_dim, "mlp_bias": false }),
+        Format::MiniCpm => json!({
+            "auto_map": {
+                "AutoConfig": "configuration_minicpm.MiniCPMConfig",
+                "AutoModel": "modeling_minicpm.MiniCPMModel",
+                "AutoModelForCausalLM": "modeling_minicpm.MiniCPMForCausalLM",
+            },
+            "scale_emb": scale_emb,
+            "dim_model_base": d_base,
+            "scale_depth": scale_depth,
+            // With more than one, the published code does not divide the logits.
+            "pretraining_tp": 1,
+            "rope_scaling": null,
+        }),
+    };
+    let objects = [common, own].into_iter().filter_map(|value| match value {
+        Value::Object(object) => Some(object),
+        _ => None,
+    });
+    Value::Object(objects.flatten().collect())
+}
+
+/// 1 / sqrt(head_dim).
+fn score_scale(head_dim: u32) -> f64 {
+    1.0 / f64::from(head_dim).sqrt()
+}
+
+/// What a `config.json` says of a model, in words of here.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Read {
+    pub(crate) format: Format,
+    pub(crate) model: ModelSpec,
+    /// The longest sequence it was made for.
+    pub(crate) context: u32,
+    /// What queries have to be multiplied by, since scores here are always divided by sqrt(head_dim).
+    pub(crate) query_factor: f32,
+    /// What the gain before the head has to be multiplied by, since d_base here is a whole number.
+    pub(crate) norm_factor: f32,
+}
+
+/// Reads a `config.json`.
+pub(crate) fn read(text: &[u8]) -> Result<Read, ConfigError> {
+    let object: Map<String, Value> = serde_json::from_slice(text).map_err(ConfigError::Json)?;
+    let config = Config(&object);
+    let model_type = config.get("model_type").and_then(Value::as_str).and_then(|name| name.parse().ok());
+    let Some(format) = model_type else {
+        return Err(ConfigError::ModelType { found: object.get("model_type").cloned().unwrap_or_default() });
+    };
+    config.refuse_what_no_model_here_has(format)?;
+    let shape = config.shape()?;
+    if format == Format::MiniCpm && shape.n_heads * shape.head_dim != shape.d_model {
+        return Err(config.wrong("head_dim", "hidden_size / num_attention_heads"));
+    }
+    let mut read = Read {
+        format,
+        model: ModelSpec {
+            shape,
+            vocab: config.count("vocab_size")?,
+            tied: config.flag("tie_word_embeddings")?.unwrap_or(format == Format::MiniCpm),
+            tensor_program: TensorProgram {
+                scale_emb: 1.0,
+                scale_depth: f64::from(shape.n_layers).sqrt(),
+                init_std: config.number("initializer_range")?.unwrap_or(0.02),
+                d_base: shape.d_model,
+            },
+            rope_theta: config.rope_theta()?,
+            norm_eps: config.number("rms_norm_eps")?.unwrap_or(1e-6),
+        },
+        context: config.count("max_position_embeddings")?,
+        query_factor: 1.0,
+        norm_factor: 1.0,
+    };
+    let program = &mut read.model.tensor_program;
+    match format {
+        Format::Llama => {}
+        Format::MiniCpm => {
+            program.scale_emb = config.number("scale_emb")?.unwrap_or(1.0);
+            program.scale_depth = config.number("scale_depth")?.unwrap_or(1.0);
+            program.d_base = match config.get("dim_model_base") {
+                Some(_) => config.count("dim_model_base")?,
+                None => 1,
+            };
+        }
+        Format::Granite => {
+            let multiplier = |key| Ok(config.number(key)?.unwrap_or(1.0));
+            program.scale_emb = multiplier("embedding_multiplier")?;
+            program.scale_depth = scale_depth(multiplier("residual_multiplier")?, shape.n_layers);
+            let scores = multiplier("attention_multiplier")? / score_scale(shape.head_dim);
+            if (scores - 1.0).abs() > 1e-7 {
+                read.query_factor = scores as f32;
+            }
+            let ratio = multiplier("logits_scaling")?;
+            if !(ratio > 0.0) {
+                return Err(config.wrong("logits_scaling", "a number above zero"));
+            }
+            let d_base = f64::from(shape.d_model) / ratio;
+            if d_base >= 1.0 && (d_base.round() / d_base - 1.0).abs() < 1e-12 {
+                program.d_base = d_base.round() as u32;
+            } else {
+                read.norm_factor = (1.0 / ratio) as f32;
+            }
+        }
+    }
+    Ok(read)
+}
+
+/// The `scale_depth` that gives this residual multiplier: the shortest of those that give it exactly.
+fn scale_depth(residual_multiplier: f64, n_layers: u32) -> f64 {
+    let root = f64::from(n_layers).sqrt();
+    let exact = residual_multiplier * root;
+    let short = format!("{exact:.14e}").parse().unwrap_or(exact);
+    if short / root == residual_multiplier { short } else { exact }
+}
+
+/// The keys of a `config.json`. One that is null counts as missing.
+struct Config<'a>(&'a Map<String, Value>);
+
+impl Config<'_> {
+    fn get(&self, key: &str) -> Option<&Value> {
+        self.0.get(key).filter(|value| !value.is_null())
+    }
+
+    fn wrong(&self, key: &'static str, expected: &'static str) -> ConfigError {
+        ConfigError::Value { key, found: self.0.get(key).cloned().unwrap_or_default(), expected }
+    }
+
+    /// A number above zero that has to be there.
+    fn count(&self, key: &'static str) -> Result<u32, ConfigError> {
+        let value = self.get(key).ok_or(ConfigError::Missing { key })?;
+        let count = value.as_u64().and_then(|count| u32::try_from(count).ok()).filter(|count| *count > 0);
+        count.ok_or_else(|| self.wrong(key, "a whole number above zero"))
+    }
+
+    fn number(&self, key: &'static str) -> Result<Option<f64>, ConfigError> {
+        let Some(value) = self.get(key) else { return Ok(None) };
+        value.as_f64().map(Some).ok_or_else(|| self.wrong(key, "a number"))
+    }
+
+    fn flag(&self, key: &'static str) -> Result<Option<bool>, ConfigError> {
+        let Some(value) = self.get(key) else { return Ok(None) };
+        value.as_bool().map(Some).ok_or_else(|| self.wrong(key, "true or false"))
+    }
+
+    fn shape(&self) -> Result<Shape, ConfigError> {
+        let d_model = self.count("hidden_size")?;
+        let n_heads = self.count("num_attention_heads")?;
+        let n_kv_heads = match self.get("num_key_value_heads") {
+            Some(_) => self.count("num_key_value_heads")?,
+            None => n_heads,
+        };
+        if !n_heads.is_multiple_of(n_kv_heads) {
+            return Err(self.wrong("num_key_value_heads", "a divisor of num_attention_heads"));
+        }
+        let head_dim = match self.get("head_dim") {
+            Some(_) => self.count("head_dim")?,
+            None => d_model / n_heads,
+        };
+        if head_dim == 0 || !head_dim.is_multiple_of(2) || u64::from(head_dim) * u64::from(n_heads) > 1 << 24 {
+            return Err(self.wrong("head_dim", "an even number, or heads that divide hidden_size into even parts"));
+        }
+        let (d_ff, n_layers) = (self.count("intermediate_size")?, self.count("num_hidden_layers")?);
+        Ok(Shape { d_model, d_ff, head_dim, n_heads, n_kv_heads, n_layers })
+    }
+
+    /// The base of the rotary position embedding, which newer versions of `transformers` keep in `rope_parameters`.
+    fn rope_theta(&self) -> Result<f64, ConfigError> {
+        let newer = self.get("rope_parameters").and_then(|rope| rope.get("rope_theta")).and_then(Value::as_f64);
+        let theta = newer.or(self.number("rope_theta")?).unwrap_or(10_000.0);
+        if theta > 0.0 { Ok(theta) } else { Err(self.wrong("rope_theta", "a number above zero")) }
+    }
+
+    fn refuse_what_no_model_here_has(&self, format: Format) -> Result<(), ConfigError> {
+        for key in ["attention_bias", "mlp_bias"] {
+            if self.flag(key)? == Some(true) {
+                return Err(self.wrong(key, "false"));
+            }
+        }
+        if self.get("hidden_act").is_some_and(|act| act != "silu" && act != "swish") {
+            return Err(self.wrong("hidden_act", "silu"));
+        }
+        for key in ["rope_scaling", "rope_parameters"] {
+            let kind = self.get(key).map(|rope| rope.get("rope_type").or_else(|| rope.get("type")).unwrap_or(rope));
+            let is_plain = |kind: &Value| kind == "default" || (key == "rope_parameters" && kind.is_object());
+            if kind.is_some_and(|kind| !is_plain(kind)) {
+                return Err(self.wrong(key, "none: positions are not scaled here"));
+            }
+        }
+        let partial = self.number("partial_rotary_factor")?;
+        if partial.is_some_and(|share| share != 1.0) {
+            return Err(self.wrong("partial_rotary_factor", "1"));
+        }
+        // Llama's has no bearing on what it computes.
+        if format == Format::MiniCpm && self.number("pretraining_tp")?.is_some_and(|parts| parts != 1.0) {
+            return Err(self.wrong("pretraining_tp", "1: with more, the published code leaves the logits undivided"));
+        }
+        if self.number("num_experts")?.is_some_and(|experts| experts != 0.0) {
+            return Err(self.wrong("num_experts", "0: there are no mixtures of experts here"));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn minimal(model_type: &str, more: Value) -> Value {
+        let mut config = json!({
+            "model_type": model_type, "vocab_size": 100, "hidden_size": 48, "intermediate_size": 120,
+            "num_hidden_layers": 3, "num_attention_heads": 6, "max_position_embeddings": 64,
+        });
+        for (key, value) in more.as_object().expect("an object") {
+            config[key] = value.clone();
+        }
+        config
+    }
+
+    fn read_value(config: &Value) -> Result<Read, ConfigError> {
+        read(config.to_string().as_bytes())
+    }
+
+    #[test]
+    fn what_is_left_out_has_the_default_of_the_class() {
+        let llama = read_value(&minimal("llama", json!({}))).expect("reads").model;
+        assert_eq!((llama.shape.n_kv_heads, llama.shape.head_dim, llama.tied), (6, 8, false));
+        assert_eq!((llama.residual_scale(), llama.width_ratio(), llama.norm_eps), (1.0, 1.0, 1e-6));
+        assert!(read_value(&minimal("minicpm", json!({}))).expect("reads").model.tied);
+    }
+
+    #[test]
+    fn both_places_of_the_rotary_base_are_read() {
+        for more in
+            [json!({"rope_theta": 5e3}), json!({"rope_parameters": {"rope_type": "default", "rope_theta": 5e3}})]
+        {
+            assert_eq!(read_value(&minimal("llama", more)).expect("reads").model.rope_theta, 5e3);
+        }
+    }
+
+    #[test]
+    fn multipliers_without_a_counterpart_go_into_weights() {
+        let more = json!({"attention_multiplier": 0.125, "logits_scaling": 7.0, "head_dim": 16});
+        let read = read_value(&minimal("granite", more)).expect("reads");
+        assert_eq!((read.query_factor, read.norm_factor), (0.5, 1.0 / 7.0));
+        assert_eq!(read.model.width_ratio(), 1.0);
+        let more = json!({"attention_multiplier": 0.25, "logits_scaling": 3, "head_dim": 16});
+        let read = read_value(&minimal("granite", more)).expect("reads");
+        assert_eq!((read.query_factor, read.norm_factor, read.model.tensor_program.d_base), (1.0, 1.0, 16));
+    }
+
+    #[test]
+    fn the_depth_scaling_of_a_recipe_comes_back() {
+        for n_layers in 1..100 {
+            for depth in [1.4, 0.1, 1.0, 2.5] {
+                assert_eq!(scale_depth(depth / f64::from(n_layers).sqrt(), n_layers), depth, "{n_layers} layers");
+            }
+        }
+    }
+
+    #[test]
+    fn what_no_model_here_has_is_refused_by_its_key() {
+        let cases = [
+            ("llama", json!({"attention_bias": true}), "attention_bias"),
+            ("granite", json!({"mlp_bias": true}), "mlp_bias"),
+            ("llama", json!({"hidden_act": "gelu"}), "hidden_act"),
+            ("llama", json!({"rope_scaling": {"type": "linear", "factor": 2.0}}), "rope_scaling"),
+            ("llama", json!({"rope_parameters": {"rope_type": "yarn", "rope_theta": 1e4}}), "rope_parameters"),
+            ("llama", json!({"num_key_value_heads": 4}), "num_key_value_heads"),
+            ("llama", json!({"num_attention_heads": 16}), "head_dim"),
+            ("llama", json!({"num_hidden_layers": 0}), "num_hidden_layers"),
+            ("llama", json!({"vocab_size": null}), "vocab_size"),
+            ("granite", json!({"logits_scaling": 0}), "logits_scaling"),
+            ("minicpm", json!({"pretraining_tp": 2}), "pretraining_tp"),
+            ("minicpm", json!({"num_experts": 8}), "num_experts"),
+            ("minicpm", json!({"head_dim": 4}), "head_dim"),
+            ("qwen2", json!({}), "model_type"),
+        ];
+        for (model_type, more, key) in cases {
+            let error = read_value(&minimal(model_type, more)).expect_err(key).to_string();
+            assert!(error.contains(&format!("`{key}`")), "{error}");
+        }
+        assert!(matches!(read(b"[]"), Err(ConfigError::Json(_))));
+    }
+}

@@ -1,0 +1,309 @@
+//! From a checkpoint to a folder that `transformers` loads.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use recipes::ModelSpec;
+use safetensors::tensor::{Dtype, View};
+use serde_json::{Value, json};
+use trainer::{Description, HostTensor, Snapshot};
+
+use crate::config::{self, SpecialTokens};
+use crate::format::Format;
+use crate::layout::{
+    BlockNames, EMBEDDING, GAINS, HEAD, NORM, THEIR_EMBEDDING, THEIR_HEAD, THEIR_NORM, Widths, matrices, parameters,
+};
+
+/// The file of the weights.
+pub(crate) const MODEL: &str = "model.safetensors";
+/// The file of the configuration.
+pub(crate) const CONFIG: &str = "config.json";
+
+/// Why a checkpoint cannot be had in a layout.
+#[derive(Debug, thiserror::Error)]
+pub enum ExportError {
+    /// Which model it is of is not said.
+    #[error("the checkpoint does not say which model it is of: an early version of this program wrote it")]
+    Undescribed,
+    /// Its tensors are not those of the model it says it is of.
+    #[error("the checkpoint's {tensor} is {found}, and its model has one of shape {expected:?}")]
+    Tensor {
+        /// Which.
+        tensor: String,
+        /// What the checkpoint has.
+        found: String,
+        /// What the model has.
+        expected: Vec<usize>,
+    },
+    /// It has a tensor that its model has not.
+    #[error("the checkpoint has {tensor}, which its model has no place for")]
+    Surplus {
+        /// Which.
+        tensor: String,
+    },
+    /// The layout has no such model.
+    #[error("the layout {format} cannot express this model: {reason}")]
+    Inexpressible {
+        /// The layout.
+        format: Format,
+        /// Why not.
+        reason: String,
+    },
+}
+
+/// Why a file was not written.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// The weights.
+    #[error("cannot write {path}")]
+    Weights {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: safetensors::SafeTensorError,
+    },
+    /// Another file.
+    #[error("cannot write {path}")]
+    File {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+/// A tokenizer that goes with a model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenizerFile {
+    /// The `tokenizer.json`.
+    pub json: String,
+    /// The token before and after each document.
+    pub end_of_document: u32,
+}
+
+/// A file that was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written {
+    /// Its name.
+    pub name: &'static str,
+    /// Its size.
+    pub bytes: u64,
+}
+
+/// A checkpoint in a layout, not yet written.
+#[derive(Debug)]
+pub struct Export<'a> {
+    tensors: Vec<(String, Piece<'a>)>,
+    config: Value,
+    generation_config: Value,
+    /// `tokenizer_config.json` and `tokenizer.json`.
+    tokenizer: Option<(Value, &'a str)>,
+}
+
+impl<'a> Export<'a> {
+    /// Lays a checkpoint out, with its tokenizer where that is at hand. Nothing is copied yet.
+    pub fn new(
+        snapshot: &'a Snapshot,
+        format: Format,
+        tokenizer: Option<&'a TokenizerFile>,
+    ) -> Result<Self, ExportError> {
+        let description = snapshot.description.as_ref().ok_or(ExportError::Undescribed)?;
+        check(snapshot, &description.model)?;
+        config::check_expressible(format, &description.model)
+            .map_err(|reason| ExportError::Inexpressible { format, reason })?;
+        let end = tokenizer.map(|tokenizer| tokenizer.end_of_document);
+        let special = SpecialTokens { begin: end, end };
+        let tokenizer = tokenizer.map(|tokenizer| (tokenizer_config(tokenizer, description), tokenizer.json.as_str()));
+        Ok(Self {
+            tensors: tensors(snapshot, format, &description.model),
+            config: config::write(format, description, special),
+            generation_config: json!({ "_from_model_config": true, "bos_token_id": end, "eos_token_id": end }),
+            tokenizer,
+        })
+    }
+
+    /// The names of its tensors and their shapes, in the order of the blocks.
+    pub fn tensors(&self) -> impl Iterator<Item = (&str, &[usize])> {
+        self.tensors.iter().map(|(name, piece)| (name.as_str(), piece.shape.as_slice()))
+    }
+
+    /// The `config.json`.
+    #[must_use]
+    pub fn config(&self) -> &Value {
+        &self.config
+    }
+
+    /// Writes all files into a folder that is there, over those of the same names. The configuration comes last, so that a
+    /// folder with one is complete.
+    pub fn write(&self, dir: &Path) -> Result<Vec<Written>, WriteError> {
+        let path = dir.join(MODEL);
+        let tensors = self.tensors.iter().map(|(name, piece)| (name.as_str(), piece));
+        let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
+        safetensors::serialize_to_file(tensors, Some(metadata), &path)
+            .map_err(|source| WriteError::Weights { path: path.clone(), source })?;
+        let bytes = std::fs::metadata(&path).map_err(|source| WriteError::File { path, source })?.len();
+        let mut written = vec![Written { name: MODEL, bytes }];
+        let mut write = |name, content: &[u8]| {
+            let path = dir.join(name);
+            std::fs::write(&path, content).map_err(|source| WriteError::File { path, source })?;
+            written.push(Written { name, bytes: content.len() as u64 });
+            Ok(())
+        };
+        if let Some((config, tokenizer)) = &self.tokenizer {
+            write("tokenizer.json", tokenizer.as_bytes())?;
+            write("tokenizer_config.json", pretty(config).as_bytes())?;
+        }
+        write("generation_config.json", pretty(&self.generation_config).as_bytes())?;
+        write(CONFIG, pretty(&self.config).as_bytes())?;
+        Ok(written)
+    }
+}
+
+fn pretty(value: &Value) -> String {
+    format!("{value:#}\n")
+}
+
+/// Whether a checkpoint has the tensors of its model, and no others.
+fn check(snapshot: &Snapshot, model: &ModelSpec) -> Result<(), ExportError> {
+    let expected = parameters(model);
+    for (tensor, shape) in &expected {
+        match snapshot.weights().get(tensor) {
+            Some(found) if found.shape == *shape => {}
+            found => {
+                let found = found.map_or_else(|| "missing".to_owned(), |found| format!("of shape {:?}", found.shape));
+                return Err(ExportError::Tensor { tensor: tensor.clone(), found, expected: shape.clone() });
+            }
+        }
+    }
+    match snapshot.weights().keys().find(|name| expected.iter().all(|(known, _)| known != *name)) {
+        Some(tensor) => Err(ExportError::Surplus { tensor: tensor.clone() }),
+        None => Ok(()),
+    }
+}
+
+/// What weights are multiplied by on their way into a layout.
+struct Factors {
+    embedding: f32,
+    output: f32,
+    head: f32,
+}
+
+impl Factors {
+    fn of(format: Format, model: &ModelSpec) -> Self {
+        match format {
+            Format::Granite | Format::MiniCpm => Self { embedding: 1.0, output: 1.0, head: 1.0 },
+            Format::Llama => Self {
+                embedding: model.tensor_program.scale_emb as f32,
+                output: model.residual_scale() as f32,
+                head: (1.0 / model.width_ratio()) as f32,
+            },
+        }
+    }
+}
+
+fn tensors<'a>(snapshot: &'a Snapshot, format: Format, model: &ModelSpec) -> Vec<(String, Piece<'a>)> {
+    let factors = Factors::of(format, model);
+    let ours = |name: &str| &snapshot.weights()[name];
+    let mut all = vec![
+        (THEIR_EMBEDDING.to_owned(), Piece::whole(ours(EMBEDDING), factors.embedding)),
+        (THEIR_NORM.to_owned(), Piece::whole(ours(NORM), 1.0)),
+    ];
+    for block in (0..model.shape.n_layers).map(BlockNames::of) {
+        let gain = |(here, there): &(&str, &str)| (block.theirs(there), Piece::whole(ours(&block.ours(here)), 1.0));
+        all.extend(GAINS.iter().map(gain));
+        for packed in matrices(Widths::of(model)) {
+            let factor = if packed.is_output { factors.output } else { 1.0 };
+            let mut start = 0;
+            for (name, width) in packed.theirs {
+                let piece = Piece::columns(ours(&block.ours(packed.ours)), start, width, factor);
+                all.push((block.theirs(name), piece));
+                start += width;
+            }
+        }
+    }
+    let own_head = (!model.tied).then_some(HEAD);
+    // Where the head's factor is not the embedding's, they cannot be one table.
+    if let Some(head) = own_head.or((format == Format::Llama).then_some(EMBEDDING)) {
+        all.push((THEIR_HEAD.to_owned(), Piece::whole(ours(head), factors.head)));
+    }
+    all
+}
+
+/// A tensor that is made of a part of one here, when it is written.
+#[derive(Debug, Clone)]
+struct Piece<'a> {
+    from: &'a HostTensor,
+    take: Take,
+    shape: Vec<usize>,
+    factor: f32,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Take {
+    Whole,
+    /// Columns from this one on, as rows.
+    Columns(usize),
+}
+
+impl<'a> Piece<'a> {
+    fn whole(from: &'a HostTensor, factor: f32) -> Self {
+        Self { from, take: Take::Whole, shape: from.shape.clone(), factor }
+    }
+
+    /// # Shapes
+    /// - `from`: `[rows, columns]`; the piece: `[width, rows]`.
+    fn columns(from: &'a HostTensor, start: usize, width: usize, factor: f32) -> Self {
+        Self { from, take: Take::Columns(start), shape: vec![width, from.shape[0]], factor }
+    }
+}
+
+impl View for &Piece<'_> {
+    fn dtype(&self) -> Dtype {
+        Dtype::F32
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        let mut bytes = Vec::with_capacity(self.data_len());
+        let mut push = |value: f32| bytes.extend_from_slice(&(value * self.factor).to_le_bytes());
+        match self.take {
+            Take::Whole => self.from.values.iter().copied().for_each(&mut push),
+            Take::Columns(start) => {
+                let columns = self.from.shape[1];
+                for column in start..start + self.shape[0] {
+                    self.from.values.iter().skip(column).step_by(columns).copied().for_each(&mut push);
+                }
+            }
+        }
+        Cow::Owned(bytes)
+    }
+
+    fn data_len(&self) -> usize {
+        4 * self.shape.iter().product::<usize>()
+    }
+}
+
+fn tokenizer_config(tokenizer: &TokenizerFile, description: &Description) -> Value {
+    let end = token_text(tokenizer);
+    json!({
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "model_max_length": description.context,
+        "clean_up_tokenization_spaces": false,
+        "bos_token": end,
+        "eos_token": end,
+    })
+}
+
+/// The text of the token that ends a document, as the tokenizer spells it.
+fn token_text(tokenizer: &TokenizerFile) -> Option<String> {
+    let tokenizer_json: Value = serde_json::from_str(&tokenizer.json).ok()?;
+    let added = tokenizer_json["added_tokens"].as_array()?;
+    let token = added.iter().find(|token| token["id"] == tokenizer.end_of_document)?;
+    token["content"].as_str().map(str::to_owned)
+}

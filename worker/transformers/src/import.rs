@@ -1,0 +1,109 @@
+//! From a folder that `transformers` wrote, or could have written, to a checkpoint.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use trainer::{Description, HostTensor, Snapshot};
+
+use crate::config::{self, ConfigError, Read};
+use crate::export::CONFIG;
+use crate::format::Format;
+use crate::layout::{
+    BlockNames, EMBEDDING, GAINS, HEAD, NORM, Packed, THEIR_EMBEDDING, THEIR_HEAD, THEIR_NORM, Widths, matrices,
+};
+pub use crate::source::SourceError;
+use crate::source::{Files, Tensors, read_file};
+
+/// Why a folder does not become a checkpoint.
+#[derive(Debug, thiserror::Error)]
+pub enum ImportError {
+    /// The configuration is not that of a model that can be had here.
+    #[error("{path} does not describe a model that can be had here")]
+    Config {
+        /// Which file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: ConfigError,
+    },
+    /// The tensors are not those of the configuration.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+}
+
+/// A checkpoint from elsewhere.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Imported {
+    /// The layout it was in.
+    pub format: Format,
+    /// The checkpoint: weights alone, after no step.
+    pub snapshot: Snapshot,
+}
+
+/// Reads a model's folder. Numbers of 16 bits become 32-bit ones; a multiplier that has no counterpart here goes into the
+/// weights it multiplies.
+pub fn import(dir: &Path) -> Result<Imported, ImportError> {
+    let path = dir.join(CONFIG);
+    let read = config::read(&read_file(&path)?).map_err(|source| ImportError::Config { path, source })?;
+    let files = Files::read(dir)?;
+    let weights = weights(files.tensors()?, &read)?;
+    let description = Description { model: read.model, dataset: None, context: read.context };
+    Ok(Imported { format: read.format, snapshot: Snapshot::of_weights(description, weights) })
+}
+
+fn weights(mut tensors: Tensors<'_>, read: &Read) -> Result<BTreeMap<String, HostTensor>, SourceError> {
+    let Read { model, query_factor, norm_factor, .. } = read;
+    let widths = Widths::of(model);
+    let table = [widths.vocab, widths.d_model];
+    let mut all = BTreeMap::new();
+    let tensor = |shape: &[usize], values| HostTensor { shape: shape.to_vec(), values };
+
+    all.insert(EMBEDDING.to_owned(), tensor(&table, tensors.take(THEIR_EMBEDDING, &table)?));
+    let mut norm = tensors.take(THEIR_NORM, &table[1..])?;
+    scale(&mut norm, *norm_factor);
+    all.insert(NORM.to_owned(), tensor(&table[1..], norm));
+    if !model.tied {
+        all.insert(HEAD.to_owned(), tensor(&table, tensors.take(THEIR_HEAD, &table)?));
+    }
+    for block in (0..model.shape.n_layers).map(BlockNames::of) {
+        for (here, there) in GAINS {
+            let values = tensors.take(&block.theirs(there), &table[1..])?;
+            all.insert(block.ours(here), tensor(&table[1..], values));
+        }
+        for packed in matrices(widths) {
+            let mut values = Vec::with_capacity(packed.theirs.len());
+            for (name, width) in &packed.theirs {
+                values.push((tensors.take(&block.theirs(name), &[*width, packed.from])?, *width));
+            }
+            if packed.ours == "attention.qkv" {
+                scale(&mut values[0].0, *query_factor);
+            }
+            all.insert(block.ours(packed.ours), side_by_side(&packed, &values));
+        }
+    }
+    // A tied head may be there a second time; the angles of the rotary embedding were, in old files.
+    let ignored = |name: &str| (model.tied && name == THEIR_HEAD) || name.ends_with(".rotary_emb.inv_freq");
+    tensors.expect_no_more(ignored)?;
+    Ok(all)
+}
+
+fn scale(values: &mut [f32], factor: f32) {
+    if factor != 1.0 {
+        values.iter_mut().for_each(|value| *value *= factor);
+    }
+}
+
+/// Matrices transposed, side by side.
+///
+/// # Shapes
+/// - each part: `[width, from]`, with its width; returns `[from, sum of widths]`.
+fn side_by_side(packed: &Packed, parts: &[(Vec<f32>, usize)]) -> HostTensor {
+    let (from, to) = (packed.from, packed.to());
+    let mut values = Vec::with_capacity(from * to);
+    for row in 0..from {
+        for (part, _) in parts {
+            values.extend(part.iter().skip(row).step_by(from));
+        }
+    }
+    HostTensor { shape: vec![from, to], values }
+}

@@ -1,0 +1,116 @@
+//! Which tensor is called what, here and there.
+
+use recipes::ModelSpec;
+
+/// Here: the embedding table, `[vocab, d_model]`.
+pub(crate) const EMBEDDING: &str = "embedding";
+/// Here: the gain before the head, `[d_model]`.
+pub(crate) const NORM: &str = "norm.gain";
+/// Here: the head's table where it is not the embedding, `[vocab, d_model]`.
+pub(crate) const HEAD: &str = "head";
+
+/// There: the embedding table.
+pub(crate) const THEIR_EMBEDDING: &str = "model.embed_tokens.weight";
+/// There: the gain before the head.
+pub(crate) const THEIR_NORM: &str = "model.norm.weight";
+/// There: the head's table.
+pub(crate) const THEIR_HEAD: &str = "lm_head.weight";
+
+/// Widths of a model, as array lengths.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Widths {
+    pub(crate) vocab: usize,
+    pub(crate) d_model: usize,
+    pub(crate) d_ff: usize,
+    /// Of all queries.
+    pub(crate) query: usize,
+    /// Of all keys, and of all values.
+    pub(crate) key: usize,
+}
+
+impl Widths {
+    pub(crate) fn of(model: &ModelSpec) -> Self {
+        let shape = &model.shape;
+        let [vocab, d_model, d_ff, head_dim] =
+            [model.vocab, shape.d_model, shape.d_ff, shape.head_dim].map(|n| n as usize);
+        let (query, key) = (shape.n_heads as usize * head_dim, shape.n_kv_heads as usize * head_dim);
+        Self { vocab, d_model, d_ff, query, key }
+    }
+}
+
+/// The names of one block's tensors.
+#[derive(Debug, Clone)]
+pub(crate) struct BlockNames(u32);
+
+impl BlockNames {
+    pub(crate) fn of(index: u32) -> Self {
+        Self(index)
+    }
+
+    /// Here.
+    pub(crate) fn ours(&self, part: &str) -> String {
+        format!("blocks.{}.{part}", self.0)
+    }
+
+    /// There.
+    pub(crate) fn theirs(&self, part: &str) -> String {
+        format!("model.layers.{}.{part}.weight", self.0)
+    }
+}
+
+/// A matrix of a block here, `[from, to]`, and the matrices there, `[to, from]`, that lie in it side by side.
+#[derive(Debug, Clone)]
+pub(crate) struct Packed {
+    /// Its name here.
+    pub(crate) ours: &'static str,
+    /// How wide what it is multiplied with is.
+    pub(crate) from: usize,
+    /// Names there, and how wide what comes out is.
+    pub(crate) theirs: Vec<(&'static str, usize)>,
+    /// Whether its product is what joins the residual stream.
+    pub(crate) is_output: bool,
+}
+
+impl Packed {
+    /// How wide what comes out of all is.
+    pub(crate) fn to(&self) -> usize {
+        self.theirs.iter().map(|(_, width)| width).sum()
+    }
+}
+
+/// The matrices of a block.
+pub(crate) fn matrices(widths: Widths) -> [Packed; 4] {
+    let Widths { d_model, d_ff, query, key, .. } = widths;
+    let packed = |ours, from, theirs, is_output| Packed { ours, from, theirs, is_output };
+    [
+        packed(
+            "attention.qkv",
+            d_model,
+            vec![("self_attn.q_proj", query), ("self_attn.k_proj", key), ("self_attn.v_proj", key)],
+            false,
+        ),
+        packed("attention.out", query, vec![("self_attn.o_proj", d_model)], true),
+        packed("mlp.gate_up", d_model, vec![("mlp.gate_proj", d_ff), ("mlp.up_proj", d_ff)], false),
+        packed("mlp.down", d_ff, vec![("mlp.down_proj", d_model)], true),
+    ]
+}
+
+/// The gains of a block: the name here, and the name there.
+pub(crate) const GAINS: [(&str, &str); 2] =
+    [("attention_norm.gain", "input_layernorm"), ("mlp_norm.gain", "post_attention_layernorm")];
+
+/// Every parameter of a model as a checkpoint here has it: its name and its shape.
+#[must_use]
+pub fn parameters(model: &ModelSpec) -> Vec<(String, Vec<usize>)> {
+    let widths = Widths::of(model);
+    let table = vec![widths.vocab, widths.d_model];
+    let mut all = vec![(EMBEDDING.to_owned(), table.clone()), (NORM.to_owned(), vec![widths.d_model])];
+    if !model.tied {
+        all.push((HEAD.to_owned(), table));
+    }
+    for block in (0..model.shape.n_layers).map(BlockNames::of) {
+        all.extend(GAINS.iter().map(|(gain, _)| (block.ours(gain), vec![widths.d_model])));
+        all.extend(matrices(widths).iter().map(|packed| (block.ours(packed.ours), vec![packed.from, packed.to()])));
+    }
+    all
+}

@@ -14,6 +14,7 @@
 pub mod expand;
 pub mod id;
 pub mod ladder;
+pub mod memory;
 pub mod parameters;
 pub mod plan;
 pub mod recipe;

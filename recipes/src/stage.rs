@@ -1,5 +1,6 @@
 //! Stages: a stretch of training steps with fixed settings, and the key that names one for ever.
 
+use std::fmt;
 use std::ops::Range;
 
 use schemars::JsonSchema;
@@ -78,6 +79,15 @@ pub enum Precision {
     Fp32,
     /// bfloat16.
     Bf16,
+}
+
+impl fmt::Display for Precision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Fp32 => "fp32",
+            Self::Bf16 => "bf16",
+        })
+    }
 }
 
 /// All that decides the numbers of a stage, apart from its parent.

@@ -46,6 +46,8 @@ fn messages() {
         ("n_kv_heads = 2", "n_kv_heads = 3"),
         ("seeds = [0]", "seeds = [0, 1, 0]"),
         ("micro_sequences = 4", "micro_sequences = 3"),
+        ("micro_sequences = 4", "micro_sequences = 4\nmemory_gib = 1"),
+        ("micro_sequences = 4", "memory_gib = 0"),
         ("validation_tokens = 1_024", "validation_tokens = 31"),
         ("vocab = 300", "vocab = 300\ntokenizer = \"t.json\""),
         ("vocab = 300", ""),

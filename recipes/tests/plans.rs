@@ -145,6 +145,36 @@ fn seeds_and_learning_rates_multiply_the_grid_and_share_nothing() {
 }
 
 #[test]
+fn a_memory_chooses_the_sequences_of_a_pass_for_each_size() {
+    let planned = |sizes: [&str; 2], memory_gib: &str| {
+        let text = include_str!("../smoke.toml")
+            .replace("micro_sequences = 4", &format!("memory_gib = {memory_gib}"))
+            .replace("\"smoke-16\", \"smoke-32\"", &format!("\"{}\", \"{}\"", sizes[0], sizes[1]));
+        let recipe = Recipe::parse("smoke.toml", &text).expect("is valid");
+        expand(&recipe, &Dataset { validation_tokens: 5_000, ..dataset() }).map(|plan| {
+            sizes.map(|size| {
+                let mut stages = plan.stages.iter().filter(|stage| stage.size == size);
+                let batch = stages.next().expect("has stages").spec.batch;
+                assert!(stages.all(|stage| stage.spec.batch == batch), "all stages of a size have the same");
+                assert_eq!((batch.sequences, batch.context), (8, 32));
+                batch.micro_sequences
+            })
+        })
+    };
+    let chosen = |memory_gib| planned(["smoke-16", "smoke-32"], memory_gib).expect("fits");
+    assert_eq!(chosen("1.0"), [8, 8], "all at once where there is room");
+    // By hand: 125 + 500 + 998 kB and 327 + 999 + 1,075 kB at eight, 2,147 kB here.
+    assert_eq!(chosen("0.002"), [8, 4]);
+    assert_eq!(chosen("0.0011"), [4, 2]);
+
+    let message = planned(["smoke-16", "9M"], "0.1").expect_err("is refused").to_string();
+    assert!(message.contains("`batch.memory_gib`: 0.1 GiB are not enough for `9M`"), "{message}");
+    // The least that is named is enough; all at once there is one gradient of the parameters, and not two.
+    let least = message.rsplit("accepted: ").next().and_then(|accepted| accepted.split(' ').next());
+    assert_eq!(planned(["smoke-16", "9M"], least.expect("is named")).expect("fits"), [8, 8]);
+}
+
+#[test]
 fn every_step_has_the_learning_rate_of_the_run_trained_alone() {
     let half_life = "\"half_life\"\nhalf_life_tokens = 2_000";
     for shape in ["\"linear\"", "\"exponential\"", "\"cosine\"", "\"one_minus_sqrt\"", half_life] {

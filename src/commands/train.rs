@@ -67,8 +67,9 @@ impl Args {
             plan: &plan,
             stage: stage.key,
             data_dir: data_dir.path().to_owned(),
-            device: self.compute.device,
+            memory_bytes: self.compute.memory_bytes(),
             threads: usize::from(self.compute.threads),
+            device: self.compute.device,
             interrupter: stopped_by_signals()?,
         };
         let mut lines = Lines::default();

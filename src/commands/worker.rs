@@ -60,6 +60,13 @@ pub(crate) struct Compute {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) threads: u16,
 
+    /// Memory of the device, in GiB [default: taken to be enough]
+    ///
+    /// Stages that are estimated to need more are left to other workers, and what the backward pass needs is computed
+    /// again where keeping it would need more. Results do not depend on it
+    #[arg(long, value_name = "GIB", value_parser = gib)]
+    pub(crate) device_memory: Option<f64>,
+
     /// Seconds of training between two checkpoints of a stage; there is one at its end in any case
     #[arg(long, value_name = "SECONDS", default_value_t = 30.0, value_parser = seconds)]
     pub(crate) checkpoint_interval: f64,
@@ -70,18 +77,32 @@ fn seconds(text: &str) -> Result<f64, String> {
     if (0.0..=1e9).contains(&seconds) { Ok(seconds) } else { Err("accepted: 0 to 1e9".to_owned()) }
 }
 
+fn gib(text: &str) -> Result<f64, String> {
+    let gib: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    if (0.001..=1e6).contains(&gib) { Ok(gib) } else { Err("accepted: 0.001 to 1e6".to_owned()) }
+}
+
 impl Compute {
     /// The arguments that give a worker the same.
-    pub(crate) fn arguments(&self) -> [String; 6] {
-        let Self { device, threads, checkpoint_interval } = self;
-        [
+    pub(crate) fn arguments(&self) -> Vec<String> {
+        let Self { device, threads, device_memory, checkpoint_interval } = self;
+        let mut arguments = vec![
             "--device".to_owned(),
             device.clone(),
             "--threads".to_owned(),
             threads.to_string(),
             "--checkpoint-interval".to_owned(),
             checkpoint_interval.to_string(),
-        ]
+        ];
+        if let Some(gib) = device_memory {
+            arguments.extend(["--device-memory".to_owned(), gib.to_string()]);
+        }
+        arguments
+    }
+
+    /// Bytes of the device's memory, where they were said.
+    pub(crate) fn memory_bytes(&self) -> Option<u64> {
+        self.device_memory.map(|gib| (gib * recipes::memory::GIB) as u64)
     }
 
     /// Whether a worker could use it: the same look it takes itself.
@@ -102,8 +123,9 @@ impl Args {
         let options = WorkerOptions {
             worker_id: self.worker_id,
             name: self.name,
-            device: self.compute.device,
+            memory_bytes: self.compute.memory_bytes(),
             threads: usize::from(self.compute.threads),
+            device: self.compute.device,
             exit_with_stdin: self.exit_with_stdin,
             checkpoint_interval: Duration::from_secs_f64(self.compute.checkpoint_interval),
             give_up_after: Duration::from_secs(self.give_up_after),

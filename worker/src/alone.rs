@@ -30,6 +30,8 @@ pub struct AloneOptions<'a> {
     pub device: String,
     /// CPU threads for training.
     pub threads: usize,
+    /// Bytes of the device's memory, as in [`crate::WorkerOptions::memory_bytes`].
+    pub memory_bytes: Option<u64>,
     /// Stops it after the step that is being done. Nothing of the stage in training is kept then.
     pub interrupter: Interrupter,
 }
@@ -120,7 +122,8 @@ pub fn train_stage_alone(
     progress: &mut (dyn FnMut(AloneProgress<'_>) + Send),
 ) -> Result<AloneResult, AloneError> {
     let compute = Compute::parse(&options.device, options.threads)
-        .map_err(|source| AloneError::Device { device: options.device.clone(), source })?;
+        .map_err(|source| AloneError::Device { device: options.device.clone(), source })?
+        .with_memory(options.memory_bytes);
     // On a thread of its own, so that it does not matter whether the caller is inside a runtime.
     std::thread::scope(|scope| {
         let training = scope.spawn(|| train_with(options, &mut StageTrainer::new(compute), progress));

@@ -18,6 +18,8 @@ pub struct WorkerOptions {
     pub device: String,
     /// CPU threads for training.
     pub threads: usize,
+    /// Bytes of the device's memory, where somebody knows.
+    pub memory_bytes: Option<u64>,
     /// Where the worker keeps what it has not got rid of: its outbox, and downloaded datasets.
     pub data_dir: PathBuf,
     /// Whether to end when the standard input does, which is how a parent takes its workers with it.
@@ -42,6 +44,7 @@ impl WorkerOptions {
             name: None,
             device: "auto".to_owned(),
             threads: 1,
+            memory_bytes: None,
             data_dir: data_dir.into(),
             exit_with_stdin: false,
             checkpoint_interval: Duration::from_secs(30),

@@ -27,7 +27,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(10);
 /// business of a process.
 pub fn run(options: WorkerOptions) -> Result<WorkerExit, WorkerError> {
     let compute = Compute::parse(&options.device, options.threads)
-        .map_err(|source| WorkerError::Device { device: options.device.clone(), source })?;
+        .map_err(|source| WorkerError::Device { device: options.device.clone(), source })?
+        .with_memory(options.memory_bytes);
     // On a thread of its own, so that it does not matter whether the caller is inside a runtime.
     let session = std::thread::Builder::new().name("session".to_owned()).spawn(move || run_here(options, compute));
     let session = session.map_err(|source| WorkerError::Process { action: "start a thread", source })?;
@@ -75,6 +76,7 @@ pub async fn serve(
     dialling.spawn(keep_connected(endpoint, Backoff::new(FIRST_WAIT, LONGEST_WAIT), link));
     info!(%worker, name = home.name, device, coordinator = options.coordinator_url, "worker starts");
 
-    let session = Session::new(Identity { worker, name: home.name.clone(), device, predecessor }, queue);
+    let (name, memory_bytes) = (home.name.clone(), options.memory_bytes);
+    let session = Session::new(Identity { worker, name, device, memory_bytes, predecessor }, queue);
     Shell::new(options, session, spool, runner).run(link_events, reports, leave).await
 }

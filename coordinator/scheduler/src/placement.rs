@@ -3,33 +3,17 @@
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
-use recipes::{Precision, StageKey, StageSpec, WorkerId};
+use recipes::memory::TrainingMemory;
+use recipes::{StageKey, StageSpec, WorkerId};
 
 use crate::state::stage::StageRecord;
 use crate::state::worker::Worker;
 
-/// Bytes of device memory that training this stage takes, roughly: enough to keep a model off a device that is far too
-/// small for it, not to fill one to the last byte.
-///
-/// Weights, gradients and AdamW's two moments in 32 bits; what the backward pass needs of a forward pass over one micro
-/// batch; logits and their gradient in 32 bits.
+/// Bytes of device memory that training this stage takes at least, roughly: a worker that has less than it would take
+/// with all activations kept computes them again.
 #[must_use]
 pub fn memory_needed(spec: &StageSpec) -> u64 {
-    let shape = &spec.model.shape;
-    let parameters = 16 * shape.total_params(spec.model.vocab, spec.model.tied);
-
-    let tokens = u64::from(spec.batch.micro_sequences) * u64::from(spec.batch.context);
-    let [d_model, d_ff, layers] = [shape.d_model, shape.d_ff, shape.n_layers].map(u64::from);
-    let attention_weights = u64::from(shape.n_heads) * u64::from(spec.batch.context);
-    let number = match spec.precision {
-        Precision::Fp32 => 4,
-        Precision::Bf16 => 2,
-    };
-    // A block keeps about eight vectors of the stream's width (two norms, q, k, v, their mix, two sums), three of the
-    // feed-forward layer's, and the attention weights before and after the softmax.
-    let per_token = layers * (8 * d_model + 3 * d_ff + 2 * attention_weights) * number;
-    let logits = 2 * 4 * u64::from(spec.model.vocab);
-    parameters.saturating_add(tokens.saturating_mul(per_token + logits))
+    TrainingMemory::of(spec).recomputed()
 }
 
 /// A stage's place in the queue: the longest critical path first (so the largest models), then the one that was asked

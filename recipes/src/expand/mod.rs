@@ -8,7 +8,10 @@ mod tree;
 
 pub(crate) use runs::{Run, runs};
 
+use std::collections::BTreeMap;
+
 use crate::id::{CampaignId, DatasetId, TrialId};
+use crate::memory::{GIB, TrainingMemory};
 use crate::plan::{Dataset, Plan, Trial};
 use crate::recipe::Recipe;
 use crate::recipe::error::{Fault, RecipeError};
@@ -62,7 +65,12 @@ fn check_dataset(recipe: &Recipe, dataset: &Dataset) -> Result<(), Fault> {
 
 fn plan(recipe: &Recipe, data: DatasetId, vocab: u32, dataset: Option<Dataset>) -> Result<Plan, RecipeError> {
     let runs = recipe.runs()?;
-    let whole = |run: &Run| whole_spec(recipe, run, data, vocab);
+    let micro = micro_sequences(recipe, &runs, |run| whole_spec(recipe, run, data, vocab))
+        .map_err(|fault| recipe.refuse(fault))?;
+    let whole = |run: &Run| {
+        let spec = whole_spec(recipe, run, data, vocab);
+        StageSpec { batch: Batch { micro_sequences: micro[run.size.as_str()], ..spec.batch }, ..spec }
+    };
     let (stages, paths) = tree::merge(&runs, whole);
     let trials: Vec<Trial> = runs
         .iter()
@@ -116,6 +124,44 @@ fn whole_spec(recipe: &Recipe, run: &Run, data: DatasetId, vocab: u32) -> StageS
         validation_tokens: contents.data.validation_tokens,
         numerics_version: NUMERICS_VERSION,
     }
+}
+
+/// Sequences a pass, by size: what the recipe says, or as many as are estimated to fit the memory it names.
+///
+/// More of them that recompute their activations are worth less than fewer that keep them.
+fn micro_sequences<'a>(
+    recipe: &Recipe,
+    runs: &'a [Run],
+    whole: impl Fn(&Run) -> StageSpec,
+) -> Result<BTreeMap<&'a str, u32>, Fault> {
+    let mut chosen = BTreeMap::new();
+    for run in runs {
+        if chosen.contains_key(run.size.as_str()) {
+            continue;
+        }
+        let spec = whole(run);
+        let Some(memory_gib) = recipe.contents().batch.memory_gib else {
+            chosen.insert(run.size.as_str(), spec.batch.micro_sequences);
+            continue;
+        };
+        let budget = (memory_gib * GIB) as u64;
+        let with = |micro_sequences| {
+            let batch = Batch { micro_sequences, ..spec.batch };
+            TrainingMemory::of(&StageSpec { batch, ..spec })
+        };
+        let sequences = spec.batch.sequences;
+        let divisors = || (1..=sequences).rev().filter(|micro| sequences.is_multiple_of(*micro));
+        let micro = divisors()
+            .find(|&micro| with(micro).kept() <= budget)
+            .or_else(|| divisors().find(|&micro| with(micro).recomputed() <= budget))
+            .ok_or_else(|| {
+                let least = divisors().map(|micro| with(micro).recomputed()).min().unwrap_or_default() as f64 / GIB;
+                let reason = format!("{memory_gib} GiB are not enough for `{}`", run.size);
+                Fault::conflict("batch.memory_gib", reason, format!("{:.3} or more", (least * 1e3).ceil() / 1e3))
+            })?;
+        chosen.insert(run.size.as_str(), micro);
+    }
+    Ok(chosen)
 }
 
 fn batch(recipe: &Recipe) -> Batch {

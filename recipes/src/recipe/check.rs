@@ -176,6 +176,10 @@ fn check_schedule(schedule: &ScheduleRecipe) -> Result<(), Fault> {
 
 fn check_batch(recipe: &RecipeFile) -> Result<(), Fault> {
     let sequences = recipe.batch.sequences;
+    if recipe.batch.micro_sequences.is_some() && recipe.batch.memory_gib.is_some() {
+        let accepted = "either `micro_sequences`, or `memory_gib` to have them chosen";
+        return Err(Fault::conflict("batch.memory_gib", "is given beside `micro_sequences`", accepted));
+    }
     match recipe.batch.micro_sequences {
         Some(micro) if !sequences.is_multiple_of(micro) => Err(Fault::conflict(
             "batch.micro_sequences",

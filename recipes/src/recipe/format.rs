@@ -227,7 +227,7 @@ pub enum Counted {
 }
 
 /// What one optimiser step consumes.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BatchRecipe {
     /// Sequences per optimiser step.
@@ -239,6 +239,10 @@ pub struct BatchRecipe {
     /// Sequences per forward and backward pass, a divisor of `sequences`; all at once if absent.
     #[schemars(range(min = 1, max = 65_536))]
     pub micro_sequences: Option<u32>,
+    /// Memory of a device, in GiB: the plan then chooses `micro_sequences`, for each size as many as are estimated to
+    /// fit. The choice is part of the plan and not of the worker's, because it changes the last bits of a loss.
+    #[schemars(range(min = 0.001, max = 1_000_000.0))]
+    pub memory_gib: Option<f64>,
 }
 
 /// AdamW, and the gradient's clipping.

@@ -53,7 +53,7 @@ pub fn run(options: &CheckOptions) -> Result<bool> {
     }
     eprintln!();
     for (part, outcome, took) in summary {
-        eprintln!("{:8} {}", part.name(), line(outcome, took));
+        eprintln!("{:10} {}", part.name(), line(outcome, took));
     }
     Ok(!failed)
 }

@@ -19,6 +19,9 @@ pub enum Part {
     Cuda,
     /// The wgpu backend compiles.
     Wgpu,
+    /// The trainer on the wgpu backend, held against the CPU's. Skips itself on a machine without an adapter, unless
+    /// `WINDTUNNEL_TEST_WGPU` is set.
+    WgpuTest,
     /// Licences, advisories and origins of the dependencies, where cargo-deny is installed.
     Deny,
 }
@@ -26,8 +29,17 @@ pub enum Part {
 impl Part {
     /// All, in the order they run: what fails fastest first. The lints come before the docs because both want the
     /// dependencies' metadata, which the lints' run leaves behind; the features come last, since they compile burn anew.
-    pub const ALL: [Self; 8] =
-        [Self::Fmt, Self::Clippy, Self::Doc, Self::Test, Self::Quickstart, Self::Cuda, Self::Wgpu, Self::Deny];
+    pub const ALL: [Self; 9] = [
+        Self::Fmt,
+        Self::Clippy,
+        Self::Doc,
+        Self::Test,
+        Self::Quickstart,
+        Self::Cuda,
+        Self::Wgpu,
+        Self::WgpuTest,
+        Self::Deny,
+    ];
 
     /// The arguments of its cargo command.
     #[must_use]
@@ -42,6 +54,7 @@ impl Part {
             // All of the workspace, as above, so that what the features do not touch is not compiled again.
             Self::Cuda => &["clippy", "--workspace", "--all-targets", "--features", "cuda", "--", "-D", "warnings"],
             Self::Wgpu => &["clippy", "--workspace", "--all-targets", "--features", "wgpu", "--", "-D", "warnings"],
+            Self::WgpuTest => &["test", "--workspace", "--features", "wgpu", "--test", "wgpu", "--", "--nocapture"],
             Self::Deny => &["deny", "--workspace", "check"],
         }
     }

@@ -4,12 +4,14 @@ use std::fmt;
 use std::sync::Arc;
 
 use burn::tensor::Device;
+use recipes::Precision;
 
 /// A device and, on the CPU, the threads to use.
 #[derive(Clone)]
 pub struct Compute {
     kind: Kind,
     pool: Arc<rayon::ThreadPool>,
+    memory: Option<u64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,7 +68,31 @@ impl Compute {
             .thread_name(|index| format!("compute-{index}"))
             .build()
             .map_err(|source| ComputeError::Threads { threads, source })?;
-        Ok(Self { kind, pool: Arc::new(pool) })
+        Ok(Self { kind, pool: Arc::new(pool), memory: None })
+    }
+
+    /// The same device with so many bytes of memory to train in. No backend says how many it has, so people do.
+    #[must_use]
+    pub fn with_memory(self, bytes: Option<u64>) -> Self {
+        Self { memory: bytes, ..self }
+    }
+
+    /// Bytes of memory to train in, where they are known.
+    #[must_use]
+    pub fn memory(&self) -> Option<u64> {
+        self.memory
+    }
+
+    /// Whether this device trains in a number format.
+    ///
+    /// The CPU backend does everywhere; where the CPU has no instructions for bfloat16 it is slower than 32 bits.
+    #[must_use]
+    pub fn supports(&self, precision: Precision) -> bool {
+        match (precision, self.kind) {
+            (Precision::Fp32, _) | (Precision::Bf16, Kind::Flex) => true,
+            #[cfg(any(feature = "cuda", feature = "wgpu"))]
+            (Precision::Bf16, _) => self.device().supports_dtype(burn::tensor::FloatDType::BF16),
+        }
     }
 
     /// The burn device, with automatic differentiation.
@@ -108,7 +134,25 @@ impl Kind {
     }
 
     fn first_gpu() -> Option<Self> {
-        Self::cuda("cuda:0", 0).or_else(|_| Self::wgpu("wgpu")).ok()
+        let has_card = || !Self::only_software();
+        Self::cuda("cuda:0", 0).ok().or_else(|| Self::wgpu("wgpu").ok().filter(|_| has_card()))
+    }
+
+    #[cfg(not(feature = "wgpu"))]
+    fn only_software() -> bool {
+        false
+    }
+
+    /// Whether wgpu has nothing but a CPU that plays a GPU, such as lavapipe: it has to be asked for by name.
+    #[cfg(feature = "wgpu")]
+    fn only_software() -> bool {
+        use burn::backend::{CubeDevice, DispatchDevice, WgpuDeviceKind};
+
+        let is_software = |device: &Device| match device.as_dispatch() {
+            DispatchDevice::Cube(CubeDevice::Wgpu(device)) => device.kind == WgpuDeviceKind::Cpu,
+            _ => false,
+        };
+        Device::enumerate(burn::tensor::DeviceType::Wgpu).into_vec().iter().all(is_software)
     }
 
     #[cfg(feature = "cuda")]

@@ -7,6 +7,7 @@
 //! This crate deliberately knows nothing of data, optimisers, checkpoints or coordinators.
 
 pub mod compute;
+pub mod gradients;
 pub mod init;
 pub mod model;
 pub mod ops;
@@ -14,4 +15,5 @@ pub mod rope;
 pub mod simd;
 
 pub use compute::{Compute, ComputeError};
+pub use gradients::Activations;
 pub use model::{MiniCpm, MiniCpmConfig};

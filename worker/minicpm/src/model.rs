@@ -35,7 +35,7 @@ pub struct MiniCpmConfig {
 pub struct MiniCpm {
     /// `[vocab, d_model]`.
     embedding: Param<Tensor<2>>,
-    blocks: Vec<Block>,
+    pub(crate) blocks: Vec<Block>,
     norm: RmsNorm,
     /// `[vocab, d_model]`; none where the embedding serves.
     head: Option<Param<Tensor<2>>>,
@@ -45,12 +45,12 @@ pub struct MiniCpm {
     logit_scale: f32,
     /// Of matrix products; weights have 32 bits.
     #[module(skip)]
-    precision: Precision,
+    pub(crate) precision: Precision,
 }
 
 /// Attention and feed-forward, each normalised before and scaled after.
 #[derive(Module, Debug)]
-struct Block {
+pub(crate) struct Block {
     attention_norm: RmsNorm,
     attention: Attention,
     mlp_norm: RmsNorm,
@@ -137,6 +137,9 @@ impl MiniCpmConfig {
 
 impl MiniCpm {
     /// The same model with matrix products in this number format: 32 bits unless it is said here.
+    ///
+    /// The CPU's kernels round the factors of a product, and keep activations in 32 bits. Elsewhere the residual stream
+    /// starts in this format, and every operation keeps to what it is given: [`ops::plain`] says where 32 bits stay.
     #[must_use]
     pub fn with_precision(self, precision: Precision) -> Self {
         Self { precision, ..self }
@@ -150,8 +153,10 @@ impl MiniCpm {
     /// - returns `[1]`.
     #[must_use]
     pub fn loss(&self, inputs: Tensor<2, Int>, targets: Tensor<1, Int>) -> Tensor<1> {
-        let hidden = self.hidden(inputs);
-        ops::cross_entropy(hidden, self.head_weight(), targets, self.logit_scale, self.precision)
+        let [_, context] = inputs.dims();
+        let stream = self.embed(inputs);
+        let through = |stream, block: &Block| block.forward(stream, context, self.precision);
+        self.head_loss(self.blocks.iter().fold(stream, through), targets)
     }
 
     /// Unnormalised log-probabilities of the next token.
@@ -161,16 +166,31 @@ impl MiniCpm {
     /// - returns `[batch * context, vocab]`.
     #[must_use]
     pub fn logits(&self, inputs: Tensor<2, Int>) -> Tensor<2> {
-        let hidden = self.hidden(inputs);
-        hidden.matmul(self.head_weight().transpose()).mul_scalar(self.logit_scale)
+        let [_, context] = inputs.dims();
+        let stream = self.embed(inputs);
+        let through = |stream, block: &Block| block.forward(stream, context, self.precision);
+        let stream = self.blocks.iter().fold(stream, through);
+        let hidden = self.norm.forward(stream);
+        ops::logits(hidden, self.head_weight(), self.logit_scale)
     }
 
-    /// The normalised residual stream before the head, `[batch * context, d_model]`.
-    fn hidden(&self, inputs: Tensor<2, Int>) -> Tensor<2> {
+    /// Where the residual stream begins.
+    ///
+    /// # Shapes
+    /// - `inputs`: `[batch, context]`; returns `[batch * context, d_model]`.
+    pub(crate) fn embed(&self, inputs: Tensor<2, Int>) -> Tensor<2> {
         let [batch, context] = inputs.dims();
         let stream = ops::embedding(self.embedding.val(), inputs.reshape([batch * context]), self.scale_emb);
-        let stream = self.blocks.iter().fold(stream, |stream, block| block.forward(stream, context, self.precision));
-        self.norm.forward(stream)
+        ops::activations(stream, self.precision)
+    }
+
+    /// The loss, from where the residual stream ends.
+    ///
+    /// # Shapes
+    /// - `stream`: `[tokens, d_model]`; `targets`: `[tokens]`; returns `[1]`.
+    pub(crate) fn head_loss(&self, stream: Tensor<2>, targets: Tensor<1, Int>) -> Tensor<1> {
+        let hidden = self.norm.forward(stream);
+        ops::cross_entropy(hidden, self.head_weight(), targets, self.logit_scale, self.precision)
     }
 
     fn head_weight(&self) -> Tensor<2> {
@@ -181,7 +201,7 @@ impl MiniCpm {
 impl Block {
     /// # Shapes
     /// - `stream`: `[tokens, d_model]`, of sequences of `context` tokens; returns the same.
-    fn forward(&self, stream: Tensor<2>, context: usize, precision: Precision) -> Tensor<2> {
+    pub(crate) fn forward(&self, stream: Tensor<2>, context: usize, precision: Precision) -> Tensor<2> {
         let stream = self.attention.add_to(stream, &self.attention_norm, context, self.residual_scale, precision);
         self.mlp.add_to(stream, &self.mlp_norm, self.residual_scale, precision)
     }

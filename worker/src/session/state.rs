@@ -24,6 +24,8 @@ pub struct Identity {
     pub name: String,
     /// What it trains on, for people.
     pub device: String,
+    /// Bytes of its memory, where they are known.
+    pub memory_bytes: Option<u64>,
     /// The process that had its place before, which has ended.
     pub predecessor: Option<WorkerId>,
 }
@@ -155,7 +157,7 @@ impl Session {
             name: self.identity.name.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             device: self.identity.device.clone(),
-            memory_bytes: None,
+            memory_bytes: self.identity.memory_bytes,
             running: self.in_hand(),
             holds: self.holds.iter().map(ToString::to_string).collect(),
             predecessor: self.identity.predecessor.as_ref().map(ToString::to_string),

@@ -39,7 +39,13 @@ impl Story {
     /// One that has no room for more when this many bytes are not acknowledged.
     pub(crate) fn with_limit(bytes: usize) -> Self {
         let worker = WorkerId::from_content(b"a worker");
-        let identity = Identity { worker, name: "w".to_owned(), device: "paper".to_owned(), predecessor: None };
+        let identity = Identity {
+            worker,
+            name: "w".to_owned(),
+            device: "paper".to_owned(),
+            memory_bytes: None,
+            predecessor: None,
+        };
         let session = Session::new(identity, Queue::new(bytes, 1));
         let stages = ["a", "b", "c"].map(|name| (name.to_owned(), stage(name, None, STEPS)));
         Self { session, said: BTreeMap::new(), stages: stages.into(), unaccounted: Vec::new() }

@@ -122,23 +122,6 @@ pub(crate) fn shapes(model: &impl Module) -> BTreeMap<String, Vec<usize>> {
     shapes.found
 }
 
-/// Adds gradients to those gathered so far.
-pub(crate) struct Accumulate<'a> {
-    pub(crate) total: &'a mut GradientsParams,
-    pub(crate) added: GradientsParams,
-}
-
-impl ModuleVisitor for Accumulate<'_> {
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let Some(added) = self.added.remove::<D>(param.id) else { return };
-        let sum = match self.total.remove::<D>(param.id) {
-            Some(total) => total + added,
-            None => added,
-        };
-        self.total.register(param.id, sum);
-    }
-}
-
 /// The values of a tensor in row-major order.
 pub(crate) fn host<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
     tensor.into_data().try_into_vec::<f32>().expect("parameters are 32-bit floats")

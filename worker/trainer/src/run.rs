@@ -7,13 +7,14 @@ use burn::module::Module;
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use corpus::{BatchError, OpenDataset};
-use minicpm::{Compute, MiniCpm, MiniCpmConfig};
+use minicpm::{Activations, Compute, MiniCpm, MiniCpmConfig};
+use recipes::memory::TrainingMemory;
 use recipes::{DatasetId, ModelSpec, NUMERICS_VERSION, Precision, StageSpec};
 use serde_json::Value;
 
 use crate::fit::{FitError, fitting, with_weights};
 use crate::optimizer::Optimizer;
-use crate::parameters::{Accumulate, Path, Read, ReadGradients, shapes};
+use crate::parameters::{Path, Read, ReadGradients, shapes};
 use crate::snapshot::{Description, FIRST_MOMENT, HostTensor, SECOND_MOMENT, Snapshot};
 
 /// A stage in training: its model, its optimiser, and the step that comes next.
@@ -23,6 +24,8 @@ pub struct StageRun {
     data: Arc<OpenDataset>,
     compute: Compute,
     device: Device,
+    /// Which of two ways to the same bits fits the device.
+    activations: Activations,
     /// Absent only while a step has it.
     model: Option<MiniCpm>,
     optimizer: Optimizer,
@@ -93,8 +96,10 @@ pub enum StartError {
         /// Of the spec.
         planned: u32,
     },
-    /// The backend has no such number format.
-    #[error("{compute} trains in fp32 only, and the stage asks for {precision:?}")]
+    /// The device has no such number format.
+    #[error(
+        "{compute} cannot train in {precision}, which the stage asks for: it needs a device that can, or another recipe"
+    )]
     Precision {
         /// The device.
         compute: String,
@@ -172,8 +177,14 @@ impl StageRun {
                 (restore(model, &mut optimizer, snapshot, &device)?, snapshot.step)
             }
         };
+        let model = model.with_precision(spec.precision);
+        let memory = TrainingMemory::of(spec);
+        let activations = match compute.memory() {
+            Some(bytes) if bytes < memory.kept() => Activations::Recomputed,
+            _ => Activations::Kept,
+        };
         let compute = compute.clone();
-        Ok(Self { spec: *spec, data, compute, device, model: Some(model), optimizer, step })
+        Ok(Self { spec: *spec, data, compute, device, activations, model: Some(model), optimizer, step })
     }
 
     /// The step that comes next, counted from the root.
@@ -199,9 +210,10 @@ impl StageRun {
         let batch = self.data.train_batch(self.spec.order_seed, step, &self.spec.batch).map_err(StepError::Batch)?;
         let learning_rate = self.spec.learning_rate(step);
         let model = self.model.take().expect("only a step takes the model, and it puts it back");
-        let Self { compute, device, optimizer, spec, .. } = self;
+        let Self { compute, device, activations, optimizer, spec, .. } = self;
         let (model, loss, grad_norm) = compute.install(|| {
-            let (gradients, loss) = gradients(&model, &batch, spec.batch.micro_sequences as usize, device);
+            let micro = spec.batch.micro_sequences as usize;
+            let (gradients, loss) = gradients(&model, &batch, micro, *activations, device);
             let (model, grad_norm) = optimizer.step(model, gradients, learning_rate, step);
             (model, loss, grad_norm)
         });
@@ -219,7 +231,7 @@ impl StageRun {
             self.data.train_batch(self.spec.order_seed, self.step, &self.spec.batch).map_err(StepError::Batch)?;
         let micro = self.spec.batch.micro_sequences as usize;
         Ok(self.compute.install(|| {
-            let (gradients, _) = gradients(self.model(), &batch, micro, &self.device);
+            let (gradients, _) = gradients(self.model(), &batch, micro, self.activations, &self.device);
             let mut named = BTreeMap::new();
             let receive = |name, shape, values| {
                 named.insert(name, HostTensor { shape, values });
@@ -284,7 +296,7 @@ fn check(spec: &StageSpec, data: &OpenDataset, compute: &Compute) -> Result<(), 
     if spec.numerics_version != NUMERICS_VERSION {
         return Err(StartError::Numerics { planned: spec.numerics_version });
     }
-    if spec.precision != Precision::Fp32 {
+    if !compute.supports(spec.precision) {
         return Err(StartError::Precision { compute: compute.to_string(), precision: spec.precision });
     }
     data.validation(spec.validation_tokens, spec.batch.context).map_err(StartError::Batch)?;
@@ -318,7 +330,13 @@ fn differences_of(path: &str, found: &Value, expected: &Value, into: &mut Vec<St
 }
 
 /// Gradients of the mean loss over a batch, and that loss, `micro` sequences at a time.
-fn gradients(model: &MiniCpm, batch: &corpus::Batch, micro: usize, device: &Device) -> (GradientsParams, f64) {
+fn gradients(
+    model: &MiniCpm,
+    batch: &corpus::Batch,
+    micro: usize,
+    activations: Activations,
+    device: &Device,
+) -> (GradientsParams, f64) {
     let part = micro * batch.context;
     let parts = batch.inputs.chunks(part).zip(batch.targets.chunks(part));
     let whole = batch.targets.len() as f64;
@@ -327,15 +345,9 @@ fn gradients(model: &MiniCpm, batch: &corpus::Batch, micro: usize, device: &Devi
     for (inputs, targets) in parts {
         let share = targets.len() as f64 / whole;
         let (inputs, targets) = tensors(inputs, targets, batch.context, device);
-        let loss = model.loss(inputs, targets);
-        mean += share * f64::from(loss.clone().into_scalar::<f32>());
-        let loss = if share < 1.0 { loss.mul_scalar(share) } else { loss };
-        let added = GradientsParams::from_grads(loss.backward(), model);
-        if share < 1.0 {
-            model.visit(&mut Accumulate { total: &mut total, added });
-        } else {
-            total = added;
-        }
+        let (loss, added) = model.gradients(inputs, targets, share, activations);
+        mean += share * loss;
+        model.add(added, &mut total);
     }
     (total, mean)
 }

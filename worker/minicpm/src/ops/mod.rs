@@ -1,15 +1,16 @@
 //! The operations the network is made of.
 //!
 //! Each has two implementations with one meaning: [`plain`], the formula in burn's tensor operations, which any backend
-//! runs and differentiates; and `flex`, a fused kernel with its own backward pass for the CPU backend, registered
-//! through burn's backend extension. The functions here pick by the device of their argument. Tests hold the two
-//! against each other.
+//! runs and differentiates; and `flex`, a fused kernel with its own backward pass for 32-bit floats on the CPU backend,
+//! registered through burn's backend extension. [`blocked`] cuts the two formulas that would not fit a device. The
+//! functions here pick by the device and the type of their argument. Tests hold the implementations against each other.
 
+pub mod blocked;
 mod flex;
 pub mod plain;
 
 use burn::backend::DispatchDevice;
-use burn::tensor::{Device, Int, Tensor};
+use burn::tensor::{DType, Device, FloatDType, Int, Tensor};
 use recipes::Precision;
 
 use crate::rope::RopeTable;
@@ -63,17 +64,39 @@ pub fn is_fused(device: &Device) -> bool {
     matches!(device.clone().inner().as_dispatch(), DispatchDevice::Flex(_))
 }
 
+/// Whether the fused kernels serve this tensor: they know 32-bit floats alone.
+fn has_kernels(tensor: &Tensor<2>) -> bool {
+    tensor.dtype() == DType::F32 && is_fused(&tensor.device())
+}
+
+/// The residual stream in the format that activations have in this precision.
+///
+/// The CPU's kernels keep 32 bits, and round where they multiply.
+#[must_use]
+pub fn activations(stream: Tensor<2>, precision: Precision) -> Tensor<2> {
+    match precision {
+        Precision::Bf16 if !has_kernels(&stream) => stream.cast(FloatDType::BF16),
+        Precision::Fp32 | Precision::Bf16 => stream,
+    }
+}
+
+/// Unnormalised log-probabilities: `hidden * weight^T * scale`, in the format of `hidden`.
+///
+/// # Shapes
+/// - `hidden`: `[tokens, d_model]`; `weight`: `[vocab, d_model]`; returns `[tokens, vocab]`.
+#[must_use]
+pub fn logits(hidden: Tensor<2>, weight: Tensor<2>, scale: f32) -> Tensor<2> {
+    let number = hidden.dtype();
+    hidden.matmul(weight.transpose().cast(number)).mul_scalar(scale)
+}
+
 /// Rows of an embedding table, times `scale`.
 ///
 /// # Shapes
 /// - `table`: `[vocab, d_model]`; `tokens`: `[tokens]`; returns `[tokens, d_model]`.
 #[must_use]
 pub fn embedding(table: Tensor<2>, tokens: Tensor<1, Int>, scale: f32) -> Tensor<2> {
-    if is_fused(&table.device()) {
-        flex::embedding(table, tokens, scale)
-    } else {
-        plain::embedding(table, tokens, scale)
-    }
+    if has_kernels(&table) { flex::embedding(table, tokens, scale) } else { plain::embedding(table, tokens, scale) }
 }
 
 /// `x / sqrt(mean(x^2) + eps) * gain`, over the channels of each token.
@@ -82,7 +105,7 @@ pub fn embedding(table: Tensor<2>, tokens: Tensor<1, Int>, scale: f32) -> Tensor
 /// - `input`: `[tokens, d_model]`; `gain`: `[d_model]`; returns `[tokens, d_model]`.
 #[must_use]
 pub fn rms_norm(input: Tensor<2>, gain: Tensor<1>, eps: f32) -> Tensor<2> {
-    if is_fused(&input.device()) { flex::rms_norm(input, gain, eps) } else { plain::rms_norm(input, gain, eps) }
+    if has_kernels(&input) { flex::rms_norm(input, gain, eps) } else { plain::rms_norm(input, gain, eps) }
 }
 
 /// `rms_norm(input, gain) * weight`.
@@ -91,7 +114,7 @@ pub fn rms_norm(input: Tensor<2>, gain: Tensor<1>, eps: f32) -> Tensor<2> {
 /// - `input`: `[tokens, d_model]`; `gain`: `[d_model]`; `weight`: `[d_model, to]`; returns `[tokens, to]`.
 #[must_use]
 pub fn norm_linear(input: Tensor<2>, gain: Tensor<1>, weight: Tensor<2>, eps: f32, precision: Precision) -> Tensor<2> {
-    if is_fused(&input.device()) {
+    if has_kernels(&input) {
         flex::norm_linear(input, gain, weight, eps, precision)
     } else {
         plain::norm_linear(input, gain, weight, eps)
@@ -109,10 +132,10 @@ pub fn causal_attention(qkv: Tensor<2>, layout: AttentionLayout, context: usize,
     assert_eq!(width, layout.qkv_width(), "queries, keys and values side by side");
     assert_eq!(tokens % context, 0, "whole sequences");
     assert!(context <= rope.context(), "a context of {context} in a table for {}", rope.context());
-    if is_fused(&qkv.device()) {
+    if has_kernels(&qkv) {
         flex::causal_attention(qkv, layout, context, rope)
     } else {
-        plain::causal_attention(qkv, layout, context, rope)
+        blocked::causal_attention(qkv, layout, context, rope)
     }
 }
 
@@ -128,7 +151,7 @@ pub fn linear_residual(
     scale: f32,
     precision: Precision,
 ) -> Tensor<2> {
-    if is_fused(&stream.device()) {
+    if has_kernels(&stream) {
         flex::linear_residual(stream, input, weight, scale, precision)
     } else {
         plain::linear_residual(stream, input, weight, scale)
@@ -148,7 +171,7 @@ pub fn swiglu_residual(
     scale: f32,
     precision: Precision,
 ) -> Tensor<2> {
-    if is_fused(&stream.device()) {
+    if has_kernels(&stream) {
         flex::swiglu_residual(stream, gate_up, weight, scale, precision)
     } else {
         plain::swiglu_residual(stream, gate_up, weight, scale)
@@ -167,9 +190,9 @@ pub fn cross_entropy(
     logit_scale: f32,
     precision: Precision,
 ) -> Tensor<1> {
-    if is_fused(&hidden.device()) {
+    if has_kernels(&hidden) {
         flex::cross_entropy(hidden, weight, targets, logit_scale, precision)
     } else {
-        plain::cross_entropy(hidden, weight, targets, logit_scale)
+        blocked::cross_entropy(hidden, weight, targets, logit_scale)
     }
 }

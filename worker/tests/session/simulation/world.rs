@@ -88,7 +88,13 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn new() -> Self {
         let worker = WorkerId::from_content(b"a worker");
-        let identity = Identity { worker, name: "w".to_owned(), device: "paper".to_owned(), predecessor: None };
+        let identity = Identity {
+            worker,
+            name: "w".to_owned(),
+            device: "paper".to_owned(),
+            memory_bytes: None,
+            predecessor: None,
+        };
         Self {
             history: Vec::new(),
             session: Session::new(identity, Queue::new(ROOM, 1)),

@@ -6,8 +6,8 @@ use burn::tensor::Tensor;
 
 use super::{Coefficients, DeviceMoments, Moments};
 
-pub(super) fn square_sum<const D: usize>(gradient: Tensor<D>) -> f64 {
-    f64::from(gradient.square().sum().into_scalar::<f32>())
+pub(super) fn square_sum<const D: usize>(gradient: Tensor<D>) -> Tensor<1> {
+    gradient.square().sum()
 }
 
 pub(super) fn update<const D: usize>(

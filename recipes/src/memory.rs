@@ -1,0 +1,153 @@
+//! Memory that training takes on a device, estimated from a stage's spec.
+//!
+//! Counted are the tensors that burn's automatic differentiation keeps between the passes through the formulas that every
+//! GPU runs, in bytes; s is 4 in fp32 and 2 in bf16. A token leaves in each block
+//!
+//! ```text
+//! 24 d_model              the stream and its norm, before attention and before the feed-forward layer
+//! 4 s w                   queries, keys, values and their mix, w = n_heads head_dim
+//! 5 s d_ff                gate, its sigmoid, up, and two products
+//! (4 + s) n_heads seen    exponentials and weights over the positions seen, (context + queries at once) / 2 on average
+//! ```
+//!
+//! and the backward pass needs about as much for one block again. The head holds three matrices of the logits it has at
+//! once, and gradients of its table: one piece's, their sum, and their product with the table. A parameter has its value,
+//! its gradient and two moments in 32 bits, a second gradient where gradients accumulate, and a copy in bf16.
+//!
+//! It is for choosing how many sequences go through a pass, and which stage is not for which device. What an allocator
+//! adds is not in it, and the CPU backend's kernels take less. `docs/design/gpu.md` has what was measured beside it.
+
+use crate::stage::{Precision, StageSpec};
+
+/// Queries that attention serves at a time on a GPU, so that its weights are not the square of the context.
+pub const QUERIES_AT_ONCE: u64 = 512;
+
+/// Logits that are there at a time on a GPU, and at least those of one token: 256 MiB of them.
+pub const LOGITS_AT_ONCE: u64 = 1 << 26;
+
+/// Bytes of a GiB.
+pub const GIB: f64 = (1u64 << 30) as f64;
+
+/// What training a stage takes, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TrainingMemory {
+    /// Weights, gradients and moments: there from the first step to the last.
+    parameters: u64,
+    /// Weights of all blocks in the number format of activations, where that is another one.
+    copies: u64,
+    /// What the forward pass through one block leaves for the backward pass.
+    block: u64,
+    /// The residual stream between two blocks.
+    stream: u64,
+    /// Logits and what belongs to them, at their largest.
+    head: u64,
+    blocks: u64,
+}
+
+impl TrainingMemory {
+    /// Of a stage.
+    #[must_use]
+    pub fn of(spec: &StageSpec) -> Self {
+        let (model, shape, batch) = (&spec.model, &spec.model.shape, &spec.batch);
+        let [d_model, d_ff, heads, head_dim, blocks] =
+            [shape.d_model, shape.d_ff, shape.n_heads, shape.head_dim, shape.n_layers].map(u64::from);
+        let [vocab, context] = [model.vocab, batch.context].map(u64::from);
+        let tokens = u64::from(batch.micro_sequences) * context;
+        let number = match spec.precision {
+            Precision::Fp32 => 4,
+            Precision::Bf16 => 2,
+        };
+
+        let seen = (context + context.min(QUERIES_AT_ONCE)) / 2;
+        let of_token =
+            24 * d_model + number * (4 * heads * head_dim + 5 * d_ff) + (4 + number) * heads.saturating_mul(seen);
+        let logits = tokens.min((LOGITS_AT_ONCE / vocab).max(1)) * vocab;
+        let gradients = if batch.micro_sequences < batch.sequences { 2 } else { 1 };
+        let all = shape.total_params(model.vocab, model.tied);
+        Self {
+            parameters: all.saturating_mul(4 * (3 + gradients)),
+            copies: match spec.precision {
+                Precision::Fp32 => 0,
+                Precision::Bf16 => shape.non_embedding_params().saturating_mul(number),
+            },
+            block: tokens.saturating_mul(of_token),
+            stream: tokens.saturating_mul(number * d_model),
+            head: (12 * logits).saturating_add((12 + number) * vocab * d_model),
+            blocks,
+        }
+    }
+
+    /// With all activations kept for the backward pass.
+    #[must_use]
+    pub fn kept(&self) -> u64 {
+        let activations = self.block.saturating_mul(self.blocks).saturating_add(self.copies);
+        // The head's part is given back before the backward pass reaches a block.
+        self.parameters.saturating_add(activations).saturating_add(self.head.max(self.block))
+    }
+
+    /// With the activations of one block at a time, computed again from the residual stream before it: the least a stage
+    /// can do with.
+    #[must_use]
+    pub fn recomputed(&self) -> u64 {
+        let between = self.stream.saturating_mul(self.blocks + 1);
+        let at_once = self.head.max((2 * self.block).saturating_add(self.copies / self.blocks));
+        self.parameters.saturating_add(between).saturating_add(at_once)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample::stage as spec;
+    use crate::stage::{Batch, ModelSpec};
+
+    #[test]
+    fn a_small_stage_is_counted_by_hand() {
+        // d 32, ff 80, 2 heads of 16, 2 blocks, 512 entries, 16 sequences of 64 tokens in one pass.
+        let memory = TrainingMemory::of(&spec());
+        let parameters = 2 * (4 * 32 * 32 + 3 * 32 * 80 + 2 * 32) + 32 + 512 * 32;
+        let block = 1024 * (24 * 32 + 4 * (4 * 32 + 5 * 80) + 8 * 2 * 64);
+        let head = 12 * 1024 * 512 + 16 * 512 * 32;
+        assert_eq!(memory.kept(), 16 * parameters + 2 * block + head.max(block));
+        assert_eq!(memory.recomputed(), 16 * parameters + 3 * 1024 * 32 * 4 + head.max(2 * block));
+    }
+
+    #[test]
+    fn it_grows_with_what_a_pass_takes_and_not_with_the_batch() {
+        let of = |sequences, micro_sequences| {
+            let batch = Batch { sequences, micro_sequences, ..spec().batch };
+            TrainingMemory::of(&StageSpec { batch, ..spec() })
+        };
+        assert!(of(16, 8).kept() < of(16, 16).kept());
+        assert_eq!(of(16, 8), of(64, 8));
+    }
+
+    #[test]
+    fn half_the_numbers_take_less_and_recomputing_takes_least() {
+        let shape = crate::ladder::find("0.5B").expect("is there");
+        let model = ModelSpec { shape, vocab: 122_753, ..spec().model };
+        let batch = Batch { sequences: 128, context: 4096, micro_sequences: 4 };
+        let fp32 = TrainingMemory::of(&StageSpec { model, batch, ..spec() });
+        let bf16 = TrainingMemory::of(&StageSpec { model, batch, precision: Precision::Bf16, ..spec() });
+        assert!(bf16.kept() < fp32.kept());
+        assert!(bf16.recomputed() < bf16.kept() / 4);
+        // Parameters alone: the 0.5B blocks and a table of 122,753 by 1,344, in 20 bytes each.
+        assert!(bf16.recomputed() > 20 * (498_614_592 + 122_753 * 1_344));
+    }
+
+    #[test]
+    fn the_largest_shapes_do_not_overflow() {
+        let shape = crate::Shape {
+            d_model: 65_536,
+            d_ff: 262_144,
+            head_dim: 1024,
+            n_heads: 1024,
+            n_kv_heads: 1024,
+            n_layers: 1000,
+        };
+        let model = ModelSpec { shape, vocab: 1_048_576, ..spec().model };
+        let batch = Batch { sequences: 65_536, context: 131_072, micro_sequences: 65_536 };
+        let memory = TrainingMemory::of(&StageSpec { model, batch, ..spec() });
+        assert!(memory.kept() >= memory.recomputed() && memory.recomputed() > 1 << 50);
+    }
+}

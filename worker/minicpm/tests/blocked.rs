@@ -1,0 +1,193 @@
+//! What GPUs run: formulas cut into pieces against the same in one piece, and in bfloat16 against 32 bits. All of it on the
+//! CPU backend, which runs the formulas as well.
+
+use burn::tensor::{DType, Device, FloatDType, Int, Tensor, TensorData};
+use minicpm::ops::{AttentionLayout, blocked, plain};
+use minicpm::rope::RopeTable;
+use minicpm::{Activations, MiniCpm, MiniCpmConfig};
+use recipes::{ModelSpec, Precision, Shape, TensorProgram};
+
+fn device() -> Device {
+    Device::flex().autodiff()
+}
+
+/// Deterministic values in about [-1, 1].
+fn values(shape: [usize; 2], salt: u32) -> Tensor<2> {
+    let value = |index: usize| ((index as u32).wrapping_mul(2_654_435_761).wrapping_add(salt * 97) >> 8) as f32;
+    let elements: Vec<f32> = (0..shape.iter().product()).map(|index| value(index) / 8_388_608.0 - 1.0).collect();
+    Tensor::from_data(TensorData::new(elements, shape), &device())
+}
+
+fn tokens<const D: usize>(shape: [usize; D], vocab: usize) -> Tensor<D, Int> {
+    let elements: Vec<i32> = (0..shape.iter().product()).map(|index| ((index * 7919) % vocab) as i32).collect();
+    Tensor::from_data(TensorData::new(elements, shape), &device())
+}
+
+fn relative_error(found: Tensor<2>, expected: Tensor<2>) -> f32 {
+    let (found, expected) = (found.cast(FloatDType::F32), expected.cast(FloatDType::F32));
+    let distance: f32 = (found - expected.clone()).square().sum().sqrt().into_scalar();
+    let size: f32 = expected.square().sum().sqrt().into_scalar();
+    distance / size.max(1e-12)
+}
+
+/// Holds the output and the gradients of one function of some leaves against another's, all under one output gradient.
+fn agree<const N: usize>(
+    name: &str,
+    tolerance: f32,
+    leaves: [Tensor<2>; N],
+    found: impl Fn([Tensor<2>; N]) -> Tensor<2>,
+    expected: impl Fn([Tensor<2>; N]) -> Tensor<2>,
+) {
+    let run = |operation: &dyn Fn([Tensor<2>; N]) -> Tensor<2>| {
+        let leaves = leaves.clone().map(|leaf| leaf.require_grad());
+        let output = operation(leaves.clone());
+        let weights = values(output.dims(), 11);
+        let grads = (output.clone().cast(FloatDType::F32) * weights).sum().backward();
+        (output.inner(), leaves.map(|leaf| leaf.grad(&grads).expect("every leaf has a gradient")))
+    };
+    let ((output, gradients), (expected, expected_gradients)) = (run(&found), run(&expected));
+    let error = relative_error(output, expected);
+    assert!(error < tolerance, "{name}: the output is off by {error:e}");
+    for (index, (gradient, expected)) in gradients.into_iter().zip(expected_gradients).enumerate() {
+        assert_eq!(gradient.dtype(), DType::F32, "{name}: gradient {index} is that of 32-bit weights");
+        let error = relative_error(gradient, expected);
+        assert!(error < tolerance, "{name}: gradient {index} is off by {error:e}");
+    }
+}
+
+#[test]
+fn attention_by_pieces_is_attention() {
+    for (batch, context, n_heads, n_kv_heads, head_dim) in [(1, 1, 1, 1, 2), (2, 7, 4, 2, 4), (1, 65, 2, 2, 8)] {
+        let layout = AttentionLayout { n_heads, n_kv_heads, head_dim };
+        let rope = RopeTable::new(context, head_dim, 10_000.0);
+        for queries in [1, 3, 64, 100] {
+            agree(
+                &format!("{batch} x {context}, {queries} queries at a time"),
+                1e-6,
+                [values([batch * context, layout.qkv_width()], 4).mul_scalar(2.0)],
+                |[qkv]| blocked::causal_attention_by(queries, qkv, layout, context, &rope),
+                |[qkv]| plain::causal_attention(qkv, layout, context, &rope),
+            );
+        }
+    }
+}
+
+#[test]
+fn cross_entropy_by_pieces_is_cross_entropy() {
+    for (rows, width, vocab) in [(1, 2, 2), (7, 5, 11), (100, 16, 40)] {
+        let targets = tokens([rows], vocab);
+        for at_once in [1, 3, 64, 200] {
+            agree(
+                &format!("[{rows}, {width}] x {vocab}, {at_once} tokens at a time"),
+                2e-6,
+                [values([rows, width], 1).mul_scalar(3.0), values([vocab, width], 2)],
+                |[hidden, weight]| {
+                    blocked::cross_entropy_by(at_once, hidden, weight, targets.clone(), 0.5).reshape([1, 1])
+                },
+                |[hidden, weight]| plain::cross_entropy(hidden, weight, targets.clone(), 0.5).reshape([1, 1]),
+            );
+            let untracked = blocked::cross_entropy_by(
+                at_once,
+                values([rows, width], 1).inner(),
+                values([vocab, width], 2).inner(),
+                targets.clone().inner(),
+                0.5,
+            );
+            let whole = plain::cross_entropy(values([rows, width], 1), values([vocab, width], 2), targets.clone(), 0.5);
+            let (untracked, whole): (f32, f32) = (untracked.into_scalar(), whole.into_scalar());
+            assert!(
+                (untracked - whole).abs() < 2e-6 * whole,
+                "{untracked} without gradients, and {whole} in one piece"
+            );
+        }
+    }
+}
+
+#[test]
+fn in_bfloat16_every_operation_is_itself_up_to_eight_bits() {
+    // A bfloat16 has 8 bits of mantissa: one rounding is off by 2^-9 at most.
+    const TOLERANCE: f32 = 0.01;
+    let half = |x: Tensor<2>| x.cast(FloatDType::BF16);
+    let (input, matrix, gain) = (values([33, 24], 1), values([24, 48], 2), values([1, 24], 3));
+    agree(
+        "rms_norm",
+        TOLERANCE,
+        [input.clone(), gain],
+        |[x, gain]| plain::rms_norm(half(x), gain.reshape([24]), 1e-5),
+        |[x, gain]| plain::rms_norm(x, gain.reshape([24]), 1e-5),
+    );
+    agree(
+        "linear",
+        TOLERANCE,
+        [input.clone(), matrix],
+        |[x, w]| plain::linear(half(x), w),
+        |[x, w]| plain::linear(x, w),
+    );
+    agree("swiglu", TOLERANCE, [input.clone()], |[x]| plain::swiglu(half(x)), |[x]| plain::swiglu(x));
+    agree(
+        "add_scaled",
+        TOLERANCE,
+        [input.clone(), values([33, 24], 4)],
+        |[x, y]| plain::add_scaled(half(x), half(y), 0.7),
+        |[x, y]| plain::add_scaled(x, y, 0.7),
+    );
+    let layout = AttentionLayout { n_heads: 2, n_kv_heads: 1, head_dim: 6 };
+    let rope = RopeTable::new(11, 6, 10_000.0);
+    agree(
+        "attention",
+        TOLERANCE,
+        [input.clone()],
+        |[x]| blocked::causal_attention_by(4, half(x), layout, 11, &rope),
+        |[x]| plain::causal_attention(x, layout, 11, &rope),
+    );
+    let targets = tokens([33], 40);
+    let loss = |x, w| blocked::cross_entropy_by(10, x, w, targets.clone(), 0.5);
+    agree(
+        "cross_entropy",
+        TOLERANCE,
+        [input.clone(), values([40, 24], 5)],
+        |[x, w]| loss(half(x), w).reshape([1, 1]),
+        |[x, w]| loss(x, w).reshape([1, 1]),
+    );
+    assert_eq!(loss(half(input), values([40, 24], 5)).dtype(), DType::F32, "losses are in 32 bits");
+}
+
+fn model(precision: Precision, tied: bool) -> MiniCpm {
+    let shape = Shape { d_model: 24, d_ff: 60, head_dim: 4, n_heads: 6, n_kv_heads: 3, n_layers: 3 };
+    let tensor_program = TensorProgram { scale_emb: 12.0, scale_depth: 1.4, init_std: 0.1, d_base: 16 };
+    let spec = ModelSpec { shape, vocab: 50, tied, tensor_program, rope_theta: 10_000.0, norm_eps: 1e-5 };
+    MiniCpmConfig { spec, context: 9 }.init(3, &device()).with_precision(precision)
+}
+
+#[test]
+fn computing_activations_again_changes_no_bit() {
+    use burn::module::{Module, ModuleVisitor, Param};
+    struct Bits<'a>(&'a burn::optim::GradientsParams, Vec<u32>);
+    impl ModuleVisitor for Bits<'_> {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            let gradient = self.0.get::<D>(param.id).expect("every parameter has a gradient");
+            let values: Vec<f32> = gradient.into_data().try_into_vec::<f32>().expect("32 bits");
+            self.1.extend(values.into_iter().map(f32::to_bits));
+        }
+    }
+    for precision in [Precision::Fp32, Precision::Bf16] {
+        for tied in [true, false] {
+            let model = model(precision, tied);
+            let run = |activations| {
+                let (loss, gradients) = model.gradients(tokens([4, 9], 50), tokens([36], 49), 0.25, activations);
+                let mut bits = Bits(&gradients, Vec::new());
+                model.visit(&mut bits);
+                (loss.to_bits(), bits.1)
+            };
+            assert_eq!(run(Activations::Kept), run(Activations::Recomputed), "{precision}, tied: {tied}");
+        }
+    }
+}
+
+#[test]
+fn a_model_in_bfloat16_is_about_the_one_in_32_bits() {
+    let loss = |precision| -> f32 { model(precision, true).loss(tokens([4, 9], 50), tokens([36], 49)).into_scalar() };
+    let (half, full) = (loss(Precision::Bf16), loss(Precision::Fp32));
+    assert!(half != full, "the number format is used");
+    assert!((half / full - 1.0).abs() < 0.01, "{half} against {full}");
+}

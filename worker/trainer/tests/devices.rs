@@ -1,0 +1,65 @@
+//! What a device has or lacks: number formats, and memory.
+
+mod toy;
+
+use minicpm::Compute;
+use recipes::memory::TrainingMemory;
+use recipes::{Precision, StageSpec};
+use trainer::{StageRun, Start, StepReport};
+
+fn flex() -> Compute {
+    Compute::parse("flex", 1).expect("the CPU is always there")
+}
+
+fn finish(run: &mut StageRun) -> Vec<StepReport> {
+    std::iter::from_fn(|| (!run.is_finished()).then(|| run.next_step().expect("steps"))).collect()
+}
+
+#[test]
+fn with_less_memory_activations_are_computed_again_to_the_same_bits() {
+    let mut spec = toy::spec();
+    spec.batch.micro_sequences = 4;
+    let memory = TrainingMemory::of(&spec);
+    assert!(memory.recomputed() < memory.kept());
+    let run = |bytes| {
+        let compute = flex().with_memory(bytes);
+        let mut run = StageRun::new(&spec, toy::dataset(), &compute, Start::Initial).expect("starts");
+        (finish(&mut run), run.snapshot())
+    };
+    let kept = run(Some(memory.kept()));
+    assert_eq!(run(Some(memory.kept() - 1)), kept);
+    assert_eq!(run(None), kept);
+}
+
+#[test]
+fn a_run_in_bfloat16_follows_the_one_in_32_bits() {
+    let losses = |precision| {
+        let spec = StageSpec { precision, end_step: 60, ..toy::spec() };
+        let mut run = StageRun::new(&spec, toy::dataset(), &flex(), Start::Initial).expect("starts");
+        finish(&mut run).into_iter().map(|step| step.loss).collect::<Vec<_>>()
+    };
+    let (half, full) = (losses(Precision::Bf16), losses(Precision::Fp32));
+    let apart = half.iter().zip(&full).map(|(half, full)| (half / full - 1.0).abs()).fold(0.0, f64::max);
+    println!("bf16 and fp32 are apart by {apart:e}, from {} to {}", full[0], full[full.len() - 1]);
+    assert!(full[0] - full[full.len() - 1] > 0.5, "it learns");
+    assert_ne!(half, full, "the number format is used");
+    assert!(apart < 0.01, "{half:?} against {full:?}");
+}
+
+#[test]
+fn a_run_in_bfloat16_is_the_same_however_it_is_cut_and_on_any_number_of_threads() {
+    let spec = StageSpec { precision: Precision::Bf16, ..toy::spec() };
+    let start = |from, threads| {
+        let compute = Compute::parse("flex", threads).expect("the CPU is always there");
+        StageRun::new(&spec, toy::dataset(), &compute, from).expect("starts")
+    };
+    let mut whole = start(Start::Initial, 1);
+    let expected = finish(&mut whole);
+    let mut first = start(Start::Initial, 3);
+    let mut steps: Vec<_> = (0..7).map(|_| first.next_step().expect("steps")).collect();
+    let snapshot = first.snapshot();
+    let mut second = start(Start::From(&snapshot), 2);
+    steps.extend(finish(&mut second));
+    assert_eq!(steps, expected);
+    assert_eq!(second.snapshot(), whole.snapshot());
+}

@@ -42,7 +42,7 @@ impl ParamGroup {
             match (pattern.next(), parts.next()) {
                 (None, None) => return true,
                 (Some(ANY_BLOCK), Some(part)) if (0..self.copies).any(|block| block.to_string() == part) => {}
-                (Some(name), Some(part)) if name == part => {}
+                (Some(name), Some(part)) if name == part && name != ANY_BLOCK => {}
                 _ => return false,
             }
         }

@@ -117,19 +117,25 @@ fn in_bfloat16_every_operation_is_itself_up_to_eight_bits() {
         |[x, gain]| plain::rms_norm(x, gain.reshape([24]), 1e-5),
     );
     agree(
-        "linear",
+        "norm_linear",
         TOLERANCE,
-        [input.clone(), matrix],
-        |[x, w]| plain::linear(half(x), w),
-        |[x, w]| plain::linear(x, w),
+        [input.clone(), values([1, 24], 5), matrix],
+        |[x, gain, w]| plain::norm_linear(half(x), gain.reshape([24]), w, 1e-5),
+        |[x, gain, w]| plain::norm_linear(x, gain.reshape([24]), w, 1e-5),
     );
-    agree("swiglu", TOLERANCE, [input.clone()], |[x]| plain::swiglu(half(x)), |[x]| plain::swiglu(x));
     agree(
-        "add_scaled",
+        "linear_residual",
         TOLERANCE,
-        [input.clone(), values([33, 24], 4)],
-        |[x, y]| plain::add_scaled(half(x), half(y), 0.7),
-        |[x, y]| plain::add_scaled(x, y, 0.7),
+        [values([33, 16], 4), input.clone(), values([24, 16], 6)],
+        |[stream, x, w]| plain::linear_residual(half(stream), half(x), w, 0.7),
+        |[stream, x, w]| plain::linear_residual(stream, x, w, 0.7),
+    );
+    agree(
+        "swiglu_residual",
+        TOLERANCE,
+        [values([33, 16], 4), input.clone(), values([12, 16], 6)],
+        |[stream, x, w]| plain::swiglu_residual(half(stream), half(x), w, 0.7),
+        |[stream, x, w]| plain::swiglu_residual(stream, x, w, 0.7),
     );
     let layout = AttentionLayout { n_heads: 2, n_kv_heads: 1, head_dim: 6 };
     let rope = RopeTable::new(11, 6, 10_000.0);

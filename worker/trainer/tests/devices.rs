@@ -31,10 +31,12 @@ fn with_less_memory_activations_are_computed_again_to_the_same_bits() {
     assert_eq!(run(None), kept);
 }
 
+/// Later than the warm-up and the steepest descent the loss jumps about at this learning rate, and two runs that differ in
+/// anything part ways.
 #[test]
 fn a_run_in_bfloat16_follows_the_one_in_32_bits() {
     let losses = |precision| {
-        let spec = StageSpec { precision, end_step: 60, ..toy::spec() };
+        let spec = StageSpec { precision, end_step: 24, ..toy::spec() };
         let mut run = StageRun::new(&spec, toy::dataset(), &flex(), Start::Initial).expect("starts");
         finish(&mut run).into_iter().map(|step| step.loss).collect::<Vec<_>>()
     };
@@ -43,7 +45,7 @@ fn a_run_in_bfloat16_follows_the_one_in_32_bits() {
     println!("bf16 and fp32 are apart by {apart:e}, from {} to {}", full[0], full[full.len() - 1]);
     assert!(full[0] - full[full.len() - 1] > 0.5, "it learns");
     assert_ne!(half, full, "the number format is used");
-    assert!(apart < 0.01, "{half:?} against {full:?}");
+    assert!(apart < 1e-3, "{half:?} against {full:?}");
 }
 
 #[test]

@@ -228,7 +228,8 @@ mod tests {
                 b = plain::update(b, tensor(salt), formula.entry("p".to_owned()), with());
             }
             for (a, b) in host(a).into_iter().zip(host(b)) {
-                assert!((a - b).abs() <= 1e-6 * b.abs().max(1e-3), "{a} against {b}");
+                // Of numbers that were around one, rounded to 32 bits a few times.
+                assert!((a - b).abs() <= 1e-6 * b.abs().max(1e-1), "{a} against {b}");
             }
         }
     }

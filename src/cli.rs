@@ -61,6 +61,7 @@ pub(crate) enum Command {
     Export(commands::export::Args),
     Import(commands::import::Args),
     Logits(commands::logits::Args),
+    Bench(commands::bench::Args),
     Recipe(commands::recipe::Args),
     Completions(commands::completions::Args),
 }
@@ -95,6 +96,7 @@ impl Command {
             Self::Export(args) => args.run(global),
             Self::Import(args) => args.run(global),
             Self::Logits(args) => args.run(global),
+            Self::Bench(args) => args.run(global),
             Self::Recipe(args) => args.run(global),
             Self::Completions(args) => args.run(),
         }

@@ -22,3 +22,21 @@ impl Interrupts {
         }
     }
 }
+
+/// Is stopped by Ctrl-C or SIGTERM.
+pub(crate) fn stopped_by_signals() -> anyhow::Result<trainer::Interrupter> {
+    let interrupter = trainer::Interrupter::new();
+    let stop = interrupter.clone();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        runtime.block_on(async {
+            match Interrupts::listen() {
+                Ok(mut interrupts) => interrupts.next().await,
+                // Then Ctrl-C ends the process at once.
+                Err(_) => return,
+            }
+            stop.stop(Some("a signal"));
+        });
+    })?;
+    Ok(interrupter)
+}

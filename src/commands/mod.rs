@@ -1,5 +1,6 @@
 //! One file a command: its arguments, and the calls it comes down to.
 
+pub(crate) mod bench;
 pub(crate) mod cancel;
 pub(crate) mod completions;
 pub(crate) mod curves;

@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use anyhow::anyhow;
 use recipes::{Plan, Recipe, Stage, StageKey};
 use serde::Serialize;
-use trainer::Interrupter;
 use worker::{AloneOptions, AloneProgress, AloneResult, train_stage_alone};
 
 use super::worker::Compute;
@@ -16,7 +15,7 @@ use crate::exit::{Exit, OrBadInput, bad_input};
 use crate::logging::say;
 use crate::output::{self, View};
 use crate::preparing::prepare_data;
-use crate::signals::Interrupts;
+use crate::signals::stopped_by_signals;
 use crate::views::role;
 
 const BETWEEN_LINES: Duration = Duration::from_secs(5);
@@ -108,24 +107,6 @@ fn find<'a>(plan: &'a Plan, beginning: &str) -> anyhow::Result<&'a Stage> {
         (None, _) => Err(bad_input(anyhow!("no stage of {} begins with `{beginning}`", plan.name))),
         (Some(_), Some(_)) => Err(bad_input(anyhow!("more than one stage begins with `{beginning}`: give more of it"))),
     }
-}
-
-/// Stops training at Ctrl-C or SIGTERM.
-fn stopped_by_signals() -> anyhow::Result<Interrupter> {
-    let interrupter = Interrupter::new();
-    let stop = interrupter.clone();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
-        runtime.block_on(async {
-            match Interrupts::listen() {
-                Ok(mut interrupts) => interrupts.next().await,
-                // Then Ctrl-C ends the process at once.
-                Err(_) => return,
-            }
-            stop.stop(Some("a signal"));
-        });
-    })?;
-    Ok(interrupter)
 }
 
 /// Lines on the standard error, every few seconds.

@@ -1,9 +1,11 @@
 //! Campaigns, and files, as commands print them: the fields of the JSON, and the lines for people.
 
+mod bench;
 mod campaign;
 mod files;
 mod stage;
 
+pub(crate) use bench::BenchView;
 pub(crate) use campaign::{CampaignList, CampaignView};
 pub(crate) use files::{FileView, FilesView};
 pub(crate) use stage::{StageView, role};

@@ -241,6 +241,18 @@ impl<C: CheckpointStrategy> FusedOps for Autodiff<Flex, C> {
     }
 }
 
+/// Without differentiation.
+pub(super) fn product(left: Tensor<2>, right: Tensor<2>) -> Tensor<2> {
+    let [left, right] = [left, right].map(|factor| {
+        let factor = factor.try_into_primitive::<Flex>().expect("the caller checked the device");
+        contiguous(&factor)
+    });
+    let [m, _] = buffer::dims(&left);
+    let [_, n] = buffer::dims(&right);
+    let values = linear::product(buffer::elements(&left), &right, Precision::Fp32);
+    Tensor::from_primitive::<Flex>(buffer::tensor([m, n], values))
+}
+
 pub(super) fn embedding(table: Tensor<2>, tokens: Tensor<1, Int>, scale: f32) -> Tensor<2> {
     Tensor::from_dispatch(Dispatch::wt_embedding(table.into_dispatch(), tokens.into_dispatch(), scale))
 }

@@ -1,0 +1,161 @@
+//! What is trained: models and batches by name.
+
+use recipes::{Batch, DatasetId, LrSchedule, ModelSpec, Precision, Shape, StageSpec, TensorProgram, ladder};
+use serde::{Deserialize, Serialize};
+
+/// A model and its batch, by name.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Case {
+    /// What people call it.
+    pub name: String,
+    /// The model.
+    pub model: ModelSpec,
+    /// What a step consumes.
+    pub batch: Batch,
+}
+
+/// No case has such a name.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no shape is called `{name}`: expected one of {}", Case::names().join(", "))]
+pub struct UnknownCase {
+    /// What was asked for.
+    pub name: String,
+}
+
+impl Case {
+    /// All there are: three of a few sizes and proportions, then the quick start's own.
+    #[must_use]
+    pub fn all() -> Vec<Self> {
+        let a = paper("9M");
+        let b = Shape { d_model: 128, d_ff: 320, head_dim: 64, n_heads: 2, n_kv_heads: 2, n_layers: 4 };
+        let c = Shape { d_model: 64, d_ff: 160, head_dim: 16, n_heads: 4, n_kv_heads: 4, n_layers: 2 };
+        let mut all = vec![
+            Self::new("A", a, 256, [4096, 256, 8]),
+            Self::new("B", b, 32, [2048, 128, 16]),
+            Self::new("C", c, 32, [1024, 128, 16]),
+        ];
+        all.extend(ladder::TINY.iter().map(|(name, shape)| Self::new(name, *shape, 32, [512, 64, 16])));
+        all
+    }
+
+    /// Their names.
+    #[must_use]
+    pub fn names() -> Vec<String> {
+        Self::all().into_iter().map(|case| case.name).collect()
+    }
+
+    /// The case of a name.
+    ///
+    /// # Errors
+    /// A name that is none.
+    pub fn find(name: &str) -> Result<Self, UnknownCase> {
+        Self::all()
+            .into_iter()
+            .find(|case| case.name.eq_ignore_ascii_case(name))
+            .ok_or_else(|| UnknownCase { name: name.to_owned() })
+    }
+
+    /// Shape C made larger, up to the paper's 30M, on the same tokens.
+    #[must_use]
+    pub fn growing_models() -> Vec<Self> {
+        let shape = |d_model, n_layers| Shape {
+            d_model,
+            d_ff: d_model / 2 * 5,
+            head_dim: 64,
+            n_heads: d_model / 64,
+            n_kv_heads: d_model / 64,
+            n_layers,
+        };
+        let c = Self { name: "C".to_owned(), ..Self::all().swap_remove(2) };
+        let larger =
+            [("128 x 4", shape(128, 4)), ("192 x 6", shape(192, 6)), ("9M", paper("9M")), ("30M", paper("30M"))];
+        let larger = larger.map(|(name, shape)| Self::new(name, shape, 256, [1024, 128, 16]));
+        std::iter::once(c).chain(larger).collect()
+    }
+
+    /// Shape B's model on four sequences that get longer, up to the paper's 4096.
+    #[must_use]
+    pub fn growing_contexts() -> Vec<Self> {
+        let model = Self::all().swap_remove(1).model;
+        let case = |context: u32| Self {
+            name: format!("context {context}"),
+            model,
+            batch: Batch { sequences: 4, context, micro_sequences: 4 },
+        };
+        [256, 512, 1024, 2048, 4096].map(case).into()
+    }
+
+    /// Whether it is one of the quick start's, which trains each model on one thread.
+    #[must_use]
+    pub fn is_of_quickstart(&self) -> bool {
+        ladder::TINY.iter().any(|(name, _)| *name == self.name)
+    }
+
+    /// Every parameter.
+    #[must_use]
+    pub fn params(&self) -> u64 {
+        self.model.shape.total_params(self.model.vocab, self.model.tied)
+    }
+
+    /// Useful operations of a token: six for each parameter of a matrix, the tied head's too, and the causal half of
+    /// attention's products.
+    #[must_use]
+    pub fn flops_per_token(&self) -> f64 {
+        self.model.shape.training_flops_per_token(self.model.vocab, self.batch.context).0
+    }
+
+    /// A stage of it that never ends.
+    #[must_use]
+    pub fn stage(&self, data: DatasetId, precision: Precision) -> StageSpec {
+        StageSpec {
+            model: self.model,
+            data,
+            end_step: u64::MAX,
+            schedule: LrSchedule::Constant { warmup_steps: 50 },
+            batch: self.batch,
+            precision,
+            validation_tokens: u64::from(self.batch.context),
+            ..recipes::sample::stage()
+        }
+    }
+
+    fn new(name: &str, shape: Shape, d_base: u32, [vocab, context, sequences]: [u32; 3]) -> Self {
+        let tensor_program = TensorProgram { d_base, ..TensorProgram::PAPER };
+        let model = ModelSpec { tensor_program, ..ModelSpec::paper(shape, vocab) };
+        Self { name: name.to_owned(), model, batch: Batch { sequences, context, micro_sequences: sequences } }
+    }
+}
+
+fn paper(name: &str) -> Shape {
+    ladder::find(name).expect("the ladder has the rows of the paper")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_found_whatever_their_case_and_others_are_refused_with_all_there_are() {
+        assert_eq!(Case::find("a").expect("is there").batch.tokens(), 2048);
+        let error = Case::find("tiny-33").expect_err("is not there").to_string();
+        assert!(error.contains("`tiny-33`") && error.contains("A, B, C, tiny-32"), "{error}");
+    }
+
+    #[test]
+    fn operations_can_be_checked_by_hand() {
+        let c = Case::find("C").expect("is there");
+        let matrices = 2 * (4 * 64 * 64 + 3 * 64 * 160) + 1024 * 64;
+        // Layers, forward and twice backward, two products, two operations each, half of the context.
+        let attention = 2 * 3 * 2 * 2 * 64 * 128 / 2;
+        assert_eq!(c.flops_per_token(), f64::from(6 * matrices + attention));
+    }
+
+    #[test]
+    fn growth_ends_at_thirty_million_parameters_and_at_a_context_of_4096() {
+        let models = Case::growing_models();
+        assert!(models.windows(2).all(|pair| pair[0].params() < pair[1].params()));
+        assert!(models.iter().all(|case| case.batch == models[0].batch));
+        assert!(models.last().is_some_and(|case| case.params() > 30_000_000));
+        assert_eq!(Case::growing_contexts().last().map(|case| case.batch.context), Some(4096));
+    }
+}

@@ -1,0 +1,39 @@
+//! Measures the trainer: how fast, in how much memory, and against what PyTorch makes of the same models on the same
+//! machine in the same minutes.
+//!
+//! ```text
+//! train() --contests--> Probe: a process of its own  --> measure(): steps, products, operations, what is around a step
+//!    |                  Probe: python, peer.py       --> the same steps and products in PyTorch
+//!    v
+//! Report: entries, ratios, verdicts on the targets
+//! ```
+//!
+//! Everything that is measured runs in a child process, so that its peak memory is its own. The processes of a model live
+//! through all rounds and take turns, ours and the peer's, so that whatever else happens on a machine happens to both; a
+//! ratio is taken within a round.
+//!
+//! This crate deliberately prints nothing and knows no command line: [`train()`] is given the command that starts a
+//! measuring process, and hands back a [`Report`]. Start with [`case`] (what is trained), then [`run`], then [`targets`].
+
+pub mod campaign;
+pub mod case;
+mod contest;
+mod data;
+mod growth;
+pub mod machine;
+mod measure;
+mod peer;
+mod process;
+pub mod report;
+mod run;
+pub mod summary;
+pub mod targets;
+mod task;
+
+pub use case::{Case, UnknownCase};
+pub use measure::{Around, CHECKPOINT_INTERVAL, MeasureError, Operation, Operations, measure};
+pub use process::ProbeError;
+pub use report::Report;
+pub use run::{BenchError, Options, train};
+pub use summary::Summary;
+pub use task::Mode;

@@ -196,6 +196,21 @@ mod tests {
     }
 
     #[test]
+    fn operations_are_timed_one_by_one() {
+        let folder = tempfile::tempdir().expect("a directory");
+        let case = Case::find("tiny-32").expect("is there");
+        let (id, dataset) = random_tokens(folder.path(), case.model.vocab).expect("is written");
+        let spec = Box::new(case.stage(id, recipes::Precision::Fp32));
+        let task = Task::Operations { spec, dataset, threads: 1 };
+        let answers = answers(&task, &[Request { seconds: 0.0, at_least: 2 }]);
+        let measured: Operations = serde_json::from_value(answers[1].clone()).expect("operations");
+        let names: Vec<_> = measured.operations.iter().map(|operation| operation.name.as_str()).collect();
+        assert!(names.contains(&"attention") && names.contains(&"clip, AdamW"), "{names:?}");
+        assert!(measured.operations.iter().all(|operation| operation.forward_seconds > 0.0), "{measured:?}");
+        assert!(measured.product_seconds > 0.0);
+    }
+
+    #[test]
     fn what_is_no_task_is_refused() {
         let refusal = |input: &str| measure(&mut input.as_bytes(), &mut Vec::new()).expect_err("is refused");
         assert!(matches!(refusal("hello"), MeasureError::Input(_)));

@@ -197,8 +197,8 @@ impl<'a> Network<'a> {
         let input = self.tracked(input, 1);
         let [forward_seconds, backward] = self.timed(&|| forward(input.clone()))?;
         // A backward pass that starts here begins with a gradient of ones, which in a step comes from elsewhere.
-        let output = self.tracked(forward(input.clone()).dims(), 2);
-        let [_, ones] = self.timed(&|| output.clone())?;
+        let output = values(forward(input.clone()).dims(), 2, &self.device.clone().inner());
+        let [_, ones] = self.timed(&|| Tensor::from_inner(output.clone()).require_grad())?;
         Ok(Operation { name: name.to_owned(), count, forward_seconds, backward_seconds: (backward - ones).max(0.0) })
     }
 

@@ -25,7 +25,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     checkpoint: CheckpointArgs,
 
-    /// The tokens: an array of integers, [batch, context], or [context] for one sequence
+    /// The tokens: an array of integers of two axes, sequences and their tokens, or of one for one sequence
     #[arg(long, value_name = "FILE")]
     tokens: PathBuf,
 

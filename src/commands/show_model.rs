@@ -264,7 +264,7 @@ impl View for Shown {
         ]
         .map(|row| row.map(str::to_owned));
         text.push('\n');
-        text.push_str(&columns(["", " ", ""], &rows).trim_start_matches('\n'));
+        text.push_str(columns(["", " ", ""], &rows).trim_start_matches('\n'));
         text.push_str(&format!(
             "\nembedding times {}, block outputs times {:.4}, logits divided by {:.4} = {} / {}\n",
             tensor_program.scale_emb,

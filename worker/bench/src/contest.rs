@@ -37,6 +37,9 @@ pub(crate) struct Ring<'a> {
     pub(crate) missing: Vec<Missing>,
 }
 
+/// What a contestant did: in each round, a sample of each of its processes.
+type Rounds = Vec<Vec<Sample>>;
+
 /// Someone who takes part, in one or several processes at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Contestant {
@@ -179,12 +182,8 @@ impl Ring<'_> {
     }
 
     /// Samples everyone, round by round. A contestant's processes are at it at the same time.
-    fn rounds<T>(
-        &mut self,
-        what: &str,
-        started: Vec<(T, Vec<Probe>)>,
-    ) -> Result<Vec<(T, Vec<Vec<Sample>>)>, BenchError> {
-        let mut all: Vec<(T, Vec<Probe>, Vec<Vec<Sample>>)> =
+    fn rounds<T>(&mut self, what: &str, started: Vec<(T, Vec<Probe>)>) -> Result<Vec<(T, Rounds)>, BenchError> {
+        let mut all: Vec<(T, Vec<Probe>, Rounds)> =
             started.into_iter().map(|(who, probes)| (who, probes, Vec::new())).collect();
         for round in 1..=self.rounds {
             (self.progress)(&format!("{what}: round {round} of {}", self.rounds));

@@ -46,7 +46,7 @@ pub(crate) fn random_tokens(folder: &Path, vocab: u32) -> Result<(DatasetId, Pat
     let mut token = |_| {
         // The constants of PCG; the high half is random enough.
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        ((state >> 32) * u64::from(vocab) >> 32) as u32
+        (((state >> 32) * u64::from(vocab)) >> 32) as u32
     };
     for (split, count) in [(Split::Train, TRAIN_TOKENS), (Split::Validation, HELD_OUT_TOKENS)] {
         let tokens: Vec<u32> = (0..count).map(&mut token).collect();

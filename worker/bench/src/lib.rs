@@ -13,7 +13,7 @@
 //! ratio is taken within a round.
 //!
 //! This crate deliberately prints nothing and knows no command line: [`train()`] is given the command that starts a
-//! measuring process, and hands back a [`Report`]. Start with [`case`] (what is trained), then [`run`], then [`targets`].
+//! measuring process, and hands back a [`Report`]. Start with [`case`] (what is trained), then [`train()`], then [`targets`].
 
 pub mod campaign;
 pub mod case;

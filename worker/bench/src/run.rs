@@ -21,8 +21,8 @@ use crate::report::{AroundResult, Growth, GrowthTable, OperationsResult, Product
 use crate::targets;
 use crate::task::{Mode, Request, Task};
 
-/// The shape whose operations are measured one by one: the smallest that is not the quick start's.
-const OPERATIONS_OF: &str = "C";
+/// The shapes whose operations are measured one by one: those that are not the quick start's.
+const OPERATIONS_OF: [&str; 3] = ["A", "B", "C"];
 /// The shape at which it is measured what a worker does around its steps.
 const AROUND_OF: &str = "A";
 /// Samples that are taken but once are as many times longer.
@@ -103,8 +103,8 @@ pub fn train(options: &Options<'_>, progress: &mut dyn FnMut(&str)) -> Result<Re
     let (mut shapes, mut operations, mut around) = (Vec::new(), Vec::new(), None);
     for case in &options.cases {
         shapes.push(run.shape(case, &products)?);
-        if case.name == OPERATIONS_OF {
-            operations = run.operations(case)?;
+        if OPERATIONS_OF.contains(&case.name.as_str()) {
+            operations.extend(run.operations(case)?);
         }
         if case.name == AROUND_OF {
             around = Some(run.around(case)?);

@@ -189,7 +189,7 @@ pub(crate) fn read(text: &[u8]) -> Result<Read, ConfigError> {
                 read.query_factor = scores as f32;
             }
             let ratio = multiplier("logits_scaling")?;
-            if !(ratio > 0.0) {
+            if ratio.is_nan() || ratio <= 0.0 {
                 return Err(config.wrong("logits_scaling", "a number above zero"));
             }
             let d_base = f64::from(shape.d_model) / ratio;

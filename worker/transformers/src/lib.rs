@@ -11,7 +11,7 @@
 //! side. The rotary position embedding turns the halves of a head against each other in both.
 //!
 //! This crate deliberately knows no network and no coordinator, and computes nothing with the weights but those scalings.
-//! Start with [`format`], then [`export`].
+//! Start with [`mod@format`], then [`export`].
 
 pub mod config;
 pub mod export;

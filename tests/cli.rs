@@ -9,7 +9,7 @@ use support::{Place, smoke_recipe};
 #[test]
 fn help() {
     let place = Place::new();
-    let commands: [&[&str]; 21] = [
+    let commands: [&[&str]; 22] = [
         &[],
         &["run"],
         &["plan"],
@@ -22,6 +22,7 @@ fn help() {
         &["submit"],
         &["list"],
         &["show"],
+        &["show-model"],
         &["watch"],
         &["curves"],
         &["fit"],
@@ -69,6 +70,37 @@ fn a_plan_is_printed_and_nothing_is_written() {
     let json: serde_json::Value = serde_json::from_str(&json.stdout).expect("is JSON");
     assert_eq!(json["plan"]["trials"].as_array().map(Vec::len), Some(6));
     assert!(json["cost"]["flops"].as_f64() < json["cost"]["flops_unshared"].as_f64());
+    assert_eq!(place.listing(), before);
+}
+
+#[test]
+fn a_model_is_shown_and_nothing_is_written() {
+    let place = Place::new();
+    let before = place.listing();
+    let cases: [(&str, &[&str]); 3] = [
+        ("of-the-ladder", &["9M"]),
+        ("of-a-recipe", &["smoke.toml", "--size", "smoke-32"]),
+        ("of-dimensions", &["d_model=64,n_heads=4,n_kv_heads=2,n_layers=3", "--vocab", "300", "--untied"]),
+    ];
+    for (name, args) in cases {
+        let shown = place.run(&[&["show-model"], args].concat()).expect(0);
+        insta::assert_snapshot!(format!("show-model-{name}"), shown.stdout);
+        let json = place.run(&[&["show-model", "--json"], args].concat()).expect(0);
+        let json: serde_json::Value = serde_json::from_str(&json.stdout).expect("is JSON");
+        let rows = json["groups"].as_array().expect("a list");
+        let sum = rows.iter().map(|row| row["params"].as_u64().expect("a count")).sum::<u64>();
+        assert_eq!(json["params"], sum, "{name}");
+    }
+
+    let refused: [&[&str]; 4] =
+        [&["smoke.toml"], &["smoke.toml", "--size", "smoke-33"], &["0.5B", "--size", "smoke-32"], &["half-a-billion"]];
+    let mut messages = Vec::new();
+    for args in refused {
+        let ran = place.run(&[&["show-model"], args].concat()).expect(2);
+        assert_eq!((ran.stdout.as_str(), ran.stderr.lines().count()), ("", 1), "{args:?}: {}", ran.stderr);
+        messages.push(ran.stderr.replace(&place.path("").display().to_string(), "PLACE/"));
+    }
+    insta::assert_snapshot!("refused-models", messages.concat());
     assert_eq!(place.listing(), before);
 }
 

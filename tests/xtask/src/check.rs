@@ -1,12 +1,12 @@
 //! Runs the parts of the check, and says what passed and how long each took.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
-use crate::parts::Part;
+use crate::parts::{PYTHON_FOLDER, PYTHON_MAKER, PYTHON_VARIABLE, Part};
 
 /// Which parts to run.
 #[derive(Debug, Default)]
@@ -64,11 +64,13 @@ fn run_part(part: Part) -> Result<Outcome> {
     {
         return Ok(Outcome::NoTool(tool));
     }
-    let status = cargo()
-        .args(part.arguments())
-        .envs(part.environment().iter().copied())
-        .status()
-        .with_context(|| format!("cannot start `{}`", part.command_line()))?;
+    let mut command = cargo();
+    command.args(part.arguments()).envs(part.environment().iter().copied());
+    if part.needs_pytorch() {
+        let Some(python) = python_with_pytorch()? else { return Ok(Outcome::Failed) };
+        command.env(PYTHON_VARIABLE, python);
+    }
+    let status = command.status().with_context(|| format!("cannot start `{}`", part.command_line()))?;
     Ok(if status.success() { Outcome::Passed } else { Outcome::Failed })
 }
 
@@ -79,6 +81,21 @@ fn line(outcome: Outcome, took: Duration) -> String {
         Outcome::NoTool(tool) => format!("left out: cargo-{tool} is not installed"),
         Outcome::NotRun => "not run".to_owned(),
     }
+}
+
+/// The interpreter of a Python with PyTorch, made where it is not there yet; none where it could not be made, and why is
+/// on the standard error.
+fn python_with_pytorch() -> Result<Option<PathBuf>> {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from);
+    let output = Command::new("python3")
+        .arg(PYTHON_MAKER)
+        .arg(target.join(PYTHON_FOLDER))
+        .current_dir(root())
+        .stderr(Stdio::inherit())
+        .output()
+        .context("cannot start `python3`: the tests against PyTorch need Python 3.10 or newer")?;
+    let printed = String::from_utf8(output.stdout).context("the path of Python is no UTF-8")?;
+    Ok(printed.lines().last().filter(|_| output.status.success()).map(PathBuf::from))
 }
 
 /// Whether `cargo TOOL` exists.

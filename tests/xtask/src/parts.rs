@@ -2,6 +2,15 @@
 
 use clap::ValueEnum;
 
+/// What makes a Python with PyTorch in the folder it is given, and prints its interpreter's path.
+pub const PYTHON_MAKER: &str = "tests/pytorch/environment.py";
+
+/// That folder, below the one of what cargo builds.
+pub const PYTHON_FOLDER: &str = "pytorch";
+
+/// Names that interpreter to the tests.
+pub const PYTHON_VARIABLE: &str = "WINDTUNNEL_PYTHON";
+
 /// One part of the check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Part {
@@ -13,6 +22,9 @@ pub enum Part {
     Doc,
     /// All tests, doc tests included.
     Test,
+    /// Training and exported models, held against PyTorch and Hugging Face's transformers. The first time it installs
+    /// them from PyPI, into a folder of their own.
+    Pytorch,
     /// The quick start, trained whole, gives a law that holds. Takes minutes.
     Quickstart,
     /// The CUDA backend compiles. Needs no toolkit and no GPU.
@@ -29,11 +41,12 @@ pub enum Part {
 impl Part {
     /// All, in the order they run: what fails fastest first. The lints come before the docs because both want the
     /// dependencies' metadata, which the lints' run leaves behind; the features come last, since they compile burn anew.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Fmt,
         Self::Clippy,
         Self::Doc,
         Self::Test,
+        Self::Pytorch,
         Self::Quickstart,
         Self::Cuda,
         Self::Wgpu,
@@ -49,6 +62,17 @@ impl Part {
             Self::Clippy => &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"],
             Self::Doc => &["doc", "--workspace", "--no-deps", "--document-private-items"],
             Self::Test => &["test", "--workspace"],
+            Self::Pytorch => &[
+                "test",
+                "--workspace",
+                "--test",
+                "pytorch",
+                "--test",
+                "transformers",
+                "--",
+                "--ignored",
+                "--nocapture",
+            ],
             // With the features of the whole workspace, as above, so that nothing is compiled again.
             Self::Quickstart => &["test", "--workspace", "--test", "quickstart", "--", "--ignored", "--nocapture"],
             // All of the workspace, as above, so that what the features do not touch is not compiled again.
@@ -68,6 +92,12 @@ impl Part {
         }
     }
 
+    /// Whether it needs a Python with PyTorch, which [`PYTHON_MAKER`] makes and `WINDTUNNEL_PYTHON` names.
+    #[must_use]
+    pub fn needs_pytorch(self) -> bool {
+        self == Self::Pytorch
+    }
+
     /// The tool it needs beside cargo, rustfmt and clippy. Without it the part is left out, and the summary says so.
     #[must_use]
     pub fn optional_tool(self) -> Option<&'static str> {
@@ -82,6 +112,10 @@ impl Part {
     pub fn command_line(self) -> String {
         let mut words: Vec<String> =
             self.environment().iter().map(|(name, value)| format!("{name}='{value}'")).collect();
+        if self.needs_pytorch() {
+            let folder = format!("${{CARGO_TARGET_DIR:-target}}/{PYTHON_FOLDER}");
+            words.push(format!("{PYTHON_VARIABLE}=\"$(python3 {PYTHON_MAKER} \"{folder}\")\""));
+        }
         words.push("cargo".to_owned());
         words.extend(self.arguments().iter().map(|&word| word.to_owned()));
         words.join(" ")

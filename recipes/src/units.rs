@@ -60,8 +60,19 @@ impl fmt::Display for Flops {
 /// `212448` as `212k`, `4.00e6` as `4.00M`: three significant digits and the field's suffixes.
 #[must_use]
 pub fn human_count(value: f64) -> String {
-    const SUFFIXES: [(f64, &str); 4] = [(1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")];
-    for (unit, suffix) in SUFFIXES {
+    with_suffix(value, [(1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"), (1.0, "")])
+}
+
+/// `212448` as `212 kB`, `2.65e9` as `2.65 GB`: three significant digits.
+#[must_use]
+pub fn human_bytes(bytes: u64) -> String {
+    with_suffix(bytes as f64, [(1e12, " TB"), (1e9, " GB"), (1e6, " MB"), (1e3, " kB"), (1.0, " B")])
+}
+
+/// In the largest unit that leaves at least one of it. The last is the whole, which has no digits behind the point.
+fn with_suffix(value: f64, units: [(f64, &str); 5]) -> String {
+    let [larger @ .., (_, whole)] = units;
+    for (unit, suffix) in larger {
         // A value that would round up to 1000 of the next smaller unit is written in this one.
         if value >= unit * 0.9995 {
             let scaled = value / unit;
@@ -75,7 +86,7 @@ pub fn human_count(value: f64) -> String {
             return format!("{scaled:.digits$}{suffix}");
         }
     }
-    format!("{value:.0}")
+    format!("{value:.0}{whole}")
 }
 
 #[cfg(test)]
@@ -86,5 +97,10 @@ mod tests {
     fn counts_read_well() {
         let shown: Vec<_> = [0.0, 23.0, 999.0, 23_712.0, 999_999.0, 4e6, 1.1e12].map(human_count).into();
         assert_eq!(shown, ["0", "23", "999", "23.7k", "1.00M", "4.00M", "1.10T"]);
+    }
+
+    #[test]
+    fn bytes_read_well() {
+        assert_eq!([0, 999, 1000, 2_650_000_000].map(human_bytes), ["0 B", "999 B", "1.00 kB", "2.65 GB"]);
     }
 }

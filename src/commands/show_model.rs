@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::anyhow;
 use recipes::recipe::inline;
-use recipes::units::human_count;
+use recipes::units::human_bytes;
 use recipes::{AdamW, Flops, ModelSpec, ParamGroup, Recipe, Shape, ladder};
 use serde::Serialize;
 
@@ -236,9 +236,9 @@ impl View for Shown {
     fn table(&self) -> String {
         let ModelSpec { shape, vocab, tied, tensor_program, .. } = &self.model;
         let mut text = format!(
-            "{}: {} blocks of width {}, feed-forward {}, {} heads of {} for queries and {} for keys, vocabulary {vocab}, {}\n\n",
+            "{}: {} of width {}, feed-forward {}, {} heads of {} for queries and {} for keys, vocabulary {vocab}, {}\n\n",
             self.name,
-            shape.n_layers,
+            if shape.n_layers == 1 { "1 block".to_owned() } else { format!("{} blocks", shape.n_layers) },
             shape.d_model,
             shape.d_ff,
             shape.n_heads,
@@ -249,7 +249,6 @@ impl View for Shown {
         let header = ["parameter", " shape", " copies", " parameters", " initial std", " LR x", " decay"];
         let rows: Vec<_> = self.groups.iter().map(Row::cells).collect();
         text.push_str(&columns(header, &rows));
-        let bytes = |count: u64| format!("{}B", human_count(count as f64));
         let attention = format!("context {}", self.context);
         let rows = [
             ["parameters", &self.params.to_string(), "all of the above"],
@@ -259,8 +258,8 @@ impl View for Shown {
                 &self.training_flops_per_token.to_string(),
                 &format!("forward and backward, {attention}"),
             ],
-            ["weights", &bytes(self.weight_bytes), "32-bit"],
-            ["optimizer", &bytes(self.optimizer_bytes), "two 32-bit moments a parameter"],
+            ["weights", &human_bytes(self.weight_bytes), "32-bit"],
+            ["optimizer", &human_bytes(self.optimizer_bytes), "two 32-bit moments a parameter"],
         ]
         .map(|row| row.map(str::to_owned));
         text.push('\n');

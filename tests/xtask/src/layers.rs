@@ -29,6 +29,10 @@ const MEMBERS: &[(&str, &[&str])] = &[
         &["windtunnel-recipes", "windtunnel-proto", "windtunnel-corpus", "windtunnel-minicpm", "windtunnel-trainer"],
     ),
     (
+        "windtunnel-bench",
+        &["windtunnel-recipes", "windtunnel-corpus", "windtunnel-minicpm", "windtunnel-trainer", "windtunnel-worker"],
+    ),
+    (
         "windtunnel",
         &[
             "windtunnel-recipes",
@@ -42,6 +46,7 @@ const MEMBERS: &[(&str, &[&str])] = &[
             "windtunnel-trainer",
             "windtunnel-transformers",
             "windtunnel-minicpm",
+            "windtunnel-bench",
         ],
     ),
     ("xtask", &[]),
@@ -67,19 +72,20 @@ const CONFINED: &[Confined] = &[
             "windtunnel-trainer",
             "windtunnel-transformers",
             "windtunnel-worker",
+            "windtunnel-bench",
             "windtunnel",
         ],
     },
     Confined {
         what: "the wire",
         packages: &["tonic", "tonic-", "prost", "prost-"],
-        may_know: &["windtunnel-proto", "windtunnel-coordinator", "windtunnel-worker", "windtunnel"],
+        may_know: &["windtunnel-proto", "windtunnel-coordinator", "windtunnel-worker", "windtunnel-bench", "windtunnel"],
     },
     Confined { what: "SQL", packages: &["sqlx", "sqlx-"], may_know: &["windtunnel-coordinator", "windtunnel"] },
     Confined {
         what: "the object store",
         packages: &["object_store"],
-        may_know: &["windtunnel-coordinator", "windtunnel-worker", "windtunnel"],
+        may_know: &["windtunnel-coordinator", "windtunnel-worker", "windtunnel-bench", "windtunnel"],
     },
 ];
 

@@ -4,12 +4,16 @@ mod support;
 
 use std::fs;
 
+use recipes::{ModelSpec, Shape};
 use support::{Place, smoke_recipe};
+use trainer::snapshot::HostTensor;
+use trainer::{Description, Snapshot};
+use transformers::layout::parameters;
 
 #[test]
 fn help() {
     let place = Place::new();
-    let commands: [&[&str]; 22] = [
+    let commands: [&[&str]; 25] = [
         &[],
         &["run"],
         &["plan"],
@@ -32,6 +36,9 @@ fn help() {
         &["recipe"],
         &["recipe", "schema"],
         &["recipe", "check"],
+        &["export"],
+        &["import"],
+        &["logits"],
     ];
     for command in commands {
         let mut args = command.to_vec();
@@ -199,6 +206,76 @@ fn what_is_not_there_is_said_in_one_line() {
     // Nobody listens on the port that nobody is given.
     let ran = place.run(&["list", "--coordinator", "http://127.0.0.1:1"]).expect(1);
     assert!(ran.stderr.starts_with("error: the coordinator at http://127.0.0.1:1 does not answer"), "{}", ran.stderr);
+}
+
+#[test]
+fn models_that_cannot_be_exchanged_are_refused_in_one_line() {
+    let place = Place::new();
+    write_checkpoint(&place, "checkpoint");
+    for (name, config) in [("foreign", r#"{"model_type": "qwen2"}"#), ("torn", "{}"), ("weightless", LLAMA)] {
+        fs::create_dir(place.path(name)).expect("made");
+        place.write(&format!("{name}/config.json"), config);
+    }
+    let before = place.listing();
+    let cases: [&[&str]; 12] = [
+        &["export", "nowhere", "--format", "granite", "--out", "out"],
+        &["export", "texts", "--format", "granite", "--out", "out"],
+        &["export", "smoke.toml", "--format", "granite", "--out", "out"],
+        &["export", "checkpoint", "--format", "granite", "--out", "texts"],
+        &["export", "checkpoint", "--format", "minicpm", "--out", "out"],
+        &["import", "texts", "--out", "out"],
+        &["import", "foreign", "--out", "out"],
+        &["import", "torn", "--out", "out"],
+        &["import", "weightless", "--out", "out"],
+        &["import", "weightless", "--out", "texts"],
+        &["logits", "checkpoint", "--tokens", "nowhere.npy", "--out", "logits.npy"],
+        &["logits", "checkpoint", "--tokens", "smoke.toml", "--out", "logits.npy"],
+    ];
+    let mut messages = Vec::new();
+    for args in cases {
+        let ran = place.run(args).expect(2);
+        assert_eq!(ran.stderr.lines().count(), 1, "{args:?}: {}", ran.stderr);
+        assert_eq!(place.listing(), before, "{args:?} leaves nothing behind");
+        messages.push(ran.stderr.replace(&place.path("").display().to_string(), "PLACE/"));
+    }
+    insta::assert_snapshot!("refused-exchanges", messages.concat());
+}
+
+#[test]
+fn a_model_goes_out_and_comes_back() {
+    let place = Place::new();
+    write_checkpoint(&place, "checkpoint");
+    let exported = place.run(&["export", "checkpoint", "--format", "granite", "--out", "model"]).expect(0);
+    insta::assert_snapshot!("exported", exported.stdout);
+    let imported = place.run(&["import", "model", "--out", "back"]).expect(0);
+    insta::assert_snapshot!("imported", imported.stdout);
+    let read = |dir: &str| fs::read(place.path(dir).join("weights.safetensors")).expect("is there");
+    assert_eq!(read("back"), read("checkpoint"));
+    // Again only if that is meant.
+    place.run(&["export", "checkpoint", "--format", "granite", "--out", "model"]).expect(2);
+    place.run(&["export", "checkpoint", "--format", "granite", "--out", "model", "--force"]).expect(0);
+    place.run(&["import", "model", "--out", "back", "--force"]).expect(0);
+}
+
+/// A Llama of which there is no more than this.
+const LLAMA: &str = r#"{
+    "model_type": "llama", "vocab_size": 20, "hidden_size": 8, "intermediate_size": 12, "num_hidden_layers": 1,
+    "num_attention_heads": 2, "max_position_embeddings": 16
+}"#;
+
+/// A checkpoint of a model whose heads are wider together than it is.
+fn write_checkpoint(place: &Place, dir: &str) {
+    let shape = Shape { d_model: 8, d_ff: 12, head_dim: 6, n_heads: 2, n_kv_heads: 1, n_layers: 2 };
+    let model = ModelSpec::paper(shape, 20);
+    let weights = parameters(&model).into_iter().map(|(name, shape)| {
+        let values = (0..shape.iter().product()).map(|index: usize| index as f32 / 3.0).collect();
+        (name, HostTensor { shape, values })
+    });
+    let snapshot = Snapshot::of_weights(Description { model, dataset: None, context: 16 }, weights.collect());
+    fs::create_dir(place.path(dir)).expect("made");
+    for blob in snapshot.to_blobs().expect("encodes") {
+        fs::write(place.path(dir).join(blob.name), blob.bytes).expect("written");
+    }
 }
 
 #[test]

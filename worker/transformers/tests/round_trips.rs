@@ -1,0 +1,185 @@
+//! Checkpoints written in a layout and read back, and what is refused on the way.
+
+use std::fs;
+use std::path::Path;
+
+use minicpm::Compute;
+use recipes::{ModelSpec, Shape, TensorProgram};
+use safetensors::SafeTensors;
+use serde_json::Value;
+use trainer::snapshot::HostTensor;
+use trainer::{Description, Inference, Snapshot};
+use transformers::import::SourceError;
+use transformers::layout::parameters;
+use transformers::{Export, ExportError, Format, ImportError, TokenizerFile, import};
+
+/// Widths and depths whose ratios and roots are not round.
+fn model(tied: bool) -> ModelSpec {
+    let shape = Shape { d_model: 24, d_ff: 20, head_dim: 6, n_heads: 4, n_kv_heads: 2, n_layers: 3 };
+    let tensor_program = TensorProgram { d_base: 7, ..TensorProgram::PAPER };
+    ModelSpec { tied, tensor_program, rope_theta: 5_000.0, ..ModelSpec::paper(shape, 31) }
+}
+
+/// Heads that are wider together than the model.
+fn wide_model() -> ModelSpec {
+    let mut model = model(true);
+    model.shape.head_dim = 8;
+    model
+}
+
+/// Weights that are all different.
+fn snapshot(model: ModelSpec) -> Snapshot {
+    let mut next = 0_u16;
+    let weights = parameters(&model).into_iter().map(|(name, shape)| {
+        let value = |_| {
+            next += 1;
+            (f32::from(next) / 3.0).sin()
+        };
+        let values = (0..shape.iter().product()).map(value).collect();
+        (name, HostTensor { shape, values })
+    });
+    Snapshot::of_weights(Description { model, dataset: None, context: 64 }, weights.collect())
+}
+
+fn written(snapshot: &Snapshot, format: Format) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    Export::new(snapshot, format, None).expect("is expressible").write(dir.path()).expect("is written");
+    dir
+}
+
+/// Rewrites a `config.json` with one key changed.
+fn set(dir: &Path, key: &str, value: Value) {
+    let path = dir.join("config.json");
+    let mut config: Value = serde_json::from_slice(&fs::read(&path).expect("is there")).expect("is JSON");
+    config[key] = value;
+    fs::write(path, config.to_string()).expect("is written");
+}
+
+#[test]
+fn granite_and_minicpm_bring_back_every_bit_and_the_model() {
+    let cases = [
+        (Format::Granite, model(true)),
+        (Format::Granite, model(false)),
+        (Format::Granite, wide_model()),
+        (Format::MiniCpm, model(true)),
+        (Format::MiniCpm, model(false)),
+    ];
+    for (format, model) in cases {
+        let ours = snapshot(model);
+        let back = import(written(&ours, format).path()).expect("is read");
+        assert_eq!(back.format, format);
+        assert_eq!(back.snapshot, ours, "{format}");
+    }
+}
+
+#[test]
+fn llama_brings_back_a_model_without_scalings() {
+    let back = import(written(&snapshot(model(true)), Format::Llama).path()).expect("is read").snapshot;
+    let described = back.description.expect("is described").model;
+    assert_eq!((described.shape, described.tied), (model(true).shape, false));
+    assert_eq!((described.residual_scale(), described.width_ratio()), (1.0, 1.0));
+    assert_eq!(described.tensor_program.scale_emb, 1.0);
+    let (ours, scale_emb) = (snapshot(model(true)), model(true).tensor_program.scale_emb as f32);
+    let scaled: Vec<f32> = ours.weights()["embedding"].values.iter().map(|value| value * scale_emb).collect();
+    assert_eq!(back.weights()["embedding"].values, scaled);
+    let ratio = (1.0 / model(true).width_ratio()) as f32;
+    let scaled: Vec<f32> = ours.weights()["embedding"].values.iter().map(|value| value * ratio).collect();
+    assert_eq!(back.weights()["head"].values, scaled);
+    assert_eq!(back.weights()["norm.gain"], ours.weights()["norm.gain"]);
+}
+
+#[test]
+fn the_parameters_are_those_the_model_is_computed_with() {
+    let compute = Compute::parse("flex", 1).expect("the CPU is always there");
+    for model in [model(true), model(false), wide_model()] {
+        Inference::load(&snapshot(model), 8, &compute).expect("has the model's parameters, and no others");
+    }
+}
+
+#[test]
+fn a_model_that_a_layout_has_no_place_for_is_refused() {
+    let refused = Export::new(&snapshot(wide_model()), Format::MiniCpm, None).expect_err("has no such heads");
+    assert!(matches!(&refused, ExportError::Inexpressible { format: Format::MiniCpm, .. }), "{refused}");
+    let mut narrow = model(true);
+    narrow.shape.n_heads = 10;
+    let refused = Export::new(&snapshot(narrow), Format::Llama, None).expect_err("24 is no multiple of 10");
+    assert!(matches!(&refused, ExportError::Inexpressible { format: Format::Llama, .. }), "{refused}");
+}
+
+#[test]
+fn a_checkpoint_that_is_not_of_its_model_is_refused() {
+    let refused = |description, weights| {
+        let ours = Snapshot::of_weights(description, weights);
+        Export::new(&ours, Format::Granite, None).expect_err("is not of its model").to_string()
+    };
+    let ours = snapshot(model(false));
+    let (description, weights) = (ours.description.expect("is described"), ours.weights());
+
+    let mut missing = weights.clone();
+    missing.remove("blocks.1.mlp.down");
+    assert!(refused(description, missing).contains("blocks.1.mlp.down is missing"));
+    let mut misshapen = weights.clone();
+    misshapen.insert("head".to_owned(), HostTensor { shape: vec![1], values: vec![0.0] });
+    assert!(refused(description, misshapen).contains("head is of shape [1]"));
+    let tied = Description { model: model(true), ..description };
+    assert!(refused(tied, weights.clone()).contains("has head"));
+}
+
+#[test]
+fn a_folder_that_is_not_of_its_configuration_is_refused() {
+    let refused = |key: &str, value: Value| {
+        let dir = written(&snapshot(model(false)), Format::Granite);
+        set(dir.path(), key, value);
+        import(dir.path()).expect_err("is not of its configuration")
+    };
+    let error = refused("num_hidden_layers", 4.into());
+    assert!(
+        matches!(&error, ImportError::Source(SourceError::Missing { tensor }) if tensor.starts_with("model.layers.3.")),
+        "{error}"
+    );
+    let error = refused("num_hidden_layers", 2.into());
+    assert!(matches!(&error, ImportError::Source(SourceError::Surplus { .. })), "{error}");
+    let error = refused("vocab_size", 30.into());
+    assert!(matches!(&error, ImportError::Source(SourceError::Shape { .. })), "{error}");
+    let error = refused("attention_bias", true.into());
+    assert!(matches!(&error, ImportError::Config { .. }), "{error}");
+
+    let dir = written(&snapshot(model(false)), Format::Granite);
+    fs::remove_file(dir.path().join("model.safetensors")).expect("was there");
+    let error = import(dir.path()).expect_err("has no weights");
+    assert!(matches!(&error, ImportError::Source(SourceError::NoWeights { .. })), "{error}");
+}
+
+#[test]
+fn weights_in_several_files_are_one_model() {
+    let ours = snapshot(model(true));
+    let dir = written(&ours, Format::Granite);
+    let whole = fs::read(dir.path().join("model.safetensors")).expect("is there");
+    let tensors = SafeTensors::deserialize(&whole).expect("is valid").tensors();
+    let mut map = serde_json::Map::new();
+    for (index, half) in tensors.chunks(tensors.len().div_ceil(2)).enumerate() {
+        let name = format!("model-{index}.safetensors");
+        map.extend(half.iter().map(|(tensor, _)| (tensor.clone(), name.clone().into())));
+        let half = half.iter().map(|(tensor, view)| (tensor, view));
+        safetensors::serialize_to_file(half, None, &dir.path().join(name)).expect("is written");
+    }
+    fs::remove_file(dir.path().join("model.safetensors")).expect("was there");
+    let index = serde_json::json!({ "weight_map": map });
+    fs::write(dir.path().join("model.safetensors.index.json"), index.to_string()).expect("is written");
+    assert_eq!(import(dir.path()).expect("is read").snapshot, ours);
+}
+
+#[test]
+fn the_tokenizer_goes_along() {
+    let json = r#"{"added_tokens": [{"id": 5, "content": "<end>"}]}"#.to_owned();
+    let tokenizer = TokenizerFile { json, end_of_document: 5 };
+    let ours = snapshot(model(true));
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let export = Export::new(&ours, Format::Granite, Some(&tokenizer)).expect("is expressible");
+    assert_eq!(export.config()["eos_token_id"], 5);
+    export.write(dir.path()).expect("is written");
+    let read = |name: &str| fs::read_to_string(dir.path().join(name)).expect("is there");
+    assert_eq!(read("tokenizer.json"), tokenizer.json);
+    let config: Value = serde_json::from_str(&read("tokenizer_config.json")).expect("is JSON");
+    assert_eq!((&config["eos_token"], &config["model_max_length"]), (&"<end>".into(), &64.into()));
+}

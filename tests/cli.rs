@@ -13,7 +13,7 @@ use transformers::layout::parameters;
 #[test]
 fn help() {
     let place = Place::new();
-    let commands: [&[&str]; 25] = [
+    let commands: [&[&str]; 27] = [
         &[],
         &["run"],
         &["plan"],
@@ -36,6 +36,8 @@ fn help() {
         &["recipe"],
         &["recipe", "schema"],
         &["recipe", "check"],
+        &["bench"],
+        &["bench", "train"],
         &["export"],
         &["import"],
         &["logits"],
@@ -312,4 +314,22 @@ fn data_is_prepared_by_hand_and_looked_at() {
     let other = place.run(&["data", "prepare", "smoke.toml", "--json"]).expect(0);
     let other: serde_json::Value = serde_json::from_str(&other.stdout).expect("is JSON");
     assert_ne!(other["dataset"]["id"], id);
+}
+
+#[test]
+fn the_benchmark_measures_this_program_alone() {
+    let place = Place::new();
+    let shown = place.run(&["bench", "train", "--quick", "--no-peer", "--shape", "tiny-32", "--json"]).expect(0);
+    let report: serde_json::Value = serde_json::from_str(&shown.stdout).expect("JSON");
+    let entries = report["shapes"][0]["entries"].as_array().expect("entries");
+    let who = |entry: &serde_json::Value| (entry["side"].clone(), entry["processes"].clone(), entry["threads"].clone());
+    let who: Vec<_> = entries.iter().map(who).collect();
+    let expected = [("windtunnel", 1, 1), ("windtunnel", 1, 2), ("windtunnel bf16", 1, 1), ("windtunnel", 2, 1)];
+    assert_eq!(who, expected.map(|(side, processes, threads)| (side.into(), processes.into(), threads.into())));
+    assert!(entries.iter().all(|entry| entry["tokens_per_second"]["median"].as_f64() > Some(0.0)), "{entries:?}");
+    let verdicts = report["verdicts"].as_array().expect("verdicts");
+    assert!(verdicts.iter().all(|verdict| verdict["reached"].is_null()), "nothing is said of a peer: {verdicts:?}");
+
+    let refused = place.run(&["bench", "train", "--shape", "tiny-33"]).expect(2);
+    assert!(refused.stderr.contains("no shape is called `tiny-33`"), "{}", refused.stderr);
 }

@@ -34,8 +34,13 @@ enum Command {
     },
     /// Mend what tools can mend: format the code, and apply the lints' own suggestions.
     Fix,
-    /// Measure a training step on this machine, in tokens a second. Close other programs first.
-    Bench,
+    /// Measure the trainer on this machine, by `windtunnel bench train` and the arguments after it. Close other programs
+    /// first. Example: `cargo xtask bench --no-peer --shape A`.
+    Bench {
+        /// As for `windtunnel bench train`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
 }
 
 fn main() -> Result<ExitCode> {
@@ -45,7 +50,10 @@ fn main() -> Result<ExitCode> {
             cargo(&["clippy", "--workspace", "--all-targets", "--fix", "--allow-dirty", "--allow-staged"])?
                 && cargo(&["fmt", "--all"])?
         }
-        Command::Bench => cargo(&["bench", "--package", "windtunnel-trainer", "--bench", "step"])?,
+        Command::Bench { arguments } => {
+            let command = ["run", "--release", "--bin", "windtunnel", "--", "bench", "train"];
+            cargo(&command.into_iter().chain(arguments.iter().map(String::as_str)).collect::<Vec<_>>())?
+        }
     };
     Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

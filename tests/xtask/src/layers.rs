@@ -79,7 +79,13 @@ const CONFINED: &[Confined] = &[
     Confined {
         what: "the wire",
         packages: &["tonic", "tonic-", "prost", "prost-"],
-        may_know: &["windtunnel-proto", "windtunnel-coordinator", "windtunnel-worker", "windtunnel-bench", "windtunnel"],
+        may_know: &[
+            "windtunnel-proto",
+            "windtunnel-coordinator",
+            "windtunnel-worker",
+            "windtunnel-bench",
+            "windtunnel",
+        ],
     },
     Confined { what: "SQL", packages: &["sqlx", "sqlx-"], may_know: &["windtunnel-coordinator", "windtunnel"] },
     Confined {

@@ -80,20 +80,22 @@ fn a_stage_comes_out_as_on_the_cpu() {
     assert_eq!((a.tokens, a.bytes), (b.tokens, b.bytes));
 }
 
+/// How far two runs of the same may part: this backend does not give the same bits twice, in the last digits of gradients.
+const REPEATED: f64 = 1e-6;
+
 #[test]
-fn a_run_that_was_cut_goes_on_bit_for_bit_and_a_cpu_can_take_over() {
+fn a_run_that_was_cut_goes_on_and_a_cpu_can_take_over() {
     let Some(wgpu) = wgpu() else { return };
     let spec = spec(12);
-    let mut whole = start(&spec, &wgpu, Start::Initial);
-    let expected = finish(&mut whole);
+    let expected = finish(&mut start(&spec, &wgpu, Start::Initial));
 
     let mut first = start(&spec, &wgpu, Start::Initial);
     let mut steps: Vec<_> = (0..5).map(|_| first.next_step().expect("steps")).collect();
     let snapshot = stored(&first.snapshot());
-    let mut second = start(&spec, &wgpu, Start::From(&snapshot));
-    steps.extend(finish(&mut second));
-    assert_eq!(steps, expected);
-    assert_eq!(second.snapshot(), whole.snapshot());
+    steps.extend(finish(&mut start(&spec, &wgpu, Start::From(&snapshot))));
+    let (loss, norm) = apart(&steps, &expected);
+    println!("cut: apart by {loss:e} in the loss, {norm:e} in the norm of the gradient");
+    assert!(loss < REPEATED && norm < 10.0 * REPEATED);
 
     let (loss, _) = apart(&finish(&mut start(&spec, &flex(), Start::From(&snapshot))), &expected[5..]);
     println!("taken over by the CPU: apart by {loss:e}");
@@ -101,16 +103,15 @@ fn a_run_that_was_cut_goes_on_bit_for_bit_and_a_cpu_can_take_over() {
 }
 
 #[test]
-fn with_less_memory_activations_are_computed_again_to_the_same_bits() {
+fn with_less_memory_activations_are_computed_again() {
     let Some(wgpu) = wgpu() else { return };
     let spec = spec(6);
     let memory = TrainingMemory::of(&spec);
-    let run = |compute: Compute| {
-        let mut run = start(&spec, &compute, Start::Initial);
-        (finish(&mut run), run.snapshot())
-    };
     assert!(memory.recomputed() < memory.kept());
-    assert_eq!(run(wgpu.clone().with_memory(Some(memory.recomputed()))), run(wgpu));
+    let run = |compute: &Compute| finish(&mut start(&spec, compute, Start::Initial));
+    let (loss, norm) = apart(&run(&wgpu.clone().with_memory(Some(memory.recomputed()))), &run(&wgpu));
+    println!("computed again: apart by {loss:e} in the loss, {norm:e} in the norm of the gradient");
+    assert!(loss < REPEATED && norm < 10.0 * REPEATED);
 }
 
 #[test]
@@ -125,16 +126,5 @@ fn bfloat16_trains_where_the_adapter_has_it_and_is_refused_where_not() {
         let error = run.expect_err("is refused");
         assert!(matches!(error, StartError::Precision { .. }), "{error}");
         println!("{error}");
-    }
-}
-
-#[test]
-fn probe() {
-    let Some(wgpu) = wgpu() else { return };
-    let spec = spec(8);
-    let mut runs: Vec<_> = (0..3).map(|_| start(&spec, &wgpu, Start::Initial)).collect();
-    for _ in 0..8 {
-        let steps: Vec<_> = runs.iter_mut().map(|run| run.next_step().expect("steps")).collect();
-        println!("{:?}", steps.iter().map(|s| (s.loss.to_bits(), s.grad_norm.to_bits())).collect::<Vec<_>>());
     }
 }

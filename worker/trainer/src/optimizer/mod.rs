@@ -241,4 +241,41 @@ mod tests {
         let (fused, formula) = (flex::square_sum(tensor()), f64::from(host(plain::square_sum(tensor()))[0]));
         assert!((fused / formula - 1.0).abs() < 1e-5, "{fused} against {formula}");
     }
+
+    /// The formula of this file's head in double precision, with nothing of the implementations.
+    #[test]
+    fn clipping_and_updates_follow_the_formula_in_double_precision() {
+        let settings = AdamW { beta1: 0.9, beta2: 0.95, eps: 1e-8, weight_decay: 0.1, clip_norm: 1.0 };
+        let model = recipes::sample::model();
+        let optimizer = Optimizer::new(settings, &model);
+        let count = 1000;
+        let device = Device::flex();
+        let tensor = |values: &[f32]| Tensor::<1>::from_data(TensorData::new(values.to_vec(), [count]), &device);
+        let start = values(count, 1);
+        let (mut parameter, mut moments) = (tensor(&start), BTreeMap::new());
+        let mut exact: Vec<f64> = start.iter().map(|&value| f64::from(value)).collect();
+        let (mut first, mut second) = (vec![0.0; count], vec![0.0; count]);
+        let (rate, matrix) = (0.01, "blocks.0.mlp.down");
+        let group_rate = rate * f64::from(model.tensor_program.d_base) / f64::from(model.shape.d_model);
+        for step in 0..5 {
+            let gradient = values(count, 2 + step as u32);
+            let norm = gradient.iter().map(|&g| f64::from(g).powi(2)).sum::<f64>().sqrt();
+            let clip = (1.0 / (norm + 1e-6)).min(1.0);
+            assert!(clip < 0.5, "it clips");
+            let with = optimizer.coefficients(matrix, clip, rate, step);
+            parameter = flex::update(parameter, tensor(&gradient), moments.entry("p".to_owned()), with);
+            let t = (step + 1) as i32;
+            for index in 0..count {
+                let g = clip * f64::from(gradient[index]);
+                first[index] = 0.9 * first[index] + 0.1 * g;
+                second[index] = 0.95 * second[index] + 0.05 * g * g;
+                let m: f64 = first[index] / (1.0 - 0.9_f64.powi(t));
+                let v: f64 = second[index] / (1.0 - 0.95_f64.powi(t));
+                exact[index] -= group_rate * 0.1 * exact[index] + group_rate * m / (v.sqrt() + 1e-8);
+            }
+        }
+        for (found, exact) in host(parameter).into_iter().zip(exact) {
+            assert!((f64::from(found) - exact).abs() < 1e-6, "{found} against {exact}");
+        }
+    }
 }

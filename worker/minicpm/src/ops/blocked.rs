@@ -81,6 +81,7 @@ pub fn cross_entropy_by(
         .expect("there are tokens");
     let for_hidden = hidden * Tensor::from_inner(Tensor::cat(found.for_hidden, 0)); // tokens
     let for_weight = weight * Tensor::from_inner(found.for_weight);
+    // Its value goes away again, so these sums may come in any order.
     let line = for_hidden.cast(FloatDType::F32).sum() + for_weight.sum();
     line.clone() - line.detach() + Tensor::from_inner(found.loss)
 }
@@ -105,7 +106,9 @@ impl LossAndGradients {
         let highest = logits.clone().max_dim(1); // over the vocabulary
         let exponentials = (logits - highest.clone()).exp();
         let sum = exponentials.clone().sum_dim(1); // over the vocabulary
-        let loss = (sum.clone().log() + highest - of_target).sum().div_scalar(of_tokens as f64);
+        let losses = sum.clone().log() + highest - of_target; // [tokens, 1]
+        // Along a dimension: sums of all of a tensor have no fixed order on GPUs.
+        let loss = losses.sum_dim(0).reshape([1]).div_scalar(of_tokens as f64); // tokens
 
         let softmax = exponentials / sum;
         let minus_one = Tensor::full([tokens, 1], -1.0, &softmax.device());

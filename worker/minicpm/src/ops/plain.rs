@@ -133,5 +133,6 @@ pub fn cross_entropy(hidden: Tensor<2>, weight: Tensor<2>, targets: Tensor<1, In
     let highest = logits.clone().detach().max_dim(1); // over the vocabulary
     let log_sum = (logits.clone() - highest.clone()).exp().sum_dim(1).log() + highest;
     let of_target = logits.gather(1, targets.reshape([tokens, 1])); // over the vocabulary
-    (log_sum - of_target).mean()
+    // Along a dimension: sums of all of a tensor have no fixed order on GPUs.
+    (log_sum - of_target).mean_dim(0).reshape([1]) // tokens
 }

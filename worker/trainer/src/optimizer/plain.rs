@@ -6,8 +6,16 @@ use burn::tensor::Tensor;
 
 use super::{Coefficients, DeviceMoments, Moments};
 
-pub(super) fn square_sum<const D: usize>(gradient: Tensor<D>) -> Tensor<1> {
-    gradient.square().sum()
+/// The sum of squares of each row, to be added up by the caller.
+///
+/// Not the sum of all: GPUs add to that one from everywhere at once, in whatever order they come, and the norm would be
+/// another one in its last digits each time.
+///
+/// # Shapes
+/// - returns `[rows]`, one for each position of all dimensions but the last.
+pub(super) fn square_sums<const D: usize>(gradient: Tensor<D>) -> Tensor<1> {
+    let rows: usize = gradient.dims()[..D - 1].iter().product();
+    gradient.square().sum_dim(D - 1).reshape([rows])
 }
 
 pub(super) fn update<const D: usize>(

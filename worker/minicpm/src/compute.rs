@@ -6,7 +6,12 @@ use std::sync::Arc;
 use burn::tensor::Device;
 use recipes::Precision;
 
-/// A device and, on the CPU, the threads to use.
+/// A device, and the threads that work on it.
+///
+/// Tensors are touched inside [`Compute::install`] alone. On a GPU that is one thread, always the same: burn's GPU backends
+/// queue work by the thread that orders it, and one thread's reading does not wait for what another has queued. A snapshot
+/// read elsewhere than where steps are done had, of the parameters updated last, the values before the update (burn 0.22.1
+/// on wgpu, 2026-11-25).
 #[derive(Clone)]
 pub struct Compute {
     kind: Kind,
@@ -60,9 +65,10 @@ pub enum ComputeError {
 impl Compute {
     /// The device of a name: `auto` (the first GPU found, or else the CPU), `flex` (the CPU), `cuda:0`, `wgpu`.
     ///
-    /// `threads` is the number of CPU threads the trainer may use; results do not depend on it.
+    /// `threads` is the number of threads the CPU backend may use; results do not depend on it.
     pub fn parse(name: &str, threads: usize) -> Result<Self, ComputeError> {
         let kind = Kind::parse(name)?;
+        let threads = if kind == Kind::Flex { threads } else { 1 };
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
             .thread_name(|index| format!("compute-{index}"))
@@ -113,7 +119,7 @@ impl Compute {
         self.pool.install(work)
     }
 
-    /// Threads the CPU backend uses.
+    /// How many threads work on the device.
     #[must_use]
     pub fn threads(&self) -> usize {
         self.pool.current_num_threads()

@@ -173,8 +173,10 @@ impl StageRun {
                 if let Some(description) = &snapshot.description {
                     check_model(&description.model, &spec.model)?;
                 }
-                let model = compute.install(|| config.init(spec.init_seed, &device));
-                (restore(model, &mut optimizer, snapshot, &device)?, snapshot.step)
+                let restored = compute.install(|| {
+                    restore(config.init(spec.init_seed, &device), &mut optimizer, snapshot, &device)
+                });
+                (restored?, snapshot.step)
             }
         };
         let model = model.with_precision(spec.precision);
@@ -246,7 +248,7 @@ impl StageRun {
         let context = self.spec.batch.context;
         let set = self.data.validation(self.spec.validation_tokens, context).map_err(StepError::Batch)?;
         let (tokens, bytes) = (set.tokens(), set.bytes());
-        let model = self.model().valid();
+        let model = self.compute.install(|| self.model().valid());
         let device = self.device.clone().inner();
         let mut sum = 0.0;
         for batch in set {
@@ -264,6 +266,10 @@ impl StageRun {
     /// All that is needed to go on from here, copied to the host.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
+        self.compute.install(|| self.read())
+    }
+
+    fn read(&self) -> Snapshot {
         let mut weights = BTreeMap::new();
         let receive = |name, shape, values| {
             weights.insert(name, HostTensor { shape, values });

@@ -14,8 +14,8 @@
 //! once, and gradients of its table: one piece's, their sum, and their product with the table. A parameter has its value,
 //! its gradient and two moments in 32 bits, a second gradient where gradients accumulate, and a copy in bf16.
 //!
-//! It is for choosing how many sequences go through a pass, and which stage is not for which device. What an allocator
-//! adds is not in it, and the CPU backend's kernels take less. `docs/design/gpu.md` has what was measured beside it.
+//! A fifth on top is for the allocator, which hands out pages. `docs/design/gpu.md` has what was measured beside it; the CPU
+//! backend's kernels take less, in long contexts much less.
 
 use crate::stage::{Precision, StageSpec};
 
@@ -82,7 +82,7 @@ impl TrainingMemory {
     pub fn kept(&self) -> u64 {
         let activations = self.block.saturating_mul(self.blocks).saturating_add(self.copies);
         // The head's part is given back before the backward pass reaches a block.
-        self.parameters.saturating_add(activations).saturating_add(self.head.max(self.block))
+        in_pages(self.parameters.saturating_add(activations).saturating_add(self.head.max(self.block)))
     }
 
     /// With the activations of one block at a time, computed again from the residual stream before it: the least a stage
@@ -91,8 +91,13 @@ impl TrainingMemory {
     pub fn recomputed(&self) -> u64 {
         let between = self.stream.saturating_mul(self.blocks + 1);
         let at_once = self.head.max((2 * self.block).saturating_add(self.copies / self.blocks));
-        self.parameters.saturating_add(between).saturating_add(at_once)
+        in_pages(self.parameters.saturating_add(between).saturating_add(at_once))
     }
+}
+
+/// What an allocator takes for so many bytes of tensors.
+fn in_pages(bytes: u64) -> u64 {
+    bytes.saturating_add(bytes / 5)
 }
 
 #[cfg(test)]
@@ -108,8 +113,10 @@ mod tests {
         let parameters = 2 * (4 * 32 * 32 + 3 * 32 * 80 + 2 * 32) + 32 + 512 * 32;
         let block = 1024 * (24 * 32 + 4 * (4 * 32 + 5 * 80) + 8 * 2 * 64);
         let head = 12 * 1024 * 512 + 16 * 512 * 32;
-        assert_eq!(memory.kept(), 16 * parameters + 2 * block + head.max(block));
-        assert_eq!(memory.recomputed(), 16 * parameters + 3 * 1024 * 32 * 4 + head.max(2 * block));
+        let kept = 16 * parameters + 2 * block + head.max(block);
+        assert_eq!(memory.kept(), kept + kept / 5);
+        let recomputed = 16 * parameters + 3 * 1024 * 32 * 4 + head.max(2 * block);
+        assert_eq!(memory.recomputed(), recomputed + recomputed / 5);
     }
 
     #[test]

@@ -163,9 +163,9 @@ fn a_memory_chooses_the_sequences_of_a_pass_for_each_size() {
     };
     let chosen = |memory_gib| planned(["smoke-16", "smoke-32"], memory_gib).expect("fits");
     assert_eq!(chosen("1.0"), [8, 8], "all at once where there is room");
-    // By hand: 125 + 500 + 998 kB and 327 + 999 + 1,075 kB at eight, 2,147 kB here.
+    // By hand: 125 + 500 + 998 kB and 327 + 999 + 1,075 kB at eight, and a fifth; 2,147 kB here.
     assert_eq!(chosen("0.002"), [8, 4]);
-    assert_eq!(chosen("0.0011"), [4, 2]);
+    assert_eq!(chosen("0.0011"), [4, 1]);
 
     let message = planned(["smoke-16", "9M"], "0.1").expect_err("is refused").to_string();
     assert!(message.contains("`batch.memory_gib`: 0.1 GiB are not enough for `9M`"), "{message}");

@@ -1,4 +1,7 @@
 //! The estimate of the memory a stage takes, against what a step really takes on the CPU backend.
+//!
+//! The estimate is for the formulas that GPUs run, which `wgpu.rs` measures. The CPU's kernels keep less of them: nothing of
+//! attention's weights, and neither gate nor sigmoid. So here it is a bound, at short contexts within a factor of four.
 
 mod toy;
 
@@ -35,6 +38,10 @@ unsafe impl GlobalAlloc for Counting {
     }
 }
 
+/// How often the estimate may hold what is measured at contexts of up to 64 tokens, and at 512.
+const SHORT: f64 = 4.0;
+const LONG: f64 = 12.0;
+
 /// The most that two steps of a stage take, in bytes.
 fn measured(spec: &StageSpec, memory: Option<u64>) -> usize {
     let data = toy::dataset_of(spec.model.vocab);
@@ -50,7 +57,7 @@ fn measured(spec: &StageSpec, memory: Option<u64>) -> usize {
 
 /// One test, because the count is that of the whole process.
 #[test]
-fn the_estimate_is_near_what_is_measured() {
+fn the_estimate_is_above_what_is_measured_and_not_far() {
     let shape = |d_model, d_ff, n_heads, n_layers| Shape {
         d_model,
         d_ff,
@@ -69,14 +76,14 @@ fn the_estimate_is_near_what_is_measured() {
         let mut spec = StageSpec { batch: Batch { sequences, context, micro_sequences }, end_step: 2, ..toy::spec() };
         spec.model.shape = shape;
         let estimate = TrainingMemory::of(&spec);
-        let kept = measured(&spec, None);
-        let recomputed = measured(&spec, Some(1));
-        println!(
-            "{name}: kept {kept}, estimated {} ({:.2}); recomputed {recomputed}, estimated {} ({:.2})",
-            estimate.kept(),
-            estimate.kept() as f64 / kept as f64,
-            estimate.recomputed(),
-            estimate.recomputed() as f64 / recomputed as f64,
-        );
+        let measured = [measured(&spec, None), measured(&spec, Some(1))];
+        let most = if context > 64 { LONG } else { SHORT };
+        for (estimate, measured) in [estimate.kept(), estimate.recomputed()].into_iter().zip(measured) {
+            let ratio = estimate as f64 / measured as f64;
+            println!("{name}: {measured} bytes measured, {estimate} estimated ({ratio:.2})");
+            assert!((1.0..most).contains(&ratio), "{name}: {measured} bytes measured, {estimate} estimated");
+        }
+        // Parameters are most of the first case, which does not change with activations.
+        assert!(name == "weights" || measured[1] < measured[0], "{name}: {measured:?}");
     }
 }

@@ -3,6 +3,8 @@
 
 mod toy;
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use minicpm::Compute;
 use recipes::memory::TrainingMemory;
 use recipes::{Batch, Precision, Shape, StageSpec};
@@ -14,10 +16,11 @@ const DEMANDED: &str = "WINDTUNNEL_TEST_WGPU";
 /// How far losses of the two backends may part, relative to the loss. Measured: `docs/experiments.md`, 2026-11-25.
 const TOLERANCE: f64 = 1e-4;
 
-/// The adapter, or nothing and a word why.
-fn wgpu() -> Option<Compute> {
+/// The adapter, for one test at a time: its memory is measured, and there is one of it. Or nothing, and a word why.
+fn wgpu() -> Option<(Compute, MutexGuard<'static, ()>)> {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     match Compute::parse("wgpu", 1) {
-        Ok(compute) => Some(compute),
+        Ok(compute) => Some((compute, ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner))),
         Err(error) => {
             assert!(std::env::var_os(DEMANDED).is_none(), "{DEMANDED} is set, and: {error}");
             eprintln!("skipped: {error}");
@@ -67,7 +70,7 @@ fn apart(found: &[StepReport], expected: &[StepReport]) -> (f64, f64) {
 
 #[test]
 fn a_stage_comes_out_as_on_the_cpu() {
-    let Some(wgpu) = wgpu() else { return };
+    let Some((wgpu, _guard)) = wgpu() else { return };
     let spec = spec(40);
     let [mut here, mut there] = [start(&spec, &wgpu, Start::Initial), start(&spec, &flex(), Start::Initial)];
     let (found, expected) = (finish(&mut here), finish(&mut there));
@@ -82,7 +85,7 @@ fn a_stage_comes_out_as_on_the_cpu() {
 
 #[test]
 fn a_run_that_was_cut_goes_on_bit_for_bit_and_a_cpu_can_take_over() {
-    let Some(wgpu) = wgpu() else { return };
+    let Some((wgpu, _guard)) = wgpu() else { return };
     let spec = spec(12);
     let mut whole = start(&spec, &wgpu, Start::Initial);
     let expected = finish(&mut whole);
@@ -103,7 +106,7 @@ fn a_run_that_was_cut_goes_on_bit_for_bit_and_a_cpu_can_take_over() {
 
 #[test]
 fn with_less_memory_activations_are_computed_again_to_the_same_bits() {
-    let Some(wgpu) = wgpu() else { return };
+    let Some((wgpu, _guard)) = wgpu() else { return };
     let spec = spec(6);
     let memory = TrainingMemory::of(&spec);
     assert!(memory.recomputed() < memory.kept());
@@ -118,7 +121,7 @@ fn with_less_memory_activations_are_computed_again_to_the_same_bits() {
 
 #[test]
 fn bfloat16_trains_where_the_adapter_has_it_and_is_refused_where_not() {
-    let Some(wgpu) = wgpu() else { return };
+    let Some((wgpu, _guard)) = wgpu() else { return };
     let spec = StageSpec { precision: Precision::Bf16, ..spec(6) };
     let run = StageRun::new(&spec, toy::dataset_of(1024), &wgpu, Start::Initial);
     if wgpu.supports(Precision::Bf16) {
@@ -128,5 +131,28 @@ fn bfloat16_trains_where_the_adapter_has_it_and_is_refused_where_not() {
         let error = run.expect_err("is refused");
         assert!(matches!(error, StartError::Precision { .. }), "{error}");
         println!("{error}");
+    }
+}
+
+#[test]
+fn the_estimate_of_memory_is_near_what_the_allocator_takes() {
+    let Some((wgpu, _guard)) = wgpu() else { return };
+    let short = StageSpec { batch: Batch { sequences: 16, context: 128, micro_sequences: 16 }, ..spec(2) };
+    // More queries than attention serves at a time.
+    let batch = Batch { sequences: 2, context: 640, micro_sequences: 2 };
+    let long = StageSpec { batch, validation_tokens: 640, ..spec(2) };
+    for (name, spec) in [("short contexts", short), ("long contexts", long)] {
+        let memory = TrainingMemory::of(&spec);
+        for (estimate, limit) in [(memory.kept(), None), (memory.recomputed(), Some(1))] {
+            let compute = wgpu.clone().with_memory(limit);
+            let device = compute.device();
+            compute.install(|| device.memory_cleanup());
+            let mut run = start(&spec, &compute, Start::Initial);
+            finish(&mut run);
+            let usage = compute.install(|| device.memory_pool_usage()).expect("this backend reports it");
+            let ratio = estimate as f64 / usage.bytes_reserved as f64;
+            println!("{name}: {} bytes taken, {estimate} estimated ({ratio:.2})", usage.bytes_reserved);
+            assert!((0.95..1.5).contains(&ratio), "{name}: {usage:?} where {estimate} were estimated");
+        }
     }
 }

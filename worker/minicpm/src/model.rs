@@ -14,7 +14,7 @@
 //! token belongs to, and the one operation that does, [`ops::causal_attention`], is told.
 
 use burn::module::{Module, Param};
-use burn::tensor::{Device, Int, Tensor};
+use burn::tensor::{Device, FloatDType, Int, Tensor};
 use recipes::{ModelSpec, Precision};
 
 use crate::init::Initializer;
@@ -46,6 +46,9 @@ pub struct MiniCpm {
     /// Of matrix products; weights have 32 bits.
     #[module(skip)]
     pub(crate) precision: Precision,
+    /// Whether activations are in bfloat16 on a CPU too.
+    #[module(skip)]
+    as_on_a_gpu: bool,
 }
 
 /// Attention and feed-forward, each normalised before and scaled after.
@@ -131,6 +134,7 @@ impl MiniCpmConfig {
             scale_emb: spec.tensor_program.scale_emb as f32,
             logit_scale: (1.0 / spec.width_ratio()) as f32,
             precision: Precision::Fp32,
+            as_on_a_gpu: false,
         }
     }
 }
@@ -143,6 +147,13 @@ impl MiniCpm {
     #[must_use]
     pub fn with_precision(self, precision: Precision) -> Self {
         Self { precision, ..self }
+    }
+
+    /// The same model in bfloat16 as a GPU has it, activations included, on any device: the CPU runs the formulas then, by
+    /// way of 32 bits. No stage is trained so; it is how what a GPU runs is tested where there is none.
+    #[must_use]
+    pub fn in_bf16_as_on_a_gpu(self) -> Self {
+        Self { precision: Precision::Bf16, as_on_a_gpu: true, ..self }
     }
 
     /// Mean cross-entropy of the next token, in nats.
@@ -181,7 +192,7 @@ impl MiniCpm {
     pub(crate) fn embed(&self, inputs: Tensor<2, Int>) -> Tensor<2> {
         let [batch, context] = inputs.dims();
         let stream = ops::embedding(self.embedding.val(), inputs.reshape([batch * context]), self.scale_emb);
-        ops::activations(stream, self.precision)
+        if self.as_on_a_gpu { stream.cast(FloatDType::BF16) } else { ops::activations(stream, self.precision) }
     }
 
     /// The loss, from where the residual stream ends.

@@ -158,11 +158,20 @@ fn in_bfloat16_every_operation_is_itself_up_to_eight_bits() {
     assert_eq!(loss(half(input), values([40, 24], 5)).dtype(), DType::F32, "losses are in 32 bits");
 }
 
-fn model(precision: Precision, tied: bool) -> MiniCpm {
+fn model(tied: bool) -> MiniCpm {
     let shape = Shape { d_model: 24, d_ff: 60, head_dim: 4, n_heads: 6, n_kv_heads: 3, n_layers: 3 };
     let tensor_program = TensorProgram { scale_emb: 12.0, scale_depth: 1.4, init_std: 0.1, d_base: 16 };
     let spec = ModelSpec { shape, vocab: 50, tied, tensor_program, rope_theta: 10_000.0, norm_eps: 1e-5 };
-    MiniCpmConfig { spec, context: 9 }.init(3, &device()).with_precision(precision)
+    MiniCpmConfig { spec, context: 9 }.init(3, &device())
+}
+
+/// A model in every way there is to run it here.
+fn every_way(tied: bool) -> [(&'static str, MiniCpm); 3] {
+    [
+        ("fp32", model(tied)),
+        ("bf16", model(tied).with_precision(Precision::Bf16)),
+        ("bf16 as on a GPU", model(tied).in_bf16_as_on_a_gpu()),
+    ]
 }
 
 #[test]
@@ -176,24 +185,29 @@ fn computing_activations_again_changes_no_bit() {
             self.1.extend(values.into_iter().map(f32::to_bits));
         }
     }
-    for precision in [Precision::Fp32, Precision::Bf16] {
-        for tied in [true, false] {
-            let model = model(precision, tied);
+    for tied in [true, false] {
+        for (way, model) in every_way(tied) {
             let run = |activations| {
                 let (loss, gradients) = model.gradients(tokens([4, 9], 50), tokens([36], 49), 0.25, activations);
                 let mut bits = Bits(&gradients, Vec::new());
                 model.visit(&mut bits);
                 (loss.to_bits(), bits.1)
             };
-            assert_eq!(run(Activations::Kept), run(Activations::Recomputed), "{precision}, tied: {tied}");
+            assert_eq!(run(Activations::Kept), run(Activations::Recomputed), "{way}, tied: {tied}");
         }
     }
 }
 
 #[test]
 fn a_model_in_bfloat16_is_about_the_one_in_32_bits() {
-    let loss = |precision| -> f32 { model(precision, true).loss(tokens([4, 9], 50), tokens([36], 49)).into_scalar() };
-    let (half, full) = (loss(Precision::Bf16), loss(Precision::Fp32));
-    assert!(half != full, "the number format is used");
-    assert!((half / full - 1.0).abs() < 0.01, "{half} against {full}");
+    let losses = every_way(true).map(|(way, model)| {
+        let loss: f32 = model.loss(tokens([4, 9], 50), tokens([36], 49)).into_scalar();
+        (way, loss)
+    });
+    let [(_, full), rounded @ ..] = losses;
+    for (way, loss) in rounded {
+        assert!(loss != full, "{way}: the number format is used");
+        assert!((loss / full - 1.0).abs() < 0.01, "{way}: {loss} against {full}");
+    }
+    assert_ne!(rounded[0].1, rounded[1].1, "activations are rounded too");
 }

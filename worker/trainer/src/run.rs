@@ -173,9 +173,8 @@ impl StageRun {
                 if let Some(description) = &snapshot.description {
                     check_model(&description.model, &spec.model)?;
                 }
-                let restored = compute.install(|| {
-                    restore(config.init(spec.init_seed, &device), &mut optimizer, snapshot, &device)
-                });
+                let restored = compute
+                    .install(|| restore(config.init(spec.init_seed, &device), &mut optimizer, snapshot, &device));
                 (restored?, snapshot.step)
             }
         };

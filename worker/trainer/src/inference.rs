@@ -53,7 +53,7 @@ impl Inference {
         let spec = snapshot.description.ok_or(InferenceError::Undescribed)?.model;
         let device = compute.device();
         let config = MiniCpmConfig { spec, context };
-        let model = compute.install(|| with_weights(config.init(0, &device), snapshot))?.valid();
+        let model = compute.install(|| with_weights(config.init(0, &device), snapshot).map(|model| model.valid()))?;
         Ok(Self { model, compute: compute.clone(), device: device.inner(), vocab: spec.vocab, context })
     }
 

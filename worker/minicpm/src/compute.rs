@@ -9,9 +9,9 @@ use recipes::Precision;
 /// A device, and the threads that work on it.
 ///
 /// Tensors are touched inside [`Compute::install`] alone. On a GPU that is one thread, always the same: burn's GPU backends
-/// queue work by the thread that orders it, and one thread's reading does not wait for what another has queued. A snapshot
-/// read elsewhere than where steps are done had, of the parameters updated last, the values before the update (burn 0.22.1
-/// on wgpu, 2026-11-25).
+/// queue work by the thread that orders it. A snapshot read elsewhere than where steps are done was seen to have, of the
+/// parameters updated last, the values before the update (burn 0.22.1 on wgpu, 2026-11-25); that the queues are the cause is
+/// an inference, and later tries did not show it again.
 #[derive(Clone)]
 pub struct Compute {
     kind: Kind,

@@ -41,7 +41,7 @@ impl ParamGroup {
         loop {
             match (pattern.next(), parts.next()) {
                 (None, None) => return true,
-                (Some(ANY_BLOCK), Some(part)) if (0..self.copies).any(|block| block.to_string() == part) => {}
+                (Some(ANY_BLOCK), Some(part)) if block(part).is_some_and(|block| block < self.copies) => {}
                 (Some(name), Some(part)) if name == part && name != ANY_BLOCK => {}
                 _ => return false,
             }
@@ -59,6 +59,12 @@ impl ParamGroup {
         let blocks = if self.copies > 1 { format!("0..{}", self.copies - 1) } else { "0".to_owned() };
         self.path.replace(ANY_BLOCK, &blocks)
     }
+}
+
+/// The index of a block, as a path writes it.
+fn block(part: &str) -> Option<u32> {
+    let is_written_so = part.bytes().all(|byte| byte.is_ascii_digit()) && (part == "0" || !part.starts_with('0'));
+    is_written_so.then(|| part.parse().ok())?
 }
 
 impl ModelSpec {

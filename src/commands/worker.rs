@@ -13,7 +13,8 @@ use crate::exit::{self, Exit, bad_input};
 /// Train for a coordinator, until told to go
 ///
 /// The worker dials out and listens nowhere. It goes on while the coordinator is away, and connects again. Stopped by
-/// SIGTERM, or Ctrl-C, it writes a checkpoint first.
+/// SIGTERM, SIGUSR1 or Ctrl-C it finishes its step, writes a checkpoint and hands the stage back; a second signal ends it at
+/// once, and loses nothing that is committed.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:
@@ -23,7 +24,7 @@ Exit codes:
   0   its parent wants no more of it
   1   failed; starting it again may help
   69  the coordinator could not be reached for too long
-  75  told to go by a signal, its work handed back
+  75  told to go by a signal, its work handed back as far as there was time
   78  cannot work as it is configured; starting it again does not help")]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -35,6 +36,12 @@ pub(crate) struct Args {
     /// What people call it [default: after the machine]
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
+
+    /// Seconds from a signal to the end at the latest: to finish the step, write a checkpoint and hand the stage back
+    ///
+    /// Slurm and Kubernetes kill 30 seconds after they asked, unless they are told otherwise
+    #[arg(long, value_name = "SECONDS", default_value_t = 25.0, value_parser = seconds)]
+    grace: f64,
 
     /// End after this many seconds without a word from the coordinator
     #[arg(long, value_name = "SECONDS", default_value_t = 600)]
@@ -128,6 +135,7 @@ impl Args {
             device: self.compute.device,
             exit_with_stdin: self.exit_with_stdin,
             checkpoint_interval: Duration::from_secs_f64(self.compute.checkpoint_interval),
+            grace: Duration::from_secs_f64(self.grace),
             give_up_after: Duration::from_secs(self.give_up_after),
             ..WorkerOptions::new(coordinator_url, data_dir)
         };

@@ -9,23 +9,28 @@ use tracing::{debug, info};
 
 use crate::exit::{ExitCode, WorkerExit};
 
-/// Why the worker has to go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+const PARENT_GONE_GRACE: Duration = Duration::from_secs(5);
+
+/// Why the worker has to go. Of several reasons the last of these counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Leave {
     /// A signal: the machine is wanted for something else.
     Preempted,
+    /// A second signal: no step and no checkpoint is waited for any more. What is committed is safe without them.
+    AtOnce,
     /// Whoever started it closed its standard input, or is gone.
     ParentGone,
 }
 
 impl Leave {
-    /// How long it may take to hand back what is in hand. Slurm and Kubernetes kill 30 seconds after the signal; a
-    /// parent that closes the input waits a few.
+    /// How long it may take to hand back what is in hand, where a signal leaves as long as `preempted`. A parent that
+    /// closes the input waits a few seconds.
     #[must_use]
-    pub fn grace(self) -> Duration {
+    pub fn grace(self, preempted: Duration) -> Duration {
         match self {
-            Self::Preempted => Duration::from_secs(25),
-            Self::ParentGone => Duration::from_secs(5),
+            Self::Preempted => preempted,
+            Self::AtOnce => Duration::ZERO,
+            Self::ParentGone => PARENT_GONE_GRACE,
         }
     }
 
@@ -33,31 +38,42 @@ impl Leave {
     #[must_use]
     pub fn exit(self) -> WorkerExit {
         match self {
-            Self::Preempted => WorkerExit::Preempted,
+            Self::Preempted | Self::AtOnce => WorkerExit::Preempted,
             Self::ParentGone => WorkerExit::Done,
         }
     }
 }
 
-/// Watches for signals. With `exit_with_stdin` an interrupt from the keyboard is left to the parent, which got it too.
+/// Watches for the signals that say that the machine is wanted: SIGTERM, an interrupt from the keyboard, and SIGUSR1, which
+/// schedulers send ahead of time where they are told to (`sbatch --signal=USR1@120`). With `exit_with_stdin` an interrupt
+/// is left to the parent, which got it too.
 pub(crate) fn watch_signals(exit_with_stdin: bool, leave: &mpsc::Sender<Leave>) -> std::io::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
+    let mut warning = signal(SignalKind::user_defined1())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let leave = leave.clone();
     tokio::spawn(async move {
+        let mut why = Leave::Preempted;
         loop {
             tokio::select! {
-                _ = terminate.recv() => info!("told to go by a signal"),
+                _ = terminate.recv() => {}
+                _ = warning.recv() => {}
                 _ = interrupt.recv() => {
                     if exit_with_stdin {
                         continue;
                     }
-                    info!("interrupted");
                 }
             }
-            if leave.send(Leave::Preempted).await.is_err() {
+            match why {
+                Leave::Preempted => {
+                    info!("told to go by a signal: a checkpoint first; another signal, and it goes at once")
+                }
+                _ => info!("told to go at once"),
+            }
+            if leave.send(why).await.is_err() {
                 return;
             }
+            why = Leave::AtOnce;
         }
     });
     Ok(())
@@ -83,7 +99,7 @@ pub(crate) fn watch_stdin(leave: mpsc::Sender<Leave>) -> std::io::Result<()> {
         }
         info!("the standard input ended");
         let _ = leave.blocking_send(Leave::ParentGone);
-        std::thread::sleep(2 * Leave::ParentGone.grace());
+        std::thread::sleep(2 * PARENT_GONE_GRACE);
         std::process::exit(i32::from(ExitCode::Done as u8));
     };
     std::thread::Builder::new().name("stdin".to_owned()).spawn(watch)?;

@@ -26,6 +26,8 @@ pub struct WorkerOptions {
     pub exit_with_stdin: bool,
     /// Time of training between two checkpoints of a stage. There is one at its end in any case.
     pub checkpoint_interval: Duration,
+    /// How long it may take to finish the step, write a checkpoint and hand the stage back after a signal.
+    pub grace: Duration,
     /// Without a word from the coordinator for this long, the worker ends.
     pub give_up_after: Duration,
     /// Bytes of unacknowledged messages at which training waits for the coordinator.
@@ -48,6 +50,7 @@ impl WorkerOptions {
             data_dir: data_dir.into(),
             exit_with_stdin: false,
             checkpoint_interval: Duration::from_secs(30),
+            grace: Duration::from_secs(25),
             give_up_after: Duration::from_secs(10 * 60),
             outbox_bytes: 64 << 20,
             cache_bytes: 256 << 20,

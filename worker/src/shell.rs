@@ -101,7 +101,7 @@ impl Shell {
                 },
                 _ = self.heartbeat.tick() => self.feed(Event::HeartbeatDue)?,
                 Some(why) = leave.recv() => self.on_leave(why)?,
-                () = at(deadline) => return self.on_deadline(),
+                () = at(deadline) => self.on_deadline()?,
                 () = room(waiting) => {}
             }
         }
@@ -265,12 +265,11 @@ impl Shell {
     }
 
     fn on_leave(&mut self, why: Leave) -> Result<(), WorkerError> {
-        let deadline = Instant::now() + why.grace();
-        // A second request changes nothing, except that the end of the parent outranks a signal.
-        if self.leaving.is_none_or(|(known, _)| known != why && why == Leave::ParentGone) {
+        let deadline = Instant::now() + why.grace(self.options.grace);
+        if self.leaving.is_none_or(|(known, _)| known < why) {
             self.leaving = Some((why, deadline));
         }
-        self.has_departed |= self.is_orphan();
+        self.has_departed |= why == Leave::AtOnce || self.is_orphan();
         self.feed(Event::LeaveRequested)
     }
 
@@ -288,18 +287,17 @@ impl Shell {
         }
     }
 
-    fn on_deadline(self) -> Result<WorkerExit, WorkerError> {
-        match self.leaving {
-            Some((why, _)) => {
-                warn!("leaving with reports that are not acknowledged");
-                Ok(why.exit())
-            }
-            None => Err(WorkerError::Unreachable {
-                url: self.options.coordinator_url,
+    fn on_deadline(&mut self) -> Result<(), WorkerError> {
+        if self.leaving.is_none() {
+            return Err(WorkerError::Unreachable {
+                url: self.options.coordinator_url.clone(),
                 after: self.options.give_up_after,
-                source: self.last_error,
-            }),
+                source: self.last_error.take(),
+            });
         }
+        warn!("no time is left: leaving with a stage that is not handed back");
+        self.has_departed = true;
+        Ok(())
     }
 
     async fn depart(mut self, mut link: mpsc::Receiver<LinkEvent>) -> WorkerExit {

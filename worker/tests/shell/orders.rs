@@ -1,10 +1,11 @@
 //! What stops an attempt, and what becomes of the worker then.
 
 use std::fs;
+use std::time::Duration;
 
 use proto::v1::worker_message::Body as Up;
 use recipes::Stage;
-use worker::{AttemptKey, Leave, WorkerExit};
+use worker::{AttemptKey, Leave, WorkerExit, WorkerOptions};
 
 use crate::bench::{Bench, Worker};
 use crate::coordinator::Session;
@@ -116,6 +117,51 @@ async fn a_worker_that_is_preempted_with_nothing_in_hand_says_goodbye() {
     assert!(session.next().await.is_none(), "it is the last word");
     drop(session);
     assert_eq!(worker.end().await.expect("it ends well"), WorkerExit::Preempted);
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_a_worker_in_the_middle_of_a_step() {
+    let mut bench = Bench::new();
+    let (worker, reins) = bench.worker();
+    let (mut session, _) = bench.coordinator.accept().await;
+    let trunk = stage("trunk", None, 600);
+    let key = attempt(&trunk, 1);
+    reins.hold_at(300);
+    session.assign(key, &trunk, None).await;
+    reins.arrives_at(300).await;
+    worker.leave(Leave::Preempted).await;
+    worker.leave(Leave::AtOnce).await;
+    // The step is never done, so nothing but the points from before it is said, and that it goes.
+    let mut record = Record::default();
+    while let Some(message) = session.next().await {
+        if matches!(message.body, Some(Up::Goodbye(_))) {
+            break;
+        }
+        if message.sequence > 0 {
+            record.take(message);
+        }
+    }
+    assert!(record.story(key).iter().all(|what| *what == "points"), "{:?}", record.story(key));
+    drop(session);
+    assert_eq!(worker.end().await.expect("it ends well"), WorkerExit::Preempted);
+    reins.let_go();
+}
+
+#[tokio::test]
+async fn a_worker_whose_grace_is_over_goes_without_a_checkpoint() {
+    let mut bench = Bench::new();
+    let (trainer, reins) = PaperTrainer::new();
+    let worker = Worker::start(WorkerOptions { grace: Duration::from_millis(50), ..bench.options() }, trainer);
+    let (mut session, _) = bench.coordinator.accept().await;
+    let trunk = stage("trunk", None, 600);
+    reins.hold_at(300);
+    session.assign(attempt(&trunk, 1), &trunk, None).await;
+    reins.arrives_at(300).await;
+    worker.leave(Leave::Preempted).await;
+    while session.next().await.is_some_and(|message| !matches!(message.body, Some(Up::Goodbye(_)))) {}
+    drop(session);
+    assert_eq!(worker.end().await.expect("it ends well"), WorkerExit::Preempted);
+    reins.let_go();
 }
 
 #[tokio::test]

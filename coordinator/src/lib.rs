@@ -25,4 +25,5 @@ mod verify;
 pub use driver::{RestoreStateError, RunError};
 pub use lock::{LiveCoordinator, LockError, locate};
 pub use pools::{LocalPool, LocalPoolOptions, WorkersGone};
+pub use scheduler::Settings;
 pub use start::{Coordinator, CoordinatorOptions, Handle, StartError};

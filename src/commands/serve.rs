@@ -1,9 +1,10 @@
 //! `windtunnel serve`
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use anyhow::anyhow;
-use coordinator::CoordinatorOptions;
+use coordinator::{CoordinatorOptions, Settings};
 use serde::Serialize;
 
 use super::worker::Compute;
@@ -38,6 +39,12 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u16).range(0..=1024))]
     workers: u16,
 
+    /// Seconds after the last sign of life at which a worker's stage is given to another
+    ///
+    /// Workers give a sign six times as often. After a restart of the coordinator they have twice as long
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    lease: u32,
+
     #[command(flatten)]
     compute: Compute,
 }
@@ -61,6 +68,7 @@ impl Args {
             let local_workers = (self.workers > 0).then(|| local_pool(data_dir, self.workers, &self.compute));
             let options = CoordinatorOptions {
                 listen: self.listen,
+                settings: Settings::with_lease(Duration::from_secs(u64::from(self.lease))),
                 insecure: self.insecure,
                 local_workers: local_workers.transpose()?,
                 ..CoordinatorOptions::new(data_dir)

@@ -21,10 +21,18 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
+        Self::with_lease(Duration::from_secs(30))
+    }
+}
+
+impl Settings {
+    /// The usual settings with a lease of this length, and what depends on it.
+    #[must_use]
+    pub fn with_lease(lease_duration: Duration) -> Self {
         Self {
-            lease_duration: Duration::from_secs(30),
-            heartbeat_interval: Duration::from_secs(5),
-            restart_grace: Duration::from_secs(60),
+            lease_duration,
+            heartbeat_interval: lease_duration / 6,
+            restart_grace: 2 * lease_duration,
             retry_limits: RetryLimits { not_started: 5, preempted: 20, failed: 2 },
             backoff: Backoff { first: Duration::from_secs(1), longest: Duration::from_secs(300) },
         }

@@ -2,6 +2,7 @@
 
 use recipes::{Attempt, StageKey};
 use sqlx::{QueryBuilder, SqliteConnection};
+use tracing::info;
 
 use super::error::StoreError;
 use super::number::{from_column, measured_from_column, measured_to_column, to_column};
@@ -57,7 +58,10 @@ pub(super) async fn cut(
     let delete = "DELETE FROM curve_points WHERE stage = ?1 \
                   AND step >= coalesce(?2, (SELECT max(step) FROM checkpoints WHERE stage = ?1), 0)";
     let delete = sqlx::query(delete).bind(stage.to_string()).bind(checkpoint.map(to_column));
-    delete.execute(connection).await.map_err(|source| StoreError::Write { table: TABLE, source })?;
+    let cut = delete.execute(connection).await.map_err(|source| StoreError::Write { table: TABLE, source })?;
+    if cut.rows_affected() > 0 {
+        info!(%stage, points = cut.rows_affected(), "a curve is cut to the last checkpoint; its steps are trained again");
+    }
     Ok(())
 }
 

@@ -1,9 +1,11 @@
 //! The command line of `cargo xtask`.
 
 use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
+use xtask::chaos::{self, ChaosOptions};
 use xtask::check::{self, CheckOptions};
 use xtask::parts::Part;
 
@@ -34,6 +36,23 @@ enum Command {
     },
     /// Mend what tools can mend: format the code, and apply the lints' own suggestions.
     Fix,
+    /// Train a campaign while its processes are killed, stopped and told to go, and compare with the same one left alone.
+    ///
+    /// Prints the faults by kind, how fast the work went on, and what was lost. Example: `cargo xtask chaos --kills 20`.
+    Chaos {
+        /// Ends of processes, at least; other faults come on top.
+        #[arg(long, value_name = "N", default_value_t = 50)]
+        kills: u32,
+        /// What faults and moments are drawn from [default: the time]
+        #[arg(long, value_name = "N")]
+        seed: Option<u64>,
+        /// Worker processes.
+        #[arg(long, value_name = "N", default_value_t = 3)]
+        workers: u16,
+        /// Keep the folder with all logs even where it passed.
+        #[arg(long)]
+        keep: bool,
+    },
     /// Measure the trainer on this machine, by `windtunnel bench train` and the arguments after it. Close other programs
     /// first. Example: `cargo xtask bench --no-peer --shape A`.
     Bench {
@@ -49,6 +68,12 @@ fn main() -> Result<ExitCode> {
         Command::Fix => {
             cargo(&["clippy", "--workspace", "--all-targets", "--fix", "--allow-dirty", "--allow-staged"])?
                 && cargo(&["fmt", "--all"])?
+        }
+        Command::Chaos { kills, seed, workers, keep } => {
+            let seed = seed.unwrap_or_else(|| {
+                SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since_1970| since_1970.as_secs())
+            });
+            chaos::run(ChaosOptions { kills, seed, workers: usize::from(workers.max(1)), keep })?
         }
         Command::Bench { arguments } => {
             let command = ["run", "--release", "--bin", "windtunnel", "--", "bench", "train"];

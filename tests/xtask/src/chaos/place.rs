@@ -1,0 +1,134 @@
+//! The folder of a run: the recipe, a data directory for each of the two campaigns, and their results.
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use tempfile::TempDir;
+
+use crate::check;
+
+/// The campaign of both runs, as its recipe calls it.
+pub(super) const CAMPAIGN: &str = "chaos";
+
+const RECIPE: &str = "tests/xtask/src/chaos/campaign.toml";
+const CALM: &str = "calm";
+const STORMY: &str = "stormy";
+
+/// What a campaign comes to, as it is printed.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Results {
+    /// The table the law is fitted to.
+    pub(super) points: String,
+    /// Every row of every curve.
+    pub(super) curves: String,
+}
+
+/// See the [module's page](self).
+#[derive(Debug)]
+pub(super) struct Place {
+    dir: TempDir,
+    program: PathBuf,
+    /// Of the coordinator that is disturbed. A fixed one: when it comes back it has to be found where it was.
+    port: u16,
+}
+
+impl Place {
+    /// Builds the program.
+    pub(super) fn new() -> Result<Self> {
+        let build = check::cargo().args(["build", "--workspace", "--bin", "windtunnel"]).status();
+        ensure!(build.context("cannot start cargo")?.success(), "the program does not build");
+        let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| check::root().join("target"), PathBuf::from);
+        let program = target.join("debug/windtunnel");
+        let dir = tempfile::Builder::new().prefix("windtunnel-chaos-").tempdir().context("cannot make a folder")?;
+        // Free a moment ago, and nobody else here takes a port.
+        let port = TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr());
+        Ok(Self { dir, program, port: port.context("no port is free")?.port() })
+    }
+
+    /// Where the coordinator that is disturbed listens.
+    pub(super) fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    pub(super) fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// The program, with the data directory of the disturbed campaign and nothing of the caller's environment that
+    /// would change what it does.
+    pub(super) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = self.command_on(STORMY, arguments);
+        // Without it a command would start a coordinator of its own while the real one is away.
+        command.env("WINDTUNNEL_COORDINATOR", format!("http://{}", self.address()));
+        command
+    }
+
+    fn command_on(&self, data: &str, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(arguments).current_dir(check::root()).stdin(Stdio::null());
+        for name in ["WINDTUNNEL_COORDINATOR", "WINDTUNNEL_TOKEN", "RUST_LOG"] {
+            command.env_remove(name);
+        }
+        command.env("WINDTUNNEL_DATA_DIR", self.dir().join(data));
+        command
+    }
+
+    /// Trains the campaign and leaves it alone. Its text goes to the other data directory as well.
+    pub(super) fn undisturbed(&self) -> Result<(Results, Duration)> {
+        printed(&mut self.command_on(CALM, &["data", "prepare", RECIPE]))?;
+        printed(&mut self.command(&["data", "prepare", RECIPE]))?;
+        let out = self.dir().join(CALM).join("out");
+        let before = Instant::now();
+        let mut run = self.command_on(CALM, &["run", RECIPE, "--workers", "2", "--out"]);
+        printed(run.arg(&out))?;
+        let took = before.elapsed();
+        let curves = printed(&mut self.command_on(CALM, &["curves", CAMPAIGN]))?;
+        Ok((Results { points: read_points(&out)?, curves }, took))
+    }
+
+    /// Hands the campaign to the coordinator that runs.
+    pub(super) fn submit(&self) -> Result<()> {
+        printed(&mut self.command(&["submit", RECIPE])).map(drop)
+    }
+
+    /// What the disturbed campaign came to, as its coordinator has it.
+    pub(super) fn results(&self) -> Result<Results> {
+        let out = self.dir().join(STORMY).join("out");
+        printed(self.command(&["report", CAMPAIGN, "--out"]).arg(&out))?;
+        let curves = printed(&mut self.command(&["curves", CAMPAIGN]))?;
+        Ok(Results { points: read_points(&out)?, curves })
+    }
+
+    /// How many stages of the disturbed campaign are done, and whether it has ended; `None` while nobody can say.
+    pub(super) fn standing(&self) -> Option<(u64, bool)> {
+        let list = printed(&mut self.command(&["list", "--json"])).ok()?;
+        let list: serde_json::Value = serde_json::from_str(&list).ok()?;
+        let campaign = &list["campaigns"][0];
+        Some((campaign["stages"]["completed"].as_u64()?, campaign["phase"].as_str()? == "ended"))
+    }
+
+    pub(super) fn remove(self) -> std::io::Result<()> {
+        self.dir.close()
+    }
+
+    pub(super) fn keep(self) -> PathBuf {
+        self.dir.keep()
+    }
+}
+
+fn read_points(out: &Path) -> Result<String> {
+    let path = out.join("points.csv");
+    fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+/// What a command prints; an error with all it said if it fails.
+fn printed(command: &mut Command) -> Result<String> {
+    let output = command.output().with_context(|| format!("cannot start {command:?}"))?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{command:?} ended with {}: {said}", output.status);
+    String::from_utf8(output.stdout).context("it printed no UTF-8")
+}

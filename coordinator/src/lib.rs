@@ -14,16 +14,23 @@
 //! Deliberately knows nothing of tensors, of how a stage is trained, or of recipes beyond expanding one. Start reading
 //! with `driver`, then `start`.
 
+mod auth;
 mod driver;
 mod grpc;
 mod lock;
 pub mod pools;
 mod start;
 pub mod store;
+mod tls;
 mod verify;
 
+/// The file of the store, in the data directory.
+pub const STORE_FILE: &str = "store.sqlite";
+
+pub use auth::{ParseScopeError, Scope, TokenId, Tokens};
 pub use driver::{RestoreStateError, RunError};
-pub use lock::{LiveCoordinator, LockError, locate};
+pub use lock::{LiveCoordinator, LockError, local_token, locate};
 pub use pools::{LocalPool, LocalPoolOptions, WorkersGone};
 pub use scheduler::Settings;
 pub use start::{Coordinator, CoordinatorOptions, Handle, StartError};
+pub use tls::{TlsError, TlsFiles};

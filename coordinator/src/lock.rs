@@ -4,15 +4,19 @@
 //! writes its address to `coordinator.json`. The file alone says nothing: a coordinator that was killed leaves it behind.
 
 use std::fs::{self, File, TryLockError};
-use std::io;
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
+use proto::dial::Secret;
 use serde::{Deserialize, Serialize};
 
 const LOCK_FILE: &str = "coordinator.lock";
 const ADDRESS_FILE: &str = "coordinator.json";
+/// Holds a token for the tools of whoever may read it, which is who runs the coordinator.
+const TOKEN_FILE: &str = "coordinator.token";
 
 /// A look at the lock holds it for an instant, so one that is taken is tried again this often.
 const TRIES: u32 = 20;
@@ -81,6 +85,22 @@ impl DataDirLock {
         Err(LockError::Held { data_dir: data_dir.to_owned(), by: read_address(data_dir) })
     }
 
+    /// Leaves a token for tools that may read the directory, or nothing where none is needed.
+    pub(crate) fn hand_over(&self, token: Option<&Secret>) -> Result<(), LockError> {
+        let path = self.data_dir.join(TOKEN_FILE);
+        let write = || {
+            // Always a new file, so that its mode is this one from its first byte on.
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+            let Some(token) = token else { return Ok(()) };
+            let mut file = File::options().write(true).create_new(true).mode(0o600).open(&path)?;
+            file.write_all(token.expose().as_bytes())
+        };
+        write().map_err(|source| LockError::Write { path: path.clone(), source })
+    }
+
     /// Says where the coordinator listens.
     pub(crate) fn announce(&self, live: &LiveCoordinator) -> Result<(), LockError> {
         let path = self.data_dir.join(ADDRESS_FILE);
@@ -97,6 +117,7 @@ impl Drop for DataDirLock {
         // The address goes first, so that nobody finds it with the lock free. Neither failure does harm: the lock ends
         // with the process, and an address without a lock is not believed.
         let _ = fs::remove_file(self.data_dir.join(ADDRESS_FILE));
+        let _ = fs::remove_file(self.data_dir.join(TOKEN_FILE));
         let _ = self.lock.unlock();
     }
 }
@@ -109,6 +130,13 @@ pub fn locate(data_dir: &Path) -> Option<LiveCoordinator> {
         Err(TryLockError::WouldBlock) => read_address(data_dir),
         _ => None,
     }
+}
+
+/// The token that the coordinator of a data directory left for tools that may read it. None where none is needed, or where
+/// it may not be read.
+#[must_use]
+pub fn local_token(data_dir: &Path) -> Option<Secret> {
+    fs::read_to_string(data_dir.join(TOKEN_FILE)).ok().map(Secret::new)
 }
 
 fn read_address(data_dir: &Path) -> Option<LiveCoordinator> {

@@ -10,6 +10,7 @@ use futures::future::join_all;
 use object_store::ObjectStore;
 use object_store::local::LocalFileSystem;
 use proto::MAX_MESSAGE_BYTES;
+use proto::dial::Credentials;
 use proto::v1::campaign_service_server::CampaignServiceServer;
 use proto::v1::worker_service_server::WorkerServiceServer;
 use scheduler::Settings;
@@ -17,19 +18,21 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
-use tonic::transport::Server;
+use tonic::service::Routes;
 use tonic::transport::server::TcpIncoming;
+use tonic::transport::{Server, ServerTlsConfig};
 use tracing::{error, info};
 use url::Url;
 
+use crate::STORE_FILE;
+use crate::auth::{AuthLayer, Guard, LocalTokens};
 use crate::driver::input::Input;
 use crate::driver::{Driver, RestoreStateError, RunError};
 use crate::grpc::{CampaignApi, WorkerApi};
 use crate::lock::{DataDirLock, LiveCoordinator, LockError};
 use crate::pools::{LocalPool, LocalPoolOptions, PoolError, PoolEvent, WorkersGone};
 use crate::store::{Store, StoreError};
-
-const STORE_FILE: &str = "store.sqlite";
+use crate::tls::{TlsError, TlsFiles};
 
 /// How long streams may take to end once they were told to.
 const SERVER_GRACE: Duration = Duration::from_secs(3);
@@ -49,6 +52,10 @@ pub struct CoordinatorOptions {
     pub settings: Settings,
     /// Workers to start on this machine.
     pub local_workers: Option<LocalPoolOptions>,
+    /// What makes connections from elsewhere private.
+    pub tls: Option<TlsFiles>,
+    /// Whether everybody needs a token on loopback, too. Beyond loopback everybody does, unless it is insecure.
+    pub require_token: bool,
     /// Whether to listen where others can reach it, although nothing is encrypted and nobody is asked who they are.
     pub insecure: bool,
 }
@@ -62,6 +69,8 @@ impl CoordinatorOptions {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             settings: Settings::default(),
             local_workers: None,
+            tls: None,
+            require_token: false,
             insecure: false,
         }
     }
@@ -72,13 +81,16 @@ impl CoordinatorOptions {
 pub enum StartError {
     /// The address is open to others.
     #[error(
-        "{listen} can be reached from other machines, and nothing is encrypted and nobody is asked who they are: listen on \
-         127.0.0.1, or say `--insecure`"
+        "{listen} can be reached from other machines, and nothing is encrypted: give --tls-cert and --tls-key, listen on \
+         127.0.0.1, or say --insecure"
     )]
     NotLoopback {
         /// The address.
         listen: SocketAddr,
     },
+    /// The certificates cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The data directory cannot be made.
     #[error("cannot make the data directory {}", .data_dir.display())]
     DataDir {
@@ -137,6 +149,8 @@ pub struct Coordinator;
 #[derive(Debug)]
 pub struct Handle {
     url: String,
+    public_url: String,
+    local_tokens: Option<LocalTokens>,
     storage: String,
     inputs: mpsc::Sender<Input>,
     pools: Mutex<Vec<LocalPool>>,
@@ -158,10 +172,12 @@ impl Coordinator {
     /// If the address is open to others and that was not asked for, if another coordinator has the data directory, or if
     /// something cannot be read, written or listened on.
     pub async fn start(options: CoordinatorOptions) -> Result<Handle, StartError> {
-        let CoordinatorOptions { data_dir, listen, settings, local_workers, insecure } = options;
-        if !listen.ip().is_loopback() && !insecure {
+        let CoordinatorOptions { data_dir, listen, settings, local_workers, tls, require_token, insecure } = options;
+        let is_reachable = !listen.ip().is_loopback();
+        if is_reachable && tls.is_none() && !insecure {
             return Err(StartError::NotLoopback { listen });
         }
+        let tls = tls.map(|files| files.read()).transpose()?;
         let data_dir = make_data_dir(&data_dir)?;
         let lock = take_lock(&data_dir).await?;
         let path = data_dir.join(STORE_FILE);
@@ -170,9 +186,18 @@ impl Coordinator {
         let restored = Driver::restore(settings, store.clone(), storage.clone(), storage_url.clone()).await?;
         let (driver, driver_handle) = restored;
 
-        let listener = TcpListener::bind(listen).await.map_err(|source| StartError::Listen { listen, source })?;
-        let address = listener.local_addr().map_err(|source| StartError::Listen { listen, source })?;
-        let url = format!("http://{}", reachable(address));
+        let (guard, local_tokens) = if require_token || (is_reachable && !insecure) {
+            let (guard, tokens) = Guard::closed(store.clone());
+            (Arc::new(guard), Some(tokens))
+        } else {
+            (Arc::new(Guard::open(store.clone())), None)
+        };
+        lock.hand_over(local_tokens.as_ref().map(|tokens| &tokens.admin))?;
+        let (listener, address) = bind(listen).await?;
+        // What is on this machine goes past the certificate, which is of another name.
+        let inner = if tls.is_some() { Some(bind(SocketAddr::from(([127, 0, 0, 1], 0))).await?) } else { None };
+        let url = format!("http://{}", reachable(inner.as_ref().map_or(address, |(_, inner)| *inner)));
+        let public_url = if tls.is_some() { format!("https://{address}") } else { url.clone() };
         let (stop, close) = (CancellationToken::new(), CancellationToken::new());
         let api = CampaignApi {
             driver: driver_handle.clone(),
@@ -181,15 +206,31 @@ impl Coordinator {
             storage_url: storage_url.clone(),
             stop: stop.clone(),
         };
-        let workers = WorkerApi::new(driver_handle.clone(), stop.clone());
-        let server = tokio::spawn(serve(listener, api, workers, close.clone()));
+        let workers = WorkerApi::new(driver_handle.clone(), Arc::clone(&guard), stop.clone());
+        let routes = routes(api, workers).await;
+        let served = serve(listener, tls, routes.clone(), Arc::clone(&guard), close.clone());
+        let served_inside = inner.map(|(inner, _)| serve(inner, None, routes, guard, close.clone()));
+        let server = tokio::spawn(async move {
+            tokio::join!(served, async {
+                if let Some(served) = served_inside {
+                    served.await
+                }
+            });
+        });
         let (ended, outcome) = watch::channel(None);
         let driver = tokio::spawn(drive(driver, stop.clone(), ended));
         lock.announce(&LiveCoordinator { url: url.clone(), process_id: std::process::id() })?;
-        info!(url, storage = storage_url, "the coordinator listens");
+        info!(
+            url = public_url,
+            storage = storage_url,
+            needs_tokens = local_tokens.is_some(),
+            "the coordinator listens"
+        );
 
         let handle = Handle {
             url,
+            public_url,
+            local_tokens,
             storage: storage_url,
             inputs: driver_handle.inputs().clone(),
             pools: Mutex::default(),
@@ -212,10 +253,22 @@ impl Coordinator {
 }
 
 impl Handle {
-    /// Where it listens, as workers and tools dial it.
+    /// Where it listens for whoever is on this machine.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Where it listens for everybody.
+    #[must_use]
+    pub fn public_url(&self) -> &str {
+        &self.public_url
+    }
+
+    /// What shows it that it is called by its own process.
+    #[must_use]
+    pub fn credentials(&self) -> Credentials {
+        Credentials { token: self.local_tokens.as_ref().map(|tokens| tokens.admin.clone()), ..Credentials::default() }
     }
 
     /// The root of the storage that holds `datasets/` and `checkpoints/`, as an address.
@@ -230,7 +283,8 @@ impl Handle {
     /// If one of them cannot be started. The others are ended then.
     pub async fn start_workers(&self, options: LocalPoolOptions) -> Result<(), PoolError> {
         let (events, received) = mpsc::channel(64);
-        let pool = LocalPool::start(options, &self.url, events).await?;
+        let token = self.local_tokens.as_ref().map(|tokens| tokens.worker.clone());
+        let pool = LocalPool::start(options, &self.url, token, events).await?;
         tokio::spawn(pass_on(received, self.inputs.clone()));
         self.pools.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(pool);
         Ok(())
@@ -329,7 +383,14 @@ async fn drive(driver: Driver, stop: CancellationToken, ended: watch::Sender<Opt
     ended.send_replace(Some(outcome.map_err(Arc::new)));
 }
 
-async fn serve(listener: TcpListener, api: CampaignApi, workers: WorkerApi, close: CancellationToken) {
+async fn bind(listen: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    let failed = |source| StartError::Listen { listen, source };
+    let listener = TcpListener::bind(listen).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    Ok((listener, address))
+}
+
+async fn routes(api: CampaignApi, workers: WorkerApi) -> Routes {
     let campaigns = CampaignServiceServer::new(api)
         .max_decoding_message_size(MAX_MESSAGE_BYTES)
         .max_encoding_message_size(MAX_MESSAGE_BYTES);
@@ -344,13 +405,29 @@ async fn serve(listener: TcpListener, api: CampaignApi, workers: WorkerApi, clos
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .build_v1()
         .expect("the compiled contract is a valid descriptor set");
-    let served = Server::builder()
+    Routes::new(health).add_service(reflection).add_service(campaigns).add_service(workers)
+}
+
+async fn serve(
+    listener: TcpListener,
+    tls: Option<ServerTlsConfig>,
+    routes: Routes,
+    guard: Arc<Guard>,
+    close: CancellationToken,
+) {
+    let mut server = Server::builder();
+    if let Some(tls) = tls {
+        server = match server.tls_config(tls) {
+            Ok(server) => server,
+            // It was made into one at the start, so this does not come.
+            Err(error) => return error!(%error, "the certificates cannot be used"),
+        };
+    }
+    let served = server
         .http2_keepalive_interval(Some(KEEP_ALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEP_ALIVE_TIMEOUT))
-        .add_service(health)
-        .add_service(reflection)
-        .add_service(campaigns)
-        .add_service(workers)
+        .layer(AuthLayer(guard))
+        .add_routes(routes)
         .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), close.cancelled_owned())
         .await;
     if let Err(error) = served {

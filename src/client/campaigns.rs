@@ -1,20 +1,22 @@
 //! The calls of the campaign service, with the vocabulary on this side of them.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
+use proto::dial::{self, Authorize, Credentials};
 use proto::v1;
 use proto::v1::campaign_service_client::CampaignServiceClient;
 use recipes::{Dataset, Plan, Recipe};
 use tonic::Streaming;
-use tonic::transport::{Channel, Endpoint};
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::Channel;
 
 use super::CallError;
+use crate::exit::bad_input;
 
 /// A connection to a coordinator's campaign service.
 #[derive(Debug, Clone)]
 pub(crate) struct Campaigns {
-    client: CampaignServiceClient<Channel>,
+    client: CampaignServiceClient<InterceptedService<Channel, Authorize>>,
     url: String,
 }
 
@@ -31,22 +33,14 @@ pub(crate) struct Detail {
 
 impl Campaigns {
     /// Connects. A coordinator that does not answer is an error at once.
-    pub(crate) async fn connect(url: &str) -> anyhow::Result<Self> {
-        let endpoint = Endpoint::from_shared(url.to_owned()).map_err(|_| CallError::Refused {
-            message: format!(
-                "`{url}` is not the address of a coordinator: expected, for example, http://127.0.0.1:7450"
-            ),
-        })?;
-        let endpoint = endpoint
-            .connect_timeout(Duration::from_secs(5))
-            // So that a watch notices a machine that is gone without a word.
-            .http2_keep_alive_interval(Duration::from_secs(10))
-            .keep_alive_timeout(Duration::from_secs(10));
+    pub(crate) async fn connect(url: &str, credentials: &Credentials) -> anyhow::Result<Self> {
+        let (endpoint, authorize) =
+            dial::endpoint(url, credentials).map_err(|error| bad_input(anyhow::Error::new(error)))?;
         let channel = endpoint
             .connect()
             .await
             .map_err(|source| CallError::Unreachable { url: url.to_owned(), source: Box::new(source) })?;
-        let client = CampaignServiceClient::new(channel)
+        let client = CampaignServiceClient::with_interceptor(channel, authorize)
             .max_decoding_message_size(proto::MAX_MESSAGE_BYTES)
             .max_encoding_message_size(proto::MAX_MESSAGE_BYTES);
         Ok(Self { client, url: url.to_owned() })

@@ -4,8 +4,10 @@
 
 mod call_error;
 mod campaigns;
+mod credentials;
 mod reach;
 
 pub(crate) use call_error::CallError;
 pub(crate) use campaigns::{Campaigns, Detail};
+pub(crate) use credentials::CredentialArgs;
 pub(crate) use reach::{CoordinatorArgs, Reached, embedded, is_taken, reach, reach_or_embed, with_coordinator};

@@ -5,7 +5,9 @@ use std::path::Path;
 use anyhow::anyhow;
 use coordinator::{Coordinator, CoordinatorOptions, Handle, LockError, StartError};
 
-use super::Campaigns;
+use proto::dial::Credentials;
+
+use super::{Campaigns, CredentialArgs};
 use crate::cli::Global;
 use crate::data_dir::data_dir;
 use crate::exit::{BadInput, bad_input};
@@ -16,6 +18,25 @@ pub(crate) struct CoordinatorArgs {
     /// Address of the coordinator, for example http://127.0.0.1:7450 [default: the one that serves the data directory]
     #[arg(long, value_name = "URL", env = "WINDTUNNEL_COORDINATOR", hide_env_values = true)]
     pub(crate) coordinator: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) credentials: CredentialArgs,
+}
+
+impl CoordinatorArgs {
+    /// The address of the coordinator that is asked for, or else of the one that serves the data directory, and what to
+    /// show it.
+    pub(crate) fn find(&self, data_dir: &Path) -> anyhow::Result<Option<(String, Credentials)>> {
+        let mut credentials = self.credentials.read()?;
+        if let Some(url) = &self.coordinator {
+            return Ok(Some((url.clone(), credentials)));
+        }
+        let Some(live) = coordinator::locate(data_dir) else { return Ok(None) };
+        if credentials.token.is_none() {
+            credentials.token = coordinator::local_token(data_dir);
+        }
+        Ok(Some((live.url, credentials)))
+    }
 }
 
 /// A coordinator that is reached, and the one inside this process if that is it.
@@ -46,12 +67,8 @@ impl Reached {
 
 /// The coordinator that is asked for, or else the one that serves the data directory.
 pub(crate) async fn reach(args: &CoordinatorArgs, data_dir: &Path) -> anyhow::Result<Option<Reached>> {
-    let url = match &args.coordinator {
-        Some(url) => Some(url.clone()),
-        None => coordinator::locate(data_dir).map(|live| live.url),
-    };
-    let Some(url) = url else { return Ok(None) };
-    Ok(Some(Reached { campaigns: Campaigns::connect(&url).await?, own: None }))
+    let Some((url, credentials)) = args.find(data_dir)? else { return Ok(None) };
+    Ok(Some(Reached { campaigns: Campaigns::connect(&url, &credentials).await?, own: None }))
 }
 
 /// A coordinator inside this process.
@@ -63,6 +80,7 @@ pub(crate) async fn embedded(options: CoordinatorOptions) -> anyhow::Result<Reac
             let can_be_mended = matches!(
                 error,
                 StartError::NotLoopback { .. }
+                    | StartError::Tls(_)
                     | StartError::DataDir { .. }
                     | StartError::Lock(_)
                     | StartError::Listen { .. }
@@ -71,7 +89,7 @@ pub(crate) async fn embedded(options: CoordinatorOptions) -> anyhow::Result<Reac
             return Err(if can_be_mended { bad_input(error) } else { error });
         }
     };
-    let campaigns = Campaigns::connect(own.url()).await?;
+    let campaigns = Campaigns::connect(own.url(), &own.credentials()).await?;
     Ok(Reached { campaigns, own: Some(own) })
 }
 

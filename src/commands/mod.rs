@@ -19,6 +19,7 @@ pub(crate) mod serve;
 pub(crate) mod show;
 pub(crate) mod show_model;
 pub(crate) mod submit;
+pub(crate) mod token;
 pub(crate) mod train;
 pub(crate) mod watch;
 pub(crate) mod worker;

@@ -1,10 +1,11 @@
 //! `windtunnel serve`
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::anyhow;
-use coordinator::{CoordinatorOptions, Settings};
+use coordinator::{CoordinatorOptions, Handle, Settings, TlsFiles};
 use serde::Serialize;
 
 use super::worker::Compute;
@@ -25,11 +26,30 @@ use crate::signals::Interrupts;
 Example:
   windtunnel serve --data-dir /shared/windtunnel
   windtunnel worker --coordinator http://127.0.0.1:7450
-  windtunnel submit recipes/quickstart.toml --coordinator http://127.0.0.1:7450")]
+  windtunnel submit recipes/quickstart.toml --coordinator http://127.0.0.1:7450
+
+For other machines, with tokens made by `windtunnel token create`:
+  windtunnel serve --listen 0.0.0.0:7450 --tls-cert login-1.pem --tls-key login-1.key")]
 pub(crate) struct Args {
     /// Where to listen; port 0 takes any that is free
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7450")]
     listen: SocketAddr,
+
+    /// Certificate (PEM) that shows who this coordinator is; needed to listen beyond this machine
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+
+    /// Its private key (PEM)
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+
+    /// Certificates (PEM) of who may vouch for those who dial, who have to show a certificate then
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_client_ca: Option<PathBuf>,
+
+    /// Ask everybody for a token, also on this machine; beyond it that is so in any case
+    #[arg(long)]
+    require_token: bool,
 
     /// Allow an address that others can reach, although nobody is asked who they are and nothing is encrypted
     #[arg(long)]
@@ -63,19 +83,26 @@ impl Args {
             self.compute.check()?;
         }
         let data_dir = data_dir.path();
+        let tls = self.tls_cert.zip(self.tls_key).map(|(certificate, key)| TlsFiles {
+            certificate,
+            key,
+            client_ca: self.tls_client_ca,
+        });
         crate::runtime()?.block_on(async {
             let mut interrupts = Interrupts::listen()?;
             let local_workers = (self.workers > 0).then(|| local_pool(data_dir, self.workers, &self.compute));
             let options = CoordinatorOptions {
                 listen: self.listen,
                 settings: Settings::with_lease(Duration::from_secs(u64::from(self.lease))),
+                tls,
+                require_token: self.require_token,
                 insecure: self.insecure,
                 local_workers: local_workers.transpose()?,
                 ..CoordinatorOptions::new(data_dir)
             };
             let mut reached = embedded(options).await?;
             let info = reached.campaigns.info().await?;
-            let url = reached.campaigns.url().to_owned();
+            let url = reached.own().map_or_else(|| reached.campaigns.url(), Handle::public_url).to_owned();
             output::print_line(&Serving { url, storage: info.storage, process_id: info.process_id }, global.json)?;
             tokio::select! {
                 () = interrupts.next() => {}

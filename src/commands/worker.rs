@@ -18,7 +18,7 @@ use crate::exit::{self, Exit, bad_input};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:
-  windtunnel worker --coordinator http://login-1:7450 --device cuda:0
+  windtunnel worker --coordinator https://login-1:7450 --token-file ~/.windtunnel-token --device cuda:0
 
 Exit codes:
   0   its parent wants no more of it
@@ -122,12 +122,12 @@ impl Compute {
 impl Args {
     pub(crate) fn run(self, global: &Global) -> anyhow::Result<Exit> {
         let data_dir = data_dir(global)?;
-        let coordinator = self.coordinator.coordinator.or_else(|| Some(coordinator::locate(&data_dir)?.url));
-        let Some(coordinator_url) = coordinator else {
+        let Some((coordinator_url, credentials)) = self.coordinator.find(&data_dir)? else {
             let dir = data_dir.display();
             return Err(bad_input(anyhow::anyhow!("no coordinator serves {dir}: give --coordinator URL")));
         };
         let options = WorkerOptions {
+            credentials,
             worker_id: self.worker_id,
             name: self.name,
             memory_bytes: self.compute.memory_bytes(),

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use proto::dial::DialError;
+
 use crate::exit::ExitCode;
 use crate::outbox::SpoolError;
 use crate::session::link::LinkError;
@@ -11,15 +13,9 @@ use crate::storage::StorageError;
 /// Why a worker ended before it was told to.
 #[derive(Debug, thiserror::Error)]
 pub enum WorkerError {
-    /// The coordinator's address is not one.
-    #[error("the coordinator's address `{url}` is not a URL (expected, for example, http://127.0.0.1:7450)")]
-    Address {
-        /// What was given.
-        url: String,
-        /// Why.
-        #[source]
-        source: tonic::transport::Error,
-    },
+    /// The coordinator cannot be dialled as it is asked for.
+    #[error(transparent)]
+    Dial(#[from] DialError),
     /// The device cannot be used.
     #[error("cannot train on the device `{device}`")]
     Device {
@@ -97,7 +93,7 @@ impl WorkerError {
     #[must_use]
     pub fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Address { .. }
+            Self::Dial(_)
             | Self::Device { .. }
             | Self::Name { .. }
             | Self::DataDir { .. }

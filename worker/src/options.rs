@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use proto::dial::Credentials;
 use recipes::WorkerId;
 
 /// How a worker works.
@@ -10,6 +11,8 @@ use recipes::WorkerId;
 pub struct WorkerOptions {
     /// Where the coordinator listens, for example `http://127.0.0.1:7450`.
     pub coordinator_url: String,
+    /// What shows the coordinator who this is.
+    pub credentials: Credentials,
     /// The identity of this process; a fresh one where none is given. Each start of a process has its own.
     pub worker_id: Option<WorkerId>,
     /// The name people see, unique among the workers that share a data directory; after the machine where none is given.
@@ -42,6 +45,7 @@ impl WorkerOptions {
     pub fn new(coordinator_url: impl Into<String>, data_dir: impl Into<PathBuf>) -> Self {
         Self {
             coordinator_url: coordinator_url.into(),
+            credentials: Credentials::default(),
             worker_id: None,
             name: None,
             device: "auto".to_owned(),

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use minicpm::Compute;
+use proto::dial::endpoint;
 use recipes::WorkerId;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -15,7 +16,7 @@ use crate::leave::{Leave, watch_signals, watch_stdin};
 use crate::options::WorkerOptions;
 use crate::outbox::{Spool, restored};
 use crate::runner::Runner;
-use crate::session::link::{Backoff, endpoint, keep_connected};
+use crate::session::link::{Backoff, keep_connected};
 use crate::session::{Identity, Session};
 use crate::shell::Shell;
 use crate::training::{StageTrainer, Trainer};
@@ -61,8 +62,7 @@ pub async fn serve(
     trainer: impl Trainer,
     leave: mpsc::Receiver<Leave>,
 ) -> Result<WorkerExit, WorkerError> {
-    let endpoint = endpoint(&options.coordinator_url)
-        .map_err(|source| WorkerError::Address { url: options.coordinator_url.clone(), source })?;
+    let (endpoint, authorize) = endpoint(&options.coordinator_url, &options.credentials)?;
     let home = Home::take(&options.data_dir, options.name.as_deref())?;
     let worker = options.worker_id.unwrap_or_else(|| WorkerId::from_bytes(rand::random()));
     let predecessor = home.succeed(&worker)?;
@@ -73,7 +73,7 @@ pub async fn serve(
     let (link, link_events) = mpsc::channel(64);
     // In a set, which ends with this future however that ends.
     let mut dialling = JoinSet::new();
-    dialling.spawn(keep_connected(endpoint, Backoff::new(FIRST_WAIT, LONGEST_WAIT), link));
+    dialling.spawn(keep_connected(endpoint, authorize, Backoff::new(FIRST_WAIT, LONGEST_WAIT), link));
     info!(%worker, name = home.name, device, coordinator = options.coordinator_url, "worker starts");
 
     let (name, memory_bytes) = (home.name.clone(), options.memory_bytes);

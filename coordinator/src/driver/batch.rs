@@ -18,6 +18,7 @@ pub(crate) struct Batch {
     pub(crate) checkpoints: Vec<CommittedCheckpoint>,
     pub(crate) recipes: Vec<(CampaignId, String, String)>,
     pub(crate) sequences: BTreeMap<WorkerId, u64>,
+    pub(crate) tokens: BTreeMap<WorkerId, String>,
     /// In this order, after the transaction.
     pub(crate) afterwards: Vec<Afterwards>,
     /// Whether people may see a difference.
@@ -51,6 +52,7 @@ impl Batch {
             checkpoints: Vec::new(),
             recipes: Vec::new(),
             sequences: BTreeMap::new(),
+            tokens: BTreeMap::new(),
             afterwards: Vec::new(),
             is_visible: false,
         }
@@ -85,6 +87,7 @@ impl Batch {
             && self.checkpoints.is_empty()
             && self.recipes.is_empty()
             && self.sequences.is_empty()
+            && self.tokens.is_empty()
     }
 
     /// The transaction.
@@ -96,6 +99,7 @@ impl Batch {
             checkpoints: std::mem::take(&mut self.checkpoints),
             recipes: std::mem::take(&mut self.recipes),
             session: std::mem::take(&mut self.sequences).into_iter().collect(),
+            tokens: std::mem::take(&mut self.tokens).into_iter().collect(),
         }
     }
 }

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
 use super::view::View;
+use crate::auth::Caller;
 use crate::store::CurvePoint;
 use crate::verify::{CheckpointClaim, VerifyError};
 
@@ -20,7 +21,7 @@ pub(crate) type Outgoing = mpsc::Sender<Result<CoordinatorMessage, Status>>;
 /// Something that reached the driver.
 pub(crate) enum Input {
     /// A worker dialled and said hello.
-    SessionOpened { session: SessionId, hello: Greeting, outgoing: Outgoing, end: CancellationToken },
+    SessionOpened { session: SessionId, hello: Greeting, caller: Caller, outgoing: Outgoing, end: CancellationToken },
     /// It said something.
     Said { session: SessionId, worker: WorkerId, said: Said },
     /// The connection is over.

@@ -171,8 +171,8 @@ impl Driver {
 
     async fn take_in(&mut self, input: Input, batch: &mut Batch) -> Result<(), RunError> {
         match input {
-            Input::SessionOpened { session, hello, outgoing, end } => {
-                self.on_session_opened(session, hello, outgoing, end, batch).await?;
+            Input::SessionOpened { session, hello, caller, outgoing, end } => {
+                self.on_session_opened(session, hello, caller, outgoing, end, batch).await?;
             }
             Input::Said { session, worker, said } => self.on_said(session, worker, said, batch),
             Input::SessionClosed { session, worker } => self.on_session_closed(session, worker, batch),

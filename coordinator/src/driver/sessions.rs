@@ -4,12 +4,14 @@ use proto::v1::CoordinatorMessage;
 use recipes::WorkerId;
 use scheduler::{Event, Standing};
 use tokio_util::sync::CancellationToken;
+use tonic::Status;
 use tracing::{debug, info, warn};
 
 use super::batch::Batch;
 use super::conversation::{Conversation, Verifying};
 use super::input::{Greeting, Input, Outgoing, Report, Reported, Said, SessionId};
 use super::{Driver, RunError};
+use crate::auth::Caller;
 use crate::grpc::encode;
 use crate::store::{CommittedCheckpoint, CurvePoint};
 use crate::verify::{self, CheckpointClaim, VerifyError};
@@ -19,12 +21,28 @@ impl Driver {
         &mut self,
         session: SessionId,
         hello: Greeting,
+        caller: Caller,
         outgoing: Outgoing,
         end: CancellationToken,
         batch: &mut Batch,
     ) -> Result<(), RunError> {
         let worker = hello.worker;
-        self.take_leave_of(hello.predecessor.filter(|predecessor| *predecessor != worker), batch);
+        if !self.speaks_for(&caller, worker, batch.tokens.get(&worker).cloned()).await? {
+            warn!(%worker, name = hello.name, "somebody said hello for a worker of another token");
+            // If there is no room to say so, the end of the stream says enough.
+            let _ =
+                outgoing.try_send(Err(Status::permission_denied("this worker said hello under another token before")));
+            end.cancel();
+            return Ok(());
+        }
+        if let Some(token) = &caller.token {
+            batch.tokens.insert(worker, token.as_str().to_owned());
+        }
+        if let Some(predecessor) = hello.predecessor.filter(|predecessor| *predecessor != worker)
+            && self.speaks_for(&caller, predecessor, batch.tokens.get(&predecessor).cloned()).await?
+        {
+            self.take_leave_of(predecessor, batch);
+        }
         if !self.conversations.contains_key(&worker) {
             // It may have talked to the coordinator before this one, or have left and come back within this turn.
             let taken_in = match batch.sequences.get(&worker) {
@@ -63,9 +81,19 @@ impl Driver {
         batch.is_visible = true;
     }
 
+    /// Whether a word about a worker is to be believed of this caller: nobody else has spoken for it before. `noted`
+    /// is the token it spoke under in this turn.
+    async fn speaks_for(&self, caller: &Caller, worker: WorkerId, noted: Option<String>) -> Result<bool, RunError> {
+        let Some(token) = &caller.token else { return Ok(true) };
+        let known = match noted {
+            Some(known) => Some(known),
+            None => self.store.token_of_worker(worker).await.map_err(RunError::Read)?,
+        };
+        Ok(known.is_none_or(|known| known == token.as_str()))
+    }
+
     /// Of a process that another one took the place of. One that is still heard of is not believed to be gone.
-    fn take_leave_of(&mut self, predecessor: Option<WorkerId>, batch: &mut Batch) {
-        let Some(predecessor) = predecessor else { return };
+    fn take_leave_of(&mut self, predecessor: WorkerId, batch: &mut Batch) {
         if self.conversations.get(&predecessor).is_some_and(Conversation::is_connected) {
             warn!(worker = %predecessor, "a worker is said to be gone, and is connected");
         } else {

@@ -1,5 +1,7 @@
 //! Sessions: one stream up and one down, for as long as the connection lasts.
 
+use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -13,6 +15,7 @@ use tonic::{Request, Response, Status, Streaming};
 use tracing::{debug, warn};
 
 use super::{decode, status};
+use crate::auth::{Caller, Guard};
 use crate::driver::DriverHandle;
 use crate::driver::input::{Input, Outgoing, RequestError, SessionId};
 
@@ -25,13 +28,14 @@ const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
 /// The service that workers dial.
 pub(crate) struct WorkerApi {
     driver: DriverHandle,
+    guard: Arc<Guard>,
     stop: CancellationToken,
     sessions: AtomicU64,
 }
 
 impl WorkerApi {
-    pub(crate) fn new(driver: DriverHandle, stop: CancellationToken) -> Self {
-        Self { driver, stop, sessions: AtomicU64::new(0) }
+    pub(crate) fn new(driver: DriverHandle, guard: Arc<Guard>, stop: CancellationToken) -> Self {
+        Self { driver, guard, stop, sessions: AtomicU64::new(0) }
     }
 }
 
@@ -43,6 +47,8 @@ impl WorkerService for WorkerApi {
         &self,
         request: Request<Streaming<WorkerMessage>>,
     ) -> Result<Response<Self::SessionStream>, Status> {
+        let caller = request.extensions().get::<Caller>().cloned();
+        let caller = caller.ok_or_else(|| Status::internal("nobody asked who calls"))?;
         let mut incoming = request.into_inner();
         let first = tokio::time::timeout(HELLO_TIMEOUT, incoming.message()).await;
         let first = first.map_err(|_| Status::deadline_exceeded("no hello came"))??;
@@ -53,15 +59,25 @@ impl WorkerService for WorkerApi {
         let session = self.sessions.fetch_add(1, Ordering::Relaxed);
         let end = self.stop.child_token();
         let (outgoing, stream) = mpsc::channel(OUTGOING);
-        let opened = Input::SessionOpened { session, hello, outgoing: outgoing.clone(), end: end.clone() };
+        let opened = Input::SessionOpened {
+            session,
+            hello,
+            caller: caller.clone(),
+            outgoing: outgoing.clone(),
+            end: end.clone(),
+        };
         let sent = self.driver.inputs().send(opened).await;
         sent.map_err(|_| status::from_request(RequestError::Stopping))?;
-        tokio::spawn(listen(session, worker, incoming, outgoing, self.driver.inputs().clone(), end));
+        let (guard, inputs) = (Arc::clone(&self.guard), self.driver.inputs().clone());
+        tokio::spawn(async move {
+            let revoked = guard.until_revoked(&caller);
+            listen(session, worker, incoming, outgoing, inputs, end, revoked).await;
+        });
         Ok(Response::new(ReceiverStream::new(stream)))
     }
 }
 
-/// Passes on what a worker says until the connection ends, is replaced, or makes no sense.
+/// Passes on what a worker says until the connection ends, is replaced, makes no sense, or its token no longer counts.
 async fn listen(
     session: SessionId,
     worker: WorkerId,
@@ -69,10 +85,18 @@ async fn listen(
     outgoing: Outgoing,
     inputs: mpsc::Sender<Input>,
     end: CancellationToken,
+    revoked: impl Future<Output = ()>,
 ) {
+    let mut revoked = pin!(revoked);
     loop {
         let message = tokio::select! {
             () = end.cancelled() => break,
+            () = &mut revoked => {
+                warn!(%worker, "the token of a worker's session no longer counts");
+                // If there is no room to say so, the end of the stream says enough.
+                let _ = outgoing.try_send(Err(Status::unauthenticated("the token expired or was revoked")));
+                break;
+            }
             message = incoming.message() => message,
         };
         let said = match message {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use proto::dial::Secret;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -55,6 +56,7 @@ impl LocalPool {
     pub async fn start(
         options: LocalPoolOptions,
         coordinator_url: &str,
+        token: Option<Secret>,
         events: mpsc::Sender<PoolEvent>,
     ) -> Result<Self, PoolError> {
         let LocalPoolOptions { program, args, count, log_dir, name_prefix } = options;
@@ -69,6 +71,7 @@ impl LocalPool {
                 program: program.clone(),
                 args: args.clone(),
                 coordinator_url: coordinator_url.to_owned(),
+                token: token.clone(),
                 log: log_dir.join(format!("{name}.log")),
                 name,
             };

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use proto::dial::{Secret, TOKEN_VARIABLE};
 use recipes::WorkerId;
 use tokio::process::{Child, ChildStdin, Command};
 use tracing::warn;
@@ -43,6 +44,8 @@ pub(super) struct Launch {
     pub(super) program: PathBuf,
     pub(super) args: Vec<String>,
     pub(super) coordinator_url: String,
+    /// Goes into the environment, which only this user can read.
+    pub(super) token: Option<Secret>,
     pub(super) name: String,
     pub(super) log: PathBuf,
 }
@@ -67,7 +70,12 @@ impl Launch {
         let log = File::options().create(true).append(true).open(&self.log).map_err(no_log)?;
         let log_from = log.metadata().map_err(no_log)?.len();
         let errors = log.try_clone().map_err(no_log)?;
-        let child = Command::new(&self.program)
+        let mut command = Command::new(&self.program);
+        match &self.token {
+            Some(token) => command.env(TOKEN_VARIABLE, token.expose()),
+            None => command.env_remove(TOKEN_VARIABLE),
+        };
+        let child = command
             .args(&self.args)
             .args(["--coordinator", &self.coordinator_url, "--name", &self.name])
             .args(["--worker-id", &id.to_string(), "--exit-with-stdin"])
@@ -113,6 +121,7 @@ mod tests {
             program: "/bin/sh".into(),
             args: vec!["-c".to_owned(), script.to_owned()],
             coordinator_url: "http://127.0.0.1:1".to_owned(),
+            token: None,
             name: "local-1".to_owned(),
             log: dir.join("local-1.log"),
         };

@@ -11,7 +11,7 @@ use super::error::StoreError;
 use super::number::to_column;
 use super::open::Store;
 use super::queries::CommittedCheckpoint;
-use super::{follow, log};
+use super::{follow, log, tokens};
 
 /// What is committed together.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -28,6 +28,8 @@ pub struct Commit {
     pub recipes: Vec<(CampaignId, String, String)>,
     /// The last report of each worker that was taken in.
     pub session: Vec<(WorkerId, u64)>,
+    /// Workers that said hello for the first time under a token.
+    pub tokens: Vec<(WorkerId, String)>,
 }
 
 impl Store {
@@ -75,6 +77,9 @@ async fn write(connection: &mut SqliteConnection, commit: &Commit) -> Result<(),
     }
     for (worker, sequence) in &commit.session {
         set_sequence(connection, *worker, *sequence).await?;
+    }
+    for (worker, token) in &commit.tokens {
+        tokens::bind(connection, *worker, token).await?;
     }
     Ok(())
 }

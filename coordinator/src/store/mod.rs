@@ -18,9 +18,11 @@ mod log;
 mod number;
 mod open;
 mod queries;
+mod tokens;
 
 pub use commit::Commit;
 pub use curve::CurvePoint;
 pub use error::StoreError;
 pub use open::Store;
 pub use queries::{CampaignRow, CommittedCheckpoint};
+pub use tokens::TokenRow;

@@ -76,7 +76,7 @@ impl Bench {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let (events, received) = mpsc::channel(64);
         let options = options(dir.path(), count, script);
-        let pool = LocalPool::start(options, "http://127.0.0.1:1", events).await.expect("a shell starts");
+        let pool = LocalPool::start(options, "http://127.0.0.1:1", None, events).await.expect("a shell starts");
         Self { dir, pool, events: received }
     }
 
@@ -130,5 +130,5 @@ impl Bench {
 
 pub(crate) async fn refused(options: LocalPoolOptions) -> PoolError {
     let (events, _received) = mpsc::channel(64);
-    LocalPool::start(options, "http://127.0.0.1:1", events).await.expect_err("it cannot start")
+    LocalPool::start(options, "http://127.0.0.1:1", None, events).await.expect_err("it cannot start")
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use proto::dial::Authorize;
 use proto::v1::worker_service_client::WorkerServiceClient;
 use proto::v1::{CoordinatorMessage, WorkerMessage};
 use tokio::sync::mpsc;
@@ -12,10 +13,6 @@ use tracing::{debug, info};
 
 /// Messages that may wait to be sent before the session waits.
 const SENDS_WAITING: usize = 256;
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// A connection over which nothing comes back for this long is broken, whatever the operating system says.
-const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(10);
-const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// What becomes of the connection.
 #[derive(Debug)]
@@ -81,20 +78,15 @@ impl Backoff {
     }
 }
 
-/// The coordinator's address, ready to be dialled.
-pub fn endpoint(url: &str) -> Result<Endpoint, tonic::transport::Error> {
-    Ok(Endpoint::from_shared(url.to_owned())?
-        .connect_timeout(CONNECT_TIMEOUT)
-        .tcp_nodelay(true)
-        .http2_keep_alive_interval(KEEP_ALIVE_INTERVAL)
-        .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
-        .keep_alive_while_idle(true))
-}
-
 /// Dials, again and again, until nobody listens to its events or the coordinator refuses.
-pub async fn keep_connected(endpoint: Endpoint, mut backoff: Backoff, events: mpsc::Sender<LinkEvent>) {
+pub async fn keep_connected(
+    endpoint: Endpoint,
+    authorize: Authorize,
+    mut backoff: Backoff,
+    events: mpsc::Sender<LinkEvent>,
+) {
     loop {
-        let error = one_connection(&endpoint, &mut backoff, &events).await;
+        let error = one_connection(&endpoint, &authorize, &mut backoff, &events).await;
         let is_retryable = error.is_retryable();
         if events.send(LinkEvent::Closed(error)).await.is_err() || !is_retryable {
             return;
@@ -105,19 +97,29 @@ pub async fn keep_connected(endpoint: Endpoint, mut backoff: Backoff, events: mp
     }
 }
 
-async fn one_connection(endpoint: &Endpoint, backoff: &mut Backoff, events: &mpsc::Sender<LinkEvent>) -> LinkError {
+async fn one_connection(
+    endpoint: &Endpoint,
+    authorize: &Authorize,
+    backoff: &mut Backoff,
+    events: &mpsc::Sender<LinkEvent>,
+) -> LinkError {
     let channel = match endpoint.connect().await {
         Ok(channel) => channel,
         Err(error) => return LinkError::Connect(error),
     };
-    match session(channel, backoff, events).await {
+    match session(channel, authorize.clone(), backoff, events).await {
         Ok(()) => LinkError::Ended,
         Err(status) => LinkError::Session(Box::new(status)),
     }
 }
 
-async fn session(channel: Channel, backoff: &mut Backoff, events: &mpsc::Sender<LinkEvent>) -> Result<(), Status> {
-    let mut client = WorkerServiceClient::new(channel)
+async fn session(
+    channel: Channel,
+    authorize: Authorize,
+    backoff: &mut Backoff,
+    events: &mpsc::Sender<LinkEvent>,
+) -> Result<(), Status> {
+    let mut client = WorkerServiceClient::with_interceptor(channel, authorize)
         .max_decoding_message_size(proto::MAX_MESSAGE_BYTES)
         .max_encoding_message_size(proto::MAX_MESSAGE_BYTES);
     let (sender, outgoing) = mpsc::channel(SENDS_WAITING);

@@ -1,0 +1,143 @@
+//! The decision about one call.
+
+use std::net::IpAddr;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use http::HeaderMap;
+use proto::dial::{AUTHORIZATION, BEARER, Secret};
+use tonic::Status;
+use tracing::{debug, warn};
+
+use super::bad_logins::BadLogins;
+use super::methods::{Need, need};
+use super::token::{Scope, Shown, TokenId, fresh, read};
+use crate::store::{Store, TokenRow};
+
+/// How long the answer to one bad login too many is held back.
+const HELD_BACK: Duration = Duration::from_secs(1);
+
+/// How often a stream that stays open is asked whether its token still counts.
+const BETWEEN_CHECKS: Duration = Duration::from_secs(5);
+
+/// Who called, for what is done on their word.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Caller {
+    /// `None` where nobody is asked for one.
+    pub(crate) token: Option<TokenId>,
+}
+
+/// Tokens that live as long as this process, for its own.
+#[derive(Debug, Clone)]
+pub(crate) struct LocalTokens {
+    /// For tools of whoever may read the data directory.
+    pub(crate) admin: Secret,
+    /// For the workers that the coordinator starts.
+    pub(crate) worker: Secret,
+}
+
+/// See the [module's page](super).
+#[derive(Debug)]
+pub(crate) struct Guard {
+    store: Store,
+    /// `None` where everybody may do everything.
+    local: Option<[(Shown, Scope); 2]>,
+    bad_logins: Mutex<BadLogins>,
+}
+
+impl Guard {
+    /// One that lets everybody in.
+    pub(crate) fn open(store: Store) -> Self {
+        Self { store, local: None, bad_logins: Mutex::default() }
+    }
+
+    /// One that asks for tokens, and those of the coordinator's own.
+    pub(crate) fn closed(store: Store) -> (Self, LocalTokens) {
+        let (admin, shown_admin) = fresh(Some(TokenId::local()));
+        let (worker, shown_worker) = fresh(Some(TokenId::local()));
+        let local = Some([(shown_admin, Scope::Admin), (shown_worker, Scope::Worker)]);
+        (Self { store, local, bad_logins: Mutex::default() }, LocalTokens { admin, worker })
+    }
+
+    /// Lets a call in, or says why not. Why a token does not count is logged, and not said.
+    pub(crate) async fn admit(&self, path: &str, headers: &HeaderMap, from: Option<IpAddr>) -> Result<Caller, Status> {
+        let Some(local) = &self.local else { return Ok(Caller { token: None }) };
+        let Need::Scope(needed) = need(path) else { return Ok(Caller { token: None }) };
+        let Some(text) = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix(BEARER)) else {
+            return Err(Status::unauthenticated(
+                "a token is needed: set WINDTUNNEL_TOKEN, or give --token-file (whoever runs the coordinator makes one with \
+                 `windtunnel token create`)",
+            ));
+        };
+        let shown = read(text);
+        let own = shown.as_ref().and_then(|shown| local.iter().find(|(own, _)| own.hash == shown.hash));
+        let scope = match (own, &shown) {
+            (Some((_, scope)), _) => Ok(*scope),
+            (None, Some(shown)) => self.look_up(shown).await?,
+            (None, None) => Err("it is no token"),
+        };
+        match (scope, shown) {
+            (Ok(scope), Some(shown)) if scope.allows(needed) => Ok(Caller { token: Some(shown.id) }),
+            (Ok(scope), _) => Err(Status::permission_denied(format!(
+                "a token of the scope `{needed}` is needed, and this one has `{scope}`"
+            ))),
+            (Err(why), shown) => Err(self.refuse(why, shown.map(|shown| shown.id), from).await),
+        }
+    }
+
+    /// The scope of a token, or why it does not count.
+    async fn look_up(&self, shown: &Shown) -> Result<Result<Scope, &'static str>, Status> {
+        let row = self.store.token(shown.id.as_str()).await;
+        let row = row.map_err(|error| {
+            warn!(error = &error as &dyn std::error::Error, "tokens cannot be looked up");
+            Status::unavailable("tokens cannot be looked up")
+        })?;
+        let Some(row) = row else { return Ok(Err("nobody made it")) };
+        // In constant time: this is the comparison of two hashes, not of their texts.
+        let is_it = blake3::Hash::from_hex(&row.hash).is_ok_and(|hash| hash == shown.hash);
+        Ok(if is_it { valid_scope(&row) } else { Err("its secret is another") })
+    }
+
+    async fn refuse(&self, why: &'static str, token: Option<TokenId>, from: Option<IpAddr>) -> Status {
+        let too_many = from.is_some_and(|from| {
+            let mut bad_logins = self.bad_logins.lock().unwrap_or_else(PoisonError::into_inner);
+            bad_logins.note(from, Instant::now())
+        });
+        let token = token.as_ref().map(TokenId::as_str);
+        let from = from.map(|from| from.to_string());
+        if too_many {
+            debug!(token, from, why, "a token is refused, one of many");
+            tokio::time::sleep(HELD_BACK).await;
+            return Status::resource_exhausted("too many tokens that do not count came from this address");
+        }
+        warn!(token, from, why, "a token is refused");
+        Status::unauthenticated("the token does not count: it is unknown, expired or revoked")
+    }
+
+    /// Completes when the token of an open stream no longer counts; never, where none was needed.
+    pub(crate) async fn until_revoked(&self, caller: &Caller) {
+        let Some(token) = caller.token.as_ref().filter(|token| **token != TokenId::local()) else {
+            return std::future::pending().await;
+        };
+        loop {
+            tokio::time::sleep(BETWEEN_CHECKS).await;
+            // A store that cannot be read says nothing about the token.
+            if let Ok(row) = self.store.token(token.as_str()).await
+                && row.is_none_or(|row| valid_scope(&row).is_err())
+            {
+                return;
+            }
+        }
+    }
+}
+
+fn valid_scope(row: &TokenRow) -> Result<Scope, &'static str> {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis();
+    if row.revoked_at_ms.is_some() {
+        Err("it was revoked")
+    } else if row.expires_at_ms.is_some_and(|at| u128::from(at) <= now) {
+        Err("it has expired")
+    } else {
+        row.scope.parse().map_err(|_| "its scope is of another version")
+    }
+}

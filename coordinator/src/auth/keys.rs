@@ -1,0 +1,77 @@
+//! Making and revoking tokens: for whoever may write the data directory, whether a coordinator runs on it or not.
+
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use proto::dial::Secret;
+
+use super::token::{Scope, TokenId, fresh};
+use crate::store::{Store, StoreError, TokenRow};
+
+/// The tokens of a data directory. A coordinator that runs on it sees each change at once.
+#[derive(Debug)]
+pub struct Tokens {
+    store: Store,
+}
+
+impl Tokens {
+    /// Opens those of a data directory, which has to exist.
+    ///
+    /// # Errors
+    /// If the store cannot be opened.
+    pub async fn open(data_dir: &Path) -> Result<Self, StoreError> {
+        Ok(Self { store: Store::open(&data_dir.join(crate::STORE_FILE)).await? })
+    }
+
+    /// Makes one. It cannot be shown again.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub async fn create(
+        &self,
+        name: &str,
+        scope: Scope,
+        lasts: Option<Duration>,
+    ) -> Result<(TokenId, Secret), StoreError> {
+        let (secret, kept) = fresh(None);
+        let created_at_ms = unix_ms();
+        let lasts = lasts.map(|lasts| u64::try_from(lasts.as_millis()).unwrap_or(u64::MAX));
+        let row = TokenRow {
+            token: kept.id.to_string(),
+            name: name.to_owned(),
+            scope: scope.to_string(),
+            hash: kept.hash.to_hex().to_string(),
+            created_at_ms,
+            expires_at_ms: lasts.map(|lasts| created_at_ms.saturating_add(lasts)),
+            revoked_at_ms: None,
+        };
+        self.store.add_token(&row).await?;
+        Ok((kept.id, secret))
+    }
+
+    /// All that were ever made, the oldest first.
+    ///
+    /// # Errors
+    /// If they cannot be read.
+    pub async fn list(&self) -> Result<Vec<TokenRow>, StoreError> {
+        self.store.tokens().await
+    }
+
+    /// Revokes one, for good. Whether there was one that could be.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub async fn revoke(&self, token: &TokenId) -> Result<bool, StoreError> {
+        self.store.revoke_token(token.as_str(), unix_ms()).await
+    }
+
+    /// Closes the store.
+    pub async fn close(self) {
+        self.store.close().await;
+    }
+}
+
+fn unix_ms() -> u64 {
+    let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,59 @@
+//! What each method of each service needs. A test asks the compiled contract whether one is missing.
+
+use super::token::Scope;
+
+/// What a call needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Need {
+    /// Nothing: it says no more than that somebody is there.
+    Nothing,
+    /// A token of a scope that allows this one.
+    Scope(Scope),
+}
+
+/// The table. What is not in it, such as a method of a later version, needs the most.
+pub(crate) fn need(path: &str) -> Need {
+    known(path).unwrap_or(Need::Scope(Scope::Admin))
+}
+
+fn known(path: &str) -> Option<Need> {
+    let (service, method) = path.strip_prefix('/')?.split_once('/')?;
+    let scope = match (service, method) {
+        ("grpc.health.v1.Health", _) => return Some(Need::Nothing),
+        ("grpc.reflection.v1.ServerReflection", _) => Scope::Read,
+        ("windtunnel.v1.WorkerService", "Session") => Scope::Worker,
+        (
+            "windtunnel.v1.CampaignService",
+            "GetInfo" | "ListCampaigns" | "GetCampaign" | "WatchCampaign" | "GetCurves" | "GetResults" | "ListWorkers"
+            | "GetCheckpoint",
+        ) => Scope::Read,
+        ("windtunnel.v1.CampaignService", "Submit" | "CancelCampaign" | "RetryCampaign") => Scope::Submit,
+        _ => return None,
+    };
+    Some(Need::Scope(scope))
+}
+
+#[cfg(test)]
+mod tests {
+    use prost::Message;
+    use prost_types::FileDescriptorSet;
+
+    use super::*;
+
+    #[test]
+    fn no_method_of_the_contract_is_missing() {
+        let mut methods = 0;
+        let contract = FileDescriptorSet::decode(proto::FILE_DESCRIPTOR_SET).expect("it is one");
+        for file in contract.file.iter().filter(|file| file.package().starts_with("windtunnel")) {
+            for service in &file.service {
+                for method in &service.method {
+                    let path = format!("/{}.{}/{}", file.package(), service.name(), method.name());
+                    assert!(matches!(known(&path), Some(Need::Scope(_))), "{path} is not in the table");
+                    methods += 1;
+                }
+            }
+        }
+        assert!(methods >= 12, "{methods}");
+        assert_eq!(need("/windtunnel.v1.CampaignService/FromTheFuture"), Need::Scope(Scope::Admin));
+    }
+}

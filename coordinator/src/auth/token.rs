@@ -1,0 +1,160 @@
+//! Tokens: what they look like, what is kept of them, and what they allow.
+
+use std::fmt;
+use std::str::FromStr;
+
+use proto::dial::Secret;
+
+/// What a token begins with, so that it is known for one wherever it turns up.
+const PREFIX: &str = "wt_";
+const ID_BYTES: usize = 6;
+const SECRET_BYTES: usize = 32;
+
+/// What the holder of a token may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// Look at everything.
+    Read,
+    /// That, and submit, cancel and retry campaigns.
+    Submit,
+    /// Everything, and nothing less: also to remove checkpoints, and to train.
+    Admin,
+    /// Train, and nothing else.
+    Worker,
+}
+
+impl Scope {
+    /// All of them, as the command line offers them.
+    pub const ALL: [Self; 4] = [Self::Read, Self::Submit, Self::Admin, Self::Worker];
+
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Submit => "submit",
+            Self::Admin => "admin",
+            Self::Worker => "worker",
+        }
+    }
+
+    /// Whether who has this scope may do what needs that one.
+    #[must_use]
+    pub fn allows(self, needed: Self) -> bool {
+        match self {
+            Self::Admin => true,
+            Self::Submit => matches!(needed, Self::Submit | Self::Read),
+            Self::Read | Self::Worker => self == needed,
+        }
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// It is not the name of a scope.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{text}` is no scope: accepted are read, submit, admin and worker")]
+pub struct ParseScopeError {
+    text: String,
+}
+
+impl FromStr for Scope {
+    type Err = ParseScopeError;
+
+    fn from_str(text: &str) -> Result<Self, ParseScopeError> {
+        Self::ALL
+            .into_iter()
+            .find(|scope| scope.name() == text)
+            .ok_or_else(|| ParseScopeError { text: text.to_owned() })
+    }
+}
+
+/// The part of a token that is no secret.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TokenId(String);
+
+impl TokenId {
+    /// The coordinator's own workers and tools, whose tokens are new at each start.
+    pub(crate) fn local() -> Self {
+        Self("local".to_owned())
+    }
+
+    /// What the store has, or what a person typed.
+    #[must_use]
+    pub fn from_text(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// As it is stored and printed.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for TokenId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A token as its holder shows it.
+#[derive(Debug, Clone)]
+pub(crate) struct Shown {
+    pub(crate) id: TokenId,
+    /// Compared in constant time, as all of these hashes are.
+    pub(crate) hash: blake3::Hash,
+}
+
+/// A fresh token, and what is to be kept of it.
+pub(crate) fn fresh(id: Option<TokenId>) -> (Secret, Shown) {
+    let id = id.unwrap_or_else(|| TokenId(hex(&rand::random::<[u8; ID_BYTES]>())));
+    let text = format!("{PREFIX}{id}_{}", hex(&rand::random::<[u8; SECRET_BYTES]>()));
+    let hash = blake3::hash(text.as_bytes());
+    (Secret::new(text), Shown { id, hash })
+}
+
+/// Reads what somebody shows; `None` where it cannot be a token.
+pub(crate) fn read(text: &str) -> Option<Shown> {
+    let (id, secret) = text.strip_prefix(PREFIX)?.split_once('_')?;
+    let is_sound = secret.len() == 2 * SECRET_BYTES && (1..=64).contains(&id.len());
+    is_sound.then(|| Shown { id: TokenId(id.to_owned()), hash: blake3::hash(text.as_bytes()) })
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_read_back_and_another_is_another() {
+        let (secret, kept) = fresh(None);
+        let shown = read(secret.expose()).expect("it is one");
+        assert_eq!((&shown.id, shown.hash), (&kept.id, kept.hash));
+        assert_ne!(fresh(None).1.hash, kept.hash);
+        assert!(!format!("{secret:?} {kept:?}").contains(secret.expose()));
+        for text in ["", "wt_", "wt_a_b", &secret.expose()[1..], &secret.expose()[..40]] {
+            assert!(read(text).is_none(), "{text}");
+        }
+    }
+
+    #[test]
+    fn scopes_allow_what_they_say() {
+        let allowed = |scope: Scope| Scope::ALL.into_iter().filter(|needed| scope.allows(*needed)).collect::<Vec<_>>();
+        assert_eq!(allowed(Scope::Read), [Scope::Read]);
+        assert_eq!(allowed(Scope::Submit), [Scope::Read, Scope::Submit]);
+        assert_eq!(allowed(Scope::Admin), Scope::ALL);
+        assert_eq!(allowed(Scope::Worker), [Scope::Worker]);
+        for scope in Scope::ALL {
+            assert_eq!(scope.to_string().parse(), Ok(scope));
+        }
+        "root".parse::<Scope>().expect_err("it is none");
+    }
+}

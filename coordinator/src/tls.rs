@@ -1,0 +1,66 @@
+//! Certificates of the server.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
+
+/// Who has not shaken hands by then is cut off.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Files, all as PEM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The certificate that shows who the coordinator is, with those between it and the authority.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+    /// Those who may vouch for whoever dials. Without them nobody has to show a certificate.
+    pub client_ca: Option<PathBuf>,
+}
+
+/// Why certificates cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// A file cannot be read.
+    #[error("cannot read {}", .path.display())]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// They are none, or do not belong together.
+    #[error("the certificate {} cannot be used with the key {}", .certificate.display(), .key.display())]
+    Unfit {
+        /// The certificate.
+        certificate: PathBuf,
+        /// The key.
+        key: PathBuf,
+        /// Why.
+        #[source]
+        source: tonic::transport::Error,
+    },
+}
+
+impl TlsFiles {
+    /// Reads them, and tries whether they can be used.
+    pub(crate) fn read(&self) -> Result<ServerTlsConfig, TlsError> {
+        let Self { certificate, key, client_ca } = self;
+        let identity = Identity::from_pem(read(certificate)?, read(key)?);
+        let mut tls = ServerTlsConfig::new().identity(identity).timeout(HANDSHAKE_TIMEOUT);
+        if let Some(client_ca) = client_ca {
+            tls = tls.client_ca_root(Certificate::from_pem(read(client_ca)?));
+        }
+        let unfit = |source| TlsError::Unfit { certificate: certificate.clone(), key: key.clone(), source };
+        Server::builder().tls_config(tls.clone()).map_err(unfit)?;
+        Ok(tls)
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
+    fs::read(path).map_err(|source| TlsError::Read { path: path.to_owned(), source })
+}

@@ -1,0 +1,98 @@
+//! Sessions of workers: whose word counts for whom, and how long.
+
+use coordinator::{Handle, Scope};
+use proto::dial::{self, Credentials};
+use proto::v1::worker_message::Body as Up;
+use proto::v1::worker_service_client::WorkerServiceClient;
+use proto::v1::{CoordinatorMessage, Hello, WorkerMessage};
+use recipes::WorkerId;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Code, Status, Streaming};
+
+use crate::support::{PATIENCE, Place};
+
+struct Session {
+    /// Kept so that the stream up stays open.
+    _up: mpsc::Sender<WorkerMessage>,
+    down: Streaming<CoordinatorMessage>,
+}
+
+impl Session {
+    async fn open(
+        handle: &Handle,
+        credentials: &Credentials,
+        worker: &str,
+        predecessor: Option<&str>,
+    ) -> Result<Self, Status> {
+        let (endpoint, authorize) = dial::endpoint(handle.url(), credentials).expect("it is an address");
+        let channel = endpoint.connect().await.expect("it listens");
+        let (up, outgoing) = mpsc::channel(4);
+        let hello = Hello {
+            worker: id(worker).to_string(),
+            name: worker.to_owned(),
+            predecessor: predecessor.map(|worker| id(worker).to_string()),
+            ..Hello::default()
+        };
+        up.send(WorkerMessage { sequence: 0, body: Some(Up::Hello(hello)) }).await.expect("there is room");
+        let mut client = WorkerServiceClient::with_interceptor(channel, authorize);
+        let down = client.session(ReceiverStream::new(outgoing)).await?.into_inner();
+        let mut session = Self { _up: up, down };
+        session.next().await?.expect("the welcome comes first");
+        Ok(session)
+    }
+
+    async fn next(&mut self) -> Result<Option<CoordinatorMessage>, Status> {
+        timeout(PATIENCE, self.down.message()).await.expect("something comes")
+    }
+}
+
+fn id(name: &str) -> WorkerId {
+    WorkerId::from_content(name.as_bytes())
+}
+
+/// Names of the workers that the coordinator has.
+async fn workers(place: &Place) -> Vec<String> {
+    let mut client = place.client(&place.handle.credentials()).await;
+    let workers = client.list_workers(proto::v1::ListWorkersRequest {}).await.expect("it may be asked").into_inner();
+    workers.workers.into_iter().map(|worker| worker.name).collect()
+}
+
+#[tokio::test]
+async fn a_worker_is_spoken_for_under_its_own_token_alone() {
+    let place = Place::new().await;
+    let (_, mine) = place.token(Scope::Worker).await;
+    let (_, theirs) = place.token(Scope::Worker).await;
+    let session = Session::open(&place.handle, &mine, "mine", None).await.expect("it joins");
+
+    let status = Session::open(&place.handle, &theirs, "mine", None).await.err().expect("it is another's");
+    assert_eq!(status.code(), Code::PermissionDenied);
+    drop(session);
+    let status = Session::open(&place.handle, &theirs, "mine", None).await.err().expect("it stays another's");
+    assert_eq!(status.code(), Code::PermissionDenied);
+    let _session = Session::open(&place.handle, &mine, "mine", None).await.expect("its own token opens it again");
+
+    // That it is gone is not believed of others either, and it is of its own.
+    let _other = Session::open(&place.handle, &theirs, "theirs", Some("mine")).await.expect("it may join all the same");
+    assert_eq!(workers(&place).await, ["mine", "theirs"]);
+}
+
+#[tokio::test]
+async fn a_session_ends_when_its_token_is_revoked() {
+    let place = Place::new().await;
+    let (token, credentials) = place.token(Scope::Worker).await;
+    let (_, other) = place.token(Scope::Worker).await;
+    let mut session = Session::open(&place.handle, &credentials, "a", None).await.expect("it joins");
+    let mut other = Session::open(&place.handle, &other, "b", None).await.expect("it joins");
+    assert!(place.tokens.revoke(&token).await.expect("it is written"));
+    let status = session.next().await.expect_err("it ends");
+    assert_eq!(status.code(), Code::Unauthenticated, "{status}");
+    assert_eq!(workers(&place).await, ["b"]);
+    place.handle.shutdown().await;
+    let ended = other.next().await;
+    assert!(
+        !matches!(&ended, Err(status) if status.code() == Code::Unauthenticated),
+        "it lived until the end: {ended:?}"
+    );
+}

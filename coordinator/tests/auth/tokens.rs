@@ -1,0 +1,105 @@
+//! Tokens that count, and tokens that do not.
+
+use std::time::Duration;
+
+use coordinator::Scope;
+use prost::Message;
+use prost_types::FileDescriptorSet;
+use proto::dial::{self, Credentials, Secret};
+use tonic::client::Grpc;
+use tonic::codegen::http::uri::PathAndQuery;
+use tonic::{Code, Request};
+use tonic_prost::ProstCodec;
+
+use crate::support::{Place, code, look, showing};
+
+#[tokio::test]
+async fn a_token_is_needed_and_has_to_be_one_that_counts() {
+    let place = Place::new().await;
+    let status = look(&mut place.client(&Credentials::default()).await).await.expect_err("nobody is let in like that");
+    assert_eq!(status.code(), Code::Unauthenticated);
+    assert!(status.message().contains("WINDTUNNEL_TOKEN"), "{}", status.message());
+
+    let (id, good) = place.token(Scope::Read).await;
+    let mut honest = place.client(&good).await;
+    assert_eq!(code(&mut honest).await, Code::Ok);
+
+    let text = good.token.as_ref().expect("it has one").expose().to_owned();
+    let other_secret = format!("{}{}", &text[..text.len() - 4], "0000");
+    for bad in ["", "x", "wt_local_0", &text[..text.len() - 1], &other_secret, &format!("{text}0")] {
+        let mut client = place.client(&showing(Secret::new(bad))).await;
+        let status = look(&mut client).await.expect_err("it does not count");
+        assert_eq!(status.code(), Code::Unauthenticated, "{bad}");
+        assert!(bad.len() < 8 || !status.message().contains(bad), "the token is not repeated");
+    }
+    let (_, expired) = place.tokens.create("old", Scope::Admin, Some(Duration::ZERO)).await.expect("it is written");
+    assert_eq!(code(&mut place.client(&showing(expired)).await).await, Code::Unauthenticated);
+
+    // On the connection that is open already.
+    assert!(place.tokens.revoke(&id).await.expect("it is written"));
+    assert_eq!(code(&mut honest).await, Code::Unauthenticated);
+    assert!(!place.tokens.revoke(&id).await.expect("it can be asked"), "it was revoked before");
+}
+
+#[tokio::test]
+async fn who_tries_too_often_is_held_up_and_others_are_not() {
+    let place = Place::new().await;
+    let (_, good) = place.token(Scope::Read).await;
+    let mut honest = place.client(&good).await;
+    let mut bad = place.client(&showing(Secret::new("wt_no_token"))).await;
+    let mut codes = Vec::new();
+    for _ in 0..11 {
+        codes.push(code(&mut bad).await);
+        // From the same address.
+        assert_eq!(code(&mut honest).await, Code::Ok);
+    }
+    assert_eq!(codes[..10], [Code::Unauthenticated; 10]);
+    assert_eq!(codes[10], Code::ResourceExhausted);
+}
+
+#[tokio::test]
+async fn every_method_asks_for_its_scope() {
+    let place = Place::new().await;
+    let contract = FileDescriptorSet::decode(proto::FILE_DESCRIPTOR_SET).expect("it is one");
+    let services = contract.file.iter().flat_map(|file| file.service.iter().map(move |service| (file, service)));
+    let methods: Vec<String> = services
+        .flat_map(|(file, service)| {
+            service.method.iter().map(move |method| format!("/{}.{}/{}", file.package(), service.name(), method.name()))
+        })
+        .collect();
+    let mut let_in = Vec::new();
+    for scope in Scope::ALL {
+        let (_, credentials) = place.token(scope).await;
+        let mut count = 0;
+        for path in &methods {
+            let code = call(&place, &credentials, path).await;
+            assert_ne!(code, Code::Unauthenticated, "{path}");
+            count += usize::from(code != Code::PermissionDenied);
+            let may = match path.rsplit('/').next().expect("has a method") {
+                "Session" => matches!(scope, Scope::Worker | Scope::Admin),
+                name if name.starts_with("Get") || name.starts_with("List") || name.starts_with("Watch") => {
+                    scope != Scope::Worker
+                }
+                _ => matches!(scope, Scope::Submit | Scope::Admin),
+            };
+            assert!(may || code == Code::PermissionDenied, "{path} lets `{scope}` in");
+        }
+        let_in.push(count);
+    }
+    assert_eq!(let_in[2], methods.len(), "an administrator may do everything");
+    assert!(let_in[0] > 0 && let_in[1] > let_in[0] && let_in[3] == 1, "{let_in:?}");
+    assert_eq!(call(&place, &Credentials::default(), "/grpc.health.v1.Health/Check").await, Code::Ok);
+    let reflection = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
+    assert_eq!(call(&place, &Credentials::default(), reflection).await, Code::Unauthenticated);
+}
+
+/// What a call with an empty message comes to.
+async fn call(place: &Place, credentials: &Credentials, path: &str) -> Code {
+    let (endpoint, mut authorize) = dial::endpoint(place.handle.url(), credentials).expect("it is an address");
+    let mut grpc = Grpc::new(endpoint.connect().await.expect("it listens"));
+    grpc.ready().await.expect("it is there");
+    let request = tonic::service::Interceptor::call(&mut authorize, Request::new(())).expect("it adds a header");
+    let path: PathAndQuery = path.parse().expect("it is a path");
+    let answer = grpc.unary(request, path, ProstCodec::<(), ()>::default()).await;
+    answer.map_or_else(|status| status.code(), |_| Code::Ok)
+}

@@ -1,0 +1,225 @@
+//! How a coordinator is dialled: over TLS or not, with a token or not. Workers and people's tools dial alike.
+//!
+//! A token goes into a header of every call, marked as sensitive so that no layer logs it. It is never part of an
+//! address or an argument, and it is not sent where it could be read on the way: over a plain connection only to this
+//! very machine, unless that is asked for.
+
+use std::fmt;
+use std::time::Duration;
+
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::service::Interceptor;
+use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity, Uri};
+use tonic::{Request, Status};
+
+/// The variable of the environment that holds a token.
+pub const TOKEN_VARIABLE: &str = "WINDTUNNEL_TOKEN";
+
+/// The header that carries a token.
+pub const AUTHORIZATION: &str = "authorization";
+
+/// What comes before the token in it.
+pub const BEARER: &str = "Bearer ";
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// A connection over which nothing comes back for this long is broken, whatever the operating system says. Pings keep
+/// the entry of a NAT alive, too.
+const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(10);
+const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// A text that nobody but its owner may read. It is in no log and no error: its debug form is a placeholder.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Takes a text for one.
+    #[must_use]
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text, for who is to know it.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}
+
+/// What shows a coordinator who dials, and the one who dials that it is the coordinator.
+#[derive(Debug, Clone, Default)]
+pub struct Credentials {
+    /// Sent with every call.
+    pub token: Option<Secret>,
+    /// Certificates, as PEM, of those who may vouch for the coordinator; those of the system where there are none.
+    pub ca: Option<Vec<u8>>,
+    /// For a coordinator that asks who dials.
+    pub identity: Option<ClientIdentity>,
+    /// Whether the token may go over a connection that others can read.
+    pub allow_plain_token: bool,
+}
+
+/// A certificate and its key, as PEM.
+#[derive(Clone)]
+pub struct ClientIdentity {
+    /// The certificate, with those between it and the authority.
+    pub certificate: Vec<u8>,
+    /// Its private key.
+    pub key: Vec<u8>,
+}
+
+impl fmt::Debug for ClientIdentity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ClientIdentity(..)")
+    }
+}
+
+/// Why an address cannot be dialled.
+#[derive(Debug, thiserror::Error)]
+pub enum DialError {
+    /// It is none. What was given is not repeated where it might hold a secret.
+    #[error(
+        "`{url}` is not the address of a coordinator: expected, for example, http://127.0.0.1:7450 or https://login-1:7450"
+    )]
+    Address {
+        /// What was given.
+        url: String,
+    },
+    /// It has a name or a password in it.
+    #[error(
+        "the coordinator's address has something before an @: a token goes into WINDTUNNEL_TOKEN or a file, where nobody sees it"
+    )]
+    SecretInAddress,
+    /// The token could be read by others.
+    #[error(
+        "the token is not sent to {host}, since the connection is not encrypted: use https, or say --insecure if nobody \
+         can listen in"
+    )]
+    PlainToken {
+        /// Where it would go.
+        host: String,
+    },
+    /// It is no text that a header can hold.
+    #[error("the token has characters that no token has")]
+    Token,
+    /// A certificate or a key cannot be used.
+    #[error("the certificates cannot be used")]
+    Tls(#[source] tonic::transport::Error),
+}
+
+/// The address of a coordinator, ready to be dialled, and what goes with every call.
+///
+/// # Errors
+/// If it is no address, if its certificates cannot be used, or if the token could be read on the way.
+pub fn endpoint(url: &str, credentials: &Credentials) -> Result<(Endpoint, Authorize), DialError> {
+    let uri: Uri = url.parse().map_err(|_| not_an_address(url))?;
+    if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
+        return Err(DialError::SecretInAddress);
+    }
+    let (Some(scheme @ ("http" | "https")), Some(host)) = (uri.scheme_str(), uri.host()) else {
+        return Err(not_an_address(url));
+    };
+    let is_encrypted = scheme == "https";
+    if credentials.token.is_some() && !is_encrypted && !is_loopback(host) && !credentials.allow_plain_token {
+        return Err(DialError::PlainToken { host: host.to_owned() });
+    }
+    let authorize = Authorize::new(credentials.token.as_ref())?;
+    let mut endpoint = Endpoint::from(uri)
+        .connect_timeout(CONNECT_TIMEOUT)
+        .tcp_nodelay(true)
+        .http2_keep_alive_interval(KEEP_ALIVE_INTERVAL)
+        .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
+        .keep_alive_while_idle(true);
+    if is_encrypted {
+        endpoint = endpoint.tls_config(tls(credentials)).map_err(DialError::Tls)?;
+    }
+    Ok((endpoint, authorize))
+}
+
+fn tls(credentials: &Credentials) -> ClientTlsConfig {
+    let tls = ClientTlsConfig::new();
+    let tls = match &credentials.ca {
+        Some(ca) => tls.ca_certificate(Certificate::from_pem(ca)),
+        None => tls.with_native_roots(),
+    };
+    match &credentials.identity {
+        Some(ClientIdentity { certificate, key }) => tls.identity(Identity::from_pem(certificate, key)),
+        None => tls,
+    }
+}
+
+fn not_an_address(url: &str) -> DialError {
+    if url.contains('@') { DialError::SecretInAddress } else { DialError::Address { url: url.to_owned() } }
+}
+
+fn is_loopback(host: &str) -> bool {
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+/// Adds the token, where there is one, to every call.
+#[derive(Debug, Clone)]
+pub struct Authorize(Option<MetadataValue<Ascii>>);
+
+impl Authorize {
+    fn new(token: Option<&Secret>) -> Result<Self, DialError> {
+        let value = |token: &Secret| {
+            let mut value =
+                MetadataValue::try_from(format!("{BEARER}{}", token.expose())).map_err(|_| DialError::Token)?;
+            value.set_sensitive(true);
+            Ok(value)
+        };
+        Ok(Self(token.map(value).transpose()?))
+    }
+}
+
+impl Interceptor for Authorize {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        if let Some(value) = &self.0 {
+            request.metadata_mut().insert(AUTHORIZATION, value.clone());
+        }
+        Ok(request)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with_token() -> Credentials {
+        Credentials { token: Some(Secret::new("wt_0_secret")), ..Credentials::default() }
+    }
+
+    #[test]
+    fn a_token_goes_only_where_nobody_can_listen_in() {
+        for url in ["http://127.0.0.1:7450", "http://localhost:1", "http://[::1]:7450"] {
+            endpoint(url, &with_token()).expect(url);
+        }
+        for url in ["http://login-1:7450", "http://10.0.0.1:7450", "http://127.0.0.1.example:1"] {
+            let refused = endpoint(url, &with_token()).expect_err(url);
+            assert!(matches!(refused, DialError::PlainToken { .. }), "{url}: {refused}");
+            endpoint(url, &Credentials::default()).expect(url);
+            endpoint(url, &Credentials { allow_plain_token: true, ..with_token() }).expect(url);
+        }
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused_and_secrets_are_not_repeated() {
+        for url in ["", "login-1:7450", "ftp://login-1", "http://", "not an address"] {
+            assert!(matches!(endpoint(url, &Credentials::default()), Err(DialError::Address { .. })), "{url}");
+        }
+        for url in ["http://user:hunter2@127.0.0.1:1", "ht tp://hunter2@x"] {
+            let refused = endpoint(url, &Credentials::default()).expect_err(url);
+            assert!(!format!("{refused} {refused:?}").contains("hunter2"), "{refused}");
+        }
+        let (_, authorize) = endpoint("http://127.0.0.1:1", &with_token()).expect("it is one");
+        assert!(!format!("{:?} {authorize:?}", with_token()).contains("secret"));
+        let unfit = Credentials { token: Some(Secret::new("two\nlines")), ..Credentials::default() };
+        assert!(matches!(endpoint("http://127.0.0.1:1", &unfit), Err(DialError::Token)));
+    }
+}

@@ -1,0 +1,170 @@
+//! `windtunnel token`
+
+use std::time::Duration;
+
+use anyhow::anyhow;
+use coordinator::store::TokenRow;
+use coordinator::{Scope, TokenId, Tokens};
+use serde::Serialize;
+
+use crate::cli::Global;
+use crate::data_dir::{WritableDir, data_dir};
+use crate::exit::{Exit, bad_input};
+use crate::output::{self, View};
+
+/// Make, list and revoke the tokens that a coordinator asks for
+///
+/// They are those of the data directory, whether a coordinator serves it or not; one that does sees each change at once.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  windtunnel token create --scope worker --name slurm --expires 30d --data-dir /shared/windtunnel")]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Make a token and print it; it cannot be shown again
+    #[command(after_help = "\
+Example:
+  windtunnel token create --scope worker --name slurm --expires 30d > token && chmod 600 token")]
+    Create {
+        /// What its holder may do: `read`, `submit` (and read), `worker` (train, nothing else) or `admin` (everything)
+        #[arg(long, value_name = "SCOPE")]
+        scope: Scope,
+        /// Whose it is, for people
+        #[arg(long, value_name = "NAME", value_parser = name)]
+        name: String,
+        /// How long it counts: `12h`, `30d` or `52w` [default: until it is revoked]
+        #[arg(long, value_name = "TIME", value_parser = lasting)]
+        expires: Option<Duration>,
+    },
+    /// List the tokens that were made, without their secrets
+    #[command(after_help = "Example:\n  windtunnel token list --json")]
+    List,
+    /// Revoke a token for good; sessions under it end within seconds
+    #[command(after_help = "Example:\n  windtunnel token revoke 1f2e3d4c5b6a")]
+    Revoke {
+        /// Its identifier, as `token list` has it
+        id: String,
+    },
+}
+
+#[derive(Serialize)]
+struct Created {
+    id: String,
+    token: String,
+}
+
+#[derive(Serialize)]
+struct Listed {
+    tokens: Vec<Token>,
+}
+
+#[derive(Serialize)]
+struct Token {
+    id: String,
+    name: String,
+    scope: String,
+    created_at_ms: u64,
+    expires_at_ms: Option<u64>,
+    state: &'static str,
+}
+
+#[derive(Serialize)]
+struct Revoked {
+    revoked: String,
+}
+
+impl Args {
+    pub(crate) fn run(self, global: &Global) -> anyhow::Result<Exit> {
+        let data_dir = WritableDir::prepare(&data_dir(global)?, "the data directory")?;
+        crate::runtime()?.block_on(async {
+            let tokens = Tokens::open(data_dir.path()).await?;
+            let done = self.command.perform(&tokens, global).await;
+            tokens.close().await;
+            done
+        })?;
+        Ok(Exit::Done)
+    }
+}
+
+impl Command {
+    async fn perform(self, tokens: &Tokens, global: &Global) -> anyhow::Result<()> {
+        match self {
+            Self::Create { scope, name, expires } => {
+                let (id, secret) = tokens.create(&name, scope, expires).await?;
+                output::print(&Created { id: id.to_string(), token: secret.expose().to_owned() }, global.json)
+            }
+            Self::List => {
+                let tokens = tokens.list().await?.into_iter().map(Token::from).collect();
+                output::print(&Listed { tokens }, global.json)
+            }
+            Self::Revoke { id } => {
+                if !tokens.revoke(&TokenId::from_text(id.as_str())).await? {
+                    return Err(bad_input(anyhow!(
+                        "no token `{id}` is there to be revoked: see `windtunnel token list`"
+                    )));
+                }
+                output::print(&Revoked { revoked: id }, global.json)
+            }
+        }
+    }
+}
+
+impl From<TokenRow> for Token {
+    fn from(row: TokenRow) -> Self {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_millis();
+        let state = match row {
+            TokenRow { revoked_at_ms: Some(_), .. } => "revoked",
+            TokenRow { expires_at_ms: Some(at), .. } if u128::from(at) <= now => "expired",
+            _ => "valid",
+        };
+        let TokenRow { token, name, scope, created_at_ms, expires_at_ms, .. } = row;
+        Self { id: token, name, scope, created_at_ms, expires_at_ms, state }
+    }
+}
+
+impl View for Created {
+    /// The token alone, so that it can go into a file.
+    fn table(&self) -> String {
+        format!("{}\n", self.token)
+    }
+}
+
+impl View for Listed {
+    fn table(&self) -> String {
+        let mut table = format!("{:14} {:8} {:8} name\n", "id", "scope", "state");
+        for Token { id, name, scope, state, .. } in &self.tokens {
+            table.push_str(&format!("{id:14} {scope:8} {state:8} {name}\n"));
+        }
+        table
+    }
+}
+
+impl View for Revoked {
+    fn table(&self) -> String {
+        format!("revoked {}\n", self.revoked)
+    }
+}
+
+fn name(text: &str) -> Result<String, String> {
+    let is_sound = (1..=100).contains(&text.len()) && !text.chars().any(char::is_control);
+    if is_sound { Ok(text.to_owned()) } else { Err("accepted: 1 to 100 characters, none of them a control".to_owned()) }
+}
+
+/// A time as people write it. Weeks at most: what lasts for years is better revoked.
+fn lasting(text: &str) -> Result<Duration, String> {
+    let accepted = || "accepted: a whole number and h, d or w, for example 30d".to_owned();
+    let (number, hours) = [('h', 1), ('d', 24), ('w', 7 * 24)]
+        .into_iter()
+        .find_map(|(unit, hours)| Some((text.strip_suffix(unit)?, hours)))
+        .ok_or_else(accepted)?;
+    let number: u64 = number.parse().map_err(|_| accepted())?;
+    if number == 0 || number > 100_000 {
+        return Err(accepted());
+    }
+    Ok(Duration::from_secs(number * hours * 3600))
+}

@@ -22,6 +22,8 @@ pub(crate) struct Conversation {
     pub(crate) name: String,
     pub(crate) device: String,
     session: Option<Live>,
+    /// The worker's own count of its connections, at the latest hello.
+    connection: u64,
     /// Every report up to this one is taken in. It is acknowledged when that is durable.
     pub(crate) taken_in: u64,
     /// Whether there is something to acknowledge: a report was taken in, or came again.
@@ -61,6 +63,7 @@ impl Conversation {
             name: hello.name.clone(),
             device: hello.device.clone(),
             session: None,
+            connection: 0,
             taken_in,
             acknowledgement_due: false,
             verifying: None,
@@ -69,9 +72,16 @@ impl Conversation {
         }
     }
 
+    /// Whether a hello is of a connection that the worker opened before the one it was last heard on: the network kept it
+    /// back, and what it says of attempts in hand is over.
+    pub(crate) fn is_overtaken(&self, hello: &Greeting) -> bool {
+        hello.connection != 0 && hello.connection < self.connection
+    }
+
     /// Goes on over a new connection. What was not taken in yet will be sent again, and in order.
     pub(crate) fn connect(&mut self, session: SessionId, hello: &Greeting, outgoing: Outgoing, end: CancellationToken) {
         self.close();
+        self.connection = hello.connection;
         self.name.clone_from(&hello.name);
         self.device.clone_from(&hello.device);
         self.verifying = None;

@@ -48,6 +48,8 @@ pub(crate) struct Greeting {
     pub(crate) holds: Vec<StageKey>,
     /// A process that is certain to have ended, because this one could take its place.
     pub(crate) predecessor: Option<WorkerId>,
+    /// The process's own count of its connections; zero where it does not say.
+    pub(crate) connection: u64,
 }
 
 /// What a worker says after its hello.

@@ -43,8 +43,9 @@ use view::{Notes, View};
 /// Inputs that may wait. Whoever has more waits with them.
 const QUEUE: usize = 1024;
 
-/// Inputs taken together at most: a bound on how long the first of them waits for its transaction.
-const MAX_BATCH: usize = 512;
+/// Inputs taken together at most: a bound on how long the first of them waits for its transaction. It is all that can
+/// wait, so that every heartbeat that waits when a turn begins is taken in before a deadline is.
+const MAX_BATCH: usize = QUEUE;
 
 /// Why the coordinator cannot go on. What it had committed is kept.
 #[derive(Debug, thiserror::Error)]

@@ -35,6 +35,11 @@ impl Driver {
             end.cancel();
             return Ok(());
         }
+        if self.conversations.get(&worker).is_some_and(|known| known.is_overtaken(&hello)) {
+            info!(%worker, name = hello.name, "a hello came after that of a later connection, and is turned away");
+            end.cancel();
+            return Ok(());
+        }
         if let Some(token) = &caller.token {
             batch.tokens.insert(worker, token.as_str().to_owned());
         }

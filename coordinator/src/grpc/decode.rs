@@ -48,6 +48,7 @@ pub(crate) fn hello(message: WorkerMessage) -> Result<Greeting, DecodeError> {
         running: attempts("hello.running", hello.running)?,
         holds: ids("hello.holds", &hello.holds)?,
         predecessor: hello.predecessor.map(|worker| id("hello.predecessor", &worker)).transpose()?,
+        connection: hello.connection,
     })
 }
 

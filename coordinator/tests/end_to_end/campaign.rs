@@ -245,3 +245,21 @@ async fn a_worker_that_falls_silent_loses_its_attempt() {
     assert_eq!(bench.curve(&submitted.campaign, &job.attempt.stage).await, []);
     bench.handle.shutdown().await;
 }
+
+#[tokio::test]
+async fn a_hello_that_a_later_one_overtook_is_turned_away() {
+    let mut bench = Bench::new().await;
+    let submitted = bench.submit().await;
+    let mut worker = Worker::join(&bench.handle, "a").await;
+    let job = worker.next_job().await;
+    worker.report_points(&job, job.first_step()..job.first_step() + 1).await;
+    worker.settle().await;
+    // It says that nothing is in hand, as was true when it was said. The attempt would be lost over it.
+    assert!(worker.is_turned_away(&bench.handle, 1).await);
+    worker.finish(&job, job.first_step() + 1).await;
+    worker.settle().await;
+    let shown = bench.detail(&submitted.campaign).await;
+    let stage = shown.stages.iter().find(|stage| stage.key == job.attempt.stage).expect("it is in the plan");
+    assert_eq!((stage.phase(), stage.attempt), (StagePhase::Completed, Some(1)));
+    bench.handle.shutdown().await;
+}

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use coordinator::Handle;
 use proto::layout;
@@ -16,6 +17,9 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 
 use crate::bench::PATIENCE;
+
+/// Each connection of any of these workers has a higher number than those before.
+static CONNECTIONS: AtomicU64 = AtomicU64::new(2);
 
 /// The loss that these workers report at a step: any pure function of it.
 pub(crate) fn loss_at(step: u64) -> f64 {
@@ -67,6 +71,18 @@ impl Worker {
         Self::attach_as(handle, WorkerId::from_content(name.as_bytes()), 0, Vec::new(), Some(predecessor)).await
     }
 
+    /// A hello of an earlier connection of this process that the network kept back: whether the coordinator turns it away.
+    pub(crate) async fn is_turned_away(&self, handle: &Handle, connection: u64) -> bool {
+        let worker = self.id.to_string();
+        let hello = v1::Hello { worker, name: "a worker".to_owned(), connection, ..Default::default() };
+        let (up, outgoing) = mpsc::channel(1);
+        up.send(WorkerMessage { sequence: 0, body: Some(Up::Hello(hello)) }).await.expect("there is room");
+        let mut client = WorkerServiceClient::connect(handle.url().to_owned()).await.expect("it listens");
+        let mut down = client.session(ReceiverStream::new(outgoing)).await.expect("the hello is sound").into_inner();
+        let answer = tokio::time::timeout(PATIENCE, down.message()).await.expect("something comes");
+        !matches!(answer, Ok(Some(_)))
+    }
+
     async fn attach(handle: &Handle, id: WorkerId, sequence: u64, running: Vec<AttemptRef>) -> Self {
         Self::attach_as(handle, id, sequence, running, None).await
     }
@@ -78,6 +94,7 @@ impl Worker {
         running: Vec<AttemptRef>,
         predecessor: Option<WorkerId>,
     ) -> Self {
+        let connection = CONNECTIONS.fetch_add(1, Ordering::Relaxed);
         let (up, outgoing) = mpsc::channel(64);
         let hello = v1::Hello {
             worker: id.to_string(),
@@ -86,6 +103,7 @@ impl Worker {
             device: "paper".to_owned(),
             running,
             predecessor: predecessor.as_ref().map(ToString::to_string),
+            connection,
             ..Default::default()
         };
         up.send(WorkerMessage { sequence: 0, body: Some(Up::Hello(hello)) }).await.expect("there is room");

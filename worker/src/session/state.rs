@@ -35,6 +35,8 @@ pub struct Identity {
 pub struct Session {
     identity: Identity,
     connection: Connection,
+    /// Connections opened so far.
+    connections: u64,
     queue: Queue,
     /// The attempt in hand: being prepared, in training, or over with a checkpoint on its way.
     current: Option<Current>,
@@ -72,6 +74,7 @@ impl Session {
         Self {
             identity,
             connection: Connection::Away,
+            connections: 0,
             queue,
             current: None,
             queued: None,
@@ -151,6 +154,7 @@ impl Session {
 
     fn on_connected(&mut self, actions: &mut Vec<Action>) {
         self.connection = Connection::Greeting;
+        self.connections += 1;
         self.queue.rewind();
         actions.push(Action::Greet(Hello {
             worker: self.identity.worker.to_string(),
@@ -161,6 +165,7 @@ impl Session {
             running: self.in_hand(),
             holds: self.holds.iter().map(ToString::to_string).collect(),
             predecessor: self.identity.predecessor.as_ref().map(ToString::to_string),
+            connection: self.connections,
         }));
     }
 

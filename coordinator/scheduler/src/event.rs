@@ -128,6 +128,8 @@ pub enum Event {
     /// The coordinator is about to stop. What workers hand back from now on is left to the next one.
     DrainRequested,
     /// Time went by: a deadline may have come. The caller hands over first whatever else it has received, so that a
-    /// heartbeat that waited in a queue is not too late.
+    /// heartbeat that waited in a queue is not too late. Whatever the event, a call that comes far later than
+    /// [`Scheduler::next_deadline`](crate::Scheduler::next_deadline) asked for says that the caller was away, and that
+    /// time counts as nobody's silence.
     TimePassed,
 }

@@ -19,6 +19,7 @@ impl Scheduler {
     pub fn handle(&mut self, now: Timestamp, event: Event) -> Vec<Effect> {
         let mut effects = Vec::new();
         let out = &mut effects;
+        self.forgive_absence(now);
         match event {
             Event::CampaignSubmitted { plan } => self.on_campaign_submitted(plan, out),
             Event::CampaignCancelled { campaign } => self.on_campaign_cancelled(campaign, out),

@@ -33,7 +33,7 @@ impl Scheduler {
         now: Timestamp,
         facts: impl IntoIterator<Item = Fact>,
     ) -> Result<Self, RestoreError> {
-        let mut scheduler = Self::new(settings);
+        let mut scheduler = Self { last_handled: Some(now), ..Self::new(settings) };
         for (index, fact) in facts.into_iter().enumerate() {
             scheduler.ledger.apply(&fact).map_err(|source| RestoreError { index, source })?;
         }

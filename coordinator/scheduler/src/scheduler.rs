@@ -40,6 +40,8 @@ pub struct Scheduler {
     pub(crate) ready: ReadyQueue,
     /// Leases, silences, backoffs.
     pub(crate) timers: Timers,
+    /// When something was handled last.
+    pub(crate) last_handled: Option<Timestamp>,
     /// Nothing more is handed out.
     pub(crate) is_draining: bool,
 }
@@ -58,6 +60,7 @@ impl Scheduler {
             held_over: BTreeSet::new(),
             ready: ReadyQueue::default(),
             timers: Timers::default(),
+            last_handled: None,
             is_draining: false,
         }
     }
@@ -69,9 +72,15 @@ impl Scheduler {
     }
 
     /// When the caller has to come with [`Event::TimePassed`](crate::Event::TimePassed), if nothing else happens before.
+    ///
+    /// While anybody is waited for that is at least once a heartbeat: the gap between two calls says whether the caller
+    /// was there to hear.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Timestamp> {
-        self.timers.next()
+        let timer = self.timers.next();
+        let tick = self.last_handled.map(|last| last + self.settings.heartbeat_interval);
+        let tick = tick.filter(|_| self.waits_for_somebody());
+        [timer, tick].into_iter().flatten().min()
     }
 
     /// Applies a decision and orders it to be recorded.

@@ -9,6 +9,14 @@ use std::time::Duration;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(pub u64);
 
+impl Timestamp {
+    /// The time from then until this; none where that is later.
+    #[must_use]
+    pub fn since(self, then: Self) -> Duration {
+        Duration::from_millis(self.0.saturating_sub(then.0))
+    }
+}
+
 impl Add<Duration> for Timestamp {
     type Output = Self;
 

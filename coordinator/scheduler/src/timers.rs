@@ -1,6 +1,7 @@
 //! What is due when.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use recipes::{StageKey, WorkerId};
 
@@ -37,6 +38,15 @@ impl Timers {
     pub(crate) fn cancel(&mut self, timer: Timer) {
         if let Some(at) = self.times.remove(&timer) {
             self.by_time.remove(&(at, timer));
+        }
+    }
+
+    /// Puts off everything that rests on somebody's silence.
+    pub(crate) fn put_off_silences(&mut self, by: Duration) {
+        let of_silence = |timer: &Timer| matches!(timer, Timer::WorkerSilent(_) | Timer::LeaseExpired(_));
+        let set: Vec<_> = self.times.iter().filter(|(timer, _)| of_silence(timer)).map(|(it, at)| (*it, *at)).collect();
+        for (timer, at) in set {
+            self.set(timer, at + by);
         }
     }
 

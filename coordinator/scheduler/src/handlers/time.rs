@@ -10,7 +10,26 @@ use crate::state::worker::Slot;
 use crate::time::Timestamp;
 use crate::timers::Timer;
 
+/// A caller that comes later than this many heartbeats after its last call was not there to hear any.
+const MISSED_HEARTBEATS: u32 = 2;
+
 impl Scheduler {
+    /// Time in which the caller was not there is nobody's silence: it was stopped, or its machine was suspended, or it
+    /// hung in a write. Heartbeats of that time may lie anywhere between the worker and here, so leases and silences go
+    /// on from where they were.
+    pub(super) fn forgive_absence(&mut self, now: Timestamp) {
+        let last = self.last_handled.replace(now).unwrap_or(now);
+        let absence = now.since(last);
+        if absence > self.settings.heartbeat_interval * MISSED_HEARTBEATS && self.waits_for_somebody() {
+            self.timers.put_off_silences(absence);
+        }
+    }
+
+    /// Whether there is a worker that may fall silent, or an attempt whose lease may expire.
+    pub(crate) fn waits_for_somebody(&self) -> bool {
+        !self.workers.is_empty() || !self.running_on.is_empty()
+    }
+
     pub(super) fn on_time_passed(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
         while let Some(timer) = self.timers.pop_due(now) {
             match timer {

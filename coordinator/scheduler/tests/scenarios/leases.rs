@@ -1,6 +1,6 @@
 //! Leases that expire, and reports under attempts that are over.
 
-use scheduler::{Slot, StageState, Standing};
+use scheduler::{Slot, StageState, Standing, Timestamp};
 
 use crate::scenario::Scenario;
 use crate::support::{plan, worker};
@@ -43,7 +43,39 @@ fn heartbeats_and_reports_extend_the_lease() {
         story.checkpoint("w1", "whole#1", step);
         story.expect(&[format!("checkpoint of whole#1 at {step}")]);
     }
-    assert_eq!(story.status("whole").lease_until, story.scheduler.next_deadline());
+    assert_eq!(story.status("whole").lease_until, Some(Timestamp(230_000)));
+}
+
+#[test]
+fn time_in_which_the_coordinator_was_away_is_nobodys_silence() {
+    let mut story = Scenario::with_one_worker(&whole());
+    story.checkpoint("w1", "whole#1", 40);
+    story.expect(&["checkpoint of whole#1 at 40"]);
+    story.wait(20);
+    story.expect_nothing();
+    // The heartbeats of an hour are still on their way when it wakes up.
+    story.be_away(3600);
+    story.expect_nothing();
+    story.wait(9);
+    story.expect_nothing();
+    story.heartbeat("w1", &["whole#1"]);
+    story.expect_nothing();
+    story.wait(29);
+    story.expect_nothing();
+    // A worker that says nothing to a coordinator that listens is gone all the same.
+    story.wait(1);
+    story.expect(&["ended whole#1: worker fell silent"]);
+}
+
+#[test]
+fn a_coordinator_that_listens_comes_back_at_every_heartbeat() {
+    let mut story = Scenario::with_one_worker(&whole());
+    assert_eq!(story.scheduler.next_deadline(), Some(Timestamp(5_000)));
+    story.wait(4);
+    story.expect_nothing();
+    story.heartbeat("w1", &["whole#1"]);
+    story.expect_nothing();
+    assert_eq!(story.scheduler.next_deadline(), Some(Timestamp(9_000)));
 }
 
 #[test]

@@ -191,6 +191,21 @@ impl Scenario {
 
     #[track_caller]
     pub(crate) fn wait(&mut self, seconds: u64) {
+        assert!(self.unaccounted.is_empty(), "not accounted for: {:#?}", self.unaccounted);
+        let until = self.now + Duration::from_secs(seconds);
+        let mut ordered = Vec::new();
+        while let Some(deadline) = self.scheduler.next_deadline().filter(|deadline| *deadline <= until) {
+            self.now = deadline;
+            self.handle(Event::TimePassed);
+            ordered.extend(self.take());
+        }
+        self.now = until;
+        self.unaccounted = ordered;
+    }
+
+    /// Nothing is handled for so long: the coordinator is stopped, or its machine suspended.
+    #[track_caller]
+    pub(crate) fn be_away(&mut self, seconds: u64) {
         self.now = self.now + Duration::from_secs(seconds);
         self.handle(Event::TimePassed);
     }

@@ -1,62 +1,60 @@
-//! The scheduler in a bad world: processes that crash, connections that break, reports that come late or twice, and a
-//! coordinator that is killed before or after it committed.
+//! The scheduler in a bad world: processes that crash, connections that break, reports that come late, twice, or after
+//! those of a later connection, a coordinator that is killed before or after it committed, or stopped for an hour.
 //!
-//! After every event all invariants are checked. When the bad times are over, every campaign has to come to its end.
-//! A failure prints the shortest history that leads to it.
+//! After every event all invariants are checked; each is a function named as a sentence, in `invariants`. When the bad
+//! times are over, every campaign has to come to its end, and nobody may train what is over.
+//!
+//! A failure is made as short as it can be, saved, and the message says how to play it again. What failed once is in
+//! `regressions`, and is played each time.
+//!
+//! `docs/experiments.md` tells which invariant catches which mistake: each was made on purpose once.
 
 #[path = "../support/mod.rs"]
 mod support;
 
+mod action;
+mod desk;
 mod invariants;
 mod process;
+mod replay;
 mod world;
 
-use proptest::prelude::*;
-use proptest::test_runner::TestCaseError;
+use std::path::PathBuf;
 
-use world::{Action, World};
+use proptest::test_runner::{Config, TestCaseError, TestError, TestRunner};
 
-/// Workers that can be alive at a time.
-const SLOTS: usize = 3;
+use action::{Action, SLOTS};
+use world::World;
 
-fn action() -> impl Strategy<Value = Action> {
-    let slot = || 0..SLOTS;
-    let campaign = || 0..world::CAMPAIGNS;
-    prop_oneof![
-        2 => campaign().prop_map(Action::Submit),
-        1 => campaign().prop_map(Action::Cancel),
-        1 => campaign().prop_map(Action::Retry),
-        4 => slot().prop_map(Action::Connect),
-        2 => (slot(), any::<bool>()).prop_map(|(slot, noticed)| Action::Disconnect { slot, noticed }),
-        2 => (slot(), any::<bool>()).prop_map(|(slot, noticed)| Action::Kill { slot, noticed }),
-        12 => slot().prop_map(Action::Train),
-        12 => slot().prop_map(Action::Obey),
-        12 => (slot(), prop::bool::weighted(0.8)).prop_map(|(slot, acknowledged)| Action::Hear { slot, acknowledged }),
-        4 => slot().prop_map(Action::Heartbeat),
-        1 => slot().prop_map(Action::Diverge),
-        1 => (slot(), any::<bool>()).prop_map(|(slot, started)| Action::Fail { slot, started }),
-        1 => slot().prop_map(Action::Leave),
-        2 => any::<prop::sample::Index>().prop_map(Action::HearAgain),
-        3 => (1_u64..20).prop_map(Action::Wait),
-        1 => (20_u64..70).prop_map(Action::Wait),
-        1 => (slot(), any::<bool>()).prop_map(|(slot, committed)| Action::Crash { slot, committed }),
-    ]
-}
+/// Histories at each run of the tests.
+const CASES: u32 = 10_000;
 
-fn play(actions: &[Action]) -> Result<(), TestCaseError> {
+fn play(actions: &[Action]) -> Result<(), String> {
     let mut world = World::new(SLOTS);
     let outcome = actions.iter().try_for_each(|action| world.act(action)).and_then(|()| world.recover());
-    outcome.map_err(|violation| {
-        TestCaseError::fail(format!("{violation}\nwhat happened:\n  {}", world.history.join("\n  ")))
-    })
+    outcome.map_err(|violation| format!("{violation}\nwhat happened:\n  {}", world.history.join("\n  ")))
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 1000, ..ProptestConfig::default() })]
+#[test]
+fn whatever_happens_the_invariants_hold_and_every_campaign_ends() {
+    if let Some(file) = std::env::var_os(replay::REPLAY).map(PathBuf::from) {
+        return play(&replay::load(&file)).unwrap_or_else(|violation| panic!("{violation}"));
+    }
+    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(CASES);
+    let config = Config { cases, failure_persistence: None, max_shrink_iters: 20_000, ..Config::default() };
+    let outcome =
+        TestRunner::new(config).run(&action::actions(), |actions| play(&actions).map_err(TestCaseError::fail));
+    match outcome {
+        Ok(()) => {}
+        Err(TestError::Fail(violation, actions)) => panic!("{violation}\n{}", replay::save(&actions)),
+        Err(abort) => panic!("{abort}"),
+    }
+}
 
-    #[test]
-    fn whatever_happens_the_invariants_hold_and_every_campaign_ends(actions in prop::collection::vec(action(), 1..250)) {
-        play(&actions)?;
+#[test]
+fn what_failed_once_does_not_fail_again() {
+    for file in replay::regressions() {
+        play(&replay::load(&file)).unwrap_or_else(|violation| panic!("{}: {violation}", file.display()));
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, VecDeque};
 use recipes::{Attempt, StageKey, WorkerId};
 use scheduler::{Effect, Event, StageResult};
 
+use crate::desk::Message;
 use crate::support::worker;
 
 /// Steps between checkpoints.
@@ -21,14 +22,13 @@ struct Training {
     stopping: bool,
 }
 
-/// Messages on their way. They are lost with the connection.
-#[derive(Debug, Clone, Default)]
-struct Connection {
-    /// With the number of those that are to be acknowledged.
-    up: VecDeque<(Option<u64>, Event)>,
+/// A connection, with the messages on their way. Those down are lost with it; those up may still come.
+#[derive(Debug, Clone)]
+pub(crate) struct Connection {
+    /// Which of the process's connections it is.
+    pub(crate) number: u64,
+    pub(crate) up: VecDeque<Message>,
     down: VecDeque<Effect>,
-    /// Whether the coordinator has read the hello: before that, it sends to the connection this one replaced.
-    is_greeted: bool,
 }
 
 /// A process, from its start to its end.
@@ -41,13 +41,28 @@ pub(crate) struct Process {
     /// Reports that are not acknowledged, with their numbers.
     spool: VecDeque<(u64, Event)>,
     reports: u64,
+    connections: u64,
+    /// The process that had its place before.
+    predecessor: Option<WorkerId>,
+    /// Completed stages whose last checkpoint it has.
+    holds: Vec<StageKey>,
     is_leaving: bool,
 }
 
 impl Process {
-    pub(crate) fn new(name: String) -> Self {
-        let id = worker(&name);
-        Self { id, name, connection: None, training: None, spool: VecDeque::new(), reports: 0, is_leaving: false }
+    pub(crate) fn new(name: String, predecessor: Option<WorkerId>) -> Self {
+        Self {
+            id: worker(&name),
+            name,
+            connection: None,
+            training: None,
+            spool: VecDeque::new(),
+            reports: 0,
+            connections: 0,
+            predecessor,
+            holds: Vec::new(),
+            is_leaving: false,
+        }
     }
 
     pub(crate) fn is_connected(&self) -> bool {
@@ -58,46 +73,52 @@ impl Process {
         self.is_leaving
     }
 
-    /// Dials, says hello, and says again what was not acknowledged.
-    pub(crate) fn connect(&mut self) {
-        let hello = Event::WorkerJoined {
+    /// What it trains, if anything.
+    pub(crate) fn trains(&self) -> Option<(StageKey, Attempt)> {
+        self.training.as_ref().map(|training| (training.stage, training.attempt))
+    }
+
+    /// Dials, says hello, and says again what was not acknowledged. What it said on the connection before is on its way.
+    pub(crate) fn connect(&mut self) -> Option<Connection> {
+        self.connections += 1;
+        let event = Event::WorkerJoined {
             worker: self.id,
             name: self.name.clone(),
             memory_bytes: None,
             running: self.in_hand(),
-            holds: Vec::new(),
+            holds: self.holds.clone(),
         };
-        let spooled = self.spool.iter().map(|(number, report)| (Some(*number), report.clone()));
-        let up = std::iter::once((None, hello)).chain(spooled).collect();
-        self.connection = Some(Connection { up, ..Connection::default() });
+        let hello = Message { number: None, event, predecessor: self.predecessor };
+        let spooled = self.spool.iter().map(|(number, report)| message(Some(*number), report.clone()));
+        let up = std::iter::once(hello).chain(spooled).collect();
+        self.connection.replace(Connection { number: self.connections, up, down: VecDeque::new() })
     }
 
-    pub(crate) fn disconnect(&mut self) {
-        self.connection = None;
+    pub(crate) fn disconnect(&mut self) -> Option<Connection> {
+        self.connection.take()
     }
 
     pub(crate) fn heartbeat(&mut self) {
         let heartbeat = Event::HeartbeatReceived { worker: self.id, running: self.in_hand() };
         if let Some(connection) = &mut self.connection {
-            connection.up.push_back((None, heartbeat));
+            connection.up.push_back(message(None, heartbeat));
         }
     }
 
-    /// The next message the coordinator reads from it.
-    pub(crate) fn next_message(&mut self) -> Option<(Option<u64>, Event)> {
+    /// The next message on its connection, and which that is.
+    pub(crate) fn next_message(&mut self) -> Option<(u64, Message)> {
         let connection = self.connection.as_mut()?;
-        connection.is_greeted = true;
-        connection.up.pop_front()
+        Some((connection.number, connection.up.pop_front()?))
     }
 
     pub(crate) fn acknowledge(&mut self, number: u64) {
         self.spool.retain(|(spooled, _)| *spooled > number);
     }
 
-    /// Puts an order on its way, if there is one.
-    pub(crate) fn order(&mut self, order: Effect) {
-        if let Some(connection) = self.connection.as_mut().filter(|connection| connection.is_greeted) {
-            connection.down.push_back(order);
+    /// Puts an order on its way, on the connection that the coordinator has of it; to no avail where that is over.
+    pub(crate) fn order(&mut self, connection: u64, order: Effect) {
+        if let Some(current) = self.connection.as_mut().filter(|current| current.number == connection) {
+            current.down.push_back(order);
         }
     }
 
@@ -118,7 +139,7 @@ impl Process {
                     let (stage, other) = (stage.short(), training.stage.short());
                     let name = &self.name;
                     return Err(format!(
-                        "invariant_worker_has_one_stage_at_a_time: {name} has {other} and got {stage}"
+                        "invariant_two_attempts_never_share_a_worker: {name} has {other} and got {stage}"
                     ));
                 }
                 let (start, end) = steps(&stage);
@@ -153,6 +174,7 @@ impl Process {
             self.training = Some(Training { stage, attempt, step, end, stopping });
         } else {
             self.training = None;
+            self.holds.push(stage);
             // The loss tells which attempt it comes from.
             let result = StageResult { validation_loss: Some(f64::from(attempt.0)), validation_loss_per_byte: None };
             self.report(Event::StageCompleted { worker, stage, attempt, result });
@@ -183,9 +205,13 @@ impl Process {
         self.reports += 1;
         self.spool.push_back((self.reports, report.clone()));
         if let Some(connection) = &mut self.connection {
-            connection.up.push_back((Some(self.reports), report));
+            connection.up.push_back(message(Some(self.reports), report));
         }
     }
+}
+
+fn message(number: Option<u64>, event: Event) -> Message {
+    Message { number, event, predecessor: None }
 }
 
 /// The attempt a report is about.

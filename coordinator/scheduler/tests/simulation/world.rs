@@ -3,12 +3,13 @@
 use std::panic::{self, AssertUnwindSafe};
 use std::time::Duration;
 
-use proptest::sample::Index;
 use recipes::{Plan, WorkerId};
 use scheduler::{Backoff, CampaignPhase, Effect, Event, Fact, RetryLimits, Scheduler, Settings, Timestamp};
 
-use crate::invariants::{self, Moment};
-use crate::process::Process;
+use crate::action::Action;
+use crate::desk::{Desk, Message, Verdict};
+use crate::invariants::{self, Moment, Witness};
+use crate::process::{Connection, Process};
 use crate::support::plan;
 
 /// How many campaigns there are to be asked for.
@@ -16,51 +17,6 @@ pub(crate) const CAMPAIGNS: usize = 3;
 
 /// Rounds of good weather after which everything has to be over: many times what it takes.
 const RECOVERY_ROUNDS: usize = 400;
-
-/// Something that befalls the world. What names a worker's slot does nothing where it makes no sense.
-#[derive(Debug, Clone)]
-pub(crate) enum Action {
-    Submit(usize),
-    Cancel(usize),
-    Retry(usize),
-    /// A process is started where none is, and dials.
-    Connect(usize),
-    /// A connection breaks; the coordinator notices at once, or when it opens anew.
-    Disconnect {
-        slot: usize,
-        noticed: bool,
-    },
-    /// A process ends without a word; somebody saw it, or nobody.
-    Kill {
-        slot: usize,
-        noticed: bool,
-    },
-    /// A worker trains up to its next checkpoint.
-    Train(usize),
-    /// A worker takes in its next order.
-    Obey(usize),
-    /// The coordinator takes in a worker's next message, and the acknowledgement arrives or does not.
-    Hear {
-        slot: usize,
-        acknowledged: bool,
-    },
-    Heartbeat(usize),
-    Diverge(usize),
-    Fail {
-        slot: usize,
-        started: bool,
-    },
-    /// A worker hands back what it has.
-    Leave(usize),
-    /// A message that was heard before comes again.
-    HearAgain(Index),
-    Wait(u64),
-    /// The coordinator is killed over a worker's next message, before it committed or before it sent anything.
-    Crash {
-        slot: usize,
-        committed: bool,
-    },
-}
 
 pub(crate) struct World {
     settings: Settings,
@@ -70,8 +26,14 @@ pub(crate) struct World {
     facts: Vec<Fact>,
     plans: [Plan; CAMPAIGNS],
     slots: Vec<Option<Process>>,
+    /// Who was in each slot last.
+    last_in: Vec<Option<WorkerId>>,
     processes: usize,
+    desk: Desk,
+    /// Connections that are over, with what is still on its way.
+    late: Vec<(WorkerId, Connection)>,
     heard: Vec<Event>,
+    witness: Witness,
     /// What happened, for people.
     pub(crate) history: Vec<String>,
 }
@@ -97,8 +59,12 @@ impl World {
             facts: Vec::new(),
             plans,
             slots: vec![None; slots],
+            last_in: vec![None; slots],
             processes: 0,
+            desk: Desk::default(),
+            late: Vec::new(),
             heard: Vec::new(),
+            witness: Witness::new(settings),
             history: Vec::new(),
         }
     }
@@ -142,18 +108,24 @@ impl World {
                 });
             }),
             Action::Leave(slot) => self.with(slot, Process::leave),
+            Action::HearLate(index) => self.hear_late(index),
             Action::HearAgain(_) if self.heard.is_empty() => Ok(()),
-            Action::HearAgain(index) => self.handle(index.get(&self.heard).clone()),
+            Action::HearAgain(index) => self.handle(self.heard[index % self.heard.len()].clone()),
             Action::Wait(seconds) => self.wait(seconds),
+            Action::Suspend { seconds, deaf } => self.suspend(seconds, deaf),
             Action::Crash { slot, committed } => self.crash(slot, committed),
         }
     }
 
-    /// Good weather: workers live, messages arrive, time goes by. Everything that is wanted has to come to its end.
+    /// Good weather: workers live, messages arrive, time goes by. Everything that is wanted has to come to its end, and
+    /// nobody may be left with what is over.
     ///
     /// # Errors
     /// The invariant that does not hold on the way, or what is still open at its end.
     pub(crate) fn recover(&mut self) -> Result<(), String> {
+        while !self.late.is_empty() {
+            self.act(&Action::HearLate(0))?;
+        }
         for _ in 0..RECOVERY_ROUNDS {
             for slot in 0..self.slots.len() {
                 if self.slots[slot].as_ref().is_some_and(Process::is_leaving) {
@@ -169,13 +141,20 @@ impl World {
                     self.act(&Action::Hear { slot, acknowledged: true })?;
                 }
             }
-            if self.scheduler.campaigns().all(|campaign| campaign.phase != CampaignPhase::Open) {
+            let is_over = self.scheduler.campaigns().all(|campaign| campaign.phase != CampaignPhase::Open);
+            if is_over && self.slots.iter().flatten().all(|process| process.trains().is_none()) {
                 return Ok(());
             }
             self.act(&Action::Wait(2))?;
         }
         let open = self.scheduler.campaigns().filter(|campaign| campaign.phase == CampaignPhase::Open);
-        Err(format!("progress: still open after all went well for long: {:?}", open.collect::<Vec<_>>()))
+        let trained = self.slots.iter().flatten().filter_map(Process::trains).map(|(stage, _)| stage.short());
+        Err(format!(
+            "invariant_every_campaign_ends_and_nobody_trains_what_is_over: all went well for long, open are {:?}, \
+             trained are {:?}",
+            open.collect::<Vec<_>>(),
+            trained.collect::<Vec<_>>()
+        ))
     }
 
     fn with(&mut self, slot: usize, act: impl FnOnce(&mut Process)) -> Result<(), String> {
@@ -184,22 +163,43 @@ impl World {
     }
 
     fn connect(&mut self, slot: usize) -> Result<(), String> {
-        self.processes += 1;
-        let name = format!("worker {}", self.processes);
-        self.slots[slot].get_or_insert_with(|| Process::new(name)).connect();
+        let predecessor = self.last_in[slot];
+        let process = self.slots[slot].get_or_insert_with(|| {
+            self.processes += 1;
+            Process::new(format!("worker {}", self.processes), predecessor)
+        });
+        self.last_in[slot] = Some(process.id);
+        let before = process.connect().map(|before| (process.id, before));
+        self.late.extend(before);
         Ok(())
     }
 
     fn disconnect(&mut self, slot: usize, noticed: bool) -> Result<(), String> {
-        let Some(process) = self.slots[slot].as_mut().filter(|process| process.is_connected()) else { return Ok(()) };
+        let Some(process) = self.slots[slot].as_mut() else { return Ok(()) };
         let worker = process.id;
-        process.disconnect();
-        if noticed { self.handle(Event::WorkerDisconnected { worker }) } else { Ok(()) }
+        let Some(connection) = process.disconnect() else { return Ok(()) };
+        if noticed {
+            return self.closed(worker, connection.number);
+        }
+        self.late.push((worker, connection));
+        Ok(())
     }
 
     fn kill(&mut self, slot: usize, noticed: bool) -> Result<(), String> {
-        let Some(process) = self.slots[slot].take() else { return Ok(()) };
-        if noticed { self.handle(Event::WorkerLeft { worker: process.id }) } else { Ok(()) }
+        let Some(mut process) = self.slots[slot].take() else { return Ok(()) };
+        let worker = process.id;
+        self.late.extend(process.disconnect().map(|connection| (worker, connection)));
+        if noticed { self.gone(worker) } else { Ok(()) }
+    }
+
+    fn gone(&mut self, worker: WorkerId) -> Result<(), String> {
+        self.desk.forget(worker);
+        self.handle(Event::WorkerLeft { worker })
+    }
+
+    /// The coordinator sees the end of a connection.
+    fn closed(&mut self, worker: WorkerId, connection: u64) -> Result<(), String> {
+        if self.desk.close(worker, connection) { self.handle(Event::WorkerDisconnected { worker }) } else { Ok(()) }
     }
 
     fn obey(&mut self, slot: usize) -> Result<(), String> {
@@ -212,15 +212,42 @@ impl World {
 
     fn hear(&mut self, slot: usize, acknowledged: bool) -> Result<(), String> {
         let Some(process) = self.slots[slot].as_mut() else { return Ok(()) };
-        let Some((number, event)) = process.next_message() else { return Ok(()) };
-        if !matches!(event, Event::WorkerJoined { .. }) {
-            self.heard.push(event.clone());
-        }
-        self.handle(event)?;
-        if let (Some(process), Some(number), true) = (self.slots[slot].as_mut(), number, acknowledged) {
+        let worker = process.id;
+        let Some((connection, message)) = process.next_message() else { return Ok(()) };
+        let number = message.number.filter(|_| acknowledged);
+        if self.take_in(worker, connection, message)?
+            && let (Some(process), Some(number)) = (self.process(worker), number)
+        {
             process.acknowledge(number);
         }
         Ok(())
+    }
+
+    fn hear_late(&mut self, index: usize) -> Result<(), String> {
+        if self.late.is_empty() {
+            return Ok(());
+        }
+        let index = index % self.late.len();
+        let (worker, connection) = &mut self.late[index];
+        let (worker, number) = (*worker, connection.number);
+        if let Some(message) = connection.up.pop_front() {
+            return self.take_in(worker, number, message).map(|_| ());
+        }
+        self.late.remove(index);
+        self.closed(worker, number)
+    }
+
+    /// Whether it was heard.
+    fn take_in(&mut self, worker: WorkerId, connection: u64, message: Message) -> Result<bool, String> {
+        let Verdict::Heard { gone } = self.desk.judge(worker, connection, &message) else { return Ok(false) };
+        if let Some(gone) = gone {
+            self.gone(gone)?;
+        }
+        if !matches!(message.event, Event::WorkerJoined { .. }) {
+            self.heard.push(message.event.clone());
+        }
+        self.handle(message.event)?;
+        Ok(true)
     }
 
     /// Goes from deadline to deadline, as the caller of the scheduler does.
@@ -234,17 +261,31 @@ impl World {
         Ok(())
     }
 
+    /// Nothing is handled for so long.
+    fn suspend(&mut self, seconds: u64, deaf: bool) -> Result<(), String> {
+        self.now = self.now + Duration::from_secs(seconds);
+        if deaf { self.handle(Event::TimePassed) } else { Ok(()) }
+    }
+
     fn crash(&mut self, slot: usize, committed: bool) -> Result<(), String> {
-        if let Some((_, event)) = self.slots[slot].as_mut().and_then(Process::next_message) {
-            let effects = self.decide(event)?;
+        let next = self.slots[slot].as_mut().and_then(|process| Some((process.id, process.next_message()?)));
+        if let Some((worker, (connection, message))) = next
+            && let Verdict::Heard { gone: None } = self.desk.judge(worker, connection, &message)
+        {
+            let effects = self.decide(message.event)?;
             if committed {
                 self.commit(&effects);
             }
         }
-        self.slots.iter_mut().flatten().for_each(Process::disconnect);
+        for process in self.slots.iter_mut().flatten() {
+            process.disconnect();
+        }
+        self.late.clear();
+        self.desk = Desk::default();
         self.now = Timestamp(0);
         let restored = Scheduler::restore(self.settings, self.now, self.facts.iter().cloned());
         self.scheduler = restored.map_err(|error| format!("{error}: {}", error.source))?;
+        self.witness.note_restart(self.now, &self.scheduler);
         Ok(())
     }
 
@@ -255,11 +296,15 @@ impl World {
         for effect in effects {
             match &effect {
                 Effect::Assign { worker, .. } | Effect::Revoke { worker, .. } | Effect::Refuse { worker, .. } => {
-                    if let Some(process) = self.process(*worker) {
-                        process.order(effect);
+                    self.witness.note_order(&effect)?;
+                    if let Some(connection) = self.desk.open_connection(*worker)
+                        && let Some(process) = self.process(*worker)
+                    {
+                        process.order(connection, effect);
                     }
                 }
                 Effect::CloseSession { worker } => {
+                    self.desk.forget(*worker);
                     if let Some(process) = self.process(*worker) {
                         process.disconnect();
                     }
@@ -292,6 +337,7 @@ impl World {
             facts: &facts,
         };
         invariants::check(&moment)?;
+        self.witness.note(&moment)?;
         Ok(effects)
     }
 

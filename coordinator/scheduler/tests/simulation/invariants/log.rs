@@ -1,0 +1,97 @@
+//! What is true of the log, and of the state because of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use recipes::StageKey;
+use scheduler::{Counts, Fact, RetryCount, Scheduler, StageState, Standing, WaitReason};
+
+use super::{Moment, ensure, recorded, report, stages};
+
+pub(super) fn invariant_restore_equals_state(moment: &Moment<'_>) -> Result<(), String> {
+    if recorded(moment).next().is_none() {
+        return ensure(moment.before.ledger() == moment.after.ledger(), || "it changed without a fact".to_owned());
+    }
+    let restored = Scheduler::restore(moment.settings, moment.now, moment.facts.iter().cloned());
+    let restored = restored.map_err(|error| format!("{error}: {}", error.source))?;
+    ensure(restored.ledger() == moment.after.ledger(), || "the log adds up to something else".to_owned())?;
+    // Waits between retries end with the process; apart from these the queues are the same.
+    let backing_off = stages(moment.after)
+        .map(|(key, _)| key)
+        .filter(|key| matches!(moment.after.explain(key), Some(WaitReason::Backoff { .. })));
+    let queued: BTreeSet<StageKey> = moment.after.ready().into_iter().chain(backing_off).collect();
+    ensure(restored.ready().into_iter().collect::<BTreeSet<_>>() == queued, || "the queue differs".to_owned())
+}
+
+pub(super) fn invariant_nothing_from_old_attempt_counts(moment: &Moment<'_>) -> Result<(), String> {
+    let Some((worker, stage, attempt)) = report(moment.event) else { return Ok(()) };
+    if moment.before.standing(worker, stage, attempt) == Standing::Current {
+        return Ok(());
+    }
+    for fact in recorded(moment) {
+        let started = matches!(fact, Fact::AttemptStarted { .. });
+        ensure(started, || format!("{} on the word of {}{attempt}", fact.name(), stage.short()))?;
+    }
+    Ok(())
+}
+
+pub(super) fn invariant_attempts_are_numbered_without_gaps(moment: &Moment<'_>) -> Result<(), String> {
+    let mut last: BTreeMap<StageKey, u32> = BTreeMap::new();
+    for fact in moment.facts {
+        if let Fact::AttemptStarted { stage, attempt, .. } = fact {
+            let before = last.insert(*stage, attempt.0).unwrap_or(0);
+            ensure(attempt.0 == before + 1, || format!("{}{attempt} comes after #{before}", stage.short()))?;
+        }
+    }
+    Ok(())
+}
+
+/// How attempts ended, counted from the log: the three counts of each stage that has any.
+fn counted(facts: &[Fact]) -> BTreeMap<StageKey, Counts> {
+    let mut counted: BTreeMap<StageKey, Counts> = BTreeMap::new();
+    for fact in facts {
+        let Some(stage) = fact.stage() else { continue };
+        let counts = counted.entry(stage).or_default();
+        match fact {
+            Fact::AttemptEnded { why, .. } => match why.counts_as() {
+                Some(RetryCount::NotStarted) => counts.not_started += 1,
+                Some(RetryCount::Preempted) => counts.preempted += 1,
+                Some(RetryCount::Failed) => counts.failed += 1,
+                None => {}
+            },
+            Fact::CheckpointCommitted { .. } => (counts.not_started, counts.preempted) = (0, 0),
+            Fact::StageRetried { .. } => *counts = Counts::default(),
+            _ => {}
+        }
+    }
+    counted
+}
+
+pub(super) fn invariant_ends_are_counted_apart(moment: &Moment<'_>) -> Result<(), String> {
+    if recorded(moment).next().is_none() {
+        return Ok(());
+    }
+    for (stage, counts) in counted(moment.facts) {
+        let kept = moment.after.stage_status(&stage).map(|status| status.counts);
+        ensure(kept == Some(counts), || format!("{} has {kept:?}, and the log {counts:?}", stage.short()))?;
+    }
+    Ok(())
+}
+
+pub(super) fn invariant_a_stage_stops_at_its_limit_and_not_before(moment: &Moment<'_>) -> Result<(), String> {
+    for (stage, counts) in counted(moment.facts) {
+        let limits = moment.settings.retry_limits;
+        let kinds = [RetryCount::NotStarted, RetryCount::Preempted, RetryCount::Failed];
+        let used_up = kinds.into_iter().find(|kind| counts.of(*kind) > limits.of(*kind));
+        let state = moment.after.ledger().stage_state(&stage);
+        match (used_up, state) {
+            (Some(limit), Some(StageState::Waiting | StageState::Running { .. })) => {
+                return Err(format!("{} goes on with {counts:?}, beyond its limit of {limit}", stage.short()));
+            }
+            (used_up, Some(StageState::Failed { limit })) if used_up != Some(*limit) => {
+                return Err(format!("{} was given up as {limit} with {counts:?}", stage.short()));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}

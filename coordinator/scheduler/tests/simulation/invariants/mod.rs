@@ -1,0 +1,83 @@
+//! What is true after every event. Each invariant is a function, and its name is the sentence.
+
+mod log;
+mod orders;
+mod state;
+mod witness;
+
+use recipes::{Attempt, StageKey, WorkerId};
+use scheduler::{Effect, Event, Fact, Scheduler, Settings, StageState, Timestamp};
+
+use crate::process::claim;
+pub(crate) use witness::Witness;
+
+/// An event, with how things stood before and after it.
+pub(crate) struct Moment<'a> {
+    pub(crate) now: Timestamp,
+    pub(crate) settings: Settings,
+    pub(crate) before: &'a Scheduler,
+    pub(crate) event: &'a Event,
+    pub(crate) effects: &'a [Effect],
+    pub(crate) after: &'a Scheduler,
+    /// The whole log.
+    pub(crate) facts: &'a [Fact],
+}
+
+type Check = fn(&Moment<'_>) -> Result<(), String>;
+
+const ALL: [(&str, Check); 14] = [
+    ("invariant_stage_has_at_most_one_live_lease", state::invariant_stage_has_at_most_one_live_lease),
+    ("invariant_no_worker_idles_beside_a_ready_stage", state::invariant_no_worker_idles_beside_a_ready_stage),
+    ("invariant_what_is_settled_stays_settled", state::invariant_what_is_settled_stays_settled),
+    ("invariant_what_cannot_start_lies_below_a_dead_end", state::invariant_what_cannot_start_lies_below_a_dead_end),
+    ("invariant_result_is_of_the_attempt_that_settled", state::invariant_result_is_of_the_attempt_that_settled),
+    ("invariant_deadlines_lie_ahead", state::invariant_deadlines_lie_ahead),
+    ("invariant_restore_equals_state", log::invariant_restore_equals_state),
+    ("invariant_nothing_from_old_attempt_counts", log::invariant_nothing_from_old_attempt_counts),
+    ("invariant_attempts_are_numbered_without_gaps", log::invariant_attempts_are_numbered_without_gaps),
+    ("invariant_ends_are_counted_apart", log::invariant_ends_are_counted_apart),
+    ("invariant_a_stage_stops_at_its_limit_and_not_before", log::invariant_a_stage_stops_at_its_limit_and_not_before),
+    ("invariant_only_what_is_wanted_is_started", orders::invariant_only_what_is_wanted_is_started),
+    ("invariant_assignments_follow_the_log", orders::invariant_assignments_follow_the_log),
+    (
+        "invariant_slot_is_free_only_when_its_drop_is_confirmed",
+        orders::invariant_slot_is_free_only_when_its_drop_is_confirmed,
+    ),
+];
+
+/// Checks them all, but for those that need to know more than a moment: [`Witness`].
+///
+/// # Errors
+/// The first that does not hold.
+pub(crate) fn check(moment: &Moment<'_>) -> Result<(), String> {
+    ALL.iter().try_for_each(|(name, check)| check(moment).map_err(|detail| format!("{name}: {detail}")))
+}
+
+fn ensure(holds: bool, detail: impl FnOnce() -> String) -> Result<(), String> {
+    if holds { Ok(()) } else { Err(detail()) }
+}
+
+fn stages(scheduler: &Scheduler) -> impl Iterator<Item = (StageKey, &StageState)> {
+    scheduler.ledger().stages().map(|(stage, state)| (stage.key, state))
+}
+
+fn recorded<'a>(moment: &Moment<'a>) -> impl Iterator<Item = &'a Fact> {
+    moment.effects.iter().filter_map(|effect| match effect {
+        Effect::Record(fact) => Some(fact),
+        _ => None,
+    })
+}
+
+/// A report on an attempt, and whose.
+fn report(event: &Event) -> Option<(WorkerId, StageKey, Attempt)> {
+    let (stage, attempt) = claim(event)?;
+    match event {
+        Event::CheckpointCommitted { worker, .. }
+        | Event::StageCompleted { worker, .. }
+        | Event::StageDiverged { worker, .. }
+        | Event::AttemptFailed { worker, .. }
+        | Event::AttemptReleased { worker, .. }
+        | Event::RevocationConfirmed { worker, .. } => Some((*worker, stage, attempt)),
+        _ => None,
+    }
+}

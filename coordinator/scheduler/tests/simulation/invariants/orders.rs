@@ -1,0 +1,55 @@
+//! What is true of the orders that are given.
+
+use recipes::WorkerId;
+use scheduler::{CampaignPhase, Effect, Event, Fact, Scheduler, Slot, StageState};
+
+use super::{Moment, ensure, report};
+
+pub(super) fn invariant_only_what_is_wanted_is_started(moment: &Moment<'_>) -> Result<(), String> {
+    for effect in moment.effects {
+        if let Effect::Record(Fact::AttemptStarted { stage, .. }) = effect {
+            let wanted = moment.after.campaigns().any(|campaign| {
+                let plan = moment.after.plan(&campaign.campaign);
+                campaign.phase == CampaignPhase::Open && plan.is_some_and(|plan| plan.stage(stage).is_some())
+            });
+            ensure(wanted, || format!("nobody wants {}", stage.short()))?;
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn invariant_assignments_follow_the_log(moment: &Moment<'_>) -> Result<(), String> {
+    for effect in moment.effects {
+        let Effect::Assign { worker, stage, attempt, resume_from, parent } = effect else { continue };
+        let status = moment.after.stage_status(stage).ok_or("an unknown stage is assigned")?;
+        let running = StageState::Running { worker: *worker, attempt: *attempt };
+        ensure(status.state == running, || format!("assigned while {:?}", status.state))?;
+        ensure(*resume_from == status.checkpoint, || format!("from {resume_from:?}, not {:?}", status.checkpoint))?;
+        let parent_state = parent.and_then(|parent| moment.after.ledger().stage_state(&parent));
+        let has_start = parent.is_none() || matches!(parent_state, Some(StageState::Completed { .. }));
+        ensure(has_start, || format!("from a parent that is {parent_state:?}"))?;
+        let slot = moment.after.workers().find(|known| known.worker == *worker).map(|known| known.slot);
+        let busy = Slot::Busy { stage: *stage, attempt: *attempt };
+        ensure(slot == Some(busy), || format!("to a worker with {slot:?}"))?;
+    }
+    Ok(())
+}
+
+pub(super) fn invariant_slot_is_free_only_when_its_drop_is_confirmed(moment: &Moment<'_>) -> Result<(), String> {
+    let slot = |scheduler: &Scheduler, worker: WorkerId| {
+        scheduler.workers().find(|known| known.worker == worker).map(|known| known.slot)
+    };
+    for known in moment.before.workers() {
+        let Slot::Dropping { stage, attempt } = known.slot else { continue };
+        let after = slot(moment.after, known.worker);
+        if after.is_none() || after == Some(known.slot) {
+            continue;
+        }
+        let said_so = report(moment.event) == Some((known.worker, stage, attempt));
+        let joined = matches!(moment.event, Event::WorkerJoined { worker, .. } if *worker == known.worker);
+        ensure(said_so || joined, || {
+            format!("{} was dropping {}{attempt} and has {after:?} now", known.name, stage.short())
+        })?;
+    }
+    Ok(())
+}

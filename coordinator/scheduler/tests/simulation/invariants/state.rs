@@ -1,0 +1,88 @@
+//! What is true of the state.
+
+use std::collections::BTreeSet;
+
+use recipes::WorkerId;
+use scheduler::{Event, Slot, StageState};
+
+use super::{Moment, ensure, stages};
+
+pub(super) fn invariant_stage_has_at_most_one_live_lease(moment: &Moment<'_>) -> Result<(), String> {
+    let mut holders: BTreeSet<WorkerId> = BTreeSet::new();
+    for (key, state) in stages(moment.after) {
+        let lease = moment.after.stage_status(&key).and_then(|status| status.lease_until);
+        let running = match state {
+            StageState::Running { worker, attempt } => Some((*worker, *attempt)),
+            _ => None,
+        };
+        ensure(lease.is_some() == running.is_some(), || format!("{} is {state:?} with {lease:?}", key.short()))?;
+        if let Some((worker, _)) = running {
+            ensure(holders.insert(worker), || format!("{worker} has two stages"))?;
+        }
+        for known in moment.after.workers() {
+            if let Slot::Busy { stage, attempt } = known.slot
+                && stage == key
+            {
+                ensure(running == Some((known.worker, attempt)), || {
+                    format!("{} has {}{attempt}, which is {state:?}", known.name, key.short())
+                })?;
+            }
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn invariant_no_worker_idles_beside_a_ready_stage(moment: &Moment<'_>) -> Result<(), String> {
+    let idle = moment.after.workers().find(|known| known.slot == Slot::Idle);
+    let ready = moment.after.ready();
+    match (idle, ready.first()) {
+        (Some(idle), Some(stage)) => Err(format!("{} beside {}", idle.name, stage.short())),
+        _ => Ok(()),
+    }
+}
+
+pub(super) fn invariant_what_is_settled_stays_settled(moment: &Moment<'_>) -> Result<(), String> {
+    for (key, before) in stages(moment.before) {
+        let [was, is] = [moment.before, moment.after].map(|scheduler| scheduler.stage_status(&key));
+        let (Some(was), Some(is)) = (was, is) else { return Err(format!("{} is forgotten", key.short())) };
+        let settled = matches!(before, StageState::Completed { .. } | StageState::Diverged { .. });
+        ensure(!settled || was.state == is.state, || {
+            format!("{} went from {before:?} to {:?}", key.short(), is.state)
+        })?;
+        ensure(was.checkpoint <= is.checkpoint, || format!("{} lost a checkpoint", key.short()))?;
+        ensure(was.attempts <= is.attempts, || format!("{} gives an attempt out twice", key.short()))?;
+    }
+    Ok(())
+}
+
+pub(super) fn invariant_what_cannot_start_lies_below_a_dead_end(moment: &Moment<'_>) -> Result<(), String> {
+    let ledger = moment.after.ledger();
+    for (stage, state) in ledger.stages() {
+        let parent = stage.parent.and_then(|parent| ledger.stage_state(&parent));
+        let below_dead_end = match parent {
+            Some(StageState::Failed { .. } | StageState::Diverged { .. } | StageState::NotRun { .. }) => true,
+            Some(StageState::Waiting | StageState::Running { .. } | StageState::Completed { .. }) | None => false,
+        };
+        let is_not_run = matches!(state, StageState::NotRun { .. });
+        ensure(is_not_run == below_dead_end, || format!("{} is {state:?} below {parent:?}", stage.key.short()))?;
+    }
+    Ok(())
+}
+
+pub(super) fn invariant_result_is_of_the_attempt_that_settled(moment: &Moment<'_>) -> Result<(), String> {
+    for (key, state) in stages(moment.after) {
+        if let StageState::Completed { attempt, result } = state {
+            let expected = Some(f64::from(attempt.0));
+            ensure(result.validation_loss == expected, || format!("{}{attempt} has {result:?}", key.short()))?;
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn invariant_deadlines_lie_ahead(moment: &Moment<'_>) -> Result<(), String> {
+    let next = moment.after.next_deadline();
+    let running = stages(moment.after).any(|(_, state)| matches!(state, StageState::Running { .. }));
+    ensure(!running || next.is_some(), || "a lease never ends".to_owned())?;
+    let overdue = *moment.event == Event::TimePassed && next.is_some_and(|next| next <= moment.now);
+    ensure(!overdue, || format!("{next:?} has come"))
+}

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{CampaignId, DatasetId, StageKey, TrialId};
+use crate::retries::Retries;
 use crate::stage::StageSpec;
 use crate::units::{Flops, Tokens};
 
@@ -100,6 +101,9 @@ pub struct Plan {
     pub trials: Vec<Trial>,
     /// Stages, parents before children.
     pub stages: Vec<Stage>,
+    /// How patient it is. It is no part of the campaign's identity.
+    #[serde(default)]
+    pub retries: Retries,
 }
 
 /// What a plan costs, and what it would cost without sharing.

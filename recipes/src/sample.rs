@@ -30,6 +30,7 @@ pub fn stage() -> StageSpec {
         optimizer: AdamW::PAPER,
         precision: Precision::Fp32,
         validation_tokens: 1024,
+        loss_limit: None,
         numerics_version: NUMERICS_VERSION,
     }
 }

@@ -5,6 +5,7 @@ use std::fmt::Write;
 
 use crate::id::StageKey;
 use crate::plan::{Cost, Plan, Stage, StageRole, Trial};
+use crate::retries::Retries;
 use crate::units::{Tokens, human_count};
 
 /// The stage tree, a line a stage: what it trains, from which step to which, and what it costs.
@@ -127,6 +128,14 @@ fn heading(plan: &Plan) -> String {
             );
         }
         None => text.push_str("the data is not prepared yet: keys are not final\n"),
+    }
+    if plan.retries != Retries::DEFAULT {
+        let Retries { not_started, preempted, failed, .. } = plan.retries;
+        let _ = writeln!(
+            text,
+            "a stage is given up after more than {failed} failures, {not_started} attempts that did not start, or \
+             {preempted} preemptions without progress"
+        );
     }
     text
 }

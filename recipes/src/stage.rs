@@ -117,6 +117,10 @@ pub struct StageSpec {
     pub precision: Precision,
     /// Tokens of the validation set that the loss at the end of the stage is measured on.
     pub validation_tokens: u64,
+    /// The loss of a step, in nats a token, above which the stage has diverged, and ends. Where there is none, only a
+    /// loss that is no finite number ends it; the key is then the one from before there was this field.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loss_limit: Option<f64>,
     /// [`NUMERICS_VERSION`] of the trainer that runs it.
     pub numerics_version: u32,
 }
@@ -150,6 +154,13 @@ impl StageSpec {
     pub fn flops(&self) -> Flops {
         let per_token = self.model.shape.training_flops_per_token(self.model.vocab, self.batch.context);
         Flops(per_token.0 * self.tokens().0 as f64)
+    }
+
+    /// Whether a step with this loss is the last one: it is a question about one step and no other, so that a run that is
+    /// resumed ends where the undisturbed one does.
+    #[must_use]
+    pub fn diverges_with(&self, loss: f64) -> bool {
+        !loss.is_finite() || self.loss_limit.is_some_and(|limit| loss > limit)
     }
 
     /// The learning rate of a step, before the multiplier of a parameter group.
@@ -228,6 +239,14 @@ mod tests {
         // A change here means that every result in every store is orphaned. Raise NUMERICS_VERSION rather than edit this
         // line, unless the form of the spec itself had to change.
         assert_eq!(spec().key(None).short(), "stage_a2850851");
+    }
+
+    #[test]
+    fn a_loss_diverges_above_the_limit_and_where_it_is_no_number() {
+        let limited = StageSpec { loss_limit: Some(9.5), ..spec() };
+        assert_eq!([9.5, 9.5_f64.next_up(), f64::NAN].map(|loss| limited.diverges_with(loss)), [false, true, true]);
+        assert_eq!([1e9, f64::INFINITY].map(|loss| spec().diverges_with(loss)), [false, true]);
+        assert_ne!(limited.key(None), spec().key(None));
     }
 
     #[test]

@@ -47,6 +47,7 @@ prop_compose! {
         sequences in 1_u32..1024,
         context in 2_u32..8192,
         validation_tokens in 1_u64..1_000_000,
+        loss_limit in prop::option::of(1.0..20.0_f64),
     ) -> StageSpec {
         let [scale_emb, scale_depth, init_std, rope_theta, norm_eps, peak_lr, beta, eps, weight_decay, clip_norm] = floats;
         StageSpec {
@@ -69,6 +70,7 @@ prop_compose! {
             optimizer: AdamW { beta1: beta, beta2: beta / 2.0, eps, weight_decay, clip_norm },
             precision: Precision::Fp32,
             validation_tokens,
+            loss_limit,
             numerics_version: 1,
         }
     }

@@ -1,6 +1,6 @@
 //! Expansion against plans worked out by hand.
 
-use recipes::{Dataset, DatasetId, DecayShape, LrSchedule, Plan, Recipe, StageKey, StageRole, expand};
+use recipes::{Dataset, DatasetId, DecayShape, LrSchedule, Plan, Recipe, Retries, StageKey, StageRole, expand};
 
 /// One size, batches of 1,000 tokens; the rest is the test's.
 fn plan(points: &str, schedule: &str) -> Plan {
@@ -207,4 +207,28 @@ fn data_that_does_not_suffice_is_refused() {
     );
     let message = refused(&Dataset { validation_tokens: 5_000, train_tokens: 32, ..dataset() });
     assert!(message.contains("`data.sources`: give 32 tokens to train on"), "{message}");
+}
+
+#[test]
+fn patience_is_the_campaigns_and_changes_no_key() {
+    let wsd = format!("{WSD}counted = \"inside\"\n");
+    let plain = plan("tokens = [10_000]", &wsd);
+    assert_eq!(plain.retries, Retries::DEFAULT);
+    let table = "\n[retries]\nfailed = 7\nbackoff_seconds = 0.5\n";
+    let patient = plan_of_many("tokens = [10_000]", &wsd, "seeds = [0]", &format!("[0.01]{table}"));
+    assert_eq!(patient.retries, Retries { failed: 7, backoff_ms: 500, ..Retries::DEFAULT });
+    assert_eq!(Plan { retries: Retries::DEFAULT, ..patient.clone() }, plain);
+    assert!(recipes::show::table(&patient).contains("given up after more than 7 failures"));
+    assert!(!recipes::show::table(&plain).contains("given up"));
+}
+
+#[test]
+fn a_divergence_margin_is_above_the_loss_of_a_model_that_knows_nothing() {
+    let wsd = format!("{WSD}counted = \"inside\"\n");
+    let plain = plan("tokens = [10_000]", &wsd);
+    assert!(plain.stages.iter().all(|stage| stage.spec.loss_limit.is_none()));
+    let limited = plan_of_many("tokens = [10_000]", &wsd, "seeds = [0]", "[0.01]\ndivergence_margin = 2.5");
+    assert!(limited.stages.iter().all(|stage| stage.spec.loss_limit == Some(300_f64.ln() + 2.5)));
+    // Where a stage ends decides its numbers, so it is another one.
+    assert!(limited.stages.iter().all(|stage| plain.stage(&stage.key).is_none()));
 }

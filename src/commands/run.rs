@@ -20,7 +20,7 @@ use crate::preparing::{check_sources, prepare_data};
 use crate::results::{Campaign, out_dir};
 use crate::signals::Interrupts;
 use crate::submitting::submit;
-use crate::watching::{display, follow};
+use crate::watching::{display, follow, say_what_was_given_up};
 
 /// How often, and for how long, to look for a coordinator that is neither there nor gone: it is starting, or ending.
 const TRIES: u32 = 100;
@@ -163,7 +163,9 @@ impl Args {
                 gone = workers_gone(reached) => Err(gone.into()),
             };
             display.finish();
-            warn_of(&ended?);
+            let ended = ended?;
+            warn_of(&ended);
+            say_what_was_given_up(&mut reached.campaigns, &ended).await?;
         }
         Campaign::fetch(&mut reached.campaigns, &submitted.campaign).await
     }
@@ -192,11 +194,7 @@ fn warn_of(ended: &CampaignSummary) {
         say(&format!("{} points diverged and are not in the result", trials.diverged));
     }
     if trials.failed > 0 {
-        let name = &ended.name;
-        say(&format!(
-            "{} points were given up: `windtunnel show {name}` says why, `windtunnel retry {name}` has them tried again",
-            trials.failed
-        ));
+        say(&format!("{} points were given up and are not in the result", trials.failed));
     }
 }
 

@@ -12,7 +12,7 @@ use crate::exit::{BadInput, Exit, bad_input};
 use crate::output::{self, View as _};
 use crate::signals::Interrupts;
 use crate::views::CampaignView;
-use crate::watching::{Snapshot, display, follow};
+use crate::watching::{Snapshot, display, follow, say_what_was_given_up};
 
 /// How long to wait for a coordinator that went away, and how often to look for it.
 const TRIES: u32 = 60;
@@ -95,7 +95,9 @@ impl Args {
                 let data_dir = data_dir.display().to_string();
                 return Err(bad_input(NotServed { campaign: summary.name, data_dir }.into()));
             }
-            follow(&mut reached.campaigns, &summary.campaign, show).await
+            let last = follow(&mut reached.campaigns, &summary.campaign, show).await?;
+            say_what_was_given_up(&mut reached.campaigns, &last).await?;
+            Ok(last)
         };
         let outcome = outcome.await;
         reached.leave().await;

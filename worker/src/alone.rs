@@ -229,7 +229,7 @@ impl Alone<'_> {
             }
             let report = training.next_step().map_err(failed)?;
             (self.progress)(AloneProgress::Step(stage, report));
-            if !report.loss.is_finite() {
+            if stage.spec.diverges_with(report.loss) {
                 let StepReport { step, loss, .. } = report;
                 return Ok(Trained::Over(AloneResult::Diverged { stage: stage.key, step, loss }));
             }

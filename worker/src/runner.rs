@@ -60,7 +60,7 @@ pub enum Ended {
         /// The loss on the held-out tokens.
         validation: Validation,
     },
-    /// The loss is not a number.
+    /// The loss is no number, or above the limit of its stage.
     Diverged {
         /// At which step.
         step: u64,
@@ -212,7 +212,7 @@ impl<T: Trainer> TrainingThread<T> {
             }
             let report = training.next_step()?;
             batch.points.push(report);
-            if !report.loss.is_finite() {
+            if order.stage.spec.diverges_with(report.loss) {
                 self.flush(key, &mut batch)?;
                 return Ok(Ended::Diverged { step: report.step, loss: report.loss });
             }

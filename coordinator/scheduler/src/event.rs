@@ -11,7 +11,8 @@ use crate::fact::StageResult;
 /// over: such a message changes nothing.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
-    /// Someone asks for a campaign. The same campaign again changes nothing, except that one that was cancelled goes on.
+    /// Someone asks for a campaign. The same campaign again changes nothing, except that one that was cancelled goes on,
+    /// and that it is as patient from now on as the plan says.
     CampaignSubmitted {
         /// What to train.
         plan: Plan,

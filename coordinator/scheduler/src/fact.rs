@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use recipes::{Attempt, CampaignId, Plan, StageKey, WorkerId};
+use recipes::{Attempt, CampaignId, Plan, Retries, StageKey, WorkerId};
 use serde::{Deserialize, Serialize};
 
 /// One entry of the log.
@@ -21,6 +21,13 @@ pub enum Fact {
     CampaignCancelled {
         /// Which.
         campaign: CampaignId,
+    },
+    /// A campaign is more or less patient than it was.
+    RetriesChanged {
+        /// Which.
+        campaign: CampaignId,
+        /// From now on.
+        retries: Retries,
     },
     /// A stage was given to a worker.
     AttemptStarted {
@@ -88,7 +95,7 @@ impl Fact {
     #[must_use]
     pub fn stage(&self) -> Option<StageKey> {
         match self {
-            Self::CampaignAccepted { .. } | Self::CampaignCancelled { .. } => None,
+            Self::CampaignAccepted { .. } | Self::CampaignCancelled { .. } | Self::RetriesChanged { .. } => None,
             Self::AttemptStarted { stage, .. }
             | Self::CheckpointCommitted { stage, .. }
             | Self::StageCompleted { stage, .. }
@@ -110,6 +117,7 @@ impl Fact {
             | Self::AttemptEnded { attempt, .. } => Some(*attempt),
             Self::CampaignAccepted { .. }
             | Self::CampaignCancelled { .. }
+            | Self::RetriesChanged { .. }
             | Self::StagePoisoned { .. }
             | Self::StageRetried { .. } => None,
         }
@@ -121,6 +129,7 @@ impl Fact {
         match self {
             Self::CampaignAccepted { .. } => "campaign_accepted",
             Self::CampaignCancelled { .. } => "campaign_cancelled",
+            Self::RetriesChanged { .. } => "retries_changed",
             Self::AttemptStarted { .. } => "attempt_started",
             Self::CheckpointCommitted { .. } => "checkpoint_committed",
             Self::StageCompleted { .. } => "stage_completed",
@@ -217,7 +226,7 @@ impl fmt::Display for AttemptEnd {
     }
 }
 
-/// The three counts of a stage that are limited apart, by [`RetryLimits`](crate::RetryLimits).
+/// The three counts of a stage that are limited apart, by [`Retries`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RetryCount {
@@ -227,6 +236,18 @@ pub enum RetryCount {
     Preempted,
     /// It ended in an error.
     Failed,
+}
+
+impl RetryCount {
+    /// How far it may go.
+    #[must_use]
+    pub fn limit(self, retries: &Retries) -> u32 {
+        match self {
+            Self::NotStarted => retries.not_started,
+            Self::Preempted => retries.preempted,
+            Self::Failed => retries.failed,
+        }
+    }
 }
 
 impl fmt::Display for RetryCount {

@@ -44,7 +44,7 @@ pub use fact::{AttemptEnd, Fact, RetryCount, StageResult};
 pub use plan_check::PlanError;
 pub use restore::RestoreError;
 pub use scheduler::Scheduler;
-pub use settings::{Backoff, RetryLimits, Settings};
+pub use settings::Settings;
 pub use state::ledger::{IllegalFact, Ledger};
 pub use state::stage::{Counts, DeadEnd, StageState};
 pub use state::worker::Slot;

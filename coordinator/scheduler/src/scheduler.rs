@@ -158,12 +158,12 @@ impl Scheduler {
         self.forget_attempt(worker, stage);
         self.record(Fact::AttemptEnded { stage, attempt, why }, effects);
 
-        let Some((count, ends)) = count.zip(self.ledger.record(&stage).map(|record| record.counts)) else { return };
-        let ends = ends.of(count);
-        if ends > self.settings.retry_limits.of(count) {
+        let Some((count, record)) = count.zip(self.ledger.record(&stage)) else { return };
+        let (ends, retries) = (record.counts.of(count), self.ledger.retries(record));
+        if ends > count.limit(&retries) {
             self.record(Fact::StagePoisoned { stage, limit: count }, effects);
         } else if count != RetryCount::Preempted {
-            self.timers.set(Timer::BackoffOver(stage), now + self.settings.backoff.after(ends));
+            self.timers.set(Timer::BackoffOver(stage), now + retries.wait_after(ends));
             self.requeue(stage);
         }
     }

@@ -47,6 +47,7 @@ pub(super) async fn write(connection: &mut SqliteConnection, at_ms: u64, fact: &
         // A checkpoint's row comes with more than the fact says. The rest is only in the log.
         Fact::CheckpointCommitted { .. }
         | Fact::CampaignCancelled { .. }
+        | Fact::RetriesChanged { .. }
         | Fact::StagePoisoned { .. }
         | Fact::StageRetried { .. } => Ok(()),
     }

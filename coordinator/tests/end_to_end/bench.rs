@@ -7,12 +7,16 @@ use coordinator::{Coordinator, CoordinatorOptions, Handle};
 use proto::v1::campaign_service_client::CampaignServiceClient;
 use proto::v1::{self, CampaignPhase, CampaignUpdate};
 use recipes::{Dataset, DatasetId};
-use scheduler::{Backoff, Settings};
+use scheduler::Settings;
 use tempfile::TempDir;
 use tonic::Streaming;
 use tonic::transport::Channel;
 
-pub(crate) const RECIPE: &str = include_str!("../../../recipes/smoke.toml");
+/// The smoke recipe, which waits for no backoff.
+pub(crate) const RECIPE: &str = concat!(
+    include_str!("../../../recipes/smoke.toml"),
+    "\n[retries]\nbackoff_seconds = 0.001\nlongest_backoff_seconds = 0.001\n"
+);
 
 /// How long anything may take before the test is taken to hang.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -36,8 +40,7 @@ pub(crate) fn dataset() -> Dataset {
 }
 
 pub(crate) fn options(dir: &Path) -> CoordinatorOptions {
-    let backoff = Backoff { first: Duration::from_millis(1), longest: Duration::from_millis(1) };
-    CoordinatorOptions { settings: Settings { backoff, ..Settings::default() }, ..CoordinatorOptions::new(dir) }
+    CoordinatorOptions::new(dir)
 }
 
 pub(crate) fn submission() -> v1::SubmitRequest {

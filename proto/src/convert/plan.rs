@@ -1,6 +1,6 @@
 //! Datasets, trials, plans.
 
-use recipes::{Dataset, Plan, Tokens, Trial};
+use recipes::{Dataset, Plan, Retries, Tokens, Trial};
 
 use super::{ConvertError, id, ids, list, positive, required};
 use crate::v1;
@@ -65,6 +65,20 @@ impl TryFrom<v1::Trial> for Trial {
     }
 }
 
+impl From<Retries> for v1::Retries {
+    fn from(retries: Retries) -> Self {
+        let Retries { not_started, preempted, failed, backoff_ms, longest_backoff_ms } = retries;
+        Self { not_started, preempted, failed, backoff_ms, longest_backoff_ms }
+    }
+}
+
+impl From<v1::Retries> for Retries {
+    fn from(retries: v1::Retries) -> Self {
+        let v1::Retries { not_started, preempted, failed, backoff_ms, longest_backoff_ms } = retries;
+        Self { not_started, preempted, failed, backoff_ms, longest_backoff_ms }
+    }
+}
+
 impl From<&Plan> for v1::Plan {
     fn from(plan: &Plan) -> Self {
         Self {
@@ -74,6 +88,7 @@ impl From<&Plan> for v1::Plan {
             dataset: plan.dataset.as_ref().map(Into::into),
             trials: plan.trials.iter().map(Into::into).collect(),
             stages: plan.stages.iter().map(Into::into).collect(),
+            retries: Some(plan.retries.into()),
         }
     }
 }
@@ -89,6 +104,7 @@ impl TryFrom<v1::Plan> for Plan {
             dataset: plan.dataset.map(|dataset| required("dataset", Some(dataset))).transpose()?,
             trials: list("trials", plan.trials)?,
             stages: list("stages", plan.stages)?,
+            retries: plan.retries.map(Into::into).unwrap_or_default(),
         })
     }
 }

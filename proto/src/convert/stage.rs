@@ -21,6 +21,7 @@ impl From<&StageSpec> for v1::StageSpec {
             precision: v1::Precision::from(spec.precision).into(),
             validation_tokens: spec.validation_tokens,
             numerics_version: spec.numerics_version,
+            loss_limit: spec.loss_limit,
         }
     }
 }
@@ -45,6 +46,7 @@ impl TryFrom<v1::StageSpec> for StageSpec {
             optimizer: required("optimizer", spec.optimizer)?,
             precision: model::precision("precision", spec.precision)?,
             validation_tokens: spec.validation_tokens,
+            loss_limit: spec.loss_limit.map(|limit| positive_number("loss_limit", limit)).transpose()?,
             numerics_version: spec.numerics_version,
         })
     }

@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 use prost::Message;
 use recipes::{
-    AdamW, Attempt, Batch, CampaignId, Dataset, DecayShape, LrSchedule, ModelSpec, Plan, Precision, Shape, Stage,
-    StageKey, StageRole, StageSpec, TensorProgram, Tokens, Trial, TrialId, sample,
+    AdamW, Attempt, Batch, CampaignId, Dataset, DecayShape, LrSchedule, ModelSpec, Plan, Precision, Retries, Shape,
+    Stage, StageKey, StageRole, StageSpec, TensorProgram, Tokens, Trial, TrialId, sample,
 };
 
 use super::{ConvertError, Problem, attempt_ref};
@@ -28,6 +28,7 @@ fn spec(schedule: LrSchedule, floats: [f64; 6], precision: Precision) -> StageSp
         batch: Batch { micro_sequences: 8, ..base.batch },
         optimizer: AdamW { eps, weight_decay, ..base.optimizer },
         precision,
+        loss_limit: Some(peak_lr + 9.0),
         ..base
     }
 }
@@ -72,6 +73,7 @@ fn plan() -> Plan {
             path: vec![root.key],
         }],
         stages: vec![root],
+        retries: Retries { failed: 7, backoff_ms: 1, ..Retries::DEFAULT },
     }
 }
 

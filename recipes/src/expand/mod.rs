@@ -95,6 +95,7 @@ fn plan(recipe: &Recipe, data: DatasetId, vocab: u32, dataset: Option<Dataset>) 
         dataset,
         trials,
         stages,
+        retries: recipe.retries(),
     })
 }
 
@@ -122,6 +123,7 @@ fn whole_spec(recipe: &Recipe, run: &Run, data: DatasetId, vocab: u32) -> StageS
         optimizer: recipe.optimizer(),
         precision: contents.precision,
         validation_tokens: contents.data.validation_tokens,
+        loss_limit: contents.optimizer.divergence_margin.map(|margin| f64::from(vocab).ln() + margin),
         numerics_version: NUMERICS_VERSION,
     }
 }

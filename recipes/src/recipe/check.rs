@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::error::{Fault, Problem, nearest, shown};
-use super::format::{Counted, DecayKind, RecipeFile, ScheduleKind, ScheduleRecipe, ShapeRecipe};
+use super::format::{Counted, DecayKind, RecipeFile, RetriesRecipe, ScheduleKind, ScheduleRecipe, ShapeRecipe};
 use crate::ladder;
 use crate::shape::Shape;
 
@@ -37,7 +37,17 @@ pub(super) fn check(recipe: &RecipeFile) -> Result<(), Fault> {
     distinct("optimizer.peak_lr", recipe.optimizer.peak_lr.iter())?;
     check_points(recipe)?;
     check_schedule(&recipe.schedule)?;
-    check_batch(recipe)
+    check_batch(recipe)?;
+    recipe.retries.as_ref().map_or(Ok(()), check_retries)
+}
+
+fn check_retries(retries: &RetriesRecipe) -> Result<(), Fault> {
+    let &RetriesRecipe { backoff_seconds, longest_backoff_seconds, .. } = retries;
+    if longest_backoff_seconds >= backoff_seconds {
+        return Ok(());
+    }
+    let reason = format!("{longest_backoff_seconds} is less than the first wait of {backoff_seconds}");
+    Err(Fault::conflict("retries.longest_backoff_seconds", reason, format!("{backoff_seconds} or more")))
 }
 
 fn check_name(key: &str, name: &str) -> Result<(), Fault> {

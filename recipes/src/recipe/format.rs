@@ -39,6 +39,8 @@ pub struct RecipeFile {
     pub batch: BatchRecipe,
     /// How weights are updated.
     pub optimizer: OptimizerRecipe,
+    /// How often a stage is tried again before it is given up.
+    pub retries: Option<RetriesRecipe>,
 }
 
 /// The text, its tokens, and what is held out of it.
@@ -272,10 +274,42 @@ pub struct OptimizerRecipe {
     #[serde(default = "defaults::clip_norm")]
     #[schemars(range(max = 1e9), extend("exclusiveMinimum" = 0.0))]
     pub clip_norm: f64,
+    /// A run whose loss at some step is above ln(vocabulary), what a model that knows nothing has, by more than this many
+    /// nats has diverged, and ends there. If absent, only a loss that is no finite number ends it.
+    #[schemars(range(max = 1000.0), extend("exclusiveMinimum" = 0.0))]
+    pub divergence_margin: Option<f64>,
+}
+
+/// How often a stage is tried again before it is given up, by how its attempts ended. The campaign goes on without a stage
+/// that is given up. Where several campaigns want a stage, the more patient one counts.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RetriesRecipe {
+    /// Attempts that may never begin to train before the stage is given up, since it last got further.
+    #[serde(default = "defaults::not_started")]
+    #[schemars(range(min = 0, max = 1_000_000))]
+    pub not_started: u32,
+    /// Attempts that may lose their worker, or be handed back by it, since the stage last got further.
+    #[serde(default = "defaults::preempted")]
+    #[schemars(range(min = 0, max = 1_000_000))]
+    pub preempted: u32,
+    /// Attempts that may end in an error.
+    #[serde(default = "defaults::failed")]
+    #[schemars(range(min = 0, max = 1_000_000))]
+    pub failed: u32,
+    /// The wait before a stage that failed, or did not start, is tried again. It doubles each time.
+    #[serde(default = "defaults::backoff_seconds")]
+    #[schemars(range(min = 0.0, max = 86_400.0))]
+    pub backoff_seconds: f64,
+    /// The longest wait.
+    #[serde(default = "defaults::longest_backoff_seconds")]
+    #[schemars(range(min = 0.0, max = 86_400.0))]
+    pub longest_backoff_seconds: f64,
 }
 
 /// What a key is where the recipe leaves it out: the paper's values, or those of its published code.
 mod defaults {
+    use crate::retries::Retries;
     use crate::stage::{AdamW, ModelSpec, Precision, TensorProgram};
 
     pub(super) fn seeds() -> Vec<u64> {
@@ -322,5 +356,20 @@ mod defaults {
     }
     pub(super) fn clip_norm() -> f64 {
         AdamW::PAPER.clip_norm
+    }
+    pub(super) fn not_started() -> u32 {
+        Retries::DEFAULT.not_started
+    }
+    pub(super) fn preempted() -> u32 {
+        Retries::DEFAULT.preempted
+    }
+    pub(super) fn failed() -> u32 {
+        Retries::DEFAULT.failed
+    }
+    pub(super) fn backoff_seconds() -> f64 {
+        Retries::DEFAULT.backoff_ms as f64 / 1e3
+    }
+    pub(super) fn longest_backoff_seconds() -> f64 {
+        Retries::DEFAULT.longest_backoff_ms as f64 / 1e3
     }
 }

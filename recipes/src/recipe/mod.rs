@@ -19,10 +19,11 @@ use serde::Deserialize;
 use toml::de::DeTable;
 
 use crate::expand::{self, Run};
+use crate::retries::Retries;
 use crate::shape::Shape;
 use crate::stage::{AdamW, ModelSpec, TensorProgram};
 use error::{Fault, RecipeError};
-use format::{DataRecipe, ModelRecipe, OptimizerRecipe, RecipeFile};
+use format::{DataRecipe, ModelRecipe, OptimizerRecipe, RecipeFile, RetriesRecipe};
 use lines::Lines;
 
 /// The largest text accepted as a recipe, in bytes.
@@ -137,6 +138,16 @@ impl Recipe {
     pub fn optimizer(&self) -> AdamW {
         let OptimizerRecipe { beta1, beta2, eps, weight_decay, clip_norm, .. } = self.contents.optimizer;
         AdamW { beta1, beta2, eps, weight_decay, clip_norm }
+    }
+
+    /// How patient the campaign is.
+    #[must_use]
+    pub fn retries(&self) -> Retries {
+        let Some(retries) = &self.contents.retries else { return Retries::DEFAULT };
+        let &RetriesRecipe { not_started, preempted, failed, backoff_seconds, longest_backoff_seconds } = retries;
+        let [backoff_ms, longest_backoff_ms] =
+            [backoff_seconds, longest_backoff_seconds].map(|seconds| (seconds * 1e3).round() as u64);
+        Retries { not_started, preempted, failed, backoff_ms, longest_backoff_ms }
     }
 
     /// Every run the recipe asks for, in its order: sizes, then seeds, then learning rates, then points.

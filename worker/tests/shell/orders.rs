@@ -246,3 +246,23 @@ async fn assert_completes(session: &mut Session, stage: &Stage) {
     session.hear_the_end_of(key, &mut record).await;
     assert_eq!(record.story(key), ["points", "checkpoint", "completed"]);
 }
+
+#[tokio::test]
+async fn a_loss_above_the_limit_of_its_stage_ends_it_as_diverged_at_that_step() {
+    let mut bench = Bench::new();
+    let (trainer, reins) = PaperTrainer::new();
+    let _worker = Worker::start(bench.options(), trainer.with_fate("runs away", Fate::RunsAwayAt(30)));
+    let (mut session, _) = bench.coordinator.accept().await;
+    let limitless = stage("runs away", None, 60);
+    assert_completes(&mut session, &limitless).await;
+
+    let spec = recipes::StageSpec { loss_limit: Some(98.0), ..limitless.spec };
+    let limited = recipes::Stage { key: spec.key(None), spec, ..limitless };
+    let key = attempt(&limited, 1);
+    let mut record = Record::default();
+    session.assign(key, &limited, None).await;
+    let Up::StageDiverged(diverged) = session.hear_the_end_of(key, &mut record).await else { panic!("it diverges") };
+    assert_eq!((diverged.step, diverged.loss), (30, 99.0));
+    assert_eq!(record.curve(key).len(), 31, "the step that diverged is on the curve");
+    assert_eq!(reins.at(), 30, "and is the last");
+}

@@ -33,6 +33,7 @@ pub(crate) enum Fate {
     DoesNotStart,
     PanicsAt(u64),
     DivergesAt(u64),
+    RunsAwayAt(u64),
     LosesItsCheckpoints,
 }
 
@@ -136,6 +137,7 @@ impl Training for PaperTraining {
         let loss = match self.fate {
             Some(Fate::PanicsAt(at)) if at == step => panic!("a bug at step {step}"),
             Some(Fate::DivergesAt(at)) if at == step => f64::NAN,
+            Some(Fate::RunsAwayAt(at)) if at <= step => 99.0,
             _ => loss_at(step),
         };
         self.weights = weights_after(step..step + 1, Some(&self.weights));

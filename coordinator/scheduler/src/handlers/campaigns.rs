@@ -6,12 +6,17 @@ use crate::effect::Effect;
 use crate::fact::Fact;
 use crate::plan_check;
 use crate::scheduler::Scheduler;
+use crate::state::campaign::Campaign;
 use crate::state::stage::StageState;
 use crate::state::worker::Slot;
 
 impl Scheduler {
     pub(super) fn on_campaign_submitted(&mut self, plan: Plan, effects: &mut Vec<Effect>) {
         let campaign = plan.campaign;
+        let is_as_patient = |known: &Campaign| known.is_cancelled() || known.plan().retries == plan.retries;
+        if self.ledger.campaign(&campaign).is_some_and(|known| !is_as_patient(known)) {
+            self.record(Fact::RetriesChanged { campaign, retries: plan.retries }, effects);
+        }
         match self.ledger.campaign(&campaign) {
             Some(known) if known.has_ended() => effects.push(Effect::CampaignEnded { campaign }),
             Some(known) if !known.is_cancelled() => {}

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use recipes::{CampaignId, Plan, Stage, StageKey};
+use recipes::{CampaignId, Plan, Retries, Stage, StageKey};
 
 use super::campaign::{Campaign, CampaignState};
 use super::stage::{StageRecord, StageState};
@@ -112,6 +112,7 @@ impl Ledger {
         match fact {
             Fact::CampaignAccepted { plan } => self.accept(plan, fact),
             Fact::CampaignCancelled { campaign } => self.cancel(*campaign, fact),
+            Fact::RetriesChanged { campaign, retries } => self.change_retries(*campaign, *retries, fact),
             Fact::AttemptStarted { stage, .. }
             | Fact::CheckpointCommitted { stage, .. }
             | Fact::StageCompleted { stage, .. }
@@ -185,6 +186,20 @@ impl Ledger {
             }
         }
         Ok(Changes { touched, ended: Vec::new() })
+    }
+
+    fn change_retries(&mut self, campaign: CampaignId, retries: Retries, fact: &Fact) -> Result<Changes, IllegalFact> {
+        let known = self.campaigns.get_mut(&campaign);
+        let known = known.ok_or(IllegalFact::UnknownCampaign { campaign, fact: fact.name() })?;
+        known.plan.retries = retries;
+        Ok(Changes::default())
+    }
+
+    /// How patient those are who want a stage.
+    pub(crate) fn retries(&self, record: &StageRecord) -> Retries {
+        let wanting = record.wanted_by.iter().filter_map(|campaign| self.campaigns.get(campaign));
+        let retries = wanting.map(|campaign| campaign.plan.retries);
+        retries.reduce(|one, other| one.or_more_patient(&other)).unwrap_or_default()
     }
 
     fn apply_to_stage(&mut self, stage: StageKey, fact: &Fact) -> Result<Changes, IllegalFact> {

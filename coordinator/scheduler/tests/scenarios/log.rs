@@ -4,7 +4,7 @@ use scheduler::{AttemptEnd, Fact, IllegalFact, RestoreError, RetryCount, Schedul
 
 use crate::scenario::settings;
 use crate::support::{campaign, plan, worker};
-use recipes::{Attempt, StageKey};
+use recipes::{Attempt, Plan, Retries, StageKey};
 
 /// Restores from these facts after a campaign with a trunk and a branch was accepted.
 fn after_acceptance(facts: &[Fact]) -> Result<Scheduler, RestoreError> {
@@ -232,6 +232,10 @@ fn facts_are_stored_in_a_form_that_never_changes() {
             Fact::CampaignCancelled { campaign },
             r#"{"fact":"campaign_cancelled","campaign":"campaign_efefefefefefefef"}"#.to_owned(),
         ),
+        (
+            Fact::RetriesChanged { campaign, retries: Retries::DEFAULT },
+            r#"{"fact":"retries_changed","campaign":"campaign_efefefefefefefef","retries":{"not_started":5,"preempted":20,"failed":2,"backoff_ms":1000,"longest_backoff_ms":300000}}"#.to_owned(),
+        ),
     ];
     for (fact, text) in stored {
         assert_eq!(serde_json::to_string(&fact).expect("a fact has a JSON form"), text);
@@ -241,4 +245,14 @@ fn facts_are_stored_in_a_form_that_never_changes() {
     let text = serde_json::to_string(&accepted).expect("a plan has a JSON form");
     assert!(text.starts_with(r#"{"fact":"campaign_accepted","plan":{"campaign":"#), "{text}");
     assert_eq!(serde_json::from_str::<Fact>(&text).expect("it can be read"), accepted);
+}
+
+#[test]
+fn a_plan_from_before_recipes_had_retries_has_the_ones_of_then() {
+    let plan = plan("c", &[("trunk", "", 100)]);
+    let mut stored = serde_json::to_value(Fact::CampaignAccepted { plan: plan.clone() }).expect("it has a JSON form");
+    stored["plan"].as_object_mut().expect("a plan is an object").remove("retries").expect("it is there");
+    let retries = Retries { not_started: 5, preempted: 20, failed: 2, backoff_ms: 1_000, longest_backoff_ms: 300_000 };
+    let expected = Fact::CampaignAccepted { plan: Plan { retries, ..plan } };
+    assert_eq!(serde_json::from_value::<Fact>(stored).expect("it can be read"), expected);
 }

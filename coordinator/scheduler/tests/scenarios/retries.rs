@@ -140,3 +140,53 @@ fn stages_added_below_one_that_was_given_up_wait_for_its_retry() {
     story.expect(&["retried trunk", "started trunk#4 on w1", "assign trunk#4 to w1 from initial weights"]);
     assert!(story.stage_is("long").ends_with("which is running"));
 }
+
+#[test]
+fn of_two_campaigns_that_want_a_stage_the_more_patient_one_counts() {
+    let mut patient = plan("d", &[("trunk", "", 100), ("long", "trunk", 20)]);
+    patient.retries.failed = 3;
+    let mut story = Scenario::with_one_worker(&tree());
+    story.submit(&patient);
+    story.expect(&["accepted d"]);
+    fail_and_wait(&mut story, 1, true, 1);
+    fail_and_wait(&mut story, 2, true, 2);
+    fail_and_wait(&mut story, 3, true, 4);
+    story.fail("w1", "trunk#4", true);
+    story.expect(&["ended trunk#4: failed: disk full", "gave up trunk: failed", "c is over", "d is over"]);
+}
+
+#[test]
+fn the_patience_of_a_campaign_that_was_cancelled_does_not_count() {
+    let mut patient = plan("d", &[("trunk", "", 100)]);
+    patient.retries.failed = 1_000;
+    let mut story = Scenario::with_one_worker(&tree());
+    story.submit(&patient);
+    story.expect(&["accepted d"]);
+    story.cancel("d");
+    story.expect(&["cancelled d", "d is over"]);
+    fail_and_wait(&mut story, 1, true, 1);
+    fail_and_wait(&mut story, 2, true, 2);
+    story.fail("w1", "trunk#3", true);
+    story.expect(&["ended trunk#3: failed: disk full", "gave up trunk: failed", "c is over"]);
+}
+
+#[test]
+fn a_campaign_submitted_again_with_other_limits_has_those_and_no_stage_is_another() {
+    let mut patient = tree();
+    patient.retries.failed = 3;
+    let mut story = Scenario::with_one_worker(&tree());
+    story.submit(&patient);
+    story.expect(&["c allows 3 failures"]);
+    story.submit(&patient);
+    story.expect_nothing();
+    story.leave("w1");
+    story.expect(&["ended trunk#1: worker process ended before it began"]);
+    story.restart();
+    story.join("w1", &[]);
+    story.expect(&["started trunk#2 on w1", "assign trunk#2 to w1 from initial weights"]);
+    fail_and_wait(&mut story, 2, true, 1);
+    fail_and_wait(&mut story, 3, true, 2);
+    fail_and_wait(&mut story, 4, true, 4);
+    story.fail("w1", "trunk#5", true);
+    story.expect(&["ended trunk#5: failed: disk full", "gave up trunk: failed", "c is over"]);
+}

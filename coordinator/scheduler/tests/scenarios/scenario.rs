@@ -6,20 +6,16 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use recipes::{Attempt, CampaignId, Plan, StageKey, WorkerId};
-use scheduler::{
-    Backoff, Effect, Event, Fact, RetryLimits, Scheduler, Settings, StageResult, StageState, StageStatus, Timestamp,
-};
+use scheduler::{Effect, Event, Fact, Scheduler, Settings, StageResult, StageState, StageStatus, Timestamp};
 
 use crate::support::{campaign, worker};
 
-/// A lease is 30 s, the grace after a restart 60 s; each limit is small and another one.
+/// A lease is 30 s, the grace after a restart 60 s.
 pub(crate) fn settings() -> Settings {
     Settings {
         lease_duration: Duration::from_secs(30),
         heartbeat_interval: Duration::from_secs(5),
         restart_grace: Duration::from_secs(60),
-        retry_limits: RetryLimits { not_started: 1, preempted: 3, failed: 2 },
-        backoff: Backoff { first: Duration::from_secs(1), longest: Duration::from_secs(4) },
     }
 }
 
@@ -285,6 +281,9 @@ impl Scenario {
         match fact {
             Fact::CampaignAccepted { plan } => format!("accepted {}", plan.name),
             Fact::CampaignCancelled { campaign } => format!("cancelled {}", self.campaigns[campaign]),
+            Fact::RetriesChanged { campaign, retries } => {
+                format!("{} allows {} failures", self.campaigns[campaign], retries.failed)
+            }
             Fact::AttemptStarted { stage: key, worker, attempt } => {
                 format!("started {}{attempt} on {}", stage(key), self.workers[worker])
             }

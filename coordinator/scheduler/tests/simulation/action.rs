@@ -12,6 +12,8 @@ pub(crate) const SLOTS: usize = 3;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Action {
     Submit(usize),
+    /// A campaign is submitted (again), with one more failure allowed.
+    BePatient(usize),
     Cancel(usize),
     Retry(usize),
     /// A process is started where none is, and dials; one that is connected dials anew, and what it said on the old
@@ -68,6 +70,7 @@ fn action() -> impl Strategy<Value = Action> {
     let campaign = || 0..CAMPAIGNS;
     prop_oneof![
         2 => campaign().prop_map(Action::Submit),
+        1 => campaign().prop_map(Action::BePatient),
         1 => campaign().prop_map(Action::Cancel),
         1 => campaign().prop_map(Action::Retry),
         4 => slot().prop_map(Action::Connect),

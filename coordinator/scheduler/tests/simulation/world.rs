@@ -3,8 +3,8 @@
 use std::panic::{self, AssertUnwindSafe};
 use std::time::Duration;
 
-use recipes::{Plan, WorkerId};
-use scheduler::{Backoff, CampaignPhase, Effect, Event, Fact, RetryLimits, Scheduler, Settings, Timestamp};
+use recipes::{Plan, Retries, WorkerId};
+use scheduler::{CampaignPhase, Effect, Event, Fact, Scheduler, Settings, Timestamp};
 
 use crate::action::Action;
 use crate::desk::{Desk, Message, Verdict};
@@ -44,14 +44,17 @@ impl World {
             lease_duration: Duration::from_secs(30),
             heartbeat_interval: Duration::from_secs(5),
             restart_grace: Duration::from_secs(60),
-            retry_limits: RetryLimits { not_started: 2, preempted: 4, failed: 1 },
-            backoff: Backoff { first: Duration::from_secs(2), longest: Duration::from_secs(20) },
         };
-        let plans = [
+        let mut plans = [
             plan("one", &[("trunk", "", 30), ("short", "trunk", 10), ("long", "trunk", 20)]),
             plan("two", &[("trunk", "", 30), ("long", "trunk", 20), ("longer", "long", 10)]),
             plan("three", &[("first", "", 15), ("second", "", 25)]),
         ];
+        let retries =
+            Retries { not_started: 2, preempted: 4, failed: 1, backoff_ms: 2_000, longest_backoff_ms: 20_000 };
+        plans[0].retries = retries;
+        plans[1].retries = Retries { failed: 3, preempted: 1, ..retries };
+        plans[2].retries = Retries { backoff_ms: 0, ..retries };
         Self {
             settings,
             scheduler: Scheduler::new(settings),
@@ -79,6 +82,11 @@ impl World {
         self.history.push(format!("{}: {action:?}", self.now));
         match *action {
             Action::Submit(index) => self.handle(Event::CampaignSubmitted { plan: self.plans[index].clone() }),
+            Action::BePatient(index) => {
+                let failed = self.plans[index].retries.failed + 1;
+                self.plans[index].retries = Retries { failed, ..self.plans[index].retries };
+                self.handle(Event::CampaignSubmitted { plan: self.plans[index].clone() })
+            }
             Action::Cancel(index) => self.handle(Event::CampaignCancelled { campaign: self.plans[index].campaign }),
             Action::Retry(index) => self.handle(Event::RetryRequested { campaign: self.plans[index].campaign }),
             Action::Connect(slot) => self.connect(slot),

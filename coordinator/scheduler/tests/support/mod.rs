@@ -1,8 +1,13 @@
 //! What scenarios and simulation have in common: small stage trees with names, and the names of workers.
 
 use recipes::{
-    CampaignId, LrSchedule, Plan, Stage, StageKey, StageRole, StageSpec, Tokens, Trial, TrialId, WorkerId, sample,
+    CampaignId, LrSchedule, Plan, Retries, Stage, StageKey, StageRole, StageSpec, Tokens, Trial, TrialId, WorkerId,
+    sample,
 };
+
+/// Each limit is small and another one.
+pub(crate) const RETRIES: Retries =
+    Retries { not_started: 1, preempted: 3, failed: 2, backoff_ms: 1_000, longest_backoff_ms: 4_000 };
 
 /// A plan from lines of (stage, its parent or nothing, how many steps it trains). A stage is named by its `size`, and
 /// stages of the same name, steps and parent have the same key in every plan.
@@ -19,7 +24,8 @@ pub(crate) fn plan(name: &str, lines: &[(&str, &str, u64)]) -> Plan {
     let trials = stages.iter().filter(|stage| is_leaf(&stages, stage)).map(|leaf| trial(&stages, leaf)).collect();
     let description = String::new();
     let dataset = Some(sample::dataset());
-    Plan { campaign: campaign(name), name: name.to_owned(), description, dataset, trials, stages }
+    let retries = RETRIES;
+    Plan { campaign: campaign(name), name: name.to_owned(), description, dataset, trials, stages, retries }
 }
 
 /// The identifier of the campaign of this name.

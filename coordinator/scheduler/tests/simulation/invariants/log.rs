@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use recipes::StageKey;
-use scheduler::{Counts, Fact, RetryCount, Scheduler, StageState, Standing, WaitReason};
+use scheduler::{AttemptEnd, Counts, Fact, RetryCount, Scheduler, Standing, WaitReason};
 
-use super::{Moment, ensure, recorded, report, stages};
+use super::{Moment, ensure, patience, recorded, report, stages};
 
 pub(super) fn invariant_restore_equals_state(moment: &Moment<'_>) -> Result<(), String> {
     if recorded(moment).next().is_none() {
@@ -45,6 +45,21 @@ pub(super) fn invariant_attempts_are_numbered_without_gaps(moment: &Moment<'_>) 
     Ok(())
 }
 
+/// What an end says: an error is a failure once it had begun, and the loss of a worker is never one.
+fn kind(why: &AttemptEnd) -> Option<RetryCount> {
+    match why {
+        AttemptEnd::Failed { started: true, .. } | AttemptEnd::ProtocolBroken { .. } => Some(RetryCount::Failed),
+        AttemptEnd::Failed { started: false, .. }
+        | AttemptEnd::LeaseExpired { started: false }
+        | AttemptEnd::WorkerLeft { started: false } => Some(RetryCount::NotStarted),
+        AttemptEnd::LeaseExpired { started: true }
+        | AttemptEnd::WorkerLeft { started: true }
+        | AttemptEnd::Released
+        | AttemptEnd::Lost => Some(RetryCount::Preempted),
+        AttemptEnd::Revoked => None,
+    }
+}
+
 /// How attempts ended, counted from the log: the three counts of each stage that has any.
 fn counted(facts: &[Fact]) -> BTreeMap<StageKey, Counts> {
     let mut counted: BTreeMap<StageKey, Counts> = BTreeMap::new();
@@ -52,7 +67,7 @@ fn counted(facts: &[Fact]) -> BTreeMap<StageKey, Counts> {
         let Some(stage) = fact.stage() else { continue };
         let counts = counted.entry(stage).or_default();
         match fact {
-            Fact::AttemptEnded { why, .. } => match why.counts_as() {
+            Fact::AttemptEnded { why, .. } => match kind(why) {
                 Some(RetryCount::NotStarted) => counts.not_started += 1,
                 Some(RetryCount::Preempted) => counts.preempted += 1,
                 Some(RetryCount::Failed) => counts.failed += 1,
@@ -78,20 +93,27 @@ pub(super) fn invariant_ends_are_counted_apart(moment: &Moment<'_>) -> Result<()
 }
 
 pub(super) fn invariant_a_stage_stops_at_its_limit_and_not_before(moment: &Moment<'_>) -> Result<(), String> {
-    for (stage, counts) in counted(moment.facts) {
-        let limits = moment.settings.retry_limits;
-        let kinds = [RetryCount::NotStarted, RetryCount::Preempted, RetryCount::Failed];
-        let used_up = kinds.into_iter().find(|kind| counts.of(*kind) > limits.of(*kind));
-        let state = moment.after.ledger().stage_state(&stage);
-        match (used_up, state) {
-            (Some(limit), Some(StageState::Waiting | StageState::Running { .. })) => {
-                return Err(format!("{} goes on with {counts:?}, beyond its limit of {limit}", stage.short()));
-            }
-            (used_up, Some(StageState::Failed { limit })) if used_up != Some(*limit) => {
-                return Err(format!("{} was given up as {limit} with {counts:?}", stage.short()));
-            }
-            _ => {}
-        }
+    let counts = counted(moment.facts);
+    for fact in recorded(moment) {
+        let (stage, given_up) = match fact {
+            Fact::AttemptEnded { stage, .. } => (stage, None),
+            Fact::StagePoisoned { stage, limit } => (stage, Some(*limit)),
+            _ => continue,
+        };
+        let (counts, retries) = (counts.get(stage).copied().unwrap_or_default(), patience(moment.after, stage));
+        let exceeds = |kind: &RetryCount| counts.of(*kind) > kind.limit(&retries);
+        ensure(given_up.as_ref().is_none_or(exceeds), || {
+            format!("{} was given up with {counts:?}, and {retries:?} are allowed", stage.short())
+        })?;
+        // What ended may be within a limit that others, since cancelled, had raised; it is the end that counts.
+        let ended_as = match fact {
+            Fact::AttemptEnded { why, .. } => kind(why),
+            _ => None,
+        };
+        let goes_on = matches!(moment.after.ledger().stage_state(stage), Some(state) if state.is_open());
+        ensure(!(goes_on && ended_as.as_ref().is_some_and(exceeds)), || {
+            format!("{} goes on with {counts:?}, and {retries:?} are allowed", stage.short())
+        })?;
     }
     Ok(())
 }

@@ -5,8 +5,8 @@ mod orders;
 mod state;
 mod witness;
 
-use recipes::{Attempt, StageKey, WorkerId};
-use scheduler::{Effect, Event, Fact, Scheduler, Settings, StageState, Timestamp};
+use recipes::{Attempt, Retries, StageKey, WorkerId};
+use scheduler::{CampaignPhase, Effect, Event, Fact, Scheduler, Settings, StageState, Timestamp};
 
 use crate::process::claim;
 pub(crate) use witness::Witness;
@@ -66,6 +66,14 @@ fn recorded<'a>(moment: &Moment<'a>) -> impl Iterator<Item = &'a Fact> {
         Effect::Record(fact) => Some(fact),
         _ => None,
     })
+}
+
+/// The patience of all who want a stage, or the usual one where nobody does.
+fn patience(scheduler: &Scheduler, stage: &StageKey) -> Retries {
+    let wanting = scheduler.campaigns().filter(|campaign| campaign.phase != CampaignPhase::Cancelled);
+    let plans = wanting.filter_map(|campaign| scheduler.plan(&campaign.campaign));
+    let retries = plans.filter(|plan| plan.stage(stage).is_some()).map(|plan| plan.retries);
+    retries.reduce(|one, other| one.or_more_patient(&other)).unwrap_or_default()
 }
 
 /// A report on an attempt, and whose.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use recipes::{Attempt, StageKey, WorkerId};
 use scheduler::{AttemptEnd, Effect, Event, Fact, RetryCount, Scheduler, Settings, StageState, Standing, Timestamp};
 
-use super::{Moment, ensure, recorded, report, stages};
+use super::{Moment, ensure, patience, recorded, report, stages};
 
 /// When a running stage was heard of last, on a clock that stands still while nobody listens, and how long that lasts.
 #[derive(Debug, Clone, Copy)]
@@ -161,7 +161,7 @@ impl Witness {
                     let counts = moment.after.stage_status(stage).map(|status| status.counts).unwrap_or_default();
                     match why.counts_as() {
                         Some(count @ (RetryCount::NotStarted | RetryCount::Failed)) => {
-                            let wait = self.settings.backoff.after(counts.of(count));
+                            let wait = patience(moment.after, stage).wait_after(counts.of(count));
                             self.due.insert(*stage, moment.now + wait);
                         }
                         Some(RetryCount::Preempted) | None => {}

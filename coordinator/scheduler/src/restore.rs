@@ -1,9 +1,10 @@
-//! The way back from a log.
+//! The way back from a log, or from a snapshot and the end of one.
 
 use crate::fact::Fact;
 use crate::scheduler::Scheduler;
 use crate::settings::Settings;
-use crate::state::ledger::IllegalFact;
+use crate::state::ledger::{IllegalFact, Ledger};
+use crate::state::snapshot::{Snapshot, SnapshotError};
 use crate::state::stage::StageState;
 use crate::time::Timestamp;
 use crate::timers::Timer;
@@ -12,11 +13,22 @@ use crate::timers::Timer;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("fact {index} of the log cannot be true after those before it")]
 pub struct RestoreError {
-    /// Which fact, counted from 0.
+    /// Which fact of those given, counted from 0.
     pub index: usize,
     /// Why not.
     #[source]
     pub source: IllegalFact,
+}
+
+/// Why there is no way back.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RestoreFault {
+    /// The snapshot contradicts itself; the whole log may be sound.
+    #[error("the snapshot cannot be true")]
+    Snapshot(#[source] SnapshotError),
+    /// A fact contradicts what was before it.
+    #[error(transparent)]
+    Log(RestoreError),
 }
 
 impl Scheduler {
@@ -34,19 +46,46 @@ impl Scheduler {
         facts: impl IntoIterator<Item = Fact>,
     ) -> Result<Self, RestoreError> {
         let mut scheduler = Self { last_handled: Some(now), ..Self::new(settings) };
+        scheduler.replay(now, facts)?;
+        Ok(scheduler)
+    }
+
+    /// The same from a snapshot of the ledger and the facts after it.
+    ///
+    /// # Errors
+    /// If the snapshot contradicts itself, or a fact what was before it.
+    pub fn restore_from(
+        settings: Settings,
+        now: Timestamp,
+        snapshot: Snapshot,
+        facts: impl IntoIterator<Item = Fact>,
+    ) -> Result<Self, RestoreFault> {
+        let ledger = Ledger::from_snapshot(snapshot).map_err(RestoreFault::Snapshot)?;
+        let mut scheduler = Self { last_handled: Some(now), ledger, ..Self::new(settings) };
+        scheduler.replay(now, facts).map_err(RestoreFault::Log)?;
+        Ok(scheduler)
+    }
+
+    /// All that outlives the process, to be stored beside the log.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        self.ledger.snapshot()
+    }
+
+    fn replay(&mut self, now: Timestamp, facts: impl IntoIterator<Item = Fact>) -> Result<(), RestoreError> {
         for (index, fact) in facts.into_iter().enumerate() {
-            scheduler.ledger.apply(&fact).map_err(|source| RestoreError { index, source })?;
+            self.ledger.apply(&fact).map_err(|source| RestoreError { index, source })?;
         }
-        for record in scheduler.ledger.records() {
+        for record in self.ledger.records() {
             let stage = record.stage.key;
             if let StageState::Running { worker, .. } = record.state {
-                scheduler.running_on.insert(worker, stage);
-                scheduler.held_over.insert(stage);
-                scheduler.timers.set(Timer::LeaseExpired(stage), now + settings.restart_grace);
-            } else if scheduler.ledger.can_start(record) {
-                scheduler.ready.insert(record);
+                self.running_on.insert(worker, stage);
+                self.held_over.insert(stage);
+                self.timers.set(Timer::LeaseExpired(stage), now + self.settings.restart_grace);
+            } else if self.ledger.can_start(record) {
+                self.ready.insert(record);
             }
         }
-        Ok(scheduler)
+        Ok(())
     }
 }

@@ -2,5 +2,6 @@
 
 pub mod campaign;
 pub mod ledger;
+pub mod snapshot;
 pub mod stage;
 pub mod worker;

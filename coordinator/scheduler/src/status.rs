@@ -3,6 +3,7 @@
 use recipes::{CampaignId, Plan, Stage, StageKey, WorkerId};
 
 use crate::explain::WaitReason;
+use crate::fact::AttemptEnd;
 use crate::scheduler::Scheduler;
 use crate::state::campaign::Campaign;
 use crate::state::ledger::Ledger;
@@ -37,6 +38,8 @@ pub struct StageStatus {
     pub counts: Counts,
     /// Steps done at its latest committed checkpoint, counted from the root.
     pub checkpoint: Option<u64>,
+    /// How its last attempt ended, where that is why it is not done.
+    pub last_end: Option<AttemptEnd>,
 }
 
 /// Whether a campaign is wanted and over.
@@ -146,6 +149,7 @@ impl Scheduler {
             attempts: record.attempts,
             counts: record.counts,
             checkpoint: record.checkpoint,
+            last_end: record.last_end.clone(),
         })
     }
 

@@ -5,7 +5,6 @@ use scheduler::{AttemptEnd, Effect, Event, Fact, PlanError};
 use tracing::{debug, info, warn};
 
 use super::batch::{Afterwards, Batch, Start};
-use super::view::Notes;
 use super::{Driver, RunError};
 use crate::grpc::encode;
 use crate::store::StoreError;
@@ -60,7 +59,6 @@ impl Driver {
     }
 
     fn record(&mut self, fact: Fact, applied: &mut Applied, batch: &mut Batch) {
-        self.notes.take_note(&fact);
         match &fact {
             Fact::CheckpointCommitted { .. } => applied.checkpoint_recorded = true,
             Fact::CampaignAccepted { plan } => applied.accepted = Some(plan.campaign),
@@ -101,19 +99,4 @@ impl Driver {
 
 fn found<T>(answer: Result<Option<T>, StoreError>, stage: StageKey, step: Option<u64>) -> Result<T, RunError> {
     answer.map_err(RunError::Read)?.ok_or(RunError::CheckpointMissing { stage, step })
-}
-
-impl Notes {
-    /// Takes note of what people will ask for.
-    pub(super) fn take_note(&mut self, fact: &Fact) {
-        match fact {
-            Fact::AttemptEnded { stage, why, .. } => {
-                self.last_end.insert(*stage, why.to_string());
-            }
-            Fact::StageCompleted { stage, .. } | Fact::StageDiverged { stage, .. } | Fact::StageRetried { stage } => {
-                self.last_end.remove(stage);
-            }
-            _ => {}
-        }
-    }
 }

@@ -19,7 +19,9 @@ mod events;
 mod handle;
 pub(crate) mod input;
 mod requests;
+mod restore;
 mod sessions;
+mod snapshots;
 pub(crate) mod view;
 
 use std::collections::BTreeMap;
@@ -38,6 +40,8 @@ use batch::{Afterwards, Batch};
 use conversation::Conversation;
 pub(crate) use handle::DriverHandle;
 use input::{Input, Request};
+use restore::Restored;
+use snapshots::Snapshots;
 use view::{Notes, View};
 
 /// Inputs that may wait. Whoever has more waits with them.
@@ -87,6 +91,7 @@ pub(crate) struct Driver {
     conversations: BTreeMap<WorkerId, Conversation>,
     notes: Notes,
     started: Instant,
+    snapshots: Snapshots,
     verifications: u64,
     inputs: mpsc::Receiver<Input>,
     /// For the verifications, whose outcome comes back as an input.
@@ -103,15 +108,11 @@ impl Driver {
         storage_url: String,
     ) -> Result<(Self, DriverHandle), RestoreStateError> {
         let started = Instant::now();
-        let facts = store.facts().await.map_err(RestoreStateError::Read)?;
+        let Restored { scheduler, log_rows, in_snapshot } = restore::restore(settings, &store).await?;
         let mut notes = Notes::default();
-        for fact in &facts {
-            notes.take_note(fact);
-        }
         for row in store.campaign_rows().await.map_err(RestoreStateError::Read)? {
             notes.submitted_at_ms.insert(row.campaign, row.submitted_at_ms);
         }
-        let scheduler = Scheduler::restore(settings, Timestamp(0), facts).map_err(RestoreStateError::Log)?;
         let (own_inputs, inputs) = mpsc::channel(QUEUE);
         let (changes, changed) = watch::channel(0);
         let handle = DriverHandle::new(own_inputs.clone(), changed);
@@ -124,6 +125,7 @@ impl Driver {
             conversations,
             notes,
             started,
+            snapshots: Snapshots::after(log_rows, in_snapshot),
             verifications: 0,
             inputs,
             own_inputs,
@@ -148,6 +150,7 @@ impl Driver {
         for conversation in self.conversations.values_mut() {
             conversation.close();
         }
+        self.take_last_snapshot().await;
         info!("the coordinator stops");
         Ok(())
     }
@@ -197,6 +200,7 @@ impl Driver {
         if !batch.is_durable_already() {
             let commit = batch.take_commit();
             self.store.commit(&commit).await.map_err(RunError::Commit)?;
+            self.snapshots.note(commit.facts.len());
         }
         self.acknowledge();
         for afterwards in batch.afterwards {
@@ -213,6 +217,7 @@ impl Driver {
         if batch.is_visible {
             self.changes.send_modify(|version| *version += 1);
         }
+        self.take_snapshot_if_due();
         Ok(())
     }
 

@@ -13,8 +13,6 @@ use super::input::{Progress, RequestError};
 pub(crate) struct Notes {
     /// When each campaign was first submitted, in milliseconds since 1970.
     pub(crate) submitted_at_ms: BTreeMap<CampaignId, u64>,
-    /// How the latest attempt of a stage ended, where it did.
-    pub(crate) last_end: BTreeMap<StageKey, String>,
 }
 
 /// How things stand.

@@ -98,7 +98,7 @@ pub(crate) fn detail(view: &View<'_>, shown: &CampaignView<'_>) -> v1::CampaignD
     let is_cancelled = shown.status.phase == CampaignPhase::Cancelled;
     let stages = shown.plan.stages.iter().filter_map(|stage| {
         let status = view.stage(&stage.key)?;
-        Some(stage_status(view, stage.key, &status, is_cancelled))
+        Some(stage_status(stage.key, &status, is_cancelled))
     });
     v1::CampaignDetail {
         summary: Some(campaign(shown)),
@@ -109,8 +109,8 @@ pub(crate) fn detail(view: &View<'_>, shown: &CampaignView<'_>) -> v1::CampaignD
     }
 }
 
-fn stage_status(view: &View<'_>, key: StageKey, status: &StageStatus, is_cancelled: bool) -> v1::StageStatus {
-    let last_end = view.notes.last_end.get(&key);
+fn stage_status(key: StageKey, status: &StageStatus, is_cancelled: bool) -> v1::StageStatus {
+    let last_end = status.last_end.as_ref();
     let (phase, reason) = match &status.state {
         StageState::Waiting if is_cancelled => (v1::StagePhase::NotRun, "the campaign was cancelled".to_owned()),
         StageState::Waiting => {

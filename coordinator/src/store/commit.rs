@@ -8,10 +8,12 @@ use sqlx::{Sqlite, SqliteConnection, Transaction};
 
 use super::curve::{self, CurvePoint};
 use super::error::StoreError;
+use super::follow;
+use super::log::Appender;
 use super::number::to_column;
 use super::open::Store;
 use super::queries::CommittedCheckpoint;
-use super::{follow, log, tokens};
+use super::tokens;
 
 /// What is committed together.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -55,8 +57,9 @@ async fn write(connection: &mut SqliteConnection, commit: &Commit) -> Result<(),
     // Facts before points: an attempt that starts cuts its curve. The rows of checkpoints come after both, and a fact
     // may rest on a checkpoint of the same commit, so these are remembered on the way.
     let mut checkpoints = BTreeMap::new();
+    let mut log = Appender::at_the_end(connection).await?;
     for fact in &commit.facts {
-        log::append(connection, commit.at_ms, fact).await?;
+        log.append(connection, commit.at_ms, fact).await?;
         match fact {
             Fact::CheckpointCommitted { stage, step, .. } => {
                 checkpoints.insert(*stage, *step);
@@ -67,6 +70,9 @@ async fn write(connection: &mut SqliteConnection, commit: &Commit) -> Result<(),
             _ => {}
         }
         follow::write(connection, commit.at_ms, fact).await?;
+    }
+    if !commit.facts.is_empty() {
+        log.finish(connection).await?;
     }
     curve::add(connection, &commit.curve).await?;
     for checkpoint in &commit.checkpoints {

@@ -43,6 +43,20 @@ pub enum StoreError {
         #[source]
         source: serde_json::Error,
     },
+    /// A row of the log is not the one that was written, or the one before it is not.
+    #[error("the log is damaged: row {sequence} of `facts` does not follow from the row before it")]
+    LogChain {
+        /// Which row.
+        sequence: i64,
+    },
+    /// The log ends too early.
+    #[error("the log is damaged: it ends with row {last} of `facts`, and {end} were written")]
+    LogCut {
+        /// The last one that is there.
+        last: i64,
+        /// The last one that was written.
+        end: i64,
+    },
     /// An identifier in a table is none.
     #[error("the table `{table}` is damaged")]
     Id {
@@ -101,6 +115,8 @@ impl StoreError {
             | Self::Migrate(_)
             | Self::LogGap { .. }
             | Self::LogRow { .. }
+            | Self::LogChain { .. }
+            | Self::LogCut { .. }
             | Self::Id { .. } => false,
         }
     }

@@ -2,7 +2,8 @@
 
 use coordinator::{Coordinator, StartError};
 use proto::v1::worker_message::Body as Up;
-use proto::v1::{CampaignPhase, StagePhase};
+use proto::v1::{CampaignDetail, CampaignPhase, StagePhase};
+use sqlx::Connection as _;
 
 use crate::bench::{Bench, last, options, phase};
 use crate::worker::{Worker, points};
@@ -130,4 +131,37 @@ async fn a_worker_in_the_place_of_one_that_was_killed_goes_on_at_once() {
     let next = worker.next_job().await;
     assert_eq!((next.attempt.stage, next.attempt.attempt), (job.attempt.stage, job.attempt.attempt + 1));
     bench.handle.shutdown().await;
+}
+
+/// What a log says of each stage; why one waits depends on who is there.
+fn standing(detail: &CampaignDetail) -> Vec<(String, StagePhase, Option<u32>, Option<u64>)> {
+    let stages = detail.stages.iter();
+    stages.map(|stage| (stage.key.clone(), stage.phase(), stage.attempt, stage.committed_step)).collect()
+}
+
+#[tokio::test]
+async fn a_coordinator_goes_on_from_its_snapshot_and_without_it_from_the_log() {
+    for damage in ["SELECT 1", "UPDATE snapshots SET checksum = x'00'", "DELETE FROM snapshots"] {
+        let mut bench = Bench::new().await;
+        let submitted = bench.submit().await;
+        let mut worker = Worker::join(&bench.handle, "first").await;
+        worker.work(1).await;
+        let job = worker.next_job().await;
+        worker.report_checkpoint(&job, job.first_step() + 1).await;
+        worker.settle().await;
+        let before = standing(&bench.detail(&submitted.campaign).await);
+
+        bench.handle.shutdown().await;
+        let path = bench.dir.path().join("store.sqlite");
+        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&path);
+        let mut connection = sqlx::SqliteConnection::connect_with(&options).await.expect("it opens");
+        let snapshots = sqlx::query_scalar::<_, i64>("SELECT count(*) FROM snapshots");
+        assert_eq!(snapshots.fetch_one(&mut connection).await.expect("they are counted"), 1, "one is taken at the end");
+        sqlx::raw_sql(damage).execute(&mut connection).await.expect("it is done");
+        connection.close().await.expect("it closes");
+
+        let mut bench = Bench::over(bench.dir).await;
+        assert_eq!(standing(&bench.detail(&submitted.campaign).await), before, "{damage}");
+        bench.handle.shutdown().await;
+    }
 }

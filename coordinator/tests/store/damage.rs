@@ -1,8 +1,8 @@
 //! Files that are not what they should be.
 
-use coordinator::store::{Store, StoreError};
+use coordinator::store::{LogCheck, Store, StoreError};
 
-use crate::scratch::{Scratch, chain, ended, reached, started};
+use crate::scratch::{Scratch, chain, ended, reached, root, started};
 
 /// A log that its guards no longer guard.
 async fn unguarded() -> Scratch {
@@ -36,6 +36,50 @@ async fn a_row_of_the_log_that_is_no_fact_is_named() {
         assert!(matches!(error, StoreError::LogRow { sequence: 4, .. }), "{error:?}");
         assert!(chain(&error).contains("row 4 of `facts` is no fact: "), "{}", chain(&error));
     }
+}
+
+#[tokio::test]
+async fn a_row_of_the_log_that_was_changed_is_named() {
+    let changes = [
+        ("UPDATE facts SET fact = replace(fact, 'lost', 'revoked') WHERE sequence = 4", 4),
+        ("UPDATE facts SET at_ms = at_ms + 1 WHERE sequence = 3", 3),
+        ("UPDATE facts SET chain = NULL WHERE sequence = 5", 5),
+        // Another log's beginning, sound in itself, under this one's end.
+        ("UPDATE facts SET chain = (SELECT chain FROM facts WHERE sequence = 1) WHERE sequence = 2", 2),
+    ];
+    for (sql, row) in changes {
+        let scratch = unguarded().await;
+        scratch.execute(sql).await.expect("it is done");
+        let error = scratch.store.facts().await.expect_err("the log is damaged");
+        assert!(matches!(error, StoreError::LogChain { sequence } if sequence == row), "{sql}: {error:?}");
+        let error = scratch.store.check_log().await.expect_err("the log is damaged");
+        assert!(error.to_string().contains(&format!("row {row} of `facts` does not follow")), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_tail_of_the_log_that_is_cut_off_is_named() {
+    let scratch = unguarded().await;
+    assert_eq!(scratch.store.check_log().await.expect("it is sound"), LogCheck { rows: 5, unchained: 0 });
+    scratch.execute("DELETE FROM facts WHERE sequence > 3").await.expect("it is done");
+    let error = scratch.store.facts().await.expect_err("the log is cut");
+    assert!(matches!(error, StoreError::LogCut { last: 3, end: 5 }), "{error:?}");
+    assert!(error.to_string().contains("ends with row 3 of `facts`, and 5 were written"), "{error}");
+    assert!(!error.is_retryable());
+}
+
+#[tokio::test]
+async fn a_log_from_before_there_was_a_chain_is_read_and_goes_on_with_one() {
+    let scratch = unguarded().await;
+    let old = "UPDATE facts SET chain = NULL; UPDATE log_end SET chain = NULL";
+    scratch.execute(old).await.expect("it is as it was");
+    let stage = root().key;
+    scratch.record([reached(stage, 2, 7), ended(stage, 2)]).await;
+    assert_eq!(scratch.store.facts().await.expect("it is sound").len(), 7);
+    assert_eq!(scratch.store.check_log().await.expect("it is sound"), LogCheck { rows: 7, unchained: 5 });
+    scratch.execute("UPDATE facts SET at_ms = 0 WHERE sequence = 6").await.expect("it is done");
+    let error = scratch.store.facts().await.expect_err("the log is damaged");
+    assert!(matches!(error, StoreError::LogChain { sequence: 6 }), "{error:?}");
 }
 
 #[tokio::test]

@@ -4,4 +4,5 @@ mod curve;
 mod damage;
 mod log;
 mod scratch;
+mod snapshots;
 mod tables;

@@ -1,12 +1,14 @@
 //! A campaign, as the log knows it.
 
+use std::sync::Arc;
+
 use recipes::Plan;
 
 /// A campaign that was accepted.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Campaign {
     /// All of it.
-    pub(crate) plan: Plan,
+    pub(crate) plan: Arc<Plan>,
     /// Whether it is wanted.
     pub(crate) state: CampaignState,
 }

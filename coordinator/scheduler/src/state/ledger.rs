@@ -1,6 +1,7 @@
 //! The durable state: what the facts add up to, and nothing else.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use recipes::{CampaignId, Plan, Retries, Stage, StageKey};
 
@@ -63,8 +64,8 @@ pub(crate) struct Changes {
 /// Campaigns and stages, as the log has them.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Ledger {
-    campaigns: BTreeMap<CampaignId, Campaign>,
-    stages: BTreeMap<StageKey, StageRecord>,
+    pub(super) campaigns: BTreeMap<CampaignId, Campaign>,
+    pub(super) stages: BTreeMap<StageKey, StageRecord>,
 }
 
 impl Ledger {
@@ -88,6 +89,12 @@ impl Ledger {
     /// All stages that a campaign ever asked for, with what has become of them.
     pub fn stages(&self) -> impl Iterator<Item = (&Stage, &StageState)> {
         self.stages.values().map(|record| (&record.stage, &record.state))
+    }
+
+    /// How many stages a campaign ever asked for.
+    #[must_use]
+    pub fn stage_count(&self) -> usize {
+        self.stages.len()
     }
 
     pub(crate) fn record(&self, stage: &StageKey) -> Option<&StageRecord> {
@@ -139,7 +146,8 @@ impl Ledger {
             }
         }
         self.lengthen_critical_paths(plan);
-        self.campaigns.insert(campaign, Campaign { plan: plan.clone(), state: CampaignState::Wanted { open } });
+        self.campaigns
+            .insert(campaign, Campaign { plan: Arc::new(plan.clone()), state: CampaignState::Wanted { open } });
         let ended = if open == 0 { vec![campaign] } else { Vec::new() };
         Ok(Changes { touched: plan.stages.iter().map(|stage| stage.key).collect(), ended })
     }
@@ -161,7 +169,7 @@ impl Ledger {
     }
 
     /// A plan holds the parents of all its stages, so no stage outside of it is above a new one.
-    fn lengthen_critical_paths(&mut self, plan: &Plan) {
+    pub(super) fn lengthen_critical_paths(&mut self, plan: &Plan) {
         for stage in plan.stages.iter().rev() {
             let Some(record) = self.stages.get(&stage.key) else { continue };
             let below = record.children.iter().filter_map(|child| self.stages.get(child));
@@ -191,7 +199,7 @@ impl Ledger {
     fn change_retries(&mut self, campaign: CampaignId, retries: Retries, fact: &Fact) -> Result<Changes, IllegalFact> {
         let known = self.campaigns.get_mut(&campaign);
         let known = known.ok_or(IllegalFact::UnknownCampaign { campaign, fact: fact.name() })?;
-        known.plan.retries = retries;
+        Arc::make_mut(&mut known.plan).retries = retries;
         Ok(Changes::default())
     }
 

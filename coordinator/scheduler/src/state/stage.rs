@@ -3,11 +3,13 @@
 use std::collections::BTreeSet;
 
 use recipes::{Attempt, CampaignId, Stage, StageKey, WorkerId};
+use serde::{Deserialize, Serialize};
 
 use crate::fact::{AttemptEnd, Fact, RetryCount, StageResult};
 
 /// What has become of a stage.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
 pub enum StageState {
     /// Nobody trains it yet, or again.
     Waiting,
@@ -49,7 +51,8 @@ pub enum StageState {
 }
 
 /// How a stage ends that nothing can start from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum DeadEnd {
     /// It diverged.
     Diverged,
@@ -79,7 +82,7 @@ impl StageState {
 }
 
 /// How many attempts of a stage ended in each of the ways that are limited.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
     /// Attempts that never began, since it last got further.
     pub not_started: u32,
@@ -133,6 +136,8 @@ pub(crate) struct StageRecord {
     pub(crate) counts: Counts,
     /// The worker of the last attempt that failed or did not start: the next one had better go elsewhere.
     pub(crate) failed_on: Option<WorkerId>,
+    /// How its last attempt ended, where that is why it is not done.
+    pub(crate) last_end: Option<AttemptEnd>,
 }
 
 impl StageRecord {
@@ -148,6 +153,7 @@ impl StageRecord {
             checkpoint: None,
             counts: Counts::default(),
             failed_on: None,
+            last_end: None,
         }
     }
 
@@ -211,8 +217,12 @@ impl StageRecord {
                 self.checkpoint = Some(*step);
                 self.counts = Counts { failed: self.counts.failed, ..Counts::default() };
             }
-            Fact::AttemptEnded { why, .. } => self.count(why, &before),
-            Fact::StageRetried { .. } => self.counts = Counts::default(),
+            Fact::AttemptEnded { why, .. } => {
+                self.count(why, &before);
+                self.last_end = Some(why.clone());
+            }
+            Fact::StageRetried { .. } => (self.counts, self.last_end) = (Counts::default(), None),
+            Fact::StageCompleted { .. } | Fact::StageDiverged { .. } => self.last_end = None,
             _ => {}
         }
         Some(before)

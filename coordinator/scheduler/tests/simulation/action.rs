@@ -58,6 +58,8 @@ pub(crate) enum Action {
         seconds: u64,
         deaf: bool,
     },
+    /// The coordinator stores its ledger beside the log.
+    Snapshot,
     /// The coordinator is killed over a worker's next message, before it committed or before it sent anything.
     Crash {
         slot: usize,
@@ -88,6 +90,7 @@ fn action() -> impl Strategy<Value = Action> {
         3 => (1_u64..20).prop_map(Action::Wait),
         1 => (20_u64..70).prop_map(Action::Wait),
         1 => (1_u64..3600, any::<bool>()).prop_map(|(seconds, deaf)| Action::Suspend { seconds, deaf }),
+        1 => Just(Action::Snapshot),
         1 => (slot(), any::<bool>()).prop_map(|(slot, committed)| Action::Crash { slot, committed }),
     ]
 }

@@ -4,7 +4,6 @@ use std::fmt;
 
 use recipes::StageKey;
 
-use crate::placement;
 use crate::scheduler::Scheduler;
 use crate::state::stage::{StageRecord, StageState};
 use crate::time::Timestamp;
@@ -75,8 +74,8 @@ impl Scheduler {
         if let Some(until) = self.timers.when(Timer::BackoffOver(*stage)) {
             return Some(WaitReason::Backoff { until });
         }
-        let needed_bytes = placement::memory_needed(&record.stage.spec);
-        let largest_bytes = self.workers.values().map(|worker| worker.memory_bytes.unwrap_or(u64::MAX)).max();
+        let needed_bytes = record.memory_needed;
+        let largest_bytes = self.workers.iter().map(|(_, worker)| worker.room()).max();
         Some(match largest_bytes {
             None => WaitReason::NoWorkers,
             Some(largest_bytes) if largest_bytes < needed_bytes => {

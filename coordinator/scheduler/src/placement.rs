@@ -1,13 +1,12 @@
-//! Which stage next, and on which worker.
+//! Which stage next. On which worker is up to [`Workers`](crate::state::fleet::Workers).
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
 use recipes::memory::TrainingMemory;
-use recipes::{StageKey, StageSpec, WorkerId};
+use recipes::{StageKey, StageSpec};
 
 use crate::state::stage::StageRecord;
-use crate::state::worker::Worker;
 
 /// Bytes of device memory that training this stage takes at least, roughly: a worker that has less than it would take
 /// with all activations kept computes them again.
@@ -64,7 +63,7 @@ impl ReadyQueue {
     /// Puts a stage into its place, wherever it was before.
     pub(crate) fn insert(&mut self, record: &StageRecord) {
         let key = record.stage.key;
-        let place = (memory_needed(&record.stage.spec), Priority::of(record));
+        let place = (record.memory_needed, Priority::of(record));
         if self.places.get(&key) != Some(&place) {
             self.remove(&key);
             self.by_memory.entry(place.0).or_default().insert(place.1);
@@ -100,22 +99,4 @@ impl ReadyQueue {
         let order: BTreeSet<Priority> = self.places.values().map(|(_, priority)| *priority).collect();
         order.into_iter().map(|priority| priority.stage).collect()
     }
-}
-
-/// The best of these workers for a stage, if it fits on any.
-///
-/// Not the one it has just failed on, if there is another; rather one that has the parent's checkpoint; of those the one
-/// with the least memory, which leaves the larger ones to larger stages.
-pub(crate) fn choose_worker<'a>(
-    record: &StageRecord,
-    idle: impl Iterator<Item = (WorkerId, &'a Worker)>,
-) -> Option<WorkerId> {
-    let needed = memory_needed(&record.stage.spec);
-    idle.filter(|(_, worker)| worker.fits(needed))
-        .min_by_key(|(id, worker)| {
-            let failed_here = record.failed_on == Some(*id);
-            let holds_parent = record.stage.parent.is_some_and(|parent| worker.holds.contains(&parent));
-            (failed_here, !holds_parent, worker.memory_bytes.unwrap_or(u64::MAX), *id)
-        })
-        .map(|(id, _)| id)
 }

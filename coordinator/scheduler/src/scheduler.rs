@@ -6,11 +6,12 @@ use recipes::{Attempt, StageKey, WorkerId};
 
 use crate::effect::Effect;
 use crate::fact::{AttemptEnd, Fact, RetryCount};
-use crate::placement::{self, ReadyQueue};
+use crate::placement::ReadyQueue;
 use crate::settings::Settings;
+use crate::state::fleet::Workers;
 use crate::state::ledger::{Changes, Ledger};
 use crate::state::stage::StageState;
-use crate::state::worker::{Slot, Worker};
+use crate::state::worker::Slot;
 use crate::status::Standing;
 use crate::time::Timestamp;
 use crate::timers::{Timer, Timers};
@@ -27,9 +28,7 @@ pub struct Scheduler {
     /// All that outlives the process.
     pub(crate) ledger: Ledger,
     /// Workers known to be alive.
-    pub(crate) workers: BTreeMap<WorkerId, Worker>,
-    /// Those with an empty slot.
-    pub(crate) idle: BTreeSet<WorkerId>,
+    pub(crate) workers: Workers,
     /// The stage each worker has by the ledger, be the worker known or (after a restart) not yet.
     pub(crate) running_on: BTreeMap<WorkerId, StageKey>,
     /// Running stages that their worker has been heard to have.
@@ -53,8 +52,7 @@ impl Scheduler {
         Self {
             settings,
             ledger: Ledger::default(),
-            workers: BTreeMap::new(),
-            idle: BTreeSet::new(),
+            workers: Workers::default(),
             running_on: BTreeMap::new(),
             confirmed: BTreeSet::new(),
             held_over: BTreeSet::new(),
@@ -119,10 +117,8 @@ impl Scheduler {
     }
 
     fn next_placement(&self) -> Option<(StageKey, WorkerId)> {
-        let idle = || self.idle.iter().filter_map(|id| self.workers.get(id).map(|worker| (*id, worker)));
-        let largest = idle().map(|(_, worker)| worker.memory_bytes.unwrap_or(u64::MAX)).max()?;
-        let stage = self.ready.first_within(largest)?;
-        let worker = placement::choose_worker(self.ledger.record(&stage)?, idle())?;
+        let stage = self.ready.first_within(self.workers.largest_idle()?)?;
+        let worker = self.workers.choose(self.ledger.record(&stage)?)?;
         Some((stage, worker))
     }
 
@@ -130,7 +126,7 @@ impl Scheduler {
         let Some(attempt) = self.ledger.record(&stage).map(|record| record.next_attempt()) else { return };
         self.record(Fact::AttemptStarted { stage, worker, attempt }, effects);
         self.running_on.insert(worker, stage);
-        self.set_slot(worker, Slot::Busy { stage, attempt });
+        self.workers.set_slot(worker, Slot::Busy { stage, attempt });
         self.assign(now, worker, stage, attempt, effects);
     }
 
@@ -182,26 +178,9 @@ impl Scheduler {
         self.confirmed.contains(stage) || self.held_over.contains(stage)
     }
 
-    /// Notes what a worker's slot is taken by; nothing where the worker is not known. A slot that would be idle is not
-    /// while there is something else to be dropped.
-    pub(crate) fn set_slot(&mut self, worker: WorkerId, slot: Slot) {
-        let Some(known) = self.workers.get_mut(&worker) else { return };
-        known.slot = match slot {
-            Slot::Idle => {
-                known.also_dropping.pop_first().map_or(Slot::Idle, |(stage, attempt)| Slot::Dropping { stage, attempt })
-            }
-            taken => taken,
-        };
-        if known.slot == Slot::Idle {
-            self.idle.insert(worker);
-        } else {
-            self.idle.remove(&worker);
-        }
-    }
-
     /// A sign of life: puts off the time at which a known worker is taken for gone.
     pub(crate) fn heard_from(&mut self, now: Timestamp, worker: WorkerId) {
-        if self.workers.contains_key(&worker) {
+        if self.workers.contains(&worker) {
             self.timers.set(Timer::WorkerSilent(worker), now + self.settings.lease_duration);
         }
     }

@@ -1,6 +1,7 @@
 //! What is known: for ever ([`ledger`], made of [`campaign`] and [`stage`]), and for now ([`worker`]).
 
 pub mod campaign;
+pub(crate) mod fleet;
 pub mod ledger;
 pub mod snapshot;
 pub mod stage;

@@ -180,6 +180,12 @@ impl Scheduler {
         self.ledger.campaigns().filter_map(|campaign| self.campaign_status(&campaign.plan().campaign))
     }
 
+    /// Whether a worker is known to be alive.
+    #[must_use]
+    pub fn knows_worker(&self, worker: &WorkerId) -> bool {
+        self.workers.contains(worker)
+    }
+
     /// The workers that are known to be alive.
     pub fn workers(&self) -> impl Iterator<Item = WorkerStatus> {
         self.workers.iter().map(|(worker, known)| WorkerStatus {

@@ -265,7 +265,7 @@ impl Driver {
 
     fn disconnected(&mut self, worker: WorkerId, batch: &mut Batch) {
         self.apply(Event::WorkerDisconnected { worker }, batch);
-        if self.scheduler.workers().all(|known| known.worker != worker) {
+        if !self.scheduler.knows_worker(&worker) {
             self.conversations.remove(&worker);
         }
         batch.is_visible = true;

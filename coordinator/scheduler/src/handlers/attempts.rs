@@ -80,8 +80,8 @@ impl Scheduler {
         } else {
             self.settle(claim, Fact::StageDiverged { stage, attempt, step: end, loss: None }, effects);
         }
-        if let Some(known) = self.workers.get_mut(&worker).filter(|_| has_children) {
-            known.holds.insert(stage);
+        if has_children {
+            self.workers.note_holding(worker, stage);
         }
     }
 
@@ -111,7 +111,7 @@ impl Scheduler {
     ) {
         if self.passes(now, claim, effects) {
             self.end_attempt(now, claim.stage, AttemptEnd::Failed { reason, started }, effects);
-            self.set_slot(claim.worker, Slot::Idle);
+            self.workers.set_slot(claim.worker, Slot::Idle);
         }
     }
 
@@ -119,7 +119,7 @@ impl Scheduler {
     pub(super) fn on_attempt_released(&mut self, now: Timestamp, claim: Claim, effects: &mut Vec<Effect>) {
         if self.passes(now, claim, effects) {
             self.end_attempt(now, claim.stage, AttemptEnd::Released, effects);
-            self.set_slot(claim.worker, Slot::Leaving);
+            self.workers.set_slot(claim.worker, Slot::Leaving);
         }
     }
 
@@ -129,11 +129,11 @@ impl Scheduler {
         self.heard_from(now, worker);
         if self.is_current(worker, stage, attempt) {
             self.end_attempt(now, stage, AttemptEnd::Revoked, effects);
-            self.set_slot(worker, Slot::Idle);
-        } else if let Some(known) = self.workers.get_mut(&worker) {
-            known.also_dropping.remove(&(stage, attempt));
-            if known.slot.is_dropping(stage, attempt) {
-                self.set_slot(worker, Slot::Idle);
+            self.workers.set_slot(worker, Slot::Idle);
+        } else if let Some(also_dropping) = self.workers.also_dropping(worker) {
+            also_dropping.remove(&(stage, attempt));
+            if self.workers.get(&worker).is_some_and(|known| known.slot.is_dropping(stage, attempt)) {
+                self.workers.set_slot(worker, Slot::Idle);
             }
         }
     }
@@ -142,14 +142,14 @@ impl Scheduler {
     fn settle(&mut self, claim: Claim, fact: Fact, effects: &mut Vec<Effect>) {
         self.forget_attempt(claim.worker, claim.stage);
         self.record(fact, effects);
-        self.set_slot(claim.worker, Slot::Idle);
+        self.workers.set_slot(claim.worker, Slot::Idle);
     }
 
     /// Ends an attempt of which the worker says what cannot be. It may well be training on, so its slot is not free.
     fn break_off(&mut self, now: Timestamp, claim: Claim, reason: String, effects: &mut Vec<Effect>) {
         let Claim { worker, stage, attempt } = claim;
         self.end_attempt(now, stage, AttemptEnd::ProtocolBroken { reason }, effects);
-        self.set_slot(worker, Slot::Dropping { stage, attempt });
+        self.workers.set_slot(worker, Slot::Dropping { stage, attempt });
         effects.push(Effect::Refuse { worker, stage, attempt });
     }
 }

@@ -48,7 +48,7 @@ impl Scheduler {
         let slot = Slot::Dropping { stage, attempt };
         // A worker that has not joined since a restart is told when it does.
         if self.workers.get(&worker).is_some_and(|known| known.slot != slot) {
-            self.set_slot(worker, slot);
+            self.workers.set_slot(worker, slot);
             effects.push(Effect::Revoke { worker, stage, attempt });
         }
     }

@@ -52,8 +52,8 @@ impl Scheduler {
     fn on_lease_expired(&mut self, now: Timestamp, stage: StageKey, effects: &mut Vec<Effect>) {
         let Some(&StageState::Running { worker, attempt }) = self.ledger.stage_state(&stage) else { return };
         self.expire(now, stage, effects);
-        if self.workers.contains_key(&worker) {
-            self.set_slot(worker, Slot::Dropping { stage, attempt });
+        if self.workers.contains(&worker) {
+            self.workers.set_slot(worker, Slot::Dropping { stage, attempt });
             effects.push(Effect::Revoke { worker, stage, attempt });
         }
     }

@@ -31,7 +31,6 @@ impl Scheduler {
         let holds = holds.into_iter().filter(|stage| self.has_children(stage)).collect();
         self.workers
             .insert(worker, Worker { name, memory_bytes, slot: Slot::Idle, also_dropping: BTreeSet::new(), holds });
-        self.set_slot(worker, Slot::Idle);
         self.heard_from(now, worker);
         self.hear_what_it_has(now, worker, running, effects);
 
@@ -39,16 +38,16 @@ impl Scheduler {
         let Some(&StageState::Running { attempt, .. }) = self.ledger.stage_state(&stage) else { return };
         let in_hand = running.contains(&(stage, attempt));
         if in_hand && !self.is_wanted(&stage) {
-            self.set_slot(worker, Slot::Dropping { stage, attempt });
+            self.workers.set_slot(worker, Slot::Dropping { stage, attempt });
             effects.push(Effect::Revoke { worker, stage, attempt });
         } else if in_hand {
-            self.set_slot(worker, Slot::Busy { stage, attempt });
+            self.workers.set_slot(worker, Slot::Busy { stage, attempt });
         } else if !self.is_wanted(&stage) || slot_before.is_some_and(|slot| slot.is_dropping(stage, attempt)) {
             self.end_attempt(now, stage, AttemptEnd::Revoked, effects);
         } else if self.confirmed.contains(&stage) {
             self.end_attempt(now, stage, AttemptEnd::Lost, effects);
         } else {
-            self.set_slot(worker, Slot::Busy { stage, attempt });
+            self.workers.set_slot(worker, Slot::Busy { stage, attempt });
             self.assign(now, worker, stage, attempt, effects);
         }
     }
@@ -60,7 +59,7 @@ impl Scheduler {
         running: &[(StageKey, Attempt)],
         effects: &mut Vec<Effect>,
     ) {
-        if self.workers.contains_key(&worker) {
+        if self.workers.contains(&worker) {
             self.heard_from(now, worker);
             self.hear_what_it_has(now, worker, running, effects);
         } else {
@@ -86,12 +85,17 @@ impl Scheduler {
     }
 
     fn have_it_dropped(&mut self, worker: WorkerId, stage: StageKey, attempt: Attempt, effects: &mut Vec<Effect>) {
-        let Some(known) = self.workers.get_mut(&worker) else { return };
-        match known.slot {
+        let Some(slot) = self.workers.get(&worker).map(|known| known.slot) else { return };
+        match slot {
             slot if slot.is_dropping(stage, attempt) => return, // It was told.
-            Slot::Idle => self.set_slot(worker, Slot::Dropping { stage, attempt }),
-            Slot::Dropping { .. } if !known.also_dropping.insert((stage, attempt)) => return, // Likewise.
-            Slot::Dropping { .. } | Slot::Busy { .. } | Slot::Leaving => {}
+            Slot::Idle => self.workers.set_slot(worker, Slot::Dropping { stage, attempt }),
+            Slot::Dropping { .. } => {
+                let is_news = self.workers.also_dropping(worker).is_some_and(|known| known.insert((stage, attempt)));
+                if !is_news {
+                    return; // Likewise.
+                }
+            }
+            Slot::Busy { .. } | Slot::Leaving => {}
         }
         effects.push(Effect::Refuse { worker, stage, attempt });
     }
@@ -113,8 +117,7 @@ impl Scheduler {
 
     pub(super) fn forget_worker(&mut self, worker: WorkerId) {
         self.timers.cancel(Timer::WorkerSilent(worker));
-        self.idle.remove(&worker);
-        self.workers.remove(&worker);
+        self.workers.remove(worker);
     }
 
     fn has_children(&self, stage: &StageKey) -> bool {

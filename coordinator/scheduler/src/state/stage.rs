@@ -6,6 +6,7 @@ use recipes::{Attempt, CampaignId, Stage, StageKey, WorkerId};
 use serde::{Deserialize, Serialize};
 
 use crate::fact::{AttemptEnd, Fact, RetryCount, StageResult};
+use crate::placement;
 
 /// What has become of a stage.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -122,6 +123,8 @@ pub(crate) struct StageRecord {
     pub(crate) children: BTreeSet<StageKey>,
     /// Campaigns that want it, those that were cancelled left out.
     pub(crate) wanted_by: BTreeSet<CampaignId>,
+    /// Bytes of device memory that it takes.
+    pub(crate) memory_needed: u64,
     /// How many stages were asked for before it.
     pub(crate) order: u64,
     /// Operations on the longest path from its start to a leaf: while it waits, so long does the campaign take at least.
@@ -143,6 +146,7 @@ pub(crate) struct StageRecord {
 impl StageRecord {
     pub(crate) fn new(stage: Stage, order: u64, state: StageState) -> Self {
         Self {
+            memory_needed: placement::memory_needed(&stage.spec),
             stage,
             children: BTreeSet::new(),
             wanted_by: BTreeSet::new(),

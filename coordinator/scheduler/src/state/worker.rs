@@ -50,8 +50,8 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    /// Whether a stage that needs this much memory can run on it. An unknown size is taken to be enough.
-    pub(crate) fn fits(&self, memory_needed: u64) -> bool {
-        self.memory_bytes.is_none_or(|bytes| bytes >= memory_needed)
+    /// Memory of its device. An unknown size is taken to be enough for anything.
+    pub(crate) fn room(&self) -> u64 {
+        self.memory_bytes.unwrap_or(u64::MAX)
     }
 }

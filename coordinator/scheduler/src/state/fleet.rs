@@ -1,0 +1,183 @@
+//! All workers that are known to be alive, found by what they have room for and what they hold.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use recipes::{Attempt, StageKey, WorkerId};
+
+use super::stage::StageRecord;
+use super::worker::{Slot, Worker};
+
+/// The workers, and who of them is idle. The best one for a stage is found without a look at all others.
+///
+/// - Invariant: `idle` has exactly those with an empty slot, `holders` exactly what is in their `holds`.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Workers {
+    known: BTreeMap<WorkerId, Worker>,
+    /// Those with an empty slot, the ones with the least memory first.
+    idle: BTreeSet<(u64, WorkerId)>,
+    /// Who has a stage's last checkpoint at hand.
+    holders: BTreeMap<StageKey, BTreeSet<WorkerId>>,
+}
+
+impl Workers {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.known.is_empty()
+    }
+
+    pub(crate) fn get(&self, worker: &WorkerId) -> Option<&Worker> {
+        self.known.get(worker)
+    }
+
+    pub(crate) fn contains(&self, worker: &WorkerId) -> bool {
+        self.known.contains_key(worker)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&WorkerId, &Worker)> {
+        self.known.iter()
+    }
+
+    /// A worker joined (again): nothing from before counts.
+    pub(crate) fn insert(&mut self, id: WorkerId, worker: Worker) {
+        self.remove(id);
+        for stage in &worker.holds {
+            self.holders.entry(*stage).or_default().insert(id);
+        }
+        if worker.slot == Slot::Idle {
+            self.idle.insert((worker.room(), id));
+        }
+        self.known.insert(id, worker);
+    }
+
+    pub(crate) fn remove(&mut self, id: WorkerId) {
+        let Some(worker) = self.known.remove(&id) else { return };
+        self.idle.remove(&(worker.room(), id));
+        for stage in &worker.holds {
+            if let Some(holders) = self.holders.get_mut(stage) {
+                holders.remove(&id);
+                if holders.is_empty() {
+                    self.holders.remove(stage);
+                }
+            }
+        }
+    }
+
+    /// A worker has the last checkpoint of a stage at hand.
+    pub(crate) fn note_holding(&mut self, id: WorkerId, stage: StageKey) {
+        if let Some(worker) = self.known.get_mut(&id) {
+            worker.holds.insert(stage);
+            self.holders.entry(stage).or_default().insert(id);
+        }
+    }
+
+    /// What a worker was told to drop besides what its slot is taken by.
+    pub(crate) fn also_dropping(&mut self, id: WorkerId) -> Option<&mut BTreeSet<(StageKey, Attempt)>> {
+        self.known.get_mut(&id).map(|worker| &mut worker.also_dropping)
+    }
+
+    /// Notes what a worker's slot is taken by; nothing where the worker is not known. A slot that would be idle is not
+    /// while there is something else to be dropped.
+    pub(crate) fn set_slot(&mut self, id: WorkerId, slot: Slot) {
+        let Some(worker) = self.known.get_mut(&id) else { return };
+        worker.slot = match slot {
+            Slot::Idle => worker
+                .also_dropping
+                .pop_first()
+                .map_or(Slot::Idle, |(stage, attempt)| Slot::Dropping { stage, attempt }),
+            taken => taken,
+        };
+        let place = (worker.room(), id);
+        if worker.slot == Slot::Idle {
+            self.idle.insert(place);
+        } else {
+            self.idle.remove(&place);
+        }
+    }
+
+    /// The most memory that an idle worker has; `None` where there is none.
+    pub(crate) fn largest_idle(&self) -> Option<u64> {
+        self.idle.last().map(|(room, _)| *room)
+    }
+
+    /// The best idle worker for a stage, if it fits on any.
+    ///
+    /// Not the one it has just failed on, if there is another; rather one that has the parent's checkpoint; of those the
+    /// one with the least memory, which leaves the larger ones to larger stages.
+    pub(crate) fn choose(&self, record: &StageRecord) -> Option<WorkerId> {
+        let needed = record.memory_needed;
+        let failed_on = record.failed_on;
+        let is_other = |id: &WorkerId| failed_on != Some(*id);
+        let holders = record.stage.parent.and_then(|parent| self.holders.get(&parent)).into_iter().flatten();
+        let places = holders.filter_map(|id| self.known.get(id).map(|worker| (worker.room(), *id)));
+        let holder = places.filter(|place| place.0 >= needed && is_other(&place.1) && self.idle.contains(place)).min();
+        if let Some((_, holder)) = holder {
+            return Some(holder);
+        }
+        let mut fitting = self.idle.range((needed, WorkerId::from_bytes([0; 8]))..).map(|(_, id)| *id);
+        let first = fitting.next()?;
+        if is_other(&first) { Some(first) } else { Some(fitting.next().unwrap_or(first)) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use recipes::{Stage, StageRole, StageSpec, sample};
+
+    use super::*;
+    use crate::state::stage::StageState;
+
+    /// The choice as a look at every worker makes it.
+    fn choose_from_all(workers: &Workers, record: &StageRecord) -> Option<WorkerId> {
+        let idle = workers.iter().filter(|(_, worker)| worker.slot == Slot::Idle);
+        let fitting = idle.filter(|(_, worker)| worker.room() >= record.memory_needed);
+        let best = fitting.min_by_key(|(id, worker)| {
+            let holds_parent = record.stage.parent.is_some_and(|parent| worker.holds.contains(&parent));
+            (record.failed_on == Some(**id), !holds_parent, worker.room(), **id)
+        });
+        best.map(|(id, _)| *id)
+    }
+
+    fn worker(id: u8) -> WorkerId {
+        WorkerId::from_bytes([id; 8])
+    }
+
+    fn key(id: u8) -> StageKey {
+        StageKey::from_bytes([id; 32])
+    }
+
+    proptest! {
+        #[test]
+        fn the_choice_is_the_one_that_a_look_at_all_of_them_makes(
+            changes in prop::collection::vec((0_u8..6, 0_u8..5, prop::option::of(0_u64..4), 0_u8..3), 1..60),
+            needed in 0_u64..4,
+            parent in 0_u8..3,
+            failed_on in prop::option::of(0_u8..6),
+        ) {
+            let mut workers = Workers::default();
+            let spec = StageSpec { start_step: 10, ..sample::stage() };
+            let (role, size) = (StageRole::Decay, String::new());
+            let stage = Stage { key: key(9), parent: Some(key(parent)), spec, role, size, seed: 0 };
+            let mut record = StageRecord::new(stage, 0, StageState::Waiting);
+            (record.memory_needed, record.failed_on) = (needed, failed_on.map(worker));
+            for (id, change, memory_bytes, stage) in changes {
+                let (id, stage) = (worker(id), key(stage));
+                match change {
+                    0 => workers.insert(id, Worker {
+                        name: String::new(),
+                        memory_bytes,
+                        slot: Slot::Idle,
+                        also_dropping: BTreeSet::new(),
+                        holds: BTreeSet::from([stage]),
+                    }),
+                    1 => workers.remove(id),
+                    2 => workers.set_slot(id, Slot::Idle),
+                    3 => workers.set_slot(id, Slot::Busy { stage, attempt: Attempt(1) }),
+                    _ => workers.note_holding(id, stage),
+                }
+                prop_assert_eq!(workers.choose(&record), choose_from_all(&workers, &record));
+                let idle = workers.iter().filter(|(_, worker)| worker.slot == Slot::Idle);
+                prop_assert_eq!(workers.largest_idle(), idle.map(|(_, worker)| worker.room()).max());
+            }
+        }
+    }
+}

@@ -20,53 +20,107 @@ pub(crate) enum Timer {
 }
 
 /// The set timers, each at one time.
+///
+/// Most are put off again and again and never go off: every heartbeat puts off two. So a timer that is put off stays in
+/// the queue where it was, and moves on when that time comes.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Timers {
-    by_time: BTreeSet<(Timestamp, Timer)>,
-    times: BTreeMap<Timer, Timestamp>,
+    /// Each at its time, or at an earlier one.
+    queue: BTreeSet<(Timestamp, Timer)>,
+    set: BTreeMap<Timer, Set>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Set {
+    at: Timestamp,
+    /// Its place in the queue.
+    queued: Timestamp,
 }
 
 impl Timers {
     /// Sets a timer, or puts it off.
     pub(crate) fn set(&mut self, timer: Timer, at: Timestamp) {
-        self.cancel(timer);
-        self.times.insert(timer, at);
-        self.by_time.insert((at, timer));
+        match self.set.get_mut(&timer) {
+            Some(set) if set.queued <= at => set.at = at,
+            _ => {
+                self.cancel(timer);
+                self.set.insert(timer, Set { at, queued: at });
+                self.queue.insert((at, timer));
+            }
+        }
     }
 
     /// Makes sure that a timer does not go off.
     pub(crate) fn cancel(&mut self, timer: Timer) {
-        if let Some(at) = self.times.remove(&timer) {
-            self.by_time.remove(&(at, timer));
+        if let Some(set) = self.set.remove(&timer) {
+            self.queue.remove(&(set.queued, timer));
         }
     }
 
     /// Puts off everything that rests on somebody's silence.
     pub(crate) fn put_off_silences(&mut self, by: Duration) {
-        let of_silence = |timer: &Timer| matches!(timer, Timer::WorkerSilent(_) | Timer::LeaseExpired(_));
-        let set: Vec<_> = self.times.iter().filter(|(timer, _)| of_silence(timer)).map(|(it, at)| (*it, *at)).collect();
-        for (timer, at) in set {
-            self.set(timer, at + by);
+        for (timer, set) in &mut self.set {
+            if matches!(timer, Timer::WorkerSilent(_) | Timer::LeaseExpired(_)) {
+                set.at = set.at + by;
+            }
         }
     }
 
     /// When a timer goes off, if it is set.
     pub(crate) fn when(&self, timer: Timer) -> Option<Timestamp> {
-        self.times.get(&timer).copied()
+        self.set.get(&timer).map(|set| set.at)
     }
 
-    /// When the next one goes off.
+    /// When the next one goes off, or some time before.
     pub(crate) fn next(&self) -> Option<Timestamp> {
-        self.by_time.first().map(|(at, _)| *at)
+        self.queue.first().map(|(queued, _)| *queued)
     }
 
     /// Takes out the first timer that is due.
     pub(crate) fn pop_due(&mut self, now: Timestamp) -> Option<Timer> {
-        let (at, timer) = *self.by_time.first()?;
-        if at > now {
-            return None;
+        loop {
+            let (queued, timer) = self.queue.first().copied().filter(|(queued, _)| *queued <= now)?;
+            self.queue.pop_first();
+            match self.set.get_mut(&timer) {
+                // It was put off. It goes off after those that are due before it, if it is due at all.
+                Some(set) if set.at > queued => {
+                    set.queued = set.at;
+                    self.queue.insert((set.at, timer));
+                }
+                _ => {
+                    self.set.remove(&timer);
+                    return Some(timer);
+                }
+            }
         }
-        self.cancel(timer);
-        Some(timer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn timer(id: u8) -> Timer {
+        Timer::LeaseExpired(StageKey::from_bytes([id; 32]))
+    }
+
+    #[test]
+    fn timers_go_off_in_the_order_of_the_times_they_were_put_off_to() {
+        let mut timers = Timers::default();
+        for (id, at) in [(1, 10), (2, 20), (3, 30)] {
+            timers.set(timer(id), Timestamp(at));
+        }
+        timers.set(timer(1), Timestamp(25));
+        timers.set(timer(3), Timestamp(15));
+        timers.set(timer(2), Timestamp(40));
+        timers.cancel(timer(2));
+        timers.put_off_silences(Duration::from_millis(100));
+        assert_eq!([1, 2, 3].map(|id| timers.when(timer(id))), [Some(Timestamp(125)), None, Some(Timestamp(115))]);
+        assert!(timers.next() <= Some(Timestamp(115)));
+        assert_eq!(timers.pop_due(Timestamp(114)), None);
+        assert_eq!(timers.next(), Some(Timestamp(115)));
+        let due: Vec<_> = std::iter::from_fn(|| timers.pop_due(Timestamp(200))).collect();
+        assert_eq!(due, [timer(3), timer(1)]);
+        assert_eq!(timers.next(), None);
     }
 }

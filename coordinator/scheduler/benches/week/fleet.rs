@@ -2,11 +2,12 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use recipes::{Attempt, Plan, StageKey, WorkerId};
 use scheduler::{CampaignPhase, Effect, Event, Fact, Scheduler, Settings, StageResult, Timestamp};
 
+use crate::cpu_time;
 use crate::forest;
 use crate::random::Random;
 
@@ -45,8 +46,6 @@ pub(crate) struct Tally {
     pub(crate) stages: usize,
     pub(crate) events: u64,
     pub(crate) facts: u64,
-    /// Time in the scheduler.
-    pub(crate) handling: Duration,
     pub(crate) slowest_restart: Duration,
     pub(crate) attempts: u64,
     pub(crate) checkpoints: u64,
@@ -287,11 +286,12 @@ impl Fleet {
 
     /// Another coordinator goes on from the ledger, and all workers join it.
     fn restart(&mut self) {
-        let begin = Instant::now();
+        let begin = cpu_time();
         let snapshot = self.scheduler.snapshot();
+        self.scheduler = Scheduler::new(settings());
         let restored = Scheduler::restore_from(settings(), Timestamp(self.now), snapshot, []);
         self.scheduler = restored.expect("the ledger is sound");
-        self.tally.slowest_restart = self.tally.slowest_restart.max(begin.elapsed());
+        self.tally.slowest_restart = self.tally.slowest_restart.max(cpu_time() - begin);
         for place in 0..self.places.len() {
             if self.places[place].is_alive {
                 self.places[place].is_connected = false;
@@ -302,9 +302,7 @@ impl Fleet {
     }
 
     fn handle(&mut self, event: Event) {
-        let begin = Instant::now();
         let effects = self.scheduler.handle(Timestamp(self.now), event);
-        self.tally.handling += begin.elapsed();
         self.tally.events += 1;
         for effect in effects {
             match effect {

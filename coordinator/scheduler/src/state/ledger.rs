@@ -65,7 +65,8 @@ pub(crate) struct Changes {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Ledger {
     pub(super) campaigns: BTreeMap<CampaignId, Campaign>,
-    pub(super) stages: BTreeMap<StageKey, StageRecord>,
+    /// Behind pointers, so that a search walks past keys and not past records.
+    pub(super) stages: BTreeMap<StageKey, Box<StageRecord>>,
 }
 
 impl Ledger {
@@ -98,11 +99,11 @@ impl Ledger {
     }
 
     pub(crate) fn record(&self, stage: &StageKey) -> Option<&StageRecord> {
-        self.stages.get(stage)
+        self.stages.get(stage).map(Box::as_ref)
     }
 
     pub(crate) fn records(&self) -> impl Iterator<Item = &StageRecord> {
-        self.stages.values()
+        self.stages.values().map(Box::as_ref)
     }
 
     /// Whether a stage could be handed out now: it waits, a campaign wants it, and it has something to start from.
@@ -165,7 +166,7 @@ impl Ledger {
             }
             None => StageState::Waiting,
         };
-        self.stages.entry(stage.key).or_insert_with(|| StageRecord::new(stage.clone(), order, state));
+        self.stages.entry(stage.key).or_insert_with(|| Box::new(StageRecord::new(stage.clone(), order, state)));
     }
 
     /// A plan holds the parents of all its stages, so no stage outside of it is above a new one.

@@ -91,7 +91,7 @@ impl Ledger {
     /// If it contradicts itself.
     pub(crate) fn from_snapshot(snapshot: Snapshot) -> Result<Self, SnapshotError> {
         let Snapshot { campaigns, stages } = snapshot;
-        let mut records: BTreeMap<StageKey, StageRecord> = BTreeMap::new();
+        let mut records: BTreeMap<StageKey, Box<StageRecord>> = BTreeMap::new();
         let in_plans = stages_of(&campaigns);
         for stored in stages {
             let key = stored.key;
@@ -105,7 +105,7 @@ impl Ledger {
                 last_end: stored.last_end,
                 ..StageRecord::new(stage, stored.order, stored.state)
             };
-            records.insert(key, record);
+            records.insert(key, Box::new(record));
         }
         let mut ledger = Self { campaigns: BTreeMap::new(), stages: records };
         for StoredCampaign { plan, is_cancelled } in campaigns {

@@ -42,7 +42,11 @@ impl Scheduler {
             effects.push(Effect::Revoke { worker, stage, attempt });
         } else if in_hand {
             self.workers.set_slot(worker, Slot::Busy { stage, attempt });
-        } else if !self.is_wanted(&stage) || slot_before.is_some_and(|slot| slot.is_dropping(stage, attempt)) {
+        } else if !self.is_wanted(&stage)
+            || slot_before.is_some_and(|slot| slot.is_dropping(stage, attempt))
+            || self.has_something_to_drop(worker)
+        {
+            // In the last case the order went to a connection that was over, and the slot is not free for it now.
             self.end_attempt(now, stage, AttemptEnd::Revoked, effects);
         } else if self.confirmed.contains(&stage) {
             self.end_attempt(now, stage, AttemptEnd::Lost, effects);
@@ -118,6 +122,10 @@ impl Scheduler {
     pub(super) fn forget_worker(&mut self, worker: WorkerId) {
         self.timers.cancel(Timer::WorkerSilent(worker));
         self.workers.remove(worker);
+    }
+
+    fn has_something_to_drop(&self, worker: WorkerId) -> bool {
+        self.workers.get(&worker).is_some_and(|known| matches!(known.slot, Slot::Dropping { .. }))
     }
 
     fn has_children(&self, stage: &StageKey) -> bool {

@@ -212,3 +212,20 @@ fn a_coordinator_that_is_about_to_stop_hands_out_nothing() {
     story.join("w2", &[]);
     story.expect(&["started one#2 on w2", "assign one#2 to w2 from initial weights"]);
 }
+
+#[test]
+fn an_order_that_never_arrived_is_not_given_to_a_worker_that_has_another_attempt_to_drop() {
+    let mut story = Scenario::with_one_worker(&trunk());
+    story.heartbeat("w1", &["trunk#1"]);
+    story.expect_nothing();
+    story.wait(30);
+    story.expect(&["ended trunk#1: worker fell silent"]);
+    // A hello from before it was given anything, which the network had kept back.
+    story.join("w1", &[]);
+    story.expect(&["started trunk#2 on w1", "assign trunk#2 to w1 from initial weights"]);
+    // What it has is trunk#1, and trunk#2 went to the connection of that hello.
+    story.join("w1", &["trunk#1"]);
+    story.expect(&["refuse trunk#1 to w1", "ended trunk#2: no longer needed"]);
+    story.confirm("w1", "trunk#1");
+    story.expect(&["started trunk#3 on w1", "assign trunk#3 to w1 from initial weights"]);
+}

@@ -25,7 +25,7 @@ pub(crate) struct Moment<'a> {
 
 type Check = fn(&Moment<'_>) -> Result<(), String>;
 
-const ALL: [(&str, Check); 14] = [
+const ALL: [(&str, Check); 15] = [
     ("invariant_stage_has_at_most_one_live_lease", state::invariant_stage_has_at_most_one_live_lease),
     ("invariant_no_worker_idles_beside_a_ready_stage", state::invariant_no_worker_idles_beside_a_ready_stage),
     ("invariant_what_is_settled_stays_settled", state::invariant_what_is_settled_stays_settled),
@@ -42,6 +42,10 @@ const ALL: [(&str, Check); 14] = [
     (
         "invariant_slot_is_free_only_when_its_drop_is_confirmed",
         orders::invariant_slot_is_free_only_when_its_drop_is_confirmed,
+    ),
+    (
+        "invariant_an_order_that_never_arrived_is_given_again",
+        orders::invariant_an_order_that_never_arrived_is_given_again,
     ),
 ];
 

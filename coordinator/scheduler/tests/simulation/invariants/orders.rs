@@ -3,7 +3,7 @@
 use recipes::WorkerId;
 use scheduler::{CampaignPhase, Effect, Event, Fact, Scheduler, Slot, StageState};
 
-use super::{Moment, ensure, report};
+use super::{Moment, ensure, report, stages};
 
 pub(super) fn invariant_only_what_is_wanted_is_started(moment: &Moment<'_>) -> Result<(), String> {
     for effect in moment.effects {
@@ -50,6 +50,23 @@ pub(super) fn invariant_slot_is_free_only_when_its_drop_is_confirmed(moment: &Mo
         ensure(said_so || joined, || {
             format!("{} was dropping {}{attempt} and has {after:?} now", known.name, stage.short())
         })?;
+    }
+    Ok(())
+}
+
+/// What a worker has by the ledger and does not speak of when it joins, it was never told of; or the attempt is over.
+pub(super) fn invariant_an_order_that_never_arrived_is_given_again(moment: &Moment<'_>) -> Result<(), String> {
+    let Event::WorkerJoined { worker: joined, running, .. } = moment.event else { return Ok(()) };
+    for (key, state) in stages(moment.after) {
+        let StageState::Running { worker, attempt: current } = state else { continue };
+        if worker != joined || running.contains(&(key, *current)) {
+            continue;
+        }
+        let is_given = moment.effects.iter().any(|effect| {
+            matches!(effect, Effect::Assign { worker, stage, attempt, .. }
+                if (worker, stage, attempt) == (joined, &key, current))
+        });
+        ensure(is_given, || format!("{joined} is not told of {}{current}", key.short()))?;
     }
     Ok(())
 }

@@ -23,10 +23,6 @@ impl Settings {
     /// The usual settings with a lease of this length, and what depends on it.
     #[must_use]
     pub fn with_lease(lease_duration: Duration) -> Self {
-        Self {
-            lease_duration,
-            heartbeat_interval: lease_duration / 6,
-            restart_grace: 2 * lease_duration,
-        }
+        Self { lease_duration, heartbeat_interval: lease_duration / 6, restart_grace: 2 * lease_duration }
     }
 }

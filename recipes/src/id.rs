@@ -138,6 +138,21 @@ impl fmt::Display for Attempt {
     }
 }
 
+/// A stage, and the number of an attempt at it: what everything between worker and coordinator is said about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AttemptKey {
+    /// The stage.
+    pub stage: StageKey,
+    /// Which attempt at it.
+    pub attempt: Attempt,
+}
+
+impl fmt::Display for AttemptKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.stage.short(), self.attempt)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -27,7 +27,7 @@ pub mod stage;
 pub mod units;
 
 pub use expand::{expand, sketch};
-pub use id::{Attempt, CampaignId, DatasetId, StageKey, TrialId, WorkerId};
+pub use id::{Attempt, AttemptKey, CampaignId, DatasetId, StageKey, TrialId, WorkerId};
 pub use parameters::ParamGroup;
 pub use plan::{Dataset, Plan, Stage, StageRole, Trial};
 pub use recipe::Recipe;

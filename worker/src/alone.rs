@@ -8,11 +8,11 @@ use tokio::runtime::Runtime;
 use tracing::{info, warn};
 use trainer::Interrupter;
 
-use crate::attempt::AttemptKey;
 use crate::checkpoint::{Blobs, CheckpointRef, UploadError, find, upload};
 use crate::dataset::{DatasetError, dataset_dir};
 use crate::storage::{Storage, StorageError};
 use crate::training::{Order, StageTrainer, StartPoint, StepReport, Trainer, TrainingError, Validation, chain};
+use recipes::AttemptKey;
 
 /// What is trained under no coordinator is trained under this attempt; a coordinator counts from one.
 const ALONE: Attempt = Attempt(0);

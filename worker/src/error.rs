@@ -6,9 +6,9 @@ use std::time::Duration;
 use proto::dial::DialError;
 
 use crate::exit::ExitCode;
-use crate::outbox::SpoolError;
 use crate::session::link::LinkError;
 use crate::storage::StorageError;
+use outbox::SpoolError;
 
 /// Why a worker ended before it was told to.
 #[derive(Debug, thiserror::Error)]

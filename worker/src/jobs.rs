@@ -7,13 +7,13 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use tracing::{debug, warn};
 
-use crate::attempt::AttemptKey;
 use crate::checkpoint::{Blobs, CheckpointRef, DownloadError, UploadError, download, off_thread, upload};
 use crate::dataset::{DatasetError, dataset_dir};
 use crate::session::Assignment;
 use crate::session::link::Backoff;
 use crate::storage::Storage;
 use crate::training::{Order, PendingBlobs, StartPoint, TrainingError, chain};
+use recipes::AttemptKey;
 
 /// How often a transfer is tried. Object stores retry by themselves before that.
 const TRIES: u32 = 4;

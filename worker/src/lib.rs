@@ -10,13 +10,12 @@
 //!                     outbox: what is not acknowledged, with a copy on disk
 //! ```
 //!
-//! The decisions are in [`session`], a value without I/O. This crate deliberately knows nothing of arithmetic, which is
+//! What is not acknowledged is in the [`outbox`], a crate of its own. The decisions are in [`session`], a value without I/O. This crate deliberately knows nothing of arithmetic, which is
 //! behind the seam [`training`], and nothing of what other workers do. Start with [`session`], then [`run()`].
 //!
 //! A stage can be trained without a coordinator, too: [`train_stage_alone`].
 
 mod alone;
-mod attempt;
 pub mod checkpoint;
 mod dataset;
 mod error;
@@ -25,7 +24,6 @@ mod home;
 mod jobs;
 mod leave;
 mod options;
-pub mod outbox;
 mod run;
 pub mod runner;
 pub mod session;
@@ -34,11 +32,11 @@ mod storage;
 pub mod training;
 
 pub use alone::{AloneError, AloneOptions, AloneProgress, AloneResult, train_stage_alone};
-pub use attempt::AttemptKey;
 pub use dataset::{DatasetError, dataset_dir};
 pub use error::WorkerError;
 pub use exit::{ExitCode, WorkerExit};
 pub use leave::Leave;
 pub use options::WorkerOptions;
+pub use recipes::AttemptKey;
 pub use run::{run, serve};
 pub use storage::{Storage, StorageError};

@@ -14,12 +14,12 @@ use crate::exit::WorkerExit;
 use crate::home::Home;
 use crate::leave::{Leave, watch_signals, watch_stdin};
 use crate::options::WorkerOptions;
-use crate::outbox::{Spool, restored};
 use crate::runner::Runner;
 use crate::session::link::{Backoff, keep_connected};
 use crate::session::{Identity, Session};
 use crate::shell::Shell;
 use crate::training::{StageTrainer, Trainer};
+use outbox::{Spool, restored};
 
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(10);

@@ -11,8 +11,8 @@ use tokio::sync::mpsc;
 use tracing::{info, info_span};
 use trainer::Interrupter;
 
-use crate::attempt::AttemptKey;
 use crate::training::{Order, PendingBlobs, StepReport, Trainer, Training, TrainingError, Validation, chain};
+use recipes::AttemptKey;
 
 /// A batch of curve points is reported when it has this many.
 const BATCH_POINTS: usize = 256;

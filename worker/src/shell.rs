@@ -11,19 +11,19 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_until, timeout};
 use tracing::{Instrument, debug, info, info_span, warn};
 
-use crate::attempt::AttemptKey;
 use crate::checkpoint::Cache;
 use crate::error::WorkerError;
 use crate::exit::WorkerExit;
 use crate::jobs::{Done, Prepared, prepare, store};
 use crate::leave::Leave;
 use crate::options::WorkerOptions;
-use crate::outbox::Spool;
 use crate::runner::{Controls, Report, Runner};
 use crate::session::link::{LinkError, LinkEvent};
 use crate::session::{Action, Assignment, Event, Session, decode};
 use crate::storage::Storage;
 use crate::training::chain;
+use outbox::Spool;
+use recipes::AttemptKey;
 
 /// Until the coordinator says how often it wants to hear of the worker.
 const HEARTBEAT_BEFORE_WELCOME: Duration = Duration::from_secs(5);

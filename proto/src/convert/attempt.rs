@@ -1,6 +1,6 @@
 //! Attempts: a stage's key and a number.
 
-use recipes::{Attempt, StageKey};
+use recipes::{Attempt, AttemptKey, StageKey};
 
 use super::{ConvertError, Problem, id};
 use crate::v1;
@@ -8,6 +8,21 @@ use crate::v1;
 impl From<(StageKey, Attempt)> for v1::AttemptRef {
     fn from((stage, attempt): (StageKey, Attempt)) -> Self {
         Self { stage: stage.to_string(), attempt: attempt.0 }
+    }
+}
+
+impl From<AttemptKey> for v1::AttemptRef {
+    fn from(AttemptKey { stage, attempt }: AttemptKey) -> Self {
+        Self::from((stage, attempt))
+    }
+}
+
+impl TryFrom<&v1::AttemptRef> for AttemptKey {
+    type Error = ConvertError;
+
+    fn try_from(reference: &v1::AttemptRef) -> Result<Self, ConvertError> {
+        let (stage, attempt) = attempt_ref("attempt", Some(reference.clone()))?;
+        Ok(Self { stage, attempt })
     }
 }
 

@@ -16,6 +16,7 @@ const MEMBERS: &[(&str, &[&str])] = &[
     ("windtunnel-scheduler", &["windtunnel-recipes"]),
     ("windtunnel-report", &["windtunnel-recipes", "windtunnel-scaling"]),
     ("windtunnel-proto", &["windtunnel-recipes"]),
+    ("windtunnel-outbox", &["windtunnel-recipes", "windtunnel-proto"]),
     (
         "windtunnel-coordinator",
         &["windtunnel-recipes", "windtunnel-proto", "windtunnel-scheduler", "windtunnel-scaling", "windtunnel-report"],
@@ -26,7 +27,14 @@ const MEMBERS: &[(&str, &[&str])] = &[
     ("windtunnel-transformers", &["windtunnel-recipes", "windtunnel-trainer"]),
     (
         "windtunnel-worker",
-        &["windtunnel-recipes", "windtunnel-proto", "windtunnel-corpus", "windtunnel-minicpm", "windtunnel-trainer"],
+        &[
+            "windtunnel-recipes",
+            "windtunnel-proto",
+            "windtunnel-outbox",
+            "windtunnel-corpus",
+            "windtunnel-minicpm",
+            "windtunnel-trainer",
+        ],
     ),
     (
         "windtunnel-bench",
@@ -81,6 +89,7 @@ const CONFINED: &[Confined] = &[
         packages: &["tonic", "tonic-", "prost", "prost-"],
         may_know: &[
             "windtunnel-proto",
+            "windtunnel-outbox",
             "windtunnel-coordinator",
             "windtunnel-worker",
             "windtunnel-bench",

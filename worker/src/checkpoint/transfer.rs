@@ -8,7 +8,7 @@ use proto::manifest::{BlobEntry, CheckpointManifest, ManifestError};
 use trainer::Blob;
 
 use super::{Blobs, CheckpointRef};
-use crate::attempt::AttemptKey;
+use recipes::AttemptKey;
 
 /// Why a checkpoint was not stored.
 #[derive(Debug, thiserror::Error)]

@@ -5,10 +5,10 @@ use std::fmt;
 use proto::v1::{Heartbeat, Hello, WorkerMessage};
 use recipes::Stage;
 
-use crate::attempt::AttemptKey;
 use crate::checkpoint::CheckpointRef;
 use crate::runner::{Report, Stop};
 use crate::training::PendingBlobs;
+use recipes::AttemptKey;
 
 /// A stage to train.
 #[derive(Debug, Clone, PartialEq)]

@@ -10,10 +10,10 @@ use recipes::{StageKey, WorkerId};
 use tracing::{debug, warn};
 
 use super::event::{Action, Assignment, Event, Received};
-use crate::attempt::AttemptKey;
-use crate::outbox::Queue;
 use crate::runner::{Ended, Report, Stop};
 use crate::training::StepReport;
+use outbox::Queue;
+use recipes::AttemptKey;
 
 /// Who the worker says it is.
 #[derive(Debug, Clone)]

@@ -8,8 +8,8 @@ use recipes::Stage;
 use recipes::id::ParseIdError;
 
 use super::event::{Assignment, Received};
-use crate::attempt::AttemptKey;
 use crate::checkpoint::CheckpointRef;
+use recipes::AttemptKey;
 
 /// Why a message of the coordinator cannot be understood.
 #[derive(Debug, thiserror::Error)]
@@ -22,7 +22,7 @@ pub enum WireError {
     NoAttempt,
     /// It speaks of an attempt at no known kind of thing.
     #[error("the message names no stage")]
-    Attempt(#[source] ParseIdError),
+    Attempt(#[source] ConvertError),
 }
 
 /// What is wrong with an assignment whose attempt is known.

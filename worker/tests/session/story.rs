@@ -7,11 +7,11 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::Duration;
 
+use outbox::Queue;
 use proto::v1::{AttemptRef, WorkerMessage, worker_message::Body};
 use recipes::{Stage, StageKey, WorkerId};
 use worker::AttemptKey;
 use worker::checkpoint::CheckpointRef;
-use worker::outbox::Queue;
 use worker::runner::{Ended, Report, Stop};
 use worker::session::{Action, Assignment, Event, Identity, Received, Session};
 use worker::training::{StepReport, Validation};

@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
+use outbox::Queue;
 use proptest::sample::Index;
 use proto::v1::{AttemptRef, Hello, WorkerMessage};
 use recipes::{Stage, WorkerId};
 use worker::AttemptKey;
-use worker::outbox::Queue;
 use worker::session::{Assignment, Event, Identity, Received, Session};
 
 use super::coordinator::Coordinator;

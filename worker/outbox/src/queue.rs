@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, VecDeque};
 use prost::Message;
 use proto::v1::{WorkerMessage, worker_message::Body};
 
-use crate::attempt::AttemptKey;
+use recipes::AttemptKey;
 
 /// The messages that are not acknowledged, bounded by their size.
 #[derive(Debug)]

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use proto::v1::{AttemptFailed, AttemptRef, worker_message::Body};
 
 use super::{Queue, Recovered};
-use crate::attempt::AttemptKey;
+use recipes::AttemptKey;
 
 /// A queue with what was left, in its order. Attempts that had not ended when the process did have failed with it.
 #[must_use]

@@ -25,18 +25,11 @@ impl Shard {
         // SAFETY: datasets are written beside their final place and renamed, and never changed after that. Numbers are
         // read as bytes, so that even a file changed by somebody else gives wrong numbers at worst, short of truncation.
         let map = unsafe { Mmap::map(&file)? };
-        let mut rest = &map[..];
-        let header = npyz::NpyHeader::from_reader(&mut rest)?;
-        let offset = map.len() - rest.len();
         let refuse = |problem: &str| io::Error::new(io::ErrorKind::InvalidData, problem.to_owned());
-        let width = match header.dtype().descr().as_str() {
-            "'<u2'" => 2,
-            "'<u4'" => 4,
-            _ => return Err(refuse("not an array of unsigned 16-bit or 32-bit little-endian numbers")),
+        let Some(Header { offset, width, len }) = Header::read(&map) else {
+            return Err(refuse("not an array of one dimension, of unsigned 16-bit or 32-bit little-endian numbers"));
         };
-        let &[len] = header.shape() else { return Err(refuse("not an array of one dimension")) };
-        let len = usize::try_from(len).map_err(|_| refuse("too long for this machine"))?;
-        if len.checked_mul(width) != Some(rest.len()) {
+        if len.checked_mul(width) != Some(map.len() - offset) {
             return Err(refuse("its length is not what its header says"));
         }
         Ok(Self { map, offset, width, len })
@@ -55,6 +48,50 @@ impl Shard {
                 into.extend(bytes.chunks_exact(4).map(|four| u32::from_le_bytes([four[0], four[1], four[2], four[3]])))
             }
         }
+    }
+}
+
+/// What the header of a `.npy` says.
+///
+/// It is a Python literal. Only the one that numpy writes for such an array is understood, but for its spaces: a parser of
+/// all literals takes a time that doubles with each bracket of a damaged one.
+#[derive(Debug, PartialEq, Eq)]
+struct Header {
+    /// Where the numbers start.
+    offset: usize,
+    /// Bytes of a number.
+    width: usize,
+    len: usize,
+}
+
+impl Header {
+    fn read(file: &[u8]) -> Option<Self> {
+        let (version, rest) = file.strip_prefix(b"\x93NUMPY")?.split_first_chunk::<2>()?;
+        let (length, rest) = match version {
+            [1, 0] => {
+                rest.split_first_chunk::<2>().map(|(length, rest)| (usize::from(u16::from_le_bytes(*length)), rest))?
+            }
+            [2 | 3, 0] => {
+                let (length, rest) = rest.split_first_chunk::<4>()?;
+                (usize::try_from(u32::from_le_bytes(*length)).ok()?, rest)
+            }
+            _ => return None,
+        };
+        let (header, numbers) = rest.split_at_checked(length)?;
+        let literal: String =
+            std::str::from_utf8(header).ok()?.chars().filter(|character| !character.is_ascii_whitespace()).collect();
+        let rest = literal.strip_prefix("{'descr':'<u")?;
+        let (width, rest) = rest.split_once("','fortran_order':")?;
+        let width = match width {
+            "2" => 2,
+            "4" => 4,
+            _ => return None,
+        };
+        // Of one dimension both orders are the same.
+        let rest = rest.strip_prefix("False").or_else(|| rest.strip_prefix("True"))?;
+        let rest = rest.strip_prefix(",'shape':(")?;
+        let len = rest.strip_suffix(",),}").or_else(|| rest.strip_suffix(",)}"))?;
+        Some(Self { offset: file.len() - numbers.len(), width, len: len.parse().ok()? })
     }
 }
 
@@ -93,5 +130,37 @@ impl Tokens {
                 return;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(version: u8, length: &[u8], header: &str) -> Vec<u8> {
+        [b"\x93NUMPY".as_slice(), &[version, 0], length, header.as_bytes(), &[1, 0, 2, 0]].concat()
+    }
+
+    #[test]
+    fn headers_of_both_versions_are_read_whatever_their_spaces() {
+        let header = "{'descr': '<u2', 'fortran_order': False, 'shape': (2,), }  \n";
+        let length = header.len() as u8;
+        let read = |file: Vec<u8>| Header::read(&file).expect("it is read");
+        let first = read(file(1, &[length, 0], header));
+        assert_eq!(first, Header { offset: 10 + header.len(), width: 2, len: 2 });
+        let second = read(file(2, &[length, 0, 0, 0], header));
+        assert_eq!(second, Header { offset: 12 + header.len(), width: 2, len: 2 });
+        let tight = "{'descr':'<u4','fortran_order':True,'shape':(7,)}";
+        assert_eq!(read(file(1, &[tight.len() as u8, 0], tight)).len, 7);
+    }
+
+    #[test]
+    fn other_arrays_and_lengths_beyond_the_file_are_refused() {
+        for (descr, shape) in [("<u8", "(2,)"), ("<i2", "(2,)"), (">u2", "(2,)"), ("<u2", "(1, 2)"), ("<u2", "(-2,)")] {
+            let header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}");
+            assert_eq!(Header::read(&file(1, &[header.len() as u8, 0], &header)), None, "{header}");
+        }
+        let header = "{'descr': '<u2', 'fortran_order': False, 'shape': (2,), }";
+        assert_eq!(Header::read(&file(2, &[255, 255, 255, 255], header)), None);
     }
 }

@@ -91,7 +91,7 @@ impl Campaigns {
         campaign: &str,
         stages: &[String],
     ) -> Result<BTreeMap<String, Vec<v1::CurvePoint>>, CallError> {
-        let request = v1::GetCurvesRequest { campaign: campaign.to_owned(), stages: stages.to_vec() };
+        let request = v1::GetCurvesRequest { campaign: campaign.to_owned(), stages: stages.to_vec(), after_step: None };
         let answer = self.client.get_curves(request).await;
         let mut stream = self.received(answer)?;
         let mut curves: BTreeMap<String, Vec<v1::CurvePoint>> = BTreeMap::new();

@@ -1,6 +1,7 @@
 //! The service for people and their tools.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::StreamExt;
 use object_store::ObjectStore;
@@ -11,6 +12,7 @@ use proto::v1::campaign_service_server::CampaignService;
 use proto::v1::{self, CampaignUpdate, StageCurve};
 use recipes::{CampaignId, Dataset, Plan, Recipe, StageKey};
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::SendTimeoutError;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
@@ -25,6 +27,8 @@ use crate::store::{CommittedCheckpoint, Store};
 
 /// Messages that may wait for a reader of a stream.
 const WAITING: usize = 8;
+/// How long a stream waits for its reader.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The service that people's tools dial.
 pub(crate) struct CampaignApi {
@@ -86,13 +90,14 @@ impl CampaignService for CampaignApi {
     }
 
     async fn get_curves(&self, request: Request<v1::GetCurvesRequest>) -> Answer<Self::GetCurvesStream> {
-        let v1::GetCurvesRequest { campaign, stages: selectors } = request.into_inner();
+        let v1::GetCurvesRequest { campaign, stages: selectors, after_step } = request.into_inner();
         at_most(MAX_LISTED, "stages", selectors.len()).map_err(|error| status::from_too_long(&error))?;
         let campaign = self.find(campaign).await?;
         let find = move |view: &View<'_>| view.find_stages(&campaign, &selectors);
         let stages = self.driver.look(find).await.and_then(|stages| stages).map_err(status::from_request)?;
         let (curves, stream) = mpsc::channel(WAITING);
-        tokio::spawn(send_curves(self.store.clone(), stages, curves));
+        let from = after_step.map_or(0, |step| step.saturating_add(1));
+        tokio::spawn(send_curves(self.store.clone(), stages, from, curves));
         Ok(Response::new(ReceiverStream::new(stream)))
     }
 
@@ -193,20 +198,36 @@ fn bounded(selector: String) -> Result<String, Status> {
     Ok(selector)
 }
 
-/// Sends the curves of stages, each in runs of a bounded size, until all are sent or nobody listens.
-async fn send_curves(store: Store, stages: Vec<StageKey>, curves: mpsc::Sender<Result<StageCurve, Status>>) {
+/// Sends the curves of stages from a step on, each in runs of a bounded size, until all are sent or nobody listens. One run
+/// is read at a time, so however slowly somebody reads, little waits here; who does not read at all is cut off, and can go
+/// on behind the last point received.
+async fn send_curves(store: Store, stages: Vec<StageKey>, from: u64, curves: mpsc::Sender<Result<StageCurve, Status>>) {
     for stage in stages {
-        let points = match store.curve(stage).await {
-            Ok(points) => points,
-            Err(error) => {
-                let _ = curves.send(Err(status::from_store(&error))).await;
-                return;
+        let mut next = Some(from);
+        while let Some(from) = next {
+            let points = match store.curve(stage, from, MAX_CURVE_POINTS).await {
+                Ok(points) => points,
+                Err(error) => {
+                    let _ = curves.send(Err(status::from_store(&error))).await;
+                    return;
+                }
+            };
+            let is_whole = points.len() < MAX_CURVE_POINTS;
+            next = points.last().filter(|_| !is_whole).and_then(|last| last.step.checked_add(1));
+            if points.is_empty() {
+                break;
             }
-        };
-        for run in points.chunks(MAX_CURVE_POINTS) {
-            let points = run.iter().map(encode::curve_point).collect();
-            if curves.send(Ok(StageCurve { stage: stage.to_string(), points })).await.is_err() {
-                return;
+            let points = points.iter().map(encode::curve_point).collect();
+            let run = Ok(StageCurve { stage: stage.to_string(), points });
+            match curves.send_timeout(run, PATIENCE).await {
+                Ok(()) => {}
+                Err(SendTimeoutError::Closed(_)) => return,
+                Err(SendTimeoutError::Timeout(_)) => {
+                    let too_slow = Status::deadline_exceeded("the curves are not read: go on with `after_step`");
+                    // It waits behind the runs that are not read, for as long again.
+                    let _ = curves.send_timeout(Err(too_slow), PATIENCE).await;
+                    return;
+                }
             }
         }
     }

@@ -20,6 +20,9 @@ const INTERVAL: Duration = Duration::from_millis(500);
 /// The least time between two updates, however much changes.
 const LEAST_INTERVAL: Duration = Duration::from_millis(50);
 
+/// How long an update waits for its reader.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// Sends updates until the campaign ends, nobody listens, or the coordinator stops. The last one says how it ended.
 pub(crate) async fn watch(
     driver: DriverHandle,
@@ -38,7 +41,8 @@ pub(crate) async fn watch(
                 return;
             }
         };
-        if updates.send(Ok(update)).await.is_err() || is_over {
+        // Who does not read is cut off; a new watch begins with all there is to know.
+        if updates.send_timeout(Ok(update), PATIENCE).await.is_err() || is_over {
             return;
         }
         let interval = tokio::time::sleep(INTERVAL);

@@ -30,13 +30,18 @@ pub struct CurvePoint {
 }
 
 impl Store {
-    /// The curve of a stage, by step.
+    /// The curve of a stage, by step: at most `limit` points, from step `from` on.
     ///
     /// # Errors
     /// If it cannot be read.
-    pub async fn curve(&self, stage: StageKey) -> Result<Vec<CurvePoint>, StoreError> {
-        let select = "SELECT step, loss, grad_norm, learning_rate FROM curve_points WHERE stage = ? ORDER BY step";
-        let select = sqlx::query_as::<_, (i64, Option<f64>, Option<f64>, Option<f64>)>(select).bind(stage.to_string());
+    pub async fn curve(&self, stage: StageKey, from: u64, limit: usize) -> Result<Vec<CurvePoint>, StoreError> {
+        let select = "SELECT step, loss, grad_norm, learning_rate FROM curve_points \
+                      WHERE stage = ? AND step >= ? ORDER BY step LIMIT ?";
+        let select = sqlx::query_as::<_, (i64, Option<f64>, Option<f64>, Option<f64>)>(select)
+            .bind(stage.to_string())
+            // Beyond what a column holds there is nothing, and a negative number would be before everything.
+            .bind(to_column(from.min(i64::MAX as u64)))
+            .bind(to_column((limit as u64).min(i64::MAX as u64)));
         let rows = select.fetch_all(&self.readers).await.map_err(|source| StoreError::Read { table: TABLE, source })?;
         let point = |(step, loss, grad_norm, learning_rate)| CurvePoint {
             step: from_column(step),

@@ -112,7 +112,8 @@ impl Bench {
 
     /// The steps and losses of a stage's curve, as they come.
     pub(crate) async fn curve(&mut self, campaign: &str, stage: &str) -> Vec<(u64, f64)> {
-        let request = v1::GetCurvesRequest { campaign: campaign.to_owned(), stages: vec![stage.to_owned()] };
+        let request =
+            v1::GetCurvesRequest { campaign: campaign.to_owned(), stages: vec![stage.to_owned()], after_step: None };
         let mut curves = self.client.get_curves(request).await.expect("it is known").into_inner();
         let mut points = Vec::new();
         while let Some(curve) = curves.message().await.expect("the stream is whole") {

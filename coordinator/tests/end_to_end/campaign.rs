@@ -123,6 +123,21 @@ async fn what_is_said_of_the_attempt_of_another_changes_nothing() {
     owner.settle().await;
     let steps: Vec<_> = bench.curve(&submitted.campaign, &job.attempt.stage).await;
     assert_eq!(steps, [0, 1, 2].map(|step| (step, loss_at(step))));
+
+    let stages = vec![job.attempt.stage.clone()];
+    for (after, left) in [(0, vec![1, 2]), (2, vec![]), (u64::MAX, vec![])] {
+        let request = v1::GetCurvesRequest {
+            campaign: submitted.campaign.clone(),
+            stages: stages.clone(),
+            after_step: Some(after),
+        };
+        let mut curves = bench.client.get_curves(request).await.expect("it is known").into_inner();
+        let mut found = Vec::new();
+        while let Some(curve) = curves.message().await.expect("the stream is whole") {
+            found.extend(curve.points.iter().map(|point| point.step));
+        }
+        assert_eq!(found, left, "after {after}");
+    }
     bench.handle.shutdown().await;
 }
 

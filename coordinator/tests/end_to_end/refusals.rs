@@ -79,7 +79,8 @@ async fn campaigns_and_stages_are_found_by_what_is_unambiguous() {
         assert_eq!(status.code(), code, "{selector:?}: {}", status.message());
     }
     for (stage, code) in [("stage_", Code::InvalidArgument), ("", Code::NotFound), ("stage_x", Code::NotFound)] {
-        let request = v1::GetCurvesRequest { campaign: "smoke".to_owned(), stages: vec![stage.to_owned()] };
+        let request =
+            v1::GetCurvesRequest { campaign: "smoke".to_owned(), stages: vec![stage.to_owned()], after_step: None };
         let status = bench.client.get_curves(request).await.expect_err("it is refused");
         assert_eq!(status.code(), code, "{stage:?}: {}", status.message());
     }

@@ -13,7 +13,7 @@ async fn the_first_row_of_a_step_stays() {
     let twice = vec![(stage, Attempt(1), vec![point(5, 7.0), point(5, 8.0)])];
     scratch.commit(Commit { curve: twice, ..Commit::default() }).await;
 
-    let curve = scratch.store.curve(stage).await.expect("it can be read");
+    let curve = scratch.store.curve(stage, 0, usize::MAX).await.expect("it can be read");
     let expected = [(0, 5.0), (1, 5.0), (2, 5.0), (3, 6.0), (4, 6.0), (5, 7.0)].map(|(step, loss)| point(step, loss));
     assert_eq!(curve, expected, "bit for bit, in order");
 }
@@ -45,7 +45,7 @@ async fn a_checkpoint_of_the_same_commit_is_what_an_attempt_starts_from() {
     commit.checkpoints = vec![checkpoint(stage, 1, 4), checkpoint(stage, 1, 7)];
     scratch.commit(commit).await;
     assert_eq!(scratch.steps(stage).await, [0, 1, 2, 3, 4, 5, 6]);
-    let curve = scratch.store.curve(stage).await.expect("it can be read");
+    let curve = scratch.store.curve(stage, 0, usize::MAX).await.expect("it can be read");
     assert!(curve.iter().all(|point| point.loss == 5.0), "rows before the checkpoint stay as they are");
 }
 
@@ -56,7 +56,7 @@ async fn points_of_the_commit_that_starts_an_attempt_come_after_the_cut() {
     let mut commit = points(stage, 2, 0..2, 6.0);
     commit.facts = vec![ended(stage, 1), started(stage, 2)];
     scratch.commit(commit).await;
-    let curve = scratch.store.curve(stage).await.expect("it can be read");
+    let curve = scratch.store.curve(stage, 0, usize::MAX).await.expect("it can be read");
     assert_eq!(curve, [point(0, 6.0), point(1, 6.0)]);
 }
 
@@ -73,7 +73,7 @@ async fn what_is_no_number_comes_back_as_it_was() {
     scratch.commit(Commit { curve, ..Commit::default() }).await;
 
     let scratch = scratch.reopen().await;
-    let curve = scratch.store.curve(stage).await.expect("it can be read");
+    let curve = scratch.store.curve(stage, 0, usize::MAX).await.expect("it can be read");
     assert_eq!(curve.len(), losses.len());
     for (point, loss) in curve.iter().zip(losses) {
         for found in [point.loss, point.grad_norm, point.learning_rate] {
@@ -87,4 +87,16 @@ async fn a_commit_may_be_larger_than_a_statement() {
     let (scratch, stage) = Scratch::with_a_running_stage().await;
     scratch.commit(points(stage, 1, 0..12_345, 5.0)).await;
     assert_eq!(scratch.steps(stage).await, (0..12_345).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_curve_is_read_in_runs_that_meet() {
+    let (scratch, stage) = Scratch::with_a_running_stage().await;
+    scratch.commit(points(stage, 1, 0..5, 5.0)).await;
+    let mut steps = Vec::new();
+    for from in [0, 2, 4, 5] {
+        let run = scratch.store.curve(stage, from, 2).await.expect("it can be read");
+        steps.extend(run.iter().map(|point| point.step));
+    }
+    assert_eq!(steps, [0, 1, 2, 3, 4]);
 }

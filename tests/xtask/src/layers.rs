@@ -57,6 +57,7 @@ const MEMBERS: &[(&str, &[&str])] = &[
             "windtunnel-bench",
         ],
     ),
+    ("windtunnel-fuzz", &["windtunnel-recipes", "windtunnel-proto", "windtunnel-outbox", "windtunnel-corpus"]),
     ("xtask", &[]),
 ];
 
@@ -93,6 +94,7 @@ const CONFINED: &[Confined] = &[
             "windtunnel-coordinator",
             "windtunnel-worker",
             "windtunnel-bench",
+            "windtunnel-fuzz",
             "windtunnel",
         ],
     },

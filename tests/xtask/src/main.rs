@@ -1,12 +1,14 @@
 //! The command line of `cargo xtask`.
 
 use std::process::ExitCode;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
+use clap::builder::PossibleValuesParser;
 use clap::{Parser, Subcommand};
 use xtask::chaos::{self, ChaosOptions};
 use xtask::check::{self, CheckOptions};
+use xtask::fuzz::{self, FuzzOptions};
 use xtask::parts::Part;
 
 /// Everything a developer runs twice.
@@ -53,6 +55,17 @@ enum Command {
         #[arg(long)]
         keep: bool,
     },
+    /// Give everything that is read from elsewhere to a fuzzer, a minute a target. Needs cargo-fuzz.
+    ///
+    /// Prints executions, the edges of the program that were reached, and faults. Example: `cargo xtask fuzz spool`.
+    Fuzz {
+        /// Run only these.
+        #[arg(value_parser = PossibleValuesParser::new(fuzz::TARGETS))]
+        target: Vec<String>,
+        /// How long each runs.
+        #[arg(long, value_name = "N", default_value_t = 60)]
+        seconds: u64,
+    },
     /// Measure the trainer on this machine, by `windtunnel bench train` and the arguments after it. Close other programs
     /// first. Example: `cargo xtask bench --no-peer --shape A`.
     Bench {
@@ -74,6 +87,9 @@ fn main() -> Result<ExitCode> {
                 SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since_1970| since_1970.as_secs())
             });
             chaos::run(ChaosOptions { kills, seed, workers: usize::from(workers.max(1)), keep })?
+        }
+        Command::Fuzz { target, seconds } => {
+            fuzz::run(&FuzzOptions { time: Duration::from_secs(seconds), targets: target })?
         }
         Command::Bench { arguments } => {
             let command = ["run", "--release", "--bin", "windtunnel", "--", "bench", "train"];

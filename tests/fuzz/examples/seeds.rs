@@ -1,0 +1,69 @@
+//! Writes the inputs that the fuzzer starts from: a few of each kind that are sound.
+
+use std::fs;
+use std::path::Path;
+
+use prost::Message;
+use proto::manifest::{BlobEntry, CheckpointManifest};
+use proto::v1::{self, WorkerMessage, worker_message::Body};
+use recipes::{Attempt, AttemptKey, Recipe, StageKey, WorkerId, sketch};
+
+const RECIPES: [&str; 3] = ["smoke", "quickstart", "minicpm-wind-tunnel"];
+
+fn main() -> std::io::Result<()> {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let write = |target: &str, name: &str, content: &[u8]| {
+        let dir = here.join("corpus").join(target);
+        fs::create_dir_all(&dir)?;
+        fs::write(dir.join(name), content)
+    };
+    for name in RECIPES {
+        write("recipe", name, &fs::read(here.join(format!("../../recipes/{name}.toml")))?)?;
+    }
+
+    let stage = StageKey::from_content(b"a stage");
+    let blob = |name: &str| BlobEntry { name: name.to_owned(), bytes: 12, blake3: "0a".repeat(32) };
+    let blobs = vec![blob("weights.safetensors"), blob("optimizer.safetensors")];
+    write("manifest", "two-blobs", &CheckpointManifest::new(stage, Attempt(2), 140, blobs).to_json())?;
+    write("manifest", "none", &CheckpointManifest::new(stage, Attempt(1), 0, Vec::new()).to_json())?;
+
+    let text = fs::read_to_string(here.join("../../recipes/smoke.toml"))?;
+    let plan = Recipe::parse("smoke.toml", &text).and_then(|recipe| sketch(&recipe)).map_err(std::io::Error::other)?;
+    let kinds = [("plan", 0, v1::Plan::from(&plan).encode_to_vec())];
+    let stages = plan.stages.iter().take(2).enumerate().flat_map(|(index, stage)| {
+        let spec = v1::StageSpec::from(&stage.spec).encode_to_vec();
+        [(index, "stage", 1, v1::Stage::from(stage).encode_to_vec()), (index, "spec", 2, spec)]
+    });
+    for (name, kind, bytes) in kinds {
+        write("wire", name, &[&[kind], bytes.as_slice()].concat())?;
+    }
+    for (index, name, kind, bytes) in stages {
+        write("wire", &format!("{name}-{index}"), &[&[kind], bytes.as_slice()].concat())?;
+    }
+    let key = AttemptKey { stage, attempt: Attempt(3) };
+    let attempt = Some(v1::AttemptRef::from(key));
+    write("wire", "attempt", &[&[4], v1::AttemptRef::from(key).encode_to_vec().as_slice()].concat())?;
+
+    let point = |step| v1::CurvePoint { step, loss: 6.5, grad_norm: 1.5, learning_rate: 0.01 };
+    let points = v1::CurvePoints { attempt: attempt.clone(), points: (0..3).map(point).collect() };
+    let bodies = [
+        Body::CurvePoints(points),
+        Body::AttemptReleased(v1::AttemptReleased { attempt: attempt.clone() }),
+        Body::StageDiverged(v1::StageDiverged { attempt, step: 3, loss: f64::INFINITY }),
+    ];
+    let (mut records, mut file) =
+        (vec![1], [&[0], outbox::header(&WorkerId::from_bytes(*b"fuzzfuzz")).as_slice()].concat());
+    for (index, body) in bodies.into_iter().enumerate() {
+        let message = WorkerMessage { sequence: index as u64 + 1, body: Some(body) }.encode_to_vec();
+        write("wire", &format!("worker-{index}"), &[&[5], message.as_slice()].concat())?;
+        file.extend(outbox::record(&message));
+        records.push(message.len() as u8);
+        records.extend(message);
+    }
+    write("spool", "file", &file)?;
+    write("spool", "records", &records)?;
+
+    let shard = fuzz::seed::npy(&[0, 1, 2, 3, 0]);
+    write("shard", "shard", &[&[1, 5], shard.as_slice()].concat())?;
+    write("shard", "manifest", &[&[0], fuzz::seed::manifest(5, shard.len()).as_bytes()].concat())
+}

@@ -1,0 +1,27 @@
+//! A recipe, by a person.
+
+use recipes::{Dataset, DatasetId, Recipe, expand, sketch};
+
+/// The input is the text. What is accepted has a plan, and two plans of it are the same.
+pub fn recipe(input: &[u8]) {
+    let Ok(text) = std::str::from_utf8(input) else { return };
+    let recipe = match Recipe::parse("fuzz.toml", text) {
+        Ok(recipe) => recipe,
+        // A refusal has words.
+        Err(error) => return assert!(!error.to_string().is_empty()),
+    };
+    let dataset = Dataset {
+        id: DatasetId::from_content(b"fuzz"),
+        vocab: recipe.data().vocab.unwrap_or(512),
+        train_tokens: 1 << 24,
+        validation_tokens: 1 << 18,
+        train_bytes: 1 << 26,
+        validation_bytes: 1 << 20,
+        sources: Vec::new(),
+    };
+    // Data may be too little for it.
+    if let Ok(plan) = expand(&recipe, &dataset) {
+        assert_eq!(Ok(plan), expand(&recipe, &dataset).map_err(|error| error.to_string()));
+    }
+    let _ = sketch(&recipe);
+}

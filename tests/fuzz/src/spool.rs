@@ -1,0 +1,45 @@
+//! What a worker left on disk, from the content of a segment to a queue.
+
+use outbox::{Recovered, header, read_segment, record, restored};
+use prost::Message;
+use proto::v1::WorkerMessage;
+use recipes::WorkerId;
+
+const WORKER: WorkerId = WorkerId::from_bytes(*b"fuzzfuzz");
+const SEGMENT: u64 = 3;
+
+/// If the first byte is even the rest is a file as it is. If it is odd the rest is cut into records whose lengths are
+/// their first bytes, and gets header and checksums, which nobody guesses.
+pub fn spool(input: &[u8]) {
+    let Some((kind, rest)) = input.split_first() else { return };
+    let file = if kind % 2 == 0 { rest.to_vec() } else { framed(rest) };
+    let content = read_segment(file.as_slice(), &WORKER, SEGMENT, 0).expect("memory can be read");
+    assert!(content.sound_bytes <= file.len() as u64);
+    assert!(content.messages.is_sorted_by(|before, after| before.sequence < after.sequence));
+
+    // What is sound is all that is found when the rest is cut off.
+    let sound = &file[..content.sound_bytes as usize];
+    let again = read_segment(sound, &WORKER, SEGMENT, 0).expect("memory can be read");
+    // A loss may be a NaN, which is no other's equal: bytes are compared.
+    let bytes = |messages: &[WorkerMessage]| messages.iter().map(Message::encode_to_vec).collect::<Vec<_>>();
+    assert!(again.is_whole && bytes(&again.messages) == bytes(&content.messages));
+
+    let recovered = Recovered { messages: content.messages, segments: Vec::new(), next_segment: SEGMENT + 1 };
+    let (first, left) = (recovered.first_sequence(), recovered.messages.len());
+    let mut queue = restored(recovered, 1 << 20);
+    let said: Vec<_> = std::iter::from_fn(|| queue.next_unsent()).map(|message| message.sequence).collect();
+    let new = said.iter().filter(|sequence| **sequence >= first).count();
+    assert!(said.is_sorted_by(|before, after| before < after) && said.len() - new <= left);
+    queue.acknowledge(first + new as u64);
+    assert!(queue.is_empty());
+}
+
+fn framed(mut rest: &[u8]) -> Vec<u8> {
+    let mut file = header(&WORKER);
+    while let Some((length, after)) = rest.split_first() {
+        let (payload, after) = after.split_at(after.len().min(usize::from(*length)));
+        file.extend(record(payload));
+        rest = after;
+    }
+    file
+}

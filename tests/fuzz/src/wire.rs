@@ -1,0 +1,40 @@
+//! Messages, from their bytes to the vocabulary.
+
+use std::fmt::Debug;
+
+use proto::ConvertError;
+use proto::v1;
+use recipes::{AttemptKey, Dataset, Plan, Stage, StageSpec};
+
+/// The first byte says which message the rest is. What is accepted goes back to the wire and is accepted as the same.
+pub fn wire(input: &[u8]) {
+    let Some((kind, bytes)) = input.split_first() else { return };
+    match kind % 6 {
+        0 => there_and_back::<v1::Plan, Plan>(bytes),
+        1 => there_and_back::<v1::Stage, Stage>(bytes),
+        2 => there_and_back::<v1::StageSpec, StageSpec>(bytes),
+        3 => there_and_back::<v1::Dataset, Dataset>(bytes),
+        4 => {
+            if let Some(key) = decoded::<v1::AttemptRef>(bytes).and_then(|sent| AttemptKey::try_from(&sent).ok()) {
+                assert_eq!(AttemptKey::try_from(&v1::AttemptRef::from(key)), Ok(key));
+            }
+        }
+        _ => {
+            let _ = decoded::<v1::WorkerMessage>(bytes);
+            let _ = decoded::<v1::CoordinatorMessage>(bytes);
+        }
+    }
+}
+
+fn decoded<W: prost::Message + Default>(bytes: &[u8]) -> Option<W> {
+    W::decode(bytes).ok()
+}
+
+fn there_and_back<W, T>(bytes: &[u8])
+where
+    W: prost::Message + Default + for<'a> From<&'a T>,
+    T: TryFrom<W, Error = ConvertError> + PartialEq + Debug,
+{
+    let Some(read) = decoded::<W>(bytes).and_then(|sent| T::try_from(sent).ok()) else { return };
+    assert_eq!(T::try_from(W::from(&read)).as_ref(), Ok(&read));
+}

@@ -17,6 +17,7 @@ const MEMBERS: &[(&str, &[&str])] = &[
     ("windtunnel-report", &["windtunnel-recipes", "windtunnel-scaling"]),
     ("windtunnel-proto", &["windtunnel-recipes"]),
     ("windtunnel-outbox", &["windtunnel-recipes", "windtunnel-proto"]),
+    ("windtunnel-dial", &[]),
     (
         "windtunnel-coordinator",
         &["windtunnel-recipes", "windtunnel-proto", "windtunnel-scheduler", "windtunnel-scaling", "windtunnel-report"],

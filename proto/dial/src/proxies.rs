@@ -1,0 +1,67 @@
+//! The proxies of an environment, and connections through them.
+
+use http::{StatusCode, Uri};
+use hyper_util::client::proxy::matcher::Matcher;
+use tokio::net::TcpStream;
+
+use crate::error::DialError;
+use crate::route::{Proxy, Route, Target};
+use crate::tunnel::{Answer, ask};
+
+/// Which proxies there are, and what is dialled without.
+#[derive(Debug)]
+pub struct Proxies {
+    matcher: Matcher,
+}
+
+impl Proxies {
+    /// Those that the environment of this process names.
+    #[must_use]
+    pub fn from_env() -> Self {
+        Self { matcher: Matcher::from_env() }
+    }
+
+    /// One for everything but what `exempt` lists, in the form of `NO_PROXY`.
+    #[must_use]
+    pub fn one(proxy: &str, exempt: &str) -> Self {
+        Self { matcher: Matcher::builder().all(proxy).no(exempt).build() }
+    }
+
+    /// A connection to a coordinator, not encrypted yet. How long that may take is the caller's to say.
+    ///
+    /// # Errors
+    /// If the address is none that can be dialled, or if the coordinator or the proxy on the way does not let this
+    /// process through.
+    pub async fn connect(&self, uri: &Uri) -> Result<TcpStream, DialError> {
+        let stream = match Route::to(uri, &self.matcher)? {
+            Route::Direct(target) => directly(&target).await?,
+            Route::Through { proxy, target, intercept } => {
+                let at_proxy = |source| DialError::Proxy { proxy: proxy.address.clone(), source };
+                let mut stream = TcpStream::connect((proxy.host.as_str(), proxy.port)).await.map_err(at_proxy)?;
+                let answer = ask(&mut stream, &target.to_string(), intercept.basic_auth()).await.map_err(at_proxy)?;
+                judge(answer, &proxy, &target)?;
+                stream
+            }
+        };
+        // Only latency is lost without.
+        let _ = stream.set_nodelay(true);
+        Ok(stream)
+    }
+}
+
+async fn directly(target: &Target) -> Result<TcpStream, DialError> {
+    let connected = TcpStream::connect((target.host.as_str(), target.port)).await;
+    connected.map_err(|source| DialError::Direct { target: target.to_string(), source })
+}
+
+fn judge(answer: Answer, proxy: &Proxy, target: &Target) -> Result<(), DialError> {
+    let proxy = proxy.address.clone();
+    match answer {
+        Answer::Status(200..=299) => Ok(()),
+        Answer::Status(status) if status == StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
+            Err(DialError::Credentials { proxy })
+        }
+        Answer::Status(status) => Err(DialError::Refused { proxy, target: target.to_string(), status }),
+        Answer::Unreadable => Err(DialError::Answer { proxy }),
+    }
+}

@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 const COORDINATOR: &str = "https://coordinator.invalid:7450";
 
 /// How long anything may take before the test is taken to hang.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A proxy that answers its first caller with these pieces and then sends back whatever it is sent. It tells what it was
 /// asked.
@@ -51,6 +51,14 @@ async fn through(proxy: &str) -> Result<TcpStream, DialError> {
     dial(&Proxies::one(&format!("http://{proxy}"), ""), COORDINATOR).await
 }
 
+/// The next five bytes that come through.
+async fn hear(stream: &mut TcpStream) -> [u8; 5] {
+    let mut heard = [0; 5];
+    let read = tokio::time::timeout(PATIENCE, stream.read_exact(&mut heard)).await;
+    read.expect("it comes").expect("the connection is whole");
+    heard
+}
+
 /// An error with its causes.
 fn whole(error: &DialError) -> String {
     let mut text = format!("{error} {error:?}");
@@ -68,12 +76,9 @@ async fn what_comes_in_one_piece_with_the_answer_is_not_lost() {
     let answer = b"HTTP/1.1 200 Connection established\r\nVia: 1.1 proxy\r\n\r\nfirst".to_vec();
     let (address, asked) = proxy(vec![answer]).await;
     let mut stream = through(&address).await.expect("it connects");
-    let mut heard = [0; 5];
-    stream.read_exact(&mut heard).await.expect("it is there");
-    assert_eq!(&heard, b"first");
+    assert_eq!(&hear(&mut stream).await, b"first");
     stream.write_all(b"hello").await.expect("it goes through");
-    stream.read_exact(&mut heard).await.expect("it comes back");
-    assert_eq!(&heard, b"hello");
+    assert_eq!(&hear(&mut stream).await, b"hello");
     let asked = asked.await.expect("the proxy ends");
     assert_eq!(asked, "CONNECT coordinator.invalid:7450 HTTP/1.1\r\nHost: coordinator.invalid:7450\r\n\r\n");
 }
@@ -84,9 +89,7 @@ async fn an_answer_may_come_a_byte_at_a_time() {
     let (address, _asked) = proxy(pieces).await;
     let mut stream = through(&address).await.expect("every status from 200 to 299 is a yes");
     stream.write_all(b"hello").await.expect("it goes through");
-    let mut heard = [0; 5];
-    stream.read_exact(&mut heard).await.expect("it comes back");
-    assert_eq!(&heard, b"hello");
+    assert_eq!(&hear(&mut stream).await, b"hello");
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-use proto::dial::Secret;
+use dial::Secret;
 use serde::{Deserialize, Serialize};
 
 const LOCK_FILE: &str = "coordinator.lock";
@@ -29,6 +29,9 @@ pub struct LiveCoordinator {
     pub url: String,
     /// Its process.
     pub process_id: u32,
+    /// The machine it runs on. The address is of that one, which a directory that several share does not say.
+    #[serde(default)]
+    pub machine: String,
 }
 
 /// Why a data directory cannot be taken.
@@ -62,6 +65,24 @@ fn describe(by: Option<&LiveCoordinator>) -> String {
 pub(crate) struct DataDirLock {
     data_dir: PathBuf,
     lock: File,
+}
+
+impl LiveCoordinator {
+    /// This process, at this address.
+    pub(crate) fn here(url: String) -> Self {
+        Self { url, process_id: std::process::id(), machine: machine() }
+    }
+
+    /// Whether its address can be dialled from here, and whether it is the one that was meant.
+    #[must_use]
+    pub fn is_here(&self) -> bool {
+        self.machine.is_empty() || self.machine == machine()
+    }
+}
+
+/// What this machine calls itself; nothing where that cannot be found out.
+fn machine() -> String {
+    fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned()
 }
 
 impl DataDirLock {
@@ -148,7 +169,7 @@ mod tests {
     use super::*;
 
     fn live() -> LiveCoordinator {
-        LiveCoordinator { url: "http://127.0.0.1:4321".to_owned(), process_id: 17 }
+        LiveCoordinator { url: "http://127.0.0.1:4321".to_owned(), process_id: 17, machine: machine() }
     }
 
     #[test]

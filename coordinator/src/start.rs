@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use dial::Credentials;
 use futures::future::join_all;
 use object_store::ObjectStore;
 use object_store::local::LocalFileSystem;
 use proto::MAX_MESSAGE_BYTES;
-use proto::dial::Credentials;
 use proto::v1::campaign_service_server::CampaignServiceServer;
 use proto::v1::worker_service_server::WorkerServiceServer;
 use scheduler::Settings;
@@ -219,7 +219,7 @@ impl Coordinator {
         });
         let (ended, outcome) = watch::channel(None);
         let driver = tokio::spawn(drive(driver, stop.clone(), ended));
-        lock.announce(&LiveCoordinator { url: url.clone(), process_id: std::process::id() })?;
+        lock.announce(&LiveCoordinator::here(url.clone()))?;
         info!(
             url = public_url,
             storage = storage_url,

@@ -3,12 +3,11 @@
 //! [`v1`] is generated from the `.proto` files beside this crate's source; they say what each message means. [`convert`]
 //! turns the messages that mirror the vocabulary into it and back, refusing what is not sound. [`layout`] says where
 //! things lie in the storage that coordinator and workers share, and [`manifest`] what a checkpoint's manifest holds.
-//! [`limits`] bounds everything that comes from elsewhere, and [`dial`] is how a coordinator is called.
+//! [`limits`] bounds everything that comes from elsewhere.
 //!
 //! Deliberately knows nothing of sessions, of stores or of what is done with a message. Start with `session.proto`.
 
 pub mod convert;
-pub mod dial;
 pub mod layout;
 pub mod limits;
 pub mod manifest;

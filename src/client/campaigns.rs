@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use proto::dial::{self, Authorize, Credentials};
+use dial::{Authorize, Credentials};
 use proto::v1;
 use proto::v1::campaign_service_client::CampaignServiceClient;
 use recipes::{Dataset, Plan, Recipe};

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
-use proto::dial::{ClientIdentity, Credentials, Secret, TOKEN_VARIABLE};
+use dial::{ClientIdentity, Credentials, Secret, TOKEN_VARIABLE};
 
 use crate::exit::{OrBadInput, bad_input};
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::anyhow;
 use coordinator::{Coordinator, CoordinatorOptions, Handle, LockError, StartError};
 
-use proto::dial::Credentials;
+use dial::Credentials;
 
 use super::{Campaigns, CredentialArgs};
 use crate::cli::Global;
@@ -32,6 +32,10 @@ impl CoordinatorArgs {
             return Ok(Some((url.clone(), credentials)));
         }
         let Some(live) = coordinator::locate(data_dir) else { return Ok(None) };
+        if !live.is_here() {
+            let (dir, machine) = (data_dir.display(), live.machine);
+            return Err(bad_input(anyhow!("the coordinator of {dir} runs on {machine}: give --coordinator URL")));
+        }
         if credentials.token.is_none() {
             credentials.token = coordinator::local_token(data_dir);
         }

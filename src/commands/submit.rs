@@ -20,8 +20,8 @@ use crate::submitting::submit;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:
-  windtunnel submit recipes/quickstart.toml --coordinator http://login-1:7450
-  windtunnel watch quickstart --coordinator http://login-1:7450")]
+  windtunnel submit recipes/quickstart.toml --coordinator https://login-1:7450
+  windtunnel watch quickstart --coordinator https://login-1:7450")]
 pub(crate) struct Args {
     /// The recipe's file
     recipe: PathBuf,

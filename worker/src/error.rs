@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use proto::dial::DialError;
+use dial::EndpointError;
 
 use crate::exit::ExitCode;
 use crate::session::link::LinkError;
@@ -15,7 +15,7 @@ use outbox::SpoolError;
 pub enum WorkerError {
     /// The coordinator cannot be dialled as it is asked for.
     #[error(transparent)]
-    Dial(#[from] DialError),
+    Dial(#[from] EndpointError),
     /// The device cannot be used.
     #[error("cannot train on the device `{device}`")]
     Device {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use proto::dial::Credentials;
+use dial::Credentials;
 use recipes::WorkerId;
 
 /// How a worker works.

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use dial::endpoint;
 use minicpm::Compute;
-use proto::dial::endpoint;
 use recipes::WorkerId;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;

@@ -1,6 +1,6 @@
 //! How often somebody may show a token that is none, by address.
 //!
-//! Guessing is hopeless anyway; the bound is for the log and for the store, which is asked at each try. A token that is
+//! Guessing is hopeless anyway; the bound keeps the log readable, and makes whoever tries in a row wait. A token that is
 //! good is never turned away for the bad ones that came from its address: behind a NAT that would be everybody's.
 
 use std::collections::HashMap;

@@ -4,8 +4,9 @@ use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
+use dial::{AUTHORIZATION, BEARER, Secret};
 use http::HeaderMap;
-use proto::dial::{AUTHORIZATION, BEARER, Secret};
+use tokio::sync::Semaphore;
 use tonic::Status;
 use tracing::{debug, warn};
 
@@ -14,8 +15,9 @@ use super::methods::{Need, need};
 use super::token::{Scope, Shown, TokenId, fresh, read};
 use crate::store::{Store, TokenRow};
 
-/// How long the answer to one bad login too many is held back.
+/// How long the answer to one bad login too many is held back, and how many are at a time; the rest are answered at once.
 const HELD_BACK: Duration = Duration::from_secs(1);
+const MOST_HELD_BACK: usize = 100;
 
 /// How often a stream that stays open is asked whether its token still counts.
 const BETWEEN_CHECKS: Duration = Duration::from_secs(5);
@@ -43,12 +45,13 @@ pub(crate) struct Guard {
     /// `None` where everybody may do everything.
     local: Option<[(Shown, Scope); 2]>,
     bad_logins: Mutex<BadLogins>,
+    held_back: Semaphore,
 }
 
 impl Guard {
     /// One that lets everybody in.
     pub(crate) fn open(store: Store) -> Self {
-        Self { store, local: None, bad_logins: Mutex::default() }
+        Self { store, local: None, bad_logins: Mutex::default(), held_back: Semaphore::new(MOST_HELD_BACK) }
     }
 
     /// One that asks for tokens, and those of the coordinator's own.
@@ -56,7 +59,10 @@ impl Guard {
         let (admin, shown_admin) = fresh(Some(TokenId::local()));
         let (worker, shown_worker) = fresh(Some(TokenId::local()));
         let local = Some([(shown_admin, Scope::Admin), (shown_worker, Scope::Worker)]);
-        (Self { store, local, bad_logins: Mutex::default() }, LocalTokens { admin, worker })
+        (
+            Self { store, local, bad_logins: Mutex::default(), held_back: Semaphore::new(MOST_HELD_BACK) },
+            LocalTokens { admin, worker },
+        )
     }
 
     /// Lets a call in, or says why not. Why a token does not count is logged, and not said.
@@ -107,7 +113,9 @@ impl Guard {
         let from = from.map(|from| from.to_string());
         if too_many {
             debug!(token, from, why, "a token is refused, one of many");
-            tokio::time::sleep(HELD_BACK).await;
+            if let Ok(_held) = self.held_back.try_acquire() {
+                tokio::time::sleep(HELD_BACK).await;
+            }
             return Status::resource_exhausted("too many tokens that do not count came from this address");
         }
         warn!(token, from, why, "a token is refused");

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use proto::dial::Secret;
+use dial::Secret;
 
 use super::token::{Scope, TokenId, fresh};
 use crate::store::{Store, StoreError, TokenRow};

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use proto::dial::Secret;
+use dial::Secret;
 
 /// What a token begins with, so that it is known for one wherever it turns up.
 const PREFIX: &str = "wt_";

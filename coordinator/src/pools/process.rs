@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use proto::dial::{Secret, TOKEN_VARIABLE};
+use dial::{Secret, TOKEN_VARIABLE};
 use recipes::WorkerId;
 use tokio::process::{Child, ChildStdin, Command};
 use tracing::warn;

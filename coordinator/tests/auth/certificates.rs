@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use coordinator::{Coordinator, CoordinatorOptions, Scope, StartError, TlsFiles};
-use proto::dial::{ClientIdentity, Credentials};
+use dial::{ClientIdentity, Credentials};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tempfile::TempDir;
 use tonic::Code;

@@ -1,7 +1,7 @@
 //! Sessions of workers: whose word counts for whom, and how long.
 
 use coordinator::{Handle, Scope};
-use proto::dial::{self, Credentials};
+use dial::Credentials;
 use proto::v1::worker_message::Body as Up;
 use proto::v1::worker_service_client::WorkerServiceClient;
 use proto::v1::{CoordinatorMessage, Hello, WorkerMessage};

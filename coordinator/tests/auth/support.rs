@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use coordinator::{Coordinator, CoordinatorOptions, Handle, Scope, TokenId, Tokens};
-use proto::dial::{self, Authorize, Credentials, Secret};
+use dial::{Authorize, Credentials, Secret};
 use proto::v1;
 use proto::v1::campaign_service_client::CampaignServiceClient;
 use tempfile::TempDir;

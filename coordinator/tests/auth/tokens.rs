@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use coordinator::Scope;
+use dial::{Credentials, Secret};
 use prost::Message;
 use prost_types::FileDescriptorSet;
-use proto::dial::{self, Credentials, Secret};
 use tonic::client::Grpc;
 use tonic::codegen::http::uri::PathAndQuery;
 use tonic::{Code, Request};

@@ -18,7 +18,8 @@ pub(crate) struct Target {
 }
 
 impl Target {
-    fn of(uri: &Uri) -> Result<Self, DialError> {
+    /// Whom an address names.
+    pub(crate) fn of(uri: &Uri) -> Result<Self, DialError> {
         let authority = uri.authority().ok_or(DialError::NoHost)?;
         if authority.as_str().contains('@') {
             return Err(DialError::UserInfo);
@@ -36,7 +37,7 @@ impl Target {
     }
 
     /// Whether it is this machine, which no proxy can reach.
-    fn is_loopback(&self) -> bool {
+    pub(crate) fn is_loopback(&self) -> bool {
         match self.host.parse::<IpAddr>() {
             Ok(address) => address.to_canonical().is_loopback(),
             Err(_) => self.host.trim_end_matches('.').eq_ignore_ascii_case("localhost"),

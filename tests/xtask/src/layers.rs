@@ -20,7 +20,14 @@ const MEMBERS: &[(&str, &[&str])] = &[
     ("windtunnel-dial", &[]),
     (
         "windtunnel-coordinator",
-        &["windtunnel-recipes", "windtunnel-proto", "windtunnel-scheduler", "windtunnel-scaling", "windtunnel-report"],
+        &[
+            "windtunnel-recipes",
+            "windtunnel-dial",
+            "windtunnel-proto",
+            "windtunnel-scheduler",
+            "windtunnel-scaling",
+            "windtunnel-report",
+        ],
     ),
     ("windtunnel-corpus", &["windtunnel-recipes"]),
     ("windtunnel-minicpm", &["windtunnel-recipes"]),
@@ -30,6 +37,7 @@ const MEMBERS: &[(&str, &[&str])] = &[
         "windtunnel-worker",
         &[
             "windtunnel-recipes",
+            "windtunnel-dial",
             "windtunnel-proto",
             "windtunnel-outbox",
             "windtunnel-corpus",
@@ -45,6 +53,7 @@ const MEMBERS: &[(&str, &[&str])] = &[
         "windtunnel",
         &[
             "windtunnel-recipes",
+            "windtunnel-dial",
             "windtunnel-proto",
             "windtunnel-coordinator",
             "windtunnel-scaling",
@@ -90,6 +99,7 @@ const CONFINED: &[Confined] = &[
         what: "the wire",
         packages: &["tonic", "tonic-", "prost", "prost-"],
         may_know: &[
+            "windtunnel-dial",
             "windtunnel-proto",
             "windtunnel-outbox",
             "windtunnel-coordinator",

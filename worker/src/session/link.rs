@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use proto::dial::Authorize;
+use dial::Authorize;
 use proto::v1::worker_service_client::WorkerServiceClient;
 use proto::v1::{CoordinatorMessage, WorkerMessage};
 use tokio::sync::mpsc;

@@ -1,19 +1,21 @@
-//! How a coordinator is dialled: over TLS or not, with a token or not. Workers and people's tools dial alike.
+//! Where a coordinator is, and what goes with every call to it.
 //!
 //! A token goes into a header of every call, marked as sensitive so that no layer logs it. It is never part of an
 //! address or an argument, and it is not sent where it could be read on the way: over a plain connection only to this
 //! very machine, unless that is asked for.
 
-use std::fmt;
 use std::time::Duration;
 
+use http::Uri;
+use http::uri::Scheme;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
-use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity, Uri};
+use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity};
 use tonic::{Request, Status};
 
-/// The variable of the environment that holds a token.
-pub const TOKEN_VARIABLE: &str = "WINDTUNNEL_TOKEN";
+use crate::credentials::{ClientIdentity, Credentials, Secret};
+use crate::error::DialError;
+use crate::route::Target;
 
 /// The header that carries a token.
 pub const AUTHORIZATION: &str = "authorization";
@@ -27,61 +29,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(10);
 const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A text that nobody but its owner may read. It is in no log and no error: its debug form is a placeholder.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Takes a text for one.
-    #[must_use]
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    /// The text, for who is to know it.
-    #[must_use]
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(..)")
-    }
-}
-
-/// What shows a coordinator who dials, and the one who dials that it is the coordinator.
-#[derive(Debug, Clone, Default)]
-pub struct Credentials {
-    /// Sent with every call.
-    pub token: Option<Secret>,
-    /// Certificates, as PEM, of those who may vouch for the coordinator; those of the system where there are none.
-    pub ca: Option<Vec<u8>>,
-    /// For a coordinator that asks who dials.
-    pub identity: Option<ClientIdentity>,
-    /// Whether the token may go over a connection that others can read.
-    pub allow_plain_token: bool,
-}
-
-/// A certificate and its key, as PEM.
-#[derive(Clone)]
-pub struct ClientIdentity {
-    /// The certificate, with those between it and the authority.
-    pub certificate: Vec<u8>,
-    /// Its private key.
-    pub key: Vec<u8>,
-}
-
-impl fmt::Debug for ClientIdentity {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ClientIdentity(..)")
-    }
-}
-
-/// Why an address cannot be dialled.
+/// Why an address cannot be dialled as it is asked for.
 #[derive(Debug, thiserror::Error)]
-pub enum DialError {
+pub enum EndpointError {
     /// It is none. What was given is not repeated where it might hold a secret.
     #[error(
         "`{url}` is not the address of a coordinator: expected, for example, http://127.0.0.1:7450 or https://login-1:7450"
@@ -116,27 +66,24 @@ pub enum DialError {
 ///
 /// # Errors
 /// If it is no address, if its certificates cannot be used, or if the token could be read on the way.
-pub fn endpoint(url: &str, credentials: &Credentials) -> Result<(Endpoint, Authorize), DialError> {
+pub fn endpoint(url: &str, credentials: &Credentials) -> Result<(Endpoint, Authorize), EndpointError> {
     let uri: Uri = url.parse().map_err(|_| not_an_address(url))?;
-    if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
-        return Err(DialError::SecretInAddress);
-    }
-    let (Some(scheme @ ("http" | "https")), Some(host)) = (uri.scheme_str(), uri.host()) else {
-        return Err(not_an_address(url));
-    };
-    let is_encrypted = scheme == "https";
-    if credentials.token.is_some() && !is_encrypted && !is_loopback(host) && !credentials.allow_plain_token {
-        return Err(DialError::PlainToken { host: host.to_owned() });
+    let target = Target::of(&uri).map_err(|error| match error {
+        DialError::UserInfo => EndpointError::SecretInAddress,
+        _ => not_an_address(url),
+    })?;
+    let is_encrypted = uri.scheme() == Some(&Scheme::HTTPS);
+    if credentials.token.is_some() && !is_encrypted && !target.is_loopback() && !credentials.allow_plain_token {
+        return Err(EndpointError::PlainToken { host: target.host });
     }
     let authorize = Authorize::new(credentials.token.as_ref())?;
     let mut endpoint = Endpoint::from(uri)
         .connect_timeout(CONNECT_TIMEOUT)
-        .tcp_nodelay(true)
         .http2_keep_alive_interval(KEEP_ALIVE_INTERVAL)
         .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
         .keep_alive_while_idle(true);
     if is_encrypted {
-        endpoint = endpoint.tls_config(tls(credentials)).map_err(DialError::Tls)?;
+        endpoint = endpoint.tls_config(tls(credentials)).map_err(EndpointError::Tls)?;
     }
     Ok((endpoint, authorize))
 }
@@ -153,13 +100,8 @@ fn tls(credentials: &Credentials) -> ClientTlsConfig {
     }
 }
 
-fn not_an_address(url: &str) -> DialError {
-    if url.contains('@') { DialError::SecretInAddress } else { DialError::Address { url: url.to_owned() } }
-}
-
-fn is_loopback(host: &str) -> bool {
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+fn not_an_address(url: &str) -> EndpointError {
+    if url.contains('@') { EndpointError::SecretInAddress } else { EndpointError::Address { url: url.to_owned() } }
 }
 
 /// Adds the token, where there is one, to every call.
@@ -167,10 +109,10 @@ fn is_loopback(host: &str) -> bool {
 pub struct Authorize(Option<MetadataValue<Ascii>>);
 
 impl Authorize {
-    fn new(token: Option<&Secret>) -> Result<Self, DialError> {
+    fn new(token: Option<&Secret>) -> Result<Self, EndpointError> {
         let value = |token: &Secret| {
             let mut value =
-                MetadataValue::try_from(format!("{BEARER}{}", token.expose())).map_err(|_| DialError::Token)?;
+                MetadataValue::try_from(format!("{BEARER}{}", token.expose())).map_err(|_| EndpointError::Token)?;
             value.set_sensitive(true);
             Ok(value)
         };
@@ -190,6 +132,7 @@ impl Interceptor for Authorize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::credentials::Secret;
 
     fn with_token() -> Credentials {
         Credentials { token: Some(Secret::new("wt_0_secret")), ..Credentials::default() }
@@ -202,7 +145,7 @@ mod tests {
         }
         for url in ["http://login-1:7450", "http://10.0.0.1:7450", "http://127.0.0.1.example:1"] {
             let refused = endpoint(url, &with_token()).expect_err(url);
-            assert!(matches!(refused, DialError::PlainToken { .. }), "{url}: {refused}");
+            assert!(matches!(refused, EndpointError::PlainToken { .. }), "{url}: {refused}");
             endpoint(url, &Credentials::default()).expect(url);
             endpoint(url, &Credentials { allow_plain_token: true, ..with_token() }).expect(url);
         }
@@ -211,7 +154,7 @@ mod tests {
     #[test]
     fn what_is_no_address_is_refused_and_secrets_are_not_repeated() {
         for url in ["", "login-1:7450", "ftp://login-1", "http://", "not an address"] {
-            assert!(matches!(endpoint(url, &Credentials::default()), Err(DialError::Address { .. })), "{url}");
+            assert!(matches!(endpoint(url, &Credentials::default()), Err(EndpointError::Address { .. })), "{url}");
         }
         for url in ["http://user:hunter2@127.0.0.1:1", "ht tp://hunter2@x"] {
             let refused = endpoint(url, &Credentials::default()).expect_err(url);
@@ -220,6 +163,6 @@ mod tests {
         let (_, authorize) = endpoint("http://127.0.0.1:1", &with_token()).expect("it is one");
         assert!(!format!("{:?} {authorize:?}", with_token()).contains("secret"));
         let unfit = Credentials { token: Some(Secret::new("two\nlines")), ..Credentials::default() };
-        assert!(matches!(endpoint("http://127.0.0.1:1", &unfit), Err(DialError::Token)));
+        assert!(matches!(endpoint("http://127.0.0.1:1", &unfit), Err(EndpointError::Token)));
     }
 }

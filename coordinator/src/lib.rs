@@ -17,6 +17,7 @@
 mod auth;
 mod driver;
 mod grpc;
+mod incoming;
 mod lock;
 pub mod pools;
 mod start;
@@ -29,6 +30,7 @@ pub const STORE_FILE: &str = "store.sqlite";
 
 pub use auth::{ParseScopeError, Scope, TokenId, Tokens};
 pub use driver::{RestoreStateError, RunError};
+pub use incoming::{ConnectionCounts, ServerLimits};
 pub use lock::{LiveCoordinator, LockError, local_token, locate};
 pub use pools::{LocalPool, LocalPoolOptions, WorkersGone};
 pub use scheduler::Settings;

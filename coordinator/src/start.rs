@@ -7,19 +7,20 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use dial::Credentials;
+use futures::Stream;
 use futures::future::join_all;
 use object_store::ObjectStore;
 use object_store::local::LocalFileSystem;
-use proto::MAX_MESSAGE_BYTES;
+use proto::limits::{MAX_MESSAGE_BYTES, MAX_REQUEST_BYTES};
 use proto::v1::campaign_service_server::CampaignServiceServer;
 use proto::v1::worker_service_server::WorkerServiceServer;
 use scheduler::Settings;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::service::Routes;
-use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Server, ServerTlsConfig};
 use tracing::{error, info};
 use url::Url;
@@ -27,8 +28,9 @@ use url::Url;
 use crate::STORE_FILE;
 use crate::auth::{AuthLayer, Guard, LocalTokens};
 use crate::driver::input::Input;
-use crate::driver::{Driver, RestoreStateError, RunError};
+use crate::driver::{Driver, DriverHandle, RestoreStateError, RunError};
 use crate::grpc::{CampaignApi, WorkerApi};
+use crate::incoming::{self, ConnectionCounts, CountCalls, Gate, ServerLimits};
 use crate::lock::{DataDirLock, LiveCoordinator, LockError};
 use crate::pools::{LocalPool, LocalPoolOptions, PoolError, PoolEvent, WorkersGone};
 use crate::store::{Store, StoreError};
@@ -40,6 +42,15 @@ const SERVER_GRACE: Duration = Duration::from_secs(3);
 /// A connection over which nothing comes back for this long is broken.
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(10);
 const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// What one call may say in its headers.
+const HEADER_BYTES: u32 = 16 << 10;
+
+/// Calls that were taken back before they were taken up. A connection with more of them is ended.
+const RESET_STREAMS: usize = 20;
+
+/// What may come over one connection, and in one call, before somebody reads it.
+const WINDOW_BYTES: u32 = 1 << 20;
 
 /// What to start.
 #[derive(Debug, Clone)]
@@ -58,6 +69,8 @@ pub struct CoordinatorOptions {
     pub require_token: bool,
     /// Whether to listen where others can reach it, although nothing is encrypted and nobody is asked who they are.
     pub insecure: bool,
+    /// How much it takes on.
+    pub limits: ServerLimits,
 }
 
 impl CoordinatorOptions {
@@ -72,6 +85,7 @@ impl CoordinatorOptions {
             tls: None,
             require_token: false,
             insecure: false,
+            limits: ServerLimits::default(),
         }
     }
 }
@@ -159,6 +173,9 @@ pub struct Handle {
     stop: DropGuard,
     /// Ends the server, likewise.
     close: DropGuard,
+    /// Ends the connections, likewise.
+    cut: DropGuard,
+    gate: Arc<Gate>,
     driver: JoinHandle<()>,
     server: JoinHandle<()>,
     store: Store,
@@ -172,12 +189,67 @@ impl Coordinator {
     /// If the address is open to others and that was not asked for, if another coordinator has the data directory, or if
     /// something cannot be read, written or listened on.
     pub async fn start(options: CoordinatorOptions) -> Result<Handle, StartError> {
-        let CoordinatorOptions { data_dir, listen, settings, local_workers, tls, require_token, insecure } = options;
+        let (listen, insecure) = (options.listen, options.insecure);
         let is_reachable = !listen.ip().is_loopback();
-        if is_reachable && tls.is_none() && !insecure {
+        if is_reachable && options.tls.is_none() && !insecure {
             return Err(StartError::NotLoopback { listen });
         }
-        let tls = tls.map(|files| files.read()).transpose()?;
+        let tls = options.tls.as_ref().map(TlsFiles::read).transpose()?;
+        let limits = options.limits.within_descriptors();
+        let require_token = options.require_token || (is_reachable && !insecure);
+        let opened = Opened::open(CoordinatorOptions { limits, require_token, ..options }).await?;
+        let (listener, address) = bind(listen).await?;
+        // What is on this machine goes past the certificate, which is of another name.
+        let inside = if tls.is_some() { Some(bind(SocketAddr::from(([127, 0, 0, 1], 0))).await?) } else { None };
+        let url = format!("http://{}", reachable(inside.as_ref().map_or(address, |(_, inside)| *inside)));
+        let public_url = if tls.is_some() { format!("https://{address}") } else { url.clone() };
+        let inside = inside.map(|(listener, _)| listener);
+        opened.serve(Entrance { incoming: incoming::tcp(listener), tls, inside, url, public_url }).await
+    }
+
+    /// Starts a coordinator that serves the connections it is given, as those of a simulated network, rather than listen
+    /// by itself. `url` is where others say it can be dialled; whoever gives the connections answers for who can.
+    ///
+    /// # Errors
+    /// As [`Coordinator::start`], other than of listening.
+    pub async fn start_on<S, IO>(options: CoordinatorOptions, url: String, incoming: S) -> Result<Handle, StartError>
+    where
+        S: Stream<Item = io::Result<(IO, SocketAddr)>> + Send + 'static,
+        IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let tls = options.tls.as_ref().map(TlsFiles::read).transpose()?;
+        let opened = Opened::open(options).await?;
+        opened.serve(Entrance { incoming, tls, inside: None, public_url: url.clone(), url }).await
+    }
+}
+
+/// Where connections come from.
+struct Entrance<S> {
+    incoming: S,
+    tls: Option<ServerTlsConfig>,
+    /// For this machine alone, past the certificate.
+    inside: Option<TcpListener>,
+    url: String,
+    public_url: String,
+}
+
+/// A coordinator that has taken its state up and serves nobody yet.
+struct Opened {
+    limits: ServerLimits,
+    local_workers: Option<LocalPoolOptions>,
+    lock: DataDirLock,
+    store: Store,
+    storage: Arc<dyn ObjectStore>,
+    storage_url: String,
+    driver: Driver,
+    driver_handle: DriverHandle,
+    guard: Arc<Guard>,
+    local_tokens: Option<LocalTokens>,
+}
+
+impl Opened {
+    async fn open(options: CoordinatorOptions) -> Result<Self, StartError> {
+        let CoordinatorOptions { data_dir, settings, local_workers, limits, require_token, .. } = options;
         let data_dir = make_data_dir(&data_dir)?;
         let lock = take_lock(&data_dir).await?;
         let path = data_dir.join(STORE_FILE);
@@ -186,19 +258,46 @@ impl Coordinator {
         let restored = Driver::restore(settings, store.clone(), storage.clone(), storage_url.clone()).await?;
         let (driver, driver_handle) = restored;
 
-        let (guard, local_tokens) = if require_token || (is_reachable && !insecure) {
+        let (guard, local_tokens) = if require_token {
             let (guard, tokens) = Guard::closed(store.clone());
             (Arc::new(guard), Some(tokens))
         } else {
             (Arc::new(Guard::open(store.clone())), None)
         };
         lock.hand_over(local_tokens.as_ref().map(|tokens| &tokens.admin))?;
-        let (listener, address) = bind(listen).await?;
-        // What is on this machine goes past the certificate, which is of another name.
-        let inner = if tls.is_some() { Some(bind(SocketAddr::from(([127, 0, 0, 1], 0))).await?) } else { None };
-        let url = format!("http://{}", reachable(inner.as_ref().map_or(address, |(_, inner)| *inner)));
-        let public_url = if tls.is_some() { format!("https://{address}") } else { url.clone() };
-        let (stop, close) = (CancellationToken::new(), CancellationToken::new());
+        Ok(Self {
+            limits,
+            local_workers,
+            lock,
+            store,
+            storage,
+            storage_url,
+            driver,
+            driver_handle,
+            guard,
+            local_tokens,
+        })
+    }
+
+    async fn serve<S, IO>(self, entrance: Entrance<S>) -> Result<Handle, StartError>
+    where
+        S: Stream<Item = io::Result<(IO, SocketAddr)>> + Send + 'static,
+        IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let Self {
+            limits,
+            local_workers,
+            lock,
+            store,
+            storage,
+            storage_url,
+            driver,
+            driver_handle,
+            guard,
+            local_tokens,
+        } = self;
+        let Entrance { incoming, tls, inside, url, public_url } = entrance;
+        let [stop, close, cut] = std::array::from_fn(|_| CancellationToken::new());
         let api = CampaignApi {
             driver: driver_handle.clone(),
             store: store.clone(),
@@ -206,10 +305,17 @@ impl Coordinator {
             storage_url: storage_url.clone(),
             stop: stop.clone(),
         };
-        let workers = WorkerApi::new(driver_handle.clone(), Arc::clone(&guard), stop.clone());
+        let workers = WorkerApi::new(driver_handle.clone(), Arc::clone(&guard), limits, stop.clone());
         let routes = routes(api, workers).await;
-        let served = serve(listener, tls, routes.clone(), Arc::clone(&guard), close.clone());
-        let served_inside = inner.map(|(inner, _)| serve(inner, None, routes, guard, close.clone()));
+        // Two doors: a crowd at one does not keep anybody from the other.
+        let limits = if inside.is_some() { limits.halved() } else { limits };
+        let gate = Gate::new(limits, cut.clone());
+        let door = Door { limits, routes, guard, close: close.clone() };
+        let served_inside = inside.map(|inside| {
+            let gate = Gate::new(limits, cut.clone());
+            door.clone().serve(incoming::tcp(inside), None, gate)
+        });
+        let served = door.serve(incoming, tls, Arc::clone(&gate));
         let server = tokio::spawn(async move {
             tokio::join!(served, async {
                 if let Some(served) = served_inside {
@@ -237,6 +343,8 @@ impl Coordinator {
             outcome,
             stop: stop.drop_guard(),
             close: close.drop_guard(),
+            cut: cut.drop_guard(),
+            gate,
             driver,
             server,
             store,
@@ -263,6 +371,12 @@ impl Handle {
     #[must_use]
     pub fn public_url(&self) -> &str {
         &self.public_url
+    }
+
+    /// The connections to where it listens for everybody.
+    #[must_use]
+    pub fn connections(&self) -> ConnectionCounts {
+        self.gate.counts()
     }
 
     /// What shows it that it is called by its own process.
@@ -330,6 +444,8 @@ impl Handle {
         drop(self.close);
         let mut server = self.server;
         if tokio::time::timeout(SERVER_GRACE, &mut server).await.is_err() {
+            // Whoever is still there did not end what it had begun.
+            drop(self.cut);
             server.abort();
             let _ = server.await;
         }
@@ -392,10 +508,10 @@ async fn bind(listen: SocketAddr) -> Result<(TcpListener, SocketAddr), StartErro
 
 async fn routes(api: CampaignApi, workers: WorkerApi) -> Routes {
     let campaigns = CampaignServiceServer::new(api)
-        .max_decoding_message_size(MAX_MESSAGE_BYTES)
+        .max_decoding_message_size(MAX_REQUEST_BYTES)
         .max_encoding_message_size(MAX_MESSAGE_BYTES);
     let workers = WorkerServiceServer::new(workers)
-        .max_decoding_message_size(MAX_MESSAGE_BYTES)
+        .max_decoding_message_size(MAX_REQUEST_BYTES)
         .max_encoding_message_size(MAX_MESSAGE_BYTES);
     let (reporter, health) = tonic_health::server::health_reporter();
     reporter.set_serving::<CampaignServiceServer<CampaignApi>>().await;
@@ -408,30 +524,48 @@ async fn routes(api: CampaignApi, workers: WorkerApi) -> Routes {
     Routes::new(health).add_service(reflection).add_service(campaigns).add_service(workers)
 }
 
-async fn serve(
-    listener: TcpListener,
-    tls: Option<ServerTlsConfig>,
+/// What is served to whoever comes in.
+#[derive(Clone)]
+struct Door {
+    limits: ServerLimits,
     routes: Routes,
     guard: Arc<Guard>,
     close: CancellationToken,
-) {
-    let mut server = Server::builder();
-    if let Some(tls) = tls {
-        server = match server.tls_config(tls) {
-            Ok(server) => server,
-            // It was made into one at the start, so this does not come.
-            Err(error) => return error!(%error, "the certificates cannot be used"),
-        };
-    }
-    let served = server
-        .http2_keepalive_interval(Some(KEEP_ALIVE_INTERVAL))
-        .http2_keepalive_timeout(Some(KEEP_ALIVE_TIMEOUT))
-        .layer(AuthLayer(guard))
-        .add_routes(routes)
-        .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), close.cancelled_owned())
-        .await;
-    if let Err(error) = served {
-        error!(%error, "the server ended");
+}
+
+impl Door {
+    async fn serve<S, IO>(self, incoming: S, tls: Option<ServerTlsConfig>, gate: Arc<Gate>)
+    where
+        S: Stream<Item = io::Result<(IO, SocketAddr)>> + Send + 'static,
+        IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let Self { limits, routes, guard, close } = self;
+        let mut server = Server::builder();
+        if let Some(tls) = tls {
+            server = match server.tls_config(tls) {
+                Ok(server) => server,
+                // It was made into one at the start, so this does not come.
+                Err(error) => return error!(%error, "the certificates cannot be used"),
+            };
+        }
+        let served = server
+            .http2_keepalive_interval(Some(KEEP_ALIVE_INTERVAL))
+            .http2_keepalive_timeout(Some(KEEP_ALIVE_TIMEOUT))
+            .http2_max_header_list_size(HEADER_BYTES)
+            .http2_max_pending_accept_reset_streams(Some(RESET_STREAMS))
+            .initial_connection_window_size(WINDOW_BYTES)
+            .initial_stream_window_size(WINDOW_BYTES)
+            .max_concurrent_streams(limits.streams_per_connection)
+            .timeout(limits.answer)
+            // Behind the guard, so that only a call of somebody who may make it counts.
+            .layer(AuthLayer(guard))
+            .layer(CountCalls)
+            .add_routes(routes)
+            .serve_with_incoming_shutdown(incoming::within_limits(incoming, gate), close.cancelled_owned())
+            .await;
+        if let Err(error) = served {
+            error!(%error, "the server ended");
+        }
     }
 }
 

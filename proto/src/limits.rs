@@ -3,6 +3,9 @@
 /// The largest gRPC message, in either direction.
 pub const MAX_MESSAGE_BYTES: usize = 16 << 20;
 
+/// The largest that a coordinator accepts: what workers and tools say is smaller than what they are told.
+pub const MAX_REQUEST_BYTES: usize = 4 << 20;
+
 /// The longest recipe, in bytes.
 pub const MAX_RECIPE_BYTES: usize = 1 << 20;
 
@@ -15,6 +18,12 @@ pub const MAX_BLOBS: usize = 1024;
 /// The longest name of a file, worker or device, and the longest path in the storage, in bytes.
 pub const MAX_NAME_BYTES: usize = 1024;
 
+/// The most sources that a dataset may be said to come from.
+pub const MAX_SOURCES: usize = 10_000;
+
+/// The longest of them, in bytes.
+pub const MAX_SOURCE_BYTES: usize = 16 << 10;
+
 /// The longest reason why something failed, in bytes. Whoever sends a longer one cuts it.
 pub const MAX_REASON_BYTES: usize = 16 << 10;
 
@@ -23,3 +32,9 @@ pub const MAX_CURVE_POINTS: usize = 4096;
 
 /// The most attempts or stages that a worker may list.
 pub const MAX_LISTED: usize = 4096;
+
+/// Whether a text holds something that a terminal or a log would act on rather than show.
+#[must_use]
+pub fn has_control_characters(text: &str) -> bool {
+    text.chars().any(char::is_control)
+}

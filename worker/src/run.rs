@@ -1,8 +1,9 @@
 //! A worker process, from its start to its end.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use dial::endpoint;
+use dial::{Proxies, endpoint};
 use minicpm::Compute;
 use recipes::WorkerId;
 use tokio::sync::mpsc;
@@ -73,7 +74,12 @@ pub async fn serve(
     let (link, link_events) = mpsc::channel(64);
     // In a set, which ends with this future however that ends.
     let mut dialling = JoinSet::new();
-    dialling.spawn(keep_connected(endpoint, authorize, Backoff::new(FIRST_WAIT, LONGEST_WAIT), link));
+    let proxies = Arc::new(Proxies::from_env());
+    let connect = move |uri| {
+        let proxies = Arc::clone(&proxies);
+        async move { proxies.connect(&uri).await.map_err(std::io::Error::other) }
+    };
+    dialling.spawn(keep_connected(endpoint, connect, authorize, Backoff::new(FIRST_WAIT, LONGEST_WAIT), link));
     info!(%worker, name = home.name, device, coordinator = options.coordinator_url, "worker starts");
 
     let (name, memory_bytes) = (home.name.clone(), options.memory_bytes);

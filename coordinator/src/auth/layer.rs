@@ -1,17 +1,16 @@
 //! The guard, before every service.
 
 use std::future::Future;
-use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http::{Request, Response};
 use tonic::body::Body;
-use tonic::transport::server::{TcpConnectInfo, TlsConnectInfo};
 use tower::{Layer, Service};
 
 use super::guard::Guard;
+use crate::incoming::Peer;
 
 /// Puts the guard before a service. What it lets in carries its [`Caller`](super::Caller) as an extension.
 #[derive(Debug, Clone)]
@@ -51,7 +50,7 @@ where
         let mut inner = std::mem::replace(&mut self.inner, next);
         let guard = Arc::clone(&self.guard);
         Box::pin(async move {
-            let from = peer(&request);
+            let from = Peer::of(request.extensions()).map(|peer| peer.address.ip());
             match guard.admit(request.uri().path(), request.headers(), from).await {
                 Ok(caller) => {
                     request.extensions_mut().insert(caller);
@@ -61,10 +60,4 @@ where
             }
         })
     }
-}
-
-fn peer(request: &Request<Body>) -> Option<IpAddr> {
-    let tcp = request.extensions().get::<TcpConnectInfo>();
-    let tls = request.extensions().get::<TlsConnectInfo<TcpConnectInfo>>().map(TlsConnectInfo::get_ref);
-    Some(tcp.or(tls)?.remote_addr()?.ip())
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use proto::v1::worker_service_server::WorkerService;
 use proto::v1::{CoordinatorMessage, WorkerMessage};
 use recipes::WorkerId;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
@@ -18,12 +18,10 @@ use super::{decode, status};
 use crate::auth::{Caller, Guard};
 use crate::driver::DriverHandle;
 use crate::driver::input::{Input, Outgoing, RequestError, SessionId};
+use crate::incoming::ServerLimits;
 
 /// Messages that may wait for a worker to read them.
 const OUTGOING: usize = 256;
-
-/// How long a connection may stay silent before its hello.
-const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The service that workers dial.
 pub(crate) struct WorkerApi {
@@ -31,11 +29,16 @@ pub(crate) struct WorkerApi {
     guard: Arc<Guard>,
     stop: CancellationToken,
     sessions: AtomicU64,
+    /// One for each session, from before its hello.
+    places: Arc<Semaphore>,
+    /// How long a session may stay silent before its hello.
+    hello: Duration,
 }
 
 impl WorkerApi {
-    pub(crate) fn new(driver: DriverHandle, guard: Arc<Guard>, stop: CancellationToken) -> Self {
-        Self { driver, guard, stop, sessions: AtomicU64::new(0) }
+    pub(crate) fn new(driver: DriverHandle, guard: Arc<Guard>, limits: ServerLimits, stop: CancellationToken) -> Self {
+        let places = Arc::new(Semaphore::new(limits.sessions.min(Semaphore::MAX_PERMITS)));
+        Self { driver, guard, stop, sessions: AtomicU64::new(0), places, hello: limits.hello }
     }
 }
 
@@ -49,8 +52,10 @@ impl WorkerService for WorkerApi {
     ) -> Result<Response<Self::SessionStream>, Status> {
         let caller = request.extensions().get::<Caller>().cloned();
         let caller = caller.ok_or_else(|| Status::internal("nobody asked who calls"))?;
+        let place = Arc::clone(&self.places).try_acquire_owned();
+        let place = place.map_err(|_| Status::resource_exhausted("there are as many sessions as are allowed"))?;
         let mut incoming = request.into_inner();
-        let first = tokio::time::timeout(HELLO_TIMEOUT, incoming.message()).await;
+        let first = tokio::time::timeout(self.hello, incoming.message()).await;
         let first = first.map_err(|_| Status::deadline_exceeded("no hello came"))??;
         let first = first.ok_or_else(|| Status::cancelled("the worker ended the session before its hello"))?;
         let hello = decode::hello(first).map_err(|error| status::from_decode(&error))?;
@@ -72,6 +77,7 @@ impl WorkerService for WorkerApi {
         tokio::spawn(async move {
             let revoked = guard.until_revoked(&caller);
             listen(session, worker, incoming, outgoing, inputs, end, revoked).await;
+            drop(place);
         });
         Ok(Response::new(ReceiverStream::new(stream)))
     }

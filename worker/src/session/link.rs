@@ -1,13 +1,16 @@
 //! Keeps a connection to the coordinator, as well as that can be done.
 
+use std::io;
 use std::time::Duration;
 
 use dial::Authorize;
+use hyper_util::rt::TokioIo;
 use proto::v1::worker_service_client::WorkerServiceClient;
 use proto::v1::{CoordinatorMessage, WorkerMessage};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::{Channel, Endpoint, Uri};
 use tonic::{Code, Status};
 use tracing::{debug, info};
 
@@ -79,14 +82,22 @@ impl Backoff {
 }
 
 /// Dials, again and again, until nobody listens to its events or the coordinator refuses.
-pub async fn keep_connected(
+///
+/// `connect` makes a connection, below any encryption: one over TCP, through a proxy, or through a
+/// simulated network.
+pub async fn keep_connected<C, F, IO>(
     endpoint: Endpoint,
+    connect: C,
     authorize: Authorize,
     mut backoff: Backoff,
     events: mpsc::Sender<LinkEvent>,
-) {
+) where
+    C: Fn(Uri) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = io::Result<IO>> + Send + 'static,
+    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     loop {
-        let error = one_connection(&endpoint, &authorize, &mut backoff, &events).await;
+        let error = one_connection(&endpoint, connect.clone(), &authorize, &mut backoff, &events).await;
         let is_retryable = error.is_retryable();
         if events.send(LinkEvent::Closed(error)).await.is_err() || !is_retryable {
             return;
@@ -97,13 +108,23 @@ pub async fn keep_connected(
     }
 }
 
-async fn one_connection(
+async fn one_connection<C, F, IO>(
     endpoint: &Endpoint,
+    connect: C,
     authorize: &Authorize,
     backoff: &mut Backoff,
     events: &mpsc::Sender<LinkEvent>,
-) -> LinkError {
-    let channel = match endpoint.connect().await {
+) -> LinkError
+where
+    C: Fn(Uri) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = io::Result<IO>> + Send + 'static,
+    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let connector = tower::service_fn(move |uri| {
+        let connecting = connect(uri);
+        async move { connecting.await.map(TokioIo::new) }
+    });
+    let channel = match endpoint.connect_with_connector(connector).await {
         Ok(channel) => channel,
         Err(error) => return LinkError::Connect(error),
     };

@@ -1,0 +1,149 @@
+//! Connections as they come in, whatever they come in by.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use futures::{FutureExt as _, Stream, StreamExt as _};
+use http::Extensions;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tonic::transport::server::{Connected, TlsConnectInfo};
+use tracing::warn;
+
+use super::gate::Call;
+use super::{Connection, Gate};
+
+/// How long to wait after a failed accept. It failed for want of descriptors or memory, which others have to give back.
+const AFTER_A_FAILED_ACCEPT: Duration = Duration::from_millis(100);
+
+/// The connections of a listening socket. A failed accept is said, and does not end them.
+pub(crate) fn tcp(listener: TcpListener) -> impl Stream<Item = io::Result<(TcpStream, SocketAddr)>> + Send + 'static {
+    futures::stream::unfold(listener, |listener| async move {
+        loop {
+            match listener.accept().await {
+                Ok((stream, peer)) => {
+                    // Only latency is lost without.
+                    let _ = stream.set_nodelay(true);
+                    return Some((Ok((stream, peer)), listener));
+                }
+                Err(error) => {
+                    warn!(%error, "a connection could not be accepted");
+                    tokio::time::sleep(AFTER_A_FAILED_ACCEPT).await;
+                }
+            }
+        }
+    })
+}
+
+/// Those that the gate takes in. The next is accepted once there is room for it.
+pub(crate) fn within_limits<S, IO>(incoming: S, gate: Arc<Gate>) -> impl Stream<Item = io::Result<Accepted<IO>>> + Send
+where
+    S: Stream<Item = io::Result<(IO, SocketAddr)>> + Send + 'static,
+    IO: Send + 'static,
+{
+    futures::stream::unfold((Box::pin(incoming), gate), |(mut incoming, gate)| async move {
+        loop {
+            let room = gate.room().await;
+            let (io, peer) = match incoming.next().await? {
+                Ok(accepted) => accepted,
+                Err(error) => return Some((Err(error), (incoming, gate))),
+            };
+            if let Some(connection) = gate.take_in(peer, room) {
+                return Some((Ok(Accepted::new(io, peer, connection)), (incoming, gate)));
+            }
+        }
+    })
+}
+
+/// A connection that is served, below any encryption.
+pub(crate) struct Accepted<IO> {
+    io: IO,
+    peer: Peer,
+    has_to_go: Option<BoxFuture<'static, ()>>,
+}
+
+/// Who is at the other end of a connection: an extension of every request.
+#[derive(Debug, Clone)]
+pub(crate) struct Peer {
+    pub(crate) address: SocketAddr,
+    connection: Arc<Connection>,
+}
+
+impl Peer {
+    /// The one that a request came from, whether over TLS or not.
+    pub(crate) fn of(extensions: &Extensions) -> Option<&Self> {
+        extensions.get::<Self>().or_else(|| extensions.get::<TlsConnectInfo<Self>>().map(TlsConnectInfo::get_ref))
+    }
+
+    /// A call begins that somebody may make.
+    pub(crate) fn begin_call(&self) -> Call {
+        self.connection.begin_call()
+    }
+}
+
+impl<IO> Accepted<IO> {
+    pub(crate) fn new(io: IO, address: SocketAddr, connection: Arc<Connection>) -> Self {
+        let has_to_go = Some(connection.clone().has_to_go().boxed());
+        Self { io, peer: Peer { address, connection }, has_to_go }
+    }
+
+    /// Fails once it has to go. Whoever waits for the connection is woken then.
+    fn check(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        if let Some(has_to_go) = &mut self.has_to_go
+            && has_to_go.poll_unpin(cx).is_pending()
+        {
+            return Ok(());
+        }
+        self.has_to_go = None;
+        Err(io::ErrorKind::ConnectionAborted.into())
+    }
+}
+
+impl<IO> Connected for Accepted<IO> {
+    type ConnectInfo = Peer;
+
+    fn connect_info(&self) -> Peer {
+        self.peer.clone()
+    }
+}
+
+impl<IO: AsyncRead + Unpin> AsyncRead for Accepted<IO> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        self.check(cx)?;
+        Pin::new(&mut self.io).poll_read(cx, buf)
+    }
+}
+
+impl<IO: AsyncWrite + Unpin> AsyncWrite for Accepted<IO> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.check(cx)?;
+        Pin::new(&mut self.io).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.check(cx)?;
+        Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.check(cx)?;
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}

@@ -83,6 +83,8 @@ async fn fetch(campaigns: &mut Campaigns, stage: &str, step: Option<u64>) -> any
         manifest_path: found.manifest_path,
     };
     let name = format!("{}@{}", wanted.stage.short(), wanted.step);
+    let is_its_own = proto::layout::is_manifest_path(&wanted.manifest_path, &wanted.stage, wanted.step);
+    ensure!(is_its_own, "the coordinator says that {name} lies at {:?}, where it cannot", wanted.manifest_path);
     let storage = campaigns.info().await?.storage;
     let storage = Storage::open(&storage).context("cannot reach the coordinator's storage from here")?;
     let blobs = download(storage.store().as_ref(), &wanted).await.with_context(|| format!("cannot read {name}"))?;

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use proto::convert::id;
 use proto::v1::{CampaignSummary, CurvePoint, TrialResult};
 use proto::{ConvertError, v1};
@@ -20,8 +20,13 @@ pub(crate) struct Campaign {
 }
 
 /// Where results are written.
-pub(crate) fn out_dir(asked: Option<&Path>, name: &str) -> PathBuf {
-    asked.map_or_else(|| Path::new("out").join(name), Path::to_owned)
+pub(crate) fn out_dir(asked: Option<&Path>, name: &str) -> anyhow::Result<PathBuf> {
+    match asked {
+        Some(asked) => Ok(asked.to_owned()),
+        // The name may be one that a coordinator says.
+        None if recipes::recipe::is_plain_name(name) => Ok(Path::new("out").join(name)),
+        None => Err(anyhow!("the campaign's name {name:?} cannot be that of a folder: give --out")),
+    }
 }
 
 impl Campaign {
@@ -119,5 +124,19 @@ impl View for Outcome {
     fn table(&self) -> String {
         let Written { points, fit, report } = &self.files;
         format!("{}\n{points}\n{fit}\n{report}\n", self.fitted.table)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_leads_elsewhere_is_no_folder() {
+        assert_eq!(out_dir(None, "smoke.2").expect("a plain name"), Path::new("out/smoke.2"));
+        for name in ["", ".", "..", "../out", "/etc", "a/b", "a\nb"] {
+            assert!(out_dir(None, name).is_err(), "{name:?}");
+            assert_eq!(out_dir(Some(Path::new("here")), name).expect("it was asked for"), Path::new("here"));
+        }
     }
 }

@@ -29,6 +29,16 @@ pub fn manifest_path(stage: &StageKey, attempt: Attempt, step: u64) -> String {
     format!("{}/{MANIFEST}", checkpoint_path(stage, attempt, step))
 }
 
+/// Whether a path is that of a manifest of this stage at this step, of some attempt: one that somebody else says is.
+#[must_use]
+pub fn is_manifest_path(path: &str, stage: &StageKey, step: u64) -> bool {
+    let attempt = path.strip_prefix(&format!("checkpoints/{stage}/"));
+    let attempt = attempt.and_then(|rest| rest.strip_suffix(&format!("-{step}/{MANIFEST}")));
+    let attempt = attempt.and_then(|attempt| attempt.parse().ok()).map(Attempt);
+    // Printed again, because numbers have more than one spelling.
+    attempt.is_some_and(|attempt| manifest_path(stage, attempt, step) == path)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -38,6 +48,21 @@ mod tests {
         let stage = StageKey::from_bytes([0xab; 32]);
         let hex = "ab".repeat(32);
         assert_eq!(manifest_path(&stage, Attempt(3), 70), format!("checkpoints/stage_{hex}/3-70/manifest.json"));
+        assert!(is_manifest_path(&manifest_path(&stage, Attempt(3), 70), &stage, 70));
         assert_eq!(dataset_path(&DatasetId::from_bytes([1; 16])), format!("datasets/data_{}", "01".repeat(16)));
+    }
+
+    #[test]
+    fn a_manifest_that_is_said_to_lie_elsewhere_is_told() {
+        let stage = StageKey::from_bytes([0xab; 32]);
+        let right = manifest_path(&stage, Attempt(3), 70);
+        let beside = right.replace("checkpoints/", "checkpoints/../checkpoints/");
+        let other = right.replace("ab", "cd");
+        let spelt = right.replace("/3-70", "/+3-70");
+        let longer = format!("{right}/../manifest.json");
+        for path in ["", "/etc/passwd", "../manifest.json", &beside, &other, &spelt, &longer] {
+            assert!(!is_manifest_path(path, &stage, 70), "{path}");
+        }
+        assert!(!is_manifest_path(&right, &stage, 71));
     }
 }

@@ -100,3 +100,25 @@ fn nested_nonsense_is_refused_without_a_panic() {
         assert!(message.starts_with("odd.toml:") && !message.contains('\n'), "{message}");
     }
 }
+
+#[test]
+fn a_plan_whose_paths_grow_with_the_square_of_its_points_is_refused() {
+    let points = |count: u64| {
+        let tokens: Vec<_> = (1..=count).map(|point| (point * 5120).to_string()).collect();
+        format!("tokens = [{}]", tokens.join(", "))
+    };
+    let message = refused("tokens = [5_120, 10_240, 20_480]", &points(500));
+    assert!(message.contains("make up to 250500 stages along the paths of 1000 runs"), "{message}");
+    let fewer = SMOKE.replacen("tokens = [5_120, 10_240, 20_480]", &points(100), 1);
+    Recipe::parse("smoke.toml", &fewer).expect("is accepted");
+}
+
+#[test]
+fn names_that_lead_elsewhere_are_refused() {
+    let long = "x".repeat(101);
+    for name in ["", ".", "..", "../smoke", "a/b", "/etc", "a b", "\u{e9}", &long] {
+        assert!(!recipes::recipe::is_plain_name(name), "{name:?}");
+        refused("name = \"smoke\"", &format!("name = \"{name}\""));
+    }
+    assert!(recipes::recipe::is_plain_name("smoke-16_b.2"));
+}

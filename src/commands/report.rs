@@ -34,7 +34,7 @@ impl Args {
         let fetched =
             with_coordinator(global, &self.coordinator, async |campaigns| Campaign::fetch(campaigns, name).await);
         let campaign = fetched?;
-        let out = out_dir(self.out.as_deref(), &campaign.summary().name);
+        let out = out_dir(self.out.as_deref(), &campaign.summary().name)?;
         let out = WritableDir::prepare(&out, "the directory of results")?;
         output::print(&campaign.conclude(out.path())?, global.json)?;
         Ok(Exit::Done)

@@ -61,7 +61,7 @@ impl Args {
         self.compute.check()?;
         check_sources(&recipe)?;
         let data_dir = WritableDir::prepare(&data_dir(global)?, "the data directory")?;
-        let out = WritableDir::prepare(&out_dir(self.out.as_deref(), recipe.name()), "the directory of results")?;
+        let out = WritableDir::prepare(&out_dir(self.out.as_deref(), recipe.name())?, "the directory of results")?;
 
         let runtime = crate::runtime()?;
         let outcome = runtime.block_on(self.work(recipe, data_dir.path(), out.path(), global));

@@ -148,9 +148,9 @@ impl CampaignApi {
 
     async fn read_submission(&self, request: v1::SubmitRequest) -> Result<Submission, SubmitError> {
         let v1::SubmitRequest { recipe_file, recipe_text, dataset } = request;
-        at_most(MAX_NAME_BYTES, "recipe_file", recipe_file.len())?;
+        let recipe_file = proto::convert::name("recipe_file", recipe_file).map_err(SubmitError::Field)?;
         at_most(MAX_RECIPE_BYTES, "recipe_text", recipe_text.len())?;
-        let dataset: Dataset = proto::convert::required("dataset", dataset).map_err(SubmitError::Dataset)?;
+        let dataset: Dataset = proto::convert::required("dataset", dataset).map_err(SubmitError::Field)?;
         let plan = expand(&recipe_file, &recipe_text, &dataset).map_err(SubmitError::Recipe)?;
         self.check_dataset(&dataset).await?;
         Ok(Submission { plan, recipe_file, recipe_text })

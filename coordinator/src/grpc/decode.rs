@@ -2,7 +2,7 @@
 //! version, or no worker at all.
 
 use proto::ConvertError;
-use proto::convert::{Problem, attempt_ref, attempts, id, ids};
+use proto::convert::{Problem, attempt_ref, attempts, id, ids, name};
 use proto::limits::{MAX_CURVE_POINTS, MAX_LISTED, MAX_NAME_BYTES, MAX_REASON_BYTES};
 use proto::v1::worker_message::Body;
 use proto::v1::{self, WorkerMessage};
@@ -34,16 +34,13 @@ pub(crate) enum DecodeError {
 /// Reads the first message of a session.
 pub(crate) fn hello(message: WorkerMessage) -> Result<Greeting, DecodeError> {
     let Some(Body::Hello(hello)) = message.body else { return Err(DecodeError::HelloMisplaced) };
-    at_most(MAX_NAME_BYTES, "hello.name", hello.name.len())?;
-    at_most(MAX_NAME_BYTES, "hello.version", hello.version.len())?;
-    at_most(MAX_NAME_BYTES, "hello.device", hello.device.len())?;
     at_most(MAX_LISTED, "hello.running", hello.running.len())?;
     at_most(MAX_LISTED, "hello.holds", hello.holds.len())?;
     Ok(Greeting {
         worker: id("hello.worker", &hello.worker)?,
-        name: hello.name,
-        version: hello.version,
-        device: hello.device,
+        name: name("hello.name", hello.name)?,
+        version: name("hello.version", hello.version)?,
+        device: name("hello.device", hello.device)?,
         memory_bytes: hello.memory_bytes,
         running: attempts("hello.running", hello.running)?,
         holds: ids("hello.holds", &hello.holds)?,
@@ -121,7 +118,10 @@ fn report(
 fn progress(progress: v1::Progress) -> Result<Progress, DecodeError> {
     let (stage, attempt) = attempt_ref("heartbeat.progress.attempt", progress.attempt)?;
     let latest = progress.latest.as_ref().map(point);
-    Ok(Progress { stage, attempt, latest, tokens_per_second: progress.tokens_per_second })
+    // A speed is for people; one that is none is not known.
+    let speed = progress.tokens_per_second;
+    let tokens_per_second = if speed.is_finite() && speed > 0.0 { speed } else { 0.0 };
+    Ok(Progress { stage, attempt, latest, tokens_per_second })
 }
 
 fn curve(points: Vec<v1::CurvePoint>) -> Result<Vec<CurvePoint>, DecodeError> {
@@ -137,8 +137,11 @@ fn point(point: &v1::CurvePoint) -> CurvePoint {
     CurvePoint { step, loss, grad_norm, learning_rate }
 }
 
-/// A reason is for people and may come from anywhere: one that is too long is cut, not refused.
-fn shortened(mut reason: String) -> String {
+/// A reason is for people and may come from anywhere: one that is too long is cut, not refused, and what a terminal would
+/// act on is taken out of it.
+fn shortened(reason: String) -> String {
+    let is_shown = |letter: &char| !letter.is_control() || *letter == '\n';
+    let mut reason: String = reason.chars().filter(is_shown).collect();
     if reason.len() > MAX_REASON_BYTES {
         let end = (0..=MAX_REASON_BYTES).rev().find(|end| reason.is_char_boundary(*end)).unwrap_or(0);
         reason.truncate(end);
@@ -201,7 +204,9 @@ mod tests {
         };
         assert!(hello(named("a name".to_owned())).is_ok());
         let refused = hello(named("x".repeat(MAX_NAME_BYTES + 1))).expect_err("it is refused");
-        assert_eq!(refused.to_string(), "hello.name: has a length of 1025, and 1024 is accepted");
+        assert_eq!(refused.to_string(), "hello.name: has 1025 bytes, and 1024 are accepted");
+        let refused = hello(named("\u{1b}[2J".to_owned())).expect_err("it is refused");
+        assert_eq!(refused.to_string(), "hello.name: holds control characters");
         assert!(said(named("a name".to_owned())).is_err());
     }
 
@@ -209,6 +214,7 @@ mod tests {
     fn long_reasons_are_cut_between_characters() {
         let reason = shortened("é".repeat(MAX_REASON_BYTES));
         assert_eq!(reason.len(), MAX_REASON_BYTES);
+        assert_eq!(shortened("one\r\n\u{1b}[31mtwo".to_owned()), "one\n[31mtwo");
         assert_eq!(shortened(format!("x{}", "é".repeat(MAX_REASON_BYTES))).len(), MAX_REASON_BYTES - 1);
     }
 }

@@ -17,7 +17,7 @@ pub(crate) enum SubmitError {
     #[error(transparent)]
     TooLong(#[from] TooLong),
     #[error(transparent)]
-    Dataset(ConvertError),
+    Field(ConvertError),
     #[error(transparent)]
     Recipe(RecipeError),
     #[error(
@@ -47,7 +47,7 @@ pub(crate) fn from_request(error: RequestError) -> Status {
 pub(crate) fn from_submit(error: SubmitError) -> Status {
     let message = chain(&error);
     match error {
-        SubmitError::TooLong(_) | SubmitError::Dataset(_) | SubmitError::Recipe(_) => Status::invalid_argument(message),
+        SubmitError::TooLong(_) | SubmitError::Field(_) | SubmitError::Recipe(_) => Status::invalid_argument(message),
         SubmitError::NoDataset { .. } => Status::failed_precondition(message),
         SubmitError::Storage(_) => Status::unavailable(message),
     }

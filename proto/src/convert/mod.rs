@@ -19,6 +19,8 @@ use recipes::{Attempt, StageKey};
 
 pub use attempt::attempt_ref;
 
+use crate::limits::{MAX_NAME_BYTES, has_control_characters};
+
 /// Why a message is not what it should be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {problem}")]
@@ -69,6 +71,17 @@ pub enum Problem {
     Key {
         /// The key that follows.
         derived: StageKey,
+    },
+    /// It holds line ends, escapes or the like.
+    #[error("holds control characters")]
+    Control,
+    /// It is too long.
+    #[error("has {bytes} bytes, and {limit} are accepted")]
+    TooLong {
+        /// Its length.
+        bytes: usize,
+        /// The length that is accepted.
+        limit: usize,
     },
     /// There are too many.
     #[error("has {count} entries, and {limit} are accepted")]
@@ -147,6 +160,28 @@ pub fn ids<T: FromStr<Err = ParseIdError>>(field: &str, texts: &[String]) -> Res
 pub fn attempts(field: &str, refs: Vec<crate::v1::AttemptRef>) -> Result<Vec<(StageKey, Attempt)>, ConvertError> {
     let read = |(index, attempt)| attempt_ref(&format!("{field}[{index}]"), Some(attempt));
     refs.into_iter().enumerate().map(read).collect()
+}
+
+/// Reads a name.
+///
+/// # Errors
+/// As [`line`].
+pub fn name(field: &str, text: String) -> Result<String, ConvertError> {
+    line(field, text, MAX_NAME_BYTES)
+}
+
+/// Reads a line of text for people.
+///
+/// # Errors
+/// If it has more bytes than this, or holds what a terminal or a log would act on.
+pub fn line(field: &str, text: String, limit: usize) -> Result<String, ConvertError> {
+    if text.len() > limit {
+        return Err(ConvertError::new(field, Problem::TooLong { bytes: text.len(), limit }));
+    }
+    if has_control_characters(&text) {
+        return Err(ConvertError::new(field, Problem::Control));
+    }
+    Ok(text)
 }
 
 fn finite(field: &str, value: f64) -> Result<f64, ConvertError> {

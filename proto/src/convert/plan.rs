@@ -2,7 +2,8 @@
 
 use recipes::{Dataset, Plan, Retries, Tokens, Trial};
 
-use super::{ConvertError, id, ids, list, positive, required};
+use super::{ConvertError, Problem, id, ids, line, list, positive, required};
+use crate::limits::{MAX_SOURCE_BYTES, MAX_SOURCES};
 use crate::v1;
 
 impl From<&Dataset> for v1::Dataset {
@@ -23,6 +24,11 @@ impl TryFrom<v1::Dataset> for Dataset {
     type Error = ConvertError;
 
     fn try_from(dataset: v1::Dataset) -> Result<Self, ConvertError> {
+        if dataset.sources.len() > MAX_SOURCES {
+            let problem = Problem::TooMany { count: dataset.sources.len(), limit: MAX_SOURCES };
+            return Err(ConvertError::new("sources", problem));
+        }
+        let source = |(index, text)| line(&format!("sources[{index}]"), text, MAX_SOURCE_BYTES);
         Ok(Self {
             id: id("id", &dataset.id)?,
             vocab: positive("vocab", dataset.vocab)?,
@@ -30,7 +36,7 @@ impl TryFrom<v1::Dataset> for Dataset {
             validation_tokens: dataset.validation_tokens,
             train_bytes: dataset.train_bytes,
             validation_bytes: dataset.validation_bytes,
-            sources: dataset.sources,
+            sources: dataset.sources.into_iter().enumerate().map(source).collect::<Result<_, _>>()?,
         })
     }
 }

@@ -1,6 +1,6 @@
 //! Stages and their specs.
 
-use recipes::{Stage, StageRole, StageSpec};
+use recipes::{Batch, Stage, StageRole, StageSpec};
 
 use super::{ConvertError, Problem, id, model, optional_id, positive_number, required};
 use crate::v1;
@@ -33,6 +33,12 @@ impl TryFrom<v1::StageSpec> for StageSpec {
         if spec.end_step <= spec.start_step {
             return Err(ConvertError::new("end_step", Problem::Range { reason: "has to be above start_step" }));
         }
+        let batch: Batch = required("batch", spec.batch)?;
+        let tokens_a_step = u64::from(batch.sequences) * u64::from(batch.context);
+        if spec.end_step.checked_mul(tokens_a_step).is_none() {
+            let reason = "is so many steps that their tokens cannot be counted";
+            return Err(ConvertError::new("end_step", Problem::Range { reason }));
+        }
         Ok(Self {
             model: required("model", spec.model)?,
             init_seed: spec.init_seed,
@@ -42,7 +48,7 @@ impl TryFrom<v1::StageSpec> for StageSpec {
             end_step: spec.end_step,
             schedule: required("schedule", spec.schedule)?,
             peak_lr: positive_number("peak_lr", spec.peak_lr)?,
-            batch: required("batch", spec.batch)?,
+            batch,
             optimizer: required("optimizer", spec.optimizer)?,
             precision: model::precision("precision", spec.precision)?,
             validation_tokens: spec.validation_tokens,

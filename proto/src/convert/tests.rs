@@ -198,3 +198,24 @@ fn attempts_survive_the_way_and_count_from_one() {
     assert_eq!(refuse(None), "attempt: is missing");
     assert_eq!(refuse(Some((attempt.0, Attempt(0)).into())), "attempt.attempt: has to be above zero");
 }
+
+#[test]
+fn texts_for_people_are_lines_of_bounded_length() {
+    let sources = |sources: Vec<String>| {
+        refusal(|plan| plan.dataset.as_mut().expect("it has data").sources = sources).to_string()
+    };
+    assert_eq!(sources(vec!["a\u{1b}[2J".to_owned()]), "dataset.sources[0]: holds control characters");
+    let long = "x".repeat((16 << 10) + 1);
+    assert_eq!(sources(vec![long]), "dataset.sources[0]: has 16385 bytes, and 16384 are accepted");
+    let many = vec![String::new(); 10_001];
+    assert_eq!(sources(many), "dataset.sources: has 10001 entries, and 10000 are accepted");
+}
+
+#[test]
+fn steps_whose_tokens_cannot_be_counted_are_refused() {
+    let error = refusal(|plan| {
+        plan.stages[0].spec.as_mut().expect("it has a spec").end_step = u64::MAX;
+    });
+    assert!(matches!(error.problem, Problem::Range { .. }), "{error}");
+    assert_eq!(error.field, "stages[0].spec.end_step");
+}

@@ -9,6 +9,10 @@ use crate::units::{Tokens, human_count};
 /// Runs of one recipe.
 const MAX_RUNS: usize = 10_000;
 
+/// Stages along the paths of all runs. A run passes through a stage for each shorter point of its size, so that these grow
+/// with the square of the points, and with them the plan that is stored and sent.
+const MAX_PATHS: usize = 200_000;
+
 /// Steps of one run.
 const MAX_STEPS: u64 = 1_000_000_000;
 
@@ -34,6 +38,11 @@ pub(crate) fn runs(recipe: &RecipeFile) -> Result<Vec<Run>, Fault> {
     if count > MAX_RUNS {
         let reason = format!("make {count} runs with the sizes, seeds and learning rates");
         return Err(Fault::conflict("points", reason, format!("at most {MAX_RUNS} runs")));
+    }
+    let along = count.saturating_mul(points + 1) / 2;
+    if matches!(recipe.schedule.kind, ScheduleKind::Wsd | ScheduleKind::Constant) && along > MAX_PATHS {
+        let reason = format!("make up to {along} stages along the paths of {count} runs");
+        return Err(Fault::conflict("points", reason, format!("fewer points of a size, or runs: at most {MAX_PATHS}")));
     }
     let mut runs = Vec::with_capacity(count);
     for (size, shape) in recipe.model.sizes.iter().filter_map(|name| Some((name, recipe.shape(name)?))) {

@@ -50,10 +50,17 @@ fn check_retries(retries: &RetriesRecipe) -> Result<(), Fault> {
     Err(Fault::conflict("retries.longest_backoff_seconds", reason, format!("{backoff_seconds} or more")))
 }
 
-fn check_name(key: &str, name: &str) -> Result<(), Fault> {
+/// Whether a name can be that of a campaign or a size, and so of a folder: 1 to 100 letters, digits, `-`, `_` and `.`, not
+/// beginning with `.`.
+#[must_use]
+pub fn is_plain_name(name: &str) -> bool {
     let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
     // A leading dot hides a folder, and `..` is another one.
-    if name.chars().all(is_plain) && !name.starts_with('.') {
+    (1..=100).contains(&name.len()) && name.chars().all(is_plain) && !name.starts_with('.')
+}
+
+fn check_name(key: &str, name: &str) -> Result<(), Fault> {
+    if is_plain_name(name) {
         return Ok(());
     }
     let problem = Problem::OutOfRange { found: shown(name), suggestion: None };

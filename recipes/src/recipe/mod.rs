@@ -18,6 +18,8 @@ use std::path::Path;
 use serde::Deserialize;
 use toml::de::DeTable;
 
+pub use check::is_plain_name;
+
 use crate::expand::{self, Run};
 use crate::retries::Retries;
 use crate::shape::Shape;

@@ -38,6 +38,8 @@ enum AssignmentError {
     Key,
     #[error("the checkpoint to start from names no stage")]
     StartStage(#[from] ParseIdError),
+    #[error("the checkpoint to start from is said to lie at {path:?}, where none of its stage does")]
+    StartPath { path: String },
     #[error("the checkpoint to start from has no valid hash")]
     StartHash(#[from] blake3::HexError),
 }
@@ -79,8 +81,12 @@ fn assignment(key: AttemptKey, message: v1::Assignment) -> Result<Assignment, As
 }
 
 fn checkpoint(message: v1::CheckpointRef) -> Result<CheckpointRef, AssignmentError> {
+    let stage = message.stage.parse()?;
+    if !proto::layout::is_manifest_path(&message.manifest_path, &stage, message.step) {
+        return Err(AssignmentError::StartPath { path: message.manifest_path });
+    }
     Ok(CheckpointRef {
-        stage: message.stage.parse()?,
+        stage,
         step: message.step,
         manifest_path: message.manifest_path,
         manifest_hash: blake3::Hash::from_hex(&message.manifest_hash)?,

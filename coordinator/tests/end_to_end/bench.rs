@@ -7,7 +7,6 @@ use coordinator::{Coordinator, CoordinatorOptions, Handle};
 use proto::v1::campaign_service_client::CampaignServiceClient;
 use proto::v1::{self, CampaignPhase, CampaignUpdate};
 use recipes::{Dataset, DatasetId};
-use scheduler::Settings;
 use tempfile::TempDir;
 use tonic::Streaming;
 use tonic::transport::Channel;
@@ -54,31 +53,36 @@ pub(crate) fn submission() -> v1::SubmitRequest {
 impl Bench {
     /// A coordinator that has just started for the first time.
     pub(crate) async fn new() -> Self {
-        Self::first(Settings::default().lease_duration).await
+        Self::with(|_| {}).await
     }
 
     /// One that takes workers for gone after this long.
     pub(crate) async fn with_lease(lease_duration: Duration) -> Self {
-        Self::first(lease_duration).await
+        Self::with(|options| {
+            options.settings.lease_duration = lease_duration;
+            options.settings.heartbeat_interval = lease_duration / 6;
+        })
+        .await
     }
 
-    async fn first(lease_duration: Duration) -> Self {
+    /// One that is started in another way.
+    pub(crate) async fn with(change: impl FnOnce(&mut CoordinatorOptions)) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let data = dir.path().join(proto::layout::dataset_path(&dataset().id));
         std::fs::create_dir_all(&data).expect("it is made");
         std::fs::write(data.join("manifest.json"), "{}").expect("it is written");
-        Self::start(dir, lease_duration).await
+        let mut options = options(dir.path());
+        change(&mut options);
+        Self::start(dir, options).await
     }
 
     /// A coordinator over what another one left.
     pub(crate) async fn over(dir: TempDir) -> Self {
-        Self::start(dir, Settings::default().lease_duration).await
+        let options = options(dir.path());
+        Self::start(dir, options).await
     }
 
-    async fn start(dir: TempDir, lease_duration: Duration) -> Self {
-        let mut options = options(dir.path());
-        options.settings.lease_duration = lease_duration;
-        options.settings.heartbeat_interval = lease_duration / 6;
+    async fn start(dir: TempDir, options: CoordinatorOptions) -> Self {
         let handle = Coordinator::start(options).await.expect("it starts");
         let client = CampaignServiceClient::connect(handle.url().to_owned()).await.expect("it listens");
         Self { dir, handle, client }

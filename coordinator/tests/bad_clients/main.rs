@@ -1,0 +1,14 @@
+//! Clients that mean no good, or do it: the coordinator stays up, holds no more than it may, and goes on with an honest
+//! worker and an honest client meanwhile.
+
+#[allow(dead_code, reason = "the tests it was written for use all of it")]
+#[path = "../end_to_end/bench.rs"]
+mod bench;
+mod connections;
+mod flood;
+mod honest;
+mod messages;
+mod streams;
+#[allow(dead_code, reason = "the tests it was written for use all of it")]
+#[path = "../end_to_end/worker.rs"]
+mod worker;

@@ -36,8 +36,7 @@ impl Campaigns {
     pub(crate) async fn connect(url: &str, credentials: &Credentials) -> anyhow::Result<Self> {
         let (endpoint, authorize) =
             dial::endpoint(url, credentials).map_err(|error| bad_input(anyhow::Error::new(error)))?;
-        let channel = endpoint
-            .connect()
+        let channel = dial::connect(&endpoint)
             .await
             .map_err(|source| CallError::Unreachable { url: url.to_owned(), source: Box::new(source) })?;
         let client = CampaignServiceClient::with_interceptor(channel, authorize)

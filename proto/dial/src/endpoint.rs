@@ -4,17 +4,20 @@
 //! address or an argument, and it is not sent where it could be read on the way: over a plain connection only to this
 //! very machine, unless that is asked for.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::Uri;
 use http::uri::Scheme;
+use hyper_util::rt::TokioIo;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
-use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity};
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 use tonic::{Request, Status};
 
 use crate::credentials::{ClientIdentity, Credentials, Secret};
 use crate::error::DialError;
+use crate::proxies::Proxies;
 use crate::route::Target;
 
 /// The header that carries a token.
@@ -86,6 +89,19 @@ pub fn endpoint(url: &str, credentials: &Credentials) -> Result<(Endpoint, Autho
         endpoint = endpoint.tls_config(tls(credentials)).map_err(EndpointError::Tls)?;
     }
     Ok((endpoint, authorize))
+}
+
+/// Dials an endpoint, through a proxy where the environment names one.
+///
+/// # Errors
+/// If nobody answers, or not who was asked for.
+pub async fn connect(endpoint: &Endpoint) -> Result<Channel, tonic::transport::Error> {
+    let proxies = Arc::new(Proxies::from_env());
+    let connector = tower::service_fn(move |uri: Uri| {
+        let proxies = Arc::clone(&proxies);
+        async move { proxies.connect(&uri).await.map(TokioIo::new) }
+    });
+    endpoint.connect_with_connector(connector).await
 }
 
 fn tls(credentials: &Credentials) -> ClientTlsConfig {

@@ -16,6 +16,6 @@ mod route;
 mod tunnel;
 
 pub use credentials::{ClientIdentity, Credentials, Secret, TOKEN_VARIABLE};
-pub use endpoint::{AUTHORIZATION, Authorize, BEARER, EndpointError, endpoint};
+pub use endpoint::{AUTHORIZATION, Authorize, BEARER, EndpointError, connect, endpoint};
 pub use error::DialError;
 pub use proxies::Proxies;

@@ -300,6 +300,7 @@ impl Opened {
         let [stop, close, cut] = std::array::from_fn(|_| CancellationToken::new());
         let api = CampaignApi {
             driver: driver_handle.clone(),
+            guard: Arc::clone(&guard),
             store: store.clone(),
             storage,
             storage_url: storage_url.clone(),

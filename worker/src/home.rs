@@ -19,8 +19,11 @@ pub(crate) struct Home {
     _lock: File,
 }
 
-/// Where the process that has a directory says who it is.
+/// Where the process that has a directory says who it is, after those that had it before.
 const PROCESS_FILE: &str = "process";
+
+/// Of those before, so many are remembered. Each may have had a stage in hand when it ended.
+const MOST_PREDECESSORS: usize = 100;
 
 impl Home {
     /// Takes the directory of this name; without one, of the first free name after the machine's.
@@ -44,16 +47,33 @@ impl Home {
         Err(WorkerError::NameTaken { dir: workers.join(&machine), name: machine })
     }
 
-    /// Says that this process has the directory now, and returns the one that had it before. Its lock was free, so it has
-    /// ended.
-    pub(crate) fn succeed(&self, worker: &WorkerId) -> Result<Option<WorkerId>, WorkerError> {
-        let path = self.dir.join(PROCESS_FILE);
-        // A file that is missing or damaged is of nobody; then the lease has to run out.
-        let before = std::fs::read_to_string(&path).ok().and_then(|text| text.trim().parse().ok());
+    /// Says that this process has the directory now, and returns those that had it before, the latest last, unless a
+    /// coordinator knows that they are gone. The lock was free, so they have ended.
+    pub(crate) fn succeed(&self, worker: &WorkerId) -> Result<Vec<WorkerId>, WorkerError> {
+        // A file that is missing or damaged is of nobody; then leases have to run out.
+        let text = std::fs::read_to_string(self.process_file()).unwrap_or_default();
+        let before = text.lines().filter_map(|line| line.parse().ok()).filter(|before| before != worker);
+        let before: Vec<WorkerId> = before.collect();
+        let before = before[before.len().saturating_sub(MOST_PREDECESSORS)..].to_vec();
+        self.write_processes(before.iter().chain([worker]))?;
+        Ok(before)
+    }
+
+    /// Forgets who was before this process: a coordinator knows of their end for good.
+    pub(crate) fn settle(&self, worker: &WorkerId) -> Result<(), WorkerError> {
+        self.write_processes([worker])
+    }
+
+    fn write_processes<'a>(&self, processes: impl IntoIterator<Item = &'a WorkerId>) -> Result<(), WorkerError> {
+        let path = self.process_file();
         let partial = path.with_extension("partial");
-        let written = std::fs::write(&partial, worker.to_string()).and_then(|()| std::fs::rename(&partial, &path));
-        written.map_err(|source| WorkerError::DataDir { path, source })?;
-        Ok(before.filter(|before| before != worker))
+        let text: String = processes.into_iter().map(|process| format!("{process}\n")).collect();
+        let written = std::fs::write(&partial, text).and_then(|()| std::fs::rename(&partial, &path));
+        written.map_err(|source| WorkerError::DataDir { path, source })
+    }
+
+    fn process_file(&self) -> PathBuf {
+        self.dir.join(PROCESS_FILE)
     }
 
     fn lock(name: String, dir: PathBuf) -> Result<Option<Self>, WorkerError> {
@@ -99,15 +119,30 @@ mod tests {
     }
 
     #[test]
-    fn each_process_knows_whom_it_succeeds() {
+    fn each_process_knows_whom_it_succeeds_until_a_coordinator_does() {
         let dir = tempfile::tempdir().expect("a directory");
-        let [first, second] = [b"first".as_slice(), b"second"].map(WorkerId::from_content);
+        let [first, second, third] = [b"first".as_slice(), b"second", b"third"].map(WorkerId::from_content);
         let home = Home::take(dir.path(), Some("a")).expect("free");
-        assert_eq!(home.succeed(&first).expect("is written"), None);
-        assert_eq!(home.succeed(&first).expect("is written"), None, "not itself");
-        drop(home);
-        let home = Home::take(dir.path(), Some("a")).expect("free again");
-        assert_eq!(home.succeed(&second).expect("is written"), Some(first));
+        assert_eq!(home.succeed(&first).expect("is written"), []);
+        assert_eq!(home.succeed(&first).expect("is written"), [], "not itself");
+        assert_eq!(home.succeed(&second).expect("is written"), [first]);
+        // The second ended before any coordinator heard of it.
+        assert_eq!(home.succeed(&third).expect("is written"), [first, second]);
+        home.settle(&third).expect("is written");
+        assert_eq!(home.succeed(&first).expect("is written"), [third]);
+    }
+
+    #[test]
+    fn so_many_are_remembered_and_no_more() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let home = Home::take(dir.path(), Some("a")).expect("free");
+        let worker = |number: usize| WorkerId::from_content(&number.to_le_bytes());
+        let last = 2 * MOST_PREDECESSORS;
+        for number in 0..last {
+            home.succeed(&worker(number)).expect("is written");
+        }
+        let before = home.succeed(&worker(last)).expect("is written");
+        assert_eq!(before, (last - MOST_PREDECESSORS..last).map(worker).collect::<Vec<_>>());
     }
 
     #[test]

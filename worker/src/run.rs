@@ -66,7 +66,7 @@ pub async fn serve(
     let (endpoint, authorize) = endpoint(&options.coordinator_url, &options.credentials)?;
     let home = Home::take(&options.data_dir, options.name.as_deref())?;
     let worker = options.worker_id.unwrap_or_else(|| WorkerId::from_bytes(rand::random()));
-    let predecessor = home.succeed(&worker)?;
+    let predecessors = home.succeed(&worker)?;
     let (spool, recovered) = Spool::open(&home.dir.join("outbox"), &worker)?;
     let queue = restored(recovered, options.outbox_bytes);
     let (runner, reports) = Runner::start(trainer, options.checkpoint_interval)
@@ -83,6 +83,6 @@ pub async fn serve(
     info!(%worker, name = home.name, device, coordinator = options.coordinator_url, "worker starts");
 
     let (name, memory_bytes) = (home.name.clone(), options.memory_bytes);
-    let session = Session::new(Identity { worker, name, device, memory_bytes, predecessor }, queue);
-    Shell::new(options, session, spool, runner).run(link_events, reports, leave).await
+    let session = Session::new(Identity { worker, name, device, memory_bytes, predecessors }, queue);
+    Shell::new(options, home, session, spool, runner).run(link_events, reports, leave).await
 }

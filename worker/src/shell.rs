@@ -14,6 +14,7 @@ use tracing::{Instrument, debug, info, info_span, warn};
 use crate::checkpoint::Cache;
 use crate::error::WorkerError;
 use crate::exit::WorkerExit;
+use crate::home::Home;
 use crate::jobs::{Done, Prepared, prepare, store};
 use crate::leave::Leave;
 use crate::options::WorkerOptions;
@@ -32,6 +33,7 @@ const GOODBYE: Duration = Duration::from_secs(1);
 
 pub(crate) struct Shell {
     options: WorkerOptions,
+    home: Home,
     session: Session,
     spool: Spool,
     runner: Runner,
@@ -53,10 +55,11 @@ pub(crate) struct Shell {
 }
 
 impl Shell {
-    pub(crate) fn new(options: WorkerOptions, session: Session, spool: Spool, runner: Runner) -> Self {
+    pub(crate) fn new(options: WorkerOptions, home: Home, session: Session, spool: Spool, runner: Runner) -> Self {
         let cache = Cache::new(options.cache_bytes);
         Self {
             options,
+            home,
             session,
             spool,
             runner,
@@ -178,6 +181,10 @@ impl Shell {
 
     fn configure(&mut self, heartbeat_interval: Duration, address: String) -> Result<(), WorkerError> {
         self.away_since = None;
+        if let Err(error) = self.home.settle(self.session.worker()) {
+            // Then they are named once more at the next start, which changes nothing.
+            debug!(error = chain(&error), "the processes before this one stay on record");
+        }
         if self.heartbeat.period() != heartbeat_interval {
             self.heartbeat = every(heartbeat_interval);
         }

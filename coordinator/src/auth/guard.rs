@@ -22,6 +22,9 @@ const MOST_HELD_BACK: usize = 100;
 /// How often a stream that stays open is asked whether its token still counts.
 const BETWEEN_CHECKS: Duration = Duration::from_secs(5);
 
+/// What is said of the token of an open stream that no longer counts.
+pub(crate) const REVOKED: &str = "the token expired or was revoked";
+
 /// Who called, for what is done on their word.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Caller {

@@ -14,7 +14,7 @@ mod layer;
 mod methods;
 mod token;
 
-pub(crate) use guard::{Caller, Guard, LocalTokens};
+pub(crate) use guard::{Caller, Guard, LocalTokens, REVOKED};
 pub use keys::Tokens;
 pub(crate) use layer::AuthLayer;
 pub use token::{ParseScopeError, Scope, TokenId};

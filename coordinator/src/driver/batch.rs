@@ -19,6 +19,8 @@ pub(crate) struct Batch {
     pub(crate) recipes: Vec<(CampaignId, String, String)>,
     pub(crate) sequences: BTreeMap<WorkerId, u64>,
     pub(crate) tokens: BTreeMap<WorkerId, String>,
+    /// After the transaction, before anything else: a worker that is welcome no longer says who was before it.
+    pub(crate) welcomes: Vec<(WorkerId, CoordinatorMessage)>,
     /// In this order, after the transaction.
     pub(crate) afterwards: Vec<Afterwards>,
     /// Whether people may see a difference.
@@ -53,6 +55,7 @@ impl Batch {
             recipes: Vec::new(),
             sequences: BTreeMap::new(),
             tokens: BTreeMap::new(),
+            welcomes: Vec::new(),
             afterwards: Vec::new(),
             is_visible: false,
         }

@@ -47,7 +47,7 @@ pub(crate) struct Greeting {
     pub(crate) running: Vec<(StageKey, Attempt)>,
     pub(crate) holds: Vec<StageKey>,
     /// A process that is certain to have ended, because this one could take its place.
-    pub(crate) predecessor: Option<WorkerId>,
+    pub(crate) predecessors: Vec<WorkerId>,
     /// The process's own count of its connections; zero where it does not say.
     pub(crate) connection: u64,
 }

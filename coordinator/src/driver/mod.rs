@@ -202,6 +202,9 @@ impl Driver {
             self.store.commit(&commit).await.map_err(RunError::Commit)?;
             self.snapshots.note(commit.facts.len());
         }
+        for (worker, welcome) in std::mem::take(&mut batch.welcomes) {
+            self.send(worker, welcome);
+        }
         self.acknowledge();
         for afterwards in batch.afterwards {
             match afterwards {

@@ -43,10 +43,10 @@ impl Driver {
         if let Some(token) = &caller.token {
             batch.tokens.insert(worker, token.as_str().to_owned());
         }
-        if let Some(predecessor) = hello.predecessor.filter(|predecessor| *predecessor != worker)
-            && self.speaks_for(&caller, predecessor, batch.tokens.get(&predecessor).cloned()).await?
-        {
-            self.take_leave_of(predecessor, batch);
+        for predecessor in hello.predecessors.iter().copied().filter(|predecessor| *predecessor != worker) {
+            if self.speaks_for(&caller, predecessor, batch.tokens.get(&predecessor).cloned()).await? {
+                self.take_leave_of(predecessor, batch);
+            }
         }
         if !self.conversations.contains_key(&worker) {
             // It may have talked to the coordinator before this one, or have left and come back within this turn.
@@ -61,7 +61,7 @@ impl Driver {
         }
         info!(%worker, name = hello.name, version = hello.version, running = hello.running.len(), "a worker joined");
         let message = encode::welcome(self.scheduler.settings(), &self.storage_url);
-        self.send(worker, message);
+        batch.welcomes.push((worker, message));
         let Greeting { name, memory_bytes, running, holds, .. } = hello;
         self.apply(Event::WorkerJoined { worker, name, memory_bytes, running, holds }, batch);
         batch.is_visible = true;

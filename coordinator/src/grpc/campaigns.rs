@@ -20,6 +20,7 @@ use tonic::{Request, Response, Status};
 use super::limit::at_most;
 use super::status::{self, SubmitError};
 use super::{encode, watch};
+use crate::auth::{Caller, Guard, REVOKED};
 use crate::driver::DriverHandle;
 use crate::driver::input::{RequestError, Submission};
 use crate::driver::view::View;
@@ -33,6 +34,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// The service that people's tools dial.
 pub(crate) struct CampaignApi {
     pub(crate) driver: DriverHandle,
+    pub(crate) guard: Arc<Guard>,
     pub(crate) store: Store,
     pub(crate) storage: Arc<dyn ObjectStore>,
     pub(crate) storage_url: String,
@@ -83,9 +85,19 @@ impl CampaignService for CampaignApi {
     }
 
     async fn watch_campaign(&self, request: Request<v1::WatchCampaignRequest>) -> Answer<Self::WatchCampaignStream> {
+        let caller = request.extensions().get::<Caller>().cloned();
+        let caller = caller.ok_or_else(|| Status::internal("nobody asked who calls"))?;
         let campaign = self.find(request.into_inner().campaign).await?;
         let (updates, stream) = mpsc::channel(WAITING);
-        tokio::spawn(watch::watch(self.driver.clone(), campaign, updates, self.stop.clone()));
+        let (guard, last) = (Arc::clone(&self.guard), updates.clone());
+        let watched = watch::watch(self.driver.clone(), campaign, updates, self.stop.clone());
+        tokio::spawn(async move {
+            tokio::select! {
+                () = watched => {}
+                // If there is no room to say so, the end of the stream says enough.
+                () = guard.until_revoked(&caller) => drop(last.try_send(Err(Status::unauthenticated(REVOKED)))),
+            }
+        });
         Ok(Response::new(ReceiverStream::new(stream)))
     }
 

@@ -44,7 +44,11 @@ pub(crate) fn hello(message: WorkerMessage) -> Result<Greeting, DecodeError> {
         memory_bytes: hello.memory_bytes,
         running: attempts("hello.running", hello.running)?,
         holds: ids("hello.holds", &hello.holds)?,
-        predecessor: hello.predecessor.map(|worker| id("hello.predecessor", &worker)).transpose()?,
+        predecessors: hello
+            .predecessors
+            .iter()
+            .map(|worker| id("hello.predecessors", worker))
+            .collect::<Result<_, _>>()?,
         connection: hello.connection,
     })
 }

@@ -15,7 +15,7 @@ use tonic::{Request, Response, Status, Streaming};
 use tracing::{debug, warn};
 
 use super::{decode, status};
-use crate::auth::{Caller, Guard};
+use crate::auth::{Caller, Guard, REVOKED};
 use crate::driver::DriverHandle;
 use crate::driver::input::{Input, Outgoing, RequestError, SessionId};
 use crate::incoming::ServerLimits;
@@ -100,7 +100,7 @@ async fn listen(
             () = &mut revoked => {
                 warn!(%worker, "the token of a worker's session no longer counts");
                 // If there is no room to say so, the end of the stream says enough.
-                let _ = outgoing.try_send(Err(Status::unauthenticated("the token expired or was revoked")));
+                let _ = outgoing.try_send(Err(Status::unauthenticated(REVOKED)));
                 break;
             }
             message = incoming.message() => message,

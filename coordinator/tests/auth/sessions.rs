@@ -32,7 +32,7 @@ impl Session {
         let hello = Hello {
             worker: id(worker).to_string(),
             name: worker.to_owned(),
-            predecessor: predecessor.map(|worker| id(worker).to_string()),
+            predecessors: predecessor.map(|worker| id(worker).to_string()).into_iter().collect(),
             ..Hello::default()
         };
         up.send(WorkerMessage { sequence: 0, body: Some(Up::Hello(hello)) }).await.expect("there is room");

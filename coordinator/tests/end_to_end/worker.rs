@@ -102,7 +102,7 @@ impl Worker {
             version: "0".to_owned(),
             device: "paper".to_owned(),
             running,
-            predecessor: predecessor.as_ref().map(ToString::to_string),
+            predecessors: predecessor.as_ref().map(ToString::to_string).into_iter().collect(),
             connection,
             ..Default::default()
         };

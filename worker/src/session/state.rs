@@ -26,8 +26,8 @@ pub struct Identity {
     pub device: String,
     /// Bytes of its memory, where they are known.
     pub memory_bytes: Option<u64>,
-    /// The process that had its place before, which has ended.
-    pub predecessor: Option<WorkerId>,
+    /// Processes that had its place before and have ended, as far as the coordinator may not know it.
+    pub predecessors: Vec<WorkerId>,
 }
 
 /// What the worker has in hand, and what it has to say.
@@ -82,6 +82,12 @@ impl Session {
             latest: None,
             is_leaving: false,
         }
+    }
+
+    /// The process that this is the session of.
+    #[must_use]
+    pub fn worker(&self) -> &WorkerId {
+        &self.identity.worker
     }
 
     /// Takes note of what happened, and says what is to be done about it.
@@ -164,7 +170,7 @@ impl Session {
             memory_bytes: self.identity.memory_bytes,
             running: self.in_hand(),
             holds: self.holds.iter().map(ToString::to_string).collect(),
-            predecessor: self.identity.predecessor.as_ref().map(ToString::to_string),
+            predecessors: self.identity.predecessors.iter().map(ToString::to_string).collect(),
             connection: self.connections,
         }));
     }

@@ -44,7 +44,7 @@ impl Story {
             name: "w".to_owned(),
             device: "paper".to_owned(),
             memory_bytes: None,
-            predecessor: None,
+            predecessors: Vec::new(),
         };
         let session = Session::new(identity, Queue::new(bytes, 1));
         let stages = ["a", "b", "c"].map(|name| (name.to_owned(), stage(name, None, STEPS)));

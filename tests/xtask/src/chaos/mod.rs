@@ -17,6 +17,10 @@ use anyhow::{Context, Result};
 
 use place::Place;
 
+/// The shortest mean time between two ends of processes. A coordinator that comes back gives the attempts of its log two
+/// leases; one that never lives as long waits for ever for workers that are gone.
+const LEAST_BETWEEN: Duration = Duration::from_millis(1500);
+
 /// What to do.
 #[derive(Debug, Clone, Copy)]
 pub struct ChaosOptions {
@@ -46,7 +50,7 @@ pub fn run(options: ChaosOptions) -> Result<bool> {
     );
     // So that the kills fill the time that the campaign would have taken, which it takes longer than with them.
     let between = took.mul_f64(0.9) / options.kills.max(1);
-    let mut storm = storm::run(&place, options, between.max(Duration::from_millis(200)))?;
+    let mut storm = storm::run(&place, options, between.max(LEAST_BETWEEN))?;
     storm.cluster.ensure_serving()?;
     let stormy = place.results()?;
     let report = table::Report::new(&storm, &calm, &stormy, options);

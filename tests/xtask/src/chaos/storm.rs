@@ -89,7 +89,8 @@ pub(super) fn run(place: &Place, options: ChaosOptions, between: Duration) -> Re
             next = if enough { None } else { faults.next() };
             due = Instant::now() + next.map_or(Duration::ZERO, |drawn| drawn.after);
         }
-        if now >= look {
+        // A coordinator that is away, or stopped, is not asked: that would take until the caller gives up.
+        if now >= look && away.iter().all(|gone| gone.who != Who::Coordinator) {
             has_ended |= storm.look();
             look = Instant::now() + BETWEEN_LOOKS;
         }

@@ -93,7 +93,7 @@ impl World {
             name: "w".to_owned(),
             device: "paper".to_owned(),
             memory_bytes: None,
-            predecessor: None,
+            predecessors: Vec::new(),
         };
         Self {
             history: Vec::new(),

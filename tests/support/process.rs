@@ -33,6 +33,11 @@ impl Running {
         Self::start(command.stdout(Stdio::null()).stderr(Stdio::piped()))
     }
 
+    /// Starts it with its standard error going to a file.
+    pub(crate) fn start_to(command: &mut Command, log: fs::File) -> Self {
+        Self::start(command.stdout(Stdio::null()).stderr(log))
+    }
+
     fn start(command: &mut Command) -> Self {
         Self { child: command.process_group(0).spawn().expect("the program starts") }
     }

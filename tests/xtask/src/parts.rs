@@ -27,6 +27,8 @@ pub enum Part {
     Pytorch,
     /// The quick start, trained whole, gives a law that holds. Takes minutes.
     Quickstart,
+    /// A campaign on real text while its processes are killed, stopped and told to go, beside one left alone. Takes minutes.
+    Chaos,
     /// The CUDA backend compiles. Needs no toolkit and no GPU.
     Cuda,
     /// The wgpu backend compiles.
@@ -41,13 +43,14 @@ pub enum Part {
 impl Part {
     /// All, in the order they run: what fails fastest first. The lints come before the docs because both want the
     /// dependencies' metadata, which the lints' run leaves behind; the features come last, since they compile burn anew.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Fmt,
         Self::Clippy,
         Self::Doc,
         Self::Test,
         Self::Pytorch,
         Self::Quickstart,
+        Self::Chaos,
         Self::Cuda,
         Self::Wgpu,
         Self::WgpuTest,
@@ -75,6 +78,7 @@ impl Part {
             ],
             // With the features of the whole workspace, as above, so that nothing is compiled again.
             Self::Quickstart => &["test", "--workspace", "--test", "quickstart", "--", "--ignored", "--nocapture"],
+            Self::Chaos => &["run", "--quiet", "--package", "xtask", "--", "chaos"],
             // All of the workspace, as above, so that what the features do not touch is not compiled again.
             Self::Cuda => &["clippy", "--workspace", "--all-targets", "--features", "cuda", "--", "-D", "warnings"],
             Self::Wgpu => &["clippy", "--workspace", "--all-targets", "--features", "wgpu", "--", "-D", "warnings"],

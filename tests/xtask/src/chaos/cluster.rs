@@ -66,7 +66,7 @@ impl<'a> Cluster<'a> {
                 let name = Self::name(worker);
                 let mut command = self.place.command(&["--log", "info", "worker", "--name", &name]);
                 // The grace is shorter than a lease, so that one who leaves while the coordinator is away does not take long.
-                command.args(["--checkpoint-interval", "0.5", "--grace", "2"]);
+                command.args(["--checkpoint-interval", "1.5", "--grace", "2"]);
                 spawn(command.stdout(Stdio::null()).stderr(self.copy(&format!("{name}.log"))?))?
             }
         };

@@ -19,7 +19,7 @@ use place::Place;
 
 /// The shortest mean time between two ends of processes. A coordinator that comes back gives the attempts of its log two
 /// leases; one that never lives as long waits for ever for workers that are gone.
-const LEAST_BETWEEN: Duration = Duration::from_millis(1500);
+const LEAST_BETWEEN: Duration = Duration::from_secs(1);
 
 /// What to do.
 #[derive(Debug, Clone, Copy)]

@@ -14,8 +14,9 @@ use super::storm::{Befallen, Storm};
 #[derive(Debug, Default)]
 struct Row {
     injected: usize,
-    recovered: usize,
-    /// From the fault to the work going on, ascending; of those that interrupted some.
+    /// Those that came upon work: a worker with a stage in hand, or a coordinator of a campaign that went on.
+    interrupted: usize,
+    /// From each of those to the work going on, as far as that was seen, ascending.
     times: Vec<Duration>,
 }
 
@@ -44,8 +45,7 @@ impl Report {
         for befallen in &storm.befallen {
             let row = rows.entry(befallen.fault).or_default();
             row.injected += 1;
-            // Whatever is not seen to go on had nothing to go on with, or the campaign would not have ended.
-            row.recovered += 1;
+            row.interrupted += usize::from(interrupted(befallen, &said));
             row.times.extend(went_on(befallen, &said));
         }
         for row in rows.values_mut() {
@@ -88,6 +88,14 @@ impl Report {
     }
 }
 
+/// Whether it came upon work.
+fn interrupted(befallen: &Befallen, said: &[(Instant, Said)]) -> bool {
+    let is_later = |(when, said): &(Instant, Said)| {
+        *when > befallen.at && matches!(said, Said::Committed { .. } | Said::Trained { .. })
+    };
+    if befallen.fault.is_of_coordinator() { said.iter().any(is_later) } else { befallen.held.is_some() }
+}
+
 /// How long it took until what the fault interrupted went on; `None` where it interrupted nothing, or that is not seen.
 fn went_on(befallen: &Befallen, said: &[(Instant, Said)]) -> Option<Duration> {
     let Befallen { fault, at, back, held } = befallen;
@@ -119,16 +127,24 @@ fn by_stage(curves: &str) -> BTreeMap<&str, Vec<&str>> {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{:46} {:>8} {:>9} {:>11} {:>9}", "fault", "injected", "recovered", "median, s", "most, s")?;
+        let [injected, interrupted, went_on] = ["injected", "came upon work", "it went on"];
+        writeln!(
+            f,
+            "{:46} {injected:>8} {interrupted:>14} {went_on:>10} {:>9} {:>8}",
+            "fault", "median, s", "most, s"
+        )?;
         for (fault, row) in &self.rows {
             let (median, most) = match row.times.as_slice() {
                 [] => ("-".to_owned(), "-".to_owned()),
                 times => (seconds(times[times.len() / 2]), seconds(times[times.len() - 1])),
             };
-            writeln!(f, "{:46} {:>8} {:>9} {median:>11} {most:>9}", fault.name(), row.injected, row.recovered)?;
+            let (injected, interrupted, went_on) = (row.injected, row.interrupted, row.times.len());
+            let name = fault.name();
+            writeln!(f, "{name:46} {injected:>8} {interrupted:>14} {went_on:>10} {median:>9} {most:>8}")?;
         }
-        let injected: usize = self.rows.values().map(|row| row.injected).sum();
-        writeln!(f, "{:46} {injected:>8} {injected:>9}", "all")?;
+        let sum = |of: fn(&Row) -> usize| self.rows.values().map(of).sum::<usize>();
+        let (injected, interrupted) = (sum(|row| row.injected), sum(|row| row.interrupted));
+        writeln!(f, "{:46} {injected:>8} {interrupted:>14} {:>10}", "all", sum(|row| row.times.len()))?;
         writeln!(f)?;
         writeln!(f, "processes ended         {:>8}  of {} asked for", self.kills, self.options.kills)?;
         writeln!(f, "campaign took           {:>8}  seconds", seconds(self.took))?;

@@ -16,25 +16,49 @@ const LONGEST_TOKEN: usize = 1024;
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct CredentialArgs {
     /// File that holds the token and that nobody else may read [default: the token in WINDTUNNEL_TOKEN]
-    #[arg(long, value_name = "FILE", env = "WINDTUNNEL_TOKEN_FILE", hide_env_values = true)]
+    #[arg(
+        long,
+        help_heading = "Coordinator options",
+        value_name = "FILE",
+        env = "WINDTUNNEL_TOKEN_FILE",
+        hide_env_values = true
+    )]
     token_file: Option<PathBuf>,
 
     /// Certificates (PEM) of who may vouch for the coordinator [default: those of the system]
-    #[arg(long, value_name = "FILE", env = "WINDTUNNEL_TLS_CA", hide_env_values = true)]
+    #[arg(
+        long,
+        help_heading = "Coordinator options",
+        value_name = "FILE",
+        env = "WINDTUNNEL_TLS_CA",
+        hide_env_values = true
+    )]
     tls_ca: Option<PathBuf>,
 
     /// Certificate (PEM) to show a coordinator that asks for one
-    #[arg(long, value_name = "FILE", env = "WINDTUNNEL_TLS_CLIENT_CERT", hide_env_values = true)]
+    #[arg(
+        long,
+        help_heading = "Coordinator options",
+        value_name = "FILE",
+        env = "WINDTUNNEL_TLS_CLIENT_CERT",
+        hide_env_values = true
+    )]
     #[arg(requires = "tls_client_key")]
     tls_client_cert: Option<PathBuf>,
 
     /// Its private key (PEM)
-    #[arg(long, value_name = "FILE", env = "WINDTUNNEL_TLS_CLIENT_KEY", hide_env_values = true)]
+    #[arg(
+        long,
+        help_heading = "Coordinator options",
+        value_name = "FILE",
+        env = "WINDTUNNEL_TLS_CLIENT_KEY",
+        hide_env_values = true
+    )]
     #[arg(requires = "tls_client_cert")]
     tls_client_key: Option<PathBuf>,
 
     /// Send the token although the connection is not encrypted and others might listen in
-    #[arg(long)]
+    #[arg(long, help_heading = "Coordinator options")]
     insecure: bool,
 }
 

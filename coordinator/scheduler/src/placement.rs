@@ -1,4 +1,4 @@
-//! Which stage next. On which worker is up to [`Workers`](crate::state::fleet::Workers).
+//! Which stage next. On which worker is up to the fleet.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};

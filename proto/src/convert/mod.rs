@@ -165,7 +165,7 @@ pub fn attempts(field: &str, refs: Vec<crate::v1::AttemptRef>) -> Result<Vec<(St
 /// Reads a name.
 ///
 /// # Errors
-/// As [`line`].
+/// As [`line()`].
 pub fn name(field: &str, text: String) -> Result<String, ConvertError> {
     line(field, text, MAX_NAME_BYTES)
 }

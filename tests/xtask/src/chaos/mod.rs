@@ -1,6 +1,6 @@
 //! `cargo xtask chaos`: a campaign on real text while processes are killed, stopped and told to go, over and over.
 //!
-//! The same recipe is trained twice: once left alone, and once under [`faults`] drawn from a seed. Both have to give the
+//! The same recipe is trained twice: once left alone, and once under faults drawn from a seed. Both have to give the
 //! same points and the same curves, byte for byte. What is printed is a table of the faults by kind, how many were
 //! recovered from and how fast, and what was lost.
 

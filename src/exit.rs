@@ -16,6 +16,7 @@ Exit codes:
   1    failed for a reason outside the request
   2    the request cannot be served as it stands: usage, a recipe, a path, a name
   3    the campaign ended with stages that failed
+  4    what was examined is not as it should be
   130  interrupted; running the same command again goes on
   A worker ends with codes of its own: see `windtunnel worker --help`.";
 
@@ -26,6 +27,8 @@ pub(crate) enum Exit {
     Done,
     /// The campaign ended with stages that were given up.
     StagesFailed,
+    /// What it examined is not as it should be.
+    NotSound,
     /// A signal told it to stop.
     Interrupted,
     /// A worker ended; its codes are its own, because pools read them.
@@ -44,6 +47,7 @@ impl Exit {
         match self {
             Self::Done => 0,
             Self::StagesFailed => 3,
+            Self::NotSound => 4,
             Self::Interrupted => 130,
             Self::Worker(code) => code as u8,
         }

@@ -13,7 +13,7 @@ use transformers::layout::parameters;
 #[test]
 fn help() {
     let place = Place::new();
-    let commands: [&[&str]; 27] = [
+    let commands: [&[&str]; 32] = [
         &[],
         &["run"],
         &["plan"],
@@ -41,6 +41,11 @@ fn help() {
         &["export"],
         &["import"],
         &["logits"],
+        &["checkpoints"],
+        &["checkpoints", "list"],
+        &["checkpoints", "gc"],
+        &["doctor"],
+        &["verify"],
     ];
     for command in commands {
         let mut args = command.to_vec();

@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 
 use coordinator::store::{Commit, PackedSnapshot, Store};
 use recipes::{
-    Attempt, CampaignId, Plan, Retries, Stage, StageKey, StageRole, StageSpec, Tokens, Trial, TrialId, WorkerId, sample,
+    Attempt, CampaignId, CheckpointPolicy, Plan, Retries, Stage, StageKey, StageRole, StageSpec, Tokens, Trial,
+    TrialId, WorkerId, sample,
 };
 use scheduler::{AttemptEnd, Fact, Scheduler, Settings, Timestamp};
 
@@ -142,5 +143,6 @@ fn plan() -> Plan {
         trials: stages.iter().map(trial).collect(),
         stages,
         retries: Retries::DEFAULT,
+        checkpoints: CheckpointPolicy::default(),
     }
 }

@@ -15,10 +15,12 @@
 //! with `driver`, then `start`.
 
 mod auth;
+mod doctor;
 mod driver;
 mod grpc;
 mod incoming;
 mod lock;
+mod orphans;
 pub mod pools;
 mod start;
 pub mod store;
@@ -29,6 +31,11 @@ mod verify;
 pub const STORE_FILE: &str = "store.sqlite";
 
 pub use auth::{ParseScopeError, Scope, TokenId, Tokens};
+#[cfg(test)]
+#[path = "../../tests/support/faulty.rs"]
+mod faulty;
+
+pub use doctor::{Check, Diagnosis, DoctorError, DoctorOptions, Problem, examine};
 pub use driver::{RestoreStateError, RunError};
 pub use incoming::{ConnectionCounts, ServerLimits};
 pub use lock::{LiveCoordinator, LockError, local_token, locate};

@@ -235,6 +235,7 @@ struct Entrance<S> {
 
 /// A coordinator that has taken its state up and serves nobody yet.
 struct Opened {
+    data_dir: PathBuf,
     limits: ServerLimits,
     local_workers: Option<LocalPoolOptions>,
     lock: DataDirLock,
@@ -266,6 +267,7 @@ impl Opened {
         };
         lock.hand_over(local_tokens.as_ref().map(|tokens| &tokens.admin))?;
         Ok(Self {
+            data_dir,
             limits,
             local_workers,
             lock,
@@ -285,6 +287,7 @@ impl Opened {
         IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let Self {
+            data_dir,
             limits,
             local_workers,
             lock,
@@ -304,6 +307,7 @@ impl Opened {
             store: store.clone(),
             storage,
             storage_url: storage_url.clone(),
+            data_dir,
             stop: stop.clone(),
         };
         let workers = WorkerApi::new(driver_handle.clone(), Arc::clone(&guard), limits, stop.clone());
@@ -455,19 +459,19 @@ impl Handle {
     }
 }
 
-fn make_data_dir(data_dir: &Path) -> Result<PathBuf, StartError> {
+pub(crate) fn make_data_dir(data_dir: &Path) -> Result<PathBuf, StartError> {
     let made = std::fs::create_dir_all(data_dir).and_then(|()| data_dir.canonicalize());
     made.map_err(|source| StartError::DataDir { data_dir: data_dir.to_owned(), source })
 }
 
-async fn take_lock(data_dir: &Path) -> Result<DataDirLock, LockError> {
+pub(crate) async fn take_lock(data_dir: &Path) -> Result<DataDirLock, LockError> {
     let owned = data_dir.to_owned();
     let taken = tokio::task::spawn_blocking(move || DataDirLock::take(&owned)).await;
     taken.unwrap_or_else(|_| Err(LockError::Held { data_dir: data_dir.to_owned(), by: None }))
 }
 
 /// The data directory as the storage of datasets and checkpoints, and its address.
-fn open_storage(data_dir: &Path) -> Result<(Arc<dyn ObjectStore>, String), StartError> {
+pub(crate) fn open_storage(data_dir: &Path) -> Result<(Arc<dyn ObjectStore>, String), StartError> {
     let storage = LocalFileSystem::new_with_prefix(data_dir)
         .map_err(|source| StartError::Storage { data_dir: data_dir.to_owned(), source })?;
     let no_address = |()| StartError::DataDir {
@@ -492,8 +496,7 @@ fn reachable(address: SocketAddr) -> SocketAddr {
 async fn drive(driver: Driver, stop: CancellationToken, ended: watch::Sender<Option<Outcome>>) {
     let outcome = driver.run(stop.clone()).await;
     if let Err(error) = &outcome {
-        let source = std::error::Error::source(error).map(ToString::to_string);
-        error!(%error, source, "the coordinator cannot go on");
+        error!(error = error as &dyn std::error::Error, "the coordinator cannot go on");
     }
     // Streams end with the driver, however that ended.
     stop.cancel();

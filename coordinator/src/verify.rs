@@ -1,12 +1,18 @@
 //! Whether a checkpoint that a worker says it wrote is there, whole.
 
-use futures::TryStreamExt;
+use std::error::Error;
+use std::time::Duration;
+
+use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use proto::layout;
 use proto::limits::MAX_MANIFEST_BYTES;
 use proto::manifest::{BlobEntry, CheckpointManifest, ManifestError};
-use recipes::{Attempt, StageKey};
+use recipes::{Attempt, DatasetId, StageKey};
+use tracing::warn;
+
+use crate::store::CommittedCheckpoint;
 
 /// What a worker says of a checkpoint it wrote.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +41,84 @@ pub(crate) enum VerifyError {
     OtherCheckpoint { found: Box<CheckpointManifest> },
     #[error("it has no files")]
     Empty,
+}
+
+impl VerifyError {
+    /// Whether another try may give another result: the storage did not answer. Damage stays, and so does absence.
+    pub(crate) fn is_retryable(&self) -> bool {
+        matches!(self, Self::Read { source, .. } if !matches!(source, object_store::Error::NotFound { .. }))
+    }
+
+    fn is_absence(&self) -> bool {
+        matches!(self, Self::Read { source: object_store::Error::NotFound { .. }, .. })
+    }
+}
+
+impl From<&CommittedCheckpoint> for CheckpointClaim {
+    fn from(committed: &CommittedCheckpoint) -> Self {
+        let CommittedCheckpoint { stage, attempt, step, manifest_path, manifest_hash, .. } = committed.clone();
+        Self { stage, attempt, step, manifest_path, manifest_hash }
+    }
+}
+
+/// How often a checkpoint is read before its storage counts as unreachable.
+const TRIES: u32 = 4;
+/// How long to wait before the second time; it is doubled each time.
+pub(crate) const FIRST_WAIT: Duration = Duration::from_millis(500);
+
+/// Does [`verify`], again where the storage does not answer.
+pub(crate) async fn verify_patiently(
+    storage: &dyn ObjectStore,
+    claim: &CheckpointClaim,
+    first_wait: Duration,
+) -> Result<u64, VerifyError> {
+    let mut wait = first_wait;
+    for _ in 1..TRIES {
+        match verify(storage, claim).await {
+            Err(error) if error.is_retryable() => {
+                let (stage, step) = (claim.stage, claim.step);
+                warn!(%stage, step, error = &error as &dyn Error, "a checkpoint cannot be read; trying again");
+                tokio::time::sleep(wait).await;
+                wait *= 2;
+            }
+            outcome => return outcome,
+        }
+    }
+    verify(storage, claim).await
+}
+
+/// What has become of a checkpoint that was committed.
+#[derive(Debug)]
+pub(crate) enum Found {
+    /// It is as it was committed.
+    Sound,
+    /// It is not, or it is gone.
+    Damaged(VerifyError),
+    /// The storage does not answer, so nothing can be said.
+    Unreachable(VerifyError),
+}
+
+/// Looks what has become of a committed checkpoint of a stage with this data.
+///
+/// That a file is not there is believed of a storage that has the data of the stage, and of no other: an empty folder
+/// where a file system should be mounted has nothing, and nothing was lost.
+pub(crate) async fn examine(
+    storage: &dyn ObjectStore,
+    committed: &CommittedCheckpoint,
+    data: &DatasetId,
+    first_wait: Duration,
+) -> Found {
+    match verify_patiently(storage, &committed.into(), first_wait).await {
+        Ok(_) => Found::Sound,
+        Err(error) if error.is_retryable() => Found::Unreachable(error),
+        Err(error) if error.is_absence() && !has_dataset(storage, data).await => Found::Unreachable(error),
+        Err(error) => Found::Damaged(error),
+    }
+}
+
+async fn has_dataset(storage: &dyn ObjectStore, data: &DatasetId) -> bool {
+    let folder = Path::from(layout::dataset_path(data));
+    matches!(storage.list(Some(&folder)).next().await, Some(Ok(_)))
 }
 
 /// Reads all of a checkpoint, and compares it with its manifest and with what was said of it. Returns its size in bytes.
@@ -99,7 +183,10 @@ mod tests {
     use object_store::memory::InMemory;
     use proto::manifest::FORMAT_VERSION;
 
+    use std::sync::Arc;
+
     use super::*;
+    use crate::faulty::{Faulty, Rates};
 
     async fn put(storage: &InMemory, path: &str, content: &[u8]) {
         storage.put(&Path::from(path), content.to_vec().into()).await.expect("memory takes everything");
@@ -141,6 +228,44 @@ mod tests {
         assert!(matches!(verify(&storage, &claim).await, Err(VerifyError::Size { found: 6, expected: 7, .. })));
         storage.delete(&Path::from(weights)).await.expect("it is there");
         assert!(matches!(verify(&storage, &claim).await, Err(VerifyError::Read { .. })));
+    }
+
+    #[tokio::test]
+    async fn what_is_gone_is_believed_of_a_storage_that_is_there() {
+        let (storage, claim) = checkpoint().await;
+        let data = DatasetId::from_content(b"some text");
+        let CheckpointClaim { stage, attempt, step, manifest_path, manifest_hash } = claim;
+        let committed = CommittedCheckpoint { stage, attempt, step, manifest_path, manifest_hash, bytes: 1 };
+        assert!(matches!(examine(&storage, &committed, &data, Duration::ZERO).await, Found::Sound));
+        storage.delete(&Path::from(committed.manifest_path.as_str())).await.expect("it is there");
+        let unmounted = examine(&storage, &committed, &data, Duration::ZERO).await;
+        assert!(matches!(unmounted, Found::Unreachable(VerifyError::Read { .. })), "{unmounted:?}");
+        put(&storage, &format!("{}/manifest.json", layout::dataset_path(&data)), b"{}").await;
+        let gone = examine(&storage, &committed, &data, Duration::ZERO).await;
+        assert!(matches!(gone, Found::Damaged(VerifyError::Read { .. })), "{gone:?}");
+    }
+
+    #[tokio::test]
+    async fn a_storage_that_fails_is_no_damage_and_what_it_cuts_off_is_never_sound() {
+        let (sound, claim) = checkpoint().await;
+        let data = DatasetId::from_content(b"some text");
+        put(&sound, &format!("{}/manifest.json", layout::dataset_path(&data)), b"{}").await;
+        let CheckpointClaim { stage, attempt, step, manifest_path, manifest_hash } = claim;
+        let committed = CommittedCheckpoint { stage, attempt, step, manifest_path, manifest_hash, bytes: 1 };
+        let sound = Arc::new(sound);
+        let mut found = [0; 2];
+        for seed in 0..200 {
+            let rates = Rates { get_fails: 500, ..Rates::default() };
+            let failing = Faulty::new(sound.clone(), rates, seed);
+            match examine(&failing, &committed, &data, Duration::ZERO).await {
+                Found::Sound => found[0] += 1,
+                Found::Unreachable(_) => found[1] += 1,
+                Found::Damaged(error) => panic!("seed {seed}: {error}"),
+            }
+        }
+        assert!(found.iter().all(|times| *times > 20), "{found:?}");
+        let cut = Faulty::new(sound, Rates { get_is_short: 1000, ..Rates::default() }, 1);
+        assert!(matches!(examine(&cut, &committed, &data, Duration::ZERO).await, Found::Damaged(_)));
     }
 
     #[tokio::test]

@@ -11,6 +11,7 @@
 //! This crate deliberately knows no I/O beyond reading a recipe's file, no clock, no network and no tensors. Start with
 //! [`stage`] (what a stage is and how it gets its key), then [`plan`], then [`expand()`].
 
+pub mod checkpoints;
 pub mod expand;
 pub mod id;
 pub mod ladder;
@@ -26,6 +27,7 @@ pub mod show;
 pub mod stage;
 pub mod units;
 
+pub use checkpoints::{CheckpointPolicy, Keep};
 pub use expand::{expand, sketch};
 pub use id::{Attempt, AttemptKey, CampaignId, DatasetId, StageKey, TrialId, WorkerId};
 pub use parameters::ParamGroup;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::checkpoints::CheckpointPolicy;
 use crate::id::{CampaignId, DatasetId, StageKey, TrialId};
 use crate::retries::Retries;
 use crate::stage::StageSpec;
@@ -104,6 +105,9 @@ pub struct Plan {
     /// How patient it is. It is no part of the campaign's identity.
     #[serde(default)]
     pub retries: Retries,
+    /// What becomes of checkpoints.
+    #[serde(default)]
+    pub checkpoints: CheckpointPolicy,
 }
 
 /// What a plan costs, and what it would cost without sharing.

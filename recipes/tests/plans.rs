@@ -1,6 +1,9 @@
 //! Expansion against plans worked out by hand.
 
-use recipes::{Dataset, DatasetId, DecayShape, LrSchedule, Plan, Recipe, Retries, StageKey, StageRole, expand};
+use recipes::{
+    CheckpointPolicy, Dataset, DatasetId, DecayShape, Keep, LrSchedule, Plan, Recipe, Retries, StageKey, StageRole,
+    expand,
+};
 
 /// One size, batches of 1,000 tokens; the rest is the test's.
 fn plan(points: &str, schedule: &str) -> Plan {
@@ -231,4 +234,36 @@ fn a_divergence_margin_is_above_the_loss_of_a_model_that_knows_nothing() {
     assert!(limited.stages.iter().all(|stage| stage.spec.loss_limit == Some(300_f64.ln() + 2.5)));
     // Where a stage ends decides its numbers, so it is another one.
     assert!(limited.stages.iter().all(|stage| plain.stage(&stage.key).is_none()));
+}
+
+#[test]
+fn what_becomes_of_checkpoints_is_in_the_plan_and_in_no_key() {
+    let dataset = Dataset { validation_tokens: 4096, ..dataset() };
+    let plan = |more: &str| {
+        let text = include_str!("../smoke.toml").to_owned() + more;
+        expand(&Recipe::parse("smoke.toml", &text).unwrap_or_else(|error| panic!("{error}")), &dataset)
+            .unwrap_or_else(|error| panic!("{error}"))
+    };
+    let usual = plan("");
+    assert_eq!(usual.checkpoints, CheckpointPolicy::default());
+    let other = plan(
+        "\n[checkpoints]\nquota_gib = 1.5\nkeep = \"best\"\nmin_interval_seconds = 900\nmax_interval_seconds = 60\n",
+    );
+    let expected = CheckpointPolicy {
+        quota_bytes: Some(3 << 29),
+        keep: Keep::Best,
+        min_interval_seconds: 60,
+        max_interval_seconds: 60,
+    };
+    assert_eq!(other.checkpoints, expected);
+    assert_eq!((other.campaign, &other.stages), (usual.campaign, &usual.stages));
+    let refused =
+        Recipe::parse("x.toml", &(include_str!("../smoke.toml").to_owned() + "\n[checkpoints]\nkeep = \"all\"\n"));
+    let message = refused.expect_err("it is no such word").to_string();
+    assert!(message.contains("checkpoints.keep"), "{message}");
+
+    // A plan from before there was such a table.
+    let mut json = serde_json::to_value(&usual).expect("it has a JSON form");
+    json.as_object_mut().expect("it is one").remove("checkpoints");
+    assert_eq!(serde_json::from_value::<Plan>(json).expect("it is read"), usual);
 }

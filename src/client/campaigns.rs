@@ -121,6 +121,20 @@ impl Campaigns {
         self.received(answer)
     }
 
+    /// The committed checkpoints of a campaign's stages, or of all where none is named.
+    pub(crate) async fn checkpoints(&mut self, campaign: &str) -> Result<Vec<v1::CommittedCheckpoint>, CallError> {
+        let answer = self.client.list_checkpoints(v1::ListCheckpointsRequest { campaign: campaign.to_owned() }).await;
+        Ok(self.received(answer)?.checkpoints)
+    }
+
+    pub(crate) async fn collect_checkpoints(
+        &mut self,
+        request: v1::CollectCheckpointsRequest,
+    ) -> Result<v1::CollectCheckpointsResponse, CallError> {
+        let answer = self.client.collect_checkpoints(request).await;
+        self.received(answer)
+    }
+
     fn received<T>(&self, answer: Result<tonic::Response<T>, tonic::Status>) -> Result<T, CallError> {
         answer.map(tonic::Response::into_inner).map_err(|status| CallError::of(&self.url, status))
     }

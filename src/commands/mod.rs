@@ -2,9 +2,11 @@
 
 pub(crate) mod bench;
 pub(crate) mod cancel;
+pub(crate) mod checkpoints;
 pub(crate) mod completions;
 pub(crate) mod curves;
 pub(crate) mod data;
+pub(crate) mod doctor;
 pub(crate) mod export;
 pub(crate) mod fit;
 pub(crate) mod import;
@@ -21,5 +23,6 @@ pub(crate) mod show_model;
 pub(crate) mod submit;
 pub(crate) mod token;
 pub(crate) mod train;
+pub(crate) mod verify;
 pub(crate) mod watch;
 pub(crate) mod worker;

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use anyhow::anyhow;
 use coordinator::{CoordinatorOptions, WorkersGone};
 use corpus::Prepared;
 use proto::v1::{CampaignPhase, CampaignSummary};
@@ -12,7 +13,7 @@ use super::worker::Compute;
 use crate::cli::Global;
 use crate::client::{CallError, CoordinatorArgs, Reached, embedded, is_taken, reach};
 use crate::data_dir::{WritableDir, data_dir};
-use crate::exit::{Exit, OrBadInput};
+use crate::exit::{Exit, OrBadInput, one_line};
 use crate::logging::say;
 use crate::output;
 use crate::pool::local_pool;
@@ -104,6 +105,10 @@ impl Args {
                 }
             };
             let is_own = reached.is_own();
+            let ended = match ended {
+                Err(error) => Err(cause(&reached, error).await),
+                campaign => campaign,
+            };
             reached.leave().await;
             match ended {
                 Ok(campaign) => break campaign,
@@ -176,6 +181,18 @@ async fn workers_gone(reached: &Reached) -> WorkersGone {
     match reached.own() {
         Some(own) => own.workers_gone().await,
         None => std::future::pending().await,
+    }
+}
+
+/// What our own coordinator stopped for says more than that it stopped.
+async fn cause(reached: &Reached, error: anyhow::Error) -> anyhow::Error {
+    let Some(own) = reached.own() else { return error };
+    match tokio::time::timeout(BETWEEN_TRIES, own.wait()).await {
+        Ok(Err(failed)) => anyhow!(
+            "the coordinator cannot go on: {}; nothing committed is lost, and the same command goes on once that is mended",
+            one_line(failed.as_ref())
+        ),
+        _ => error,
     }
 }
 

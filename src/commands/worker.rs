@@ -74,9 +74,10 @@ pub(crate) struct Compute {
     #[arg(long, value_name = "GIB", value_parser = gib)]
     pub(crate) device_memory: Option<f64>,
 
-    /// Seconds of training between two checkpoints of a stage; there is one at its end in any case
-    #[arg(long, value_name = "SECONDS", default_value_t = 30.0, value_parser = seconds)]
-    pub(crate) checkpoint_interval: f64,
+    /// Seconds of training between two checkpoints of a stage; there is one at its end in any case [default: from their
+    /// cost and how often workers are lost, within the recipe's bounds]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub(crate) checkpoint_interval: Option<f64>,
 }
 
 fn seconds(text: &str) -> Result<f64, String> {
@@ -93,14 +94,10 @@ impl Compute {
     /// The arguments that give a worker the same.
     pub(crate) fn arguments(&self) -> Vec<String> {
         let Self { device, threads, device_memory, checkpoint_interval } = self;
-        let mut arguments = vec![
-            "--device".to_owned(),
-            device.clone(),
-            "--threads".to_owned(),
-            threads.to_string(),
-            "--checkpoint-interval".to_owned(),
-            checkpoint_interval.to_string(),
-        ];
+        let mut arguments = vec!["--device".to_owned(), device.clone(), "--threads".to_owned(), threads.to_string()];
+        if let Some(seconds) = checkpoint_interval {
+            arguments.extend(["--checkpoint-interval".to_owned(), seconds.to_string()]);
+        }
         if let Some(gib) = device_memory {
             arguments.extend(["--device-memory".to_owned(), gib.to_string()]);
         }
@@ -134,7 +131,7 @@ impl Args {
             threads: usize::from(self.compute.threads),
             device: self.compute.device,
             exit_with_stdin: self.exit_with_stdin,
-            checkpoint_interval: Duration::from_secs_f64(self.compute.checkpoint_interval),
+            checkpoint_interval: self.compute.checkpoint_interval.map(Duration::from_secs_f64),
             grace: Duration::from_secs_f64(self.grace),
             give_up_after: Duration::from_secs(self.give_up_after),
             ..WorkerOptions::new(coordinator_url, data_dir)

@@ -19,6 +19,8 @@ pub(crate) struct CampaignView {
     pub(crate) submitted_at_ms: u64,
     pub(crate) tokens: u64,
     pub(crate) tokens_done: u64,
+    /// Committed checkpoints that were found damaged or gone.
+    pub(crate) damaged_checkpoints: u32,
 }
 
 /// Stages by their state.
@@ -77,7 +79,20 @@ impl From<&v1::CampaignSummary> for CampaignView {
             submitted_at_ms: summary.submitted_at_ms,
             tokens: summary.tokens,
             tokens_done: summary.tokens_done,
+            damaged_checkpoints: summary.damaged_checkpoints,
         }
+    }
+}
+
+impl CampaignView {
+    /// What people should know that the counts do not say.
+    fn note(&self) -> Option<String> {
+        let lost = match self.damaged_checkpoints {
+            0 => return None,
+            1 => "1 committed checkpoint was".to_owned(),
+            several => format!("{several} committed checkpoints were"),
+        };
+        Some(format!("{}: {lost} found damaged or gone, and not used\n", self.name))
     }
 }
 
@@ -110,6 +125,7 @@ impl View for CampaignView {
         }
         let (done, all) = (human_count(self.tokens_done as f64), human_count(self.tokens as f64));
         text.push_str(&format!("{}; {done} of {all} tokens trained\n", self.stages.in_words()));
+        text.extend(self.note());
         text
     }
 }
@@ -126,7 +142,9 @@ impl View for CampaignList {
             return "no campaigns\n".to_owned();
         }
         let rows: Vec<[String; 6]> = self.campaigns.iter().map(row).collect();
-        columns(["campaign", "name", "phase", " stages done", " points", " tokens"], &rows)
+        let mut text = columns(["campaign", "name", "phase", " stages done", " points", " tokens"], &rows);
+        text.extend(self.campaigns.iter().filter_map(CampaignView::note));
+        text
     }
 }
 

@@ -20,6 +20,8 @@ pub(crate) struct StageView {
     pub(crate) validation_loss: Option<f64>,
     pub(crate) validation_loss_per_byte: Option<f64>,
     pub(crate) reason: String,
+    /// Committed checkpoints that were found damaged or gone, by their steps.
+    pub(crate) damaged_checkpoints: Vec<u64>,
 }
 
 /// The part a stage plays, in a word.
@@ -59,7 +61,14 @@ impl StageView {
             validation_loss: status.result.and_then(|result| result.validation_loss),
             validation_loss_per_byte: status.result.and_then(|result| result.validation_loss_per_byte),
             reason: status.reason.clone(),
+            damaged_checkpoints: status.damaged_checkpoints.clone(),
         }
+    }
+
+    fn remark(&self) -> String {
+        let lost = self.damaged_checkpoints.iter().map(|step| format!("its checkpoint at step {step} was lost"));
+        let reason = Some(self.reason.clone()).filter(|reason| !reason.is_empty());
+        reason.into_iter().chain(lost).collect::<Vec<_>>().join("; ")
     }
 
     /// The cells of its line: key, size, role, steps, phase, loss, remark.
@@ -72,7 +81,7 @@ impl StageView {
             format!("{}..{}", self.start_step, self.end_step),
             self.phase.to_owned(),
             self.validation_loss.map(|loss| format!("{loss:.4}")).unwrap_or_default(),
-            self.reason.clone(),
+            self.remark(),
         ]
     }
 

@@ -8,7 +8,7 @@ use tokio::runtime::Runtime;
 use tracing::{info, warn};
 use trainer::Interrupter;
 
-use crate::checkpoint::{Blobs, CheckpointRef, UploadError, find, upload};
+use crate::checkpoint::{Blobs, CheckpointRef, DownloadError, UploadError, find, upload};
 use crate::dataset::{DatasetError, dataset_dir};
 use crate::storage::{Storage, StorageError};
 use crate::training::{Order, StageTrainer, StartPoint, StepReport, Trainer, TrainingError, Validation, chain};
@@ -108,6 +108,9 @@ pub enum AloneError {
     /// A checkpoint was not written.
     #[error("the checkpoint cannot be stored")]
     Store(#[from] UploadError),
+    /// The checkpoint to start from cannot be used.
+    #[error("the checkpoint to start from cannot be used")]
+    Download(#[from] DownloadError),
     /// No runtime for transfers.
     #[error("cannot start")]
     Start(#[source] std::io::Error),

@@ -50,6 +50,14 @@ pub enum DatasetError {
     },
 }
 
+impl DatasetError {
+    /// Whether another try may give another result: the storage did not answer, or there is no room.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        matches!(self, Self::Download { .. } | Self::Write { .. })
+    }
+}
+
 /// The directory of a dataset: in the storage itself where that is one of this machine, or else in `cache`, to which it
 /// is downloaded once and checked.
 pub async fn dataset_dir(storage: &Storage, id: &DatasetId, cache: &Path) -> Result<PathBuf, DatasetError> {

@@ -1,24 +1,64 @@
 //! What the shell has done beside everything else: fetching what an attempt needs, storing its checkpoints.
 
+use std::error::Error;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use proto::layout::checkpoint_path;
 use tokio::sync::Mutex;
+use tokio::time::timeout;
 use tracing::{debug, warn};
 
+use crate::cadence::Cadence;
 use crate::checkpoint::{Blobs, CheckpointRef, DownloadError, UploadError, download, off_thread, upload};
 use crate::dataset::{DatasetError, dataset_dir};
-use crate::session::Assignment;
+use crate::runner::panic_text;
 use crate::session::link::Backoff;
+use crate::session::{Assignment, Lost, Unprepared};
 use crate::storage::Storage;
-use crate::training::{Order, PendingBlobs, StartPoint, TrainingError, chain};
+use crate::training::{Blob, Order, PendingBlobs, StartPoint, TrainingError, chain};
 use recipes::AttemptKey;
 
-/// How often a transfer is tried. Object stores retry by themselves before that.
-const TRIES: u32 = 4;
-const FIRST_WAIT: Duration = Duration::from_millis(500);
-const LONGEST_WAIT: Duration = Duration::from_secs(5);
+/// A try that takes longer hangs, as on a file system whose server is gone.
+const LONGEST_TRY: Duration = Duration::from_secs(60 * 60);
+
+/// How often a transfer is tried, and how long is waited in between. Object stores retry by themselves before that.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Patience {
+    pub(crate) tries: u32,
+    pub(crate) first_wait: Duration,
+    pub(crate) longest_wait: Duration,
+}
+
+impl Patience {
+    /// With most transfers.
+    pub(crate) const USUAL: Self =
+        Self { tries: 4, first_wait: Duration::from_millis(500), longest_wait: Duration::from_secs(5) };
+    /// With the last checkpoint of a stage: all that was trained since the one before hangs on it, and the device has
+    /// nothing better to do. Some 40 s.
+    pub(crate) const LAST: Self = Self { tries: 12, ..Self::USUAL };
+
+    /// Does something until it succeeds, or another try is of no use, or there were enough.
+    async fn with<T, E: Error + 'static, Once: Future<Output = Result<T, E>>>(
+        self,
+        is_retryable: fn(&E) -> bool,
+        mut once: impl FnMut() -> Once,
+    ) -> Result<T, E> {
+        let mut backoff = Backoff::new(self.first_wait, self.longest_wait);
+        for _ in 1..self.tries {
+            match once().await {
+                Err(error) if is_retryable(&error) => {
+                    warn!(error = chain(&error), "trying again");
+                    tokio::time::sleep(backoff.next(rand::random())).await;
+                }
+                result => return result,
+            }
+        }
+        once().await
+    }
+}
 
 /// A job that is over.
 pub(crate) enum Done {
@@ -29,6 +69,7 @@ pub(crate) enum Done {
 /// Everything an attempt needs.
 pub(crate) struct Prepared {
     pub(crate) order: Order,
+    pub(crate) cadence: Cadence,
     /// The checkpoint it starts from, where it was downloaded.
     pub(crate) downloaded: Option<CheckpointRef>,
 }
@@ -39,7 +80,25 @@ pub(crate) enum PrepareError {
     #[error("the data is not at hand")]
     Dataset(#[from] DatasetError),
     #[error("the checkpoint to start from is not at hand")]
-    Checkpoint(#[from] DownloadError),
+    Checkpoint {
+        checkpoint: CheckpointRef,
+        #[source]
+        source: DownloadError,
+    },
+}
+
+impl From<PrepareError> for Unprepared {
+    fn from(error: PrepareError) -> Self {
+        let reason = chain(&error);
+        match error {
+            PrepareError::Checkpoint { checkpoint, source } if !source.is_retryable() => {
+                Self::StartUnusable { checkpoint, reason }
+            }
+            PrepareError::Checkpoint { .. } => Self::StorageFailed { reason },
+            PrepareError::Dataset(error) if error.is_retryable() => Self::StorageFailed { reason },
+            PrepareError::Dataset(_) => Self::Failed { reason },
+        }
+    }
 }
 
 /// Why a checkpoint is not in the storage.
@@ -51,6 +110,16 @@ pub(crate) enum StoreError {
     Upload(#[from] UploadError),
 }
 
+impl From<StoreError> for Lost {
+    fn from(error: StoreError) -> Self {
+        let reason = chain(&error);
+        match error {
+            StoreError::Take(_) => Self::NotTaken { reason },
+            StoreError::Upload(_) => Self::NotStored { reason },
+        }
+    }
+}
+
 /// Fetches what an assignment needs. `cached` is the checkpoint it starts from, where that is in memory.
 pub(crate) async fn prepare(
     storage: Storage,
@@ -58,34 +127,41 @@ pub(crate) async fn prepare(
     assignment: Assignment,
     cached: Option<Blobs>,
 ) -> Result<Box<Prepared>, PrepareError> {
-    let Assignment { stage, start, .. } = assignment;
+    let Assignment { stage, start, cadence, .. } = assignment;
     let dataset_dir = dataset_dir(&storage, &stage.spec.data, &datasets).await?;
     let Some(start) = start else {
-        return Ok(Box::new(Prepared { order: Order { stage, dataset_dir, start: None }, downloaded: None }));
+        let order = Order { stage, dataset_dir, start: None };
+        return Ok(Box::new(Prepared { order, cadence, downloaded: None }));
     };
     let is_cached = cached.is_some();
     let blobs = match cached {
         Some(blobs) => blobs,
-        None => fetch(&storage, &start).await?,
+        None => fetch(&storage, &start, Patience::USUAL)
+            .await
+            .map_err(|source| PrepareError::Checkpoint { checkpoint: start.clone(), source })?,
     };
     debug!(stage = %start.stage, step = start.step, is_cached, "checkpoint at hand");
     let point = StartPoint { stage: start.stage, step: start.step, blobs };
     let order = Order { stage, dataset_dir, start: Some(point) };
-    Ok(Box::new(Prepared { order, downloaded: (!is_cached).then_some(start) }))
+    Ok(Box::new(Prepared { order, cadence, downloaded: (!is_cached).then_some(start) }))
 }
 
-async fn fetch(storage: &Storage, start: &CheckpointRef) -> Result<Blobs, DownloadError> {
-    let mut backoff = Backoff::new(FIRST_WAIT, LONGEST_WAIT);
-    for _ in 1..TRIES {
-        match download(storage.store().as_ref(), start).await {
-            Err(error) if error.is_retryable() => {
-                warn!(error = chain(&error), "trying again");
-                tokio::time::sleep(backoff.next(rand::random())).await;
-            }
-            result => return result,
-        }
-    }
-    download(storage.store().as_ref(), start).await
+/// What was taken. A panic on the way to it is the end of the attempt, not of the worker.
+fn taken(blobs: PendingBlobs) -> Result<Vec<Blob>, TrainingError> {
+    catch_unwind(AssertUnwindSafe(blobs))
+        .unwrap_or_else(|panic| Err(format!("taking the checkpoint panicked: {}", panic_text(&*panic)).into()))
+}
+
+pub(crate) async fn fetch(
+    storage: &Storage,
+    start: &CheckpointRef,
+    patience: Patience,
+) -> Result<Blobs, DownloadError> {
+    let once = || async {
+        let slow = |_| DownloadError::TooSlow { path: start.manifest_path.clone() };
+        timeout(LONGEST_TRY, download(storage.store().as_ref(), start)).await.map_err(slow)?
+    };
+    patience.with(DownloadError::is_retryable, once).await
 }
 
 /// Brings a checkpoint into the form that is stored, and stores it after those before it.
@@ -94,20 +170,16 @@ pub(crate) async fn store(
     turn: Arc<Mutex<()>>,
     key: AttemptKey,
     step: u64,
+    patience: Patience,
     blobs: PendingBlobs,
 ) -> Result<(CheckpointRef, Blobs), StoreError> {
     // The mutex is fair, so checkpoints arrive in the order they were taken.
     let _turn = turn.lock().await;
-    let blobs = Blobs::new(off_thread(blobs).await.map_err(StoreError::Take)?);
-    let mut backoff = Backoff::new(FIRST_WAIT, LONGEST_WAIT);
-    for _ in 1..TRIES {
-        match upload(storage.store().as_ref(), key, step, &blobs).await {
-            Ok(checkpoint) => return Ok((checkpoint, blobs)),
-            Err(error) => {
-                warn!(error = chain(&error), "trying again");
-                tokio::time::sleep(backoff.next(rand::random())).await;
-            }
-        }
-    }
-    Ok((upload(storage.store().as_ref(), key, step, &blobs).await?, blobs))
+    let blobs = Blobs::new(off_thread(|| taken(blobs)).await.map_err(StoreError::Take)?);
+    let once = || async {
+        let slow = |_| UploadError::TooSlow { path: checkpoint_path(&key.stage, key.attempt, step) };
+        timeout(LONGEST_TRY, upload(storage.store().as_ref(), key, step, &blobs)).await.map_err(slow)?
+    };
+    let checkpoint = patience.with(|_| true, once).await?;
+    Ok((checkpoint, blobs))
 }

@@ -15,11 +15,18 @@
 //!
 //! A stage can be trained without a coordinator, too: [`train_stage_alone`].
 
+mod again;
 mod alone;
+mod cadence;
 pub mod checkpoint;
 mod dataset;
 mod error;
 mod exit;
+#[cfg(test)]
+mod faults;
+#[cfg(test)]
+#[path = "../../tests/support/faulty.rs"]
+mod faulty;
 mod home;
 mod jobs;
 mod leave;
@@ -31,7 +38,9 @@ mod shell;
 mod storage;
 pub mod training;
 
+pub use again::{Again, AgainOptions, train_again};
 pub use alone::{AloneError, AloneOptions, AloneProgress, AloneResult, train_stage_alone};
+pub use cadence::Cadence;
 pub use dataset::{DatasetError, dataset_dir};
 pub use error::WorkerError;
 pub use exit::{ExitCode, WorkerExit};

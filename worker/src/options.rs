@@ -27,8 +27,9 @@ pub struct WorkerOptions {
     pub data_dir: PathBuf,
     /// Whether to end when the standard input does, which is how a parent takes its workers with it.
     pub exit_with_stdin: bool,
-    /// Time of training between two checkpoints of a stage. There is one at its end in any case.
-    pub checkpoint_interval: Duration,
+    /// Time of training between two checkpoints of a stage, in place of what follows from their cost and from how often
+    /// workers are lost. There is one at its end in any case.
+    pub checkpoint_interval: Option<Duration>,
     /// How long it may take to finish the step, write a checkpoint and hand the stage back after a signal.
     pub grace: Duration,
     /// Without a word from the coordinator for this long, the worker ends.
@@ -53,7 +54,7 @@ impl WorkerOptions {
             memory_bytes: None,
             data_dir: data_dir.into(),
             exit_with_stdin: false,
-            checkpoint_interval: Duration::from_secs(30),
+            checkpoint_interval: None,
             grace: Duration::from_secs(25),
             give_up_after: Duration::from_secs(10 * 60),
             outbox_bytes: 64 << 20,

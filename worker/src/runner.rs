@@ -1,5 +1,6 @@
 //! Training, on a thread of its own: between two steps it waits for nothing but a full channel.
 
+use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,6 +12,8 @@ use tokio::sync::mpsc;
 use tracing::{info, info_span};
 use trainer::Interrupter;
 
+use crate::cadence::{Cadence, Meter};
+use crate::checkpoint::CheckpointRef;
 use crate::training::{Order, PendingBlobs, StepReport, Trainer, Training, TrainingError, Validation, chain};
 use recipes::AttemptKey;
 
@@ -74,6 +77,18 @@ pub enum Ended {
         /// Whether it had begun to train.
         started: bool,
     },
+    /// The checkpoint it was to start from is not what was committed, or is gone.
+    StartUnusable {
+        /// Which.
+        checkpoint: CheckpointRef,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The storage could not be read.
+    StorageFailed {
+        /// The error and its causes.
+        reason: String,
+    },
     /// It was told to stop.
     Stopped,
     /// It was told to hand the attempt back, and took a checkpoint if it had got anywhere.
@@ -121,6 +136,7 @@ impl Controls {
 struct Command {
     key: AttemptKey,
     order: Order,
+    cadence: Cadence,
     controls: Arc<Controls>,
 }
 
@@ -131,10 +147,11 @@ pub struct Runner {
 }
 
 impl Runner {
-    /// Starts the thread. The receiver has everything it says.
+    /// Starts the thread. The receiver has everything it says. `checkpoint_interval` is the time of training between two
+    /// checkpoints, in place of the cadence of each attempt.
     pub fn start(
         trainer: impl Trainer,
-        checkpoint_interval: Duration,
+        checkpoint_interval: Option<Duration>,
     ) -> std::io::Result<(Self, mpsc::Receiver<Report>)> {
         let (commands, orders) = commands::channel();
         let (reports, receiver) = mpsc::channel(REPORTS_WAITING);
@@ -144,10 +161,10 @@ impl Runner {
     }
 
     /// Has an attempt trained, after those before it. Its end is reported in any case.
-    pub fn train(&self, key: AttemptKey, order: Order) -> Arc<Controls> {
+    pub fn train(&self, key: AttemptKey, order: Order, cadence: Cadence) -> Arc<Controls> {
         let controls = Arc::new(Controls::default());
         // The thread ends only when its reports have nowhere to go, and then there is nobody to tell.
-        let _ = self.commands.send(Command { key, order, controls: Arc::clone(&controls) });
+        let _ = self.commands.send(Command { key, order, cadence, controls: Arc::clone(&controls) });
         controls
     }
 }
@@ -158,14 +175,14 @@ struct Unheard;
 struct TrainingThread<T> {
     trainer: T,
     reports: mpsc::Sender<Report>,
-    checkpoint_interval: Duration,
+    checkpoint_interval: Option<Duration>,
 }
 
 impl<T: Trainer> TrainingThread<T> {
     fn run(mut self, orders: &commands::Receiver<Command>) {
-        while let Ok(Command { key, order, controls }) = orders.recv() {
+        while let Ok(Command { key, order, cadence, controls }) = orders.recv() {
             let _span = info_span!("attempt", stage = %key.stage, attempt = key.attempt.0).entered();
-            let Ok(ended) = self.attempt(key, &order, &controls) else { return };
+            let Ok(ended) = self.attempt(key, &order, cadence, &controls) else { return };
             info!(?ended, "attempt over");
             if self.say(Report::Ended { key, ended }).is_err() {
                 return;
@@ -173,22 +190,34 @@ impl<T: Trainer> TrainingThread<T> {
         }
     }
 
-    fn attempt(&mut self, key: AttemptKey, order: &Order, controls: &Controls) -> Result<Ended, Unheard> {
+    fn attempt(
+        &mut self,
+        key: AttemptKey,
+        order: &Order,
+        cadence: Cadence,
+        controls: &Controls,
+    ) -> Result<Ended, Unheard> {
         let mut started = false;
-        let caught = catch_unwind(AssertUnwindSafe(|| self.steps(key, order, controls, &mut started)));
+        let caught = catch_unwind(AssertUnwindSafe(|| self.steps(key, order, cadence, controls, &mut started)));
         match caught {
             Ok(Ok(ended)) => Ok(ended),
             Ok(Err(Break::Unheard)) => Err(Unheard),
             Ok(Err(Break::Failed(error))) => Ok(Ended::Failed { reason: chain(error.as_ref()), started }),
             Err(panic) => {
-                let text = panic.downcast_ref::<String>().map(String::as_str);
-                let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
-                Ok(Ended::Failed { reason: format!("training panicked: {text}"), started })
+                let reason = format!("training panicked: {}", panic_text(&*panic));
+                Ok(Ended::Failed { reason, started })
             }
         }
     }
 
-    fn steps(&mut self, key: AttemptKey, order: &Order, controls: &Controls, begun: &mut bool) -> Result<Ended, Break> {
+    fn steps(
+        &mut self,
+        key: AttemptKey,
+        order: &Order,
+        cadence: Cadence,
+        controls: &Controls,
+        begun: &mut bool,
+    ) -> Result<Ended, Break> {
         if let Some(stop) = controls.asked_to() {
             return Ok(if stop == Stop::Abandon { Ended::Stopped } else { Ended::Released });
         }
@@ -198,6 +227,7 @@ impl<T: Trainer> TrainingThread<T> {
         info!(step = first, end = order.stage.spec.end_step, size = %order.stage.size, "training");
         let mut batch = PointBatch::new();
         let mut checkpoint_at = Instant::now();
+        let mut meter = Meter::default();
         while !training.is_finished() {
             match controls.asked_to() {
                 Some(Stop::Abandon) => return Ok(Ended::Stopped),
@@ -210,7 +240,10 @@ impl<T: Trainer> TrainingThread<T> {
                 }
                 None => {}
             }
+            let step_began = Instant::now();
             let report = training.next_step()?;
+            let storing = controls.storing.load(Ordering::Relaxed);
+            meter.step(step_began.elapsed(), storing);
             batch.points.push(report);
             if order.stage.spec.diverges_with(report.loss) {
                 self.flush(key, &mut batch)?;
@@ -219,11 +252,13 @@ impl<T: Trainer> TrainingThread<T> {
             if batch.is_due() {
                 self.flush(key, &mut batch)?;
             }
-            let storing = controls.storing.load(Ordering::Relaxed);
-            if checkpoint_at.elapsed() >= self.checkpoint_interval && !storing && !training.is_finished() {
+            let interval = self.checkpoint_interval.unwrap_or_else(|| cadence.interval(meter.cost()));
+            if checkpoint_at.elapsed() >= interval && !storing && !training.is_finished() {
                 self.flush(key, &mut batch)?;
+                let began = Instant::now();
                 self.checkpoint(key, training.as_mut(), controls)?;
                 checkpoint_at = Instant::now();
+                meter.checkpoint(checkpoint_at - began);
             }
         }
         self.flush(key, &mut batch)?;
@@ -249,6 +284,12 @@ impl<T: Trainer> TrainingThread<T> {
     fn say(&self, report: Report) -> Result<(), Unheard> {
         self.reports.blocking_send(report).map_err(|_| Unheard)
     }
+}
+
+/// What a panic said.
+pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message")
 }
 
 /// Whether the stage starts where it ends: its last checkpoint was committed, and only its result was lost.

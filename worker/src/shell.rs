@@ -15,12 +15,12 @@ use crate::checkpoint::Cache;
 use crate::error::WorkerError;
 use crate::exit::WorkerExit;
 use crate::home::Home;
-use crate::jobs::{Done, Prepared, prepare, store};
+use crate::jobs::{Done, Patience, Prepared, prepare, store};
 use crate::leave::Leave;
 use crate::options::WorkerOptions;
 use crate::runner::{Controls, Report, Runner};
 use crate::session::link::{LinkError, LinkEvent};
-use crate::session::{Action, Assignment, Event, Session, decode};
+use crate::session::{Action, Assignment, Event, Session, Unprepared, decode};
 use crate::storage::Storage;
 use crate::training::chain;
 use outbox::Spool;
@@ -150,7 +150,8 @@ impl Shell {
             }
             Action::Store { key, step, is_last, blobs } => {
                 let Some((_, storage)) = &self.storage else { return Ok(None) };
-                let storing = store(storage.clone(), Arc::clone(&self.store_turn), key, step, blobs);
+                let patience = if is_last { Patience::LAST } else { Patience::USUAL };
+                let storing = store(storage.clone(), Arc::clone(&self.store_turn), key, step, patience, blobs);
                 let job = async move { Done::Stored { key, step, is_last, result: storing.await } };
                 self.jobs.spawn(job.instrument(span(key)));
             }
@@ -170,7 +171,8 @@ impl Shell {
     fn prepare(&mut self, assignment: Assignment) -> Option<Event> {
         let key = assignment.key;
         let Some((_, storage)) = &self.storage else {
-            return Some(Event::NotPrepared { key, reason: "the coordinator named no storage".to_owned() });
+            let why = Unprepared::Failed { reason: "the coordinator named no storage".to_owned() };
+            return Some(Event::NotPrepared { key, why });
         };
         let cached = assignment.start.as_ref().and_then(|start| self.cache.get(start));
         let preparing = prepare(storage.clone(), self.options.data_dir.join("datasets"), assignment, cached);
@@ -238,7 +240,7 @@ impl Shell {
                         self.train(key, *prepared);
                         Ok(())
                     }
-                    Err(error) => self.feed(Event::NotPrepared { key, reason: chain(&error) }),
+                    Err(error) => self.feed(Event::NotPrepared { key, why: error.into() }),
                 }
             }
             Done::Stored { key, step, is_last, result } => {
@@ -253,14 +255,14 @@ impl Shell {
                         }
                         self.feed(Event::CheckpointStored { key, checkpoint })
                     }
-                    Err(error) => self.feed(Event::CheckpointLost { key, step, reason: chain(&error) }),
+                    Err(error) => self.feed(Event::CheckpointLost { key, step, why: error.into() }),
                 }
             }
         }
     }
 
     fn train(&mut self, key: AttemptKey, prepared: Prepared) {
-        let Prepared { order, downloaded } = prepared;
+        let Prepared { order, cadence, downloaded } = prepared;
         // A checkpoint of the stage itself is of no use to another.
         if let Some((checkpoint, start)) = downloaded.zip(order.start.as_ref())
             && checkpoint.stage != key.stage
@@ -268,7 +270,7 @@ impl Shell {
             self.cache.insert(checkpoint, Arc::clone(&start.blobs));
             self.session.set_holds(self.cache.stages().collect());
         }
-        self.training = Some((key, self.runner.train(key, order)));
+        self.training = Some((key, self.runner.train(key, order, cadence)));
     }
 
     fn on_leave(&mut self, why: Leave) -> Result<(), WorkerError> {

@@ -81,6 +81,12 @@ impl Storage {
         Ok(Self { store: Arc::new(store), local: Some(dir.to_owned()) })
     }
 
+    /// A storage that the caller has opened.
+    #[cfg(test)]
+    pub(crate) fn over(store: Arc<dyn ObjectStore>) -> Self {
+        Self { store, local: None }
+    }
+
     /// Where things are put and got, by paths below the root.
     #[must_use]
     pub fn store(&self) -> &Arc<dyn ObjectStore> {

@@ -2,7 +2,7 @@
 
 use recipes::{Attempt, CampaignId, StageKey, WorkerId};
 
-use crate::fact::Fact;
+use crate::fact::{Fact, StageResult};
 use crate::plan_check::PlanError;
 
 /// An order to the caller, who commits every [`Effect::Record`] in one transaction before performing any other.
@@ -59,6 +59,17 @@ pub enum Effect {
     CampaignEnded {
         /// Which.
         campaign: CampaignId,
+    },
+    /// Tell people that a stage was trained again and did not come out the same. Its first result is kept.
+    ResultDiffers {
+        /// Which.
+        stage: StageKey,
+        /// The attempt that trained it again.
+        attempt: Attempt,
+        /// What is kept.
+        first: StageResult,
+        /// What came out now; `None` where it diverged.
+        again: Option<StageResult>,
     },
     /// Tell whoever submitted it that a plan is not one: nothing of it was accepted.
     RejectPlan {

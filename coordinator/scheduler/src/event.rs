@@ -116,6 +116,44 @@ pub enum Event {
         /// Which.
         attempt: Attempt,
     },
+    /// A worker could not begin an attempt, because a checkpoint it was to start from is damaged or gone. The caller has
+    /// seen to that by itself, and has said so before with [`Event::CheckpointDamaged`].
+    StartUnusable {
+        /// Whose.
+        worker: WorkerId,
+        /// Of which stage.
+        stage: StageKey,
+        /// Which.
+        attempt: Attempt,
+        /// The stage whose checkpoint it was.
+        of: StageKey,
+        /// At which step.
+        step: u64,
+    },
+    /// A worker handed an attempt back because it cannot read or write the storage. It stays, and says that it had better
+    /// not be given another one at once.
+    StorageFailed {
+        /// Whose.
+        worker: WorkerId,
+        /// Of which stage.
+        stage: StageKey,
+        /// Which.
+        attempt: Attempt,
+        /// The error, for people.
+        reason: String,
+    },
+    /// A committed checkpoint was read and is not what was committed, or it is gone.
+    CheckpointDamaged {
+        /// Of which stage.
+        stage: StageKey,
+        /// Steps done, counted from the root.
+        step: u64,
+    },
+    /// Someone wants the room that these committed checkpoints take. Those that are needed stay.
+    CollectionRequested {
+        /// Which, by stage and step.
+        checkpoints: Vec<(StageKey, u64)>,
+    },
     /// A worker stopped an attempt because it was told to, by [`Effect::Revoke`](crate::Effect::Revoke) or
     /// [`Effect::Refuse`](crate::Effect::Refuse); or it was told and did not have it.
     RevocationConfirmed {

@@ -6,6 +6,7 @@ use recipes::StageKey;
 
 use crate::scheduler::Scheduler;
 use crate::state::stage::{StageRecord, StageState};
+use crate::state::worker::Slot;
 use crate::time::Timestamp;
 use crate::timers::Timer;
 
@@ -35,6 +36,8 @@ pub enum WaitReason {
         /// What the largest worker has.
         largest_bytes: u64,
     },
+    /// No worker is at work or free, because the storage failed all of them; they try again after a while.
+    WorkersRest,
     /// All workers that it fits on have something else to do.
     WorkersBusy {
         /// How many stages come before it.
@@ -54,6 +57,7 @@ impl fmt::Display for WaitReason {
                 let [needed, largest] = [needed_bytes, largest_bytes].map(gib);
                 write!(f, "needs about {needed:.1} GiB of memory, and the largest worker has {largest:.1} GiB")
             }
+            Self::WorkersRest => f.write_str("the storage failed its workers, which try again after a while"),
             Self::WorkersBusy { ahead: 0 } => f.write_str("next in line for a worker"),
             Self::WorkersBusy { ahead } => write!(f, "waits for a worker, {ahead} in line before it"),
         }
@@ -81,12 +85,13 @@ impl Scheduler {
             Some(largest_bytes) if largest_bytes < needed_bytes => {
                 WaitReason::NoWorkerLargeEnough { needed_bytes, largest_bytes }
             }
+            Some(_) if self.workers.iter().all(|(_, worker)| worker.slot == Slot::Resting) => WaitReason::WorkersRest,
             Some(_) => WaitReason::WorkersBusy { ahead: self.ready.ahead_of(stage) },
         })
     }
 
     fn waits_for_parent(&self, record: &StageRecord) -> Option<WaitReason> {
-        let parent = record.stage.parent?;
+        let parent = record.stage.parent.filter(|_| record.checkpoints.is_empty())?;
         let state = self.ledger.stage_state(&parent)?;
         state.is_open().then(|| WaitReason::Parent { parent, state: state.name() })
     }

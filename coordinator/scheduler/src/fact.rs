@@ -88,6 +88,21 @@ pub enum Fact {
         /// Which.
         stage: StageKey,
     },
+    /// A committed checkpoint is not there any more. Nothing starts from it.
+    CheckpointRemoved {
+        /// Of which stage.
+        stage: StageKey,
+        /// Steps done, counted from the root.
+        step: u64,
+        /// Why not.
+        why: RemovalReason,
+    },
+    /// A stage that is done is to be trained again from the checkpoint before its last: the last one is lost, and other
+    /// stages start from it. Its result stays.
+    StageReopened {
+        /// Which.
+        stage: StageKey,
+    },
 }
 
 impl Fact {
@@ -102,7 +117,9 @@ impl Fact {
             | Self::StageDiverged { stage, .. }
             | Self::AttemptEnded { stage, .. }
             | Self::StagePoisoned { stage, .. }
-            | Self::StageRetried { stage } => Some(*stage),
+            | Self::StageRetried { stage }
+            | Self::CheckpointRemoved { stage, .. }
+            | Self::StageReopened { stage } => Some(*stage),
         }
     }
 
@@ -119,7 +136,9 @@ impl Fact {
             | Self::CampaignCancelled { .. }
             | Self::RetriesChanged { .. }
             | Self::StagePoisoned { .. }
-            | Self::StageRetried { .. } => None,
+            | Self::StageRetried { .. }
+            | Self::CheckpointRemoved { .. }
+            | Self::StageReopened { .. } => None,
         }
     }
 
@@ -137,7 +156,28 @@ impl Fact {
             Self::AttemptEnded { .. } => "attempt_ended",
             Self::StagePoisoned { .. } => "stage_poisoned",
             Self::StageRetried { .. } => "stage_retried",
+            Self::CheckpointRemoved { .. } => "checkpoint_removed",
+            Self::StageReopened { .. } => "stage_reopened",
         }
+    }
+}
+
+/// Why a checkpoint that was committed is not there any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RemovalReason {
+    /// Its content is not what was committed, or is gone.
+    Damaged,
+    /// Nothing needed it, and its space was wanted.
+    Collected,
+}
+
+impl fmt::Display for RemovalReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Damaged => "damaged",
+            Self::Collected => "collected",
+        })
     }
 }
 
@@ -190,6 +230,18 @@ pub enum AttemptEnd {
     Lost,
     /// It was taken away, because nobody needed the stage any more.
     Revoked,
+    /// The checkpoint it was to start from is damaged or gone.
+    StartUnusable {
+        /// The stage whose checkpoint that was.
+        of: StageKey,
+        /// At which step.
+        step: u64,
+    },
+    /// The worker could not read or write the storage, and handed it back.
+    StorageFailed {
+        /// The error, for people.
+        reason: String,
+    },
 }
 
 impl AttemptEnd {
@@ -204,7 +256,7 @@ impl AttemptEnd {
             Self::Released | Self::LeaseExpired { started: true } | Self::WorkerLeft { started: true } | Self::Lost => {
                 Some(RetryCount::Preempted)
             }
-            Self::Revoked => None,
+            Self::Revoked | Self::StartUnusable { .. } | Self::StorageFailed { .. } => None,
         }
     }
 }
@@ -222,6 +274,14 @@ impl fmt::Display for AttemptEnd {
             Self::WorkerLeft { started: false } => f.write_str("worker process ended before it began"),
             Self::Lost => f.write_str("worker came back without it"),
             Self::Revoked => f.write_str("no longer needed"),
+            Self::StartUnusable { of, step } => {
+                write!(
+                    f,
+                    "the checkpoint of {} at step {step} that it was to start from is damaged or gone",
+                    of.short()
+                )
+            }
+            Self::StorageFailed { reason } => write!(f, "handed back, because the storage failed: {reason}"),
         }
     }
 }

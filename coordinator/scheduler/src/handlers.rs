@@ -3,6 +3,7 @@
 
 mod attempts;
 mod campaigns;
+mod checkpoints;
 mod time;
 mod workers;
 
@@ -45,6 +46,14 @@ impl Scheduler {
             Event::AttemptReleased { worker, stage, attempt } => {
                 self.on_attempt_released(now, Claim { worker, stage, attempt }, out);
             }
+            Event::StartUnusable { worker, stage, attempt, of, step } => {
+                self.on_start_unusable(now, Claim { worker, stage, attempt }, of, step, out);
+            }
+            Event::StorageFailed { worker, stage, attempt, reason } => {
+                self.on_storage_failed(now, Claim { worker, stage, attempt }, reason, out);
+            }
+            Event::CheckpointDamaged { stage, step } => self.on_checkpoint_damaged(stage, step, out),
+            Event::CollectionRequested { checkpoints } => self.on_collection_requested(&checkpoints, out),
             Event::RevocationConfirmed { worker, stage, attempt } => {
                 self.on_revocation_confirmed(now, Claim { worker, stage, attempt }, out);
             }

@@ -22,7 +22,8 @@
 //! Start with [`event`], which is the protocol; then [`Ledger`], where the legal transitions of a stage are one
 //! function; then `handlers`, one function an event.
 
-pub mod effect;
+pub mod collection;
+mod effect;
 pub mod event;
 pub mod explain;
 pub mod fact;
@@ -37,14 +38,16 @@ pub mod status;
 mod time;
 mod timers;
 
+pub use collection::{Hold, Holds};
 pub use effect::Effect;
 pub use event::Event;
 pub use explain::WaitReason;
-pub use fact::{AttemptEnd, Fact, RetryCount, StageResult};
+pub use fact::{AttemptEnd, Fact, RemovalReason, RetryCount, StageResult};
 pub use plan_check::PlanError;
 pub use restore::{RestoreError, RestoreFault};
 pub use scheduler::Scheduler;
 pub use settings::Settings;
+pub use state::campaign::Campaign;
 pub use state::ledger::{IllegalFact, Ledger};
 pub use state::snapshot::{SNAPSHOT_VERSION, Snapshot, SnapshotError};
 pub use state::stage::{Counts, DeadEnd, StageState};

@@ -93,6 +93,9 @@ impl Scheduler {
         };
         effects.push(Effect::Record(fact));
         for stage in touched {
+            if let Some(parent) = self.ledger.parent_to_reopen(&stage) {
+                self.record(Fact::StageReopened { stage: parent }, effects);
+            }
             self.requeue(stage);
         }
         effects.extend(ended.into_iter().map(|campaign| Effect::CampaignEnded { campaign }));
@@ -140,7 +143,7 @@ impl Scheduler {
         effects: &mut Vec<Effect>,
     ) {
         let Some(record) = self.ledger.record(&stage) else { return };
-        let (resume_from, parent) = (record.checkpoint, record.stage.parent);
+        let (resume_from, parent) = (record.latest_checkpoint(), record.stage.parent);
         self.held_over.remove(&stage);
         self.timers.set(Timer::LeaseExpired(stage), now + self.settings.lease_duration);
         effects.push(Effect::Assign { worker, stage, attempt, resume_from, parent });
@@ -155,6 +158,9 @@ impl Scheduler {
         self.record(Fact::AttemptEnded { stage, attempt, why }, effects);
 
         let Some((count, record)) = count.zip(self.ledger.record(&stage)) else { return };
+        if record.state != StageState::Waiting {
+            return; // What it starts from is lost for good.
+        }
         let (ends, retries) = (record.counts.of(count), self.ledger.retries(record));
         if ends > count.limit(&retries) {
             self.record(Fact::StagePoisoned { stage, limit: count }, effects);

@@ -148,7 +148,7 @@ impl Scheduler {
             lease_until: self.timers.when(Timer::LeaseExpired(*stage)),
             attempts: record.attempts,
             counts: record.counts,
-            checkpoint: record.checkpoint,
+            checkpoint: record.latest_checkpoint(),
             last_end: record.last_end.clone(),
         })
     }

@@ -17,6 +17,8 @@ pub(crate) enum Timer {
     LeaseExpired(StageKey),
     /// A stage may be tried again.
     BackoffOver(StageKey),
+    /// A worker that the storage failed may be given a stage again.
+    RestOver(WorkerId),
 }
 
 /// The set timers, each at one time.

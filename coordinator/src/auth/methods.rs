@@ -25,9 +25,11 @@ fn known(path: &str) -> Option<Need> {
         (
             "windtunnel.v1.CampaignService",
             "GetInfo" | "ListCampaigns" | "GetCampaign" | "WatchCampaign" | "GetCurves" | "GetResults" | "ListWorkers"
-            | "GetCheckpoint",
+            | "GetCheckpoint" | "ListCheckpoints",
         ) => Scope::Read,
         ("windtunnel.v1.CampaignService", "Submit" | "CancelCampaign" | "RetryCampaign") => Scope::Submit,
+        // It deletes what cannot be had again.
+        ("windtunnel.v1.CampaignService", "CollectCheckpoints") => Scope::Admin,
         _ => return None,
     };
     Some(Need::Scope(scope))

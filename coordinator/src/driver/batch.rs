@@ -6,6 +6,7 @@ use proto::v1::CoordinatorMessage;
 use recipes::{Attempt, CampaignId, StageKey, WorkerId};
 use scheduler::Fact;
 
+use super::index::Indexed;
 use super::view::View;
 use crate::store::{Commit, CommittedCheckpoint, CurvePoint};
 
@@ -29,20 +30,30 @@ pub(crate) struct Batch {
 
 /// What is done once the transaction is durable.
 pub(crate) enum Afterwards {
-    Send { worker: WorkerId, message: Box<CoordinatorMessage> },
-    Assign { worker: WorkerId, stage: StageKey, attempt: Attempt, start: Option<Start> },
-    CloseSession { worker: WorkerId },
+    Send {
+        worker: WorkerId,
+        message: Box<CoordinatorMessage>,
+    },
+    Assign {
+        worker: WorkerId,
+        stage: StageKey,
+        attempt: Attempt,
+        start: Option<Start>,
+    },
+    /// Of a checkpoint that was collected.
+    DeleteFiles(Indexed),
+    CloseSession {
+        worker: WorkerId,
+    },
     Answer(Box<dyn FnOnce() + Send>),
     Look(Box<dyn FnOnce(&View<'_>) + Send>),
 }
 
-/// The checkpoint that an attempt starts from.
+/// The checkpoint that an attempt starts from: of the stage itself, or the last of its parent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Start {
-    /// Of the stage itself, at this step.
-    Own { step: u64 },
-    /// The last of this stage, its parent.
-    Parent { stage: StageKey },
+pub(crate) struct Start {
+    pub(crate) of: StageKey,
+    pub(crate) step: u64,
 }
 
 impl Batch {

@@ -9,7 +9,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use super::input::{Greeting, Outgoing, Progress, Report, SessionId};
+use super::input::{Greeting, Outgoing, Progress, Report, SessionId, UnusableStart};
 use crate::store::CurvePoint;
 use crate::verify::CheckpointClaim;
 
@@ -28,7 +28,7 @@ pub(crate) struct Conversation {
     pub(crate) taken_in: u64,
     /// Whether there is something to acknowledge: a report was taken in, or came again.
     pub(crate) acknowledgement_due: bool,
-    /// The checkpoint that is being read. Reports after it wait, for events come in the order they were sent.
+    /// What is being read. Reports after it wait, for events come in the order they were sent.
     pub(crate) verifying: Option<Verifying>,
     backlog: VecDeque<(u64, Report)>,
     progress: Option<Running>,
@@ -41,12 +41,21 @@ struct Live {
     end: CancellationToken,
 }
 
-/// A checkpoint that is being read.
+/// A report that is not taken in before something was read.
 #[derive(Debug)]
 pub(crate) struct Verifying {
     pub(crate) id: u64,
     pub(crate) sequence: u64,
-    pub(crate) claim: CheckpointClaim,
+    pub(crate) what: Checking,
+}
+
+/// What is being looked into.
+#[derive(Debug)]
+pub(crate) enum Checking {
+    /// A checkpoint that the worker says it wrote.
+    Written(CheckpointClaim),
+    /// A committed checkpoint that the worker could not start this attempt from.
+    Start { stage: StageKey, attempt: Attempt, start: UnusableStart },
 }
 
 /// The progress of an attempt, and since when this process has watched it.

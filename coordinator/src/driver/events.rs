@@ -1,13 +1,12 @@
 //! From an event to what the scheduler orders.
 
 use recipes::{Attempt, CampaignId, StageKey, WorkerId};
-use scheduler::{AttemptEnd, Effect, Event, Fact, PlanError};
+use scheduler::{AttemptEnd, Effect, Event, Fact, PlanError, RemovalReason};
 use tracing::{debug, info, warn};
 
 use super::batch::{Afterwards, Batch, Start};
 use super::{Driver, RunError};
 use crate::grpc::encode;
-use crate::store::StoreError;
 
 /// What an event came to, for whoever brought it.
 #[derive(Debug, Default)]
@@ -30,9 +29,10 @@ impl Driver {
                 Effect::Record(fact) => self.record(fact, &mut applied, batch),
                 Effect::Assign { worker, stage, attempt, resume_from, parent } => {
                     info!(%stage, %attempt, %worker, "assigned");
+                    let last_step = |parent| self.scheduler.stage(&parent).map_or(0, |parent| parent.spec.end_step);
                     let start = match (resume_from, parent) {
-                        (Some(step), _) => Some(Start::Own { step }),
-                        (None, Some(stage)) => Some(Start::Parent { stage }),
+                        (Some(step), _) => Some(Start { of: stage, step }),
+                        (None, Some(parent)) => Some(Start { of: parent, step: last_step(parent) }),
                         (None, None) => None,
                     };
                     batch.afterwards.push(Afterwards::Assign { worker, stage, attempt, start });
@@ -48,6 +48,12 @@ impl Driver {
                     batch.afterwards.push(Afterwards::Send { worker, message });
                 }
                 Effect::CloseSession { worker } => batch.afterwards.push(Afterwards::CloseSession { worker }),
+                Effect::ResultDiffers { stage, attempt, first, again } => {
+                    warn!(
+                        %stage, %attempt, ?first, ?again,
+                        "a stage that was trained again came out differently; its first result is kept"
+                    );
+                }
                 Effect::CampaignEnded { campaign } => {
                     info!(%campaign, "nothing is left to train");
                     batch.is_visible = true;
@@ -59,6 +65,7 @@ impl Driver {
     }
 
     fn record(&mut self, fact: Fact, applied: &mut Applied, batch: &mut Batch) {
+        self.losses.take_note(&fact, std::time::Instant::now());
         match &fact {
             Fact::CheckpointCommitted { .. } => applied.checkpoint_recorded = true,
             Fact::CampaignAccepted { plan } => applied.accepted = Some(plan.campaign),
@@ -66,6 +73,18 @@ impl Driver {
                 info!(%stage, %attempt, %why, "an attempt ended");
             }
             Fact::AttemptEnded { stage, attempt, why } => warn!(%stage, %attempt, %why, "an attempt ended"),
+            Fact::CheckpointRemoved { stage, step, why: RemovalReason::Collected } => {
+                if let Some(removed) = self.index.remove(*stage, *step) {
+                    batch.afterwards.push(Afterwards::DeleteFiles(removed));
+                }
+            }
+            Fact::CheckpointRemoved { stage, step, why: RemovalReason::Damaged } => {
+                self.index.remove(*stage, *step);
+                warn!(%stage, step, "a committed checkpoint is damaged or gone; the one before it is used");
+            }
+            Fact::StageReopened { stage } => {
+                warn!(%stage, "a trained stage is trained again: its last checkpoint is lost, and another needs it");
+            }
             Fact::StagePoisoned { stage, limit } => warn!(%stage, %limit, "a stage is given up"),
             Fact::StageCompleted { stage, attempt, .. } => info!(%stage, %attempt, "a stage is trained"),
             Fact::StageDiverged { stage, attempt, step, .. } => info!(%stage, %attempt, step, "a stage diverged"),
@@ -86,17 +105,21 @@ impl Driver {
     ) -> Result<(), RunError> {
         let checkpoint = match start {
             None => None,
-            Some(Start::Own { step }) => Some(found(self.store.checkpoint(stage, step).await, stage, Some(step))?),
-            Some(Start::Parent { stage }) => Some(found(self.store.last_checkpoint(stage).await, stage, None)?),
+            Some(Start { of, step }) => match self.store.checkpoint(of, step).await.map_err(RunError::Read)? {
+                Some(checkpoint) => Some(checkpoint),
+                None if self.scheduler.ledger().checkpoints(&of).any(|known| known == step) => {
+                    return Err(RunError::CheckpointMissing { stage: of, step });
+                }
+                None => {
+                    self.start_is_gone(worker, stage, attempt, Start { of, step });
+                    return Ok(());
+                }
+            },
         };
         if let Some(assigned) = self.scheduler.stage(&stage) {
-            let message = encode::assignment(assigned, attempt, checkpoint.as_ref());
+            let message = encode::assignment(assigned, attempt, checkpoint.as_ref(), self.cadence(&stage));
             self.send(worker, message);
         }
         Ok(())
     }
-}
-
-fn found<T>(answer: Result<Option<T>, StoreError>, stage: StageKey, step: Option<u64>) -> Result<T, RunError> {
-    answer.map_err(RunError::Read)?.ok_or(RunError::CheckpointMissing { stage, step })
 }

@@ -3,6 +3,7 @@
 use recipes::CampaignId;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::index::Indexed;
 use super::input::{Input, Request, RequestError, Submission, Submitted};
 use super::view::View;
 
@@ -41,6 +42,11 @@ impl DriverHandle {
     /// Has what was given up in a campaign tried again.
     pub(crate) async fn retry(&self, selector: String) -> Result<CampaignId, RequestError> {
         self.ask(|reply| Request::Retry { selector, reply }).await?
+    }
+
+    /// Removes committed checkpoints that nothing needs, of a campaign or (where none is named) of all.
+    pub(crate) async fn collect(&self, selector: String) -> Result<Vec<Indexed>, RequestError> {
+        self.ask(|reply| Request::Collect { selector, reply }).await?
     }
 
     /// Looks at how things stand.

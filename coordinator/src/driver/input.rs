@@ -7,10 +7,11 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
+use super::index::Indexed;
 use super::view::View;
 use crate::auth::Caller;
-use crate::store::CurvePoint;
-use crate::verify::{CheckpointClaim, VerifyError};
+use crate::store::{CurvePoint, StoreError};
+use crate::verify::{CheckpointClaim, Found, VerifyError};
 
 /// One connection of a worker, numbered by the driver's side in the order they were opened.
 pub(crate) type SessionId = u64;
@@ -32,6 +33,10 @@ pub(crate) enum Input {
     Draining,
     /// A checkpoint was read and compared; its size in bytes, or what is wrong with it.
     Verified { worker: WorkerId, verification: u64, outcome: Result<u64, VerifyError> },
+    /// A committed checkpoint that a worker could not use was looked at; `None` where it is no longer committed.
+    Examined { worker: WorkerId, verification: u64, found: Result<Option<Found>, StoreError> },
+    /// The checkpoint that an attempt was to start from was removed before its assignment was sent.
+    StartGone { worker: WorkerId, stage: StageKey, attempt: Attempt, of: StageKey, step: u64 },
     /// Somebody asks for something.
     Request(Request),
 }
@@ -88,8 +93,20 @@ pub(crate) enum Reported {
     Completed(StageResult),
     Diverged { step: u64, loss: f64 },
     Failed { reason: String, started: bool },
+    StartUnusable(UnusableStart),
+    StorageFailed { reason: String },
     Released,
     RevocationConfirmed,
+}
+
+/// A committed checkpoint that a worker could not start from.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct UnusableStart {
+    pub(crate) of: StageKey,
+    pub(crate) step: u64,
+    pub(crate) manifest_hash: String,
+    /// What the worker says is wrong with it.
+    pub(crate) reason: String,
 }
 
 /// Something that somebody asks for.
@@ -105,6 +122,11 @@ pub(crate) enum Request {
     Retry {
         selector: String,
         reply: oneshot::Sender<Result<CampaignId, RequestError>>,
+    },
+    /// Removes committed checkpoints that nothing needs: of a campaign, or of all.
+    Collect {
+        selector: String,
+        reply: oneshot::Sender<Result<Vec<Indexed>, RequestError>>,
     },
     /// A look at how things stand. It is answered after all that came before it is durable.
     Look(Box<dyn FnOnce(&View<'_>) + Send>),

@@ -14,22 +14,26 @@
 //! - Invariant: a checkpoint is committed only after every byte of it was read and compared.
 
 mod batch;
+mod checkpoints;
+pub(crate) mod collection;
 mod conversation;
 mod events;
 mod handle;
+pub(crate) mod index;
 pub(crate) mod input;
+pub(crate) mod losses;
 mod requests;
 mod restore;
 mod sessions;
 mod snapshots;
 pub(crate) mod view;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use object_store::ObjectStore;
-use recipes::WorkerId;
+use recipes::{CampaignId, WorkerId};
 use scheduler::{Event, RestoreError, Scheduler, Settings, Timestamp};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -39,7 +43,9 @@ use crate::store::{Store, StoreError};
 use batch::{Afterwards, Batch};
 use conversation::Conversation;
 pub(crate) use handle::DriverHandle;
+use index::Index;
 use input::{Input, Request};
+use losses::Losses;
 use restore::Restored;
 use snapshots::Snapshots;
 use view::{Notes, View};
@@ -61,12 +67,12 @@ pub enum RunError {
     #[error("the coordinator's state cannot be read")]
     Read(#[source] StoreError),
     /// The log knows of a checkpoint that the index of checkpoints does not have.
-    #[error("{stage} has a committed checkpoint at step {step:?} that is not in the index of checkpoints")]
+    #[error("{stage} has a committed checkpoint at step {step} that is not in the index of checkpoints")]
     CheckpointMissing {
         /// Of this stage.
         stage: recipes::StageKey,
-        /// At this step; the last one where there is none.
-        step: Option<u64>,
+        /// At this step.
+        step: u64,
     },
 }
 
@@ -90,6 +96,10 @@ pub(crate) struct Driver {
     storage_url: String,
     conversations: BTreeMap<WorkerId, Conversation>,
     notes: Notes,
+    index: Index,
+    losses: Losses,
+    /// Campaigns whose checkpoints take more than their quota, although nothing is left that could go.
+    over_quota: BTreeSet<CampaignId>,
     started: Instant,
     snapshots: Snapshots,
     verifications: u64,
@@ -113,6 +123,7 @@ impl Driver {
         for row in store.campaign_rows().await.map_err(RestoreStateError::Read)? {
             notes.submitted_at_ms.insert(row.campaign, row.submitted_at_ms);
         }
+        let index = Index::new(store.checkpoints().await.map_err(RestoreStateError::Read)?);
         let (own_inputs, inputs) = mpsc::channel(QUEUE);
         let (changes, changed) = watch::channel(0);
         let handle = DriverHandle::new(own_inputs.clone(), changed);
@@ -124,6 +135,9 @@ impl Driver {
             storage_url,
             conversations,
             notes,
+            index,
+            losses: Losses::default(),
+            over_quota: BTreeSet::new(),
             started,
             snapshots: Snapshots::after(log_rows, in_snapshot),
             verifications: 0,
@@ -187,9 +201,16 @@ impl Driver {
             Input::Verified { worker, verification, outcome } => {
                 self.on_verified(worker, verification, outcome, batch);
             }
+            Input::Examined { worker, verification, found } => {
+                self.on_examined(worker, verification, found, batch)?;
+            }
+            Input::StartGone { worker, stage, attempt, of, step } => {
+                self.apply(Event::StartUnusable { worker, stage, attempt, of, step }, batch);
+            }
             Input::Request(Request::Submit { submission, reply }) => self.on_submit(*submission, reply, batch),
             Input::Request(Request::Cancel { selector, reply }) => self.on_cancel(&selector, reply, batch),
             Input::Request(Request::Retry { selector, reply }) => self.on_retry(&selector, reply, batch),
+            Input::Request(Request::Collect { selector, reply }) => self.on_collect(&selector, reply, batch),
             Input::Request(Request::Look(look)) => batch.afterwards.push(Afterwards::Look(look)),
         }
         Ok(())
@@ -212,6 +233,7 @@ impl Driver {
                 Afterwards::Assign { worker, stage, attempt, start } => {
                     self.send_assignment(worker, stage, attempt, start).await?;
                 }
+                Afterwards::DeleteFiles(removed) => self.delete_files(removed),
                 Afterwards::CloseSession { worker } => self.close(worker),
                 Afterwards::Answer(answer) => answer(),
                 Afterwards::Look(look) => look(&self.view()),
@@ -225,7 +247,7 @@ impl Driver {
     }
 
     fn view(&self) -> View<'_> {
-        View { scheduler: &self.scheduler, conversations: &self.conversations, notes: &self.notes }
+        View { scheduler: &self.scheduler, conversations: &self.conversations, notes: &self.notes, index: &self.index }
     }
 
     /// The scheduler's clock.

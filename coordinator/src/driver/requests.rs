@@ -9,7 +9,7 @@ use super::Driver;
 use super::batch::{Afterwards, Batch};
 use super::input::{RequestError, Submission, Submitted};
 
-type Reply<T> = oneshot::Sender<Result<T, RequestError>>;
+pub(super) type Reply<T> = oneshot::Sender<Result<T, RequestError>>;
 
 impl Driver {
     pub(super) fn on_submit(&mut self, submission: Submission, reply: Reply<Submitted>, batch: &mut Batch) {
@@ -55,6 +55,6 @@ impl Driver {
 }
 
 /// Answers once the batch is durable. Whoever asked may be gone by then.
-fn answer<T: Send + 'static>(batch: &mut Batch, reply: oneshot::Sender<T>, with: T) {
+pub(super) fn answer<T: Send + 'static>(batch: &mut Batch, reply: oneshot::Sender<T>, with: T) {
     batch.afterwards.push(Afterwards::Answer(Box::new(move || drop(reply.send(with)))));
 }

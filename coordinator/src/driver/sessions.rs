@@ -8,13 +8,13 @@ use tonic::Status;
 use tracing::{debug, info, warn};
 
 use super::batch::Batch;
-use super::conversation::{Conversation, Verifying};
-use super::input::{Greeting, Input, Outgoing, Report, Reported, Said, SessionId};
+use super::conversation::Conversation;
+use super::input::{Greeting, Outgoing, Report, Reported, Said, SessionId, UnusableStart};
 use super::{Driver, RunError};
 use crate::auth::Caller;
 use crate::grpc::encode;
-use crate::store::{CommittedCheckpoint, CurvePoint};
-use crate::verify::{self, CheckpointClaim, VerifyError};
+use crate::store::CurvePoint;
+use crate::verify::CheckpointClaim;
 
 impl Driver {
     pub(super) async fn on_session_opened(
@@ -127,13 +127,23 @@ impl Driver {
     }
 
     /// Takes in the reports of a worker until one has to wait.
-    fn take_in_reports(&mut self, worker: WorkerId, batch: &mut Batch) {
+    pub(super) fn take_in_reports(&mut self, worker: WorkerId, batch: &mut Batch) {
         while let Some((sequence, report)) = self.conversations.get_mut(&worker).and_then(Conversation::next_report) {
             let Report { stage, attempt, what } = report;
             match what {
                 Reported::Checkpoint(claim) if self.scheduler.is_current(worker, stage, attempt) => {
                     self.begin_to_verify(worker, sequence, claim);
                     return;
+                }
+                Reported::StartUnusable(start) if self.scheduler.is_current(worker, stage, attempt) => {
+                    self.begin_to_examine(worker, sequence, stage, attempt, start);
+                    return;
+                }
+                Reported::StartUnusable(UnusableStart { of, step, .. }) => {
+                    self.apply(Event::StartUnusable { worker, stage, attempt, of, step }, batch);
+                }
+                Reported::StorageFailed { reason } => {
+                    self.apply(Event::StorageFailed { worker, stage, attempt, reason }, batch);
                 }
                 Reported::Points(points) => self.on_points(worker, stage, attempt, points, batch),
                 Reported::Checkpoint(CheckpointClaim { step, .. }) => {
@@ -183,57 +193,7 @@ impl Driver {
         batch.add_points(stage, attempt, inside);
     }
 
-    /// Has a checkpoint read and compared beside the driver. Reports of this worker wait; all else goes on.
-    fn begin_to_verify(&mut self, worker: WorkerId, sequence: u64, claim: CheckpointClaim) {
-        self.verifications += 1;
-        let verification = self.verifications;
-        let (storage, inputs, checked) = (self.storage.clone(), self.own_inputs.clone(), claim.clone());
-        tokio::spawn(async move {
-            let outcome = verify::verify(storage.as_ref(), &checked).await;
-            // The driver may have stopped; then the worker says it again to the next one.
-            let _ = inputs.send(Input::Verified { worker, verification, outcome }).await;
-        });
-        if let Some(conversation) = self.conversations.get_mut(&worker) {
-            conversation.verifying = Some(Verifying { id: verification, sequence, claim });
-        }
-    }
-
-    pub(super) fn on_verified(
-        &mut self,
-        worker: WorkerId,
-        verification: u64,
-        outcome: Result<u64, VerifyError>,
-        batch: &mut Batch,
-    ) {
-        let Some(conversation) = self.conversations.get_mut(&worker) else { return };
-        let Some(verifying) = conversation.verifying.take_if(|verifying| verifying.id == verification) else { return };
-        let CheckpointClaim { stage, attempt, step, manifest_path, manifest_hash } = verifying.claim;
-        match outcome {
-            Ok(bytes) => {
-                let applied = self.apply(Event::CheckpointCommitted { worker, stage, attempt, step }, batch);
-                if applied.checkpoint_recorded {
-                    info!(%stage, %attempt, step, bytes, "a checkpoint is committed");
-                    batch.checkpoints.push(CommittedCheckpoint {
-                        stage,
-                        attempt,
-                        step,
-                        manifest_path,
-                        manifest_hash,
-                        bytes,
-                    });
-                }
-            }
-            // It does not exist, then. If it was the last one of the stage, the stage is not done without it.
-            Err(error) => {
-                let error: &dyn std::error::Error = &error;
-                warn!(%stage, %attempt, step, %worker, error, "a checkpoint is not what it should be");
-            }
-        }
-        self.taken_in(worker, verifying.sequence, batch);
-        self.take_in_reports(worker, batch);
-    }
-
-    fn taken_in(&mut self, worker: WorkerId, sequence: u64, batch: &mut Batch) {
+    pub(super) fn taken_in(&mut self, worker: WorkerId, sequence: u64, batch: &mut Batch) {
         batch.sequences.insert(worker, sequence);
         if let Some(conversation) = self.conversations.get_mut(&worker) {
             conversation.take_in(sequence);

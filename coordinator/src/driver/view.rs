@@ -6,6 +6,7 @@ use recipes::{CampaignId, Plan, Stage, StageKey, Tokens, WorkerId};
 use scheduler::{CampaignStatus, Scheduler, Slot, StageState, StageStatus};
 
 use super::conversation::Conversation;
+use super::index::Index;
 use super::input::{Progress, RequestError};
 
 /// Things that are known besides the scheduler's state, and decide nothing.
@@ -21,6 +22,7 @@ pub(crate) struct View<'a> {
     pub(crate) scheduler: &'a Scheduler,
     pub(crate) conversations: &'a BTreeMap<WorkerId, Conversation>,
     pub(crate) notes: &'a Notes,
+    pub(crate) index: &'a Index,
 }
 
 /// A campaign as people see it.
@@ -31,6 +33,8 @@ pub(crate) struct CampaignView<'a> {
     pub(crate) submitted_at_ms: u64,
     pub(crate) tokens: Tokens,
     pub(crate) tokens_done: Tokens,
+    /// Committed checkpoints of its stages that were found damaged or gone.
+    pub(crate) damaged_checkpoints: usize,
 }
 
 /// A worker as people see it.
@@ -125,6 +129,7 @@ impl<'a> View<'a> {
             submitted_at_ms: self.submitted_at_ms(campaign),
             tokens: plan.stages.iter().map(|stage| stage.spec.tokens()).sum(),
             tokens_done: plan.stages.iter().map(|stage| self.tokens_done(stage)).sum(),
+            damaged_checkpoints: plan.stages.iter().map(|stage| self.damaged_checkpoints(&stage.key).count()).sum(),
         })
     }
 
@@ -139,7 +144,7 @@ impl<'a> View<'a> {
             let conversation = self.conversations.get(&status.worker);
             let busy = match status.slot {
                 Slot::Busy { stage, attempt } | Slot::Dropping { stage, attempt } => Some((stage, attempt)),
-                Slot::Idle | Slot::Leaving => None,
+                Slot::Idle | Slot::Leaving | Slot::Resting => None,
             };
             WorkerView {
                 worker: status.worker,
@@ -155,6 +160,11 @@ impl<'a> View<'a> {
         let mut workers: Vec<_> = self.scheduler.workers().map(view).collect();
         workers.sort_by(|a, b| (&a.name, a.worker).cmp(&(&b.name, b.worker)));
         workers
+    }
+
+    /// The committed checkpoints of a stage that were found damaged or gone.
+    pub(crate) fn damaged_checkpoints(&self, stage: &StageKey) -> impl Iterator<Item = u64> + use<'a> {
+        self.scheduler.ledger().damaged_checkpoints(stage)
     }
 
     fn submitted_at_ms(&self, campaign: &CampaignId) -> u64 {

@@ -19,7 +19,7 @@ use tonic::{Request, Response, Status};
 
 use super::limit::at_most;
 use super::status::{self, SubmitError};
-use super::{encode, watch};
+use super::{checkpoints, encode, watch};
 use crate::auth::{Caller, Guard, REVOKED};
 use crate::driver::DriverHandle;
 use crate::driver::input::{RequestError, Submission};
@@ -38,6 +38,8 @@ pub(crate) struct CampaignApi {
     pub(crate) store: Store,
     pub(crate) storage: Arc<dyn ObjectStore>,
     pub(crate) storage_url: String,
+    /// The storage as a directory.
+    pub(crate) data_dir: std::path::PathBuf,
     pub(crate) stop: CancellationToken,
 }
 
@@ -143,6 +145,20 @@ impl CampaignService for CampaignApi {
         let found = self.find_checkpoint(stage, step).await?;
         Ok(Response::new(encode::checkpoint(&found)))
     }
+
+    async fn list_checkpoints(
+        &self,
+        request: Request<v1::ListCheckpointsRequest>,
+    ) -> Answer<v1::ListCheckpointsResponse> {
+        checkpoints::list(self, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn collect_checkpoints(
+        &self,
+        request: Request<v1::CollectCheckpointsRequest>,
+    ) -> Answer<v1::CollectCheckpointsResponse> {
+        checkpoints::collect(self, request.into_inner()).await.map(Response::new)
+    }
 }
 
 impl CampaignApi {
@@ -205,7 +221,7 @@ fn expand(file: &str, text: &str, dataset: &Dataset) -> Result<Plan, recipes::Re
     recipes::expand(&Recipe::parse(file, text)?, dataset)
 }
 
-fn bounded(selector: String) -> Result<String, Status> {
+pub(super) fn bounded(selector: String) -> Result<String, Status> {
     at_most(MAX_NAME_BYTES, "campaign", selector.len()).map_err(|error| status::from_too_long(&error))?;
     Ok(selector)
 }

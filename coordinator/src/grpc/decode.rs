@@ -10,7 +10,7 @@ use recipes::{Attempt, StageKey};
 use scheduler::StageResult;
 
 use super::limit::{TooLong, at_most};
-use crate::driver::input::{Greeting, Progress, Report, Reported, Said};
+use crate::driver::input::{Greeting, Progress, Report, Reported, Said, UnusableStart};
 use crate::store::CurvePoint;
 use crate::verify::CheckpointClaim;
 
@@ -99,6 +99,23 @@ pub(crate) fn said(message: WorkerMessage) -> Result<Said, DecodeError> {
         Body::AttemptReleased(released) => {
             let attempt = attempt_ref("attempt_released.attempt", released.attempt)?;
             report("attempt_released", sequence, attempt, Reported::Released)
+        }
+        Body::StartUnusable(unusable) => {
+            let attempt = attempt_ref("start_unusable.attempt", unusable.attempt)?;
+            let missing = || ConvertError::new("start_unusable.checkpoint", Problem::Missing);
+            let checkpoint = unusable.checkpoint.ok_or_else(missing)?;
+            at_most(MAX_NAME_BYTES, "start_unusable.checkpoint.manifest_hash", checkpoint.manifest_hash.len())?;
+            let what = Reported::StartUnusable(UnusableStart {
+                of: id("start_unusable.checkpoint.stage", &checkpoint.stage)?,
+                step: checkpoint.step,
+                manifest_hash: checkpoint.manifest_hash,
+                reason: shortened(unusable.reason),
+            });
+            report("start_unusable", sequence, attempt, what)
+        }
+        Body::StorageFailed(failed) => {
+            let attempt = attempt_ref("storage_failed.attempt", failed.attempt)?;
+            report("storage_failed", sequence, attempt, Reported::StorageFailed { reason: shortened(failed.reason) })
         }
         Body::RevocationConfirmed(confirmed) => {
             let attempt = attempt_ref("revocation_confirmed.attempt", confirmed.attempt)?;

@@ -6,6 +6,7 @@ use recipes::{Attempt, Stage, StageKey};
 use scheduler::{CampaignPhase, Settings, StageResult, StageState, StageStatus};
 
 use crate::driver::input::Progress;
+use crate::driver::losses::Cadence;
 use crate::driver::view::{CampaignView, View, WorkerView};
 use crate::store::{CommittedCheckpoint, CurvePoint};
 
@@ -13,8 +14,11 @@ fn message(body: Body) -> CoordinatorMessage {
     CoordinatorMessage { body: Some(body) }
 }
 
+fn milliseconds(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
 pub(crate) fn welcome(settings: &Settings, storage: &str) -> CoordinatorMessage {
-    let milliseconds = |duration: std::time::Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     message(Body::Welcome(v1::Welcome {
         heartbeat_interval_ms: milliseconds(settings.heartbeat_interval),
         lease_duration_ms: milliseconds(settings.lease_duration),
@@ -22,11 +26,21 @@ pub(crate) fn welcome(settings: &Settings, storage: &str) -> CoordinatorMessage 
     }))
 }
 
-pub(crate) fn assignment(stage: &Stage, attempt: Attempt, start: Option<&CommittedCheckpoint>) -> CoordinatorMessage {
+pub(crate) fn assignment(
+    stage: &Stage,
+    attempt: Attempt,
+    start: Option<&CommittedCheckpoint>,
+    cadence: Cadence,
+) -> CoordinatorMessage {
     message(Body::Assignment(v1::Assignment {
         attempt: Some((stage.key, attempt).into()),
         stage: Some(stage.into()),
         start: start.map(checkpoint),
+        cadence: Some(v1::Cadence {
+            min_interval_ms: milliseconds(cadence.min_interval),
+            max_interval_ms: milliseconds(cadence.max_interval),
+            mean_time_between_losses_ms: milliseconds(cadence.mean_time_between_losses),
+        }),
     }))
 }
 
@@ -86,6 +100,7 @@ pub(crate) fn campaign(campaign: &CampaignView<'_>) -> v1::CampaignSummary {
         submitted_at_ms: campaign.submitted_at_ms,
         tokens: campaign.tokens.0,
         tokens_done: campaign.tokens_done.0,
+        damaged_checkpoints: count(campaign.damaged_checkpoints),
     }
 }
 
@@ -98,7 +113,7 @@ pub(crate) fn detail(view: &View<'_>, shown: &CampaignView<'_>) -> v1::CampaignD
     let is_cancelled = shown.status.phase == CampaignPhase::Cancelled;
     let stages = shown.plan.stages.iter().filter_map(|stage| {
         let status = view.stage(&stage.key)?;
-        Some(stage_status(stage.key, &status, is_cancelled))
+        Some(stage_status(view, stage.key, &status, is_cancelled))
     });
     v1::CampaignDetail {
         summary: Some(campaign(shown)),
@@ -109,7 +124,7 @@ pub(crate) fn detail(view: &View<'_>, shown: &CampaignView<'_>) -> v1::CampaignD
     }
 }
 
-fn stage_status(key: StageKey, status: &StageStatus, is_cancelled: bool) -> v1::StageStatus {
+fn stage_status(view: &View<'_>, key: StageKey, status: &StageStatus, is_cancelled: bool) -> v1::StageStatus {
     let last_end = status.last_end.as_ref();
     let (phase, reason) = match &status.state {
         StageState::Waiting if is_cancelled => (v1::StagePhase::NotRun, "the campaign was cancelled".to_owned()),
@@ -149,6 +164,7 @@ fn stage_status(key: StageKey, status: &StageStatus, is_cancelled: bool) -> v1::
         committed_step: status.checkpoint,
         result,
         reason,
+        damaged_checkpoints: view.damaged_checkpoints(&key).collect(),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The services: a handler decodes, forwards to the driver, and encodes the answer.
 
 mod campaigns;
+mod checkpoints;
 mod decode;
 pub(crate) mod encode;
 mod limit;

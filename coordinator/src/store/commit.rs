@@ -1,6 +1,6 @@
 //! One transaction: everything that a turn of the driver makes durable.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use recipes::{Attempt, CampaignId, StageKey, WorkerId};
 use scheduler::Fact;
@@ -56,16 +56,25 @@ impl Store {
 async fn write(connection: &mut SqliteConnection, commit: &Commit) -> Result<(), StoreError> {
     // Facts before points: an attempt that starts cuts its curve. The rows of checkpoints come after both, and a fact
     // may rest on a checkpoint of the same commit, so these are remembered on the way.
-    let mut checkpoints = BTreeMap::new();
+    let mut checkpoints: BTreeMap<StageKey, BTreeSet<u64>> = BTreeMap::new();
+    let mut removed = BTreeSet::new();
     let mut log = Appender::at_the_end(connection).await?;
     for fact in &commit.facts {
         log.append(connection, commit.at_ms, fact).await?;
         match fact {
             Fact::CheckpointCommitted { stage, step, .. } => {
-                checkpoints.insert(*stage, *step);
+                checkpoints.entry(*stage).or_default().insert(*step);
+                removed.remove(&(*stage, *step));
+            }
+            Fact::CheckpointRemoved { stage, step, .. } => {
+                if let Some(steps) = checkpoints.get_mut(stage) {
+                    steps.remove(step);
+                }
+                removed.insert((*stage, *step));
+                remove_checkpoint(connection, *stage, *step).await?;
             }
             Fact::AttemptStarted { stage, .. } => {
-                curve::cut(connection, *stage, checkpoints.get(stage).copied()).await?;
+                curve::cut(connection, *stage, checkpoints.get(stage).and_then(BTreeSet::last).copied()).await?;
             }
             _ => {}
         }
@@ -75,8 +84,9 @@ async fn write(connection: &mut SqliteConnection, commit: &Commit) -> Result<(),
         log.finish(connection).await?;
     }
     curve::add(connection, &commit.curve).await?;
-    for checkpoint in &commit.checkpoints {
-        add_checkpoint(connection, checkpoint).await?;
+    let is_there = |checkpoint: &&CommittedCheckpoint| !removed.contains(&(checkpoint.stage, checkpoint.step));
+    for checkpoint in commit.checkpoints.iter().filter(is_there) {
+        add_checkpoint(connection, commit.at_ms, checkpoint).await?;
     }
     for (campaign, file, text) in &commit.recipes {
         set_recipe(connection, *campaign, file, text).await?;
@@ -90,18 +100,30 @@ async fn write(connection: &mut SqliteConnection, commit: &Commit) -> Result<(),
     Ok(())
 }
 
-async fn add_checkpoint(connection: &mut SqliteConnection, checkpoint: &CommittedCheckpoint) -> Result<(), StoreError> {
+async fn add_checkpoint(
+    connection: &mut SqliteConnection,
+    at_ms: u64,
+    checkpoint: &CommittedCheckpoint,
+) -> Result<(), StoreError> {
     let CommittedCheckpoint { stage, attempt, step, manifest_path, manifest_hash, bytes } = checkpoint;
-    let insert = "INSERT INTO checkpoints (stage, step, attempt, manifest_path, manifest_hash, bytes) \
-                  VALUES (?, ?, ?, ?, ?, ?)";
+    let insert = "INSERT INTO checkpoints (stage, step, attempt, manifest_path, manifest_hash, bytes, committed_at_ms) \
+                  VALUES (?, ?, ?, ?, ?, ?, ?)";
     let insert = sqlx::query(insert)
         .bind(stage.to_string())
         .bind(to_column(*step))
         .bind(attempt.0)
         .bind(manifest_path)
         .bind(manifest_hash)
-        .bind(to_column(*bytes));
+        .bind(to_column(*bytes))
+        .bind(to_column(at_ms));
     insert.execute(connection).await.map_err(|source| StoreError::Write { table: "checkpoints", source })?;
+    Ok(())
+}
+
+async fn remove_checkpoint(connection: &mut SqliteConnection, stage: StageKey, step: u64) -> Result<(), StoreError> {
+    let delete = "DELETE FROM checkpoints WHERE stage = ? AND step = ?";
+    let delete = sqlx::query(delete).bind(stage.to_string()).bind(to_column(step));
+    delete.execute(connection).await.map_err(|source| StoreError::Write { table: "checkpoints", source })?;
     Ok(())
 }
 
@@ -166,5 +188,35 @@ mod tests {
         let whole = Store::open(&after.path().join("store.sqlite")).await.expect("it opens");
         assert_eq!(whole.facts().await.expect("the log is sound"), commit.facts);
         assert_eq!(whole.last_sequence(worker).await.expect("it can be read"), Some(7));
+    }
+
+    #[tokio::test]
+    async fn on_a_full_disk_nothing_of_a_commit_is_kept_and_all_before_it_is() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let path = dir.path().join("store.sqlite");
+        let store = Store::open(&path).await.expect("it opens");
+        let (first, worker) = (commit(), commit().session[0].0);
+        store.commit(&first).await.expect("there is room");
+        // What the database is told when there is no page left.
+        let pages: i64 = sqlx::query_scalar("PRAGMA page_count").fetch_one(&store.driver).await.expect("a number");
+        let full = sqlx::AssertSqlSafe(format!("PRAGMA max_page_count = {pages}"));
+        sqlx::query(full).execute(&store.driver).await.expect("it is set");
+        let campaign = CampaignId::from_content(b"another");
+        let many = Commit {
+            facts: vec![Fact::CampaignCancelled { campaign }; 1000],
+            session: vec![(worker, 8)],
+            ..first.clone()
+        };
+        let error = store.commit(&many).await.expect_err("there is no room");
+        assert!(!error.is_retryable());
+        let cause = std::error::Error::source(&error).expect("it has one").to_string();
+        assert!(cause.contains("full"), "{cause}");
+        store.close().await;
+
+        let store = Store::open(&path).await.expect("it is sound");
+        assert_eq!(store.facts().await.expect("the log is sound"), first.facts);
+        assert_eq!(store.last_sequence(worker).await.expect("it can be read"), Some(7));
+        store.commit(&many).await.expect("there is room again");
+        assert_eq!(store.facts().await.expect("the log is sound").len(), 1001);
     }
 }

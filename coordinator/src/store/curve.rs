@@ -54,14 +54,16 @@ impl Store {
 }
 
 /// Removes what an attempt that starts will train again: rows at or beyond the last checkpoint of the stage, or all of
-/// them where it has none. `checkpoint` is one that has no row yet.
+/// them where it has none. `checkpoint` is one that has no row yet. A stage that has a result and is trained again, because
+/// its last checkpoint was lost, keeps its curve: that is whole.
 pub(super) async fn cut(
     connection: &mut SqliteConnection,
     stage: StageKey,
     checkpoint: Option<u64>,
 ) -> Result<(), StoreError> {
     let delete = "DELETE FROM curve_points WHERE stage = ?1 \
-                  AND step >= coalesce(?2, (SELECT max(step) FROM checkpoints WHERE stage = ?1), 0)";
+                  AND step >= max(coalesce(?2, 0), coalesce((SELECT max(step) FROM checkpoints WHERE stage = ?1), 0)) \
+                  AND NOT EXISTS (SELECT 1 FROM results WHERE stage = ?1)";
     let delete = sqlx::query(delete).bind(stage.to_string()).bind(checkpoint.map(to_column));
     let cut = delete.execute(connection).await.map_err(|source| StoreError::Write { table: TABLE, source })?;
     if cut.rows_affected() > 0 {

@@ -26,8 +26,9 @@ pub(super) async fn write(connection: &mut SqliteConnection, at_ms: u64, fact: &
         }
         Fact::StageCompleted { stage, attempt, result } => {
             end(connection, at_ms, *stage, *attempt, "completed").await?;
+            // A stage that was trained again keeps its first result.
             let insert = "INSERT INTO results (stage, attempt, validation_loss, validation_loss_per_byte) \
-                          VALUES (?, ?, ?, ?)";
+                          VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING";
             let insert = sqlx::query(insert)
                 .bind(stage.to_string())
                 .bind(attempt.0)
@@ -38,18 +39,21 @@ pub(super) async fn write(connection: &mut SqliteConnection, at_ms: u64, fact: &
         }
         Fact::StageDiverged { stage, attempt, step, loss } => {
             end(connection, at_ms, *stage, *attempt, "diverged").await?;
-            let insert = "INSERT INTO results (stage, attempt, diverged_at_step, diverged_loss) VALUES (?, ?, ?, ?)";
+            let insert = "INSERT INTO results (stage, attempt, diverged_at_step, diverged_loss) VALUES (?, ?, ?, ?) \
+                          ON CONFLICT DO NOTHING";
             let insert = sqlx::query(insert).bind(stage.to_string()).bind(attempt.0).bind(to_column(*step)).bind(*loss);
             insert.execute(connection).await.map_err(cannot_write("results"))?;
             Ok(())
         }
         Fact::AttemptEnded { stage, attempt, why } => end(connection, at_ms, *stage, *attempt, &why.to_string()).await,
-        // A checkpoint's row comes with more than the fact says. The rest is only in the log.
+        // A checkpoint's row has more than the facts say, and comes and goes with the commit. The rest is only in the log.
         Fact::CheckpointCommitted { .. }
+        | Fact::CheckpointRemoved { .. }
         | Fact::CampaignCancelled { .. }
         | Fact::RetriesChanged { .. }
         | Fact::StagePoisoned { .. }
-        | Fact::StageRetried { .. } => Ok(()),
+        | Fact::StageRetried { .. }
+        | Fact::StageReopened { .. } => Ok(()),
     }
 }
 

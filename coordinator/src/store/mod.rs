@@ -13,6 +13,7 @@
 
 mod commit;
 mod curve;
+mod derived;
 mod error;
 mod follow;
 mod log;
@@ -24,6 +25,7 @@ mod tokens;
 
 pub use commit::Commit;
 pub use curve::CurvePoint;
+pub use derived::Differences;
 pub use error::StoreError;
 pub use log::{LogCheck, LogPosition};
 pub use open::Store;

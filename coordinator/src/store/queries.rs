@@ -83,6 +83,25 @@ impl Store {
         found(stage, select.fetch_optional(&self.driver).await)
     }
 
+    /// All checkpoints, with when each was committed, in milliseconds since 1970, in the order of stages and steps.
+    ///
+    /// # Errors
+    /// If the table cannot be read.
+    pub async fn checkpoints(&self) -> Result<Vec<(CommittedCheckpoint, u64)>, StoreError> {
+        let select = "SELECT stage, step, attempt, manifest_path, manifest_hash, bytes, committed_at_ms \
+                      FROM checkpoints ORDER BY stage, step";
+        let rows = sqlx::query_as::<_, (String, i64, u32, String, String, i64, i64)>(select);
+        let rows = rows.fetch_all(&self.driver).await;
+        let rows = rows.map_err(|source| StoreError::Read { table: "checkpoints", source })?;
+        let row = |(stage, step, attempt, manifest_path, manifest_hash, bytes, at_ms): (String, _, _, _, _, _, _)| {
+            let stage = stage.parse().map_err(|source| StoreError::Id { table: "checkpoints", source })?;
+            let (attempt, step, bytes) = (Attempt(attempt), from_column(step), from_column(bytes));
+            let checkpoint = CommittedCheckpoint { stage, attempt, step, manifest_path, manifest_hash, bytes };
+            Ok((checkpoint, from_column(at_ms)))
+        };
+        rows.into_iter().map(row).collect()
+    }
+
     /// The last checkpoint of a stage.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 
 mod bench;
 mod campaign;
+mod checkpoints;
 mod refusals;
 mod restart;
 mod worker;

@@ -150,7 +150,7 @@ impl Worker {
     /// The next assignment; nothing else may come before it.
     pub(crate) async fn next_job(&mut self) -> Job {
         match self.next_order().await {
-            Down::Assignment(v1::Assignment { attempt, stage, start }) => Job {
+            Down::Assignment(v1::Assignment { attempt, stage, start, .. }) => Job {
                 attempt: attempt.expect("it has an attempt"),
                 stage: stage.expect("it has a stage").try_into().expect("the stage is sound"),
                 start,

@@ -2,8 +2,9 @@
 
 use recipes::Attempt;
 
-use crate::scratch::{Scratch, checkpoint, ended, point, points, reached, started};
+use crate::scratch::{Scratch, checkpoint, completed, ended, point, points, reached, removed, started};
 use coordinator::store::Commit;
+use scheduler::Fact;
 
 #[tokio::test]
 async fn the_first_row_of_a_step_stays() {
@@ -87,6 +88,55 @@ async fn a_commit_may_be_larger_than_a_statement() {
     let (scratch, stage) = Scratch::with_a_running_stage().await;
     scratch.commit(points(stage, 1, 0..12_345, 5.0)).await;
     assert_eq!(scratch.steps(stage).await, (0..12_345).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn without_its_last_checkpoint_an_attempt_starts_with_the_curve_up_to_the_one_before() {
+    let (scratch, stage) = Scratch::with_a_running_stage().await;
+    let mut commit = points(stage, 1, 0..10, 5.0);
+    commit.facts = vec![reached(stage, 1, 4), reached(stage, 1, 8)];
+    commit.checkpoints = vec![checkpoint(stage, 1, 4), checkpoint(stage, 1, 8)];
+    scratch.commit(commit).await;
+    scratch.record([removed(stage, 8), ended(stage, 1), started(stage, 2)]).await;
+    assert_eq!(scratch.steps(stage).await, [0, 1, 2, 3]);
+    assert_eq!(scratch.store.checkpoint(stage, 8).await.expect("it can be read"), None);
+
+    // Committed and removed in one transaction: it is not there afterwards, and nothing starts from it.
+    let mut commit = points(stage, 2, 0..0, 5.0);
+    commit.facts = vec![reached(stage, 2, 6), removed(stage, 6), removed(stage, 4), ended(stage, 2), started(stage, 3)];
+    commit.checkpoints = vec![checkpoint(stage, 2, 6)];
+    scratch.commit(commit).await;
+    assert_eq!(scratch.store.last_checkpoint(stage).await.expect("it can be read"), None);
+    assert_eq!(scratch.steps(stage).await, [0; 0]);
+
+    // And committed again.
+    scratch
+        .commit(Commit {
+            facts: vec![reached(stage, 3, 6)],
+            checkpoints: vec![checkpoint(stage, 3, 6)],
+            ..Commit::default()
+        })
+        .await;
+    let again = scratch.store.last_checkpoint(stage).await.expect("it can be read");
+    assert_eq!(again, Some(checkpoint(stage, 3, 6)));
+}
+
+#[tokio::test]
+async fn a_stage_that_is_trained_again_keeps_its_curve_and_its_first_result() {
+    let (scratch, stage) = Scratch::with_a_running_stage().await;
+    let mut commit = points(stage, 1, 0..10, 5.0);
+    commit.facts = vec![reached(stage, 1, 10), completed(stage, 1)];
+    commit.checkpoints = vec![checkpoint(stage, 1, 10)];
+    scratch.commit(commit).await;
+    scratch.record([removed(stage, 10), Fact::StageReopened { stage }, started(stage, 2)]).await;
+    let mut commit = points(stage, 2, 0..10, 6.0);
+    commit.facts = vec![reached(stage, 2, 10), completed(stage, 2)];
+    commit.checkpoints = vec![checkpoint(stage, 2, 10)];
+    scratch.commit(commit).await;
+    let curve = scratch.store.curve(stage, 0, usize::MAX).await.expect("it can be read");
+    assert_eq!(curve, (0..10).map(|step| point(step, 5.0)).collect::<Vec<_>>());
+    let results = scratch.select::<(i64, f64)>("SELECT attempt, validation_loss FROM results").await;
+    assert_eq!(results, [(1, 3.25)]);
 }
 
 #[tokio::test]

@@ -1,8 +1,11 @@
 //! Files that are not what they should be.
 
-use coordinator::store::{LogCheck, Store, StoreError};
+use std::time::Duration;
 
-use crate::scratch::{Scratch, chain, ended, reached, root, started};
+use coordinator::DoctorOptions;
+use coordinator::store::{Differences, LogCheck, Store, StoreError};
+
+use crate::scratch::{Scratch, chain, checkpoint, completed, ended, points, reached, removed, root, started};
 
 /// A log that its guards no longer guard.
 async fn unguarded() -> Scratch {
@@ -126,4 +129,48 @@ async fn a_file_that_is_no_database_is_refused() {
 
     let error = Store::open(dir.path()).await.expect_err("it is a directory");
     assert!(matches!(error, StoreError::Open(_)), "{error:?}");
+}
+
+#[tokio::test]
+async fn tables_that_are_not_what_the_log_says_are_named_and_written_anew() {
+    let (scratch, stage) = Scratch::with_a_running_stage().await;
+    let mut commit = points(stage, 1, 0..10, 5.0);
+    commit.facts = vec![reached(stage, 1, 10), removed(stage, 10), reached(stage, 1, 10), completed(stage, 1)];
+    commit.checkpoints = vec![checkpoint(stage, 1, 10)];
+    scratch.commit(commit).await;
+    let sound = scratch.store.check_derived(Differences::Leave).await.expect("it can be read");
+    assert!(sound.0.is_empty() && sound.1 > 0, "{sound:?}");
+
+    scratch
+        .execute("UPDATE results SET validation_loss = 9; UPDATE stages SET end_step = 7")
+        .await
+        .expect("it is done");
+    let (wrong, _) = scratch.store.check_derived(Differences::Leave).await.expect("it can be read");
+    assert_eq!(wrong, ["stages", "results"]);
+    let (wrong, _) = scratch.store.check_derived(Differences::Mend).await.expect("it can be written");
+    assert_eq!(wrong, ["stages", "results"]);
+    let (wrong, _) = scratch.store.check_derived(Differences::Leave).await.expect("it can be read");
+    assert!(wrong.is_empty());
+    // What does not follow from the log alone is as it was.
+    assert_eq!(scratch.steps(stage).await.len(), 10);
+    assert_eq!(scratch.store.checkpoint(stage, 10).await.expect("it can be read"), Some(checkpoint(stage, 1, 10)));
+}
+
+#[tokio::test]
+async fn the_doctor_names_the_row_at_which_the_log_is_damaged() {
+    let damages = [
+        ("UPDATE facts SET at_ms = at_ms + 1 WHERE sequence = 3", "row 3 of `facts` does not follow"),
+        ("DELETE FROM facts WHERE sequence > 3", "ends with row 3 of `facts`, and 5 were written"),
+    ];
+    for (sql, said) in damages {
+        let scratch = unguarded().await;
+        scratch.execute(sql).await.expect("it is done");
+        let data_dir = scratch.path().parent().expect("a file is in a directory").to_owned();
+        let options = DoctorOptions { data_dir, repair: true, min_age: Duration::ZERO };
+        let diagnosis = coordinator::examine(&options).await.expect("it can be looked at");
+        let last = diagnosis.checks.last().expect("something was looked at");
+        assert_eq!(last.name, "log", "what rests on it is not looked at");
+        assert!(last.problems[0].what.contains(said) && !last.problems[0].repaired, "{last:?}");
+        assert!(!diagnosis.is_sound());
+    }
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use coordinator::store::{Commit, CommittedCheckpoint, CurvePoint, Store, StoreError};
 use recipes::{Attempt, Dataset, DatasetId, Plan, Recipe, Stage, StageKey, WorkerId};
-use scheduler::{AttemptEnd, Fact, StageResult};
+use scheduler::{AttemptEnd, Fact, RemovalReason, StageResult};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteRow};
 use sqlx::{AssertSqlSafe, Connection, FromRow};
 use tempfile::TempDir;
@@ -109,6 +109,10 @@ pub(crate) fn ended(stage: StageKey, attempt: u32) -> Fact {
 
 pub(crate) fn reached(stage: StageKey, attempt: u32, step: u64) -> Fact {
     Fact::CheckpointCommitted { stage, attempt: Attempt(attempt), step }
+}
+
+pub(crate) fn removed(stage: StageKey, step: u64) -> Fact {
+    Fact::CheckpointRemoved { stage, step, why: RemovalReason::Damaged }
 }
 
 pub(crate) fn completed(stage: StageKey, attempt: u32) -> Fact {

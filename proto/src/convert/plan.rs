@@ -1,6 +1,6 @@
 //! Datasets, trials, plans.
 
-use recipes::{Dataset, Plan, Retries, Tokens, Trial};
+use recipes::{CheckpointPolicy, Dataset, Keep, Plan, Retries, Tokens, Trial};
 
 use super::{ConvertError, Problem, id, ids, line, list, positive, required};
 use crate::limits::{MAX_SOURCE_BYTES, MAX_SOURCES};
@@ -85,6 +85,29 @@ impl From<v1::Retries> for Retries {
     }
 }
 
+impl From<CheckpointPolicy> for v1::CheckpointPolicy {
+    fn from(policy: CheckpointPolicy) -> Self {
+        let CheckpointPolicy { quota_bytes, keep, min_interval_seconds, max_interval_seconds } = policy;
+        let keep = match keep {
+            Keep::Results => v1::Keep::Results,
+            Keep::Best => v1::Keep::Best,
+        };
+        Self { quota_bytes, keep: keep.into(), min_interval_seconds, max_interval_seconds }
+    }
+}
+
+impl From<v1::CheckpointPolicy> for CheckpointPolicy {
+    fn from(policy: v1::CheckpointPolicy) -> Self {
+        let keep = match policy.keep() {
+            v1::Keep::Best => Keep::Best,
+            // A value this version does not know keeps more rather than less.
+            v1::Keep::Results | v1::Keep::Unspecified => Keep::Results,
+        };
+        let v1::CheckpointPolicy { quota_bytes, min_interval_seconds, max_interval_seconds, .. } = policy;
+        Self { quota_bytes, keep, min_interval_seconds, max_interval_seconds }
+    }
+}
+
 impl From<&Plan> for v1::Plan {
     fn from(plan: &Plan) -> Self {
         Self {
@@ -95,6 +118,7 @@ impl From<&Plan> for v1::Plan {
             trials: plan.trials.iter().map(Into::into).collect(),
             stages: plan.stages.iter().map(Into::into).collect(),
             retries: Some(plan.retries.into()),
+            checkpoints: Some(plan.checkpoints.into()),
         }
     }
 }
@@ -111,6 +135,7 @@ impl TryFrom<v1::Plan> for Plan {
             trials: list("trials", plan.trials)?,
             stages: list("stages", plan.stages)?,
             retries: plan.retries.map(Into::into).unwrap_or_default(),
+            checkpoints: plan.checkpoints.map(Into::into).unwrap_or_default(),
         })
     }
 }

@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 use prost::Message;
 use recipes::{
-    AdamW, Attempt, Batch, CampaignId, Dataset, DecayShape, LrSchedule, ModelSpec, Plan, Precision, Retries, Shape,
-    Stage, StageKey, StageRole, StageSpec, TensorProgram, Tokens, Trial, TrialId, sample,
+    AdamW, Attempt, Batch, CampaignId, CheckpointPolicy, Dataset, DecayShape, Keep, LrSchedule, ModelSpec, Plan,
+    Precision, Retries, Shape, Stage, StageKey, StageRole, StageSpec, TensorProgram, Tokens, Trial, TrialId, sample,
 };
 
 use super::{ConvertError, Problem, attempt_ref};
@@ -74,6 +74,7 @@ fn plan() -> Plan {
         }],
         stages: vec![root],
         retries: Retries { failed: 7, backoff_ms: 1, ..Retries::DEFAULT },
+        checkpoints: CheckpointPolicy { quota_bytes: Some(1 << 40), keep: Keep::Best, ..CheckpointPolicy::default() },
     }
 }
 

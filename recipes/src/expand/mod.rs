@@ -96,6 +96,7 @@ fn plan(recipe: &Recipe, data: DatasetId, vocab: u32, dataset: Option<Dataset>) 
         trials,
         stages,
         retries: recipe.retries(),
+        checkpoints: recipe.contents().checkpoints.policy(),
     })
 }
 

@@ -7,6 +7,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::checkpoints::{CheckpointPolicy, Keep};
 use crate::stage::Precision;
 
 /// A scaling-law campaign of Windtunnel: which models to train, on how much of which data, and how.
@@ -41,6 +42,9 @@ pub struct RecipeFile {
     pub optimizer: OptimizerRecipe,
     /// How often a stage is tried again before it is given up.
     pub retries: Option<RetriesRecipe>,
+    /// What becomes of checkpoints. No loss depends on it.
+    #[serde(default)]
+    pub checkpoints: CheckpointsRecipe,
 }
 
 /// The text, its tokens, and what is held out of it.
@@ -307,8 +311,47 @@ pub struct RetriesRecipe {
     pub longest_backoff_seconds: f64,
 }
 
+/// Which checkpoints are kept, how much room they may take, and how often they are taken.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CheckpointsRecipe {
+    /// Room for the committed checkpoints of the campaign's stages, in GiB. Those that nothing needs go, the oldest first,
+    /// when it is used up. No bound if absent.
+    #[schemars(range(min = 0.000_001, max = 1e9))]
+    pub quota_gib: Option<f64>,
+    /// Which results keep their checkpoint when room is short: those of all trials, or of the best trial of each size.
+    #[serde(default = "defaults::keep")]
+    pub keep: Keep,
+    /// The shortest time of training between two checkpoints of a stage, in seconds.
+    #[serde(default = "defaults::min_interval_seconds")]
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub min_interval_seconds: u64,
+    /// The longest, in seconds. In between, it follows from what a checkpoint costs and how often workers are lost.
+    #[serde(default = "defaults::max_interval_seconds")]
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub max_interval_seconds: u64,
+}
+
+impl Default for CheckpointsRecipe {
+    fn default() -> Self {
+        let CheckpointPolicy { keep, min_interval_seconds, max_interval_seconds, .. } = CheckpointPolicy::default();
+        Self { quota_gib: None, keep, min_interval_seconds, max_interval_seconds }
+    }
+}
+
+impl CheckpointsRecipe {
+    pub(crate) fn policy(&self) -> CheckpointPolicy {
+        let Self { quota_gib, keep, min_interval_seconds, max_interval_seconds } = *self;
+        let quota_bytes = quota_gib.map(|gib| (gib * f64::from(1 << 30)) as u64);
+        // The longest is the bound that counts where they are the wrong way round.
+        let min_interval_seconds = min_interval_seconds.min(max_interval_seconds);
+        CheckpointPolicy { quota_bytes, keep, min_interval_seconds, max_interval_seconds }
+    }
+}
+
 /// What a key is where the recipe leaves it out: the paper's values, or those of its published code.
 mod defaults {
+    use crate::checkpoints::{CheckpointPolicy, Keep};
     use crate::retries::Retries;
     use crate::stage::{AdamW, ModelSpec, Precision, TensorProgram};
 
@@ -353,6 +396,15 @@ mod defaults {
     }
     pub(super) fn weight_decay() -> f64 {
         AdamW::PAPER.weight_decay
+    }
+    pub(super) fn keep() -> Keep {
+        CheckpointPolicy::default().keep
+    }
+    pub(super) fn min_interval_seconds() -> u64 {
+        CheckpointPolicy::default().min_interval_seconds
+    }
+    pub(super) fn max_interval_seconds() -> u64 {
+        CheckpointPolicy::default().max_interval_seconds
     }
     pub(super) fn clip_norm() -> f64 {
         AdamW::PAPER.clip_norm

@@ -37,6 +37,8 @@ fn attempt_of(body: &Body) -> Option<AttemptKey> {
         Body::AttemptFailed(message) => message.attempt.as_ref(),
         Body::AttemptReleased(message) => message.attempt.as_ref(),
         Body::RevocationConfirmed(message) => message.attempt.as_ref(),
+        Body::StartUnusable(message) => message.attempt.as_ref(),
+        Body::StorageFailed(message) => message.attempt.as_ref(),
         Body::Hello(_) | Body::Heartbeat(_) | Body::Goodbye(_) => None,
     }?;
     AttemptKey::try_from(reference).ok()
@@ -50,6 +52,8 @@ fn is_end(body: &Body) -> bool {
             | Body::AttemptFailed(_)
             | Body::AttemptReleased(_)
             | Body::RevocationConfirmed(_)
+            | Body::StartUnusable(_)
+            | Body::StorageFailed(_)
     )
 }
 

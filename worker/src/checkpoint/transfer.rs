@@ -22,6 +22,12 @@ pub enum UploadError {
         #[source]
         source: object_store::Error,
     },
+    /// The storage does not get anywhere.
+    #[error("the storage did not take {path} in time")]
+    TooSlow {
+        /// What was to be written.
+        path: String,
+    },
 }
 
 /// Why a checkpoint cannot be used.
@@ -35,6 +41,12 @@ pub enum DownloadError {
         /// Why.
         #[source]
         source: object_store::Error,
+    },
+    /// The storage does not get anywhere.
+    #[error("the storage did not give {path} in time")]
+    TooSlow {
+        /// What was to be read.
+        path: String,
     },
     /// The manifest is not the one that was committed.
     #[error("{path} was changed after it was committed")]
@@ -71,7 +83,11 @@ impl DownloadError {
     /// Whether another try may give another result: damage stays, and so does absence.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::Get { source, .. } if !matches!(source, object_store::Error::NotFound { .. }))
+        match self {
+            Self::Get { source, .. } => !matches!(source, object_store::Error::NotFound { .. }),
+            Self::TooSlow { .. } => true,
+            Self::ChangedManifest { .. } | Self::Manifest { .. } | Self::Other { .. } | Self::Damaged { .. } => false,
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::fmt;
 use proto::v1::{Heartbeat, Hello, WorkerMessage};
 use recipes::Stage;
 
+use crate::cadence::Cadence;
 use crate::checkpoint::CheckpointRef;
 use crate::runner::{Report, Stop};
 use crate::training::PendingBlobs;
@@ -19,6 +20,8 @@ pub struct Assignment {
     pub stage: Stage,
     /// The checkpoint to start from; `None` where it starts from initial weights.
     pub start: Option<CheckpointRef>,
+    /// How often a checkpoint is to be taken.
+    pub cadence: Cadence,
 }
 
 /// A message of the coordinator.
@@ -48,6 +51,43 @@ pub enum Received {
     Refused(AttemptKey),
 }
 
+/// Why an attempt never came to the training thread.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unprepared {
+    /// The checkpoint it was to start from is not what was committed, or is gone.
+    StartUnusable {
+        /// Which.
+        checkpoint: CheckpointRef,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The storage could not be read, however often it was tried.
+    StorageFailed {
+        /// The error and its causes.
+        reason: String,
+    },
+    /// Anything else.
+    Failed {
+        /// The error and its causes.
+        reason: String,
+    },
+}
+
+/// Why a checkpoint is not in the storage.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Lost {
+    /// The training could not give it.
+    NotTaken {
+        /// The error and its causes.
+        reason: String,
+    },
+    /// The storage would not take it, however often it was tried.
+    NotStored {
+        /// The error and its causes.
+        reason: String,
+    },
+}
+
 /// Something that has happened.
 pub enum Event {
     /// A connection is open, and nothing was said on it.
@@ -63,7 +103,7 @@ pub enum Event {
         /// Which.
         key: AttemptKey,
         /// Why.
-        reason: String,
+        why: Unprepared,
     },
     /// An attempt was taken back before it came to the training thread.
     PreparationStopped {
@@ -84,7 +124,7 @@ pub enum Event {
         /// Of which step.
         step: u64,
         /// Why.
-        reason: String,
+        why: Lost,
     },
     /// It is time for a sign of life.
     HeartbeatDue,

@@ -4,12 +4,13 @@ use std::mem;
 
 use proto::v1::{
     self, AttemptFailed, AttemptReleased, CommitCheckpoint, CurvePoint, CurvePoints, Heartbeat, Hello, Progress,
-    RevocationConfirmed, StageCompleted, StageDiverged, StageResult, worker_message::Body,
+    RevocationConfirmed, StageCompleted, StageDiverged, StageResult, StartUnusable, StorageFailed,
+    worker_message::Body,
 };
 use recipes::{StageKey, WorkerId};
 use tracing::{debug, warn};
 
-use super::event::{Action, Assignment, Event, Received};
+use super::event::{Action, Assignment, Event, Lost, Received, Unprepared};
 use crate::runner::{Ended, Report, Stop};
 use crate::training::StepReport;
 use outbox::Queue;
@@ -63,7 +64,7 @@ struct Current {
     is_revoked: bool,
     checkpoints_under_way: usize,
     /// Why the last checkpoint that was taken is not in the storage.
-    lost: Option<(u64, String)>,
+    lost: Option<(u64, Lost)>,
     ended: Option<Ended>,
 }
 
@@ -99,8 +100,13 @@ impl Session {
             Event::Disconnected => self.connection = Connection::Away,
             Event::Received(received) => self.on_received(received, &mut actions),
             Event::Reported(report) => self.on_reported(report, &mut actions),
-            Event::NotPrepared { key, reason } => {
-                self.on_attempt_ended(key, Ended::Failed { reason, started: false }, &mut actions);
+            Event::NotPrepared { key, why } => {
+                let ended = match why {
+                    Unprepared::StartUnusable { checkpoint, reason } => Ended::StartUnusable { checkpoint, reason },
+                    Unprepared::StorageFailed { reason } => Ended::StorageFailed { reason },
+                    Unprepared::Failed { reason } => Ended::Failed { reason, started: false },
+                };
+                self.on_attempt_ended(key, ended, &mut actions);
             }
             Event::PreparationStopped { key } => self.on_attempt_ended(key, Ended::Released, &mut actions),
             Event::CheckpointStored { key, checkpoint } => {
@@ -112,8 +118,8 @@ impl Session {
                 };
                 self.on_checkpoint_settled(key, Ok(commit), &mut actions);
             }
-            Event::CheckpointLost { key, step, reason } => {
-                self.on_checkpoint_settled(key, Err((step, reason)), &mut actions);
+            Event::CheckpointLost { key, step, why } => {
+                self.on_checkpoint_settled(key, Err((step, why)), &mut actions);
             }
             Event::HeartbeatDue => self.on_heartbeat_due(&mut actions),
             Event::LeaveRequested => self.on_leave_requested(&mut actions),
@@ -298,7 +304,7 @@ impl Session {
     fn on_checkpoint_settled(
         &mut self,
         key: AttemptKey,
-        outcome: Result<CommitCheckpoint, (u64, String)>,
+        outcome: Result<CommitCheckpoint, (u64, Lost)>,
         actions: &mut Vec<Action>,
     ) {
         let Some(current) = self.current.as_mut().filter(|current| current.key == key) else { return };
@@ -311,9 +317,9 @@ impl Session {
                     self.say(key, Body::CommitCheckpoint(commit), actions);
                 }
             }
-            Err((step, reason)) => {
-                warn!(attempt = %key, step, reason, "a checkpoint was not stored");
-                current.lost = Some((step, reason));
+            Err((step, why)) => {
+                warn!(attempt = %key, step, ?why, "a checkpoint was not stored");
+                current.lost = Some((step, why));
             }
         }
         self.report_end(actions);
@@ -326,7 +332,10 @@ impl Session {
         let attempt = Some(key.into());
         let body = match ended {
             Ended::Completed { step, validation } => match lost.filter(|(lost, _)| *lost == step) {
-                Some((_, reason)) => Body::AttemptFailed(AttemptFailed { attempt, reason, started: true }),
+                Some((_, Lost::NotTaken { reason })) => {
+                    Body::AttemptFailed(AttemptFailed { attempt, reason, started: true })
+                }
+                Some((_, Lost::NotStored { reason })) => Body::StorageFailed(StorageFailed { attempt, reason }),
                 None => Body::StageCompleted(StageCompleted {
                     attempt,
                     result: Some(StageResult {
@@ -339,6 +348,15 @@ impl Session {
             Ended::Failed { reason, started } => {
                 warn!(attempt = %key, reason, "attempt failed");
                 Body::AttemptFailed(AttemptFailed { attempt, reason, started })
+            }
+            Ended::StartUnusable { checkpoint, reason } => {
+                warn!(attempt = %key, of = %checkpoint.stage, step = checkpoint.step, reason, "no start");
+                let checkpoint = Some(checkpoint.into());
+                Body::StartUnusable(StartUnusable { attempt, checkpoint, reason })
+            }
+            Ended::StorageFailed { reason } => {
+                warn!(attempt = %key, reason, "handed back: the storage failed");
+                Body::StorageFailed(StorageFailed { attempt, reason })
             }
             Ended::Stopped | Ended::Released => Body::AttemptReleased(AttemptReleased { attempt }),
         };

@@ -8,6 +8,7 @@ use recipes::Stage;
 use recipes::id::ParseIdError;
 
 use super::event::{Assignment, Received};
+use crate::cadence::Cadence;
 use crate::checkpoint::CheckpointRef;
 use recipes::AttemptKey;
 
@@ -77,7 +78,17 @@ fn assignment(key: AttemptKey, message: v1::Assignment) -> Result<Assignment, As
         return Err(AssignmentError::Key);
     }
     let start = message.start.map(checkpoint).transpose()?;
-    Ok(Assignment { key, stage, start })
+    let cadence = message.cadence.map_or_else(Cadence::default, cadence);
+    Ok(Assignment { key, stage, start, cadence })
+}
+
+fn cadence(message: v1::Cadence) -> Cadence {
+    let v1::Cadence { min_interval_ms, max_interval_ms, mean_time_between_losses_ms } = message;
+    Cadence {
+        min_interval: Duration::from_millis(min_interval_ms),
+        max_interval: Duration::from_millis(max_interval_ms),
+        mean_time_between_losses: Duration::from_millis(mean_time_between_losses_ms),
+    }
 }
 
 fn checkpoint(message: v1::CheckpointRef) -> Result<CheckpointRef, AssignmentError> {

@@ -57,25 +57,50 @@ fn no_end_is_said_before_every_checkpoint_is_where_it_belongs() {
 }
 
 #[test]
-fn a_lost_checkpoint_fails_the_attempt_if_it_was_the_last() {
+fn a_last_checkpoint_that_the_storage_does_not_take_hands_the_attempt_back() {
     let mut story = Story::training();
     story.checkpoint("a#1", STEPS);
     story.expect(&["store a#1 at 4, its last"]);
     story.complete("a#1");
     story.expect_nothing();
     story.lose("a#1", STEPS);
-    story.expect(&["say 1: a#1 failed: disk full", "send 1"]);
+    story.expect(&["say 1: a#1 handed back, storage failed: disk full", "send 1"]);
+    // The worker stays.
+    story.assign("b#1");
+    story.expect(&["prepare b#1"]);
 }
 
 #[test]
-fn a_last_checkpoint_that_is_lost_before_the_validation_ends_fails_the_attempt_too() {
+fn a_last_checkpoint_that_cannot_be_taken_fails_the_attempt() {
+    let mut story = Story::training();
+    story.checkpoint("a#1", STEPS);
+    story.expect(&["store a#1 at 4, its last"]);
+    story.cannot_take("a#1", STEPS);
+    story.expect_nothing();
+    story.complete("a#1");
+    story.expect(&["say 1: a#1 failed: no memory", "send 1"]);
+}
+
+#[test]
+fn what_cannot_be_started_from_is_named() {
+    let mut story = Story::training();
+    story.cannot_start("a#1", 3);
+    story.expect(&["say 1: a#1 cannot start from step 3: damaged", "send 1"]);
+    story.assign("a#2");
+    story.expect(&["prepare a#2"]);
+    story.cannot_read("a#2");
+    story.expect(&["say 2: a#2 handed back, storage failed: no answer", "send 2"]);
+}
+
+#[test]
+fn a_last_checkpoint_that_is_lost_before_the_validation_ends_hands_it_back_too() {
     let mut story = Story::training();
     story.checkpoint("a#1", STEPS);
     story.expect(&["store a#1 at 4, its last"]);
     story.lose("a#1", STEPS);
     story.expect_nothing();
     story.complete("a#1");
-    story.expect(&["say 1: a#1 failed: disk full", "send 1"]);
+    story.expect(&["say 1: a#1 handed back, storage failed: disk full", "send 1"]);
 }
 
 #[test]

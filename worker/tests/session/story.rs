@@ -10,11 +10,11 @@ use std::time::Duration;
 use outbox::Queue;
 use proto::v1::{AttemptRef, WorkerMessage, worker_message::Body};
 use recipes::{Stage, StageKey, WorkerId};
-use worker::AttemptKey;
 use worker::checkpoint::CheckpointRef;
 use worker::runner::{Ended, Report, Stop};
-use worker::session::{Action, Assignment, Event, Identity, Received, Session};
+use worker::session::{Action, Assignment, Event, Identity, Lost, Received, Session, Unprepared};
 use worker::training::{StepReport, Validation};
+use worker::{AttemptKey, Cadence};
 
 use crate::support::{attempt, stage};
 
@@ -134,7 +134,12 @@ impl Story {
 
     #[track_caller]
     pub(crate) fn assign(&mut self, text: &str) {
-        let assignment = Box::new(Assignment { key: self.key(text), stage: self.stage(text).clone(), start: None });
+        let assignment = Box::new(Assignment {
+            key: self.key(text),
+            stage: self.stage(text).clone(),
+            start: None,
+            cadence: Cadence::default(),
+        });
         self.handle(Event::Received(Received::Assigned(assignment)));
     }
 
@@ -180,7 +185,11 @@ impl Story {
 
     #[track_caller]
     pub(crate) fn lose(&mut self, text: &str, step: u64) {
-        self.handle(Event::CheckpointLost { key: self.key(text), step, reason: "disk full".to_owned() });
+        self.handle(Event::CheckpointLost {
+            key: self.key(text),
+            step,
+            why: Lost::NotStored { reason: "disk full".to_owned() },
+        });
     }
 
     #[track_caller]
@@ -195,8 +204,36 @@ impl Story {
     }
 
     #[track_caller]
+    pub(crate) fn cannot_take(&mut self, text: &str, step: u64) {
+        let why = Lost::NotTaken { reason: "no memory".to_owned() };
+        self.handle(Event::CheckpointLost { key: self.key(text), step, why });
+    }
+
+    #[track_caller]
+    pub(crate) fn cannot_start(&mut self, text: &str, step: u64) {
+        let key = self.key(text);
+        let checkpoint = CheckpointRef {
+            stage: key.stage,
+            step,
+            manifest_path: "somewhere".to_owned(),
+            manifest_hash: blake3::hash(b"a manifest"),
+        };
+        let why = Unprepared::StartUnusable { checkpoint, reason: "damaged".to_owned() };
+        self.handle(Event::NotPrepared { key, why });
+    }
+
+    #[track_caller]
+    pub(crate) fn cannot_read(&mut self, text: &str) {
+        let why = Unprepared::StorageFailed { reason: "no answer".to_owned() };
+        self.handle(Event::NotPrepared { key: self.key(text), why });
+    }
+
+    #[track_caller]
     pub(crate) fn not_prepared(&mut self, text: &str) {
-        self.handle(Event::NotPrepared { key: self.key(text), reason: "no data".to_owned() });
+        self.handle(Event::NotPrepared {
+            key: self.key(text),
+            why: Unprepared::Failed { reason: "no data".to_owned() },
+        });
     }
 
     #[track_caller]
@@ -292,6 +329,13 @@ impl Story {
             Body::AttemptFailed(failed) => {
                 let when = if failed.started { "failed" } else { "did not start" };
                 format!("{} {when}: {}", self.named(failed.attempt.as_ref()), failed.reason)
+            }
+            Body::StartUnusable(unusable) => {
+                let step = unusable.checkpoint.as_ref().map(|checkpoint| checkpoint.step).expect("it names one");
+                format!("{} cannot start from step {step}: {}", self.named(unusable.attempt.as_ref()), unusable.reason)
+            }
+            Body::StorageFailed(failed) => {
+                format!("{} handed back, storage failed: {}", self.named(failed.attempt.as_ref()), failed.reason)
             }
             Body::AttemptReleased(released) => format!("{} released", self.named(released.attempt.as_ref())),
             Body::RevocationConfirmed(confirmed) => format!("{} stopped", self.named(confirmed.attempt.as_ref())),

@@ -39,7 +39,7 @@ impl Bench {
     pub(crate) fn options(&self) -> WorkerOptions {
         WorkerOptions {
             name: Some("w".to_owned()),
-            checkpoint_interval: Duration::from_secs(3600),
+            checkpoint_interval: Some(Duration::from_secs(3600)),
             give_up_after: Duration::from_secs(3600),
             ..WorkerOptions::new(self.coordinator.url(), self.dir.path().join("worker"))
         }

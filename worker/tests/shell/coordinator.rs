@@ -174,7 +174,7 @@ impl Session {
     }
 
     pub(crate) async fn assign(&self, key: AttemptKey, stage: &Stage, start: Option<v1::CheckpointRef>) {
-        let assignment = v1::Assignment { attempt: Some(key.into()), stage: Some(stage.into()), start };
+        let assignment = v1::Assignment { attempt: Some(key.into()), stage: Some(stage.into()), start, cadence: None };
         self.say(Down::Assignment(assignment)).await;
     }
 

@@ -80,6 +80,8 @@ pub(crate) fn kind(body: &Up) -> &'static str {
         Up::AttemptFailed(_) => "failed",
         Up::AttemptReleased(_) => "released",
         Up::RevocationConfirmed(_) => "stopped",
+        Up::StartUnusable(_) => "start unusable",
+        Up::StorageFailed(_) => "storage failed",
         Up::Hello(_) | Up::Heartbeat(_) | Up::Goodbye(_) => "no report",
     }
 }

@@ -49,7 +49,7 @@ async fn checkpoints_on_the_way_are_committed_in_order_between_the_points() {
     let mut bench = Bench::new();
     let (trainer, _) = PaperTrainer::new();
     // Another is taken as soon as the one before it is stored.
-    let options = worker::WorkerOptions { checkpoint_interval: std::time::Duration::ZERO, ..bench.options() };
+    let options = worker::WorkerOptions { checkpoint_interval: Some(std::time::Duration::ZERO), ..bench.options() };
     let _worker = Worker::start(options, trainer);
     let (mut session, _) = bench.coordinator.accept().await;
     let trunk = stage("trunk", None, 400);
@@ -125,10 +125,11 @@ async fn a_damaged_checkpoint_is_not_started_from() {
     fs::write(weights, b"others").expect("it is written");
     let _worker = bench.worker();
     let (mut session, _) = bench.coordinator.accept().await;
-    session.assign(attempt(&branch, 1), &branch, Some(start)).await;
+    session.assign(attempt(&branch, 1), &branch, Some(start.clone())).await;
     let end = session.hear_the_end_of(attempt(&branch, 1), &mut Record::default()).await;
-    let Up::AttemptFailed(failed) = end else { panic!("{end:?}") };
-    assert!(!failed.started && failed.reason.contains("damaged"), "{failed:?}");
+    let Up::StartUnusable(unusable) = end else { panic!("{end:?}") };
+    assert_eq!(unusable.checkpoint, Some(start));
+    assert!(unusable.reason.contains("damaged"), "{unusable:?}");
 }
 
 #[tokio::test]
@@ -162,4 +163,21 @@ async fn a_stage_without_its_last_checkpoint_has_failed() {
     let Up::AttemptFailed(failed) = end else { panic!("{end:?}") };
     assert!(failed.started && failed.reason.contains("the device is gone"), "{failed:?}");
     assert_eq!(record.story(key), ["points", "failed"]);
+}
+
+#[tokio::test]
+async fn a_panic_on_the_way_to_a_checkpoint_ends_the_attempt_and_not_the_worker() {
+    let mut bench = Bench::new();
+    let (trainer, _) = PaperTrainer::new();
+    let _worker = Worker::start(bench.options(), trainer.with_fate("trunk", Fate::PanicsInItsCheckpoints));
+    let (mut session, _) = bench.coordinator.accept().await;
+    let (trunk, other) = (stage("trunk", None, 20), stage("other", None, 10));
+    let mut record = Record::default();
+    session.assign(attempt(&trunk, 1), &trunk, None).await;
+    let end = session.hear_the_end_of(attempt(&trunk, 1), &mut record).await;
+    let Up::AttemptFailed(failed) = end else { panic!("{end:?}") };
+    assert!(failed.started && failed.reason.contains("a bug beside the training"), "{failed:?}");
+    session.assign(attempt(&other, 1), &other, None).await;
+    session.hear_the_end_of(attempt(&other, 1), &mut record).await;
+    assert_eq!(record.story(attempt(&other, 1)), ["points", "checkpoint", "completed"]);
 }

@@ -35,6 +35,7 @@ pub(crate) enum Fate {
     DivergesAt(u64),
     RunsAwayAt(u64),
     LosesItsCheckpoints,
+    PanicsInItsCheckpoints,
 }
 
 /// Holds the training thread before a step, and tells where it is. Clones hold the same one.
@@ -158,6 +159,9 @@ impl Training for PaperTraining {
         Ok(Box::new(move || {
             if matches!(fate, Some(Fate::LosesItsCheckpoints)) {
                 return Err("the device is gone".into());
+            }
+            if matches!(fate, Some(Fate::PanicsInItsCheckpoints)) {
+                panic!("a bug beside the training");
             }
             let optimizer = format!("moments after {step} steps").into_bytes();
             Ok(vec![

@@ -316,6 +316,7 @@ impl Fleet {
                 }
                 Effect::CloseSession { worker } => self.rejoin(worker),
                 Effect::CampaignEnded { .. } => self.tally.campaigns_ended += 1,
+                Effect::ResultDiffers { stage, .. } => panic!("{stage} was trained again, and nothing was lost"),
                 Effect::RejectPlan { error, .. } => panic!("a sound plan was rejected: {error}"),
             }
         }

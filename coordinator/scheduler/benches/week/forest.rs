@@ -1,7 +1,8 @@
 //! Campaigns: trees of three trunks, each with a decay at its end.
 
 use recipes::{
-    CampaignId, LrSchedule, Plan, Retries, Stage, StageKey, StageRole, StageSpec, Tokens, Trial, TrialId, sample,
+    CampaignId, CheckpointPolicy, LrSchedule, Plan, Retries, Stage, StageKey, StageRole, StageSpec, Tokens, Trial,
+    TrialId, sample,
 };
 
 /// Stages of a tree.
@@ -41,7 +42,8 @@ fn campaign(trees: std::ops::Range<usize>) -> Plan {
     }
     let campaign = CampaignId::from_content(name.as_bytes());
     let (description, dataset, retries) = (String::new(), Some(sample::dataset()), Retries::DEFAULT);
-    Plan { campaign, name, description, dataset, trials, stages, retries }
+    let checkpoints = CheckpointPolicy::default();
+    Plan { campaign, name, description, dataset, trials, stages, retries, checkpoints }
 }
 
 fn stage(tree: usize, start_step: u64, end_step: u64, parent: Option<StageKey>, role: StageRole) -> Stage {

@@ -20,7 +20,7 @@ pub(crate) struct Claim {
 impl Scheduler {
     /// The fence every report has to pass. One that counts extends the lease; a repetition of what is settled is
     /// dropped; all else is refused.
-    fn passes(&mut self, now: Timestamp, claim: Claim, effects: &mut Vec<Effect>) -> bool {
+    pub(super) fn passes(&mut self, now: Timestamp, claim: Claim, effects: &mut Vec<Effect>) -> bool {
         let Claim { worker, stage, attempt } = claim;
         self.heard_from(now, worker);
         match self.standing(worker, stage, attempt) {
@@ -54,6 +54,7 @@ impl Scheduler {
             self.break_off(now, claim, reason, effects);
         } else if record.is_progress(step) {
             self.record(Fact::CheckpointCommitted { stage, attempt, step }, effects);
+            self.workers.forget_storage_failures(claim.worker);
         }
     }
 
@@ -71,9 +72,14 @@ impl Scheduler {
         let Some(record) = self.ledger.record(&stage) else { return };
         let end = record.stage.spec.end_step;
         let has_children = !record.children.is_empty();
+        let first = record.first_result;
         if !record.has_final_checkpoint() {
             let reason = format!("it completed a stage without committing the checkpoint at step {end}");
             return self.break_off(now, claim, reason, effects);
+        }
+        let again = Some(result).filter(StageResult::is_finite);
+        if let Some(first) = first.filter(|first| Some(*first) != again) {
+            effects.push(Effect::ResultDiffers { stage, attempt, first, again });
         }
         if result.is_finite() {
             self.settle(claim, Fact::StageCompleted { stage, attempt, result }, effects);
@@ -97,6 +103,9 @@ impl Scheduler {
             return;
         }
         let Claim { stage, attempt, .. } = claim;
+        if let Some(first) = self.ledger.record(&stage).and_then(|record| record.first_result) {
+            effects.push(Effect::ResultDiffers { stage, attempt, first, again: None });
+        }
         let loss = Some(loss).filter(|loss| loss.is_finite());
         self.settle(claim, Fact::StageDiverged { stage, attempt, step, loss }, effects);
     }

@@ -36,7 +36,14 @@ impl Scheduler {
                 Timer::WorkerSilent(worker) => self.on_worker_silent(now, worker, effects),
                 Timer::LeaseExpired(stage) => self.on_lease_expired(now, stage, effects),
                 Timer::BackoffOver(stage) => self.requeue(stage),
+                Timer::RestOver(worker) => self.on_rest_over(worker),
             }
+        }
+    }
+
+    fn on_rest_over(&mut self, worker: WorkerId) {
+        if self.workers.get(&worker).is_some_and(|known| known.slot == Slot::Resting) {
+            self.workers.set_slot(worker, Slot::Idle);
         }
     }
 

@@ -29,8 +29,10 @@ impl Scheduler {
     ) {
         let slot_before = self.workers.get(&worker).map(|known| known.slot);
         let holds = holds.into_iter().filter(|stage| self.has_children(stage)).collect();
-        self.workers
-            .insert(worker, Worker { name, memory_bytes, slot: Slot::Idle, also_dropping: BTreeSet::new(), holds });
+        self.workers.insert(
+            worker,
+            Worker { name, memory_bytes, slot: Slot::Idle, also_dropping: BTreeSet::new(), holds, storage_failures: 0 },
+        );
         self.heard_from(now, worker);
         self.hear_what_it_has(now, worker, running, effects);
 
@@ -50,6 +52,8 @@ impl Scheduler {
             self.end_attempt(now, stage, AttemptEnd::Revoked, effects);
         } else if self.confirmed.contains(&stage) {
             self.end_attempt(now, stage, AttemptEnd::Lost, effects);
+        } else if let Some((of, step)) = self.ledger.lost_start(&stage) {
+            self.end_attempt(now, stage, AttemptEnd::StartUnusable { of, step }, effects);
         } else {
             self.workers.set_slot(worker, Slot::Busy { stage, attempt });
             self.assign(now, worker, stage, attempt, effects);
@@ -99,14 +103,18 @@ impl Scheduler {
                     return; // Likewise.
                 }
             }
-            Slot::Busy { .. } | Slot::Leaving => {}
+            Slot::Busy { .. } | Slot::Leaving | Slot::Resting => {}
         }
         effects.push(Effect::Refuse { worker, stage, attempt });
     }
 
     /// A worker without an attempt is not given one that it would not hear of.
     pub(super) fn on_worker_disconnected(&mut self, worker: WorkerId) {
-        if self.workers.get(&worker).is_some_and(|known| matches!(known.slot, Slot::Idle | Slot::Leaving)) {
+        if self
+            .workers
+            .get(&worker)
+            .is_some_and(|known| matches!(known.slot, Slot::Idle | Slot::Leaving | Slot::Resting))
+        {
             self.forget_worker(worker);
         }
     }
@@ -121,6 +129,7 @@ impl Scheduler {
 
     pub(super) fn forget_worker(&mut self, worker: WorkerId) {
         self.timers.cancel(Timer::WorkerSilent(worker));
+        self.timers.cancel(Timer::RestOver(worker));
         self.workers.remove(worker);
     }
 

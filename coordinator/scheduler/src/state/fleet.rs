@@ -74,6 +74,20 @@ impl Workers {
         self.known.get_mut(&id).map(|worker| &mut worker.also_dropping)
     }
 
+    /// The storage failed a worker. How often in a row, where the worker is known.
+    pub(crate) fn note_storage_failure(&mut self, id: WorkerId) -> Option<u32> {
+        let worker = self.known.get_mut(&id)?;
+        worker.storage_failures = worker.storage_failures.saturating_add(1);
+        Some(worker.storage_failures)
+    }
+
+    /// The storage served a worker.
+    pub(crate) fn forget_storage_failures(&mut self, id: WorkerId) {
+        if let Some(worker) = self.known.get_mut(&id) {
+            worker.storage_failures = 0;
+        }
+    }
+
     /// Notes what a worker's slot is taken by; nothing where the worker is not known. A slot that would be idle is not
     /// while there is something else to be dropped.
     pub(crate) fn set_slot(&mut self, id: WorkerId, slot: Slot) {
@@ -148,7 +162,7 @@ mod tests {
     proptest! {
         #[test]
         fn the_choice_is_the_one_that_a_look_at_all_of_them_makes(
-            changes in prop::collection::vec((0_u8..6, 0_u8..5, prop::option::of(0_u64..4), 0_u8..3), 1..60),
+            changes in prop::collection::vec((0_u8..6, 0_u8..6, prop::option::of(0_u64..4), 0_u8..3), 1..60),
             needed in 0_u64..4,
             parent in 0_u8..3,
             failed_on in prop::option::of(0_u8..6),
@@ -168,10 +182,12 @@ mod tests {
                         slot: Slot::Idle,
                         also_dropping: BTreeSet::new(),
                         holds: BTreeSet::from([stage]),
+                        storage_failures: 0,
                     }),
                     1 => workers.remove(id),
                     2 => workers.set_slot(id, Slot::Idle),
                     3 => workers.set_slot(id, Slot::Busy { stage, attempt: Attempt(1) }),
+                    4 => workers.set_slot(id, Slot::Resting),
                     _ => workers.note_holding(id, stage),
                 }
                 prop_assert_eq!(workers.choose(&record), choose_from_all(&workers, &record));

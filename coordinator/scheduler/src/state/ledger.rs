@@ -6,7 +6,7 @@ use std::sync::Arc;
 use recipes::{CampaignId, Plan, Retries, Stage, StageKey};
 
 use super::campaign::{Campaign, CampaignState};
-use super::stage::{StageRecord, StageState};
+use super::stage::{DeadEnd, StageRecord, StageState};
 use crate::fact::Fact;
 use crate::plan_check::{self, PlanError};
 
@@ -87,6 +87,12 @@ impl Ledger {
         self.stages.get(stage).map(|record| &record.state)
     }
 
+    /// The campaigns that want a stage, those that were cancelled left out.
+    pub fn wanted_by(&self, stage: &StageKey) -> impl Iterator<Item = &Campaign> {
+        let campaigns = self.stages.get(stage).into_iter().flat_map(|record| &record.wanted_by);
+        campaigns.filter_map(|campaign| self.campaigns.get(campaign))
+    }
+
     /// All stages that a campaign ever asked for, with what has become of them.
     pub fn stages(&self) -> impl Iterator<Item = (&Stage, &StageState)> {
         self.stages.values().map(|record| (&record.stage, &record.state))
@@ -112,7 +118,34 @@ impl Ledger {
     }
 
     fn has_start(&self, record: &StageRecord) -> bool {
-        record.stage.parent.is_none_or(|parent| matches!(self.stage_state(&parent), Some(StageState::Completed { .. })))
+        let can_start_from = |parent| self.stages.get(&parent).is_some_and(|parent| parent.can_be_started_from());
+        !record.checkpoints.is_empty() || record.stage.parent.is_none_or(can_start_from)
+    }
+
+    /// The parent of a stage, where that has to be trained again for the stage to start: it is done, and what it came to
+    /// is lost.
+    pub(crate) fn parent_to_reopen(&self, stage: &StageKey) -> Option<StageKey> {
+        let record = self.stages.get(stage)?;
+        let waits = record.state == StageState::Waiting && !record.wanted_by.is_empty();
+        let (parent, _) = self.lost_start(stage).filter(|_| waits)?;
+        matches!(self.stage_state(&parent), Some(StageState::Completed { .. })).then_some(parent)
+    }
+
+    /// The checkpoint of its parent that a stage would have to start from, and that is not there (any more).
+    pub(crate) fn lost_start(&self, stage: &StageKey) -> Option<(StageKey, u64)> {
+        let record = self.stages.get(stage).filter(|record| !self.has_start(record))?;
+        let parent = self.stages.get(&record.stage.parent?)?;
+        Some((parent.stage.key, parent.stage.spec.end_step))
+    }
+
+    /// The steps of the committed checkpoints of a stage that are still there.
+    pub fn checkpoints(&self, stage: &StageKey) -> impl Iterator<Item = u64> {
+        self.stages.get(stage).into_iter().flat_map(|record| record.checkpoints.iter().copied())
+    }
+
+    /// The steps of those that were found damaged or gone, at whatever time.
+    pub fn damaged_checkpoints(&self, stage: &StageKey) -> impl Iterator<Item = u64> + use<'_> {
+        self.stages.get(stage).into_iter().flat_map(|record| record.damaged.iter().copied())
     }
 
     /// Takes a fact in. An illegal one changes nothing.
@@ -127,7 +160,9 @@ impl Ledger {
             | Fact::StageDiverged { stage, .. }
             | Fact::AttemptEnded { stage, .. }
             | Fact::StagePoisoned { stage, .. }
-            | Fact::StageRetried { stage } => self.apply_to_stage(*stage, fact),
+            | Fact::StageRetried { stage }
+            | Fact::CheckpointRemoved { stage, .. }
+            | Fact::StageReopened { stage } => self.apply_to_stage(*stage, fact),
         }
     }
 
@@ -232,22 +267,51 @@ impl Ledger {
             }
             _ => {}
         }
+        if matches!(fact, Fact::CheckpointRemoved { .. }) {
+            changes.touched.extend(self.children(stage));
+        }
+        self.bury_if_lost(stage, &mut changes);
         Ok(changes)
+    }
+
+    /// A stage that waits again while its parent has come to a dead end since, and that has nothing of its own to go on
+    /// from, will never be run: its parent was being trained again, because what it had come to was lost.
+    fn bury_if_lost(&mut self, stage: StageKey, changes: &mut Changes) {
+        let Some(record) = self.stages.get(&stage) else { return };
+        let parent = record.stage.parent.and_then(|parent| self.stages.get(&parent));
+        if record.state == StageState::Waiting
+            && record.checkpoints.is_empty()
+            && let Some((ancestor, because)) = parent.and_then(|parent| parent.dead_end())
+        {
+            self.bury(vec![stage], ancestor, because, changes);
+        }
+    }
+
+    fn children(&self, stage: StageKey) -> Vec<StageKey> {
+        self.stages.get(&stage).map_or(Vec::new(), |record| record.children.iter().copied().collect())
     }
 
     /// What a stage that is settled means for those below it: its children can start, or none of its descendants ever
     /// will.
     fn spread(&mut self, settled: StageKey, changes: &mut Changes) {
         let Some(record) = self.stages.get(&settled) else { return };
-        let mut below: Vec<_> = record.children.iter().copied().collect();
-        let Some((ancestor, because)) = record.dead_end() else {
-            changes.touched.extend(below);
-            return;
-        };
-        while let Some(key) = below.pop() {
+        let below: Vec<_> = record.children.iter().copied().collect();
+        match record.dead_end() {
+            None => changes.touched.extend(below),
+            Some((ancestor, because)) => self.bury(below, ancestor, because, changes),
+        }
+    }
+
+    /// Gives up stages that have nothing to start from, and what is below them. Others are below a stage that was trained
+    /// again: they have what they need, and go on.
+    fn bury(&mut self, mut stages: Vec<StageKey>, ancestor: StageKey, because: DeadEnd, changes: &mut Changes) {
+        while let Some(key) = stages.pop() {
             let Some(record) = self.stages.get_mut(&key) else { continue };
+            if record.state != StageState::Waiting || !record.checkpoints.is_empty() {
+                continue;
+            }
             record.state = StageState::NotRun { ancestor, because };
-            below.extend(record.children.iter().copied());
+            stages.extend(record.children.iter().copied());
             changes.touched.push(key);
             self.count_open(key, Towards::Settled, changes);
         }
@@ -255,10 +319,12 @@ impl Ledger {
 
     /// A stage that was given up is tried again: so may be those below it.
     fn revive_below(&mut self, retried: StageKey, changes: &mut Changes) {
-        let mut below: Vec<_> =
-            self.stages.get(&retried).map_or(Vec::new(), |it| it.children.iter().copied().collect());
+        let mut below = self.children(retried);
         while let Some(key) = below.pop() {
             let Some(record) = self.stages.get_mut(&key) else { continue };
+            if !matches!(record.state, StageState::NotRun { .. }) {
+                continue;
+            }
             record.state = StageState::Waiting;
             below.extend(record.children.iter().copied());
             changes.touched.push(key);

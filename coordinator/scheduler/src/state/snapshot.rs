@@ -3,7 +3,7 @@
 //! It holds the plans, and of each stage what facts have changed. What follows from the plans (children, who wants a
 //! stage, critical paths, how many stages are open) is derived again, so that it cannot contradict them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use recipes::{CampaignId, Plan, Stage, StageKey, WorkerId};
@@ -12,11 +12,11 @@ use serde::{Deserialize, Serialize};
 use super::campaign::{Campaign, CampaignState};
 use super::ledger::Ledger;
 use super::stage::{Counts, StageRecord, StageState};
-use crate::fact::AttemptEnd;
+use crate::fact::{AttemptEnd, StageResult};
 use crate::plan_check::{self, PlanError};
 
 /// Raised whenever the form of a snapshot changes. One of another version is left aside, and the log read instead.
-pub const SNAPSHOT_VERSION: u32 = 1;
+pub const SNAPSHOT_VERSION: u32 = 2;
 
 /// A ledger, to be stored. Taking it copies no plan.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -41,7 +41,11 @@ struct StoredStage {
     order: u64,
     state: StageState,
     attempts: u32,
-    checkpoint: Option<u64>,
+    checkpoints: BTreeSet<u64>,
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    damaged: BTreeSet<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    first_result: Option<StageResult>,
     counts: Counts,
     failed_on: Option<WorkerId>,
     last_end: Option<AttemptEnd>,
@@ -76,7 +80,9 @@ impl Ledger {
             order: record.order,
             state: record.state.clone(),
             attempts: record.attempts,
-            checkpoint: record.checkpoint,
+            checkpoints: record.checkpoints.clone(),
+            damaged: record.damaged.clone(),
+            first_result: record.first_result,
             counts: record.counts,
             failed_on: record.failed_on,
             last_end: record.last_end.clone(),
@@ -99,7 +105,9 @@ impl Ledger {
             let stage = stored.stage.map_or_else(|| (*in_plan).clone(), |stage| *stage);
             let record = StageRecord {
                 attempts: stored.attempts,
-                checkpoint: stored.checkpoint,
+                checkpoints: stored.checkpoints,
+                damaged: stored.damaged,
+                first_result: stored.first_result,
                 counts: stored.counts,
                 failed_on: stored.failed_on,
                 last_end: stored.last_end,

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use recipes::{Attempt, CampaignId, Stage, StageKey, WorkerId};
 use serde::{Deserialize, Serialize};
 
-use crate::fact::{AttemptEnd, Fact, RetryCount, StageResult};
+use crate::fact::{AttemptEnd, Fact, RemovalReason, RetryCount, StageResult};
 use crate::placement;
 
 /// What has become of a stage.
@@ -133,8 +133,12 @@ pub(crate) struct StageRecord {
     pub(crate) state: StageState,
     /// How often it was handed out.
     pub(crate) attempts: u32,
-    /// Steps done at its latest committed checkpoint.
-    pub(crate) checkpoint: Option<u64>,
+    /// Steps done at each of its committed checkpoints that are still there.
+    pub(crate) checkpoints: BTreeSet<u64>,
+    /// Steps of committed checkpoints that were found damaged or gone, for people.
+    pub(crate) damaged: BTreeSet<u64>,
+    /// What came out when it was done for the first time, where it was trained again since.
+    pub(crate) first_result: Option<StageResult>,
     /// How attempts ended.
     pub(crate) counts: Counts,
     /// The worker of the last attempt that failed or did not start: the next one had better go elsewhere.
@@ -154,7 +158,9 @@ impl StageRecord {
             critical_path: 0.0,
             state,
             attempts: 0,
-            checkpoint: None,
+            checkpoints: BTreeSet::new(),
+            damaged: BTreeSet::new(),
+            first_result: None,
             counts: Counts::default(),
             failed_on: None,
             last_end: None,
@@ -168,13 +174,23 @@ impl StageRecord {
 
     /// Whether a checkpoint at this step is further than the last, and inside the stage.
     pub(crate) fn is_progress(&self, step: u64) -> bool {
-        let reached = self.checkpoint.unwrap_or(self.stage.spec.start_step);
+        let reached = self.latest_checkpoint().unwrap_or(self.stage.spec.start_step);
         reached < step && step <= self.stage.spec.end_step
+    }
+
+    /// Steps done at its latest committed checkpoint.
+    pub(crate) fn latest_checkpoint(&self) -> Option<u64> {
+        self.checkpoints.last().copied()
     }
 
     /// Whether its last checkpoint is committed.
     pub(crate) fn has_final_checkpoint(&self) -> bool {
-        self.checkpoint == Some(self.stage.spec.end_step)
+        self.checkpoints.contains(&self.stage.spec.end_step)
+    }
+
+    /// Whether stages can start from it: it is trained, and what it came to is there.
+    pub(crate) fn can_be_started_from(&self) -> bool {
+        matches!(self.state, StageState::Completed { .. }) && self.has_final_checkpoint()
     }
 
     /// How it ended, where it ended so that nothing can start from it, and which stage is to be named as the reason.
@@ -192,6 +208,8 @@ impl StageRecord {
     fn next_state(&self, fact: &Fact) -> Option<StageState> {
         use StageState::{Completed, Diverged, Failed, Running, Waiting};
         Some(match (&self.state, fact) {
+            (_, Fact::CheckpointRemoved { step, .. }) if self.checkpoints.contains(step) => self.state.clone(),
+            (Completed { .. }, Fact::StageReopened { .. }) if !self.has_final_checkpoint() => Waiting,
             (Waiting, Fact::AttemptStarted { worker, attempt, .. }) if *attempt == self.next_attempt() => {
                 Running { worker: *worker, attempt: *attempt }
             }
@@ -199,7 +217,7 @@ impl StageRecord {
             (Running { attempt: current, .. }, fact) if Some(*current) != fact.attempt() => return None,
             (Running { .. }, Fact::CheckpointCommitted { step, .. }) if self.is_progress(*step) => self.state.clone(),
             (Running { .. }, Fact::StageCompleted { attempt, result, .. }) if self.has_final_checkpoint() => {
-                Completed { attempt: *attempt, result: *result }
+                Completed { attempt: *attempt, result: self.first_result.unwrap_or(*result) }
             }
             (Running { .. }, Fact::StageDiverged { attempt, step, loss, .. }) => {
                 Diverged { attempt: *attempt, step: *step, loss: *loss }
@@ -218,7 +236,7 @@ impl StageRecord {
         match fact {
             Fact::AttemptStarted { attempt, .. } => self.attempts = attempt.0,
             Fact::CheckpointCommitted { step, .. } => {
-                self.checkpoint = Some(*step);
+                self.checkpoints.insert(*step);
                 self.counts = Counts { failed: self.counts.failed, ..Counts::default() };
             }
             Fact::AttemptEnded { why, .. } => {
@@ -227,6 +245,18 @@ impl StageRecord {
             }
             Fact::StageRetried { .. } => (self.counts, self.last_end) = (Counts::default(), None),
             Fact::StageCompleted { .. } | Fact::StageDiverged { .. } => self.last_end = None,
+            Fact::CheckpointRemoved { step, why, .. } => {
+                self.checkpoints.remove(step);
+                if *why == RemovalReason::Damaged {
+                    self.damaged.insert(*step);
+                }
+            }
+            Fact::StageReopened { .. } => {
+                self.counts = Counts::default();
+                if let StageState::Completed { result, .. } = before {
+                    self.first_result = Some(result);
+                }
+            }
             _ => {}
         }
         Some(before)

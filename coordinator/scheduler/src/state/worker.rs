@@ -25,6 +25,8 @@ pub enum Slot {
     },
     /// Nothing, but the worker is about to go.
     Leaving,
+    /// Nothing, but the storage failed it, and it is given some time before it tries again.
+    Resting,
 }
 
 impl Slot {
@@ -47,6 +49,8 @@ pub(crate) struct Worker {
     pub(crate) also_dropping: BTreeSet<(StageKey, Attempt)>,
     /// Stages with children whose last checkpoint it has at hand.
     pub(crate) holds: BTreeSet<StageKey>,
+    /// How often in a row the storage failed it.
+    pub(crate) storage_failures: u32,
 }
 
 impl Worker {

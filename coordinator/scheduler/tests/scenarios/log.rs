@@ -1,6 +1,8 @@
 //! The log: what cannot be true is refused, and what is stored can be read for ever.
 
-use scheduler::{AttemptEnd, Fact, IllegalFact, RestoreError, RetryCount, Scheduler, StageResult, Timestamp};
+use scheduler::{
+    AttemptEnd, Fact, IllegalFact, RemovalReason, RestoreError, RetryCount, Scheduler, StageResult, Timestamp,
+};
 
 use crate::scenario::settings;
 use crate::support::{campaign, plan, worker};
@@ -45,6 +47,14 @@ fn retried() -> Fact {
     Fact::StageRetried { stage: key(0) }
 }
 
+fn removed(step: u64) -> Fact {
+    Fact::CheckpointRemoved { stage: key(0), step, why: RemovalReason::Damaged }
+}
+
+fn reopened() -> Fact {
+    Fact::StageReopened { stage: key(0) }
+}
+
 #[test]
 fn every_illegal_transition_is_refused_by_name() {
     let trunk = key(0);
@@ -64,6 +74,8 @@ fn every_illegal_transition_is_refused_by_name() {
                 diverged(1),
                 ended(1),
                 retried(),
+                removed(10),
+                reopened(),
             ],
         ),
         (
@@ -80,17 +92,38 @@ fn every_illegal_transition_is_refused_by_name() {
                 ended(2),
                 poisoned(),
                 retried(),
+                removed(10),
+                reopened(),
             ],
         ),
         (
             &done,
             "completed",
-            vec![started(trunk, 2), checkpoint(1, 100), completed(1), diverged(1), ended(1), poisoned(), retried()],
+            vec![
+                started(trunk, 2),
+                checkpoint(1, 100),
+                completed(1),
+                diverged(1),
+                ended(1),
+                poisoned(),
+                retried(),
+                removed(99),
+                reopened(),
+            ],
         ),
         (
             &lost,
             "diverged",
-            vec![started(trunk, 2), checkpoint(1, 100), completed(1), diverged(1), ended(1), poisoned(), retried()],
+            vec![
+                started(trunk, 2),
+                checkpoint(1, 100),
+                completed(1),
+                diverged(1),
+                ended(1),
+                poisoned(),
+                retried(),
+                reopened(),
+            ],
         ),
         (
             &given_up,
@@ -114,6 +147,17 @@ fn a_checkpoint_goes_forward() {
     let facts = [started(key(0), 1), checkpoint(1, 50), checkpoint(1, 50)];
     assert!(after_acceptance(&facts[..2]).is_ok());
     assert!(after_acceptance(&facts).is_err());
+}
+
+#[test]
+fn a_stage_that_is_done_is_reopened_once_its_last_checkpoint_is_lost() {
+    let facts = [started(key(0), 1), checkpoint(1, 50), checkpoint(1, 100), completed(1), removed(100), reopened()];
+    let again = [started(key(0), 2), checkpoint(2, 100), completed(2), started(key(1), 1)];
+    assert!(after_acceptance(&[&facts[..], &again[..]].concat()).is_ok());
+    let twice = [&facts[..], &[removed(100)]].concat();
+    assert!(after_acceptance(&twice).is_err());
+    let from_nothing = [&facts[..5], &[started(key(1), 1)]].concat();
+    assert!(after_acceptance(&from_nothing).is_err(), "nothing starts from what is lost");
 }
 
 #[test]
@@ -227,6 +271,27 @@ fn facts_are_stored_in_a_form_that_never_changes() {
             Fact::StagePoisoned { stage, limit: RetryCount::NotStarted },
             format!(r#"{{"fact":"stage_poisoned","stage":"{key}","limit":"not_started"}}"#),
         ),
+        (
+            end(AttemptEnd::StartUnusable { of: stage, step: 40 }),
+            format!(
+                r#"{{"fact":"attempt_ended","stage":"{key}","attempt":3,"why":{{"kind":"start_unusable","of":"{key}","step":40}}}}"#
+            ),
+        ),
+        (
+            end(AttemptEnd::StorageFailed { reason: reason() }),
+            format!(
+                r#"{{"fact":"attempt_ended","stage":"{key}","attempt":3,"why":{{"kind":"storage_failed","reason":"disk full"}}}}"#
+            ),
+        ),
+        (
+            Fact::CheckpointRemoved { stage, step: 40, why: RemovalReason::Damaged },
+            format!(r#"{{"fact":"checkpoint_removed","stage":"{key}","step":40,"why":"damaged"}}"#),
+        ),
+        (
+            Fact::CheckpointRemoved { stage, step: 40, why: RemovalReason::Collected },
+            format!(r#"{{"fact":"checkpoint_removed","stage":"{key}","step":40,"why":"collected"}}"#),
+        ),
+        (Fact::StageReopened { stage }, format!(r#"{{"fact":"stage_reopened","stage":"{key}"}}"#)),
         (Fact::StageRetried { stage }, format!(r#"{{"fact":"stage_retried","stage":"{key}"}}"#)),
         (
             Fact::CampaignCancelled { campaign },

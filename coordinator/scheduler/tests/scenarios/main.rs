@@ -5,6 +5,7 @@
 mod support;
 
 mod campaigns;
+mod checkpoints;
 mod leases;
 mod log;
 mod placement;

@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use recipes::{Attempt, CampaignId, Plan, StageKey, WorkerId};
-use scheduler::{Effect, Event, Fact, Scheduler, Settings, StageResult, StageState, StageStatus, Timestamp};
+use scheduler::{
+    AttemptEnd, Effect, Event, Fact, Scheduler, Settings, StageResult, StageState, StageStatus, Timestamp,
+};
 
 use crate::support::{campaign, worker};
 
@@ -177,6 +179,34 @@ impl Scenario {
         self.handle(Event::AttemptReleased { worker, stage, attempt });
     }
 
+    /// A worker could not start from a checkpoint, and the coordinator saw for itself that it is damaged.
+    #[track_caller]
+    pub(crate) fn cannot_start(&mut self, name: &str, attempt: &str, of: &str, step: u64) {
+        let (worker, (stage, attempt), of) = (self.worker(name), self.attempt(attempt), self.stage(of));
+        self.handle(Event::CheckpointDamaged { stage: of, step });
+        let damaged = self.take();
+        self.handle(Event::StartUnusable { worker, stage, attempt, of, step });
+        self.unaccounted.splice(0..0, damaged);
+    }
+
+    #[track_caller]
+    pub(crate) fn damage(&mut self, label: &str, step: u64) {
+        let stage = self.stage(label);
+        self.handle(Event::CheckpointDamaged { stage, step });
+    }
+
+    #[track_caller]
+    pub(crate) fn collect(&mut self, checkpoints: &[(&str, u64)]) {
+        let checkpoints = checkpoints.iter().map(|(label, step)| (self.stage(label), *step)).collect();
+        self.handle(Event::CollectionRequested { checkpoints });
+    }
+
+    #[track_caller]
+    pub(crate) fn storage_fails(&mut self, name: &str, attempt: &str) {
+        let (worker, (stage, attempt)) = (self.worker(name), self.attempt(attempt));
+        self.handle(Event::StorageFailed { worker, stage, attempt, reason: "disk full".to_owned() });
+    }
+
     #[track_caller]
     pub(crate) fn confirm(&mut self, name: &str, attempt: &str) {
         let (worker, (stage, attempt)) = (self.worker(name), self.attempt(attempt));
@@ -226,6 +256,13 @@ impl Scenario {
         self.scheduler.stage_status(&self.stage(label)).expect("a known stage")
     }
 
+    /// Whether a worker has this attempt by the log.
+    #[track_caller]
+    pub(crate) fn holds(&self, name: &str, attempt: &str) -> bool {
+        let (stage, attempt) = self.attempt(attempt);
+        self.scheduler.is_current(worker(name), stage, attempt)
+    }
+
     #[track_caller]
     pub(crate) fn state(&self, label: &str) -> StageState {
         self.status(label).state
@@ -272,6 +309,9 @@ impl Scenario {
             }
             Effect::CloseSession { worker: of } => format!("close the session of {}", worker(of)),
             Effect::CampaignEnded { campaign: id } => format!("{} is over", campaign(id)),
+            Effect::ResultDiffers { stage: key, attempt, .. } => {
+                format!("{}{attempt} came out differently", stage(key))
+            }
             Effect::RejectPlan { campaign: id, error } => format!("reject {}: {error}", campaign(id)),
         }
     }
@@ -294,9 +334,16 @@ impl Scenario {
             Fact::StageDiverged { stage: key, attempt, step, loss } => {
                 format!("diverged {}{attempt} at {step} with {loss:?}", stage(key))
             }
+            Fact::AttemptEnded { stage: key, attempt, why: AttemptEnd::StartUnusable { of, step } } => {
+                format!("ended {}{attempt}: the checkpoint of {} at {step} is of no use", stage(key), stage(of))
+            }
             Fact::AttemptEnded { stage: key, attempt, why } => format!("ended {}{attempt}: {why}", stage(key)),
             Fact::StagePoisoned { stage: key, limit } => format!("gave up {}: {limit}", stage(key)),
             Fact::StageRetried { stage: key } => format!("retried {}", stage(key)),
+            Fact::CheckpointRemoved { stage: key, step, why } => {
+                format!("removed the checkpoint of {} at {step}: {why}", stage(key))
+            }
+            Fact::StageReopened { stage: key } => format!("reopened {}", stage(key)),
         }
     }
 }

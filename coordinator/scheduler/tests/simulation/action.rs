@@ -50,6 +50,12 @@ pub(crate) enum Action {
     },
     /// A worker hands back what it has.
     Leave(usize),
+    /// A worker cannot reach the storage, and hands back what it has.
+    StorageFails(usize),
+    /// A committed checkpoint is found to be damaged.
+    Damage(usize),
+    /// A worker cannot start from what it was told to.
+    CannotStart(usize),
     /// Time goes by, and the coordinator listens.
     Wait(u64),
     /// The coordinator's clock jumps: it was stopped, or its machine suspended. It hears what has come meanwhile, or finds
@@ -87,6 +93,9 @@ fn action() -> impl Strategy<Value = Action> {
         1 => slot().prop_map(Action::Diverge),
         2 => (slot(), any::<bool>()).prop_map(|(slot, started)| Action::Fail { slot, started }),
         1 => slot().prop_map(Action::Leave),
+        1 => slot().prop_map(Action::StorageFails),
+        1 => (0_usize..16).prop_map(Action::Damage),
+        1 => slot().prop_map(Action::CannotStart),
         3 => (1_u64..20).prop_map(Action::Wait),
         1 => (20_u64..70).prop_map(Action::Wait),
         1 => (1_u64..3600, any::<bool>()).prop_map(|(seconds, deaf)| Action::Suspend { seconds, deaf }),

@@ -222,6 +222,8 @@ pub(crate) fn claim(event: &Event) -> Option<(StageKey, Attempt)> {
         | Event::StageDiverged { stage, attempt, .. }
         | Event::AttemptFailed { stage, attempt, .. }
         | Event::AttemptReleased { stage, attempt, .. }
+        | Event::StartUnusable { stage, attempt, .. }
+        | Event::StorageFailed { stage, attempt, .. }
         | Event::RevocationConfirmed { stage, attempt, .. } => Some((*stage, *attempt)),
         _ => None,
     }

@@ -119,6 +119,20 @@ impl World {
                 });
             }),
             Action::Leave(slot) => self.with(slot, Process::leave),
+            Action::StorageFails(slot) => self.with(slot, |process| {
+                let reason = "disk full".to_owned();
+                process.end_with(|worker, stage, attempt, _| Event::StorageFailed { worker, stage, attempt, reason });
+            }),
+            Action::Damage(index) => self.damage(index),
+            Action::CannotStart(slot) => self.with(slot, |process| {
+                process.end_with(|worker, stage, attempt, step| Event::StartUnusable {
+                    worker,
+                    stage,
+                    attempt,
+                    of: stage,
+                    step,
+                });
+            }),
             Action::HearLate(index) => self.hear_late(index),
             Action::HearAgain(_) if self.heard.is_empty() => Ok(()),
             Action::HearAgain(index) => self.handle(self.heard[index % self.heard.len()].clone()),
@@ -176,6 +190,18 @@ impl World {
     fn with(&mut self, slot: usize, act: impl FnOnce(&mut Process)) -> Result<(), String> {
         self.slots[slot].as_mut().map(act);
         Ok(())
+    }
+
+    fn damage(&mut self, index: usize) -> Result<(), String> {
+        let ledger = self.scheduler.ledger();
+        let committed =
+            ledger.stages().flat_map(|(stage, _)| ledger.checkpoints(&stage.key).map(|step| (stage.key, step)));
+        let committed: Vec<_> = committed.collect();
+        if committed.is_empty() {
+            return Ok(());
+        }
+        let (stage, step) = committed[index % committed.len()];
+        self.handle(Event::CheckpointDamaged { stage, step })
     }
 
     fn connect(&mut self, slot: usize) -> Result<(), String> {
@@ -336,7 +362,7 @@ impl World {
                         process.disconnect();
                     }
                 }
-                Effect::Record(_) | Effect::CampaignEnded { .. } => {}
+                Effect::Record(_) | Effect::CampaignEnded { .. } | Effect::ResultDiffers { .. } => {}
                 Effect::RejectPlan { error, .. } => return Err(format!("a good plan was rejected: {error}")),
             }
         }

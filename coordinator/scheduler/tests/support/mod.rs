@@ -1,8 +1,8 @@
 //! What scenarios and simulation have in common: small stage trees with names, and the names of workers.
 
 use recipes::{
-    CampaignId, LrSchedule, Plan, Retries, Stage, StageKey, StageRole, StageSpec, Tokens, Trial, TrialId, WorkerId,
-    sample,
+    CampaignId, CheckpointPolicy, LrSchedule, Plan, Retries, Stage, StageKey, StageRole, StageSpec, Tokens, Trial,
+    TrialId, WorkerId, sample,
 };
 
 /// Each limit is small and another one.
@@ -25,7 +25,8 @@ pub(crate) fn plan(name: &str, lines: &[(&str, &str, u64)]) -> Plan {
     let description = String::new();
     let dataset = Some(sample::dataset());
     let retries = RETRIES;
-    Plan { campaign: campaign(name), name: name.to_owned(), description, dataset, trials, stages, retries }
+    let checkpoints = CheckpointPolicy::default();
+    Plan { campaign: campaign(name), name: name.to_owned(), description, dataset, trials, stages, retries, checkpoints }
 }
 
 /// The identifier of the campaign of this name.

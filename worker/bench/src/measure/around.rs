@@ -167,8 +167,8 @@ fn train(
     let order = Order { stage: planned, dataset_dir: dataset.to_owned(), start: None };
     // Half of the time without checkpoints, to compare with.
     let interval = Duration::from_secs_f64(request.seconds / 2.0);
-    let (runner, mut reports) = Runner::start(trainer, interval)?;
-    let controls = runner.train(key, order);
+    let (runner, mut reports) = Runner::start(trainer, Some(interval))?;
+    let controls = runner.train(key, order, worker::Cadence::default());
     let (begun, mut steps, mut stored) = (Instant::now(), 0, Vec::new());
     while let Some(report) = reports.blocking_recv() {
         match report {

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use worker::AttemptKey;
 use worker::checkpoint::CheckpointRef;
 use worker::runner::{Ended, Report, Stop};
-use worker::session::Event;
+use worker::session::{Event, Lost, Unprepared};
 use worker::training::{StepReport, Validation};
 
 use crate::story::STEPS;
@@ -55,7 +55,7 @@ impl Process {
     pub(crate) fn prepared(&mut self, succeeds: bool) -> Option<Event> {
         let key = self.preparing.take()?;
         if !succeeds {
-            return Some(Event::NotPrepared { key, reason: "no data".to_owned() });
+            return Some(Event::NotPrepared { key, why: Unprepared::Failed { reason: "no data".to_owned() } });
         }
         self.training = Some(Training { key, step: 0, stop: None });
         None
@@ -135,7 +135,7 @@ impl Process {
     pub(crate) fn settle(&mut self, succeeds: bool) -> Option<Event> {
         let (key, step) = self.storing.pop_front()?;
         if !succeeds {
-            return Some(Event::CheckpointLost { key, step, reason: "disk full".to_owned() });
+            return Some(Event::CheckpointLost { key, step, why: Lost::NotStored { reason: "disk full".to_owned() } });
         }
         let manifest_path = proto::layout::manifest_path(&key.stage, key.attempt, step);
         let manifest_hash = blake3::hash(manifest_path.as_bytes());

@@ -56,7 +56,7 @@ fn kind(why: &AttemptEnd) -> Option<RetryCount> {
         | AttemptEnd::WorkerLeft { started: true }
         | AttemptEnd::Released
         | AttemptEnd::Lost => Some(RetryCount::Preempted),
-        AttemptEnd::Revoked => None,
+        AttemptEnd::Revoked | AttemptEnd::StartUnusable { .. } | AttemptEnd::StorageFailed { .. } => None,
     }
 }
 
@@ -74,7 +74,7 @@ fn counted(facts: &[Fact]) -> BTreeMap<StageKey, Counts> {
                 None => {}
             },
             Fact::CheckpointCommitted { .. } => (counts.not_started, counts.preempted) = (0, 0),
-            Fact::StageRetried { .. } => *counts = Counts::default(),
+            Fact::StageRetried { .. } | Fact::StageReopened { .. } => *counts = Counts::default(),
             _ => {}
         }
     }

@@ -30,7 +30,10 @@ const ALL: [(&str, Check); 15] = [
     ("invariant_no_worker_idles_beside_a_ready_stage", state::invariant_no_worker_idles_beside_a_ready_stage),
     ("invariant_what_is_settled_stays_settled", state::invariant_what_is_settled_stays_settled),
     ("invariant_what_cannot_start_lies_below_a_dead_end", state::invariant_what_cannot_start_lies_below_a_dead_end),
-    ("invariant_result_is_of_the_attempt_that_settled", state::invariant_result_is_of_the_attempt_that_settled),
+    (
+        "invariant_result_is_of_the_attempt_that_settled_first",
+        state::invariant_result_is_of_the_attempt_that_settled_first,
+    ),
     ("invariant_deadlines_lie_ahead", state::invariant_deadlines_lie_ahead),
     ("invariant_restore_equals_state", log::invariant_restore_equals_state),
     ("invariant_nothing_from_old_attempt_counts", log::invariant_nothing_from_old_attempt_counts),
@@ -89,6 +92,8 @@ fn report(event: &Event) -> Option<(WorkerId, StageKey, Attempt)> {
         | Event::StageDiverged { worker, .. }
         | Event::AttemptFailed { worker, .. }
         | Event::AttemptReleased { worker, .. }
+        | Event::StartUnusable { worker, .. }
+        | Event::StorageFailed { worker, .. }
         | Event::RevocationConfirmed { worker, .. } => Some((*worker, stage, attempt)),
         _ => None,
     }

@@ -26,7 +26,12 @@ pub(super) fn invariant_assignments_follow_the_log(moment: &Moment<'_>) -> Resul
         ensure(status.state == running, || format!("assigned while {:?}", status.state))?;
         ensure(*resume_from == status.checkpoint, || format!("from {resume_from:?}, not {:?}", status.checkpoint))?;
         let parent_state = parent.and_then(|parent| moment.after.ledger().stage_state(&parent));
-        let has_start = parent.is_none() || matches!(parent_state, Some(StageState::Completed { .. }));
+        let has_start = resume_from.is_some()
+            || parent.is_none_or(|parent| {
+                let end = moment.after.stage(&parent).map(|parent| parent.spec.end_step);
+                matches!(parent_state, Some(StageState::Completed { .. }))
+                    && moment.after.ledger().checkpoints(&parent).last() == end
+            });
         ensure(has_start, || format!("from a parent that is {parent_state:?}"))?;
         let slot = moment.after.workers().find(|known| known.worker == *worker).map(|known| known.slot);
         let busy = Slot::Busy { stage: *stage, attempt: *attempt };

@@ -1,11 +1,11 @@
 //! What is true of the state.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use recipes::WorkerId;
-use scheduler::{Event, Slot, StageState};
+use scheduler::{Event, Fact, Slot, StageState};
 
-use super::{Moment, ensure, stages};
+use super::{Moment, ensure, recorded, stages};
 
 pub(super) fn invariant_stage_has_at_most_one_live_lease(moment: &Moment<'_>) -> Result<(), String> {
     let mut holders: BTreeSet<WorkerId> = BTreeSet::new();
@@ -46,10 +46,12 @@ pub(super) fn invariant_what_is_settled_stays_settled(moment: &Moment<'_>) -> Re
         let [was, is] = [moment.before, moment.after].map(|scheduler| scheduler.stage_status(&key));
         let (Some(was), Some(is)) = (was, is) else { return Err(format!("{} is forgotten", key.short())) };
         let settled = matches!(before, StageState::Completed { .. } | StageState::Diverged { .. });
-        ensure(!settled || was.state == is.state, || {
+        let reopened = recorded(moment).any(|fact| *fact == Fact::StageReopened { stage: key });
+        let lost = recorded(moment).any(|fact| matches!(fact, Fact::CheckpointRemoved { stage, .. } if *stage == key));
+        ensure(!settled || reopened || was.state == is.state, || {
             format!("{} went from {before:?} to {:?}", key.short(), is.state)
         })?;
-        ensure(was.checkpoint <= is.checkpoint, || format!("{} lost a checkpoint", key.short()))?;
+        ensure(lost || was.checkpoint <= is.checkpoint, || format!("{} lost a checkpoint", key.short()))?;
         ensure(was.attempts <= is.attempts, || format!("{} gives an attempt out twice", key.short()))?;
     }
     Ok(())
@@ -64,15 +66,25 @@ pub(super) fn invariant_what_cannot_start_lies_below_a_dead_end(moment: &Moment<
             Some(StageState::Waiting | StageState::Running { .. } | StageState::Completed { .. }) | None => false,
         };
         let is_not_run = matches!(state, StageState::NotRun { .. });
-        ensure(is_not_run == below_dead_end, || format!("{} is {state:?} below {parent:?}", stage.key.short()))?;
+        // Below a stage that was trained again in vain, what has another start goes on.
+        let is_stuck = *state == StageState::Waiting && ledger.checkpoints(&stage.key).next().is_none();
+        let holds = if below_dead_end { !is_stuck } else { !is_not_run };
+        ensure(holds, || format!("{} is {state:?} below {parent:?}", stage.key.short()))?;
     }
     Ok(())
 }
 
-pub(super) fn invariant_result_is_of_the_attempt_that_settled(moment: &Moment<'_>) -> Result<(), String> {
+pub(super) fn invariant_result_is_of_the_attempt_that_settled_first(moment: &Moment<'_>) -> Result<(), String> {
+    let mut first = BTreeMap::new();
+    for fact in moment.facts {
+        if let Fact::StageCompleted { stage, attempt, .. } = fact {
+            first.entry(*stage).or_insert(*attempt);
+        }
+    }
     for (key, state) in stages(moment.after) {
         if let StageState::Completed { attempt, result } = state {
-            let expected = Some(f64::from(attempt.0));
+            // One that was trained again keeps what came out at first.
+            let expected = first.get(&key).map(|first| f64::from(first.0));
             ensure(result.validation_loss == expected, || format!("{}{attempt} has {result:?}", key.short()))?;
         }
     }

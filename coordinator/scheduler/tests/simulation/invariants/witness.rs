@@ -158,10 +158,12 @@ impl Witness {
         for fact in recorded(moment) {
             match fact {
                 Fact::AttemptEnded { stage, why, .. } => {
-                    let counts = moment.after.stage_status(stage).map(|status| status.counts).unwrap_or_default();
+                    let Some(status) = moment.after.stage_status(stage) else { continue };
                     match why.counts_as() {
+                        // It waits for something else where the one it would start from was lost, and came to nothing.
+                        _ if matches!(status.state, StageState::NotRun { .. }) => {}
                         Some(count @ (RetryCount::NotStarted | RetryCount::Failed)) => {
-                            let wait = patience(moment.after, stage).wait_after(counts.of(count));
+                            let wait = patience(moment.after, stage).wait_after(status.counts.of(count));
                             self.due.insert(*stage, moment.now + wait);
                         }
                         Some(RetryCount::Preempted) | None => {}
@@ -203,7 +205,12 @@ impl Witness {
             }
             Event::WorkerJoined { worker, running, .. } | Event::HeartbeatReceived { worker, running } => {
                 let known = moment.after.workers().any(|known| known.worker == *worker);
-                running.iter().filter(|_| known).map(|(stage, attempt)| (*worker, *stage, *attempt)).collect()
+                // What it settled may be trained again from this moment on: it is refused when it speaks of it next.
+                let settled = |(stage, attempt): &(StageKey, Attempt)| {
+                    moment.before.standing(*worker, *stage, *attempt) == Standing::Settled
+                };
+                let spoken_of = running.iter().filter(|claim| known && !settled(claim));
+                spoken_of.map(|(stage, attempt)| (*worker, *stage, *attempt)).collect()
             }
             event => report(event)
                 .into_iter()

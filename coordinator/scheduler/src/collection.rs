@@ -1,0 +1,87 @@
+//! Which committed checkpoints something needs, by reachability; the others may go.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use recipes::{Keep, Plan, StageKey, StageRole};
+
+use crate::state::ledger::Ledger;
+use crate::state::stage::{StageRecord, StageState};
+
+/// Why a committed checkpoint stays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Hold {
+    /// Other stages start from it, or may: it is the last of a stage that has children, or of a trunk.
+    BranchPoint,
+    /// It is what a trial came to.
+    Result,
+    /// A stage that is not done goes on from it.
+    Newest,
+}
+
+/// What holds checkpoints at one moment.
+///
+/// What an attempt reads is held: it starts from the newest checkpoint of its stage, or from the last one of its parent,
+/// and once a newer one is committed it has begun. What an attempt writes is not committed yet, and so not spoken of here.
+#[derive(Debug)]
+pub struct Holds<'a> {
+    ledger: &'a Ledger,
+    /// Stages whose result is not kept, by the recipe of every campaign that wants them.
+    dispensable: BTreeSet<StageKey>,
+}
+
+impl Ledger {
+    /// What holds checkpoints now.
+    #[must_use]
+    pub fn holds(&self) -> Holds<'_> {
+        let mut dispensable = BTreeSet::new();
+        let mut kept = BTreeSet::new();
+        for campaign in self.campaigns() {
+            let last = campaign.plan().trials.iter().map(|trial| *trial.last_stage());
+            if campaign.plan().checkpoints.keep == Keep::Best && campaign.has_ended() {
+                kept.extend(self.best(campaign.plan()));
+                dispensable.extend(last);
+            } else {
+                kept.extend(last);
+            }
+        }
+        dispensable.retain(|stage| !kept.contains(stage));
+        Holds { ledger: self, dispensable }
+    }
+
+    /// The last stage of the best trial of each size.
+    fn best(&self, plan: &Plan) -> impl Iterator<Item = StageKey> {
+        let mut best: BTreeMap<&str, (f64, StageKey)> = BTreeMap::new();
+        for trial in &plan.trials {
+            let Some(StageState::Completed { result, .. }) = self.stage_state(trial.last_stage()) else { continue };
+            let loss = result.validation_loss.unwrap_or(f64::INFINITY);
+            let known = best.entry(&trial.size).or_insert((loss, *trial.last_stage()));
+            if loss < known.0 {
+                *known = (loss, *trial.last_stage());
+            }
+        }
+        best.into_values().map(|(_, stage)| stage).collect::<Vec<_>>().into_iter()
+    }
+}
+
+impl Holds<'_> {
+    /// Why a committed checkpoint stays; `None` where nothing needs it.
+    #[must_use]
+    pub fn of(&self, stage: &StageKey, step: u64) -> Option<Hold> {
+        let record = self.ledger.record(stage)?;
+        match record.state {
+            StageState::Completed { .. } if step == record.stage.spec.end_step => self.of_last(record),
+            StageState::Completed { .. } | StageState::Diverged { .. } | StageState::NotRun { .. } => None,
+            StageState::Waiting | StageState::Running { .. } | StageState::Failed { .. } => {
+                (record.latest_checkpoint() == Some(step)).then_some(Hold::Newest)
+            }
+        }
+    }
+
+    fn of_last(&self, record: &StageRecord) -> Option<Hold> {
+        if !record.children.is_empty() || record.stage.role == StageRole::Trunk {
+            Some(Hold::BranchPoint)
+        } else {
+            (!self.dispensable.contains(&record.stage.key)).then_some(Hold::Result)
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! Checkpoints that cannot be used, and storages that cannot.
+
+use std::collections::BTreeSet;
+
+use recipes::StageKey;
+
+use super::attempts::Claim;
+use crate::effect::Effect;
+use crate::fact::{AttemptEnd, Fact, RemovalReason};
+use crate::scheduler::Scheduler;
+use crate::state::worker::Slot;
+use crate::time::Timestamp;
+use crate::timers::Timer;
+
+impl Scheduler {
+    /// Goes back to the checkpoint before it: of the stage, of its parent, or to initial weights. A stage that is done is
+    /// trained again where another one has to start from it.
+    pub(super) fn on_checkpoint_damaged(&mut self, stage: StageKey, step: u64, effects: &mut Vec<Effect>) {
+        if self.ledger.record(&stage).is_some_and(|record| record.checkpoints.contains(&step)) {
+            self.record(Fact::CheckpointRemoved { stage, step, why: RemovalReason::Damaged }, effects);
+        }
+    }
+
+    /// Says nothing about the stage or the worker: the attempt is on no count, and the next one does not wait.
+    pub(super) fn on_start_unusable(
+        &mut self,
+        now: Timestamp,
+        claim: Claim,
+        of: StageKey,
+        step: u64,
+        effects: &mut Vec<Effect>,
+    ) {
+        if self.passes(now, claim, effects) {
+            self.end_attempt(now, claim.stage, AttemptEnd::StartUnusable { of, step }, effects);
+            self.workers.set_slot(claim.worker, Slot::Idle);
+        }
+    }
+
+    /// A full disk is no fault of the stage. The worker rests, the longer the more often it happened in a row, so that
+    /// others may take the stage, and the storage is not asked all the time.
+    pub(super) fn on_storage_failed(
+        &mut self,
+        now: Timestamp,
+        claim: Claim,
+        reason: String,
+        effects: &mut Vec<Effect>,
+    ) {
+        if !self.passes(now, claim, effects) {
+            return;
+        }
+        self.end_attempt(now, claim.stage, AttemptEnd::StorageFailed { reason }, effects);
+        let retries = self.ledger.record(&claim.stage).map(|record| self.ledger.retries(record)).unwrap_or_default();
+        if let Some(failures) = self.workers.note_storage_failure(claim.worker) {
+            self.workers.set_slot(claim.worker, Slot::Resting);
+            self.timers.set(Timer::RestOver(claim.worker), now + retries.wait_after(failures));
+        }
+    }
+
+    pub(super) fn on_collection_requested(&mut self, checkpoints: &[(StageKey, u64)], effects: &mut Vec<Effect>) {
+        let holds = self.ledger.holds();
+        let may_go = |(stage, step): &&(StageKey, u64)| {
+            let known = self.ledger.record(stage).is_some_and(|record| record.checkpoints.contains(step));
+            known && holds.of(stage, *step).is_none()
+        };
+        let going: BTreeSet<(StageKey, u64)> = checkpoints.iter().filter(may_go).copied().collect();
+        for (stage, step) in going {
+            self.record(Fact::CheckpointRemoved { stage, step, why: RemovalReason::Collected }, effects);
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! Checkpoints that are read beside the driver: those that workers wrote, and those that they cannot use.
+
+use recipes::{Attempt, StageKey, WorkerId};
+use scheduler::Event;
+use tracing::{info, warn};
+
+use super::batch::{Batch, Start};
+use super::conversation::{Checking, Verifying};
+use super::input::{Input, UnusableStart};
+use super::{Driver, RunError};
+use crate::store::{CommittedCheckpoint, Store, StoreError};
+use crate::verify::{self, CheckpointClaim, Found, VerifyError};
+
+impl Driver {
+    /// Has a checkpoint read and compared beside the driver. Reports of this worker wait; all else goes on.
+    pub(super) fn begin_to_verify(&mut self, worker: WorkerId, sequence: u64, claim: CheckpointClaim) {
+        let (storage, inputs, checked) = (self.storage.clone(), self.own_inputs.clone(), claim.clone());
+        let verification = self.wait_for(worker, sequence, Checking::Written(claim));
+        tokio::spawn(async move {
+            let outcome = verify::verify_patiently(storage.as_ref(), &checked, verify::FIRST_WAIT).await;
+            // The driver may have stopped; then the worker says it again to the next one.
+            let _ = inputs.send(Input::Verified { worker, verification, outcome }).await;
+        });
+    }
+
+    /// Has a look at a committed checkpoint that a worker cannot use: what a worker says of it is not believed unseen.
+    pub(super) fn begin_to_examine(
+        &mut self,
+        worker: WorkerId,
+        sequence: u64,
+        stage: StageKey,
+        attempt: Attempt,
+        start: UnusableStart,
+    ) {
+        let (storage, store, inputs) = (self.storage.clone(), self.store.clone(), self.own_inputs.clone());
+        let data = self.scheduler.stage(&start.of).map(|stage| stage.spec.data);
+        let (of, step, hash) = (start.of, start.step, start.manifest_hash.clone());
+        warn!(%of, step, %worker, reason = start.reason, "a worker cannot use a committed checkpoint");
+        let verification = self.wait_for(worker, sequence, Checking::Start { stage, attempt, start });
+        tokio::spawn(async move {
+            let found = match (committed(&store, of, step, &hash).await, data) {
+                (Ok(Some(committed)), Some(data)) => {
+                    Ok(Some(verify::examine(storage.as_ref(), &committed, &data, verify::FIRST_WAIT).await))
+                }
+                (Ok(_), _) => Ok(None),
+                (Err(error), _) => Err(error),
+            };
+            let _ = inputs.send(Input::Examined { worker, verification, found }).await;
+        });
+    }
+
+    fn wait_for(&mut self, worker: WorkerId, sequence: u64, what: Checking) -> u64 {
+        self.verifications += 1;
+        let id = self.verifications;
+        if let Some(conversation) = self.conversations.get_mut(&worker) {
+            conversation.verifying = Some(Verifying { id, sequence, what });
+        }
+        id
+    }
+
+    fn waited_for(&mut self, worker: WorkerId, verification: u64) -> Option<Verifying> {
+        let conversation = self.conversations.get_mut(&worker)?;
+        conversation.verifying.take_if(|verifying| verifying.id == verification)
+    }
+
+    pub(super) fn on_verified(
+        &mut self,
+        worker: WorkerId,
+        verification: u64,
+        outcome: Result<u64, VerifyError>,
+        batch: &mut Batch,
+    ) {
+        let Some(Verifying { sequence, what: Checking::Written(claim), .. }) = self.waited_for(worker, verification)
+        else {
+            return;
+        };
+        let CheckpointClaim { stage, attempt, step, manifest_path, manifest_hash } = claim;
+        match outcome {
+            Ok(bytes) => {
+                let applied = self.apply(Event::CheckpointCommitted { worker, stage, attempt, step }, batch);
+                if applied.checkpoint_recorded {
+                    info!(%stage, %attempt, step, bytes, "a checkpoint is committed");
+                    let row = CommittedCheckpoint { stage, attempt, step, manifest_path, manifest_hash, bytes };
+                    self.index.add(&row, batch.at_ms);
+                    batch.checkpoints.push(row);
+                    self.enforce_quotas(stage, batch);
+                }
+            }
+            // It does not exist, then. If it was the last one of the stage, the stage is not done without it.
+            Err(error) => {
+                let error: &dyn std::error::Error = &error;
+                warn!(%stage, %attempt, step, %worker, error, "a checkpoint is not what it should be");
+            }
+        }
+        self.taken_in(worker, sequence, batch);
+        self.take_in_reports(worker, batch);
+    }
+
+    pub(super) fn on_examined(
+        &mut self,
+        worker: WorkerId,
+        verification: u64,
+        found: Result<Option<Found>, StoreError>,
+        batch: &mut Batch,
+    ) -> Result<(), RunError> {
+        let Some(Verifying { sequence, what: Checking::Start { stage, attempt, start }, .. }) =
+            self.waited_for(worker, verification)
+        else {
+            return Ok(());
+        };
+        let UnusableStart { of, step, reason, .. } = start;
+        let event = match found.map_err(RunError::Read)? {
+            Some(Found::Sound) => {
+                let reason = format!("{reason}; the coordinator can read it");
+                Event::AttemptFailed { worker, stage, attempt, reason, started: false }
+            }
+            Some(Found::Unreachable(error)) => {
+                warn!(%of, step, error = &error as &dyn std::error::Error, "the storage does not answer");
+                Event::StorageFailed { worker, stage, attempt, reason }
+            }
+            Some(Found::Damaged(error)) => {
+                warn!(%of, step, error = &error as &dyn std::error::Error, "a committed checkpoint is lost");
+                self.apply(Event::CheckpointDamaged { stage: of, step }, batch);
+                Event::StartUnusable { worker, stage, attempt, of, step }
+            }
+            None => Event::StartUnusable { worker, stage, attempt, of, step },
+        };
+        self.apply(event, batch);
+        self.taken_in(worker, sequence, batch);
+        self.take_in_reports(worker, batch);
+        Ok(())
+    }
+
+    /// The checkpoint that an attempt was to start from was removed in the turn it was assigned in. The worker has not
+    /// heard of the attempt.
+    pub(super) fn start_is_gone(&self, worker: WorkerId, stage: StageKey, attempt: Attempt, start: Start) {
+        let (inputs, Start { of, step }) = (self.own_inputs.clone(), start);
+        // The queue may be full of what waits for this very turn.
+        tokio::spawn(async move {
+            let _ = inputs.send(Input::StartGone { worker, stage, attempt, of, step }).await;
+        });
+    }
+}
+
+/// The row of a checkpoint, where it is still the one with this hash.
+async fn committed(
+    store: &Store,
+    stage: StageKey,
+    step: u64,
+    manifest_hash: &str,
+) -> Result<Option<CommittedCheckpoint>, StoreError> {
+    let row = store.checkpoint(stage, step).await?;
+    Ok(row.filter(|row| row.manifest_hash == manifest_hash))
+}

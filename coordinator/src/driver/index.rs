@@ -1,0 +1,52 @@
+//! The committed checkpoints, as far as the driver needs to know their size.
+
+use std::collections::BTreeMap;
+
+use recipes::{Attempt, StageKey};
+
+use crate::store::CommittedCheckpoint;
+
+/// What is kept of a committed checkpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Indexed {
+    pub(crate) stage: StageKey,
+    pub(crate) step: u64,
+    pub(crate) attempt: Attempt,
+    pub(crate) bytes: u64,
+    /// Milliseconds since 1970; zero where nobody noted it.
+    pub(crate) committed_at_ms: u64,
+}
+
+/// All of them.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Index {
+    checkpoints: BTreeMap<(StageKey, u64), Indexed>,
+}
+
+impl Index {
+    pub(crate) fn new(rows: impl IntoIterator<Item = (CommittedCheckpoint, u64)>) -> Self {
+        let mut index = Self::default();
+        for (row, at_ms) in rows {
+            index.add(&row, at_ms);
+        }
+        index
+    }
+
+    pub(crate) fn add(&mut self, row: &CommittedCheckpoint, committed_at_ms: u64) {
+        let CommittedCheckpoint { stage, step, attempt, bytes, .. } = *row;
+        self.checkpoints.insert((stage, step), Indexed { stage, step, attempt, bytes, committed_at_ms });
+    }
+
+    pub(crate) fn remove(&mut self, stage: StageKey, step: u64) -> Option<Indexed> {
+        self.checkpoints.remove(&(stage, step))
+    }
+
+    /// Those of a stage, by step.
+    pub(crate) fn of(&self, stage: StageKey) -> impl Iterator<Item = &Indexed> {
+        self.checkpoints.range((stage, 0)..=(stage, u64::MAX)).map(|(_, indexed)| indexed)
+    }
+
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Indexed> {
+        self.checkpoints.values()
+    }
+}

@@ -1,0 +1,104 @@
+//! How often attempts lose their worker, as far as this coordinator has seen it.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use recipes::{CheckpointPolicy, StageKey};
+use scheduler::{Campaign, Fact, RetryCount};
+
+use super::Driver;
+
+/// What is assumed before anything is seen: one loss in a day of training.
+const ASSUMED: Duration = Duration::from_secs(24 * 3600);
+
+/// Time trained, and attempts that were preempted in it. It begins anew with each coordinator: what was seen weeks ago says
+/// little of the machines of today.
+#[derive(Debug, Default)]
+pub(crate) struct Losses {
+    since: BTreeMap<StageKey, Instant>,
+    trained: Duration,
+    losses: u32,
+}
+
+/// How often a stage is to be checkpointed, as its worker is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Cadence {
+    pub(crate) min_interval: Duration,
+    pub(crate) max_interval: Duration,
+    pub(crate) mean_time_between_losses: Duration,
+}
+
+impl Losses {
+    /// Takes note of attempts that begin and end.
+    pub(crate) fn take_note(&mut self, fact: &Fact, now: Instant) {
+        match fact {
+            Fact::AttemptStarted { stage, .. } => {
+                self.since.insert(*stage, now);
+            }
+            Fact::AttemptEnded { stage, why, .. } => {
+                self.end(stage, now);
+                self.losses += u32::from(why.counts_as() == Some(RetryCount::Preempted));
+            }
+            Fact::StageCompleted { stage, .. } | Fact::StageDiverged { stage, .. } => self.end(stage, now),
+            _ => {}
+        }
+    }
+
+    fn end(&mut self, stage: &StageKey, now: Instant) {
+        if let Some(since) = self.since.remove(stage) {
+            self.trained += now.duration_since(since);
+        }
+    }
+
+    /// How long an attempt trains on average until it is lost: with what is assumed as one more observation, so that it
+    /// is neither infinite before the first loss nor next to nothing right after it.
+    pub(crate) fn mean_time_between(&self, now: Instant) -> Duration {
+        let running: Duration = self.since.values().map(|since| now.duration_since(*since)).sum();
+        (ASSUMED + self.trained + running) / self.losses.saturating_add(1)
+    }
+}
+
+impl Driver {
+    /// How often a stage is to be checkpointed: by the most careful of the campaigns that want it.
+    pub(super) fn cadence(&self, stage: &StageKey) -> Cadence {
+        let policies: Vec<CheckpointPolicy> =
+            self.scheduler.ledger().wanted_by(stage).map(Campaign::plan).map(|plan| plan.checkpoints).collect();
+        let shortest = |of: fn(&CheckpointPolicy) -> u64| {
+            Duration::from_secs(policies.iter().map(of).min().unwrap_or_else(|| of(&CheckpointPolicy::default())))
+        };
+        Cadence {
+            min_interval: shortest(|policy| policy.min_interval_seconds),
+            max_interval: shortest(|policy| policy.max_interval_seconds),
+            mean_time_between_losses: self.losses.mean_time_between(Instant::now()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use recipes::{Attempt, WorkerId};
+    use scheduler::AttemptEnd;
+
+    use super::*;
+
+    #[test]
+    fn losses_are_counted_over_the_time_that_was_trained() {
+        let (stage, begin) = (StageKey::from_content(b"a stage"), Instant::now());
+        let after = |hours: u64| begin + Duration::from_secs(hours * 3600);
+        let started = Fact::AttemptStarted { stage, worker: WorkerId::from_content(b"w"), attempt: Attempt(1) };
+        let ended = |why| Fact::AttemptEnded { stage, attempt: Attempt(1), why };
+        let mut losses = Losses::default();
+        assert_eq!(losses.mean_time_between(begin), ASSUMED);
+        losses.take_note(&started, begin);
+        assert_eq!(losses.mean_time_between(after(1)), ASSUMED + Duration::from_secs(3600));
+        losses.take_note(&ended(AttemptEnd::Released), after(2));
+        assert_eq!(losses.mean_time_between(after(9)), Duration::from_secs(13 * 3600), "idle time is no training");
+        losses.take_note(&started, after(9));
+        losses.take_note(&ended(AttemptEnd::Failed { reason: String::new(), started: true }), after(13));
+        assert_eq!(
+            losses.mean_time_between(after(13)),
+            Duration::from_secs(15 * 3600),
+            "an error is no loss of a worker"
+        );
+    }
+}

@@ -1,0 +1,149 @@
+//! Files of checkpoints that were never committed, or are no longer: what attempts leave that end in the middle.
+
+use std::collections::BTreeSet;
+use std::path::Path as FilePath;
+use std::time::{Duration, SystemTime};
+
+use futures::TryStreamExt;
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt};
+use recipes::{Attempt, StageKey};
+use scheduler::{Scheduler, StageState};
+
+/// The folder of all checkpoints.
+const CHECKPOINTS: &str = "checkpoints";
+
+/// Attempts count from one. What lies under another number was trained without a coordinator and is none of its business.
+const ALONE: Attempt = Attempt(0);
+
+/// A file that belongs to no committed checkpoint.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Orphan {
+    /// Below the root of the storage.
+    pub(crate) path: String,
+    /// Its size.
+    pub(crate) bytes: u64,
+}
+
+/// A file in the folder of a checkpoint.
+#[derive(Debug, Clone)]
+pub(crate) struct Found {
+    path: String,
+    bytes: u64,
+    modified: SystemTime,
+    stage: StageKey,
+    attempt: Attempt,
+    step: u64,
+}
+
+/// What must not be taken for an orphan.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct InUse {
+    /// Committed.
+    pub(crate) committed: BTreeSet<(StageKey, Attempt, u64)>,
+    /// In the hands of a worker, which may be writing.
+    pub(crate) running: BTreeSet<(StageKey, Attempt)>,
+}
+
+impl InUse {
+    pub(crate) fn new(scheduler: &Scheduler, committed: impl IntoIterator<Item = (StageKey, Attempt, u64)>) -> Self {
+        let running = scheduler.ledger().stages().filter_map(|(stage, state)| match state {
+            StageState::Running { attempt, .. } => Some((stage.key, *attempt)),
+            _ => None,
+        });
+        Self { committed: committed.into_iter().collect(), running: running.collect() }
+    }
+}
+
+/// Lists the files in the folders of checkpoints, those included that were being written when their process ended, which
+/// a storage in a directory has under other names and does not list.
+///
+/// What is in use has to be looked up afterwards: what is committed meanwhile is no orphan then.
+pub(crate) async fn list(
+    storage: &dyn ObjectStore,
+    directory: Option<&FilePath>,
+) -> Result<Vec<Found>, object_store::Error> {
+    let prefix = Path::from(CHECKPOINTS);
+    let objects: Vec<_> = storage.list(Some(&prefix)).try_collect().await?;
+    let mut found: Vec<Found> = objects
+        .into_iter()
+        .filter_map(|object| Found::new(object.location.to_string(), object.size, object.last_modified.into()))
+        .collect();
+    if let Some(directory) = directory {
+        let directory = directory.join(CHECKPOINTS);
+        let staged = tokio::task::spawn_blocking(move || staged(&directory)).await.unwrap_or_default();
+        found.extend(staged);
+    }
+    Ok(found)
+}
+
+/// Of these files, the orphans that are this old.
+pub(crate) fn orphans(found: &[Found], in_use: &InUse, min_age: Duration, now: SystemTime) -> Vec<Orphan> {
+    let is_orphan = |file: &&Found| {
+        let Found { stage, attempt, step, .. } = **file;
+        let is_staged = staging_suffix(&file.path).is_some();
+        let is_committed = in_use.committed.contains(&(stage, attempt, step)) && !is_staged;
+        let is_old = now.duration_since(file.modified).is_ok_and(|age| age >= min_age);
+        attempt != ALONE && !is_committed && !in_use.running.contains(&(stage, attempt)) && is_old
+    };
+    let orphan = |file: &Found| Orphan { path: file.path.clone(), bytes: file.bytes };
+    let mut orphans: Vec<_> = found.iter().filter(is_orphan).map(orphan).collect();
+    // Manifests first: without one, what is left is nothing to anybody.
+    orphans.sort_by_key(|orphan| (!orphan.path.ends_with(proto::layout::MANIFEST), orphan.path.clone()));
+    orphans
+}
+
+/// Deletes them.
+pub(crate) async fn delete(
+    storage: &dyn ObjectStore,
+    directory: Option<&FilePath>,
+    orphans: &[Orphan],
+) -> Result<(), object_store::Error> {
+    for Orphan { path, .. } in orphans {
+        match (staging_suffix(path), directory) {
+            (Some(_), Some(directory)) => {
+                let removed = tokio::fs::remove_file(directory.join(path)).await;
+                removed.map_err(|source| object_store::Error::Generic { store: "files", source: source.into() })?;
+            }
+            _ => match storage.delete(&Path::from(path.as_str())).await {
+                Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
+                Err(error) => return Err(error),
+            },
+        }
+    }
+    Ok(())
+}
+
+impl Found {
+    /// A file of the layout of checkpoints: `checkpoints/STAGE/ATTEMPT-STEP/NAME`. Others are nobody's here.
+    fn new(path: String, bytes: u64, modified: SystemTime) -> Option<Self> {
+        let parts: Vec<&str> = path.split('/').collect();
+        let [CHECKPOINTS, stage, folder, _name] = parts.as_slice() else { return None };
+        let (attempt, step) = folder.split_once('-')?;
+        let (stage, attempt, step) = (stage.parse().ok()?, Attempt(attempt.parse().ok()?), step.parse().ok()?);
+        Some(Self { path, bytes, modified, stage, attempt, step })
+    }
+}
+
+/// The number behind a `#`, as a file has it while it is being written.
+fn staging_suffix(path: &str) -> Option<&str> {
+    let (_, suffix) = path.rsplit_once('#')?;
+    (!suffix.is_empty() && suffix.bytes().all(|byte| byte.is_ascii_digit())).then_some(suffix)
+}
+
+fn staged(checkpoints: &FilePath) -> Vec<Found> {
+    let entries = |dir: &FilePath| std::fs::read_dir(dir).into_iter().flatten().flatten().collect::<Vec<_>>();
+    let stages = entries(checkpoints);
+    let folders = stages.iter().flat_map(|stage| entries(&stage.path()));
+    let files = folders.flat_map(|folder| entries(&folder.path()));
+    let staged = files.filter_map(|file| {
+        let path = file.path();
+        let below: Vec<_> = path.iter().rev().take(3).collect();
+        let below: Vec<&str> = below.into_iter().rev().map(|part| part.to_str()).collect::<Option<_>>()?;
+        let path = format!("{CHECKPOINTS}/{}", below.join("/"));
+        let metadata = file.metadata().ok()?;
+        staging_suffix(&path)?;
+        Found::new(path, metadata.len(), metadata.modified().ok()?)
+    });
+    staged.collect()
+}

@@ -1,0 +1,69 @@
+//! `windtunnel doctor`
+
+use std::time::Duration;
+
+use coordinator::{Diagnosis, DoctorError, DoctorOptions};
+use serde::Serialize;
+
+use crate::cli::Global;
+use crate::data_dir::data_dir;
+use crate::exit::{Exit, bad_input};
+use crate::output::{self, View, columns};
+
+/// Examine a data directory that no coordinator uses: is everything there that was committed, and as it was?
+///
+/// Looks at the log of facts, the tables that follow from it, every byte of every committed checkpoint, the curves, and
+/// the files that belong to nothing. With `--repair`, lost checkpoints are recorded as lost, so that stages go on from the
+/// ones before them, tables are written anew from the log, and orphaned files are deleted. The log's past is never changed.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  windtunnel doctor
+  windtunnel doctor --repair")]
+pub(crate) struct Args {
+    /// Mend what can be mended without inventing anything
+    #[arg(long)]
+    repair: bool,
+
+    /// Leave files that were never committed alone until they are this old
+    #[arg(long, value_name = "SECONDS", default_value_t = 3600)]
+    min_age: u64,
+}
+
+#[derive(Serialize)]
+struct Examined {
+    sound: bool,
+    #[serde(flatten)]
+    diagnosis: Diagnosis,
+}
+
+impl Args {
+    pub(crate) fn run(self, global: &Global) -> anyhow::Result<Exit> {
+        let Self { repair, min_age } = self;
+        let options = DoctorOptions { data_dir: data_dir(global)?, repair, min_age: Duration::from_secs(min_age) };
+        let diagnosis = crate::runtime()?.block_on(coordinator::examine(&options)).map_err(|error| match error {
+            DoctorError::NoStore { .. } | DoctorError::Lock(_) => bad_input(error.into()),
+            error => error.into(),
+        })?;
+        let sound = diagnosis.is_sound();
+        output::print(&Examined { sound, diagnosis }, global.json)?;
+        Ok(if sound { Exit::Done } else { Exit::NotSound })
+    }
+}
+
+impl View for Examined {
+    fn table(&self) -> String {
+        let row = |check: &coordinator::Check| {
+            let repaired = check.problems.iter().filter(|problem| problem.repaired).count();
+            [check.name.to_owned(), check.looked_at.to_string(), check.problems.len().to_string(), repaired.to_string()]
+        };
+        let rows: Vec<_> = self.diagnosis.checks.iter().map(row).collect();
+        let mut text = columns(["checked", " looked at", " problems", " repaired"], &rows);
+        for problem in self.diagnosis.checks.iter().flat_map(|check| &check.problems) {
+            let repaired = if problem.repaired { " (repaired)" } else { "" };
+            text.push_str(&format!("{}{repaired}\n", problem.what));
+        }
+        text.push_str(if self.sound { "sound\n" } else { "not sound\n" });
+        text
+    }
+}

@@ -1,0 +1,251 @@
+//! `windtunnel verify`
+
+use anyhow::{Context, anyhow};
+use proto::v1::{self, StagePhase};
+use recipes::{Plan, Stage};
+use serde::Serialize;
+use worker::checkpoint::{CheckpointRef, download};
+use worker::training::StepReport;
+use worker::{Again, AgainOptions, Storage, train_again};
+
+use super::worker::Compute;
+use crate::cli::Global;
+use crate::client::{Campaigns, CoordinatorArgs, Detail, with_coordinator};
+use crate::data_dir::data_dir;
+use crate::exit::{Exit, OrBadInput, bad_input};
+use crate::logging::say;
+use crate::output::{self, View, columns};
+use crate::signals::stopped_by_signals;
+use crate::views::role;
+
+/// Train stages of a campaign again, from the checkpoints they started from, and compare every bit
+///
+/// Losses of every step, the last checkpoint and the loss on held-out text have to be those that are stored. On another
+/// kind of device, or with another build, they need not be.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  windtunnel verify quickstart --samples 3")]
+pub(crate) struct Args {
+    /// The campaign's name, its identifier, or the beginning of it
+    campaign: String,
+
+    /// The stage: its key as `windtunnel show` prints it, or the beginning of it [default: some are drawn]
+    #[arg(long, value_name = "KEY", conflicts_with_all = ["samples", "seed"])]
+    stage: Option<String>,
+
+    /// How many stages to draw
+    #[arg(long, default_value_t = 1)]
+    samples: usize,
+
+    /// Another seed draws other stages
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+
+    #[command(flatten)]
+    compute: Compute,
+
+    #[command(flatten)]
+    coordinator: CoordinatorArgs,
+}
+
+/// What is stored of a stage.
+struct Stored {
+    stage: Stage,
+    start: Option<CheckpointRef>,
+    last: Option<CheckpointRef>,
+    curve: Vec<v1::CurvePoint>,
+    result: v1::StageResult,
+}
+
+#[derive(Serialize)]
+struct Verified {
+    sound: bool,
+    stages: Vec<VerifiedStage>,
+}
+
+#[derive(Serialize)]
+struct VerifiedStage {
+    stage: String,
+    size: String,
+    role: &'static str,
+    steps: usize,
+    /// Whether the last checkpoint is still there to be compared.
+    compared_checkpoint: bool,
+    /// What differs first; nothing where all is the same.
+    difference: Option<String>,
+}
+
+impl Args {
+    pub(crate) fn run(self, global: &Global) -> anyhow::Result<Exit> {
+        self.compute.check()?;
+        let (storage, stored) = with_coordinator(global, &self.coordinator, async |campaigns| {
+            let detail = campaigns.detail(&self.campaign).await?;
+            let mut stored = Vec::new();
+            for stage in self.choose(&detail)? {
+                stored.push(fetch(campaigns, &detail, stage).await?);
+            }
+            Ok((campaigns.info().await?.storage, stored))
+        })?;
+        let storage = Storage::open(&storage).context("cannot reach the coordinator's storage from here")?;
+        let interrupter = stopped_by_signals()?;
+        let mut stages = Vec::new();
+        for stored in &stored {
+            say(&format!(
+                "{} {} {}: training again",
+                stored.stage.key.short(),
+                stored.stage.size,
+                role(stored.stage.role)
+            ));
+            let options = AgainOptions {
+                stage: &stored.stage,
+                start: stored.start.clone(),
+                storage: &storage,
+                datasets: data_dir(global)?.join("datasets"),
+                device: self.compute.device.clone(),
+                threads: usize::from(self.compute.threads),
+                memory_bytes: self.compute.memory_bytes(),
+                interrupter: interrupter.clone(),
+            };
+            let Some(again) = train_again(&options, &mut |_| {})? else { return Ok(Exit::Interrupted) };
+            stages.push(stored.compare(&storage, &again)?);
+        }
+        let sound = stages.iter().all(|stage| stage.difference.is_none());
+        output::print(&Verified { sound, stages }, global.json)?;
+        Ok(if sound { Exit::Done } else { Exit::NotSound })
+    }
+
+    /// The stages to train again: what is asked for, or some of those that are trained, by the hash of seed and key.
+    fn choose<'a>(&self, detail: &'a Detail) -> anyhow::Result<Vec<&'a Stage>> {
+        let stages = detail.plan.stages.iter().zip(&detail.stages);
+        let trained: Vec<_> =
+            stages.filter(|(_, status)| status.phase() == StagePhase::Completed).map(|(stage, _)| stage).collect();
+        if let Some(beginning) = &self.stage {
+            let found: Vec<_> =
+                trained.into_iter().filter(|stage| stage.key.to_string().starts_with(beginning)).collect();
+            return match found.as_slice() {
+                [_] => Ok(found),
+                [] => Err(bad_input(anyhow!("no stage that is trained has a key that begins with `{beginning}`"))),
+                several => {
+                    Err(bad_input(anyhow!("`{beginning}` is the beginning of {} keys: give more of it", several.len())))
+                }
+            };
+        }
+        let mut drawn: Vec<_> = trained
+            .into_iter()
+            .map(|stage| (blake3::hash(format!("{} {}", self.seed, stage.key).as_bytes()).to_string(), stage))
+            .collect();
+        if drawn.is_empty() {
+            return Err(bad_input(anyhow!("nothing of {} is trained yet", detail.plan.name)));
+        }
+        drawn.sort_by(|a, b| a.0.cmp(&b.0));
+        Ok(drawn.into_iter().take(self.samples).map(|(_, stage)| stage).collect())
+    }
+}
+
+async fn fetch(campaigns: &mut Campaigns, detail: &Detail, stage: &Stage) -> anyhow::Result<Stored> {
+    let Detail { summary, plan, stages, .. } = detail;
+    let start = match stage.parent {
+        None => None,
+        Some(parent) => Some(last_checkpoint(campaigns, plan, &parent).await?),
+    };
+    let last = last_checkpoint(campaigns, plan, &stage.key).await.ok();
+    let key = stage.key.to_string();
+    let curve = campaigns.curves(&summary.campaign, std::slice::from_ref(&key)).await?.remove(&key).unwrap_or_default();
+    let status = stages.iter().find(|status| status.key == key);
+    let result = status.and_then(|status| status.result).context("the coordinator has no result of the stage")?;
+    Ok(Stored { stage: stage.clone(), start, last, curve, result })
+}
+
+async fn last_checkpoint(
+    campaigns: &mut Campaigns,
+    plan: &Plan,
+    stage: &recipes::StageKey,
+) -> anyhow::Result<CheckpointRef> {
+    let end = plan.stage(stage).map(|stage| stage.spec.end_step);
+    let found = campaigns.checkpoint(&stage.to_string(), end).await.or_bad_input()?;
+    Ok(CheckpointRef {
+        stage: found.stage.parse().context("the coordinator names a stage that is none")?,
+        step: found.step,
+        manifest_hash: blake3::Hash::from_hex(&found.manifest_hash).context("the coordinator knows no valid hash")?,
+        manifest_path: found.manifest_path,
+    })
+}
+
+impl Stored {
+    fn compare(&self, storage: &Storage, again: &Again) -> anyhow::Result<VerifiedStage> {
+        let mut difference = first_difference(&self.curve, &again.points);
+        if let (None, Some(last)) = (&difference, &self.last) {
+            let blobs = crate::runtime()?.block_on(download(storage.store().as_ref(), last));
+            let blobs = blobs.context("cannot read the stage's last checkpoint")?;
+            let differing = blobs.iter().zip(&again.blobs).find(|(stored, trained)| stored != trained);
+            difference = match differing {
+                Some((stored, _)) => Some(format!("{} of the last checkpoint", stored.name)),
+                None if blobs.len() != again.blobs.len() => Some("the files of the last checkpoint".to_owned()),
+                None => None,
+            };
+        }
+        if difference.is_none() {
+            let stored = [self.result.validation_loss, self.result.validation_loss_per_byte];
+            let trained = [again.validation.loss, again.validation.loss_per_byte].map(Some);
+            if stored.map(|loss| loss.map(f64::to_bits)) != trained.map(|loss| loss.map(f64::to_bits)) {
+                difference = Some(format!("the loss on held-out text: {stored:?} is stored, and it is {trained:?}"));
+            }
+        }
+        Ok(VerifiedStage {
+            stage: self.stage.key.to_string(),
+            size: self.stage.size.clone(),
+            role: role(self.stage.role),
+            steps: again.points.len(),
+            compared_checkpoint: self.last.is_some(),
+            difference,
+        })
+    }
+}
+
+fn first_difference(stored: &[v1::CurvePoint], trained: &[StepReport]) -> Option<String> {
+    let bits = |values: [f64; 3]| values.map(f64::to_bits);
+    for (stored, trained) in stored.iter().zip(trained) {
+        let was = bits([stored.loss, stored.grad_norm, stored.learning_rate]);
+        let is = bits([trained.loss, trained.grad_norm, trained.learning_rate]);
+        if stored.step != trained.step || was != is {
+            let (step, was, is) = (stored.step, stored.loss, trained.loss);
+            return Some(format!("step {step}: a loss of {was} is stored, and it is {is}"));
+        }
+    }
+    let (was, is) = (stored.len(), trained.len());
+    (was != is).then(|| format!("the curve has {was} steps, and training has {is}"))
+}
+
+impl View for Verified {
+    fn table(&self) -> String {
+        let row = |stage: &VerifiedStage| {
+            let short = stage.stage.chars().take("stage_".len() + 8).collect();
+            let outcome = match &stage.difference {
+                Some(difference) => format!("differs: {difference}"),
+                None if stage.compared_checkpoint => "the same to the bit".to_owned(),
+                None => "the same to the bit; its last checkpoint is gone".to_owned(),
+            };
+            [short, stage.size.clone(), stage.role.to_owned(), stage.steps.to_string(), outcome]
+        };
+        let rows: Vec<_> = self.stages.iter().map(row).collect();
+        columns(["stage", "size", "part", " steps", "trained again"], &rows)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_bit_that_differs_is_named() {
+        let stored = |step, loss| v1::CurvePoint { step, loss, grad_norm: 1.0, learning_rate: 0.5 };
+        let trained = |step, loss| StepReport { step, loss, grad_norm: 1.0, learning_rate: 0.5, tokens: 1 };
+        let curve = [stored(3, 2.5), stored(4, 2.25)];
+        assert_eq!(first_difference(&curve, &[trained(3, 2.5), trained(4, 2.25)]), None);
+        let other = first_difference(&curve, &[trained(3, 2.5), trained(4, f64::from_bits(2.25_f64.to_bits() + 1))]);
+        assert_eq!(other.as_deref(), Some("step 4: a loss of 2.25 is stored, and it is 2.2500000000000004"));
+        let short = first_difference(&curve, &[trained(3, 2.5)]);
+        assert_eq!(short.as_deref(), Some("the curve has 2 steps, and training has 1"));
+    }
+}

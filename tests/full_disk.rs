@@ -1,0 +1,119 @@
+//! Disks that are full: nothing committed is lost, and the campaign goes on once there is room.
+//!
+//! Each test needs a small file system of its own, which it mounts. Where that is not permitted it says so and passes.
+
+mod support;
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+
+use support::Place;
+use support::process::{Running, wait_for};
+
+const RUN: [&str; 6] = ["run", "smoke.toml", "--workers", "2", "--checkpoint-interval", "0.1"];
+
+/// Workers fill the machine: one campaign at a time.
+fn one_at_a_time() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The points of an undisturbed run.
+fn undisturbed() -> &'static str {
+    static POINTS: OnceLock<String> = OnceLock::new();
+    POINTS.get_or_init(|| {
+        let place = Place::with_much_to_train();
+        place.run(&["run", "smoke.toml"]).expect(0);
+        place.points("out/smoke")
+    })
+}
+
+/// A file system in memory, for as long as this lives.
+struct SmallDisk {
+    at: PathBuf,
+}
+
+impl SmallDisk {
+    /// Mounts one, where that is permitted.
+    fn mount(at: PathBuf, size: &str) -> Option<Self> {
+        fs::create_dir_all(&at).expect("made");
+        let options = format!("size={size}");
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(&at).output();
+        if mounted.is_ok_and(|ran| ran.status.success()) {
+            return Some(Self { at });
+        }
+        eprintln!("left out: no file system can be mounted here");
+        None
+    }
+
+    /// Takes all the room there is, and gives back what is to be removed for it to be there again.
+    fn fill(&self) -> PathBuf {
+        let path = self.at.join("filler");
+        let mut file = File::create(&path).expect("made");
+        for size in [1 << 16, 1 << 10, 1] {
+            while file.write_all(&vec![0; size]).is_ok() {}
+        }
+        path
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let unmounted = Command::new("umount").arg("--lazy").arg(&self.at).status();
+        assert!(std::thread::panicking() || unmounted.is_ok_and(|status| status.success()), "it is unmounted");
+    }
+}
+
+fn wait_for_a_checkpoint(place: &Place) {
+    let folders = |dir: &Path| -> Vec<PathBuf> {
+        fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
+    };
+    wait_for("a first checkpoint", || {
+        let stages = folders(&place.path("data/checkpoints"));
+        let attempts = stages.iter().flat_map(|stage| folders(stage));
+        attempts.map(|folder| folder.join("manifest.json")).find(|manifest| manifest.is_file())
+    });
+}
+
+#[test]
+fn a_campaign_whose_storage_is_full_goes_on_once_there_is_room() {
+    let _turn = one_at_a_time();
+    let expected = undisturbed();
+    let place = Place::with_much_to_train();
+    let Some(disk) = SmallDisk::mount(place.path("data/checkpoints"), "64m") else { return };
+    let mut run = Running::start_with_stderr(&mut place.command(&RUN));
+    wait_for_a_checkpoint(&place);
+    let filler = disk.fill();
+    wait_for("a worker to notice", || {
+        let logs = fs::read_dir(place.path("data/logs")).ok()?.flatten();
+        let texts = logs.filter_map(|log| fs::read_to_string(log.path()).ok());
+        texts.into_iter().find(|text| text.contains("No space left on device"))
+    });
+    fs::remove_file(filler).expect("it is there");
+    let ended = run.wait();
+    assert!(ended.success(), "{}", run.stderr());
+    assert_eq!(place.points("out/smoke"), expected);
+}
+
+#[test]
+fn a_coordinator_whose_disk_is_full_stops_and_the_next_one_goes_on() {
+    let _turn = one_at_a_time();
+    let expected = undisturbed();
+    let place = Place::with_much_to_train();
+    let Some(disk) = SmallDisk::mount(place.path("data"), "64m") else { return };
+    let mut run = Running::start_with_stderr(&mut place.command(&RUN));
+    wait_for_a_checkpoint(&place);
+    let filler = disk.fill();
+    let ended = run.wait();
+    let said = run.stderr();
+    assert_eq!(ended.code(), Some(1), "{said}");
+    assert!(said.contains("the coordinator's state cannot be written"), "{said}");
+    assert!(said.contains("database or disk is full"), "{said}");
+
+    fs::remove_file(filler).expect("it is there");
+    place.run(&RUN).expect(0);
+    assert_eq!(place.points("out/smoke"), expected);
+}

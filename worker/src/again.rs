@@ -1,0 +1,95 @@
+//! Training a stage again from where it started, to compare what comes out with what is stored.
+
+use std::path::PathBuf;
+
+use minicpm::Compute;
+use recipes::Stage;
+use trainer::Interrupter;
+
+use crate::alone::AloneError;
+use crate::checkpoint::{CheckpointRef, download};
+use crate::dataset::dataset_dir;
+use crate::storage::Storage;
+use crate::training::{Blob, Order, StageTrainer, StartPoint, StepReport, Trainer, Validation};
+
+/// What to train again, and with what.
+#[derive(Clone)]
+pub struct AgainOptions<'a> {
+    /// The stage.
+    pub stage: &'a Stage,
+    /// The checkpoint it started from: the last of its parent. `None` where it started from initial weights.
+    pub start: Option<CheckpointRef>,
+    /// Where that checkpoint and the data are.
+    pub storage: &'a Storage,
+    /// Where data is kept that is downloaded.
+    pub datasets: PathBuf,
+    /// What to train on, as in [`crate::WorkerOptions::device`].
+    pub device: String,
+    /// CPU threads for training.
+    pub threads: usize,
+    /// Bytes of the device's memory, as in [`crate::WorkerOptions::memory_bytes`].
+    pub memory_bytes: Option<u64>,
+    /// Stops it after the step that is being done.
+    pub interrupter: Interrupter,
+}
+
+/// What came out.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Again {
+    /// Every step.
+    pub points: Vec<StepReport>,
+    /// The last checkpoint.
+    pub blobs: Vec<Blob>,
+    /// The loss on the held-out tokens.
+    pub validation: Validation,
+}
+
+/// Trains a stage again and keeps nothing of it. `None` where the caller wanted no more of it.
+///
+/// # Errors
+/// If what it starts from cannot be read, or training fails.
+pub fn train_again(
+    options: &AgainOptions<'_>,
+    progress: &mut (dyn FnMut(&StepReport) + Send),
+) -> Result<Option<Again>, AloneError> {
+    let compute = Compute::parse(&options.device, options.threads)
+        .map_err(|source| AloneError::Device { device: options.device.clone(), source })?
+        .with_memory(options.memory_bytes);
+    // On a thread of its own, so that it does not matter whether the caller is inside a runtime.
+    std::thread::scope(|scope| {
+        let training = scope.spawn(|| train(options, &mut StageTrainer::new(compute), progress));
+        training.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+fn train(
+    options: &AgainOptions<'_>,
+    trainer: &mut dyn Trainer,
+    progress: &mut dyn FnMut(&StepReport),
+) -> Result<Option<Again>, AloneError> {
+    let AgainOptions { stage, start, storage, datasets, .. } = options;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(AloneError::Start)?;
+    let start = match start {
+        Some(wanted) => {
+            let blobs = runtime.block_on(download(storage.store().as_ref(), wanted))?;
+            Some(StartPoint { stage: wanted.stage, step: wanted.step, blobs })
+        }
+        None => None,
+    };
+    let dataset_dir = runtime.block_on(dataset_dir(storage, &stage.spec.data, datasets))?;
+    let failed = |source| AloneError::Training { stage: stage.key, source };
+    let order = Order { stage: (*stage).clone(), dataset_dir, start };
+    let mut training = trainer.start(&order).map_err(failed)?;
+    let mut points = Vec::new();
+    while !training.is_finished() {
+        if options.interrupter.should_stop() {
+            return Ok(None);
+        }
+        let report = training.next_step().map_err(failed)?;
+        progress(&report);
+        points.push(report);
+    }
+    let blobs = training.snapshot().and_then(|take| take()).map_err(failed)?;
+    let validation = training.validate().map_err(failed)?;
+    Ok(Some(Again { points, blobs, validation }))
+}

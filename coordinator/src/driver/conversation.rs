@@ -1,11 +1,11 @@
 //! What the driver keeps of each worker: its connection, how far its reports are taken in, and its progress.
 
 use std::collections::VecDeque;
-use std::time::Instant;
 
 use proto::v1::CoordinatorMessage;
 use recipes::{Attempt, StageKey};
 use tokio::sync::mpsc::error::TrySendError;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 

@@ -47,5 +47,5 @@ pub use exit::{ExitCode, WorkerExit};
 pub use leave::Leave;
 pub use options::WorkerOptions;
 pub use recipes::AttemptKey;
-pub use run::{run, serve};
+pub use run::{run, serve, serve_through};
 pub use storage::{Storage, StorageError};

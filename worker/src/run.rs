@@ -1,13 +1,16 @@
 //! A worker process, from its start to its end.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use dial::{Proxies, endpoint};
 use minicpm::Compute;
 use recipes::WorkerId;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tonic::transport::Uri;
 use tracing::info;
 
 use crate::error::WorkerError;
@@ -63,6 +66,27 @@ pub async fn serve(
     trainer: impl Trainer,
     leave: mpsc::Receiver<Leave>,
 ) -> Result<WorkerExit, WorkerError> {
+    let proxies = Arc::new(Proxies::from_env());
+    let connect = move |uri| {
+        let proxies = Arc::clone(&proxies);
+        async move { proxies.connect(&uri).await.map_err(io::Error::other) }
+    };
+    serve_through(options, device, trainer, leave, connect).await
+}
+
+/// As [`serve`], over connections that `connect` makes, as those of a simulated network.
+pub async fn serve_through<C, F, IO>(
+    options: WorkerOptions,
+    device: String,
+    trainer: impl Trainer,
+    leave: mpsc::Receiver<Leave>,
+    connect: C,
+) -> Result<WorkerExit, WorkerError>
+where
+    C: Fn(Uri) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = io::Result<IO>> + Send + 'static,
+    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let (endpoint, authorize) = endpoint(&options.coordinator_url, &options.credentials)?;
     let home = Home::take(&options.data_dir, options.name.as_deref())?;
     let worker = options.worker_id.unwrap_or_else(|| WorkerId::from_bytes(rand::random()));
@@ -74,11 +98,6 @@ pub async fn serve(
     let (link, link_events) = mpsc::channel(64);
     // In a set, which ends with this future however that ends.
     let mut dialling = JoinSet::new();
-    let proxies = Arc::new(Proxies::from_env());
-    let connect = move |uri| {
-        let proxies = Arc::clone(&proxies);
-        async move { proxies.connect(&uri).await.map_err(std::io::Error::other) }
-    };
     dialling.spawn(keep_connected(endpoint, connect, authorize, Backoff::new(FIRST_WAIT, LONGEST_WAIT), link));
     info!(%worker, name = home.name, device, coordinator = options.coordinator_url, "worker starts");
 

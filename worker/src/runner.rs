@@ -225,8 +225,8 @@ impl<T: Trainer> TrainingThread<T> {
         *begun = true;
         let first = training.step();
         info!(step = first, end = order.stage.spec.end_step, size = %order.stage.size, "training");
-        let mut batch = PointBatch::new();
-        let mut checkpoint_at = Instant::now();
+        let mut batch = PointBatch::new(self.trainer.now());
+        let mut checkpoint_at = self.trainer.now();
         let mut meter = Meter::default();
         while !training.is_finished() {
             match controls.asked_to() {
@@ -249,16 +249,17 @@ impl<T: Trainer> TrainingThread<T> {
                 self.flush(key, &mut batch)?;
                 return Ok(Ended::Diverged { step: report.step, loss: report.loss });
             }
-            if batch.is_due() {
+            let now = self.trainer.now();
+            if batch.is_due(now) {
                 self.flush(key, &mut batch)?;
             }
             let interval = self.checkpoint_interval.unwrap_or_else(|| cadence.interval(meter.cost()));
-            if checkpoint_at.elapsed() >= interval && !storing && !training.is_finished() {
+            if now.duration_since(checkpoint_at) >= interval && !storing && !training.is_finished() {
                 self.flush(key, &mut batch)?;
                 let began = Instant::now();
                 self.checkpoint(key, training.as_mut(), controls)?;
-                checkpoint_at = Instant::now();
-                meter.checkpoint(checkpoint_at - began);
+                checkpoint_at = self.trainer.now();
+                meter.checkpoint(began.elapsed());
             }
         }
         self.flush(key, &mut batch)?;
@@ -277,7 +278,7 @@ impl<T: Trainer> TrainingThread<T> {
     }
 
     fn flush(&self, key: AttemptKey, batch: &mut PointBatch) -> Result<(), Break> {
-        let Some((points, tokens_per_second)) = batch.take() else { return Ok(()) };
+        let Some((points, tokens_per_second)) = batch.take(self.trainer.now()) else { return Ok(()) };
         Ok(self.say(Report::Points { key, points, tokens_per_second })?)
     }
 
@@ -320,17 +321,17 @@ struct PointBatch {
 }
 
 impl PointBatch {
-    fn new() -> Self {
-        Self { points: Vec::new(), since: Instant::now() }
+    fn new(now: Instant) -> Self {
+        Self { points: Vec::new(), since: now }
     }
 
-    fn is_due(&self) -> bool {
-        self.points.len() >= BATCH_POINTS || self.since.elapsed() >= BATCH_AGE
+    fn is_due(&self, now: Instant) -> bool {
+        self.points.len() >= BATCH_POINTS || now.duration_since(self.since) >= BATCH_AGE
     }
 
-    fn take(&mut self) -> Option<(Vec<StepReport>, f64)> {
-        let seconds = self.since.elapsed().as_secs_f64();
-        self.since = Instant::now();
+    fn take(&mut self, now: Instant) -> Option<(Vec<StepReport>, f64)> {
+        let seconds = now.duration_since(self.since).as_secs_f64();
+        self.since = now;
         if self.points.is_empty() {
             return None;
         }

@@ -5,6 +5,7 @@ mod stage_trainer;
 use std::error::Error;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Instant;
 
 use recipes::Stage;
 pub use trainer::{Blob, StepReport, Validation};
@@ -44,6 +45,11 @@ pub struct StartPoint {
 pub trait Trainer: Send + 'static {
     /// A stage, ready for its next step.
     fn start(&mut self, order: &Order) -> Result<Box<dyn Training>, TrainingError>;
+
+    /// What time it is, for the intervals between checkpoints and between reports. A simulation has a clock of its own.
+    fn now(&self) -> Instant {
+        Instant::now()
+    }
 }
 
 /// A stage in training.

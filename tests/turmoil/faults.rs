@@ -1,0 +1,82 @@
+//! What goes wrong, and when: drawn from a seed before the simulation begins.
+
+use std::time::Duration;
+
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use crate::world::WORKERS;
+
+/// When the last fault ends.
+const PERIOD: Duration = Duration::from_secs(100);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Kind {
+    /// Nothing gets through between a worker and the coordinator.
+    Partition,
+    /// What the worker says is lost; it hears all.
+    WorkerUnheard,
+    /// What the coordinator says is lost; it hears all.
+    WorkerDeaf,
+    /// All is held back, and comes at the end at once.
+    Hold,
+    /// Each message takes seconds.
+    Slow,
+    /// A worker's process is killed, and another takes its place.
+    WorkerCrash,
+    /// The coordinator is killed. Its file stays.
+    CoordinatorCrash,
+}
+
+impl Kind {
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Partition,
+        Self::WorkerUnheard,
+        Self::WorkerDeaf,
+        Self::Hold,
+        Self::Slow,
+        Self::WorkerCrash,
+        Self::CoordinatorCrash,
+    ];
+}
+
+/// A fault, which lasts for a while.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Fault {
+    pub(crate) kind: Kind,
+    pub(crate) worker: usize,
+    pub(crate) from: Duration,
+    pub(crate) until: Duration,
+}
+
+impl Fault {
+    /// Whether it stands between this worker and the coordinator at some time of this stretch.
+    pub(crate) fn is_between(&self, host: usize, from: Duration, until: Duration) -> bool {
+        (self.kind == Kind::CoordinatorCrash || self.worker == host) && self.from <= until && self.until >= from
+    }
+}
+
+/// The faults of a seed, by their beginning. Two of a worker, or two of the coordinator, do not overlap.
+pub(crate) fn draw(seed: u64) -> Vec<Fault> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let mut free = [Duration::ZERO; WORKERS + 1];
+    let mut faults = Vec::new();
+    let mut at = Duration::from_millis(rng.random_range(2_000..6_000));
+    while at < PERIOD {
+        // Each as often as any other, and the coordinator's crash twice as often: there is one of it.
+        let kind = Kind::ALL.get(rng.random_range(0..=Kind::ALL.len())).copied().unwrap_or(Kind::CoordinatorCrash);
+        let worker = rng.random_range(0..WORKERS);
+        let lasts = Duration::from_millis(match kind {
+            Kind::CoordinatorCrash => rng.random_range(300..6_000),
+            Kind::WorkerCrash => rng.random_range(200..15_000),
+            _ => rng.random_range(1_000..25_000),
+        });
+        let subject = if kind == Kind::CoordinatorCrash { WORKERS } else { worker };
+        if free[subject] <= at {
+            faults.push(Fault { kind, worker, from: at, until: at + lasts });
+            free[subject] = at + lasts + Duration::from_millis(500);
+        }
+        at += Duration::from_millis(rng.random_range(300..4_000));
+    }
+    faults
+}

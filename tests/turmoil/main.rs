@@ -1,0 +1,103 @@
+//! A campaign over a simulated network: the coordinator with its driver, gRPC services and SQLite, and workers with their
+//! session, shell, outbox and connection, each a host of `turmoil`; only the trainer is made of paper. Minutes of partitions,
+//! one-way loss, latency, connections that hang and come back, and processes that are killed pass in seconds.
+//!
+//! [`faults`] draws from a seed what goes wrong, [`world`] plays it, [`checks`] says what has to be true afterwards, and the
+//! results and curves have to be those of an undisturbed simulation. `WINDTUNNEL_TURMOIL_SEEDS=50` plays the first 50 seeds
+//! rather than the first few, `WINDTUNNEL_TURMOIL_SEED=7` that one alone; with `--nocapture` a table says what happened.
+//!
+//! # Time
+//!
+//! A host's runtime has a simulated clock, which the scheduler's timer, leases, heartbeats and the keep-alive of connections go
+//! by. Two kinds of threads know nothing of it: those of SQLite, and those of training. So the simulation goes on by a tick
+//! of 20 ms, and after each waits, in real time, until all other threads sleep ([`settle`]). A statement of SQLite is answered a
+//! tick after it was asked, so that a commit takes 100 to 400 ms: the coordinator has a slow disk, and a crash of it falls
+//! into the middle of a commit more often than not. Without that wait the time of a commit would depend on the machine, and
+//! on a busy one a lease could run out over it; with it none does: the undisturbed campaign has each attempt once and no
+//! connection more than workers, and says so. A training thread waits for the simulated time that its next step is due at.
+//!
+//! # How far a seed repeats
+//!
+//! The faults and when they come, latencies and the identities of workers are the seed's. Not from the seed are the waits before
+//! a worker dials again, the branches that `select!` takes, and which of two threads that wake in one tick is first. So a
+//! seed that fails is likely to fail again, and no more is promised.
+//!
+//! # Can it fail?
+//!
+//! docs/experiments.md has a table of mistakes made by hand, and of what caught each.
+
+mod checks;
+mod faults;
+mod settle;
+mod table;
+mod trainer;
+mod world;
+
+use std::time::Instant;
+
+use checks::Found;
+use proto::v1::TrialResult;
+use recipes::StageKey;
+use table::Table;
+use world::{Played, play};
+
+/// Seeds of every test run.
+const SEEDS: u64 = 5;
+
+/// What a campaign is for: its results, and the losses of its curves.
+#[derive(Debug, PartialEq)]
+struct Yield {
+    results: Vec<TrialResult>,
+    curves: Vec<(StageKey, Vec<(u64, u64)>)>,
+}
+
+impl Yield {
+    fn of(played: &Played, found: &Found) -> Self {
+        let bits = |curve: &Vec<coordinator::store::CurvePoint>| {
+            curve.iter().map(|point| (point.step, point.loss.to_bits())).collect()
+        };
+        let curves = found.curves.iter().map(|(stage, curve)| (*stage, bits(curve))).collect();
+        Self { results: played.results.clone(), curves }
+    }
+}
+
+fn simulate(seed: u64, faults: &[faults::Fault]) -> (Played, Found) {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let dir = dir.path().canonicalize().expect("it is there");
+    let played = play(&dir, seed, faults);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let found = runtime.block_on(Found::read(&dir));
+    found.check(&played, faults);
+    (played, found)
+}
+
+fn number(variable: &str) -> Option<u64> {
+    let text = std::env::var(variable).ok()?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{variable} is a number, not {text}")))
+}
+
+#[test]
+fn a_campaign_over_a_network_that_fails_is_the_undisturbed_one() {
+    let (played, found) = simulate(0, &[]);
+    let undisturbed = Yield::of(&played, &found);
+    assert!(!undisturbed.results.is_empty(), "the campaign has results");
+    assert_eq!(found.repeated(&played.track.trained()), 0, "without a fault nothing is done twice");
+    assert_eq!(found.attempts, undisturbed.curves.len(), "and no lease runs out");
+    assert_eq!(played.connections, world::WORKERS, "and no connection is given up");
+
+    let seeds = match number("WINDTUNNEL_TURMOIL_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 1..number("WINDTUNNEL_TURMOIL_SEEDS").unwrap_or(SEEDS) + 1,
+    };
+    let mut table = Table::new(played.took);
+    for seed in seeds {
+        let began = Instant::now();
+        let faults = faults::draw(seed);
+        println!("seed {seed}: {} faults (again: WINDTUNNEL_TURMOIL_SEED={seed})", faults.len());
+        let (played, found) = simulate(seed, &faults);
+        let outcome = Yield::of(&played, &found);
+        table.add(&faults, &played, &found, &undisturbed, &outcome, began.elapsed());
+        assert_eq!(outcome, undisturbed, "seed {seed} gives the same results and curves");
+    }
+    println!("{table}");
+}

@@ -1,0 +1,227 @@
+//! The simulated hosts: a coordinator, its workers, and a person who submits a campaign and waits for its end.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use coordinator::{Coordinator, CoordinatorOptions, Settings};
+use futures::Stream;
+use hyper_util::rt::TokioIo;
+use proto::v1::campaign_service_client::CampaignServiceClient;
+use proto::v1::{self, CampaignPhase};
+use recipes::{Dataset, DatasetId, WorkerId};
+use tonic::transport::{Channel, Endpoint, Uri};
+use turmoil::net::{TcpListener, TcpStream};
+use worker::WorkerOptions;
+
+use crate::faults::{Fault, Kind};
+use crate::settle::settle;
+use crate::trainer::{Life, PaperTrainer, Track};
+
+pub(crate) const WORKERS: usize = 3;
+const COORDINATOR: &str = "coordinator";
+const PORT: u16 = 7450;
+const URL: &str = "http://coordinator:7450";
+/// A round trip to a thread of SQLite takes one.
+const TICK: Duration = Duration::from_millis(20);
+pub(crate) const LEASE: Duration = Duration::from_secs(10);
+/// After this the campaign is taken to hang.
+const LONGEST: Duration = Duration::from_secs(600);
+const USUAL_LATENCY: [Duration; 2] = [Duration::from_millis(1), Duration::from_millis(40)];
+const SLOW: Duration = Duration::from_millis(2_500);
+
+/// The smoke recipe: two sizes and two seeds, so four trunks, with three branches each.
+const RECIPE: &str = concat!(
+    include_str!("../../recipes/smoke.toml"),
+    "\n[retries]\nnot_started = 1000\npreempted = 1000\nfailed = 1000\nbackoff_seconds = 0.5\nlongest_backoff_seconds = 1\n"
+);
+
+/// What came of a simulation.
+pub(crate) struct Played {
+    pub(crate) track: Arc<Track>,
+    pub(crate) results: Vec<v1::TrialResult>,
+    pub(crate) took: Duration,
+    /// Connections that workers made.
+    pub(crate) connections: usize,
+}
+
+fn dataset() -> Dataset {
+    Dataset {
+        id: DatasetId::from_content(b"some text"),
+        vocab: 300,
+        train_tokens: 100_000,
+        validation_tokens: 4096,
+        train_bytes: 300_000,
+        validation_bytes: 12_000,
+        sources: vec!["a test".to_owned()],
+    }
+}
+
+fn host(worker: usize) -> String {
+    format!("worker-{worker}")
+}
+
+/// Plays a campaign over a data directory.
+pub(crate) fn play(dir: &Path, seed: u64, faults: &[Fault]) -> Played {
+    let data = dir.join(proto::layout::dataset_path(&dataset().id));
+    std::fs::create_dir_all(&data).expect("it is made");
+    std::fs::write(data.join("manifest.json"), "{}").expect("it is written");
+    let mut sim = turmoil::Builder::new();
+    let mut sim = sim
+        .rng_seed(seed)
+        .tick_duration(TICK)
+        .simulation_duration(LONGEST)
+        .min_message_latency(USUAL_LATENCY[0])
+        .max_message_latency(USUAL_LATENCY[1])
+        .tcp_capacity(4096)
+        .enable_tokio_io()
+        .build();
+    let track = Track::new();
+    let connections = Arc::new(AtomicUsize::new(0));
+
+    let data = dir.to_owned();
+    sim.host(COORDINATOR, move || {
+        let data = data.clone();
+        async move {
+            // On the runtime, which is what a crash ends first: what is under way ends inside of it.
+            Ok(tokio::spawn(coordinate(data)).await??)
+        }
+    });
+    let lives: Vec<Arc<Mutex<Vec<Life>>>> = (0..WORKERS).map(|_| Arc::default()).collect();
+    for (worker, lives) in lives.iter().enumerate() {
+        let (dir, track, lives) = (dir.to_owned(), Arc::clone(&track), Arc::clone(lives));
+        let connections = Arc::clone(&connections);
+        sim.host(host(worker), move || {
+            let mut lives = lives.lock().expect("nobody panics with it");
+            let name = format!("{seed} {worker} {}", lives.len());
+            let life = Life::new(WorkerId::from_content(name.as_bytes()), worker);
+            lives.push(life.clone());
+            let trainer = PaperTrainer { track: Arc::clone(&track), life: life.clone() };
+            let options = WorkerOptions {
+                worker_id: Some(life.worker),
+                name: Some(host(worker)),
+                checkpoint_interval: Some(Duration::from_secs(2)),
+                give_up_after: LONGEST,
+                ..WorkerOptions::new(URL, dir.join(host(worker)))
+            };
+            let connections = Arc::clone(&connections);
+            let connect = move |uri| {
+                let connections = Arc::clone(&connections);
+                async move {
+                    let connected = dial(uri).await?;
+                    connections.fetch_add(1, Ordering::Relaxed);
+                    Ok(connected)
+                }
+            };
+            async move {
+                let (_leave, requests) = tokio::sync::mpsc::channel(1);
+                let serving = worker::serve_through(options, "paper".to_owned(), trainer, requests, connect);
+                tokio::spawn(serving).await??;
+                Err("a worker left that nobody told to".into())
+            }
+        });
+    }
+    let results = Arc::new(Mutex::new(Vec::new()));
+    let found = Arc::clone(&results);
+    sim.client("person", async move {
+        let results = watch().await;
+        *found.lock().expect("nobody panics with it") = results;
+        Ok(())
+    });
+
+    let mut ahead: Vec<(Duration, Fault, bool)> =
+        faults.iter().flat_map(|fault| [(fault.from, *fault, true), (fault.until, *fault, false)]).collect();
+    ahead.sort_by_key(|(at, ..)| std::cmp::Reverse(*at));
+    let mut is_over = false;
+    while !is_over {
+        while let Some((_, fault, begins)) = ahead.pop_if(|(at, ..)| *at <= sim.elapsed()) {
+            turn(&mut sim, &track, &lives, fault, begins);
+        }
+        is_over = sim.step().unwrap_or_else(|error| panic!("at {:?}: {error}", sim.elapsed()));
+        track.move_to(sim.elapsed());
+        settle();
+    }
+    let took = sim.elapsed();
+    for lives in &lives {
+        track.end(&lives.lock().expect("nobody panics with it"));
+    }
+    sim.crash(COORDINATOR);
+    (0..WORKERS).for_each(|worker| sim.crash(host(worker)));
+    settle();
+    let results = results.lock().expect("nobody panics with it").clone();
+    let connections = connections.load(Ordering::Relaxed);
+    Played { track, results, took, connections }
+}
+
+/// Begins a fault, or ends it.
+fn turn(sim: &mut turmoil::Sim<'_>, track: &Track, lives: &[Arc<Mutex<Vec<Life>>>], fault: Fault, begins: bool) {
+    let worker = host(fault.worker);
+    let worker = worker.as_str();
+    match (fault.kind, begins) {
+        (Kind::Partition, true) => sim.partition(worker, COORDINATOR),
+        (Kind::Partition, false) => sim.repair(worker, COORDINATOR),
+        (Kind::WorkerUnheard, true) => sim.partition_oneway(worker, COORDINATOR),
+        (Kind::WorkerUnheard, false) => sim.repair_oneway(worker, COORDINATOR),
+        (Kind::WorkerDeaf, true) => sim.partition_oneway(COORDINATOR, worker),
+        (Kind::WorkerDeaf, false) => sim.repair_oneway(COORDINATOR, worker),
+        (Kind::Hold, true) => sim.hold(worker, COORDINATOR),
+        (Kind::Hold, false) => sim.release(worker, COORDINATOR),
+        (Kind::Slow, true) => sim.set_link_latency(worker, COORDINATOR, SLOW),
+        (Kind::Slow, false) => {
+            sim.set_link_latency(worker, COORDINATOR, USUAL_LATENCY[0]);
+            sim.set_link_max_message_latency(worker, COORDINATOR, USUAL_LATENCY[1]);
+        }
+        (Kind::WorkerCrash, true) => {
+            track.end(&lives[fault.worker].lock().expect("nobody panics with it"));
+            sim.crash(worker);
+        }
+        (Kind::WorkerCrash, false) => sim.bounce(worker),
+        (Kind::CoordinatorCrash, true) => sim.crash(COORDINATOR),
+        (Kind::CoordinatorCrash, false) => sim.bounce(COORDINATOR),
+    }
+}
+
+async fn coordinate(data_dir: PathBuf) -> Result<(), io::Error> {
+    let listener = TcpListener::bind(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), PORT)).await?;
+    let options = CoordinatorOptions { settings: Settings::with_lease(LEASE), ..CoordinatorOptions::new(data_dir) };
+    let handle = Coordinator::start_on(options, URL.to_owned(), accept(listener)).await.map_err(io::Error::other)?;
+    handle.wait().await.map_err(io::Error::other)?;
+    Err(io::Error::other("a coordinator ended that nobody told to"))
+}
+
+fn accept(listener: TcpListener) -> impl Stream<Item = io::Result<(TcpStream, SocketAddr)>> + Send + 'static {
+    futures::stream::unfold(listener, async |listener| Some((listener.accept().await, listener)))
+}
+
+async fn dial(_: Uri) -> io::Result<TcpStream> {
+    TcpStream::connect((COORDINATOR, PORT)).await
+}
+
+/// Submits the campaign, and comes back until it has ended.
+async fn watch() -> Vec<v1::TrialResult> {
+    loop {
+        if let Ok(Ok(Some(results))) = tokio::time::timeout(Duration::from_secs(20), look()).await {
+            return results;
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+async fn look() -> Result<Option<Vec<v1::TrialResult>>, Box<dyn std::error::Error>> {
+    let connector = tower::service_fn(|uri| async move { dial(uri).await.map(TokioIo::new) });
+    let channel: Channel = Endpoint::from_static(URL).connect_with_connector(connector).await?;
+    let mut client = CampaignServiceClient::new(channel);
+    let recipe_text = RECIPE.replace("seeds = [0]", "seeds = [0, 1]");
+    let submission =
+        v1::SubmitRequest { recipe_file: "smoke.toml".to_owned(), recipe_text, dataset: Some((&dataset()).into()) };
+    let campaign = client.submit(submission).await?.into_inner().campaign;
+    let request = v1::GetCampaignRequest { campaign: campaign.clone() };
+    let summary = client.get_campaign(request).await?.into_inner().summary.ok_or("no summary")?;
+    if summary.phase() != CampaignPhase::Ended {
+        return Ok(None);
+    }
+    Ok(Some(client.get_results(v1::GetResultsRequest { campaign }).await?.into_inner().results))
+}

@@ -1,0 +1,166 @@
+//! A coordinator that runs.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use dial::Credentials;
+use futures::future::join_all;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tracing::error;
+
+use crate::auth::LocalTokens;
+use crate::driver::input::Input;
+use crate::driver::{Driver, RunError};
+use crate::incoming::{ConnectionCounts, Gate};
+use crate::lock::DataDirLock;
+use crate::pools::{LocalPool, LocalPoolOptions, PoolError, PoolEvent, WorkersGone};
+use crate::store::Store;
+
+/// How long streams may take to end once they were told to.
+const SERVER_GRACE: Duration = Duration::from_secs(3);
+
+/// How the driver ended. Several may wait for it.
+pub(super) type Outcome = Result<(), Arc<RunError>>;
+
+/// A coordinator that runs.
+#[derive(Debug)]
+pub struct Handle {
+    pub(super) url: String,
+    pub(super) public_url: String,
+    pub(super) local_tokens: Option<LocalTokens>,
+    pub(super) storage: String,
+    pub(super) inputs: mpsc::Sender<Input>,
+    pub(super) pools: Mutex<Vec<LocalPool>>,
+    pub(super) outcome: watch::Receiver<Option<Outcome>>,
+    /// Ends the driver and all streams, on drop at the latest.
+    pub(super) stop: DropGuard,
+    /// Ends the server, likewise.
+    pub(super) close: DropGuard,
+    /// Ends the connections, likewise.
+    pub(super) cut: DropGuard,
+    pub(super) gate: Arc<Gate>,
+    pub(super) driver: JoinHandle<()>,
+    pub(super) server: JoinHandle<()>,
+    pub(super) store: Store,
+    pub(super) lock: DataDirLock,
+}
+
+impl Handle {
+    /// Where it listens for whoever is on this machine.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Where it listens for everybody.
+    #[must_use]
+    pub fn public_url(&self) -> &str {
+        &self.public_url
+    }
+
+    /// The connections to where it listens for everybody.
+    #[must_use]
+    pub fn connections(&self) -> ConnectionCounts {
+        self.gate.counts()
+    }
+
+    /// What shows it that it is called by its own process.
+    #[must_use]
+    pub fn credentials(&self) -> Credentials {
+        Credentials { token: self.local_tokens.as_ref().map(|tokens| tokens.admin.clone()), ..Credentials::default() }
+    }
+
+    /// The root of the storage that holds `datasets/` and `checkpoints/`, as an address.
+    #[must_use]
+    pub fn storage(&self) -> &str {
+        &self.storage
+    }
+
+    /// Starts worker processes on this machine. They end with the coordinator.
+    ///
+    /// # Errors
+    /// If one of them cannot be started. The others are ended then.
+    pub async fn start_workers(&self, options: LocalPoolOptions) -> Result<(), PoolError> {
+        let (events, received) = mpsc::channel(64);
+        let token = self.local_tokens.as_ref().map(|tokens| tokens.worker.clone());
+        let pool = LocalPool::start(options, &self.url, token, events).await?;
+        tokio::spawn(pass_on(received, self.inputs.clone()));
+        self.pools.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(pool);
+        Ok(())
+    }
+
+    /// Waits until none of the workers that were started here works any more, nor will, because starting them again does
+    /// not help. For ever, unless it comes to that, and where none was started. Workers from elsewhere may still dial.
+    pub async fn workers_gone(&self) -> WorkersGone {
+        let gone = |pools: &Mutex<Vec<LocalPool>>| {
+            let pools = pools.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            join_all(pools.iter().map(LocalPool::gone))
+        };
+        match gone(&self.pools).await.pop() {
+            Some(last) => last,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Waits until the coordinator ends: by [`Handle::shutdown`], or because it cannot go on.
+    ///
+    /// # Errors
+    /// If it could not go on.
+    pub async fn wait(&self) -> Result<(), Arc<RunError>> {
+        let mut outcome = self.outcome.clone();
+        match outcome.wait_for(Option::is_some).await {
+            Ok(ended) => ended.clone().unwrap_or(Ok(())),
+            // The driver's task is gone without a word, as after a shutdown.
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// Ends it: workers it started write their checkpoints and go, streams end, the data directory is free afterwards.
+    pub async fn shutdown(self) {
+        // A driver that is gone hands out nothing either.
+        let _ = self.inputs.send(Input::Draining).await;
+        let pools = std::mem::take(&mut *self.pools.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+        // The driver goes on meanwhile: their last checkpoints are committed.
+        for pool in pools {
+            pool.stop().await;
+        }
+        drop(self.stop);
+        let _ = self.driver.await;
+        drop(self.close);
+        let mut server = self.server;
+        if tokio::time::timeout(SERVER_GRACE, &mut server).await.is_err() {
+            // Whoever is still there did not end what it had begun.
+            drop(self.cut);
+            server.abort();
+            let _ = server.await;
+        }
+        self.store.close().await;
+        drop(self.lock);
+    }
+}
+
+/// Runs the driver to its end.
+pub(super) async fn drive(driver: Driver, stop: CancellationToken, ended: watch::Sender<Option<Outcome>>) {
+    let outcome = driver.run(stop.clone()).await;
+    if let Err(error) = &outcome {
+        error!(error = error as &dyn std::error::Error, "the coordinator cannot go on");
+    }
+    // Streams end with the driver, however that ended.
+    stop.cancel();
+    ended.send_replace(Some(outcome.map_err(Arc::new)));
+}
+
+/// Tells the driver what a pool sees of its processes.
+async fn pass_on(mut events: mpsc::Receiver<PoolEvent>, inputs: mpsc::Sender<Input>) {
+    while let Some(event) = events.recv().await {
+        match event {
+            PoolEvent::WorkerExited { worker_id } => {
+                if inputs.send(Input::WorkerGone { worker: worker_id }).await.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+}

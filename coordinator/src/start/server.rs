@@ -1,0 +1,98 @@
+//! What is served to whoever comes in.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::Stream;
+use proto::limits::{MAX_MESSAGE_BYTES, MAX_REQUEST_BYTES};
+use proto::v1::campaign_service_server::CampaignServiceServer;
+use proto::v1::worker_service_server::WorkerServiceServer;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
+use tonic::transport::{Server, ServerTlsConfig};
+use tracing::error;
+
+use crate::auth::{AuthLayer, Guard};
+use crate::grpc::{CampaignApi, WorkerApi};
+use crate::incoming::{self, CountCalls, Gate, ServerLimits};
+
+/// A connection over which nothing comes back for this long is broken.
+const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(10);
+const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// What one call may say in its headers.
+const HEADER_BYTES: u32 = 16 << 10;
+
+/// Calls that were taken back before they were taken up. A connection with more of them is ended.
+const RESET_STREAMS: usize = 20;
+
+/// What may come over one connection, and in one call, before somebody reads it.
+const WINDOW_BYTES: u32 = 1 << 20;
+
+/// All services.
+pub(super) async fn routes(api: CampaignApi, workers: WorkerApi) -> Routes {
+    let campaigns = CampaignServiceServer::new(api)
+        .max_decoding_message_size(MAX_REQUEST_BYTES)
+        .max_encoding_message_size(MAX_MESSAGE_BYTES);
+    let workers = WorkerServiceServer::new(workers)
+        .max_decoding_message_size(MAX_REQUEST_BYTES)
+        .max_encoding_message_size(MAX_MESSAGE_BYTES);
+    let (reporter, health) = tonic_health::server::health_reporter();
+    reporter.set_serving::<CampaignServiceServer<CampaignApi>>().await;
+    reporter.set_serving::<WorkerServiceServer<WorkerApi>>().await;
+    let reflection = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(proto::FILE_DESCRIPTOR_SET)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .build_v1()
+        .expect("the compiled contract is a valid descriptor set");
+    Routes::new(health).add_service(reflection).add_service(campaigns).add_service(workers)
+}
+
+/// The services behind their guard, and how long they are there.
+#[derive(Clone)]
+pub(super) struct Door {
+    pub(super) limits: ServerLimits,
+    pub(super) routes: Routes,
+    pub(super) guard: Arc<Guard>,
+    pub(super) close: CancellationToken,
+}
+
+impl Door {
+    /// Serves what comes in until it is closed.
+    pub(super) async fn serve<S, IO>(self, incoming: S, tls: Option<ServerTlsConfig>, gate: Arc<Gate>)
+    where
+        S: Stream<Item = io::Result<(IO, SocketAddr)>> + Send + 'static,
+        IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let Self { limits, routes, guard, close } = self;
+        let mut server = Server::builder();
+        if let Some(tls) = tls {
+            server = match server.tls_config(tls) {
+                Ok(server) => server,
+                // It was made into one at the start, so this does not come.
+                Err(error) => return error!(%error, "the certificates cannot be used"),
+            };
+        }
+        let served = server
+            .http2_keepalive_interval(Some(KEEP_ALIVE_INTERVAL))
+            .http2_keepalive_timeout(Some(KEEP_ALIVE_TIMEOUT))
+            .http2_max_header_list_size(HEADER_BYTES)
+            .http2_max_pending_accept_reset_streams(Some(RESET_STREAMS))
+            .initial_connection_window_size(WINDOW_BYTES)
+            .initial_stream_window_size(WINDOW_BYTES)
+            .max_concurrent_streams(limits.streams_per_connection)
+            .timeout(limits.answer)
+            // Behind the guard, so that only a call of somebody who may make it counts.
+            .layer(AuthLayer(guard))
+            .layer(CountCalls)
+            .add_routes(routes)
+            .serve_with_incoming_shutdown(incoming::within_limits(incoming, gate), close.cancelled_owned())
+            .await;
+        if let Err(error) = served {
+            error!(%error, "the server ended");
+        }
+    }
+}

@@ -138,6 +138,12 @@ impl Shell {
             Action::Beat(heartbeat) => self.send_beside(Body::Heartbeat(heartbeat)),
             Action::Spool(message) => self.spool.append(message),
             Action::Forget(through) => self.spool.acknowledge(through),
+            Action::ForgetPredecessors(worker) => {
+                if let Err(error) = self.home.settle(&worker) {
+                    // Then they are named once more at the next start, which changes nothing.
+                    debug!(error = chain(&error), "the processes before this one stay on record");
+                }
+            }
             Action::Prepare(assignment) => return Ok(self.prepare(*assignment)),
             Action::Stop(key, stop) => {
                 if let Some((_, job)) = self.preparing.take_if(|(preparing, _)| *preparing == key) {
@@ -183,10 +189,6 @@ impl Shell {
 
     fn configure(&mut self, heartbeat_interval: Duration, address: String) -> Result<(), WorkerError> {
         self.away_since = None;
-        if let Err(error) = self.home.settle(self.session.worker()) {
-            // Then they are named once more at the next start, which changes nothing.
-            debug!(error = chain(&error), "the processes before this one stay on record");
-        }
         if self.heartbeat.period() != heartbeat_interval {
             self.heartbeat = every(heartbeat_interval);
         }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use proto::v1::{Heartbeat, Hello, WorkerMessage};
-use recipes::Stage;
+use recipes::{Stage, WorkerId};
 
 use crate::cadence::Cadence;
 use crate::checkpoint::CheckpointRef;
@@ -142,6 +142,8 @@ pub enum Action {
     Spool(WorkerMessage),
     /// Messages up to this number need no copy any more.
     Forget(u64),
+    /// The coordinator knows for good that the processes before this one are gone.
+    ForgetPredecessors(WorkerId),
     /// Fetch what an attempt needs, and hand it to the training thread.
     Prepare(Box<Assignment>),
     /// Stop an attempt, wherever it is. Its end is awaited as an event.
@@ -175,6 +177,7 @@ impl fmt::Debug for Action {
             Self::Beat(heartbeat) => f.debug_tuple("Beat").field(heartbeat).finish(),
             Self::Spool(message) => f.debug_tuple("Spool").field(message).finish(),
             Self::Forget(through) => f.debug_tuple("Forget").field(through).finish(),
+            Self::ForgetPredecessors(worker) => f.debug_tuple("ForgetPredecessors").field(worker).finish(),
             Self::Prepare(assignment) => f.debug_tuple("Prepare").field(&assignment.key).finish(),
             Self::Stop(key, stop) => f.debug_tuple("Stop").field(key).field(stop).finish(),
             Self::Store { key, step, is_last, .. } => write!(f, "Store({key}, {step}, last: {is_last})"),

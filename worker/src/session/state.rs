@@ -85,12 +85,6 @@ impl Session {
         }
     }
 
-    /// The process that this is the session of.
-    #[must_use]
-    pub fn worker(&self) -> &WorkerId {
-        &self.identity.worker
-    }
-
     /// Takes note of what happened, and says what is to be done about it.
     #[must_use]
     pub fn handle(&mut self, event: Event) -> Vec<Action> {
@@ -185,6 +179,9 @@ impl Session {
         match received {
             Received::Welcome { heartbeat_interval, storage } => {
                 self.connection = Connection::Attached;
+                if !mem::take(&mut self.identity.predecessors).is_empty() {
+                    actions.push(Action::ForgetPredecessors(self.identity.worker));
+                }
                 actions.push(Action::Configure { heartbeat_interval, storage });
             }
             Received::Assigned(assignment) => self.on_assigned(assignment, actions),

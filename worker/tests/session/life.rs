@@ -1,5 +1,6 @@
 //! A stage from its assignment to the acknowledgement of its end, with and without a connection.
 
+use recipes::WorkerId;
 use worker::session::Received;
 
 use crate::story::{STEPS, Story};
@@ -228,4 +229,21 @@ fn a_hello_says_what_is_at_hand() {
     story.session.set_holds(vec![key]);
     story.connect();
     story.expect(&[format!("hello with [], holding [{}]", key.short())]);
+}
+
+#[test]
+fn those_before_it_are_named_until_it_is_welcome() {
+    let mut story = Story::succeeding(vec![WorkerId::from_content(b"first"), WorkerId::from_content(b"second")]);
+    story.connect();
+    story.expect(&["hello in the place of 2 with []"]);
+    // For all it knows the hello never came through.
+    story.disconnect();
+    story.expect_nothing();
+    story.connect();
+    story.expect(&["hello in the place of 2 with []"]);
+    story.welcome();
+    story.expect(&["forget predecessors", "configure file:///s"]);
+    story.disconnect();
+    story.expect_nothing();
+    story.attach(&[]);
 }

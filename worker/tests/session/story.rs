@@ -38,14 +38,18 @@ impl Story {
 
     /// One that has no room for more when this many bytes are not acknowledged.
     pub(crate) fn with_limit(bytes: usize) -> Self {
+        Self::made(bytes, Vec::new())
+    }
+
+    /// One that has the place of processes that have ended.
+    pub(crate) fn succeeding(predecessors: Vec<WorkerId>) -> Self {
+        Self::made(1 << 20, predecessors)
+    }
+
+    fn made(bytes: usize, predecessors: Vec<WorkerId>) -> Self {
         let worker = WorkerId::from_content(b"a worker");
-        let identity = Identity {
-            worker,
-            name: "w".to_owned(),
-            device: "paper".to_owned(),
-            memory_bytes: None,
-            predecessors: Vec::new(),
-        };
+        let identity =
+            Identity { worker, name: "w".to_owned(), device: "paper".to_owned(), memory_bytes: None, predecessors };
         let session = Session::new(identity, Queue::new(bytes, 1));
         let stages = ["a", "b", "c"].map(|name| (name.to_owned(), stage(name, None, STEPS)));
         Self { session, said: BTreeMap::new(), stages: stages.into(), unaccounted: Vec::new() }
@@ -288,6 +292,9 @@ impl Story {
 
     fn sentence(&self, action: &Action) -> String {
         match action {
+            Action::Greet(hello) if !hello.predecessors.is_empty() => {
+                format!("hello in the place of {} with [{}]", hello.predecessors.len(), self.names(&hello.running))
+            }
             Action::Greet(hello) if hello.holds.is_empty() => format!("hello with [{}]", self.names(&hello.running)),
             Action::Greet(hello) => {
                 let stage = |text: &String| text.parse::<StageKey>().expect("a stage").short();
@@ -300,6 +307,7 @@ impl Story {
                 format!("heartbeat with [{}]{latest}", self.names(&heartbeat.running))
             }
             Action::Spool(message) => format!("say {}: {}", message.sequence, self.report(message)),
+            Action::ForgetPredecessors(_) => "forget predecessors".to_owned(),
             Action::Forget(through) => format!("forget {through}"),
             Action::Prepare(assignment) => format!("prepare {}", self.name(assignment.key)),
             Action::Stop(key, Stop::Abandon) => format!("abandon {}", self.name(*key)),

@@ -68,7 +68,7 @@ impl World {
                 }
                 self.has_departed = true;
             }
-            Action::Forget(_) | Action::Configure { .. } => {}
+            Action::Forget(_) | Action::ForgetPredecessors(_) | Action::Configure { .. } => {}
         }
         Ok(None)
     }

@@ -14,6 +14,7 @@ use serde::Serialize;
 
 use crate::lock::LockError;
 use crate::orphans::{self, InUse};
+use crate::people::{chain, unix_ms};
 use crate::start;
 use crate::store::{Commit, CommittedCheckpoint, Differences, LogCheck, Store, StoreError};
 use crate::verify::{self, Found};
@@ -223,9 +224,7 @@ impl Doctor<'_> {
                 _ => None,
             }));
         }
-        let at_ms = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis();
-        let at_ms = u64::try_from(at_ms).unwrap_or(u64::MAX);
-        self.store.commit(&Commit { at_ms, facts, ..Commit::default() }).await?;
+        self.store.commit(&Commit { at_ms: unix_ms(), facts, ..Commit::default() }).await?;
         Ok(())
     }
 
@@ -275,9 +274,4 @@ impl Doctor<'_> {
         self.found("files of checkpoints", files.len(), orphans.iter().map(problem).collect());
         Ok(())
     }
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    std::iter::successors(error.source(), |error| error.source())
-        .fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

@@ -21,6 +21,7 @@ mod grpc;
 mod incoming;
 mod lock;
 mod orphans;
+mod people;
 pub mod pools;
 mod start;
 pub mod store;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::anyhow;
-use coordinator::store::TokenRow;
+use coordinator::store::{TokenRow, TokenState};
 use coordinator::{Scope, TokenId, Tokens};
 use serde::Serialize;
 
@@ -116,11 +116,10 @@ impl Command {
 
 impl From<TokenRow> for Token {
     fn from(row: TokenRow) -> Self {
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_millis();
-        let state = match row {
-            TokenRow { revoked_at_ms: Some(_), .. } => "revoked",
-            TokenRow { expires_at_ms: Some(at), .. } if u128::from(at) <= now => "expired",
-            _ => "valid",
+        let state = match row.state() {
+            TokenState::Valid => "valid",
+            TokenState::Expired => "expired",
+            TokenState::Revoked => "revoked",
         };
         let TokenRow { token, name, scope, created_at_ms, expires_at_ms, .. } = row;
         Self { id: token, name, scope, created_at_ms, expires_at_ms, state }

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use dial::{AUTHORIZATION, BEARER, Secret};
 use http::HeaderMap;
@@ -13,7 +13,7 @@ use tracing::{debug, warn};
 use super::bad_logins::BadLogins;
 use super::methods::{Need, need};
 use super::token::{Scope, Shown, TokenId, fresh, read};
-use crate::store::{Store, TokenRow};
+use crate::store::{Store, TokenRow, TokenState};
 
 /// How long the answer to one bad login too many is held back, and how many are at a time; the rest are answered at once.
 const HELD_BACK: Duration = Duration::from_secs(1);
@@ -143,12 +143,9 @@ impl Guard {
 }
 
 fn valid_scope(row: &TokenRow) -> Result<Scope, &'static str> {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis();
-    if row.revoked_at_ms.is_some() {
-        Err("it was revoked")
-    } else if row.expires_at_ms.is_some_and(|at| u128::from(at) <= now) {
-        Err("it has expired")
-    } else {
-        row.scope.parse().map_err(|_| "its scope is of another version")
+    match row.state() {
+        TokenState::Revoked => Err("it was revoked"),
+        TokenState::Expired => Err("it has expired"),
+        TokenState::Valid => row.scope.parse().map_err(|_| "its scope is of another version"),
     }
 }

@@ -1,11 +1,12 @@
 //! Making and revoking tokens: for whoever may write the data directory, whether a coordinator runs on it or not.
 
 use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use dial::Secret;
 
 use super::token::{Scope, TokenId, fresh};
+use crate::people::unix_ms;
 use crate::store::{Store, StoreError, TokenRow};
 
 /// The tokens of a data directory. A coordinator that runs on it sees each change at once.
@@ -69,9 +70,4 @@ impl Tokens {
     pub async fn close(self) {
         self.store.close().await;
     }
-}
-
-fn unix_ms() -> u64 {
-    let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX)
 }

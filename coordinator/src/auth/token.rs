@@ -7,8 +7,8 @@ use dial::Secret;
 
 /// What a token begins with, so that it is known for one wherever it turns up.
 const PREFIX: &str = "wt_";
-const ID_BYTES: usize = 6;
-const SECRET_BYTES: usize = 32;
+const ID_DIGITS: usize = 12;
+const SECRET_DIGITS: usize = 64;
 
 /// What the holder of a token may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,8 +112,8 @@ pub(crate) struct Shown {
 
 /// A fresh token, and what is to be kept of it.
 pub(crate) fn fresh(id: Option<TokenId>) -> (Secret, Shown) {
-    let id = id.unwrap_or_else(|| TokenId(hex(&rand::random::<[u8; ID_BYTES]>())));
-    let text = format!("{PREFIX}{id}_{}", hex(&rand::random::<[u8; SECRET_BYTES]>()));
+    let id = id.unwrap_or_else(|| TokenId(random_bits()[..ID_DIGITS].to_owned()));
+    let text = format!("{PREFIX}{id}_{}", random_bits());
     let hash = blake3::hash(text.as_bytes());
     (Secret::new(text), Shown { id, hash })
 }
@@ -121,12 +121,13 @@ pub(crate) fn fresh(id: Option<TokenId>) -> (Secret, Shown) {
 /// Reads what somebody shows; `None` where it cannot be a token.
 pub(crate) fn read(text: &str) -> Option<Shown> {
     let (id, secret) = text.strip_prefix(PREFIX)?.split_once('_')?;
-    let is_sound = secret.len() == 2 * SECRET_BYTES && (1..=64).contains(&id.len());
+    let is_sound = secret.len() == SECRET_DIGITS && (1..=64).contains(&id.len());
     is_sound.then(|| Shown { id: TokenId(id.to_owned()), hash: blake3::hash(text.as_bytes()) })
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+/// 256 random bits, in hexadecimal.
+fn random_bits() -> String {
+    blake3::Hash::from_bytes(rand::random()).to_hex().to_string()
 }
 
 #[cfg(test)]

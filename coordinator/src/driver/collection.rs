@@ -90,7 +90,9 @@ impl Driver {
             });
             let collected = self.collect(enough.collect(), batch);
             let left = bytes - collected.iter().map(|indexed| indexed.bytes).sum::<u64>();
-            info!(%campaign, checkpoints = collected.len(), bytes = bytes - left, "collected, to keep the quota");
+            if !collected.is_empty() {
+                info!(%campaign, checkpoints = collected.len(), bytes = bytes - left, "collected, to keep the quota");
+            }
             if left > quota && self.over_quota.insert(campaign) {
                 warn!(%campaign, bytes = left, quota, "the checkpoints that are needed take more than the quota");
             }

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tracing::{debug, warn};
 
-use super::{Driver, unix_ms};
+use super::Driver;
+use crate::people::unix_ms;
 use crate::store::PackedSnapshot;
 
 /// Facts between snapshots at least: a restart reads as many at most, which takes a fraction of a second.

@@ -1,7 +1,5 @@
 //! The one place where errors become gRPC statuses. Messages are one line, for people.
 
-use std::error::Error;
-
 use proto::ConvertError;
 use recipes::RecipeError;
 use tonic::Status;
@@ -9,6 +7,7 @@ use tonic::Status;
 use super::decode::DecodeError;
 use super::limit::TooLong;
 use crate::driver::input::RequestError;
+use crate::people::chain;
 use crate::store::StoreError;
 
 /// Why a submission is refused before the driver hears of it.
@@ -63,15 +62,4 @@ pub(crate) fn from_too_long(error: &TooLong) -> Status {
 
 pub(crate) fn from_store(error: &StoreError) -> Status {
     if error.is_retryable() { Status::unavailable(chain(error)) } else { Status::internal(chain(error)) }
-}
-
-/// An error and what caused it, on one line.
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }

@@ -31,4 +31,4 @@ pub use log::{LogCheck, LogPosition};
 pub use open::Store;
 pub use queries::{CampaignRow, CommittedCheckpoint};
 pub use snapshots::{PackedSnapshot, UnusableSnapshot};
-pub use tokens::TokenRow;
+pub use tokens::{TokenRow, TokenState};

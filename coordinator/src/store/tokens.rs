@@ -6,6 +6,7 @@ use sqlx::SqliteConnection;
 use super::error::StoreError;
 use super::number::{from_column, to_column};
 use super::open::Store;
+use crate::people::unix_ms;
 
 const TABLE: &str = "tokens";
 
@@ -26,6 +27,31 @@ pub struct TokenRow {
     pub expires_at_ms: Option<u64>,
     /// When it was revoked; `None` where it was not.
     pub revoked_at_ms: Option<u64>,
+}
+
+/// Whether a token counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TokenState {
+    /// It does.
+    Valid,
+    /// It did, until its time was over.
+    Expired,
+    /// Somebody took it back.
+    Revoked,
+}
+
+impl TokenRow {
+    /// Whether it counts now.
+    #[must_use]
+    pub fn state(&self) -> TokenState {
+        if self.revoked_at_ms.is_some() {
+            TokenState::Revoked
+        } else if self.expires_at_ms.is_some_and(|at| at <= unix_ms()) {
+            TokenState::Expired
+        } else {
+            TokenState::Valid
+        }
+    }
 }
 
 type Columns = (String, String, String, String, i64, Option<i64>, Option<i64>);

@@ -11,6 +11,8 @@ use tempfile::TempDir;
 use tonic::Streaming;
 use tonic::transport::Channel;
 
+use crate::worker::{Job, Worker};
+
 /// The smoke recipe, which waits for no backoff.
 pub(crate) const RECIPE: &str = concat!(
     include_str!("../../../recipes/smoke.toml"),
@@ -125,6 +127,17 @@ impl Bench {
             points.extend(curve.points.iter().map(|point| (point.step, point.loss)));
         }
         points
+    }
+
+    /// Has a worker do the rest of a job, and so many more, after which the campaign has ended with whole curves.
+    pub(crate) async fn see_through(&mut self, campaign: &str, worker: &mut Worker, rest: (&Job, u64), more: usize) {
+        let (job, from) = rest;
+        let updates = self.watch(campaign).await;
+        worker.finish(job, from).await;
+        worker.work(more).await;
+        worker.settle().await;
+        assert_eq!(phase(&last(updates).await), CampaignPhase::Ended);
+        self.assert_curves_are_whole(campaign).await;
     }
 
     /// Checks that every stage of a campaign has every step once, with the loss that the worker of these tests reports.

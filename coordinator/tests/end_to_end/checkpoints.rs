@@ -53,12 +53,7 @@ async fn a_trunk_whose_last_checkpoint_is_damaged_is_trained_again_from_the_one_
     assert_eq!(stage(&branch.attempt.stage).phase(), StagePhase::Waiting);
     assert_eq!(detail.summary.expect("it has one").damaged_checkpoints, 1);
 
-    let updates = bench.watch(&submitted.campaign).await;
-    worker.finish(&again, middle).await;
-    worker.work(submitted.stages as usize - 1).await;
-    worker.settle().await;
-    assert_eq!(phase(&last(updates).await), CampaignPhase::Ended);
-    bench.assert_curves_are_whole(&submitted.campaign).await;
+    bench.see_through(&submitted.campaign, &mut worker, (&again, middle), submitted.stages as usize - 1).await;
 
     let mut bench = bench.restart().await;
     let detail = bench.detail(&submitted.campaign).await;
@@ -147,12 +142,7 @@ async fn a_checkpoint_that_was_written_and_not_reported_does_not_exist() {
     let mut worker = Worker::join(&bench.handle, "second").await;
     let again = worker.next_job().await;
     assert_eq!((again.attempt.attempt, again.first_step()), (2, early));
-    let updates = bench.watch(&submitted.campaign).await;
-    worker.finish(&again, early).await;
-    worker.work(submitted.stages as usize - 1).await;
-    worker.settle().await;
-    assert_eq!(phase(&last(updates).await), CampaignPhase::Ended);
-    bench.assert_curves_are_whole(&submitted.campaign).await;
+    bench.see_through(&submitted.campaign, &mut worker, (&again, early), submitted.stages as usize - 1).await;
     bench.handle.shutdown().await;
 }
 
@@ -176,12 +166,7 @@ async fn a_commit_whose_acknowledgement_is_lost_is_committed_once() {
     let detail = bench.detail(&submitted.campaign).await;
     let stage = detail.stages.iter().find(|stage| stage.key == job.attempt.stage).expect("it is in the plan");
     assert_eq!((stage.committed_step, stage.attempt), (Some(middle), Some(1)));
-    let updates = bench.watch(&submitted.campaign).await;
-    worker.finish(&job, middle).await;
-    worker.work(submitted.stages as usize - 1).await;
-    worker.settle().await;
-    assert_eq!(phase(&last(updates).await), CampaignPhase::Ended);
-    bench.assert_curves_are_whole(&submitted.campaign).await;
+    bench.see_through(&submitted.campaign, &mut worker, (&job, middle), submitted.stages as usize - 1).await;
     bench.handle.shutdown().await;
 }
 
@@ -222,12 +207,9 @@ async fn what_nothing_needs_is_collected_while_the_campaign_runs() {
     let nothing = bench.client.collect_checkpoints(request(false)).await.expect("it is answered").into_inner();
     assert_eq!(nothing, v1::CollectCheckpointsResponse::default());
 
-    let updates = bench.watch(&submitted.campaign).await;
-    worker.finish(&branch, branch.first_step()).await;
-    worker.work(submitted.stages as usize - 2).await;
-    worker.settle().await;
-    assert_eq!(phase(&last(updates).await), CampaignPhase::Ended);
-    bench.assert_curves_are_whole(&submitted.campaign).await;
+    bench
+        .see_through(&submitted.campaign, &mut worker, (&branch, branch.first_step()), submitted.stages as usize - 2)
+        .await;
     let bench = bench.restart().await;
     bench.handle.shutdown().await;
 }
@@ -251,11 +233,9 @@ async fn a_quota_removes_the_oldest_that_nothing_needs() {
     let bytes: u64 = listed.iter().map(|checkpoint| checkpoint.bytes).sum();
     assert!(bytes <= 2147, "{bytes} bytes");
     assert_eq!(listed.last().expect("the newest stays").step, job.end_step() - 1);
-    let updates = bench.watch(&submitted.campaign).await;
-    worker.finish(&job, job.end_step() - 1).await;
-    worker.work(submitted.stages as usize - 1).await;
-    worker.settle().await;
-    assert_eq!(phase(&last(updates).await), CampaignPhase::Ended, "what is needed stays, quota or not");
-    bench.assert_curves_are_whole(&submitted.campaign).await;
+    // What is needed stays, quota or not.
+    bench
+        .see_through(&submitted.campaign, &mut worker, (&job, job.end_step() - 1), submitted.stages as usize - 1)
+        .await;
     bench.handle.shutdown().await;
 }

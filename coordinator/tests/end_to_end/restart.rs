@@ -2,10 +2,10 @@
 
 use coordinator::{Coordinator, StartError};
 use proto::v1::worker_message::Body as Up;
-use proto::v1::{CampaignDetail, CampaignPhase, StagePhase};
+use proto::v1::{CampaignDetail, StagePhase};
 use sqlx::Connection as _;
 
-use crate::bench::{Bench, last, options, phase};
+use crate::bench::{Bench, options};
 use crate::worker::{Worker, points};
 
 #[tokio::test]
@@ -36,12 +36,7 @@ async fn a_worker_goes_on_with_the_next_coordinator_where_it_was() {
     assert_eq!((stage.phase(), stage.attempt), (StagePhase::Running, Some(1)));
     assert_eq!(stage.committed_step, Some(middle));
 
-    let updates = bench.watch(&submitted.campaign).await;
-    worker.finish(&job, middle + 2).await;
-    worker.work(submitted.stages as usize - 2).await;
-    worker.settle().await;
-    assert_eq!(phase(&last(updates).await), CampaignPhase::Ended);
-    bench.assert_curves_are_whole(&submitted.campaign).await;
+    bench.see_through(&submitted.campaign, &mut worker, (&job, middle + 2), submitted.stages as usize - 2).await;
     bench.handle.shutdown().await;
 }
 

@@ -4,27 +4,9 @@
 
 mod support;
 
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
-
 use serde_json::Value;
 use support::process::{Running, is_alive, process_with, send, wait_for};
-use support::{Place, Ran};
-
-/// Workers fill the machine: one campaign at a time.
-fn one_at_a_time() -> MutexGuard<'static, ()> {
-    static TURN: Mutex<()> = Mutex::new(());
-    TURN.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// The points of an undisturbed run.
-fn undisturbed() -> &'static str {
-    static POINTS: OnceLock<String> = OnceLock::new();
-    POINTS.get_or_init(|| {
-        let place = Place::with_much_to_train();
-        place.run(&["run", "smoke.toml"]).expect(0);
-        place.points("out/smoke")
-    })
-}
+use support::{Place, Ran, one_at_a_time, undisturbed};
 
 fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))

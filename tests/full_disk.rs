@@ -8,28 +8,11 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
-use support::Place;
 use support::process::{Running, wait_for};
+use support::{Place, one_at_a_time, undisturbed};
 
 const RUN: [&str; 6] = ["run", "smoke.toml", "--workers", "2", "--checkpoint-interval", "0.1"];
-
-/// Workers fill the machine: one campaign at a time.
-fn one_at_a_time() -> MutexGuard<'static, ()> {
-    static TURN: Mutex<()> = Mutex::new(());
-    TURN.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// The points of an undisturbed run.
-fn undisturbed() -> &'static str {
-    static POINTS: OnceLock<String> = OnceLock::new();
-    POINTS.get_or_init(|| {
-        let place = Place::with_much_to_train();
-        place.run(&["run", "smoke.toml"]).expect(0);
-        place.points("out/smoke")
-    })
-}
 
 /// A file system in memory, for as long as this lives.
 struct SmallDisk {

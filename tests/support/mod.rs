@@ -7,12 +7,29 @@ pub(crate) mod process;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use tempfile::TempDir;
 
 /// A directory with a text, a recipe over it, and room for data and results. Nothing outside it is touched.
 pub(crate) struct Place {
     dir: TempDir,
+}
+
+/// Workers fill the machine: one campaign of a test program at a time.
+pub(crate) fn one_at_a_time() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The points of an undisturbed run over [`Place::with_much_to_train`].
+pub(crate) fn undisturbed() -> &'static str {
+    static POINTS: OnceLock<String> = OnceLock::new();
+    POINTS.get_or_init(|| {
+        let place = Place::with_much_to_train();
+        place.run(&["run", "smoke.toml"]).expect(0);
+        place.points("out/smoke")
+    })
 }
 
 /// The smoke recipe, over the text of a [`Place`].

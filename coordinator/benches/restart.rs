@@ -133,6 +133,7 @@ fn plan() -> Plan {
         n: stage.spec.model.shape.non_embedding_params(),
         d: Tokens(1),
         nominal: Tokens(1),
+        arm: None,
         path: vec![stage.key],
     };
     Plan {

@@ -68,6 +68,9 @@ pub struct Trial {
     pub size: String,
     /// The seed, as the recipe numbers it.
     pub seed: u64,
+    /// The arm, as the recipe names it, where it has arms.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arm: Option<String>,
     /// N: non-embedding parameters.
     pub n: u64,
     /// D: every token the model is trained on, the decay's included.

@@ -22,42 +22,55 @@ pub fn tree(plan: &Plan) -> String {
         children.entry(stage.parent).or_default().push(stage);
     }
     let mut text = heading(plan);
-    for root in children.get(&None).into_iter().flatten() {
+    let mut arms: BTreeMap<StageKey, Vec<&str>> = BTreeMap::new();
+    for trial in &plan.trials {
+        arms.entry(*trial.last_stage()).or_default().extend(trial.arm.as_deref());
+    }
+    let tree = Tree { children, arms };
+    for root in tree.children.get(&None).into_iter().flatten() {
         let n = root.spec.model.shape.non_embedding_params();
         let (size, seed, lr) = (&root.size, root.seed, root.spec.peak_lr);
         let _ = writeln!(text, "\n{size}  seed {seed}  peak LR {lr}  N {}", human_count(n as f64));
-        branch(&mut text, &children, root);
+        branch(&mut text, &tree, root);
     }
     text.push('\n');
     text.push_str(&savings(&plan.cost()));
     text
 }
 
+struct Tree<'a> {
+    children: BTreeMap<Option<StageKey>, Vec<&'a Stage>>,
+    /// Of the trials that end with a stage.
+    arms: BTreeMap<StageKey, Vec<&'a str>>,
+}
+
 /// A stage and all below it. Where a stage goes on in another of its kind, as a trunk does past a branch, the next one
 /// stands below it and not to the right: a tree of fifty points is as wide as one of two.
-fn branch(text: &mut String, children: &BTreeMap<Option<StageKey>, Vec<&Stage>>, root: &Stage) {
+fn branch(text: &mut String, tree: &Tree<'_>, root: &Stage) {
     let mut trunk = Some(root);
     while let Some(stage) = trunk {
-        let below = children.get(&Some(stage.key)).map(Vec::as_slice).unwrap_or_default();
+        let below = tree.children.get(&Some(stage.key)).map(Vec::as_slice).unwrap_or_default();
         let next = below.iter().copied().find(|child| child.role == StageRole::Trunk);
         let bars = if next.is_some() { ["├─", "│ "] } else { ["└─", "  "] };
-        line(text, bars[0], stage);
+        line(text, bars[0], stage, tree);
         let branches: Vec<_> =
             below.iter().copied().filter(|child| next.is_none_or(|next| next.key != child.key)).collect();
         for (index, child) in branches.iter().enumerate() {
             let last = index + 1 == branches.len();
-            line(text, &format!("{}{}", bars[1], if last { " └─" } else { " ├─" }), child);
+            line(text, &format!("{}{}", bars[1], if last { " └─" } else { " ├─" }), child, tree);
         }
         trunk = next;
     }
 }
 
-fn line(text: &mut String, bars: &str, stage: &Stage) {
+fn line(text: &mut String, bars: &str, stage: &Stage, tree: &Tree<'_>) {
     let role = role(stage.role);
     let steps = format!("{}..{}", stage.spec.start_step, stage.spec.end_step);
     let (tokens, flops, key) = (stage.spec.tokens(), stage.spec.flops(), stage.key.short());
     let lead = format!("{bars} {role}");
-    let _ = writeln!(text, "{lead:<12} {steps:<18} {tokens:>6} tokens  {flops} FLOPs  {key}");
+    let arms = tree.arms.get(&stage.key).map(|arms| arms.join(", ")).unwrap_or_default();
+    let line = format!("{lead:<12} {steps:<18} {tokens:>6} tokens  {flops} FLOPs  {key}  {arms}");
+    let _ = writeln!(text, "{}", line.trim_end());
 }
 
 fn role(role: StageRole) -> &'static str {
@@ -71,17 +84,25 @@ fn role(role: StageRole) -> &'static str {
 /// The points, a line each, and what the whole costs.
 #[must_use]
 pub fn table(plan: &Plan) -> String {
-    let header = ["size", "seed", "peak LR", "N", "D", "D/N", "steps", "stages", "FLOPs alone"].map(str::to_owned);
+    let mut header =
+        ["size", "seed", "peak LR", "N", "D", "D/N", "steps", "stages", "FLOPs alone"].map(str::to_owned).to_vec();
+    let arms = plan.trials.iter().any(|trial| trial.arm.is_some());
+    if arms {
+        header.insert(0, "arm".to_owned());
+    }
     let stages = plan.stages_by_key();
-    let rows = plan.trials.iter().map(|trial| row(trial, &stages));
-    let rows: Vec<[String; 9]> = std::iter::once(header).chain(rows).collect();
-    let widths: [usize; 9] =
-        std::array::from_fn(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default());
+    let rows = plan.trials.iter().map(|trial| {
+        let arm = arms.then(|| trial.arm.clone().unwrap_or_default());
+        arm.into_iter().chain(row(trial, &stages)).collect()
+    });
+    let rows: Vec<Vec<String>> = std::iter::once(header).chain(rows).collect();
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
+    let widths: Vec<usize> = (0..rows[0].len()).map(width).collect();
     let mut text = heading(plan);
     text.push('\n');
     for row in &rows {
         let mut line = format!("{:<width$}", row[0], width = widths[0]);
-        for (cell, width) in row.iter().zip(widths).skip(1) {
+        for (cell, width) in row.iter().zip(&widths).skip(1) {
             let _ = write!(line, "  {cell:>width$}");
         }
         text.push_str(line.trim_end());

@@ -267,3 +267,68 @@ fn what_becomes_of_checkpoints_is_in_the_plan_and_in_no_key() {
     json.as_object_mut().expect("it is one").remove("checkpoints");
     assert_eq!(serde_json::from_value::<Plan>(json).expect("it is read"), usual);
 }
+
+/// `plan`, with arms.
+fn plan_of_arms(arms: &str) -> Plan {
+    let text = format!(
+        "name = \"arms\"\n[data]\nsources = [\"x.txt\"]\nvocab = 300\nvalidation_tokens = 1000\n\
+         [model]\nsizes = [\"tiny-32\"]\n[points]\ntokens = [20_000, 40_000]\n[schedule]\n{WSD}counted = \"after\"\n\
+         [batch]\nsequences = 10\ncontext = 100\n[optimizer]\npeak_lr = [0.01]\n{arms}"
+    );
+    let recipe = Recipe::parse("arms.toml", &text).unwrap_or_else(|error| panic!("{error}"));
+    expand(&recipe, &dataset()).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn trials_of<'a>(plan: &'a Plan, arm: &str) -> Vec<&'a recipes::Trial> {
+    plan.trials.iter().filter(|trial| trial.arm.as_deref() == Some(arm)).collect()
+}
+
+#[test]
+fn arms_that_differ_in_the_decay_share_the_trunk() {
+    let plan = plan_of_arms(
+        "[[arms]]\nname = \"tenth\"\n[[arms]]\nname = \"twentieth\"\n[arms.schedule.decay]\nfraction = 0.05\n\
+         [[arms]]\nname = \"stable\"\n[arms.schedule]\nkind = \"constant\"\nwarmup_steps = 2\n",
+    );
+    assert_eq!(
+        outline(&plan),
+        [
+            "Trunk 0..20 <- root",
+            "Decay 20..22 <- 20",
+            "Trunk 20..40 <- 20",
+            "Decay 40..44 <- 40",
+            "Decay 20..21 <- 20",
+            "Decay 40..42 <- 40"
+        ]
+    );
+    let d = |arm| trials_of(&plan, arm).iter().map(|trial| trial.d.0).collect::<Vec<_>>();
+    assert_eq!([d("tenth"), d("twentieth"), d("stable")], [[22_000, 44_000], [21_000, 42_000], [20_000, 40_000]]);
+    assert_eq!(trials_of(&plan, "stable")[1].path.as_slice(), &trials_of(&plan, "tenth")[1].path[..2]);
+}
+
+#[test]
+fn an_arm_may_differ_in_anything_but_the_data() {
+    let plan = plan_of_arms(
+        "[[arms]]\nname = \"same\"\n[[arms]]\nname = \"again\"\n[[arms]]\nname = \"other\"\nseeds = [7]\n\
+         points = { times_n = [1.0] }\nbatch = { sequences = 5 }\nmodel = { d_base = 32 }\n\
+         optimizer = { peak_lr = [0.1, 0.2] }\n",
+    );
+    let ids: std::collections::BTreeSet<_> = plan.trials.iter().map(|trial| trial.id).collect();
+    assert_eq!(ids.len(), plan.trials.len(), "two arms that train the same are two sets of trials");
+    assert_eq!(trials_of(&plan, "same")[1].path, trials_of(&plan, "again")[1].path);
+    let other = trials_of(&plan, "other");
+    let specs: Vec<_> = other.iter().map(|trial| plan.stage(trial.last_stage()).expect("is there").spec).collect();
+    assert_eq!(specs.iter().map(|spec| spec.peak_lr).collect::<Vec<_>>(), [0.1, 0.2]);
+    for (trial, spec) in other.iter().zip(specs) {
+        assert_eq!((trial.seed, spec.batch.sequences, spec.batch.context), (7, 5, 100));
+        assert_eq!((spec.model.tensor_program.d_base, spec.model.tensor_program.scale_emb), (32, 12.0));
+        assert_eq!(trial.nominal.0, trial.n);
+    }
+}
+
+#[test]
+fn a_recipe_of_one_arm_trains_the_stages_of_the_recipe() {
+    let plain = plan("tokens = [20_000, 40_000]", &format!("{WSD}counted = \"after\""));
+    let arm = plan_of_arms("[[arms]]\nname = \"only\"\n");
+    assert_eq!(plain.stages, arm.stages);
+    assert_ne!(plain.trials[0].id, arm.trials[0].id);
+}

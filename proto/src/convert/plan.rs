@@ -3,7 +3,7 @@
 use recipes::{CheckpointPolicy, Dataset, Keep, Plan, Retries, Tokens, Trial};
 
 use super::{ConvertError, Problem, id, ids, line, list, positive, required};
-use crate::limits::{MAX_SOURCE_BYTES, MAX_SOURCES};
+use crate::limits::{MAX_NAME_BYTES, MAX_SOURCE_BYTES, MAX_SOURCES};
 use crate::v1;
 
 impl From<&Dataset> for v1::Dataset {
@@ -51,6 +51,7 @@ impl From<&Trial> for v1::Trial {
             d: trial.d.0,
             nominal: trial.nominal.0,
             path: trial.path.iter().map(ToString::to_string).collect(),
+            arm: trial.arm.clone(),
         }
     }
 }
@@ -67,6 +68,7 @@ impl TryFrom<v1::Trial> for Trial {
             d: Tokens(trial.d),
             nominal: Tokens(trial.nominal),
             path: ids("path", &trial.path)?,
+            arm: trial.arm.map(|arm| line("arm", arm, MAX_NAME_BYTES)).transpose()?,
         })
     }
 }

@@ -70,6 +70,7 @@ fn plan() -> Plan {
             n: 1000,
             d: Tokens(2000),
             nominal: Tokens(1999),
+            arm: Some("an-arm".to_owned()),
             path: vec![root.key],
         }],
         stages: vec![root],

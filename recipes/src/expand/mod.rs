@@ -10,11 +10,12 @@ pub(crate) use runs::{Run, runs};
 
 use std::collections::BTreeMap;
 
-use crate::id::{CampaignId, DatasetId, TrialId};
+use crate::id::{CampaignId, DatasetId, StageKey, TrialId};
 use crate::memory::{GIB, TrainingMemory};
 use crate::plan::{Dataset, Plan, Trial};
-use crate::recipe::Recipe;
 use crate::recipe::error::{Fault, RecipeError};
+use crate::recipe::format::RecipeFile;
+use crate::recipe::{Recipe, Variant};
 use crate::stage::{Batch, NUMERICS_VERSION, StageSpec};
 use crate::units::Tokens;
 
@@ -64,28 +65,24 @@ fn check_dataset(recipe: &Recipe, dataset: &Dataset) -> Result<(), Fault> {
 }
 
 fn plan(recipe: &Recipe, data: DatasetId, vocab: u32, dataset: Option<Dataset>) -> Result<Plan, RecipeError> {
-    let runs = recipe.runs()?;
-    let micro = micro_sequences(recipe, &runs, |run| whole_spec(recipe, run, data, vocab))
-        .map_err(|fault| recipe.refuse(fault))?;
-    let whole = |run: &Run| {
-        let spec = whole_spec(recipe, run, data, vocab);
-        StageSpec { batch: Batch { micro_sequences: micro[run.size.as_str()], ..spec.batch }, ..spec }
-    };
-    let (stages, paths) = tree::merge(&runs, whole);
+    let mut runs: Vec<(&Variant, Run, StageSpec)> = Vec::new();
+    for (variant, of_variant) in recipe.runs()? {
+        let specs = whole_specs(variant, &of_variant, data, vocab).map_err(|fault| recipe.refuse(fault))?;
+        runs.extend(of_variant.into_iter().zip(specs).map(|(run, spec)| (variant, run, spec)));
+    }
+    let (stages, paths) = tree::merge(&runs.iter().map(|(_, run, spec)| (run, *spec)).collect::<Vec<_>>());
     let trials: Vec<Trial> = runs
         .iter()
         .zip(paths)
-        .map(|(run, path)| {
-            let last = path.last().expect("a run has steps");
-            Trial {
-                id: TrialId::from_content(last.as_bytes()),
-                size: run.size.clone(),
-                seed: run.seed,
-                n: run.shape.non_embedding_params(),
-                d: Tokens(run.steps * batch(recipe).tokens()),
-                nominal: run.nominal,
-                path,
-            }
+        .map(|((variant, run, spec), path)| Trial {
+            id: trial_id(variant.arm.as_deref(), path.last().expect("a run has steps")),
+            size: run.size.clone(),
+            seed: run.seed,
+            arm: variant.arm.clone(),
+            n: run.shape.non_embedding_params(),
+            d: Tokens(run.steps * spec.batch.tokens()),
+            nominal: run.nominal,
+            path,
         })
         .collect();
     Ok(Plan {
@@ -100,19 +97,35 @@ fn plan(recipe: &Recipe, data: DatasetId, vocab: u32, dataset: Option<Dataset>) 
     })
 }
 
-/// By the name and the last stages, in no particular order.
+/// By the last stage, and the arm where there is one: two arms may well come to train the same.
+fn trial_id(arm: Option<&str>, last: &StageKey) -> TrialId {
+    let arm = arm.map(str::as_bytes).unwrap_or_default();
+    TrialId::from_content(&[last.as_bytes().as_slice(), arm].concat())
+}
+
+/// By the name and the trials' last stages and arms, in no particular order.
 fn campaign_id(name: &str, trials: &[Trial]) -> CampaignId {
-    let mut ends: Vec<_> = trials.iter().map(Trial::last_stage).collect();
+    let mut ends: Vec<_> = trials.iter().map(|trial| (trial.last_stage(), trial.arm.as_deref())).collect();
     ends.sort_unstable();
-    let ends = ends.into_iter().flat_map(|key| key.as_bytes());
-    CampaignId::from_content(&name.bytes().chain([0]).chain(ends.copied()).collect::<Vec<u8>>())
+    let ends = ends.into_iter().flat_map(|(key, arm)| key.as_bytes().iter().copied().chain(arm.unwrap_or("").bytes()));
+    CampaignId::from_content(&name.bytes().chain([0]).chain(ends).collect::<Vec<u8>>())
+}
+
+/// The runs of a variant, each as if it were trained in one stage.
+fn whole_specs(variant: &Variant, runs: &[Run], data: DatasetId, vocab: u32) -> Result<Vec<StageSpec>, Fault> {
+    let whole = |run: &Run| whole_spec(&variant.contents, run, data, vocab);
+    let micro = micro_sequences(&variant.contents, runs, whole).map_err(|fault| variant.place(fault))?;
+    let with_micro = |run: &Run| {
+        let spec = whole(run);
+        StageSpec { batch: Batch { micro_sequences: micro[run.size.as_str()], ..spec.batch }, ..spec }
+    };
+    Ok(runs.iter().map(with_micro).collect())
 }
 
 /// A run as if it were trained in one stage.
-fn whole_spec(recipe: &Recipe, run: &Run, data: DatasetId, vocab: u32) -> StageSpec {
-    let contents = recipe.contents();
+fn whole_spec(contents: &RecipeFile, run: &Run, data: DatasetId, vocab: u32) -> StageSpec {
     StageSpec {
-        model: recipe.model(run.shape, vocab),
+        model: contents.model(run.shape, vocab),
         init_seed: run.seed,
         data,
         order_seed: run.seed,
@@ -120,8 +133,8 @@ fn whole_spec(recipe: &Recipe, run: &Run, data: DatasetId, vocab: u32) -> StageS
         end_step: run.steps,
         schedule: run.schedule,
         peak_lr: run.peak_lr,
-        batch: batch(recipe),
-        optimizer: recipe.optimizer(),
+        batch: batch(contents),
+        optimizer: contents.optimizer(),
         precision: contents.precision,
         validation_tokens: contents.data.validation_tokens,
         loss_limit: contents.optimizer.divergence_margin.map(|margin| f64::from(vocab).ln() + margin),
@@ -133,7 +146,7 @@ fn whole_spec(recipe: &Recipe, run: &Run, data: DatasetId, vocab: u32) -> StageS
 ///
 /// More of them that recompute their activations are worth less than fewer that keep them.
 fn micro_sequences<'a>(
-    recipe: &Recipe,
+    recipe: &RecipeFile,
     runs: &'a [Run],
     whole: impl Fn(&Run) -> StageSpec,
 ) -> Result<BTreeMap<&'a str, u32>, Fault> {
@@ -143,7 +156,7 @@ fn micro_sequences<'a>(
             continue;
         }
         let spec = whole(run);
-        let Some(memory_gib) = recipe.contents().batch.memory_gib else {
+        let Some(memory_gib) = recipe.batch.memory_gib else {
             chosen.insert(run.size.as_str(), spec.batch.micro_sequences);
             continue;
         };
@@ -167,8 +180,8 @@ fn micro_sequences<'a>(
     Ok(chosen)
 }
 
-fn batch(recipe: &Recipe) -> Batch {
-    let batch = &recipe.contents().batch;
+fn batch(recipe: &RecipeFile) -> Batch {
+    let batch = &recipe.batch;
     let micro_sequences = batch.micro_sequences.unwrap_or(batch.sequences);
     Batch { sequences: batch.sequences, context: batch.context, micro_sequences }
 }

@@ -6,7 +6,7 @@ use crate::schedule::{DecayShape, LrSchedule};
 use crate::shape::Shape;
 use crate::units::{Tokens, human_count};
 
-/// Runs of one recipe.
+/// Runs of one recipe, shared out among its arms.
 const MAX_RUNS: usize = 10_000;
 
 /// Stages along the paths of all runs. A run passes through a stage for each shorter point of its size, so that these grow
@@ -31,18 +31,20 @@ pub(crate) struct Run {
     pub(crate) steps: u64,
 }
 
-/// Every run, in the recipe's order: sizes, then seeds, then learning rates, then points.
-pub(crate) fn runs(recipe: &RecipeFile) -> Result<Vec<Run>, Fault> {
+/// Every run, in the recipe's order: sizes, then seeds, then learning rates, then points. The recipe is one of so many
+/// `variants`, which share the limits.
+pub(crate) fn runs(recipe: &RecipeFile, variants: usize) -> Result<Vec<Run>, Fault> {
+    let [max_runs, max_paths] = [MAX_RUNS, MAX_PATHS].map(|limit| limit / variants.max(1));
     let points = recipe.points.tokens.as_ref().map_or(0, Vec::len) + recipe.points.times_n.as_ref().map_or(0, Vec::len);
     let count = recipe.model.sizes.len() * recipe.seeds.len() * recipe.optimizer.peak_lr.len() * points;
-    if count > MAX_RUNS {
+    if count > max_runs {
         let reason = format!("make {count} runs with the sizes, seeds and learning rates");
-        return Err(Fault::conflict("points", reason, format!("at most {MAX_RUNS} runs")));
+        return Err(Fault::conflict("points", reason, format!("at most {max_runs} runs")));
     }
     let along = count.saturating_mul(points + 1) / 2;
-    if matches!(recipe.schedule.kind, ScheduleKind::Wsd | ScheduleKind::Constant) && along > MAX_PATHS {
+    if matches!(recipe.schedule.kind, ScheduleKind::Wsd | ScheduleKind::Constant) && along > max_paths {
         let reason = format!("make up to {along} stages along the paths of {count} runs");
-        return Err(Fault::conflict("points", reason, format!("fewer points of a size, or runs: at most {MAX_PATHS}")));
+        return Err(Fault::conflict("points", reason, format!("fewer points of a size, or runs: at most {max_paths}")));
     }
     let mut runs = Vec::with_capacity(count);
     for (size, shape) in recipe.model.sizes.iter().filter_map(|name| Some((name, recipe.shape(name)?))) {

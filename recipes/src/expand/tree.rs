@@ -4,7 +4,7 @@
 //! that see the same learning rates then have the same spec, so they have the same key, and are one stage. Nothing but
 //! the key decides what merges: a mistake in the cuts could cost sharing, never correctness.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Run;
 use crate::id::StageKey;
@@ -14,16 +14,17 @@ use crate::stage::StageSpec;
 
 /// The stages of all runs, parents before children, and the path of each run.
 ///
-/// `whole` gives a run's spec as one stage, from its first step to its last.
-pub(super) fn merge(runs: &[Run], whole: impl Fn(&Run) -> StageSpec) -> (Vec<Stage>, Vec<Vec<StageKey>>) {
+/// With each run goes its spec as one stage, from its first step to its last.
+pub(super) fn merge(runs: &[(&Run, StageSpec)]) -> (Vec<Stage>, Vec<Vec<StageKey>>) {
     let mut stages: Vec<Stage> = Vec::new();
     let mut seen: BTreeSet<StageKey> = BTreeSet::new();
-    let mut paths = Vec::with_capacity(runs.len());
+    let mut paths = vec![Vec::new(); runs.len()];
     for family in families(runs) {
-        for run in family {
-            let spec = whole(run);
+        for &index in &family {
+            let (run, spec) = runs[index];
             let mut path: Vec<StageKey> = Vec::new();
-            for steps in cuts(run, family).windows(2).map(|ends| ends[0]..ends[1]) {
+            let others = family.iter().map(|&other| runs[other].0);
+            for steps in cuts(run, others).windows(2).map(|ends| ends[0]..ends[1]) {
                 let schedule = run.schedule.restricted_to(&steps);
                 let spec = StageSpec { start_step: steps.start, end_step: steps.end, schedule, ..spec };
                 let parent = path.last().copied();
@@ -34,21 +35,32 @@ pub(super) fn merge(runs: &[Run], whole: impl Fn(&Run) -> StageSpec) -> (Vec<Sta
                 }
                 path.push(key);
             }
-            paths.push(path);
+            paths[index] = path;
         }
     }
     assign_roles(&mut stages);
     (stages, paths)
 }
 
-/// Neighbouring runs of one model, seed and learning rate: all that could share anything.
-fn families(runs: &[Run]) -> impl Iterator<Item = &[Run]> {
-    runs.chunk_by(|a, b| a.size == b.size && a.seed == b.seed && a.peak_lr == b.peak_lr)
+/// Runs that differ in nothing but their learning rates and their length, so that they could share something: families in
+/// the order of their first runs. Arms that only differ in the schedule are of one family.
+fn families(runs: &[(&Run, StageSpec)]) -> Vec<Vec<usize>> {
+    let mut families: Vec<Vec<usize>> = Vec::new();
+    let mut family_of: BTreeMap<StageKey, usize> = BTreeMap::new();
+    for (index, (_, spec)) in runs.iter().enumerate() {
+        let alike = StageSpec { end_step: 0, schedule: LrSchedule::Constant { warmup_steps: 0 }, ..*spec };
+        let family = *family_of.entry(alike.key(None)).or_insert(families.len());
+        if family == families.len() {
+            families.push(Vec::new());
+        }
+        families[family].push(index);
+    }
+    families
 }
 
 /// The steps at which a run is cut, its first and one past its last included.
-fn cuts(run: &Run, family: &[Run]) -> Vec<u64> {
-    let mut cuts: BTreeSet<u64> = family.iter().map(|other| shared_steps(run, other)).collect();
+fn cuts<'a>(run: &Run, family: impl Iterator<Item = &'a Run>) -> Vec<u64> {
+    let mut cuts: BTreeSet<u64> = family.map(|other| shared_steps(run, other)).collect();
     // Cut at the decay even where no other run branches off: a later campaign with more points goes on from there.
     if let LrSchedule::Wsd { decay_start, .. } = run.schedule {
         cuts.insert(decay_start);
@@ -62,9 +74,12 @@ fn shared_steps(a: &Run, b: &Run) -> u64 {
     let both_end = a.steps.min(b.steps);
     match (a.schedule, b.schedule) {
         _ if a.schedule == b.schedule => both_end,
+        _ if a.schedule.warmup_steps() != b.schedule.warmup_steps() => 0,
         (LrSchedule::Wsd { decay_start: one, .. }, LrSchedule::Wsd { decay_start: other, .. }) => {
             one.min(other).min(both_end)
         }
+        (LrSchedule::Wsd { decay_start, .. }, LrSchedule::Constant { .. })
+        | (LrSchedule::Constant { .. }, LrSchedule::Wsd { decay_start, .. }) => decay_start.min(both_end),
         // Cosines to different ends differ from the end of the warm-up on, which is not worth a checkpoint.
         _ => 0,
     }

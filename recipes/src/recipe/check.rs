@@ -59,7 +59,7 @@ pub fn is_plain_name(name: &str) -> bool {
     (1..=100).contains(&name.len()) && name.chars().all(is_plain) && !name.starts_with('.')
 }
 
-fn check_name(key: &str, name: &str) -> Result<(), Fault> {
+pub(super) fn check_name(key: &str, name: &str) -> Result<(), Fault> {
     if is_plain_name(name) {
         return Ok(());
     }

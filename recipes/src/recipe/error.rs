@@ -112,6 +112,15 @@ impl Fault {
         Self { key: key.into(), problem, accepted: accepted.into() }
     }
 
+    /// The same fault of a recipe that stands at a path in another one.
+    pub(crate) fn under(self, path: &str) -> Self {
+        let key = match (path, self.key.as_str()) {
+            ("", key) | (key, "") => key.to_owned(),
+            (path, key) => format!("{path}.{key}"),
+        };
+        Self { key, ..self }
+    }
+
     pub(crate) fn conflict(key: impl Into<String>, reason: impl Into<String>, accepted: impl Into<String>) -> Self {
         Self::new(key, Problem::Conflict { reason: reason.into() }, accepted)
     }

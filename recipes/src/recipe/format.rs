@@ -45,6 +45,21 @@ pub struct RecipeFile {
     /// What becomes of checkpoints. No loss depends on it.
     #[serde(default)]
     pub checkpoints: CheckpointsRecipe,
+    /// Arms to compare: each trains the recipe once with what it says differently. With arms, the rest of the recipe is
+    /// what they have in common, and is not trained by itself.
+    #[serde(default)]
+    #[schemars(length(max = 100))]
+    pub arms: Vec<ArmRecipe>,
+}
+
+/// An arm of a comparison: its name, and beside it any of `seeds`, `precision`, `model`, `points`, `schedule`, `batch` and
+/// `optimizer`, with the keys that differ. A `schedule` that gives its `kind`, and `points`, stand in the place of the
+/// recipe's; all other tables are merged key by key.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+pub struct ArmRecipe {
+    /// How results call it: letters, digits, `-`, `_` and `.`.
+    #[schemars(length(min = 1, max = 100))]
+    pub name: String,
 }
 
 /// The text, its tokens, and what is held out of it.

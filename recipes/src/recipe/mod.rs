@@ -4,6 +4,7 @@
 //! looks at what no schema can say: keys that exclude each other, names that name nothing. What remains, such as a
 //! warm-up longer than a run, is found on the way to the plan, and that way is gone once when a recipe is read.
 
+mod arms;
 mod check;
 mod conform;
 pub mod error;
@@ -18,6 +19,7 @@ use std::path::Path;
 use serde::Deserialize;
 use toml::de::DeTable;
 
+pub(crate) use arms::Variant;
 pub use check::is_plain_name;
 
 use crate::expand::{self, Run};
@@ -37,6 +39,7 @@ pub struct Recipe {
     file: String,
     text: String,
     contents: RecipeFile,
+    variants: Vec<Variant>,
     lines: Lines,
 }
 
@@ -78,8 +81,10 @@ impl Recipe {
         }
         // The schema lets nothing pass that the types refuse; should the two ever differ, serde's words have to do.
         let contents = RecipeFile::deserialize(toml::Deserializer::from(table)).map_err(|error| not_toml(&error))?;
-        let recipe = Self { file: file.to_owned(), text: text.to_owned(), contents, lines };
-        check::check(&recipe.contents).map_err(|fault| recipe.refuse(fault))?;
+        check::check(&contents).map_err(|fault| locate(fault, file, &lines))?;
+        let whole: toml::Table = toml::from_str(text).map_err(|error| not_toml(&error))?;
+        let variants = arms::variants(&whole, &contents).map_err(|fault| locate(fault, file, &lines))?;
+        let recipe = Self { file: file.to_owned(), text: text.to_owned(), contents, variants, lines };
         recipe.runs()?;
         Ok(recipe)
     }
@@ -108,7 +113,7 @@ impl Recipe {
         &self.contents.name
     }
 
-    /// What the text says, key by key.
+    /// What the text says, key by key; arms say what differs in theirs.
     #[must_use]
     pub fn contents(&self) -> &RecipeFile {
         &self.contents
@@ -129,17 +134,13 @@ impl Recipe {
     /// The model of a shape, with what all models of the recipe share.
     #[must_use]
     pub fn model(&self, shape: Shape, vocab: u32) -> ModelSpec {
-        let ModelRecipe { scale_emb, scale_depth, init_std, d_base, tied, rope_theta, norm_eps, .. } =
-            self.contents.model;
-        let tensor_program = TensorProgram { scale_emb, scale_depth, init_std, d_base };
-        ModelSpec { shape, vocab, tied, tensor_program, rope_theta, norm_eps }
+        self.contents.model(shape, vocab)
     }
 
     /// How weights are updated, the learning rate apart.
     #[must_use]
     pub fn optimizer(&self) -> AdamW {
-        let OptimizerRecipe { beta1, beta2, eps, weight_decay, clip_norm, .. } = self.contents.optimizer;
-        AdamW { beta1, beta2, eps, weight_decay, clip_norm }
+        self.contents.optimizer()
     }
 
     /// How patient the campaign is.
@@ -152,14 +153,32 @@ impl Recipe {
         Retries { not_started, preempted, failed, backoff_ms, longest_backoff_ms }
     }
 
-    /// Every run the recipe asks for, in its order: sizes, then seeds, then learning rates, then points.
-    pub(crate) fn runs(&self) -> Result<Vec<Run>, RecipeError> {
-        expand::runs(&self.contents).map_err(|fault| self.refuse(fault))
+    /// Every run of every variant, in the recipe's order: sizes, then seeds, then learning rates, then points.
+    pub(crate) fn runs(&self) -> Result<Vec<(&Variant, Vec<Run>)>, RecipeError> {
+        let of = |variant: &Variant| {
+            expand::runs(&variant.contents, self.variants.len()).map_err(|fault| self.refuse(variant.place(fault)))
+        };
+        self.variants.iter().map(|variant| Ok((variant, of(variant)?))).collect()
     }
 
     /// The error for a fault of this recipe.
     pub(crate) fn refuse(&self, fault: Fault) -> RecipeError {
         locate(fault, &self.file, &self.lines)
+    }
+}
+
+impl RecipeFile {
+    /// The model of a shape, with what all models of the recipe share.
+    pub(crate) fn model(&self, shape: Shape, vocab: u32) -> ModelSpec {
+        let ModelRecipe { scale_emb, scale_depth, init_std, d_base, tied, rope_theta, norm_eps, .. } = self.model;
+        let tensor_program = TensorProgram { scale_emb, scale_depth, init_std, d_base };
+        ModelSpec { shape, vocab, tied, tensor_program, rope_theta, norm_eps }
+    }
+
+    /// How weights are updated, the learning rate apart.
+    pub(crate) fn optimizer(&self) -> AdamW {
+        let OptimizerRecipe { beta1, beta2, eps, weight_decay, clip_norm, .. } = self.optimizer;
+        AdamW { beta1, beta2, eps, weight_decay, clip_norm }
     }
 }
 

@@ -3,6 +3,7 @@
 use schemars::generate::SchemaSettings;
 use serde_json::Value;
 
+use super::arms::OVERRIDES;
 use super::format::RecipeFile;
 
 /// The JSON Schema of the recipe format (draft 2020-12), with every limit in it.
@@ -11,7 +12,36 @@ pub fn schema() -> Value {
     let settings = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
     let mut schema = settings.into_generator().into_root_schema_for::<RecipeFile>().to_value();
     drop_null(&mut schema);
+    add_overrides(&mut schema);
     schema
+}
+
+/// What an arm may say differently has the limits it has in the recipe, and nothing of it has to be there.
+fn add_overrides(schema: &mut Value) {
+    let overrides: Vec<(&str, Value)> = OVERRIDES
+        .iter()
+        .map(|name| {
+            let mut section = schema["properties"][name].clone();
+            require_nothing(&mut section);
+            (*name, section)
+        })
+        .collect();
+    let arm = &mut schema["properties"]["arms"]["items"];
+    for (name, section) in overrides {
+        arm["properties"][name] = section;
+    }
+    arm["additionalProperties"] = Value::Bool(false);
+}
+
+/// Of a table and the tables in it. The items of lists are given whole.
+fn require_nothing(schema: &mut Value) {
+    if let Some(table) = schema.as_object_mut() {
+        table.remove("required");
+        table.remove("default");
+    }
+    if let Some(properties) = schema["properties"].as_object_mut() {
+        properties.values_mut().for_each(require_nothing);
+    }
 }
 
 /// TOML has no null: an optional key is one that may be absent, which `required` already says.

@@ -58,5 +58,14 @@ fn stage(tree: usize, start_step: u64, end_step: u64, parent: Option<StageKey>, 
 fn trial(last: &Stage, path: Vec<StageKey>) -> Trial {
     let d = Tokens(last.spec.end_step * last.spec.batch.tokens());
     let id = TrialId::from_content(last.key.as_bytes());
-    Trial { id, size: last.size.clone(), seed: 0, n: last.spec.model.shape.non_embedding_params(), d, nominal: d, path }
+    Trial {
+        id,
+        size: last.size.clone(),
+        seed: 0,
+        arm: None,
+        n: last.spec.model.shape.non_embedding_params(),
+        d,
+        nominal: d,
+        path,
+    }
 }

@@ -53,7 +53,16 @@ fn trial(stages: &[Stage], leaf: &Stage) -> Trial {
     path.reverse();
     let d = Tokens(leaf.spec.end_step * leaf.spec.batch.tokens());
     let id = TrialId::from_content(leaf.key.as_bytes());
-    Trial { id, size: leaf.size.clone(), seed: 0, n: leaf.spec.model.shape.non_embedding_params(), d, nominal: d, path }
+    Trial {
+        id,
+        size: leaf.size.clone(),
+        seed: 0,
+        arm: None,
+        n: leaf.spec.model.shape.non_embedding_params(),
+        d,
+        nominal: d,
+        path,
+    }
 }
 
 fn spec(label: &str, start_step: u64, end_step: u64) -> StageSpec {

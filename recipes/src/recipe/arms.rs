@@ -1,0 +1,92 @@
+//! Arms: the recipe once more, with some keys different.
+
+use serde::Deserialize;
+use toml::de::DeTable;
+use toml::{Table, Value};
+
+use super::error::{Fault, Problem};
+use super::format::RecipeFile;
+use super::{check, conform, schema};
+
+/// The sections an arm may say something different in. The data is not among them: losses on other text do not compare.
+pub(super) const OVERRIDES: [&str; 7] = ["seeds", "precision", "model", "points", "schedule", "batch", "optimizer"];
+
+/// What is trained of a recipe: all of it, or one of its arms.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Variant {
+    /// The arm's name; `None` where the recipe has no arms.
+    pub(crate) arm: Option<String>,
+    /// The path of the arm's table in the recipe's text.
+    path: String,
+    pub(crate) contents: RecipeFile,
+}
+
+impl Variant {
+    /// A fault of the variant as one of the recipe's text.
+    pub(crate) fn place(&self, fault: Fault) -> Fault {
+        fault.under(&self.path)
+    }
+}
+
+/// The variants of a recipe whose form has been found right, in its order, each checked.
+pub(super) fn variants(text: &Table, contents: &RecipeFile) -> Result<Vec<Variant>, Fault> {
+    let Some(arms) = text.get("arms").and_then(Value::as_array).filter(|arms| !arms.is_empty()) else {
+        return Ok(vec![Variant { arm: None, path: String::new(), contents: contents.clone() }]);
+    };
+    let mut shared = text.clone();
+    shared.remove("arms");
+    let mut variants: Vec<Variant> = Vec::with_capacity(arms.len());
+    for (index, (arm, recipe)) in arms.iter().zip(&contents.arms).enumerate() {
+        let path = format!("arms[{index}]");
+        check::check_name(&format!("{path}.name"), &recipe.name)?;
+        if variants.iter().any(|other| other.arm.as_deref() == Some(&recipe.name)) {
+            let problem = Problem::Duplicate { found: format!("`{}`", recipe.name) };
+            return Err(Fault::new(format!("{path}.name"), problem, "a name for each arm"));
+        }
+        let mut whole = shared.clone();
+        if let Some(arm) = arm.as_table() {
+            override_with(&mut whole, arm);
+        }
+        let contents = read(&whole).map_err(|fault| fault.under(&path))?;
+        let variant = Variant { arm: Some(recipe.name.clone()), path, contents };
+        check::check(&variant.contents).map_err(|fault| variant.place(fault))?;
+        variants.push(variant);
+    }
+    Ok(variants)
+}
+
+/// An arm's table may leave out what its kind of schedule needs: the merged recipe is held against the schema once more.
+fn read(recipe: &Table) -> Result<RecipeFile, Fault> {
+    let text = recipe.to_string();
+    let faults = DeTable::parse(&text).map(|table| conform::faults(table.get_ref(), &schema::schema()));
+    if let Some(fault) = faults.ok().and_then(|faults| faults.into_iter().next()) {
+        return Err(fault);
+    }
+    RecipeFile::deserialize(recipe.clone())
+        .map_err(|error| Fault::conflict("", super::error::shown(error.message()), "a recipe once it is merged"))
+}
+
+/// Puts what an arm says into a recipe.
+fn override_with(recipe: &mut Table, arm: &Table) {
+    for (section, value) in arm.iter().filter(|(section, _)| OVERRIDES.contains(&section.as_str())) {
+        // Keys of one kind of schedule are wrong for another, and amounts of data are a choice between two lists.
+        let in_its_place = section == "points" || section == "schedule" && value.get("kind").is_some();
+        match (recipe.get_mut(section), value) {
+            (Some(Value::Table(old)), Value::Table(new)) if !in_its_place => merge(old, new),
+            _ => {
+                recipe.insert(section.clone(), value.clone());
+            }
+        }
+    }
+}
+
+fn merge(old: &mut Table, new: &Table) {
+    for (key, value) in new {
+        match (old.get_mut(key), value) {
+            (Some(Value::Table(old)), Value::Table(new)) => merge(old, new),
+            _ => {
+                old.insert(key.clone(), value.clone());
+            }
+        }
+    }
+}

@@ -5,15 +5,17 @@ use scaling::{Analysis, AnalysisOptions, FitError, analyse};
 
 use crate::campaign::Campaign;
 use crate::fit_json::FitFile;
-use crate::points::{self, DecayedPoint, Selection};
+use crate::points::{self, MeasuredPoint, Selection};
 use crate::{html, table};
 
 /// A campaign with its points and, where they suffice for one, its law.
 #[derive(Debug, Clone)]
 pub struct Conclusion {
     pub(crate) campaign: Campaign,
-    pub(crate) points: Vec<DecayedPoint>,
+    pub(crate) points: Vec<MeasuredPoint>,
     pub(crate) selection: Selection,
+    /// The arm whose points were fitted, where there are arms.
+    pub(crate) arm: Option<String>,
     /// Points that were fitted.
     pub(crate) fitted: usize,
     pub(crate) analysis: Result<Analysis, FitError>,
@@ -23,16 +25,17 @@ impl Conclusion {
     /// Fits the law to what is measured. That it cannot be is a conclusion, too.
     #[must_use]
     pub fn of(campaign: Campaign, options: &AnalysisOptions) -> Self {
-        let points = points::decayed(&campaign);
+        let points = points::measured(&campaign);
         let (rows, selection) = points::select(&points);
         let rows: Vec<scaling::Point> = rows.into_iter().map(points::row).collect();
         let analysis = analyse(&rows, options);
-        Self { fitted: rows.len(), campaign, points, selection, analysis }
+        let arm = points::fitted_arm(&points).map(str::to_owned);
+        Self { arm, fitted: rows.len(), campaign, points, selection, analysis }
     }
 
-    /// The decayed points, in the plan's order.
+    /// The points that are measured, in the plan's order.
     #[must_use]
-    pub fn points(&self) -> &[DecayedPoint] {
+    pub fn points(&self) -> &[MeasuredPoint] {
         &self.points
     }
 

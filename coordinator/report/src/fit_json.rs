@@ -89,6 +89,9 @@ pub struct Fitted {
     pub loss: &'static str,
     /// Which points.
     pub points: &'static str,
+    /// Of which arm, where there are arms.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub arm: Option<String>,
     /// Tokens of held-out text that each loss is a mean over.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub validation_tokens: Option<u64>,
@@ -212,6 +215,7 @@ impl FitFile {
                 d: "tokens the model was trained on, those of the decay included",
                 loss: "nats a token on held-out text, at the end of the decay",
                 points: selection.describe(),
+                arm: conclusion.arm.clone(),
                 validation_tokens: plan.stages.first().map(|stage| stage.spec.validation_tokens),
             },
             optimum: found.and_then(optimum),

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use recipes::units::human_count;
-use recipes::{Plan, StageKey, TrialId};
+use recipes::{Plan, StageKey, Trial, TrialId};
 
-use crate::points::DecayedPoint;
+use crate::points::MeasuredPoint;
 
 /// A grid of the final losses, rows in the plan's order.
 pub(crate) struct Grid {
@@ -16,7 +16,7 @@ pub(crate) struct Grid {
 
 /// One model's losses.
 pub(crate) struct Row {
-    /// The size, with its seed and learning rate where the campaign has several.
+    /// The size, with its arm, seed and learning rate where the campaign has several.
     pub(crate) label: String,
     pub(crate) n: u64,
     /// By column; `None` where there is no such trial, or it has no loss.
@@ -26,25 +26,62 @@ pub(crate) struct Row {
 /// More columns than this do not fit beside one another.
 const MAX_COLUMNS: usize = 12;
 
-/// What tells a model of the plan from the others: its size, and its seed and learning rate where there are several.
-pub(crate) fn labels(plan: &Plan) -> BTreeMap<StageKey, String> {
-    let stages = plan.stages_by_key();
-    let several_seeds = plan.trials.iter().any(|trial| trial.seed != plan.trials[0].seed);
-    let lr = |key: &StageKey| stages.get(key).map(|stage| stage.spec.peak_lr).unwrap_or_default();
-    let several_lrs = plan.trials.iter().any(|trial| lr(&trial.path[0]) != lr(&plan.trials[0].path[0]));
-    let label = |trial: &recipes::Trial| {
-        let seed = if several_seeds { format!(" seed {}", trial.seed) } else { String::new() };
-        let lr = if several_lrs { format!(" lr {}", lr(&trial.path[0])) } else { String::new() };
-        (trial.path[0], format!("{}{seed}{lr}", trial.size))
-    };
-    plan.trials.iter().map(label).collect()
+/// What tells the models of a plan from one another: arm, size, seed and learning rate, as far as there are several.
+pub(crate) struct Labels {
+    trials: BTreeMap<TrialId, String>,
+    roots: BTreeMap<StageKey, String>,
+}
+
+impl Labels {
+    pub(crate) fn of(plan: &Plan) -> Self {
+        let stages = plan.stages_by_key();
+        let lr = |trial: &Trial| stages.get(&trial.path[0]).map(|stage| stage.spec.peak_lr).unwrap_or_default();
+        let several_seeds = plan.trials.iter().any(|trial| trial.seed != plan.trials[0].seed);
+        let several_lrs = plan.trials.iter().any(|trial| lr(trial) != lr(&plan.trials[0]));
+        let mut labels = Self { trials: BTreeMap::new(), roots: BTreeMap::new() };
+        for trial in &plan.trials {
+            let seed = if several_seeds { format!(" seed {}", trial.seed) } else { String::new() };
+            let lr = if several_lrs { format!(" lr {}", lr(trial)) } else { String::new() };
+            let model = format!("{}{seed}{lr}", trial.size);
+            let label = trial.arm.as_ref().map_or_else(|| model.clone(), |arm| format!("{arm} {model}"));
+            // A trunk that several arms share is of none of them.
+            labels
+                .roots
+                .entry(trial.path[0])
+                .and_modify(|shared| {
+                    if *shared != label {
+                        shared.clone_from(&model);
+                    }
+                })
+                .or_insert_with(|| label.clone());
+            labels.trials.insert(trial.id, label);
+        }
+        labels
+    }
+
+    /// Of the run that begins with a stage.
+    pub(crate) fn root(&self, root: &StageKey) -> Option<&str> {
+        self.roots.get(root).map(String::as_str)
+    }
+
+    /// Of a trial.
+    pub(crate) fn trial(&self, trial: &TrialId) -> Option<&str> {
+        self.trials.get(trial).map(String::as_str)
+    }
+
+    /// Of all trials, each once, in the plan's order.
+    pub(crate) fn in_order<'a>(&'a self, plan: &'a Plan) -> Vec<&'a str> {
+        let mut seen = BTreeSet::new();
+        let labels = plan.trials.iter().filter_map(|trial| self.trial(&trial.id));
+        labels.filter(|label| seen.insert(*label)).collect()
+    }
 }
 
 impl Grid {
     /// `None` where the amounts of data are too many to stand beside one another.
-    pub(crate) fn of(plan: &Plan, points: &[DecayedPoint]) -> Option<Self> {
+    pub(crate) fn of(plan: &Plan, points: &[MeasuredPoint]) -> Option<Self> {
         let losses: BTreeMap<TrialId, f64> = points.iter().map(|point| (point.trial, point.loss)).collect();
-        let labels = labels(plan);
+        let labels = Labels::of(plan);
         let tokens: BTreeSet<u64> = plan.trials.iter().map(|trial| trial.nominal.0).collect();
         let multiple = |nominal: u64, n: u64| three_of(nominal as f64 / n as f64);
         let multiples: BTreeSet<u64> = plan.trials.iter().map(|trial| multiple(trial.nominal.0, trial.n)).collect();
@@ -55,10 +92,10 @@ impl Grid {
         }
         let mut rows: Vec<Row> = Vec::new();
         for trial in &plan.trials {
-            let label = &labels[&trial.path[0]];
+            let label = labels.trial(&trial.id)?;
             // Runs that share no stage, as those of a cosine schedule do not, are still of one model.
-            if rows.last().is_none_or(|row| row.label != *label) {
-                rows.push(Row { label: label.clone(), n: trial.n, losses: vec![None; columns.len()] });
+            if rows.last().is_none_or(|row| row.label != label) {
+                rows.push(Row { label: label.to_owned(), n: trial.n, losses: vec![None; columns.len()] });
             }
             let value = if in_multiples { multiple(trial.nominal.0, trial.n) } else { trial.nominal.0 };
             let column = columns.iter().position(|column| *column == value)?;

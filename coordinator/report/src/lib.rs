@@ -15,6 +15,7 @@ mod fit_json;
 mod grid;
 mod html;
 mod number;
+mod optimum_lr;
 mod points;
 mod table;
 
@@ -22,5 +23,5 @@ pub use campaign::{Campaign, CurvePoint, FinalLoss};
 pub use conclusion::Conclusion;
 pub use files::{Files, WriteError};
 pub use fit_json::{Budget, Doubt, FitFile, Fitted, Judgement, OptimumLaw, Produced, Search};
-pub use points::{DecayedPoint, Selection};
+pub use points::{MeasuredPoint, Selection};
 pub use scaling::AnalysisOptions;

@@ -1,4 +1,4 @@
-//! Decayed points: `points.csv`, and the table the law is fitted to.
+//! What trials ended with: `points.csv`, and the table the law is fitted to.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -7,9 +7,9 @@ use recipes::{LrSchedule, Stage, StageKey, StageRole, TrialId};
 
 use crate::campaign::Campaign;
 
-/// A model trained to the end of its decay, with its loss on held-out text.
+/// A model trained to the end of its trial, with its loss on held-out text.
 #[derive(Debug, Clone, PartialEq)]
-pub struct DecayedPoint {
+pub struct MeasuredPoint {
     /// The size, as the recipe names it.
     pub size: String,
     /// N: non-embedding parameters.
@@ -28,6 +28,13 @@ pub struct DecayedPoint {
     pub nominal: u64,
     /// Steps it was trained for.
     pub step: u64,
+    /// Tokens of one step.
+    pub batch_tokens: u64,
+    /// The arm, as the recipe names it, where it has arms.
+    pub arm: Option<String>,
+    /// Whether its learning rate had come down. The loss at a high one is a tenth of a nat and more above what a decay would
+    /// reach, and tells nothing of the law.
+    pub decayed: bool,
     /// The first stage of its path: points with the same one share a trunk, and with it its luck.
     pub trunk: StageKey,
     /// The stage that ended with the loss.
@@ -45,14 +52,13 @@ pub enum Selection {
     BestLearningRate,
 }
 
-/// The decayed points that are measured, in the plan's order. A trial that ends at its peak learning rate is none: its loss
-/// is that of a trunk, a tenth of a nat and more above what a decay would reach.
-pub(crate) fn decayed(campaign: &Campaign) -> Vec<DecayedPoint> {
+/// The points that are measured, in the plan's order.
+pub(crate) fn measured(campaign: &Campaign) -> Vec<MeasuredPoint> {
     let stages = campaign.plan.stages_by_key();
     let point = |trial: &recipes::Trial| {
         let loss = campaign.losses.get(&trial.id)?;
         let last = *stages.get(trial.last_stage())?;
-        is_decayed(last).then(|| DecayedPoint {
+        Some(MeasuredPoint {
             size: trial.size.clone(),
             n: trial.n,
             d: trial.d.0,
@@ -62,6 +68,9 @@ pub(crate) fn decayed(campaign: &Campaign) -> Vec<DecayedPoint> {
             peak_lr: last.spec.peak_lr,
             nominal: trial.nominal.0,
             step: last.spec.end_step,
+            batch_tokens: last.spec.batch.tokens(),
+            arm: trial.arm.clone(),
+            decayed: ends_decayed(last),
             trunk: trial.path[0],
             stage: last.key,
             trial: trial.id,
@@ -70,16 +79,37 @@ pub(crate) fn decayed(campaign: &Campaign) -> Vec<DecayedPoint> {
     campaign.plan.trials.iter().filter_map(point).collect()
 }
 
-/// Whether a stage ends below its peak learning rate.
-pub(crate) fn is_decayed(stage: &Stage) -> bool {
+/// Whether a stage is drawn as what takes a trunk to a loss, rather than as a trunk.
+pub(crate) fn is_decay(stage: &Stage) -> bool {
     let constant = matches!(stage.spec.schedule, LrSchedule::Constant { .. });
     matches!(stage.role, StageRole::Decay | StageRole::Whole) && !constant
 }
 
-/// The rows the law is fitted to, in the order of the points.
-pub(crate) fn select(points: &[DecayedPoint]) -> (Vec<&DecayedPoint>, Selection) {
-    let mut best: BTreeMap<(u64, u64, u64), &DecayedPoint> = BTreeMap::new();
-    for point in points {
+/// Whether the learning rate has come down when a stage ends: to the end of its decay, or to the floor of its cosine. One
+/// hundredth of the peak is more than what rounding to steps leaves.
+fn ends_decayed(stage: &Stage) -> bool {
+    let last = stage.spec.end_step.saturating_sub(1);
+    match stage.spec.schedule {
+        LrSchedule::Constant { .. } => false,
+        LrSchedule::Wsd { decay_start, decay_steps, .. } => last + 1 >= decay_start + decay_steps,
+        LrSchedule::Cosine { floor, .. } | LrSchedule::CosineLoop { floor, .. } => {
+            stage.spec.schedule.factor(last) <= floor + 0.01
+        }
+    }
+}
+
+/// The arm whose points are fitted: the first that has a decayed one, in the order of the points.
+pub(crate) fn fitted_arm(points: &[MeasuredPoint]) -> Option<&str> {
+    points.iter().find(|point| point.decayed)?.arm.as_deref()
+}
+
+/// The rows the law is fitted to, in the order of the points: decayed ones, and of one arm.
+pub(crate) fn select(points: &[MeasuredPoint]) -> (Vec<&MeasuredPoint>, Selection) {
+    let arm = fitted_arm(points);
+    let points: Vec<&MeasuredPoint> =
+        points.iter().filter(|point| point.decayed && point.arm.as_deref() == arm).collect();
+    let mut best: BTreeMap<(u64, u64, u64), &MeasuredPoint> = BTreeMap::new();
+    for &point in &points {
         let place = best.entry((point.n, point.d, point.seed)).or_insert(point);
         if point.loss < place.loss {
             *place = point;
@@ -87,14 +117,14 @@ pub(crate) fn select(points: &[DecayedPoint]) -> (Vec<&DecayedPoint>, Selection)
     }
     let several = points.iter().any(|point| point.peak_lr != points[0].peak_lr);
     if !several {
-        return (points.iter().collect(), Selection::All);
+        return (points, Selection::All);
     }
-    let is_best = |point: &&DecayedPoint| best[&(point.n, point.d, point.seed)].trial == point.trial;
-    (points.iter().filter(is_best).collect(), Selection::BestLearningRate)
+    let is_best = |point: &&MeasuredPoint| best[&(point.n, point.d, point.seed)].trial == point.trial;
+    (points.into_iter().filter(is_best).collect(), Selection::BestLearningRate)
 }
 
 /// A point as a row of the law's table.
-pub(crate) fn row(point: &DecayedPoint) -> scaling::Point {
+pub(crate) fn row(point: &MeasuredPoint) -> scaling::Point {
     scaling::Point {
         size: point.size.clone(),
         n: point.n as f64,
@@ -105,15 +135,19 @@ pub(crate) fn row(point: &DecayedPoint) -> scaling::Point {
 }
 
 /// `points.csv`: floats in the shortest form that reads back to the same bits, and nothing that depends on when or where.
-pub(crate) fn csv(points: &[DecayedPoint]) -> String {
-    let mut text = "size,n,d,loss,loss_per_byte,seed,peak_lr,nominal_tokens,step,trunk,stage,trial\n".to_owned();
+pub(crate) fn csv(points: &[MeasuredPoint]) -> String {
+    let columns =
+        "size,n,d,loss,loss_per_byte,seed,peak_lr,nominal_tokens,step,batch_tokens,arm,decayed,trunk,stage,trial";
+    let mut text = format!("{columns}\n");
     for point in points {
-        let DecayedPoint { size, n, d, loss, seed, peak_lr, nominal, step, trunk, stage, trial, .. } = point;
-        let size = quoted(size);
+        let MeasuredPoint { n, d, loss, seed, peak_lr, nominal, step, batch_tokens, decayed, .. } = point;
+        let MeasuredPoint { trunk, stage, trial, .. } = point;
+        let [size, arm] = [point.size.as_str(), point.arm.as_deref().unwrap_or_default()].map(quoted);
         let per_byte = point.loss_per_byte.map(|loss| loss.to_string()).unwrap_or_default();
         let _ = writeln!(
             text,
-            "{size},{n},{d},{loss},{per_byte},{seed},{peak_lr},{nominal},{step},{trunk},{stage},{trial}"
+            "{size},{n},{d},{loss},{per_byte},{seed},{peak_lr},{nominal},{step},{batch_tokens},{arm},{decayed},\
+             {trunk},{stage},{trial}"
         );
     }
     text
@@ -127,9 +161,9 @@ fn quoted(cell: &str) -> String {
 mod tests {
     use super::*;
 
-    fn point(seed: u64, peak_lr: f64, loss: f64) -> DecayedPoint {
+    fn point(seed: u64, peak_lr: f64, loss: f64) -> MeasuredPoint {
         let name = format!("{seed} {peak_lr}");
-        DecayedPoint {
+        MeasuredPoint {
             size: "a,\"b\"".to_owned(),
             n: 100,
             d: 2000,
@@ -139,6 +173,9 @@ mod tests {
             peak_lr,
             nominal: 2000,
             step: 20,
+            batch_tokens: 100,
+            arm: None,
+            decayed: true,
             trunk: StageKey::from_content(name.as_bytes()),
             stage: StageKey::from_content(b"a stage"),
             trial: TrialId::from_content(name.as_bytes()),
@@ -155,9 +192,21 @@ mod tests {
     }
 
     #[test]
+    fn one_arm_is_fitted_and_nothing_that_is_not_decayed() {
+        let of = |arm: &str, decayed| MeasuredPoint { arm: Some(arm.to_owned()), decayed, ..point(0, 0.01, 3.0) };
+        let points = [of("stable", false), of("a", true), of("b", true), of("a", false), of("a", true)];
+        assert_eq!(fitted_arm(&points), Some("a"));
+        assert_eq!(select(&points).0, [&points[1], &points[4]]);
+        assert!(select(&points[..1]).0.is_empty());
+    }
+
+    #[test]
     fn cells_with_commas_are_quoted_and_floats_keep_their_bits() {
         let text = csv(&[point(0, 0.01, 0.1 + 0.2)]);
         let row = text.lines().nth(1).expect("a row");
-        assert!(row.starts_with("\"a,\"\"b\"\"\",100,2000,0.30000000000000004,,0,0.01,2000,20,stage_"), "{row}");
+        assert!(
+            row.starts_with("\"a,\"\"b\"\"\",100,2000,0.30000000000000004,,0,0.01,2000,20,100,,true,stage_"),
+            "{row}"
+        );
     }
 }

@@ -8,6 +8,7 @@ use scaling::{Analysis, FORM, HeldOut, Interval, Parameter};
 use crate::conclusion::Conclusion;
 use crate::grid::Grid;
 use crate::number::{operations, percent, three_digits};
+use crate::optimum_lr::{OptimumLr, optima as best_learning_rates};
 use crate::points::Selection;
 
 pub(crate) fn render(conclusion: &Conclusion) -> String {
@@ -16,13 +17,18 @@ pub(crate) fn render(conclusion: &Conclusion) -> String {
     let mut text = format!("{}  {}\n", plan.name, plan.campaign);
     let _ = writeln!(
         text,
-        "{} of {} points, losses in nats a token on held-out text at the end of the decay\n",
+        "{} of {} points, losses in nats a token on held-out text at the end of {}\n",
         points.len(),
-        plan.trials.len()
+        plan.trials.len(),
+        if points.iter().all(|point| point.decayed) { "the decay" } else { "the run, decayed or not" }
     );
     losses(&mut text, conclusion);
+    learning_rates(&mut text, conclusion);
     match analysis {
         Ok(analysis) => {
+            if let Some(arm) = &conclusion.arm {
+                let _ = writeln!(text, "the law of the arm {arm}:");
+            }
             law(&mut text, analysis, conclusion.selection);
             quality(&mut text, analysis);
             optima(&mut text, analysis);
@@ -51,8 +57,30 @@ fn losses(text: &mut String, conclusion: &Conclusion) {
         for point in points {
             let (n, d) = (human_count(point.n as f64), human_count(point.d as f64));
             let loss = format!("{:.4}", point.loss);
-            lines.push(vec![point.size.clone(), n, d, point.seed.to_string(), point.peak_lr.to_string(), loss]);
+            let label = format!("{} {}", point.arm.as_deref().unwrap_or_default(), point.size);
+            lines.push(vec![label.trim().to_owned(), n, d, point.seed.to_string(), point.peak_lr.to_string(), loss]);
         }
+    }
+    text.push_str(&lined_up(&lines));
+    text.push('\n');
+}
+
+/// Where the loss is lowest over the peak learning rate, if the campaign tries several.
+fn learning_rates(text: &mut String, conclusion: &Conclusion) {
+    let found = best_learning_rates(&conclusion.points);
+    if found.is_empty() {
+        return;
+    }
+    text.push_str("the best peak learning rate, from a parabola over its logarithm\n");
+    let mut lines = vec![["model", "N", "tried", "best", "loss"].map(str::to_owned).to_vec()];
+    for OptimumLr { arm, size, n, losses, best } in &found {
+        let label = format!("{} {size}", arm.as_deref().unwrap_or_default());
+        let tried = format!("{} to {}", losses[0].0, losses[losses.len() - 1].0);
+        let [lr, loss] = match best {
+            Some((lr, loss)) => [three_digits(*lr), format!("{loss:.4}")],
+            None => ["not bracketed".to_owned(), String::new()],
+        };
+        lines.push(vec![label.trim().to_owned(), human_count(*n as f64), tried, lr, loss]);
     }
     text.push_str(&lined_up(&lines));
     text.push('\n');

@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 use super::thin::{Thinning, means};
 use super::{Figure, Palette, axis, layout, short};
 use crate::conclusion::Conclusion;
-use crate::grid::labels;
+use crate::grid::Labels;
 use crate::html::escape;
-use crate::points::is_decayed;
+use crate::points::is_decay;
 
 /// A line with gaps.
 #[derive(Default)]
@@ -84,7 +84,7 @@ impl Drawn {
             let points: Vec<(f64, f64)> = means.into_iter().map(|(step, loss)| (step * per_step, loss)).collect();
             let Some(tip) = points.last() else { continue };
             let parent = stage.parent.and_then(|parent| Some((parent, *tips.get(&parent)?)));
-            let is_branch = stage.parent.is_some() && is_decayed(stage);
+            let is_branch = stage.parent.is_some() && is_decay(stage);
             let lines = drawn.lines.entry(root).or_default();
             lines[usize::from(is_branch)].extend(stage.key, parent.as_ref(), &points);
             tips.insert(stage.key, *tip);
@@ -101,15 +101,15 @@ pub(super) fn figure(conclusion: &Conclusion, palette: &Palette) -> Option<Figur
     if lines.is_empty() {
         return None;
     }
-    let labels = labels(plan);
+    let labels = Labels::of(plan);
     let mut named = BTreeSet::new();
     let mut data = Vec::new();
     for root in conclusion.roots() {
-        let (Some(lines), Some(label), Some(stage)) = (lines.get(&root), labels.get(&root), stages.get(&root)) else {
+        let (Some(lines), Some(label), Some(stage)) = (lines.get(&root), labels.root(&root), stages.get(&root)) else {
             continue;
         };
         let label = escape(label);
-        let colour = palette.colour(stage.spec.model.shape.non_embedding_params() as f64);
+        let colour = palette.run(stage);
         for (line, (width, what)) in lines.iter().zip([(1.6, "run"), (2.0, "decay")]) {
             if line.tip.is_none() {
                 continue;

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{Figure, Palette, axis, layout, short};
 use crate::conclusion::Conclusion;
-use crate::grid::labels;
+use crate::grid::Labels;
 use crate::html::escape;
 
 /// The colour of a line that stands for several sizes.
@@ -28,7 +28,7 @@ pub(super) fn figure(conclusion: &Conclusion, palette: &Palette) -> Figure {
     let plan = &conclusion.campaign.plan;
     // Sizes with the same points have the same learning rates; one line stands for all of them.
     let mut drawn: Vec<Line> = Vec::new();
-    let (labels, stages) = (labels(plan), plan.stages_by_key());
+    let (labels, stages) = (Labels::of(plan), plan.stages_by_key());
     let mut lines: BTreeMap<_, [Vec<Value>; 2]> = BTreeMap::new();
     let mut roots = BTreeMap::new();
     for stage in &plan.stages {
@@ -48,16 +48,16 @@ pub(super) fn figure(conclusion: &Conclusion, palette: &Palette) -> Figure {
     }
     for root in conclusion.roots() {
         let (Some(steps_and_rates), Some(label), Some(stage)) =
-            (lines.remove(&root), labels.get(&root), stages.get(&root))
+            (lines.remove(&root), labels.root(&root), stages.get(&root))
         else {
             continue;
         };
         match drawn.iter_mut().find(|other| other.steps_and_rates == steps_and_rates) {
-            Some(same) if same.labels.last() != Some(label) => same.labels.push(label.clone()),
+            Some(same) if same.labels.last().is_none_or(|last| last != label) => same.labels.push(label.to_owned()),
             Some(_) => {}
             None => {
-                let colour = palette.colour(stage.spec.model.shape.non_embedding_params() as f64);
-                drawn.push(Line { labels: vec![label.clone()], colour, steps_and_rates });
+                let colour = palette.run(stage);
+                drawn.push(Line { labels: vec![label.to_owned()], colour, steps_and_rates });
             }
         }
     }

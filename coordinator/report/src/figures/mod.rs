@@ -3,11 +3,13 @@
 //! A figure is data and layout in the JSON of plotly.js, whose documentation describes each key; the library itself comes
 //! from the `plotly` crate and is put into the page once. Numbers are rounded to what a screen can show.
 
+mod arms;
 mod curves;
 mod law;
 mod learning_rate;
 mod optimum;
 mod palette;
+mod peak_lr;
 mod residuals;
 mod surface;
 mod thin;
@@ -45,6 +47,8 @@ pub(crate) fn all(conclusion: &Conclusion) -> Vec<Figure> {
         figures.push(residuals::figure(analysis, &palette));
         figures.extend(optimum::figure(conclusion, analysis));
     }
+    figures.extend(arms::figure(conclusion));
+    figures.extend(peak_lr::figure(conclusion));
     figures.extend(curves::figure(conclusion, &palette));
     figures.push(learning_rate::figure(conclusion, &palette));
     figures.push(tree::figure(conclusion, &palette));

@@ -1,6 +1,8 @@
-//! One colour a size, from light to dark as N grows.
+//! One colour a size, from light to dark as N grows; where there is one size alone, one colour a run.
 
-use recipes::Plan;
+use std::collections::BTreeMap;
+
+use recipes::{Plan, Stage, StageKey};
 
 /// Stops from green over blue to violet: in order of lightness, so that the order of sizes is seen also without colour.
 pub(super) const STOPS: [[u8; 3]; 6] = [
@@ -16,21 +18,45 @@ pub(super) const STOPS: [[u8; 3]; 6] = [
 pub(crate) struct Palette {
     low: f64,
     high: f64,
+    /// Where runs of a single size stand between the first stop and the last, by their first stages.
+    runs: BTreeMap<StageKey, f64>,
 }
 
 impl Palette {
     pub(crate) fn of(plan: &Plan) -> Self {
         let (low, high) = super::span(plan.trials.iter().map(|trial| (trial.n as f64).ln()));
-        Self { low, high }
+        let roots = plan.stages.iter().filter(|stage| stage.parent.is_none()).map(|stage| stage.key);
+        let roots: Vec<StageKey> = if low < high { Vec::new() } else { roots.collect() };
+        let last = roots.len().saturating_sub(1).max(1) as f64;
+        let alone = roots.len() < 2;
+        let place = |(index, root)| (root, if alone { 0.5 } else { index as f64 / last });
+        Self { low, high, runs: roots.into_iter().enumerate().map(place).collect() }
+    }
+
+    /// The colour of the run that begins with a stage.
+    pub(crate) fn run(&self, root: &Stage) -> String {
+        match self.runs.get(&root.key) {
+            Some(place) => hex(*place),
+            None => self.colour(root.spec.model.shape.non_embedding_params() as f64),
+        }
     }
 
     /// The colour of a size.
     pub(crate) fn colour(&self, n: f64) -> String {
         let range = self.high - self.low;
         let place = if range > 0.0 { (n.ln() - self.low) / range } else { 0.5 };
-        let [r, g, b] = at(place);
-        format!("#{r:02x}{g:02x}{b:02x}")
+        hex(place)
     }
+}
+
+/// The colour of one of so many lines.
+pub(super) fn of_index(index: usize, count: usize) -> String {
+    hex(if count < 2 { 0.5 } else { index as f64 / (count - 1) as f64 })
+}
+
+fn hex(place: f64) -> String {
+    let [r, g, b] = at(place);
+    format!("#{r:02x}{g:02x}{b:02x}")
 }
 
 /// Between two stops, the straight line.
@@ -50,10 +76,10 @@ mod tests {
 
     #[test]
     fn ends_are_the_ends_and_one_size_is_in_the_middle() {
-        let palette = Palette { low: 1e4_f64.ln(), high: 1e6_f64.ln() };
+        let palette = Palette { low: 1e4_f64.ln(), high: 1e6_f64.ln(), runs: BTreeMap::new() };
         assert_eq!(palette.colour(1e4), "#7cc09a");
         assert_eq!(palette.colour(1e6), "#2a1c4f");
-        let single = Palette { low: 1.0, high: 1.0 };
+        let single = Palette { low: 1.0, high: 1.0, runs: BTreeMap::new() };
         assert_eq!(single.colour(1.0_f64.exp()), "#2b7197");
     }
 }

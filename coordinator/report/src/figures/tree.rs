@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 
 use super::{Figure, Palette, axis, layout, short};
 use crate::conclusion::Conclusion;
-use crate::grid::labels;
+use crate::grid::Labels;
 use crate::html::escape;
-use crate::points::is_decayed;
+use crate::points::is_decay;
 
 /// Lanes of more roots than this would be a pixel high.
 const MAX_LANES: usize = 120;
@@ -19,12 +19,13 @@ const FALL: f64 = 0.45;
 
 pub(super) fn figure(conclusion: &Conclusion, palette: &Palette) -> Figure {
     let plan = &conclusion.campaign.plan;
-    let labels = labels(plan);
+    let labels = Labels::of(plan);
     let roots: Vec<StageKey> = conclusion.roots();
     let drawn = roots.len().min(MAX_LANES);
     let mut lanes: BTreeMap<StageKey, usize> = roots[..drawn].iter().copied().zip(0..).collect();
     let losses: BTreeMap<StageKey, f64> = conclusion.points.iter().map(|point| (point.stage, point.loss)).collect();
     let mut data: Vec<Value> = Vec::new();
+    let mut branches: BTreeMap<Option<StageKey>, i32> = BTreeMap::new();
     for stage in &plan.stages {
         let Some(lane) = stage.parent.and_then(|parent| lanes.get(&parent)).or_else(|| lanes.get(&stage.key)).copied()
         else {
@@ -33,9 +34,13 @@ pub(super) fn figure(conclusion: &Conclusion, palette: &Palette) -> Figure {
         lanes.insert(stage.key, lane);
         let per_step = stage.spec.batch.tokens() as f64;
         let ends = [stage.spec.start_step as f64 * per_step, stage.spec.end_step as f64 * per_step].map(short);
-        let is_branch = stage.parent.is_some() && is_decayed(stage);
-        let height = lane as f64 + if is_branch { FALL } else { 0.0 };
-        let colour = palette.colour(stage.spec.model.shape.non_embedding_params() as f64);
+        let is_branch = stage.parent.is_some() && is_decay(stage);
+        // Branches of several arms leave a trunk at one place, and fall side by side.
+        let beside = branches.entry(stage.parent).or_insert(0);
+        let fall = if is_branch { FALL / (1.0 + 0.35 * f64::from(*beside)) } else { 0.0 };
+        *beside += i32::from(is_branch);
+        let height = lane as f64 + fall;
+        let colour = palette.run(plan.stages.iter().find(|root| root.key == roots[lane]).unwrap_or(stage));
         let loss = losses.get(&stage.key);
         let mut words = format!(
             "{}, {}<br>steps {} to {}<br>{} tokens, {} operations<br>{}",
@@ -50,7 +55,7 @@ pub(super) fn figure(conclusion: &Conclusion, palette: &Palette) -> Figure {
         words.extend(loss.map(|loss| format!("<br>loss {loss:.4}")));
         let end = json!({
             "size": if is_branch { [0, 8] } else { [0, 5] },
-            "color": if loss.is_some() || !is_decayed(stage) { colour.as_str() } else { "#ffffff" },
+            "color": if loss.is_some() || !is_decay(stage) { colour.as_str() } else { "#ffffff" },
             "line": { "color": colour, "width": 1.4 },
             "opacity": 1,
         });
@@ -66,7 +71,7 @@ pub(super) fn figure(conclusion: &Conclusion, palette: &Palette) -> Figure {
     y["tickvals"] = (0..drawn).map(Value::from).collect();
     y["ticktext"] = roots[..drawn]
         .iter()
-        .map(|root| Value::from(labels.get(root).map_or_else(String::new, |label| escape(label))))
+        .map(|root| Value::from(labels.root(root).map_or_else(String::new, escape)))
         .collect();
     y["showgrid"] = json!(false);
     let cost = plan.cost();

@@ -68,8 +68,9 @@ fn fitted(analysis: &Analysis, conclusion: &Conclusion) -> String {
     }
     let _ = write!(
         html,
-        "<p class=\"where\">Fitted to {}: {} points of {} trunks.",
+        "<p class=\"where\">Fitted to {}{}: {} points of {} trunks.",
         conclusion.selection.describe(),
+        conclusion.arm.as_ref().map(|arm| format!(", of the arm {}", escape(arm))).unwrap_or_default(),
         analysis.n_points,
         analysis.n_trunks
     );
@@ -172,7 +173,7 @@ pub(super) fn optima(conclusion: &Conclusion) -> String {
 }
 
 pub(super) fn points(conclusion: &Conclusion) -> String {
-    let about = "Losses in nats a token on held-out text, at the end of the decay. <code>points.csv</code> has \
+    let about = "Losses in nats a token on held-out text, at the end of each trial. <code>points.csv</code> has \
                  every digit, and the losses a byte.";
     let table = match Grid::of(&conclusion.campaign.plan, &conclusion.points) {
         Some(grid) => {
@@ -191,8 +192,9 @@ pub(super) fn points(conclusion: &Conclusion) -> String {
             let rows = conclusion.points.iter().take(MAX_LINES).map(|point| {
                 let (n, d) = (human_count(point.n as f64), human_count(point.d as f64));
                 let (size, seed, lr, loss) = (escape(&point.size), point.seed, point.peak_lr, point.loss);
+                let arm = point.arm.as_ref().map(|arm| format!("{} ", escape(arm))).unwrap_or_default();
                 format!(
-                    "<tr><td>{size}</td><td>{n}</td><td>{d}</td><td>{seed}</td><td>{lr}</td><td>{loss:.4}</td></tr>\n"
+                    "<tr><td>{arm}{size}</td><td>{n}</td><td>{d}</td><td>{seed}</td><td>{lr}</td><td>{loss:.4}</td></tr>\n"
                 )
             });
             let header = "<tr><th>size</th><th>N</th><th>D</th><th>seed</th><th>peak LR</th><th>loss</th></tr>\n";

@@ -1,0 +1,75 @@
+//! The peak learning rate with the lowest loss, for each arm and size.
+
+use std::collections::BTreeMap;
+
+use crate::points::MeasuredPoint;
+
+/// What a model's losses say of its learning rate.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct OptimumLr {
+    pub(crate) arm: Option<String>,
+    pub(crate) size: String,
+    pub(crate) n: u64,
+    /// Learning rates, ascending, with the mean over seeds of the loss at the largest amount of data.
+    pub(crate) losses: Vec<(f64, f64)>,
+    /// Where the parabola through the three lowest losses is lowest, and its loss there; `None` where the lowest is that of
+    /// the first or the last learning rate, so that the optimum was not bracketed.
+    pub(crate) best: Option<(f64, f64)>,
+}
+
+/// Of every arm and size that has three learning rates or more, in the order of the points.
+pub(crate) fn optima(points: &[MeasuredPoint]) -> Vec<OptimumLr> {
+    let mut models: Vec<(Option<&str>, &str, u64)> = Vec::new();
+    for point in points {
+        let model = (point.arm.as_deref(), point.size.as_str(), point.n);
+        if !models.contains(&model) {
+            models.push(model);
+        }
+    }
+    models.into_iter().filter_map(|model| optimum(points, model)).collect()
+}
+
+fn optimum(points: &[MeasuredPoint], (arm, size, n): (Option<&str>, &str, u64)) -> Option<OptimumLr> {
+    let of_model = || points.iter().filter(|point| point.arm.as_deref() == arm && point.size == size);
+    let longest = of_model().map(|point| point.nominal).max()?;
+    // By the bits: positive floats are in the order of theirs.
+    let mut by_lr: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
+    for point in of_model().filter(|point| point.nominal == longest) {
+        by_lr.entry(point.peak_lr.to_bits()).or_default().push(point.loss);
+    }
+    let mean = |losses: Vec<f64>| losses.iter().sum::<f64>() / losses.len() as f64;
+    let losses: Vec<(f64, f64)> = by_lr.into_iter().map(|(lr, losses)| (f64::from_bits(lr), mean(losses))).collect();
+    let best = (losses.len() >= 3).then(|| lowest(&losses))?;
+    Some(OptimumLr { arm: arm.map(str::to_owned), size: size.to_owned(), n, losses, best })
+}
+
+/// The vertex of the parabola through the lowest loss and its neighbours, over the logarithm of the learning rate.
+fn lowest(losses: &[(f64, f64)]) -> Option<(f64, f64)> {
+    let middle = (0..losses.len()).min_by(|a, b| losses[*a].1.total_cmp(&losses[*b].1))?;
+    let (before, at, after) = (losses.get(middle.checked_sub(1)?)?, losses[middle], losses.get(middle + 1)?);
+    let (left, right) = (before.0.ln() - at.0.ln(), after.0.ln() - at.0.ln());
+    let (rise_left, rise_right) = ((before.1 - at.1) / left, (after.1 - at.1) / right);
+    let curvature = (rise_right - rise_left) / (right - left);
+    // Three equal losses have no lowest one.
+    (curvature > 0.0).then(|| {
+        let slope = rise_left - curvature * left;
+        let shift = -slope / (2.0 * curvature);
+        (at.0 * shift.exp(), at.1 + slope * shift + curvature * shift * shift)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_vertex_of_a_parabola_is_found_and_none_that_is_not_bracketed() {
+        let loss = |lr: f64| 2.5 + 0.1 * (lr.ln() - 0.013_f64.ln()).powi(2);
+        let losses: Vec<(f64, f64)> = [0.002, 0.005, 0.01, 0.03, 0.1].map(|lr| (lr, loss(lr))).to_vec();
+        let (lr, least) = lowest(&losses).expect("is bracketed");
+        assert!((lr / 0.013 - 1.0).abs() < 1e-9 && (least - 2.5).abs() < 1e-9, "{lr} {least}");
+        assert_eq!(lowest(&losses[..3]), None, "falls to the last");
+        assert_eq!(lowest(&losses[3..]), None, "rises from the first");
+        assert_eq!(lowest(&[(1.0, 3.0), (2.0, 3.0), (3.0, 3.0)]), None);
+    }
+}

@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::diagnostics::{Diagnostics, diagnose};
-use crate::fit::{Fit, FitError, FitOptions, Objective, fit};
+use crate::fit::{Fit, FitError, FitOptions, Objective, fit_law};
 use crate::intervals::{BootstrapOptions, Interval, Intervals, Resampled, resample};
-use crate::law::Parameter;
+use crate::law::{Law, Parameter, ScalingLaw};
 use crate::optimum::{Optimum, default_budgets};
 use crate::point::{Point, distinct, trunks};
 use crate::warning::{MIN_SPAN, Warning};
@@ -47,13 +47,13 @@ pub struct BudgetOptimum {
 
 /// A law with all that belongs to it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Analysis {
+pub struct Analysis<L = ScalingLaw> {
     /// The law and how it was found.
-    pub fit: Fit,
+    pub fit: Fit<L>,
     /// Intervals of its parameters; `None` where too few draws determine a law.
     pub intervals: Option<Intervals>,
     /// How well it describes the table.
-    pub diagnostics: Diagnostics,
+    pub diagnostics: Diagnostics<L>,
     /// The optimal models, at ascending budgets; empty where no split is best.
     pub optima: Vec<BudgetOptimum>,
     /// Reasons for doubt.
@@ -66,12 +66,20 @@ pub struct Analysis {
     pub n_trunks: usize,
 }
 
-/// Fits the law to a table, and says how far to believe it.
+/// Fits the additive law to a table, and says how far to believe it.
 ///
 /// # Errors
 /// Where the table cannot determine the law, or no descent converges.
 pub fn analyse(points: &[Point], options: &AnalysisOptions) -> Result<Analysis, FitError> {
-    let found = fit(points, &options.fit)?;
+    analyse_law(points, options)
+}
+
+/// Fits a law of any form to a table, and says how far to believe it.
+///
+/// # Errors
+/// Where the table cannot determine the law, or no descent converges.
+pub fn analyse_law<L: Law>(points: &[Point], options: &AnalysisOptions) -> Result<Analysis<L>, FitError> {
+    let found = fit_law::<L>(points, &options.fit)?;
     let resampled = resample(points, &found, &options.fit, &options.bootstrap);
     let (diagnostics, not_held_out) = diagnose(points, &found.law, &options.fit);
     let optima = optima(points, &found, resampled.as_ref(), &options.budgets);
@@ -89,7 +97,12 @@ pub fn analyse(points: &[Point], options: &AnalysisOptions) -> Result<Analysis, 
     Ok(analysis)
 }
 
-fn optima(points: &[Point], found: &Fit, resampled: Option<&Resampled>, budgets: &[f64]) -> Vec<BudgetOptimum> {
+fn optima<L: Law>(
+    points: &[Point],
+    found: &Fit<L>,
+    resampled: Option<&Resampled<L>>,
+    budgets: &[f64],
+) -> Vec<BudgetOptimum> {
     let budgets = if budgets.is_empty() { default_budgets(points) } else { budgets.to_vec() };
     let within = |values: &[f64], value: f64| {
         // A hair of room, so that an optimum at the largest size is not called outside for a rounding.
@@ -119,7 +132,7 @@ const ENOUGH_TRUNKS: usize = 10;
 const ENOUGH_AGREEING: f64 = 0.25;
 const FEW_FAILED: f64 = 0.02;
 
-fn warnings(points: &[Point], analysis: &Analysis, not_held_out: Option<FitError>) -> Vec<Warning> {
+fn warnings<L: Law>(points: &[Point], analysis: &Analysis<L>, not_held_out: Option<FitError>) -> Vec<Warning> {
     let Analysis { fit, intervals, diagnostics, optima, n_trunks, .. } = analysis;
     let mut warnings: Vec<Warning> = fit.at_bounds.iter().map(|&parameter| Warning::AtBound { parameter }).collect();
     if (fit.starts_agreeing as f64) < ENOUGH_AGREEING * fit.starts as f64 {
@@ -132,7 +145,7 @@ fn warnings(points: &[Point], analysis: &Analysis, not_held_out: Option<FitError
         }
     }
     match intervals {
-        Some(intervals) => warn_of_intervals(points, intervals, &mut warnings),
+        Some(intervals) => warn_of_intervals::<L>(points, intervals, &mut warnings),
         None => warnings.push(Warning::NoIntervals { trunks: *n_trunks }),
     }
     warnings.extend(not_held_out.map(|error| Warning::NotHeldOut { reason: error.to_string() }));
@@ -154,18 +167,19 @@ fn warnings(points: &[Point], analysis: &Analysis, not_held_out: Option<FitError
     warnings
 }
 
-fn warn_of_intervals(points: &[Point], intervals: &Intervals, warnings: &mut Vec<Warning>) {
+fn warn_of_intervals<L: Law>(points: &[Point], intervals: &Intervals, warnings: &mut Vec<Warning>) {
     // An exponent that may be zero, or three times as large, says nothing. C_N and C_D are left out: they change by
     // powers of ten with a small change of their exponent, and mean nothing without it.
-    for parameter in [Parameter::Alpha, Parameter::Beta] {
+    for &parameter in L::PARAMETERS.iter().filter(|parameter| parameter.is_exponent()) {
         let interval = intervals.get(parameter);
         if interval.low <= 0.0 || interval.high > 3.0 * interval.low {
             warnings.push(Warning::WideInterval { parameter, interval });
         }
     }
     let least = points.iter().map(|point| point.loss).fold(f64::INFINITY, f64::min);
-    if intervals.l0.high - intervals.l0.low > 0.5 * least {
-        warnings.push(Warning::WideInterval { parameter: Parameter::L0, interval: intervals.l0 });
+    let l0 = intervals.get(Parameter::L0);
+    if l0.high - l0.low > 0.5 * least {
+        warnings.push(Warning::WideInterval { parameter: Parameter::L0, interval: l0 });
     }
     let draws = intervals.draws;
     if draws.trunks < ENOUGH_TRUNKS {

@@ -2,15 +2,15 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::fit::{FitError, FitOptions, fit};
+use crate::fit::{FitError, FitOptions, fit_law};
 use crate::interaction::Interaction;
-use crate::law::ScalingLaw;
+use crate::law::{Law, ScalingLaw};
 use crate::monotonicity::Monotonicity;
 use crate::point::{Point, distinct};
 
 /// How well a law describes its table, and how far it can be trusted beyond.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Diagnostics {
+pub struct Diagnostics<L = ScalingLaw> {
     /// The share of the losses' variance that the law explains. Close to one even for a poor fit, because losses vary so
     /// much over a table.
     pub r_squared: f64,
@@ -22,7 +22,7 @@ pub struct Diagnostics {
     /// without a second trunk anywhere.
     pub seed_spread: Option<f64>,
     /// The law without the largest size, asked for that size. `None` where the rest determines no law.
-    pub held_out: Option<HeldOut>,
+    pub held_out: Option<HeldOut<L>>,
     /// Whether losses fall in N and in D.
     pub monotonicity: Monotonicity,
     /// Whether the residuals depend on N and D together, for which the law has no term. `None` with too few trunks to tell.
@@ -50,13 +50,13 @@ pub struct Residual {
 
 /// The losses of the largest size, predicted from all others.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct HeldOut {
+pub struct HeldOut<L = ScalingLaw> {
     /// The size, as people call it.
     pub size: String,
     /// N of it.
     pub n: f64,
     /// The law of the others.
-    pub law: ScalingLaw,
+    pub law: L,
     /// Mean of the relative errors by their size.
     pub mean_error: f64,
     /// The largest of them.
@@ -79,7 +79,7 @@ pub struct Prediction {
 }
 
 /// The diagnostics of a law, and why nothing could be held out if that is so.
-pub(crate) fn diagnose(points: &[Point], law: &ScalingLaw, options: &FitOptions) -> (Diagnostics, Option<FitError>) {
+pub(crate) fn diagnose<L: Law>(points: &[Point], law: &L, options: &FitOptions) -> (Diagnostics<L>, Option<FitError>) {
     let residuals: Vec<Residual> = points
         .iter()
         .map(|point| {
@@ -111,10 +111,10 @@ pub(crate) fn diagnose(points: &[Point], law: &ScalingLaw, options: &FitOptions)
 }
 
 /// A whole size is held out, never single points: what remains of its trunk would give the answer away.
-fn hold_out(points: &[Point], options: &FitOptions) -> Result<HeldOut, FitError> {
+fn hold_out<L: Law>(points: &[Point], options: &FitOptions) -> Result<HeldOut<L>, FitError> {
     let largest = distinct(points, |point| point.n).pop().unwrap_or_default();
     let (held, rest): (Vec<&Point>, Vec<&Point>) = points.iter().partition(|point| point.n == largest);
-    let law = fit(&rest.into_iter().cloned().collect::<Vec<_>>(), options)?.law;
+    let law = fit_law::<L>(&rest.into_iter().cloned().collect::<Vec<_>>(), options)?.law;
     let points: Vec<Prediction> = held
         .iter()
         .map(|point| {

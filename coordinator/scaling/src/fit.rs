@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::law::{Parameter, ScalingLaw};
+use crate::law::{Form, Law, Parameter, ScalingLaw};
 use crate::point::{Point, distinct};
 use crate::solver::{Params, Problem, Solution};
 use crate::starts;
@@ -25,23 +25,17 @@ pub enum Objective {
 }
 
 /// How to fit.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct FitOptions {
     /// What is minimised.
     pub objective: Objective,
 }
 
-impl Default for FitOptions {
-    fn default() -> Self {
-        Self { objective: Objective::Huber { delta: 1e-3 } }
-    }
-}
-
 /// A law fitted to a table.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Fit {
+pub struct Fit<L = ScalingLaw> {
     /// The law.
-    pub law: ScalingLaw,
+    pub law: L,
     /// The value of the objective.
     pub objective: f64,
     /// Descents made, each from another start.
@@ -70,7 +64,7 @@ pub enum FitError {
         value: f64,
     },
     /// Fewer distinct (N, D) than parameters, so that the law goes through all of them and says nothing.
-    #[error("the table has {found} distinct points (N, D): five parameters need at least {needed}")]
+    #[error("the table has {found} distinct points (N, D): the law's parameters need at least {needed}")]
     TooFewPoints {
         /// How many there are.
         found: usize,
@@ -78,7 +72,7 @@ pub enum FitError {
         needed: usize,
     },
     /// Too few values of N or D to tell a power law from a constant.
-    #[error("the table has {found} distinct {quantity}: an exponent and L0 need at least {needed}")]
+    #[error("the table has {found} distinct {quantity}: the law needs at least {needed}")]
     TooFewValues {
         /// `sizes (N)` or `token counts (D)`.
         quantity: &'static str,
@@ -112,21 +106,27 @@ pub enum FitError {
     },
 }
 
-/// One more than the parameters: below that the residuals say nothing.
-const MIN_POINTS: usize = 6;
 /// A power law plus a constant has three parameters in one variable.
-const MIN_VALUES: usize = 3;
+pub(crate) const MIN_VALUES: usize = 3;
 const MAX_CORRELATION: f64 = 0.999;
 
-/// Fits the law by descents from a grid of starts.
+/// Fits the additive law by descents from a grid of starts.
 ///
 /// # Errors
 /// Where the table cannot determine the law, or no descent converges.
 pub fn fit(points: &[Point], options: &FitOptions) -> Result<Fit, FitError> {
-    validate(points, options)?;
-    let problem = Problem::new(points);
+    fit_law(points, options)
+}
+
+/// Fits a law of any form by descents from a grid of starts.
+///
+/// # Errors
+/// Where the table cannot determine the law, or no descent converges.
+pub fn fit_law<L: Law>(points: &[Point], options: &FitOptions) -> Result<Fit<L>, FitError> {
+    validate(points, options, least_places(L::FORM))?;
+    let problem = Problem::new(L::FORM, points);
     let solutions: Vec<Solution> =
-        starts::grid(&problem).par_iter().map(|start| problem.descend(start, options.objective)).collect();
+        starts::grid(L::FORM, &problem).par_iter().map(|start| problem.descend(start, options.objective)).collect();
     let best = best(&solutions).ok_or_else(|| FitError::NotConverged {
         starts: solutions.len(),
         gradient: solutions.iter().map(|solution| solution.gradient).fold(f64::INFINITY, f64::min),
@@ -148,13 +148,21 @@ pub(crate) fn best(solutions: &[Solution]) -> Option<&Solution> {
     converged.min_by(|a, b| a.objective.total_cmp(&b.objective))
 }
 
-/// Refits a weighted table from the solution of the unweighted one.
+/// Refits a table of other weights or losses from the solution of the table itself.
 pub(crate) fn refit(problem: &Problem, start: &Params, options: &FitOptions) -> Option<Params> {
-    let solution = problem.descend(start, options.objective);
+    let solution = problem.descend_from_near(start, options.objective);
     solution.converged.then_some(solution.params)
 }
 
-fn validate(points: &[Point], options: &FitOptions) -> Result<(), FitError> {
+/// One more than the parameters: below that the residuals say nothing.
+pub(crate) fn least_places(form: Form) -> usize {
+    match form {
+        Form::Minicpm => 6,
+        Form::Kaplan => 5,
+    }
+}
+
+fn validate(points: &[Point], options: &FitOptions, least_places: usize) -> Result<(), FitError> {
     if let Objective::Huber { delta } = options.objective
         && !(delta.is_finite() && delta > 0.0)
     {
@@ -178,8 +186,8 @@ fn validate(points: &[Point], options: &FitOptions) -> Result<(), FitError> {
     let mut places: Vec<(f64, f64)> = points.iter().map(|point| (point.n, point.d)).collect();
     places.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)));
     places.dedup();
-    if places.len() < MIN_POINTS {
-        return Err(FitError::TooFewPoints { found: places.len(), needed: MIN_POINTS });
+    if places.len() < least_places {
+        return Err(FitError::TooFewPoints { found: places.len(), needed: least_places });
     }
     let correlation = correlation(&places);
     if correlation.abs() > MAX_CORRELATION {
@@ -205,10 +213,17 @@ fn correlation(places: &[(f64, f64)]) -> f64 {
     xy / (xx * yy).sqrt()
 }
 
+/// Huber's function with the threshold of the papers.
+impl Default for Objective {
+    fn default() -> Self {
+        Self::Huber { delta: 1e-3 }
+    }
+}
+
 impl Objective {
-    /// Observed minus predicted, in the units of the objective.
-    pub(crate) fn residual(self, loss: f64, predicted: f64) -> f64 {
-        if self.is_in_logs() { (loss / predicted).ln() } else { loss - predicted }
+    /// Observed minus predicted in the units of the objective, of the logs of both.
+    pub(crate) fn residual(self, log_loss: f64, log_predicted: f64) -> f64 {
+        if self.is_in_logs() { log_loss - log_predicted } else { log_loss.exp() - log_predicted.exp() }
     }
 
     pub(crate) fn is_in_logs(self) -> bool {
@@ -232,7 +247,7 @@ impl Objective {
                 let sharpen = [30.0, 5.0].map(|factor| Self::Huber { delta: factor * delta });
                 std::iter::once(Self::LogLeastSquares).chain(sharpen).collect()
             }
-            _ => Vec::new(),
+            _ => vec![self],
         }
     }
 }

@@ -12,8 +12,8 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::fit::{Fit, FitOptions, refit};
-use crate::law::{Parameter, ScalingLaw};
+use crate::fit::{Fit, FitOptions, MIN_VALUES, least_places, refit};
+use crate::law::{Form, Law, Parameter, ScalingLaw};
 use crate::point::{Point, trunks};
 use crate::solver::Problem;
 
@@ -61,19 +61,9 @@ impl From<Interval> for [f64; 2] {
 pub struct Intervals {
     /// The share of the draws that each holds.
     pub level: f64,
-    /// Of [`ScalingLaw::c_n`].
-    #[serde(rename = "C_N")]
-    pub c_n: Interval,
-    /// Of [`ScalingLaw::alpha`].
-    pub alpha: Interval,
-    /// Of [`ScalingLaw::c_d`].
-    #[serde(rename = "C_D")]
-    pub c_d: Interval,
-    /// Of [`ScalingLaw::beta`].
-    pub beta: Interval,
-    /// Of [`ScalingLaw::l0`].
-    #[serde(rename = "L0")]
-    pub l0: Interval,
+    /// Of each parameter of the law, under its name.
+    #[serde(flatten)]
+    parameters: BTreeMap<Parameter, Interval>,
     /// What the draws were of and how many of them count.
     pub draws: Draws,
 }
@@ -95,40 +85,37 @@ pub struct Draws {
 
 /// The laws of all draws, each with the number of draws that led to it.
 #[derive(Debug, Clone)]
-pub(crate) struct Resampled {
+pub(crate) struct Resampled<L = ScalingLaw> {
     pub(crate) draws: Draws,
     level: f64,
-    laws: Vec<(ScalingLaw, usize)>,
+    laws: Vec<(L, usize)>,
 }
 
 /// Below this many distinct draws the percentiles are those of the design, not of the noise: three trunks of three sizes
 /// have one draw that determines a law, and it is the table itself.
 pub(crate) const MIN_DISTINCT: usize = 10;
-/// A power law plus a constant has three parameters, so fewer values than that determine nothing.
-const MIN_VALUES: usize = 3;
-const MIN_PLACES: usize = 6;
 /// Where draw after draw determines nothing, there are no intervals to be had.
 const MAX_REDRAWN_PER_DRAW: usize = 20;
 
 /// Draws trunks and refits. `None` where fewer than [`MIN_DISTINCT`] different draws determine a law.
-pub(crate) fn resample(
+pub(crate) fn resample<L: Law>(
     points: &[Point],
-    full: &Fit,
+    full: &Fit<L>,
     fitting: &FitOptions,
     options: &BootstrapOptions,
-) -> Option<Resampled> {
+) -> Option<Resampled<L>> {
     let names = trunks(points);
     let members: Vec<usize> =
         points.iter().map(|point| names.binary_search(&point.trunk.as_str()).expect("it is one of them")).collect();
-    let (drawn, redrawn) = draw(points, &members, names.len(), options);
+    let (drawn, redrawn) = draw(L::FORM, points, &members, names.len(), options);
     if drawn.len() < MIN_DISTINCT {
         return None;
     }
-    let problem = Problem::new(points);
+    let problem = Problem::new(L::FORM, points);
     let start = problem.params(&full.law);
     // Equal draws have equal laws, so each is fitted once. The order is that of the map, whatever the threads do.
     let drawn: Vec<(Vec<u32>, usize)> = drawn.into_iter().collect();
-    let fitted: Vec<Option<ScalingLaw>> = drawn
+    let fitted: Vec<Option<L>> = drawn
         .par_iter()
         .map(|(counts, _)| {
             let weights: Vec<f64> = members.iter().map(|&trunk| f64::from(counts[trunk])).collect();
@@ -136,7 +123,7 @@ pub(crate) fn resample(
             refit(&weighted, &start, fitting).map(|params| weighted.law(&params))
         })
         .collect();
-    let laws: Vec<(ScalingLaw, usize)> =
+    let laws: Vec<(L, usize)> =
         fitted.into_iter().zip(&drawn).filter_map(|(law, (_, times))| Some((law?, *times))).collect();
     let used = laws.iter().map(|(_, times)| times).sum();
     let all: usize = drawn.iter().map(|(_, times)| times).sum();
@@ -146,6 +133,7 @@ pub(crate) fn resample(
 
 /// The draws, as how often each trunk is in them, each with how often it came up; and how many were made again.
 fn draw(
+    form: Form,
     points: &[Point],
     members: &[usize],
     trunks: usize,
@@ -159,7 +147,7 @@ fn draw(
         for _ in 0..trunks {
             counts[rng.random_range(0..trunks)] += 1;
         }
-        if drawn.contains_key(&counts) || determines_a_law(points, members, &counts) {
+        if drawn.contains_key(&counts) || determines_a_law(form, points, members, &counts) {
             *drawn.entry(counts).or_default() += 1;
             kept += 1;
         } else {
@@ -169,7 +157,7 @@ fn draw(
     (drawn, redrawn)
 }
 
-fn determines_a_law(points: &[Point], members: &[usize], counts: &[u32]) -> bool {
+fn determines_a_law(form: Form, points: &[Point], members: &[usize], counts: &[u32]) -> bool {
     let present = || points.iter().zip(members).filter(|(_, trunk)| counts[**trunk] > 0).map(|(point, _)| point);
     let values = |bits: &dyn Fn(&Point) -> (u64, u64)| {
         let mut values: Vec<_> = present().map(bits).collect();
@@ -179,30 +167,22 @@ fn determines_a_law(points: &[Point], members: &[usize], counts: &[u32]) -> bool
     };
     values(&|point| (point.n.to_bits(), 0)) >= MIN_VALUES
         && values(&|point| (point.d.to_bits(), 0)) >= MIN_VALUES
-        && values(&|point| (point.n.to_bits(), point.d.to_bits())) >= MIN_PLACES
+        && values(&|point| (point.n.to_bits(), point.d.to_bits())) >= least_places(form)
 }
 
-impl Resampled {
+impl<L: Law> Resampled<L> {
     /// The intervals of the parameters.
     pub(crate) fn intervals(&self) -> Intervals {
-        let of = |parameter| {
+        let of = |&parameter: &Parameter| {
             let values = self.laws.iter().map(|(law, times)| (law.get(parameter), *times)).collect();
-            percentiles(values, self.level)
+            (parameter, percentiles(values, self.level))
         };
-        Intervals {
-            level: self.level,
-            c_n: of(Parameter::CN),
-            alpha: of(Parameter::Alpha),
-            c_d: of(Parameter::CD),
-            beta: of(Parameter::Beta),
-            l0: of(Parameter::L0),
-            draws: self.draws,
-        }
+        Intervals { level: self.level, parameters: L::PARAMETERS.iter().map(of).collect(), draws: self.draws }
     }
 
     /// The interval of something that follows from a law. `None` where so many draws have no such thing that an end of the
     /// interval would lie among them.
-    pub(crate) fn interval_of(&self, quantity: impl Fn(&ScalingLaw) -> Option<f64>) -> Option<Interval> {
+    pub(crate) fn interval_of(&self, quantity: impl Fn(&L) -> Option<f64>) -> Option<Interval> {
         let values: Vec<(f64, usize)> =
             self.laws.iter().filter_map(|(law, times)| Some((quantity(law)?, *times))).collect();
         let having: usize = values.iter().map(|(_, times)| times).sum();
@@ -212,16 +192,10 @@ impl Resampled {
 }
 
 impl Intervals {
-    /// The interval of a parameter.
+    /// The interval of a parameter; from NaN to NaN for one of another form.
     #[must_use]
     pub fn get(&self, parameter: Parameter) -> Interval {
-        match parameter {
-            Parameter::CN => self.c_n,
-            Parameter::Alpha => self.alpha,
-            Parameter::CD => self.c_d,
-            Parameter::Beta => self.beta,
-            Parameter::L0 => self.l0,
-        }
+        self.parameters.get(&parameter).copied().unwrap_or(Interval { low: f64::NAN, high: f64::NAN })
     }
 }
 
@@ -264,7 +238,7 @@ mod tests {
             [1e4, 2e4, 4e4, 8e4, 1.6e5].into_iter().flat_map(|n| [1e6, 2e6, 4e6].map(|d| point(n, d))).collect();
         let members: Vec<usize> = (0..points.len()).map(|index| index / 3).collect();
         let options = BootstrapOptions { draws: 2000, ..BootstrapOptions::default() };
-        let (drawn, redrawn) = draw(&points, &members, 5, &options);
+        let (drawn, redrawn) = draw(Form::Minicpm, &points, &members, 5, &options);
         assert_eq!(drawn.values().sum::<usize>(), 2000);
         assert!(drawn.keys().all(|counts| counts.iter().filter(|count| **count > 0).count() >= 3));
         // Of 3,125 ordered draws of five, 305 hold one size or two.

@@ -27,12 +27,12 @@ mod solver;
 mod starts;
 pub mod warning;
 
-pub use analysis::{Analysis, AnalysisOptions, BudgetOptimum, Settings, analyse};
+pub use analysis::{Analysis, AnalysisOptions, BudgetOptimum, Settings, analyse, analyse_law};
 pub use diagnostics::{Diagnostics, HeldOut, Prediction, Residual};
-pub use fit::{Fit, FitError, FitOptions, Objective, fit};
+pub use fit::{Fit, FitError, FitOptions, Objective, fit, fit_law};
 pub use interaction::Interaction;
 pub use intervals::{BootstrapOptions, Draws, Interval, Intervals};
-pub use law::{FORM, Parameter, ScalingLaw};
+pub use law::{FORM, Form, KaplanLaw, Law, Parameter, ScalingLaw, UnknownForm};
 pub use monotonicity::{Monotonicity, Neighbours};
 pub use optimum::{Optimum, default_budgets};
 pub use point::Point;

@@ -2,7 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::law::ScalingLaw;
 use crate::point::Point;
 
 /// The N and D that reach the lowest predicted loss within C = 6ND.
@@ -20,30 +19,6 @@ pub struct Optimum {
     pub loss: f64,
 }
 
-impl ScalingLaw {
-    /// K and eta of the paper's N_opt / D_opt = K^2 (C/6)^eta; `None` where the loss does not fall in both N and D, so that
-    /// no split is best.
-    #[must_use]
-    pub fn split(&self) -> Option<(f64, f64)> {
-        let falls = self.alpha > 0.0 && self.beta > 0.0 && self.c_n > 0.0 && self.c_d > 0.0;
-        falls.then(|| {
-            let sum = self.alpha + self.beta;
-            let k = (self.alpha * self.c_n / (self.beta * self.c_d)).powf(1.0 / sum);
-            (k, (self.beta - self.alpha) / sum)
-        })
-    }
-
-    /// The compute-optimal N and D at a budget C = 6ND, section 4.5 of the paper; `None` as for [`ScalingLaw::split`].
-    #[must_use]
-    pub fn optimum(&self, flops: f64) -> Option<Optimum> {
-        let (k, eta) = self.split()?;
-        let product = flops / 6.0;
-        let ratio = k * k * product.powf(eta);
-        let (n, d) = ((product * ratio).sqrt(), (product / ratio).sqrt());
-        Some(Optimum { flops, n, d, tokens_per_param: d / n, loss: self.predict(n, d) })
-    }
-}
-
 /// Budgets worth stating for a table: the decades from its cheapest point to ten times its dearest.
 #[must_use]
 pub fn default_budgets(points: &[Point]) -> Vec<f64> {
@@ -59,6 +34,7 @@ pub fn default_budgets(points: &[Point]) -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::law::ScalingLaw;
 
     #[test]
     fn the_papers_table_comes_out() {

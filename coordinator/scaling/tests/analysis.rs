@@ -4,8 +4,8 @@ use proptest::prelude::*;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use scaling::{
-    Analysis, AnalysisOptions, BootstrapOptions, FitError, FitOptions, Objective, Parameter, Point, ScalingLaw,
-    Warning, analyse, fit,
+    Analysis, AnalysisOptions, BootstrapOptions, FitError, FitOptions, KaplanLaw, Law, Objective, Parameter, Point,
+    ScalingLaw, Warning, analyse, fit, fit_law,
 };
 
 const LAW: ScalingLaw = ScalingLaw { c_n: 47.2, alpha: 0.398, c_d: 947.0, beta: 0.535, l0: 1.758 };
@@ -114,6 +114,36 @@ fn known_coefficients_come_back() {
     let spread = noisy.diagnostics.seed_spread.expect("two trunks a size");
     assert!((0.001..0.01).contains(&spread), "{spread}");
     assert!(!noisy.warnings.iter().any(|warning| matches!(warning, Warning::FewTrunks { .. })));
+}
+
+#[test]
+fn the_kaplan_form_comes_back_under_every_objective() {
+    // Kaplan et al., table 2 (N_c 6.4e13, D_c 1.8e13 tokens), at sizes where both terms count.
+    let law = KaplanLaw { n_c: 6.4e13, alpha_n: 0.076, d_c: 1.8e13, alpha_d: 0.103 };
+    let mut points = Vec::new();
+    for n in [1e6, 1e7, 1e8, 1e9] {
+        for d in [2e7, 2e8, 2e9, 2e10] {
+            let name = n.to_string();
+            points.push(Point { size: name.clone(), n, d, loss: law.predict(n, d), trunk: name });
+        }
+    }
+    for objective in [Objective::default(), Objective::LogLeastSquares, Objective::LeastSquares] {
+        let found = fit_law::<KaplanLaw>(&points, &FitOptions { objective }).expect("fits");
+        for &parameter in KaplanLaw::PARAMETERS {
+            // N_c and D_c are extrapolations by many powers of ten.
+            let off = (found.law.get(parameter).ln() / law.get(parameter).ln() - 1.0).abs();
+            assert!(off < 1e-4, "{objective:?} {parameter}: {}", found.law.get(parameter));
+        }
+        assert!(found.at_bounds.is_empty() && found.starts_agreeing > 0);
+    }
+    // The loss has no floor, so an additive law can only stand in for it.
+    let additive = fit(&points, &FitOptions::default()).expect("fits");
+    assert!(additive.objective > 1e-6, "{}", additive.objective);
+
+    let optimum = law.optimum(1e20).expect("falls in both");
+    for shift in [0.9, 0.99, 1.01, 1.1] {
+        assert!(law.predict(optimum.n * shift, optimum.d / shift) > optimum.loss);
+    }
 }
 
 /// The reason for drawing trunks: with luck that a trunk's points share, intervals of independent points are too narrow.

@@ -97,6 +97,10 @@ fn parameter_row(parameter: Parameter, analysis: &Analysis) -> String {
         Parameter::CD => ("<i>C<sub>D</sub></i>", "coefficient of the data term"),
         Parameter::Beta => ("<i>&beta;</i>", "exponent of the data term"),
         Parameter::L0 => ("<i>L</i><sub>0</sub>", "loss that remains, nats a token"),
+        Parameter::Nc => ("<i>N<sub>c</sub></i>", "N at which the model term alone is one nat"),
+        Parameter::AlphaN => ("<i>&alpha;<sub>N</sub></i>", "exponent of the loss in N"),
+        Parameter::Dc => ("<i>D<sub>c</sub></i>", "D at which the data term alone is one nat"),
+        Parameter::AlphaD => ("<i>&alpha;<sub>D</sub></i>", "exponent of the loss in D"),
     };
     let interval = analysis.intervals.as_ref().map(|intervals| format!("<td>{}</td>", range(intervals.get(parameter))));
     let value = three_digits(analysis.fit.law.get(parameter));

@@ -15,6 +15,8 @@
 //! product. Start with [`law`], then [`fit`](mod@fit), then [`analysis`].
 
 pub mod analysis;
+mod dense;
+mod descent;
 pub mod diagnostics;
 pub mod fit;
 pub mod interaction;
@@ -23,6 +25,9 @@ pub mod law;
 pub mod monotonicity;
 pub mod optimum;
 pub mod point;
+mod quantile;
+mod resample;
+pub mod single;
 mod solver;
 mod starts;
 pub mod warning;
@@ -36,4 +41,5 @@ pub use law::{FORM, Form, KaplanLaw, Law, Parameter, ScalingLaw, UnknownForm};
 pub use monotonicity::{Monotonicity, Neighbours};
 pub use optimum::{Optimum, default_budgets};
 pub use point::Point;
+pub use resample::GroupDraws;
 pub use warning::Warning;

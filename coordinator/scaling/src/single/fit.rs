@@ -1,0 +1,145 @@
+//! Fitting one form.
+
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use super::intervals::{Bootstrapped, SingleIntervals, bootstrap, delta};
+use super::problem::Problem;
+use super::{Form, Observation, SingleError, SingleLaw};
+use crate::descent::{Residuals, best, descend};
+use crate::fit::Objective;
+use crate::intervals::{BootstrapOptions, Interval};
+
+/// How to fit a form.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct SingleOptions {
+    /// What is minimised.
+    pub objective: Objective,
+    /// How groups are resampled; also the level of the intervals by the delta method.
+    pub bootstrap: BootstrapOptions,
+}
+
+impl Default for SingleOptions {
+    fn default() -> Self {
+        Self { objective: Objective::LogLeastSquares, bootstrap: BootstrapOptions::default() }
+    }
+}
+
+/// A law fitted to observations.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SingleFit {
+    /// The law.
+    pub law: SingleLaw,
+    /// The value of the objective, summed over the observations.
+    pub objective: f64,
+    /// Descents made, each from another start.
+    pub starts: usize,
+    /// How many of them ended within one part in a million of the best.
+    pub agreeing: usize,
+    /// Whether the best of them ended at a minimum. Without one there is no fit, so it is always true.
+    pub converged: bool,
+    /// The floor has sunk to nothing: the observations do not show one.
+    pub floor_vanished: bool,
+    /// The exponent or rate lies on a bound of the search: the observations do not determine it.
+    pub rate_at_bound: bool,
+    /// Root of the mean squared residual of y.
+    pub rmse: f64,
+    /// Akaike's criterion with its correction for few points, from the residuals in the units of the objective: lower is
+    /// better, and only a difference between fits of the same observations and objective means anything. `None` where there
+    /// are too few observations for the correction.
+    pub aic: Option<f64>,
+    /// By resampling groups; `None` where too few different draws determine a law.
+    pub bootstrap: Option<Bootstrapped>,
+    /// By the delta method, with observations of one group taken as one; `None` where the law's matrix is singular.
+    pub delta: Option<SingleIntervals>,
+    /// Observations it was fitted to.
+    pub observations: usize,
+}
+
+/// Fits a form by descents from a grid of starts.
+///
+/// # Errors
+/// Where the observations cannot determine the form, or no descent converges.
+pub fn fit(observations: &[Observation], form: Form, options: &SingleOptions) -> Result<SingleFit, SingleError> {
+    validate(observations, form, options.objective)?;
+    let problem = Problem::new(observations, form, options.objective);
+    let starts = problem.starts();
+    let descents: Vec<_> = starts.par_iter().map(|start| descend(&problem, start, options.objective)).collect();
+    let (found, agreeing) = best(&descents).ok_or_else(|| SingleError::NotConverged {
+        starts: starts.len(),
+        gradient: descents.iter().map(|descent| descent.gradient).fold(f64::INFINITY, f64::min),
+    })?;
+    let law = problem.law(&found.params);
+    let (floor_vanished, rate_at_bound) = problem.at_bounds(&found.params);
+    let squares = observations.iter().map(|seen| (seen.y - law.predict(seen.x)).powi(2)).sum::<f64>();
+    Ok(SingleFit {
+        law,
+        objective: found.objective,
+        starts: starts.len(),
+        agreeing,
+        converged: found.converged,
+        floor_vanished,
+        rate_at_bound,
+        rmse: (squares / observations.len() as f64).sqrt(),
+        aic: akaike(&problem.residuals(&found.params), form.parameters()),
+        bootstrap: bootstrap(observations, &problem, &found.params, options),
+        delta: delta(observations, &problem, &found.params, options),
+        observations: observations.len(),
+    })
+}
+
+impl SingleFit {
+    /// The interval of a prediction, by resampling.
+    #[must_use]
+    pub fn interval_at(&self, x: f64) -> Option<Interval> {
+        self.bootstrap.as_ref()?.interval_of(|law| law.predict(x))
+    }
+}
+
+/// AICc of residuals taken as normal, with their spread as one parameter more.
+fn akaike(residuals: &[f64], parameters: usize) -> Option<f64> {
+    let (n, k) = (residuals.len() as f64, parameters as f64 + 1.0);
+    // A fit exact to rounding is no likelier than one to the last digit of a double.
+    let square = (residuals.iter().map(|r| r * r).sum::<f64>() / n).max(1e-30);
+    (n - k - 1.0 > 0.0).then(|| n * square.ln() + 2.0 * k + 2.0 * k * (k + 1.0) / (n - k - 1.0))
+}
+
+pub(super) fn distinct(values: impl Iterator<Item = f64>) -> usize {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values.dedup();
+    values.len()
+}
+
+fn validate(observations: &[Observation], form: Form, objective: Objective) -> Result<(), SingleError> {
+    if let Objective::Huber { delta } = objective
+        && !(delta.is_finite() && delta > 0.0)
+    {
+        return Err(SingleError::BadThreshold { delta });
+    }
+    for (index, seen) in observations.iter().enumerate() {
+        for (quantity, value) in [("x", seen.x), ("y", seen.y)] {
+            if !(value.is_finite() && value > 0.0) {
+                return Err(SingleError::BadObservation { index, quantity, value });
+            }
+        }
+    }
+    // One more than the parameters: below that the residuals say nothing.
+    let (found, needed) = (distinct(observations.iter().map(|seen| seen.x)), form.parameters() + 1);
+    if found < needed {
+        return Err(SingleError::TooFewValues { form, found, needed });
+    }
+    if observations.iter().all(|seen| seen.y == observations[0].y) {
+        return Err(SingleError::NoVariation);
+    }
+    if form.has_floor() && !falls(observations) {
+        return Err(SingleError::NotFalling { form });
+    }
+    Ok(())
+}
+
+/// Whether the straight line of log y over log x falls.
+fn falls(observations: &[Observation]) -> bool {
+    let mean = observations.iter().map(|seen| seen.x.ln()).sum::<f64>() / observations.len() as f64;
+    observations.iter().map(|seen| (seen.x.ln() - mean) * seen.y.ln()).sum::<f64>() < 0.0
+}

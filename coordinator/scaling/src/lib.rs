@@ -15,6 +15,7 @@
 //! product. Start with [`law`], then [`fit`](mod@fit), then [`analysis`].
 
 pub mod analysis;
+pub mod batch;
 mod dense;
 mod descent;
 pub mod diagnostics;
@@ -22,6 +23,8 @@ pub mod fit;
 pub mod interaction;
 pub mod intervals;
 pub mod law;
+pub mod line;
+mod monotone;
 pub mod monotonicity;
 pub mod optimum;
 pub mod point;
@@ -30,6 +33,7 @@ mod resample;
 pub mod single;
 mod solver;
 mod starts;
+pub mod valley;
 pub mod warning;
 
 pub use analysis::{Analysis, AnalysisOptions, BudgetOptimum, Settings, analyse, analyse_law};
@@ -38,8 +42,10 @@ pub use fit::{Fit, FitError, FitOptions, Objective, fit, fit_law};
 pub use interaction::Interaction;
 pub use intervals::{BootstrapOptions, Draws, Interval, Intervals};
 pub use law::{FORM, Form, KaplanLaw, Law, Parameter, ScalingLaw, UnknownForm};
+pub use line::PowerLine;
 pub use monotonicity::{Monotonicity, Neighbours};
 pub use optimum::{Optimum, default_budgets};
 pub use point::Point;
 pub use resample::GroupDraws;
+pub use valley::{Through, Valley};
 pub use warning::Warning;

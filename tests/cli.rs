@@ -90,9 +90,12 @@ fn a_plan_is_printed_and_nothing_is_written() {
 #[test]
 fn a_model_is_shown_and_nothing_is_written() {
     let place = Place::new();
+    let plain = smoke_recipe().replacen("d_base = 16", "parametrization = \"standard\"", 1);
+    place.write("plain.toml", &plain);
     let before = place.listing();
-    let cases: [(&str, &[&str]); 3] = [
+    let cases: [(&str, &[&str]); 4] = [
         ("of-the-ladder", &["9M"]),
+        ("without-scalings", &["9M", "--standard"]),
         ("of-a-recipe", &["smoke.toml", "--size", "smoke-32"]),
         ("of-dimensions", &["d_model=64,n_heads=4,n_kv_heads=2,n_layers=3", "--vocab", "300", "--untied"]),
     ];
@@ -106,8 +109,13 @@ fn a_model_is_shown_and_nothing_is_written() {
         assert_eq!(json["params"], sum, "{name}");
     }
 
-    let refused: [&[&str]; 4] =
-        [&["smoke.toml"], &["smoke.toml", "--size", "smoke-33"], &["0.5B", "--size", "smoke-32"], &["half-a-billion"]];
+    let refused: [&[&str]; 5] = [
+        &["smoke.toml"],
+        &["smoke.toml", "--size", "smoke-33"],
+        &["plain.toml", "--size", "smoke-32", "--d-base", "16"],
+        &["0.5B", "--size", "smoke-32"],
+        &["half-a-billion"],
+    ];
     let mut messages = Vec::new();
     for args in refused {
         let ran = place.run(&[&["show-model"], args].concat()).expect(2);

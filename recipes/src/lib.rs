@@ -34,7 +34,7 @@ pub use parameters::ParamGroup;
 pub use plan::{Dataset, Plan, Stage, StageRole, Trial};
 pub use recipe::Recipe;
 pub use recipe::error::{Problem, RecipeError};
-pub use recipe::format::{DataRecipe, RecipeFile};
+pub use recipe::format::{DataRecipe, Parametrization, RecipeFile};
 pub use recipe::inline::ShapeError;
 pub use recipe::schema::schema;
 pub use retries::Retries;

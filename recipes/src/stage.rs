@@ -186,6 +186,17 @@ impl AdamW {
 impl TensorProgram {
     /// The paper's values, with the base width of its published code.
     pub const PAPER: Self = Self { scale_emb: 12.0, scale_depth: 1.4, init_std: 0.1, d_base: 256 };
+
+    /// Standard deviation of an ordinary transformer's initial values: GPT-2's, and the default of the configurations in
+    /// Hugging Face transformers (`initializer_range`).
+    pub const STANDARD_INIT_STD: f64 = 0.02;
+
+    /// The ordinary parametrisation of a shape: the values under which no scaling does anything to it, exactly. So that a
+    /// stage that is trained without scalings is a stage like any other.
+    #[must_use]
+    pub fn standard(shape: &Shape, init_std: f64) -> Self {
+        Self { scale_emb: 1.0, scale_depth: f64::from(shape.n_layers).sqrt(), init_std, d_base: shape.d_model }
+    }
 }
 
 impl ModelSpec {
@@ -247,6 +258,20 @@ mod tests {
         assert_eq!([9.5, 9.5_f64.next_up(), f64::NAN].map(|loss| limited.diverges_with(loss)), [false, true, true]);
         assert_eq!([1e9, f64::INFINITY].map(|loss| spec().diverges_with(loss)), [false, true]);
         assert_ne!(limited.key(None), spec().key(None));
+    }
+
+    #[test]
+    fn the_standard_parametrisation_scales_nothing_to_the_bit() {
+        for (name, shape) in crate::ladder::all() {
+            let tensor_program = TensorProgram::standard(&shape, TensorProgram::STANDARD_INIT_STD);
+            let model = ModelSpec { tensor_program, ..ModelSpec::paper(shape, 300) };
+            let scalings = [tensor_program.scale_emb, model.residual_scale(), model.width_ratio()];
+            assert_eq!(scalings, [1.0; 3], "{name}");
+            for group in model.param_groups() {
+                assert_eq!(group.lr_multiplier, 1.0, "{name}: {}", group.path);
+                assert!(group.init_std.is_none_or(|std| std == 0.02), "{name}: {}", group.path);
+            }
+        }
     }
 
     #[test]

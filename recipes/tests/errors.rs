@@ -48,6 +48,13 @@ fn messages() {
         ("micro_sequences = 4", "micro_sequences = 3"),
         ("micro_sequences = 4", "micro_sequences = 4\nmemory_gib = 1"),
         ("micro_sequences = 4", "memory_gib = 0"),
+        ("d_base = 16", "parametrization = \"mup\""),
+        ("d_base = 16", "d_base = 16\nparametrization = \"standard\""),
+        ("d_base = 16", "scale_emb = 12.0\nparametrization = \"standard\""),
+        (
+            "[optimizer]",
+            "[[arms]]\nname = \"sp\"\nmodel = { parametrization = \"standard\", scale_depth = 1 }\n[optimizer]",
+        ),
         ("validation_tokens = 1_024", "validation_tokens = 31"),
         ("vocab = 300", "vocab = 300\ntokenizer = \"t.json\""),
         ("vocab = 300", ""),

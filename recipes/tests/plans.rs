@@ -2,7 +2,7 @@
 
 use recipes::{
     CheckpointPolicy, Dataset, DatasetId, DecayShape, Keep, LrSchedule, Plan, Recipe, Retries, StageKey, StageRole,
-    expand,
+    TensorProgram, expand,
 };
 
 /// One size, batches of 1,000 tokens; the rest is the test's.
@@ -270,9 +270,14 @@ fn what_becomes_of_checkpoints_is_in_the_plan_and_in_no_key() {
 
 /// `plan`, with arms.
 fn plan_of_arms(arms: &str) -> Plan {
+    plan_of_model("", arms)
+}
+
+/// `plan`, with keys of the model, and with arms.
+fn plan_of_model(model: &str, arms: &str) -> Plan {
     let text = format!(
         "name = \"arms\"\n[data]\nsources = [\"x.txt\"]\nvocab = 300\nvalidation_tokens = 1000\n\
-         [model]\nsizes = [\"tiny-32\"]\n[points]\ntokens = [20_000, 40_000]\n[schedule]\n{WSD}counted = \"after\"\n\
+         [model]\nsizes = [\"tiny-32\"]\n{model}\n[points]\ntokens = [20_000, 40_000]\n[schedule]\n{WSD}counted = \"after\"\n\
          [batch]\nsequences = 10\ncontext = 100\n[optimizer]\npeak_lr = [0.01]\n{arms}"
     );
     let recipe = Recipe::parse("arms.toml", &text).unwrap_or_else(|error| panic!("{error}"));
@@ -331,4 +336,35 @@ fn a_recipe_of_one_arm_trains_the_stages_of_the_recipe() {
     let arm = plan_of_arms("[[arms]]\nname = \"only\"\n");
     assert_eq!(plain.stages, arm.stages);
     assert_ne!(plain.trials[0].id, arm.trials[0].id);
+}
+
+#[test]
+fn an_arm_without_scalings_takes_none_from_the_recipe() {
+    let text = |arm: &str| {
+        format!(
+            "[[arms]]\nname = \"scaled\"\nmodel = {{ d_base = 16, init_std = 0.3 }}\n[[arms]]\nname = \"plain\"\n{arm}"
+        )
+    };
+    let programs = |plan: &Plan| {
+        ["scaled", "plain"]
+            .map(|arm| plan.stage(trials_of(plan, arm)[0].last_stage()).expect("is there").spec.model.tensor_program)
+    };
+    let standard = |init_std| TensorProgram { scale_emb: 1.0, scale_depth: 2_f64.sqrt(), init_std, d_base: 32 };
+    let scaled = TensorProgram { d_base: 16, init_std: 0.3, ..TensorProgram::PAPER };
+    let plan = plan_of_arms(&text("model = { parametrization = \"standard\" }"));
+    assert_eq!(programs(&plan), [scaled, standard(0.02)]);
+    let plan = plan_of_arms(&text("model = { parametrization = \"standard\", init_std = 0.05 }"));
+    assert_eq!(programs(&plan), [scaled, standard(0.05)]);
+    // Said of the recipe it is a choice like any other, and to say what is so anyway changes nothing.
+    let with = |model: &str, arm: &str| plan_of_model(model, &format!("[[arms]]\nname = \"only\"\n{arm}"));
+    let only = |plan: &Plan| plan.stages[0].spec.model.tensor_program;
+    let other = only(&with("d_base = 16\ninit_std = 0.3", "model = { parametrization = \"standard\" }"));
+    assert_eq!(other, standard(0.02));
+    let same = only(&with("d_base = 16\ninit_std = 0.3", "model = { parametrization = \"tensor_program\" }"));
+    assert_eq!(same, scaled);
+    let back = only(&with(
+        "parametrization = \"standard\"\ninit_std = 0.05",
+        "model = { parametrization = \"tensor_program\" }",
+    ));
+    assert_eq!(back, TensorProgram::PAPER);
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::anyhow;
 use recipes::recipe::inline;
 use recipes::units::human_bytes;
-use recipes::{AdamW, Flops, ModelSpec, ParamGroup, Recipe, Shape, ladder};
+use recipes::{AdamW, Flops, ModelSpec, ParamGroup, Parametrization, Recipe, Shape, TensorProgram, ladder};
 use serde::Serialize;
 
 use crate::cli::Global;
@@ -30,6 +30,7 @@ const OPTIMIZER_BYTES: u64 = 8;
 Example:
   windtunnel show-model 0.5B
   windtunnel show-model recipes/quickstart.toml --size tiny-64
+  windtunnel show-model 0.5B --standard
   windtunnel show-model d_model=64,n_heads=4,n_layers=2 --vocab 512 --untied")]
 pub(crate) struct Args {
     /// A name of the ladder, a recipe's file, or dimensions such as `d_model=64,d_ff=160,n_heads=4,n_layers=2`
@@ -58,6 +59,10 @@ pub(crate) struct Args {
     #[arg(long, help_heading = "Model")]
     untied: bool,
 
+    /// None of the scalings below: the ordinary parametrization
+    #[arg(long, conflicts_with_all = ["scale_emb", "scale_depth", "d_base"], help_heading = "Model")]
+    standard: bool,
+
     /// The embedding's output is multiplied by this [default: the recipe's, or 12]
     #[arg(long, value_name = "X", value_parser = positive, help_heading = "Model")]
     scale_emb: Option<f64>,
@@ -66,7 +71,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "X", value_parser = positive, help_heading = "Model")]
     scale_depth: Option<f64>,
 
-    /// Standard deviation of the embedding's initial values [default: the recipe's, or 0.1]
+    /// Standard deviation of the embedding's initial values [default: the recipe's, or 0.1, or 0.02 without scalings]
     #[arg(long, value_name = "X", value_parser = positive, help_heading = "Model")]
     init_std: Option<f64>,
 
@@ -97,6 +102,7 @@ fn zero_or_more(text: &str) -> Result<f64, String> {
 struct Base {
     name: String,
     model: ModelSpec,
+    parametrization: Parametrization,
     optimizer: AdamW,
     context: u32,
 }
@@ -104,6 +110,7 @@ struct Base {
 #[derive(Serialize)]
 struct Shown {
     name: String,
+    parametrization: Parametrization,
     model: ModelSpec,
     groups: Vec<Row>,
     /// Every parameter.
@@ -127,7 +134,9 @@ struct Row {
 
 impl Args {
     pub(crate) fn run(self, global: &Global) -> anyhow::Result<Exit> {
-        let shown = self.apply(self.base()?);
+        let base = self.base()?;
+        self.refuse_scalings(&base)?;
+        let shown = self.apply(base);
         output::print(&shown, global.json)?;
         Ok(Exit::Done)
     }
@@ -136,6 +145,7 @@ impl Args {
         let paper = |shape: Shape| Base {
             name: self.shape.clone(),
             model: ModelSpec::paper(shape, self.vocab.unwrap_or(PAPER_VOCAB)),
+            parametrization: Parametrization::TensorProgram,
             optimizer: AdamW::PAPER,
             context: PAPER_CONTEXT,
         };
@@ -183,6 +193,7 @@ impl Args {
         Ok(Base {
             name: format!("{name} of {}", recipe.name()),
             model: recipe.model(shape, vocab),
+            parametrization: recipe.contents().model.parametrization,
             optimizer: recipe.optimizer(),
             context: recipe.contents().batch.context,
         })
@@ -198,8 +209,27 @@ impl Args {
         }
     }
 
+    /// Scalings belong to a model that has some.
+    fn refuse_scalings(&self, base: &Base) -> anyhow::Result<()> {
+        let given = [
+            ("--scale-emb", self.scale_emb.is_some()),
+            ("--scale-depth", self.scale_depth.is_some()),
+            ("--d-base", self.d_base.is_some()),
+        ];
+        match given.into_iter().find(|(_, given)| *given && base.parametrization == Parametrization::Standard) {
+            Some((option, _)) => {
+                Err(bad_input(anyhow!("{option} is a scaling, and {} has the parametrization \"standard\"", base.name)))
+            }
+            None => Ok(()),
+        }
+    }
+
     fn apply(&self, base: Base) -> Shown {
-        let Base { name, mut model, optimizer, context } = base;
+        let Base { name, mut model, mut parametrization, optimizer, context } = base;
+        if self.standard && parametrization == Parametrization::TensorProgram {
+            parametrization = Parametrization::Standard;
+            model.tensor_program = TensorProgram::standard(&model.shape, TensorProgram::STANDARD_INIT_STD);
+        }
         let program = &mut model.tensor_program;
         for (value, given) in [
             (&mut program.scale_emb, self.scale_emb),
@@ -227,6 +257,7 @@ impl Args {
             training_flops_per_token: model.shape.training_flops_per_token(model.vocab, context),
             weight_bytes: WEIGHT_BYTES * params,
             optimizer_bytes: OPTIMIZER_BYTES * params,
+            parametrization,
             model,
         }
     }
@@ -264,8 +295,13 @@ impl View for Shown {
         .map(|row| row.map(str::to_owned));
         text.push('\n');
         text.push_str(columns(["", " ", ""], &rows).trim_start_matches('\n'));
+        if self.parametrization == Parametrization::Standard {
+            text.push_str("\nparametrization standard: no scalings by width or depth\n");
+            return text;
+        }
         text.push_str(&format!(
-            "\nembedding times {}, block outputs times {:.4}, logits divided by {:.4} = {} / {}\n",
+            "\nparametrization tensor_program: embedding times {}, block outputs times {:.4}, logits divided by {:.4} = \
+             {} / {}\n",
             tensor_program.scale_emb,
             self.model.residual_scale(),
             self.model.width_ratio(),

@@ -69,6 +69,9 @@ fn read(recipe: &Table) -> Result<RecipeFile, Fault> {
 /// Puts what an arm says into a recipe.
 fn override_with(recipe: &mut Table, arm: &Table) {
     for (section, value) in arm.iter().filter(|(section, _)| OVERRIDES.contains(&section.as_str())) {
+        if section == "model" {
+            drop_scalings_of_another_parametrization(recipe, value);
+        }
         // Keys of one kind of schedule are wrong for another, and amounts of data are a choice between two lists.
         let in_its_place = section == "points" || section == "schedule" && value.get("kind").is_some();
         match (recipe.get_mut(section), value) {
@@ -76,6 +79,20 @@ fn override_with(recipe: &mut Table, arm: &Table) {
             _ => {
                 recipe.insert(section.clone(), value.clone());
             }
+        }
+    }
+}
+
+/// Scalings that were chosen for one parametrisation are refused by the other, or mean something else to it.
+fn drop_scalings_of_another_parametrization(recipe: &mut Table, arm: &Value) {
+    let of = |model: Option<&Value>| model?.get("parametrization")?.as_str().map(str::to_owned);
+    let Some(wanted) = of(Some(arm)) else { return };
+    if of(recipe.get("model")).as_deref().unwrap_or("tensor_program") == wanted {
+        return;
+    }
+    if let Some(model) = recipe.get_mut("model").and_then(Value::as_table_mut) {
+        for key in ["scale_emb", "scale_depth", "init_std", "d_base"] {
+            model.remove(key);
         }
     }
 }

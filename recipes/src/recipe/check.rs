@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::error::{Fault, Problem, nearest, shown};
-use super::format::{Counted, DecayKind, RecipeFile, RetriesRecipe, ScheduleKind, ScheduleRecipe, ShapeRecipe};
+use super::format::{
+    Counted, DecayKind, ModelRecipe, Parametrization, RecipeFile, RetriesRecipe, ScheduleKind, ScheduleRecipe,
+    ShapeRecipe,
+};
 use crate::ladder;
 use crate::shape::Shape;
 
@@ -33,6 +36,7 @@ pub(super) fn check(recipe: &RecipeFile) -> Result<(), Fault> {
         check_shape(&format!("model.shapes[{index}]"), shape)?;
     }
     check_sizes(recipe)?;
+    check_parametrization(&recipe.model)?;
     distinct("seeds", recipe.seeds.iter())?;
     distinct("optimizer.peak_lr", recipe.optimizer.peak_lr.iter())?;
     check_points(recipe)?;
@@ -128,6 +132,25 @@ fn check_sizes(recipe: &RecipeFile) -> Result<(), Fault> {
         }
     }
     Ok(())
+}
+
+/// A scaling in a recipe that wants none is a mistake about one of the two.
+fn check_parametrization(model: &ModelRecipe) -> Result<(), Fault> {
+    if model.parametrization == Parametrization::TensorProgram {
+        return Ok(());
+    }
+    let scalings = [
+        ("model.scale_emb", model.scale_emb.is_some()),
+        ("model.scale_depth", model.scale_depth.is_some()),
+        ("model.d_base", model.d_base.is_some()),
+    ];
+    match scalings.into_iter().find(|(_, given)| *given) {
+        Some((key, _)) => {
+            let reason = "is a scaling, and the parametrization \"standard\" has none";
+            Err(Fault::conflict(key, reason, "the parametrization \"tensor_program\", or no such key"))
+        }
+        None => Ok(()),
+    }
 }
 
 fn check_points(recipe: &RecipeFile) -> Result<(), Fault> {

@@ -5,7 +5,7 @@
 //! cannot differ.
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::checkpoints::{CheckpointPolicy, Keep};
 use crate::stage::Precision;
@@ -106,22 +106,24 @@ pub struct ModelRecipe {
     /// Whether the output layer multiplies with the embedding table instead of one of its own.
     #[serde(default = "defaults::tied")]
     pub tied: bool,
-    /// The embedding's output is multiplied by this.
-    #[serde(default = "defaults::scale_emb")]
+    /// How its parts are scaled with its size. Where an arm changes it, the four keys below are the arm's own.
+    #[serde(default)]
+    pub parametrization: Parametrization,
+    /// The embedding's output is multiplied by this; 12 if absent. Not for `standard`.
     #[schemars(range(max = 1000.0), extend("exclusiveMinimum" = 0.0))]
-    pub scale_emb: f64,
-    /// Each block's two outputs are multiplied by this over the square root of the number of blocks.
-    #[serde(default = "defaults::scale_depth")]
+    pub scale_emb: Option<f64>,
+    /// Each block's two outputs are multiplied by this over the square root of the number of blocks; 1.4 if absent. Not for
+    /// `standard`.
     #[schemars(range(max = 1000.0), extend("exclusiveMinimum" = 0.0))]
-    pub scale_depth: f64,
-    /// Standard deviation of the embedding's initial values. That of a matrix follows from the width.
-    #[serde(default = "defaults::init_std")]
+    pub scale_depth: Option<f64>,
+    /// Standard deviation of the embedding's initial values; 0.1 if absent. That of a matrix follows from the width. For
+    /// `standard` that of both, whatever the width; 0.02 if absent.
     #[schemars(range(max = 10.0), extend("exclusiveMinimum" = 0.0))]
-    pub init_std: f64,
-    /// The width the learning rate was tuned at: wider models train their matrices more slowly in proportion.
-    #[serde(default = "defaults::d_base")]
+    pub init_std: Option<f64>,
+    /// The width the learning rate was tuned at: wider models train their matrices more slowly in proportion; 256 if absent.
+    /// Not for `standard`.
     #[schemars(range(min = 1, max = 65_536))]
-    pub d_base: u32,
+    pub d_base: Option<u32>,
     /// Base of the rotary position embedding.
     #[serde(default = "defaults::rope_theta")]
     #[schemars(range(min = 1.0, max = 1e12))]
@@ -130,6 +132,18 @@ pub struct ModelRecipe {
     #[serde(default = "defaults::norm_eps")]
     #[schemars(range(max = 0.1), extend("exclusiveMinimum" = 0.0))]
     pub norm_eps: f64,
+}
+
+/// How the parts of a model are scaled with its size.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Parametrization {
+    /// The scalings of the MiniCPM paper's Table 7, by width and by depth: one learning rate serves all sizes.
+    #[default]
+    TensorProgram,
+    /// None of them: initial values, learning rates, residuals and logits are those of an ordinary transformer, whatever the
+    /// size. What the scalings are compared with.
+    Standard,
 }
 
 /// A model shape of the recipe's own.
@@ -368,7 +382,7 @@ impl CheckpointsRecipe {
 mod defaults {
     use crate::checkpoints::{CheckpointPolicy, Keep};
     use crate::retries::Retries;
-    use crate::stage::{AdamW, ModelSpec, Precision, TensorProgram};
+    use crate::stage::{AdamW, ModelSpec, Precision};
 
     pub(super) fn seeds() -> Vec<u64> {
         vec![0]
@@ -381,18 +395,6 @@ mod defaults {
     }
     pub(super) fn tied() -> bool {
         true
-    }
-    pub(super) fn scale_emb() -> f64 {
-        TensorProgram::PAPER.scale_emb
-    }
-    pub(super) fn scale_depth() -> f64 {
-        TensorProgram::PAPER.scale_depth
-    }
-    pub(super) fn init_std() -> f64 {
-        TensorProgram::PAPER.init_std
-    }
-    pub(super) fn d_base() -> u32 {
-        TensorProgram::PAPER.d_base
     }
     pub(super) fn rope_theta() -> f64 {
         ModelSpec::ROPE_THETA

@@ -27,7 +27,7 @@ use crate::retries::Retries;
 use crate::shape::Shape;
 use crate::stage::{AdamW, ModelSpec, TensorProgram};
 use error::{Fault, RecipeError};
-use format::{DataRecipe, ModelRecipe, OptimizerRecipe, RecipeFile, RetriesRecipe};
+use format::{DataRecipe, ModelRecipe, OptimizerRecipe, Parametrization, RecipeFile, RetriesRecipe};
 use lines::Lines;
 
 /// The largest text accepted as a recipe, in bytes.
@@ -170,8 +170,20 @@ impl Recipe {
 impl RecipeFile {
     /// The model of a shape, with what all models of the recipe share.
     pub(crate) fn model(&self, shape: Shape, vocab: u32) -> ModelSpec {
-        let ModelRecipe { scale_emb, scale_depth, init_std, d_base, tied, rope_theta, norm_eps, .. } = self.model;
-        let tensor_program = TensorProgram { scale_emb, scale_depth, init_std, d_base };
+        let ModelRecipe { parametrization, scale_emb, scale_depth, init_std, d_base, .. } = self.model;
+        let ModelRecipe { tied, rope_theta, norm_eps, .. } = self.model;
+        let paper = TensorProgram::PAPER;
+        let tensor_program = match parametrization {
+            Parametrization::TensorProgram => TensorProgram {
+                scale_emb: scale_emb.unwrap_or(paper.scale_emb),
+                scale_depth: scale_depth.unwrap_or(paper.scale_depth),
+                init_std: init_std.unwrap_or(paper.init_std),
+                d_base: d_base.unwrap_or(paper.d_base),
+            },
+            Parametrization::Standard => {
+                TensorProgram::standard(&shape, init_std.unwrap_or(TensorProgram::STANDARD_INIT_STD))
+            }
+        };
         ModelSpec { shape, vocab, tied, tensor_program, rope_theta, norm_eps }
     }
 

@@ -13,6 +13,7 @@
 
 pub mod checkpoints;
 pub mod expand;
+pub mod growth;
 pub mod id;
 pub mod ladder;
 pub mod memory;
@@ -29,6 +30,7 @@ pub mod units;
 
 pub use checkpoints::{CheckpointPolicy, Keep};
 pub use expand::{expand, sketch};
+pub use growth::Growth;
 pub use id::{Attempt, AttemptKey, CampaignId, DatasetId, StageKey, TrialId, WorkerId};
 pub use parameters::ParamGroup;
 pub use plan::{Dataset, Plan, Stage, StageRole, Trial};

@@ -71,9 +71,9 @@ pub enum Effect {
         /// What came out now; `None` where it diverged.
         again: Option<StageResult>,
     },
-    /// Tell whoever submitted it that a plan is not one: nothing of it was accepted.
+    /// Tell whoever submitted it that a plan, or what was to be added to one, is not one: nothing of it was accepted.
     RejectPlan {
-        /// The campaign it claims to be.
+        /// The campaign it claims to be, or to be for.
         campaign: CampaignId,
         /// What is wrong with it.
         error: PlanError,

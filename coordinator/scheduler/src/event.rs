@@ -1,6 +1,6 @@
 //! What has happened: everything the scheduler is ever told. Reading [`Event`] is reading the protocol.
 
-use recipes::{Attempt, CampaignId, Plan, StageKey, WorkerId};
+use recipes::{Attempt, CampaignId, Growth, Plan, StageKey, WorkerId};
 
 use crate::fact::StageResult;
 
@@ -12,10 +12,16 @@ use crate::fact::StageResult;
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
     /// Someone asks for a campaign. The same campaign again changes nothing, except that one that was cancelled goes on,
-    /// and that it is as patient from now on as the plan says.
+    /// and that it is as patient from now on as the plan says. One that has grown stays as large as it is.
     CampaignSubmitted {
         /// What to train.
         plan: Plan,
+    },
+    /// Someone wants more of a campaign that was accepted. What it has already is left out, so that the same request twice
+    /// adds nothing the second time.
+    GrowthRequested {
+        /// What is wanted besides.
+        growth: Growth,
     },
     /// Someone no longer wants a campaign.
     CampaignCancelled {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use recipes::{Attempt, CampaignId, Plan, Retries, StageKey, WorkerId};
+use recipes::{Attempt, CampaignId, Growth, Plan, Retries, StageKey, WorkerId};
 use serde::{Deserialize, Serialize};
 
 /// One entry of the log.
@@ -16,6 +16,11 @@ pub enum Fact {
     CampaignAccepted {
         /// All of it.
         plan: Plan,
+    },
+    /// A campaign that is wanted gets more trials.
+    CampaignGrown {
+        /// What it did not have before.
+        growth: Growth,
     },
     /// A campaign is no longer wanted.
     CampaignCancelled {
@@ -110,7 +115,10 @@ impl Fact {
     #[must_use]
     pub fn stage(&self) -> Option<StageKey> {
         match self {
-            Self::CampaignAccepted { .. } | Self::CampaignCancelled { .. } | Self::RetriesChanged { .. } => None,
+            Self::CampaignAccepted { .. }
+            | Self::CampaignGrown { .. }
+            | Self::CampaignCancelled { .. }
+            | Self::RetriesChanged { .. } => None,
             Self::AttemptStarted { stage, .. }
             | Self::CheckpointCommitted { stage, .. }
             | Self::StageCompleted { stage, .. }
@@ -133,6 +141,7 @@ impl Fact {
             | Self::StageDiverged { attempt, .. }
             | Self::AttemptEnded { attempt, .. } => Some(*attempt),
             Self::CampaignAccepted { .. }
+            | Self::CampaignGrown { .. }
             | Self::CampaignCancelled { .. }
             | Self::RetriesChanged { .. }
             | Self::StagePoisoned { .. }
@@ -147,6 +156,7 @@ impl Fact {
     pub fn name(&self) -> &'static str {
         match self {
             Self::CampaignAccepted { .. } => "campaign_accepted",
+            Self::CampaignGrown { .. } => "campaign_grown",
             Self::CampaignCancelled { .. } => "campaign_cancelled",
             Self::RetriesChanged { .. } => "retries_changed",
             Self::AttemptStarted { .. } => "attempt_started",

@@ -23,6 +23,7 @@ impl Scheduler {
         self.forgive_absence(now);
         match event {
             Event::CampaignSubmitted { plan } => self.on_campaign_submitted(plan, out),
+            Event::GrowthRequested { growth } => self.on_growth_requested(growth, out),
             Event::CampaignCancelled { campaign } => self.on_campaign_cancelled(campaign, out),
             Event::RetryRequested { campaign } => self.on_retry_requested(campaign, out),
             Event::WorkerJoined { worker, name, memory_bytes, running, holds } => {

@@ -1,8 +1,8 @@
 //! Whether a plan that came from outside is one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use recipes::{Plan, Stage, StageKey, TrialId};
+use recipes::{CampaignId, Growth, Plan, Stage, StageKey, TrialId};
 
 /// What is wrong with a plan.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -51,6 +51,24 @@ pub enum PlanError {
         /// Which.
         trial: TrialId,
     },
+    /// A trial is there twice.
+    #[error("{trial} is in the plan twice")]
+    DuplicateTrial {
+        /// Which.
+        trial: TrialId,
+    },
+    /// It is to be added to a campaign that was never accepted.
+    #[error("{campaign} was never submitted")]
+    UnknownCampaign {
+        /// Which.
+        campaign: CampaignId,
+    },
+    /// It is to be added to a campaign that was cancelled.
+    #[error("{campaign} was cancelled: submit it again, and then add to it")]
+    Cancelled {
+        /// Which.
+        campaign: CampaignId,
+    },
 }
 
 /// Whether the stages of a plan are a forest of consecutive step ranges, and its trials paths in it.
@@ -94,7 +112,28 @@ pub(crate) fn check(plan: &Plan) -> Result<(), PlanError> {
         return Err(PlanError::NoTrials);
     }
     check_structure(plan)?;
-    for stage in &plan.stages {
+    check_keys(&plan.stages)
+}
+
+/// Whether a plan that has grown is one still, as far as its structure goes.
+pub(crate) fn check_grown(grown: &Plan) -> Result<(), PlanError> {
+    let mut seen = BTreeSet::new();
+    if let Some(twice) = grown.trials.iter().find(|trial| !seen.insert(trial.id)) {
+        return Err(PlanError::DuplicateTrial { trial: twice.id });
+    }
+    check_structure(grown)
+}
+
+/// Whether a plan can be run with what is added to it.
+pub(crate) fn check_growth(plan: &Plan, growth: &Growth) -> Result<(), PlanError> {
+    let mut grown = plan.clone();
+    grown.grow(growth);
+    check_grown(&grown)?;
+    check_keys(&growth.stages)
+}
+
+fn check_keys(stages: &[Stage]) -> Result<(), PlanError> {
+    for stage in stages {
         let derived = stage.spec.key(stage.parent.as_ref());
         if derived != stage.key {
             return Err(PlanError::Key { stage: stage.key, derived });

@@ -1,6 +1,6 @@
 //! The tables that follow from the log, for people's queries: campaigns, stages, attempts, results.
 
-use recipes::{Attempt, Plan, StageKey};
+use recipes::{Attempt, CampaignId, Plan, Stage, StageKey};
 use scheduler::Fact;
 use sqlx::{QueryBuilder, SqliteConnection};
 
@@ -14,6 +14,7 @@ const ROWS: usize = 1000;
 pub(super) async fn write(connection: &mut SqliteConnection, at_ms: u64, fact: &Fact) -> Result<(), StoreError> {
     match fact {
         Fact::CampaignAccepted { plan } => accept(connection, at_ms, plan).await,
+        Fact::CampaignGrown { growth } => want(connection, growth.campaign, &growth.stages).await,
         Fact::AttemptStarted { stage, worker, attempt } => {
             let insert = "INSERT INTO attempts (stage, attempt, worker, started_at_ms) VALUES (?, ?, ?, ?)";
             let insert = sqlx::query(insert)
@@ -57,14 +58,18 @@ pub(super) async fn write(connection: &mut SqliteConnection, at_ms: u64, fact: &
     }
 }
 
-/// Adds a campaign and its stages, as far as they are new: one that was cancelled may be accepted again, and campaigns
-/// share stages.
+/// Adds a campaign and its stages, as far as they are new: one that was cancelled may be accepted again.
 async fn accept(connection: &mut SqliteConnection, at_ms: u64, plan: &Plan) -> Result<(), StoreError> {
-    let campaign = plan.campaign.to_string();
     let insert = "INSERT INTO campaigns (campaign, name, submitted_at_ms) VALUES (?, ?, ?) ON CONFLICT DO NOTHING";
-    let insert = sqlx::query(insert).bind(&campaign).bind(&plan.name).bind(to_column(at_ms));
+    let insert = sqlx::query(insert).bind(plan.campaign.to_string()).bind(&plan.name).bind(to_column(at_ms));
     insert.execute(&mut *connection).await.map_err(cannot_write("campaigns"))?;
-    for stages in plan.stages.chunks(ROWS) {
+    want(connection, plan.campaign, &plan.stages).await
+}
+
+/// Adds stages of a campaign, as far as they are new: campaigns share stages.
+async fn want(connection: &mut SqliteConnection, campaign: CampaignId, stages: &[Stage]) -> Result<(), StoreError> {
+    let campaign = campaign.to_string();
+    for stages in stages.chunks(ROWS) {
         let mut insert = QueryBuilder::new("INSERT INTO stages (stage, parent, size, seed, start_step, end_step) ");
         insert.push_values(stages, |mut row, stage| {
             row.push_bind(stage.key.to_string())

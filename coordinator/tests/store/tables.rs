@@ -1,7 +1,7 @@
 //! The tables beside the log.
 
-use coordinator::store::{CampaignRow, Commit};
-use recipes::{Attempt, CampaignId, StageKey, WorkerId};
+use coordinator::store::{CampaignRow, Commit, Differences};
+use recipes::{Attempt, CampaignId, Growth, Plan, StageKey, WorkerId};
 use scheduler::Fact;
 
 use crate::scratch::{AT_MS, Scratch, checkpoint, completed, ended, plan, reached, root, started, worker};
@@ -62,6 +62,22 @@ async fn a_campaign_keeps_its_first_time_and_its_latest_recipe() {
 
     let stages = plan.stages.len() as i64;
     assert_eq!((scratch.count("stages").await, scratch.count("campaign_stages").await), (stages, stages));
+}
+
+#[tokio::test]
+async fn a_campaign_that_grows_has_the_stages_that_are_new_besides_those_it_had() {
+    let scratch = Scratch::new().await;
+    let plan = plan();
+    let campaign = plan.campaign;
+    let first = Plan { stages: plan.stages[..1].to_vec(), ..plan.clone() };
+    scratch.record([Fact::CampaignAccepted { plan: first }]).await;
+    let (trials, stages) = (plan.trials.clone(), plan.stages[1..].to_vec());
+    scratch.record([Fact::CampaignGrown { growth: Growth { campaign, trials, stages, order: Vec::new() } }]).await;
+
+    let all = plan.stages.len() as i64;
+    assert_eq!((scratch.count("stages").await, scratch.count("campaign_stages").await), (all, all));
+    let (wrong, _) = scratch.store.check_derived(Differences::Leave).await.expect("it can be read");
+    assert_eq!(wrong, Vec::<&str>::new());
 }
 
 #[tokio::test]

@@ -1,10 +1,10 @@
 //! What people ask for.
 
-use recipes::{CampaignId, Plan, StageKey};
+use recipes::{CampaignId, Growth, Plan, StageKey};
 
 use crate::effect::Effect;
 use crate::fact::Fact;
-use crate::plan_check;
+use crate::plan_check::{self, PlanError};
 use crate::scheduler::Scheduler;
 use crate::state::campaign::Campaign;
 use crate::state::stage::StageState;
@@ -21,9 +21,38 @@ impl Scheduler {
             Some(known) if known.has_ended() => effects.push(Effect::CampaignEnded { campaign }),
             Some(known) if !known.is_cancelled() => {}
             _ => match plan_check::check(&plan) {
-                Ok(()) => self.record(Fact::CampaignAccepted { plan }, effects),
+                Ok(()) => self.record(Fact::CampaignAccepted { plan: self.as_grown(plan) }, effects),
                 Err(error) => effects.push(Effect::RejectPlan { campaign, error }),
             },
+        }
+    }
+
+    /// The plan of a campaign that was cancelled and is submitted again, with what it had grown by.
+    fn as_grown(&self, plan: Plan) -> Plan {
+        match self.ledger.campaign(&plan.campaign).map(Campaign::plan) {
+            Some(known) if known.trials.len() > plan.trials.len() => {
+                Plan { trials: known.trials.clone(), stages: known.stages.clone(), ..plan }
+            }
+            _ => plan,
+        }
+    }
+
+    pub(super) fn on_growth_requested(&mut self, growth: Growth, effects: &mut Vec<Effect>) {
+        let campaign = growth.campaign;
+        let decided = match self.ledger.campaign(&campaign) {
+            None => Err(PlanError::UnknownCampaign { campaign }),
+            Some(known) if known.is_cancelled() => Err(PlanError::Cancelled { campaign }),
+            Some(known) => {
+                let growth = growth.beyond(known.plan());
+                plan_check::check_growth(known.plan(), &growth).map(|()| (growth, known.has_ended()))
+            }
+        };
+        match decided {
+            Err(error) => effects.push(Effect::RejectPlan { campaign, error }),
+            Ok((growth, has_ended)) if growth.is_empty() => {
+                effects.extend(has_ended.then_some(Effect::CampaignEnded { campaign }));
+            }
+            Ok((growth, _)) => self.record(Fact::CampaignGrown { growth }, effects),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use recipes::{CampaignId, Plan, Retries, Stage, StageKey};
+use recipes::{CampaignId, Growth, Plan, Retries, Stage, StageKey};
 
 use super::campaign::{Campaign, CampaignState};
 use super::stage::{DeadEnd, StageRecord, StageState};
@@ -42,6 +42,14 @@ pub enum IllegalFact {
     /// A campaign was accepted twice, or cancelled twice.
     #[error("{fact} is already true of {campaign}")]
     AlreadyTrue {
+        /// Which.
+        campaign: CampaignId,
+        /// The name of the fact.
+        fact: &'static str,
+    },
+    /// A campaign grows that nobody wants.
+    #[error("{fact} cannot be true of {campaign}, which is cancelled")]
+    Unwanted {
         /// Which.
         campaign: CampaignId,
         /// The name of the fact.
@@ -152,6 +160,7 @@ impl Ledger {
     pub(crate) fn apply(&mut self, fact: &Fact) -> Result<Changes, IllegalFact> {
         match fact {
             Fact::CampaignAccepted { plan } => self.accept(plan, fact),
+            Fact::CampaignGrown { growth } => self.grow(growth, fact),
             Fact::CampaignCancelled { campaign } => self.cancel(*campaign, fact),
             Fact::RetriesChanged { campaign, retries } => self.change_retries(*campaign, *retries, fact),
             Fact::AttemptStarted { stage, .. }
@@ -173,19 +182,46 @@ impl Ledger {
         }
         plan_check::check_structure(plan).map_err(IllegalFact::Plan)?;
 
+        let open = self.want(campaign, &plan.stages);
+        Ok(self.adopt_plan(Arc::new(plan.clone()), open))
+    }
+
+    /// What is added may be known from other campaigns, and be done; a campaign that had ended is open again unless all
+    /// of it is.
+    fn grow(&mut self, growth: &Growth, fact: &Fact) -> Result<Changes, IllegalFact> {
+        let campaign = growth.campaign;
+        let known = self.campaigns.get(&campaign);
+        let known = known.ok_or(IllegalFact::UnknownCampaign { campaign, fact: fact.name() })?;
+        let CampaignState::Wanted { open } = known.state else {
+            return Err(IllegalFact::Unwanted { campaign, fact: fact.name() });
+        };
+        let mut plan = Plan::clone(&known.plan);
+        plan.grow(growth);
+        plan_check::check_grown(&plan).map_err(IllegalFact::Plan)?;
+        let open = open + self.want(campaign, &growth.stages);
+        Ok(self.adopt_plan(Arc::new(plan), open))
+    }
+
+    /// Notes that a campaign wants these stages, and counts those that may still be trained.
+    fn want(&mut self, campaign: CampaignId, stages: &[Stage]) -> usize {
         let mut open = 0;
-        for stage in &plan.stages {
+        for stage in stages {
             self.insert(stage);
             if let Some(record) = self.stages.get_mut(&stage.key) {
                 record.wanted_by.insert(campaign);
                 open += usize::from(record.state.is_open());
             }
         }
-        self.lengthen_critical_paths(plan);
-        self.campaigns
-            .insert(campaign, Campaign { plan: Arc::new(plan.clone()), state: CampaignState::Wanted { open } });
-        let ended = if open == 0 { vec![campaign] } else { Vec::new() };
-        Ok(Changes { touched: plan.stages.iter().map(|stage| stage.key).collect(), ended })
+        open
+    }
+
+    /// Sets the plan of a campaign whose stages are all there. All of them are touched, for their paths may be longer now.
+    fn adopt_plan(&mut self, plan: Arc<Plan>, open: usize) -> Changes {
+        let campaign = plan.campaign;
+        self.lengthen_critical_paths(&plan);
+        let touched = plan.stages.iter().map(|stage| stage.key).collect();
+        self.campaigns.insert(campaign, Campaign { plan, state: CampaignState::Wanted { open } });
+        Changes { touched, ended: if open == 0 { vec![campaign] } else { Vec::new() } }
     }
 
     /// Adds a stage under its parent, unless an earlier campaign did.

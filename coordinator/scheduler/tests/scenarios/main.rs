@@ -6,6 +6,7 @@ mod support;
 
 mod campaigns;
 mod checkpoints;
+mod growth;
 mod leases;
 mod log;
 mod placement;

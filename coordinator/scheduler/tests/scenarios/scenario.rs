@@ -10,7 +10,7 @@ use scheduler::{
     AttemptEnd, Effect, Event, Fact, Scheduler, Settings, StageResult, StageState, StageStatus, Timestamp,
 };
 
-use crate::support::{campaign, worker};
+use crate::support::{campaign, growth, worker};
 
 /// A lease is 30 s, the grace after a restart 60 s.
 pub(crate) fn settings() -> Settings {
@@ -100,6 +100,14 @@ impl Scenario {
         self.handle(Event::CampaignSubmitted { plan: plan.clone() });
     }
 
+    /// A campaign is to have all of a plan besides what it has.
+    #[track_caller]
+    pub(crate) fn grow(&mut self, name: &str, to: &Plan) {
+        self.campaigns.insert(campaign(name), name.to_owned());
+        self.stages.extend(to.stages.iter().map(|stage| (stage.key, stage.size.clone())));
+        self.handle(Event::GrowthRequested { growth: growth(name, to) });
+    }
+
     #[track_caller]
     pub(crate) fn cancel(&mut self, name: &str) {
         self.handle(Event::CampaignCancelled { campaign: campaign(name) });
@@ -153,6 +161,14 @@ impl Scenario {
     #[track_caller]
     pub(crate) fn complete(&mut self, name: &str, attempt: &str) {
         self.complete_with(name, attempt, result(3.0));
+    }
+
+    /// Completes a stage whose last checkpoint was just committed, whatever follows from it.
+    #[track_caller]
+    pub(crate) fn complete_after_checkpoint(&mut self, name: &str, attempt: &str) {
+        self.take();
+        self.complete(name, attempt);
+        self.take();
     }
 
     #[track_caller]
@@ -320,6 +336,10 @@ impl Scenario {
         let stage = |key: &StageKey| self.stages[key].as_str();
         match fact {
             Fact::CampaignAccepted { plan } => format!("accepted {}", plan.name),
+            Fact::CampaignGrown { growth } => {
+                let stages: Vec<_> = growth.stages.iter().map(|it| it.size.as_str()).collect();
+                format!("{} grew by {}", self.campaigns[&growth.campaign], stages.join(", "))
+            }
             Fact::CampaignCancelled { campaign } => format!("cancelled {}", self.campaigns[campaign]),
             Fact::RetriesChanged { campaign, retries } => {
                 format!("{} allows {} failures", self.campaigns[campaign], retries.failed)

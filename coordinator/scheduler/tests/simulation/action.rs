@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::world::CAMPAIGNS;
+use crate::world::{CAMPAIGNS, GROWTHS};
 
 /// Workers that can be alive at a time.
 pub(crate) const SLOTS: usize = 3;
@@ -15,6 +15,8 @@ pub(crate) enum Action {
     /// A campaign is submitted (again), with one more failure allowed.
     BePatient(usize),
     Cancel(usize),
+    /// More is asked of a campaign, whatever has become of it.
+    Grow(usize),
     Retry(usize),
     /// A process is started where none is, and dials; one that is connected dials anew, and what it said on the old
     /// connection is still on its way.
@@ -81,6 +83,7 @@ fn action() -> impl Strategy<Value = Action> {
         1 => campaign().prop_map(Action::BePatient),
         1 => campaign().prop_map(Action::Cancel),
         1 => campaign().prop_map(Action::Retry),
+        1 => (0..GROWTHS).prop_map(Action::Grow),
         4 => slot().prop_map(Action::Connect),
         2 => (slot(), any::<bool>()).prop_map(|(slot, noticed)| Action::Disconnect { slot, noticed }),
         2 => (slot(), any::<bool>()).prop_map(|(slot, noticed)| Action::Kill { slot, noticed }),

@@ -24,6 +24,7 @@ use std::path::PathBuf;
 use proptest::test_runner::{Config, TestCaseError, TestError, TestRunner};
 
 use action::{Action, SLOTS};
+use scheduler::CampaignPhase;
 use world::World;
 
 /// Histories at each run of the tests.
@@ -55,6 +56,23 @@ fn whatever_happens_the_invariants_hold_and_every_campaign_ends() {
 fn what_failed_once_does_not_fail_again() {
     for file in replay::regressions() {
         play(&replay::load(&file)).unwrap_or_else(|violation| panic!("{}: {violation}", file.display()));
+    }
+}
+
+/// What campaigns grow by is trained once, too, and nothing of what was there before is trained again.
+#[test]
+fn in_an_undisturbed_world_campaigns_that_have_ended_grow_by_what_is_new_alone() {
+    let mut world = World::new(SLOTS);
+    let outcome = (0..world::CAMPAIGNS).map(Action::Submit).try_for_each(|action| world.act(&action));
+    outcome.and_then(|()| world.recover()).unwrap_or_else(|violation| panic!("{violation}"));
+    let before = world.scheduler().ledger().stage_count();
+    let outcome = (0..world::GROWTHS).map(Action::Grow).try_for_each(|action| world.act(&action));
+    assert!(world.scheduler().campaigns().all(|campaign| campaign.phase == CampaignPhase::Open));
+    outcome.and_then(|()| world.recover()).unwrap_or_else(|violation| panic!("{violation}"));
+    assert!(world.scheduler().ledger().stage_count() > before);
+    for (stage, state) in world.scheduler().ledger().stages() {
+        assert_eq!(state.name(), "completed", "{}", stage.size);
+        assert_eq!(world.scheduler().stage_status(&stage.key).map(|status| status.attempts), Some(1), "{}", stage.size);
     }
 }
 

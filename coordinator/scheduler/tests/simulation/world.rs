@@ -3,17 +3,20 @@
 use std::panic::{self, AssertUnwindSafe};
 use std::time::Duration;
 
-use recipes::{Plan, Retries, WorkerId};
-use scheduler::{CampaignPhase, Effect, Event, Fact, Scheduler, Settings, Timestamp};
+use recipes::{Growth, Plan, Retries, WorkerId};
+use scheduler::{CampaignPhase, Effect, Event, Fact, PlanError, Scheduler, Settings, Timestamp};
 
 use crate::action::Action;
 use crate::desk::{Desk, Message, Verdict};
 use crate::invariants::{self, Moment, Witness};
 use crate::process::{Connection, Process};
-use crate::support::plan;
+use crate::support::{growth, plan};
 
 /// How many campaigns there are to be asked for.
 pub(crate) const CAMPAIGNS: usize = 3;
+
+/// How many things there are that campaigns may grow by.
+pub(crate) const GROWTHS: usize = 5;
 
 /// Rounds of good weather after which everything has to be over: many times what it takes.
 const RECOVERY_ROUNDS: usize = 400;
@@ -27,6 +30,7 @@ pub(crate) struct World {
     /// The ledger as it was stored, and after how many facts.
     snapshot: Option<(String, usize)>,
     plans: [Plan; CAMPAIGNS],
+    growths: [Growth; GROWTHS],
     slots: Vec<Option<Process>>,
     /// Who was in each slot last.
     last_in: Vec<Option<WorkerId>>,
@@ -64,6 +68,7 @@ impl World {
             facts: Vec::new(),
             snapshot: None,
             plans,
+            growths: growths(),
             slots: vec![None; slots],
             last_in: vec![None; slots],
             processes: 0,
@@ -90,6 +95,7 @@ impl World {
                 self.plans[index].retries = Retries { failed, ..self.plans[index].retries };
                 self.handle(Event::CampaignSubmitted { plan: self.plans[index].clone() })
             }
+            Action::Grow(index) => self.handle(Event::GrowthRequested { growth: self.growths[index].clone() }),
             Action::Cancel(index) => self.handle(Event::CampaignCancelled { campaign: self.plans[index].campaign }),
             Action::Retry(index) => self.handle(Event::RetryRequested { campaign: self.plans[index].campaign }),
             Action::Connect(slot) => self.connect(slot),
@@ -363,6 +369,9 @@ impl World {
                     }
                 }
                 Effect::Record(_) | Effect::CampaignEnded { .. } | Effect::ResultDiffers { .. } => {}
+                Effect::RejectPlan {
+                    error: PlanError::UnknownCampaign { .. } | PlanError::Cancelled { .. }, ..
+                } => {}
                 Effect::RejectPlan { error, .. } => return Err(format!("a good plan was rejected: {error}")),
             }
         }
@@ -404,4 +413,17 @@ impl World {
     fn process(&mut self, worker: WorkerId) -> Option<&mut Process> {
         self.slots.iter_mut().flatten().find(|process| process.id == worker)
     }
+}
+
+/// By stages that another campaign has, by new ones below a trunk and below what was a leaf, by a root; by some of it
+/// twice.
+fn growths() -> [Growth; GROWTHS] {
+    let trunk = ("trunk", "", 30);
+    [
+        growth("one", &plan("one", &[trunk, ("long", "trunk", 20), ("longer", "long", 10)])),
+        growth("one", &plan("one", &[trunk, ("short", "trunk", 10), ("shorter", "trunk", 5), ("root", "", 8)])),
+        growth("two", &plan("two", &[trunk, ("short", "trunk", 10), ("below", "short", 10)])),
+        growth("three", &plan("three", &[("first", "", 15), ("after", "first", 25), ("later", "after", 5)])),
+        growth("three", &plan("three", &[("first", "", 15), ("after", "first", 25), trunk])),
+    ]
 }

@@ -1,8 +1,8 @@
 //! What scenarios and simulation have in common: small stage trees with names, and the names of workers.
 
 use recipes::{
-    CampaignId, CheckpointPolicy, LrSchedule, Plan, Retries, Stage, StageKey, StageRole, StageSpec, Tokens, Trial,
-    TrialId, WorkerId, sample,
+    CampaignId, CheckpointPolicy, Growth, LrSchedule, Plan, Retries, Stage, StageKey, StageRole, StageSpec, Tokens,
+    Trial, TrialId, WorkerId, sample,
 };
 
 /// Each limit is small and another one.
@@ -27,6 +27,12 @@ pub(crate) fn plan(name: &str, lines: &[(&str, &str, u64)]) -> Plan {
     let retries = RETRIES;
     let checkpoints = CheckpointPolicy::default();
     Plan { campaign: campaign(name), name: name.to_owned(), description, dataset, trials, stages, retries, checkpoints }
+}
+
+/// What a campaign grows by to have all of a plan, in the plan's order.
+pub(crate) fn growth(name: &str, to: &Plan) -> Growth {
+    let order = to.trials.iter().map(|trial| trial.id).collect();
+    Growth { campaign: campaign(name), trials: to.trials.clone(), stages: to.stages.clone(), order }
 }
 
 /// The identifier of the campaign of this name.

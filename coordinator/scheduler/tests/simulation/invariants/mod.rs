@@ -25,7 +25,7 @@ pub(crate) struct Moment<'a> {
 
 type Check = fn(&Moment<'_>) -> Result<(), String>;
 
-const ALL: [(&str, Check); 15] = [
+const ALL: [(&str, Check); 17] = [
     ("invariant_stage_has_at_most_one_live_lease", state::invariant_stage_has_at_most_one_live_lease),
     ("invariant_no_worker_idles_beside_a_ready_stage", state::invariant_no_worker_idles_beside_a_ready_stage),
     ("invariant_what_is_settled_stays_settled", state::invariant_what_is_settled_stays_settled),
@@ -33,6 +33,11 @@ const ALL: [(&str, Check); 15] = [
     (
         "invariant_result_is_of_the_attempt_that_settled_first",
         state::invariant_result_is_of_the_attempt_that_settled_first,
+    ),
+    ("invariant_a_campaign_never_shrinks", state::invariant_a_campaign_never_shrinks),
+    (
+        "invariant_a_campaign_is_over_when_none_of_its_stages_is_open",
+        state::invariant_a_campaign_is_over_when_none_of_its_stages_is_open,
     ),
     ("invariant_deadlines_lie_ahead", state::invariant_deadlines_lie_ahead),
     ("invariant_restore_equals_state", log::invariant_restore_equals_state),

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use recipes::WorkerId;
-use scheduler::{Event, Fact, Slot, StageState};
+use scheduler::{CampaignPhase, Event, Fact, Slot, StageState};
 
 use super::{Moment, ensure, recorded, stages};
 
@@ -87,6 +87,29 @@ pub(super) fn invariant_result_is_of_the_attempt_that_settled_first(moment: &Mom
             let expected = first.get(&key).map(|first| f64::from(first.0));
             ensure(result.validation_loss == expected, || format!("{}{attempt} has {result:?}", key.short()))?;
         }
+    }
+    Ok(())
+}
+
+pub(super) fn invariant_a_campaign_never_shrinks(moment: &Moment<'_>) -> Result<(), String> {
+    for campaign in moment.before.campaigns() {
+        let [was, is] = [moment.before, moment.after].map(|scheduler| scheduler.plan(&campaign.campaign));
+        let (Some(was), Some(is)) = (was, is) else { return Err(format!("{} is forgotten", campaign.name)) };
+        let missing = was.trials.iter().find(|trial| !is.trials.contains(trial));
+        ensure(missing.is_none(), || format!("{} lost {missing:?}", campaign.name))?;
+        ensure(was.stages.iter().all(|stage| is.stage(&stage.key).is_some()), || {
+            format!("{} lost a stage", campaign.name)
+        })?;
+    }
+    Ok(())
+}
+
+pub(super) fn invariant_a_campaign_is_over_when_none_of_its_stages_is_open(moment: &Moment<'_>) -> Result<(), String> {
+    for campaign in moment.after.campaigns().filter(|campaign| campaign.phase != CampaignPhase::Cancelled) {
+        let open = campaign.stages.waiting + campaign.stages.running;
+        ensure((campaign.phase == CampaignPhase::Ended) == (open == 0), || {
+            format!("{} is {:?} with {open} stages open", campaign.name, campaign.phase)
+        })?;
     }
     Ok(())
 }

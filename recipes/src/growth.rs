@@ -6,6 +6,29 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{CampaignId, StageKey, TrialId};
 use crate::plan::{Plan, Stage, Trial};
+use crate::recipe::error::RecipeError;
+
+/// Why a recipe is not what a campaign can grow to.
+#[derive(Debug, thiserror::Error)]
+pub enum GrowthError {
+    /// The plan is one without data, which was never accepted.
+    #[error("{campaign} has no prepared dataset")]
+    NoDataset {
+        /// Whose plan.
+        campaign: CampaignId,
+    },
+    /// The recipe has another name.
+    #[error("the recipe is that of `{recipe}`, and the campaign is named `{campaign}`")]
+    OtherName {
+        /// The recipe's.
+        recipe: String,
+        /// The campaign's.
+        campaign: String,
+    },
+    /// The recipe cannot be expanded over the campaign's data.
+    #[error(transparent)]
+    Recipe(#[from] RecipeError),
+}
 
 /// More trials for a campaign, and the stages they need. The campaign keeps its identifier.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -43,6 +66,14 @@ impl Growth {
 }
 
 impl Plan {
+    /// The plan once it has grown.
+    #[must_use]
+    pub fn grown(&self, growth: &Growth) -> Self {
+        let mut plan = self.clone();
+        plan.grow(growth);
+        plan
+    }
+
     /// Adds trials and stages, behind those that are there.
     pub fn grow(&mut self, growth: &Growth) {
         self.stages.extend(growth.stages.iter().cloned());

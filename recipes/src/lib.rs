@@ -29,12 +29,13 @@ pub mod stage;
 pub mod units;
 
 pub use checkpoints::{CheckpointPolicy, Keep};
-pub use expand::{expand, sketch};
-pub use growth::Growth;
+pub use expand::{expand, growth, sketch};
+pub use growth::{Growth, GrowthError};
 pub use id::{Attempt, AttemptKey, CampaignId, DatasetId, StageKey, TrialId, WorkerId};
 pub use parameters::ParamGroup;
 pub use plan::{Dataset, Plan, Stage, StageRole, Trial};
 pub use recipe::Recipe;
+pub use recipe::additions::Additions;
 pub use recipe::error::{Problem, RecipeError};
 pub use recipe::format::{DataRecipe, Parametrization, RecipeFile};
 pub use recipe::inline::ShapeError;

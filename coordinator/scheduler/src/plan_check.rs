@@ -126,9 +126,7 @@ pub(crate) fn check_grown(grown: &Plan) -> Result<(), PlanError> {
 
 /// Whether a plan can be run with what is added to it.
 pub(crate) fn check_growth(plan: &Plan, growth: &Growth) -> Result<(), PlanError> {
-    let mut grown = plan.clone();
-    grown.grow(growth);
-    check_grown(&grown)?;
+    check_grown(&plan.grown(growth))?;
     check_keys(&growth.stages)
 }
 

@@ -3,13 +3,16 @@
 //! `runs` fixes the numbers of every run the recipe asks for, as if each were trained alone; `tree` cuts the runs where
 //! they part from one another and merges what they share.
 
+mod known;
 mod runs;
 mod tree;
 
+use known::Known;
 pub(crate) use runs::{Run, runs};
 
 use std::collections::BTreeMap;
 
+use crate::growth::{Growth, GrowthError};
 use crate::id::{CampaignId, DatasetId, StageKey, TrialId};
 use crate::memory::{GIB, TrainingMemory};
 use crate::plan::{Dataset, Plan, Trial};
@@ -25,7 +28,27 @@ use crate::units::Tokens;
 /// If the data does not suffice for the recipe: too few tokens held out, or none to train on.
 pub fn expand(recipe: &Recipe, dataset: &Dataset) -> Result<Plan, RecipeError> {
     check_dataset(recipe, dataset).map_err(|fault| recipe.refuse(fault))?;
-    plan(recipe, dataset.id, dataset.vocab, Some(dataset.clone()))
+    plan(recipe, dataset.id, dataset.vocab, Some(dataset.clone()), &Known::default())
+}
+
+/// What a campaign of this plan has to grow by to have all that a recipe asks for, over the same data.
+///
+/// Its trials and stages stay what they are. A new point between two old ones branches off in the middle of a stage: it
+/// goes along the stages before that one, and trains a stretch of the trunk once more.
+///
+/// # Errors
+/// If the recipe is that of another campaign, or as [`expand`].
+pub fn growth(campaign: &Plan, recipe: &Recipe) -> Result<Growth, GrowthError> {
+    let dataset = campaign.dataset.as_ref().ok_or(GrowthError::NoDataset { campaign: campaign.campaign })?;
+    if recipe.name() != campaign.name {
+        let [recipe, campaign] = [recipe.name(), &campaign.name].map(str::to_owned);
+        return Err(GrowthError::OtherName { recipe, campaign });
+    }
+    check_dataset(recipe, dataset).map_err(|fault| recipe.refuse(fault))?;
+    let whole = plan(recipe, dataset.id, dataset.vocab, Some(dataset.clone()), &Known::of(&campaign.stages))?;
+    let order = whole.trials.iter().map(|trial| trial.id).collect();
+    let Plan { trials, stages, .. } = whole;
+    Ok(Growth { campaign: campaign.campaign, trials, stages, order }.beyond(campaign))
 }
 
 /// The plan of a recipe whose data is not prepared yet: to be read, not run. Its sizes, steps and costs are those of the
@@ -38,7 +61,7 @@ pub fn sketch(recipe: &Recipe) -> Result<Plan, RecipeError> {
         let reason = "has a vocabulary of unknown size until the data is prepared";
         recipe.refuse(Fault::conflict("data.tokenizer", reason, "a recipe whose data is prepared"))
     })?;
-    plan(recipe, DatasetId::from_content(b"data that is not prepared"), vocab, None)
+    plan(recipe, DatasetId::from_content(b"data that is not prepared"), vocab, None, &Known::default())
 }
 
 fn check_dataset(recipe: &Recipe, dataset: &Dataset) -> Result<(), Fault> {
@@ -64,13 +87,19 @@ fn check_dataset(recipe: &Recipe, dataset: &Dataset) -> Result<(), Fault> {
     Ok(())
 }
 
-fn plan(recipe: &Recipe, data: DatasetId, vocab: u32, dataset: Option<Dataset>) -> Result<Plan, RecipeError> {
+fn plan(
+    recipe: &Recipe,
+    data: DatasetId,
+    vocab: u32,
+    dataset: Option<Dataset>,
+    known: &Known<'_>,
+) -> Result<Plan, RecipeError> {
     let mut runs: Vec<(&Variant, Run, StageSpec)> = Vec::new();
     for (variant, of_variant) in recipe.runs()? {
         let specs = whole_specs(variant, &of_variant, data, vocab).map_err(|fault| recipe.refuse(fault))?;
         runs.extend(of_variant.into_iter().zip(specs).map(|(run, spec)| (variant, run, spec)));
     }
-    let (stages, paths) = tree::merge(&runs.iter().map(|(_, run, spec)| (run, *spec)).collect::<Vec<_>>());
+    let (stages, paths) = tree::merge(&runs.iter().map(|(_, run, spec)| (run, *spec)).collect::<Vec<_>>(), known);
     let trials: Vec<Trial> = runs
         .iter()
         .zip(paths)

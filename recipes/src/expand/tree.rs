@@ -5,8 +5,10 @@
 //! the key decides what merges: a mistake in the cuts could cost sharing, never correctness.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use super::Run;
+use super::known::Known;
 use crate::id::StageKey;
 use crate::plan::{Stage, StageRole};
 use crate::schedule::LrSchedule;
@@ -14,8 +16,9 @@ use crate::stage::StageSpec;
 
 /// The stages of all runs, parents before children, and the path of each run.
 ///
-/// With each run goes its spec as one stage, from its first step to its last.
-pub(super) fn merge(runs: &[(&Run, StageSpec)]) -> (Vec<Stage>, Vec<Vec<StageKey>>) {
+/// With each run goes its spec as one stage, from its first step to its last. Where a run goes along stages that are known
+/// it is cut as these are, so that it shares them whatever the other runs are; only behind the last of them it is cut anew.
+pub(super) fn merge(runs: &[(&Run, StageSpec)], known: &Known<'_>) -> (Vec<Stage>, Vec<Vec<StageKey>>) {
     let mut stages: Vec<Stage> = Vec::new();
     let mut seen: BTreeSet<StageKey> = BTreeSet::new();
     let mut paths = vec![Vec::new(); runs.len()];
@@ -24,9 +27,8 @@ pub(super) fn merge(runs: &[(&Run, StageSpec)]) -> (Vec<Stage>, Vec<Vec<StageKey
             let (run, spec) = runs[index];
             let mut path: Vec<StageKey> = Vec::new();
             let others = family.iter().map(|&other| runs[other].0);
-            for steps in cuts(run, others).windows(2).map(|ends| ends[0]..ends[1]) {
-                let schedule = run.schedule.restricted_to(&steps);
-                let spec = StageSpec { start_step: steps.start, end_step: steps.end, schedule, ..spec };
+            for steps in cuts(run, others, &known.ends(&spec)).windows(2).map(|ends| ends[0]..ends[1]) {
+                let spec = stretch(&spec, &steps);
                 let parent = path.last().copied();
                 let key = spec.key(parent.as_ref());
                 if seen.insert(key) {
@@ -40,6 +42,12 @@ pub(super) fn merge(runs: &[(&Run, StageSpec)]) -> (Vec<Stage>, Vec<Vec<StageKey
     }
     assign_roles(&mut stages);
     (stages, paths)
+}
+
+/// A stretch of a run.
+pub(super) fn stretch(run: &StageSpec, steps: &Range<u64>) -> StageSpec {
+    let schedule = run.schedule.restricted_to(steps);
+    StageSpec { start_step: steps.start, end_step: steps.end, schedule, ..*run }
 }
 
 /// Runs that differ in nothing but their learning rates and their length, so that they could share something: families in
@@ -58,12 +66,17 @@ fn families(runs: &[(&Run, StageSpec)]) -> Vec<Vec<usize>> {
     families
 }
 
-/// The steps at which a run is cut, its first and one past its last included.
-fn cuts<'a>(run: &Run, family: impl Iterator<Item = &'a Run>) -> Vec<u64> {
+/// The steps at which a run is cut, its first and one past its last included. Up to the last of the known ends, those are
+/// the cuts.
+fn cuts<'a>(run: &Run, family: impl Iterator<Item = &'a Run>, known: &[u64]) -> Vec<u64> {
     let mut cuts: BTreeSet<u64> = family.map(|other| shared_steps(run, other)).collect();
     // Cut at the decay even where no other run branches off: a later campaign with more points goes on from there.
     if let LrSchedule::Wsd { decay_start, .. } = run.schedule {
         cuts.insert(decay_start);
+    }
+    if let Some(last) = known.last() {
+        cuts.retain(|step| step > last);
+        cuts.extend(known);
     }
     cuts.extend([0, run.steps]);
     cuts.into_iter().filter(|step| *step <= run.steps).collect()

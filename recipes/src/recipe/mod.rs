@@ -4,6 +4,7 @@
 //! looks at what no schema can say: keys that exclude each other, names that name nothing. What remains, such as a
 //! warm-up longer than a run, is found on the way to the plan, and that way is gone once when a recipe is read.
 
+pub mod additions;
 mod arms;
 mod check;
 mod conform;

@@ -195,8 +195,7 @@ impl Ledger {
         let CampaignState::Wanted { open } = known.state else {
             return Err(IllegalFact::Unwanted { campaign, fact: fact.name() });
         };
-        let mut plan = Plan::clone(&known.plan);
-        plan.grow(growth);
+        let plan = known.plan.grown(growth);
         plan_check::check_grown(&plan).map_err(IllegalFact::Plan)?;
         let open = open + self.want(campaign, &growth.stages);
         Ok(self.adopt_plan(Arc::new(plan), open))

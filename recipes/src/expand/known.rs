@@ -1,0 +1,46 @@
+//! The stages a campaign has already, and how far a run can go along them.
+
+use std::collections::BTreeMap;
+
+use super::tree::stretch;
+use crate::id::StageKey;
+use crate::plan::Stage;
+use crate::stage::StageSpec;
+
+/// The stages of a campaign, by the stage they start from.
+#[derive(Debug, Default)]
+pub(super) struct Known<'a> {
+    below: BTreeMap<Option<StageKey>, Vec<&'a Stage>>,
+}
+
+impl<'a> Known<'a> {
+    pub(super) fn of(stages: &'a [Stage]) -> Self {
+        let mut below: BTreeMap<Option<StageKey>, Vec<&'a Stage>> = BTreeMap::new();
+        for stage in stages {
+            below.entry(stage.parent).or_default().push(stage);
+        }
+        Self { below }
+    }
+
+    /// Where the stages end that a run goes along, in order. Of several ways it is the one that leads furthest, and of
+    /// those the one that comes first in the plan.
+    pub(super) fn ends(&self, run: &StageSpec) -> Vec<u64> {
+        let mut furthest = Vec::new();
+        self.go_on(run, None, &mut Vec::new(), &mut furthest);
+        furthest
+    }
+
+    fn go_on(&self, run: &StageSpec, from: Option<StageKey>, way: &mut Vec<u64>, furthest: &mut Vec<u64>) {
+        if way.last() > furthest.last() {
+            furthest.clone_from(way);
+        }
+        for stage in self.below.get(&from).into_iter().flatten() {
+            let steps = stage.spec.start_step..stage.spec.end_step;
+            if steps.end <= run.end_step && stretch(run, &steps) == stage.spec {
+                way.push(steps.end);
+                self.go_on(run, Some(stage.key), way, furthest);
+                way.pop();
+            }
+        }
+    }
+}

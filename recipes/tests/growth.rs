@@ -1,0 +1,164 @@
+//! Campaigns that grow to a larger recipe: what is new, and what it shares with what is there.
+
+use std::collections::BTreeSet;
+
+use recipes::{Additions, Dataset, DatasetId, GrowthError, Plan, Recipe, StageKey, TrialId, expand, growth};
+
+fn recipe(points: &str) -> Recipe {
+    let text = format!(
+        "# What it is for.\nname = \"grows\" # as `out` has it\n[data]\nsources = [\"x.txt\"]\nvocab = 300\n\
+         validation_tokens = 1000\n[model]\nsizes = [\n  \"tiny-32\", # the smallest\n]\n[points]\n{points} # so much\n\
+         [schedule]\nkind = \"wsd\"\nwarmup_steps = 2\nfloor = 0.1\n[schedule.decay]\nshape = \"linear\"\n\
+         fraction = 0.1\ncounted = \"after\"\n[batch]\nsequences = 10\ncontext = 100\n[optimizer]\npeak_lr = [0.01]\n"
+    );
+    Recipe::parse("grows.toml", &text).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn tokens(points: &[u64]) -> Recipe {
+    recipe(&format!("tokens = {points:?}"))
+}
+
+fn plan(recipe: &Recipe) -> Plan {
+    let dataset = Dataset {
+        id: DatasetId::from_content(b"a text"),
+        vocab: 300,
+        train_tokens: 50_000,
+        validation_tokens: 1_000,
+        train_bytes: 100_000,
+        validation_bytes: 2_000,
+        sources: vec!["x.txt".to_owned()],
+    };
+    expand(recipe, &dataset).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn steps(stages: &[recipes::Stage]) -> Vec<(u64, u64)> {
+    stages.iter().map(|stage| (stage.spec.start_step, stage.spec.end_step)).collect()
+}
+
+fn keys(plan: &Plan) -> BTreeSet<StageKey> {
+    plan.stages.iter().map(|stage| stage.key).collect()
+}
+
+fn ids(plan: &Plan) -> Vec<TrialId> {
+    plan.trials.iter().map(|trial| trial.id).collect()
+}
+
+#[test]
+fn more_points_sizes_seeds_and_learning_rates_make_the_plan_that_has_them_from_the_start() {
+    let small = tokens(&[20_000, 40_000]);
+    let additions = [
+        Additions { tokens: vec![80_000, 120_000], ..Additions::default() },
+        Additions { sizes: vec!["TINY-48".to_owned()], ..Additions::default() },
+        Additions { seeds: vec![7, 3], ..Additions::default() },
+        Additions { peak_lr: vec![0.02], ..Additions::default() },
+        Additions {
+            tokens: vec![80_000],
+            seeds: vec![1],
+            sizes: vec!["tiny-64".to_owned()],
+            peak_lr: vec![0.005],
+            ..Additions::default()
+        },
+    ];
+    for more in additions {
+        let large = small.with(&more).expect("it is a recipe");
+        let (plan, whole) = (plan(&small), plan(&large));
+        let growth = growth(&plan, &large).expect("it grows");
+        assert_eq!(growth.trials.len(), whole.trials.len() - plan.trials.len());
+        assert!(growth.stages.iter().all(|stage| plan.stage(&stage.key).is_none()), "only what is new");
+        let grown = plan.grown(&growth);
+        assert_eq!(ids(&grown), ids(&whole), "in the order of the whole");
+        assert_eq!(keys(&grown), keys(&whole));
+        assert_eq!(grown.campaign, plan.campaign, "it stays the same campaign");
+    }
+}
+
+#[test]
+fn a_point_in_between_retrains_a_stretch_and_leaves_the_old_stages() {
+    let small = tokens(&[10_000, 20_000, 40_000]);
+    let large = small.with(&Additions { tokens: vec![30_000], ..Additions::default() }).expect("it is a recipe");
+    let (plan, whole) = (plan(&small), plan(&large));
+    let first = growth(&plan, &large).expect("it grows");
+    assert_eq!(steps(&first.stages), [(20, 30), (30, 33)], "from the nearest cut before it");
+    assert_eq!(first.trials[0].path[..2], plan.trials[2].path[..2], "along the trunk that is there");
+    assert_eq!(first.trials[0].path, whole.trials[3].path, "as if it had been planned so");
+    let grown = plan.grown(&first);
+    assert_eq!(ids(&grown)[..3], ids(&plan)[..], "the old ones are what they were");
+
+    // Again, between what is there now, and beyond: the campaign it has become is what counts.
+    let more = Additions { tokens: vec![25_000, 35_000, 60_000], ..Additions::default() };
+    let larger = large.with(&more).expect("it is a recipe");
+    let second = growth(&grown, &larger).expect("it grows");
+    assert_eq!(steps(&second.stages), [(20, 25), (25, 28), (30, 35), (35, 39), (40, 60), (60, 66)]);
+    assert!(growth(&grown.grown(&second), &larger).expect("it is all there").is_empty());
+}
+
+#[test]
+fn a_point_before_the_first_has_a_root_of_its_own() {
+    let small = tokens(&[20_000]);
+    let large = small.with(&Additions { tokens: vec![10_000], ..Additions::default() }).expect("it is a recipe");
+    let growth = growth(&plan(&small), &large).expect("it grows");
+    assert_eq!(steps(&growth.stages), [(0, 10), (10, 11)]);
+}
+
+#[test]
+fn a_recipe_that_asks_for_nothing_new_adds_nothing() {
+    let recipe = tokens(&[20_000, 40_000]);
+    let again = Additions { tokens: vec![40_000], seeds: vec![0], peak_lr: vec![0.01], ..Additions::default() };
+    let same = recipe.with(&again).expect("it is a recipe");
+    assert_eq!(same.text(), recipe.text());
+    assert!(growth(&plan(&recipe), &same).expect("it is its own").is_empty());
+    let fewer = tokens(&[40_000]);
+    assert!(growth(&plan(&recipe), &fewer).expect("it is a part of it").is_empty());
+}
+
+#[test]
+fn a_recipe_of_another_campaign_is_refused() {
+    let recipe = tokens(&[20_000]);
+    let other = Recipe::parse("other.toml", &recipe.text().replace("\"grows\"", "\"other\"")).expect("it is a recipe");
+    let refused = growth(&plan(&recipe), &other).expect_err("it has another name");
+    assert!(matches!(refused, GrowthError::OtherName { .. }), "{refused}");
+    let refused = growth(&Plan { dataset: None, ..plan(&recipe) }, &recipe).expect_err("it is a sketch");
+    assert!(matches!(refused, GrowthError::NoDataset { .. }), "{refused}");
+}
+
+#[test]
+fn a_text_that_is_added_to_keeps_its_comments() {
+    let more = Additions {
+        times_n: vec![20.0, 80.0, 1.5],
+        sizes: vec!["0.2b".to_owned()],
+        seeds: vec![1],
+        peak_lr: vec![1e-3],
+        ..Additions::default()
+    };
+    let recipe = recipe("times_n = [10, 20]");
+    let text = recipe.with(&more).expect("it is a recipe").text().to_owned();
+    let added = text.lines().filter(|line| !recipe.text().lines().any(|old| old == *line)).collect::<Vec<_>>();
+    assert_eq!(
+        added,
+        [
+            "seeds = [0, 1]",
+            "  \"tiny-32\", \"0.2B\", # the smallest",
+            "times_n = [10, 20, 80, 1.5] # so much",
+            "peak_lr = [0.01, 0.001]"
+        ]
+        .as_slice(),
+        "{text}"
+    );
+    for comment in ["# What it is for.", "# as `out` has it", "# the smallest", "# so much"] {
+        assert!(text.contains(comment), "{text}");
+    }
+}
+
+#[test]
+fn an_addition_that_makes_no_recipe_is_refused_with_its_key() {
+    let recipe = tokens(&[20_000]);
+    let refuse = |more: &Additions| recipe.with(more).expect_err("it is refused").to_string();
+    let both = refuse(&Additions { times_n: vec![10.0], ..Additions::default() });
+    assert!(both.contains("key `points"), "{both}");
+    let unknown = refuse(&Additions { sizes: vec!["3B".to_owned()], ..Additions::default() });
+    assert!(unknown.contains("key `model.sizes[1]`"), "{unknown}");
+    let huge = refuse(&Additions { seeds: vec![u64::MAX], ..Additions::default() });
+    assert!(huge.contains("key `seeds[1]`"), "{huge}");
+    let never = refuse(&Additions { peak_lr: vec![f64::NAN], ..Additions::default() });
+    assert!(never.contains("key `optimizer.peak_lr[1]`"), "{never}");
+}

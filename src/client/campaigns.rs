@@ -65,6 +65,21 @@ impl Campaigns {
         self.received(answer)
     }
 
+    /// Adds to a campaign what a larger recipe asks for besides.
+    pub(crate) async fn extend(
+        &mut self,
+        campaign: &str,
+        recipe: &Recipe,
+    ) -> Result<v1::ExtendCampaignResponse, CallError> {
+        let request = v1::ExtendCampaignRequest {
+            campaign: campaign.to_owned(),
+            recipe_file: recipe.file().to_owned(),
+            recipe_text: recipe.text().to_owned(),
+        };
+        let answer = self.client.extend_campaign(request).await;
+        self.received(answer)
+    }
+
     pub(crate) async fn list(&mut self) -> Result<Vec<v1::CampaignSummary>, CallError> {
         let answer = self.client.list_campaigns(v1::ListCampaignsRequest {}).await;
         Ok(self.received(answer)?.campaigns)

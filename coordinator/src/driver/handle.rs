@@ -4,7 +4,7 @@ use recipes::CampaignId;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::index::Indexed;
-use super::input::{Input, Request, RequestError, Submission, Submitted};
+use super::input::{Extended, Extension, Input, Request, RequestError, Submission, Submitted};
 use super::view::View;
 
 /// A way to talk to the driver.
@@ -32,6 +32,11 @@ impl DriverHandle {
     /// Accepts a plan. It is durable when this returns.
     pub(crate) async fn submit(&self, submission: Submission) -> Result<Submitted, RequestError> {
         self.ask(|reply| Request::Submit { submission: Box::new(submission), reply }).await?
+    }
+
+    /// Adds to a campaign. It is durable when this returns.
+    pub(crate) async fn extend(&self, extension: Extension) -> Result<Extended, RequestError> {
+        self.ask(|reply| Request::Extend { extension: Box::new(extension), reply }).await?
     }
 
     /// Cancels a campaign.

@@ -1,7 +1,7 @@
 //! What the driver is told: everything that comes from sessions, people, pools and its own verifications, in one queue.
 
 use proto::v1::CoordinatorMessage;
-use recipes::{Attempt, CampaignId, Plan, StageKey, WorkerId};
+use recipes::{Attempt, CampaignId, Growth, Plan, StageKey, WorkerId};
 use scheduler::{PlanError, StageResult};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -115,6 +115,10 @@ pub(crate) enum Request {
         submission: Box<Submission>,
         reply: oneshot::Sender<Result<Submitted, RequestError>>,
     },
+    Extend {
+        extension: Box<Extension>,
+        reply: oneshot::Sender<Result<Extended, RequestError>>,
+    },
     Cancel {
         selector: String,
         reply: oneshot::Sender<Result<CampaignId, RequestError>>,
@@ -138,6 +142,21 @@ pub(crate) struct Submission {
     pub(crate) plan: Plan,
     pub(crate) recipe_file: String,
     pub(crate) recipe_text: String,
+}
+
+/// What is added to a campaign, and the recipe that asks for all of it.
+#[derive(Debug)]
+pub(crate) struct Extension {
+    pub(crate) growth: Growth,
+    pub(crate) recipe_file: String,
+    pub(crate) recipe_text: String,
+}
+
+/// What became of an extension.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Extended {
+    pub(crate) as_it_is: Submitted,
+    pub(crate) trials_added: usize,
 }
 
 /// What became of a submission.

@@ -210,6 +210,7 @@ impl Driver {
                 self.apply(Event::StartUnusable { worker, stage, attempt, of, step }, batch);
             }
             Input::Request(Request::Submit { submission, reply }) => self.on_submit(*submission, reply, batch),
+            Input::Request(Request::Extend { extension, reply }) => self.on_extend(*extension, reply, batch),
             Input::Request(Request::Cancel { selector, reply }) => self.on_cancel(&selector, reply, batch),
             Input::Request(Request::Retry { selector, reply }) => self.on_retry(&selector, reply, batch),
             Input::Request(Request::Collect { selector, reply }) => self.on_collect(&selector, reply, batch),

@@ -7,14 +7,14 @@ use tracing::info;
 
 use super::Driver;
 use super::batch::{Afterwards, Batch};
-use super::input::{RequestError, Submission, Submitted};
+use super::input::{Extended, Extension, RequestError, Submission, Submitted};
 
 pub(super) type Reply<T> = oneshot::Sender<Result<T, RequestError>>;
 
 impl Driver {
     pub(super) fn on_submit(&mut self, submission: Submission, reply: Reply<Submitted>, batch: &mut Batch) {
         let Submission { plan, recipe_file, recipe_text } = submission;
-        let campaign = plan.campaign;
+        let (campaign, trials) = (plan.campaign, plan.trials.len());
         let applied = self.apply(Event::CampaignSubmitted { plan }, batch);
         if let Some(error) = applied.rejected {
             return answer(batch, reply, Err(RequestError::PlanRejected { campaign, error }));
@@ -22,19 +22,40 @@ impl Driver {
         if applied.accepted.is_some() {
             info!(%campaign, "accepted");
             self.notes.submitted_at_ms.entry(campaign).or_insert(batch.at_ms);
+            // One that had grown and was cancelled comes back grown, and its recipe is the larger one.
+            if self.scheduler.plan(&campaign).is_some_and(|accepted| accepted.trials.len() == trials) {
+                batch.recipes.push((campaign, recipe_file, recipe_text));
+            }
+        }
+        answer(batch, reply, self.submitted(campaign));
+    }
+
+    pub(super) fn on_extend(&mut self, extension: Extension, reply: Reply<Extended>, batch: &mut Batch) {
+        let Extension { growth, recipe_file, recipe_text } = extension;
+        let campaign = growth.campaign;
+        let applied = self.apply(Event::GrowthRequested { growth }, batch);
+        if let Some(error) = applied.rejected {
+            return answer(batch, reply, Err(RequestError::PlanRejected { campaign, error }));
+        }
+        let trials_added = applied.trials_added;
+        if trials_added > 0 {
+            info!(%campaign, trials_added, "grown");
             batch.recipes.push((campaign, recipe_file, recipe_text));
         }
-        let submitted = self.scheduler.campaign_status(&campaign).map(|status| {
-            let stages = status.stages;
-            let done = stages.completed + stages.diverged;
-            Submitted {
-                campaign,
-                stages: stages.waiting + stages.running + done + stages.failed + stages.not_run,
-                stages_done: done,
-            }
-        });
-        let unknown = || RequestError::UnknownCampaign { selector: campaign.to_string() };
-        answer(batch, reply, submitted.ok_or_else(unknown));
+        let extended = self.submitted(campaign).map(|as_it_is| Extended { as_it_is, trials_added });
+        answer(batch, reply, extended);
+    }
+
+    fn submitted(&self, campaign: CampaignId) -> Result<Submitted, RequestError> {
+        let status = self.scheduler.campaign_status(&campaign);
+        let status = status.ok_or_else(|| RequestError::UnknownCampaign { selector: campaign.to_string() })?;
+        let stages = status.stages;
+        let done = stages.completed + stages.diverged;
+        Ok(Submitted {
+            campaign,
+            stages: stages.waiting + stages.running + done + stages.failed + stages.not_run,
+            stages_done: done,
+        })
     }
 
     pub(super) fn on_cancel(&mut self, selector: &str, reply: Reply<CampaignId>, batch: &mut Batch) {

@@ -22,7 +22,7 @@ use super::status::{self, SubmitError};
 use super::{checkpoints, encode, watch};
 use crate::auth::{Caller, Guard, REVOKED};
 use crate::driver::DriverHandle;
-use crate::driver::input::{RequestError, Submission};
+use crate::driver::input::{Extension, RequestError, Submission};
 use crate::driver::view::View;
 use crate::store::{CommittedCheckpoint, Store};
 
@@ -65,6 +65,19 @@ impl CampaignService for CampaignApi {
             campaign: submitted.campaign.to_string(),
             stages: encode::count(submitted.stages),
             stages_done: encode::count(submitted.stages_done),
+        }))
+    }
+
+    async fn extend_campaign(&self, request: Request<v1::ExtendCampaignRequest>) -> Answer<v1::ExtendCampaignResponse> {
+        let v1::ExtendCampaignRequest { campaign, recipe_file, recipe_text } = request.into_inner();
+        let plan = self.look_at(campaign, |view, campaign| view.scheduler.plan(campaign).cloned()).await?;
+        let extension = read_extension(&plan, recipe_file, recipe_text).map_err(status::from_submit)?;
+        let extended = self.driver.extend(extension).await.map_err(status::from_request)?;
+        Ok(Response::new(v1::ExtendCampaignResponse {
+            campaign: extended.as_it_is.campaign.to_string(),
+            stages: encode::count(extended.as_it_is.stages),
+            stages_done: encode::count(extended.as_it_is.stages_done),
+            trials_added: encode::count(extended.trials_added),
         }))
     }
 
@@ -219,6 +232,14 @@ impl CampaignApi {
 
 fn expand(file: &str, text: &str, dataset: &Dataset) -> Result<Plan, recipes::RecipeError> {
     recipes::expand(&Recipe::parse(file, text)?, dataset)
+}
+
+fn read_extension(plan: &Plan, recipe_file: String, recipe_text: String) -> Result<Extension, SubmitError> {
+    let recipe_file = proto::convert::name("recipe_file", recipe_file).map_err(SubmitError::Field)?;
+    at_most(MAX_RECIPE_BYTES, "recipe_text", recipe_text.len())?;
+    let recipe = Recipe::parse(&recipe_file, &recipe_text).map_err(SubmitError::Recipe)?;
+    let growth = recipes::growth(plan, &recipe).map_err(SubmitError::Growth)?;
+    Ok(Extension { growth, recipe_file, recipe_text })
 }
 
 pub(super) fn bounded(selector: String) -> Result<String, Status> {

@@ -1,7 +1,7 @@
 //! The one place where errors become gRPC statuses. Messages are one line, for people.
 
 use proto::ConvertError;
-use recipes::RecipeError;
+use recipes::{GrowthError, RecipeError};
 use tonic::Status;
 
 use super::decode::DecodeError;
@@ -19,6 +19,8 @@ pub(crate) enum SubmitError {
     Field(ConvertError),
     #[error(transparent)]
     Recipe(RecipeError),
+    #[error(transparent)]
+    Growth(GrowthError),
     #[error(
         "dataset {dataset} is not in the coordinator's storage at {storage}: prepare it there, for example by `windtunnel \
          data prepare` with the same data directory"
@@ -46,7 +48,9 @@ pub(crate) fn from_request(error: RequestError) -> Status {
 pub(crate) fn from_submit(error: SubmitError) -> Status {
     let message = chain(&error);
     match error {
-        SubmitError::TooLong(_) | SubmitError::Field(_) | SubmitError::Recipe(_) => Status::invalid_argument(message),
+        SubmitError::TooLong(_) | SubmitError::Field(_) | SubmitError::Recipe(_) | SubmitError::Growth(_) => {
+            Status::invalid_argument(message)
+        }
         SubmitError::NoDataset { .. } => Status::failed_precondition(message),
         SubmitError::Storage(_) => Status::unavailable(message),
     }

@@ -4,6 +4,7 @@
 mod bench;
 mod campaign;
 mod checkpoints;
+mod extension;
 mod refusals;
 mod restart;
 mod worker;

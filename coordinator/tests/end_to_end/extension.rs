@@ -1,0 +1,131 @@
+//! Campaigns that grow: over the wire, while they are watched, and across a restart.
+
+use proto::v1::{self, CampaignPhase};
+use recipes::{Additions, Recipe};
+use tonic::Code;
+
+use crate::bench::{Bench, PATIENCE, RECIPE, last, phase};
+use crate::worker::Worker;
+
+/// The recipe of these tests with a third more points.
+fn larger() -> Recipe {
+    let recipe = Recipe::parse("smoke.toml", RECIPE).expect("it is sound");
+    recipe.with(&Additions { tokens: vec![15_360, 40_960], ..Additions::default() }).expect("it is sound")
+}
+
+fn extension(campaign: &str, recipe: &Recipe) -> v1::ExtendCampaignRequest {
+    v1::ExtendCampaignRequest {
+        campaign: campaign.to_owned(),
+        recipe_file: recipe.file().to_owned(),
+        recipe_text: recipe.text().to_owned(),
+    }
+}
+
+async fn extend(bench: &mut Bench, campaign: &str) -> v1::ExtendCampaignResponse {
+    bench.client.extend_campaign(extension(campaign, &larger())).await.expect("it grows").into_inner()
+}
+
+/// The attempts that each stage of a campaign took.
+async fn attempts(bench: &mut Bench, campaign: &str) -> Vec<Option<u32>> {
+    bench.detail(campaign).await.stages.iter().map(|stage| stage.attempt).collect()
+}
+
+#[tokio::test]
+async fn a_campaign_that_has_ended_grows_and_trains_what_is_new_alone() {
+    let mut bench = Bench::new().await;
+    let submitted = bench.submit().await;
+    let mut worker = Worker::join(&bench.handle, "first").await;
+    worker.work(submitted.stages as usize).await;
+    worker.settle().await;
+
+    let extended = extend(&mut bench, "smoke").await;
+    assert_eq!(extended.campaign, submitted.campaign);
+    assert_eq!((extended.trials_added, extended.stages_done), (4, submitted.stages));
+    // Of each size: a stretch of trunk and a decay for either point.
+    assert_eq!(extended.stages, submitted.stages + 2 * 4);
+    let updates = bench.watch("smoke").await;
+    worker.work(8).await;
+    worker.settle().await;
+    let ended = last(updates).await;
+    assert_eq!(phase(&ended), CampaignPhase::Ended);
+    assert_eq!(ended.summary.and_then(|summary| summary.stages).map(|it| it.completed), Some(extended.stages));
+    assert!(attempts(&mut bench, "smoke").await.iter().all(|attempt| *attempt == Some(1)));
+    bench.assert_curves_are_whole("smoke").await;
+
+    let detail = bench.detail("smoke").await;
+    assert_eq!(detail.recipe_text, larger().text(), "the larger recipe is the campaign's");
+    assert_eq!(bench.results("smoke").await.len(), 10);
+    let again = extend(&mut bench, "smoke").await;
+    assert_eq!((again.trials_added, again.stages_done), (0, extended.stages));
+    let first = bench.submit().await;
+    assert_eq!(
+        (first.campaign, first.stages),
+        (submitted.campaign, extended.stages),
+        "its first recipe changes nothing"
+    );
+    assert_eq!(bench.detail("smoke").await.recipe_text, larger().text());
+    bench.handle.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_campaign_that_runs_grows_and_whoever_watches_it_sees_the_new_end() {
+    let mut bench = Bench::new().await;
+    let submitted = bench.submit().await;
+    let mut updates = bench.watch("smoke").await;
+    let before = updates.message().await.expect("the stream is whole").expect("there is an update");
+    let mut worker = Worker::join(&bench.handle, "first").await;
+    let job = worker.next_job().await;
+    let extended = extend(&mut bench, &submitted.campaign).await;
+    assert_eq!(extended.stages_done, 0);
+
+    worker.finish(&job, 0).await;
+    worker.work(extended.stages as usize - 1).await;
+    worker.settle().await;
+    let ended = last(updates).await.summary.expect("it has a summary");
+    assert!(ended.tokens > before.summary.expect("it has a summary").tokens);
+    assert_eq!(ended.tokens_done, ended.tokens);
+    bench.handle.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_campaign_that_has_grown_is_what_it_is_after_a_restart_and_a_cancellation() {
+    let mut bench = Bench::new().await;
+    let submitted = bench.submit().await;
+    let extended = extend(&mut bench, "smoke").await;
+    let plan = bench.detail("smoke").await.plan;
+    let mut bench = bench.restart().await;
+    assert_eq!(bench.detail("smoke").await.plan, plan);
+
+    let request = v1::CancelCampaignRequest { campaign: submitted.campaign.clone() };
+    bench.client.cancel_campaign(request).await.expect("it is known");
+    let refused = bench.client.extend_campaign(extension("smoke", &larger())).await.expect_err("nobody wants it");
+    assert!(refused.message().contains("was cancelled: submit it again"), "{}", refused.message());
+    let first = bench.submit().await;
+    assert_eq!(first.stages, extended.stages);
+    let mut bench = bench.restart().await;
+    let detail = bench.detail("smoke").await;
+    assert_eq!((detail.plan, detail.recipe_text.as_str()), (plan, larger().text()));
+    bench.handle.shutdown().await;
+}
+
+#[tokio::test]
+async fn what_cannot_grow_is_refused_and_says_why() {
+    let mut bench = Bench::new().await;
+    bench.submit().await;
+    let refuse = async |bench: &mut Bench, request: v1::ExtendCampaignRequest| {
+        let answer = tokio::time::timeout(PATIENCE, bench.client.extend_campaign(request)).await;
+        answer.expect("it answers").expect_err("it is refused")
+    };
+    let unknown = refuse(&mut bench, extension("nobody", &larger())).await;
+    assert_eq!(unknown.code(), Code::NotFound);
+    let renamed = larger().text().replacen("\"smoke\"", "\"other\"", 1);
+    let renamed = Recipe::parse("other.toml", &renamed).expect("it is sound");
+    let other = refuse(&mut bench, extension("smoke", &renamed)).await;
+    assert_eq!(other.code(), Code::InvalidArgument);
+    assert!(other.message().contains("`other`"), "{}", other.message());
+    let broken = v1::ExtendCampaignRequest { recipe_text: "name =".to_owned(), ..extension("smoke", &larger()) };
+    let broken = refuse(&mut bench, broken).await;
+    assert_eq!(broken.code(), Code::InvalidArgument);
+    assert!(broken.message().contains("smoke.toml:1"), "{}", broken.message());
+    bench.handle.shutdown().await;
+}

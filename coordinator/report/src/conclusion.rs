@@ -1,12 +1,14 @@
 //! From a campaign's measurements to what can be said of them.
 
 use recipes::StageKey;
+use scaling::batch::{BatchError, BatchFit};
+use scaling::single::Comparison;
 use scaling::{Analysis, AnalysisOptions, FitError, analyse};
 
 use crate::campaign::Campaign;
 use crate::fit_json::FitFile;
 use crate::points::{self, MeasuredPoint, Selection};
-use crate::{html, table};
+use crate::{batches, envelope, html, table};
 
 /// A campaign with its points and, where they suffice for one, its law.
 #[derive(Debug, Clone)]
@@ -19,6 +21,10 @@ pub struct Conclusion {
     /// Points that were fitted.
     pub(crate) fitted: usize,
     pub(crate) analysis: Result<Analysis, FitError>,
+    /// The law of the batch size, or why there is none; nothing where only few were tried.
+    pub(crate) batch_law: Option<Result<BatchFit, BatchError>>,
+    /// Two forms of the loss of a single size.
+    pub(crate) envelope: Option<Comparison>,
 }
 
 impl Conclusion {
@@ -27,10 +33,12 @@ impl Conclusion {
     pub fn of(campaign: Campaign, options: &AnalysisOptions) -> Self {
         let points = points::measured(&campaign);
         let (rows, selection) = points::select(&points);
+        let envelope = envelope::compared(&rows);
+        let batch_law = batches::law(&points);
         let rows: Vec<scaling::Point> = rows.into_iter().map(points::row).collect();
         let analysis = analyse(&rows, options);
         let arm = points::fitted_arm(&points).map(str::to_owned);
-        Self { arm, fitted: rows.len(), campaign, points, selection, analysis }
+        Self { arm, fitted: rows.len(), campaign, points, selection, analysis, batch_law, envelope }
     }
 
     /// The points that are measured, in the plan's order.

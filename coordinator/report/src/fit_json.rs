@@ -1,5 +1,7 @@
 //! `fit.json`: the law for programs.
 
+use scaling::batch::BatchFit;
+use scaling::single::Comparison;
 use scaling::{
     BootstrapOptions, FORM, FitError, HeldOut, Interaction, Interval, Intervals, Monotonicity, Objective, Residual,
     ScalingLaw, Warning,
@@ -61,6 +63,12 @@ pub struct FitFile {
     /// More to judge the law by.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub diagnostics: Option<Judgement>,
+    /// The law of the batch size, where several were tried.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub batch_law: Option<BatchFit>,
+    /// Two forms of the loss over the tokens, in multiples of the fewest, where there is one size.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub envelope: Option<Comparison>,
     /// Reasons for doubt.
     pub warnings: Vec<Doubt>,
     /// What produced all this.
@@ -227,6 +235,8 @@ impl FitFile {
                 interaction: found.interaction,
                 residuals: found.residuals.clone(),
             }),
+            batch_law: conclusion.batch_law.as_ref().and_then(|law| law.as_ref().ok().cloned()),
+            envelope: conclusion.envelope.clone(),
             warnings: found.map(|analysis| analysis.warnings.iter().map(doubt).collect()).unwrap_or_default(),
             settings: Produced {
                 program: campaign.program.clone(),

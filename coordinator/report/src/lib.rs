@@ -7,8 +7,10 @@
 //! not know how a law is fitted either; that is `scaling`. Start with [`Conclusion::of`]; `points` decides what counts as a
 //! point, `figures` what a reader sees of the curves.
 
+mod batches;
 mod campaign;
 mod conclusion;
+mod envelope;
 mod figures;
 mod files;
 mod fit_json;

@@ -10,6 +10,7 @@ use crate::grid::Grid;
 use crate::number::{operations, percent, three_digits};
 use crate::optimum_lr::{OptimumLr, optima as best_learning_rates};
 use crate::points::Selection;
+use crate::{batches, envelope};
 
 pub(crate) fn render(conclusion: &Conclusion) -> String {
     let Conclusion { campaign, points, analysis, .. } = conclusion;
@@ -24,6 +25,8 @@ pub(crate) fn render(conclusion: &Conclusion) -> String {
     );
     losses(&mut text, conclusion);
     learning_rates(&mut text, conclusion);
+    batch_sizes(&mut text, conclusion);
+    envelope(&mut text, conclusion);
     match analysis {
         Ok(analysis) => {
             if let Some(arm) = &conclusion.arm {
@@ -83,6 +86,34 @@ fn learning_rates(text: &mut String, conclusion: &Conclusion) {
         lines.push(vec![label.trim().to_owned(), human_count(*n as f64), tried, lr, loss]);
     }
     text.push_str(&lined_up(&lines));
+    text.push('\n');
+}
+
+/// The batch that reaches each loss with the fewest tokens, if the campaign tries several.
+fn batch_sizes(text: &mut String, conclusion: &Conclusion) {
+    match &conclusion.batch_law {
+        None => return,
+        Some(Err(error)) => {
+            let _ = writeln!(text, "no law of the batch size is fitted: {error}");
+        }
+        Some(Ok(law)) => {
+            text.push_str("the batch that reaches a loss with the fewest tokens\n");
+            let header = ["size", "loss", "batch", "tokens"].map(str::to_owned).to_vec();
+            text.push_str(&lined_up(&std::iter::once(header).chain(batches::rows(law)).collect::<Vec<_>>()));
+            let _ = writeln!(text, "{}", batches::in_words(law));
+        }
+    }
+    text.push('\n');
+}
+
+/// Two forms of the loss over what is spent, if there is one size.
+fn envelope(text: &mut String, conclusion: &Conclusion) {
+    let Some(compared) = &conclusion.envelope else { return };
+    let of = conclusion.arm.as_ref().map(|arm| format!(" of the arm {arm}")).unwrap_or_default();
+    let _ = writeln!(text, "the loss{of} over x, tokens as multiples of the fewest, the better form first");
+    for line in envelope::in_words(compared) {
+        let _ = writeln!(text, "{line}");
+    }
     text.push('\n');
 }
 

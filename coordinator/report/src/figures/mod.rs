@@ -4,6 +4,7 @@
 //! from the `plotly` crate and is put into the page once. Numbers are rounded to what a screen can show.
 
 mod arms;
+mod batches;
 mod curves;
 mod law;
 mod learning_rate;
@@ -49,6 +50,7 @@ pub(crate) fn all(conclusion: &Conclusion) -> Vec<Figure> {
     }
     figures.extend(arms::figure(conclusion));
     figures.extend(peak_lr::figure(conclusion));
+    figures.extend(batches::figure(conclusion, &palette));
     figures.extend(curves::figure(conclusion, &palette));
     figures.push(learning_rate::figure(conclusion, &palette));
     figures.push(tree::figure(conclusion, &palette));

@@ -69,10 +69,8 @@ pub(super) fn figure(conclusion: &Conclusion, palette: &Palette) -> Figure {
     let mut y = axis("");
     y["range"] = json!([drawn as f64 - 1.0 + 0.8, -0.5]);
     y["tickvals"] = (0..drawn).map(Value::from).collect();
-    y["ticktext"] = roots[..drawn]
-        .iter()
-        .map(|root| Value::from(labels.root(root).map_or_else(String::new, escape)))
-        .collect();
+    y["ticktext"] =
+        roots[..drawn].iter().map(|root| Value::from(labels.root(root).map_or_else(String::new, escape))).collect();
     y["showgrid"] = json!(false);
     let cost = plan.cost();
     let saved = 100.0 * (1.0 - cost.flops.0 / cost.flops_unshared.0);

@@ -29,6 +29,7 @@ pub mod law;
 pub mod line;
 mod monotone;
 pub mod monotonicity;
+pub mod multipower;
 pub mod optimum;
 pub mod point;
 mod quantile;

@@ -13,11 +13,12 @@ use transformers::layout::parameters;
 #[test]
 fn help() {
     let place = Place::new();
-    let commands: [&[&str]; 32] = [
+    let commands: [&[&str]; 33] = [
         &[],
         &["run"],
         &["plan"],
         &["train"],
+        &["coord-check"],
         &["data"],
         &["data", "prepare"],
         &["data", "inspect"],
@@ -124,6 +125,41 @@ fn a_model_is_shown_and_nothing_is_written() {
     }
     insta::assert_snapshot!("refused-models", messages.concat());
     assert_eq!(place.listing(), before);
+}
+
+#[test]
+fn widths_are_compared_and_nothing_but_the_data_is_kept() {
+    let place = Place::new();
+    let arm = "[[arms]]\nname = \"plain\"\nmodel = { parametrization = \"standard\" }\n";
+    place.write("arms.toml", &format!("{}\n[[arms]]\nname = \"scaled\"\n{arm}", smoke_recipe()));
+    let widths = ["--sizes", "smoke-16", "--widths", "16,32,64", "--steps", "2", "--seeds", "3,4"];
+    let json = place.run(&[&["coord-check", "arms.toml", "--json"], widths.as_slice()].concat()).expect(0);
+    let json: serde_json::Value = serde_json::from_str(&json.stdout).expect("is JSON");
+    let variants = json["variants"].as_array().expect("a list");
+    let names: Vec<_> = variants.iter().map(|variant| (&variant["arm"], &variant["parametrization"])).collect();
+    assert_eq!(serde_json::json!(names), serde_json::json!([["scaled", "tensor_program"], ["plain", "standard"]]));
+    for variant in variants {
+        assert_eq!(variant["models"].as_array().map(Vec::len), Some(6), "three widths and two seeds");
+        // Sizes before and after each step, changes after each; of five quantities.
+        assert_eq!(variant["exponents"].as_array().map(Vec::len), Some(5 * (3 + 2)));
+    }
+    let table = place.run(&[&["coord-check", "smoke.toml", "--steps", "1"], &[][..]].concat()).expect(0);
+    assert!(table.stdout.contains("width 16   width 32   slope"), "{}", table.stdout);
+    assert!(!place.path("data/store.sqlite").exists(), "no campaign");
+
+    let mut messages = Vec::new();
+    let refused: [&[&str]; 4] = [
+        &["--sizes", "smoke-17"],
+        &["--sizes", "smoke-16"],
+        &["--widths", "16,20"],
+        &["--sizes", "smoke-16,smoke-32", "--widths", "16"],
+    ];
+    for args in refused {
+        let ran = place.run(&[&["coord-check", "smoke.toml"], args].concat()).expect(2);
+        assert_eq!((ran.stdout.as_str(), ran.stderr.lines().count()), ("", 1), "{args:?}: {}", ran.stderr);
+        messages.push(ran.stderr.replace(&place.path("").display().to_string(), "PLACE/"));
+    }
+    insta::assert_snapshot!("refused-widths", messages.concat());
 }
 
 #[test]

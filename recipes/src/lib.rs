@@ -29,7 +29,7 @@ pub mod stage;
 pub mod units;
 
 pub use checkpoints::{CheckpointPolicy, Keep};
-pub use expand::{expand, growth, sketch};
+pub use expand::{Opening, expand, growth, openings, sketch};
 pub use growth::{Growth, GrowthError};
 pub use id::{Attempt, AttemptKey, CampaignId, DatasetId, StageKey, TrialId, WorkerId};
 pub use parameters::ParamGroup;

@@ -24,6 +24,19 @@ pub struct Shape {
 }
 
 impl Shape {
+    /// A shape of another width and the same depth: heads as wide, in number in proportion, and so the feed-forward layer.
+    /// None where that is not whole numbers.
+    #[must_use]
+    pub fn at_width(&self, d_model: u32) -> Option<Self> {
+        let scaled = |dimension: u32| {
+            let product = u64::from(dimension) * u64::from(d_model);
+            let whole = product > 0 && product.is_multiple_of(u64::from(self.d_model));
+            whole.then(|| u32::try_from(product / u64::from(self.d_model)).ok()).flatten()
+        };
+        let (d_ff, n_heads, n_kv_heads) = (scaled(self.d_ff)?, scaled(self.n_heads)?, scaled(self.n_kv_heads)?);
+        Some(Self { d_model, d_ff, n_heads, n_kv_heads, ..*self })
+    }
+
     /// N: parameters without the embedding and the head, RMSNorm weights counted.
     ///
     /// This is the count that reproduces the paper's 1,247,442,432 and 2,442,057,984 to the digit.
@@ -73,6 +86,16 @@ impl Shape {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_wider_shape_has_more_of_the_same_heads() {
+        let tiny = |name| crate::ladder::find(name).expect("is there");
+        assert_eq!(tiny("tiny-32").at_width(128), Some(tiny("tiny-128")));
+        assert_eq!(tiny("tiny-128").at_width(32), Some(tiny("tiny-32")));
+        assert_eq!(tiny("tiny-32").at_width(40), None, "two and a half heads");
+        assert_eq!(tiny("tiny-32").at_width(0), None);
+        assert_eq!(Shape { d_ff: u32::MAX, ..tiny("tiny-32") }.at_width(64), None, "no number that large");
+    }
 
     #[test]
     fn small_counts_can_be_checked_by_hand() {

@@ -4,6 +4,7 @@ pub(crate) mod bench;
 pub(crate) mod cancel;
 pub(crate) mod checkpoints;
 pub(crate) mod completions;
+pub(crate) mod coord_check;
 pub(crate) mod curves;
 pub(crate) mod data;
 pub(crate) mod doctor;

@@ -2,10 +2,12 @@
 
 mod bench;
 mod campaign;
+mod coordinates;
 mod files;
 mod stage;
 
 pub(crate) use bench::BenchView;
 pub(crate) use campaign::{CampaignList, CampaignView};
+pub(crate) use coordinates::{CoordinatesView, ModelCoordinates, VariantCoordinates};
 pub(crate) use files::{FileView, FilesView};
 pub(crate) use stage::{StageView, role};

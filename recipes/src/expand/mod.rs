@@ -1,13 +1,15 @@
 //! From a recipe and its data to a plan.
 //!
 //! `runs` fixes the numbers of every run the recipe asks for, as if each were trained alone; `tree` cuts the runs where
-//! they part from one another and merges what they share.
+//! they part from one another and merges what they share; `opening` is of no plan.
 
 mod known;
+mod opening;
 mod runs;
 mod tree;
 
 use known::Known;
+pub use opening::{Opening, openings};
 pub(crate) use runs::{Run, runs};
 
 use std::collections::BTreeMap;

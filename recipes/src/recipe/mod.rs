@@ -154,6 +154,11 @@ impl Recipe {
         Retries { not_started, preempted, failed, backoff_ms, longest_backoff_ms }
     }
 
+    /// What is trained of it: all of it, or each of its arms.
+    pub(crate) fn variants(&self) -> &[Variant] {
+        &self.variants
+    }
+
     /// Every run of every variant, in the recipe's order: sizes, then seeds, then learning rates, then points.
     pub(crate) fn runs(&self) -> Result<Vec<(&Variant, Vec<Run>)>, RecipeError> {
         let of = |variant: &Variant| {

@@ -13,7 +13,9 @@ pub mod model;
 pub mod ops;
 pub mod rope;
 pub mod simd;
+pub mod trace;
 
 pub use compute::{Compute, ComputeError};
 pub use gradients::Activations;
 pub use model::{MiniCpm, MiniCpmConfig};
+pub use trace::Trace;

@@ -54,16 +54,16 @@ pub struct MiniCpm {
 /// Attention and feed-forward, each normalised before and scaled after.
 #[derive(Module, Debug)]
 pub(crate) struct Block {
-    attention_norm: RmsNorm,
-    attention: Attention,
-    mlp_norm: RmsNorm,
-    mlp: Mlp,
+    pub(crate) attention_norm: RmsNorm,
+    pub(crate) attention: Attention,
+    pub(crate) mlp_norm: RmsNorm,
+    pub(crate) mlp: Mlp,
     #[module(skip)]
-    residual_scale: f32,
+    pub(crate) residual_scale: f32,
 }
 
 #[derive(Module, Debug)]
-struct Attention {
+pub(crate) struct Attention {
     /// Queries, keys and values side by side: `[d_model, (n_heads + 2 * n_kv_heads) * head_dim]`.
     qkv: Param<Tensor<2>>,
     /// `[n_heads * head_dim, d_model]`.
@@ -76,7 +76,7 @@ struct Attention {
 
 /// SwiGLU.
 #[derive(Module, Debug)]
-struct Mlp {
+pub(crate) struct Mlp {
     /// Gate and up side by side: `[d_model, 2 * d_ff]`.
     gate_up: Param<Tensor<2>>,
     /// `[d_ff, d_model]`.
@@ -84,7 +84,7 @@ struct Mlp {
 }
 
 #[derive(Module, Debug)]
-struct RmsNorm {
+pub(crate) struct RmsNorm {
     /// `[d_model]`.
     gain: Param<Tensor<1>>,
     #[module(skip)]
@@ -180,9 +180,7 @@ impl MiniCpm {
         let [_, context] = inputs.dims();
         let stream = self.embed(inputs);
         let through = |stream, block: &Block| block.forward(stream, context, self.precision);
-        let stream = self.blocks.iter().fold(stream, through);
-        let hidden = self.norm.forward(stream);
-        ops::logits(hidden, self.head_weight(), self.logit_scale)
+        self.head_logits(self.blocks.iter().fold(stream, through))
     }
 
     /// Where the residual stream begins.
@@ -204,6 +202,15 @@ impl MiniCpm {
         ops::cross_entropy(hidden, self.head_weight(), targets, self.logit_scale, self.precision)
     }
 
+    /// The logits, from where the residual stream ends.
+    ///
+    /// # Shapes
+    /// - `stream`: `[tokens, d_model]`; returns `[tokens, vocab]`.
+    pub(crate) fn head_logits(&self, stream: Tensor<2>) -> Tensor<2> {
+        let hidden = self.norm.forward(stream);
+        ops::logits(hidden, self.head_weight(), self.logit_scale)
+    }
+
     fn head_weight(&self) -> Tensor<2> {
         self.head.as_ref().unwrap_or(&self.embedding).val()
     }
@@ -220,18 +227,43 @@ impl Block {
 
 impl Attention {
     /// `stream + scale * attention(norm(stream))`.
-    fn add_to(&self, stream: Tensor<2>, norm: &RmsNorm, context: usize, scale: f32, precision: Precision) -> Tensor<2> {
-        let qkv = norm.then_linear(stream.clone(), &self.qkv, precision);
-        let mixed = ops::causal_attention(qkv, self.layout, context, &self.rope);
+    pub(crate) fn add_to(
+        &self,
+        stream: Tensor<2>,
+        norm: &RmsNorm,
+        context: usize,
+        scale: f32,
+        precision: Precision,
+    ) -> Tensor<2> {
+        let mixed = self.mix(stream.clone(), norm, context, precision);
         ops::linear_residual(stream, mixed, self.out.val(), scale, precision)
+    }
+
+    /// `attention(norm(stream))`, which training never holds: there it is added as it is computed.
+    pub(crate) fn alone(&self, stream: Tensor<2>, norm: &RmsNorm, context: usize, precision: Precision) -> Tensor<2> {
+        let nothing = stream.zeros_like();
+        let mixed = self.mix(stream, norm, context, precision);
+        ops::linear_residual(nothing, mixed, self.out.val(), 1.0, precision)
+    }
+
+    fn mix(&self, stream: Tensor<2>, norm: &RmsNorm, context: usize, precision: Precision) -> Tensor<2> {
+        let qkv = norm.then_linear(stream, &self.qkv, precision);
+        ops::causal_attention(qkv, self.layout, context, &self.rope)
     }
 }
 
 impl Mlp {
     /// `stream + scale * mlp(norm(stream))`.
-    fn add_to(&self, stream: Tensor<2>, norm: &RmsNorm, scale: f32, precision: Precision) -> Tensor<2> {
+    pub(crate) fn add_to(&self, stream: Tensor<2>, norm: &RmsNorm, scale: f32, precision: Precision) -> Tensor<2> {
         let gate_up = norm.then_linear(stream.clone(), &self.gate_up, precision);
         ops::swiglu_residual(stream, gate_up, self.down.val(), scale, precision)
+    }
+
+    /// `mlp(norm(stream))`, which training never holds.
+    pub(crate) fn alone(&self, stream: Tensor<2>, norm: &RmsNorm, precision: Precision) -> Tensor<2> {
+        let nothing = stream.zeros_like();
+        let gate_up = norm.then_linear(stream, &self.gate_up, precision);
+        ops::swiglu_residual(nothing, gate_up, self.down.val(), 1.0, precision)
     }
 }
 

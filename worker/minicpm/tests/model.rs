@@ -178,3 +178,23 @@ fn losses_and_gradients_do_not_depend_on_the_number_of_threads() {
     assert_eq!(one, run(2));
     assert_eq!(one, run(5));
 }
+
+#[test]
+fn a_trace_is_of_the_pass_it_watches() {
+    for tied in [true, false] {
+        let config = small(tied);
+        let device = Device::flex();
+        let model = config.init(5, &device);
+        let (inputs, _) = batch(&config, 2, &device);
+        let values = |tensor: Tensor<2>| tensor.into_data().try_into_vec::<f32>().expect("f32");
+        let trace = model.trace(inputs.clone());
+        assert_eq!(values(trace.logits), values(model.logits(inputs)));
+        // The stream is the embedding's output and what the blocks add to it, to the rounding.
+        let scale = config.spec.residual_scale() as f32;
+        let added = trace.attention.into_iter().chain(trace.mlp).map(|output| output.mul_scalar(scale));
+        let sum = values(added.fold(trace.embedding, |sum, output| sum + output));
+        for (stream, sum) in values(trace.stream).into_iter().zip(sum) {
+            assert!((stream - sum).abs() < 1e-4 * (1.0 + sum.abs()), "{stream} and {sum}");
+        }
+    }
+}

@@ -268,6 +268,12 @@ impl StageRun {
         self.compute.install(|| self.read())
     }
 
+    /// Runs on the device with the model as it is, outside any graph.
+    pub(crate) fn with_model<R: Send>(&self, work: impl FnOnce(&MiniCpm, &Device) -> R + Send) -> R {
+        let device = self.device.clone().inner();
+        self.compute.install(|| work(&self.model().valid(), &device))
+    }
+
     fn read(&self) -> Snapshot {
         let mut weights = BTreeMap::new();
         let receive = |name, shape, values| {

@@ -1,0 +1,165 @@
+//! How sizes go with the width.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::observe::{Observed, Quantity, Size};
+
+/// An exponent this near to zero is none. Coordinates that a wrong scaling lets grow do so with a root of the width at
+/// least, so an exponent of a half or more; what training and chance add at the widths of a CPU is below a quarter.
+pub const STABLE: f64 = 0.25;
+
+/// Which of the two measures of a size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Measure {
+    /// The mean absolute value.
+    Size,
+    /// The mean absolute difference from before the first step.
+    Change,
+}
+
+/// What an exponent comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// It does not depend on the width.
+    Stable,
+    /// It is larger in wider models.
+    Grows,
+    /// It is smaller in wider models.
+    Vanishes,
+    /// A size is zero, or no finite number: there is no exponent.
+    NoExponent,
+}
+
+/// How a quantity goes with the width after some steps.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Exponent {
+    /// Steps that were done.
+    pub step: u64,
+    /// Of what.
+    pub quantity: Quantity,
+    /// Its size, or its change.
+    pub measure: Measure,
+    /// The slope of the logarithm of the measure over that of the width.
+    pub slope: Option<f64>,
+    /// What that means.
+    pub verdict: Verdict,
+}
+
+impl Measure {
+    /// The measure of a size.
+    #[must_use]
+    pub fn of(self, size: Size) -> f64 {
+        match self {
+            Self::Size => size.size,
+            Self::Change => size.change,
+        }
+    }
+}
+
+/// The exponents over models of several widths, each with its width: of every step, quantity and measure that is there.
+/// Nothing has changed before the first step, so that there is no exponent of that.
+#[must_use]
+pub fn slopes(models: &[(u32, &[Observed])]) -> Vec<Exponent> {
+    let mut points: BTreeMap<(u64, Quantity, Measure), Vec<(f64, f64)>> = BTreeMap::new();
+    for (width, observed) in models {
+        for observed in *observed {
+            for (quantity, size) in &observed.sizes {
+                for measure in [Measure::Size, Measure::Change] {
+                    if (observed.step, measure) != (0, Measure::Change) {
+                        let point = (f64::from(*width), measure.of(*size));
+                        points.entry((observed.step, *quantity, measure)).or_default().push(point);
+                    }
+                }
+            }
+        }
+    }
+    points
+        .into_iter()
+        .map(|((step, quantity, measure), points)| {
+            let slope = slope(&points);
+            Exponent { step, quantity, measure, slope, verdict: verdict(slope) }
+        })
+        .collect()
+}
+
+fn verdict(slope: Option<f64>) -> Verdict {
+    match slope {
+        None => Verdict::NoExponent,
+        Some(slope) if slope > STABLE => Verdict::Grows,
+        Some(slope) if slope < -STABLE => Verdict::Vanishes,
+        Some(_) => Verdict::Stable,
+    }
+}
+
+/// The exponent of the power law through the points by least squares of their logarithms, if they have two widths.
+fn slope(points: &[(f64, f64)]) -> Option<f64> {
+    let logs: Vec<(f64, f64)> = points.iter().map(|(width, size)| (width.ln(), size.ln())).collect();
+    let count = logs.len() as f64;
+    let [mean_width, mean_size] = [
+        logs.iter().map(|(width, _)| width).sum::<f64>() / count,
+        logs.iter().map(|(_, size)| size).sum::<f64>() / count,
+    ];
+    let [mut square, mut product] = [0.0; 2];
+    for (width, size) in logs {
+        square += (width - mean_width).powi(2);
+        product += (width - mean_width) * (size - mean_size);
+    }
+    let slope = product / square;
+    (square > 1e-12 && slope.is_finite()).then_some(slope)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn observed(step: u64, size: f64, change: f64) -> Observed {
+        Observed { step, loss: None, sizes: BTreeMap::from([(Quantity::Stream, Size { size, change })]) }
+    }
+
+    #[test]
+    fn power_laws_have_their_exponents() {
+        let of = |width: u32| {
+            let root = f64::from(width).sqrt();
+            [observed(0, 3.0, 0.0), observed(1, 2.0 / root, 0.5 * root)]
+        };
+        let (narrow, middle, wide) = (of(32), of(64), of(256));
+        let slopes = slopes(&[(32, &narrow), (64, &middle), (256, &wide)]);
+        let found: Vec<_> = slopes
+            .iter()
+            .map(|exponent| {
+                let rounded = exponent.slope.map(|slope| (slope * 1e9).round() / 1e9 + 0.0);
+                (exponent.step, exponent.measure, rounded, exponent.verdict)
+            })
+            .collect();
+        assert_eq!(
+            found,
+            [
+                (0, Measure::Size, Some(0.0), Verdict::Stable),
+                (1, Measure::Size, Some(-0.5), Verdict::Vanishes),
+                (1, Measure::Change, Some(0.5), Verdict::Grows),
+            ]
+        );
+    }
+
+    #[test]
+    fn what_has_no_exponent_gets_none() {
+        let exponent = |widths: [u32; 2], sizes: [f64; 2]| {
+            let [one, other] = sizes.map(|size| [observed(0, size, 0.0)]);
+            slopes(&[(widths[0], &one), (widths[1], &other)])[0].slope
+        };
+        assert!(exponent([32, 64], [1.0, 2.0]).is_some_and(|slope| (slope - 1.0).abs() < 1e-12));
+        for (widths, sizes) in [
+            ([32, 32], [1.0, 2.0]),
+            ([32, 64], [1.0, 0.0]),
+            ([32, 64], [f64::NAN, 1.0]),
+            ([32, 64], [1.0, f64::INFINITY]),
+        ] {
+            assert_eq!(exponent(widths, sizes), None, "{widths:?} {sizes:?}");
+        }
+        assert!(slopes(&[]).is_empty());
+    }
+}

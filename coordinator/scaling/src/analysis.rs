@@ -2,12 +2,15 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::bootstrap::{Bootstrap, Resampled, resample};
 use crate::diagnostics::{Diagnostics, diagnose};
 use crate::fit::{Fit, FitError, FitOptions, Objective, fit_law};
-use crate::intervals::{BootstrapOptions, Interval, Intervals, Resampled, resample};
+use crate::intervals::{BootstrapOptions, Intervals};
 use crate::law::{Law, Parameter, ScalingLaw};
-use crate::optimum::{Optimum, default_budgets};
-use crate::point::{Point, distinct, trunks};
+use crate::optimum::default_budgets;
+use crate::point::{Point, distinct};
+use crate::predictor::{BudgetOptimum, Covariance, Predictor};
+use crate::units::Units;
 use crate::warning::{MIN_SPAN, Warning};
 
 /// What to analyse a table with.
@@ -30,28 +33,17 @@ pub struct Settings {
     pub bootstrap: BootstrapOptions,
 }
 
-/// The optimal model at one budget.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct BudgetOptimum {
-    /// What the law says.
-    pub best: Optimum,
-    /// Of N; `None` without draws, or where too many of them have no optimum.
-    pub n: Option<Interval>,
-    /// Of D.
-    pub d: Option<Interval>,
-    /// Of D/N.
-    pub tokens_per_param: Option<Interval>,
-    /// Whether its N and D lie between the least and the greatest that were measured.
-    pub measured: bool,
-}
-
 /// A law with all that belongs to it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Analysis<L = ScalingLaw> {
     /// The law and how it was found.
     pub fit: Fit<L>,
-    /// Intervals of its parameters; `None` where too few draws determine a law.
+    /// Intervals of its parameters; `None` where nothing gives any.
     pub intervals: Option<Intervals>,
+    /// Covariance of its parameters, which the intervals follow from; `None` where they are percentiles of the draws.
+    pub covariance: Option<Covariance>,
+    /// What draws of the table say beside that; `None` where too few of them determine a law.
+    pub bootstrap: Option<Bootstrap<L>>,
     /// How well it describes the table.
     pub diagnostics: Diagnostics<L>,
     /// The optimal models, at ascending budgets; empty where no split is best.
@@ -62,7 +54,7 @@ pub struct Analysis<L = ScalingLaw> {
     pub settings: Settings,
     /// Points of the table.
     pub n_points: usize,
-    /// Trunks they come from.
+    /// Trunks they come from; as many as points where those are taken singly.
     pub n_trunks: usize,
 }
 
@@ -80,50 +72,27 @@ pub fn analyse(points: &[Point], options: &AnalysisOptions) -> Result<Analysis, 
 /// Where the table cannot determine the law, or no descent converges.
 pub fn analyse_law<L: Law>(points: &[Point], options: &AnalysisOptions) -> Result<Analysis<L>, FitError> {
     let found = fit_law::<L>(points, &options.fit)?;
-    let resampled = resample(points, &found, &options.fit, &options.bootstrap);
+    let units = Units::of(points, options.bootstrap.resample);
+    let resampled = resample(points, &found, &options.fit, &options.bootstrap, &units);
+    let bootstrap = resampled.as_ref().map(Resampled::summary);
+    let predictor = Predictor::with(points, &found, &options.fit, &options.bootstrap, resampled);
     let (diagnostics, not_held_out) = diagnose(points, &found.law, &options.fit);
-    let optima = optima(points, &found, resampled.as_ref(), &options.budgets);
+    let budgets = if options.budgets.is_empty() { default_budgets(points) } else { options.budgets.clone() };
+    let optima = budgets.into_iter().filter_map(|flops| predictor.optimum(flops)).collect();
     let mut analysis = Analysis {
-        intervals: resampled.as_ref().map(Resampled::intervals),
+        intervals: predictor.intervals(),
+        covariance: predictor.covariance(),
+        bootstrap,
         diagnostics,
         optima,
         warnings: Vec::new(),
         settings: Settings { objective: options.fit.objective, bootstrap: options.bootstrap },
         n_points: points.len(),
-        n_trunks: trunks(points).len(),
+        n_trunks: units.count,
         fit: found,
     };
     analysis.warnings = warnings(points, &analysis, not_held_out);
     Ok(analysis)
-}
-
-fn optima<L: Law>(
-    points: &[Point],
-    found: &Fit<L>,
-    resampled: Option<&Resampled<L>>,
-    budgets: &[f64],
-) -> Vec<BudgetOptimum> {
-    let budgets = if budgets.is_empty() { default_budgets(points) } else { budgets.to_vec() };
-    let within = |values: &[f64], value: f64| {
-        // A hair of room, so that an optimum at the largest size is not called outside for a rounding.
-        values.first().is_some_and(|low| value >= low * (1.0 - 1e-9))
-            && values.last().is_some_and(|high| value <= high * (1.0 + 1e-9))
-    };
-    let (sizes, amounts) = (distinct(points, |point| point.n), distinct(points, |point| point.d));
-    let at = |flops: f64| {
-        let best = found.law.optimum(flops)?;
-        let interval = |quantity: fn(Optimum) -> f64| {
-            resampled.and_then(|draws| draws.interval_of(|law| law.optimum(flops).map(quantity)))
-        };
-        Some(BudgetOptimum {
-            best,
-            n: interval(|optimum| optimum.n),
-            d: interval(|optimum| optimum.d),
-            tokens_per_param: interval(|optimum| optimum.tokens_per_param),
-            measured: within(&sizes, best.n) && within(&amounts, best.d),
-        })
-    };
-    budgets.into_iter().filter_map(at).collect()
 }
 
 /// Fewer trunks than this have so few different draws that percentiles of them are coarse.
@@ -133,7 +102,7 @@ const ENOUGH_AGREEING: f64 = 0.25;
 const FEW_FAILED: f64 = 0.02;
 
 fn warnings<L: Law>(points: &[Point], analysis: &Analysis<L>, not_held_out: Option<FitError>) -> Vec<Warning> {
-    let Analysis { fit, intervals, diagnostics, optima, n_trunks, .. } = analysis;
+    let Analysis { fit, intervals, bootstrap, diagnostics, optima, n_trunks, .. } = analysis;
     let mut warnings: Vec<Warning> = fit.at_bounds.iter().map(|&parameter| Warning::AtBound { parameter }).collect();
     if (fit.starts_agreeing as f64) < ENOUGH_AGREEING * fit.starts as f64 {
         warnings.push(Warning::FewStartsAgree { agreeing: fit.starts_agreeing, starts: fit.starts });
@@ -148,9 +117,27 @@ fn warnings<L: Law>(points: &[Point], analysis: &Analysis<L>, not_held_out: Opti
         Some(intervals) => warn_of_intervals::<L>(points, intervals, &mut warnings),
         None => warnings.push(Warning::NoIntervals { trunks: *n_trunks }),
     }
+    if let Some(Bootstrap { draws, .. }) = bootstrap {
+        if draws.trunks < ENOUGH_TRUNKS {
+            warnings.push(Warning::FewTrunks { trunks: draws.trunks, distinct: draws.distinct });
+        }
+        let all = draws.used + draws.failed;
+        if draws.failed as f64 > FEW_FAILED * all as f64 {
+            warnings.push(Warning::DrawsFailed { failed: draws.failed, draws: all });
+        }
+    }
     warnings.extend(not_held_out.map(|error| Warning::NotHeldOut { reason: error.to_string() }));
     if let Some(pattern) = diagnostics.interaction.filter(|pattern| pattern.significant) {
         warnings.push(Warning::ResidualPattern { t: pattern.t, trunks: pattern.trunks });
+    }
+    for (along, places) in diagnostics.patterns.significant() {
+        if let Some(worst) = places.iter().max_by(|a, b| a.mean.abs().total_cmp(&b.mean.abs())) {
+            let (along, places) = (along.to_owned(), places.len());
+            warnings.push(Warning::Systematic { along, places, worst_at: worst.at, worst_mean: worst.mean });
+        }
+    }
+    if let Some(worst) = diagnostics.outliers.first() {
+        warnings.push(Warning::Outliers { count: diagnostics.outliers.len(), worst: worst.clone() });
     }
     for (along, found) in [("N", diagnostics.monotonicity.in_n), ("D", diagnostics.monotonicity.in_d)] {
         if found.violations > 0 {
@@ -178,15 +165,7 @@ fn warn_of_intervals<L: Law>(points: &[Point], intervals: &Intervals, warnings: 
     }
     let least = points.iter().map(|point| point.loss).fold(f64::INFINITY, f64::min);
     let l0 = intervals.get(Parameter::L0);
-    if l0.high - l0.low > 0.5 * least {
+    if L::PARAMETERS.contains(&Parameter::L0) && l0.high - l0.low > 0.5 * least {
         warnings.push(Warning::WideInterval { parameter: Parameter::L0, interval: l0 });
-    }
-    let draws = intervals.draws;
-    if draws.trunks < ENOUGH_TRUNKS {
-        warnings.push(Warning::FewTrunks { trunks: draws.trunks, distinct: draws.distinct });
-    }
-    let all = draws.used + draws.failed;
-    if draws.failed as f64 > FEW_FAILED * all as f64 {
-        warnings.push(Warning::DrawsFailed { failed: draws.failed, draws: all });
     }
 }

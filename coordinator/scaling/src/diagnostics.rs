@@ -2,11 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::fit::{FitError, FitOptions, fit_law};
+use crate::fit::{FitError, FitOptions};
+use crate::held_out::{self, HeldOut, LeftOut};
 use crate::interaction::Interaction;
 use crate::law::{Law, ScalingLaw};
 use crate::monotonicity::Monotonicity;
-use crate::point::{Point, distinct};
+use crate::patterns::{Outlier, Patterns, outliers};
+use crate::point::Point;
 
 /// How well a law describes its table, and how far it can be trusted beyond.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -23,10 +25,19 @@ pub struct Diagnostics<L = ScalingLaw> {
     pub seed_spread: Option<f64>,
     /// The law without the largest size, asked for that size. `None` where the rest determines no law.
     pub held_out: Option<HeldOut<L>>,
+    /// Every size, predicted from the others, by ascending N.
+    #[serde(default)]
+    pub left_out: Vec<LeftOut>,
     /// Whether losses fall in N and in D.
     pub monotonicity: Monotonicity,
     /// Whether the residuals depend on N and D together, for which the law has no term. `None` with too few trunks to tell.
     pub interaction: Option<Interaction>,
+    /// Residuals along N and along D.
+    #[serde(default)]
+    pub patterns: Patterns,
+    /// Points far off the law, the worst first.
+    #[serde(default)]
+    pub outliers: Vec<Outlier>,
     /// The points with what the law says of them, in the table's order.
     pub residuals: Vec<Residual>,
 }
@@ -46,36 +57,9 @@ pub struct Residual {
     pub predicted: f64,
     /// Measured minus predicted, nats.
     pub residual: f64,
-}
-
-/// The losses of the largest size, predicted from all others.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct HeldOut<L = ScalingLaw> {
-    /// The size, as people call it.
-    pub size: String,
-    /// N of it.
-    pub n: f64,
-    /// The law of the others.
-    pub law: L,
-    /// Mean of the relative errors by their size.
-    pub mean_error: f64,
-    /// The largest of them.
-    pub max_error: f64,
-    /// Its points.
-    pub points: Vec<Prediction>,
-}
-
-/// A loss that was predicted without being seen.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Prediction {
-    /// D.
-    pub d: f64,
-    /// What was measured, nats.
-    pub loss: f64,
-    /// What the law of the other sizes says, nats.
-    pub predicted: f64,
-    /// (predicted - measured) / measured.
-    pub relative_error: f64,
+    /// The trunk it branches from.
+    #[serde(default)]
+    pub trunk: String,
 }
 
 /// The diagnostics of a law, and why nothing could be held out if that is so.
@@ -84,8 +68,8 @@ pub(crate) fn diagnose<L: Law>(points: &[Point], law: &L, options: &FitOptions) 
         .iter()
         .map(|point| {
             let predicted = law.predict(point.n, point.d);
-            let Point { size, n, d, loss, .. } = point.clone();
-            Residual { size, n, d, loss, predicted, residual: loss - predicted }
+            let Point { size, n, d, loss, trunk } = point.clone();
+            Residual { size, n, d, loss, predicted, residual: loss - predicted, trunk }
         })
         .collect();
     let count = points.len() as f64;
@@ -93,7 +77,7 @@ pub(crate) fn diagnose<L: Law>(points: &[Point], law: &L, options: &FitOptions) 
     let variance = points.iter().map(|point| (point.loss - mean).powi(2)).sum::<f64>();
     let unexplained = residuals.iter().map(|row| row.residual.powi(2)).sum::<f64>();
     let worst = residuals.iter().map(|row| row.residual.abs()).fold(0.0, f64::max);
-    let (held_out, not_held_out) = match hold_out(points, options) {
+    let (held_out, not_held_out) = match held_out::largest(points, options) {
         Ok(held_out) => (Some(held_out), None),
         Err(error) => (None, Some(error)),
     };
@@ -103,35 +87,14 @@ pub(crate) fn diagnose<L: Law>(points: &[Point], law: &L, options: &FitOptions) 
         worst_residual: worst,
         seed_spread: seed_spread(points),
         held_out,
+        left_out: held_out::every_size(points, law, options),
         monotonicity: Monotonicity::of(points),
         interaction: Interaction::of(points, &residuals),
+        patterns: Patterns::of(points, &residuals),
+        outliers: outliers(&residuals, L::PARAMETERS.len()),
         residuals,
     };
     (diagnostics, not_held_out)
-}
-
-/// A whole size is held out, never single points: what remains of its trunk would give the answer away.
-fn hold_out<L: Law>(points: &[Point], options: &FitOptions) -> Result<HeldOut<L>, FitError> {
-    let largest = distinct(points, |point| point.n).pop().unwrap_or_default();
-    let (held, rest): (Vec<&Point>, Vec<&Point>) = points.iter().partition(|point| point.n == largest);
-    let law = fit_law::<L>(&rest.into_iter().cloned().collect::<Vec<_>>(), options)?.law;
-    let points: Vec<Prediction> = held
-        .iter()
-        .map(|point| {
-            let predicted = law.predict(point.n, point.d);
-            let relative_error = (predicted - point.loss) / point.loss;
-            Prediction { d: point.d, loss: point.loss, predicted, relative_error }
-        })
-        .collect();
-    let errors = points.iter().map(|point| point.relative_error.abs());
-    Ok(HeldOut {
-        size: held.first().map(|point| point.size.clone()).unwrap_or_default(),
-        n: largest,
-        law,
-        mean_error: errors.clone().sum::<f64>() / points.len() as f64,
-        max_error: errors.fold(0.0, f64::max),
-        points,
-    })
 }
 
 /// Pooled over all places (N, D) with several trunks.

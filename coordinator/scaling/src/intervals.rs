@@ -1,40 +1,80 @@
-//! Intervals, by resampling whole trunks.
-//!
-//! The points of one trunk share the luck of its initial weights and data order: a second seed moves all of them by about
-//! the same amount. Drawing points, or residuals, as if they were independent gives intervals that are too narrow; here a
-//! draw takes as many trunks as there are, with replacement and with all their points. A draw is a weight for each point,
-//! not a copy of rows, so each refit descends from the full table's solution over the same numbers.
+//! Intervals, and how they are made.
 
 use std::collections::BTreeMap;
 
-use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::fit::{Fit, FitOptions, MIN_VALUES, least_places, refit};
-use crate::law::{Form, Law, Parameter, ScalingLaw};
-use crate::point::{Point, trunks};
-use crate::solver::Problem;
+use crate::law::Parameter;
 
 /// How intervals are made.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct BootstrapOptions {
-    /// Draws of trunks.
+    /// Draws of the bootstrap.
     pub draws: usize,
     /// Of the generator, so that the same table has the same intervals.
     pub seed: u64,
-    /// The share of the draws that an interval holds, between 0 and 1.
+    /// The probability with which an interval holds the truth, between 0 and 1.
     pub level: f64,
+    /// What is drawn, and what counts as a sample.
+    #[serde(default)]
+    pub resample: Resample,
 }
 
 impl Default for BootstrapOptions {
     fn default() -> Self {
-        Self { draws: 1000, seed: 0, level: 0.95 }
+        Self { draws: 1000, seed: 0, level: 0.95, resample: Resample::default() }
     }
 }
 
-/// From the lower to the upper percentile. In JSON a list of two numbers.
+/// What the noise of points is taken to have in common.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Resample {
+    /// The points of a trunk share its luck. A draw takes as many trunks as there are.
+    #[default]
+    Trunks,
+    /// The same, but a draw takes for each size as many of its trunks as it has: every draw has every size. Needs several
+    /// seeds.
+    Seeds,
+    /// Every point has a luck of its own: for tables that have no trunks. Too narrow where there are some.
+    Points,
+}
+
+impl Resample {
+    /// What a draw is of.
+    #[must_use]
+    pub fn describe(self) -> &'static str {
+        match self {
+            Self::Trunks => "whole trunks with all their points, with replacement",
+            Self::Seeds => "whole trunks with all their points, with replacement among those of the same size",
+            Self::Points => "single points, with replacement, as if each had a trunk of its own",
+        }
+    }
+}
+
+/// Where an interval comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Method {
+    /// The delta method with a covariance clustered by trunk, and Student's t with few degrees of freedom. Exponents are
+    /// taken as they are, everything else by its logarithm.
+    Clustered,
+    /// From the lower to the upper percentile of the draws.
+    Percentile,
+}
+
+impl Method {
+    /// In words.
+    #[must_use]
+    pub fn describe(self) -> &'static str {
+        match self {
+            Self::Clustered => "delta method, clustered by trunk, Student's t",
+            Self::Percentile => "percentiles of the draws",
+        }
+    }
+}
+
+/// From the lower to the upper end. In JSON a list of two numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(from = "[f64; 2]", into = "[f64; 2]")]
 pub struct Interval {
@@ -56,195 +96,46 @@ impl From<Interval> for [f64; 2] {
     }
 }
 
-/// Percentile intervals of the parameters, and how many draws they rest on.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Intervals {
-    /// The share of the draws that each holds.
-    pub level: f64,
-    /// Of each parameter of the law, under its name.
-    #[serde(flatten)]
-    parameters: BTreeMap<Parameter, Interval>,
-    /// What the draws were of and how many of them count.
-    pub draws: Draws,
-}
-
-/// The draws behind intervals.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Draws {
-    /// Trunks that were drawn from.
-    pub trunks: usize,
-    /// Draws whose law is counted.
-    pub used: usize,
-    /// How many of those differ from one another. Five trunks allow at most 126, whatever the number of draws.
-    pub distinct: usize,
-    /// Draws thrown away and made again because they held too few sizes or amounts of data to determine a law.
-    pub redrawn: usize,
-    /// Draws left out because no law could be fitted to them.
-    pub failed: usize,
-}
-
-/// The laws of all draws, each with the number of draws that led to it.
-#[derive(Debug, Clone)]
-pub(crate) struct Resampled<L = ScalingLaw> {
-    pub(crate) draws: Draws,
-    level: f64,
-    laws: Vec<(L, usize)>,
-}
-
-/// Below this many distinct draws the percentiles are those of the design, not of the noise: three trunks of three sizes
-/// have one draw that determines a law, and it is the table itself.
-pub(crate) const MIN_DISTINCT: usize = 10;
-/// Where draw after draw determines nothing, there are no intervals to be had.
-const MAX_REDRAWN_PER_DRAW: usize = 20;
-
-/// Draws trunks and refits. `None` where fewer than [`MIN_DISTINCT`] different draws determine a law.
-pub(crate) fn resample<L: Law>(
-    points: &[Point],
-    full: &Fit<L>,
-    fitting: &FitOptions,
-    options: &BootstrapOptions,
-) -> Option<Resampled<L>> {
-    let names = trunks(points);
-    let members: Vec<usize> =
-        points.iter().map(|point| names.binary_search(&point.trunk.as_str()).expect("it is one of them")).collect();
-    let (drawn, redrawn) = draw(L::FORM, points, &members, names.len(), options);
-    if drawn.len() < MIN_DISTINCT {
-        return None;
-    }
-    let problem = Problem::new(L::FORM, points);
-    let start = problem.params(&full.law);
-    // Equal draws have equal laws, so each is fitted once. The order is that of the map, whatever the threads do.
-    let drawn: Vec<(Vec<u32>, usize)> = drawn.into_iter().collect();
-    let fitted: Vec<Option<L>> = drawn
-        .par_iter()
-        .map(|(counts, _)| {
-            let weights: Vec<f64> = members.iter().map(|&trunk| f64::from(counts[trunk])).collect();
-            let weighted = problem.weighted(&weights);
-            refit(&weighted, &start, fitting).map(|params| weighted.law(&params))
-        })
-        .collect();
-    let laws: Vec<(L, usize)> =
-        fitted.into_iter().zip(&drawn).filter_map(|(law, (_, times))| Some((law?, *times))).collect();
-    let used = laws.iter().map(|(_, times)| times).sum();
-    let all: usize = drawn.iter().map(|(_, times)| times).sum();
-    let draws = Draws { trunks: names.len(), used, distinct: laws.len(), redrawn, failed: all - used };
-    (laws.len() >= MIN_DISTINCT).then_some(Resampled { draws, level: options.level, laws })
-}
-
-/// The draws, as how often each trunk is in them, each with how often it came up; and how many were made again.
-fn draw(
-    form: Form,
-    points: &[Point],
-    members: &[usize],
-    trunks: usize,
-    options: &BootstrapOptions,
-) -> (BTreeMap<Vec<u32>, usize>, usize) {
-    let mut rng = ChaCha8Rng::seed_from_u64(options.seed);
-    let mut drawn: BTreeMap<Vec<u32>, usize> = BTreeMap::new();
-    let (mut kept, mut redrawn) = (0, 0);
-    while kept < options.draws && redrawn <= options.draws * MAX_REDRAWN_PER_DRAW {
-        let mut counts = vec![0_u32; trunks];
-        for _ in 0..trunks {
-            counts[rng.random_range(0..trunks)] += 1;
-        }
-        if drawn.contains_key(&counts) || determines_a_law(form, points, members, &counts) {
-            *drawn.entry(counts).or_default() += 1;
-            kept += 1;
-        } else {
-            redrawn += 1;
-        }
-    }
-    (drawn, redrawn)
-}
-
-fn determines_a_law(form: Form, points: &[Point], members: &[usize], counts: &[u32]) -> bool {
-    let present = || points.iter().zip(members).filter(|(_, trunk)| counts[**trunk] > 0).map(|(point, _)| point);
-    let values = |bits: &dyn Fn(&Point) -> (u64, u64)| {
-        let mut values: Vec<_> = present().map(bits).collect();
-        values.sort_unstable();
-        values.dedup();
-        values.len()
-    };
-    values(&|point| (point.n.to_bits(), 0)) >= MIN_VALUES
-        && values(&|point| (point.d.to_bits(), 0)) >= MIN_VALUES
-        && values(&|point| (point.n.to_bits(), point.d.to_bits())) >= least_places(form)
-}
-
-impl<L: Law> Resampled<L> {
-    /// The intervals of the parameters.
-    pub(crate) fn intervals(&self) -> Intervals {
-        let of = |&parameter: &Parameter| {
-            let values = self.laws.iter().map(|(law, times)| (law.get(parameter), *times)).collect();
-            (parameter, percentiles(values, self.level))
-        };
-        Intervals { level: self.level, parameters: L::PARAMETERS.iter().map(of).collect(), draws: self.draws }
-    }
-
-    /// The interval of something that follows from a law. `None` where so many draws have no such thing that an end of the
-    /// interval would lie among them.
-    pub(crate) fn interval_of(&self, quantity: impl Fn(&L) -> Option<f64>) -> Option<Interval> {
-        let values: Vec<(f64, usize)> =
-            self.laws.iter().filter_map(|(law, times)| Some((quantity(law)?, *times))).collect();
-        let having: usize = values.iter().map(|(_, times)| times).sum();
-        let missing = (self.draws.used - having) as f64 / self.draws.used as f64;
-        (missing <= 0.5 * (1.0 - self.level)).then(|| percentiles(values, self.level))
-    }
-}
-
-impl Intervals {
-    /// The interval of a parameter; from NaN to NaN for one of another form.
-    #[must_use]
-    pub fn get(&self, parameter: Parameter) -> Interval {
-        self.parameters.get(&parameter).copied().unwrap_or(Interval { low: f64::NAN, high: f64::NAN })
-    }
-}
-
 impl Interval {
     /// Whether a value lies in it.
     #[must_use]
     pub fn contains(&self, value: f64) -> bool {
         self.low <= value && value <= self.high
     }
+
+    /// From an interval of a logarithm; `None` where an end is no number that a double holds.
+    pub(crate) fn out_of_logs(self) -> Option<Self> {
+        let (low, high) = (self.low.exp(), self.high.exp());
+        (low > 0.0 && high.is_finite()).then_some(Self { low, high })
+    }
 }
 
-/// The central interval of values that each count several times: between ranks, the straight line.
-fn percentiles(mut values: Vec<(f64, usize)>, level: f64) -> Interval {
-    values.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let sorted: Vec<f64> = values.iter().flat_map(|&(value, times)| std::iter::repeat_n(value, times)).collect();
-    let at = |fraction: f64| {
-        let rank = fraction * (sorted.len() - 1) as f64;
-        let (below, above) = (sorted[rank.floor() as usize], sorted[rank.ceil() as usize]);
-        below + (above - below) * rank.fract()
-    };
-    let tail = 0.5 * (1.0 - level.clamp(0.0, 1.0));
-    Interval { low: at(tail), high: at(1.0 - tail) }
+/// Intervals of the parameters.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Intervals {
+    /// The probability with which each holds the truth.
+    pub level: f64,
+    /// Where they come from.
+    pub method: Method,
+    /// Of each parameter of the law, under its name. One that nothing bounds is left out.
+    #[serde(flatten)]
+    parameters: BTreeMap<Parameter, Interval>,
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn percentiles_lie_between_ranks() {
-        let hundred_and_one = (0..=100).map(|value| (f64::from(value), 1)).collect();
-        assert_eq!(percentiles(hundred_and_one, 0.5), Interval { low: 25.0, high: 75.0 });
-        assert_eq!(percentiles(vec![(1.0, 3), (0.0, 1)], 0.5), Interval { low: 0.75, high: 1.0 });
+impl Intervals {
+    pub(crate) fn of(
+        level: f64,
+        method: Method,
+        parameters: &[Parameter],
+        interval: impl Fn(Parameter) -> Option<Interval>,
+    ) -> Self {
+        let parameters = parameters.iter().filter_map(|&parameter| Some((parameter, interval(parameter)?))).collect();
+        Self { level, method, parameters }
     }
 
-    #[test]
-    fn a_draw_of_two_sizes_is_made_again() {
-        let point = |n: f64, d: f64| Point { size: n.to_string(), n, d, loss: 3.0, trunk: n.to_string() };
-        let points: Vec<Point> =
-            [1e4, 2e4, 4e4, 8e4, 1.6e5].into_iter().flat_map(|n| [1e6, 2e6, 4e6].map(|d| point(n, d))).collect();
-        let members: Vec<usize> = (0..points.len()).map(|index| index / 3).collect();
-        let options = BootstrapOptions { draws: 2000, ..BootstrapOptions::default() };
-        let (drawn, redrawn) = draw(Form::Minicpm, &points, &members, 5, &options);
-        assert_eq!(drawn.values().sum::<usize>(), 2000);
-        assert!(drawn.keys().all(|counts| counts.iter().filter(|count| **count > 0).count() >= 3));
-        // Of 3,125 ordered draws of five, 305 hold one size or two.
-        let share = redrawn as f64 / (2000 + redrawn) as f64;
-        assert!((share - 305.0 / 3125.0).abs() < 0.03, "{share}");
-        // 126 unordered draws of five, less the 5 of one size and the 40 of two.
-        assert_eq!(drawn.len(), 81);
+    /// The interval of a parameter; from zero to infinity for one that nothing bounds, and for one of another form.
+    #[must_use]
+    pub fn get(&self, parameter: Parameter) -> Interval {
+        self.parameters.get(&parameter).copied().unwrap_or(Interval { low: 0.0, high: f64::INFINITY })
     }
 }

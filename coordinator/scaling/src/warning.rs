@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::intervals::Interval;
 use crate::law::Parameter;
+use crate::patterns::Outlier;
 
 /// A reason to doubt a fit. Its `Display` is a sentence for people.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -37,7 +38,7 @@ pub enum Warning {
         /// Draws of them that differ.
         distinct: usize,
     },
-    /// There are no intervals, because too few different draws of trunks determine a law.
+    /// There are no intervals: one trunk alone decides a parameter, and too few different draws determine a law.
     NoIntervals {
         /// How many trunks there are.
         trunks: usize,
@@ -60,6 +61,31 @@ pub enum Warning {
         t: f64,
         /// Trunks it was found in.
         trunks: usize,
+    },
+    /// Residuals at some N or D that are off in all trunks alike.
+    Systematic {
+        /// `N` or `D`.
+        along: String,
+        /// At how many values of it.
+        places: usize,
+        /// The value with the largest mean.
+        worst_at: f64,
+        /// Mean of measured minus predicted there, nats.
+        worst_mean: f64,
+    },
+    /// Points far off the law.
+    Outliers {
+        /// How many.
+        count: usize,
+        /// The farthest.
+        worst: Outlier,
+    },
+    /// Losses that were taken before the end of a decay are among those fitted.
+    Undecayed {
+        /// How many.
+        points: usize,
+        /// Of how many.
+        of: usize,
     },
     /// Losses do not always fall.
     NotFalling {
@@ -107,11 +133,11 @@ impl fmt::Display for Warning {
             ),
             Self::FewTrunks { trunks, distinct } => write!(
                 f,
-                "the intervals rest on {trunks} trunks, of which only {distinct} draws differ: read them as rough, and \
-                 train a second seed for better ones"
+                "the intervals rest on {trunks} trunks, of which only {distinct} draws differ: they are wide for it, and a \
+                 second seed makes them narrower"
             ),
             Self::NoIntervals { trunks } => {
-                write!(f, "there are no intervals: too few draws of {trunks} trunks determine a law")
+                write!(f, "there are no intervals: {trunks} trunks are too few to tell how far off they are")
             }
             Self::DrawsFailed { failed, draws } => write!(
                 f,
@@ -125,6 +151,29 @@ impl fmt::Display for Warning {
                 f,
                 "the residuals depend on N and D together (t = {t:.1} over {trunks} trunks), for which the law has no \
                  term: its exponents depend on the range that was measured"
+            ),
+            Self::Systematic { along, places, worst_at, worst_mean } => write!(
+                f,
+                "the residuals are off in all trunks alike at {places} value{} of {along} (worst at {worst_at:.3e}: \
+                 {worst_mean:+.4} nats): the law's form does not follow the losses along {along}",
+                if *places == 1 { "" } else { "s" }
+            ),
+            Self::Outliers { count, worst } => write!(
+                f,
+                "{count} point{} lie{} far off the law, the farthest (size {}, N {:.3e}, D {:.3e}) by {:+.4} nats, {:.0} \
+                 times the typical residual: look at the run before you use the law",
+                if *count == 1 { "" } else { "s" },
+                if *count == 1 { "s" } else { "" },
+                worst.size,
+                worst.n,
+                worst.d,
+                worst.residual,
+                worst.deviations
+            ),
+            Self::Undecayed { points, of } => write!(
+                f,
+                "{points} of {of} losses were taken before the end of a decay: they lie a tenth of a nat and more too high, \
+                 and with them L0 and beta"
             ),
             Self::NotFalling { along, violations, pairs, worst_rise } => write!(
                 f,

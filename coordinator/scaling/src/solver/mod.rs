@@ -114,13 +114,6 @@ impl Problem {
         Self { rows: rows.map(|(row, &weight)| Row { weight, ..*row }).collect(), ..self.clone() }
     }
 
-    /// The same table with other losses, one for each point.
-    pub(crate) fn with_log_losses(&self, log_losses: &[f64]) -> Self {
-        debug_assert_eq!(log_losses.len(), self.rows.len());
-        let rows = self.rows.iter().zip(log_losses);
-        Self { rows: rows.map(|(row, &log_loss)| Row { log_loss, ..*row }).collect(), ..self.clone() }
-    }
-
     /// The law in the caller's units.
     pub(crate) fn law<L: Law>(&self, params: &Params) -> L {
         debug_assert_eq!(self.form, L::FORM);
@@ -141,6 +134,15 @@ impl Problem {
         };
         let on_bound = |&i: &usize| params[i] <= self.lower[i] + 1e-6 || params[i] >= self.upper[i] - 1e-6;
         (0..names.len()).filter(on_bound).map(|i| names[i]).collect()
+    }
+
+    pub(crate) fn centre(&self) -> (f64, f64) {
+        self.centre
+    }
+
+    /// Which parameters a small change of the table would move: those that lie on no bound.
+    pub(crate) fn free_at(&self, params: &Params) -> [bool; 5] {
+        std::array::from_fn(|i| params[i] > self.lower[i] + 1e-6 && params[i] < self.upper[i] - 1e-6)
     }
 
     fn clamp(&self, params: Params) -> Params {

@@ -81,12 +81,16 @@ impl Problem {
         local
     }
 
-    /// log L of each row with its gradient by the parameters.
-    pub(crate) fn jacobian(&self, params: &Params) -> Vec<(f64, Params)> {
+    /// The residual of each row in the units of the objective, and the gradient of its prediction.
+    pub(crate) fn residuals(&self, params: &Params, objective: Objective) -> Vec<(f64, Params)> {
         let terms = self.terms(params);
         let row = |row: &Row| {
-            let slopes = self.slopes(&terms, row);
-            (slopes.log, slopes.first)
+            let mut slopes = self.slopes(&terms, row);
+            let residual = objective.residual(row.log_loss, slopes.log);
+            if !objective.is_in_logs() {
+                slopes.out_of_logs();
+            }
+            (residual, slopes.first)
         };
         self.rows.iter().map(row).collect()
     }

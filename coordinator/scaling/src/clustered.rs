@@ -1,0 +1,326 @@
+//! The delta method, clustered by trunk, and honest with few of them.
+//!
+//! The points of a trunk share its luck, so what counts as a sample is a trunk, and there are often six. The covariance is
+//! the sandwich of Bell and McCaffrey (2002), "CR2": each trunk's residuals are made as large as they would be had the fit
+//! not followed them, by (I - H)^(-1/2) of that trunk. A standard error from six trunks is itself uncertain, so intervals
+//! take the quantile of Student's t, with the degrees of freedom that make the first two moments of the variance's estimate
+//! right; those are counted with luck that a trunk's points share, whose size is estimated from the residuals. Nothing is
+//! assumed about how the noise of a trunk's points depends on one another; the luck decides only the freedom.
+//!
+//! Huber's threshold is usually far below the residuals, so most points pull with the same force. Their pull, over how much
+//! the mean pull changes when the law moves, is the residual a linear fit would have had, and takes its place.
+//! docs/design/scaling-fit.md says how often these intervals hold the truth, and what was tried before.
+
+use nalgebra::{Matrix5, SymmetricEigen, Vector5};
+use statrs::distribution::{ContinuousCDF, StudentsT};
+use statrs::function::erf::erf;
+
+use crate::fit::Objective;
+use crate::intervals::Interval;
+use crate::solver::{Params, Problem};
+
+/// What is known of a solution's uncertainty.
+#[derive(Debug, Clone)]
+pub(crate) struct Clustered {
+    params: Params,
+    /// (J'J)^-1 over the parameters that are not at a bound; zero elsewhere.
+    inverse: Matrix5<f64>,
+    clusters: Vec<Cluster>,
+    /// Variance of the luck that a trunk's points share, relative to that of a point's own.
+    luck: f64,
+}
+
+/// One trunk: J its rows of the Jacobian, and A J = J T its adjustment.
+#[derive(Debug, Clone)]
+struct Cluster {
+    /// T' J' r.
+    score: Vector5<f64>,
+    /// J' J T.
+    bread: Matrix5<f64>,
+    /// T' J' J T.
+    square: Matrix5<f64>,
+    /// J' 1.
+    sum: Vector5<f64>,
+    /// T' J' 1.
+    adjusted_sum: Vector5<f64>,
+}
+
+/// The sums over a trunk's points.
+#[derive(Debug, Clone, Copy, Default)]
+struct Sums {
+    normal: Matrix5<f64>,
+    score: Vector5<f64>,
+    slope: Vector5<f64>,
+    residual: f64,
+    points: f64,
+}
+
+/// How uncertain a quantity is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Spread {
+    /// Standard error.
+    pub(crate) error: f64,
+    /// Degrees of freedom of that estimate.
+    pub(crate) freedom: f64,
+}
+
+/// With more trunks than this their number is no concern, and shared luck is left out of counting the freedom.
+const MOST_WITH_LUCK: usize = 80;
+/// Luck beyond this many times a point's own noise changes nothing any more.
+const MOST_LUCK: f64 = 1e4;
+
+impl Clustered {
+    /// Of a solution; `members` says which trunk each point is of. `None` where the points do not determine the parameters
+    /// that are free, or a trunk alone decides a combination of them.
+    pub(crate) fn new(problem: &Problem, params: &Params, members: &[usize], objective: Objective) -> Option<Self> {
+        let free = problem.free_at(params);
+        let rows = problem.residuals(params, objective);
+        let slopes: Vec<Vector5<f64>> =
+            rows.iter().map(|(_, slope)| Vector5::from_fn(|i, _| if free[i] { slope[i] } else { 0.0 })).collect();
+        let fitted = free.iter().filter(|free| **free).count();
+        let residuals: Vec<f64> = rows.iter().map(|(residual, _)| *residual).collect();
+        let residuals = as_if_linear(&residuals, fitted, objective);
+        // Ones on the diagonal of what is not free keep the factorisations defined.
+        let held = Matrix5::from_diagonal(&Vector5::from_fn(|i, _| if free[i] { 0.0 } else { 1.0 }));
+        let normal: Matrix5<f64> = slopes.iter().map(|slope| slope * slope.transpose()).sum();
+        let with_held = (normal + held).cholesky()?.inverse();
+        let root = with_held.cholesky()?.l();
+        let inverse = with_held - held;
+        let mut sums = vec![Sums::default(); members.iter().max()? + 1];
+        for ((slope, &residual), &member) in slopes.iter().zip(&residuals).zip(members) {
+            let sum = &mut sums[member];
+            sum.normal += slope * slope.transpose();
+            sum.score += slope * residual;
+            sum.slope += slope;
+            sum.residual += residual;
+            sum.points += 1.0;
+        }
+        let luck = luck(&sums, &inverse, &residuals, fitted);
+        let clusters: Vec<Cluster> = sums.iter().map(|sum| Cluster::of(sum, &root)).collect::<Option<_>>()?;
+        let finite = inverse.iter().chain(clusters.iter().flat_map(|cluster| cluster.score.iter()));
+        finite.copied().all(f64::is_finite).then_some(Self { params: *params, inverse, clusters, luck })
+    }
+
+    /// Covariance of the solver's parameters.
+    pub(crate) fn covariance(&self) -> Matrix5<f64> {
+        let meat: Matrix5<f64> = self.clusters.iter().map(|cluster| cluster.score * cluster.score.transpose()).sum();
+        self.inverse * meat * self.inverse
+    }
+
+    /// The derivatives of a quantity by the solver's parameters; `None` where it is not defined about the solution.
+    pub(crate) fn slope(&self, quantity: &impl Fn(&Params) -> Option<f64>) -> Option<Vector5<f64>> {
+        let mut slope = Vector5::zeros();
+        for i in (0..5).filter(|&i| self.inverse[(i, i)] > 0.0) {
+            // Far above rounding, and far below what any parameter is determined to.
+            let step = 1e-5;
+            let at = |by: f64| {
+                let mut params = self.params;
+                params[i] += by;
+                quantity(&params)
+            };
+            slope[i] = (at(step)? - at(-step)?) / (2.0 * step);
+        }
+        slope.iter().all(|slope| slope.is_finite()).then_some(slope)
+    }
+
+    /// The spread of a quantity with these derivatives.
+    pub(crate) fn spread(&self, slope: &Vector5<f64>) -> Spread {
+        let towards = self.inverse * slope;
+        let variance: f64 = self.clusters.iter().map(|cluster| cluster.score.dot(&towards).powi(2)).sum();
+        Spread { error: variance.sqrt(), freedom: self.freedom(&towards) }
+    }
+
+    /// The interval that holds a quantity with a probability of `level`, about its value at the solution. `None` where the
+    /// quantity is not defined there, or nothing bounds it.
+    pub(crate) fn interval(&self, level: f64, quantity: impl Fn(&Params) -> Option<f64>) -> Option<Interval> {
+        let centre = quantity(&self.params)?;
+        let Spread { error, freedom } = self.spread(&self.slope(&quantity)?);
+        let reach = t_quantile(freedom, level)? * error;
+        (centre.is_finite() && reach.is_finite()).then(|| Interval { low: centre - reach, high: centre + reach })
+    }
+
+    /// Satterthwaite's degrees of freedom: tr(Q)^2 / tr(Q^2), Q being the covariance of the trunks' adjusted scores.
+    fn freedom(&self, towards: &Vector5<f64>) -> f64 {
+        let scores: Vec<Vector5<f64>> = self.clusters.iter().map(|cluster| cluster.bread * towards).collect();
+        let own: Vec<f64> = self.clusters.iter().map(|cluster| towards.dot(&(cluster.square * towards))).collect();
+        let (trace, square) = if self.luck > 0.0 {
+            self.moments_with_luck(towards, &scores, &own)
+        } else {
+            // Without luck Q = diag(own) - S' inverse S, and both moments are sums over trunks.
+            let shared: Vec<f64> = scores.iter().map(|score| score.dot(&(self.inverse * score))).collect();
+            let outer: Matrix5<f64> = scores.iter().map(|score| score * score.transpose()).sum();
+            let both = outer * self.inverse;
+            let diagonal = own.iter().zip(&shared);
+            let trace: f64 = diagonal.clone().map(|(own, shared)| own - shared).sum();
+            let square = diagonal.map(|(own, shared)| own * own - 2.0 * own * shared).sum::<f64>();
+            (trace, square + (both * both).trace())
+        };
+        if square > 0.0 { (trace * trace / square).max(1.0) } else { 1.0 }
+    }
+
+    fn moments_with_luck(&self, towards: &Vector5<f64>, scores: &[Vector5<f64>], own: &[f64]) -> (f64, f64) {
+        let projected: Vec<Vector5<f64>> = scores.iter().map(|score| self.inverse * score).collect();
+        // How much of each trunk's luck is in each trunk's adjusted score.
+        let reach: Vec<Vec<f64>> = projected
+            .iter()
+            .enumerate()
+            .map(|(g, projected)| {
+                let of = |(k, cluster): (usize, &Cluster)| {
+                    let direct = if g == k { cluster.adjusted_sum.dot(towards) } else { 0.0 };
+                    direct - cluster.sum.dot(projected)
+                };
+                self.clusters.iter().enumerate().map(of).collect()
+            })
+            .collect();
+        let (mut trace, mut square) = (0.0, 0.0);
+        for g in 0..scores.len() {
+            for h in 0..scores.len() {
+                let direct = if g == h { own[g] } else { 0.0 };
+                let shared: f64 = reach[g].iter().zip(&reach[h]).map(|(a, b)| a * b).sum();
+                let entry = direct - scores[g].dot(&projected[h]) + self.luck * shared;
+                square += entry * entry;
+                trace += if g == h { entry } else { 0.0 };
+            }
+        }
+        (trace, square)
+    }
+}
+
+impl Cluster {
+    /// `root` is R of (J'J)^-1 = R R' over all trunks. With B = J R of this one, (I - B B')^(-1/2) = I + B F B', and F
+    /// follows from the eigenvalues of B'B, however many points the trunk has. `None` where one of them is 1: then this trunk
+    /// alone decides a combination of the parameters, and nothing says how far off it is.
+    fn of(sums: &Sums, root: &Matrix5<f64>) -> Option<Self> {
+        let eigen = SymmetricEigen::new(root.transpose() * sums.normal * root);
+        if eigen.eigenvalues.iter().any(|value| *value > 1.0 - 1e-6) {
+            return None;
+        }
+        let stretch =
+            eigen.eigenvalues.map(|value| if value < 1e-9 { 0.5 } else { ((1.0 - value).powf(-0.5) - 1.0) / value });
+        let turned = root * eigen.eigenvectors;
+        let adjust = Matrix5::identity() + turned * Matrix5::from_diagonal(&stretch) * turned.transpose() * sums.normal;
+        let bread = sums.normal * adjust;
+        Some(Self {
+            score: adjust.transpose() * sums.score,
+            bread,
+            square: adjust.transpose() * bread,
+            sum: sums.slope,
+            adjusted_sum: adjust.transpose() * sums.slope,
+        })
+    }
+}
+
+/// Residuals as a linear fit would have them: an objective's pull over how much the mean pull changes with the law.
+fn as_if_linear(residuals: &[f64], fitted: usize, objective: Objective) -> Vec<f64> {
+    let Objective::Huber { delta } = objective else { return residuals.to_vec() };
+    let count = residuals.len() as f64;
+    let freedom = (count - fitted as f64).max(1.0);
+    let scale = scale(residuals, freedom);
+    // The share of points within the threshold is a noisy figure where the threshold is small, and the fit passes through
+    // some points exactly. So points are counted within a standard deviation, less the fitted ones, and the share within
+    // the threshold is a normal distribution's part of those.
+    let width = delta.max(scale);
+    let within = residuals.iter().filter(|residual| residual.abs() <= width).count() as f64;
+    let near = ((within - fitted as f64) / freedom).max(1.0 / count);
+    let normal = |width: f64| if scale > 0.0 { erf(width / scale / std::f64::consts::SQRT_2) } else { 1.0 };
+    let change = near * normal(delta) / normal(width);
+    residuals.iter().map(|residual| objective.penalty(*residual).1 / change).collect()
+}
+
+/// The standard deviation of the residuals without the outliers: the smaller of the usual estimate and a wide one from the
+/// median size.
+pub(crate) fn scale(residuals: &[f64], freedom: f64) -> f64 {
+    let mut sizes: Vec<f64> = residuals.iter().map(|residual| residual.abs()).collect();
+    sizes.sort_by(f64::total_cmp);
+    let squares: f64 = sizes.iter().map(|size| size * size).sum();
+    let median = sizes.get(sizes.len() / 2).copied().unwrap_or_default();
+    (squares / freedom).sqrt().min(1.3 * 1.4826 * median * (sizes.len() as f64 / freedom).sqrt())
+}
+
+/// The variance of shared luck relative to a point's own noise, from the sum of squares and the sums over trunks.
+fn luck(sums: &[Sums], inverse: &Matrix5<f64>, residuals: &[f64], fitted: usize) -> f64 {
+    if sums.len() > MOST_WITH_LUCK {
+        return 0.0;
+    }
+    let squares: f64 = residuals.iter().map(|residual| residual * residual).sum();
+    let of_sums: f64 = sums.iter().map(|sum| sum.residual * sum.residual).sum();
+    // The expectations of both are linear in the two variances.
+    let freedom = residuals.len() as f64 - fitted as f64;
+    let mixed: f64 = sums.iter().map(|sum| sum.points - sum.slope.dot(&(inverse * sum.slope))).sum();
+    let mut shared = 0.0;
+    for (g, one) in sums.iter().enumerate() {
+        for (h, other) in sums.iter().enumerate() {
+            let direct = if g == h { one.points } else { 0.0 };
+            shared += (direct - one.slope.dot(&(inverse * other.slope))).powi(2);
+        }
+    }
+    let own = squares * shared - of_sums * mixed;
+    let luck = of_sums * freedom - squares * mixed;
+    match luck / own {
+        ratio if own > 0.0 && ratio.is_finite() => ratio.clamp(0.0, MOST_LUCK),
+        _ if luck > 0.0 => MOST_LUCK,
+        _ => 0.0,
+    }
+}
+
+/// Student's t within which a share `level` lies.
+pub(crate) fn t_quantile(freedom: f64, level: f64) -> Option<f64> {
+    let student = StudentsT::new(0.0, 1.0, freedom).ok()?;
+    Some(student.inverse_cdf(0.5 + 0.5 * level.clamp(0.0, 1.0)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::law::Form;
+    use crate::point::Point;
+
+    /// Losses that are constant but for noise: the fit is their mean in effect, whose standard error is known.
+    #[test]
+    fn with_points_alone_and_squares_it_is_the_textbook() {
+        let mut points = Vec::new();
+        for n in [1e4, 2e4, 4e4, 8e4] {
+            for d in [1e6, 2e6, 4e6, 8e6] {
+                let loss = 40.0 * f64::powf(n, -0.4) + 900.0 * f64::powf(d, -0.5) + 1.7;
+                let sign = if points.len() % 2 == 0 { 1.0 } else { -1.0 };
+                points.push(Point {
+                    size: n.to_string(),
+                    n,
+                    d,
+                    loss: loss * (1.0 + 1e-3 * sign),
+                    trunk: String::new(),
+                });
+            }
+        }
+        let objective = Objective::LogLeastSquares;
+        let problem = Problem::new(Form::Minicpm, &points);
+        let found = problem.descend(&problem.start(0.4, 0.5), objective);
+        let alone: Vec<usize> = (0..points.len()).collect();
+        let clustered = Clustered::new(&problem, &found.params, &alone, objective).expect("determined");
+        // HC2 of homoskedastic residuals is about s^2 (J'J)^-1.
+        let rows = problem.residuals(&found.params, objective);
+        let variance = rows.iter().map(|(residual, _)| residual * residual).sum::<f64>() / 11.0;
+        for i in 0..5 {
+            let textbook = (variance * clustered.inverse[(i, i)]).sqrt();
+            let error = clustered.covariance()[(i, i)].sqrt();
+            assert!((error / textbook - 1.0).abs() < 0.25, "{i}: {error} {textbook}");
+        }
+        let slope = clustered.slope(&|params: &Params| Some(params[1])).expect("defined");
+        let Spread { freedom, .. } = clustered.spread(&slope);
+        assert!((2.0..=11.0).contains(&freedom), "{freedom}");
+    }
+
+    #[test]
+    fn quantiles_are_students() {
+        assert!((t_quantile(3.0, 0.95).expect("defined") - 3.182).abs() < 1e-3);
+        assert!((t_quantile(1e6, 0.95).expect("defined") - 1.960).abs() < 1e-3);
+    }
+
+    #[test]
+    fn an_outlier_does_not_make_the_scale() {
+        let mut residuals: Vec<f64> = (0..40).map(|i| 1e-3 * f64::from(i % 5 - 2)).collect();
+        let before = scale(&residuals, 35.0);
+        residuals[0] = 10.0;
+        assert!(scale(&residuals, 35.0) < 2.0 * before);
+    }
+}

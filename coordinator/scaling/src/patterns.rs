@@ -1,0 +1,201 @@
+//! What residuals say of single points, of amounts of data and of sizes.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::clustered::{scale, t_quantile};
+use crate::diagnostics::Residual;
+use crate::point::Point;
+
+/// The residuals at one N, or at one D.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Group {
+    /// N or D.
+    pub at: f64,
+    /// Points there.
+    pub points: usize,
+    /// Mean of measured minus predicted, nats.
+    pub mean: f64,
+    /// The mean over its standard error, with trunks as the sample; `None` with too few of them.
+    pub t: Option<f64>,
+    /// Whether so large a `t` comes up anywhere along the axis in fewer than one in twenty tables without a pattern.
+    pub significant: bool,
+}
+
+/// Residuals along both axes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
+pub struct Patterns {
+    /// At each N, ascending.
+    pub by_n: Vec<Group>,
+    /// At each D, ascending. Trunks' mean residuals are taken off before testing: their luck is no pattern along D.
+    pub by_d: Vec<Group>,
+}
+
+/// A point far off the law.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Outlier {
+    /// Where in the table, counted from 0.
+    pub index: usize,
+    /// The size, as people call it.
+    pub size: String,
+    /// N.
+    pub n: f64,
+    /// D.
+    pub d: f64,
+    /// Measured minus predicted, nats.
+    pub residual: f64,
+    /// The residual of log L over the typical one.
+    pub deviations: f64,
+}
+
+/// Residuals of this many standard deviations come up once in two million points of normal noise.
+const OUTLYING: f64 = 5.0;
+/// Trunks needed at a place for a mean with a standard error that means something.
+const MIN_TRUNKS: usize = 4;
+
+/// The points whose residual is out of all proportion, the worst first.
+pub(crate) fn outliers(residuals: &[Residual], parameters: usize) -> Vec<Outlier> {
+    let logs: Vec<f64> = residuals.iter().map(|row| (row.loss / row.predicted).ln()).collect();
+    let typical = scale(&logs, (logs.len() as f64 - parameters as f64).max(1.0));
+    // Rounding is no noise to measure others against.
+    let typical = typical.max(1e-7);
+    let mut found: Vec<Outlier> = residuals
+        .iter()
+        .zip(&logs)
+        .enumerate()
+        .map(|(index, (row, log))| Outlier {
+            index,
+            size: row.size.clone(),
+            n: row.n,
+            d: row.d,
+            residual: row.residual,
+            deviations: log.abs() / typical,
+        })
+        .filter(|outlier| outlier.deviations > OUTLYING)
+        .collect();
+    found.sort_by(|a, b| b.deviations.total_cmp(&a.deviations));
+    found
+}
+
+impl Patterns {
+    pub(crate) fn of(points: &[Point], residuals: &[Residual]) -> Self {
+        let mut trunks: BTreeMap<&str, (f64, f64)> = BTreeMap::new();
+        for (point, row) in points.iter().zip(residuals) {
+            let sum = trunks.entry(&point.trunk).or_default();
+            sum.0 += row.residual;
+            sum.1 += 1.0;
+        }
+        // A trunk of one point has no residual beside its mean.
+        let beside_luck = |point: &Point, row: &Residual| {
+            let (sum, count) = trunks[point.trunk.as_str()];
+            (count > 1.0).then(|| row.residual - sum / count)
+        };
+        Self {
+            by_n: groups(points, residuals, |row| row.n, |_, row| Some(row.residual)),
+            by_d: groups(points, residuals, |row| row.d, beside_luck),
+        }
+    }
+
+    /// The places with a pattern along N and along D.
+    #[must_use]
+    pub fn significant(&self) -> [(&'static str, Vec<Group>); 2] {
+        let of = |groups: &[Group]| groups.iter().filter(|group| group.significant).copied().collect();
+        [("N", of(&self.by_n)), ("D", of(&self.by_d))]
+    }
+}
+
+fn groups(
+    points: &[Point],
+    residuals: &[Residual],
+    at: fn(&Residual) -> f64,
+    tested: impl Fn(&Point, &Residual) -> Option<f64>,
+) -> Vec<Group> {
+    let mut rows: Vec<(&Point, &Residual)> = points.iter().zip(residuals).collect();
+    rows.sort_by(|a, b| at(a.1).total_cmp(&at(b.1)));
+    let places: Vec<&[(&Point, &Residual)]> = rows.chunk_by(|a, b| at(a.1) == at(b.1)).collect();
+    let scale = residuals.iter().map(|row| row.loss).fold(0.0, f64::max);
+    let test = |place: &[(&Point, &Residual)]| {
+        let mut means: BTreeMap<&str, (f64, f64)> = BTreeMap::new();
+        for (point, row) in place {
+            if let Some(value) = tested(point, row) {
+                let sum = means.entry(&point.trunk).or_default();
+                sum.0 += value;
+                sum.1 += 1.0;
+            }
+        }
+        let means: Vec<f64> = means.values().map(|(sum, count)| sum / count).collect();
+        if means.len() < MIN_TRUNKS {
+            return None;
+        }
+        let count = means.len() as f64;
+        let mean = means.iter().sum::<f64>() / count;
+        let variance = means.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (count - 1.0);
+        // What is zero to rounding is no pattern.
+        let error = (variance / count).sqrt().max(1e-9 * scale);
+        Some((mean / error, count - 1.0))
+    };
+    let tests: Vec<Option<(f64, f64)>> = places.iter().map(|place| test(place)).collect();
+    let tried = tests.iter().flatten().count().max(1) as f64;
+    let group = |(place, test): (&&[(&Point, &Residual)], Option<(f64, f64)>)| Group {
+        at: at(place[0].1),
+        points: place.len(),
+        mean: place.iter().map(|(_, row)| row.residual).sum::<f64>() / place.len() as f64,
+        t: test.map(|(t, _)| t),
+        // Bonferroni: as many tests are made as there are places.
+        significant: test
+            .is_some_and(|(t, freedom)| t_quantile(freedom, 1.0 - 0.05 / tried).is_some_and(|most| t.abs() > most)),
+    };
+    places.iter().zip(tests).map(group).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::{RngExt, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
+    use super::*;
+
+    fn table(residual: impl Fn(usize, usize) -> f64) -> (Vec<Point>, Vec<Residual>) {
+        let mut rng = ChaCha8Rng::seed_from_u64(0);
+        let (mut points, mut residuals) = (Vec::new(), Vec::new());
+        for i in 0..6 {
+            for j in 0..5 {
+                let (n, d) = (1e4 * f64::powi(2.0, i as i32), 1e6 * f64::powi(2.0, j as i32));
+                let noise = rng.random_range(-3e-3..3e-3);
+                let residual = residual(i, j) + noise;
+                let size = i.to_string();
+                points.push(Point { size: size.clone(), n, d, loss: 3.0, trunk: size.clone() });
+                residuals.push(Residual {
+                    size: size.clone(),
+                    n,
+                    d,
+                    loss: 3.0,
+                    predicted: 3.0 - residual,
+                    residual,
+                    trunk: size,
+                });
+            }
+        }
+        (points, residuals)
+    }
+
+    #[test]
+    fn an_amount_of_data_that_is_always_off_is_found() {
+        let (points, residuals) = table(|_, j| if j == 4 { 0.02 } else { 0.0 });
+        let [(_, along_n), (_, along_d)] = Patterns::of(&points, &residuals).significant();
+        assert!(along_n.is_empty(), "one trunk a size says nothing: {along_n:?}");
+        assert!(along_d.iter().any(|group| group.at == 1.6e7 && group.mean > 0.0), "{along_d:?}");
+        let (points, residuals) = table(|i, _| 0.02 * i as f64);
+        let [_, (_, along_d)] = Patterns::of(&points, &residuals).significant();
+        assert!(along_d.is_empty(), "luck is no pattern along D: {along_d:?}");
+    }
+
+    #[test]
+    fn a_point_far_off_is_named() {
+        let (_, residuals) = table(|i, j| if (i, j) == (2, 3) { 0.5 } else { 0.0 });
+        let found = outliers(&residuals, 5);
+        assert_eq!(found.iter().map(|outlier| outlier.index).collect::<Vec<_>>(), [13]);
+        assert!(outliers(&table(|_, _| 0.0).1, 5).is_empty());
+    }
+}

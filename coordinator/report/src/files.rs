@@ -45,7 +45,7 @@ impl Conclusion {
 }
 
 /// Under another name first: whoever reads the file sees the old one or the new one, also after a crash.
-fn replace(path: PathBuf, contents: &str) -> Result<PathBuf, WriteError> {
+pub(crate) fn replace(path: PathBuf, contents: &str) -> Result<PathBuf, WriteError> {
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let unfinished = path.with_file_name(format!(".{name}.{}", std::process::id()));
     let written = File::create(&unfinished)

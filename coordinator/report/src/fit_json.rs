@@ -3,71 +3,87 @@
 use scaling::batch::BatchFit;
 use scaling::single::Comparison;
 use scaling::{
-    BootstrapOptions, FORM, FitError, HeldOut, Interaction, Interval, Intervals, Monotonicity, Objective, Residual,
-    ScalingLaw, Warning,
+    Analysis, Bootstrap, BootstrapOptions, Covariance, FitError, Form, HeldOut, Interaction, Interval, Intervals, Law,
+    LeftOut, Monotonicity, Objective, Outlier, Patterns, Residual, ScalingLaw, Warning,
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::conclusion::Conclusion;
 use crate::points::Selection;
+use crate::table_fit::Source;
 
-/// The contents of `fit.json`. What there is no law for is absent.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct FitFile {
+/// The contents of `fit.json`, of a campaign's fit or of a table's. What there is no law for is absent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FitFile<L = ScalingLaw> {
     /// The campaign's name.
-    pub campaign: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub campaign: Option<String>,
     /// Its identifier.
-    pub campaign_id: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub campaign_id: Option<String>,
+    /// The table that was read, where there is no campaign.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub table: Option<Source>,
     /// Why there is no law.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// Which form of law.
+    #[serde(default)]
+    pub law: Form,
     /// The law as text.
-    pub form: &'static str,
+    pub form: String,
     /// Its parameters.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub parameters: Option<ScalingLaw>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parameters: Option<L>,
     /// Their intervals, a list of two numbers each.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub intervals: Option<Intervals>,
+    /// The covariance they follow from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub covariance: Option<Covariance>,
+    /// What draws of the table say beside that, with some of their laws.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bootstrap: Option<Bootstrap<L>>,
     /// The share of the losses' variance that the law explains.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub r_squared: Option<f64>,
     /// Root of the mean squared residual, nats a token.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rmse: Option<f64>,
     /// Mean relative error of the losses of the largest size, predicted from the other sizes.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held_out_error: Option<f64>,
     /// The value of what was minimised: with the default, the sum over the points of Huber's function of the residual
     /// of log L, which compares with published fits of the same threshold.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub objective: Option<f64>,
     /// How it was minimised.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub search: Option<Search>,
     /// Points the law was fitted to.
     pub n_points: usize,
     /// Points the campaign has when it is finished.
-    pub n_points_planned: usize,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub n_points_planned: Option<usize>,
     /// Runs they come from: points of one share its luck.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub n_trunks: Option<usize>,
     /// What N, D and the loss are.
     pub fitted: Fitted,
     /// Compute-optimal models.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub optimum: Option<OptimumLaw>,
     /// The held-out size, point by point.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub held_out: Option<HeldOut>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_out: Option<HeldOut<L>>,
     /// More to judge the law by.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub diagnostics: Option<Judgement>,
     /// The law of the batch size, where several were tried.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub batch_law: Option<BatchFit>,
     /// Two forms of the loss over the tokens, in multiples of the fewest, where there is one size.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub envelope: Option<Comparison>,
     /// Reasons for doubt.
     pub warnings: Vec<Doubt>,
@@ -76,7 +92,7 @@ pub struct FitFile {
 }
 
 /// How a law was looked for.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Search {
     /// What was minimised.
     pub minimised: Objective,
@@ -84,29 +100,35 @@ pub struct Search {
     pub starts: usize,
     /// Descents that ended at this minimum.
     pub starts_agreeing: usize,
+    /// The gradient at the end, relative to the size of its summands: what is left of it is rounding.
+    #[serde(default)]
+    pub relative_gradient: f64,
+    /// Parameters on a bound of the search.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub at_bounds: Vec<scaling::Parameter>,
 }
 
 /// What the law's letters stand for here.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Fitted {
     /// N.
-    pub n: &'static str,
+    pub n: String,
     /// D.
-    pub d: &'static str,
+    pub d: String,
     /// L.
-    pub loss: &'static str,
+    pub loss: String,
     /// Which points.
-    pub points: &'static str,
+    pub points: String,
     /// Of which arm, where there are arms.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub arm: Option<String>,
     /// Tokens of held-out text that each loss is a mean over.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub validation_tokens: Option<u64>,
 }
 
 /// N_opt / D_opt = K^2 (C/6)^eta, and what it comes to at some budgets.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct OptimumLaw {
     /// K^2 of the paper.
     pub k_squared: f64,
@@ -117,7 +139,7 @@ pub struct OptimumLaw {
 }
 
 /// The best model of a budget C = 6ND.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Budget {
     /// C, operations.
     pub flops: f64,
@@ -135,12 +157,15 @@ pub struct Budget {
     pub d_interval: Option<Interval>,
     /// Of `tokens_per_param`.
     pub tokens_per_param_interval: Option<Interval>,
+    /// Of `loss`.
+    #[serde(default)]
+    pub loss_interval: Option<Interval>,
     /// Whether it lies inside the N and D that were measured.
     pub measured: bool,
 }
 
 /// Diagnostics beside the headline numbers.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Judgement {
     /// Standard deviation between trunks at the same N and D, nats a token; null with one seed.
     pub seed_spread: Option<f64>,
@@ -150,12 +175,21 @@ pub struct Judgement {
     pub monotonicity: Monotonicity,
     /// Whether residuals depend on N and D together.
     pub interaction: Option<Interaction>,
+    /// Every size, predicted from the others.
+    #[serde(default)]
+    pub left_out: Vec<LeftOut>,
+    /// Residuals along N and along D.
+    #[serde(default)]
+    pub patterns: Patterns,
+    /// Points far off the law.
+    #[serde(default)]
+    pub outliers: Vec<Outlier>,
     /// Measured minus predicted, point by point.
     pub residuals: Vec<Residual>,
 }
 
 /// A warning for programs and for people.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Doubt {
     /// A sentence.
     pub message: String,
@@ -164,20 +198,21 @@ pub struct Doubt {
 }
 
 /// What a fit can be made again with.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Produced {
     /// The program and its version.
     pub program: String,
     /// The recipe's file name.
-    pub recipe: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recipe: Option<String>,
     /// The dataset's identifier, by its content.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dataset: Option<String>,
     /// How intervals were made.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bootstrap: Option<BootstrapOptions>,
     /// What one draw of it is of.
-    pub resampled: &'static str,
+    pub resampled: String,
 }
 
 impl Selection {
@@ -193,58 +228,85 @@ impl Selection {
     }
 }
 
-impl FitFile {
-    pub(crate) fn of(conclusion: &Conclusion) -> Self {
-        let Conclusion { campaign, selection, fitted, analysis, .. } = conclusion;
-        let plan = &campaign.plan;
-        let found = analysis.as_ref().ok();
-        let diagnostics = found.map(|analysis| &analysis.diagnostics);
+impl<L: Law> FitFile<L> {
+    /// What any fit has; the caller adds where the points are from.
+    pub(crate) fn of_law(analysis: Option<&Analysis<L>>, n_points: usize, fitted: Fitted, settings: Produced) -> Self {
+        let diagnostics = analysis.map(|analysis| &analysis.diagnostics);
         Self {
-            campaign: plan.name.clone(),
-            campaign_id: plan.campaign.to_string(),
-            error: analysis.as_ref().err().map(FitError::to_string),
-            form: FORM,
-            parameters: found.map(|analysis| analysis.fit.law),
-            intervals: found.and_then(|analysis| analysis.intervals.clone()),
+            campaign: None,
+            campaign_id: None,
+            table: None,
+            error: None,
+            law: L::FORM,
+            form: L::FORM.text().to_owned(),
+            parameters: analysis.map(|analysis| analysis.fit.law),
+            intervals: analysis.and_then(|analysis| analysis.intervals.clone()),
+            covariance: analysis.and_then(|analysis| analysis.covariance.clone()),
+            bootstrap: analysis.and_then(|analysis| analysis.bootstrap.clone()),
             r_squared: diagnostics.map(|found| found.r_squared),
             rmse: diagnostics.map(|found| found.rmse),
             held_out_error: diagnostics.and_then(|found| Some(found.held_out.as_ref()?.mean_error)),
-            objective: found.map(|analysis| analysis.fit.objective),
-            search: found.map(|analysis| Search {
+            objective: analysis.map(|analysis| analysis.fit.objective),
+            search: analysis.map(|analysis| Search {
                 minimised: analysis.settings.objective,
                 starts: analysis.fit.starts,
                 starts_agreeing: analysis.fit.starts_agreeing,
+                relative_gradient: analysis.fit.gradient,
+                at_bounds: analysis.fit.at_bounds.clone(),
             }),
-            n_points: *fitted,
-            n_points_planned: plan.trials.len(),
-            n_trunks: found.map(|analysis| analysis.n_trunks),
-            fitted: Fitted {
-                n: "parameters without the embedding and the output layer, gains of RMSNorm counted",
-                d: "tokens the model was trained on, those of the decay included",
-                loss: "nats a token on held-out text, at the end of the decay",
-                points: selection.describe(),
-                arm: conclusion.arm.clone(),
-                validation_tokens: plan.stages.first().map(|stage| stage.spec.validation_tokens),
-            },
-            optimum: found.and_then(optimum),
+            n_points,
+            n_points_planned: None,
+            n_trunks: analysis.map(|analysis| analysis.n_trunks),
+            fitted,
+            optimum: analysis.and_then(optimum),
             held_out: diagnostics.and_then(|found| found.held_out.clone()),
             diagnostics: diagnostics.map(|found| Judgement {
                 seed_spread: found.seed_spread,
                 worst_residual: found.worst_residual,
                 monotonicity: found.monotonicity,
                 interaction: found.interaction,
+                left_out: found.left_out.clone(),
+                patterns: found.patterns.clone(),
+                outliers: found.outliers.clone(),
                 residuals: found.residuals.clone(),
             }),
+            batch_law: None,
+            envelope: None,
+            warnings: analysis.map(|analysis| analysis.warnings.iter().map(doubt).collect()).unwrap_or_default(),
+            settings,
+        }
+    }
+}
+
+impl FitFile {
+    pub(crate) fn of(conclusion: &Conclusion) -> Self {
+        let Conclusion { campaign, selection, fitted, analysis, .. } = conclusion;
+        let plan = &campaign.plan;
+        let found = analysis.as_ref().ok();
+        let meanings = Fitted {
+            n: "parameters without the embedding and the output layer, gains of RMSNorm counted".to_owned(),
+            d: "tokens the model was trained on, those of the decay included".to_owned(),
+            loss: "nats a token on held-out text, at the end of the decay".to_owned(),
+            points: selection.describe().to_owned(),
+            arm: conclusion.arm.clone(),
+            validation_tokens: plan.stages.first().map(|stage| stage.spec.validation_tokens),
+        };
+        let bootstrap = found.map(|analysis| analysis.settings.bootstrap);
+        let settings = Produced {
+            program: campaign.program.clone(),
+            recipe: Some(campaign.recipe_file.clone()),
+            dataset: plan.dataset.as_ref().map(|dataset| dataset.id.to_string()),
+            bootstrap,
+            resampled: bootstrap.unwrap_or_default().resample.describe().to_owned(),
+        };
+        Self {
+            campaign: Some(plan.name.clone()),
+            campaign_id: Some(plan.campaign.to_string()),
+            error: analysis.as_ref().err().map(FitError::to_string),
+            n_points_planned: Some(plan.trials.len()),
             batch_law: conclusion.batch_law.as_ref().and_then(|law| law.as_ref().ok().cloned()),
             envelope: conclusion.envelope.clone(),
-            warnings: found.map(|analysis| analysis.warnings.iter().map(doubt).collect()).unwrap_or_default(),
-            settings: Produced {
-                program: campaign.program.clone(),
-                recipe: campaign.recipe_file.clone(),
-                dataset: plan.dataset.as_ref().map(|dataset| dataset.id.to_string()),
-                bootstrap: found.map(|analysis| analysis.settings.bootstrap),
-                resampled: "whole trunks with all their points, with replacement",
-            },
+            ..Self::of_law(found, *fitted, meanings, settings)
         }
     }
 }
@@ -253,18 +315,25 @@ fn doubt(warning: &Warning) -> Doubt {
     Doubt { message: warning.to_string(), warning: warning.clone() }
 }
 
-fn optimum(analysis: &scaling::Analysis) -> Option<OptimumLaw> {
+fn optimum<L: Law>(analysis: &Analysis<L>) -> Option<OptimumLaw> {
     let (k, eta) = analysis.fit.law.split()?;
-    let budget = |at: &scaling::BudgetOptimum| Budget {
-        flops: at.best.flops,
-        n: at.best.n,
-        d: at.best.d,
-        tokens_per_param: at.best.tokens_per_param,
-        loss: at.best.loss,
-        n_interval: at.n,
-        d_interval: at.d,
-        tokens_per_param_interval: at.tokens_per_param,
-        measured: at.measured,
-    };
-    Some(OptimumLaw { k_squared: k * k, eta, budgets: analysis.optima.iter().map(budget).collect() })
+    let budgets = analysis.optima.iter().map(Budget::from).collect();
+    Some(OptimumLaw { k_squared: k * k, eta, budgets })
+}
+
+impl From<&scaling::BudgetOptimum> for Budget {
+    fn from(at: &scaling::BudgetOptimum) -> Self {
+        Self {
+            flops: at.best.flops,
+            n: at.best.n,
+            d: at.best.d,
+            tokens_per_param: at.best.tokens_per_param,
+            loss: at.best.loss,
+            n_interval: at.n,
+            d_interval: at.d,
+            tokens_per_param_interval: at.tokens_per_param,
+            loss_interval: at.loss,
+            measured: at.measured,
+        }
+    }
 }

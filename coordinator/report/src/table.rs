@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use recipes::units::human_count;
-use scaling::{Analysis, FORM, HeldOut, Interval, Parameter};
+use scaling::{Analysis, Bootstrap, HeldOut, Interval, Law, Objective, Resample};
 
 use crate::conclusion::Conclusion;
 use crate::grid::Grid;
@@ -32,7 +32,13 @@ pub(crate) fn render(conclusion: &Conclusion) -> String {
             if let Some(arm) = &conclusion.arm {
                 let _ = writeln!(text, "the law of the arm {arm}:");
             }
-            law(&mut text, analysis, conclusion.selection);
+            law(&mut text, analysis);
+            if conclusion.selection == Selection::BestLearningRate {
+                text.push_str(
+                    "of several peak learning rates the best is fitted, for each size, seed and amount of data\n",
+                );
+            }
+            text.push('\n');
             quality(&mut text, analysis);
             optima(&mut text, analysis);
             for warning in &analysis.warnings {
@@ -117,30 +123,34 @@ fn envelope(text: &mut String, conclusion: &Conclusion) {
     text.push('\n');
 }
 
-fn law(text: &mut String, analysis: &Analysis, selection: Selection) {
-    let _ = writeln!(text, "{FORM}\n");
+pub(crate) fn law<L: Law>(text: &mut String, analysis: &Analysis<L>) {
+    let _ = writeln!(text, "{}\n", L::FORM.text());
     let level = analysis.intervals.as_ref().map(|intervals| format!("{:.0}% interval", 100.0 * intervals.level));
     let mut lines = vec![vec![String::new(), "value".to_owned(), level.unwrap_or_default()]];
-    for parameter in Parameter::ALL {
+    for &parameter in L::PARAMETERS {
         let value = three_digits(analysis.fit.law.get(parameter));
         let interval = analysis.intervals.as_ref().map(|intervals| range(intervals.get(parameter)));
         lines.push(vec![parameter.to_string(), value, interval.unwrap_or_default()]);
     }
     text.push_str(&lined_up(&lines));
-    let _ = write!(text, "fitted to {} points of {} trunks", analysis.n_points, analysis.n_trunks);
+    let _ = write!(text, "fitted to {} points of {}", analysis.n_points, units(analysis));
     if let Some(intervals) = &analysis.intervals {
-        let draws = intervals.draws;
-        let _ =
-            write!(text, "; intervals from {} draws of whole trunks, {} of them different", draws.used, draws.distinct);
+        let _ = write!(text, "; intervals: {}", intervals.method.describe());
     }
     text.push('\n');
-    if selection == Selection::BestLearningRate {
-        text.push_str("of several peak learning rates the best is fitted, for each size, seed and amount of data\n");
-    }
-    text.push('\n');
+    let fit = &analysis.fit;
+    let _ = writeln!(
+        text,
+        "minimised: {}; {:.4e} from {} of {} starts, relative gradient {:.0e}",
+        objective(analysis.settings.objective),
+        fit.objective,
+        fit.starts_agreeing,
+        fit.starts,
+        fit.gradient
+    );
 }
 
-fn quality(text: &mut String, analysis: &Analysis) {
+pub(crate) fn quality<L: Law>(text: &mut String, analysis: &Analysis<L>) {
     let found = &analysis.diagnostics;
     let _ = writeln!(
         text,
@@ -151,13 +161,20 @@ fn quality(text: &mut String, analysis: &Analysis) {
         let (mean, most) = (percent(*mean_error), percent(*max_error));
         let _ = writeln!(text, "held-out error  {mean}, at worst {most}: {size}, predicted from the smaller sizes");
     }
+    let errors = found.left_out.iter().filter_map(|size| Some((size, size.mean_error?)));
+    if let Some((size, most)) = errors.max_by(|a, b| a.1.total_cmp(&b.1)) {
+        let count = found.left_out.iter().filter(|size| size.mean_error.is_some()).count();
+        let (size, most) = (&size.size, percent(most));
+        let _ = writeln!(text, "left out        each of {count} sizes in turn: at worst {most} on average ({size})");
+    }
     if let Some(spread) = found.seed_spread {
         let _ = writeln!(text, "between seeds   {spread:.4} nats a token, standard deviation");
     }
+    draws(text, analysis);
     text.push('\n');
 }
 
-fn optima(text: &mut String, analysis: &Analysis) {
+pub(crate) fn optima<L: Law>(text: &mut String, analysis: &Analysis<L>) {
     if analysis.optima.is_empty() {
         return;
     }
@@ -178,12 +195,46 @@ fn optima(text: &mut String, analysis: &Analysis) {
     text.push('\n');
 }
 
-fn range(interval: Interval) -> String {
+pub(crate) fn range(interval: Interval) -> String {
     format!("{} to {}", three_digits(interval.low), three_digits(interval.high))
 }
 
+/// What counts as a sample.
+fn units<L: Law>(analysis: &Analysis<L>) -> String {
+    match analysis.settings.bootstrap.resample {
+        Resample::Points => "no trunks, each taken by itself".to_owned(),
+        Resample::Trunks | Resample::Seeds => format!("{} trunks", analysis.n_trunks),
+    }
+}
+
+pub(crate) fn objective(objective: Objective) -> String {
+    match objective {
+        Objective::Huber { delta } => format!("Huber's function of the residual of log L, threshold {delta}"),
+        Objective::LogLeastSquares => "half the squares of the residual of log L".to_owned(),
+        Objective::LeastSquares => "half the squares of the residual of L".to_owned(),
+    }
+}
+
+/// What the draws say of the parameters, beside the intervals.
+fn draws<L: Law>(text: &mut String, analysis: &Analysis<L>) {
+    let Some(Bootstrap { intervals, draws, .. }) = &analysis.bootstrap else { return };
+    let ranges = L::PARAMETERS.iter().map(|&parameter| format!("{parameter} {}", range(intervals.get(parameter))));
+    let _ = writeln!(
+        text,
+        "draws           {} of {}, {} different: {}",
+        draws.used,
+        match analysis.settings.bootstrap.resample {
+            Resample::Trunks => "whole trunks",
+            Resample::Seeds => "trunks of the same size",
+            Resample::Points => "single points",
+        },
+        draws.distinct,
+        ranges.collect::<Vec<_>>().join(", ")
+    );
+}
+
 /// Columns lined up: the first to the left, the others to the right.
-fn lined_up(lines: &[Vec<String>]) -> String {
+pub(crate) fn lined_up(lines: &[Vec<String>]) -> String {
     let columns = lines.first().map_or(0, Vec::len);
     let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or_default();
     let widths: Vec<usize> = (0..columns).map(width).collect();

@@ -1,12 +1,12 @@
 //! The final losses over D, with the law through them.
 
-use scaling::Analysis;
+use scaling::{Analysis, Law};
 use serde_json::json;
 
 use super::{Figure, Palette, Size, axis, by_size, layout, log_axis, short, shorts, spaced};
-use crate::conclusion::Conclusion;
 
-pub(super) fn figure(conclusion: &Conclusion, analysis: &Analysis, palette: &Palette) -> Figure {
+/// `missing` says how many points are not measured, where that is known.
+pub(super) fn figure<L: Law>(analysis: &Analysis<L>, palette: &Palette, missing: usize) -> Figure {
     let law = analysis.fit.law;
     let (low, high) = super::span(analysis.diagnostics.residuals.iter().map(|row| row.d));
     let grid = spaced(low / 1.15, high * 1.5, 60);
@@ -28,7 +28,6 @@ pub(super) fn figure(conclusion: &Conclusion, analysis: &Analysis, palette: &Pal
             ),
         }));
     }
-    let missing = conclusion.campaign.plan.trials.len() - conclusion.points.len();
     let missing = if missing > 0 { format!(" {missing} points of the plan are not measured.") } else { String::new() };
     Figure {
         id: "law",

@@ -17,7 +17,7 @@ mod thin;
 mod tree;
 
 use recipes::units::human_count;
-use scaling::Residual;
+use scaling::{Analysis, Law, Residual};
 use serde_json::{Value, json};
 
 pub(crate) use palette::Palette;
@@ -43,10 +43,11 @@ pub(crate) fn all(conclusion: &Conclusion) -> Vec<Figure> {
     let palette = Palette::of(&conclusion.campaign.plan);
     let mut figures: Vec<Figure> = Vec::new();
     if let Ok(analysis) = &conclusion.analysis {
-        figures.push(law::figure(conclusion, analysis, &palette));
+        let missing = conclusion.campaign.plan.trials.len() - conclusion.points.len();
+        figures.push(law::figure(analysis, &palette, missing));
         figures.push(surface::figure(conclusion, analysis));
         figures.push(residuals::figure(analysis, &palette));
-        figures.extend(optimum::figure(conclusion, analysis));
+        figures.extend(optimum::figure(analysis));
     }
     figures.extend(arms::figure(conclusion));
     figures.extend(peak_lr::figure(conclusion));
@@ -55,6 +56,13 @@ pub(crate) fn all(conclusion: &Conclusion) -> Vec<Figure> {
     figures.push(learning_rate::figure(conclusion, &palette));
     figures.push(tree::figure(conclusion, &palette));
     figures
+}
+
+/// The figures of a law fitted to a table, of which there are no curves.
+pub(crate) fn of_table<L: Law>(analysis: &Analysis<L>) -> Vec<Figure> {
+    let palette = Palette::of_sizes(analysis.diagnostics.residuals.iter().map(|row| row.n));
+    let figures = [law::figure(analysis, &palette, 0), residuals::figure(analysis, &palette)];
+    figures.into_iter().chain(optimum::figure(analysis)).collect()
 }
 
 /// A linear axis.

@@ -1,16 +1,15 @@
 //! The best N and D over the budget.
 
-use scaling::{Analysis, BudgetOptimum, Interval};
+use scaling::{Analysis, BudgetOptimum, Interval, Law};
 use serde_json::{Value, json};
 
 use super::{Figure, axis, layout, log_axis, short, shorts, spaced};
-use crate::conclusion::Conclusion;
 
 const N_COLOUR: &str = "#2a5f92";
 const D_COLOUR: &str = "#e07a3f";
 
 /// `None` where no split is best.
-pub(super) fn figure(conclusion: &Conclusion, analysis: &Analysis) -> Option<Figure> {
+pub(super) fn figure<L: Law>(analysis: &Analysis<L>) -> Option<Figure> {
     let (first, last) = (analysis.optima.first()?.best.flops, analysis.optima.last()?.best.flops);
     let law = analysis.fit.law;
     let best: Vec<scaling::Optimum> =
@@ -41,7 +40,7 @@ pub(super) fn figure(conclusion: &Conclusion, analysis: &Analysis) -> Option<Fig
             .flat_map(|(best, interval)| interval.map_or([best, best], |interval| [interval.low, interval.high])),
     );
     let mut layout = layout(x, log_axis("N and D", least / 1.5, most * 1.5));
-    let (low, high) = super::span(conclusion.points.iter().map(|point| 6.0 * point.n as f64 * point.d as f64));
+    let (low, high) = super::span(analysis.diagnostics.residuals.iter().map(|row| 6.0 * row.n * row.d));
     layout["shapes"] = json!([{ "type": "rect", "yref": "paper", "y0": 0, "y1": 1, "x0": short(low), "x1": short(high),
         "layer": "below", "fillcolor": "#eef1f4", "line": { "width": 0 } }]);
     layout["annotations"] = json!([{ "xref": "x", "yref": "paper", "x": short((low * high).sqrt().log10()), "y": 1,
@@ -51,8 +50,8 @@ pub(super) fn figure(conclusion: &Conclusion, analysis: &Analysis) -> Option<Fig
         id: "optimum",
         title: "Compute-optimal models",
         explanation:
-            "How the law would have a budget C = 6ND split between parameters and tokens, with the intervals that \
-                      resampled trunks give where they bound it. Outside of the grey budgets it is an extrapolation."
+            "How the law would have a budget C = 6ND split between parameters and tokens, with the intervals where \
+                      the points bound it. Outside of the grey budgets it is an extrapolation."
                 .to_owned(),
         height: 380,
         data,

@@ -33,6 +33,12 @@ impl Palette {
         Self { low, high, runs: roots.into_iter().enumerate().map(place).collect() }
     }
 
+    /// Of a table, whose runs are not known.
+    pub(crate) fn of_sizes(sizes: impl Iterator<Item = f64>) -> Self {
+        let (low, high) = super::span(sizes.map(f64::ln));
+        Self { low, high, runs: BTreeMap::new() }
+    }
+
     /// The colour of the run that begins with a stage.
     pub(crate) fn run(&self, root: &Stage) -> String {
         match self.runs.get(&root.key) {

@@ -1,11 +1,11 @@
 //! What the law leaves over.
 
-use scaling::Analysis;
+use scaling::{Analysis, Law};
 use serde_json::json;
 
 use super::{Figure, Palette, Size, axis, by_size, layout, log_axis, shorts};
 
-pub(super) fn figure(analysis: &Analysis, palette: &Palette) -> Figure {
+pub(super) fn figure<L: Law>(analysis: &Analysis<L>, palette: &Palette) -> Figure {
     let found = &analysis.diagnostics;
     let data = by_size(&found.residuals).into_iter().map(|Size { label, n, rows }| {
         let colour = palette.colour(n);

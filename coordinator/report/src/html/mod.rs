@@ -8,31 +8,43 @@ mod parts;
 mod script;
 
 pub(crate) use escape::escape;
+use scaling::Law;
 
 use crate::conclusion::Conclusion;
 use crate::figures::{self, Figure};
+use crate::table_fit::TableFit;
 
 pub(crate) fn page(conclusion: &Conclusion) -> String {
     let figures = figures::all(conclusion);
-    let name = escape(&conclusion.campaign.plan.name);
-    let style = include_str!("style.css");
-    let script = script::render(&figures);
     let drawn: String = figures.iter().map(figure).collect();
     let parts = [
         parts::heading(conclusion),
         parts::law(conclusion),
-        parts::optima(conclusion),
+        conclusion.analysis.as_ref().map(parts::optima).unwrap_or_default(),
         drawn,
         parts::points(conclusion),
         parts::settings(conclusion),
     ];
+    document(&conclusion.campaign.plan.name, &parts.concat(), &figures)
+}
+
+/// The page of a table's fit.
+pub(crate) fn table_page<L: Law>(fit: &TableFit<L>, figures: &[Figure]) -> String {
+    let drawn: String = figures.iter().map(figure).collect();
+    let parts = [parts::table_heading(fit), parts::table_law(fit), parts::optima(&fit.analysis), drawn];
+    document(&fit.source.file, &parts.concat(), figures)
+}
+
+fn document(name: &str, body: &str, figures: &[Figure]) -> String {
+    let name = escape(name);
+    let style = include_str!("style.css");
+    let script = script::render(figures);
     format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; script-src 'unsafe-inline'; \
          style-src 'unsafe-inline'; img-src data: blob:\">\n\
-         <title>{name}</title>\n<style>\n{style}</style>\n</head>\n<body>\n<main>\n{}</main>\n{script}</body>\n</html>\n",
-        parts.concat()
+         <title>{name}</title>\n<style>\n{style}</style>\n</head>\n<body>\n<main>\n{body}</main>\n{script}</body>\n</html>\n"
     )
 }
 

@@ -3,12 +3,14 @@
 use std::fmt::Write;
 
 use recipes::units::human_count;
-use scaling::{Analysis, Interval, Parameter};
+use scaling::{Analysis, Form, Interval, Law, Parameter};
 
 use super::escape;
 use crate::conclusion::Conclusion;
 use crate::grid::Grid;
 use crate::number::{operations, percent, three_digits};
+use crate::table::{self, range};
+use crate::table_fit::TableFit;
 
 /// Lines of the stage tree and rows of points beyond which a page is no place to read them.
 const MAX_LINES: usize = 2_000;
@@ -33,9 +35,40 @@ pub(super) fn heading(conclusion: &Conclusion) -> String {
     html
 }
 
+/// Where a table's points are from.
+pub(super) fn table_heading<L: Law>(fit: &TableFit<L>) -> String {
+    let source = &fit.source;
+    let columns = source.columns.iter().map(|column| {
+        format!("{} from {:?}: {}", escape(&column.quantity), escape(&column.column), escape(&column.meaning))
+    });
+    let facts: Vec<String> = [format!("{} of {} rows", fit.analysis.n_points, source.rows)]
+        .into_iter()
+        .chain(columns)
+        .chain([escape(&source.trunks), escape(&fit.program)])
+        .collect();
+    format!(
+        "<header>\n<h1>{}</h1>\n<p class=\"where\">{}</p>\n</header>",
+        escape(&source.file),
+        facts.join(" &middot; ")
+    )
+}
+
+pub(super) fn table_law<L: Law>(fit: &TableFit<L>) -> String {
+    let found = &fit.analysis.fit;
+    format!(
+        "<section>\n<h2>The scaling law</h2>\n{}<p class=\"where\">Minimised: {}; {:.6e}, reached from {} of {} starts.</p>\n\
+         </section>\n",
+        fitted(&fit.analysis, &fit.source.points()),
+        escape(&table::objective(fit.analysis.settings.objective)),
+        found.objective,
+        found.starts_agreeing,
+        found.starts
+    )
+}
+
 pub(super) fn law(conclusion: &Conclusion) -> String {
     let body = match &conclusion.analysis {
-        Ok(analysis) => fitted(analysis, conclusion),
+        Ok(analysis) => fitted(analysis, conclusion.selection.describe()),
         Err(error) => format!(
             "<p class=\"refusal\">No law is fitted: {}. The points and curves that there are stand below.</p>\n",
             escape(&error.to_string())
@@ -44,21 +77,15 @@ pub(super) fn law(conclusion: &Conclusion) -> String {
     format!("<section>\n<h2>The scaling law</h2>\n{body}</section>\n")
 }
 
-fn fitted(analysis: &Analysis, conclusion: &Conclusion) -> String {
-    let law = analysis.fit.law;
-    let [c_n, alpha, c_d, beta, l0] = Parameter::ALL.map(|parameter| three_digits(law.get(parameter)));
-    let mut html = format!(
-        "<p class=\"about\">What the final loss, in nats a token on held-out text, is for a model of N non-embedding parameters \
-         trained on D tokens. The first term is what a larger model would take away, the second what more data would, and \
-         the last what neither will on this text.</p>\n\
-         <p class=\"formula\"><i>L</i>(<i>N</i>, <i>D</i>) = {c_n}&#8201;<i>N</i><sup>&minus;{alpha}</sup> + \
-         {c_d}&#8201;<i>D</i><sup>&minus;{beta}</sup> + {l0}</p>\n"
-    );
+/// The law with its parameters; `points` says what it was fitted to.
+pub(super) fn fitted<L: Law>(analysis: &Analysis<L>, points: &str) -> String {
+    let mut html =
+        format!("<p class=\"about\">{}</p>\n<p class=\"formula\">{}</p>\n", about(L::FORM), formula(&analysis.fit.law));
     let mut header = "<th>parameter</th><th>value</th>".to_owned();
     if let Some(intervals) = &analysis.intervals {
         let _ = write!(header, "<th>{:.0}% interval</th>", 100.0 * intervals.level);
     }
-    let rows: String = Parameter::ALL.into_iter().map(|parameter| parameter_row(parameter, analysis)).collect();
+    let rows: String = L::PARAMETERS.iter().map(|parameter| parameter_row(*parameter, analysis)).collect();
     let _ = writeln!(html, "<div class=\"scroll\"><table>\n<tr>{header}<th></th></tr>\n{rows}</table></div>");
     html.push_str(&cards(analysis));
     if !analysis.warnings.is_empty() {
@@ -68,21 +95,26 @@ fn fitted(analysis: &Analysis, conclusion: &Conclusion) -> String {
     }
     let _ = write!(
         html,
-        "<p class=\"where\">Fitted to {}{}: {} points of {} trunks.",
-        conclusion.selection.describe(),
-        conclusion.arm.as_ref().map(|arm| format!(", of the arm {}", escape(arm))).unwrap_or_default(),
+        "<p class=\"where\">Fitted to {}: {} points of {} trunks.",
+        escape(points),
         analysis.n_points,
         analysis.n_trunks
     );
     if let Some(intervals) = &analysis.intervals {
-        let draws = intervals.draws;
+        let _ = write!(html, " Intervals: {}.", escape(intervals.method.describe()));
+    }
+    if let Some(bootstrap) = &analysis.bootstrap {
+        let (draws, intervals) = (bootstrap.draws, &bootstrap.intervals);
+        let ranges = L::PARAMETERS.iter().map(|&parameter| format!("{parameter} {}", range(intervals.get(parameter))));
         let _ = write!(
             html,
-            " Intervals hold the middle {:.0}% of {} draws of whole trunks with replacement, of which {} differ; {} draws \
-             with too few sizes were made again.",
+            " Beside them, the middle {:.0}% of {} draws of {}, of which {} differ: {}. {} draws with too few sizes were made \
+             again.",
             100.0 * intervals.level,
             draws.used,
+            analysis.settings.bootstrap.resample.describe(),
             draws.distinct,
+            ranges.collect::<Vec<_>>().join(", "),
             draws.redrawn
         );
     }
@@ -90,7 +122,41 @@ fn fitted(analysis: &Analysis, conclusion: &Conclusion) -> String {
     html
 }
 
-fn parameter_row(parameter: Parameter, analysis: &Analysis) -> String {
+fn about(form: Form) -> &'static str {
+    match form {
+        Form::Minicpm => {
+            "What the final loss, in nats a token on held-out text, is for a model of N non-embedding parameters trained on D \
+             tokens. The first term is what a larger model would take away, the second what more data would, and the last \
+             what neither will on this text."
+        }
+        Form::Kaplan => {
+            "What the final loss is for a model of N parameters trained on D tokens, in the form of Kaplan et al. (2020): \
+             without a loss that remains."
+        }
+    }
+}
+
+fn formula<L: Law>(law: &L) -> String {
+    let value = |parameter| three_digits(law.get(parameter));
+    let left = "<i>L</i>(<i>N</i>, <i>D</i>)";
+    match L::FORM {
+        Form::Minicpm => {
+            let [c_n, alpha, c_d, beta, l0] = Parameter::ALL.map(value);
+            format!(
+                "{left} = {c_n}&#8201;<i>N</i><sup>&minus;{alpha}</sup> + {c_d}&#8201;<i>D</i><sup>&minus;{beta}</sup> + {l0}"
+            )
+        }
+        Form::Kaplan => {
+            let [n_c, alpha_n, d_c, alpha_d] =
+                [Parameter::Nc, Parameter::AlphaN, Parameter::Dc, Parameter::AlphaD].map(value);
+            format!(
+                "{left} = [({n_c} / <i>N</i>)<sup>{alpha_n} / {alpha_d}</sup> + {d_c} / <i>D</i>]<sup>{alpha_d}</sup>"
+            )
+        }
+    }
+}
+
+fn parameter_row<L: Law>(parameter: Parameter, analysis: &Analysis<L>) -> String {
     let (name, meaning) = match parameter {
         Parameter::CN => ("<i>C<sub>N</sub></i>", "coefficient of the model term"),
         Parameter::Alpha => ("<i>&alpha;</i>", "exponent of the model term"),
@@ -110,7 +176,7 @@ fn parameter_row(parameter: Parameter, analysis: &Analysis) -> String {
     )
 }
 
-fn cards(analysis: &Analysis) -> String {
+fn cards<L: Law>(analysis: &Analysis<L>) -> String {
     let found = &analysis.diagnostics;
     let card = |value: String, about: String| format!("<div class=\"card\"><b>{value}</b><span>{about}</span></div>\n");
     let mut cards = card(
@@ -138,10 +204,10 @@ fn cards(analysis: &Analysis) -> String {
     format!("<div class=\"cards\">\n{cards}</div>\n")
 }
 
-pub(super) fn optima(conclusion: &Conclusion) -> String {
-    let Some(analysis) = conclusion.analysis.as_ref().ok().filter(|analysis| !analysis.optima.is_empty()) else {
+pub(super) fn optima<L: Law>(analysis: &Analysis<L>) -> String {
+    if analysis.optima.is_empty() {
         return String::new();
-    };
+    }
     let mut rows = String::new();
     for optimum in &analysis.optima {
         let best = optimum.best;
@@ -228,7 +294,7 @@ pub(super) fn settings(conclusion: &Conclusion) -> String {
     }
     if let Ok(analysis) = &conclusion.analysis {
         let fit = &analysis.fit;
-        facts.push(("objective", escape(&objective(analysis.settings.objective))));
+        facts.push(("objective", escape(&table::objective(analysis.settings.objective))));
         facts.push(("descents", format!("{} of {} starts ended at this minimum", fit.starts_agreeing, fit.starts)));
         facts.push(("seed of the draws", analysis.settings.bootstrap.seed.to_string()));
     }
@@ -246,14 +312,6 @@ pub(super) fn settings(conclusion: &Conclusion) -> String {
     )
 }
 
-fn objective(objective: scaling::Objective) -> String {
-    match objective {
-        scaling::Objective::Huber { delta } => format!("Huber's function of the residual of log L, threshold {delta}"),
-        scaling::Objective::LogLeastSquares => "squares of the residual of log L".to_owned(),
-        scaling::Objective::LeastSquares => "squares of the residual of L".to_owned(),
-    }
-}
-
 /// Operations as people write them.
 fn power_of_ten(flops: f64) -> String {
     let text = operations(flops);
@@ -262,8 +320,4 @@ fn power_of_ten(flops: f64) -> String {
         Some((mantissa, power)) => format!("{mantissa}&#8201;&times;&#8201;10<sup>{power}</sup>"),
         None => text,
     }
-}
-
-fn range(interval: Interval) -> String {
-    format!("{} to {}", three_digits(interval.low), three_digits(interval.high))
 }

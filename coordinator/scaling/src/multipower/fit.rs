@@ -107,13 +107,25 @@ const MIN_FACTOR: f64 = 2.0;
 /// # Errors
 /// Where the curves cannot determine what is to be fitted, or no descent converges.
 pub fn fit(curves: &[LossCurve], options: &CurveOptions) -> Result<CurveFit, CurveError> {
+    fit_from(None, curves, options)
+}
+
+/// Fits the law by one descent from the law of nearly the same curves, where there is one.
+pub(super) fn fit_from(
+    near: Option<&MultiPowerLaw>,
+    curves: &[LossCurve],
+    options: &CurveOptions,
+) -> Result<CurveFit, CurveError> {
     validate(curves)?;
     let thinned: Vec<LossCurve> = curves.iter().map(|curve| curve.thinned(options.points)).collect();
     let problem = Problem::new(&thinned, options.shape);
     check(&thinned, &problem, options.shape)?;
     let objective = Objective::Huber { delta: options.huber_delta };
     let peak = curves.iter().map(|curve| curve.schedule.peak()).fold(0.0, f64::max);
-    let starts = starts::best(&problem, options.shape, peak);
+    let starts = match near {
+        Some(law) => vec![problem.params(law)],
+        None => starts::best(&problem, options.shape, peak),
+    };
     let descents: Vec<_> = starts.par_iter().map(|start| descend(&problem, start, objective)).collect();
     let (found, agreeing) = best(&descents).ok_or_else(|| CurveError::NotConverged {
         starts: starts.len(),

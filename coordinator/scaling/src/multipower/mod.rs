@@ -13,6 +13,8 @@
 //! changes its rate says nothing of B, C, beta and gamma: [`Shape`] says which of them are fitted and which are given, and
 //! a fit that lacks the curves for what it is to find is refused.
 //!
+//! [`forecast`](mod@forecast) is what campaigns use of it: what branches come to that have not been run.
+//!
 //! The sum over k has a term for every step at which the rate changes, and a curve of T steps would need T^2 of them.
 //! Between two steps that are asked for, changes are taken together (a few bins, each at its centre), which is exact where
 //! the rate is constant and off by less than a ten-thousandth of a nat elsewhere.
@@ -20,6 +22,7 @@
 mod agreement;
 mod error;
 mod fit;
+pub mod forecast;
 mod law;
 mod problem;
 mod schedule;

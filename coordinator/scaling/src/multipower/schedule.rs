@@ -46,8 +46,8 @@ pub(super) struct SeenStep {
 }
 
 /// Bins between two steps that are asked for, before and in the latest stretch.
-const COARSE: usize = 3;
-const FINE: usize = 16;
+const COARSE: usize = 2;
+const FINE: usize = 12;
 /// A rate of zero is as low as any.
 const LEAST_RATE: f64 = 1e-9;
 

@@ -28,6 +28,23 @@ fn plan_of(name: &str) -> Plan {
     expand(&recipe, &dataset(&recipe)).unwrap_or_else(|error| panic!("{error}"))
 }
 
+/// Every recipe beside the crate, by its path from there.
+fn shipped() -> BTreeSet<String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut names = BTreeSet::new();
+    for folder in ["", "cpu", "paper"] {
+        for entry in fs::read_dir(root.join(folder)).expect("is there") {
+            let path: PathBuf = entry.expect("is readable").path();
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            if name.ends_with(".toml") && name != "Cargo.toml" && !name.starts_with('.') {
+                let below = path.strip_prefix(root).expect("is below it");
+                names.insert(below.to_str().expect("is plain").to_owned());
+            }
+        }
+    }
+    names
+}
+
 /// What every plan has to be: a forest of consecutive stages, and paths in it.
 fn check(plan: &Plan) {
     let mut seen = BTreeSet::new();
@@ -56,15 +73,11 @@ fn check(plan: &Plan) {
 
 #[test]
 fn every_recipe_of_the_folder_expands() {
-    let folder = fs::read_dir(env!("CARGO_MANIFEST_DIR")).expect("is there");
-    let files: Vec<PathBuf> = folder.map(|entry| entry.expect("is readable").path()).collect();
-    let names: BTreeSet<&str> = files
-        .iter()
-        .filter_map(|path| path.file_name()?.to_str())
-        .filter(|name| name.ends_with(".toml") && *name != "Cargo.toml" && !name.starts_with('.'))
-        .collect();
-    assert!(names.is_superset(&BTreeSet::from(["quickstart.toml", "smoke.toml", "minicpm-wind-tunnel.toml"])));
-    for name in names {
+    let names = shipped();
+    for name in ["quickstart.toml", "smoke.toml", "paper/scaling-law.toml", "cpu/schedules.toml"] {
+        assert!(names.contains(name), "{name} is among {names:?}");
+    }
+    for name in &names {
         let plan = plan_of(name);
         check(&plan);
         assert_eq!(plan, plan_of(name), "the same recipe over the same data is the same plan");
@@ -102,7 +115,7 @@ fn the_quick_start_is_five_sizes_by_seven_points_twice() {
 
 #[test]
 fn the_wind_tunnel_is_six_sizes_by_six_points() {
-    let plan = plan_of("minicpm-wind-tunnel.toml");
+    let plan = plan_of("paper/scaling-law.toml");
     assert_eq!(plan.trials.len(), 36);
     let largest = plan.trials.iter().max_by_key(|trial| trial.d).expect("has trials");
     // 60N stable tokens and 6N of decay, to a step or two.

@@ -21,7 +21,7 @@ use crate::preparing::prepared_before;
 #[command(after_help = "\
 Example:
   windtunnel plan recipes/quickstart.toml
-  windtunnel plan recipes/minicpm-wind-tunnel.toml --view points")]
+  windtunnel plan recipes/paper/scaling-law.toml --view points")]
 pub(crate) struct Args {
     /// The recipe's file
     recipe: PathBuf,

@@ -8,7 +8,7 @@ use proto::manifest::{BlobEntry, CheckpointManifest};
 use proto::v1::{self, WorkerMessage, worker_message::Body};
 use recipes::{Attempt, AttemptKey, Recipe, StageKey, WorkerId, sketch};
 
-const RECIPES: [&str; 3] = ["smoke", "quickstart", "minicpm-wind-tunnel"];
+const RECIPES: [&str; 4] = ["smoke", "quickstart", "paper/scaling-law", "cpu/schedules"];
 
 fn main() -> std::io::Result<()> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -18,7 +18,11 @@ fn main() -> std::io::Result<()> {
         fs::write(dir.join(name), content)
     };
     for name in RECIPES {
-        write("recipe", name, &fs::read(here.join(format!("../../recipes/{name}.toml")))?)?;
+        write(
+            "recipe",
+            name.rsplit('/').next().unwrap_or(name),
+            &fs::read(here.join(format!("../../recipes/{name}.toml")))?,
+        )?;
     }
 
     let stage = StageKey::from_content(b"a stage");

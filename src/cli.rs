@@ -43,6 +43,7 @@ pub(crate) struct Global {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Run(commands::run::Args),
+    Extend(commands::extend::Args),
     Plan(commands::plan::Args),
     Train(commands::train::Args),
     CoordCheck(commands::coord_check::Args),
@@ -83,6 +84,7 @@ impl Command {
     pub(crate) fn run(self, global: &Global) -> anyhow::Result<Exit> {
         match self {
             Self::Run(args) => args.run(global),
+            Self::Extend(args) => args.run(global),
             Self::Plan(args) => args.run(global),
             Self::Train(args) => args.run(global),
             Self::CoordCheck(args) => args.run(global),

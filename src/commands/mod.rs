@@ -9,6 +9,7 @@ pub(crate) mod curves;
 pub(crate) mod data;
 pub(crate) mod doctor;
 pub(crate) mod export;
+pub(crate) mod extend;
 pub(crate) mod fit;
 pub(crate) mod import;
 pub(crate) mod list;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use recipes::{LrSchedule, Stage, StageKey, StageRole, TrialId};
+use recipes::{LrSchedule, Plan, Stage, StageKey, StageRole, StageSpec, TrialId};
 
 use crate::campaign::Campaign;
 
@@ -35,7 +35,7 @@ pub struct MeasuredPoint {
     /// Whether its learning rate had come down. The loss at a high one is a tenth of a nat and more above what a decay would
     /// reach, and tells nothing of the law.
     pub decayed: bool,
-    /// The first stage of its path: points with the same one share a trunk, and with it its luck.
+    /// The first stage of its trunk: points with the same one share it, and with it its luck.
     pub trunk: StageKey,
     /// The stage that ended with the loss.
     pub stage: StageKey,
@@ -55,6 +55,7 @@ pub enum Selection {
 /// The points that are measured, in the plan's order.
 pub(crate) fn measured(campaign: &Campaign) -> Vec<MeasuredPoint> {
     let stages = campaign.plan.stages_by_key();
+    let trunks = trunks(&campaign.plan);
     let point = |trial: &recipes::Trial| {
         let loss = campaign.losses.get(&trial.id)?;
         let last = *stages.get(trial.last_stage())?;
@@ -71,12 +72,27 @@ pub(crate) fn measured(campaign: &Campaign) -> Vec<MeasuredPoint> {
             batch_tokens: last.spec.batch.tokens(),
             arm: trial.arm.clone(),
             decayed: ends_decayed(last),
-            trunk: trial.path[0],
+            trunk: trunks.get(&trial.path[0]).copied().unwrap_or(trial.path[0]),
             stage: last.key,
             trial: trial.id,
         })
     };
     campaign.plan.trials.iter().filter_map(point).collect()
+}
+
+/// The name of the trunk that each root begins. Roots that differ in their length alone train the same, as far as both go:
+/// a campaign that grew by points before its first one has several. The shortest gives the name.
+fn trunks(plan: &Plan) -> BTreeMap<StageKey, StageKey> {
+    let alike = |root: &Stage| StageSpec { end_step: 0, ..root.spec }.key(None);
+    let roots = || plan.stages.iter().filter(|stage| stage.parent.is_none());
+    let mut shortest: BTreeMap<StageKey, &Stage> = BTreeMap::new();
+    for root in roots() {
+        let place = shortest.entry(alike(root)).or_insert(root);
+        if root.spec.end_step < place.spec.end_step {
+            *place = root;
+        }
+    }
+    roots().filter_map(|root| Some((root.key, shortest.get(&alike(root))?.key))).collect()
 }
 
 /// Whether a stage is drawn as what takes a trunk to a loss, rather than as a trunk.

@@ -1,0 +1,234 @@
+//! `windtunnel extend`
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use anyhow::anyhow;
+use recipes::{Additions, Growth, Plan, Recipe, Stage, StageKey, Tokens};
+use serde::Serialize;
+
+use crate::cli::Global;
+use crate::client::{Campaigns, CoordinatorArgs, Detail, with_coordinator};
+use crate::data_dir::{WritableDir, data_dir};
+use crate::exit::{Exit, OrBadInput, bad_input};
+use crate::logging::say;
+use crate::output::{self, View, columns};
+use crate::quantities::count;
+use crate::results::out_dir;
+use crate::signals::Interrupts;
+use crate::training::{Asked, OwnWorkers, Training, conclude, interrupted};
+
+/// Add points, sizes, seeds or learning rates to a campaign, and train what is new alone
+///
+/// The campaign keeps its identifier and all it has, whether it is finished or runs; its recipe becomes the larger one.
+/// The text is the campaign's own, whatever has become of the files since. With --coordinator the campaign is extended
+/// there, and nothing is waited for; without, it is trained and its results are written as by `windtunnel run`. Stopped or
+/// killed, the same command goes on where it was.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  windtunnel extend quickstart --tokens 5m 7.5m --dry-run
+  windtunnel extend quickstart --tokens 5m --seeds 2 3
+  windtunnel extend wind-tunnel --tokens-per-param 80 --sizes 0.2b --coordinator https://login-1:7450")]
+pub(crate) struct Args {
+    /// The campaign's name, its identifier, or the beginning of it
+    campaign: String,
+
+    #[command(flatten)]
+    more: More,
+
+    /// Say what would be trained, and train nothing
+    #[arg(long)]
+    dry_run: bool,
+
+    #[command(flatten)]
+    workers: OwnWorkers,
+
+    /// Where to write points.csv, fit.json and report.html [default: out/CAMPAIGN]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+
+    #[command(flatten)]
+    coordinator: CoordinatorArgs,
+}
+
+/// What there is to be more of.
+#[derive(Debug, Clone, clap::Args)]
+#[group(required = true, multiple = true)]
+struct More {
+    /// Points, in tokens: 4000000, or 4m (`points.tokens` of the recipe)
+    #[arg(long, value_name = "TOKENS", num_args = 1.., value_delimiter = ',', value_parser = count)]
+    tokens: Vec<u64>,
+
+    /// Points, in multiples of a size's parameters without the embedding (`points.times_n`)
+    #[arg(long, value_name = "TIMES", num_args = 1.., value_delimiter = ',')]
+    tokens_per_param: Vec<f64>,
+
+    /// Sizes: names of the ladder or of the recipe's shapes (`model.sizes`)
+    #[arg(long, value_name = "SIZE", num_args = 1.., value_delimiter = ',')]
+    sizes: Vec<String>,
+
+    /// Seeds (`seeds`)
+    #[arg(long, value_name = "SEED", num_args = 1.., value_delimiter = ',')]
+    seeds: Vec<u64>,
+
+    /// Peak learning rates (`optimizer.peak_lr`)
+    #[arg(long, value_name = "LR", num_args = 1.., value_delimiter = ',')]
+    peak_lr: Vec<f64>,
+}
+
+impl From<More> for Additions {
+    fn from(more: More) -> Self {
+        let More { tokens, tokens_per_param, sizes, seeds, peak_lr } = more;
+        Self { tokens, times_n: tokens_per_param, sizes, seeds, peak_lr }
+    }
+}
+
+impl Args {
+    pub(crate) fn run(self, global: &Global) -> anyhow::Result<Exit> {
+        self.workers.compute.check()?;
+        let (name, more) = (&self.campaign, Additions::from(self.more.clone()));
+        let is_local = self.coordinator.coordinator.is_none();
+        let looked = with_coordinator(global, &self.coordinator, async |campaigns| {
+            let detail = campaigns.detail(name).await?;
+            let (recipe, growth) = larger(&detail, &more)?;
+            if self.dry_run || is_local {
+                return Ok((detail, recipe, growth));
+            }
+            campaigns.extend(&detail.summary.campaign, &recipe).await?;
+            Ok((detail, recipe, growth))
+        });
+        let (detail, recipe, growth) = looked?;
+        let extension = Extension::of(&detail, &growth);
+        if growth.is_empty() {
+            say(&format!("nothing to add: {} has all of it", detail.plan.name));
+        }
+        if self.dry_run || !is_local {
+            output::print(&extension, global.json)?;
+            return Ok(Exit::Done);
+        }
+        if !growth.is_empty() {
+            say(extension.table().trim_end());
+        }
+        let out = out_dir(self.out.as_deref(), &detail.plan.name)?;
+        let out = WritableDir::prepare(&out, "the directory of results")?;
+        let data_dir = data_dir(global)?;
+        crate::runtime()?.block_on(self.work(&detail.summary.campaign, &recipe, &data_dir, out.path(), global))
+    }
+
+    async fn work(
+        &self,
+        campaign: &str,
+        recipe: &Recipe,
+        data_dir: &Path,
+        out: &Path,
+        global: &Global,
+    ) -> anyhow::Result<Exit> {
+        let mut interrupts = Interrupts::listen()?;
+        let training = Training { workers: &self.workers, coordinator: &self.coordinator, data_dir };
+        let ask = async |campaigns: &mut Campaigns| {
+            let extended = campaigns.extend(campaign, recipe).await?;
+            let (campaign, name) = (extended.campaign, recipe.name().to_owned());
+            Ok(Asked { campaign, name, stages: extended.stages, stages_done: extended.stages_done })
+        };
+        match training.see_through(&mut interrupts, ask).await? {
+            Some(campaign) => conclude(campaign, out, global).await,
+            None => Ok(interrupted()),
+        }
+    }
+}
+
+/// The larger recipe of a campaign, and what it asks for that the campaign does not have.
+fn larger(detail: &Detail, more: &Additions) -> anyhow::Result<(Recipe, Growth)> {
+    if detail.recipe_text.is_empty() {
+        return Err(bad_input(anyhow!("no recipe is stored for {}, so there is none to add to", detail.plan.name)));
+    }
+    let recipe = Recipe::parse(&detail.recipe_file, &detail.recipe_text).or_bad_input()?;
+    let recipe = recipe.with(more).or_bad_input()?;
+    let growth = recipes::growth(&detail.plan, &recipe).or_bad_input()?;
+    Ok((recipe, growth))
+}
+
+/// What is new, and what is shared.
+#[derive(Debug, Serialize)]
+struct Extension {
+    campaign: String,
+    name: String,
+    trials_added: usize,
+    /// New to the campaign. What another campaign trained is not trained again.
+    stages: Vec<NewStage>,
+    tokens: Tokens,
+    flops: f64,
+    shared_stages: usize,
+    shared_tokens: Tokens,
+}
+
+#[derive(Debug, Serialize)]
+struct NewStage {
+    stage: StageKey,
+    size: String,
+    seed: u64,
+    peak_lr: f64,
+    start_step: u64,
+    end_step: u64,
+    tokens: Tokens,
+    flops: f64,
+}
+
+impl Extension {
+    fn of(detail: &Detail, growth: &Growth) -> Self {
+        let Growth { trials, stages, .. } = growth;
+        let along: BTreeSet<StageKey> = trials.iter().flat_map(|trial| trial.path.iter().copied()).collect();
+        let shared = shared(&detail.plan, &along);
+        Self {
+            campaign: detail.summary.campaign.clone(),
+            name: detail.plan.name.clone(),
+            trials_added: trials.len(),
+            tokens: stages.iter().map(|stage| stage.spec.tokens()).sum(),
+            flops: stages.iter().map(|stage| stage.spec.flops().0).sum(),
+            stages: stages.iter().map(NewStage::of).collect(),
+            shared_stages: shared.len(),
+            shared_tokens: shared.iter().map(|stage| stage.spec.tokens()).sum(),
+        }
+    }
+}
+
+/// The stages of a plan that new trials go along.
+fn shared<'a>(plan: &'a Plan, along: &BTreeSet<StageKey>) -> Vec<&'a Stage> {
+    plan.stages.iter().filter(|stage| along.contains(&stage.key)).collect()
+}
+
+impl NewStage {
+    fn of(stage: &Stage) -> Self {
+        let spec = &stage.spec;
+        Self {
+            stage: stage.key,
+            size: stage.size.clone(),
+            seed: stage.seed,
+            peak_lr: spec.peak_lr,
+            start_step: spec.start_step,
+            end_step: spec.end_step,
+            tokens: spec.tokens(),
+            flops: spec.flops().0,
+        }
+    }
+}
+
+impl View for Extension {
+    fn table(&self) -> String {
+        let Self { campaign, name, trials_added, stages, tokens, flops, shared_stages, shared_tokens } = self;
+        let row = |it: &NewStage| {
+            let steps = format!("{}..{}", it.start_step, it.end_step);
+            let (tokens, flops) = (it.tokens.to_string(), format!("{:.2e}", it.flops));
+            [it.size.clone(), it.seed.to_string(), it.peak_lr.to_string(), steps, tokens, flops, it.stage.short()]
+        };
+        let rows: Vec<_> = stages.iter().map(row).collect();
+        let table = columns(["size", " seed", " peak LR", " steps", " tokens", " FLOPs", "stage"], &rows);
+        format!(
+            "{name} ({campaign}) grows by {trials_added} trials\n{table}\
+             to train: {} stages, {tokens} tokens, {flops:.2e} FLOPs\n\
+             shared with what it has: {shared_stages} stages, {shared_tokens} tokens\n",
+            stages.len()
+        )
+    }
+}

@@ -135,8 +135,10 @@ fn plan() -> Plan {
         nominal: Tokens(1),
         arm: None,
         path: vec![stage.key],
+        settings: recipes::search::Settings::new(),
     };
     Plan {
+        search: None,
         campaign: CampaignId::from_content(b"a campaign"),
         name: "a campaign".to_owned(),
         description: String::new(),

@@ -23,6 +23,7 @@ pub mod recipe;
 pub mod retries;
 pub mod sample;
 pub mod schedule;
+pub mod search;
 pub mod shape;
 pub mod show;
 pub mod stage;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::checkpoints::CheckpointPolicy;
 use crate::id::{CampaignId, DatasetId, StageKey, TrialId};
 use crate::retries::Retries;
+use crate::search::{Parameter, Search, Settings};
 use crate::stage::StageSpec;
 use crate::units::{Flops, Tokens};
 
@@ -78,8 +79,11 @@ pub struct Trial {
     /// The amount of data the recipe asked for. It is `d` up to rounding where the decay counts inside, and the stable
     /// tokens alone where it counts after.
     pub nominal: Tokens,
-    /// Its stages, from the root.
+    /// Its stages, from the root. A trial of a search has those that exist by now.
     pub path: Vec<StageKey>,
+    /// What a search gave it in the place of the recipe's values.
+    #[serde(default, skip_serializing_if = "Settings::is_empty")]
+    pub settings: Settings,
 }
 
 impl Trial {
@@ -111,6 +115,9 @@ pub struct Plan {
     /// What becomes of checkpoints.
     #[serde(default)]
     pub checkpoints: CheckpointPolicy,
+    /// What decides on trials and stages that come later, where the campaign is a search.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub search: Option<Search>,
 }
 
 /// What a plan costs, and what it would cost without sharing.
@@ -148,6 +155,11 @@ impl Plan {
             stage = stages.get(&parent)?;
         }
         Some(stage.key)
+    }
+
+    /// The keys that a search gives its trials values for.
+    pub fn searched(&self) -> impl Iterator<Item = Parameter> {
+        self.search.iter().flat_map(|search| search.space.iter().map(|dimension| dimension.parameter))
     }
 
     /// What it costs.

@@ -6,6 +6,7 @@ use std::fmt::Write;
 use crate::id::StageKey;
 use crate::plan::{Cost, Plan, Stage, StageRole, Trial};
 use crate::retries::Retries;
+use crate::search::Parameter;
 use crate::units::{Tokens, human_count};
 
 /// The stage tree, a line a stage: what it trains, from which step to which, and what it costs.
@@ -30,11 +31,12 @@ pub fn tree(plan: &Plan) -> String {
     for root in tree.children.get(&None).into_iter().flatten() {
         let n = root.spec.model.shape.non_embedding_params();
         let (size, seed, lr) = (&root.size, root.seed, root.spec.peak_lr);
-        let _ = writeln!(text, "\n{size}  seed {seed}  peak LR {lr}  N {}", human_count(n as f64));
+        let settings = of_search(plan, &root.key);
+        let _ = writeln!(text, "\n{size}  seed {seed}  peak LR {lr}  N {}{settings}", human_count(n as f64));
         branch(&mut text, &tree, root);
     }
     text.push('\n');
-    text.push_str(&savings(&plan.cost()));
+    text.push_str(&costs(plan));
     text
 }
 
@@ -90,10 +92,15 @@ pub fn table(plan: &Plan) -> String {
     if arms {
         header.insert(0, "arm".to_owned());
     }
+    let searched = plan.searched().filter(|parameter| *parameter != Parameter::PeakLr);
+    let searched: Vec<Parameter> = searched.collect();
+    header.extend(searched.iter().map(Parameter::to_string));
     let stages = plan.stages_by_key();
     let rows = plan.trials.iter().map(|trial| {
         let arm = arms.then(|| trial.arm.clone().unwrap_or_default());
-        arm.into_iter().chain(row(trial, &stages)).collect()
+        let settings =
+            searched.iter().map(|parameter| trial.settings.get(parameter).map_or_else(String::new, f64::to_string));
+        arm.into_iter().chain(row(trial, &stages)).chain(settings).collect()
     });
     let rows: Vec<Vec<String>> = std::iter::once(header).chain(rows).collect();
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
@@ -109,7 +116,7 @@ pub fn table(plan: &Plan) -> String {
         text.push('\n');
     }
     text.push('\n');
-    text.push_str(&savings(&plan.cost()));
+    text.push_str(&costs(plan));
     text
 }
 
@@ -159,6 +166,21 @@ fn heading(plan: &Plan) -> String {
         );
     }
     text
+}
+
+/// What a search gave the trial that begins with a stage; the learning rate is said already.
+fn of_search(plan: &Plan, root: &StageKey) -> String {
+    let trial = plan.trials.iter().find(|trial| trial.path[0] == *root);
+    let settings = trial.into_iter().flat_map(|trial| &trial.settings);
+    let settings = settings.filter(|(parameter, _)| **parameter != Parameter::PeakLr);
+    settings.map(|(parameter, value)| format!("  {parameter} {value}")).collect()
+}
+
+/// What the plan costs. Of a search, only the first stages are there to be added up.
+fn costs(plan: &Plan) -> String {
+    plan.search
+        .as_ref()
+        .map_or_else(|| savings(&plan.cost()), |search| format!("these are its first trials\n\n{search}"))
 }
 
 fn savings(cost: &Cost) -> String {

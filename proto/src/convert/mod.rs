@@ -8,6 +8,7 @@ mod attempt;
 mod model;
 mod plan;
 mod schedule;
+mod search;
 mod stage;
 #[cfg(test)]
 mod tests;

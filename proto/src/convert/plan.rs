@@ -2,6 +2,7 @@
 
 use recipes::{CheckpointPolicy, Dataset, Keep, Plan, Retries, Tokens, Trial};
 
+use super::search::{settings_from_wire, settings_to_wire};
 use super::{ConvertError, Problem, id, ids, line, list, positive, required};
 use crate::limits::{MAX_NAME_BYTES, MAX_SOURCE_BYTES, MAX_SOURCES};
 use crate::v1;
@@ -52,6 +53,7 @@ impl From<&Trial> for v1::Trial {
             nominal: trial.nominal.0,
             path: trial.path.iter().map(ToString::to_string).collect(),
             arm: trial.arm.clone(),
+            settings: settings_to_wire(&trial.settings),
         }
     }
 }
@@ -69,6 +71,7 @@ impl TryFrom<v1::Trial> for Trial {
             nominal: Tokens(trial.nominal),
             path: ids("path", &trial.path)?,
             arm: trial.arm.map(|arm| line("arm", arm, MAX_NAME_BYTES)).transpose()?,
+            settings: settings_from_wire(trial.settings)?,
         })
     }
 }
@@ -121,6 +124,7 @@ impl From<&Plan> for v1::Plan {
             stages: plan.stages.iter().map(Into::into).collect(),
             retries: Some(plan.retries.into()),
             checkpoints: Some(plan.checkpoints.into()),
+            search: plan.search.as_ref().map(Into::into),
         }
     }
 }
@@ -138,6 +142,7 @@ impl TryFrom<v1::Plan> for Plan {
             stages: list("stages", plan.stages)?,
             retries: plan.retries.map(Into::into).unwrap_or_default(),
             checkpoints: plan.checkpoints.map(Into::into).unwrap_or_default(),
+            search: plan.search.map(|search| required("search", Some(search))).transpose()?,
         })
     }
 }

@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 use prost::Message;
+use recipes::search::{Asha, Dimension, Parameter, Sampler, Scale, Search, SearchBase, Settings, Values};
 use recipes::{
     AdamW, Attempt, Batch, CampaignId, CheckpointPolicy, Dataset, DecayShape, Keep, LrSchedule, ModelSpec, Plan,
     Precision, Retries, Shape, Stage, StageKey, StageRole, StageSpec, TensorProgram, Tokens, Trial, TrialId, sample,
@@ -72,10 +73,35 @@ fn plan() -> Plan {
             nominal: Tokens(1999),
             arm: Some("an-arm".to_owned()),
             path: vec![root.key],
+            settings: Settings::from([(Parameter::PeakLr, 0.01)]),
         }],
         stages: vec![root],
         retries: Retries { failed: 7, backoff_ms: 1, ..Retries::DEFAULT },
         checkpoints: CheckpointPolicy { quota_bytes: Some(1 << 40), keep: Keep::Best, ..CheckpointPolicy::default() },
+        search: Some(search()),
+    }
+}
+
+fn search() -> Search {
+    let between = Values::Between { low: 0.001, high: 0.1, scale: Scale::Log };
+    Search {
+        sampler: Sampler::Tpe,
+        trials: 48,
+        seed: 3,
+        parallel: 4,
+        startup: 16,
+        space: vec![
+            Dimension { parameter: Parameter::PeakLr, values: between },
+            Dimension { parameter: Parameter::ScaleEmb, values: Values::Levels { levels: vec![2.0, 12.0] } },
+        ],
+        pruner: Some(Asha { reduction: 3, rungs: vec![1, 9] }),
+        base: SearchBase {
+            size: "tiny".into(),
+            seed: 0,
+            n: 1000,
+            nominal: Tokens(1999),
+            whole: StageSpec { start_step: 0, end_step: 100, ..plain_spec() },
+        },
     }
 }
 

@@ -6,11 +6,13 @@
 mod known;
 mod opening;
 mod runs;
+mod search;
 mod tree;
 
 use known::Known;
 pub use opening::{Opening, openings};
 pub(crate) use runs::{Run, runs};
+pub(crate) use search::check as check_search;
 
 use std::collections::BTreeMap;
 
@@ -21,6 +23,7 @@ use crate::plan::{Dataset, Plan, Trial};
 use crate::recipe::error::{Fault, RecipeError};
 use crate::recipe::format::RecipeFile;
 use crate::recipe::{Recipe, Variant};
+use crate::search::{Search, Settings, grow};
 use crate::stage::{Batch, NUMERICS_VERSION, StageSpec};
 use crate::units::Tokens;
 
@@ -101,6 +104,10 @@ fn plan(
         let specs = whole_specs(variant, &of_variant, data, vocab).map_err(|fault| recipe.refuse(fault))?;
         runs.extend(of_variant.into_iter().zip(specs).map(|(run, spec)| (variant, run, spec)));
     }
+    if let (Some(search), [(_, run, whole)]) = (&recipe.contents().search, runs.as_slice()) {
+        let search = search::fix(recipe.contents(), search, run, *whole).map_err(|fault| recipe.refuse(fault))?;
+        return Ok(plan_of_search(recipe, dataset, search));
+    }
     let (stages, paths) = tree::merge(&runs.iter().map(|(_, run, spec)| (run, *spec)).collect::<Vec<_>>(), known);
     let trials: Vec<Trial> = runs
         .iter()
@@ -114,6 +121,7 @@ fn plan(
             d: Tokens(run.steps * spec.batch.tokens()),
             nominal: run.nominal,
             path,
+            settings: Settings::new(),
         })
         .collect();
     Ok(Plan {
@@ -125,7 +133,24 @@ fn plan(
         stages,
         retries: recipe.retries(),
         checkpoints: recipe.contents().checkpoints.policy(),
+        search: None,
     })
+}
+
+/// A search before anything is known: its first trials, up to where they are judged.
+fn plan_of_search(recipe: &Recipe, dataset: Option<Dataset>, search: Search) -> Plan {
+    let progress = grow(&search, &[], |_| None);
+    Plan {
+        campaign: search.campaign(recipe.name()),
+        name: recipe.name().to_owned(),
+        description: recipe.contents().description.clone(),
+        dataset,
+        trials: progress.trials,
+        stages: progress.stages,
+        retries: recipe.retries(),
+        checkpoints: recipe.contents().checkpoints.policy(),
+        search: Some(search),
+    }
 }
 
 /// By the last stage, and the arm where there is one: two arms may well come to train the same.

@@ -81,15 +81,19 @@ fn check_length(length: usize, unit: &'static str, keyword: &str, schema: &Value
 }
 
 fn check_range(number: f64, found: &str, schema: &Value, refuse: &mut impl FnMut(Problem)) {
+    if !is_within(number, schema) {
+        refuse(Problem::OutOfRange { found: shown(found), suggestion: None });
+    }
+}
+
+/// Whether a number is within the limits of its key.
+pub(super) fn is_within(number: f64, schema: &Value) -> bool {
     let limit = |keyword: &str| schema[keyword].as_f64();
-    let inside = number.is_finite()
+    number.is_finite()
         && limit("minimum").is_none_or(|min| number >= min)
         && limit("maximum").is_none_or(|max| number <= max)
         && limit("exclusiveMinimum").is_none_or(|min| number > min)
-        && limit("exclusiveMaximum").is_none_or(|max| number < max);
-    if !inside {
-        refuse(Problem::OutOfRange { found: shown(found), suggestion: None });
-    }
+        && limit("exclusiveMaximum").is_none_or(|max| number < max)
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 use crate::checkpoints::{CheckpointPolicy, Keep};
 use crate::stage::Precision;
 
+pub use super::search::SearchRecipe;
+
 /// A scaling-law campaign of Windtunnel: which models to train, on how much of which data, and how.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -45,6 +47,8 @@ pub struct RecipeFile {
     /// What becomes of checkpoints. No loss depends on it.
     #[serde(default)]
     pub checkpoints: CheckpointsRecipe,
+    /// A search of hyper-parameters: trials of the recipe's one run, each with other values of some keys.
+    pub search: Option<SearchRecipe>,
     /// Arms to compare: each trains the recipe once with what it says differently. With arms, the rest of the recipe is
     /// what they have in common, and is not trained by itself.
     #[serde(default)]

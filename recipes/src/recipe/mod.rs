@@ -13,6 +13,7 @@ pub mod format;
 pub mod inline;
 mod lines;
 pub mod schema;
+pub(crate) mod search;
 
 use std::fs;
 use std::path::Path;
@@ -22,6 +23,7 @@ use toml::de::DeTable;
 
 pub(crate) use arms::Variant;
 pub use check::is_plain_name;
+pub(crate) use search::limits_of;
 
 use crate::expand::{self, Run};
 use crate::retries::Retries;
@@ -86,7 +88,8 @@ impl Recipe {
         let whole: toml::Table = toml::from_str(text).map_err(|error| not_toml(&error))?;
         let variants = arms::variants(&whole, &contents).map_err(|fault| locate(fault, file, &lines))?;
         let recipe = Self { file: file.to_owned(), text: text.to_owned(), contents, variants, lines };
-        recipe.runs()?;
+        let runs = recipe.runs()?;
+        expand::check_search(&recipe.contents, &runs).map_err(|fault| recipe.refuse(fault))?;
         Ok(recipe)
     }
 

@@ -43,7 +43,7 @@ fn campaign(trees: std::ops::Range<usize>) -> Plan {
     let campaign = CampaignId::from_content(name.as_bytes());
     let (description, dataset, retries) = (String::new(), Some(sample::dataset()), Retries::DEFAULT);
     let checkpoints = CheckpointPolicy::default();
-    Plan { campaign, name, description, dataset, trials, stages, retries, checkpoints }
+    Plan { campaign, name, description, dataset, trials, stages, retries, checkpoints, search: None }
 }
 
 fn stage(tree: usize, start_step: u64, end_step: u64, parent: Option<StageKey>, role: StageRole) -> Stage {
@@ -67,5 +67,6 @@ fn trial(last: &Stage, path: Vec<StageKey>) -> Trial {
         d,
         nominal: d,
         path,
+        settings: recipes::search::Settings::new(),
     }
 }

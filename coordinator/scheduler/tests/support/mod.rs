@@ -26,7 +26,17 @@ pub(crate) fn plan(name: &str, lines: &[(&str, &str, u64)]) -> Plan {
     let dataset = Some(sample::dataset());
     let retries = RETRIES;
     let checkpoints = CheckpointPolicy::default();
-    Plan { campaign: campaign(name), name: name.to_owned(), description, dataset, trials, stages, retries, checkpoints }
+    Plan {
+        campaign: campaign(name),
+        name: name.to_owned(),
+        description,
+        dataset,
+        trials,
+        stages,
+        retries,
+        checkpoints,
+        search: None,
+    }
 }
 
 /// What a campaign grows by to have all of a plan, in the plan's order.
@@ -68,6 +78,7 @@ fn trial(stages: &[Stage], leaf: &Stage) -> Trial {
         d,
         nominal: d,
         path,
+        settings: recipes::search::Settings::new(),
     }
 }
 

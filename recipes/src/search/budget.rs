@@ -1,0 +1,73 @@
+//! What a search may cost.
+
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use super::asha::Verdict;
+use super::spec::Search;
+use crate::units::{Flops, Tokens};
+
+/// Trials of searches that are played out to find what one costs. For fifty trials that is four hundred searches, and a
+/// mean that is right to a hundredth or two.
+const PLAYED_TRIALS: u32 = 20_000;
+
+/// What a search costs at most, and what it is expected to.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SearchBudget {
+    /// Tokens, if every trial goes to its end.
+    pub tokens: Tokens,
+    /// Operations, likewise.
+    pub flops: Flops,
+    /// Tokens, if trials come in no particular order, as they do while settings are random.
+    pub expected_tokens: Tokens,
+    /// Operations, likewise.
+    pub expected_flops: Flops,
+}
+
+impl Search {
+    /// How many trials are expected to train each stretch from one rung to the next: the mean of what comes of trials that
+    /// come in no particular order, and are in the same order at every rung.
+    #[must_use]
+    pub fn expected_trials(&self) -> Vec<f64> {
+        let mut come = vec![0.0; self.ends().len()];
+        come[0] = f64::from(self.trials);
+        let Some(asha) = &self.pruner else { return come };
+        let mut rng = ChaCha8Rng::seed_from_u64(0);
+        let draws = (PLAYED_TRIALS / self.trials.max(1)).clamp(16, 1000);
+        for _ in 0..draws {
+            let mut at_rungs: Vec<Vec<f64>> = vec![Vec::new(); asha.rungs.len()];
+            for _ in 0..self.trials {
+                let loss = rng.random();
+                for (rung, before) in at_rungs.iter_mut().enumerate() {
+                    let verdict = asha.judge(before, loss);
+                    before.push(loss);
+                    if verdict == Verdict::Pruned {
+                        break;
+                    }
+                    come[rung + 1] += 1.0 / f64::from(draws);
+                }
+            }
+        }
+        come
+    }
+
+    /// What it costs.
+    #[must_use]
+    pub fn budget(&self) -> SearchBudget {
+        let whole = &self.base.whole;
+        let flops_per_step = whole.flops().0 / whole.end_step as f64;
+        let (mut steps, mut start) = (0.0, 0);
+        for (end, trials) in self.ends().into_iter().zip(self.expected_trials()) {
+            steps += trials * (end - start) as f64;
+            start = end;
+        }
+        let at_most = u64::from(self.trials) * whole.end_step;
+        let tokens = |steps: f64| Tokens((steps * whole.batch.tokens() as f64).round() as u64);
+        SearchBudget {
+            tokens: Tokens(at_most * whole.batch.tokens()),
+            flops: Flops(flops_per_step * at_most as f64),
+            expected_tokens: tokens(steps),
+            expected_flops: Flops(flops_per_step * steps),
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! A search with every number fixed.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::asha::Asha;
+use super::settings::Settings;
+use super::space::Dimension;
+use crate::id::{CampaignId, TrialId};
+use crate::plan::{Stage, StageRole};
+use crate::schedule::LrSchedule;
+use crate::stage::StageSpec;
+use crate::units::Tokens;
+
+/// How the settings of the next trial are chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Sampler {
+    /// Every combination of the values once, in an order that the seed shuffles.
+    Grid,
+    /// By chance.
+    Random,
+    /// A Tree-structured Parzen Estimator: by chance at first, then where the good trials are denser than the others.
+    Tpe,
+}
+
+/// A search: what is tried, how it is chosen, and what it is a variation of.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Search {
+    /// How settings are chosen.
+    pub sampler: Sampler,
+    /// How many trials there are in the end.
+    pub trials: u32,
+    /// Of the sampler's luck.
+    pub seed: u64,
+    /// How many trials before the next one it may be suggested without: about as many workers are kept busy.
+    pub parallel: u32,
+    /// The first so many trials of TPE are random.
+    pub startup: u32,
+    /// The searched keys.
+    pub space: Vec<Dimension>,
+    /// What ends trials early, if anything does.
+    pub pruner: Option<Asha>,
+    /// What all trials have in common.
+    pub base: SearchBase,
+}
+
+/// What all trials of a search have in common.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SearchBase {
+    /// The size, as the recipe names it.
+    pub size: String,
+    /// The seed, as the recipe numbers it.
+    pub seed: u64,
+    /// N: non-embedding parameters.
+    pub n: u64,
+    /// The amount of data the recipe asked for.
+    pub nominal: Tokens,
+    /// The run from its first step to its last, with the recipe's own settings.
+    pub whole: StageSpec,
+}
+
+impl Search {
+    /// The campaign of a search, by its name and by all but how many trials there are: it can have more of them later.
+    #[must_use]
+    pub fn campaign(&self, name: &str) -> CampaignId {
+        let endless = Self { trials: 0, ..self.clone() };
+        let search = serde_json::to_vec(&endless).expect("a search always has a JSON form");
+        CampaignId::from_content(&[name.as_bytes(), b"\0search\0", &search].concat())
+    }
+
+    /// How many combinations of values there are, where that is a number.
+    #[must_use]
+    pub fn combinations(&self) -> Option<usize> {
+        self.space.iter().try_fold(1_usize, |product, dimension| product.checked_mul(dimension.values.count()?))
+    }
+
+    /// The steps at which trials are judged, and the last.
+    #[must_use]
+    pub fn ends(&self) -> Vec<u64> {
+        let rungs = self.pruner.as_ref().map_or(&[][..], |asha| &asha.rungs);
+        rungs.iter().copied().chain([self.base.whole.end_step]).collect()
+    }
+
+    /// The steps at which the stages of a trial end: where it is judged, and where its decay starts.
+    pub(super) fn stage_ends(&self) -> Vec<u64> {
+        let decay_start = match self.base.whole.schedule {
+            LrSchedule::Wsd { decay_start, .. } => Some(decay_start).filter(|start| *start > 0),
+            _ => None,
+        };
+        let mut ends: Vec<u64> = self.ends().into_iter().chain(decay_start).collect();
+        ends.sort_unstable();
+        ends.dedup();
+        ends
+    }
+
+    /// The whole path of a trial, cut where it is judged and where its decay starts, and the name that follows from it.
+    pub(super) fn path(&self, settings: &Settings) -> (TrialId, Vec<Stage>) {
+        let mut whole = self.base.whole;
+        for (parameter, value) in settings {
+            parameter.set(*value, &mut whole);
+        }
+        let ends = self.stage_ends();
+        let is_whole = ends.len() == 1;
+        let mut path: Vec<Stage> = Vec::new();
+        for end in ends {
+            let steps = path.last().map_or(0, |stage| stage.spec.end_step)..end;
+            let schedule = whole.schedule.restricted_to(&steps);
+            let spec = StageSpec { start_step: steps.start, end_step: steps.end, schedule, ..whole };
+            let parent = path.last().map(|stage| stage.key);
+            let role = match spec.schedule {
+                _ if is_whole => StageRole::Whole,
+                LrSchedule::Wsd { .. } => StageRole::Decay,
+                _ => StageRole::Trunk,
+            };
+            let (size, seed) = (self.base.size.clone(), self.base.seed);
+            path.push(Stage { key: spec.key(parent.as_ref()), parent, spec, role, size, seed });
+        }
+        let last = path.last().expect("a run has steps");
+        (TrialId::from_content(last.key.as_bytes()), path)
+    }
+}

@@ -1,0 +1,29 @@
+//! Every combination once.
+
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+
+use crate::search::settings::Settings;
+use crate::search::space::{Dimension, Values};
+use crate::search::spec::Search;
+
+/// The combination that a trial of this number tries. The order is shuffled: a grid that is not finished has then seen
+/// something of all of its space, and at a rung the trials before are no neighbours.
+pub(super) fn combination(search: &Search, number: u32) -> Option<Settings> {
+    let mut order: Vec<usize> = (0..search.combinations()?).collect();
+    order.shuffle(&mut ChaCha8Rng::seed_from_u64(search.seed));
+    order.get(number as usize).map(|index| nth(&search.space, *index))
+}
+
+/// The combination with this index, the last key changing fastest.
+pub(super) fn nth(space: &[Dimension], mut index: usize) -> Settings {
+    let mut settings = Settings::new();
+    for dimension in space.iter().rev() {
+        if let Values::Levels { levels } = &dimension.values {
+            settings.insert(dimension.parameter, levels[index % levels.len()]);
+            index /= levels.len();
+        }
+    }
+    settings
+}

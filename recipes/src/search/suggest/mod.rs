@@ -1,0 +1,74 @@
+//! What is tried next.
+
+mod grid;
+mod tpe;
+
+use std::cmp::Ordering;
+
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use super::settings::Settings;
+use super::space::Dimension;
+use super::spec::{Sampler, Search};
+
+/// How far a trial had come, and with which loss, when another one was suggested.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Observed<'a> {
+    pub(super) settings: &'a Settings,
+    /// The rungs it came to, and its end.
+    pub(super) depth: usize,
+    /// The loss there; infinite where it diverged.
+    pub(super) loss: f64,
+}
+
+impl Observed<'_> {
+    /// The better one first: what came further was among the best before, and a loss from further on is a lower one
+    /// anyway. What diverged is last.
+    pub(super) fn by_merit(&self, other: &Self) -> Ordering {
+        let diverged = |observed: &Self| !observed.loss.is_finite();
+        diverged(self).cmp(&diverged(other)).then(other.depth.cmp(&self.depth)).then(self.loss.total_cmp(&other.loss))
+    }
+}
+
+/// Settings for the trial of this number, none of which were tried before; `None` where no others are left.
+///
+/// `tried` are those of all trials before it, `observed` what is known of some of them.
+pub(super) fn suggest(
+    search: &Search,
+    number: u32,
+    tried: &[&Settings],
+    observed: &[Observed<'_>],
+) -> Option<Settings> {
+    let is_new = |settings: &Settings| !tried.contains(&settings);
+    // Each trial has luck of its own, which no other trial can use up.
+    let mut rng = ChaCha8Rng::seed_from_u64(search.seed);
+    rng.set_stream(u64::from(number) + 1);
+    match search.sampler {
+        Sampler::Grid => grid::combination(search, number),
+        Sampler::Tpe if number >= search.startup && !observed.is_empty() => {
+            let proposed = tpe::propose(&search.space, tried, observed, &mut rng);
+            proposed.into_iter().find(is_new).or_else(|| by_chance(search, &mut rng, is_new))
+        }
+        Sampler::Tpe | Sampler::Random => by_chance(search, &mut rng, is_new),
+    }
+}
+
+/// Draws until something new comes. Where that is unlikely to happen, looks for what is left.
+fn by_chance(search: &Search, rng: &mut ChaCha8Rng, is_new: impl Fn(&Settings) -> bool) -> Option<Settings> {
+    const DRAWS: u32 = 100;
+    let drawn = (0..DRAWS).map(|_| settings_at(&search.space, |_| rng.random())).find(|settings| is_new(settings));
+    drawn.or_else(|| {
+        let left: Vec<Settings> = (0..search.combinations()?)
+            .map(|index| grid::nth(&search.space, index))
+            .filter(|each| is_new(each))
+            .collect();
+        (!left.is_empty()).then(|| left[rng.random_range(0..left.len())].clone())
+    })
+}
+
+/// The settings at a place of the unit cube.
+fn settings_at(space: &[Dimension], mut place: impl FnMut(usize) -> f64) -> Settings {
+    let at = |(axis, dimension): (usize, &Dimension)| (dimension.parameter, dimension.values.at(place(axis)));
+    space.iter().enumerate().map(at).collect()
+}

@@ -1,0 +1,99 @@
+//! What people read of a search.
+
+use recipes::search::Progress;
+use recipes::{Recipe, show};
+
+use super::play::{ASHA, SPACE, bowl, plan, play, text};
+
+/// The message for a search that is refused.
+fn refused(search: &str) -> String {
+    Recipe::parse("a-search.toml", &text(search)).expect_err(search).to_string()
+}
+
+#[test]
+fn what_is_planned() {
+    let plan = plan(&format!("sampler = \"tpe\"\ntrials = 48\nparallel = 2\n{SPACE}{ASHA}"));
+    insta::assert_snapshot!("tree", show::tree(&plan));
+    insta::assert_snapshot!("table", show::table(&plan));
+}
+
+#[test]
+fn what_is_refused() {
+    let tpe = "sampler = \"tpe\"\ntrials = 9\n";
+    let grid = "sampler = \"grid\"\n";
+    let random = "sampler = \"random\"\n";
+    let lr = "[search.space]\npeak_lr = { low = 0.001, high = 0.1 }\n";
+    let space = |range: &str| format!("{tpe}[search.space]\n{range}\n");
+    let pruner = |keys: &str| format!("{tpe}{lr}[search.pruner]\nkind = \"asha\"\n{keys}\n");
+    let messages: Vec<String> = [
+        format!("sampler = \"bayes\"\n{lr}"),
+        format!("{random}{lr}"),
+        format!("{grid}{lr}"),
+        format!("{grid}trials = 7\n[search.space]\nbeta1 = {{ values = [0.8, 0.85, 0.9] }}\n"),
+        format!("{grid}startup = 3\n[search.space]\nbeta1 = {{ values = [0.8, 0.9] }}\n"),
+        space(""),
+        space("learning_rate = { low = 1, high = 2 }"),
+        space("peak_lr = { low = 1 }"),
+        space("peak_lr = { low = 0.01, high = 1, values = [0.1] }"),
+        space("peak_lr = { low = 0.01, high = 0.01 }"),
+        space("weight_decay = { low = 0, high = 1, scale = \"log\" }"),
+        space("peak_lr = { low = 0.01, high = 0.1, scale = \"log\", step = 0.01 }"),
+        space("peak_lr = { low = 0.01, high = 1, step = 0.00001 }"),
+        space("scale_depth = { low = 0, high = 5 }"),
+        space("beta1 = { values = [0.9, 1.0] }"),
+        space("beta1 = { values = [0.9, 0.8] }"),
+        space("d_base = { low = 32, high = 256 }"),
+        pruner(""),
+        pruner("rungs = [0.1]\nmin_fraction = 0.1"),
+        pruner("rungs = [0.3, 0.1]"),
+        pruner("rungs = [0.01]"),
+        pruner("rungs = [0.1, 0.95]"),
+        pruner("min_fraction = 0.95"),
+        pruner("rungs = [0.5]\nreduction = 1"),
+    ]
+    .iter()
+    .map(|search| refused(search))
+    .collect();
+    insta::assert_snapshot!("refused", messages.join("\n"));
+
+    let with = |from: &str, to: &str| {
+        let text = text(&format!("{tpe}{lr}")).replace(from, to);
+        Recipe::parse("a-search.toml", &text).expect_err(to).to_string()
+    };
+    let of_the_recipe = [
+        with("[\"tiny-32\"]", "[\"tiny-32\", \"tiny-48\"]"),
+        with("[100_000]", "[100_000, 200_000]"),
+        with("[search]", "[[arms]]\nname = \"a\"\n[search]"),
+    ];
+    insta::assert_snapshot!("refused_beside", of_the_recipe.join("\n"));
+}
+
+#[test]
+fn rungs_follow_from_the_first() {
+    let search = plan(
+        "sampler = \"random\"\ntrials = 9\n[search.space]\npeak_lr = { low = 0.001, high = 0.1 }\n\
+         [search.pruner]\nkind = \"asha\"\nreduction = 2\nmin_fraction = 0.1\n",
+    )
+    .search
+    .expect("is a search");
+    assert_eq!(search.pruner.expect("has a pruner").rungs, [10, 20, 40, 80]);
+}
+
+#[test]
+fn the_best_is_lines_of_a_recipe_that_trains_it() {
+    let search = plan(&format!("sampler = \"random\"\ntrials = 12\n{SPACE}"));
+    let progress: Progress = play(search.search.as_ref().expect("is a search"), 2, 0, false, &bowl).progress;
+    let (best, _) = progress.best().expect("has a best trial");
+    let lines: toml::Table = toml::from_str(&recipes::search::recipe_lines(&best.settings)).expect("TOML");
+    let mut recipe: toml::Table =
+        toml::from_str(&text(&format!("sampler = \"random\"\ntrials = 1\n{SPACE}"))).expect("TOML");
+    recipe.remove("search");
+    for (table, keys) in lines {
+        let into = recipe[&table].as_table_mut().expect("is a table");
+        into.extend(keys.as_table().expect("is a table").clone());
+    }
+    let recipe = Recipe::parse("best.toml", &recipe.to_string()).unwrap_or_else(|error| panic!("{error}"));
+    let dataset = search.dataset.expect("is prepared");
+    let plan = recipes::expand(&recipe, &dataset).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(plan.trials[0].path, best.path);
+}

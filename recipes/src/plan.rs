@@ -157,6 +157,18 @@ impl Plan {
         Some(stage.key)
     }
 
+    /// How many trials it comes to: those of a search come one after another.
+    #[must_use]
+    pub fn trials_in_the_end(&self) -> usize {
+        self.search.as_ref().map_or(self.trials.len(), |search| search.trials as usize)
+    }
+
+    /// Whether a trial's last stage is that of its whole run. A trial of a search may not have come that far, and may never.
+    #[must_use]
+    pub fn is_whole(&self, trial: &Trial) -> bool {
+        self.search.as_ref().is_none_or(|search| trial.path.len() == search.stage_ends().len())
+    }
+
     /// The keys that a search gives its trials values for.
     pub fn searched(&self) -> impl Iterator<Item = Parameter> {
         self.search.iter().flat_map(|search| search.space.iter().map(|dimension| dimension.parameter))

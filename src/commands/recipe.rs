@@ -86,7 +86,7 @@ impl Checked {
             file: recipe.file().to_owned(),
             name: recipe.name().to_owned(),
             sizes: sizes.collect(),
-            trials: plan.search.as_ref().map_or(plan.trials.len(), |search| search.trials as usize),
+            trials: plan.trials_in_the_end(),
             stages: plan.stages.len(),
         })
     }

@@ -51,7 +51,7 @@ impl Ledger {
     /// The last stage of the best trial of each size.
     fn best(&self, plan: &Plan) -> impl Iterator<Item = StageKey> {
         let mut best: BTreeMap<&str, (f64, StageKey)> = BTreeMap::new();
-        for trial in &plan.trials {
+        for trial in plan.trials.iter().filter(|trial| plan.is_whole(trial)) {
             let Some(StageState::Completed { result, .. }) = self.stage_state(trial.last_stage()) else { continue };
             let loss = result.validation_loss.unwrap_or(f64::INFINITY);
             let known = best.entry(&trial.size).or_insert((loss, *trial.last_stage()));

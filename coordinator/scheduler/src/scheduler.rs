@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use recipes::{Attempt, StageKey, WorkerId};
+use recipes::{Attempt, CampaignId, StageKey, WorkerId};
 
 use crate::effect::Effect;
 use crate::fact::{AttemptEnd, Fact, RetryCount};
@@ -91,6 +91,7 @@ impl Scheduler {
             Ok(changes) => changes,
             Err(illegal) => panic!("decided on an illegal fact: {illegal}"),
         };
+        let searches = self.ledger.searches_after(&fact);
         effects.push(Effect::Record(fact));
         for stage in touched {
             if let Some(parent) = self.ledger.parent_to_reopen(&stage) {
@@ -98,7 +99,22 @@ impl Scheduler {
             }
             self.requeue(stage);
         }
-        effects.extend(ended.into_iter().map(|campaign| Effect::CampaignEnded { campaign }));
+        let grown = self.grow_searches(&searches, effects);
+        let ended = ended.into_iter().filter(|campaign| !grown.contains(campaign));
+        effects.extend(ended.map(|campaign| Effect::CampaignEnded { campaign }));
+    }
+
+    /// Lets searches decide on what comes next, and returns those that have decided on something: they have not ended with
+    /// what was recorded before, but with what is recorded here, if at all.
+    fn grow_searches(&mut self, searches: &[CampaignId], effects: &mut Vec<Effect>) -> BTreeSet<CampaignId> {
+        let mut grown = BTreeSet::new();
+        for campaign in searches {
+            if let Some(growth) = self.ledger.search_growth(campaign) {
+                grown.insert(*campaign);
+                self.record(Fact::CampaignGrown { growth }, effects);
+            }
+        }
+        grown
     }
 
     /// Puts a stage into the queue or takes it out, as it should be.

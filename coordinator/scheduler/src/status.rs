@@ -1,5 +1,6 @@
 //! What people and the caller may ask. Questions change nothing.
 
+use recipes::search::TrialEnd;
 use recipes::{CampaignId, Plan, Stage, StageKey, WorkerId};
 
 use crate::explain::WaitReason;
@@ -81,6 +82,8 @@ pub struct TrialCounts {
     pub diverged: usize,
     /// A stage on its path was given up.
     pub failed: usize,
+    /// A search ended it early.
+    pub pruned: usize,
 }
 
 /// A campaign, for people.
@@ -169,8 +172,17 @@ impl Scheduler {
             *stages.of(state) += 1;
         }
         let mut trials = TrialCounts::default();
-        for state in plan.trials.iter().filter_map(|trial| state(trial.last_stage())) {
-            *trials.of(state) += 1;
+        match self.ledger.search_progress(campaign) {
+            Some(progress) => {
+                let ends = progress.standings.iter().map(|standing| standing.end);
+                ends.for_each(|end| *trials.of_search(end) += 1);
+                trials.open += plan.trials_in_the_end().saturating_sub(progress.standings.len());
+            }
+            None => {
+                for state in plan.trials.iter().filter_map(|trial| state(trial.last_stage())) {
+                    *trials.of(state) += 1;
+                }
+            }
         }
         Some(CampaignStatus { campaign: *campaign, name: plan.name.clone(), phase, stages, trials })
     }
@@ -212,6 +224,17 @@ impl StageCounts {
 }
 
 impl TrialCounts {
+    /// The count of a search's trial that ended so, if it did.
+    fn of_search(&mut self, end: Option<TrialEnd>) -> &mut usize {
+        match end {
+            None => &mut self.open,
+            Some(TrialEnd::Completed) => &mut self.completed,
+            Some(TrialEnd::Pruned { .. }) => &mut self.pruned,
+            Some(TrialEnd::Diverged) => &mut self.diverged,
+            Some(TrialEnd::Failed) => &mut self.failed,
+        }
+    }
+
     /// The count of a trial whose last stage is in this state.
     fn of(&mut self, last: &StageState) -> &mut usize {
         match last {

@@ -15,8 +15,6 @@ pub(super) struct Applied {
     pub(super) checkpoint_recorded: bool,
     /// The campaign was accepted, and was not known before.
     pub(super) accepted: Option<CampaignId>,
-    /// Trials that a campaign did not have before.
-    pub(super) trials_added: usize,
     /// The plan was not accepted.
     pub(super) rejected: Option<PlanError>,
 }
@@ -71,7 +69,6 @@ impl Driver {
         match &fact {
             Fact::CheckpointCommitted { .. } => applied.checkpoint_recorded = true,
             Fact::CampaignAccepted { plan } => applied.accepted = Some(plan.campaign),
-            Fact::CampaignGrown { growth } => applied.trials_added += growth.trials.len(),
             Fact::AttemptEnded { stage, attempt, why: why @ (AttemptEnd::Released | AttemptEnd::Revoked) } => {
                 info!(%stage, %attempt, %why, "an attempt ended");
             }

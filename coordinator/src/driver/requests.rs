@@ -1,6 +1,6 @@
 //! What people ask for, as events.
 
-use recipes::CampaignId;
+use recipes::{CampaignId, Plan};
 use scheduler::Event;
 use tokio::sync::oneshot;
 use tracing::info;
@@ -14,7 +14,8 @@ pub(super) type Reply<T> = oneshot::Sender<Result<T, RequestError>>;
 impl Driver {
     pub(super) fn on_submit(&mut self, submission: Submission, reply: Reply<Submitted>, batch: &mut Batch) {
         let Submission { plan, recipe_file, recipe_text } = submission;
-        let (campaign, trials) = (plan.campaign, plan.trials.len());
+        let (campaign, trials) = (plan.campaign, plan.trials_in_the_end());
+        let before = self.trials(&campaign);
         let applied = self.apply(Event::CampaignSubmitted { plan }, batch);
         if let Some(error) = applied.rejected {
             return answer(batch, reply, Err(RequestError::PlanRejected { campaign, error }));
@@ -22,10 +23,12 @@ impl Driver {
         if applied.accepted.is_some() {
             info!(%campaign, "accepted");
             self.notes.submitted_at_ms.entry(campaign).or_insert(batch.at_ms);
-            // One that had grown and was cancelled comes back grown, and its recipe is the larger one.
-            if self.scheduler.plan(&campaign).is_some_and(|accepted| accepted.trials.len() == trials) {
-                batch.recipes.push((campaign, recipe_file, recipe_text));
-            }
+        }
+        // One that had grown and was cancelled comes back grown, and its recipe is the larger one. A search that is submitted
+        // with more trials has grown.
+        let after = self.trials(&campaign);
+        if after == trials && (applied.accepted.is_some() || after > before) {
+            batch.recipes.push((campaign, recipe_file, recipe_text));
         }
         answer(batch, reply, self.submitted(campaign));
     }
@@ -33,17 +36,23 @@ impl Driver {
     pub(super) fn on_extend(&mut self, extension: Extension, reply: Reply<Extended>, batch: &mut Batch) {
         let Extension { growth, recipe_file, recipe_text } = extension;
         let campaign = growth.campaign;
+        let before = self.trials(&campaign);
         let applied = self.apply(Event::GrowthRequested { growth }, batch);
         if let Some(error) = applied.rejected {
             return answer(batch, reply, Err(RequestError::PlanRejected { campaign, error }));
         }
-        let trials_added = applied.trials_added;
+        let trials_added = self.trials(&campaign).saturating_sub(before);
         if trials_added > 0 {
             info!(%campaign, trials_added, "grown");
             batch.recipes.push((campaign, recipe_file, recipe_text));
         }
         let extended = self.submitted(campaign).map(|as_it_is| Extended { as_it_is, trials_added });
         answer(batch, reply, extended);
+    }
+
+    /// How many trials a campaign comes to, as it is known now.
+    fn trials(&self, campaign: &CampaignId) -> usize {
+        self.scheduler.plan(campaign).map_or(0, Plan::trials_in_the_end)
     }
 
     fn submitted(&self, campaign: CampaignId) -> Result<Submitted, RequestError> {

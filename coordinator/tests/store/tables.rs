@@ -72,7 +72,11 @@ async fn a_campaign_that_grows_has_the_stages_that_are_new_besides_those_it_had(
     let first = Plan { stages: plan.stages[..1].to_vec(), ..plan.clone() };
     scratch.record([Fact::CampaignAccepted { plan: first }]).await;
     let (trials, stages) = (plan.trials.clone(), plan.stages[1..].to_vec());
-    scratch.record([Fact::CampaignGrown { growth: Growth { campaign, trials, stages, order: Vec::new() } }]).await;
+    scratch
+        .record([Fact::CampaignGrown {
+            growth: Growth { campaign, trials, stages, order: Vec::new(), search_trials: None },
+        }])
+        .await;
 
     let all = plan.stages.len() as i64;
     assert_eq!((scratch.count("stages").await, scratch.count("campaign_stages").await), (all, all));

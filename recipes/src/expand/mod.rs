@@ -51,9 +51,17 @@ pub fn growth(campaign: &Plan, recipe: &Recipe) -> Result<Growth, GrowthError> {
     }
     check_dataset(recipe, dataset).map_err(|fault| recipe.refuse(fault))?;
     let whole = plan(recipe, dataset.id, dataset.vocab, Some(dataset.clone()), &Known::of(&campaign.stages))?;
-    let order = whole.trials.iter().map(|trial| trial.id).collect();
+    let (name, order) = (campaign.campaign, whole.trials.iter().map(|trial| trial.id).collect());
+    match (&whole.search, &campaign.search) {
+        (None, None) => {}
+        // Which trials there are is for the campaign to decide, which knows the results.
+        (Some(search), Some(_)) if whole.campaign == campaign.campaign => {
+            return Ok(Growth::of_search(name, search.trials).beyond(campaign));
+        }
+        _ => return Err(GrowthError::OtherSearch),
+    }
     let Plan { trials, stages, .. } = whole;
-    Ok(Growth { campaign: campaign.campaign, trials, stages, order }.beyond(campaign))
+    Ok(Growth { campaign: name, trials, stages, order, search_trials: None }.beyond(campaign))
 }
 
 /// The plan of a recipe whose data is not prepared yet: to be read, not run. Its sizes, steps and costs are those of the

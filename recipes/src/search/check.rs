@@ -14,6 +14,13 @@ pub const MAX_TRIALS: usize = 2_000;
 pub struct UnsoundSearch(pub &'static str);
 
 impl Search {
+    /// Whether there can be so many trials.
+    #[must_use]
+    pub fn can_have(&self, trials: u32) -> bool {
+        let most = self.combinations().unwrap_or(usize::MAX).min(MAX_TRIALS);
+        (1..=most).contains(&(trials as usize))
+    }
+
     /// Whether it can be searched at all.
     ///
     /// # Errors
@@ -22,7 +29,6 @@ impl Search {
         let is_distinct = |index: usize, dimension: &Dimension| {
             self.space[..index].iter().all(|other| other.parameter != dimension.parameter)
         };
-        let most = self.combinations().unwrap_or(usize::MAX).min(MAX_TRIALS);
         let whole = &self.base.whole;
         let latest = match whole.schedule {
             LrSchedule::Wsd { decay_start, .. } => decay_start,
@@ -32,7 +38,7 @@ impl Search {
             (!self.space.is_empty(), "no key is searched"),
             (self.space.iter().all(|dimension| are_sound(&dimension.values)), "the values of a key are no values"),
             (self.space.iter().enumerate().all(|(index, each)| is_distinct(index, each)), "a key is searched twice"),
-            ((1..=most).contains(&(self.trials as usize)), "there are no trials, or too many"),
+            (self.can_have(self.trials), "there are no trials, or too many"),
             (self.parallel > 0, "no trials are tried at once"),
             (whole.start_step == 0 && latest < whole.end_step, "the run has no steps"),
             (self.pruner.as_ref().is_none_or(|asha| is_sound(asha, latest)), "the rungs are no ladder"),

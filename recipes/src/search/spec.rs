@@ -83,7 +83,7 @@ impl Search {
     }
 
     /// The steps at which the stages of a trial end: where it is judged, and where its decay starts.
-    pub(super) fn stage_ends(&self) -> Vec<u64> {
+    pub(crate) fn stage_ends(&self) -> Vec<u64> {
         let decay_start = match self.base.whole.schedule {
             LrSchedule::Wsd { decay_start, .. } => Some(decay_start).filter(|start| *start > 0),
             _ => None,

@@ -17,6 +17,10 @@ impl Scheduler {
         if self.ledger.campaign(&campaign).is_some_and(|known| !is_as_patient(known)) {
             self.record(Fact::RetriesChanged { campaign, retries: plan.retries }, effects);
         }
+        let known = self.ledger.campaign(&campaign).filter(|known| !known.is_cancelled());
+        if let Some(trials) = known.and_then(|known| more_trials(known.plan(), &plan)) {
+            return self.on_growth_requested(Growth::of_search(campaign, trials), effects);
+        }
         match self.ledger.campaign(&campaign) {
             Some(known) if known.has_ended() => effects.push(Effect::CampaignEnded { campaign }),
             Some(known) if !known.is_cancelled() => {}
@@ -30,8 +34,9 @@ impl Scheduler {
     /// The plan of a campaign that was cancelled and is submitted again, with what it had grown by.
     fn as_grown(&self, plan: Plan) -> Plan {
         match self.ledger.campaign(&plan.campaign).map(Campaign::plan) {
-            Some(known) if known.trials.len() > plan.trials.len() => {
-                Plan { trials: known.trials.clone(), stages: known.stages.clone(), ..plan }
+            Some(known) if known.trials.len() > plan.trials.len() || known.search.is_some() => {
+                let search = if more_trials(known, &plan).is_some() { plan.search } else { known.search.clone() };
+                Plan { trials: known.trials.clone(), stages: known.stages.clone(), search, ..plan }
             }
             _ => plan,
         }
@@ -90,4 +95,10 @@ impl Scheduler {
             self.record(Fact::StageRetried { stage }, effects);
         }
     }
+}
+
+/// How many trials the search of a plan has, where that of a known one has fewer.
+fn more_trials(known: &Plan, plan: &Plan) -> Option<u32> {
+    let (known, wanted) = (known.search.as_ref()?, plan.search.as_ref()?);
+    (known.trials < wanted.trials).then_some(wanted.trials)
 }

@@ -12,4 +12,5 @@ mod log;
 mod placement;
 mod retries;
 mod scenario;
+mod searches;
 mod sessions;

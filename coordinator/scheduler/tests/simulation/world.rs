@@ -10,13 +10,13 @@ use crate::action::Action;
 use crate::desk::{Desk, Message, Verdict};
 use crate::invariants::{self, Moment, Witness};
 use crate::process::{Connection, Process};
-use crate::support::{growth, plan};
+use crate::support::{campaign, growth, plan, search};
 
 /// How many campaigns there are to be asked for.
-pub(crate) const CAMPAIGNS: usize = 3;
+pub(crate) const CAMPAIGNS: usize = 4;
 
 /// How many things there are that campaigns may grow by.
-pub(crate) const GROWTHS: usize = 5;
+pub(crate) const GROWTHS: usize = 6;
 
 /// Rounds of good weather after which everything has to be over: many times what it takes.
 const RECOVERY_ROUNDS: usize = 400;
@@ -55,6 +55,7 @@ impl World {
             plan("one", &[("trunk", "", 30), ("short", "trunk", 10), ("long", "trunk", 20)]),
             plan("two", &[("trunk", "", 30), ("long", "trunk", 20), ("longer", "long", 10)]),
             plan("three", &[("first", "", 15), ("second", "", 25)]),
+            search("search", 4),
         ];
         let retries =
             Retries { not_started: 2, preempted: 4, failed: 1, backoff_ms: 2_000, longest_backoff_ms: 20_000 };
@@ -425,5 +426,6 @@ fn growths() -> [Growth; GROWTHS] {
         growth("two", &plan("two", &[trunk, ("short", "trunk", 10), ("below", "short", 10)])),
         growth("three", &plan("three", &[("first", "", 15), ("after", "first", 25), ("later", "after", 5)])),
         growth("three", &plan("three", &[("first", "", 15), ("after", "first", 25), trunk])),
+        Growth::of_search(campaign("search"), 6),
     ]
 }

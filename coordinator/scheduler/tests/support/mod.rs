@@ -1,5 +1,8 @@
 //! What scenarios and simulation have in common: small stage trees with names, and the names of workers.
 
+use recipes::search::{
+    Asha, Dimension, Parameter, Progress, Sampler, Scale, Search, SearchBase, Settings, Values, grow,
+};
 use recipes::{
     CampaignId, CheckpointPolicy, Growth, LrSchedule, Plan, Retries, Stage, StageKey, StageRole, StageSpec, Tokens,
     Trial, TrialId, WorkerId, sample,
@@ -39,10 +42,40 @@ pub(crate) fn plan(name: &str, lines: &[(&str, &str, u64)]) -> Plan {
     }
 }
 
+/// A search of this many trials, two at a time, each of up to three stages; one in two goes on at steps 10 and 20.
+pub(crate) fn search(name: &str, trials: u32) -> Plan {
+    let whole = spec("search", 0, 30);
+    let values = Values::Between { low: 0.001, high: 0.1, scale: Scale::Log };
+    let search = Search {
+        sampler: Sampler::Tpe,
+        trials,
+        seed: 0,
+        parallel: 2,
+        startup: 3,
+        space: vec![Dimension { parameter: Parameter::PeakLr, values }],
+        pruner: Some(Asha { reduction: 2, rungs: vec![10, 20] }),
+        base: SearchBase {
+            size: "searched".to_owned(),
+            seed: 0,
+            n: whole.model.shape.non_embedding_params(),
+            nominal: Tokens(1),
+            whole,
+        },
+    };
+    let Progress { trials, stages, .. } = grow(&search, &[], |_| None);
+    Plan { trials, stages, search: Some(search), ..plan(name, &[]) }
+}
+
 /// What a campaign grows by to have all of a plan, in the plan's order.
 pub(crate) fn growth(name: &str, to: &Plan) -> Growth {
     let order = to.trials.iter().map(|trial| trial.id).collect();
-    Growth { campaign: campaign(name), trials: to.trials.clone(), stages: to.stages.clone(), order }
+    Growth {
+        campaign: campaign(name),
+        trials: to.trials.clone(),
+        stages: to.stages.clone(),
+        order,
+        search_trials: None,
+    }
 }
 
 /// The identifier of the campaign of this name.
@@ -78,7 +111,7 @@ fn trial(stages: &[Stage], leaf: &Stage) -> Trial {
         d,
         nominal: d,
         path,
-        settings: recipes::search::Settings::new(),
+        settings: Settings::new(),
     }
 }
 

@@ -25,7 +25,7 @@ pub(crate) struct Moment<'a> {
 
 type Check = fn(&Moment<'_>) -> Result<(), String>;
 
-const ALL: [(&str, Check); 17] = [
+const ALL: [(&str, Check); 18] = [
     ("invariant_stage_has_at_most_one_live_lease", state::invariant_stage_has_at_most_one_live_lease),
     ("invariant_no_worker_idles_beside_a_ready_stage", state::invariant_no_worker_idles_beside_a_ready_stage),
     ("invariant_what_is_settled_stays_settled", state::invariant_what_is_settled_stays_settled),
@@ -39,6 +39,7 @@ const ALL: [(&str, Check); 17] = [
         "invariant_a_campaign_is_over_when_none_of_its_stages_is_open",
         state::invariant_a_campaign_is_over_when_none_of_its_stages_is_open,
     ),
+    ("invariant_a_search_has_what_its_results_ask_for", state::invariant_a_search_has_what_its_results_ask_for),
     ("invariant_deadlines_lie_ahead", state::invariant_deadlines_lie_ahead),
     ("invariant_restore_equals_state", log::invariant_restore_equals_state),
     ("invariant_nothing_from_old_attempt_counts", log::invariant_nothing_from_old_attempt_counts),

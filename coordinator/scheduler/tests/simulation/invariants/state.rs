@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use recipes::WorkerId;
-use scheduler::{CampaignPhase, Event, Fact, Slot, StageState};
+use recipes::{Trial, WorkerId};
+use scheduler::{CampaignPhase, Effect, Event, Fact, Slot, StageState};
 
 use super::{Moment, ensure, recorded, stages};
 
@@ -95,7 +95,9 @@ pub(super) fn invariant_a_campaign_never_shrinks(moment: &Moment<'_>) -> Result<
     for campaign in moment.before.campaigns() {
         let [was, is] = [moment.before, moment.after].map(|scheduler| scheduler.plan(&campaign.campaign));
         let (Some(was), Some(is)) = (was, is) else { return Err(format!("{} is forgotten", campaign.name)) };
-        let missing = was.trials.iter().find(|trial| !is.trials.contains(trial));
+        // Trials of a search go on.
+        let has = |trial: &Trial| is.trials.iter().any(|it| it.id == trial.id && it.path.starts_with(&trial.path));
+        let missing = was.trials.iter().find(|trial| !has(trial));
         ensure(missing.is_none(), || format!("{} lost {missing:?}", campaign.name))?;
         ensure(was.stages.iter().all(|stage| is.stage(&stage.key).is_some()), || {
             format!("{} lost a stage", campaign.name)
@@ -120,4 +122,22 @@ pub(super) fn invariant_deadlines_lie_ahead(moment: &Moment<'_>) -> Result<(), S
     ensure(!running || next.is_some(), || "a lease never ends".to_owned())?;
     let overdue = *moment.event == Event::TimePassed && next.is_some_and(|next| next <= moment.now);
     ensure(!overdue, || format!("{next:?} has come"))
+}
+
+pub(super) fn invariant_a_search_has_what_its_results_ask_for(moment: &Moment<'_>) -> Result<(), String> {
+    if !moment.effects.iter().any(|effect| matches!(effect, Effect::Record(_))) {
+        return Ok(()); // Nothing has changed.
+    }
+    for status in moment.after.campaigns().filter(|status| status.phase != CampaignPhase::Cancelled) {
+        let Some(progress) = moment.after.ledger().search_progress(&status.campaign) else { continue };
+        let Some(plan) = moment.after.plan(&status.campaign) else { continue };
+        ensure(progress.stages.is_empty() && progress.trials == plan.trials, || {
+            format!("{} lacks {} stages", status.name, progress.stages.len())
+        })?;
+        let ended = progress.standings.iter().filter(|standing| standing.end.is_some()).count();
+        ensure((status.phase == CampaignPhase::Ended) == (ended == plan.trials_in_the_end()), || {
+            format!("{} is {:?} with {ended} trials that have ended", status.name, status.phase)
+        })?;
+    }
+    Ok(())
 }

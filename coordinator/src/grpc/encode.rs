@@ -2,8 +2,8 @@
 
 use proto::v1::coordinator_message::Body;
 use proto::v1::{self, CoordinatorMessage};
-use recipes::{Attempt, Stage, StageKey};
-use scheduler::{CampaignPhase, Settings, StageResult, StageState, StageStatus};
+use recipes::{Attempt, Stage, StageKey, search};
+use scheduler::{CampaignPhase, DeadEnd, Settings, StageResult, StageState, StageStatus};
 
 use crate::driver::input::Progress;
 use crate::driver::losses::Cadence;
@@ -96,6 +96,7 @@ pub(crate) fn campaign(campaign: &CampaignView<'_>) -> v1::CampaignSummary {
             completed: count(trials.completed),
             diverged: count(trials.diverged),
             failed: count(trials.failed),
+            pruned: count(trials.pruned),
         }),
         submitted_at_ms: campaign.submitted_at_ms,
         tokens: campaign.tokens.0,
@@ -175,18 +176,38 @@ fn stage_result(result: &StageResult) -> v1::StageResult {
     }
 }
 
-/// The trials of a campaign that ended with a loss, in the plan's order.
+/// The trials of a campaign that ended with a loss, or because theirs left all bounds, in the plan's order.
 pub(crate) fn results(view: &View<'_>, shown: &CampaignView<'_>) -> Vec<v1::TrialResult> {
-    let result = |trial: &recipes::Trial| {
-        let stage = trial.last_stage();
-        let StageState::Completed { result, .. } = view.stage(stage)?.state else { return None };
+    let searched = view.scheduler.ledger().search_progress(&shown.plan.campaign);
+    let standings = searched.iter().flat_map(|progress| &progress.standings);
+    let pruned: Vec<bool> =
+        standings.map(|standing| matches!(standing.end, Some(search::TrialEnd::Pruned { .. }))).collect();
+    let result = |(index, trial): (usize, &recipes::Trial)| {
+        let key = trial.last_stage();
+        let is_pruned = pruned.get(index).copied().unwrap_or_default();
+        let (stage, result, end, step) = match &view.stage(key)?.state {
+            // What a search has not decided on yet has not ended.
+            StageState::Completed { .. } if !is_pruned && !shown.plan.is_whole(trial) => return None,
+            StageState::Completed { result, .. } => {
+                let end = if is_pruned { v1::TrialEnd::Pruned } else { v1::TrialEnd::Completed };
+                (*key, Some(stage_result(result)), end, view.scheduler.stage(key)?.spec.end_step)
+            }
+            StageState::Diverged { step, .. } => (*key, None, v1::TrialEnd::Diverged, *step + 1),
+            StageState::NotRun { ancestor, because: DeadEnd::Diverged } => {
+                let StageState::Diverged { step, .. } = &view.stage(ancestor)?.state else { return None };
+                (*ancestor, None, v1::TrialEnd::Diverged, *step + 1)
+            }
+            _ => return None,
+        };
         Some(v1::TrialResult {
             trial: trial.id.to_string(),
             stage: stage.to_string(),
-            result: Some(stage_result(&result)),
+            result,
+            end: end.into(),
+            step,
         })
     };
-    shown.plan.trials.iter().filter_map(result).collect()
+    shown.plan.trials.iter().enumerate().filter_map(result).collect()
 }
 
 pub(crate) fn worker(worker: &WorkerView<'_>) -> v1::WorkerStatus {

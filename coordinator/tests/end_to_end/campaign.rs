@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use proto::v1::coordinator_message::Body as Down;
 use proto::v1::worker_message::Body as Up;
-use proto::v1::{self, CampaignPhase, StagePhase};
+use proto::v1::{self, CampaignPhase, TrialEnd, StagePhase};
 
 use crate::bench::{Bench, PATIENCE, RECIPE, last, phase};
 use crate::worker::{Worker, loss_at, points};
@@ -196,7 +196,9 @@ async fn a_diverged_stage_is_a_result() {
     let summary = last(updates).await.summary.expect("it has a summary");
     let trials = summary.trials.expect("they are counted");
     assert_eq!((summary.phase(), trials.diverged, trials.completed), (CampaignPhase::Ended, 6, 0));
-    assert_eq!(bench.results(&submitted.campaign).await, []);
+    let results = bench.results(&submitted.campaign).await;
+    assert_eq!(results.len(), 6, "that it diverged is a result");
+    assert!(results.iter().all(|result| result.end() == TrialEnd::Diverged && result.result.is_none()), "{results:?}");
     bench.handle.shutdown().await;
 }
 

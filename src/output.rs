@@ -34,11 +34,16 @@ pub(crate) fn write(text: &str) -> anyhow::Result<()> {
 /// Lines up columns: the first to the left, the others as their header says: a header that begins with a space is above
 /// numbers, which stand to the right.
 pub(crate) fn columns<const N: usize>(header: [&str; N], rows: &[[String; N]]) -> String {
-    let titles = header.map(|title| title.trim_start().to_owned());
-    let lines: Vec<&[String; N]> = std::iter::once(&titles).chain(rows).collect();
+    any_columns(&header, rows)
+}
+
+/// The same where how many columns there are is not known before: rows have as many cells as the header.
+pub(crate) fn any_columns<R: AsRef<[String]>>(header: &[&str], rows: &[R]) -> String {
+    let titles: Vec<String> = header.iter().map(|title| title.trim_start().to_owned()).collect();
+    let lines: Vec<&[String]> = std::iter::once(titles.as_slice()).chain(rows.iter().map(AsRef::as_ref)).collect();
     let mut text = String::new();
-    let widths: [usize; N] =
-        std::array::from_fn(|column| lines.iter().map(|row| row[column].chars().count()).max().unwrap_or_default());
+    let width = |column: usize| lines.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
+    let widths: Vec<usize> = (0..header.len()).map(width).collect();
     for row in lines {
         let mut line = String::new();
         for (column, cell) in row.iter().enumerate() {

@@ -37,13 +37,16 @@ impl Campaign {
         let results = campaigns.results(&summary.campaign).await?;
         let curves = campaigns.curves(&summary.campaign, &[]).await?;
         let unexpected = |source| CallError::Unexpected { url: campaigns.url().to_owned(), source };
-        let losses = results.iter().filter_map(|result| final_loss(result).transpose());
+        let (early, whole): (Vec<_>, Vec<_>) = results.iter().partition(|result| is_early(result));
+        let losses = whole.into_iter().filter_map(|result| final_loss(result).transpose());
+        let early = early.into_iter().map(early_end);
         let curve = |(stage, points): (String, Vec<CurvePoint>)| {
             Ok((id("stage", &stage)?, points.into_iter().map(curve_point).collect()))
         };
         let measured = report::Campaign {
             plan,
             losses: losses.collect::<Result<_, _>>().map_err(unexpected)?,
+            early: early.collect::<Result<_, _>>().map_err(unexpected)?,
             curves: curves.into_iter().map(curve).collect::<Result<_, ConvertError>>().map_err(unexpected)?,
             recipe_file,
             recipe_text,
@@ -76,6 +79,18 @@ fn final_loss(result: &TrialResult) -> Result<Option<(recipes::TrialId, report::
     let v1::StageResult { validation_loss, validation_loss_per_byte } = result.result.unwrap_or_default();
     let Some(per_token) = validation_loss else { return Ok(None) };
     Ok(Some((id("trial", &result.trial)?, report::FinalLoss { per_token, per_byte: validation_loss_per_byte })))
+}
+
+fn is_early(result: &TrialResult) -> bool {
+    match result.end() {
+        v1::TrialEnd::Pruned | v1::TrialEnd::Diverged => true,
+        v1::TrialEnd::Completed | v1::TrialEnd::Unspecified => false,
+    }
+}
+
+fn early_end(result: &TrialResult) -> Result<(recipes::TrialId, report::EarlyEnd), ConvertError> {
+    let loss = final_loss(result)?.map(|(_, loss)| loss);
+    Ok((id("trial", &result.trial)?, report::EarlyEnd { step: result.step, loss }))
 }
 
 fn curve_point(point: CurvePoint) -> report::CurvePoint {

@@ -7,7 +7,7 @@ use crate::cli::Global;
 use crate::client::{CoordinatorArgs, Detail, with_coordinator};
 use crate::exit::Exit;
 use crate::output::{self, View, columns};
-use crate::views::{CampaignView, StageView};
+use crate::views::{CampaignView, SearchView, StageView};
 
 /// Show a campaign: how it is doing, stage by stage
 #[derive(Debug, clap::Args)]
@@ -26,6 +26,9 @@ pub(crate) struct Args {
 struct Shown {
     campaign: CampaignView,
     stages: Vec<StageView>,
+    /// The trials of a search, in the order in which they were suggested.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    search: Option<SearchView>,
     plan: Plan,
     recipe_file: String,
     recipe_text: String,
@@ -42,10 +45,12 @@ impl Args {
 
 impl From<Detail> for Shown {
     fn from(detail: Detail) -> Self {
+        let search = SearchView::of(&detail.plan, &detail.stages);
         let stages = detail.plan.stages.iter().zip(&detail.stages);
         Self {
             campaign: CampaignView::from(&detail.summary),
             stages: stages.map(|(stage, status)| StageView::new(stage, status)).collect(),
+            search,
             plan: detail.plan,
             recipe_file: detail.recipe_file,
             recipe_text: detail.recipe_text,
@@ -56,6 +61,7 @@ impl From<Detail> for Shown {
 impl View for Shown {
     fn table(&self) -> String {
         let cells: Vec<_> = self.stages.iter().map(StageView::cells).collect();
-        format!("{}\n{}", self.campaign.table(), columns(StageView::HEADER, &cells))
+        let search = self.search.as_ref().map(|search| format!("\n{}", search.table())).unwrap_or_default();
+        format!("{}\n{}{search}", self.campaign.table(), columns(StageView::HEADER, &cells))
     }
 }

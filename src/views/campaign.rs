@@ -41,6 +41,8 @@ pub(crate) struct Trials {
     pub(crate) completed: u32,
     pub(crate) diverged: u32,
     pub(crate) failed: u32,
+    /// Ended early by a search.
+    pub(crate) pruned: u32,
 }
 
 /// The phase in a word.
@@ -75,6 +77,7 @@ impl From<&v1::CampaignSummary> for CampaignView {
                 completed: trials.completed,
                 diverged: trials.diverged,
                 failed: trials.failed,
+                pruned: trials.pruned,
             },
             submitted_at_ms: summary.submitted_at_ms,
             tokens: summary.tokens,
@@ -117,11 +120,34 @@ impl Stages {
     }
 }
 
+impl Trials {
+    fn total(self) -> u32 {
+        self.open + self.completed + self.diverged + self.failed + self.pruned
+    }
+
+    /// The counts that are not zero, in words.
+    fn in_words(self) -> String {
+        let counts = [
+            (self.completed, "done"),
+            (self.pruned, "pruned"),
+            (self.diverged, "diverged"),
+            (self.failed, "given up"),
+            (self.open, "open"),
+        ];
+        let counts: Vec<String> =
+            counts.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}")).collect();
+        format!("{} trials: {}", self.total(), counts.join(", "))
+    }
+}
+
 impl View for CampaignView {
     fn table(&self) -> String {
         let mut text = format!("{}  {}  {}\n", self.name, self.campaign, self.phase);
         if !self.description.is_empty() {
             text.push_str(&format!("{}\n", self.description));
+        }
+        if self.trials.pruned > 0 {
+            text.push_str(&format!("{}\n", self.trials.in_words()));
         }
         let (done, all) = (human_count(self.tokens_done as f64), human_count(self.tokens as f64));
         text.push_str(&format!("{}; {done} of {all} tokens trained\n", self.stages.in_words()));
@@ -150,13 +176,14 @@ impl View for CampaignList {
 
 fn row(campaign: &CampaignView) -> [String; 6] {
     let short: String = campaign.campaign.chars().take("campaign_".len() + 8).collect();
-    let Trials { open, completed, diverged, failed } = campaign.trials;
+    let trials = campaign.trials;
     [
         short,
         campaign.name.clone(),
         campaign.phase.to_owned(),
         format!("{}/{}", campaign.stages.completed, campaign.stages.total()),
-        format!("{completed}/{}", open + completed + diverged + failed),
+        // A trial that a search ended early is done.
+        format!("{}/{}", trials.completed + trials.pruned, trials.total()),
         format!("{}/{}", human_count(campaign.tokens_done as f64), human_count(campaign.tokens as f64)),
     ]
 }

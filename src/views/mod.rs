@@ -4,10 +4,12 @@ mod bench;
 mod campaign;
 mod coordinates;
 mod files;
+mod search;
 mod stage;
 
 pub(crate) use bench::BenchView;
 pub(crate) use campaign::{CampaignList, CampaignView};
 pub(crate) use coordinates::{CoordinatesView, ModelCoordinates, VariantCoordinates};
 pub(crate) use files::{FileView, FilesView};
+pub(crate) use search::SearchView;
 pub(crate) use stage::{StageView, role};

@@ -11,6 +11,8 @@ pub struct Campaign {
     pub plan: Plan,
     /// The final losses of the trials that have one.
     pub losses: BTreeMap<TrialId, FinalLoss>,
+    /// The trials that ended without one: pruned, or diverged.
+    pub early: BTreeMap<TrialId, EarlyEnd>,
     /// The curves of the stages that have one, steps ascending.
     pub curves: BTreeMap<StageKey, Vec<CurvePoint>>,
     /// The recipe's file name.
@@ -28,6 +30,15 @@ pub struct FinalLoss {
     pub per_token: f64,
     /// Nats a byte, where that is known.
     pub per_byte: Option<f64>,
+}
+
+/// The end of a trial before its last step.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct EarlyEnd {
+    /// Steps done.
+    pub step: u64,
+    /// The loss there, where a search ended it; `None` where it diverged.
+    pub loss: Option<FinalLoss>,
 }
 
 /// The training loss at one step.

@@ -58,7 +58,7 @@ impl Conclusion {
     /// The contents of `points.csv`.
     #[must_use]
     pub fn points_csv(&self) -> String {
-        points::csv(&self.points)
+        points::csv(&self.campaign, &self.points)
     }
 
     /// The contents of `fit.json`.

@@ -21,10 +21,11 @@ mod html;
 mod number;
 mod optimum_lr;
 mod points;
+mod search;
 mod table;
 mod table_fit;
 
-pub use campaign::{Campaign, CurvePoint, FinalLoss};
+pub use campaign::{Campaign, CurvePoint, EarlyEnd, FinalLoss};
 pub use conclusion::Conclusion;
 pub use files::{Files, WriteError};
 pub use fit_json::{Budget, Doubt, FitFile, Fitted, Judgement, OptimumLaw, Produced, Search};

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
+use recipes::search::{Parameter, Settings};
 use recipes::{LrSchedule, Plan, Stage, StageKey, StageRole, StageSpec, TrialId};
 
-use crate::campaign::Campaign;
+use crate::campaign::{Campaign, FinalLoss};
 
 /// A model trained to the end of its trial, with its loss on held-out text.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,6 +33,8 @@ pub struct MeasuredPoint {
     pub batch_tokens: u64,
     /// The arm, as the recipe names it, where it has arms.
     pub arm: Option<String>,
+    /// What a search gave it.
+    pub settings: Settings,
     /// Whether its learning rate had come down. The loss at a high one is a tenth of a nat and more above what a decay would
     /// reach, and tells nothing of the law.
     pub decayed: bool,
@@ -56,28 +59,33 @@ pub enum Selection {
 pub(crate) fn measured(campaign: &Campaign) -> Vec<MeasuredPoint> {
     let stages = campaign.plan.stages_by_key();
     let trunks = trunks(&campaign.plan);
-    let point = |trial: &recipes::Trial| {
+    let measured = |trial: &recipes::Trial| {
         let loss = campaign.losses.get(&trial.id)?;
-        let last = *stages.get(trial.last_stage())?;
-        Some(MeasuredPoint {
-            size: trial.size.clone(),
-            n: trial.n,
-            d: trial.d.0,
-            loss: loss.per_token,
-            loss_per_byte: loss.per_byte,
-            seed: trial.seed,
-            peak_lr: last.spec.peak_lr,
-            nominal: trial.nominal.0,
-            step: last.spec.end_step,
-            batch_tokens: last.spec.batch.tokens(),
-            arm: trial.arm.clone(),
-            decayed: ends_decayed(last),
-            trunk: trunks.get(&trial.path[0]).copied().unwrap_or(trial.path[0]),
-            stage: last.key,
-            trial: trial.id,
-        })
+        let point = point(trial, stages.get(trial.last_stage())?, *loss);
+        Some(MeasuredPoint { trunk: trunks.get(&point.trunk).copied().unwrap_or(point.trunk), ..point })
     };
-    campaign.plan.trials.iter().filter_map(point).collect()
+    campaign.plan.trials.iter().filter_map(measured).collect()
+}
+
+fn point(trial: &recipes::Trial, last: &Stage, loss: FinalLoss) -> MeasuredPoint {
+    MeasuredPoint {
+        size: trial.size.clone(),
+        n: trial.n,
+        d: trial.d.0,
+        loss: loss.per_token,
+        loss_per_byte: loss.per_byte,
+        seed: trial.seed,
+        peak_lr: last.spec.peak_lr,
+        nominal: trial.nominal.0,
+        step: last.spec.end_step,
+        batch_tokens: last.spec.batch.tokens(),
+        arm: trial.arm.clone(),
+        settings: trial.settings.clone(),
+        decayed: ends_decayed(last),
+        trunk: trial.path[0],
+        stage: last.key,
+        trial: trial.id,
+    }
 }
 
 /// The name of the trunk that each root begins. Roots that differ in their length alone train the same, as far as both go:
@@ -150,23 +158,67 @@ pub(crate) fn row(point: &MeasuredPoint) -> scaling::Point {
     }
 }
 
-/// `points.csv`: floats in the shortest form that reads back to the same bits, and nothing that depends on when or where.
-pub(crate) fn csv(points: &[MeasuredPoint]) -> String {
+/// `points.csv`: floats in the shortest form that reads back to the same bits, and nothing that depends on when or where. All
+/// trials that have ended, in the plan's order; of those that diverged there is no loss.
+pub(crate) fn csv(campaign: &Campaign, points: &[MeasuredPoint]) -> String {
+    // The learning rate has its column in any case.
+    let searched: Vec<Parameter> =
+        campaign.plan.searched().filter(|parameter| *parameter != Parameter::PeakLr).collect();
     let columns =
-        "size,n,d,loss,loss_per_byte,seed,peak_lr,nominal_tokens,step,batch_tokens,arm,decayed,trunk,stage,trial";
-    let mut text = format!("{columns}\n");
-    for point in points {
-        let MeasuredPoint { n, d, loss, seed, peak_lr, nominal, step, batch_tokens, decayed, .. } = point;
-        let MeasuredPoint { trunk, stage, trial, .. } = point;
-        let [size, arm] = [point.size.as_str(), point.arm.as_deref().unwrap_or_default()].map(quoted);
-        let per_byte = point.loss_per_byte.map(|loss| loss.to_string()).unwrap_or_default();
-        let _ = writeln!(
-            text,
-            "{size},{n},{d},{loss},{per_byte},{seed},{peak_lr},{nominal},{step},{batch_tokens},{arm},{decayed},\
-             {trunk},{stage},{trial}"
-        );
+        "size,n,d,loss,loss_per_byte,seed,peak_lr,nominal_tokens,step,batch_tokens,arm,decayed,trunk,stage,trial,state";
+    let mut text = columns.to_owned();
+    searched.iter().for_each(|parameter| text.push_str(&format!(",{parameter}")));
+    text.push('\n');
+
+    let measured: BTreeMap<TrialId, &MeasuredPoint> = points.iter().map(|point| (point.trial, point)).collect();
+    let stages = campaign.plan.stages_by_key();
+    for trial in &campaign.plan.trials {
+        let line = match measured.get(&trial.id) {
+            Some(point) => line(point, Some(point.loss), "completed"),
+            None => match early(campaign, &stages, trial) {
+                Some((point, loss, state)) => line(&point, loss, state),
+                None => continue,
+            },
+        };
+        text.push_str(&line);
+        for parameter in &searched {
+            let value = trial.settings.get(parameter).map(f64::to_string).unwrap_or_default();
+            let _ = write!(text, ",{value}");
+        }
+        text.push('\n');
     }
     text
+}
+
+/// A trial that ended early as a point of where it did, with its loss and how it ended.
+fn early(
+    campaign: &Campaign,
+    stages: &BTreeMap<StageKey, &Stage>,
+    trial: &recipes::Trial,
+) -> Option<(MeasuredPoint, Option<f64>, &'static str)> {
+    let end = campaign.early.get(&trial.id)?;
+    let last = *stages.get(trial.last_stage())?;
+    let point = MeasuredPoint {
+        d: end.step * last.spec.batch.tokens(),
+        step: end.step,
+        loss_per_byte: end.loss.and_then(|loss| loss.per_byte),
+        decayed: false,
+        ..point(trial, last, FinalLoss { per_token: f64::NAN, per_byte: None })
+    };
+    let loss = end.loss.map(|loss| loss.per_token);
+    Some((point, loss, if loss.is_some() { "pruned" } else { "diverged" }))
+}
+
+fn line(point: &MeasuredPoint, loss: Option<f64>, state: &str) -> String {
+    let MeasuredPoint { n, d, seed, peak_lr, nominal, step, batch_tokens, decayed, .. } = point;
+    let MeasuredPoint { trunk, stage, trial, .. } = point;
+    let [size, arm] = [point.size.as_str(), point.arm.as_deref().unwrap_or_default()].map(quoted);
+    let [loss, per_byte] =
+        [loss, point.loss_per_byte].map(|loss| loss.map(|loss| loss.to_string()).unwrap_or_default());
+    format!(
+        "{size},{n},{d},{loss},{per_byte},{seed},{peak_lr},{nominal},{step},{batch_tokens},{arm},{decayed},{trunk},{stage},\
+         {trial},{state}"
+    )
 }
 
 fn quoted(cell: &str) -> String {
@@ -191,6 +243,7 @@ mod tests {
             step: 20,
             batch_tokens: 100,
             arm: None,
+            settings: Settings::new(),
             decayed: true,
             trunk: StageKey::from_content(name.as_bytes()),
             stage: StageKey::from_content(b"a stage"),
@@ -218,11 +271,11 @@ mod tests {
 
     #[test]
     fn cells_with_commas_are_quoted_and_floats_keep_their_bits() {
-        let text = csv(&[point(0, 0.01, 0.1 + 0.2)]);
-        let row = text.lines().nth(1).expect("a row");
+        let row = line(&point(0, 0.01, 3.0), Some(0.1 + 0.2), "completed");
         assert!(
             row.starts_with("\"a,\"\"b\"\"\",100,2000,0.30000000000000004,,0,0.01,2000,20,100,,true,stage_"),
             "{row}"
         );
+        assert!(line(&point(0, 0.01, 3.0), None, "diverged").starts_with("\"a,\"\"b\"\"\",100,2000,,,0,"));
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use recipes::search::recipe_lines;
 use recipes::units::human_count;
 use scaling::{Analysis, Bootstrap, HeldOut, Interval, Law, Objective, Resample};
 
@@ -10,12 +11,17 @@ use crate::grid::Grid;
 use crate::number::{operations, percent, three_digits};
 use crate::optimum_lr::{OptimumLr, optima as best_learning_rates};
 use crate::points::Selection;
+use crate::search::Searched;
 use crate::{batches, envelope};
 
 pub(crate) fn render(conclusion: &Conclusion) -> String {
     let Conclusion { campaign, points, analysis, .. } = conclusion;
     let plan = &campaign.plan;
     let mut text = format!("{}  {}\n", plan.name, plan.campaign);
+    if let Some(searched) = Searched::of(campaign) {
+        search(&mut text, &searched);
+        return text;
+    }
     let _ = writeln!(
         text,
         "{} of {} points, losses in nats a token on held-out text at the end of {}\n",
@@ -50,6 +56,35 @@ pub(crate) fn render(conclusion: &Conclusion) -> String {
         }
     }
     text
+}
+
+/// Trials of a search that are shown in a terminal.
+const BEST: usize = 10;
+
+fn search(text: &mut String, searched: &Searched<'_>) {
+    let _ = writeln!(text, "{}, losses in nats a token on held-out text\n", searched.in_words());
+    let mut header = vec!["trial".to_owned()];
+    header.extend(searched.space.iter().map(|dimension| dimension.parameter.to_string()));
+    header.extend(["loss", "state"].map(str::to_owned));
+    let mut lines = vec![header];
+    lines.extend(searched.trials.iter().take(BEST).map(|trial| {
+        let mut cells = vec![trial.number.to_string()];
+        cells.extend(searched.values(trial));
+        cells.push(trial.loss.map_or_else(|| "-".to_owned(), |loss| format!("{loss:.4}")));
+        cells.push(trial.state());
+        cells
+    }));
+    text.push_str(&lined_up(&lines));
+    if let Some(more) = searched.trials.len().checked_sub(BEST).filter(|more| *more > 0) {
+        let _ = writeln!(text, "and {more} more, in points.csv");
+    }
+    if let Some(parts) = searched.importance() {
+        let parts: Vec<String> = parts.iter().map(|(key, part)| format!("{key} {:.0}%", 100.0 * part)).collect();
+        let _ = writeln!(text, "\nwhat tells the best fifth from all: {}", parts.join(", "));
+    }
+    if let Some(best) = searched.best() {
+        let _ = write!(text, "\nthe best, as lines of a recipe:\n\n{}", recipe_lines(best.settings));
+    }
 }
 
 fn losses(text: &mut String, conclusion: &Conclusion) {

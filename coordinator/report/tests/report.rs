@@ -3,7 +3,8 @@
 mod synthetic;
 
 use recipes::Recipe;
-use report::{AnalysisOptions, Campaign, Conclusion, FinalLoss, Selection};
+use recipes::search::{Outcome, TrialEnd, grow};
+use report::{AnalysisOptions, Campaign, Conclusion, EarlyEnd, FinalLoss, Selection};
 use serde_json::Value;
 
 fn conclude(campaign: Campaign) -> Conclusion {
@@ -253,4 +254,56 @@ fn the_best_learning_rate_is_stated_for_each_arm() {
     conclusion = conclude(campaign.clone()).table();
     assert!(conclusion.contains("0.0130"), "{conclusion}");
     assert!(conclude(campaign).html().contains("id=\"peak-lr\""));
+}
+
+/// A search of twelve trials over two keys, played to its end: better the nearer the learning rate is to 0.01, whatever
+/// scale_emb is. One trial diverges.
+fn searched() -> Campaign {
+    let search = "[search]\nsampler = \"random\"\ntrials = 12\n[search.space]\n\
+                  peak_lr = { low = 0.001, high = 0.1, scale = \"log\" }\nscale_emb = { values = [4, 8, 12] }\n\
+                  [search.pruner]\nkind = \"asha\"\nrungs = [0.3]\n";
+    let text = format!("{}{search}", recipe("[\"tiny-32\"]", "tokens = [20_000]", "").text().replace(", 0.02]", "]"));
+    let recipe = Recipe::parse("search.toml", &text).unwrap_or_else(|error| panic!("{error}"));
+    let mut campaign = synthetic::campaign(&recipe, &[]);
+    campaign.curves.clear();
+    let search = campaign.plan.search.clone().expect("is a search");
+    let loss = |spec: &recipes::StageSpec| 3.0 + (spec.peak_lr / 0.01).log10().abs() + 1.0 / spec.end_step as f64;
+    let outcome = |campaign: &Campaign, key: &recipes::StageKey| {
+        let spec = campaign.plan.stage(key)?.spec;
+        let diverges = spec.peak_lr > 0.06;
+        Some(if diverges { Outcome::Diverged } else { Outcome::Completed { loss: Some(loss(&spec)) } })
+    };
+    loop {
+        let progress = grow(&search, &campaign.plan.trials, |key| outcome(&campaign, key));
+        let is_over = progress.stages.is_empty();
+        campaign.plan.trials = progress.trials;
+        campaign.plan.stages.extend(progress.stages);
+        if is_over {
+            for (trial, standing) in campaign.plan.trials.iter().zip(progress.standings) {
+                let loss = standing.losses.last().copied().filter(|loss| loss.is_finite());
+                let loss = loss.map(|per_token| FinalLoss { per_token, per_byte: None });
+                match standing.end.expect("it is over") {
+                    TrialEnd::Completed => campaign.losses.extend([trial.id].into_iter().zip(loss)),
+                    TrialEnd::Pruned { step } => drop(campaign.early.insert(trial.id, EarlyEnd { step, loss })),
+                    TrialEnd::Diverged => drop(campaign.early.insert(trial.id, EarlyEnd { step: 3, loss: None })),
+                    TrialEnd::Failed => {}
+                }
+            }
+            return campaign;
+        }
+    }
+}
+
+#[test]
+fn a_search_as_people_read_it() {
+    let conclusion = conclude(searched());
+    insta::assert_snapshot!("search_table", conclusion.table());
+    insta::assert_snapshot!("search_points", conclusion.points_csv());
+    let html = conclusion.html();
+    for part in
+        ["The search", "As lines of a recipe", "id=\"slices\"", "id=\"importance\"", "pruned at 6", "diverged at 3"]
+    {
+        assert!(html.contains(part), "{part}");
+    }
+    assert!(!html.contains("The scaling law"));
 }

@@ -199,13 +199,7 @@ pub(crate) fn results(view: &View<'_>, shown: &CampaignView<'_>) -> Vec<v1::Tria
             }
             _ => return None,
         };
-        Some(v1::TrialResult {
-            trial: trial.id.to_string(),
-            stage: stage.to_string(),
-            result,
-            end: end.into(),
-            step,
-        })
+        Some(v1::TrialResult { trial: trial.id.to_string(), stage: stage.to_string(), result, end: end.into(), step })
     };
     shown.plan.trials.iter().enumerate().filter_map(result).collect()
 }

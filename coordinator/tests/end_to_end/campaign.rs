@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use proto::v1::coordinator_message::Body as Down;
 use proto::v1::worker_message::Body as Up;
-use proto::v1::{self, CampaignPhase, TrialEnd, StagePhase};
+use proto::v1::{self, CampaignPhase, StagePhase, TrialEnd};
 
 use crate::bench::{Bench, PATIENCE, RECIPE, last, phase};
 use crate::worker::{Worker, loss_at, points};

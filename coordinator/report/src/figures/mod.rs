@@ -12,6 +12,7 @@ mod optimum;
 mod palette;
 mod peak_lr;
 mod residuals;
+mod slices;
 mod surface;
 mod thin;
 mod tree;
@@ -49,6 +50,7 @@ pub(crate) fn all(conclusion: &Conclusion) -> Vec<Figure> {
         figures.push(residuals::figure(analysis, &palette));
         figures.extend(optimum::figure(analysis));
     }
+    figures.extend(slices::figures(conclusion));
     figures.extend(arms::figure(conclusion));
     figures.extend(peak_lr::figure(conclusion));
     figures.extend(batches::figure(conclusion, &palette));

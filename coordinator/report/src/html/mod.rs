@@ -6,6 +6,7 @@
 mod escape;
 mod parts;
 mod script;
+mod search;
 
 pub(crate) use escape::escape;
 use scaling::Law;
@@ -19,7 +20,7 @@ pub(crate) fn page(conclusion: &Conclusion) -> String {
     let drawn: String = figures.iter().map(figure).collect();
     let parts = [
         parts::heading(conclusion),
-        parts::law(conclusion),
+        search::section(conclusion).unwrap_or_else(|| parts::law(conclusion)),
         conclusion.analysis.as_ref().map(parts::optima).unwrap_or_default(),
         drawn,
         parts::points(conclusion),

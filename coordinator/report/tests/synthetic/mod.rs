@@ -76,6 +76,7 @@ pub(crate) fn campaign(recipe: &Recipe, losses: &[f64]) -> Campaign {
     let final_loss = |loss: &f64| FinalLoss { per_token: *loss, per_byte: Some(loss / BYTES_A_TOKEN) };
     Campaign {
         losses: plan.trials.iter().map(|trial| trial.id).zip(losses.iter().map(final_loss)).collect(),
+        early: BTreeMap::new(),
         curves: curves(&plan),
         recipe_file: recipe.file().to_owned(),
         recipe_text: recipe.text().to_owned(),

@@ -1,0 +1,114 @@
+//! What a search came to: its trials in the order of their merit, and what of their settings decides.
+
+use recipes::Trial;
+use recipes::search::{Dimension, Parameter, Settings};
+
+use crate::campaign::{Campaign, EarlyEnd};
+
+/// The trials of a search that have ended, and what they say.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Searched<'a> {
+    /// The searched keys.
+    pub(crate) space: &'a [Dimension],
+    /// The best first.
+    pub(crate) trials: Vec<Tried<'a>>,
+    /// How many trials there will be.
+    pub(crate) in_the_end: usize,
+}
+
+/// A trial of a search that has ended.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Tried<'a> {
+    /// Counted from 1, in the order in which they were suggested.
+    pub(crate) number: usize,
+    pub(crate) settings: &'a Settings,
+    /// `None` where it came to its end.
+    pub(crate) early: Option<EarlyEnd>,
+    /// At its end, or where it was ended; `None` where it diverged.
+    pub(crate) loss: Option<f64>,
+    /// Steps done.
+    pub(crate) steps: u64,
+}
+
+impl<'a> Searched<'a> {
+    /// `None` where the campaign is no search.
+    pub(crate) fn of(campaign: &'a Campaign) -> Option<Self> {
+        let search = campaign.plan.search.as_ref()?;
+        let tried = |(index, trial): (usize, &'a Trial)| {
+            let early = campaign.early.get(&trial.id).copied();
+            let (loss, steps) = match early {
+                Some(early) => (early.loss.map(|loss| loss.per_token), early.step),
+                None => (Some(campaign.losses.get(&trial.id)?.per_token), search.base.whole.end_step),
+            };
+            Some(Tried { number: index + 1, settings: &trial.settings, early, loss, steps })
+        };
+        let mut trials: Vec<Tried<'a>> = campaign.plan.trials.iter().enumerate().filter_map(tried).collect();
+        // As the search itself sees it: what came further is the better one, what diverged is the worst.
+        trials.sort_by(|a, b| {
+            let key = |trial: &Tried<'_>| (trial.loss.is_none(), std::cmp::Reverse(trial.steps));
+            let loss = |trial: &Tried<'_>| trial.loss.unwrap_or(f64::INFINITY);
+            key(a).cmp(&key(b)).then(loss(a).total_cmp(&loss(b))).then(a.number.cmp(&b.number))
+        });
+        Some(Self { space: &search.space, trials, in_the_end: search.trials as usize })
+    }
+
+    /// The best of those that came to the end.
+    pub(crate) fn best(&self) -> Option<&Tried<'a>> {
+        self.trials.first().filter(|trial| trial.early.is_none() && trial.loss.is_some())
+    }
+
+    /// How many came to the end, were pruned, and diverged.
+    pub(crate) fn counts(&self) -> [usize; 3] {
+        let early = |trial: &&Tried<'_>| trial.early.is_some();
+        let diverged = self.trials.iter().filter(|trial| trial.loss.is_none()).count();
+        let early = self.trials.iter().filter(early).count();
+        [self.trials.len() - early, early - diverged, diverged]
+    }
+
+    /// How many trials there are, and how they ended.
+    pub(crate) fn in_words(&self) -> String {
+        let [completed, pruned, diverged] = self.counts();
+        let mut text = format!("{} of {} trials: {completed} to the end", self.trials.len(), self.in_the_end);
+        for (count, how) in [(pruned, "pruned"), (diverged, "diverged")] {
+            if count > 0 {
+                text.push_str(&format!(", {count} {how}"));
+            }
+        }
+        text
+    }
+
+    /// What a trial was given, in the order of the keys.
+    pub(crate) fn values(&self, trial: &Tried<'_>) -> Vec<String> {
+        let value = |dimension: &Dimension| {
+            let value = trial.settings.get(&dimension.parameter);
+            value.map(f64::to_string).unwrap_or_default()
+        };
+        self.space.iter().map(value).collect()
+    }
+
+    /// What part each key has in whether a trial is a good one, the largest first.
+    pub(crate) fn importance(&self) -> Option<Vec<(Parameter, f64)>> {
+        let place = |trial: &Tried<'_>, dimension: &Dimension| {
+            let value = trial.settings.get(&dimension.parameter);
+            value.map_or(0.5, |value| dimension.values.place(*value))
+        };
+        let places = |trial: &Tried<'a>| self.space.iter().map(|dimension| place(trial, dimension)).collect();
+        let places: Vec<Vec<f64>> = self.trials.iter().map(places).collect();
+        let parts = scaling::importance(&places)?;
+        let mut parts: Vec<(Parameter, f64)> =
+            self.space.iter().map(|dimension| dimension.parameter).zip(parts).collect();
+        parts.sort_by(|a, b| b.1.total_cmp(&a.1));
+        Some(parts)
+    }
+}
+
+impl Tried<'_> {
+    /// How it ended, in a word or two.
+    pub(crate) fn state(&self) -> String {
+        match (self.early, self.loss) {
+            (None, _) => "completed".to_owned(),
+            (Some(early), Some(_)) => format!("pruned at {}", early.step),
+            (Some(early), None) => format!("diverged at {}", early.step),
+        }
+    }
+}

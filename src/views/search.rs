@@ -1,0 +1,104 @@
+//! The trials of a search, a line each.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use proto::v1;
+use recipes::search::{Outcome, Settings, TrialEnd, grow, recipe_lines};
+use recipes::{Plan, StageKey};
+use serde::Serialize;
+
+use crate::output::any_columns;
+
+/// A search as far as it has come.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct SearchView {
+    trials: Vec<TrialView>,
+    /// The number of the best trial, where one came to the end.
+    best: Option<usize>,
+    /// How many trials there will be.
+    in_the_end: usize,
+}
+
+/// A trial of a search.
+#[derive(Debug, Clone, Serialize)]
+struct TrialView {
+    /// Counted from 1.
+    trial: usize,
+    id: String,
+    settings: Settings,
+    state: String,
+    /// On held-out text, at the last rung it came to, or its end.
+    loss: Option<f64>,
+}
+
+impl SearchView {
+    /// `None` where the campaign is no search.
+    pub(crate) fn of(plan: &Plan, stages: &[v1::StageStatus]) -> Option<Self> {
+        let search = plan.search.as_ref()?;
+        let outcomes: BTreeMap<StageKey, Outcome> =
+            plan.stages.iter().zip(stages).filter_map(|(stage, status)| Some((stage.key, outcome(status)?))).collect();
+        let progress = grow(search, &plan.trials, |stage| outcomes.get(stage).copied());
+        let trials = progress.trials.iter().zip(&progress.standings).enumerate().map(|(index, (trial, standing))| {
+            let state = match standing.end {
+                None if standing.awaits_judgement => "waits to be judged".to_owned(),
+                None => "open".to_owned(),
+                Some(TrialEnd::Completed) => "completed".to_owned(),
+                Some(TrialEnd::Pruned { step }) => format!("pruned at {step}"),
+                Some(TrialEnd::Diverged) => "diverged".to_owned(),
+                Some(TrialEnd::Failed) => "given up".to_owned(),
+            };
+            let loss = standing.losses.last().copied().filter(|loss| loss.is_finite());
+            TrialView { trial: index + 1, id: trial.id.to_string(), settings: trial.settings.clone(), state, loss }
+        });
+        let trials: Vec<TrialView> = trials.collect();
+        let completed = trials.iter().filter(|trial| trial.state == "completed");
+        let best = completed.filter_map(|trial| Some((trial.loss?, trial.trial))).min_by(|a, b| a.0.total_cmp(&b.0));
+        Some(Self { trials, best: best.map(|(_, trial)| trial), in_the_end: plan.trials_in_the_end() })
+    }
+
+    pub(crate) fn table(&self) -> String {
+        let keys: Vec<String> = self
+            .trials
+            .first()
+            .map(|trial| trial.settings.keys().map(ToString::to_string).collect())
+            .unwrap_or_default();
+        let mut header = vec![" trial".to_owned()];
+        header.extend(keys.iter().map(|key| format!(" {key}")));
+        header.extend([" loss", "state"].map(str::to_owned));
+        let rows: Vec<Vec<String>> = self.trials.iter().map(TrialView::cells).collect();
+        let header: Vec<&str> = header.iter().map(String::as_str).collect();
+        let mut text = any_columns(&header, &rows);
+        if self.in_the_end > self.trials.len() {
+            let _ = writeln!(text, "{} more will follow", self.in_the_end - self.trials.len());
+        }
+        if let Some(best) = self.best.and_then(|best| self.trials.get(best - 1)) {
+            let lines = recipe_lines(&best.settings);
+            let _ = write!(text, "\nthe best is trial {}, as lines of a recipe:\n\n{lines}", best.trial);
+        }
+        text
+    }
+}
+
+impl TrialView {
+    fn cells(&self) -> Vec<String> {
+        let mut cells = vec![self.trial.to_string()];
+        cells.extend(self.settings.values().map(f64::to_string));
+        cells.push(self.loss.map(|loss| format!("{loss:.4}")).unwrap_or_default());
+        cells.push(self.state.clone());
+        cells
+    }
+}
+
+fn outcome(status: &v1::StageStatus) -> Option<Outcome> {
+    match status.phase() {
+        v1::StagePhase::Completed => {
+            Some(Outcome::Completed { loss: status.result.and_then(|result| result.validation_loss) })
+        }
+        v1::StagePhase::Diverged => Some(Outcome::Diverged),
+        v1::StagePhase::Failed => Some(Outcome::Failed),
+        v1::StagePhase::NotRun | v1::StagePhase::Waiting | v1::StagePhase::Running | v1::StagePhase::Unspecified => {
+            None
+        }
+    }
+}

@@ -5,7 +5,7 @@
 //! [`LrSchedule`], [`Plan`].
 //!
 //! ```text
-//! TOML text --Recipe::parse--> Recipe --expand, over a Dataset--> Plan --show--> what people read
+//! TOML text --Recipe::parse--> Recipe --expand, over a Dataset--> Plan --show, price--> what people read
 //! ```
 //!
 //! This crate deliberately knows no I/O beyond reading a recipe's file, no clock, no network and no tensors. Start with
@@ -19,6 +19,7 @@ pub mod ladder;
 pub mod memory;
 pub mod parameters;
 pub mod plan;
+pub mod price;
 pub mod recipe;
 pub mod retries;
 pub mod sample;
@@ -35,6 +36,7 @@ pub use growth::{Growth, GrowthError};
 pub use id::{Attempt, AttemptKey, CampaignId, DatasetId, StageKey, TrialId, WorkerId};
 pub use parameters::ParamGroup;
 pub use plan::{Dataset, Plan, Stage, StageRole, Trial};
+pub use price::price;
 pub use recipe::Recipe;
 pub use recipe::additions::Additions;
 pub use recipe::error::{Problem, RecipeError};

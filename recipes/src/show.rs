@@ -137,7 +137,7 @@ fn row(trial: &Trial, stages: &BTreeMap<StageKey, &Stage>) -> [String; 9] {
     ]
 }
 
-fn heading(plan: &Plan) -> String {
+pub(crate) fn heading(plan: &Plan) -> String {
     let mut text = format!("{}  {}\n", plan.name, plan.campaign);
     if !plan.description.is_empty() {
         let _ = writeln!(text, "{}", plan.description);
@@ -177,7 +177,7 @@ fn of_search(plan: &Plan, root: &StageKey) -> String {
 }
 
 /// What the plan costs. Of a search, only the first stages are there to be added up.
-fn costs(plan: &Plan) -> String {
+pub(crate) fn costs(plan: &Plan) -> String {
     plan.search
         .as_ref()
         .map_or_else(|| savings(&plan.cost()), |search| format!("these are its first trials\n\n{search}"))

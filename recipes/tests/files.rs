@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use recipes::{Dataset, DatasetId, Plan, Recipe, StageRole, expand, show, sketch};
+use recipes::price::{Device, Speeds};
+use recipes::{Dataset, DatasetId, Plan, Recipe, StageRole, expand, price, show, sketch};
 
 fn load(name: &str) -> Recipe {
     Recipe::load(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap_or_else(|error| panic!("{error}"))
@@ -71,6 +72,22 @@ fn check(plan: &Plan) {
     assert_eq!(used, seen, "every stage serves a trial");
 }
 
+/// What every price has to be: the sizes add up to the whole, and no schedule is shorter than its bounds.
+fn check_price(plan: &Plan) {
+    let device = Device::find("h100").expect("is known");
+    let speeds = Speeds { device: Some((device, 0.4)), ..Speeds::default() };
+    let price = price(plan, &speeds, Some(4));
+    assert_eq!(price.sizes.iter().map(|size| size.stages).sum::<usize>(), plan.stages.len());
+    assert_eq!(price.sizes.iter().map(|size| size.tokens).sum::<recipes::Tokens>(), plan.cost().tokens);
+    let seconds = price.device_seconds.expect("a device is named");
+    let wall = price.wall.expect("a device is named");
+    let schedule = wall.schedule.expect("workers are given");
+    let rounding = 1.0 + 1e-9;
+    assert!(seconds > 0.0 && schedule.seconds * rounding >= wall.critical_path_seconds.max(seconds / 4.0));
+    assert!(schedule.seconds <= (seconds / 4.0 + wall.critical_path_seconds) * rounding, "Graham's bound");
+    assert!(price.checkpoints.peak_bytes.is_some_and(|peak| peak >= price.checkpoints.kept_bytes));
+}
+
 #[test]
 fn every_recipe_of_the_folder_expands() {
     let names = shipped();
@@ -87,6 +104,7 @@ fn every_recipe_of_the_folder_expands() {
         assert_eq!(serde_json::from_str::<Plan>(&json).expect("parses"), plan);
         let sketch = sketch(&recipe).expect("needs no data");
         assert_eq!((sketch.cost(), sketch.dataset), (plan.cost(), None));
+        check_price(&plan);
     }
 }
 

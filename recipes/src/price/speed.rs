@@ -1,0 +1,155 @@
+//! How fast stages are trained, and who says so.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::device::Device;
+use super::tokens_of_work;
+use crate::plan::Stage;
+use crate::shape::Shape;
+use crate::stage::{Batch, Precision, StageSpec};
+
+/// How fast a stage is trained, by where that is known from.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "source", rename_all = "snake_case")]
+pub enum Speed {
+    /// Whoever asks says so.
+    Stated {
+        /// Tokens a second.
+        tokens_per_second: f64,
+    },
+    /// Stages of the same model, batch and number format were trained before, with all that goes with it.
+    Measured {
+        /// Tokens a second.
+        tokens_per_second: f64,
+        /// How many stages it was measured on.
+        stages: u64,
+    },
+    /// Stages of another size were, and this one is taken to reach as many operations a second.
+    MeasuredOnAnotherSize {
+        /// Operations a second.
+        flops_per_second: f64,
+        /// N of the size they were measured on.
+        n: u64,
+    },
+    /// A share of the most a device can do is assumed: the model FLOP/s utilisation.
+    Assumed {
+        /// The device.
+        device: &'static str,
+        /// Operations a second, at most.
+        peak_flops_per_second: f64,
+        /// The share.
+        mfu: f64,
+    },
+}
+
+/// What was measured of finished stages of one kind.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Measurement {
+    /// The model's dimensions.
+    pub shape: Shape,
+    /// Entries of its vocabulary.
+    pub vocab: u32,
+    /// What a step consumed.
+    pub batch: Batch,
+    /// The number format.
+    pub precision: Precision,
+    /// Stages that were trained from beginning to end by one attempt.
+    pub stages: u64,
+    /// Tokens trained on.
+    pub tokens: u64,
+    /// Seconds from their start to their end, validation and checkpoints included.
+    pub seconds: f64,
+}
+
+/// Where the speed of stages is known from, the best source first: what was stated, then the device that was named, then
+/// what was measured. A device that is named is another one than that of the measurements.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Speeds {
+    /// Tokens a second of every size that `stated_of` does not have.
+    pub stated: Option<f64>,
+    /// Tokens a second by size.
+    pub stated_of: BTreeMap<String, f64>,
+    /// A device, and the share of its peak that is reached.
+    pub device: Option<(Device, f64)>,
+    /// What was measured.
+    pub measured: Vec<Measurement>,
+}
+
+impl Speed {
+    /// Seconds that a stage takes.
+    #[must_use]
+    pub fn seconds(&self, spec: &StageSpec) -> f64 {
+        let flops = tokens_of_work(spec) * flops_per_token(spec);
+        match self {
+            Self::Stated { tokens_per_second } => tokens_of_work(spec) / tokens_per_second,
+            // What was measured has its validations in it.
+            Self::Measured { tokens_per_second, .. } => spec.tokens().0 as f64 / tokens_per_second,
+            Self::MeasuredOnAnotherSize { flops_per_second, .. } => spec.flops().0 / flops_per_second,
+            Self::Assumed { peak_flops_per_second, mfu, .. } => flops / (peak_flops_per_second * mfu),
+        }
+    }
+}
+
+impl Measurement {
+    /// Of stages like this one, before any was measured.
+    #[must_use]
+    pub fn nothing_of(spec: &StageSpec) -> Self {
+        let StageSpec { model, batch, precision, .. } = *spec;
+        Self { shape: model.shape, vocab: model.vocab, batch, precision, stages: 0, tokens: 0, seconds: 0.0 }
+    }
+
+    /// Adds a stage that took so long.
+    pub fn add(&mut self, spec: &StageSpec, seconds: f64) {
+        self.stages += 1;
+        self.tokens = self.tokens.saturating_add(spec.tokens().0);
+        self.seconds += seconds;
+    }
+
+    /// Whether a stage is like those that were measured.
+    #[must_use]
+    pub fn is_of(&self, spec: &StageSpec) -> bool {
+        let StageSpec { model, batch, precision, .. } = spec;
+        (self.shape, self.vocab, self.batch, self.precision) == (model.shape, model.vocab, *batch, *precision)
+    }
+
+    fn tokens_per_second(&self) -> f64 {
+        self.tokens as f64 / self.seconds
+    }
+
+    fn flops_per_second(&self) -> f64 {
+        self.shape.training_flops_per_token(self.vocab, self.batch.context).0 * self.tokens_per_second()
+    }
+}
+
+impl Speeds {
+    /// How fast a stage is trained; `None` where nobody knows.
+    #[must_use]
+    pub fn of(&self, stage: &Stage) -> Option<Speed> {
+        let spec = &stage.spec;
+        if let Some(&tokens_per_second) = self.stated_of.get(&stage.size).or(self.stated.as_ref()) {
+            return Some(Speed::Stated { tokens_per_second });
+        }
+        if let Some((device, mfu)) = self.device {
+            let peak_flops_per_second = device.peak(spec.precision);
+            return Some(Speed::Assumed { device: device.title, peak_flops_per_second, mfu });
+        }
+        let usable = || self.measured.iter().filter(|measured| measured.tokens > 0 && measured.seconds > 0.0);
+        if let Some(measured) = usable().find(|measured| measured.is_of(spec)) {
+            return Some(Speed::Measured { tokens_per_second: measured.tokens_per_second(), stages: measured.stages });
+        }
+        let n = |shape: &Shape| shape.non_embedding_params() as f64;
+        let distance = |measured: &&Measurement| (n(&measured.shape) / n(&spec.model.shape)).ln().abs();
+        let nearest = usable().filter(|measured| measured.precision == spec.precision);
+        let nearest = nearest.min_by(|one, other| distance(one).total_cmp(&distance(other)))?;
+        Some(Speed::MeasuredOnAnotherSize {
+            flops_per_second: nearest.flops_per_second(),
+            n: nearest.shape.non_embedding_params(),
+        })
+    }
+}
+
+fn flops_per_token(spec: &StageSpec) -> f64 {
+    spec.model.shape.training_flops_per_token(spec.model.vocab, spec.batch.context).0
+}

@@ -1,0 +1,180 @@
+//! A price as people read it.
+
+use std::fmt::Write;
+
+use super::{Price, SizePrice, Speed};
+use crate::plan::Plan;
+use crate::show;
+use crate::units::{human_bytes, human_count};
+
+/// Columns of the table.
+const COLUMNS: usize = 10;
+
+/// A price: a line a size, then the whole, and where each figure comes from.
+#[must_use]
+pub fn table(plan: &Plan, price: &Price) -> String {
+    let mut text = show::heading(plan);
+    text.push('\n');
+    text.push_str(&sizes(price));
+    text.push('\n');
+    text.push_str(&show::costs(plan));
+    text.push_str(&hours_and_their_source(plan, price));
+    text.push_str("memory: estimated, as kept / with activations computed again; checkpoint: 12 bytes a parameter\n");
+    text.push_str(&checkpoints(plan, price));
+    text
+}
+
+fn sizes(price: &Price) -> String {
+    let header =
+        ["size", "N", "stages", "tokens", "FLOPs", "6ND", "device time", "memory", "checkpoint", "of all stages"];
+    let row = |size: &SizePrice| -> [String; COLUMNS] {
+        [
+            size.size.clone(),
+            human_count(size.n as f64),
+            size.stages.to_string(),
+            size.tokens.to_string(),
+            size.flops.to_string(),
+            size.paper_flops.to_string(),
+            size.device_seconds.map_or_else(|| "unknown".to_owned(), duration),
+            format!("{} / {}", human_bytes(size.memory_bytes), human_bytes(size.memory_recomputed_bytes)),
+            human_bytes(size.checkpoint_bytes),
+            human_bytes(size.checkpoints_bytes),
+        ]
+    };
+    let total = [
+        "all".to_owned(),
+        String::new(),
+        price.sizes.iter().map(|size| size.stages).sum::<usize>().to_string(),
+        price.cost.tokens.to_string(),
+        price.cost.flops.to_string(),
+        price.paper_flops.to_string(),
+        price.device_seconds.map_or_else(|| "unknown".to_owned(), duration),
+        String::new(),
+        String::new(),
+        human_bytes(price.sizes.iter().map(|size| size.checkpoints_bytes).fold(0, u64::saturating_add)),
+    ];
+    let rows: Vec<[String; COLUMNS]> = std::iter::once(header.map(str::to_owned))
+        .chain(price.sizes.iter().map(row))
+        .chain(std::iter::once(total))
+        .collect();
+    let widths: [usize; COLUMNS] =
+        std::array::from_fn(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default());
+    let mut text = String::new();
+    for row in &rows {
+        let mut line = format!("{:<width$}", row[0], width = widths[0]);
+        for (cell, width) in row.iter().zip(widths).skip(1) {
+            let _ = write!(line, "  {cell:>width$}");
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+fn hours_and_their_source(plan: &Plan, price: &Price) -> String {
+    let mut text = String::new();
+    // Each source with the sizes it serves, in the order of the sizes.
+    let mut sources: Vec<(String, Vec<&str>)> = Vec::new();
+    for size in &price.sizes {
+        let said =
+            if size.speeds.is_empty() { vec!["nobody".to_owned()] } else { size.speeds.iter().map(words).collect() };
+        for words in said {
+            match sources.iter_mut().find(|(known, _)| *known == words) {
+                Some((_, sizes)) => sizes.push(&size.size),
+                None => sources.push((words, vec![&size.size])),
+            }
+        }
+    }
+    let is_of_all = |sizes: &[&str]| sizes.len() == price.sizes.len() && sources.len() == 1;
+    for (words, sizes) in &sources {
+        let of = if is_of_all(sizes) { String::new() } else { format!(" of {}", sizes.join(", ")) };
+        let _ = if words == "nobody" {
+            writeln!(
+                text,
+                "time{of}: unknown, as nothing alike was trained here: name a device (--device) or a speed \
+                 (--tokens-per-second)"
+            )
+        } else {
+            writeln!(text, "time{of}: {words}")
+        };
+    }
+    let Some(wall) = &price.wall else { return text };
+    let stages = plan.stages_by_key();
+    let end = wall.critical_path.last().and_then(|key| stages.get(key));
+    let to = end.map(|stage| format!("to the last point of {} seed {}", stage.size, stage.seed)).unwrap_or_default();
+    let _ = writeln!(
+        text,
+        "critical path: {}, {} stages {to}; no number of workers does it in less",
+        duration(wall.critical_path_seconds),
+        wall.critical_path.len(),
+    );
+    if let Some(schedule) = &wall.schedule {
+        let _ = writeln!(
+            text,
+            "{} worker{}: {} by list scheduling, busy {:.0}% of it; loading, transfers and lost workers not counted",
+            schedule.workers,
+            if schedule.workers == 1 { "" } else { "s" },
+            duration(schedule.seconds),
+            100.0 * schedule.busy,
+        );
+    }
+    text
+}
+
+fn words(speed: &Speed) -> String {
+    match speed {
+        Speed::Stated { tokens_per_second } => format!("as stated, at {} tokens/s", human_count(*tokens_per_second)),
+        Speed::Measured { tokens_per_second, stages } => format!(
+            "measured on {stages} finished stage{} of this model and batch, {} tokens/s",
+            if *stages == 1 { "" } else { "s" },
+            human_count(*tokens_per_second)
+        ),
+        Speed::MeasuredOnAnotherSize { flops_per_second, n } => format!(
+            "taken to reach the {} FLOP/s that were measured at N {}",
+            human_count(*flops_per_second),
+            human_count(*n as f64)
+        ),
+        Speed::Assumed { device, peak_flops_per_second, mfu } => {
+            format!("assumed, at an MFU of {mfu} of {device}'s {} FLOP/s", human_count(*peak_flops_per_second))
+        }
+    }
+}
+
+fn checkpoints(plan: &Plan, price: &Price) -> String {
+    let checkpoints = &price.checkpoints;
+    let mut text = format!(
+        "checkpoints: {} are needed while it trains, {} are kept at the end",
+        human_bytes(checkpoints.needed_bytes),
+        human_bytes(checkpoints.kept_bytes)
+    );
+    if let Some(between) = checkpoints.between {
+        let seconds = plan.checkpoints.max_interval_seconds;
+        let _ = write!(text, "; {between} inside stages, if there is one every {seconds} s");
+    }
+    let quota = checkpoints.quota_bytes.map(human_bytes);
+    let _ = match (checkpoints.peak_bytes, quota) {
+        (Some(peak), Some(quota)) => write!(text, "; {} at the peak, under a quota of {quota}", human_bytes(peak)),
+        (Some(peak), None) => write!(text, "; {} at the peak, as the recipe has no quota", human_bytes(peak)),
+        (None, _) => write!(text, "; the peak is unknown, as the recipe has no quota"),
+    };
+    text.push('\n');
+    text
+}
+
+/// `45 s`, `12.3 min`, `7.50 h`: three significant digits. Hours go on for ever: they are what devices are paid by.
+fn duration(seconds: f64) -> String {
+    let (value, unit) = match seconds {
+        seconds if seconds < 99.95 => (seconds, "s"),
+        seconds if seconds < 99.95 * 60.0 => (seconds / 60.0, "min"),
+        seconds => (seconds / 3600.0, "h"),
+    };
+    if value < 9.995 {
+        format!("{value:.2} {unit}")
+    } else if value < 99.95 {
+        format!("{value:.1} {unit}")
+    } else if value < 9999.5 {
+        format!("{value:.0} {unit}")
+    } else {
+        format!("{} {unit}", human_count(value))
+    }
+}

@@ -21,6 +21,7 @@ mod number;
 mod open;
 mod queries;
 mod snapshots;
+mod speeds;
 mod tokens;
 
 pub use commit::Commit;
@@ -31,4 +32,5 @@ pub use log::{LogCheck, LogPosition};
 pub use open::Store;
 pub use queries::{CampaignRow, CommittedCheckpoint};
 pub use snapshots::{PackedSnapshot, UnusableSnapshot};
+pub use speeds::measured_speeds;
 pub use tokens::{TokenRow, TokenState};

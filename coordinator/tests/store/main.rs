@@ -5,4 +5,5 @@ mod damage;
 mod log;
 mod scratch;
 mod snapshots;
+mod speeds;
 mod tables;

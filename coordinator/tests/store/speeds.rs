@@ -1,0 +1,57 @@
+//! How fast stages were trained, by what the tables say of their attempts.
+
+use coordinator::store::{Commit, measured_speeds};
+use recipes::price::Measurement;
+use scheduler::Fact;
+
+use crate::scratch::{AT_MS, Scratch, completed, ended, plan, started};
+
+#[tokio::test]
+async fn stages_of_one_attempt_are_measured_and_nothing_is_written() {
+    let scratch = Scratch::new().await;
+    let plan = plan();
+    let of_size = |size: &str| plan.stages.iter().filter(|stage| stage.size == size).cloned().collect::<Vec<_>>();
+    let (small, large) = (of_size("smoke-16"), of_size("smoke-32"));
+    let at = async |after_ms: u64, fact: Fact| {
+        scratch.commit(Commit { at_ms: AT_MS + after_ms, facts: vec![fact], ..Commit::default() }).await;
+    };
+    at(0, Fact::CampaignAccepted { plan: plan.clone() }).await;
+    // Two in one go, of 1.5 and 2.5 seconds; one that was interrupted; one that is still trained; one of another size.
+    at(0, started(small[0].key, 1)).await;
+    at(1500, completed(small[0].key, 1)).await;
+    at(2000, started(small[1].key, 1)).await;
+    at(4500, completed(small[1].key, 1)).await;
+    at(5000, started(small[2].key, 1)).await;
+    at(5100, ended(small[2].key, 1)).await;
+    at(5200, started(small[2].key, 2)).await;
+    at(9000, completed(small[2].key, 2)).await;
+    at(9000, started(small[3].key, 1)).await;
+    at(9000, started(large[0].key, 1)).await;
+    at(9250, completed(large[0].key, 1)).await;
+
+    let mut expected = [Measurement::nothing_of(&small[0].spec), Measurement::nothing_of(&large[0].spec)];
+    expected[0].add(&small[0].spec, 1.5);
+    expected[0].add(&small[1].spec, 2.5);
+    expected[1].add(&large[0].spec, 0.25);
+    let dir = scratch.path().parent().expect("it lies in a directory").to_owned();
+    let measured = async || {
+        let mut measured = measured_speeds(&dir).await.expect("it can be read");
+        measured.sort_by_key(|measurement| measurement.shape.d_model);
+        measured
+    };
+    assert_eq!(measured().await, expected, "while somebody has it open");
+    scratch.store.close().await;
+    let files = || -> Vec<_> {
+        let entries = std::fs::read_dir(&dir).expect("it is listed");
+        entries.map(|entry| entry.expect("is there").file_name()).collect()
+    };
+    let before = files();
+    assert_eq!(measured().await, expected, "and when nobody has");
+    assert_eq!(files(), before);
+}
+
+#[tokio::test]
+async fn where_there_is_no_store_nothing_was_measured() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    assert_eq!(measured_speeds(dir.path()).await.expect("no fault"), []);
+}

@@ -85,6 +85,36 @@ fn a_plan_is_printed_and_nothing_is_written() {
     let json: serde_json::Value = serde_json::from_str(&json.stdout).expect("is JSON");
     assert_eq!(json["plan"]["trials"].as_array().map(Vec::len), Some(6));
     assert!(json["cost"]["flops"].as_f64() < json["cost"]["flops_unshared"].as_f64());
+    assert_eq!(json["price"]["device_seconds"], serde_json::Value::Null, "nothing was measured");
+    assert_eq!(place.listing(), before);
+}
+
+#[test]
+fn a_plan_is_priced_and_nothing_is_written() {
+    let place = Place::new();
+    let before = place.listing();
+    let speeds = ["--device", "a100", "--mfu", "0.01", "--tokens-per-second", "smoke-32=5000", "--workers", "2"];
+    let price = place.run(&[&["plan", "smoke.toml"], speeds.as_slice()].concat()).expect(0);
+    insta::assert_snapshot!("plan-price", price.stdout);
+    let json = place.run(&[&["plan", "smoke.toml", "--json"], speeds.as_slice()].concat()).expect(0);
+    let json: serde_json::Value = serde_json::from_str(&json.stdout).expect("is JSON");
+    let sources: Vec<_> =
+        (0..2).map(|size| json["price"]["sizes"][size]["speeds"][0]["source"].as_str().expect("a word")).collect();
+    assert_eq!(sources, ["assumed", "stated"]);
+    assert!(json["price"]["wall"]["schedule"]["seconds"].as_f64() < json["price"]["device_seconds"].as_f64());
+
+    let mut messages = Vec::new();
+    let refused: [&[&str]; 4] = [
+        &["--device", "z80"],
+        &["--device", "h100", "--mfu", "1.5"],
+        &["--tokens-per-second", "smoke-17=100"],
+        &["--tokens-per-second", "fast"],
+    ];
+    for args in refused {
+        let ran = place.run(&[&["plan", "smoke.toml"], args].concat()).expect(2);
+        messages.push(ran.stderr.lines().next().unwrap_or_default().to_owned());
+    }
+    insta::assert_snapshot!("refused-prices", messages.join("\n"));
     assert_eq!(place.listing(), before);
 }
 

@@ -12,6 +12,7 @@
 //! [`stage`] (what a stage is and how it gets its key), then [`plan`], then [`expand()`].
 
 pub mod checkpoints;
+pub mod dynamics;
 pub mod expand;
 pub mod growth;
 pub mod id;
@@ -31,6 +32,7 @@ pub mod stage;
 pub mod units;
 
 pub use checkpoints::{CheckpointPolicy, Keep};
+pub use dynamics::{Consecutive, Dynamics, LargestUpdates, ParamKind, Recording};
 pub use expand::{Opening, expand, growth, openings, sketch};
 pub use growth::{Growth, GrowthError};
 pub use id::{Attempt, AttemptKey, CampaignId, DatasetId, StageKey, TrialId, WorkerId};

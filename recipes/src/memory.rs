@@ -14,6 +14,9 @@
 //! once, and gradients of its table: one piece's, their sum, and their product with the table. A parameter has its value,
 //! its gradient and two moments in 32 bits, a second gradient where gradients accumulate, and a copy in bf16.
 //!
+//! What a stage that records dynamics keeps beside that, two gradients and three sets of weights, is on the host and not
+//! counted.
+//!
 //! A fifth on top is for the allocator, which hands out pages. `docs/design/gpu.md` has what was measured beside it; the CPU
 //! backend's kernels take less, in long contexts much less.
 

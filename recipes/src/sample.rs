@@ -31,6 +31,7 @@ pub fn stage() -> StageSpec {
         precision: Precision::Fp32,
         validation_tokens: 1024,
         loss_limit: None,
+        recording: None,
         numerics_version: NUMERICS_VERSION,
     }
 }

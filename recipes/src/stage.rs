@@ -6,6 +6,7 @@ use std::ops::Range;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::dynamics::Recording;
 use crate::id::{DatasetId, StageKey};
 use crate::schedule::LrSchedule;
 use crate::shape::Shape;
@@ -121,6 +122,10 @@ pub struct StageSpec {
     /// loss that is no finite number ends it; the key is then the one from before there was this field.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub loss_limit: Option<f64>,
+    /// What it records beside its losses. A stage that records has a key of its own, though its numbers are those of the
+    /// one that does not: a campaign that asks for the recording trains what was trained without.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recording: Option<Recording>,
     /// [`NUMERICS_VERSION`] of the trainer that runs it.
     pub numerics_version: u32,
 }

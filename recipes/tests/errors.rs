@@ -62,6 +62,7 @@ fn messages() {
         ("[optimizer]", "[retries]\nfailed = -1\n[optimizer]"),
         ("[optimizer]", "[retries]\nattempts = 3\n[optimizer]"),
         ("[optimizer]", "[retries]\nbackoff_seconds = 30\nlongest_backoff_seconds = 10\n[optimizer]"),
+        ("[optimizer]", "[record]\ndynamics = \"trunk\"\n[optimizer]"),
         ("[optimizer]", "[[arms]]\nname = \"a\"\n[arms.data]\nvocab = 400\n[optimizer]"),
         ("[optimizer]", "[[arms]]\nname = \"a\"\n[arms.schedule]\nfloor = 2\n[optimizer]"),
         ("[optimizer]", "[[arms]]\nname = \"a\"\n[arms.schedule]\nkind = \"cosine\"\n[optimizer]"),
@@ -77,6 +78,13 @@ fn messages() {
     ];
     let messages: Vec<_> = slips.iter().map(|(from, to)| refused(from, to)).collect();
     insta::assert_snapshot!(messages.join("\n"));
+}
+
+#[test]
+fn recording_decays_where_there_are_none_is_refused() {
+    let constant = "[[arms]]\nname = \"a\"\n[arms.schedule]\nkind = \"constant\"\nwarmup_steps = 2\n";
+    let message = refused("[optimizer]", &format!("{constant}[record]\ndynamics = \"decay\"\n[optimizer]"));
+    assert!(message.contains("key `arms[0].record.dynamics`: \"decay\" records nothing"), "{message}");
 }
 
 #[test]

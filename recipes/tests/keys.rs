@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 use recipes::{
-    AdamW, Batch, DatasetId, DecayShape, LrSchedule, ModelSpec, Precision, Shape, StageKey, StageSpec, TensorProgram,
+    AdamW, Batch, DatasetId, DecayShape, LrSchedule, ModelSpec, Precision, Recording, Shape, StageKey, StageSpec,
+    TensorProgram,
 };
 use serde_json::Value;
 
@@ -48,6 +49,7 @@ prop_compose! {
         context in 2_u32..8192,
         validation_tokens in 1_u64..1_000_000,
         loss_limit in prop::option::of(1.0..20.0_f64),
+        recording in prop::option::of(Just(Recording::Dynamics)),
     ) -> StageSpec {
         let [scale_emb, scale_depth, init_std, rope_theta, norm_eps, peak_lr, beta, eps, weight_decay, clip_norm] = floats;
         StageSpec {
@@ -71,6 +73,7 @@ prop_compose! {
             precision: Precision::Fp32,
             validation_tokens,
             loss_limit,
+            recording,
             numerics_version: 1,
         }
     }
@@ -120,9 +123,11 @@ proptest! {
     fn every_field_is_in_the_key(spec in specs()) {
         let json = serde_json::to_value(spec).expect("has a JSON form");
         let changed = nudged(&json);
-        // All but the two tags, of the schedule and of its decay.
-        prop_assert_eq!(changed.len(), leaves(&json) - 2);
+        // All but the two tags, of the schedule and of its decay, and the one thing there is to record.
+        prop_assert_eq!(changed.len(), leaves(&json) - 2 - usize::from(spec.recording.is_some()));
         let mut keys: BTreeSet<StageKey> = BTreeSet::from([spec.key(None)]);
+        let recording = if spec.recording.is_some() { None } else { Some(Recording::Dynamics) };
+        prop_assert!(keys.insert(StageSpec { recording, ..spec }.key(None)), "the key does not depend on the recording");
         for value in changed {
             let other: StageSpec = serde_json::from_value(value.clone()).expect("is a spec");
             prop_assert!(keys.insert(other.key(None)), "the key does not depend on a field of {}", value);

@@ -1,8 +1,8 @@
 //! Expansion against plans worked out by hand.
 
 use recipes::{
-    CheckpointPolicy, Dataset, DatasetId, DecayShape, Keep, LrSchedule, Plan, Recipe, Retries, StageKey, StageRole,
-    TensorProgram, expand,
+    CheckpointPolicy, Dataset, DatasetId, DecayShape, Keep, LrSchedule, Plan, Recipe, Recording, Retries, Stage,
+    StageKey, StageRole, StageSpec, TensorProgram, expand,
 };
 
 /// One size, batches of 1,000 tokens; the rest is the test's.
@@ -367,4 +367,45 @@ fn an_arm_without_scalings_takes_none_from_the_recipe() {
         "model = { parametrization = \"tensor_program\" }",
     ));
     assert_eq!(back, TensorProgram::PAPER);
+}
+
+#[test]
+fn stages_that_record_are_others_and_the_trunk_of_recorded_decays_is_shared() {
+    let wsd = format!("{WSD}counted = \"inside\"");
+    let recorded = |stages: &str| {
+        let record = format!("[0.01]\n[record]\ndynamics = \"{stages}\"");
+        plan_of_many("tokens = [20_000, 40_000]", &wsd, "seeds = [0]", &record)
+    };
+    let plain = plan("tokens = [20_000, 40_000]", &wsd);
+    assert_eq!(recorded("none"), plain);
+    let (decay, all) = (recorded("decay"), recorded("all"));
+    for (plan, records) in [(&decay, [false, true, false, true]), (&all, [true; 4])] {
+        assert_eq!(outline(plan), outline(&plain));
+        let recordings: Vec<_> = plan.stages.iter().map(|stage| stage.spec.recording).collect();
+        assert_eq!(recordings, records.map(|records| records.then_some(Recording::Dynamics)));
+        let is_shared: Vec<_> = plan.stages.iter().map(|stage| plain.stage(&stage.key).is_some()).collect();
+        assert_eq!(is_shared, records.map(|records| !records));
+        // Beside that they are the same.
+        let without = |stage: &Stage| StageSpec { recording: None, ..stage.spec };
+        assert!(plan.stages.iter().zip(&plain.stages).all(|(stage, plain)| without(stage) == plain.spec));
+    }
+}
+
+#[test]
+fn an_arm_may_record_what_others_do_not() {
+    let plan = plan_of_arms(
+        "[[arms]]\nname = \"plain\"\n[[arms]]\nname = \"recorded\"\n[arms.record]\ndynamics = \"decay\"\n\
+         [[arms]]\nname = \"cosine\"\n[arms.schedule]\nkind = \"cosine\"\nwarmup_steps = 2\nfloor = 0.1\n\
+         [arms.record]\ndynamics = \"all\"\n",
+    );
+    let records = |arm| {
+        let paths = trials_of(&plan, arm).into_iter().map(|trial| &trial.path);
+        let recorded = |key: &StageKey| plan.stage(key).expect("is there").spec.recording.is_some();
+        paths.map(|path| path.iter().map(recorded).collect::<Vec<_>>()).collect::<Vec<_>>()
+    };
+    assert_eq!(records("plain"), [vec![false, false], vec![false, false, false]]);
+    assert_eq!(records("recorded"), [vec![false, true], vec![false, false, true]]);
+    assert_eq!(records("cosine"), [vec![true], vec![true]]);
+    let (plain, recorded) = (trials_of(&plan, "plain"), trials_of(&plan, "recorded"));
+    assert!(plain.iter().zip(&recorded).all(|(plain, recorded)| plain.path[0] == recorded.path[0]));
 }

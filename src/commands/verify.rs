@@ -2,7 +2,7 @@
 
 use anyhow::{Context, anyhow};
 use proto::v1::{self, StagePhase};
-use recipes::{Plan, Stage};
+use recipes::{Consecutive, Dynamics, Plan, Stage};
 use serde::Serialize;
 use worker::checkpoint::{CheckpointRef, download};
 use worker::training::StepReport;
@@ -212,9 +212,28 @@ fn first_difference(stored: &[v1::CurvePoint], trained: &[StepReport]) -> Option
             let (step, was, is) = (stored.step, stored.loss, trained.loss);
             return Some(format!("step {step}: a loss of {was} is stored, and it is {is}"));
         }
+        let recorded = stored.dynamics.as_ref().map(Dynamics::from);
+        if !same_record(recorded.as_ref(), trained.dynamics.as_ref()) {
+            return Some(format!("step {}: what was recorded of gradients and weights", stored.step));
+        }
     }
     let (was, is) = (stored.len(), trained.len());
     (was != is).then(|| format!("the curve has {was} steps, and training has {is}"))
+}
+
+/// Whether two records are the same, one that is no number being as good as another.
+fn same_record(stored: Option<&Dynamics>, trained: Option<&Dynamics>) -> bool {
+    let values = |dynamics: &Dynamics| {
+        let compared = dynamics.consecutive.map(|Consecutive { product, cosine, d1, d2 }| [product, cosine, d1, d2]);
+        let values = std::iter::once(Some(dynamics.largest_gradient))
+            .chain(compared.map_or([None; 4], |values| values.map(Some)))
+            .chain(dynamics.updates.by_kind());
+        // A zero loses its sign in the store.
+        values
+            .map(|value| value.map(|value| if value.is_nan() { f64::NAN.to_bits() } else { (value + 0.0).to_bits() }))
+            .collect::<Vec<_>>()
+    };
+    stored.map(values) == trained.map(values)
 }
 
 impl View for Verified {
@@ -239,8 +258,9 @@ mod tests {
 
     #[test]
     fn the_first_bit_that_differs_is_named() {
-        let stored = |step, loss| v1::CurvePoint { step, loss, grad_norm: 1.0, learning_rate: 0.5 };
-        let trained = |step, loss| StepReport { step, loss, grad_norm: 1.0, learning_rate: 0.5, tokens: 1 };
+        let stored = |step, loss| v1::CurvePoint { step, loss, grad_norm: 1.0, learning_rate: 0.5, dynamics: None };
+        let trained =
+            |step, loss| StepReport { step, loss, grad_norm: 1.0, learning_rate: 0.5, tokens: 1, dynamics: None };
         let curve = [stored(3, 2.5), stored(4, 2.25)];
         assert_eq!(first_difference(&curve, &[trained(3, 2.5), trained(4, 2.25)]), None);
         let other = first_difference(&curve, &[trained(3, 2.5), trained(4, f64::from_bits(2.25_f64.to_bits() + 1))]);

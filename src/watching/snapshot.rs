@@ -120,7 +120,8 @@ mod tests {
     use super::*;
 
     fn busy() -> v1::WorkerStatus {
-        let latest = v1::CurvePoint { step: 3599, loss: 2.31131, grad_norm: 0.4, learning_rate: 0.0052 };
+        let latest =
+            v1::CurvePoint { step: 3599, loss: 2.31131, grad_norm: 0.4, learning_rate: 0.0052, dynamics: None };
         let spec = v1::StageSpec { end_step: 3906, ..Default::default() };
         let stage = v1::Stage {
             size: "tiny-128".to_owned(),

@@ -197,7 +197,7 @@ impl Training for PaperTraining {
         self.weights = weights_after(step..step + 1, Some(&self.weights));
         self.step += 1;
         let loss = loss_at(&self.stage, step);
-        Ok(StepReport { step, loss, grad_norm: self.number as f64, learning_rate: 0.01, tokens: 1024 })
+        Ok(StepReport { step, loss, grad_norm: self.number as f64, learning_rate: 0.01, tokens: 1024, dynamics: None })
     }
 
     fn validate(&mut self) -> Result<Validation, TrainingError> {

@@ -154,8 +154,8 @@ fn curve(points: Vec<v1::CurvePoint>) -> Result<Vec<CurvePoint>, DecodeError> {
 }
 
 fn point(point: &v1::CurvePoint) -> CurvePoint {
-    let v1::CurvePoint { step, loss, grad_norm, learning_rate } = *point;
-    CurvePoint { step, loss, grad_norm, learning_rate }
+    let v1::CurvePoint { step, loss, grad_norm, learning_rate, ref dynamics } = *point;
+    CurvePoint { step, loss, grad_norm, learning_rate, dynamics: dynamics.as_ref().map(Into::into) }
 }
 
 /// A reason is for people and may come from anywhere: one that is too long is cut, not refused, and what a terminal would
@@ -200,7 +200,7 @@ mod tests {
 
     #[test]
     fn a_curve_has_no_gaps() {
-        let point = |step| v1::CurvePoint { step, loss: f64::NAN, grad_norm: 1.0, learning_rate: 0.1 };
+        let point = |step| v1::CurvePoint { step, loss: f64::NAN, grad_norm: 1.0, learning_rate: 0.1, dynamics: None };
         let points = |steps: [u64; 3]| {
             let points = steps.map(point).to_vec();
             said(WorkerMessage {

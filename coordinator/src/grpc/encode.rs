@@ -66,8 +66,8 @@ pub(crate) fn refusal(stage: StageKey, attempt: Attempt) -> CoordinatorMessage {
 }
 
 pub(crate) fn curve_point(point: &CurvePoint) -> v1::CurvePoint {
-    let CurvePoint { step, loss, grad_norm, learning_rate } = *point;
-    v1::CurvePoint { step, loss, grad_norm, learning_rate }
+    let CurvePoint { step, loss, grad_norm, learning_rate, ref dynamics } = *point;
+    v1::CurvePoint { step, loss, grad_norm, learning_rate, dynamics: dynamics.as_ref().map(Into::into) }
 }
 
 pub(crate) fn campaign(campaign: &CampaignView<'_>) -> v1::CampaignSummary {

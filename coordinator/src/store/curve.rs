@@ -1,9 +1,11 @@
 //! Loss curves: a row a step.
 
-use recipes::{Attempt, StageKey};
-use sqlx::{QueryBuilder, SqliteConnection};
+use recipes::{Attempt, Dynamics, StageKey};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{AssertSqlSafe, QueryBuilder, Row, SqliteConnection};
 use tracing::info;
 
+use super::dynamics;
 use super::error::StoreError;
 use super::number::{from_column, measured_from_column, measured_to_column, to_column};
 use super::open::Store;
@@ -27,6 +29,8 @@ pub struct CurvePoint {
     pub grad_norm: f64,
     /// The learning rate, eta.
     pub learning_rate: f64,
+    /// Of stages that record.
+    pub dynamics: Option<Dynamics>,
 }
 
 impl Store {
@@ -35,22 +39,30 @@ impl Store {
     /// # Errors
     /// If it cannot be read.
     pub async fn curve(&self, stage: StageKey, from: u64, limit: usize) -> Result<Vec<CurvePoint>, StoreError> {
-        let select = "SELECT step, loss, grad_norm, learning_rate FROM curve_points \
-                      WHERE stage = ? AND step >= ? ORDER BY step LIMIT ?";
-        let select = sqlx::query_as::<_, (i64, Option<f64>, Option<f64>, Option<f64>)>(select)
+        let select = format!(
+            "SELECT step, loss, grad_norm, learning_rate, {} FROM curve_points LEFT JOIN curve_dynamics USING (stage, step) \
+             WHERE stage = ? AND step >= ? ORDER BY step LIMIT ?",
+            dynamics::COLUMNS
+        );
+        let select = sqlx::query(AssertSqlSafe(select))
             .bind(stage.to_string())
             // Beyond what a column holds there is nothing, and a negative number would be before everything.
             .bind(to_column(from.min(i64::MAX as u64)))
             .bind(to_column((limit as u64).min(i64::MAX as u64)));
-        let rows = select.fetch_all(&self.readers).await.map_err(|source| StoreError::Read { table: TABLE, source })?;
-        let point = |(step, loss, grad_norm, learning_rate)| CurvePoint {
-            step: from_column(step),
-            loss: measured_from_column(loss),
-            grad_norm: measured_from_column(grad_norm),
-            learning_rate: measured_from_column(learning_rate),
-        };
-        Ok(rows.into_iter().map(point).collect())
+        let rows = select.try_map(|row| read(&row)).fetch_all(&self.readers).await;
+        rows.map_err(|source| StoreError::Read { table: TABLE, source })
     }
+}
+
+fn read(row: &SqliteRow) -> Result<CurvePoint, sqlx::Error> {
+    let measured = |column: usize| row.try_get::<Option<f64>, _>(column).map(measured_from_column);
+    Ok(CurvePoint {
+        step: from_column(row.try_get(0)?),
+        loss: measured(1)?,
+        grad_norm: measured(2)?,
+        learning_rate: measured(3)?,
+        dynamics: dynamics::read(row, 4)?,
+    })
 }
 
 /// Removes what an attempt that starts will train again: rows at or beyond the last checkpoint of the stage, or all of
@@ -94,6 +106,7 @@ pub(super) async fn add(
             // Prepared once: as statements of every length they would fill the cache.
             let insert = insert.build().persistent(false);
             insert.execute(&mut *connection).await.map_err(|source| StoreError::Write { table: TABLE, source })?;
+            dynamics::add(connection, &stage, points).await?;
         }
     }
     Ok(())

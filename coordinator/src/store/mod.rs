@@ -14,6 +14,7 @@
 mod commit;
 mod curve;
 mod derived;
+mod dynamics;
 mod error;
 mod follow;
 mod log;

@@ -176,7 +176,8 @@ async fn a_diverged_stage_is_a_result() {
         // Of both trees, the root: nothing below it can be trained.
         let job = worker.next_job().await;
         assert_eq!(job.stage.parent, None);
-        let lost = v1::CurvePoint { step: 0, loss: f64::NAN, grad_norm: f64::INFINITY, learning_rate: 0.1 };
+        let lost =
+            v1::CurvePoint { step: 0, loss: f64::NAN, grad_norm: f64::INFINITY, learning_rate: 0.1, dynamics: None };
         let curve = v1::CurvePoints { attempt: Some(job.attempt.clone()), points: vec![lost] };
         worker.report(Up::CurvePoints(curve)).await;
         let report = v1::StageDiverged { attempt: Some(job.attempt.clone()), step: 0, loss: f64::NAN };

@@ -243,6 +243,7 @@ pub(crate) fn points(job: &Job, steps: std::ops::Range<u64>) -> Up {
         loss: loss_at(step),
         grad_norm: 1.0,
         learning_rate: job.stage.spec.learning_rate(step),
+        dynamics: None,
     };
     Up::CurvePoints(v1::CurvePoints { attempt: Some(job.attempt.clone()), points: steps.map(point).collect() })
 }

@@ -1,9 +1,9 @@
 //! Curves: each step once, and none beyond the checkpoint that an attempt starts from.
 
-use recipes::Attempt;
+use recipes::{Attempt, Consecutive, Dynamics, LargestUpdates};
 
 use crate::scratch::{Scratch, checkpoint, completed, ended, point, points, reached, removed, started};
-use coordinator::store::Commit;
+use coordinator::store::{Commit, CurvePoint};
 use scheduler::Fact;
 
 #[tokio::test]
@@ -81,6 +81,34 @@ async fn what_is_no_number_comes_back_as_it_was() {
             assert!(found.to_bits() == loss.to_bits() || (found.is_nan() && loss.is_nan()), "{found} is not {loss}");
         }
     }
+}
+
+#[tokio::test]
+async fn what_a_step_recorded_comes_back_as_it_was_and_goes_with_its_point() {
+    let (scratch, stage) = Scratch::with_a_running_stage().await;
+    let consecutive = Consecutive { product: f64::NAN, cosine: -0.25, d1: f64::INFINITY, d2: 0.1 + 0.2 };
+    let updates = [Some(1e-3), Some(5e-324), Some(3.0), None, Some(f64::INFINITY), Some(0.0), None];
+    let first = Dynamics { largest_gradient: 0.5, consecutive: None, updates: LargestUpdates::new(updates) };
+    let second = Dynamics { consecutive: Some(consecutive), ..first };
+    let recorded = [None, Some(first), Some(second), None];
+    let curve = (0..).zip(recorded).map(|(step, dynamics)| CurvePoint { dynamics, ..point(step, 5.0) }).collect();
+    scratch.commit(Commit { curve: vec![(stage, Attempt(1), curve)], ..Commit::default() }).await;
+    // Again, with other values: the first row stays.
+    let again = CurvePoint { dynamics: Some(Dynamics { largest_gradient: 9.0, ..first }), ..point(1, 6.0) };
+    scratch.commit(Commit { curve: vec![(stage, Attempt(1), vec![again])], ..Commit::default() }).await;
+
+    let scratch = scratch.reopen().await;
+    let curve = scratch.store.curve(stage, 0, usize::MAX).await.expect("it can be read");
+    // As text, because what is no number equals nothing.
+    let text = |dynamics: Option<Dynamics>| format!("{dynamics:?}");
+    assert_eq!(curve.iter().map(|point| text(point.dynamics)).collect::<Vec<_>>(), recorded.map(text));
+    assert_eq!(scratch.select::<(i64,)>("SELECT step FROM curve_dynamics ORDER BY step").await, [(1,), (2,)]);
+
+    scratch.record([reached(stage, 1, 2)]).await;
+    let committed = Commit { checkpoints: vec![checkpoint(stage, 1, 2)], ..Commit::default() };
+    scratch.commit(committed).await;
+    scratch.record([ended(stage, 1), started(stage, 2)]).await;
+    assert_eq!(scratch.select::<(i64,)>("SELECT step FROM curve_dynamics").await, [(1,)], "it is cut with the curve");
 }
 
 #[tokio::test]

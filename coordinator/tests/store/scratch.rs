@@ -132,7 +132,7 @@ pub(crate) fn checkpoint(stage: StageKey, attempt: u32, step: u64) -> CommittedC
 }
 
 pub(crate) fn point(step: u64, loss: f64) -> CurvePoint {
-    CurvePoint { step, loss, grad_norm: 0.1 + 0.2, learning_rate: 1e-3 / 3.0 }
+    CurvePoint { step, loss, grad_norm: 0.1 + 0.2, learning_rate: 1e-3 / 3.0, dynamics: None }
 }
 
 /// A commit of points of one attempt, all with this loss.

@@ -5,6 +5,7 @@
 //! the hash of what it trains. Every refusal names the path of the field: `stage.spec.model.shape: is missing`.
 
 mod attempt;
+mod dynamics;
 mod model;
 mod plan;
 mod schedule;

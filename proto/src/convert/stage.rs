@@ -2,7 +2,7 @@
 
 use recipes::{Batch, Stage, StageRole, StageSpec};
 
-use super::{ConvertError, Problem, id, model, optional_id, positive_number, required};
+use super::{ConvertError, Problem, dynamics, id, model, optional_id, positive_number, required};
 use crate::v1;
 
 impl From<&StageSpec> for v1::StageSpec {
@@ -22,6 +22,7 @@ impl From<&StageSpec> for v1::StageSpec {
             validation_tokens: spec.validation_tokens,
             numerics_version: spec.numerics_version,
             loss_limit: spec.loss_limit,
+            recording: spec.recording.map(|recording| v1::Recording::from(recording).into()),
         }
     }
 }
@@ -53,6 +54,7 @@ impl TryFrom<v1::StageSpec> for StageSpec {
             precision: model::precision("precision", spec.precision)?,
             validation_tokens: spec.validation_tokens,
             loss_limit: spec.loss_limit.map(|limit| positive_number("loss_limit", limit)).transpose()?,
+            recording: spec.recording.map(|value| dynamics::recording("recording", value)).transpose()?,
             numerics_version: spec.numerics_version,
         })
     }

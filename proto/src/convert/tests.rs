@@ -4,8 +4,9 @@ use proptest::prelude::*;
 use prost::Message;
 use recipes::search::{Asha, Dimension, Parameter, Sampler, Scale, Search, SearchBase, Settings, Values};
 use recipes::{
-    AdamW, Attempt, Batch, CampaignId, CheckpointPolicy, Dataset, DecayShape, Keep, LrSchedule, ModelSpec, Plan,
-    Precision, Retries, Shape, Stage, StageKey, StageRole, StageSpec, TensorProgram, Tokens, Trial, TrialId, sample,
+    AdamW, Attempt, Batch, CampaignId, CheckpointPolicy, Consecutive, Dataset, DecayShape, Dynamics, Keep,
+    LargestUpdates, LrSchedule, ModelSpec, Plan, Precision, Recording, Retries, Shape, Stage, StageKey, StageRole,
+    StageSpec, TensorProgram, Tokens, Trial, TrialId, sample,
 };
 
 use super::{ConvertError, Problem, attempt_ref};
@@ -30,6 +31,7 @@ fn spec(schedule: LrSchedule, floats: [f64; 6], precision: Precision) -> StageSp
         optimizer: AdamW { eps, weight_decay, ..base.optimizer },
         precision,
         loss_limit: Some(peak_lr + 9.0),
+        recording: (precision == Precision::Bf16).then_some(Recording::Dynamics),
         ..base
     }
 }
@@ -163,6 +165,18 @@ fn plans_survive_the_way() {
     assert_eq!(Plan::try_from(travel(&v1::Plan::from(&plan()))).expect("a sound plan is accepted"), plan());
     let unprepared = Plan { dataset: None, ..plan() };
     assert_eq!(Plan::try_from(v1::Plan::from(&unprepared)).expect("it may be without data"), unprepared);
+}
+
+#[test]
+fn what_is_recorded_survives_the_way_to_the_bit() {
+    let consecutive = Consecutive { product: 0.0, cosine: -0.5, d1: f64::NEG_INFINITY, d2: 1e300 };
+    for (consecutive, head) in [(None, None), (Some(consecutive), Some(0.0))] {
+        let updates = [Some(1.0), Some(2.0), Some(3.0), Some(4.0), Some(5.0), Some(6.0), head];
+        let dynamics = Dynamics { largest_gradient: 0.1 + 0.2, consecutive, updates: LargestUpdates::new(updates) };
+        assert_eq!(Dynamics::from(&travel(&v1::Dynamics::from(&dynamics))), dynamics);
+    }
+    let unknown = refused_spec(|spec| spec.recording = Some(9));
+    assert_eq!(unknown.to_string(), "stages[0].spec.recording: 9 is not a known value of Recording");
 }
 
 fn refusal(change: impl FnOnce(&mut v1::Plan)) -> ConvertError {

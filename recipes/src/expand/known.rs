@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::Run;
 use super::tree::stretch;
 use crate::id::StageKey;
 use crate::plan::Stage;
@@ -24,21 +25,27 @@ impl<'a> Known<'a> {
 
     /// Where the stages end that a run goes along, in order. Of several ways it is the one that leads furthest, and of
     /// those the one that comes first in the plan.
-    pub(super) fn ends(&self, run: &StageSpec) -> Vec<u64> {
+    pub(super) fn ends(&self, run: &Run, whole: &StageSpec) -> Vec<u64> {
         let mut furthest = Vec::new();
-        self.go_on(run, None, &mut Vec::new(), &mut furthest);
+        self.go_on((run, whole), None, &mut Vec::new(), &mut furthest);
         furthest
     }
 
-    fn go_on(&self, run: &StageSpec, from: Option<StageKey>, way: &mut Vec<u64>, furthest: &mut Vec<u64>) {
+    fn go_on(
+        &self,
+        (run, whole): (&Run, &StageSpec),
+        from: Option<StageKey>,
+        way: &mut Vec<u64>,
+        furthest: &mut Vec<u64>,
+    ) {
         if way.last() > furthest.last() {
             furthest.clone_from(way);
         }
         for stage in self.below.get(&from).into_iter().flatten() {
             let steps = stage.spec.start_step..stage.spec.end_step;
-            if steps.end <= run.end_step && stretch(run, &steps) == stage.spec {
+            if steps.end <= whole.end_step && stretch(run, whole, &steps) == stage.spec {
                 way.push(steps.end);
-                self.go_on(run, Some(stage.key), way, furthest);
+                self.go_on((run, whole), Some(stage.key), way, furthest);
                 way.pop();
             }
         }

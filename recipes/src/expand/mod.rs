@@ -202,6 +202,7 @@ fn whole_spec(contents: &RecipeFile, run: &Run, data: DatasetId, vocab: u32) -> 
         precision: contents.precision,
         validation_tokens: contents.data.validation_tokens,
         loss_limit: contents.optimizer.divergence_margin.map(|margin| f64::from(vocab).ln() + margin),
+        recording: None,
         numerics_version: NUMERICS_VERSION,
     }
 }

@@ -4,7 +4,7 @@ use super::{Run, check_dataset, whole_specs};
 use crate::plan::Dataset;
 use crate::recipe::Recipe;
 use crate::recipe::error::RecipeError;
-use crate::recipe::format::Parametrization;
+use crate::recipe::format::{Parametrization, RecordedStages};
 use crate::schedule::LrSchedule;
 use crate::shape::Shape;
 use crate::stage::StageSpec;
@@ -44,8 +44,17 @@ pub fn openings(
         let Some(&peak_lr) = contents.optimizer.peak_lr.first() else { continue };
         let schedule = LrSchedule::Constant { warmup_steps: 0 };
         let nominal = Tokens(steps * super::batch(contents).tokens());
-        let run =
-            |size: &String, shape, seed| Run { size: size.clone(), shape, seed, peak_lr, nominal, schedule, steps };
+        let recorded = RecordedStages::None;
+        let run = |size: &String, shape, seed| Run {
+            size: size.clone(),
+            shape,
+            seed,
+            peak_lr,
+            nominal,
+            schedule,
+            steps,
+            recorded,
+        };
         let runs: Vec<Run> = shapes
             .iter()
             .flat_map(|(size, shape)| seeds.iter().map(move |&seed| (size, *shape, seed)))

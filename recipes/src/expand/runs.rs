@@ -1,7 +1,8 @@
 //! The runs a recipe asks for, each by itself: the grid, and the rounding of tokens to steps.
 
+use crate::dynamics::Recording;
 use crate::recipe::error::{Fault, Problem};
-use crate::recipe::format::{Counted, DecayKind, DecayRecipe, RecipeFile, ScheduleKind};
+use crate::recipe::format::{Counted, DecayKind, DecayRecipe, RecipeFile, RecordedStages, ScheduleKind};
 use crate::schedule::{DecayShape, LrSchedule};
 use crate::shape::Shape;
 use crate::units::{Tokens, human_count};
@@ -29,6 +30,20 @@ pub(crate) struct Run {
     pub(crate) schedule: LrSchedule,
     /// Steps in all.
     pub(crate) steps: u64,
+    /// Which of its stages record.
+    pub(crate) recorded: RecordedStages,
+}
+
+impl Run {
+    /// What a stage records, by the part of the schedule that it sees.
+    pub(super) fn recording(&self, schedule: &LrSchedule) -> Option<Recording> {
+        let records = match self.recorded {
+            RecordedStages::None => false,
+            RecordedStages::Decay => matches!(schedule, LrSchedule::Wsd { .. }),
+            RecordedStages::All => true,
+        };
+        records.then_some(Recording::Dynamics)
+    }
 }
 
 /// Every run, in the recipe's order: sizes, then seeds, then learning rates, then points. The recipe is one of so many
@@ -59,6 +74,7 @@ pub(crate) fn runs(recipe: &RecipeFile, variants: usize) -> Result<Vec<Run>, Fau
                     nominal,
                     schedule,
                     steps,
+                    recorded: recipe.record.dynamics,
                 }));
             }
         }

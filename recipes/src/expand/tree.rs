@@ -27,8 +27,8 @@ pub(super) fn merge(runs: &[(&Run, StageSpec)], known: &Known<'_>) -> (Vec<Stage
             let (run, spec) = runs[index];
             let mut path: Vec<StageKey> = Vec::new();
             let others = family.iter().map(|&other| runs[other].0);
-            for steps in cuts(run, others, &known.ends(&spec)).windows(2).map(|ends| ends[0]..ends[1]) {
-                let spec = stretch(&spec, &steps);
+            for steps in cuts(run, others, &known.ends(run, &spec)).windows(2).map(|ends| ends[0]..ends[1]) {
+                let spec = stretch(run, &spec, &steps);
                 let parent = path.last().copied();
                 let key = spec.key(parent.as_ref());
                 if seen.insert(key) {
@@ -44,10 +44,11 @@ pub(super) fn merge(runs: &[(&Run, StageSpec)], known: &Known<'_>) -> (Vec<Stage
     (stages, paths)
 }
 
-/// A stretch of a run.
-pub(super) fn stretch(run: &StageSpec, steps: &Range<u64>) -> StageSpec {
-    let schedule = run.schedule.restricted_to(steps);
-    StageSpec { start_step: steps.start, end_step: steps.end, schedule, ..*run }
+/// A stretch of a run, whose spec as one stage this is.
+pub(super) fn stretch(run: &Run, whole: &StageSpec, steps: &Range<u64>) -> StageSpec {
+    let schedule = whole.schedule.restricted_to(steps);
+    let recording = run.recording(&schedule);
+    StageSpec { start_step: steps.start, end_step: steps.end, schedule, recording, ..*whole }
 }
 
 /// Runs that differ in nothing but their learning rates and their length, so that they could share something: families in

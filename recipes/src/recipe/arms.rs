@@ -9,7 +9,8 @@ use super::format::RecipeFile;
 use super::{check, conform, schema};
 
 /// The sections an arm may say something different in. The data is not among them: losses on other text do not compare.
-pub(super) const OVERRIDES: [&str; 7] = ["seeds", "precision", "model", "points", "schedule", "batch", "optimizer"];
+pub(super) const OVERRIDES: [&str; 8] =
+    ["seeds", "precision", "model", "points", "schedule", "batch", "optimizer", "record"];
 
 /// What is trained of a recipe: all of it, or one of its arms.
 #[derive(Debug, Clone, PartialEq)]

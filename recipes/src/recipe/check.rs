@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::error::{Fault, Problem, nearest, shown};
 use super::format::{
-    Counted, DecayKind, ModelRecipe, Parametrization, RecipeFile, RetriesRecipe, ScheduleKind, ScheduleRecipe,
-    ShapeRecipe,
+    Counted, DecayKind, ModelRecipe, Parametrization, RecipeFile, RecordedStages, RetriesRecipe, ScheduleKind,
+    ScheduleRecipe, ShapeRecipe,
 };
 use crate::ladder;
 use crate::shape::Shape;
@@ -42,6 +42,10 @@ pub(super) fn check(recipe: &RecipeFile) -> Result<(), Fault> {
     check_points(recipe)?;
     check_schedule(&recipe.schedule)?;
     check_batch(recipe)?;
+    if recipe.record.dynamics == RecordedStages::Decay && recipe.schedule.kind != ScheduleKind::Wsd {
+        let reason = "\"decay\" records nothing, as the schedule has no decay of its own";
+        return Err(Fault::conflict("record.dynamics", reason, "\"all\", \"none\", or the schedule's kind \"wsd\""));
+    }
     recipe.retries.as_ref().map_or(Ok(()), check_retries)
 }
 

@@ -47,6 +47,9 @@ pub struct RecipeFile {
     /// What becomes of checkpoints. No loss depends on it.
     #[serde(default)]
     pub checkpoints: CheckpointsRecipe,
+    /// What is recorded of training beside its losses. No loss depends on it.
+    #[serde(default)]
+    pub record: RecordRecipe,
     /// A search of hyper-parameters: trials of the recipe's one run, each with other values of some keys.
     pub search: Option<SearchRecipe>,
     /// Arms to compare: each trains the recipe once with what it says differently. With arms, the rest of the recipe is
@@ -56,9 +59,9 @@ pub struct RecipeFile {
     pub arms: Vec<ArmRecipe>,
 }
 
-/// An arm of a comparison: its name, and beside it any of `seeds`, `precision`, `model`, `points`, `schedule`, `batch` and
-/// `optimizer`, with the keys that differ. A `schedule` that gives its `kind`, and `points`, stand in the place of the
-/// recipe's; all other tables are merged key by key.
+/// An arm of a comparison: its name, and beside it any of `seeds`, `precision`, `model`, `points`, `schedule`, `batch`,
+/// `optimizer` and `record`, with the keys that differ. A `schedule` that gives its `kind`, and `points`, stand in the
+/// place of the recipe's; all other tables are merged key by key.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 pub struct ArmRecipe {
     /// How results call it: letters, digits, `-`, `_` and `.`.
@@ -363,6 +366,29 @@ pub struct CheckpointsRecipe {
     #[serde(default = "defaults::max_interval_seconds")]
     #[schemars(range(min = 1, max = 1_000_000))]
     pub max_interval_seconds: u64,
+}
+
+/// What is recorded of training beside its losses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RecordRecipe {
+    /// Where gradients and weights are followed from step to step: how gradients turn, slope and curvature along the
+    /// updates, and the largest change of a weight. Stages that record are trained anew.
+    #[serde(default)]
+    pub dynamics: RecordedStages,
+}
+
+/// Stages that record something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RecordedStages {
+    /// None.
+    #[default]
+    None,
+    /// The decays of `wsd`. The trunk is that of a campaign that records nothing.
+    Decay,
+    /// All stages.
+    All,
 }
 
 impl Default for CheckpointsRecipe {

@@ -48,7 +48,7 @@ fn main() -> std::io::Result<()> {
     let attempt = Some(v1::AttemptRef::from(key));
     write("wire", "attempt", &[&[4], v1::AttemptRef::from(key).encode_to_vec().as_slice()].concat())?;
 
-    let point = |step| v1::CurvePoint { step, loss: 6.5, grad_norm: 1.5, learning_rate: 0.01 };
+    let point = |step| v1::CurvePoint { step, loss: 6.5, grad_norm: 1.5, learning_rate: 0.01, dynamics: None };
     let points = v1::CurvePoints { attempt: attempt.clone(), points: (0..3).map(point).collect() };
     let bodies = [
         Body::CurvePoints(points),

@@ -406,6 +406,6 @@ impl Session {
 }
 
 fn curve_point(report: &StepReport) -> CurvePoint {
-    let StepReport { step, loss, grad_norm, learning_rate, .. } = *report;
-    CurvePoint { step, loss, grad_norm, learning_rate }
+    let StepReport { step, loss, grad_norm, learning_rate, ref dynamics, .. } = *report;
+    CurvePoint { step, loss, grad_norm, learning_rate, dynamics: dynamics.as_ref().map(Into::into) }
 }

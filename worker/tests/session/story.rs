@@ -166,8 +166,14 @@ impl Story {
 
     #[track_caller]
     pub(crate) fn points(&mut self, text: &str, steps: Range<u64>) {
-        let points =
-            steps.map(|step| StepReport { step, loss: 3.0, grad_norm: 1.0, learning_rate: 0.01, tokens: 1024 });
+        let points = steps.map(|step| StepReport {
+            step,
+            loss: 3.0,
+            grad_norm: 1.0,
+            learning_rate: 0.01,
+            tokens: 1024,
+            dynamics: None,
+        });
         let points = points.collect();
         self.handle(Event::Reported(Report::Points { key: self.key(text), points, tokens_per_second: 1e5 }));
     }

@@ -146,7 +146,7 @@ impl Training for PaperTraining {
         if self.is_finished() {
             self.reins.next.send_replace(self.step);
         }
-        Ok(StepReport { step, loss, grad_norm: 1.0, learning_rate: 0.01, tokens: 1024 })
+        Ok(StepReport { step, loss, grad_norm: 1.0, learning_rate: 0.01, tokens: 1024, dynamics: None })
     }
 
     fn validate(&mut self) -> Result<Validation, TrainingError> {

@@ -17,6 +17,7 @@ mod fit;
 pub mod inference;
 pub mod optimizer;
 mod parameters;
+mod recorder;
 pub mod run;
 pub mod snapshot;
 

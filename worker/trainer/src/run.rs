@@ -9,12 +9,13 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use corpus::{BatchError, OpenDataset};
 use minicpm::{Activations, Compute, MiniCpm, MiniCpmConfig};
 use recipes::memory::TrainingMemory;
-use recipes::{DatasetId, ModelSpec, NUMERICS_VERSION, Precision, StageSpec};
+use recipes::{DatasetId, Dynamics, ModelSpec, NUMERICS_VERSION, Precision, Recording, StageSpec};
 use serde_json::Value;
 
 use crate::fit::{FitError, fitting, with_weights};
 use crate::optimizer::Optimizer;
 use crate::parameters::{Path, Read, ReadGradients, shapes};
+use crate::recorder::Recorder;
 use crate::snapshot::{Description, FIRST_MOMENT, HostTensor, SECOND_MOMENT, Snapshot};
 
 /// A stage in training: its model, its optimiser, and the step that comes next.
@@ -29,6 +30,8 @@ pub struct StageRun {
     /// Absent only while a step has it.
     model: Option<MiniCpm>,
     optimizer: Optimizer,
+    /// Of a stage that records.
+    recorder: Option<Recorder>,
     step: u64,
 }
 
@@ -54,6 +57,8 @@ pub struct StepReport {
     pub learning_rate: f64,
     /// Tokens trained on.
     pub tokens: u64,
+    /// What a stage that records says of it.
+    pub dynamics: Option<Dynamics>,
 }
 
 /// What a validation measured.
@@ -179,13 +184,17 @@ impl StageRun {
             }
         };
         let model = model.with_precision(spec.precision);
+        let mut recorder = spec.recording.map(|Recording::Dynamics| compute.install(|| Recorder::new(&model)));
+        if let (Some(recorder), Start::From(snapshot)) = (&mut recorder, start) {
+            recorder.restore(&snapshot.recorded)?;
+        }
         let memory = TrainingMemory::of(spec);
         let activations = match compute.memory() {
             Some(bytes) if bytes < memory.kept() => Activations::Recomputed,
             _ => Activations::Kept,
         };
         let compute = compute.clone();
-        Ok(Self { spec: *spec, data, compute, device, activations, model: Some(model), optimizer, step })
+        Ok(Self { spec: *spec, data, compute, device, activations, model: Some(model), optimizer, recorder, step })
     }
 
     /// The step that comes next, counted from the root.
@@ -211,16 +220,19 @@ impl StageRun {
         let batch = self.data.train_batch(self.spec.order_seed, step, &self.spec.batch).map_err(StepError::Batch)?;
         let learning_rate = self.spec.learning_rate(step);
         let model = self.model.take().expect("only a step takes the model, and it puts it back");
-        let Self { compute, device, activations, optimizer, spec, .. } = self;
-        let (model, loss, grad_norm) = compute.install(|| {
+        let Self { compute, device, activations, optimizer, recorder, spec, .. } = self;
+        let (model, loss, grad_norm, dynamics) = compute.install(|| {
             let micro = spec.batch.micro_sequences as usize;
             let (gradients, loss) = gradients(&model, &batch, micro, *activations, device);
+            let measured = recorder.as_mut().map(|recorder| recorder.before_update(&model, &gradients));
             let (model, grad_norm) = optimizer.step(model, gradients, learning_rate, step);
-            (model, loss, grad_norm)
+            let recorded = recorder.as_mut().zip(measured);
+            let dynamics = recorded.map(|(recorder, measured)| recorder.after_update(&model, measured));
+            (model, loss, grad_norm, dynamics)
         });
         self.model = Some(model);
         self.step += 1;
-        Ok(StepReport { step, loss, grad_norm, learning_rate, tokens: self.spec.batch.tokens() })
+        Ok(StepReport { step, loss, grad_norm, learning_rate, tokens: self.spec.batch.tokens(), dynamics })
     }
 
     /// The gradients that the next step would clip and train with, by the names of their parameters; changes nothing.
@@ -288,7 +300,8 @@ impl StageRun {
         }
         let spec = &self.spec;
         let description = Description { model: spec.model, dataset: Some(spec.data), context: spec.batch.context };
-        Snapshot { step: self.step, description: Some(description), weights, optimizer: moments }
+        let recorded = self.recorder.as_ref().map(Recorder::state).unwrap_or_default();
+        Snapshot { step: self.step, description: Some(description), weights, optimizer: moments, recorded }
     }
 
     fn model(&self) -> &MiniCpm {

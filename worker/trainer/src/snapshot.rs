@@ -1,4 +1,5 @@
-//! What a checkpoint holds: weights and optimiser state, as named 32-bit tensors in two safetensors blobs.
+//! What a checkpoint holds: weights and optimiser state, as named 32-bit tensors in two safetensors blobs. Where a stage
+//! records dynamics, a third one holds what the next step is compared with.
 //!
 //! The blob of the weights says what they are of, in the metadata of the file: [`Description`]. Whoever has it can compute
 //! with the model, and needs neither the campaign nor the recipe.
@@ -13,12 +14,16 @@ use serde::{Deserialize, Serialize};
 pub const WEIGHTS: &str = "weights.safetensors";
 /// The blob of the optimiser's moments: `NAME.first_moment` and `NAME.second_moment` of every parameter.
 pub const OPTIMIZER: &str = "optimizer.safetensors";
+/// The blob of a stage that records: `NAME.gradient` of the last step and `NAME.before`, the weights before it.
+pub const DYNAMICS: &str = "dynamics.safetensors";
 
 /// The one key of the weights' metadata, with JSON behind it. One, because several would be written in random order.
 const METADATA: &str = "windtunnel";
 
 pub(crate) const FIRST_MOMENT: &str = ".first_moment";
 pub(crate) const SECOND_MOMENT: &str = ".second_moment";
+pub(crate) const GRADIENT: &str = ".gradient";
+pub(crate) const WEIGHT_BEFORE: &str = ".before";
 
 /// A run between two steps, on the host: all that is needed to go on from there.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,6 +34,8 @@ pub struct Snapshot {
     pub description: Option<Description>,
     pub(crate) weights: BTreeMap<String, HostTensor>,
     pub(crate) optimizer: BTreeMap<String, HostTensor>,
+    /// What a stage that records keeps of the last step; empty where none was recorded.
+    pub(crate) recorded: BTreeMap<String, HostTensor>,
 }
 
 /// What weights are of: all it takes to compute with them.
@@ -117,7 +124,7 @@ impl Snapshot {
     /// Weights from elsewhere, on which no step was done here.
     #[must_use]
     pub fn of_weights(description: Description, weights: BTreeMap<String, HostTensor>) -> Self {
-        Self { step: 0, description: Some(description), weights, optimizer: BTreeMap::new() }
+        Self { step: 0, description: Some(description), weights, optimizer: BTreeMap::new(), recorded: BTreeMap::new() }
     }
 
     /// The weights by the names of their parameters.
@@ -132,7 +139,11 @@ impl Snapshot {
             let metadata = Metadata { model, step: self.step, dataset, context };
             serde_json::to_string(&metadata).expect("a description always has a JSON form")
         });
-        Ok(vec![encode(WEIGHTS, &self.weights, metadata)?, encode(OPTIMIZER, &self.optimizer, None)?])
+        let mut blobs = vec![encode(WEIGHTS, &self.weights, metadata)?, encode(OPTIMIZER, &self.optimizer, None)?];
+        if !self.recorded.is_empty() {
+            blobs.push(encode(DYNAMICS, &self.recorded, None)?);
+        }
+        Ok(blobs)
     }
 
     /// Reads what [`Snapshot::to_blobs`] wrote after `step` steps.
@@ -150,7 +161,11 @@ impl Snapshot {
         }
         let description = metadata.map(|(_, description)| description);
         let optimizer = decode(OPTIMIZER, &optimizer.tensors)?;
-        Ok(Self { step, description, weights: decode(WEIGHTS, &weights.tensors)?, optimizer })
+        let recorded = match blobs.iter().find(|blob| blob.name == DYNAMICS) {
+            Some(blob) => decode(DYNAMICS, &parse(DYNAMICS, &blob.bytes)?.tensors)?,
+            None => BTreeMap::new(),
+        };
+        Ok(Self { step, description, weights: decode(WEIGHTS, &weights.tensors)?, optimizer, recorded })
     }
 
     /// Reads the weights alone, to compute with and not to train on.
@@ -158,7 +173,13 @@ impl Snapshot {
         let Parsed { metadata, tensors } = parse(WEIGHTS, blob)?;
         let (step, description) = read_metadata(&metadata.ok_or(SnapshotError::Undescribed)?)?;
         let weights = decode(WEIGHTS, &tensors)?;
-        Ok(Self { step, description: Some(description), weights, optimizer: BTreeMap::new() })
+        Ok(Self {
+            step,
+            description: Some(description),
+            weights,
+            optimizer: BTreeMap::new(),
+            recorded: BTreeMap::new(),
+        })
     }
 
     /// Bytes of all tensors.
@@ -166,7 +187,7 @@ impl Snapshot {
     pub fn bytes(&self) -> u64 {
         let values =
             |tensors: &BTreeMap<String, HostTensor>| tensors.values().map(|tensor| tensor.values.len()).sum::<usize>();
-        4 * (values(&self.weights) + values(&self.optimizer)) as u64
+        4 * (values(&self.weights) + values(&self.optimizer) + values(&self.recorded)) as u64
     }
 }
 
@@ -249,6 +270,7 @@ mod tests {
             description: Some(description()),
             weights: [("a".to_owned(), tensor(&[2, 3], 1.0)), ("b.gain".to_owned(), tensor(&[4], -2.0))].into(),
             optimizer: [("a.first_moment".to_owned(), tensor(&[6], 1e-30))].into(),
+            recorded: BTreeMap::new(),
         }
     }
 
@@ -259,6 +281,14 @@ mod tests {
         assert_eq!(blobs, snapshot().to_blobs().expect("encodes"));
         let weights = Snapshot::from_weights(&blobs[0].bytes).expect("decodes");
         assert_eq!(weights, Snapshot { optimizer: BTreeMap::new(), ..snapshot() });
+    }
+
+    #[test]
+    fn what_is_recorded_is_a_blob_of_its_own() {
+        let recording = Snapshot { recorded: snapshot().optimizer, ..snapshot() };
+        let blobs = recording.to_blobs().expect("encodes");
+        assert_eq!(Snapshot::from_blobs(7, &blobs).expect("decodes"), recording);
+        assert_eq!(blobs[..2], snapshot().to_blobs().expect("encodes"));
     }
 
     #[test]

@@ -110,7 +110,7 @@ impl Process {
     }
 
     fn point(&mut self, key: AttemptKey, step: u64, loss: f64) {
-        let points = vec![StepReport { step, loss, grad_norm: 1.0, learning_rate: 0.01, tokens: 1024 }];
+        let points = vec![StepReport { step, loss, grad_norm: 1.0, learning_rate: 0.01, tokens: 1024, dynamics: None }];
         self.reports.push_back(Report::Points { key, points, tokens_per_second: 1e5 });
     }
 

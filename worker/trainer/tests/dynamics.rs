@@ -1,0 +1,165 @@
+//! What a stage records of its steps: against the formulas, without a trace in its numbers, and across a resume.
+
+mod toy;
+
+use minicpm::Compute;
+use recipes::{Consecutive, Dynamics, ParamKind, Recording, StageSpec};
+use trainer::snapshot::DYNAMICS;
+use trainer::{Snapshot, StageRun, Start, StepReport};
+
+fn recording() -> StageSpec {
+    StageSpec { recording: Some(Recording::Dynamics), ..toy::spec() }
+}
+
+fn start(spec: &StageSpec, from: Start<'_>, threads: usize) -> StageRun {
+    let compute = Compute::parse("flex", threads).expect("the CPU is always there");
+    StageRun::new(spec, toy::dataset(), &compute, from).expect("starts")
+}
+
+fn finish(run: &mut StageRun) -> Vec<StepReport> {
+    std::iter::from_fn(|| (!run.is_finished()).then(|| run.next_step().expect("steps"))).collect()
+}
+
+/// A checkpoint as it comes back from a disk.
+fn stored(snapshot: &Snapshot) -> Snapshot {
+    Snapshot::from_blobs(snapshot.step, &snapshot.to_blobs().expect("encodes")).expect("decodes")
+}
+
+fn dynamics(step: &StepReport) -> Dynamics {
+    step.dynamics.expect("every step is recorded")
+}
+
+fn consecutive(step: &StepReport) -> Consecutive {
+    dynamics(step).consecutive.expect("it is compared with the step before")
+}
+
+/// All weights before a step and its gradient, in 64 bits.
+fn position(run: &StageRun) -> (Vec<f64>, Vec<f64>) {
+    let weights = run.snapshot().weights().values().flat_map(|tensor| tensor.values.clone()).map(f64::from).collect();
+    let gradient = run.gradients().expect("has a step").into_values().flat_map(|tensor| tensor.values).map(f64::from);
+    (weights, gradient.collect())
+}
+
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    assert_eq!(a.len(), b.len());
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
+fn minus(a: &[f64], b: &[f64]) -> Vec<f64> {
+    a.iter().zip(b).map(|(a, b)| a - b).collect()
+}
+
+fn largest(values: &[f64]) -> f64 {
+    values.iter().fold(0.0, |largest, value| value.abs().max(largest))
+}
+
+#[test]
+fn what_is_recorded_follows_the_formulas() {
+    let spec = recording();
+    let mut run = start(&spec, Start::Initial, 2);
+    let (mut x_before, mut g_before) = position(&run);
+    let first = run.next_step().expect("steps");
+    assert_eq!(dynamics(&first).consecutive, None, "there is nothing before it");
+    assert_eq!(dynamics(&first).largest_gradient, largest(&g_before));
+    while !run.is_finished() {
+        let (x, g) = position(&run);
+        let step = run.next_step().expect("steps");
+        let (found, v) = (consecutive(&step), minus(&x, &x_before));
+        let norm = dot(&g, &g).sqrt();
+        let close = |found: f64, expected: f64, scale: f64| {
+            assert!((found - expected).abs() <= 1e-12 * scale, "{found} against {expected} at step {}", step.step);
+        };
+        close(found.product, dot(&g, &g_before), norm * dot(&g_before, &g_before).sqrt());
+        close(found.cosine, dot(&g, &g_before) / (norm * dot(&g_before, &g_before).sqrt()), 1.0);
+        close(found.d1, dot(&g, &v) / dot(&v, &v).sqrt(), norm);
+        close(found.d2, dot(&minus(&g, &g_before), &v) / dot(&v, &v), found.d2.abs().max(1.0) * 10.0);
+        let curvature = found.d2.abs() / (1.0 + found.d1 * found.d1).powf(1.5);
+        close(found.curvature(), curvature, curvature);
+        // The norm that training clips by is summed up in 32 bits.
+        close(step.grad_norm / norm, 1.0, 1e7);
+        assert_eq!(dynamics(&step).largest_gradient, largest(&g));
+        (x_before, g_before) = (x, g);
+    }
+}
+
+#[test]
+fn the_largest_update_is_found_for_each_kind_of_parameter() {
+    let mut spec = recording();
+    for tied in [true, false] {
+        spec.model.tied = tied;
+        let mut run = start(&spec, Start::Initial, 1);
+        for _ in 0..3 {
+            let before = run.snapshot();
+            let updates = dynamics(&run.next_step().expect("steps")).updates;
+            let after = run.snapshot();
+            let mut all = 0.0_f64;
+            for kind in ParamKind::ALL {
+                let of_kind = after.weights().iter().filter(|(name, _)| ParamKind::of(name) == Some(kind));
+                let changes: Vec<f64> = of_kind
+                    .flat_map(|(name, after)| after.values.iter().zip(&before.weights()[name].values))
+                    .map(|(after, before)| f64::from(*after) - f64::from(*before))
+                    .collect();
+                let expected = (!changes.is_empty()).then(|| largest(&changes));
+                assert_eq!(updates.of(kind), expected, "{kind:?}");
+                all = all.max(expected.unwrap_or_default());
+            }
+            assert!(all > 0.0 && updates.largest() == all);
+            assert_eq!(updates.of(ParamKind::Head).is_some(), !tied);
+        }
+    }
+}
+
+#[test]
+fn recording_leaves_no_trace_in_the_numbers() {
+    for threads in [1, 3] {
+        let (mut plain, mut recorded) =
+            (start(&toy::spec(), Start::Initial, 1), start(&recording(), Start::Initial, threads));
+        let (expected, found) = (finish(&mut plain), finish(&mut recorded));
+        let without: Vec<StepReport> = found.iter().map(|step| StepReport { dynamics: None, ..*step }).collect();
+        assert_eq!(without, expected);
+        assert!(
+            found.iter().all(|step| step.dynamics.is_some()) && expected.iter().all(|step| step.dynamics.is_none())
+        );
+        assert_eq!(recorded.validate().expect("validates"), plain.validate().expect("validates"));
+        let (plain, recorded) = (plain.snapshot().to_blobs(), recorded.snapshot().to_blobs());
+        let (plain, recorded) = (plain.expect("encodes"), recorded.expect("encodes"));
+        assert_eq!(recorded[..2], plain);
+        assert_eq!(recorded[2].name, DYNAMICS);
+    }
+}
+
+#[test]
+fn the_number_of_threads_changes_nothing_of_the_record() {
+    let run = |threads| finish(&mut start(&recording(), Start::Initial, threads));
+    assert_eq!(run(3), run(1));
+}
+
+#[test]
+fn a_run_that_was_cut_records_the_same() {
+    let spec = recording();
+    let mut whole = start(&spec, Start::Initial, 1);
+    let expected = finish(&mut whole);
+    for cut in [0, 1, 7, spec.end_step as usize] {
+        let mut first = start(&spec, Start::Initial, 1);
+        let mut steps: Vec<_> = (0..cut).map(|_| first.next_step().expect("steps")).collect();
+        let mut second = start(&spec, Start::From(&stored(&first.snapshot())), 2);
+        steps.extend(finish(&mut second));
+        assert_eq!(steps, expected, "cut after {cut} steps");
+        assert_eq!(second.snapshot(), whole.snapshot(), "cut after {cut} steps");
+    }
+}
+
+#[test]
+fn a_stage_compares_its_first_step_where_the_one_before_recorded() {
+    let whole = recording();
+    let expected = finish(&mut start(&whole, Start::Initial, 1));
+    for recording in [None, whole.recording] {
+        let mut trunk = start(&StageSpec { end_step: 10, recording, ..whole }, Start::Initial, 1);
+        finish(&mut trunk);
+        let branch = StageSpec { start_step: 10, ..whole };
+        let steps = finish(&mut start(&branch, Start::From(&stored(&trunk.snapshot())), 1));
+        assert_eq!(steps[1..], expected[11..]);
+        let consecutive = if recording.is_some() { dynamics(&expected[10]).consecutive } else { None };
+        assert_eq!(steps[0].dynamics, Some(Dynamics { consecutive, ..dynamics(&expected[10]) }));
+    }
+}

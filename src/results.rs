@@ -1,5 +1,6 @@
 //! From a campaign's measurements to its results: the fit, the files, and what is printed of them.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
@@ -40,14 +41,22 @@ impl Campaign {
         let (early, whole): (Vec<_>, Vec<_>) = results.iter().partition(|result| is_early(result));
         let losses = whole.into_iter().filter_map(|result| final_loss(result).transpose());
         let early = early.into_iter().map(early_end);
+        let mut dynamics = BTreeMap::new();
         let curve = |(stage, points): (String, Vec<CurvePoint>)| {
-            Ok((id("stage", &stage)?, points.into_iter().map(curve_point).collect()))
+            let stage = id("stage", &stage)?;
+            let recorded: Vec<report::DynamicsPoint> = points.iter().filter_map(dynamics_point).collect();
+            if !recorded.is_empty() {
+                dynamics.insert(stage, recorded);
+            }
+            Ok((stage, points.into_iter().map(curve_point).collect()))
         };
+        let curves = curves.into_iter().map(curve).collect::<Result<_, ConvertError>>().map_err(unexpected)?;
         let measured = report::Campaign {
             plan,
             losses: losses.collect::<Result<_, _>>().map_err(unexpected)?,
             early: early.collect::<Result<_, _>>().map_err(unexpected)?,
-            curves: curves.into_iter().map(curve).collect::<Result<_, ConvertError>>().map_err(unexpected)?,
+            curves,
+            dynamics,
             recipe_file,
             recipe_text,
             program: concat!("windtunnel ", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -95,6 +104,12 @@ fn early_end(result: &TrialResult) -> Result<(recipes::TrialId, report::EarlyEnd
 
 fn curve_point(point: CurvePoint) -> report::CurvePoint {
     report::CurvePoint { step: point.step, loss: point.loss }
+}
+
+/// What a point says beside its loss, where its stage records.
+fn dynamics_point(point: &CurvePoint) -> Option<report::DynamicsPoint> {
+    let CurvePoint { step, grad_norm, learning_rate, ref dynamics, .. } = *point;
+    Some(report::DynamicsPoint { step, learning_rate, grad_norm, dynamics: dynamics.as_ref()?.into() })
 }
 
 /// What `windtunnel fit` prints: as JSON the contents of `fit.json`.

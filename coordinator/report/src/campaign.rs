@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use recipes::{Plan, StageKey, TrialId};
+use recipes::{Dynamics, Plan, StageKey, TrialId};
 
 /// A campaign as far as it is measured.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,6 +15,8 @@ pub struct Campaign {
     pub early: BTreeMap<TrialId, EarlyEnd>,
     /// The curves of the stages that have one, steps ascending.
     pub curves: BTreeMap<StageKey, Vec<CurvePoint>>,
+    /// What stages that record said of their steps, steps ascending.
+    pub dynamics: BTreeMap<StageKey, Vec<DynamicsPoint>>,
     /// The recipe's file name.
     pub recipe_file: String,
     /// The recipe's text.
@@ -48,4 +50,17 @@ pub struct CurvePoint {
     pub step: u64,
     /// Nats a token, mean over the batch.
     pub loss: f64,
+}
+
+/// What was recorded of a step.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct DynamicsPoint {
+    /// Counted from the root, the first is 0.
+    pub step: u64,
+    /// Before the multipliers of parameter groups.
+    pub learning_rate: f64,
+    /// Of the whole gradient, before clipping.
+    pub grad_norm: f64,
+    /// What a stage records beside these.
+    pub dynamics: Dynamics,
 }

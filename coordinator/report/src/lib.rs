@@ -25,7 +25,7 @@ mod search;
 mod table;
 mod table_fit;
 
-pub use campaign::{Campaign, CurvePoint, EarlyEnd, FinalLoss};
+pub use campaign::{Campaign, CurvePoint, DynamicsPoint, EarlyEnd, FinalLoss};
 pub use conclusion::Conclusion;
 pub use files::{Files, WriteError};
 pub use fit_json::{Budget, Doubt, FitFile, Fitted, Judgement, OptimumLaw, Produced, Search};

@@ -2,9 +2,9 @@
 
 mod synthetic;
 
-use recipes::Recipe;
 use recipes::search::{Outcome, TrialEnd, grow};
-use report::{AnalysisOptions, Campaign, Conclusion, EarlyEnd, FinalLoss, Selection};
+use recipes::{Consecutive, Dynamics, LargestUpdates, Recipe, StageRole};
+use report::{AnalysisOptions, Campaign, Conclusion, DynamicsPoint, EarlyEnd, FinalLoss, Selection};
 use serde_json::Value;
 
 fn conclude(campaign: Campaign) -> Conclusion {
@@ -107,6 +107,30 @@ fn nothing_measured_is_a_report_too() {
     assert_eq!(conclusion.points_csv().lines().count(), 1);
     assert!(conclusion.table().contains("0 of 35 points"));
     assert!(conclusion.html().contains("id=\"tree\"") && !conclusion.html().contains("id=\"curves\""));
+}
+
+#[test]
+fn what_was_recorded_is_drawn_over_the_steps_and_nothing_where_nothing_was() {
+    let mut campaign = synthetic::quickstart();
+    assert!(!conclude(campaign.clone()).html().contains("id=\"dynamics\""));
+    let stage = campaign.plan.stages.iter().find(|stage| stage.role == StageRole::Decay).expect("has a decay").clone();
+    let point = |step| {
+        let first = step == stage.spec.start_step;
+        let consecutive = Consecutive { product: 1.0, cosine: 0.5, d1: -0.25, d2: -3.0 };
+        let dynamics = Dynamics {
+            largest_gradient: 1.0,
+            consecutive: (!first).then_some(consecutive),
+            updates: LargestUpdates::new([Some(0.0625); 7]),
+        };
+        DynamicsPoint { step, learning_rate: stage.spec.learning_rate(step), grad_norm: 0.75, dynamics }
+    };
+    campaign.dynamics.insert(stage.key, stage.spec.steps().map(point).collect());
+    let html = conclude(campaign).html();
+    assert!(html.contains("id=\"dynamics\"") && html.contains("Decay dynamics"));
+    // The slope without its sign, and on a scale that shows small ones.
+    let before = &html[..html.find("\"id\":\"dynamics\"").expect("is drawn")];
+    let drawn = &before[before.rfind("{\"data\":[").expect("has data")..];
+    assert!(drawn.contains("0.25,0.25") && !drawn.contains("-0.25"));
 }
 
 #[test]

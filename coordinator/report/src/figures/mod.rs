@@ -6,6 +6,7 @@
 mod arms;
 mod batches;
 mod curves;
+mod dynamics;
 mod law;
 mod learning_rate;
 mod optimum;
@@ -56,6 +57,7 @@ pub(crate) fn all(conclusion: &Conclusion) -> Vec<Figure> {
     figures.extend(batches::figure(conclusion, &palette));
     figures.extend(curves::figure(conclusion, &palette));
     figures.push(learning_rate::figure(conclusion, &palette));
+    figures.extend(dynamics::figure(conclusion, &palette));
     figures.push(tree::figure(conclusion, &palette));
     figures
 }

@@ -24,19 +24,40 @@ impl Thinning {
         let stretch = longest.div_ceil(STRETCHES).max(all.div_ceil(MAX_POINTS)).max(1);
         Self { stretch, least: (MAX_POINTS / stages.max(1)).clamp(1, LEAST_STRETCHES) }
     }
+
+    /// Points of a stretch of a stage that has so many.
+    fn width(self, points: usize) -> usize {
+        self.stretch.min((points as u64).div_ceil(self.least)).max(1) as usize
+    }
 }
 
 /// Means over stretches of a stage: the middle of each in steps done, and the mean loss. Points that are no number are left
 /// out.
 pub(super) fn means(points: &[CurvePoint], thinning: Thinning) -> Vec<(f64, f64)> {
     let finite: Vec<&CurvePoint> = points.iter().filter(|point| point.loss.is_finite()).collect();
-    let width = thinning.stretch.min((finite.len() as u64).div_ceil(thinning.least)).max(1) as usize;
     finite
-        .chunks(width)
+        .chunks(thinning.width(finite.len()))
         .map(|part| {
             let count = part.len() as f64;
             let step = part.iter().map(|point| point.step as f64 + 1.0).sum::<f64>() / count;
             (step, part.iter().map(|point| point.loss).sum::<f64>() / count)
+        })
+        .collect()
+}
+
+/// Medians over stretches of a stage: the middle of each in steps done, and the median. Values that are no number are left
+/// out. Of what is far out now and then, the mean would say little.
+pub(super) fn medians(values: impl Iterator<Item = (u64, f64)>, thinning: Thinning) -> Vec<(f64, f64)> {
+    let finite: Vec<(u64, f64)> = values.filter(|(_, value)| value.is_finite()).collect();
+    let width = thinning.width(finite.len());
+    finite
+        .chunks(width)
+        .map(|part| {
+            let step = part.iter().map(|(step, _)| *step as f64 + 1.0).sum::<f64>() / part.len() as f64;
+            let mut values: Vec<f64> = part.iter().map(|(_, value)| *value).collect();
+            values.sort_by(f64::total_cmp);
+            let [below, above] = [values[(values.len() - 1) / 2], values[values.len() / 2]];
+            (step, f64::midpoint(below, above))
         })
         .collect()
 }
@@ -56,6 +77,14 @@ mod tests {
         assert_eq!(means(&curve[..24], thinning).len(), 12);
         assert_eq!(Thinning::of(100, 100, 1).stretch, 1);
         assert_eq!(Thinning::of(1_000_000, 1_000_000_000, 10_000), Thinning { stretch: 50_000, least: 2 });
+    }
+
+    #[test]
+    fn the_median_does_not_see_what_is_far_out() {
+        let values = [(0, 1.0), (1, f64::NAN), (2, 3.0), (3, 1e9), (4, 2.0), (5, 4.0)];
+        let thinning = Thinning { stretch: 3, least: 1 };
+        assert_eq!(medians(values.into_iter(), thinning), [(8.0 / 3.0, 3.0), (5.5, 3.0)]);
+        assert!(medians(std::iter::empty(), thinning).is_empty());
     }
 
     #[test]

@@ -78,6 +78,7 @@ pub(crate) fn campaign(recipe: &Recipe, losses: &[f64]) -> Campaign {
         losses: plan.trials.iter().map(|trial| trial.id).zip(losses.iter().map(final_loss)).collect(),
         early: BTreeMap::new(),
         curves: curves(&plan),
+        dynamics: BTreeMap::new(),
         recipe_file: recipe.file().to_owned(),
         recipe_text: recipe.text().to_owned(),
         program: "windtunnel 0.0.0".to_owned(),

@@ -12,7 +12,7 @@ use proto::manifest::CheckpointManifest;
 use recipes::DatasetId;
 use trainer::Snapshot;
 use trainer::snapshot::WEIGHTS;
-use transformers::TokenizerFile;
+use transformers::{TokenizerFile, import};
 use worker::Storage;
 use worker::checkpoint::{CheckpointRef, download};
 
@@ -21,10 +21,13 @@ use crate::client::{Campaigns, CoordinatorArgs, with_coordinator};
 use crate::data_dir::data_dir;
 use crate::exit::{OrBadInput, bad_input};
 
+/// What tells the folder of an exported model.
+const CONFIG: &str = "config.json";
+
 /// Which checkpoint.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct CheckpointArgs {
-    /// A checkpoint's folder; or a stage's key, or the beginning of it, for the stage's last checkpoint; or KEY@STEP
+    /// A checkpoint's folder, or that of an exported model; or a stage's key, or the beginning of it, for the stage's last checkpoint; or KEY@STEP
     checkpoint: String,
 
     #[command(flatten)]
@@ -44,18 +47,23 @@ pub(crate) struct Checkpoint {
 impl CheckpointArgs {
     /// Reads it, with every hash checked that is known of it.
     pub(crate) fn read(&self, global: &Global) -> anyhow::Result<Checkpoint> {
-        let path = Path::new(&self.checkpoint);
-        if path.exists() {
-            let snapshot = read_folder(path).or_bad_input()?;
-            let storage = Storage::local(&data_dir(global)?).ok();
-            return Ok(Checkpoint { snapshot, name: self.checkpoint.clone(), storage });
-        }
-        let (stage, step) = stage_and_step(&self.checkpoint).or_bad_input()?;
-        with_coordinator(global, &self.coordinator, async |campaigns| fetch(campaigns, stage, step).await)
+        Checkpoint::read(&self.checkpoint, &self.coordinator, global)
     }
 }
 
 impl Checkpoint {
+    /// Reads what is named as [`CheckpointArgs`] says.
+    pub(crate) fn read(named: &str, coordinator: &CoordinatorArgs, global: &Global) -> anyhow::Result<Self> {
+        let path = Path::new(named);
+        if path.exists() {
+            let snapshot = read_folder(path).or_bad_input()?;
+            let storage = Storage::local(&data_dir(global)?).ok();
+            return Ok(Self { snapshot, name: named.to_owned(), storage });
+        }
+        let (stage, step) = stage_and_step(named).or_bad_input()?;
+        with_coordinator(global, coordinator, async |campaigns| fetch(campaigns, stage, step).await)
+    }
+
     /// The tokenizer of the dataset it was trained on, where that dataset is at hand.
     pub(crate) fn tokenizer(&self) -> anyhow::Result<Option<TokenizerFile>> {
         let dataset = self.snapshot.description.and_then(|description| description.dataset);
@@ -74,7 +82,8 @@ fn stage_and_step(text: &str) -> anyhow::Result<(&str, Option<u64>)> {
     Ok((stage, step.transpose()?))
 }
 
-async fn fetch(campaigns: &mut Campaigns, stage: &str, step: Option<u64>) -> anyhow::Result<Checkpoint> {
+/// Reads a stage's checkpoint after a step, or its last one, from the storage of a coordinator.
+pub(crate) async fn fetch(campaigns: &mut Campaigns, stage: &str, step: Option<u64>) -> anyhow::Result<Checkpoint> {
     let found = campaigns.checkpoint(stage, step).await?;
     let wanted = CheckpointRef {
         stage: found.stage.parse().context("the coordinator names a stage that is none")?,
@@ -102,6 +111,10 @@ fn read_folder(path: &Path) -> anyhow::Result<Snapshot> {
         return Err(anyhow!("{} is not a checkpoint: expected a folder with {WEIGHTS}", path.display()));
     }
     let weights_path = dir.join(WEIGHTS);
+    if !weights_path.exists() && dir.join(CONFIG).is_file() {
+        let imported = import(dir).with_context(|| format!("cannot import {}", dir.display()))?;
+        return Ok(imported.snapshot);
+    }
     let weights = read(&weights_path)?;
     let manifest_path = dir.join(MANIFEST);
     if manifest_path.is_file() {

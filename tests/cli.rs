@@ -13,7 +13,7 @@ use transformers::layout::parameters;
 #[test]
 fn help() {
     let place = Place::new();
-    let commands: [&[&str]; 33] = [
+    let commands: [&[&str]; 34] = [
         &[],
         &["run"],
         &["plan"],
@@ -44,6 +44,7 @@ fn help() {
         &["logits"],
         &["checkpoints"],
         &["checkpoints", "list"],
+        &["checkpoints", "diff"],
         &["checkpoints", "gc"],
         &["doctor"],
         &["verify"],

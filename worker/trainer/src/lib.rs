@@ -9,9 +9,10 @@
 //! ```
 //!
 //! This crate deliberately knows no coordinator, no network, no files and no clock. Start with [`run`], the step;
-//! [`optimizer`] holds AdamW, [`snapshot`] the form of a checkpoint; [`inference`] computes with one;
-//! [`coordinates`] looks at activations over widths.
+//! [`optimizer`] holds AdamW, [`snapshot`] the form of a checkpoint; [`inference`] computes with one, [`change`] compares
+//! two; [`coordinates`] looks at activations over widths.
 
+pub mod change;
 pub mod coordinates;
 mod fit;
 pub mod inference;

@@ -1,5 +1,7 @@
 //! `windtunnel checkpoints`
 
+mod diff;
+
 use clap::Subcommand;
 use proto::v1;
 use recipes::units::human_count;
@@ -10,7 +12,7 @@ use crate::client::{CoordinatorArgs, with_coordinator};
 use crate::exit::Exit;
 use crate::output::{self, View, columns};
 
-/// List the checkpoints that are kept, and make room by removing those that nothing needs
+/// List the checkpoints that are kept, compare them, and make room by removing those that nothing needs
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:
@@ -24,6 +26,7 @@ pub(crate) struct Args {
 #[derive(Debug, Subcommand)]
 enum Command {
     List(ListArgs),
+    Diff(diff::DiffArgs),
     Gc(GcArgs),
 }
 
@@ -69,6 +72,7 @@ impl Args {
     pub(crate) fn run(self, global: &Global) -> anyhow::Result<Exit> {
         match self.command {
             Command::List(args) => args.run(global),
+            Command::Diff(args) => args.run(global),
             Command::Gc(args) => args.run(global),
         }
     }

@@ -21,7 +21,8 @@ pub(crate) fn datasets_dir(data_dir: &Path) -> std::path::PathBuf {
 
 /// Looks whether the text of a recipe is there, without reading it.
 pub(crate) fn check_sources(recipe: &Recipe) -> anyhow::Result<()> {
-    corpus::sources::resolve(&recipe.data().sources, recipe.folder(), &corpus::Limits::default()).or_bad_input()?;
+    corpus::sources::resolve(&recipe.data().all_sources(), recipe.folder(), &corpus::Limits::default())
+        .or_bad_input()?;
     Ok(())
 }
 

@@ -7,10 +7,11 @@ use anyhow::{Context, anyhow};
 use proto::convert::id;
 use proto::v1::{CampaignSummary, CurvePoint, TrialResult};
 use proto::{ConvertError, v1};
-use report::{AnalysisOptions, Conclusion, Files, FitFile};
+use report::{AnalysisOptions, Conclusion, Files, FitFile, Measure};
 use serde::Serialize;
 
 use crate::client::{CallError, Campaigns, Detail};
+use crate::exit::OrBadInput;
 use crate::output::View;
 
 /// A campaign's measurements.
@@ -68,10 +69,11 @@ impl Campaign {
         &self.summary
     }
 
-    /// Fits the law, and writes nothing.
-    pub(crate) fn fit(self) -> Fitted {
-        let conclusion = Conclusion::of(self.measured, &AnalysisOptions::default());
-        Fitted { table: conclusion.table(), fit: conclusion.fit_file() }
+    /// Fits the law to the loss on a held-out set, or to the mean over all, and writes nothing.
+    pub(crate) fn fit(self, set: &str, unit: report::Unit) -> anyhow::Result<Fitted> {
+        let measure = Measure::named(&self.measured.plan, set, unit).or_bad_input()?;
+        let conclusion = Conclusion::about(self.measured, &AnalysisOptions::default(), measure);
+        Ok(Fitted { table: conclusion.table(), fit: conclusion.fit_file() })
     }
 
     /// Fits the law, and writes the files into a directory that is there.
@@ -85,9 +87,13 @@ impl Campaign {
 
 /// A trial without a loss on held-out text has none, rather than one of zero.
 fn final_loss(result: &TrialResult) -> Result<Option<(recipes::TrialId, report::FinalLoss)>, ConvertError> {
-    let v1::StageResult { validation_loss, validation_loss_per_byte } = result.result.unwrap_or_default();
-    let Some(per_token) = validation_loss else { return Ok(None) };
-    Ok(Some((id("trial", &result.trial)?, report::FinalLoss { per_token, per_byte: validation_loss_per_byte })))
+    let Some(v1::StageResult { validation_loss: Some(per_token), validation_loss_per_byte: per_byte, sets }) =
+        &result.result
+    else {
+        return Ok(None);
+    };
+    let sets = proto::convert::sets(sets)?;
+    Ok(Some((id("trial", &result.trial)?, report::FinalLoss { per_token: *per_token, per_byte: *per_byte, sets })))
 }
 
 fn is_early(result: &TrialResult) -> bool {

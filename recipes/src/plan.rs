@@ -28,6 +28,24 @@ pub struct Dataset {
     pub validation_bytes: u64,
     /// Which text it is, in words for the report: `toolchain-docs`, or the globs.
     pub sources: Vec<String>,
+    /// Its domains, where it has several; what is said above is then of all of them together.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub domains: Vec<Domain>,
+}
+
+/// A domain of a dataset: text that is drawn from, and measured on, by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Domain {
+    /// Its name, as the recipe has it.
+    pub name: String,
+    /// Tokens to train on.
+    pub train_tokens: u64,
+    /// Tokens held out.
+    pub validation_tokens: u64,
+    /// Bytes of text behind `train_tokens`.
+    pub train_bytes: u64,
+    /// Bytes of text behind `validation_tokens`.
+    pub validation_bytes: u64,
 }
 
 /// What part a stage plays in the tree. It follows from the plan and decides nothing: it is not in the key.

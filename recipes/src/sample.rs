@@ -32,6 +32,7 @@ pub fn stage() -> StageSpec {
         validation_tokens: 1024,
         loss_limit: None,
         recording: None,
+        mixture: None,
         numerics_version: NUMERICS_VERSION,
     }
 }
@@ -54,5 +55,6 @@ pub fn dataset() -> Dataset {
         train_bytes: 4_000_000,
         validation_bytes: 40_000,
         sources: vec!["some text".to_owned()],
+        domains: Vec::new(),
     }
 }

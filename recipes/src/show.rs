@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use crate::id::StageKey;
-use crate::plan::{Cost, Plan, Stage, StageRole, Trial};
+use crate::mixture::MAX_DOMAINS;
+use crate::plan::{Cost, Dataset, Plan, Stage, StageRole, Trial};
 use crate::retries::Retries;
 use crate::search::Parameter;
 use crate::units::{Tokens, human_count};
@@ -27,7 +28,8 @@ pub fn tree(plan: &Plan) -> String {
     for trial in &plan.trials {
         arms.entry(*trial.last_stage()).or_default().extend(trial.arm.as_deref());
     }
-    let tree = Tree { children, arms };
+    let domains = plan.dataset.iter().flat_map(|dataset| &dataset.domains).map(|domain| domain.name.as_str()).collect();
+    let tree = Tree { children, arms, domains };
     for root in tree.children.get(&None).into_iter().flatten() {
         let n = root.spec.model.shape.non_embedding_params();
         let (size, seed, lr) = (&root.size, root.seed, root.spec.peak_lr);
@@ -44,34 +46,49 @@ struct Tree<'a> {
     children: BTreeMap<Option<StageKey>, Vec<&'a Stage>>,
     /// Of the trials that end with a stage.
     arms: BTreeMap<StageKey, Vec<&'a str>>,
+    domains: Vec<&'a str>,
+}
+
+impl Tree<'_> {
+    /// What a stage draws from, where it is not what the stage before it drew from.
+    fn mixture(&self, stage: &Stage, before: Option<&Stage>) -> Option<String> {
+        let mixture = stage.spec.mixture?;
+        let before = before.and_then(|before| before.spec.mixture);
+        let is_new = before.is_none_or(|before| before.weights != mixture.weights);
+        (is_new && !self.domains.is_empty()).then(|| mixture.in_words(&self.domains))
+    }
 }
 
 /// A stage and all below it. Where a stage goes on in another of its kind, as a trunk does past a branch, the next one
 /// stands below it and not to the right: a tree of fifty points is as wide as one of two.
 fn branch(text: &mut String, tree: &Tree<'_>, root: &Stage) {
     let mut trunk = Some(root);
+    let mut before = None;
     while let Some(stage) = trunk {
         let below = tree.children.get(&Some(stage.key)).map(Vec::as_slice).unwrap_or_default();
         let next = below.iter().copied().find(|child| child.role == StageRole::Trunk);
         let bars = if next.is_some() { ["├─", "│ "] } else { ["└─", "  "] };
-        line(text, bars[0], stage, tree);
+        line(text, bars[0], stage, before, tree);
         let branches: Vec<_> =
             below.iter().copied().filter(|child| next.is_none_or(|next| next.key != child.key)).collect();
         for (index, child) in branches.iter().enumerate() {
             let last = index + 1 == branches.len();
-            line(text, &format!("{}{}", bars[1], if last { " └─" } else { " ├─" }), child, tree);
+            line(text, &format!("{}{}", bars[1], if last { " └─" } else { " ├─" }), child, trunk, tree);
         }
+        before = trunk;
         trunk = next;
     }
 }
 
-fn line(text: &mut String, bars: &str, stage: &Stage, tree: &Tree<'_>) {
+fn line(text: &mut String, bars: &str, stage: &Stage, before: Option<&Stage>, tree: &Tree<'_>) {
     let role = role(stage.role);
     let steps = format!("{}..{}", stage.spec.start_step, stage.spec.end_step);
     let (tokens, flops, key) = (stage.spec.tokens(), stage.spec.flops(), stage.key.short());
     let lead = format!("{bars} {role}");
     let arms = tree.arms.get(&stage.key).map(|arms| arms.join(", ")).unwrap_or_default();
     let line = format!("{lead:<12} {steps:<18} {tokens:>6} tokens  {flops} FLOPs  {key}  {arms}");
+    let line = line.trim_end();
+    let line = tree.mixture(stage, before).map_or_else(|| line.to_owned(), |mixture| format!("{line}  {mixture}"));
     let _ = writeln!(text, "{}", line.trim_end());
 }
 
@@ -144,6 +161,10 @@ pub(crate) fn heading(plan: &Plan) -> String {
     }
     match &plan.dataset {
         Some(dataset) => {
+            if !dataset.domains.is_empty() {
+                text.push_str(&domains(plan, dataset));
+                return text + &patience(plan);
+            }
             let longest = plan.trials.iter().map(|trial| trial.d).max().unwrap_or_default();
             let epochs = longest.0 as f64 / dataset.train_tokens as f64;
             let (tokens, held_out) = (Tokens(dataset.train_tokens), Tokens(dataset.validation_tokens));
@@ -157,6 +178,34 @@ pub(crate) fn heading(plan: &Plan) -> String {
         }
         None => text.push_str("the data is not prepared yet: keys are not final\n"),
     }
+    text + &patience(plan)
+}
+
+/// Domain by domain, what there is and how often it is seen.
+fn domains(plan: &Plan, dataset: &Dataset) -> String {
+    let stages = plan.stages_by_key();
+    let mut most = [0; MAX_DOMAINS];
+    for spec in plan.trials.iter().filter_map(|trial| Some(&stages.get(trial.last_stage())?.spec)) {
+        let Some(mixture) = spec.mixture else { continue };
+        let taken = mixture.taken_before(spec.end_step * u64::from(spec.batch.sequences));
+        for (most, taken) in most.iter_mut().zip(taken) {
+            *most = taken.saturating_mul(u64::from(spec.batch.context)).max(*most);
+        }
+    }
+    let mut text = format!("{} domains, vocabulary {}\n", dataset.domains.len(), dataset.vocab);
+    for (domain, most) in dataset.domains.iter().zip(most) {
+        let (name, tokens, held_out) = (&domain.name, Tokens(domain.train_tokens), Tokens(domain.validation_tokens));
+        let epochs = most as f64 / domain.train_tokens as f64;
+        let _ = writeln!(
+            text,
+            "  {name}: {tokens} tokens to train on, {held_out} held out; no run sees them more than {epochs:.2} times"
+        );
+    }
+    text
+}
+
+fn patience(plan: &Plan) -> String {
+    let mut text = String::new();
     if plan.retries != Retries::DEFAULT {
         let Retries { not_started, preempted, failed, .. } = plan.retries;
         let _ = writeln!(

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::dynamics::Recording;
 use crate::id::{DatasetId, StageKey};
+use crate::mixture::Mixture;
 use crate::schedule::LrSchedule;
 use crate::shape::Shape;
 use crate::units::{Flops, Tokens};
@@ -126,6 +127,10 @@ pub struct StageSpec {
     /// one that does not: a campaign that asks for the recording trains what was trained without.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recording: Option<Recording>,
+    /// How its sequences are shared out among the domains of its data; `None` where the data has none. The key is then
+    /// the one from before there was this field.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mixture: Option<Mixture>,
     /// [`NUMERICS_VERSION`] of the trainer that runs it.
     pub numerics_version: u32,
 }
@@ -280,8 +285,18 @@ mod tests {
     }
 
     #[test]
+    fn a_mixture_is_part_of_the_key() {
+        let of = |weights: &[f64]| StageSpec { mixture: Mixture::of(weights), ..spec() }.key(None);
+        assert_ne!(of(&[1.0, 1.0]), spec().key(None));
+        assert_ne!(of(&[1.0, 1.0]), of(&[1.0, 2.0]));
+        assert_eq!(of(&[1.0, 1.0]), of(&[0.5, 0.5]));
+    }
+
+    #[test]
     fn specs_survive_json() {
-        let json = serde_json::to_string(&spec()).expect("serialises");
-        assert_eq!(serde_json::from_str::<StageSpec>(&json).expect("parses"), spec());
+        for spec in [spec(), StageSpec { mixture: Mixture::of(&[0.3, 0.7]), ..spec() }] {
+            let json = serde_json::to_string(&spec).expect("serialises");
+            assert_eq!(serde_json::from_str::<StageSpec>(&json).expect("parses"), spec);
+        }
     }
 }

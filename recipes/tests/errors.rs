@@ -88,6 +88,46 @@ fn recording_decays_where_there_are_none_is_refused() {
 }
 
 #[test]
+fn messages_about_domains() {
+    let domains = |rest: &str| {
+        let of = |name: &str| format!("[[data.domains]]\nname = \"{name}\"\nsources = [\"{name}/*.md\"]\n");
+        format!("{}{}{rest}\n[model]", of("prose"), of("code"))
+    };
+    let smoke = SMOKE.replacen("sources = [\"toolchain-docs\"]", "", 1);
+    let weights = "[data.weights]\nprose = 1\n";
+    let texts = [
+        smoke.clone(),
+        SMOKE.replacen("[model]", &domains(weights), 1),
+        SMOKE.replacen("[model]", "[data.weights]\nprose = 1\n[model]", 1),
+        smoke.replacen("[model]", &domains(""), 1),
+        smoke.replacen("[model]", &domains("[data.weights]\nprose = 0\n"), 1),
+        smoke.replacen("[model]", &domains("[data.weights]\nprose = -1\n"), 1),
+        smoke.replacen("[model]", &domains("[data.weights]\nprose = \"half\"\n"), 1),
+        smoke.replacen("[model]", &domains("[data]\nweights = 1\n"), 1),
+        smoke.replacen("[model]", &domains("[data.weights]\nprosa = 1\n"), 1),
+        smoke.replacen("[model]", &domains("[data.weights]\nprose = 1\n[data.decay_weights]\ncoda = 1\n"), 1),
+        smoke.replacen("[model]", &domains(weights), 1).replacen("name = \"code\"", "name = \"Prose\"", 1),
+        smoke.replacen("[model]", &domains(weights), 1).replacen("name = \"code\"", "name = \"average\"", 1),
+        smoke.replacen("[model]", &domains(weights), 1).replacen("name = \"code\"", "name = \"../code\"", 1),
+        smoke
+            .replacen("[model]", &domains("[data.weights]\nprose = 1\n[data.decay_weights]\ncode = 1\n"), 1)
+            .replacen("kind = \"wsd\"", "kind = \"cosine\"", 1)
+            .replacen("[schedule.decay]\nshape = \"linear\"\nfraction = 0.2\ncounted = \"inside\"\n", "", 1),
+        smoke.replacen("[model]", &domains(weights), 1).replacen(
+            "[optimizer]",
+            "[[arms]]\nname = \"a\"\ndata.weights = { prosa = 1 }\n[optimizer]",
+            1,
+        ),
+    ];
+    let messages = texts.map(|text| {
+        let message = Recipe::parse("smoke.toml", &text).expect_err("is refused").to_string();
+        assert!(!message.contains('\n'), "one line: {message}");
+        message
+    });
+    insta::assert_snapshot!(messages.join("\n"));
+}
+
+#[test]
 fn a_slip_in_a_key_is_named_before_the_key_that_it_leaves_missing() {
     let message = refused("d_model = 16", "d_modle = 16");
     assert!(message.starts_with("smoke.toml:"), "{message}");

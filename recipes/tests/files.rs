@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use recipes::price::{Device, Speeds};
-use recipes::{Dataset, DatasetId, Plan, Recipe, StageRole, expand, price, show, sketch};
+use recipes::{Dataset, DatasetId, Domain, Plan, Recipe, StageRole, expand, price, show, sketch};
 
 fn load(name: &str) -> Recipe {
     Recipe::load(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap_or_else(|error| panic!("{error}"))
@@ -21,6 +21,17 @@ fn dataset(recipe: &Recipe) -> Dataset {
         train_bytes: 6_610_000,
         validation_bytes: 390_000,
         sources: vec!["a text".to_owned()],
+        domains: recipe.data().domain_names().into_iter().map(|name| domain(recipe, name)).collect(),
+    }
+}
+
+fn domain(recipe: &Recipe, name: &str) -> Domain {
+    Domain {
+        name: name.to_owned(),
+        train_tokens: 1_000_000,
+        validation_tokens: recipe.data().validation_tokens,
+        train_bytes: 2_000_000,
+        validation_bytes: 130_000,
     }
 }
 

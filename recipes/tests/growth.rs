@@ -27,6 +27,7 @@ fn plan(recipe: &Recipe) -> Plan {
         train_bytes: 100_000,
         validation_bytes: 2_000,
         sources: vec!["x.txt".to_owned()],
+        domains: Vec::new(),
     };
     expand(recipe, &dataset).unwrap_or_else(|error| panic!("{error}"))
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 use recipes::{
-    AdamW, Batch, DatasetId, DecayShape, LrSchedule, ModelSpec, Precision, Recording, Shape, StageKey, StageSpec,
-    TensorProgram,
+    AdamW, Batch, DatasetId, DecayShape, LrSchedule, Mixture, ModelSpec, Precision, Recording, Shape, StageKey,
+    StageSpec, TensorProgram,
 };
 use serde_json::Value;
 
@@ -50,6 +50,7 @@ prop_compose! {
         validation_tokens in 1_u64..1_000_000,
         loss_limit in prop::option::of(1.0..20.0_f64),
         recording in prop::option::of(Just(Recording::Dynamics)),
+        weights in prop::option::of(prop::array::uniform3(0.001..1.0_f64)),
     ) -> StageSpec {
         let [scale_emb, scale_depth, init_std, rope_theta, norm_eps, peak_lr, beta, eps, weight_decay, clip_norm] = floats;
         StageSpec {
@@ -74,6 +75,7 @@ prop_compose! {
             validation_tokens,
             loss_limit,
             recording,
+            mixture: weights.and_then(|weights| Mixture::of(&weights)),
             numerics_version: 1,
         }
     }
@@ -89,6 +91,15 @@ fn nudged(value: &Value) -> Vec<Value> {
                     let mut fields = fields.clone();
                     fields.insert(name.clone(), field);
                     Value::Object(fields)
+                })
+            })
+            .collect(),
+        Value::Array(items) => (0..items.len())
+            .flat_map(|index| {
+                nudged(&items[index]).into_iter().map(move |item| {
+                    let mut items = items.clone();
+                    items[index] = item;
+                    Value::Array(items)
                 })
             })
             .collect(),
@@ -112,6 +123,7 @@ fn nudged(value: &Value) -> Vec<Value> {
 fn leaves(value: &Value) -> usize {
     match value {
         Value::Object(fields) => fields.values().map(leaves).sum(),
+        Value::Array(items) => items.iter().map(leaves).sum(),
         _ => 1,
     }
 }

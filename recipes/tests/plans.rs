@@ -29,6 +29,7 @@ fn dataset() -> Dataset {
         train_bytes: 100_000,
         validation_bytes: 2_000,
         sources: vec!["x.txt".to_owned()],
+        domains: Vec::new(),
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 use corpus::{InspectOptions, Inspection, Prepared, inspect};
-use recipes::{Dataset, Recipe, Tokens};
+use recipes::{Dataset, Domain, Recipe, Tokens};
 use serde::Serialize;
 
 use crate::cli::Global;
@@ -86,9 +86,14 @@ impl From<Prepared> for PreparedView {
 
 impl View for PreparedView {
     fn table(&self) -> String {
-        let Dataset { id, vocab, train_tokens, validation_tokens, sources, .. } = &self.dataset;
+        let Dataset { id, vocab, train_tokens, validation_tokens, sources, domains, .. } = &self.dataset;
+        let of = |domain: &Domain| {
+            let Domain { name, train_tokens, validation_tokens, .. } = domain;
+            format!("  {name}: {} to train on, {} held out\n", Tokens(*train_tokens), Tokens(*validation_tokens))
+        };
+        let domains: String = domains.iter().map(of).collect();
         format!(
-            "{id}\n{}: {} tokens to train on, {} held out, vocabulary {vocab}\n{}\n",
+            "{id}\n{}: {} tokens to train on, {} held out, vocabulary {vocab}\n{domains}{}\n",
             sources.join(", "),
             Tokens(*train_tokens),
             Tokens(*validation_tokens),

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
-use recipes::{Plan, Recipe, Stage, StageKey};
+use recipes::{Dataset, Plan, Recipe, SetLoss, SetLosses, Stage, StageKey};
 use serde::Serialize;
 use worker::{AloneOptions, AloneProgress, AloneResult, train_stage_alone};
 
@@ -51,7 +51,17 @@ struct Trained {
     validation_loss: f64,
     /// Nats a byte.
     validation_loss_per_byte: f64,
+    /// Of each domain, where there are several.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    sets: Vec<TrainedSet>,
     checkpoint: String,
+}
+
+#[derive(Serialize)]
+struct TrainedSet {
+    name: String,
+    #[serde(flatten)]
+    loss: SetLoss,
 }
 
 impl Args {
@@ -82,6 +92,7 @@ impl Args {
                     end_step: stage.spec.end_step,
                     validation_loss: validation.loss,
                     validation_loss_per_byte: validation.loss_per_byte,
+                    sets: sets(&prepared.dataset, &validation.sets),
                     checkpoint: checkpoint.manifest_path,
                 };
                 output::print(&trained, global.json)?;
@@ -97,6 +108,11 @@ impl Args {
             }
         }
     }
+}
+
+fn sets(dataset: &Dataset, losses: &SetLosses) -> Vec<TrainedSet> {
+    let named = dataset.domains.iter().zip(losses.as_slice());
+    named.map(|(domain, &loss)| TrainedSet { name: domain.name.clone(), loss }).collect()
 }
 
 /// The stage whose key begins so.
@@ -141,10 +157,14 @@ impl Lines {
 
 impl View for Trained {
     fn table(&self) -> String {
-        let Self { stage, size, role, end_step, validation_loss, validation_loss_per_byte, checkpoint } = self;
+        let Self { stage, size, role, end_step, validation_loss, validation_loss_per_byte, sets, checkpoint } = self;
+        let of = |TrainedSet { name, loss: SetLoss { per_token, per_byte } }: &TrainedSet| {
+            format!("  {name} {per_token:.4} nats a token, {per_byte:.4} nats a byte\n")
+        };
+        let sets: String = sets.iter().map(of).collect();
         format!(
             "{}  {size} {role}  {end_step} steps\nvalidation loss {validation_loss:.4} nats a token, \
-             {validation_loss_per_byte:.4} nats a byte\ncheckpoint {checkpoint}\n",
+             {validation_loss_per_byte:.4} nats a byte\n{sets}checkpoint {checkpoint}\n",
             stage.short()
         )
     }

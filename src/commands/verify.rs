@@ -153,7 +153,8 @@ async fn fetch(campaigns: &mut Campaigns, detail: &Detail, stage: &Stage) -> any
     let key = stage.key.to_string();
     let curve = campaigns.curves(&summary.campaign, std::slice::from_ref(&key)).await?.remove(&key).unwrap_or_default();
     let status = stages.iter().find(|status| status.key == key);
-    let result = status.and_then(|status| status.result).context("the coordinator has no result of the stage")?;
+    let result =
+        status.and_then(|status| status.result.clone()).context("the coordinator has no result of the stage")?;
     Ok(Stored { stage: stage.clone(), start, last, curve, result })
 }
 
@@ -190,6 +191,8 @@ impl Stored {
             let trained = [again.validation.loss, again.validation.loss_per_byte].map(Some);
             if stored.map(|loss| loss.map(f64::to_bits)) != trained.map(|loss| loss.map(f64::to_bits)) {
                 difference = Some(format!("the loss on held-out text: {stored:?} is stored, and it is {trained:?}"));
+            } else if self.result.sets != proto::convert::sent_sets(&again.validation.sets) {
+                difference = Some("the losses on the single held-out sets".to_owned());
             }
         }
         Ok(VerifiedStage {

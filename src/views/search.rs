@@ -93,7 +93,7 @@ impl TrialView {
 fn outcome(status: &v1::StageStatus) -> Option<Outcome> {
     match status.phase() {
         v1::StagePhase::Completed => {
-            Some(Outcome::Completed { loss: status.result.and_then(|result| result.validation_loss) })
+            Some(Outcome::Completed { loss: status.result.as_ref().and_then(|result| result.validation_loss) })
         }
         v1::StagePhase::Diverged => Some(Outcome::Diverged),
         v1::StagePhase::Failed => Some(Outcome::Failed),

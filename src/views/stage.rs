@@ -58,8 +58,8 @@ impl StageView {
             attempt: status.attempt,
             worker: status.worker.clone(),
             committed_step: status.committed_step,
-            validation_loss: status.result.and_then(|result| result.validation_loss),
-            validation_loss_per_byte: status.result.and_then(|result| result.validation_loss_per_byte),
+            validation_loss: status.result.as_ref().and_then(|result| result.validation_loss),
+            validation_loss_per_byte: status.result.as_ref().and_then(|result| result.validation_loss_per_byte),
             reason: status.reason.clone(),
             damaged_checkpoints: status.damaged_checkpoints.clone(),
         }

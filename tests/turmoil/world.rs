@@ -57,6 +57,7 @@ fn dataset() -> Dataset {
         train_bytes: 300_000,
         validation_bytes: 12_000,
         sources: vec!["a test".to_owned()],
+        domains: Vec::new(),
     }
 }
 

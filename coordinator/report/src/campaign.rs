@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use recipes::{Dynamics, Plan, StageKey, TrialId};
+use recipes::{Dynamics, Plan, SetLosses, StageKey, TrialId};
 
 /// A campaign as far as it is measured.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,6 +32,8 @@ pub struct FinalLoss {
     pub per_token: f64,
     /// Nats a byte, where that is known.
     pub per_byte: Option<f64>,
+    /// On each held-out set by itself, where the data has several domains; the losses above are their means then.
+    pub sets: SetLosses,
 }
 
 /// The end of a trial before its last step.

@@ -7,7 +7,9 @@ use scaling::{Analysis, AnalysisOptions, FitError, analyse};
 
 use crate::campaign::Campaign;
 use crate::fit_json::FitFile;
+use crate::measure::Measure;
 use crate::points::{self, MeasuredPoint, Selection};
+use crate::sets::{self, SetFit};
 use crate::{batches, envelope, html, table};
 
 /// A campaign with its points and, where they suffice for one, its law.
@@ -25,20 +27,31 @@ pub struct Conclusion {
     pub(crate) batch_law: Option<Result<BatchFit, BatchError>>,
     /// Two forms of the loss of a single size.
     pub(crate) envelope: Option<Comparison>,
+    /// The loss that all this is about.
+    pub(crate) measure: Measure,
+    /// The law of each of several held-out sets, and of their mean.
+    pub(crate) sets: Vec<(String, SetFit)>,
 }
 
 impl Conclusion {
     /// Fits the law to what is measured. That it cannot be is a conclusion, too.
     #[must_use]
     pub fn of(campaign: Campaign, options: &AnalysisOptions) -> Self {
-        let points = points::measured(&campaign);
+        Self::about(campaign, options, Measure::default())
+    }
+
+    /// The same of another loss: on one of several held-out sets, or in nats a byte.
+    #[must_use]
+    pub fn about(campaign: Campaign, options: &AnalysisOptions, measure: Measure) -> Self {
+        let points = points::measured(&campaign, measure);
         let (rows, selection) = points::select(&points);
         let envelope = envelope::compared(&rows);
         let batch_law = batches::law(&points);
         let rows: Vec<scaling::Point> = rows.into_iter().map(points::row).collect();
         let analysis = analyse(&rows, options);
         let arm = points::fitted_arm(&points).map(str::to_owned);
-        Self { arm, fitted: rows.len(), campaign, points, selection, analysis, batch_law, envelope }
+        let sets = sets::fits(&campaign, options);
+        Self { arm, fitted: rows.len(), campaign, points, selection, analysis, batch_law, envelope, measure, sets }
     }
 
     /// The points that are measured, in the plan's order.

@@ -1,5 +1,7 @@
 //! `fit.json`: the law for programs.
 
+use std::collections::BTreeMap;
+
 use scaling::batch::BatchFit;
 use scaling::single::Comparison;
 use scaling::{
@@ -10,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::conclusion::Conclusion;
 use crate::points::Selection;
+use crate::sets::SetFit;
 use crate::table_fit::Source;
 
 /// The contents of `fit.json`, of a campaign's fit or of a table's. What there is no law for is absent.
@@ -85,6 +88,9 @@ pub struct FitFile<L = ScalingLaw> {
     /// Two forms of the loss over the tokens, in multiples of the fewest, where there is one size.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub envelope: Option<Comparison>,
+    /// The law of each held-out set, in nats a byte, and of their mean, `average`, where there are several.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub sets: BTreeMap<String, SetFit>,
     /// Reasons for doubt.
     pub warnings: Vec<Doubt>,
     /// What produced all this.
@@ -272,6 +278,7 @@ impl<L: Law> FitFile<L> {
             }),
             batch_law: None,
             envelope: None,
+            sets: BTreeMap::new(),
             warnings: analysis.map(|analysis| analysis.warnings.iter().map(doubt).collect()).unwrap_or_default(),
             settings,
         }
@@ -286,7 +293,7 @@ impl FitFile {
         let meanings = Fitted {
             n: "parameters without the embedding and the output layer, gains of RMSNorm counted".to_owned(),
             d: "tokens the model was trained on, those of the decay included".to_owned(),
-            loss: "nats a token on held-out text, at the end of the decay".to_owned(),
+            loss: format!("{}, at the end of the decay", conclusion.measure.in_words(plan)),
             points: selection.describe().to_owned(),
             arm: conclusion.arm.clone(),
             validation_tokens: plan.stages.first().map(|stage| stage.spec.validation_tokens),
@@ -306,6 +313,7 @@ impl FitFile {
             n_points_planned: Some(plan.trials.len()),
             batch_law: conclusion.batch_law.as_ref().and_then(|law| law.as_ref().ok().cloned()),
             envelope: conclusion.envelope.clone(),
+            sets: conclusion.sets.iter().cloned().collect(),
             ..Self::of_law(found, *fitted, meanings, settings)
         }
     }

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use recipes::search::{Parameter, Settings};
-use recipes::{LrSchedule, Plan, Stage, StageKey, StageRole, StageSpec, TrialId};
+use recipes::{LrSchedule, Plan, SetLosses, Stage, StageKey, StageRole, StageSpec, TrialId};
 
 use crate::campaign::{Campaign, FinalLoss};
+use crate::measure::{self, Measure};
 
 /// A model trained to the end of its trial, with its loss on held-out text.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,10 +18,12 @@ pub struct MeasuredPoint {
     pub n: u64,
     /// D: every token it was trained on.
     pub d: u64,
-    /// Nats a token.
+    /// The loss that is looked at: by default in nats a token, the mean over the held-out sets.
     pub loss: f64,
     /// Nats a byte.
     pub loss_per_byte: Option<f64>,
+    /// On each held-out set, where there are several.
+    pub sets: SetLosses,
     /// The seed, as the recipe numbers it.
     pub seed: u64,
     /// Peak learning rate.
@@ -56,13 +59,14 @@ pub enum Selection {
 }
 
 /// The points that are measured, in the plan's order.
-pub(crate) fn measured(campaign: &Campaign) -> Vec<MeasuredPoint> {
+pub(crate) fn measured(campaign: &Campaign, measure: Measure) -> Vec<MeasuredPoint> {
     let stages = campaign.plan.stages_by_key();
     let trunks = trunks(&campaign.plan);
     let measured = |trial: &recipes::Trial| {
         let loss = campaign.losses.get(&trial.id)?;
         let point = point(trial, stages.get(trial.last_stage())?, *loss);
-        Some(MeasuredPoint { trunk: trunks.get(&point.trunk).copied().unwrap_or(point.trunk), ..point })
+        let trunk = trunks.get(&point.trunk).copied().unwrap_or(point.trunk);
+        Some(MeasuredPoint { loss: measure.of(loss)?, trunk, ..point })
     };
     campaign.plan.trials.iter().filter_map(measured).collect()
 }
@@ -74,6 +78,7 @@ fn point(trial: &recipes::Trial, last: &Stage, loss: FinalLoss) -> MeasuredPoint
         d: trial.d.0,
         loss: loss.per_token,
         loss_per_byte: loss.per_byte,
+        sets: loss.sets,
         seed: trial.seed,
         peak_lr: last.spec.peak_lr,
         nominal: trial.nominal.0,
@@ -159,7 +164,8 @@ pub(crate) fn row(point: &MeasuredPoint) -> scaling::Point {
 }
 
 /// `points.csv`: floats in the shortest form that reads back to the same bits, and nothing that depends on when or where. All
-/// trials that have ended, in the plan's order; of those that diverged there is no loss.
+/// trials that have ended, in the plan's order; of those that diverged there is no loss. Of several held-out sets the losses
+/// on each stand at the end of a row, and their means in the columns that a campaign of one set has.
 pub(crate) fn csv(campaign: &Campaign, points: &[MeasuredPoint]) -> String {
     // The learning rate has its column in any case.
     let searched: Vec<Parameter> =
@@ -168,6 +174,10 @@ pub(crate) fn csv(campaign: &Campaign, points: &[MeasuredPoint]) -> String {
         "size,n,d,loss,loss_per_byte,seed,peak_lr,nominal_tokens,step,batch_tokens,arm,decayed,trunk,stage,trial,state";
     let mut text = columns.to_owned();
     searched.iter().for_each(|parameter| text.push_str(&format!(",{parameter}")));
+    let sets = measure::names(&campaign.plan);
+    for name in sets.iter().copied().map(quoted) {
+        let _ = write!(text, ",{name}_loss,{name}_loss_per_byte");
+    }
     text.push('\n');
 
     let measured: BTreeMap<TrialId, &MeasuredPoint> = points.iter().map(|point| (point.trial, point)).collect();
@@ -185,6 +195,9 @@ pub(crate) fn csv(campaign: &Campaign, points: &[MeasuredPoint]) -> String {
             let value = trial.settings.get(parameter).map(f64::to_string).unwrap_or_default();
             let _ = write!(text, ",{value}");
         }
+        let early = || campaign.early.get(&trial.id)?.loss.map(|loss| loss.sets);
+        let losses = measured.get(&trial.id).map(|point| point.sets).or_else(early).unwrap_or_default();
+        text.extend((0..sets.len()).map(|set| of_set(&losses, set)));
         text.push('\n');
     }
     text
@@ -203,10 +216,16 @@ fn early(
         step: end.step,
         loss_per_byte: end.loss.and_then(|loss| loss.per_byte),
         decayed: false,
-        ..point(trial, last, FinalLoss { per_token: f64::NAN, per_byte: None })
+        ..point(trial, last, FinalLoss { per_token: f64::NAN, per_byte: None, sets: SetLosses::default() })
     };
     let loss = end.loss.map(|loss| loss.per_token);
     Some((point, loss, if loss.is_some() { "pruned" } else { "diverged" }))
+}
+
+/// The loss on a held-out set, in both units, as two more cells.
+fn of_set(losses: &SetLosses, set: usize) -> String {
+    let loss = losses.as_slice().get(set);
+    loss.map_or_else(|| ",,".to_owned(), |loss| format!(",{},{}", loss.per_token, loss.per_byte))
 }
 
 fn line(point: &MeasuredPoint, loss: Option<f64>, state: &str) -> String {
@@ -227,6 +246,8 @@ fn quoted(cell: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use recipes::SetLoss;
+
     use super::*;
 
     fn point(seed: u64, peak_lr: f64, loss: f64) -> MeasuredPoint {
@@ -237,6 +258,7 @@ mod tests {
             d: 2000,
             loss,
             loss_per_byte: None,
+            sets: SetLosses::default(),
             seed,
             peak_lr,
             nominal: 2000,
@@ -267,6 +289,14 @@ mod tests {
         assert_eq!(fitted_arm(&points), Some("a"));
         assert_eq!(select(&points).0, [&points[1], &points[4]]);
         assert!(select(&points[..1]).0.is_empty());
+    }
+
+    #[test]
+    fn each_set_has_its_cells_and_empty_ones_where_it_was_not_measured() {
+        let sets =
+            SetLosses::of(&[SetLoss { per_token: 2.5, per_byte: 0.5 }, SetLoss { per_token: 3.5, per_byte: 1.5 }]);
+        let sets = sets.expect("two fit");
+        assert_eq!([0, 1, 2].map(|set| of_set(&sets, set)), [",2.5,0.5", ",3.5,1.5", ",,"]);
     }
 
     #[test]

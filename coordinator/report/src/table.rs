@@ -12,7 +12,7 @@ use crate::number::{operations, percent, three_digits};
 use crate::optimum_lr::{OptimumLr, optima as best_learning_rates};
 use crate::points::Selection;
 use crate::search::Searched;
-use crate::{batches, envelope};
+use crate::{batches, envelope, sets};
 
 pub(crate) fn render(conclusion: &Conclusion) -> String {
     let Conclusion { campaign, points, analysis, .. } = conclusion;
@@ -24,15 +24,17 @@ pub(crate) fn render(conclusion: &Conclusion) -> String {
     }
     let _ = writeln!(
         text,
-        "{} of {} points, losses in nats a token on held-out text at the end of {}\n",
+        "{} of {} points, losses in {} at the end of {}\n",
         points.len(),
         plan.trials.len(),
+        conclusion.measure.in_words(plan),
         if points.iter().all(|point| point.decayed) { "the decay" } else { "the run, decayed or not" }
     );
     losses(&mut text, conclusion);
     learning_rates(&mut text, conclusion);
     batch_sizes(&mut text, conclusion);
     envelope(&mut text, conclusion);
+    held_out_sets(&mut text, conclusion);
     match analysis {
         Ok(analysis) => {
             if let Some(arm) = &conclusion.arm {
@@ -45,7 +47,7 @@ pub(crate) fn render(conclusion: &Conclusion) -> String {
                 );
             }
             text.push('\n');
-            quality(&mut text, analysis);
+            quality(&mut text, analysis, conclusion.measure.unit.in_words());
             optima(&mut text, analysis);
             for warning in &analysis.warnings {
                 let _ = writeln!(text, "note: {warning}");
@@ -158,6 +160,21 @@ fn envelope(text: &mut String, conclusion: &Conclusion) {
     text.push('\n');
 }
 
+/// What trials came to on each of several held-out sets, and the law of each.
+fn held_out_sets(text: &mut String, conclusion: &Conclusion) {
+    if conclusion.sets.is_empty() {
+        return;
+    }
+    text.push_str("losses on the held-out sets, nats a byte\n");
+    text.push_str(&lined_up(&sets::losses(&conclusion.campaign, &conclusion.points)));
+    text.push('\n');
+    if let Some(rows) = sets::laws(&conclusion.sets) {
+        text.push_str("the law of each held-out set, in nats a byte, N and D counted singly; D/N at the largest budget measured\n");
+        text.push_str(&lined_up(&rows));
+        text.push('\n');
+    }
+}
+
 pub(crate) fn law<L: Law>(text: &mut String, analysis: &Analysis<L>) {
     let _ = writeln!(text, "{}\n", L::FORM.text());
     let level = analysis.intervals.as_ref().map(|intervals| format!("{:.0}% interval", 100.0 * intervals.level));
@@ -185,11 +202,12 @@ pub(crate) fn law<L: Law>(text: &mut String, analysis: &Analysis<L>) {
     );
 }
 
-pub(crate) fn quality<L: Law>(text: &mut String, analysis: &Analysis<L>) {
+/// How well a law fits losses that are counted in this unit.
+pub(crate) fn quality<L: Law>(text: &mut String, analysis: &Analysis<L>, unit: &str) {
     let found = &analysis.diagnostics;
     let _ = writeln!(
         text,
-        "rmse            {:.4} nats a token, at worst {:.4}\nR^2             {:.4}",
+        "rmse            {:.4} {unit}, at worst {:.4}\nR^2             {:.4}",
         found.rmse, found.worst_residual, found.r_squared
     );
     if let Some(HeldOut { size, mean_error, max_error, .. }) = &found.held_out {
@@ -203,7 +221,7 @@ pub(crate) fn quality<L: Law>(text: &mut String, analysis: &Analysis<L>) {
         let _ = writeln!(text, "left out        each of {count} sizes in turn: at worst {most} on average ({size})");
     }
     if let Some(spread) = found.seed_spread {
-        let _ = writeln!(text, "between seeds   {spread:.4} nats a token, standard deviation");
+        let _ = writeln!(text, "between seeds   {spread:.4} {unit}, standard deviation");
     }
     draws(text, analysis);
     text.push('\n');

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::files::{WriteError, replace};
 use crate::fit_json::{FitFile, Fitted, Produced};
+use crate::measure::Unit;
 use crate::{figures, html, table};
 
 /// Where the points of a table are from, and what was done with its rows.
@@ -133,7 +134,7 @@ impl<L: Law> TableFit<L> {
         let _ = writeln!(text, "trunks    {trunks}\ndecay     {decayed}\n");
         table::law(&mut text, &self.analysis);
         text.push('\n');
-        table::quality(&mut text, &self.analysis);
+        table::quality(&mut text, &self.analysis, Unit::Token.in_words());
         table::optima(&mut text, &self.analysis);
         for warning in &self.analysis.warnings {
             let _ = writeln!(text, "note: {warning}");

@@ -3,8 +3,8 @@
 mod synthetic;
 
 use recipes::search::{Outcome, TrialEnd, grow};
-use recipes::{Consecutive, Dynamics, LargestUpdates, Recipe, StageRole};
-use report::{AnalysisOptions, Campaign, Conclusion, DynamicsPoint, EarlyEnd, FinalLoss, Selection};
+use recipes::{Consecutive, Dynamics, LargestUpdates, Recipe, SetLoss, SetLosses, StageRole};
+use report::{AnalysisOptions, Campaign, Conclusion, DynamicsPoint, EarlyEnd, FinalLoss, Measure, Selection, Unit};
 use serde_json::Value;
 
 fn conclude(campaign: Campaign) -> Conclusion {
@@ -154,7 +154,7 @@ fn of_two_learning_rates_the_better_is_fitted_and_both_are_listed() {
     for (index, trial) in campaign.plan.trials.iter().enumerate() {
         let worse = 0.1 * ((index / 4) % 2) as f64;
         let loss = 47.2 * (trial.n as f64).powf(-0.398) + 947.0 * (trial.d.0 as f64).powf(-0.535) + 1.758 + worse;
-        campaign.losses.insert(trial.id, FinalLoss { per_token: loss, per_byte: None });
+        campaign.losses.insert(trial.id, FinalLoss { per_token: loss, per_byte: None, sets: SetLosses::default() });
     }
     let conclusion = conclude(campaign);
     let fit = json(&conclusion);
@@ -216,7 +216,7 @@ fn arms(arms: &str, loss: impl Fn(&str, f64, f64) -> f64) -> Conclusion {
     let losses = campaign.plan.trials.iter().map(|trial| {
         let batch = stages[trial.last_stage()].spec.batch.tokens() as f64;
         let per_token = loss(trial.arm.as_deref().unwrap_or_default(), batch, trial.d.0 as f64);
-        (trial.id, FinalLoss { per_token, per_byte: None })
+        (trial.id, FinalLoss { per_token, per_byte: None, sets: SetLosses::default() })
     });
     campaign.losses = losses.collect();
     conclude(campaign)
@@ -305,7 +305,7 @@ fn searched() -> Campaign {
         if is_over {
             for (trial, standing) in campaign.plan.trials.iter().zip(progress.standings) {
                 let loss = standing.losses.last().copied().filter(|loss| loss.is_finite());
-                let loss = loss.map(|per_token| FinalLoss { per_token, per_byte: None });
+                let loss = loss.map(|per_token| FinalLoss { per_token, per_byte: None, sets: SetLosses::default() });
                 match standing.end.expect("it is over") {
                     TrialEnd::Completed => campaign.losses.extend([trial.id].into_iter().zip(loss)),
                     TrialEnd::Pruned { step } => drop(campaign.early.insert(trial.id, EarlyEnd { step, loss })),
@@ -330,4 +330,62 @@ fn a_search_as_people_read_it() {
         assert!(html.contains(part), "{part}");
     }
     assert!(!html.contains("The scaling law"));
+}
+
+/// A campaign of two sets with laws of their own, in nats a byte, and the law of each; the loss a token is three of a byte.
+fn two_sets() -> Campaign {
+    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../recipes/quickstart.toml"));
+    let text = text.expect("is there");
+    let domains = "[[data.domains]]\nname = \"prose\"\nsources = [\"a\"]\n[[data.domains]]\nname = \"code\"\n\
+                   sources = [\"b\"]\n[data.weights]\nprose = 1\n[model]";
+    let line = text.lines().find(|line| line.starts_with("sources = ")).expect("is of one text");
+    let text = text.replacen(line, "", 1).replacen("[model]", domains, 1);
+    let recipe = Recipe::parse("two-sets.toml", &text).unwrap_or_else(|error| panic!("{error}"));
+    let mut campaign = synthetic::campaign(&recipe, &[]);
+    for trial in &campaign.plan.trials {
+        let [n, d] = [trial.n as f64, trial.d.0 as f64];
+        let [prose, code] =
+            [40.0 * n.powf(-0.5) + 300.0 * d.powf(-0.45) + 0.5, 9.0 * n.powf(-0.35) + 80.0 * d.powf(-0.4) + 0.2];
+        let set = |per_byte: f64| SetLoss { per_token: 3.0 * per_byte, per_byte };
+        let sets = SetLosses::of(&[set(prose), set(code)]).expect("two fit");
+        let mean = sets.average().expect("there are two");
+        campaign.losses.insert(trial.id, FinalLoss { per_token: mean.per_token, per_byte: Some(mean.per_byte), sets });
+    }
+    campaign
+}
+
+#[test]
+fn every_held_out_set_has_a_law_of_its_own() {
+    let conclusion = conclude(two_sets());
+    let fit = json(&conclusion);
+    let of = |set: &str, key: &str| fit["sets"][set]["parameters"][key].as_f64().expect("a number");
+    for (found, expected) in [
+        (of("prose", "alpha"), 0.5),
+        (of("prose", "beta"), 0.45),
+        (of("prose", "l0"), 0.5),
+        (of("code", "alpha"), 0.35),
+        (of("code", "beta"), 0.4),
+        (of("code", "l0"), 0.2),
+    ] {
+        assert!((found - expected).abs() < 0.01, "{found} is not {expected}");
+    }
+    assert!(fit["sets"]["average"]["parameters"].is_object());
+    let table = conclusion.table();
+    assert!(table.contains("losses in nats a token on held-out text, the mean over 2 sets"), "{table}");
+    assert!(table.contains("D/N at 1e21"), "{table}");
+    assert!(conclusion.html().contains("The held-out sets"));
+    let header = conclusion.points_csv().lines().next().map(str::to_owned).expect("a header");
+    assert!(header.ends_with(",prose_loss,prose_loss_per_byte,code_loss,code_loss_per_byte"), "{header}");
+}
+
+#[test]
+fn one_set_can_be_fitted_in_the_place_of_the_mean() {
+    let campaign = two_sets();
+    let measure = Measure::named(&campaign.plan, "code", Unit::Byte).expect("is there");
+    let conclusion = Conclusion::about(campaign.clone(), &AnalysisOptions::default(), measure);
+    let law = conclusion.analysis().expect("fits").fit.law;
+    assert!((law.l0 - 0.2).abs() < 0.01 && (law.alpha - 0.35).abs() < 0.01, "{law:?}");
+    assert!(conclusion.table().contains("losses in nats a byte on the held-out text of code"));
+    let unknown = Measure::named(&campaign.plan, "poetry", Unit::Byte).expect_err("is not there").to_string();
+    assert_eq!(unknown, "the campaign has no held-out set `poetry`; accepted: prose, code, average");
 }

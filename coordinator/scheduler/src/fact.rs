@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use recipes::{Attempt, CampaignId, Growth, Plan, Retries, StageKey, WorkerId};
+use recipes::{Attempt, CampaignId, Growth, Plan, Retries, SetLosses, StageKey, WorkerId};
 use serde::{Deserialize, Serialize};
 
 /// One entry of the log.
@@ -198,13 +198,17 @@ pub struct StageResult {
     pub validation_loss: Option<f64>,
     /// The same in nats a byte, which compares across tokenizers.
     pub validation_loss_per_byte: Option<f64>,
+    /// On each held-out set by itself, where the data has several domains; the losses above are their means then.
+    #[serde(default, skip_serializing_if = "SetLosses::is_empty")]
+    pub sets: SetLosses,
 }
 
 impl StageResult {
     /// Whether all that was measured is a number.
     #[must_use]
     pub fn is_finite(&self) -> bool {
-        [self.validation_loss, self.validation_loss_per_byte].into_iter().flatten().all(f64::is_finite)
+        let sets = self.sets.as_slice().iter().flat_map(|set| [set.per_token, set.per_byte]);
+        [self.validation_loss, self.validation_loss_per_byte].into_iter().flatten().chain(sets).all(f64::is_finite)
     }
 }
 

@@ -82,8 +82,10 @@ pub(crate) fn said(message: WorkerMessage) -> Result<Said, DecodeError> {
         Body::StageCompleted(completed) => {
             let attempt = attempt_ref("stage_completed.attempt", completed.attempt)?;
             let missing = || ConvertError::new("stage_completed.result", Problem::Missing);
-            let v1::StageResult { validation_loss, validation_loss_per_byte } = completed.result.ok_or_else(missing)?;
-            let result = StageResult { validation_loss, validation_loss_per_byte };
+            let v1::StageResult { validation_loss, validation_loss_per_byte, sets } =
+                completed.result.ok_or_else(missing)?;
+            let sets = proto::convert::sets(&sets)?;
+            let result = StageResult { validation_loss, validation_loss_per_byte, sets };
             report("stage_completed", sequence, attempt, Reported::Completed(result))
         }
         Body::StageDiverged(diverged) => {

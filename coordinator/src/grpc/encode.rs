@@ -1,5 +1,6 @@
 //! What the driver says and shows, from its words onto the wire.
 
+use proto::convert::sent_sets;
 use proto::v1::coordinator_message::Body;
 use proto::v1::{self, CoordinatorMessage};
 use recipes::{Attempt, Stage, StageKey, search};
@@ -173,6 +174,7 @@ fn stage_result(result: &StageResult) -> v1::StageResult {
     v1::StageResult {
         validation_loss: result.validation_loss,
         validation_loss_per_byte: result.validation_loss_per_byte,
+        sets: sent_sets(&result.sets),
     }
 }
 

@@ -37,6 +37,7 @@ pub(crate) fn dataset() -> Dataset {
         train_bytes: 300_000,
         validation_bytes: 12_000,
         sources: vec!["a test".to_owned()],
+        domains: Vec::new(),
     }
 }
 

@@ -35,7 +35,7 @@ async fn a_campaign_is_trained_to_its_end_and_never_again() {
         assert_eq!((&result.trial, Some(&result.stage)), (&trial.id, trial.path.last()));
         let stage = plan.stages.iter().find(|stage| stage.key == result.stage).expect("it is in the plan");
         let end = stage.spec.as_ref().expect("it has a spec").end_step;
-        assert_eq!(result.result.expect("it has one").validation_loss, Some(loss_at(end)));
+        assert_eq!(result.result.as_ref().expect("it has one").validation_loss, Some(loss_at(end)));
     }
     bench.assert_curves_are_whole(&submitted.campaign).await;
 

@@ -214,7 +214,11 @@ impl Worker {
 
     pub(crate) async fn report_completed(&mut self, job: &Job) {
         let loss = loss_at(job.end_step());
-        let result = v1::StageResult { validation_loss: Some(loss), validation_loss_per_byte: Some(loss / 3.0) };
+        let result = v1::StageResult {
+            validation_loss: Some(loss),
+            validation_loss_per_byte: Some(loss / 3.0),
+            ..Default::default()
+        };
         let completed = v1::StageCompleted { attempt: Some(job.attempt.clone()), result: Some(result) };
         self.report(Up::StageCompleted(completed)).await;
     }

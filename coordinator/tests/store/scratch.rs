@@ -87,6 +87,7 @@ pub(crate) fn plan() -> Plan {
         train_bytes: 300_000,
         validation_bytes: 12_000,
         sources: vec!["a test".to_owned()],
+        domains: Vec::new(),
     };
     recipes::expand(&recipe, &dataset).expect("it can be expanded")
 }
@@ -116,7 +117,7 @@ pub(crate) fn removed(stage: StageKey, step: u64) -> Fact {
 }
 
 pub(crate) fn completed(stage: StageKey, attempt: u32) -> Fact {
-    let result = StageResult { validation_loss: Some(3.25), validation_loss_per_byte: None };
+    let result = StageResult { validation_loss: Some(3.25), validation_loss_per_byte: None, ..Default::default() };
     Fact::StageCompleted { stage, attempt: Attempt(attempt), result }
 }
 

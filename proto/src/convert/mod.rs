@@ -6,6 +6,7 @@
 
 mod attempt;
 mod dynamics;
+mod mixture;
 mod model;
 mod plan;
 mod schedule;
@@ -20,6 +21,7 @@ use recipes::id::ParseIdError;
 use recipes::{Attempt, StageKey};
 
 pub use attempt::attempt_ref;
+pub use mixture::{sent_sets, sets};
 
 use crate::limits::{MAX_NAME_BYTES, has_control_characters};
 

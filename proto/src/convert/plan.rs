@@ -1,6 +1,6 @@
 //! Datasets, trials, plans.
 
-use recipes::{CheckpointPolicy, Dataset, Keep, Plan, Retries, Tokens, Trial};
+use recipes::{CheckpointPolicy, Dataset, Domain, Keep, MAX_DOMAINS, Plan, Retries, Tokens, Trial};
 
 use super::search::{settings_from_wire, settings_to_wire};
 use super::{ConvertError, Problem, id, ids, line, list, positive, required};
@@ -17,6 +17,7 @@ impl From<&Dataset> for v1::Dataset {
             train_bytes: dataset.train_bytes,
             validation_bytes: dataset.validation_bytes,
             sources: dataset.sources.clone(),
+            domains: dataset.domains.iter().map(Into::into).collect(),
         }
     }
 }
@@ -29,6 +30,10 @@ impl TryFrom<v1::Dataset> for Dataset {
             let problem = Problem::TooMany { count: dataset.sources.len(), limit: MAX_SOURCES };
             return Err(ConvertError::new("sources", problem));
         }
+        if dataset.domains.len() > MAX_DOMAINS {
+            let problem = Problem::TooMany { count: dataset.domains.len(), limit: MAX_DOMAINS };
+            return Err(ConvertError::new("domains", problem));
+        }
         let source = |(index, text)| line(&format!("sources[{index}]"), text, MAX_SOURCE_BYTES);
         Ok(Self {
             id: id("id", &dataset.id)?,
@@ -38,7 +43,25 @@ impl TryFrom<v1::Dataset> for Dataset {
             train_bytes: dataset.train_bytes,
             validation_bytes: dataset.validation_bytes,
             sources: dataset.sources.into_iter().enumerate().map(source).collect::<Result<_, _>>()?,
+            domains: list("domains", dataset.domains)?,
         })
+    }
+}
+
+impl From<&Domain> for v1::Domain {
+    fn from(domain: &Domain) -> Self {
+        let Domain { name, train_tokens, validation_tokens, train_bytes, validation_bytes } = domain.clone();
+        Self { name, train_tokens, validation_tokens, train_bytes, validation_bytes }
+    }
+}
+
+impl TryFrom<v1::Domain> for Domain {
+    type Error = ConvertError;
+
+    fn try_from(domain: v1::Domain) -> Result<Self, ConvertError> {
+        let v1::Domain { name, train_tokens, validation_tokens, train_bytes, validation_bytes } = domain;
+        let name = line("name", name, MAX_NAME_BYTES)?;
+        Ok(Self { name, train_tokens, validation_tokens, train_bytes, validation_bytes })
     }
 }
 

@@ -23,6 +23,7 @@ impl From<&StageSpec> for v1::StageSpec {
             numerics_version: spec.numerics_version,
             loss_limit: spec.loss_limit,
             recording: spec.recording.map(|recording| v1::Recording::from(recording).into()),
+            mixture: spec.mixture.as_ref().map(Into::into),
         }
     }
 }
@@ -55,6 +56,7 @@ impl TryFrom<v1::StageSpec> for StageSpec {
             validation_tokens: spec.validation_tokens,
             loss_limit: spec.loss_limit.map(|limit| positive_number("loss_limit", limit)).transpose()?,
             recording: spec.recording.map(|value| dynamics::recording("recording", value)).transpose()?,
+            mixture: spec.mixture.map(|mixture| required("mixture", Some(mixture))).transpose()?,
             numerics_version: spec.numerics_version,
         })
     }

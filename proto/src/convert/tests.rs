@@ -4,12 +4,12 @@ use proptest::prelude::*;
 use prost::Message;
 use recipes::search::{Asha, Dimension, Parameter, Sampler, Scale, Search, SearchBase, Settings, Values};
 use recipes::{
-    AdamW, Attempt, Batch, CampaignId, CheckpointPolicy, Consecutive, Dataset, DecayShape, Dynamics, Keep,
-    LargestUpdates, LrSchedule, ModelSpec, Plan, Precision, Recording, Retries, Shape, Stage, StageKey, StageRole,
-    StageSpec, TensorProgram, Tokens, Trial, TrialId, sample,
+    AdamW, Attempt, Batch, CampaignId, CheckpointPolicy, Consecutive, Dataset, DecayShape, Domain, Dynamics, Keep,
+    LargestUpdates, LrSchedule, Mixture, ModelSpec, Plan, Precision, Recording, Retries, SetLoss, SetLosses, Shape,
+    Stage, StageKey, StageRole, StageSpec, TensorProgram, Tokens, Trial, TrialId, sample,
 };
 
-use super::{ConvertError, Problem, attempt_ref};
+use super::{ConvertError, Problem, attempt_ref, sent_sets};
 use crate::v1;
 
 fn spec(schedule: LrSchedule, floats: [f64; 6], precision: Precision) -> StageSpec {
@@ -32,6 +32,7 @@ fn spec(schedule: LrSchedule, floats: [f64; 6], precision: Precision) -> StageSp
         precision,
         loss_limit: Some(peak_lr + 9.0),
         recording: (precision == Precision::Bf16).then_some(Recording::Dynamics),
+        mixture: Mixture::of(&[peak_lr, 1.0]).map(|mixture| mixture.switched([1, 9_999, 0, 0, 0, 0, 0, 0], 80)),
         ..base
     }
 }
@@ -52,6 +53,16 @@ fn stage_of(spec: StageSpec) -> Stage {
     }
 }
 
+fn domain() -> Domain {
+    Domain {
+        name: "prose".into(),
+        train_tokens: 1 << 40,
+        validation_tokens: 3,
+        train_bytes: 1 << 42,
+        validation_bytes: 12,
+    }
+}
+
 fn plan() -> Plan {
     let root = Stage {
         parent: None,
@@ -65,7 +76,7 @@ fn plan() -> Plan {
         campaign: CampaignId::from_content(b"a campaign"),
         name: "a campaign".into(),
         description: String::new(),
-        dataset: Some(Dataset { train_tokens: 1 << 40, ..sample::dataset() }),
+        dataset: Some(Dataset { train_tokens: 1 << 40, domains: vec![domain()], ..sample::dataset() }),
         trials: vec![Trial {
             id: TrialId::from_content(b"a trial"),
             size: "tiny".into(),
@@ -260,4 +271,25 @@ fn steps_whose_tokens_cannot_be_counted_are_refused() {
     });
     assert!(matches!(error.problem, Problem::Range { .. }), "{error}");
     assert_eq!(error.field, "stages[0].spec.end_step");
+}
+
+#[test]
+fn a_mixture_that_no_data_can_serve_is_refused() {
+    let refused = |change: fn(&mut v1::Mixture)| {
+        let mut spec = v1::StageSpec::from(&plain_spec());
+        change(spec.mixture.as_mut().expect("it has one"));
+        StageSpec::try_from(spec).expect_err("is refused").to_string()
+    };
+    assert_eq!(refused(|mixture| mixture.weights[1] -= 1), "mixture.weights: do not add up to the whole");
+    assert_eq!(refused(|mixture| mixture.weights[0] = u32::MAX), "mixture.weights: do not add up to the whole");
+    assert_eq!(refused(|mixture| mixture.taken = vec![0; 9]), "mixture.taken: has 9 entries, and 8 are accepted");
+}
+
+#[test]
+fn the_losses_on_the_held_out_sets_come_back_and_are_no_more_than_there_can_be() {
+    let sets = SetLosses::of(&[SetLoss { per_token: 3.0, per_byte: 0.75 }, SetLoss { per_token: 2.0, per_byte: 0.1 }]);
+    let sets = sets.expect("two fit");
+    assert_eq!(super::sets(&sent_sets(&sets)).expect("comes back"), sets);
+    let many = vec![v1::SetLoss { per_token: 1.0, per_byte: 1.0 }; 9];
+    assert_eq!(super::sets(&many).expect_err("is refused").to_string(), "sets: has 9 entries, and 8 are accepted");
 }

@@ -86,6 +86,9 @@ fn check_dataset(recipe: &Recipe, dataset: &Dataset) -> Result<(), Fault> {
             format!("text of more than one sequence of {context} tokens"),
         ));
     }
+    if !dataset.domains.is_empty() || recipe.data().domains.is_some() {
+        return check_domains(recipe, dataset);
+    }
     if dataset.validation_tokens < recipe.data().validation_tokens {
         return Err(Fault::conflict(
             "data.validation_tokens",
@@ -96,6 +99,35 @@ fn check_dataset(recipe: &Recipe, dataset: &Dataset) -> Result<(), Fault> {
             ),
             "fewer, a larger `validation_fraction`, or more text",
         ));
+    }
+    Ok(())
+}
+
+fn check_domains(recipe: &Recipe, dataset: &Dataset) -> Result<(), Fault> {
+    let data = recipe.data();
+    let asked = data.domain_names();
+    let found: Vec<&str> = dataset.domains.iter().map(|domain| domain.name.as_str()).collect();
+    if asked != found {
+        let reason = format!("[{}] are not the [{}] of the data", asked.join(", "), found.join(", "));
+        return Err(Fault::conflict("data.domains", reason, "the domains that the data was prepared with"));
+    }
+    let context = u64::from(recipe.contents().batch.context);
+    for (index, domain) in dataset.domains.iter().enumerate() {
+        if domain.train_tokens <= context {
+            return Err(Fault::conflict(
+                format!("data.domains[{index}].sources"),
+                format!("give {} tokens to train on", domain.train_tokens),
+                format!("text of more than one sequence of {context} tokens"),
+            ));
+        }
+        if domain.validation_tokens < data.validation_tokens {
+            let (asked, held_out) = (data.validation_tokens, domain.validation_tokens);
+            return Err(Fault::conflict(
+                "data.validation_tokens",
+                format!("{asked} tokens are more than the {held_out} of `{}` that are held out", domain.name),
+                "fewer, a larger `validation_fraction`, or more text",
+            ));
+        }
     }
     Ok(())
 }
@@ -201,6 +233,7 @@ fn whole_spec(contents: &RecipeFile, run: &Run, data: DatasetId, vocab: u32) -> 
         optimizer: contents.optimizer(),
         precision: contents.precision,
         validation_tokens: contents.data.validation_tokens,
+        mixture: contents.data.mixture(),
         loss_limit: contents.optimizer.divergence_margin.map(|margin| f64::from(vocab).ln() + margin),
         recording: None,
         numerics_version: NUMERICS_VERSION,

@@ -54,6 +54,7 @@ pub fn openings(
             schedule,
             steps,
             recorded,
+            decay_weights: None,
         };
         let runs: Vec<Run> = shapes
             .iter()

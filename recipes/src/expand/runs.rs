@@ -1,6 +1,7 @@
 //! The runs a recipe asks for, each by itself: the grid, and the rounding of tokens to steps.
 
 use crate::dynamics::Recording;
+use crate::mixture::MAX_DOMAINS;
 use crate::recipe::error::{Fault, Problem};
 use crate::recipe::format::{Counted, DecayKind, DecayRecipe, RecipeFile, RecordedStages, ScheduleKind};
 use crate::schedule::{DecayShape, LrSchedule};
@@ -30,6 +31,8 @@ pub(crate) struct Run {
     pub(crate) schedule: LrSchedule,
     /// Steps in all.
     pub(crate) steps: u64,
+    /// The shares of the domains in the decay, where they are not those of before.
+    pub(crate) decay_weights: Option<[u32; MAX_DOMAINS]>,
     /// Which of its stages record.
     pub(crate) recorded: RecordedStages,
 }
@@ -75,6 +78,7 @@ pub(crate) fn runs(recipe: &RecipeFile, variants: usize) -> Result<Vec<Run>, Fau
                     schedule,
                     steps,
                     recorded: recipe.record.dynamics,
+                    decay_weights: recipe.data.decay_weights(),
                 }));
             }
         }

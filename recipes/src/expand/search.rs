@@ -40,6 +40,10 @@ pub(crate) fn check(recipe: &RecipeFile, runs: &[(&Variant, Vec<Run>)]) -> Resul
 
 /// The search over a run, of which `whole` is all as one stage.
 pub(super) fn fix(recipe: &RecipeFile, search: &SearchRecipe, run: &Run, whole: StageSpec) -> Result<Search, Fault> {
+    if run.decay_weights.is_some() {
+        let reason = "does not go with a search, whose trials keep the mixture they begin with";
+        return Err(Fault::conflict("data.decay_weights", reason, "no such key, or no `search`"));
+    }
     let dimension = |(parameter, range): (Parameter, &RangeRecipe)| {
         let key = format!("search.space.{parameter}");
         let values = values(&key, parameter, range)?;

@@ -44,11 +44,18 @@ pub(super) fn merge(runs: &[(&Run, StageSpec)], known: &Known<'_>) -> (Vec<Stage
     (stages, paths)
 }
 
-/// A stretch of a run, whose spec as one stage this is.
-pub(super) fn stretch(run: &Run, whole: &StageSpec, steps: &Range<u64>) -> StageSpec {
-    let schedule = whole.schedule.restricted_to(steps);
+/// A stretch of a run, whose spec as one stage goes with it. It lies on one side of the start of the decay: every run is
+/// cut there.
+pub(super) fn stretch(run: &Run, spec: &StageSpec, steps: &Range<u64>) -> StageSpec {
+    let schedule = spec.schedule.restricted_to(steps);
     let recording = run.recording(&schedule);
-    StageSpec { start_step: steps.start, end_step: steps.end, schedule, recording, ..*whole }
+    let mixture = match (spec.mixture, run.decay_weights, run.schedule) {
+        (Some(mixture), Some(weights), LrSchedule::Wsd { decay_start, .. }) if steps.start >= decay_start => {
+            Some(mixture.switched(weights, decay_start * u64::from(spec.batch.sequences)))
+        }
+        (mixture, ..) => mixture,
+    };
+    StageSpec { start_step: steps.start, end_step: steps.end, schedule, recording, mixture, ..*spec }
 }
 
 /// Runs that differ in nothing but their learning rates and their length, so that they could share something: families in
@@ -87,7 +94,7 @@ fn cuts<'a>(run: &Run, family: impl Iterator<Item = &'a Run>, known: &[u64]) -> 
 fn shared_steps(a: &Run, b: &Run) -> u64 {
     let both_end = a.steps.min(b.steps);
     match (a.schedule, b.schedule) {
-        _ if a.schedule == b.schedule => both_end,
+        _ if (a.schedule, a.decay_weights) == (b.schedule, b.decay_weights) => both_end,
         _ if a.schedule.warmup_steps() != b.schedule.warmup_steps() => 0,
         (LrSchedule::Wsd { decay_start: one, .. }, LrSchedule::Wsd { decay_start: other, .. }) => {
             one.min(other).min(both_end)

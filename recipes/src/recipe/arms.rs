@@ -8,9 +8,12 @@ use super::error::{Fault, Problem};
 use super::format::RecipeFile;
 use super::{check, conform, schema};
 
-/// The sections an arm may say something different in. The data is not among them: losses on other text do not compare.
-pub(super) const OVERRIDES: [&str; 8] =
-    ["seeds", "precision", "model", "points", "schedule", "batch", "optimizer", "record"];
+/// The sections an arm may say something different in.
+pub(super) const OVERRIDES: [&str; 9] =
+    ["seeds", "precision", "data", "model", "points", "schedule", "batch", "optimizer", "record"];
+
+/// Of the data, what it is drawn by and not what it is: losses on other text do not compare.
+pub(super) const DATA_OVERRIDES: [&str; 2] = ["weights", "decay_weights"];
 
 /// What is trained of a recipe: all of it, or one of its arms.
 #[derive(Debug, Clone, PartialEq)]
@@ -76,6 +79,8 @@ fn override_with(recipe: &mut Table, arm: &Table) {
         // Keys of one kind of schedule are wrong for another, and amounts of data are a choice between two lists.
         let in_its_place = section == "points" || section == "schedule" && value.get("kind").is_some();
         match (recipe.get_mut(section), value) {
+            // A domain that is left out of weights has none, and not what it had before.
+            (Some(Value::Table(old)), Value::Table(new)) if section == "data" => old.extend(new.clone()),
             (Some(Value::Table(old)), Value::Table(new)) if !in_its_place => merge(old, new),
             _ => {
                 recipe.insert(section.clone(), value.clone());

@@ -76,7 +76,7 @@ pub(super) fn check_name(key: &str, name: &str) -> Result<(), Fault> {
 }
 
 fn check_data(recipe: &RecipeFile) -> Result<(), Fault> {
-    distinct("data.sources", recipe.data.sources.iter())?;
+    super::domains::check(recipe)?;
     let accepted = "either `vocab`, to train a tokenizer, or `tokenizer`, the path of one";
     match (&recipe.data.vocab, &recipe.data.tokenizer) {
         (None, None) => Err(Fault::new("data.vocab", Problem::Missing, accepted)),
@@ -235,7 +235,10 @@ fn check_batch(recipe: &RecipeFile) -> Result<(), Fault> {
 }
 
 /// Refuses a list that holds something twice.
-fn distinct<T: PartialEq + std::fmt::Display>(key: &str, items: impl Iterator<Item = T>) -> Result<(), Fault> {
+pub(super) fn distinct<T: PartialEq + std::fmt::Display>(
+    key: &str,
+    items: impl Iterator<Item = T>,
+) -> Result<(), Fault> {
     let mut seen: Vec<T> = Vec::new();
     for (index, item) in items.enumerate() {
         if seen.contains(&item) {

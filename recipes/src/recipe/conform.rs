@@ -27,6 +27,9 @@ fn check_table(path: &str, table: &DeTable<'_>, schema: &Value, faults: &mut Vec
         let path = join(path, &shown(key.get_ref()));
         match schema["properties"].get(key.get_ref().as_ref()) {
             Some(schema) => check_value(&path, value, schema, faults),
+            None if schema["additionalProperties"].is_object() => {
+                check_value(&path, value, &schema["additionalProperties"], faults);
+            }
             None => {
                 let suggestion = nearest(key.get_ref(), property_names(schema));
                 faults.push(Fault::new(path, Problem::UnknownKey { suggestion }, accepted(schema)));
@@ -134,6 +137,9 @@ fn property_names(schema: &Value) -> impl Iterator<Item = &str> {
 /// What a schema accepts, in words.
 pub(crate) fn accepted(schema: &Value) -> String {
     match type_of(schema) {
+        Type::Object if schema["additionalProperties"].is_object() => {
+            format!("a table of names, each {}", accepted(&schema["additionalProperties"]))
+        }
         Type::Object => format!("a table with {}", property_names(schema).collect::<Vec<_>>().join(", ")),
         Type::Array => format!("a list of {}, each {}", length(schema, "Items", "items"), accepted(&schema["items"])),
         Type::Choice => choices(schema).iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(", "),

@@ -7,6 +7,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use std::collections::BTreeMap;
+
 use crate::checkpoints::{CheckpointPolicy, Keep};
 use crate::stage::Precision;
 
@@ -60,8 +62,8 @@ pub struct RecipeFile {
 }
 
 /// An arm of a comparison: its name, and beside it any of `seeds`, `precision`, `model`, `points`, `schedule`, `batch`,
-/// `optimizer` and `record`, with the keys that differ. A `schedule` that gives its `kind`, and `points`, stand in the
-/// place of the recipe's; all other tables are merged key by key.
+/// `optimizer` and `record`, and of `data` the `weights` and `decay_weights`, with the keys that differ. A `schedule` that
+/// gives its `kind`, `points`, and weights stand in the place of the recipe's; all other tables are merged key by key.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 pub struct ArmRecipe {
     /// How results call it: letters, digits, `-`, `_` and `.`.
@@ -69,34 +71,57 @@ pub struct ArmRecipe {
     pub name: String,
 }
 
-/// The text, its tokens, and what is held out of it.
+/// The text, its tokens, and what is held out of it. Either `sources`, or `domains` with their `weights`.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DataRecipe {
     /// Files, folders or globs (`~` and environment variables are expanded; relative paths start at the recipe's
     /// folder), or the name `toolchain-docs`: the documentation that came with the Rust toolchain.
     #[schemars(length(min = 1, max = 1000), inner(length(min = 1, max = 4096)))]
-    pub sources: Vec<String>,
+    pub sources: Option<Vec<String>>,
+    /// Several texts instead of one: each has documents held out of its own, on which every loss is measured, and its
+    /// share of what is trained on.
+    #[schemars(length(min = 2, max = 8))]
+    pub domains: Option<Vec<DomainRecipe>>,
+    /// The share of each domain by its name, as any numbers in proportion. A domain that is left out has none, and is only
+    /// measured on.
+    #[schemars(extend("additionalProperties" = { "type": "number", "minimum": 0.0, "maximum": 1e6 }))]
+    pub weights: Option<BTreeMap<String, f64>>,
+    /// The shares from the start of the decay on, likewise; those of `weights` if absent. For `wsd` alone.
+    #[schemars(extend("additionalProperties" = { "type": "number", "minimum": 0.0, "maximum": 1e6 }))]
+    pub decay_weights: Option<BTreeMap<String, f64>>,
     /// Train a byte-level BPE tokenizer with this many entries on the training split. Either this or `tokenizer`.
     #[schemars(range(min = 257, max = 1_048_576))]
     pub vocab: Option<u32>,
     /// Path of a `tokenizer.json` to use instead of training one. Relative paths start at the recipe's folder.
     #[schemars(length(min = 1, max = 4096))]
     pub tokenizer: Option<String>,
-    /// Fraction of the documents held out for validation, chosen by the hash of their text.
+    /// Fraction of the documents held out for validation, of each domain, chosen by the hash of their text.
     #[serde(default = "defaults::validation_fraction")]
     #[schemars(range(min = 0.0001, max = 0.5))]
     pub validation_fraction: f64,
-    /// Tokens of the held-out text that every loss is measured on: the same ones for all models.
+    /// Tokens of the held-out text, of each domain's, that every loss is measured on: the same ones for all models.
     #[schemars(range(min = 1, max = 1_000_000_000_000_u64))]
     pub validation_tokens: u64,
     /// Another seed holds out other documents.
     #[serde(default)]
     #[schemars(range(min = 0, max = 9_007_199_254_740_991_u64))]
     pub split_seed: u64,
-    /// Stop reading sources after this many bytes of text. All of it, if absent.
+    /// Stop reading sources, of each domain, after this many bytes of text. All of it, if absent.
     #[schemars(range(min = 1, max = 1_000_000_000_000_000_u64))]
     pub max_bytes: Option<u64>,
+}
+
+/// One of several texts.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DomainRecipe {
+    /// How weights and results call it: letters, digits, `-`, `_` and `.`; not `average`.
+    #[schemars(length(min = 1, max = 100))]
+    pub name: String,
+    /// Its sources, of the same forms as those of a recipe of one text.
+    #[schemars(length(min = 1, max = 1000), inner(length(min = 1, max = 4096)))]
+    pub sources: Vec<String>,
 }
 
 /// The sizes, and what all of them share.

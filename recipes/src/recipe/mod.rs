@@ -8,6 +8,7 @@ pub mod additions;
 mod arms;
 mod check;
 mod conform;
+mod domains;
 pub mod error;
 pub mod format;
 pub mod inline;

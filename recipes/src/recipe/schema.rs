@@ -3,7 +3,7 @@
 use schemars::generate::SchemaSettings;
 use serde_json::Value;
 
-use super::arms::OVERRIDES;
+use super::arms::{DATA_OVERRIDES, OVERRIDES};
 use super::format::RecipeFile;
 
 /// The JSON Schema of the recipe format (draft 2020-12), with every limit in it.
@@ -23,6 +23,11 @@ fn add_overrides(schema: &mut Value) {
         .map(|name| {
             let mut section = schema["properties"][name].clone();
             require_nothing(&mut section);
+            if *name == "data"
+                && let Some(keys) = section["properties"].as_object_mut()
+            {
+                keys.retain(|key, _| DATA_OVERRIDES.contains(&key.as_str()));
+            }
             (*name, section)
         })
         .collect();
@@ -90,6 +95,7 @@ mod tests {
             match keyword.as_str() {
                 "properties" => value.as_object().into_iter().flatten().for_each(|(_, field)| keywords(field, found)),
                 "items" => keywords(value, found),
+                "additionalProperties" if value.is_object() => keywords(value, found),
                 "oneOf" => value.as_array().into_iter().flatten().for_each(|choice| keywords(choice, found)),
                 _ => {}
             }

@@ -1,6 +1,17 @@
 //! A recipe, by a person.
 
-use recipes::{Dataset, DatasetId, Recipe, expand, sketch};
+use recipes::{Dataset, DatasetId, Domain, Recipe, expand, sketch};
+
+fn domain(name: &str) -> Domain {
+    let (tokens, bytes) = (1 << 20, 1 << 22);
+    Domain {
+        name: name.to_owned(),
+        train_tokens: tokens,
+        validation_tokens: tokens,
+        train_bytes: bytes,
+        validation_bytes: bytes,
+    }
+}
 
 /// The input is the text. What is accepted has a plan, and two plans of it are the same.
 pub fn recipe(input: &[u8]) {
@@ -18,6 +29,7 @@ pub fn recipe(input: &[u8]) {
         train_bytes: 1 << 26,
         validation_bytes: 1 << 20,
         sources: Vec::new(),
+        domains: recipe.data().domain_names().into_iter().map(domain).collect(),
     };
     // Data may be too little for it.
     if let Ok(plan) = expand(&recipe, &dataset) {

@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use corpus::{InspectOptions, Limits, PrepareRequest, TokenizerChoice, inspect, prepare};
+use corpus::{InspectOptions, Limits, PrepareRequest, TextRequest, TokenizerChoice, inspect, prepare};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let datasets_dir = std::env::args_os().nth(1).map(PathBuf::from).ok_or("usage: toolchain_docs DIRECTORY")?;
     let request = PrepareRequest {
-        sources: vec!["toolchain-docs".to_owned()],
+        texts: vec![TextRequest { domain: None, sources: vec!["toolchain-docs".to_owned()] }],
         base_dir: PathBuf::from("."),
         tokenizer: TokenizerChoice::Train { vocab: 512 },
         validation_fraction: 0.06,

@@ -12,7 +12,7 @@ use crate::tokenizer::{Tokenizer, TokenizerError};
 /// What to show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct InspectOptions {
-    /// Stretches of text to show of what is trained on, spread over it evenly.
+    /// Stretches of text to show of what is trained on, of each domain, spread over it evenly.
     pub samples: usize,
     /// Tokens of each.
     pub sample_tokens: usize,
@@ -66,17 +66,20 @@ pub fn inspect(dir: &Path, options: &InspectOptions) -> Result<Inspection, Inspe
     let json = std::fs::read_to_string(dir.join(&manifest.tokenizer.name)).map_err(InspectError::Read)?;
     let tokenizer = Tokenizer::from_json(json).map_err(InspectError::Tokenizer)?;
     let tokens = manifest.dataset.train_tokens;
-    let samples = (0..options.samples as u64).map(|number| {
+    // Of each domain, where there are several.
+    let places = (0..data.parts()).flat_map(|part| (0..options.samples as u64).map(move |number| (part, number)));
+    let samples = places.map(|(part, number)| {
+        let tokens = data.train_tokens(part);
         let start = 1 + (u128::from(tokens) * u128::from(number) / options.samples as u128) as u64;
         let count = (tokens + 1).saturating_sub(start).min(options.sample_tokens as u64) as usize;
         let mut sample = Vec::with_capacity(count);
-        data.read_train(start, count, &mut sample);
+        data.read_train(part, start, count, &mut sample);
         tokenizer.decode(&sample).map_err(InspectError::Tokenizer)
     });
     Ok(Inspection {
         samples: samples.collect::<Result<_, _>>()?,
-        train_documents: manifest.train.documents,
-        validation_documents: manifest.validation.documents,
+        train_documents: manifest.splits().map(|(train, _)| train.documents).sum(),
+        validation_documents: manifest.splits().map(|(_, held_out)| held_out.documents).sum(),
         dropped: manifest.dropped,
         bytes_per_token: manifest.dataset.train_bytes as f64 / tokens as f64,
         dataset: data.dataset(),

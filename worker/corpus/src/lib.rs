@@ -29,6 +29,6 @@ pub mod tokenizer;
 pub use batch::{Batch, BatchError, ValidationSet};
 pub use dataset::{DatasetWriter, Manifest, OpenDataset, OpenError, WriteError};
 pub use inspect::{InspectError, InspectOptions, Inspection, inspect};
-pub use prepare::{PrepareError, PrepareRequest, Prepared, TokenizerChoice, find_prepared, prepare};
+pub use prepare::{PrepareError, PrepareRequest, Prepared, TextRequest, TokenizerChoice, find_prepared, prepare};
 pub use progress::Progress;
 pub use sources::{Limits, SourceError};

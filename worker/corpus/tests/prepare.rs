@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::time::{Duration, SystemTime};
 
 use corpus::{
-    InspectOptions, Limits, OpenDataset, PrepareError, PrepareRequest, Prepared, Progress, SourceError,
+    InspectOptions, Limits, OpenDataset, PrepareError, PrepareRequest, Prepared, Progress, SourceError, TextRequest,
     TokenizerChoice, WriteError, inspect, prepare,
 };
 use tempfile::TempDir;
@@ -28,7 +28,7 @@ fn write(path: &Path, text: &str, seconds_ago: u64) {
 
 fn request(texts: &Path, datasets: &Path) -> PrepareRequest {
     PrepareRequest {
-        sources: vec!["*.txt".to_owned()],
+        texts: vec![TextRequest { domain: None, sources: vec!["*.txt".to_owned()] }],
         base_dir: texts.to_path_buf(),
         tokenizer: TokenizerChoice::Train { vocab: 300 },
         validation_fraction: 0.2,
@@ -64,6 +64,48 @@ fn a_second_preparation_finds_the_first_without_reading() {
     assert_eq!(third, second);
     assert!(steps.iter().all(|step| matches!(step, Progress::Hashing { .. })), "{steps:?}");
     assert_eq!(run(&request).1, []);
+}
+
+#[test]
+fn domains_are_split_and_written_by_themselves_and_share_a_tokenizer() {
+    let (texts, datasets) = (texts(), tempfile::tempdir().expect("a directory"));
+    // The same words as one of the others, which was read first.
+    let twin = std::fs::read_to_string(texts.path().join("07.txt")).expect("reads");
+    write(&texts.path().join("x-twin.txt"), &twin, 100);
+    for number in 0..20_u64 {
+        let lines: Vec<_> = (0..60).map(|i| format!("let x{} = {};", (i * i + number * 13) % 31, i % 7)).collect();
+        write(&texts.path().join(format!("x-{number:02}.rs")), &lines.join("\n"), 100);
+    }
+    let text = |domain: &str, pattern: &str| TextRequest {
+        domain: Some(domain.to_owned()),
+        sources: vec![pattern.to_owned()],
+    };
+    let base = request(texts.path(), datasets.path());
+    let base = PrepareRequest { texts: vec![text("prose", "[0-9]*.txt"), text("code", "x-*")], ..base };
+    let (first, _) = run(&base);
+    let names: Vec<_> = first.dataset.domains.iter().map(|domain| domain.name.as_str()).collect();
+    assert_eq!(names, ["prose", "code"]);
+    let sum: u64 = first.dataset.domains.iter().map(|domain| domain.train_tokens).sum();
+    assert_eq!(sum, first.dataset.train_tokens);
+    assert_eq!(first.dataset.sources[1], "code: x-*");
+    let open = OpenDataset::open(&first.dir).expect("opens");
+    open.verify().expect("is whole");
+    assert_eq!(open.manifest().dropped.duplicate_documents, 1);
+    let documents: Vec<_> = open.manifest().splits().map(|(train, held)| train.documents + held.documents).collect();
+    assert_eq!(documents, [40, 20], "the twin is left to the domain that has it first");
+    assert_eq!(run(&base).1, [], "nothing was read");
+    // Names, the texts under them and their order are part of what it is.
+    for others in [
+        vec![text("text", "[0-9]*.txt"), text("code", "x-*")],
+        vec![text("code", "x-*"), text("prose", "[0-9]*.txt")],
+        vec![TextRequest { domain: None, sources: vec!["[0-9]*.txt".to_owned(), "x-*".to_owned()] }],
+    ] {
+        let (other, _) = run(&PrepareRequest { texts: others.clone(), ..base.clone() });
+        assert!(!other.found && other.dataset.id != first.dataset.id, "{others:?}");
+    }
+    let few = PrepareRequest { texts: vec![text("prose", "[0-9]*.txt"), text("one", "x-00.rs")], ..base };
+    let error = prepare(&few, &|_| {}).expect_err("one document is too few");
+    assert!(error.to_string().contains("of 1 documents of the domain `one`"), "{error}");
 }
 
 #[test]
@@ -142,9 +184,12 @@ fn a_place_that_cannot_be_written_is_named() {
 fn texts_that_cannot_be_split_or_found_are_refused() {
     let (texts, datasets) = (texts(), tempfile::tempdir().expect("a directory"));
     let base = request(texts.path(), datasets.path());
-    let one = PrepareRequest { sources: vec!["00.txt".to_owned()], ..base.clone() };
+    let one = PrepareRequest {
+        texts: vec![TextRequest { domain: None, sources: vec!["00.txt".to_owned()] }],
+        ..base.clone()
+    };
     assert!(matches!(prepare(&one, &|_| {}), Err(PrepareError::EmptySplit { .. })));
-    let none = PrepareRequest { sources: vec!["*.md".to_owned()], ..base };
+    let none = PrepareRequest { texts: vec![TextRequest { domain: None, sources: vec!["*.md".to_owned()] }], ..base };
     let error = prepare(&none, &|_| {}).expect_err("is refused");
     assert!(matches!(error, PrepareError::Sources(SourceError::NothingMatched { .. })), "{error:?}");
 }
@@ -165,7 +210,7 @@ fn an_inspection_tells_what_was_kept_and_dropped() {
 fn the_documentation_of_the_toolchain_is_a_corpus() {
     let datasets = tempfile::tempdir().expect("a directory");
     let request = PrepareRequest {
-        sources: vec!["toolchain-docs".to_owned()],
+        texts: vec![TextRequest { domain: None, sources: vec!["toolchain-docs".to_owned()] }],
         max_bytes: Some(400_000),
         validation_fraction: 0.1,
         ..request(Path::new("."), datasets.path())

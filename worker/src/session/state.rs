@@ -2,6 +2,7 @@
 
 use std::mem;
 
+use proto::convert::sent_sets;
 use proto::v1::{
     self, AttemptFailed, AttemptReleased, CommitCheckpoint, CurvePoint, CurvePoints, Heartbeat, Hello, Progress,
     RevocationConfirmed, StageCompleted, StageDiverged, StageResult, StartUnusable, StorageFailed,
@@ -338,6 +339,7 @@ impl Session {
                     result: Some(StageResult {
                         validation_loss: Some(validation.loss),
                         validation_loss_per_byte: Some(validation.loss_per_byte),
+                        sets: sent_sets(&validation.sets),
                     }),
                 }),
             },

@@ -209,7 +209,13 @@ impl Story {
 
     #[track_caller]
     pub(crate) fn complete(&mut self, text: &str) {
-        let validation = Validation { loss: 3.0, loss_per_byte: 1.0, tokens: 1024, bytes: 3072 };
+        let validation = Validation {
+            loss: 3.0,
+            loss_per_byte: 1.0,
+            tokens: 1024,
+            bytes: 3072,
+            sets: recipes::SetLosses::default(),
+        };
         self.end(text, Ended::Completed { step: STEPS, validation });
     }
 

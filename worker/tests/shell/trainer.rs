@@ -151,7 +151,13 @@ impl Training for PaperTraining {
 
     fn validate(&mut self) -> Result<Validation, TrainingError> {
         let loss = loss_at(self.step);
-        Ok(Validation { loss, loss_per_byte: loss / 3.0, tokens: 1024, bytes: 3072 })
+        Ok(Validation {
+            loss,
+            loss_per_byte: loss / 3.0,
+            tokens: 1024,
+            bytes: 3072,
+            sets: recipes::SetLosses::default(),
+        })
     }
 
     fn snapshot(&mut self) -> Result<PendingBlobs, TrainingError> {

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use burn::module::Module;
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use corpus::{BatchError, OpenDataset};
+use corpus::{BatchError, OpenDataset, ValidationSet};
 use minicpm::{Activations, Compute, MiniCpm, MiniCpmConfig};
 use recipes::memory::TrainingMemory;
-use recipes::{DatasetId, Dynamics, ModelSpec, NUMERICS_VERSION, Precision, Recording, StageSpec};
+use recipes::mixture::Turns;
+use recipes::{DatasetId, Dynamics, ModelSpec, NUMERICS_VERSION, Precision, Recording, SetLoss, SetLosses, StageSpec};
 use serde_json::Value;
 
 use crate::fit::{FitError, fitting, with_weights};
@@ -23,6 +24,8 @@ use crate::snapshot::{Description, FIRST_MOMENT, HostTensor, SECOND_MOMENT, Snap
 pub struct StageRun {
     spec: StageSpec,
     data: Arc<OpenDataset>,
+    /// Whose turn it is, where the data has several domains.
+    turns: Option<Turns>,
     compute: Compute,
     device: Device,
     /// Which of two ways to the same bits fits the device.
@@ -72,6 +75,9 @@ pub struct Validation {
     pub tokens: u64,
     /// Bytes of text behind them.
     pub bytes: u64,
+    /// On each held-out set by itself, where the data has several domains. The losses above are then their means, each set
+    /// counting once, and the tokens and bytes are those of all.
+    pub sets: SetLosses,
 }
 
 /// Why a stage cannot be trained.
@@ -194,7 +200,19 @@ impl StageRun {
             _ => Activations::Kept,
         };
         let compute = compute.clone();
-        Ok(Self { spec: *spec, data, compute, device, activations, model: Some(model), optimizer, recorder, step })
+        let turns = spec.mixture.map(|mixture| mixture.turns());
+        Ok(Self {
+            spec: *spec,
+            data,
+            turns,
+            compute,
+            device,
+            activations,
+            model: Some(model),
+            optimizer,
+            recorder,
+            step,
+        })
     }
 
     /// The step that comes next, counted from the root.
@@ -217,7 +235,7 @@ impl StageRun {
             return Err(StepError::Finished { end: self.spec.end_step });
         }
         let step = self.step;
-        let batch = self.data.train_batch(self.spec.order_seed, step, &self.spec.batch).map_err(StepError::Batch)?;
+        let batch = batch(&self.data, &self.spec, self.turns.as_ref(), step).map_err(StepError::Batch)?;
         let learning_rate = self.spec.learning_rate(step);
         let model = self.model.take().expect("only a step takes the model, and it puts it back");
         let Self { compute, device, activations, optimizer, recorder, spec, .. } = self;
@@ -240,8 +258,7 @@ impl StageRun {
         if self.is_finished() {
             return Err(StepError::Finished { end: self.spec.end_step });
         }
-        let batch =
-            self.data.train_batch(self.spec.order_seed, self.step, &self.spec.batch).map_err(StepError::Batch)?;
+        let batch = batch(&self.data, &self.spec, self.turns.as_ref(), self.step).map_err(StepError::Batch)?;
         let micro = self.spec.batch.micro_sequences as usize;
         Ok(self.compute.install(|| {
             let (gradients, _) = gradients(self.model(), &batch, micro, self.activations, &self.device);
@@ -254,10 +271,28 @@ impl StageRun {
         }))
     }
 
-    /// Measures the loss on the held-out tokens; changes nothing.
+    /// Measures the loss on the held-out tokens, of each domain by itself; changes nothing.
     pub fn validate(&self) -> Result<Validation, StepError> {
-        let context = self.spec.batch.context;
-        let set = self.data.validation(self.spec.validation_tokens, context).map_err(StepError::Batch)?;
+        let sets = self.data.validation_sets(self.spec.validation_tokens, self.spec.batch.context);
+        let measured = sets.map_err(StepError::Batch)?.into_iter().map(|set| self.validate_on(set));
+        let measured: Vec<Validation> = measured.collect::<Result<_, _>>()?;
+        if let [only] = measured.as_slice() {
+            return Ok(*only);
+        }
+        let set = |of: &Validation| SetLoss { per_token: of.loss, per_byte: of.loss_per_byte };
+        let losses = SetLosses::of(&measured.iter().map(set).collect::<Vec<_>>());
+        let (losses, mean) =
+            losses.and_then(|losses| Some((losses, losses.average()?))).expect("a dataset opens with few");
+        Ok(Validation {
+            loss: mean.per_token,
+            loss_per_byte: mean.per_byte,
+            tokens: measured.iter().map(|of| of.tokens).sum(),
+            bytes: measured.iter().map(|of| of.bytes).sum(),
+            sets: losses,
+        })
+    }
+
+    fn validate_on(&self, set: ValidationSet<'_>) -> Result<Validation, StepError> {
         let (tokens, bytes) = (set.tokens(), set.bytes());
         let model = self.compute.install(|| self.model().valid());
         let device = self.device.clone().inner();
@@ -271,7 +306,13 @@ impl StageRun {
                     f64::from(model.loss(inputs, targets).into_scalar::<f32>())
                 });
         }
-        Ok(Validation { loss: sum / tokens as f64, loss_per_byte: sum / bytes as f64, tokens, bytes })
+        Ok(Validation {
+            loss: sum / tokens as f64,
+            loss_per_byte: sum / bytes as f64,
+            tokens,
+            bytes,
+            sets: SetLosses::default(),
+        })
     }
 
     /// All that is needed to go on from here, copied to the host.
@@ -323,9 +364,18 @@ fn check(spec: &StageSpec, data: &OpenDataset, compute: &Compute) -> Result<(), 
     if !compute.supports(spec.precision) {
         return Err(StartError::Precision { compute: compute.to_string(), precision: spec.precision });
     }
-    data.validation(spec.validation_tokens, spec.batch.context).map_err(StartError::Batch)?;
-    data.train_batch(spec.order_seed, spec.start_step, &spec.batch).map_err(StartError::Batch)?;
+    data.validation_sets(spec.validation_tokens, spec.batch.context).map_err(StartError::Batch)?;
+    let turns = spec.mixture.map(|mixture| mixture.turns());
+    batch(data, spec, turns.as_ref(), spec.start_step).map_err(StartError::Batch)?;
     Ok(())
+}
+
+/// What a step is trained on.
+fn batch(data: &OpenDataset, spec: &StageSpec, turns: Option<&Turns>, step: u64) -> Result<corpus::Batch, BatchError> {
+    match turns {
+        Some(turns) => data.mixed_batch(spec.order_seed, step, &spec.batch, turns),
+        None => data.train_batch(spec.order_seed, step, &spec.batch),
+    }
 }
 
 /// Whether a checkpoint's model is the stage's.

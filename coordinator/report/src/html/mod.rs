@@ -22,6 +22,7 @@ pub(crate) fn page(conclusion: &Conclusion) -> String {
         parts::heading(conclusion),
         search::section(conclusion).unwrap_or_else(|| parts::law(conclusion)),
         conclusion.analysis.as_ref().map(parts::optima).unwrap_or_default(),
+        parts::sets(conclusion),
         drawn,
         parts::points(conclusion),
         parts::settings(conclusion),

@@ -9,6 +9,7 @@ use super::escape;
 use crate::conclusion::Conclusion;
 use crate::grid::Grid;
 use crate::number::{operations, percent, three_digits};
+use crate::sets;
 use crate::table::{self, range};
 use crate::table_fit::TableFit;
 
@@ -240,6 +241,37 @@ pub(super) fn optima<L: Law>(analysis: &Analysis<L>) -> String {
          <div class=\"scroll\"><table>\n<tr><th>C, operations</th><th>N</th><th>interval</th><th>D, tokens</th>\
          <th>interval</th><th>D/N</th><th>interval</th><th>loss</th></tr>\n{rows}</table></div>\n{split}</section>\n"
     )
+}
+
+/// What trials came to on each of several held-out sets, and the law of each, as in the paper's table.
+pub(super) fn sets(conclusion: &Conclusion) -> String {
+    if conclusion.sets.is_empty() {
+        return String::new();
+    }
+    let laws = match sets::laws(&conclusion.sets) {
+        Some(rows) => format!(
+            "<p class=\"about\">The law fitted to each set by itself, and to their mean. D/N is that of the best model at \
+             the largest budget C = 6ND that was measured, and at the paper's 10<sup>21</sup> operations, which is far \
+             outside of what was measured unless the models are as large.</p>\n{}",
+            rows_of(&rows)
+        ),
+        None => String::new(),
+    };
+    format!(
+        "<section>\n<h2>The held-out sets</h2>\n<p class=\"about\">Losses in nats a byte on the held-out text of each \
+         domain at the end of each trial, and their mean, each set counting once.</p>\n{}{laws}</section>\n",
+        rows_of(&sets::losses(&conclusion.campaign, &conclusion.points))
+    )
+}
+
+fn rows_of(rows: &[Vec<String>]) -> String {
+    let row = |(number, cells): (usize, &Vec<String>)| {
+        let tag = if number == 0 { "th" } else { "td" };
+        let cells: String = cells.iter().map(|cell| format!("<{tag}>{}</{tag}>", escape(cell))).collect();
+        format!("<tr>{cells}</tr>\n")
+    };
+    let rows: String = rows.iter().enumerate().take(MAX_LINES).map(row).collect();
+    format!("<div class=\"scroll\"><table>\n{rows}</table></div>\n")
 }
 
 pub(super) fn points(conclusion: &Conclusion) -> String {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use recipes::{Dataset, DatasetId, Plan, Recipe, StageKey, expand};
+use recipes::{Dataset, DatasetId, Domain, Plan, Recipe, SetLosses, StageKey, expand};
 use report::{Campaign, CurvePoint, FinalLoss};
 
 /// Five sizes by seven amounts of data.
@@ -63,6 +63,13 @@ fn recipe(name: &str) -> Recipe {
 /// A campaign of a recipe's text, with the given final losses in the plan's order.
 pub(crate) fn campaign(recipe: &Recipe, losses: &[f64]) -> Campaign {
     let held_out = recipe.data().validation_tokens;
+    let domain = |name: &str| Domain {
+        name: name.to_owned(),
+        train_tokens: 1_000_000,
+        validation_tokens: held_out,
+        train_bytes: 3_000_000,
+        validation_bytes: 3 * held_out,
+    };
     let dataset = Dataset {
         id: DatasetId::from_content(b"a text"),
         vocab: recipe.data().vocab.expect("it trains its tokenizer"),
@@ -70,10 +77,12 @@ pub(crate) fn campaign(recipe: &Recipe, losses: &[f64]) -> Campaign {
         validation_tokens: held_out,
         train_bytes: (3_350_000.0 * BYTES_A_TOKEN) as u64,
         validation_bytes: (held_out as f64 * BYTES_A_TOKEN) as u64,
-        sources: recipe.data().sources.clone(),
+        sources: recipe.data().all_sources(),
+        domains: recipe.data().domain_names().into_iter().map(domain).collect(),
     };
     let plan = expand(recipe, &dataset).expect("expands");
-    let final_loss = |loss: &f64| FinalLoss { per_token: *loss, per_byte: Some(loss / BYTES_A_TOKEN) };
+    let final_loss =
+        |loss: &f64| FinalLoss { per_token: *loss, per_byte: Some(loss / BYTES_A_TOKEN), sets: SetLosses::default() };
     Campaign {
         losses: plan.trials.iter().map(|trial| trial.id).zip(losses.iter().map(final_loss)).collect(),
         early: BTreeMap::new(),

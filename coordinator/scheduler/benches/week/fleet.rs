@@ -242,7 +242,8 @@ impl Fleet {
         self.handle(Event::CheckpointCommitted { worker, stage, attempt, step: training.step });
         if training.step == training.end {
             self.places[place].training = None;
-            let result = StageResult { validation_loss: Some(3.0), validation_loss_per_byte: Some(0.75) };
+            let result =
+                StageResult { validation_loss: Some(3.0), validation_loss_per_byte: Some(0.75), ..Default::default() };
             return self.handle(Event::StageCompleted { worker, stage, attempt, result });
         }
         // It may have been taken away over that report.

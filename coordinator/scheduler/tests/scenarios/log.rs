@@ -209,7 +209,7 @@ fn facts_are_stored_in_a_form_that_never_changes() {
     let campaign = recipes::CampaignId::from_bytes([0xef; 8]);
     let attempt = Attempt(3);
     let key = format!("stage_{}", "ab".repeat(32));
-    let result = StageResult { validation_loss: Some(3.25), validation_loss_per_byte: None };
+    let result = StageResult { validation_loss: Some(3.25), validation_loss_per_byte: None, ..Default::default() };
     let end = |why| Fact::AttemptEnded { stage, attempt, why };
     let reason = || "disk full".to_owned();
     let stored = [

@@ -378,5 +378,9 @@ impl Drop for Scenario {
 
 /// A result with this loss a token.
 pub(crate) fn result(validation_loss: f64) -> StageResult {
-    StageResult { validation_loss: Some(validation_loss), validation_loss_per_byte: Some(validation_loss / 4.0) }
+    StageResult {
+        validation_loss: Some(validation_loss),
+        validation_loss_per_byte: Some(validation_loss / 4.0),
+        ..Default::default()
+    }
 }

@@ -176,7 +176,11 @@ impl Process {
             self.training = None;
             self.holds.push(stage);
             // The loss tells which attempt it comes from.
-            let result = StageResult { validation_loss: Some(f64::from(attempt.0)), validation_loss_per_byte: None };
+            let result = StageResult {
+                validation_loss: Some(f64::from(attempt.0)),
+                validation_loss_per_byte: None,
+                ..Default::default()
+            };
             self.report(Event::StageCompleted { worker, stage, attempt, result });
         }
     }

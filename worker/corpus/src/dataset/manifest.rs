@@ -25,12 +25,25 @@ pub struct Manifest {
     pub tokenizer: FileEntry,
     /// Bytes of text per token, by token: a `.npy` of 16-bit numbers.
     pub token_bytes: FileEntry,
+    /// What is trained on; empty where there are domains.
+    pub train: SplitEntry,
+    /// What is held out; likewise.
+    pub validation: SplitEntry,
+    /// The domains, in the order of the dataset's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub domains: Vec<DomainEntry>,
+    /// What was left out of both.
+    pub dropped: Dropped,
+}
+
+/// One of several texts.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DomainEntry {
     /// What is trained on.
     pub train: SplitEntry,
     /// What is held out.
     pub validation: SplitEntry,
-    /// What was left out of both.
-    pub dropped: Dropped,
 }
 
 /// One part of the corpus.
@@ -68,11 +81,18 @@ pub struct FileEntry {
 impl Manifest {
     /// Every file but the manifest.
     pub fn files(&self) -> impl Iterator<Item = &FileEntry> {
-        let shards = self.train.shards.iter().chain(&self.validation.shards).map(|shard| &shard.file);
-        [&self.tokenizer, &self.token_bytes].into_iter().chain(shards)
+        let shards = self.splits().flat_map(|(train, validation)| train.shards.iter().chain(&validation.shards));
+        [&self.tokenizer, &self.token_bytes].into_iter().chain(shards.map(|shard| &shard.file))
     }
 
-    /// The identifier that the files' hashes give: of the tokenizer and the tokens, not of where the text came from.
+    /// What is trained on and what is held out, of each domain; where there are none, of the whole.
+    pub fn splits(&self) -> impl Iterator<Item = (&SplitEntry, &SplitEntry)> {
+        let whole = self.domains.is_empty().then_some((&self.train, &self.validation));
+        whole.into_iter().chain(self.domains.iter().map(|domain| (&domain.train, &domain.validation)))
+    }
+
+    /// The identifier that the files' names and hashes give: of the tokenizer, the tokens and the domains' names, not of
+    /// where the text came from.
     #[must_use]
     pub fn content_id(&self) -> DatasetId {
         let mut content = Vec::new();

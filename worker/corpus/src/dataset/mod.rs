@@ -8,13 +8,13 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use recipes::{Dataset, DatasetId};
+use recipes::{Dataset, DatasetId, MAX_DOMAINS};
 
 use crate::hash::ContentHash;
 use shard::{Shard, Tokens};
 
-pub use manifest::{FORMAT_VERSION, FileEntry, MANIFEST, Manifest, ShardEntry, SplitEntry};
-pub use writer::{DatasetWriter, WriteError, write_texts};
+pub use manifest::{DomainEntry, FORMAT_VERSION, FileEntry, MANIFEST, Manifest, ShardEntry, SplitEntry};
+pub use writer::{DatasetWriter, WriteError, write_domains, write_texts};
 
 pub(crate) use writer::write_atomically;
 
@@ -65,9 +65,23 @@ pub enum OpenError {
 pub struct OpenDataset {
     dir: PathBuf,
     manifest: Manifest,
+    /// The domains; one where there are none.
+    parts: Vec<Part>,
+    token_bytes: Vec<u16>,
+}
+
+/// A domain's tokens, or all of them.
+#[derive(Debug)]
+struct Part {
     train: Tokens,
     validation: Tokens,
-    token_bytes: Vec<u16>,
+}
+
+impl Part {
+    /// Tokens that are predicted from those before them, in either split.
+    fn predicted(&self) -> (u64, u64) {
+        (self.train.len().saturating_sub(1), self.validation.len().saturating_sub(1))
+    }
 }
 
 impl OpenDataset {
@@ -91,9 +105,9 @@ impl OpenDataset {
             let shards = split.shards.iter().map(|shard| open_shard(dir, shard)).collect::<Result<_, _>>()?;
             Ok(Tokens::new(shards))
         };
-        let (train, validation) = (tokens(&manifest.train)?, tokens(&manifest.validation)?);
-        let expected = (manifest.dataset.train_tokens, manifest.dataset.validation_tokens);
-        if (train.len().saturating_sub(1), validation.len().saturating_sub(1)) != expected {
+        let part = |(train, validation)| Ok(Part { train: tokens(train)?, validation: tokens(validation)? });
+        let parts: Vec<Part> = manifest.splits().map(part).collect::<Result<_, OpenError>>()?;
+        if !adds_up(&manifest, &parts) {
             return Err(damaged(&dir.join(MANIFEST), "its shards do not add up to its tokens"));
         }
         let path = dir.join(&manifest.token_bytes.name);
@@ -104,7 +118,7 @@ impl OpenDataset {
         if token_bytes.len() != manifest.dataset.vocab as usize {
             return Err(damaged(&path, format!("it is not about {} tokens", manifest.dataset.vocab)));
         }
-        Ok(Self { dir: dir.to_path_buf(), manifest, train, validation, token_bytes })
+        Ok(Self { dir: dir.to_path_buf(), manifest, parts, token_bytes })
     }
 
     /// What a plan needs to know.
@@ -149,20 +163,47 @@ impl OpenDataset {
         Ok(())
     }
 
-    /// Tokens of the part that is trained on, from `start` on.
-    pub(crate) fn read_train(&self, start: u64, count: usize, into: &mut Vec<u32>) {
-        self.train.read(start, count, into);
+    /// Domains, or one where there are none.
+    #[must_use]
+    pub fn parts(&self) -> usize {
+        self.parts.len()
     }
 
-    /// Tokens of the part that is held out, from `start` on.
-    pub(crate) fn read_validation(&self, start: u64, count: usize, into: &mut Vec<u32>) {
-        self.validation.read(start, count, into);
+    /// Tokens to train on, of a domain.
+    pub(crate) fn train_tokens(&self, part: usize) -> u64 {
+        self.parts[part].predicted().0
+    }
+
+    /// Tokens held out, of a domain.
+    pub(crate) fn validation_tokens(&self, part: usize) -> u64 {
+        self.parts[part].predicted().1
+    }
+
+    /// Tokens of what is trained on of a domain, from `start` on.
+    pub(crate) fn read_train(&self, part: usize, start: u64, count: usize, into: &mut Vec<u32>) {
+        self.parts[part].train.read(start, count, into);
+    }
+
+    /// Tokens of what is held out of a domain, from `start` on.
+    pub(crate) fn read_validation(&self, part: usize, start: u64, count: usize, into: &mut Vec<u32>) {
+        self.parts[part].validation.read(start, count, into);
     }
 
     /// Bytes of text a token stands for; none for one that is not of the vocabulary.
     pub(crate) fn bytes_of(&self, token: u32) -> u64 {
         self.token_bytes.get(token as usize).copied().map_or(0, u64::from)
     }
+}
+
+/// Whether the shards are as long as the manifest says, of each domain and of all together.
+fn adds_up(manifest: &Manifest, parts: &[Part]) -> bool {
+    let sum = |of: fn(&Part) -> u64| parts.iter().map(of).try_fold(0_u64, u64::checked_add);
+    let dataset = &manifest.dataset;
+    let whole = sum(|part| part.predicted().0) == Some(dataset.train_tokens)
+        && sum(|part| part.predicted().1) == Some(dataset.validation_tokens);
+    let each = dataset.domains.iter().map(|domain| (domain.train_tokens, domain.validation_tokens));
+    let same_domains = dataset.domains.len() == manifest.domains.len() && dataset.domains.len() <= MAX_DOMAINS;
+    whole && same_domains && each.zip(parts).all(|(expected, part)| part.predicted() == expected)
 }
 
 fn read_manifest(dir: &Path) -> Result<Manifest, OpenError> {

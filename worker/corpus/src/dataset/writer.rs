@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use npyz::WriterBuilder;
-use recipes::{Dataset, DatasetId};
+use recipes::{Dataset, DatasetId, Domain};
 
 use super::OpenDataset;
-use super::manifest::{FORMAT_VERSION, FileEntry, MANIFEST, Manifest, ShardEntry, SplitEntry};
+use super::manifest::{DomainEntry, FORMAT_VERSION, FileEntry, MANIFEST, Manifest, ShardEntry, SplitEntry};
 use crate::extract::Dropped;
 use crate::hash::ContentHash;
 use crate::split::Split;
@@ -51,13 +51,42 @@ pub struct DatasetWriter<'a> {
     datasets_dir: PathBuf,
     partial: PathBuf,
     tokenizer: &'a Tokenizer,
+    parts: Vec<PartWriter>,
+}
+
+/// A domain, or all there is.
+#[derive(Debug)]
+struct PartWriter {
+    domain: Option<String>,
     train: SplitWriter,
     validation: SplitWriter,
 }
 
+impl PartWriter {
+    /// The first token of a document is predicted from an end of document, that of the first one, too.
+    fn new(domain: Option<&str>, end: u32) -> Self {
+        let split = |name: &str| {
+            SplitWriter::new(domain.map_or_else(|| name.to_owned(), |domain| format!("{domain}-{name}")), end)
+        };
+        Self { domain: domain.map(str::to_owned), train: split("train"), validation: split("validation") }
+    }
+}
+
+impl PartWriter {
+    fn described(&self) -> Option<Domain> {
+        Some(Domain {
+            name: self.domain.clone()?,
+            train_tokens: self.train.tokens,
+            validation_tokens: self.validation.tokens,
+            train_bytes: self.train.bytes,
+            validation_bytes: self.validation.bytes,
+        })
+    }
+}
+
 #[derive(Debug)]
 struct SplitWriter {
-    name: &'static str,
+    name: String,
     pending: Vec<u32>,
     entry: SplitEntry,
     tokens: u64,
@@ -65,7 +94,7 @@ struct SplitWriter {
 }
 
 impl SplitWriter {
-    fn new(name: &'static str, first: u32) -> Self {
+    fn new(name: String, first: u32) -> Self {
         Self { name, pending: vec![first], entry: SplitEntry::default(), tokens: 0, bytes: 0 }
     }
 }
@@ -80,15 +109,16 @@ impl<'a> DatasetWriter<'a> {
         remove_abandoned(datasets_dir);
         let partial = partial_path(datasets_dir);
         std::fs::create_dir(&partial).map_err(unwritable(&partial))?;
-        let end = tokenizer.end_of_document();
-        Ok(Self {
-            datasets_dir: datasets_dir.to_path_buf(),
-            partial,
-            tokenizer,
-            // The first token of a document is predicted from an end of document, that of the first one, too.
-            train: SplitWriter::new("train", end),
-            validation: SplitWriter::new("validation", end),
-        })
+        let parts = vec![PartWriter::new(None, tokenizer.end_of_document())];
+        Ok(Self { datasets_dir: datasets_dir.to_path_buf(), partial, tokenizer, parts })
+    }
+
+    /// The dataset is to be of these domains, whose names can be parts of files' names.
+    #[must_use]
+    pub fn with_domains(mut self, names: &[&str]) -> Self {
+        let end = self.tokenizer.end_of_document();
+        self.parts = names.iter().map(|name| PartWriter::new(Some(name), end)).collect();
+        self
     }
 
     /// Adds a document.
@@ -108,10 +138,22 @@ impl<'a> DatasetWriter<'a> {
     /// # Panics
     /// On a token that is not one of the tokenizer's.
     pub fn push_tokens(&mut self, split: Split, tokens: &[u32]) -> Result<(), WriteError> {
+        self.push_tokens_to(0, split, tokens)
+    }
+
+    /// Adds a document of these tokens to a domain, by its number.
+    ///
+    /// # Errors
+    /// A full disk.
+    ///
+    /// # Panics
+    /// On a token that is not one of the tokenizer's, and on a domain that there is not.
+    pub fn push_tokens_to(&mut self, domain: usize, split: Split, tokens: &[u32]) -> Result<(), WriteError> {
         let lengths = self.tokenizer.byte_lengths();
+        let part = &mut self.parts[domain];
         let writer = match split {
-            Split::Train => &mut self.train,
-            Split::Validation => &mut self.validation,
+            Split::Train => &mut part.train,
+            Split::Validation => &mut part.validation,
         };
         writer.pending.extend_from_slice(tokens);
         writer.pending.push(self.tokenizer.end_of_document());
@@ -133,7 +175,7 @@ impl<'a> DatasetWriter<'a> {
     /// A full disk.
     pub fn finish(mut self, sources: Vec<String>, dropped: Dropped) -> Result<(Dataset, PathBuf), WriteError> {
         let vocab = self.tokenizer.vocab();
-        for writer in [&mut self.train, &mut self.validation] {
+        for writer in self.parts.iter_mut().flat_map(|part| [&mut part.train, &mut part.validation]) {
             let last = std::mem::take(&mut writer.pending);
             if !last.is_empty() {
                 write_shard(&self.partial, vocab, writer, &last)?;
@@ -142,24 +184,37 @@ impl<'a> DatasetWriter<'a> {
         let tokenizer = write_file(&self.partial, "tokenizer.json", self.tokenizer.json().as_bytes())?;
         let lengths = npy(self.tokenizer.byte_lengths()).map_err(unwritable(&self.partial))?;
         let token_bytes = write_file(&self.partial, "token_bytes.npy", &lengths)?;
+        let sum = |of: fn(&PartWriter) -> u64| self.parts.iter().map(of).sum();
+        let dataset = Dataset {
+            id: DatasetId::from_content(b""),
+            vocab,
+            train_tokens: sum(|part| part.train.tokens),
+            validation_tokens: sum(|part| part.validation.tokens),
+            train_bytes: sum(|part| part.train.bytes),
+            validation_bytes: sum(|part| part.validation.bytes),
+            sources,
+            domains: self.parts.iter().filter_map(PartWriter::described).collect(),
+        };
         let mut manifest = Manifest {
             format_version: FORMAT_VERSION,
-            dataset: Dataset {
-                id: DatasetId::from_content(b""),
-                vocab,
-                train_tokens: self.train.tokens,
-                validation_tokens: self.validation.tokens,
-                train_bytes: self.train.bytes,
-                validation_bytes: self.validation.bytes,
-                sources,
-            },
+            dataset,
             end_of_document: self.tokenizer.end_of_document(),
             tokenizer,
             token_bytes,
-            train: std::mem::take(&mut self.train.entry),
-            validation: std::mem::take(&mut self.validation.entry),
+            train: SplitEntry::default(),
+            validation: SplitEntry::default(),
+            domains: Vec::new(),
             dropped,
         };
+        for part in &mut self.parts {
+            let [train, validation] =
+                [&mut part.train, &mut part.validation].map(|split| std::mem::take(&mut split.entry));
+            if part.domain.is_some() {
+                manifest.domains.push(DomainEntry { train, validation });
+            } else {
+                (manifest.train, manifest.validation) = (train, validation);
+            }
+        }
         manifest.dataset.id = manifest.content_id();
         let json = serde_json::to_vec_pretty(&manifest).map_err(|error| unwritable(&self.partial)(error.into()))?;
         write_file(&self.partial, MANIFEST, &json)?;
@@ -210,6 +265,30 @@ pub fn write_texts(
     train.iter().try_for_each(|text| writer.push(Split::Train, text))?;
     validation.iter().try_for_each(|text| writer.push(Split::Validation, text))?;
     writer.finish(vec!["texts at hand".to_owned()], Dropped::default())
+}
+
+/// The same of several domains, each with its name, what is trained on and what is held out.
+///
+/// # Errors
+/// As of [`write_texts`].
+pub fn write_domains(
+    datasets_dir: &Path,
+    domains: &[(&str, &[&str], &[&str])],
+    vocab: u32,
+) -> Result<(Dataset, PathBuf), WriteError> {
+    let train: Vec<&str> = domains.iter().flat_map(|(_, train, _)| train.iter().copied()).collect();
+    let names: Vec<&str> = domains.iter().map(|(name, ..)| *name).collect();
+    let tokenizer = Tokenizer::train(&train, vocab).map_err(WriteError::Tokenize)?;
+    let mut writer = DatasetWriter::new(datasets_dir, &tokenizer)?.with_domains(&names);
+    for (number, (_, train, validation)) in domains.iter().enumerate() {
+        for (split, texts) in [(Split::Train, train), (Split::Validation, validation)] {
+            for text in *texts {
+                let tokens = tokenizer.encode(text).map_err(WriteError::Tokenize)?;
+                writer.push_tokens_to(number, split, &tokens)?;
+            }
+        }
+    }
+    writer.finish(names.iter().map(|name| format!("{name}: texts at hand")).collect(), Dropped::default())
 }
 
 fn is_whole(dir: &Path) -> bool {

@@ -14,6 +14,8 @@ use super::Extracted;
 pub struct Deduplicated {
     /// The texts, in the order of the files. None is empty.
     pub documents: Vec<String>,
+    /// For each of them, the number of the document it is or is the rest of.
+    pub origins: Vec<usize>,
     /// What was left out.
     pub dropped: Dropped,
 }
@@ -66,16 +68,18 @@ pub fn deduplicate(extracted: Vec<Extracted>) -> Deduplicated {
     let fingerprints: Vec<_> = texts.par_iter().map(|text| fingerprint(text)).collect();
     let mut seen_documents = HashSet::new();
     let mut documents = Vec::with_capacity(texts.len());
-    for (text, hash) in texts.into_iter().zip(fingerprints) {
+    let mut origins = Vec::with_capacity(texts.len());
+    for (origin, (text, hash)) in texts.into_iter().zip(fingerprints).enumerate() {
         if text.trim().is_empty() {
             dropped.empty_documents += 1;
         } else if !seen_documents.insert(hash) {
             dropped.duplicate_documents += 1;
         } else {
             documents.push(text);
+            origins.push(origin);
         }
     }
-    Deduplicated { documents, dropped }
+    Deduplicated { documents, origins, dropped }
 }
 
 #[cfg(test)]
@@ -95,6 +99,7 @@ mod tests {
             whole(" \n"),
         ]);
         assert_eq!(result.documents, ["a", "one\n\ntwo", "three"]);
+        assert_eq!(result.origins, [0, 1, 3]);
         assert_eq!(result.dropped, Dropped { empty_documents: 2, duplicate_documents: 1, duplicate_paragraphs: 3 });
     }
 }

@@ -2,6 +2,7 @@
 
 mod dedupe;
 mod html;
+mod rust_page;
 
 use std::path::{Path, PathBuf};
 
@@ -22,6 +23,8 @@ pub enum Format {
     Html,
     /// Rust: doc comments and code, taken as they are.
     Rust,
+    /// A page of Rust's own source, as rustdoc shows it: the code. No extension says so; the text's place does.
+    RustPage,
     /// One JSON object a line, each a document under the key `text`; other keys are ignored.
     JsonLines,
 }
@@ -99,6 +102,7 @@ pub fn extract(
     match format {
         Format::Text | Format::Markdown | Format::Rust => Ok(vec![Extracted::Whole(unix_lines(text))]),
         Format::Html => Ok(vec![Extracted::Paragraphs(html::paragraphs(text))]),
+        Format::RustPage => Ok(vec![Extracted::Whole(rust_page::code(text))]),
         Format::JsonLines => json_lines(path, text),
     }
 }

@@ -86,6 +86,12 @@ pub(super) fn settings(request: &PrepareRequest, sources: &[Source], vocabulary:
         }
         fields.add(b"end");
     }
+    // A request without domains has the key from before there were any.
+    for text in &request.texts {
+        if let Some(domain) = &text.domain {
+            fields.add(b"domain").add(domain.as_bytes()).add(&(text.sources.len() as u64).to_le_bytes());
+        }
+    }
     fields.finish()
 }
 

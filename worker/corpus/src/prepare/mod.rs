@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use recipes::{Dataset, Recipe};
 
 use crate::dataset::{DatasetWriter, OpenDataset, WriteError};
-use crate::extract::{ExtractError, deduplicate};
+use crate::extract::{Deduplicated, ExtractError, Extracted, deduplicate};
 use crate::hash::ContentHash;
 use crate::progress::{Progress, ProgressSink};
 use crate::sources::{self, Limits, Source, SourceError};
@@ -64,11 +64,20 @@ impl Vocabulary {
     }
 }
 
+/// A text to prepare.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TextRequest {
+    /// The domain's name; `None` for the only text of a dataset without domains.
+    pub domain: Option<String>,
+    /// Paths, globs, or names of texts.
+    pub sources: Vec<String>,
+}
+
 /// What to prepare.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PrepareRequest {
-    /// Paths, globs, or names of texts.
-    pub sources: Vec<String>,
+    /// Paths, globs, or names of texts: the text, or one domain after another.
+    pub texts: Vec<TextRequest>,
     /// Where relative paths start.
     pub base_dir: PathBuf,
     /// The tokenizer.
@@ -96,8 +105,12 @@ impl PrepareRequest {
             // A recipe has one of the two; zero is refused by the tokenizer.
             (None, vocab) => TokenizerChoice::Train { vocab: vocab.unwrap_or(0) },
         };
+        let one = data.sources.iter().map(|sources| TextRequest { domain: None, sources: sources.clone() });
+        let several = data.domains.iter().flatten();
+        let several =
+            several.map(|domain| TextRequest { domain: Some(domain.name.clone()), sources: domain.sources.clone() });
         Self {
-            sources: data.sources.clone(),
+            texts: one.chain(several).collect(),
             base_dir,
             tokenizer,
             validation_fraction: data.validation_fraction,
@@ -146,11 +159,14 @@ pub enum PrepareError {
     Extract(#[source] ExtractError),
     /// No document is trained on, or none is held out.
     #[error(
-        "of {} documents {trained} are to train on and {held_out} held out, but both parts need one; give more or \
+        "of {} documents{} {trained} are to train on and {held_out} held out, but both parts need one; give more or \
          smaller documents, another validation_fraction or another split_seed",
-        trained + held_out
+        trained + held_out,
+        domain.as_ref().map(|name| format!(" of the domain `{name}`")).unwrap_or_default()
     )]
     EmptySplit {
+        /// The domain, where there are several.
+        domain: Option<String>,
         /// Documents to train on.
         trained: usize,
         /// Documents held out.
@@ -174,18 +190,20 @@ pub fn prepare(request: &PrepareRequest, progress: ProgressSink<'_>) -> Result<P
         Looked::Found(found) => return Ok(found),
         Looked::Missing(search) => *search,
     };
-    let extracted = documents::extract_files(&sources, &hashes, request.max_bytes, progress)?;
+    let (extracted, text_of) = extract_texts(request, &sources, &hashes, progress)?;
+    // Of all texts together: what is in two domains is left to the first, and is not held out of one and in the other.
     let corpus = deduplicate(extracted);
-    let split = |text: &str| split_of(text, request.validation_fraction, request.split_seed);
-    let (train, held_out): (Vec<&str>, Vec<&str>) =
-        corpus.documents.iter().map(String::as_str).partition(|text| split(text) == Split::Train);
-    if train.is_empty() || held_out.is_empty() {
-        return Err(PrepareError::EmptySplit { trained: train.len(), held_out: held_out.len() });
-    }
+    let parts = split_texts(request, &corpus, &text_of)?;
+    let train: Vec<&str> =
+        parts.iter().filter(|part| part.split == Split::Train).flat_map(|part| part.texts.clone()).collect();
     let tokenizer = vocabulary.tokenizer(&train, progress).map_err(PrepareError::Tokenizer)?;
     let mut writer = DatasetWriter::new(&request.datasets_dir, &tokenizer).map_err(PrepareError::Write)?;
-    write_documents(&mut writer, &tokenizer, &[(Split::Train, train), (Split::Validation, held_out)], progress)?;
-    let descriptions = sources.into_iter().map(|source| source.description).collect();
+    let domains: Vec<&str> = request.texts.iter().filter_map(|text| text.domain.as_deref()).collect();
+    if !domains.is_empty() {
+        writer = writer.with_domains(&domains);
+    }
+    write_documents(&mut writer, &tokenizer, &parts, progress)?;
+    let descriptions = descriptions(request, sources);
     let (dataset, dir) = writer.finish(descriptions, corpus.dropped).map_err(PrepareError::Write)?;
     remember(&index, quick.as_deref().into_iter().chain([exact.as_str()]), &dataset)?;
     Ok(Prepared { dataset, dir, found: false })
@@ -219,8 +237,8 @@ struct Search {
 }
 
 fn look_up(request: &PrepareRequest, progress: ProgressSink<'_>) -> Result<Looked, PrepareError> {
-    let sources =
-        sources::resolve(&request.sources, &request.base_dir, &request.limits).map_err(PrepareError::Sources)?;
+    let names: Vec<String> = request.texts.iter().flat_map(|text| text.sources.iter().cloned()).collect();
+    let sources = sources::resolve(&names, &request.base_dir, &request.limits).map_err(PrepareError::Sources)?;
     let vocabulary = Vocabulary::of(&request.tokenizer)?;
     let index = Index::new(&request.datasets_dir);
     let settings = index::settings(request, &sources, &vocabulary);
@@ -237,20 +255,81 @@ fn look_up(request: &PrepareRequest, progress: ProgressSink<'_>) -> Result<Looke
     Ok(Looked::Missing(Box::new(Search { sources, vocabulary, index, quick, exact, hashes })))
 }
 
+/// The documents of every text, and for each the number of the text it is from.
+fn extract_texts(
+    request: &PrepareRequest,
+    sources: &[Source],
+    hashes: &[ContentHash],
+    progress: ProgressSink<'_>,
+) -> Result<(Vec<Extracted>, Vec<usize>), PrepareError> {
+    let (mut sources, mut hashes) = (sources, hashes);
+    let (mut extracted, mut text_of) = (Vec::new(), Vec::new());
+    for (number, text) in request.texts.iter().enumerate() {
+        let (own, others) = sources.split_at(text.sources.len());
+        let (own_hashes, other_hashes) = hashes.split_at(own.iter().map(|source| source.files.len()).sum());
+        (sources, hashes) = (others, other_hashes);
+        let documents = documents::extract_files(own, own_hashes, request.max_bytes, progress)?;
+        text_of.extend(std::iter::repeat_n(number, documents.len()));
+        extracted.extend(documents);
+    }
+    Ok((extracted, text_of))
+}
+
+/// A split of one of the texts.
+struct Part<'a> {
+    text: usize,
+    split: Split,
+    texts: Vec<&'a str>,
+}
+
+/// Both splits of every text, in order.
+fn split_texts<'a>(
+    request: &PrepareRequest,
+    corpus: &'a Deduplicated,
+    text_of: &[usize],
+) -> Result<Vec<Part<'a>>, PrepareError> {
+    let of = |text: usize, split: Split| {
+        let own = corpus.documents.iter().zip(&corpus.origins).filter(|(_, origin)| text_of[**origin] == text);
+        let wanted = |document: &str| split_of(document, request.validation_fraction, request.split_seed) == split;
+        let texts = own.map(|(document, _)| document.as_str()).filter(|document| wanted(document)).collect();
+        Part { text, split, texts }
+    };
+    let mut parts = Vec::with_capacity(2 * request.texts.len());
+    for (number, text) in request.texts.iter().enumerate() {
+        let [train, held_out] = [Split::Train, Split::Validation].map(|split| of(number, split));
+        if train.texts.is_empty() || held_out.texts.is_empty() {
+            let (trained, held_out) = (train.texts.len(), held_out.texts.len());
+            return Err(PrepareError::EmptySplit { domain: text.domain.clone(), trained, held_out });
+        }
+        parts.extend([train, held_out]);
+    }
+    Ok(parts)
+}
+
+/// Which text it is, in words, with its domain where there are several.
+fn descriptions(request: &PrepareRequest, sources: Vec<Source>) -> Vec<String> {
+    let domains = request.texts.iter().flat_map(|text| std::iter::repeat_n(&text.domain, text.sources.len()));
+    let described = |(source, domain): (Source, &Option<String>)| match domain {
+        Some(domain) => format!("{domain}: {}", source.description),
+        None => source.description,
+    };
+    sources.into_iter().zip(domains).map(described).collect()
+}
+
 fn write_documents(
     writer: &mut DatasetWriter<'_>,
     tokenizer: &Tokenizer,
-    parts: &[(Split, Vec<&str>)],
+    parts: &[Part<'_>],
     progress: ProgressSink<'_>,
 ) -> Result<(), PrepareError> {
     let size = |texts: &[&str]| texts.iter().map(|text| text.len() as u64).sum::<u64>();
-    let total = parts.iter().map(|(_, texts)| size(texts)).sum();
+    let total = parts.iter().map(|part| size(&part.texts)).sum();
     let mut done = 0;
     progress(Progress::Tokenizing { done, total });
-    for (split, texts) in parts {
+    for Part { text, split, texts } in parts {
         for some in texts.chunks(DOCUMENTS_AT_ONCE) {
             for tokens in tokenizer.encode_all(some).map_err(PrepareError::Tokenizer)? {
-                writer.push_tokens(*split, &tokens).map_err(PrepareError::Write)?;
+                writer.push_tokens_to(*text, *split, &tokens).map_err(PrepareError::Write)?;
             }
             done += size(some);
             progress(Progress::Tokenizing { done, total });

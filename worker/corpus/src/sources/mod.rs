@@ -1,7 +1,7 @@
 //! From the `sources` of a recipe to files, in an order that does not depend on the file system.
 //!
 //! A source is a path, a directory or a glob (`~` and environment variables are expanded, relative paths start at the
-//! base directory), or a name: [`TOOLCHAIN_DOCS`].
+//! base directory), or a name: [`TOOLCHAIN_DOCS`], or one of its parts, as `toolchain-docs/book`.
 
 mod expand;
 mod toolchain;
@@ -142,6 +142,22 @@ pub enum SourceError {
         /// The limit.
         limit: u64,
     },
+    /// The toolchain's documentation has no such part.
+    #[error("source `{name}`: the documentation of the Rust toolchain has no such part (accepted: {})", accepted.join(", "))]
+    NoSuchPart {
+        /// The source as the recipe has it.
+        name: String,
+        /// The names of the parts.
+        accepted: Vec<String>,
+    },
+    /// The part is not installed.
+    #[error("source `{name}`: not found in {docs}; `rustup component add rust-docs` installs the documentation")]
+    NoToolchainPart {
+        /// The source as the recipe has it.
+        name: String,
+        /// Where the documentation would be.
+        docs: String,
+    },
     /// Neither the toolchain's documentation nor a crate registry is there.
     #[error(
         "source `{TOOLCHAIN_DOCS}`: no documentation of the Rust toolchain (looked in {docs}) and no crate sources to \
@@ -169,6 +185,9 @@ pub fn resolve(sources: &[String], base_dir: &Path, limits: &Limits) -> Result<V
     for name in sources {
         let source = match name.as_str() {
             TOOLCHAIN_DOCS => toolchain::resolve(&toolchain::Locations::of_this_machine(base_dir))?,
+            name if let Some(part) = toolchain::part_of(name) => {
+                toolchain::resolve_part(part, &toolchain::Locations::of_this_machine(base_dir))?
+            }
             pattern => expand::resolve(pattern, base_dir, limits)?,
         };
         for file in &source.files {

@@ -2,7 +2,8 @@
 //!
 //! The documentation that comes with a Rust toolchain is about 7 MB of English prose once markup, code and repetition
 //! are taken away. It is a component of its own (`rust-docs`), absent from minimal installations; the markdown and the
-//! crate-level sources that the build downloaded serve then, and the description says so.
+//! crate-level sources that the build downloaded serve then, and the description says so. Its parts have names of their
+//! own, for recipes of several domains, and are there or not.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -31,6 +32,12 @@ const BOOKS: [&str; 13] = [
 
 /// The library, in the order its pages are read: `std` shows most of what the other two define.
 const LIBRARIES: [&str; 3] = ["std", "core", "alloc"];
+
+/// The source of the standard library as rustdoc shows it: code, and no part of the whole, which is prose.
+const SOURCE: &str = "src";
+
+/// The release notes: a page.
+const RELEASES: &str = "releases";
 
 /// Directories that hold no English prose of their own: translations, older editions (stubs that point to the present
 /// one), and the intrinsics of every processor, 40,000 pages of a line each.
@@ -98,29 +105,67 @@ pub(super) fn resolve(locations: &Locations) -> Result<Source, SourceError> {
 }
 
 fn documentation(root: &Path) -> Result<Vec<SourceFile>, SourceError> {
+    let mut files = Vec::new();
+    for part in BOOKS.into_iter().chain(LIBRARIES) {
+        files.extend(pages(root, part)?);
+    }
+    if !files.is_empty() {
+        files.extend(releases(root));
+    }
+    Ok(files)
+}
+
+/// The pages of a book, of a library, or of the source.
+fn pages(root: &Path, part: &str) -> Result<Vec<SourceFile>, SourceError> {
     let is_page = |path: &Path| {
         let name = path.file_name().unwrap_or_default();
         Format::of(path) == Some(Format::Html) && !SKIPPED_PAGES.iter().any(|skipped| name == *skipped)
     };
-    let mut files = Vec::new();
-    for part in BOOKS.into_iter().chain(LIBRARIES) {
-        let mut pages = Vec::new();
-        walk(&root.join(part), &|name| !SKIPPED_DIRECTORIES.contains(&name), &is_page, &mut pages)?;
-        for page in &mut pages {
-            page.name = portable_name(&page.path, root);
+    let mut pages = Vec::new();
+    walk(&root.join(part), &|name| !SKIPPED_DIRECTORIES.contains(&name), &is_page, &mut pages)?;
+    for page in &mut pages {
+        page.name = portable_name(&page.path, root);
+        if part == SOURCE {
+            page.format = Format::RustPage;
         }
-        pages.sort_by(|a, b| a.name.cmp(&b.name));
-        files.extend(pages);
     }
-    // The release notes come as markdown, too, but the page has its links resolved into words.
-    let releases = root.join("releases.html");
-    if !files.is_empty()
-        && let Ok(metadata) = std::fs::metadata(&releases)
-    {
-        let name = "releases.html".to_owned();
-        files.push(SourceFile { name, path: releases, format: Format::Html, bytes: metadata.len() });
+    pages.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(pages)
+}
+
+/// The release notes come as markdown, too, but the page has its links resolved into words.
+fn releases(root: &Path) -> Option<SourceFile> {
+    let name = format!("{RELEASES}.html");
+    let path = root.join(&name);
+    let bytes = std::fs::metadata(&path).ok()?.len();
+    Some(SourceFile { name, path, format: Format::Html, bytes })
+}
+
+/// The part that a source names, if it is of the form of one.
+pub(super) fn part_of(source: &str) -> Option<&str> {
+    source.strip_prefix(TOOLCHAIN_DOCS)?.strip_prefix('/')
+}
+
+/// One part of the documentation. Nothing serves instead: a domain by this name is to be this text.
+pub(super) fn resolve_part(part: &str, locations: &Locations) -> Result<Source, SourceError> {
+    let name = format!("{TOOLCHAIN_DOCS}/{part}");
+    let all = || BOOKS.into_iter().chain(LIBRARIES).chain([RELEASES, SOURCE]);
+    if !all().any(|known| known == part) {
+        let accepted = all().map(|part| format!("{TOOLCHAIN_DOCS}/{part}")).collect();
+        return Err(SourceError::NoSuchPart { name, accepted });
     }
-    Ok(files)
+    let files = match &locations.docs {
+        Some(root) if part == RELEASES => releases(root).into_iter().collect(),
+        Some(root) => pages(root, part)?,
+        None => Vec::new(),
+    };
+    if files.is_empty() {
+        let docs = locations.docs.as_ref().map(|path| format!("`{}`", path.display()));
+        let docs = docs.unwrap_or_else(|| "no place: `rustc` does not answer".to_owned());
+        return Err(SourceError::NoToolchainPart { name, docs });
+    }
+    let description = format!("{name} (documentation of Rust {})", locations.version);
+    Ok(Source { description, files, decoding: Decoding::Lossy })
 }
 
 /// The markdown of every crate and its `src/lib.rs`, where crates document themselves.
@@ -212,6 +257,27 @@ mod tests {
         let names: Vec<_> = source.files.iter().map(|file| file.name.as_str()).collect();
         assert_eq!(names, ["book/ch01.html", "std/vec/struct.Vec.html", "releases.html"]);
         assert_eq!(source.description, "toolchain-docs (documentation of Rust 1.95.0)");
+    }
+
+    #[test]
+    fn parts_have_names_and_nothing_in_their_place() {
+        let docs = tree(&["book/ch01.html", "std/vec/struct.Vec.html", "src/core/option.rs.html", "releases.html"]);
+        let registry = tree(&["host/a-1.0.0/README.md"]);
+        let here = locations(docs.path(), registry.path());
+        let files = |part: &str| {
+            let source = resolve_part(part, &here).expect("is there");
+            source.files.into_iter().map(|file| (file.name, file.format)).collect::<Vec<_>>()
+        };
+        assert_eq!(files("book"), [("book/ch01.html".to_owned(), Format::Html)]);
+        assert_eq!(files("releases"), [("releases.html".to_owned(), Format::Html)]);
+        assert_eq!(files("src"), [("src/core/option.rs.html".to_owned(), Format::RustPage)]);
+        assert!(matches!(resolve_part("nomicon", &here), Err(SourceError::NoToolchainPart { .. })));
+        let unknown = resolve_part("../etc", &here).expect_err("is no part").to_string();
+        assert!(unknown.contains("toolchain-docs/book, toolchain-docs/cargo"), "{unknown}");
+        assert_eq!(
+            [part_of("toolchain-docs/std"), part_of("toolchain-docs"), part_of("docs/std")],
+            [Some("std"), None, None]
+        );
     }
 
     #[test]

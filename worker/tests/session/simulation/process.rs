@@ -93,7 +93,13 @@ impl Process {
                 }
             }
             (None, Progress::Step) => {
-                let validation = Validation { loss: 3.0, loss_per_byte: 1.0, tokens: 1024, bytes: 3072 };
+                let validation = Validation {
+                    loss: 3.0,
+                    loss_per_byte: 1.0,
+                    tokens: 1024,
+                    bytes: 3072,
+                    sets: recipes::SetLosses::default(),
+                };
                 self.end(key, Ended::Completed { step: STEPS, validation });
             }
             (None, Progress::Checkpoint) if (1..STEPS).contains(&done) => self.checkpoint(key, done),

@@ -1,0 +1,98 @@
+//! Which of the losses on held-out text is looked at: of which set, and in what unit.
+
+use recipes::Plan;
+use serde::{Deserialize, Serialize};
+
+use crate::campaign::FinalLoss;
+
+/// What results call the mean over the held-out sets.
+pub const AVERAGE: &str = "average";
+
+/// What a loss is counted in.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unit {
+    /// Nats a token.
+    #[default]
+    Token,
+    /// Nats a byte, which compares across tokenizers, and across sets that a tokenizer suits more or less well.
+    Byte,
+}
+
+impl Unit {
+    /// In words.
+    #[must_use]
+    pub fn in_words(self) -> &'static str {
+        match self {
+            Self::Token => "nats a token",
+            Self::Byte => "nats a byte",
+        }
+    }
+}
+
+/// A loss to look at.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Measure {
+    /// The number of the domain; `None` for the mean over all, or where there is one set.
+    pub set: Option<usize>,
+    /// Its unit.
+    pub unit: Unit,
+}
+
+/// A campaign has no such held-out set.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the campaign has no held-out set `{name}`; accepted: {}", accepted.join(", "))]
+pub struct NoSuchSet {
+    /// What was asked for.
+    pub name: String,
+    /// What there is.
+    pub accepted: Vec<String>,
+}
+
+impl Measure {
+    /// The measure of a set's name, or of the mean.
+    ///
+    /// # Errors
+    /// A name that the campaign's data does not have.
+    pub fn named(plan: &Plan, name: &str, unit: Unit) -> Result<Self, NoSuchSet> {
+        if name == AVERAGE {
+            return Ok(Self { set: None, unit });
+        }
+        let names = names(plan);
+        let set = names.iter().position(|known| *known == name);
+        set.map(|set| Self { set: Some(set), unit }).ok_or_else(|| NoSuchSet {
+            name: name.to_owned(),
+            accepted: names.iter().copied().chain([AVERAGE]).map(str::to_owned).collect(),
+        })
+    }
+
+    /// What it is of a trial; `None` where that was not measured.
+    pub(crate) fn of(self, loss: &FinalLoss) -> Option<f64> {
+        let set = match self.set {
+            Some(set) => Some(loss.sets.as_slice().get(set)?),
+            None => None,
+        };
+        match (set, self.unit) {
+            (Some(set), Unit::Token) => Some(set.per_token),
+            (Some(set), Unit::Byte) => Some(set.per_byte),
+            (None, Unit::Token) => Some(loss.per_token),
+            (None, Unit::Byte) => loss.per_byte,
+        }
+    }
+
+    /// In words: `nats a byte on the held-out text of code`.
+    pub(crate) fn in_words(self, plan: &Plan) -> String {
+        let names = names(plan);
+        let of = match self.set.and_then(|set| names.get(set)) {
+            Some(name) => format!("on the held-out text of {name}"),
+            None if names.is_empty() => "on held-out text".to_owned(),
+            None => format!("on held-out text, the mean over {} sets", names.len()),
+        };
+        format!("{} {of}", self.unit.in_words())
+    }
+}
+
+/// The names of a campaign's held-out sets; none where there is one.
+pub(crate) fn names(plan: &Plan) -> Vec<&str> {
+    plan.dataset.iter().flat_map(|dataset| &dataset.domains).map(|domain| domain.name.as_str()).collect()
+}

@@ -1,0 +1,116 @@
+//! Several held-out sets: the law of each and of their mean, in nats a byte, and what trials came to on each.
+
+use recipes::units::human_count;
+use scaling::{AnalysisOptions, Optimum, ScalingLaw, fit};
+use serde::{Deserialize, Serialize};
+
+use crate::campaign::Campaign;
+use crate::measure::{AVERAGE, Measure, Unit, names};
+use crate::number::three_digits;
+use crate::points::{self, MeasuredPoint};
+
+/// The budget that the paper states its optima at, operations.
+const PAPER_BUDGET: f64 = 1e21;
+
+/// The law of one held-out set, in nats a byte. What there is no law for is absent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SetFit {
+    /// Why there is no law.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// Its parameters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parameters: Option<ScalingLaw>,
+    /// K^2 of N_opt / D_opt = K^2 (C/6)^eta.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub k_squared: Option<f64>,
+    /// eta of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub eta: Option<f64>,
+    /// D/N of the best model at the largest budget that was measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens_per_param: Option<f64>,
+    /// The same at 1e21 operations, where the paper states it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens_per_param_at_1e21: Option<f64>,
+    /// Root of the mean squared residual, nats a byte.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rmse: Option<f64>,
+    /// Points it was fitted to.
+    pub n_points: usize,
+}
+
+/// The law of each set, and of the mean over them, each by its name. Empty where there is one set.
+pub(crate) fn fits(campaign: &Campaign, options: &AnalysisOptions) -> Vec<(String, SetFit)> {
+    let names = names(&campaign.plan);
+    if names.is_empty() {
+        return Vec::new();
+    }
+    let sets = names.iter().enumerate().map(|(set, name)| (*name, Some(set)));
+    let sets = sets.chain([(AVERAGE, None)]);
+    sets.map(|(name, set)| (name.to_owned(), fit_of(campaign, Measure { set, unit: Unit::Byte }, options))).collect()
+}
+
+fn fit_of(campaign: &Campaign, measure: Measure, options: &AnalysisOptions) -> SetFit {
+    let measured = points::measured(campaign, measure);
+    let (rows, _) = points::select(&measured);
+    let rows: Vec<scaling::Point> = rows.into_iter().map(points::row).collect();
+    let found = fit(&rows, &options.fit);
+    let law = found.as_ref().ok().map(|found| found.law);
+    let largest = rows.iter().map(|row| 6.0 * row.n * row.d).fold(0.0, f64::max);
+    let ratio = |flops: f64| law?.optimum(flops).map(|best: Optimum| best.tokens_per_param);
+    let split = law.and_then(|law| law.split());
+    let squares =
+        |law: ScalingLaw| rows.iter().map(move |row| (row.loss - law.predict(row.n, row.d)).powi(2)).sum::<f64>();
+    SetFit {
+        error: found.as_ref().err().map(ToString::to_string),
+        parameters: law,
+        k_squared: split.map(|(k, _)| k * k),
+        eta: split.map(|(_, eta)| eta),
+        tokens_per_param: ratio(largest),
+        tokens_per_param_at_1e21: ratio(PAPER_BUDGET),
+        rmse: law.map(|law| (squares(law) / rows.len() as f64).sqrt()),
+        n_points: rows.len(),
+    }
+}
+
+/// The laws as rows, as the paper's table has them; the first is the header. `None` where no set has one.
+pub(crate) fn laws(fits: &[(String, SetFit)]) -> Option<Vec<Vec<String>>> {
+    let header = ["set", "C_N", "alpha", "C_D", "beta", "L0", "K^2", "eta", "D/N", "D/N at 1e21", "rmse"];
+    let row = |(name, of): &(String, SetFit)| {
+        let law = of.parameters;
+        let law = [
+            law.map(|law| law.c_n),
+            law.map(|law| law.alpha),
+            law.map(|law| law.c_d),
+            law.map(|law| law.beta),
+            law.map(|law| law.l0),
+        ];
+        let rest = [of.k_squared, of.eta, of.tokens_per_param, of.tokens_per_param_at_1e21, of.rmse];
+        let cells = law.into_iter().chain(rest).map(|value| value.map_or_else(|| "-".to_owned(), three_digits));
+        std::iter::once(name.clone()).chain(cells).collect()
+    };
+    let any = fits.iter().any(|(_, of)| of.parameters.is_some());
+    any.then(|| std::iter::once(header.map(str::to_owned).to_vec()).chain(fits.iter().map(row)).collect())
+}
+
+/// What every trial came to on each set, in nats a byte, as rows; the first is the header.
+pub(crate) fn losses(campaign: &Campaign, points: &[MeasuredPoint]) -> Vec<Vec<String>> {
+    let names = names(&campaign.plan);
+    let header = ["model", "N", "D", "seed", "peak LR"].into_iter().chain(names.iter().copied()).chain([AVERAGE]);
+    let row = |point: &MeasuredPoint| {
+        let label = format!("{} {}", point.arm.as_deref().unwrap_or_default(), point.size);
+        let (n, d) = (human_count(point.n as f64), human_count(point.d as f64));
+        let final_loss = campaign.losses.get(&point.trial);
+        let sets = (0..names.len()).map(Some).chain([None]).map(|set| Measure { set, unit: Unit::Byte });
+        let losses = sets.map(|measure| {
+            let loss = final_loss.and_then(|loss| measure.of(loss));
+            loss.map_or_else(|| "-".to_owned(), |loss| format!("{loss:.4}"))
+        });
+        [label.trim().to_owned(), n, d, point.seed.to_string(), point.peak_lr.to_string()]
+            .into_iter()
+            .chain(losses)
+            .collect()
+    };
+    std::iter::once(header.map(str::to_owned).collect()).chain(points.iter().map(row)).collect()
+}

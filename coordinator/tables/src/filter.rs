@@ -1,0 +1,114 @@
+//! Which rows count: `width=1024`, `loss<10`.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::cell::Cell;
+
+/// A condition that a row must meet.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Filter {
+    /// The column.
+    pub column: String,
+    comparison: Comparison,
+    value: Cell,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Comparison {
+    Equal,
+    Other,
+    Below,
+    AtMost,
+    Above,
+    AtLeast,
+}
+
+/// A condition that is none.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FilterError {
+    /// It compares nothing.
+    #[error("{found:?} is no condition: COLUMN=VALUE, or with !=, <, <=, > or >=")]
+    NoComparison {
+        /// What it was.
+        found: String,
+    },
+    /// An order of words.
+    #[error("{found:?} compares with something that is no number")]
+    NoNumber {
+        /// What it was.
+        found: String,
+    },
+}
+
+/// The longer ones first, so that `<=` is not taken for `<`.
+const COMPARISONS: [(&str, Comparison); 6] = [
+    ("!=", Comparison::Other),
+    ("<=", Comparison::AtMost),
+    (">=", Comparison::AtLeast),
+    ("=", Comparison::Equal),
+    ("<", Comparison::Below),
+    (">", Comparison::Above),
+];
+
+impl FromStr for Filter {
+    type Err = FilterError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let first = |(sign, comparison): &(&str, Comparison)| Some((text.find(sign)?, sign.len(), *comparison));
+        // Where two begin at the same place, the longer one is meant.
+        let found =
+            COMPARISONS.iter().filter_map(first).min_by_key(|(at, length, _)| (*at, std::cmp::Reverse(*length)));
+        let Some((at, length, comparison)) = found.filter(|(at, ..)| *at > 0) else {
+            return Err(FilterError::NoComparison { found: text.to_owned() });
+        };
+        let value = Cell::of_text(&text[at + length..]);
+        let ordered = !matches!(comparison, Comparison::Equal | Comparison::Other);
+        if ordered && !matches!(value, Cell::Number(_)) {
+            return Err(FilterError::NoNumber { found: text.to_owned() });
+        }
+        Ok(Self { column: text[..at].trim().to_owned(), comparison, value })
+    }
+}
+
+impl fmt::Display for Filter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (sign, _) = COMPARISONS.iter().find(|(_, other)| *other == self.comparison).expect("all have a sign");
+        write!(f, "{}{sign}{}", self.column, self.value.text())
+    }
+}
+
+impl Filter {
+    /// Whether a cell meets it. Nothing is below or above what is no number.
+    #[must_use]
+    pub fn accepts(&self, cell: &Cell) -> bool {
+        match (self.comparison, cell, &self.value) {
+            (Comparison::Equal, _, _) => cell == &self.value || cell.text() == self.value.text(),
+            (Comparison::Other, _, _) => cell != &self.value && cell.text() != self.value.text(),
+            (Comparison::Below, Cell::Number(found), Cell::Number(value)) => found < value,
+            (Comparison::AtMost, Cell::Number(found), Cell::Number(value)) => found <= value,
+            (Comparison::Above, Cell::Number(found), Cell::Number(value)) => found > value,
+            (Comparison::AtLeast, Cell::Number(found), Cell::Number(value)) => found >= value,
+            _ => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn conditions_mean_what_they_say() {
+        let accepts = |filter: &str, cell: Cell| filter.parse::<Filter>().expect("a condition").accepts(&cell);
+        assert!(accepts("width=1024", Cell::Number(1024.0)) && accepts("width=1024.0", Cell::Number(1024.0)));
+        assert!(accepts("text=c4", Cell::Text("c4".to_owned())) && !accepts("text=c4", Cell::Missing));
+        assert!(accepts("text!=c4", Cell::Text("rpj".to_owned())));
+        assert!(accepts("loss<=3", Cell::Number(3.0)) && !accepts("loss<3", Cell::Number(3.0)));
+        assert!(!accepts("loss<10", Cell::Number(f64::NAN)) && !accepts("loss<10", Cell::Missing));
+        assert_eq!("loss >= 2".parse::<Filter>().expect("a condition").to_string(), "loss>=2");
+        for wrong in ["width", "=3", "", "a<b"] {
+            assert!(wrong.parse::<Filter>().is_err(), "{wrong}");
+        }
+    }
+}

@@ -10,6 +10,7 @@ mod client;
 mod commands;
 mod data_dir;
 mod exit;
+mod fitting;
 mod logging;
 mod output;
 mod pool;

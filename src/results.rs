@@ -70,15 +70,15 @@ impl Campaign {
     }
 
     /// Fits the law to the loss on a held-out set, or to the mean over all, and writes nothing.
-    pub(crate) fn fit(self, set: &str, unit: report::Unit) -> anyhow::Result<Fitted> {
+    pub(crate) fn fit(self, set: &str, unit: report::Unit, options: &AnalysisOptions) -> anyhow::Result<Fitted> {
         let measure = Measure::named(&self.measured.plan, set, unit).or_bad_input()?;
-        let conclusion = Conclusion::about(self.measured, &AnalysisOptions::default(), measure);
+        let conclusion = Conclusion::about(self.measured, options, measure);
         Ok(Fitted { table: conclusion.table(), fit: conclusion.fit_file() })
     }
 
     /// Fits the law, and writes the files into a directory that is there.
-    pub(crate) fn conclude(self, out: &Path) -> anyhow::Result<Outcome> {
-        let conclusion = Conclusion::of(self.measured, &AnalysisOptions::default());
+    pub(crate) fn conclude(self, out: &Path, options: &AnalysisOptions) -> anyhow::Result<Outcome> {
+        let conclusion = Conclusion::of(self.measured, options);
         let files = conclusion.write(out).context("the results could not be written")?;
         let fitted = Fitted { table: conclusion.table(), fit: conclusion.fit_file() };
         Ok(Outcome { fitted, files: Written::from(files) })
@@ -125,6 +125,13 @@ pub(crate) struct Fitted {
     #[serde(skip)]
     table: String,
     fit: FitFile,
+}
+
+impl Fitted {
+    /// The contents of `fit.json`.
+    pub(crate) fn into_file(self) -> FitFile {
+        self.fit
+    }
 }
 
 impl View for Fitted {

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use report::AnalysisOptions;
+
 use crate::cli::Global;
 use crate::client::{CoordinatorArgs, with_coordinator};
 use crate::data_dir::WritableDir;
@@ -36,7 +38,7 @@ impl Args {
         let campaign = fetched?;
         let out = out_dir(self.out.as_deref(), &campaign.summary().name)?;
         let out = WritableDir::prepare(&out, "the directory of results")?;
-        output::print(&campaign.conclude(out.path())?, global.json)?;
+        output::print(&campaign.conclude(out.path(), &AnalysisOptions::default())?, global.json)?;
         Ok(Exit::Done)
     }
 }

@@ -4,6 +4,7 @@ mod bench;
 mod campaign;
 mod coordinates;
 mod files;
+pub(crate) mod law;
 mod search;
 mod stage;
 

@@ -17,6 +17,7 @@ use crate::table_fit::Source;
 
 /// The contents of `fit.json`, of a campaign's fit or of a table's. What there is no law for is absent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(bound = "L: Law")]
 pub struct FitFile<L = ScalingLaw> {
     /// The campaign's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]

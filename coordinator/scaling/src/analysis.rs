@@ -113,6 +113,10 @@ fn warnings<L: Law>(points: &[Point], analysis: &Analysis<L>, not_held_out: Opti
             warnings.push(Warning::NarrowRange { along: along.to_owned(), factor });
         }
     }
+    let rows = duplicates(points);
+    if rows > 0 {
+        warnings.push(Warning::Duplicates { rows });
+    }
     match intervals {
         Some(intervals) => warn_of_intervals::<L>(points, intervals, &mut warnings),
         None => warnings.push(Warning::NoIntervals { trunks: *n_trunks }),
@@ -152,6 +156,15 @@ fn warnings<L: Law>(points: &[Point], analysis: &Analysis<L>, not_held_out: Opti
         warnings.push(Warning::OptimumOutside { outside, budgets: optima.len() });
     }
     warnings
+}
+
+/// Rows that equal an earlier one in everything that counts.
+fn duplicates(points: &[Point]) -> usize {
+    let bits = |point: &Point| [point.n, point.d, point.loss].map(f64::to_bits);
+    let mut rows: Vec<([u64; 3], &str)> = points.iter().map(|point| (bits(point), point.trunk.as_str())).collect();
+    rows.sort_unstable();
+    rows.dedup();
+    points.len() - rows.len()
 }
 
 fn warn_of_intervals<L: Law>(points: &[Point], intervals: &Intervals, warnings: &mut Vec<Warning>) {

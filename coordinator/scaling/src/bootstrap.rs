@@ -53,7 +53,33 @@ pub struct Draws {
 pub(crate) struct Resampled<L = ScalingLaw> {
     pub(crate) draws: Draws,
     level: f64,
-    laws: Vec<(L, usize)>,
+    laws: Vec<Drawn<L>>,
+}
+
+/// One draw that differs from all others, and the law refitted to it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Drawn<L = ScalingLaw> {
+    /// How often each trunk is in it, in the order of their names; each point, where those were drawn singly.
+    pub counts: Vec<u32>,
+    /// How often it came up.
+    pub times: usize,
+    /// Its law.
+    pub law: L,
+    /// The objective there, points counted as often as they were drawn.
+    pub objective: f64,
+}
+
+/// All draws of a table that differ, each with its law: for those who want more of them than intervals. Empty where too few
+/// determine a law.
+#[must_use]
+pub fn draws<L: Law>(
+    points: &[Point],
+    fit: &Fit<L>,
+    fitting: &FitOptions,
+    options: &BootstrapOptions,
+) -> Vec<Drawn<L>> {
+    let units = Units::of(points, options.resample);
+    resample(points, fit, fitting, options, &units).map(|resampled| resampled.laws).unwrap_or_default()
 }
 
 /// Below this many distinct draws the percentiles are those of the design, not of the noise: three trunks of three sizes
@@ -78,17 +104,17 @@ pub(crate) fn resample<L: Law>(
     let start = problem.params(&full.law);
     // Equal draws have equal laws, so each is fitted once. The order is that of the map, whatever the threads do.
     let drawn: Vec<(Vec<u32>, usize)> = drawn.into_iter().collect();
-    let fitted: Vec<Option<L>> = drawn
+    let laws: Vec<Drawn<L>> = drawn
         .par_iter()
-        .map(|(counts, _)| {
+        .filter_map(|(counts, times)| {
             let weights: Vec<f64> = units.members.iter().map(|&trunk| f64::from(counts[trunk])).collect();
             let weighted = problem.weighted(&weights);
-            refit(&weighted, &start, fitting).map(|params| weighted.law(&params))
+            let found = refit(&weighted, &start, fitting)?;
+            let (law, objective) = (weighted.law(&found.params), found.objective);
+            Some(Drawn { counts: counts.clone(), times: *times, law, objective })
         })
         .collect();
-    let laws: Vec<(L, usize)> =
-        fitted.into_iter().zip(&drawn).filter_map(|(law, (_, times))| Some((law?, *times))).collect();
-    let used = laws.iter().map(|(_, times)| times).sum();
+    let used = laws.iter().map(|drawn| drawn.times).sum();
     let all: usize = drawn.iter().map(|(_, times)| times).sum();
     let draws = Draws { trunks: units.count, used, distinct: laws.len(), redrawn, failed: all - used };
     (laws.len() >= MIN_DISTINCT).then_some(Resampled { draws, level: options.level, laws })
@@ -140,7 +166,7 @@ impl<L: Law> Resampled<L> {
         let intervals = Intervals::of(self.level, Method::Percentile, L::PARAMETERS, |parameter| {
             self.interval_of(|law| Some(law.get(parameter)))
         });
-        let laws = self.laws.iter().take(MOST_LAWS).map(|(law, _)| *law).collect();
+        let laws = self.laws.iter().take(MOST_LAWS).map(|drawn| drawn.law).collect();
         Bootstrap { intervals, draws: self.draws, laws }
     }
 
@@ -148,7 +174,7 @@ impl<L: Law> Resampled<L> {
     /// interval would lie among them.
     pub(crate) fn interval_of(&self, quantity: impl Fn(&L) -> Option<f64>) -> Option<Interval> {
         let values: Vec<(f64, usize)> =
-            self.laws.iter().filter_map(|(law, times)| Some((quantity(law)?, *times))).collect();
+            self.laws.iter().filter_map(|drawn| Some((quantity(&drawn.law)?, drawn.times))).collect();
         let having: usize = values.iter().map(|(_, times)| times).sum();
         let missing = (self.draws.used - having) as f64 / self.draws.used as f64;
         (missing <= 0.5 * (1.0 - self.level)).then(|| percentiles(values, self.level))

@@ -149,9 +149,9 @@ pub(crate) fn best(solutions: &[Solution]) -> Option<&Solution> {
 }
 
 /// Refits a table of other weights or losses from the solution of the table itself.
-pub(crate) fn refit(problem: &Problem, start: &Params, options: &FitOptions) -> Option<Params> {
+pub(crate) fn refit(problem: &Problem, start: &Params, options: &FitOptions) -> Option<Solution> {
     let solution = problem.descend_from_near(start, options.objective);
-    solution.converged.then_some(solution.params)
+    solution.converged.then_some(solution)
 }
 
 /// One more than the parameters: below that the residuals say nothing.

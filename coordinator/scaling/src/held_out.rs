@@ -89,7 +89,7 @@ pub(crate) fn every_size<L: Law>(points: &[Point], law: &L, options: &FitOptions
         let weights: Vec<f64> = points.iter().map(|point| f64::from(point.n != n)).collect();
         let law: Option<L> = determined(L::FORM, &rest)
             .then(|| problem.weighted(&weights))
-            .and_then(|weighted| refit(&weighted, &start, options).map(|params| weighted.law(&params)));
+            .and_then(|weighted| refit(&weighted, &start, options).map(|found| weighted.law(&found.params)));
         let errors: Option<Vec<f64>> =
             law.map(|law| held.iter().map(|point| (law.predict(point.n, point.d) - point.loss) / point.loss).collect());
         let mean = |of: fn(f64) -> f64| {

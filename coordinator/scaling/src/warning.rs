@@ -80,6 +80,11 @@ pub enum Warning {
         /// The farthest.
         worst: Outlier,
     },
+    /// Rows that are there twice.
+    Duplicates {
+        /// How many equal an earlier one in N, D, loss and trunk.
+        rows: usize,
+    },
     /// Losses that were taken before the end of a decay are among those fitted.
     Undecayed {
         /// How many.
@@ -169,6 +174,13 @@ impl fmt::Display for Warning {
                 worst.d,
                 worst.residual,
                 worst.deviations
+            ),
+            Self::Duplicates { rows } => write!(
+                f,
+                "{rows} row{} repeat{} an earlier one to the last digit, and count{} again: if they are copies, leave them out",
+                if *rows == 1 { "" } else { "s" },
+                if *rows == 1 { "s" } else { "" },
+                if *rows == 1 { "s" } else { "" }
             ),
             Self::Undecayed { points, of } => write!(
                 f,

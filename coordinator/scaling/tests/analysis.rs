@@ -5,7 +5,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use scaling::{
     Analysis, AnalysisOptions, BootstrapOptions, FitError, FitOptions, KaplanLaw, Law, Objective, Parameter, Point,
-    ScalingLaw, Warning, analyse, fit, fit_law,
+    Predicted, Predictor, ScalingLaw, Warning, analyse, fit, fit_law,
 };
 
 const LAW: ScalingLaw = ScalingLaw { c_n: 47.2, alpha: 0.398, c_d: 947.0, beta: 0.535, l0: 1.758 };
@@ -221,6 +221,58 @@ fn hostile_tables_are_refused() {
     assert_eq!(refusal(&flat), FitError::NoVariation);
     let threshold = FitOptions { objective: Objective::Huber { delta: f64::NAN } };
     assert!(matches!(fit(&good, &threshold), Err(FitError::BadThreshold { .. })));
+}
+
+/// What is no refusal is wide, or says what is wrong: never narrow about the wrong thing.
+#[test]
+fn hostile_tables_that_are_fitted_are_doubted() {
+    let good = table(&LAW, 6, 1, 0.004, 0.001, 5);
+    let plain = analyse(&good, &options(50)).expect("fits");
+
+    let mut outlier = good.clone();
+    outlier[7].loss *= 10.0;
+    let found = analyse(&outlier, &options(50)).expect("fits");
+    let named = |warning: &Warning| matches!(warning, Warning::Outliers { worst, .. } if worst.index == 7);
+    assert!(found.warnings.iter().any(named), "{:?}", found.warnings);
+    assert!((found.fit.law.alpha - plain.fit.law.alpha).abs() < 0.05, "{:?}", found.fit.law);
+
+    let twice: Vec<Point> = good.iter().chain(&good).cloned().collect();
+    let found = analyse(&twice, &options(50)).expect("fits");
+    assert!(found.warnings.contains(&Warning::Duplicates { rows: good.len() }), "{:?}", found.warnings);
+    let width = |analysis: &Analysis| {
+        let interval = analysis.intervals.as_ref().expect("six trunks").get(Parameter::Alpha);
+        interval.high - interval.low
+    };
+    assert!(width(&found) > 0.99 * width(&plain), "copies are no more evidence: {} {}", width(&found), width(&plain));
+
+    // Losses that nothing explains.
+    let mut rng = ChaCha8Rng::seed_from_u64(9);
+    let noise: Vec<Point> =
+        good.iter().map(|point| Point { loss: 3.0 + rng.random_range(0.0..1.0), ..point.clone() }).collect();
+    if let Ok(found) = analyse(&noise, &options(50)) {
+        let doubted = |warning: &Warning| {
+            matches!(warning, Warning::WideInterval { .. } | Warning::AtBound { .. } | Warning::NoIntervals { .. })
+        };
+        assert!(found.warnings.iter().any(doubted), "{:?}", found.warnings);
+    }
+}
+
+#[test]
+fn a_predictor_says_how_far_out_it_is_asked() {
+    let points = table(&LAW, 6, 2, 0.004, 0.001, 2);
+    let fitting = FitOptions::default();
+    let found = fit(&points, &fitting).expect("fits");
+    let predictor: Predictor = Predictor::of(&points, &found, &fitting, &BootstrapOptions::default());
+    let (inside, far) = (predictor.predict(4e4, 2e6), predictor.predict(6.4e7, 8e8));
+    let width =
+        |predicted: &Predicted| predicted.interval.map(|interval| interval.high - interval.low).expect("bounded");
+    assert_eq!((inside.beyond_n, inside.beyond_d), (1.0, 1.0));
+    assert!((far.beyond_n - 100.0).abs() < 1e-6 && (far.beyond_d - 100.0).abs() < 1e-6, "{far:?}");
+    assert!(width(&far) > 3.0 * width(&inside), "{} {}", width(&far), width(&inside));
+    let optimum = predictor.optimum(1e20).expect("falls in both");
+    assert!(!optimum.measured && optimum.tokens_per_param.is_some_and(|at| at.contains(optimum.best.tokens_per_param)));
+    let covariance = predictor.covariance().expect("twelve trunks");
+    assert!(covariance.matrix[1][1] > 0.0 && covariance.freedom.iter().all(|freedom| *freedom >= 1.0));
 }
 
 proptest! {

@@ -97,13 +97,17 @@ pub enum ChoiceError {
         found: String,
     },
     /// No row is left.
-    #[error("none of the {rows} rows is left: {}", dropped.iter().map(|(reason, rows)| format!("{rows} {reason}")).collect::<Vec<_>>().join(", "))]
+    #[error("none of its {rows} rows is a point{}", reasons(dropped))]
     NothingLeft {
         /// Rows of the file.
         rows: usize,
         /// Why they are not.
         dropped: Vec<(String, usize)>,
     },
+}
+
+fn reasons(dropped: &[(String, usize)]) -> String {
+    dropped.iter().map(|(reason, rows)| format!("; {rows} {reason}")).collect()
 }
 
 fn listed(columns: &[String]) -> String {

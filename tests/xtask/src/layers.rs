@@ -15,6 +15,7 @@ const MEMBERS: &[(&str, &[&str])] = &[
     ("windtunnel-scaling", &[]),
     ("windtunnel-scheduler", &["windtunnel-recipes"]),
     ("windtunnel-report", &["windtunnel-recipes", "windtunnel-scaling"]),
+    ("windtunnel-tables", &["windtunnel-scaling"]),
     ("windtunnel-proto", &["windtunnel-recipes"]),
     ("windtunnel-outbox", &["windtunnel-recipes", "windtunnel-proto"]),
     ("windtunnel-dial", &[]),
@@ -59,6 +60,7 @@ const MEMBERS: &[(&str, &[&str])] = &[
             "windtunnel-scaling",
             "windtunnel-scheduler",
             "windtunnel-report",
+            "windtunnel-tables",
             "windtunnel-worker",
             "windtunnel-corpus",
             "windtunnel-trainer",
@@ -118,7 +120,8 @@ const CONFINED: &[Confined] = &[
 ];
 
 /// Members that must not have these below them, however far: they are pure, so neither an async runtime nor the network.
-const PURE: &[&str] = &["windtunnel-recipes", "windtunnel-scheduler", "windtunnel-scaling", "windtunnel-report"];
+const PURE: &[&str] =
+    &["windtunnel-recipes", "windtunnel-scheduler", "windtunnel-scaling", "windtunnel-tables", "windtunnel-report"];
 const IMPURE: &[&str] = &["tokio", "hyper", "reqwest", "tonic", "prost", "sqlx", "async-std"];
 
 /// What is wrong with a graph, a sentence each; empty where the rules hold.

@@ -1,0 +1,79 @@
+//! From a `fit.json` back to a law that can be asked.
+
+use scaling::{Fit, FitOptions, Form, KaplanLaw, Law, Point, Predictor};
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::fit_json::FitFile;
+
+/// A `fit.json` of either form.
+#[derive(Debug, Clone)]
+pub enum AnyFit {
+    /// A sum of a term in N, a term in D and a constant.
+    Minicpm(Box<FitFile>),
+    /// Kaplan's form.
+    Kaplan(Box<FitFile<KaplanLaw>>),
+}
+
+/// Why a `fit.json` cannot be asked.
+#[derive(Debug, thiserror::Error)]
+pub enum NoPredictor {
+    /// It is none, or one of another program.
+    #[error("it is no fit.json of `windtunnel fit`")]
+    Unreadable(#[source] serde_json::Error),
+    /// It says why there is no law.
+    #[error("it has no law: {reason}")]
+    NoLaw {
+        /// What it says.
+        reason: String,
+    },
+}
+
+impl AnyFit {
+    /// Parses the text of a `fit.json`.
+    ///
+    /// # Errors
+    /// Where it is none.
+    pub fn parse(text: &str) -> Result<Self, NoPredictor> {
+        let value: Value = serde_json::from_str(text).map_err(NoPredictor::Unreadable)?;
+        // Files of before there were forms have the additive one.
+        let form = value.get("law").map_or(Ok(Form::default()), Form::deserialize).map_err(NoPredictor::Unreadable)?;
+        match form {
+            Form::Minicpm => serde_json::from_value(value).map(|fit| Self::Minicpm(Box::new(fit))),
+            Form::Kaplan => serde_json::from_value(value).map(|fit| Self::Kaplan(Box::new(fit))),
+        }
+        .map_err(NoPredictor::Unreadable)
+    }
+}
+
+impl<L: Law> FitFile<L> {
+    /// What the law says beyond the file: the points that it has give the intervals.
+    ///
+    /// # Errors
+    /// Where the file has no law.
+    pub fn predictor(&self) -> Result<Predictor<L>, NoPredictor> {
+        let no_law =
+            || NoPredictor::NoLaw { reason: self.error.clone().unwrap_or_else(|| "it does not say why".to_owned()) };
+        let law = self.parameters.ok_or_else(no_law)?;
+        let search = self.search.as_ref().ok_or_else(no_law)?;
+        let judgement = self.diagnostics.as_ref().ok_or_else(no_law)?;
+        let point = |row: &scaling::Residual| Point {
+            size: row.size.clone(),
+            n: row.n,
+            d: row.d,
+            loss: row.loss,
+            trunk: row.trunk.clone(),
+        };
+        let points: Vec<Point> = judgement.residuals.iter().map(point).collect();
+        let fit = Fit {
+            law,
+            objective: self.objective.unwrap_or_default(),
+            starts: search.starts,
+            starts_agreeing: search.starts_agreeing,
+            gradient: search.relative_gradient,
+            at_bounds: search.at_bounds.clone(),
+        };
+        let fitting = FitOptions { objective: search.minimised };
+        Ok(Predictor::of(&points, &fit, &fitting, &self.settings.bootstrap.unwrap_or_default()))
+    }
+}

@@ -1,0 +1,103 @@
+//! `windtunnel optimal`
+
+use anyhow::anyhow;
+use report::{AnyFit, Budget, FitFile};
+use scaling::Law;
+use serde::Serialize;
+
+use crate::cli::Global;
+use crate::client::CoordinatorArgs;
+use crate::exit::{Exit, OrBadInput, bad_input};
+use crate::fitting::{FitArgs, find, quantity};
+use crate::output::{self, View, columns};
+use crate::views::law::{about, beyond, count, digits, interval, operations};
+
+/// The model that a fitted law would train with a budget of compute
+///
+/// The N and D with the lowest predicted loss among all with C = 6ND.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  windtunnel optimal out/quickstart/fit.json --flops 1e21
+  windtunnel optimal table.csv --flops 1e18 1e19 1e20 --json")]
+pub(crate) struct Args {
+    /// A fit.json, the file of a table with the usual column names, or a campaign
+    fit: String,
+
+    /// The budget C, operations; several are answered one by one
+    #[arg(long, required = true, value_name = "C", value_parser = quantity, value_delimiter = ',', num_args = 1..)]
+    flops: Vec<f64>,
+
+    #[command(flatten)]
+    fitting: FitArgs,
+
+    #[command(flatten)]
+    coordinator: CoordinatorArgs,
+}
+
+impl Args {
+    pub(crate) fn run(self, global: &Global) -> anyhow::Result<Exit> {
+        match find(&self.fit, &self.fitting, &self.coordinator, global)? {
+            AnyFit::Minicpm(fit) => self.print(&fit, global),
+            AnyFit::Kaplan(fit) => self.print(&fit, global),
+        }
+    }
+
+    fn print<L: Law>(&self, fit: &FitFile<L>, global: &Global) -> anyhow::Result<Exit> {
+        let predictor = fit.predictor().or_bad_input()?;
+        let found: Option<Vec<_>> = self.flops.iter().map(|&flops| predictor.optimum(flops)).collect();
+        let Some(found) = found else {
+            return Err(bad_input(anyhow!("the law does not fall in both N and D: no split of a budget is best")));
+        };
+        let (mut far_n, mut far_d) = (1.0_f64, 1.0_f64);
+        for optimum in &found {
+            let (n, d) = predictor.beyond(optimum.best.n, optimum.best.d);
+            (far_n, far_d) = (far_n.max(n), far_d.max(d));
+        }
+        let mut warnings = beyond(far_n, far_d);
+        warnings.extend(about(fit, found.iter().any(|optimum| optimum.n.is_none())));
+        let level = fit.settings.bootstrap.unwrap_or_default().level;
+        let optima = found.iter().map(Budget::from).collect();
+        output::print(
+            &Optima { form: fit.form.clone(), parameters: fit.parameters, level, optima, warnings },
+            global.json,
+        )?;
+        Ok(Exit::Done)
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct Optima<L: Law> {
+    form: String,
+    parameters: Option<L>,
+    level: f64,
+    optima: Vec<Budget>,
+    warnings: Vec<String>,
+}
+
+impl<L: Law> View for Optima<L> {
+    fn table(&self) -> String {
+        let rows: Vec<[String; 9]> = self
+            .optima
+            .iter()
+            .map(|at| {
+                [
+                    format!("{}{}", operations(at.flops), if at.measured { "" } else { "*" }),
+                    count(at.n),
+                    interval(at.n_interval, count),
+                    count(at.d),
+                    interval(at.d_interval, count),
+                    digits(at.tokens_per_param),
+                    interval(at.tokens_per_param_interval, digits),
+                    format!("{:.4}", at.loss),
+                    interval(at.loss_interval, |value| format!("{value:.4}")),
+                ]
+            })
+            .collect();
+        let header = ["C", " N", "interval", " D", "interval", " D/N", "interval", " loss", "interval"];
+        let mut text = columns(header, &rows);
+        text.push_str(&format!("{:.0}% intervals; * outside of the N and D that were measured\n", 100.0 * self.level));
+        self.warnings.iter().for_each(|warning| text.push_str(&format!("note: {warning}\n")));
+        text
+    }
+}

@@ -1,0 +1,104 @@
+//! `windtunnel predict`
+
+use report::{AnyFit, FitFile};
+use scaling::{FAR, Law, Predicted};
+use serde::Serialize;
+
+use crate::cli::Global;
+use crate::client::CoordinatorArgs;
+use crate::exit::{Exit, OrBadInput};
+use crate::fitting::{FitArgs, find, quantity};
+use crate::output::{self, View, columns};
+use crate::views::law::{about, beyond, count, interval};
+
+/// What a fitted law says of a model that nobody trained
+///
+/// The interval is the law's: where the loss at that N and D lies on average. One model has the luck of its seed besides.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  windtunnel predict out/quickstart/fit.json --n 2.4b --d 1.1t
+  windtunnel predict table.csv --n 1b,3b --d 100b,1t --json")]
+pub(crate) struct Args {
+    /// A fit.json, the file of a table with the usual column names, or a campaign
+    fit: String,
+
+    /// N, parameters as the fit counts them; several give a prediction each
+    #[arg(long, required = true, value_name = "COUNT", value_parser = quantity, value_delimiter = ',', num_args = 1..)]
+    n: Vec<f64>,
+
+    /// D, tokens; several give a prediction each
+    #[arg(long, required = true, value_name = "COUNT", value_parser = quantity, value_delimiter = ',', num_args = 1..)]
+    d: Vec<f64>,
+
+    #[command(flatten)]
+    fitting: FitArgs,
+
+    #[command(flatten)]
+    coordinator: CoordinatorArgs,
+}
+
+impl Args {
+    pub(crate) fn run(self, global: &Global) -> anyhow::Result<Exit> {
+        match find(&self.fit, &self.fitting, &self.coordinator, global)? {
+            AnyFit::Minicpm(fit) => self.print(&fit, global),
+            AnyFit::Kaplan(fit) => self.print(&fit, global),
+        }
+    }
+
+    fn print<L: Law>(&self, fit: &FitFile<L>, global: &Global) -> anyhow::Result<Exit> {
+        let predictor = fit.predictor().or_bad_input()?;
+        let predictions: Vec<Predicted> = self
+            .n
+            .iter()
+            .flat_map(|&n| self.d.iter().map(move |&d| (n, d)))
+            .map(|(n, d)| predictor.predict(n, d))
+            .collect();
+        let far = |beyond: fn(&Predicted) -> f64| predictions.iter().map(beyond).fold(1.0, f64::max);
+        let mut warnings = beyond(far(|predicted| predicted.beyond_n), far(|predicted| predicted.beyond_d));
+        warnings.extend(about(fit, predictions.iter().any(|predicted| predicted.interval.is_none())));
+        let level = fit.settings.bootstrap.unwrap_or_default().level;
+        output::print(
+            &Predictions { form: fit.form.clone(), parameters: fit.parameters, level, predictions, warnings },
+            global.json,
+        )?;
+        Ok(Exit::Done)
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct Predictions<L: Law> {
+    form: String,
+    parameters: Option<L>,
+    level: f64,
+    predictions: Vec<Predicted>,
+    warnings: Vec<String>,
+}
+
+impl<L: Law> View for Predictions<L> {
+    fn table(&self) -> String {
+        let rows: Vec<[String; 4]> = self
+            .predictions
+            .iter()
+            .map(|at| {
+                let far = if at.beyond_n.max(at.beyond_d) > FAR {
+                    " far beyond"
+                } else if at.beyond_n.max(at.beyond_d) > 1.0 {
+                    " beyond"
+                } else {
+                    ""
+                };
+                [
+                    count(at.n),
+                    count(at.d),
+                    format!("{:.4}", at.loss),
+                    format!("{}{far}", interval(at.interval, |value| format!("{value:.4}"))),
+                ]
+            })
+            .collect();
+        let interval = format!("{:.0}% interval", 100.0 * self.level);
+        let mut text = columns([" N", " D", " loss", interval.as_str()], &rows);
+        self.warnings.iter().for_each(|warning| text.push_str(&format!("note: {warning}\n")));
+        text
+    }
+}

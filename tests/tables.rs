@@ -1,0 +1,87 @@
+//! Fits of tables that people bring, as commands.
+
+mod support;
+
+use std::fs;
+
+use serde_json::Value;
+use support::Place;
+
+const LAW: [f64; 5] = [40.0, 0.4, 900.0, 0.5, 1.7];
+
+/// Five sizes of five amounts of data, each with a little noise of its own.
+fn rows() -> Vec<(f64, f64, f64)> {
+    let [c_n, alpha, c_d, beta, l0] = LAW;
+    let mut rows = Vec::new();
+    for (i, n) in [2e4, 4e4, 8e4, 1.6e5, 3.2e5].into_iter().enumerate() {
+        for (j, d) in [5e5, 1e6, 2e6, 4e6, 8e6].into_iter().enumerate() {
+            let noise = 1.0 + 1e-3 * ((i * 7 + j * 3 + i * j) % 5) as f64 - 2e-3;
+            rows.push((n, d, noise * (c_n * f64::powf(n, -alpha) + c_d * f64::powf(d, -beta) + l0)));
+        }
+    }
+    rows
+}
+
+fn csv(rows: &[(f64, f64, f64)]) -> String {
+    let lines = rows.iter().map(|(n, d, loss)| format!("{n},{d},{loss}\n"));
+    format!("params,tokens,loss\n{}", lines.collect::<String>())
+}
+
+#[test]
+fn a_table_is_fitted_and_its_law_is_asked() {
+    let place = Place::new();
+    let (table, out) = (place.path("table.csv"), place.path("out"));
+    fs::write(&table, csv(&rows())).expect("written");
+    let [table, out] = [table, out].map(|path| path.to_str().expect("UTF-8").to_owned());
+    let ran = place.run(&["fit", &table, "--huber", "1e-3", "--draws", "50", "--out", &out, "--json"]).expect(0);
+    let fit: Value = serde_json::from_str(&ran.stdout).expect("JSON");
+    assert!((fit["parameters"]["alpha"].as_f64().expect("a number") - LAW[1]).abs() < 0.05, "{}", ran.stdout);
+    assert_eq!(fit["table"]["rows"], 25);
+    assert!(fs::read_to_string(format!("{out}/report.html")).expect("written").contains("The scaling law"));
+
+    let file = format!("{out}/fit.json");
+    let ran = place.run(&["predict", &file, "--n", "2.4b", "--d", "1.1t", "--json"]).expect(0);
+    let said: Value = serde_json::from_str(&ran.stdout).expect("JSON");
+    let predicted = &said["predictions"][0];
+    assert!(predicted["beyond_n"].as_f64().expect("a number") > 1000.0);
+    assert!(predicted["interval"][0].as_f64() < predicted["loss"].as_f64(), "{}", ran.stdout);
+    assert!(said["warnings"][0].as_str().expect("a warning").contains("beyond what was measured"));
+
+    let ran = place.run(&["optimal", &file, "--flops", "1e12", "1e21"]).expect(0);
+    assert!(ran.stdout.contains("1e21*"), "{}", ran.stdout);
+    let ran = place.run(&["fit", &table, "--form", "kaplan", "--draws", "0"]).expect(0);
+    assert!(ran.stdout.contains("alpha_D"), "{}", ran.stdout);
+}
+
+#[test]
+fn tables_that_determine_no_law_are_refused() {
+    let good = rows();
+    let with = |loss: f64| {
+        let mut rows = good.clone();
+        rows[24].2 = loss;
+        csv(&rows)
+    };
+    let equal: Vec<(f64, f64, f64)> = good.iter().map(|row| (row.0, row.1, 3.0)).collect();
+    let together: Vec<(f64, f64, f64)> =
+        (0..8).map(|i| (1e4 * f64::from(1 << i), 2e5 * f64::from(1 << i), 9.0 - f64::from(i))).collect();
+    let tables = [
+        ("one-size.csv", csv(&good[..5]), "1 distinct sizes"),
+        ("three-points.csv", csv(&[good[0], good[6], good[12]]), "3 distinct points"),
+        ("zero.csv", with(0.0), "row 25 has loss = \"0\""),
+        ("nan.csv", with(f64::NAN), "row 25 has loss = \"NaN\""),
+        ("infinite.csv", with(f64::INFINITY), "row 25 has loss = \"inf\""),
+        ("equal.csv", csv(&equal), "all losses are equal"),
+        ("together.csv", csv(&together), "correlate"),
+        ("empty.csv", csv(&[]), "none of its 0 rows"),
+        ("names.csv", "a,b,c\n1,2,3\n".to_owned(), "the table has a, b, c"),
+    ];
+    let place = Place::new();
+    for (name, text, reason) in tables {
+        let table = place.path(name);
+        fs::write(&table, text).expect("written");
+        let ran = place.run(&["fit", table.to_str().expect("UTF-8")]).expect(2);
+        assert!(ran.stderr.contains(reason), "{name}: {}", ran.stderr);
+    }
+    let ran = place.run(&["fit", "nowhere.parquet"]).expect(2);
+    assert!(ran.stderr.contains("nowhere.parquet"), "{}", ran.stderr);
+}

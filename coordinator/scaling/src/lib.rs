@@ -13,6 +13,10 @@
 //! The crate knows no plans, no stores and no clock: numbers in, numbers out, and the same numbers whatever the number of
 //! threads. Units are the caller's, with two conventions: N and D are in the same ones everywhere, and C = 6ND in their
 //! product. Start with [`law`], then [`fit`](mod@fit), then [`analysis`].
+//!
+//! Other questions have laws of their own, each at the top of its module: one variable ([`single`]), the batch size
+//! ([`batch`](mod@batch)), compute-optimal frontiers ([`isoflop`], [`envelope`]), and loss curves over learning-rate schedules
+//! ([`multipower`]).
 
 pub mod analysis;
 pub mod batch;

@@ -70,8 +70,8 @@ impl Shape {
 }
 
 impl MultiPowerLaw {
-    /// The loss after each of some steps of a schedule. Steps are brought into ascending order by the caller, and within
-    /// the schedule.
+    /// The loss after each of some steps of a schedule, which the caller brings into ascending order. Beyond its last step
+    /// nothing changes.
     #[must_use]
     pub fn predict(&self, schedule: &Schedule, steps: &[usize]) -> Vec<f64> {
         self.predict_seen(&schedule.seen_at(steps))
@@ -81,8 +81,10 @@ impl MultiPowerLaw {
     #[must_use]
     pub fn predict_end(&self, schedule: &Schedule) -> f64 {
         // Bins end where a step is asked for: with many of them, each is narrow.
-        let steps: Vec<usize> = (1..=64).map(|part| (schedule.steps() * part).div_ceil(64)).collect();
-        self.predict(schedule, &steps).last().copied().unwrap_or(f64::NAN)
+        let steps: [usize; 64] = std::array::from_fn(|part| (schedule.steps() * (part + 1)).div_ceil(64));
+        let mut seen = schedule.seen_at(&steps);
+        seen.steps.drain(..63);
+        self.predict_seen(&seen)[0]
     }
 
     pub(super) fn predict_seen(&self, seen: &Seen) -> Vec<f64> {

@@ -102,12 +102,12 @@ impl Schedule {
         self.rates[self.warmup..steps.clamp(self.warmup, self.steps())].windows(2).any(|pair| pair[0] != pair[1])
     }
 
-    /// At ascending steps, which are within it.
+    /// At ascending steps; beyond the last there is nothing more to see.
     pub(super) fn seen_at(&self, steps: &[usize]) -> Seen {
         let lowest = LEAST_RATE * self.peak();
         let mut seen = Seen { coarse: Vec::new(), fine: Vec::new(), steps: Vec::with_capacity(steps.len()) };
         let mut from = self.warmup + 1;
-        for &step in steps {
+        for step in steps.iter().map(|step| (*step).min(self.steps())) {
             let (coarse, fine) = (seen.coarse.len(), seen.fine.len());
             seen.coarse.extend(self.changes(from, step, COARSE, lowest));
             seen.fine.extend(self.changes(from, step, FINE, lowest));

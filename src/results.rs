@@ -7,6 +7,8 @@ use anyhow::{Context, anyhow};
 use proto::convert::id;
 use proto::v1::{CampaignSummary, CurvePoint, TrialResult};
 use proto::{ConvertError, v1};
+use recipes::StageKey;
+use report::forecast::{NoTree, SizeTree};
 use report::{AnalysisOptions, Conclusion, Files, FitFile, Measure};
 use serde::Serialize;
 
@@ -19,6 +21,8 @@ use crate::output::View;
 pub(crate) struct Campaign {
     summary: CampaignSummary,
     measured: report::Campaign,
+    /// Losses on held-out text at the ends of stages, those of trunks too.
+    held_out: BTreeMap<StageKey, f64>,
 }
 
 /// Where results are written.
@@ -34,7 +38,7 @@ pub(crate) fn out_dir(asked: Option<&Path>, name: &str) -> anyhow::Result<PathBu
 impl Campaign {
     /// Gets all that is measured of a campaign, finished or not.
     pub(crate) async fn fetch(campaigns: &mut Campaigns, campaign: &str) -> anyhow::Result<Self> {
-        let Detail { summary, plan, recipe_file, recipe_text, .. } = campaigns.detail(campaign).await?;
+        let Detail { summary, plan, stages, recipe_file, recipe_text } = campaigns.detail(campaign).await?;
         // By its identifier from here on: the name may come to mean another campaign in between.
         let results = campaigns.results(&summary.campaign).await?;
         let curves = campaigns.curves(&summary.campaign, &[]).await?;
@@ -62,7 +66,17 @@ impl Campaign {
             recipe_text,
             program: concat!("windtunnel ", env!("CARGO_PKG_VERSION")).to_owned(),
         };
-        Ok(Self { summary, measured })
+        let held_out = stages.iter().filter_map(|stage| {
+            let loss = stage.result?.validation_loss?;
+            Some(id("stage", &stage.key).map(|key| (key, loss)))
+        });
+        let held_out = held_out.collect::<Result<_, ConvertError>>().map_err(unexpected)?;
+        Ok(Self { summary, measured, held_out })
+    }
+
+    /// Its trunks with their branches.
+    pub(crate) fn trees(&self) -> Vec<Result<SizeTree, NoTree>> {
+        SizeTree::all(&self.measured, &self.held_out)
     }
 
     pub(crate) fn summary(&self) -> &CampaignSummary {

@@ -145,7 +145,8 @@ impl Training<'_> {
 pub(crate) async fn conclude(campaign: Campaign, out: &Path, global: &Global) -> anyhow::Result<Exit> {
     let exit = Exit::of_campaign(campaign.summary());
     let out = out.to_owned();
-    let outcome = tokio::task::spawn_blocking(move || campaign.conclude(&out, &report::AnalysisOptions::default())).await??;
+    let outcome =
+        tokio::task::spawn_blocking(move || campaign.conclude(&out, &report::AnalysisOptions::default())).await??;
     output::print(&outcome, global.json)?;
     Ok(exit)
 }

@@ -31,6 +31,7 @@ fn help() {
         &["watch"],
         &["curves"],
         &["fit"],
+        &["forecast"],
         &["report"],
         &["cancel"],
         &["retry"],

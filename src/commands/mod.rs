@@ -11,6 +11,7 @@ pub(crate) mod doctor;
 pub(crate) mod export;
 pub(crate) mod extend;
 pub(crate) mod fit;
+pub(crate) mod forecast;
 pub(crate) mod import;
 pub(crate) mod list;
 pub(crate) mod logits;

@@ -16,6 +16,7 @@ mod envelope;
 mod figures;
 mod files;
 mod fit_json;
+pub mod forecast;
 mod grid;
 mod html;
 mod measure;

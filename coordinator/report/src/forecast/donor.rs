@@ -1,0 +1,65 @@
+//! The decay term of one size, for others.
+
+use scaling::multipower::CurveOptions;
+use scaling::multipower::forecast::{Donor, ForecastError};
+
+use super::tree::{NoTree, SizeTree};
+
+/// Why a size has no decay term to give.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum DonorError {
+    /// There is no such size.
+    #[error("it has no size `{size}`: it has {sizes}")]
+    UnknownSize {
+        /// What was asked for.
+        size: String,
+        /// What there is.
+        sizes: String,
+    },
+    /// The size has no trunk with decays.
+    #[error("`{size}` has nothing to give: {reason}")]
+    NoTree {
+        /// The size.
+        size: String,
+        /// Why.
+        reason: &'static str,
+    },
+    /// The size has no law.
+    #[error("`{size}` has nothing to give")]
+    NoLaw {
+        /// The size.
+        size: String,
+        /// Why.
+        #[source]
+        source: ForecastError,
+    },
+}
+
+/// The decay term of the first tree of a size. Its error is that which it makes at the finished branches of the other sizes
+/// of its campaign, from which it has nothing.
+///
+/// # Errors
+/// Where the size is not there, or has no law.
+pub fn donor(trees: &[Result<SizeTree, NoTree>], size: &str, options: &CurveOptions) -> Result<Donor, DonorError> {
+    let name = |tree: &Result<SizeTree, NoTree>| match tree {
+        Ok(tree) => tree.size.clone(),
+        Err(none) => none.size.clone(),
+    };
+    let giver = trees.iter().find(|tree| name(tree) == size).ok_or_else(|| {
+        let mut sizes: Vec<String> = trees.iter().map(name).collect();
+        sizes.dedup();
+        DonorError::UnknownSize { size: size.to_owned(), sizes: sizes.join(", ") }
+    })?;
+    let giver = giver.as_ref().map_err(|none| DonorError::NoTree { size: size.to_owned(), reason: none.reason })?;
+    let found = giver.forecast(None, options);
+    let found = found.map_err(|source| DonorError::NoLaw { size: size.to_owned(), source })?;
+    let alone = Donor { decay: found.fit.law.decay, transfer: None };
+    let others = trees.iter().flatten().filter(|tree| tree.size != size);
+    let (squares, count) = others
+        .filter_map(|tree| tree.forecast(Some(&alone), options).ok()?.unseen)
+        .fold((0.0, 0), |(squares, count), unseen| {
+            (squares + unseen.rmse.powi(2) * unseen.branches as f64, count + unseen.branches)
+        });
+    let transfer = (count > 0).then(|| ((squares / count as f64).sqrt(), count));
+    Ok(Donor { transfer, ..alone })
+}

@@ -1,0 +1,113 @@
+//! `windtunnel forecast`
+
+use anyhow::anyhow;
+use report::forecast::{CurveOptions, Donor, ForecastError, NoTree, SizeTree, donor};
+
+use crate::cli::Global;
+use crate::client::{CoordinatorArgs, with_coordinator};
+use crate::exit::{Exit, OrBadInput, bad_input};
+use crate::output;
+use crate::results::Campaign;
+use crate::views::{DonorView, ForecastView, TreeView};
+
+/// Forecast the decayed losses of branches from their trunk, run or not
+///
+/// Fits the multi-power law to the curves of each trunk and of its finished decays, and says what every branch comes to on
+/// held-out text. Finished branches are forecast without their own curve and loss, so that the errors say how far to believe
+/// the others. A trunk without a finished decay is refused, unless --from names where to take the effect of a decay from.
+/// Trains nothing and writes nothing.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  windtunnel forecast quickstart
+  windtunnel forecast quickstart --point 40000000 --json
+  windtunnel forecast large --from quickstart/tiny-64")]
+pub(crate) struct Args {
+    /// The campaign's name, its identifier, or the beginning of it
+    campaign: String,
+
+    /// Forecast a branch of so many tokens, too, its decay included. May be given more than once
+    #[arg(long, value_name = "TOKENS", value_parser = clap::value_parser!(u64).range(1..))]
+    point: Vec<u64>,
+
+    /// Take the effect of a decay from this size of that campaign, and nothing from the decays of this one
+    #[arg(long, value_name = "CAMPAIGN/SIZE")]
+    from: Option<String>,
+
+    #[command(flatten)]
+    coordinator: CoordinatorArgs,
+}
+
+impl Args {
+    pub(crate) fn run(self, global: &Global) -> anyhow::Result<Exit> {
+        let giver = self.from.as_deref().map(parse).transpose()?;
+        let (campaign, giving) = with_coordinator(global, &self.coordinator, async |campaigns| {
+            let campaign = Campaign::fetch(campaigns, &self.campaign).await?;
+            let giving = match giver {
+                Some((name, _)) => Some(Campaign::fetch(campaigns, name).await?),
+                None => None,
+            };
+            Ok((campaign, giving))
+        })?;
+        let mut options = CurveOptions::default();
+        // Intervals are mostly the errors at finished branches: fewer draws say as much, and a campaign has many trunks.
+        options.bootstrap.draws = 40;
+        let donor = match (giver, &self.from, giving) {
+            (Some((_, size)), Some(named), Some(giving)) => {
+                let found = donor(&giving.trees(), size, &options);
+                Some((
+                    named.clone(),
+                    found.map_err(|error| anyhow::Error::new(error).context(named.clone())).or_bad_input()?,
+                ))
+            }
+            _ => None,
+        };
+        let trees: Vec<TreeView> = campaign
+            .trees()
+            .into_iter()
+            .map(|tree| self.view(tree, donor.as_ref().map(|(_, donor)| donor), &options))
+            .collect::<anyhow::Result<_>>()?;
+        if trees.iter().all(|tree| tree.reason().is_some()) {
+            let reason = trees.first().and_then(TreeView::reason).unwrap_or("it has no points");
+            return Err(bad_input(anyhow!("{} cannot be forecast: {reason}", self.campaign)));
+        }
+        let from = donor.map(|(name, donor)| DonorView {
+            name,
+            transfer_rmse: donor.transfer.map(|(rmse, _)| rmse),
+            transfer_branches: donor.transfer.map_or(0, |(_, count)| count),
+        });
+        let name = campaign.summary().name.clone();
+        output::print(&ForecastView { campaign: name, from, trees }, global.json)?;
+        Ok(Exit::Done)
+    }
+
+    fn view(
+        &self,
+        tree: Result<SizeTree, NoTree>,
+        donor: Option<&Donor>,
+        options: &CurveOptions,
+    ) -> anyhow::Result<TreeView> {
+        let mut tree = match tree {
+            Ok(tree) => tree,
+            Err(NoTree { size, reason }) => return Ok(TreeView::refused(&size, reason.to_owned())),
+        };
+        for &d in &self.point {
+            tree.add_point(d).or_bad_input()?;
+        }
+        let outcome = tree.forecast(donor, options).map_err(|error| match error {
+            ForecastError::NothingDecayed => {
+                format!("{error}: wait for a decay, or name a size that has some with --from CAMPAIGN/SIZE")
+            }
+            error => format!("{:#}", anyhow::Error::new(error)),
+        });
+        Ok(TreeView::of(&tree, outcome))
+    }
+}
+
+/// CAMPAIGN/SIZE in its two parts.
+fn parse(named: &str) -> anyhow::Result<(&str, &str)> {
+    named
+        .split_once('/')
+        .filter(|(campaign, size)| !campaign.is_empty() && !size.is_empty())
+        .ok_or_else(|| bad_input(anyhow!("--from {named}: accepted is CAMPAIGN/SIZE, such as quickstart/tiny-64")))
+}

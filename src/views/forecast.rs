@@ -1,0 +1,166 @@
+//! What branches come to that have not been run.
+
+use recipes::units::human_count;
+use report::forecast::{CurveFit, Forecasts, SizeTree, Unseen};
+use serde::Serialize;
+
+use crate::output::{View, columns};
+
+/// Forecasts of a campaign's branches.
+#[derive(Debug, Serialize)]
+pub(crate) struct ForecastView {
+    pub(crate) campaign: String,
+    /// Whose decay term it is, where it is another's.
+    pub(crate) from: Option<DonorView>,
+    pub(crate) trees: Vec<TreeView>,
+}
+
+/// A decay term that was carried over.
+#[derive(Debug, Serialize)]
+pub(crate) struct DonorView {
+    /// CAMPAIGN/SIZE.
+    pub(crate) name: String,
+    /// Root of the mean squared error at the branches of the donor's other sizes, nats, where there are some.
+    pub(crate) transfer_rmse: Option<f64>,
+    /// How many those were.
+    pub(crate) transfer_branches: usize,
+}
+
+/// A trunk and its branches.
+#[derive(Debug, Serialize)]
+pub(crate) struct TreeView {
+    size: String,
+    seed: Option<u64>,
+    arm: Option<String>,
+    peak_lr: Option<f64>,
+    /// Why there are no forecasts.
+    refused: Option<String>,
+    branches: Vec<BranchView>,
+    /// Forecasts of finished branches against what was measured.
+    unseen: Option<Unseen>,
+    /// Held-out minus training loss, nats.
+    offset: Option<f64>,
+    law: Option<CurveFit>,
+}
+
+/// One branch.
+#[derive(Debug, Serialize)]
+struct BranchView {
+    d: u64,
+    forecast: f64,
+    low: Option<f64>,
+    high: Option<f64>,
+    measured: Option<f64>,
+}
+
+impl TreeView {
+    /// Of a tree with its forecasts, or why it has none.
+    pub(crate) fn of(tree: &SizeTree, outcome: Result<Forecasts, String>) -> Self {
+        let mut view = Self {
+            size: tree.size.clone(),
+            seed: Some(tree.seed),
+            arm: tree.arm.clone(),
+            peak_lr: Some(tree.peak_lr),
+            ..Self::refused(&tree.size, String::new())
+        };
+        match outcome {
+            Err(reason) => view.refused = Some(reason),
+            Ok(found) => {
+                view.refused = None;
+                view.branches = found
+                    .branches
+                    .iter()
+                    .zip(&tree.d)
+                    .map(|(branch, &d)| BranchView {
+                        d,
+                        forecast: branch.loss,
+                        low: branch.interval.map(|interval| interval.low),
+                        high: branch.interval.map(|interval| interval.high),
+                        measured: branch.measured,
+                    })
+                    .collect();
+                view.unseen = found.unseen;
+                view.offset = Some(found.offset.0);
+                view.law = Some(found.fit);
+            }
+        }
+        view
+    }
+
+    /// Of runs that have no trunk.
+    pub(crate) fn refused(size: &str, reason: String) -> Self {
+        Self {
+            size: size.to_owned(),
+            seed: None,
+            arm: None,
+            peak_lr: None,
+            refused: Some(reason),
+            branches: Vec::new(),
+            unseen: None,
+            offset: None,
+            law: None,
+        }
+    }
+
+    pub(crate) fn reason(&self) -> Option<&str> {
+        self.refused.as_deref()
+    }
+
+    fn title(&self) -> String {
+        let mut title = self.size.clone();
+        if let Some(arm) = &self.arm {
+            title.push_str(&format!(", arm {arm}"));
+        }
+        if let (Some(seed), Some(peak_lr)) = (self.seed, self.peak_lr) {
+            title.push_str(&format!(", seed {seed}, peak learning rate {peak_lr}"));
+        }
+        title
+    }
+
+    fn table(&self) -> String {
+        if let Some(reason) = &self.refused {
+            return format!("{}: no forecast: {reason}\n", self.title());
+        }
+        let number = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.4}"));
+        let rows: Vec<[String; 6]> = self
+            .branches
+            .iter()
+            .map(|branch| {
+                let error = branch.measured.map(|measured| format!("{:+.4}", branch.forecast - measured));
+                [
+                    human_count(branch.d as f64),
+                    number(Some(branch.forecast)),
+                    number(branch.low),
+                    number(branch.high),
+                    number(branch.measured),
+                    error.unwrap_or_else(|| "-".to_owned()),
+                ]
+            })
+            .collect();
+        let mut text = format!("{}\n", self.title());
+        text.push_str(&columns([" D", " forecast", " low", " high", " measured", " error"], &rows));
+        text.push_str(&match self.unseen {
+            Some(Unseen { branches, bias, rmse, worst }) => format!(
+                "{branches} finished, forecast without themselves: error {bias:+.4} on average, {rmse:.4} rmse, {worst:.4} at most\n"
+            ),
+            None => "no finished branch could be forecast without itself: how far off this is, is not known\n".to_owned(),
+        });
+        text
+    }
+}
+
+impl View for ForecastView {
+    fn table(&self) -> String {
+        let mut text: Vec<String> = Vec::new();
+        if let Some(DonorView { name, transfer_rmse, transfer_branches }) = &self.from {
+            text.push(match transfer_rmse {
+                Some(rmse) => format!(
+                    "decay term of {name}; at {transfer_branches} branches of other sizes of its campaign it is off by {rmse:.4} (rmse)\n"
+                ),
+                None => format!("decay term of {name}; how far off it is at other sizes is not known\n"),
+            });
+        }
+        text.extend(self.trees.iter().map(TreeView::table));
+        text.join("\n")
+    }
+}

@@ -75,7 +75,7 @@ impl Checkpoint {
 }
 
 /// A stage's key, or its beginning, and the step behind an `@`.
-fn stage_and_step(text: &str) -> anyhow::Result<(&str, Option<u64>)> {
+pub(crate) fn stage_and_step(text: &str) -> anyhow::Result<(&str, Option<u64>)> {
     let (stage, step) = text.split_once('@').map_or((text, None), |(stage, step)| (stage, Some(step)));
     ensure!(stage.starts_with("stage_"), "there is no folder `{text}`, and it is not the key of a stage either");
     let step = step.map(|step| step.parse().with_context(|| format!("`{step}` in `{text}` is not a step")));
@@ -132,7 +132,7 @@ fn read(path: &PathBuf) -> anyhow::Result<Vec<u8>> {
 }
 
 /// The tokenizer of a dataset; none where the storage has no such dataset.
-async fn read_tokenizer(storage: &Storage, id: &DatasetId) -> anyhow::Result<Option<TokenizerFile>> {
+pub(crate) async fn read_tokenizer(storage: &Storage, id: &DatasetId) -> anyhow::Result<Option<TokenizerFile>> {
     let place = dataset_path(id);
     let get = async |name: &str| {
         let found = storage.store().get(&StorePath::from(format!("{place}/{name}"))).await?;

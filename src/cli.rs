@@ -44,6 +44,7 @@ pub(crate) struct Global {
 pub(crate) enum Command {
     Run(commands::run::Args),
     Extend(commands::extend::Args),
+    Branch(commands::branch::Args),
     Plan(commands::plan::Args),
     Train(commands::train::Args),
     CoordCheck(commands::coord_check::Args),
@@ -88,6 +89,7 @@ impl Command {
         match self {
             Self::Run(args) => args.run(global),
             Self::Extend(args) => args.run(global),
+            Self::Branch(args) => args.run(global),
             Self::Plan(args) => args.run(global),
             Self::Train(args) => args.run(global),
             Self::CoordCheck(args) => args.run(global),

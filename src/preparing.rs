@@ -34,9 +34,13 @@ pub(crate) fn prepared_before(recipe: &Recipe, data_dir: &Path) -> Option<Prepar
 
 /// Prepares the data of a recipe, or finds it prepared, and says which it was.
 pub(crate) fn prepare_data(recipe: &Recipe, data_dir: &Path) -> anyhow::Result<Prepared> {
-    let request = PrepareRequest::from_recipe(recipe, datasets_dir(data_dir));
+    prepare_request(&PrepareRequest::from_recipe(recipe, datasets_dir(data_dir)))
+}
+
+/// Prepares data, or finds it prepared, and says which it was.
+pub(crate) fn prepare_request(request: &PrepareRequest) -> anyhow::Result<Prepared> {
     let display = Display::new();
-    let prepared = prepare(&request, &|progress| display.show(progress));
+    let prepared = prepare(request, &|progress| display.show(progress));
     display.finish();
     let prepared = prepared.or_bad_input()?;
     let dataset = &prepared.dataset;

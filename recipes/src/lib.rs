@@ -11,6 +11,7 @@
 //! This crate deliberately knows no I/O beyond reading a recipe's file, no clock, no network and no tensors. Start with
 //! [`stage`] (what a stage is and how it gets its key), then [`plan`], then [`expand()`].
 
+pub mod branch;
 pub mod checkpoints;
 pub mod dynamics;
 pub mod expand;
@@ -33,6 +34,7 @@ pub mod show;
 pub mod stage;
 pub mod units;
 
+pub use branch::branch;
 pub use checkpoints::{CheckpointPolicy, Keep};
 pub use dynamics::{Consecutive, Dynamics, LargestUpdates, ParamKind, Recording};
 pub use expand::{Opening, expand, growth, openings, sketch};

@@ -123,6 +123,18 @@ impl LrSchedule {
 }
 
 impl DecayShape {
+    /// Its name in recipes.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Linear => "linear",
+            Self::Exponential => "exponential",
+            Self::HalfLife { .. } => "half_life",
+            Self::Cosine => "cosine",
+            Self::OneMinusSqrt => "one_minus_sqrt",
+        }
+    }
+
     /// The fraction of the peak after `done` of `total` steps of decay.
     fn factor(self, done: u64, total: u64, floor: f64) -> f64 {
         let progress = (done as f64 / total as f64).min(1.0);

@@ -2,7 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use recipes::{Additions, Dataset, DatasetId, GrowthError, Plan, Recipe, StageKey, TrialId, expand, growth};
+use proptest::collection::{btree_set, vec};
+use proptest::prelude::*;
+use recipes::{
+    Additions, Dataset, DatasetId, GrowthError, Plan, Recipe, Stage, StageKey, Trial, TrialId, expand, growth,
+};
 
 fn recipe(points: &str) -> Recipe {
     let text = format!(
@@ -162,4 +166,50 @@ fn an_addition_that_makes_no_recipe_is_refused_with_its_key() {
     assert!(huge.contains("key `seeds[1]`"), "{huge}");
     let never = refuse(&Additions { peak_lr: vec![f64::NAN], ..Additions::default() });
     assert!(never.contains("key `optimizer.peak_lr[1]`"), "{never}");
+}
+
+/// What a trial is, apart from how its path is cut.
+fn asked(plan: &Plan) -> BTreeSet<(String, u64, u64, u64)> {
+    let lr = |trial: &Trial| plan.stage(&trial.path[0]).expect("it is there").spec.peak_lr.to_bits();
+    plan.trials.iter().map(|trial| (trial.size.clone(), trial.seed, lr(trial), trial.d.0)).collect()
+}
+
+/// Whether every trial is a path of consecutive stages under their own keys.
+fn check_paths(plan: &Plan) {
+    for trial in &plan.trials {
+        let mut parent: Option<&Stage> = None;
+        for key in &trial.path {
+            let stage = plan.stage(key).expect("it is there");
+            assert_eq!(stage.parent, parent.map(|parent| parent.key));
+            assert_eq!(stage.spec.start_step, parent.map_or(0, |parent| parent.spec.end_step));
+            assert_eq!(stage.spec.key(stage.parent.as_ref()), stage.key);
+            parent = Some(stage);
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn however_a_campaign_grows_it_has_what_was_asked_for_and_keeps_what_it_had(
+        first in btree_set(3_u64..60, 1..4),
+        rounds in vec((btree_set(3_u64..90, 0..4), btree_set(0_u64..3, 0..2)), 1..4),
+    ) {
+        let points: Vec<u64> = first.iter().map(|steps| steps * 1_000).collect();
+        let mut recipe = tokens(&points);
+        let mut plan = plan(&recipe);
+        for (points, seeds) in rounds {
+            let tokens = points.iter().map(|steps| steps * 1_000).collect();
+            let more = Additions { tokens, seeds: seeds.into_iter().collect(), ..Additions::default() };
+            // Points that come to the same steps are refused.
+            let Ok(larger) = recipe.with(&more) else { continue };
+            let grown = plan.grown(&growth(&plan, &larger).expect("it grows"));
+            check_paths(&grown);
+            prop_assert_eq!(asked(&grown), asked(&self::plan(&larger)));
+            prop_assert!(plan.trials.iter().all(|trial| grown.trials.contains(trial)));
+            prop_assert!(plan.stages.iter().all(|stage| grown.stages.contains(stage)));
+            prop_assert_eq!(grown.trials.len(), grown.trials.iter().map(|trial| trial.id).collect::<BTreeSet<_>>().len());
+            prop_assert!(growth(&grown, &larger).expect("it is all there").is_empty());
+            (recipe, plan) = (larger, grown);
+        }
+    }
 }

@@ -80,6 +80,15 @@ impl Campaigns {
         self.received(answer)
     }
 
+    /// Starts a campaign that goes on from a stage, or says what it would be: its plan, and how many stages are done.
+    pub(crate) async fn branch(&mut self, request: v1::BranchCampaignRequest) -> Result<(Plan, u32), CallError> {
+        let answer = self.client.branch_campaign(request).await;
+        let v1::BranchCampaignResponse { plan, stages_done } = self.received(answer)?;
+        let plan = Plan::try_from(plan.unwrap_or_default());
+        let plan = plan.map_err(|source| CallError::Unexpected { url: self.url.clone(), source })?;
+        Ok((plan, stages_done))
+    }
+
     pub(crate) async fn list(&mut self) -> Result<Vec<v1::CampaignSummary>, CallError> {
         let answer = self.client.list_campaigns(v1::ListCampaignsRequest {}).await;
         Ok(self.received(answer)?.campaigns)

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
-use recipes::{Additions, Growth, Plan, Recipe, Stage, StageKey, Tokens};
+use recipes::{Additions, Growth, Recipe, StageKey};
 use serde::Serialize;
 
 use crate::cli::Global;
@@ -12,11 +12,12 @@ use crate::client::{Campaigns, CoordinatorArgs, Detail, with_coordinator};
 use crate::data_dir::{WritableDir, data_dir};
 use crate::exit::{Exit, OrBadInput, bad_input};
 use crate::logging::say;
-use crate::output::{self, View, columns};
+use crate::output::{self, View};
 use crate::quantities::count;
 use crate::results::out_dir;
 use crate::signals::Interrupts;
 use crate::training::{Asked, OwnWorkers, Training, conclude, interrupted};
+use crate::views::AdditionView;
 
 /// Add points, sizes, seeds or learning rates to a campaign, and train what is new alone
 ///
@@ -149,86 +150,32 @@ fn larger(detail: &Detail, more: &Additions) -> anyhow::Result<(Recipe, Growth)>
     Ok((recipe, growth))
 }
 
-/// What is new, and what is shared.
+/// What a campaign grows by.
 #[derive(Debug, Serialize)]
 struct Extension {
     campaign: String,
     name: String,
     trials_added: usize,
-    /// New to the campaign. What another campaign trained is not trained again.
-    stages: Vec<NewStage>,
-    tokens: Tokens,
-    flops: f64,
-    shared_stages: usize,
-    shared_tokens: Tokens,
-}
-
-#[derive(Debug, Serialize)]
-struct NewStage {
-    stage: StageKey,
-    size: String,
-    seed: u64,
-    peak_lr: f64,
-    start_step: u64,
-    end_step: u64,
-    tokens: Tokens,
-    flops: f64,
+    #[serde(flatten)]
+    addition: AdditionView,
 }
 
 impl Extension {
     fn of(detail: &Detail, growth: &Growth) -> Self {
-        let Growth { trials, stages, .. } = growth;
-        let along: BTreeSet<StageKey> = trials.iter().flat_map(|trial| trial.path.iter().copied()).collect();
-        let shared = shared(&detail.plan, &along);
+        let along: BTreeSet<StageKey> = growth.trials.iter().flat_map(|trial| trial.path.iter().copied()).collect();
+        let shared = detail.plan.stages.iter().filter(|stage| along.contains(&stage.key));
         Self {
             campaign: detail.summary.campaign.clone(),
             name: detail.plan.name.clone(),
-            trials_added: trials.len(),
-            tokens: stages.iter().map(|stage| stage.spec.tokens()).sum(),
-            flops: stages.iter().map(|stage| stage.spec.flops().0).sum(),
-            stages: stages.iter().map(NewStage::of).collect(),
-            shared_stages: shared.len(),
-            shared_tokens: shared.iter().map(|stage| stage.spec.tokens()).sum(),
-        }
-    }
-}
-
-/// The stages of a plan that new trials go along.
-fn shared<'a>(plan: &'a Plan, along: &BTreeSet<StageKey>) -> Vec<&'a Stage> {
-    plan.stages.iter().filter(|stage| along.contains(&stage.key)).collect()
-}
-
-impl NewStage {
-    fn of(stage: &Stage) -> Self {
-        let spec = &stage.spec;
-        Self {
-            stage: stage.key,
-            size: stage.size.clone(),
-            seed: stage.seed,
-            peak_lr: spec.peak_lr,
-            start_step: spec.start_step,
-            end_step: spec.end_step,
-            tokens: spec.tokens(),
-            flops: spec.flops().0,
+            trials_added: growth.trials.len(),
+            addition: AdditionView::of(&growth.stages, shared),
         }
     }
 }
 
 impl View for Extension {
     fn table(&self) -> String {
-        let Self { campaign, name, trials_added, stages, tokens, flops, shared_stages, shared_tokens } = self;
-        let row = |it: &NewStage| {
-            let steps = format!("{}..{}", it.start_step, it.end_step);
-            let (tokens, flops) = (it.tokens.to_string(), format!("{:.2e}", it.flops));
-            [it.size.clone(), it.seed.to_string(), it.peak_lr.to_string(), steps, tokens, flops, it.stage.short()]
-        };
-        let rows: Vec<_> = stages.iter().map(row).collect();
-        let table = columns(["size", " seed", " peak LR", " steps", " tokens", " FLOPs", "stage"], &rows);
-        format!(
-            "{name} ({campaign}) grows by {trials_added} trials\n{table}\
-             to train: {} stages, {tokens} tokens, {flops:.2e} FLOPs\n\
-             shared with what it has: {shared_stages} stages, {shared_tokens} tokens\n",
-            stages.len()
-        )
+        let Self { campaign, name, trials_added, addition } = self;
+        format!("{name} ({campaign}) grows by {trials_added} trials\n{}", addition.table())
     }
 }

@@ -1,6 +1,7 @@
 //! One file a command: its arguments, and the calls it comes down to.
 
 pub(crate) mod bench;
+pub(crate) mod branch;
 pub(crate) mod cancel;
 pub(crate) mod checkpoints;
 pub(crate) mod completions;

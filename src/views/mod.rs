@@ -1,5 +1,6 @@
-//! Campaigns, and files, as commands print them: the fields of the JSON, and the lines for people.
+//! Campaigns, files, and what is added, as commands print them: the fields of the JSON, and the lines for people.
 
+mod addition;
 mod bench;
 mod campaign;
 mod coordinates;
@@ -9,6 +10,7 @@ pub(crate) mod law;
 mod search;
 mod stage;
 
+pub(crate) use addition::AdditionView;
 pub(crate) use bench::BenchView;
 pub(crate) use campaign::{CampaignList, CampaignView};
 pub(crate) use coordinates::{CoordinatesView, ModelCoordinates, VariantCoordinates};

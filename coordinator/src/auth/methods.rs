@@ -27,9 +27,10 @@ fn known(path: &str) -> Option<Need> {
             "GetInfo" | "ListCampaigns" | "GetCampaign" | "WatchCampaign" | "GetCurves" | "GetResults" | "ListWorkers"
             | "GetCheckpoint" | "ListCheckpoints",
         ) => Scope::Read,
-        ("windtunnel.v1.CampaignService", "Submit" | "ExtendCampaign" | "CancelCampaign" | "RetryCampaign") => {
-            Scope::Submit
-        }
+        (
+            "windtunnel.v1.CampaignService",
+            "Submit" | "ExtendCampaign" | "BranchCampaign" | "CancelCampaign" | "RetryCampaign",
+        ) => Scope::Submit,
         // It deletes what cannot be had again.
         ("windtunnel.v1.CampaignService", "CollectCheckpoints") => Scope::Admin,
         _ => return None,

@@ -1,6 +1,7 @@
 //! What the driver is told: everything that comes from sessions, people, pools and its own verifications, in one queue.
 
 use proto::v1::CoordinatorMessage;
+use recipes::branch::BranchError;
 use recipes::{Attempt, CampaignId, Growth, Plan, StageKey, WorkerId};
 use scheduler::{PlanError, StageResult};
 use tokio::sync::{mpsc, oneshot};
@@ -184,6 +185,14 @@ pub(crate) enum RequestError {
     SeveralStages { selector: String, count: usize },
     #[error("{} has no committed checkpoint{}", .stage.short(), .step.map(|step| format!(" after step {step}")).unwrap_or_default())]
     NoCheckpoint { stage: StageKey, step: Option<u64> },
+    #[error("{}@{step} is in the middle of a stage, where nothing branches off; the nearest are {}", .stage.short(), .nearest.join(" and "))]
+    NotAtEnd { stage: StageKey, step: u64, nearest: Vec<String> },
+    #[error("{} is {state}: nothing goes on from it", .stage.short())]
+    NotTrained { stage: StageKey, state: &'static str },
+    #[error("no campaign says which text {} was trained on", .stage.short())]
+    NoDatasetOf { stage: StageKey },
+    #[error(transparent)]
+    Branch(BranchError),
     #[error("the plan of {campaign} cannot be run: {error}")]
     PlanRejected { campaign: CampaignId, error: PlanError },
     #[error("the coordinator is shutting down")]

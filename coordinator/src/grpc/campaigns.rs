@@ -19,7 +19,7 @@ use tonic::{Request, Response, Status};
 
 use super::limit::at_most;
 use super::status::{self, SubmitError};
-use super::{checkpoints, encode, watch};
+use super::{branch, checkpoints, encode, watch};
 use crate::auth::{Caller, Guard, REVOKED};
 use crate::driver::DriverHandle;
 use crate::driver::input::{Extension, RequestError, Submission};
@@ -79,6 +79,10 @@ impl CampaignService for CampaignApi {
             stages_done: encode::count(extended.as_it_is.stages_done),
             trials_added: encode::count(extended.trials_added),
         }))
+    }
+
+    async fn branch_campaign(&self, request: Request<v1::BranchCampaignRequest>) -> Answer<v1::BranchCampaignResponse> {
+        branch::branch(self, request.into_inner()).await.map(Response::new)
     }
 
     async fn list_campaigns(&self, _: Request<v1::ListCampaignsRequest>) -> Answer<v1::ListCampaignsResponse> {
@@ -198,7 +202,7 @@ impl CampaignApi {
     }
 
     /// Whether the data lies where workers will look for it.
-    async fn check_dataset(&self, dataset: &Dataset) -> Result<(), SubmitError> {
+    pub(super) async fn check_dataset(&self, dataset: &Dataset) -> Result<(), SubmitError> {
         let folder = Path::from(layout::dataset_path(&dataset.id));
         match self.storage.list(Some(&folder)).next().await {
             Some(Ok(_)) => Ok(()),

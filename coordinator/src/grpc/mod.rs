@@ -1,5 +1,6 @@
 //! The services: a handler decodes, forwards to the driver, and encodes the answer.
 
+mod branch;
 mod campaigns;
 mod checkpoints;
 mod decode;

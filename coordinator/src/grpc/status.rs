@@ -40,7 +40,10 @@ pub(crate) fn from_request(error: RequestError) -> Status {
         RequestError::AmbiguousCampaign { .. }
         | RequestError::AmbiguousStage { .. }
         | RequestError::SeveralStages { .. }
+        | RequestError::NotAtEnd { .. }
+        | RequestError::Branch(_)
         | RequestError::PlanRejected { .. } => Status::invalid_argument(message),
+        RequestError::NotTrained { .. } | RequestError::NoDatasetOf { .. } => Status::failed_precondition(message),
         RequestError::Stopping => Status::unavailable(message),
     }
 }

@@ -1,10 +1,10 @@
-//! Campaigns that grow: over the wire, while they are watched, and across a restart.
+//! Campaigns that grow, and branches of them: over the wire, while they are watched, and across a restart.
 
 use proto::v1::{self, CampaignPhase};
-use recipes::{Additions, Recipe};
+use recipes::{Additions, Dataset, DatasetId, Recipe};
 use tonic::Code;
 
-use crate::bench::{Bench, PATIENCE, RECIPE, last, phase};
+use crate::bench::{Bench, PATIENCE, RECIPE, dataset, last, phase};
 use crate::worker::Worker;
 
 /// The recipe of these tests with a third more points.
@@ -127,5 +127,54 @@ async fn what_cannot_grow_is_refused_and_says_why() {
     let broken = refuse(&mut bench, broken).await;
     assert_eq!(broken.code(), Code::InvalidArgument);
     assert!(broken.message().contains("smoke.toml:1"), "{}", broken.message());
+    bench.handle.shutdown().await;
+}
+
+fn branch(stage: &str) -> v1::BranchCampaignRequest {
+    v1::BranchCampaignRequest {
+        stage: stage.to_owned(),
+        name: "branch".to_owned(),
+        tokens: 2_048,
+        decay: "linear".to_owned(),
+        floor: 0.1,
+        ..v1::BranchCampaignRequest::default()
+    }
+}
+
+#[tokio::test]
+async fn a_branch_trains_one_stage_from_the_end_of_another_and_survives_a_restart() {
+    let mut bench = Bench::new().await;
+    let submitted = bench.submit().await;
+    let mut worker = Worker::join(&bench.handle, "first").await;
+    let plan = bench.detail("smoke").await.plan.expect("it has a plan");
+    let root = plan.stages.iter().find(|stage| stage.parent.is_none()).expect("it has a root").key.clone();
+    let early = bench.client.branch_campaign(branch(&root)).await.expect_err("it is not trained");
+    assert_eq!(early.code(), Code::FailedPrecondition, "{}", early.message());
+    worker.work(submitted.stages as usize).await;
+    worker.settle().await;
+
+    let dry = v1::BranchCampaignRequest { dry_run: true, ..branch(&root) };
+    let planned = bench.client.branch_campaign(dry).await.expect("it can be").into_inner();
+    assert_eq!((planned.stages_done, bench.detail("smoke").await.plan), (1, Some(plan)));
+    let list = bench.client.list_campaigns(v1::ListCampaignsRequest {}).await.expect("they are listed").into_inner();
+    assert_eq!(list.campaigns.len(), 1, "nothing was started");
+    let branched = bench.client.branch_campaign(branch(&root)).await.expect("it can be").into_inner();
+    assert_eq!(branched, planned);
+    worker.work(1).await;
+    worker.settle().await;
+    assert_eq!(phase(&last(bench.watch("branch").await).await), CampaignPhase::Ended);
+    assert_eq!(attempts(&mut bench, "branch").await, [Some(1); 2]);
+
+    let mut bench = bench.restart().await;
+    assert_eq!(bench.detail("branch").await.plan, planned.plan);
+    let elsewhere = v1::BranchCampaignRequest {
+        dataset: Some((&Dataset { id: DatasetId::from_content(b"not there"), ..dataset() }).into()),
+        ..branch(&root)
+    };
+    let missing = bench.client.branch_campaign(elsewhere).await.expect_err("its data is not there");
+    assert_eq!(missing.code(), Code::FailedPrecondition);
+    let unknown = v1::BranchCampaignRequest { decay: "quadratic".to_owned(), ..branch(&root) };
+    let unknown = bench.client.branch_campaign(unknown).await.expect_err("there is no such decay");
+    assert_eq!(unknown.code(), Code::InvalidArgument);
     bench.handle.shutdown().await;
 }

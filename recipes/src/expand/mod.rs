@@ -194,13 +194,13 @@ fn plan_of_search(recipe: &Recipe, dataset: Option<Dataset>, search: Search) -> 
 }
 
 /// By the last stage, and the arm where there is one: two arms may well come to train the same.
-fn trial_id(arm: Option<&str>, last: &StageKey) -> TrialId {
+pub(crate) fn trial_id(arm: Option<&str>, last: &StageKey) -> TrialId {
     let arm = arm.map(str::as_bytes).unwrap_or_default();
     TrialId::from_content(&[last.as_bytes().as_slice(), arm].concat())
 }
 
 /// By the name and the trials' last stages and arms, in no particular order.
-fn campaign_id(name: &str, trials: &[Trial]) -> CampaignId {
+pub(crate) fn campaign_id(name: &str, trials: &[Trial]) -> CampaignId {
     let mut ends: Vec<_> = trials.iter().map(|trial| (trial.last_stage(), trial.arm.as_deref())).collect();
     ends.sort_unstable();
     let ends = ends.into_iter().flat_map(|(key, arm)| key.as_bytes().iter().copied().chain(arm.unwrap_or("").bytes()));

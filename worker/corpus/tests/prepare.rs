@@ -129,6 +129,11 @@ fn every_part_of_the_request_counts() {
         assert!(!prepared.found);
         assert_ne!(prepared.dataset.id, first.dataset.id);
     }
+    // The text of a tokenizer and the file it is in are the same request.
+    let json = std::fs::read_to_string(first.dir.join("tokenizer.json")).expect("it is there");
+    let (by_text, _) = run(&PrepareRequest { tokenizer: TokenizerChoice::Json(json), ..others[4].clone() });
+    assert!(by_text.found);
+    assert_eq!(by_text.dataset.vocab, first.dataset.vocab);
     let (limited, _) = run(&others[2]);
     assert!(limited.dataset.train_bytes + limited.dataset.validation_bytes <= 15_000);
     write(&texts.path().join("07.txt"), "Another text.", 50);

@@ -34,6 +34,8 @@ pub enum TokenizerChoice {
     },
     /// A `tokenizer.json`.
     File(PathBuf),
+    /// The text of one.
+    Json(String),
 }
 
 /// The choice, with the file read.
@@ -46,6 +48,7 @@ impl Vocabulary {
     fn of(choice: &TokenizerChoice) -> Result<Self, PrepareError> {
         match choice {
             TokenizerChoice::Train { vocab } => Ok(Self::Entries(*vocab)),
+            TokenizerChoice::Json(json) => Ok(Self::Json(json.clone())),
             TokenizerChoice::File(path) => std::fs::read_to_string(path)
                 .map(Self::Json)
                 .map_err(|source| PrepareError::Read { path: path.clone(), source }),

@@ -1,0 +1,200 @@
+//! A campaign of its own that goes on from a stage of another one: continual training, a decay, other text.
+
+use crate::checkpoints::CheckpointPolicy;
+use crate::expand::{campaign_id, trial_id};
+use crate::id::StageKey;
+use crate::plan::{Dataset, Plan, Stage, StageRole, Trial};
+use crate::recipe::is_plain_name;
+use crate::retries::Retries;
+use crate::schedule::{DecayShape, LrSchedule};
+use crate::search::Settings;
+use crate::stage::StageSpec;
+use crate::units::Tokens;
+
+/// Steps of a branch.
+const MAX_STEPS: u64 = 1_000_000_000;
+
+/// What a branch trains.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Branch {
+    /// The name of the new campaign.
+    pub name: String,
+    /// How much it trains.
+    pub tokens: Tokens,
+    /// The learning rate.
+    pub rate: Rate,
+    /// Its peak, where that is not the one of the stage it goes on from.
+    pub peak_lr: Option<f64>,
+    /// The text: that of the stage, or another one in the same vocabulary.
+    pub dataset: Dataset,
+    /// How patient the campaign is.
+    pub retries: Retries,
+    /// What becomes of its checkpoints.
+    pub checkpoints: CheckpointPolicy,
+}
+
+/// The learning rate of a branch. There is no warm-up: it begins where the weights and the optimiser's moments are.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Rate {
+    /// It stays at its peak.
+    Stable,
+    /// It decays over the whole of the branch.
+    Decay {
+        /// How it falls.
+        shape: DecayShape,
+        /// Where it ends, as a fraction of the peak.
+        floor: f64,
+    },
+}
+
+/// Why there is no such branch.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum BranchError {
+    /// There is nothing to go on from.
+    #[error("a branch needs a stage to go on from")]
+    NoAncestors,
+    /// The name cannot be a folder's.
+    #[error(
+        "`{name}` cannot be the name of a campaign; accepted: 1 to 100 letters, digits, `-`, `_` and `.`, not beginning with `.`"
+    )]
+    Name {
+        /// The name.
+        name: String,
+    },
+    /// It is too short or too long.
+    #[error("{tokens} tokens are {steps} steps of {step}; accepted: 1 to {MAX_STEPS} steps")]
+    Steps {
+        /// The tokens asked for.
+        tokens: u64,
+        /// In steps.
+        steps: u64,
+        /// Tokens a step.
+        step: u64,
+    },
+    /// The peak learning rate is out of bounds.
+    #[error("the peak learning rate {0} is not accepted; accepted: 1e-12 to 10")]
+    PeakLr(f64),
+    /// The floor is out of bounds.
+    #[error("the floor {0} is not accepted; accepted: 0 to 1, and above 0 for an exponential decay")]
+    Floor(f64),
+    /// The text is in another vocabulary.
+    #[error("the text has a vocabulary of {text}, and the model one of {model}: prepare it with the model's tokenizer")]
+    Vocabulary {
+        /// Of the text.
+        text: u32,
+        /// Of the model.
+        model: u32,
+    },
+    /// The text is too short.
+    #[error(
+        "the text gives {train} tokens to train on and {held_out} held out; accepted: more than {context}, and at least 1"
+    )]
+    Text {
+        /// Tokens to train on.
+        train: u64,
+        /// Tokens held out.
+        held_out: u64,
+        /// Tokens of a sequence.
+        context: u32,
+    },
+}
+
+/// The plan of a branch below the last of these stages, which are a path from a root. It holds them, so that nothing is
+/// trained for those that are done, and one trial.
+///
+/// The loss at its end is measured on the held-out part of the branch's own text: on as much as the stage measures, or all.
+///
+/// # Errors
+/// If a value is out of bounds, or the text is none that the model could go on with.
+pub fn branch(ancestors: &[Stage], branch: &Branch) -> Result<Plan, BranchError> {
+    let parent = ancestors.last().ok_or(BranchError::NoAncestors)?;
+    let spec = spec(&parent.spec, branch)?;
+    let key = spec.key(Some(&parent.key));
+    let role = if branch.rate == Rate::Stable { StageRole::Trunk } else { StageRole::Decay };
+    let (size, seed) = (parent.size.clone(), parent.seed);
+    let stage = Stage { key, parent: Some(parent.key), spec, role, size: size.clone(), seed };
+    let stages: Vec<Stage> = ancestors.iter().cloned().chain([stage]).collect();
+    let d = stages.iter().map(|stage| stage.spec.tokens()).sum();
+    let trial = Trial {
+        id: trial_id(None, &key),
+        size,
+        seed,
+        arm: None,
+        n: spec.model.shape.non_embedding_params(),
+        d,
+        nominal: d,
+        path: stages.iter().map(|stage| stage.key).collect(),
+        settings: Settings::new(),
+    };
+    let trials = vec![trial];
+    Ok(Plan {
+        campaign: campaign_id(&branch.name, &trials),
+        name: branch.name.clone(),
+        description: description(&parent.key, &spec, branch),
+        dataset: Some(branch.dataset.clone()),
+        trials,
+        stages,
+        retries: branch.retries,
+        checkpoints: branch.checkpoints,
+        search: None,
+    })
+}
+
+fn spec(parent: &StageSpec, branch: &Branch) -> Result<StageSpec, BranchError> {
+    let Branch { name, tokens, rate, peak_lr, dataset, .. } = branch;
+    if !is_plain_name(name) {
+        return Err(BranchError::Name { name: name.chars().take(100).collect() });
+    }
+    let step = parent.batch.tokens();
+    let steps = tokens.0.saturating_add(step / 2) / step;
+    if !(1..=MAX_STEPS).contains(&steps) {
+        return Err(BranchError::Steps { tokens: tokens.0, steps, step });
+    }
+    let peak_lr = peak_lr.unwrap_or(parent.peak_lr);
+    if !(1e-12..=10.0).contains(&peak_lr) {
+        return Err(BranchError::PeakLr(peak_lr));
+    }
+    if dataset.vocab != parent.model.vocab {
+        return Err(BranchError::Vocabulary { text: dataset.vocab, model: parent.model.vocab });
+    }
+    let Dataset { train_tokens: train, validation_tokens: held_out, .. } = *dataset;
+    let context = parent.batch.context;
+    if train <= u64::from(context) || held_out == 0 {
+        return Err(BranchError::Text { train, held_out, context });
+    }
+    let start_step = parent.end_step;
+    let schedule = match *rate {
+        Rate::Stable => LrSchedule::Constant { warmup_steps: 0 },
+        Rate::Decay { shape, floor } => {
+            let lowest = if shape == DecayShape::Exponential { f64::MIN_POSITIVE } else { 0.0 };
+            if !(lowest..=1.0).contains(&floor) {
+                return Err(BranchError::Floor(floor));
+            }
+            LrSchedule::Wsd { warmup_steps: 0, decay_start: start_step, decay_steps: steps, decay: shape, floor }
+        }
+    };
+    Ok(StageSpec {
+        data: dataset.id,
+        start_step,
+        end_step: start_step + steps,
+        schedule,
+        peak_lr,
+        validation_tokens: parent.validation_tokens.min(held_out),
+        ..*parent
+    })
+}
+
+fn description(parent: &StageKey, spec: &StageSpec, branch: &Branch) -> String {
+    let how = match branch.rate {
+        Rate::Stable => "at the peak learning rate".to_owned(),
+        Rate::Decay { shape, floor } => format!("with a {} decay to {floor}", shape.name()),
+    };
+    let (tokens, text) = (spec.tokens(), branch.dataset.sources.join(", "));
+    let text: String = text.chars().take(500).collect();
+    format!(
+        "Goes on from {}@{}: {tokens} tokens of {text}, {how} of {}.",
+        parent.short(),
+        spec.start_step,
+        spec.peak_lr
+    )
+}

@@ -1,0 +1,100 @@
+//! Branches: what they train, and what they go on from.
+
+use recipes::branch::{Branch, BranchError, Rate};
+use recipes::{CheckpointPolicy, Dataset, DatasetId, DecayShape, LrSchedule, Plan, Retries, StageRole, Tokens, branch};
+
+/// A plan of two points, and data of another kind in the same vocabulary.
+fn plan() -> (Plan, Dataset) {
+    let recipe = recipes::Recipe::parse(
+        "trunk.toml",
+        "name = \"trunk\"\n[data]\nsources = [\"x.txt\"]\nvocab = 300\nvalidation_tokens = 1000\n[model]\n\
+         sizes = [\"tiny-32\"]\n[points]\ntokens = [20_000, 40_000]\n[schedule]\nkind = \"wsd\"\nwarmup_steps = 2\n\
+         floor = 0.1\n[schedule.decay]\nshape = \"linear\"\nfraction = 0.1\ncounted = \"after\"\n[batch]\n\
+         sequences = 10\ncontext = 100\n[optimizer]\npeak_lr = [0.01]\n",
+    );
+    let dataset = |text: &[u8]| Dataset {
+        id: DatasetId::from_content(text),
+        vocab: 300,
+        train_tokens: 50_000,
+        validation_tokens: 2_000,
+        train_bytes: 100_000,
+        validation_bytes: 2_000,
+        sources: vec!["y.txt".to_owned()],
+    };
+    let plan = recipes::expand(&recipe.expect("it is sound"), &dataset(b"first")).expect("there is enough");
+    (plan, Dataset { validation_tokens: 700, ..dataset(b"other") })
+}
+
+fn decay(dataset: Dataset) -> Branch {
+    Branch {
+        name: "adapted".to_owned(),
+        tokens: Tokens(4_400),
+        rate: Rate::Decay { shape: DecayShape::Linear, floor: 0.1 },
+        peak_lr: None,
+        dataset,
+        retries: Retries::DEFAULT,
+        checkpoints: CheckpointPolicy::default(),
+    }
+}
+
+#[test]
+fn a_branch_has_its_ancestors_and_one_stage_of_its_own() {
+    let (plan, other) = plan();
+    let ancestors = &plan.stages[..1];
+    let branched = branch(ancestors, &decay(other.clone())).expect("it is one");
+    assert_eq!(branched.stages[..1], plan.stages[..1]);
+    let new = &branched.stages[1];
+    assert_eq!((new.spec.start_step, new.spec.end_step), (20, 24), "to the nearest step");
+    assert_eq!((new.parent, new.role), (Some(plan.stages[0].key), StageRole::Decay));
+    assert_eq!((new.spec.data, new.spec.validation_tokens), (other.id, 700));
+    assert_eq!(branched.trials[0].d, Tokens(24_000));
+    assert!((new.spec.schedule.factor(23) - 0.1).abs() < 1e-12, "it ends at its floor");
+    assert_eq!(new.spec.key(new.parent.as_ref()), new.key);
+}
+
+#[test]
+fn a_decay_on_the_same_text_is_the_stage_of_a_recipe_that_asks_for_it() {
+    let (plan, _) = plan();
+    let same = plan.dataset.clone().expect("it is prepared");
+    let branched = branch(&plan.stages[..1], &Branch { tokens: Tokens(2_000), ..decay(same) }).expect("it is one");
+    assert_eq!(branched.trials[0].path, plan.trials[0].path, "nothing is trained for it");
+    assert_ne!(branched.campaign, plan.campaign);
+}
+
+#[test]
+fn a_stable_branch_stays_at_its_peak() {
+    let (plan, other) = plan();
+    let stable = Branch { rate: Rate::Stable, peak_lr: Some(0.002), ..decay(other) };
+    let branched = branch(&plan.stages[..1], &stable).expect("it is one");
+    let new = &branched.stages[1];
+    assert_eq!((new.spec.schedule, new.spec.peak_lr), (LrSchedule::Constant { warmup_steps: 0 }, 0.002));
+    assert_eq!(new.role, StageRole::Trunk);
+}
+
+#[test]
+fn what_is_out_of_bounds_is_refused() {
+    let (plan, other) = plan();
+    let refuse = |wrong: Branch| branch(&plan.stages[..1], &wrong).expect_err("it is refused");
+    let right = || decay(other.clone());
+    let rate = |shape, floor| Rate::Decay { shape, floor };
+    assert!(matches!(refuse(Branch { name: "../x".to_owned(), ..right() }), BranchError::Name { .. }));
+    for tokens in [0, 499, u64::MAX] {
+        assert!(matches!(refuse(Branch { tokens: Tokens(tokens), ..right() }), BranchError::Steps { .. }), "{tokens}");
+    }
+    for peak_lr in [0.0, -1.0, f64::NAN, f64::INFINITY, 11.0] {
+        assert!(matches!(refuse(Branch { peak_lr: Some(peak_lr), ..right() }), BranchError::PeakLr(_)), "{peak_lr}");
+    }
+    for floor in [-0.1, 1.1, f64::NAN] {
+        let wrong = Branch { rate: rate(DecayShape::Cosine, floor), ..right() };
+        assert!(matches!(refuse(wrong), BranchError::Floor(_)), "{floor}");
+    }
+    let exponential = Branch { rate: rate(DecayShape::Exponential, 0.0), ..right() };
+    assert_eq!(refuse(exponential), BranchError::Floor(0.0));
+    let longer = Dataset { vocab: 301, ..other.clone() };
+    assert_eq!(refuse(decay(longer)), BranchError::Vocabulary { text: 301, model: 300 });
+    let short = Dataset { train_tokens: 100, ..other.clone() };
+    assert!(matches!(refuse(decay(short)), BranchError::Text { .. }));
+    let nothing_held_out = Dataset { validation_tokens: 0, ..other.clone() };
+    assert!(matches!(refuse(decay(nothing_held_out)), BranchError::Text { .. }));
+    assert_eq!(branch(&[], &right()), Err(BranchError::NoAncestors));
+}

@@ -1,0 +1,271 @@
+//! `windtunnel branch`
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, anyhow};
+use clap::ValueEnum;
+use corpus::{PrepareRequest, Prepared, TokenizerChoice};
+use proto::v1;
+use recipes::{Plan, Stage};
+use serde::Serialize;
+use worker::Storage;
+
+use crate::checkpoint::{read_tokenizer, stage_and_step};
+use crate::cli::Global;
+use crate::client::{Campaigns, CoordinatorArgs, with_coordinator};
+use crate::data_dir::{WritableDir, data_dir};
+use crate::exit::{Exit, OrBadInput, bad_input};
+use crate::logging::say;
+use crate::output::{self, View};
+use crate::preparing::{datasets_dir, prepare_request};
+use crate::quantities::count;
+use crate::results::out_dir;
+use crate::signals::Interrupts;
+use crate::training::{Asked, OwnWorkers, Training, conclude, interrupted};
+use crate::uploading::upload_dataset;
+use crate::views::AdditionView;
+
+/// Go on from a checkpoint: a decay, continual training, or other text
+///
+/// The branch is a campaign of its own: the stages up to the checkpoint, for which nothing is trained, and one that goes on
+/// from there without a warm-up. Other text is tokenized with the tokenizer of the text before it, and the loss is measured
+/// on its own held-out part. With --coordinator the branch is handed in there, and nothing is waited for; without, it is
+/// trained as by `windtunnel run`. The same branch again trains nothing.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  windtunnel checkpoints list quickstart
+  windtunnel branch stage_0a1b2c3d --decay exponential --fraction 0.2 --dry-run
+  windtunnel branch stage_0a1b2c3d --data '~/texts/**/*.md' --tokens 2m --name adapted
+  windtunnel branch stage_0a1b2c3d --stable --tokens 10m --peak-lr 0.003")]
+pub(crate) struct Args {
+    /// A stage's key, or the beginning of it, with or without `@` and its last step
+    checkpoint: String,
+
+    /// Files, folders, globs or `toolchain-docs` to go on with [default: the text the stage was trained on]
+    #[arg(long, value_name = "SOURCE", num_args = 1..)]
+    data: Vec<String>,
+
+    /// Fraction of the documents of --data that is held out
+    #[arg(long, value_name = "FRACTION", default_value_t = 0.06, value_parser = held_out, requires = "data")]
+    validation_fraction: f64,
+
+    /// How the learning rate falls [default: linear]
+    #[arg(long, value_enum, value_name = "SHAPE", conflicts_with = "stable")]
+    decay: Option<Decay>,
+
+    /// Stay at the peak learning rate
+    #[arg(long)]
+    stable: bool,
+
+    /// How much to train, in tokens: 2000000, or 2m
+    #[arg(long, value_name = "TOKENS", value_parser = count, conflicts_with = "fraction")]
+    tokens: Option<u64>,
+
+    /// How much to train, as a fraction of the tokens trained up to the checkpoint [default: 0.1]
+    #[arg(long, value_name = "FRACTION")]
+    fraction: Option<f64>,
+
+    /// Peak learning rate [default: the stage's]
+    #[arg(long, value_name = "LR")]
+    peak_lr: Option<f64>,
+
+    /// Where the decay ends, as a fraction of the peak
+    #[arg(long, value_name = "FRACTION", default_value_t = 0.1)]
+    floor: f64,
+
+    /// The branch's name [default: from the campaign, the stage and the decay]
+    #[arg(long)]
+    name: Option<String>,
+
+    /// Say what would be trained, and train nothing; the text of --data is prepared
+    #[arg(long)]
+    dry_run: bool,
+
+    #[command(flatten)]
+    workers: OwnWorkers,
+
+    /// Where to write points.csv, fit.json and report.html [default: out/NAME]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+
+    #[command(flatten)]
+    coordinator: CoordinatorArgs,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Decay {
+    /// Straight to the floor
+    Linear,
+    /// By a constant factor each step
+    Exponential,
+    /// Half a cosine wave
+    Cosine,
+    /// 1 - sqrt(progress)
+    OneMinusSqrt,
+}
+
+impl Decay {
+    fn on_the_wire(self) -> &'static str {
+        match self {
+            Self::Linear => "linear",
+            Self::Exponential => "exponential",
+            Self::Cosine => "cosine",
+            Self::OneMinusSqrt => "one_minus_sqrt",
+        }
+    }
+}
+
+fn held_out(text: &str) -> Result<f64, String> {
+    let fraction: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    if (0.0001..=0.5).contains(&fraction) { Ok(fraction) } else { Err("accepted: 0.0001 to 0.5".to_owned()) }
+}
+
+impl Args {
+    pub(crate) fn run(self, global: &Global) -> anyhow::Result<Exit> {
+        self.workers.compute.check()?;
+        if !self.checkpoint.starts_with("stage_") {
+            let text = &self.checkpoint;
+            return Err(bad_input(anyhow!(
+                "`{text}` is not the key of a stage: `windtunnel checkpoints list` has them"
+            )));
+        }
+        let (stage, step) = stage_and_step(&self.checkpoint).or_bad_input()?;
+        let data_dir = data_dir(global)?;
+        let is_local = self.coordinator.coordinator.is_none();
+        let (request, prepared, plan) = with_coordinator(global, &self.coordinator, async |campaigns| {
+            let mut request = self.request(stage, step);
+            let prepared = self.prepare(campaigns, &request, &data_dir).await?;
+            request.dataset = prepared.as_ref().map(|prepared| (&prepared.dataset).into());
+            let (plan, _) = campaigns.branch(v1::BranchCampaignRequest { dry_run: true, ..request.clone() }).await?;
+            if !self.dry_run && !is_local {
+                hand_in(campaigns, &request, prepared.as_ref()).await?;
+            }
+            Ok((request, prepared, plan))
+        })?;
+        let branched = Branched::of(&plan)?;
+        if self.dry_run || !is_local {
+            output::print(&branched, global.json)?;
+            return Ok(Exit::Done);
+        }
+        say(branched.table().trim_end());
+        let out = out_dir(self.out.as_deref(), &plan.name)?;
+        let out = WritableDir::prepare(&out, "the directory of results")?;
+        crate::runtime()?.block_on(self.work(&request, prepared.as_ref(), &data_dir, out.path(), global))
+    }
+
+    async fn work(
+        &self,
+        request: &v1::BranchCampaignRequest,
+        prepared: Option<&Prepared>,
+        data_dir: &Path,
+        out: &Path,
+        global: &Global,
+    ) -> anyhow::Result<Exit> {
+        let mut interrupts = Interrupts::listen()?;
+        let training = Training { workers: &self.workers, coordinator: &self.coordinator, data_dir };
+        let ask = async |campaigns: &mut Campaigns| hand_in(campaigns, request, prepared).await;
+        match training.see_through(&mut interrupts, ask).await? {
+            Some(campaign) => conclude(campaign, out, global).await,
+            None => Ok(interrupted()),
+        }
+    }
+
+    fn request(&self, stage: &str, step: Option<u64>) -> v1::BranchCampaignRequest {
+        let decay = self.decay.unwrap_or(Decay::Linear).on_the_wire();
+        v1::BranchCampaignRequest {
+            stage: stage.to_owned(),
+            step,
+            name: self.name.clone().unwrap_or_default(),
+            tokens: self.tokens.unwrap_or_default(),
+            fraction: if self.tokens.is_some() { 0.0 } else { self.fraction.unwrap_or(0.1) },
+            decay: if self.stable { String::new() } else { decay.to_owned() },
+            floor: self.floor,
+            peak_lr: self.peak_lr,
+            dataset: None,
+            dry_run: false,
+        }
+    }
+
+    /// The text of `--data`, in the vocabulary of the stage.
+    async fn prepare(
+        &self,
+        campaigns: &mut Campaigns,
+        request: &v1::BranchCampaignRequest,
+        data_dir: &Path,
+    ) -> anyhow::Result<Option<Prepared>> {
+        if self.data.is_empty() {
+            return Ok(None);
+        }
+        // As long as all before it, which is a step at least: only what it goes on from is looked at.
+        let look = v1::BranchCampaignRequest { tokens: 0, fraction: 1.0, dry_run: true, ..request.clone() };
+        let (plan, _) = campaigns.branch(look).await?;
+        let (_, ancestors) = split(&plan)?;
+        let trained_on = ancestors.last().context("the coordinator knows of nothing to go on from")?.spec.data;
+        let storage = campaigns.info().await?.storage;
+        let storage = Storage::open(&storage).context("cannot reach the coordinator's storage from here")?;
+        let tokenizer = read_tokenizer(&storage, &trained_on).await?;
+        let tokenizer =
+            tokenizer.with_context(|| format!("{trained_on} is not in the storage any more")).or_bad_input()?;
+        let data_dir = WritableDir::prepare(data_dir, "the data directory")?;
+        let prepared = prepare_request(&PrepareRequest {
+            sources: self.data.clone(),
+            base_dir: PathBuf::new(),
+            tokenizer: TokenizerChoice::Json(tokenizer.json),
+            validation_fraction: self.validation_fraction,
+            split_seed: 0,
+            max_bytes: None,
+            datasets_dir: datasets_dir(data_dir.path()),
+            limits: corpus::Limits::default(),
+        })?;
+        Ok(Some(prepared))
+    }
+}
+
+async fn hand_in(
+    campaigns: &mut Campaigns,
+    request: &v1::BranchCampaignRequest,
+    prepared: Option<&Prepared>,
+) -> anyhow::Result<Asked> {
+    if let Some(prepared) = prepared {
+        let storage = campaigns.info().await?.storage;
+        upload_dataset(&prepared.dataset.id, &prepared.dir, &storage).await?;
+    }
+    let (plan, stages_done) = campaigns.branch(request.clone()).await?;
+    let stages = u32::try_from(plan.stages.len()).unwrap_or(u32::MAX);
+    Ok(Asked { campaign: plan.campaign.to_string(), name: plan.name, stages, stages_done })
+}
+
+/// The stage of its own that a branch has, and those before it.
+fn split(plan: &Plan) -> anyhow::Result<(&Stage, &[Stage])> {
+    plan.stages.split_last().context("the coordinator says that the branch is empty")
+}
+
+/// What a branch trains, and what it goes on from.
+#[derive(Debug, Serialize)]
+struct Branched {
+    campaign: String,
+    name: String,
+    description: String,
+    #[serde(flatten)]
+    addition: AdditionView,
+}
+
+impl Branched {
+    fn of(plan: &Plan) -> anyhow::Result<Self> {
+        let (own, before) = split(plan)?;
+        Ok(Self {
+            campaign: plan.campaign.to_string(),
+            name: plan.name.clone(),
+            description: plan.description.clone(),
+            addition: AdditionView::of(std::slice::from_ref(own), before.iter()),
+        })
+    }
+}
+
+impl View for Branched {
+    fn table(&self) -> String {
+        let Self { campaign, name, description, addition } = self;
+        format!("{name} ({campaign})\n{description}\n{}", addition.table())
+    }
+}

@@ -1,0 +1,74 @@
+//! What is added to what is trained: new stages, what they cost, and what they go on from.
+
+use recipes::{Stage, StageKey, Tokens};
+use serde::Serialize;
+
+use crate::output::columns;
+
+/// Stages that are new to a campaign, and those it has that the new trials go along.
+#[derive(Debug, Serialize)]
+pub(crate) struct AdditionView {
+    /// What another campaign trained is not trained again.
+    stages: Vec<NewStage>,
+    tokens: Tokens,
+    flops: f64,
+    shared_stages: usize,
+    shared_tokens: Tokens,
+}
+
+#[derive(Debug, Serialize)]
+struct NewStage {
+    stage: StageKey,
+    size: String,
+    seed: u64,
+    peak_lr: f64,
+    start_step: u64,
+    end_step: u64,
+    tokens: Tokens,
+    flops: f64,
+}
+
+impl AdditionView {
+    pub(crate) fn of<'a>(new: &[Stage], shared: impl Iterator<Item = &'a Stage>) -> Self {
+        let shared: Vec<Tokens> = shared.map(|stage| stage.spec.tokens()).collect();
+        Self {
+            tokens: new.iter().map(|stage| stage.spec.tokens()).sum(),
+            flops: new.iter().map(|stage| stage.spec.flops().0).sum(),
+            stages: new.iter().map(NewStage::of).collect(),
+            shared_stages: shared.len(),
+            shared_tokens: shared.into_iter().sum(),
+        }
+    }
+
+    pub(crate) fn table(&self) -> String {
+        let Self { stages, tokens, flops, shared_stages, shared_tokens } = self;
+        let row = |it: &NewStage| {
+            let steps = format!("{}..{}", it.start_step, it.end_step);
+            let (tokens, flops) = (it.tokens.to_string(), format!("{:.2e}", it.flops));
+            [it.size.clone(), it.seed.to_string(), it.peak_lr.to_string(), steps, tokens, flops, it.stage.short()]
+        };
+        let rows: Vec<_> = stages.iter().map(row).collect();
+        let table = columns(["size", " seed", " peak LR", " steps", " tokens", " FLOPs", "stage"], &rows);
+        format!(
+            "{table}to train: {} stages, {tokens} tokens, {flops:.2e} FLOPs\n\
+             shared with what is there: {shared_stages} stages, {shared_tokens} tokens\n",
+            stages.len()
+        )
+    }
+}
+
+impl NewStage {
+    fn of(stage: &Stage) -> Self {
+        let spec = &stage.spec;
+        Self {
+            stage: stage.key,
+            size: stage.size.clone(),
+            seed: stage.seed,
+            peak_lr: spec.peak_lr,
+            start_step: spec.start_step,
+            end_step: spec.end_step,
+            tokens: spec.tokens(),
+            flops: spec.flops().0,
+        }
+    }
+}

@@ -1,5 +1,6 @@
 //! The command line of `cargo xtask`.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -8,6 +9,7 @@ use clap::builder::PossibleValuesParser;
 use clap::{Parser, Subcommand};
 use xtask::chaos::{self, ChaosOptions};
 use xtask::check::{self, CheckOptions};
+use xtask::experiments::{self, ExperimentsOptions};
 use xtask::fuzz::{self, FuzzOptions};
 use xtask::parts::Part;
 
@@ -66,6 +68,16 @@ enum Command {
         #[arg(long, value_name = "N", default_value_t = 60)]
         seconds: u64,
     },
+    /// Train the MiniCPM paper's experiments at the scale of two CPU cores, say what came out, and draw it into
+    /// `docs/experiments/`. What was trained before is not trained again. Example: `cargo xtask experiments schedules`.
+    Experiments {
+        /// Run only these.
+        #[arg(value_parser = PossibleValuesParser::new(experiments::NAMES))]
+        experiment: Vec<String>,
+        /// Where data, checkpoints and results are kept [default: a folder of the target directory]
+        #[arg(long, value_name = "DIR")]
+        folder: Option<PathBuf>,
+    },
     /// Measure the trainer on this machine, by `windtunnel bench train` and the arguments after it. Close other programs
     /// first. Example: `cargo xtask bench --no-peer --shape A`.
     Bench {
@@ -90,6 +102,9 @@ fn main() -> Result<ExitCode> {
         }
         Command::Fuzz { target, seconds } => {
             fuzz::run(&FuzzOptions { time: Duration::from_secs(seconds), targets: target })?
+        }
+        Command::Experiments { experiment, folder } => {
+            experiments::run(&ExperimentsOptions { only: experiment, folder })?
         }
         Command::Bench { arguments } => {
             let command = ["run", "--release", "--bin", "windtunnel", "--", "bench", "train"];

@@ -41,8 +41,7 @@ impl Place {
     pub(super) fn new() -> Result<Self> {
         let build = check::cargo().args(["build", "--workspace", "--bin", "windtunnel"]).status();
         ensure!(build.context("cannot start cargo")?.success(), "the program does not build");
-        let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| check::root().join("target"), PathBuf::from);
-        let program = target.join("debug/windtunnel");
+        let program = check::target().join("debug/windtunnel");
         let dir = tempfile::Builder::new().prefix("windtunnel-chaos-").tempdir().context("cannot make a folder")?;
         // Free a moment ago, and nobody else here takes a port.
         let port = TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr());

@@ -66,7 +66,8 @@ impl Chart {
         area.fill(&WHITE)?;
         // Logarithms are drawn on straight axes with ticks of their own: a range of less than a decade has ticks, too.
         let place = |(x, y): (f64, f64)| (scaled(x, self.log_x), scaled(y, self.log_y));
-        let all: Vec<(f64, f64)> = self.series.iter().flat_map(|series| series.points.iter().copied().map(place)).collect();
+        let all: Vec<(f64, f64)> =
+            self.series.iter().flat_map(|series| series.points.iter().copied().map(place)).collect();
         let x = padded(all.iter().map(|point| point.0));
         let y = padded(all.iter().map(|point| point.1));
         let mut chart = ChartBuilder::on(area)
@@ -94,9 +95,9 @@ impl Chart {
             let points: Vec<(f64, f64)> = series.points.iter().copied().map(place).collect();
             let label = |shown: &mut plotters::chart::SeriesAnno<'_, SVGBackend<'_>>| {
                 if !series.label.is_empty() {
-                    shown.label(&series.label).legend(move |(x, y)| {
-                        Rectangle::new([(x, y - 2), (x + 16, y + 2)], colour.filled())
-                    });
+                    shown
+                        .label(&series.label)
+                        .legend(move |(x, y)| Rectangle::new([(x, y - 2), (x + 16, y + 2)], colour.filled()));
                 }
             };
             if series.style != Style::Dots {
@@ -169,7 +170,12 @@ mod tests {
 
     #[test]
     fn a_chart_has_its_labels_and_is_the_same_each_time() {
-        let series = Series { label: "a line".to_owned(), points: vec![(1.0, 3.0), (10.0, 2.0)], style: Style::LineAndDots, colour: 0 };
+        let series = Series {
+            label: "a line".to_owned(),
+            points: vec![(1.0, 3.0), (10.0, 2.0)],
+            style: Style::LineAndDots,
+            colour: 0,
+        };
         let chart = Chart { title: "a title".to_owned(), log_x: true, series: vec![series], ..Chart::default() };
         let svg = chart.svg().expect("draws");
         assert!(svg.contains("a line") && svg.contains("a title") && svg.starts_with("<svg"));

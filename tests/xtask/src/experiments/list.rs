@@ -6,8 +6,13 @@ use super::Findings;
 use super::program::Program;
 
 mod batch_size;
+mod continual;
+mod dynamics;
 mod learning_rate;
+mod scaling_law;
 mod schedules;
+mod search;
+mod two_stage;
 
 /// One of them.
 pub(super) struct Experiment {
@@ -17,6 +22,11 @@ pub(super) struct Experiment {
 }
 
 pub(super) const ALL: &[Experiment] = &[
+    Experiment {
+        name: "search",
+        question: "which scale_depth, scale_emb, init_std and learning rate does a search on the smallest model find?",
+        run: search::run,
+    },
     Experiment {
         name: "batch-size",
         question: "which batch reaches a loss with the fewest tokens, and how does that depend on the loss?",
@@ -31,6 +41,26 @@ pub(super) const ALL: &[Experiment] = &[
         name: "schedules",
         question: "does WSD reach what a cosine of the right length reaches, and how long must the decay be?",
         run: schedules::run,
+    },
+    Experiment {
+        name: "dynamics",
+        question: "what do gradients and weights do in the decay?",
+        run: dynamics::run,
+    },
+    Experiment {
+        name: "scaling-law",
+        question: "what law do six sizes by six amounts of data follow, on each kind of held-out text?",
+        run: scaling_law::run,
+    },
+    Experiment {
+        name: "two-stage",
+        question: "does text of another kind, mixed in when the decay begins, help on that kind, and at what cost?",
+        run: two_stage::run,
+    },
+    Experiment {
+        name: "continual",
+        question: "does a campaign grow by what is new alone, and what does a branch into another domain come to?",
+        run: continual::run,
     },
 ];
 

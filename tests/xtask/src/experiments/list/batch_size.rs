@@ -36,8 +36,15 @@ pub(super) fn run(program: &Program) -> Result<Findings> {
     let number = |value: &serde_json::Value| value.as_f64().unwrap_or(f64::NAN);
     for (place, iso) in law["iso_losses"].as_array().into_iter().flatten().enumerate() {
         let colour = sizes.values().position(|size| Some(size.as_str()) == iso["size"].as_str()).unwrap_or(0);
-        let first = law["iso_losses"].as_array().is_some_and(|all| all[..place].iter().all(|other| other["size"] != iso["size"]));
-        let mut reached: Vec<(f64, f64)> = iso["reached"].as_array().into_iter().flatten().map(|one| (number(&one["batch"]), number(&one["tokens"]))).collect();
+        let first = law["iso_losses"]
+            .as_array()
+            .is_some_and(|all| all[..place].iter().all(|other| other["size"] != iso["size"]));
+        let mut reached: Vec<(f64, f64)> = iso["reached"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|one| (number(&one["batch"]), number(&one["tokens"])))
+            .collect();
         reached.sort_by(|a, b| a.0.total_cmp(&b.0));
         let label = if first { iso["size"].as_str().unwrap_or_default().to_owned() } else { String::new() };
         series.push(Series { label, points: reached, style: Style::Line, colour });
@@ -47,8 +54,17 @@ pub(super) fn run(program: &Program) -> Result<Findings> {
             let best = (number(&valley["at"]), number(&valley["value"]).exp());
             series.push(Series { label: String::new(), points: vec![best], style: Style::Dots, colour });
         }
-        let at = if found { format!("{:.0} tokens", number(&valley["at"])) } else { valley["kind"].as_str().unwrap_or_default().to_owned() };
-        let _ = writeln!(text, "{} at loss {:.3}: best batch {at}", iso["size"].as_str().unwrap_or_default(), number(&iso["loss"]));
+        let at = if found {
+            format!("{:.0} tokens", number(&valley["at"]))
+        } else {
+            valley["kind"].as_str().unwrap_or_default().to_owned()
+        };
+        let _ = writeln!(
+            text,
+            "{} at loss {:.3}: best batch {at}",
+            iso["size"].as_str().unwrap_or_default(),
+            number(&iso["loss"])
+        );
     }
     if !law.is_null() {
         let _ = writeln!(

@@ -17,18 +17,26 @@ pub(super) fn run(program: &Program) -> Result<Findings> {
     let arms = arms(&points);
     // The amounts of data that all arms have.
     let shared: Vec<f64> = loss_by_multiple(&points, "cosine-20n").into_iter().map(|(multiple, _)| multiple).collect();
-    let _ = writeln!(text, "| arm | {} |", shared.iter().map(|multiple| format!("{multiple:.0}N")).collect::<Vec<_>>().join(" | "));
+    let _ = writeln!(
+        text,
+        "| arm | {} |",
+        shared.iter().map(|multiple| format!("{multiple:.0}N")).collect::<Vec<_>>().join(" | ")
+    );
     let _ = writeln!(text, "|---|{}", "---|".repeat(shared.len()));
     for arm in &arms {
         let losses = loss_by_multiple(&points, arm);
         let cell = |multiple: &f64| {
-            losses.iter().find(|(at, _)| at == multiple).map_or_else(|| "-".to_owned(), |(_, loss)| format!("{loss:.4}"))
+            losses
+                .iter()
+                .find(|(at, _)| at == multiple)
+                .map_or_else(|| "-".to_owned(), |(_, loss)| format!("{loss:.4}"))
         };
         let _ = writeln!(text, "| {arm} | {} |", shared.iter().map(cell).collect::<Vec<_>>().join(" | "));
     }
     text.push('\n');
     for multiple in &shared {
-        let at = |arm: &str| loss_by_multiple(&points, arm).into_iter().find(|(at, _)| at == multiple).map(|(_, loss)| loss);
+        let at =
+            |arm: &str| loss_by_multiple(&points, arm).into_iter().find(|(at, _)| at == multiple).map(|(_, loss)| loss);
         let cosines = arms.iter().filter(|arm| arm.starts_with("cosine-") && !arm.contains("loop"));
         let best = cosines.filter_map(|arm| Some((arm, at(arm)?))).min_by(|a, b| a.1.total_cmp(&b.1));
         let (best, least) = best.context("a cosine was measured")?;

@@ -20,6 +20,7 @@ fn plan() -> (Plan, Dataset) {
         train_bytes: 100_000,
         validation_bytes: 2_000,
         sources: vec!["y.txt".to_owned()],
+        domains: Vec::new(),
     };
     let plan = recipes::expand(&recipe.expect("it is sound"), &dataset(b"first")).expect("there is enough");
     (plan, Dataset { validation_tokens: 700, ..dataset(b"other") })

@@ -206,7 +206,7 @@ pub(crate) fn find(
         return AnyFit::parse(&text).with_context(|| format!("{source} cannot be used")).or_bad_input();
     }
     let fetched = with_coordinator(global, coordinator, async |campaigns| Campaign::fetch(campaigns, source).await)?;
-    Ok(boxed(fetched.fit(&options).into_file()))
+    Ok(boxed(fetched.fit(report::AVERAGE, report::Unit::Token, &options)?.into_file()))
 }
 
 fn boxed(file: FitFile) -> AnyFit {

@@ -67,7 +67,7 @@ impl Campaign {
             program: concat!("windtunnel ", env!("CARGO_PKG_VERSION")).to_owned(),
         };
         let held_out = stages.iter().filter_map(|stage| {
-            let loss = stage.result?.validation_loss?;
+            let loss = stage.result.as_ref()?.validation_loss?;
             Some(id("stage", &stage.key).map(|key| (key, loss)))
         });
         let held_out = held_out.collect::<Result<_, ConvertError>>().map_err(unexpected)?;

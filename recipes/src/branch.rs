@@ -180,6 +180,8 @@ fn spec(parent: &StageSpec, branch: &Branch) -> Result<StageSpec, BranchError> {
         schedule,
         peak_lr,
         validation_tokens: parent.validation_tokens.min(held_out),
+        // On the same text it goes on with the stage's shares of the domains; other text has none.
+        mixture: parent.mixture.filter(|_| dataset.id == parent.data),
         ..*parent
     })
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
 use clap::ValueEnum;
-use corpus::{PrepareRequest, Prepared, TokenizerChoice};
+use corpus::{PrepareRequest, Prepared, TextRequest, TokenizerChoice};
 use proto::v1;
 use recipes::{Plan, Stage};
 use serde::Serialize;
@@ -209,7 +209,7 @@ impl Args {
             tokenizer.with_context(|| format!("{trained_on} is not in the storage any more")).or_bad_input()?;
         let data_dir = WritableDir::prepare(data_dir, "the data directory")?;
         let prepared = prepare_request(&PrepareRequest {
-            sources: self.data.clone(),
+            texts: vec![TextRequest { domain: None, sources: self.data.clone() }],
             base_dir: PathBuf::new(),
             tokenizer: TokenizerChoice::Json(tokenizer.json),
             validation_fraction: self.validation_fraction,

@@ -136,7 +136,7 @@ impl Clustered {
         let centre = quantity(&self.params)?;
         let Spread { error, freedom } = self.spread(&self.slope(&quantity)?);
         let reach = t_quantile(freedom, level)? * error;
-        (centre.is_finite() && reach.is_finite()).then(|| Interval { low: centre - reach, high: centre + reach })
+        (centre.is_finite() && reach.is_finite()).then_some(Interval { low: centre - reach, high: centre + reach })
     }
 
     /// Satterthwaite's degrees of freedom: tr(Q)^2 / tr(Q^2), Q being the covariance of the trunks' adjusted scores.

@@ -105,17 +105,20 @@ impl Patterns {
     }
 }
 
+/// A point with what is left of it.
+type Row<'a> = (&'a Point, &'a Residual);
+
 fn groups(
     points: &[Point],
     residuals: &[Residual],
     at: fn(&Residual) -> f64,
     tested: impl Fn(&Point, &Residual) -> Option<f64>,
 ) -> Vec<Group> {
-    let mut rows: Vec<(&Point, &Residual)> = points.iter().zip(residuals).collect();
+    let mut rows: Vec<Row<'_>> = points.iter().zip(residuals).collect();
     rows.sort_by(|a, b| at(a.1).total_cmp(&at(b.1)));
-    let places: Vec<&[(&Point, &Residual)]> = rows.chunk_by(|a, b| at(a.1) == at(b.1)).collect();
+    let places: Vec<&[Row<'_>]> = rows.chunk_by(|a, b| at(a.1) == at(b.1)).collect();
     let scale = residuals.iter().map(|row| row.loss).fold(0.0, f64::max);
-    let test = |place: &[(&Point, &Residual)]| {
+    let test = |place: &[Row<'_>]| {
         let mut means: BTreeMap<&str, (f64, f64)> = BTreeMap::new();
         for (point, row) in place {
             if let Some(value) = tested(point, row) {
@@ -137,7 +140,7 @@ fn groups(
     };
     let tests: Vec<Option<(f64, f64)>> = places.iter().map(|place| test(place)).collect();
     let tried = tests.iter().flatten().count().max(1) as f64;
-    let group = |(place, test): (&&[(&Point, &Residual)], Option<(f64, f64)>)| Group {
+    let group = |(place, test): (&&[Row<'_>], Option<(f64, f64)>)| Group {
         at: at(place[0].1),
         points: place.len(),
         mean: place.iter().map(|(_, row)| row.residual).sum::<f64>() / place.len() as f64,

@@ -120,9 +120,8 @@ fn solve(normal: &[[f64; 3]; 3], right: &[f64; 3], chosen: u8) -> Option<[f64; 3
         }
         for i in (0..3).filter(|&i| is_chosen(i) && i != k) {
             let factor = matrix[i][k] / matrix[k][k];
-            for j in 0..3 {
-                matrix[i][j] -= factor * matrix[k][j];
-            }
+            let pivot = matrix[k];
+            matrix[i].iter_mut().zip(pivot).for_each(|(entry, above)| *entry -= factor * above);
             solution[i] -= factor * solution[k];
         }
     }

@@ -362,10 +362,10 @@ fn every_held_out_set_has_a_law_of_its_own() {
     for (found, expected) in [
         (of("prose", "alpha"), 0.5),
         (of("prose", "beta"), 0.45),
-        (of("prose", "l0"), 0.5),
+        (of("prose", "L0"), 0.5),
         (of("code", "alpha"), 0.35),
         (of("code", "beta"), 0.4),
-        (of("code", "l0"), 0.2),
+        (of("code", "L0"), 0.2),
     ] {
         assert!((found - expected).abs() < 0.01, "{found} is not {expected}");
     }

@@ -19,7 +19,7 @@ use crate::signals::Interrupts;
 use crate::training::{Asked, OwnWorkers, Training, conclude, interrupted};
 use crate::views::AdditionView;
 
-/// Add points, sizes, seeds or learning rates to a campaign, and train what is new alone
+/// Add points, sizes, seeds, learning rates or trials to a campaign, and train what is new alone
 ///
 /// The campaign keeps its identifier and all it has, whether it is finished or runs; its recipe becomes the larger one.
 /// The text is the campaign's own, whatever has become of the files since. With --coordinator the campaign is extended
@@ -30,6 +30,7 @@ use crate::views::AdditionView;
 Example:
   windtunnel extend quickstart --tokens 5m 7.5m --dry-run
   windtunnel extend quickstart --tokens 5m --seeds 2 3
+  windtunnel extend search --trials 96
   windtunnel extend wind-tunnel --tokens-per-param 80 --sizes 0.2b --coordinator https://login-1:7450")]
 pub(crate) struct Args {
     /// The campaign's name, its identifier, or the beginning of it
@@ -76,12 +77,16 @@ struct More {
     /// Peak learning rates (`optimizer.peak_lr`)
     #[arg(long, value_name = "LR", num_args = 1.., value_delimiter = ',')]
     peak_lr: Vec<f64>,
+
+    /// Trials of a search: as many in all as it is to have (`search.trials`)
+    #[arg(long, value_name = "COUNT")]
+    trials: Option<u32>,
 }
 
 impl From<More> for Additions {
     fn from(more: More) -> Self {
-        let More { tokens, tokens_per_param, sizes, seeds, peak_lr } = more;
-        Self { tokens, times_n: tokens_per_param, sizes, seeds, peak_lr }
+        let More { tokens, tokens_per_param, sizes, seeds, peak_lr, trials } = more;
+        Self { tokens, times_n: tokens_per_param, sizes, seeds, peak_lr, trials }
     }
 }
 
@@ -167,7 +172,7 @@ impl Extension {
         Self {
             campaign: detail.summary.campaign.clone(),
             name: detail.plan.name.clone(),
-            trials_added: growth.trials.len(),
+            trials_added: detail.plan.grown(growth).trials_in_the_end() - detail.plan.trials_in_the_end(),
             addition: AdditionView::of(&growth.stages, shared),
         }
     }
@@ -176,6 +181,9 @@ impl Extension {
 impl View for Extension {
     fn table(&self) -> String {
         let Self { campaign, name, trials_added, addition } = self;
+        if addition.is_empty() && *trials_added > 0 {
+            return format!("{name} ({campaign}) grows by {trials_added} trials, which follow from its results\n");
+        }
         format!("{name} ({campaign}) grows by {trials_added} trials\n{}", addition.table())
     }
 }

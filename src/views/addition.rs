@@ -40,6 +40,11 @@ impl AdditionView {
         }
     }
 
+    /// Whether nothing is to be trained.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.stages.is_empty()
+    }
+
     pub(crate) fn table(&self) -> String {
         let Self { stages, tokens, flops, shared_stages, shared_tokens } = self;
         let row = |it: &NewStage| {

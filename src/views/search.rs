@@ -52,9 +52,10 @@ impl SearchView {
             TrialView { trial: index + 1, id: trial.id.to_string(), settings: trial.settings.clone(), state, loss }
         });
         let trials: Vec<TrialView> = trials.collect();
-        let completed = trials.iter().filter(|trial| trial.state == "completed");
-        let best = completed.filter_map(|trial| Some((trial.loss?, trial.trial))).min_by(|a, b| a.0.total_cmp(&b.0));
-        Some(Self { trials, best: best.map(|(_, trial)| trial), in_the_end: plan.trials_in_the_end() })
+        let best = progress.best().and_then(|(best, _)| progress.trials.iter().position(|trial| trial.id == best.id));
+        // While none has come to its end, the best so far is no result.
+        let best = best.filter(|index| progress.standings[*index].end == Some(TrialEnd::Completed));
+        Some(Self { trials, best: best.map(|index| index + 1), in_the_end: plan.trials_in_the_end() })
     }
 
     pub(crate) fn table(&self) -> String {

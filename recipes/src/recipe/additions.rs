@@ -3,7 +3,7 @@
 use toml_edit::{Array, DocumentMut, Item, TableLike, Value};
 
 use super::Recipe;
-use super::error::{RecipeError, shown};
+use super::error::{Fault, RecipeError, shown};
 use crate::ladder;
 
 /// What is put behind the items of a recipe's lists. What a list has already is not put there again.
@@ -19,6 +19,8 @@ pub struct Additions {
     pub seeds: Vec<u64>,
     /// To `optimizer.peak_lr`.
     pub peak_lr: Vec<f64>,
+    /// In the place of `search.trials`, where it is more.
+    pub trials: Option<u32>,
 }
 
 impl Recipe {
@@ -47,6 +49,19 @@ impl Recipe {
         }
         if let Some(table) = section(root, "optimizer") {
             add(table, "peak_lr", &known.optimizer.peak_lr, &more.peak_lr, number);
+        }
+        if let Some((table, trials)) = section(root, "search").zip(more.trials) {
+            let is_more = known.search.as_ref().and_then(|search| search.trials).is_none_or(|known| known < trials);
+            if is_more {
+                table.insert("trials", Item::Value(whole(u64::from(trials))));
+            }
+        } else if more.trials.is_some() {
+            let accepted = "a recipe with a section `search`";
+            return Err(self.refuse(Fault::conflict(
+                "search.trials",
+                "is asked for, and the recipe is no search",
+                accepted,
+            )));
         }
         Self::parse(&self.file, &text.to_string())
     }

@@ -1,7 +1,7 @@
 //! What people read of a search.
 
 use recipes::search::Progress;
-use recipes::{Recipe, show};
+use recipes::{Additions, GrowthError, Recipe, show};
 
 use super::play::{ASHA, SPACE, bowl, plan, play, text};
 
@@ -96,4 +96,38 @@ fn the_best_is_lines_of_a_recipe_that_trains_it() {
     let dataset = search.dataset.expect("is prepared");
     let plan = recipes::expand(&recipe, &dataset).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(plan.trials[0].path, best.path);
+}
+
+#[test]
+fn the_guides_recipe_is_one() {
+    let guide = include_str!("../../../docs/guide/search.md");
+    let text = guide.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("has a recipe");
+    let recipe = Recipe::parse("search.toml", text).unwrap_or_else(|error| panic!("{error}"));
+    let plan = recipes::sketch(&recipe).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!((plan.trials.len(), plan.trials_in_the_end()), (4, 48));
+}
+
+#[test]
+fn a_search_is_extended_by_its_trials_and_by_nothing_else() {
+    let search = format!("sampler = \"tpe\"\ntrials = 9\n{SPACE}{ASHA}");
+    let recipe = |search: &str| Recipe::parse("a.toml", &text(search)).unwrap_or_else(|error| panic!("{error}"));
+    let plan = plan(&search);
+    let grown = |recipe: &Recipe| recipes::growth(&plan, recipe);
+
+    let more = |trials| Additions { trials: Some(trials), ..Additions::default() };
+    let larger = recipe(&search).with(&more(20)).expect("it is a recipe");
+    assert_eq!(larger.text(), recipe(&search.replace("= 9", "= 20")).text());
+    let growth = grown(&larger).expect("it is the same search");
+    assert_eq!((growth.search_trials, growth.stages.len()), (Some(20), 0));
+    assert_eq!(plan.grown(&growth).trials_in_the_end(), 20);
+    assert!(growth.beyond(&plan.grown(&grown(&larger).expect("it is the same search"))).is_empty(), "asked for twice");
+
+    let fewer = recipe(&search).with(&more(5)).expect("it is a recipe");
+    assert!(grown(&fewer).expect("it is the same search").is_empty());
+    for other in [search.replace("tpe", "random"), search.replace("high = 5", "high = 6")] {
+        assert!(matches!(grown(&recipe(&other)), Err(GrowthError::OtherSearch)));
+    }
+    let none = Recipe::parse("a.toml", text("").trim_end().trim_end_matches("[search]")).expect("is a recipe");
+    assert!(matches!(grown(&none), Err(GrowthError::OtherSearch)));
+    assert!(none.with(&more(20)).is_err());
 }

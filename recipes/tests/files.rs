@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use recipes::price::{Device, Speeds};
-use recipes::{Dataset, DatasetId, Domain, Plan, Recipe, StageRole, expand, price, show, sketch};
+use recipes::{Dataset, DatasetId, Domain, Plan, Recipe, StageRole, Tokens, expand, price, show, sketch};
 
 fn load(name: &str) -> Recipe {
     Recipe::load(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap_or_else(|error| panic!("{error}"))
@@ -76,7 +76,8 @@ fn check(plan: &Plan) {
         let path: Vec<_> = trial.path.iter().map(|key| plan.stage(key).expect("paths name stages")).collect();
         assert_eq!(path[0].parent, None);
         assert!(path.windows(2).all(|pair| pair[1].parent == Some(pair[0].key)), "a path goes from parent to child");
-        assert_eq!(trial.d, path.iter().map(|stage| stage.spec.tokens()).sum());
+        let tokens: Tokens = path.iter().map(|stage| stage.spec.tokens()).sum();
+        assert_eq!(trial.d == tokens, plan.is_whole(trial), "a trial of a search goes on where it is judged");
         assert_eq!(trial.n, path[0].spec.model.shape.non_embedding_params());
     }
     let used: BTreeSet<_> = plan.trials.iter().flat_map(|trial| &trial.path).copied().collect();

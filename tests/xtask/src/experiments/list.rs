@@ -42,11 +42,7 @@ pub(super) const ALL: &[Experiment] = &[
         question: "does WSD reach what a cosine of the right length reaches, and how long must the decay be?",
         run: schedules::run,
     },
-    Experiment {
-        name: "dynamics",
-        question: "what do gradients and weights do in the decay?",
-        run: dynamics::run,
-    },
+    Experiment { name: "dynamics", question: "what do gradients and weights do in the decay?", run: dynamics::run },
     Experiment {
         name: "scaling-law",
         question: "what law do six sizes by six amounts of data follow, on each kind of held-out text?",

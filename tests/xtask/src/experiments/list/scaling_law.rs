@@ -16,7 +16,9 @@ pub(super) fn run(program: &Program) -> Result<Findings> {
     let points = program.train("recipes/cpu/scaling-law.toml", CAMPAIGN)?;
     let fit = program.fit(CAMPAIGN)?;
     let number = |value: &Value| value.as_f64().unwrap_or(f64::NAN);
-    let mut text = String::from("| set | C_N | alpha | C_D | beta | L0 | eta | D/N at the largest budget | rmse, nats a byte |\n|---|---|---|---|---|---|---|---|---|\n");
+    let mut text = String::from(
+        "| set | C_N | alpha | C_D | beta | L0 | eta | D/N at the largest budget | rmse, nats a byte |\n|---|---|---|---|---|---|---|---|---|\n",
+    );
     for (name, set) in fit["sets"].as_object().context("no sets")? {
         if let Some(error) = set["error"].as_str() {
             let _ = writeln!(text, "| {name} | {error} |");
@@ -58,7 +60,11 @@ pub(super) fn run(program: &Program) -> Result<Findings> {
     }
     let mut series = Vec::new();
     for (colour, (n, (size, measured))) in sizes.into_iter().enumerate() {
-        let predict = |d: f64| number(&law["C_N"]) * (n as f64).powf(-number(&law["alpha"])) + number(&law["C_D"]) * d.powf(-number(&law["beta"])) + number(&law["L0"]);
+        let predict = |d: f64| {
+            number(&law["C_N"]) * (n as f64).powf(-number(&law["alpha"]))
+                + number(&law["C_D"]) * d.powf(-number(&law["beta"]))
+                + number(&law["L0"])
+        };
         let line = measured.iter().map(|(d, _)| (*d, predict(*d))).collect();
         series.push(Series { label: String::new(), points: line, style: Style::Line, colour });
         series.push(Series { label: size, points: measured, style: Style::Dots, colour });

@@ -55,9 +55,19 @@ pub(super) fn run(program: &Program) -> Result<Findings> {
         // Losses far above say that a setting is bad, and would flatten all others.
         let near: Vec<&Point> = finished.iter().copied().filter(|point| point.loss < low + 0.6).collect();
         let series = vec![
-            Series { label: "trials that went to their end".to_owned(), points: at(&near), style: Style::Dots, colour: 0 },
+            Series {
+                label: "trials that went to their end".to_owned(),
+                points: at(&near),
+                style: Style::Dots,
+                colour: 0,
+            },
             Series { label: "the best".to_owned(), points: at(&[*best]), style: Style::Dots, colour: 1 },
-            Series { label: "the paper's value".to_owned(), points: vec![(paper, low), (paper, low + 0.3)], style: Style::Line, colour: 2 },
+            Series {
+                label: "the paper's value".to_owned(),
+                points: vec![(paper, low), (paper, low + 0.3)],
+                style: Style::Line,
+                colour: 2,
+            },
         ];
         let chart = Chart {
             title: format!("The loss over {key}"),

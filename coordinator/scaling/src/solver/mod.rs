@@ -162,7 +162,7 @@ impl Problem {
     pub(crate) fn descend_from_near(&self, start: &Params, objective: Objective) -> Solution {
         let mut params = self.clamp(*start);
         if let Some(smoother) = objective.continuation().pop() {
-            params = self.newton(&params, smoother, 30, NONE_HELD).params;
+            params = self.newton(&params, smoother, 4, NONE_HELD).params;
         }
         let near = self.newton(&params, objective, MAX_ITERATIONS, NONE_HELD);
         if near.converged { near } else { self.descend(start, objective) }

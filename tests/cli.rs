@@ -13,7 +13,7 @@ use transformers::layout::parameters;
 #[test]
 fn help() {
     let place = Place::new();
-    let commands: [&[&str]; 34] = [
+    let commands: [&[&str]; 37] = [
         &[],
         &["run"],
         &["plan"],
@@ -49,6 +49,8 @@ fn help() {
         &["checkpoints", "gc"],
         &["doctor"],
         &["verify"],
+        &["predict"],
+        &["optimal"],
     ];
     for command in commands {
         let mut args = command.to_vec();

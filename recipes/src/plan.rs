@@ -135,7 +135,7 @@ pub struct Plan {
     pub checkpoints: CheckpointPolicy,
     /// What decides on trials and stages that come later, where the campaign is a search.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub search: Option<Search>,
+    pub search: Option<Box<Search>>,
 }
 
 /// What a plan costs, and what it would cost without sharing.

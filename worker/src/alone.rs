@@ -51,6 +51,7 @@ pub enum AloneProgress<'a> {
 
 /// How it came out.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "there is one of them, when all is trained")]
 pub enum AloneResult {
     /// The stage is trained.
     Completed {

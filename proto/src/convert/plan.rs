@@ -147,7 +147,7 @@ impl From<&Plan> for v1::Plan {
             stages: plan.stages.iter().map(Into::into).collect(),
             retries: Some(plan.retries.into()),
             checkpoints: Some(plan.checkpoints.into()),
-            search: plan.search.as_ref().map(Into::into),
+            search: plan.search.as_deref().map(Into::into),
         }
     }
 }
@@ -165,7 +165,7 @@ impl TryFrom<v1::Plan> for Plan {
             stages: list("stages", plan.stages)?,
             retries: plan.retries.map(Into::into).unwrap_or_default(),
             checkpoints: plan.checkpoints.map(Into::into).unwrap_or_default(),
-            search: plan.search.map(|search| required("search", Some(search))).transpose()?,
+            search: plan.search.map(|search| required("search", Some(search))).transpose()?.map(Box::new),
         })
     }
 }

@@ -91,7 +91,7 @@ fn plan() -> Plan {
         stages: vec![root],
         retries: Retries { failed: 7, backoff_ms: 1, ..Retries::DEFAULT },
         checkpoints: CheckpointPolicy { quota_bytes: Some(1 << 40), keep: Keep::Best, ..CheckpointPolicy::default() },
-        search: Some(search()),
+        search: Some(Box::new(search())),
     }
 }
 

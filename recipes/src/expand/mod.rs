@@ -189,7 +189,7 @@ fn plan_of_search(recipe: &Recipe, dataset: Option<Dataset>, search: Search) -> 
         stages: progress.stages,
         retries: recipe.retries(),
         checkpoints: recipe.contents().checkpoints.policy(),
-        search: Some(search),
+        search: Some(Box::new(search)),
     }
 }
 

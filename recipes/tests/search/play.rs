@@ -24,7 +24,7 @@ pub(crate) fn plan(search: &str) -> Plan {
 }
 
 pub(crate) fn search(text: &str) -> Search {
-    plan(text).search.expect("is a search")
+    *plan(text).search.expect("is a search")
 }
 
 /// What stages come to, from what they train.

@@ -131,7 +131,9 @@ fn a_stage_that_does_not_say_how_to_draw_is_refused() {
     let compute = Compute::parse("flex", 1).expect("the CPU is always there");
     for mixture in [None, Mixture::of(&[1.0, 1.0, 1.0])] {
         let spec = StageSpec { mixture, ..spec(&data) };
-        let refused = StageRun::new(&spec, Arc::clone(&data), &compute, Start::Initial).err().expect("is refused");
+        let Err(refused) = StageRun::new(&spec, Arc::clone(&data), &compute, Start::Initial) else {
+            panic!("is refused");
+        };
         assert!(matches!(refused, StartError::Batch(_)), "{refused}");
     }
 }

@@ -54,7 +54,8 @@ impl Hall {
         let step = spec.end_step;
         self.handle(Event::CheckpointCommitted { worker, stage, attempt, step });
         let loss = 3.0 + (spec.peak_lr / 0.01).log10().abs() + 1.0 / step as f64;
-        let result = StageResult { validation_loss: Some(loss), validation_loss_per_byte: None };
+        let result =
+            StageResult { validation_loss: Some(loss), validation_loss_per_byte: None, ..StageResult::default() };
         self.handle(Event::StageCompleted { worker, stage, attempt, result });
         Some(worker)
     }

@@ -63,7 +63,7 @@ pub(crate) fn search(name: &str, trials: u32) -> Plan {
         },
     };
     let Progress { trials, stages, .. } = grow(&search, &[], |_| None);
-    Plan { trials, stages, search: Some(search), ..plan(name, &[]) }
+    Plan { trials, stages, search: Some(Box::new(search)), ..plan(name, &[]) }
 }
 
 /// What a campaign grows by to have all of a plan, in the plan's order.

@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
@@ -71,10 +71,5 @@ impl Program {
         let mut command = Command::new(&self.path);
         command.current_dir(check::root()).env("WINDTUNNEL_DATA_DIR", self.folder.join("data")).args(arguments);
         command
-    }
-
-    /// The folder that it works in.
-    pub(super) fn folder(&self) -> &Path {
-        &self.folder
     }
 }

@@ -39,9 +39,9 @@ fn column(points: &str, name: &str) -> Vec<((String, String), f64)> {
 #[test]
 fn arms_with_other_weights_in_the_decay_share_a_trunk_and_differ_on_the_sets() {
     let place = two_domains();
+    place.run(&["run", "smoke.toml"]).expect(0);
     let plan = place.run(&["plan", "smoke.toml"]).expect(0).stdout;
     assert!(plan.contains("code 80%"), "{plan}");
-    place.run(&["run", "smoke.toml"]).expect(0);
     let points = place.points("out/smoke");
     let trunks: std::collections::BTreeSet<&str> =
         points.lines().skip(1).filter_map(|line| line.split(',').find(|cell| cell.starts_with("stage_"))).collect();

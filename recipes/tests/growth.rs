@@ -191,8 +191,8 @@ fn check_paths(plan: &Plan) {
 proptest! {
     #[test]
     fn however_a_campaign_grows_it_has_what_was_asked_for_and_keeps_what_it_had(
-        first in btree_set(3_u64..60, 1..4),
-        rounds in vec((btree_set(3_u64..90, 0..4), btree_set(0_u64..3, 0..2)), 1..4),
+        first in btree_set(5_u64..60, 1..4),
+        rounds in vec((btree_set(5_u64..90, 0..4), btree_set(0_u64..3, 0..2)), 1..4),
     ) {
         let points: Vec<u64> = first.iter().map(|steps| steps * 1_000).collect();
         let mut recipe = tokens(&points);

@@ -47,8 +47,12 @@ fn a_branch_decays_from_a_trunk_and_trains_one_stage() {
     place.run(&branch).expect(0);
     assert_eq!((attempts(&place, "steep"), place.points("out/steep")), (vec![1; 3], points));
     place.run(&["branch", &trunk, "--decay", "exponential", "--tokens", "2_048", "--floor", "0.05"]).expect(0);
-    let made_up = format!("smoke-{}-exponential", &trunk["stage_".len().."stage_".len() + 8]);
-    assert_eq!(attempts(&place, &made_up), [1; 3]);
+    let listed = place.run(&["list", "--json"]).expect(0).stdout;
+    let made_up = listed.split('"').find(|word| word.starts_with("smoke-exponential-")).expect("is listed");
+    assert_eq!(attempts(&place, made_up), [1; 3]);
+    // Another branch does not take the name, and with it the results, of what has it.
+    let taken = place.run(&["branch", &trunk, "--tokens", "4_096", "--name", "smoke"]).expect(2).stderr;
+    assert!(taken.contains("smoke is the name of campaign_"), "{taken}");
 }
 
 #[test]
@@ -63,7 +67,7 @@ fn a_branch_goes_on_with_other_text_in_the_same_vocabulary_and_another_from_ther
     }
     let adapt = ["branch", &trunk, "--data", "other", "--validation-fraction", "0.2", "--name", "adapted"];
     let said = place.run(&[&adapt[..], &["--tokens", "4096", "--dry-run"]].concat()).expect(0).stdout;
-    assert!(said.contains("4.10k tokens of other, with a linear decay to 0.1 of 0.01"), "{said}");
+    assert!(said.contains("4.10k tokens of other, decaying (linear) to 0.1 of 0.01"), "{said}");
     place.run(&[&adapt[..], &["--stable", "--tokens", "4096"]].concat()).expect(0);
     assert_eq!(attempts(&place, "adapted"), [1; 3]);
     let curve = place.run(&["curves", "adapted"]).expect(0).stdout;

@@ -189,7 +189,7 @@ fn spec(parent: &StageSpec, branch: &Branch) -> Result<StageSpec, BranchError> {
 fn description(parent: &StageKey, spec: &StageSpec, branch: &Branch) -> String {
     let how = match branch.rate {
         Rate::Stable => "at the peak learning rate".to_owned(),
-        Rate::Decay { shape, floor } => format!("with a {} decay to {floor}", shape.name()),
+        Rate::Decay { shape, floor } => format!("decaying ({}) to {floor}", shape.name()),
     };
     let (tokens, text) = (spec.tokens(), branch.dataset.sources.join(", "));
     let text: String = text.chars().take(500).collect();

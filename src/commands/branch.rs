@@ -133,17 +133,18 @@ impl Args {
         let (stage, step) = stage_and_step(&self.checkpoint).or_bad_input()?;
         let data_dir = data_dir(global)?;
         let is_local = self.coordinator.coordinator.is_none();
-        let (request, prepared, plan) = with_coordinator(global, &self.coordinator, async |campaigns| {
+        let (request, prepared, plan, stages_done) = with_coordinator(global, &self.coordinator, async |campaigns| {
             let mut request = self.request(stage, step);
             let prepared = self.prepare(campaigns, &request, &data_dir).await?;
             request.dataset = prepared.as_ref().map(|prepared| (&prepared.dataset).into());
-            let (plan, _) = campaigns.branch(v1::BranchCampaignRequest { dry_run: true, ..request.clone() }).await?;
+            let (plan, stages_done) =
+                campaigns.branch(v1::BranchCampaignRequest { dry_run: true, ..request.clone() }).await?;
             if !self.dry_run && !is_local {
                 hand_in(campaigns, &request, prepared.as_ref()).await?;
             }
-            Ok((request, prepared, plan))
+            Ok((request, prepared, plan, stages_done))
         })?;
-        let branched = Branched::of(&plan)?;
+        let branched = Branched::of(&plan, stages_done)?;
         if self.dry_run || !is_local {
             output::print(&branched, global.json)?;
             return Ok(Exit::Done);
@@ -252,13 +253,15 @@ struct Branched {
 }
 
 impl Branched {
-    fn of(plan: &Plan) -> anyhow::Result<Self> {
-        let (own, before) = split(plan)?;
+    /// Of a plan of which so many stages are done.
+    fn of(plan: &Plan, stages_done: u32) -> anyhow::Result<Self> {
+        let (_, before) = split(plan)?;
+        let (done, new) = plan.stages.split_at(before.len().max(stages_done as usize).min(plan.stages.len()));
         Ok(Self {
             campaign: plan.campaign.to_string(),
             name: plan.name.clone(),
             description: plan.description.clone(),
-            addition: AdditionView::of(std::slice::from_ref(own), before.iter()),
+            addition: AdditionView::of(new, done.iter()),
         })
     }
 }

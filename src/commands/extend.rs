@@ -181,6 +181,9 @@ impl Extension {
 impl View for Extension {
     fn table(&self) -> String {
         let Self { campaign, name, trials_added, addition } = self;
+        if addition.is_empty() && *trials_added == 0 {
+            return String::new();
+        }
         if addition.is_empty() && *trials_added > 0 {
             return format!("{name} ({campaign}) grows by {trials_added} trials, which follow from its results\n");
         }

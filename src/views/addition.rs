@@ -33,7 +33,8 @@ impl AdditionView {
         let shared: Vec<Tokens> = shared.map(|stage| stage.spec.tokens()).collect();
         Self {
             tokens: new.iter().map(|stage| stage.spec.tokens()).sum(),
-            flops: new.iter().map(|stage| stage.spec.flops().0).sum(),
+            // An empty sum of floats is minus zero.
+            flops: new.iter().map(|stage| stage.spec.flops().0).sum::<f64>() + 0.0,
             stages: new.iter().map(NewStage::of).collect(),
             shared_stages: shared.len(),
             shared_tokens: shared.into_iter().sum(),

@@ -189,6 +189,9 @@ pub(crate) enum RequestError {
     NotAtEnd { stage: StageKey, step: u64, nearest: Vec<String> },
     #[error("{} is {state}: nothing goes on from it", .stage.short())]
     NotTrained { stage: StageKey, state: &'static str },
+    /// Another campaign has the name.
+    #[error("{name} is the name of {campaign}: choose another")]
+    NameTaken { name: String, campaign: CampaignId },
     #[error("no campaign says which text {} was trained on", .stage.short())]
     NoDatasetOf { stage: StageKey },
     #[error(transparent)]

@@ -102,7 +102,6 @@ fn plan(view: &View<'_>, asked: Asked) -> Result<(Plan, usize), RequestError> {
     let own_text =
         || plans().filter_map(|plan| plan.dataset.as_ref()).find(|dataset| dataset.id == stage.spec.data).cloned();
     let dataset = asked.dataset.or_else(own_text).ok_or(RequestError::NoDatasetOf { stage: key })?;
-    let name = if asked.name.is_empty() { made_up(of, key, asked.rate) } else { asked.name };
     let (retries, checkpoints) = (of.retries, of.checkpoints);
     let Asked { length, rate, peak_lr, .. } = asked;
     let tokens = match length {
@@ -110,8 +109,18 @@ fn plan(view: &View<'_>, asked: Asked) -> Result<(Plan, usize), RequestError> {
         // What is no length becomes one of no step, or of too many, and is refused.
         Length::Fraction(fraction) => Tokens((trained(&ancestors) as f64 * fraction) as u64),
     };
-    let branch = Branch { name, tokens, rate, peak_lr, dataset, retries, checkpoints };
-    let plan = recipes::branch(&ancestors, &branch).map_err(RequestError::Branch)?;
+    let is_named = !asked.name.is_empty();
+    let name = if is_named { asked.name } else { of.name.chars().take(60).collect() };
+    let mut branch = Branch { name, tokens, rate, peak_lr, dataset, retries, checkpoints };
+    let mut plan = recipes::branch(&ancestors, &branch).map_err(RequestError::Branch)?;
+    if !is_named {
+        branch.name = made_up(&branch, &plan);
+        plan = recipes::branch(&ancestors, &branch).map_err(RequestError::Branch)?;
+    }
+    // A name means the latest campaign of that name, and the folder of its results: a branch takes neither from another.
+    if let Some(other) = plans().find(|other| other.name == plan.name && other.campaign != plan.campaign) {
+        return Err(RequestError::NameTaken { name: plan.name, campaign: other.campaign });
+    }
     let is_done = |stage: &&Stage| matches!(ledger.stage_state(&stage.key), Some(StageState::Completed { .. }));
     let done = plan.stages.iter().filter(is_done).count();
     Ok((plan, done))
@@ -133,12 +142,12 @@ fn ancestors(view: &View<'_>, key: StageKey) -> Vec<Stage> {
     path
 }
 
-fn made_up(of: &Plan, key: StageKey, rate: Rate) -> String {
-    let how = match rate {
+/// By the key of the stage that it trains: two branches that differ in anything have two names.
+fn made_up(branch: &Branch, plan: &Plan) -> String {
+    let how = match branch.rate {
         Rate::Stable => "stable",
         Rate::Decay { shape, .. } => shape.name(),
     };
-    let digits = key.short().replace("stage_", "");
-    let name: String = of.name.chars().take(60).collect();
-    format!("{name}-{digits}-{how}")
+    let digits = plan.stages.last().map(|own| own.key.short().replace("stage_", "")).unwrap_or_default();
+    format!("{}-{how}-{digits}", branch.name)
 }

@@ -43,7 +43,9 @@ pub(crate) fn from_request(error: RequestError) -> Status {
         | RequestError::NotAtEnd { .. }
         | RequestError::Branch(_)
         | RequestError::PlanRejected { .. } => Status::invalid_argument(message),
-        RequestError::NotTrained { .. } | RequestError::NoDatasetOf { .. } => Status::failed_precondition(message),
+        RequestError::NameTaken { .. } | RequestError::NotTrained { .. } | RequestError::NoDatasetOf { .. } => {
+            Status::failed_precondition(message)
+        }
         RequestError::Stopping => Status::unavailable(message),
     }
 }

@@ -30,7 +30,18 @@ pub(super) struct Chart {
     pub(super) y: String,
     pub(super) log_x: bool,
     pub(super) log_y: bool,
+    /// Where the labels stand: where no line is.
+    pub(super) legend: Legend,
     pub(super) series: Vec<Series>,
+}
+
+/// A corner of the chart.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Legend {
+    #[default]
+    UpperRight,
+    UpperMiddle,
+    LowerRight,
 }
 
 /// One of them.
@@ -76,7 +87,13 @@ impl Chart {
             .x_label_area_size(42)
             .y_label_area_size(64)
             .build_cartesian_2d(x.0..x.1, y.0..y.1)?;
-        let label = |log: bool| move |value: &f64| number(if log { 10f64.powf(*value) } else { *value });
+        // Ticks of a logarithmic axis are no round numbers; three digits of them say where they are.
+        let label = |log: bool| {
+            move |value: &f64| {
+                let rounded = |value: f64| format!("{value:.2e}").parse().unwrap_or(value);
+                number(if log { rounded(10f64.powf(*value)) } else { *value })
+            }
+        };
         chart
             .configure_mesh()
             .x_desc(&self.x)
@@ -114,7 +131,11 @@ impl Chart {
         if self.series.iter().any(|series| !series.label.is_empty()) {
             chart
                 .configure_series_labels()
-                .position(SeriesLabelPosition::UpperRight)
+                .position(match self.legend {
+                    Legend::UpperRight => SeriesLabelPosition::UpperRight,
+                    Legend::UpperMiddle => SeriesLabelPosition::UpperMiddle,
+                    Legend::LowerRight => SeriesLabelPosition::LowerRight,
+                })
                 .background_style(WHITE.mix(0.85))
                 .border_style(RGBColor(0xd0, 0xd6, 0xdc))
                 .label_font(("sans-serif", 12))

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use anyhow::Result;
 
 use crate::experiments::Findings;
-use crate::experiments::chart::{Chart, Series, Style};
+use crate::experiments::chart::{Chart, Legend, Series, Style};
 use crate::experiments::points::means;
 use crate::experiments::program::Program;
 
@@ -82,6 +82,7 @@ pub(super) fn run(program: &Program) -> Result<Findings> {
         y: "tokens to the loss".to_owned(),
         log_x: true,
         log_y: true,
+        legend: Legend::LowerRight,
         series,
     };
     Ok(Findings { text, charts: vec![("batch-size".to_owned(), chart)] })

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use anyhow::Result;
 
 use crate::experiments::Findings;
-use crate::experiments::chart::{Chart, Series, Style};
+use crate::experiments::chart::{Chart, Legend, Series, Style};
 use crate::experiments::points::{Point, means};
 use crate::experiments::program::Program;
 
@@ -34,6 +34,7 @@ pub(super) fn run(program: &Program) -> Result<Findings> {
             x: "peak learning rate".to_owned(),
             y: "loss, nats a token".to_owned(),
             log_x: true,
+            legend: Legend::UpperMiddle,
             series,
             ..Chart::default()
         };

@@ -16,7 +16,7 @@ pub(crate) struct Grid {
 
 /// One model's losses.
 pub(crate) struct Row {
-    /// The size, with its arm, seed and learning rate where the campaign has several.
+    /// The size, with its arm, seed and learning rate where the campaign has several; of a search the trial.
     pub(crate) label: String,
     pub(crate) n: u64,
     /// By column; `None` where there is no such trial, or it has no loss.
@@ -26,7 +26,8 @@ pub(crate) struct Row {
 /// More columns than this do not fit beside one another.
 const MAX_COLUMNS: usize = 12;
 
-/// What tells the models of a plan from one another: arm, size, seed and learning rate, as far as there are several.
+/// What tells the models of a plan from one another: arm, size, seed and learning rate, as far as there are several; of a
+/// search the trial's number.
 pub(crate) struct Labels {
     trials: BTreeMap<TrialId, String>,
     roots: BTreeMap<StageKey, String>,
@@ -39,10 +40,12 @@ impl Labels {
         let several_seeds = plan.trials.iter().any(|trial| trial.seed != plan.trials[0].seed);
         let several_lrs = plan.trials.iter().any(|trial| lr(trial) != lr(&plan.trials[0]));
         let mut labels = Self { trials: BTreeMap::new(), roots: BTreeMap::new() };
-        for trial in &plan.trials {
+        for (index, trial) in plan.trials.iter().enumerate() {
             let seed = if several_seeds { format!(" seed {}", trial.seed) } else { String::new() };
             let lr = if several_lrs { format!(" lr {}", lr(trial)) } else { String::new() };
             let model = format!("{}{seed}{lr}", trial.size);
+            // Of a search each trial is a model of its own, and the page's tables name it by its number.
+            let model = if plan.search.is_some() { format!("trial {}", index + 1) } else { model };
             let label = trial.arm.as_ref().map_or_else(|| model.clone(), |arm| format!("{arm} {model}"));
             // A trunk that several arms share is of none of them.
             labels
@@ -67,13 +70,6 @@ impl Labels {
     /// Of a trial.
     pub(crate) fn trial(&self, trial: &TrialId) -> Option<&str> {
         self.trials.get(trial).map(String::as_str)
-    }
-
-    /// Of all trials, each once, in the plan's order.
-    pub(crate) fn in_order<'a>(&'a self, plan: &'a Plan) -> Vec<&'a str> {
-        let mut seen = BTreeSet::new();
-        let labels = plan.trials.iter().filter_map(|trial| self.trial(&trial.id));
-        labels.filter(|label| seen.insert(*label)).collect()
     }
 }
 
@@ -101,6 +97,8 @@ impl Grid {
             let column = columns.iter().position(|column| *column == value)?;
             rows.last_mut()?.losses[column] = losses.get(&trial.id).copied();
         }
+        // Most trials of a search were ended before there was a loss to show.
+        rows.retain(|row| plan.search.is_none() || row.losses.iter().any(Option::is_some));
         let title = |column: u64| {
             if in_multiples { format!("{}N", column as f64 / 1000.0) } else { human_count(column as f64) }
         };

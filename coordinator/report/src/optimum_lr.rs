@@ -12,8 +12,8 @@ pub(crate) struct OptimumLr {
     pub(crate) n: u64,
     /// Learning rates, ascending, with the mean over seeds of the loss at the largest amount of data.
     pub(crate) losses: Vec<(f64, f64)>,
-    /// Where the parabola through the three lowest losses is lowest, and its loss there; `None` where the lowest is that of
-    /// the first or the last learning rate, so that the optimum was not bracketed.
+    /// Where the parabola through the lowest loss and its two neighbours is lowest, and its loss there; `None` where the
+    /// lowest is that of the first or the last learning rate, so that the optimum was not bracketed.
     pub(crate) best: Option<(f64, f64)>,
 }
 

@@ -5,8 +5,8 @@ use serde_json::json;
 
 use super::{Figure, Palette, Size, axis, by_size, layout, log_axis, short, shorts, spaced};
 
-/// `missing` says how many points are not measured, where that is known.
-pub(super) fn figure<L: Law>(analysis: &Analysis<L>, palette: &Palette, missing: usize) -> Figure {
+/// `missing` says how many points of a plan are not measured; `None` of a table, which need not say where its losses are from.
+pub(super) fn figure<L: Law>(analysis: &Analysis<L>, palette: &Palette, missing: Option<usize>) -> Figure {
     let law = analysis.fit.law;
     let (low, high) = super::span(analysis.diagnostics.residuals.iter().map(|row| row.d));
     let grid = spaced(low / 1.15, high * 1.5, 60);
@@ -28,12 +28,14 @@ pub(super) fn figure<L: Law>(analysis: &Analysis<L>, palette: &Palette, missing:
             ),
         }));
     }
-    let missing = if missing > 0 { format!(" {missing} points of the plan are not measured.") } else { String::new() };
+    let dot = if missing.is_some() { "a model trained to the end of its decay" } else { "a fitted row of the table" };
+    let missing = missing.filter(|missing| *missing > 0);
+    let missing = missing.map(|missing| format!(" {missing} points of the plan are not measured.")).unwrap_or_default();
     Figure {
         id: "law",
         title: "Measured losses and the law",
         explanation: format!(
-            "Each dot is a model trained to the end of its decay; each line is what the law says of that size. Where dots \
+            "Each dot is {dot}; each line is what the law says of that size. Where dots \
              leave their line, the law does not describe the models.{missing}"
         ),
         height: 460,

@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 use recipes::{LrSchedule, Stage};
 use serde_json::{Value, json};
 
+use super::palette::of_kind;
 use super::{Figure, Palette, axis, layout, short};
 use crate::conclusion::Conclusion;
 use crate::grid::Labels;
 use crate::html::escape;
+use crate::points::is_decay;
 
 /// The colour of a line that stands for several sizes.
 const SHARED: &str = "#2a5f92";
@@ -61,8 +63,15 @@ pub(super) fn figure(conclusion: &Conclusion, palette: &Palette) -> Figure {
             }
         }
     }
-    let data = drawn.iter().take(MAX_LINES).map(|Line { labels, colour, steps_and_rates: [steps, rates] }| {
-        let colour = if labels.len() > 1 { SHARED } else { colour };
+    let has_arms = plan.trials.iter().any(|trial| trial.arm.is_some());
+    let several_shared = drawn.iter().filter(|line| line.labels.len() > 1).count() > 1;
+    let data = drawn.iter().take(MAX_LINES).enumerate().map(|(index, line)| {
+        let Line { labels, colour, steps_and_rates: [steps, rates] } = line;
+        let colour = match labels.len() {
+            _ if has_arms || several_shared => of_kind(index),
+            0 | 1 => colour,
+            _ => SHARED,
+        };
         let label = match labels.as_slice() {
             [first, .., last] => format!("{} to {}", escape(first), escape(last)),
             [only] => escape(only),
@@ -75,16 +84,20 @@ pub(super) fn figure(conclusion: &Conclusion, palette: &Palette) -> Figure {
             "hovertemplate": format!("{label}<br>step %{{x}}<br>%{{y:.3~g}}<extra></extra>"),
         })
     });
+    // Of arms, and where nothing branches off, some have no trunk that stays at the peak.
+    let branches = plan.stages.iter().any(|stage| stage.parent.is_some() && is_decay(stage));
+    let shape = match (has_arms || plan.search.is_some(), branches) {
+        (false, true) => " The trunk warms up and stays at the peak; each branch decays from it.",
+        (true, true) => " Where trials share their beginning, each leaves it as a branch.",
+        (_, false) => "",
+    };
     let mut y = axis("learning rate");
     y["rangemode"] = json!("tozero");
     y["exponentformat"] = json!("power");
     Figure {
         id: "learning-rate",
         title: "Learning rate",
-        explanation:
-            "The learning rate over the optimiser steps, before the factor for wide matrices. The trunk warms up and \
-                      stays at the peak; each branch decays from it."
-                .to_owned(),
+        explanation: format!("The learning rate over the optimiser steps, before the factor for wide matrices.{shape}"),
         height: 300,
         data: data.collect(),
         layout: layout(axis("steps"), y),

@@ -46,7 +46,7 @@ pub(crate) fn all(conclusion: &Conclusion) -> Vec<Figure> {
     let mut figures: Vec<Figure> = Vec::new();
     if let Ok(analysis) = &conclusion.analysis {
         let missing = conclusion.campaign.plan.trials.len() - conclusion.points.len();
-        figures.push(law::figure(analysis, &palette, missing));
+        figures.push(law::figure(analysis, &palette, Some(missing)));
         figures.push(surface::figure(conclusion, analysis));
         figures.push(residuals::figure(analysis, &palette));
         figures.extend(optimum::figure(analysis));
@@ -65,7 +65,7 @@ pub(crate) fn all(conclusion: &Conclusion) -> Vec<Figure> {
 /// The figures of a law fitted to a table, of which there are no curves.
 pub(crate) fn of_table<L: Law>(analysis: &Analysis<L>) -> Vec<Figure> {
     let palette = Palette::of_sizes(analysis.diagnostics.residuals.iter().map(|row| row.n));
-    let figures = [law::figure(analysis, &palette, 0), residuals::figure(analysis, &palette)];
+    let figures = [law::figure(analysis, &palette, None), residuals::figure(analysis, &palette)];
     figures.into_iter().chain(optimum::figure(analysis)).collect()
 }
 
@@ -89,13 +89,21 @@ fn log_axis(title: &str, low: f64, high: f64) -> Value {
     let mut axis = axis(title);
     let steps: &[f64] = if high / low > 2e3 { &[1.0] } else { &[1.0, 2.0, 5.0] };
     let powers = (low.log10().floor() as i32)..=(high.log10().ceil() as i32);
-    let ticks: Vec<f64> = powers.flat_map(|power| steps.iter().map(move |step| step * 10f64.powi(power))).collect();
-    let words = ticks.iter().map(|tick| human_count(*tick).replace(".00", "").replace(".0", ""));
+    let ticks: Vec<(f64, i32)> =
+        powers.flat_map(|power| steps.iter().map(move |step| (step * 10f64.powi(power), power))).collect();
     axis["type"] = json!("log");
-    axis["ticktext"] = words.collect();
-    axis["tickvals"] = ticks.into_iter().map(short).collect();
+    axis["ticktext"] = ticks.iter().map(|(tick, power)| Value::from(tick_words(*tick, *power))).collect();
+    axis["tickvals"] = ticks.iter().map(|(tick, _)| short(*tick)).collect();
     axis["range"] = json!([short(low.log10()), short(high.log10())]);
     axis
+}
+
+/// What stands at a tick of a power of ten: a count, or below one a plain decimal, as people write learning rates.
+fn tick_words(tick: f64, power: i32) -> String {
+    match power {
+        0.. => human_count(tick).replace(".00", "").replace(".0", ""),
+        _ => format!("{tick:.*}", power.unsigned_abs() as usize),
+    }
 }
 
 /// The parts of a layout that all figures have.
@@ -148,4 +156,16 @@ fn spaced(low: f64, high: f64, count: usize) -> Vec<f64> {
 /// The least and the greatest of some values.
 fn span(values: impl IntoIterator<Item = f64>) -> (f64, f64) {
     values.into_iter().fold((f64::INFINITY, 0.0), |(low, high), value| (low.min(value), high.max(value)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ticks_below_one_are_plain_decimals() {
+        let words = |low, high| log_axis("x", low, high)["ticktext"].clone();
+        assert_eq!(words(0.003, 0.09), json!(["0.001", "0.002", "0.005", "0.01", "0.02", "0.05", "0.1", "0.2", "0.5"]));
+        assert_eq!(words(2.0, 2e6)[3], json!("1k"));
+    }
 }

@@ -14,6 +14,10 @@ pub(super) const STOPS: [[u8; 3]; 6] = [
     [0x2a, 0x1c, 0x4f],
 ];
 
+/// Colours that are told apart on white, the most different ones first.
+const KINDS: [&str; 10] =
+    ["#2a5f92", "#e07a3f", "#2f9e6e", "#c2452d", "#7d57b3", "#8a6240", "#d562a3", "#6b7580", "#a3a024", "#27b0c4"];
+
 /// The colours of a campaign's sizes.
 pub(crate) struct Palette {
     low: f64,
@@ -58,6 +62,11 @@ impl Palette {
 /// The colour of one of so many lines.
 pub(super) fn of_index(index: usize, count: usize) -> String {
     hex(if count < 2 { 0.5 } else { index as f64 / (count - 1) as f64 })
+}
+
+/// The colour of one of several things without an order, such as arms.
+pub(super) fn of_kind(index: usize) -> &'static str {
+    KINDS[index % KINDS.len()]
 }
 
 fn hex(place: f64) -> String {

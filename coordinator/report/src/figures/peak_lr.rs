@@ -10,8 +10,12 @@ use crate::conclusion::Conclusion;
 use crate::html::escape;
 use crate::optimum_lr::{OptimumLr, optima};
 
-/// `None` where there are fewer than three learning rates of one model.
+/// `None` where there are fewer than three learning rates of one model, and of a search, whose trials differ in more than
+/// the rate.
 pub(super) fn figure(conclusion: &Conclusion) -> Option<Figure> {
+    if conclusion.campaign.plan.search.is_some() {
+        return None;
+    }
     let found = optima(&conclusion.points);
     if found.is_empty() {
         return None;
@@ -43,19 +47,15 @@ pub(super) fn figure(conclusion: &Conclusion) -> Option<Figure> {
         }));
     }
     let (low, high) = span(found.iter().flat_map(|optimum| optimum.losses.iter().map(|(lr, _)| *lr)));
-    let mut x = log_axis("peak learning rate", low, high);
-    for key in ["tickvals", "ticktext"] {
-        x.as_object_mut()?.remove(key);
-    }
     Some(Figure {
         id: "peak-lr",
         title: "Loss over the peak learning rate",
         explanation: "The mean over seeds of the loss on held-out text, at the largest amount of data of each size. A star is \
-                      the lowest point of the parabola through the three lowest losses, over the logarithm of the learning \
-                      rate; there is none where the lowest loss is that of the first or the last learning rate."
+                      the lowest point of the parabola through the lowest loss and its two neighbours, over the logarithm of \
+                      the learning rate; there is none where the lowest loss is that of the first or the last learning rate."
             .to_owned(),
         height: 460,
         data,
-        layout: layout(x, axis("loss, nats a token")),
+        layout: layout(log_axis("peak learning rate", low / 1.15, high * 1.15), axis("loss, nats a token")),
     })
 }

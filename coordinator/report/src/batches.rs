@@ -51,14 +51,14 @@ pub(crate) fn in_words(law: &BatchFit) -> String {
     text
 }
 
-/// Rows for the terminal: size, loss, the best batch and the tokens it needs, or why there is none.
+/// Rows for the terminal: size, loss, the best batch and the tokens it needs, and last why there is none.
 pub(crate) fn rows(law: &BatchFit) -> Vec<Vec<String>> {
     let row = |iso: &scaling::batch::IsoLoss| {
-        let [batch, tokens] = match iso.best() {
-            Some((batch, tokens)) => [human_count(batch), human_count(tokens)],
-            None => [iso.valley.why_not().unwrap_or_default(), String::new()],
+        let [batch, tokens, why_not] = match iso.best() {
+            Some((batch, tokens)) => [human_count(batch), human_count(tokens), String::new()],
+            None => ["-".to_owned(), "-".to_owned(), iso.valley.why_not().unwrap_or_default()],
         };
-        vec![iso.size.clone(), format!("{:.3}", iso.loss), batch, tokens]
+        vec![iso.size.clone(), format!("{:.3}", iso.loss), batch, tokens, why_not]
     };
     law.iso_losses.iter().map(row).collect()
 }

@@ -68,6 +68,13 @@ impl Conclusion {
         self.analysis.as_ref()
     }
 
+    /// Why there is no law. Where no point is from the end of a decay that is why, rather than what it leaves too few of.
+    pub(crate) fn refusal(&self) -> Option<String> {
+        let error = self.analysis.as_ref().err()?;
+        let no_decay = !self.points.is_empty() && self.points.iter().all(|point| !point.decayed);
+        Some(if no_decay { "none of the points is from the end of a decay".to_owned() } else { error.to_string() })
+    }
+
     /// The contents of `points.csv`.
     #[must_use]
     pub fn points_csv(&self) -> String {

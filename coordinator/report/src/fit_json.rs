@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use scaling::batch::BatchFit;
 use scaling::single::Comparison;
 use scaling::{
-    Analysis, Bootstrap, BootstrapOptions, Covariance, FitError, Form, HeldOut, Interaction, Interval, Intervals, Law,
-    LeftOut, Monotonicity, Objective, Outlier, Patterns, Residual, ScalingLaw, Warning,
+    Analysis, Bootstrap, BootstrapOptions, Covariance, Form, HeldOut, Interaction, Interval, Intervals, Law, LeftOut,
+    Monotonicity, Objective, Outlier, Patterns, Residual, ScalingLaw, Warning,
 };
 use serde::{Deserialize, Serialize};
 
@@ -310,7 +310,7 @@ impl FitFile {
         Self {
             campaign: Some(plan.name.clone()),
             campaign_id: Some(plan.campaign.to_string()),
-            error: analysis.as_ref().err().map(FitError::to_string),
+            error: conclusion.refusal(),
             n_points_planned: Some(plan.trials.len()),
             batch_law: conclusion.batch_law.as_ref().and_then(|law| law.as_ref().ok().cloned()),
             envelope: conclusion.envelope.clone(),

@@ -53,8 +53,8 @@ pub(crate) fn render(conclusion: &Conclusion) -> String {
                 let _ = writeln!(text, "note: {warning}");
             }
         }
-        Err(error) => {
-            let _ = writeln!(text, "no law is fitted: {error}");
+        Err(_) => {
+            let _ = writeln!(text, "no law is fitted: {}", conclusion.refusal().unwrap_or_default());
         }
     }
     text
@@ -141,7 +141,7 @@ fn batch_sizes(text: &mut String, conclusion: &Conclusion) {
         }
         Some(Ok(law)) => {
             text.push_str("the batch that reaches a loss with the fewest tokens\n");
-            let header = ["size", "loss", "batch", "tokens"].map(str::to_owned).to_vec();
+            let header = ["size", "loss", "batch", "tokens", ""].map(str::to_owned).to_vec();
             text.push_str(&lined_up(&std::iter::once(header).chain(batches::rows(law)).collect::<Vec<_>>()));
             let _ = writeln!(text, "{}", batches::in_words(law));
         }

@@ -145,6 +145,9 @@ fn losses_of_trunks_are_listed_and_not_fitted() {
     assert_eq!(conclusion.points().len(), 35);
     assert!(conclusion.points().iter().all(|point| !point.decayed));
     assert!(conclusion.analysis().is_err());
+    let why = "none of the points is from the end of a decay";
+    assert_eq!(json(&conclusion)["error"], why);
+    assert!(conclusion.table().contains(why) && conclusion.html().contains(why));
 }
 
 #[test]
@@ -239,8 +242,26 @@ fn arms_are_compared_and_the_first_decayed_one_is_judged_by_itself() {
     assert_eq!(best["law"]["form"], "power_floor");
     assert!((best["law"]["b"].as_f64().expect("a number") - 0.5).abs() < 1e-3, "{best}");
     assert!((best["law"]["c"].as_f64().expect("a number") - 2.0).abs() < 1e-3, "{best}");
-    assert!(conclusion.html().contains("id=\"arms\""));
+    let html = conclusion.html();
+    assert!(html.contains("id=\"arms\"") && !html.contains("each branch decays from it"));
+    assert!(html.contains("The loss of one size") && html.contains("a x^-b + c: "));
     assert!(conclusion.table().contains("a x^-b + c: "), "{}", conclusion.table());
+}
+
+#[test]
+fn the_law_says_of_which_arm_it_is_and_of_how_many_points() {
+    let recipe = recipe("[\"tiny-32\", \"tiny-48\", \"tiny-64\"]", "tokens = [10_000, 20_000, 40_000, 80_000]", "");
+    let text = recipe.text().replace("[0.01, 0.02]", "[0.01]")
+        + "[[arms]]\nname = \"a\"\n[[arms]]\nname = \"b\"\nbatch = { sequences = 5 }\n";
+    let recipe = Recipe::parse("arms.toml", &text).unwrap_or_else(|error| panic!("{error}"));
+    let mut campaign = synthetic::campaign(&recipe, &[]);
+    for trial in &campaign.plan.trials {
+        let loss = 47.2 * (trial.n as f64).powf(-0.398) + 947.0 * (trial.d.0 as f64).powf(-0.535) + 1.758;
+        campaign.losses.insert(trial.id, FinalLoss { per_token: loss, per_byte: None, sets: SetLosses::default() });
+    }
+    let html = conclude(campaign).html();
+    assert!(html.contains("<h2>The scaling law of the arm a</h2>"));
+    assert!(html.contains("The law is that of the arm a: 12 of the 24 measured points are fitted."));
 }
 
 #[test]
@@ -330,6 +351,8 @@ fn a_search_as_people_read_it() {
         assert!(html.contains(part), "{part}");
     }
     assert!(!html.contains("The scaling law"));
+    assert!(!html.contains("id=\"peak-lr\""), "its trials differ in more than the rate");
+    assert!(html.contains("<td>trial 7</td>") && !html.contains("<td>trial 3</td>"), "which has no loss");
 }
 
 /// A campaign of two sets with laws of their own, in nats a byte, and the law of each; the loss a token is three of a byte.

@@ -7,6 +7,7 @@ mod escape;
 mod parts;
 mod script;
 mod search;
+mod texts;
 
 pub(crate) use escape::escape;
 use scaling::Law;
@@ -22,6 +23,7 @@ pub(crate) fn page(conclusion: &Conclusion) -> String {
         parts::heading(conclusion),
         search::section(conclusion).unwrap_or_else(|| parts::law(conclusion)),
         conclusion.analysis.as_ref().map(parts::optima).unwrap_or_default(),
+        parts::envelope(conclusion),
         parts::sets(conclusion),
         drawn,
         parts::points(conclusion),

@@ -6,12 +6,13 @@ use recipes::units::human_count;
 use scaling::{Analysis, Form, Interval, Law, Parameter};
 
 use super::escape;
+use super::texts::texts;
 use crate::conclusion::Conclusion;
 use crate::grid::Grid;
 use crate::number::{operations, percent, three_digits};
-use crate::sets;
 use crate::table::{self, range};
 use crate::table_fit::TableFit;
+use crate::{envelope, sets};
 
 /// Lines of the stage tree and rows of points beyond which a page is no place to read them.
 const MAX_LINES: usize = 2_000;
@@ -29,7 +30,7 @@ pub(super) fn heading(conclusion: &Conclusion) -> String {
         format!("{} tokens trained in {} stages", plan.cost().tokens, plan.stages.len()),
     ];
     if let Some(dataset) = &plan.dataset {
-        facts.push(format!("text: {}", escape(&dataset.sources.join(", "))));
+        facts.push(format!("text: {}", escape(&texts(dataset))));
     }
     facts.push(escape(&campaign.program));
     let _ = writeln!(html, "<p class=\"where\">{}</p>\n</header>", facts.join(" &middot; "));
@@ -59,7 +60,11 @@ pub(super) fn table_law<L: Law>(fit: &TableFit<L>) -> String {
     format!(
         "<section>\n<h2>The scaling law</h2>\n{}<p class=\"where\">Minimised: {}; {:.6e}, reached from {} of {} starts.</p>\n\
          </section>\n",
-        fitted(&fit.analysis, &fit.source.points()),
+        fitted(
+            &fit.analysis,
+            "What the loss is for a model of N parameters trained on D tokens, each as the table counts it.",
+            &fit.source.points()
+        ),
         escape(&table::objective(fit.analysis.settings.objective)),
         found.objective,
         found.starts_agreeing,
@@ -69,19 +74,55 @@ pub(super) fn table_law<L: Law>(fit: &TableFit<L>) -> String {
 
 pub(super) fn law(conclusion: &Conclusion) -> String {
     let body = match &conclusion.analysis {
-        Ok(analysis) => fitted(analysis, conclusion.selection.describe()),
-        Err(error) => format!(
+        Ok(analysis) => {
+            let about = "What the final loss, in nats a token on held-out text, is for a model of N non-embedding parameters \
+                         trained on D tokens.";
+            format!("{}{}", of_which(conclusion), fitted(analysis, about, conclusion.selection.describe()))
+        }
+        Err(_) => format!(
             "<p class=\"refusal\">No law is fitted: {}. The points and curves that there are stand below.</p>\n",
-            escape(&error.to_string())
+            escape(&conclusion.refusal().unwrap_or_default())
         ),
     };
-    format!("<section>\n<h2>The scaling law</h2>\n{body}</section>\n")
+    let arm = conclusion.arm.as_ref().filter(|_| conclusion.analysis.is_ok());
+    let of = arm.map(|arm| format!(" of the arm {}", escape(arm))).unwrap_or_default();
+    format!("<section>\n<h2>The scaling law{of}</h2>\n{body}</section>\n")
 }
 
-/// The law with its parameters; `points` says what it was fitted to.
-pub(super) fn fitted<L: Law>(analysis: &Analysis<L>, points: &str) -> String {
-    let mut html =
-        format!("<p class=\"about\">{}</p>\n<p class=\"formula\">{}</p>\n", about(L::FORM), formula(&analysis.fit.law));
+/// Which of the points the law is of; empty where it is of all that are measured.
+fn of_which(conclusion: &Conclusion) -> String {
+    let (fitted, measured) = (conclusion.fitted, conclusion.points.len());
+    match &conclusion.arm {
+        Some(arm) => format!(
+            "<p class=\"about\">The law is that of the arm {}: {fitted} of the {measured} measured points are fitted.</p>\n",
+            escape(arm)
+        ),
+        None if fitted < measured => {
+            format!("<p class=\"about\">{fitted} of the {measured} measured points are fitted.</p>\n")
+        }
+        None => String::new(),
+    }
+}
+
+/// Two forms of the loss over what is spent, where there is one size.
+pub(super) fn envelope(conclusion: &Conclusion) -> String {
+    let Some(compared) = &conclusion.envelope else { return String::new() };
+    let of = conclusion.arm.as_ref().map(|arm| format!(" of the arm {}", escape(arm))).unwrap_or_default();
+    let lines: String =
+        envelope::in_words(compared).iter().map(|line| format!("<li>{}</li>\n", escape(line))).collect();
+    format!(
+        "<section>\n<h2>The loss of one size</h2>\n<p class=\"about\">Two forms fitted to the final loss{of} over x, the \
+         tokens as multiples of the fewest, the better one first.</p>\n<ul class=\"notes\">\n{lines}</ul>\n</section>\n"
+    )
+}
+
+/// The law with its parameters; `quantities` says what N, D and the loss are, `points` what it was fitted to.
+pub(super) fn fitted<L: Law>(analysis: &Analysis<L>, quantities: &str, points: &str) -> String {
+    let mut html = format!(
+        "<p class=\"about\">{quantities} {}</p>\n<p class=\"formula\">{}</p>\n",
+        about(L::FORM),
+        formula(&analysis.fit.law)
+    );
     let mut header = "<th>parameter</th><th>value</th>".to_owned();
     if let Some(intervals) = &analysis.intervals {
         let _ = write!(header, "<th>{:.0}% interval</th>", 100.0 * intervals.level);
@@ -126,14 +167,10 @@ pub(super) fn fitted<L: Law>(analysis: &Analysis<L>, points: &str) -> String {
 fn about(form: Form) -> &'static str {
     match form {
         Form::Minicpm => {
-            "What the final loss, in nats a token on held-out text, is for a model of N non-embedding parameters trained on D \
-             tokens. The first term is what a larger model would take away, the second what more data would, and the last \
-             what neither will on this text."
+            "The first term is what a larger model would take away, the second what more data would, and the last what \
+             neither will on this text."
         }
-        Form::Kaplan => {
-            "What the final loss is for a model of N parameters trained on D tokens, in the form of Kaplan et al. (2020): \
-             without a loss that remains."
-        }
+        Form::Kaplan => "The form is that of Kaplan et al. (2020): without a loss that remains.",
     }
 }
 
@@ -288,7 +325,8 @@ pub(super) fn points(conclusion: &Conclusion) -> String {
                 let losses: String = losses.collect();
                 format!("<tr><td>{}</td><td>{}</td>{losses}</tr>\n", escape(&row.label), human_count(row.n as f64))
             });
-            format!("<tr><th>size</th><th>N</th>{columns}</tr>\n{}", rows.collect::<String>())
+            let model = if conclusion.campaign.plan.search.is_some() { "trial" } else { "size" };
+            format!("<tr><th>{model}</th><th>N</th>{columns}</tr>\n{}", rows.collect::<String>())
         }
         None => {
             let rows = conclusion.points.iter().take(MAX_LINES).map(|point| {
@@ -315,7 +353,7 @@ pub(super) fn settings(conclusion: &Conclusion) -> String {
     let mut facts = vec![("program", escape(&campaign.program)), ("recipe", escape(&campaign.recipe_file))];
     if let Some(dataset) = &plan.dataset {
         let bytes_a_token = dataset.train_bytes as f64 / dataset.train_tokens.max(1) as f64;
-        facts.push(("text", escape(&dataset.sources.join(", "))));
+        facts.push(("text", escape(&texts(dataset))));
         facts.push(("dataset", dataset.id.to_string()));
         facts.push((
             "tokens to train on",

@@ -70,7 +70,7 @@ impl Default for BatchOptions {
     fn default() -> Self {
         Self {
             levels: Levels::Even { count: 8 },
-            through: Through::Parabola { nearest: None },
+            through: Through::Parabola { nearest: Some(5) },
             bootstrap: BootstrapOptions::default(),
         }
     }

@@ -239,7 +239,8 @@ mod tests {
 
     /// Numbers around zero, the same on every machine.
     fn values(count: usize, salt: u32) -> Vec<f32> {
-        let value = |index: usize| ((index as u32).wrapping_mul(2_654_435_761).wrapping_add(salt * 777_777_777) >> 9) as f32;
+        let value =
+            |index: usize| ((index as u32).wrapping_mul(2_654_435_761).wrapping_add(salt * 777_777_777) >> 9) as f32;
         (0..count).map(|index| value(index) / 4_194_304.0 - 1.0).collect()
     }
 

@@ -12,6 +12,8 @@ pub struct Filter {
     pub column: String,
     comparison: Comparison,
     value: Cell,
+    /// The value as it was written.
+    written: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +34,14 @@ pub enum FilterError {
     NoComparison {
         /// What it was.
         found: String,
+    },
+    /// Two signs that make none together.
+    #[error("{found:?} compares with something that begins with {sign}: COLUMN=VALUE, or with !=, <, <=, > or >=")]
+    TwoSigns {
+        /// What it was.
+        found: String,
+        /// The sign too many.
+        sign: char,
     },
     /// An order of words.
     #[error("{found:?} compares with something that is no number")]
@@ -62,19 +72,23 @@ impl FromStr for Filter {
         let Some((at, length, comparison)) = found.filter(|(at, ..)| *at > 0) else {
             return Err(FilterError::NoComparison { found: text.to_owned() });
         };
-        let value = Cell::of_text(&text[at + length..]);
+        let written = text[at + length..].trim().to_owned();
+        if let Some(sign) = written.chars().next().filter(|first| "<>=".contains(*first)) {
+            return Err(FilterError::TwoSigns { found: text.to_owned(), sign });
+        }
+        let value = Cell::of_text(&written);
         let ordered = !matches!(comparison, Comparison::Equal | Comparison::Other);
         if ordered && !matches!(value, Cell::Number(_)) {
             return Err(FilterError::NoNumber { found: text.to_owned() });
         }
-        Ok(Self { column: text[..at].trim().to_owned(), comparison, value })
+        Ok(Self { column: text[..at].trim().to_owned(), comparison, value, written })
     }
 }
 
 impl fmt::Display for Filter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (sign, _) = COMPARISONS.iter().find(|(_, other)| *other == self.comparison).expect("all have a sign");
-        write!(f, "{}{sign}{}", self.column, self.value.text())
+        write!(f, "{}{sign}{}", self.column, self.written)
     }
 }
 
@@ -107,7 +121,8 @@ mod tests {
         assert!(accepts("loss<=3", Cell::Number(3.0)) && !accepts("loss<3", Cell::Number(3.0)));
         assert!(!accepts("loss<10", Cell::Number(f64::NAN)) && !accepts("loss<10", Cell::Missing));
         assert_eq!("loss >= 2".parse::<Filter>().expect("a condition").to_string(), "loss>=2");
-        for wrong in ["width", "=3", "", "a<b"] {
+        assert_eq!("C > 1e20".parse::<Filter>().expect("a condition").to_string(), "C>1e20");
+        for wrong in ["width", "=3", "", "a<b", "C=>1e20", "C==3", "C<>3", "C= <3"] {
             assert!(wrong.parse::<Filter>().is_err(), "{wrong}");
         }
     }

@@ -9,7 +9,7 @@ use scaling::{
     AnalysisOptions, BootstrapOptions, FitOptions, Form, KaplanLaw, Law, Objective, Point, Resample, ScalingLaw,
     Warning, analyse_law,
 };
-use tables::{Choice, Chosen, Filter};
+use tables::{Choice, Chosen, Filter, MixedColumn};
 
 use crate::cli::Global;
 use crate::client::{CoordinatorArgs, with_coordinator};
@@ -70,17 +70,18 @@ pub(crate) struct FitArgs {
     #[arg(long, help_heading = "Fit")]
     least_squares: bool,
 
-    /// The form of the law: minicpm (a sum and a constant, Chinchilla's) or kaplan (tables only)
-    #[arg(long, default_value = "minicpm", help_heading = "Fit")]
-    pub(crate) form: Form,
+    /// The form of the law: minicpm (a sum and a constant, Chinchilla's) or kaplan (tables only) [default: minicpm]
+    #[arg(long, help_heading = "Fit")]
+    form: Option<Form>,
 
     /// What counts as a sample: trunks, seeds (trunks drawn within their size), or points, for tables that have no trunks
-    #[arg(long, value_name = "UNIT", default_value = "trunks", value_parser = resample, help_heading = "Fit")]
-    resample: Resample,
+    /// [default: trunks]
+    #[arg(long, value_name = "UNIT", value_parser = resample, help_heading = "Fit")]
+    resample: Option<Resample>,
 
-    /// Draws of the bootstrap
-    #[arg(long, value_name = "COUNT", default_value_t = 1000, help_heading = "Fit")]
-    draws: usize,
+    /// Draws of the bootstrap [default: 1000]
+    #[arg(long, value_name = "COUNT", help_heading = "Fit")]
+    draws: Option<usize>,
 }
 
 fn resample(text: &str) -> Result<Resample, String> {
@@ -105,13 +106,35 @@ impl TableArgs {
 }
 
 impl FitArgs {
+    /// The form of the law.
+    pub(crate) fn form(&self) -> Form {
+        self.form.unwrap_or(Form::Minicpm)
+    }
+
+    /// The first option that was given.
+    fn given(&self) -> Option<&'static str> {
+        let Self { huber, least_squares, form, resample, draws } = self;
+        let given = [
+            (form.is_some(), "--form"),
+            (huber.is_some(), "--huber"),
+            (*least_squares, "--least-squares"),
+            (resample.is_some(), "--resample"),
+            (draws.is_some(), "--draws"),
+        ];
+        given.into_iter().find(|(given, _)| *given).map(|(_, option)| option)
+    }
+
     pub(crate) fn options(&self) -> AnalysisOptions {
         let objective = match (self.least_squares, self.huber) {
             (true, _) => Objective::LeastSquares,
             (false, Some(delta)) => Objective::Huber { delta },
             (false, None) => Objective::default(),
         };
-        let bootstrap = BootstrapOptions { draws: self.draws, resample: self.resample, ..BootstrapOptions::default() };
+        let bootstrap = BootstrapOptions {
+            draws: self.draws.unwrap_or(1000),
+            resample: self.resample.unwrap_or(Resample::Trunks),
+            ..BootstrapOptions::default()
+        };
         AnalysisOptions { fit: FitOptions { objective }, bootstrap, budgets: Vec::new() }
     }
 }
@@ -123,11 +146,31 @@ pub(crate) fn names_a_table(source: &str) -> bool {
     ending.is_some_and(|ending| ["csv", "tsv", "jsonl", "ndjson", "parquet"].contains(&ending.as_str()))
 }
 
+/// Whether a word names a file of that ending: a campaign's name may have a dot, but what lies in a folder or is there is
+/// a file.
+pub(crate) fn names_a_file(source: &str, ending: &str) -> bool {
+    Path::new(source).extension().is_some_and(|found| found.eq_ignore_ascii_case(ending))
+        && (source.contains(std::path::is_separator) || Path::new(source).is_file())
+}
+
+/// A fitted table, and what is to be said of its rows beside the fit.
+pub(crate) struct OfTable<L> {
+    pub(crate) fit: TableFit<L>,
+    pub(crate) notes: Vec<String>,
+}
+
 /// The points of a table, and where they are from.
-pub(crate) fn read_table(file: &str, columns: &TableArgs) -> anyhow::Result<(Vec<Point>, Source, Option<Warning>)> {
+struct Read {
+    points: Vec<Point>,
+    source: Source,
+    warning: Option<Warning>,
+    notes: Vec<String>,
+}
+
+fn read_table(file: &str, columns: &TableArgs) -> anyhow::Result<Read> {
     let choice = columns.choice();
     let table = tables::read(Path::new(file)).or_bad_input()?;
-    let Chosen { points, rows, dropped, columns, trunks, undecayed } =
+    let Chosen { points, rows, dropped, columns, trunks, undecayed, mixed } =
         table.choose(&choice).with_context(|| format!("{file} cannot be fitted")).or_bad_input()?;
     let decayed = match undecayed {
         None => "the table does not say which losses are from the end of a decay".to_owned(),
@@ -152,7 +195,21 @@ pub(crate) fn read_table(file: &str, columns: &TableArgs) -> anyhow::Result<(Vec
     };
     let warning =
         undecayed.filter(|count| *count > 0).map(|count| Warning::Undecayed { points: count, of: points.len() });
-    Ok((points, source, warning))
+    Ok(Read { points, source, warning, notes: mixed.iter().map(note).collect() })
+}
+
+/// How to fit runs by themselves that a table has side by side.
+fn note(MixedColumn { column, values }: &MixedColumn) -> String {
+    let named = |value: &String| if value.is_empty() { "(none)".to_owned() } else { value.clone() };
+    let first: Vec<String> = values.iter().take(4).map(named).collect();
+    format!(
+        "the points have {} different values of {column} ({}{}), and one law is fitted to all: choose one with --where \
+         '{column}={}'",
+        values.len(),
+        first.join(", "),
+        if values.len() > first.len() { ", ..." } else { "" },
+        values.iter().find(|value| !value.is_empty()).map_or("", String::as_str),
+    )
 }
 
 /// Fits a law of a form to a table.
@@ -160,8 +217,8 @@ pub(crate) fn fit_table<L: Law>(
     file: &str,
     columns: &TableArgs,
     options: &AnalysisOptions,
-) -> anyhow::Result<TableFit<L>> {
-    let (points, mut source, warning) = read_table(file, columns)?;
+) -> anyhow::Result<OfTable<L>> {
+    let Read { points, mut source, warning, notes } = read_table(file, columns)?;
     match options.bootstrap.resample {
         Resample::Trunks => {}
         Resample::Seeds if !has_seeds(&points) => {
@@ -171,10 +228,12 @@ pub(crate) fn fit_table<L: Law>(
         Resample::Seeds => source.trunks.push_str(", and are drawn within their size"),
         Resample::Points => "each point is taken to be a run of its own".clone_into(&mut source.trunks),
     }
+    // The files have no other place for it.
+    notes.iter().for_each(|note| source.trunks.push_str(&format!("; {note}")));
     let mut analysis =
         analyse_law::<L>(&points, options).with_context(|| format!("{file} cannot be fitted")).or_bad_input()?;
     analysis.warnings.splice(0..0, warning);
-    Ok(TableFit { source, analysis, program: PROGRAM.to_owned() })
+    Ok(OfTable { fit: TableFit { source, analysis, program: PROGRAM.to_owned() }, notes })
 }
 
 fn has_seeds(points: &[Point]) -> bool {
@@ -185,28 +244,49 @@ fn has_seeds(points: &[Point]) -> bool {
     trunks.values().any(|trunks| trunks.len() > 1)
 }
 
-/// The fit that a word means: a `fit.json`, a table, or a campaign's name.
+/// The fit that a word means, a `fit.json`, a table, or a campaign's name, and what is to be said of a table's rows.
 pub(crate) fn find(
     source: &str,
     fitting: &FitArgs,
     coordinator: &CoordinatorArgs,
     global: &Global,
-) -> anyhow::Result<AnyFit> {
+) -> anyhow::Result<(AnyFit, Vec<String>)> {
     let options = fitting.options();
     let columns = TableArgs::default();
     if names_a_table(source) {
-        return Ok(match fitting.form {
-            Form::Minicpm => boxed(fit_table::<ScalingLaw>(source, &columns, &options)?.fit_file()),
-            Form::Kaplan => AnyFit::Kaplan(Box::new(fit_table::<KaplanLaw>(source, &columns, &options)?.fit_file())),
+        return Ok(match fitting.form() {
+            Form::Minicpm => {
+                let OfTable { fit, notes } = fit_table::<ScalingLaw>(source, &columns, &options)?;
+                (boxed(fit.fit_file()), notes)
+            }
+            Form::Kaplan => {
+                let OfTable { fit, notes } = fit_table::<KaplanLaw>(source, &columns, &options)?;
+                (AnyFit::Kaplan(Box::new(fit.fit_file())), notes)
+            }
         });
     }
     if Path::new(source).extension().is_some_and(|ending| ending == "json") {
+        if let Some(option) = fitting.given() {
+            return Err(bad_input(anyhow!(
+                "{source} is fitted already, and {option} says how to fit: it is for tables and campaigns"
+            )));
+        }
         let text =
             std::fs::read_to_string(source).with_context(|| format!("{source} cannot be read")).or_bad_input()?;
-        return AnyFit::parse(&text).with_context(|| format!("{source} cannot be used")).or_bad_input();
+        let fit = AnyFit::parse(&text).with_context(|| format!("{source} cannot be used")).or_bad_input()?;
+        return Ok((fit, Vec::new()));
+    }
+    if names_a_file(source, "toml") {
+        return Err(bad_input(anyhow!(
+            "{source} is a recipe, and has no losses: accepted is a fit.json, a .csv, .tsv, .jsonl or .parquet file, or \
+             the name of a campaign"
+        )));
+    }
+    if fitting.form() != Form::Minicpm {
+        return Err(bad_input(anyhow!("--form is for tables, and {source:?} is a campaign: name its points.csv")));
     }
     let fetched = with_coordinator(global, coordinator, async |campaigns| Campaign::fetch(campaigns, source).await)?;
-    Ok(boxed(fetched.fit(report::AVERAGE, report::Unit::Token, &options)?.into_file()))
+    Ok((boxed(fetched.fit(report::AVERAGE, report::Unit::Token, &options)?.into_file()), Vec::new()))
 }
 
 fn boxed(file: FitFile) -> AnyFit {

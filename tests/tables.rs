@@ -85,3 +85,62 @@ fn tables_that_determine_no_law_are_refused() {
     let ran = place.run(&["fit", "nowhere.parquet"]).expect(2);
     assert!(ran.stderr.contains("nowhere.parquet"), "{}", ran.stderr);
 }
+
+#[test]
+fn what_says_nothing_about_a_table_or_a_fit_is_refused() {
+    let place = Place::new();
+    let (table, out) = (place.path("table.csv"), place.path("out"));
+    fs::write(&table, csv(&rows())).expect("written");
+    let [table, out] = [table, out].map(|path| path.to_str().expect("UTF-8").to_owned());
+    let file = format!("{out}/fit.json");
+    place.run(&["fit", &table, "--draws", "0", "--out", &out]).expect(0);
+    place.write("smoke.toml", "");
+    let refused = |args: &[&str], reason: &str| {
+        let ran = place.run(args).expect(2);
+        assert!(ran.stderr.contains(reason), "{args:?}: {}", ran.stderr);
+    };
+    refused(&["fit", &table, "--set", "code"], "name the column of the loss with --loss COLUMN");
+    refused(&["fit", &table, "--per", "token"], "--per is for campaigns");
+    refused(&["fit", &table, "--where", "C=>1e20"], "begins with >");
+    for option in [&["--form", "kaplan"][..], &["--huber", "1e-2"], &["--least-squares"], &["--resample", "points"]] {
+        let predict = [&["predict", &file, "--n", "1b", "--d", "1t"], option].concat();
+        refused(&predict, &format!("is fitted already, and {} says how to fit", option[0]));
+    }
+    refused(&["optimal", &file, "--flops", "1e20", "--draws", "1000"], "is fitted already, and --draws");
+    refused(&["fit", &file], "is fitted already: `predict` and `optimal` ask it");
+    refused(&["fit", "smoke.toml"], "is a recipe, without losses. Accepted is the name of a campaign");
+    refused(&["predict", "smoke.toml", "--n", "1b", "--d", "1t"], "accepted is a fit.json");
+}
+
+#[test]
+fn several_arms_of_a_campaign_are_not_fitted_together_without_a_word() {
+    let place = Place::new();
+    let lines: String = rows()
+        .iter()
+        .enumerate()
+        .map(|(i, (n, d, loss))| {
+            let arm = if i % 3 == 0 { "mixed" } else { "plain" };
+            format!("{n},{d},{loss},{arm},completed\n")
+        })
+        .collect();
+    let table = place.path("points.csv");
+    let pruned = "320000,16000000,9,plain,pruned\n";
+    fs::write(&table, format!("n,d,loss,arm,state\n{lines}{pruned}")).expect("written");
+    let table = table.to_str().expect("UTF-8");
+    let ran = place.run(&["fit", table, "--draws", "0"]).expect(0);
+    let note = "note: the points have 2 different values of arm (mixed, plain), and one law is fitted to all: choose one \
+                with --where 'arm=mixed'\n";
+    assert!(ran.stdout.contains(note), "{}", ran.stdout);
+    assert!(ran.stdout.contains("left out  1 rows: state = pruned"), "{}", ran.stdout);
+    let json = |args: &[&str]| -> Value {
+        serde_json::from_str(&place.run(&[args, &["--draws", "0", "--json"]].concat()).expect(0).stdout).expect("JSON")
+    };
+    let said = json(&["fit", table]);
+    assert!(said["notes"][0].as_str().expect("a note").contains("different values of arm"), "{said}");
+    assert!(said["table"]["trunks"].as_str().expect("words").contains("different values of arm"), "{said}");
+    let asked = json(&["predict", table, "--n", "1m", "--d", "10m"]);
+    assert!(asked["warnings"].to_string().contains("different values of arm"), "{asked}");
+    let chosen = json(&["fit", table, "--where", "arm=plain", "--where", "d>1e5"]);
+    assert_eq!(chosen["notes"], Value::Null);
+    assert_eq!(chosen["table"]["filters"][1], "d>1e5");
+}

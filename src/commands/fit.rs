@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use anyhow::anyhow;
-use report::TableFit;
 use scaling::{Form, KaplanLaw, Law, ScalingLaw};
 use serde::Serialize;
 
@@ -11,7 +10,7 @@ use crate::cli::Global;
 use crate::client::{CoordinatorArgs, with_coordinator};
 use crate::data_dir::WritableDir;
 use crate::exit::{Exit, bad_input};
-use crate::fitting::{FitArgs, TableArgs, fit_table, names_a_table};
+use crate::fitting::{FitArgs, OfTable, TableArgs, fit_table, names_a_file, names_a_table};
 use crate::output::{self, View};
 use crate::results::Campaign;
 
@@ -39,13 +38,13 @@ pub(crate) struct Args {
     #[command(flatten)]
     fit: FitArgs,
 
-    /// The held-out set whose loss is fitted, where the data has several domains, or their mean
-    #[arg(long, value_name = "NAME", default_value = report::AVERAGE)]
-    set: String,
+    /// The held-out set whose loss is fitted, where a campaign's data has several domains [default: average, their mean]
+    #[arg(long, value_name = "NAME")]
+    set: Option<String>,
 
-    /// What the loss is counted in
-    #[arg(long, value_enum, default_value_t = Per::Token)]
-    per: Per,
+    /// What a campaign's loss is counted in [default: token]
+    #[arg(long, value_enum)]
+    per: Option<Per>,
 
     #[command(flatten)]
     coordinator: CoordinatorArgs,
@@ -70,7 +69,7 @@ impl From<Per> for report::Unit {
 
 impl Args {
     pub(crate) fn run(self, global: &Global) -> anyhow::Result<Exit> {
-        match (names_a_table(&self.source), self.fit.form) {
+        match (names_a_table(&self.source), self.fit.form()) {
             (true, Form::Minicpm) => self.fit_table::<ScalingLaw>(global),
             (true, Form::Kaplan) => self.fit_table::<KaplanLaw>(global),
             (false, form) => self.fit_campaign(form, global),
@@ -78,7 +77,14 @@ impl Args {
     }
 
     fn fit_table<L: Law>(self, global: &Global) -> anyhow::Result<Exit> {
-        let fit: TableFit<L> = fit_table(&self.source, &self.table, &self.fit.options())?;
+        let only_campaigns = [(self.set.is_some(), "--set"), (self.per.is_some(), "--per")];
+        if let Some((_, option)) = only_campaigns.iter().find(|(given, _)| *given) {
+            return Err(bad_input(anyhow!(
+                "{option} is for campaigns, and {} is a table: name the column of the loss with --loss COLUMN",
+                self.source
+            )));
+        }
+        let OfTable { fit, notes } = fit_table::<L>(&self.source, &self.table, &self.fit.options())?;
         let written = match &self.out {
             Some(out) => {
                 let out = WritableDir::prepare(out, "the directory of results")?;
@@ -87,11 +93,21 @@ impl Args {
             }
             None => Vec::new(),
         };
-        output::print(&Fitted { table: fit.table(), written, fit: fit.fit_file() }, global.json)?;
+        output::print(&Fitted { table: fit.table(), written, fit: fit.fit_file(), notes }, global.json)?;
         Ok(Exit::Done)
     }
 
     fn fit_campaign(self, form: Form, global: &Global) -> anyhow::Result<Exit> {
+        for (ending, is) in
+            [("json", "fitted already: `predict` and `optimal` ask it"), ("toml", "a recipe, without losses")]
+        {
+            if names_a_file(&self.source, ending) {
+                return Err(bad_input(anyhow!(
+                    "{} is {is}. Accepted is the name of a campaign, or a .csv, .tsv, .jsonl or .parquet file",
+                    self.source
+                )));
+            }
+        }
         let only_tables = [
             (form != Form::Minicpm, "--form"),
             (self.out.is_some(), "--out (`windtunnel report` writes a campaign's files)"),
@@ -108,25 +124,30 @@ impl Args {
         let name = &self.source;
         let fetched =
             with_coordinator(global, &self.coordinator, async |campaigns| Campaign::fetch(campaigns, name).await);
-        output::print(&fetched?.fit(&self.set, self.per.into(), &self.fit.options())?, global.json)?;
+        let set = self.set.as_deref().unwrap_or(report::AVERAGE);
+        let per = self.per.map_or(report::Unit::Token, report::Unit::from);
+        output::print(&fetched?.fit(set, per, &self.fit.options())?, global.json)?;
         Ok(Exit::Done)
     }
 }
 
-/// What is printed of a table's fit: as JSON the contents of `fit.json`.
+/// What is printed of a table's fit: as JSON the contents of `fit.json`, with notes about its rows where there are some.
 #[derive(Debug, Serialize)]
-#[serde(transparent)]
 struct Fitted<F> {
     #[serde(skip)]
     table: String,
     #[serde(skip)]
     written: Vec<String>,
+    #[serde(flatten)]
     fit: F,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    notes: Vec<String>,
 }
 
 impl<F: Serialize> View for Fitted<F> {
     fn table(&self) -> String {
+        let notes: String = self.notes.iter().map(|note| format!("note: {note}\n")).collect();
         let written: String = self.written.iter().map(|path| format!("{path}\n")).collect();
-        format!("{}{written}", self.table)
+        format!("{}{notes}{written}", self.table)
     }
 }

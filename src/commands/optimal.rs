@@ -38,12 +38,12 @@ pub(crate) struct Args {
 impl Args {
     pub(crate) fn run(self, global: &Global) -> anyhow::Result<Exit> {
         match find(&self.fit, &self.fitting, &self.coordinator, global)? {
-            AnyFit::Minicpm(fit) => self.print(&fit, global),
-            AnyFit::Kaplan(fit) => self.print(&fit, global),
+            (AnyFit::Minicpm(fit), notes) => self.print(&fit, &notes, global),
+            (AnyFit::Kaplan(fit), notes) => self.print(&fit, &notes, global),
         }
     }
 
-    fn print<L: Law>(&self, fit: &FitFile<L>, global: &Global) -> anyhow::Result<Exit> {
+    fn print<L: Law>(&self, fit: &FitFile<L>, notes: &[String], global: &Global) -> anyhow::Result<Exit> {
         let predictor = fit.predictor().or_bad_input()?;
         let found: Option<Vec<_>> = self.flops.iter().map(|&flops| predictor.optimum(flops)).collect();
         let Some(found) = found else {
@@ -56,6 +56,7 @@ impl Args {
         }
         let mut warnings = beyond(far_n, far_d);
         warnings.extend(about(fit, found.iter().any(|optimum| optimum.n.is_none())));
+        warnings.extend(notes.iter().map(|note| format!("of the fit: {note}")));
         let level = fit.settings.bootstrap.unwrap_or_default().level;
         let optima = found.iter().map(Budget::from).collect();
         output::print(

@@ -41,12 +41,12 @@ pub(crate) struct Args {
 impl Args {
     pub(crate) fn run(self, global: &Global) -> anyhow::Result<Exit> {
         match find(&self.fit, &self.fitting, &self.coordinator, global)? {
-            AnyFit::Minicpm(fit) => self.print(&fit, global),
-            AnyFit::Kaplan(fit) => self.print(&fit, global),
+            (AnyFit::Minicpm(fit), notes) => self.print(&fit, &notes, global),
+            (AnyFit::Kaplan(fit), notes) => self.print(&fit, &notes, global),
         }
     }
 
-    fn print<L: Law>(&self, fit: &FitFile<L>, global: &Global) -> anyhow::Result<Exit> {
+    fn print<L: Law>(&self, fit: &FitFile<L>, notes: &[String], global: &Global) -> anyhow::Result<Exit> {
         let predictor = fit.predictor().or_bad_input()?;
         let predictions: Vec<Predicted> = self
             .n
@@ -57,6 +57,7 @@ impl Args {
         let far = |beyond: fn(&Predicted) -> f64| predictions.iter().map(beyond).fold(1.0, f64::max);
         let mut warnings = beyond(far(|predicted| predicted.beyond_n), far(|predicted| predicted.beyond_d));
         warnings.extend(about(fit, predictions.iter().any(|predicted| predicted.interval.is_none())));
+        warnings.extend(notes.iter().map(|note| format!("of the fit: {note}")));
         let level = fit.settings.bootstrap.unwrap_or_default().level;
         output::print(
             &Predictions { form: fit.form.clone(), parameters: fit.parameters, level, predictions, warnings },

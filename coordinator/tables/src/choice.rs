@@ -1,5 +1,7 @@
 //! Which columns hold what, and which rows count.
 
+use std::collections::BTreeMap;
+
 use scaling::Point;
 
 use crate::cell::Cell;
@@ -45,6 +47,17 @@ pub struct Chosen {
     pub trunks: String,
     /// How many of the points are not from the end of a decay; `None` where the table does not say.
     pub undecayed: Option<usize>,
+    /// Columns that tell apart runs which a law should not be fitted to together.
+    pub mixed: Vec<MixedColumn>,
+}
+
+/// A column with several values among points that have all else in common.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MixedColumn {
+    /// Its name.
+    pub column: String,
+    /// Its values among the points, in the order of the rows.
+    pub values: Vec<String>,
 }
 
 /// A column that was used.
@@ -156,11 +169,20 @@ impl Table {
             Some((_, rows)) => *rows += 1,
             None => dropped.push((reason, 1)),
         };
+        // Of a campaign: runs that ended early have the loss of where they were.
+        let state = self.usual(&["state"]).filter(|state| filters.iter().all(|(column, _)| *column != state.index));
         let mut points = Vec::new();
+        let mut fitted: Vec<&[Cell]> = Vec::new();
         let mut undecayed = 0;
         for (index, row) in self.rows.iter().enumerate() {
             if let Some((_, filter)) = filters.iter().find(|(column, filter)| !filter.accepts(&row[*column])) {
                 drop(format!("not {filter}"));
+                continue;
+            }
+            if let Some(state) = &state
+                && let ended @ ("pruned" | "diverged") = row[state.index].text().as_str()
+            {
+                drop(format!("{} = {ended}", state.name));
                 continue;
             }
             let wanted = [&n, &amount, &loss];
@@ -185,6 +207,7 @@ impl Table {
                 loss,
                 trunk: text(&trunk).unwrap_or_else(by_default),
             });
+            fitted.push(row);
             undecayed += usize::from(decayed.as_ref().is_some_and(|column| row[column.index].truth() == Some(false)));
         }
         if points.is_empty() {
@@ -212,7 +235,40 @@ impl Table {
             decayed.as_ref().map(|column| used("decayed", column, "whether a loss is from the end of a decay")),
         );
         let undecayed = decayed.map(|_| undecayed);
-        Ok(Chosen { points, rows: self.rows.len(), dropped, columns, trunks, undecayed })
+        let used: Vec<usize> = [Some(&n), Some(&amount), Some(&loss), size.as_ref(), trunk.as_ref(), seed.as_ref()]
+            .into_iter()
+            .flatten()
+            .map(|column| column.index)
+            .chain(filters.iter().map(|(column, _)| *column))
+            .collect();
+        let mixed = self.mixed(n.index, &used, &fitted);
+        Ok(Chosen { points, rows: self.rows.len(), dropped, columns, trunks, undecayed, mixed })
+    }
+
+    /// Columns of what runs of one N may differ in, if they do. What differs only as an earlier one of them does is not
+    /// said again, nor what was chosen among or is used.
+    fn mixed(&self, n: usize, used: &[usize], rows: &[&[Cell]]) -> Vec<MixedColumn> {
+        let mut earlier = vec![n];
+        let mut mixed = Vec::new();
+        for column in names::APART.iter().filter_map(|name| self.usual(&[name])) {
+            let mut alike: BTreeMap<Vec<String>, String> = BTreeMap::new();
+            let differs = rows.iter().any(|row| {
+                let group = earlier.iter().map(|column| row[*column].text()).collect();
+                let value = row[column.index].text();
+                *alike.entry(group).or_insert_with(|| value.clone()) != value
+            });
+            earlier.push(column.index);
+            if differs && !used.contains(&column.index) {
+                let mut values: Vec<String> = Vec::new();
+                for value in rows.iter().map(|row| row[column.index].text()) {
+                    if !values.contains(&value) {
+                        values.push(value);
+                    }
+                }
+                mixed.push(MixedColumn { column: column.name, values });
+            }
+        }
+        mixed
     }
 
     /// The column of D, or that of C and that it is one.

@@ -11,6 +11,6 @@ mod names;
 mod read;
 
 pub use cell::Cell;
-pub use choice::{Choice, ChoiceError, Chosen, UsedColumn};
+pub use choice::{Choice, ChoiceError, Chosen, MixedColumn, UsedColumn};
 pub use filter::{Filter, FilterError};
 pub use read::{ReadError, Table, read};

@@ -21,6 +21,9 @@ pub(crate) const FLOPS: &[&str] = &["c", "flops", "compute", "training_flops"];
 /// Names of the loss.
 pub(crate) const LOSS: &[&str] = &["loss", "final_loss", "val_loss", "validation_loss", "eval_loss", "test_loss"];
 
+/// What tells the runs of a campaign apart beside N, D and the seed.
+pub(crate) const APART: &[&str] = &["arm", "batch_tokens", "peak_lr"];
+
 /// What N a column counts, as far as its name says.
 pub(crate) fn meaning_of_n(column: &str, of_a_campaign: bool) -> &'static str {
     let name = column.to_ascii_lowercase();

@@ -91,6 +91,27 @@ fn every_row_is_accounted_for() {
 }
 
 #[test]
+fn runs_of_a_campaign_that_do_not_belong_together_are_told_apart() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let text = "n,d,loss,peak_lr,batch_tokens,arm,state\n1e3,1e4,3,0.01,64,a,completed\n1e3,2e4,2.8,0.02,64,b,completed\n\
+                2e3,1e4,2.9,0.01,128,a,completed\n2e3,2e4,4,0.02,128,b,pruned\n2e3,4e4,,0.02,128,b,diverged\n";
+    let path = write(folder.path(), "a.csv", text);
+    let with = |filters: &[&str]| {
+        let filters = filters.iter().map(|filter| filter.parse().expect("a condition")).collect();
+        choose(&path, &Choice { filters, ..Choice::default() }).expect("points")
+    };
+    let all = with(&[]);
+    assert_eq!(all.points.len(), 3);
+    assert_eq!(all.dropped, [("state = pruned".to_owned(), 1), ("state = diverged".to_owned(), 1)]);
+    // Learning rates differ as the arms do, and batch sizes as N does.
+    let [arm] = &all.mixed[..] else { panic!("{:?}", all.mixed) };
+    assert_eq!((arm.column.as_str(), &arm.values[..]), ("arm", &["a".to_owned(), "b".to_owned()][..]));
+    assert_eq!(with(&["arm=a"]).mixed, []);
+    assert_eq!(with(&["peak_lr=0.01"]).mixed, []);
+    assert_eq!(with(&["state!=diverged"]).points.len(), 4, "which states count was said");
+}
+
+#[test]
 fn compute_stands_in_for_tokens() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = write(folder.path(), "a.csv", "C,N,D,loss\n6e9,1e3,7,3\n");

@@ -14,7 +14,7 @@ fn a_finished_campaign_says_how_its_branches_would_have_been_forecast() {
     let _turn = one_at_a_time();
     let place = Place::with_much_to_train();
     place.run(&["run", "smoke.toml"]).expect(0);
-    let asked = ["forecast", "smoke", "--point", "409600"];
+    let asked = ["forecast", "smoke", "--point", "0.4096m"];
     let found = json(&place.run(&[&asked[..], &["--json"]].concat()).expect(0).stdout);
     let trees = found["trees"].as_array().expect("a list");
     assert_eq!(trees.len(), 2);

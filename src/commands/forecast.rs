@@ -7,6 +7,7 @@ use crate::cli::Global;
 use crate::client::{CoordinatorArgs, with_coordinator};
 use crate::exit::{Exit, OrBadInput, bad_input};
 use crate::output;
+use crate::quantities::count;
 use crate::results::Campaign;
 use crate::views::{DonorView, ForecastView, TreeView};
 
@@ -20,14 +21,14 @@ use crate::views::{DonorView, ForecastView, TreeView};
 #[command(after_help = "\
 Example:
   windtunnel forecast quickstart
-  windtunnel forecast quickstart --point 40000000 --json
+  windtunnel forecast quickstart --point 40m --json
   windtunnel forecast large --from quickstart/tiny-64")]
 pub(crate) struct Args {
     /// The campaign's name, its identifier, or the beginning of it
     campaign: String,
 
-    /// Forecast a branch of so many tokens, too, its decay included. May be given more than once
-    #[arg(long, value_name = "TOKENS", value_parser = clap::value_parser!(u64).range(1..))]
+    /// Forecast a branch of so many tokens, too, its decay included, such as 4000000 or 4m. May be given more than once
+    #[arg(long, value_name = "TOKENS", value_parser = tokens)]
     point: Vec<u64>,
 
     /// Take the effect of a decay from this size of that campaign, and nothing from the decays of this one
@@ -100,7 +101,15 @@ impl Args {
             }
             error => format!("{:#}", anyhow::Error::new(error)),
         });
-        Ok(TreeView::of(&tree, outcome))
+        Ok(TreeView::of(&tree, donor, outcome))
+    }
+}
+
+/// A count of tokens above zero.
+fn tokens(text: &str) -> Result<u64, String> {
+    match count(text)? {
+        0 => Err("a branch has at least one token".to_owned()),
+        tokens => Ok(tokens),
     }
 }
 

@@ -1,7 +1,7 @@
 //! What branches come to that have not been run.
 
 use recipes::units::human_count;
-use report::forecast::{CurveFit, Forecasts, SizeTree, Unseen};
+use report::forecast::{CurveFit, Donor, Forecasts, SizeTree, Unseen};
 use serde::Serialize;
 
 use crate::output::{View, columns};
@@ -47,7 +47,9 @@ pub(crate) struct TreeView {
 #[derive(Debug, Serialize)]
 struct BranchView {
     d: u64,
-    forecast: f64,
+    arm: Option<String>,
+    /// Nothing where it is finished and could not be forecast without itself.
+    forecast: Option<f64>,
     low: Option<f64>,
     high: Option<f64>,
     measured: Option<f64>,
@@ -55,7 +57,7 @@ struct BranchView {
 
 impl TreeView {
     /// Of a tree with its forecasts, or why it has none.
-    pub(crate) fn of(tree: &SizeTree, outcome: Result<Forecasts, String>) -> Self {
+    pub(crate) fn of(tree: &SizeTree, donor: Option<&Donor>, outcome: Result<Forecasts, String>) -> Self {
         let mut view = Self {
             size: tree.size.clone(),
             seed: Some(tree.seed),
@@ -70,13 +72,18 @@ impl TreeView {
                 view.branches = found
                     .branches
                     .iter()
-                    .zip(&tree.d)
-                    .map(|(branch, &d)| BranchView {
-                        d,
-                        forecast: branch.loss,
-                        low: branch.interval.map(|interval| interval.low),
-                        high: branch.interval.map(|interval| interval.high),
-                        measured: branch.measured,
+                    .enumerate()
+                    .map(|(index, branch)| {
+                        let unseen = !tree.saw(index, donor, &found);
+                        let interval = branch.interval.filter(|_| unseen);
+                        BranchView {
+                            d: tree.d[index],
+                            arm: tree.arms[index].clone(),
+                            forecast: unseen.then_some(branch.loss),
+                            low: interval.map(|interval| interval.low),
+                            high: interval.map(|interval| interval.high),
+                            measured: branch.measured,
+                        }
                     })
                     .collect();
                 view.unseen = found.unseen;
@@ -122,23 +129,33 @@ impl TreeView {
             return format!("{}: no forecast: {reason}\n", self.title());
         }
         let number = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.4}"));
-        let rows: Vec<[String; 6]> = self
+        let rows: Vec<[String; 7]> = self
             .branches
             .iter()
             .map(|branch| {
-                let error = branch.measured.map(|measured| format!("{:+.4}", branch.forecast - measured));
+                let error = branch.measured.zip(branch.forecast);
                 [
                     human_count(branch.d as f64),
-                    number(Some(branch.forecast)),
+                    branch.arm.clone().unwrap_or_else(|| "-".to_owned()),
+                    number(branch.forecast),
                     number(branch.low),
                     number(branch.high),
                     number(branch.measured),
-                    error.unwrap_or_else(|| "-".to_owned()),
+                    error.map_or_else(|| "-".to_owned(), |(measured, forecast)| format!("{:+.4}", forecast - measured)),
                 ]
             })
             .collect();
         let mut text = format!("{}\n", self.title());
-        text.push_str(&columns([" D", " forecast", " low", " high", " measured", " error"], &rows));
+        let header = [" D", "arm", " forecast", " low", " high", " measured", " error"];
+        // The title says an arm that all have.
+        text.push_str(&if self.branches.iter().all(|branch| branch.arm == self.arm) {
+            let without =
+                |[d, _, forecast, low, high, measured, error]: [String; 7]| [d, forecast, low, high, measured, error];
+            let [d, _, forecast, low, high, measured, error] = header;
+            columns([d, forecast, low, high, measured, error], &rows.into_iter().map(without).collect::<Vec<_>>())
+        } else {
+            columns(header, &rows)
+        });
         text.push_str(&match self.unseen {
             Some(Unseen { branches, bias, rmse, worst }) => format!(
                 "{branches} finished, forecast without themselves: error {bias:+.4} on average, {rmse:.4} rmse, {worst:.4} at most\n"

@@ -96,3 +96,50 @@ fn runs_by_themselves_have_no_trunk() {
         assert_eq!(reason, "its runs have no trunk in common");
     }
 }
+
+/// Two sizes and two seeds, each with two decays by two arms.
+fn two_stage(text: &str) -> report::Campaign {
+    let recipe = Recipe::parse("two-stage.toml", text).unwrap_or_else(|error| panic!("{error}"));
+    let losses: Vec<f64> = (0..16).map(|index| 3.0 - 0.01 * f64::from(index)).collect();
+    synthetic::campaign(&recipe, &losses)
+}
+
+#[test]
+fn arms_whose_decays_are_on_other_text_have_trees_of_their_own() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../recipes/cpu/two-stage.toml");
+    let text = std::fs::read_to_string(path).expect("is there");
+    let found = trees(&two_stage(&text));
+    let arms: Vec<Option<&str>> = found.iter().map(|tree| tree.arm.as_deref()).collect();
+    assert_eq!(arms, [Some("A-1"), Some("A-2")].repeat(4));
+    for tree in &found {
+        assert_eq!((tree.d.len(), &tree.arms), (2, &vec![tree.arm.clone(); 2]));
+    }
+    // Arms that share the text, too, share the tree, and each branch has its own.
+    let (before, weights) = text.split_once("[arms.data.decay_weights]").expect("A-2 has its own");
+    let after = &weights[weights.find("code = 0.5\n").expect("its last line") + "code = 0.5\n".len()..];
+    let same = format!("{before}[arms.schedule.decay]\nshape = \"linear\"\n{after}");
+    let mut found = trees(&two_stage(&same));
+    assert_eq!(found.len(), 4);
+    let arms: Vec<Option<&str>> = found[0].arms.iter().map(Option::as_deref).collect();
+    assert_eq!((&found[0].arm, arms.len()), (&None, 4));
+    assert!(arms.contains(&Some("A-1")) && arms.contains(&Some("A-2")));
+    found[0].add_point(10_000_000).expect("is longer");
+    assert_eq!(found[0].arms.len(), 5);
+}
+
+#[test]
+fn the_only_decay_is_not_forecast_from_itself() {
+    let mut campaign = synthetic::quickstart();
+    let of = |decays: usize, campaign: &mut report::Campaign| {
+        for trial in &campaign.plan.trials[decays..7] {
+            campaign.losses.remove(&trial.id);
+            campaign.curves.remove(trial.last_stage());
+        }
+        let tree = trees(campaign).remove(0);
+        let found = tree.forecast(None, &options()).expect("has decays");
+        (0..7).map(|index| tree.saw(index, None, &found)).collect::<Vec<_>>()
+    };
+    assert_eq!(of(7, &mut campaign), [false; 7]);
+    assert_eq!(of(2, &mut campaign), [false; 7]);
+    assert_eq!(of(1, &mut campaign), [true, false, false, false, false, false, false]);
+}

@@ -36,7 +36,7 @@ pub enum DonorError {
 }
 
 /// The decay term of the first tree of a size. Its error is that which it makes at the finished branches of the other sizes
-/// of its campaign, from which it has nothing.
+/// of its campaign and of its arm, from which it has nothing.
 ///
 /// # Errors
 /// Where the size is not there, or has no law.
@@ -54,7 +54,7 @@ pub fn donor(trees: &[Result<SizeTree, NoTree>], size: &str, options: &CurveOpti
     let found = giver.forecast(None, options);
     let found = found.map_err(|source| DonorError::NoLaw { size: size.to_owned(), source })?;
     let alone = Donor { decay: found.fit.law.decay, transfer: None };
-    let others = trees.iter().flatten().filter(|tree| tree.size != size);
+    let others = trees.iter().flatten().filter(|tree| tree.size != size && tree.arm == giver.arm);
     let (squares, count) = others
         .filter_map(|tree| tree.forecast(Some(&alone), options).ok()?.unseen)
         .fold((0.0, 0), |(squares, count), unseen| {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use recipes::{LrSchedule, Stage, StageKey, StageRole, Trial};
+use recipes::{LrSchedule, Mixture, Stage, StageKey, StageRole, Trial};
 use scaling::multipower::forecast::{Branch, Donor, ForecastError, Forecasts, Tree, forecast};
 use scaling::multipower::{CurveOptions, LossCurve, Schedule};
 
@@ -17,12 +17,14 @@ pub struct SizeTree {
     pub n: u64,
     /// The seed, as the recipe numbers it.
     pub seed: u64,
-    /// The arm, where the recipe has arms.
+    /// The arm, where the recipe has arms and all branches are of one.
     pub arm: Option<String>,
     /// Peak learning rate.
     pub peak_lr: f64,
     /// D of each branch, in order.
     pub d: Vec<u64>,
+    /// The arm of each branch, in order, where the recipe has arms.
+    pub arms: Vec<Option<String>>,
     tree: Tree,
     template: Template,
 }
@@ -78,6 +80,7 @@ struct Template {
     warmup: u64,
     batch_tokens: u64,
     steps: u64,
+    arm: Option<String>,
 }
 
 /// A learning rate for each, eight bytes: 80 MB.
@@ -86,7 +89,8 @@ const MOST_STEPS: u64 = 10_000_000;
 const LEFT_OUT: u64 = 10;
 
 impl SizeTree {
-    /// The trees of a campaign in the plan's order. `held_out` has the losses on held-out text at the ends of stages; those
+    /// The trees of a campaign in the plan's order. Arms share a tree where they share the trunk and what text their decays
+    /// are on: what a decay brings depends on it. `held_out` has the losses on held-out text at the ends of stages; those
     /// of trials are in the campaign.
     #[must_use]
     pub fn all(campaign: &Campaign, held_out: &BTreeMap<StageKey, f64>) -> Vec<Result<Self, NoTree>> {
@@ -99,7 +103,8 @@ impl SizeTree {
                 None => roots.push((root, vec![trial])),
             }
         }
-        roots.iter().map(|(_, trials)| Self::of(campaign, &stages, trials, held_out)).collect()
+        let alike = roots.into_iter().flat_map(|(_, trials)| by_decay(&stages, trials));
+        alike.map(|trials| Self::of(campaign, &stages, &trials, held_out)).collect()
     }
 
     fn of(
@@ -165,14 +170,16 @@ impl SizeTree {
             size: first.size.clone(),
             n: first.n,
             seed: first.seed,
-            arm: first.arm.clone(),
+            arm: first.arm.clone().filter(|_| decays.iter().all(|(trial, _)| trial.arm == first.arm)),
             peak_lr: root.spec.peak_lr,
             d: decays.iter().map(|(trial, _)| trial.d.0).collect(),
+            arms: decays.iter().map(|(trial, _)| trial.arm.clone()).collect(),
             template: Template {
                 schedule: last.spec.schedule,
                 warmup,
                 batch_tokens: last.spec.batch.tokens(),
                 steps: longest.d.0 / last.spec.batch.tokens(),
+                arm: longest.arm.clone(),
             },
             tree: Tree {
                 trunk: LossCurve {
@@ -191,7 +198,7 @@ impl SizeTree {
     /// # Errors
     /// Where it has no room for one, or would be too long.
     pub fn add_point(&mut self, d: u64) -> Result<(), PointError> {
-        let Template { schedule, warmup, batch_tokens, steps: of } = self.template;
+        let Template { schedule, warmup, batch_tokens, steps: of, .. } = self.template;
         let (steps, size) = (d / batch_tokens, self.size.clone());
         if steps > MOST_STEPS {
             return Err(PointError::TooLong { d, size, steps, most: MOST_STEPS });
@@ -209,6 +216,7 @@ impl SizeTree {
             _ => return Err(too_short),
         };
         self.d.push(d);
+        self.arms.push(self.template.arm.clone());
         self.tree.branches.push(Branch { name: d.to_string(), schedule, points: Vec::new(), loss: None });
         Ok(())
     }
@@ -220,4 +228,40 @@ impl SizeTree {
     pub fn forecast(&self, donor: Option<&Donor>, options: &CurveOptions) -> Result<Forecasts, ForecastError> {
         forecast(&self.tree, donor, options)
     }
+    /// Whether the forecast of a branch is from its own curve and loss, too: where the law has no fit without them, and they
+    /// are not forecast but described.
+    #[must_use]
+    pub fn saw(&self, index: usize, donor: Option<&Donor>, found: &Forecasts) -> bool {
+        let branch = &self.tree.branches[index];
+        let finished = branch.loss.is_some() && !branch.points.is_empty();
+        // The predictor says the same of what it left out and of what it could not, except that the latter is the law's.
+        donor.is_none()
+            && finished
+            && found.branches[index].loss == found.fit.law.predict_end(&branch.schedule) + found.offset.0
+    }
+}
+
+/// The trials of one root, apart by the arms whose decays are on other text.
+fn by_decay<'a>(stages: &BTreeMap<StageKey, &Stage>, trials: Vec<&'a Trial>) -> Vec<Vec<&'a Trial>> {
+    let mixtures = |arm: &Option<String>| -> Vec<Option<Mixture>> {
+        let of_arm = trials.iter().filter(|trial| trial.arm == *arm);
+        let decays =
+            of_arm.filter_map(|trial| stages.get(trial.path.last()?)).filter(|last| last.role == StageRole::Decay);
+        let mut found = Vec::new();
+        for mixture in decays.map(|stage| stage.spec.mixture) {
+            if !found.contains(&mixture) {
+                found.push(mixture);
+            }
+        }
+        found
+    };
+    let mut alike: Vec<(Vec<Option<Mixture>>, Vec<&Trial>)> = Vec::new();
+    for trial in &trials {
+        let mixtures = mixtures(&trial.arm);
+        match alike.iter_mut().find(|(others, _)| *others == mixtures) {
+            Some((_, trials)) => trials.push(trial),
+            None => alike.push((mixtures, vec![trial])),
+        }
+    }
+    alike.into_iter().map(|(_, trials)| trials).collect()
 }

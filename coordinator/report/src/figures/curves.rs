@@ -135,9 +135,9 @@ pub(super) fn figure(conclusion: &Conclusion, palette: &Palette) -> Option<Figur
     let room = 0.04 * (high - low).max(0.01);
     y["range"] = json!([short(low - room), short(high + room)]);
     let mut explanation =
-        "The training loss of each model over the tokens it has seen. The long line is the run at the peak \
-        learning rate, its trunk; where the learning rate decays, a branch drops below it. Dots are the points of the \
-        campaign: losses on held-out text at the end of a decay."
+        "The training loss of each model over the tokens it has seen. Where runs share a trunk at the peak learning rate, \
+        that is the long line, and where the learning rate decays a branch drops below it. Dots are the points of the \
+        campaign: losses on held-out text at the end of each trial."
             .to_owned();
     if stretch > 1 {
         explanation.push_str(&format!(" Lines are means over up to {stretch} steps."));

@@ -65,31 +65,38 @@ pub(super) fn figure(conclusion: &Conclusion, palette: &Palette) -> Figure {
     }
     let has_arms = plan.trials.iter().any(|trial| trial.arm.is_some());
     let several_shared = drawn.iter().filter(|line| line.labels.len() > 1).count() > 1;
-    let data = drawn.iter().take(MAX_LINES).enumerate().map(|(index, line)| {
-        let Line { labels, colour, steps_and_rates: [steps, rates] } = line;
-        let colour = match labels.len() {
-            _ if has_arms || several_shared => of_kind(index),
-            0 | 1 => colour,
-            _ => SHARED,
-        };
+    // Runs of one model that share nothing, as those of a cosine schedule do not, have one name and one colour.
+    let mut named: Vec<String> = Vec::new();
+    let data = drawn.iter().take(MAX_LINES).map(|Line { labels, colour, steps_and_rates: [steps, rates] }| {
         let label = match labels.as_slice() {
             [first, .., last] => format!("{} to {}", escape(first), escape(last)),
             [only] => escape(only),
             [] => String::new(),
         };
+        let place = named.iter().position(|other| *other == label);
+        let is_first = place.is_none();
+        let place = place.unwrap_or(named.len());
+        if is_first {
+            named.push(label.clone());
+        }
+        let colour = match labels.len() {
+            _ if has_arms || several_shared => of_kind(place),
+            0 | 1 => colour,
+            _ => SHARED,
+        };
         json!({
-            "type": "scatter", "mode": "lines", "name": label, "showlegend": true,
+            "type": "scatter", "mode": "lines", "name": label, "legendgroup": label, "showlegend": is_first,
             "x": steps, "y": rates, "connectgaps": false,
             "line": { "color": colour, "width": 1.8 },
             "hovertemplate": format!("{label}<br>step %{{x}}<br>%{{y:.3~g}}<extra></extra>"),
         })
     });
-    // Of arms, and where nothing branches off, some have no trunk that stays at the peak.
+    // Some arms have no trunk that stays at the peak.
     let branches = plan.stages.iter().any(|stage| stage.parent.is_some() && is_decay(stage));
-    let shape = match (has_arms || plan.search.is_some(), branches) {
-        (false, true) => " The trunk warms up and stays at the peak; each branch decays from it.",
-        (true, true) => " Where trials share their beginning, each leaves it as a branch.",
-        (_, false) => "",
+    let shape = match branches && plan.search.is_none() {
+        true if has_arms => " Where trials share their beginning, each leaves it as a branch.",
+        true => " The trunk warms up and stays at the peak; each branch decays from it.",
+        false => "",
     };
     let mut y = axis("learning rate");
     y["rangemode"] = json!("tozero");

@@ -77,7 +77,9 @@ pub(super) fn law(conclusion: &Conclusion) -> String {
         Ok(analysis) => {
             let about = "What the final loss, in nats a token on held-out text, is for a model of N non-embedding parameters \
                          trained on D tokens.";
-            format!("{}{}", of_which(conclusion), fitted(analysis, about, conclusion.selection.describe()))
+            let mut points = conclusion.selection.describe().to_owned();
+            points.extend(conclusion.arm.iter().map(|arm| format!(", of the arm {arm} alone")));
+            format!("{}{}", of_which(conclusion), fitted(analysis, about, &points))
         }
         Err(_) => format!(
             "<p class=\"refusal\">No law is fitted: {}. The points and curves that there are stand below.</p>\n",

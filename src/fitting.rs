@@ -164,7 +164,7 @@ struct Read {
     points: Vec<Point>,
     source: Source,
     warning: Option<Warning>,
-    notes: Vec<String>,
+    mixed: Vec<MixedColumn>,
 }
 
 fn read_table(file: &str, columns: &TableArgs) -> anyhow::Result<Read> {
@@ -195,7 +195,7 @@ fn read_table(file: &str, columns: &TableArgs) -> anyhow::Result<Read> {
     };
     let warning =
         undecayed.filter(|count| *count > 0).map(|count| Warning::Undecayed { points: count, of: points.len() });
-    Ok(Read { points, source, warning, notes: mixed.iter().map(note).collect() })
+    Ok(Read { points, source, warning, mixed })
 }
 
 /// How to fit runs by themselves that a table has side by side.
@@ -203,8 +203,8 @@ fn note(MixedColumn { column, values }: &MixedColumn) -> String {
     let named = |value: &String| if value.is_empty() { "(none)".to_owned() } else { value.clone() };
     let first: Vec<String> = values.iter().take(4).map(named).collect();
     format!(
-        "the points have {} different values of {column} ({}{}), and one law is fitted to all: choose one with --where \
-         '{column}={}'",
+        "the points have {} different values of {column} ({}{}), and one law is fitted to all: choose one with `fit --where \
+         '{column}={}'`",
         values.len(),
         first.join(", "),
         if values.len() > first.len() { ", ..." } else { "" },
@@ -218,7 +218,7 @@ pub(crate) fn fit_table<L: Law>(
     columns: &TableArgs,
     options: &AnalysisOptions,
 ) -> anyhow::Result<OfTable<L>> {
-    let Read { points, mut source, warning, notes } = read_table(file, columns)?;
+    let Read { points, mut source, warning, mixed } = read_table(file, columns)?;
     match options.bootstrap.resample {
         Resample::Trunks => {}
         Resample::Seeds if !has_seeds(&points) => {
@@ -228,12 +228,17 @@ pub(crate) fn fit_table<L: Law>(
         Resample::Seeds => source.trunks.push_str(", and are drawn within their size"),
         Resample::Points => "each point is taken to be a run of its own".clone_into(&mut source.trunks),
     }
-    // The files have no other place for it.
-    notes.iter().for_each(|note| source.trunks.push_str(&format!("; {note}")));
+    // A fit.json and a report have no other place for it.
+    for MixedColumn { column, values } in &mixed {
+        source.trunks.push_str(&format!("; {} different values of {column} are fitted as one", values.len()));
+    }
     let mut analysis =
         analyse_law::<L>(&points, options).with_context(|| format!("{file} cannot be fitted")).or_bad_input()?;
     analysis.warnings.splice(0..0, warning);
-    Ok(OfTable { fit: TableFit { source, analysis, program: PROGRAM.to_owned() }, notes })
+    Ok(OfTable {
+        fit: TableFit { source, analysis, program: PROGRAM.to_owned() },
+        notes: mixed.iter().map(note).collect(),
+    })
 }
 
 fn has_seeds(points: &[Point]) -> bool {

@@ -59,3 +59,35 @@ fn a_trunk_without_decays_is_refused() {
     assert!(refused.stderr.contains("cannot be forecast: no decay branches off its trunk"), "{}", refused.stderr);
     assert!(refused.stdout.is_empty());
 }
+
+#[test]
+fn branches_say_their_arm_and_an_only_decay_is_no_forecast() {
+    let _turn = one_at_a_time();
+    let place = Place::new();
+    let recipe = smoke_recipe().replacen("\"smoke-16\", \"smoke-32\"", "\"smoke-32\"", 1).replacen(
+        "tokens = [5_120, 10_240, 20_480]",
+        "tokens = [51_200]",
+        1,
+    );
+    place.write("one.toml", &recipe.replacen("name = \"smoke\"", "name = \"one\"", 1));
+    place.run(&["run", "one.toml"]).expect(0);
+    let table = place.run(&["forecast", "one"]).expect(0).stdout;
+    let row: Vec<&str> = table.lines().nth(2).expect("a branch").split_whitespace().collect();
+    assert_eq!((row.len(), &row[1..4], row[5]), (6, &["-", "-", "-"][..], "-"), "{table}");
+    assert!(table.contains("no finished branch could be forecast without itself"), "{table}");
+    let found = json(&place.run(&["forecast", "one", "--json"]).expect(0).stdout);
+    let branch = &found["trees"][0]["branches"][0];
+    assert!(branch["forecast"].is_null() && branch["measured"].is_f64(), "{found}");
+
+    // Decays of two shapes on the same text: one tree, and each branch says whose it is.
+    let arms = "[[arms]]\nname = \"even\"\n[[arms]]\nname = \"curved\"\n[arms.schedule.decay]\nshape = \"cosine\"\n";
+    place.write("two.toml", &format!("{}\n{arms}", recipe.replacen("name = \"smoke\"", "name = \"two\"", 1)));
+    place.run(&["run", "two.toml"]).expect(0);
+    let table = place.run(&["forecast", "two"]).expect(0).stdout;
+    assert!(table.starts_with("smoke-32, seed 0") && table.contains(" arm "), "{table}");
+    let found = json(&place.run(&["forecast", "two", "--json"]).expect(0).stdout);
+    let trees = found["trees"].as_array().expect("a list");
+    let branches = trees[0]["branches"].as_array().expect("a list");
+    let arms: Vec<&str> = branches.iter().map(|branch| branch["arm"].as_str().expect("an arm")).collect();
+    assert_eq!((trees.len(), &arms[..]), (1, &["even", "curved"][..]), "{table}");
+}

@@ -129,7 +129,7 @@ fn several_arms_of_a_campaign_are_not_fitted_together_without_a_word() {
     let table = table.to_str().expect("UTF-8");
     let ran = place.run(&["fit", table, "--draws", "0"]).expect(0);
     let note = "note: the points have 2 different values of arm (mixed, plain), and one law is fitted to all: choose one \
-                with --where 'arm=mixed'\n";
+                with `fit --where 'arm=mixed'`\n";
     assert!(ran.stdout.contains(note), "{}", ran.stdout);
     assert!(ran.stdout.contains("left out  1 rows: state = pruned"), "{}", ran.stdout);
     let json = |args: &[&str]| -> Value {

@@ -73,6 +73,10 @@ fn a_branch_goes_on_with_other_text_in_the_same_vocabulary_and_another_from_ther
     let curve = place.run(&["curves", "adapted"]).expect(0).stdout;
     assert_eq!(curve.lines().count() - 1, 32 + 16, "{curve}");
 
+    // Again it trains nothing, and is not in its own way.
+    place.run(&[&adapt[..], &["--stable", "--tokens", "4096"]].concat()).expect(0);
+    assert_eq!(attempts(&place, "adapted"), [1; 3]);
+
     let adapted = stages(&place, "adapted")[2]["key"].as_str().expect("has a key").to_owned();
     place.run(&["branch", &adapted, "--name", "settled"]).expect(0);
     assert_eq!(attempts(&place, "settled"), [1; 4]);

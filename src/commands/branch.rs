@@ -199,7 +199,14 @@ impl Args {
             return Ok(None);
         }
         // As long as all before it, which is a step at least: only what it goes on from is looked at.
-        let look = v1::BranchCampaignRequest { tokens: 0, fraction: 1.0, dry_run: true, ..request.clone() };
+        let look = v1::BranchCampaignRequest {
+            // It is another branch than the one that is asked for, and must not stand in its way.
+            name: String::new(),
+            tokens: 0,
+            fraction: 1.0,
+            dry_run: true,
+            ..request.clone()
+        };
         let (plan, _) = campaigns.branch(look).await?;
         let (_, ancestors) = split(&plan)?;
         let trained_on = ancestors.last().context("the coordinator knows of nothing to go on from")?.spec.data;

@@ -9,10 +9,10 @@ use object_store::ObjectStoreExt;
 use object_store::path::Path as StorePath;
 use proto::layout::{MANIFEST, dataset_path};
 use proto::manifest::CheckpointManifest;
-use recipes::DatasetId;
 use trainer::Snapshot;
 use trainer::snapshot::WEIGHTS;
 use transformers::{TokenizerFile, import};
+use vocabulary::DatasetId;
 use worker::Storage;
 use worker::checkpoint::{CheckpointRef, download};
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use corpus::{PrepareRequest, Prepared, Progress, find_prepared, prepare};
 use indicatif::{ProgressBar, ProgressStyle};
 use recipes::Recipe;
-use recipes::units::human_count;
+use vocabulary::units::human_count;
 
 use crate::exit::{OrBadInput, one_line};
 use crate::logging::{bars, say};

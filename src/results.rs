@@ -7,10 +7,10 @@ use anyhow::{Context, anyhow};
 use proto::convert::id;
 use proto::v1::{CampaignSummary, CurvePoint, TrialResult};
 use proto::{ConvertError, v1};
-use recipes::StageKey;
 use report::forecast::{NoTree, SizeTree};
 use report::{AnalysisOptions, Conclusion, Files, FitFile, Measure};
 use serde::Serialize;
+use vocabulary::StageKey;
 
 use crate::client::{CallError, Campaigns, Detail};
 use crate::exit::OrBadInput;
@@ -100,7 +100,7 @@ impl Campaign {
 }
 
 /// A trial without a loss on held-out text has none, rather than one of zero.
-fn final_loss(result: &TrialResult) -> Result<Option<(recipes::TrialId, report::FinalLoss)>, ConvertError> {
+fn final_loss(result: &TrialResult) -> Result<Option<(vocabulary::TrialId, report::FinalLoss)>, ConvertError> {
     let Some(v1::StageResult { validation_loss: Some(per_token), validation_loss_per_byte: per_byte, sets }) =
         &result.result
     else {
@@ -117,7 +117,7 @@ fn is_early(result: &TrialResult) -> bool {
     }
 }
 
-fn early_end(result: &TrialResult) -> Result<(recipes::TrialId, report::EarlyEnd), ConvertError> {
+fn early_end(result: &TrialResult) -> Result<(vocabulary::TrialId, report::EarlyEnd), ConvertError> {
     let loss = final_loss(result)?.map(|(_, loss)| loss);
     Ok((id("trial", &result.trial)?, report::EarlyEnd { step: result.step, loss }))
 }

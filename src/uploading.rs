@@ -7,8 +7,8 @@ use anyhow::Context;
 use object_store::ObjectStoreExt;
 use object_store::buffered::BufWriter;
 use object_store::path::Path as StorePath;
-use recipes::DatasetId;
 use tokio::io::AsyncWriteExt;
+use vocabulary::DatasetId;
 use worker::Storage;
 
 use crate::logging::say;

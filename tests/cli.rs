@@ -4,11 +4,11 @@ mod support;
 
 use std::fs;
 
-use recipes::{ModelSpec, Shape};
 use support::{Place, smoke_recipe};
 use trainer::snapshot::HostTensor;
 use trainer::{Description, Snapshot};
 use transformers::layout::parameters;
+use vocabulary::{ModelSpec, Shape};
 
 #[test]
 fn help() {

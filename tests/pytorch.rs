@@ -11,11 +11,10 @@ use std::path::Path;
 use std::process::Command;
 
 use minicpm::Compute;
-use recipes::schedule::DecayShape;
-use recipes::{AdamW, Batch, LrSchedule, ModelSpec, Shape, StageSpec, TensorProgram};
 use serde::Deserialize;
 use trainer::snapshot::WEIGHTS;
 use trainer::{StageRun, Start, StepReport};
+use vocabulary::{AdamW, Batch, DecayShape, LrSchedule, ModelSpec, Shape, StageSpec, TensorProgram};
 
 const STEPS: u64 = 200;
 

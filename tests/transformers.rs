@@ -11,12 +11,12 @@ use std::path::Path;
 use std::process::Command;
 
 use npyz::{NpyFile, WriterBuilder};
-use recipes::{ModelSpec, Shape, TensorProgram};
 use support::Place;
 use trainer::snapshot::HostTensor;
 use trainer::{Description, Snapshot};
 use transformers::Format;
 use transformers::layout::parameters;
+use vocabulary::{ModelSpec, Shape, TensorProgram};
 
 const VOCAB: u32 = 300;
 const BATCH: usize = 2;

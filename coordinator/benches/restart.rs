@@ -11,11 +11,11 @@
 use std::time::{Duration, Instant};
 
 use coordinator::store::{Commit, PackedSnapshot, Store};
-use recipes::{
+use scheduler::{AttemptEnd, Fact, Scheduler, Settings, Timestamp};
+use vocabulary::{
     Attempt, CampaignId, CheckpointPolicy, Plan, Retries, Stage, StageKey, StageRole, StageSpec, Tokens, Trial,
     TrialId, WorkerId, sample,
 };
-use scheduler::{AttemptEnd, Fact, Scheduler, Settings, Timestamp};
 
 const STAGES: u64 = 1_000;
 
@@ -135,7 +135,7 @@ fn plan() -> Plan {
         nominal: Tokens(1),
         arm: None,
         path: vec![stage.key],
-        settings: recipes::search::Settings::new(),
+        settings: vocabulary::search::Settings::new(),
     };
     Plan {
         search: None,

@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use object_store::ObjectStore;
-use recipes::StageKey;
 use scheduler::{Effect, Event, Ledger, RestoreError, Scheduler, Settings, StageState, Timestamp};
 use serde::Serialize;
+use vocabulary::StageKey;
 
 use crate::lock::LockError;
 use crate::orphans::{self, InUse};
@@ -210,7 +210,7 @@ impl Doctor<'_> {
         Ok(())
     }
 
-    async fn look_at(&self, row: &CommittedCheckpoint, data: &recipes::DatasetId) -> Found {
+    async fn look_at(&self, row: &CommittedCheckpoint, data: &vocabulary::DatasetId) -> Found {
         verify::examine(self.storage, row, data, verify::FIRST_WAIT).await
     }
 

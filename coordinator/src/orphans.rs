@@ -7,8 +7,8 @@ use std::time::{Duration, SystemTime};
 use futures::TryStreamExt;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
-use recipes::{Attempt, StageKey};
 use scheduler::{Scheduler, StageState};
+use vocabulary::{Attempt, StageKey};
 
 /// The folder of all checkpoints.
 const CHECKPOINTS: &str = "checkpoints";

@@ -9,8 +9,8 @@ use object_store::{ObjectStore, ObjectStoreExt};
 use proto::layout;
 use proto::limits::MAX_MANIFEST_BYTES;
 use proto::manifest::{BlobEntry, CheckpointManifest, ManifestError};
-use recipes::{Attempt, DatasetId, StageKey};
 use tracing::warn;
+use vocabulary::{Attempt, DatasetId, StageKey};
 
 use crate::store::CommittedCheckpoint;
 

@@ -5,7 +5,7 @@
 //! checkpoints/<stage>/<attempt>-<step>/{weights.safetensors, optimizer.safetensors, manifest.json}
 //! ```
 
-use recipes::{Attempt, DatasetId, StageKey};
+use vocabulary::{Attempt, DatasetId, StageKey};
 
 /// The file that makes a checkpoint complete, inside the checkpoint's folder.
 pub const MANIFEST: &str = "manifest.json";

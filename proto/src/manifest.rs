@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use recipes::{Attempt, StageKey};
 use serde::{Deserialize, Serialize};
+use vocabulary::{Attempt, StageKey};
 
 use crate::limits::{MAX_BLOBS, MAX_MANIFEST_BYTES, MAX_NAME_BYTES};
 

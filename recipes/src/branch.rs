@@ -1,15 +1,13 @@
 //! A campaign of its own that goes on from a stage of another one: continual training, a decay, other text.
 
-use crate::checkpoints::CheckpointPolicy;
+use vocabulary::search::Settings;
+use vocabulary::{
+    CheckpointPolicy, Dataset, DecayShape, LrSchedule, Plan, Retries, Stage, StageKey, StageRole, StageSpec, Tokens,
+    Trial,
+};
+
 use crate::expand::{campaign_id, trial_id};
-use crate::id::StageKey;
-use crate::plan::{Dataset, Plan, Stage, StageRole, Trial};
 use crate::recipe::is_plain_name;
-use crate::retries::Retries;
-use crate::schedule::{DecayShape, LrSchedule};
-use crate::search::Settings;
-use crate::stage::StageSpec;
-use crate::units::Tokens;
 
 /// Steps of a branch.
 const MAX_STEPS: u64 = 1_000_000_000;

@@ -3,12 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use crate::id::StageKey;
-use crate::mixture::MAX_DOMAINS;
-use crate::plan::{Cost, Dataset, Plan, Stage, StageRole, Trial};
-use crate::retries::Retries;
-use crate::search::Parameter;
-use crate::units::{Tokens, human_count};
+use vocabulary::search::Parameter;
+use vocabulary::units::human_count;
+use vocabulary::{Cost, Dataset, MAX_DOMAINS, Plan, Retries, Stage, StageKey, StageRole, Tokens, Trial};
 
 /// The stage tree, a line a stage: what it trains, from which step to which, and what it costs.
 ///
@@ -140,7 +137,7 @@ pub fn table(plan: &Plan) -> String {
 fn row(trial: &Trial, stages: &BTreeMap<StageKey, &Stage>) -> [String; 9] {
     let path: Vec<_> = trial.path.iter().filter_map(|key| stages.get(key)).map(|stage| &stage.spec).collect();
     let last = path.last().expect("a trial has at least one stage");
-    let flops = path.iter().map(|spec| spec.flops()).sum::<crate::units::Flops>();
+    let flops = path.iter().map(|spec| spec.flops()).sum::<vocabulary::Flops>();
     [
         trial.size.clone(),
         trial.seed.to_string(),
@@ -227,9 +224,10 @@ fn of_search(plan: &Plan, root: &StageKey) -> String {
 
 /// What the plan costs. Of a search, only the first stages are there to be added up.
 pub(crate) fn costs(plan: &Plan) -> String {
-    plan.search
-        .as_ref()
-        .map_or_else(|| savings(&plan.cost()), |search| format!("these are its first trials\n\n{search}"))
+    plan.search.as_ref().map_or_else(
+        || savings(&plan.cost()),
+        |search| format!("these are its first trials\n\n{}", crate::search::summary(search)),
+    )
 }
 
 fn savings(cost: &Cost) -> String {

@@ -1,7 +1,8 @@
 //! Branches: what they train, and what they go on from.
 
+use recipes::branch;
 use recipes::branch::{Branch, BranchError, Rate};
-use recipes::{CheckpointPolicy, Dataset, DatasetId, DecayShape, LrSchedule, Plan, Retries, StageRole, Tokens, branch};
+use vocabulary::{CheckpointPolicy, Dataset, DatasetId, DecayShape, LrSchedule, Plan, Retries, StageRole, Tokens};
 
 /// A plan of two points, and data of another kind in the same vocabulary.
 fn plan() -> (Plan, Dataset) {

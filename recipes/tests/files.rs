@@ -5,7 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use recipes::price::{Device, Speeds};
-use recipes::{Dataset, DatasetId, Domain, Plan, Recipe, StageRole, Tokens, expand, price, show, sketch};
+use recipes::{Recipe, expand, price, show, sketch};
+use vocabulary::{Dataset, DatasetId, Domain, Plan, StageRole, Tokens};
 
 fn load(name: &str) -> Recipe {
     Recipe::load(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap_or_else(|error| panic!("{error}"))
@@ -90,7 +91,7 @@ fn check_price(plan: &Plan) {
     let speeds = Speeds { device: Some((device, 0.4)), ..Speeds::default() };
     let price = price(plan, &speeds, Some(4));
     assert_eq!(price.sizes.iter().map(|size| size.stages).sum::<usize>(), plan.stages.len());
-    assert_eq!(price.sizes.iter().map(|size| size.tokens).sum::<recipes::Tokens>(), plan.cost().tokens);
+    assert_eq!(price.sizes.iter().map(|size| size.tokens).sum::<vocabulary::Tokens>(), plan.cost().tokens);
     let seconds = price.device_seconds.expect("a device is named");
     let wall = price.wall.expect("a device is named");
     let schedule = wall.schedule.expect("workers are given");

@@ -4,9 +4,8 @@ use std::collections::BTreeSet;
 
 use proptest::collection::{btree_set, vec};
 use proptest::prelude::*;
-use recipes::{
-    Additions, Dataset, DatasetId, GrowthError, Plan, Recipe, Stage, StageKey, Trial, TrialId, expand, growth,
-};
+use recipes::{Additions, GrowthError, Recipe, expand, growth};
+use vocabulary::{Dataset, DatasetId, Plan, Stage, StageKey, Trial, TrialId};
 
 fn recipe(points: &str) -> Recipe {
     let text = format!(
@@ -36,7 +35,7 @@ fn plan(recipe: &Recipe) -> Plan {
     expand(recipe, &dataset).unwrap_or_else(|error| panic!("{error}"))
 }
 
-fn steps(stages: &[recipes::Stage]) -> Vec<(u64, u64)> {
+fn steps(stages: &[vocabulary::Stage]) -> Vec<(u64, u64)> {
     stages.iter().map(|stage| (stage.spec.start_step, stage.spec.end_step)).collect()
 }
 

@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;
-use recipes::{
+use serde_json::Value;
+use vocabulary::{
     AdamW, Batch, DatasetId, DecayShape, LrSchedule, Mixture, ModelSpec, Precision, Recording, Shape, StageKey,
     StageSpec, TensorProgram,
 };
-use serde_json::Value;
 
 prop_compose! {
     fn shapes()(d_model in 1_u32..4096, d_ff in 1_u32..8192, head_dim in 2_u32..128, heads in 1_u32..64, n_layers in 1_u32..64)

@@ -1,6 +1,7 @@
 //! Plans over data of several domains: what is shared, and what the decay's weights change.
 
-use recipes::{Dataset, DatasetId, Domain, LrSchedule, Plan, Recipe, StageRole, expand, growth, show};
+use recipes::{Recipe, expand, growth, show};
+use vocabulary::{Dataset, DatasetId, Domain, LrSchedule, Plan, StageRole};
 
 const RECIPE: &str = "name = \"two-stage\"\n\
      [data]\nvocab = 300\nvalidation_tokens = 1000\n\

@@ -1,8 +1,9 @@
 //! Expansion against plans worked out by hand.
 
-use recipes::{
-    CheckpointPolicy, Dataset, DatasetId, DecayShape, Keep, LrSchedule, Plan, Recipe, Recording, Retries, Stage,
-    StageKey, StageRole, StageSpec, TensorProgram, expand,
+use recipes::{Recipe, expand};
+use vocabulary::{
+    CheckpointPolicy, Dataset, DatasetId, DecayShape, Keep, LrSchedule, Plan, Recording, Retries, Stage, StageKey,
+    StageRole, StageSpec, TensorProgram,
 };
 
 /// One size, batches of 1,000 tokens; the rest is the test's.
@@ -39,7 +40,7 @@ const WSD: &str =
 /// The stages as `role start..end <- the parent's end`, in the plan's order.
 fn outline(plan: &Plan) -> Vec<String> {
     let end = |key: &StageKey| plan.stage(key).expect("is there").spec.end_step;
-    let describe = |stage: &recipes::Stage| {
+    let describe = |stage: &vocabulary::Stage| {
         let parent = stage.parent.as_ref().map_or_else(|| "root".to_owned(), |key| end(key).to_string());
         format!("{:?} {}..{} <- {parent}", stage.role, stage.spec.start_step, stage.spec.end_step)
     };
@@ -285,7 +286,7 @@ fn plan_of_model(model: &str, arms: &str) -> Plan {
     expand(&recipe, &dataset()).unwrap_or_else(|error| panic!("{error}"))
 }
 
-fn trials_of<'a>(plan: &'a Plan, arm: &str) -> Vec<&'a recipes::Trial> {
+fn trials_of<'a>(plan: &'a Plan, arm: &str) -> Vec<&'a vocabulary::Trial> {
     plan.trials.iter().filter(|trial| trial.arm.as_deref() == Some(arm)).collect()
 }
 

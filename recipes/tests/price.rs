@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use recipes::price::{Device, Measurement, Price, Speed, Speeds, table};
-use recipes::{Plan, Recipe, price, sketch};
+use recipes::{Recipe, price, sketch};
+use vocabulary::Plan;
 
 fn plan_of(name: &str) -> Plan {
     let recipe =
@@ -125,7 +126,7 @@ fn checkpoints_are_counted_under_the_quota() {
     plan.checkpoints.quota_bytes = Some(1);
     assert_eq!(of(&plan, &stated(1.0)).peak_bytes, Some(last + 2 * large), "what is needed stays");
 
-    plan.checkpoints.keep = recipes::Keep::Best;
+    plan.checkpoints.keep = vocabulary::Keep::Best;
     // Of three results a size one stays.
     assert_eq!(of(&plan, &stated(1.0)).kept_bytes, last - 2 * (small + large));
 }

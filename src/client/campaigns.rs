@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use dial::{Authorize, Credentials};
 use proto::v1;
 use proto::v1::campaign_service_client::CampaignServiceClient;
-use recipes::{Dataset, Plan, Recipe};
+use recipes::Recipe;
 use tonic::Streaming;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Channel;
+use vocabulary::{Dataset, Plan};
 
 use super::CallError;
 use crate::exit::bad_input;

@@ -6,8 +6,8 @@ use anyhow::{Context, anyhow};
 use clap::ValueEnum;
 use corpus::{PrepareRequest, Prepared, TextRequest, TokenizerChoice};
 use proto::v1;
-use recipes::{Plan, Stage};
 use serde::Serialize;
+use vocabulary::{Plan, Stage};
 use worker::Storage;
 
 use crate::checkpoint::{read_tokenizer, stage_and_step};

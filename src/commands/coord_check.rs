@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use anyhow::anyhow;
 use corpus::OpenDataset;
-use recipes::{Opening, Recipe, Shape, openings};
+use recipes::{Opening, Recipe, openings};
 use trainer::coordinates::{observe, slopes};
+use vocabulary::Shape;
 
 use crate::cli::Global;
 use crate::data_dir::{WritableDir, data_dir};

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use proto::v1;
-use recipes::{Consecutive, Dynamics, ParamKind};
 use serde::Serialize;
+use vocabulary::{Consecutive, Dynamics, ParamKind};
 
 use crate::cli::Global;
 use crate::client::{CoordinatorArgs, with_coordinator};

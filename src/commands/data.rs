@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 use corpus::{InspectOptions, Inspection, Prepared, inspect};
-use recipes::{Dataset, Domain, Recipe, Tokens};
+use recipes::Recipe;
 use serde::Serialize;
+use vocabulary::{Dataset, Domain, Tokens};
 
 use crate::cli::Global;
 use crate::data_dir::{WritableDir, data_dir};

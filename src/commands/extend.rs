@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
-use recipes::{Additions, Growth, Recipe, StageKey};
+use recipes::{Additions, Recipe};
 use serde::Serialize;
+use vocabulary::{Growth, StageKey};
 
 use crate::cli::Global;
 use crate::client::{Campaigns, CoordinatorArgs, Detail, with_coordinator};

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use anyhow::Context;
-use recipes::ModelSpec;
 use serde::Serialize;
 use transformers::{Imported, import};
+use vocabulary::ModelSpec;
 
 use crate::cli::Global;
 use crate::data_dir::WritableDir;

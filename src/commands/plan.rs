@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
 use clap::ValueEnum;
-use recipes::plan::Cost;
 use recipes::price::{DEVICES, Device, Price, Speeds};
-use recipes::{Plan, Recipe, expand, price, show, sketch};
+use recipes::{Recipe, expand, price, show, sketch};
 use serde::Serialize;
+use vocabulary::{Cost, Plan};
 
 use crate::cli::Global;
 use crate::data_dir::data_dir;

@@ -72,8 +72,8 @@ impl Checked {
         let sizes = sizes.map(|(name, shape)| Size { name: name.to_owned(), n: shape.non_embedding_params() });
         // How many stages there are does not depend on the vocabulary, which only the prepared data knows where the
         // recipe brings its own tokenizer.
-        let any_data = recipes::Dataset {
-            id: recipes::DatasetId::from_content(b"any"),
+        let any_data = vocabulary::Dataset {
+            id: vocabulary::DatasetId::from_content(b"any"),
             vocab: recipe.data().vocab.unwrap_or(257),
             train_tokens: u64::MAX,
             validation_tokens: u64::MAX,
@@ -93,8 +93,8 @@ impl Checked {
     }
 }
 
-fn any_domain(name: &str) -> recipes::Domain {
-    recipes::Domain {
+fn any_domain(name: &str) -> vocabulary::Domain {
+    vocabulary::Domain {
         name: name.to_owned(),
         train_tokens: u64::MAX,
         validation_tokens: u64::MAX,

@@ -1,7 +1,7 @@
 //! `windtunnel show`
 
-use recipes::Plan;
 use serde::Serialize;
+use vocabulary::Plan;
 
 use crate::cli::Global;
 use crate::client::{CoordinatorArgs, Detail, with_coordinator};

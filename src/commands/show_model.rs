@@ -4,9 +4,10 @@ use std::path::Path;
 
 use anyhow::anyhow;
 use recipes::recipe::inline;
-use recipes::units::human_bytes;
-use recipes::{AdamW, Flops, ModelSpec, ParamGroup, Parametrization, Recipe, Shape, TensorProgram, ladder};
+use recipes::{Parametrization, Recipe};
 use serde::Serialize;
+use vocabulary::units::human_bytes;
+use vocabulary::{AdamW, Flops, ModelSpec, ParamGroup, Shape, TensorProgram, ladder};
 
 use crate::cli::Global;
 use crate::exit::{Exit, OrBadInput, bad_input};

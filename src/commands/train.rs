@@ -4,8 +4,9 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
-use recipes::{Dataset, Plan, Recipe, SetLoss, SetLosses, Stage, StageKey};
+use recipes::Recipe;
 use serde::Serialize;
+use vocabulary::{Dataset, Plan, SetLoss, SetLosses, Stage, StageKey};
 use worker::{AloneOptions, AloneProgress, AloneResult, train_stage_alone};
 
 use super::worker::Compute;

@@ -2,8 +2,8 @@
 
 use anyhow::{Context, anyhow};
 use proto::v1::{self, StagePhase};
-use recipes::{Consecutive, Dynamics, Plan, Stage};
 use serde::Serialize;
+use vocabulary::{Consecutive, Dynamics, Plan, Stage};
 use worker::checkpoint::{CheckpointRef, download};
 use worker::training::StepReport;
 use worker::{Again, AgainOptions, Storage, train_again};
@@ -161,7 +161,7 @@ async fn fetch(campaigns: &mut Campaigns, detail: &Detail, stage: &Stage) -> any
 async fn last_checkpoint(
     campaigns: &mut Campaigns,
     plan: &Plan,
-    stage: &recipes::StageKey,
+    stage: &vocabulary::StageKey,
 ) -> anyhow::Result<CheckpointRef> {
     let end = plan.stage(stage).map(|stage| stage.spec.end_step);
     let found = campaigns.checkpoint(&stage.to_string(), end).await.or_bad_input()?;

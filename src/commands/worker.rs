@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use recipes::WorkerId;
+use vocabulary::WorkerId;
 use worker::WorkerOptions;
 
 use crate::cli::Global;
@@ -106,7 +106,7 @@ impl Compute {
 
     /// Bytes of the device's memory, where they were said.
     pub(crate) fn memory_bytes(&self) -> Option<u64> {
-        self.device_memory.map(|gib| (gib * recipes::memory::GIB) as u64)
+        self.device_memory.map(|gib| (gib * vocabulary::memory::GIB) as u64)
     }
 
     /// Whether a worker could use it: the same look it takes itself.

@@ -1,7 +1,7 @@
 //! What is added to what is trained: new stages, what they cost, and what they go on from.
 
-use recipes::{Stage, StageKey, Tokens};
 use serde::Serialize;
+use vocabulary::{Stage, StageKey, Tokens};
 
 use crate::output::columns;
 

@@ -3,8 +3,8 @@
 use bench::Summary;
 use bench::report::{Entry, GrowthTable, Report, ShapeResult};
 use bench::targets::Verdict;
-use recipes::units::human_count;
 use serde::Serialize;
+use vocabulary::units::human_count;
 
 use crate::output::{View, columns};
 

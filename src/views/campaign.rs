@@ -1,8 +1,8 @@
 //! A campaign in a line, and its counts.
 
 use proto::v1;
-use recipes::units::human_count;
 use serde::Serialize;
+use vocabulary::units::human_count;
 
 use crate::output::{View, columns};
 

@@ -1,8 +1,8 @@
 //! What branches come to that have not been run.
 
-use recipes::units::human_count;
 use report::forecast::{CurveFit, Donor, Forecasts, SizeTree, Unseen};
 use serde::Serialize;
+use vocabulary::units::human_count;
 
 use crate::output::{View, columns};
 

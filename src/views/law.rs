@@ -1,8 +1,8 @@
 //! What is said of a law that is asked.
 
-use recipes::units::human_count;
 use report::FitFile;
 use scaling::{FAR, Interval, Law};
+use vocabulary::units::human_count;
 
 /// A count of parameters or tokens.
 pub(crate) fn count(value: f64) -> String {

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use proto::v1;
-use recipes::search::{Outcome, Settings, TrialEnd, grow, recipe_lines};
-use recipes::{Plan, StageKey};
+use recipes::search::{Outcome, TrialEnd, grow, recipe_lines};
 use serde::Serialize;
+use vocabulary::search::Settings;
+use vocabulary::{Plan, StageKey};
 
 use crate::output::any_columns;
 

@@ -1,8 +1,8 @@
 //! A stage of a campaign in a line.
 
 use proto::v1;
-use recipes::{Stage, StageRole};
 use serde::Serialize;
+use vocabulary::{Stage, StageRole};
 
 /// A stage and how it is doing.
 #[derive(Debug, Clone, Serialize)]

@@ -1,8 +1,8 @@
 //! What is shown of a campaign at one moment.
 
 use proto::v1;
-use recipes::units::human_count;
 use serde::Serialize;
+use vocabulary::units::human_count;
 
 use crate::output::View;
 use crate::views::CampaignView;

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use coordinator::store::{CurvePoint, Store};
-use recipes::{Plan, StageKey};
 use scheduler::Fact;
+use vocabulary::{Plan, StageKey};
 use worker::Storage;
 use worker::checkpoint::{CheckpointRef, download};
 
@@ -20,7 +20,7 @@ const FELT: Duration = Duration::from_secs(60);
 
 /// An attempt, as the log has it.
 struct Begun {
-    worker: recipes::WorkerId,
+    worker: vocabulary::WorkerId,
     first: u64,
 }
 

@@ -37,8 +37,8 @@ use std::time::Instant;
 
 use checks::Found;
 use proto::v1::TrialResult;
-use recipes::StageKey;
 use table::Table;
+use vocabulary::StageKey;
 use world::{Played, play};
 
 /// Seeds of every test run.

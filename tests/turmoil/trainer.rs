@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use recipes::{StageKey, WorkerId};
+use vocabulary::{StageKey, WorkerId};
 use worker::training::{Blob, Order, PendingBlobs, StepReport, Trainer, Training, TrainingError, Validation};
 
 /// What a step takes.
@@ -207,7 +207,7 @@ impl Training for PaperTraining {
             loss_per_byte: loss / 3.0,
             tokens: 1024,
             bytes: 3072,
-            sets: recipes::SetLosses::default(),
+            sets: vocabulary::SetLosses::default(),
         })
     }
 

@@ -12,9 +12,9 @@ use futures::Stream;
 use hyper_util::rt::TokioIo;
 use proto::v1::campaign_service_client::CampaignServiceClient;
 use proto::v1::{self, CampaignPhase};
-use recipes::{Dataset, DatasetId, WorkerId};
 use tonic::transport::{Channel, Endpoint, Uri};
 use turmoil::net::{TcpListener, TcpStream};
+use vocabulary::{Dataset, DatasetId, WorkerId};
 use worker::WorkerOptions;
 
 use crate::faults::{Fault, Kind};

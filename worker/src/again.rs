@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use minicpm::Compute;
-use recipes::Stage;
 use trainer::Interrupter;
+use vocabulary::Stage;
 
 use crate::alone::AloneError;
 use crate::checkpoint::{CheckpointRef, download};

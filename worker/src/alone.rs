@@ -3,16 +3,15 @@
 use std::path::PathBuf;
 
 use minicpm::{Compute, ComputeError};
-use recipes::{Attempt, Plan, Stage, StageKey};
 use tokio::runtime::Runtime;
 use tracing::{info, warn};
 use trainer::Interrupter;
+use vocabulary::{Attempt, AttemptKey, Plan, Stage, StageKey};
 
 use crate::checkpoint::{Blobs, CheckpointRef, DownloadError, UploadError, find, upload};
 use crate::dataset::{DatasetError, dataset_dir};
 use crate::storage::{Storage, StorageError};
 use crate::training::{Order, StageTrainer, StartPoint, StepReport, Trainer, TrainingError, Validation, chain};
-use recipes::AttemptKey;
 
 /// What is trained under no coordinator is trained under this attempt; a coordinator counts from one.
 const ALONE: Attempt = Attempt(0);

@@ -6,8 +6,8 @@ use corpus::OpenDataset;
 use futures::TryStreamExt;
 use object_store::ObjectStoreExt;
 use object_store::path::Path as StorePath;
-use recipes::DatasetId;
 use tracing::info;
+use vocabulary::DatasetId;
 
 use crate::storage::Storage;
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use object_store::ObjectStore;
 use object_store::memory::InMemory;
-use recipes::{Attempt, StageKey};
 use tokio::sync::Mutex;
+use vocabulary::{Attempt, AttemptKey, StageKey};
 
 use crate::checkpoint::{Blobs, CheckpointRef, download, find, upload};
 use crate::faulty::{Death, Faulty, Rates};
@@ -15,7 +15,6 @@ use crate::jobs::{Patience, PrepareError, StoreError, fetch, store};
 use crate::session::{Lost, Unprepared};
 use crate::storage::Storage;
 use crate::training::Blob;
-use recipes::AttemptKey;
 
 /// Writes of one checkpoint: two blobs and the manifest.
 const PUTS: usize = 3;

@@ -3,7 +3,7 @@
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
-use recipes::WorkerId;
+use vocabulary::WorkerId;
 
 use crate::error::WorkerError;
 

@@ -10,6 +10,7 @@ use proto::layout::checkpoint_path;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 use tracing::{debug, warn};
+use vocabulary::AttemptKey;
 
 use crate::cadence::Cadence;
 use crate::checkpoint::{Blobs, CheckpointRef, DownloadError, UploadError, download, off_thread, upload};
@@ -19,7 +20,6 @@ use crate::session::link::Backoff;
 use crate::session::{Assignment, Lost, Unprepared};
 use crate::storage::Storage;
 use crate::training::{Blob, Order, PendingBlobs, StartPoint, TrainingError, chain};
-use recipes::AttemptKey;
 
 /// A try that takes longer hangs, as on a file system whose server is gone.
 const LONGEST_TRY: Duration = Duration::from_secs(60 * 60);

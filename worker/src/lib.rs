@@ -46,6 +46,6 @@ pub use error::WorkerError;
 pub use exit::{ExitCode, WorkerExit};
 pub use leave::Leave;
 pub use options::WorkerOptions;
-pub use recipes::AttemptKey;
 pub use run::{run, serve, serve_through};
 pub use storage::{Storage, StorageError};
+pub use vocabulary::AttemptKey;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use dial::Credentials;
-use recipes::WorkerId;
+use vocabulary::WorkerId;
 
 /// How a worker works.
 #[derive(Debug, Clone)]

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use dial::{Proxies, endpoint};
 use minicpm::Compute;
-use recipes::WorkerId;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tonic::transport::Uri;
 use tracing::info;
+use vocabulary::WorkerId;
 
 use crate::error::WorkerError;
 use crate::exit::WorkerExit;

@@ -7,15 +7,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc as commands;
 use std::time::{Duration, Instant};
 
-use recipes::StageKey;
 use tokio::sync::mpsc;
 use tracing::{info, info_span};
 use trainer::Interrupter;
+use vocabulary::{AttemptKey, StageKey};
 
 use crate::cadence::{Cadence, Meter};
 use crate::checkpoint::CheckpointRef;
 use crate::training::{Order, PendingBlobs, StepReport, Trainer, Training, TrainingError, Validation, chain};
-use recipes::AttemptKey;
 
 /// A batch of curve points is reported when it has this many.
 const BATCH_POINTS: usize = 256;

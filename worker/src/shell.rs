@@ -10,6 +10,7 @@ use tokio::sync::{Mutex, mpsc};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_until, timeout};
 use tracing::{Instrument, debug, info, info_span, warn};
+use vocabulary::AttemptKey;
 
 use crate::checkpoint::Cache;
 use crate::error::WorkerError;
@@ -24,7 +25,6 @@ use crate::session::{Action, Assignment, Event, Session, Unprepared, decode};
 use crate::storage::Storage;
 use crate::training::chain;
 use outbox::Spool;
-use recipes::AttemptKey;
 
 /// Until the coordinator says how often it wants to hear of the worker.
 const HEARTBEAT_BEFORE_WELCOME: Duration = Duration::from_secs(5);

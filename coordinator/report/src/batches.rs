@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use recipes::units::human_count;
 use scaling::batch::{BatchError, BatchFit, BatchOptions, BatchRun, fit};
+use vocabulary::units::human_count;
 
 use crate::number::three_digits;
 use crate::points::MeasuredPoint;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use recipes::{Dynamics, Plan, SetLosses, StageKey, TrialId};
+use vocabulary::{Dynamics, Plan, SetLosses, StageKey, TrialId};
 
 /// A campaign as far as it is measured.
 #[derive(Debug, Clone, PartialEq)]

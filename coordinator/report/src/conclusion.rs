@@ -1,9 +1,9 @@
 //! From a campaign's measurements to what can be said of them.
 
-use recipes::StageKey;
 use scaling::batch::{BatchError, BatchFit};
 use scaling::single::Comparison;
 use scaling::{Analysis, AnalysisOptions, FitError, analyse};
+use vocabulary::StageKey;
 
 use crate::campaign::Campaign;
 use crate::fit_json::FitFile;

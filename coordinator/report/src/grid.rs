@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use recipes::units::human_count;
-use recipes::{Plan, StageKey, Trial, TrialId};
+use vocabulary::units::human_count;
+use vocabulary::{Plan, StageKey, Trial, TrialId};
 
 use crate::points::MeasuredPoint;
 

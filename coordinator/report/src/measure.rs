@@ -1,7 +1,7 @@
 //! Which of the losses on held-out text is looked at: of which set, and in what unit.
 
-use recipes::Plan;
 use serde::{Deserialize, Serialize};
+use vocabulary::Plan;
 
 use crate::campaign::FinalLoss;
 

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use recipes::search::{Parameter, Settings};
-use recipes::{LrSchedule, Plan, SetLosses, Stage, StageKey, StageRole, StageSpec, TrialId};
+use vocabulary::search::{Parameter, Settings};
+use vocabulary::{LrSchedule, Plan, SetLosses, Stage, StageKey, StageRole, StageSpec, TrialId};
 
 use crate::campaign::{Campaign, FinalLoss};
 use crate::measure::{self, Measure};
@@ -62,7 +62,7 @@ pub enum Selection {
 pub(crate) fn measured(campaign: &Campaign, measure: Measure) -> Vec<MeasuredPoint> {
     let stages = campaign.plan.stages_by_key();
     let trunks = trunks(&campaign.plan);
-    let measured = |trial: &recipes::Trial| {
+    let measured = |trial: &vocabulary::Trial| {
         let loss = campaign.losses.get(&trial.id)?;
         let point = point(trial, stages.get(trial.last_stage())?, *loss);
         let trunk = trunks.get(&point.trunk).copied().unwrap_or(point.trunk);
@@ -71,7 +71,7 @@ pub(crate) fn measured(campaign: &Campaign, measure: Measure) -> Vec<MeasuredPoi
     campaign.plan.trials.iter().filter_map(measured).collect()
 }
 
-fn point(trial: &recipes::Trial, last: &Stage, loss: FinalLoss) -> MeasuredPoint {
+fn point(trial: &vocabulary::Trial, last: &Stage, loss: FinalLoss) -> MeasuredPoint {
     MeasuredPoint {
         size: trial.size.clone(),
         n: trial.n,
@@ -207,7 +207,7 @@ pub(crate) fn csv(campaign: &Campaign, points: &[MeasuredPoint]) -> String {
 fn early(
     campaign: &Campaign,
     stages: &BTreeMap<StageKey, &Stage>,
-    trial: &recipes::Trial,
+    trial: &vocabulary::Trial,
 ) -> Option<(MeasuredPoint, Option<f64>, &'static str)> {
     let end = campaign.early.get(&trial.id)?;
     let last = *stages.get(trial.last_stage())?;
@@ -246,7 +246,7 @@ fn quoted(cell: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use recipes::SetLoss;
+    use vocabulary::SetLoss;
 
     use super::*;
 

@@ -1,7 +1,7 @@
 //! What a search came to: its trials in the order of their merit, and what of their settings decides.
 
-use recipes::Trial;
-use recipes::search::{Dimension, Parameter, Settings};
+use vocabulary::Trial;
+use vocabulary::search::{Dimension, Parameter, Settings};
 
 use crate::campaign::{Campaign, EarlyEnd};
 

@@ -1,8 +1,8 @@
 //! Several held-out sets: the law of each and of their mean, in nats a byte, and what trials came to on each.
 
-use recipes::units::human_count;
 use scaling::{AnalysisOptions, Optimum, ScalingLaw, fit};
 use serde::{Deserialize, Serialize};
+use vocabulary::units::human_count;
 
 use crate::campaign::Campaign;
 use crate::measure::{AVERAGE, Measure, Unit, names};

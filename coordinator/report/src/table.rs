@@ -3,8 +3,8 @@
 use std::fmt::Write;
 
 use recipes::search::recipe_lines;
-use recipes::units::human_count;
 use scaling::{Analysis, Bootstrap, HeldOut, Interval, Law, Objective, Resample};
+use vocabulary::units::human_count;
 
 use crate::conclusion::Conclusion;
 use crate::grid::Grid;

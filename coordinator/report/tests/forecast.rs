@@ -5,9 +5,10 @@ mod synthetic;
 
 use std::collections::BTreeMap;
 
-use recipes::{Recipe, StageKey, StageRole};
+use recipes::Recipe;
 use report::forecast::{CurveOptions, DonorError, ForecastError, NoTree, PointError, SizeTree, donor};
 use scaling::BootstrapOptions;
+use vocabulary::{StageKey, StageRole};
 
 fn options() -> CurveOptions {
     CurveOptions { bootstrap: BootstrapOptions { draws: 20, ..BootstrapOptions::default() }, ..CurveOptions::default() }

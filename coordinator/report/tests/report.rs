@@ -2,10 +2,11 @@
 
 mod synthetic;
 
+use recipes::Recipe;
 use recipes::search::{Outcome, TrialEnd, grow};
-use recipes::{Consecutive, Dynamics, LargestUpdates, Recipe, SetLoss, SetLosses, StageRole};
 use report::{AnalysisOptions, Campaign, Conclusion, DynamicsPoint, EarlyEnd, FinalLoss, Measure, Selection, Unit};
 use serde_json::Value;
+use vocabulary::{Consecutive, Dynamics, LargestUpdates, SetLoss, SetLosses, StageRole};
 
 fn conclude(campaign: Campaign) -> Conclusion {
     Conclusion::of(campaign, &AnalysisOptions::default())
@@ -312,8 +313,8 @@ fn searched() -> Campaign {
     let mut campaign = synthetic::campaign(&recipe, &[]);
     campaign.curves.clear();
     let search = campaign.plan.search.clone().expect("is a search");
-    let loss = |spec: &recipes::StageSpec| 3.0 + (spec.peak_lr / 0.01).log10().abs() + 1.0 / spec.end_step as f64;
-    let outcome = |campaign: &Campaign, key: &recipes::StageKey| {
+    let loss = |spec: &vocabulary::StageSpec| 3.0 + (spec.peak_lr / 0.01).log10().abs() + 1.0 / spec.end_step as f64;
+    let outcome = |campaign: &Campaign, key: &vocabulary::StageKey| {
         let spec = campaign.plan.stage(key)?.spec;
         let diverges = spec.peak_lr > 0.06;
         Some(if diverges { Outcome::Diverged } else { Outcome::Completed { loss: Some(loss(&spec)) } })

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use recipes::{Keep, Plan, StageKey, StageRole};
+use vocabulary::{Keep, Plan, StageKey, StageRole};
 
 use crate::state::ledger::Ledger;
 use crate::state::stage::{StageRecord, StageState};

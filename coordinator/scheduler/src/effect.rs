@@ -1,6 +1,6 @@
 //! What the caller is to do about it.
 
-use recipes::{Attempt, CampaignId, StageKey, WorkerId};
+use vocabulary::{Attempt, CampaignId, StageKey, WorkerId};
 
 use crate::fact::{Fact, StageResult};
 use crate::plan_check::PlanError;

@@ -1,6 +1,6 @@
 //! What has happened: everything the scheduler is ever told. Reading [`Event`] is reading the protocol.
 
-use recipes::{Attempt, CampaignId, Growth, Plan, StageKey, WorkerId};
+use vocabulary::{Attempt, CampaignId, Growth, Plan, StageKey, WorkerId};
 
 use crate::fact::StageResult;
 

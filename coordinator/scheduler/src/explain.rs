@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use recipes::StageKey;
+use vocabulary::StageKey;
 
 use crate::scheduler::Scheduler;
 use crate::state::stage::{StageRecord, StageState};

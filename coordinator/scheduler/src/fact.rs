@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use recipes::{Attempt, CampaignId, Growth, Plan, Retries, SetLosses, StageKey, WorkerId};
 use serde::{Deserialize, Serialize};
+use vocabulary::{Attempt, CampaignId, Growth, Plan, Retries, SetLosses, StageKey, WorkerId};
 
 /// One entry of the log.
 ///

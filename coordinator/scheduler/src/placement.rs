@@ -3,8 +3,8 @@
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
-use recipes::memory::TrainingMemory;
-use recipes::{StageKey, StageSpec};
+use vocabulary::memory::TrainingMemory;
+use vocabulary::{StageKey, StageSpec};
 
 use crate::state::stage::StageRecord;
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use recipes::{CampaignId, Growth, Plan, Stage, StageKey, TrialId};
+use vocabulary::{CampaignId, Growth, Plan, Stage, StageKey, TrialId};
 
 /// What is wrong with a plan.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use recipes::{Attempt, CampaignId, StageKey, WorkerId};
+use vocabulary::{Attempt, CampaignId, StageKey, WorkerId};
 
 use crate::effect::Effect;
 use crate::fact::{AttemptEnd, Fact, RetryCount};

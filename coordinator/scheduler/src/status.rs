@@ -1,7 +1,7 @@
 //! What people and the caller may ask. Questions change nothing.
 
 use recipes::search::TrialEnd;
-use recipes::{CampaignId, Plan, Stage, StageKey, WorkerId};
+use vocabulary::{CampaignId, Plan, Stage, StageKey, WorkerId};
 
 use crate::explain::WaitReason;
 use crate::fact::AttemptEnd;

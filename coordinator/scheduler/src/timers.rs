@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use recipes::{StageKey, WorkerId};
+use vocabulary::{StageKey, WorkerId};
 
 use crate::time::Timestamp;
 

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use proto::v1::CoordinatorMessage;
-use recipes::{Attempt, CampaignId, StageKey, WorkerId};
 use scheduler::Fact;
+use vocabulary::{Attempt, CampaignId, StageKey, WorkerId};
 
 use super::index::Indexed;
 use super::view::View;

@@ -1,8 +1,8 @@
 //! Checkpoints that are read beside the driver: those that workers wrote, and those that they cannot use.
 
-use recipes::{Attempt, StageKey, WorkerId};
 use scheduler::Event;
 use tracing::{info, warn};
+use vocabulary::{Attempt, StageKey, WorkerId};
 
 use super::batch::{Batch, Start};
 use super::conversation::{Checking, Verifying};

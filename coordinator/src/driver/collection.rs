@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use proto::layout;
-use recipes::{CampaignId, StageKey};
 use scheduler::{Event, Hold};
 use tracing::{info, warn};
+use vocabulary::{CampaignId, StageKey};
 
 use super::Driver;
 use super::batch::Batch;
@@ -68,7 +68,7 @@ impl Driver {
         };
         let quotas: Vec<_> = self.scheduler.ledger().wanted_by(&stage).filter_map(with_quota).collect();
         for (campaign, quota) in quotas {
-            let used = |index: &Index, plan: Option<&recipes::Plan>| -> u64 {
+            let used = |index: &Index, plan: Option<&vocabulary::Plan>| -> u64 {
                 let stages = plan.into_iter().flat_map(|plan| &plan.stages);
                 stages.flat_map(|stage| index.of(stage.key)).map(|indexed| indexed.bytes).sum()
             };

@@ -3,11 +3,11 @@
 use std::collections::VecDeque;
 
 use proto::v1::CoordinatorMessage;
-use recipes::{Attempt, StageKey};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
+use vocabulary::{Attempt, StageKey};
 
 use super::input::{Greeting, Outgoing, Progress, Report, SessionId, UnusableStart};
 use crate::store::CurvePoint;

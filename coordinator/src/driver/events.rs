@@ -1,8 +1,8 @@
 //! From an event to what the scheduler orders.
 
-use recipes::{Attempt, CampaignId, StageKey, WorkerId};
 use scheduler::{AttemptEnd, Effect, Event, Fact, PlanError, RemovalReason};
 use tracing::{debug, info, warn};
+use vocabulary::{Attempt, CampaignId, StageKey, WorkerId};
 
 use super::batch::{Afterwards, Batch, Start};
 use super::{Driver, RunError};

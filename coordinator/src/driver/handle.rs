@@ -1,7 +1,7 @@
 //! The driver, as the services see it: a queue, and a bell that rings when something changed.
 
-use recipes::CampaignId;
 use tokio::sync::{mpsc, oneshot, watch};
+use vocabulary::CampaignId;
 
 use super::index::Indexed;
 use super::input::{Extended, Extension, Input, Request, RequestError, Submission, Submitted};

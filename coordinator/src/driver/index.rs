@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use recipes::{Attempt, StageKey};
+use vocabulary::{Attempt, StageKey};
 
 use crate::store::CommittedCheckpoint;
 

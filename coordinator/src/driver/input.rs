@@ -2,11 +2,11 @@
 
 use proto::v1::CoordinatorMessage;
 use recipes::branch::BranchError;
-use recipes::{Attempt, CampaignId, Growth, Plan, StageKey, WorkerId};
 use scheduler::{PlanError, StageResult};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
+use vocabulary::{Attempt, CampaignId, Growth, Plan, StageKey, WorkerId};
 
 use super::index::Indexed;
 use super::view::View;

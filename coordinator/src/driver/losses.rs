@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use recipes::{CheckpointPolicy, StageKey};
 use scheduler::{Campaign, Fact, RetryCount};
+use vocabulary::{CheckpointPolicy, StageKey};
 
 use super::Driver;
 
@@ -76,8 +76,8 @@ impl Driver {
 
 #[cfg(test)]
 mod tests {
-    use recipes::{Attempt, WorkerId};
     use scheduler::AttemptEnd;
+    use vocabulary::{Attempt, WorkerId};
 
     use super::*;
 

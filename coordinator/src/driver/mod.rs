@@ -33,12 +33,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use object_store::ObjectStore;
-use recipes::{CampaignId, WorkerId};
 use scheduler::{Event, RestoreError, Scheduler, Settings, Timestamp};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
+use vocabulary::{CampaignId, WorkerId};
 
 use crate::people::unix_ms;
 use crate::store::{Store, StoreError};
@@ -72,7 +72,7 @@ pub enum RunError {
     #[error("{stage} has a committed checkpoint at step {step} that is not in the index of checkpoints")]
     CheckpointMissing {
         /// Of this stage.
-        stage: recipes::StageKey,
+        stage: vocabulary::StageKey,
         /// At this step.
         step: u64,
     },

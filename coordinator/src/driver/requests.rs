@@ -1,9 +1,9 @@
 //! What people ask for, as events.
 
-use recipes::{CampaignId, Plan};
 use scheduler::Event;
 use tokio::sync::oneshot;
 use tracing::info;
+use vocabulary::{CampaignId, Plan};
 
 use super::Driver;
 use super::batch::{Afterwards, Batch};

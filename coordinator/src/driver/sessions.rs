@@ -1,11 +1,11 @@
 //! What workers say, as events.
 
 use proto::v1::CoordinatorMessage;
-use recipes::WorkerId;
 use scheduler::{Event, Standing};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 use tracing::{debug, info, warn};
+use vocabulary::WorkerId;
 
 use super::batch::Batch;
 use super::conversation::Conversation;
@@ -174,8 +174,8 @@ impl Driver {
     fn on_points(
         &mut self,
         worker: WorkerId,
-        stage: recipes::StageKey,
-        attempt: recipes::Attempt,
+        stage: vocabulary::StageKey,
+        attempt: vocabulary::Attempt,
         points: Vec<CurvePoint>,
         batch: &mut Batch,
     ) {

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use recipes::{CampaignId, Plan, Stage, StageKey, Tokens, WorkerId};
 use scheduler::{CampaignStatus, Scheduler, Slot, StageState, StageStatus};
+use vocabulary::{CampaignId, Plan, Stage, StageKey, Tokens, WorkerId};
 
 use super::conversation::Conversation;
 use super::index::Index;

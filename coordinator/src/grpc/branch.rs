@@ -3,9 +3,9 @@
 use proto::limits::MAX_NAME_BYTES;
 use proto::v1;
 use recipes::branch::{Branch, Rate};
-use recipes::{Dataset, DecayShape, Plan, Stage, StageKey, Tokens};
 use scheduler::StageState;
 use tonic::Status;
+use vocabulary::{Dataset, DecayShape, Plan, Stage, StageKey, Tokens};
 
 use super::campaigns::CampaignApi;
 use super::limit::at_most;

@@ -10,12 +10,13 @@ use proto::layout;
 use proto::limits::{MAX_CURVE_POINTS, MAX_LISTED, MAX_NAME_BYTES, MAX_RECIPE_BYTES};
 use proto::v1::campaign_service_server::CampaignService;
 use proto::v1::{self, CampaignUpdate, StageCurve};
-use recipes::{CampaignId, Dataset, Plan, Recipe, StageKey};
+use recipes::Recipe;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::SendTimeoutError;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
+use vocabulary::{CampaignId, Dataset, Plan, StageKey};
 
 use super::limit::at_most;
 use super::status::{self, SubmitError};

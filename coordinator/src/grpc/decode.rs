@@ -6,8 +6,8 @@ use proto::convert::{Problem, attempt_ref, attempts, id, ids, name};
 use proto::limits::{MAX_CURVE_POINTS, MAX_LISTED, MAX_NAME_BYTES, MAX_REASON_BYTES};
 use proto::v1::worker_message::Body;
 use proto::v1::{self, WorkerMessage};
-use recipes::{Attempt, StageKey};
 use scheduler::StageResult;
+use vocabulary::{Attempt, StageKey};
 
 use super::limit::{TooLong, at_most};
 use crate::driver::input::{Greeting, Progress, Report, Reported, Said, UnusableStart};
@@ -174,7 +174,7 @@ fn shortened(reason: String) -> String {
 
 #[cfg(test)]
 mod tests {
-    use recipes::WorkerId;
+    use vocabulary::WorkerId;
 
     use super::*;
 

@@ -3,8 +3,9 @@
 use proto::convert::sent_sets;
 use proto::v1::coordinator_message::Body;
 use proto::v1::{self, CoordinatorMessage};
-use recipes::{Attempt, Stage, StageKey, search};
+use recipes::search;
 use scheduler::{CampaignPhase, DeadEnd, Settings, StageResult, StageState, StageStatus};
+use vocabulary::{Attempt, Stage, StageKey};
 
 use crate::driver::input::Progress;
 use crate::driver::losses::Cadence;
@@ -184,7 +185,7 @@ pub(crate) fn results(view: &View<'_>, shown: &CampaignView<'_>) -> Vec<v1::Tria
     let standings = searched.iter().flat_map(|progress| &progress.standings);
     let pruned: Vec<bool> =
         standings.map(|standing| matches!(standing.end, Some(search::TrialEnd::Pruned { .. }))).collect();
-    let result = |(index, trial): (usize, &recipes::Trial)| {
+    let result = |(index, trial): (usize, &vocabulary::Trial)| {
         let key = trial.last_stage();
         let is_pruned = pruned.get(index).copied().unwrap_or_default();
         let (stage, result, end, step) = match &view.stage(key)?.state {

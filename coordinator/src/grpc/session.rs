@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use proto::v1::worker_service_server::WorkerService;
 use proto::v1::{CoordinatorMessage, WorkerMessage};
-use recipes::WorkerId;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 use tracing::{debug, warn};
+use vocabulary::WorkerId;
 
 use super::{decode, status};
 use crate::auth::{Caller, Guard, REVOKED};

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use proto::v1::{self, CampaignUpdate};
-use recipes::CampaignId;
 use scheduler::CampaignPhase;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
+use vocabulary::CampaignId;
 
 use super::{encode, status};
 use crate::driver::DriverHandle;

@@ -7,9 +7,9 @@ use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use dial::{Secret, TOKEN_VARIABLE};
-use recipes::WorkerId;
 use tokio::process::{Child, ChildStdin, Command};
 use tracing::warn;
+use vocabulary::WorkerId;
 
 /// How long a worker may take to go once its standard input is closed. One that is sound checkpoints and goes within
 /// five seconds, and ends itself after ten in any case.

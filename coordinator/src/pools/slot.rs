@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use recipes::WorkerId;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
+use vocabulary::WorkerId;
 
 use super::backoff::Backoff;
 use super::last_words::last_words;

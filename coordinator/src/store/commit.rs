@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use recipes::{Attempt, CampaignId, StageKey, WorkerId};
 use scheduler::Fact;
 use sqlx::{Sqlite, SqliteConnection, Transaction};
+use vocabulary::{Attempt, CampaignId, StageKey, WorkerId};
 
 use super::curve::{self, CurvePoint};
 use super::error::StoreError;

@@ -1,9 +1,9 @@
 //! Loss curves: a row a step.
 
-use recipes::{Attempt, Dynamics, StageKey};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, QueryBuilder, Row, SqliteConnection};
 use tracing::info;
+use vocabulary::{Attempt, Dynamics, StageKey};
 
 use super::dynamics;
 use super::error::StoreError;

@@ -1,9 +1,9 @@
 //! What stages that record say of their steps: a row beside that of the curve.
 
-use recipes::{Consecutive, Dynamics, LargestUpdates};
 use sqlx::query_builder::Separated;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
+use vocabulary::{Consecutive, Dynamics, LargestUpdates};
 
 use super::curve::CurvePoint;
 use super::error::StoreError;

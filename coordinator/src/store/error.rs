@@ -1,7 +1,7 @@
 //! What can go wrong with the store.
 
-use recipes::id::ParseIdError;
 use sqlx::migrate::MigrateError;
+use vocabulary::id::ParseIdError;
 
 /// Why the store cannot be opened, read or written.
 #[derive(Debug, thiserror::Error)]

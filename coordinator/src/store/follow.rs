@@ -1,8 +1,8 @@
 //! The tables that follow from the log, for people's queries: campaigns, stages, attempts, results.
 
-use recipes::{Attempt, CampaignId, Plan, Stage, StageKey};
 use scheduler::Fact;
 use sqlx::{QueryBuilder, SqliteConnection};
+use vocabulary::{Attempt, CampaignId, Plan, Stage, StageKey};
 
 use super::error::StoreError;
 use super::number::to_column;

@@ -1,6 +1,6 @@
 //! Questions of the driver and of people that a row answers.
 
-use recipes::{Attempt, CampaignId, StageKey, WorkerId};
+use vocabulary::{Attempt, CampaignId, StageKey, WorkerId};
 
 use super::error::StoreError;
 use super::number::{from_column, to_column};

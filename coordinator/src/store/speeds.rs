@@ -4,11 +4,11 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use recipes::StageSpec;
 use recipes::price::Measurement;
 use scheduler::Fact;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection};
+use vocabulary::StageSpec;
 
 use super::error::StoreError;
 use crate::STORE_FILE;

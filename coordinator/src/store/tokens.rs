@@ -1,7 +1,7 @@
 //! Tokens, as far as they are kept: a hash, a scope, and until when.
 
-use recipes::WorkerId;
 use sqlx::SqliteConnection;
+use vocabulary::WorkerId;
 
 use super::error::StoreError;
 use super::number::{from_column, to_column};

@@ -5,11 +5,11 @@ use dial::Credentials;
 use proto::v1::worker_message::Body as Up;
 use proto::v1::worker_service_client::WorkerServiceClient;
 use proto::v1::{CoordinatorMessage, Hello, WorkerMessage};
-use recipes::WorkerId;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Status, Streaming};
+use vocabulary::WorkerId;
 
 use crate::support::{PATIENCE, Place};
 

@@ -6,10 +6,10 @@ use std::time::Duration;
 use coordinator::{Coordinator, CoordinatorOptions, Handle};
 use proto::v1::campaign_service_client::CampaignServiceClient;
 use proto::v1::{self, CampaignPhase, CampaignUpdate};
-use recipes::{Dataset, DatasetId};
 use tempfile::TempDir;
 use tonic::Streaming;
 use tonic::transport::Channel;
+use vocabulary::{Dataset, DatasetId};
 
 use crate::worker::{Job, Worker};
 

@@ -1,8 +1,9 @@
 //! Campaigns that grow, and branches of them: over the wire, while they are watched, and across a restart.
 
 use proto::v1::{self, CampaignPhase};
-use recipes::{Additions, Dataset, DatasetId, Recipe};
+use recipes::{Additions, Recipe};
 use tonic::Code;
+use vocabulary::{Dataset, DatasetId};
 
 use crate::bench::{Bench, PATIENCE, RECIPE, dataset, last, phase};
 use crate::worker::Worker;

@@ -7,7 +7,6 @@ use proto::MAX_MESSAGE_BYTES;
 use proto::limits::MAX_RECIPE_BYTES;
 use proto::v1::worker_message::Body as Up;
 use proto::v1::{self, SubmitRequest};
-use recipes::DatasetId;
 use tonic::transport::Endpoint;
 use tonic::{Code, Status};
 use tonic_health::pb::HealthCheckRequest;
@@ -17,6 +16,7 @@ use tonic_reflection::pb::v1::ServerReflectionRequest;
 use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
 use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
+use vocabulary::DatasetId;
 
 use crate::bench::{Bench, RECIPE, submission};
 use crate::worker::{Worker, points};

@@ -11,10 +11,10 @@ use proto::v1::coordinator_message::Body as Down;
 use proto::v1::worker_message::Body as Up;
 use proto::v1::worker_service_client::WorkerServiceClient;
 use proto::v1::{self, AttemptRef, CoordinatorMessage, WorkerMessage};
-use recipes::{Attempt, Stage, WorkerId};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
+use vocabulary::{Attempt, Stage, WorkerId};
 
 use crate::bench::PATIENCE;
 

@@ -4,9 +4,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use coordinator::pools::{LocalPool, LocalPoolOptions, PoolError, PoolEvent};
-use recipes::WorkerId;
 use tempfile::TempDir;
 use tokio::sync::mpsc;
+use vocabulary::WorkerId;
 
 /// How long anything may take before the test is taken to hang.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);

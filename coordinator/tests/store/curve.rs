@@ -1,10 +1,9 @@
 //! Curves: each step once, and none beyond the checkpoint that an attempt starts from.
 
-use recipes::{Attempt, Consecutive, Dynamics, LargestUpdates};
-
 use crate::scratch::{Scratch, checkpoint, completed, ended, point, points, reached, removed, started};
 use coordinator::store::{Commit, CurvePoint};
 use scheduler::Fact;
+use vocabulary::{Attempt, Consecutive, Dynamics, LargestUpdates};
 
 #[tokio::test]
 async fn the_first_row_of_a_step_stays() {

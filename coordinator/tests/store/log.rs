@@ -1,8 +1,8 @@
 //! The log, and the commits it is written by.
 
 use coordinator::store::{Commit, StoreError};
-use recipes::StageKey;
 use scheduler::Fact;
+use vocabulary::StageKey;
 
 use crate::scratch::{AT_MS, Scratch, checkpoint, completed, ended, plan, points, reached, root, started, worker};
 

@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 
 use coordinator::store::{Commit, CommittedCheckpoint, CurvePoint, Store, StoreError};
-use recipes::{Attempt, Dataset, DatasetId, Plan, Recipe, Stage, StageKey, WorkerId};
+use recipes::Recipe;
 use scheduler::{AttemptEnd, Fact, RemovalReason, StageResult};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteRow};
 use sqlx::{AssertSqlSafe, Connection, FromRow};
 use tempfile::TempDir;
+use vocabulary::{Attempt, Dataset, DatasetId, Plan, Stage, StageKey, WorkerId};
 
 /// The time of every commit here.
 pub(crate) const AT_MS: u64 = 1_700_000_000_123;

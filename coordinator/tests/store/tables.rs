@@ -1,8 +1,8 @@
 //! The tables beside the log.
 
 use coordinator::store::{CampaignRow, Commit, Differences};
-use recipes::{Attempt, CampaignId, Growth, Plan, StageKey, WorkerId};
 use scheduler::Fact;
+use vocabulary::{Attempt, CampaignId, Growth, Plan, StageKey, WorkerId};
 
 use crate::scratch::{AT_MS, Scratch, checkpoint, completed, ended, plan, reached, root, started, worker};
 

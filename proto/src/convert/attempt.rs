@@ -1,6 +1,6 @@
 //! Attempts: a stage's key and a number.
 
-use recipes::{Attempt, AttemptKey, StageKey};
+use vocabulary::{Attempt, AttemptKey, StageKey};
 
 use super::{ConvertError, Problem, id};
 use crate::v1;

@@ -1,6 +1,6 @@
 //! What a stage records of its steps.
 
-use recipes::{Consecutive, Dynamics, LargestUpdates, Recording};
+use vocabulary::{Consecutive, Dynamics, LargestUpdates, Recording};
 
 use super::{ConvertError, Problem};
 use crate::v1;

@@ -1,6 +1,6 @@
 //! Mixtures, and the losses on several held-out sets.
 
-use recipes::{MAX_DOMAINS, Mixture, SetLoss, SetLosses};
+use vocabulary::{MAX_DOMAINS, Mixture, SetLoss, SetLosses};
 
 use super::{ConvertError, Problem};
 use crate::v1;

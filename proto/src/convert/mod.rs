@@ -17,11 +17,11 @@ mod tests;
 
 use std::str::FromStr;
 
-use recipes::id::ParseIdError;
-use recipes::{Attempt, StageKey};
-
 pub use attempt::attempt_ref;
 pub use mixture::{sent_sets, sets};
+
+use vocabulary::id::ParseIdError;
+use vocabulary::{Attempt, StageKey};
 
 use crate::limits::{MAX_NAME_BYTES, has_control_characters};
 

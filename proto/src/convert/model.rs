@@ -1,6 +1,6 @@
 //! Models, batches, optimisers.
 
-use recipes::{AdamW, Batch, ModelSpec, Precision, Shape, TensorProgram};
+use vocabulary::{AdamW, Batch, ModelSpec, Precision, Shape, TensorProgram};
 
 use super::{ConvertError, Problem, finite, positive, positive_number, required};
 use crate::v1;

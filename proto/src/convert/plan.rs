@@ -1,6 +1,6 @@
 //! Datasets, trials, plans.
 
-use recipes::{CheckpointPolicy, Dataset, Domain, Keep, MAX_DOMAINS, Plan, Retries, Tokens, Trial};
+use vocabulary::{CheckpointPolicy, Dataset, Domain, Keep, MAX_DOMAINS, Plan, Retries, Tokens, Trial};
 
 use super::search::{settings_from_wire, settings_to_wire};
 use super::{ConvertError, Problem, id, ids, line, list, positive, required};

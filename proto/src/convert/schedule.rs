@@ -1,6 +1,6 @@
 //! Learning-rate schedules, which travel in their JSON form.
 
-use recipes::{DecayShape, LrSchedule};
+use vocabulary::{DecayShape, LrSchedule};
 
 use super::{ConvertError, Problem, finite};
 use crate::v1;

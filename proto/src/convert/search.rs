@@ -1,7 +1,7 @@
 //! Searches, and what they give their trials.
 
-use recipes::Tokens;
-use recipes::search::{Asha, Dimension, Parameter, Sampler, Scale, Search, SearchBase, Settings, Values};
+use vocabulary::Tokens;
+use vocabulary::search::{Asha, Dimension, Parameter, Sampler, Scale, Search, SearchBase, Settings, Values};
 
 use super::{ConvertError, Problem, line, list, required};
 use crate::limits::MAX_NAME_BYTES;

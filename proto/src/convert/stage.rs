@@ -1,6 +1,6 @@
 //! Stages and their specs.
 
-use recipes::{Batch, Stage, StageRole, StageSpec};
+use vocabulary::{Batch, Stage, StageRole, StageSpec};
 
 use super::{ConvertError, Problem, dynamics, id, model, optional_id, positive_number, required};
 use crate::v1;

@@ -2,8 +2,8 @@
 
 use proptest::prelude::*;
 use prost::Message;
-use recipes::search::{Asha, Dimension, Parameter, Sampler, Scale, Search, SearchBase, Settings, Values};
-use recipes::{
+use vocabulary::search::{Asha, Dimension, Parameter, Sampler, Scale, Search, SearchBase, Settings, Values};
+use vocabulary::{
     AdamW, Attempt, Batch, CampaignId, CheckpointPolicy, Consecutive, Dataset, DecayShape, Domain, Dynamics, Keep,
     LargestUpdates, LrSchedule, Mixture, ModelSpec, Plan, Precision, Recording, Retries, SetLoss, SetLosses, Shape,
     Stage, StageKey, StageRole, StageSpec, TensorProgram, Tokens, Trial, TrialId, sample,

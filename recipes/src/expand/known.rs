@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use vocabulary::{Stage, StageKey, StageSpec};
+
 use super::Run;
 use super::tree::stretch;
-use crate::id::StageKey;
-use crate::plan::Stage;
-use crate::stage::StageSpec;
 
 /// The stages of a campaign, by the stage they start from.
 #[derive(Debug, Default)]

@@ -3,12 +3,14 @@
 //! `runs` fixes the numbers of every run the recipe asks for, as if each were trained alone; `tree` cuts the runs where
 //! they part from one another and merges what they share; `opening` is of no plan.
 
+mod growth;
 mod known;
 mod opening;
 mod runs;
 mod search;
 mod tree;
 
+pub use growth::{GrowthError, growth};
 use known::Known;
 pub use opening::{Opening, openings};
 pub(crate) use runs::{Run, runs};
@@ -16,16 +18,16 @@ pub(crate) use search::check as check_search;
 
 use std::collections::BTreeMap;
 
-use crate::growth::{Growth, GrowthError};
-use crate::id::{CampaignId, DatasetId, StageKey, TrialId};
-use crate::memory::{GIB, TrainingMemory};
-use crate::plan::{Dataset, Plan, Trial};
+use vocabulary::memory::{GIB, TrainingMemory};
+use vocabulary::search::{Search, Settings};
+use vocabulary::{
+    Batch, CampaignId, Dataset, DatasetId, NUMERICS_VERSION, Plan, StageKey, StageSpec, Tokens, Trial, TrialId,
+};
+
 use crate::recipe::error::{Fault, RecipeError};
 use crate::recipe::format::RecipeFile;
 use crate::recipe::{Recipe, Variant};
-use crate::search::{Search, Settings, grow};
-use crate::stage::{Batch, NUMERICS_VERSION, StageSpec};
-use crate::units::Tokens;
+use crate::search::grow;
 
 /// The plan of a recipe over prepared data. The same recipe over the same data is the same plan.
 ///
@@ -34,34 +36,6 @@ use crate::units::Tokens;
 pub fn expand(recipe: &Recipe, dataset: &Dataset) -> Result<Plan, RecipeError> {
     check_dataset(recipe, dataset).map_err(|fault| recipe.refuse(fault))?;
     plan(recipe, dataset.id, dataset.vocab, Some(dataset.clone()), &Known::default())
-}
-
-/// What a campaign of this plan has to grow by to have all that a recipe asks for, over the same data.
-///
-/// Its trials and stages stay what they are. A new point between two old ones branches off in the middle of a stage: it
-/// goes along the stages before that one, and trains a stretch of the trunk once more.
-///
-/// # Errors
-/// If the recipe is that of another campaign, or as [`expand`].
-pub fn growth(campaign: &Plan, recipe: &Recipe) -> Result<Growth, GrowthError> {
-    let dataset = campaign.dataset.as_ref().ok_or(GrowthError::NoDataset { campaign: campaign.campaign })?;
-    if recipe.name() != campaign.name {
-        let [recipe, campaign] = [recipe.name(), &campaign.name].map(str::to_owned);
-        return Err(GrowthError::OtherName { recipe, campaign });
-    }
-    check_dataset(recipe, dataset).map_err(|fault| recipe.refuse(fault))?;
-    let whole = plan(recipe, dataset.id, dataset.vocab, Some(dataset.clone()), &Known::of(&campaign.stages))?;
-    let (name, order) = (campaign.campaign, whole.trials.iter().map(|trial| trial.id).collect());
-    match (&whole.search, &campaign.search) {
-        (None, None) => {}
-        // Which trials there are is for the campaign to decide, which knows the results.
-        (Some(search), Some(_)) if whole.campaign == campaign.campaign => {
-            return Ok(Growth::of_search(name, search.trials).beyond(campaign));
-        }
-        _ => return Err(GrowthError::OtherSearch),
-    }
-    let Plan { trials, stages, .. } = whole;
-    Ok(Growth { campaign: name, trials, stages, order, search_trials: None }.beyond(campaign))
 }
 
 /// The plan of a recipe whose data is not prepared yet: to be read, not run. Its sizes, steps and costs are those of the

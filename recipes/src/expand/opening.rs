@@ -1,14 +1,11 @@
 //! The first steps of models under a recipe, at whatever shapes: what a coordinate check trains.
 
+use vocabulary::{Dataset, LrSchedule, Shape, StageSpec, Tokens};
+
 use super::{Run, check_dataset, whole_specs};
-use crate::plan::Dataset;
 use crate::recipe::Recipe;
 use crate::recipe::error::RecipeError;
 use crate::recipe::format::{Parametrization, RecordedStages};
-use crate::schedule::LrSchedule;
-use crate::shape::Shape;
-use crate::stage::StageSpec;
-use crate::units::Tokens;
 
 /// A model's first steps, as a recipe or one of its arms takes them.
 #[derive(Debug, Clone, PartialEq)]

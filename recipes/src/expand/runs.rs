@@ -1,12 +1,10 @@
 //! The runs a recipe asks for, each by itself: the grid, and the rounding of tokens to steps.
 
-use crate::dynamics::Recording;
-use crate::mixture::MAX_DOMAINS;
+use vocabulary::units::human_count;
+use vocabulary::{DecayShape, LrSchedule, MAX_DOMAINS, Recording, Shape, Tokens};
+
 use crate::recipe::error::{Fault, Problem};
 use crate::recipe::format::{Counted, DecayKind, DecayRecipe, RecipeFile, RecordedStages, ScheduleKind};
-use crate::schedule::{DecayShape, LrSchedule};
-use crate::shape::Shape;
-use crate::units::{Tokens, human_count};
 
 /// Runs of one recipe, shared out among its arms.
 const MAX_RUNS: usize = 10_000;

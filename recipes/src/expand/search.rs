@@ -1,14 +1,13 @@
 //! The section `[search]` with every number fixed.
 
+use vocabulary::search::{Asha, Dimension, MAX_TRIALS, Parameter, Sampler, Scale, Search, SearchBase, Values};
+use vocabulary::{DatasetId, LrSchedule, StageSpec};
+
 use crate::expand::runs::Run;
-use crate::id::DatasetId;
 use crate::recipe::error::{Fault, Problem};
 use crate::recipe::format::{RecipeFile, SearchRecipe};
 use crate::recipe::search::{PrunerKind, PrunerRecipe, RangeRecipe};
 use crate::recipe::{Variant, limits_of};
-use crate::schedule::LrSchedule;
-use crate::search::{Asha, Dimension, MAX_TRIALS, Parameter, Sampler, Scale, Search, SearchBase, Values};
-use crate::stage::StageSpec;
 
 /// Random trials before TPE begins to choose, where the recipe does not say. Not by the number of trials: what there is
 /// must not change when there are more of them.
@@ -140,7 +139,7 @@ fn between(key: &str, range: &RangeRecipe, low: f64, high: f64) -> Result<Values
                 let reason = format!("makes {count} values");
                 return Err(Fault::conflict(format!("{key}.step"), reason, format!("at most {MAX_TRIALS} values")));
             }
-            let level = |index| crate::search::digits(low + index as f64 * step, 9);
+            let level = |index| vocabulary::search::digits(low + index as f64 * step, 9);
             Ok(Values::Levels { levels: (0..count).map(level).collect() })
         }
         _ => {

@@ -7,12 +7,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
+use vocabulary::{LrSchedule, Stage, StageKey, StageRole, StageSpec};
+
 use super::Run;
 use super::known::Known;
-use crate::id::StageKey;
-use crate::plan::{Stage, StageRole};
-use crate::schedule::LrSchedule;
-use crate::stage::StageSpec;
 
 /// The stages of all runs, parents before children, and the path of each run.
 ///

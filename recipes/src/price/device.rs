@@ -1,8 +1,7 @@
 //! Devices by name, and what their maker says they can do at most.
 
 use serde::Serialize;
-
-use crate::stage::Precision;
+use vocabulary::Precision;
 
 /// A device, with the peaks of NVIDIA's data sheets: dense products, bfloat16 on tensor cores with 32-bit sums, 32-bit
 /// floats without (no TF32, which is no 32-bit arithmetic).

@@ -3,10 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
-
-use crate::checkpoints::Keep;
-use crate::plan::{Plan, Stage, StageRole};
-use crate::stage::StageSpec;
+use vocabulary::{Keep, Plan, Stage, StageRole, StageSpec};
 
 /// Bytes of a parameter in a checkpoint: its value and two moments, in 32 bits each.
 const BYTES_OF_A_PARAMETER: u64 = 12;

@@ -1,6 +1,6 @@
 //! What a plan costs: operations, hours, memory, bytes of checkpoints.
 //!
-//! Operations and tokens are exact. Memory is estimated ([`crate::memory`]). Hours follow from how fast stages are said to
+//! Operations and tokens are exact. Memory is estimated ([`vocabulary::memory`]). Hours follow from how fast stages are said to
 //! be trained, and never stand without where that comes from ([`Speed`]). Start with [`price()`].
 
 mod device;
@@ -10,11 +10,8 @@ mod table;
 mod wall;
 
 use serde::Serialize;
-
-use crate::memory::TrainingMemory;
-use crate::plan::{Cost, Plan, Stage};
-use crate::stage::StageSpec;
-use crate::units::{Flops, Tokens};
+use vocabulary::memory::TrainingMemory;
+use vocabulary::{Cost, Flops, Plan, Stage, StageSpec, Tokens};
 
 pub use device::{DEVICES, Device};
 pub use kept::Checkpoints;

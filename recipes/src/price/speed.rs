@@ -3,12 +3,10 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use vocabulary::{Batch, Precision, Shape, Stage, StageSpec};
 
 use super::device::Device;
 use super::tokens_of_work;
-use crate::plan::Stage;
-use crate::shape::Shape;
-use crate::stage::{Batch, Precision, StageSpec};
 
 /// How fast a stage is trained, by where that is known from.
 #[derive(Debug, Clone, PartialEq, Serialize)]

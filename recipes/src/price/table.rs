@@ -2,10 +2,11 @@
 
 use std::fmt::Write;
 
+use vocabulary::Plan;
+use vocabulary::units::{human_bytes, human_count};
+
 use super::{Price, SizePrice, Speed};
-use crate::plan::Plan;
 use crate::show;
-use crate::units::{human_bytes, human_count};
 
 /// Columns of the table.
 const COLUMNS: usize = 10;

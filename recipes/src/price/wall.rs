@@ -4,9 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 
 use serde::Serialize;
-
-use crate::id::StageKey;
-use crate::plan::Plan;
+use vocabulary::{Plan, StageKey};
 
 /// How long a plan takes.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -91,12 +89,9 @@ fn list_schedule(seconds: &[f64], below: &[f64], children: &[Vec<usize>], roots:
 
 #[cfg(test)]
 mod tests {
+    use vocabulary::{CampaignId, CheckpointPolicy, Retries, Stage, StageRole, sample};
+
     use super::*;
-    use crate::checkpoints::CheckpointPolicy;
-    use crate::id::CampaignId;
-    use crate::plan::{Stage, StageRole};
-    use crate::retries::Retries;
-    use crate::sample;
 
     /// A trunk of three stages, with a branch behind each, and one that is alone.
     fn plan() -> (Plan, Vec<f64>) {

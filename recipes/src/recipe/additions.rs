@@ -1,10 +1,10 @@
 //! A recipe that asks for more than it did.
 
 use toml_edit::{Array, DocumentMut, Item, TableLike, Value};
+use vocabulary::ladder;
 
 use super::Recipe;
 use super::error::{Fault, RecipeError, shown};
-use crate::ladder;
 
 /// What is put behind the items of a recipe's lists. What a list has already is not put there again.
 #[derive(Debug, Clone, Default, PartialEq)]

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use vocabulary::{Shape, ladder};
+
 use super::error::{Fault, Problem, nearest, shown};
 use super::format::{
     Counted, DecayKind, ModelRecipe, Parametrization, RecipeFile, RecordedStages, RetriesRecipe, ScheduleKind,
     ScheduleRecipe, ShapeRecipe,
 };
-use crate::ladder;
-use crate::shape::Shape;
 
 /// A shape with more parameters than this is a slip of the pen.
 const MAX_PARAMS: u64 = 1_000_000_000_000;

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use vocabulary::{MAX_DOMAINS, Mixture};
+
 use super::check::{check_name, distinct};
 use super::error::{Fault, Problem, nearest, shown};
 use super::format::{DataRecipe, DomainRecipe, RecipeFile, ScheduleKind};
-use crate::mixture::{MAX_DOMAINS, Mixture};
 
 /// What results call the mean over all domains.
 const AVERAGE: &str = "average";

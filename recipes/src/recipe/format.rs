@@ -6,11 +6,9 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use vocabulary::{CheckpointPolicy, Keep, Precision};
 
 use std::collections::BTreeMap;
-
-use crate::checkpoints::{CheckpointPolicy, Keep};
-use crate::stage::Precision;
 
 pub use super::search::SearchRecipe;
 
@@ -435,9 +433,7 @@ impl CheckpointsRecipe {
 
 /// What a key is where the recipe leaves it out: the paper's values, or those of its published code.
 mod defaults {
-    use crate::checkpoints::{CheckpointPolicy, Keep};
-    use crate::retries::Retries;
-    use crate::stage::{AdamW, ModelSpec, Precision};
+    use vocabulary::{AdamW, CheckpointPolicy, Keep, ModelSpec, Precision, Retries};
 
     pub(super) fn seeds() -> Vec<u64> {
         vec![0]

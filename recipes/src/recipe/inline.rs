@@ -3,13 +3,13 @@
 use serde::Deserialize;
 use serde_json::Value;
 use toml::de::DeTable;
+use vocabulary::Shape;
 
 use super::check::check_dimensions;
 use super::conform;
 use super::error::{Fault, Problem, shown};
 use super::format::ShapeRecipe;
 use super::schema;
-use crate::shape::Shape;
 
 /// Why a text is not a shape.
 #[derive(Debug, thiserror::Error)]
@@ -109,7 +109,7 @@ mod tests {
     #[test]
     fn what_is_left_out_is_as_in_the_paper() {
         let shape = shape("d_model=320,n_heads=5,n_layers=8").expect("is a shape");
-        assert_eq!(Some(shape), crate::ladder::find("9M"));
+        assert_eq!(Some(shape), vocabulary::ladder::find("9M"));
     }
 
     #[test]

@@ -21,15 +21,13 @@ use std::path::Path;
 
 use serde::Deserialize;
 use toml::de::DeTable;
+use vocabulary::{AdamW, ModelSpec, Retries, Shape, TensorProgram};
 
 pub(crate) use arms::Variant;
 pub use check::is_plain_name;
 pub(crate) use search::limits_of;
 
 use crate::expand::{self, Run};
-use crate::retries::Retries;
-use crate::shape::Shape;
-use crate::stage::{AdamW, ModelSpec, TensorProgram};
 use error::{Fault, RecipeError};
 use format::{DataRecipe, ModelRecipe, OptimizerRecipe, Parametrization, RecipeFile, RetriesRecipe};
 use lines::Lines;

@@ -3,10 +3,10 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
+use vocabulary::search::{Parameter, Sampler, Scale};
 
 use super::conform;
 use super::schema::schema;
-use crate::search::{Parameter, Sampler, Scale};
 
 /// A search of hyper-parameters. The rest of the recipe says what is tried with them: one size, one seed and one amount of
 /// data. What it says of the searched keys themselves is not used.

@@ -2,10 +2,8 @@
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-
-use super::asha::Verdict;
-use super::spec::Search;
-use crate::units::{Flops, Tokens};
+use vocabulary::search::{Search, Verdict};
+use vocabulary::{Flops, Tokens};
 
 /// Trials of searches that are played out to find what one costs. For fifty trials that is four hundred searches, and a
 /// mean that is right to a hundredth or two.
@@ -24,50 +22,48 @@ pub struct SearchBudget {
     pub expected_flops: Flops,
 }
 
-impl Search {
-    /// How many trials are expected to train each stretch from one rung to the next: the mean of what comes of trials that
-    /// come in no particular order, and are in the same order at every rung.
-    #[must_use]
-    pub fn expected_trials(&self) -> Vec<f64> {
-        let mut come = vec![0.0; self.ends().len()];
-        come[0] = f64::from(self.trials);
-        let Some(asha) = &self.pruner else { return come };
-        let mut rng = ChaCha8Rng::seed_from_u64(0);
-        let draws = (PLAYED_TRIALS / self.trials.max(1)).clamp(16, 1000);
-        for _ in 0..draws {
-            let mut at_rungs: Vec<Vec<f64>> = vec![Vec::new(); asha.rungs.len()];
-            for _ in 0..self.trials {
-                let loss = rng.random();
-                for (rung, before) in at_rungs.iter_mut().enumerate() {
-                    let verdict = asha.judge(before, loss);
-                    before.push(loss);
-                    if verdict == Verdict::Pruned {
-                        break;
-                    }
-                    come[rung + 1] += 1.0 / f64::from(draws);
+/// How many trials are expected to train each stretch from one rung to the next: the mean of what comes of trials that
+/// come in no particular order, and are in the same order at every rung.
+#[must_use]
+pub fn expected_trials(search: &Search) -> Vec<f64> {
+    let mut come = vec![0.0; search.ends().len()];
+    come[0] = f64::from(search.trials);
+    let Some(asha) = &search.pruner else { return come };
+    let mut rng = ChaCha8Rng::seed_from_u64(0);
+    let draws = (PLAYED_TRIALS / search.trials.max(1)).clamp(16, 1000);
+    for _ in 0..draws {
+        let mut at_rungs: Vec<Vec<f64>> = vec![Vec::new(); asha.rungs.len()];
+        for _ in 0..search.trials {
+            let loss = rng.random();
+            for (rung, before) in at_rungs.iter_mut().enumerate() {
+                let verdict = asha.judge(before, loss);
+                before.push(loss);
+                if verdict == Verdict::Pruned {
+                    break;
                 }
+                come[rung + 1] += 1.0 / f64::from(draws);
             }
         }
-        come
     }
+    come
+}
 
-    /// What it costs.
-    #[must_use]
-    pub fn budget(&self) -> SearchBudget {
-        let whole = &self.base.whole;
-        let flops_per_step = whole.flops().0 / whole.end_step as f64;
-        let (mut steps, mut start) = (0.0, 0);
-        for (end, trials) in self.ends().into_iter().zip(self.expected_trials()) {
-            steps += trials * (end - start) as f64;
-            start = end;
-        }
-        let at_most = u64::from(self.trials) * whole.end_step;
-        let tokens = |steps: f64| Tokens((steps * whole.batch.tokens() as f64).round() as u64);
-        SearchBudget {
-            tokens: Tokens(at_most * whole.batch.tokens()),
-            flops: Flops(flops_per_step * at_most as f64),
-            expected_tokens: tokens(steps),
-            expected_flops: Flops(flops_per_step * steps),
-        }
+/// What it costs.
+#[must_use]
+pub fn budget(search: &Search) -> SearchBudget {
+    let whole = &search.base.whole;
+    let flops_per_step = whole.flops().0 / whole.end_step as f64;
+    let (mut steps, mut start) = (0.0, 0);
+    for (end, trials) in search.ends().into_iter().zip(expected_trials(search)) {
+        steps += trials * (end - start) as f64;
+        start = end;
+    }
+    let at_most = u64::from(search.trials) * whole.end_step;
+    let tokens = |steps: f64| Tokens((steps * whole.batch.tokens() as f64).round() as u64);
+    SearchBudget {
+        tokens: Tokens(at_most * whole.batch.tokens()),
+        flops: Flops(flops_per_step * at_most as f64),
+        expected_tokens: tokens(steps),
+        expected_flops: Flops(flops_per_step * steps),
     }
 }

@@ -2,13 +2,10 @@
 
 use std::cell::OnceCell;
 
-use super::asha::{Asha, Verdict};
-use super::settings::Settings;
-use super::spec::Search;
+use vocabulary::search::{Asha, Search, Settings, Verdict};
+use vocabulary::{Stage, StageKey, Tokens, Trial};
+
 use super::suggest::{self, Observed};
-use crate::id::StageKey;
-use crate::plan::{Stage, Trial};
-use crate::units::Tokens;
 
 /// What a stage came to.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -85,7 +82,7 @@ fn next(search: &Search, number: u32, before: &Progress) -> Option<Settings> {
     for (index, (trial, standing)) in before.trials.iter().zip(&before.standings).enumerate() {
         // How far a trial is looked at hangs on how long ago it was, and not on how far it is.
         let distance = u64::from(number) - index as u64;
-        let depth = (0..search.ends().len()).take_while(|rung| search.lag(*rung) <= distance).count();
+        let depth = (0..search.ends().len()).take_while(|rung| lag(search, *rung) <= distance).count();
         if standing.end.is_none() && standing.losses.len() < depth {
             return None;
         }
@@ -98,16 +95,14 @@ fn next(search: &Search, number: u32, before: &Progress) -> Option<Settings> {
     suggest::suggest(search, number, &tried, &observed)
 }
 
-impl Search {
-    /// How many trials ago one has to be for what it came to at a rung, or at its end, to count for the next one.
-    ///
-    /// It grows with the rung as ASHA's stretches do: while one trial in eta goes on to the next rung, the others do not
-    /// wait for it.
-    fn lag(&self, rung: usize) -> u64 {
-        let reduction = self.pruner.as_ref().map_or(1, |asha| u64::from(asha.reduction));
-        let times = u32::try_from(rung).ok().and_then(|rung| reduction.checked_pow(rung));
-        u64::from(self.parallel).saturating_mul(times.unwrap_or(u64::MAX))
-    }
+/// How many trials ago one has to be for what it came to at a rung, or at its end, to count for the next one.
+///
+/// It grows with the rung as ASHA's stretches do: while one trial in eta goes on to the next rung, the others do not
+/// wait for it.
+fn lag(search: &Search, rung: usize) -> u64 {
+    let reduction = search.pruner.as_ref().map_or(1, |asha| u64::from(asha.reduction));
+    let times = u32::try_from(rung).ok().and_then(|rung| reduction.checked_pow(rung));
+    u64::from(search.parallel).saturating_mul(times.unwrap_or(u64::MAX))
 }
 
 impl Progress {

@@ -1,6 +1,6 @@
 //! Searches of hyper-parameters: which trials there are, decided as results come in.
 //!
-//! A search is a value, [`Search`], that is part of the plan. Its trials are not: [`grow()`] works out from the results so
+//! A search is a value, [`Search`](vocabulary::search::Search), that is part of the plan. Its trials are not: [`grow()`] works out from the results so
 //! far which of them exist by now and how far each of them goes. It is called again after every result and every restart.
 //!
 //! - Invariant: neither the number of workers nor the order in which results come decides anything. Trial k is suggested
@@ -10,23 +10,15 @@
 //! - Invariant: `trials` decides how many trials there are and nothing else, so that a search that is over goes on when
 //!   it is raised.
 //!
-//! Start with [`Search`], then [`grow()`].
+//! Start with [`grow()`].
 
-mod asha;
 mod budget;
-mod check;
 mod grow;
-mod settings;
+mod lines;
 mod show;
-mod space;
-mod spec;
 mod suggest;
 
-pub use asha::{Asha, Verdict};
-pub use budget::SearchBudget;
-pub use check::{MAX_TRIALS, UnsoundSearch};
+pub use budget::{SearchBudget, budget, expected_trials};
 pub use grow::{Outcome, Progress, Standing, TrialEnd, grow};
-pub use settings::{Settings, recipe_lines};
-pub(crate) use space::digits;
-pub use space::{Dimension, Parameter, Scale, UnknownParameter, Values};
-pub use spec::{Sampler, Search, SearchBase};
+pub use lines::recipe_lines;
+pub use show::summary;

@@ -1,7 +1,7 @@
 //! Whether a search finds something: samplers and the pruner against plain chance, in the mean over many seeds.
 
-use recipes::StageSpec;
 use recipes::search::Outcome;
+use vocabulary::StageSpec;
 
 use super::play::{ASHA, Losses, SPACE, bowl, play, search};
 
@@ -56,7 +56,7 @@ fn asha_finds_as_much_with_less() {
             steps[index] += played.steps as f64;
             above[index] += played.progress.best().expect("has a best trial").1 - 3.2;
             if index == 1 && seed == 0 {
-                expected = 24.0 * search.budget().expected_tokens.0 as f64 / 1000.0;
+                expected = 24.0 * recipes::search::budget(&search).expected_tokens.0 as f64 / 1000.0;
             }
         }
     }

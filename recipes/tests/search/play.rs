@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use recipes::search::{Outcome, Progress, Search, grow};
-use recipes::{Dataset, Plan, Recipe, Stage, StageKey, StageSpec, Trial, expand, sample};
+use recipes::search::{Outcome, Progress, grow};
+use recipes::{Recipe, expand};
+use vocabulary::search::Search;
+use vocabulary::{Dataset, Plan, Stage, StageKey, StageSpec, Trial, sample};
 
 /// One size, a hundred steps, the last ten of them the decay; the rest is the test's.
 pub(crate) fn text(search: &str) -> String {

@@ -1,10 +1,10 @@
 //! `windtunnel checkpoints diff`
 
 use anyhow::{Context, anyhow, ensure};
-use recipes::dynamics::larger;
-use recipes::{ParamKind, Trial};
 use serde::Serialize;
 use trainer::change::{WeightChange, changes};
+use vocabulary::dynamics::larger;
+use vocabulary::{ParamKind, Trial};
 
 use crate::checkpoint::{Checkpoint, fetch};
 use crate::cli::Global;
@@ -103,7 +103,7 @@ async fn differences_along(campaigns: &mut Campaigns, campaign: &str, beginning:
         }
     };
     let committed = campaigns.checkpoints(&summary.campaign).await?;
-    let mut steps: Vec<(u64, &recipes::StageKey)> = Vec::new();
+    let mut steps: Vec<(u64, &vocabulary::StageKey)> = Vec::new();
     for stage in &trial.path {
         let key = stage.to_string();
         let mut own: Vec<u64> = committed.iter().filter(|found| found.stage == key).map(|found| found.step).collect();

@@ -4,8 +4,8 @@ mod diff;
 
 use clap::Subcommand;
 use proto::v1;
-use recipes::units::human_count;
 use serde::Serialize;
+use vocabulary::units::human_count;
 
 use crate::cli::Global;
 use crate::client::{CoordinatorArgs, with_coordinator};

@@ -6,7 +6,8 @@ use std::path::Path;
 use prost::Message;
 use proto::manifest::{BlobEntry, CheckpointManifest};
 use proto::v1::{self, WorkerMessage, worker_message::Body};
-use recipes::{Attempt, AttemptKey, Recipe, StageKey, WorkerId, sketch};
+use recipes::{Recipe, sketch};
+use vocabulary::{Attempt, AttemptKey, StageKey, WorkerId};
 
 const RECIPES: [&str; 4] = ["smoke", "quickstart", "paper/scaling-law", "cpu/schedules"];
 

@@ -1,6 +1,7 @@
 //! A recipe, by a person.
 
-use recipes::{Dataset, DatasetId, Domain, Recipe, expand, sketch};
+use recipes::{Recipe, expand, sketch};
+use vocabulary::{Dataset, DatasetId, Domain};
 
 fn domain(name: &str) -> Domain {
     let (tokens, bytes) = (1 << 20, 1 << 22);

@@ -4,8 +4,8 @@ use std::cell::OnceCell;
 use std::path::Path;
 
 use corpus::OpenDataset;
-use recipes::Batch;
 use tempfile::TempDir;
+use vocabulary::Batch;
 
 /// Tokens of the vocabulary that the lengths are of.
 const VOCAB: u32 = 4;

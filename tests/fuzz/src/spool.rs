@@ -3,7 +3,7 @@
 use outbox::{Recovered, header, read_segment, record, restored};
 use prost::Message;
 use proto::v1::WorkerMessage;
-use recipes::WorkerId;
+use vocabulary::WorkerId;
 
 const WORKER: WorkerId = WorkerId::from_bytes(*b"fuzzfuzz");
 const SEGMENT: u64 = 3;

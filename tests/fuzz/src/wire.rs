@@ -4,7 +4,7 @@ use std::fmt::Debug;
 
 use proto::ConvertError;
 use proto::v1;
-use recipes::{AttemptKey, Dataset, Plan, Stage, StageSpec};
+use vocabulary::{AttemptKey, Dataset, Plan, Stage, StageSpec};
 
 /// The first byte says which message the rest is. What is accepted goes back to the wire and is accepted as the same.
 pub fn wire(input: &[u8]) {

@@ -11,17 +11,19 @@ pub type Graph = BTreeMap<String, BTreeSet<String>>;
 
 /// The members of the workspace, each with the members it may name.
 const MEMBERS: &[(&str, &[&str])] = &[
-    ("windtunnel-recipes", &[]),
+    ("windtunnel-vocabulary", &[]),
+    ("windtunnel-recipes", &["windtunnel-vocabulary"]),
     ("windtunnel-scaling", &[]),
-    ("windtunnel-scheduler", &["windtunnel-recipes"]),
-    ("windtunnel-report", &["windtunnel-recipes", "windtunnel-scaling"]),
+    ("windtunnel-scheduler", &["windtunnel-vocabulary", "windtunnel-recipes"]),
+    ("windtunnel-report", &["windtunnel-vocabulary", "windtunnel-recipes", "windtunnel-scaling"]),
     ("windtunnel-tables", &["windtunnel-scaling"]),
-    ("windtunnel-proto", &["windtunnel-recipes"]),
-    ("windtunnel-outbox", &["windtunnel-recipes", "windtunnel-proto"]),
+    ("windtunnel-proto", &["windtunnel-vocabulary"]),
+    ("windtunnel-outbox", &["windtunnel-vocabulary", "windtunnel-proto"]),
     ("windtunnel-dial", &[]),
     (
         "windtunnel-coordinator",
         &[
+            "windtunnel-vocabulary",
             "windtunnel-recipes",
             "windtunnel-dial",
             "windtunnel-proto",
@@ -30,14 +32,14 @@ const MEMBERS: &[(&str, &[&str])] = &[
             "windtunnel-report",
         ],
     ),
-    ("windtunnel-corpus", &["windtunnel-recipes"]),
-    ("windtunnel-minicpm", &["windtunnel-recipes"]),
-    ("windtunnel-trainer", &["windtunnel-recipes", "windtunnel-corpus", "windtunnel-minicpm"]),
-    ("windtunnel-transformers", &["windtunnel-recipes", "windtunnel-trainer"]),
+    ("windtunnel-corpus", &["windtunnel-vocabulary", "windtunnel-recipes"]),
+    ("windtunnel-minicpm", &["windtunnel-vocabulary"]),
+    ("windtunnel-trainer", &["windtunnel-vocabulary", "windtunnel-corpus", "windtunnel-minicpm"]),
+    ("windtunnel-transformers", &["windtunnel-vocabulary", "windtunnel-trainer"]),
     (
         "windtunnel-worker",
         &[
-            "windtunnel-recipes",
+            "windtunnel-vocabulary",
             "windtunnel-dial",
             "windtunnel-proto",
             "windtunnel-outbox",
@@ -48,11 +50,19 @@ const MEMBERS: &[(&str, &[&str])] = &[
     ),
     (
         "windtunnel-bench",
-        &["windtunnel-recipes", "windtunnel-corpus", "windtunnel-minicpm", "windtunnel-trainer", "windtunnel-worker"],
+        &[
+            "windtunnel-vocabulary",
+            "windtunnel-recipes",
+            "windtunnel-corpus",
+            "windtunnel-minicpm",
+            "windtunnel-trainer",
+            "windtunnel-worker",
+        ],
     ),
     (
         "windtunnel",
         &[
+            "windtunnel-vocabulary",
             "windtunnel-recipes",
             "windtunnel-dial",
             "windtunnel-proto",
@@ -69,7 +79,10 @@ const MEMBERS: &[(&str, &[&str])] = &[
             "windtunnel-bench",
         ],
     ),
-    ("windtunnel-fuzz", &["windtunnel-recipes", "windtunnel-proto", "windtunnel-outbox", "windtunnel-corpus"]),
+    (
+        "windtunnel-fuzz",
+        &["windtunnel-vocabulary", "windtunnel-recipes", "windtunnel-proto", "windtunnel-outbox", "windtunnel-corpus"],
+    ),
     ("xtask", &[]),
 ];
 
@@ -120,8 +133,14 @@ const CONFINED: &[Confined] = &[
 ];
 
 /// Members that must not have these below them, however far: they are pure, so neither an async runtime nor the network.
-const PURE: &[&str] =
-    &["windtunnel-recipes", "windtunnel-scheduler", "windtunnel-scaling", "windtunnel-tables", "windtunnel-report"];
+const PURE: &[&str] = &[
+    "windtunnel-vocabulary",
+    "windtunnel-recipes",
+    "windtunnel-scheduler",
+    "windtunnel-scaling",
+    "windtunnel-tables",
+    "windtunnel-report",
+];
 const IMPURE: &[&str] = &["tokio", "hyper", "reqwest", "tonic", "prost", "sqlx", "async-std"];
 
 /// What is wrong with a graph, a sentence each; empty where the rules hold.

@@ -1,7 +1,7 @@
 //! What is trained: models and batches by name.
 
-use recipes::{Batch, DatasetId, LrSchedule, ModelSpec, Precision, Shape, StageSpec, TensorProgram, ladder};
 use serde::{Deserialize, Serialize};
+use vocabulary::{Batch, DatasetId, LrSchedule, ModelSpec, Precision, Shape, StageSpec, TensorProgram, ladder};
 
 /// A model and its batch, by name.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -115,7 +115,7 @@ impl Case {
             batch: self.batch,
             precision,
             validation_tokens: u64::from(self.batch.context),
-            ..recipes::sample::stage()
+            ..vocabulary::sample::stage()
         }
     }
 

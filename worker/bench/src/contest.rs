@@ -92,7 +92,7 @@ impl Ring<'_> {
     pub(crate) fn steps(
         &mut self,
         case: &Case,
-        data: &(recipes::DatasetId, PathBuf),
+        data: &(vocabulary::DatasetId, PathBuf),
         contestants: &[Contestant],
     ) -> Result<Vec<Entry>, BenchError> {
         let mut started = Vec::new();

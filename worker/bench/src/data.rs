@@ -7,8 +7,8 @@ use corpus::extract::Dropped;
 use corpus::split::Split;
 use corpus::tokenizer::{MIN_VOCAB, Tokenizer, TokenizerError};
 use corpus::{DatasetWriter, OpenDataset, OpenError};
-use recipes::DatasetId;
 use serde_json::Value;
+use vocabulary::DatasetId;
 
 /// Tokens to train on.
 const TRAIN_TOKENS: usize = 1 << 20;
@@ -82,7 +82,7 @@ mod tests {
             let (id, dir) = random_tokens(folder.path(), vocab).expect("is written");
             let data = OpenDataset::open(&dir).expect("opens");
             assert_eq!((data.dataset().id, data.dataset().vocab), (id, vocab));
-            let batch = recipes::Batch { sequences: 512, context: 128, micro_sequences: 512 };
+            let batch = vocabulary::Batch { sequences: 512, context: 128, micro_sequences: 512 };
             let batch = data.train_batch(1, 0, &batch).expect("is enough");
             assert_eq!(batch.inputs.iter().min(), Some(&0), "of {vocab}");
             assert_eq!(batch.inputs.iter().max(), Some(&(vocab as i32 - 1)), "of {vocab}");

@@ -1,7 +1,7 @@
 //! What was measured, as data.
 
-use recipes::Precision;
 use serde::{Serialize, Serializer};
+use vocabulary::Precision;
 
 use crate::campaign::Campaign;
 use crate::case::Case;

@@ -5,8 +5,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use recipes::{DatasetId, Precision, RecipeError};
+use recipes::RecipeError;
 use trainer::Interrupter;
+use vocabulary::{DatasetId, Precision};
 
 use crate::campaign::{Campaign, tokens_by_size};
 use crate::case::Case;

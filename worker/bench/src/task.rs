@@ -3,8 +3,8 @@
 
 use std::path::PathBuf;
 
-use recipes::StageSpec;
 use serde::{Deserialize, Serialize};
+use vocabulary::StageSpec;
 
 /// How PyTorch trains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

@@ -6,8 +6,8 @@
 //! Where there are several domains a mixture says whose turn it is, and how many sequences of that domain came before;
 //! each domain has windows and epochs of its own.
 
-use recipes::MAX_DOMAINS;
-use recipes::mixture::{Turn, Turns};
+use vocabulary::MAX_DOMAINS;
+use vocabulary::mixture::{Turn, Turns};
 
 use crate::dataset::OpenDataset;
 use crate::order::Permutation;
@@ -90,7 +90,7 @@ impl OpenDataset {
     ///
     /// # Errors
     /// Less text than one sequence, or damaged text.
-    pub fn train_batch(&self, order_seed: u64, step: u64, batch: &recipes::Batch) -> Result<Batch, BatchError> {
+    pub fn train_batch(&self, order_seed: u64, step: u64, batch: &vocabulary::Batch) -> Result<Batch, BatchError> {
         if !self.manifest().domains.is_empty() {
             return Err(BatchError::Mixture { domains: self.manifest().domains.len() });
         }
@@ -107,7 +107,7 @@ impl OpenDataset {
         &self,
         order_seed: u64,
         step: u64,
-        batch: &recipes::Batch,
+        batch: &vocabulary::Batch,
         turns: &Turns,
     ) -> Result<Batch, BatchError> {
         let domains = self.manifest().domains.len();
@@ -122,7 +122,7 @@ impl OpenDataset {
     fn rows(
         &self,
         order_seed: u64,
-        batch: &recipes::Batch,
+        batch: &vocabulary::Batch,
         turns: impl Iterator<Item = Turn>,
     ) -> Result<Batch, BatchError> {
         let (context, sequences) = (batch.context as usize, batch.sequences as usize);

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use recipes::Dataset;
 use serde::Serialize;
+use vocabulary::Dataset;
 
 use crate::dataset::{OpenDataset, OpenError};
 use crate::extract::Dropped;

@@ -20,8 +20,8 @@ fn toy() -> (TempDir, OpenDataset) {
     (dir, open)
 }
 
-fn shape(sequences: u32, context: u32) -> recipes::Batch {
-    recipes::Batch { sequences, context, micro_sequences: sequences }
+fn shape(sequences: u32, context: u32) -> vocabulary::Batch {
+    vocabulary::Batch { sequences, context, micro_sequences: sequences }
 }
 
 fn rows(batch: &Batch) -> Vec<(Vec<i32>, Vec<i32>)> {

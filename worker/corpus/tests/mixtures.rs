@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use corpus::dataset::write_domains;
 use corpus::{Batch, BatchError, OpenDataset};
-use recipes::Mixture;
 use tempfile::TempDir;
+use vocabulary::Mixture;
 
 fn text(alphabet: &str, seed: u64, words: u64) -> String {
     (0..words).map(|i| format!("{alphabet}{} ", (i * i + seed) % 97)).collect()
@@ -22,7 +22,7 @@ fn domains() -> (TempDir, OpenDataset) {
     (dir, open)
 }
 
-const SHAPE: recipes::Batch = recipes::Batch { sequences: 5, context: 16, micro_sequences: 5 };
+const SHAPE: vocabulary::Batch = vocabulary::Batch { sequences: 5, context: 16, micro_sequences: 5 };
 
 fn rows(batch: &Batch) -> Vec<Vec<i32>> {
     batch.inputs.chunks(batch.context).map(<[i32]>::to_vec).collect()

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use burn::tensor::Device;
-use recipes::Precision;
+use vocabulary::Precision;
 
 /// A device, and the threads that work on it.
 ///

@@ -5,7 +5,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
-use recipes::{ModelSpec, ParamGroup};
+use vocabulary::{ModelSpec, ParamGroup};
 
 /// Makes parameters as the table of a spec says ([`ModelSpec::param_groups`]): their shapes and their initial values.
 ///
@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     fn values(seed: u64, path: &str) -> Vec<f32> {
-        let tensor = Initializer::new(&recipes::sample::model(), seed).normal(path, [64, 64], 0.1, &Device::flex());
+        let tensor = Initializer::new(&vocabulary::sample::model(), seed).normal(path, [64, 64], 0.1, &Device::flex());
         tensor.into_data().try_into_vec::<f32>().expect("f32")
     }
 

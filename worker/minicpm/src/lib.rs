@@ -1,6 +1,6 @@
 //! The MiniCPM transformer in burn, readable beside the paper (arXiv 2404.06395).
 //!
-//! Start with [`model`]: the whole network on two pages. [`init`] makes its parameters from the table of [`recipes::parameters`], [`ops`] the operations the
+//! Start with [`model`]: the whole network on two pages. [`init`] makes its parameters from the table of [`vocabulary::parameters`], [`ops`] the operations the
 //! network is made of: each as a plain formula that any backend differentiates, and as a fused kernel with its own
 //! backward pass for the CPU backend. [`compute`] chooses the device.
 //!

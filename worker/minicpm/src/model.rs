@@ -15,7 +15,7 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::{Device, FloatDType, Int, Tensor};
-use recipes::{ModelSpec, Precision};
+use vocabulary::{ModelSpec, Precision};
 
 use crate::init::Initializer;
 use crate::ops::{self, AttentionLayout};

@@ -5,7 +5,7 @@ use burn::tensor::{DType, Device, FloatDType, Int, Tensor, TensorData};
 use minicpm::ops::{AttentionLayout, blocked, plain};
 use minicpm::rope::RopeTable;
 use minicpm::{Activations, MiniCpm, MiniCpmConfig};
-use recipes::{ModelSpec, Precision, Shape, TensorProgram};
+use vocabulary::{ModelSpec, Precision, Shape, TensorProgram};
 
 fn device() -> Device {
     Device::flex().autodiff()

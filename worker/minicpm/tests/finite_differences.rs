@@ -7,7 +7,7 @@
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use minicpm::ops::{self, AttentionLayout};
 use minicpm::rope::RopeTable;
-use recipes::Precision;
+use vocabulary::Precision;
 
 /// How far the two may part, relative to the product of the gradient's norm and the direction's: rounding to 32 bits is
 /// 6e-8, and inner dimensions here are up to some hundred long.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use minicpm::{Compute, MiniCpm, MiniCpmConfig};
-use recipes::{ModelSpec, ParamGroup, Shape, TensorProgram};
+use vocabulary::{ModelSpec, ParamGroup, Shape, TensorProgram};
 
 fn spec(shape: Shape, vocab: u32, tied: bool) -> ModelSpec {
     let tensor_program = TensorProgram { d_base: 32, ..TensorProgram::PAPER };
@@ -38,7 +38,9 @@ fn the_built_model_has_as_many_parameters_as_the_formula() {
 #[test]
 fn every_shape_of_the_ladder_up_to_half_a_billion_is_built_as_counted() {
     let mut built = 0;
-    for (name, shape) in recipes::ladder::PAPER.iter().filter(|(_, shape)| shape.non_embedding_params() < 500_000_000) {
+    for (name, shape) in
+        vocabulary::ladder::PAPER.iter().filter(|(_, shape)| shape.non_embedding_params() < 500_000_000)
+    {
         let config = MiniCpmConfig { spec: spec(*shape, 64, true), context: 8 };
         let model = config.init(0, &Device::flex());
         assert_eq!(model.num_params() as u64, shape.total_params(64, true), "{name}");

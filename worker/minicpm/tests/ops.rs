@@ -3,7 +3,7 @@
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use minicpm::ops::{self, AttentionLayout, plain};
 use minicpm::rope::RopeTable;
-use recipes::Precision;
+use vocabulary::Precision;
 
 /// Deterministic values in about [-1, 1].
 fn values<const D: usize>(shape: [usize; D], salt: u32, device: &Device) -> Tensor<D> {

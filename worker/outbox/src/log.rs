@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 use prost::Message;
 use proto::MAX_MESSAGE_BYTES;
 use proto::v1::WorkerMessage;
-use recipes::WorkerId;
 use tracing::{info, warn};
+use vocabulary::WorkerId;
 
 const MAGIC: &[u8; 16] = b"windtunnel out 2";
 const CHECKSUM: usize = 8;

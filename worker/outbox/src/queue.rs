@@ -4,8 +4,7 @@ use std::collections::{BTreeSet, VecDeque};
 
 use prost::Message;
 use proto::v1::{WorkerMessage, worker_message::Body};
-
-use recipes::AttemptKey;
+use vocabulary::AttemptKey;
 
 /// The messages that are not acknowledged, bounded by their size.
 #[derive(Debug)]
@@ -102,7 +101,7 @@ impl Queue {
 #[cfg(test)]
 mod tests {
     use proto::v1::AttemptReleased;
-    use recipes::{Attempt, StageKey};
+    use vocabulary::{Attempt, StageKey};
 
     use super::*;
 

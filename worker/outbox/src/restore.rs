@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use proto::v1::{AttemptFailed, AttemptRef, worker_message::Body};
+use vocabulary::AttemptKey;
 
 use super::{Queue, Recovered};
-use recipes::AttemptKey;
 
 /// A queue with what was left, in its order. Attempts that had not ended when the process did have failed with it.
 #[must_use]
@@ -60,7 +60,7 @@ fn is_end(body: &Body) -> bool {
 #[cfg(test)]
 mod tests {
     use proto::v1::{CurvePoints, StageDiverged, WorkerMessage};
-    use recipes::{Attempt, StageKey, WorkerId};
+    use vocabulary::{Attempt, StageKey, WorkerId};
 
     use super::super::Spool;
     use super::*;

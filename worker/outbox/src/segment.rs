@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use prost::Message;
 use proto::v1::WorkerMessage;
-use recipes::WorkerId;
+use vocabulary::WorkerId;
 
 use crate::log::{HEADER, LogError, header, path_of, record};
 

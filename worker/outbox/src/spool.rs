@@ -7,8 +7,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use proto::v1::WorkerMessage;
-use recipes::WorkerId;
 use tracing::{info, warn};
+use vocabulary::WorkerId;
 
 use crate::log::{LogError, Recovered, recover};
 use crate::segment::Segment;

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use recipes::StageKey;
+use vocabulary::StageKey;
 
 use super::{Blobs, CheckpointRef};
 

@@ -10,8 +10,8 @@ mod transfer;
 
 use std::sync::Arc;
 
-use recipes::StageKey;
 use trainer::Blob;
+use vocabulary::StageKey;
 
 pub use cache::Cache;
 pub(crate) use transfer::off_thread;

@@ -6,9 +6,9 @@ use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
 use proto::manifest::{BlobEntry, CheckpointManifest, ManifestError};
 use trainer::Blob;
+use vocabulary::AttemptKey;
 
 use super::{Blobs, CheckpointRef};
-use recipes::AttemptKey;
 
 /// Why a checkpoint was not stored.
 #[derive(Debug, thiserror::Error)]
@@ -206,7 +206,7 @@ impl AsRef<[u8]> for SharedBlob {
 #[cfg(test)]
 mod tests {
     use object_store::memory::InMemory;
-    use recipes::{Attempt, StageKey};
+    use vocabulary::{Attempt, StageKey};
 
     use super::*;
 

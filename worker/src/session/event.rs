@@ -3,13 +3,12 @@
 use std::fmt;
 
 use proto::v1::{Heartbeat, Hello, WorkerMessage};
-use recipes::{Stage, WorkerId};
+use vocabulary::{AttemptKey, Stage, WorkerId};
 
 use crate::cadence::Cadence;
 use crate::checkpoint::CheckpointRef;
 use crate::runner::{Report, Stop};
 use crate::training::PendingBlobs;
-use recipes::AttemptKey;
 
 /// A stage to train.
 #[derive(Debug, Clone, PartialEq)]

@@ -8,14 +8,13 @@ use proto::v1::{
     RevocationConfirmed, StageCompleted, StageDiverged, StageResult, StartUnusable, StorageFailed,
     worker_message::Body,
 };
-use recipes::{StageKey, WorkerId};
 use tracing::{debug, warn};
+use vocabulary::{AttemptKey, StageKey, WorkerId};
 
 use super::event::{Action, Assignment, Event, Lost, Received, Unprepared};
 use crate::runner::{Ended, Report, Stop};
 use crate::training::StepReport;
 use outbox::Queue;
-use recipes::AttemptKey;
 
 /// Who the worker says it is.
 #[derive(Debug, Clone)]

@@ -4,13 +4,12 @@ use std::time::Duration;
 
 use proto::ConvertError;
 use proto::v1::{self, CoordinatorMessage, coordinator_message::Body};
-use recipes::Stage;
-use recipes::id::ParseIdError;
+use vocabulary::id::ParseIdError;
+use vocabulary::{AttemptKey, Stage};
 
 use super::event::{Assignment, Received};
 use crate::cadence::Cadence;
 use crate::checkpoint::CheckpointRef;
-use recipes::AttemptKey;
 
 /// Why a message of the coordinator cannot be understood.
 #[derive(Debug, thiserror::Error)]

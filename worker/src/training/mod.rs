@@ -7,10 +7,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use recipes::Stage;
 pub use trainer::{Blob, StepReport, Validation};
 
 pub use stage_trainer::StageTrainer;
+
+use vocabulary::Stage;
 
 /// Whatever went wrong in training, with its causes. The shell passes its text on and decides nothing by it.
 pub type TrainingError = Box<dyn Error + Send + Sync>;
@@ -34,7 +35,7 @@ pub struct Order {
 #[derive(Debug, Clone)]
 pub struct StartPoint {
     /// Whose it is: the stage's own, or its parent's.
-    pub stage: recipes::StageKey,
+    pub stage: vocabulary::StageKey,
     /// Steps done.
     pub step: u64,
     /// Its content.

@@ -1,6 +1,6 @@
 //! A stage from its assignment to the acknowledgement of its end, with and without a connection.
 
-use recipes::WorkerId;
+use vocabulary::WorkerId;
 use worker::session::Received;
 
 use crate::story::{STEPS, Story};

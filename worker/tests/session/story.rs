@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use outbox::Queue;
 use proto::v1::{AttemptRef, WorkerMessage, worker_message::Body};
-use recipes::{Stage, StageKey, WorkerId};
+use vocabulary::{Stage, StageKey, WorkerId};
 use worker::checkpoint::CheckpointRef;
 use worker::runner::{Ended, Report, Stop};
 use worker::session::{Action, Assignment, Event, Identity, Lost, Received, Session, Unprepared};
@@ -214,7 +214,7 @@ impl Story {
             loss_per_byte: 1.0,
             tokens: 1024,
             bytes: 3072,
-            sets: recipes::SetLosses::default(),
+            sets: vocabulary::SetLosses::default(),
         };
         self.end(text, Ended::Completed { step: STEPS, validation });
     }

@@ -8,11 +8,11 @@ use tempfile::TempDir;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
+use vocabulary::sample;
 use worker::{Leave, WorkerError, WorkerExit, WorkerOptions};
 
 use crate::coordinator::Coordinator;
 use crate::trainer::{PaperTrainer, Reins};
-use recipes::sample;
 
 /// How long anything may take before the test is taken to hang.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);

@@ -9,11 +9,11 @@ use proto::v1::coordinator_message::Body as Down;
 use proto::v1::worker_message::Body as Up;
 use proto::v1::worker_service_server::{WorkerService, WorkerServiceServer};
 use proto::v1::{self, CoordinatorMessage, Hello, WorkerMessage};
-use recipes::Stage;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
 use tonic::{Request, Response, Status, Streaming};
+use vocabulary::Stage;
 use worker::AttemptKey;
 
 use crate::bench::PATIENCE;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use proto::v1::worker_message::Body as Up;
-use recipes::{Stage, WorkerId};
+use vocabulary::{Stage, WorkerId};
 use worker::{AttemptKey, ExitCode, Leave, WorkerError, WorkerOptions};
 
 use crate::bench::{Bench, Worker};

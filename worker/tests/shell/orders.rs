@@ -4,7 +4,7 @@ use std::fs;
 use std::time::Duration;
 
 use proto::v1::worker_message::Body as Up;
-use recipes::Stage;
+use vocabulary::Stage;
 use worker::{AttemptKey, Leave, WorkerExit, WorkerOptions};
 
 use crate::bench::{Bench, Worker};
@@ -204,7 +204,7 @@ async fn whatever_an_attempt_fails_of_the_worker_goes_on() {
     let failed = fails(&mut session, attempt(&other, 1), &other, &mut record).await;
     assert!(!failed.started && failed.reason.contains("another version"), "{failed:?}");
 
-    fs::remove_dir(bench.storage().join(proto::layout::dataset_path(&recipes::sample::dataset().id)))
+    fs::remove_dir(bench.storage().join(proto::layout::dataset_path(&vocabulary::sample::dataset().id)))
         .expect("it is empty");
     let next = stage("after next", None, 20);
     let failed = fails(&mut session, attempt(&next, 1), &next, &mut record).await;
@@ -256,8 +256,8 @@ async fn a_loss_above_the_limit_of_its_stage_ends_it_as_diverged_at_that_step() 
     let limitless = stage("runs away", None, 60);
     assert_completes(&mut session, &limitless).await;
 
-    let spec = recipes::StageSpec { loss_limit: Some(98.0), ..limitless.spec };
-    let limited = recipes::Stage { key: spec.key(None), spec, ..limitless };
+    let spec = vocabulary::StageSpec { loss_limit: Some(98.0), ..limitless.spec };
+    let limited = vocabulary::Stage { key: spec.key(None), spec, ..limitless };
     let key = attempt(&limited, 1);
     let mut record = Record::default();
     session.assign(key, &limited, None).await;

@@ -156,7 +156,7 @@ impl Training for PaperTraining {
             loss_per_byte: loss / 3.0,
             tokens: 1024,
             bytes: 3072,
-            sets: recipes::SetLosses::default(),
+            sets: vocabulary::SetLosses::default(),
         })
     }
 

@@ -1,7 +1,7 @@
 //! What both tests have in common: stages with names, and attempts at them.
 
 use proto::v1::{AttemptRef, worker_message::Body};
-use recipes::{Attempt, LrSchedule, Stage, StageRole, StageSpec, sample};
+use vocabulary::{Attempt, LrSchedule, Stage, StageRole, StageSpec, sample};
 use worker::AttemptKey;
 
 /// A stage of this name that trains these steps. The same arguments give the same key.

@@ -9,8 +9,8 @@ mod toy;
 use std::time::Instant;
 
 use minicpm::Compute;
-use recipes::{Batch, ModelSpec, Recording, StageSpec, TensorProgram, ladder};
 use trainer::{StageRun, Start};
+use vocabulary::{Batch, ModelSpec, Recording, StageSpec, TensorProgram, ladder};
 
 /// Pairs of steps that are timed, after some that warm up.
 const PAIRS: u64 = 200;

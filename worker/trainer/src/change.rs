@@ -32,7 +32,7 @@ pub fn changes(before: &Snapshot, after: &Snapshot) -> Result<Vec<WeightChange>,
         for (old, new) in old.values.iter().zip(new) {
             let old = f64::from(*old);
             let moved = f64::from(*new) - old;
-            largest = recipes::dynamics::larger(largest, moved.abs());
+            largest = vocabulary::dynamics::larger(largest, moved.abs());
             square += moved * moved;
             length += old * old;
         }
@@ -55,7 +55,7 @@ mod tests {
     use crate::{Description, HostTensor};
 
     fn snapshot(values: &[f32]) -> Snapshot {
-        let description = Description { model: recipes::sample::model(), dataset: None, context: 8 };
+        let description = Description { model: vocabulary::sample::model(), dataset: None, context: 8 };
         let tensor = HostTensor { shape: vec![1, values.len()], values: values.to_vec() };
         Snapshot::of_weights(description, BTreeMap::from([("norm".to_owned(), tensor)]))
     }

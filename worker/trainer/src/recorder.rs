@@ -10,8 +10,8 @@ use burn::module::Module;
 use burn::optim::GradientsParams;
 use minicpm::MiniCpm;
 use rayon::prelude::*;
-use recipes::dynamics::larger;
-use recipes::{Consecutive, Dynamics, LargestUpdates, ParamKind};
+use vocabulary::dynamics::larger;
+use vocabulary::{Consecutive, Dynamics, LargestUpdates, ParamKind};
 
 use crate::fit::{FitError, fitting};
 use crate::parameters::{Path, Read, ReadGradients};

@@ -8,10 +8,12 @@ use burn::optim::GradientsParams;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use corpus::{BatchError, OpenDataset, ValidationSet};
 use minicpm::{Activations, Compute, MiniCpm, MiniCpmConfig};
-use recipes::memory::TrainingMemory;
-use recipes::mixture::Turns;
-use recipes::{DatasetId, Dynamics, ModelSpec, NUMERICS_VERSION, Precision, Recording, SetLoss, SetLosses, StageSpec};
 use serde_json::Value;
+use vocabulary::memory::TrainingMemory;
+use vocabulary::mixture::Turns;
+use vocabulary::{
+    DatasetId, Dynamics, ModelSpec, NUMERICS_VERSION, Precision, Recording, SetLoss, SetLosses, StageSpec,
+};
 
 use crate::fit::{FitError, fitting, with_weights};
 use crate::optimizer::Optimizer;

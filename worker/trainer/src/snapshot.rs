@@ -6,9 +6,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use recipes::{DatasetId, ModelSpec};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
+use vocabulary::{DatasetId, ModelSpec};
 
 /// The blob of the weights.
 pub const WEIGHTS: &str = "weights.safetensors";
@@ -249,7 +249,7 @@ fn decode(name: &'static str, file: &SafeTensors<'_>) -> Result<BTreeMap<String,
 
 #[cfg(test)]
 mod tests {
-    use recipes::{Shape, TensorProgram};
+    use vocabulary::{Shape, TensorProgram};
 
     use super::*;
 

@@ -3,9 +3,9 @@
 mod toy;
 
 use minicpm::Compute;
-use recipes::{LrSchedule, ModelSpec, StageSpec, TensorProgram, ladder};
 use trainer::coordinates::{Exponent, Measure, Observed, Quantity, Verdict, observe, slopes};
 use trainer::{Interrupter, StageRun, Start};
+use vocabulary::{LrSchedule, ModelSpec, StageSpec, TensorProgram, ladder};
 
 const STEPS: u64 = 10;
 
@@ -13,7 +13,7 @@ fn compute() -> Compute {
     Compute::parse("flex", 1).expect("the CPU is always there")
 }
 
-fn spec(d_model: u32, program: impl Fn(&recipes::Shape) -> TensorProgram) -> StageSpec {
+fn spec(d_model: u32, program: impl Fn(&vocabulary::Shape) -> TensorProgram) -> StageSpec {
     let shape = ladder::find("tiny-32").and_then(|shape| shape.at_width(d_model)).expect("so many heads of 16");
     let model = ModelSpec { tensor_program: program(&shape), ..toy::spec().model };
     let schedule = LrSchedule::Constant { warmup_steps: 0 };
@@ -25,7 +25,7 @@ fn observed(spec: &StageSpec) -> Vec<Observed> {
 }
 
 /// How far the last step of each width is from the first, as an exponent of the width.
-fn change(program: impl Fn(&recipes::Shape) -> TensorProgram) -> impl Fn(Quantity) -> Exponent {
+fn change(program: impl Fn(&vocabulary::Shape) -> TensorProgram) -> impl Fn(Quantity) -> Exponent {
     let models = [32, 64, 128, 256].map(|width| (width, observed(&spec(width, &program))));
     let exponents = slopes(&models.each_ref().map(|(width, observed)| (*width, observed.as_slice())));
     move |quantity| {

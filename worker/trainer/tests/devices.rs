@@ -5,10 +5,10 @@ mod toy;
 use burn::optim::GradientsParams;
 use burn::tensor::{Tensor, TensorData};
 use minicpm::{Compute, MiniCpm, MiniCpmConfig};
-use recipes::memory::TrainingMemory;
-use recipes::{Precision, StageSpec};
 use trainer::optimizer::Optimizer;
 use trainer::{StageRun, Start, StepReport};
+use vocabulary::memory::TrainingMemory;
+use vocabulary::{Precision, StageSpec};
 
 fn flex() -> Compute {
     Compute::parse("flex", 1).expect("the CPU is always there")

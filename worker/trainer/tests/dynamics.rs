@@ -3,9 +3,9 @@
 mod toy;
 
 use minicpm::Compute;
-use recipes::{Consecutive, Dynamics, ParamKind, Recording, StageSpec};
 use trainer::snapshot::DYNAMICS;
 use trainer::{Snapshot, StageRun, Start, StepReport};
+use vocabulary::{Consecutive, Dynamics, ParamKind, Recording, StageSpec};
 
 fn recording() -> StageSpec {
     StageSpec { recording: Some(Recording::Dynamics), ..toy::spec() }

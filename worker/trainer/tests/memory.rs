@@ -9,9 +9,9 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use minicpm::Compute;
-use recipes::memory::TrainingMemory;
-use recipes::{Batch, Shape, StageSpec};
 use trainer::{StageRun, Start};
+use vocabulary::memory::TrainingMemory;
+use vocabulary::{Batch, Shape, StageSpec};
 
 /// Counts what is allocated, and the most there was of it.
 struct Counting;

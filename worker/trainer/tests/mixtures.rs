@@ -6,8 +6,8 @@ use std::sync::Arc;
 use corpus::OpenDataset;
 use corpus::dataset::write_domains;
 use minicpm::Compute;
-use recipes::{Batch, DecayShape, LrSchedule, Mixture, ModelSpec, SetLoss, Shape, StageSpec, TensorProgram, sample};
 use trainer::{Snapshot, StageRun, Start, StartError, StepReport};
+use vocabulary::{Batch, DecayShape, LrSchedule, Mixture, ModelSpec, SetLoss, Shape, StageSpec, TensorProgram, sample};
 
 fn text(word: &str, words: u64, seed: u64) -> String {
     (0..words).map(|i| format!("{word}{} ", (i * i + seed) % 57)).collect()

@@ -3,8 +3,8 @@
 mod toy;
 
 use minicpm::Compute;
-use recipes::{DecayShape, LrSchedule, StageSpec};
 use trainer::{Snapshot, StageRun, Start, StartError, StepError, StepReport};
+use vocabulary::{DecayShape, LrSchedule, StageSpec};
 
 fn compute(threads: usize) -> Compute {
     Compute::parse("flex", threads).expect("the CPU is always there")

@@ -6,9 +6,9 @@ mod toy;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use minicpm::Compute;
-use recipes::memory::TrainingMemory;
-use recipes::{Batch, Precision, Shape, StageSpec};
 use trainer::{Snapshot, StageRun, Start, StartError, StepReport};
+use vocabulary::memory::TrainingMemory;
+use vocabulary::{Batch, Precision, Shape, StageSpec};
 
 /// Set where a machine without an adapter is a failure.
 const DEMANDED: &str = "WINDTUNNEL_TEST_WGPU";

@@ -1,8 +1,8 @@
 //! `config.json`: writing one, and reading one as far as it decides what a model computes.
 
-use recipes::{ModelSpec, Shape, TensorProgram};
 use serde_json::{Map, Value, json};
 use trainer::Description;
+use vocabulary::{ModelSpec, Shape, TensorProgram};
 
 use crate::format::Format;
 

@@ -4,10 +4,10 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use recipes::ModelSpec;
 use safetensors::tensor::{Dtype, View};
 use serde_json::{Value, json};
 use trainer::{Description, HostTensor, Snapshot};
+use vocabulary::ModelSpec;
 
 use crate::config::{self, SpecialTokens};
 use crate::format::Format;

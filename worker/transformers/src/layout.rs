@@ -1,6 +1,6 @@
 //! Which tensor is called what, here and there.
 
-use recipes::ModelSpec;
+use vocabulary::ModelSpec;
 
 /// Here: the embedding table, `[vocab, d_model]`.
 pub(crate) const EMBEDDING: &str = "embedding";

@@ -4,7 +4,6 @@ use std::fs;
 use std::path::Path;
 
 use minicpm::Compute;
-use recipes::{ModelSpec, Shape, TensorProgram};
 use safetensors::SafeTensors;
 use serde_json::Value;
 use trainer::snapshot::HostTensor;
@@ -12,6 +11,7 @@ use trainer::{Description, Inference, Snapshot};
 use transformers::import::SourceError;
 use transformers::layout::parameters;
 use transformers::{Export, ExportError, Format, ImportError, TokenizerFile, import};
+use vocabulary::{ModelSpec, Shape, TensorProgram};
 
 /// Widths and depths whose ratios and roots are not round.
 fn model(tied: bool) -> ModelSpec {

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use recipes::StageKey;
 use serde_json::{Value, json};
+use vocabulary::StageKey;
 
 use super::thin::{Thinning, means};
 use super::{Figure, Palette, axis, layout, short};

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use recipes::StageKey;
 use serde_json::{Value, json};
+use vocabulary::StageKey;
 
 use super::thin::{Thinning, medians};
 use super::{Figure, Palette, axis, layout, short};

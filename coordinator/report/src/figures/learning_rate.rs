@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use recipes::{LrSchedule, Stage};
 use serde_json::{Value, json};
+use vocabulary::{LrSchedule, Stage};
 
 use super::palette::of_kind;
 use super::{Figure, Palette, axis, layout, short};

@@ -18,9 +18,9 @@ mod surface;
 mod thin;
 mod tree;
 
-use recipes::units::human_count;
 use scaling::{Analysis, Law, Residual};
 use serde_json::{Value, json};
+use vocabulary::units::human_count;
 
 pub(crate) use palette::Palette;
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use recipes::{Plan, Stage, StageKey};
+use vocabulary::{Plan, Stage, StageKey};
 
 /// Stops from green over blue to violet: in order of lightness, so that the order of sizes is seen also without colour.
 pub(super) const STOPS: [[u8; 3]; 6] = [

@@ -1,7 +1,7 @@
 //! The trials of a search over each of its keys, and the part each key has.
 
-use recipes::search::{Scale, Values};
 use serde_json::{Value, json};
+use vocabulary::search::{Scale, Values};
 
 use super::{Figure, axis, layout, log_axis, short, shorts};
 use crate::conclusion::Conclusion;

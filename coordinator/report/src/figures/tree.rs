@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use recipes::StageKey;
-use recipes::units::human_count;
 use serde_json::{Value, json};
+use vocabulary::StageKey;
+use vocabulary::units::human_count;
 
 use super::{Figure, Palette, axis, layout, short};
 use crate::conclusion::Conclusion;

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use recipes::{LrSchedule, Mixture, Stage, StageKey, StageRole, Trial};
 use scaling::multipower::forecast::{Branch, Donor, ForecastError, Forecasts, Tree, forecast};
 use scaling::multipower::{CurveOptions, LossCurve, Schedule};
+use vocabulary::{LrSchedule, Mixture, Stage, StageKey, StageRole, Trial};
 
 use crate::campaign::Campaign;
 

@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use recipes::units::human_count;
 use scaling::{Analysis, Form, Interval, Law, Parameter};
+use vocabulary::units::human_count;
 
 use super::escape;
 use super::texts::texts;

@@ -1,6 +1,6 @@
 //! What a campaign trained on, in a line.
 
-use recipes::Dataset;
+use vocabulary::Dataset;
 
 /// The sources. Those of several domains are many and much alike, so each domain has its names once, and what all of them are
 /// from stands at the end: `guides: book, cargo; code: std; from toolchain-docs (documentation of Rust 1.95.0)`.
@@ -44,7 +44,7 @@ fn shared(sources: &[(&str, &str)]) -> Option<[String; 2]> {
 
 #[cfg(test)]
 mod tests {
-    use recipes::{DatasetId, Domain};
+    use vocabulary::{DatasetId, Domain};
 
     use super::*;
 

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use recipes::{Dataset, DatasetId, Domain, Plan, Recipe, SetLosses, StageKey, expand};
+use recipes::{Recipe, expand};
 use report::{Campaign, CurvePoint, FinalLoss};
+use vocabulary::{Dataset, DatasetId, Domain, Plan, SetLosses, StageKey};
 
 /// Five sizes by seven amounts of data.
 const FIVE_BY_SEVEN: &str = r#"
@@ -108,7 +109,7 @@ pub(crate) fn smoke() -> Campaign {
 
 /// Training losses that fall with the tokens, and by up to 0.2 more as the learning rate decays, with the noise of a batch.
 fn curves(plan: &Plan) -> BTreeMap<StageKey, Vec<CurvePoint>> {
-    let curve = |stage: &recipes::Stage| {
+    let curve = |stage: &vocabulary::Stage| {
         let n = stage.spec.model.shape.non_embedding_params() as f64;
         let steps = stage.spec.steps();
         let points = steps.map(|step| {

@@ -4,8 +4,8 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::time::Duration;
 
-use recipes::{Attempt, Plan, StageKey, WorkerId};
 use scheduler::{CampaignPhase, Effect, Event, Fact, Scheduler, Settings, StageResult, Timestamp};
+use vocabulary::{Attempt, Plan, StageKey, WorkerId};
 
 use crate::cpu_time;
 use crate::forest;

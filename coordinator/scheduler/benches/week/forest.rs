@@ -1,6 +1,6 @@
 //! Campaigns: trees of three trunks, each with a decay at its end.
 
-use recipes::{
+use vocabulary::{
     CampaignId, CheckpointPolicy, LrSchedule, Plan, Retries, Stage, StageKey, StageRole, StageSpec, Tokens, Trial,
     TrialId, sample,
 };
@@ -67,6 +67,6 @@ fn trial(last: &Stage, path: Vec<StageKey>) -> Trial {
         d,
         nominal: d,
         path,
-        settings: recipes::search::Settings::new(),
+        settings: vocabulary::search::Settings::new(),
     }
 }

@@ -1,6 +1,6 @@
 //! What workers report of the attempts they have.
 
-use recipes::{Attempt, StageKey, WorkerId};
+use vocabulary::{Attempt, StageKey, WorkerId};
 
 use crate::effect::Effect;
 use crate::fact::{AttemptEnd, Fact, StageResult};

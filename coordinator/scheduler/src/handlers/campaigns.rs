@@ -1,6 +1,6 @@
 //! What people ask for.
 
-use recipes::{CampaignId, Growth, Plan, StageKey};
+use vocabulary::{CampaignId, Growth, Plan, StageKey};
 
 use crate::effect::Effect;
 use crate::fact::Fact;

@@ -1,6 +1,6 @@
 //! What happens because nothing did.
 
-use recipes::{StageKey, WorkerId};
+use vocabulary::{StageKey, WorkerId};
 
 use crate::effect::Effect;
 use crate::fact::AttemptEnd;

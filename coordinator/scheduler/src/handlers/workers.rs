@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use recipes::{Attempt, StageKey, WorkerId};
+use vocabulary::{Attempt, StageKey, WorkerId};
 
 use crate::effect::Effect;
 use crate::fact::AttemptEnd;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use recipes::Plan;
+use vocabulary::Plan;
 
 /// A campaign that was accepted.
 #[derive(Debug, Clone, PartialEq)]

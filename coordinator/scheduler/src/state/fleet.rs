@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use recipes::{Attempt, StageKey, WorkerId};
+use vocabulary::{Attempt, StageKey, WorkerId};
 
 use super::stage::StageRecord;
 use super::worker::{Slot, Worker};
@@ -135,7 +135,7 @@ impl Workers {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use recipes::{Stage, StageRole, StageSpec, sample};
+    use vocabulary::{Stage, StageRole, StageSpec, sample};
 
     use super::*;
     use crate::state::stage::StageState;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use recipes::{CampaignId, Growth, Plan, Retries, Stage, StageKey};
+use vocabulary::{CampaignId, Growth, Plan, Retries, Stage, StageKey};
 
 use super::campaign::{Campaign, CampaignState};
 use super::stage::{DeadEnd, StageRecord, StageState};

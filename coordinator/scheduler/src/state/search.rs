@@ -1,7 +1,7 @@
 //! Searches: campaigns that decide by their results what else there is to train.
 
 use recipes::search::{Outcome, Progress, grow};
-use recipes::{CampaignId, Growth, StageKey};
+use vocabulary::{CampaignId, Growth, StageKey};
 
 use super::ledger::Ledger;
 use super::stage::{DeadEnd, StageState};

@@ -6,8 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use recipes::{CampaignId, Plan, Stage, StageKey, WorkerId};
 use serde::{Deserialize, Serialize};
+use vocabulary::{CampaignId, Plan, Stage, StageKey, WorkerId};
 
 use super::campaign::{Campaign, CampaignState};
 use super::ledger::Ledger;
@@ -154,8 +154,8 @@ fn stages_of(campaigns: &[StoredCampaign]) -> BTreeMap<StageKey, &Stage> {
 mod shared {
     use std::sync::Arc;
 
-    use recipes::Plan;
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
+    use vocabulary::Plan;
 
     pub(super) fn serialize<S: Serializer>(plan: &Arc<Plan>, serializer: S) -> Result<S::Ok, S::Error> {
         plan.as_ref().serialize(serializer)

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use recipes::{Attempt, CampaignId, Stage, StageKey, WorkerId};
 use serde::{Deserialize, Serialize};
+use vocabulary::{Attempt, CampaignId, Stage, StageKey, WorkerId};
 
 use crate::fact::{AttemptEnd, Fact, RemovalReason, RetryCount, StageResult};
 use crate::placement;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use recipes::{Attempt, StageKey};
+use vocabulary::{Attempt, StageKey};
 
 /// What a worker's one slot is taken by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -232,7 +232,7 @@ fn what_is_over_or_unknown_cannot_be_cancelled_or_tried_again() {
 fn a_plan_that_is_none_is_rejected_and_leaves_nothing() {
     let good = plan("c", &TRUNK_AND_TWO);
     let mut story = Scenario::new();
-    let mut refuse = |damage: &dyn Fn(&mut recipes::Plan), said: &str| {
+    let mut refuse = |damage: &dyn Fn(&mut vocabulary::Plan), said: &str| {
         let mut bad = good.clone();
         damage(&mut bad);
         story.submit(&bad);

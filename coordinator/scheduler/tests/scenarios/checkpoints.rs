@@ -1,7 +1,7 @@
 //! Checkpoints that are damaged, and storages that fail.
 
-use recipes::Keep;
 use scheduler::{Counts, Hold, StageState};
+use vocabulary::Keep;
 
 use crate::scenario::{Scenario, result};
 use crate::support::plan;

@@ -1,7 +1,7 @@
 //! Campaigns that grow: what is new is trained, and nothing else.
 
-use recipes::Plan;
 use scheduler::{CampaignPhase, Fact, IllegalFact, Scheduler, StageCounts, Timestamp};
+use vocabulary::Plan;
 
 use crate::scenario::{Scenario, settings};
 use crate::support::{campaign, growth, plan};

@@ -5,7 +5,7 @@ use scheduler::{Slot, StageState, Standing, Timestamp};
 use crate::scenario::Scenario;
 use crate::support::{plan, worker};
 
-fn whole() -> recipes::Plan {
+fn whole() -> vocabulary::Plan {
     plan("c", &[("whole", "", 100)])
 }
 

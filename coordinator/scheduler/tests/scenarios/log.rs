@@ -3,10 +3,10 @@
 use scheduler::{
     AttemptEnd, Fact, IllegalFact, RemovalReason, RestoreError, RetryCount, Scheduler, StageResult, Timestamp,
 };
+use vocabulary::{Attempt, Plan, Retries, StageKey};
 
 use crate::scenario::settings;
 use crate::support::{campaign, plan, worker};
-use recipes::{Attempt, Plan, Retries, StageKey};
 
 /// Restores from these facts after a campaign with a trunk and a branch was accepted.
 fn after_acceptance(facts: &[Fact]) -> Result<Scheduler, RestoreError> {
@@ -205,8 +205,8 @@ fn an_accepted_plan_that_is_none_is_refused() {
 #[test]
 fn facts_are_stored_in_a_form_that_never_changes() {
     let stage = StageKey::from_bytes([0xab; 32]);
-    let worker = recipes::WorkerId::from_bytes([0xcd; 8]);
-    let campaign = recipes::CampaignId::from_bytes([0xef; 8]);
+    let worker = vocabulary::WorkerId::from_bytes([0xcd; 8]);
+    let campaign = vocabulary::CampaignId::from_bytes([0xef; 8]);
     let attempt = Attempt(3);
     let key = format!("stage_{}", "ab".repeat(32));
     let result = StageResult { validation_loss: Some(3.25), validation_loss_per_byte: None, ..Default::default() };

@@ -6,7 +6,7 @@ use scheduler::{Counts, RetryCount, StageCounts, StageState, TrialCounts};
 use crate::scenario::Scenario;
 use crate::support::{campaign, plan};
 
-fn tree() -> recipes::Plan {
+fn tree() -> vocabulary::Plan {
     plan("c", &[("trunk", "", 100), ("short", "trunk", 10), ("shorter", "short", 5)])
 }
 

@@ -5,10 +5,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use recipes::{Attempt, CampaignId, Plan, StageKey, WorkerId};
 use scheduler::{
     AttemptEnd, Effect, Event, Fact, Scheduler, Settings, StageResult, StageState, StageStatus, Timestamp,
 };
+use vocabulary::{Attempt, CampaignId, Plan, StageKey, WorkerId};
 
 use crate::support::{campaign, growth, worker};
 

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use recipes::{Attempt, Growth, Plan, StageKey, WorkerId};
 use scheduler::{CampaignPhase, Effect, Event, Fact, Scheduler, StageResult, Timestamp, TrialCounts};
+use vocabulary::{Attempt, Growth, Plan, StageKey, WorkerId};
 
 use crate::scenario::settings;
 use crate::support::{campaign, search, worker};

@@ -5,7 +5,7 @@ use scheduler::{Event, Slot};
 use crate::scenario::Scenario;
 use crate::support::plan;
 
-fn trunk() -> recipes::Plan {
+fn trunk() -> vocabulary::Plan {
     plan("c", &[("trunk", "", 100), ("short", "trunk", 10)])
 }
 

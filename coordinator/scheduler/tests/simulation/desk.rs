@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use recipes::WorkerId;
 use scheduler::Event;
+use vocabulary::WorkerId;
 
 /// Something a worker says.
 #[derive(Debug, Clone)]

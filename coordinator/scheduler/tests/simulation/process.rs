@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use recipes::{Attempt, StageKey, WorkerId};
 use scheduler::{Effect, Event, StageResult};
+use vocabulary::{Attempt, StageKey, WorkerId};
 
 use crate::desk::Message;
 use crate::support::worker;

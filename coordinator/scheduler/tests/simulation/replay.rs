@@ -41,5 +41,5 @@ pub(crate) fn save(actions: &[Action]) -> String {
 
 /// Names a history by its content.
 fn name_of(text: &str) -> String {
-    recipes::CampaignId::from_content(text.as_bytes()).to_string().replace("campaign_", "")
+    vocabulary::CampaignId::from_content(text.as_bytes()).to_string().replace("campaign_", "")
 }

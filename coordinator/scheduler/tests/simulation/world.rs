@@ -3,8 +3,8 @@
 use std::panic::{self, AssertUnwindSafe};
 use std::time::Duration;
 
-use recipes::{Growth, Plan, Retries, WorkerId};
 use scheduler::{CampaignPhase, Effect, Event, Fact, PlanError, Scheduler, Settings, Timestamp};
+use vocabulary::{Growth, Plan, Retries, WorkerId};
 
 use crate::action::Action;
 use crate::desk::{Desk, Message, Verdict};

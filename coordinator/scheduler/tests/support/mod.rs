@@ -1,9 +1,8 @@
 //! What scenarios and simulation have in common: small stage trees with names, and the names of workers.
 
-use recipes::search::{
-    Asha, Dimension, Parameter, Progress, Sampler, Scale, Search, SearchBase, Settings, Values, grow,
-};
-use recipes::{
+use recipes::search::{Progress, grow};
+use vocabulary::search::{Asha, Dimension, Parameter, Sampler, Scale, Search, SearchBase, Settings, Values};
+use vocabulary::{
     CampaignId, CheckpointPolicy, Growth, LrSchedule, Plan, Retries, Stage, StageKey, StageRole, StageSpec, Tokens,
     Trial, TrialId, WorkerId, sample,
 };

@@ -3,10 +3,7 @@
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
-
-use crate::search::settings::Settings;
-use crate::search::space::{Dimension, Values};
-use crate::search::spec::Search;
+use vocabulary::search::{Dimension, Search, Settings, Values};
 
 /// The combination that a trial of this number tries. The order is shuffled: a grid that is not finished has then seen
 /// something of all of its space, and at a rung the trials before are no neighbours.

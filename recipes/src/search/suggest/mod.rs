@@ -7,10 +7,7 @@ use std::cmp::Ordering;
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-
-use super::settings::Settings;
-use super::space::Dimension;
-use super::spec::{Sampler, Search};
+use vocabulary::search::{Dimension, Sampler, Search, Settings};
 
 /// How far a trial had come, and with which loss, when another one was suggested.
 #[derive(Debug, Clone, PartialEq)]

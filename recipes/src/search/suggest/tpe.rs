@@ -7,10 +7,9 @@
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
+use vocabulary::search::{Dimension, Settings};
 
 use super::{Observed, settings_at};
-use crate::search::settings::Settings;
-use crate::search::space::Dimension;
 
 /// Places drawn for a suggestion.
 const CANDIDATES: usize = 24;

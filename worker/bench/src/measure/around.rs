@@ -6,8 +6,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use recipes::{Attempt, Stage as PlannedStage, StageRole};
 use serde::{Deserialize, Serialize};
+use vocabulary::{Attempt, Stage as PlannedStage, StageRole};
 use worker::checkpoint::{Blobs, upload};
 use worker::runner::{Controls, Ended, Report, Runner, Stop};
 use worker::training::{Order, PendingBlobs, StageTrainer, StepReport, Trainer, Training, TrainingError, Validation};

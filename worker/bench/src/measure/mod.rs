@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 
 use corpus::{OpenDataset, OpenError};
 use minicpm::{Compute, ComputeError};
-use recipes::StageSpec;
 use serde::Serialize;
 use trainer::{StageRun, Start, StartError, StepError};
+use vocabulary::StageSpec;
 
 pub use around::{Around, CHECKPOINT_INTERVAL};
 pub use operations::{Operation, Operations};
@@ -178,7 +178,7 @@ mod tests {
         let case = Case::find("tiny-32").expect("is there");
         let (id, dataset) = random_tokens(folder.path(), case.model.vocab).expect("is written");
         let task = Task::Steps {
-            spec: Box::new(case.stage(id, recipes::Precision::Fp32)),
+            spec: Box::new(case.stage(id, vocabulary::Precision::Fp32)),
             dataset,
             threads: 1,
             mode: crate::Mode::Eager,
@@ -200,7 +200,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a directory");
         let case = Case::find("tiny-32").expect("is there");
         let (id, dataset) = random_tokens(folder.path(), case.model.vocab).expect("is written");
-        let spec = Box::new(case.stage(id, recipes::Precision::Fp32));
+        let spec = Box::new(case.stage(id, vocabulary::Precision::Fp32));
         let task = Task::Operations { spec, dataset, threads: 1 };
         let answers = answers(&task, &[Request { seconds: 0.0, at_least: 2 }]);
         let measured: Operations = serde_json::from_value(answers[1].clone()).expect("operations");

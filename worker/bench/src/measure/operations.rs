@@ -11,10 +11,10 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use minicpm::ops::{self, AttentionLayout};
 use minicpm::rope::RopeTable;
 use minicpm::{MiniCpm, MiniCpmConfig};
-use recipes::Precision;
 use serde::{Deserialize, Serialize};
 use trainer::StageRun;
 use trainer::optimizer::Optimizer;
+use vocabulary::Precision;
 
 use super::{MeasureError, Stage, repeat};
 use crate::summary::Summary;

@@ -1,7 +1,7 @@
 //! What a dataset's directory holds, as its `manifest.json` says.
 
-use recipes::{Dataset, DatasetId};
 use serde::{Deserialize, Serialize};
+use vocabulary::{Dataset, DatasetId};
 
 use crate::extract::Dropped;
 use crate::hash::ContentHash;

@@ -8,10 +8,9 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use recipes::{Dataset, DatasetId, MAX_DOMAINS};
-
 use crate::hash::ContentHash;
 use shard::{Shard, Tokens};
+use vocabulary::{Dataset, DatasetId, MAX_DOMAINS};
 
 pub use manifest::{DomainEntry, FORMAT_VERSION, FileEntry, MANIFEST, Manifest, ShardEntry, SplitEntry};
 pub use writer::{DatasetWriter, WriteError, write_domains, write_texts};

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use npyz::WriterBuilder;
-use recipes::{Dataset, DatasetId, Domain};
+use vocabulary::{Dataset, DatasetId, Domain};
 
 use super::OpenDataset;
 use super::manifest::{DomainEntry, FORMAT_VERSION, FileEntry, MANIFEST, Manifest, ShardEntry, SplitEntry};

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use recipes::Dataset;
 use serde::{Deserialize, Serialize};
+use vocabulary::Dataset;
 
 use super::{PrepareError, PrepareRequest, Vocabulary};
 use crate::dataset::{WriteError, write_atomically};

@@ -10,7 +10,8 @@ mod index;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use recipes::{Dataset, Recipe};
+use recipes::Recipe;
+use vocabulary::Dataset;
 
 use crate::dataset::{DatasetWriter, OpenDataset, WriteError};
 use crate::extract::{Deduplicated, ExtractError, Extracted, deduplicate};

@@ -7,7 +7,7 @@
 use std::ops::Range;
 
 use burn::tensor::{FloatDType, IndexingUpdateOp, Int, Tensor};
-use recipes::memory::{LOGITS_AT_ONCE, QUERIES_AT_ONCE};
+use vocabulary::memory::{LOGITS_AT_ONCE, QUERIES_AT_ONCE};
 
 use super::plain::{self, Heads};
 use super::{AttentionLayout, plain::linear};

@@ -11,7 +11,7 @@ pub mod plain;
 
 use burn::backend::DispatchDevice;
 use burn::tensor::{DType, Device, FloatDType, Int, Tensor};
-use recipes::Precision;
+use vocabulary::Precision;
 
 use crate::rope::RopeTable;
 

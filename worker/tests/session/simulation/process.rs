@@ -98,7 +98,7 @@ impl Process {
                     loss_per_byte: 1.0,
                     tokens: 1024,
                     bytes: 3072,
-                    sets: recipes::SetLosses::default(),
+                    sets: vocabulary::SetLosses::default(),
                 };
                 self.end(key, Ended::Completed { step: STEPS, validation });
             }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use outbox::Queue;
 use proptest::sample::Index;
 use proto::v1::{AttemptRef, Hello, WorkerMessage};
-use recipes::{Stage, WorkerId};
+use vocabulary::{Stage, WorkerId};
 use worker::AttemptKey;
 use worker::session::{Assignment, Event, Identity, Received, Session};
 

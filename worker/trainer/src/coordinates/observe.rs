@@ -7,8 +7,8 @@ use burn::tensor::{FloatDType, Int, Tensor, TensorData};
 use burn_train::Interrupter;
 use corpus::{Batch, BatchError, OpenDataset};
 use minicpm::{Compute, Trace};
-use recipes::StageSpec;
 use serde::Serialize;
+use vocabulary::StageSpec;
 
 use crate::run::{StageRun, Start, StartError, StepError};
 

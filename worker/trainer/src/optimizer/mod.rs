@@ -21,7 +21,7 @@ use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor};
 use minicpm::MiniCpm;
-use recipes::{AdamW, ModelSpec, ParamGroup};
+use vocabulary::{AdamW, ModelSpec, ParamGroup};
 
 use crate::parameters::{Path, host};
 
@@ -248,7 +248,7 @@ mod tests {
     #[test]
     fn clipping_and_updates_follow_the_formula_in_double_precision() {
         let settings = AdamW { beta1: 0.9, beta2: 0.95, eps: 1e-8, weight_decay: 0.1, clip_norm: 1.0 };
-        let model = recipes::sample::model();
+        let model = vocabulary::sample::model();
         let optimizer = Optimizer::new(settings, &model);
         let count = 1000;
         let device = Device::flex();

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use corpus::OpenDataset;
 use corpus::dataset::write_texts;
-use recipes::{Batch, LrSchedule, ModelSpec, Shape, StageSpec, TensorProgram, sample};
+use vocabulary::{Batch, LrSchedule, ModelSpec, Shape, StageSpec, TensorProgram, sample};
 
 const SYLLABLES: [&str; 16] =
     ["ba", "lor", "mi", "nen", "qua", "ri", "so", "tul", "ve", "xan", "yo", "zi", "chi", "dra", "esk", "fum"];

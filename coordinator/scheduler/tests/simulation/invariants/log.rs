@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use recipes::StageKey;
 use scheduler::{AttemptEnd, Counts, Fact, RetryCount, Scheduler, Standing, WaitReason};
+use vocabulary::StageKey;
 
 use super::{Moment, ensure, patience, recorded, report, stages};
 

@@ -5,8 +5,8 @@ mod orders;
 mod state;
 mod witness;
 
-use recipes::{Attempt, Retries, StageKey, WorkerId};
 use scheduler::{CampaignPhase, Effect, Event, Fact, Scheduler, Settings, StageState, Timestamp};
+use vocabulary::{Attempt, Retries, StageKey, WorkerId};
 
 use crate::process::claim;
 pub(crate) use witness::Witness;

@@ -1,7 +1,7 @@
 //! What is true of the orders that are given.
 
-use recipes::WorkerId;
 use scheduler::{CampaignPhase, Effect, Event, Fact, Scheduler, Slot, StageState};
+use vocabulary::WorkerId;
 
 use super::{Moment, ensure, report, stages};
 

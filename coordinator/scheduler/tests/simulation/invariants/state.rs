@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use recipes::{Trial, WorkerId};
 use scheduler::{CampaignPhase, Effect, Event, Fact, Slot, StageState};
+use vocabulary::{Trial, WorkerId};
 
 use super::{Moment, ensure, recorded, stages};
 

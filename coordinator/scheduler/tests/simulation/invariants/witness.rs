@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use recipes::{Attempt, StageKey, WorkerId};
 use scheduler::{AttemptEnd, Effect, Event, Fact, RetryCount, Scheduler, Settings, StageState, Standing, Timestamp};
+use vocabulary::{Attempt, StageKey, WorkerId};
 
 use super::{Moment, ensure, patience, recorded, report, stages};
 

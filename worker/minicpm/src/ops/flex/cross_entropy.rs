@@ -10,7 +10,7 @@ use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops};
 use burn_flex::FlexTensor;
 use rayon::prelude::*;
-use recipes::Precision;
+use vocabulary::Precision;
 
 use super::buffer::{contiguous, dims, elements, elements_mut, tensor, unwritten};
 use super::matmul::{Matrix, MatrixMut, Output, Threads, multiply_in};

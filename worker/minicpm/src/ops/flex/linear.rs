@@ -5,7 +5,7 @@ use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops};
 use burn_flex::FlexTensor;
-use recipes::Precision;
+use vocabulary::Precision;
 
 use super::buffer::{contiguous, dims, elements, tensor, unwritten};
 use super::matmul::{Matrix, MatrixMut, Output, Threads, multiply_in};

@@ -25,7 +25,7 @@ use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
 use burn::tensor::{Int, Tensor};
 use burn_flex::FlexTensor;
-use recipes::Precision;
+use vocabulary::Precision;
 
 use self::buffer::contiguous;
 use super::AttentionLayout;

@@ -6,7 +6,7 @@ use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops};
 use burn_flex::FlexTensor;
 use rayon::prelude::*;
-use recipes::Precision;
+use vocabulary::Precision;
 
 use super::ROWS_PER_TASK;
 use super::buffer::{contiguous, dims, elements, elements_mut, unwritten};

@@ -16,7 +16,7 @@ mod bf16;
 mod blocked;
 mod portable;
 
-use recipes::Precision;
+use vocabulary::Precision;
 
 #[cfg(target_arch = "x86_64")]
 use crate::simd::Avx512;

@@ -5,33 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::id::{CampaignId, StageKey, TrialId};
-use crate::plan::{Plan, Stage, Trial};
-use crate::recipe::error::RecipeError;
-
-/// Why a recipe is not what a campaign can grow to.
-#[derive(Debug, thiserror::Error)]
-pub enum GrowthError {
-    /// The plan is one without data, which was never accepted.
-    #[error("{campaign} has no prepared dataset")]
-    NoDataset {
-        /// Whose plan.
-        campaign: CampaignId,
-    },
-    /// The recipe has another name.
-    #[error("the recipe is that of `{recipe}`, and the campaign is named `{campaign}`")]
-    OtherName {
-        /// The recipe's.
-        recipe: String,
-        /// The campaign's.
-        campaign: String,
-    },
-    /// One of them is a search, or another one.
-    #[error("the recipe's search is not that of the campaign: all but `trials` has to be as it was")]
-    OtherSearch,
-    /// The recipe cannot be expanded over the campaign's data.
-    #[error(transparent)]
-    Recipe(#[from] RecipeError),
-}
+use crate::plan::Plan;
+use crate::stage::Stage;
+use crate::trial::Trial;
 
 /// More trials for a campaign, and the stages they need. The campaign keeps its identifier.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

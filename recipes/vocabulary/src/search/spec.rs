@@ -1,5 +1,7 @@
 //! A search with every number fixed.
 
+use std::fmt;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -7,9 +9,9 @@ use super::asha::Asha;
 use super::settings::Settings;
 use super::space::Dimension;
 use crate::id::{CampaignId, TrialId};
-use crate::plan::{Stage, StageRole};
 use crate::schedule::LrSchedule;
-use crate::stage::StageSpec;
+use crate::spec::StageSpec;
+use crate::stage::{Stage, StageRole};
 use crate::units::Tokens;
 
 /// How the settings of the next trial are chosen.
@@ -22,6 +24,16 @@ pub enum Sampler {
     Random,
     /// A Tree-structured Parzen Estimator: by chance at first, then where the good trials are denser than the others.
     Tpe,
+}
+
+impl fmt::Display for Sampler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Grid => "grid",
+            Self::Random => "random",
+            Self::Tpe => "tpe",
+        })
+    }
 }
 
 /// A search: what is tried, how it is chosen, and what it is a variation of.
@@ -83,7 +95,8 @@ impl Search {
     }
 
     /// The steps at which the stages of a trial end: where it is judged, and where its decay starts.
-    pub(crate) fn stage_ends(&self) -> Vec<u64> {
+    #[must_use]
+    pub fn stage_ends(&self) -> Vec<u64> {
         let decay_start = match self.base.whole.schedule {
             LrSchedule::Wsd { decay_start, .. } => Some(decay_start).filter(|start| *start > 0),
             _ => None,
@@ -95,7 +108,8 @@ impl Search {
     }
 
     /// The whole path of a trial, cut where it is judged and where its decay starts, and the name that follows from it.
-    pub(super) fn path(&self, settings: &Settings) -> (TrialId, Vec<Stage>) {
+    #[must_use]
+    pub fn path(&self, settings: &Settings) -> (TrialId, Vec<Stage>) {
         let mut whole = self.base.whole;
         for (parameter, value) in settings {
             parameter.set(*value, &mut whole);

@@ -20,7 +20,7 @@
 //! A fifth on top is for the allocator, which hands out pages. `docs/design/gpu.md` has what was measured beside it; the CPU
 //! backend's kernels take less, in long contexts much less.
 
-use crate::stage::{Precision, StageSpec};
+use crate::{Precision, StageSpec};
 
 /// Queries that attention serves at a time on a GPU, so that its weights are not the square of the context.
 pub const QUERIES_AT_ONCE: u64 = 512;
@@ -105,9 +105,10 @@ fn in_pages(bytes: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::sample::stage as spec;
-    use crate::stage::{Batch, ModelSpec};
+    use crate::{Batch, ModelSpec};
+
+    use super::*;
 
     #[test]
     fn a_small_stage_is_counted_by_hand() {

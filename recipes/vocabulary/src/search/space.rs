@@ -6,7 +6,7 @@ use std::str::FromStr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::stage::StageSpec;
+use crate::spec::StageSpec;
 
 /// A key of the recipe that can be searched: a number that neither the shape, the data nor the length of a run hangs on,
 /// so that all trials cost the same and are measured on the same.
@@ -82,12 +82,13 @@ impl Parameter {
     }
 
     /// Whether only whole numbers make sense.
-    pub(crate) fn is_whole(self) -> bool {
+    #[must_use]
+    pub fn is_whole(self) -> bool {
         self == Self::DBase
     }
 
     /// Gives a stage the value.
-    pub(crate) fn set(self, value: f64, spec: &mut StageSpec) {
+    pub fn set(self, value: f64, spec: &mut StageSpec) {
         let scalings = &mut spec.model.tensor_program;
         match self {
             Self::PeakLr => spec.peak_lr = value,
@@ -219,7 +220,8 @@ fn rounded(value: f64) -> f64 {
 }
 
 /// A value with so many decimals in its scientific notation.
-pub(crate) fn digits(value: f64, decimals: usize) -> f64 {
+#[must_use]
+pub fn digits(value: f64, decimals: usize) -> f64 {
     format!("{value:.decimals$e}").parse().unwrap_or(value)
 }
 

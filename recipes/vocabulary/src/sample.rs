@@ -3,16 +3,16 @@
 //! A test names what it is about and takes the rest from here:
 //!
 //! ```
-//! use recipes::{StageSpec, sample};
+//! use vocabulary::{StageSpec, sample};
 //! let spec = StageSpec { end_step: 16, ..sample::stage() };
 //! assert!(spec.key(None) != sample::stage().key(None));
 //! ```
 
+use crate::dataset::Dataset;
 use crate::id::DatasetId;
-use crate::plan::Dataset;
 use crate::schedule::LrSchedule;
 use crate::shape::Shape;
-use crate::stage::{AdamW, Batch, ModelSpec, NUMERICS_VERSION, Precision, StageSpec};
+use crate::spec::{AdamW, Batch, ModelSpec, NUMERICS_VERSION, Precision, StageSpec};
 
 /// A hundred steps of [`model`] over [`dataset`], from a root.
 #[must_use]

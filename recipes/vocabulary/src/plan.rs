@@ -1,116 +1,18 @@
-//! Plans: the immutable stage tree a recipe expands to.
+//! Plans: the immutable stage tree that a campaign trains.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use crate::checkpoints::CheckpointPolicy;
-use crate::id::{CampaignId, DatasetId, StageKey, TrialId};
+use crate::dataset::Dataset;
+use crate::id::{CampaignId, StageKey};
 use crate::retries::Retries;
-use crate::search::{Parameter, Search, Settings};
-use crate::stage::StageSpec;
+use crate::search::{Parameter, Search};
+use crate::spec::StageSpec;
+use crate::stage::Stage;
+use crate::trial::Trial;
 use crate::units::{Flops, Tokens};
-
-/// What a plan needs to know of the prepared data.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Dataset {
-    /// Its content.
-    pub id: DatasetId,
-    /// Entries of its tokenizer.
-    pub vocab: u32,
-    /// Tokens to train on.
-    pub train_tokens: u64,
-    /// Tokens held out.
-    pub validation_tokens: u64,
-    /// Bytes of text behind `train_tokens`.
-    pub train_bytes: u64,
-    /// Bytes of text behind `validation_tokens`.
-    pub validation_bytes: u64,
-    /// Which text it is, in words for the report: `toolchain-docs`, or the globs.
-    pub sources: Vec<String>,
-    /// Its domains, where it has several; what is said above is then of all of them together.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub domains: Vec<Domain>,
-}
-
-/// A domain of a dataset: text that is drawn from, and measured on, by itself.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Domain {
-    /// Its name, as the recipe has it.
-    pub name: String,
-    /// Tokens to train on.
-    pub train_tokens: u64,
-    /// Tokens held out.
-    pub validation_tokens: u64,
-    /// Bytes of text behind `train_tokens`.
-    pub train_bytes: u64,
-    /// Bytes of text behind `validation_tokens`.
-    pub validation_bytes: u64,
-}
-
-/// What part a stage plays in the tree. It follows from the plan and decides nothing: it is not in the key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum StageRole {
-    /// A stretch of a run that several trials have in common, or that one goes on from. In WSD it is at the peak
-    /// learning rate.
-    Trunk,
-    /// A branch that decays to a final loss.
-    Decay,
-    /// A run of its own, from first step to last.
-    Whole,
-}
-
-/// A node of the stage tree.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Stage {
-    /// Its key.
-    pub key: StageKey,
-    /// The stage whose last checkpoint it starts from; `None` where it starts from initial weights.
-    pub parent: Option<StageKey>,
-    /// What it trains.
-    pub spec: StageSpec,
-    /// Its part in the tree.
-    pub role: StageRole,
-    /// The size it belongs to, as the recipe names it.
-    pub size: String,
-    /// The seed it belongs to, as the recipe numbers it.
-    pub seed: u64,
-}
-
-/// One point of a campaign: a model trained to one final loss, as a path of stages from the root.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Trial {
-    /// Its name, from its last stage.
-    pub id: TrialId,
-    /// The size, as the recipe names it.
-    pub size: String,
-    /// The seed, as the recipe numbers it.
-    pub seed: u64,
-    /// The arm, as the recipe names it, where it has arms.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub arm: Option<String>,
-    /// N: non-embedding parameters.
-    pub n: u64,
-    /// D: every token the model is trained on, the decay's included.
-    pub d: Tokens,
-    /// The amount of data the recipe asked for. It is `d` up to rounding where the decay counts inside, and the stable
-    /// tokens alone where it counts after.
-    pub nominal: Tokens,
-    /// Its stages, from the root. A trial of a search has those that exist by now.
-    pub path: Vec<StageKey>,
-    /// What a search gave it in the place of the recipe's values.
-    #[serde(default, skip_serializing_if = "Settings::is_empty")]
-    pub settings: Settings,
-}
-
-impl Trial {
-    /// The stage that ends with the trial's loss.
-    #[must_use]
-    pub fn last_stage(&self) -> &StageKey {
-        self.path.last().expect("a trial has at least one stage")
-    }
-}
 
 /// An immutable plan: every number fixed before anything runs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

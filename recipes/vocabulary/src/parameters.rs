@@ -5,7 +5,7 @@
 
 use serde::Serialize;
 
-use crate::stage::ModelSpec;
+use crate::spec::ModelSpec;
 
 /// Stands for the index of a block in the path of a [`ParamGroup`].
 const ANY_BLOCK: &str = "*";

@@ -1,17 +1,16 @@
-//! What a trial of a search was given.
+//! The settings of a trial, as a recipe has them.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use super::space::Parameter;
-
-/// The values of the searched keys.
-pub type Settings = BTreeMap<Parameter, f64>;
+use vocabulary::search::{Parameter, Settings};
 
 /// Settings as lines of a recipe, under the headings of their tables.
 ///
 /// ```
-/// use recipes::search::{Parameter, Settings, recipe_lines};
+/// use recipes::search::recipe_lines;
+/// use vocabulary::search::{Parameter, Settings};
+///
 /// let best = Settings::from([(Parameter::PeakLr, 0.01), (Parameter::ScaleDepth, 1.4)]);
 /// assert_eq!(recipe_lines(&best), "[model]\nscale_depth = 1.4\n\n[optimizer]\npeak_lr = [0.01]\n");
 /// ```

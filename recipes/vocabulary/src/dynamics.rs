@@ -157,7 +157,7 @@ pub fn larger(a: f64, b: f64) -> f64 {
 mod tests {
     use super::*;
     use crate::sample;
-    use crate::stage::ModelSpec;
+    use crate::spec::ModelSpec;
 
     #[test]
     fn every_parameter_is_of_a_kind() {

@@ -1,0 +1,46 @@
+//! The words that every part of Windtunnel speaks: keys, units, models, schedules, stages, trials, plans.
+//!
+//! A *plan* is an immutable tree of *stages* with every number fixed; a *trial* is a path through it, from a root to one
+//! final loss. A stage's key is a hash of its [`StageSpec`] and of its parent's key, so the serialised form of everything
+//! below a spec is part of the contract: it never changes for a value that exists.
+//!
+//! This crate deliberately knows neither the recipe language nor how a recipe becomes a plan, and has no I/O, no clock, no
+//! random numbers and no tensors. Start with [`spec`] (what a stage trains, and how it gets its key), then [`plan`].
+
+pub mod checkpoints;
+pub mod dataset;
+pub mod dynamics;
+pub mod growth;
+pub mod id;
+pub mod ladder;
+pub mod losses;
+pub mod memory;
+pub mod mixture;
+pub mod parameters;
+pub mod plan;
+pub mod retries;
+pub mod sample;
+pub mod schedule;
+pub mod search;
+pub mod shape;
+pub mod spec;
+pub mod stage;
+pub mod trial;
+pub mod units;
+
+pub use checkpoints::{CheckpointPolicy, Keep};
+pub use dataset::{Dataset, Domain};
+pub use dynamics::{Consecutive, Dynamics, LargestUpdates, ParamKind, Recording};
+pub use growth::Growth;
+pub use id::{Attempt, AttemptKey, CampaignId, DatasetId, StageKey, TrialId, WorkerId};
+pub use losses::{SetLoss, SetLosses};
+pub use mixture::{MAX_DOMAINS, Mixture};
+pub use parameters::ParamGroup;
+pub use plan::{Cost, Plan};
+pub use retries::Retries;
+pub use schedule::{DecayShape, LrSchedule};
+pub use shape::Shape;
+pub use spec::{AdamW, Batch, ModelSpec, NUMERICS_VERSION, Precision, StageSpec, TensorProgram};
+pub use stage::{Stage, StageRole};
+pub use trial::Trial;
+pub use units::{Flops, Tokens};

@@ -16,8 +16,10 @@ pub const PYTHON_VARIABLE: &str = "WINDTUNNEL_PYTHON";
 pub enum Part {
     /// The code is formatted.
     Fmt,
-    /// No warnings from rustc or clippy, in any target.
+    /// No warnings from rustc or clippy, in any target, with the backends for GPUs. They need neither a toolkit nor a GPU.
     Clippy,
+    /// The same of the crate that chooses a backend, without those for GPUs.
+    Features,
     /// The documentation builds without warnings.
     Doc,
     /// All tests, doc tests included.
@@ -29,10 +31,6 @@ pub enum Part {
     Quickstart,
     /// A campaign on real text while its processes are killed, stopped and told to go, beside one left alone. Takes minutes.
     Chaos,
-    /// The CUDA backend compiles. Needs no toolkit and no GPU.
-    Cuda,
-    /// The wgpu backend compiles.
-    Wgpu,
     /// The trainer on the wgpu backend, held against the CPU's. Skips itself on a machine without an adapter, unless
     /// `WINDTUNNEL_TEST_WGPU` is set.
     WgpuTest,
@@ -41,18 +39,17 @@ pub enum Part {
 }
 
 impl Part {
-    /// All, in the order they run: what fails fastest first. The lints come before the docs because both want the
-    /// dependencies' metadata, which the lints' run leaves behind; the features come last, since they compile burn anew.
-    pub const ALL: [Self; 11] = [
+    /// All, in the order they run: what fails fastest first. The docs come after the lints, and with the same features, because
+    /// both need the metadata of the dependencies, which is made once.
+    pub const ALL: [Self; 10] = [
         Self::Fmt,
         Self::Clippy,
         Self::Doc,
+        Self::Features,
         Self::Test,
         Self::Pytorch,
         Self::Quickstart,
         Self::Chaos,
-        Self::Cuda,
-        Self::Wgpu,
         Self::WgpuTest,
         Self::Deny,
     ];
@@ -62,8 +59,11 @@ impl Part {
     pub fn arguments(self) -> &'static [&'static str] {
         match self {
             Self::Fmt => &["fmt", "--all", "--check"],
-            Self::Clippy => &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"],
-            Self::Doc => &["doc", "--workspace", "--no-deps", "--document-private-items"],
+            Self::Clippy => {
+                &["clippy", "--workspace", "--all-targets", "--features", "cuda,wgpu", "--", "-D", "warnings"]
+            }
+            Self::Doc => &["doc", "--workspace", "--no-deps", "--document-private-items", "--features", "cuda,wgpu"],
+            Self::Features => &["clippy", "-p", "windtunnel-minicpm", "--all-targets", "--", "-D", "warnings"],
             Self::Test => &["test", "--workspace"],
             Self::Pytorch => &[
                 "test",
@@ -79,9 +79,7 @@ impl Part {
             // With the features of the whole workspace, as above, so that nothing is compiled again.
             Self::Quickstart => &["test", "--workspace", "--test", "quickstart", "--", "--ignored", "--nocapture"],
             Self::Chaos => &["run", "--quiet", "--package", "xtask", "--", "chaos"],
-            // All of the workspace, as above, so that what the features do not touch is not compiled again.
-            Self::Cuda => &["clippy", "--workspace", "--all-targets", "--features", "cuda", "--", "-D", "warnings"],
-            Self::Wgpu => &["clippy", "--workspace", "--all-targets", "--features", "wgpu", "--", "-D", "warnings"],
+            // All of the workspace, so that what the feature does not touch is not compiled again.
             Self::WgpuTest => &["test", "--workspace", "--features", "wgpu", "--test", "wgpu", "--", "--nocapture"],
             Self::Deny => &["deny", "--workspace", "check"],
         }

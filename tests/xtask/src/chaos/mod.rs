@@ -53,6 +53,8 @@ pub fn run(options: ChaosOptions) -> Result<bool> {
     let mut storm = storm::run(&place, options, between.max(LEAST_BETWEEN))?;
     storm.cluster.ensure_serving()?;
     let stormy = place.results()?;
+    // What was added meanwhile is trained undisturbed as well; the rest is there already.
+    let calm = if place.is_enlarged() { place.undisturbed()?.0 } else { calm };
     let report = table::Report::new(&storm, &calm, &stormy, options);
     storm.cluster.stop()?;
     drop(storm);

@@ -1,5 +1,6 @@
 //! The folder of a run: the recipe, a data directory for each of the two campaigns, and their results.
 
+use std::cell::Cell;
 use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -14,7 +15,11 @@ use crate::check;
 /// The campaign of both runs, as its recipe calls it.
 pub(super) const CAMPAIGN: &str = "chaos";
 
-const RECIPE: &str = "tests/xtask/src/chaos/campaign.toml";
+/// What both runs train, but for its seeds.
+const RECIPE: &str = include_str!("campaign.toml");
+/// The line of it that names them, and how many it names.
+const SEEDS: &str = "seeds = [0, 1, 2]";
+const FIRST_SEEDS: u32 = 3;
 const CALM: &str = "calm";
 const STORMY: &str = "stormy";
 
@@ -34,6 +39,8 @@ pub(super) struct Place {
     program: PathBuf,
     /// Of the coordinator that is disturbed. A fixed one: when it comes back it has to be found where it was.
     port: u16,
+    /// How many seeds both campaigns train.
+    seeds: Cell<u32>,
 }
 
 impl Place {
@@ -45,7 +52,33 @@ impl Place {
         let dir = tempfile::Builder::new().prefix("windtunnel-chaos-").tempdir().context("cannot make a folder")?;
         // Free a moment ago, and nobody else here takes a port.
         let port = TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr());
-        Ok(Self { dir, program, port: port.context("no port is free")?.port() })
+        let port = port.context("no port is free")?.port();
+        let place = Self { dir, program, port, seeds: Cell::new(FIRST_SEEDS) };
+        place.write_recipe()?;
+        Ok(place)
+    }
+
+    fn recipe(&self) -> PathBuf {
+        self.dir().join("campaign.toml")
+    }
+
+    fn write_recipe(&self) -> Result<()> {
+        let seeds: Vec<String> = (0..self.seeds.get()).map(|seed| seed.to_string()).collect();
+        ensure!(RECIPE.contains(SEEDS), "the recipe has no line `{SEEDS}`");
+        let recipe = RECIPE.replacen(SEEDS, &format!("seeds = [{}]", seeds.join(", ")), 1);
+        fs::write(self.recipe(), recipe).context("cannot write the recipe")
+    }
+
+    /// Adds a seed to the campaign, so that there is more to disturb.
+    pub(super) fn enlarge(&self) -> Result<()> {
+        self.seeds.set(self.seeds.get() + 1);
+        self.write_recipe()?;
+        self.submit()
+    }
+
+    /// Whether the campaign was larger in the end than what was trained undisturbed at first.
+    pub(super) fn is_enlarged(&self) -> bool {
+        self.seeds.get() > FIRST_SEEDS
     }
 
     /// Where the coordinator that is disturbed listens.
@@ -78,12 +111,12 @@ impl Place {
 
     /// Trains the campaign and leaves it alone. Its text goes to the other data directory as well.
     pub(super) fn undisturbed(&self) -> Result<(Results, Duration)> {
-        printed(&mut self.command_on(CALM, &["data", "prepare", RECIPE]))?;
-        printed(&mut self.command(&["data", "prepare", RECIPE]))?;
+        printed(self.command_on(CALM, &["data", "prepare"]).arg(self.recipe()))?;
+        printed(self.command(&["data", "prepare"]).arg(self.recipe()))?;
         let out = self.dir().join(CALM).join("out");
         let before = Instant::now();
-        let mut run = self.command_on(CALM, &["run", RECIPE, "--workers", "2", "--out"]);
-        printed(run.arg(&out))?;
+        let mut run = self.command_on(CALM, &["run", "--workers", "2", "--out"]);
+        printed(run.arg(&out).arg(self.recipe()))?;
         let took = before.elapsed();
         let curves = printed(&mut self.command_on(CALM, &["curves", CAMPAIGN]))?;
         Ok((Results { points: read_points(&out)?, curves }, took))
@@ -91,7 +124,7 @@ impl Place {
 
     /// Hands the campaign to the coordinator that runs.
     pub(super) fn submit(&self) -> Result<()> {
-        printed(&mut self.command(&["submit", RECIPE])).map(drop)
+        printed(self.command(&["submit"]).arg(self.recipe())).map(drop)
     }
 
     /// What the disturbed campaign came to, as its coordinator has it.
@@ -102,11 +135,12 @@ impl Place {
         Ok(Results { points: read_points(&out)?, curves })
     }
 
-    /// How many stages of the disturbed campaign are done, and whether it has ended; `None` while nobody can say.
+    /// How many stages of the disturbed campaign are done, and whether it has ended; `None` while nobody can say. One that was
+    /// enlarged is another campaign, with the stages of the one before it and more: the last of the list.
     pub(super) fn standing(&self) -> Option<(u64, bool)> {
         let list = printed(&mut self.command(&["list", "--json"])).ok()?;
         let list: serde_json::Value = serde_json::from_str(&list).ok()?;
-        let campaign = &list["campaigns"][0];
+        let campaign = list["campaigns"].as_array()?.last()?;
         Some((campaign["stages"]["completed"].as_u64()?, campaign["phase"].as_str()? == "ended"))
     }
 

@@ -54,7 +54,8 @@ struct Away {
     fault: usize,
 }
 
-/// Disturbs the campaign until enough processes were ended, then lets it come to its end.
+/// Disturbs the campaign until enough processes have been ended, then lets it finish. A campaign that finishes before, because the
+/// machine is fast or the faults came late, gets another seed: nothing depends on how fast it trains.
 pub(super) fn run(place: &Place, options: ChaosOptions, between: Duration) -> Result<Storm<'_>> {
     let cluster = Cluster::start(place, options.workers)?;
     place.submit()?;
@@ -91,11 +92,15 @@ pub(super) fn run(place: &Place, options: ChaosOptions, between: Duration) -> Re
         }
         // A coordinator that is away, or stopped, is not asked: that would take until the caller gives up.
         if now >= look && away.iter().all(|gone| gone.who != Who::Coordinator) {
-            has_ended |= storm.look();
+            has_ended = storm.look();
             look = Instant::now() + BETWEEN_LOOKS;
         }
-        if has_ended && (next.is_none() || storm.kills() < options.kills) && away.is_empty() {
-            break;
+        if has_ended && away.is_empty() {
+            if next.is_none() {
+                break;
+            }
+            place.enlarge()?;
+            has_ended = false;
         }
         sleep(Duration::from_millis(5));
     }

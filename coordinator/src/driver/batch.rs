@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use proto::v1::CoordinatorMessage;
 use scheduler::Fact;
 use vocabulary::{Attempt, CampaignId, StageKey, WorkerId};
 
 use super::index::Indexed;
+use super::to_worker::ToWorker;
 use super::view::View;
 use crate::store::{Commit, CommittedCheckpoint, CurvePoint};
 
@@ -21,7 +21,7 @@ pub(crate) struct Batch {
     pub(crate) sequences: BTreeMap<WorkerId, u64>,
     pub(crate) tokens: BTreeMap<WorkerId, String>,
     /// After the transaction, before anything else: a worker that is welcome no longer says who was before it.
-    pub(crate) welcomes: Vec<(WorkerId, CoordinatorMessage)>,
+    pub(crate) welcomes: Vec<(WorkerId, ToWorker)>,
     /// In this order, after the transaction.
     pub(crate) afterwards: Vec<Afterwards>,
     /// Whether people may see a difference.
@@ -30,10 +30,7 @@ pub(crate) struct Batch {
 
 /// What is done once the transaction is durable.
 pub(crate) enum Afterwards {
-    Send {
-        worker: WorkerId,
-        message: Box<CoordinatorMessage>,
-    },
+    Send { worker: WorkerId, message: ToWorker },
     Assign {
         worker: WorkerId,
         stage: StageKey,

@@ -6,7 +6,8 @@ use vocabulary::{Attempt, StageKey, WorkerId};
 
 use super::batch::{Batch, Start};
 use super::conversation::{Checking, Verifying};
-use super::input::{Input, UnusableStart};
+use super::from_worker::UnusableStart;
+use super::input::Input;
 use super::{Driver, RunError};
 use crate::store::{CommittedCheckpoint, Store, StoreError};
 use crate::verify::{self, CheckpointClaim, Found, VerifyError};

@@ -2,14 +2,15 @@
 
 use std::collections::VecDeque;
 
-use proto::v1::CoordinatorMessage;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 use vocabulary::{Attempt, StageKey};
 
-use super::input::{Greeting, Outgoing, Progress, Report, SessionId, UnusableStart};
+use super::from_worker::{Hello, Progress, Report, UnusableStart};
+use super::input::SessionId;
+use super::to_worker::{Outgoing, ToWorker};
 use crate::store::CurvePoint;
 use crate::verify::CheckpointClaim;
 
@@ -67,7 +68,7 @@ struct Running {
 }
 
 impl Conversation {
-    pub(crate) fn new(hello: &Greeting, taken_in: u64) -> Self {
+    pub(crate) fn new(hello: &Hello, taken_in: u64) -> Self {
         Self {
             name: hello.name.clone(),
             device: hello.device.clone(),
@@ -83,12 +84,12 @@ impl Conversation {
 
     /// Whether a hello is of a connection that the worker opened before the one it was last heard on: the network kept it
     /// back, and what it says of attempts in hand is over.
-    pub(crate) fn is_overtaken(&self, hello: &Greeting) -> bool {
+    pub(crate) fn is_overtaken(&self, hello: &Hello) -> bool {
         hello.connection != 0 && hello.connection < self.connection
     }
 
     /// Goes on over a new connection. What was not taken in yet will be sent again, and in order.
-    pub(crate) fn connect(&mut self, session: SessionId, hello: &Greeting, outgoing: Outgoing, end: CancellationToken) {
+    pub(crate) fn connect(&mut self, session: SessionId, hello: &Hello, outgoing: Outgoing, end: CancellationToken) {
         self.close();
         self.connection = hello.connection;
         self.name.clone_from(&hello.name);
@@ -117,7 +118,7 @@ impl Conversation {
 
     /// Sends a message. A worker that does not read what it is sent is cut off: whatever it misses is said again when it
     /// comes back.
-    pub(crate) fn send(&mut self, message: CoordinatorMessage) {
+    pub(crate) fn send(&mut self, message: ToWorker) {
         let Some(live) = &self.session else { return };
         match live.outgoing.try_send(Ok(message)) {
             Ok(()) => {}

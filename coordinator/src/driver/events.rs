@@ -5,8 +5,8 @@ use tracing::{debug, info, warn};
 use vocabulary::{Attempt, CampaignId, StageKey, WorkerId};
 
 use super::batch::{Afterwards, Batch, Start};
+use super::to_worker::{Assignment, ToWorker};
 use super::{Driver, RunError};
-use crate::grpc::encode;
 
 /// What an event came to, for whoever brought it.
 #[derive(Debug, Default)]
@@ -39,12 +39,12 @@ impl Driver {
                 }
                 Effect::Revoke { worker, stage, attempt } => {
                     info!(%stage, %attempt, %worker, "revoked");
-                    let message = Box::new(encode::revocation(stage, attempt));
+                    let message = ToWorker::Revocation { stage, attempt };
                     batch.afterwards.push(Afterwards::Send { worker, message });
                 }
                 Effect::Refuse { worker, stage, attempt } => {
                     debug!(%stage, %attempt, %worker, "refused: the attempt is not this worker's");
-                    let message = Box::new(encode::refusal(stage, attempt));
+                    let message = ToWorker::Refusal { stage, attempt };
                     batch.afterwards.push(Afterwards::Send { worker, message });
                 }
                 Effect::CloseSession { worker } => batch.afterwards.push(Afterwards::CloseSession { worker }),
@@ -65,7 +65,7 @@ impl Driver {
     }
 
     fn record(&mut self, fact: Fact, applied: &mut Applied, batch: &mut Batch) {
-        self.losses.take_note(&fact, std::time::Instant::now());
+        self.interruptions.take_note(&fact, std::time::Instant::now());
         match &fact {
             Fact::CheckpointCommitted { .. } => applied.checkpoint_recorded = true,
             Fact::CampaignAccepted { plan } => applied.accepted = Some(plan.campaign),
@@ -117,8 +117,9 @@ impl Driver {
             },
         };
         if let Some(assigned) = self.scheduler.stage(&stage) {
-            let message = encode::assignment(assigned, attempt, checkpoint.as_ref(), self.cadence(&stage));
-            self.send(worker, message);
+            let (stage, cadence) = (assigned.clone(), self.cadence(&stage));
+            let assignment = Assignment { stage, attempt, start: checkpoint, cadence };
+            self.send(worker, ToWorker::Assignment(Box::new(assignment)));
         }
         Ok(())
     }

@@ -1,31 +1,28 @@
 //! What the driver is told: everything that comes from sessions, people, pools and its own verifications, in one queue.
 
-use proto::v1::CoordinatorMessage;
 use recipes::branch::BranchError;
-use scheduler::{PlanError, StageResult};
-use tokio::sync::{mpsc, oneshot};
+use scheduler::PlanError;
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
-use tonic::Status;
 use vocabulary::{Attempt, CampaignId, Growth, Plan, StageKey, WorkerId};
 
+use super::from_worker::{FromWorker, Hello};
 use super::index::Indexed;
+use super::to_worker::Outgoing;
 use super::view::View;
 use crate::auth::Caller;
-use crate::store::{CurvePoint, StoreError};
-use crate::verify::{CheckpointClaim, Found, VerifyError};
+use crate::store::StoreError;
+use crate::verify::{Found, VerifyError};
 
 /// One connection of a worker, numbered by the driver's side in the order they were opened.
 pub(crate) type SessionId = u64;
 
-/// Where messages to a worker go. When it is dropped, the stream down ends.
-pub(crate) type Outgoing = mpsc::Sender<Result<CoordinatorMessage, Status>>;
-
 /// Something that reached the driver.
 pub(crate) enum Input {
     /// A worker dialled and said hello.
-    SessionOpened { session: SessionId, hello: Greeting, caller: Caller, outgoing: Outgoing, end: CancellationToken },
-    /// It said something.
-    Said { session: SessionId, worker: WorkerId, said: Said },
+    SessionOpened { session: SessionId, hello: Hello, caller: Caller, outgoing: Outgoing, end: CancellationToken },
+    /// A worker sent something.
+    FromWorker { session: SessionId, worker: WorkerId, message: FromWorker },
     /// The connection is over.
     SessionClosed { session: SessionId, worker: WorkerId },
     /// The process was seen to end.
@@ -40,74 +37,6 @@ pub(crate) enum Input {
     StartGone { worker: WorkerId, stage: StageKey, attempt: Attempt, of: StageKey, step: u64 },
     /// Somebody asks for something.
     Request(Request),
-}
-
-/// A worker's hello.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Greeting {
-    pub(crate) worker: WorkerId,
-    pub(crate) name: String,
-    pub(crate) version: String,
-    pub(crate) device: String,
-    pub(crate) memory_bytes: Option<u64>,
-    pub(crate) running: Vec<(StageKey, Attempt)>,
-    pub(crate) holds: Vec<StageKey>,
-    /// A process that is certain to have ended, because this one could take its place.
-    pub(crate) predecessors: Vec<WorkerId>,
-    /// The process's own count of its connections; zero where it does not say.
-    pub(crate) connection: u64,
-}
-
-/// What a worker says after its hello.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Said {
-    /// It lives.
-    Heartbeat { running: Vec<(StageKey, Attempt)>, progress: Option<Progress> },
-    /// It ends.
-    Goodbye,
-    /// Something that is to be acknowledged.
-    Report { sequence: u64, report: Report },
-}
-
-/// How far an attempt is, for people.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Progress {
-    pub(crate) stage: StageKey,
-    pub(crate) attempt: Attempt,
-    pub(crate) latest: Option<CurvePoint>,
-    pub(crate) tokens_per_second: f64,
-}
-
-/// What a worker reports of an attempt.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Report {
-    pub(crate) stage: StageKey,
-    pub(crate) attempt: Attempt,
-    pub(crate) what: Reported,
-}
-
-/// The report itself. Each but the points is the event of its name.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Reported {
-    Points(Vec<CurvePoint>),
-    Checkpoint(CheckpointClaim),
-    Completed(StageResult),
-    Diverged { step: u64, loss: f64 },
-    Failed { reason: String, started: bool },
-    StartUnusable(UnusableStart),
-    StorageFailed { reason: String },
-    Released,
-    RevocationConfirmed,
-}
-
-/// A committed checkpoint that a worker could not start from.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct UnusableStart {
-    pub(crate) of: StageKey,
-    pub(crate) step: u64,
-    pub(crate) manifest_hash: String,
-    /// What the worker says is wrong with it.
-    pub(crate) reason: String,
 }
 
 /// Something that somebody asks for.

@@ -7,7 +7,8 @@
 //! timers   --+
 //! ```
 //!
-//! It makes no choices of its own. What is in the queue is taken together, so that many reports share one transaction.
+//! It makes no choices of its own and knows neither tonic nor the wire format. It takes what is in the queue together, so
+//! that many reports share one transaction.
 //!
 //! - Invariant: nothing is sent, acknowledged or answered before all that it rests on is durable.
 //! - Invariant: the reports of one worker are taken in by their order, each once.
@@ -18,14 +19,16 @@ mod checkpoints;
 pub(crate) mod collection;
 mod conversation;
 mod events;
+pub(crate) mod from_worker;
 mod handle;
 pub(crate) mod index;
 pub(crate) mod input;
-pub(crate) mod losses;
+pub(crate) mod interruptions;
 mod requests;
 mod restore;
 mod sessions;
 mod snapshots;
+pub(crate) mod to_worker;
 pub(crate) mod view;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -47,7 +50,7 @@ use conversation::Conversation;
 pub(crate) use handle::DriverHandle;
 use index::Index;
 use input::{Input, Request};
-use losses::Losses;
+use interruptions::Interruptions;
 use restore::Restored;
 use snapshots::Snapshots;
 use view::{Notes, View};
@@ -99,7 +102,7 @@ pub(crate) struct Driver {
     conversations: BTreeMap<WorkerId, Conversation>,
     notes: Notes,
     index: Index,
-    losses: Losses,
+    interruptions: Interruptions,
     /// Campaigns whose checkpoints take more than their quota, although nothing is left that could go.
     over_quota: BTreeSet<CampaignId>,
     started: Instant,
@@ -138,7 +141,7 @@ impl Driver {
             conversations,
             notes,
             index,
-            losses: Losses::default(),
+            interruptions: Interruptions::default(),
             over_quota: BTreeSet::new(),
             started,
             snapshots: Snapshots::after(log_rows, in_snapshot),
@@ -194,7 +197,7 @@ impl Driver {
             Input::SessionOpened { session, hello, caller, outgoing, end } => {
                 self.on_session_opened(session, hello, caller, outgoing, end, batch).await?;
             }
-            Input::Said { session, worker, said } => self.on_said(session, worker, said, batch),
+            Input::FromWorker { session, worker, message } => self.on_message(session, worker, message, batch),
             Input::SessionClosed { session, worker } => self.on_session_closed(session, worker, batch),
             Input::WorkerGone { worker } => self.on_worker_gone(worker, batch),
             Input::Draining => {
@@ -232,7 +235,7 @@ impl Driver {
         self.acknowledge();
         for afterwards in batch.afterwards {
             match afterwards {
-                Afterwards::Send { worker, message } => self.send(worker, *message),
+                Afterwards::Send { worker, message } => self.send(worker, message),
                 Afterwards::Assign { worker, stage, attempt, start } => {
                     self.send_assignment(worker, stage, attempt, start).await?;
                 }

@@ -1,18 +1,17 @@
 //! What workers say, as events.
 
-use proto::v1::CoordinatorMessage;
-use scheduler::{Event, Standing};
+use scheduler::{Event, Settings, Standing};
 use tokio_util::sync::CancellationToken;
-use tonic::Status;
 use tracing::{debug, info, warn};
 use vocabulary::WorkerId;
 
 use super::batch::Batch;
 use super::conversation::Conversation;
-use super::input::{Greeting, Outgoing, Report, Reported, Said, SessionId, UnusableStart};
+use super::from_worker::{FromWorker, Hello, Report, ReportBody, UnusableStart};
+use super::input::SessionId;
+use super::to_worker::{Outgoing, SessionEnd, ToWorker};
 use super::{Driver, RunError};
 use crate::auth::Caller;
-use crate::grpc::encode;
 use crate::store::CurvePoint;
 use crate::verify::CheckpointClaim;
 
@@ -20,7 +19,7 @@ impl Driver {
     pub(super) async fn on_session_opened(
         &mut self,
         session: SessionId,
-        hello: Greeting,
+        hello: Hello,
         caller: Caller,
         outgoing: Outgoing,
         end: CancellationToken,
@@ -30,8 +29,7 @@ impl Driver {
         if !self.speaks_for(&caller, worker, batch.tokens.get(&worker).cloned()).await? {
             warn!(%worker, name = hello.name, "somebody said hello for a worker of another token");
             // If there is no room to say so, the end of the stream says enough.
-            let _ =
-                outgoing.try_send(Err(Status::permission_denied("this worker said hello under another token before")));
+            let _ = outgoing.try_send(Err(SessionEnd::OtherToken));
             end.cancel();
             return Ok(());
         }
@@ -60,9 +58,10 @@ impl Driver {
             conversation.connect(session, &hello, outgoing, end);
         }
         info!(%worker, name = hello.name, version = hello.version, running = hello.running.len(), "a worker joined");
-        let message = encode::welcome(self.scheduler.settings(), &self.storage_url);
-        batch.welcomes.push((worker, message));
-        let Greeting { name, memory_bytes, running, holds, .. } = hello;
+        let Settings { heartbeat_interval, lease_duration, .. } = *self.scheduler.settings();
+        let storage = self.storage_url.clone();
+        batch.welcomes.push((worker, ToWorker::Welcome { heartbeat_interval, lease_duration, storage }));
+        let Hello { name, memory_bytes, running, holds, .. } = hello;
         self.apply(Event::WorkerJoined { worker, name, memory_bytes, running, holds }, batch);
         batch.is_visible = true;
         Ok(())
@@ -106,20 +105,26 @@ impl Driver {
         }
     }
 
-    pub(super) fn on_said(&mut self, session: SessionId, worker: WorkerId, said: Said, batch: &mut Batch) {
+    pub(super) fn on_message(
+        &mut self,
+        session: SessionId,
+        worker: WorkerId,
+        message: FromWorker,
+        batch: &mut Batch,
+    ) {
         let Some(conversation) = self.conversations.get_mut(&worker).filter(|known| known.is_on(session)) else {
             return; // Of a connection that a newer one replaced.
         };
-        match said {
-            Said::Heartbeat { running, progress } => {
+        match message {
+            FromWorker::Heartbeat { running, progress } => {
                 conversation.hear_progress(progress);
                 self.apply(Event::HeartbeatReceived { worker, running }, batch);
             }
-            Said::Goodbye => {
+            FromWorker::Goodbye => {
                 info!(%worker, "a worker said goodbye");
                 self.on_worker_gone(worker, batch);
             }
-            Said::Report { sequence, report } => {
+            FromWorker::Report { sequence, report } => {
                 conversation.put_in_line(sequence, report);
                 self.take_in_reports(worker, batch);
             }
@@ -129,40 +134,40 @@ impl Driver {
     /// Takes in the reports of a worker until one has to wait.
     pub(super) fn take_in_reports(&mut self, worker: WorkerId, batch: &mut Batch) {
         while let Some((sequence, report)) = self.conversations.get_mut(&worker).and_then(Conversation::next_report) {
-            let Report { stage, attempt, what } = report;
-            match what {
-                Reported::Checkpoint(claim) if self.scheduler.is_current(worker, stage, attempt) => {
+            let Report { stage, attempt, body } = report;
+            match body {
+                ReportBody::Checkpoint(claim) if self.scheduler.is_current(worker, stage, attempt) => {
                     self.begin_to_verify(worker, sequence, claim);
                     return;
                 }
-                Reported::StartUnusable(start) if self.scheduler.is_current(worker, stage, attempt) => {
+                ReportBody::StartUnusable(start) if self.scheduler.is_current(worker, stage, attempt) => {
                     self.begin_to_examine(worker, sequence, stage, attempt, start);
                     return;
                 }
-                Reported::StartUnusable(UnusableStart { of, step, .. }) => {
+                ReportBody::StartUnusable(UnusableStart { of, step, .. }) => {
                     self.apply(Event::StartUnusable { worker, stage, attempt, of, step }, batch);
                 }
-                Reported::StorageFailed { reason } => {
+                ReportBody::StorageFailed { reason } => {
                     self.apply(Event::StorageFailed { worker, stage, attempt, reason }, batch);
                 }
-                Reported::Points(points) => self.on_points(worker, stage, attempt, points, batch),
-                Reported::Checkpoint(CheckpointClaim { step, .. }) => {
+                ReportBody::Points(points) => self.on_points(worker, stage, attempt, points, batch),
+                ReportBody::Checkpoint(CheckpointClaim { step, .. }) => {
                     // Of an attempt that is over: the scheduler says so to the worker.
                     self.apply(Event::CheckpointCommitted { worker, stage, attempt, step }, batch);
                 }
-                Reported::Completed(result) => {
+                ReportBody::Completed(result) => {
                     self.apply(Event::StageCompleted { worker, stage, attempt, result }, batch);
                 }
-                Reported::Diverged { step, loss } => {
+                ReportBody::Diverged { step, loss } => {
                     self.apply(Event::StageDiverged { worker, stage, attempt, step, loss }, batch);
                 }
-                Reported::Failed { reason, started } => {
+                ReportBody::Failed { reason, started } => {
                     self.apply(Event::AttemptFailed { worker, stage, attempt, reason, started }, batch);
                 }
-                Reported::Released => {
+                ReportBody::Released => {
                     self.apply(Event::AttemptReleased { worker, stage, attempt }, batch);
                 }
-                Reported::RevocationConfirmed => {
+                ReportBody::RevocationConfirmed => {
                     self.apply(Event::RevocationConfirmed { worker, stage, attempt }, batch);
                 }
             }
@@ -204,13 +209,13 @@ impl Driver {
     pub(super) fn acknowledge(&mut self) {
         for conversation in self.conversations.values_mut() {
             if std::mem::take(&mut conversation.acknowledgement_due) {
-                conversation.send(encode::acknowledgement(conversation.taken_in));
+                conversation.send(ToWorker::Acknowledgement { sequence: conversation.taken_in });
             }
         }
     }
 
     /// Sends a message, if the worker is connected. If it is not, the scheduler says it again when it joins.
-    pub(super) fn send(&mut self, worker: WorkerId, message: CoordinatorMessage) {
+    pub(super) fn send(&mut self, worker: WorkerId, message: ToWorker) {
         if let Some(conversation) = self.conversations.get_mut(&worker) {
             conversation.send(message);
         }

@@ -7,7 +7,8 @@ use vocabulary::{CampaignId, Plan, Stage, StageKey, Tokens, WorkerId};
 
 use super::conversation::Conversation;
 use super::index::Index;
-use super::input::{Progress, RequestError};
+use super::from_worker::Progress;
+use super::input::RequestError;
 
 /// Things that are known besides the scheduler's state, and decide nothing.
 #[derive(Debug, Default)]

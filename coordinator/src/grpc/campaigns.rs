@@ -106,7 +106,7 @@ impl CampaignService for CampaignApi {
 
     async fn watch_campaign(&self, request: Request<v1::WatchCampaignRequest>) -> Answer<Self::WatchCampaignStream> {
         let caller = request.extensions().get::<Caller>().cloned();
-        let caller = caller.ok_or_else(|| Status::internal("nobody asked who calls"))?;
+        let caller = caller.ok_or_else(|| Status::internal("the request carries no authenticated caller"))?;
         let campaign = self.find(request.into_inner().campaign).await?;
         let (updates, stream) = mpsc::channel(WAITING);
         let (guard, last) = (Arc::clone(&self.guard), updates.clone());

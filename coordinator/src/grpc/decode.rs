@@ -1,5 +1,5 @@
-//! What workers say, from the wire into the driver's words. What is not sound ends the session: the other side is another
-//! version, or no worker at all.
+//! From the wire to the driver's messages. A malformed message ends the session: the other side runs another version, or
+//! is not a worker.
 
 use proto::ConvertError;
 use proto::convert::{Problem, attempt_ref, attempts, id, ids, name};
@@ -10,11 +10,11 @@ use scheduler::StageResult;
 use vocabulary::{Attempt, StageKey};
 
 use super::limit::{TooLong, at_most};
-use crate::driver::input::{Greeting, Progress, Report, Reported, Said, UnusableStart};
+use crate::driver::from_worker::{FromWorker, Hello, Progress, Report, ReportBody, UnusableStart};
 use crate::store::CurvePoint;
 use crate::verify::CheckpointClaim;
 
-/// Why a message of a worker cannot be understood.
+/// Why a worker's message cannot be decoded.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DecodeError {
     #[error("the message is of a kind this version does not know")]
@@ -32,11 +32,11 @@ pub(crate) enum DecodeError {
 }
 
 /// Reads the first message of a session.
-pub(crate) fn hello(message: WorkerMessage) -> Result<Greeting, DecodeError> {
+pub(crate) fn hello(message: WorkerMessage) -> Result<Hello, DecodeError> {
     let Some(Body::Hello(hello)) = message.body else { return Err(DecodeError::HelloMisplaced) };
     at_most(MAX_LISTED, "hello.running", hello.running.len())?;
     at_most(MAX_LISTED, "hello.holds", hello.holds.len())?;
-    Ok(Greeting {
+    Ok(Hello {
         worker: id("hello.worker", &hello.worker)?,
         name: name("hello.name", hello.name)?,
         version: name("hello.version", hello.version)?,
@@ -54,22 +54,22 @@ pub(crate) fn hello(message: WorkerMessage) -> Result<Greeting, DecodeError> {
 }
 
 /// Reads every other message.
-pub(crate) fn said(message: WorkerMessage) -> Result<Said, DecodeError> {
+pub(crate) fn message(message: WorkerMessage) -> Result<FromWorker, DecodeError> {
     let sequence = message.sequence;
     match message.body.ok_or(DecodeError::UnknownKind)? {
         Body::Hello(_) => Err(DecodeError::HelloMisplaced),
         Body::Heartbeat(heartbeat) => {
             at_most(MAX_LISTED, "heartbeat.running", heartbeat.running.len())?;
-            Ok(Said::Heartbeat {
+            Ok(FromWorker::Heartbeat {
                 running: attempts("heartbeat.running", heartbeat.running)?,
                 progress: heartbeat.progress.map(progress).transpose()?,
             })
         }
-        Body::Goodbye(_) => Ok(Said::Goodbye),
+        Body::Goodbye(_) => Ok(FromWorker::Goodbye),
         Body::CurvePoints(points) => {
             at_most(MAX_CURVE_POINTS, "curve_points.points", points.points.len())?;
             let attempt = attempt_ref("curve_points.attempt", points.attempt)?;
-            report("curve_points", sequence, attempt, Reported::Points(curve(points.points)?))
+            report("curve_points", sequence, attempt, ReportBody::Points(curve(points.points)?))
         }
         Body::CommitCheckpoint(commit) => {
             let (stage, attempt) = attempt_ref("commit_checkpoint.attempt", commit.attempt)?;
@@ -77,7 +77,7 @@ pub(crate) fn said(message: WorkerMessage) -> Result<Said, DecodeError> {
             at_most(MAX_NAME_BYTES, "commit_checkpoint.manifest_hash", commit.manifest_hash.len())?;
             let v1::CommitCheckpoint { step, manifest_path, manifest_hash, .. } = commit;
             let claim = CheckpointClaim { stage, attempt, step, manifest_path, manifest_hash };
-            report("commit_checkpoint", sequence, (stage, attempt), Reported::Checkpoint(claim))
+            report("commit_checkpoint", sequence, (stage, attempt), ReportBody::Checkpoint(claim))
         }
         Body::StageCompleted(completed) => {
             let attempt = attempt_ref("stage_completed.attempt", completed.attempt)?;
@@ -86,42 +86,42 @@ pub(crate) fn said(message: WorkerMessage) -> Result<Said, DecodeError> {
                 completed.result.ok_or_else(missing)?;
             let sets = proto::convert::sets(&sets)?;
             let result = StageResult { validation_loss, validation_loss_per_byte, sets };
-            report("stage_completed", sequence, attempt, Reported::Completed(result))
+            report("stage_completed", sequence, attempt, ReportBody::Completed(result))
         }
         Body::StageDiverged(diverged) => {
             let attempt = attempt_ref("stage_diverged.attempt", diverged.attempt)?;
             let v1::StageDiverged { step, loss, .. } = diverged;
-            report("stage_diverged", sequence, attempt, Reported::Diverged { step, loss })
+            report("stage_diverged", sequence, attempt, ReportBody::Diverged { step, loss })
         }
         Body::AttemptFailed(failed) => {
             let attempt = attempt_ref("attempt_failed.attempt", failed.attempt)?;
             let v1::AttemptFailed { reason, started, .. } = failed;
-            report("attempt_failed", sequence, attempt, Reported::Failed { reason: shortened(reason), started })
+            report("attempt_failed", sequence, attempt, ReportBody::Failed { reason: shortened(reason), started })
         }
         Body::AttemptReleased(released) => {
             let attempt = attempt_ref("attempt_released.attempt", released.attempt)?;
-            report("attempt_released", sequence, attempt, Reported::Released)
+            report("attempt_released", sequence, attempt, ReportBody::Released)
         }
         Body::StartUnusable(unusable) => {
             let attempt = attempt_ref("start_unusable.attempt", unusable.attempt)?;
             let missing = || ConvertError::new("start_unusable.checkpoint", Problem::Missing);
             let checkpoint = unusable.checkpoint.ok_or_else(missing)?;
             at_most(MAX_NAME_BYTES, "start_unusable.checkpoint.manifest_hash", checkpoint.manifest_hash.len())?;
-            let what = Reported::StartUnusable(UnusableStart {
+            let body = ReportBody::StartUnusable(UnusableStart {
                 of: id("start_unusable.checkpoint.stage", &checkpoint.stage)?,
                 step: checkpoint.step,
                 manifest_hash: checkpoint.manifest_hash,
                 reason: shortened(unusable.reason),
             });
-            report("start_unusable", sequence, attempt, what)
+            report("start_unusable", sequence, attempt, body)
         }
         Body::StorageFailed(failed) => {
             let attempt = attempt_ref("storage_failed.attempt", failed.attempt)?;
-            report("storage_failed", sequence, attempt, Reported::StorageFailed { reason: shortened(failed.reason) })
+            report("storage_failed", sequence, attempt, ReportBody::StorageFailed { reason: shortened(failed.reason) })
         }
         Body::RevocationConfirmed(confirmed) => {
             let attempt = attempt_ref("revocation_confirmed.attempt", confirmed.attempt)?;
-            report("revocation_confirmed", sequence, attempt, Reported::RevocationConfirmed)
+            report("revocation_confirmed", sequence, attempt, ReportBody::RevocationConfirmed)
         }
     }
 }
@@ -130,18 +130,18 @@ fn report(
     kind: &'static str,
     sequence: u64,
     (stage, attempt): (StageKey, Attempt),
-    what: Reported,
-) -> Result<Said, DecodeError> {
+    body: ReportBody,
+) -> Result<FromWorker, DecodeError> {
     if sequence == 0 {
         return Err(DecodeError::NoSequence { kind });
     }
-    Ok(Said::Report { sequence, report: Report { stage, attempt, what } })
+    Ok(FromWorker::Report { sequence, report: Report { stage, attempt, body } })
 }
 
 fn progress(progress: v1::Progress) -> Result<Progress, DecodeError> {
     let (stage, attempt) = attempt_ref("heartbeat.progress.attempt", progress.attempt)?;
     let latest = progress.latest.as_ref().map(point);
-    // A speed is for people; one that is none is not known.
+    // Display only: a non-positive speed is treated as unknown.
     let speed = progress.tokens_per_second;
     let tokens_per_second = if speed.is_finite() && speed > 0.0 { speed } else { 0.0 };
     Ok(Progress { stage, attempt, latest, tokens_per_second })
@@ -183,7 +183,7 @@ mod tests {
     }
 
     fn refusal(sequence: u64, body: Body) -> String {
-        said(WorkerMessage { sequence, body: Some(body) }).expect_err("it is refused").to_string()
+        super::message(WorkerMessage { sequence, body: Some(body) }).expect_err("it is refused").to_string()
     }
 
     #[test]
@@ -197,7 +197,7 @@ mod tests {
         );
         let completed = v1::StageCompleted { attempt: attempt(), result: None };
         assert_eq!(refusal(1, Body::StageCompleted(completed)), "stage_completed.result: is missing");
-        assert!(matches!(said(WorkerMessage::default()), Err(DecodeError::UnknownKind)));
+        assert!(matches!(super::message(WorkerMessage::default()), Err(DecodeError::UnknownKind)));
     }
 
     #[test]
@@ -205,7 +205,7 @@ mod tests {
         let point = |step| v1::CurvePoint { step, loss: f64::NAN, grad_norm: 1.0, learning_rate: 0.1, dynamics: None };
         let points = |steps: [u64; 3]| {
             let points = steps.map(point).to_vec();
-            said(WorkerMessage {
+            super::message(WorkerMessage {
                 sequence: 3,
                 body: Some(Body::CurvePoints(v1::CurvePoints { attempt: attempt(), points })),
             })
@@ -230,7 +230,7 @@ mod tests {
         assert_eq!(refused.to_string(), "hello.name: has 1025 bytes, and 1024 are accepted");
         let refused = hello(named("\u{1b}[2J".to_owned())).expect_err("it is refused");
         assert_eq!(refused.to_string(), "hello.name: holds control characters");
-        assert!(said(named("a name".to_owned())).is_err());
+        assert!(super::message(named("a name".to_owned())).is_err());
     }
 
     #[test]

@@ -1,49 +1,53 @@
-//! What the driver says and shows, from its words onto the wire.
+//! From the driver's messages and views to the wire.
 
 use proto::convert::sent_sets;
 use proto::v1::coordinator_message::Body;
 use proto::v1::{self, CoordinatorMessage};
 use recipes::search;
-use scheduler::{CampaignPhase, DeadEnd, Settings, StageResult, StageState, StageStatus};
-use vocabulary::{Attempt, Stage, StageKey};
+use scheduler::{CampaignPhase, DeadEnd, StageResult, StageState, StageStatus};
+use vocabulary::StageKey;
 
-use crate::driver::input::Progress;
-use crate::driver::losses::Cadence;
+use crate::driver::from_worker::Progress;
+use crate::driver::interruptions::Cadence;
+use crate::driver::to_worker::{Assignment, ToWorker};
 use crate::driver::view::{CampaignView, View, WorkerView};
 use crate::store::{CommittedCheckpoint, CurvePoint};
 
-fn message(body: Body) -> CoordinatorMessage {
+/// A message to a worker.
+pub(crate) fn to_worker(message: ToWorker) -> CoordinatorMessage {
+    let body = match message {
+        ToWorker::Welcome { heartbeat_interval, lease_duration, storage } => Body::Welcome(v1::Welcome {
+            heartbeat_interval_ms: milliseconds(heartbeat_interval),
+            lease_duration_ms: milliseconds(lease_duration),
+            storage,
+        }),
+        ToWorker::Assignment(assigned) => Body::Assignment(assignment(&assigned)),
+        ToWorker::Acknowledgement { sequence } => Body::Acknowledgement(v1::Acknowledgement { sequence }),
+        ToWorker::Revocation { stage, attempt } => {
+            Body::Revocation(v1::Revocation { attempt: Some((stage, attempt).into()) })
+        }
+        ToWorker::Refusal { stage, attempt } => Body::Refusal(v1::Refusal { attempt: Some((stage, attempt).into()) }),
+    };
     CoordinatorMessage { body: Some(body) }
+}
+
+fn assignment(assignment: &Assignment) -> v1::Assignment {
+    let Assignment { stage, attempt, start, cadence } = assignment;
+    let Cadence { min_interval, max_interval, mean_time_between_interruptions } = *cadence;
+    v1::Assignment {
+        attempt: Some((stage.key, *attempt).into()),
+        stage: Some(stage.into()),
+        start: start.as_ref().map(checkpoint),
+        cadence: Some(v1::Cadence {
+            min_interval_ms: milliseconds(min_interval),
+            max_interval_ms: milliseconds(max_interval),
+            mean_time_between_losses_ms: milliseconds(mean_time_between_interruptions),
+        }),
+    }
 }
 
 fn milliseconds(duration: std::time::Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
-pub(crate) fn welcome(settings: &Settings, storage: &str) -> CoordinatorMessage {
-    message(Body::Welcome(v1::Welcome {
-        heartbeat_interval_ms: milliseconds(settings.heartbeat_interval),
-        lease_duration_ms: milliseconds(settings.lease_duration),
-        storage: storage.to_owned(),
-    }))
-}
-
-pub(crate) fn assignment(
-    stage: &Stage,
-    attempt: Attempt,
-    start: Option<&CommittedCheckpoint>,
-    cadence: Cadence,
-) -> CoordinatorMessage {
-    message(Body::Assignment(v1::Assignment {
-        attempt: Some((stage.key, attempt).into()),
-        stage: Some(stage.into()),
-        start: start.map(checkpoint),
-        cadence: Some(v1::Cadence {
-            min_interval_ms: milliseconds(cadence.min_interval),
-            max_interval_ms: milliseconds(cadence.max_interval),
-            mean_time_between_losses_ms: milliseconds(cadence.mean_time_between_losses),
-        }),
-    }))
 }
 
 pub(crate) fn checkpoint(checkpoint: &CommittedCheckpoint) -> v1::CheckpointRef {
@@ -53,18 +57,6 @@ pub(crate) fn checkpoint(checkpoint: &CommittedCheckpoint) -> v1::CheckpointRef 
         manifest_path: checkpoint.manifest_path.clone(),
         manifest_hash: checkpoint.manifest_hash.clone(),
     }
-}
-
-pub(crate) fn acknowledgement(sequence: u64) -> CoordinatorMessage {
-    message(Body::Acknowledgement(v1::Acknowledgement { sequence }))
-}
-
-pub(crate) fn revocation(stage: StageKey, attempt: Attempt) -> CoordinatorMessage {
-    message(Body::Revocation(v1::Revocation { attempt: Some((stage, attempt).into()) }))
-}
-
-pub(crate) fn refusal(stage: StageKey, attempt: Attempt) -> CoordinatorMessage {
-    message(Body::Refusal(v1::Refusal { attempt: Some((stage, attempt).into()) }))
 }
 
 pub(crate) fn curve_point(point: &CurvePoint) -> v1::CurvePoint {

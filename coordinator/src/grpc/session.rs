@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use proto::v1::worker_service_server::WorkerService;
 use proto::v1::{CoordinatorMessage, WorkerMessage};
+use futures::StreamExt;
+use futures::stream::Map;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
@@ -14,14 +16,20 @@ use tonic::{Request, Response, Status, Streaming};
 use tracing::{debug, warn};
 use vocabulary::WorkerId;
 
-use super::{decode, status};
-use crate::auth::{Caller, Guard, REVOKED};
+use super::{decode, encode, status};
+use crate::auth::{Caller, Guard};
 use crate::driver::DriverHandle;
-use crate::driver::input::{Input, Outgoing, RequestError, SessionId};
+use crate::driver::input::{Input, RequestError, SessionId};
+use crate::driver::to_worker::{Outgoing, SessionEnd, ToWorker};
 use crate::incoming::ServerLimits;
+use crate::people::chain;
 
 /// Messages that may wait for a worker to read them.
 const OUTGOING: usize = 256;
+
+/// The driver's messages to a worker, on their way to the wire.
+type Encoded = Map<ReceiverStream<Result<ToWorker, SessionEnd>>, fn(Result<ToWorker, SessionEnd>) -> Sent>;
+type Sent = Result<CoordinatorMessage, Status>;
 
 /// The service that workers dial.
 pub(crate) struct WorkerApi {
@@ -44,19 +52,19 @@ impl WorkerApi {
 
 #[tonic::async_trait]
 impl WorkerService for WorkerApi {
-    type SessionStream = ReceiverStream<Result<CoordinatorMessage, Status>>;
+    type SessionStream = Encoded;
 
     async fn session(
         &self,
         request: Request<Streaming<WorkerMessage>>,
     ) -> Result<Response<Self::SessionStream>, Status> {
         let caller = request.extensions().get::<Caller>().cloned();
-        let caller = caller.ok_or_else(|| Status::internal("nobody asked who calls"))?;
+        let caller = caller.ok_or_else(|| Status::internal("the request carries no authenticated caller"))?;
         let place = Arc::clone(&self.places).try_acquire_owned();
-        let place = place.map_err(|_| Status::resource_exhausted("there are as many sessions as are allowed"))?;
+        let place = place.map_err(|_| Status::resource_exhausted("the coordinator has as many sessions as it allows"))?;
         let mut incoming = request.into_inner();
         let first = tokio::time::timeout(self.hello, incoming.message()).await;
-        let first = first.map_err(|_| Status::deadline_exceeded("no hello came"))??;
+        let first = first.map_err(|_| Status::deadline_exceeded("the hello did not arrive in time"))??;
         let first = first.ok_or_else(|| Status::cancelled("the worker ended the session before its hello"))?;
         let hello = decode::hello(first).map_err(|error| status::from_decode(&error))?;
 
@@ -79,11 +87,16 @@ impl WorkerService for WorkerApi {
             listen(session, worker, incoming, outgoing, inputs, end, revoked).await;
             drop(place);
         });
-        Ok(Response::new(ReceiverStream::new(stream)))
+        Ok(Response::new(ReceiverStream::new(stream).map(sent)))
     }
 }
 
-/// Passes on what a worker says until the connection ends, is replaced, makes no sense, or its token no longer counts.
+fn sent(message: Result<ToWorker, SessionEnd>) -> Sent {
+    message.map(encode::to_worker).map_err(|end| status::from_session_end(&end))
+}
+
+/// Passes on a worker's messages until the connection ends or is replaced, a message is malformed, or its token no longer
+/// counts.
 async fn listen(
     session: SessionId,
     worker: WorkerId,
@@ -100,29 +113,29 @@ async fn listen(
             () = &mut revoked => {
                 warn!(%worker, "the token of a worker's session no longer counts");
                 // If there is no room to say so, the end of the stream says enough.
-                let _ = outgoing.try_send(Err(Status::unauthenticated(REVOKED)));
+                let _ = outgoing.try_send(Err(SessionEnd::TokenRevoked));
                 break;
             }
             message = incoming.message() => message,
         };
-        let said = match message {
-            Ok(Some(message)) => decode::said(message),
+        let decoded = match message {
+            Ok(Some(message)) => decode::message(message),
             Ok(None) => break,
             Err(error) => {
                 debug!(%worker, %error, "a session broke");
                 break;
             }
         };
-        match said {
-            Ok(said) => {
-                if inputs.send(Input::Said { session, worker, said }).await.is_err() {
+        match decoded {
+            Ok(message) => {
+                if inputs.send(Input::FromWorker { session, worker, message }).await.is_err() {
                     return;
                 }
             }
             Err(error) => {
-                warn!(%worker, %error, "a worker said what makes no sense; its session is ended");
+                warn!(%worker, %error, "a worker sent a malformed message; its session is ended");
                 // If there is no room to say so, the end of the stream says enough.
-                let _ = outgoing.try_send(Err(status::from_decode(&error)));
+                let _ = outgoing.try_send(Err(SessionEnd::Malformed { reason: chain(&error) }));
                 break;
             }
         }

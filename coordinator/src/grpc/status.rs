@@ -7,6 +7,7 @@ use tonic::Status;
 use super::decode::DecodeError;
 use super::limit::TooLong;
 use crate::driver::input::RequestError;
+use crate::driver::to_worker::SessionEnd;
 use crate::people::chain;
 use crate::store::StoreError;
 
@@ -58,6 +59,15 @@ pub(crate) fn from_submit(error: SubmitError) -> Status {
         }
         SubmitError::NoDataset { .. } => Status::failed_precondition(message),
         SubmitError::Storage(_) => Status::unavailable(message),
+    }
+}
+
+pub(crate) fn from_session_end(end: &SessionEnd) -> Status {
+    let message = end.to_string();
+    match end {
+        SessionEnd::OtherToken => Status::permission_denied(message),
+        SessionEnd::TokenRevoked => Status::unauthenticated(message),
+        SessionEnd::Malformed { .. } => Status::invalid_argument(message),
     }
 }
 

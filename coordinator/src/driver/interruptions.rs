@@ -1,4 +1,4 @@
-//! How often attempts lose their worker, as far as this coordinator has seen it.
+//! How often attempts lose their worker, as far as this process has seen.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -8,28 +8,28 @@ use vocabulary::{CheckpointPolicy, StageKey};
 
 use super::Driver;
 
-/// What is assumed before anything is seen: one loss in a day of training.
+/// The prior: one interruption a day of training.
 const ASSUMED: Duration = Duration::from_secs(24 * 3600);
 
-/// Time trained, and attempts that were preempted in it. It begins anew with each coordinator: what was seen weeks ago says
-/// little of the machines of today.
+/// Time trained, and how many attempts were preempted in it. Starts from nothing with each coordinator, for weeks-old
+/// observations say little about today's machines.
 #[derive(Debug, Default)]
-pub(crate) struct Losses {
+pub(crate) struct Interruptions {
     since: BTreeMap<StageKey, Instant>,
     trained: Duration,
-    losses: u32,
+    preemptions: u32,
 }
 
-/// How often a stage is to be checkpointed, as its worker is told.
+/// How often a worker checkpoints a stage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Cadence {
     pub(crate) min_interval: Duration,
     pub(crate) max_interval: Duration,
-    pub(crate) mean_time_between_losses: Duration,
+    pub(crate) mean_time_between_interruptions: Duration,
 }
 
-impl Losses {
-    /// Takes note of attempts that begin and end.
+impl Interruptions {
+    /// Counts the attempts that begin and end.
     pub(crate) fn take_note(&mut self, fact: &Fact, now: Instant) {
         match fact {
             Fact::AttemptStarted { stage, .. } => {
@@ -37,7 +37,7 @@ impl Losses {
             }
             Fact::AttemptEnded { stage, why, .. } => {
                 self.end(stage, now);
-                self.losses += u32::from(why.counts_as() == Some(RetryCount::Preempted));
+                self.preemptions += u32::from(why.counts_as() == Some(RetryCount::Preempted));
             }
             Fact::StageCompleted { stage, .. } | Fact::StageDiverged { stage, .. } => self.end(stage, now),
             _ => {}
@@ -50,16 +50,16 @@ impl Losses {
         }
     }
 
-    /// How long an attempt trains on average until it is lost: with what is assumed as one more observation, so that it
-    /// is neither infinite before the first loss nor next to nothing right after it.
+    /// Mean training time until an attempt loses its worker. The prior counts as one more observation, so the mean is
+    /// neither infinite before the first interruption nor close to zero right after it.
     pub(crate) fn mean_time_between(&self, now: Instant) -> Duration {
         let running: Duration = self.since.values().map(|since| now.duration_since(*since)).sum();
-        (ASSUMED + self.trained + running) / self.losses.saturating_add(1)
+        (ASSUMED + self.trained + running) / self.preemptions.saturating_add(1)
     }
 }
 
 impl Driver {
-    /// How often a stage is to be checkpointed: by the most careful of the campaigns that want it.
+    /// How often to checkpoint a stage: as often as the most careful campaign that wants it asks.
     pub(super) fn cadence(&self, stage: &StageKey) -> Cadence {
         let policies: Vec<CheckpointPolicy> =
             self.scheduler.ledger().wanted_by(stage).map(Campaign::plan).map(|plan| plan.checkpoints).collect();
@@ -69,7 +69,7 @@ impl Driver {
         Cadence {
             min_interval: shortest(|policy| policy.min_interval_seconds),
             max_interval: shortest(|policy| policy.max_interval_seconds),
-            mean_time_between_losses: self.losses.mean_time_between(Instant::now()),
+            mean_time_between_interruptions: self.interruptions.mean_time_between(Instant::now()),
         }
     }
 }
@@ -82,21 +82,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn losses_are_counted_over_the_time_that_was_trained() {
+    fn interruptions_are_counted_over_the_time_that_was_trained() {
         let (stage, begin) = (StageKey::from_content(b"a stage"), Instant::now());
         let after = |hours: u64| begin + Duration::from_secs(hours * 3600);
         let started = Fact::AttemptStarted { stage, worker: WorkerId::from_content(b"w"), attempt: Attempt(1) };
         let ended = |why| Fact::AttemptEnded { stage, attempt: Attempt(1), why };
-        let mut losses = Losses::default();
-        assert_eq!(losses.mean_time_between(begin), ASSUMED);
-        losses.take_note(&started, begin);
-        assert_eq!(losses.mean_time_between(after(1)), ASSUMED + Duration::from_secs(3600));
-        losses.take_note(&ended(AttemptEnd::Released), after(2));
-        assert_eq!(losses.mean_time_between(after(9)), Duration::from_secs(13 * 3600), "idle time is no training");
-        losses.take_note(&started, after(9));
-        losses.take_note(&ended(AttemptEnd::Failed { reason: String::new(), started: true }), after(13));
+        let mut interruptions = Interruptions::default();
+        assert_eq!(interruptions.mean_time_between(begin), ASSUMED);
+        interruptions.take_note(&started, begin);
+        assert_eq!(interruptions.mean_time_between(after(1)), ASSUMED + Duration::from_secs(3600));
+        interruptions.take_note(&ended(AttemptEnd::Released), after(2));
+        assert_eq!(interruptions.mean_time_between(after(9)), Duration::from_secs(13 * 3600), "idle time is no training");
+        interruptions.take_note(&started, after(9));
+        interruptions.take_note(&ended(AttemptEnd::Failed { reason: String::new(), started: true }), after(13));
         assert_eq!(
-            losses.mean_time_between(after(13)),
+            interruptions.mean_time_between(after(13)),
             Duration::from_secs(15 * 3600),
             "an error is no loss of a worker"
         );

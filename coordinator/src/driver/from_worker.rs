@@ -1,0 +1,75 @@
+//! What a worker says, decoded and checked for its form.
+
+use vocabulary::{Attempt, StageKey, WorkerId};
+use scheduler::StageResult;
+
+use crate::store::CurvePoint;
+use crate::verify::CheckpointClaim;
+
+/// The first message of a session.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Hello {
+    pub(crate) worker: WorkerId,
+    pub(crate) name: String,
+    pub(crate) version: String,
+    pub(crate) device: String,
+    pub(crate) memory_bytes: Option<u64>,
+    pub(crate) running: Vec<(StageKey, Attempt)>,
+    pub(crate) holds: Vec<StageKey>,
+    /// Processes that have certainly ended, because this one could take their place.
+    pub(crate) predecessors: Vec<WorkerId>,
+    /// The process's own count of its connections; zero where it does not say.
+    pub(crate) connection: u64,
+}
+
+/// Every later message.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum FromWorker {
+    Heartbeat { running: Vec<(StageKey, Attempt)>, progress: Option<Progress> },
+    /// The process ends.
+    Goodbye,
+    /// Something to acknowledge.
+    Report { sequence: u64, report: Report },
+}
+
+/// How far an attempt is. Display only.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Progress {
+    pub(crate) stage: StageKey,
+    pub(crate) attempt: Attempt,
+    pub(crate) latest: Option<CurvePoint>,
+    /// Zero where it is unknown.
+    pub(crate) tokens_per_second: f64,
+}
+
+/// A report on an attempt.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Report {
+    pub(crate) stage: StageKey,
+    pub(crate) attempt: Attempt,
+    pub(crate) body: ReportBody,
+}
+
+/// What is reported. All but `Points` become the scheduler's event of the same name.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum ReportBody {
+    Points(Vec<CurvePoint>),
+    Checkpoint(CheckpointClaim),
+    Completed(StageResult),
+    Diverged { step: u64, loss: f64 },
+    Failed { reason: String, started: bool },
+    StartUnusable(UnusableStart),
+    StorageFailed { reason: String },
+    Released,
+    RevocationConfirmed,
+}
+
+/// A committed checkpoint that a worker could not start from.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct UnusableStart {
+    pub(crate) of: StageKey,
+    pub(crate) step: u64,
+    pub(crate) manifest_hash: String,
+    /// The worker's error.
+    pub(crate) reason: String,
+}

@@ -1,0 +1,55 @@
+//! What the driver sends to a worker. How it looks on the wire is the affair of `grpc`.
+
+use std::time::Duration;
+
+use vocabulary::{Attempt, Stage, StageKey};
+use tokio::sync::mpsc;
+
+use super::interruptions::Cadence;
+use crate::auth::REVOKED;
+use crate::store::CommittedCheckpoint;
+
+/// The driver's end of a session. Dropping it ends the stream to the worker.
+pub(crate) type Outgoing = mpsc::Sender<Result<ToWorker, SessionEnd>>;
+
+/// A message to a worker.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum ToWorker {
+    /// The answer to its hello.
+    Welcome {
+        heartbeat_interval: Duration,
+        lease_duration: Duration,
+        /// The address of the storage it has to open.
+        storage: String,
+    },
+    /// Train a stage.
+    Assignment(Box<Assignment>),
+    /// Every report up to this one is durable.
+    Acknowledgement { sequence: u64 },
+    /// Stop an attempt.
+    Revocation { stage: StageKey, attempt: Attempt },
+    /// Drop an attempt that is not this worker's.
+    Refusal { stage: StageKey, attempt: Attempt },
+}
+
+/// A stage to train, and under which attempt.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Assignment {
+    pub(crate) stage: Stage,
+    pub(crate) attempt: Attempt,
+    /// The checkpoint to start from; initial weights where there is none.
+    pub(crate) start: Option<CommittedCheckpoint>,
+    pub(crate) cadence: Cadence,
+}
+
+/// Why a session ends before its worker does.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum SessionEnd {
+    #[error("another token already spoke for this worker")]
+    OtherToken,
+    #[error("{REVOKED}")]
+    TokenRevoked,
+    /// The worker sent something that cannot be decoded.
+    #[error("{reason}")]
+    Malformed { reason: String },
+}

@@ -5,15 +5,16 @@
 //! one transaction, and only then says so.
 //!
 //! ```text
-//! workers --> grpc/session --+               +--> store (commit first)
-//! people  --> grpc/campaigns +--> driver <---+--> sessions, answers (send second)
-//! pools   -------------------+       |
-//!                                scheduler
+//! workers --> grpc/session ----------+               +--> store (commit first)
+//! people  --> grpc/campaigns --> api +--> driver <---+--> sessions, answers (send second)
+//! pools   ---------------------------+       |
+//!                                        scheduler
 //! ```
 //!
 //! Deliberately knows nothing of tensors, of how a stage is trained, or of recipes beyond expanding one. Start reading
 //! with `driver`, then `start`.
 
+mod api;
 mod auth;
 mod doctor;
 mod driver;

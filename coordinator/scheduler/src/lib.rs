@@ -22,6 +22,7 @@
 //! Start with [`event`], which is the protocol; then [`Ledger`], where the legal transitions of a stage are one
 //! function; then `handlers`, one function an event.
 
+pub mod branch;
 pub mod collection;
 mod effect;
 pub mod event;
@@ -38,6 +39,7 @@ pub mod status;
 mod time;
 mod timers;
 
+pub use branch::{BranchLength, BranchRefusal, BranchTerms, PlannedBranch};
 pub use collection::{Hold, Holds};
 pub use effect::Effect;
 pub use event::Event;

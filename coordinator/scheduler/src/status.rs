@@ -1,5 +1,7 @@
 //! What people and the caller may ask. Questions change nothing.
 
+use std::sync::Arc;
+
 use recipes::search::TrialEnd;
 use vocabulary::{CampaignId, Plan, Stage, StageKey, WorkerId};
 
@@ -139,6 +141,12 @@ impl Scheduler {
     #[must_use]
     pub fn plan(&self, campaign: &CampaignId) -> Option<&Plan> {
         self.ledger.campaign(campaign).map(Campaign::plan)
+    }
+
+    /// The plan of a campaign, to be kept.
+    #[must_use]
+    pub fn shared_plan(&self, campaign: &CampaignId) -> Option<Arc<Plan>> {
+        self.ledger.campaign(campaign).map(|known| Arc::clone(&known.plan))
     }
 
     /// How a stage is doing.

@@ -12,25 +12,25 @@ use vocabulary::{CampaignId, StageKey};
 use super::Driver;
 use super::batch::Batch;
 use super::index::{Index, Indexed};
-use super::input::RequestError;
+use super::request_error::RequestError;
 use super::requests::{Reply, answer};
 use super::view::View;
 
 /// A committed checkpoint and why it stays, if it does.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Listed {
+pub(crate) struct CheckpointStatus {
     pub(crate) checkpoint: Indexed,
     pub(crate) hold: Option<Hold>,
 }
 
 impl View<'_> {
     /// The committed checkpoints of a campaign's stages, or of all.
-    pub(crate) fn checkpoints(&self, campaign: Option<&CampaignId>) -> Vec<Listed> {
+    pub(crate) fn checkpoints(&self, campaign: Option<&CampaignId>) -> Vec<CheckpointStatus> {
         let holds = self.scheduler.ledger().holds();
         let plan = campaign.and_then(|campaign| self.scheduler.plan(campaign));
         let of_plan: Option<BTreeSet<StageKey>> = plan.map(|plan| plan.stages.iter().map(|stage| stage.key).collect());
         let asked_for = |indexed: &&Indexed| of_plan.as_ref().is_none_or(|stages| stages.contains(&indexed.stage));
-        let listed = |checkpoint: &Indexed| Listed {
+        let listed = |checkpoint: &Indexed| CheckpointStatus {
             checkpoint: *checkpoint,
             hold: holds.of(&checkpoint.stage, checkpoint.step),
         };
@@ -40,13 +40,13 @@ impl View<'_> {
 
 impl Driver {
     /// Removes what nothing needs of a campaign's checkpoints, or of all.
-    pub(super) fn on_collect(&mut self, selector: &str, reply: Reply<Vec<Indexed>>, batch: &mut Batch) {
+    pub(super) fn on_collect(&mut self, selector: Option<&str>, reply: Reply<Vec<Indexed>>, batch: &mut Batch) {
         let collected = self.collectable(selector).map(|checkpoints| self.collect(checkpoints, batch));
         answer(batch, reply, collected);
     }
 
-    fn collectable(&self, selector: &str) -> Result<Vec<Indexed>, RequestError> {
-        let campaign = (!selector.is_empty()).then(|| self.view().find(selector)).transpose()?;
+    fn collectable(&self, selector: Option<&str>) -> Result<Vec<Indexed>, RequestError> {
+        let campaign = selector.map(|selector| self.view().find(selector)).transpose()?;
         let listed = self.view().checkpoints(campaign.as_ref());
         Ok(listed.into_iter().filter(|listed| listed.hold.is_none()).map(|listed| listed.checkpoint).collect())
     }
@@ -79,7 +79,7 @@ impl Driver {
             }
             let mut listed = self.view().checkpoints(Some(&campaign));
             listed.retain(|listed| listed.hold.is_none());
-            listed.sort_by_key(|Listed { checkpoint, .. }| {
+            listed.sort_by_key(|CheckpointStatus { checkpoint, .. }| {
                 (checkpoint.committed_at_ms, checkpoint.stage, checkpoint.step)
             });
             let mut left = bytes;

@@ -4,7 +4,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 use vocabulary::CampaignId;
 
 use super::index::Indexed;
-use super::input::{Extended, Extension, Input, Request, RequestError, Submission, Submitted};
+use super::input::{Extended, Extension, Input, Request, Submission, Submitted};
+use super::request_error::RequestError;
 use super::view::View;
 
 /// A way to talk to the driver.
@@ -50,7 +51,7 @@ impl DriverHandle {
     }
 
     /// Removes committed checkpoints that nothing needs, of a campaign or (where none is named) of all.
-    pub(crate) async fn collect(&self, selector: String) -> Result<Vec<Indexed>, RequestError> {
+    pub(crate) async fn collect(&self, selector: Option<String>) -> Result<Vec<Indexed>, RequestError> {
         self.ask(|reply| Request::Collect { selector, reply }).await?
     }
 

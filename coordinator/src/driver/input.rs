@@ -1,13 +1,12 @@
 //! What the driver is told: everything that comes from sessions, people, pools and its own verifications, in one queue.
 
-use recipes::branch::BranchError;
-use scheduler::PlanError;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use vocabulary::{Attempt, CampaignId, Growth, Plan, StageKey, WorkerId};
 
 use super::from_worker::{FromWorker, Hello};
 use super::index::Indexed;
+use super::request_error::RequestError;
 use super::to_worker::Outgoing;
 use super::view::View;
 use crate::auth::Caller;
@@ -59,7 +58,7 @@ pub(crate) enum Request {
     },
     /// Removes committed checkpoints that nothing needs: of a campaign, or of all.
     Collect {
-        selector: String,
+        selector: Option<String>,
         reply: oneshot::Sender<Result<Vec<Indexed>, RequestError>>,
     },
     /// A look at how things stand. It is answered after all that came before it is durable.
@@ -85,7 +84,8 @@ pub(crate) struct Extension {
 /// What became of an extension.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Extended {
-    pub(crate) as_it_is: Submitted,
+    /// The whole campaign, what was added included.
+    pub(crate) campaign: Submitted,
     pub(crate) trials_added: usize,
 }
 
@@ -95,38 +95,4 @@ pub(crate) struct Submitted {
     pub(crate) campaign: CampaignId,
     pub(crate) stages: usize,
     pub(crate) stages_done: usize,
-}
-
-/// Why a request is not met.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum RequestError {
-    #[error("no campaign is named `{selector}`, and none has an identifier that begins so")]
-    UnknownCampaign { selector: String },
-    #[error("`{selector}` is the beginning of several campaigns: {}", .candidates.join(", "))]
-    AmbiguousCampaign { selector: String, candidates: Vec<String> },
-    #[error("no stage of the campaign has a key that begins with `{selector}`")]
-    UnknownStage { selector: String },
-    #[error("`{selector}` is the beginning of {count} keys of the campaign's stages")]
-    AmbiguousStage { selector: String, count: usize },
-    #[error("no stage of any campaign has a key that begins with `{selector}`")]
-    NoStage { selector: String },
-    #[error("`{selector}` is the beginning of {count} keys of stages: give more of it")]
-    SeveralStages { selector: String, count: usize },
-    #[error("{} has no committed checkpoint{}", .stage.short(), .step.map(|step| format!(" after step {step}")).unwrap_or_default())]
-    NoCheckpoint { stage: StageKey, step: Option<u64> },
-    #[error("{}@{step} is in the middle of a stage, where nothing branches off; the nearest are {}", .stage.short(), .nearest.join(" and "))]
-    NotAtEnd { stage: StageKey, step: u64, nearest: Vec<String> },
-    #[error("{} is {state}: nothing goes on from it", .stage.short())]
-    NotTrained { stage: StageKey, state: &'static str },
-    /// Another campaign has the name.
-    #[error("{name} is the name of {campaign}: choose another")]
-    NameTaken { name: String, campaign: CampaignId },
-    #[error("no campaign says which text {} was trained on", .stage.short())]
-    NoDatasetOf { stage: StageKey },
-    #[error(transparent)]
-    Branch(BranchError),
-    #[error("the plan of {campaign} cannot be run: {error}")]
-    PlanRejected { campaign: CampaignId, error: PlanError },
-    #[error("the coordinator is shutting down")]
-    Stopping,
 }

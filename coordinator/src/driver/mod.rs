@@ -24,6 +24,7 @@ mod handle;
 pub(crate) mod index;
 pub(crate) mod input;
 pub(crate) mod interruptions;
+pub(crate) mod request_error;
 mod requests;
 mod restore;
 mod sessions;
@@ -216,7 +217,7 @@ impl Driver {
             Input::Request(Request::Extend { extension, reply }) => self.on_extend(*extension, reply, batch),
             Input::Request(Request::Cancel { selector, reply }) => self.on_cancel(&selector, reply, batch),
             Input::Request(Request::Retry { selector, reply }) => self.on_retry(&selector, reply, batch),
-            Input::Request(Request::Collect { selector, reply }) => self.on_collect(&selector, reply, batch),
+            Input::Request(Request::Collect { selector, reply }) => self.on_collect(selector.as_deref(), reply, batch),
             Input::Request(Request::Look(look)) => batch.afterwards.push(Afterwards::Look(look)),
         }
         Ok(())

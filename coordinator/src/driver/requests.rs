@@ -7,7 +7,8 @@ use vocabulary::{CampaignId, Plan};
 
 use super::Driver;
 use super::batch::{Afterwards, Batch};
-use super::input::{Extended, Extension, RequestError, Submission, Submitted};
+use super::input::{Extended, Extension, Submission, Submitted};
+use super::request_error::RequestError;
 
 pub(super) type Reply<T> = oneshot::Sender<Result<T, RequestError>>;
 
@@ -46,7 +47,7 @@ impl Driver {
             info!(%campaign, trials_added, "grown");
             batch.recipes.push((campaign, recipe_file, recipe_text));
         }
-        let extended = self.submitted(campaign).map(|as_it_is| Extended { as_it_is, trials_added });
+        let extended = self.submitted(campaign).map(|campaign| Extended { campaign, trials_added });
         answer(batch, reply, extended);
     }
 

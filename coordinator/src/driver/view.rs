@@ -1,52 +1,29 @@
-//! How things stand, for whoever looks: the scheduler, the conversations and what is known besides, at one moment.
+//! The driver's state at one moment: the scheduler, the conversations, and what is known besides.
 
 use std::collections::BTreeMap;
 
-use scheduler::{CampaignStatus, Scheduler, Slot, StageState, StageStatus};
-use vocabulary::{CampaignId, Plan, Stage, StageKey, Tokens, WorkerId};
+use scheduler::Scheduler;
+use vocabulary::{Attempt, CampaignId, StageKey, WorkerId};
 
 use super::conversation::Conversation;
-use super::index::Index;
 use super::from_worker::Progress;
-use super::input::RequestError;
+use super::index::Index;
+use super::request_error::RequestError;
 
-/// Things that are known besides the scheduler's state, and decide nothing.
+/// Known besides the scheduler's state, for display. No decision depends on it.
 #[derive(Debug, Default)]
 pub(crate) struct Notes {
     /// When each campaign was first submitted, in milliseconds since 1970.
     pub(crate) submitted_at_ms: BTreeMap<CampaignId, u64>,
 }
 
-/// How things stand.
+/// A look at all of it.
 #[derive(Clone, Copy)]
 pub(crate) struct View<'a> {
     pub(crate) scheduler: &'a Scheduler,
-    pub(crate) conversations: &'a BTreeMap<WorkerId, Conversation>,
-    pub(crate) notes: &'a Notes,
+    pub(super) conversations: &'a BTreeMap<WorkerId, Conversation>,
+    pub(super) notes: &'a Notes,
     pub(crate) index: &'a Index,
-}
-
-/// A campaign as people see it.
-#[derive(Debug, Clone)]
-pub(crate) struct CampaignView<'a> {
-    pub(crate) status: CampaignStatus,
-    pub(crate) plan: &'a Plan,
-    pub(crate) submitted_at_ms: u64,
-    pub(crate) tokens: Tokens,
-    pub(crate) tokens_done: Tokens,
-    /// Committed checkpoints of its stages that were found damaged or gone.
-    pub(crate) damaged_checkpoints: usize,
-}
-
-/// A worker as people see it.
-#[derive(Debug, Clone)]
-pub(crate) struct WorkerView<'a> {
-    pub(crate) worker: WorkerId,
-    pub(crate) name: String,
-    pub(crate) device: String,
-    pub(crate) is_connected: bool,
-    pub(crate) stage: Option<&'a Stage>,
-    pub(crate) progress: Option<Progress>,
 }
 
 impl<'a> View<'a> {
@@ -81,22 +58,22 @@ impl<'a> View<'a> {
     pub(crate) fn find_stages(
         &self,
         campaign: &CampaignId,
-        selectors: &[String],
+        selectors: &[&str],
     ) -> Result<Vec<StageKey>, RequestError> {
         let keys: Vec<_> =
             self.scheduler.plan(campaign).into_iter().flat_map(|plan| &plan.stages).map(|stage| stage.key).collect();
         if selectors.is_empty() {
             return Ok(keys);
         }
-        let find = |selector: &String| {
+        let find = |selector: &&str| {
             if selector.is_empty() {
-                return Err(RequestError::UnknownStage { selector: selector.clone() });
+                return Err(RequestError::UnknownStage { selector: (*selector).to_owned() });
             }
-            let found: Vec<_> = keys.iter().filter(|key| key.to_string().starts_with(selector.as_str())).collect();
+            let found: Vec<_> = keys.iter().filter(|key| key.to_string().starts_with(selector)).collect();
             match found.as_slice() {
                 [key] => Ok(**key),
-                [] => Err(RequestError::UnknownStage { selector: selector.clone() }),
-                several => Err(RequestError::AmbiguousStage { selector: selector.clone(), count: several.len() }),
+                [] => Err(RequestError::UnknownStage { selector: (*selector).to_owned() }),
+                several => Err(RequestError::AmbiguousStage { selector: (*selector).to_owned(), count: several.len() }),
             }
         };
         selectors.iter().map(find).collect()
@@ -114,78 +91,30 @@ impl<'a> View<'a> {
     }
 
     /// Every campaign, in the order of submission.
-    pub(crate) fn campaigns(&self) -> Vec<CampaignView<'a>> {
-        let plans = self.scheduler.ledger().campaigns().map(|campaign| campaign.plan());
-        let mut campaigns: Vec<_> = plans.filter_map(|plan| self.campaign(&plan.campaign)).collect();
-        campaigns.sort_by_key(|campaign| (campaign.submitted_at_ms, campaign.status.campaign));
+    pub(crate) fn submitted(&self) -> Vec<CampaignId> {
+        let mut campaigns: Vec<_> =
+            self.scheduler.ledger().campaigns().map(|campaign| campaign.plan().campaign).collect();
+        campaigns.sort_by_key(|campaign| (self.submitted_at_ms(campaign), *campaign));
         campaigns
     }
 
-    /// One campaign.
-    pub(crate) fn campaign(&self, campaign: &CampaignId) -> Option<CampaignView<'a>> {
-        let plan = self.scheduler.plan(campaign)?;
-        Some(CampaignView {
-            status: self.scheduler.campaign_status(campaign)?,
-            plan,
-            submitted_at_ms: self.submitted_at_ms(campaign),
-            tokens: plan.stages.iter().map(|stage| stage.spec.tokens()).sum(),
-            tokens_done: plan.stages.iter().map(|stage| self.tokens_done(stage)).sum(),
-            damaged_checkpoints: plan.stages.iter().map(|stage| self.damaged_checkpoints(&stage.key).count()).sum(),
-        })
-    }
-
-    /// How a stage is doing.
-    pub(crate) fn stage(&self, stage: &StageKey) -> Option<StageStatus> {
-        self.scheduler.stage_status(stage)
-    }
-
-    /// Every worker that is known to live.
-    pub(crate) fn workers(&self) -> Vec<WorkerView<'a>> {
-        let view = |status: scheduler::WorkerStatus| {
-            let conversation = self.conversations.get(&status.worker);
-            let busy = match status.slot {
-                Slot::Busy { stage, attempt } | Slot::Dropping { stage, attempt } => Some((stage, attempt)),
-                Slot::Idle | Slot::Leaving | Slot::Resting => None,
-            };
-            WorkerView {
-                worker: status.worker,
-                name: status.name,
-                device: conversation.map(|conversation| conversation.device.clone()).unwrap_or_default(),
-                is_connected: conversation.is_some_and(Conversation::is_connected),
-                stage: busy.and_then(|(stage, _)| self.scheduler.stage(&stage)),
-                progress: busy
-                    .zip(conversation)
-                    .and_then(|((stage, attempt), conversation)| conversation.progress_of(stage, attempt)),
-            }
-        };
-        let mut workers: Vec<_> = self.scheduler.workers().map(view).collect();
-        workers.sort_by(|a, b| (&a.name, a.worker).cmp(&(&b.name, b.worker)));
-        workers
-    }
-
-    /// The committed checkpoints of a stage that were found damaged or gone.
-    pub(crate) fn damaged_checkpoints(&self, stage: &StageKey) -> impl Iterator<Item = u64> + use<'a> {
-        self.scheduler.ledger().damaged_checkpoints(stage)
-    }
-
-    fn submitted_at_ms(&self, campaign: &CampaignId) -> u64 {
+    /// When a campaign was first submitted, in milliseconds since 1970; zero where nobody noted it.
+    pub(crate) fn submitted_at_ms(&self, campaign: &CampaignId) -> u64 {
         self.notes.submitted_at_ms.get(campaign).copied().unwrap_or_default()
     }
 
-    /// Tokens of a stage that were trained: by its checkpoint, or by what its worker says, which may be further.
-    fn tokens_done(&self, stage: &Stage) -> Tokens {
-        let Some(status) = self.scheduler.stage_status(&stage.key) else { return Tokens(0) };
-        let trained_to = match status.state {
-            StageState::Completed { .. } => stage.spec.end_step,
-            StageState::Diverged { step, .. } => step,
-            StageState::Running { worker, attempt } => {
-                let progress = self.conversations.get(&worker).and_then(|known| known.progress_of(stage.key, attempt));
-                let latest = progress.and_then(|progress| progress.latest).map_or(0, |point| point.step + 1);
-                status.checkpoint.unwrap_or(0).max(latest)
-            }
-            _ => status.checkpoint.unwrap_or(0),
-        };
-        let steps = trained_to.min(stage.spec.end_step).saturating_sub(stage.spec.start_step);
-        Tokens(steps * stage.spec.batch.tokens())
+    /// The device of a worker, as it calls it; empty where that is unknown.
+    pub(crate) fn device(&self, worker: &WorkerId) -> &'a str {
+        self.conversations.get(worker).map_or("", |conversation| &conversation.device)
+    }
+
+    /// Whether a worker has a connection now.
+    pub(crate) fn is_connected(&self, worker: &WorkerId) -> bool {
+        self.conversations.get(worker).is_some_and(Conversation::is_connected)
+    }
+
+    /// How far an attempt is, by what its worker says.
+    pub(crate) fn progress(&self, worker: &WorkerId, stage: StageKey, attempt: Attempt) -> Option<Progress> {
+        self.conversations.get(worker)?.progress_of(stage, attempt)
     }
 }

@@ -1,14 +1,10 @@
-//! The services: a handler decodes, forwards to the driver, and encodes the answer.
+//! The services: a handler decodes, forwards to `api` or the driver, and encodes the answer.
 
-mod branch;
 mod campaigns;
-mod checkpoints;
 mod decode;
-pub(crate) mod encode;
-mod limit;
+mod encode;
 mod session;
 mod status;
-mod watch;
 
-pub(crate) use campaigns::CampaignApi;
-pub(crate) use session::WorkerApi;
+pub(crate) use campaigns::CampaignHandlers;
+pub(crate) use session::WorkerHandlers;

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use proto::v1::worker_service_server::WorkerService;
-use proto::v1::{CoordinatorMessage, WorkerMessage};
 use futures::StreamExt;
 use futures::stream::Map;
+use proto::v1::worker_service_server::WorkerService;
+use proto::v1::{CoordinatorMessage, WorkerMessage};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
@@ -16,10 +16,10 @@ use tonic::{Request, Response, Status, Streaming};
 use tracing::{debug, warn};
 use vocabulary::WorkerId;
 
-use super::{decode, encode, status};
+use super::{decode, encode};
 use crate::auth::{Caller, Guard};
 use crate::driver::DriverHandle;
-use crate::driver::input::{Input, RequestError, SessionId};
+use crate::driver::input::{Input, SessionId};
 use crate::driver::to_worker::{Outgoing, SessionEnd, ToWorker};
 use crate::incoming::ServerLimits;
 use crate::people::chain;
@@ -27,12 +27,27 @@ use crate::people::chain;
 /// Messages that may wait for a worker to read them.
 const OUTGOING: usize = 256;
 
+/// Why a call has no stream.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NotOpened {
+    #[error("the request carries no authenticated caller")]
+    NoCaller,
+    #[error("the coordinator has as many sessions as it allows")]
+    TooMany,
+    #[error("the hello did not arrive in time")]
+    NoHello,
+    #[error("the worker ended the session before its hello")]
+    Ended,
+    #[error("the coordinator is shutting down")]
+    Stopping,
+}
+
 /// The driver's messages to a worker, on their way to the wire.
 type Encoded = Map<ReceiverStream<Result<ToWorker, SessionEnd>>, fn(Result<ToWorker, SessionEnd>) -> Sent>;
 type Sent = Result<CoordinatorMessage, Status>;
 
 /// The service that workers dial.
-pub(crate) struct WorkerApi {
+pub(crate) struct WorkerHandlers {
     driver: DriverHandle,
     guard: Arc<Guard>,
     stop: CancellationToken,
@@ -43,7 +58,7 @@ pub(crate) struct WorkerApi {
     hello: Duration,
 }
 
-impl WorkerApi {
+impl WorkerHandlers {
     pub(crate) fn new(driver: DriverHandle, guard: Arc<Guard>, limits: ServerLimits, stop: CancellationToken) -> Self {
         let places = Arc::new(Semaphore::new(limits.sessions.min(Semaphore::MAX_PERMITS)));
         Self { driver, guard, stop, sessions: AtomicU64::new(0), places, hello: limits.hello }
@@ -51,22 +66,19 @@ impl WorkerApi {
 }
 
 #[tonic::async_trait]
-impl WorkerService for WorkerApi {
+impl WorkerService for WorkerHandlers {
     type SessionStream = Encoded;
 
     async fn session(
         &self,
         request: Request<Streaming<WorkerMessage>>,
     ) -> Result<Response<Self::SessionStream>, Status> {
-        let caller = request.extensions().get::<Caller>().cloned();
-        let caller = caller.ok_or_else(|| Status::internal("the request carries no authenticated caller"))?;
-        let place = Arc::clone(&self.places).try_acquire_owned();
-        let place = place.map_err(|_| Status::resource_exhausted("the coordinator has as many sessions as it allows"))?;
+        let caller = request.extensions().get::<Caller>().cloned().ok_or(NotOpened::NoCaller)?;
+        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| NotOpened::TooMany)?;
         let mut incoming = request.into_inner();
         let first = tokio::time::timeout(self.hello, incoming.message()).await;
-        let first = first.map_err(|_| Status::deadline_exceeded("the hello did not arrive in time"))??;
-        let first = first.ok_or_else(|| Status::cancelled("the worker ended the session before its hello"))?;
-        let hello = decode::hello(first).map_err(|error| status::from_decode(&error))?;
+        let first = first.map_err(|_| NotOpened::NoHello)??.ok_or(NotOpened::Ended)?;
+        let hello = decode::hello(first)?;
 
         let worker = hello.worker;
         let session = self.sessions.fetch_add(1, Ordering::Relaxed);
@@ -79,20 +91,19 @@ impl WorkerService for WorkerApi {
             outgoing: outgoing.clone(),
             end: end.clone(),
         };
-        let sent = self.driver.inputs().send(opened).await;
-        sent.map_err(|_| status::from_request(RequestError::Stopping))?;
+        self.driver.inputs().send(opened).await.map_err(|_| NotOpened::Stopping)?;
         let (guard, inputs) = (Arc::clone(&self.guard), self.driver.inputs().clone());
         tokio::spawn(async move {
             let revoked = guard.until_revoked(&caller);
             listen(session, worker, incoming, outgoing, inputs, end, revoked).await;
             drop(place);
         });
-        Ok(Response::new(ReceiverStream::new(stream).map(sent)))
+        Ok(Response::new(ReceiverStream::new(stream).map(sent as fn(_) -> _)))
     }
 }
 
 fn sent(message: Result<ToWorker, SessionEnd>) -> Sent {
-    message.map(encode::to_worker).map_err(|end| status::from_session_end(&end))
+    Ok(encode::to_worker(message?))
 }
 
 /// Passes on a worker's messages until the connection ends or is replaced, a message is malformed, or its token no longer

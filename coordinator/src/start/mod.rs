@@ -21,9 +21,10 @@ use tracing::info;
 use url::Url;
 
 use crate::STORE_FILE;
+use crate::api::Api;
 use crate::auth::{Guard, LocalTokens};
 use crate::driver::{Driver, DriverHandle};
-use crate::grpc::{CampaignApi, WorkerApi};
+use crate::grpc::{CampaignHandlers, WorkerHandlers};
 use crate::incoming::{self, Gate, ServerLimits};
 use crate::lock::{DataDirLock, LiveCoordinator, LockError};
 use crate::pools::LocalPoolOptions;
@@ -157,17 +158,17 @@ impl Opened {
         } = self;
         let Entrance { incoming, tls, inside, url, public_url } = entrance;
         let [stop, close, cut] = std::array::from_fn(|_| CancellationToken::new());
-        let api = CampaignApi {
+        let api = Api {
             driver: driver_handle.clone(),
-            guard: Arc::clone(&guard),
             store: store.clone(),
             storage,
             storage_url: storage_url.clone(),
             data_dir,
             stop: stop.clone(),
         };
-        let workers = WorkerApi::new(driver_handle.clone(), Arc::clone(&guard), limits, stop.clone());
-        let routes = routes(api, workers).await;
+        let workers = WorkerHandlers::new(driver_handle.clone(), Arc::clone(&guard), limits, stop.clone());
+        let campaigns = CampaignHandlers { api, guard: Arc::clone(&guard) };
+        let routes = routes(campaigns, workers).await;
         // Two doors: a crowd at one does not keep anybody from the other.
         let limits = if inside.is_some() { limits.halved() } else { limits };
         let gate = Gate::new(limits, cut.clone());

@@ -16,7 +16,7 @@ use tonic::transport::{Server, ServerTlsConfig};
 use tracing::error;
 
 use crate::auth::{AuthLayer, Guard};
-use crate::grpc::{CampaignApi, WorkerApi};
+use crate::grpc::{CampaignHandlers, WorkerHandlers};
 use crate::incoming::{self, CountCalls, Gate, ServerLimits};
 
 /// A connection over which nothing comes back for this long is broken.
@@ -33,16 +33,16 @@ const RESET_STREAMS: usize = 20;
 const WINDOW_BYTES: u32 = 1 << 20;
 
 /// All services.
-pub(super) async fn routes(api: CampaignApi, workers: WorkerApi) -> Routes {
-    let campaigns = CampaignServiceServer::new(api)
+pub(super) async fn routes(campaigns: CampaignHandlers, workers: WorkerHandlers) -> Routes {
+    let campaigns = CampaignServiceServer::new(campaigns)
         .max_decoding_message_size(MAX_REQUEST_BYTES)
         .max_encoding_message_size(MAX_MESSAGE_BYTES);
     let workers = WorkerServiceServer::new(workers)
         .max_decoding_message_size(MAX_REQUEST_BYTES)
         .max_encoding_message_size(MAX_MESSAGE_BYTES);
     let (reporter, health) = tonic_health::server::health_reporter();
-    reporter.set_serving::<CampaignServiceServer<CampaignApi>>().await;
-    reporter.set_serving::<WorkerServiceServer<WorkerApi>>().await;
+    reporter.set_serving::<CampaignServiceServer<CampaignHandlers>>().await;
+    reporter.set_serving::<WorkerServiceServer<WorkerHandlers>>().await;
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(proto::FILE_DESCRIPTOR_SET)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)

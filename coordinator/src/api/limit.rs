@@ -1,6 +1,6 @@
-//! Bounds on the texts and lists of a message, beyond that on the message itself.
+//! Bounds on the texts and lists of a request, beyond the one on the whole message.
 
-/// Something in a message is longer than is accepted.
+/// A part of a request is longer than the coordinator accepts.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: has a length of {found}, and {limit} is accepted")]
 pub(crate) struct TooLong {
@@ -9,7 +9,7 @@ pub(crate) struct TooLong {
     pub(crate) limit: usize,
 }
 
-/// Refuses what is longer than the limit.
+/// Checks a length against its limit.
 pub(crate) fn at_most(limit: usize, field: &'static str, found: usize) -> Result<(), TooLong> {
     if found > limit { Err(TooLong { field, found, limit }) } else { Ok(()) }
 }

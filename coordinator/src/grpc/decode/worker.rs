@@ -1,5 +1,4 @@
-//! From the wire to the driver's messages. A malformed message ends the session: the other side runs another version, or
-//! is not a worker.
+//! What workers say. A malformed message ends the session: the other side runs another version, or is not a worker.
 
 use proto::ConvertError;
 use proto::convert::{Problem, attempt_ref, attempts, id, ids, name};
@@ -9,27 +8,11 @@ use proto::v1::{self, WorkerMessage};
 use scheduler::StageResult;
 use vocabulary::{Attempt, StageKey};
 
-use super::limit::{TooLong, at_most};
+use super::DecodeError;
+use crate::api::limit::at_most;
 use crate::driver::from_worker::{FromWorker, Hello, Progress, Report, ReportBody, UnusableStart};
 use crate::store::CurvePoint;
 use crate::verify::CheckpointClaim;
-
-/// Why a worker's message cannot be decoded.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum DecodeError {
-    #[error("the message is of a kind this version does not know")]
-    UnknownKind,
-    #[error("the first message has to be a hello, and no other")]
-    HelloMisplaced,
-    #[error("{kind} has to have a sequence number above zero")]
-    NoSequence { kind: &'static str },
-    #[error("the steps of curve points have to ascend without gaps, and {step} comes after {before}")]
-    Gap { before: u64, step: u64 },
-    #[error(transparent)]
-    TooLong(#[from] TooLong),
-    #[error(transparent)]
-    Field(#[from] ConvertError),
-}
 
 /// Reads the first message of a session.
 pub(crate) fn hello(message: WorkerMessage) -> Result<Hello, DecodeError> {

@@ -1,0 +1,80 @@
+//! Campaigns: submitting, extending, cancelling, retrying, looking at them.
+
+use futures::StreamExt;
+use object_store::path::Path;
+use proto::layout;
+use recipes::{Recipe, RecipeError};
+use vocabulary::{CampaignId, Dataset, Plan};
+
+use super::requests::{ExtendRequest, RecipeSource, Selector, SubmitRequest};
+use super::views::{CampaignDetail, CampaignView, TrialOutcome, WorkerView};
+use super::{Api, ApiError};
+use crate::driver::input::{Extended, Extension, Submission, Submitted};
+
+impl Api {
+    /// Accepts a campaign. It is durable when this returns.
+    pub(crate) async fn submit(&self, request: SubmitRequest) -> Result<Submitted, ApiError> {
+        let SubmitRequest { recipe: RecipeSource { file, text }, dataset } = request;
+        let plan = expand(&file, &text, &dataset).map_err(ApiError::Recipe)?;
+        self.check_dataset(&dataset).await?;
+        Ok(self.driver.submit(Submission { plan, recipe_file: file, recipe_text: text }).await?)
+    }
+
+    /// Adds to a campaign what its recipe has now. It is durable when this returns.
+    pub(crate) async fn extend(&self, request: ExtendRequest) -> Result<Extended, ApiError> {
+        let ExtendRequest { campaign, recipe: RecipeSource { file, text } } = request;
+        let plan = self.look_at(campaign, |view, campaign| view.scheduler.shared_plan(campaign)).await?;
+        let recipe = Recipe::parse(&file, &text).map_err(ApiError::Recipe)?;
+        let growth = recipes::growth(&plan, &recipe).map_err(ApiError::Growth)?;
+        Ok(self.driver.extend(Extension { growth, recipe_file: file, recipe_text: text }).await?)
+    }
+
+    /// Every campaign, in the order of submission.
+    pub(crate) async fn campaigns(&self) -> Result<Vec<CampaignView>, ApiError> {
+        self.look(CampaignView::all).await
+    }
+
+    /// A campaign with its plan, stages and recipe.
+    pub(crate) async fn campaign(&self, selector: Selector) -> Result<CampaignDetail, ApiError> {
+        let mut detail = self.look_at(selector, CampaignDetail::of).await?;
+        let recipe = self.store.recipe(detail.summary.status.campaign).await.map_err(ApiError::Store)?;
+        detail.recipe = recipe.map(|(file, text)| RecipeSource { file, text });
+        Ok(detail)
+    }
+
+    /// The trials of a campaign that have ended, in the plan's order.
+    pub(crate) async fn results(&self, selector: Selector) -> Result<Vec<TrialOutcome>, ApiError> {
+        self.look_at(selector, TrialOutcome::all).await
+    }
+
+    /// Cancels a campaign.
+    pub(crate) async fn cancel(&self, selector: Selector) -> Result<CampaignId, ApiError> {
+        Ok(self.driver.cancel(selector.into_string()).await?)
+    }
+
+    /// Tries the stages of a campaign that were given up again.
+    pub(crate) async fn retry(&self, selector: Selector) -> Result<CampaignId, ApiError> {
+        Ok(self.driver.retry(selector.into_string()).await?)
+    }
+
+    /// Every worker that is known to be alive.
+    pub(crate) async fn workers(&self) -> Result<Vec<WorkerView>, ApiError> {
+        self.look(WorkerView::all).await
+    }
+
+    /// Checks that a dataset is where workers will look for it.
+    pub(super) async fn check_dataset(&self, dataset: &Dataset) -> Result<(), ApiError> {
+        let folder = Path::from(layout::dataset_path(&dataset.id));
+        match self.storage.list(Some(&folder)).next().await {
+            Some(Ok(_)) => Ok(()),
+            None | Some(Err(object_store::Error::NotFound { .. })) => {
+                Err(ApiError::NoDataset { dataset: dataset.id.to_string(), storage: self.storage_url.clone() })
+            }
+            Some(Err(error)) => Err(ApiError::ReadStorage(error)),
+        }
+    }
+}
+
+fn expand(file: &str, text: &str, dataset: &Dataset) -> Result<Plan, RecipeError> {
+    recipes::expand(&Recipe::parse(file, text)?, dataset)
+}

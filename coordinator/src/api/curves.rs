@@ -1,0 +1,68 @@
+//! Loss curves, in runs of bounded size.
+
+use proto::limits::MAX_CURVE_POINTS;
+use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::SendTimeoutError;
+use vocabulary::StageKey;
+
+use super::requests::CurvesRequest;
+use super::{Api, ApiError, READER_TIMEOUT};
+use crate::driver::view::View;
+use crate::store::{CurvePoint, Store};
+
+/// Consecutive points of a stage's curve.
+#[derive(Debug)]
+pub(crate) struct CurveRun {
+    pub(crate) stage: StageKey,
+    pub(crate) points: Vec<CurvePoint>,
+}
+
+impl Api {
+    /// Sends curves until all are sent or nobody listens.
+    pub(crate) async fn curves(
+        &self,
+        request: CurvesRequest,
+        runs: mpsc::Sender<Result<CurveRun, ApiError>>,
+    ) -> Result<(), ApiError> {
+        let CurvesRequest { campaign, stages, from_step } = request;
+        let find = move |view: &View<'_>| {
+            let campaign = view.find(campaign.as_str())?;
+            let selectors: Vec<_> = stages.iter().map(|selector| selector.as_str()).collect();
+            view.find_stages(&campaign, &selectors)
+        };
+        let stages = self.look(find).await??;
+        tokio::spawn(send(self.store.clone(), stages, from_step, runs));
+        Ok(())
+    }
+}
+
+/// Reads one run at a time, so little waits here however slow the reader is. A reader that stops is cut off, and can go on
+/// behind the last point it received.
+async fn send(store: Store, stages: Vec<StageKey>, from: u64, runs: mpsc::Sender<Result<CurveRun, ApiError>>) {
+    for stage in stages {
+        let mut next = Some(from);
+        while let Some(from) = next {
+            let points = match store.curve(stage, from, MAX_CURVE_POINTS).await {
+                Ok(points) => points,
+                Err(error) => {
+                    let _ = runs.send(Err(ApiError::Store(error))).await;
+                    return;
+                }
+            };
+            let is_whole = points.len() < MAX_CURVE_POINTS;
+            next = points.last().filter(|_| !is_whole).and_then(|last| last.step.checked_add(1));
+            if points.is_empty() {
+                break;
+            }
+            match runs.send_timeout(Ok(CurveRun { stage, points }), READER_TIMEOUT).await {
+                Ok(()) => {}
+                Err(SendTimeoutError::Closed(_)) => return,
+                Err(SendTimeoutError::Timeout(_)) => {
+                    // It waits behind the runs that are not read, for as long again.
+                    let _ = runs.send_timeout(Err(ApiError::ReaderTooSlow), READER_TIMEOUT).await;
+                    return;
+                }
+            }
+        }
+    }
+}

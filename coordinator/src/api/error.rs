@@ -1,0 +1,33 @@
+//! Why a request is not answered. Each transport maps these to its own statuses in one place.
+
+use recipes::{GrowthError, RecipeError};
+
+use crate::auth::REVOKED;
+use crate::driver::request_error::RequestError;
+use crate::store::StoreError;
+
+/// A refusal or a failure.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ApiError {
+    #[error(transparent)]
+    Request(#[from] RequestError),
+    #[error(transparent)]
+    Recipe(RecipeError),
+    #[error(transparent)]
+    Growth(GrowthError),
+    #[error(
+        "dataset {dataset} is not in the coordinator's storage at {storage}: prepare it there, for example by `windtunnel \
+         data prepare` with the same data directory"
+    )]
+    NoDataset { dataset: String, storage: String },
+    #[error("the coordinator's storage cannot be read")]
+    ReadStorage(#[source] object_store::Error),
+    #[error("files cannot be deleted")]
+    DeleteFiles(#[source] object_store::Error),
+    #[error(transparent)]
+    Store(StoreError),
+    #[error("{REVOKED}")]
+    TokenRevoked,
+    #[error("the curves are not read: go on with `after_step`")]
+    ReaderTooSlow,
+}

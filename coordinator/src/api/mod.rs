@@ -1,0 +1,86 @@
+//! What people and their tools may ask of a coordinator, whatever they ask over.
+//!
+//! ```text
+//! grpc --decode--> requests --Api--> driver, stores --> views, words --encode--> grpc
+//! ```
+//!
+//! [`requests`] are typed and checked. [`views`] are owned data on how things stand, built from one look at the driver's
+//! state. [`words`] are the sentences in them. [`Api`] has a method for each request; [`ApiError`] says why one is not met.
+//!
+//! Knows neither tonic nor the wire format.
+
+mod branch;
+mod campaigns;
+mod checkpoints;
+mod curves;
+mod error;
+pub(crate) mod limit;
+pub(crate) mod requests;
+pub(crate) mod views;
+mod watch;
+pub(crate) mod words;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use object_store::ObjectStore;
+use tokio_util::sync::CancellationToken;
+use vocabulary::{CampaignId, StageKey};
+
+pub(crate) use checkpoints::Collection;
+pub(crate) use curves::CurveRun;
+pub(crate) use error::ApiError;
+
+use crate::driver::DriverHandle;
+use crate::driver::request_error::RequestError;
+use crate::driver::view::View;
+use crate::store::Store;
+use requests::Selector;
+
+/// How long a stream waits for its reader before it is cut off.
+const READER_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(30);
+
+/// All that answers requests. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Api {
+    pub(crate) driver: DriverHandle,
+    pub(crate) store: Store,
+    pub(crate) storage: Arc<dyn ObjectStore>,
+    pub(crate) storage_url: String,
+    /// The storage as a directory.
+    pub(crate) data_dir: PathBuf,
+    /// Cancelled when the coordinator stops.
+    pub(crate) stop: CancellationToken,
+}
+
+impl Api {
+    /// Reads something of the driver's state.
+    async fn look<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&View<'_>) -> T + Send + 'static,
+    ) -> Result<T, ApiError> {
+        Ok(self.driver.look(look).await?)
+    }
+
+    /// Reads something of the campaign that a selector means.
+    async fn look_at<T: Send + 'static>(
+        &self,
+        selector: Selector,
+        look: impl FnOnce(&View<'_>, &CampaignId) -> Option<T> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let find = move |view: &View<'_>| {
+            let campaign = view.find(selector.as_str())?;
+            look(view, &campaign).ok_or_else(|| RequestError::UnknownCampaign { selector: selector.into_string() })
+        };
+        Ok(self.driver.look(find).await??)
+    }
+
+    /// The campaign that a selector means.
+    pub(crate) async fn find(&self, selector: Selector) -> Result<CampaignId, ApiError> {
+        self.look_at(selector, |_, campaign| Some(*campaign)).await
+    }
+
+    async fn find_stage(&self, selector: Selector) -> Result<StageKey, ApiError> {
+        Ok(self.driver.look(move |view| view.find_stage(selector.as_str())).await??)
+    }
+}

@@ -1,0 +1,69 @@
+//! Stages.
+
+use scheduler::{StageResult, StageState};
+use vocabulary::{StageKey, WorkerId};
+
+use crate::api::words;
+use crate::driver::view::View;
+
+/// A stage, and why it is where it is.
+#[derive(Debug, Clone)]
+pub(crate) struct StageView {
+    pub(crate) key: StageKey,
+    pub(crate) phase: StagePhase,
+    /// How often it was handed out.
+    pub(crate) attempts: u32,
+    /// Who trains it.
+    pub(crate) worker: Option<WorkerId>,
+    /// Steps done at its latest committed checkpoint, counted from the root.
+    pub(crate) committed_step: Option<u64>,
+    pub(crate) result: Option<StageResult>,
+    /// A sentence; empty where the phase says it all.
+    pub(crate) reason: String,
+    /// Steps of committed checkpoints that were found damaged or gone.
+    pub(crate) damaged_checkpoints: Vec<u64>,
+}
+
+/// What has become of a stage. One that waits in a cancelled campaign counts as not run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum StagePhase {
+    Waiting,
+    Running,
+    Completed,
+    Diverged,
+    Failed,
+    NotRun,
+}
+
+impl StageView {
+    pub(crate) fn of(view: &View<'_>, key: StageKey, campaign_is_cancelled: bool) -> Option<Self> {
+        let status = view.scheduler.stage_status(&key)?;
+        let reason = words::stage_reason(&status, campaign_is_cancelled);
+        let (mut worker, mut result) = (None, None);
+        let phase = match status.state {
+            StageState::Waiting if campaign_is_cancelled => StagePhase::NotRun,
+            StageState::Waiting => StagePhase::Waiting,
+            StageState::Running { worker: by, .. } => {
+                worker = Some(by);
+                StagePhase::Running
+            }
+            StageState::Completed { result: came_out, .. } => {
+                result = Some(came_out);
+                StagePhase::Completed
+            }
+            StageState::Diverged { .. } => StagePhase::Diverged,
+            StageState::Failed { .. } => StagePhase::Failed,
+            StageState::NotRun { .. } => StagePhase::NotRun,
+        };
+        Some(Self {
+            key,
+            phase,
+            attempts: status.attempts,
+            worker,
+            committed_step: status.checkpoint,
+            result,
+            reason,
+            damaged_checkpoints: view.scheduler.ledger().damaged_checkpoints(&key).collect(),
+        })
+    }
+}

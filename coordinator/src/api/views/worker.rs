@@ -1,0 +1,43 @@
+//! Workers.
+
+use scheduler::{Slot, WorkerStatus};
+use vocabulary::{Stage, WorkerId};
+
+use crate::driver::from_worker::Progress;
+use crate::driver::view::View;
+
+/// A worker, and what it does.
+#[derive(Debug, Clone)]
+pub(crate) struct WorkerView {
+    pub(crate) worker: WorkerId,
+    pub(crate) name: String,
+    pub(crate) device: String,
+    pub(crate) is_connected: bool,
+    pub(crate) stage: Option<Stage>,
+    pub(crate) progress: Option<Progress>,
+}
+
+impl WorkerView {
+    /// Every worker that is known to be alive, by name.
+    pub(crate) fn all(view: &View<'_>) -> Vec<Self> {
+        let mut workers: Vec<_> = view.scheduler.workers().map(|status| Self::of(view, status)).collect();
+        workers.sort_by(|a, b| (&a.name, a.worker).cmp(&(&b.name, b.worker)));
+        workers
+    }
+
+    fn of(view: &View<'_>, status: WorkerStatus) -> Self {
+        let WorkerStatus { worker, name, slot, .. } = status;
+        let attempt = match slot {
+            Slot::Busy { stage, attempt } | Slot::Dropping { stage, attempt } => Some((stage, attempt)),
+            Slot::Idle | Slot::Leaving | Slot::Resting => None,
+        };
+        Self {
+            worker,
+            name,
+            device: view.device(&worker).to_owned(),
+            is_connected: view.is_connected(&worker),
+            stage: attempt.and_then(|(stage, _)| view.scheduler.stage(&stage)).cloned(),
+            progress: attempt.and_then(|(stage, attempt)| view.progress(&worker, stage, attempt)),
+        }
+    }
+}

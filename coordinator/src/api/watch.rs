@@ -1,0 +1,49 @@
+//! A campaign's status, as it changes.
+
+use std::time::Duration;
+
+use scheduler::CampaignPhase;
+use tokio::sync::mpsc;
+use vocabulary::CampaignId;
+
+use super::views::CampaignUpdate;
+use super::{Api, ApiError, READER_TIMEOUT};
+use crate::driver::request_error::RequestError;
+
+/// How often an update is sent while nothing but progress changes.
+const INTERVAL: Duration = Duration::from_millis(500);
+
+/// The least time between two updates, however much changes.
+const LEAST_INTERVAL: Duration = Duration::from_millis(50);
+
+impl Api {
+    /// Sends updates until the campaign ends, nobody listens, or the coordinator stops. The last one says how it ended.
+    pub(crate) async fn watch(self, campaign: CampaignId, updates: mpsc::Sender<Result<CampaignUpdate, ApiError>>) {
+        let stopping = || Err(RequestError::Stopping.into());
+        let mut changes = self.driver.changes();
+        loop {
+            // Marked as seen before the look: a change after it is noticed below.
+            changes.borrow_and_update();
+            let Ok(Some(update)) = self.look(move |view| CampaignUpdate::of(view, &campaign)).await else {
+                let _ = updates.send(stopping()).await;
+                return;
+            };
+            let is_over = update.campaign.status.phase != CampaignPhase::Open;
+            // A reader that stops is cut off; a new watch begins with all there is to know.
+            if updates.send_timeout(Ok(update), READER_TIMEOUT).await.is_err() || is_over {
+                return;
+            }
+            let interval = tokio::time::sleep(INTERVAL);
+            tokio::time::sleep(LEAST_INTERVAL).await;
+            tokio::select! {
+                () = interval => {}
+                _ = changes.changed() => {}
+                () = updates.closed() => return,
+                () = self.stop.cancelled() => {
+                    let _ = updates.send(stopping()).await;
+                    return;
+                }
+            }
+        }
+    }
+}

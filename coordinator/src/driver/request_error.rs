@@ -1,0 +1,29 @@
+//! Why a request is not met.
+
+use scheduler::{BranchRefusal, PlanError};
+use vocabulary::{CampaignId, StageKey};
+
+/// A refusal, in words for whoever asked.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RequestError {
+    #[error("no campaign is named `{selector}`, and none has an identifier that begins so")]
+    UnknownCampaign { selector: String },
+    #[error("`{selector}` is the beginning of several campaigns: {}", .candidates.join(", "))]
+    AmbiguousCampaign { selector: String, candidates: Vec<String> },
+    #[error("no stage of the campaign has a key that begins with `{selector}`")]
+    UnknownStage { selector: String },
+    #[error("`{selector}` is the beginning of {count} keys of the campaign's stages")]
+    AmbiguousStage { selector: String, count: usize },
+    #[error("no stage of any campaign has a key that begins with `{selector}`")]
+    NoStage { selector: String },
+    #[error("`{selector}` is the beginning of {count} keys of stages: give more of it")]
+    SeveralStages { selector: String, count: usize },
+    #[error("{} has no committed checkpoint{}", .stage.short(), .step.map(|step| format!(" after step {step}")).unwrap_or_default())]
+    NoCheckpoint { stage: StageKey, step: Option<u64> },
+    #[error(transparent)]
+    Branch(BranchRefusal),
+    #[error("the plan of {campaign} cannot be run: {error}")]
+    PlanRejected { campaign: CampaignId, error: PlanError },
+    #[error("the coordinator is shutting down")]
+    Stopping,
+}

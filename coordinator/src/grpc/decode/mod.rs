@@ -1,0 +1,30 @@
+//! From the wire to the driver's messages and the requests of `api`. Nothing malformed gets past here.
+
+mod request;
+mod worker;
+
+use proto::ConvertError;
+
+pub(super) use request::{branch, collect, curves, extend, optional, selector, submit};
+pub(super) use worker::{hello, message};
+
+use crate::api::limit::TooLong;
+
+/// Why a message cannot be decoded.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DecodeError {
+    #[error("the message is of a kind this version does not know")]
+    UnknownKind,
+    #[error("the first message has to be a hello, and no other")]
+    HelloMisplaced,
+    #[error("{kind} has to have a sequence number above zero")]
+    NoSequence { kind: &'static str },
+    #[error("the steps of curve points have to ascend without gaps, and {step} comes after {before}")]
+    Gap { before: u64, step: u64 },
+    #[error("`decay` is not linear, exponential, cosine or one_minus_sqrt")]
+    UnknownDecay,
+    #[error(transparent)]
+    TooLong(#[from] TooLong),
+    #[error(transparent)]
+    Field(#[from] ConvertError),
+}

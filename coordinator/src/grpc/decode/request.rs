@@ -1,0 +1,76 @@
+//! What people and their tools ask for.
+
+use std::time::Duration;
+
+use proto::convert;
+use proto::limits::{MAX_LISTED, MAX_NAME_BYTES, MAX_RECIPE_BYTES};
+use proto::v1;
+use recipes::branch::Rate;
+use scheduler::{BranchLength, BranchTerms};
+use vocabulary::{Dataset, DecayShape, Tokens};
+
+use super::DecodeError;
+use crate::api::limit::at_most;
+use crate::api::requests::{
+    BranchRequest, CollectRequest, CurvesRequest, ExtendRequest, RecipeSource, Selector, SubmitRequest,
+};
+
+/// A campaign that has to be named.
+pub(crate) fn selector(campaign: String) -> Result<Selector, DecodeError> {
+    Ok(Selector::new("campaign", campaign)?)
+}
+
+/// A campaign, or all where the text is empty.
+pub(crate) fn optional(campaign: String) -> Result<Option<Selector>, DecodeError> {
+    (!campaign.is_empty()).then(|| selector(campaign)).transpose()
+}
+
+pub(crate) fn submit(request: v1::SubmitRequest) -> Result<SubmitRequest, DecodeError> {
+    let v1::SubmitRequest { recipe_file, recipe_text, dataset } = request;
+    let recipe = recipe(recipe_file, recipe_text)?;
+    Ok(SubmitRequest { recipe, dataset: convert::required("dataset", dataset)? })
+}
+
+pub(crate) fn extend(request: v1::ExtendCampaignRequest) -> Result<ExtendRequest, DecodeError> {
+    let v1::ExtendCampaignRequest { campaign, recipe_file, recipe_text } = request;
+    Ok(ExtendRequest { campaign: selector(campaign)?, recipe: recipe(recipe_file, recipe_text)? })
+}
+
+fn recipe(file: String, text: String) -> Result<RecipeSource, DecodeError> {
+    let file = convert::name("recipe_file", file)?;
+    at_most(MAX_RECIPE_BYTES, "recipe_text", text.len())?;
+    Ok(RecipeSource { file, text })
+}
+
+pub(crate) fn branch(request: v1::BranchCampaignRequest) -> Result<BranchRequest, DecodeError> {
+    let v1::BranchCampaignRequest { stage, step, name, tokens, fraction, decay, floor, peak_lr, dataset, dry_run } =
+        request;
+    let stage = Selector::new("stage", stage)?;
+    at_most(MAX_NAME_BYTES, "name", name.len())?;
+    let decays = |shape| Rate::Decay { shape, floor };
+    let rate = match decay.as_str() {
+        "" => Rate::Stable,
+        "linear" => decays(DecayShape::Linear),
+        "exponential" => decays(DecayShape::Exponential),
+        "cosine" => decays(DecayShape::Cosine),
+        "one_minus_sqrt" => decays(DecayShape::OneMinusSqrt),
+        _ => return Err(DecodeError::UnknownDecay),
+    };
+    let length = if tokens > 0 { BranchLength::Tokens(Tokens(tokens)) } else { BranchLength::Fraction(fraction) };
+    let dataset = dataset.map(Dataset::try_from).transpose()?;
+    let name = (!name.is_empty()).then_some(name);
+    Ok(BranchRequest { stage, terms: BranchTerms { step, name, length, rate, peak_lr, dataset }, dry_run })
+}
+
+pub(crate) fn curves(request: v1::GetCurvesRequest) -> Result<CurvesRequest, DecodeError> {
+    let v1::GetCurvesRequest { campaign, stages, after_step } = request;
+    at_most(MAX_LISTED, "stages", stages.len())?;
+    let stages = stages.into_iter().map(|stage| Selector::new("stages", stage)).collect::<Result<_, _>>()?;
+    let from_step = after_step.map_or(0, |step| step.saturating_add(1));
+    Ok(CurvesRequest { campaign: selector(campaign)?, stages, from_step })
+}
+
+pub(crate) fn collect(request: v1::CollectCheckpointsRequest) -> Result<CollectRequest, DecodeError> {
+    let v1::CollectCheckpointsRequest { campaign, dry_run, min_age_seconds } = request;
+    Ok(CollectRequest { campaign: optional(campaign)?, min_age: Duration::from_secs(min_age_seconds), dry_run })
+}

@@ -1,0 +1,164 @@
+//! How things stand.
+
+use proto::convert::sent_sets;
+use proto::v1;
+use scheduler::{CampaignPhase, Hold, StageResult};
+
+use super::{count, curve_point};
+use crate::api::views::{
+    CampaignDetail, CampaignUpdate, CampaignView, StagePhase, StageView, TrialEnd, TrialOutcome, WorkerView,
+};
+use crate::api::{Collection, CurveRun};
+use crate::driver::collection::CheckpointStatus;
+use crate::driver::from_worker::Progress;
+use crate::orphans::Orphan;
+
+pub(crate) fn summary(campaign: &CampaignView) -> v1::CampaignSummary {
+    let CampaignView { status, description, submitted_at_ms, tokens, tokens_done, damaged_checkpoints } = campaign;
+    let (stages, trials) = (status.stages, status.trials);
+    let phase = match status.phase {
+        CampaignPhase::Open => v1::CampaignPhase::Open,
+        CampaignPhase::Ended => v1::CampaignPhase::Ended,
+        CampaignPhase::Cancelled => v1::CampaignPhase::Cancelled,
+    };
+    v1::CampaignSummary {
+        campaign: status.campaign.to_string(),
+        name: status.name.clone(),
+        description: description.clone(),
+        phase: phase.into(),
+        stages: Some(v1::StageCounts {
+            waiting: count(stages.waiting),
+            running: count(stages.running),
+            completed: count(stages.completed),
+            diverged: count(stages.diverged),
+            failed: count(stages.failed),
+            not_run: count(stages.not_run),
+        }),
+        trials: Some(v1::TrialCounts {
+            open: count(trials.open),
+            completed: count(trials.completed),
+            diverged: count(trials.diverged),
+            failed: count(trials.failed),
+            pruned: count(trials.pruned),
+        }),
+        submitted_at_ms: *submitted_at_ms,
+        tokens: tokens.0,
+        tokens_done: tokens_done.0,
+        damaged_checkpoints: count(*damaged_checkpoints),
+    }
+}
+
+pub(crate) fn detail(detail: CampaignDetail) -> v1::CampaignDetail {
+    let CampaignDetail { summary: campaign, plan, stages, recipe } = detail;
+    let (recipe_file, recipe_text) = recipe.map(|recipe| (recipe.file, recipe.text)).unwrap_or_default();
+    v1::CampaignDetail {
+        summary: Some(summary(&campaign)),
+        plan: Some(plan.as_ref().into()),
+        stages: stages.into_iter().map(stage).collect(),
+        recipe_file,
+        recipe_text,
+    }
+}
+
+fn stage(stage: StageView) -> v1::StageStatus {
+    let phase = match stage.phase {
+        StagePhase::Waiting => v1::StagePhase::Waiting,
+        StagePhase::Running => v1::StagePhase::Running,
+        StagePhase::Completed => v1::StagePhase::Completed,
+        StagePhase::Diverged => v1::StagePhase::Diverged,
+        StagePhase::Failed => v1::StagePhase::Failed,
+        StagePhase::NotRun => v1::StagePhase::NotRun,
+    };
+    v1::StageStatus {
+        key: stage.key.to_string(),
+        phase: phase.into(),
+        attempt: Some(stage.attempts).filter(|attempts| *attempts > 0),
+        worker: stage.worker.map(|worker| worker.to_string()),
+        committed_step: stage.committed_step,
+        result: stage.result.as_ref().map(result),
+        reason: stage.reason,
+        damaged_checkpoints: stage.damaged_checkpoints,
+    }
+}
+
+fn result(result: &StageResult) -> v1::StageResult {
+    v1::StageResult {
+        validation_loss: result.validation_loss,
+        validation_loss_per_byte: result.validation_loss_per_byte,
+        sets: sent_sets(&result.sets),
+    }
+}
+
+pub(crate) fn outcome(outcome: &TrialOutcome) -> v1::TrialResult {
+    let end = match outcome.end {
+        TrialEnd::Completed => v1::TrialEnd::Completed,
+        TrialEnd::Pruned => v1::TrialEnd::Pruned,
+        TrialEnd::Diverged => v1::TrialEnd::Diverged,
+    };
+    v1::TrialResult {
+        trial: outcome.trial.to_string(),
+        stage: outcome.stage.to_string(),
+        result: outcome.result.as_ref().map(result),
+        end: end.into(),
+        step: outcome.step,
+    }
+}
+
+pub(crate) fn update(update: CampaignUpdate) -> v1::CampaignUpdate {
+    v1::CampaignUpdate {
+        summary: Some(summary(&update.campaign)),
+        workers: update.workers.iter().map(worker).collect(),
+    }
+}
+
+pub(crate) fn worker(worker: &WorkerView) -> v1::WorkerStatus {
+    v1::WorkerStatus {
+        worker: worker.worker.to_string(),
+        name: worker.name.clone(),
+        device: worker.device.clone(),
+        connected: worker.is_connected,
+        progress: worker.progress.as_ref().map(progress),
+        stage: worker.stage.as_ref().map(Into::into),
+    }
+}
+
+fn progress(progress: &Progress) -> v1::Progress {
+    v1::Progress {
+        attempt: Some((progress.stage, progress.attempt).into()),
+        latest: progress.latest.as_ref().map(curve_point),
+        tokens_per_second: progress.tokens_per_second,
+    }
+}
+
+pub(crate) fn curve_run(run: CurveRun) -> v1::StageCurve {
+    v1::StageCurve { stage: run.stage.to_string(), points: run.points.iter().map(curve_point).collect() }
+}
+
+pub(crate) fn collection(collection: Collection) -> v1::CollectCheckpointsResponse {
+    let bytes = collection.bytes();
+    let Collection { checkpoints, orphans } = collection;
+    v1::CollectCheckpointsResponse {
+        checkpoints: checkpoints.iter().map(status).collect(),
+        orphans: orphans.into_iter().map(|Orphan { path, bytes }| v1::OrphanedFile { path, bytes }).collect(),
+        bytes,
+    }
+}
+
+/// A committed checkpoint, and why it stays.
+pub(crate) fn status(status: &CheckpointStatus) -> v1::CommittedCheckpoint {
+    let CheckpointStatus { checkpoint, hold } = status;
+    let hold = match hold {
+        None => v1::CheckpointHold::Unspecified,
+        Some(Hold::BranchPoint) => v1::CheckpointHold::BranchPoint,
+        Some(Hold::Result) => v1::CheckpointHold::Result,
+        Some(Hold::Newest) => v1::CheckpointHold::Newest,
+    };
+    v1::CommittedCheckpoint {
+        stage: checkpoint.stage.to_string(),
+        step: checkpoint.step,
+        attempt: checkpoint.attempt.0,
+        bytes: checkpoint.bytes,
+        committed_at_ms: checkpoint.committed_at_ms,
+        hold: hold.into(),
+    }
+}

@@ -31,6 +31,8 @@ pub mod fact;
 mod handlers;
 pub mod placement;
 mod plan_check;
+pub mod pool;
+pub mod quota;
 mod restore;
 mod scheduler;
 pub mod settings;

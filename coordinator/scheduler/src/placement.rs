@@ -88,6 +88,11 @@ impl ReadyQueue {
         heads.min().map(|priority| priority.stage)
     }
 
+    /// How many stages there are, by the memory they need.
+    pub(crate) fn count_by_memory(&self) -> BTreeMap<u64, usize> {
+        self.by_memory.iter().map(|(memory, queue)| (*memory, queue.len())).collect()
+    }
+
     /// How many stages come before this one.
     pub(crate) fn ahead_of(&self, stage: &StageKey) -> usize {
         let Some((_, priority)) = self.places.get(stage) else { return 0 };

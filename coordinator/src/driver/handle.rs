@@ -1,5 +1,6 @@
-//! The driver, as the services see it: a queue, and a bell that rings when something changed.
+//! The driver, as the services and pools see it: a queue, and notice of what has changed.
 
+use scheduler::pool::Demand;
 use tokio::sync::{mpsc, oneshot, watch};
 use vocabulary::CampaignId;
 
@@ -9,15 +10,20 @@ use super::request_error::RequestError;
 use super::view::View;
 
 /// A way to talk to the driver.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub(crate) struct DriverHandle {
     inputs: mpsc::Sender<Input>,
     changes: watch::Receiver<u64>,
+    demand: watch::Sender<Demand>,
 }
 
 impl DriverHandle {
-    pub(crate) fn new(inputs: mpsc::Sender<Input>, changes: watch::Receiver<u64>) -> Self {
-        Self { inputs, changes }
+    pub(crate) fn new(
+        inputs: mpsc::Sender<Input>,
+        changes: watch::Receiver<u64>,
+        demand: watch::Sender<Demand>,
+    ) -> Self {
+        Self { inputs, changes, demand }
     }
 
     /// Where sessions and pools put what they have to say.
@@ -25,9 +31,17 @@ impl DriverHandle {
         &self.inputs
     }
 
-    /// Rings at each change that people may see. A change of a worker's progress is none.
+    /// Notified on every visible change; step progress alone does not count.
     pub(crate) fn changes(&self) -> watch::Receiver<u64> {
         self.changes.clone()
+    }
+
+    /// What the scheduler could use, from now on. It is kept up to date for as long as somebody has a receiver.
+    pub(crate) async fn demand(&self) -> watch::Receiver<Demand> {
+        let demand = self.demand.subscribe();
+        // Any turn of the driver brings it up to date. A driver that is gone has none.
+        let _ = self.look(|_| ()).await;
+        demand
     }
 
     /// Accepts a plan. It is durable when this returns.

@@ -37,6 +37,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use object_store::ObjectStore;
+use scheduler::pool::Demand;
 use scheduler::{Event, RestoreError, Scheduler, Settings, Timestamp};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
@@ -113,6 +114,8 @@ pub(crate) struct Driver {
     /// For the verifications, whose outcome comes back as an input.
     own_inputs: mpsc::Sender<Input>,
     changes: watch::Sender<u64>,
+    /// What the scheduler could use, for pools.
+    demand: watch::Sender<Demand>,
 }
 
 impl Driver {
@@ -132,7 +135,8 @@ impl Driver {
         let index = Index::new(store.checkpoints().await.map_err(RestoreStateError::Read)?);
         let (own_inputs, inputs) = mpsc::channel(QUEUE);
         let (changes, changed) = watch::channel(0);
-        let handle = DriverHandle::new(own_inputs.clone(), changed);
+        let (demand, _) = watch::channel(scheduler.demand());
+        let handle = DriverHandle::new(own_inputs.clone(), changed, demand.clone());
         let conversations = BTreeMap::new();
         let driver = Self {
             scheduler,
@@ -150,6 +154,7 @@ impl Driver {
             inputs,
             own_inputs,
             changes,
+            demand,
         };
         Ok((driver, handle))
     }
@@ -248,6 +253,14 @@ impl Driver {
         }
         if batch.is_visible {
             self.changes.send_modify(|version| *version += 1);
+        }
+        if self.demand.receiver_count() > 0 {
+            let demand = self.scheduler.demand();
+            self.demand.send_if_modified(|known| {
+                let is_news = *known != demand;
+                *known = demand;
+                is_news
+            });
         }
         self.take_snapshot_if_due();
         Ok(())

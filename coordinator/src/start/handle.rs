@@ -12,7 +12,7 @@ use tracing::error;
 
 use crate::auth::LocalTokens;
 use crate::driver::input::Input;
-use crate::driver::{Driver, RunError};
+use crate::driver::{Driver, DriverHandle, RunError};
 use crate::incoming::{ConnectionCounts, Gate};
 use crate::lock::DataDirLock;
 use crate::pools::{LocalPool, LocalPoolOptions, PoolError, PoolEvent, WorkersGone};
@@ -31,7 +31,7 @@ pub struct Handle {
     pub(super) public_url: String,
     pub(super) local_tokens: Option<LocalTokens>,
     pub(super) storage: String,
-    pub(super) inputs: mpsc::Sender<Input>,
+    pub(super) driver_handle: DriverHandle,
     pub(super) pools: Mutex<Vec<LocalPool>>,
     pub(super) outcome: watch::Receiver<Option<Outcome>>,
     /// Ends the driver and all streams, on drop at the latest.
@@ -85,14 +85,15 @@ impl Handle {
     pub async fn start_workers(&self, options: LocalPoolOptions) -> Result<(), PoolError> {
         let (events, received) = mpsc::channel(64);
         let token = self.local_tokens.as_ref().map(|tokens| tokens.worker.clone());
-        let pool = LocalPool::start(options, &self.url, token, events).await?;
-        tokio::spawn(pass_on(received, self.inputs.clone()));
+        let demand = self.driver_handle.demand().await;
+        let pool = LocalPool::start(options, &self.url, token, demand, events).await?;
+        tokio::spawn(pass_on(received, self.driver_handle.inputs().clone()));
         self.pools.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(pool);
         Ok(())
     }
 
-    /// Waits until none of the workers that were started here works any more, nor will, because starting them again does
-    /// not help. For ever, unless it comes to that, and where none was started. Workers from elsewhere may still dial.
+    /// Resolves once every worker that was started here has failed for good; pends otherwise, and where none was started.
+    /// Workers from elsewhere may still dial.
     pub async fn workers_gone(&self) -> WorkersGone {
         let gone = |pools: &Mutex<Vec<LocalPool>>| {
             let pools = pools.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -120,7 +121,7 @@ impl Handle {
     /// Ends it: workers it started write their checkpoints and go, streams end, the data directory is free afterwards.
     pub async fn shutdown(self) {
         // A driver that is gone hands out nothing either.
-        let _ = self.inputs.send(Input::Draining).await;
+        let _ = self.driver_handle.inputs().send(Input::Draining).await;
         let pools = std::mem::take(&mut *self.pools.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
         // The driver goes on meanwhile: their last checkpoints are committed.
         for pool in pools {

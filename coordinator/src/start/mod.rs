@@ -200,7 +200,7 @@ impl Opened {
             public_url,
             local_tokens,
             storage: storage_url,
-            inputs: driver_handle.inputs().clone(),
+            driver_handle,
             pools: Mutex::default(),
             outcome,
             stop: stop.drop_guard(),

@@ -16,7 +16,7 @@ async fn it_says_when_none_of_its_workers_can_work() {
     let broken = options(dir.path(), 2, r#"echo "error: no device"; exit 78"#);
     handle.start_workers(broken).await.expect("a shell starts");
     let gone = tokio::time::timeout(PATIENCE, handle.workers_gone()).await.expect("none is left");
-    assert_eq!(gone.last_words, "error: no device");
+    assert_eq!(gone.last_log_line, "error: no device");
 
     handle.start_workers(options(dir.path(), 1, WORK)).await.expect("a shell starts");
     let gone = tokio::time::timeout(Duration::from_millis(50), handle.workers_gone()).await;

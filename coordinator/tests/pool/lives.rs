@@ -84,7 +84,7 @@ async fn one_that_cannot_work_is_not_started_again_and_the_others_go_on() {
 async fn when_none_can_work_somebody_hears_of_it() {
     let mut bench = Bench::new(2, r#"echo starts; echo "error: no device" >&2; exit 78"#).await;
     let gone = tokio::time::timeout(PATIENCE, bench.pool.gone()).await.expect("none is left");
-    assert_eq!(gone.last_words, "error: no device");
+    assert_eq!(gone.last_log_line, "error: no device");
     assert_eq!(gone.log, bench.dir.path().join("logs").join(format!("{}.log", gone.name)));
     let text = gone.to_string();
     assert!(text.contains("error: no device") && text.contains(&gone.log.display().to_string()), "{text}");

@@ -4,8 +4,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use coordinator::pools::{LocalPool, LocalPoolOptions, PoolError, PoolEvent};
+use scheduler::pool::Demand;
 use tempfile::TempDir;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use vocabulary::WorkerId;
 
 /// How long anything may take before the test is taken to hang.
@@ -76,7 +77,7 @@ impl Bench {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let (events, received) = mpsc::channel(64);
         let options = options(dir.path(), count, script);
-        let pool = LocalPool::start(options, "http://127.0.0.1:1", None, events).await.expect("a shell starts");
+        let pool = LocalPool::start(options, "http://127.0.0.1:1", None, no_demand(), events).await.expect("a shell starts");
         Self { dir, pool, events: received }
     }
 
@@ -130,5 +131,10 @@ impl Bench {
 
 pub(crate) async fn refused(options: LocalPoolOptions) -> PoolError {
     let (events, _received) = mpsc::channel(64);
-    LocalPool::start(options, "http://127.0.0.1:1", None, events).await.expect_err("it cannot start")
+    LocalPool::start(options, "http://127.0.0.1:1", None, no_demand(), events).await.expect_err("it cannot start")
+}
+
+/// A local pool is as large as it is, whatever the demand.
+fn no_demand() -> watch::Receiver<Demand> {
+    watch::channel(Demand::default()).1
 }

@@ -7,6 +7,7 @@
 //! This crate deliberately knows neither the recipe language nor how a recipe becomes a plan, and has no I/O, no clock, no
 //! random numbers and no tensors. Start with [`spec`] (what a stage trains, and how it gets its key), then [`plan`].
 
+pub mod backoff;
 pub mod checkpoints;
 pub mod dataset;
 pub mod dynamics;
@@ -28,6 +29,7 @@ pub mod stage;
 pub mod trial;
 pub mod units;
 
+pub use backoff::Backoff;
 pub use checkpoints::{CheckpointPolicy, Keep};
 pub use dataset::{Dataset, Domain};
 pub use dynamics::{Consecutive, Dynamics, LargestUpdates, ParamKind, Recording};

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::backoff::Backoff;
+
 /// How many attempts at a stage may end in each way before it is given up (with a limit of 2, the third end of that kind
 /// is the last), and how long it waits before it is tried again.
 ///
@@ -32,8 +34,8 @@ impl Retries {
     /// The wait after the `ends`-th end of a kind, counted from 1.
     #[must_use]
     pub fn wait_after(&self, ends: u32) -> Duration {
-        let doublings = ends.saturating_sub(1).min(31);
-        Duration::from_millis(self.backoff_ms.saturating_mul(1 << doublings).min(self.longest_backoff_ms))
+        let [first, longest] = [self.backoff_ms, self.longest_backoff_ms].map(Duration::from_millis);
+        Backoff { first, longest }.wait_after(ends)
     }
 
     /// The patience of two who want the same stage: that of the more patient one, number by number.

@@ -15,37 +15,45 @@ use vocabulary::WorkerId;
 /// five seconds, and ends itself after ten in any case.
 pub(super) const GRACE: Duration = Duration::from_secs(15);
 
-/// Why no worker can be started.
+/// Why a worker cannot be started.
 #[derive(Debug, thiserror::Error)]
 pub enum PoolError {
-    /// There is nowhere to write what it logs.
+    /// Its log cannot be written.
     #[error("cannot write {}", .path.display())]
     Log {
         /// The file or directory.
         path: PathBuf,
-        /// Why.
+        /// The system's error.
         #[source]
         source: io::Error,
     },
     /// The program does not start.
     #[error("cannot start {}", .program.display())]
     Start {
-        /// Which.
+        /// The program.
         program: PathBuf,
-        /// Why.
+        /// The system's error.
         #[source]
         source: io::Error,
     },
 }
 
-/// How to start the worker of a slot.
-#[derive(Debug)]
-pub(super) struct Launch {
+/// What all workers of a pool have in common.
+#[derive(Debug, Clone)]
+pub(super) struct Program {
     pub(super) program: PathBuf,
     pub(super) args: Vec<String>,
     pub(super) coordinator_url: String,
     /// Goes into the environment, which only this user can read.
     pub(super) token: Option<Secret>,
+    pub(super) log_dir: PathBuf,
+    pub(super) name_prefix: String,
+}
+
+/// How to start the worker of a number.
+#[derive(Debug)]
+pub(super) struct Launch {
+    program: Program,
     pub(super) name: String,
     pub(super) log: PathBuf,
 }
@@ -62,6 +70,14 @@ pub(super) struct WorkerProcess {
     stdin: Option<ChildStdin>,
 }
 
+impl Program {
+    /// How to start its worker of this number.
+    pub(super) fn launch(&self, number: u32) -> Launch {
+        let name = format!("{}-{number}", self.name_prefix);
+        Launch { program: self.clone(), log: self.log_dir.join(format!("{name}.log")), name }
+    }
+}
+
 impl Launch {
     /// Starts a process under an id that no other ever had.
     pub(super) fn start(&self) -> Result<WorkerProcess, PoolError> {
@@ -70,14 +86,15 @@ impl Launch {
         let log = File::options().create(true).append(true).open(&self.log).map_err(no_log)?;
         let log_from = log.metadata().map_err(no_log)?.len();
         let errors = log.try_clone().map_err(no_log)?;
-        let mut command = Command::new(&self.program);
-        match &self.token {
+        let Program { program, args, coordinator_url, token, .. } = &self.program;
+        let mut command = Command::new(program);
+        match token {
             Some(token) => command.env(TOKEN_VARIABLE, token.expose()),
             None => command.env_remove(TOKEN_VARIABLE),
         };
         let child = command
-            .args(&self.args)
-            .args(["--coordinator", &self.coordinator_url, "--name", &self.name])
+            .args(args)
+            .args(["--coordinator", coordinator_url, "--name", &self.name])
             .args(["--worker-id", &id.to_string(), "--exit-with-stdin"])
             .stdin(Stdio::piped())
             .stdout(log)
@@ -86,7 +103,7 @@ impl Launch {
             // reaches them as well; told to end with their standard input, they leave it to the coordinator.
             .kill_on_drop(true)
             .spawn();
-        let mut child = child.map_err(|source| PoolError::Start { program: self.program.clone(), source })?;
+        let mut child = child.map_err(|source| PoolError::Start { program: program.clone(), source })?;
         let stdin = child.stdin.take();
         Ok(WorkerProcess { id, started: Instant::now(), log_from, child, stdin })
     }
@@ -117,15 +134,15 @@ mod tests {
     use super::*;
 
     fn launch(dir: &std::path::Path, script: &str) -> WorkerProcess {
-        let launch = Launch {
+        let program = Program {
             program: "/bin/sh".into(),
             args: vec!["-c".to_owned(), script.to_owned()],
             coordinator_url: "http://127.0.0.1:1".to_owned(),
             token: None,
-            name: "local-1".to_owned(),
-            log: dir.join("local-1.log"),
+            log_dir: dir.to_owned(),
+            name_prefix: "local".to_owned(),
         };
-        launch.start().expect("a shell starts")
+        program.launch(1).start().expect("a shell starts")
     }
 
     #[tokio::test]

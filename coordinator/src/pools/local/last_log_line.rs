@@ -1,14 +1,14 @@
-//! What a process wrote last, which is where a program says why it ends.
+//! The last line of a log, which is where a program says why it ends.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 
-/// So much of the log is looked at, and quoted at most.
+/// Bytes of the log's end that are looked at, and quoted at most.
 const TAIL: u64 = 4096;
 
 /// The last line of a log that is not empty, where it was written after the first `from` bytes; empty if there is none.
-pub(super) fn last_words(log: &Path, from: u64) -> io::Result<String> {
+pub(super) fn last_log_line(log: &Path, from: u64) -> io::Result<String> {
     let mut file = File::open(log)?;
     let end = file.metadata()?.len();
     file.seek(SeekFrom::Start(from.max(end.saturating_sub(TAIL))))?;
@@ -28,12 +28,12 @@ mod tests {
         let log = dir.path().join("a.log");
         let earlier = "error: of another time\n";
         std::fs::write(&log, earlier).expect("it is written");
-        assert_eq!(last_words(&log, earlier.len() as u64).expect("it is read"), "");
+        assert_eq!(last_log_line(&log, earlier.len() as u64).expect("it is read"), "");
 
         std::fs::write(&log, format!("{earlier}starts\nerror: no device\n\n")).expect("it is written");
-        assert_eq!(last_words(&log, earlier.len() as u64).expect("it is read"), "error: no device");
+        assert_eq!(last_log_line(&log, earlier.len() as u64).expect("it is read"), "error: no device");
 
         std::fs::write(&log, "x".repeat(10_000)).expect("it is written");
-        assert_eq!(last_words(&log, 0).expect("it is read").len() as u64, TAIL);
+        assert_eq!(last_log_line(&log, 0).expect("it is read").len() as u64, TAIL);
     }
 }

@@ -1,0 +1,172 @@
+//! Keeps a pool at the size that the scheduler's decisions want.
+
+use std::collections::BTreeMap;
+
+use scheduler::Timestamp;
+use scheduler::pool::{AllocationNumber, Allocations, Demand, Ending, Order, PoolSettings, Seen, scale};
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+use vocabulary::WorkerId;
+
+use super::{Ended, Observed, Pool, PoolError, WorkersGone};
+
+/// What a pool sees of its workers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PoolEvent {
+    /// A worker process has ended and was reaped: nothing of it is left on its device.
+    WorkerExited {
+        /// The identity of the process.
+        worker_id: WorkerId,
+    },
+}
+
+/// A pool and what is known of its allocations.
+///
+/// It decides nothing: it tells [`scale`] what it sees and passes on what that orders.
+#[derive(Debug)]
+pub(super) struct Keeper<P> {
+    pool: P,
+    settings: PoolSettings,
+    allocations: Allocations,
+    demand: watch::Receiver<Demand>,
+    events: mpsc::Sender<PoolEvent>,
+    gone: watch::Sender<Option<WorkersGone>>,
+    started: Instant,
+}
+
+impl<P: Pool> Keeper<P> {
+    pub(super) fn new(
+        pool: P,
+        settings: PoolSettings,
+        demand: watch::Receiver<Demand>,
+        events: mpsc::Sender<PoolEvent>,
+        gone: watch::Sender<Option<WorkersGone>>,
+    ) -> Self {
+        let (allocations, started) = (Allocations::default(), Instant::now());
+        Self { pool, settings, allocations, demand, events, gone, started }
+    }
+
+    /// Submits what is wanted at first.
+    ///
+    /// # Errors
+    /// If one of them cannot be. The others are ended then.
+    pub(super) async fn begin(&mut self) -> Result<(), PoolError> {
+        for order in self.orders() {
+            let Order::Submit(number) = order else { continue };
+            match self.pool.submit(number).await {
+                Ok(worker) => self.allocations.submitted(self.now(), number, worker),
+                Err(error) => {
+                    self.end().await;
+                    return Err(error);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps the pool until it is stopped. Its workers have ended when this returns.
+    pub(super) async fn keep(mut self, stop: CancellationToken) {
+        loop {
+            let deadline = self.allocations.next_deadline(self.now(), &self.settings);
+            let deadline = deadline.map(|at| self.started + std::time::Duration::from_millis(at.0));
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                observed = self.pool.observe() => self.take_in(observed).await,
+                () = changed(&mut self.demand) => {}
+                () = sleep_until(deadline) => {}
+            }
+            let orders = self.orders();
+            self.carry_out(orders).await;
+        }
+        self.end().await;
+    }
+
+    fn orders(&mut self) -> Vec<Order> {
+        let now = self.now();
+        let demand = self.demand.borrow_and_update();
+        self.allocations.note_busy(now, &demand.busy);
+        scale(now, &demand, &self.allocations, &self.settings)
+    }
+
+    async fn carry_out(&mut self, orders: Vec<Order>) {
+        for order in orders {
+            match order {
+                Order::Submit(number) => match self.pool.submit(number).await {
+                    Ok(worker) => {
+                        info!(%number, id = %worker, "a worker is started again");
+                        self.allocations.submitted(self.now(), number, worker);
+                    }
+                    Err(error) => {
+                        let error: &dyn std::error::Error = &error;
+                        warn!(%number, error, "a worker cannot be started now");
+                        self.allocations.not_submitted(self.now(), number, &self.settings);
+                    }
+                },
+                Order::Release(number) => {
+                    info!(%number, "a worker has nothing to do and is released");
+                    self.pool.release(number).await;
+                    self.allocations.released(number);
+                }
+            }
+        }
+    }
+
+    async fn take_in(&mut self, observed: BTreeMap<AllocationNumber, Observed>) {
+        let seen = observed.iter().map(|(number, observed)| (*number, observed.into())).collect();
+        self.allocations.observed(self.now(), &seen, &self.settings);
+        for observed in observed.into_values() {
+            let Observed::Ended(Ended { worker, ending, is_gone, obituary }) = observed else { continue };
+            if is_gone {
+                // Whoever listened may be gone; then it does not matter any more.
+                let _ = self.events.send(PoolEvent::WorkerExited { worker_id: worker }).await;
+            }
+            if ending == Ending::Hopeless && self.allocations.are_abandoned(&self.settings) {
+                error!("no worker of the pool is left, and none is started again");
+                self.gone.send_replace(Some(obituary));
+            }
+        }
+    }
+
+    /// Releases all and waits until they have ended.
+    async fn end(&mut self) {
+        let alive: Vec<_> = self.allocations.alive().collect();
+        for number in alive {
+            self.pool.release(number).await;
+            self.allocations.released(number);
+        }
+        while self.allocations.alive().next().is_some() {
+            let observed = self.pool.observe().await;
+            self.take_in(observed).await;
+        }
+    }
+
+    fn now(&self) -> Timestamp {
+        Timestamp(u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX))
+    }
+}
+
+impl From<&Observed> for Seen {
+    fn from(observed: &Observed) -> Self {
+        match observed {
+            Observed::Alive { worker } => Self::Alive { worker: *worker },
+            Observed::Ended(ended) => Self::Ended(ended.ending),
+        }
+    }
+}
+
+/// Resolves when the demand changes; never once there is nobody to change it.
+async fn changed(demand: &mut watch::Receiver<Demand>) {
+    if demand.changed().await.is_err() {
+        std::future::pending().await
+    }
+}
+
+async fn sleep_until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}

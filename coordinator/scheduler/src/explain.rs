@@ -10,7 +10,7 @@ use crate::state::worker::Slot;
 use crate::time::Timestamp;
 use crate::timers::Timer;
 
-/// Why a stage that waits is not being trained.
+/// Why a waiting stage is not being trained. Printed, it is a sentence for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WaitReason {
     /// Every campaign that wanted it was cancelled.
@@ -27,20 +27,20 @@ pub enum WaitReason {
         /// When it is.
         until: Timestamp,
     },
-    /// There is no worker.
+    /// No worker is known to be alive.
     NoWorkers,
     /// No worker has enough memory.
     NoWorkerLargeEnough {
-        /// What it takes, in bytes, roughly.
+        /// Roughly what it takes, in bytes.
         needed_bytes: u64,
         /// What the largest worker has.
         largest_bytes: u64,
     },
-    /// No worker is at work or free, because the storage failed all of them; they try again after a while.
+    /// Every worker rests, because the storage failed it; they try again after a while.
     WorkersRest,
-    /// All workers that it fits on have something else to do.
+    /// Every worker that it fits on has another stage.
     WorkersBusy {
-        /// How many stages come before it.
+        /// How many stages are before it in the queue.
         ahead: usize,
     },
 }
@@ -57,11 +57,28 @@ impl fmt::Display for WaitReason {
                 let [needed, largest] = [needed_bytes, largest_bytes].map(gib);
                 write!(f, "needs about {needed:.1} GiB of memory, and the largest worker has {largest:.1} GiB")
             }
-            Self::WorkersRest => f.write_str("the storage failed its workers, which try again after a while"),
-            Self::WorkersBusy { ahead: 0 } => f.write_str("next in line for a worker"),
-            Self::WorkersBusy { ahead } => write!(f, "waits for a worker, {ahead} in line before it"),
+            Self::WorkersRest => f.write_str("the storage failed every worker; they rest before they try again"),
+            Self::WorkersBusy { ahead: 0 } => f.write_str("queued, next in line"),
+            Self::WorkersBusy { ahead } => write!(f, "queued, {} in line", ordinal(*ahead + 1)),
         }
     }
+}
+
+/// A place in a queue, counted from 1.
+fn ordinal(place: usize) -> String {
+    const WORDS: [&str; 10] =
+        ["first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth"];
+    if let Some(word) = place.checked_sub(1).and_then(|index| WORDS.get(index)) {
+        return (*word).to_owned();
+    }
+    let suffix = match (place % 10, place % 100) {
+        (_, 11..=13) => "th",
+        (1, _) => "st",
+        (2, _) => "nd",
+        (3, _) => "rd",
+        _ => "th",
+    };
+    format!("{place}{suffix}")
 }
 
 impl Scheduler {
@@ -94,5 +111,20 @@ impl Scheduler {
         let parent = record.stage.parent.filter(|_| record.checkpoints.is_empty())?;
         let state = self.ledger.stage_state(&parent)?;
         state.is_open().then(|| WaitReason::Parent { parent, state: state.name() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ordinal;
+
+    #[test]
+    fn places_are_words_and_then_numbers() {
+        let places = [1, 5, 10, 11, 12, 13, 21, 22, 23, 24, 111, 113, 121].map(ordinal);
+        let expected = [
+            "first", "fifth", "tenth", "11th", "12th", "13th", "21st", "22nd", "23rd", "24th", "111th", "113th",
+            "121st",
+        ];
+        assert_eq!(places, expected);
     }
 }

@@ -1,19 +1,11 @@
-//! Which stage next. On which worker is up to the fleet.
+//! Which stage is next. The fleet chooses its worker.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
-use vocabulary::memory::TrainingMemory;
-use vocabulary::{StageKey, StageSpec};
+use vocabulary::StageKey;
 
 use crate::state::stage::StageRecord;
-
-/// Bytes of device memory that training this stage takes at least, roughly: a worker that has less than it would take
-/// with all activations kept computes them again.
-#[must_use]
-pub fn memory_needed(spec: &StageSpec) -> u64 {
-    TrainingMemory::of(spec).recomputed()
-}
 
 /// A stage's place in the queue: the longest critical path first (so the largest models), then the one that was asked
 /// for first, then by key.

@@ -8,11 +8,11 @@ use crate::effect::Effect;
 use crate::fact::{AttemptEnd, Fact, RetryCount};
 use crate::placement::ReadyQueue;
 use crate::settings::Settings;
+use crate::standing::Standing;
 use crate::state::fleet::Workers;
 use crate::state::ledger::{Changes, Ledger};
 use crate::state::stage::StageState;
 use crate::state::worker::Slot;
-use crate::status::Standing;
 use crate::time::Timestamp;
 use crate::timers::{Timer, Timers};
 

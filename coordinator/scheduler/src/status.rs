@@ -15,17 +15,6 @@ use crate::state::worker::Slot;
 use crate::time::Timestamp;
 use crate::timers::Timer;
 
-/// What a report under some attempt is worth.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
-    /// The attempt is this worker's, and goes on: what it says counts.
-    Current,
-    /// The attempt settled its stage: what it says was heard, and is to be acknowledged again and not written again.
-    Settled,
-    /// The attempt is over, or never was: what it says is dropped.
-    Stale,
-}
-
 /// A stage, for people.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StageStatus {

@@ -33,11 +33,7 @@ impl Collection {
 
 impl Api {
     /// A committed checkpoint of a stage: at a step, or the last.
-    pub(crate) async fn checkpoint(
-        &self,
-        stage: Selector,
-        step: Option<u64>,
-    ) -> Result<CommittedCheckpoint, ApiError> {
+    pub(crate) async fn checkpoint(&self, stage: Selector, step: Option<u64>) -> Result<CommittedCheckpoint, ApiError> {
         let stage = self.find_stage(stage).await?;
         let found = match step {
             Some(step) => self.store.checkpoint(stage, step).await,

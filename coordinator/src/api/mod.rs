@@ -55,10 +55,7 @@ pub(crate) struct Api {
 
 impl Api {
     /// Reads something of the driver's state.
-    async fn look<T: Send + 'static>(
-        &self,
-        look: impl FnOnce(&View<'_>) -> T + Send + 'static,
-    ) -> Result<T, ApiError> {
+    async fn look<T: Send + 'static>(&self, look: impl FnOnce(&View<'_>) -> T + Send + 'static) -> Result<T, ApiError> {
         Ok(self.driver.look(look).await?)
     }
 

@@ -29,3 +29,39 @@ pub(crate) fn stage_reason(status: &StageStatus, campaign_is_cancelled: bool) ->
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use scheduler::{AttemptEnd, Counts, RetryCount, WaitReason};
+    use vocabulary::{Attempt, StageKey};
+
+    use super::*;
+
+    fn stage(state: StageState) -> StageStatus {
+        StageStatus {
+            state,
+            waits: None,
+            lease_until: None,
+            attempts: 3,
+            counts: Counts::default(),
+            checkpoint: None,
+            last_end: Some(AttemptEnd::Failed { reason: "disk full".to_owned(), started: true }),
+        }
+    }
+
+    #[test]
+    fn a_reason_is_one_sentence() {
+        let waits = StageStatus { waits: Some(WaitReason::WorkersBusy { ahead: 4 }), ..stage(StageState::Waiting) };
+        assert_eq!(stage_reason(&waits, false), "queued, fifth in line; last attempt: failed: disk full");
+        assert_eq!(stage_reason(&waits, true), "the campaign was cancelled");
+        let diverged = |loss| stage(StageState::Diverged { attempt: Attempt(3), step: 7, loss });
+        assert_eq!(stage_reason(&diverged(Some(12.5)), false), "the loss was 12.5 at step 7");
+        assert_eq!(stage_reason(&diverged(None), false), "the loss was NaN or infinite at step 7");
+        let failed = stage(StageState::Failed { limit: RetryCount::Failed });
+        let sentence = "given up after 3 attempts (failed), the last: failed: disk full";
+        assert_eq!(stage_reason(&failed, false), sentence);
+        let ancestor = StageKey::from_content(b"a stage");
+        let not_run = stage(StageState::NotRun { ancestor, because: DeadEnd::Diverged });
+        assert_eq!(stage_reason(&not_run, false), format!("starts from {}, which diverged", ancestor.short()));
+    }
+}

@@ -30,7 +30,10 @@ pub(crate) struct Batch {
 
 /// What is done once the transaction is durable.
 pub(crate) enum Afterwards {
-    Send { worker: WorkerId, message: ToWorker },
+    Send {
+        worker: WorkerId,
+        message: ToWorker,
+    },
     Assign {
         worker: WorkerId,
         stage: StageKey,

@@ -1,17 +1,18 @@
-//! Room for checkpoints: what is asked for, and what quotas ask for by themselves.
+//! Making room: checkpoints that people want collected, and those that quotas collect.
 
 use std::collections::BTreeSet;
 
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use proto::layout;
+use scheduler::quota::{Excess, StoredCheckpoint};
 use scheduler::{Event, Hold};
 use tracing::{info, warn};
 use vocabulary::{CampaignId, StageKey};
 
 use super::Driver;
 use super::batch::Batch;
-use super::index::{Index, Indexed};
+use super::index::Indexed;
 use super::request_error::RequestError;
 use super::requests::{Reply, answer};
 use super::view::View;
@@ -59,48 +60,29 @@ impl Driver {
         checkpoints.into_iter().filter(is_gone).collect()
     }
 
-    /// Keeps the campaigns that want a stage within their quotas, now that it has another checkpoint. The oldest of what
-    /// nothing needs go first.
+    /// Has the campaigns that want a stage kept within their quotas, now that it has another checkpoint.
     pub(super) fn enforce_quotas(&mut self, stage: StageKey, batch: &mut Batch) {
-        let with_quota = |campaign: &scheduler::Campaign| {
-            let plan = campaign.plan();
-            Some((plan.campaign, plan.checkpoints.quota_bytes?))
-        };
-        let quotas: Vec<_> = self.scheduler.ledger().wanted_by(&stage).filter_map(with_quota).collect();
-        for (campaign, quota) in quotas {
-            let used = |index: &Index, plan: Option<&vocabulary::Plan>| -> u64 {
-                let stages = plan.into_iter().flat_map(|plan| &plan.stages);
-                stages.flat_map(|stage| index.of(stage.key)).map(|indexed| indexed.bytes).sum()
-            };
-            let bytes = used(&self.index, self.scheduler.plan(&campaign));
-            if bytes <= quota {
+        for campaign in self.scheduler.ledger().with_quota(&stage) {
+            let stored = |stage| self.index.of(stage).map(StoredCheckpoint::from);
+            let Some(excess) = self.scheduler.ledger().excess(&campaign, stored) else {
                 self.over_quota.remove(&campaign);
                 continue;
+            };
+            let Excess { quota_bytes, used_bytes, collect, left_bytes } = excess;
+            if !collect.is_empty() {
+                let (checkpoints, bytes) = (collect.len(), used_bytes - left_bytes);
+                info!(%campaign, checkpoints, bytes, "collected, to keep the quota");
+                self.apply(Event::CollectionRequested { checkpoints: collect }, batch);
             }
-            let mut listed = self.view().checkpoints(Some(&campaign));
-            listed.retain(|listed| listed.hold.is_none());
-            listed.sort_by_key(|CheckpointStatus { checkpoint, .. }| {
-                (checkpoint.committed_at_ms, checkpoint.stage, checkpoint.step)
-            });
-            let mut left = bytes;
-            let enough = listed.into_iter().map(|listed| listed.checkpoint).take_while(|checkpoint| {
-                let goes = left > quota;
-                left = left.saturating_sub(checkpoint.bytes);
-                goes
-            });
-            let collected = self.collect(enough.collect(), batch);
-            let left = bytes - collected.iter().map(|indexed| indexed.bytes).sum::<u64>();
-            if !collected.is_empty() {
-                info!(%campaign, checkpoints = collected.len(), bytes = bytes - left, "collected, to keep the quota");
-            }
-            if left > quota && self.over_quota.insert(campaign) {
-                warn!(%campaign, bytes = left, quota, "the checkpoints that are needed take more than the quota");
+            if left_bytes > quota_bytes && self.over_quota.insert(campaign) {
+                let (bytes, quota) = (left_bytes, quota_bytes);
+                warn!(%campaign, bytes, quota, "the checkpoints that are needed take more than the quota");
             }
         }
     }
 
-    /// Deletes the files of a checkpoint that was removed, beside the driver. What is left when that fails, or when the
-    /// coordinator is killed before it, is found by the next collection.
+    /// Deletes the files of a removed checkpoint, beside the driver. The next collection finds what is left when that fails
+    /// or the coordinator is killed before it.
     pub(super) fn delete_files(&self, removed: Indexed) {
         let storage = self.storage.clone();
         tokio::spawn(async move {
@@ -112,7 +94,7 @@ impl Driver {
     }
 }
 
-/// The manifest first: without it, what is left is nothing to anybody.
+/// The manifest goes first: files without one belong to no checkpoint.
 async fn delete_checkpoint(storage: &dyn ObjectStore, removed: &Indexed) -> Result<(), object_store::Error> {
     let folder = layout::checkpoint_path(&removed.stage, removed.attempt, removed.step);
     match storage.delete(&Path::from(format!("{folder}/{}", layout::MANIFEST))).await {

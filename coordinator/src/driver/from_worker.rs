@@ -1,7 +1,7 @@
 //! What a worker says, decoded and checked for its form.
 
-use vocabulary::{Attempt, StageKey, WorkerId};
 use scheduler::StageResult;
+use vocabulary::{Attempt, StageKey, WorkerId};
 
 use crate::store::CurvePoint;
 use crate::verify::CheckpointClaim;
@@ -25,11 +25,17 @@ pub(crate) struct Hello {
 /// Every later message.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum FromWorker {
-    Heartbeat { running: Vec<(StageKey, Attempt)>, progress: Option<Progress> },
+    Heartbeat {
+        running: Vec<(StageKey, Attempt)>,
+        progress: Option<Progress>,
+    },
     /// The process ends.
     Goodbye,
     /// Something to acknowledge.
-    Report { sequence: u64, report: Report },
+    Report {
+        sequence: u64,
+        report: Report,
+    },
 }
 
 /// How far an attempt is. Display only.

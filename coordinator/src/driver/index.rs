@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use scheduler::quota::StoredCheckpoint;
 use vocabulary::{Attempt, StageKey};
 
 use crate::store::CommittedCheckpoint;
@@ -15,6 +16,13 @@ pub(crate) struct Indexed {
     pub(crate) bytes: u64,
     /// Milliseconds since 1970; zero where nobody noted it.
     pub(crate) committed_at_ms: u64,
+}
+
+impl From<&Indexed> for StoredCheckpoint {
+    fn from(indexed: &Indexed) -> Self {
+        let Indexed { stage, step, bytes, committed_at_ms, .. } = *indexed;
+        Self { stage, step, bytes, committed_at_ms }
+    }
 }
 
 /// All of them.

@@ -92,7 +92,11 @@ mod tests {
         interruptions.take_note(&started, begin);
         assert_eq!(interruptions.mean_time_between(after(1)), ASSUMED + Duration::from_secs(3600));
         interruptions.take_note(&ended(AttemptEnd::Released), after(2));
-        assert_eq!(interruptions.mean_time_between(after(9)), Duration::from_secs(13 * 3600), "idle time is no training");
+        assert_eq!(
+            interruptions.mean_time_between(after(9)),
+            Duration::from_secs(13 * 3600),
+            "idle time is no training"
+        );
         interruptions.take_note(&started, after(9));
         interruptions.take_note(&ended(AttemptEnd::Failed { reason: String::new(), started: true }), after(13));
         assert_eq!(

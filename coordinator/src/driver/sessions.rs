@@ -105,13 +105,7 @@ impl Driver {
         }
     }
 
-    pub(super) fn on_message(
-        &mut self,
-        session: SessionId,
-        worker: WorkerId,
-        message: FromWorker,
-        batch: &mut Batch,
-    ) {
+    pub(super) fn on_message(&mut self, session: SessionId, worker: WorkerId, message: FromWorker, batch: &mut Batch) {
         let Some(conversation) = self.conversations.get_mut(&worker).filter(|known| known.is_on(session)) else {
             return; // Of a connection that a newer one replaced.
         };

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use vocabulary::{Attempt, Stage, StageKey};
 use tokio::sync::mpsc;
+use vocabulary::{Attempt, Stage, StageKey};
 
 use super::interruptions::Cadence;
 use crate::auth::REVOKED;

@@ -77,7 +77,8 @@ impl Bench {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let (events, received) = mpsc::channel(64);
         let options = options(dir.path(), count, script);
-        let pool = LocalPool::start(options, "http://127.0.0.1:1", None, no_demand(), events).await.expect("a shell starts");
+        let pool =
+            LocalPool::start(options, "http://127.0.0.1:1", None, no_demand(), events).await.expect("a shell starts");
         Self { dir, pool, events: received }
     }
 

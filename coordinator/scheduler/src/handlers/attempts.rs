@@ -5,8 +5,8 @@ use vocabulary::{Attempt, StageKey, WorkerId};
 use crate::effect::Effect;
 use crate::fact::{AttemptEnd, Fact, StageResult};
 use crate::scheduler::Scheduler;
+use crate::standing::Standing;
 use crate::state::worker::Slot;
-use crate::status::Standing;
 use crate::time::Timestamp;
 
 /// What a report is made under: this worker says that it has this stage under this attempt.

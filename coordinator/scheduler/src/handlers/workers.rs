@@ -7,9 +7,9 @@ use vocabulary::{Attempt, StageKey, WorkerId};
 use crate::effect::Effect;
 use crate::fact::AttemptEnd;
 use crate::scheduler::Scheduler;
+use crate::standing::Standing;
 use crate::state::stage::StageState;
 use crate::state::worker::{Slot, Worker};
-use crate::status::Standing;
 use crate::time::Timestamp;
 use crate::timers::Timer;
 
@@ -34,7 +34,7 @@ impl Scheduler {
             Worker { name, memory_bytes, slot: Slot::Idle, also_dropping: BTreeSet::new(), holds, storage_failures: 0 },
         );
         self.heard_from(now, worker);
-        self.hear_what_it_has(now, worker, running, effects);
+        self.reconcile_held(now, worker, running, effects);
 
         let Some(&stage) = self.running_on.get(&worker) else { return };
         let Some(&StageState::Running { attempt, .. }) = self.ledger.stage_state(&stage) else { return };
@@ -69,14 +69,14 @@ impl Scheduler {
     ) {
         if self.workers.contains(&worker) {
             self.heard_from(now, worker);
-            self.hear_what_it_has(now, worker, running, effects);
+            self.reconcile_held(now, worker, running, effects);
         } else {
             effects.push(Effect::CloseSession { worker });
         }
     }
 
     /// Extends the lease of what the worker has, and has it drop what it should not have.
-    fn hear_what_it_has(
+    fn reconcile_held(
         &mut self,
         now: Timestamp,
         worker: WorkerId,

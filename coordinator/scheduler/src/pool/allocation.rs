@@ -5,7 +5,7 @@ use std::fmt;
 
 use vocabulary::WorkerId;
 
-use super::scale::PoolSettings;
+use super::settings::PoolSettings;
 use crate::time::Timestamp;
 
 /// The number of an allocation in its pool, from 1 to the pool's maximum. It is used again once its allocation has ended,

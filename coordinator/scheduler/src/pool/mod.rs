@@ -16,7 +16,9 @@
 mod allocation;
 mod demand;
 mod scale;
+mod settings;
 
 pub use allocation::{AllocationNumber, AllocationState, Allocations, Ending, Seen};
 pub use demand::Demand;
-pub use scale::{Order, PoolSettings, scale};
+pub use scale::{Order, scale};
+pub use settings::PoolSettings;

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use vocabulary::{Attempt, CampaignId, Stage, StageKey, WorkerId};
 
 use crate::fact::{AttemptEnd, Fact, RemovalReason, RetryCount, StageResult};
-use crate::placement;
+use crate::memory::memory_needed;
 
 /// What has become of a stage.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -150,7 +150,7 @@ pub(crate) struct StageRecord {
 impl StageRecord {
     pub(crate) fn new(stage: Stage, order: u64, state: StageState) -> Self {
         Self {
-            memory_needed: placement::memory_needed(&stage.spec),
+            memory_needed: memory_needed(&stage.spec),
             stage,
             children: BTreeSet::new(),
             wanted_by: BTreeSet::new(),

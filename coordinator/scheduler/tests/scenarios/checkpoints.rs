@@ -205,7 +205,7 @@ fn a_worker_that_the_storage_fails_rests_and_the_stage_is_not_blamed() {
         story.storage_fails("w1", &format!("trunk#{attempt}"));
         story.expect(&[format!("ended trunk#{attempt}: handed back, because the storage failed: disk full")]);
         assert_eq!(story.status("trunk").counts, Counts::default());
-        assert_eq!(story.stage_is("trunk"), "the storage failed its workers, which try again after a while");
+        assert_eq!(story.stage_is("trunk"), "the storage failed every worker; they rest before they try again");
         story.wait(rest - 1);
         story.expect_nothing();
         story.wait(1);

@@ -133,7 +133,7 @@ fn a_worker_that_lives_without_its_attempt_loses_it_and_is_free_when_it_confirms
     // The wait before the next attempt ends, and the slot is still taken.
     story.wait(2);
     story.expect_nothing();
-    assert_eq!(story.stage_is("whole"), "next in line for a worker");
+    assert_eq!(story.stage_is("whole"), "queued, next in line");
     story.confirm("w1", "whole#1");
     story.expect(&["started whole#2 on w1", "assign whole#2 to w1 from initial weights"]);
 }

@@ -4,12 +4,14 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod branches;
 mod campaigns;
 mod checkpoints;
 mod growth;
 mod leases;
 mod log;
 mod placement;
+mod quotas;
 mod retries;
 mod scenario;
 mod searches;

@@ -1,6 +1,6 @@
 //! Which stage, and on which worker.
 
-use scheduler::placement::memory_needed;
+use scheduler::memory::memory_needed;
 
 use crate::scenario::Scenario;
 use crate::support::plan;
@@ -14,7 +14,7 @@ fn the_longest_path_to_a_leaf_goes_first() {
     assert_eq!(story.scheduler.ready(), [story.stage("deep"), story.stage("flat")]);
     story.join("w1", &[]);
     story.expect(&["started deep#1 on w1", "assign deep#1 to w1 from initial weights"]);
-    assert_eq!(story.stage_is("flat"), "next in line for a worker");
+    assert_eq!(story.stage_is("flat"), "queued, next in line");
 }
 
 #[test]
@@ -30,7 +30,7 @@ fn a_campaign_that_deepens_the_tree_moves_its_trunk_up() {
     story.expect(&["started deep#1 on w1", "assign deep#1 to w1 from initial weights"]);
     story.submit(&plan("e", &[("later", "", 10)]));
     story.expect(&["accepted e"]);
-    assert_eq!(story.stage_is("later"), "waits for a worker, 1 in line before it");
+    assert_eq!(story.stage_is("later"), "queued, second in line");
 }
 
 #[test]

@@ -66,8 +66,7 @@ impl CampaignDetail {
         let summary = CampaignView::of(view, campaign)?;
         let plan = view.scheduler.shared_plan(campaign)?;
         let is_cancelled = summary.status.phase == CampaignPhase::Cancelled;
-        let stages =
-            plan.stages.iter().filter_map(|stage| StageView::of(view, stage.key, is_cancelled)).collect();
+        let stages = plan.stages.iter().filter_map(|stage| StageView::of(view, stage.key, is_cancelled)).collect();
         Some(Self { summary, plan, stages, recipe: None })
     }
 }

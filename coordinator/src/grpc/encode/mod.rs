@@ -5,8 +5,8 @@ mod worker;
 
 use proto::v1;
 
-pub(super) use view::{collection, curve_run, detail, outcome, status, summary, update, worker};
 pub(super) use self::worker::to_worker;
+pub(super) use view::{collection, curve_run, detail, outcome, status, summary, update, worker};
 
 use crate::store::{CommittedCheckpoint, CurvePoint};
 

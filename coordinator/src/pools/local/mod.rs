@@ -22,8 +22,8 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::{error, info};
 use vocabulary::Backoff;
 
-use super::keeper::{Keeper, PoolEvent};
 use super::WorkersGone;
+use super::keeper::{Keeper, PoolEvent};
 pub use process::PoolError;
 use process::Program;
 use processes::Processes;

@@ -1,8 +1,8 @@
 //! The coordinator: the shell around the scheduler.
 //!
-//! [`Coordinator::start`] takes a data directory, restores the scheduler from the log in its store, and listens for
-//! workers and people. One task, the driver, takes in all that happens, asks the scheduler what follows, commits that in
-//! one transaction, and only then says so.
+//! [`Coordinator::start`] locks a data directory, restores the scheduler from the log in its store, and listens for workers
+//! and people. One task, the driver, takes in everything that happens, asks the scheduler what follows, commits that in one
+//! transaction, and only then sends it.
 //!
 //! ```text
 //! workers --> grpc/session ----------+               +--> store (commit first)
@@ -12,7 +12,7 @@
 //! ```
 //!
 //! Deliberately knows nothing of tensors, of how a stage is trained, or of recipes beyond expanding one. Start reading
-//! with `driver`, then `start`.
+//! with `driver`, then `api`.
 
 mod api;
 mod auth;

@@ -1,4 +1,4 @@
-//! What is told to people: errors on one line, and the time of day.
+//! For display: errors on one line, and the time of day.
 
 use std::error::Error;
 use std::time::SystemTime;

@@ -1,4 +1,4 @@
-//! What one turn of the driver adds up to: a transaction, and what is to be said after it.
+//! The outcome of one turn: a transaction, and what to do after it.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::store::{Commit, CommittedCheckpoint, CurvePoint};
 
 /// The work of one turn.
 pub(crate) struct Batch {
-    /// When, for people, in milliseconds since 1970: one time for what is said of it now and what is read back later.
+    /// The turn's time in milliseconds since 1970, for display: the same in memory and in the store.
     pub(crate) at_ms: u64,
     pub(crate) facts: Vec<Fact>,
     curve: Vec<(StageKey, Attempt, Vec<CurvePoint>)>,
@@ -20,15 +20,15 @@ pub(crate) struct Batch {
     pub(crate) recipes: Vec<(CampaignId, String, String)>,
     pub(crate) sequences: BTreeMap<WorkerId, u64>,
     pub(crate) tokens: BTreeMap<WorkerId, String>,
-    /// After the transaction, before anything else: a worker that is welcome no longer says who was before it.
+    /// Sent after the transaction and before anything else: a welcomed worker no longer names its predecessors.
     pub(crate) welcomes: Vec<(WorkerId, ToWorker)>,
     /// In this order, after the transaction.
     pub(crate) afterwards: Vec<Afterwards>,
-    /// Whether people may see a difference.
+    /// Whether people can see a difference.
     pub(crate) is_visible: bool,
 }
 
-/// What is done once the transaction is durable.
+/// What to do once the transaction is durable.
 pub(crate) enum Afterwards {
     Send {
         worker: WorkerId,
@@ -40,7 +40,7 @@ pub(crate) enum Afterwards {
         attempt: Attempt,
         start: Option<Start>,
     },
-    /// Of a checkpoint that was collected.
+    /// Delete the files of a collected checkpoint.
     DeleteFiles(Indexed),
     CloseSession {
         worker: WorkerId,
@@ -49,7 +49,7 @@ pub(crate) enum Afterwards {
     Look(Box<dyn FnOnce(&View<'_>) + Send>),
 }
 
-/// The checkpoint that an attempt starts from: of the stage itself, or the last of its parent.
+/// The checkpoint that an attempt starts from: one of the stage itself, or the last of its parent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Start {
     pub(crate) of: StageKey,
@@ -72,10 +72,10 @@ impl Batch {
         }
     }
 
-    /// Adds a fact. `checkpoint` is the step that the stage goes on from, where one is being started.
+    /// Adds a fact. If it starts an attempt, `checkpoint` is the step that the attempt resumes from.
     pub(crate) fn record(&mut self, fact: Fact, checkpoint: u64) {
         if let Fact::AttemptStarted { stage, .. } = &fact {
-            // The store takes facts before points, and a fresh attempt trains these steps again.
+            // The store writes facts before points, and the new attempt trains these steps again.
             for (_, _, points) in self.curve.iter_mut().filter(|(of, ..)| of == stage) {
                 points.retain(|point| point.step < checkpoint);
             }
@@ -84,7 +84,7 @@ impl Batch {
         self.facts.push(fact);
     }
 
-    /// Adds points of an attempt that holds its stage.
+    /// Adds points of the attempt that holds the stage.
     pub(crate) fn add_points(&mut self, stage: StageKey, attempt: Attempt, points: Vec<CurvePoint>) {
         match self.curve.last_mut() {
             Some((last_stage, last_attempt, last)) if (*last_stage, *last_attempt) == (stage, attempt) => {
@@ -94,7 +94,7 @@ impl Batch {
         }
     }
 
-    /// Whether there is anything to write.
+    /// Whether there is nothing to write.
     pub(crate) fn is_durable_already(&self) -> bool {
         self.facts.is_empty()
             && self.curve.is_empty()

@@ -1,4 +1,4 @@
-//! Checkpoints that are read beside the driver: those that workers wrote, and those that they cannot use.
+//! Reading checkpoints beside the driver: those that workers wrote, and those that they cannot use.
 
 use scheduler::Event;
 use tracing::{info, warn};
@@ -13,18 +13,18 @@ use crate::store::{CommittedCheckpoint, Store, StoreError};
 use crate::verify::{self, CheckpointClaim, Found, VerifyError};
 
 impl Driver {
-    /// Has a checkpoint read and compared beside the driver. Reports of this worker wait; all else goes on.
+    /// Has a checkpoint read and compared beside the driver. Only this worker's reports wait for it.
     pub(super) fn begin_to_verify(&mut self, worker: WorkerId, sequence: u64, claim: CheckpointClaim) {
         let (storage, inputs, checked) = (self.storage.clone(), self.own_inputs.clone(), claim.clone());
         let verification = self.wait_for(worker, sequence, Checking::Written(claim));
         tokio::spawn(async move {
             let outcome = verify::verify_patiently(storage.as_ref(), &checked, verify::FIRST_WAIT).await;
-            // The driver may have stopped; then the worker says it again to the next one.
+            // The driver may have stopped. The worker then reports it again to the next one.
             let _ = inputs.send(Input::Verified { worker, verification, outcome }).await;
         });
     }
 
-    /// Has a look at a committed checkpoint that a worker cannot use: what a worker says of it is not believed unseen.
+    /// Examines a committed checkpoint that a worker cannot use. The worker's word alone is not believed.
     pub(super) fn begin_to_examine(
         &mut self,
         worker: WorkerId,
@@ -87,10 +87,10 @@ impl Driver {
                     self.enforce_quotas(stage, batch);
                 }
             }
-            // It does not exist, then. If it was the last one of the stage, the stage is not done without it.
+            // It is as if it did not exist. A stage is not done without its last one.
             Err(error) => {
                 let error: &dyn std::error::Error = &error;
-                warn!(%stage, %attempt, step, %worker, error, "a checkpoint is not what it should be");
+                warn!(%stage, %attempt, step, %worker, error, "a checkpoint was reported that cannot be committed");
             }
         }
         self.taken_in(worker, sequence, batch);
@@ -132,8 +132,8 @@ impl Driver {
         Ok(())
     }
 
-    /// The checkpoint that an attempt was to start from was removed in the turn it was assigned in. The worker has not
-    /// heard of the attempt.
+    /// The checkpoint that an attempt starts from was removed in the turn that assigned it. The worker has not heard of the
+    /// attempt.
     pub(super) fn start_is_gone(&self, worker: WorkerId, stage: StageKey, attempt: Attempt, start: Start) {
         let (inputs, Start { of, step }) = (self.own_inputs.clone(), start);
         // The queue may be full of what waits for this very turn.
@@ -143,7 +143,7 @@ impl Driver {
     }
 }
 
-/// The row of a checkpoint, where it is still the one with this hash.
+/// The row of a checkpoint, if it still has this hash.
 async fn committed(
     store: &Store,
     stage: StageKey,

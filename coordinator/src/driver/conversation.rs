@@ -1,4 +1,4 @@
-//! What the driver keeps of each worker: its connection, how far its reports are taken in, and its progress.
+//! What the driver keeps of each worker: its connection, the position in its stream of reports, and its progress.
 
 use std::collections::VecDeque;
 
@@ -14,10 +14,10 @@ use super::to_worker::{Outgoing, ToWorker};
 use crate::store::CurvePoint;
 use crate::verify::CheckpointClaim;
 
-/// Reports that may wait for a verification. A worker that has more to say is cut off, and says it again later.
+/// Reports that may wait for a verification. A worker that sends more is cut off, and sends them again later.
 const MAX_BACKLOG: usize = 4096;
 
-/// A worker, as far as it talks.
+/// The conversation with one worker.
 #[derive(Debug)]
 pub(crate) struct Conversation {
     pub(crate) name: String,
@@ -25,11 +25,11 @@ pub(crate) struct Conversation {
     session: Option<Live>,
     /// The worker's own count of its connections, at the latest hello.
     connection: u64,
-    /// Every report up to this one is taken in. It is acknowledged when that is durable.
+    /// Every report up to this one is taken in. It is acknowledged once that is durable.
     pub(crate) taken_in: u64,
-    /// Whether there is something to acknowledge: a report was taken in, or came again.
+    /// Whether to acknowledge: a report was taken in, or was repeated.
     pub(crate) acknowledgement_due: bool,
-    /// What is being read. Reports after it wait, for events come in the order they were sent.
+    /// The report whose checkpoint is being read. Later reports wait, to keep their order.
     pub(crate) verifying: Option<Verifying>,
     backlog: VecDeque<(u64, Report)>,
     progress: Option<Running>,
@@ -42,7 +42,7 @@ struct Live {
     end: CancellationToken,
 }
 
-/// A report that is not taken in before something was read.
+/// A report that is taken in only after a checkpoint was read.
 #[derive(Debug)]
 pub(crate) struct Verifying {
     pub(crate) id: u64,
@@ -50,7 +50,7 @@ pub(crate) struct Verifying {
     pub(crate) what: Checking,
 }
 
-/// What is being looked into.
+/// Which checkpoint is being read.
 #[derive(Debug)]
 pub(crate) enum Checking {
     /// A checkpoint that the worker says it wrote.
@@ -82,13 +82,13 @@ impl Conversation {
         }
     }
 
-    /// Whether a hello is of a connection that the worker opened before the one it was last heard on: the network kept it
-    /// back, and what it says of attempts in hand is over.
+    /// Whether a hello belongs to an older connection than the last one: the network delayed it, and what it says about held
+    /// attempts is outdated.
     pub(crate) fn is_overtaken(&self, hello: &Hello) -> bool {
         hello.connection != 0 && hello.connection < self.connection
     }
 
-    /// Goes on over a new connection. What was not taken in yet will be sent again, and in order.
+    /// Continues over a new connection. What was not taken in yet will be sent again, in order.
     pub(crate) fn connect(&mut self, session: SessionId, hello: &Hello, outgoing: Outgoing, end: CancellationToken) {
         self.close();
         self.connection = hello.connection;
@@ -100,7 +100,7 @@ impl Conversation {
         self.session = Some(Live { id: session, outgoing, end });
     }
 
-    /// Whether this is the connection in use, and not one that a newer one replaced.
+    /// Whether this is the current connection, and not one that was replaced.
     pub(crate) fn is_on(&self, session: SessionId) -> bool {
         self.session.as_ref().is_some_and(|live| live.id == session)
     }
@@ -116,8 +116,7 @@ impl Conversation {
         }
     }
 
-    /// Sends a message. A worker that does not read what it is sent is cut off: whatever it misses is said again when it
-    /// comes back.
+    /// Sends a message. A worker that does not read is cut off; what it misses is sent again when it comes back.
     pub(crate) fn send(&mut self, message: ToWorker) {
         let Some(live) = &self.session else { return };
         match live.outgoing.try_send(Ok(message)) {
@@ -130,8 +129,8 @@ impl Conversation {
         }
     }
 
-    /// Puts a report in line. One that was put there before is dropped, to be acknowledged again.
-    pub(crate) fn put_in_line(&mut self, sequence: u64, report: Report) {
+    /// Queues a report. A repeated one is dropped and acknowledged again.
+    pub(crate) fn enqueue(&mut self, sequence: u64, report: Report) {
         let verifying = self.verifying.as_ref().map(|verifying| verifying.sequence);
         let last = self.backlog.back().map(|(last, _)| *last).or(verifying).unwrap_or(self.taken_in);
         if sequence <= last {
@@ -144,7 +143,7 @@ impl Conversation {
         }
     }
 
-    /// The next report whose turn it is.
+    /// The next report, unless one is being verified.
     pub(crate) fn next_report(&mut self) -> Option<(u64, Report)> {
         if self.verifying.is_some() { None } else { self.backlog.pop_front() }
     }
@@ -155,14 +154,14 @@ impl Conversation {
         self.acknowledgement_due = true;
     }
 
-    /// Takes note of what a heartbeat says.
+    /// Notes the progress in a heartbeat.
     pub(crate) fn hear_progress(&mut self, progress: Option<Progress>) {
         let same = self.progress.filter(|running| Some(running.key()) == progress.as_ref().map(Progress::key));
         self.progress = progress.map(|progress| {
             // The worker's points may be ahead of its last heartbeat.
             let latest = [progress.latest, same.and_then(|running| running.progress.latest)];
             let latest = latest.into_iter().flatten().max_by_key(|point| point.step);
-            // One speed or the other, lest it flicker: the one that is known here, as soon as there is one.
+            // Prefer the speed measured here over the one the worker states, so that it does not flicker.
             let known = same.map(|running| running.progress.tokens_per_second).filter(|speed| *speed > 0.0);
             let tokens_per_second = known.unwrap_or(progress.tokens_per_second);
             let since = same.and_then(|running| running.since);
@@ -170,7 +169,7 @@ impl Conversation {
         });
     }
 
-    /// Takes note of the last point of a run of points.
+    /// Notes the last of a run of points.
     pub(crate) fn hear_point(&mut self, (stage, attempt): (StageKey, Attempt), point: CurvePoint, tokens_a_step: u64) {
         let now = Instant::now();
         let same = self.progress.filter(|running| running.key() == (stage, attempt));
@@ -183,7 +182,7 @@ impl Conversation {
         self.progress = Some(Running { progress, since: Some(since) });
     }
 
-    /// How far an attempt is, where this worker has said it.
+    /// The progress of an attempt, if this worker has reported any.
     pub(crate) fn progress_of(&self, stage: StageKey, attempt: Attempt) -> Option<Progress> {
         self.progress.filter(|running| running.key() == (stage, attempt)).map(|running| running.progress)
     }

@@ -1,4 +1,4 @@
-//! From an event to what the scheduler orders.
+//! From events to the scheduler's orders.
 
 use scheduler::{AttemptEnd, Effect, Event, Fact, PlanError, RemovalReason};
 use tracing::{debug, info, warn};
@@ -8,19 +8,19 @@ use super::batch::{Afterwards, Batch, Start};
 use super::to_worker::{Assignment, ToWorker};
 use super::{Driver, RunError};
 
-/// What an event came to, for whoever brought it.
+/// The outcome of an event, for whoever raised it.
 #[derive(Debug, Default)]
 pub(super) struct Applied {
-    /// The checkpoint was committed, and is not an old one or one of an attempt that is over.
+    /// The checkpoint was committed: it is new, and of the current attempt.
     pub(super) checkpoint_recorded: bool,
-    /// The campaign was accepted, and was not known before.
+    /// The campaign was accepted now.
     pub(super) accepted: Option<CampaignId>,
     /// The plan was not accepted.
     pub(super) rejected: Option<PlanError>,
 }
 
 impl Driver {
-    /// Has the scheduler handle an event, and adds what it orders to the batch.
+    /// Has the scheduler handle an event, and adds its orders to the batch.
     pub(super) fn apply(&mut self, event: Event, batch: &mut Batch) -> Applied {
         let now = self.now();
         let mut applied = Applied::default();
@@ -55,7 +55,7 @@ impl Driver {
                     );
                 }
                 Effect::CampaignEnded { campaign } => {
-                    info!(%campaign, "nothing is left to train");
+                    info!(%campaign, "a campaign has nothing left to train");
                     batch.is_visible = true;
                 }
                 Effect::RejectPlan { error, .. } => applied.rejected = Some(error),
@@ -94,8 +94,8 @@ impl Driver {
         batch.record(fact, checkpoint);
     }
 
-    /// Sends an assignment, with the checkpoint to start from. It is looked up now, after the commit, because it may have
-    /// come with the same transaction.
+    /// Sends an assignment, with the checkpoint to start from. That is looked up after the commit, because the same
+    /// transaction may have added it.
     pub(super) async fn send_assignment(
         &mut self,
         worker: WorkerId,

@@ -26,7 +26,7 @@ impl DriverHandle {
         Self { inputs, changes, demand }
     }
 
-    /// Where sessions and pools put what they have to say.
+    /// The queue for sessions and pools.
     pub(crate) fn inputs(&self) -> &mpsc::Sender<Input> {
         &self.inputs
     }
@@ -59,24 +59,24 @@ impl DriverHandle {
         self.ask(|reply| Request::Cancel { selector, reply }).await?
     }
 
-    /// Has what was given up in a campaign tried again.
+    /// Tries the failed stages of a campaign again.
     pub(crate) async fn retry(&self, selector: String) -> Result<CampaignId, RequestError> {
         self.ask(|reply| Request::Retry { selector, reply }).await?
     }
 
-    /// Removes committed checkpoints that nothing needs, of a campaign or (where none is named) of all.
+    /// Removes committed checkpoints that nothing needs: of a campaign, or of all if none is named.
     pub(crate) async fn collect(&self, selector: Option<String>) -> Result<Vec<Indexed>, RequestError> {
         self.ask(|reply| Request::Collect { selector, reply }).await?
     }
 
-    /// Looks at how things stand.
+    /// Looks at the driver's state, after everything that came before is durable.
     pub(crate) async fn look<T: Send + 'static>(
         &self,
         look: impl FnOnce(&View<'_>) -> T + Send + 'static,
     ) -> Result<T, RequestError> {
         let answer = |reply: oneshot::Sender<T>| {
             Request::Look(Box::new(move |view| {
-                // Whoever asked may be gone.
+                // The caller may be gone.
                 let _ = reply.send(look(view));
             }))
         };

@@ -1,4 +1,4 @@
-//! The committed checkpoints, as far as the driver needs to know their size.
+//! The committed checkpoints and their sizes.
 
 use std::collections::BTreeMap;
 
@@ -7,14 +7,14 @@ use vocabulary::{Attempt, StageKey};
 
 use crate::store::CommittedCheckpoint;
 
-/// What is kept of a committed checkpoint.
+/// A committed checkpoint, without its manifest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Indexed {
     pub(crate) stage: StageKey,
     pub(crate) step: u64,
     pub(crate) attempt: Attempt,
     pub(crate) bytes: u64,
-    /// Milliseconds since 1970; zero where nobody noted it.
+    /// Milliseconds since 1970; zero if unknown.
     pub(crate) committed_at_ms: u64,
 }
 

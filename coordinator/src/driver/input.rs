@@ -1,4 +1,4 @@
-//! What the driver is told: everything that comes from sessions, people, pools and its own verifications, in one queue.
+//! The driver's inputs: everything from sessions, people, pools and its own verifications, in one queue.
 
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
@@ -13,10 +13,10 @@ use crate::auth::Caller;
 use crate::store::StoreError;
 use crate::verify::{Found, VerifyError};
 
-/// One connection of a worker, numbered by the driver's side in the order they were opened.
+/// A connection of a worker. Connections are numbered in the order they were opened.
 pub(crate) type SessionId = u64;
 
-/// Something that reached the driver.
+/// Something that happened.
 pub(crate) enum Input {
     /// A worker dialled and said hello.
     SessionOpened { session: SessionId, hello: Hello, caller: Caller, outgoing: Outgoing, end: CancellationToken },
@@ -24,21 +24,21 @@ pub(crate) enum Input {
     FromWorker { session: SessionId, worker: WorkerId, message: FromWorker },
     /// The connection is over.
     SessionClosed { session: SessionId, worker: WorkerId },
-    /// The process was seen to end.
+    /// A worker process was seen to end.
     WorkerGone { worker: WorkerId },
-    /// The coordinator is about to stop: what its workers hand back is left to the next one.
+    /// The coordinator is about to stop. Attempts that workers hand back are left to the next one.
     Draining,
-    /// A checkpoint was read and compared; its size in bytes, or what is wrong with it.
+    /// A checkpoint was read and compared, with its size in bytes or what is wrong with it.
     Verified { worker: WorkerId, verification: u64, outcome: Result<u64, VerifyError> },
-    /// A committed checkpoint that a worker could not use was looked at; `None` where it is no longer committed.
+    /// A committed checkpoint that a worker could not use was examined; `None` if it is no longer committed.
     Examined { worker: WorkerId, verification: u64, found: Result<Option<Found>, StoreError> },
     /// The checkpoint that an attempt was to start from was removed before its assignment was sent.
     StartGone { worker: WorkerId, stage: StageKey, attempt: Attempt, of: StageKey, step: u64 },
-    /// Somebody asks for something.
+    /// Somebody made a request.
     Request(Request),
 }
 
-/// Something that somebody asks for.
+/// A request, and where its answer goes.
 pub(crate) enum Request {
     Submit {
         submission: Box<Submission>,
@@ -61,7 +61,7 @@ pub(crate) enum Request {
         selector: Option<String>,
         reply: oneshot::Sender<Result<Vec<Indexed>, RequestError>>,
     },
-    /// A look at how things stand. It is answered after all that came before it is durable.
+    /// A look at the state, after everything that came before is durable.
     Look(Box<dyn FnOnce(&View<'_>) + Send>),
 }
 
@@ -81,7 +81,7 @@ pub(crate) struct Extension {
     pub(crate) recipe_text: String,
 }
 
-/// What became of an extension.
+/// The result of an extension.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Extended {
     /// The whole campaign, what was added included.
@@ -89,7 +89,7 @@ pub(crate) struct Extended {
     pub(crate) trials_added: usize,
 }
 
-/// What became of a submission.
+/// The result of a submission.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Submitted {
     pub(crate) campaign: CampaignId,

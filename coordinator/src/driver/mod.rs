@@ -1,4 +1,5 @@
-//! The driver: one task that takes in all that happens, asks the scheduler what follows, commits it, and then says so.
+//! The driver: one task that takes in everything that happens, asks the scheduler what follows, commits it, and then sends
+//! it.
 //!
 //! ```text
 //! sessions --+
@@ -10,8 +11,8 @@
 //! It makes no choices of its own and knows neither tonic nor the wire format. It takes what is in the queue together, so
 //! that many reports share one transaction.
 //!
-//! - Invariant: nothing is sent, acknowledged or answered before all that it rests on is durable.
-//! - Invariant: the reports of one worker are taken in by their order, each once.
+//! - Invariant: nothing is sent, acknowledged or answered before everything it depends on is durable.
+//! - Invariant: the reports of one worker are taken in in order, each once.
 //! - Invariant: a checkpoint is committed only after every byte of it was read and compared.
 
 mod batch;
@@ -57,17 +58,17 @@ use restore::Restored;
 use snapshots::Snapshots;
 use view::{Notes, View};
 
-/// Inputs that may wait. Whoever has more waits with them.
+/// Inputs that may wait. A sender of more waits, too.
 const QUEUE: usize = 1024;
 
-/// Inputs taken together at most: a bound on how long the first of them waits for its transaction. It is all that can
+/// The most inputs of one turn, which bounds how long the first of them waits for its transaction. It is as many as can
 /// wait, so that every heartbeat that waits when a turn begins is taken in before a deadline is.
 const MAX_BATCH: usize = QUEUE;
 
-/// Why the coordinator cannot go on. What it had committed is kept.
+/// Why the coordinator stops. What it had committed is kept.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// The state could not be written, so that nothing more may be promised.
+    /// The state could not be written, so nothing more may be acknowledged.
     #[error("the coordinator's state cannot be written")]
     Commit(#[source] StoreError),
     /// The state could not be read.
@@ -83,7 +84,7 @@ pub enum RunError {
     },
 }
 
-/// Why a log cannot be taken up.
+/// Why the stored state cannot be restored.
 #[derive(Debug, thiserror::Error)]
 pub enum RestoreStateError {
     /// It cannot be read.
@@ -99,19 +100,19 @@ pub(crate) struct Driver {
     scheduler: Scheduler,
     store: Store,
     storage: Arc<dyn ObjectStore>,
-    /// What workers are told to open.
+    /// The address that workers open.
     storage_url: String,
     conversations: BTreeMap<WorkerId, Conversation>,
     notes: Notes,
     index: Index,
     interruptions: Interruptions,
-    /// Campaigns whose checkpoints take more than their quota, although nothing is left that could go.
+    /// Campaigns whose needed checkpoints alone take more than their quota. Each was warned about once.
     over_quota: BTreeSet<CampaignId>,
     started: Instant,
     snapshots: Snapshots,
     verifications: u64,
     inputs: mpsc::Receiver<Input>,
-    /// For the verifications, whose outcome comes back as an input.
+    /// For verifications, whose outcomes come back as inputs.
     own_inputs: mpsc::Sender<Input>,
     changes: watch::Sender<u64>,
     /// What the scheduler could use, for pools.
@@ -119,7 +120,7 @@ pub(crate) struct Driver {
 }
 
 impl Driver {
-    /// Takes up the state that the store holds.
+    /// Restores the state that the store holds.
     pub(crate) async fn restore(
         settings: Settings,
         store: Store,
@@ -159,8 +160,8 @@ impl Driver {
         Ok((driver, handle))
     }
 
-    /// Runs until it is told to stop. What was taken in is committed then; what still waits is said again by the workers
-    /// to the next coordinator.
+    /// Runs until it is told to stop. What was taken in is committed by then; what still waits, workers send again to the
+    /// next coordinator.
     pub(crate) async fn run(mut self, stop: CancellationToken) -> Result<(), RunError> {
         loop {
             let deadline = self.scheduler.next_deadline().map(|at| self.started + Duration::from_millis(at.0));
@@ -180,7 +181,7 @@ impl Driver {
         Ok(())
     }
 
-    /// One turn: takes in what waits, commits, and says what follows.
+    /// One turn: takes in what waits, commits, and sends what follows.
     async fn turn(&mut self, first: Option<Input>) -> Result<(), RunError> {
         let mut batch = Batch::new(unix_ms());
         let mut next = first;
@@ -190,7 +191,7 @@ impl Driver {
             taken += 1;
             next = if taken < MAX_BATCH { self.inputs.try_recv().ok() } else { None };
         }
-        // After all that has come: a heartbeat that waited in the queue is not too late.
+        // Last, so that a heartbeat that waited in the queue is not late.
         let now = self.now();
         if self.scheduler.next_deadline().is_some_and(|deadline| deadline <= now) {
             self.apply(Event::TimePassed, &mut batch);
@@ -228,7 +229,7 @@ impl Driver {
         Ok(())
     }
 
-    /// Commits, then says what follows, in order.
+    /// Commits, then sends what follows, in order.
     async fn finish(&mut self, mut batch: Batch) -> Result<(), RunError> {
         if !batch.is_durable_already() {
             let commit = batch.take_commit();

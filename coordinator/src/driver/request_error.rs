@@ -6,17 +6,17 @@ use vocabulary::{CampaignId, StageKey};
 /// A refusal, in words for whoever asked.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RequestError {
-    #[error("no campaign is named `{selector}`, and none has an identifier that begins so")]
+    #[error("no campaign is named `{selector}`, and no identifier begins with it")]
     UnknownCampaign { selector: String },
-    #[error("`{selector}` is the beginning of several campaigns: {}", .candidates.join(", "))]
+    #[error("several campaigns begin with `{selector}`: {}", .candidates.join(", "))]
     AmbiguousCampaign { selector: String, candidates: Vec<String> },
     #[error("no stage of the campaign has a key that begins with `{selector}`")]
     UnknownStage { selector: String },
-    #[error("`{selector}` is the beginning of {count} keys of the campaign's stages")]
+    #[error("{count} stages of the campaign have a key that begins with `{selector}`: give more of it")]
     AmbiguousStage { selector: String, count: usize },
     #[error("no stage of any campaign has a key that begins with `{selector}`")]
     NoStage { selector: String },
-    #[error("`{selector}` is the beginning of {count} keys of stages: give more of it")]
+    #[error("{count} stages have a key that begins with `{selector}`: give more of it")]
     SeveralStages { selector: String, count: usize },
     #[error("{} has no committed checkpoint{}", .stage.short(), .step.map(|step| format!(" after step {step}")).unwrap_or_default())]
     NoCheckpoint { stage: StageKey, step: Option<u64> },

@@ -1,4 +1,4 @@
-//! What people ask for, as events.
+//! Requests of people, as events.
 
 use scheduler::Event;
 use tokio::sync::oneshot;
@@ -25,8 +25,8 @@ impl Driver {
             info!(%campaign, "accepted");
             self.notes.submitted_at_ms.entry(campaign).or_insert(batch.at_ms);
         }
-        // One that had grown and was cancelled comes back grown, and its recipe is the larger one. A search that is submitted
-        // with more trials has grown.
+        // A campaign that had grown before it was cancelled comes back grown and keeps its larger recipe. A search that is
+        // submitted with more trials has grown.
         let after = self.trials(&campaign);
         if after == trials && (applied.accepted.is_some() || after > before) {
             batch.recipes.push((campaign, recipe_file, recipe_text));
@@ -51,7 +51,7 @@ impl Driver {
         answer(batch, reply, extended);
     }
 
-    /// How many trials a campaign comes to, as it is known now.
+    /// How many trials a campaign will have had in the end, as far as is known now.
     fn trials(&self, campaign: &CampaignId) -> usize {
         self.scheduler.plan(campaign).map_or(0, Plan::trials_in_the_end)
     }
@@ -85,7 +85,7 @@ impl Driver {
     }
 }
 
-/// Answers once the batch is durable. Whoever asked may be gone by then.
+/// Answers once the batch is durable. The caller may be gone by then.
 pub(super) fn answer<T: Send + 'static>(batch: &mut Batch, reply: oneshot::Sender<T>, with: T) {
     batch.afterwards.push(Afterwards::Answer(Box::new(move || drop(reply.send(with)))));
 }

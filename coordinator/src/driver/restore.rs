@@ -1,4 +1,4 @@
-//! The way back to the state that a store holds.
+//! Restoring the state that a store holds.
 
 use scheduler::{Scheduler, Settings, Timestamp};
 use tracing::{info, warn};
@@ -6,7 +6,7 @@ use tracing::{info, warn};
 use super::RestoreStateError;
 use crate::store::Store;
 
-/// A scheduler that goes on where another one ended.
+/// A restored scheduler.
 pub(super) struct Restored {
     pub(super) scheduler: Scheduler,
     /// How many rows the log has.
@@ -17,8 +17,8 @@ pub(super) struct Restored {
 
 /// The state that a store holds.
 ///
-/// It is the newest snapshot that is sound, and what came after it. A snapshot is a convenience: one that cannot be used
-/// is said to be so and left aside, and without any the log is read from its beginning.
+/// Restores from the newest sound snapshot and the facts after it. Snapshots are a convenience: an unusable one is logged and
+/// ignored, and without any the log is read from its beginning.
 pub(super) async fn restore(settings: Settings, store: &Store) -> Result<Restored, RestoreStateError> {
     let now = Timestamp(0);
     for (position, snapshot) in store.snapshots().await.map_err(RestoreStateError::Read)? {
@@ -26,7 +26,7 @@ pub(super) async fn restore(settings: Settings, store: &Store) -> Result<Restore
             Ok(snapshot) => snapshot,
             Err(error) => {
                 let error: &dyn std::error::Error = &error;
-                warn!(sequence = position.sequence, error, "a snapshot of the ledger is left aside");
+                warn!(sequence = position.sequence, error, "a snapshot of the ledger is unusable and ignored");
                 continue;
             }
         };
@@ -40,7 +40,7 @@ pub(super) async fn restore(settings: Settings, store: &Store) -> Result<Restore
             }
             Err(error) => {
                 let error: &dyn std::error::Error = &error;
-                warn!(sequence = position.sequence, error, "a snapshot of the ledger is left aside");
+                warn!(sequence = position.sequence, error, "a snapshot of the ledger is unusable and ignored");
             }
         }
     }

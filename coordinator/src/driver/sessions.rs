@@ -1,4 +1,4 @@
-//! What workers say, as events.
+//! Sessions and messages of workers, as events.
 
 use scheduler::{Event, Settings, Standing};
 use tokio_util::sync::CancellationToken;
@@ -27,14 +27,14 @@ impl Driver {
     ) -> Result<(), RunError> {
         let worker = hello.worker;
         if !self.speaks_for(&caller, worker, batch.tokens.get(&worker).cloned()).await? {
-            warn!(%worker, name = hello.name, "somebody said hello for a worker of another token");
+            warn!(%worker, name = hello.name, "a hello came under another token than the worker had before");
             // If there is no room to say so, the end of the stream says enough.
             let _ = outgoing.try_send(Err(SessionEnd::OtherToken));
             end.cancel();
             return Ok(());
         }
         if self.conversations.get(&worker).is_some_and(|known| known.is_overtaken(&hello)) {
-            info!(%worker, name = hello.name, "a hello came after that of a later connection, and is turned away");
+            info!(%worker, name = hello.name, "a hello of an older connection came late and is rejected");
             end.cancel();
             return Ok(());
         }
@@ -43,11 +43,11 @@ impl Driver {
         }
         for predecessor in hello.predecessors.iter().copied().filter(|predecessor| *predecessor != worker) {
             if self.speaks_for(&caller, predecessor, batch.tokens.get(&predecessor).cloned()).await? {
-                self.take_leave_of(predecessor, batch);
+                self.on_replaced(predecessor, batch);
             }
         }
         if !self.conversations.contains_key(&worker) {
-            // It may have talked to the coordinator before this one, or have left and come back within this turn.
+            // It may have talked to an earlier coordinator, or have left and come back within this turn.
             let taken_in = match batch.sequences.get(&worker) {
                 Some(sequence) => *sequence,
                 None => self.store.last_sequence(worker).await.map_err(RunError::Read)?.unwrap_or(0),
@@ -85,8 +85,8 @@ impl Driver {
         batch.is_visible = true;
     }
 
-    /// Whether a word about a worker is to be believed of this caller: nobody else has spoken for it before. `noted`
-    /// is the token it spoke under in this turn.
+    /// Whether this caller may speak for a worker: no other token has spoken for it before. `noted` is the token it used in
+    /// this turn.
     async fn speaks_for(&self, caller: &Caller, worker: WorkerId, noted: Option<String>) -> Result<bool, RunError> {
         let Some(token) = &caller.token else { return Ok(true) };
         let known = match noted {
@@ -96,10 +96,10 @@ impl Driver {
         Ok(known.is_none_or(|known| known == token.as_str()))
     }
 
-    /// Of a process that another one took the place of. One that is still heard of is not believed to be gone.
-    fn take_leave_of(&mut self, predecessor: WorkerId, batch: &mut Batch) {
+    /// A process was replaced by another. It is not believed to be gone while it is connected.
+    fn on_replaced(&mut self, predecessor: WorkerId, batch: &mut Batch) {
         if self.conversations.get(&predecessor).is_some_and(Conversation::is_connected) {
-            warn!(worker = %predecessor, "a worker is said to be gone, and is connected");
+            warn!(worker = %predecessor, "a worker is reported gone, but is connected");
         } else {
             self.on_worker_gone(predecessor, batch);
         }
@@ -107,7 +107,7 @@ impl Driver {
 
     pub(super) fn on_message(&mut self, session: SessionId, worker: WorkerId, message: FromWorker, batch: &mut Batch) {
         let Some(conversation) = self.conversations.get_mut(&worker).filter(|known| known.is_on(session)) else {
-            return; // Of a connection that a newer one replaced.
+            return; // The connection was replaced by a newer one.
         };
         match message {
             FromWorker::Heartbeat { running, progress } => {
@@ -119,7 +119,7 @@ impl Driver {
                 self.on_worker_gone(worker, batch);
             }
             FromWorker::Report { sequence, report } => {
-                conversation.put_in_line(sequence, report);
+                conversation.enqueue(sequence, report);
                 self.take_in_reports(worker, batch);
             }
         }
@@ -146,7 +146,7 @@ impl Driver {
                 }
                 ReportBody::Points(points) => self.on_points(worker, stage, attempt, points, batch),
                 ReportBody::Checkpoint(CheckpointClaim { step, .. }) => {
-                    // Of an attempt that is over: the scheduler says so to the worker.
+                    // The attempt is over. The scheduler tells the worker.
                     self.apply(Event::CheckpointCommitted { worker, stage, attempt, step }, batch);
                 }
                 ReportBody::Completed(result) => {
@@ -169,7 +169,7 @@ impl Driver {
         }
     }
 
-    /// Points count only under the attempt that has the stage: those of another would be of a curve that is cut off.
+    /// Points count only under the attempt that holds the stage: those of another belong to a curve that was cut off.
     fn on_points(
         &mut self,
         worker: WorkerId,
@@ -208,7 +208,7 @@ impl Driver {
         }
     }
 
-    /// Sends a message, if the worker is connected. If it is not, the scheduler says it again when it joins.
+    /// Sends a message, if the worker is connected. If not, the scheduler repeats it when the worker joins.
     pub(super) fn send(&mut self, worker: WorkerId, message: ToWorker) {
         if let Some(conversation) = self.conversations.get_mut(&worker) {
             conversation.send(message);

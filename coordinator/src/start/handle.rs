@@ -1,4 +1,4 @@
-//! A coordinator that runs.
+//! A running coordinator.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -21,10 +21,10 @@ use crate::store::Store;
 /// How long streams may take to end once they were told to.
 const SERVER_GRACE: Duration = Duration::from_secs(3);
 
-/// How the driver ended. Several may wait for it.
+/// How the driver ended. Several callers may wait for it.
 pub(super) type Outcome = Result<(), Arc<RunError>>;
 
-/// A coordinator that runs.
+/// A running coordinator. Dropping it ends it, without waiting.
 #[derive(Debug)]
 pub struct Handle {
     pub(super) url: String,
@@ -48,25 +48,25 @@ pub struct Handle {
 }
 
 impl Handle {
-    /// Where it listens for whoever is on this machine.
+    /// The address to dial from this machine.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// Where it listens for everybody.
+    /// The address to dial from other machines.
     #[must_use]
     pub fn public_url(&self) -> &str {
         &self.public_url
     }
 
-    /// The connections to where it listens for everybody.
+    /// Counts of the connections to its public address.
     #[must_use]
     pub fn connections(&self) -> ConnectionCounts {
         self.gate.counts()
     }
 
-    /// What shows it that it is called by its own process.
+    /// Credentials for calls from its own process.
     #[must_use]
     pub fn credentials(&self) -> Credentials {
         Credentials { token: self.local_tokens.as_ref().map(|tokens| tokens.admin.clone()), ..Credentials::default() }
@@ -105,22 +105,22 @@ impl Handle {
         }
     }
 
-    /// Waits until the coordinator ends: by [`Handle::shutdown`], or because it cannot go on.
+    /// Waits until the coordinator ends: by [`Handle::shutdown`], or because of an error.
     ///
     /// # Errors
-    /// If it could not go on.
+    /// The error that ended it.
     pub async fn wait(&self) -> Result<(), Arc<RunError>> {
         let mut outcome = self.outcome.clone();
         match outcome.wait_for(Option::is_some).await {
             Ok(ended) => ended.clone().unwrap_or(Ok(())),
-            // The driver's task is gone without a word, as after a shutdown.
+            // The driver's task ended without an outcome, as after a shutdown.
             Err(_) => Ok(()),
         }
     }
 
-    /// Ends it: workers it started write their checkpoints and go, streams end, the data directory is free afterwards.
+    /// Ends it: its workers write their checkpoints and leave, streams end, and the data directory is free afterwards.
     pub async fn shutdown(self) {
-        // A driver that is gone hands out nothing either.
+        // A driver that has ended hands out nothing either.
         let _ = self.driver_handle.inputs().send(Input::Draining).await;
         let pools = std::mem::take(&mut *self.pools.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
         // The driver goes on meanwhile: their last checkpoints are committed.
@@ -132,7 +132,7 @@ impl Handle {
         drop(self.close);
         let mut server = self.server;
         if tokio::time::timeout(SERVER_GRACE, &mut server).await.is_err() {
-            // Whoever is still there did not end what it had begun.
+            // Some client did not finish its call.
             drop(self.cut);
             server.abort();
             let _ = server.await;
@@ -153,7 +153,7 @@ pub(super) async fn drive(driver: Driver, stop: CancellationToken, ended: watch:
     ended.send_replace(Some(outcome.map_err(Arc::new)));
 }
 
-/// Tells the driver what a pool sees of its processes.
+/// Tells the driver which of a pool's processes have ended.
 async fn pass_on(mut events: mpsc::Receiver<PoolEvent>, inputs: mpsc::Sender<Input>) {
     while let Some(event) = events.recv().await {
         match event {

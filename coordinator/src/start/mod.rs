@@ -1,4 +1,4 @@
-//! Putting a coordinator together, and taking it apart again.
+//! Starting a coordinator, and shutting it down.
 
 mod handle;
 mod options;
@@ -35,16 +35,16 @@ use handle::drive;
 pub use options::{CoordinatorOptions, StartError};
 use server::{Door, routes};
 
-/// The coordinator. [`Coordinator::start`] is all there is to it; what runs is a [`Handle`].
+/// Starts coordinators. A running one is a [`Handle`].
 #[derive(Debug)]
 pub struct Coordinator;
 
 impl Coordinator {
-    /// Starts a coordinator: takes the data directory, goes on where the last one was, and listens.
+    /// Starts a coordinator: locks the data directory, restores the state in it, and listens.
     ///
     /// # Errors
-    /// If the address is open to others and that was not asked for, if another coordinator has the data directory, or if
-    /// something cannot be read, written or listened on.
+    /// If other machines can reach the address and nothing protects it, if another coordinator holds the data directory, or
+    /// if something cannot be read, written or listened on.
     pub async fn start(options: CoordinatorOptions) -> Result<Handle, StartError> {
         let (listen, insecure) = (options.listen, options.insecure);
         let is_reachable = !listen.ip().is_loopback();
@@ -56,7 +56,7 @@ impl Coordinator {
         let require_token = options.require_token || (is_reachable && !insecure);
         let opened = Opened::open(CoordinatorOptions { limits, require_token, ..options }).await?;
         let (listener, address) = bind(listen).await?;
-        // What is on this machine goes past the certificate, which is of another name.
+        // Processes on this machine bypass TLS: the certificate has another name.
         let inside = if tls.is_some() { Some(bind(SocketAddr::from(([127, 0, 0, 1], 0))).await?) } else { None };
         let url = format!("http://{}", reachable(inside.as_ref().map_or(address, |(_, inside)| *inside)));
         let public_url = if tls.is_some() { format!("https://{address}") } else { url.clone() };
@@ -64,8 +64,8 @@ impl Coordinator {
         opened.serve(Entrance { incoming: incoming::tcp(listener), tls, inside, url, public_url }).await
     }
 
-    /// Starts a coordinator that serves the connections it is given, as those of a simulated network, rather than listen
-    /// by itself. `url` is where others say it can be dialled; whoever gives the connections answers for who can.
+    /// Starts a coordinator that serves the given connections, such as those of a simulated network, instead of listening.
+    /// `url` is the address it is dialled at. The caller decides who can reach it.
     ///
     /// # Errors
     /// As [`Coordinator::start`], other than of listening.
@@ -84,13 +84,13 @@ impl Coordinator {
 struct Entrance<S> {
     incoming: S,
     tls: Option<ServerTlsConfig>,
-    /// For this machine alone, past the certificate.
+    /// For this machine alone, without TLS.
     inside: Option<TcpListener>,
     url: String,
     public_url: String,
 }
 
-/// A coordinator that has taken its state up and serves nobody yet.
+/// A coordinator that has restored its state and does not serve yet.
 struct Opened {
     data_dir: PathBuf,
     limits: ServerLimits,
@@ -169,7 +169,7 @@ impl Opened {
         let workers = WorkerHandlers::new(driver_handle.clone(), Arc::clone(&guard), limits, stop.clone());
         let campaigns = CampaignHandlers { api, guard: Arc::clone(&guard) };
         let routes = routes(campaigns, workers).await;
-        // Two doors: a crowd at one does not keep anybody from the other.
+        // Each listener has its own limits: a crowd at one does not lock out the other.
         let limits = if inside.is_some() { limits.halved() } else { limits };
         let gate = Gate::new(limits, cut.clone());
         let door = Door { limits, routes, guard, close: close.clone() };
@@ -239,7 +239,7 @@ pub(crate) fn open_storage(data_dir: &Path) -> Result<(Arc<dyn ObjectStore>, Str
         .map_err(|source| StartError::Storage { data_dir: data_dir.to_owned(), source })?;
     let no_address = |()| StartError::DataDir {
         data_dir: data_dir.to_owned(),
-        source: io::Error::new(io::ErrorKind::InvalidInput, "it is no absolute path"),
+        source: io::Error::new(io::ErrorKind::InvalidInput, "the path is not absolute"),
     };
     let url = Url::from_file_path(data_dir).map_err(no_address)?;
     Ok((Arc::new(storage), url.to_string()))

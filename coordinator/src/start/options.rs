@@ -1,4 +1,4 @@
-//! What a coordinator is told at its start, and why it may not come to that.
+//! Options of a coordinator, and why it may fail to start.
 
 use std::io;
 use std::net::SocketAddr;
@@ -20,17 +20,17 @@ pub struct CoordinatorOptions {
     pub data_dir: PathBuf,
     /// Where to listen. Port 0 takes any that is free.
     pub listen: SocketAddr,
-    /// Leases, retries, waits.
+    /// Leases and heartbeats.
     pub settings: Settings,
     /// Workers to start on this machine.
     pub local_workers: Option<LocalPoolOptions>,
-    /// What makes connections from elsewhere private.
+    /// The certificate and key for connections from other machines.
     pub tls: Option<TlsFiles>,
-    /// Whether everybody needs a token on loopback, too. Beyond loopback everybody does, unless it is insecure.
+    /// Whether callers on loopback need a token, too. Callers from elsewhere always do, unless it is insecure.
     pub require_token: bool,
-    /// Whether to listen where others can reach it, although nothing is encrypted and nobody is asked who they are.
+    /// Whether to listen where others can reach it without TLS and tokens.
     pub insecure: bool,
-    /// How much it takes on.
+    /// Bounds on connections, streams and calls.
     pub limits: ServerLimits,
 }
 
@@ -54,7 +54,7 @@ impl CoordinatorOptions {
 /// Why a coordinator does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The address is open to others.
+    /// Other machines can reach the address, and nothing protects it.
     #[error(
         "{listen} can be reached from other machines, and nothing is encrypted: give --tls-cert and --tls-key, listen on \
          127.0.0.1, or say --insecure"
@@ -69,13 +69,13 @@ pub enum StartError {
     /// The data directory cannot be made.
     #[error("cannot make the data directory {}", .data_dir.display())]
     DataDir {
-        /// Which.
+        /// The directory.
         data_dir: PathBuf,
-        /// Why.
+        /// The cause.
         #[source]
         source: io::Error,
     },
-    /// Another coordinator has the data directory, or it cannot be written.
+    /// Another coordinator holds the data directory, or it cannot be written.
     #[error(transparent)]
     Lock(#[from] LockError),
     /// The state cannot be opened.
@@ -83,11 +83,11 @@ pub enum StartError {
     Store {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         #[source]
         source: StoreError,
     },
-    /// The state cannot be taken up.
+    /// The state cannot be restored.
     #[error(transparent)]
     Restore(#[from] RestoreStateError),
     /// The storage of datasets and checkpoints cannot be opened.
@@ -95,7 +95,7 @@ pub enum StartError {
     Storage {
         /// The directory.
         data_dir: PathBuf,
-        /// Why.
+        /// The cause.
         #[source]
         source: object_store::Error,
     },
@@ -104,7 +104,7 @@ pub enum StartError {
     Listen {
         /// The address.
         listen: SocketAddr,
-        /// Why.
+        /// The cause.
         #[source]
         source: io::Error,
     },

@@ -1,4 +1,4 @@
-//! What is served to whoever comes in.
+//! The gRPC server.
 
 use std::io;
 use std::net::SocketAddr;
@@ -19,17 +19,17 @@ use crate::auth::{AuthLayer, Guard};
 use crate::grpc::{CampaignHandlers, WorkerHandlers};
 use crate::incoming::{self, CountCalls, Gate, ServerLimits};
 
-/// A connection over which nothing comes back for this long is broken.
+/// A connection is broken once nothing came back over it for this long.
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(10);
 const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// What one call may say in its headers.
+/// The headers of one call.
 const HEADER_BYTES: u32 = 16 << 10;
 
-/// Calls that were taken back before they were taken up. A connection with more of them is ended.
+/// Calls that the client reset before the server accepted them. A connection with more of them is closed.
 const RESET_STREAMS: usize = 20;
 
-/// What may come over one connection, and in one call, before somebody reads it.
+/// Unread bytes of one connection, and of one call.
 const WINDOW_BYTES: u32 = 1 << 20;
 
 /// All services.
@@ -51,7 +51,7 @@ pub(super) async fn routes(campaigns: CampaignHandlers, workers: WorkerHandlers)
     Routes::new(health).add_service(reflection).add_service(campaigns).add_service(workers)
 }
 
-/// The services behind their guard, and how long they are there.
+/// The services behind their guard.
 #[derive(Clone)]
 pub(super) struct Door {
     pub(super) limits: ServerLimits,
@@ -61,7 +61,7 @@ pub(super) struct Door {
 }
 
 impl Door {
-    /// Serves what comes in until it is closed.
+    /// Serves incoming connections until it is closed.
     pub(super) async fn serve<S, IO>(self, incoming: S, tls: Option<ServerTlsConfig>, gate: Arc<Gate>)
     where
         S: Stream<Item = io::Result<(IO, SocketAddr)>> + Send + 'static,
@@ -72,7 +72,7 @@ impl Door {
         if let Some(tls) = tls {
             server = match server.tls_config(tls) {
                 Ok(server) => server,
-                // It was made into one at the start, so this does not come.
+                // It was loaded at the start, so this does not happen.
                 Err(error) => return error!(%error, "the certificates cannot be used"),
             };
         }
@@ -85,7 +85,7 @@ impl Door {
             .initial_stream_window_size(WINDOW_BYTES)
             .max_concurrent_streams(limits.streams_per_connection)
             .timeout(limits.answer)
-            // Behind the guard, so that only a call of somebody who may make it counts.
+            // Behind the guard, so that only authorised calls count.
             .layer(AuthLayer(guard))
             .layer(CountCalls)
             .add_routes(routes)

@@ -72,8 +72,8 @@ fn tables_that_determine_no_law_are_refused() {
         ("infinite.csv", with(f64::INFINITY), "row 25 has loss = \"inf\""),
         ("equal.csv", csv(&equal), "all losses are equal"),
         ("together.csv", csv(&together), "correlate"),
-        ("empty.csv", csv(&[]), "none of its 0 rows"),
-        ("names.csv", "a,b,c\n1,2,3\n".to_owned(), "the table has a, b, c"),
+        ("empty.csv", csv(&[]), "none of the 0 rows"),
+        ("names.csv", "a,b,c\n1,2,3\n".to_owned(), "its columns are a, b, c"),
     ];
     let place = Place::new();
     for (name, text, reason) in tables {
@@ -101,7 +101,7 @@ fn what_says_nothing_about_a_table_or_a_fit_is_refused() {
     };
     refused(&["fit", &table, "--set", "code"], "name the column of the loss with --loss COLUMN");
     refused(&["fit", &table, "--per", "token"], "--per is for campaigns");
-    refused(&["fit", &table, "--where", "C=>1e20"], "begins with >");
+    refused(&["fit", &table, "--where", "C=>1e20"], "has > after its comparison");
     for option in [&["--form", "kaplan"][..], &["--huber", "1e-2"], &["--least-squares"], &["--resample", "points"]] {
         let predict = [&["predict", &file, "--n", "1b", "--d", "1t"], option].concat();
         refused(&predict, &format!("is fitted already, and {} says how to fit", option[0]));

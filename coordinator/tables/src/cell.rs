@@ -1,18 +1,18 @@
-//! What a row holds in a column.
+//! A cell of a table.
 
-/// A value of a table.
+/// The value of one row in one column.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Cell {
-    /// Nothing: an empty cell, a null, a key that is not there.
+    /// An empty cell, a null or an absent key.
     Missing,
     /// A number, which may be NaN or infinite.
     Number(f64),
-    /// Anything else.
+    /// Everything else: strings, booleans, dates.
     Text(String),
 }
 
 impl Cell {
-    /// Of text as it stands in a CSV.
+    /// Parses a CSV field.
     pub(crate) fn of_text(text: &str) -> Self {
         let text = text.trim();
         match text.parse() {
@@ -22,7 +22,7 @@ impl Cell {
         }
     }
 
-    /// For people, and to tell rows apart by.
+    /// As text, for messages and for comparing rows.
     #[must_use]
     pub fn text(&self) -> String {
         match self {
@@ -32,7 +32,7 @@ impl Cell {
         }
     }
 
-    /// Whether it says yes or no: `true`, `1`, `yes`, `false`, `0`, `no`.
+    /// Reads `true`, `1`, `yes`, `false`, `0` or `no`; `None` for anything else.
     pub(crate) fn truth(&self) -> Option<bool> {
         match self.text().to_ascii_lowercase().as_str() {
             "true" | "1" | "yes" => Some(true),

@@ -1,4 +1,4 @@
-//! Which columns hold what, and which rows count.
+//! Chooses the columns and rows of a table that become points.
 
 use std::collections::BTreeMap;
 
@@ -9,112 +9,110 @@ use crate::filter::Filter;
 use crate::names;
 use crate::read::Table;
 
-/// Columns by name; what is not named is looked for among the usual names.
+/// Columns by name. A column left at `None` is looked for under the usual names.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Choice {
-    /// Parameters, N.
+    /// Parameter count N.
     pub n: Option<String>,
-    /// Tokens, D.
+    /// Token count D.
     pub d: Option<String>,
-    /// Compute C, in place of D: D = C / 6N.
+    /// Training compute C in FLOPs, instead of D: D = C / 6N.
     pub flops: Option<String>,
-    /// The loss.
+    /// Final loss.
     pub loss: Option<String>,
-    /// The run that points branch from.
+    /// The run that a point branches from. Points of one trunk are resampled together.
     pub trunk: Option<String>,
-    /// What people call the size.
+    /// Name of the model size, for display.
     pub size: Option<String>,
-    /// The seed.
+    /// Random seed of the run.
     pub seed: Option<String>,
-    /// Whether a loss is from the end of a decay.
+    /// Whether the loss was measured at the end of a decay.
     pub decayed: Option<String>,
-    /// Conditions that all must hold.
+    /// Conditions that a row must all satisfy.
     pub filters: Vec<Filter>,
 }
 
-/// The points of a table, and what became of its rows.
+/// The points of a table, with an account of every row.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Chosen {
-    /// The points, in the order of the rows.
+    /// In the order of the rows.
     pub points: Vec<Point>,
-    /// Rows that the file has.
+    /// Number of rows in the file.
     pub rows: usize,
-    /// Rows that are not among the points, and why.
+    /// Reasons for leaving rows out, each with the number of rows.
     pub dropped: Vec<(String, usize)>,
-    /// What was read from where.
+    /// Columns read, and how each was interpreted.
     pub columns: Vec<UsedColumn>,
-    /// What points of one trunk have in common.
+    /// How points were assigned to trunks, as a sentence.
     pub trunks: String,
-    /// How many of the points are not from the end of a decay; `None` where the table does not say.
+    /// Number of points not measured at the end of a decay; `None` if the table does not say.
     pub undecayed: Option<usize>,
-    /// Columns that tell apart runs which a law should not be fitted to together.
+    /// Columns in which otherwise equal runs differ, so that one law should perhaps not be fitted to all of them.
     pub mixed: Vec<MixedColumn>,
 }
 
-/// A column with several values among points that have all else in common.
+/// A column that takes several values among points that agree in everything else.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MixedColumn {
-    /// Its name.
     pub column: String,
-    /// Its values among the points, in the order of the rows.
+    /// Its distinct values among the points, in row order.
     pub values: Vec<String>,
 }
 
-/// A column that was used.
+/// A column that was read, and its interpretation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UsedColumn {
-    /// As what.
+    /// `N`, `D`, `loss`, `size` or `decayed`.
     pub quantity: &'static str,
-    /// Its name.
     pub column: String,
-    /// What it is taken to be.
+    /// What the numbers are taken to mean, for display.
     pub meaning: String,
 }
 
-/// Why there are no points.
+/// A table from which no points can be taken.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum ChoiceError {
-    /// A column that was named is not there.
-    #[error("there is no column {asked:?}: {}", listed(there))]
+    /// A named column does not exist.
+    #[error("the table has no column {asked:?}: {}", listed(there))]
     NoSuchColumn {
-        /// What was asked for.
+        /// The name given.
         asked: String,
-        /// What there is.
+        /// The columns of the table.
         there: Vec<String>,
     },
-    /// None of the usual names is there.
-    #[error("no column is called like {quantity} ({}): name it with {option}. {}", tried.join(", "), listed(there))]
+    /// No column has one of the usual names.
+    #[error(
+        "cannot tell which column is {quantity} (looked for {}): name it with {option}. {}",
+        tried.join(", "), listed(there)
+    )]
     NotFound {
         /// `N`, `D` or `the loss`.
         quantity: &'static str,
-        /// The option that names it.
+        /// Command-line option that names the column.
         option: &'static str,
-        /// Names that were looked for.
+        /// The usual names, all absent.
         tried: Vec<String>,
-        /// What there is.
+        /// The columns of the table.
         there: Vec<String>,
     },
-    /// Both D and C.
+    /// D and C were both named.
     #[error("--d and --flops exclude each other: with --flops, D = C / 6N")]
     TokensAndCompute,
-    /// A cell that cannot be what it must be.
-    #[error(
-        "row {row} has {column} = {found:?}: it must be a number, finite and above zero (rows can be left out with --where)"
-    )]
+    /// A cell that must hold a positive number does not.
+    #[error("row {row} has {column} = {found:?}: expected a finite number above zero (leave rows out with --where)")]
     BadCell {
-        /// Counted from 1, without the header.
+        /// Row number, counted from 1 without the header.
         row: usize,
-        /// The column.
         column: String,
-        /// What it holds.
+        /// The cell's content.
         found: String,
     },
-    /// No row is left.
-    #[error("none of its {rows} rows is a point{}", reasons(dropped))]
+    /// Every row was left out.
+    #[error("none of the {rows} rows can be used{}", reasons(dropped))]
     NothingLeft {
-        /// Rows of the file.
+        /// Number of rows in the file.
         rows: usize,
-        /// Why they are not.
+        /// Reasons, each with the number of rows.
         dropped: Vec<(String, usize)>,
     },
 }
@@ -127,11 +125,11 @@ fn listed(columns: &[String]) -> String {
     if columns.is_empty() {
         "the table has no columns".to_owned()
     } else {
-        format!("the table has {}", columns.join(", "))
+        format!("its columns are {}", columns.join(", "))
     }
 }
 
-/// A column by its place.
+/// A column and its index.
 #[derive(Debug, Clone)]
 struct Found {
     index: usize,
@@ -139,10 +137,10 @@ struct Found {
 }
 
 impl Table {
-    /// Takes the points out of a table.
+    /// Extracts the points of a table.
     ///
     /// # Errors
-    /// Where a column is not there, or a row that counts holds what cannot be fitted.
+    /// Fails if a column is missing, or a row that satisfies the conditions holds a value that cannot be fitted.
     pub fn choose(&self, choice: &Choice) -> Result<Chosen, ChoiceError> {
         if choice.d.is_some() && choice.flops.is_some() {
             return Err(ChoiceError::TokensAndCompute);
@@ -169,7 +167,7 @@ impl Table {
             Some((_, rows)) => *rows += 1,
             None => dropped.push((reason, 1)),
         };
-        // Of a campaign: runs that ended early have the loss of where they were.
+        // In the table of a campaign, runs that ended early report the loss of the step they stopped at.
         let state = self.usual(&["state"]).filter(|state| filters.iter().all(|(column, _)| *column != state.index));
         let mut points = Vec::new();
         let mut fitted: Vec<&[Cell]> = Vec::new();
@@ -187,7 +185,7 @@ impl Table {
             }
             let wanted = [&n, &amount, &loss];
             if let Some(column) = wanted.iter().find(|column| row[column.index] == Cell::Missing) {
-                drop(format!("without a value of {}", column.name));
+                drop(format!("without a value in {}", column.name));
                 continue;
             }
             let number = |column: &Found| match &row[column.index] {
@@ -214,9 +212,9 @@ impl Table {
             return Err(ChoiceError::NothingLeft { rows: self.rows.len(), dropped });
         }
         let trunks = match (&trunk, &seed) {
-            (Some(trunk), _) => format!("points share a trunk by the column {:?}", trunk.name),
-            (None, Some(seed)) => format!("points of the same N and {:?} are taken to share a trunk", seed.name),
-            (None, None) => "no column names trunks: points of the same N are taken to share one".to_owned(),
+            (Some(trunk), _) => format!("points with the same {:?} share a trunk", trunk.name),
+            (None, Some(seed)) => format!("points with the same N and {:?} are assumed to share a trunk", seed.name),
+            (None, None) => "no column names trunks: points with the same N are assumed to share one".to_owned(),
         };
         let of_a_campaign = ["trunk", "stage", "trial"].iter().all(|name| self.usual(&[name]).is_some());
         let used = |quantity, column: &Found, meaning: &str| UsedColumn {
@@ -224,13 +222,13 @@ impl Table {
             column: column.name.clone(),
             meaning: meaning.to_owned(),
         };
-        let meaning_of_d = if is_compute { "compute C; D = C / 6N" } else { "tokens as the table counts them" };
+        let meaning_of_d = if is_compute { "compute C; D = C / 6N" } else { "tokens, as the table counts them" };
         let mut columns = vec![
             used("N", &n, names::meaning_of_n(&n.name, of_a_campaign)),
             used("D", &amount, meaning_of_d),
             used("loss", &loss, "in the table's unit, nats if the coefficients are to be"),
         ];
-        columns.extend(size.as_ref().map(|column| used("size", column, "what the size is called")));
+        columns.extend(size.as_ref().map(|column| used("size", column, "name of the model size")));
         columns.extend(
             decayed.as_ref().map(|column| used("decayed", column, "whether a loss is from the end of a decay")),
         );
@@ -245,8 +243,8 @@ impl Table {
         Ok(Chosen { points, rows: self.rows.len(), dropped, columns, trunks, undecayed, mixed })
     }
 
-    /// Columns of what runs of one N may differ in, if they do. What differs only as an earlier one of them does is not
-    /// said again, nor what was chosen among or is used.
+    /// The columns in which runs of one N differ. Leaves out a column that varies only together with an earlier one,
+    /// and columns that are already used or filtered on.
     fn mixed(&self, n: usize, used: &[usize], rows: &[&[Cell]]) -> Vec<MixedColumn> {
         let mut earlier = vec![n];
         let mut mixed = Vec::new();
@@ -271,7 +269,7 @@ impl Table {
         mixed
     }
 
-    /// The column of D, or that of C and that it is one.
+    /// The column that gives the amount of data, and whether it holds compute C instead of tokens D.
     fn amount(&self, choice: &Choice) -> Result<(Found, bool), ChoiceError> {
         match (&choice.d, &choice.flops) {
             (_, Some(flops)) => Ok((self.named(flops)?, true)),
@@ -315,7 +313,7 @@ impl Table {
     }
 }
 
-/// A size that has no name, by its parameters to three digits.
+/// Names a size by its parameter count, to three digits.
 fn human(n: f64) -> String {
     let (value, unit) = match n {
         1e9.. => (n / 1e9, "B"),

@@ -1,18 +1,17 @@
-//! Which rows count: `width=1024`, `loss<10`.
+//! Conditions on rows, such as `width=1024` or `loss<10`.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::cell::Cell;
 
-/// A condition that a row must meet.
+/// A condition that a row must satisfy.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Filter {
-    /// The column.
     pub column: String,
     comparison: Comparison,
     value: Cell,
-    /// The value as it was written.
+    /// The value as written.
     written: String,
 }
 
@@ -26,32 +25,32 @@ enum Comparison {
     AtLeast,
 }
 
-/// A condition that is none.
+/// A condition that cannot be parsed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FilterError {
-    /// It compares nothing.
-    #[error("{found:?} is no condition: COLUMN=VALUE, or with !=, <, <=, > or >=")]
+    /// No comparison sign.
+    #[error("{found:?} is not a condition: expected COLUMN=VALUE, or !=, <, <=, > or >= in place of =")]
     NoComparison {
-        /// What it was.
+        /// The condition as written.
         found: String,
     },
-    /// Two signs that make none together.
-    #[error("{found:?} compares with something that begins with {sign}: COLUMN=VALUE, or with !=, <, <=, > or >=")]
+    /// Two comparison signs in a row.
+    #[error("{found:?} has {sign} after its comparison: expected COLUMN=VALUE, or !=, <, <=, > or >= in place of =")]
     TwoSigns {
-        /// What it was.
+        /// The condition as written.
         found: String,
-        /// The sign too many.
+        /// The second sign.
         sign: char,
     },
-    /// An order of words.
-    #[error("{found:?} compares with something that is no number")]
+    /// An order comparison with something that is not a number.
+    #[error("{found:?}: <, <=, > and >= need a number on their right")]
     NoNumber {
-        /// What it was.
+        /// The condition as written.
         found: String,
     },
 }
 
-/// The longer ones first, so that `<=` is not taken for `<`.
+/// Longer signs first, so that `<=` is not read as `<`.
 const COMPARISONS: [(&str, Comparison); 6] = [
     ("!=", Comparison::Other),
     ("<=", Comparison::AtMost),
@@ -66,7 +65,7 @@ impl FromStr for Filter {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let first = |(sign, comparison): &(&str, Comparison)| Some((text.find(sign)?, sign.len(), *comparison));
-        // Where two begin at the same place, the longer one is meant.
+        // Of two signs that begin at the same place, the longer one counts.
         let found =
             COMPARISONS.iter().filter_map(first).min_by_key(|(at, length, _)| (*at, std::cmp::Reverse(*length)));
         let Some((at, length, comparison)) = found.filter(|(at, ..)| *at > 0) else {
@@ -93,7 +92,7 @@ impl fmt::Display for Filter {
 }
 
 impl Filter {
-    /// Whether a cell meets it. Nothing is below or above what is no number.
+    /// Whether a cell satisfies the condition. An order comparison with a cell that is not a number is false.
     #[must_use]
     pub fn accepts(&self, cell: &Cell) -> bool {
         match (self.comparison, cell, &self.value) {

@@ -1,8 +1,8 @@
-//! Tables of losses that people bring: CSV, JSON lines and Parquet.
+//! Reads tables of losses from elsewhere: CSV, JSON lines and Parquet.
 //!
-//! A [`Table`] is columns by name and rows of cells, whatever it was read from. A [`Choice`] says which columns hold N, D
-//! and the loss and which rows count; what comes of it, [`Chosen`], has the points with an account of every row that is not
-//! among them. The crate knows no law: the points are `scaling`'s, and what is done with them is not decided here.
+//! A [`Table`] has named columns and rows of cells, whatever format it was read from. A [`Choice`] says which columns
+//! hold N, D and the loss, and which rows count. The result, [`Chosen`], has the points and accounts for every row left
+//! out. The crate knows no law: points are `scaling`'s, and what is fitted to them is decided elsewhere.
 
 mod cell;
 mod choice;

@@ -1,6 +1,6 @@
-//! Columns that are found without being named.
+//! Usual column names, for columns that were not named.
 
-/// Names of N, those that leave no doubt first.
+/// Names of N, unambiguous ones first.
 pub(crate) const N: &[&str] = &[
     "n",
     "params_no_embed",
@@ -16,21 +16,21 @@ pub(crate) const N: &[&str] = &[
 /// Names of D.
 pub(crate) const D: &[&str] =
     &["d", "tokens", "n_tokens", "num_tokens", "train_tokens", "training_tokens", "total_tokens"];
-/// Names of the compute C, where there is no D.
+/// Names of the compute C, used if there is no D.
 pub(crate) const FLOPS: &[&str] = &["c", "flops", "compute", "training_flops"];
 /// Names of the loss.
 pub(crate) const LOSS: &[&str] = &["loss", "final_loss", "val_loss", "validation_loss", "eval_loss", "test_loss"];
 
-/// What tells the runs of a campaign apart beside N, D and the seed.
+/// Columns that distinguish a campaign's runs beyond N, D and the seed.
 pub(crate) const APART: &[&str] = &["arm", "batch_tokens", "peak_lr"];
 
-/// What N a column counts, as far as its name says.
+/// What the N column counts, judged by its name.
 pub(crate) fn meaning_of_n(column: &str, of_a_campaign: bool) -> &'static str {
     let name = column.to_ascii_lowercase();
     let without = ["no_embed", "non_embed", "noembed", "nonembed", "without_embed"];
     if of_a_campaign || without.iter().any(|word| name.contains(word)) {
         "parameters without embeddings"
     } else {
-        "parameters as the table counts them; whether embeddings are among them it does not say"
+        "parameters; the table does not say whether embeddings are included"
     }
 }

@@ -1,4 +1,4 @@
-//! From a file to a table.
+//! Reads a file into a table.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
@@ -10,68 +10,59 @@ use serde_json::Value;
 
 use crate::cell::Cell;
 
-/// Rows of cells under names.
+/// Named columns and rows of cells.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Table {
-    /// The names, in the file's order.
+    /// Column names, in the file's order.
     pub columns: Vec<String>,
-    /// The rows, each as long as there are columns.
+    /// Each row has one cell per column.
     pub rows: Vec<Vec<Cell>>,
 }
 
-/// Why a file is no table.
+/// A file that cannot be read as a table.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// Its name says nothing of what it is.
-    #[error("{} ends in none of .csv, .tsv, .jsonl, .ndjson and .parquet", path.display())]
-    UnknownKind {
-        /// The file.
-        path: PathBuf,
-    },
-    /// It cannot be opened or read.
+    /// The file's extension is not one of the known ones.
+    #[error("unknown format of {}: expected a name ending in .csv, .tsv, .jsonl, .ndjson or .parquet", path.display())]
+    UnknownKind { path: PathBuf },
+    /// The file cannot be opened or read.
     #[error("read {}", path.display())]
     Io {
-        /// The file.
         path: PathBuf,
-        /// Why.
         #[source]
         source: io::Error,
     },
-    /// A row that is not as the format says.
+    /// A malformed CSV row.
     #[error("read {}", path.display())]
     Csv {
-        /// The file.
         path: PathBuf,
-        /// Where and why.
+        /// Names the row.
         #[source]
         source: csv::Error,
     },
-    /// A line that is no JSON.
-    #[error("line {line} of {} is no JSON object", path.display())]
+    /// A line that is not a JSON object.
+    #[error("line {line} of {} is not a JSON object", path.display())]
     Json {
-        /// The file.
         path: PathBuf,
-        /// Counted from 1.
+        /// Line number, counted from 1.
         line: usize,
-        /// Why; nothing where it is JSON but no object.
+        /// `None` if the line is valid JSON but not an object.
         #[source]
         source: Option<serde_json::Error>,
     },
-    /// It is no Parquet file, or compressed in a way that is not read here.
+    /// Not a Parquet file, or one with unsupported compression.
     #[error("read {}", path.display())]
     Parquet {
-        /// The file.
         path: PathBuf,
-        /// Why.
         #[source]
         source: parquet::errors::ParquetError,
     },
 }
 
-/// Reads a file, by the ending of its name.
+/// Reads a file; its extension gives the format.
 ///
 /// # Errors
-/// Where it cannot be read, or is not what its name says.
+/// Fails if the file cannot be read, or its content does not match its extension.
 pub fn read(path: &Path) -> Result<Table, ReadError> {
     let ending = path.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
     let io = |source| ReadError::Io { path: path.to_owned(), source };
@@ -88,7 +79,7 @@ pub fn read(path: &Path) -> Result<Table, ReadError> {
 fn separated(path: &Path, delimiter: u8) -> Result<Table, ReadError> {
     let wrong = |source| ReadError::Csv { path: path.to_owned(), source };
     let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).from_path(path).map_err(wrong)?;
-    // Some programs begin a file with a byte-order mark, which is no part of the first name.
+    // Some programs begin a file with a byte-order mark, which must not become part of the first name.
     let columns =
         reader.headers().map_err(wrong)?.iter().map(|name| name.trim_start_matches('\u{feff}').trim().to_owned());
     let columns: Vec<String> = columns.collect();
@@ -105,7 +96,7 @@ fn json_lines(path: &Path, lines: impl BufRead) -> Result<Table, ReadError> {
             continue;
         }
         let wrong = |source| ReadError::Json { path: path.to_owned(), line: index + 1, source };
-        // Python writes what JSON has no word for; a null is at least counted.
+        // Python writes NaN, for which JSON has no word; a null is at least counted.
         let value = serde_json::from_str(&line)
             .or_else(|error| serde_json::from_str(&without_nan(&line)).map_err(|_| error))
             .map_err(|error| wrong(Some(error)))?;
@@ -116,7 +107,7 @@ fn json_lines(path: &Path, lines: impl BufRead) -> Result<Table, ReadError> {
     Ok(table)
 }
 
-/// `NaN` and `Infinity`, as Python's `json` writes them, as text that stays recognisable.
+/// Quotes `NaN` and `Infinity`, as Python's `json` writes them, so that the line parses and the cell still shows them.
 fn without_nan(line: &str) -> String {
     line.replace("-Infinity", "\"-inf\"").replace("Infinity", "\"inf\"").replace("NaN", "\"NaN\"")
 }
@@ -156,13 +147,13 @@ fn of_parquet(field: &Field) -> Cell {
         Field::Float(value) => Cell::Number(f64::from(*value)),
         Field::Double(value) => Cell::Number(*value),
         Field::Str(text) => Cell::Text(text.clone()),
-        // Decimals, dates and the like read as people write them.
+        // Decimals, dates and the like become text.
         other => Cell::of_text(&other.to_string()),
     }
 }
 
 impl Table {
-    /// Adds a row; a name that is new becomes a column.
+    /// Adds a row. An unknown name becomes a new column.
     fn push(&mut self, cells: impl Iterator<Item = (String, Cell)>) {
         let mut row = vec![Cell::Missing; self.columns.len()];
         for (name, cell) in cells {

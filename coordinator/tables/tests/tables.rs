@@ -83,7 +83,7 @@ fn every_row_is_accounted_for() {
     let filtered = Choice { filters: vec!["width=64".parse().expect("a condition")], ..Choice::default() };
     let chosen = choose(&path, &filtered).expect("points");
     assert_eq!((chosen.rows, chosen.points.len(), chosen.undecayed), (4, 2, Some(1)));
-    let dropped = [("without a value of final_loss".to_owned(), 1), ("not width=64".to_owned(), 1)];
+    let dropped = [("without a value in final_loss".to_owned(), 1), ("not width=64".to_owned(), 1)];
     assert_eq!(chosen.dropped, dropped);
     assert!(chosen.trunks.contains("trunk"));
     let none = Choice { filters: vec!["width=3".parse().expect("a condition")], ..Choice::default() };
@@ -103,7 +103,7 @@ fn runs_of_a_campaign_that_do_not_belong_together_are_told_apart() {
     let all = with(&[]);
     assert_eq!(all.points.len(), 3);
     assert_eq!(all.dropped, [("state = pruned".to_owned(), 1), ("state = diverged".to_owned(), 1)]);
-    // Learning rates differ as the arms do, and batch sizes as N does.
+    // Learning rates vary with the arms, and batch sizes with N.
     let [arm] = &all.mixed[..] else { panic!("{:?}", all.mixed) };
     assert_eq!((arm.column.as_str(), &arm.values[..]), ("arm", &["a".to_owned(), "b".to_owned()][..]));
     assert_eq!(with(&["arm=a"]).mixed, []);

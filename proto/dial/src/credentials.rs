@@ -1,22 +1,22 @@
-//! What a caller shows a coordinator.
+//! What a client presents to a coordinator: a token, a client certificate, and the authorities it trusts.
 
 use std::fmt;
 
-/// The variable of the environment that holds a token.
+/// Environment variable that holds a token.
 pub const TOKEN_VARIABLE: &str = "WINDTUNNEL_TOKEN";
 
-/// A text that nobody but its owner may read. It is in no log and no error: its debug form is a placeholder.
+/// A string kept out of logs and errors: its `Debug` form is a placeholder.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
 impl Secret {
-    /// Takes a text for one.
+    /// Wraps a string.
     #[must_use]
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
-    /// The text, for who is to know it.
+    /// The string itself, for the code that has to send it.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
@@ -29,25 +29,24 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// What shows a coordinator who dials, and the one who dials that it is the coordinator.
+/// Credentials for a connection: what the client proves to the coordinator, and how it recognises the coordinator.
 #[derive(Debug, Clone, Default)]
 pub struct Credentials {
-    /// Sent with every call.
+    /// Sent in a header of every call.
     pub token: Option<Secret>,
-    /// Certificates, as PEM, of those who may vouch for the coordinator; those of the system where there are none.
+    /// PEM certificates of the authorities to trust for the coordinator's certificate. `None` trusts the system's.
     pub ca: Option<Vec<u8>>,
-    /// For a coordinator that asks who dials.
+    /// Client certificate, for a coordinator that requires one.
     pub identity: Option<ClientIdentity>,
-    /// Whether the token may go over a connection that others can read.
+    /// Allows the token over an unencrypted connection.
     pub allow_plain_token: bool,
 }
 
-/// A certificate and its key, as PEM.
+/// A client certificate and its private key, both PEM.
 #[derive(Clone)]
 pub struct ClientIdentity {
-    /// The certificate, with those between it and the authority.
+    /// The certificate, followed by any intermediates up to the authority.
     pub certificate: Vec<u8>,
-    /// Its private key.
     pub key: Vec<u8>,
 }
 

@@ -1,8 +1,7 @@
-//! Where a coordinator is, and what goes with every call to it.
+//! Parses a coordinator's address and attaches TLS and the token to every call.
 //!
-//! A token goes into a header of every call, marked as sensitive so that no layer logs it. It is never part of an
-//! address or an argument, and it is not sent where it could be read on the way: over a plain connection only to this
-//! very machine, unless that is asked for.
+//! The token travels in a header marked sensitive, so no layer logs it. It is never part of an address or an argument,
+//! and it never crosses an unencrypted connection except to this machine, unless the caller allows that.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,55 +19,53 @@ use crate::error::DialError;
 use crate::proxies::Proxies;
 use crate::route::Target;
 
-/// The header that carries a token.
+/// Header that carries the token.
 pub const AUTHORIZATION: &str = "authorization";
 
-/// What comes before the token in it.
+/// Precedes the token in that header.
 pub const BEARER: &str = "Bearer ";
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// A connection over which nothing comes back for this long is broken, whatever the operating system says. Pings keep
-/// the entry of a NAT alive, too.
+/// A connection silent for this long is broken, whatever the operating system says. The pings also keep NAT entries
+/// alive.
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(10);
 const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Why an address cannot be dialled as it is asked for.
+/// An address or credential that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum EndpointError {
-    /// It is none. What was given is not repeated where it might hold a secret.
+    /// Not a URL. The input is repeated only if it cannot contain a secret.
     #[error(
         "`{url}` is not the address of a coordinator: expected, for example, http://127.0.0.1:7450 or https://login-1:7450"
     )]
-    Address {
-        /// What was given.
-        url: String,
-    },
-    /// It has a name or a password in it.
+    Address { url: String },
+    /// The address contains a user name or password.
     #[error(
-        "the coordinator's address has something before an @: a token goes into WINDTUNNEL_TOKEN or a file, where nobody sees it"
+        "the coordinator's address has credentials before an @: put the token into WINDTUNNEL_TOKEN or a file instead"
     )]
     SecretInAddress,
-    /// The token could be read by others.
+    /// The token would cross an unencrypted connection.
     #[error(
-        "the token is not sent to {host}, since the connection is not encrypted: use https, or say --insecure if nobody \
-         can listen in"
+        "refusing to send the token to {host} over an unencrypted connection: use https, or pass --insecure on a network \
+         you trust"
     )]
     PlainToken {
-        /// Where it would go.
+        /// Host the token would go to.
         host: String,
     },
-    /// It is no text that a header can hold.
-    #[error("the token has characters that no token has")]
+    /// The token contains characters that an HTTP header cannot hold.
+    #[error("the token contains characters that are not allowed in an HTTP header")]
     Token,
-    /// A certificate or a key cannot be used.
+    /// A certificate or key cannot be parsed.
     #[error("the certificates cannot be used")]
     Tls(#[source] tonic::transport::Error),
 }
 
-/// The address of a coordinator, ready to be dialled, and what goes with every call.
+/// Parses a coordinator's address into an endpoint that is ready to dial and an interceptor that authorises each call.
 ///
 /// # Errors
-/// If it is no address, if its certificates cannot be used, or if the token could be read on the way.
+/// Fails if the address is not a URL, a certificate cannot be parsed, or the token would cross an unencrypted
+/// connection.
 pub fn endpoint(url: &str, credentials: &Credentials) -> Result<(Endpoint, Authorize), EndpointError> {
     let uri: Uri = url.parse().map_err(|_| not_an_address(url))?;
     let target = Target::of(&uri).map_err(|error| match error {
@@ -91,10 +88,10 @@ pub fn endpoint(url: &str, credentials: &Credentials) -> Result<(Endpoint, Autho
     Ok((endpoint, authorize))
 }
 
-/// Dials an endpoint, through a proxy where the environment names one.
+/// Connects to an endpoint, through a proxy if the environment names one.
 ///
 /// # Errors
-/// If nobody answers, or not who was asked for.
+/// Fails if the coordinator or the proxy cannot be reached, or if the peer's certificate is not trusted.
 pub async fn connect(endpoint: &Endpoint) -> Result<Channel, tonic::transport::Error> {
     let proxies = Arc::new(Proxies::from_env());
     let connector = tower::service_fn(move |uri: Uri| {
@@ -120,7 +117,7 @@ fn not_an_address(url: &str) -> EndpointError {
     if url.contains('@') { EndpointError::SecretInAddress } else { EndpointError::Address { url: url.to_owned() } }
 }
 
-/// Adds the token, where there is one, to every call.
+/// Adds the token, if there is one, to every call.
 #[derive(Debug, Clone)]
 pub struct Authorize(Option<MetadataValue<Ascii>>);
 

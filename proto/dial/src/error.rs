@@ -1,65 +1,54 @@
-//! Why there is no connection.
+//! Why a connection could not be made.
 
 use std::io;
 
-/// Why a coordinator cannot be dialled. None of these holds what a proxy or an address was given as a password.
+/// A coordinator that cannot be dialled. No variant repeats a password from a proxy setting or an address.
 #[derive(Debug, thiserror::Error)]
 pub enum DialError {
-    /// There is nobody in it to dial.
+    /// The address has no host.
     #[error("the address names no host")]
     NoHost,
-    /// It is neither `http` nor `https`, so nobody knows the port.
+    /// Any other scheme leaves the port unknown.
     #[error("the address begins with neither http:// nor https://")]
     Scheme,
-    /// A name or a password before the host ends up in logs and in the lists of processes.
+    /// Credentials in an address would end up in logs and process lists.
     #[error("the address holds a user's name or password: leave out what is before the `@`")]
     UserInfo,
-    /// The coordinator's machine, or the way there.
+    /// The connection to the coordinator failed.
     #[error("cannot reach {target}")]
     Direct {
-        /// Host and port.
+        /// `host:port`.
         target: String,
-        /// Why.
         #[source]
         source: io::Error,
     },
-    /// The proxy is one of another kind.
-    #[error("the proxy {proxy} is no http:// proxy: give one in HTTPS_PROXY, or exempt the coordinator in NO_PROXY")]
-    ProxyKind {
-        /// Its address.
-        proxy: String,
-    },
-    /// The proxy's machine, or the way there.
+    /// The proxy speaks another protocol, such as SOCKS.
+    #[error(
+        "the proxy {proxy} is not an http:// proxy: give one in HTTPS_PROXY, or exempt the coordinator in NO_PROXY"
+    )]
+    ProxyKind { proxy: String },
+    /// The connection to the proxy failed.
     #[error("cannot reach the proxy {proxy}")]
     Proxy {
-        /// Its address.
         proxy: String,
-        /// Why.
         #[source]
         source: io::Error,
     },
-    /// It wants to know who asks.
-    #[error("the proxy {proxy} wants a name and a password, and those in the environment are none it takes")]
-    Credentials {
-        /// Its address.
-        proxy: String,
-    },
-    /// It does not connect to there.
+    /// The proxy answered 407.
+    #[error("the proxy {proxy} requires a user name and password, and rejected those in the environment")]
+    Credentials { proxy: String },
+    /// The proxy answered with a status outside 200 to 299.
     #[error("the proxy {proxy} answered {status} when asked for {target}")]
     Refused {
-        /// Its address.
         proxy: String,
-        /// Where it was to connect to.
+        /// `host:port` requested from the proxy.
         target: String,
-        /// What it said.
+        /// HTTP status of the answer.
         status: u16,
     },
-    /// It does not speak HTTP, or too much of it.
-    #[error("the proxy {proxy} sent no answer that can be read")]
-    Answer {
-        /// Its address.
-        proxy: String,
-    },
+    /// The proxy's answer is not HTTP, or is too long.
+    #[error("the proxy {proxy} sent an unreadable answer")]
+    Answer { proxy: String },
 }
 
 impl From<DialError> for io::Error {

@@ -1,12 +1,12 @@
-//! How a coordinator is dialled, by workers and by people's tools alike.
+//! Dials a coordinator, for workers and command-line clients alike.
 //!
-//! [`endpoint()`] checks an address and puts TLS and a token to it, from [`Credentials`]. [`Proxies`] makes the connection
-//! below: directly, or through an HTTP proxy where the environment names one, as it does on the nodes of many clusters.
-//! `HTTPS_PROXY` is for addresses that begin with `https`, `HTTP_PROXY` for `http`, `ALL_PROXY` for both; `NO_PROXY` lists
-//! what is dialled directly, as it does for curl. This machine itself always is. A proxy sees where a connection leads and,
-//! with TLS, nothing of what goes over it.
+//! [`endpoint()`] parses an address and attaches TLS and a token from [`Credentials`]. [`Proxies`] makes the TCP
+//! connection below it: directly, or through an HTTP proxy if the environment names one, as on the nodes of many
+//! clusters. `HTTPS_PROXY` applies to addresses that begin with `https`, `HTTP_PROXY` to `http`, `ALL_PROXY` to both;
+//! `NO_PROXY` lists hosts to dial directly, in curl's format. Loopback is always dialled directly. A proxy sees the
+//! destination and, with TLS, nothing of the traffic.
 //!
-//! Deliberately knows nothing of the messages.
+//! This crate deliberately knows nothing about the messages.
 
 mod credentials;
 mod endpoint;

@@ -1,4 +1,4 @@
-//! The proxies of an environment, and connections through them.
+//! Proxy settings from the environment, and connections through them.
 
 use http::{StatusCode, Uri};
 use hyper_util::client::proxy::matcher::Matcher;
@@ -8,30 +8,29 @@ use crate::error::DialError;
 use crate::route::{Proxy, Route, Target};
 use crate::tunnel::{Answer, ask};
 
-/// Which proxies there are, and what is dialled without.
+/// The configured proxies, and the hosts exempt from them.
 #[derive(Debug)]
 pub struct Proxies {
     matcher: Matcher,
 }
 
 impl Proxies {
-    /// Those that the environment of this process names.
+    /// The proxies that this process's environment names.
     #[must_use]
     pub fn from_env() -> Self {
         Self { matcher: Matcher::from_env() }
     }
 
-    /// One for everything but what `exempt` lists, in the form of `NO_PROXY`.
+    /// One proxy for everything except the hosts in `exempt`, which has the form of `NO_PROXY`.
     #[must_use]
     pub fn one(proxy: &str, exempt: &str) -> Self {
         Self { matcher: Matcher::builder().all(proxy).no(exempt).build() }
     }
 
-    /// A connection to a coordinator, not encrypted yet. How long that may take is the caller's to say.
+    /// Opens an unencrypted connection to a coordinator. The caller sets the timeout.
     ///
     /// # Errors
-    /// If the address is none that can be dialled, or if the coordinator or the proxy on the way does not let this
-    /// process through.
+    /// Fails if the address cannot be dialled, or the coordinator or the proxy refuses the connection.
     pub async fn connect(&self, uri: &Uri) -> Result<TcpStream, DialError> {
         let stream = match Route::to(uri, &self.matcher)? {
             Route::Direct(target) => directly(&target).await?,
@@ -43,7 +42,7 @@ impl Proxies {
                 stream
             }
         };
-        // Only latency is lost without.
+        // Failing to set it costs latency only.
         let _ = stream.set_nodelay(true);
         Ok(stream)
     }

@@ -1,4 +1,4 @@
-//! Which way a coordinator is dialled: a decision over an address, without a network.
+//! Chooses the way to a coordinator: a pure decision from an address and proxy settings, without a network.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
@@ -9,16 +9,16 @@ use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 
 use crate::error::DialError;
 
-/// Whom to connect to in the end.
+/// The host and port to reach in the end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Target {
-    /// A name or an address; one of IPv6 without its brackets.
+    /// A name or an IP address; IPv6 without brackets.
     pub(crate) host: String,
     pub(crate) port: u16,
 }
 
 impl Target {
-    /// Whom an address names.
+    /// The host and port that an address names.
     pub(crate) fn of(uri: &Uri) -> Result<Self, DialError> {
         let authority = uri.authority().ok_or(DialError::NoHost)?;
         if authority.as_str().contains('@') {
@@ -36,7 +36,7 @@ impl Target {
         Ok(Self { host: host.to_owned(), port: authority.port_u16().unwrap_or(usual) })
     }
 
-    /// Whether it is this machine, which no proxy can reach.
+    /// Whether this is loopback, which no proxy can reach.
     pub(crate) fn is_loopback(&self) -> bool {
         match self.host.parse::<IpAddr>() {
             Ok(address) => address.to_canonical().is_loopback(),
@@ -52,12 +52,12 @@ impl fmt::Display for Target {
     }
 }
 
-/// A proxy, without what it wants to know of who asks.
+/// A proxy's host and port, without its credentials.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Proxy {
     pub(crate) host: String,
     pub(crate) port: u16,
-    /// How it is named to people.
+    /// As shown to people.
     pub(crate) address: String,
 }
 
@@ -73,17 +73,17 @@ impl Proxy {
     }
 }
 
-/// The way to a coordinator.
+/// How to reach a coordinator.
 #[derive(Debug)]
 pub(crate) enum Route {
-    /// Straight there.
+    /// Connect to the target itself.
     Direct(Target),
-    /// Through a proxy, which is told the second part.
+    /// Connect to the proxy and ask it for the target.
     Through { proxy: Proxy, target: Target, intercept: Intercept },
 }
 
 impl Route {
-    /// The way to an address.
+    /// Chooses the route to an address.
     pub(crate) fn to(uri: &Uri, proxies: &Matcher) -> Result<Self, DialError> {
         let target = Target::of(uri)?;
         if target.is_loopback() {
@@ -109,7 +109,7 @@ mod tests {
         both.no("inside.example,10.0.0.0/8").build()
     }
 
-    /// The proxy that is taken and what it is told, or where the way leads straight.
+    /// The chosen proxy and the target it is asked for, or the direct target, as text.
     fn way(address: &str) -> String {
         match Route::to(&address.parse().expect("an address"), &proxies()) {
             Ok(Route::Direct(target)) => format!("straight to {target}"),
@@ -151,7 +151,7 @@ mod tests {
             let other = Matcher::builder().all(format!("{kind}://user:hunter2@proxy:1080")).build();
             let uri = Uri::from_static("https://login-1:7450");
             let refused = Route::to(&uri, &other).expect_err("it is refused").to_string();
-            assert!(refused.starts_with(&format!("the proxy {kind}://proxy:1080 is no")), "{refused}");
+            assert!(refused.starts_with(&format!("the proxy {kind}://proxy:1080 is not an")), "{refused}");
         }
     }
 }

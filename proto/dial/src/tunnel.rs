@@ -1,27 +1,27 @@
-//! The words with a proxy, before it lets everything through.
+//! The CONNECT exchange with a proxy, before it relays bytes.
 //!
-//! The answer is read a byte at a time: an HTTP/2 server speaks first, and what it says may come in one piece with the
-//! proxy's answer. Whatever is after that answer belongs to the caller. `hyper_util`'s `Tunnel` (0.1.21) reads ahead and
-//! loses it.
+//! The answer is read one byte at a time: an HTTP/2 server speaks first, so its bytes may arrive together with the
+//! proxy's answer, and everything after that answer belongs to the caller. `hyper_util`'s `Tunnel` (0.1.21) reads ahead
+//! and loses them.
 
 use std::io;
 
 use http::HeaderValue;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-/// The longest answer of a proxy. Those of common ones have some hundred bytes.
+/// Longest accepted answer, in bytes. Common proxies send a few hundred.
 const LONGEST_ANSWER: usize = 8 << 10;
 
-/// What a proxy answered.
+/// A proxy's answer.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
-    /// An HTTP status.
+    /// HTTP status.
     Status(u16),
-    /// Something that is no HTTP, that has no end, or that ended before it was whole.
+    /// Not HTTP, too long, or cut short.
     Unreadable,
 }
 
-/// Asks a proxy for a connection to `target`, and reads its answer and not a byte more.
+/// Asks a proxy for a connection to `target`, and reads exactly its answer.
 pub(crate) async fn ask<S>(stream: &mut S, target: &str, credentials: Option<&HeaderValue>) -> io::Result<Answer>
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -49,7 +49,7 @@ where
     Ok(status(&answer).map_or(Answer::Unreadable, Answer::Status))
 }
 
-/// The status in the first line of an answer: `HTTP/1.1 200 Connection established`.
+/// Parses the status out of an answer's first line, such as `HTTP/1.1 200 Connection established`.
 fn status(answer: &[u8]) -> Option<u16> {
     let rest = answer.strip_prefix(b"HTTP/1.0 ").or_else(|| answer.strip_prefix(b"HTTP/1.1 "))?;
     let (digits, after) = rest.split_at_checked(3)?;

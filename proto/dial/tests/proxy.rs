@@ -1,4 +1,4 @@
-//! Dialling through a small proxy on this machine.
+//! Dials through a small proxy on this machine.
 
 use std::error::Error;
 use std::time::Duration;
@@ -9,14 +9,13 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
-/// A name that leads nowhere without a proxy.
+/// A name that only a proxy resolves.
 const COORDINATOR: &str = "https://coordinator.invalid:7450";
 
-/// How long anything may take before the test is taken to hang.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// A step that takes longer is taken to hang.
+const STEP_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A proxy that answers its first caller with these pieces and then sends back whatever it is sent. It tells what it was
-/// asked.
+/// A proxy that answers its first client with these pieces and then echoes. Returns the request it received.
 async fn proxy(pieces: Vec<Vec<u8>>) -> (String, JoinHandle<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("it listens");
     let address = listener.local_addr().expect("it has an address").to_string();
@@ -27,7 +26,7 @@ async fn proxy(pieces: Vec<Vec<u8>>) -> (String, JoinHandle<String>) {
             asked.push(stream.read_u8().await.expect("the request is whole"));
         }
         for piece in pieces {
-            // A caller that has read enough hangs up.
+            // A client that has read enough hangs up.
             if stream.write_all(&piece).await.is_err() || stream.flush().await.is_err() {
                 break;
             }
@@ -44,22 +43,22 @@ async fn proxy(pieces: Vec<Vec<u8>>) -> (String, JoinHandle<String>) {
 
 async fn dial(proxies: &Proxies, address: &str) -> Result<TcpStream, DialError> {
     let uri: Uri = address.parse().expect("an address");
-    tokio::time::timeout(PATIENCE, proxies.connect(&uri)).await.expect("it ends")
+    tokio::time::timeout(STEP_TIMEOUT, proxies.connect(&uri)).await.expect("it ends")
 }
 
 async fn through(proxy: &str) -> Result<TcpStream, DialError> {
     dial(&Proxies::one(&format!("http://{proxy}"), ""), COORDINATOR).await
 }
 
-/// The next five bytes that come through.
-async fn hear(stream: &mut TcpStream) -> [u8; 5] {
+/// Reads the next five bytes.
+async fn read_five(stream: &mut TcpStream) -> [u8; 5] {
     let mut heard = [0; 5];
-    let read = tokio::time::timeout(PATIENCE, stream.read_exact(&mut heard)).await;
+    let read = tokio::time::timeout(STEP_TIMEOUT, stream.read_exact(&mut heard)).await;
     read.expect("it comes").expect("the connection is whole");
     heard
 }
 
-/// An error with its causes.
+/// An error with its causes, on one line.
 fn whole(error: &DialError) -> String {
     let mut text = format!("{error} {error:?}");
     let mut cause = error.source();
@@ -72,13 +71,13 @@ fn whole(error: &DialError) -> String {
 
 #[tokio::test]
 async fn what_comes_in_one_piece_with_the_answer_is_not_lost() {
-    // As of an HTTP/2 server, which speaks before it is spoken to.
+    // An HTTP/2 server speaks first.
     let answer = b"HTTP/1.1 200 Connection established\r\nVia: 1.1 proxy\r\n\r\nfirst".to_vec();
     let (address, asked) = proxy(vec![answer]).await;
     let mut stream = through(&address).await.expect("it connects");
-    assert_eq!(&hear(&mut stream).await, b"first");
+    assert_eq!(&read_five(&mut stream).await, b"first");
     stream.write_all(b"hello").await.expect("it goes through");
-    assert_eq!(&hear(&mut stream).await, b"hello");
+    assert_eq!(&read_five(&mut stream).await, b"hello");
     let asked = asked.await.expect("the proxy ends");
     assert_eq!(asked, "CONNECT coordinator.invalid:7450 HTTP/1.1\r\nHost: coordinator.invalid:7450\r\n\r\n");
 }
@@ -89,7 +88,7 @@ async fn an_answer_may_come_a_byte_at_a_time() {
     let (address, _asked) = proxy(pieces).await;
     let mut stream = through(&address).await.expect("every status from 200 to 299 is a yes");
     stream.write_all(b"hello").await.expect("it goes through");
-    assert_eq!(&hear(&mut stream).await, b"hello");
+    assert_eq!(&read_five(&mut stream).await, b"hello");
 }
 
 #[tokio::test]
@@ -140,7 +139,7 @@ async fn a_proxy_that_hangs_up_is_an_error() {
 async fn this_machine_and_what_is_exempt_are_dialled_past_the_proxy() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("it listens");
     let port = listener.local_addr().expect("it has an address").port();
-    // A proxy that takes no calls: any that went through it would fail.
+    // Accepts no connection: a dial through it would fail.
     let dead = TcpListener::bind("127.0.0.1:0").await.expect("it listens");
     let proxy = format!("http://{}", dead.local_addr().expect("it has an address"));
     drop(dead);

@@ -1,4 +1,4 @@
-//! Prepares the documentation of the toolchain below a directory (the first argument) and says what it took.
+//! Prepares the toolchain's documentation below a directory (the first argument) and prints how long it took.
 
 use std::path::PathBuf;
 use std::time::Instant;

@@ -1,10 +1,10 @@
-//! Batches: what a step is trained on, as a pure function of the order's seed and the step.
+//! Training batches, as a pure function of the order's seed and the step.
 //!
-//! The tokens of a split are cut into windows of one context, side by side. An epoch is a permutation of the windows, and
-//! each epoch has another. Nothing remembers where training is, so a stage can start at any step.
+//! The tokens of a split are cut into adjacent windows of one context each. An epoch is a permutation of the windows, a
+//! different one every time. No state records how far training has come, so a stage can start at any step.
 //!
-//! Where there are several domains a mixture says whose turn it is, and how many sequences of that domain came before;
-//! each domain has windows and epochs of its own.
+//! With several domains, a mixture says which domain each sequence comes from and how many of its sequences came
+//! before; each domain has its own windows and epochs.
 
 use vocabulary::MAX_DOMAINS;
 use vocabulary::mixture::{Turn, Turns};
@@ -12,56 +12,56 @@ use vocabulary::mixture::{Turn, Turns};
 use crate::dataset::OpenDataset;
 use crate::order::Permutation;
 
-/// Tokens of a validation batch, about.
+/// Approximate size of a validation batch, in tokens.
 const VALIDATION_BATCH_TOKENS: u64 = 4096;
 
-/// Sequences side by side: `targets` is `inputs` moved on by one token. Row after row, `sequences` by `context`.
+/// Token sequences, row-major, `sequences` by `context`. `targets` is `inputs` shifted by one token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Batch {
-    /// What the model sees.
+    /// Tokens the model sees.
     pub inputs: Vec<i32>,
-    /// What it should predict.
+    /// The token that follows each of them.
     pub targets: Vec<i32>,
-    /// Rows.
+    /// Number of rows.
     pub sequences: usize,
-    /// Tokens of a row.
+    /// Tokens per row.
     pub context: usize,
 }
 
-/// Why the data has no such batch.
+/// The data cannot provide the requested batch.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BatchError {
-    /// A batch of nothing.
+    /// The batch is empty.
     #[error("a batch has at least one sequence of at least one token")]
     Empty,
-    /// There is too little text to train on.
-    #[error("{tokens} tokens to train on are fewer than one sequence of {context}")]
+    /// The training text is shorter than one sequence.
+    #[error("{tokens} training tokens are fewer than one sequence of {context}")]
     TooFewToTrain {
-        /// Tokens to train on.
+        /// Training tokens.
         tokens: u64,
-        /// Tokens of a sequence.
+        /// Tokens per sequence.
         context: u32,
     },
-    /// The stage draws from domains that the data does not have, or does not say how to draw from those it has.
-    #[error("the stage's mixture is not of the {domains} domains of the data")]
+    /// The stage's mixture names domains that the data lacks, or the data has domains and the stage no mixture.
+    #[error("the stage's mixture does not match the data's {domains} domains")]
     Mixture {
         /// Domains of the data.
         domains: usize,
     },
-    /// There is too little text held out.
-    #[error("{tokens} held-out tokens are fewer than the {asked} asked for")]
+    /// The held-out text is too short.
+    #[error("{tokens} held-out tokens are fewer than the {asked} requested")]
     TooFewHeldOut {
-        /// Tokens held out.
+        /// Held-out tokens.
         tokens: u64,
-        /// Tokens to measure on.
+        /// Tokens requested for the measurement.
         asked: u64,
     },
-    /// A token has no row in the embedding: the files were changed after they were written.
-    #[error("token {token} is not of the vocabulary of {vocab}: the dataset is damaged")]
+    /// A token beyond the vocabulary: the files were changed after they were written.
+    #[error("token {token} is outside the vocabulary of {vocab}: the dataset is damaged")]
     NotInVocabulary {
-        /// The token.
+        /// The offending token.
         token: u32,
-        /// Entries of the tokenizer.
+        /// Vocabulary size.
         vocab: u32,
     },
 }
@@ -72,12 +72,12 @@ impl Batch {
         Self { inputs: room(), targets: room(), sequences, context }
     }
 
-    /// Adds a row, given one token more than a context.
+    /// Adds a row from a window of `context + 1` tokens.
     fn push(&mut self, window: &[u32], vocab: u32) -> Result<(), BatchError> {
         if let Some(&token) = window.iter().find(|&&token| token >= vocab) {
             return Err(BatchError::NotInVocabulary { token, vocab });
         }
-        // A vocabulary has fewer entries than a 31-bit number.
+        // Vocabularies are smaller than 2^31.
         let signed = |tokens: &[u32]| tokens.iter().map(|&token| token as i32).collect::<Vec<_>>();
         self.inputs.extend(signed(&window[..self.context]));
         self.targets.extend(signed(&window[1..]));
@@ -89,7 +89,7 @@ impl OpenDataset {
     /// The batch of a step, from data without domains.
     ///
     /// # Errors
-    /// Less text than one sequence, or damaged text.
+    /// Fails if the text is shorter than one sequence, or damaged.
     pub fn train_batch(&self, order_seed: u64, step: u64, batch: &vocabulary::Batch) -> Result<Batch, BatchError> {
         if !self.manifest().domains.is_empty() {
             return Err(BatchError::Mixture { domains: self.manifest().domains.len() });
@@ -99,10 +99,10 @@ impl OpenDataset {
         self.rows(order_seed, batch, all)
     }
 
-    /// The batch of a step, from domains that take turns.
+    /// The batch of a step, from data with domains.
     ///
     /// # Errors
-    /// A domain that is not there or has less text than one sequence, or damaged text.
+    /// Fails if a domain does not exist, is shorter than one sequence, or is damaged.
     pub fn mixed_batch(
         &self,
         order_seed: u64,
@@ -118,7 +118,7 @@ impl OpenDataset {
         self.rows(order_seed, batch, turns.from(first, batch.sequences as usize))
     }
 
-    /// Sequence by sequence, each the next window of its domain.
+    /// Assembles a batch from the next window of each sequence's domain.
     fn rows(
         &self,
         order_seed: u64,
@@ -151,19 +151,19 @@ impl OpenDataset {
         Ok(result)
     }
 
-    /// The first `tokens` of the held-out text, in order, in rows of `context`. A last row may be shorter; it is then a
-    /// batch of its own. Where there are domains it is the first one's.
+    /// The first `tokens` held-out tokens in order, in rows of `context`. A shorter last row becomes a batch of its
+    /// own. With several domains this covers the first.
     ///
     /// # Errors
-    /// Less text than asked for, or damaged text.
+    /// Fails if the held-out text is shorter than requested, or damaged.
     pub fn validation(&self, tokens: u64, context: u32) -> Result<ValidationSet<'_>, BatchError> {
         self.validation_of(0, tokens, context)
     }
 
-    /// The same of each domain, in order; of the whole where there are none.
+    /// Like [`Self::validation`], for each domain in order, or for the whole text if there are no domains.
     ///
     /// # Errors
-    /// Less text than asked for, of any of them, or damaged text.
+    /// Fails if the held-out text of a domain is shorter than requested, or damaged.
     pub fn validation_sets(&self, tokens: u64, context: u32) -> Result<Vec<ValidationSet<'_>>, BatchError> {
         (0..self.parts()).map(|part| self.validation_of(part, tokens, context)).collect()
     }
@@ -190,7 +190,7 @@ impl OpenDataset {
     }
 }
 
-/// The held-out batches that a loss is measured on.
+/// The held-out batches on which a loss is measured.
 #[derive(Debug, Clone)]
 pub struct ValidationSet<'a> {
     data: &'a OpenDataset,
@@ -208,7 +208,7 @@ impl ValidationSet<'_> {
         self.tokens
     }
 
-    /// Bytes of text the predicted tokens stand for.
+    /// Bytes of text that the predicted tokens stand for.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.bytes

@@ -1,22 +1,22 @@
-//! BLAKE3 hashes as they are written in manifests.
+//! BLAKE3 hashes, as written in manifests.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A BLAKE3 hash; 64 lower-case hexadecimal digits in text.
+/// A BLAKE3 hash; 64 lower-case hexadecimal digits as text.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ContentHash([u8; 32]);
 
 impl ContentHash {
-    /// The hash of these bytes.
+    /// Hashes bytes.
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
         Self(*blake3::hash(bytes).as_bytes())
     }
 
-    /// The hash itself.
+    /// The 32 bytes of the hash.
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0
@@ -41,7 +41,7 @@ impl fmt::Debug for ContentHash {
     }
 }
 
-/// A text that is not a BLAKE3 hash.
+/// Text that is not a BLAKE3 hash.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("not a BLAKE3 hash: expected 64 hexadecimal digits")]
 pub struct ParseHashError;

@@ -1,4 +1,4 @@
-//! What became of a text, for people who want to know what they train on.
+//! Describes a dataset to people who want to know what they train on.
 
 use std::path::Path;
 
@@ -12,9 +12,9 @@ use crate::tokenizer::{Tokenizer, TokenizerError};
 /// What to show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct InspectOptions {
-    /// Stretches of text to show of what is trained on, of each domain, spread over it evenly.
+    /// Number of excerpts of the training text per domain, evenly spread.
     pub samples: usize,
-    /// Tokens of each.
+    /// Tokens per excerpt.
     pub sample_tokens: usize,
 }
 
@@ -24,41 +24,38 @@ impl Default for InspectOptions {
     }
 }
 
-/// A dataset in numbers and samples.
+/// A dataset in figures and excerpts.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Inspection {
-    /// What a plan knows of it.
+    /// The part that a plan needs.
     pub dataset: Dataset,
-    /// Documents to train on.
+    /// Training documents.
     pub train_documents: u64,
-    /// Documents held out.
+    /// Held-out documents.
     pub validation_documents: u64,
-    /// What was left out of both.
+    /// What deduplication removed.
     pub dropped: Dropped,
-    /// Bytes of text a token to train on stands for, on average.
+    /// Mean bytes of text per training token.
     pub bytes_per_token: f64,
-    /// Stretches of the text to train on, as its tokens have it.
+    /// Excerpts of the training text, decoded from tokens.
     pub samples: Vec<String>,
 }
 
-/// Why a dataset cannot be shown.
+/// A dataset that cannot be shown.
 #[derive(Debug, thiserror::Error)]
 pub enum InspectError {
-    /// It cannot be opened.
     #[error("cannot open the dataset")]
     Open(#[source] OpenError),
-    /// Its tokenizer cannot be read.
     #[error("cannot read the dataset's tokenizer")]
     Read(#[source] std::io::Error),
-    /// Its tokenizer cannot be used.
     #[error("cannot use the dataset's tokenizer")]
     Tokenizer(#[source] TokenizerError),
 }
 
-/// Looks at a dataset's directory, after a check of all its files.
+/// Describes the dataset in a directory, after verifying all its files.
 ///
 /// # Errors
-/// A directory that is not a whole dataset.
+/// Fails if the directory is not a complete dataset.
 pub fn inspect(dir: &Path, options: &InspectOptions) -> Result<Inspection, InspectError> {
     let data = OpenDataset::open(dir).map_err(InspectError::Open)?;
     data.verify().map_err(InspectError::Open)?;
@@ -66,7 +63,7 @@ pub fn inspect(dir: &Path, options: &InspectOptions) -> Result<Inspection, Inspe
     let json = std::fs::read_to_string(dir.join(&manifest.tokenizer.name)).map_err(InspectError::Read)?;
     let tokenizer = Tokenizer::from_json(json).map_err(InspectError::Tokenizer)?;
     let tokens = manifest.dataset.train_tokens;
-    // Of each domain, where there are several.
+    // From each domain, if there are several.
     let places = (0..data.parts()).flat_map(|part| (0..options.samples as u64).map(move |number| (part, number)));
     let samples = places.map(|(part, number)| {
         let tokens = data.train_tokens(part);

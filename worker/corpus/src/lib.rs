@@ -1,4 +1,4 @@
-//! From text on disk to token shards, and from shards to batches.
+//! Turns text on disk into token shards, and shards into batches.
 //!
 //! ```text
 //! source strings --sources--> files --extract--> documents --split--> train / validation
@@ -10,9 +10,9 @@
 //!                                      batch: a pure function of (seed, step)
 //! ```
 //!
-//! This crate deliberately knows no tensors, no devices and no network: it reads files and hands out plain `Vec<i32>`.
-//! Start with [`prepare()`], which runs the upper half once and finds its result again, then [`OpenDataset`], which is the
-//! lower half.
+//! This crate deliberately knows no tensors, no devices and no network: it reads files and returns plain `Vec<i32>`.
+//! Start with [`prepare()`], which does the first half once and then finds its result again; [`OpenDataset`] does the
+//! second half.
 
 pub mod batch;
 pub mod dataset;

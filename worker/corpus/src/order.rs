@@ -1,9 +1,9 @@
-//! A keyed permutation: the order of an epoch, without a table of it.
+//! A keyed permutation: the order of an epoch, computed instead of stored.
 
-/// Rounds of the network. Four make a permutation look random; small domains are given some more.
+/// Rounds of the Feistel network. Four make a permutation look random; small domains need a few more.
 const ROUNDS: usize = 8;
 
-/// A permutation of `0..len`: a Feistel network over the next power of four, walked until it lands inside.
+/// A permutation of `0..len`: a Feistel network over the next power of four, applied until the result is in range.
 #[derive(Debug, Clone)]
 pub(crate) struct Permutation {
     len: u64,
@@ -12,7 +12,7 @@ pub(crate) struct Permutation {
 }
 
 impl Permutation {
-    /// The one of this seed and epoch.
+    /// The permutation of a seed and an epoch.
     pub(crate) fn new(seed: u64, epoch: u128, len: u64) -> Self {
         let bits = u64::BITS - len.saturating_sub(1).leading_zeros();
         let mut hasher = blake3::Hasher::new_derive_key("windtunnel 2026-11 order of windows");
@@ -26,7 +26,7 @@ impl Permutation {
         Self { len, half_bits: bits.div_ceil(2).max(1), keys }
     }
 
-    /// Where `index` goes. Both are below the length.
+    /// The image of `index`; both are below `len`.
     pub(crate) fn at(&self, index: u64) -> u64 {
         let mask = (1_u64 << self.half_bits) - 1;
         let mut value = index;
@@ -36,8 +36,8 @@ impl Permutation {
                 (left, right) = (right, left ^ (mix(right ^ key) & mask));
             }
             value = left << self.half_bits | right;
-            // The domain is at most four times the length, so this takes a few rounds. It ends: the network is a
-            // permutation, whose cycle through `index` comes back to it at the latest.
+            // The network's domain is at most four times as long, so this takes a few iterations. It terminates because
+            // the cycle of a permutation through `index` returns to `index`.
             if value < self.len {
                 return value;
             }

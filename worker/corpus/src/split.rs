@@ -1,9 +1,9 @@
-//! Which documents are held out.
+//! Decides which documents are held out.
 
 /// Documents longer than this, in bytes, are always trained on.
 ///
-/// The validation set of a small corpus is a few hundred kilobytes. One long document in it would make the loss a
-/// measurement of that document, and whether it gets there would hang on a single hash.
+/// The validation set of a small corpus has a few hundred kilobytes. One long document in it would turn the loss into a
+/// measurement of that document, and a single hash would decide whether it gets there.
 pub const MAX_VALIDATION_DOCUMENT_BYTES: usize = 40_000;
 
 /// The two parts of a corpus.
@@ -15,8 +15,8 @@ pub enum Split {
     Validation,
 }
 
-/// The part a document belongs to: by the seed and its own text alone, so that other documents can come and go without
-/// moving it, and a text is never in both parts.
+/// Assigns a document to a split by the seed and its own text alone, so that other documents can come and go without
+/// moving it, and no text is in both.
 #[must_use]
 pub fn split_of(text: &str, validation_fraction: f64, seed: u64) -> Split {
     if text.len() > MAX_VALIDATION_DOCUMENT_BYTES {
@@ -25,7 +25,7 @@ pub fn split_of(text: &str, validation_fraction: f64, seed: u64) -> Split {
     let mut hasher = blake3::Hasher::new_derive_key("windtunnel 2026-11 train/validation split");
     hasher.update(&seed.to_le_bytes()).update(text.as_bytes());
     let [a, b, c, d, e, f, g, h, ..] = *hasher.finalize().as_bytes();
-    // 53 bits are what a double holds exactly: the draw is uniform in [0, 1).
+    // A double holds 53 bits exactly: the draw is uniform in [0, 1).
     let draw = (u64::from_le_bytes([a, b, c, d, e, f, g, h]) >> 11) as f64 / (1_u64 << 53) as f64;
     if draw < validation_fraction { Split::Validation } else { Split::Train }
 }

@@ -1,7 +1,7 @@
-//! Byte-level BPE: every text has tokens, and every token stands for an exact number of bytes.
+//! Byte-level BPE: every text can be tokenized, and every token stands for an exact number of bytes.
 //!
-//! The second half is what lets a loss be stated per byte, and so be compared between tokenizers. It is why tokenizers
-//! that are not byte-level (SentencePiece, WordPiece) are refused.
+//! The second property allows a loss per byte, which can be compared between tokenizers. It is the reason for refusing
+//! tokenizers that are not byte-level (SentencePiece, WordPiece).
 
 use std::collections::HashSet;
 
@@ -12,68 +12,61 @@ use tokenizers::models::bpe::{BPE, BpeTrainer};
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::{AddedToken, NormalizedString, Normalizer as _, Tokenizer as Inner};
 
-/// The token written after each document by tokenizers trained here.
+/// Token written after each document by tokenizers trained here.
 pub const END_OF_DOCUMENT: &str = "<|endoftext|>";
 
-/// What the tokenizers of published models call it.
+/// Names of that token in the tokenizers of published models.
 const KNOWN_ENDS: [&str; 6] = [END_OF_DOCUMENT, "<|end_of_text|>", "</s>", "<eos>", "<|im_end|>", "[EOS]"];
 
-/// The smallest vocabulary: 256 bytes and the end of a document.
+/// Smallest vocabulary: 256 bytes and the end of a document.
 pub const MIN_VOCAB: u32 = 257;
 
-/// A tokenizer is trained on at most this much text; more changes no merge that matters. The trainer counts pairs in 32
-/// bits, too.
+/// Bytes of text a tokenizer is trained on at most; more changes no merge that matters, and the trainer counts pairs in
+/// 32 bits.
 pub const MAX_TRAINING_BYTES: usize = 1 << 28;
 
-/// Why a tokenizer cannot be used.
+/// A tokenizer that cannot be trained, read or used.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenizerError {
-    /// The vocabulary asked for has no room for bytes.
+    /// The requested vocabulary cannot hold all bytes.
     #[error("a vocabulary of {asked} is too small for byte-level tokens: at least {MIN_VOCAB}")]
     VocabTooSmall {
-        /// What was asked for.
+        /// Vocabulary size requested.
         asked: u32,
     },
-    /// Training failed.
     #[error("train the tokenizer: {reason}")]
     Train {
-        /// Why, in the words of `tokenizers`.
+        /// Message of the `tokenizers` crate.
         reason: String,
     },
-    /// The file is no `tokenizer.json`.
+    /// The file is not a `tokenizer.json`.
     #[error("not a tokenizer.json: {reason}")]
     Parse {
-        /// Why, in the words of `tokenizers`.
+        /// Message of the `tokenizers` crate.
         reason: String,
     },
-    /// A token stands for something other than bytes.
+    /// A token does not stand for bytes.
     #[error("not a byte-level tokenizer: its token {id} is {token:?}")]
-    NotByteLevel {
-        /// The token's number.
-        id: u32,
-        /// The token.
-        token: String,
-    },
-    /// It has no token for the end of a document.
-    #[error("it has no token for the end of a document (known: {})", KNOWN_ENDS.join(", "))]
+    NotByteLevel { id: u32, token: String },
+    /// No known end-of-document token in the vocabulary.
+    #[error("no end-of-document token in the vocabulary (known: {})", KNOWN_ENDS.join(", "))]
     NoEnd,
-    /// Encoding failed.
     #[error("tokenize a document: {reason}")]
     Encode {
-        /// Why, in the words of `tokenizers`.
+        /// Message of the `tokenizers` crate.
         reason: String,
     },
-    /// Tokens do not add up to the text they stand for.
+    /// A document's tokens do not add up to its text.
     #[error("the tokens of a document stand for {encoded} bytes, but it has {text}: the tokenizer drops or adds text")]
     Lossy {
-        /// Bytes of its tokens.
+        /// Bytes that its tokens stand for.
         encoded: usize,
         /// Bytes of the document.
         text: usize,
     },
 }
 
-/// A tokenizer with what is known of its tokens.
+/// A tokenizer, with the byte lengths of its tokens.
 #[derive(Debug)]
 pub struct Tokenizer {
     inner: Inner,
@@ -83,10 +76,10 @@ pub struct Tokenizer {
 }
 
 impl Tokenizer {
-    /// Byte-level BPE trained on these texts, the same for the same texts in the same order.
+    /// Trains byte-level BPE on texts; the same texts in the same order give the same tokenizer.
     ///
     /// # Errors
-    /// A vocabulary smaller than [`MIN_VOCAB`]. One larger than the texts support is cut to what they do.
+    /// Fails if the vocabulary is smaller than [`MIN_VOCAB`]. One larger than the texts support is reduced.
     pub fn train(texts: &[&str], vocab_size: u32) -> Result<Self, TokenizerError> {
         if vocab_size < MIN_VOCAB {
             return Err(TokenizerError::VocabTooSmall { asked: vocab_size });
@@ -113,16 +106,16 @@ impl Tokenizer {
         Self::from_json(json)
     }
 
-    /// The tokenizer of a `tokenizer.json`.
+    /// Parses a `tokenizer.json`.
     ///
     /// # Errors
-    /// A file that is none, or a tokenizer that is not byte-level or has no token for the end of a document.
+    /// Fails if the text is not a `tokenizer.json`, or the tokenizer is not byte-level or has no end-of-document token.
     pub fn from_json(json: String) -> Result<Self, TokenizerError> {
         let reason = |error: tokenizers::Error| TokenizerError::Parse { reason: error.to_string() };
         let mut inner: Inner = json.parse().map_err(reason)?;
         inner.with_truncation(None).map_err(reason)?;
         inner.with_padding(None);
-        // Text that spells out a special token is text.
+        // Text that spells out a special token is ordinary text.
         inner.set_encode_special_tokens(true);
         let end_of_document =
             KNOWN_ENDS.iter().find_map(|token| inner.token_to_id(token)).ok_or(TokenizerError::NoEnd)?;
@@ -130,34 +123,34 @@ impl Tokenizer {
         Ok(Self { inner, json, end_of_document, byte_lengths })
     }
 
-    /// The `tokenizer.json`.
+    /// The content of its `tokenizer.json`.
     #[must_use]
     pub fn json(&self) -> &str {
         &self.json
     }
 
-    /// Rows of an embedding table for it: one more than its largest token.
+    /// Number of rows of an embedding table for it: its largest token plus one.
     #[must_use]
     pub fn vocab(&self) -> u32 {
         self.byte_lengths.len() as u32
     }
 
-    /// The token written after each document.
+    /// Token written after each document.
     #[must_use]
     pub fn end_of_document(&self) -> u32 {
         self.end_of_document
     }
 
-    /// How many bytes of text each token stands for, by token; none for special tokens.
+    /// Bytes of text that each token stands for, indexed by token; 0 for special tokens.
     #[must_use]
     pub fn byte_lengths(&self) -> &[u16] {
         &self.byte_lengths
     }
 
-    /// The tokens of a text.
+    /// Tokenizes a text.
     ///
     /// # Errors
-    /// A tokenizer that loses or adds text, after its own normalisation.
+    /// Fails if the tokenizer loses or adds text, after its own normalisation.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>, TokenizerError> {
         let reason = |error: tokenizers::Error| TokenizerError::Encode { reason: error.to_string() };
         let tokens = self.inner.encode_fast(text, false).map_err(reason)?.get_ids().to_vec();
@@ -173,18 +166,18 @@ impl Tokenizer {
         if encoded == text { Ok(tokens) } else { Err(TokenizerError::Lossy { encoded, text }) }
     }
 
-    /// The tokens of texts, by all cores.
+    /// Tokenizes texts on all cores.
     ///
     /// # Errors
-    /// As [`Tokenizer::encode`].
+    /// Fails like [`Tokenizer::encode`].
     pub fn encode_all(&self, texts: &[&str]) -> Result<Vec<Vec<u32>>, TokenizerError> {
         texts.par_iter().map(|text| self.encode(text)).collect()
     }
 
-    /// The text of tokens, special ones spelt out. Bytes cut out of a character become U+FFFD.
+    /// Decodes tokens, with special ones spelt out. Bytes of incomplete characters become U+FFFD.
     ///
     /// # Errors
-    /// As `tokenizers` reports them.
+    /// Fails as `tokenizers` does.
     pub fn decode(&self, tokens: &[u32]) -> Result<String, TokenizerError> {
         self.inner.decode(tokens, false).map_err(|error| TokenizerError::Encode { reason: error.to_string() })
     }
@@ -196,7 +189,7 @@ fn byte_lengths(inner: &Inner) -> Result<Vec<u16>, TokenizerError> {
     let added = inner.get_added_tokens_decoder();
     let vocab = inner.get_vocab(true);
     let largest = vocab.values().copied().max().map_or(0, |id| id as usize);
-    // Numbers need not be dense, but a table a thousand times the size of the vocabulary is a damaged file.
+    // Token ids need not be dense, but a table a thousand times the size of the vocabulary means a damaged file.
     if largest > 1000 * (vocab.len() + 1000) {
         return Err(TokenizerError::Parse {
             reason: format!("token number {largest} in a vocabulary of {}", vocab.len()),

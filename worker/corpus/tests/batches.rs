@@ -1,4 +1,4 @@
-//! Batches over a written dataset.
+//! Batches of a written dataset.
 
 use std::collections::BTreeSet;
 
@@ -44,7 +44,7 @@ fn an_epoch_shows_every_window_once_and_the_next_shuffles_again() {
         rows.sort();
         rows
     };
-    // The same windows, as often as before; and together they are the text, end to end.
+    // The same windows, equally often; end to end they are the text.
     assert_eq!(sorted(first.clone()), sorted(second));
     let total: usize = first.iter().map(|(inputs, _)| inputs.len()).sum();
     assert_eq!(total as u64, windows * 16);
@@ -69,7 +69,7 @@ fn a_batch_depends_on_seed_and_step_alone() {
         assert_eq!(again.train_batch(5, step, &shape(3, 16)).expect("a batch"), forwards[step as usize]);
     }
     assert_ne!(data.train_batch(6, 0, &shape(3, 16)).expect("a batch"), forwards[0]);
-    // How many sequences a step has does not change their order.
+    // The number of sequences per step does not change their order.
     let one_by_one: Vec<_> =
         (0..6).flat_map(|step| data.train_batch(5, step, &shape(1, 16)).expect("a batch").inputs).collect();
     assert_eq!(one_by_one, [&forwards[0].inputs[..], &forwards[1].inputs[..]].concat());
@@ -115,7 +115,7 @@ fn damage_is_noticed() {
     let mut bytes = std::fs::read(&shard).expect("reads");
     let last = bytes.len() - 1;
     bytes[last] ^= 1;
-    // Written beside and moved, because the old file is mapped.
+    // Written elsewhere and renamed, because the old file is mapped.
     std::fs::write(shard.with_extension("new"), &bytes).expect("writes");
     std::fs::rename(shard.with_extension("new"), &shard).expect("moves");
     let open = OpenDataset::open(data.dir()).expect("sizes are right");

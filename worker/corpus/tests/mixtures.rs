@@ -28,7 +28,7 @@ fn rows(batch: &Batch) -> Vec<Vec<i32>> {
     batch.inputs.chunks(batch.context).map(<[i32]>::to_vec).collect()
 }
 
-/// Of each row of so many steps, the domain it is from.
+/// The domain of each row of these steps.
 fn seen(data: &OpenDataset, mixture: &Mixture, steps: std::ops::Range<u64>) -> Vec<Vec<i32>> {
     let turns = mixture.turns();
     steps.flat_map(|step| rows(&data.mixed_batch(7, step, &SHAPE, &turns).expect("a batch"))).collect()
@@ -50,7 +50,7 @@ fn each_domain_has_its_share_and_goes_on_behind_a_switch() {
     let orders = [0, 1, 2].map(|domain| alone(&data, domain, 12));
     let mut next = [0; 3];
     for row in &all {
-        // Every row is the next one of a domain: nothing comes twice, nothing is left out.
+        // Every row is the next one of a domain: none repeats, none is skipped.
         let domain = (0..3).find(|domain| orders[*domain].get(next[*domain]) == Some(row)).expect("of some domain");
         next[domain] += 1;
     }

@@ -1,4 +1,4 @@
-//! Preparations of texts in temporary directories.
+//! Prepares texts in temporary directories.
 
 use std::path::Path;
 use std::sync::Mutex;
@@ -10,7 +10,7 @@ use corpus::{
 };
 use tempfile::TempDir;
 
-/// A directory of forty documents, old enough for their times to be trusted.
+/// A directory of forty documents, old enough for their modification times to be trusted.
 fn texts() -> TempDir {
     let dir = tempfile::tempdir().expect("a directory");
     for number in 0..40_u64 {
@@ -58,7 +58,7 @@ fn a_second_preparation_finds_the_first_without_reading() {
     let (second, steps) = run(&request);
     assert_eq!(second, Prepared { found: true, ..first.clone() });
     assert_eq!(steps, [], "nothing was read");
-    // Touched but equal: read once, and known by its content.
+    // Touched but unchanged: read once, and recognised by its content.
     write(&texts.path().join("00.txt"), &std::fs::read_to_string(texts.path().join("00.txt")).expect("reads"), 50);
     let (third, steps) = run(&request);
     assert_eq!(third, second);
@@ -69,7 +69,7 @@ fn a_second_preparation_finds_the_first_without_reading() {
 #[test]
 fn domains_are_split_and_written_by_themselves_and_share_a_tokenizer() {
     let (texts, datasets) = (texts(), tempfile::tempdir().expect("a directory"));
-    // The same words as one of the others, which was read first.
+    // The words of another document, which was read first.
     let twin = std::fs::read_to_string(texts.path().join("07.txt")).expect("reads");
     write(&texts.path().join("x-twin.txt"), &twin, 100);
     for number in 0..20_u64 {
@@ -94,7 +94,7 @@ fn domains_are_split_and_written_by_themselves_and_share_a_tokenizer() {
     let documents: Vec<_> = open.manifest().splits().map(|(train, held)| train.documents + held.documents).collect();
     assert_eq!(documents, [40, 20], "the twin is left to the domain that has it first");
     assert_eq!(run(&base).1, [], "nothing was read");
-    // Names, the texts under them and their order are part of what it is.
+    // Names, texts and their order are part of the identity.
     for others in [
         vec![text("text", "[0-9]*.txt"), text("code", "x-*")],
         vec![text("code", "x-*"), text("prose", "[0-9]*.txt")],
@@ -129,7 +129,7 @@ fn every_part_of_the_request_counts() {
         assert!(!prepared.found);
         assert_ne!(prepared.dataset.id, first.dataset.id);
     }
-    // The text of a tokenizer and the file it is in are the same request.
+    // A tokenizer given as text and as a file is the same request.
     let json = std::fs::read_to_string(first.dir.join("tokenizer.json")).expect("it is there");
     let (by_text, _) = run(&PrepareRequest { tokenizer: TokenizerChoice::Json(json), ..others[4].clone() });
     assert!(by_text.found);
@@ -179,7 +179,7 @@ fn what_is_left_of_an_interrupted_preparation_is_not_in_the_way() {
 #[test]
 fn a_place_that_cannot_be_written_is_named() {
     let texts = texts();
-    // A file where the directory should be: refused whoever asks, root included.
+    // A file instead of the directory: refused for everyone, root included.
     let place = texts.path().join("00.txt").join("datasets");
     let error = prepare(&request(texts.path(), &place), &|_| {}).expect_err("is refused");
     assert!(matches!(&error, PrepareError::Write(WriteError::Write { path, .. }) if *path == place), "{error:?}");

@@ -1,4 +1,4 @@
-//! What a dataset's directory holds, as its `manifest.json` says.
+//! The contents of a dataset's directory, as recorded in its `manifest.json`.
 
 use serde::{Deserialize, Serialize};
 use vocabulary::{Dataset, DatasetId};
@@ -6,7 +6,7 @@ use vocabulary::{Dataset, DatasetId};
 use crate::extract::Dropped;
 use crate::hash::ContentHash;
 
-/// The file that describes the others.
+/// Name of the file that describes the others.
 pub const MANIFEST: &str = "manifest.json";
 /// The only version of the manifest so far.
 pub const FORMAT_VERSION: u32 = 1;
@@ -15,84 +15,83 @@ pub const FORMAT_VERSION: u32 = 1;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
-    /// The layout of the directory.
+    /// Version of the directory's layout.
     pub format_version: u32,
-    /// What a plan needs to know.
+    /// The part that a plan needs.
     pub dataset: Dataset,
-    /// The token before and after each document.
+    /// Token that separates documents.
     pub end_of_document: u32,
-    /// The `tokenizer.json`.
+    /// `tokenizer.json`.
     pub tokenizer: FileEntry,
-    /// Bytes of text per token, by token: a `.npy` of 16-bit numbers.
+    /// Bytes of text each token stands for, indexed by token: a `.npy` of 16-bit numbers.
     pub token_bytes: FileEntry,
-    /// What is trained on; empty where there are domains.
+    /// Training split; empty if there are domains.
     pub train: SplitEntry,
-    /// What is held out; likewise.
+    /// Held-out split; empty if there are domains.
     pub validation: SplitEntry,
-    /// The domains, in the order of the dataset's.
+    /// The domains, in the same order as in `dataset`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub domains: Vec<DomainEntry>,
-    /// What was left out of both.
+    /// What deduplication removed before the split.
     pub dropped: Dropped,
 }
 
-/// One of several texts.
+/// A domain's splits.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DomainEntry {
-    /// What is trained on.
+    /// Training split.
     pub train: SplitEntry,
-    /// What is held out.
+    /// Held-out split.
     pub validation: SplitEntry,
 }
 
-/// One part of the corpus.
+/// A split of the corpus.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SplitEntry {
-    /// Its documents.
+    /// Number of documents.
     pub documents: u64,
-    /// Its tokens, in order: an end of document, then each document with an end of its own.
+    /// Its tokens in order: an end-of-document token, then each document followed by one.
     pub shards: Vec<ShardEntry>,
 }
 
-/// A file of tokens: a `.npy` of 16-bit or 32-bit numbers.
+/// A token file: a `.npy` of 16-bit or 32-bit numbers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ShardEntry {
-    /// The file.
     pub file: FileEntry,
-    /// Tokens in it.
+    /// Number of tokens in it.
     pub tokens: u64,
 }
 
-/// A file and its content.
+/// A file with its size and hash.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FileEntry {
-    /// Its name; it lies beside the manifest.
+    /// File name, relative to the manifest's directory.
     pub name: String,
-    /// Its size.
+    /// Size in bytes.
     pub bytes: u64,
-    /// Its hash.
+    /// BLAKE3 hash of its content.
     pub blake3: ContentHash,
 }
 
 impl Manifest {
-    /// Every file but the manifest.
+    /// Every file except the manifest.
     pub fn files(&self) -> impl Iterator<Item = &FileEntry> {
         let shards = self.splits().flat_map(|(train, validation)| train.shards.iter().chain(&validation.shards));
         [&self.tokenizer, &self.token_bytes].into_iter().chain(shards.map(|shard| &shard.file))
     }
 
-    /// What is trained on and what is held out, of each domain; where there are none, of the whole.
+    /// Training and held-out split of each domain, or of the whole corpus if there are no domains.
     pub fn splits(&self) -> impl Iterator<Item = (&SplitEntry, &SplitEntry)> {
         let whole = self.domains.is_empty().then_some((&self.train, &self.validation));
         whole.into_iter().chain(self.domains.iter().map(|domain| (&domain.train, &domain.validation)))
     }
 
-    /// The identifier that the files' names and hashes give: of the tokenizer, the tokens and the domains' names, not of
-    /// where the text came from.
+    /// The dataset's identifier, derived from the names and hashes of its files. It covers the tokenizer, the tokens
+    /// and the domains' names, but not the text's origin.
     #[must_use]
     pub fn content_id(&self) -> DatasetId {
         let mut content = Vec::new();

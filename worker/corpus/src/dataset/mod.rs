@@ -1,4 +1,4 @@
-//! A prepared dataset: a directory of token shards, their tokenizer and a manifest.
+//! A prepared dataset: a directory with token shards, their tokenizer and a manifest.
 
 mod manifest;
 mod shard;
@@ -17,44 +17,39 @@ pub use writer::{DatasetWriter, WriteError, write_domains, write_texts};
 
 pub(crate) use writer::write_atomically;
 
-/// A manifest larger than this is not one.
+/// Larger files are rejected unread.
 const MAX_MANIFEST_BYTES: u64 = 16 << 20;
 
-/// Why a dataset cannot be used.
+/// A dataset that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// A file is absent or cannot be read.
+    /// A file is absent or unreadable.
     #[error("cannot read `{}`", path.display())]
     Read {
-        /// The file.
         path: PathBuf,
-        /// Why.
         #[source]
         source: io::Error,
     },
-    /// The manifest is not JSON of the right shape.
+    /// The manifest is not valid JSON, or lacks fields.
     #[error("`{}` is not the manifest of a dataset", path.display())]
     Manifest {
-        /// The file.
         path: PathBuf,
-        /// Why.
         #[source]
         source: serde_json::Error,
     },
-    /// Another program wrote it.
+    /// The layout is of another version.
     #[error("`{}` has format version {found}, but this program reads {FORMAT_VERSION}", path.display())]
     Version {
-        /// The manifest.
+        /// Path of the manifest.
         path: PathBuf,
-        /// Its version.
+        /// Version found.
         found: u32,
     },
-    /// The files are not those of the manifest.
+    /// The files do not match the manifest.
     #[error("`{}` is damaged: {problem}; delete its directory to have it prepared again", path.display())]
     Damaged {
-        /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The mismatch, as a clause.
         problem: String,
     },
 }
@@ -64,12 +59,12 @@ pub enum OpenError {
 pub struct OpenDataset {
     dir: PathBuf,
     manifest: Manifest,
-    /// The domains; one where there are none.
+    /// One per domain; a single one without domains.
     parts: Vec<Part>,
     token_bytes: Vec<u16>,
 }
 
-/// A domain's tokens, or all of them.
+/// The mapped tokens of a domain, or of the whole corpus.
 #[derive(Debug)]
 struct Part {
     train: Tokens,
@@ -77,17 +72,17 @@ struct Part {
 }
 
 impl Part {
-    /// Tokens that are predicted from those before them, in either split.
+    /// Number of tokens that have a predecessor to predict them from, per split.
     fn predicted(&self) -> (u64, u64) {
         (self.train.len().saturating_sub(1), self.validation.len().saturating_sub(1))
     }
 }
 
 impl OpenDataset {
-    /// Opens a directory. Sizes are checked, contents are not: that is [`OpenDataset::verify`].
+    /// Opens a directory. Checks the sizes of its files but not their contents; [`OpenDataset::verify`] does.
     ///
     /// # Errors
-    /// A directory that is not a whole dataset.
+    /// Fails if the directory is not a complete dataset.
     pub fn open(dir: &Path) -> Result<Self, OpenError> {
         let manifest = read_manifest(dir)?;
         for file in manifest.files() {
@@ -120,13 +115,13 @@ impl OpenDataset {
         Ok(Self { dir: dir.to_path_buf(), manifest, parts, token_bytes })
     }
 
-    /// What a plan needs to know.
+    /// The part that a plan needs.
     #[must_use]
     pub fn dataset(&self) -> Dataset {
         self.manifest.dataset.clone()
     }
 
-    /// What the directory holds.
+    /// The manifest.
     #[must_use]
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
@@ -138,10 +133,10 @@ impl OpenDataset {
         &self.dir
     }
 
-    /// Reads every file and compares it with its hash, and the whole with the identifier.
+    /// Checks the hash of every file, and the dataset's identifier.
     ///
     /// # Errors
-    /// The first file that is not what it was.
+    /// Fails at the first file whose content has changed.
     pub fn verify(&self) -> Result<(), OpenError> {
         for file in self.manifest.files() {
             let path = self.dir.join(&file.name);
@@ -162,39 +157,39 @@ impl OpenDataset {
         Ok(())
     }
 
-    /// Domains, or one where there are none.
+    /// Number of domains; 1 without domains.
     #[must_use]
     pub fn parts(&self) -> usize {
         self.parts.len()
     }
 
-    /// Tokens to train on, of a domain.
+    /// Training tokens of a domain.
     pub(crate) fn train_tokens(&self, part: usize) -> u64 {
         self.parts[part].predicted().0
     }
 
-    /// Tokens held out, of a domain.
+    /// Held-out tokens of a domain.
     pub(crate) fn validation_tokens(&self, part: usize) -> u64 {
         self.parts[part].predicted().1
     }
 
-    /// Tokens of what is trained on of a domain, from `start` on.
+    /// Appends `count` training tokens of a domain, beginning at `start`.
     pub(crate) fn read_train(&self, part: usize, start: u64, count: usize, into: &mut Vec<u32>) {
         self.parts[part].train.read(start, count, into);
     }
 
-    /// Tokens of what is held out of a domain, from `start` on.
+    /// Appends `count` held-out tokens of a domain, beginning at `start`.
     pub(crate) fn read_validation(&self, part: usize, start: u64, count: usize, into: &mut Vec<u32>) {
         self.parts[part].validation.read(start, count, into);
     }
 
-    /// Bytes of text a token stands for; none for one that is not of the vocabulary.
+    /// Bytes of text that a token stands for; 0 outside the vocabulary.
     pub(crate) fn bytes_of(&self, token: u32) -> u64 {
         self.token_bytes.get(token as usize).copied().map_or(0, u64::from)
     }
 }
 
-/// Whether the shards are as long as the manifest says, of each domain and of all together.
+/// Whether the shards are as long as the manifest says, per domain and in total.
 fn adds_up(manifest: &Manifest, parts: &[Part]) -> bool {
     let sum = |of: fn(&Part) -> u64| parts.iter().map(of).try_fold(0_u64, u64::checked_add);
     let dataset = &manifest.dataset;

@@ -1,4 +1,4 @@
-//! Token files: `.npy`, little-endian, mapped into memory.
+//! Token files: little-endian `.npy`, mapped into memory.
 
 use std::fs::File;
 use std::io;
@@ -11,19 +11,19 @@ use memmap2::Mmap;
 #[derive(Debug)]
 pub(super) struct Shard {
     map: Mmap,
-    /// Where the numbers start.
+    /// Byte offset of the first number.
     offset: usize,
-    /// Bytes of a number.
+    /// Bytes per number.
     width: usize,
     len: usize,
 }
 
 impl Shard {
-    /// Maps a file and reads its header.
+    /// Maps a file and parses its header.
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         let file = File::open(path)?;
-        // SAFETY: datasets are written beside their final place and renamed, and never changed after that. Numbers are
-        // read as bytes, so that even a file changed by somebody else gives wrong numbers at worst, short of truncation.
+        // SAFETY: datasets are written elsewhere, renamed into place and never changed afterwards. Numbers are read as
+        // bytes, so a file modified by somebody else yields wrong numbers at worst, except when it is truncated.
         let map = unsafe { Mmap::map(&file)? };
         let refuse = |problem: &str| io::Error::new(io::ErrorKind::InvalidData, problem.to_owned());
         let Some(Header { offset, width, len }) = Header::read(&map) else {
@@ -39,7 +39,7 @@ impl Shard {
         self.len
     }
 
-    /// Appends these numbers. The range lies within the file.
+    /// Appends the numbers of a range, which must lie within the file.
     pub(super) fn read(&self, range: Range<usize>, into: &mut Vec<u32>) {
         let bytes = &self.map[self.offset + range.start * self.width..self.offset + range.end * self.width];
         match self.width {
@@ -51,15 +51,15 @@ impl Shard {
     }
 }
 
-/// What the header of a `.npy` says.
+/// The header of a `.npy`.
 ///
-/// It is a Python literal. Only the one that numpy writes for such an array is understood, but for its spaces: the
-/// parser of all literals needs more than five seconds for a hundred open brackets.
+/// The header is a Python literal. Only the form that numpy writes for such an array is accepted, with any spacing: a
+/// parser for all literals needs more than five seconds for a hundred open brackets.
 #[derive(Debug, PartialEq, Eq)]
 struct Header {
-    /// Where the numbers start.
+    /// Byte offset of the first number.
     offset: usize,
-    /// Bytes of a number.
+    /// Bytes per number.
     width: usize,
     len: usize,
 }
@@ -87,7 +87,7 @@ impl Header {
             "4" => 4,
             _ => return None,
         };
-        // Of one dimension both orders are the same.
+        // In one dimension, C and Fortran order are the same.
         let rest = rest.strip_prefix("False").or_else(|| rest.strip_prefix("True"))?;
         let rest = rest.strip_prefix(",'shape':(")?;
         let len = rest.strip_suffix(",),}").or_else(|| rest.strip_suffix(",)}"))?;
@@ -112,7 +112,7 @@ impl Tokens {
         self.len
     }
 
-    /// Appends `count` tokens from `start` on, across shards. The range lies within the sequence.
+    /// Appends `count` tokens from `start` on, across shards. The range must lie within the sequence.
     pub(super) fn read(&self, start: u64, count: usize, into: &mut Vec<u32>) {
         let (mut start, mut count) = (start, count);
         for shard in &self.shards {
@@ -120,7 +120,7 @@ impl Tokens {
                 start -= shard.len() as u64;
                 continue;
             }
-            // Smaller than the length of a shard, so it is an index.
+            // Smaller than the shard's length, so it fits an index.
             let first = start as usize;
             let end = shard.len().min(first + count);
             shard.read(first..end, into);

@@ -1,4 +1,4 @@
-//! Writing a dataset beside its final place, and moving it there whole.
+//! Writes a dataset to a temporary directory and renames it into place.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -16,26 +16,24 @@ use crate::hash::ContentHash;
 use crate::split::Split;
 use crate::tokenizer::{Tokenizer, TokenizerError};
 
-/// Tokens of a shard.
+/// Tokens per shard.
 const SHARD_TOKENS: usize = 1 << 26;
-/// How the names of unfinished directories start. A dot hides them from whoever lists datasets.
+/// Prefix of unfinished directories. The dot hides them from code that lists datasets.
 const PARTIAL: &str = ".partial-";
-/// What was left by an interrupted preparation is removed when it is older than this.
+/// Leftovers of an interrupted preparation are removed once they are this old.
 const ABANDONED_AFTER: Duration = Duration::from_hours(24);
 
-/// Why a dataset cannot be written.
+/// A dataset that cannot be written.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
-    /// The file system refuses.
+    /// The file system refused.
     #[error("cannot write `{}`; make it writable or choose another data directory", path.display())]
     Write {
-        /// What cannot be written.
         path: PathBuf,
-        /// Why.
         #[source]
         source: io::Error,
     },
-    /// A text has no tokens.
+    /// The tokenizer rejected a text.
     #[error("cannot turn text into tokens")]
     Tokenize(#[source] TokenizerError),
 }
@@ -45,7 +43,7 @@ fn unwritable(path: &Path) -> impl FnOnce(io::Error) -> WriteError {
     move |source| WriteError::Write { path, source }
 }
 
-/// Collects documents and makes a dataset of them. One that is dropped unfinished leaves nothing behind.
+/// Collects documents into a dataset. Dropping it unfinished removes what it wrote.
 #[derive(Debug)]
 pub struct DatasetWriter<'a> {
     datasets_dir: PathBuf,
@@ -54,7 +52,7 @@ pub struct DatasetWriter<'a> {
     parts: Vec<PartWriter>,
 }
 
-/// A domain, or all there is.
+/// A domain, or the whole corpus.
 #[derive(Debug)]
 struct PartWriter {
     domain: Option<String>,
@@ -63,7 +61,7 @@ struct PartWriter {
 }
 
 impl PartWriter {
-    /// The first token of a document is predicted from an end of document, that of the first one, too.
+    /// Starts each split with an end of document, from which the first document's first token is predicted.
     fn new(domain: Option<&str>, end: u32) -> Self {
         let split = |name: &str| {
             SplitWriter::new(domain.map_or_else(|| name.to_owned(), |domain| format!("{domain}-{name}")), end)
@@ -100,10 +98,10 @@ impl SplitWriter {
 }
 
 impl<'a> DatasetWriter<'a> {
-    /// Starts a dataset of this tokenizer, to be a directory below `datasets_dir`, which is made if need be.
+    /// Starts a dataset below `datasets_dir`, which is created if necessary.
     ///
     /// # Errors
-    /// A directory that cannot be written.
+    /// Fails if the directory cannot be written.
     pub fn new(datasets_dir: &Path, tokenizer: &'a Tokenizer) -> Result<Self, WriteError> {
         std::fs::create_dir_all(datasets_dir).map_err(unwritable(datasets_dir))?;
         remove_abandoned(datasets_dir);
@@ -113,7 +111,7 @@ impl<'a> DatasetWriter<'a> {
         Ok(Self { datasets_dir: datasets_dir.to_path_buf(), partial, tokenizer, parts })
     }
 
-    /// The dataset is to be of these domains, whose names can be parts of files' names.
+    /// Splits the dataset into domains. Their names must be usable in file names.
     #[must_use]
     pub fn with_domains(mut self, names: &[&str]) -> Self {
         let end = self.tokenizer.end_of_document();
@@ -124,30 +122,30 @@ impl<'a> DatasetWriter<'a> {
     /// Adds a document.
     ///
     /// # Errors
-    /// Text the tokenizer refuses, and a full disk.
+    /// Fails if the tokenizer rejects the text, or the disk is full.
     pub fn push(&mut self, split: Split, text: &str) -> Result<(), WriteError> {
         let tokens = self.tokenizer.encode(text).map_err(WriteError::Tokenize)?;
         self.push_tokens(split, &tokens)
     }
 
-    /// Adds a document of these tokens, without its end.
+    /// Adds a document given as tokens, without its end-of-document token.
     ///
     /// # Errors
-    /// A full disk.
+    /// Fails if the disk is full.
     ///
     /// # Panics
-    /// On a token that is not one of the tokenizer's.
+    /// Panics on a token outside the tokenizer's vocabulary.
     pub fn push_tokens(&mut self, split: Split, tokens: &[u32]) -> Result<(), WriteError> {
         self.push_tokens_to(0, split, tokens)
     }
 
-    /// Adds a document of these tokens to a domain, by its number.
+    /// Adds a document given as tokens to the domain with this index.
     ///
     /// # Errors
-    /// A full disk.
+    /// Fails if the disk is full.
     ///
     /// # Panics
-    /// On a token that is not one of the tokenizer's, and on a domain that there is not.
+    /// Panics on a token outside the tokenizer's vocabulary, and on an unknown domain.
     pub fn push_tokens_to(&mut self, domain: usize, split: Split, tokens: &[u32]) -> Result<(), WriteError> {
         let lengths = self.tokenizer.byte_lengths();
         let part = &mut self.parts[domain];
@@ -168,11 +166,11 @@ impl<'a> DatasetWriter<'a> {
         Ok(())
     }
 
-    /// Writes what is left and moves the dataset to its place, which is named after its content. One that is there
-    /// already stays, unless it is damaged.
+    /// Writes the remaining files and moves the dataset to its final directory, which is named after its content. An
+    /// existing intact one is kept.
     ///
     /// # Errors
-    /// A full disk.
+    /// Fails if the disk is full.
     pub fn finish(mut self, sources: Vec<String>, dropped: Dropped) -> Result<(Dataset, PathBuf), WriteError> {
         let vocab = self.tokenizer.vocab();
         for writer in self.parts.iter_mut().flat_map(|part| [&mut part.train, &mut part.validation]) {
@@ -227,7 +225,8 @@ impl<'a> DatasetWriter<'a> {
         if is_whole(dir) {
             return Ok(());
         }
-        // Something damaged may be in the way. It is moved aside first: a directory of this name is always whole.
+        // A damaged dataset may be in the way. It is moved aside first, so that a directory of this name is always
+        // complete.
         let aside = partial_path(&self.datasets_dir);
         let moved = std::fs::rename(dir, &aside).is_ok();
         let renamed = std::fs::rename(&self.partial, dir);
@@ -236,7 +235,7 @@ impl<'a> DatasetWriter<'a> {
         }
         match renamed {
             Ok(()) => sync_dir(&self.datasets_dir),
-            // Somebody else was faster with the same content.
+            // Another process finished the same content first.
             Err(_) if is_whole(dir) => Ok(()),
             Err(error) => Err(unwritable(dir)(error)),
         }
@@ -245,15 +244,16 @@ impl<'a> DatasetWriter<'a> {
 
 impl Drop for DatasetWriter<'_> {
     fn drop(&mut self) {
-        // After `finish` there is nothing of this name any more.
+        // After `finish` the directory no longer has this name.
         let _ = std::fs::remove_dir_all(&self.partial);
     }
 }
 
-/// A small dataset of texts at hand, with a tokenizer trained on those to train on. For tests and demonstrations.
+/// Writes a small dataset of texts in memory, with a tokenizer trained on the training texts. For tests and
+/// demonstrations.
 ///
 /// # Errors
-/// As of [`DatasetWriter`], and a vocabulary that is too small.
+/// Fails like [`DatasetWriter`], and if the vocabulary is too small.
 pub fn write_texts(
     datasets_dir: &Path,
     train: &[&str],
@@ -267,10 +267,10 @@ pub fn write_texts(
     writer.finish(vec!["texts at hand".to_owned()], Dropped::default())
 }
 
-/// The same of several domains, each with its name, what is trained on and what is held out.
+/// Like [`write_texts`], for several domains, each with its name, training texts and held-out texts.
 ///
 /// # Errors
-/// As of [`write_texts`].
+/// Fails like [`write_texts`].
 pub fn write_domains(
     datasets_dir: &Path,
     domains: &[(&str, &[&str], &[&str])],
@@ -295,7 +295,7 @@ fn is_whole(dir: &Path) -> bool {
     OpenDataset::open(dir).is_ok_and(|dataset| dataset.verify().is_ok())
 }
 
-/// A name that no other process or thread uses.
+/// A path that no other process or thread uses.
 fn partial_path(parent: &Path) -> PathBuf {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     parent.join(format!("{PARTIAL}{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed)))
@@ -306,7 +306,7 @@ fn remove_abandoned(datasets_dir: &Path) {
     for entry in entries.flatten() {
         let is_partial = entry.file_name().to_string_lossy().starts_with(PARTIAL);
         let age = entry.metadata().and_then(|metadata| metadata.modified()).ok().and_then(|time| time.elapsed().ok());
-        // What is left of it does no harm: failing to remove it is nothing to stop for.
+        // Leftovers are harmless: failing to remove them must not stop the preparation.
         if is_partial && age.is_some_and(|age| age > ABANDONED_AFTER) {
             let _ = std::fs::remove_dir_all(entry.path());
         }
@@ -343,7 +343,7 @@ fn write_file(dir: &Path, name: &str, content: &[u8]) -> Result<FileEntry, Write
     Ok(FileEntry { name: name.to_owned(), bytes: content.len() as u64, blake3: ContentHash::of(content) })
 }
 
-/// Writes a small file beside its place and moves it there.
+/// Writes a small file under another name and renames it into place.
 pub(crate) fn write_atomically(path: &Path, content: &[u8]) -> Result<(), WriteError> {
     let parent = path.parent().unwrap_or(Path::new(""));
     std::fs::create_dir_all(parent).map_err(unwritable(parent))?;
@@ -351,7 +351,7 @@ pub(crate) fn write_atomically(path: &Path, content: &[u8]) -> Result<(), WriteE
     std::fs::write(&partial, content).and_then(|()| std::fs::rename(&partial, path)).map_err(unwritable(path))
 }
 
-/// A rename lasts through a power failure once its directory is on disk.
+/// Makes a rename survive a power failure, which requires its directory to be on disk.
 fn sync_dir(dir: &Path) -> Result<(), WriteError> {
     match File::open(dir).and_then(|opened| opened.sync_all()) {
         // Not every platform opens directories.

@@ -1,6 +1,7 @@
-//! Exact duplicates, dropped: whole documents everywhere, and paragraphs where pages are generated.
+//! Drops exact duplicates: whole documents everywhere, and paragraphs in generated pages.
 //!
-//! It has to happen before the split. A text on both sides of it would make the validation loss a measure of memory.
+//! This must happen before the split. A text on both sides would turn the validation loss into a measure of
+//! memorisation.
 
 use std::collections::HashSet;
 
@@ -9,18 +10,18 @@ use serde::{Deserialize, Serialize};
 
 use super::Extracted;
 
-/// Documents of a corpus, each text once.
+/// The documents of a corpus, each text once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Deduplicated {
-    /// The texts, in the order of the files. None is empty.
+    /// Non-empty texts, in the order of the files.
     pub documents: Vec<String>,
-    /// For each of them, the number of the document it is or is the rest of.
+    /// For each document, the index of the original it is or is the rest of.
     pub origins: Vec<usize>,
-    /// What was left out.
+    /// What was removed.
     pub dropped: Dropped,
 }
 
-/// What was left out of a corpus.
+/// Counts of what was removed from a corpus.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Dropped {
@@ -40,7 +41,7 @@ fn fingerprint(text: &str) -> Fingerprint {
     bytes
 }
 
-/// Keeps the first of everything that occurs more than once.
+/// Keeps the first occurrence of everything.
 #[must_use]
 pub fn deduplicate(extracted: Vec<Extracted>) -> Deduplicated {
     let fingerprints: Vec<Vec<Fingerprint>> = extracted

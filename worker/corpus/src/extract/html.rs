@@ -1,16 +1,16 @@
-//! The prose of an HTML page, as paragraphs.
+//! Extracts the prose of an HTML page, as paragraphs.
 
 use std::borrow::Cow;
 
 use scraper::{Html, Node};
 
-/// Elements whose text is not prose: code, navigation, controls, and what browsers do not show.
+/// Elements whose text is not prose: code, navigation, controls and hidden content.
 const DROPPED: [&str; 18] = [
     "pre", "script", "style", "nav", "header", "footer", "aside", "svg", "template", "noscript", "button", "form",
     "select", "textarea", "head", "math", "iframe", "object",
 ];
 
-/// Classes of links that show a symbol in place of words.
+/// Classes of links that show a symbol instead of words.
 const DROPPED_CLASSES: [&str; 3] = ["anchor", "doc-anchor", "footnote-backref"];
 
 /// Elements that start and end a paragraph.
@@ -48,11 +48,11 @@ const BLOCKS: [&str; 31] = [
     "center",
 ];
 
-/// The paragraphs of a page's main part that read as prose, whitespace collapsed, in the order of the page.
+/// The paragraphs of a page's main part that read as prose, in order, with whitespace collapsed.
 pub(super) fn paragraphs(page: &str) -> Vec<String> {
     let content = main_part(page);
     let html = Html::parse_fragment(&content);
-    // An explicit stack: how deep a page nests is its author's choice, and must not be a stack overflow of ours.
+    // An explicit stack, because a page's author decides how deeply it nests and must not be able to overflow ours.
     let mut pending = vec![Visit::Enter(html.tree.root())];
     let mut collected = Collector::default();
     while let Some(visit) = pending.pop() {
@@ -91,12 +91,12 @@ enum Visit<N> {
     EndBlock,
 }
 
-/// Gathers words into paragraphs.
+/// Collects words into paragraphs.
 #[derive(Default)]
 struct Collector {
     paragraphs: Vec<String>,
     current: String,
-    /// Whether whitespace came after the last word.
+    /// Whether whitespace followed the last word.
     space: bool,
 }
 
@@ -124,7 +124,7 @@ impl Collector {
     }
 }
 
-/// Whether a paragraph is mostly words. Signatures, tables of numbers and lists of symbols are not.
+/// Whether a paragraph is mostly words, unlike signatures, tables of numbers and lists of symbols.
 fn is_prose(paragraph: &str) -> bool {
     let (mut letters, mut spaces, mut others) = (0_usize, 0_usize, 0_usize);
     for character in paragraph.chars() {
@@ -134,12 +134,12 @@ fn is_prose(paragraph: &str) -> bool {
             _ => others += 1,
         }
     }
-    // A heading of one word passes; so does a sentence with some `Vec<T>` in it. 70% was found by reading what it drops.
+    // Passes a heading of one word, and a sentence with some `Vec<T>` in it. 70% was chosen by reading what it drops.
     letters >= 3 && 10 * (letters + spaces) >= 7 * (letters + spaces + others)
 }
 
-/// What is worth parsing, found by searching for text: nine tenths of a generated page are navigation and signatures,
-/// and building a tree of them would be nearly all of the time an extraction takes.
+/// The part of a page worth parsing, found by text search: nine tenths of a generated page are navigation and
+/// signatures, and building a tree of them would take nearly all of the extraction's time.
 fn main_part(page: &str) -> Cow<'_, str> {
     // rustdoc: the written documentation is in blocks, between generated signatures.
     if page.contains("id=\"main-content\"") {
@@ -148,7 +148,7 @@ fn main_part(page: &str) -> Cow<'_, str> {
             return Cow::Owned(blocks.concat());
         }
     }
-    // mdBook, and any page that says where its main part is.
+    // mdBook, and any page that marks its main part.
     if let Some(start) = page.find("<main") {
         let end = page[start..].rfind("</main>").map_or(page.len(), |end| start + end);
         return Cow::Borrowed(&page[start..end]);
@@ -156,7 +156,7 @@ fn main_part(page: &str) -> Cow<'_, str> {
     Cow::Borrowed(page)
 }
 
-/// The `<div class="docblock">`s of a rustdoc page, each up to the `</div>` that closes it.
+/// The `<div class="docblock">`s of a rustdoc page, each up to its closing `</div>`.
 fn documentation_blocks(page: &str) -> Vec<&str> {
     const START: &str = "<div class=\"docblock";
     let mut blocks = Vec::new();
@@ -170,7 +170,7 @@ fn documentation_blocks(page: &str) -> Vec<&str> {
     blocks
 }
 
-/// The length of the `<div>` a text starts with, to its end tag's end.
+/// Length of the `<div>` that a text starts with, including its end tag.
 fn end_of_div(text: &str) -> Option<usize> {
     let mut depth = 0_usize;
     let mut at = 0;

@@ -1,4 +1,4 @@
-//! From files to documents: the text taken out, and what was already seen left out.
+//! Extracts documents from files and drops duplicates.
 
 mod dedupe;
 mod html;
@@ -12,20 +12,21 @@ use crate::sources::Decoding;
 
 pub use dedupe::{Deduplicated, Dropped, deduplicate};
 
-/// What a file is, by its extension.
+/// A file's format, by its extension.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Format {
-    /// Plain text, taken as it is.
+    /// Plain text, unchanged.
     Text,
-    /// Markdown, taken as it is.
+    /// Markdown, unchanged.
     Markdown,
     /// HTML: the prose of its main part, without code blocks.
     Html,
-    /// Rust: doc comments and code, taken as they are.
+    /// Rust: doc comments and code, unchanged.
     Rust,
-    /// A page of Rust's own source, as rustdoc shows it: the code. No extension says so; the text's place does.
+    /// A page of Rust's own source, as rustdoc shows it: the code. Recognised by its place among the sources, not by an
+    /// extension.
     RustPage,
-    /// One JSON object a line, each a document under the key `text`; other keys are ignored.
+    /// One JSON object per line, each a document under the key `text`; other keys are ignored.
     JsonLines,
 }
 
@@ -33,7 +34,7 @@ impl Format {
     /// The accepted extensions, for messages.
     pub const ACCEPTED: &'static str = ".txt, .md, .html, .rs, .jsonl";
 
-    /// The format of a path, if it is an accepted one.
+    /// The format of a path, if its extension is accepted.
     #[must_use]
     pub fn of(path: &Path) -> Option<Self> {
         match path.extension()?.to_str()? {
@@ -47,43 +48,40 @@ impl Format {
     }
 }
 
-/// The text of a document, before anything is deduplicated.
+/// The text of a document, before deduplication.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Extracted {
-    /// It stands or falls as a whole.
+    /// Kept or dropped as a whole.
     Whole(String),
-    /// Its paragraphs can be dropped one by one: generated pages repeat each other's.
+    /// Paragraphs that can be dropped one by one, because generated pages repeat each other's.
     Paragraphs(Vec<String>),
 }
 
-/// Why text cannot be taken out of a file.
+/// A file whose text cannot be extracted.
 #[derive(Debug, thiserror::Error)]
 pub enum ExtractError {
-    /// It is not UTF-8.
+    /// The file is not UTF-8.
     #[error("`{}` is not UTF-8 text (first bad byte at {offset})", path.display())]
     NotUtf8 {
-        /// The file.
         path: PathBuf,
-        /// Where the first bad byte is.
+        /// Byte offset of the first invalid byte.
         offset: usize,
     },
-    /// A line of a `.jsonl` file is no object with a string under `text`.
+    /// A line of a `.jsonl` file is not an object with a string under `text`.
     #[error("line {line} of `{}` is not a JSON object with a string under \"text\"", path.display())]
     JsonLine {
-        /// The file.
         path: PathBuf,
-        /// The line, from one.
+        /// Line number, counted from 1.
         line: usize,
-        /// What is wrong with it.
         #[source]
         source: serde_json::Error,
     },
 }
 
-/// The documents in the bytes of a file: one, or one a line in `.jsonl`.
+/// Extracts the documents of a file: one, or one per line of `.jsonl`.
 ///
 /// # Errors
-/// Text that is not what the format promises.
+/// Fails if the content does not match the format.
 pub fn extract(
     format: Format,
     decoding: Decoding,
@@ -107,7 +105,7 @@ pub fn extract(
     }
 }
 
-/// Line ends are a property of the machine a text was written on, not of the text.
+/// Normalises line ends, which are a property of the machine a text was written on.
 fn unix_lines(text: &str) -> String {
     text.replace("\r\n", "\n")
 }

@@ -1,18 +1,18 @@
-//! The code of a page of source that rustdoc made.
+//! Extracts the code from a source page made by rustdoc.
 
 /// Opens the code of such a page.
 const START: &str = "<pre class=\"rust\"><code>";
-/// Links that show the number of a line.
+/// End of the tag of a line-number link.
 const LINE_NUMBER: &str = " data-nosnippet>";
 
-/// The code without its numbers of lines and its colours; nothing where there is none.
+/// The code without line numbers and highlighting; empty if the page has none.
 pub(super) fn code(page: &str) -> String {
     let Some((_, rest)) = page.split_once(START) else { return String::new() };
     let mut rest = rest.split_once("</code></pre>").map_or(rest, |(code, _)| code);
     let mut code = String::with_capacity(rest.len() / 2);
     while let Some((text, markup)) = rest.split_once('<') {
         push_unescaped(text, &mut code);
-        // A bare `<` is written as an entity there: what follows one is a tag, up to its end.
+        // The page writes a literal `<` as an entity, so every `<` opens a tag.
         rest = match markup.split_once(LINE_NUMBER) {
             Some((tag, after)) if tag.starts_with("a ") && !tag.contains('>') => {
                 after.split_once("</a>").map_or("", |(_, after)| after)

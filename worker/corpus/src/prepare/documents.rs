@@ -1,4 +1,4 @@
-//! Reading source files: once for their hashes, and again for their text where the hashes are new.
+//! Reads source files: once for their hashes, and again for their text if the hashes are new.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -10,16 +10,16 @@ use crate::hash::ContentHash;
 use crate::progress::{Progress, ProgressSink};
 use crate::sources::{Decoding, Source, SourceFile};
 
-/// Files read before `max_bytes` is looked at again.
+/// Files read between two checks of `max_bytes`.
 const FILES_AT_ONCE: usize = 1024;
-/// Files between two reports of progress.
+/// Files between two progress reports.
 const FILES_PER_REPORT: u64 = 64;
 
 fn files(sources: &[Source]) -> Vec<(&SourceFile, Decoding)> {
     sources.iter().flat_map(|source| source.files.iter().map(|file| (file, source.decoding))).collect()
 }
 
-/// The hash of every file, in order.
+/// Hashes every file, in order.
 pub(super) fn hash_files(sources: &[Source], progress: ProgressSink<'_>) -> Result<Vec<ContentHash>, PrepareError> {
     let files = files(sources);
     let total = files.iter().map(|(file, _)| file.bytes).sum();
@@ -38,7 +38,7 @@ pub(super) fn hash_files(sources: &[Source], progress: ProgressSink<'_>) -> Resu
     Ok(hashes)
 }
 
-/// The documents of every file, in order, up to `max_bytes` of text.
+/// Extracts the documents of every file, in order, up to `max_bytes` of text.
 pub(super) fn extract_files(
     sources: &[Source],
     hashes: &[ContentHash],
@@ -78,7 +78,7 @@ pub(super) fn extract_files(
     Ok(documents)
 }
 
-/// What fits of a document, taken off what is left.
+/// Truncates a document to the bytes left, and subtracts its length from them.
 fn cut(document: Extracted, left: &mut u64) -> Extracted {
     let mut take = |mut text: String| {
         let fits = usize::try_from(*left).unwrap_or(usize::MAX);

@@ -1,4 +1,4 @@
-//! Which dataset a request led to before.
+//! Remembers which dataset a request led to.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -11,21 +11,21 @@ use crate::dataset::{WriteError, write_atomically};
 use crate::hash::ContentHash;
 use crate::sources::{Decoding, Source};
 
-/// Changes whenever the same text would give another dataset.
+/// Raised whenever the same text would give another dataset.
 const PREPARATION_VERSION: u32 = 1;
-/// A file written to this recently may be written to again without its time changing.
+/// A file written more recently than this may be written again without its modification time changing.
 const SETTLED_AFTER: Duration = Duration::from_secs(2);
 
-/// Files below `prepared/`, one a key.
+/// Files below `prepared/`, one per key.
 pub(super) struct Index {
     dir: PathBuf,
 }
 
-/// What a key leads to.
+/// The entry of a key.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Entry {
-    /// With the sources as this request describes them: other sources may have given the same content.
+    /// Its sources are described as this request names them: other sources may have given the same content.
     pub(super) dataset: Dataset,
 }
 
@@ -34,7 +34,7 @@ impl Index {
         Self { dir: datasets_dir.join("prepared") }
     }
 
-    /// An entry that cannot be read is one that is not there: it will be written again.
+    /// Looks up a key. An unreadable entry counts as absent, and is written again.
     pub(super) fn get(&self, key: &str) -> Option<Entry> {
         let text = std::fs::read_to_string(self.dir.join(format!("{key}.json"))).ok()?;
         serde_json::from_str(&text).ok()
@@ -49,7 +49,7 @@ impl Index {
     }
 }
 
-/// Hashes fields so that no two lists of fields look alike.
+/// Hashes fields so that different lists of fields never collide by concatenation.
 struct Fields(blake3::Hasher);
 
 impl Fields {
@@ -67,7 +67,7 @@ impl Fields {
     }
 }
 
-/// The hash of all that decides a dataset besides the content of the files.
+/// Hash of everything that determines a dataset apart from the files' content.
 pub(super) fn settings(request: &PrepareRequest, sources: &[Source], vocabulary: &Vocabulary) -> ContentHash {
     let mut fields = Fields::new("windtunnel 2026-11 settings of a preparation");
     fields.add(&PREPARATION_VERSION.to_le_bytes());
@@ -86,7 +86,7 @@ pub(super) fn settings(request: &PrepareRequest, sources: &[Source], vocabulary:
         }
         fields.add(b"end");
     }
-    // A request without domains has the key from before there were any.
+    // A request without domains keeps the key it had before domains existed.
     for text in &request.texts {
         if let Some(domain) = &text.domain {
             fields.add(b"domain").add(domain.as_bytes()).add(&(text.sources.len() as u64).to_le_bytes());
@@ -105,7 +105,7 @@ pub(super) fn exact_key(settings: &ContentHash, hashes: &[ContentHash]) -> Strin
     format!("exact-{}", fields.finish())
 }
 
-/// The key by sizes and times; none where a file was written to a moment ago.
+/// The key by sizes and times; `None` if a file was modified a moment ago.
 pub(super) fn quick_key(settings: &ContentHash, sources: &[Source]) -> Result<Option<String>, PrepareError> {
     let now = SystemTime::now();
     let mut fields = Fields::new("windtunnel 2026-11 preparation by times");

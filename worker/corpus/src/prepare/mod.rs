@@ -1,8 +1,8 @@
-//! Preparing a dataset from sources, once.
+//! Prepares a dataset from sources, once.
 //!
-//! A preparation is known by two keys. The exact one hashes the request and the content of every source file; the quick
-//! one has names, sizes and times in place of content, and spares reading the files at all. Both lead to the same entry
-//! below `prepared/`, which names the dataset.
+//! A preparation has two keys. The exact key hashes the request and the content of every source file; the quick key
+//! replaces content by names, sizes and modification times, so that the files need not be read at all. Both lead to the
+//! same entry below `prepared/`, which names the dataset.
 
 mod documents;
 mod index;
@@ -22,20 +22,20 @@ use crate::split::{Split, split_of};
 use crate::tokenizer::{Tokenizer, TokenizerError};
 use index::{Entry, Index};
 
-/// Documents tokenized between two reports of progress.
+/// Documents tokenized between two progress reports.
 const DOCUMENTS_AT_ONCE: usize = 512;
 
-/// Which tokenizer a dataset is to have.
+/// The tokenizer a dataset shall have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TokenizerChoice {
-    /// Byte-level BPE trained on the text to train on.
+    /// Byte-level BPE, trained on the training text.
     Train {
-        /// Entries.
+        /// Vocabulary size.
         vocab: u32,
     },
-    /// A `tokenizer.json`.
+    /// Path of a `tokenizer.json`.
     File(PathBuf),
-    /// The text of one.
+    /// Content of a `tokenizer.json`.
     Json(String),
 }
 
@@ -71,42 +71,41 @@ impl Vocabulary {
 /// A text to prepare.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TextRequest {
-    /// The domain's name; `None` for the only text of a dataset without domains.
+    /// Name of the domain; `None` for the only text of a dataset without domains.
     pub domain: Option<String>,
-    /// Paths, globs, or names of texts.
+    /// Paths, globs or names of built-in texts.
     pub sources: Vec<String>,
 }
 
-/// What to prepare.
+/// A dataset to prepare.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PrepareRequest {
-    /// Paths, globs, or names of texts: the text, or one domain after another.
+    /// The only text, or one text per domain.
     pub texts: Vec<TextRequest>,
-    /// Where relative paths start.
+    /// Directory that relative paths start from.
     pub base_dir: PathBuf,
-    /// The tokenizer.
     pub tokenizer: TokenizerChoice,
-    /// Fraction of the documents held out.
+    /// Fraction of the documents held out, 0 to 1.
     pub validation_fraction: f64,
-    /// Another seed holds out other documents.
+    /// Selects which documents are held out.
     pub split_seed: u64,
     /// Stop reading after this many bytes of text.
     pub max_bytes: Option<u64>,
-    /// Where datasets are kept.
+    /// Directory of all datasets.
     pub datasets_dir: PathBuf,
-    /// How much text is accepted.
+    /// Bounds on the amount of text.
     pub limits: Limits,
 }
 
 impl PrepareRequest {
-    /// What a recipe asks for.
+    /// The request that a recipe makes.
     #[must_use]
     pub fn from_recipe(recipe: &Recipe, datasets_dir: impl Into<PathBuf>) -> Self {
         let data = recipe.data();
         let base_dir = recipe.folder().to_path_buf();
         let tokenizer = match (&data.tokenizer, data.vocab) {
             (Some(path), _) => TokenizerChoice::File(base_dir.join(shellexpand::tilde(path).as_ref())),
-            // A recipe has one of the two; zero is refused by the tokenizer.
+            // A recipe has one of the two; the tokenizer refuses zero.
             (None, vocab) => TokenizerChoice::Train { vocab: vocab.unwrap_or(0) },
         };
         let one = data.sources.iter().map(|sources| TextRequest { domain: None, sources: sources.clone() });
@@ -126,76 +125,71 @@ impl PrepareRequest {
     }
 }
 
-/// A dataset that is there.
+/// A dataset on disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Prepared {
-    /// What a plan needs to know.
+    /// The part that a plan needs.
     pub dataset: Dataset,
     /// Its directory.
     pub dir: PathBuf,
-    /// Whether it was there before.
+    /// Whether it existed before.
     pub found: bool,
 }
 
-/// Why a dataset cannot be prepared.
+/// A dataset that cannot be prepared.
 #[derive(Debug, thiserror::Error)]
 pub enum PrepareError {
     /// A source cannot be used.
     #[error("cannot use the sources")]
     Sources(#[source] SourceError),
-    /// A file cannot be read.
     #[error("cannot read `{}`", path.display())]
     Read {
-        /// The file.
         path: PathBuf,
-        /// Why.
         #[source]
         source: io::Error,
     },
-    /// A file was written to in the meantime.
-    #[error("`{}` changed while it was read; try again when nothing writes to it", path.display())]
-    Changed {
-        /// The file.
-        path: PathBuf,
-    },
-    /// A file is not what its extension says.
-    #[error("cannot take the text out of a file")]
+    /// A file was modified during the preparation.
+    #[error("`{}` changed while it was being read; try again when nothing writes to it", path.display())]
+    Changed { path: PathBuf },
+    /// A file's content does not match its extension.
+    #[error("cannot extract the text of a file")]
     Extract(#[source] ExtractError),
-    /// No document is trained on, or none is held out.
+    /// One of the two splits would be empty.
     #[error(
-        "of {} documents{} {trained} are to train on and {held_out} held out, but both parts need one; give more or \
+        "of {} documents{} {trained} are for training and {held_out} are held out, but each \
+         part needs at least one: give more or \
          smaller documents, another validation_fraction or another split_seed",
         trained + held_out,
         domain.as_ref().map(|name| format!(" of the domain `{name}`")).unwrap_or_default()
     )]
     EmptySplit {
-        /// The domain, where there are several.
+        /// `None` if the dataset has no domains.
         domain: Option<String>,
-        /// Documents to train on.
+        /// Training documents.
         trained: usize,
-        /// Documents held out.
+        /// Held-out documents.
         held_out: usize,
     },
-    /// The tokenizer cannot be had or used.
+    /// The tokenizer cannot be read, trained or used.
     #[error("cannot use the tokenizer")]
     Tokenizer(#[source] TokenizerError),
-    /// The dataset cannot be written.
-    #[error("cannot keep the dataset")]
+    #[error("cannot write the dataset")]
     Write(#[source] WriteError),
 }
 
-/// Prepares a dataset, or finds it prepared. The result depends on the text and the request alone: not on the machine,
-/// the number of threads, or what was prepared before.
+/// Prepares a dataset, or finds an existing one. The result depends only on the text and the request: not on the
+/// machine, the number of threads, or earlier preparations.
 ///
 /// # Errors
-/// Sources that cannot be used, text of which one part would be empty, and a directory that cannot be written.
+/// Fails if a source cannot be used, a split would be empty, or the directory cannot be written.
 pub fn prepare(request: &PrepareRequest, progress: ProgressSink<'_>) -> Result<Prepared, PrepareError> {
     let Search { sources, vocabulary, index, quick, exact, hashes } = match look_up(request, progress)? {
         Looked::Found(found) => return Ok(found),
         Looked::Missing(search) => *search,
     };
     let (extracted, text_of) = extract_texts(request, &sources, &hashes, progress)?;
-    // Of all texts together: what is in two domains is left to the first, and is not held out of one and in the other.
+    // Deduplicates across all texts: what occurs in two domains stays in the first, so that it is never held out of one
+    // and trained on in the other.
     let corpus = deduplicate(extracted);
     let parts = split_texts(request, &corpus, &text_of)?;
     let train: Vec<&str> =
@@ -213,10 +207,10 @@ pub fn prepare(request: &PrepareRequest, progress: ProgressSink<'_>) -> Result<P
     Ok(Prepared { dataset, dir, found: false })
 }
 
-/// The dataset of a request, where it is prepared already. No dataset is written.
+/// Finds the dataset of a request if it is prepared already. Never writes a dataset.
 ///
 /// # Errors
-/// Sources that cannot be used.
+/// Fails if a source cannot be used.
 pub fn find_prepared(request: &PrepareRequest, progress: ProgressSink<'_>) -> Result<Option<Prepared>, PrepareError> {
     Ok(match look_up(request, progress)? {
         Looked::Found(found) => Some(found),
@@ -224,13 +218,13 @@ pub fn find_prepared(request: &PrepareRequest, progress: ProgressSink<'_>) -> Re
     })
 }
 
-/// What looking for a dataset comes to.
+/// The result of looking for a dataset.
 enum Looked {
     Found(Prepared),
     Missing(Box<Search>),
 }
 
-/// What was learnt on the way, for whoever prepares what is missing.
+/// What the search learnt, for the preparation of a missing dataset.
 struct Search {
     sources: Vec<Source>,
     vocabulary: Vocabulary,
@@ -259,7 +253,7 @@ fn look_up(request: &PrepareRequest, progress: ProgressSink<'_>) -> Result<Looke
     Ok(Looked::Missing(Box::new(Search { sources, vocabulary, index, quick, exact, hashes })))
 }
 
-/// The documents of every text, and for each the number of the text it is from.
+/// Extracts the documents of every text, with the index of the text each is from.
 fn extract_texts(
     request: &PrepareRequest,
     sources: &[Source],
@@ -310,7 +304,7 @@ fn split_texts<'a>(
     Ok(parts)
 }
 
-/// Which text it is, in words, with its domain where there are several.
+/// Describes each source for people, with its domain if there are several.
 fn descriptions(request: &PrepareRequest, sources: Vec<Source>) -> Vec<String> {
     let domains = request.texts.iter().flat_map(|text| std::iter::repeat_n(&text.domain, text.sources.len()));
     let described = |(source, domain): (Source, &Option<String>)| match domain {
@@ -342,7 +336,7 @@ fn write_documents(
     Ok(())
 }
 
-/// The dataset an entry leads to, if it is still there and whole by the sizes of its files.
+/// The dataset of an entry, if it still exists and its files have the right sizes.
 fn find(index: &Index, key: &str, request: &PrepareRequest) -> Option<Prepared> {
     let entry = index.get(key)?;
     let dir = request.datasets_dir.join(entry.dataset.id.to_string());
@@ -358,7 +352,7 @@ fn remember<'a>(index: &Index, keys: impl Iterator<Item = &'a str>, dataset: &Da
     Ok(())
 }
 
-/// Opens a file's content for either pass.
+/// Reads a file, for either pass.
 fn read(path: &Path) -> Result<Vec<u8>, PrepareError> {
     std::fs::read(path).map_err(|source| PrepareError::Read { path: path.to_path_buf(), source })
 }

@@ -1,11 +1,11 @@
-//! Paths, directories and globs.
+//! Resolves paths, directories and globs.
 
 use std::path::{Component, Path, PathBuf};
 
 use super::{Decoding, Limits, Source, SourceError, SourceFile};
 use crate::extract::Format;
 
-/// The files a path, directory or glob stands for.
+/// The files that a path, directory or glob stands for.
 pub(super) fn resolve(name: &str, base_dir: &Path, limits: &Limits) -> Result<Source, SourceError> {
     let path = expand_path(name, base_dir)?;
     let files = match Shape::of(&path) {
@@ -19,7 +19,7 @@ pub(super) fn resolve(name: &str, base_dir: &Path, limits: &Limits) -> Result<So
     Ok(Source { description: name.to_owned(), files, decoding: Decoding::Strict })
 }
 
-/// `~`, `$VARIABLE` and `${VARIABLE}` expanded, and the base directory put before a relative path.
+/// Expands `~`, `$VARIABLE` and `${VARIABLE}`, and joins a relative path to the base directory.
 pub(crate) fn expand_path(name: &str, base_dir: &Path) -> Result<PathBuf, SourceError> {
     let expanded = shellexpand::full(name)
         .map_err(|error| SourceError::UnsetVariable { name: name.to_owned(), variable: error.var_name })?;
@@ -33,7 +33,7 @@ enum Shape {
 }
 
 impl Shape {
-    /// What exists under the very name is meant, brackets and all.
+    /// An existing path is taken literally, brackets and all.
     fn of(path: &Path) -> Self {
         if path.is_dir() {
             Self::Directory
@@ -65,7 +65,7 @@ fn literal_prefix(pattern: &Path) -> PathBuf {
     pattern.components().take_while(|part| !is_pattern(Path::new(part.as_os_str()))).collect()
 }
 
-/// All matches of an accepted format, sorted by name. Hidden files have to be named outright.
+/// All matches with an accepted format, sorted by name. Hidden files must be named explicitly.
 fn matches(name: &str, pattern: &Path, below: &Path, limits: &Limits) -> Result<Vec<SourceFile>, SourceError> {
     let options =
         glob::MatchOptions { case_sensitive: true, require_literal_separator: true, require_literal_leading_dot: true };
@@ -93,7 +93,7 @@ fn matches(name: &str, pattern: &Path, below: &Path, limits: &Limits) -> Result<
     Ok(files)
 }
 
-/// The path below a directory, with `/` between its components on every system.
+/// The path below a directory, with `/` between components on every system.
 pub(super) fn portable_name(path: &Path, below: &Path) -> String {
     let below = path.strip_prefix(below).unwrap_or(path);
     let parts = below.components().filter_map(|part| match part {

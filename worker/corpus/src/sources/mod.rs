@@ -1,7 +1,7 @@
-//! From the `sources` of a recipe to files, in an order that does not depend on the file system.
+//! Resolves the `sources` of a recipe to files, in an order independent of the file system.
 //!
 //! A source is a path, a directory or a glob (`~` and environment variables are expanded, relative paths start at the
-//! base directory), or a name: [`TOOLCHAIN_DOCS`], or one of its parts, as `toolchain-docs/book`.
+//! base directory), or a name: [`TOOLCHAIN_DOCS`] or one of its parts, such as `toolchain-docs/book`.
 
 mod expand;
 mod toolchain;
@@ -11,50 +11,50 @@ use std::path::{Path, PathBuf};
 
 use crate::extract::Format;
 
-/// The name of the text that is there wherever the program was built: the documentation of the Rust toolchain.
+/// Name of the text available wherever the program was built: the documentation of the Rust toolchain.
 pub const TOOLCHAIN_DOCS: &str = "toolchain-docs";
 
-/// A source, resolved.
+/// A resolved source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {
-    /// Which text it is, in words for the report.
+    /// Description of the text, for the report.
     pub description: String,
-    /// Its files, by name.
+    /// Its files, sorted by name.
     pub files: Vec<SourceFile>,
-    /// What happens to files that are not UTF-8.
+    /// Treatment of files that are not UTF-8.
     pub decoding: Decoding,
 }
 
 /// A file of a source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceFile {
-    /// Its path below the source's own directory, with `/` between components: the same on every machine.
+    /// Path below the source's own directory, with `/` between components: the same on every machine.
     pub name: String,
-    /// Where it lies on this one.
+    /// Path on this machine.
     pub path: PathBuf,
-    /// How its text is taken out.
+    /// Determines how its text is extracted.
     pub format: Format,
-    /// Its size.
+    /// Size in bytes.
     pub bytes: u64,
 }
 
-/// What happens to files that are not UTF-8.
+/// Treatment of files that are not UTF-8.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decoding {
-    /// They are refused: people should know what they train on.
+    /// Refuse them: people should know what they train on.
     Strict,
-    /// Bad bytes become U+FFFD. For text that nobody picked by hand.
+    /// Replace invalid bytes by U+FFFD. For text that nobody picked by hand.
     Lossy,
 }
 
-/// How much text is accepted, so that a glob with a slip in it ends in a message and not in a full disk.
+/// Bounds on the amount of text, so that a mistyped glob ends in a message and not in a full disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Files of all sources together.
+    /// Number of files, over all sources.
     pub max_files: usize,
-    /// Bytes of one file.
+    /// The largest single file, in bytes.
     pub max_file_bytes: u64,
-    /// Bytes of all files together. Extracted text is held in memory, so this bounds that, too.
+    /// Bytes of all files. Extracted text is held in memory, so this bounds memory, too.
     pub max_total_bytes: u64,
 }
 
@@ -64,109 +64,99 @@ impl Default for Limits {
     }
 }
 
-/// Why a source cannot be used. Every variant is for the author of the recipe to mend.
+/// A source that cannot be used. Every variant is for the recipe's author to fix.
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
-    /// The list is empty.
+    /// The list of sources is empty.
     #[error("no sources: name at least one, for example \"{TOOLCHAIN_DOCS}\" or \"texts/**/*.md\"")]
     None,
-    /// An environment variable is not set.
     #[error("source `{name}`: the environment variable `{variable}` is not set")]
     UnsetVariable {
-        /// The source as the recipe has it.
+        /// The source, as written in the recipe.
         name: String,
-        /// The variable.
         variable: String,
     },
     /// The glob has a syntax error.
     #[error("source `{name}` is not a valid pattern")]
     Pattern {
-        /// The source as the recipe has it.
+        /// The source, as written in the recipe.
         name: String,
-        /// Where and why.
         #[source]
         source: glob::PatternError,
     },
-    /// The path does not exist, or nothing of an accepted format matches.
+    /// The path does not exist, or no file of an accepted format matches.
     #[error("source `{name}`: no file matches `{}` (accepted: {})", path.display(), Format::ACCEPTED)]
     NothingMatched {
-        /// The source as the recipe has it.
+        /// The source, as written in the recipe.
         name: String,
-        /// What it expanded to.
+        /// The path after expansion.
         path: PathBuf,
     },
-    /// A file named outright has an extension of no accepted format.
-    #[error("source `{name}`: `{}` has no accepted format (accepted: {})", path.display(), Format::ACCEPTED)]
+    /// A file that is named explicitly has an unknown extension.
+    #[error("source `{name}`: the format of `{}` is not accepted (accepted: {})", path.display(), Format::ACCEPTED)]
     UnknownFormat {
-        /// The source as the recipe has it.
+        /// The source, as written in the recipe.
         name: String,
-        /// The file.
         path: PathBuf,
     },
     /// A file or directory cannot be read.
     #[error("source `{name}`: cannot read `{}`", path.display())]
     Unreadable {
-        /// The source as the recipe has it.
+        /// The source, as written in the recipe.
         name: String,
-        /// What cannot be read.
         path: PathBuf,
-        /// Why.
         #[source]
         source: io::Error,
     },
-    /// A file is too large.
     #[error("source `{name}`: `{}` has {bytes} bytes, more than the {limit} accepted", path.display())]
     FileTooLarge {
-        /// The source as the recipe has it.
+        /// The source, as written in the recipe.
         name: String,
-        /// The file.
         path: PathBuf,
-        /// Its size.
+        /// Size of the file.
         bytes: u64,
-        /// The limit.
+        /// Largest accepted size, in bytes.
         limit: u64,
     },
-    /// There are too many files.
     #[error("source `{name}`: more than {limit} files")]
     TooManyFiles {
-        /// The source that passed the limit.
+        /// The source that exceeded the limit.
         name: String,
-        /// The limit.
+        /// Largest accepted number of files.
         limit: usize,
     },
-    /// There is too much text.
     #[error("source `{name}`: more than {limit} bytes of files")]
     TooMuchText {
-        /// The source that passed the limit.
+        /// The source that exceeded the limit.
         name: String,
-        /// The limit.
+        /// Largest accepted total size, in bytes.
         limit: u64,
     },
-    /// The toolchain's documentation has no such part.
+    /// The toolchain's documentation has no part of this name.
     #[error("source `{name}`: the documentation of the Rust toolchain has no such part (accepted: {})", accepted.join(", "))]
     NoSuchPart {
-        /// The source as the recipe has it.
+        /// The source, as written in the recipe.
         name: String,
-        /// The names of the parts.
+        /// Names of the existing parts.
         accepted: Vec<String>,
     },
     /// The part is not installed.
     #[error("source `{name}`: not found in {docs}; `rustup component add rust-docs` installs the documentation")]
     NoToolchainPart {
-        /// The source as the recipe has it.
+        /// The source, as written in the recipe.
         name: String,
-        /// Where the documentation would be.
+        /// Directory where the documentation was expected.
         docs: String,
     },
-    /// Neither the toolchain's documentation nor a crate registry is there.
+    /// Neither the toolchain's documentation nor a crate registry was found.
     #[error(
         "source `{TOOLCHAIN_DOCS}`: no documentation of the Rust toolchain (looked in {docs}) and no crate sources to \
          serve instead (looked in {registry}); `rustup component add rust-docs` installs the documentation"
     )]
     NoToolchainDocs {
-        /// Where the documentation would be.
+        /// Directory where the documentation was expected.
         docs: String,
-        /// Where crate sources would be.
+        /// Directory where crate sources were expected.
         registry: String,
     },
 }
@@ -174,7 +164,7 @@ pub enum SourceError {
 /// The files of each source, in the order of the sources.
 ///
 /// # Errors
-/// The first source that cannot be used, by its name in the recipe.
+/// Fails at the first source that cannot be used, naming it as the recipe does.
 pub fn resolve(sources: &[String], base_dir: &Path, limits: &Limits) -> Result<Vec<Source>, SourceError> {
     if sources.is_empty() {
         return Err(SourceError::None);

@@ -1,9 +1,9 @@
-//! The text that is there wherever the program was built.
+//! The text available wherever the program was built.
 //!
 //! The documentation that comes with a Rust toolchain is about 7 MB of English prose once markup, code and repetition
-//! are taken away. It is a component of its own (`rust-docs`), absent from minimal installations; the markdown and the
-//! crate-level sources that the build downloaded serve then, and the description says so. Its parts have names of their
-//! own, for recipes of several domains, and are there or not.
+//! are removed. It is a component of its own (`rust-docs`), absent from minimal installations; in that case the
+//! markdown and crate-level sources that the build downloaded are used instead, and the description says so. Its parts
+//! have names of their own, for recipes with several domains, and have no substitute.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use super::expand::portable_name;
 use super::{Decoding, Source, SourceError, SourceFile, TOOLCHAIN_DOCS};
 use crate::extract::Format;
 
-/// The books, by their directory. Those before the standard library keep their paragraphs where one repeats another.
+/// The books, by directory. The order matters: of two equal paragraphs, the earlier one is kept.
 const BOOKS: [&str; 13] = [
     "book",
     "cargo",
@@ -30,38 +30,39 @@ const BOOKS: [&str; 13] = [
     "unstable-book",
 ];
 
-/// The library, in the order its pages are read: `std` shows most of what the other two define.
+/// The library, in reading order: `std` shows most of what the other two define.
 const LIBRARIES: [&str; 3] = ["std", "core", "alloc"];
 
-/// The source of the standard library as rustdoc shows it: code, and no part of the whole, which is prose.
+/// The standard library's source as rustdoc shows it: code, and therefore not part of the whole, which is prose.
 const SOURCE: &str = "src";
 
-/// The release notes: a page.
+/// The release notes, a single page.
 const RELEASES: &str = "releases";
 
-/// Directories that hold no English prose of their own: translations, older editions (stubs that point to the present
-/// one), and the intrinsics of every processor, 40,000 pages of a line each.
+/// Directories without English prose of their own: translations, older editions (stubs that link to the current one),
+/// and the intrinsics of every processor, 40,000 pages of one line each.
 const SKIPPED_DIRECTORIES: [&str; 10] =
     ["es", "ja", "ko", "zh", "first-edition", "second-edition", "2018-edition", "arch", "core_arch", "core_simd"];
 
 /// Pages that repeat or list other pages.
 const SKIPPED_PAGES: [&str; 4] = ["print.html", "toc.html", "all.html", "404.html"];
 
-/// Where the text may be.
+/// Where the text may be found.
 pub(super) struct Locations {
-    /// Root of the toolchain's documentation; `None` where no toolchain answers.
+    /// Root of the toolchain's documentation; `None` if `rustc` does not answer.
     docs: Option<PathBuf>,
-    /// Where crates lie unpacked, one directory per registry.
+    /// Directory of unpacked crates, with one directory per registry.
     registry: PathBuf,
-    /// The toolchain's version, in words.
+    /// The toolchain's version, for people.
     version: String,
 }
 
 impl Locations {
-    /// As `rustc` and the environment say. Asked in the base directory, where a toolchain file may choose another.
+    /// Locations according to `rustc` and the environment. `rustc` runs in the base directory, where a toolchain file
+    /// may select another toolchain.
     pub(super) fn of_this_machine(base_dir: &Path) -> Self {
         let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| OsString::from("rustc"));
-        // The folder of a path of one component is empty, which is no directory to run a program in.
+        // A path of one component has an empty parent, in which no program can run.
         let base_dir = if base_dir.as_os_str().is_empty() { Path::new(".") } else { base_dir };
         let ask = |question: &[&str]| {
             let answer = Command::new(&rustc).args(question).current_dir(base_dir).output().ok()?;
@@ -115,7 +116,7 @@ fn documentation(root: &Path) -> Result<Vec<SourceFile>, SourceError> {
     Ok(files)
 }
 
-/// The pages of a book, of a library, or of the source.
+/// The pages of a book, of a library or of the source.
 fn pages(root: &Path, part: &str) -> Result<Vec<SourceFile>, SourceError> {
     let is_page = |path: &Path| {
         let name = path.file_name().unwrap_or_default();
@@ -133,7 +134,7 @@ fn pages(root: &Path, part: &str) -> Result<Vec<SourceFile>, SourceError> {
     Ok(pages)
 }
 
-/// The release notes come as markdown, too, but the page has its links resolved into words.
+/// The release notes' page. They exist as markdown, too, but the page has its links resolved into words.
 fn releases(root: &Path) -> Option<SourceFile> {
     let name = format!("{RELEASES}.html");
     let path = root.join(&name);
@@ -141,12 +142,12 @@ fn releases(root: &Path) -> Option<SourceFile> {
     Some(SourceFile { name, path, format: Format::Html, bytes })
 }
 
-/// The part that a source names, if it is of the form of one.
+/// The part that a source names, if it has the form of one.
 pub(super) fn part_of(source: &str) -> Option<&str> {
     source.strip_prefix(TOOLCHAIN_DOCS)?.strip_prefix('/')
 }
 
-/// One part of the documentation. Nothing serves instead: a domain by this name is to be this text.
+/// One part of the documentation. It has no substitute: a domain of this name must be this text.
 pub(super) fn resolve_part(part: &str, locations: &Locations) -> Result<Source, SourceError> {
     let name = format!("{TOOLCHAIN_DOCS}/{part}");
     let all = || BOOKS.into_iter().chain(LIBRARIES).chain([RELEASES, SOURCE]);
@@ -177,7 +178,7 @@ fn crate_sources(registry: &Path) -> Result<(usize, Vec<SourceFile>), SourceErro
     };
     let mut files = Vec::new();
     walk(registry, &|name| !name.starts_with('.'), &is_text, &mut files)?;
-    // Registries lie below directories named after their host. A crate is known by what follows.
+    // Registry directories are named after their host, so a crate is identified by the path below it.
     for file in &mut files {
         let name = portable_name(&file.path, registry);
         file.name = name.split_once('/').map_or(name.as_str(), |(_, rest)| rest).to_owned();
@@ -189,7 +190,7 @@ fn crate_sources(registry: &Path) -> Result<(usize, Vec<SourceFile>), SourceErro
     Ok((crates.len(), files))
 }
 
-/// Every accepted file below a directory that need not exist. Symbolic links are not followed.
+/// Every accepted file below a directory that may not exist. Symbolic links are not followed.
 fn walk(
     root: &Path,
     enter: &dyn Fn(&str) -> bool,
@@ -272,7 +273,7 @@ mod tests {
         assert_eq!(files("releases"), [("releases.html".to_owned(), Format::Html)]);
         assert_eq!(files("src"), [("src/core/option.rs.html".to_owned(), Format::RustPage)]);
         assert!(matches!(resolve_part("nomicon", &here), Err(SourceError::NoToolchainPart { .. })));
-        let unknown = resolve_part("../etc", &here).expect_err("is no part").to_string();
+        let unknown = resolve_part("../etc", &here).expect_err("not a part").to_string();
         assert!(unknown.contains("toolchain-docs/book, toolchain-docs/cargo"), "{unknown}");
         assert_eq!(
             [part_of("toolchain-docs/std"), part_of("toolchain-docs"), part_of("docs/std")],

@@ -1,4 +1,4 @@
-//! `config.json`: writing one, and reading one as far as it decides what a model computes.
+//! Writes a `config.json`, and reads one as far as it determines what a model computes.
 
 use serde_json::{Map, Value, json};
 use trainer::Description;
@@ -6,60 +6,56 @@ use vocabulary::{ModelSpec, Shape, TensorProgram};
 
 use crate::format::Format;
 
-/// Why a `config.json` is not that of a model that can be had here.
+/// A `config.json` that does not describe a MiniCPM model.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// It is no JSON object.
-    #[error("it is not JSON")]
+    /// The file is not JSON.
+    #[error("not JSON")]
     Json(#[source] serde_json::Error),
-    /// It has another kind of model.
-    #[error("its `model_type` is {found}: expected granite, llama or minicpm")]
+    /// `model_type` names another kind of model.
+    #[error("`model_type` is {found}, expected granite, llama or minicpm")]
     ModelType {
-        /// What it says.
+        /// The value found, or null.
         found: Value,
     },
-    /// A key is missing.
-    #[error("it has no `{key}`")]
-    Missing {
-        /// Which.
-        key: &'static str,
-    },
-    /// A key has a value that no model here has.
-    #[error("its `{key}` is {found}: expected {expected}")]
+    /// A required key is missing.
+    #[error("`{key}` is missing")]
+    Missing { key: &'static str },
+    /// A key has an unsupported value.
+    #[error("`{key}` is {found}, expected {expected}")]
     Value {
-        /// Which.
         key: &'static str,
-        /// What it is.
+        /// The value found.
         found: Value,
-        /// What is accepted.
+        /// Description of the accepted values.
         expected: &'static str,
     },
 }
 
-/// Tokens with a meaning of their own.
+/// Token ids with a special role.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SpecialTokens {
     pub(crate) begin: Option<u32>,
     pub(crate) end: Option<u32>,
 }
 
-/// Why a layout has no such model, in a few words.
+/// Explains in a few words why a layout cannot express a model.
 pub(crate) fn check_expressible(format: Format, model: &ModelSpec) -> Result<(), String> {
     let Shape { d_model, n_heads, head_dim, .. } = model.shape;
     let width = u64::from(n_heads) * u64::from(head_dim);
     match format {
-        Format::MiniCpm if width != u64::from(d_model) => Err(format!(
-            "its {n_heads} heads of {head_dim} have to be as wide as the model together, which is {d_model} wide"
-        )),
-        // Heads may have another width there, and the configuration is refused all the same.
+        Format::MiniCpm if width != u64::from(d_model) => {
+            Err(format!("{n_heads} heads of {head_dim} must add up to the model's width, {d_model}"))
+        }
+        // `llama` allows other head widths, but its configuration class rejects a width that is not a multiple.
         Format::Llama if !d_model.is_multiple_of(n_heads) => {
-            Err(format!("a width of {d_model} has to be a multiple of the {n_heads} heads"))
+            Err(format!("the width {d_model} must be a multiple of the {n_heads} heads"))
         }
         Format::Granite | Format::Llama | Format::MiniCpm => Ok(()),
     }
 }
 
-/// The `config.json` of a checkpoint in a layout.
+/// Makes the `config.json` of a model in a layout.
 pub(crate) fn write(format: Format, description: &Description, special: SpecialTokens) -> Value {
     let Description { model, context, .. } = description;
     let Shape { d_model, d_ff, head_dim, n_heads, n_kv_heads, n_layers } = model.shape;
@@ -76,7 +72,7 @@ pub(crate) fn write(format: Format, description: &Description, special: SpecialT
         "num_key_value_heads": n_kv_heads,
         "hidden_act": "silu",
         "max_position_embeddings": context,
-        // `transformers` accepts no more than one.
+        // `transformers` accepts 1 at most.
         "initializer_range": init_std.clamp(0.0, 1.0),
         "rms_norm_eps": model.norm_eps,
         "rope_theta": model.rope_theta,
@@ -107,7 +103,7 @@ pub(crate) fn write(format: Format, description: &Description, special: SpecialT
             "scale_emb": scale_emb,
             "dim_model_base": d_base,
             "scale_depth": scale_depth,
-            // With more than one, the published code does not divide the logits.
+            // With a value above 1, the published code does not divide the logits.
             "pretraining_tp": 1,
             "rope_scaling": null,
         }),
@@ -119,25 +115,25 @@ pub(crate) fn write(format: Format, description: &Description, special: SpecialT
     Value::Object(objects.flatten().collect())
 }
 
-/// 1 / sqrt(head_dim).
+/// The attention scale, 1 / sqrt(head_dim).
 fn score_scale(head_dim: u32) -> f64 {
     1.0 / f64::from(head_dim).sqrt()
 }
 
-/// What a `config.json` says of a model, in words of here.
+/// A model as its `config.json` describes it, in Windtunnel's terms.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Read {
     pub(crate) format: Format,
     pub(crate) model: ModelSpec,
-    /// The longest sequence it was made for.
+    /// Longest sequence the model was made for, in tokens.
     pub(crate) context: u32,
-    /// What queries have to be multiplied by, since scores here are always divided by sqrt(head_dim).
+    /// Factor for the query weights: Windtunnel always divides scores by sqrt(head_dim), other configurations need not.
     pub(crate) query_factor: f32,
-    /// What the gain before the head has to be multiplied by, since d_base here is a whole number.
+    /// Factor for the gain before the head: d_base is an integer in Windtunnel, but not in every configuration.
     pub(crate) norm_factor: f32,
 }
 
-/// Reads a `config.json`.
+/// Parses a `config.json`.
 pub(crate) fn read(text: &[u8]) -> Result<Read, ConfigError> {
     let object: Map<String, Value> = serde_json::from_slice(text).map_err(ConfigError::Json)?;
     let config = Config(&object);
@@ -203,7 +199,7 @@ pub(crate) fn read(text: &[u8]) -> Result<Read, ConfigError> {
     Ok(read)
 }
 
-/// The `scale_depth` that gives this residual multiplier: the shortest of those that give it exactly.
+/// The `scale_depth` that gives a residual multiplier exactly, in as few digits as possible.
 fn scale_depth(residual_multiplier: f64, n_layers: u32) -> f64 {
     let root = f64::from(n_layers).sqrt();
     let exact = residual_multiplier * root;
@@ -211,7 +207,7 @@ fn scale_depth(residual_multiplier: f64, n_layers: u32) -> f64 {
     if short / root == residual_multiplier { short } else { exact }
 }
 
-/// The keys of a `config.json`. One that is null counts as missing.
+/// The keys of a `config.json`. A null counts as missing.
 struct Config<'a>(&'a Map<String, Value>);
 
 impl Config<'_> {
@@ -223,7 +219,7 @@ impl Config<'_> {
         ConfigError::Value { key, found: self.0.get(key).cloned().unwrap_or_default(), expected }
     }
 
-    /// A number above zero that has to be there.
+    /// A required integer above zero.
     fn count(&self, key: &'static str) -> Result<u32, ConfigError> {
         let value = self.get(key).ok_or(ConfigError::Missing { key })?;
         let count = value.as_u64().and_then(|count| u32::try_from(count).ok()).filter(|count| *count > 0);
@@ -261,7 +257,7 @@ impl Config<'_> {
         Ok(Shape { d_model, d_ff, head_dim, n_heads, n_kv_heads, n_layers })
     }
 
-    /// The base of the rotary position embedding, which newer versions of `transformers` keep in `rope_parameters`.
+    /// Base of the rotary position embedding; newer versions of `transformers` keep it in `rope_parameters`.
     fn rope_theta(&self) -> Result<f64, ConfigError> {
         let newer = self.get("rope_parameters").and_then(|rope| rope.get("rope_theta")).and_then(Value::as_f64);
         let theta = newer.or(self.number("rope_theta")?).unwrap_or(10_000.0);
@@ -281,19 +277,21 @@ impl Config<'_> {
             let kind = self.get(key).map(|rope| rope.get("rope_type").or_else(|| rope.get("type")).unwrap_or(rope));
             let is_plain = |kind: &Value| kind == "default" || (key == "rope_parameters" && kind.is_object());
             if kind.is_some_and(|kind| !is_plain(kind)) {
-                return Err(self.wrong(key, "none: positions are not scaled here"));
+                return Err(self.wrong(key, "null, since scaled positions are not supported"));
             }
         }
         let partial = self.number("partial_rotary_factor")?;
         if partial.is_some_and(|share| share != 1.0) {
             return Err(self.wrong("partial_rotary_factor", "1"));
         }
-        // Llama's has no bearing on what it computes.
+        // For `llama` it does not affect what the model computes.
         if format == Format::MiniCpm && self.number("pretraining_tp")?.is_some_and(|parts| parts != 1.0) {
-            return Err(self.wrong("pretraining_tp", "1: with more, the published code leaves the logits undivided"));
+            return Err(
+                self.wrong("pretraining_tp", "1, since the published code does not divide the logits otherwise")
+            );
         }
         if self.number("num_experts")?.is_some_and(|experts| experts != 0.0) {
-            return Err(self.wrong("num_experts", "0: there are no mixtures of experts here"));
+            return Err(self.wrong("num_experts", "0, since mixtures of experts are not supported"));
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! From a checkpoint to a folder that `transformers` loads.
+//! Exports a checkpoint as a folder that `transformers` loads.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -15,96 +15,82 @@ use crate::layout::{
     BlockNames, EMBEDDING, GAINS, HEAD, NORM, THEIR_EMBEDDING, THEIR_HEAD, THEIR_NORM, Widths, matrices, parameters,
 };
 
-/// The file of the weights.
+/// File name of the weights.
 pub(crate) const MODEL: &str = "model.safetensors";
-/// The file of the configuration.
+/// File name of the configuration.
 pub(crate) const CONFIG: &str = "config.json";
 
-/// Why a checkpoint cannot be had in a layout.
+/// A checkpoint that cannot be exported to a layout.
 #[derive(Debug, thiserror::Error)]
 pub enum ExportError {
-    /// Which model it is of is not said.
+    /// The checkpoint does not name its model.
     #[error("the checkpoint does not say which model it is of: an early version of this program wrote it")]
     Undescribed,
-    /// Its tensors are not those of the model it says it is of.
-    #[error("the checkpoint's {tensor} is {found}, and its model has one of shape {expected:?}")]
+    /// A tensor does not match the model that the checkpoint names.
+    #[error("the checkpoint's {tensor} is {found}, but its model needs shape {expected:?}")]
     Tensor {
-        /// Which.
         tensor: String,
-        /// What the checkpoint has.
+        /// Shape found, or `missing`.
         found: String,
-        /// What the model has.
+        /// Shape in the model.
         expected: Vec<usize>,
     },
-    /// It has a tensor that its model has not.
-    #[error("the checkpoint has {tensor}, which its model has no place for")]
-    Surplus {
-        /// Which.
-        tensor: String,
-    },
-    /// The layout has no such model.
+    /// The checkpoint has a tensor that its model lacks.
+    #[error("the checkpoint has {tensor}, which its model does not use")]
+    Surplus { tensor: String },
+    /// The layout cannot express the model.
     #[error("the layout {format} cannot express this model: {reason}")]
-    Inexpressible {
-        /// The layout.
-        format: Format,
-        /// Why not.
-        reason: String,
-    },
+    Inexpressible { format: Format, reason: String },
 }
 
-/// Why a file was not written.
+/// A file that could not be written.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
-    /// The weights.
+    /// Writing the weights failed.
     #[error("cannot write {path}")]
     Weights {
-        /// Where.
         path: PathBuf,
-        /// Why.
         #[source]
         source: safetensors::SafeTensorError,
     },
-    /// Another file.
+    /// Writing another file failed.
     #[error("cannot write {path}")]
     File {
-        /// Where.
         path: PathBuf,
-        /// Why.
         #[source]
         source: std::io::Error,
     },
 }
 
-/// A tokenizer that goes with a model.
+/// A model's tokenizer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenizerFile {
-    /// The `tokenizer.json`.
+    /// Content of its `tokenizer.json`.
     pub json: String,
-    /// The token before and after each document.
+    /// Token that separates documents.
     pub end_of_document: u32,
 }
 
 /// A file that was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Written {
-    /// Its name.
     pub name: &'static str,
-    /// Its size.
+    /// Size in bytes.
     pub bytes: u64,
 }
 
-/// A checkpoint in a layout, not yet written.
+/// A checkpoint arranged in a layout, not yet written.
 #[derive(Debug)]
 pub struct Export<'a> {
     tensors: Vec<(String, Piece<'a>)>,
     config: Value,
     generation_config: Value,
-    /// `tokenizer_config.json` and `tokenizer.json`.
+    /// Contents of `tokenizer_config.json` and `tokenizer.json`.
     tokenizer: Option<(Value, &'a str)>,
 }
 
 impl<'a> Export<'a> {
-    /// Lays a checkpoint out, with its tokenizer where that is at hand. Nothing is copied yet.
+    /// Arranges a checkpoint in a layout, with a tokenizer if there is one. Copies no data yet.
     pub fn new(
         snapshot: &'a Snapshot,
         format: Format,
@@ -125,7 +111,7 @@ impl<'a> Export<'a> {
         })
     }
 
-    /// The names of its tensors and their shapes, in the order of the blocks.
+    /// Names and shapes of its tensors, in the order of the blocks.
     pub fn tensors(&self) -> impl Iterator<Item = (&str, &[usize])> {
         self.tensors.iter().map(|(name, piece)| (name.as_str(), piece.shape.as_slice()))
     }
@@ -136,8 +122,8 @@ impl<'a> Export<'a> {
         &self.config
     }
 
-    /// Writes all files into a folder that is there, over those of the same names. The configuration comes last, so that a
-    /// folder with one is complete.
+    /// Writes all files into an existing folder, overwriting files of the same names. The configuration comes last, so
+    /// that a folder that has one is complete.
     pub fn write(&self, dir: &Path) -> Result<Vec<Written>, WriteError> {
         let path = dir.join(MODEL);
         let tensors = self.tensors.iter().map(|(name, piece)| (name.as_str(), piece));
@@ -166,7 +152,7 @@ fn pretty(value: &Value) -> String {
     format!("{value:#}\n")
 }
 
-/// Whether a checkpoint has the tensors of its model, and no others.
+/// Checks that a checkpoint has exactly the tensors of its model.
 fn check(snapshot: &Snapshot, model: &ModelSpec) -> Result<(), ExportError> {
     let expected = parameters(model);
     for (tensor, shape) in &expected {
@@ -184,7 +170,7 @@ fn check(snapshot: &Snapshot, model: &ModelSpec) -> Result<(), ExportError> {
     }
 }
 
-/// What weights are multiplied by on their way into a layout.
+/// Factors that weights are multiplied by on their way into a layout.
 struct Factors {
     embedding: f32,
     output: f32,
@@ -225,14 +211,14 @@ fn tensors<'a>(snapshot: &'a Snapshot, format: Format, model: &ModelSpec) -> Vec
         }
     }
     let own_head = (!model.tied).then_some(HEAD);
-    // Where the head's factor is not the embedding's, they cannot be one table.
+    // The head and the embedding cannot share a table if their factors differ.
     if let Some(head) = own_head.or((format == Format::Llama).then_some(EMBEDDING)) {
         all.push((THEIR_HEAD.to_owned(), Piece::whole(ours(head), factors.head)));
     }
     all
 }
 
-/// A tensor that is made of a part of one here, when it is written.
+/// A tensor of the layout, made from part of a checkpoint's tensor when it is written.
 #[derive(Debug, Clone)]
 struct Piece<'a> {
     from: &'a HostTensor,
@@ -244,7 +230,7 @@ struct Piece<'a> {
 #[derive(Debug, Clone, Copy)]
 enum Take {
     Whole,
-    /// Columns from this one on, as rows.
+    /// Columns from this index on, transposed to rows.
     Columns(usize),
 }
 
@@ -300,7 +286,7 @@ fn tokenizer_config(tokenizer: &TokenizerFile, description: &Description) -> Val
     })
 }
 
-/// The text of the token that ends a document, as the tokenizer spells it.
+/// Text of the end-of-document token, as the tokenizer spells it.
 fn token_text(tokenizer: &TokenizerFile) -> Option<String> {
     let tokenizer_json: Value = serde_json::from_str(&tokenizer.json).ok()?;
     let added = tokenizer_json["added_tokens"].as_array()?;

@@ -1,18 +1,18 @@
-//! The layouts.
+//! The supported layouts.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// A layout of a checkpoint that `transformers` loads.
+/// A layout of checkpoints that `transformers` loads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
-    /// `GraniteForCausalLM`, which released versions have: it multiplies where MiniCPM does, so weights go over as they
-    /// are, tied embeddings included.
+    /// `GraniteForCausalLM`, part of released versions. It scales where MiniCPM does, so weights carry over unchanged,
+    /// tied embeddings included.
     Granite,
-    /// `LlamaForCausalLM`, which everything reads. It multiplies nowhere, so the scalings are folded into the weights, and
+    /// `LlamaForCausalLM`, which every tool reads. It scales nothing, so the scalings are folded into the weights, and
     /// the head gets a table of its own.
     Llama,
-    /// The layout of the first published MiniCPM models, whose code comes with the model and not with `transformers`.
+    /// Layout of the first published MiniCPM models, whose code ships with the model instead of with `transformers`.
     MiniCpm,
 }
 
@@ -20,15 +20,15 @@ pub enum Format {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{name}` is not a layout: expected granite, llama or minicpm")]
 pub struct UnknownFormat {
-    /// What it is.
+    /// The name given.
     pub name: String,
 }
 
 impl Format {
-    /// All of them.
+    /// Every layout.
     pub const ALL: [Self; 3] = [Self::Granite, Self::Llama, Self::MiniCpm];
 
-    /// Its name, which is `model_type` in a `config.json`.
+    /// Its name, which is the `model_type` in a `config.json`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -38,7 +38,7 @@ impl Format {
         }
     }
 
-    /// The class that computes with it.
+    /// The `transformers` class that computes it.
     #[must_use]
     pub fn architecture(self) -> &'static str {
         match self {

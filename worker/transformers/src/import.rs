@@ -1,4 +1,4 @@
-//! From a folder that `transformers` wrote, or could have written, to a checkpoint.
+//! Imports a folder that `transformers` wrote, or could have written, as a checkpoint.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -14,34 +14,32 @@ use crate::layout::{
 pub use crate::source::SourceError;
 use crate::source::{Files, Tensors, read_file};
 
-/// Why a folder does not become a checkpoint.
+/// A folder that cannot be imported.
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
-    /// The configuration is not that of a model that can be had here.
-    #[error("{path} does not describe a model that can be had here")]
+    /// The configuration does not describe a MiniCPM model.
+    #[error("{path} does not describe a MiniCPM model")]
     Config {
-        /// Which file.
         path: PathBuf,
-        /// Why not.
         #[source]
         source: ConfigError,
     },
-    /// The tensors are not those of the configuration.
+    /// The tensors do not match the configuration.
     #[error(transparent)]
     Source(#[from] SourceError),
 }
 
-/// A checkpoint from elsewhere.
+/// An imported checkpoint.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Imported {
     /// The layout it was in.
     pub format: Format,
-    /// The checkpoint: weights alone, after no step.
+    /// Weights without optimiser state, at step 0.
     pub snapshot: Snapshot,
 }
 
-/// Reads a model's folder. Numbers of 16 bits become 32-bit ones; a multiplier that has no counterpart here goes into the
-/// weights it multiplies.
+/// Imports a model's folder. 16-bit numbers are widened to 32 bits; a multiplier without a counterpart in Windtunnel is
+/// folded into the weights it multiplies.
 pub fn import(dir: &Path) -> Result<Imported, ImportError> {
     let path = dir.join(CONFIG);
     let read = config::read(&read_file(&path)?).map_err(|source| ImportError::Config { path, source })?;
@@ -81,7 +79,7 @@ fn weights(mut tensors: Tensors<'_>, read: &Read) -> Result<BTreeMap<String, Hos
             all.insert(block.ours(packed.ours), side_by_side(&packed, &values));
         }
     }
-    // A tied head may be there a second time; the angles of the rotary embedding were, in old files.
+    // A tied head may be stored a second time; old files also store the rotary embedding's frequencies.
     let ignored = |name: &str| (model.tied && name == THEIR_HEAD) || name.ends_with(".rotary_emb.inv_freq");
     tensors.expect_no_more(ignored)?;
     Ok(all)
@@ -93,7 +91,7 @@ fn scale(values: &mut [f32], factor: f32) {
     }
 }
 
-/// Matrices transposed, side by side.
+/// Transposes matrices and concatenates them along their second axis.
 ///
 /// # Shapes
 /// - each part: `[width, from]`, with its width; returns `[from, sum of widths]`.

@@ -1,19 +1,19 @@
-//! Which tensor is called what, here and there.
+//! Names of tensors in Windtunnel ("ours") and in `transformers` ("theirs").
 
 use vocabulary::ModelSpec;
 
-/// Here: the embedding table, `[vocab, d_model]`.
+/// Ours: the embedding table, `[vocab, d_model]`.
 pub(crate) const EMBEDDING: &str = "embedding";
-/// Here: the gain before the head, `[d_model]`.
+/// Ours: the gain before the head, `[d_model]`.
 pub(crate) const NORM: &str = "norm.gain";
-/// Here: the head's table where it is not the embedding, `[vocab, d_model]`.
+/// Ours: the head's table if it is not tied to the embedding, `[vocab, d_model]`.
 pub(crate) const HEAD: &str = "head";
 
-/// There: the embedding table.
+/// Theirs: the embedding table.
 pub(crate) const THEIR_EMBEDDING: &str = "model.embed_tokens.weight";
-/// There: the gain before the head.
+/// Theirs: the gain before the head.
 pub(crate) const THEIR_NORM: &str = "model.norm.weight";
-/// There: the head's table.
+/// Theirs: the head's table.
 pub(crate) const THEIR_HEAD: &str = "lm_head.weight";
 
 /// Widths of a model, as array lengths.
@@ -22,9 +22,9 @@ pub(crate) struct Widths {
     pub(crate) vocab: usize,
     pub(crate) d_model: usize,
     pub(crate) d_ff: usize,
-    /// Of all queries.
+    /// All query heads together.
     pub(crate) query: usize,
-    /// Of all keys, and of all values.
+    /// All key heads together, and all value heads.
     pub(crate) key: usize,
 }
 
@@ -38,7 +38,7 @@ impl Widths {
     }
 }
 
-/// The names of one block's tensors.
+/// Prefixes of one block's tensor names.
 #[derive(Debug, Clone)]
 pub(crate) struct BlockNames(u32);
 
@@ -47,32 +47,32 @@ impl BlockNames {
         Self(index)
     }
 
-    /// Here.
+    /// Our name of a tensor.
     pub(crate) fn ours(&self, part: &str) -> String {
         format!("blocks.{}.{part}", self.0)
     }
 
-    /// There.
+    /// Their name of a tensor.
     pub(crate) fn theirs(&self, part: &str) -> String {
         format!("model.layers.{}.{part}.weight", self.0)
     }
 }
 
-/// A matrix of a block here, `[from, to]`, and the matrices there, `[to, from]`, that lie in it side by side.
+/// One of our matrices in a block, `[from, to]`, and the matrices of theirs, each `[to, from]`, that it concatenates.
 #[derive(Debug, Clone)]
 pub(crate) struct Packed {
-    /// Its name here.
+    /// Our name.
     pub(crate) ours: &'static str,
-    /// How wide what it is multiplied with is.
+    /// Input width.
     pub(crate) from: usize,
-    /// Names there, and how wide what comes out is.
+    /// Their names, each with its output width.
     pub(crate) theirs: Vec<(&'static str, usize)>,
-    /// Whether its product is what joins the residual stream.
+    /// Whether its output is added to the residual stream.
     pub(crate) is_output: bool,
 }
 
 impl Packed {
-    /// How wide what comes out of all is.
+    /// Total output width.
     pub(crate) fn to(&self) -> usize {
         self.theirs.iter().map(|(_, width)| width).sum()
     }
@@ -95,11 +95,11 @@ pub(crate) fn matrices(widths: Widths) -> [Packed; 4] {
     ]
 }
 
-/// The gains of a block: the name here, and the name there.
+/// The gains of a block: our name and theirs.
 pub(crate) const GAINS: [(&str, &str); 2] =
     [("attention_norm.gain", "input_layernorm"), ("mlp_norm.gain", "post_attention_layernorm")];
 
-/// Every parameter of a model as a checkpoint here has it: its name and its shape.
+/// Every parameter of a model: its name in a checkpoint, and its shape.
 #[must_use]
 pub fn parameters(model: &ModelSpec) -> Vec<(String, Vec<usize>)> {
     let widths = Widths::of(model);

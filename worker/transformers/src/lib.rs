@@ -1,16 +1,16 @@
-//! Checkpoints in the layouts that Hugging Face `transformers` loads.
+//! Converts checkpoints to and from the layouts that Hugging Face `transformers` loads.
 //!
 //! ```text
 //! Snapshot --Export::new--> Export --write--> model.safetensors, config.json, ...
 //! a model's folder --import--> Imported { snapshot, .. }
 //! ```
 //!
-//! Three layouts ([`Format`]) have the arithmetic of a MiniCPM model; they differ in where its Tensor-Program scalings go:
-//! into the configuration (`granite`, `minicpm`) or into the weights (`llama`). In all of them a matrix is
-//! `[to, from]` and queries, keys and values, gate and up are matrices of their own; here it is `[from, to]`, with those side by
-//! side. The rotary position embedding turns the halves of a head against each other in both.
+//! Three layouts ([`Format`]) can express the arithmetic of a MiniCPM model; they differ in where its Tensor-Program
+//! scalings go: into the configuration (`granite`, `minicpm`) or into the weights (`llama`). All of them store a matrix
+//! as `[to, from]` and keep queries, keys, values, gate and up separate; Windtunnel stores `[from, to]` and
+//! concatenates those. In both, the rotary position embedding pairs the two halves of a head.
 //!
-//! This crate deliberately knows no network and no coordinator, and computes nothing with the weights but those scalings.
+//! This crate deliberately knows no network and no coordinator, and its only arithmetic on weights are those scalings.
 //! Start with [`mod@format`], then [`export`].
 
 pub mod config;

@@ -1,4 +1,4 @@
-//! Reading tensors of a model's folder: one file, or several with an index.
+//! Reads the tensors of a model's folder, from one file or from several with an index.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -9,77 +9,64 @@ use serde_json::Value;
 
 use crate::export::MODEL;
 
-/// The file that says which file has which tensor, where there are several.
+/// The file that maps tensors to files, if there are several.
 const INDEX: &str = "model.safetensors.index.json";
 
-/// Why the tensors of a folder cannot be read.
+/// A folder whose tensors cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
-    /// There are none.
+    /// The folder has neither a model file nor an index.
     #[error("{dir} has neither {MODEL} nor {INDEX}")]
-    NoWeights {
-        /// Where.
-        dir: PathBuf,
-    },
+    NoWeights { dir: PathBuf },
     /// A file cannot be read.
     #[error("cannot read {path}")]
     Read {
-        /// Which.
         path: PathBuf,
-        /// Why.
         #[source]
         source: std::io::Error,
     },
-    /// The index is not one.
+    /// The index is malformed.
     #[error("{path} is not an index of tensors: {problem}")]
     Index {
-        /// Which.
         path: PathBuf,
-        /// Why.
+        /// The problem, as a clause.
         problem: String,
     },
     /// A file is damaged.
     #[error("{path} is not a valid safetensors file")]
     Format {
-        /// Which.
         path: PathBuf,
-        /// Why.
         #[source]
         source: safetensors::SafeTensorError,
     },
     /// A tensor is missing.
     #[error("the model has no tensor {tensor}")]
-    Missing {
-        /// Which.
-        tensor: String,
-    },
-    /// A tensor has another shape than its configuration says.
-    #[error("{tensor} is of shape {found:?}, and by its configuration of shape {expected:?}")]
+    Missing { tensor: String },
+    /// A tensor's shape contradicts the configuration.
+    #[error("{tensor} has shape {found:?}, but the configuration implies {expected:?}")]
     Shape {
-        /// Which.
         tensor: String,
-        /// What it has.
+        /// Shape found.
         found: Vec<usize>,
-        /// What it should have.
+        /// Shape according to the configuration.
         expected: Vec<usize>,
     },
-    /// A tensor holds numbers of a kind that is not read.
+    /// A tensor has an unsupported number format.
     #[error("{tensor} holds {dtype:?}: expected F32, F16 or BF16")]
     Type {
-        /// Which.
         tensor: String,
-        /// What it holds.
+        /// Number format found.
         dtype: Dtype,
     },
-    /// A tensor belongs to no part of the model.
-    #[error("there is no place here for the tensor {tensor}")]
+    /// The folder has a tensor that the model does not use.
+    #[error("the tensor {tensor} does not belong to a MiniCPM model")]
     Surplus {
-        /// The first of them.
+        /// The first such tensor.
         tensor: String,
     },
 }
 
-/// The files of a folder, as they are.
+/// The files of a folder, unparsed.
 #[derive(Debug)]
 pub(crate) struct Files(Vec<(PathBuf, Vec<u8>)>);
 
@@ -119,10 +106,10 @@ pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>, SourceError> {
 fn indexed(path: &Path) -> Result<BTreeSet<String>, SourceError> {
     let wrong = |problem: String| SourceError::Index { path: path.to_owned(), problem };
     let index: Value = serde_json::from_slice(&read_file(path)?).map_err(|error| wrong(error.to_string()))?;
-    let map = index["weight_map"].as_object().ok_or_else(|| wrong("it has no `weight_map`".to_owned()))?;
+    let map = index["weight_map"].as_object().ok_or_else(|| wrong("`weight_map` is missing".to_owned()))?;
     let name = |value: &Value| match value.as_str() {
         Some(name) if Path::new(name).file_name().is_some_and(|file| file == name) => Ok(name.to_owned()),
-        _ => Err(wrong(format!("{value} is not the name of a file beside it"))),
+        _ => Err(wrong(format!("{value} is not the name of a file in the same folder"))),
     };
     map.values().map(name).collect()
 }
@@ -132,7 +119,7 @@ fn indexed(path: &Path) -> Result<BTreeSet<String>, SourceError> {
 pub(crate) struct Tensors<'a>(BTreeMap<String, TensorView<'a>>);
 
 impl Tensors<'_> {
-    /// The values of a tensor that has this shape, in row-major order.
+    /// Takes a tensor of the expected shape; returns its values in row-major order.
     pub(crate) fn take(&mut self, tensor: &str, expected: &[usize]) -> Result<Vec<f32>, SourceError> {
         let view = self.0.remove(tensor).ok_or_else(|| SourceError::Missing { tensor: tensor.to_owned() })?;
         if view.shape() != expected {
@@ -142,7 +129,7 @@ impl Tensors<'_> {
         values(&view).ok_or_else(|| SourceError::Type { tensor: tensor.to_owned(), dtype: view.dtype() })
     }
 
-    /// Refuses what was not taken, but for what `ignored` says.
+    /// Fails if a tensor was not taken, unless `ignored` accepts its name.
     pub(crate) fn expect_no_more(self, ignored: impl Fn(&str) -> bool) -> Result<(), SourceError> {
         match self.0.into_keys().find(|tensor| !ignored(tensor)) {
             Some(tensor) => Err(SourceError::Surplus { tensor }),
@@ -151,7 +138,7 @@ impl Tensors<'_> {
     }
 }
 
-/// The values of a tensor as 32-bit floats; both halves are exact in those.
+/// A tensor's values as 32-bit floats, which represent both 16-bit formats exactly.
 fn values(view: &TensorView<'_>) -> Option<Vec<f32>> {
     fn each<const N: usize>(bytes: &[u8], value: impl Fn([u8; N]) -> f32) -> Vec<f32> {
         bytes.chunks_exact(N).map(|bytes| value(bytes.try_into().expect("chunks of this size"))).collect()

@@ -1,4 +1,4 @@
-//! Checkpoints written in a layout and read back, and what is refused on the way.
+//! Exports checkpoints and imports them again; checks what is refused on the way.
 
 use std::fs;
 use std::path::Path;
@@ -13,21 +13,21 @@ use transformers::layout::parameters;
 use transformers::{Export, ExportError, Format, ImportError, TokenizerFile, import};
 use vocabulary::{ModelSpec, Shape, TensorProgram};
 
-/// Widths and depths whose ratios and roots are not round.
+/// Widths and depths whose ratios and roots are not round numbers.
 fn model(tied: bool) -> ModelSpec {
     let shape = Shape { d_model: 24, d_ff: 20, head_dim: 6, n_heads: 4, n_kv_heads: 2, n_layers: 3 };
     let tensor_program = TensorProgram { d_base: 7, ..TensorProgram::PAPER };
     ModelSpec { tied, tensor_program, rope_theta: 5_000.0, ..ModelSpec::paper(shape, 31) }
 }
 
-/// Heads that are wider together than the model.
+/// A model whose heads together are wider than the model.
 fn wide_model() -> ModelSpec {
     let mut model = model(true);
     model.shape.head_dim = 8;
     model
 }
 
-/// Weights that are all different.
+/// Weights that all differ.
 fn snapshot(model: ModelSpec) -> Snapshot {
     let mut next = 0_u16;
     let weights = parameters(&model).into_iter().map(|(name, shape)| {
@@ -102,7 +102,7 @@ fn a_model_that_a_layout_has_no_place_for_is_refused() {
     assert!(matches!(&refused, ExportError::Inexpressible { format: Format::MiniCpm, .. }), "{refused}");
     let mut narrow = model(true);
     narrow.shape.n_heads = 10;
-    let refused = Export::new(&snapshot(narrow), Format::Llama, None).expect_err("24 is no multiple of 10");
+    let refused = Export::new(&snapshot(narrow), Format::Llama, None).expect_err("24 is not a multiple of 10");
     assert!(matches!(&refused, ExportError::Inexpressible { format: Format::Llama, .. }), "{refused}");
 }
 

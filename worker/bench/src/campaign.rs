@@ -1,7 +1,7 @@
-//! The quick start, computed: its tokens by shape over what each shape's processes do in a second.
+//! The quick start's training time, computed: its tokens per shape over the throughput of that shape's processes.
 //!
-//! Nothing is run for it. Left out on both sides: validation, checkpoints, the start of processes, and that the last
-//! stages of a campaign leave a worker idle.
+//! Nothing is run for it. It leaves out, for both sides: validation, checkpoints, process start-up, and the idle worker
+//! at the end of a campaign.
 
 use std::collections::BTreeMap;
 
@@ -12,29 +12,28 @@ use crate::report::{Entry, ShapeResult, Side};
 use crate::summary::Summary;
 use crate::task::Mode;
 
-/// The recipe, as it is when this is compiled.
+/// The recipe, as of this program's compilation.
 const RECIPE: &str = include_str!("../../../recipes/quickstart.toml");
 
-/// How long the quick start's training takes, by computation.
+/// The quick start's training time, computed.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Campaign {
-    /// Tokens of the whole plan, each stage once.
+    /// Tokens of the whole plan, counting each stage once.
     pub tokens: u64,
     /// Workers of one thread each.
     pub workers: usize,
-    /// Seconds, round by round.
+    /// Seconds, per round.
     pub seconds: Summary,
-    /// Seconds of PyTorch in as many one-thread processes, each shape in the mode that is fastest for it, on the same
-    /// plan.
+    /// Seconds that as many one-thread processes of PyTorch need for the same plan, each shape in its fastest mode.
     pub peer_seconds: Option<Summary>,
-    /// Ours over the peer's, round by round.
+    /// Ours over the peer's, per round.
     pub ratio: Option<Summary>,
 }
 
 /// Tokens of the quick start's stages, by size.
 ///
 /// # Errors
-/// Never, as long as the recipe is valid.
+/// Fails only if the recipe is invalid.
 pub fn tokens_by_size() -> Result<BTreeMap<String, u64>, RecipeError> {
     let plan = sketch(&Recipe::parse("recipes/quickstart.toml", RECIPE)?)?;
     let mut tokens = BTreeMap::new();
@@ -45,7 +44,7 @@ pub fn tokens_by_size() -> Result<BTreeMap<String, u64>, RecipeError> {
 }
 
 impl Campaign {
-    /// From the results of its shapes; nothing where one of them was not measured in so many processes.
+    /// Computes the time from the results of its shapes; `None` if a shape was not measured in this many processes.
     pub(crate) fn compute(tokens: &BTreeMap<String, u64>, shapes: &[ShapeResult], workers: usize) -> Option<Self> {
         let result = |size: &String| shapes.iter().find(|shape| shape.case.name == *size);
         let seconds = |entry_of: &dyn Fn(&ShapeResult) -> Option<Entry>| -> Option<Vec<f64>> {

@@ -1,29 +1,28 @@
-//! What is trained: models and batches by name.
+//! Named models and batches to train.
 
 use serde::{Deserialize, Serialize};
 use vocabulary::{Batch, DatasetId, LrSchedule, ModelSpec, Precision, Shape, StageSpec, TensorProgram, ladder};
 
-/// A model and its batch, by name.
+/// A model and its batch.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Case {
-    /// What people call it.
+    /// Name on the command line and in tables.
     pub name: String,
-    /// The model.
     pub model: ModelSpec,
-    /// What a step consumes.
+    /// Size of a step.
     pub batch: Batch,
 }
 
-/// No case has such a name.
+/// No case has this name.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no shape is called `{name}`: expected one of {}", Case::names().join(", "))]
 pub struct UnknownCase {
-    /// What was asked for.
+    /// The name given.
     pub name: String,
 }
 
 impl Case {
-    /// All there are: three of a few sizes and proportions, then the quick start's own.
+    /// All cases: three that differ in size and proportions, then the quick start's own.
     #[must_use]
     pub fn all() -> Vec<Self> {
         let a = paper("9M");
@@ -38,16 +37,16 @@ impl Case {
         all
     }
 
-    /// Their names.
+    /// Names of all cases.
     #[must_use]
     pub fn names() -> Vec<String> {
         Self::all().into_iter().map(|case| case.name).collect()
     }
 
-    /// The case of a name.
+    /// Finds a case by name.
     ///
     /// # Errors
-    /// A name that is none.
+    /// Fails if no case has this name.
     pub fn find(name: &str) -> Result<Self, UnknownCase> {
         Self::all()
             .into_iter()
@@ -55,7 +54,7 @@ impl Case {
             .ok_or_else(|| UnknownCase { name: name.to_owned() })
     }
 
-    /// Shape C made larger, up to the paper's 30M, on the same tokens.
+    /// Shape C scaled up to the paper's 30M, on the same tokens.
     #[must_use]
     pub fn growing_models() -> Vec<Self> {
         let shape = |d_model, n_layers| Shape {
@@ -73,7 +72,7 @@ impl Case {
         std::iter::once(c).chain(larger).collect()
     }
 
-    /// Shape B's model on four sequences that get longer, up to the paper's 4096.
+    /// Shape B's model on four sequences of increasing length, up to the paper's 4096.
     #[must_use]
     pub fn growing_contexts() -> Vec<Self> {
         let model = Self::all().swap_remove(1).model;
@@ -85,26 +84,26 @@ impl Case {
         [256, 512, 1024, 2048, 4096].map(case).into()
     }
 
-    /// Whether it is one of the quick start's, which trains each model on one thread.
+    /// Whether it belongs to the quick start, which trains each model on one thread.
     #[must_use]
     pub fn is_of_quickstart(&self) -> bool {
         ladder::TINY.iter().any(|(name, _)| *name == self.name)
     }
 
-    /// Every parameter.
+    /// Number of all parameters.
     #[must_use]
     pub fn params(&self) -> u64 {
         self.model.shape.total_params(self.model.vocab, self.model.tied)
     }
 
-    /// Useful operations of a token: six for each parameter of a matrix, the tied head's too, and the causal half of
+    /// Useful FLOPs per token: six for each parameter of a matrix, including the tied head's, and the causal half of
     /// attention's products.
     #[must_use]
     pub fn flops_per_token(&self) -> f64 {
         self.model.shape.training_flops_per_token(self.model.vocab, self.batch.context).0
     }
 
-    /// A stage of it that never ends.
+    /// A stage of it without an end.
     #[must_use]
     pub fn stage(&self, data: DatasetId, precision: Precision) -> StageSpec {
         StageSpec {

@@ -1,4 +1,4 @@
-//! Contestants that take turns: each has its processes, and in each round every one is sampled, ours and the peer's
+//! Contestants that take turns: each has its processes, and every round samples each of them, ours and the peer's
 //! alternately.
 
 use std::path::{Path, PathBuf};
@@ -14,33 +14,33 @@ use crate::run::BenchError;
 use crate::summary::Summary;
 use crate::task::{Library, Mode, Request, Sample, Task};
 
-/// Rows and columns of the product that says how fast the machine multiplies.
+/// Rows and columns of the matrix product that measures the machine.
 pub(crate) const GEMM_SIZE: usize = 2048;
 
-/// What every contest is held with.
+/// What all contests share.
 pub(crate) struct Ring<'a> {
-    /// The command of a measuring process of ours.
+    /// Command of one of our measuring processes.
     pub(crate) ours: &'a dyn Fn() -> Command,
-    /// The peer, where there is one.
+    /// The peer, if there is one.
     pub(crate) peer: Option<Peer>,
-    /// How often each is sampled.
+    /// Samples per contestant.
     pub(crate) rounds: usize,
-    /// What a sample is.
+    /// Length of a sample.
     pub(crate) request: Request,
-    /// For whatever is written meanwhile.
+    /// Directory for temporary files.
     pub(crate) scratch: &'a Path,
-    /// Whether somebody wants to stop.
+    /// Tells whether the run should stop.
     pub(crate) interrupter: &'a Interrupter,
-    /// Who is told what is going on.
+    /// Receives progress messages.
     pub(crate) progress: &'a mut dyn FnMut(&str),
-    /// Who did not come.
+    /// Contestants that could not be measured.
     pub(crate) missing: Vec<Missing>,
 }
 
-/// What a contestant did: in each round, a sample of each of its processes.
+/// Results of a contestant: per round, a sample of each of its processes.
 type Rounds = Vec<Vec<Sample>>;
 
-/// Someone who takes part, in one or several processes at once.
+/// A contestant, running in one or several processes at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Contestant {
     pub(crate) side: Side,
@@ -74,7 +74,7 @@ impl Contestant {
     }
 }
 
-/// Ours and theirs alternately, each in its own order.
+/// Alternates ours and theirs, each in its own order.
 pub(crate) fn alternate<T>(ours: Vec<T>, theirs: Vec<T>) -> Vec<T> {
     let (mut ours, mut theirs) = (ours.into_iter(), theirs.into_iter());
     let mut all = Vec::with_capacity(ours.len() + theirs.len());
@@ -88,7 +88,7 @@ pub(crate) fn alternate<T>(ours: Vec<T>, theirs: Vec<T>) -> Vec<T> {
 }
 
 impl Ring<'_> {
-    /// Measures contestants on a case. Whoever does not come to the start is missing in the result.
+    /// Measures contestants on a case. One that fails to start is missing from the result.
     pub(crate) fn steps(
         &mut self,
         case: &Case,
@@ -117,7 +117,7 @@ impl Ring<'_> {
         Ok(entries.collect())
     }
 
-    /// Measures matrix products of this many threads.
+    /// Measures matrix products with this many threads.
     pub(crate) fn products(&mut self, threads: usize, has_numpy: bool) -> Result<Vec<Product>, BenchError> {
         let libraries = [(Library::Windtunnel, true), (Library::Numpy, has_numpy), (Library::Torch, true)];
         let mut started = Vec::new();
@@ -143,7 +143,7 @@ impl Ring<'_> {
         Ok(samples.into_iter().filter_map(product).collect())
     }
 
-    /// Starts a process of a side.
+    /// Starts a process and waits until it is warm.
     pub(crate) fn warm(&mut self, side: Side, threads: usize, task: &Task, what: &str) -> Result<Probe, BenchError> {
         if self.interrupter.should_stop() {
             return Err(BenchError::Interrupted);
@@ -156,7 +156,7 @@ impl Ring<'_> {
         self.or_interrupted(Probe::warm(command, task, what.to_owned(), self.scratch))
     }
 
-    /// A process that ends because of the signal that this one got, too, is no failure.
+    /// Reports an interruption if a process ended because of the signal that this one received, too.
     pub(crate) fn or_interrupted<T>(&self, result: Result<T, ProbeError>) -> Result<T, BenchError> {
         match result {
             Err(_) if self.interrupter.should_stop() => Err(BenchError::Interrupted),
@@ -164,7 +164,7 @@ impl Ring<'_> {
         }
     }
 
-    /// What was started; nothing where it was the peer and did not start, which is noted.
+    /// A process that was started; `None` if it is the peer's and failed to start, which is recorded.
     fn unless_peer<T>(
         &mut self,
         side: Side,
@@ -173,7 +173,7 @@ impl Ring<'_> {
     ) -> Result<Option<T>, BenchError> {
         match (side, started) {
             (Side::Torch(_), Err(BenchError::Probe(error))) => {
-                (self.progress)(&format!("left out: {error}"));
+                (self.progress)(&format!("skipped: {error}"));
                 self.missing.push(Missing { what: what.to_owned(), reason: error.to_string() });
                 Ok(None)
             }
@@ -181,7 +181,7 @@ impl Ring<'_> {
         }
     }
 
-    /// Samples everyone, round by round. A contestant's processes are at it at the same time.
+    /// Samples every contestant, round by round. A contestant's processes run at the same time.
     fn rounds<T>(&mut self, what: &str, started: Vec<(T, Vec<Probe>)>) -> Result<Vec<(T, Rounds)>, BenchError> {
         let mut all: Vec<(T, Vec<Probe>, Rounds)> =
             started.into_iter().map(|(who, probes)| (who, probes, Vec::new())).collect();
@@ -204,14 +204,14 @@ fn sample(probes: &mut [Probe], request: Request) -> Result<Vec<Sample>, ProbeEr
     probes.iter_mut().map(Probe::receive).collect()
 }
 
-/// What a contestant's samples come to: in each round one a process.
+/// Summarises a contestant's samples, of which each round has one per process.
 fn entry(case: &Case, contestant: Contestant, rounds: &[Vec<Sample>]) -> Entry {
     let Contestant { side, threads, processes } = contestant;
     let tokens = case.batch.tokens() as f64;
     let speeds = |sample: &Sample| sample.seconds.iter().map(move |seconds| tokens / seconds).collect::<Vec<_>>();
     let median = |sample: &Sample| Summary::of(speeds(sample)).map_or(0.0, |speed| speed.median);
     let by_round: Vec<f64> = rounds.iter().map(|samples| samples.iter().map(median).sum()).collect();
-    // Steps of several processes do not belong together; their sums round by round do.
+    // Steps of several processes do not correspond; their sums per round do.
     let tokens_per_second = if processes == 1 {
         Summary::of(rounds.iter().flatten().flat_map(speeds))
     } else {
@@ -247,7 +247,7 @@ mod tests {
 
     #[test]
     fn processes_at_once_add_up_and_steps_of_one_are_pooled() {
-        let case = Case::find("tiny-32").expect("is there"); // 1024 tokens a step
+        let case = Case::find("tiny-32").expect("is there"); // 1024 tokens per step
         let rounds = [vec![sample(&[1.0, 2.0, 1.0]), sample(&[4.0])], vec![sample(&[1.0]), sample(&[2.0])]];
         let two = entry(&case, Contestant::ours(1, 2), &rounds);
         assert_eq!(two.rounds, [1024.0 + 256.0, 1024.0 + 512.0]);

@@ -1,4 +1,4 @@
-//! Tokens to train on, for any vocabulary: random ones, which cost a step what real ones do.
+//! Makes tokens to train on, for any vocabulary: random ones cost a step as much as real ones.
 
 use std::path::{Path, PathBuf};
 
@@ -10,41 +10,36 @@ use corpus::{DatasetWriter, OpenDataset, OpenError};
 use serde_json::Value;
 use vocabulary::DatasetId;
 
-/// Tokens to train on.
+/// Training tokens.
 const TRAIN_TOKENS: usize = 1 << 20;
-/// Tokens held out; a stage wants some, though nothing here is validated.
+/// Held-out tokens; a stage needs some, although nothing here is validated.
 const HELD_OUT_TOKENS: usize = 1 << 13;
 
-/// Why there is no data.
+/// Random data that could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
-    /// A tokenizer of that vocabulary cannot be made.
     #[error("cannot make a tokenizer of {vocab} tokens")]
     Tokenizer {
-        /// How many.
         vocab: u32,
-        /// Why.
         #[source]
         source: TokenizerError,
     },
-    /// The tokenizer's form is not the one that is extended here.
+    /// The tokenizer's JSON does not have the form that is extended here.
     #[error("a tokenizer's JSON has no vocabulary")]
     Form,
-    /// The file system refuses.
     #[error("cannot write random tokens")]
     Write(#[from] WriteError),
-    /// What was written does not open.
     #[error("cannot open random tokens")]
     Open(#[from] OpenError),
 }
 
-/// A dataset of random tokens of this vocabulary, in a directory of its own below `folder`.
+/// Writes a dataset of random tokens of this vocabulary to a directory of its own below `folder`.
 pub(crate) fn random_tokens(folder: &Path, vocab: u32) -> Result<(DatasetId, PathBuf), DataError> {
     let tokenizer = tokenizer(vocab)?;
     let mut writer = DatasetWriter::new(folder, &tokenizer)?;
     let mut state = u64::from(vocab);
     let mut token = |_| {
-        // The constants of PCG; the high half is random enough.
+        // Constants of PCG; the high half is random enough.
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (((state >> 32) * u64::from(vocab)) >> 32) as u32
     };
@@ -57,8 +52,8 @@ pub(crate) fn random_tokens(folder: &Path, vocab: u32) -> Result<(DatasetId, Pat
     Ok((dataset.id, dir))
 }
 
-/// A tokenizer with so many tokens. Training one would need a text that is rich enough; nothing is ever encoded here, so
-/// pairs of bytes serve.
+/// Makes a tokenizer with this many tokens. Training one would need a rich text; nothing is ever encoded here, so pairs
+/// of bytes suffice.
 fn tokenizer(vocab: u32) -> Result<Tokenizer, DataError> {
     let failed = |source| DataError::Tokenizer { vocab, source };
     let smallest = Tokenizer::train(&[], vocab.min(MIN_VOCAB)).map_err(failed)?;

@@ -1,16 +1,16 @@
-//! How speed and memory go with the size of the model, and with the context.
+//! How speed and memory scale with the size of the model and with the context.
 
 use crate::report::{Entry, Side};
 
-/// The power of the context that memory beyond a constant grows with, by three contexts that double: increments that
-/// double are linear growth, ones that quadruple are quadratic.
+/// Exponent of the context's length with which memory beyond a constant grows, from three contexts that double each
+/// time: increments that double mean linear growth, increments that quadruple quadratic.
 pub(crate) fn memory_power(peaks: [Option<u64>; 3]) -> Option<f64> {
     let [first, second, third] = peaks;
     let [before, after] = [second?.checked_sub(first?)?, third?.checked_sub(second?)?];
     (before > 0 && after > 0).then(|| (after as f64 / before as f64).log2())
 }
 
-/// The memory of our own entry.
+/// Peak memory of our own entry, in bytes.
 pub(crate) fn own_peak(entries: &[Entry]) -> Option<u64> {
     entries.iter().find(|entry| entry.side == Side::Windtunnel)?.peak_bytes
 }

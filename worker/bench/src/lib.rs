@@ -1,5 +1,5 @@
-//! Measures the trainer: how fast, in how much memory, and against what PyTorch makes of the same models on the same
-//! machine in the same minutes.
+//! Measures the trainer: its speed, its memory, and both against PyTorch on the same models and machine within the same
+//! minutes.
 //!
 //! ```text
 //! train() --contests--> Probe: a process of its own  --> measure(): steps, products, operations, what is around a step
@@ -8,12 +8,13 @@
 //! Report: entries, ratios, verdicts on the targets
 //! ```
 //!
-//! Everything that is measured runs in a child process, so that its peak memory is its own. The processes of a model live
-//! through all rounds and take turns, ours and the peer's, so that whatever else happens on a machine happens to both; a
-//! ratio is taken within a round.
+//! Each measurement runs in a child process, so that its peak memory is its own. The processes of a model live through
+//! all rounds and take turns, ours and the peer's, so that disturbances of the machine affect both; a ratio is taken
+//! within a round.
 //!
-//! This crate deliberately prints nothing and knows no command line: [`train()`] is given the command that starts a
-//! measuring process, and hands back a [`Report`]. Start with [`case`] (what is trained), then [`train()`], then [`targets`].
+//! This crate deliberately prints nothing and knows no command line: [`train()`] takes the command that starts a
+//! measuring process, and returns a [`Report`]. Start with [`case`] (what is trained), then [`train()`], then
+//! [`targets`].
 
 pub mod campaign;
 pub mod case;

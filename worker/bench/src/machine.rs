@@ -1,32 +1,29 @@
-//! What it was measured on, and how much memory a process took.
+//! Describes the machine, and a process's peak memory.
 
 use std::fs;
 
 use serde::Serialize;
 
-/// A machine, and the program on it.
+/// A machine and the program on it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Machine {
-    /// The processor's name, where the system tells.
+    /// The processor's name, if the system reports it.
     pub cpu: Option<String>,
     /// Cores this process may use.
     pub cores: usize,
-    /// Memory, where the system tells.
+    /// Memory, if the system reports it.
     pub memory_bytes: Option<u64>,
-    /// The operating system.
     pub system: &'static str,
-    /// The instruction set.
     pub architecture: &'static str,
-    /// This program's version.
     pub version: &'static str,
-    /// Whether this program was built without optimisation, and its times mean little.
+    /// Whether this program was built without optimisation, which makes its times meaningless.
     pub is_debug_build: bool,
-    /// Processes that wanted to run in the minute before, on average: a machine is quiet where this is near zero.
+    /// Load average of the minute before; near zero on a quiet machine.
     pub load_before: Option<f64>,
 }
 
 impl Machine {
-    /// This one.
+    /// Describes this machine.
     #[must_use]
     pub fn this() -> Self {
         Self {
@@ -42,12 +39,12 @@ impl Machine {
     }
 }
 
-/// The most memory this process ever had resident; `None` where the system does not tell.
+/// Peak resident memory of this process, in bytes; `None` if the system does not report it.
 pub(crate) fn peak_bytes() -> Option<u64> {
     kilobytes(&fs::read_to_string("/proc/self/status").ok()?, "VmHWM")
 }
 
-/// What follows a name and a colon on a line of its own.
+/// The value after a name and a colon on a line of its own.
 fn value(text: &str, name: &str) -> Option<String> {
     let of_name = |line: &str| {
         let (found, value) = line.split_once(':')?;

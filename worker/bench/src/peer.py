@@ -1,4 +1,4 @@
-"""The peer: what PyTorch makes of the training step that Windtunnel is measured on.
+"""The peer: the training step that Windtunnel is measured on, in PyTorch.
 
 The first line of the standard input says what to measure, as JSON; a line goes out when it is warm. Then each line in
 asks for a sample, and a line out has it: the seconds of each unit of work, one after the other. Ends with its input.
@@ -10,7 +10,7 @@ import os
 import sys
 import time
 
-# Libraries print as they like; answers have a channel of their own.
+# Libraries may print to standard output, so answers get a channel of their own.
 ANSWERS = os.fdopen(os.dup(1), "w")
 os.dup2(2, 1)
 
@@ -21,7 +21,7 @@ def answer(value):
 
 
 def peak_bytes():
-    """The most memory this process ever had resident, or None where the system does not say."""
+    """Peak resident memory of this process, or None if the system does not report it."""
     try:
         with open("/proc/self/status") as status:
             for line in status:
@@ -38,13 +38,13 @@ def peak_bytes():
 
 
 def serve(unit, warm):
-    """Warms up, then samples a function until nobody asks any more."""
+    """Warms up, then samples a function until the requests end."""
     for _ in range(warm):
         unit()
     answer({"ready": True, "peak_bytes": peak_bytes()})
     for line in sys.stdin:
         request = json.loads(line)
-        # The caches belong to whoever ran last.
+        # The caches belong to the process that ran last.
         value = unit()
         seconds = []
         start = time.perf_counter()
@@ -56,7 +56,7 @@ def serve(unit, warm):
 
 
 def versions():
-    """What is installed; a package that is not there is None."""
+    """Versions of what is installed; None for a missing package."""
     found = {"python": sys.version.split()[0], "torch": None, "numpy": None}
     for name in ("torch", "numpy"):
         try:
@@ -129,7 +129,7 @@ def steps(task):
         def forward(self, stream, cos, sin):
             normed = F.rms_norm(stream, (d_model,), self.attention_gain, model["norm_eps"])
             qkv = F.linear(normed, self.qkv).view(rows, context, 3, heads, head_dim)
-            # Queries and keys are rotated in one go.
+            # Queries and keys are rotated together.
             first, second = qkv[:, :, :2].chunk(2, -1)
             rotated = torch.cat([first * cos - second * sin, second * cos + first * sin], -1)
             query, key = rotated.transpose(1, 3).unbind(2)  # [rows, heads, context, head_dim]

@@ -12,8 +12,8 @@ use crate::task::Task;
 
 const SCRIPT: &str = include_str!("peer.py");
 
-/// Beginnings of the names of environment variables that hold a library back, or decide its threads. Each side is
-/// measured at its best, and is told its threads.
+/// Prefixes of environment variables that restrict a library or set its threads. Each side is measured at its best with
+/// an explicit number of threads.
 const HELD_BACK_BY: [&str; 6] = ["OPENBLAS_", "OMP_", "MKL_", "GOMP_", "KMP_", "GOTO_"];
 
 /// A Python and the script for it.
@@ -23,14 +23,14 @@ pub(crate) struct Peer {
     script: PathBuf,
 }
 
-/// What a Python has.
+/// Versions of a Python installation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Versions {
-    /// Its own version.
+    /// Version of Python.
     pub python: String,
-    /// PyTorch's, where it is installed.
+    /// Version of PyTorch, if installed.
     pub torch: Option<String>,
-    /// numpy's, where it is installed.
+    /// Version of numpy, if installed.
     pub numpy: Option<String>,
     /// Why PyTorch cannot be used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -48,13 +48,13 @@ impl Peer {
         Ok(Self { python: python.to_owned(), script })
     }
 
-    /// Asks what is installed.
+    /// Asks the installation for its versions.
     pub(crate) fn versions(&self, scratch: &Path) -> Result<Versions, ProbeError> {
         let what = format!("`{}`", self.python.display());
         Probe::answer(self.command(1), &Task::Versions, what, scratch)
     }
 
-    /// The command of a process that uses so many threads.
+    /// Command of a process with this many threads.
     pub(crate) fn command(&self, threads: usize) -> Command {
         let mut command = Command::new(&self.python);
         command.arg(&self.script);
@@ -63,7 +63,7 @@ impl Peer {
                 command.env_remove(name);
             }
         }
-        // PyTorch is told by the script. numpy's library reads this when it is loaded.
+        // The script sets PyTorch's threads. numpy's library reads these variables when it is loaded.
         command.env("OPENBLAS_NUM_THREADS", threads.to_string());
         command
     }

@@ -1,4 +1,4 @@
-//! A measuring process, seen from the command.
+//! A measuring process, seen from its parent.
 
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Write};
@@ -10,51 +10,49 @@ use serde::de::DeserializeOwned;
 
 use crate::task::{Ready, Request, Task};
 
-/// A process that was given a task. It ends when this is dropped.
+/// A process with a task. Dropping this ends it.
 #[derive(Debug)]
 pub(crate) struct Probe {
     what: String,
     child: Child,
-    /// Taken away to say that no request follows.
+    /// Closed to signal that no more requests follow.
     stdin: Option<ChildStdin>,
     answers: BufReader<ChildStdout>,
     errors: PathBuf,
 }
 
-/// Why a process measured nothing.
+/// A measuring process that failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ProbeError {
-    /// It does not start.
+    /// The process did not start.
     #[error("cannot start {what}")]
     Start {
-        /// What it was to measure.
+        /// Description of what it was to measure.
         what: String,
-        /// Why.
         #[source]
         source: io::Error,
     },
-    /// It ended.
-    #[error("{what} ended before it had answered: {last_words}")]
+    /// The process exited early.
+    #[error("{what} exited without an answer: {last_log_line}")]
     Ended {
-        /// What it was to measure.
+        /// Description of what it was to measure.
         what: String,
-        /// The last line of its standard error.
-        last_words: String,
+        /// Last line of its standard error.
+        last_log_line: String,
     },
-    /// It answers something else.
-    #[error("{what} answered what is not an answer")]
+    /// The process sent an unreadable answer.
+    #[error("{what} sent an unreadable answer")]
     Answer {
-        /// What it was to measure.
+        /// Description of what it was to measure.
         what: String,
-        /// Why.
         #[source]
         source: serde_json::Error,
     },
 }
 
 impl Probe {
-    /// Starts a process with a task, and waits until it is warm. `what` it measures is for messages, `scratch` a directory
-    /// for what it says on its standard error.
+    /// Starts a process with a task, and waits until it is warm. `what` describes the measurement in messages;
+    /// `scratch` is a directory for its standard error.
     pub(crate) fn warm(command: Command, task: &Task, what: String, scratch: &Path) -> Result<Self, ProbeError> {
         let mut probe = Self::start(command, task, what, scratch)?;
         let Ready { ready: true } = probe.receive()? else { return Err(probe.ended()) };
@@ -71,7 +69,7 @@ impl Probe {
         Self::start(command, task, what, scratch)?.receive()
     }
 
-    /// Asks for a sample; [`Probe::receive`] has it. So several processes can be at it at once.
+    /// Requests a sample, which [`Probe::receive`] returns. Several processes can sample at the same time.
     pub(crate) fn ask(&mut self, request: Request) -> Result<(), ProbeError> {
         self.send(&request)
     }
@@ -110,15 +108,15 @@ impl Probe {
         }
     }
 
-    /// The error of a process that is gone.
+    /// The error for a process that has exited.
     fn ended(&mut self) -> ProbeError {
         self.stdin = None;
-        // Its standard error is complete only then.
+        // Its standard error is complete only after it has exited.
         let _ = self.child.wait();
         let text = fs::read(&self.errors).unwrap_or_default();
         let text = String::from_utf8_lossy(&text);
         let last = text.lines().rev().map(str::trim).find(|line| !line.is_empty());
-        ProbeError::Ended { what: self.what.clone(), last_words: last.unwrap_or("without a word").to_owned() }
+        ProbeError::Ended { what: self.what.clone(), last_log_line: last.unwrap_or("it printed nothing").to_owned() }
     }
 }
 
@@ -156,15 +154,15 @@ mod tests {
     }
 
     #[test]
-    fn the_last_words_of_a_process_that_failed_are_passed_on() {
+    fn the_last_log_line_of_a_process_that_failed_are_passed_on() {
         let scratch = tempfile::tempdir().expect("a directory");
         let warm = |script: &str| {
             let probe = Probe::warm(shell(script), &Task::Versions, "a script".to_owned(), scratch.path());
             probe.expect_err("is not warm").to_string()
         };
         let message = warm("read task; echo a traceback >&2; echo no compiler >&2; exit 1");
-        assert_eq!(message, "a script ended before it had answered: no compiler");
-        assert_eq!(warm("read task; echo hello"), "a script answered what is not an answer");
-        assert_eq!(warm("read task"), "a script ended before it had answered: without a word");
+        assert_eq!(message, "a script exited without an answer: no compiler");
+        assert_eq!(warm("read task; echo hello"), "a script sent an unreadable answer");
+        assert_eq!(warm("read task"), "a script exited without an answer: it printed nothing");
     }
 }

@@ -1,4 +1,4 @@
-//! What was measured, as data.
+//! The benchmark's results, as data.
 
 use serde::{Serialize, Serializer};
 use vocabulary::Precision;
@@ -12,50 +12,50 @@ use crate::summary::Summary;
 use crate::targets::Verdict;
 use crate::task::{Library, Mode};
 
-/// Everything.
+/// The whole report.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Report {
-    /// What it was measured on.
+    /// Where it was measured.
     pub machine: Machine,
-    /// How often each was sampled.
+    /// Samples per contestant.
     pub rounds: usize,
-    /// How long a sample is.
+    /// Seconds per sample.
     pub sample_seconds: f64,
-    /// What the peer is; `None` where there is none.
+    /// Versions of the peer; `None` if there is none.
     pub peer: Option<Versions>,
-    /// Why there is no peer, where one was asked for.
+    /// Why the peer is missing although one was requested.
     pub no_peer_because: Option<String>,
-    /// What was to be measured of the peer and could not be.
+    /// Measurements of the peer that failed.
     pub missing: Vec<Missing>,
     /// How fast the machine multiplies matrices.
     pub products: Vec<Product>,
-    /// Each shape that was asked for.
+    /// One per requested shape.
     pub shapes: Vec<ShapeResult>,
-    /// What takes its time in a step.
+    /// Where a step's time goes.
     pub operations: Vec<OperationsResult>,
     /// What a worker does around its steps.
     pub around: Option<AroundResult>,
-    /// The quick start, computed from what its shapes do.
+    /// The quick start's time, computed from its shapes.
     pub campaign: Option<Campaign>,
-    /// Models and contexts that grow.
+    /// Models and contexts of increasing size.
     pub growth: Vec<Growth>,
-    /// The targets, and what was reached.
+    /// The targets, and whether they are met.
     pub verdicts: Vec<Verdict>,
 }
 
-/// Who trains.
+/// A contestant's program and mode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Side {
     /// This program.
     Windtunnel,
     /// This program, with matrix products in bfloat16.
     WindtunnelBf16,
-    /// PyTorch, in one of its ways.
+    /// PyTorch in one of its modes.
     Torch(Mode),
 }
 
 impl Side {
-    /// Its name in tables and in JSON.
+    /// Name in tables and in JSON.
     #[must_use]
     pub fn name(self) -> String {
         match self {
@@ -70,7 +70,7 @@ impl Side {
         matches!(self, Self::Torch(_))
     }
 
-    /// In which number format it multiplies.
+    /// Number format of its matrix products.
     pub(crate) fn precision(self) -> Precision {
         match self {
             Self::Windtunnel | Self::Torch(Mode::Eager | Mode::Compile) => Precision::Fp32,
@@ -78,7 +78,7 @@ impl Side {
         }
     }
 
-    /// How the peer is to train; nothing where it is the peer and there is none.
+    /// The mode in which it trains; `None` if it is the peer and there is no peer.
     pub(crate) fn mode_if(self, has_peer: bool) -> Option<Mode> {
         match self {
             Self::Windtunnel => Some(Mode::Eager),
@@ -94,46 +94,43 @@ impl Serialize for Side {
     }
 }
 
-/// Something of the peer that was not measured.
+/// A measurement of the peer that failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Missing {
-    /// What.
     pub what: String,
-    /// Why.
     pub reason: String,
 }
 
-/// A product of two square matrices.
+/// Speed of a product of two square matrices.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Product {
-    /// Whose.
+    /// Library that computed it.
     pub library: Library,
     /// Threads used.
     pub threads: usize,
-    /// Operations a second, in thousand millions.
+    /// GFLOP/s.
     pub gflops: Summary,
 }
 
-/// How fast someone trains a shape.
+/// How fast a contestant trains a shape.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Entry {
-    /// Who.
     pub side: Side,
-    /// Threads of each process.
+    /// Threads per process.
     pub threads: usize,
     /// Processes at once.
     pub processes: usize,
-    /// Of all processes together: over all steps of one process, over rounds of several.
+    /// Over all processes together: over the steps of one process, or over the rounds of several.
     pub tokens_per_second: Summary,
-    /// The median of each round, of all processes together.
+    /// Median of each round, over all processes together, in tokens per second.
     pub rounds: Vec<f64>,
-    /// Useful operations a second, in thousand millions.
+    /// Useful GFLOP/s.
     pub gflops: f64,
-    /// The same, over the best product's of as many threads.
+    /// `gflops` over those of the best matrix product with as many threads.
     pub share_of_best_product: Option<f64>,
-    /// The most memory resident, of all processes together.
+    /// Peak resident bytes of all processes together.
     pub peak_bytes: Option<u64>,
-    /// The last loss.
+    /// The last loss, in nats.
     pub loss: Option<f64>,
 }
 
@@ -146,33 +143,32 @@ impl Entry {
 /// One entry over another.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Ratio {
-    /// Who.
+    /// Contestant in the numerator.
     pub of: Side,
-    /// Over whom.
+    /// Contestant in the denominator.
     pub over: Side,
-    /// Threads of each process.
+    /// Threads per process.
     pub threads: usize,
     /// Processes at once.
     pub processes: usize,
-    /// Tokens a second over tokens a second, round by round.
+    /// Ratio of tokens per second, per round.
     pub speed: Summary,
-    /// Memory over memory.
+    /// Ratio of peak memory.
     pub memory: Option<f64>,
 }
 
-/// What became of a shape.
+/// Results of a shape.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ShapeResult {
-    /// The shape.
     pub case: Case,
-    /// Its parameters.
+    /// Number of parameters.
     pub params: u64,
-    /// Who trained it how fast.
+    /// One per contestant.
     pub entries: Vec<Entry>,
-    /// Ours over the peer's, with as many threads in as many processes.
+    /// Ours over the peer's, with equal numbers of threads and processes.
     pub ratios: Vec<Ratio>,
-    /// Several one-thread processes over one process of as many threads: above one, a campaign is better off with more
-    /// workers than with more threads.
+    /// Several one-thread processes over one process with as many threads: above one, a campaign profits more from
+    /// workers than from threads.
     pub processes_over_threads: Option<Summary>,
 }
 
@@ -203,7 +199,7 @@ impl ShapeResult {
         Self { params: case.params(), case, entries, ratios, processes_over_threads }
     }
 
-    /// What someone did with so many threads in so many processes.
+    /// The entry of a contestant with this many threads and processes.
     #[must_use]
     pub fn entry(&self, side: Side, threads: usize, processes: usize) -> Option<&Entry> {
         find(&self.entries, side, threads, processes)
@@ -217,38 +213,34 @@ fn find(entries: &[Entry], side: Side, threads: usize, processes: usize) -> Opti
 /// The operations of a step.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct OperationsResult {
-    /// Of which shape.
+    /// Name of the shape.
     pub shape: String,
     /// Threads used.
     pub threads: usize,
-    /// What was measured.
     pub measured: Operations,
-    /// What of a step is not matrix products.
+    /// Share of a step that is not matrix products.
     pub share_outside_products: f64,
 }
 
-/// What is around a step.
+/// Times around a step.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct AroundResult {
-    /// Of which shape.
+    /// Name of the shape.
     pub shape: String,
     /// Threads used.
     pub threads: usize,
-    /// What was measured.
     pub measured: Around,
     /// All of it, over a step.
     pub share_of_step: f64,
 }
 
-/// A row of the tables of growth.
+/// A row of a growth table.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Growth {
-    /// Which table.
     pub table: GrowthTable,
-    /// What was measured.
     pub result: ShapeResult,
-    /// Of contexts, from the third on: the power of the context that memory beyond a constant grows with, by the last two
-    /// doublings. One is linear.
+    /// For contexts from the third on: the exponent with which memory beyond a constant grows, by the last two
+    /// doublings. 1 is linear.
     pub memory_power: Option<f64>,
 }
 
@@ -256,8 +248,8 @@ pub struct Growth {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum GrowthTable {
-    /// The model.
+    /// The number of parameters.
     Model,
-    /// The context.
+    /// The length of sequences.
     Context,
 }

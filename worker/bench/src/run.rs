@@ -1,4 +1,4 @@
-//! The whole benchmark: which contests are held, and what is made of them.
+//! The whole benchmark: which contests are held, and how they are evaluated.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -22,59 +22,55 @@ use crate::report::{AroundResult, Growth, GrowthTable, OperationsResult, Product
 use crate::targets;
 use crate::task::{Mode, Request, Task};
 
-/// The shapes whose operations are measured one by one: those that are not the quick start's.
+/// Shapes whose operations are measured one by one: all except the quick start's.
 const OPERATIONS_OF: [&str; 3] = ["A", "B", "C"];
-/// The shape at which it is measured what a worker does around its steps.
+/// The shape that is measured for what a worker does around its steps.
 const AROUND_OF: &str = "A";
-/// Samples that are taken but once are as many times longer.
+/// Samples that are taken only once are longer by this factor.
 const LONGER: f64 = 4.0;
 
-/// What to measure, and how long.
+/// What to measure, and for how long.
 pub struct Options<'a> {
-    /// Shapes.
+    /// Shapes to train.
     pub cases: Vec<Case>,
-    /// Numbers of threads to train with; not empty. The last is what a machine's cores are compared at.
+    /// Thread counts to train with; not empty. The last one is used to compare the machine's cores.
     pub threads: Vec<usize>,
-    /// How often each is sampled.
+    /// Samples per contestant.
     pub rounds: usize,
-    /// How long a sample is, in seconds; a step that is begun is finished, and three are taken in any case.
+    /// Seconds per sample. A step in progress is finished, and at least three are taken.
     pub sample_seconds: f64,
     /// A Python with PyTorch; without it only this program is measured.
     pub python: Option<PathBuf>,
     /// PyTorch's modes to measure.
     pub modes: Vec<Mode>,
-    /// Whether to measure models and contexts that grow.
+    /// Whether to measure models and contexts of increasing size.
     pub grow: bool,
-    /// The command of a process that calls [`crate::measure()`].
+    /// Command of a process that calls [`crate::measure()`].
     pub measuring: &'a dyn Fn() -> Command,
-    /// Stops it, soon.
+    /// Stops the benchmark early.
     pub interrupter: Interrupter,
 }
 
-/// Why there is no report.
+/// A benchmark that failed.
 #[derive(Debug, thiserror::Error)]
 pub enum BenchError {
-    /// There is no place for what is written meanwhile.
     #[error("cannot use a temporary directory")]
     Scratch(#[source] io::Error),
-    /// There is nothing to train on.
-    #[error("there is no data to train on")]
+    #[error("cannot make data to train on")]
     Data(#[from] DataError),
-    /// Measuring failed.
     #[error("cannot measure")]
     Probe(#[from] ProbeError),
-    /// The quick start's recipe is not what this program was built with.
+    /// The built-in quick-start recipe is invalid.
     #[error("cannot plan the quick start")]
     Recipe(#[from] RecipeError),
-    /// Somebody wanted it to stop.
     #[error("interrupted")]
     Interrupted,
 }
 
-/// Measures, and reports. `progress` is told what is being done.
+/// Runs the benchmark. `progress` receives messages.
 ///
 /// # Errors
-/// Anything that keeps this program from being measured. A peer that is not there, or fails, is reported as such.
+/// Fails if this program cannot be measured. A peer that is missing or fails is recorded in the report instead.
 pub fn train(options: &Options<'_>, progress: &mut dyn FnMut(&str)) -> Result<Report, BenchError> {
     let machine = Machine::this();
     let scratch = tempfile::Builder::new().prefix("windtunnel-bench-").tempdir().map_err(BenchError::Scratch)?;
@@ -83,7 +79,7 @@ pub fn train(options: &Options<'_>, progress: &mut dyn FnMut(&str)) -> Result<Re
         None => (None, None, None),
         Some(Ok((peer, versions))) => (Some(peer), Some(versions), None),
         Some(Err(reason)) => {
-            progress(&format!("without a peer: {reason}"));
+            progress(&format!("no peer: {reason}"));
             (None, None, Some(reason))
         }
     };
@@ -130,7 +126,7 @@ pub fn train(options: &Options<'_>, progress: &mut dyn FnMut(&str)) -> Result<Re
     })
 }
 
-/// A peer that can train, or why there is none.
+/// Finds a peer that can train, or the reason why there is none.
 fn find_peer(python: &Path, scratch: &Path) -> Result<Result<(Peer, Versions), String>, BenchError> {
     let peer = Peer::new(python, scratch).map_err(BenchError::Scratch)?;
     let name = python.display();
@@ -146,7 +142,7 @@ fn find_peer(python: &Path, scratch: &Path) -> Result<Result<(Peer, Versions), S
 struct Run<'a> {
     options: &'a Options<'a>,
     ring: Ring<'a>,
-    /// Datasets by vocabulary.
+    /// Datasets by vocabulary size.
     data: BTreeMap<u32, (DatasetId, PathBuf)>,
 }
 
@@ -216,7 +212,7 @@ impl Run<'_> {
         Ok(AroundResult { shape: case.name.clone(), threads, measured, share_of_step })
     }
 
-    /// One sample of ours, and a longer one.
+    /// Takes one, longer sample of ours.
     fn once<R: serde::de::DeserializeOwned>(
         &mut self,
         threads: usize,
@@ -252,8 +248,8 @@ impl Run<'_> {
     }
 }
 
-/// Who trains a shape. The quick start's are trained on one thread by as many workers as there are cores; the others are
-/// compared where one process has all threads.
+/// The contestants on a shape. The quick start's shapes run on one thread in as many workers as there are cores; for
+/// the others one process has all threads.
 fn contestants(is_of_quickstart: bool, threads: &[usize], modes: &[Mode]) -> Vec<Contestant> {
     let most = threads.iter().copied().max().unwrap_or(1);
     let mut ours: Vec<Contestant> = threads.iter().map(|&threads| Contestant::ours(threads, 1)).collect();

@@ -1,22 +1,21 @@
-//! Several measurements of one thing.
+//! Summary statistics of repeated measurements.
 
 use serde::{Deserialize, Serialize};
 
-/// The middle of some measurements, and how far they spread.
+/// Median and spread of some measurements.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
-    /// The median.
     pub median: f64,
-    /// The 10th percentile; of fewer than ten measurements, the least.
+    /// 10th percentile; the minimum of fewer than ten measurements.
     pub low: f64,
-    /// The 90th percentile; of fewer than ten measurements, the greatest.
+    /// 90th percentile; the maximum of fewer than ten measurements.
     pub high: f64,
-    /// How many there are.
+    /// Number of measurements.
     pub count: usize,
 }
 
 impl Summary {
-    /// Of these measurements; none of none.
+    /// Summarises measurements; `None` if there are none.
     #[must_use]
     pub fn of(measurements: impl IntoIterator<Item = f64>) -> Option<Self> {
         let mut sorted: Vec<f64> = measurements.into_iter().collect();
@@ -27,13 +26,13 @@ impl Summary {
         Some(Self { median, low: sorted[low], high: sorted[last - low], count })
     }
 
-    /// Of a quotient taken measurement by measurement: round by round, where both were measured in rounds.
+    /// Summarises quotients taken measurement by measurement: per round, if both were measured in rounds.
     #[must_use]
     pub fn of_ratio(over: &[f64], under: &[f64]) -> Option<Self> {
         Self::of(over.iter().zip(under).map(|(over, under)| over / under))
     }
 
-    /// All of it multiplied by a number that is not negative.
+    /// Scales by a non-negative factor.
     #[must_use]
     pub fn times(self, factor: f64) -> Self {
         let Self { median, low, high, count } = self;

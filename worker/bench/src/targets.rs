@@ -1,4 +1,4 @@
-//! What the trainer is meant to reach, as one table, and whether it did.
+//! The trainer's performance targets as one table, and whether they are met.
 
 use serde::Serialize;
 
@@ -7,29 +7,29 @@ use crate::report::{Ratio, ShapeResult, Side};
 use crate::summary::Summary;
 use crate::task::Mode;
 
-/// What a target is about.
+/// The quantity a target bounds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Quantity {
     /// Speed over the peer's, in one of its modes.
     SpeedOver(Mode),
-    /// Speed over the peer's, in whichever mode is fastest.
+    /// Speed over the peer's, in its fastest mode.
     SpeedOverFastest,
-    /// Our speed with products in bfloat16 over the peer's with the same, whichever of its modes is faster.
+    /// Our speed with products in bfloat16 over the peer's with the same, in the faster of its modes.
     Bf16OverBf16,
-    /// Useful operations a second over the best matrix product's.
+    /// Useful FLOP/s over the best matrix product's.
     ShareOfBestProduct,
-    /// Memory over the peer's in its plain mode.
+    /// Memory over the peer's in eager mode.
     Memory,
 }
 
-/// Where the target lies.
+/// A bound on the median.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Bound {
     AtLeast(f64),
     AtMost(f64),
 }
 
-/// With how many threads.
+/// Number of threads the target applies to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Threads {
     One,
@@ -46,7 +46,7 @@ struct Target {
 const LARGE: &[&str] = &["A", "B"];
 const QUICKSTART: &[&str] = &["tiny-32", "tiny-48", "tiny-64", "tiny-96", "tiny-128"];
 
-/// All targets of shapes.
+/// The targets of all shapes.
 const TARGETS: &[Target] = &[
     target(LARGE, Threads::Two, Quantity::SpeedOver(Mode::Eager), Bound::AtLeast(2.2)),
     target(LARGE, Threads::Two, Quantity::SpeedOver(Mode::Compile), Bound::AtLeast(2.2)),
@@ -57,29 +57,29 @@ const TARGETS: &[Target] = &[
     target(QUICKSTART, Threads::One, Quantity::SpeedOverFastest, Bound::AtLeast(2.5)),
 ];
 
-/// The quick start's training over what PyTorch takes for it.
+/// The quick start's training time over PyTorch's.
 const CAMPAIGN: Bound = Bound::AtMost(0.45);
 
 const fn target(shapes: &'static [&'static str], threads: Threads, quantity: Quantity, bound: Bound) -> Target {
     Target { shapes, threads, quantity, bound }
 }
 
-/// A target, and what was reached.
+/// A target and the value reached.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Verdict {
-    /// Of which shape; `None` where it is the whole quick start.
+    /// Name of the shape; `None` for the whole quick start.
     pub shape: Option<String>,
-    /// What it is about.
+    /// Description of the quantity.
     pub what: String,
-    /// Where it lies, as people write it.
+    /// The bound, for display.
     pub target: String,
-    /// What was reached; `None` where it was not measured.
+    /// The value reached; `None` if it was not measured.
     pub reached: Option<Summary>,
-    /// Whether the median holds it.
+    /// Whether the median meets the target.
     pub holds: Option<bool>,
 }
 
-/// The verdicts on the shapes that were measured.
+/// Verdicts on the shapes that were measured.
 pub(crate) fn verdicts(shapes: &[ShapeResult], campaign: Option<&Campaign>) -> Vec<Verdict> {
     let of_shape = |shape: &ShapeResult| {
         let applies = |target: &&Target| target.shapes.contains(&shape.case.name.as_str());

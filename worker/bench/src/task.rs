@@ -1,30 +1,30 @@
-//! What is said between the command and a measuring process: a task, then requests for samples and the samples, a line of
-//! JSON each.
+//! Messages between the benchmark and a measuring process: a task, then requests for samples and the samples, one line
+//! of JSON each.
 
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use vocabulary::StageSpec;
 
-/// How PyTorch trains.
+/// PyTorch's mode of execution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Mode {
-    /// Operation by operation, in 32 bits.
+    /// Eager execution, in 32 bits.
     Eager,
     /// `torch.compile`, in 32 bits.
     Compile,
-    /// Operation by operation, with matrix products in bfloat16.
+    /// Eager execution, with matrix products in bfloat16.
     Bf16,
     /// `torch.compile`, with matrix products in bfloat16.
     Bf16Compile,
 }
 
 impl Mode {
-    /// All there are.
+    /// Every mode.
     pub const ALL: [Self; 4] = [Self::Eager, Self::Compile, Self::Bf16, Self::Bf16Compile];
 
-    /// Its name in tables, on the command line and in JSON.
+    /// Name in tables, on the command line and in JSON.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -36,20 +36,20 @@ impl Mode {
     }
 }
 
-/// Whose matrix product.
+/// A library that multiplies matrices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Library {
     /// The trainer's own.
     Windtunnel,
-    /// numpy's, which is OpenBLAS unless somebody built it otherwise.
+    /// numpy's, which is OpenBLAS unless it was built otherwise.
     Numpy,
     /// PyTorch's.
     Torch,
 }
 
 impl Library {
-    /// Its name in tables and in JSON.
+    /// Name in tables and in JSON.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -66,49 +66,48 @@ impl Library {
 pub(crate) enum Task {
     /// Training steps.
     Steps {
-        /// Of which stage.
+        /// The stage to train.
         spec: Box<StageSpec>,
-        /// The data, for the trainer; the peer makes up tokens.
+        /// Directory of the data, for the trainer; the peer makes up tokens.
         dataset: PathBuf,
         /// Threads to use.
         threads: usize,
-        /// How, for the peer.
+        /// Mode, for the peer.
         mode: Mode,
     },
     /// Products of two square matrices of 32-bit floats.
     Gemm {
-        /// Whose.
         library: Library,
         /// Rows and columns.
         size: usize,
         /// Threads to use.
         threads: usize,
     },
-    /// Each operation of a step by itself.
+    /// Each operation of a step alone.
     Operations {
-        /// Of which stage.
+        /// The stage to train.
         spec: Box<StageSpec>,
-        /// The data.
+        /// Directory of the data.
         dataset: PathBuf,
         /// Threads to use.
         threads: usize,
     },
     /// What a worker does around its steps.
     Around {
-        /// Of which stage.
+        /// The stage to train.
         spec: Box<StageSpec>,
-        /// The data.
+        /// Directory of the data.
         dataset: PathBuf,
         /// Threads to use.
         threads: usize,
-        /// Where checkpoints may be written.
+        /// Directory where checkpoints may be written.
         scratch: PathBuf,
     },
-    /// What the peer's installation has.
+    /// Versions of the peer's installation.
     Versions,
 }
 
-/// Said by a process that is warm.
+/// Sent by a process that is warm.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct Ready {
     pub(crate) ready: bool,
@@ -117,19 +116,19 @@ pub(crate) struct Ready {
 /// Asks for a sample.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Request {
-    /// Go on for this long,
+    /// Minimum duration.
     pub(crate) seconds: f64,
-    /// and until so many units of work are done.
+    /// Minimum number of units of work.
     pub(crate) at_least: usize,
 }
 
-/// Steps or products, one after the other.
+/// Steps or products in sequence.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Sample {
-    /// How long each took.
+    /// Duration of each unit.
     pub(crate) seconds: Vec<f64>,
-    /// The most memory the process ever had resident.
+    /// Peak resident memory of the process.
     pub(crate) peak_bytes: Option<u64>,
-    /// The last loss, where something was trained.
+    /// The last loss, if something was trained, in nats.
     pub(crate) loss: Option<f64>,
 }

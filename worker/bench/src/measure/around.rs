@@ -1,6 +1,6 @@
-//! What a worker does around its steps: data, the losses on their way to the shell, checkpoints.
+//! What a worker does around its steps: data, losses on their way to the shell, checkpoints.
 //!
-//! A stage is trained as a worker trains it, by [`worker::runner`], with a clock around every call into the trainer.
+//! [`worker::runner`] trains a stage as a worker does, with a clock around every call into the trainer.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -17,34 +17,34 @@ use super::{MeasureError, Stage, repeat};
 use crate::summary::Summary;
 use crate::task::Request;
 
-/// What there is around a step.
+/// Times around a step.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Around {
-    /// A whole step, with its batch.
+    /// A whole step, including its batch.
     pub step_seconds: Summary,
-    /// Making the batch of a step, which is part of it.
+    /// Making the step's batch.
     pub batch_seconds: Summary,
-    /// From the end of a step to the beginning of the next, where no checkpoint is taken: the loss recorded and now and
-    /// then sent, the question whether to stop asked.
+    /// From the end of a step to the beginning of the next without a checkpoint between: recording the loss, sending
+    /// losses now and then, checking whether to stop.
     pub between_seconds: Summary,
     /// Taking a snapshot, for which training waits.
     pub snapshot_seconds: Summary,
-    /// Bringing a snapshot into its form, on another thread.
+    /// Serialising a snapshot, on another thread.
     pub encode_seconds: Summary,
-    /// Hashing and writing it to the disk, on another thread.
+    /// Hashing it and writing it to disk, on another thread.
     pub store_seconds: Summary,
-    /// Bytes of a checkpoint.
     pub checkpoint_bytes: u64,
-    /// Steps while a checkpoint was on its way, over other steps; `None` where a checkpoint is faster than a step.
+    /// Median step during a checkpoint's storage over the median of other steps; `None` if storing is faster than a
+    /// step.
     pub slowdown_while_storing: Option<f64>,
 }
 
-/// Seconds between two checkpoints, as a worker takes them unless it is told otherwise.
+/// Seconds between two checkpoints of a worker, by default.
 pub const CHECKPOINT_INTERVAL: f64 = 30.0;
 
 impl Around {
-    /// The parts of a step's time that go to the batch, to what is between steps, and to a checkpoint every
-    /// [`CHECKPOINT_INTERVAL`]: the wait for the snapshot, and what storing it takes from the steps meanwhile.
+    /// Share of a step's time that goes to the batch, to the gap between steps, and to a checkpoint every
+    /// [`CHECKPOINT_INTERVAL`]: the wait for the snapshot and the slowdown while it is stored.
     #[must_use]
     pub fn shares(&self) -> [f64; 3] {
         let step = self.step_seconds.median;
@@ -54,14 +54,14 @@ impl Around {
         [self.batch_seconds.median / step, self.between_seconds.median / step, checkpoint]
     }
 
-    /// Bytes a second written to the disk.
+    /// Bytes per second written to disk.
     #[must_use]
     pub fn store_bytes_per_second(&self) -> f64 {
         self.checkpoint_bytes as f64 / self.store_seconds.median
     }
 }
 
-/// When things happened on the training thread.
+/// Times of events on the training thread.
 #[derive(Debug, Default)]
 struct Clock {
     steps: Vec<(Instant, Instant)>,
@@ -119,7 +119,7 @@ impl Training for TimedTraining {
     }
 }
 
-/// A checkpoint on its way to the disk.
+/// A checkpoint on its way to disk.
 struct Stored {
     began: Instant,
     encoded: Instant,
@@ -144,7 +144,7 @@ pub(super) fn measure(stage: &Stage, dataset: &Path, scratch: &Path, request: Re
     summarise(&clock, &stored, batches).ok_or_else(|| failed("it took no step or no checkpoint"))
 }
 
-/// Trains for as long as the request says and until a checkpoint has been stored, one after the other.
+/// Trains for as long as the request says and until a checkpoint has been stored, repeatedly.
 fn train(
     trainer: TimedTrainer,
     stage: &Stage,
@@ -165,7 +165,7 @@ fn train(
     };
     let key = AttemptKey { stage: planned.key, attempt: Attempt(1) };
     let order = Order { stage: planned, dataset_dir: dataset.to_owned(), start: None };
-    // Half of the time without checkpoints, to compare with.
+    // Half of the time without checkpoints, for comparison.
     let interval = Duration::from_secs_f64(request.seconds / 2.0);
     let (runner, mut reports) = Runner::start(trainer, Some(interval))?;
     let controls = runner.train(key, order, worker::Cadence::default());
@@ -187,7 +187,7 @@ fn train(
     Ok(stored)
 }
 
-/// As the shell does it, beside training.
+/// Stores a checkpoint beside training, as the shell does.
 fn store(
     runtime: &tokio::runtime::Runtime,
     storage: &Storage,

@@ -1,4 +1,4 @@
-//! What a measuring process does: it reads a task, warms up, and answers requests until its input ends.
+//! A measuring process: it reads a task, warms up, and answers requests until its input ends.
 
 mod around;
 mod gemm;
@@ -21,48 +21,41 @@ pub use operations::{Operation, Operations};
 use crate::machine::peak_bytes;
 use crate::task::{Library, Ready, Request, Sample, Task};
 
-/// Why nothing was measured.
+/// A measurement that failed.
 #[derive(Debug, thiserror::Error)]
 pub enum MeasureError {
-    /// What is said to it is no task, or no request.
-    #[error("the input is not what a measuring process is told")]
+    /// The input is not a task or a request.
+    #[error("the input is not a task or a request")]
     Input(#[source] serde_json::Error),
     /// The parent is gone.
     #[error("cannot read the task or write the answer")]
     Pipe(#[from] io::Error),
-    /// It is the peer's.
+    /// The task is for the peer.
     #[error("this task is for the peer")]
     NotMine,
-    /// The threads cannot be started.
     #[error("cannot use the CPU")]
     Compute(#[from] ComputeError),
     /// The data is damaged.
     #[error("cannot open the data")]
     Data(#[from] OpenError),
-    /// The stage cannot be trained.
     #[error("cannot start to train")]
     Start(#[from] StartError),
-    /// A step failed.
     #[error("cannot train a step")]
     Step(#[from] StepError),
-    /// The worker's runner failed.
     #[error("the worker's runner failed: {reason}")]
-    Runner {
-        /// Why.
-        reason: String,
-    },
+    Runner { reason: String },
 }
 
-/// Something that is measured by doing it again and again.
+/// A piece of work that is measured by repeating it.
 trait Unit {
-    /// Does it once; a loss, where it has one.
+    /// Does the work once; returns a loss, if there is one.
     fn once(&mut self) -> Result<Option<f64>, MeasureError>;
 }
 
-/// Measures what the first line of the input asks for. Ends with its input.
+/// Measures the task on the first line of the input, until the input ends.
 ///
 /// # Errors
-/// Anything that keeps it from measuring.
+/// Fails if the task cannot be measured.
 pub fn measure(input: &mut dyn BufRead, output: &mut dyn Write) -> Result<(), MeasureError> {
     let mut lines = input.lines();
     let Some(line) = lines.next() else { return Ok(()) };
@@ -88,7 +81,7 @@ pub fn measure(input: &mut dyn BufRead, output: &mut dyn Write) -> Result<(), Me
     }
 }
 
-/// Requests, as they come in.
+/// Requests as they arrive.
 type Requests<'a> = dyn Iterator<Item = Result<Request, MeasureError>> + 'a;
 
 /// Warms up, then answers with samples.
@@ -98,7 +91,7 @@ fn serve(unit: &mut dyn Unit, requests: &mut Requests<'_>, output: &mut dyn Writ
         unit.once()?;
     }
     answer_each(requests, output, |request| {
-        // The caches belong to whoever ran last.
+        // The caches belong to the process that ran last.
         let mut loss = unit.once()?;
         let mut timed = || {
             let before = Instant::now();
@@ -110,7 +103,7 @@ fn serve(unit: &mut dyn Unit, requests: &mut Requests<'_>, output: &mut dyn Writ
     })
 }
 
-/// Says that it is warm, then answers each request.
+/// Reports that it is warm, then answers each request.
 fn answer_each<R: Serialize>(
     requests: &mut Requests<'_>,
     output: &mut dyn Write,
@@ -128,7 +121,7 @@ fn say(output: &mut dyn Write, message: &impl Serialize) -> Result<(), MeasureEr
     Ok(output.flush()?)
 }
 
-/// Does something for as long, and as often, as a request says.
+/// Repeats something for the time and count that a request asks for.
 fn repeat<T>(request: Request, once: &mut dyn FnMut() -> Result<T, MeasureError>) -> Result<Vec<T>, MeasureError> {
     let (start, long) = (Instant::now(), Duration::from_secs_f64(request.seconds));
     let mut done = Vec::new();
@@ -138,7 +131,7 @@ fn repeat<T>(request: Request, once: &mut dyn FnMut() -> Result<T, MeasureError>
     Ok(done)
 }
 
-/// A stage with what it takes to train it.
+/// A stage, ready to be trained.
 struct Stage {
     spec: StageSpec,
     data: Arc<OpenDataset>,
@@ -162,7 +155,7 @@ mod tests {
     use crate::case::Case;
     use crate::data::random_tokens;
 
-    /// What a process answers to a task and requests.
+    /// A process's answers to a task and requests.
     fn answers(task: &Task, requests: &[Request]) -> Vec<serde_json::Value> {
         let mut input = vec![serde_json::to_string(task).expect("has a form")];
         input.extend(requests.iter().map(|request| serde_json::to_string(request).expect("has a form")));
@@ -190,7 +183,7 @@ mod tests {
             let sample: Sample = serde_json::from_value(answer.clone()).expect("a sample");
             assert_eq!(sample.seconds.len(), 3);
             assert!(sample.seconds.iter().all(|seconds| *seconds > 0.0));
-            // Random tokens cannot be predicted: ln 512 is what it starts and ends near.
+            // Random tokens cannot be predicted, so the loss stays near ln 512.
             assert!(sample.loss.is_some_and(|loss| (loss - 512.0_f64.ln()).abs() < 1.0), "{sample:?}");
         }
     }

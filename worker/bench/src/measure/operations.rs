@@ -1,8 +1,8 @@
-//! Each operation of a step by itself, at the shapes it has there.
+//! Times each operation of a step alone, at the shapes it has there.
 //!
-//! What an operation takes inside a step is not measured: nothing in the trainer reads a clock. Here each runs alone,
-//! forward and backward, on caches that the one before it has not filled; so the sum need not be the step, and what is
-//! left over is stated.
+//! The trainer reads no clock, so the time an operation takes within a step is unknown. Here each runs alone, forward
+//! and backward, on caches that its predecessor has not filled; the times therefore need not add up to the step, and
+//! the report states the difference.
 
 use std::time::Instant;
 
@@ -23,30 +23,29 @@ use crate::task::Request;
 /// The operations of a step.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Operations {
-    /// How long a whole step takes.
+    /// Seconds of a whole step.
     pub step_seconds: f64,
-    /// Each, in the order of the forward pass.
+    /// In the order of the forward pass.
     pub operations: Vec<Operation>,
-    /// All matrix products of a step, each alone: those of the linear layers and of the head measured, those of attention
-    /// taken at the same rate.
+    /// Seconds of all matrix products of a step, each alone: those of the linear layers and the head measured, those of
+    /// attention assumed to run at the same rate.
     pub product_seconds: f64,
 }
 
-/// One operation.
+/// Times of one operation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Operation {
-    /// Its name.
     pub name: String,
-    /// How often a step has it.
+    /// How often a step performs it.
     pub count: usize,
-    /// How long it takes forward, once.
+    /// Seconds of one forward pass.
     pub forward_seconds: f64,
-    /// How long it takes backward, once.
+    /// Seconds of one backward pass.
     pub backward_seconds: f64,
 }
 
 impl Operation {
-    /// How long a step is busy with it.
+    /// Seconds a step spends on it.
     #[must_use]
     pub fn seconds(&self) -> f64 {
         self.count as f64 * (self.forward_seconds + self.backward_seconds)
@@ -54,13 +53,13 @@ impl Operation {
 }
 
 impl Operations {
-    /// What of a step is not matrix products.
+    /// Share of a step that is not matrix products.
     #[must_use]
     pub fn share_outside_products(&self) -> f64 {
         1.0 - self.product_seconds / self.step_seconds
     }
 
-    /// What of a step is none of the operations, or is saved by their following one another.
+    /// Seconds of a step not accounted for by the operations; negative if running them in sequence saves time.
     #[must_use]
     pub fn seconds_left_over(&self) -> f64 {
         self.step_seconds - self.operations.iter().map(Operation::seconds).sum::<f64>()
@@ -75,12 +74,12 @@ pub(super) fn measure(stage: &Stage, run: &mut StageRun, request: Request) -> Re
         Ok(before.elapsed().as_secs_f64())
     };
     let step_seconds = median(repeat(request, step)?);
-    // Some two dozen share the time of one sample.
+    // About two dozen operations share the time of one sample.
     let each = Request { seconds: request.seconds / 24.0, ..request };
     stage.compute.install(|| Network::of(stage, each).measure(step_seconds))
 }
 
-/// The parts of a network, each to be timed.
+/// The parts of a network that are timed.
 struct Network<'a> {
     stage: &'a Stage,
     device: Device,
@@ -93,7 +92,7 @@ struct Network<'a> {
     layout: AttentionLayout,
 }
 
-/// An operation's output for an input, where the input is tracked.
+/// An operation's output for an input that is tracked.
 type Forward<'a> = &'a dyn Fn(Tensor<2>) -> Tensor<2>;
 
 impl<'a> Network<'a> {
@@ -163,7 +162,8 @@ impl<'a> Network<'a> {
         Ok(Operations { step_seconds, operations, product_seconds: measured * self.products_over_measured() })
     }
 
-    /// Seconds of the three products of a linear layer, each alone: output, gradient of the input, gradient of the weight.
+    /// Seconds of the three products of a linear layer, each alone: output, gradient of the input, gradient of the
+    /// weight.
     fn products(&self, from: usize, to: usize) -> Result<f64, MeasureError> {
         let mut seconds = 0.0;
         for [rows, inner, columns] in [[self.tokens, from, to], [self.tokens, to, from], [from, self.tokens, to]] {
@@ -180,7 +180,7 @@ impl<'a> Network<'a> {
         Ok(seconds)
     }
 
-    /// Operations of all products of a step, over those of the linear layers and the head.
+    /// FLOPs of all products of a step, over those of the linear layers and the head.
     fn products_over_measured(&self) -> f64 {
         let model = &self.stage.spec.model;
         let all = model.shape.training_flops_per_token(model.vocab, self.stage.spec.batch.context).0;
@@ -196,20 +196,21 @@ impl<'a> Network<'a> {
     ) -> Result<Operation, MeasureError> {
         let input = self.tracked(input, 1);
         let [forward_seconds, backward] = self.timed(&|| forward(input.clone()))?;
-        // A backward pass that starts here begins with a gradient of ones, which in a step comes from elsewhere.
+        // A backward pass that starts here begins with a gradient of ones; in a step, that gradient comes from the next
+        // operation.
         let output = values(forward(input.clone()).dims(), 2, &self.device.clone().inner());
         let [_, ones] = self.timed(&|| Tensor::from_inner(output.clone()).require_grad())?;
         Ok(Operation { name: name.to_owned(), count, forward_seconds, backward_seconds: (backward - ones).max(0.0) })
     }
 
-    /// The loss, whose backward pass does start with a one.
+    /// Times the loss, whose backward pass really starts with a one.
     fn time_loss(&self, loss: &dyn Fn(Tensor<2>) -> Tensor<1>) -> Result<Operation, MeasureError> {
         let hidden = self.tracked([self.tokens, self.d_model], 1);
         let [forward_seconds, backward_seconds] = self.timed(&|| loss(hidden.clone()))?;
         Ok(Operation { name: "head, loss".to_owned(), count: 1, forward_seconds, backward_seconds })
     }
 
-    /// Clipping and the update, which count as forward.
+    /// Times clipping and the update, counted as forward.
     fn optimizer(&self) -> Result<Operation, MeasureError> {
         let spec = &self.stage.spec;
         let config = MiniCpmConfig { spec: spec.model, context: spec.batch.context as usize };
@@ -233,7 +234,7 @@ impl<'a> Network<'a> {
         Ok(Operation { name: "clip, AdamW".to_owned(), count: 1, forward_seconds, backward_seconds: 0.0 })
     }
 
-    /// Median seconds forward and backward.
+    /// Median seconds, forward and backward.
     fn timed<const D: usize>(&self, forward: &dyn Fn() -> Tensor<D>) -> Result<[f64; 2], MeasureError> {
         let once = &mut || {
             let before = Instant::now();
@@ -251,7 +252,7 @@ impl<'a> Network<'a> {
         values(dims, salt, &self.device).require_grad()
     }
 
-    /// A token for each place of a batch.
+    /// A token for each position of a batch.
     fn indices(&self) -> Tensor<1, Int> {
         let token = |index: usize| (index * 7919 % self.vocab) as i32;
         let tokens: Vec<i32> = (0..self.tokens).map(token).collect();
@@ -259,7 +260,7 @@ impl<'a> Network<'a> {
     }
 }
 
-/// Numbers between -1 and 1 without a pattern.
+/// Patternless numbers between -1 and 1.
 ///
 /// # Shapes
 /// - returns `dims`.

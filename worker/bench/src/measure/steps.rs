@@ -1,4 +1,4 @@
-//! Training steps, whole: batch, forward and backward pass, update.
+//! Whole training steps: batch, forward and backward pass, update.
 
 use trainer::StageRun;
 

@@ -1,7 +1,8 @@
-//! Fits beside scipy's, on the same table and the same draws, in the same run.
+//! Compares fits with scipy's, on the same table and the same draws, in the same run.
 //!
-//! `cargo bench -p windtunnel-scaling --bench scipy`. Needs a Python with scipy: `PYTHON` names one that is not `python3`.
-//! The two take turns, block by block, so that a busy machine is as busy for either; the spread is over blocks.
+//! `cargo bench -p windtunnel-scaling --bench scipy`. Needs a Python with scipy: `PYTHON` names one other than
+//! `python3`. The two alternate block by block, so that other load on the machine affects both; the spread is over
+//! blocks.
 
 #![expect(clippy::disallowed_methods, reason = "a bench reads the clock")]
 
@@ -22,7 +23,7 @@ const DELTA: f64 = 1e-3;
 const BLOCKS: u64 = 4;
 const DRAWS_A_BLOCK: usize = 1000;
 
-/// 240 points: 12 sizes, each on a trunk with 20 amounts of data.
+/// 240 points: 12 sizes, each a trunk with 20 amounts of data.
 fn table() -> Vec<Point> {
     let mut rng = ChaCha8Rng::seed_from_u64(7);
     let mut normal = || -> f64 { StandardNormal.sample(&mut rng) };
@@ -39,7 +40,7 @@ fn table() -> Vec<Point> {
 }
 
 fn main() {
-    // `cargo test --benches` asks whether it runs at all; there is nothing to be timed then.
+    // `cargo test --benches` only checks that this runs: do not time anything then.
     if std::env::args().any(|argument| argument == "--test") {
         return;
     }
@@ -67,7 +68,7 @@ fn one_fit(folder: &Path, points: &[Point], options: &FitOptions, columns: &Valu
         .collect();
     seconds.sort_by(f64::total_cmp);
     let found = fit(points, options).expect("fits");
-    // The grid of the replications of approach 3, thinned to 324 starts of its 4,500.
+    // The grid used by replications of approach 3, thinned from 4,500 to 324 starts.
     let mut given = columns.clone();
     given["grid"] = json!({
         "a": [5, 15, 25], "alpha": [0.0, 0.5, 1.0, 2.0], "b": [5, 15, 25], "beta": [0.0, 0.5, 1.0], "e": [-0.5, 0.5, 1.0]
@@ -113,7 +114,7 @@ fn bootstrap(folder: &Path, points: &[Point], options: &FitOptions, found: &Fit,
         given["weights"] = json!(weights);
         given["start"] = json!([law.c_n.ln(), law.alpha, law.c_d.ln(), law.beta, law.l0.ln()]);
         let answer = ask(folder, &given);
-        // Equal draws are fitted once here, so scipy's time is for as many fits as ours.
+        // Equal draws are fitted only once here; scipy's time is scaled to as many fits.
         let theirs = number(&answer["draws_seconds"]);
         ratios.push(theirs / ours);
         (ours_total, theirs_total) = (ours_total + ours, theirs_total + theirs);
@@ -141,7 +142,7 @@ fn bootstrap(folder: &Path, points: &[Point], options: &FitOptions, found: &Fit,
     );
 }
 
-/// What scipy says to a question, in a process of its own.
+/// Runs scipy in a process of its own.
 fn ask(folder: &Path, given: &Value) -> Value {
     let question = folder.join("question.json");
     std::fs::write(&question, given.to_string()).expect("written");

@@ -1,4 +1,4 @@
-//! The whole of it: the law, its intervals, the optima, and what to think of them.
+//! The complete analysis of a table: the law, its intervals, the optima, and how far to trust them.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,63 +13,61 @@ use crate::predictor::{BudgetOptimum, Covariance, Predictor};
 use crate::units::Units;
 use crate::warning::{MIN_SPAN, Warning};
 
-/// What to analyse a table with.
+/// Options of an analysis.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct AnalysisOptions {
-    /// How to fit.
     pub fit: FitOptions,
-    /// How to make intervals.
+    /// How intervals are made.
     pub bootstrap: BootstrapOptions,
-    /// Budgets C to state the optimal model at, operations; [`default_budgets`] where there are none.
+    /// Budgets C, in FLOPs, at which to state the optimal model; empty means [`default_budgets`].
     pub budgets: Vec<f64>,
 }
 
-/// The settings that a result can be reproduced with.
+/// The settings needed to reproduce a result.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
-    /// What was minimised.
     pub objective: Objective,
     /// How intervals were made.
     pub bootstrap: BootstrapOptions,
 }
 
-/// A law with all that belongs to it.
+/// A law with everything known about it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Analysis<L = ScalingLaw> {
     /// The law and how it was found.
     pub fit: Fit<L>,
-    /// Intervals of its parameters; `None` where nothing gives any.
+    /// Intervals of its parameters; `None` if no method gives any.
     pub intervals: Option<Intervals>,
-    /// Covariance of its parameters, which the intervals follow from; `None` where they are percentiles of the draws.
+    /// Covariance of its parameters, from which the intervals follow; `None` if they are percentiles of the draws.
     pub covariance: Option<Covariance>,
-    /// What draws of the table say beside that; `None` where too few of them determine a law.
+    /// Results of resampling the table; `None` if too few draws determine a law.
     pub bootstrap: Option<Bootstrap<L>>,
-    /// How well it describes the table.
+    /// How well the law describes the table.
     pub diagnostics: Diagnostics<L>,
-    /// The optimal models, at ascending budgets; empty where no split is best.
+    /// The optimal models, at ascending budgets; empty if no split of a budget is best.
     pub optima: Vec<BudgetOptimum>,
-    /// Reasons for doubt.
+    /// Reasons to doubt the law.
     pub warnings: Vec<Warning>,
-    /// What it was made with.
+    /// The settings used.
     pub settings: Settings,
-    /// Points of the table.
+    /// Number of points in the table.
     pub n_points: usize,
-    /// Trunks they come from; as many as points where those are taken singly.
+    /// Number of trunks they come from; equal to the number of points if those are resampled singly.
     pub n_trunks: usize,
 }
 
-/// Fits the additive law to a table, and says how far to believe it.
+/// Fits the additive law to a table, and analyses it.
 ///
 /// # Errors
-/// Where the table cannot determine the law, or no descent converges.
+/// Fails if the table does not determine the law, or no descent converges.
 pub fn analyse(points: &[Point], options: &AnalysisOptions) -> Result<Analysis, FitError> {
     analyse_law(points, options)
 }
 
-/// Fits a law of any form to a table, and says how far to believe it.
+/// Fits a law of any form to a table, and analyses it.
 ///
 /// # Errors
-/// Where the table cannot determine the law, or no descent converges.
+/// Fails if the table does not determine the law, or no descent converges.
 pub fn analyse_law<L: Law>(points: &[Point], options: &AnalysisOptions) -> Result<Analysis<L>, FitError> {
     let found = fit_law::<L>(points, &options.fit)?;
     let units = Units::of(points, options.bootstrap.resample);
@@ -95,9 +93,10 @@ pub fn analyse_law<L: Law>(points: &[Point], options: &AnalysisOptions) -> Resul
     Ok(analysis)
 }
 
-/// Fewer trunks than this have so few different draws that percentiles of them are coarse.
+/// With fewer trunks, the number of different draws is so small that their percentiles are coarse.
 const ENOUGH_TRUNKS: usize = 10;
-/// Fewer descents than this, of a grid that covers the plane of exponents, are a sign of several minima.
+/// If a smaller share of descents agrees, on a grid that covers the plane of exponents, there are probably several
+/// minima.
 const ENOUGH_AGREEING: f64 = 0.25;
 const FEW_FAILED: f64 = 0.02;
 
@@ -158,7 +157,7 @@ fn warnings<L: Law>(points: &[Point], analysis: &Analysis<L>, not_held_out: Opti
     warnings
 }
 
-/// Rows that equal an earlier one in everything that counts.
+/// Number of rows equal to an earlier one in everything that counts.
 fn duplicates(points: &[Point]) -> usize {
     let bits = |point: &Point| [point.n, point.d, point.loss].map(f64::to_bits);
     let mut rows: Vec<([u64; 3], &str)> = points.iter().map(|point| (bits(point), point.trunk.as_str())).collect();
@@ -168,8 +167,8 @@ fn duplicates(points: &[Point]) -> usize {
 }
 
 fn warn_of_intervals<L: Law>(points: &[Point], intervals: &Intervals, warnings: &mut Vec<Warning>) {
-    // An exponent that may be zero, or three times as large, says nothing. C_N and C_D are left out: they change by
-    // powers of ten with a small change of their exponent, and mean nothing without it.
+    // An exponent that may be zero, or three times as large, is useless. C_N and C_D are skipped: they change by powers
+    // of ten with small changes of their exponents, and mean nothing without them.
     for &parameter in L::PARAMETERS.iter().filter(|parameter| parameter.is_exponent()) {
         let interval = intervals.get(parameter);
         if interval.low <= 0.0 || interval.high > 3.0 * interval.low {

@@ -1,9 +1,9 @@
-//! Draws of whole trunks, each with a law refitted to it.
+//! Resamples whole trunks and refits the law to each draw.
 //!
-//! The points of one trunk share the luck of its initial weights and data order: a second seed moves all of them by about
-//! the same amount. Drawing points, or residuals, as if they were independent gives intervals that are too narrow; here a
-//! draw takes as many trunks as there are, with replacement and with all their points. A draw is a weight for each point,
-//! not a copy of rows, so each refit descends from the full table's solution over the same numbers.
+//! The points of one trunk share the luck of its initial weights and data order: a second seed shifts all of them by
+//! about the same amount. Drawing points, or residuals, as if they were independent gives intervals that are too
+//! narrow; here a draw takes as many trunks as there are, with replacement and with all their points. A draw is a
+//! weight per point, not a copy of rows, so each refit starts from the full table's solution on the same numbers.
 
 use std::collections::BTreeMap;
 
@@ -19,36 +19,36 @@ use crate::point::Point;
 use crate::solver::Problem;
 use crate::units::Units;
 
-/// What the draws of a table say.
+/// Results of resampling a table.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Bootstrap<L = ScalingLaw> {
-    /// From percentile to percentile.
+    /// Percentile intervals.
     pub intervals: Intervals,
-    /// What the draws were of and how many of them count.
+    /// What was drawn, and how many draws count.
     pub draws: Draws,
-    /// Laws of the first draws that differ, at most [`MOST_LAWS`]: for what is not computed here.
+    /// Laws of the first different draws, at most [`MOST_LAWS`], for quantities that are not computed here.
     pub laws: Vec<L>,
 }
 
-/// Laws that are kept of all draws.
+/// Maximum number of laws kept.
 pub const MOST_LAWS: usize = 200;
 
 /// The draws behind intervals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Draws {
-    /// Trunks that were drawn from, or points where those were drawn singly.
+    /// Number of trunks drawn from, or of points if those are drawn singly.
     pub trunks: usize,
-    /// Draws whose law is counted.
+    /// Draws whose law counts.
     pub used: usize,
-    /// How many of those differ from one another. Five trunks allow at most 126, whatever the number of draws.
+    /// Number of different draws among them. Five trunks allow at most 126, however many draws are made.
     pub distinct: usize,
-    /// Draws thrown away and made again because they held too few sizes or amounts of data to determine a law.
+    /// Draws that held too few sizes or amounts of data to determine a law, and were replaced.
     pub redrawn: usize,
-    /// Draws left out because no law could be fitted to them.
+    /// Draws to which no law could be fitted.
     pub failed: usize,
 }
 
-/// The laws of all draws, each with the number of draws that led to it.
+/// The laws of all draws, each with the number of draws that gave it.
 #[derive(Debug, Clone)]
 pub(crate) struct Resampled<L = ScalingLaw> {
     pub(crate) draws: Draws,
@@ -56,21 +56,21 @@ pub(crate) struct Resampled<L = ScalingLaw> {
     laws: Vec<Drawn<L>>,
 }
 
-/// One draw that differs from all others, and the law refitted to it.
+/// A draw and the law fitted to it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Drawn<L = ScalingLaw> {
-    /// How often each trunk is in it, in the order of their names; each point, where those were drawn singly.
+    /// How often the draw holds each trunk, in the order of their names; or each point, if points are drawn singly.
     pub counts: Vec<u32>,
-    /// How often it came up.
+    /// How often the draw occurred.
     pub times: usize,
-    /// Its law.
+    /// The law fitted to it.
     pub law: L,
-    /// The objective there, points counted as often as they were drawn.
+    /// Value of the objective, counting points as often as they were drawn.
     pub objective: f64,
 }
 
-/// All draws of a table that differ, each with its law: for those who want more of them than intervals. Empty where too few
-/// determine a law.
+/// All different draws of a table with their laws, for analyses beyond intervals. Empty if too few draws determine a
+/// law.
 #[must_use]
 pub fn draws<L: Law>(
     points: &[Point],
@@ -82,13 +82,13 @@ pub fn draws<L: Law>(
     resample(points, fit, fitting, options, &units).map(|resampled| resampled.laws).unwrap_or_default()
 }
 
-/// Below this many distinct draws the percentiles are those of the design, not of the noise: three trunks of three sizes
-/// have one draw that determines a law, and it is the table itself.
+/// With fewer different draws, percentiles reflect the design instead of the noise: three trunks of three sizes have a
+/// single draw that determines a law, the table itself.
 pub(crate) const MIN_DISTINCT: usize = 10;
-/// Where draw after draw determines nothing, there are no intervals to be had.
+/// Replacements allowed per draw wanted; beyond that there are no intervals.
 const MAX_REDRAWN_PER_DRAW: usize = 20;
 
-/// Draws trunks and refits. `None` where fewer than [`MIN_DISTINCT`] different draws determine a law.
+/// Draws trunks and refits. `None` if fewer than [`MIN_DISTINCT`] different draws determine a law.
 pub(crate) fn resample<L: Law>(
     points: &[Point],
     full: &Fit<L>,
@@ -102,7 +102,7 @@ pub(crate) fn resample<L: Law>(
     }
     let problem = Problem::new(L::FORM, points);
     let start = problem.params(&full.law);
-    // Equal draws have equal laws, so each is fitted once. The order is that of the map, whatever the threads do.
+    // Equal draws have equal laws, so each is fitted once. The map's order makes the result independent of threads.
     let drawn: Vec<(Vec<u32>, usize)> = drawn.into_iter().collect();
     let laws: Vec<Drawn<L>> = drawn
         .par_iter()
@@ -120,7 +120,7 @@ pub(crate) fn resample<L: Law>(
     (laws.len() >= MIN_DISTINCT).then_some(Resampled { draws, level: options.level, laws })
 }
 
-/// The draws, as how often each trunk is in them, each with how often it came up; and how many were made again.
+/// The different draws, as counts per trunk, each with its number of occurrences; and the number of replaced draws.
 fn draw(form: Form, points: &[Point], units: &Units, options: &BootstrapOptions) -> (BTreeMap<Vec<u32>, usize>, usize) {
     let mut rng = ChaCha8Rng::seed_from_u64(options.seed);
     let mut drawn: BTreeMap<Vec<u32>, usize> = BTreeMap::new();
@@ -170,8 +170,8 @@ impl<L: Law> Resampled<L> {
         Bootstrap { intervals, draws: self.draws, laws }
     }
 
-    /// The interval of something that follows from a law. `None` where so many draws have no such thing that an end of the
-    /// interval would lie among them.
+    /// The interval of a quantity derived from a law. `None` if the quantity is undefined for so many draws that an end
+    /// of the interval would fall among them.
     pub(crate) fn interval_of(&self, quantity: impl Fn(&L) -> Option<f64>) -> Option<Interval> {
         let values: Vec<(f64, usize)> =
             self.laws.iter().filter_map(|drawn| Some((quantity(&drawn.law)?, drawn.times))).collect();
@@ -181,7 +181,7 @@ impl<L: Law> Resampled<L> {
     }
 }
 
-/// The central interval of values that each count several times: between ranks, the straight line.
+/// The central interval of weighted values, linear between ranks.
 fn percentiles(mut values: Vec<(f64, usize)>, level: f64) -> Interval {
     values.sort_by(|a, b| a.0.total_cmp(&b.0));
     let sorted: Vec<f64> = values.iter().flat_map(|&(value, times)| std::iter::repeat_n(value, times)).collect();
@@ -235,7 +235,7 @@ mod tests {
         let options = BootstrapOptions { draws: 500, resample: Resample::Seeds, ..BootstrapOptions::default() };
         let units = Units::of(&points, options.resample);
         let (drawn, redrawn) = draw(Form::Minicpm, &points, &units, &options);
-        // Of two seeds both, one twice or the other twice, for each of three sizes.
+        // Of two seeds: both, the first twice or the second twice, for each of three sizes.
         assert_eq!((drawn.len(), redrawn), (27, 0));
         assert!(drawn.keys().all(|counts| counts.iter().sum::<u32>() == 6));
     }

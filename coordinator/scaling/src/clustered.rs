@@ -1,15 +1,16 @@
-//! The delta method, clustered by trunk, and honest with few of them.
+//! The delta method, clustered by trunk, and reliable with few trunks.
 //!
-//! The points of a trunk share its luck, so what counts as a sample is a trunk, and there are often six. The covariance is
-//! the sandwich of Bell and McCaffrey (2002), "CR2": each trunk's residuals are made as large as they would be had the fit
-//! not followed them, by (I - H)^(-1/2) of that trunk. A standard error from six trunks is itself uncertain, so intervals
-//! take the quantile of Student's t, with the degrees of freedom that make the first two moments of the variance's estimate
-//! right; those are counted with luck that a trunk's points share, whose size is estimated from the residuals. Nothing is
-//! assumed about how the noise of a trunk's points depends on one another; the luck decides only the freedom.
+//! The points of a trunk share its luck, so the trunk is the unit of sampling, and often there are only six. The
+//! covariance is the sandwich of Bell and McCaffrey (2002), "CR2": each trunk's residuals are enlarged to the size they
+//! would have had the fit not followed them, by (I - H)^(-1/2) of that trunk. A standard error from six trunks is
+//! itself uncertain, so intervals use the quantile of Student's t with the degrees of freedom that match the first two
+//! moments of the variance's estimate; those assume luck shared by a trunk's points, whose size is estimated from the
+//! residuals. The covariance assumes nothing about the correlation within a trunk; the luck affects only the degrees of
+//! freedom.
 //!
-//! Huber's threshold is usually far below the residuals, so most points pull with the same force. Their pull, over how much
-//! the mean pull changes when the law moves, is the residual a linear fit would have had, and takes its place.
-//! docs/design/scaling-fit.md says how often these intervals hold the truth, and what was tried before.
+//! Huber's threshold is usually far below the residuals, so most points pull with the same force. Their pull, divided
+//! by the change of the mean pull when the law moves, is the residual a linear fit would have had, and takes its place.
+//! docs/design/scaling-fit.md states how often these intervals hold the truth, and what was tried before.
 
 use nalgebra::{Matrix5, SymmetricEigen, Vector5};
 use statrs::distribution::{ContinuousCDF, StudentsT};
@@ -19,18 +20,18 @@ use crate::fit::Objective;
 use crate::intervals::Interval;
 use crate::solver::{Params, Problem};
 
-/// What is known of a solution's uncertainty.
+/// The uncertainty of a solution.
 #[derive(Debug, Clone)]
 pub(crate) struct Clustered {
     params: Params,
     /// (J'J)^-1 over the parameters that are not at a bound; zero elsewhere.
     inverse: Matrix5<f64>,
     clusters: Vec<Cluster>,
-    /// Variance of the luck that a trunk's points share, relative to that of a point's own.
+    /// Variance of the luck that a trunk's points share, relative to that of a point's own noise.
     luck: f64,
 }
 
-/// One trunk: J its rows of the Jacobian, and A J = J T its adjustment.
+/// Sums over one trunk. J are its rows of the Jacobian, A its adjustment, and A J = J T.
 #[derive(Debug, Clone)]
 struct Cluster {
     /// T' J' r.
@@ -45,7 +46,7 @@ struct Cluster {
     adjusted_sum: Vector5<f64>,
 }
 
-/// The sums over a trunk's points.
+/// Sums over a trunk's points.
 #[derive(Debug, Clone, Copy, Default)]
 struct Sums {
     normal: Matrix5<f64>,
@@ -55,23 +56,23 @@ struct Sums {
     points: f64,
 }
 
-/// How uncertain a quantity is.
+/// The uncertainty of a quantity.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Spread {
     /// Standard error.
     pub(crate) error: f64,
-    /// Degrees of freedom of that estimate.
+    /// Degrees of freedom of the standard error.
     pub(crate) freedom: f64,
 }
 
-/// With more trunks than this their number is no concern, and shared luck is left out of counting the freedom.
+/// With more trunks, the degrees of freedom hardly matter, and shared luck is ignored in counting them.
 const MOST_WITH_LUCK: usize = 80;
-/// Luck beyond this many times a point's own noise changes nothing any more.
+/// Larger values of `luck` make no difference.
 const MOST_LUCK: f64 = 1e4;
 
 impl Clustered {
-    /// Of a solution; `members` says which trunk each point is of. `None` where the points do not determine the parameters
-    /// that are free, or a trunk alone decides a combination of them.
+    /// The uncertainty at a solution; `members` maps each point to its trunk. `None` if the points do not determine the
+    /// free parameters, or a single trunk determines a combination of them.
     pub(crate) fn new(problem: &Problem, params: &Params, members: &[usize], objective: Objective) -> Option<Self> {
         let free = problem.free_at(params);
         let rows = problem.residuals(params, objective);
@@ -80,7 +81,7 @@ impl Clustered {
         let fitted = free.iter().filter(|free| **free).count();
         let residuals: Vec<f64> = rows.iter().map(|(residual, _)| *residual).collect();
         let residuals = as_if_linear(&residuals, fitted, objective);
-        // Ones on the diagonal of what is not free keep the factorisations defined.
+        // Ones on the diagonal for fixed parameters keep the factorisations defined.
         let held = Matrix5::from_diagonal(&Vector5::from_fn(|i, _| if free[i] { 0.0 } else { 1.0 }));
         let normal: Matrix5<f64> = slopes.iter().map(|slope| slope * slope.transpose()).sum();
         let with_held = (normal + held).cholesky()?.inverse();
@@ -107,11 +108,11 @@ impl Clustered {
         self.inverse * meat * self.inverse
     }
 
-    /// The derivatives of a quantity by the solver's parameters; `None` where it is not defined about the solution.
+    /// Derivatives of a quantity by the solver's parameters; `None` if it is undefined near the solution.
     pub(crate) fn slope(&self, quantity: &impl Fn(&Params) -> Option<f64>) -> Option<Vector5<f64>> {
         let mut slope = Vector5::zeros();
         for i in (0..5).filter(|&i| self.inverse[(i, i)] > 0.0) {
-            // Far above rounding, and far below what any parameter is determined to.
+            // Far above rounding, and far below the precision of any parameter.
             let step = 1e-5;
             let at = |by: f64| {
                 let mut params = self.params;
@@ -130,8 +131,8 @@ impl Clustered {
         Spread { error: variance.sqrt(), freedom: self.freedom(&towards) }
     }
 
-    /// The interval that holds a quantity with a probability of `level`, about its value at the solution. `None` where the
-    /// quantity is not defined there, or nothing bounds it.
+    /// The interval that holds a quantity with probability `level`, around its value at the solution. `None` if the
+    /// quantity is undefined there, or unbounded.
     pub(crate) fn interval(&self, level: f64, quantity: impl Fn(&Params) -> Option<f64>) -> Option<Interval> {
         let centre = quantity(&self.params)?;
         let Spread { error, freedom } = self.spread(&self.slope(&quantity)?);
@@ -139,7 +140,7 @@ impl Clustered {
         (centre.is_finite() && reach.is_finite()).then_some(Interval { low: centre - reach, high: centre + reach })
     }
 
-    /// Satterthwaite's degrees of freedom: tr(Q)^2 / tr(Q^2), Q being the covariance of the trunks' adjusted scores.
+    /// Satterthwaite's degrees of freedom: tr(Q)^2 / tr(Q^2), where Q is the covariance of the trunks' adjusted scores.
     fn freedom(&self, towards: &Vector5<f64>) -> f64 {
         let scores: Vec<Vector5<f64>> = self.clusters.iter().map(|cluster| cluster.bread * towards).collect();
         let own: Vec<f64> = self.clusters.iter().map(|cluster| towards.dot(&(cluster.square * towards))).collect();
@@ -160,7 +161,7 @@ impl Clustered {
 
     fn moments_with_luck(&self, towards: &Vector5<f64>, scores: &[Vector5<f64>], own: &[f64]) -> (f64, f64) {
         let projected: Vec<Vector5<f64>> = scores.iter().map(|score| self.inverse * score).collect();
-        // How much of each trunk's luck is in each trunk's adjusted score.
+        // The share of each trunk's luck in each trunk's adjusted score.
         let reach: Vec<Vec<f64>> = projected
             .iter()
             .enumerate()
@@ -187,9 +188,9 @@ impl Clustered {
 }
 
 impl Cluster {
-    /// `root` is R of (J'J)^-1 = R R' over all trunks. With B = J R of this one, (I - B B')^(-1/2) = I + B F B', and F
-    /// follows from the eigenvalues of B'B, however many points the trunk has. `None` where one of them is 1: then this trunk
-    /// alone decides a combination of the parameters, and nothing says how far off it is.
+    /// `root` is R in (J'J)^-1 = R R' over all trunks. With B = J R of this one, (I - B B')^(-1/2) = I + B F B', and F
+    /// follows from the eigenvalues of B'B, however many points the trunk has. `None` if one of them is 1: then this
+    /// trunk alone determines a combination of the parameters, and its error cannot be estimated.
     fn of(sums: &Sums, root: &Matrix5<f64>) -> Option<Self> {
         let eigen = SymmetricEigen::new(root.transpose() * sums.normal * root);
         if eigen.eigenvalues.iter().any(|value| *value > 1.0 - 1e-6) {
@@ -210,15 +211,15 @@ impl Cluster {
     }
 }
 
-/// Residuals as a linear fit would have them: an objective's pull over how much the mean pull changes with the law.
+/// Residuals as a linear fit would have them: an objective's pull over the change of the mean pull with the law.
 fn as_if_linear(residuals: &[f64], fitted: usize, objective: Objective) -> Vec<f64> {
     let Objective::Huber { delta } = objective else { return residuals.to_vec() };
     let count = residuals.len() as f64;
     let freedom = (count - fitted as f64).max(1.0);
     let scale = scale(residuals, freedom);
-    // The share of points within the threshold is a noisy figure where the threshold is small, and the fit passes through
-    // some points exactly. So points are counted within a standard deviation, less the fitted ones, and the share within
-    // the threshold is a normal distribution's part of those.
+    // The share of points within the threshold is noisy if the threshold is small and the fit passes through some
+    // points exactly. So points within one standard deviation are counted, less the fitted ones, and the normal
+    // distribution gives the share within the threshold.
     let width = delta.max(scale);
     let within = residuals.iter().filter(|residual| residual.abs() <= width).count() as f64;
     let near = ((within - fitted as f64) / freedom).max(1.0 / count);
@@ -227,7 +228,7 @@ fn as_if_linear(residuals: &[f64], fitted: usize, objective: Objective) -> Vec<f
     residuals.iter().map(|residual| objective.penalty(*residual).1 / change).collect()
 }
 
-/// The standard deviation of the residuals without the outliers: the smaller of the usual estimate and a wide one from the
+/// Standard deviation of the residuals without outliers: the smaller of the usual estimate and a generous one from the
 /// median size.
 pub(crate) fn scale(residuals: &[f64], freedom: f64) -> f64 {
     let mut sizes: Vec<f64> = residuals.iter().map(|residual| residual.abs()).collect();
@@ -237,7 +238,7 @@ pub(crate) fn scale(residuals: &[f64], freedom: f64) -> f64 {
     (squares / freedom).sqrt().min(1.3 * 1.4826 * median * (sizes.len() as f64 / freedom).sqrt())
 }
 
-/// The variance of shared luck relative to a point's own noise, from the sum of squares and the sums over trunks.
+/// Variance of shared luck relative to a point's own noise, from the sum of squares and the sums over trunks.
 fn luck(sums: &[Sums], inverse: &Matrix5<f64>, residuals: &[f64], fitted: usize) -> f64 {
     if sums.len() > MOST_WITH_LUCK {
         return 0.0;
@@ -263,7 +264,7 @@ fn luck(sums: &[Sums], inverse: &Matrix5<f64>, residuals: &[f64], fitted: usize)
     }
 }
 
-/// Student's t within which a share `level` lies.
+/// Student's t that bounds a central share `level`.
 pub(crate) fn t_quantile(freedom: f64, level: f64) -> Option<f64> {
     let student = StudentsT::new(0.0, 1.0, freedom).ok()?;
     Some(student.inverse_cdf(0.5 + 0.5 * level.clamp(0.0, 1.0)))
@@ -275,7 +276,7 @@ mod tests {
     use crate::law::Form;
     use crate::point::Point;
 
-    /// Losses that are constant but for noise: the fit is their mean in effect, whose standard error is known.
+    /// Losses that are constant up to noise: the fit is effectively their mean, whose standard error is known.
     #[test]
     fn with_points_alone_and_squares_it_is_the_textbook() {
         let mut points = Vec::new();

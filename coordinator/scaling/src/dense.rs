@@ -1,6 +1,6 @@
-//! Small symmetric systems of equations.
+//! Small symmetric linear systems.
 
-/// A symmetric matrix of a handful of rows, kept whole.
+/// A small symmetric matrix, stored in full.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Symmetric {
     n: usize,
@@ -34,12 +34,12 @@ impl Symmetric {
         (0..self.n).map(|i| (0..self.n).map(|j| self.get(i, j) * v[j]).sum()).collect()
     }
 
-    /// `gᵀ M g`: the variance of a combination, where the matrix is a covariance.
+    /// `gᵀ M g`: the variance of a combination, if the matrix is a covariance.
     pub(crate) fn quadratic(&self, g: &[f64]) -> f64 {
         self.times(g).iter().zip(g).map(|(a, b)| a * b).sum()
     }
 
-    /// Solves `M x = right`; `None` where the matrix is not positive definite to rounding.
+    /// Solves `M x = right`; `None` if the matrix is not numerically positive definite.
     pub(crate) fn solve(&self, right: &[f64]) -> Option<Vec<f64>> {
         let lower = self.cholesky()?;
         let n = self.n;

@@ -1,37 +1,37 @@
-//! The optimiser of the laws with few or many parameters: residuals and their derivatives in, a minimum out.
+//! The optimiser of the laws with few or many parameters: minimises an objective of residuals, given their derivatives.
 //!
-//! Two methods in turn. Reweighted Gauss-Newton steps, damped, never go up and get near the minimum from far off, but
-//! creep where the Huber threshold is far below the residuals; from there a quasi-Newton method (BFGS), begun with the
-//! matrix the first one ended with, gets to the bottom.
+//! It alternates two methods. Damped, reweighted Gauss-Newton steps never increase the objective and approach the
+//! minimum from afar, but slow down if the Huber threshold is far below the residuals; a quasi-Newton method (BFGS),
+//! started from the last Gauss-Newton matrix, then finishes.
 
 use crate::dense::Symmetric;
 use crate::fit::Objective;
 
-/// What is fitted: observed minus predicted for each row, in the units of the objective.
+/// A problem: observed minus predicted for each row, in the units of the objective.
 pub(crate) trait Residuals: Sync {
-    /// Bounds of the search, one pair a parameter.
+    /// Bounds of the search, one pair per parameter.
     fn bounds(&self) -> &[(f64, f64)];
-    /// Weights of the rows.
+    /// One weight per row.
     fn weights(&self) -> &[f64];
-    /// The residuals at a place.
+    /// The residuals at a point.
     fn residuals(&self, params: &[f64]) -> Vec<f64>;
-    /// The derivatives of the prediction, in the units of the objective, by each parameter, row after row.
+    /// Derivatives of the predictions by each parameter, in the units of the objective, row-major.
     fn jacobian(&self, params: &[f64]) -> Vec<f64>;
 }
 
-/// Where a descent ended.
+/// The end of a descent.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Descent {
     pub(crate) params: Vec<f64>,
     pub(crate) objective: f64,
-    /// The largest component of the gradient, relative to the sizes of its summands.
+    /// Largest component of the gradient, relative to the sum of its summands' sizes.
     pub(crate) gradient: f64,
     pub(crate) converged: bool,
 }
 
-/// Relative gradient below which a place counts as a minimum.
+/// Relative gradient below which a point counts as a minimum.
 const TOLERANCE: f64 = 1e-6;
-/// The same where no step that the arithmetic can represent goes down.
+/// Relative gradient that suffices once no representable step decreases the objective.
 const TOLERANCE_AT_REST: f64 = 1e-3;
 const MAX_GAUSS_NEWTON: usize = 120;
 const MAX_QUASI_NEWTON: usize = 400;
@@ -46,13 +46,13 @@ pub(crate) fn descend(problem: &impl Residuals, start: &[f64], objective: Object
     if ended { Local::at(problem, &params, objective).descent(params, true) } else { bfgs(problem, params, objective) }
 }
 
-/// Goes on from a solution of nearly the same problem.
+/// Continues from the solution of a similar problem.
 pub(crate) fn descend_again(problem: &impl Residuals, start: &[f64], objective: Objective) -> Descent {
     let (params, ended) = gauss_newton(problem, clamped(problem, start.to_vec()), objective, MAX_GAUSS_NEWTON);
     if ended { Local::at(problem, &params, objective).descent(params, true) } else { bfgs(problem, params, objective) }
 }
 
-/// The best of descents from several starts, the first of equals; with how many ended within a millionth of it.
+/// The best of several descents, the first among equals, and how many ended within a millionth of it.
 pub(crate) fn best(descents: &[Descent]) -> Option<(&Descent, usize)> {
     let converged = descents.iter().filter(|descent| descent.converged && descent.objective.is_finite());
     let best = converged.min_by(|a, b| a.objective.total_cmp(&b.objective))?;
@@ -60,11 +60,11 @@ pub(crate) fn best(descents: &[Descent]) -> Option<(&Descent, usize)> {
     Some((best, descents.iter().filter(|descent| descent.objective <= close).count()))
 }
 
-/// Value and derivatives at one place.
+/// Value and derivatives at one point.
 struct Local {
     value: f64,
     gradient: Vec<f64>,
-    /// Sum of the sizes of the summands of each component of the gradient.
+    /// For each component of the gradient, the sum of its summands' sizes.
     size: Vec<f64>,
     /// Reweighted Gauss-Newton matrix.
     matrix: Symmetric,
@@ -150,7 +150,7 @@ fn clamped(problem: &impl Residuals, mut params: Vec<f64>) -> Vec<f64> {
     params
 }
 
-/// Damped, reweighted steps; also whether they ended at a minimum.
+/// Damped, reweighted steps. Also returns whether they ended at a minimum.
 fn gauss_newton(
     problem: &impl Residuals,
     mut params: Vec<f64>,

@@ -10,27 +10,28 @@ use crate::monotonicity::Monotonicity;
 use crate::patterns::{Outlier, Patterns, outliers};
 use crate::point::Point;
 
-/// How well a law describes its table, and how far it can be trusted beyond.
+/// How well a law describes its table, and how far beyond it the law can be trusted.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Diagnostics<L = ScalingLaw> {
-    /// The share of the losses' variance that the law explains. Close to one even for a poor fit, because losses vary so
+    /// Share of the losses' variance that the law explains. Close to one even for a poor fit, because losses vary so
     /// much over a table.
     pub r_squared: f64,
-    /// Root of the mean squared residual, nats.
+    /// Root of the mean squared residual, in nats.
     pub rmse: f64,
-    /// The largest residual by its size, nats.
+    /// Largest absolute residual, in nats.
     pub worst_residual: f64,
-    /// Standard deviation of losses at the same N and D on different trunks, nats: the luck no law can see past. `None`
-    /// without a second trunk anywhere.
+    /// Standard deviation of losses at the same N and D on different trunks, in nats: luck that no law can predict.
+    /// `None` if no place has a second trunk.
     pub seed_spread: Option<f64>,
-    /// The law without the largest size, asked for that size. `None` where the rest determines no law.
+    /// The law fitted without the largest size, and its predictions of that size. `None` if the rest determines no law.
     pub held_out: Option<HeldOut<L>>,
-    /// Every size, predicted from the others, by ascending N.
+    /// Every size, predicted from the others, in ascending order of N.
     #[serde(default)]
     pub left_out: Vec<LeftOut>,
     /// Whether losses fall in N and in D.
     pub monotonicity: Monotonicity,
-    /// Whether the residuals depend on N and D together, for which the law has no term. `None` with too few trunks to tell.
+    /// Whether the residuals depend on N and D together, for which the law has no term. `None` if there are too few
+    /// trunks to tell.
     pub interaction: Option<Interaction>,
     /// Residuals along N and along D.
     #[serde(default)]
@@ -38,31 +39,29 @@ pub struct Diagnostics<L = ScalingLaw> {
     /// Points far off the law, the worst first.
     #[serde(default)]
     pub outliers: Vec<Outlier>,
-    /// The points with what the law says of them, in the table's order.
+    /// The points with the law's predictions, in the table's order.
     pub residuals: Vec<Residual>,
 }
 
-/// A point beside the law.
+/// A point and the law's prediction.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Residual {
-    /// The size, as people call it.
+    /// Name of the size.
     pub size: String,
-    /// N.
     pub n: f64,
-    /// D.
     pub d: f64,
-    /// What was measured, nats.
+    /// The measured loss, in nats.
     pub loss: f64,
-    /// What the law says, nats.
+    /// The law's loss, in nats.
     pub predicted: f64,
-    /// Measured minus predicted, nats.
+    /// Measured minus predicted, in nats.
     pub residual: f64,
-    /// The trunk it branches from.
+    /// The trunk the point branches from.
     #[serde(default)]
     pub trunk: String,
 }
 
-/// The diagnostics of a law, and why nothing could be held out if that is so.
+/// Diagnoses a law. Also returns why nothing could be held out, if so.
 pub(crate) fn diagnose<L: Law>(points: &[Point], law: &L, options: &FitOptions) -> (Diagnostics<L>, Option<FitError>) {
     let residuals: Vec<Residual> = points
         .iter()

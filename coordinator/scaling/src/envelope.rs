@@ -1,11 +1,12 @@
-//! The minimum over training curves (approach 1 of the Chinchilla paper): the size that has the lowest loss of all after
-//! each amount of work, C = 6ND.
+//! The minimum over training curves (approach 1 of the Chinchilla paper): the size with the lowest loss for each amount
+//! of compute, C = 6ND.
 //!
-//! [`fit()`] takes one curve for each size, makes them fall, compares them at budgets evenly spaced in log C, and gives the
-//! [`Frontier`]. A budget counts only where a size is best that is neither the smallest nor the largest of those with a
-//! loss there: at an end the true best may lie beyond. N takes only the trained sizes, so that the frontier is a staircase;
-//! [`isoflop`](mod@crate::isoflop) is the better tool where there are points at equal budgets. Curves at a constant
-//! learning rate give a frontier of un-decayed losses, which is not that of decayed ones. Intervals resample whole curves.
+//! [`fit()`] takes one curve per size, makes the curves monotone, compares them at budgets evenly spaced in log C, and
+//! returns the [`Frontier`]. A budget counts only if the best size there is neither the smallest nor the largest of
+//! those with a loss: at an end the true best may lie beyond. N takes only the trained sizes, so the frontier is a
+//! staircase; [`isoflop`](mod@crate::isoflop) is the better tool if there are points at equal budgets. Curves at a
+//! constant learning rate give a frontier of un-decayed losses, which differs from that of decayed ones. Intervals
+//! resample whole curves.
 
 use serde::{Deserialize, Serialize};
 
@@ -18,16 +19,16 @@ use crate::resample::refit;
 /// The training curve of one size.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SizeCurve {
-    /// N.
+    /// Parameter count.
     pub n: f64,
-    /// Tokens seen and loss, in ascending order of tokens.
+    /// Tokens seen and loss in nats, in ascending order of tokens.
     pub curve: Vec<(f64, f64)>,
 }
 
 /// How curves are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct EnvelopeOptions {
-    /// Budgets, evenly in log C over all that the curves cover.
+    /// Number of budgets, evenly spaced in log C over the range of the curves.
     pub budgets: usize,
     /// How curves are resampled.
     pub bootstrap: BootstrapOptions,
@@ -39,44 +40,43 @@ impl Default for EnvelopeOptions {
     }
 }
 
-/// Why curves have no frontier.
+/// Curves that have no frontier.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum EnvelopeError {
-    /// A number that cannot be one.
+    /// A number that is not positive and finite.
     #[error("curve {index} has {quantity} = {value}: it must be finite and above zero")]
     BadCurve {
-        /// Which curve, counted from 0.
+        /// Index of the curve, from 0.
         index: usize,
         /// `n`, `tokens` or `loss`.
         quantity: &'static str,
-        /// What it holds.
         value: f64,
     },
-    /// A curve that goes back.
+    /// A curve whose tokens are not in order.
     #[error("curve {index} is not in ascending order of tokens")]
     Unordered {
-        /// Which curve, counted from 0.
+        /// Index of the curve, from 0.
         index: usize,
     },
-    /// Too few sizes that are best somewhere and neither the smallest nor the largest there.
+    /// Too few sizes are best at a budget without being the smallest or largest there.
     #[error(
         "{found} sizes are best at a budget that a smaller and a larger one have reached, too: a frontier needs {needed}"
     )]
     TooFewSizes {
-        /// How many are.
+        /// Number of such sizes.
         found: usize,
-        /// How many there must be.
+        /// Number needed.
         needed: usize,
     },
 }
 
-/// Two sizes make a staircase of one step.
+/// With two sizes, the staircase has a single step.
 const MIN_SIZES: usize = 2;
 
-/// Finds the best size over the budgets, and the frontier.
+/// Finds the best size at each budget, and the frontier.
 ///
 /// # Errors
-/// Where a number cannot be one, or too few sizes are best anywhere.
+/// Fails if a number is not positive and finite, or too few sizes are best anywhere.
 pub fn fit(curves: &[SizeCurve], options: &EnvelopeOptions) -> Result<Frontier, EnvelopeError> {
     validate(curves)?;
     let falling: Vec<(f64, FallingCurve)> =
@@ -94,7 +94,7 @@ pub fn fit(curves: &[SizeCurve], options: &EnvelopeOptions) -> Result<Frontier, 
     Ok(Frontier::new(best, found, drawn, &options.bootstrap))
 }
 
-/// How many sizes are best somewhere, and the lines where they are enough.
+/// The number of sizes that are best somewhere, and the lines if they are enough.
 fn solve(best: &[Best]) -> (usize, Option<[PowerLine; 2]>) {
     let mut sizes: Vec<u64> = best.iter().map(|best| best.n.to_bits()).collect();
     sizes.sort_unstable();

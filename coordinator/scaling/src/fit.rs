@@ -1,4 +1,4 @@
-//! Fitting the law to a table.
+//! Fits the law to a table.
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -8,67 +8,64 @@ use crate::point::{Point, distinct};
 use crate::solver::{Params, Problem, Solution};
 use crate::starts;
 
-/// What is minimised, summed over the points.
+/// The quantity to minimise, summed over the points.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]
 pub enum Objective {
-    /// Huber's function of the residual of log L: squares up to `delta`, straight beyond, so that a point far off the law
-    /// pulls no harder than one a little off. What scaling-law papers use, with 1e-3.
+    /// Huber's function of the residual of log L: quadratic up to `delta`, linear beyond, so that a point far off the
+    /// law pulls no harder than one slightly off. Scaling-law papers use it with 1e-3.
     Huber {
-        /// Where squares end, in units of log L.
+        /// Where the quadratic part ends, in units of log L.
         delta: f64,
     },
     /// Half the square of the residual of log L.
     LogLeastSquares,
-    /// Half the square of the residual of L: what `scipy.optimize.curve_fit`, which the MiniCPM paper used, minimises.
+    /// Half the square of the residual of L, which `scipy.optimize.curve_fit` minimises; the MiniCPM paper used it.
     LeastSquares,
 }
 
-/// How to fit.
+/// Options of a fit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct FitOptions {
-    /// What is minimised.
     pub objective: Objective,
 }
 
 /// A law fitted to a table.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Fit<L = ScalingLaw> {
-    /// The law.
     pub law: L,
-    /// The value of the objective.
+    /// Value of the objective.
     pub objective: f64,
-    /// Descents made, each from another start.
+    /// Number of descents, each from another start.
     pub starts: usize,
-    /// How many of them ended within one part in a million of the best. Few of many is a sign of a rugged table.
+    /// Number of descents that ended within one part in a million of the best. A small share indicates several minima.
     pub starts_agreeing: usize,
-    /// The projected gradient at the end, relative to the size of its summands.
+    /// Projected gradient at the end, relative to the sizes of its summands.
     pub gradient: f64,
-    /// Parameters that lie on a bound of the search; the table does not determine them.
+    /// Parameters that lie on a bound of the search, which the table does not determine.
     pub at_bounds: Vec<Parameter>,
 }
 
-/// Why a table has no fit.
+/// A table that has no fit.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum FitError {
-    /// A number that cannot be one.
+    /// A number that is not positive and finite.
     #[error("point {index} ({size}) has {quantity} = {value}: it must be finite and above zero")]
     BadPoint {
-        /// Where in the table, counted from 0.
+        /// Index in the table, from 0.
         index: usize,
-        /// The size it names.
+        /// Name of the point's size.
         size: String,
         /// `n`, `d` or `loss`.
         quantity: &'static str,
-        /// What it holds.
         value: f64,
     },
-    /// Fewer distinct (N, D) than parameters, so that the law goes through all of them and says nothing.
+    /// Fewer distinct places (N, D) than a law with residuals needs.
     #[error("the table has {found} distinct points (N, D): the law's parameters need at least {needed}")]
     TooFewPoints {
-        /// How many there are.
+        /// Number of places.
         found: usize,
-        /// How many there must be.
+        /// Number needed.
         needed: usize,
     },
     /// Too few values of N or D to tell a power law from a constant.
@@ -76,32 +73,29 @@ pub enum FitError {
     TooFewValues {
         /// `sizes (N)` or `token counts (D)`.
         quantity: &'static str,
-        /// How many there are.
+        /// Number of values.
         found: usize,
-        /// How many there must be.
+        /// Number needed.
         needed: usize,
     },
-    /// N and D move together, so that what one does cannot be told from what the other does.
+    /// N and D vary together, so their effects cannot be told apart.
     #[error("log N and log D correlate at {correlation:.4}: train some sizes on other multiples of their parameters")]
     Confounded {
-        /// The coefficient of correlation.
+        /// Pearson's correlation of log N and log D.
         correlation: f64,
     },
     /// All losses are equal.
-    #[error("all losses are equal: there is nothing to explain")]
+    #[error("all losses are equal: a law has nothing to describe")]
     NoVariation,
-    /// The threshold of Huber's function is no positive number.
+    /// The threshold of Huber's function is not positive and finite.
     #[error("the Huber threshold is {delta}: it must be finite and above zero")]
-    BadThreshold {
-        /// What it was.
-        delta: f64,
-    },
+    BadThreshold { delta: f64 },
     /// No descent reached a minimum.
     #[error("none of {starts} descents converged (relative gradient {gradient:.1e})")]
     NotConverged {
-        /// How many were tried.
+        /// Number of descents.
         starts: usize,
-        /// The relative gradient where the best of them ended.
+        /// Relative gradient at the end of the best one.
         gradient: f64,
     },
 }
@@ -113,7 +107,7 @@ const MAX_CORRELATION: f64 = 0.999;
 /// Fits the additive law by descents from a grid of starts.
 ///
 /// # Errors
-/// Where the table cannot determine the law, or no descent converges.
+/// Fails if the table does not determine the law, or no descent converges.
 pub fn fit(points: &[Point], options: &FitOptions) -> Result<Fit, FitError> {
     fit_law(points, options)
 }
@@ -121,7 +115,7 @@ pub fn fit(points: &[Point], options: &FitOptions) -> Result<Fit, FitError> {
 /// Fits a law of any form by descents from a grid of starts.
 ///
 /// # Errors
-/// Where the table cannot determine the law, or no descent converges.
+/// Fails if the table does not determine the law, or no descent converges.
 pub fn fit_law<L: Law>(points: &[Point], options: &FitOptions) -> Result<Fit<L>, FitError> {
     validate(points, options, least_places(L::FORM))?;
     let problem = Problem::new(L::FORM, points);
@@ -142,19 +136,19 @@ pub fn fit_law<L: Law>(points: &[Point], options: &FitOptions) -> Result<Fit<L>,
     })
 }
 
-/// The converged solution with the lowest objective; the first of equals, so that threads do not decide.
+/// The converged solution with the lowest objective; the first among equals, so that threads do not matter.
 pub(crate) fn best(solutions: &[Solution]) -> Option<&Solution> {
     let converged = solutions.iter().filter(|solution| solution.converged && solution.objective.is_finite());
     converged.min_by(|a, b| a.objective.total_cmp(&b.objective))
 }
 
-/// Refits a table of other weights or losses from the solution of the table itself.
+/// Refits a table with other weights or losses, starting from the table's own solution.
 pub(crate) fn refit(problem: &Problem, start: &Params, options: &FitOptions) -> Option<Solution> {
     let solution = problem.descend_from_near(start, options.objective);
     solution.converged.then_some(solution)
 }
 
-/// One more than the parameters: below that the residuals say nothing.
+/// One more than the number of parameters; with fewer points the residuals are meaningless.
 pub(crate) fn least_places(form: Form) -> usize {
     match form {
         Form::Minicpm => 6,
@@ -199,7 +193,7 @@ fn validate(points: &[Point], options: &FitOptions, least_places: usize) -> Resu
     Ok(())
 }
 
-/// Pearson's coefficient between the logarithms.
+/// Pearson's correlation of the logarithms.
 fn correlation(places: &[(f64, f64)]) -> f64 {
     let logs: Vec<(f64, f64)> = places.iter().map(|(n, d)| (n.ln(), d.ln())).collect();
     let count = logs.len() as f64;
@@ -213,7 +207,7 @@ fn correlation(places: &[(f64, f64)]) -> f64 {
     xy / (xx * yy).sqrt()
 }
 
-/// Huber's function with the threshold of the papers.
+/// Huber's function with the papers' threshold.
 impl Default for Objective {
     fn default() -> Self {
         Self::Huber { delta: 1e-3 }
@@ -221,7 +215,7 @@ impl Default for Objective {
 }
 
 impl Objective {
-    /// Observed minus predicted in the units of the objective, of the logs of both.
+    /// Observed minus predicted, in the units of the objective, from logarithms.
     pub(crate) fn residual(self, log_loss: f64, log_predicted: f64) -> f64 {
         if self.is_in_logs() { log_loss - log_predicted } else { log_loss.exp() - log_predicted.exp() }
     }

@@ -1,7 +1,7 @@
-//! The compute-optimal frontier: the best model at each of some budgets, and how it grows with them.
+//! The compute-optimal frontier: the best model at each budget, and how it grows with the budget.
 //!
-//! What [`isoflop`](mod@crate::isoflop) (approach 2) and [`envelope`](mod@crate::envelope) (approach 1) both end in: N and D
-//! as powers of C.
+//! Both [`isoflop`](mod@crate::isoflop) (approach 2) and [`envelope`](mod@crate::envelope) (approach 1) end in it: N
+//! and D as powers of C.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,22 +13,21 @@ use crate::resample::GroupDraws;
 /// The best model at one budget.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Best {
-    /// C, operations.
+    /// Budget C, in FLOPs.
     pub flops: f64,
-    /// N.
+    /// Parameter count N.
     pub n: f64,
-    /// D.
+    /// Token count D.
     pub d: f64,
-    /// Its loss.
+    /// Loss, in nats.
     pub loss: f64,
 }
 
-/// One quantity as a power of C.
+/// A quantity as a power of C.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Growth {
-    /// The line.
     pub line: PowerLine,
-    /// Of the exponent, by resampling; `None` where too few different draws determine a line.
+    /// Interval of the exponent by resampling; `None` if too few different draws determine a line.
     pub exponent: Option<Interval>,
 }
 
@@ -41,16 +40,16 @@ pub struct Frontier {
     pub n: Growth,
     /// D over C.
     pub d: Growth,
-    /// The share of the draws that intervals hold.
+    /// Probability with which each interval holds the truth.
     pub level: f64,
-    /// What was drawn; `None` without intervals.
+    /// The draws behind the intervals; `None` without intervals.
     pub draws: Option<GroupDraws>,
 }
 
-/// A line through two budgets says nothing of noise.
+/// A line through two budgets leaves no residual to estimate noise from.
 pub(crate) const MIN_BUDGETS: usize = 3;
 
-/// The lines of N and D through the best models, each with a weight.
+/// The lines of N and D through weighted best models.
 pub(crate) fn lines(best: &[Best], weight: impl Fn(usize) -> f64) -> Option<[PowerLine; 2]> {
     let drawn = (0..best.len()).filter(|&index| weight(index) > 0.0);
     let mut budgets: Vec<u64> = drawn.map(|index| best[index].flops.to_bits()).collect();
@@ -68,7 +67,7 @@ pub(crate) fn lines(best: &[Best], weight: impl Fn(usize) -> f64) -> Option<[Pow
 }
 
 impl Frontier {
-    /// Of the best models and of the lines of each draw.
+    /// Combines the best models with the lines of each draw.
     pub(crate) fn new(
         best: Vec<Best>,
         [n, d]: [PowerLine; 2],

@@ -1,4 +1,4 @@
-//! Sizes predicted from the others.
+//! Predicts sizes from the others.
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -11,51 +11,51 @@ use crate::solver::Problem;
 /// The losses of the largest size, predicted from all others.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct HeldOut<L = ScalingLaw> {
-    /// The size, as people call it.
+    /// Name of the size.
     pub size: String,
-    /// N of it.
+    /// Parameter count of the size.
     pub n: f64,
-    /// The law of the others.
+    /// The law fitted to the other sizes.
     pub law: L,
-    /// Mean of the relative errors by their size.
+    /// Mean absolute relative error.
     pub mean_error: f64,
-    /// The largest of them.
+    /// Largest absolute relative error.
     pub max_error: f64,
-    /// Its points.
+    /// The predictions, one per point.
     pub points: Vec<Prediction>,
 }
 
-/// A loss that was predicted without being seen.
+/// A loss predicted without being seen.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Prediction {
-    /// D.
+    /// Token count.
     pub d: f64,
-    /// What was measured, nats.
+    /// The measured loss, in nats.
     pub loss: f64,
-    /// What the law of the other sizes says, nats.
+    /// The loss according to the other sizes, in nats.
     pub predicted: f64,
     /// (predicted - measured) / measured.
     pub relative_error: f64,
 }
 
-/// A size that was left out, and how far off the law of the others is.
+/// A size that was left out, and how well the others predict it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LeftOut {
-    /// The size, as people call it.
+    /// Name of the size.
     pub size: String,
-    /// N of it.
+    /// Parameter count of the size.
     pub n: f64,
-    /// Points of it.
+    /// Number of its points.
     pub points: usize,
-    /// Mean of the relative errors by their size; `None` where the other sizes determine no law.
+    /// Mean absolute relative error; `None` if the other sizes determine no law.
     pub mean_error: Option<f64>,
-    /// Mean of the relative errors with their sign: above zero the law of the others says too much.
+    /// Mean signed relative error; positive if the others predict too high a loss.
     pub mean_bias: Option<f64>,
-    /// The largest error by its size.
+    /// Largest absolute relative error.
     pub max_error: Option<f64>,
 }
 
-/// A whole size is held out, never single points: what remains of its trunk would give the answer away.
+/// Holds out a whole size, never single points: the rest of a point's trunk would give its loss away.
 pub(crate) fn largest<L: Law>(points: &[Point], options: &FitOptions) -> Result<HeldOut<L>, FitError> {
     let largest = distinct(points, |point| point.n).pop().unwrap_or_default();
     let (held, rest): (Vec<&Point>, Vec<&Point>) = points.iter().partition(|point| point.n == largest);
@@ -79,7 +79,7 @@ pub(crate) fn largest<L: Law>(points: &[Point], options: &FitOptions) -> Result<
     })
 }
 
-/// Every size in turn, by ascending N. The law of the others is looked for from that of all.
+/// Leaves out every size in turn, in ascending order of N. Each search starts from the law of all sizes.
 pub(crate) fn every_size<L: Law>(points: &[Point], law: &L, options: &FitOptions) -> Vec<LeftOut> {
     let problem = Problem::new(L::FORM, points);
     let start = problem.params(law);

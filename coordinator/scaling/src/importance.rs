@@ -1,19 +1,19 @@
-//! Which of several settings decide whether a trial is a good one.
+//! Which of several settings decide whether a trial is good.
 
-/// Cells that the range of a setting is cut into.
+/// Number of cells that a setting's range is divided into.
 const CELLS: usize = 50;
 
-/// The part of the trials that are good ones.
+/// Share of the trials that count as good.
 const GOOD: f64 = 0.2;
 
-/// How much each setting tells the good trials from all of them, in parts of one: PED-ANOVA (Watanabe et al. 2023).
+/// How much each setting distinguishes the good trials from all, as shares of one: PED-ANOVA (Watanabe et al. 2023).
 ///
-/// `places` are the trials' settings, each between 0 and 1 on the scale it was searched on, the best trial first; only
-/// their order says how good they are, so that trials that were ended early or diverged take part. For each setting the
-/// density of the good ones is compared with that of all, by Pearson's divergence: where trials were dense anyway, good ones
-/// say nothing. Nothing is said of settings that matter only together.
+/// `places` are the trials' settings, each between 0 and 1 on the scale it was searched on, best trial first; only
+/// their order counts, so that pruned and diverged trials can take part. For each setting, Pearson's divergence
+/// compares the density of the good trials with that of all: where trials were dense anyway, good ones carry no
+/// information. Interactions between settings are not considered.
 ///
-/// `None` where there are too few trials to tell anything, or they are all alike.
+/// `None` if there are too few trials, or they are all alike.
 #[must_use]
 pub fn importance(places: &[Vec<f64>]) -> Option<Vec<f64>> {
     let settings = places.first()?.len();
@@ -32,8 +32,8 @@ pub fn importance(places: &[Vec<f64>]) -> Option<Vec<f64>> {
     (sum > 0.0 && sum.is_finite()).then(|| divergences.into_iter().map(|each| each / sum).collect())
 }
 
-/// The part of each cell in a density estimated from places: a normal kernel around each, as wide as Scott's rule says, and
-/// a uniform one besides, so that no cell is empty.
+/// Probability of each cell in a density estimated from places: a normal kernel around each, with the width of Scott's
+/// rule, plus a uniform one, so that no cell is empty.
 fn density(places: &[f64]) -> Vec<f64> {
     let count = places.len() as f64;
     let mean = places.iter().sum::<f64>() / count;
@@ -43,7 +43,7 @@ fn density(places: &[f64]) -> Vec<f64> {
     let mut cells = vec![1.0 / CELLS as f64; CELLS];
     for place in places {
         let kernel: Vec<f64> = (0..CELLS).map(|cell| (-((middle(cell) - place) / width).powi(2) / 2.0).exp()).collect();
-        // What would lie beyond the ends of the range is within it.
+        // Mass beyond the ends of the range counts as within it.
         let mass: f64 = kernel.iter().sum();
         cells.iter_mut().zip(kernel).for_each(|(cell, part)| *cell += part / mass);
     }
@@ -81,7 +81,7 @@ mod tests {
 
     #[test]
     fn where_a_sampler_looked_is_not_taken_for_what_matters() {
-        // The second setting was tried at one end mostly, by good trials and others alike.
+        // The second setting was mostly tried at one end, by good trials and others alike.
         let biased = |seed| {
             let mut places = ranked(60, seed, |at| (at[0] - 0.3).powi(2));
             places.iter_mut().for_each(|trial| trial[1] = trial[1].powi(4));

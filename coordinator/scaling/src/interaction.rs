@@ -1,9 +1,9 @@
-//! A pattern the law cannot follow: residuals that depend on N and D together.
+//! Detects a pattern that the law cannot follow: residuals that depend on N and D together.
 //!
-//! The law adds a term in N and a term in D. Where a large model is under-trained at few steps, or a small one saturates,
-//! the residuals of one trunk rise with D and those of another fall, and no choice of the parameters mends it. So each
-//! trunk's residuals are given a slope over log D, and the slopes are asked whether they depend on log N. The trunks are
-//! the sample, not the points: those of one trunk share its luck.
+//! The law adds a term in N and a term in D. If a large model is under-trained at few steps, or a small one saturates,
+//! the residuals of one trunk rise with D and those of another fall, and no choice of parameters fixes that. So each
+//! trunk's residuals get a slope over log D, and the test is whether these slopes depend on log N. The sample are
+//! trunks, not points, because the points of a trunk share its luck.
 
 use std::collections::BTreeMap;
 
@@ -15,29 +15,29 @@ use crate::point::Point;
 /// How the residuals' slope over log D depends on log N.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Interaction {
-    /// By how much the slope changes, nats for each factor e of D and of N.
+    /// Change of the slope: nats per factor e of D and per factor e of N.
     pub coefficient: f64,
     /// The coefficient over its standard error.
     pub t: f64,
     /// Trunks with enough points to have a slope.
     pub trunks: usize,
-    /// Whether so large a `t` comes up in fewer than one in twenty tables without such a pattern.
+    /// Whether so large a `t` occurs in fewer than one in twenty tables without the pattern.
     pub significant: bool,
 }
 
-/// Trunks needed for a slope of slopes with a standard error that means something.
+/// Trunks needed for a meaningful standard error of the slopes' slope.
 const MIN_TRUNKS: usize = 4;
-/// Points of a trunk needed for a slope that is not just the line through them.
+/// Points per trunk needed for a slope with residuals.
 const MIN_POINTS: usize = 3;
 
-/// A trunk, with its residuals over log D.
+/// A trunk with its residuals over log D.
 struct Trunk {
     log_n: f64,
     residuals: Vec<(f64, f64)>,
 }
 
 impl Interaction {
-    /// `None` with too few trunks of several amounts of data, or with too few sizes among them.
+    /// `None` if there are too few trunks with several amounts of data, or too few sizes among them.
     pub(crate) fn of(points: &[Point], residuals: &[Residual]) -> Option<Self> {
         let mut trunks: BTreeMap<&str, Trunk> = BTreeMap::new();
         for (point, row) in points.iter().zip(residuals) {
@@ -54,7 +54,7 @@ impl Interaction {
             return None;
         }
         let (coefficient, error) = slope(&slopes)?;
-        // Slopes that are zero to rounding, as of a table that was computed from a law, are no pattern.
+        // Slopes that are zero to rounding, as in a table computed from a law, do not count as a pattern.
         let scale = residuals.iter().map(|row| row.loss).fold(0.0, f64::max);
         let t = if coefficient.abs() > 1e-9 * scale { coefficient / error.max(1e-12 * scale) } else { 0.0 };
         let significant = t.abs() > critical_t(slopes.len() - 2);
@@ -62,7 +62,7 @@ impl Interaction {
     }
 }
 
-/// The slope of a least-squares line and its standard error; `None` where all x are equal.
+/// Slope of a least-squares line and its standard error; `None` if all x are equal.
 fn slope(line: &[(f64, f64)]) -> Option<(f64, f64)> {
     let count = line.len() as f64;
     let (mean_x, mean_y) = line.iter().fold((0.0, 0.0), |(x, y), at| (x + at.0 / count, y + at.1 / count));
@@ -75,13 +75,13 @@ fn slope(line: &[(f64, f64)]) -> Option<(f64, f64)> {
     Some((slope, (rest / (count - 2.0) / xx).sqrt()))
 }
 
-/// Student's t that is exceeded either way in one case of twenty.
+/// Student's t exceeded, in either direction, in one case of twenty.
 fn critical_t(freedom: usize) -> f64 {
     const TABLE: [f64; 10] = [12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228];
     match freedom {
         0 => f64::INFINITY,
         1..=10 => TABLE[freedom - 1],
-        // Cornish and Fisher's first term about the normal quantile: off by less than 0.01 from here on.
+        // First term of Cornish and Fisher around the normal quantile: off by less than 0.01 from here on.
         _ => 1.960 + 2.372 / freedom as f64 + 2.822 / (freedom as f64).powi(2),
     }
 }
@@ -90,7 +90,7 @@ fn critical_t(freedom: usize) -> f64 {
 mod tests {
     use super::*;
 
-    /// Five trunks of four points, with a residual given by log N and log D about their means, and a little noise.
+    /// Five trunks of four points, with a residual as a function of centred log N and log D, and a little noise.
     fn table(residual: impl Fn(f64, f64) -> f64) -> Option<Interaction> {
         let (mut points, mut residuals) = (Vec::new(), Vec::new());
         for i in 0..5_i32 {

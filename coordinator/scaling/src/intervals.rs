@@ -1,4 +1,4 @@
-//! Intervals, and how they are made.
+//! Intervals and the methods that make them.
 
 use std::collections::BTreeMap;
 
@@ -6,14 +6,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::law::Parameter;
 
-/// How intervals are made.
+/// Options of the intervals.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct BootstrapOptions {
-    /// Draws of the bootstrap.
+    /// Number of bootstrap draws.
     pub draws: usize,
-    /// Of the generator, so that the same table has the same intervals.
+    /// Seed of the generator, so that the same table gives the same intervals.
     pub seed: u64,
-    /// The probability with which an interval holds the truth, between 0 and 1.
+    /// Probability with which an interval holds the truth, between 0 and 1.
     pub level: f64,
     /// What is drawn, and what counts as a sample.
     #[serde(default)]
@@ -26,22 +26,22 @@ impl Default for BootstrapOptions {
     }
 }
 
-/// What the noise of points is taken to have in common.
+/// What the noise of points has in common.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Resample {
     /// The points of a trunk share its luck. A draw takes as many trunks as there are.
     #[default]
     Trunks,
-    /// The same, but a draw takes for each size as many of its trunks as it has: every draw has every size. Needs several
-    /// seeds.
+    /// Like `Trunks`, but a draw takes from each size as many trunks as that size has, so that every draw has every
+    /// size. Needs several seeds.
     Seeds,
-    /// Every point has a luck of its own: for tables that have no trunks. Too narrow where there are some.
+    /// Every point has its own luck. For tables without trunks; too narrow if there are some.
     Points,
 }
 
 impl Resample {
-    /// What a draw is of.
+    /// What one draw consists of, in words.
     #[must_use]
     pub fn describe(self) -> &'static str {
         match self {
@@ -52,12 +52,12 @@ impl Resample {
     }
 }
 
-/// Where an interval comes from.
+/// The method that made an interval.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Method {
-    /// The delta method with a covariance clustered by trunk, and Student's t with few degrees of freedom. Exponents are
-    /// taken as they are, everything else by its logarithm.
+    /// The delta method with a covariance clustered by trunk, and Student's t with few degrees of freedom. Exponents
+    /// are used directly, everything else by its logarithm.
     Clustered,
     /// From the lower to the upper percentile of the draws.
     Percentile,
@@ -74,7 +74,7 @@ impl Method {
     }
 }
 
-/// From the lower to the upper end. In JSON a list of two numbers.
+/// An interval with both ends. In JSON a list of two numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(from = "[f64; 2]", into = "[f64; 2]")]
 pub struct Interval {
@@ -97,13 +97,13 @@ impl From<Interval> for [f64; 2] {
 }
 
 impl Interval {
-    /// Whether a value lies in it.
+    /// Whether a value lies within it.
     #[must_use]
     pub fn contains(&self, value: f64) -> bool {
         self.low <= value && value <= self.high
     }
 
-    /// From an interval of a logarithm; `None` where an end is no number that a double holds.
+    /// The interval of a quantity, from that of its logarithm; `None` if an end exceeds the range of a double.
     pub(crate) fn out_of_logs(self) -> Option<Self> {
         let (low, high) = (self.low.exp(), self.high.exp());
         (low > 0.0 && high.is_finite()).then_some(Self { low, high })
@@ -113,11 +113,10 @@ impl Interval {
 /// Intervals of the parameters.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Intervals {
-    /// The probability with which each holds the truth.
+    /// Probability with which each holds the truth.
     pub level: f64,
-    /// Where they come from.
     pub method: Method,
-    /// Of each parameter of the law, under its name. One that nothing bounds is left out.
+    /// One per parameter of the law, under its name. Unbounded ones are absent.
     #[serde(flatten)]
     parameters: BTreeMap<Parameter, Interval>,
 }
@@ -133,7 +132,7 @@ impl Intervals {
         Self { level, method, parameters }
     }
 
-    /// The interval of a parameter; from zero to infinity for one that nothing bounds, and for one of another form.
+    /// The interval of a parameter; from zero to infinity for an unbounded one, and for one of another form.
     #[must_use]
     pub fn get(&self, parameter: Parameter) -> Interval {
         self.parameters.get(&parameter).copied().unwrap_or(Interval { low: 0.0, high: f64::INFINITY })

@@ -1,9 +1,9 @@
 //! IsoFLOP curves (approach 2 of the Chinchilla paper): the best size at each budget, and how it grows.
 //!
-//! [`fit()`] groups points by their operations, finds the size with the lowest loss at each budget (by default the vertex of
-//! a parabola of loss over log N) and gives an [`IsoFlop`]: the budgets, those without a best size too, and the
-//! [`Frontier`] through the others. Intervals resample whole budgets: they hold what differs from budget to budget, and not
-//! what a second seed would change in all of them alike.
+//! [`fit()`] groups points by their compute, finds the size with the lowest loss at each budget (by default the vertex
+//! of a parabola of loss over log N) and returns an [`IsoFlop`]: all budgets, including those without a best size, and
+//! the [`Frontier`] through the others. Intervals resample whole budgets: they cover what differs between budgets, but
+//! not what a second seed would change in all of them alike.
 
 use serde::{Deserialize, Serialize};
 
@@ -15,22 +15,22 @@ use crate::valley::{Through, Valley, valley};
 /// A model trained at a budget.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct IsoPoint {
-    /// C, operations.
+    /// Budget C, in FLOPs.
     pub flops: f64,
-    /// N.
+    /// Parameter count.
     pub n: f64,
-    /// D.
+    /// Token count.
     pub d: f64,
-    /// Its loss.
+    /// Loss, in nats.
     pub loss: f64,
 }
 
 /// How the best sizes are found.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct IsoOptions {
-    /// What is drawn through the losses of a budget: a parabola of the loss, or a spline of its logarithm.
+    /// The curve drawn through the losses of a budget: a parabola of the loss, or a spline of its logarithm.
     pub through: Through,
-    /// Points whose operations differ by less than this share are of one budget.
+    /// Points whose compute differs by less than this share belong to one budget.
     pub same_budget: f64,
     /// How budgets are resampled.
     pub bootstrap: BootstrapOptions,
@@ -49,9 +49,9 @@ impl Default for IsoOptions {
 /// One isoFLOP curve.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Budget {
-    /// C, operations: that of its first point.
+    /// Budget C, in FLOPs, of its first point.
     pub flops: f64,
-    /// Its points, in ascending order of N.
+    /// In ascending order of N.
     pub points: Vec<IsoPoint>,
     /// The size with the lowest loss: `at` is N.
     pub valley: Valley,
@@ -62,31 +62,30 @@ pub struct Budget {
 pub struct IsoFlop {
     /// In ascending order.
     pub budgets: Vec<Budget>,
-    /// Through those that have a best size.
+    /// Through the budgets that have a best size.
     pub frontier: Frontier,
 }
 
-/// Why points have no frontier.
+/// Points that have no frontier.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum IsoError {
-    /// A number that cannot be one.
+    /// A number that is not positive and finite.
     #[error("point {index} has {quantity} = {value}: it must be finite and above zero")]
     BadPoint {
-        /// Where in the list, counted from 0.
+        /// Index in the list, from 0.
         index: usize,
         /// `flops`, `n`, `d` or `loss`.
         quantity: &'static str,
-        /// What it holds.
         value: f64,
     },
-    /// Too few budgets whose best size lies between those that were trained.
+    /// At too few budgets the best size lies between those trained.
     #[error("{found} of {budgets} budgets have a best size between those trained: a frontier needs {needed}")]
     TooFewMinima {
-        /// How many have one.
+        /// Budgets where it does.
         found: usize,
-        /// How many there are.
+        /// Number of budgets.
         budgets: usize,
-        /// How many there must be.
+        /// Number needed.
         needed: usize,
     },
 }
@@ -94,7 +93,7 @@ pub enum IsoError {
 /// Finds the best size at each budget, and the frontier.
 ///
 /// # Errors
-/// Where a number cannot be one, or too few budgets have a best size.
+/// Fails if a number is not positive and finite, or too few budgets have a best size.
 pub fn fit(points: &[IsoPoint], options: &IsoOptions) -> Result<IsoFlop, IsoError> {
     for (index, point) in points.iter().enumerate() {
         for (quantity, value) in [("flops", point.flops), ("n", point.n), ("d", point.d), ("loss", point.loss)] {
@@ -140,8 +139,7 @@ fn budgets(points: &[IsoPoint], options: &IsoOptions) -> Vec<Budget> {
     budgets
 }
 
-/// D of the best size lies on the straight line of log D over log N between its neighbours: no count of operations a
-/// token is assumed.
+/// D of the best size, interpolated in log D over log N between its neighbours: this assumes no FLOPs per token.
 fn best(budget: &Budget) -> Option<Best> {
     let (n, loss) = budget.valley.lowest()?;
     let after = budget.points.partition_point(|point| point.n <= n).clamp(1, budget.points.len() - 1);

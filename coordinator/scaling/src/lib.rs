@@ -1,22 +1,22 @@
-//! Scaling-law fits on plain tables.
+//! Fits scaling laws to plain tables.
 //!
-//! In goes a table of measured losses, one [`Point`] for each model trained to the end of its decay; out comes an
-//! [`Analysis`]: the data-model scaling law of the MiniCPM paper (section 4.5),
+//! The input is a table of measured losses, one [`Point`] for each model trained to the end of its decay; the output is
+//! an [`Analysis`]: the data-model scaling law of the MiniCPM paper (section 4.5),
 //!
 //! ```text
 //! L(N, D) = C_N N^-alpha + C_D D^-beta + L0,
 //! ```
 //!
-//! with intervals for its five parameters, the compute-optimal N and D at stated budgets, and the diagnostics a reader
+//! with intervals for its five parameters, the compute-optimal N and D at given budgets, and the diagnostics a reader
 //! needs before believing any of it.
 //!
-//! The crate knows no plans, no stores and no clock: numbers in, numbers out, and the same numbers whatever the number of
-//! threads. Units are the caller's, with two conventions: N and D are in the same ones everywhere, and C = 6ND in their
+//! The crate knows no plans, no stores and no clock: numbers in, numbers out, independent of the number of threads.
+//! Units are the caller's, with two conventions: N and D have the same units everywhere, and C = 6ND is in their
 //! product. Start with [`law`], then [`fit`](mod@fit), then [`analysis`].
 //!
-//! Other questions have laws of their own, each at the top of its module: one variable ([`single`]), the batch size
-//! ([`batch`](mod@batch)), compute-optimal frontiers ([`isoflop`], [`envelope`]), and loss curves over learning-rate schedules
-//! ([`multipower`]).
+//! Other questions have laws of their own, each written at the top of its module: one variable ([`single`]), the batch
+//! size ([`batch`](mod@batch)), compute-optimal frontiers ([`isoflop`], [`envelope`]), and loss curves over
+//! learning-rate schedules ([`multipower`]).
 
 pub mod analysis;
 pub mod batch;

@@ -10,26 +10,26 @@ use crate::quantile::student;
 pub struct PowerLine {
     /// y at x = 1.
     pub coefficient: f64,
-    /// The slope of log y over log x.
+    /// Slope of log y over log x.
     pub exponent: f64,
-    /// Standard error of the exponent, points taken as independent; `None` of two points.
+    /// Standard error of the exponent, for independent points; `None` with two points.
     pub exponent_error: Option<f64>,
-    /// The share of the variance of log y that the line explains.
+    /// Share of the variance of log y that the line explains.
     pub r_squared: f64,
-    /// Points it goes through.
+    /// Number of points.
     pub points: usize,
-    /// Half the sum of the squared residuals of log y, by weight.
+    /// Half the weighted sum of squared residuals of log y.
     pub objective: f64,
-    /// It is solved in closed form, from no start: one, which agrees with itself and has converged.
+    /// Always 1: the solution has a closed form.
     pub starts: usize,
-    /// Of those.
+    /// Always 1.
     pub agreeing: usize,
-    /// Of those.
+    /// Always true.
     pub converged: bool,
 }
 
 impl PowerLine {
-    /// The line through points (x, y, weight), all above zero. `None` where fewer than two values of x have weight.
+    /// The line through points (x, y, weight), all positive. `None` if fewer than two values of x have weight.
     pub(crate) fn through(points: &[(f64, f64, f64)]) -> Option<Self> {
         let logs: Vec<(f64, f64, f64)> =
             points.iter().filter(|point| point.2 > 0.0).map(|&(x, y, weight)| (x.ln(), y.ln(), weight)).collect();
@@ -52,7 +52,7 @@ impl PowerLine {
             coefficient: (mean_y - exponent * mean_x).exp(),
             exponent,
             exponent_error: (freedom > 0).then(|| {
-                // Weights say how points compare; their scale cancels.
+                // Only the weights' ratios matter; their scale cancels.
                 (left / freedom as f64 / xx).sqrt()
             }),
             r_squared: if yy > 0.0 { 1.0 - left / yy } else { 1.0 },

@@ -1,18 +1,18 @@
-//! Loss curves made to fall, so that each loss is reached once.
+//! Makes loss curves monotone, so that each loss is reached once.
 //!
-//! A training loss jumps up and down from step to step. Isotonic regression takes the falling curve nearest to it (pooled
-//! adjacent violators): where points contradict a fall they are replaced by their mean. It has nothing to tune, leaves a
-//! falling curve as it is, and averages most where the noise is largest against the slope.
+//! A training loss jumps from step to step. Isotonic regression (pooled adjacent violators) takes the nearest falling
+//! curve: points that violate monotonicity are replaced by their mean. It has no parameter to tune, leaves a falling
+//! curve unchanged, and averages most where noise is largest relative to the slope.
 
 /// A falling curve of loss over log tokens.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct FallingCurve {
-    /// log tokens and loss of each block, in the order of tokens; losses strictly fall.
+    /// Log tokens and loss of each block, in order of tokens; losses strictly fall.
     blocks: Vec<(f64, f64)>,
 }
 
 impl FallingCurve {
-    /// The falling curve nearest to points (tokens, loss) that are in ascending order of tokens.
+    /// The falling curve nearest to points (tokens, loss), which are in ascending order of tokens.
     pub(crate) fn nearest(points: &[(f64, f64)]) -> Self {
         // Mean of log tokens, mean loss, count.
         let mut blocks: Vec<(f64, f64, f64)> = Vec::new();
@@ -31,12 +31,12 @@ impl FallingCurve {
         Self { blocks: blocks.into_iter().map(|(tokens, loss, _)| (tokens, loss)).collect() }
     }
 
-    /// The losses it covers, greatest and least. `None` of an empty curve.
+    /// The highest and lowest loss it covers. `None` for an empty curve.
     pub(crate) fn losses(&self) -> Option<(f64, f64)> {
         Some((self.blocks.first()?.1, self.blocks.last()?.1))
     }
 
-    /// The tokens it takes to reach a loss: between blocks the straight line, beyond them `None`.
+    /// Tokens needed to reach a loss, interpolated between blocks; `None` beyond them.
     pub(crate) fn tokens_to(&self, loss: f64) -> Option<f64> {
         let (most, least) = self.losses()?;
         if !(least..=most).contains(&loss) {
@@ -51,11 +51,11 @@ impl FallingCurve {
         Some((x0 + (x - x0) * (y0 - loss) / (y0 - y)).exp())
     }
 
-    /// The loss after so many tokens: between blocks the straight line over log tokens, beyond them `None`.
+    /// The loss after this many tokens, interpolated over log tokens between blocks; `None` beyond them.
     pub(crate) fn loss_at(&self, tokens: f64) -> Option<f64> {
         let x = tokens.ln();
         let (first, last) = (self.blocks.first()?.0, self.blocks.last()?.0);
-        // A hair of room for the rounding of the logarithm.
+        // A small tolerance for the rounding of the logarithm.
         if !(first - 1e-12..=last + 1e-12).contains(&x) {
             return None;
         }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::point::Point;
 
-/// Neighbours in the table, and how many of them are in the wrong order.
+/// Neighbours in the table, and how many of them are out of order.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Monotonicity {
     /// Neighbouring sizes at the same D.
@@ -16,16 +16,16 @@ pub struct Monotonicity {
 /// Pairs of neighbours along one axis.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Neighbours {
-    /// How many there are. None along N where no two sizes saw the same amount of data.
+    /// Number of pairs. Zero along N if no two sizes saw the same amount of data.
     pub pairs: usize,
-    /// How many of them do not fall.
+    /// Number of pairs whose loss does not fall.
     pub violations: usize,
-    /// The largest rise among those, nats; zero without one.
+    /// Largest rise among those, in nats; zero without one.
     pub worst_rise: f64,
 }
 
 impl Monotonicity {
-    /// Of the mean losses at each place (N, D), so that seeds are not taken for sizes.
+    /// Compares mean losses at each place (N, D), so that seeds do not count as sizes.
     pub(crate) fn of(points: &[Point]) -> Self {
         let places = mean_losses(points);
         let by = |line: fn(&Place) -> f64, along: fn(&Place) -> f64| {

@@ -4,10 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::point::Point;
 
-/// The N and D that reach the lowest predicted loss within C = 6ND.
+/// The N and D with the lowest predicted loss within C = 6ND.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Optimum {
-    /// The budget C, operations.
+    /// Budget C, in FLOPs.
     pub flops: f64,
     /// N: non-embedding parameters.
     pub n: f64,
@@ -15,11 +15,11 @@ pub struct Optimum {
     pub d: f64,
     /// D/N.
     pub tokens_per_param: f64,
-    /// The loss the law predicts there, nats.
+    /// Predicted loss, in nats.
     pub loss: f64,
 }
 
-/// Budgets worth stating for a table: the decades from its cheapest point to ten times its dearest.
+/// Budgets worth stating for a table: the decades from its cheapest point to ten times its most expensive one.
 #[must_use]
 pub fn default_budgets(points: &[Point]) -> Vec<f64> {
     let decades = points.iter().map(|point| (6.0 * point.n * point.d).log10()).filter(|decade| decade.is_finite());
@@ -27,7 +27,7 @@ pub fn default_budgets(points: &[Point]) -> Vec<f64> {
     if low > high {
         return Vec::new();
     }
-    // Ten to an integer power parsed from text is the nearest double; `powi` may be one off and print as 9.999e11.
+    // Parsing gives the double nearest to a power of ten; `powi` may be one off and print as 9.999e11.
     ((low.ceil() as i32)..=(high.ceil() as i32 + 1)).filter_map(|decade| format!("1e{decade}").parse().ok()).collect()
 }
 
@@ -38,8 +38,8 @@ mod tests {
 
     #[test]
     fn the_papers_table_comes_out() {
-        // Table of section 4.5: coefficients as printed (N and D in 1e9, C in 1e18), and D/N at C = 1e21 as it follows
-        // from them. The printed ratios differ by up to 7% because the printed coefficients are rounded.
+        // Table of section 4.5: coefficients as printed (N and D in 1e9, C in 1e18), and the D/N at C = 1e21 that
+        // follows from them. The printed ratios differ by up to 7% because the printed coefficients are rounded.
         let rows = [
             ("Code", 3.32e-2, 0.37, 2.17e-1, 0.34, 0.17, 193.7, 194.93),
             ("English Wikihow", 8.08e-2, 0.26, 2.97e-1, 0.18, 0.27, 176.9, 166.04),

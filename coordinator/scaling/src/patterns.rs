@@ -1,4 +1,4 @@
-//! What residuals say of single points, of amounts of data and of sizes.
+//! Finds patterns in residuals: at single points, along the amounts of data and along sizes.
 
 use std::collections::BTreeMap;
 
@@ -13,13 +13,13 @@ use crate::point::Point;
 pub struct Group {
     /// N or D.
     pub at: f64,
-    /// Points there.
+    /// Number of points.
     pub points: usize,
-    /// Mean of measured minus predicted, nats.
+    /// Mean of measured minus predicted, in nats.
     pub mean: f64,
-    /// The mean over its standard error, with trunks as the sample; `None` with too few of them.
+    /// The mean over its standard error, with trunks as the sample; `None` if there are too few.
     pub t: Option<f64>,
-    /// Whether so large a `t` comes up anywhere along the axis in fewer than one in twenty tables without a pattern.
+    /// Whether so large a `t` occurs anywhere along the axis in fewer than one in twenty tables without a pattern.
     pub significant: bool,
 }
 
@@ -28,37 +28,38 @@ pub struct Group {
 pub struct Patterns {
     /// At each N, ascending.
     pub by_n: Vec<Group>,
-    /// At each D, ascending. Trunks' mean residuals are taken off before testing: their luck is no pattern along D.
+    /// At each D, ascending. Trunks' mean residuals are subtracted before testing, so that their luck does not count as
+    /// a pattern along D.
     pub by_d: Vec<Group>,
 }
 
 /// A point far off the law.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Outlier {
-    /// Where in the table, counted from 0.
+    /// Index in the table, from 0.
     pub index: usize,
-    /// The size, as people call it.
+    /// Name of the size.
     pub size: String,
-    /// N.
+    /// Parameter count.
     pub n: f64,
-    /// D.
+    /// Token count.
     pub d: f64,
-    /// Measured minus predicted, nats.
+    /// Measured minus predicted, in nats.
     pub residual: f64,
     /// The residual of log L over the typical one.
     pub deviations: f64,
 }
 
-/// Residuals of this many standard deviations come up once in two million points of normal noise.
+/// Residuals of this many standard deviations occur once in two million points of normal noise.
 const OUTLYING: f64 = 5.0;
-/// Trunks needed at a place for a mean with a standard error that means something.
+/// Trunks needed at a place for a meaningful standard error of the mean.
 const MIN_TRUNKS: usize = 4;
 
-/// The points whose residual is out of all proportion, the worst first.
+/// The points with disproportionate residuals, the worst first.
 pub(crate) fn outliers(residuals: &[Residual], parameters: usize) -> Vec<Outlier> {
     let logs: Vec<f64> = residuals.iter().map(|row| (row.loss / row.predicted).ln()).collect();
     let typical = scale(&logs, (logs.len() as f64 - parameters as f64).max(1.0));
-    // Rounding is no noise to measure others against.
+    // Rounding noise must not set the scale.
     let typical = typical.max(1e-7);
     let mut found: Vec<Outlier> = residuals
         .iter()
@@ -86,7 +87,7 @@ impl Patterns {
             sum.0 += row.residual;
             sum.1 += 1.0;
         }
-        // A trunk of one point has no residual beside its mean.
+        // A trunk of one point has no residual apart from its mean.
         let beside_luck = |point: &Point, row: &Residual| {
             let (sum, count) = trunks[point.trunk.as_str()];
             (count > 1.0).then(|| row.residual - sum / count)
@@ -97,7 +98,7 @@ impl Patterns {
         }
     }
 
-    /// The places with a pattern along N and along D.
+    /// The places with a pattern, along N and along D.
     #[must_use]
     pub fn significant(&self) -> [(&'static str, Vec<Group>); 2] {
         let of = |groups: &[Group]| groups.iter().filter(|group| group.significant).copied().collect();
@@ -105,7 +106,7 @@ impl Patterns {
     }
 }
 
-/// A point with what is left of it.
+/// A point with its remaining residual.
 type Row<'a> = (&'a Point, &'a Residual);
 
 fn groups(
@@ -134,7 +135,7 @@ fn groups(
         let count = means.len() as f64;
         let mean = means.iter().sum::<f64>() / count;
         let variance = means.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (count - 1.0);
-        // What is zero to rounding is no pattern.
+        // Zero to rounding does not count as a pattern.
         let error = (variance / count).sqrt().max(1e-9 * scale);
         Some((mean / error, count - 1.0))
     };
@@ -145,7 +146,7 @@ fn groups(
         points: place.len(),
         mean: place.iter().map(|(_, row)| row.residual).sum::<f64>() / place.len() as f64,
         t: test.map(|(t, _)| t),
-        // Bonferroni: as many tests are made as there are places.
+        // Bonferroni: there are as many tests as places.
         significant: test
             .is_some_and(|(t, freedom)| t_quantile(freedom, 1.0 - 0.05 / tried).is_some_and(|most| t.abs() > most)),
     };
@@ -191,7 +192,7 @@ mod tests {
         assert!(along_d.iter().any(|group| group.at == 1.6e7 && group.mean > 0.0), "{along_d:?}");
         let (points, residuals) = table(|i, _| 0.02 * i as f64);
         let [_, (_, along_d)] = Patterns::of(&points, &residuals).significant();
-        assert!(along_d.is_empty(), "luck is no pattern along D: {along_d:?}");
+        assert!(along_d.is_empty(), "luck must not show as a pattern along D: {along_d:?}");
     }
 
     #[test]

@@ -5,16 +5,16 @@ use serde::{Deserialize, Serialize};
 /// The final loss of one model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Point {
-    /// The size, as people call it. It decides nothing: sizes are told apart by `n`.
+    /// Name of the size, for display only: sizes are distinguished by `n`.
     pub size: String,
     /// N: non-embedding parameters.
     pub n: f64,
-    /// D: tokens the model was trained on.
+    /// D: training tokens.
     pub d: f64,
-    /// The loss at the end of the decay, nats per token.
+    /// Loss at the end of the decay, in nats per token.
     pub loss: f64,
-    /// Names the run this point branches from. Points of one trunk share the luck of its initial weights and of its data
-    /// order, so they are drawn together or not at all when intervals are made.
+    /// Name of the run this point branches from. Points of one trunk share the luck of its initial weights and of its
+    /// data order, so intervals draw them together.
     pub trunk: String,
 }
 
@@ -26,7 +26,7 @@ pub(crate) fn distinct(points: &[Point], quantity: impl Fn(&Point) -> f64) -> Ve
     values
 }
 
-/// The distinct trunks, in the order of their names.
+/// The distinct trunks, sorted by name.
 pub(crate) fn trunks(points: &[Point]) -> Vec<&str> {
     let names: std::collections::BTreeSet<&str> = points.iter().map(|point| point.trunk.as_str()).collect();
     names.into_iter().collect()

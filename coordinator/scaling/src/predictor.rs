@@ -1,4 +1,4 @@
-//! Intervals of whatever follows from a law.
+//! Intervals of quantities that follow from a law.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,83 +12,84 @@ use crate::point::{Point, distinct};
 use crate::solver::{Params, Problem};
 use crate::units::Units;
 
-/// A law with the table it was fitted to, which can be asked for more than the law itself.
+/// A law with the table it was fitted to, which allows intervals for derived quantities.
 #[derive(Debug, Clone)]
 pub struct Predictor<L = ScalingLaw> {
     law: L,
     centre: (f64, f64),
     level: f64,
-    /// `None` where a parameter lies on a bound, or where a trunk alone decides one.
+    /// `None` if a parameter lies on a bound, or a single trunk determines one.
     clustered: Option<Clustered>,
     resampled: Option<Resampled<L>>,
     sizes: Range,
     amounts: Range,
 }
 
-/// A loss that nobody measured.
+/// A predicted loss.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Predicted {
-    /// N.
+    /// Parameter count.
     pub n: f64,
-    /// D.
+    /// Token count.
     pub d: f64,
-    /// What the law says, nats.
+    /// The law's loss, in nats.
     pub loss: f64,
-    /// Where the law's loss lies at that N and D; `None` where nothing bounds it. A model of one seed has its luck besides.
+    /// Interval of the law's loss at that N and D; `None` if unbounded. The loss of a model with one seed also varies
+    /// by its luck.
     pub interval: Option<Interval>,
-    /// How many times N is above the largest measured one or below the smallest; 1 between them.
+    /// By what factor N is above the largest measured one or below the smallest; 1 between them.
     pub beyond_n: f64,
-    /// The same of D.
+    /// The same for D.
     pub beyond_d: f64,
 }
 
 /// The optimal model at one budget.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct BudgetOptimum {
-    /// What the law says.
+    /// According to the law.
     pub best: Optimum,
-    /// Of N; `None` where nothing bounds it, or where too many draws have no optimum.
+    /// Interval of N; `None` if unbounded, or if too many draws have no optimum.
     pub n: Option<Interval>,
-    /// Of D.
+    /// Interval of D.
     pub d: Option<Interval>,
-    /// Of D/N.
+    /// Interval of D/N.
     pub tokens_per_param: Option<Interval>,
-    /// Of the loss.
+    /// Interval of the loss.
     #[serde(default)]
     pub loss: Option<Interval>,
-    /// Whether its N and D lie between the least and the greatest that were measured.
+    /// Whether its N and D lie within the measured ranges.
     pub measured: bool,
 }
 
-/// Covariance of a law's parameters, exponents as they are and everything else by its logarithm.
+/// Covariance of a law's parameters: exponents directly, everything else by its logarithm.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Covariance {
     /// In the order of the rows.
     pub parameters: Vec<Parameter>,
-    /// Of exponents as they are, and of the natural logarithms of the others.
+    /// Exponents directly, natural logarithms of the others.
     pub matrix: Vec<Vec<f64>>,
     /// Degrees of freedom of each parameter's variance.
     pub freedom: Vec<f64>,
 }
 
-/// From the least to the greatest.
+/// A measured range, from the smallest to the largest value.
 #[derive(Debug, Clone, Copy)]
 struct Range {
     least: f64,
     greatest: f64,
 }
 
-/// From how many times beyond the measured range a prediction is far out.
+/// Predictions this many times beyond the measured range are far out.
 pub const FAR: f64 = 10.0;
 
 impl<L: Law> Predictor<L> {
-    /// Of a law that was fitted to a table. `fit` and both options are those it was fitted with.
+    /// A predictor for a law fitted to a table. `fit` and the options are those of the fit.
     #[must_use]
     pub fn of(points: &[Point], fit: &Fit<L>, fitting: &FitOptions, options: &BootstrapOptions) -> Self {
         Self::with(points, fit, fitting, options, None)
     }
 
-    /// With draws that are there already. Without them, they are made where nothing else gives intervals.
+    /// With existing draws. Without them, draws are made if nothing else gives intervals.
     pub(crate) fn with(
         points: &[Point],
         fit: &Fit<L>,
@@ -119,7 +120,7 @@ impl<L: Law> Predictor<L> {
         }
     }
 
-    /// Intervals of the parameters; `None` where the table gives none.
+    /// Intervals of the parameters; `None` if the table gives none.
     #[must_use]
     pub fn intervals(&self) -> Option<Intervals> {
         let method = self.method()?;
@@ -145,7 +146,7 @@ impl<L: Law> Predictor<L> {
         }
     }
 
-    /// The optimal model of a budget C = 6ND; `None` where no split is best.
+    /// The optimal model of a budget C = 6ND; `None` if no split is best.
     #[must_use]
     pub fn optimum(&self, flops: f64) -> Option<BudgetOptimum> {
         let best = self.law.optimum(flops)?;
@@ -160,13 +161,13 @@ impl<L: Law> Predictor<L> {
         })
     }
 
-    /// How many times N and D lie beyond what was measured; 1 each between.
+    /// By what factors N and D lie beyond the measured range; 1 if inside.
     #[must_use]
     pub fn beyond(&self, n: f64, d: f64) -> (f64, f64) {
         (self.sizes.beyond(n), self.amounts.beyond(d))
     }
 
-    /// The covariance of the parameters; `None` where the delta method gives no intervals.
+    /// The covariance of the parameters; `None` if the delta method gives no intervals.
     #[must_use]
     pub fn covariance(&self) -> Option<Covariance> {
         let clustered = self.clustered.as_ref()?;
@@ -211,7 +212,7 @@ impl<L: Law> Predictor<L> {
         }
     }
 
-    /// Of a positive quantity.
+    /// The interval of a positive quantity.
     fn interval_in_logs(&self, quantity: impl Fn(&L) -> Option<f64>) -> Option<Interval> {
         self.interval(|law| Some(quantity(law)?.ln()))?.out_of_logs()
     }
@@ -223,7 +224,7 @@ impl Range {
         Self { least, greatest: ascending.last().copied().unwrap_or(f64::NAN) }
     }
 
-    /// A hair of room, so that a value at an end is not called outside for a rounding.
+    /// By what factor a value lies beyond the range, with a small tolerance for rounding at the ends.
     fn beyond(self, value: f64) -> f64 {
         let beyond = (value / self.greatest).max(self.least / value);
         if beyond <= 1.0 + 1e-9 { 1.0 } else { beyond }

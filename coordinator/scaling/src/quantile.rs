@@ -1,8 +1,8 @@
-//! Quantiles: of draws, and of the two distributions that intervals by the delta method need.
+//! Quantiles of draws, and of the two distributions that the delta method's intervals need.
 
 use crate::intervals::Interval;
 
-/// The central interval of values that holds a share of them: between ranks, the straight line. `None` of no values.
+/// The central interval of values that holds a share of them, linear between ranks. `None` if there are no values.
 pub(crate) fn central(mut values: Vec<f64>, level: f64) -> Option<Interval> {
     values.sort_by(f64::total_cmp);
     let last = values.len().checked_sub(1)?;
@@ -15,8 +15,8 @@ pub(crate) fn central(mut values: Vec<f64>, level: f64) -> Option<Interval> {
     Some(Interval { low: at(tail), high: at(1.0 - tail) })
 }
 
-/// What a standard error is multiplied with for a two-sided interval of this level: Student's quantile, infinite where no
-/// freedom is left.
+/// Factor of a standard error for a two-sided interval of this level: Student's quantile, infinite without degrees of
+/// freedom.
 pub(crate) fn student(level: f64, freedom: usize) -> f64 {
     let p = 0.5 * (1.0 + level.clamp(0.0, 1.0 - 1e-12));
     let nu = freedom as f64;
@@ -27,7 +27,7 @@ pub(crate) fn student(level: f64, freedom: usize) -> f64 {
             let a = 4.0 * p * (1.0 - p);
             (2.0 * p - 1.0) * (2.0 / a).sqrt()
         }
-        // Cornish and Fisher's expansion about the normal quantile: at three degrees and 95% off by one part in 1000.
+        // Cornish and Fisher's expansion around the normal quantile: off by one part in 1000 at three degrees and 95%.
         _ => {
             let z = normal(p);
             let (z3, z5, z7, z9) = (z.powi(3), z.powi(5), z.powi(7), z.powi(9));
@@ -49,7 +49,7 @@ fn normal(p: f64) -> f64 {
     0.5 * (low + high)
 }
 
-/// The integral of the normal density from 0 to z: a series of positive terms, which loses no digits.
+/// The integral of the normal density from 0 to z, as a series of positive terms, which loses no digits.
 fn upper_half(z: f64) -> f64 {
     let (mut term, mut sum, mut k) = (z, z, 1.0);
     while term > 1e-17 * sum {

@@ -1,7 +1,7 @@
-//! Draws of whole groups with replacement, for laws of any shape.
+//! Draws whole groups with replacement, for laws of any shape.
 //!
-//! What belongs together is drawn together: points of one run share its luck. A draw is a count for each group; the order
-//! of the draws is that of the generator, and results are collected in that order, so that threads decide nothing.
+//! What shares luck is drawn together: the points of one run. A draw is a count per group; the order of the draws is
+//! the generator's, and results are collected in that order, so that threads do not matter.
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -13,25 +13,25 @@ use crate::intervals::BootstrapOptions;
 /// The draws behind the intervals of a law.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GroupDraws {
-    /// Groups that were drawn from.
+    /// Number of groups drawn from.
     pub groups: usize,
-    /// Draws whose law is counted.
+    /// Draws whose law counts.
     pub used: usize,
-    /// Different draws among all.
+    /// Number of different draws.
     pub distinct: usize,
-    /// Draws that hold too little to determine a law, made again.
+    /// Draws that held too little to determine a law, and were replaced.
     pub redrawn: usize,
-    /// Draws left out because no law could be fitted to them.
+    /// Draws to which no law could be fitted.
     pub failed: usize,
 }
 
-/// Below this many different draws the percentiles are those of the design, not of the noise.
+/// With fewer different draws, percentiles reflect the design instead of the noise.
 const MIN_DISTINCT: usize = 10;
-/// Where draw after draw determines nothing, there are no intervals to be had.
+/// Replacements allowed per draw wanted; beyond that there are no intervals.
 const MAX_REDRAWN_PER_DRAW: usize = 20;
 
-/// Fits every draw. `None` where too few different draws determine a law. `strata` says for each group which others it
-/// may be replaced by: groups of one number are drawn among themselves.
+/// Fits every draw. `None` if too few different draws determine a law. `strata` assigns each group a number: groups
+/// with equal numbers are drawn among themselves.
 pub(crate) fn refit<T: Send>(
     strata: &[usize],
     options: &BootstrapOptions,

@@ -1,11 +1,11 @@
-//! Where the descents start: a grid over the exponents, with everything else solved for.
+//! Starts of the descents: a grid over the exponents, with everything else solved for.
 
 use crate::law::Form;
 use crate::solver::{Params, Problem};
 
-/// Published exponents lie between 0.15 and 0.8; the last values are there for tables whose data term saturates early.
+/// Published exponents lie between 0.15 and 0.8; the last values are for tables whose data term saturates early.
 const MINICPM: [f64; 6] = [0.1, 0.25, 0.4, 0.65, 1.0, 1.8];
-/// Published ones lie between 0.05 and 0.1. A small alpha_D is a sharp corner between the terms.
+/// Published exponents lie between 0.05 and 0.1. A small alpha_D is a sharp corner between the terms.
 const KAPLAN: [f64; 6] = [0.03, 0.06, 0.1, 0.18, 0.35, 0.8];
 
 /// The starts of a problem.

@@ -8,10 +8,10 @@ use crate::point::{Point, trunks};
 /// The units of a table that share no luck.
 #[derive(Debug, Clone)]
 pub(crate) struct Units {
-    /// Which unit each point is of.
+    /// The unit of each point.
     pub(crate) members: Vec<usize>,
     pub(crate) count: usize,
-    /// The units of each size, by ascending N. A unit belongs to the size of its first point.
+    /// The units of each size, in ascending order of N. A unit belongs to the size of its first point.
     pub(crate) by_size: Vec<Vec<usize>>,
 }
 
@@ -29,7 +29,7 @@ impl Units {
         let mut seen = vec![false; count];
         for (point, &member) in points.iter().zip(&members) {
             if !std::mem::replace(&mut seen[member], true) {
-                // Positive doubles are in the order of their bits.
+                // Positive doubles sort like their bits.
                 sizes.entry(point.n.to_bits()).or_default().push(member);
             }
         }

@@ -1,4 +1,4 @@
-//! What a reader should hear before using the law.
+//! Warnings to read before using the law.
 
 use std::fmt;
 
@@ -13,110 +13,102 @@ use crate::patterns::Outlier;
 #[serde(rename_all = "snake_case", tag = "kind")]
 pub enum Warning {
     /// A parameter lies on a bound of the search.
-    AtBound {
-        /// Which.
-        parameter: Parameter,
-    },
-    /// Few descents ended at the minimum that was taken.
+    AtBound { parameter: Parameter },
+    /// Few descents ended at the minimum that was chosen.
     FewStartsAgree {
-        /// How many did.
+        /// Descents that ended there.
         agreeing: usize,
-        /// How many were made.
+        /// Number of descents.
         starts: usize,
     },
     /// An interval so wide that the table hardly determines the parameter.
-    WideInterval {
-        /// Which.
-        parameter: Parameter,
-        /// From where to where.
-        interval: Interval,
-    },
+    WideInterval { parameter: Parameter, interval: Interval },
     /// The intervals rest on few trunks.
     FewTrunks {
-        /// How many there are.
+        /// Number of trunks.
         trunks: usize,
-        /// Draws of them that differ.
+        /// Number of different draws of them.
         distinct: usize,
     },
-    /// There are no intervals: one trunk alone decides a parameter, and too few different draws determine a law.
+    /// There are no intervals: a single trunk determines a parameter, and too few different draws determine a law.
     NoIntervals {
-        /// How many trunks there are.
+        /// Number of trunks.
         trunks: usize,
     },
     /// No law could be fitted to some of the draws.
     DrawsFailed {
-        /// To how many.
+        /// Draws without a law.
         failed: usize,
-        /// Of how many.
+        /// Number of draws.
         draws: usize,
     },
     /// The largest size cannot be predicted from the others.
     NotHeldOut {
-        /// Why the others determine no law.
+        /// Why the other sizes determine no law.
         reason: String,
     },
     /// The residuals depend on N and D together, for which the law has no term.
     ResidualPattern {
-        /// Student's t of it.
+        /// Student's t of the dependence.
         t: f64,
-        /// Trunks it was found in.
+        /// Number of trunks it was found in.
         trunks: usize,
     },
-    /// Residuals at some N or D that are off in all trunks alike.
+    /// Residuals at some N or D have the same sign in all trunks.
     Systematic {
         /// `N` or `D`.
         along: String,
-        /// At how many values of it.
+        /// Number of values where they do.
         places: usize,
         /// The value with the largest mean.
         worst_at: f64,
-        /// Mean of measured minus predicted there, nats.
+        /// Mean of measured minus predicted there, in nats.
         worst_mean: f64,
     },
     /// Points far off the law.
     Outliers {
-        /// How many.
+        /// Number of points.
         count: usize,
         /// The farthest.
         worst: Outlier,
     },
-    /// Rows that are there twice.
+    /// Duplicate rows.
     Duplicates {
-        /// How many equal an earlier one in N, D, loss and trunk.
+        /// Rows equal to an earlier one in N, D, loss and trunk.
         rows: usize,
     },
-    /// Losses that were taken before the end of a decay are among those fitted.
+    /// Some of the fitted losses were not measured at the end of a decay.
     Undecayed {
-        /// How many.
+        /// Number of such losses.
         points: usize,
-        /// Of how many.
+        /// Number of losses.
         of: usize,
     },
     /// Losses do not always fall.
     NotFalling {
         /// `N` or `D`.
         along: String,
-        /// Neighbours that do not fall.
+        /// Neighbours whose loss does not fall.
         violations: usize,
         /// Neighbours compared.
         pairs: usize,
-        /// The largest rise, nats.
+        /// Largest rise, in nats.
         worst_rise: f64,
     },
     /// A range too short for a power law.
     NarrowRange {
         /// `N` or `D`.
         along: String,
-        /// The largest over the smallest.
+        /// The largest over the smallest value.
         factor: f64,
     },
     /// The law does not fall in both N and D, so no split of a budget is best.
     NoOptimum,
-    /// Optimal models outside of what was measured.
+    /// Optimal models outside the measured range.
     OptimumOutside {
-        /// At how many of the budgets.
+        /// Budgets whose optimum lies outside.
         outside: usize,
-        /// How many there are.
+        /// Number of budgets.
         budgets: usize,
     },
 }
@@ -204,6 +196,6 @@ impl fmt::Display for Warning {
     }
 }
 
-/// The least factor between the smallest and the largest N or D. Measured on a grid of 5 sizes by 7 amounts of data:
-/// without the smaller amounts, over a factor of 2.9, beta came out at half its value and L0 0.4 nats lower.
+/// The smallest acceptable ratio of the largest to the smallest N or D. Measured on a grid of 5 sizes by 7 amounts of
+/// data: without the smaller amounts, over a factor of 2.9, beta came out at half its value and L0 0.4 nats lower.
 pub(crate) const MIN_SPAN: f64 = 4.0;

@@ -1,4 +1,4 @@
-//! Whole analyses, of tables made from known laws and of one that was measured.
+//! Whole analyses, of tables made from known laws and of a measured one.
 
 use proptest::prelude::*;
 use rand::{RngExt, SeedableRng};
@@ -10,8 +10,8 @@ use scaling::{
 
 const LAW: ScalingLaw = ScalingLaw { c_n: 47.2, alpha: 0.398, c_d: 947.0, beta: 0.535, l0: 1.758 };
 
-/// A 5 x 7 table of decayed losses, nats a token: the recipe `quickstart` in a PyTorch trainer, one seed, 2026-11-23, on
-/// 2 cores of an AMD EPYC.
+/// A 5 x 7 table of decayed losses, in nats per token: the recipe `quickstart` in a PyTorch trainer, one seed,
+/// 2026-11-23, on 2 cores of an AMD EPYC.
 const MEASURED: [(f64, [f64; 7]); 5] = [
     (23_712.0, [3.4258, 3.2878, 3.1869, 3.0960, 3.0214, 2.9643, 2.9107]),
     (53_232.0, [3.2144, 3.0723, 2.9527, 2.8619, 2.7859, 2.7089, 2.6530]),
@@ -30,11 +30,12 @@ fn measured() -> Vec<Point> {
 }
 
 fn normal(rng: &mut ChaCha8Rng) -> f64 {
-    // Irwin and Hall: twelve uniform numbers have variance one.
+    // Irwin and Hall: the sum of twelve uniform numbers has variance one.
     (0..12).map(|_| rng.random_range(0.0..1.0)).sum::<f64>() - 6.0
 }
 
-/// Sizes a factor of two apart, each on several trunks of five amounts of data. A trunk's luck is added to all its points.
+/// Sizes a factor of two apart, each on several trunks of five amounts of data. A trunk's luck is added to all its
+/// points.
 fn table(law: &ScalingLaw, sizes: i32, seeds: usize, trunk_noise: f64, point_noise: f64, seed: u64) -> Vec<Point> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut points = Vec::new();
@@ -76,13 +77,13 @@ fn a_measured_table_has_the_law_an_independent_optimiser_found() {
     assert_eq!((diagnostics.monotonicity.in_n.pairs, diagnostics.monotonicity.in_d.pairs), (28, 30));
     assert_eq!(diagnostics.seed_spread, None);
 
-    // The largest size at 4M tokens, from the four others: 2.3075 where 2.3057 was measured.
+    // The largest size at 4M tokens, predicted from the four others: 2.3075, where 2.3057 was measured.
     let held_out = diagnostics.held_out.as_ref().expect("four sizes determine a law");
     let last = held_out.points.last().expect("seven points");
     assert!((last.predicted - 2.3075).abs() < 1e-3, "{}", last.predicted);
     assert!(held_out.max_error > held_out.mean_error && held_out.max_error < 0.03, "{}", held_out.max_error);
 
-    // The largest model is under-trained at few steps and the smallest saturates; one seed of five sizes is few.
+    // The largest model is under-trained at few steps, the smallest saturates, and five sizes with one seed are few.
     let interaction = diagnostics.interaction.expect("five trunks");
     assert!(interaction.significant && interaction.coefficient < 0.0, "{interaction:?}");
     assert!(analysis.warnings.iter().any(|warning| matches!(warning, Warning::ResidualPattern { .. })));
@@ -132,13 +133,13 @@ fn the_kaplan_form_comes_back_under_every_objective() {
     for objective in [Objective::default(), Objective::LogLeastSquares, Objective::LeastSquares] {
         let found = fit_law::<KaplanLaw>(&points, &FitOptions { objective }).expect("fits");
         for &parameter in KaplanLaw::PARAMETERS {
-            // N_c and D_c are extrapolations by many powers of ten.
+            // N_c and D_c extrapolate by many powers of ten.
             let off = (found.law.get(parameter).ln() / law.get(parameter).ln() - 1.0).abs();
             assert!(off < 1e-4, "{objective:?} {parameter}: {}", found.law.get(parameter));
         }
         assert!(found.at_bounds.is_empty() && found.starts_agreeing > 0);
     }
-    // The loss has no floor, so an additive law can only stand in for it.
+    // The loss has no floor, so an additive law can only approximate it.
     let additive = fit(&points, &FitOptions::default()).expect("fits");
     assert!(additive.objective > 1e-6, "{}", additive.objective);
 
@@ -223,7 +224,7 @@ fn hostile_tables_are_refused() {
     assert!(matches!(fit(&good, &threshold), Err(FitError::BadThreshold { .. })));
 }
 
-/// What is no refusal is wide, or says what is wrong: never narrow about the wrong thing.
+/// An analysis that is not refused has wide intervals or a warning: it is never confidently wrong.
 #[test]
 fn hostile_tables_that_are_fitted_are_doubted() {
     let good = table(&LAW, 6, 1, 0.004, 0.001, 5);
@@ -243,7 +244,7 @@ fn hostile_tables_that_are_fitted_are_doubted() {
         let interval = analysis.intervals.as_ref().expect("six trunks").get(Parameter::Alpha);
         interval.high - interval.low
     };
-    assert!(width(&found) > 0.9 * width(&plain), "copies are no more evidence: {} {}", width(&found), width(&plain));
+    assert!(width(&found) > 0.9 * width(&plain), "copies are not evidence: {} {}", width(&found), width(&plain));
 
     // Losses that nothing explains.
     let mut rng = ChaCha8Rng::seed_from_u64(9);
@@ -278,7 +279,7 @@ fn a_predictor_says_how_far_out_it_is_asked() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
 
-    /// Whatever positive losses a table holds, the answer is a law or a reason, and every number in it is one.
+    /// For any positive losses the result is a law or an error, and every number in it is finite.
     #[test]
     fn any_table_has_an_answer(losses in prop::collection::vec(0.01..20.0_f64, 16)) {
         let mut points = table(&LAW, 4, 1, 0.0, 0.0, 6);

@@ -1,4 +1,5 @@
-//! The batch-size law: the paper's own comes back from curves made from it, and what the runs do not show is not made up.
+//! The batch-size law: the paper's own is recovered from curves made from it, and nothing is invented that the runs do
+//! not show.
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -13,8 +14,8 @@ fn best_batch(loss: f64) -> f64 {
     C / loss.powf(P)
 }
 
-/// How batch sizes lie: neighbours differ by two to the power of `step`, and beyond the best batch the tokens rise `steep`
-/// times as fast.
+/// How batch sizes are spaced: neighbours differ by a factor of two to the power of `step`, and beyond the best batch
+/// the tokens rise `steep` times as fast.
 #[derive(Clone, Copy)]
 struct Ladder {
     step: f64,
@@ -23,7 +24,7 @@ struct Ladder {
 
 const EVEN: Ladder = Ladder { step: 1.2, steep: 1.0 };
 
-/// Tokens to a loss: a law in D that differs by size, and a parabola over log B about the best batch.
+/// Tokens to a loss: a law in D that differs by size, and a parabola over log B around the best batch.
 fn tokens(n: f64, batch: f64, loss: f64, steep: f64) -> f64 {
     let floor = 1.6 + 40.0 * n.powf(-0.3);
     let fewest = (420.0 / (loss - floor)).powf(1.0 / 0.3);
@@ -31,7 +32,7 @@ fn tokens(n: f64, batch: f64, loss: f64, steep: f64) -> f64 {
     fewest * (0.04 * if away > 0.0 { steep } else { 1.0 } * away.powi(2)).exp()
 }
 
-/// A run that ends where it has reached the size's lowest loss; `noise` is added to each loss.
+/// A run that ends once it reaches the size's lowest loss; `noise` is added to each loss.
 fn run((size, n, steep): (&str, f64, f64), batch: f64, ends: (f64, f64), noise: f64, seed: u64) -> BatchRun {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut curve: Vec<(f64, f64)> = Vec::new();
@@ -46,7 +47,7 @@ fn run((size, n, steep): (&str, f64, f64), batch: f64, ends: (f64, f64), noise: 
     BatchRun { size: size.to_owned(), n, batch, curve }
 }
 
-/// The paper's three sizes, each at six batch sizes about those that are best for its losses.
+/// The paper's three sizes, each at six batch sizes around the best ones for its losses.
 fn runs(noise: f64, seed: u64) -> Vec<BatchRun> {
     runs_on(EVEN, noise, seed)
 }
@@ -77,7 +78,7 @@ fn the_papers_law_comes_back() {
     let found = fit(&runs(0.0, 0), &options(300)).expect("three sizes at six batches");
     assert!((found.p / P - 1.0).abs() < 2e-3, "{}", found.p);
     for (loss, batch) in [(4.0, 0.21e6), (3.5, 0.49e6), (3.0, 1.28e6)] {
-        // The sanity values are rounded to two digits.
+        // The paper's values are rounded to two digits.
         assert!((found.predict(loss) / batch - 1.0).abs() < 0.025, "{loss}: {}", found.predict(loss));
     }
     assert!(found.line.converged && found.line.r_squared > 0.999, "{:?}", found.line);
@@ -96,7 +97,7 @@ fn noisy_curves_give_an_interval_that_holds_it() {
         assert!(at.low < at.high && at.contains(found.predict(3.3)));
         assert!(intervals.draws.used >= 190, "{:?}", intervals.draws);
     }
-    // Of twenty at 95%, seventeen or more with a probability of 98.4%.
+    // At 95%, seventeen or more of twenty have a probability of 98.4%.
     assert!(held >= 17, "{held} of 20");
 }
 
@@ -115,7 +116,7 @@ fn a_lopsided_valley_does_not_tilt_the_law() {
 #[test]
 fn a_best_batch_beyond_those_measured_is_not_made_up() {
     let all: Vec<BatchRun> = runs(0.0, 0);
-    // Only the smallest four batches of each size: the best one at its low losses is larger.
+    // Only the four smallest batches of each size: the best one at its low losses is larger.
     let small: Vec<BatchRun> = all.chunks(6).flat_map(|size| size[..4].to_vec()).collect();
     let found = iso_losses(&small, &options(20)).expect("four batches");
     for iso in &found {
@@ -184,7 +185,7 @@ fn hostile_runs_are_refused() {
     assert!(matches!(refused(&back), BatchError::Unordered { index: 1, .. }));
     let level = BatchOptions { levels: Levels::Given { losses: vec![3.0, f64::NAN] }, ..options(20) };
     assert!(matches!(fit(&good, &level), Err(BatchError::BadLevel { .. })));
-    // Curves that never come down to one another's losses.
+    // Curves that never reach one another's losses.
     let mut apart: Vec<BatchRun> = good[..4].to_vec();
     for (index, run) in apart.iter_mut().enumerate() {
         run.curve = (1..9).map(|k| (f64::from(k), 9.0 - 2.0 * index as f64 - 0.1 * f64::from(k))).collect();

@@ -1,6 +1,6 @@
 //! How often 95% intervals hold the truth, on tables made from a known law with noise that the points of a trunk share.
 //!
-//! The normal tests take some of the tables; all 500 of each design, with the other ways of making intervals beside, are
+//! Normal tests use some of the tables; all 500 of each design, and the other methods of making intervals, run with
 //! `cargo test -p windtunnel-scaling --release --test coverage -- --ignored --nocapture`.
 
 use rand::SeedableRng;
@@ -15,20 +15,20 @@ use scaling::{
 
 const LAW: ScalingLaw = ScalingLaw { c_n: 47.2, alpha: 0.398, c_d: 947.0, beta: 0.535, l0: 1.758 };
 
-/// Sizes a factor of two apart, each on some trunks, each of which has some amounts of data a factor of two apart.
+/// Sizes a factor of two apart, each on some trunks, each with some amounts of data a factor of two apart.
 #[derive(Clone, Copy)]
 struct Design {
     sizes: i32,
     seeds: i32,
     amounts: i32,
-    /// Standard deviation of what the points of a trunk share, nats.
+    /// Standard deviation of what the points of a trunk share, in nats.
     luck: f64,
-    /// Of a point's own noise, nats.
+    /// Standard deviation of a point's own noise, in nats.
     noise: f64,
 }
 
 const DESIGNS: [Design; 6] = [
-    // A campaign as of the paper: six sizes of six points, one seed.
+    // A campaign like the paper's: six sizes of six points, one seed.
     Design { sizes: 6, seeds: 1, amounts: 6, luck: 0.005, noise: 0.001 },
     Design { sizes: 6, seeds: 1, amounts: 6, luck: 0.01, noise: 0.005 },
     Design { sizes: 6, seeds: 1, amounts: 6, luck: 0.003, noise: 0.003 },
@@ -82,7 +82,7 @@ fn clustered(design: Design, seed: u64, objective: Objective, resample: Resample
     predictor.intervals().map_or([false; 4], |intervals| holds(&intervals, interval, (n, d)))
 }
 
-/// From percentile to percentile of whole trunks: what is reported beside, without a prediction.
+/// Percentile intervals over whole trunks, reported for comparison, without a prediction.
 fn percentiles(design: Design, seed: u64) -> [bool; 4] {
     let points = design.table(seed);
     let bootstrap = BootstrapOptions { draws: 200, ..BootstrapOptions::default() };
@@ -102,13 +102,13 @@ fn intervals_hold_the_truth_as_often_as_they_say() {
         let tables = 150;
         let covered = share(tables, |seed| clustered(design, seed, Objective::default(), Resample::Trunks));
         for (name, covered) in NAMES.iter().zip(covered) {
-            // Three standard errors of 150 tables about 95%.
+            // Three standard errors of 150 tables around 95%.
             assert!((0.895..=0.999).contains(&covered), "{} trunks, {name}: {covered}", design.sizes * design.seeds);
         }
     }
 }
 
-/// The reason for trunks: with luck that a trunk's points share, intervals of independent points are too narrow.
+/// Why trunks matter: if a trunk's points share luck, intervals for independent points are too narrow.
 #[test]
 fn intervals_of_single_points_do_not() {
     let covered = share(100, |seed| clustered(DESIGNS[0], seed, Objective::default(), Resample::Points));

@@ -8,7 +8,7 @@ use scaling::multipower::{CurveOptions, DecayTerm, LossCurve, MultiPowerLaw, Sch
 
 const LAW: MultiPowerLaw =
     MultiPowerLaw { l0: 2.2, a: 1.1, alpha: 0.45, decay: DecayTerm { b: 25.0, c: 0.9, beta: 0.7, gamma: 0.5 } };
-/// Held-out text is harder than what is trained on.
+/// Held-out loss minus training loss, in nats.
 const HARDER: f64 = 0.04;
 const WARMUP: usize = 20;
 
@@ -21,7 +21,7 @@ fn schedule(stable: usize, decay: usize) -> Schedule {
     Schedule::new(rates.collect(), WARMUP).expect("rates")
 }
 
-/// A trunk of 2400 steps with branches from `stable`, the first `run` of which have been run.
+/// A trunk of 2400 steps with branches from `stable`, of which the first `run` have been run.
 fn tree(law: &MultiPowerLaw, stable: &[usize], run: usize, noise: f64, seed: u64) -> Tree {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut curve = |schedule: &Schedule, from: usize| -> Vec<(usize, f64)> {
@@ -73,12 +73,12 @@ fn branches_that_were_not_run_are_forecast() {
 fn a_finished_branch_is_forecast_without_itself() {
     let made = tree(&LAW, &STABLE, 5, 0.0, 1);
     let before = forecast(&made, None, &options()).expect("five decays");
-    // Whatever the last branch came to: its own forecast does not know.
+    // The last branch's own result must not affect its forecast.
     let mut wrong = made;
     wrong.branches[4].loss = Some(9.0);
     wrong.branches[4].points.iter_mut().for_each(|point| point.1 = 9.0);
     let after = forecast(&wrong, None, &options()).expect("five decays");
-    // But for where its descent starts, which is the law of all: the last digits are those of the optimiser.
+    // Except through the descent's start, which is the law of all: the last digits are the optimiser's.
     assert!((after.branches[4].loss - before.branches[4].loss).abs() < 1e-6);
     assert!(after.unseen.expect("five").worst > 5.0);
 }
@@ -107,7 +107,7 @@ fn a_donor_is_judged_by_branches_it_has_not_seen() {
     let donor = Donor { decay: DecayTerm { b: 50.0, ..LAW.decay }, transfer: Some((1e-6, 9)) };
     let found = forecast(&made, Some(&donor), &options()).expect("a donor");
     let unseen = found.unseen.expect("three decays");
-    // Twice the drop, so that every branch is forecast too low, and its own errors count, not those it came with.
+    // Twice the drop, so that every forecast is too low, and the branches' own errors count instead of the donor's.
     assert!(unseen.bias < -0.1, "{unseen:?}");
     assert!(found.branches.iter().all(|branch| branch.interval.is_some_and(|i| i.high - i.low > 0.2)));
 }
@@ -115,7 +115,7 @@ fn a_donor_is_judged_by_branches_it_has_not_seen() {
 #[test]
 fn one_finished_decay_forecasts_others_without_an_interval() {
     let found = forecast(&tree(&LAW, &STABLE, 1, 0.0, 3), None, &options()).expect("one decay");
-    assert_eq!(found.unseen, None, "there is nothing to forecast it from");
+    assert_eq!(found.unseen, None, "nothing to forecast it from");
     assert!(found.branches.iter().all(|branch| branch.interval.is_none()));
     let truth = LAW.predict_end(&schedule(2400, 240)) + HARDER;
     assert!((found.branches[4].loss - truth).abs() < 0.03, "{} {truth}", found.branches[4].loss);

@@ -1,24 +1,24 @@
-//! Compute-optimal frontiers from isoFLOP points and from training curves: a known law's own frontier comes back.
+//! Compute-optimal frontiers from isoFLOP points and from training curves: a known law's own frontier is recovered.
 
 use scaling::envelope::{self, EnvelopeError, EnvelopeOptions, SizeCurve};
 use scaling::isoflop::{self, IsoError, IsoOptions, IsoPoint};
 use scaling::{ScalingLaw, Through, Valley};
 
-/// Hoffmann's parametric fit, whose optimum is known in closed form: N grows as C^(beta / (alpha + beta)).
+/// Hoffmann's parametric fit, whose optimum has a closed form: N grows as C^(beta / (alpha + beta)).
 const LAW: ScalingLaw = ScalingLaw { c_n: 406.4, alpha: 0.34, c_d: 410.7, beta: 0.28, l0: 1.69 };
 
 fn growth_of_n() -> f64 {
     LAW.beta / (LAW.alpha + LAW.beta)
 }
 
-/// `sizes` models at each of seven budgets, a factor of 1.6 apart about the optimum.
+/// `sizes` models at each of seven budgets, a factor of 1.6 apart around the optimum.
 fn points(sizes: i32) -> Vec<IsoPoint> {
     let mut points = Vec::new();
     for k in 0..7 {
         let flops = 1e18 * 4.0_f64.powi(k);
         let best = LAW.optimum(flops).expect("falls in both").n;
         for j in 0..sizes {
-            // Off the optimum by another amount at each budget, as a fixed ladder of sizes is.
+            // Offset from the optimum by a different amount at each budget, as with a fixed ladder of sizes.
             let n = best * 1.6_f64.powf(f64::from(j) - 0.5 * f64::from(sizes - 1) + 0.37 * f64::from(k % 3 - 1));
             let d = flops / (6.0 * n);
             points.push(IsoPoint { flops, n, d, loss: LAW.predict(n, d) });
@@ -51,7 +51,7 @@ fn the_laws_own_frontier_comes_back() {
 
 #[test]
 fn budgets_without_a_best_size_are_kept_and_not_used() {
-    // At the two largest budgets only the three smallest models.
+    // The two largest budgets have only the three smallest models.
     let all: Vec<IsoPoint> =
         points(7).chunks(7).enumerate().flat_map(|(k, of)| of[..if k < 5 { 7 } else { 3 }].to_vec()).collect();
     let found = isoflop::fit(&all, &IsoOptions::default()).expect("five budgets");
@@ -76,7 +76,7 @@ fn training_curves_have_the_same_frontier() {
         })
         .collect();
     let found = envelope::fit(&curves, &EnvelopeOptions::default()).expect("twelve sizes");
-    // A staircase of twelve sizes: the exponent to a few hundredths.
+    // A staircase of twelve sizes gives the exponent to a few hundredths.
     assert!((found.n.line.exponent - growth_of_n()).abs() < 0.03, "{:?}", found.n.line);
     for best in &found.best {
         assert!(best.n > curves[0].n && best.n < curves[11].n, "an end is never best: {best:?}");
@@ -108,7 +108,7 @@ fn hostile_points_and_curves_are_refused() {
     }
     let none = Err(IsoError::TooFewMinima { found: 0, budgets: 0, needed: 3 });
     assert_eq!(isoflop::fit(&[], &IsoOptions::default()), none);
-    // Equal losses everywhere are no valley.
+    // Equal losses everywhere do not form a valley.
     let flat: Vec<IsoPoint> = good.iter().map(|point| IsoPoint { loss: 3.0, ..*point }).collect();
     let refused = isoflop::fit(&flat, &IsoOptions::default());
     assert_eq!(refused, Err(IsoError::TooFewMinima { found: 0, budgets: 7, needed: 3 }));

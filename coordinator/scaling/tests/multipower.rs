@@ -1,5 +1,5 @@
-//! The curve predictor on published curves (Luo and others, 2025, arXiv 2503.12811), fitted to some schedules and asked for
-//! others.
+//! The curve predictor on published curves (Luo and others, 2025, arXiv 2503.12811): fitted to some schedules,
+//! predicting others.
 //!
 //! The curves are read from the folder named by `WINDTUNNEL_PUBLISHED_DATA`; without it the tests say so and pass.
 
@@ -25,7 +25,7 @@ const WARMUP: usize = 2160;
 const PEAK: f64 = 3e-4;
 const END: f64 = 3e-5;
 
-/// The learning rate of each step of a named schedule, which the names of the files say.
+/// The learning rate of each step of a schedule, which the file's name encodes.
 fn rates(name: &str) -> Vec<f64> {
     let parts: Vec<&str> = name.split('_').collect();
     let number = |part: usize| -> usize { parts[part].parse().expect("a number") };
@@ -55,7 +55,7 @@ fn rates(name: &str) -> Vec<f64> {
     (0..steps).map(|k| if k < WARMUP { PEAK * k as f64 / (WARMUP - 1) as f64 } else { after(k) }).collect()
 }
 
-/// A curve, whose schedule is checked against the learning rates beside its losses.
+/// A curve, whose schedule is checked against the learning rates stored with its losses.
 fn curve(folder: &Path, size: &str, name: &str) -> LossCurve {
     let text = fs::read_to_string(folder.join(format!("csv_{size}/{name}.csv"))).expect("the curve is there");
     let rates = rates(name);
@@ -90,7 +90,7 @@ fn agreement(law: &MultiPowerLaw, curve: &LossCurve) -> Agreement {
     Agreement::of(&law.predict(&curve.schedule, &steps), &losses).expect("points")
 }
 
-/// The mean over the curves that were not fitted.
+/// Agreement averaged over the curves that were not fitted.
 fn predicted(folder: &Path, size: &str, law: &MultiPowerLaw) -> Agreement {
     let all = PREDICTED.map(|name| agreement(law, &curve(folder, size, name)));
     let mean = |of: fn(&Agreement) -> f64| all.iter().map(of).sum::<f64>() / all.len() as f64;
@@ -130,8 +130,8 @@ fn other_schedules_are_predicted_about_as_well_as_published() {
             assert!(all.mean_error < slack * mean_error, "{size}: {all:?}");
             assert!(all.worst_relative < worst, "{size}: {all:?}");
         }
-        // The published code sums over the changes of the warm-up, too: its B at the peak rate has all come by the first
-        // point, and stands in L0 here.
+        // The published code also sums over the changes of the warm-up: its B at the peak rate has fully taken effect
+        // by the first point, and is part of L0 here.
         assert!((given.law.l0 - (l0 + b * PEAK)).abs() < 0.02, "{size}: {:?}", given.law);
         assert!((given.law.alpha - alpha).abs() < 0.02, "{size}: {:?}", given.law);
     }
@@ -158,7 +158,7 @@ fn trunk(folder: &Path, size: &str) -> LossCurve {
     trunk
 }
 
-/// Predicted minus measured at the last point of the decay of a WSD curve.
+/// Predicted minus measured at the last point of a WSD curve's decay.
 fn off_at_the_end(folder: &Path, size: &str, law: &MultiPowerLaw) -> f64 {
     let wsd = curve(folder, size, "wsd_20000_24000");
     let (step, loss) = *wsd.points.last().expect("points");
@@ -200,7 +200,7 @@ fn a_trunk_alone_is_refused_and_takes_the_decay_term_of_another_size() {
     }
 }
 
-/// A schedule of every kind of step: warm-up, constant, falling, rising again.
+/// A schedule with every kind of step: warm-up, constant, falling, rising again.
 fn winding() -> Schedule {
     let rates = (0..3000).map(|k| match k {
         0..100 => 1e-3 * f64::from(k + 1) / 100.0,
@@ -215,7 +215,7 @@ fn winding() -> Schedule {
 const LAW: MultiPowerLaw =
     MultiPowerLaw { l0: 2.2, a: 0.9, alpha: 0.45, decay: DecayTerm { b: 300.0, c: 1.8, beta: 0.6, gamma: 0.55 } };
 
-/// The sum as it is written, with a term for every step.
+/// The sum as defined, with a term for every step.
 fn as_written(law: &MultiPowerLaw, rates: &[f64], warmup: usize, t: usize) -> f64 {
     let DecayTerm { b, c, beta, gamma } = law.decay;
     let mut drop = 0.0;

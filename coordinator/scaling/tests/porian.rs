@@ -28,7 +28,7 @@ fn folder() -> Option<PathBuf> {
     folder
 }
 
-/// Rows of a CSV by the experiment they belong to, which the first six columns name, as maps from the names of the others.
+/// Rows of a CSV grouped by experiment, which the first six columns name, as maps from the names of the other columns.
 fn table(path: &Path) -> BTreeMap<String, Vec<BTreeMap<String, String>>> {
     let text = fs::read_to_string(path).expect("the table is there");
     let mut lines = text.lines().map(|line| line.split(',').map(str::to_owned).collect::<Vec<_>>());

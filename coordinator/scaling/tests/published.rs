@@ -1,4 +1,4 @@
-//! Fits of published loss tables, against the published optima and an independent optimiser's.
+//! Fits of published loss tables, compared with the published optima and with an independent optimiser.
 //!
 //! The tables are read from the folder named by `WINDTUNNEL_PUBLISHED_DATA`; without it the tests say so and pass.
 
@@ -32,7 +32,7 @@ fn gemstones(folder: &Path, set: &str) -> Vec<Point> {
         .collect()
 }
 
-/// Rows of a CSV without quoted commas, by the names of three columns; rows with an empty cell are left out.
+/// Rows of a CSV without quoted commas, by three column names; rows with an empty cell are left out.
 fn csv(path: &Path, columns: [&str; 3], keep: impl Fn(&[&str]) -> bool) -> Vec<Point> {
     let text = fs::read_to_string(path).expect("the table is there");
     let mut lines = text.lines().map(|line| line.split(',').collect::<Vec<_>>());
@@ -116,7 +116,7 @@ fn gemstones_at_both_thresholds() {
     for set in sets {
         let points = gemstones(&folder, set);
         for threshold in ["3", "4"] {
-            // What the authors' optimiser, a grid of starts and L-BFGS, reached.
+            // Reached by the authors' optimiser, a grid of starts and L-BFGS.
             let theirs = json(&folder.join(format!("gemstones/published/delta-{threshold}/{set}.json")));
             let published = theirs["loss"]["0"].as_f64().expect("an objective");
             check(&folder, &format!("gemstones_{set}_d{threshold}"), &points, Some(published));

@@ -1,4 +1,4 @@
-//! Laws in one variable: known coefficients come back, forms are told apart, and hostile observations are refused.
+//! Laws in one variable: known coefficients are recovered, forms are told apart, and hostile observations are refused.
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -14,7 +14,7 @@ fn truth(form: Form) -> SingleLaw {
     if form.is_power() { SingleLaw { form, a: 60.0, b: 0.31, c } } else { SingleLaw { form, a: 2.5, b: 4e-7, c } }
 }
 
-/// Twelve amounts of data, a factor of fifty apart, each a group of its own; `noise` is relative and uniform.
+/// Twelve amounts of data over a factor of fifty, each a group of its own; `noise` is relative and uniform.
 fn observe(law: &SingleLaw, noise: f64, seed: u64) -> Vec<Observation> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     (0..12)
@@ -167,7 +167,7 @@ fn hostile_observations_are_refused() {
             assert!(matches!(refused(&values, form), SingleError::BadObservation { index: 1, quantity: "x", .. }));
         }
         assert_eq!(refused(&falling.map(|(x, _)| (x, 2.0)), form), SingleError::NoVariation);
-        // One x many times is one value.
+        // One x repeated many times is one value.
         assert!(matches!(refused(&falling.map(|(_, y)| (3.0, y)), form), SingleError::TooFewValues { found: 1, .. }));
     }
     let rising = falling.map(|(x, y)| (x, 1.0 / y));

@@ -1,56 +1,52 @@
-//! Why runs have no batch-size law.
+//! Why no batch-size law can be fitted.
 
-/// What keeps a batch-size law from being fitted.
+/// Runs that have no batch-size law.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum BatchError {
-    /// A number that cannot be one.
+    /// A number that is not positive and finite.
     #[error("run {index} ({size}) has {quantity} = {value}: it must be finite and above zero")]
     BadRun {
-        /// Which run, counted from 0.
+        /// Index of the run, from 0.
         index: usize,
-        /// The size it names.
+        /// Name of the run's size.
         size: String,
         /// `n`, `batch`, `tokens` or `loss`.
         quantity: &'static str,
-        /// What it holds.
         value: f64,
     },
-    /// A curve that goes back.
+    /// A curve whose tokens are not in order.
     #[error("the curve of run {index} ({size}) is not in ascending order of tokens")]
     Unordered {
-        /// Which run, counted from 0.
+        /// Index of the run, from 0.
         index: usize,
-        /// The size it names.
+        /// Name of the run's size.
         size: String,
     },
-    /// A loss to compare at that is none.
-    #[error("{value} is no loss to compare batch sizes at: it must be finite and above zero")]
-    BadLevel {
-        /// What it was.
-        value: f64,
-    },
+    /// A loss to compare at that is not positive and finite.
+    #[error("cannot compare batch sizes at a loss of {value}: it must be finite and above zero")]
+    BadLevel { value: f64 },
     /// No size has enough batch sizes.
     #[error("no size was trained at {needed} batch sizes or more; the most are {found}")]
     TooFewBatches {
-        /// The most that one size has.
+        /// Largest number of batch sizes of one size.
         found: usize,
-        /// How many it takes.
+        /// Number of batch sizes needed.
         needed: usize,
     },
-    /// Too few losses at which one of the measured batch sizes is neither too small nor too large.
+    /// At too few losses the best batch lies between the measured ones.
     #[error(
         "{found} of {levels} losses have a best batch between those measured, at {distinct} different losses: a law needs {needed}{why}"
     )]
     TooFewMinima {
-        /// How many have one.
+        /// Losses at which it does.
         found: usize,
-        /// How many were looked at.
+        /// Losses compared.
         levels: usize,
-        /// Different losses among those.
+        /// Different losses among those found.
         distinct: usize,
-        /// How many there must be.
+        /// Number of losses needed.
         needed: usize,
-        /// What keeps the others from it, in words, or nothing.
+        /// Why the others have no best batch, as a clause to append; may be empty.
         why: String,
     },
 }

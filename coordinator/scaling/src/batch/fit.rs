@@ -1,4 +1,4 @@
-//! The law through the best batches of all losses and sizes.
+//! Fits the law through the best batches of all losses and sizes.
 
 use std::collections::BTreeMap;
 
@@ -12,35 +12,34 @@ use crate::quantile::central;
 use crate::resample::{GroupDraws, refit};
 use crate::valley::MIN_SETTINGS;
 
-/// A line through two losses says nothing of noise.
+/// A line through two losses leaves no residual to estimate noise from.
 const MIN_LEVELS: usize = 3;
 
-/// A batch-size law: B = c / L^p.
+/// A batch-size law, B = c / L^p, with L in nats and B in tokens.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct BatchFit {
-    /// The best batch at a loss of one, tokens.
+    /// Best batch at a loss of 1 nat, in tokens.
     pub c: f64,
-    /// The exponent.
     pub p: f64,
-    /// The line of log B over log L, with its objective; its slope is -p. Its standard error takes the losses of a run as
-    /// independent, which they are not: it is too small.
+    /// The line of log B over log L, whose slope is -p. Its standard error is too small, because it treats the losses
+    /// of one run as independent.
     pub line: PowerLine,
-    /// The iso-loss curves, those without a best batch too.
+    /// All iso-loss curves, including those without a best batch.
     pub iso_losses: Vec<IsoLoss>,
-    /// By resampling the runs of each size; `None` where too few different draws determine a law.
+    /// By resampling the runs of each size; `None` if too few different draws determine a law.
     pub intervals: Option<BatchIntervals>,
 }
 
 /// Intervals of a batch-size law.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct BatchIntervals {
-    /// The share of the draws that each holds.
+    /// Probability with which each interval holds the truth.
     pub level: f64,
-    /// Of c.
+    /// Interval of c.
     pub c: Interval,
-    /// Of p.
+    /// Interval of p.
     pub p: Interval,
-    /// What the draws were of (runs, those of a size among themselves) and how many count.
+    /// The draws behind the intervals. A draw resamples runs within each size.
     pub draws: GroupDraws,
     /// The line of each draw.
     #[serde(skip)]
@@ -48,13 +47,13 @@ pub struct BatchIntervals {
 }
 
 impl BatchFit {
-    /// The best batch for a loss, tokens.
+    /// Best batch for a loss, in tokens.
     #[must_use]
     pub fn predict(&self, loss: f64) -> f64 {
         self.line.predict(loss)
     }
 
-    /// Its interval.
+    /// Interval of the best batch for a loss.
     #[must_use]
     pub fn interval_at(&self, loss: f64) -> Option<Interval> {
         let intervals = self.intervals.as_ref()?;
@@ -65,7 +64,7 @@ impl BatchFit {
 /// Fits the law.
 ///
 /// # Errors
-/// Where the runs do not show enough best batches.
+/// Fails if the runs do not show enough best batches.
 pub fn fit(runs: &[BatchRun], options: &BatchOptions) -> Result<BatchFit, BatchError> {
     let iso_losses = iso_losses(runs, options)?;
     let minima: Vec<(f64, f64, f64)> =
@@ -83,7 +82,7 @@ pub fn fit(runs: &[BatchRun], options: &BatchOptions) -> Result<BatchFit, BatchE
     Ok(BatchFit { c: line.coefficient, p: -line.exponent, line, iso_losses, intervals })
 }
 
-/// Why losses have no best batch, with how often.
+/// Why losses have no best batch, with counts.
 fn reasons(iso_losses: &[IsoLoss]) -> String {
     let mut reasons: BTreeMap<String, usize> = BTreeMap::new();
     for why in iso_losses.iter().filter_map(|iso| iso.valley.why_not()) {
@@ -98,7 +97,7 @@ fn intervals(runs: &[BatchRun], iso_losses: &[IsoLoss], options: &BatchOptions) 
     sizes.dedup();
     let strata: Vec<usize> =
         runs.iter().map(|run| sizes.binary_search(&run.size.as_str()).expect("it is one of them")).collect();
-    // A draw with one batch size less than a valley asks for still has a parabola, and differs as it should.
+    // A draw with one batch size fewer than a valley normally needs still has a parabola, and should vary.
     let least = MIN_SETTINGS - 1;
     let batches_drawn = |size: usize, counts: &[u32]| {
         distinct((0..runs.len()).filter(|&run| strata[run] == size && counts[run] > 0).map(|run| runs[run].batch))

@@ -1,4 +1,4 @@
-//! Tokens to a loss at each batch size, and the batch size that needs fewest.
+//! Tokens needed to reach a loss at each batch size, and the batch size that needs the fewest.
 
 use std::collections::BTreeMap;
 
@@ -8,50 +8,50 @@ use super::{BatchError, BatchOptions, BatchRun, Levels};
 use crate::monotone::FallingCurve;
 use crate::valley::{MIN_SETTINGS, Valley, valley_of_at_least};
 
-/// One loss, at which the batch sizes of a size are compared.
+/// A loss at which the batch sizes of one size are compared.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct IsoLoss {
-    /// The size, as people call it.
+    /// Name of the size.
     pub size: String,
-    /// N of it.
+    /// Parameter count of the size.
     pub n: f64,
-    /// The loss.
+    /// The loss, in nats.
     pub loss: f64,
-    /// What each run needed; those that never reached the loss are left out.
+    /// What each run needed; runs that never reached the loss are absent.
     pub reached: Vec<Reached>,
-    /// The batch that needs fewest tokens: `at` is a batch, `value` the log of the tokens.
+    /// The batch that needs the fewest tokens: `at` is a batch in tokens, `value` the log of the tokens needed.
     pub valley: Valley,
 }
 
 /// The tokens one run needed to reach a loss.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Reached {
-    /// Which run, as it was given, counted from 0.
+    /// Index of the run, from 0.
     pub run: usize,
-    /// Its batch, tokens.
+    /// Its batch, in tokens.
     pub batch: f64,
-    /// Tokens.
+    /// Tokens needed.
     pub tokens: f64,
 }
 
 impl IsoLoss {
-    /// The best batch and the tokens it needs, where it lies between those that were measured.
+    /// The best batch and the tokens it needs, if it lies between the measured ones.
     #[must_use]
     pub fn best(&self) -> Option<(f64, f64)> {
         self.valley.lowest().map(|(batch, log_tokens)| (batch, log_tokens.exp()))
     }
 }
 
-/// The iso-loss curves of runs, sizes in ascending order of N and losses descending.
+/// The iso-loss curves of runs: sizes in ascending order of N, losses descending.
 ///
 /// # Errors
-/// Where a number cannot be one, or no size has enough batch sizes.
+/// Fails if a number is not positive and finite, or no size has enough batch sizes.
 pub fn iso_losses(runs: &[BatchRun], options: &BatchOptions) -> Result<Vec<IsoLoss>, BatchError> {
     validate(runs, &options.levels)?;
     let curves: Vec<FallingCurve> = runs.iter().map(|run| FallingCurve::nearest(&run.curve)).collect();
     let mut sizes: BTreeMap<(u64, &str), Vec<usize>> = BTreeMap::new();
     for (index, run) in runs.iter().enumerate() {
-        // Positive numbers sort like their bits.
+        // Positive doubles sort like their bits.
         sizes.entry((run.n.to_bits(), run.size.as_str())).or_default().push(index);
     }
     let batches = |members: &[usize]| distinct(members.iter().map(|&run| runs[run].batch));
@@ -77,7 +77,7 @@ pub fn iso_losses(runs: &[BatchRun], options: &BatchOptions) -> Result<Vec<IsoLo
 }
 
 impl IsoLoss {
-    /// The valley with a weight for each run.
+    /// The valley with weighted runs.
     pub(super) fn valley_with(&self, least: usize, weight: impl Fn(usize) -> f64, options: &BatchOptions) -> Valley {
         let measured: Vec<(f64, f64, f64)> =
             self.reached.iter().map(|reached| (reached.batch, reached.tokens.ln(), weight(reached.run))).collect();
@@ -85,7 +85,7 @@ impl IsoLoss {
     }
 }
 
-/// Where the batch sizes of a size are compared, descending.
+/// The losses at which one size's batch sizes are compared, descending.
 fn levels(members: &[usize], curves: &[FallingCurve], batches: usize, levels: &Levels) -> Vec<f64> {
     let mut losses = match levels {
         Levels::Given { losses } => losses.clone(),

@@ -4,13 +4,13 @@
 //! B = c / L^p        B in tokens a step, L the loss it is best for; bs = 1.21e9 / L^6.24 in the paper
 //! ```
 //!
-//! [`fit()`] takes runs of some sizes at several batch sizes each, with their loss curves, and gives a [`BatchFit`]. On the
-//! way, which [`iso_losses()`] shows by itself, for plots and where there is no law: for each size and each of some losses
-//! the tokens that each batch size needs to reach it, from curves made to fall and never extrapolated; a parabola of log
-//! tokens over log B; and its lowest place, if it has one between the batch sizes that were measured.
+//! [`fit()`] takes the loss curves of runs of several sizes, at several batch sizes each, and returns a [`BatchFit`].
+//! The intermediate results, which [`iso_losses()`] returns for plots and for runs without a law, are: for each size
+//! and loss, the tokens that each batch size needs to reach it, from curves made monotone and never extrapolated; a
+//! parabola of log tokens over log B; and its minimum, if that lies between the measured batch sizes.
 //!
-//! Curves should be cut to the part past warm-up. The loss is that of the curves: training loss, unless the caller has
-//! measured another one along the way.
+//! Cut curves to the part past warm-up. The loss is whatever the curves hold: training loss, unless the caller measured
+//! another.
 
 mod error;
 mod fit;
@@ -28,41 +28,41 @@ use crate::valley::Through;
 /// A run at one batch size.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct BatchRun {
-    /// The size, as people call it.
+    /// Name of the size.
     pub size: String,
-    /// N of it.
+    /// Parameter count of the size.
     pub n: f64,
-    /// Tokens of one step.
+    /// Tokens per step.
     pub batch: f64,
-    /// Tokens seen and loss, in ascending order of tokens.
+    /// Tokens seen and loss in nats, in ascending order of tokens.
     pub curve: Vec<(f64, f64)>,
 }
 
-/// At which losses the batch sizes are compared.
+/// Losses at which batch sizes are compared.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]
 pub enum Levels {
-    /// For each size so many, evenly in log loss, over the lower half of the losses that three quarters of its batch sizes
-    /// (and at least four) have reached.
+    /// For each size this many, evenly spaced in log loss over the lower half of the losses that three quarters of its
+    /// batch sizes (and at least four) have reached.
     Even {
-        /// How many.
+        /// Number of losses.
         count: usize,
     },
-    /// These, for every size that reaches them.
+    /// These losses, for every size that reaches them.
     Given {
-        /// The losses.
+        /// In nats.
         losses: Vec<f64>,
     },
 }
 
-/// How the law is made.
+/// Options of the fit.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct BatchOptions {
-    /// At which losses.
+    /// Losses to compare at.
     pub levels: Levels,
-    /// What is drawn through log tokens over log B.
+    /// Curve drawn through log tokens over log B.
     pub through: Through,
-    /// How runs are resampled, those of a size among themselves.
+    /// How runs are resampled, within each size.
     pub bootstrap: BootstrapOptions,
 }
 

@@ -1,4 +1,4 @@
-//! The sum of a term in N, a term in D and a constant.
+//! The additive law: a term in N, a term in D and a constant.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,23 +13,23 @@ pub const FORM: &str = "L(N, D) = C_N * N^-alpha + C_D * D^-beta + L0";
 /// The data-model scaling law of the MiniCPM paper, section 4.5.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct ScalingLaw {
-    /// Coefficient of the model term, nats times N^alpha.
+    /// Coefficient of the model term, in nats times N^alpha.
     #[serde(rename = "C_N")]
     pub c_n: f64,
     /// Exponent of the model term.
     pub alpha: f64,
-    /// Coefficient of the data term, nats times D^beta.
+    /// Coefficient of the data term, in nats times D^beta.
     #[serde(rename = "C_D")]
     pub c_d: f64,
     /// Exponent of the data term.
     pub beta: f64,
-    /// The loss that neither more parameters nor more data would take away, nats.
+    /// The loss that remains with unlimited parameters and data, in nats.
     #[serde(rename = "L0")]
     pub l0: f64,
 }
 
 impl ScalingLaw {
-    /// The loss the law predicts for `n` parameters trained on `d` tokens, nats.
+    /// The loss predicted for `n` parameters trained on `d` tokens, in nats.
     #[must_use]
     pub fn predict(&self, n: f64, d: f64) -> f64 {
         self.c_n * n.powf(-self.alpha) + self.c_d * d.powf(-self.beta) + self.l0
@@ -48,8 +48,8 @@ impl ScalingLaw {
         }
     }
 
-    /// K and eta of the paper's N_opt / D_opt = K^2 (C/6)^eta; `None` where the loss does not fall in both N and D, so that
-    /// no split is best.
+    /// K and eta of the paper's N_opt / D_opt = K^2 (C/6)^eta; `None` if the loss does not fall in both N and D, in
+    /// which case no split is best.
     #[must_use]
     pub fn split(&self) -> Option<(f64, f64)> {
         let falls = self.alpha > 0.0 && self.beta > 0.0 && self.c_n > 0.0 && self.c_d > 0.0;

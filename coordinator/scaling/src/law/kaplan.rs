@@ -12,16 +12,16 @@ pub(crate) const FORM: &str = "L(N, D) = [(N_c / N)^(alpha_N / alpha_D) + D_c / 
 /// A power of a sum: it has no floor, and falls to zero with N and D.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct KaplanLaw {
-    /// The N at which the model term alone has a loss of one nat.
+    /// The N at which the model term alone gives a loss of one nat.
     #[serde(rename = "N_c")]
     pub n_c: f64,
-    /// Exponent of the loss in N where there is data without end.
+    /// Exponent of the loss in N with unlimited data.
     #[serde(rename = "alpha_N")]
     pub alpha_n: f64,
-    /// The D at which the data term alone has a loss of one nat.
+    /// The D at which the data term alone gives a loss of one nat.
     #[serde(rename = "D_c")]
     pub d_c: f64,
-    /// Exponent of the loss in D for a model without end.
+    /// Exponent of the loss in D for an unlimited model.
     #[serde(rename = "alpha_D")]
     pub alpha_d: f64,
 }
@@ -49,15 +49,15 @@ impl Law for KaplanLaw {
         let falls = self.alpha_n > 0.0 && self.alpha_d > 0.0 && self.n_c > 0.0 && self.d_c > 0.0;
         falls.then(|| {
             let alpha = self.alpha_n / self.alpha_d;
-            // In logs: N_c^alpha need not be a number that a double holds.
+            // In logarithms: N_c^alpha may exceed the range of a double.
             let log_k = (alpha.ln() + alpha * self.n_c.ln() - self.d_c.ln()) / (alpha + 1.0);
             (log_k.exp(), (1.0 - alpha) / (1.0 + alpha))
         })
     }
 }
 
-/// The solver's parameters are [A, alpha_N, B, alpha_D, -] of log L = alpha_D LSE((A - alpha_N x) / alpha_D, B / alpha_D - y):
-/// A and B are log losses of one term alone at the centre, and stay so when the exponents change.
+/// The solver's parameters are [A, alpha_N, B, alpha_D, -] of log L = alpha_D LSE((A - alpha_N x) / alpha_D, B /
+/// alpha_D - y): A and B are the log losses of one term alone at the centre, and stay so when the exponents change.
 impl Solved for KaplanLaw {
     fn of_params(&[a, alpha_n, b, alpha_d, _]: &Params, (x, y): (f64, f64)) -> Self {
         Self { n_c: (a / alpha_n + x).exp(), alpha_n, d_c: (b / alpha_d + y).exp(), alpha_d }

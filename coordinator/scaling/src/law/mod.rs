@@ -1,4 +1,4 @@
-//! The laws that can be fitted, and the names of their parameters.
+//! The laws that can be fitted, and their parameters.
 
 mod additive;
 mod kaplan;
@@ -17,21 +17,20 @@ use crate::solver::Params;
 
 /// A law of the loss in N and D.
 ///
-/// Implemented by the forms of this crate and by no others: the solver knows their derivatives.
+/// Sealed: the solver needs to know a form's derivatives.
 pub trait Law: sealed::Solved + Copy + fmt::Debug + PartialEq + Serialize + DeserializeOwned + Send + Sync {
-    /// Which form it is.
     const FORM: Form;
-    /// Its parameters, in the order in which people write the law.
+    /// Its parameters, in the order in which the law is written.
     const PARAMETERS: &'static [Parameter];
 
-    /// The loss the law predicts for `n` parameters trained on `d` tokens, nats.
+    /// The loss predicted for `n` parameters trained on `d` tokens, in nats.
     fn predict(&self, n: f64, d: f64) -> f64;
 
-    /// The value of a parameter; NaN where the form has no such one.
+    /// The value of a parameter; NaN if the form lacks it.
     fn get(&self, parameter: Parameter) -> f64;
 
-    /// K and eta of N_opt / D_opt = K^2 (C/6)^eta; `None` where the loss does not fall in both N and D, so that no split of
-    /// a budget is best.
+    /// K and eta of N_opt / D_opt = K^2 (C/6)^eta; `None` if the loss does not fall in both N and D, in which case no
+    /// split of a budget is best.
     fn split(&self) -> Option<(f64, f64)>;
 
     /// The compute-optimal N and D at a budget C = 6ND; `None` as for [`Law::split`].
@@ -47,7 +46,8 @@ pub trait Law: sealed::Solved + Copy + fmt::Debug + PartialEq + Serialize + Dese
 pub(crate) mod sealed {
     use super::Params;
 
-    /// Between a law in the caller's units and the solver's parameters about a centre (mean log N, mean log D).
+    /// Converts between a law in the caller's units and the solver's parameters around a centre (mean log N, mean log
+    /// D).
     pub trait Solved {
         fn of_params(params: &Params, centre: (f64, f64)) -> Self;
         fn to_params(&self, centre: (f64, f64)) -> Params;
@@ -58,10 +58,10 @@ pub(crate) mod sealed {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
 #[serde(rename_all = "snake_case")]
 pub enum Form {
-    /// [`ScalingLaw`]: a sum of a term in N, a term in D and a constant. The MiniCPM paper's and Chinchilla's.
+    /// [`ScalingLaw`]: a sum of a term in N, a term in D and a constant, as in the MiniCPM and Chinchilla papers.
     #[default]
     Minicpm,
-    /// [`KaplanLaw`]: no constant, and one power of a sum.
+    /// [`KaplanLaw`]: a power of a sum, without a constant.
     Kaplan,
 }
 
@@ -76,11 +76,11 @@ impl Form {
     }
 }
 
-/// A form of law that is not one of the known.
+/// Not the name of a form.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{found:?} is no form of law: minicpm (or chinchilla) or kaplan")]
+#[error("{found:?} is not a form of law: expected minicpm (or chinchilla) or kaplan")]
 pub struct UnknownForm {
-    /// What was asked for.
+    /// The name given.
     pub found: String,
 }
 
@@ -129,7 +129,7 @@ pub enum Parameter {
 }
 
 impl Parameter {
-    /// The five of the additive law, in the order in which people write it.
+    /// The five parameters of the additive law, in the order in which it is written.
     pub const ALL: [Self; 5] = [Self::CN, Self::Alpha, Self::CD, Self::Beta, Self::L0];
 
     /// Whether it is an exponent.

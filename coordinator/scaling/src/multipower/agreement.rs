@@ -1,24 +1,24 @@
-//! How well predictions agree with a measured curve: the measures of the paper.
+//! How well predictions agree with a measured curve, in the paper's measures.
 
 use serde::{Deserialize, Serialize};
 
 /// Predicted against measured losses.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Agreement {
-    /// The share of the measured losses' variance that is predicted.
+    /// Share of the measured losses' variance that is predicted.
     pub r_squared: f64,
-    /// Mean of the errors by their size, nats.
+    /// Mean absolute error, in nats.
     pub mean_error: f64,
-    /// Root of the mean squared error, nats.
+    /// Root of the mean squared error, in nats.
     pub rmse: f64,
-    /// Mean of the errors by their size, each relative to its loss.
+    /// Mean absolute error relative to the loss.
     pub mean_relative: f64,
-    /// The largest of those.
+    /// Largest absolute error relative to the loss.
     pub worst_relative: f64,
 }
 
 impl Agreement {
-    /// Of as many predictions as measurements. `None` of none.
+    /// Compares equal numbers of predictions and measurements. `None` if there are none.
     #[must_use]
     pub fn of(predicted: &[f64], measured: &[f64]) -> Option<Self> {
         if measured.is_empty() || predicted.len() != measured.len() {

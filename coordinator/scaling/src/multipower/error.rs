@@ -1,87 +1,85 @@
-//! Why curves have no law.
+//! Why no law can be fitted to curves.
 
-/// What is wrong with a schedule.
+/// A malformed schedule.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum ScheduleError {
-    /// A rate that cannot be one.
+    /// A learning rate that is negative or not finite.
     #[error("the learning rate of step {step} is {value}: it must be finite and not negative")]
     BadRate {
-        /// The step, counted from 0.
+        /// Index of the step, from 0.
         step: usize,
-        /// What it holds.
         value: f64,
     },
-    /// No step after the warm-up has a learning rate above zero.
+    /// No step after the warm-up has a positive learning rate.
     #[error(
         "the schedule has {steps} steps, and none after the {warmup} of its warm-up has a learning rate above zero"
     )]
     NothingAfterWarmup {
-        /// Steps it has.
+        /// Number of steps.
         steps: usize,
-        /// Steps of warm-up.
+        /// Number of warm-up steps.
         warmup: usize,
     },
 }
 
-/// What keeps the law from being fitted.
+/// Curves that have no law.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum CurveError {
-    /// A loss that cannot be one.
+    /// A loss that is not positive and finite.
     #[error("curve {curve} has a loss of {value} after {step} steps: it must be finite and above zero")]
     BadLoss {
-        /// The curve's name.
+        /// Name of the curve.
         curve: String,
         /// Steps done.
         step: usize,
-        /// What it holds.
         value: f64,
     },
-    /// A point before the end of the warm-up, beyond the schedule, or before the point that precedes it.
+    /// A point before the end of the warm-up, beyond the schedule, or out of order.
     #[error(
-        "curve {curve} has a point after {step} steps: points ascend, after {warmup} steps of warm-up and up to the {steps} of the schedule"
+        "curve {curve} has a misplaced point after {step} steps: points must be in order, between the {warmup} steps of warm-up and the schedule's {steps} steps"
     )]
     BadStep {
-        /// The curve's name.
+        /// Name of the curve.
         curve: String,
         /// Steps done.
         step: usize,
-        /// Steps of warm-up.
+        /// Number of warm-up steps.
         warmup: usize,
-        /// Steps of the schedule.
+        /// Number of steps in the schedule.
         steps: usize,
     },
-    /// Fewer points than it takes to have residuals.
+    /// Too few points to have residuals.
     #[error("{found} points for {parameters} parameters: at least {needed} are needed")]
     TooFewPoints {
-        /// How many there are.
+        /// Number of points.
         found: usize,
-        /// How many parameters are fitted.
+        /// Number of fitted parameters.
         parameters: usize,
-        /// How many there must be.
+        /// Number of points needed.
         needed: usize,
     },
-    /// The points lie too close together to see a power law in them.
+    /// The points span too short a range for a power law.
     #[error("the sums of learning rates span a factor of {factor:.2}: a power law needs at least {needed}")]
     NarrowRange {
-        /// The factor from the least to the greatest.
+        /// Ratio of the largest to the smallest sum of learning rates.
         factor: f64,
-        /// What it must be.
+        /// Ratio needed.
         needed: f64,
     },
-    /// No curve sees its learning rate change, so that nothing says what a change does.
+    /// No curve shows the effect of a change of the learning rate.
     #[error(
-        "no curve has points after a change of its learning rate, so nothing says what a decay brings: give finished decays, or the decay term of another fit"
+        "no curve has points after a change of its learning rate, so the effect of a decay is unknown: add finished decays, or the decay term of another fit"
     )]
     NoDecay,
     /// All losses are equal.
-    #[error("all losses are equal: there is nothing to explain")]
+    #[error("all losses are equal: a law has nothing to describe")]
     NoVariation,
     /// No descent reached a minimum.
     #[error("none of {starts} descents converged (relative gradient {gradient:.1e})")]
     NotConverged {
-        /// How many were tried.
+        /// Number of descents.
         starts: usize,
-        /// The smallest relative gradient at the end of one.
+        /// Smallest relative gradient at the end of one.
         gradient: f64,
     },
 }

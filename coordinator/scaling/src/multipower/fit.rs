@@ -1,4 +1,4 @@
-//! Fitting the law to curves.
+//! Fits the multi-power law to curves.
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -14,18 +14,18 @@ use crate::intervals::{BootstrapOptions, Interval};
 use crate::quantile::central;
 use crate::resample::{GroupDraws, refit};
 
-/// How to fit the law.
+/// Options of the fit.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct CurveOptions {
-    /// What is minimised: residuals are of log L.
+    /// Huber threshold, in units of log L.
     pub huber_delta: f64,
-    /// What is fitted of the decay term.
+    /// Which parameters of the decay term are fitted.
     pub shape: Shape,
-    /// Points that each curve is thinned to.
+    /// Number of points that each curve is thinned to.
     pub points: usize,
-    /// Stretches that each curve is cut into, which are resampled as wholes: neighbouring points are not independent.
+    /// Number of stretches per curve. They are resampled as wholes, because neighbouring points are not independent.
     pub stretches: usize,
-    /// How they are resampled; no draws, no intervals.
+    /// How stretches are resampled; zero draws give no intervals.
     pub bootstrap: BootstrapOptions,
 }
 
@@ -44,42 +44,42 @@ impl Default for CurveOptions {
 /// A law fitted to curves.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CurveFit {
-    /// The law.
     pub law: MultiPowerLaw,
-    /// What was fitted of its decay term.
+    /// Which parameters of the decay term were fitted.
     pub shape: Shape,
-    /// The value of the objective, summed over the points.
+    /// Value of the objective, summed over the points.
     pub objective: f64,
-    /// Descents made, each from another start.
+    /// Number of descents, each from another start.
     pub starts: usize,
-    /// How many of them ended within one part in a million of the best.
+    /// Number of descents that ended within one part in a million of the best.
     pub agreeing: usize,
-    /// Whether the best of them ended at a minimum. Without one there is no fit, so it is always true.
+    /// Always true: a fit exists only if the best descent converged.
     pub converged: bool,
-    /// Parameters that lie on a bound of the search: the curves do not determine them.
+    /// Parameters that lie on a bound of the search, which the curves do not determine.
     pub at_bounds: Vec<String>,
-    /// Points it was fitted to, of all curves.
+    /// Number of points fitted, over all curves.
     pub points: usize,
-    /// How it agrees with each curve, by name.
+    /// Agreement with each curve, by name.
     pub agreement: Vec<(String, Agreement)>,
-    /// By resampling stretches of curves; `None` where too few different draws determine a law, or none were asked for.
+    /// By resampling stretches of curves; `None` if too few different draws determine a law, or no draws were
+    /// requested.
     pub intervals: Option<CurveIntervals>,
 }
 
 /// Intervals of the parameters.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CurveIntervals {
-    /// The share of the draws that each holds.
+    /// Probability with which each interval holds the truth.
     pub level: f64,
-    /// Of L0.
+    /// Interval of L0.
     #[serde(rename = "L0")]
     pub l0: Interval,
-    /// Of alpha.
+    /// Interval of alpha.
     pub alpha: Interval,
-    /// Of B; both ends are the same where it was given.
+    /// Interval of B; both ends are equal if it was given.
     #[serde(rename = "B")]
     pub b: Interval,
-    /// What the draws were of and how many of them count.
+    /// The draws behind the intervals.
     pub draws: GroupDraws,
     /// The law of each draw.
     #[serde(skip)]
@@ -87,8 +87,8 @@ pub struct CurveIntervals {
 }
 
 impl CurveFit {
-    /// The interval of the loss at the end of a schedule: what the curves leave open of the law, and nothing of how far the
-    /// law itself is off.
+    /// Interval of the loss at the end of a schedule. It covers what the curves leave open about the law, but not how
+    /// wrong the law itself is.
     #[must_use]
     pub fn interval_at_end(&self, schedule: &Schedule) -> Option<Interval> {
         let intervals = self.intervals.as_ref()?;
@@ -97,20 +97,20 @@ impl CurveFit {
     }
 }
 
-/// Points for each parameter below which a fit goes through them.
+/// With fewer points per parameter, a fit passes through them.
 const POINTS_PER_PARAMETER: usize = 3;
-/// Over less than this an exponent and a floor cannot be told apart.
+/// Over a smaller range, an exponent and a floor cannot be told apart.
 const MIN_FACTOR: f64 = 2.0;
 
 /// Fits the law.
 ///
 /// # Errors
-/// Where the curves cannot determine what is to be fitted, or no descent converges.
+/// Fails if the curves do not determine the parameters to be fitted, or no descent converges.
 pub fn fit(curves: &[LossCurve], options: &CurveOptions) -> Result<CurveFit, CurveError> {
     fit_from(None, curves, options)
 }
 
-/// Fits the law by one descent from the law of nearly the same curves, where there is one.
+/// Fits the law; with a law of similar curves, by a single descent from it.
 pub(super) fn fit_from(
     near: Option<&MultiPowerLaw>,
     curves: &[LossCurve],
@@ -147,7 +147,7 @@ pub(super) fn fit_from(
     })
 }
 
-/// How a law agrees with a curve.
+/// How well a law agrees with a curve.
 pub(super) fn agreement(law: &MultiPowerLaw, curve: &LossCurve) -> Option<Agreement> {
     let (steps, losses): (Vec<usize>, Vec<f64>) = curve.points.iter().copied().unzip();
     Agreement::of(&law.predict(&curve.schedule, &steps), &losses)

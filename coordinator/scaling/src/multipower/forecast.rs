@@ -1,13 +1,14 @@
-//! The use in a campaign: what branches of a trunk come to that have not been run.
+//! Forecasts a campaign's branches: the losses of branches that have not been run.
 //!
-//! The law is fitted to a trunk's curve and to those of its finished decays, B and C only: a few decays of one form do not
-//! tell the exponents apart, and published ones are taken for those ([`Shape::PUBLISHED`]). Or it is fitted to the trunk
-//! alone, with the decay term of another fit ([`Donor`]). Curves are of training losses, and a branch ends in a loss on
-//! held-out text: the mean difference of the two, where both are known, is added.
+//! The law is fitted to a trunk's curve and to those of its finished decays. Only B and C of the decay term are fitted,
+//! because a few decays of one form do not tell the exponents apart; those are taken from the literature
+//! ([`Shape::PUBLISHED`]). Alternatively the law is fitted to the trunk alone, with the decay term of another fit
+//! ([`Donor`]). Curves are training losses, but a branch ends in a loss on held-out text: the mean difference between
+//! the two, where both are known, is added.
 //!
-//! How well it does is never taken from the fit, but from finished branches forecast without their own curve and loss, or,
-//! with a donor, from branches of which nothing was used. An interval is as wide as those errors and what the curves leave
-//! open together say; with fewer than two errors there is none.
+//! The error is never taken from the fit, but from finished branches forecast without their own curve and loss, or,
+//! with a donor, from branches of which nothing was used. An interval combines those errors with what the curves leave
+//! open; with fewer than two errors there is no interval.
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -23,103 +24,101 @@ use crate::quantile::student;
 /// A branch of a trunk, run or not.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Branch {
-    /// What people call it.
+    /// Name, for display.
     pub name: String,
-    /// The learning rates of its whole run, from the trunk's first step.
+    /// Learning rates of the whole run, from the trunk's first step.
     pub schedule: Schedule,
-    /// Its own steps' points; empty where it has not been run.
+    /// Steps done and training loss of its own steps; empty if it has not been run.
     pub points: Vec<(usize, f64)>,
-    /// The loss it ended with on held-out text, where it has ended.
+    /// Final loss on held-out text, once it has ended, in nats.
     pub loss: Option<f64>,
 }
 
 /// A trunk and its branches.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Tree {
-    /// The trunk's curve.
+    /// The trunk's training curve.
     pub trunk: LossCurve,
     /// Losses on held-out text along the trunk, by steps done.
     pub held_out: Vec<(usize, f64)>,
-    /// Its branches.
     pub branches: Vec<Branch>,
 }
 
 /// The decay term of another fit.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Donor {
-    /// The term.
     pub decay: DecayTerm,
-    /// Root of the mean squared error, nats, that it made at the branches of other trunks, and how many those were. `None`
-    /// where it was tried on none.
+    /// Root of the mean squared error, in nats, of this term at the branches of other trunks, and their number. `None`
+    /// if it was never tried.
     pub transfer: Option<(f64, usize)>,
 }
 
-/// Forecasts of the branches of a tree.
+/// Forecasts for a tree's branches.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Forecasts {
     /// The law behind them.
     pub fit: CurveFit,
-    /// What is added to a training loss to have one on held-out text, nats, and the number of places it is the mean of.
+    /// Mean difference of held-out and training loss, in nats, and the number of places it was averaged over.
     pub offset: (f64, usize),
-    /// Each branch, in order.
+    /// One per branch, in order.
     pub branches: Vec<Forecast>,
-    /// How well finished branches were forecast without being seen. `None` where there are none to try it on.
+    /// How well finished branches were forecast without being seen. `None` if there are none.
     pub unseen: Option<Unseen>,
 }
 
 /// The forecast of one branch.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Forecast {
-    /// What people call it.
+    /// Name, for display.
     pub name: String,
-    /// The loss on held-out text it comes to, nats, from nothing of its own.
+    /// Forecast loss on held-out text, in nats. It uses nothing of the branch itself.
     pub loss: f64,
-    /// Of that; `None` with too few errors to tell.
+    /// Interval of the loss; `None` with too few errors to estimate one.
     pub interval: Option<Interval>,
-    /// What was measured, where it has been run.
+    /// The measured loss, if the branch has been run.
     pub measured: Option<f64>,
 }
 
-/// Forecasts of finished branches against what was measured, nats.
+/// Forecasts of finished branches against their measurements, in nats.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Unseen {
-    /// How many.
+    /// Number of branches.
     pub branches: usize,
     /// Mean of forecast minus measured.
     pub bias: f64,
     /// Root of the mean square.
     pub rmse: f64,
-    /// The largest by its size.
+    /// Largest absolute error.
     pub worst: f64,
 }
 
-/// Why a tree has no forecasts.
+/// A tree that has no forecasts.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum ForecastError {
     /// No finished decay, and no donor.
-    #[error("no decay has finished, and a trunk alone says nothing of what a decay brings")]
+    #[error("no decay has finished, and a trunk alone does not show the effect of a decay")]
     NothingDecayed,
-    /// No loss on held-out text is known anywhere.
-    #[error("no loss on held-out text is known yet, neither at the end of a stage of the trunk nor of a branch")]
+    /// No loss on held-out text is known.
+    #[error("no loss on held-out text is known yet: wait for a stage of the trunk or a branch to end")]
     NoHeldOutLoss,
     /// The law has no fit.
     #[error("the curves have no multi-power law")]
     NoLaw(#[source] CurveError),
 }
 
-/// A decay is a tenth of its run or so, and has fewer points than the trunk in the same proportion or a little more.
+/// A decay is about a tenth of its run, and gets roughly that share of the trunk's points.
 const BRANCH_SHARE: usize = 4;
-/// Draws are of the curves' stretches, and the interval is wider by the errors of forecasts: few are enough.
+/// Minimum number of forecast errors for an interval.
 const LEAST_ERRORS: usize = 2;
 
 /// Forecasts the branches of a tree.
 ///
 /// # Errors
-/// Where the tree has too little to forecast from.
+/// Fails if the tree has too little to forecast from.
 pub fn forecast(tree: &Tree, donor: Option<&Donor>, options: &CurveOptions) -> Result<Forecasts, ForecastError> {
     let everything: Vec<bool> = tree.branches.iter().map(Branch::is_finished).collect();
     let whole = Forecaster::of(tree, &everything, None, donor, options)?;
-    // A finished branch is forecast by what is left without it; with a donor nothing of any branch was used.
+    // A finished branch is forecast from what is left without it; with a donor, nothing of any branch was used anyway.
     let quick = CurveOptions { bootstrap: crate::BootstrapOptions { draws: 0, ..options.bootstrap }, ..*options };
     let alone: Vec<Option<f64>> = (0..tree.branches.len())
         .into_par_iter()
@@ -210,7 +209,7 @@ impl Forecaster {
         self.fit.law.predict_end(schedule) + self.offset.0
     }
 
-    /// The errors of forecasts and what the curves leave open, as if independent.
+    /// Combines the errors of forecasts with what the curves leave open, as if independent.
     fn interval(&self, loss: f64, schedule: &Schedule, error: Option<(f64, usize)>, level: f64) -> Option<Interval> {
         let (rmse, count) = error?;
         let open = self.fit.interval_at_end(schedule).map_or(0.0, |interval| 0.5 * (interval.high - interval.low));
@@ -219,8 +218,8 @@ impl Forecaster {
     }
 }
 
-/// Held-out minus training loss: at the ends of the branches, where there are some, because those are what is forecast;
-/// along the trunk otherwise.
+/// Held-out minus training loss: at the ends of the branches, if there are any, because those are what is forecast;
+/// otherwise along the trunk.
 fn offset(tree: &Tree, used: &[&Branch], law: &MultiPowerLaw) -> Option<(f64, usize)> {
     let ends = used.iter().filter_map(|branch| Some(branch.loss? - law.predict_end(&branch.schedule)));
     let mut differences: Vec<f64> = ends.collect();

@@ -1,36 +1,36 @@
-//! The law and its parameters.
+//! The multi-power law and its parameters.
 
 use serde::{Deserialize, Serialize};
 
 use super::schedule::{Change, Schedule, Seen, SeenStep};
 
-/// The multi-power law. Learning rates are those of the schedules, so that A, B and C carry their units.
+/// The multi-power law. A, B and C carry the units of the schedules' learning rates.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct MultiPowerLaw {
-    /// The loss that no sum of learning rates would take away, nats.
+    /// The loss that remains for any sum of learning rates, in nats.
     #[serde(rename = "L0")]
     pub l0: f64,
     /// Coefficient of the sum of learning rates.
     #[serde(rename = "A")]
     pub a: f64,
-    /// Its exponent.
+    /// Exponent of the sum.
     pub alpha: f64,
-    /// What a change of the learning rate does.
+    /// Effect of changing the learning rate.
     pub decay: DecayTerm,
 }
 
-/// The term of the law that only a change of the learning rate shows.
+/// The term that only a change of the learning rate shows.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct DecayTerm {
-    /// Nats that each unit of learning rate brings in the end.
+    /// Nats that each unit of learning rate gives in the end.
     #[serde(rename = "B")]
     pub b: f64,
-    /// How soon it comes.
+    /// How soon the effect sets in.
     #[serde(rename = "C")]
     pub c: f64,
-    /// The exponent with which what is left of it vanishes.
+    /// Exponent with which the remaining effect vanishes.
     pub beta: f64,
-    /// How much sooner it comes at a lower learning rate.
+    /// How much sooner the effect sets in at a lower learning rate.
     pub gamma: f64,
 }
 
@@ -40,16 +40,16 @@ pub struct DecayTerm {
 pub enum Shape {
     /// All four: for curves of several schedules.
     Free,
-    /// B and C, with the exponents given: for a few decays of one form, which do not tell C, beta and gamma apart.
+    /// B and C, with given exponents: for a few decays of one form, which do not tell C, beta and gamma apart.
     Exponents {
-        /// beta.
+        /// The exponent beta.
         beta: f64,
-        /// gamma.
+        /// The exponent gamma.
         gamma: f64,
     },
-    /// None: for curves that never change their learning rate.
+    /// None: for curves whose learning rate never changes.
     Given {
-        /// Of another fit.
+        /// From another fit.
         decay: DecayTerm,
     },
 }
@@ -58,7 +58,7 @@ impl Shape {
     /// The exponents published for models of 25M, 100M and 400M parameters agree to 0.02; these are their means.
     pub const PUBLISHED: Self = Self::Exponents { beta: 0.591, gamma: 0.644 };
 
-    /// Parameters that are fitted, L0, A and alpha included.
+    /// Number of fitted parameters, including L0, A and alpha.
     #[must_use]
     pub fn parameters(self) -> usize {
         match self {
@@ -70,8 +70,8 @@ impl Shape {
 }
 
 impl MultiPowerLaw {
-    /// The loss after each of some steps of a schedule, which the caller brings into ascending order. Beyond its last step
-    /// nothing changes.
+    /// The loss after each of the given steps, which must be in ascending order. Nothing changes beyond the schedule's
+    /// last step.
     #[must_use]
     pub fn predict(&self, schedule: &Schedule, steps: &[usize]) -> Vec<f64> {
         self.predict_seen(&schedule.seen_at(steps))
@@ -80,7 +80,7 @@ impl MultiPowerLaw {
     /// The loss at the end of a schedule.
     #[must_use]
     pub fn predict_end(&self, schedule: &Schedule) -> f64 {
-        // Bins end where a step is asked for: with many of them, each is narrow.
+        // Bins end at each requested step: with many of them, each bin is narrow.
         let steps: [usize; 64] = std::array::from_fn(|part| (schedule.steps() * (part + 1)).div_ceil(64));
         let mut seen = schedule.seen_at(&steps);
         seen.steps.drain(..63);
@@ -105,7 +105,7 @@ impl MultiPowerLaw {
     }
 }
 
-/// Changes with eta^-gamma beside each.
+/// Changes, each with its eta^-gamma.
 pub(super) struct Quickened {
     coarse: Vec<(Change, f64)>,
     fine: Vec<(Change, f64)>,

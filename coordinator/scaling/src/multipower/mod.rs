@@ -1,5 +1,5 @@
-//! The curve predictor: the multi-power law of Luo and others (2025, arXiv 2503.12811), which says what the loss is at every
-//! step of any learning-rate schedule.
+//! Predicts loss curves: the multi-power law of Luo and others (2025, arXiv 2503.12811) gives the loss at every step of
+//! any learning-rate schedule.
 //!
 //! ```text
 //! L(t)  = L0 + A S(t)^-alpha - LD(t)                  S(t) = sum of the learning rates of the first t steps
@@ -8,16 +8,16 @@
 //! ```
 //!
 //! The first two terms are what a constant learning rate would reach with the same sum of learning rates; LD is what
-//! lowering it has brought since. [`fit()`] fits the law to [`LossCurve`]s of some [`Schedule`]s and gives a [`CurveFit`];
-//! [`MultiPowerLaw::predict`] says what another schedule comes to; [`Agreement::of`] says how well. A schedule that never
-//! changes its rate says nothing of B, C, beta and gamma: [`Shape`] says which of them are fitted and which are given, and
-//! a fit that lacks the curves for what it is to find is refused.
+//! lowering it has brought since. [`fit()`] fits the law to [`LossCurve`]s of some [`Schedule`]s and returns a
+//! [`CurveFit`]; [`MultiPowerLaw::predict`] predicts another schedule; [`Agreement::of`] measures how well. A schedule
+//! whose rate never changes carries no information about B, C, beta and gamma: [`Shape`] selects which of them are
+//! fitted and which are given, and a fit without the curves it needs is refused.
 //!
-//! [`forecast`](mod@forecast) is what campaigns use of it: what branches come to that have not been run.
+//! Campaigns use [`forecast`](mod@forecast): the losses of branches that have not been run.
 //!
-//! The sum over k has a term for every step at which the rate changes, and a curve of T steps would need T^2 of them.
-//! Between two steps that are asked for, changes are taken together (a few bins, each at its centre), which is exact where
-//! the rate is constant and off by less than a ten-thousandth of a nat elsewhere.
+//! The sum over k has a term for every step at which the rate changes, so a curve of T steps would need T^2 of them.
+//! Between two requested steps, changes are therefore grouped (into a few bins, each at its centre), which is exact
+//! where the rate is constant and off by less than a ten-thousandth of a nat elsewhere.
 
 mod agreement;
 mod error;
@@ -34,21 +34,21 @@ pub use fit::{CurveFit, CurveIntervals, CurveOptions, fit};
 pub use law::{DecayTerm, MultiPowerLaw, Shape};
 pub use schedule::Schedule;
 
-/// A measured loss curve, or a part of one.
+/// A measured loss curve, or part of one.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LossCurve {
-    /// What people call it.
+    /// Name, for display.
     pub name: String,
-    /// The learning rates of its run, from the first step.
+    /// Learning rates of its run, from the first step.
     pub schedule: Schedule,
-    /// Steps done and the loss then, in ascending order of steps. It need not begin with the first step: a branch has its
-    /// own steps only.
+    /// Steps done and loss, in ascending order of steps. A branch has only its own steps, so it need not begin with the
+    /// first.
     pub points: Vec<(usize, f64)>,
 }
 
 impl LossCurve {
-    /// The curve with at most so many points, each the mean of neighbours: stretches of equal width in log steps from the
-    /// first point, so that the bend at the beginning keeps its shape.
+    /// Thins the curve to at most this many points, each the mean of its neighbours: stretches of equal width in log
+    /// steps from the first point, so that the bend at the beginning keeps its shape.
     #[must_use]
     pub fn thinned(&self, points: usize) -> Self {
         let (Some(first), Some(last)) = (self.points.first(), self.points.last()) else { return self.clone() };

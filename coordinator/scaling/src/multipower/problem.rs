@@ -1,7 +1,7 @@
-//! The law with derivatives, in coordinates in which its parameters are of a size.
+//! The law with derivatives, in coordinates that give its parameters similar magnitudes.
 //!
-//! log L0, log of the power's term at the mean log sum, alpha, log B at the peak rate, log C at the peak rate and the mean
-//! sum, log beta, gamma: a rate is taken relative to the peak, so that changing gamma does not move C.
+//! The coordinates are log L0, log of the power's term at the mean log sum, alpha, log B at the peak rate, log C at the
+//! peak rate and the mean sum, log beta, gamma. Rates are relative to the peak, so that changing gamma does not move C.
 
 use super::LossCurve;
 use super::law::{DecayTerm, MultiPowerLaw, Shape};
@@ -14,9 +14,9 @@ pub(super) struct Problem {
     weights: Vec<f64>,
     bounds: Vec<(f64, f64)>,
     shape: Shape,
-    /// Mean of the log of the sums.
+    /// Mean of the logarithms of the sums.
     log_sum: f64,
-    /// Log of the highest peak.
+    /// Logarithm of the highest peak.
     log_peak: f64,
 }
 
@@ -62,7 +62,7 @@ impl Problem {
         &self.curves
     }
 
-    /// The least and the greatest sum of learning rates.
+    /// The smallest and the largest sum of learning rates.
     pub(super) fn span(&self) -> (f64, f64) {
         let sums = self.curves.iter().flat_map(Seen::sums);
         sums.fold((f64::INFINITY, 0.0), |(low, high), sum| (low.min(sum), high.max(sum)))
@@ -96,14 +96,14 @@ impl Problem {
         params
     }
 
-    /// Which parameters lie on a bound.
+    /// The parameters that lie on a bound.
     pub(super) fn at_bounds(&self, params: &[f64]) -> Vec<&'static str> {
         const NAMES: [&str; 7] = ["L0", "A", "alpha", "B", "C", "beta", "gamma"];
         let on = |i: &usize| params[*i] <= self.bounds[*i].0 + 1e-6 || params[*i] >= self.bounds[*i].1 - 1e-6;
         (0..params.len()).filter(on).map(|i| NAMES[i]).collect()
     }
 
-    /// The drop at each point for a unit of B, and its derivatives by log C, log beta and gamma, with the rate relative to
+    /// The drop at each point per unit of B, and its derivatives by log C, log beta and gamma, with rates relative to
     /// the peak.
     fn drops(&self, decay: &DecayTerm, mut each: impl FnMut(f64, [f64; 4])) {
         for seen in &self.curves {
@@ -141,7 +141,7 @@ impl Residuals for Problem {
         let mut losses = self.losses.iter();
         for seen in &self.curves {
             let predicted = law.predict_seen(seen);
-            // A prediction below zero is as far off as any.
+            // All predictions below zero are equally wrong.
             residuals.extend(predicted.iter().zip(&mut losses).map(|(p, loss)| (loss / p.max(1e-6)).ln()));
         }
         residuals

@@ -1,10 +1,10 @@
-//! Learning rates, and what the law needs to know of them.
+//! Learning-rate schedules, as the law needs them.
 
 use std::ops::Range;
 
 use super::error::ScheduleError;
 
-/// The learning rates of a run, step by step from its first.
+/// The learning rate of every step of a run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Schedule {
     rates: Vec<f64>,
@@ -18,44 +18,44 @@ pub struct Schedule {
 pub(super) struct Change {
     /// eta_{k-1} - eta_k, summed.
     pub(super) fall: f64,
-    /// log eta_k, at the centre.
+    /// log eta_k at the centre.
     pub(super) log_rate: f64,
-    /// The sum of all rates before step k, at the centre.
+    /// Sum of all rates before step k, at the centre.
     pub(super) before: f64,
 }
 
 /// A schedule as seen at some steps.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Seen {
-    /// Changes between the steps, a few bins for each stretch: for what has happened before the latest stretch.
+    /// Changes between the steps in a few bins per stretch, for everything before the latest stretch.
     pub(super) coarse: Vec<Change>,
-    /// The same in narrow bins: for the latest stretch, where the law bends most.
+    /// The same in narrow bins, for the latest stretch, where the law bends most.
     pub(super) fine: Vec<Change>,
     pub(super) steps: Vec<SeenStep>,
 }
 
-/// One step that is asked for.
+/// One requested step.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct SeenStep {
-    /// S there.
+    /// S at the step.
     pub(super) sum: f64,
-    /// How many of the coarse changes come before the stretch that ends here.
+    /// Number of coarse changes before the stretch that ends here.
     pub(super) coarse: usize,
-    /// The fine changes of that stretch.
+    /// Indices of the fine changes of that stretch.
     pub(super) fine: Range<usize>,
 }
 
-/// Bins between two steps that are asked for, before and in the latest stretch.
+/// Bins between two requested steps, before and in the latest stretch.
 const COARSE: usize = 2;
 const FINE: usize = 12;
-/// A rate of zero is as low as any.
+/// Floor of the learning rate, so that its logarithm is finite.
 const LEAST_RATE: f64 = 1e-9;
 
 impl Schedule {
-    /// Of the rate of each step, the first `warmup` of which are warm-up.
+    /// A schedule from the rate of each step, of which the first `warmup` are warm-up.
     ///
     /// # Errors
-    /// Where a rate cannot be one, or none above zero comes after the warm-up.
+    /// Fails if a rate is negative or not finite, or none after the warm-up is positive.
     pub fn new(rates: Vec<f64>, warmup: usize) -> Result<Self, ScheduleError> {
         if let Some((step, &value)) = rates.iter().enumerate().find(|(_, rate)| !(rate.is_finite() && **rate >= 0.0)) {
             return Err(ScheduleError::BadRate { step, value });
@@ -72,37 +72,37 @@ impl Schedule {
         Ok(Self { rates, sums, warmup })
     }
 
-    /// Steps it has.
+    /// Number of steps.
     #[must_use]
     pub fn steps(&self) -> usize {
         self.rates.len()
     }
 
-    /// Steps of its warm-up.
+    /// Number of warm-up steps.
     #[must_use]
     pub fn warmup(&self) -> usize {
         self.warmup
     }
 
-    /// The learning rate of a step, counted from 0; zero beyond the last.
+    /// Learning rate of a step, counted from 0; zero beyond the last.
     #[must_use]
     pub fn rate(&self, step: usize) -> f64 {
         self.rates.get(step).copied().unwrap_or_default()
     }
 
-    /// The highest rate after warm-up.
+    /// Highest rate after warm-up.
     #[must_use]
     pub fn peak(&self) -> f64 {
         self.rates[self.warmup..].iter().copied().fold(0.0, f64::max)
     }
 
-    /// Whether the rate has changed, after warm-up, within the first `steps`.
+    /// Whether the rate changes, after warm-up, within the first `steps`.
     #[must_use]
     pub fn has_changed_by(&self, steps: usize) -> bool {
         self.rates[self.warmup..steps.clamp(self.warmup, self.steps())].windows(2).any(|pair| pair[0] != pair[1])
     }
 
-    /// At ascending steps; beyond the last there is nothing more to see.
+    /// The schedule as seen at ascending steps; nothing changes beyond the last.
     pub(super) fn seen_at(&self, steps: &[usize]) -> Seen {
         let lowest = LEAST_RATE * self.peak();
         let mut seen = Seen { coarse: Vec::new(), fine: Vec::new(), steps: Vec::with_capacity(steps.len()) };
@@ -117,7 +117,7 @@ impl Schedule {
         seen
     }
 
-    /// The changes at steps from `start` to `end`, which is excluded, in bins of equal width.
+    /// Changes at the steps `start..end`, in bins of equal width.
     fn changes(&self, start: usize, end: usize, bins: usize, lowest: f64) -> impl Iterator<Item = Change> {
         let span = end.saturating_sub(start);
         let bins = bins.min(span);
@@ -127,7 +127,7 @@ impl Schedule {
         })
     }
 
-    /// The changes at steps from `start` to `end`, which is excluded; `None` where there is none.
+    /// Changes at the steps `start..end`; `None` if the rate is constant there.
     fn change(&self, start: usize, end: usize, lowest: f64) -> Option<Change> {
         let (mut fall, mut size, mut log_rate, mut before) = (0.0, 0.0, 0.0, 0.0);
         for k in start..end {

@@ -1,7 +1,7 @@
-//! Where the descents start: a grid over what is not linear, with the rest solved for.
+//! Starts of the descents: a grid over the nonlinear parameters, with the rest solved for.
 //!
-//! With alpha, C, beta and gamma held, the law is linear in L0, A and B. Of the grid's places the ones that least squares
-//! in those three describes best are descended from.
+//! With alpha, C, beta and gamma fixed, the law is linear in L0, A and B. The descents start at the grid points with
+//! the best least-squares fit in those three.
 
 use super::law::{DecayTerm, MultiPowerLaw, Shape};
 use super::problem::Problem;
@@ -9,7 +9,7 @@ use super::schedule::Seen;
 use crate::dense::Symmetric;
 
 const ALPHAS: [f64; 4] = [0.2, 0.4, 0.7, 1.2];
-/// C times the peak rate to the power -gamma times the mean sum of rates: how far a change has come to its end by then.
+/// C times the peak rate to the power -gamma times the mean sum of rates: how far a change has taken effect by then.
 const PACES: [f64; 4] = [0.3, 3.0, 30.0, 300.0];
 const BETAS: [f64; 2] = [0.4, 0.9];
 const GAMMAS: [f64; 2] = [0.2, 0.7];
@@ -45,7 +45,7 @@ fn at_pace(pace: f64, beta: f64, gamma: f64, peak: f64, mean_sum: f64) -> DecayT
     DecayTerm { b: 1.0 / peak, c: pace * peak.powf(gamma) / mean_sum, beta, gamma }
 }
 
-/// Least squares in L0, A and B, kept above zero; and what is left.
+/// Least squares in L0, A and B, kept positive; and the remaining error.
 fn linear(problem: &Problem, alpha: f64, decay: DecayTerm, shape: Shape) -> Option<(f64, MultiPowerLaw)> {
     let given = matches!(shape, Shape::Given { .. });
     // The law without its first two terms is minus the drop.

@@ -1,4 +1,4 @@
-//! Several forms on the same observations.
+//! Compares several forms on the same observations.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,9 +7,9 @@ use super::{Form, Observation, SingleError, SingleFit, SingleOptions, fit};
 /// Forms fitted to the same observations, the best first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Comparison {
-    /// By Akaike's criterion where all have one, by the objective otherwise.
+    /// Ordered by Akaike's criterion if every fit has one, otherwise by the objective.
     pub fits: Vec<SingleFit>,
-    /// Forms that could not be fitted, and why.
+    /// Forms that could not be fitted, with reasons.
     pub refused: Vec<(Form, String)>,
 }
 
@@ -20,8 +20,8 @@ impl Comparison {
         &self.fits[0]
     }
 
-    /// How much lower the best one's criterion is than the next: below 2 the observations do not tell them apart. `None` of
-    /// one form, or of too few observations for the criterion.
+    /// How much lower the best one's criterion is than the next: below 2 the observations do not tell them apart.
+    /// `None` with one form, or with too few observations for the criterion.
     #[must_use]
     pub fn margin(&self) -> Option<f64> {
         Some(self.fits.get(1)?.aic? - self.fits[0].aic?)
@@ -31,7 +31,7 @@ impl Comparison {
 /// Fits each form and ranks those that can be fitted.
 ///
 /// # Errors
-/// Where none of them can be: why the last one could not.
+/// Fails if no form can be fitted, with the last form's error.
 pub fn compare(
     observations: &[Observation],
     forms: &[Form],

@@ -1,51 +1,43 @@
-//! Why observations have no law.
+//! Why no law can be fitted to observations.
 
 use super::Form;
 
-/// What keeps a form from being fitted.
+/// Observations to which a form cannot be fitted.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum SingleError {
-    /// A number that cannot be one.
+    /// A number that is not positive and finite.
     #[error("observation {index} has {quantity} = {value}: it must be finite and above zero")]
     BadObservation {
-        /// Where in the list, counted from 0.
+        /// Index in the list, from 0.
         index: usize,
         /// `x` or `y`.
         quantity: &'static str,
-        /// What it holds.
         value: f64,
     },
-    /// Fewer distinct x than it takes to have a residual.
+    /// Too few distinct x to have residuals.
     #[error("{found} distinct values of x: the form {form} needs at least {needed}")]
     TooFewValues {
-        /// The form.
         form: Form,
-        /// How many there are.
+        /// Number of distinct x.
         found: usize,
-        /// How many there must be.
+        /// Number needed.
         needed: usize,
     },
     /// All y are equal.
-    #[error("all values of y are equal: there is nothing to explain")]
+    #[error("all values of y are equal: a law has nothing to describe")]
     NoVariation,
-    /// A form that falls to a floor, for something that does not fall.
+    /// The form falls to a floor, but y does not fall.
     #[error("y does not fall with x: the form {form} cannot describe it")]
-    NotFalling {
-        /// The form.
-        form: Form,
-    },
-    /// The threshold of Huber's function is no positive number.
+    NotFalling { form: Form },
+    /// The threshold of Huber's function is not positive and finite.
     #[error("the Huber threshold is {delta}: it must be finite and above zero")]
-    BadThreshold {
-        /// What it was.
-        delta: f64,
-    },
+    BadThreshold { delta: f64 },
     /// No descent reached a minimum.
     #[error("none of {starts} descents converged (relative gradient {gradient:.1e})")]
     NotConverged {
-        /// How many were tried.
+        /// Number of descents.
         starts: usize,
-        /// The smallest relative gradient at the end of one.
+        /// Smallest relative gradient at the end of one.
         gradient: f64,
     },
 }

@@ -1,4 +1,4 @@
-//! Fitting one form.
+//! Fits one form.
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -10,12 +10,11 @@ use crate::descent::{Residuals, best, descend};
 use crate::fit::Objective;
 use crate::intervals::{BootstrapOptions, Interval};
 
-/// How to fit a form.
+/// Options of the fit.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct SingleOptions {
-    /// What is minimised.
     pub objective: Objective,
-    /// How groups are resampled; also the level of the intervals by the delta method.
+    /// How groups are resampled; also sets the level of the delta method's intervals.
     pub bootstrap: BootstrapOptions,
 }
 
@@ -28,38 +27,37 @@ impl Default for SingleOptions {
 /// A law fitted to observations.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SingleFit {
-    /// The law.
     pub law: SingleLaw,
-    /// The value of the objective, summed over the observations.
+    /// Value of the objective, summed over the observations.
     pub objective: f64,
-    /// Descents made, each from another start.
+    /// Number of descents, each from another start.
     pub starts: usize,
-    /// How many of them ended within one part in a million of the best.
+    /// Number of descents that ended within one part in a million of the best.
     pub agreeing: usize,
-    /// Whether the best of them ended at a minimum. Without one there is no fit, so it is always true.
+    /// Always true: a fit exists only if the best descent converged.
     pub converged: bool,
-    /// The floor has sunk to nothing: the observations do not show one.
+    /// The floor vanished: the observations do not show one.
     pub floor_vanished: bool,
     /// The exponent or rate lies on a bound of the search: the observations do not determine it.
     pub rate_at_bound: bool,
     /// Root of the mean squared residual of y.
     pub rmse: f64,
-    /// Akaike's criterion with its correction for few points, from the residuals in the units of the objective: lower is
-    /// better, and only a difference between fits of the same observations and objective means anything. `None` where there
-    /// are too few observations for the correction.
+    /// Akaike's criterion, corrected for few points, from the residuals in the units of the objective. Lower is better,
+    /// and only differences between fits with the same observations and objective are meaningful. `None` if there are
+    /// too few observations for the correction.
     pub aic: Option<f64>,
-    /// By resampling groups; `None` where too few different draws determine a law.
+    /// By resampling groups; `None` if too few different draws determine a law.
     pub bootstrap: Option<Bootstrapped>,
-    /// By the delta method, with observations of one group taken as one; `None` where the law's matrix is singular.
+    /// By the delta method, clustered by group; `None` if the law's matrix is singular.
     pub delta: Option<SingleIntervals>,
-    /// Observations it was fitted to.
+    /// Number of observations.
     pub observations: usize,
 }
 
 /// Fits a form by descents from a grid of starts.
 ///
 /// # Errors
-/// Where the observations cannot determine the form, or no descent converges.
+/// Fails if the observations do not determine the form, or no descent converges.
 pub fn fit(observations: &[Observation], form: Form, options: &SingleOptions) -> Result<SingleFit, SingleError> {
     validate(observations, form, options.objective)?;
     let problem = Problem::new(observations, form, options.objective);
@@ -96,10 +94,10 @@ impl SingleFit {
     }
 }
 
-/// AICc of residuals taken as normal, with their spread as one parameter more.
+/// AICc for normal residuals, counting their spread as one more parameter.
 fn akaike(residuals: &[f64], parameters: usize) -> Option<f64> {
     let (n, k) = (residuals.len() as f64, parameters as f64 + 1.0);
-    // A fit exact to rounding is no likelier than one to the last digit of a double.
+    // A fit exact to rounding is as likely as one to the last digit of a double.
     let square = (residuals.iter().map(|r| r * r).sum::<f64>() / n).max(1e-30);
     (n - k - 1.0 > 0.0).then(|| n * square.ln() + 2.0 * k + 2.0 * k * (k + 1.0) / (n - k - 1.0))
 }
@@ -124,7 +122,7 @@ fn validate(observations: &[Observation], form: Form, objective: Objective) -> R
             }
         }
     }
-    // One more than the parameters: below that the residuals say nothing.
+    // One more than the number of parameters; with fewer points the residuals are meaningless.
     let (found, needed) = (distinct(observations.iter().map(|seen| seen.x)), form.parameters() + 1);
     if found < needed {
         return Err(SingleError::TooFewValues { form, found, needed });

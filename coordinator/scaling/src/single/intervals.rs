@@ -16,13 +16,13 @@ use crate::resample::{GroupDraws, refit};
 /// Intervals of the parameters.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct SingleIntervals {
-    /// The share that each holds.
+    /// Probability with which each interval holds the truth.
     pub level: f64,
-    /// Of the coefficient.
+    /// Interval of the coefficient.
     pub a: Interval,
-    /// Of the exponent or rate.
+    /// Interval of the exponent or rate.
     pub b: Interval,
-    /// Of the floor, where the form has one.
+    /// Interval of the floor, if the form has one.
     pub c: Option<Interval>,
 }
 
@@ -31,7 +31,7 @@ pub struct SingleIntervals {
 pub struct Bootstrapped {
     /// Percentiles of the draws.
     pub intervals: SingleIntervals,
-    /// What the draws were of and how many of them count.
+    /// The draws behind the intervals.
     pub draws: GroupDraws,
     /// The law of each draw.
     #[serde(skip)]
@@ -39,14 +39,14 @@ pub struct Bootstrapped {
 }
 
 impl Bootstrapped {
-    /// The interval of something that follows from a law.
+    /// The interval of a quantity derived from a law.
     #[must_use]
     pub fn interval_of(&self, quantity: impl Fn(&SingleLaw) -> f64) -> Option<Interval> {
         central(self.laws.iter().map(quantity).collect(), self.intervals.level)
     }
 }
 
-/// The group of each observation, numbered from 0, and how many there are.
+/// The group of each observation, numbered from 0, and the number of groups.
 fn numbered(observations: &[Observation]) -> (Vec<usize>, usize) {
     let mut numbers = BTreeMap::new();
     for seen in observations {
@@ -63,7 +63,7 @@ pub(super) fn bootstrap(
     options: &SingleOptions,
 ) -> Option<Bootstrapped> {
     let (members, groups) = numbered(observations);
-    // Below one value more than parameters a draw goes through its points and says nothing of noise.
+    // With fewer values than one more than the parameters, a draw fits exactly and carries no information about noise.
     let needed = found.len() + 1;
     let usable = |counts: &[u32]| {
         let present = observations.iter().zip(&members).filter(|(_, group)| counts[**group] > 0);
@@ -81,8 +81,8 @@ pub(super) fn bootstrap(
     Some(Bootstrapped { intervals, draws, laws })
 }
 
-/// The sandwich of the law's matrix about the spread of the groups' influence, which is right whatever the objective, with
-/// Student's quantile for as many degrees of freedom as the groups leave.
+/// The sandwich estimator: the law's matrix around the spread of the groups' influence, valid for any objective, with
+/// Student's quantile for the degrees of freedom that the groups leave.
 pub(super) fn delta(
     observations: &[Observation],
     problem: &Problem,

@@ -1,15 +1,15 @@
-//! Laws in one variable: a power of x or an exponential, above a floor or not.
+//! Laws in one variable: a power of x or an exponential, with or without a floor.
 //!
 //! ```text
 //! y = a x^-b + c        Form::PowerFloor         y = a x^-b        Form::Power
 //! y = a exp(-b x) + c   Form::ExponentialFloor   y = a exp(-b x)   Form::Exponential
 //! ```
 //!
-//! Two ways in. [`fit()`] fits one [`Form`] to [`Observation`]s and gives a [`SingleFit`]: the law, how it was found, and
-//! its intervals twice, by resampling groups of observations and by the delta method. [`compare()`] fits several forms to
-//! the same observations and ranks them, as section 4.2 of the MiniCPM paper does with the envelope of WSD(D, 0.1D), where
-//! the power law is the better one. Observations with the same `group` share their luck and are drawn together; give each a
-//! number of its own where they do not.
+//! [`fit()`] fits one [`Form`] to [`Observation`]s and returns a [`SingleFit`]: the law, how it was found, and its
+//! intervals twice, by resampling groups of observations and by the delta method. [`compare()`] fits several forms to
+//! the same observations and ranks them, as section 4.2 of the MiniCPM paper does with the envelope of WSD(D, 0.1D),
+//! where the power law is the better one. Observations with the same `group` share their luck and are drawn together;
+//! give independent ones different numbers.
 
 mod compare;
 mod error;
@@ -29,11 +29,11 @@ pub use intervals::{Bootstrapped, SingleIntervals};
 /// One measured pair.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Observation {
-    /// The variable: tokens, parameters, operations, a loss.
+    /// The variable: tokens, parameters, FLOPs or a loss.
     pub x: f64,
-    /// What was measured there.
+    /// The value measured there.
     pub y: f64,
-    /// Which run or trunk it comes from.
+    /// Number of the run or trunk it comes from.
     pub group: usize,
 }
 
@@ -41,11 +41,11 @@ pub struct Observation {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Form {
-    /// y = a x^-b. Also for what rises: then b is negative.
+    /// y = a x^-b. Also for rising data: then b is negative.
     Power,
     /// y = a x^-b + c, falling to c.
     PowerFloor,
-    /// y = a exp(-b x). Also for what rises.
+    /// y = a exp(-b x). Also for rising data.
     Exponential,
     /// y = a exp(-b x) + c, falling to c.
     ExponentialFloor,
@@ -54,18 +54,17 @@ pub enum Form {
 /// A law in one variable.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct SingleLaw {
-    /// Its shape.
     pub form: Form,
-    /// The coefficient, in units of y.
+    /// Coefficient, in units of y.
     pub a: f64,
-    /// The exponent, or the rate.
+    /// Exponent or rate.
     pub b: f64,
-    /// The floor; zero where the form has none.
+    /// Floor; zero if the form has none.
     pub c: f64,
 }
 
 impl Form {
-    /// Parameters that are fitted.
+    /// Number of fitted parameters.
     #[must_use]
     pub fn parameters(self) -> usize {
         if self.has_floor() { 3 } else { 2 }
@@ -96,7 +95,7 @@ impl fmt::Display for Form {
 }
 
 impl SingleLaw {
-    /// What the law says at `x`.
+    /// The law's value at `x`.
     #[must_use]
     pub fn predict(&self, x: f64) -> f64 {
         let above = if self.form.is_power() { x.powf(-self.b) } else { (-self.b * x).exp() };

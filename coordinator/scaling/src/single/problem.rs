@@ -1,16 +1,16 @@
-//! The laws in coordinates in which they are all the same: y = exp(p - b t) + exp(q), with t = log x or x, centred and
-//! scaled to a range of one.
+//! The laws in common coordinates: y = exp(p - b t) + exp(q), with t = log x or x, centred and scaled to a range of
+//! one.
 //!
-//! With b held, the law is linear in exp(p) and exp(q): the starts are least squares in those two (variable projection),
-//! over a grid of the one parameter that is not linear. The descents then move all three.
+//! With b fixed, the law is linear in exp(p) and exp(q): the starts are least squares in those two (variable
+//! projection), over a grid of the one nonlinear parameter. The descents then move all three.
 
 use crate::descent::Residuals;
 use crate::fit::Objective;
 use crate::single::{Form, Observation, SingleLaw};
 
-/// How far below the smallest y the log of the floor may sink: by then it is one part in 10^8.
+/// How far below the smallest y the log of the floor may sink: by then it contributes one part in 10^8.
 const VANISHED: f64 = 18.0;
-/// Least and greatest fall of the power or exponential over the range of the data, as a power of e.
+/// Smallest and largest fall of the power or exponential over the range of the data, as a power of e.
 const FALL: (f64, f64) = (1e-3, 60.0);
 const STARTS: usize = 14;
 
@@ -61,7 +61,7 @@ impl Problem {
         SingleLaw { form: self.form, a, b, c: params.get(2).map_or(0.0, |q| q.exp()) }
     }
 
-    /// log a, b and log c by the parameters: rows of derivatives, for the delta method.
+    /// Derivatives of log a, b and log c by the parameters, row-major, for the delta method.
     pub(super) fn chain(&self) -> Vec<Vec<f64>> {
         let mut rows = vec![vec![1.0, self.centre / self.range], vec![0.0, 1.0 / self.range]];
         if self.form.has_floor() {
@@ -71,7 +71,7 @@ impl Problem {
         rows
     }
 
-    /// Whether the floor has sunk to nothing, and whether the fall ended on a bound: neither is determined by the data.
+    /// Whether the floor vanished, and whether the fall ended on a bound: the data determine neither.
     pub(super) fn at_bounds(&self, params: &[f64]) -> (bool, bool) {
         let on = |i: usize| params[i] <= self.bounds[i].0 + 1e-6 || params[i] >= self.bounds[i].1 - 1e-6;
         (self.form.has_floor() && on(2), on(1))
@@ -86,7 +86,7 @@ impl Problem {
         (0..STARTS).map(|k| self.projected(step(k))).collect()
     }
 
-    /// A straight line through the logarithms: without a floor it is all but the answer.
+    /// A straight line through the logarithms: nearly the answer, without a floor.
     fn line(&self) -> Vec<f64> {
         let n = self.y.len() as f64;
         let mean = self.y.iter().map(|y| y.ln()).sum::<f64>() / n;

@@ -4,7 +4,8 @@ use super::{Local, Params};
 
 pub(crate) type Matrix = [[f64; 5]; 5];
 
-/// Solves (H + damping * scale) step = -gradient over the free parameters; `None` where that is not positive definite.
+/// Solves (H + damping * scale) step = -gradient over the free parameters; `None` if that matrix is not positive
+/// definite.
 pub(crate) fn damped_step(local: &Local, free: &[bool; 5], damping: [f64; 5]) -> Option<Params> {
     let mut lower: Matrix = [[0.0; 5]; 5];
     let floor = 1e-12 * local.scale.iter().copied().fold(0.0, f64::max);

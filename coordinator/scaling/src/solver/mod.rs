@@ -1,10 +1,11 @@
 //! The optimiser: variable projection to find a valley, then a bounded, damped Newton method with exact derivatives.
 //!
-//! The additive law is written as a log-sum-exp, log L = LSE(a - alpha x, b - beta y, e), with x = log N and y = log D moved
-//! to mean zero: uncentred, `a` and `alpha` are so correlated that no method makes progress along their valley. That valley
-//! stays nearly flat even then, so the search for it is two-dimensional: for given exponents the coefficients and L0 are
-//! solved for (`projection`), and only the exponents descend. All five are free in the last descent. It is Newton's method
-//! and not reweighted least squares because the Huber threshold is usually far below the residuals, where reweighting creeps.
+//! The additive law is written as a log-sum-exp, log L = LSE(a - alpha x, b - beta y, e), with x = log N and y = log D
+//! centred: otherwise `a` and `alpha` are so correlated that no method makes progress along their valley. The valley
+//! stays nearly flat even so, and the search for it is two-dimensional: for given exponents the coefficients and L0 are
+//! solved for (`projection`), and only the exponents descend. All five are free in the last descent, which uses
+//! Newton's method instead of reweighted least squares because the Huber threshold is usually far below the residuals,
+//! where reweighting is slow.
 
 mod linear;
 mod model;
@@ -19,15 +20,15 @@ use crate::point::{Point, distinct};
 pub(crate) use linear::{Matrix, damped_step};
 pub(crate) use model::Local;
 
-/// The parameters of a centred problem. Of the additive law a, alpha, b, beta, e; slots 1 and 3 are exponents in any form,
-/// the others coefficients, and what a form does not use is pinned at zero.
+/// The parameters of a centred problem. For the additive law a, alpha, b, beta, e; slots 1 and 3 are exponents in any
+/// form, the others coefficients, and unused slots are fixed at zero.
 pub(crate) type Params = [f64; 5];
 
-/// Which slots of [`Params`] hold exponents.
+/// The slots of [`Params`] that hold exponents.
 pub(crate) const EXPONENTS: [usize; 2] = [1, 3];
-/// Range of an exponent. A negative one is allowed so that a table whose loss rises says so, instead of sticking at 0.
+/// Range of an exponent. Negative ones are allowed so that a table whose loss rises shows it, instead of ending at 0.
 const EXPONENT_RANGE: (f64, f64) = (-0.5, 4.0);
-/// alpha_D of the Kaplan form is also the sharpness of the corner between its terms, and divides by it.
+/// alpha_D of the Kaplan form also sets the sharpness of the corner between its terms, and divides by it.
 const SHARPNESS_RANGE: (f64, f64) = (0.005, 4.0);
 /// How far below the smallest loss the log of a term may sink: by then it contributes one part in 10^8.
 const VANISHED: f64 = 18.0;
@@ -36,7 +37,7 @@ const GRADIENT_TOLERANCE: f64 = 1e-7;
 const MAX_ITERATIONS: usize = 300;
 const NONE_HELD: [bool; 5] = [false; 5];
 
-/// One measured loss, in the coordinates of the problem.
+/// One measured loss, in the problem's coordinates.
 #[derive(Debug, Clone, Copy)]
 struct Row {
     /// Index of log N among the distinct ones, and of log D.
@@ -46,12 +47,12 @@ struct Row {
     weight: f64,
 }
 
-/// A table ready to be fitted.
+/// A table, prepared for fitting.
 #[derive(Debug, Clone)]
 pub(crate) struct Problem {
     form: Form,
     rows: Vec<Row>,
-    /// The distinct log N, centred: exponentials are taken once for each, not once for each row.
+    /// The distinct log N, centred: exponentials are computed once for each of them, not for each row.
     sizes: Arc<[f64]>,
     /// The distinct log D, centred.
     amounts: Arc<[f64]>,
@@ -60,12 +61,12 @@ pub(crate) struct Problem {
     upper: Params,
 }
 
-/// Where a descent ended.
+/// The end of a descent.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Solution {
     pub(crate) params: Params,
     pub(crate) objective: f64,
-    /// Largest component of the projected gradient, relative to the sum of the sizes of its summands.
+    /// Largest component of the projected gradient, relative to the sum of its summands' sizes.
     pub(crate) gradient: f64,
     pub(crate) converged: bool,
 }
@@ -107,7 +108,7 @@ impl Problem {
         }
     }
 
-    /// The same table with other weights, one for each point. Points of no weight are left out.
+    /// The same table with other weights, one per point. Points without weight are left out.
     pub(crate) fn weighted(&self, weights: &[f64]) -> Self {
         debug_assert_eq!(weights.len(), self.rows.len());
         let rows = self.rows.iter().zip(weights).filter(|(_, weight)| **weight > 0.0);
@@ -120,12 +121,12 @@ impl Problem {
         L::of_params(params, self.centre)
     }
 
-    /// The inverse of [`Problem::law`], brought inside the bounds.
+    /// The inverse of [`Problem::law`], clamped to the bounds.
     pub(crate) fn params<L: Law>(&self, law: &L) -> Params {
         self.clamp(law.to_params(self.centre))
     }
 
-    /// Which parameters lie on a bound of the search.
+    /// The parameters that lie on a bound of the search.
     pub(crate) fn at_bounds(&self, params: &Params) -> Vec<Parameter> {
         use Parameter::{AlphaD, AlphaN, Beta, Dc, L0, Nc};
         let names: &[Parameter] = match self.form {
@@ -140,7 +141,7 @@ impl Problem {
         self.centre
     }
 
-    /// Which parameters a small change of the table would move: those that lie on no bound.
+    /// The parameters that a small change of the table would move: those not on a bound.
     pub(crate) fn free_at(&self, params: &Params) -> [bool; 5] {
         std::array::from_fn(|i| params[i] > self.lower[i] + 1e-6 && params[i] < self.upper[i] - 1e-6)
     }
@@ -149,7 +150,7 @@ impl Problem {
         std::array::from_fn(|i| params[i].clamp(self.lower[i], self.upper[i]))
     }
 
-    /// Descends from a start: first on squares, where the way is smooth, then on ever sharper Huber functions.
+    /// Descends from a start: first on squares, where the objective is smooth, then on ever sharper Huber functions.
     pub(crate) fn descend(&self, start: &Params, objective: Objective) -> Solution {
         let mut params = self.clamp(*start);
         for smoother in objective.continuation() {
@@ -158,7 +159,7 @@ impl Problem {
         self.newton(&params, objective, MAX_ITERATIONS, NONE_HELD)
     }
 
-    /// Descends from a place that is near a minimum, as the table's own is near those of its draws.
+    /// Descends from a point near a minimum, as the table's solution is near those of its draws.
     pub(crate) fn descend_from_near(&self, start: &Params, objective: Objective) -> Solution {
         let mut params = self.clamp(*start);
         if let Some(smoother) = objective.continuation().pop() {
@@ -168,7 +169,7 @@ impl Problem {
         if near.converged { near } else { self.descend(start, objective) }
     }
 
-    /// Newton's method within bounds, with some of the parameters held.
+    /// Newton's method within bounds, with some of the parameters fixed.
     fn newton(&self, start: &Params, objective: Objective, iterations: usize, held: [bool; 5]) -> Solution {
         let mut params = *start;
         let mut damping = 1e-3;
@@ -196,7 +197,7 @@ impl Problem {
                 damping *= 4.0;
             }
             if !moved {
-                // No representable step goes down: as good as the arithmetic allows.
+                // No representable step decreases the objective: this is as good as the arithmetic allows.
                 let converged = gradient < 1e-4;
                 return Solution { params, objective: local.value, gradient, converged };
             }
@@ -206,7 +207,7 @@ impl Problem {
         Solution { params, objective: local.value, gradient, converged: false }
     }
 
-    /// Which parameters may move: all but those held, and those on a bound that the descent would push beyond it.
+    /// The parameters that may move: all except those held, and those on a bound that the descent would push beyond it.
     fn free(&self, params: &Params, gradient: &Params, held: [bool; 5]) -> [bool; 5] {
         std::array::from_fn(|i| {
             let pinned = (params[i] <= self.lower[i] && gradient[i] > 0.0)

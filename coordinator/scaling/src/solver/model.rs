@@ -4,7 +4,7 @@ use super::{Matrix, Params, Problem, Row};
 use crate::fit::Objective;
 use crate::law::Form;
 
-/// Value and derivatives of the objective at one place.
+/// Value and derivatives of the objective at one point.
 pub(crate) struct Local {
     pub(crate) value: f64,
     pub(crate) gradient: Params,
@@ -12,11 +12,11 @@ pub(crate) struct Local {
     pub(crate) hessian: Matrix,
     /// Diagonal of the Gauss-Newton matrix without the Huber cut: a positive scale for each parameter.
     pub(crate) scale: Params,
-    /// Sum of weight * |influence| over the rows: the size that a gradient of no significance is small against.
+    /// Sum of weight * |influence| over the rows, against which a negligible gradient is small.
     pub(crate) influence: f64,
 }
 
-/// What a form comes to at each distinct N and at each distinct D.
+/// The terms of a form at each distinct N and at each distinct D.
 enum Terms {
     /// The terms themselves, and L0.
     Minicpm { sizes: Vec<f64>, amounts: Vec<f64>, floor: f64 },
@@ -24,7 +24,7 @@ enum Terms {
     Kaplan { sizes: Vec<f64>, amounts: Vec<f64>, power: f64 },
 }
 
-/// log L of a row by the parameters.
+/// Derivatives of a row's log L by the parameters.
 struct Slopes {
     log: f64,
     first: Params,
@@ -108,7 +108,7 @@ impl Problem {
                 let (u, v) = (sizes[i], amounts[j]);
                 let total = u + v + floor;
                 let [s, t, r] = [u / total, v / total, floor / total];
-                // Within a term's exponent the derivatives are 1 and -x; across, shares multiply.
+                // Within a term's exponent the derivatives are 1 and -x; across terms, shares multiply.
                 let (ss, st, tt) = (s - s * s, -s * t, t - t * t);
                 let (sr, tr) = (-s * r, -t * r);
                 let second = [
@@ -124,8 +124,8 @@ impl Problem {
                 let (z, w) = (sizes[i], amounts[j]);
                 let sum = log_sum(z, w);
                 let (s, t) = ((z - sum).exp(), (w - sum).exp());
-                // By how much z - w changes with each parameter: log L is convex in it, with the second derivative
-                // power * s * t.
+                // The derivative of z - w by each parameter: log L is convex in it, with second derivative power * s *
+                // t.
                 let apart = [1.0 / power, -x / power, -1.0 / power, (w + y - z) / power, 0.0];
                 let bend = power * s * t;
                 Slopes {
@@ -149,7 +149,7 @@ impl Terms {
 }
 
 impl Slopes {
-    /// From derivatives of log L to those of L.
+    /// Converts derivatives of log L to those of L.
     fn out_of_logs(&mut self) {
         let loss = self.log.exp();
         for i in 0..5 {
@@ -162,7 +162,7 @@ impl Slopes {
 }
 
 impl Local {
-    /// The largest component of the gradient among the free parameters, relative to the size of its summands.
+    /// Largest component of the gradient among the free parameters, relative to the size of its summands.
     pub(crate) fn relative_gradient(&self, free: &[bool; 5]) -> f64 {
         let largest = (0..5).filter(|&i| free[i]).map(|i| self.gradient[i].abs()).fold(0.0, f64::max);
         if self.influence > 0.0 { largest / self.influence } else { 0.0 }

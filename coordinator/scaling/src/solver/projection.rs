@@ -11,7 +11,7 @@ use crate::fit::Objective;
 use crate::law::Form;
 
 const EXPONENTS_HELD: [bool; 5] = [false, true, false, true, false];
-/// The share of a loss below which no term starts: where a term is gone the objective is flat in it.
+/// Smallest share of a loss that a term starts with: the objective is flat in a term that has vanished.
 const LEAST_SHARE: f64 = 0.01;
 
 impl Problem {
@@ -19,10 +19,10 @@ impl Problem {
     pub(crate) fn start(&self, first: f64, second: f64) -> Params {
         let columns = |x: f64, y: f64, log_loss: f64| match self.form {
             Form::Minicpm => [-first * x - log_loss, -second * y - log_loss, -log_loss],
-            // The power is undone, and then the law is a sum without a constant.
+            // With the power undone, the law is a sum without a constant.
             Form::Kaplan => [(-first * x - log_loss) / second, -y - log_loss / second, f64::NEG_INFINITY],
         };
-        // Each row asks for the terms' shares of its loss to sum to one.
+        // Each row requires the terms' shares of its loss to sum to one.
         let rows: Vec<[f64; 3]> = self
             .rows
             .iter()
@@ -87,7 +87,7 @@ impl Problem {
     }
 }
 
-/// Least squares of sum_k c_k row_k = 1 with no c_k below zero: of three unknowns every set that is zero is tried.
+/// Least squares of sum_k c_k row_k = 1 with non-negative c_k: with three unknowns, every set of zeros is tried.
 fn non_negative(rows: &[[f64; 3]], weights: impl Iterator<Item = f64>) -> [f64; 3] {
     let (mut normal, mut right) = ([[0.0; 3]; 3], [0.0; 3]);
     for (row, weight) in rows.iter().zip(weights) {
@@ -101,7 +101,7 @@ fn non_negative(rows: &[[f64; 3]], weights: impl Iterator<Item = f64>) -> [f64; 
     let mut best = ([0.0; 3], 0.0);
     for chosen in 1_u8..8 {
         let Some(found) = solve(&normal, &right, chosen) else { continue };
-        // At a least-squares solution of the chosen ones the sum of squares has fallen by c . right.
+        // At a least-squares solution of the chosen ones, the sum of squares has fallen by c . right.
         let gain: f64 = (0..3).map(|k| found[k] * right[k]).sum();
         if found.iter().all(|c| *c >= 0.0) && gain > best.1 {
             best = (found, gain);
@@ -110,7 +110,7 @@ fn non_negative(rows: &[[f64; 3]], weights: impl Iterator<Item = f64>) -> [f64; 
     best.0
 }
 
-/// Gaussian elimination over the chosen unknowns; `None` where they cannot be told apart.
+/// Gaussian elimination over the chosen unknowns; `None` if they cannot be told apart.
 fn solve(normal: &[[f64; 3]; 3], right: &[f64; 3], chosen: u8) -> Option<[f64; 3]> {
     let is_chosen = |k: usize| chosen & (1 << k) != 0;
     let (mut matrix, mut solution) = (*normal, *right);

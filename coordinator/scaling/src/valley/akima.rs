@@ -1,9 +1,10 @@
-//! The lowest place of Akima's spline (1970): cubic pieces whose slopes come from the nearest four secants, weighted so
-//! that one steep secant does not swing the curve on its flat side.
+//! The minimum of Akima's spline (1970): cubic pieces whose slopes come from the nearest four secants, weighted so that
+//! one steep secant does not distort the curve on its flat side.
 
 use super::Valley;
 
-/// Of the settings (log setting, value, weight), which ascend. Weights do not matter: the spline goes through all.
+/// The minimum over ascending settings (log setting, value, weight). The spline passes through all, so weights do not
+/// matter.
 pub(super) fn lowest(settings: &[(f64, f64, f64)]) -> Valley {
     let slopes = slopes(settings);
     let mut best = (0, 0.0, settings[0].1);
@@ -29,7 +30,7 @@ pub(super) fn lowest(settings: &[(f64, f64, f64)]) -> Valley {
 
 fn slopes(settings: &[(f64, f64, f64)]) -> Vec<f64> {
     let secants: Vec<f64> = settings.windows(2).map(|ends| (ends[1].1 - ends[0].1) / (ends[1].0 - ends[0].0)).collect();
-    // Two secants more at each end, as if the curve went on as a parabola.
+    // Two more secants at each end, as if the curve continued as a parabola.
     let n = secants.len();
     let mut m = vec![3.0 * secants[0] - 2.0 * secants[1], 2.0 * secants[0] - secants[1]];
     m.extend(&secants);
@@ -38,7 +39,7 @@ fn slopes(settings: &[(f64, f64, f64)]) -> Vec<f64> {
         .map(|near| {
             let (after, before) = ((near[3] - near[2]).abs(), (near[1] - near[0]).abs());
             let total = after + before;
-            // Where both sides are straight, the mean of the two.
+            // If both sides are straight, the mean of the two.
             if total <= 1e-9 { 0.5 * (near[1] + near[2]) } else { (after * near[1] + before * near[2]) / total }
         })
         .collect()

@@ -1,28 +1,28 @@
-//! The lowest place of something measured at several settings: where a valley lies, or why none is seen.
+//! Finds the minimum of a quantity measured at several settings, or says why it has none.
 //!
-//! The settings are on a log axis: model sizes at one budget, batch sizes at one loss. [`Through::Parabola`] is what papers
-//! draw through their isoFLOP points; [`Through::Akima`] follows the points, for valleys that are no parabola. Both say
-//! [`Valley::Lowest`] only of a lowest place between the outermost settings.
+//! Settings are on a log axis: model sizes at one budget, batch sizes at one loss. [`Through::Parabola`] is what papers
+//! draw through their isoFLOP points; [`Through::Akima`] follows the points, for valleys that are not parabolic. Both
+//! return [`Valley::Lowest`] only for a minimum between the outermost settings.
 
 mod akima;
 mod parabola;
 
-/// Settings a valley needs: through three a parabola always goes, and says nothing of noise.
+/// Settings that a valley needs: a parabola through three always fits and leaves no residual.
 pub const MIN_SETTINGS: usize = 4;
 
 use serde::{Deserialize, Serialize};
 
-/// What is drawn through the measurements to find their lowest place.
+/// The curve drawn through the measurements to find their minimum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]
 pub enum Through {
     /// A parabola over the logarithm of the setting, by least squares.
     Parabola {
-        /// How many of the measurements nearest to the lowest one it goes through: a valley is a parabola only near its
-        /// floor. `None` for all of them.
+        /// Number of measurements nearest to the lowest one that it is fitted to: a valley is a parabola only near its
+        /// floor. `None` for all.
         nearest: Option<usize>,
     },
-    /// Akima's spline through the logarithms: it goes through every point, and does not overshoot beside a steep one.
+    /// Akima's spline through the logarithms: it passes through every point, and does not overshoot beside a steep one.
     Akima,
 }
 
@@ -30,28 +30,28 @@ pub enum Through {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]
 pub enum Valley {
-    /// A lowest place between the outermost settings.
+    /// A minimum between the outermost settings.
     Lowest {
-        /// The setting.
+        /// The setting of the minimum.
         at: f64,
-        /// What the curve says there.
+        /// The curve's value there.
         value: f64,
     },
     /// Too few settings to tell.
     TooFew {
-        /// How many were measured.
+        /// Number of settings measured.
         found: usize,
     },
-    /// The parabola opens downwards, or not at all.
+    /// The parabola opens downwards, or is straight.
     NoFloor,
-    /// The lowest place is at or beyond the least setting that was measured.
+    /// The minimum is at or below the smallest measured setting.
     Below,
-    /// The lowest place is at or beyond the greatest setting that was measured.
+    /// The minimum is at or above the largest measured setting.
     Above,
 }
 
 impl Valley {
-    /// The setting and the value of a lowest place.
+    /// The setting and the value of the minimum.
     #[must_use]
     pub fn lowest(&self) -> Option<(f64, f64)> {
         match *self {
@@ -60,26 +60,26 @@ impl Valley {
         }
     }
 
-    /// What keeps it from having a lowest place, in words.
+    /// Why there is no minimum, in words.
     #[must_use]
     pub fn why_not(&self) -> Option<String> {
         match self {
             Self::Lowest { .. } => None,
-            Self::TooFew { found } => Some(format!("only {found} settings, and a valley needs {MIN_SETTINGS}")),
+            Self::TooFew { found } => Some(format!("only {found} settings, where a valley needs {MIN_SETTINGS}")),
             Self::NoFloor => Some("the parabola does not open upwards".to_owned()),
-            Self::Below => Some("the lowest place is at or below the least setting".to_owned()),
-            Self::Above => Some("the lowest place is at or above the greatest setting".to_owned()),
+            Self::Below => Some("the minimum is at or below the smallest setting".to_owned()),
+            Self::Above => Some("the minimum is at or above the largest setting".to_owned()),
         }
     }
 }
 
-/// The valley of measurements (setting, value, weight), settings above zero. Equal settings count together.
+/// The valley of measurements (setting, value, weight) with positive settings. Equal settings count together.
 pub(crate) fn valley(measured: &[(f64, f64, f64)], through: Through) -> Valley {
     valley_of_at_least(MIN_SETTINGS, measured, through)
 }
 
-/// The same with another least number of settings, three or more: resampled measurements have fewer, and what a parabola
-/// through three of them says is part of how much they may differ.
+/// The same with another minimum number of settings, three or more: resampled measurements have fewer, and the result
+/// of a parabola through three of them is part of how much they may differ.
 pub(crate) fn valley_of_at_least(settings: usize, measured: &[(f64, f64, f64)], through: Through) -> Valley {
     let least = settings.max(3);
     let mut measured: Vec<(f64, f64, f64)> = measured

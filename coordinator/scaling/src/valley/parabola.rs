@@ -3,7 +3,7 @@
 use super::{MIN_SETTINGS, Valley};
 use crate::dense::Symmetric;
 
-/// Through the `nearest` of the settings (log setting, value, weight), which ascend.
+/// Fitted to the `nearest` of ascending settings (log setting, value, weight).
 pub(super) fn lowest(settings: &[(f64, f64, f64)], nearest: usize) -> Valley {
     let used = window(settings, nearest.max(MIN_SETTINGS));
     let (first, last) = (used[0].0, used[used.len() - 1].0);
@@ -18,7 +18,7 @@ pub(super) fn lowest(settings: &[(f64, f64, f64)], nearest: usize) -> Valley {
     }
     let Some(solved) = matrix.solve(&right) else { return Valley::NoFloor };
     let (level, slope, bend) = (solved[0], solved[1], solved[2]);
-    // A bend within rounding of the values is none.
+    // A curvature within rounding of the values does not count.
     let size = used.iter().map(|setting| setting.1.abs()).fold(0.0, f64::max);
     if bend <= 1e-12 * size {
         return Valley::NoFloor;
@@ -31,7 +31,7 @@ pub(super) fn lowest(settings: &[(f64, f64, f64)], nearest: usize) -> Valley {
     }
 }
 
-/// The settings nearest to the lowest of them, by how many steps they are away; at an end they are all on one side.
+/// The settings nearest to the lowest of them, by number of steps; at an end they are all on one side.
 fn window(settings: &[(f64, f64, f64)], nearest: usize) -> &[(f64, f64, f64)] {
     let nearest = nearest.min(settings.len());
     let lowest = (0..settings.len()).min_by(|&a, &b| settings[a].1.total_cmp(&settings[b].1)).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Writes the inputs that the fuzzer starts from: a few of each kind that are sound.
+//! Writes the fuzzer's initial corpus: a few valid inputs of each kind.
 
 use std::fs;
 use std::path::Path;

@@ -1,11 +1,11 @@
-//! Everything that is read from elsewhere, as functions of bytes: whatever the bytes are, they return.
+//! Every reader of outside input, as a function of bytes: whatever the bytes are, it returns.
 //!
-//! `tests/fuzz/libfuzzer` gives them to the fuzzer (`cargo xtask fuzz`), and `tests/replay.rs` gives them every file of
-//! `tests/fuzz/corpus` with each `cargo test`. An input that once was a fault is in the corpus, so it stays mended. Most of
-//! the files are made by `cargo run -p windtunnel-fuzz --example seeds`.
+//! `tests/fuzz/libfuzzer` drives these functions with a fuzzer (`cargo xtask fuzz`), and `tests/replay.rs` runs them on
+//! every file in `tests/fuzz/corpus` with each `cargo test`. An input that once crashed one is in the corpus, so the
+//! fix stays in place. `cargo run -p windtunnel-fuzz --example seeds` makes most of the files.
 //!
-//! Knows neither the tensor library nor a database, so that it is built in minutes. What the coordinator makes of a
-//! worker's messages beyond their vocabulary is thus not in here.
+//! This crate knows neither the tensor library nor a database, so that it builds in minutes. It therefore does not
+//! cover what the coordinator does with a worker's messages beyond decoding them.
 
 mod manifest;
 mod recipe;
@@ -19,14 +19,14 @@ pub use shard::shard;
 pub use spool::spool;
 pub use wire::wire;
 
-/// Sound inputs to start from.
+/// Valid inputs to start from.
 pub mod seed {
     pub use crate::shard::{manifest, npy};
 }
 
-/// What is done with an input.
+/// A function that reads an input and must not panic.
 pub type Target = fn(&[u8]);
 
-/// Every target by the name of its function, its folder in the corpus, and its binary.
+/// Every target under its name, which is also the name of its corpus folder and its binary.
 pub const TARGETS: [(&str, Target); 5] =
     [("manifest", manifest), ("recipe", recipe), ("shard", shard), ("spool", spool), ("wire", wire)];

@@ -1,4 +1,4 @@
-//! A recipe, by a person.
+//! Reads a recipe.
 
 use recipes::{Recipe, expand, sketch};
 use vocabulary::{Dataset, DatasetId, Domain};
@@ -14,12 +14,12 @@ fn domain(name: &str) -> Domain {
     }
 }
 
-/// The input is the text. What is accepted has a plan, and two plans of it are the same.
+/// The input is the TOML text. An accepted recipe must expand, twice to the same plan.
 pub fn recipe(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
     let recipe = match Recipe::parse("fuzz.toml", text) {
         Ok(recipe) => recipe,
-        // A refusal has words.
+        // A refusal has a message.
         Err(error) => return assert!(!error.to_string().is_empty()),
     };
     let dataset = Dataset {
@@ -32,7 +32,7 @@ pub fn recipe(input: &[u8]) {
         sources: Vec::new(),
         domains: recipe.data().domain_names().into_iter().map(domain).collect(),
     };
-    // Data may be too little for it.
+    // The data may be too small for it.
     if let Ok(plan) = expand(&recipe, &dataset) {
         assert_eq!(Ok(plan), expand(&recipe, &dataset).map_err(|error| error.to_string()));
     }

@@ -1,4 +1,4 @@
-//! A prepared dataset: its manifest, and its shards of tokens.
+//! Reads a prepared dataset: its manifest and its token shards.
 
 use std::cell::OnceCell;
 use std::path::Path;
@@ -7,11 +7,11 @@ use corpus::OpenDataset;
 use tempfile::TempDir;
 use vocabulary::Batch;
 
-/// Tokens of the vocabulary that the lengths are of.
+/// Vocabulary size that the shard lengths assume.
 const VOCAB: u32 = 4;
 
-/// If the first byte is even the rest is the manifest, beside files that are sound. If it is odd the rest is a shard, of as
-/// many tokens as the second byte says, and the manifest fits it. A dataset that opens can be read throughout.
+/// An even first byte makes the rest the manifest, beside valid files. An odd one makes the rest a shard with as many
+/// tokens as the second byte says, beside a manifest that matches it. A dataset that opens must be readable throughout.
 pub fn shard(input: &[u8]) {
     let Some((kind, rest)) = input.split_first() else { return };
     let (manifest, shard) = if kind % 2 == 0 {
@@ -22,7 +22,7 @@ pub fn shard(input: &[u8]) {
     };
     thread_local! { static PLACE: OnceCell<TempDir> = const { OnceCell::new() } }
     PLACE.with(|place| {
-        // One folder for all inputs of a thread: making one is what takes the time.
+        // One folder per thread for all inputs: creating it takes most of the time.
         let dir = place.get_or_init(|| tempfile::tempdir().expect("a folder")).path();
         write(dir, "manifest.json", &manifest);
         write(dir, "shard.npy", &shard);
@@ -46,7 +46,7 @@ fn write(dir: &Path, name: &str, content: &[u8]) {
     std::fs::write(dir.join(name), content).expect("there is room");
 }
 
-/// A manifest of which the shard is both parts.
+/// A manifest in which one shard is both the training and the held-out part.
 #[must_use]
 pub fn manifest(tokens: u64, bytes: usize) -> String {
     let file =
@@ -65,7 +65,7 @@ pub fn manifest(tokens: u64, bytes: usize) -> String {
     )
 }
 
-/// A sound `.npy` of these numbers.
+/// A valid `.npy` file of these numbers.
 #[must_use]
 pub fn npy(numbers: &[u16]) -> Vec<u8> {
     let header = format!("{{'descr': '<u2', 'fortran_order': False, 'shape': ({},), }}", numbers.len());

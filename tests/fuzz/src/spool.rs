@@ -1,4 +1,4 @@
-//! What a worker left on disk, from the content of a segment to a queue.
+//! Restores a worker's outbox from a segment's bytes.
 
 use outbox::{Recovered, header, read_segment, record, restored};
 use prost::Message;
@@ -8,8 +8,8 @@ use vocabulary::WorkerId;
 const WORKER: WorkerId = WorkerId::from_bytes(*b"fuzzfuzz");
 const SEGMENT: u64 = 3;
 
-/// If the first byte is even the rest is a file as it is. If it is odd the rest is cut into records whose lengths are
-/// their first bytes, and gets header and checksums, which nobody guesses.
+/// An even first byte makes the rest a whole file. An odd one makes the rest a series of records, each with its length
+/// in its first byte; they get the header and checksums that a fuzzer would not guess.
 pub fn spool(input: &[u8]) {
     let Some((kind, rest)) = input.split_first() else { return };
     let file = if kind % 2 == 0 { rest.to_vec() } else { framed(rest) };
@@ -17,10 +17,10 @@ pub fn spool(input: &[u8]) {
     assert!(content.sound_bytes <= file.len() as u64);
     assert!(content.messages.is_sorted_by(|before, after| before.sequence < after.sequence));
 
-    // What is sound is all that is found when the rest is cut off.
+    // Cutting off the damaged rest must not change what is found.
     let sound = &file[..content.sound_bytes as usize];
     let again = read_segment(sound, &WORKER, SEGMENT, 0).expect("memory can be read");
-    // A loss may be a NaN, which is no other's equal: bytes are compared.
+    // Compares bytes, because a loss may be NaN, which equals nothing.
     let bytes = |messages: &[WorkerMessage]| messages.iter().map(Message::encode_to_vec).collect::<Vec<_>>();
     assert!(again.is_whole && bytes(&again.messages) == bytes(&content.messages));
 

@@ -1,4 +1,4 @@
-//! Messages, from their bytes to the vocabulary.
+//! Decodes messages into the vocabulary.
 
 use std::fmt::Debug;
 
@@ -6,7 +6,7 @@ use proto::ConvertError;
 use proto::v1;
 use vocabulary::{AttemptKey, Dataset, Plan, Stage, StageSpec};
 
-/// The first byte says which message the rest is. What is accepted goes back to the wire and is accepted as the same.
+/// The first byte selects the message type. An accepted message must survive a round trip.
 pub fn wire(input: &[u8]) {
     let Some((kind, bytes)) = input.split_first() else { return };
     match kind % 6 {

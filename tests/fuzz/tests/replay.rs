@@ -1,4 +1,4 @@
-//! Every input of the corpus, among them each that once was a fault, through its target.
+//! Runs every file of the corpus, including all former crashes, through its target.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! Runs the parts of the check, and says what passed and how long each took.
+//! Runs the parts of the check, and reports which passed and how long each took.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -12,11 +12,11 @@ use crate::parts::{PYTHON_FOLDER, PYTHON_MAKER, PYTHON_VARIABLE, Part};
 /// Which parts to run.
 #[derive(Debug, Default)]
 pub struct CheckOptions {
-    /// Only these; all where it is empty.
+    /// Run only these; empty means all.
     pub only: Vec<Part>,
-    /// Not these.
+    /// Overrides `only`.
     pub skip: Vec<Part>,
-    /// Whether a failure leaves the rest to run.
+    /// Continue after a failure.
     pub keep_going: bool,
 }
 
@@ -25,16 +25,16 @@ pub struct CheckOptions {
 enum Outcome {
     Passed,
     Failed,
-    /// Its tool is not installed.
+    /// The cargo subcommand it needs is not installed.
     NoTool(&'static str),
-    /// Something before it failed.
+    /// An earlier part failed.
     NotRun,
 }
 
-/// Runs the parts; whether all passed. A part whose tool is missing does not count as a failure.
+/// Runs the parts and returns whether all passed. A part whose tool is missing does not count as a failure.
 ///
 /// # Errors
-/// Where a command cannot be started at all.
+/// Fails if a command cannot be started.
 pub fn run(options: &CheckOptions) -> Result<bool> {
     let chosen = |part: &Part| (options.only.is_empty() || options.only.contains(part)) && !options.skip.contains(part);
     let parts: Vec<Part> = Part::ALL.into_iter().filter(chosen).collect();
@@ -106,13 +106,13 @@ fn line(outcome: Outcome, took: Took) -> String {
     match outcome {
         Outcome::Passed => format!("passed in {took}"),
         Outcome::Failed => format!("FAILED after {took}"),
-        Outcome::NoTool(tool) => format!("left out: cargo-{tool} is not installed"),
+        Outcome::NoTool(tool) => format!("skipped: cargo-{tool} is not installed"),
         Outcome::NotRun => "not run".to_owned(),
     }
 }
 
-/// The interpreter of a Python with PyTorch, made where it is not there yet; none where it could not be made, and why is
-/// on the standard error.
+/// Path of a Python interpreter with PyTorch, installed on first use. `None` if that fails; the reason is on standard
+/// error.
 fn python_with_pytorch() -> Result<Option<PathBuf>> {
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from);
     let output = Command::new("python3")
@@ -122,7 +122,7 @@ fn python_with_pytorch() -> Result<Option<PathBuf>> {
         .stderr(Stdio::inherit())
         .output()
         .context("cannot start `python3`: the tests against PyTorch need Python 3.10 or newer")?;
-    let printed = String::from_utf8(output.stdout).context("the path of Python is no UTF-8")?;
+    let printed = String::from_utf8(output.stdout).context("the path of Python is not UTF-8")?;
     Ok(printed.lines().last().filter(|_| output.status.success()).map(PathBuf::from))
 }
 
@@ -137,13 +137,13 @@ fn is_installed(tool: &str) -> Result<bool> {
     Ok(status.success())
 }
 
-/// Cargo, in the root of the workspace.
+/// Cargo, in the workspace's root.
 #[must_use]
 pub fn cargo() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root());
-    // Settings that `cargo run` made for this program, and that a cargo started by hand would not have. With them
-    // build scripts that watch their environment would run again.
+    // Removes settings that `cargo run` made for this program and that a cargo started by hand would not have. They
+    // would make build scripts that watch their environment run again.
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy().into_owned();
         if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") || name == "CARGO_CRATE_NAME" {
@@ -153,14 +153,14 @@ pub fn cargo() -> Command {
     command
 }
 
-/// The root of the workspace.
+/// The workspace's root.
 #[must_use]
 pub fn root() -> &'static Path {
     // tests/xtask is two folders below it.
     Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap_or(Path::new("."))
 }
 
-/// Where cargo puts what it builds.
+/// Cargo's target directory.
 #[must_use]
 pub fn target() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)

@@ -1,7 +1,7 @@
-//! Runs the fuzz targets of `tests/fuzz`, and says what came of it.
+//! Runs the fuzz targets of `tests/fuzz`, and reports the result of each.
 //!
-//! What the fuzzer finds to be worth keeping stays in `target/fuzz`, so that the next run goes on from there. An input that
-//! is a fault is meant to be copied to `tests/fuzz/corpus`, where every `cargo test` reads it again.
+//! Inputs that reach new code stay in `target/fuzz`, where the next run starts from them. Copy an input that crashes to
+//! `tests/fuzz/corpus`, where every `cargo test` replays it.
 
 use std::fs::File;
 use std::path::Path;
@@ -11,24 +11,24 @@ use anyhow::{Context, Result};
 
 use crate::check;
 
-/// The targets, as their functions, binaries and folders are called.
+/// The targets: names of functions, binaries and corpus folders.
 pub const TARGETS: [&str; 5] = ["manifest", "recipe", "shard", "spool", "wire"];
 
 const FUZZER: &str = "tests/fuzz/libfuzzer";
-/// An input that takes longer is a fault. They take microseconds to milliseconds.
+/// An input that takes longer counts as a fault. Normal ones take microseconds to milliseconds.
 const LONGEST_SECONDS: u64 = 5;
 const MOST_MEMORY_MIB: u64 = 2048;
 
-/// What to run.
+/// Options of a run.
 #[derive(Debug)]
 pub struct FuzzOptions {
-    /// How long each target runs.
+    /// Time per target.
     pub time: Duration,
-    /// Which; all where it is empty.
+    /// Run only these; empty means all.
     pub targets: Vec<String>,
 }
 
-/// What the fuzzer says of a run at its end. What it did not say is not known.
+/// Figures that the fuzzer prints at the end of a run; `None` where it printed none.
 #[derive(Debug, PartialEq, Eq)]
 struct Figures {
     executions: Option<u64>,
@@ -36,14 +36,14 @@ struct Figures {
     memory_mib: Option<u64>,
 }
 
-/// Runs the targets one after the other; whether none of them found a fault.
+/// Runs the targets one after the other, and returns whether none found a fault.
 ///
 /// # Errors
-/// Where cargo or cargo-fuzz cannot be started, or `target/fuzz` cannot be written.
+/// Fails if cargo or cargo-fuzz cannot be started, or `target/fuzz` cannot be written.
 pub fn run(options: &FuzzOptions) -> Result<bool> {
     let build = check::cargo().args(["fuzz", "build", "--fuzz-dir", FUZZER, "--sanitizer", "none"]).status();
     if !build.context("cannot start cargo")?.success() {
-        eprintln!("it needs cargo-fuzz: cargo install cargo-fuzz");
+        eprintln!("cargo-fuzz is missing: run `cargo install cargo-fuzz`");
         return Ok(false);
     }
     println!("{:10} {:>12} {:>10} {:>8} {:>10}  outcome", "target", "executions", "a second", "edges", "memory");

@@ -1,15 +1,15 @@
-//! Which crate may know which. The root listing of the workspace is its architecture, and this is the part of it that a
-//! compiler does not check.
+//! Which crate may depend on which. The folder layout is the architecture, and this is the part of it that the compiler
+//! does not check.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-/// Every package and the packages it depends on, dev-dependencies left out.
+/// Every package with its dependencies, without dev-dependencies.
 pub type Graph = BTreeMap<String, BTreeSet<String>>;
 
-/// The members of the workspace, each with the members it may name.
+/// Workspace members, each with the members it may depend on.
 const MEMBERS: &[(&str, &[&str])] = &[
     ("windtunnel-vocabulary", &[]),
     ("windtunnel-recipes", &["windtunnel-vocabulary"]),
@@ -86,14 +86,14 @@ const MEMBERS: &[(&str, &[&str])] = &[
     ("xtask", &[]),
 ];
 
-/// A family of packages, and the only members that may name it, themselves or through other members. What packages from
-/// elsewhere bring along for their own use is theirs.
+/// A family of packages, and the only members that may depend on it, directly or through other members. Dependencies
+/// that outside packages bring in for their own use do not count.
 struct Confined {
-    /// What it is, for the message.
+    /// Name for the message.
     what: &'static str,
-    /// Names, or beginnings of names where they end in `-`.
+    /// Package names, or prefixes if they end in `-`.
     packages: &'static [&'static str],
-    /// Who may know it.
+    /// Members that may depend on it.
     may_know: &'static [&'static str],
 }
 
@@ -132,7 +132,7 @@ const CONFINED: &[Confined] = &[
     },
 ];
 
-/// Members that must not have these below them, however far: they are pure, so neither an async runtime nor the network.
+/// Pure members: no async runtime or network crate among their dependencies, however deep.
 const PURE: &[&str] = &[
     "windtunnel-vocabulary",
     "windtunnel-recipes",
@@ -143,13 +143,13 @@ const PURE: &[&str] = &[
 ];
 const IMPURE: &[&str] = &["tokio", "hyper", "reqwest", "tonic", "prost", "sqlx", "async-std"];
 
-/// What is wrong with a graph, a sentence each; empty where the rules hold.
+/// Violations of the rules in a graph, a sentence each.
 #[must_use]
 pub fn violations(graph: &Graph) -> Vec<String> {
     let mut found = Vec::new();
     for (member, allowed) in MEMBERS {
         let Some(direct) = graph.get(*member) else {
-            found.push(format!("{member} is named by the rules and is not in the workspace"));
+            found.push(format!("{member} has a rule but is not in the workspace"));
             continue;
         };
         for other in MEMBERS.iter().map(|(name, _)| *name) {
@@ -170,14 +170,14 @@ pub fn violations(graph: &Graph) -> Vec<String> {
             found.push(format!("{member} is pure and has {package} below it"));
         }
     }
-    // What a search draws is a function of its seed in `recipes`. The decisions themselves draw nothing.
+    // A search draws its trials in `recipes`, as a function of its seed. The scheduler itself draws nothing.
     if graph.get("windtunnel-scheduler").is_some_and(|direct| direct.contains("rand")) {
         found.push("windtunnel-scheduler draws no random numbers and depends on rand".to_owned());
     }
     found
 }
 
-/// Members of the workspace that the rules do not mention.
+/// Workspace members that the rules do not mention.
 #[must_use]
 pub fn unmentioned(members: &BTreeSet<String>) -> Vec<&str> {
     members.iter().map(String::as_str).filter(|member| MEMBERS.iter().all(|(known, _)| known != member)).collect()
@@ -189,12 +189,12 @@ fn matches_any(package: &str, patterns: &[&str]) -> bool {
         .any(|pattern| if pattern.ends_with('-') { package.starts_with(pattern) } else { package == *pattern })
 }
 
-/// What a member and the members below it depend on.
+/// The dependencies of a member and of the members below it.
 fn named_by_members(graph: &Graph, member: &str) -> BTreeSet<String> {
     closure(graph, member, |package| MEMBERS.iter().any(|(name, _)| *name == package))
 }
 
-/// What is reached from a package, going on only behind the packages that `follow` names.
+/// Packages reachable from one, following only the dependencies of packages that `follow` accepts.
 fn closure(graph: &Graph, from: &str, follow: impl Fn(&str) -> bool) -> BTreeSet<String> {
     let mut reached = BTreeSet::new();
     let mut next = vec![from.to_owned()];
@@ -208,14 +208,14 @@ fn closure(graph: &Graph, from: &str, follow: impl Fn(&str) -> bool) -> BTreeSet
     reached
 }
 
-/// The graph and the members of the workspace in what `cargo metadata` prints.
+/// Extracts the graph and the workspace's members from the output of `cargo metadata`.
 ///
-/// Packages of one name and several versions count as one, which can only find more.
+/// Versions of one package are merged, which can only add violations.
 ///
 /// # Errors
-/// Where the text is not what `cargo metadata --format-version 1` prints.
+/// Fails if the text is not the output of `cargo metadata --format-version 1`.
 pub fn read_metadata(text: &str) -> Result<(Graph, BTreeSet<String>)> {
-    let metadata: Value = serde_json::from_str(text).context("cargo metadata printed no JSON")?;
+    let metadata: Value = serde_json::from_str(text).context("the output of cargo metadata is not JSON")?;
     let names: BTreeMap<&str, &str> = array(&metadata["packages"], "packages")?
         .iter()
         .map(|package| Ok((string(&package["id"], "id")?, string(&package["name"], "name")?)))

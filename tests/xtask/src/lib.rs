@@ -1,8 +1,9 @@
-//! Everything a developer of Windtunnel runs twice, as `cargo xtask COMMAND`; nothing to install.
+//! Tasks that a developer runs more than once, as `cargo xtask COMMAND`; nothing to install.
 //!
-//! [`parts`] is the list of what `cargo xtask check` runs, [`check`] runs it. [`layers`] holds the rules about which
-//! crate may know which, and a test of this crate asks `cargo metadata` whether they hold. [`chaos`] disturbs a campaign and
-//! compares what comes out; [`fuzz`] gives what is read from elsewhere to a fuzzer; [`experiments`] trains the paper's, small.
+//! [`parts`] lists what `cargo xtask check` runs, and [`check`] runs it. [`layers`] holds the rules about which crate
+//! may depend on which; a test asks `cargo metadata` whether they hold. [`prose`] finds phrases that stop a reader.
+//! [`chaos`] disturbs a campaign and compares the results; [`fuzz`] runs the readers of outside input under a fuzzer;
+//! [`experiments`] repeats the paper's experiments, scaled down.
 
 pub mod chaos;
 pub mod check;
@@ -10,3 +11,4 @@ pub mod experiments;
 pub mod fuzz;
 pub mod layers;
 pub mod parts;
+pub mod prose;

@@ -12,8 +12,9 @@ use xtask::check::{self, CheckOptions};
 use xtask::experiments::{self, ExperimentsOptions};
 use xtask::fuzz::{self, FuzzOptions};
 use xtask::parts::Part;
+use xtask::prose;
 
-/// Everything a developer runs twice.
+/// Tasks that a developer runs more than once.
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", disable_help_subcommand = true)]
 struct Cli {
@@ -23,65 +24,71 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Run what must pass before a change lands: format, lints, docs, tests, the GPU features, licences.
+    /// Run everything a change must pass: format, lints, docs, tests, the GPU features, licences.
     ///
-    /// Without PART all of them run, in this order, and the first that fails ends the check. Each prints its command,
-    /// so that it can be repeated by hand. Example: `cargo xtask check clippy test`.
+    /// Without PART all of them run, in this order, and the first failure ends the check. Each prints its command, so
+    /// that you can repeat it by hand. Example: `cargo xtask check clippy test`.
     Check {
-        /// Run only these.
+        /// Run only these parts.
         #[arg(value_enum)]
         part: Vec<Part>,
-        /// Leave these out.
+        /// Skip these parts.
         #[arg(long, value_enum, value_name = "PART", value_delimiter = ',')]
         skip: Vec<Part>,
-        /// Run the rest after a failure too.
+        /// Continue after a failure.
         #[arg(long)]
         keep_going: bool,
     },
-    /// Mend what tools can mend: format the code, and apply the lints' own suggestions.
+    /// Fix what tools can fix: format the code, and apply the lints' own suggestions.
     Fix,
-    /// Train a campaign while its processes are killed, stopped and told to go, and compare with the same one left alone.
+    /// List phrases to rewrite in comments, messages and pages, with a suggestion for each. The tests run the same check.
+    Prose {
+        /// Look only below this folder or file, relative to the root.
+        path: Option<String>,
+    },
+    /// Train a campaign while its processes are killed, stopped and told to quit, and compare it with an undisturbed
+    /// one.
     ///
-    /// Prints the faults by kind, how fast the work went on, and what was lost. Example: `cargo xtask chaos --kills 20`.
+    /// Prints the faults by kind, how quickly work resumed, and what was lost. Example: `cargo xtask chaos --kills 20`.
     Chaos {
-        /// Ends of processes, at least; other faults come on top.
+        /// Minimum number of process exits; other faults come on top.
         #[arg(long, value_name = "N", default_value_t = 50)]
         kills: u32,
-        /// What faults and moments are drawn from [default: the time]
+        /// Seed of the faults and their times [default: the time]
         #[arg(long, value_name = "N")]
         seed: Option<u64>,
-        /// Worker processes.
+        /// Number of worker processes.
         #[arg(long, value_name = "N", default_value_t = 3)]
         workers: u16,
-        /// Keep the folder with all logs even where it passed.
+        /// Keep the folder with all logs even if the run passed.
         #[arg(long)]
         keep: bool,
     },
-    /// Give everything that is read from elsewhere to a fuzzer, a minute a target. Needs cargo-fuzz.
+    /// Run every reader of outside input under a fuzzer, one minute each. Needs cargo-fuzz.
     ///
-    /// Prints executions, the edges of the program that were reached, and faults. Example: `cargo xtask fuzz spool`.
+    /// Prints executions, edges covered and faults. Example: `cargo xtask fuzz spool`.
     Fuzz {
-        /// Run only these.
+        /// Run only these targets.
         #[arg(value_parser = PossibleValuesParser::new(fuzz::TARGETS))]
         target: Vec<String>,
-        /// How long each runs.
+        /// Seconds per target.
         #[arg(long, value_name = "N", default_value_t = 60)]
         seconds: u64,
     },
-    /// Train the MiniCPM paper's experiments at the scale of two CPU cores, say what came out, and draw it into
-    /// `docs/experiments/`. What was trained before is not trained again. Example: `cargo xtask experiments schedules`.
+    /// Repeat the MiniCPM paper's experiments, scaled to two CPU cores: print results and draw charts into
+    /// `docs/experiments/`. Existing stages are not trained again. Example: `cargo xtask experiments schedules`.
     Experiments {
-        /// Run only these.
+        /// Run only these experiments.
         #[arg(value_parser = PossibleValuesParser::new(experiments::NAMES))]
         experiment: Vec<String>,
-        /// Where data, checkpoints and results are kept [default: a folder of the target directory]
+        /// Folder for data, checkpoints and results [default: a folder of the target directory]
         #[arg(long, value_name = "DIR")]
         folder: Option<PathBuf>,
     },
-    /// Measure the trainer on this machine, by `windtunnel bench train` and the arguments after it. Close other programs
+    /// Measure the trainer on this machine with `windtunnel bench train` and the arguments given. Close other programs
     /// first. Example: `cargo xtask bench --no-peer --shape A`.
     Bench {
-        /// As for `windtunnel bench train`.
+        /// Arguments of `windtunnel bench train`.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
@@ -93,6 +100,13 @@ fn main() -> Result<ExitCode> {
         Command::Fix => {
             cargo(&["clippy", "--workspace", "--all-targets", "--fix", "--allow-dirty", "--allow-staged"])?
                 && cargo(&["fmt", "--all"])?
+        }
+        Command::Prose { path } => {
+            let hits = prose::scan(check::root(), path.as_deref())?;
+            for hit in &hits {
+                println!("{hit}");
+            }
+            hits.is_empty()
         }
         Command::Chaos { kills, seed, workers, keep } => {
             let seed = seed.unwrap_or_else(|| {
@@ -114,7 +128,7 @@ fn main() -> Result<ExitCode> {
     Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Runs cargo on the workspace; whether it succeeded.
+/// Runs cargo on the workspace, and returns whether it succeeded.
 fn cargo(arguments: &[&str]) -> Result<bool> {
     let status = check::cargo().args(arguments).status().context("cannot start cargo")?;
     Ok(status.success())

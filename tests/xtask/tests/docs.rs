@@ -1,10 +1,10 @@
-//! What the documentation points at is there: files behind links, commands of the program.
+//! Links of the documentation lead to files, and commands it names exist.
 
 use std::path::{Path, PathBuf};
 
 use xtask::check::root;
 
-/// The Markdown files of the root and below `docs/`.
+/// The Markdown files in the root and below `docs/`.
 fn pages() -> Vec<PathBuf> {
     let mut pages = Vec::new();
     let mut folders = vec![root().join("docs")];
@@ -27,14 +27,14 @@ fn text(page: &Path) -> String {
     std::fs::read_to_string(page).unwrap_or_else(|error| panic!("{}: {error}", page.display()))
 }
 
-/// Targets of links inside the repository, without the part after `#`.
+/// Link targets inside the repository, without the part after `#`.
 fn links(text: &str) -> impl Iterator<Item = &str> {
     let targets = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
     let files = targets.filter(|target| !target.contains("://") && !target.starts_with('#'));
     files.filter_map(|target| target.split('#').next())
 }
 
-/// The commands of the program that a page names, in blocks and in running text.
+/// Commands of the program that a page names, in blocks and in running text.
 fn commands(text: &str) -> impl Iterator<Item = &str> {
     text.split("windtunnel ").skip(1).filter_map(|rest| {
         let mut words = rest.split_whitespace();

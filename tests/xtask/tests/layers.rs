@@ -1,12 +1,12 @@
-//! Asks `cargo metadata` whether the crates still know only what they may know.
+//! The crates depend only on what the rules allow, according to `cargo metadata`.
 
 use std::process::Command;
 
 use xtask::check;
 use xtask::layers::{Graph, read_metadata, unmentioned, violations};
 
-/// The workspace as cargo resolves it for this machine, with default features. Offline, because all that a test run
-/// needs has been downloaded for it.
+/// The workspace as cargo resolves it for this machine with default features. Offline, because everything a test run
+/// needs is downloaded already.
 fn workspace() -> (Graph, std::collections::BTreeSet<String>) {
     let version = Command::new("rustc").arg("-vV").output().expect("rustc runs");
     let version = String::from_utf8(version.stdout).expect("rustc prints text");

@@ -1,12 +1,12 @@
-//! The README opens with two commands. The check must run the one that tests, and the other must name a recipe that is
-//! there.
+//! The README opens with two commands. The check must run the one that tests, and the other must name an existing
+//! recipe.
 
 use std::path::Path;
 
 use xtask::check::root;
 use xtask::parts::Part;
 
-/// The commands of the README's first indented or fenced block.
+/// Commands of the README's first code block.
 fn first_commands(readme: &Path) -> Vec<String> {
     let text = std::fs::read_to_string(readme).expect("there is a README.md");
     let block = text.split("```").nth(1).expect("the README has a block of commands");

@@ -11,17 +11,17 @@ use super::faults::LEASE;
 use super::log::Log;
 use super::place::Place;
 
-/// How long something may take that always happens. It only matters where a run is about to fail.
-pub(super) const PATIENCE: Duration = Duration::from_secs(120);
+/// Generous bound on anything that should always happen: it only matters when a run is about to fail.
+pub(super) const EXIT_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// Who is meant.
+/// A process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Who {
     Coordinator,
     Worker(usize),
 }
 
-/// See the [module's page](self). What still runs is killed when it goes.
+/// A running cluster. Dropping it kills whatever still runs.
 #[derive(Debug)]
 pub(super) struct Cluster<'a> {
     place: &'a Place,
@@ -31,7 +31,7 @@ pub(super) struct Cluster<'a> {
 }
 
 impl<'a> Cluster<'a> {
-    /// Starts all of them.
+    /// Starts the coordinator and the workers.
     pub(super) fn start(place: &'a Place, workers: usize) -> Result<Self> {
         let none = (0..workers).map(|_| None).collect();
         let mut cluster = Self { place, coordinator: None, workers: none, log: Log::default() };
@@ -43,12 +43,12 @@ impl<'a> Cluster<'a> {
         Ok(cluster)
     }
 
-    /// The name of a worker.
+    /// A worker's name, as it reports it to the coordinator.
     pub(super) fn name(worker: usize) -> String {
         format!("w{worker}")
     }
 
-    /// Starts a process that is not there.
+    /// Starts a process that is not running.
     pub(super) fn bring_back(&mut self, who: Who) -> Result<()> {
         if self.slot(who).is_some() {
             return Ok(());
@@ -65,7 +65,8 @@ impl<'a> Cluster<'a> {
             Who::Worker(worker) => {
                 let name = Self::name(worker);
                 let mut command = self.place.command(&["--log", "info", "worker", "--name", &name]);
-                // The grace is shorter than a lease, so that one who leaves while the coordinator is away does not take long.
+                // The grace period is shorter than a lease, so that a worker that leaves while the coordinator is away
+                // soon exits.
                 command.args(["--checkpoint-interval", "1.5", "--grace", "2"]);
                 spawn(command.stdout(Stdio::null()).stderr(self.copy(&format!("{name}.log"))?))?
             }
@@ -90,16 +91,16 @@ impl<'a> Cluster<'a> {
             .with_context(|| format!("cannot write {}", path.display()))
     }
 
-    /// Sends a signal, where the process is there.
+    /// Signals a process, if it is running.
     pub(super) fn signal(&mut self, who: Who, signal: &str) {
         if let Some(child) = self.slot(who) {
-            // Not reaped yet, so nobody else has its number; that it has just ended is fine.
+            // The process is not reaped yet, so its id cannot have been reused; having just exited is fine.
             let kill = format!("kill -s {signal} {}", child.id());
             let _ = Command::new("sh").args(["-c", &kill]).stderr(Stdio::null()).status();
         }
     }
 
-    /// How a process has ended, if it has.
+    /// A process's exit status, once it has exited.
     pub(super) fn reap(&mut self, who: Who) -> Result<Option<ExitStatus>> {
         let slot = self.slot(who);
         let status = slot.as_mut().context("it was started")?.try_wait()?;
@@ -109,30 +110,30 @@ impl<'a> Cluster<'a> {
         Ok(status)
     }
 
-    /// A process that has ended, of those that nobody told to.
-    pub(super) fn ended_by_itself(&mut self, was_told: impl Fn(Who) -> bool) -> Option<(Who, ExitStatus)> {
+    /// A process that exited although nobody told it to.
+    pub(super) fn exited_unasked(&mut self, was_told: impl Fn(Who) -> bool) -> Option<(Who, ExitStatus)> {
         let everybody = (0..self.workers.len()).map(Who::Worker).chain([Who::Coordinator]);
         everybody.filter(|who| !was_told(*who)).find_map(|who| Some((who, self.reap(who).ok()??)))
     }
 
     /// Waits until the coordinator answers.
     pub(super) fn ensure_serving(&self) -> Result<()> {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + EXIT_TIMEOUT;
         while !self.place.command(&["list"]).output().is_ok_and(|output| output.status.success()) {
-            ensure!(Instant::now() < deadline, "the coordinator does not answer");
+            ensure!(Instant::now() < deadline, "the coordinator is not answering");
             sleep(Duration::from_millis(100));
         }
         Ok(())
     }
 
-    /// Ends all of them in order, workers first.
+    /// Stops all processes in order, workers first.
     pub(super) fn stop(&mut self) -> Result<()> {
         let everybody = (0..self.workers.len()).map(Who::Worker).chain([Who::Coordinator]);
         for who in everybody.collect::<Vec<_>>() {
             self.signal(who, "TERM");
-            let deadline = Instant::now() + PATIENCE;
+            let deadline = Instant::now() + EXIT_TIMEOUT;
             while self.reap(who)?.is_none() {
-                ensure!(Instant::now() < deadline, "{who:?} does not end");
+                ensure!(Instant::now() < deadline, "{who:?} does not exit");
                 sleep(Duration::from_millis(5));
             }
         }
@@ -143,7 +144,7 @@ impl<'a> Cluster<'a> {
 impl Drop for Cluster<'_> {
     fn drop(&mut self) {
         for child in self.workers.iter_mut().chain([&mut self.coordinator]).flatten() {
-            // It may have ended.
+            // It may have exited already.
             let _ = child.kill();
             let _ = child.wait();
         }

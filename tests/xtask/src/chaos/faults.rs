@@ -1,4 +1,4 @@
-//! What befalls the processes, drawn from a seed.
+//! Faults drawn from a seed.
 
 use std::time::Duration;
 
@@ -6,32 +6,32 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
-/// How long a lease lasts in these runs. Short, so that what outlasts it does not take long.
+/// Lease in these runs: short, so that faults that outlast a lease stay quick.
 pub(super) const LEASE: Duration = Duration::from_secs(4);
 
-/// A kind of fault, as the table has it.
+/// A kind of fault: a row of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Fault {
     /// SIGKILL to the coordinator.
     KillCoordinator,
-    /// SIGTERM to the coordinator: it stops in order.
+    /// SIGTERM to the coordinator: it shuts down cleanly.
     StopCoordinator,
-    /// SIGSTOP to the coordinator, and SIGCONT when all leases are over by its clock.
+    /// SIGSTOP to the coordinator, and SIGCONT once every lease has expired by its clock.
     FreezeCoordinator,
     /// SIGKILL to a worker.
     KillWorker,
-    /// SIGTERM to a worker: it checkpoints, hands its stage back and ends.
+    /// SIGTERM to a worker: it checkpoints, hands its stage back and exits.
     PreemptWorker,
-    /// SIGTERM twice: it ends at once.
+    /// Two SIGTERMs to a worker: it exits immediately.
     PreemptWorkerTwice,
-    /// SIGSTOP to a worker, and SIGCONT before its lease is over.
+    /// SIGSTOP to a worker, and SIGCONT before its lease expires.
     PauseWorker,
-    /// SIGSTOP to a worker, and SIGCONT long after: it comes back as one whose stage another has.
+    /// SIGSTOP to a worker, and SIGCONT long after another worker has taken its stage.
     FreezeWorker,
 }
 
 impl Fault {
-    /// All of them, with how often each is drawn.
+    /// Every fault with its relative frequency.
     const WEIGHTS: [(Self, u32); 8] = [
         (Self::KillCoordinator, 22),
         (Self::StopCoordinator, 7),
@@ -57,7 +57,7 @@ impl Fault {
         }
     }
 
-    /// Whether a process ends by it.
+    /// Whether it ends a process.
     pub(super) fn kills(self) -> bool {
         !matches!(self, Self::FreezeCoordinator | Self::PauseWorker | Self::FreezeWorker)
     }
@@ -66,7 +66,7 @@ impl Fault {
         matches!(self, Self::KillCoordinator | Self::StopCoordinator | Self::FreezeCoordinator)
     }
 
-    /// The signals it begins with.
+    /// Signals sent, in order.
     pub(super) fn signals(self) -> &'static [&'static str] {
         match self {
             Self::KillCoordinator | Self::KillWorker => &["KILL"],
@@ -76,7 +76,7 @@ impl Fault {
         }
     }
 
-    /// The exit code a process has to end with; `None` where the signal itself ends it.
+    /// Exit code the process must end with; `None` if a signal ends it.
     pub(super) fn exit_code(self) -> Option<i32> {
         match self {
             Self::StopCoordinator => Some(0),
@@ -86,23 +86,23 @@ impl Fault {
     }
 }
 
-/// The next fault: when, what, to which worker, and how long the process is away.
+/// The next fault: when, what, which worker, and how long the process stays away.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Drawn {
-    /// Counted from the fault before.
+    /// Time since the previous fault.
     pub(super) after: Duration,
     pub(super) fault: Fault,
-    /// The worker, where it is one's; smaller than the number of workers.
+    /// Index of the worker, if the fault hits one; below the number of workers.
     pub(super) worker: usize,
-    /// Until it is started again, or goes on.
+    /// Time until the process is restarted or continued.
     pub(super) away: Duration,
 }
 
-/// An endless row of faults. The same seed gives the same row.
+/// An endless sequence of faults, determined by a seed.
 pub(super) struct Faults {
     random: ChaCha8Rng,
     workers: usize,
-    /// The mean time between two ends of processes.
+    /// Mean time between two process exits.
     between: Duration,
 }
 
@@ -131,7 +131,7 @@ impl Iterator for Faults {
         let away = match fault {
             Fault::FreezeCoordinator | Fault::FreezeWorker => LEASE.mul_f64(self.random.random_range(1.5..2.5)),
             Fault::PauseWorker => LEASE.mul_f64(self.random.random_range(0.05..0.4)),
-            // Half of the time at once, and now and then longer than a lease.
+            // Half return immediately; now and then one stays away longer than a lease.
             _ => LEASE.mul_f64((self.random.random_range(-1.0..1.2_f64)).max(0.0)),
         };
         Some(Drawn {

@@ -1,8 +1,8 @@
-//! `cargo xtask chaos`: a campaign on real text while processes are killed, stopped and told to go, over and over.
+//! `cargo xtask chaos`: trains a campaign on real text while its processes are killed, stopped and told to quit.
 //!
-//! The same recipe is trained twice: once left alone, and once under faults drawn from a seed. Both have to give the
-//! same points and the same curves, byte for byte. What is printed is a table of the faults by kind, how many were
-//! recovered from and how fast, and what was lost.
+//! The same recipe is trained twice: once undisturbed and once under faults drawn from a seed. Both runs must give the
+//! same points and the same curves, byte for byte. The report tabulates the faults by kind, how many were recovered
+//! from and how quickly, and what was lost.
 
 mod cluster;
 mod faults;
@@ -17,38 +17,38 @@ use anyhow::{Context, Result};
 
 use place::Place;
 
-/// The shortest mean time between two ends of processes. A coordinator that comes back gives the attempts of its log two
-/// leases; one that never lives as long waits for ever for workers that are gone.
+/// Shortest mean time between two process exits. A restarted coordinator gives the attempts in its log two leases; one
+/// that never lives that long waits indefinitely for workers that are gone.
 const LEAST_BETWEEN: Duration = Duration::from_secs(1);
 
-/// What to do.
+/// Options of a run.
 #[derive(Debug, Clone, Copy)]
 pub struct ChaosOptions {
-    /// Ends of processes in one run, at least.
+    /// Minimum number of process exits.
     pub kills: u32,
-    /// What the faults and the moments are drawn from.
+    /// Seed of the faults and their times.
     pub seed: u64,
-    /// Worker processes.
+    /// Number of worker processes.
     pub workers: usize,
-    /// Whether the folder stays, with all logs, after a run that passed too.
+    /// Keeps the run's folder, with all logs, even if the run passed.
     pub keep: bool,
 }
 
-/// Runs it; whether nothing was lost and no curve differs.
+/// Runs it, and returns whether nothing was lost and no curve differs.
 ///
 /// # Errors
-/// Where a process cannot be started or a file cannot be written: nothing is known then.
+/// Fails if a process cannot be started or a file cannot be written; the run then has no verdict.
 pub fn run(options: ChaosOptions) -> Result<bool> {
     let place = Place::new()?;
     eprintln!("chaos: seed {}, in {}", options.seed, place.dir().display());
     let (calm, took) = place.undisturbed()?;
     eprintln!(
-        "chaos: left alone it takes {:.0} s and gives {} points and {} rows of curves",
+        "chaos: undisturbed it takes {:.0} s and gives {} points and {} rows of curves",
         took.as_secs_f64(),
         calm.points.lines().count().saturating_sub(1),
         calm.curves.lines().count().saturating_sub(1),
     );
-    // So that the kills fill the time that the campaign would have taken, which it takes longer than with them.
+    // Spreads the kills over the time the campaign would have taken undisturbed; with them it takes longer.
     let between = took.mul_f64(0.9) / options.kills.max(1);
     let mut storm = storm::run(&place, options, between.max(LEAST_BETWEEN))?;
     storm.cluster.ensure_serving()?;
@@ -61,9 +61,9 @@ pub fn run(options: ChaosOptions) -> Result<bool> {
     print!("{report}");
     let passed = report.passed();
     if passed && !options.keep {
-        place.remove().context("cannot remove the folder of the run")?;
+        place.remove().context("cannot remove the run's folder")?;
     } else {
-        eprintln!("chaos: what it left is in {}", place.keep().display());
+        eprintln!("chaos: logs and data are in {}", place.keep().display());
     }
     Ok(passed)
 }

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use crate::check;
 
-/// The campaign of both runs, as its recipe calls it.
+/// The campaign's name in the recipe.
 pub(super) const CAMPAIGN: &str = "chaos";
 
 /// What both runs train, but for its seeds.
@@ -23,34 +23,34 @@ const FIRST_SEEDS: u32 = 3;
 const CALM: &str = "calm";
 const STORMY: &str = "stormy";
 
-/// What a campaign comes to, as it is printed.
+/// A campaign's results, as printed.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Results {
-    /// The table the law is fitted to.
+    /// The points the law is fitted to, as CSV.
     pub(super) points: String,
-    /// Every row of every curve.
+    /// All curves, as CSV.
     pub(super) curves: String,
 }
 
-/// See the [module's page](self).
+/// A run's folder and the program under test.
 #[derive(Debug)]
 pub(super) struct Place {
     dir: TempDir,
     program: PathBuf,
-    /// Of the coordinator that is disturbed. A fixed one: when it comes back it has to be found where it was.
+    /// The disturbed coordinator's port. It is fixed, so that workers find a restarted one.
     port: u16,
     /// How many seeds both campaigns train.
     seeds: Cell<u32>,
 }
 
 impl Place {
-    /// Builds the program.
+    /// Builds the program and prepares the folder.
     pub(super) fn new() -> Result<Self> {
         let build = check::cargo().args(["build", "--workspace", "--bin", "windtunnel"]).status();
         ensure!(build.context("cannot start cargo")?.success(), "the program does not build");
         let program = check::target().join("debug/windtunnel");
-        let dir = tempfile::Builder::new().prefix("windtunnel-chaos-").tempdir().context("cannot make a folder")?;
-        // Free a moment ago, and nobody else here takes a port.
+        let dir = tempfile::Builder::new().prefix("windtunnel-chaos-").tempdir().context("cannot create a folder")?;
+        // The port was free a moment ago, and nobody else on this machine should take it.
         let port = TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr());
         let port = port.context("no port is free")?.port();
         let place = Self { dir, program, port, seeds: Cell::new(FIRST_SEEDS) };
@@ -81,7 +81,7 @@ impl Place {
         self.seeds.get() > FIRST_SEEDS
     }
 
-    /// Where the coordinator that is disturbed listens.
+    /// The disturbed coordinator's address.
     pub(super) fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port)
     }
@@ -90,11 +90,11 @@ impl Place {
         self.dir.path()
     }
 
-    /// The program, with the data directory of the disturbed campaign and nothing of the caller's environment that
-    /// would change what it does.
+    /// The program on the disturbed campaign's data directory, without any environment variables that would change its
+    /// behaviour.
     pub(super) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = self.command_on(STORMY, arguments);
-        // Without it a command would start a coordinator of its own while the real one is away.
+        // Without this a command would start its own coordinator while the real one is away.
         command.env("WINDTUNNEL_COORDINATOR", format!("http://{}", self.address()));
         command
     }
@@ -109,7 +109,7 @@ impl Place {
         command
     }
 
-    /// Trains the campaign and leaves it alone. Its text goes to the other data directory as well.
+    /// Trains the campaign undisturbed. Copies its prepared text to the other data directory.
     pub(super) fn undisturbed(&self) -> Result<(Results, Duration)> {
         printed(self.command_on(CALM, &["data", "prepare"]).arg(self.recipe()))?;
         printed(self.command(&["data", "prepare"]).arg(self.recipe()))?;
@@ -122,12 +122,12 @@ impl Place {
         Ok((Results { points: read_points(&out)?, curves }, took))
     }
 
-    /// Hands the campaign to the coordinator that runs.
+    /// Submits the campaign to the running coordinator.
     pub(super) fn submit(&self) -> Result<()> {
         printed(self.command(&["submit"]).arg(self.recipe())).map(drop)
     }
 
-    /// What the disturbed campaign came to, as its coordinator has it.
+    /// The disturbed campaign's results, from its coordinator.
     pub(super) fn results(&self) -> Result<Results> {
         let out = self.dir().join(STORMY).join("out");
         printed(self.command(&["report", CAMPAIGN, "--out"]).arg(&out))?;
@@ -135,8 +135,9 @@ impl Place {
         Ok(Results { points: read_points(&out)?, curves })
     }
 
-    /// How many stages of the disturbed campaign are done, and whether it has ended; `None` while nobody can say. One that was
-    /// enlarged is another campaign, with the stages of the one before it and more: the last of the list.
+    /// Number of completed stages of the disturbed campaign, and whether it has ended; `None` if the coordinator does
+    /// not answer. An enlarged one is another campaign, with the stages of the one before it and more: the last in the
+    /// list.
     pub(super) fn standing(&self) -> Option<(u64, bool)> {
         let list = printed(&mut self.command(&["list", "--json"])).ok()?;
         let list: serde_json::Value = serde_json::from_str(&list).ok()?;
@@ -158,10 +159,10 @@ fn read_points(out: &Path) -> Result<String> {
     fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
 }
 
-/// What a command prints; an error with all it said if it fails.
+/// Runs a command and returns its output; the error has all of it.
 fn printed(command: &mut Command) -> Result<String> {
     let output = command.output().with_context(|| format!("cannot start {command:?}"))?;
     let said = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "{command:?} ended with {}: {said}", output.status);
-    String::from_utf8(output.stdout).context("it printed no UTF-8")
+    String::from_utf8(output.stdout).context("the output is not UTF-8")
 }

@@ -1,4 +1,4 @@
-//! The disturbed run: faults at their moments, processes that come back, until the campaign has ended.
+//! The disturbed run: injects faults and restarts processes until the campaign has ended.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -6,27 +6,27 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 
 use super::ChaosOptions;
-use super::cluster::{Cluster, PATIENCE, Who};
+use super::cluster::{Cluster, EXIT_TIMEOUT, Who};
 use super::faults::{Drawn, Fault, Faults};
 use super::place::Place;
 
-/// A run that is not over by then will not be.
+/// A run that takes longer is taken to hang.
 const LONGEST: Duration = Duration::from_secs(30 * 60);
 
-/// How often the campaign is asked after.
+/// Interval between looks at the campaign's progress.
 const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
 
-/// How long a second signal waits for the first one to be taken in.
+/// Time between two signals, so that the first is handled before the second arrives.
 const BETWEEN_SIGNALS: Duration = Duration::from_millis(20);
 
-/// A fault that befell a process.
+/// A fault that was injected.
 #[derive(Debug)]
-pub(super) struct Befallen {
+pub(super) struct Injected {
     pub(super) fault: Fault,
     pub(super) at: Instant,
-    /// When the process was there again.
+    /// When the process was running again.
     pub(super) back: Instant,
-    /// The stage that the worker had in hand.
+    /// The stage that the worker held.
     pub(super) held: Option<String>,
 }
 
@@ -34,10 +34,10 @@ pub(super) struct Befallen {
 pub(super) struct Storm<'a> {
     pub(super) cluster: Cluster<'a>,
     place: &'a Place,
-    pub(super) befallen: Vec<Befallen>,
-    /// Processes that ended in a way they should not.
+    pub(super) injected: Vec<Injected>,
+    /// Processes that exited unexpectedly or with the wrong status, a sentence each.
     pub(super) wrong_ends: Vec<String>,
-    /// Looks at which fewer stages were done than before.
+    /// Number of times that fewer stages were done than at the time before.
     pub(super) stages_undone: u32,
     stages_done: u64,
     pub(super) took: Duration,
@@ -46,23 +46,23 @@ pub(super) struct Storm<'a> {
 /// A process that is away.
 struct Away {
     who: Who,
-    /// How long, from its end on or from the signal that stopped it.
+    /// Duration of the absence, from its exit or from the signal that stopped it.
     time: Duration,
-    /// When that is over; `None` while it still ends.
+    /// When the absence ends; `None` while the process is still exiting.
     until: Option<Instant>,
-    /// The index of what befell it.
+    /// Index of the fault that caused it.
     fault: usize,
 }
 
-/// Disturbs the campaign until enough processes have been ended, then lets it finish. A campaign that finishes before, because the
-/// machine is fast or the faults came late, gets another seed: nothing depends on how fast it trains.
+/// Disturbs the campaign until enough processes have exited, then lets it finish. A campaign that finishes earlier,
+/// because the machine is fast or the faults came late, gets another seed: nothing depends on the machine's speed.
 pub(super) fn run(place: &Place, options: ChaosOptions, between: Duration) -> Result<Storm<'_>> {
     let cluster = Cluster::start(place, options.workers)?;
     place.submit()?;
     let mut storm = Storm {
         cluster,
         place,
-        befallen: Vec::new(),
+        injected: Vec::new(),
         wrong_ends: Vec::new(),
         stages_undone: 0,
         stages_done: 0,
@@ -81,16 +81,16 @@ pub(super) fn run(place: &Place, options: ChaosOptions, between: Duration) -> Re
             bail!("the campaign has not ended after {} s of faults and waiting", LONGEST.as_secs());
         }
         storm.bring_back(&mut away, now)?;
-        storm.note_ends_nobody_asked_for(&away);
+        storm.record_unasked_exits(&away);
         if let Some(drawn) = next
             && now >= due
         {
-            away.extend(storm.befall(drawn, &away));
+            away.extend(storm.inject(drawn, &away));
             let enough = storm.kills() >= options.kills;
             next = if enough { None } else { faults.next() };
             due = Instant::now() + next.map_or(Duration::ZERO, |drawn| drawn.after);
         }
-        // A coordinator that is away, or stopped, is not asked: that would take until the caller gives up.
+        // Skip a coordinator that is away or stopped: asking it would block until the client times out.
         if now >= look && away.iter().all(|gone| gone.who != Who::Coordinator) {
             has_ended = storm.look();
             look = Instant::now() + BETWEEN_LOOKS;
@@ -109,13 +109,13 @@ pub(super) fn run(place: &Place, options: ChaosOptions, between: Duration) -> Re
 }
 
 impl Storm<'_> {
-    /// Ends of processes so far.
+    /// Number of process exits so far.
     pub(super) fn kills(&self) -> u32 {
-        u32::try_from(self.befallen.iter().filter(|befallen| befallen.fault.kills()).count()).unwrap_or(u32::MAX)
+        u32::try_from(self.injected.iter().filter(|injected| injected.fault.kills()).count()).unwrap_or(u32::MAX)
     }
 
-    /// Does to a process what was drawn, unless it is away.
-    fn befall(&mut self, drawn: Drawn, away: &[Away]) -> Option<Away> {
+    /// Injects a fault, unless its process is away already.
+    fn inject(&mut self, drawn: Drawn, away: &[Away]) -> Option<Away> {
         let Drawn { fault, worker, away: time, .. } = drawn;
         let who = if fault.is_of_coordinator() { Who::Coordinator } else { Who::Worker(worker) };
         if away.iter().any(|away| away.who == who) {
@@ -130,48 +130,49 @@ impl Storm<'_> {
             self.cluster.signal(who, signal);
         }
         let until = if fault.kills() { None } else { Some(at + time) };
-        self.befallen.push(Befallen { fault, at, back: at, held });
-        Some(Away { who, time, until, fault: self.befallen.len() - 1 })
+        self.injected.push(Injected { fault, at, back: at, held });
+        Some(Away { who, time, until, fault: self.injected.len() - 1 })
     }
 
-    /// Brings back whose time is over. A process that still ends is waited for meanwhile: others go on, and fall.
+    /// Brings processes back whose time is up. One that is still exiting is polled again later, while others are
+    /// disturbed.
     fn bring_back(&mut self, away: &mut Vec<Away>, now: Instant) -> Result<()> {
         for gone in away.iter_mut().filter(|gone| gone.until.is_none()) {
-            let befallen = &self.befallen[gone.fault];
+            let injected = &self.injected[gone.fault];
             if let Some(status) = self.cluster.reap(gone.who)? {
                 gone.until = Some(now + gone.time);
-                // SIGKILL alone leaves no code.
-                if status.code() != befallen.fault.exit_code() {
-                    self.wrong_ends.push(format!("{}: it ended with {status}", befallen.fault.name()));
+                // SIGKILL alone leaves no exit code.
+                if status.code() != injected.fault.exit_code() {
+                    self.wrong_ends.push(format!("{}: exited with {status}", injected.fault.name()));
                 }
-            } else if now > befallen.at + PATIENCE {
-                bail!("{}: the process does not end", befallen.fault.name());
+            } else if now > injected.at + EXIT_TIMEOUT {
+                bail!("{}: the process does not exit", injected.fault.name());
             }
         }
         for Away { who, fault, .. } in away.extract_if(.., |gone| gone.until.is_some_and(|until| until <= now)) {
-            let befallen = &mut self.befallen[fault];
-            if befallen.fault.kills() {
+            let injected = &mut self.injected[fault];
+            if injected.fault.kills() {
                 self.cluster.bring_back(who)?;
             } else {
                 self.cluster.signal(who, "CONT");
             }
-            befallen.back = Instant::now();
+            injected.back = Instant::now();
         }
         Ok(())
     }
 
-    /// A process that ends by itself is a fault of its own; it is started again, so that the rest is seen.
-    fn note_ends_nobody_asked_for(&mut self, away: &[Away]) {
+    /// Records processes that exited unasked, and restarts them so that the run continues.
+    fn record_unasked_exits(&mut self, away: &[Away]) {
         let is_away = |who| away.iter().any(|away| away.who == who);
-        while let Some((who, status)) = self.cluster.ended_by_itself(is_away) {
-            self.wrong_ends.push(format!("{who:?} ended by itself, with {status}"));
+        while let Some((who, status)) = self.cluster.exited_unasked(is_away) {
+            self.wrong_ends.push(format!("{who:?} exited unasked, with {status}"));
             if let Err(error) = self.cluster.bring_back(who) {
                 self.wrong_ends.push(format!("{who:?}: {error:#}"));
             }
         }
     }
 
-    /// Looks how far the campaign is; whether it has ended.
+    /// Polls the campaign's progress; returns whether it has ended.
     fn look(&mut self) -> bool {
         let Some((done, ended)) = self.place.standing() else { return false };
         self.stages_undone += u32::from(done < self.stages_done);

@@ -1,4 +1,4 @@
-//! What is printed at the end.
+//! The report printed at the end.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -6,21 +6,21 @@ use std::time::{Duration, Instant};
 
 use super::ChaosOptions;
 use super::faults::Fault;
-use super::log::Said;
+use super::log::LogLine;
 use super::place::Results;
-use super::storm::{Befallen, Storm};
+use super::storm::{Injected, Storm};
 
-/// The faults of one kind.
+/// Counts for one kind of fault.
 #[derive(Debug, Default)]
 struct Row {
     injected: usize,
-    /// Those that came upon work: a worker with a stage in hand, or a coordinator of a campaign that went on.
+    /// Faults that interrupted work: the worker held a stage, or the coordinator's campaign was still running.
     interrupted: usize,
-    /// From each of those to the work going on, as far as that was seen, ascending.
+    /// Recovery times of those, where observed, ascending.
     times: Vec<Duration>,
 }
 
-/// See the [module's page](self).
+/// The verdict of a run and its figures.
 #[derive(Debug)]
 pub(super) struct Report {
     rows: BTreeMap<Fault, Row>,
@@ -42,20 +42,21 @@ impl Report {
     pub(super) fn new(storm: &Storm<'_>, calm: &Results, stormy: &Results, options: ChaosOptions) -> Self {
         let said = storm.cluster.log.lock();
         let mut rows: BTreeMap<Fault, Row> = BTreeMap::new();
-        for befallen in &storm.befallen {
-            let row = rows.entry(befallen.fault).or_default();
+        for injected in &storm.injected {
+            let row = rows.entry(injected.fault).or_default();
             row.injected += 1;
-            row.interrupted += usize::from(interrupted(befallen, &said));
-            row.times.extend(went_on(befallen, &said));
+            row.interrupted += usize::from(interrupted(injected, &said));
+            row.times.extend(recovery_time(injected, &said));
         }
         for row in rows.values_mut() {
             row.times.sort_unstable();
         }
         let attempts = said.iter().filter_map(|(_, said)| match said {
-            Said::Assigned { stage, attempt, .. } => Some((stage, attempt)),
+            LogLine::Assigned { stage, attempt, .. } => Some((stage, attempt)),
             _ => None,
         });
-        let cut = said.iter().filter_map(|(_, said)| if let Said::Cut { points } = said { Some(points) } else { None });
+        let cut =
+            said.iter().filter_map(|(_, said)| if let LogLine::Cut { points } = said { Some(points) } else { None });
         let (calm_curves, stormy_curves) = (by_stage(&calm.curves), by_stage(&stormy.curves));
         let differing = calm_curves.iter().filter(|(stage, rows)| stormy_curves.get(*stage) != Some(rows));
         let more = stormy_curves.keys().filter(|stage| !calm_curves.contains_key(*stage));
@@ -77,7 +78,7 @@ impl Report {
         }
     }
 
-    /// Whether all is as it should be.
+    /// Whether the run met every requirement.
     pub(super) fn passed(&self) -> bool {
         self.kills >= self.options.kills
             && self.results_lost == 0
@@ -88,34 +89,34 @@ impl Report {
     }
 }
 
-/// Whether it came upon work.
-fn interrupted(befallen: &Befallen, said: &[(Instant, Said)]) -> bool {
-    let is_later = |(when, said): &(Instant, Said)| {
-        *when > befallen.at && matches!(said, Said::Committed { .. } | Said::Trained { .. })
+/// Whether a fault interrupted work.
+fn interrupted(injected: &Injected, said: &[(Instant, LogLine)]) -> bool {
+    let is_later = |(when, said): &(Instant, LogLine)| {
+        *when > injected.at && matches!(said, LogLine::Committed { .. } | LogLine::Trained { .. })
     };
-    if befallen.fault.is_of_coordinator() { said.iter().any(is_later) } else { befallen.held.is_some() }
+    if injected.fault.is_of_coordinator() { said.iter().any(is_later) } else { injected.held.is_some() }
 }
 
-/// How long it took until what the fault interrupted went on; `None` where it interrupted nothing, or that is not seen.
-fn went_on(befallen: &Befallen, said: &[(Instant, Said)]) -> Option<Duration> {
-    let Befallen { fault, at, back, held } = befallen;
+/// Time until the interrupted work resumed; `None` if nothing was interrupted or the recovery was not observed.
+fn recovery_time(injected: &Injected, said: &[(Instant, LogLine)]) -> Option<Duration> {
+    let Injected { fault, at, back, held } = injected;
     let since = |from: Instant| said.iter().skip_while(move |(when, _)| *when < from);
     let end = if fault.is_of_coordinator() {
-        // Anything that is durable again.
-        since(*back).find(|(_, said)| matches!(said, Said::Committed { .. } | Said::Trained { .. }))
+        // Anything that becomes durable again.
+        since(*back).find(|(_, said)| matches!(said, LogLine::Committed { .. } | LogLine::Trained { .. }))
     } else {
         let held = held.as_ref()?;
         since(*at).find(|(_, said)| match said {
-            Said::Assigned { stage, .. } | Said::Trained { stage } => stage == held,
-            // Its checkpoint on the way out is not the work going on.
-            Said::Committed { stage } => stage == held && !fault.kills(),
+            LogLine::Assigned { stage, .. } | LogLine::Trained { stage } => stage == held,
+            // The last checkpoint of a worker on its way out does not count as recovery.
+            LogLine::Committed { stage } => stage == held && !fault.kills(),
             _ => false,
         })
     };
     end.map(|(when, _)| when.duration_since(*at))
 }
 
-/// The rows of a table by the stage in their first column, without its header.
+/// The rows of a table by the stage in their first column, without the header.
 fn by_stage(curves: &str) -> BTreeMap<&str, Vec<&str>> {
     let mut stages: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for row in curves.lines().skip(1) {
@@ -127,10 +128,10 @@ fn by_stage(curves: &str) -> BTreeMap<&str, Vec<&str>> {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [injected, interrupted, went_on] = ["injected", "came upon work", "it went on"];
+        let [injected, interrupted, recovered] = ["injected", "interrupted", "recovered"];
         writeln!(
             f,
-            "{:46} {injected:>8} {interrupted:>14} {went_on:>10} {:>9} {:>8}",
+            "{:46} {injected:>8} {interrupted:>14} {recovered:>10} {:>9} {:>8}",
             "fault", "median, s", "most, s"
         )?;
         for (fault, row) in &self.rows {
@@ -138,9 +139,9 @@ impl fmt::Display for Report {
                 [] => ("-".to_owned(), "-".to_owned()),
                 times => (seconds(times[times.len() / 2]), seconds(times[times.len() - 1])),
             };
-            let (injected, interrupted, went_on) = (row.injected, row.interrupted, row.times.len());
+            let (injected, interrupted, recovered) = (row.injected, row.interrupted, row.times.len());
             let name = fault.name();
-            writeln!(f, "{name:46} {injected:>8} {interrupted:>14} {went_on:>10} {median:>9} {most:>8}")?;
+            writeln!(f, "{name:46} {injected:>8} {interrupted:>14} {recovered:>10} {median:>9} {most:>8}")?;
         }
         let sum = |of: fn(&Row) -> usize| self.rows.values().map(of).sum::<usize>();
         let (injected, interrupted) = (sum(|row| row.injected), sum(|row| row.interrupted));
@@ -150,11 +151,7 @@ impl fmt::Display for Report {
         writeln!(f, "campaign took           {:>8}  seconds", seconds(self.took))?;
         writeln!(f, "attempts                {:>8}  for {} stages", self.attempts, self.stages)?;
         let share = 100.0 * self.steps_repeated as f64 / self.steps.max(1) as f64;
-        writeln!(
-            f,
-            "steps repeated          {:>8}  reported ones, {share:.1}% of {}",
-            self.steps_repeated, self.steps
-        )?;
+        writeln!(f, "steps repeated          {:>8}  of {} reported, {share:.1}%", self.steps_repeated, self.steps)?;
         writeln!(f, "results lost            {:>8}", self.results_lost)?;
         writeln!(f, "stages undone           {:>8}", self.stages_undone)?;
         writeln!(f, "curves differing        {:>8}", self.curves_differing)?;

@@ -4,9 +4,9 @@ use anyhow::{Result, anyhow};
 use plotters::coord::Shift;
 use plotters::prelude::*;
 
-/// Pixels.
+/// Width and height, in pixels.
 const SIZE: (u32, u32) = (820, 460);
-/// Dark and light enough on a white page, and told apart without colour by the order in which they darken.
+/// Legible on a white page, and ordered by lightness so that they can be told apart without colour.
 const COLOURS: [RGBColor; 12] = [
     RGBColor(0x1f, 0x4e, 0x8c),
     RGBColor(0xd1, 0x5a, 0x1b),
@@ -30,7 +30,7 @@ pub(super) struct Chart {
     pub(super) y: String,
     pub(super) log_x: bool,
     pub(super) log_y: bool,
-    /// Where the labels stand: where no line is.
+    /// The corner for the legend: one without lines.
     pub(super) legend: Legend,
     pub(super) series: Vec<Series>,
 }
@@ -44,13 +44,13 @@ pub(super) enum Legend {
     LowerRight,
 }
 
-/// One of them.
+/// A labelled line or set of dots.
 #[derive(Debug, Clone)]
 pub(super) struct Series {
     pub(super) label: String,
     pub(super) points: Vec<(f64, f64)>,
     pub(super) style: Style,
-    /// Which colour; series that belong together share one.
+    /// Index of the colour; related series share one.
     pub(super) colour: usize,
 }
 
@@ -62,7 +62,7 @@ pub(super) enum Style {
 }
 
 impl Chart {
-    /// The chart as the text of an SVG file.
+    /// Renders the chart as SVG.
     pub(super) fn svg(&self) -> Result<String> {
         let mut text = String::new();
         {
@@ -75,7 +75,7 @@ impl Chart {
 
     fn draw(&self, area: &DrawingArea<SVGBackend<'_>, Shift>) -> Result<(), Box<dyn std::error::Error>> {
         area.fill(&WHITE)?;
-        // Logarithms are drawn on straight axes with ticks of their own: a range of less than a decade has ticks, too.
+        // Logarithms are drawn on linear axes with explicit ticks, so that even a range of less than a decade has some.
         let place = |(x, y): (f64, f64)| (scaled(x, self.log_x), scaled(y, self.log_y));
         let all: Vec<(f64, f64)> =
             self.series.iter().flat_map(|series| series.points.iter().copied().map(place)).collect();
@@ -87,7 +87,7 @@ impl Chart {
             .x_label_area_size(42)
             .y_label_area_size(64)
             .build_cartesian_2d(x.0..x.1, y.0..y.1)?;
-        // Ticks of a logarithmic axis are no round numbers; three digits of them say where they are.
+        // Ticks of a logarithmic axis are rarely round numbers; three digits are enough.
         let label = |log: bool| {
             move |value: &f64| {
                 let rounded = |value: f64| format!("{value:.2e}").parse().unwrap_or(value);
@@ -150,7 +150,7 @@ fn scaled(value: f64, log: bool) -> f64 {
     if log { value.log10() } else { value }
 }
 
-/// The least and the greatest, with room around them.
+/// The smallest and the largest value, padded.
 fn padded(values: impl Iterator<Item = f64>) -> (f64, f64) {
     let (low, high) = values
         .filter(|value| value.is_finite())
@@ -162,7 +162,7 @@ fn padded(values: impl Iterator<Item = f64>) -> (f64, f64) {
     (low - room, high + room)
 }
 
-/// A tick: few digits, and thousands and millions as people say them.
+/// A tick label: few digits, with `k` and `M` for thousands and millions.
 fn number(value: f64) -> String {
     let size = value.abs();
     let (value, unit) = match size {

@@ -14,7 +14,7 @@ mod schedules;
 mod search;
 mod two_stage;
 
-/// One of them.
+/// A named experiment and the question it answers.
 pub(super) struct Experiment {
     pub(super) name: &'static str,
     pub(super) question: &'static str,
@@ -60,7 +60,7 @@ pub(super) const ALL: &[Experiment] = &[
     },
 ];
 
-/// Their names.
+/// Names of the experiments, in order.
 pub const NAMES: [&str; ALL.len()] = {
     let mut names = [""; ALL.len()];
     let mut index = 0;

@@ -1,24 +1,24 @@
-//! `points.csv`, read back.
+//! Reads `points.csv`.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context, Result};
 
-/// A row of it.
+/// A row of `points.csv`.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Point {
     pub(super) size: String,
     pub(super) n: f64,
     pub(super) d: f64,
-    /// Nats a token on held-out text.
+    /// Held-out loss, in nats per token.
     pub(super) loss: f64,
     pub(super) seed: u64,
     pub(super) peak_lr: f64,
     pub(super) nominal: f64,
     pub(super) batch_tokens: f64,
     pub(super) arm: String,
-    /// The cells of all columns, by their names.
+    /// All cells by column name.
     pub(super) cells: BTreeMap<String, String>,
 }
 
@@ -28,7 +28,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<Point>> {
 }
 
 fn point(cells: BTreeMap<String, String>) -> Result<Point> {
-    let cell = |name: &str| cells.get(name).with_context(|| format!("there is no column {name}"));
+    let cell = |name: &str| cells.get(name).with_context(|| format!("points.csv has no column {name}"));
     let number = |name: &str| cell(name)?.parse::<f64>().with_context(|| format!("column {name}"));
     Ok(Point {
         size: cell("size")?.clone(),
@@ -44,12 +44,12 @@ fn point(cells: BTreeMap<String, String>) -> Result<Point> {
     })
 }
 
-/// The mean of the losses by some quantity, ascending, over the points that pass: over seeds, mostly.
+/// Mean loss by some quantity, ascending, over the points that pass a filter; usually the mean over seeds.
 pub(super) fn means<'a>(
     points: impl IntoIterator<Item = &'a Point>,
     quantity: impl Fn(&Point) -> f64,
 ) -> Vec<(f64, f64)> {
-    // By the bits: positive floats are in the order of theirs.
+    // Keyed by bits: positive floats sort like their bits.
     let mut groups: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
     for point in points {
         groups.entry(quantity(point).to_bits()).or_default().push(point.loss);

@@ -1,4 +1,4 @@
-//! The program, run as anyone would run it.
+//! The program, run from the command line.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::points::Point;
 use crate::check;
 
-/// The program, and the folder that it works in.
+/// The program and its working folder.
 #[derive(Debug)]
 pub(super) struct Program {
     path: PathBuf,
@@ -19,20 +19,20 @@ pub(super) struct Program {
 }
 
 impl Program {
-    /// Builds it, optimised: training is what takes the time.
+    /// Builds the program optimised, because training dominates.
     pub(super) fn build(folder: PathBuf) -> Result<Self> {
         let build = check::cargo().args(["build", "--release", "--bin", "windtunnel"]).status();
         ensure!(build.context("cannot start cargo")?.success(), "the program does not build");
-        fs::create_dir_all(&folder).context("cannot make the folder of the experiments")?;
+        fs::create_dir_all(&folder).context("cannot create the folder of the experiments")?;
         Ok(Self { path: check::target().join("release/windtunnel"), folder })
     }
 
-    /// Where a campaign's results are.
+    /// Folder of a campaign's results.
     pub(super) fn out(&self, campaign: &str) -> PathBuf {
         self.folder.join("out").join(campaign)
     }
 
-    /// Trains what a recipe asks for, with its progress in the terminal, and reads its points.
+    /// Trains a recipe, with progress in the terminal, and reads its points.
     pub(super) fn train(&self, recipe: &str, campaign: &str) -> Result<Vec<Point>> {
         let out = self.out(campaign);
         fs::create_dir_all(&out).with_context(|| format!("cannot make {}", out.display()))?;
@@ -40,31 +40,31 @@ impl Program {
         self.points(campaign)
     }
 
-    /// The points that a campaign's results have.
+    /// Reads the points from a campaign's results.
     pub(super) fn points(&self, campaign: &str) -> Result<Vec<Point>> {
         super::points::read(&self.out(campaign).join("points.csv"))
     }
 
-    /// A campaign's law.
+    /// A campaign's fitted law, as `fit.json` holds it.
     pub(super) fn fit(&self, campaign: &str) -> Result<Value> {
         let path = self.out(campaign).join("fit.json");
         let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        serde_json::from_str(&text).with_context(|| format!("{} is no JSON", path.display()))
+        serde_json::from_str(&text).with_context(|| format!("{} is not JSON", path.display()))
     }
 
     /// Runs a command whose output is for people.
     pub(super) fn say<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Result<()> {
         let status = self.command(arguments).status().context("cannot start the program")?;
-        ensure!(status.success(), "it ended with {status}");
+        ensure!(status.success(), "exited with {status}");
         Ok(())
     }
 
-    /// Runs a command and reads what it prints as JSON.
+    /// Runs a command and parses its output as JSON.
     pub(super) fn ask<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Result<Value> {
         let output = self.command(arguments).arg("--json").stderr(Stdio::inherit()).output();
         let output = output.context("cannot start the program")?;
-        ensure!(output.status.success(), "it ended with {}", output.status);
-        serde_json::from_slice(&output.stdout).context("it printed no JSON")
+        ensure!(output.status.success(), "exited with {}", output.status);
+        serde_json::from_slice(&output.stdout).context("the output is not JSON")
     }
 
     fn command<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Command {

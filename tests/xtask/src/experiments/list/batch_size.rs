@@ -31,7 +31,7 @@ pub(super) fn run(program: &Program) -> Result<Findings> {
     let law = &program.fit(CAMPAIGN)?["batch_law"];
     let mut series = Vec::new();
     if law.is_null() {
-        text.push_str("no law of the batch size is fitted\n");
+        text.push_str("no batch-size law could be fitted\n");
     }
     let number = |value: &serde_json::Value| value.as_f64().unwrap_or(f64::NAN);
     for (place, iso) in law["iso_losses"].as_array().into_iter().flatten().enumerate() {

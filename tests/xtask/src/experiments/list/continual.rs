@@ -1,4 +1,4 @@
-//! A campaign that grows, and a branch into another domain.
+//! Extending a campaign, and branching it into another domain.
 
 use std::fmt::Write;
 
@@ -11,7 +11,7 @@ use crate::experiments::program::Program;
 const CAMPAIGN: &str = "continual";
 const ADAPTED: &str = "continual-adapted";
 const SCRATCH: &str = "continual-scratch";
-/// Tokens of the other domain.
+/// Tokens of the other domain to train on.
 const TOKENS: &str = "400000";
 
 pub(super) fn run(program: &Program) -> Result<Findings> {
@@ -71,7 +71,7 @@ pub(super) fn run(program: &Program) -> Result<Findings> {
     Ok(Findings { text, charts: Vec::new() })
 }
 
-/// The stage at the peak learning rate that goes furthest.
+/// The last stage of the longest trunk at the peak learning rate.
 fn last_trunk(campaign: &Value) -> Result<String> {
     let stages =
         campaign["plan"]["stages"].as_array().or_else(|| campaign["stages"].as_array()).context("no stages")?;

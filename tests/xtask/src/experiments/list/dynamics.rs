@@ -1,4 +1,4 @@
-//! What gradients and weights do in the decay: section 4.4 of the paper.
+//! Gradients and weights during the decay: section 4.4 of the paper.
 
 use std::fmt::Write;
 
@@ -10,7 +10,7 @@ use crate::experiments::chart::{Chart, Series, Style};
 use crate::experiments::program::Program;
 
 const CAMPAIGN: &str = "dynamics";
-/// What is summed up, the path to it in a point of the curves, and whether its size is drawn on a logarithmic axis.
+/// Label of each quantity, its path in a curve point, and whether its magnitude is drawn on a logarithmic axis.
 const QUANTITIES: [(&str, &str, bool); 6] = [
     ("gradient norm", "/grad_norm", false),
     ("cosine of consecutive gradients", "/dynamics/consecutive/gradient_cosine", false),
@@ -19,7 +19,7 @@ const QUANTITIES: [(&str, &str, bool); 6] = [
     ("curvature K", "/dynamics/consecutive/curvature", true),
     ("largest update of a weight", "/dynamics/largest_update", true),
 ];
-/// Stretches of the run that medians are taken over.
+/// Number of stretches of the run over which medians are taken.
 const STRETCHES: usize = 50;
 
 pub(super) fn run(program: &Program) -> Result<Findings> {
@@ -60,7 +60,7 @@ pub(super) fn run(program: &Program) -> Result<Findings> {
     let mut charts = Vec::new();
     for (name, path, log_y) in QUANTITIES {
         let values = medians(path);
-        // The first stretch lacks values where there is no step before.
+        // The first stretch may lack quantities that compare a step with the one before.
         let at = |index: usize| values.get(index.min(values.len().saturating_sub(1))).map_or(f64::NAN, |value| value.1);
         let _ = writeln!(
             text,

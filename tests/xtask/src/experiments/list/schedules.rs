@@ -15,7 +15,7 @@ pub(super) fn run(program: &Program) -> Result<Findings> {
     let points = program.train("recipes/cpu/schedules.toml", CAMPAIGN)?;
     let mut text = String::new();
     let arms = arms(&points);
-    // The amounts of data that all arms have.
+    // The amounts of data that all arms share.
     let shared: Vec<f64> = loss_by_multiple(&points, "cosine-20n").into_iter().map(|(multiple, _)| multiple).collect();
     let _ = writeln!(
         text,
@@ -76,7 +76,7 @@ fn arms(points: &[Point]) -> Vec<String> {
     arms
 }
 
-/// The mean over seeds by the amount of data, in multiples of N.
+/// Mean loss over seeds, by the amount of data in multiples of N.
 fn loss_by_multiple(points: &[Point], arm: &str) -> Vec<(f64, f64)> {
     means(points.iter().filter(|point| point.arm == arm), |point| (point.nominal / point.n).round())
 }

@@ -10,7 +10,7 @@ use crate::experiments::points::Point;
 use crate::experiments::program::Program;
 
 const CAMPAIGN: &str = "search";
-/// The searched keys, with the paper's values and whether they are seen on a logarithmic axis.
+/// Searched keys, with the paper's value and whether they are drawn on a logarithmic axis.
 const KEYS: [(&str, f64, bool); 4] =
     [("peak_lr", 0.01, true), ("scale_depth", 1.4, false), ("scale_emb", 12.0, false), ("init_std", 0.1, true)];
 
@@ -20,13 +20,13 @@ pub(super) fn run(program: &Program) -> Result<Findings> {
     let mut finished: Vec<&Point> =
         points.iter().filter(|point| state(point) == "completed" && point.loss.is_finite()).collect();
     finished.sort_by(|a, b| a.loss.total_cmp(&b.loss));
-    let best = finished.first().context("no trial went to its end")?;
+    let best = finished.first().context("no trial completed")?;
     let value = |point: &Point, key: &str| point.cells.get(key)?.parse::<f64>().ok();
     let mut text = String::new();
     let ended = |what: &str| points.iter().filter(|point| state(point) == what).count();
     let _ = writeln!(
         text,
-        "{} trials: {} went to their end, {} were pruned, {} diverged",
+        "{} trials: {} completed, {} pruned, {} diverged",
         points.len(),
         finished.len(),
         ended("pruned"),
@@ -44,7 +44,7 @@ pub(super) fn run(program: &Program) -> Result<Findings> {
     let whole = best.d * points.len() as f64;
     let _ = writeln!(
         text,
-        "{:.1}M tokens trained; all trials to their end would have taken {:.1}M: pruning saved {:.0}%",
+        "{:.1}M tokens trained; running every trial to its end would have taken {:.1}M: pruning saved {:.0}%",
         tokens / 1e6,
         whole / 1e6,
         100.0 * (1.0 - tokens / whole)
@@ -52,15 +52,10 @@ pub(super) fn run(program: &Program) -> Result<Findings> {
     let charts = KEYS.iter().map(|&(key, paper, log_x)| {
         let at = |points: &[&Point]| points.iter().filter_map(|point| Some((value(point, key)?, point.loss))).collect();
         let low = best.loss;
-        // Losses far above say that a setting is bad, and would flatten all others.
+        // Much higher losses mark a bad setting and would flatten the rest of the chart.
         let near: Vec<&Point> = finished.iter().copied().filter(|point| point.loss < low + 0.6).collect();
         let series = vec![
-            Series {
-                label: "trials that went to their end".to_owned(),
-                points: at(&near),
-                style: Style::Dots,
-                colour: 0,
-            },
+            Series { label: "completed trials".to_owned(), points: at(&near), style: Style::Dots, colour: 0 },
             Series { label: "the best".to_owned(), points: at(&[*best]), style: Style::Dots, colour: 1 },
             Series {
                 label: "the paper's value".to_owned(),

@@ -4,9 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::bootstrap::{Bootstrap, Resampled, resample};
 use crate::diagnostics::{Diagnostics, diagnose};
-use crate::fit::{Fit, FitError, FitOptions, Objective, fit_law};
+use crate::fit::{Fit, FitError, FitOptions, fit_law};
 use crate::intervals::{BootstrapOptions, Intervals};
 use crate::law::{Law, Parameter, ScalingLaw};
+use crate::objective::Objective;
 use crate::optimum::default_budgets;
 use crate::point::{Point, distinct};
 use crate::predictor::{BudgetOptimum, Covariance, Predictor};

@@ -16,9 +16,10 @@ use nalgebra::{Matrix5, SymmetricEigen, Vector5};
 use statrs::distribution::{ContinuousCDF, StudentsT};
 use statrs::function::erf::erf;
 
-use crate::fit::Objective;
 use crate::intervals::Interval;
-use crate::solver::{Params, Problem};
+use crate::law::Params;
+use crate::objective::Objective;
+use crate::solver::Problem;
 
 /// The uncertainty of a solution.
 #[derive(Debug, Clone)]

@@ -5,7 +5,7 @@
 //! started from the last Gauss-Newton matrix, then finishes.
 
 use crate::dense::Symmetric;
-use crate::fit::Objective;
+use crate::objective::Objective;
 
 /// A problem: observed minus predicted for each row, in the units of the objective.
 pub(crate) trait Residuals: Sync {

@@ -6,10 +6,10 @@ use crate::bootstrap::{Resampled, resample};
 use crate::clustered::Clustered;
 use crate::fit::{Fit, FitOptions};
 use crate::intervals::{BootstrapOptions, Interval, Intervals, Method};
-use crate::law::{Law, Parameter, ScalingLaw};
+use crate::law::{Law, Parameter, Params, ScalingLaw};
 use crate::optimum::Optimum;
 use crate::point::{Point, distinct};
-use crate::solver::{Params, Problem};
+use crate::solver::Problem;
 use crate::units::Units;
 
 /// A law with the table it was fitted to, which allows intervals for derived quantities.

@@ -1,7 +1,7 @@
 //! Starts of the descents: a grid over the exponents, with everything else solved for.
 
-use crate::law::Form;
-use crate::solver::{Params, Problem};
+use crate::law::{Form, Params};
+use crate::solver::Problem;
 
 /// Published exponents lie between 0.15 and 0.8; the last values are for tables whose data term saturates early.
 const MINICPM: [f64; 6] = [0.1, 0.25, 0.4, 0.65, 1.0, 1.8];

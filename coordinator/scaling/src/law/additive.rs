@@ -3,9 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::sealed::Solved;
-use super::{Form, Law, Parameter};
+use super::{Form, Law, Parameter, Params};
 use crate::optimum::Optimum;
-use crate::solver::Params;
 
 /// The law as text, for people and for `fit.json`.
 pub const FORM: &str = "L(N, D) = C_N * N^-alpha + C_D * D^-beta + L0";

@@ -3,8 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::sealed::Solved;
-use super::{Form, Law, Parameter};
-use crate::solver::Params;
+use super::{Form, Law, Parameter, Params};
 
 /// The law as text.
 pub(crate) const FORM: &str = "L(N, D) = [(N_c / N)^(alpha_N / alpha_D) + D_c / D]^alpha_D";

@@ -13,7 +13,13 @@ pub use additive::{FORM, ScalingLaw};
 pub use kaplan::KaplanLaw;
 
 use crate::optimum::Optimum;
-use crate::solver::Params;
+
+/// The parameters of a centred problem. For the additive law a, alpha, b, beta, e; slots 1 and 3 are exponents in any
+/// form, the others coefficients, and unused slots are fixed at zero.
+pub(crate) type Params = [f64; 5];
+
+/// The slots of [`Params`] that hold exponents.
+pub(crate) const EXPONENTS: [usize; 2] = [1, 3];
 
 /// A law of the loss in N and D.
 ///

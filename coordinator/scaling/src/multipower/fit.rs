@@ -9,8 +9,8 @@ use super::problem::Problem;
 use super::schedule::Schedule;
 use super::{Agreement, LossCurve, starts};
 use crate::descent::{best, descend, descend_again};
-use crate::fit::Objective;
 use crate::intervals::{BootstrapOptions, Interval};
+use crate::objective::Objective;
 use crate::quantile::central;
 use crate::resample::{GroupDraws, refit};
 

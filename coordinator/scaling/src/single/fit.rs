@@ -7,8 +7,8 @@ use super::intervals::{Bootstrapped, SingleIntervals, bootstrap, delta};
 use super::problem::Problem;
 use super::{Form, Observation, SingleError, SingleLaw};
 use crate::descent::{Residuals, best, descend};
-use crate::fit::Objective;
 use crate::intervals::{BootstrapOptions, Interval};
+use crate::objective::Objective;
 
 /// Options of the fit.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]

@@ -5,7 +5,7 @@
 //! projection), over a grid of the one nonlinear parameter. The descents then move all three.
 
 use crate::descent::Residuals;
-use crate::fit::Objective;
+use crate::objective::Objective;
 use crate::single::{Form, Observation, SingleLaw};
 
 /// How far below the smallest y the log of the floor may sink: by then it contributes one part in 10^8.

@@ -1,6 +1,7 @@
 //! The step of a damped Newton method.
 
-use super::{Local, Params};
+use super::Local;
+use crate::law::Params;
 
 pub(crate) type Matrix = [[f64; 5]; 5];
 

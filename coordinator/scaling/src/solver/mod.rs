@@ -13,19 +13,13 @@ mod projection;
 
 use std::sync::Arc;
 
-use crate::fit::Objective;
-use crate::law::{Form, Law, Parameter};
+use crate::law::{EXPONENTS, Form, Law, Parameter, Params};
+use crate::objective::Objective;
 use crate::point::{Point, distinct};
 
 pub(crate) use linear::{Matrix, damped_step};
 pub(crate) use model::Local;
 
-/// The parameters of a centred problem. For the additive law a, alpha, b, beta, e; slots 1 and 3 are exponents in any
-/// form, the others coefficients, and unused slots are fixed at zero.
-pub(crate) type Params = [f64; 5];
-
-/// The slots of [`Params`] that hold exponents.
-pub(crate) const EXPONENTS: [usize; 2] = [1, 3];
 /// Range of an exponent. Negative ones are allowed so that a table whose loss rises shows it, instead of ending at 0.
 const EXPONENT_RANGE: (f64, f64) = (-0.5, 4.0);
 /// alpha_D of the Kaplan form also sets the sharpness of the corner between its terms, and divides by it.

@@ -1,8 +1,8 @@
 //! Value and derivatives of the objective, for each form of law.
 
-use super::{Matrix, Params, Problem, Row};
-use crate::fit::Objective;
-use crate::law::Form;
+use super::{Matrix, Problem, Row};
+use crate::law::{Form, Params};
+use crate::objective::Objective;
 
 /// Value and derivatives of the objective at one point.
 pub(crate) struct Local {

@@ -6,9 +6,9 @@
 //! coefficients is zero, so Newton's step over all five parameters is the one of the reduced problem, whose Hessian is the
 //! Schur complement; only its exponents are damped.
 
-use super::{EXPONENTS, NONE_HELD, Params, Problem, damped_step};
-use crate::fit::Objective;
-use crate::law::Form;
+use super::{NONE_HELD, Problem, damped_step};
+use crate::law::{EXPONENTS, Form, Params};
+use crate::objective::Objective;
 
 const EXPONENTS_HELD: [bool; 5] = [false, true, false, true, false];
 /// Smallest share of a loss that a term starts with: the objective is flat in a term that has vanished.

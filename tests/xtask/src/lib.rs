@@ -12,3 +12,4 @@ pub mod fuzz;
 pub mod layers;
 pub mod parts;
 pub mod prose;
+pub mod sources;

@@ -173,6 +173,64 @@ fn code(language: Language, text: &str) -> Vec<Passage> {
     found
 }
 
+/// A word or a character of Rust code, and its line, counted from 1.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Token {
+    pub text: String,
+    pub line: usize,
+}
+
+/// The tokens of Rust code without comments and strings. Characters that are not part of a word stand alone.
+#[must_use]
+pub fn tokens(text: &str) -> Vec<Token> {
+    let mut found = Vec::new();
+    let mut inside = Inside::Code;
+    for (index, line) in text.lines().enumerate() {
+        let mut rest = line;
+        while let Some(letter) = rest.chars().next() {
+            let mut step = letter.len_utf8();
+            match &mut inside {
+                Inside::Code => {
+                    if let Some((opened, length)) = opening(Language::Rust, rest) {
+                        (inside, step) = (opened, length);
+                    } else {
+                        step = code_step(Language::Rust, rest);
+                        if !letter.is_whitespace() {
+                            found.push(Token { text: rest[..step].to_owned(), line: index + 1 });
+                        }
+                    }
+                }
+                Inside::Comment => {}
+                Inside::Block(depth) => {
+                    if rest.starts_with("*/") {
+                        *depth -= 1;
+                        step = 2;
+                    } else if rest.starts_with("/*") {
+                        *depth += 1;
+                        step = 2;
+                    }
+                    if *depth == 0 {
+                        inside = Inside::Code;
+                    }
+                }
+                Inside::Text { end, escapes } => {
+                    if *escapes && letter == '\\' {
+                        step += rest[step..].chars().next().map_or(0, char::len_utf8);
+                    } else if rest.starts_with(end.as_str()) {
+                        step = end.len();
+                        inside = Inside::Code;
+                    }
+                }
+            }
+            rest = &rest[step..];
+        }
+        if matches!(inside, Inside::Comment) {
+            inside = Inside::Code;
+        }
+    }
+    found
+}
+
 /// The text of a line that is a comment and nothing else, and whether it documents what follows.
 fn comment_of_line(language: Language, line: &str) -> Option<(&str, bool)> {
     let line = line.trim_start();

@@ -13,7 +13,7 @@ mod projection;
 
 use std::sync::Arc;
 
-use crate::law::{EXPONENTS, Form, Law, Parameter, Params};
+use crate::law::{Form, Law, Parameter, Params};
 use crate::objective::Objective;
 use crate::point::{Point, distinct};
 

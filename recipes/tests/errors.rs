@@ -1,10 +1,10 @@
-//! What people read when a recipe is wrong: one line with the file, the line, the key and what is accepted.
+//! The messages for wrong recipes: one line with the file, the line, the key and what is accepted.
 
 use recipes::{Recipe, RecipeError};
 
 const SMOKE: &str = include_str!("../smoke.toml");
 
-/// The message for the smoke recipe with one stretch of its text replaced by another.
+/// The message for the smoke recipe with one part of its text replaced.
 fn refused(from: &str, to: &str) -> String {
     assert!(SMOKE.contains(from), "the smoke recipe has `{from}`");
     let error = Recipe::parse("smoke.toml", &SMOKE.replacen(from, to, 1)).expect_err("is refused");

@@ -1,4 +1,4 @@
-//! What recipes cost, by hand and as people read it.
+//! Prices of recipes, checked against calculations by hand and as people read them.
 
 use std::path::Path;
 
@@ -31,15 +31,15 @@ fn the_wind_tunnel_is_priced_as_by_hand() {
     let largest = price.sizes.last().expect("has sizes");
     let n = 34.0 * (4.0 * 2240.0 * 2240.0 + 3.0 * 2240.0 * 5600.0 + 2.0 * 2240.0) + 2240.0;
     assert_eq!(largest.n as f64, n);
-    // The trunk to 60N, and decays of a tenth of 10N to 60N, to some steps of half a million tokens.
+    // The trunk to 60N, and decays of a tenth of 10N to 60N, rounded to steps of half a million tokens.
     close(largest.tokens.0 as f64, 81.0 * n, 1e-4);
     close(largest.paper_flops.0, 6.0 * 81.0 * n * n, 1e-4);
-    // And the head, and attention to half of 4096 tokens, forward and backward.
+    // Plus the head, and attention to half of 4096 tokens, forward and backward.
     let of_token = 6.0 * (n + 122_753.0 * 2240.0) + 6.0 * 34.0 * 2240.0 * 4096.0;
     close(largest.flops.0, of_token * 81.0 * n, 1e-3);
     let hours = |seconds: Option<f64>| seconds.expect("a device is named") / 3600.0;
     close(hours(largest.device_seconds), of_token * 81.0 * n / (0.4 * 989.4e12) / 3600.0, 2e-3);
-    // 12 stages end with a measurement on 4.2M tokens, a third of the work of as many to train on.
+    // 12 stages end with a measurement on 4.2M tokens, a third of the work of training on as many.
     assert!(hours(largest.device_seconds) > largest.flops.0 / (0.4 * 989.4e12) / 3600.0);
     assert_eq!((largest.stages, largest.checkpoint_bytes), (12, 12 * (n as u64 + 122_753 * 2240)));
     let whole: f64 = price.sizes.iter().filter_map(|size| size.device_seconds).sum();
@@ -84,13 +84,13 @@ fn what_was_measured_is_used_and_named() {
     let sizes = price_of(&speeds).sizes;
     assert_eq!(sizes[0].speeds, [Speed::Measured { tokens_per_second: rate, stages: 2 }]);
     close(sizes[0].device_seconds.expect("measured"), sizes[0].tokens.0 as f64 / rate, 1e-12);
-    // The other size is taken to do as many operations a second.
+    // The other size is assumed to reach the same FLOP/s.
     let flops = small.flops().0 / small.tokens().0 as f64 * rate;
     assert!(matches!(sizes[1].speeds[..], [Speed::MeasuredOnAnotherSize { n, .. }] if n == sizes[0].n));
     close(sizes[1].device_seconds.expect("is carried over"), sizes[1].flops.0 / flops, 1e-12);
     assert!(large.flops().0 > small.flops().0);
 
-    // A device that is named is another one, and what is stated goes before both.
+    // A named device is a different one, and a stated speed takes precedence over both.
     let named = Speeds { measured: speeds.measured.clone(), ..on("a100", 0.5) };
     let peak = Speed::Assumed { device: "NVIDIA A100 SXM", peak_flops_per_second: 19.5e12, mfu: 0.5 };
     assert_eq!(price_of(&named).sizes[0].speeds, [peak]);
@@ -116,7 +116,7 @@ fn checkpoints_are_counted_under_the_quota() {
     assert_eq!((free.between, free.peak_bytes, free.quota_bytes), (Some(0), Some(last + 2 * large), None));
     assert_eq!(of(&plan, &Speeds::default()).peak_bytes, None);
 
-    // A token a second is hours a stage.
+    // A token per second gives hours per stage.
     let slow = of(&plan, &stated(1.0));
     let between = slow.between.expect("the hours are known");
     assert!(between > 12 && slow.peak_bytes.expect("is known") >= last + between * small, "{slow:?}");
@@ -127,7 +127,7 @@ fn checkpoints_are_counted_under_the_quota() {
     assert_eq!(of(&plan, &stated(1.0)).peak_bytes, Some(last + 2 * large), "what is needed stays");
 
     plan.checkpoints.keep = vocabulary::Keep::Best;
-    // Of three results a size one stays.
+    // One of three results per size stays.
     assert_eq!(of(&plan, &stated(1.0)).kept_bytes, last - 2 * (small + large));
 }
 

@@ -1,4 +1,4 @@
-//! The first steps of models under a recipe, at whatever shapes: what a coordinate check trains.
+//! The first steps of models under a recipe, at arbitrary shapes: what a coordinate check trains.
 
 use vocabulary::{Dataset, LrSchedule, Shape, StageSpec, Tokens};
 
@@ -7,26 +7,25 @@ use crate::recipe::Recipe;
 use crate::recipe::error::RecipeError;
 use crate::recipe::format::{Parametrization, RecordedStages};
 
-/// A model's first steps, as a recipe or one of its arms takes them.
+/// The first steps of a model, as a recipe or one of its arms would train it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Opening {
-    /// The arm, where the recipe has arms.
+    /// `None` if the recipe has no arms.
     pub arm: Option<String>,
-    /// How the model is scaled with its size.
+    /// Whether the model has the Tensor-Program scalings.
     pub parametrization: Parametrization,
-    /// What the shape is called.
+    /// Name of the shape.
     pub size: String,
-    /// What is trained.
     pub spec: StageSpec,
 }
 
 /// The first `steps` steps of each shape, under each arm and seed, in that order.
 ///
-/// They are taken at the first of the peak learning rates, without warm-up: at its first steps a recipe hardly moves, and
-/// what it moves by is what is wanted. No plan has these stages.
+/// They use the first peak learning rate, without warm-up: in its warm-up a run hardly moves, and the movement is what
+/// the check measures. No plan contains these stages.
 ///
 /// # Errors
-/// If the data does not suffice for the recipe, or no batch fits the memory it names.
+/// Fails if the data is too small for the recipe, or no batch fits the memory it names.
 pub fn openings(
     recipe: &Recipe,
     dataset: &Dataset,

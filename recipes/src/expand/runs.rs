@@ -1,4 +1,4 @@
-//! The runs a recipe asks for, each by itself: the grid, and the rounding of tokens to steps.
+//! The individual runs that a recipe asks for: the grid, and the rounding of tokens to steps.
 
 use vocabulary::units::human_count;
 use vocabulary::{DecayShape, LrSchedule, MAX_DOMAINS, Recording, Shape, Tokens};
@@ -6,14 +6,14 @@ use vocabulary::{DecayShape, LrSchedule, MAX_DOMAINS, Recording, Shape, Tokens};
 use crate::recipe::error::{Fault, Problem};
 use crate::recipe::format::{Counted, DecayKind, DecayRecipe, RecipeFile, RecordedStages, ScheduleKind};
 
-/// Runs of one recipe, shared out among its arms.
+/// Maximum number of runs of a recipe, over all its arms.
 const MAX_RUNS: usize = 10_000;
 
-/// Stages along the paths of all runs. A run passes through a stage for each shorter point of its size, so that these grow
-/// with the square of the points, and with them the plan that is stored and sent.
+/// Maximum number of stages along the paths of all runs. A run passes through a stage for each shorter point of its
+/// size, so this grows with the square of the number of points, and with it the plan that is stored and sent.
 const MAX_PATHS: usize = 200_000;
 
-/// Steps of one run.
+/// Maximum number of steps of a run.
 const MAX_STEPS: u64 = 1_000_000_000;
 
 /// One model, trained to one point.
@@ -23,20 +23,20 @@ pub(crate) struct Run {
     pub(crate) shape: Shape,
     pub(crate) seed: u64,
     pub(crate) peak_lr: f64,
-    /// Tokens as the recipe counts them.
+    /// Tokens, as the recipe counts them.
     pub(crate) nominal: Tokens,
     /// The learning rate from the first step to the last.
     pub(crate) schedule: LrSchedule,
-    /// Steps in all.
+    /// Total number of steps.
     pub(crate) steps: u64,
-    /// The shares of the domains in the decay, where they are not those of before.
+    /// Shares of the domains in the decay; `None` if they do not change.
     pub(crate) decay_weights: Option<[u32; MAX_DOMAINS]>,
-    /// Which of its stages record.
+    /// Which of its stages record dynamics.
     pub(crate) recorded: RecordedStages,
 }
 
 impl Run {
-    /// What a stage records, by the part of the schedule that it sees.
+    /// What a stage records, given the part of the schedule that it covers.
     pub(super) fn recording(&self, schedule: &LrSchedule) -> Option<Recording> {
         let records = match self.recorded {
             RecordedStages::None => false,
@@ -47,8 +47,8 @@ impl Run {
     }
 }
 
-/// Every run, in the recipe's order: sizes, then seeds, then learning rates, then points. The recipe is one of so many
-/// `variants`, which share the limits.
+/// Every run, in the recipe's order: sizes, then seeds, then learning rates, then points. The recipe is one of
+/// `variants` variants, which share the limits.
 pub(crate) fn runs(recipe: &RecipeFile, variants: usize) -> Result<Vec<Run>, Fault> {
     let [max_runs, max_paths] = [MAX_RUNS, MAX_PATHS].map(|limit| limit / variants.max(1));
     let points = recipe.points.tokens.as_ref().map_or(0, Vec::len) + recipe.points.times_n.as_ref().map_or(0, Vec::len);
@@ -84,7 +84,7 @@ pub(crate) fn runs(recipe: &RecipeFile, variants: usize) -> Result<Vec<Run>, Fau
     Ok(runs)
 }
 
-/// The points of one size: tokens as asked for, the learning rate over the run, and its steps.
+/// The points of one size: tokens as requested, the learning rate over the run, and its number of steps.
 fn curves(recipe: &RecipeFile, size: &str, shape: Shape) -> Result<Vec<(Tokens, LrSchedule, u64)>, Fault> {
     let mut curves: Vec<(Tokens, LrSchedule, u64)> = Vec::new();
     for (key, nominal) in nominal_tokens(recipe, shape) {
@@ -99,7 +99,7 @@ fn curves(recipe: &RecipeFile, size: &str, shape: Shape) -> Result<Vec<(Tokens, 
     Ok(curves)
 }
 
-/// The points of a shape in tokens, each with its key.
+/// The points of a shape in tokens, each with its key in the recipe.
 fn nominal_tokens(recipe: &RecipeFile, shape: Shape) -> Vec<(String, Tokens)> {
     let n = shape.non_embedding_params() as f64;
     let fixed = recipe.points.tokens.iter().flatten().copied();
@@ -120,7 +120,7 @@ fn curve(recipe: &RecipeFile, key: &str, size: &str, nominal: Tokens) -> Result<
     }
     let floor = schedule.floor.unwrap_or(1.0);
     let period_steps = schedule.period_tokens.map_or(points_steps, |tokens| to_steps(recipe, tokens).max(1));
-    // The curve, its length, and how many steps of warm-up it has room for.
+    // The curve, its length, and the number of steps available for warm-up.
     let (curve, steps, room) = match (schedule.kind, &schedule.decay) {
         (ScheduleKind::Wsd, Some(decay)) => {
             let decay_steps = (points_steps as f64 * decay.fraction).round() as u64;

@@ -1,23 +1,23 @@
-//! Devices by name, and what their maker says they can do at most.
+//! Known devices, and their makers' peak figures.
 
 use serde::Serialize;
 use vocabulary::Precision;
 
-/// A device, with the peaks of NVIDIA's data sheets: dense products, bfloat16 on tensor cores with 32-bit sums, 32-bit
-/// floats without (no TF32, which is no 32-bit arithmetic).
+/// A device, with the peaks of NVIDIA's data sheets: dense products in bfloat16 on tensor cores with 32-bit sums, and
+/// in 32-bit floats without tensor cores (TF32 does not count as 32-bit arithmetic).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Device {
-    /// How it is asked for.
+    /// Name on the command line.
     pub name: &'static str,
-    /// What it is.
+    /// Full name, for display.
     pub title: &'static str,
-    /// Operations a second in bfloat16.
+    /// Peak FLOP/s in bfloat16.
     pub bf16: f64,
-    /// Operations a second in 32 bits.
+    /// Peak FLOP/s in 32 bits.
     pub fp32: f64,
 }
 
-/// The devices that are known.
+/// All known devices.
 pub const DEVICES: [Device; 5] = [
     Device { name: "h100", title: "NVIDIA H100 SXM", bf16: 989.4e12, fp32: 66.9e12 },
     Device { name: "h200", title: "NVIDIA H200 SXM", bf16: 989.4e12, fp32: 66.9e12 },
@@ -27,13 +27,13 @@ pub const DEVICES: [Device; 5] = [
 ];
 
 impl Device {
-    /// The device of a name.
+    /// Finds a device by name.
     #[must_use]
     pub fn find(name: &str) -> Option<Self> {
         DEVICES.into_iter().find(|device| device.name.eq_ignore_ascii_case(name))
     }
 
-    /// Operations a second in a number format, at most.
+    /// Peak FLOP/s in a number format.
     #[must_use]
     pub fn peak(&self, precision: Precision) -> f64 {
         match precision {

@@ -1,4 +1,4 @@
-//! A price as people read it.
+//! A price as a table for people.
 
 use std::fmt::Write;
 
@@ -8,10 +8,10 @@ use vocabulary::units::{human_bytes, human_count};
 use super::{Price, SizePrice, Speed};
 use crate::show;
 
-/// Columns of the table.
+/// Number of columns.
 const COLUMNS: usize = 10;
 
-/// A price: a line a size, then the whole, and where each figure comes from.
+/// Renders a price: a line per size, the total, and the source of each figure.
 #[must_use]
 pub fn table(plan: &Plan, price: &Price) -> String {
     let mut text = show::heading(plan);
@@ -74,7 +74,7 @@ fn sizes(price: &Price) -> String {
 
 fn hours_and_their_source(plan: &Plan, price: &Price) -> String {
     let mut text = String::new();
-    // Each source with the sizes it serves, in the order of the sizes.
+    // Each source with the sizes it applies to, in the order of the sizes.
     let mut sources: Vec<(String, Vec<&str>)> = Vec::new();
     for size in &price.sizes {
         let said =
@@ -92,7 +92,7 @@ fn hours_and_their_source(plan: &Plan, price: &Price) -> String {
         let _ = if words == "nobody" {
             writeln!(
                 text,
-                "time{of}: unknown, as nothing alike was trained here: name a device (--device) or a speed \
+                "time{of}: unknown, since nothing similar was trained here: name a device (--device) or a speed \
                  (--tokens-per-second)"
             )
         } else {
@@ -162,7 +162,8 @@ fn checkpoints(plan: &Plan, price: &Price) -> String {
     text
 }
 
-/// `45 s`, `12.3 min`, `7.50 h`: three significant digits. Hours go on for ever: they are what devices are paid by.
+/// Formats `45 s`, `12.3 min` or `7.50 h` with three significant digits. Hours are the largest unit, because devices
+/// are paid by the hour.
 fn duration(seconds: f64) -> String {
     let (value, unit) = match seconds {
         seconds if seconds < 99.95 => (seconds, "s"),

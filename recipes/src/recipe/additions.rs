@@ -1,4 +1,4 @@
-//! A recipe that asks for more than it did.
+//! Extends a recipe's lists.
 
 use toml_edit::{Array, DocumentMut, Item, TableLike, Value};
 use vocabulary::ladder;
@@ -6,29 +6,28 @@ use vocabulary::ladder;
 use super::Recipe;
 use super::error::{Fault, RecipeError, shown};
 
-/// What is put behind the items of a recipe's lists. What a list has already is not put there again.
+/// Items to append to a recipe's lists. Items that a list already has are skipped.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Additions {
-    /// To `points.tokens`.
+    /// For `points.tokens`.
     pub tokens: Vec<u64>,
-    /// To `points.times_n`.
+    /// For `points.times_n`.
     pub times_n: Vec<f64>,
-    /// To `model.sizes`. Capitals do not matter.
+    /// For `model.sizes`; case-insensitive.
     pub sizes: Vec<String>,
-    /// To `seeds`.
+    /// For `seeds`.
     pub seeds: Vec<u64>,
-    /// To `optimizer.peak_lr`.
+    /// For `optimizer.peak_lr`.
     pub peak_lr: Vec<f64>,
-    /// In the place of `search.trials`, where it is more.
+    /// Replaces `search.trials`, if larger.
     pub trials: Option<u32>,
 }
 
 impl Recipe {
-    /// The recipe with more in its lists; its text keeps its comments. Arms that have such a list of their own keep it as
-    /// it is.
+    /// The recipe with longer lists; its text keeps its comments. Arms with a list of their own keep it unchanged.
     ///
     /// # Errors
-    /// If it is no valid recipe then.
+    /// Fails if the result is not a valid recipe.
     pub fn with(&self, more: &Additions) -> Result<Self, RecipeError> {
         let mut text: DocumentMut = self.text.parse().map_err(|error: toml_edit::TomlError| RecipeError::Syntax {
             file: self.file.clone(),
@@ -66,7 +65,7 @@ impl Recipe {
         Self::parse(&self.file, &text.to_string())
     }
 
-    /// The size that a name means, with the capitals it has.
+    /// The size that a name refers to, in its proper case.
     fn size(&self, name: &str) -> String {
         let shapes = self.contents().model.shapes.iter().map(|shape| shape.name.as_str());
         let mut names = shapes.chain(ladder::all().map(|(name, _)| name));
@@ -78,7 +77,7 @@ fn section<'a>(root: &'a mut toml_edit::Table, name: &str) -> Option<&'a mut dyn
     root.get_mut(name).and_then(Item::as_table_like_mut)
 }
 
-/// A list that the text leaves out is written with what it is by default.
+/// A list that the text leaves out starts from its default.
 fn add<T: Clone + PartialEq>(
     table: &mut dyn TableLike,
     key: &str,
@@ -104,7 +103,7 @@ fn add<T: Clone + PartialEq>(
     }
 }
 
-/// What is no 64-bit integer of TOML's is beyond every limit of a recipe, and is refused with it.
+/// A number that does not fit TOML's 64-bit integers exceeds every limit of a recipe, and is refused with it.
 fn whole(count: u64) -> Value {
     Value::from(i64::try_from(count).unwrap_or(i64::MAX))
 }

@@ -1,4 +1,4 @@
-//! Arms: the recipe once more, with some keys different.
+//! Arms: the recipe again, with some keys changed.
 
 use serde::Deserialize;
 use toml::de::DeTable;
@@ -8,31 +8,32 @@ use super::error::{Fault, Problem};
 use super::format::RecipeFile;
 use super::{check, conform, schema};
 
-/// The sections an arm may say something different in.
+/// Sections that an arm may override.
 pub(super) const OVERRIDES: [&str; 9] =
     ["seeds", "precision", "data", "model", "points", "schedule", "batch", "optimizer", "record"];
 
-/// Of the data, what it is drawn by and not what it is: losses on other text do not compare.
+/// Keys of the data that an arm may override: how it is sampled, but not the text, because losses on different text are
+/// not comparable.
 pub(super) const DATA_OVERRIDES: [&str; 2] = ["weights", "decay_weights"];
 
 /// What is trained of a recipe: all of it, or one of its arms.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Variant {
-    /// The arm's name; `None` where the recipe has no arms.
+    /// `None` if the recipe has no arms.
     pub(crate) arm: Option<String>,
-    /// The path of the arm's table in the recipe's text.
+    /// Path of the arm's table in the recipe's text.
     path: String,
     pub(crate) contents: RecipeFile,
 }
 
 impl Variant {
-    /// A fault of the variant as one of the recipe's text.
+    /// Translates a fault of the variant into one of the recipe's text.
     pub(crate) fn place(&self, fault: Fault) -> Fault {
         fault.under(&self.path)
     }
 }
 
-/// The variants of a recipe whose form has been found right, in its order, each checked.
+/// The variants of a well-formed recipe, in its order, each checked.
 pub(super) fn variants(text: &Table, contents: &RecipeFile) -> Result<Vec<Variant>, Fault> {
     let Some(arms) = text.get("arms").and_then(Value::as_array).filter(|arms| !arms.is_empty()) else {
         return Ok(vec![Variant { arm: None, path: String::new(), contents: contents.clone() }]);
@@ -59,7 +60,8 @@ pub(super) fn variants(text: &Table, contents: &RecipeFile) -> Result<Vec<Varian
     Ok(variants)
 }
 
-/// An arm's table may leave out what its kind of schedule needs: the merged recipe is held against the schema once more.
+/// An arm's table may lack keys that its kind of schedule needs, so the merged recipe is checked against the schema
+/// again.
 fn read(recipe: &Table) -> Result<RecipeFile, Fault> {
     let text = recipe.to_string();
     let faults = DeTable::parse(&text).map(|table| conform::faults(table.get_ref(), &schema::schema()));
@@ -70,7 +72,7 @@ fn read(recipe: &Table) -> Result<RecipeFile, Fault> {
         .map_err(|error| Fault::conflict("", super::error::shown(error.message()), "a recipe once it is merged"))
 }
 
-/// Puts what an arm says into a recipe.
+/// Applies an arm's overrides to a recipe.
 fn override_with(recipe: &mut Table, arm: &Table) {
     for (section, value) in arm.iter().filter(|(section, _)| OVERRIDES.contains(&section.as_str())) {
         if section == "model" {
@@ -79,7 +81,7 @@ fn override_with(recipe: &mut Table, arm: &Table) {
         // Keys of one kind of schedule are wrong for another, and amounts of data are a choice between two lists.
         let in_its_place = section == "points" || section == "schedule" && value.get("kind").is_some();
         match (recipe.get_mut(section), value) {
-            // A domain that is left out of weights has none, and not what it had before.
+            // A domain left out of an arm's weights has weight 0, instead of keeping the recipe's.
             (Some(Value::Table(old)), Value::Table(new)) if section == "data" => old.extend(new.clone()),
             (Some(Value::Table(old)), Value::Table(new)) if !in_its_place => merge(old, new),
             _ => {
@@ -89,7 +91,7 @@ fn override_with(recipe: &mut Table, arm: &Table) {
     }
 }
 
-/// Scalings that were chosen for one parametrisation are refused by the other, or mean something else to it.
+/// Scalings chosen for one parametrization are refused by the other, or have another meaning there.
 fn drop_scalings_of_another_parametrization(recipe: &mut Table, arm: &Value) {
     let of = |model: Option<&Value>| model?.get("parametrization")?.as_str().map(str::to_owned);
     let Some(wanted) = of(Some(arm)) else { return };

@@ -1,4 +1,4 @@
-//! What a recipe must be beyond its form: names that name something, and keys that fit together.
+//! What a recipe must satisfy beyond its form: names that exist, and keys that fit together.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use super::format::{
     ScheduleRecipe, ShapeRecipe,
 };
 
-/// A shape with more parameters than this is a slip of the pen.
+/// A shape with more parameters is taken for a typing error.
 const MAX_PARAMS: u64 = 1_000_000_000_000;
 
 impl RecipeFile {
@@ -58,8 +58,8 @@ fn check_retries(retries: &RetriesRecipe) -> Result<(), Fault> {
     Err(Fault::conflict("retries.longest_backoff_seconds", reason, format!("{backoff_seconds} or more")))
 }
 
-/// Whether a name can be that of a campaign or a size, and so of a folder: 1 to 100 letters, digits, `-`, `_` and `.`, not
-/// beginning with `.`.
+/// Whether a name can be that of a campaign or a size, and so of a folder: 1 to 100 letters, digits, `-`, `_` and `.`,
+/// not beginning with `.`.
 #[must_use]
 pub fn is_plain_name(name: &str) -> bool {
     let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
@@ -99,7 +99,7 @@ fn check_shape(key: &str, recipe: &ShapeRecipe) -> Result<(), Fault> {
     check_dimensions(key, &recipe.shape())
 }
 
-/// What the limits of the single dimensions leave open.
+/// Checks that go beyond the limits of single dimensions.
 pub(super) fn check_dimensions(key: &str, shape: &Shape) -> Result<(), Fault> {
     if !shape.head_dim.is_multiple_of(2) {
         let reason = format!("{} is odd, and rotary embeddings turn pairs", shape.head_dim);
@@ -130,7 +130,7 @@ fn check_sizes(recipe: &RecipeFile) -> Result<(), Fault> {
         };
         let dimensions = [shape.d_model, shape.d_ff, shape.head_dim, shape.n_heads, shape.n_kv_heads, shape.n_layers];
         if let Some(first) = seen.insert(dimensions, name) {
-            // Two names for one model would be one set of stages under two names.
+            // Two names for one model would give one set of stages two names.
             let problem = Problem::Duplicate { found: format!("the shape of `{first}`") };
             return Err(Fault::new(key, problem, "each shape once"));
         }
@@ -138,7 +138,7 @@ fn check_sizes(recipe: &RecipeFile) -> Result<(), Fault> {
     Ok(())
 }
 
-/// A scaling in a recipe that wants none is a mistake about one of the two.
+/// A recipe with a scaling and the parametrization `standard` contradicts itself.
 fn check_parametrization(model: &ModelRecipe) -> Result<(), Fault> {
     if model.parametrization == Parametrization::TensorProgram {
         return Ok(());
@@ -178,7 +178,7 @@ fn check_schedule(schedule: &ScheduleRecipe) -> Result<(), Fault> {
     let takes_period = matches!(schedule.kind, ScheduleKind::Cosine | ScheduleKind::CosineLoop);
     let not_constant = schedule.kind != ScheduleKind::Constant;
     let is_loop = schedule.kind == ScheduleKind::CosineLoop;
-    // Each key, whether it is there, whether the kind takes it, whether it needs it, and what it would be.
+    // Each key: whether it is present, whether the kind accepts it, whether the kind needs it, and its accepted values.
     let keys = [
         ("schedule.floor", schedule.floor.is_some(), not_constant, not_constant, "a number from 0 to 1"),
         ("schedule.decay", schedule.decay.is_some(), takes_decay, takes_decay, "a table with shape, fraction, counted"),
@@ -234,7 +234,7 @@ fn check_batch(recipe: &RecipeFile) -> Result<(), Fault> {
     }
 }
 
-/// Refuses a list that holds something twice.
+/// Refuses a list with duplicates.
 pub(super) fn distinct<T: PartialEq + std::fmt::Display>(
     key: &str,
     items: impl Iterator<Item = T>,

@@ -1,7 +1,6 @@
-//! Whether a text has the form the JSON Schema describes: the schema's own words make the messages.
+//! Checks whether a text has the form of the JSON Schema, whose own words make the messages.
 //!
-//! Only the keywords that [`super::schema`] uses are known here; a test there sees to it that there are no
-//! others.
+//! Knows only the keywords that [`super::schema`] uses; a test there ensures that there are no others.
 
 use serde_json::Value;
 use toml::Spanned;
@@ -10,7 +9,8 @@ use toml::de::{DeTable, DeValue};
 use super::error::{Fault, Problem, nearest, shown};
 use super::lines::join;
 
-/// Every fault of a table, unknown keys first: a misspelt key is also a missing one, and the slip is the better message.
+/// Every fault of a table, unknown keys first: a misspelt key also causes a missing one, and the misspelling makes the
+/// better message.
 pub(crate) fn faults(table: &DeTable<'_>, schema: &Value) -> Vec<Fault> {
     let mut faults = Vec::new();
     check_table("", table, schema, &mut faults);
@@ -63,7 +63,7 @@ fn check_value(path: &str, value: &Spanned<DeValue<'_>>, schema: &Value, faults:
             check_length(text.chars().count(), "characters", "Length", schema, &mut refuse);
         }
         (DeValue::Integer(integer), Type::Integer | Type::Number) => {
-            // Integers beyond 64 bits are beyond every limit, so their nearest double does for the comparison.
+            // Integers beyond 64 bits exceed every limit, so their nearest double suffices for the comparison.
             let number = i128::from_str_radix(integer.as_str(), integer.radix()).map_or(f64::INFINITY, |n| n as f64);
             check_range(number, integer.as_str(), schema, &mut refuse);
         }
@@ -89,7 +89,7 @@ fn check_range(number: f64, found: &str, schema: &Value, refuse: &mut impl FnMut
     }
 }
 
-/// Whether a number is within the limits of its key.
+/// Whether a number is within its key's limits.
 pub(super) fn is_within(number: f64, schema: &Value) -> bool {
     let limit = |keyword: &str| schema[keyword].as_f64();
     number.is_finite()
@@ -124,7 +124,7 @@ fn type_of(schema: &Value) -> Type {
     }
 }
 
-/// The words a key can be: schemars writes documented variants as `oneOf` constants and the others as an `enum`.
+/// The accepted values of a key: schemars writes documented variants as `oneOf` constants and the others as an `enum`.
 fn choices(schema: &Value) -> Vec<&str> {
     let documented = schema["oneOf"].as_array().into_iter().flatten().map(|choice| &choice["const"]);
     schema["enum"].as_array().into_iter().flatten().chain(documented).filter_map(Value::as_str).collect()

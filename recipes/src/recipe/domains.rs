@@ -1,4 +1,4 @@
-//! What the keys about one text, or several, must be to one another.
+//! Checks the keys about one or several texts against each other.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use super::check::{check_name, distinct};
 use super::error::{Fault, Problem, nearest, shown};
 use super::format::{DataRecipe, DomainRecipe, RecipeFile, ScheduleKind};
 
-/// What results call the mean over all domains.
+/// Name of the mean over all domains in results.
 const AVERAGE: &str = "average";
 
 pub(super) fn check(recipe: &RecipeFile) -> Result<(), Fault> {
@@ -59,7 +59,7 @@ fn check_names(domains: &[DomainRecipe]) -> Result<(), Fault> {
     }
     let mut seen: Vec<&str> = Vec::new();
     for (index, name) in domains.iter().map(|domain| domain.name.as_str()).enumerate() {
-        // Names are parts of files' names, and some file systems know no capitals.
+        // Names become parts of file names, and some file systems ignore case.
         if seen.iter().any(|other| other.eq_ignore_ascii_case(name)) {
             let problem = Problem::Duplicate { found: format!("`{name}`") };
             return Err(Fault::new(format!("data.domains[{index}].name"), problem, "a name for each domain"));
@@ -87,25 +87,25 @@ fn in_order(weights: &BTreeMap<String, f64>, domains: &[DomainRecipe]) -> Vec<f6
 }
 
 impl DataRecipe {
-    /// Every source, of all domains where there are several.
+    /// Every source, over all domains.
     #[must_use]
     pub fn all_sources(&self) -> Vec<String> {
         let of_domains = self.domains.iter().flatten().flat_map(|domain| &domain.sources);
         self.sources.iter().flatten().chain(of_domains).cloned().collect()
     }
 
-    /// The domains' names, in order; none where there is one text.
+    /// The domains' names, in order; empty for a single text.
     #[must_use]
     pub fn domain_names(&self) -> Vec<&str> {
         self.domains.iter().flatten().map(|domain| domain.name.as_str()).collect()
     }
 
-    /// How a run's sequences are shared out from the first on; `None` where there is one text.
+    /// The mixture of a run from its start; `None` for a single text.
     pub(crate) fn mixture(&self) -> Option<Mixture> {
         Mixture::of(&in_order(self.weights.as_ref()?, self.domains.as_ref()?))
     }
 
-    /// The shares in the decay; `None` where they are those of before.
+    /// Shares in the decay; `None` if they do not change.
     pub(crate) fn decay_weights(&self) -> Option<[u32; MAX_DOMAINS]> {
         let decay = Mixture::of(&in_order(self.decay_weights.as_ref()?, self.domains.as_ref()?))?.weights;
         (decay != self.mixture()?.weights).then_some(decay)

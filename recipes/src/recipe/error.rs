@@ -1,56 +1,48 @@
-//! What is wrong with a recipe, in one line that says where and what would be right.
+//! Recipe errors: one line that says where, what is wrong and what is accepted.
 
 use std::io;
 
-/// Why a recipe is refused.
+/// A recipe that is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum RecipeError {
-    /// The file cannot be read.
     #[error("{file}: the recipe cannot be read")]
     Read {
-        /// The file.
         file: String,
-        /// Why.
         #[source]
         source: io::Error,
     },
-    /// The file is too large to be a recipe.
     #[error("{file}: {bytes} bytes; accepted: a recipe of at most {limit} bytes")]
     TooLarge {
-        /// The file.
         file: String,
-        /// Its size.
+        /// Size of the file.
         bytes: u64,
-        /// The largest size accepted.
+        /// Largest accepted size, in bytes.
         limit: u64,
     },
-    /// It is not TOML.
     #[error("{file}:{line}: not TOML: {reason}")]
     Syntax {
-        /// The file.
         file: String,
-        /// The line, from 1.
+        /// Line number, counted from 1.
         line: usize,
-        /// What the parser did not like.
+        /// Message of the TOML parser.
         reason: String,
     },
-    /// A key is wrong, or missing.
+    /// A key is wrong or missing.
     #[error("{file}:{line}: key `{key}`: {problem}; accepted: {accepted}")]
     Key {
-        /// The file.
         file: String,
-        /// The line of the key, or of the table that lacks it, from 1.
+        /// Line number of the key, or of the table that lacks it, counted from 1.
         line: usize,
-        /// The key, from the root: `model.shapes[1].d_model`.
+        /// Path of the key from the root, such as `model.shapes[1].d_model`.
         key: String,
-        /// What is wrong with it. Boxed, because errors are handed up by value.
+        /// Boxed, because errors are returned by value.
         problem: Box<Problem>,
-        /// What would be right.
+        /// What would be accepted, in words.
         accepted: String,
     },
 }
 
-/// What is wrong with a key.
+/// The problem with a key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Problem {
     /// The format has no such key.
@@ -59,19 +51,19 @@ pub enum Problem {
         /// The key that was probably meant.
         suggestion: Option<String>,
     },
-    /// The key has to be there.
+    /// A required key is missing.
     #[error("missing")]
     Missing,
-    /// The value is of another type.
+    /// The value has the wrong type.
     #[error("is {found}")]
     WrongType {
-        /// The type it has, with its article.
+        /// The actual type, with its article.
         found: String,
     },
-    /// The value is outside the limits, or none of the choices.
+    /// The value is outside the limits or not one of the choices.
     #[error("`{found}` is not accepted{}", did_you_mean(suggestion.as_deref()))]
     OutOfRange {
-        /// The value, cut to what fits a line.
+        /// The value, shortened to fit a line.
         found: String,
         /// The choice that was probably meant.
         suggestion: Option<String>,
@@ -79,29 +71,23 @@ pub enum Problem {
     /// The list or text is too long or too short.
     #[error("has {found} {unit}")]
     WrongLength {
-        /// Its length.
+        /// The actual length.
         found: usize,
-        /// What is counted.
+        /// Unit of the length.
         unit: &'static str,
     },
-    /// The same thing is said twice.
+    /// A list has a duplicate.
     #[error("{found} is there twice")]
-    Duplicate {
-        /// What.
-        found: String,
-    },
-    /// The value is fine by itself, but not beside the others.
+    Duplicate { found: String },
+    /// The value contradicts others.
     #[error("{reason}")]
-    Conflict {
-        /// Why.
-        reason: String,
-    },
+    Conflict { reason: String },
 }
 
-/// A fault whose place in the text is not looked up yet.
+/// A fault whose line has not been looked up yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Fault {
-    /// The key, from the root; empty for the root itself.
+    /// Path of the key from the root; empty for the root itself.
     pub(crate) key: String,
     pub(crate) problem: Problem,
     pub(crate) accepted: String,
@@ -112,7 +98,7 @@ impl Fault {
         Self { key: key.into(), problem, accepted: accepted.into() }
     }
 
-    /// The same fault of a recipe that stands at a path in another one.
+    /// The same fault, for a recipe embedded in another at a path.
     pub(crate) fn under(self, path: &str) -> Self {
         let key = match (path, self.key.as_str()) {
             ("", key) | (key, "") => key.to_owned(),
@@ -130,7 +116,7 @@ fn did_you_mean(suggestion: Option<&str>) -> String {
     suggestion.map(|name| format!(", did you mean `{name}`?")).unwrap_or_default()
 }
 
-/// The candidate nearest to a name, if one is near enough to be a slip of it.
+/// The candidate nearest to a name, if near enough to be a misspelling.
 pub(crate) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
     let allowed = (name.chars().count() / 3).max(1) + 1;
     candidates
@@ -141,9 +127,9 @@ pub(crate) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a s
         .map(|(_, candidate)| candidate.to_owned())
 }
 
-/// Letters to insert, remove or replace to get from one word to the other (Levenshtein's distance).
+/// Levenshtein distance: letters to insert, remove or replace to get from one word to the other.
 fn edit_distance(a: &str, b: &str) -> usize {
-    // Names are at most a line long, but a key in a file can be anything: its first 100 letters are enough to tell.
+    // Names are at most a line long, but a key in a file can be anything: its first 100 letters suffice.
     let b: Vec<char> = b.chars().take(100).collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, left) in a.chars().take(100).enumerate() {
@@ -158,11 +144,11 @@ fn edit_distance(a: &str, b: &str) -> usize {
     row[b.len()]
 }
 
-/// A value as it stands in a message: on one line, and not longer than one.
+/// Formats a value for a message, on at most one line.
 pub(crate) fn shown(value: &str) -> String {
     let mut line = String::new();
     for letter in value.chars().take(60) {
-        // A line break is a control character to Unicode, except for these two.
+        // Except for these two, Unicode's line breaks are control characters.
         if letter.is_control() || "\u{2028}\u{2029}".contains(letter) {
             line.extend(letter.escape_debug());
         } else {

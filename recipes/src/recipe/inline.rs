@@ -1,4 +1,4 @@
-//! A shape on one line, as a command line has room for: `d_model=64,d_ff=160,n_heads=4,n_layers=2`.
+//! A shape on one line, for the command line: `d_model=64,d_ff=160,n_heads=4,n_layers=2`.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -11,25 +11,24 @@ use super::error::{Fault, Problem, shown};
 use super::format::ShapeRecipe;
 use super::schema;
 
-/// Why a text is not a shape.
+/// A text that does not describe a shape.
 #[derive(Debug, thiserror::Error)]
 #[error("key `{key}`: {problem}; accepted: {accepted}")]
 pub struct ShapeError {
-    /// The key: `shape.d_model`, or `shape` itself.
+    /// `shape.d_model`, or `shape` itself.
     pub key: String,
-    /// What is wrong with it.
     pub problem: Problem,
-    /// What would be right.
+    /// What would be accepted, in words.
     pub accepted: String,
 }
 
-/// The shape that a text describes with the keys of `[[model.shapes]]`, the name apart, and under the same limits.
+/// Parses a shape described by the keys of `[[model.shapes]]`, without the name, under the same limits.
 ///
-/// What the paper has the same for all of its models may be left out: heads fill the width, the feed-forward layer is 2.5
-/// times as wide as the model, and there are as many key and value heads as query heads.
+/// Keys whose value follows the same rule in all of the paper's models may be omitted: heads fill the width, the
+/// feed-forward layer is 2.5 times as wide as the model, and there are as many key and value heads as query heads.
 ///
 /// # Errors
-/// Unknown keys, missing ones, values outside their limits, or such that make no shape together.
+/// Fails on unknown or missing keys, values outside their limits, and values that do not form a shape together.
 pub fn shape(text: &str) -> Result<Shape, ShapeError> {
     parse(text).map_err(|Fault { key, problem, accepted }| ShapeError { key, problem, accepted })
 }
@@ -43,7 +42,7 @@ fn parse(text: &str) -> Result<Shape, Fault> {
         };
         pairs.push((key.trim(), value.trim()));
     }
-    // Only defaults are worked out of this; what is wrong with a value is said below.
+    // Only used to compute defaults; problems with a value are reported below.
     let number = |wanted: &str| {
         let found = pairs.iter().find(|(key, _)| *key == wanted)?;
         found.1.parse::<u32>().ok().filter(|&number| number > 0)

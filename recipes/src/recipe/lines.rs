@@ -1,4 +1,4 @@
-//! On which line of the text each key stands.
+//! Finds the line of each key in the text.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use toml::de::{DeTable, DeValue};
 pub(crate) struct Lines(BTreeMap<String, usize>);
 
 impl Lines {
-    /// Looks up all keys of a parsed text.
+    /// Locates all keys of a parsed text.
     pub(crate) fn of(text: &str, table: &DeTable<'_>) -> Self {
         let starts: Vec<usize> =
             std::iter::once(0).chain(text.match_indices('\n').map(|(newline, _)| newline + 1)).collect();
@@ -19,7 +19,7 @@ impl Lines {
         lines
     }
 
-    /// The line of a key, or of the nearest table around it that is there.
+    /// The line of a key, or of the nearest enclosing table that exists.
     pub(crate) fn line(&self, key: &str) -> usize {
         let mut path = key;
         loop {
@@ -56,7 +56,7 @@ impl Lines {
     }
 }
 
-/// The line of a byte of the text, from 1.
+/// The line of a byte of the text, counted from 1.
 pub(crate) fn line_of_byte(text: &str, byte: usize) -> usize {
     text.bytes().take(byte).filter(|byte| *byte == b'\n').count() + 1
 }

@@ -1,8 +1,8 @@
-//! Recipes: a TOML text, read, checked, and ready to be expanded.
+//! Recipes: a TOML text that is read, checked and ready to be expanded.
 //!
 //! A text is checked twice. `conform` compares its form with the JSON Schema: unknown keys, types, limits. `check`
-//! looks at what no schema can say: keys that exclude each other, names that name nothing. What remains, such as a
-//! warm-up longer than a run, is found on the way to the plan, and that way is gone once when a recipe is read.
+//! covers what a schema cannot express: keys that exclude each other, names that do not exist. Remaining problems, such
+//! as a warm-up longer than a run, show up during expansion, which is tried once when a recipe is read.
 
 pub mod additions;
 mod arms;
@@ -32,7 +32,7 @@ use error::{Fault, RecipeError};
 use format::{DataRecipe, ModelRecipe, OptimizerRecipe, Parametrization, RecipeFile, RetriesRecipe};
 use lines::Lines;
 
-/// The largest text accepted as a recipe, in bytes.
+/// Largest accepted recipe, in bytes.
 pub const MAX_RECIPE_BYTES: u64 = 1 << 20;
 
 /// A recipe that has been read and found valid.
@@ -49,7 +49,7 @@ impl Recipe {
     /// Reads a recipe from a file.
     ///
     /// # Errors
-    /// If the file cannot be read, or as [`Recipe::parse`].
+    /// Fails if the file cannot be read, and like [`Recipe::parse`].
     pub fn load(path: impl AsRef<Path>) -> Result<Self, RecipeError> {
         let path = path.as_ref();
         let file = path.display().to_string();
@@ -62,11 +62,11 @@ impl Recipe {
         Self::parse(&file, &text)
     }
 
-    /// Reads a recipe from text. The file's name is for messages.
+    /// Parses a recipe. `file` is its name in messages.
     ///
     /// # Errors
-    /// If the text is not TOML, has unknown keys, lacks some, has values outside their limits, or values that make no
-    /// sense together. Only the first fault is reported.
+    /// Fails if the text is not TOML, has unknown keys, lacks required ones, or has values outside their limits or
+    /// contradicting each other. Only the first fault is reported.
     pub fn parse(file: &str, text: &str) -> Result<Self, RecipeError> {
         let bytes = text.len() as u64;
         if bytes > MAX_RECIPE_BYTES {
@@ -81,7 +81,7 @@ impl Recipe {
         if let Some(fault) = conform::faults(table.get_ref(), &schema::schema()).into_iter().next() {
             return Err(locate(fault, file, &lines));
         }
-        // The schema lets nothing pass that the types refuse; should the two ever differ, serde's words have to do.
+        // The schema accepts nothing that the types refuse; if the two ever differ, serde's message is used.
         let contents = RecipeFile::deserialize(toml::Deserializer::from(table)).map_err(|error| not_toml(&error))?;
         check::check(&contents).map_err(|fault| locate(fault, file, &lines))?;
         let whole: toml::Table = toml::from_str(text).map_err(|error| not_toml(&error))?;
@@ -92,19 +92,19 @@ impl Recipe {
         Ok(recipe)
     }
 
-    /// The file's name, as it was given.
+    /// The file's name, as given.
     #[must_use]
     pub fn file(&self) -> &str {
         &self.file
     }
 
-    /// The folder of the file: where relative paths of the recipe start.
+    /// The file's folder, which relative paths in the recipe start from.
     #[must_use]
     pub fn folder(&self) -> &Path {
         Path::new(&self.file).parent().unwrap_or(Path::new(""))
     }
 
-    /// The text as it was written, comments and all.
+    /// The text as written, with comments.
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text
@@ -116,13 +116,13 @@ impl Recipe {
         &self.contents.name
     }
 
-    /// What the text says, key by key; arms say what differs in theirs.
+    /// The parsed text, key by key; arms hold only their overrides.
     #[must_use]
     pub fn contents(&self) -> &RecipeFile {
         &self.contents
     }
 
-    /// The section about the data.
+    /// The section `[data]`.
     #[must_use]
     pub fn data(&self) -> &DataRecipe {
         &self.contents.data
@@ -134,19 +134,19 @@ impl Recipe {
         self.contents.model.sizes.iter().filter_map(|name| Some((name.as_str(), self.contents.shape(name)?))).collect()
     }
 
-    /// The model of a shape, with what all models of the recipe share.
+    /// A model of a shape, with the settings that all models of the recipe share.
     #[must_use]
     pub fn model(&self, shape: Shape, vocab: u32) -> ModelSpec {
         self.contents.model(shape, vocab)
     }
 
-    /// How weights are updated, the learning rate apart.
+    /// The optimiser's settings, without the learning rate.
     #[must_use]
     pub fn optimizer(&self) -> AdamW {
         self.contents.optimizer()
     }
 
-    /// How patient the campaign is.
+    /// The campaign's retry limits.
     #[must_use]
     pub fn retries(&self) -> Retries {
         let Some(retries) = &self.contents.retries else { return Retries::DEFAULT };
@@ -156,7 +156,7 @@ impl Recipe {
         Retries { not_started, preempted, failed, backoff_ms, longest_backoff_ms }
     }
 
-    /// What is trained of it: all of it, or each of its arms.
+    /// What is trained: the recipe itself, or each of its arms.
     pub(crate) fn variants(&self) -> &[Variant] {
         &self.variants
     }
@@ -176,7 +176,7 @@ impl Recipe {
 }
 
 impl RecipeFile {
-    /// The model of a shape, with what all models of the recipe share.
+    /// A model of a shape, with the settings that all models of the recipe share.
     pub(crate) fn model(&self, shape: Shape, vocab: u32) -> ModelSpec {
         let ModelRecipe { parametrization, scale_emb, scale_depth, init_std, d_base, .. } = self.model;
         let ModelRecipe { tied, rope_theta, norm_eps, .. } = self.model;
@@ -195,7 +195,7 @@ impl RecipeFile {
         ModelSpec { shape, vocab, tied, tensor_program, rope_theta, norm_eps }
     }
 
-    /// How weights are updated, the learning rate apart.
+    /// The optimiser's settings, without the learning rate.
     pub(crate) fn optimizer(&self) -> AdamW {
         let OptimizerRecipe { beta1, beta2, eps, weight_decay, clip_norm, .. } = self.optimizer;
         AdamW { beta1, beta2, eps, weight_decay, clip_norm }

@@ -1,4 +1,4 @@
-//! The format of recipes as a JSON Schema, for editors and for [`super::Recipe::parse`] itself.
+//! The recipe format as a JSON Schema, for editors and for [`super::Recipe::parse`] itself.
 
 use schemars::generate::SchemaSettings;
 use serde_json::Value;
@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::arms::{DATA_OVERRIDES, OVERRIDES};
 use super::format::RecipeFile;
 
-/// The JSON Schema of the recipe format (draft 2020-12), with every limit in it.
+/// The JSON Schema of the recipe format (draft 2020-12), including every limit.
 #[must_use]
 pub fn schema() -> Value {
     let settings = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
@@ -16,7 +16,7 @@ pub fn schema() -> Value {
     schema
 }
 
-/// What an arm may say differently has the limits it has in the recipe, and nothing of it has to be there.
+/// An arm's overrides have the recipe's limits, but none of them is required.
 fn add_overrides(schema: &mut Value) {
     let overrides: Vec<(&str, Value)> = OVERRIDES
         .iter()
@@ -38,7 +38,7 @@ fn add_overrides(schema: &mut Value) {
     arm["additionalProperties"] = Value::Bool(false);
 }
 
-/// Of a table and the tables in it. The items of lists are given whole.
+/// Applies to a table and its nested tables. Items of lists are always complete.
 fn require_nothing(schema: &mut Value) {
     if let Some(table) = schema.as_object_mut() {
         table.remove("required");
@@ -49,7 +49,7 @@ fn require_nothing(schema: &mut Value) {
     }
 }
 
-/// TOML has no null: an optional key is one that may be absent, which `required` already says.
+/// TOML has no null: an optional key may be absent, which `required` already expresses.
 fn drop_null(schema: &mut Value) {
     let is_null = |value: &Value| value == "null" || value["type"] == "null";
     match schema {
@@ -66,7 +66,7 @@ fn drop_null(schema: &mut Value) {
                 if let [Value::Object(only)] = choices.as_slice() {
                     let only = only.clone();
                     object.remove("anyOf");
-                    // What the key says of itself goes before what its type says.
+                    // The key's own description precedes that of its type.
                     for (key, value) in only {
                         object.entry(key).or_insert(value);
                     }

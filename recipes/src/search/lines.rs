@@ -1,11 +1,11 @@
-//! The settings of a trial, as a recipe has them.
+//! A trial's settings as lines of a recipe.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use vocabulary::search::{Parameter, Settings};
 
-/// Settings as lines of a recipe, under the headings of their tables.
+/// Formats settings as lines of a recipe, under the headings of their tables.
 ///
 /// ```
 /// use recipes::search::recipe_lines;

@@ -1,14 +1,14 @@
-//! Searches of hyper-parameters: which trials there are, decided as results come in.
+//! Hyper-parameter searches: decides which trials there are as results arrive.
 //!
-//! A search is a value, [`Search`](vocabulary::search::Search), that is part of the plan. Its trials are not: [`grow()`] works out from the results so
-//! far which of them exist by now and how far each of them goes. It is called again after every result and every restart.
+//! A search is a value, [`Search`](vocabulary::search::Search), that is part of the plan. Its trials are not:
+//! [`grow()`] derives from the results so far which of them exist and how far each of them runs. It is called again
+//! after every result and every restart.
 //!
-//! - Invariant: neither the number of workers nor the order in which results come decides anything. Trial k is suggested
-//!   from a part of the results that depends on k alone, and waits until all of that part is there; at a rung a trial is
-//!   judged against the trials before it, and waits for them.
-//! - Invariant: more results never take away a trial or a stage.
-//! - Invariant: `trials` decides how many trials there are and nothing else, so that a search that is over goes on when
-//!   it is raised.
+//! - Invariant: neither the number of workers nor the order of results matters. Trial k is suggested from a part of the
+//!   results that depends only on k, and waits until that part is complete; at a rung a trial is judged against the
+//!   trials before it, and waits for them.
+//! - Invariant: more results never remove a trial or a stage.
+//! - Invariant: `trials` determines the number of trials and nothing else, so raising it continues a finished search.
 //!
 //! Start with [`grow()`].
 

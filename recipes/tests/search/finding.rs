@@ -1,4 +1,4 @@
-//! Whether a search finds something: samplers and the pruner against plain chance, in the mean over many seeds.
+//! Searches find something: samplers and the pruner against random search, averaged over many seeds.
 
 use recipes::search::Outcome;
 use vocabulary::StageSpec;
@@ -14,7 +14,7 @@ fn best(text: &str, seeds: u64, losses: Losses<'_>) -> f64 {
     (0..seeds).map(one).sum::<f64>() / seeds as f64
 }
 
-/// A narrow valley that turns: the good learning rates depend on the scale of the initial weights.
+/// A narrow curved valley: good learning rates depend on the scale of the initial weights.
 fn valley(spec: &StageSpec) -> Outcome {
     let x = (spec.peak_lr / 0.01).log10() * 2.0;
     let y = (spec.model.tensor_program.init_std / 0.1).log10() * 2.0;
@@ -22,7 +22,7 @@ fn valley(spec: &StageSpec) -> Outcome {
     Outcome::Completed { loss: Some(3.0 + 0.2 * (x - 0.7).powi(2) + 2.0 * bend * bend) }
 }
 
-/// Two minima, of which the wider one is the worse.
+/// Two minima, of which the wider one is worse.
 fn two_minima(spec: &StageSpec) -> Outcome {
     let x = (spec.peak_lr / 0.01).log10();
     let y = spec.model.tensor_program.scale_depth;
@@ -32,8 +32,8 @@ fn two_minima(spec: &StageSpec) -> Outcome {
 
 #[test]
 fn tpe_finds_better_settings_than_chance_does() {
-    // Of what chance leaves above the minimum, TPE leaves at most this much. Measured over 200 seeds it is a fifth, a third
-    // and seven eighths: a narrow minimum that none of the first trials came near is found by neither.
+    // The largest accepted share of random search's distance to the minimum. Measured over 200 seeds it is a fifth, a
+    // third and seven eighths: neither finds a narrow minimum that none of the first trials came near.
     let functions: [(&str, Losses<'_>, f64, f64); 3] =
         [("bowl", &bowl, 3.2, 0.4), ("valley", &valley, 3.0, 0.6), ("two minima", &two_minima, 2.5, 0.97)];
     for (name, losses, least, margin) in functions {
@@ -61,7 +61,7 @@ fn asha_finds_as_much_with_less() {
         }
     }
     println!("steps {steps:?}, above the minimum {above:?}, expected {expected}");
-    // The order of the bowl's losses is that at the rungs, so that the best trial always goes on.
+    // The bowl's losses have the same order at the rungs, so the best trial always continues.
     assert_eq!(above[0], above[1]);
     assert!(steps[1] < 0.4 * steps[0], "{steps:?}");
     assert!((steps[1] / expected - 1.0).abs() < 0.15, "{steps:?}, expected {expected}");

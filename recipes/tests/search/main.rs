@@ -1,4 +1,4 @@
-//! Searches, played out with losses that are formulas.
+//! Searches, simulated with losses given by formulas.
 
 mod determinism;
 mod finding;

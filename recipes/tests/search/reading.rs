@@ -1,11 +1,11 @@
-//! What people read of a search.
+//! Searches as people read about them.
 
 use recipes::search::Progress;
 use recipes::{Additions, GrowthError, Recipe, show};
 
 use super::play::{ASHA, SPACE, bowl, plan, play, text};
 
-/// The message for a search that is refused.
+/// The message for a refused search.
 fn refused(search: &str) -> String {
     Recipe::parse("a-search.toml", &text(search)).expect_err(search).to_string()
 }

@@ -1,12 +1,12 @@
-//! Every combination once.
+//! Tries every combination once.
 
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use vocabulary::search::{Dimension, Search, Settings, Values};
 
-/// The combination that a trial of this number tries. The order is shuffled: a grid that is not finished has then seen
-/// something of all of its space, and at a rung the trials before are no neighbours.
+/// The combination for a trial number. The order is shuffled, so that an unfinished grid has covered its whole space,
+/// and the earlier trials at a rung are not neighbours.
 pub(super) fn combination(search: &Search, number: u32) -> Option<Settings> {
     let mut order: Vec<usize> = (0..search.combinations()?).collect();
     order.shuffle(&mut ChaCha8Rng::seed_from_u64(search.seed));

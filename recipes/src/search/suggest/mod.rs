@@ -1,4 +1,4 @@
-//! What is tried next.
+//! Chooses the next settings to try.
 
 mod grid;
 mod tpe;
@@ -13,24 +13,24 @@ use vocabulary::search::{Dimension, Sampler, Search, Settings};
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Observed<'a> {
     pub(super) settings: &'a Settings,
-    /// The rungs it came to, and its end.
+    /// Number of rungs it reached, plus one for its end.
     pub(super) depth: usize,
-    /// The loss there; infinite where it diverged.
+    /// Its loss there; infinite if it diverged.
     pub(super) loss: f64,
 }
 
 impl Observed<'_> {
-    /// The better one first: what came further was among the best before, and a loss from further on is a lower one
-    /// anyway. What diverged is last.
+    /// Orders by merit, better first: a trial that got further was among the best before, and its loss is lower anyway.
+    /// Diverged trials are last.
     pub(super) fn by_merit(&self, other: &Self) -> Ordering {
         let diverged = |observed: &Self| !observed.loss.is_finite();
         diverged(self).cmp(&diverged(other)).then(other.depth.cmp(&self.depth)).then(self.loss.total_cmp(&other.loss))
     }
 }
 
-/// Settings for the trial of this number, none of which were tried before; `None` where no others are left.
+/// Settings for the trial with this number that were not tried before; `None` if there are none left.
 ///
-/// `tried` are those of all trials before it, `observed` what is known of some of them.
+/// `tried` are the settings of all earlier trials, `observed` what is known about some of them.
 pub(super) fn suggest(
     search: &Search,
     number: u32,
@@ -38,7 +38,7 @@ pub(super) fn suggest(
     observed: &[Observed<'_>],
 ) -> Option<Settings> {
     let is_new = |settings: &Settings| !tried.contains(&settings);
-    // Each trial has luck of its own, which no other trial can use up.
+    // Each trial has its own generator, so no other trial affects its draws.
     let mut rng = ChaCha8Rng::seed_from_u64(search.seed);
     rng.set_stream(u64::from(number) + 1);
     match search.sampler {
@@ -51,7 +51,7 @@ pub(super) fn suggest(
     }
 }
 
-/// Draws until something new comes. Where that is unlikely to happen, looks for what is left.
+/// Draws until something new appears. If that is unlikely, enumerates what is left.
 fn by_chance(search: &Search, rng: &mut ChaCha8Rng, is_new: impl Fn(&Settings) -> bool) -> Option<Settings> {
     const DRAWS: u32 = 100;
     let drawn = (0..DRAWS).map(|_| settings_at(&search.space, |_| rng.random())).find(|settings| is_new(settings));
@@ -64,7 +64,7 @@ fn by_chance(search: &Search, rng: &mut ChaCha8Rng, is_new: impl Fn(&Settings) -
     })
 }
 
-/// The settings at a place of the unit cube.
+/// The settings at a point of the unit cube.
 fn settings_at(space: &[Dimension], mut place: impl FnMut(usize) -> f64) -> Settings {
     let at = |(axis, dimension): (usize, &Dimension)| (dimension.parameter, dimension.values.at(place(axis)));
     space.iter().enumerate().map(at).collect()

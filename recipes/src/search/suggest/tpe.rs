@@ -1,9 +1,9 @@
-//! The Tree-structured Parzen Estimator (Bergstra et al. 2011), over all keys at once.
+//! The Tree-structured Parzen Estimator (Bergstra et al. 2011), over all keys jointly.
 //!
-//! Trials are split into good ones and others, the density of each kind is estimated, and of some places that are drawn
-//! from the good ones' density the one comes first where it is largest compared with the others'. Densities are mixtures
-//! of a kernel around each trial and the uniform prior, over the whole cube and not key by key, because good settings of
-//! one key depend on those of another (the learning rate and the scale of the initial weights, for one).
+//! Trials are split into good ones and others, and the density of each kind is estimated. Of some points drawn from the
+//! good ones' density, the one with the largest density ratio to the others comes first. Densities are mixtures of a
+//! kernel around each trial and the uniform prior, over the whole cube instead of key by key, because good settings of
+//! one key depend on those of another (for example the learning rate and the scale of the initial weights).
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -11,14 +11,14 @@ use vocabulary::search::{Dimension, Settings};
 
 use super::{Observed, settings_at};
 
-/// Places drawn for a suggestion.
+/// Points drawn per suggestion.
 const CANDIDATES: usize = 24;
 
-/// The part of the trials that are good ones.
+/// Share of the trials that count as good.
 const GOOD: f64 = 0.15;
 
-/// Settings for a trial, the most promising first. Those tried that nothing is known of yet count as no good: it keeps
-/// trials that are suggested at the same time apart.
+/// Settings for a trial, the most promising first. Trials without results count among the others, which keeps trials
+/// suggested at the same time apart.
 pub(super) fn propose(
     space: &[Dimension],
     tried: &[&Settings],
@@ -49,7 +49,7 @@ pub(super) fn propose(
     candidates.into_iter().map(|(_, settings)| settings).collect()
 }
 
-/// A density over the unit cube: the mean of a product of kernels around each centre, and of the uniform density.
+/// A density over the unit cube: the mean of a product of kernels around each centre and the uniform density.
 struct Density {
     centres: Vec<Vec<f64>>,
     kernels: Vec<Kernel>,
@@ -57,7 +57,7 @@ struct Density {
 
 impl Density {
     fn around(centres: Vec<Vec<f64>>, space: &[Dimension]) -> Self {
-        // Scott's rule for the number of trials and keys; a fifth of the range for one trial.
+        // Scott's rule for the number of trials and keys; a fifth of the range for a single trial.
         let exponent = -1.0 / (space.len() as f64 + 4.0);
         let width = 0.2 * (centres.len().max(1) as f64).powf(exponent);
         let kernel = |dimension: &Dimension| {
@@ -85,8 +85,8 @@ impl Density {
     }
 }
 
-/// A logistic distribution, cut off at 0 and 1. It has about the form of a normal one, and closed forms for what is left of
-/// it between the ends and for its quantiles.
+/// A logistic distribution, truncated to [0, 1]. It resembles a normal distribution, and its mass between the ends and
+/// its quantiles have closed forms.
 struct Kernel {
     scale: f64,
 }

@@ -1,8 +1,7 @@
-//! The recipe as it is written: one type a table, one field a key.
+//! The recipe as written: one type per table, one field per key.
 //!
-//! The limits stand beside the fields, in the JSON Schema the types give rise to ([`super::schema`]). That schema is
-//! enforced, and words the errors, so what an editor accepts, what is accepted here and what a message says is accepted
-//! cannot differ.
+//! The limits are declared with the fields, in the JSON Schema derived from the types ([`super::schema`]). That schema
+//! is enforced and words the errors, so editors, the parser and messages agree on what is accepted.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -16,23 +15,23 @@ pub use super::search::SearchRecipe;
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RecipeFile {
-    /// The campaign's name: letters, digits, `-`, `_` and `.`. It names the folder of the results.
+    /// The campaign's name: letters, digits, `-`, `_` and `.`. The folder of the results is named after it.
     #[schemars(length(min = 1, max = 100))]
     pub name: String,
     /// What the campaign is for, in a sentence or two.
     #[serde(default)]
     #[schemars(length(max = 2000))]
     pub description: String,
-    /// Each seed trains every model once more, with other initial weights and another order of the data.
+    /// Each seed trains every model once more, with different initial weights and a different order of the data.
     #[serde(default = "defaults::seeds")]
     #[schemars(length(min = 1, max = 100), inner(range(min = 0, max = 9_007_199_254_740_991_u64)))]
     pub seeds: Vec<u64>,
-    /// Number format of activations. Weights and optimiser state are 32-bit in any case.
+    /// Number format of activations. Weights and optimiser state are always 32-bit.
     #[serde(default = "defaults::precision")]
     pub precision: Precision,
-    /// The text.
+    /// The training and held-out text.
     pub data: DataRecipe,
-    /// The models.
+    /// The models' shapes and scalings.
     pub model: ModelRecipe,
     /// How much data each model is trained on.
     pub points: PointsRecipe,
@@ -42,34 +41,34 @@ pub struct RecipeFile {
     pub batch: BatchRecipe,
     /// How weights are updated.
     pub optimizer: OptimizerRecipe,
-    /// How often a stage is tried again before it is given up.
+    /// How often a stage is retried before it is given up.
     pub retries: Option<RetriesRecipe>,
-    /// What becomes of checkpoints. No loss depends on it.
+    /// Which checkpoints are kept, and how often they are taken. Does not affect losses.
     #[serde(default)]
     pub checkpoints: CheckpointsRecipe,
-    /// What is recorded of training beside its losses. No loss depends on it.
+    /// What is recorded of training in addition to losses. Does not affect losses.
     #[serde(default)]
     pub record: RecordRecipe,
-    /// A search of hyper-parameters: trials of the recipe's one run, each with other values of some keys.
+    /// A hyper-parameter search: trials of the recipe's only run, each with other values of some keys.
     pub search: Option<SearchRecipe>,
-    /// Arms to compare: each trains the recipe once with what it says differently. With arms, the rest of the recipe is
-    /// what they have in common, and is not trained by itself.
+    /// Arms to compare: each trains the recipe once with its overrides. With arms, the rest of the recipe holds shared
+    /// defaults and is not trained by itself.
     #[serde(default)]
     #[schemars(length(max = 100))]
     pub arms: Vec<ArmRecipe>,
 }
 
-/// An arm of a comparison: its name, and beside it any of `seeds`, `precision`, `model`, `points`, `schedule`, `batch`,
-/// `optimizer` and `record`, and of `data` the `weights` and `decay_weights`, with the keys that differ. A `schedule` that
-/// gives its `kind`, `points`, and weights stand in the place of the recipe's; all other tables are merged key by key.
+/// An arm of a comparison: its name, and overrides in any of `seeds`, `precision`, `model`, `points`, `schedule`,
+/// `batch`, `optimizer` and `record`, and in the `weights` and `decay_weights` of `data`. A `schedule` with a `kind`,
+/// `points`, and weights replace the recipe's; all other tables are merged key by key.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 pub struct ArmRecipe {
-    /// How results call it: letters, digits, `-`, `_` and `.`.
+    /// Its name in results: letters, digits, `-`, `_` and `.`.
     #[schemars(length(min = 1, max = 100))]
     pub name: String,
 }
 
-/// The text, its tokens, and what is held out of it. Either `sources`, or `domains` with their `weights`.
+/// The text, its tokenizer, and the held-out part. Either `sources`, or `domains` with their `weights`.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DataRecipe {
@@ -77,15 +76,15 @@ pub struct DataRecipe {
     /// folder), or the name `toolchain-docs`: the documentation that came with the Rust toolchain.
     #[schemars(length(min = 1, max = 1000), inner(length(min = 1, max = 4096)))]
     pub sources: Option<Vec<String>>,
-    /// Several texts instead of one: each has documents held out of its own, on which every loss is measured, and its
-    /// share of what is trained on.
+    /// Several texts instead of one. Each has its own held-out documents, on which every loss is measured, and its own
+    /// share of the training tokens.
     #[schemars(length(min = 2, max = 8))]
     pub domains: Option<Vec<DomainRecipe>>,
-    /// The share of each domain by its name, as any numbers in proportion. A domain that is left out has none, and is only
-    /// measured on.
+    /// The share of each domain by its name, as any proportional numbers. A domain left out is not trained on, only
+    /// measured.
     #[schemars(extend("additionalProperties" = { "type": "number", "minimum": 0.0, "maximum": 1e6 }))]
     pub weights: Option<BTreeMap<String, f64>>,
-    /// The shares from the start of the decay on, likewise; those of `weights` if absent. For `wsd` alone.
+    /// The shares from the start of the decay on, in the same form; those of `weights` if absent. Only for `wsd`.
     #[schemars(extend("additionalProperties" = { "type": "number", "minimum": 0.0, "maximum": 1e6 }))]
     pub decay_weights: Option<BTreeMap<String, f64>>,
     /// Train a byte-level BPE tokenizer with this many entries on the training split. Either this or `tokenizer`.
@@ -98,14 +97,14 @@ pub struct DataRecipe {
     #[serde(default = "defaults::validation_fraction")]
     #[schemars(range(min = 0.0001, max = 0.5))]
     pub validation_fraction: f64,
-    /// Tokens of the held-out text, of each domain's, that every loss is measured on: the same ones for all models.
+    /// Tokens of each domain's held-out text that every loss is measured on: the same ones for all models.
     #[schemars(range(min = 1, max = 1_000_000_000_000_u64))]
     pub validation_tokens: u64,
-    /// Another seed holds out other documents.
+    /// Selects which documents are held out.
     #[serde(default)]
     #[schemars(range(min = 0, max = 9_007_199_254_740_991_u64))]
     pub split_seed: u64,
-    /// Stop reading sources, of each domain, after this many bytes of text. All of it, if absent.
+    /// Stop reading the sources of each domain after this many bytes of text. No limit if absent.
     #[schemars(range(min = 1, max = 1_000_000_000_000_000_u64))]
     pub max_bytes: Option<u64>,
 }
@@ -114,15 +113,15 @@ pub struct DataRecipe {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DomainRecipe {
-    /// How weights and results call it: letters, digits, `-`, `_` and `.`; not `average`.
+    /// Its name in weights and results: letters, digits, `-`, `_` and `.`; not `average`.
     #[schemars(length(min = 1, max = 100))]
     pub name: String,
-    /// Its sources, of the same forms as those of a recipe of one text.
+    /// Its sources, in the same forms as for a single text.
     #[schemars(length(min = 1, max = 1000), inner(length(min = 1, max = 4096)))]
     pub sources: Vec<String>,
 }
 
-/// The sizes, and what all of them share.
+/// The sizes, and the settings they share.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ModelRecipe {
@@ -133,10 +132,10 @@ pub struct ModelRecipe {
     #[serde(default)]
     #[schemars(length(max = 100))]
     pub shapes: Vec<ShapeRecipe>,
-    /// Whether the output layer multiplies with the embedding table instead of one of its own.
+    /// Whether the output layer uses the embedding table instead of one of its own.
     #[serde(default = "defaults::tied")]
     pub tied: bool,
-    /// How its parts are scaled with its size. Where an arm changes it, the four keys below are the arm's own.
+    /// How a model's parts are scaled with its size. If an arm changes this, it inherits none of the next four keys.
     #[serde(default)]
     pub parametrization: Parametrization,
     /// The embedding's output is multiplied by this; 12 if absent. Not for `standard`.
@@ -146,12 +145,12 @@ pub struct ModelRecipe {
     /// `standard`.
     #[schemars(range(max = 1000.0), extend("exclusiveMinimum" = 0.0))]
     pub scale_depth: Option<f64>,
-    /// Standard deviation of the embedding's initial values; 0.1 if absent. That of a matrix follows from the width. For
-    /// `standard` that of both, whatever the width; 0.02 if absent.
+    /// Standard deviation of the embedding's initial values; 0.1 if absent. That of a matrix follows from the width.
+    /// For `standard` it applies to both, whatever the width; 0.02 if absent.
     #[schemars(range(max = 10.0), extend("exclusiveMinimum" = 0.0))]
     pub init_std: Option<f64>,
-    /// The width the learning rate was tuned at: wider models train their matrices more slowly in proportion; 256 if absent.
-    /// Not for `standard`.
+    /// The width at which the learning rate was tuned: matrices of wider models train at proportionally lower rates;
+    /// 256 if absent. Not for `standard`.
     #[schemars(range(min = 1, max = 65_536))]
     pub d_base: Option<u32>,
     /// Base of the rotary position embedding.
@@ -171,8 +170,8 @@ pub enum Parametrization {
     /// The scalings of the MiniCPM paper's Table 7, by width and by depth: one learning rate serves all sizes.
     #[default]
     TensorProgram,
-    /// None of them: initial values, learning rates, residuals and logits are those of an ordinary transformer, whatever the
-    /// size. What the scalings are compared with.
+    /// No scalings: initial values, learning rates, residuals and logits are those of an ordinary transformer of any
+    /// size. The baseline for the scalings.
     Standard,
 }
 
@@ -180,7 +179,7 @@ pub enum Parametrization {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ShapeRecipe {
-    /// How `sizes` calls it; no name of the ladder.
+    /// Its name in `sizes`; not a name of the ladder.
     #[schemars(length(min = 1, max = 100))]
     pub name: String,
     /// Width of the residual stream.
@@ -189,7 +188,7 @@ pub struct ShapeRecipe {
     /// Width of the feed-forward layer.
     #[schemars(range(min = 1, max = 262_144))]
     pub d_ff: u32,
-    /// Width of one attention head; even, because rotary embeddings turn pairs.
+    /// Width of one attention head; even, because rotary embeddings rotate pairs.
     #[schemars(range(min = 2, max = 1024))]
     pub head_dim: u32,
     /// Query heads.
@@ -219,15 +218,15 @@ pub struct PointsRecipe {
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ScheduleRecipe {
-    /// Its form.
+    /// The form of the curve; the other keys depend on it.
     pub kind: ScheduleKind,
     /// Steps of linear warm-up.
     #[schemars(range(min = 0, max = 1_000_000_000))]
     pub warmup_steps: u64,
-    /// Where the learning rate ends, as a fraction of the peak. Not for `constant`.
+    /// Final learning rate, as a fraction of the peak. Not for `constant`.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub floor: Option<f64>,
-    /// The decay of `wsd`, and only of it.
+    /// The decay of `wsd`; only for `wsd`.
     pub decay: Option<DecayRecipe>,
     /// Tokens from the start to the floor of `cosine` and `cosine_loop`. A `cosine` without it reaches its floor with
     /// the last token.
@@ -243,9 +242,9 @@ pub enum ScheduleKind {
     Wsd,
     /// Half a cosine wave from the peak to the floor, then the floor.
     Cosine,
-    /// A cosine wave that goes on past the floor and rises again.
+    /// A cosine wave that continues past the floor and rises again.
     CosineLoop,
-    /// The peak to the end.
+    /// The peak until the end.
     Constant,
 }
 
@@ -260,7 +259,7 @@ pub struct DecayRecipe {
     pub fraction: f64,
     /// Whether the decay's tokens are the last of the point's, or come on top of them.
     pub counted: Counted,
-    /// Tokens in which the learning rate halves; for the shape `half_life` alone.
+    /// Tokens in which the learning rate halves; only for the shape `half_life`.
     #[schemars(range(min = 1, max = 1_000_000_000_000_000_u64))]
     pub half_life_tokens: Option<u64>,
 }
@@ -281,13 +280,13 @@ pub enum DecayKind {
     OneMinusSqrt,
 }
 
-/// What a data point of WSD counts.
+/// What D means for a point of WSD.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Counted {
-    /// A point of D tokens is D tokens in all, the last of which are the decay.
+    /// D tokens in total, the last of which are the decay.
     Inside,
-    /// A point of D tokens is D stable tokens, and the decay after them: WSD(D, 0.1 D) in the paper.
+    /// D stable tokens, followed by the decay: WSD(D, 0.1 D) in the paper.
     After,
 }
 
@@ -305,12 +304,12 @@ pub struct BatchRecipe {
     #[schemars(range(min = 1, max = 65_536))]
     pub micro_sequences: Option<u32>,
     /// Memory of a device, in GiB: the plan then chooses `micro_sequences`, for each size as many as are estimated to
-    /// fit. The choice is part of the plan and not of the worker's, because it changes the last bits of a loss.
+    /// fit. The plan chooses instead of the worker because the choice changes the last bits of a loss.
     #[schemars(range(min = 0.001, max = 1_000_000.0))]
     pub memory_gib: Option<f64>,
 }
 
-/// AdamW, and the gradient's clipping.
+/// AdamW and gradient clipping.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OptimizerRecipe {
@@ -374,41 +373,42 @@ pub struct RetriesRecipe {
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CheckpointsRecipe {
-    /// Room for the committed checkpoints of the campaign's stages, in GiB. Those that nothing needs go, the oldest first,
-    /// when it is used up. No bound if absent.
+    /// Room for the committed checkpoints of the campaign's stages, in GiB. When it is used up, unneeded ones are
+    /// removed, the oldest first. No limit if absent.
     #[schemars(range(min = 0.000_001, max = 1e9))]
     pub quota_gib: Option<f64>,
-    /// Which results keep their checkpoint when room is short: those of all trials, or of the best trial of each size.
+    /// Whose final checkpoints are kept when room is short: those of all trials, or of the best trial of each size.
     #[serde(default = "defaults::keep")]
     pub keep: Keep,
-    /// The shortest time of training between two checkpoints of a stage, in seconds.
+    /// The shortest training time between two checkpoints of a stage, in seconds.
     #[serde(default = "defaults::min_interval_seconds")]
     #[schemars(range(min = 1, max = 1_000_000))]
     pub min_interval_seconds: u64,
-    /// The longest, in seconds. In between, it follows from what a checkpoint costs and how often workers are lost.
+    /// The longest, in seconds. In between, the interval follows from the cost of a checkpoint and from how often
+    /// workers are lost.
     #[serde(default = "defaults::max_interval_seconds")]
     #[schemars(range(min = 1, max = 1_000_000))]
     pub max_interval_seconds: u64,
 }
 
-/// What is recorded of training beside its losses.
+/// What is recorded of training in addition to losses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RecordRecipe {
-    /// Where gradients and weights are followed from step to step: how gradients turn, slope and curvature along the
-    /// updates, and the largest change of a weight. Stages that record are trained anew.
+    /// The stages in which gradients and weights are followed step by step: how gradients turn, slope and curvature
+    /// along the updates, and the largest change of a weight. Stages that record are trained anew.
     #[serde(default)]
     pub dynamics: RecordedStages,
 }
 
-/// Stages that record something.
+/// Stages that record dynamics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RecordedStages {
     /// None.
     #[default]
     None,
-    /// The decays of `wsd`. The trunk is that of a campaign that records nothing.
+    /// The decays of `wsd`. The trunk is shared with a campaign that records nothing.
     Decay,
     /// All stages.
     All,
@@ -425,13 +425,13 @@ impl CheckpointsRecipe {
     pub(crate) fn policy(&self) -> CheckpointPolicy {
         let Self { quota_gib, keep, min_interval_seconds, max_interval_seconds } = *self;
         let quota_bytes = quota_gib.map(|gib| (gib * f64::from(1 << 30)) as u64);
-        // The longest is the bound that counts where they are the wrong way round.
+        // If they are the wrong way round, the longest interval wins.
         let min_interval_seconds = min_interval_seconds.min(max_interval_seconds);
         CheckpointPolicy { quota_bytes, keep, min_interval_seconds, max_interval_seconds }
     }
 }
 
-/// What a key is where the recipe leaves it out: the paper's values, or those of its published code.
+/// Defaults: the paper's values, or those of its published code.
 mod defaults {
     use vocabulary::{AdamW, CheckpointPolicy, Keep, ModelSpec, Precision, Retries};
 

@@ -1,4 +1,4 @@
-//! The section `[search]` as it is written.
+//! The section `[search]` as written.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -8,31 +8,31 @@ use vocabulary::search::{Parameter, Sampler, Scale};
 use super::conform;
 use super::schema::schema;
 
-/// A search of hyper-parameters. The rest of the recipe says what is tried with them: one size, one seed and one amount of
-/// data. What it says of the searched keys themselves is not used.
+/// A hyper-parameter search. The rest of the recipe describes the run that all trials vary: one size, one seed and one
+/// amount of data. Its own values of the searched keys are not used.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SearchRecipe {
     /// How settings are chosen.
     pub sampler: Sampler,
-    /// How many trials there are; more of them later go on with the same search. All combinations of a grid, if absent.
+    /// Number of trials; raising it later continues the same search. A grid without it tries all combinations.
     #[schemars(range(min = 1, max = 2_000))]
     pub trials: Option<u32>,
-    /// Another seed makes other choices.
+    /// Selects other random choices.
     #[serde(default)]
     #[schemars(range(min = 0, max = 9_007_199_254_740_991_u64))]
     pub seed: u64,
-    /// About how many workers are kept busy: a trial is suggested without the results of the so many before it. It decides
-    /// which trials there are, so that the number of workers does not.
+    /// About this many workers are kept busy: a trial is suggested without the results of this many trials before it.
+    /// Because it is part of the search, the actual number of workers does not affect which trials there are.
     #[serde(default = "defaults::parallel")]
     #[schemars(range(min = 1, max = 1000))]
     pub parallel: u32,
-    /// The first so many trials of `tpe` are random: 16, if absent.
+    /// The first trials of `tpe` are random: this many, 16 if absent.
     #[schemars(range(min = 1, max = 2_000))]
     pub startup: Option<u32>,
-    /// The keys that are searched, and what each may be.
+    /// The searched keys with their possible values.
     pub space: SpaceRecipe,
-    /// What ends trials early. All go to their end, if absent.
+    /// Ends trials early. All trials run to their end if absent.
     pub pruner: Option<PrunerRecipe>,
 }
 
@@ -63,7 +63,7 @@ pub struct SpaceRecipe {
 }
 
 impl SpaceRecipe {
-    /// The keys that are searched, in the order of the columns.
+    /// The searched keys, in the order of the columns.
     pub(crate) fn ranges(&self) -> impl Iterator<Item = (Parameter, &RangeRecipe)> {
         let range = |parameter| match parameter {
             Parameter::PeakLr => &self.peak_lr,
@@ -81,23 +81,23 @@ impl SpaceRecipe {
     }
 }
 
-/// What a key may be: `values`, or all from `low` to `high`, or some of those.
+/// Possible values of a key: `values`, or everything from `low` to `high`, or a selection of that.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RangeRecipe {
-    /// The least.
+    /// Smallest value.
     #[schemars(range(min = 0.0, max = 1e9))]
     pub low: Option<f64>,
-    /// The largest.
+    /// Largest value.
     #[schemars(range(min = 0.0, max = 1e9))]
     pub high: Option<f64>,
-    /// Whether values are as far apart as their difference says, or as their ratio does.
+    /// Whether distances between values are differences or ratios.
     #[serde(default)]
     pub scale: Scale,
-    /// Only `low`, and what is whole steps above it. Not with `scale = "log"`.
+    /// Restricts the range to `low` plus multiples of this. Not with `scale = "log"`.
     #[schemars(range(max = 1e9), extend("exclusiveMinimum" = 0.0))]
     pub step: Option<f64>,
-    /// Only so many values, `low` and `high` among them, equally far apart on the scale.
+    /// Restricts the range to this many values, including `low` and `high`, evenly spaced on the scale.
     #[schemars(range(min = 2, max = 1000))]
     pub levels: Option<u32>,
     /// These values, in ascending order.
@@ -105,26 +105,26 @@ pub struct RangeRecipe {
     pub values: Option<Vec<f64>>,
 }
 
-/// What ends trials before their end.
+/// Ends trials before their last step.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PrunerRecipe {
-    /// Its name.
+    /// The pruning algorithm.
     pub kind: PrunerKind,
-    /// One of so many trials at a rung goes on.
+    /// One in this many trials at a rung continues.
     #[serde(default = "defaults::reduction")]
     #[schemars(range(min = 2, max = 100))]
     pub reduction: u32,
-    /// Where trials are judged, as fractions of the run in ascending order. Either this or `min_fraction`.
+    /// Where trials are judged, as ascending fractions of the run. Either this or `min_fraction`.
     #[schemars(length(min = 1, max = 10), inner(range(min = 1e-6, max = 1.0)))]
     pub rungs: Option<Vec<f64>>,
-    /// Where trials are judged first, as a fraction of the run; each rung after it is `reduction` times as far. Those that
+    /// Where trials are first judged, as a fraction of the run; each later rung is `reduction` times as far. Rungs that
     /// would lie in the decay are left out.
     #[schemars(range(max = 1.0), extend("exclusiveMinimum" = 0.0))]
     pub min_fraction: Option<f64>,
 }
 
-/// Pruners.
+/// The available pruners.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PrunerKind {
@@ -132,13 +132,13 @@ pub enum PrunerKind {
     Asha,
 }
 
-/// The limits that a searched key has where the recipe says it itself.
+/// The limits of a searched key, as for the key in the recipe itself.
 pub(crate) fn limits_of(parameter: Parameter) -> Limits {
     let mut key = schema()["properties"][parameter.table()]["properties"][parameter.name()].take();
     Limits(if key["items"].is_object() { key["items"].take() } else { key })
 }
 
-/// Of one number.
+/// The limits of one number.
 pub(crate) struct Limits(Value);
 
 impl Limits {

@@ -1,20 +1,20 @@
-//! How often a checkpoint is taken: so that what it costs and what is trained again after a loss add up to the least.
+//! How often to take a checkpoint: minimises the cost of checkpoints plus the work repeated after a loss.
 
 use std::time::Duration;
 
-/// What the coordinator says about it.
+/// Bounds and estimates from the coordinator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cadence {
     /// The shortest time between two checkpoints.
     pub min_interval: Duration,
-    /// The longest.
+    /// The longest time between two checkpoints.
     pub max_interval: Duration,
-    /// How long an attempt trains on average until its worker is lost or has to go.
+    /// Mean training time of an attempt until its worker is lost or preempted.
     pub mean_time_between_losses: Duration,
 }
 
 impl Default for Cadence {
-    /// For a coordinator that says nothing.
+    /// For a coordinator that sends none.
     fn default() -> Self {
         Self {
             min_interval: Duration::from_secs(10),
@@ -25,9 +25,9 @@ impl Default for Cadence {
 }
 
 impl Cadence {
-    /// The time of training between two checkpoints that cost this much each, within the bounds: sqrt(2 C M), the
-    /// first-order optimum of Young (1974), which Daly (2006) refines for costs close to M; the bounds see to those. Where
-    /// nothing is known of the cost yet, one is taken soon, to find out.
+    /// Training time between two checkpoints that cost this much each, within the bounds: sqrt(2 C M), the first-order
+    /// optimum of Young (1974), which Daly (2006) refines for costs close to M; the bounds cover those. While the cost
+    /// is unknown, a checkpoint is taken soon to measure it.
     #[must_use]
     pub fn interval(&self, cost: Option<Duration>) -> Duration {
         let longest = self.max_interval.max(self.min_interval);
@@ -37,26 +37,26 @@ impl Cadence {
     }
 }
 
-/// Measures what checkpoints cost: the time for which training stands still, and that by which its steps take longer while
-/// one is on its way to the storage. Both are measured on the training thread, so neither is counted twice.
+/// Measures the cost of checkpoints: the time training stands still, plus the slowdown of steps while a checkpoint is
+/// on its way to the storage. Both are measured on the training thread, so neither is counted twice.
 #[derive(Debug, Default)]
 pub(crate) struct Meter {
-    /// Mean seconds of a step while nothing is on its way: over the last few, because steps may change.
+    /// Mean seconds of recent steps without a checkpoint on its way; recent, because steps may change.
     usual_step: Option<f64>,
-    /// Seconds, of all checkpoints so far.
+    /// Total cost of all checkpoints so far, in seconds.
     cost: f64,
     checkpoints: u32,
 }
 
-/// The weight of the latest step in the mean of the last few.
+/// Weight of the latest step in the mean of recent ones.
 const LATEST: f64 = 0.1;
 
 impl Meter {
-    /// A step was done.
+    /// Records a step.
     pub(crate) fn step(&mut self, took: Duration, storing: bool) {
         let took = took.as_secs_f64();
         match self.usual_step {
-            // Slower is a cost; faster is chance, and evens out chance on the other side.
+            // Slower steps are a cost; faster ones are chance, and balance chance in the other direction.
             Some(usual) if storing => self.cost += took - usual,
             None if storing => {}
             Some(usual) => self.usual_step = Some(usual + LATEST * (took - usual)),
@@ -64,16 +64,16 @@ impl Meter {
         }
     }
 
-    /// A checkpoint was taken, for which training stood still this long.
+    /// Records a checkpoint, for which training stood still this long.
     pub(crate) fn checkpoint(&mut self, stood_still: Duration) {
         self.cost += stood_still.as_secs_f64();
         self.checkpoints += 1;
     }
 
-    /// What one costs on average; `None` before the first.
+    /// Mean cost of a checkpoint; `None` before the first.
     pub(crate) fn cost(&self) -> Option<Duration> {
         let mean = self.cost / f64::from(self.checkpoints);
-        // What speeds up beside a checkpoint is noise, and costs nothing.
+        // A speed-up during a checkpoint is noise, and costs nothing.
         (self.checkpoints > 0).then(|| Duration::try_from_secs_f64(mean).unwrap_or_default())
     }
 }

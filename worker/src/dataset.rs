@@ -1,4 +1,4 @@
-//! Prepared data: where it lies on this machine, after a download if need be.
+//! Finds prepared data on this machine, downloading it if necessary.
 
 use std::path::{Path, PathBuf};
 
@@ -11,55 +11,49 @@ use vocabulary::DatasetId;
 
 use crate::storage::Storage;
 
-/// Why a dataset is not at hand.
+/// A dataset that is not available.
 #[derive(Debug, thiserror::Error)]
 pub enum DatasetError {
-    /// It is not in the storage.
+    /// The dataset does not exist in the storage.
     #[error("{id} is not in the storage: expected it at {place}")]
     Absent {
-        /// Which.
         id: DatasetId,
-        /// Where it was looked for.
+        /// The expected location.
         place: String,
     },
     /// The storage failed.
     #[error("cannot download {id}")]
     Download {
-        /// Which.
         id: DatasetId,
-        /// Why.
         #[source]
         source: object_store::Error,
     },
-    /// It cannot be kept.
+    /// The local cache cannot be written.
     #[error("cannot write {path}")]
     Write {
-        /// Which file.
         path: PathBuf,
-        /// Why.
         #[source]
         source: std::io::Error,
     },
-    /// What was downloaded is not what was asked for.
+    /// The downloaded files do not match the dataset's hash.
     #[error("the download of {id} is damaged: {problem}")]
     Damaged {
-        /// Which.
         id: DatasetId,
-        /// What is wrong with it.
+        /// The mismatch, as a clause.
         problem: String,
     },
 }
 
 impl DatasetError {
-    /// Whether another try may give another result: the storage did not answer, or there is no room.
+    /// Whether a retry may succeed: the storage did not answer, or the disk is full.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         matches!(self, Self::Download { .. } | Self::Write { .. })
     }
 }
 
-/// The directory of a dataset: in the storage itself where that is one of this machine, or else in `cache`, to which it
-/// is downloaded once and checked.
+/// The directory of a dataset: in the storage itself if that is local, otherwise in `cache`, to which it is downloaded
+/// once and verified.
 pub async fn dataset_dir(storage: &Storage, id: &DatasetId, cache: &Path) -> Result<PathBuf, DatasetError> {
     let place = proto::layout::dataset_path(id);
     if let Some(root) = storage.directory() {
@@ -78,7 +72,8 @@ pub async fn dataset_dir(storage: &Storage, id: &DatasetId, cache: &Path) -> Res
     Ok(dir)
 }
 
-/// Downloads beside the final place and renames at the end, so that a directory of the dataset's name is complete.
+/// Downloads to a temporary directory and renames it at the end, so that a directory with the dataset's name is
+/// complete.
 async fn download(storage: &Storage, id: &DatasetId, place: &str, dir: &Path) -> Result<(), DatasetError> {
     let failed = |source| DatasetError::Download { id: *id, source };
     let prefix = StorePath::from(place);
@@ -105,7 +100,7 @@ async fn download(storage: &Storage, id: &DatasetId, place: &str, dir: &Path) ->
     check(id, &partial)?;
     match tokio::fs::rename(&partial, dir).await {
         Ok(()) => Ok(()),
-        // Another worker of this machine was faster.
+        // Another worker on this machine was faster.
         Err(_) if dir.is_dir() => {
             let _ = tokio::fs::remove_dir_all(&partial).await;
             Ok(())

@@ -10,86 +10,78 @@ use crate::session::link::LinkError;
 use crate::storage::StorageError;
 use outbox::SpoolError;
 
-/// Why a worker ended before it was told to.
+/// A worker that ended before it was told to.
 #[derive(Debug, thiserror::Error)]
 pub enum WorkerError {
-    /// The coordinator cannot be dialled as it is asked for.
+    /// The coordinator's address or the credentials cannot be used.
     #[error(transparent)]
     Dial(#[from] EndpointError),
     /// The device cannot be used.
     #[error("cannot train on the device `{device}`")]
     Device {
-        /// What was given.
+        /// The device's name, as given.
         device: String,
-        /// Why.
         #[source]
         source: minicpm::ComputeError,
     },
-    /// The name cannot be one of a directory.
+    /// The name cannot be used for a directory.
     #[error("`{name}` cannot be a worker's name: expected letters, digits, `.`, `-` and `_`, 1 to 100 of them")]
-    Name {
-        /// What was given.
-        name: String,
-    },
-    /// Another worker has the name.
+    Name { name: String },
+    /// A running worker has the same name and data directory.
     #[error("another worker called {name} uses {dir}: give this one another name")]
     NameTaken {
-        /// The name.
         name: String,
-        /// The directory of that worker.
+        /// That worker's directory.
         dir: PathBuf,
     },
-    /// The data directory cannot be used.
+    /// The data directory cannot be read or written.
     #[error("cannot use {path}")]
     DataDir {
-        /// Which part of it.
         path: PathBuf,
-        /// Why.
         #[source]
         source: std::io::Error,
     },
-    /// The outbox cannot be used.
+    /// The outbox on disk cannot be used.
     #[error("cannot open the outbox")]
     Outbox(#[from] SpoolError),
-    /// The coordinator keeps checkpoints where this worker cannot get at them.
+    /// This worker cannot reach the coordinator's checkpoints and datasets.
     #[error("cannot use the coordinator's storage")]
     Storage(#[from] StorageError),
-    /// The coordinator answered, and does not want this worker.
+    /// The coordinator refused this worker.
     #[error("the coordinator at {url} refuses this worker")]
     Refused {
-        /// Its address.
+        /// Address of the coordinator.
         url: String,
-        /// What it said.
+        /// The refusal.
         #[source]
         source: LinkError,
     },
-    /// The coordinator did not answer for long.
-    #[error("no word from the coordinator at {url} for {} s", after.as_secs())]
+    /// The coordinator did not answer for too long.
+    #[error("the coordinator at {url} has not answered for {} s", after.as_secs())]
     Unreachable {
-        /// Its address.
+        /// Address of the coordinator.
         url: String,
-        /// For how long.
+        /// Time since the last answer.
         after: Duration,
-        /// What the last try ended with.
+        /// The error of the last try.
         #[source]
         source: Option<LinkError>,
     },
-    /// The process cannot do what it needs: start a thread, watch for signals.
+    /// The process cannot start a thread or watch for signals.
     #[error("cannot {action}")]
     Process {
-        /// What it cannot do.
+        /// What it cannot do, as an infinitive.
         action: &'static str,
-        /// Why.
         #[source]
         source: std::io::Error,
     },
-    /// The training thread is gone.
+    /// The training thread ended unexpectedly.
     #[error("the training thread ended")]
     TrainingThread,
 }
 
 impl WorkerError {
-    /// The code the process is to end with.
+    /// Exit code of the process.
     #[must_use]
     pub fn exit_code(&self) -> ExitCode {
         match self {
@@ -101,7 +93,7 @@ impl WorkerError {
             | Self::Storage(_)
             | Self::Refused { .. } => ExitCode::BadConfiguration,
             Self::Unreachable { .. } => ExitCode::Unreachable,
-            // Whoever has the name may be about to end: a worker outlives a coordinator that was killed by some seconds.
+            // The other worker may be about to exit: a worker outlives a killed coordinator by some seconds.
             Self::NameTaken { .. } | Self::Process { .. } | Self::TrainingThread => ExitCode::Failed,
         }
     }

@@ -1,32 +1,32 @@
-//! How a worker process ends. Whoever started it reads these codes.
+//! Exit codes of a worker process, for whoever started it.
 
 /// The exit code of a worker process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum ExitCode {
-    /// Nothing more is wanted of it: whoever started it closed its standard input.
+    /// It is no longer needed: its standard input was closed.
     Done = 0,
-    /// It failed in a way that is not its configuration; starting it again may help.
+    /// It failed for a reason other than its configuration; restarting it may help.
     Failed = 1,
-    /// The coordinator could not be reached for too long. `EX_UNAVAILABLE` of sysexits.
+    /// The coordinator was unreachable for too long. `EX_UNAVAILABLE` of sysexits.
     Unreachable = 69,
-    /// It was told to go by a signal, and handed back what it had. `EX_TEMPFAIL` of sysexits.
+    /// A signal stopped it, and it handed its work back. `EX_TEMPFAIL` of sysexits.
     Preempted = 75,
-    /// It cannot work as it is configured; starting it again does not help. `EX_CONFIG` of sysexits.
+    /// It cannot work as configured; restarting it does not help. `EX_CONFIG` of sysexits.
     BadConfiguration = 78,
 }
 
-/// How a worker ended that did not fail.
+/// How a worker ended without failing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WorkerExit {
     /// Its standard input was closed.
     Done,
-    /// A signal told it to go.
+    /// A signal stopped it.
     Preempted,
 }
 
 impl WorkerExit {
-    /// The code the process is to end with.
+    /// Exit code of the process.
     #[must_use]
     pub fn exit_code(self) -> ExitCode {
         match self {

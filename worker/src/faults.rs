@@ -1,5 +1,5 @@
-//! Checkpoints on storages that fail, and by processes that are gone in the middle: what is there afterwards is the
-//! checkpoint from before or the new one, and what is read is what was written or an error.
+//! Checkpoints on failing storages and interrupted uploads: afterwards either the previous checkpoint or the new one
+//! exists, and a read returns what was written or an error.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,11 +16,11 @@ use crate::session::{Lost, Unprepared};
 use crate::storage::Storage;
 use crate::training::Blob;
 
-/// Writes of one checkpoint: two blobs and the manifest.
+/// Writes per checkpoint: two blobs and the manifest.
 const PUTS: usize = 3;
 
 impl Patience {
-    /// As often as usual, and without a wait.
+    /// The usual number of tries, without waiting.
     const AT_ONCE: Self = Self { tries: 4, first_wait: Duration::ZERO, longest_wait: Duration::ZERO };
 }
 
@@ -33,7 +33,7 @@ fn content(step: u8) -> Vec<Blob> {
     vec![blob("weights.safetensors", step), blob("optimizer.safetensors", step + 100)]
 }
 
-/// A storage that has a checkpoint of step 10.
+/// A storage with a checkpoint of step 10.
 async fn with_one() -> (Arc<dyn ObjectStore>, CheckpointRef) {
     let sound: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
     let old = upload(sound.as_ref(), key(), 10, &Blobs::new(content(10))).await.expect("memory takes everything");
@@ -53,12 +53,12 @@ async fn a_process_gone_at_any_write_leaves_the_checkpoint_before_or_the_new_one
         }
         let before = download(sound.as_ref(), &old).await.expect("it was there before");
         assert_eq!(*before, content(10), "{death:?}");
-        // A manifest that is cut off is none, and so it is with all of its checkpoint.
+        // A truncated manifest invalidates its whole checkpoint.
         if let Ok(Some((_, blobs))) = find(sound.as_ref(), key(), 20).await {
             assert_eq!(*blobs, content(20), "{death:?}");
             complete += 1;
         }
-        // Whoever comes next writes it anew, over what is there.
+        // The next attempt writes it anew, over what exists.
         let next = upload(sound.as_ref(), key(), 20, &new).await.expect("memory takes everything");
         assert_eq!(*download(sound.as_ref(), &next).await.expect("it is whole"), content(20), "{death:?}");
     }
@@ -79,7 +79,7 @@ async fn whatever_fails_what_is_read_is_what_was_written() {
         assert_eq!(*download(sound.as_ref(), &old).await.expect("nobody touched it"), content(10));
         let Ok((new, _)) = outcome else { continue };
         stored += 1;
-        // What was lost behind the storage's word is noticed, by the coordinator before it commits and here.
+        // Silent loss by the storage is noticed, by the coordinator before it commits and here.
         if let Ok(blobs) = download(faulty.as_ref(), &new).await {
             read += 1;
             assert_eq!(*blobs, content(20), "seed {seed}");
@@ -97,7 +97,7 @@ async fn a_storage_that_takes_nothing_is_tried_again_and_then_hands_the_attempt_
         let turn = Arc::new(Mutex::new(()));
         let error =
             store(storage, turn, key(), 20, patience, Box::new(|| Ok(content(20)))).await.expect_err("it is full");
-        // A try ends with the first blob that is refused; the manifest is not written.
+        // A try ends with the first refused blob; the manifest is not written.
         let puts = faulty.puts();
         assert!((patience.tries as usize..2 * patience.tries as usize + 1).contains(&puts), "{puts} writes");
         let Lost::NotStored { reason } = error.into() else { panic!("it is the storage's fault") };

@@ -1,4 +1,4 @@
-//! The directory of one worker below the data directory, held while its process lives.
+//! A worker's directory below the data directory, locked while its process lives.
 
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -7,26 +7,26 @@ use vocabulary::WorkerId;
 
 use crate::error::WorkerError;
 
-/// Workers without a name of their own on one machine and data directory.
+/// Maximum number of unnamed workers on one machine and data directory.
 const MOST_NAMELESS: u32 = 1000;
 
-/// A worker's name and directory. Nobody else has either while this lives.
+/// A worker's name and directory. Nobody else has either while this exists.
 #[derive(Debug)]
 pub(crate) struct Home {
     pub(crate) name: String,
     pub(crate) dir: PathBuf,
-    /// Its lock is given up when the process ends, however it ends.
+    /// The lock is released when the process ends, however it ends.
     _lock: File,
 }
 
-/// Where the process that has a directory says who it is, after those that had it before.
+/// Lists the process that holds the directory, after its predecessors.
 const PROCESS_FILE: &str = "process";
 
-/// Of those before, so many are remembered. Each may have had a stage in hand when it ended.
+/// Maximum number of predecessors remembered. Each may have held a stage when it ended.
 const MOST_PREDECESSORS: usize = 100;
 
 impl Home {
-    /// Takes the directory of this name; without one, of the first free name after the machine's.
+    /// Locks the directory of this name, or without a name that of the first free name derived from the machine's.
     pub(crate) fn take(data_dir: &Path, name: Option<&str>) -> Result<Self, WorkerError> {
         let workers = data_dir.join("workers");
         if let Some(name) = name {
@@ -47,10 +47,10 @@ impl Home {
         Err(WorkerError::NameTaken { dir: workers.join(&machine), name: machine })
     }
 
-    /// Says that this process has the directory now, and returns those that had it before, the latest last, unless a
-    /// coordinator knows that they are gone. The lock was free, so they have ended.
+    /// Records that this process now holds the directory. Returns its predecessors, latest last, except those a
+    /// coordinator knows to be gone. Since the lock was free, they have ended.
     pub(crate) fn succeed(&self, worker: &WorkerId) -> Result<Vec<WorkerId>, WorkerError> {
-        // A file that is missing or damaged is of nobody; then leases have to run out.
+        // A missing or damaged file names nobody; leases then have to expire.
         let text = std::fs::read_to_string(self.process_file()).unwrap_or_default();
         let before = text.lines().filter_map(|line| line.parse().ok()).filter(|before| before != worker);
         let before: Vec<WorkerId> = before.collect();
@@ -59,7 +59,7 @@ impl Home {
         Ok(before)
     }
 
-    /// Forgets who was before this process: a coordinator knows of their end for good.
+    /// Forgets the predecessors: a coordinator has durably recorded their end.
     pub(crate) fn settle(&self, worker: &WorkerId) -> Result<(), WorkerError> {
         self.write_processes([worker])
     }
@@ -97,7 +97,7 @@ fn is_name(name: &str) -> bool {
     (1..=100).contains(&name.len()) && name.chars().all(allowed) && !name.starts_with('.')
 }
 
-/// What the machine calls itself, or `worker`.
+/// The machine's name, or `worker`.
 fn machine_name() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
     let name = name.or_else(|| std::env::var("HOSTNAME").ok()).unwrap_or_default();
@@ -126,7 +126,7 @@ mod tests {
         assert_eq!(home.succeed(&first).expect("is written"), []);
         assert_eq!(home.succeed(&first).expect("is written"), [], "not itself");
         assert_eq!(home.succeed(&second).expect("is written"), [first]);
-        // The second ended before any coordinator heard of it.
+        // The second process ended before any coordinator heard of it.
         assert_eq!(home.succeed(&third).expect("is written"), [first, second]);
         home.settle(&third).expect("is written");
         assert_eq!(home.succeed(&first).expect("is written"), [third]);

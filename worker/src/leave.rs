@@ -1,4 +1,4 @@
-//! Who tells a worker to go: a signal, or the end of its standard input.
+//! Tells a worker to leave: on a signal, or at the end of its standard input.
 
 use std::io::Read;
 use std::time::Duration;
@@ -11,20 +11,20 @@ use crate::exit::{ExitCode, WorkerExit};
 
 const PARENT_GONE_GRACE: Duration = Duration::from_secs(5);
 
-/// Why the worker has to go. Of several reasons the last of these counts.
+/// Why the worker has to leave. Of several reasons the greatest counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Leave {
-    /// A signal: the machine is wanted for something else.
+    /// A signal: the machine is needed for something else.
     Preempted,
-    /// A second signal: no step and no checkpoint is waited for any more. What is committed is safe without them.
+    /// A second signal: do not wait for a step or a checkpoint. Committed work is safe without them.
     AtOnce,
-    /// Whoever started it closed its standard input, or is gone.
+    /// Its parent closed the standard input, or is gone.
     ParentGone,
 }
 
 impl Leave {
-    /// How long it may take to hand back what is in hand, where a signal leaves as long as `preempted`. A parent that
-    /// closes the input waits a few seconds.
+    /// How long handing back may take; `preempted` if a signal is the reason. A parent that closes the input waits only
+    /// a few seconds.
     #[must_use]
     pub fn grace(self, preempted: Duration) -> Duration {
         match self {

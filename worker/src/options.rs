@@ -6,42 +6,42 @@ use std::time::Duration;
 use dial::Credentials;
 use vocabulary::WorkerId;
 
-/// How a worker works.
+/// Options of a worker.
 #[derive(Debug, Clone)]
 pub struct WorkerOptions {
-    /// Where the coordinator listens, for example `http://127.0.0.1:7450`.
+    /// The coordinator's address, for example `http://127.0.0.1:7450`.
     pub coordinator_url: String,
-    /// What shows the coordinator who this is.
+    /// What the worker presents to the coordinator.
     pub credentials: Credentials,
-    /// The identity of this process; a fresh one where none is given. Each start of a process has its own.
+    /// Identity of this process; `None` draws a new one. Every process needs its own.
     pub worker_id: Option<WorkerId>,
-    /// The name people see, unique among the workers that share a data directory; after the machine where none is given.
+    /// Display name, unique among workers that share a data directory; `None` derives it from the machine's name.
     pub name: Option<String>,
-    /// What to train on: `auto`, `flex`, `wgpu` or `cuda:INDEX`.
+    /// Device to train on: `auto`, `flex`, `wgpu` or `cuda:INDEX`.
     pub device: String,
     /// CPU threads for training.
     pub threads: usize,
-    /// Bytes of the device's memory, where somebody knows.
+    /// Memory of the device in bytes, if known.
     pub memory_bytes: Option<u64>,
-    /// Where the worker keeps what it has not got rid of: its outbox, and downloaded datasets.
+    /// Directory of the outbox and of downloaded datasets.
     pub data_dir: PathBuf,
-    /// Whether to end when the standard input does, which is how a parent takes its workers with it.
+    /// Exit at the end of the standard input, so that workers do not outlive their parent.
     pub exit_with_stdin: bool,
-    /// Time of training between two checkpoints of a stage, in place of what follows from their cost and from how often
-    /// workers are lost. There is one at its end in any case.
+    /// Training time between two checkpoints of a stage, instead of the interval that follows from their cost and from
+    /// how often workers are lost. Every stage ends with a checkpoint in any case.
     pub checkpoint_interval: Option<Duration>,
-    /// How long it may take to finish the step, write a checkpoint and hand the stage back after a signal.
+    /// Time to finish the step, write a checkpoint and hand the stage back after a signal.
     pub grace: Duration,
-    /// Without a word from the coordinator for this long, the worker ends.
+    /// The worker exits after this time without an answer from the coordinator.
     pub give_up_after: Duration,
     /// Bytes of unacknowledged messages at which training waits for the coordinator.
     pub outbox_bytes: usize,
-    /// Bytes of checkpoints kept in memory for the stages that go on from them.
+    /// Bytes of checkpoints kept in memory for stages that continue from them.
     pub cache_bytes: u64,
 }
 
 impl WorkerOptions {
-    /// The usual worker of a coordinator: whatever device there is, one thread, everything else by default.
+    /// A coordinator's usual worker: any device, one thread, defaults otherwise.
     #[must_use]
     pub fn new(coordinator_url: impl Into<String>, data_dir: impl Into<PathBuf>) -> Self {
         Self {

@@ -1,4 +1,4 @@
-//! A worker process, from its start to its end.
+//! A worker process, from start to end.
 
 use std::io;
 use std::sync::Arc;
@@ -28,13 +28,13 @@ use outbox::{Spool, restored};
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
-/// Works for a coordinator until told to go. Watches signals and, if told so, the standard input; meant to be the whole
-/// business of a process.
+/// Works for a coordinator until told to leave. Watches signals and, if requested, the standard input; it is meant to
+/// be all that a process does.
 pub fn run(options: WorkerOptions) -> Result<WorkerExit, WorkerError> {
     let compute = Compute::parse(&options.device, options.threads)
         .map_err(|source| WorkerError::Device { device: options.device.clone(), source })?
         .with_memory(options.memory_bytes);
-    // On a thread of its own, so that it does not matter whether the caller is inside a runtime.
+    // On its own thread, so that the caller may be inside a runtime.
     let session = std::thread::Builder::new().name("session".to_owned()).spawn(move || run_here(options, compute));
     let session = session.map_err(|source| WorkerError::Process { action: "start a thread", source })?;
     session.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
@@ -52,14 +52,14 @@ fn run_here(options: WorkerOptions, compute: Compute) -> Result<WorkerExit, Work
         let device = format!("{compute} with {} threads", compute.threads());
         serve(options, device, StageTrainer::new(compute), leave_requests).await
     });
-    // An upload that hangs must not keep the process.
+    // A hanging upload must not keep the process alive.
     runtime.shutdown_background();
     result
 }
 
-/// Works for a coordinator with any trainer, until told to go through `leave`.
+/// Works for a coordinator with any trainer, until told to leave through `leave`.
 ///
-/// `device` is what the coordinator is told of it, for people.
+/// `device` is the device's name for display.
 pub async fn serve(
     options: WorkerOptions,
     device: String,
@@ -74,7 +74,7 @@ pub async fn serve(
     serve_through(options, device, trainer, leave, connect).await
 }
 
-/// As [`serve`], over connections that `connect` makes, as those of a simulated network.
+/// Like [`serve`], over connections that `connect` opens, for example in a simulated network.
 pub async fn serve_through<C, F, IO>(
     options: WorkerOptions,
     device: String,
@@ -96,7 +96,7 @@ where
     let (runner, reports) = Runner::start(trainer, options.checkpoint_interval)
         .map_err(|source| WorkerError::Process { action: "start the training thread", source })?;
     let (link, link_events) = mpsc::channel(64);
-    // In a set, which ends with this future however that ends.
+    // In a set that ends together with this future.
     let mut dialling = JoinSet::new();
     dialling.spawn(keep_connected(endpoint, connect, authorize, Backoff::new(FIRST_WAIT, LONGEST_WAIT), link));
     info!(%worker, name = home.name, device, coordinator = options.coordinator_url, "worker starts");

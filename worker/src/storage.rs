@@ -1,4 +1,4 @@
-//! The storage that holds `datasets/` and `checkpoints/`, by its address.
+//! Opens the storage of `datasets/` and `checkpoints/` by its address.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,44 +15,34 @@ pub struct Storage {
     local: Option<PathBuf>,
 }
 
-/// Why the storage of an address cannot be used.
+/// An address whose storage cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum StorageError {
-    /// The address is not one.
+    /// The address is not a URL.
     #[error("the storage address `{address}` is not a URL (expected, for example, file:///shared/windtunnel)")]
     Address {
-        /// What was given.
         address: String,
-        /// Why.
         #[source]
         source: url::ParseError,
     },
-    /// The address is a `file://` one, of no path on this machine.
-    #[error("the storage address `{address}` names no path of this machine")]
-    NotLocal {
-        /// What was given.
-        address: String,
-    },
-    /// There is no such directory.
-    #[error("there is no directory {dir}: is the coordinator's file system mounted on this machine?")]
-    Missing {
-        /// Where it should be.
-        dir: PathBuf,
-    },
-    /// The kind of storage cannot be reached.
+    /// The address is a `file://` URL that does not name a path on this machine.
+    #[error("the storage address `{address}` does not name a path on this machine")]
+    NotLocal { address: String },
+    /// The directory does not exist.
+    #[error("the directory {dir} does not exist: is the coordinator's file system mounted on this machine?")]
+    Missing { dir: PathBuf },
+    /// The storage is of an unsupported kind, or misconfigured.
     #[error("cannot use the storage at `{address}`")]
     Open {
-        /// Its address.
         address: String,
-        /// Why.
         #[source]
         source: object_store::Error,
     },
 }
 
 impl Storage {
-    /// Opens the storage of an address: `file://` for a directory, or an object store this build has support for.
-    /// Settings of object stores are taken from the environment.
+    /// Opens a storage by its address: `file://` for a directory, or an object store supported by this build. Object
+    /// stores take their settings from the environment.
     pub fn open(address: &str) -> Result<Self, StorageError> {
         let url =
             Url::parse(address).map_err(|source| StorageError::Address { address: address.to_owned(), source })?;
@@ -69,8 +59,7 @@ impl Storage {
 
     /// The storage in a directory.
     ///
-    /// What is written there is on the disk before it counts as written: the index of checkpoints is, so a checkpoint
-    /// must not be less durable than what is said of it.
+    /// A write is on disk before it counts: the index of checkpoints is durable, so a checkpoint must not be less so.
     pub fn local(dir: &Path) -> Result<Self, StorageError> {
         if !dir.is_dir() {
             return Err(StorageError::Missing { dir: dir.to_owned() });
@@ -81,19 +70,19 @@ impl Storage {
         Ok(Self { store: Arc::new(store), local: Some(dir.to_owned()) })
     }
 
-    /// A storage that the caller has opened.
+    /// A storage opened by the caller.
     #[cfg(test)]
     pub(crate) fn over(store: Arc<dyn ObjectStore>) -> Self {
         Self { store, local: None }
     }
 
-    /// Where things are put and got, by paths below the root.
+    /// The object store; paths are relative to the root.
     #[must_use]
     pub fn store(&self) -> &Arc<dyn ObjectStore> {
         &self.store
     }
 
-    /// The directory of the root, where it is one of this machine.
+    /// The root's directory, if it is local.
     #[must_use]
     pub fn directory(&self) -> Option<&Path> {
         self.local.as_deref()

@@ -1,4 +1,4 @@
-//! Checkpoints kept in memory, so that a stage that goes on where another ended here needs no download.
+//! Keeps checkpoints in memory, so that a stage that continues one that ended here needs no download.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use vocabulary::StageKey;
 
 use super::{Blobs, CheckpointRef};
 
-/// The checkpoints used last, within a bound.
+/// The most recently used checkpoints, within a size limit.
 #[derive(Debug)]
 pub struct Cache {
     /// Least recently used first.
@@ -24,13 +24,13 @@ struct Entry {
 }
 
 impl Cache {
-    /// A cache of at most this many bytes. A checkpoint that is larger by itself is not kept.
+    /// A cache of at most this many bytes. A checkpoint larger than that is not kept.
     #[must_use]
     pub fn new(limit: u64) -> Self {
         Self { entries: VecDeque::new(), bytes: 0, limit }
     }
 
-    /// Keeps a checkpoint, in place of those of the same stage, and of the least recently used ones as need be.
+    /// Inserts a checkpoint. It replaces those of the same stage, and the least recently used ones if necessary.
     pub fn insert(&mut self, checkpoint: CheckpointRef, blobs: Blobs) {
         self.entries.retain(|entry| entry.checkpoint.stage != checkpoint.stage);
         let bytes = blobs.iter().map(|blob| blob.bytes.len() as u64).sum();
@@ -42,8 +42,8 @@ impl Cache {
         }
     }
 
-    /// The content of a checkpoint, where it is at hand: the same stage and step, and a manifest with the same hash,
-    /// hence the same bytes.
+    /// The content of a checkpoint, if cached: the same stage and step, and a manifest with the same hash, hence the
+    /// same bytes.
     pub fn get(&mut self, wanted: &CheckpointRef) -> Option<Blobs> {
         let same = |entry: &Entry| {
             let CheckpointRef { stage, step, manifest_hash, .. } = entry.checkpoint;
@@ -56,7 +56,7 @@ impl Cache {
         Some(blobs)
     }
 
-    /// Stages of which a checkpoint is at hand.
+    /// Stages with a cached checkpoint.
     pub fn stages(&self) -> impl Iterator<Item = StageKey> + '_ {
         self.entries.iter().map(|entry| entry.checkpoint.stage)
     }

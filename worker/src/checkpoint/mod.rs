@@ -1,9 +1,8 @@
-//! Checkpoints on their way to the storage and back.
+//! Moves checkpoints to the storage and back.
 //!
-//! A checkpoint is a few blobs and a manifest with the BLAKE3 hash of each. Blobs are written first, the manifest last,
-//! and only a checkpoint that the coordinator committed afterwards exists: everything else in the storage is litter that
-//! nobody looks at. A download checks every byte against the manifest, and the manifest against the hash that was
-//! committed.
+//! A checkpoint is a few blobs and a manifest with the BLAKE3 hash of each. Blobs are written first and the manifest
+//! last, and only a checkpoint that the coordinator has committed exists: everything else in the storage is ignored
+//! litter. A download checks every byte against the manifest, and the manifest against the committed hash.
 
 mod cache;
 mod transfer;
@@ -17,16 +16,15 @@ pub use cache::Cache;
 pub(crate) use transfer::off_thread;
 pub use transfer::{DownloadError, UploadError, download, find, upload};
 
-/// A checkpoint that was, or is to be, committed.
+/// A checkpoint that has been, or will be, committed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CheckpointRef {
-    /// Of which stage.
     pub stage: StageKey,
     /// Steps done, counted from the root.
     pub step: u64,
-    /// Where the manifest lies, below the root of the storage.
+    /// Path of the manifest below the storage's root.
     pub manifest_path: String,
-    /// BLAKE3 of the manifest.
+    /// BLAKE3 hash of the manifest.
     pub manifest_hash: blake3::Hash,
 }
 
@@ -37,5 +35,5 @@ impl From<CheckpointRef> for proto::v1::CheckpointRef {
     }
 }
 
-/// The content of a checkpoint, shared rather than copied.
+/// The content of a checkpoint, shared instead of copied.
 pub type Blobs = Arc<Vec<Blob>>;

@@ -1,4 +1,4 @@
-//! Upload and download of one checkpoint.
+//! Uploads and downloads one checkpoint.
 
 use bytes::Bytes;
 use futures::future::try_join_all;
@@ -10,77 +10,64 @@ use vocabulary::AttemptKey;
 
 use super::{Blobs, CheckpointRef};
 
-/// Why a checkpoint was not stored.
+/// A checkpoint that could not be stored.
 #[derive(Debug, thiserror::Error)]
 pub enum UploadError {
-    /// The storage refused a part.
+    /// The storage refused an object.
     #[error("cannot write {path} to the storage")]
     Put {
-        /// Which.
         path: String,
-        /// Why.
         #[source]
         source: object_store::Error,
     },
-    /// The storage does not get anywhere.
+    /// The storage made no progress.
     #[error("the storage did not take {path} in time")]
     TooSlow {
-        /// What was to be written.
+        /// The object to be written.
         path: String,
     },
 }
 
-/// Why a checkpoint cannot be used.
+/// A checkpoint that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum DownloadError {
-    /// The storage did not give a part.
+    /// The storage failed to return an object.
     #[error("cannot read {path} from the storage")]
     Get {
-        /// Which.
         path: String,
-        /// Why.
         #[source]
         source: object_store::Error,
     },
-    /// The storage does not get anywhere.
+    /// The storage made no progress.
     #[error("the storage did not give {path} in time")]
     TooSlow {
-        /// What was to be read.
+        /// The object to be read.
         path: String,
     },
-    /// The manifest is not the one that was committed.
+    /// The manifest's hash is not the committed one.
     #[error("{path} was changed after it was committed")]
-    ChangedManifest {
-        /// Which.
-        path: String,
-    },
-    /// The manifest cannot be read.
+    ChangedManifest { path: String },
+    /// The manifest is not valid JSON.
     #[error("{path} is not a manifest")]
     Manifest {
-        /// Which.
         path: String,
-        /// Why.
         #[source]
         source: ManifestError,
     },
-    /// The manifest is of another checkpoint.
+    /// The manifest belongs to another checkpoint.
     #[error("{path} is the manifest of {found}")]
     Other {
-        /// Which.
         path: String,
-        /// Of which stage and step.
+        /// Stage and step in the manifest.
         found: String,
     },
-    /// A blob is not what the manifest says.
+    /// A blob's size or hash differs from the manifest's.
     #[error("{path} is damaged: its size or its hash is not the manifest's")]
-    Damaged {
-        /// Which.
-        path: String,
-    },
+    Damaged { path: String },
 }
 
 impl DownloadError {
-    /// Whether another try may give another result: damage stays, and so does absence.
+    /// Whether a retry may succeed: damage and absence are permanent.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self {
@@ -91,9 +78,9 @@ impl DownloadError {
     }
 }
 
-/// Writes a checkpoint: the blobs, and when they are there, the manifest.
+/// Writes a checkpoint: the blobs, and once they are stored, the manifest.
 ///
-/// Each object appears whole or not at all, and under a path that no other attempt writes to.
+/// Each object appears atomically, under a path that no other attempt writes to.
 pub async fn upload(
     store: &dyn ObjectStore,
     key: AttemptKey,
@@ -116,7 +103,7 @@ pub async fn upload(
     Ok(CheckpointRef { stage: key.stage, step, manifest_path, manifest_hash })
 }
 
-/// Reads a checkpoint, and checks every byte of it.
+/// Reads a checkpoint and verifies every byte.
 pub async fn download(store: &dyn ObjectStore, wanted: &CheckpointRef) -> Result<Blobs, DownloadError> {
     let path = wanted.manifest_path.clone();
     let content = get(store, &path).await?;
@@ -134,7 +121,7 @@ pub async fn download(store: &dyn ObjectStore, wanted: &CheckpointRef) -> Result
     Ok(Blobs::new(try_join_all(blobs).await?))
 }
 
-/// The checkpoint an attempt wrote after `step` steps, where it wrote one: for whoever has no coordinator to ask.
+/// Finds the checkpoint that an attempt wrote after `step` steps, for callers without a coordinator to ask.
 pub async fn find(
     store: &dyn ObjectStore,
     key: AttemptKey,
@@ -179,7 +166,7 @@ async fn get(store: &dyn ObjectStore, path: &str) -> Result<Bytes, DownloadError
     read.await.map_err(|source| DownloadError::Get { path: path.to_owned(), source })
 }
 
-/// Runs what would keep the thread of the session busy on another one.
+/// Runs blocking work on another thread than the session's.
 pub(crate) async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => result,
@@ -191,7 +178,7 @@ pub(crate) async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> T + Sen
     }
 }
 
-/// One of several blobs, for an upload that must not copy it.
+/// One of several blobs, for an upload without copying it.
 struct SharedBlob {
     blobs: Blobs,
     index: usize,

@@ -1,4 +1,4 @@
-//! Keeps a connection to the coordinator, as well as that can be done.
+//! Keeps a connection to the coordinator open.
 
 use std::io;
 use std::time::Duration;
@@ -14,24 +14,24 @@ use tonic::transport::{Channel, Endpoint, Uri};
 use tonic::{Code, Status};
 use tracing::{debug, info};
 
-/// Messages that may wait to be sent before the session waits.
+/// Number of messages that may wait to be sent before the session waits.
 const SENDS_WAITING: usize = 256;
 
-/// What becomes of the connection.
+/// A change of the connection.
 #[derive(Debug)]
 pub enum LinkEvent {
-    /// It is open. What is sent here goes up; dropping it ends the session on this side.
+    /// It is open. Messages sent here go to the coordinator; dropping it ends the session on this side.
     Opened(mpsc::Sender<WorkerMessage>),
-    /// Something came down.
+    /// A message arrived.
     Received(Box<CoordinatorMessage>),
-    /// It broke, or could not be opened. Another is tried soon, unless the coordinator does not want this worker.
+    /// It broke, or could not be opened. Another try follows soon, unless the coordinator refuses this worker.
     Closed(LinkError),
 }
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
 pub enum LinkError {
-    /// Nobody answered.
+    /// The coordinator did not answer.
     #[error("cannot connect")]
     Connect(#[source] tonic::transport::Error),
     /// The coordinator answered with an error, or the connection broke.
@@ -43,7 +43,7 @@ pub enum LinkError {
 }
 
 impl LinkError {
-    /// Whether to try again is of use. It is not where the coordinator understood and refused.
+    /// Whether retrying makes sense. It does not if the coordinator understood and refused.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         let Self::Session(status) = self else { return true };
@@ -52,8 +52,8 @@ impl LinkError {
     }
 }
 
-/// How long to wait before the next try: doubled each time up to a bound, and drawn from the upper half, so that the
-/// workers of a coordinator that comes back do not all come at once.
+/// Delay before the next try: doubles each time up to a limit, and is drawn from the upper half, so that the workers of
+/// a restarted coordinator do not reconnect all at once.
 #[derive(Debug)]
 pub struct Backoff {
     first: Duration,
@@ -62,29 +62,28 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// From `first` to `longest`.
+    /// Delays from `first` to `longest`.
     #[must_use]
     pub fn new(first: Duration, longest: Duration) -> Self {
         Self { first, longest, next: first }
     }
 
-    /// The next wait. `draw` is between 0 and 1.
+    /// The next delay. `draw` is between 0 and 1.
     pub fn next(&mut self, draw: f64) -> Duration {
         let wait = self.next;
         self.next = (2 * wait).min(self.longest);
         wait.mul_f64(0.5 + 0.5 * draw.clamp(0.0, 1.0))
     }
 
-    /// It worked: the next wait is a short one.
+    /// After a success: the next delay is short again.
     pub fn reset(&mut self) {
         self.next = self.first;
     }
 }
 
-/// Dials, again and again, until nobody listens to its events or the coordinator refuses.
+/// Dials repeatedly, until nobody listens to its events or the coordinator refuses.
 ///
-/// `connect` makes a connection, below any encryption: one over TCP, through a proxy, or through a
-/// simulated network.
+/// `connect` opens a connection below any encryption: over TCP, through a proxy, or through a simulated network.
 pub async fn keep_connected<C, F, IO>(
     endpoint: Endpoint,
     connect: C,
@@ -144,7 +143,7 @@ async fn session(
         .max_decoding_message_size(proto::MAX_MESSAGE_BYTES)
         .max_encoding_message_size(proto::MAX_MESSAGE_BYTES);
     let (sender, outgoing) = mpsc::channel(SENDS_WAITING);
-    // The hello has to be on its way before the coordinator answers.
+    // The hello must be on its way before the coordinator answers.
     if events.send(LinkEvent::Opened(sender)).await.is_err() {
         return Ok(());
     }

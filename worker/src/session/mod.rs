@@ -1,11 +1,11 @@
-//! The worker's side of the session: what it has in hand, what it says of it, and to whom.
+//! The worker's side of the session: what it holds, what it reports about it, and to whom.
 //!
-//! [`Session`] is a value: `handle(event) -> actions`, with no clock, no I/O and no threads. [`link`] keeps a connection
-//! to the coordinator and knows nothing of what goes over it. The caller, the worker's shell, brings both together: it
-//! makes events of what arrives and performs the actions.
+//! [`Session`] is a value: `handle(event) -> actions`, without clocks, I/O or threads. [`link`] keeps a connection to
+//! the coordinator and knows nothing about its content. The caller, the worker's shell, connects the two: it turns what
+//! arrives into events and performs the actions.
 //!
-//! A connection that breaks changes nothing but the place in the queue: training goes on, and after the next welcome
-//! everything that was not acknowledged is sent again.
+//! A broken connection changes only the position in the queue: training continues, and after the next welcome every
+//! unacknowledged message is sent again.
 
 mod event;
 pub mod link;

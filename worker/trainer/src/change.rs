@@ -1,27 +1,27 @@
-//! How far weights moved between two checkpoints.
+//! Measures how far weights moved between two checkpoints.
 
 use crate::fit::{FitError, fitting};
 use crate::snapshot::Snapshot;
 
-/// What became of a parameter.
+/// The change of a parameter between two checkpoints.
 #[derive(Debug, Clone, PartialEq)]
 pub struct WeightChange {
-    /// Its name.
+    /// Name of the parameter.
     pub parameter: String,
-    /// Its dimensions.
+    /// Dimensions of the parameter.
     pub shape: Vec<usize>,
-    /// The largest change of one of its elements, without its sign.
+    /// Largest absolute change of one of its elements.
     pub largest: f64,
-    /// The root of the mean square of their changes.
+    /// Root mean square of the changes.
     pub rms: f64,
-    /// The length of the change as a fraction of the length there was before: not a number where all was zero.
+    /// L2 norm of the change over the previous L2 norm; NaN if all elements were zero.
     pub relative: f64,
 }
 
 /// The changes of all parameters, by name.
 ///
 /// # Errors
-/// If the two are not of models of one shape.
+/// Fails if the two snapshots are of models with different shapes.
 pub fn changes(before: &Snapshot, after: &Snapshot) -> Result<Vec<WeightChange>, FitError> {
     if let Some(tensor) = after.weights.keys().find(|name| !before.weights.contains_key(*name)) {
         return Err(FitError::Surplus { tensor: tensor.clone() });
@@ -72,7 +72,7 @@ mod tests {
     #[test]
     fn models_of_other_shapes_do_not_compare() {
         let error = changes(&snapshot(&[1.0]), &snapshot(&[1.0, 2.0])).expect_err("another shape").to_string();
-        assert!(error.contains("norm is of shape [1, 2], and not of shape [1, 1]"), "{error}");
+        assert!(error.contains("norm is of shape [1, 2], expected shape [1, 1]"), "{error}");
         let mut other = snapshot(&[1.0]);
         other.weights.insert("head".to_owned(), HostTensor { shape: vec![1], values: vec![0.0] });
         assert!(changes(&snapshot(&[1.0]), &other).is_err() && changes(&other, &snapshot(&[1.0])).is_err());

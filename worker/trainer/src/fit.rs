@@ -1,4 +1,4 @@
-//! Whether a checkpoint's tensors are those of a model, and putting them in their places.
+//! Checks that a checkpoint's tensors match a model, and loads them into it.
 
 use std::collections::BTreeMap;
 
@@ -8,28 +8,27 @@ use minicpm::MiniCpm;
 use crate::parameters::{Path, Replace, shapes};
 use crate::snapshot::{HostTensor, Snapshot};
 
-/// Why a checkpoint's tensors are not those of a model.
+/// A checkpoint whose tensors do not match a model.
 #[derive(Debug, thiserror::Error)]
 pub enum FitError {
-    /// A tensor is missing in the checkpoint, or has another shape than the model's.
-    #[error("the checkpoint does not fit the model: {tensor} is {found}, and not of shape {expected:?}")]
+    /// A tensor is missing in the checkpoint, or its shape differs from the model's.
+    #[error("the checkpoint does not fit the model: {tensor} is {found}, expected shape {expected:?}")]
     Tensor {
-        /// Its name.
         tensor: String,
-        /// What the checkpoint has.
+        /// Shape in the checkpoint, or `missing`.
         found: String,
-        /// The shape the model has.
+        /// Shape in the model.
         expected: Vec<usize>,
     },
-    /// The checkpoint has tensors the model has not.
+    /// The checkpoint has tensors that the model lacks.
     #[error("the checkpoint does not fit the model, which has no {tensor}")]
     Surplus {
-        /// The first of them.
+        /// The first such tensor.
         tensor: String,
     },
 }
 
-/// The model with the checkpoint's weights in place of its own.
+/// The model with the checkpoint's weights.
 pub(crate) fn with_weights(model: MiniCpm, snapshot: &Snapshot) -> Result<MiniCpm, FitError> {
     let parameters = shapes(&model);
     if let Some(tensor) = snapshot.weights.keys().find(|name| !parameters.contains_key(*name)) {
@@ -41,7 +40,7 @@ pub(crate) fn with_weights(model: MiniCpm, snapshot: &Snapshot) -> Result<MiniCp
     Ok(model.map(&mut Replace { path: Path::default(), values: &snapshot.weights }))
 }
 
-/// The values of a tensor that has this shape.
+/// The values of a tensor with the expected shape.
 pub(crate) fn fitting<'a>(
     tensors: &'a BTreeMap<String, HostTensor>,
     tensor: String,

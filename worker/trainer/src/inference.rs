@@ -1,4 +1,4 @@
-//! Computing with a checkpoint, without training it.
+//! Computes with a checkpoint without training it.
 
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor, TensorData};
@@ -17,38 +17,36 @@ pub struct Inference {
     context: usize,
 }
 
-/// Why a checkpoint cannot be computed with.
+/// A checkpoint that cannot be used for inference.
 #[derive(Debug, thiserror::Error)]
 pub enum InferenceError {
-    /// Which model it is of is not said.
+    /// The checkpoint does not name its model.
     #[error("the checkpoint does not say which model it is of: an early version of this program wrote it")]
     Undescribed,
-    /// Its tensors are not those of the model it says it is of.
+    /// A tensor does not match the model that the checkpoint names.
     #[error(transparent)]
     Fit(#[from] FitError),
-    /// A token is not of the vocabulary.
+    /// A token is outside the vocabulary.
     #[error("token {token} at position {position} is not in the vocabulary of {vocab}")]
     Token {
-        /// Which.
         token: i64,
-        /// Where.
         position: usize,
-        /// Of the model.
+        /// Vocabulary size of the model.
         vocab: u32,
     },
-    /// A sequence is longer than it was said to be, or empty.
+    /// A sequence is empty or longer than announced.
     #[error("a sequence of {found} tokens, where 1 to {context} were announced")]
     Length {
         /// Its length.
         found: usize,
-        /// The longest.
+        /// Maximum length, as announced.
         context: usize,
     },
 }
 
 impl Inference {
-    /// The model of a checkpoint, for sequences of up to `context` tokens. More than it was trained on is possible, and is
-    /// as good as the rotary position embedding makes it.
+    /// Loads a checkpoint's model for sequences of up to `context` tokens. Longer sequences than in training are
+    /// possible, as far as the rotary position embedding generalises.
     pub fn load(snapshot: &Snapshot, context: usize, compute: &Compute) -> Result<Self, InferenceError> {
         let spec = snapshot.description.ok_or(InferenceError::Undescribed)?.model;
         let device = compute.device();
@@ -57,13 +55,13 @@ impl Inference {
         Ok(Self { model, compute: compute.clone(), device: device.inner(), vocab: spec.vocab, context })
     }
 
-    /// Entries of the vocabulary.
+    /// Vocabulary size.
     #[must_use]
     pub fn vocab(&self) -> u32 {
         self.vocab
     }
 
-    /// Unnormalised log-probabilities of the token after each of a sequence.
+    /// Unnormalised log-probabilities of the token after each position of a sequence.
     ///
     /// # Shapes
     /// - `tokens`: `[tokens]`, one sequence from its beginning;

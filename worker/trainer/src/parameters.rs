@@ -8,7 +8,7 @@ use burn::tensor::{Tensor, TensorData};
 
 use crate::snapshot::HostTensor;
 
-/// The path of the module being visited: `blocks.0.attention`.
+/// Path of the module being visited, such as `blocks.0.attention`.
 #[derive(Debug, Default)]
 pub(crate) struct Path(Vec<String>);
 
@@ -21,7 +21,7 @@ impl Path {
         self.0.pop();
     }
 
-    /// The whole of it, dotted. burn keys parameters by random numbers, so this is what checkpoints call them.
+    /// The dotted path, which checkpoints use as the name, because burn keys parameters by random numbers.
     pub(crate) fn name(&self) -> String {
         self.0.join(".")
     }
@@ -73,7 +73,7 @@ impl<F: FnMut(String, Vec<usize>, Vec<f32>)> ModuleVisitor for ReadGradients<'_,
     }
 }
 
-/// Puts these values in place of the parameters of their names, which have to have their shapes.
+/// Replaces the values of parameters, by name; shapes must match.
 pub(crate) struct Replace<'a> {
     pub(crate) path: Path,
     pub(crate) values: &'a BTreeMap<String, HostTensor>,
@@ -97,7 +97,7 @@ impl ModuleMapper for Replace<'_> {
     }
 }
 
-/// The shape of every parameter by its name.
+/// The shape of every parameter, by name.
 pub(crate) fn shapes(model: &impl Module) -> BTreeMap<String, Vec<usize>> {
     #[derive(Default)]
     struct Shapes {

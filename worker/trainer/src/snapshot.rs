@@ -1,8 +1,8 @@
-//! What a checkpoint holds: weights and optimiser state, as named 32-bit tensors in two safetensors blobs. Where a stage
-//! records dynamics, a third one holds what the next step is compared with.
+//! The content of a checkpoint: weights and optimiser state, as named 32-bit tensors in two safetensors blobs. If a
+//! stage records dynamics, a third blob holds what the next step is compared with.
 //!
-//! The blob of the weights says what they are of, in the metadata of the file: [`Description`]. Whoever has it can compute
-//! with the model, and needs neither the campaign nor the recipe.
+//! The weights' blob describes its model in the file's metadata, as a [`Description`]: it suffices for computing with
+//! the model, without the campaign or the recipe.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -10,14 +10,15 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 use vocabulary::{DatasetId, ModelSpec};
 
-/// The blob of the weights.
+/// File name of the weights.
 pub const WEIGHTS: &str = "weights.safetensors";
-/// The blob of the optimiser's moments: `NAME.first_moment` and `NAME.second_moment` of every parameter.
+/// File name of the optimiser's moments: `NAME.first_moment` and `NAME.second_moment` of every parameter.
 pub const OPTIMIZER: &str = "optimizer.safetensors";
-/// The blob of a stage that records: `NAME.gradient` of the last step and `NAME.before`, the weights before it.
+/// File name of a recording stage's state: `NAME.gradient` of the last step and `NAME.before`, the weights before it.
 pub const DYNAMICS: &str = "dynamics.safetensors";
 
-/// The one key of the weights' metadata, with JSON behind it. One, because several would be written in random order.
+/// The only key of the weights' metadata, with JSON as its value. Only one, because several would be written in random
+/// order.
 const METADATA: &str = "windtunnel";
 
 pub(crate) const FIRST_MOMENT: &str = ".first_moment";
@@ -25,31 +26,30 @@ pub(crate) const SECOND_MOMENT: &str = ".second_moment";
 pub(crate) const GRADIENT: &str = ".gradient";
 pub(crate) const WEIGHT_BEFORE: &str = ".before";
 
-/// A run between two steps, on the host: all that is needed to go on from there.
+/// A run between two steps, on the host: everything needed to continue it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Snapshot {
-    /// Steps done, counted from the root: training goes on with this step.
+    /// Steps done, counted from the root. Training continues with this step.
     pub step: u64,
-    /// What the weights are of; none where an early version stored them, which did not say.
+    /// Description of the weights; `None` if an early version stored them without one.
     pub description: Option<Description>,
     pub(crate) weights: BTreeMap<String, HostTensor>,
     pub(crate) optimizer: BTreeMap<String, HostTensor>,
-    /// What a stage that records keeps of the last step; empty where none was recorded.
+    /// What a recording stage keeps of the last step; empty if nothing was recorded.
     pub(crate) recorded: BTreeMap<String, HostTensor>,
 }
 
-/// What weights are of: all it takes to compute with them.
+/// Description of weights: everything needed to compute with them.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Description {
-    /// The model.
     pub model: ModelSpec,
-    /// The dataset it was trained on, whose tokenizer it speaks; none for weights from elsewhere.
+    /// The dataset it was trained on, which has its tokenizer; `None` for imported weights.
     pub dataset: Option<DatasetId>,
-    /// Tokens in the sequences it was trained on.
+    /// Tokens per training sequence.
     pub context: u32,
 }
 
-/// The metadata of the weights, as they are stored.
+/// The metadata of the weights, as stored.
 #[derive(Serialize, Deserialize)]
 struct Metadata {
     model: ModelSpec,
@@ -67,73 +67,67 @@ pub struct HostTensor {
     pub values: Vec<f32>,
 }
 
-/// A part of a checkpoint, as it is stored.
+/// A file of a checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Blob {
-    /// Its file name.
+    /// File name.
     pub name: String,
-    /// Its content.
+    /// Content of the file.
     pub bytes: Vec<u8>,
 }
 
-/// Why blobs are not a checkpoint.
+/// Blobs that do not form a checkpoint.
 #[derive(Debug, thiserror::Error)]
 pub enum SnapshotError {
-    /// A blob is not among them.
+    /// A blob is missing.
     #[error("the checkpoint has no {name}")]
-    Missing {
-        /// Which.
-        name: &'static str,
-    },
-    /// A blob cannot be read or written.
+    Missing { name: &'static str },
+    /// A blob cannot be parsed or written.
     #[error("{name} is not a valid safetensors file")]
     Format {
-        /// Which.
         name: &'static str,
-        /// Why.
         #[source]
         source: safetensors::SafeTensorError,
     },
     /// A tensor has another type than 32-bit float.
-    #[error("{tensor} in {name} holds {dtype:?}, and not F32")]
+    #[error("{tensor} in {name} holds {dtype:?}, expected F32")]
     Type {
-        /// In which blob.
+        /// Blob with the tensor.
         name: &'static str,
-        /// Which.
         tensor: String,
-        /// Its type.
+        /// Actual type.
         dtype: Dtype,
     },
-    /// What the weights are of cannot be read.
+    /// The description cannot be parsed.
     #[error("{WEIGHTS} does not say what it holds in a form that this version knows")]
     Metadata(#[source] serde_json::Error),
-    /// What the weights are of is not said.
+    /// There is no description.
     #[error("{WEIGHTS} does not say which model it holds: an early version of this program wrote it")]
     Undescribed,
-    /// The weights are of another step than the checkpoint.
-    #[error("{WEIGHTS} is from after step {found}, and not from after step {expected}")]
+    /// The weights are from another step than the checkpoint.
+    #[error("{WEIGHTS} is from step {found}, expected step {expected}")]
     Step {
-        /// What the blob says.
+        /// Step in the blob.
         found: u64,
-        /// Of the checkpoint.
+        /// Step of the checkpoint.
         expected: u64,
     },
 }
 
 impl Snapshot {
-    /// Weights from elsewhere, on which no step was done here.
+    /// Imported weights, at step 0.
     #[must_use]
     pub fn of_weights(description: Description, weights: BTreeMap<String, HostTensor>) -> Self {
         Self { step: 0, description: Some(description), weights, optimizer: BTreeMap::new(), recorded: BTreeMap::new() }
     }
 
-    /// The weights by the names of their parameters.
+    /// The weights by parameter name.
     #[must_use]
     pub fn weights(&self) -> &BTreeMap<String, HostTensor> {
         &self.weights
     }
 
-    /// Weights and optimiser state, ready to be stored. The same snapshot gives the same bytes.
+    /// Serialises weights and optimiser state. The same snapshot gives the same bytes.
     pub fn to_blobs(&self) -> Result<Vec<Blob>, SnapshotError> {
         let metadata = self.description.map(|Description { model, dataset, context }| {
             let metadata = Metadata { model, step: self.step, dataset, context };
@@ -168,7 +162,7 @@ impl Snapshot {
         Ok(Self { step, description, weights: decode(WEIGHTS, &weights.tensors)?, optimizer, recorded })
     }
 
-    /// Reads the weights alone, to compute with and not to train on.
+    /// Reads only the weights, for inference.
     pub fn from_weights(blob: &[u8]) -> Result<Self, SnapshotError> {
         let Parsed { metadata, tensors } = parse(WEIGHTS, blob)?;
         let (step, description) = read_metadata(&metadata.ok_or(SnapshotError::Undescribed)?)?;
@@ -182,7 +176,7 @@ impl Snapshot {
         })
     }
 
-    /// Bytes of all tensors.
+    /// Total size of all tensors, in bytes.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         let values =
@@ -214,7 +208,7 @@ fn encode(
     Ok(Blob { name: name.to_owned(), bytes })
 }
 
-/// A blob whose values are not read yet.
+/// A blob whose values have not been read yet.
 struct Parsed<'a> {
     metadata: Option<String>,
     tensors: SafeTensors<'a>,
@@ -227,7 +221,7 @@ fn parse<'a>(name: &'static str, bytes: &'a [u8]) -> Result<Parsed<'a>, Snapshot
     Ok(Parsed { metadata, tensors: SafeTensors::deserialize(bytes).map_err(format)? })
 }
 
-/// The steps done, and what the weights are of.
+/// The number of steps done, and the description.
 fn read_metadata(text: &str) -> Result<(u64, Description), SnapshotError> {
     let Metadata { model, step, dataset, context } = serde_json::from_str(text).map_err(SnapshotError::Metadata)?;
     Ok((step, Description { model, dataset, context }))

@@ -1,7 +1,8 @@
-//! The coordinate check of Tensor Programs: how large activations are, and how far a few steps move them, over widths.
+//! The coordinate check of Tensor Programs: how large activations are, and how far a few steps move them, across
+//! widths.
 //!
-//! Under scalings that are right, neither depends on the width; where one does, hyper-parameters found on a narrow model are
-//! wrong for a wide one. [`observe()`] trains a model for its first steps and looks at it after each; [`slopes`] compares
+//! With the right scalings neither depends on the width; if one does, hyper-parameters found on a narrow model are
+//! wrong for a wide one. [`observe()`] trains a model for a few steps and measures after each; [`slopes`] compares
 //! widths.
 
 mod observe;

@@ -1,4 +1,4 @@
-//! How sizes go with the width.
+//! How magnitudes scale with the width.
 
 use std::collections::BTreeMap;
 
@@ -6,11 +6,12 @@ use serde::Serialize;
 
 use super::observe::{Observed, Quantity, Size};
 
-/// An exponent this near to zero is none. Coordinates that a wrong scaling lets grow do so with a root of the width at
-/// least, so an exponent of a half or more; what training and chance add at the widths of a CPU is below a quarter.
+/// Exponents of smaller magnitude count as zero. A wrong scaling makes coordinates grow at least with the square root
+/// of the width, an exponent of a half or more; the effects of training and chance at CPU-sized widths stay below a
+/// quarter.
 pub const STABLE: f64 = 0.25;
 
-/// Which of the two measures of a size.
+/// A measure of magnitude.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Measure {
@@ -20,37 +21,35 @@ pub enum Measure {
     Change,
 }
 
-/// What an exponent comes to.
+/// Interpretation of an exponent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// It does not depend on the width.
+    /// Independent of the width.
     Stable,
-    /// It is larger in wider models.
+    /// Larger in wider models.
     Grows,
-    /// It is smaller in wider models.
+    /// Smaller in wider models.
     Vanishes,
-    /// A size is zero, or no finite number: there is no exponent.
+    /// A measure is zero or not finite, so there is no exponent.
     NoExponent,
 }
 
-/// How a quantity goes with the width after some steps.
+/// How a quantity scales with the width after some steps.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Exponent {
-    /// Steps that were done.
+    /// Steps done.
     pub step: u64,
-    /// Of what.
     pub quantity: Quantity,
-    /// Its size, or its change.
     pub measure: Measure,
-    /// The slope of the logarithm of the measure over that of the width.
+    /// Slope of the measure's logarithm over that of the width.
     pub slope: Option<f64>,
-    /// What that means.
+    /// Interpretation of the slope.
     pub verdict: Verdict,
 }
 
 impl Measure {
-    /// The measure of a size.
+    /// The measure, given a magnitude.
     #[must_use]
     pub fn of(self, size: Size) -> f64 {
         match self {
@@ -60,8 +59,8 @@ impl Measure {
     }
 }
 
-/// The exponents over models of several widths, each with its width: of every step, quantity and measure that is there.
-/// Nothing has changed before the first step, so that there is no exponent of that.
+/// The exponents over models of several widths, each with its width, for every step, quantity and measure available.
+/// Before the first step nothing has changed, so there is no exponent of the change.
 #[must_use]
 pub fn slopes(models: &[(u32, &[Observed])]) -> Vec<Exponent> {
     let mut points: BTreeMap<(u64, Quantity, Measure), Vec<(f64, f64)>> = BTreeMap::new();
@@ -95,7 +94,7 @@ fn verdict(slope: Option<f64>) -> Verdict {
     }
 }
 
-/// The exponent of the power law through the points by least squares of their logarithms, if they have two widths.
+/// Exponent of the power law through the points, by least squares of logarithms; `None` with fewer than two widths.
 fn slope(points: &[(f64, f64)]) -> Option<f64> {
     let logs: Vec<(f64, f64)> = points.iter().map(|(width, size)| (width.ln(), size.ln())).collect();
     let count = logs.len() as f64;

@@ -10,8 +10,8 @@ use rayon::prelude::*;
 
 use super::{Coefficients, Moments};
 
-/// Elements one task works on. Sums are taken over pieces of this size in their order, so the number of threads does not
-/// change them.
+/// Elements per task. Sums are taken over pieces of this size in their order, so the number of threads does not affect
+/// them.
 const PIECE: usize = 1 << 14;
 
 pub(super) fn square_sum<const D: usize>(gradient: Tensor<D>) -> f64 {
@@ -81,7 +81,7 @@ kernel! {
     fn inner_product(a: &[f32], b: &[f32]) -> f32 = Simd::dot;
 }
 
-/// The tensor with its elements in row-major order; copies only where it must.
+/// The tensor with its elements in row-major order; copies only if necessary.
 fn contiguous<const D: usize>(tensor: Tensor<D>) -> FlexTensor {
     let tensor = tensor.try_into_primitive::<Flex>().expect("the caller checked the device");
     if tensor.as_slice::<f32>().is_some_and(|elements| elements.len() == tensor.storage::<f32>().len()) {

@@ -1,4 +1,4 @@
-//! AdamW with decoupled weight decay, a learning rate for each parameter group and clipping by the global norm.
+//! AdamW with decoupled weight decay, a learning rate per parameter group, and clipping by the global norm.
 //!
 //! For a parameter p with gradient g at step t, counted from 1, with the learning rate eta of its group:
 //!
@@ -9,8 +9,8 @@
 //! p <- p (1 - eta weight_decay) - eta / (1 - beta1^t) * m / (sqrt(v / (1 - beta2^t)) + eps)
 //! ```
 //!
-//! On the CPU backend all of it happens in place, in two passes over memory: `flex`. Elsewhere the same formula runs in
-//! tensor operations: `plain`. Moments are kept by parameter name, so that a checkpoint can hold them.
+//! On the CPU backend everything happens in place, in two passes over memory: `flex`. Elsewhere the same formula runs
+//! in tensor operations: `plain`. Moments are stored by parameter name, so that a checkpoint can hold them.
 
 mod flex;
 mod plain;
@@ -37,9 +37,9 @@ pub struct Optimizer {
 /// First and second moment of one parameter, in row-major order.
 #[derive(Debug)]
 enum Moments {
-    /// In memory, for the CPU backend.
+    /// In host memory, for the CPU backend.
     Host { first: Vec<f32>, second: Vec<f32> },
-    /// Where the parameter is.
+    /// On the parameter's device.
     Device(Box<DeviceMoments>),
 }
 
@@ -49,10 +49,10 @@ struct DeviceMoments {
     second: Tensor<1>,
 }
 
-/// One update of one parameter, as numbers.
+/// The coefficients of one parameter's update.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Coefficients {
-    /// What gradients are multiplied by, for clipping.
+    /// Factor of the gradients, for clipping.
     gradient_scale: f32,
     beta1: f32,
     beta2: f32,
@@ -66,7 +66,7 @@ struct Coefficients {
 }
 
 impl Optimizer {
-    /// An optimiser that has seen no gradient.
+    /// An optimiser that has not seen a gradient.
     #[must_use]
     pub fn new(settings: AdamW, model: &ModelSpec) -> Self {
         Self { settings, table: model.param_groups(), moments: BTreeMap::new() }
@@ -74,8 +74,8 @@ impl Optimizer {
 
     /// Updates a model and returns it with the global L2 norm of the gradient before clipping.
     ///
-    /// `learning_rate` is that of the schedule, before the multiplier of a group; `steps_done` the number of updates
-    /// before this one, counted from the root.
+    /// `learning_rate` is the schedule's, before the multiplier of a group; `steps_done` the number of updates before
+    /// this one, counted from the root.
     #[must_use]
     pub fn step(
         &mut self,
@@ -85,14 +85,14 @@ impl Optimizer {
         steps_done: u64,
     ) -> (MiniCpm, f64) {
         let norm = global_norm(&model, &gradients);
-        // A norm that is not finite makes every weight NaN, and the next loss says so.
+        // A norm that is not finite turns every weight into NaN, which shows in the next loss.
         let gradient_scale = (self.settings.clip_norm / (norm + 1e-6)).min(1.0);
         let mut update =
             Update { optimizer: self, gradients, path: Path::default(), gradient_scale, learning_rate, steps_done };
         (model.map(&mut update), norm)
     }
 
-    /// The update of the parameter of this path.
+    /// The update of the parameter with this path.
     fn coefficients(&self, path: &str, gradient_scale: f64, learning_rate: f64, steps_done: u64) -> Coefficients {
         let AdamW { beta1, beta2, eps, weight_decay, .. } = self.settings;
         let group = self.table.iter().find(|group| group.holds(path));
@@ -111,7 +111,7 @@ impl Optimizer {
         }
     }
 
-    /// The moments by parameter name, first then second.
+    /// The moments by parameter name, first moment first.
     pub(crate) fn state(&self) -> impl Iterator<Item = (&str, Vec<f32>, Vec<f32>)> {
         self.moments.iter().map(|(name, moments)| match moments {
             Moments::Host { first, second } => (name.as_str(), first.clone(), second.clone()),
@@ -119,7 +119,7 @@ impl Optimizer {
         })
     }
 
-    /// Puts the moments of a parameter back.
+    /// Restores the moments of a parameter.
     pub(crate) fn restore(&mut self, name: String, first: Vec<f32>, second: Vec<f32>, device: &Device) {
         let moments = if minicpm::ops::is_fused(device) {
             Moments::Host { first, second }
@@ -152,7 +152,7 @@ fn global_norm(model: &MiniCpm, gradients: &GradientsParams) -> f64 {
     let mut visitor = SquareSum { gradients, on_host: 0.0, on_device: Vec::new() };
     model.visit(&mut visitor);
     let SquareSum { on_host, on_device, .. } = visitor;
-    // Read all at once: each reading waits for the device.
+    // Read all at once, because each read waits for the device.
     let sums = if on_device.is_empty() { Vec::new() } else { host(Tensor::cat(on_device, 0)) };
     (on_host + sums.into_iter().map(f64::from).sum::<f64>()).sqrt()
 }
@@ -176,7 +176,7 @@ impl ModuleMapper for Update<'_> {
     }
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        // Consumed rather than borrowed: only a tensor that nobody else holds is updated in place.
+        // Consumed instead of borrowed: only a tensor without other owners is updated in place.
         let (id, tensor, mapper) = param.consume();
         let Some(gradient) = self.gradients.remove::<D>(id) else {
             return Param::from_mapped_value(id, tensor, mapper);
@@ -228,7 +228,7 @@ mod tests {
                 b = plain::update(b, tensor(salt), formula.entry("p".to_owned()), with());
             }
             for (a, b) in host(a).into_iter().zip(host(b)) {
-                // Of numbers that were around one, rounded to 32 bits a few times.
+                // Values of order one, rounded to 32 bits a few times.
                 assert!((a - b).abs() <= 1e-6 * b.abs().max(1e-1), "{a} against {b}");
             }
         }
@@ -244,7 +244,7 @@ mod tests {
         assert!((fused / formula - 1.0).abs() < 1e-5, "{fused} against {formula}");
     }
 
-    /// The formula of this file's head in double precision, with nothing of the implementations.
+    /// The formula from the module's documentation in double precision, independent of the implementations.
     #[test]
     fn clipping_and_updates_follow_the_formula_in_double_precision() {
         let settings = AdamW { beta1: 0.9, beta2: 0.95, eps: 1e-8, weight_decay: 0.1, clip_norm: 1.0 };

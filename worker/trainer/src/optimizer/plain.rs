@@ -6,10 +6,10 @@ use burn::tensor::Tensor;
 
 use super::{Coefficients, DeviceMoments, Moments};
 
-/// The sum of squares of each row, to be added up by the caller.
+/// The sum of squares of each row, for the caller to add up.
 ///
-/// Not the sum of all: GPUs add to that one from everywhere at once, in whatever order they come, and the norm would be
-/// another one in its last digits each time.
+/// Not the sum of the whole tensor: GPUs accumulate that atomically in arbitrary order, so the last digits of the norm
+/// would vary.
 ///
 /// # Shapes
 /// - returns `[rows]`, one for each position of all dimensions but the last.

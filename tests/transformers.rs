@@ -1,7 +1,7 @@
-//! Checkpoints exchanged with Hugging Face transformers: what one program wrote, the other computes the same logits with.
+//! Checkpoints exchanged with Hugging Face transformers: both programs compute the same logits from each other's files.
 //!
-//! `tests/pytorch/logits.py` is the other side. It needs a Python with PyTorch and transformers, so the tests are left out
-//! unless asked for: `cargo xtask check pytorch` makes one and runs them.
+//! `tests/pytorch/logits.py` is the other side. It needs a Python with PyTorch and transformers, so the tests only run
+//! when asked for: `cargo xtask check pytorch` sets one up and runs them.
 
 mod support;
 
@@ -22,7 +22,8 @@ const VOCAB: u32 = 300;
 const BATCH: usize = 2;
 const CONTEXT: usize = 20;
 
-/// How far a logit may be off. Logits here are of the order of one, and 32 bits come to a few millionths.
+/// Largest accepted difference of a logit. Logits here are of order one, and 32-bit rounding amounts to a few
+/// millionths.
 const MOST: f32 = 1e-4;
 
 #[test]
@@ -39,7 +40,8 @@ fn grouped_queries_and_a_head_of_its_own() {
     exchange("gqa-untied", &model(shape, 40, false));
 }
 
-/// The layout `minicpm` has no such models, and `llama` none whose width is no multiple of the number of heads.
+/// The layout `minicpm` does not have such models, and `llama` none whose width is not a multiple of the number of
+/// heads.
 #[test]
 #[ignore = "needs a Python with PyTorch and transformers: WINDTUNNEL_PYTHON"]
 fn heads_that_are_wider_together_than_the_model() {
@@ -63,13 +65,14 @@ fn models_of_transformers_are_imported() {
     }
 }
 
-/// A model in which every scaling does something, and so does what is added inside RMSNorm.
+/// A model in which every scaling has an effect, and so has the epsilon inside RMSNorm.
 fn model(shape: Shape, d_base: u32, tied: bool) -> ModelSpec {
     let tensor_program = TensorProgram { d_base, ..TensorProgram::PAPER };
     ModelSpec { tied, tensor_program, rope_theta: 5_000.0, norm_eps: 0.01, ..ModelSpec::paper(shape, VOCAB) }
 }
 
-/// Writes a checkpoint of the model in every layout that has it, has each computed with there, and takes each back.
+/// Exports a checkpoint to every layout that can express the model, has transformers compute each, and imports each
+/// again.
 fn exchange(case: &str, model: &ModelSpec) {
     let place = Place::new();
     write_tokens(&place);
@@ -103,7 +106,7 @@ fn exchange(case: &str, model: &ModelSpec) {
     }
 }
 
-/// Random weights: matrices that keep the size of what goes through them, and uneven gains.
+/// Random weights: matrices that preserve magnitudes, and uneven gains.
 fn write_checkpoint(dir: &Path, model: &ModelSpec) {
     let mut random = Random(7);
     let weights = parameters(model).into_iter().map(|(name, shape)| {
@@ -154,22 +157,22 @@ fn python(place: &Place, args: &[&str]) {
     assert!(status.success(), "logits.py {args:?}: {status}");
 }
 
-/// Prints how far apart two programs' logits are, and refuses too much.
+/// Prints how far apart two programs' logits are, and fails if too far.
 #[track_caller]
 fn compare(case: &str, ours: &[f32], theirs: &[f32]) {
     let count = ours.len() as f32;
     let mean = theirs.iter().sum::<f32>() / count;
     let deviation = (theirs.iter().map(|logit| (logit - mean).powi(2)).sum::<f32>() / count).sqrt();
-    // A value that is no number counts as the largest.
+    // NaN counts as the largest value.
     let differences = ours.iter().zip(theirs).map(|(a, b)| (a - b).abs());
     let worst = differences.max_by(f32::total_cmp).expect("there are logits");
     println!("{case}: logits with a standard deviation of {deviation:.2}, the worst difference {worst:.1e}");
-    // What is compared would be compared in vain otherwise.
+    // The comparison would be meaningless otherwise.
     assert!(deviation > 0.2, "{case}: the logits are all alike");
     assert!(worst <= MOST, "{case}: a logit is off by {worst:.1e}");
 }
 
-/// Numbers without a pattern, the same each time.
+/// Reproducible numbers without a pattern.
 struct Random(u64);
 
 impl Random {
@@ -178,7 +181,7 @@ impl Random {
         (self.0 >> 33) as u32
     }
 
-    /// Evenly spread, with a mean of 0 and a standard deviation of 1.
+    /// Uniform, with a mean of 0 and a standard deviation of 1.
     fn value(&mut self) -> f32 {
         (self.bits() as f32 / 2.0_f32.powi(31) - 0.5) * 12.0_f32.sqrt()
     }

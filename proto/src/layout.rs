@@ -1,4 +1,4 @@
-//! Where things lie below the root of the storage. All paths are relative, with `/` between their parts.
+//! Paths below the storage's root. All are relative, with `/` between their parts.
 //!
 //! ```text
 //! datasets/<dataset>/...
@@ -7,7 +7,7 @@
 
 use vocabulary::{Attempt, DatasetId, StageKey};
 
-/// The file that makes a checkpoint complete, inside the checkpoint's folder.
+/// The file that completes a checkpoint, inside its folder.
 pub const MANIFEST: &str = "manifest.json";
 
 /// The folder of a prepared dataset.
@@ -16,8 +16,8 @@ pub fn dataset_path(dataset: &DatasetId) -> String {
     format!("datasets/{dataset}")
 }
 
-/// The folder of one checkpoint. The attempt is in its name, so that two workers that both take a stage for theirs never
-/// write the same file.
+/// The folder of one checkpoint. Its name includes the attempt, so that two workers that both believe they own a stage
+/// never write the same file.
 #[must_use]
 pub fn checkpoint_path(stage: &StageKey, attempt: Attempt, step: u64) -> String {
     format!("checkpoints/{stage}/{}-{step}", attempt.0)
@@ -29,7 +29,7 @@ pub fn manifest_path(stage: &StageKey, attempt: Attempt, step: u64) -> String {
     format!("{}/{MANIFEST}", checkpoint_path(stage, attempt, step))
 }
 
-/// Whether a path is that of a manifest of this stage at this step, of some attempt: one that somebody else says is.
+/// Whether a path received from elsewhere is that of a manifest of this stage and step, of some attempt.
 #[must_use]
 pub fn is_manifest_path(path: &str, stage: &StageKey, step: u64) -> bool {
     let attempt = path.strip_prefix(&format!("checkpoints/{stage}/"));

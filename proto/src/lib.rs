@@ -1,11 +1,11 @@
-//! The `windtunnel.v1` contract, and the only conversion between what travels and the vocabulary.
+//! The `windtunnel.v1` contract, and the only conversion between messages and the vocabulary.
 //!
-//! [`v1`] is generated from the `.proto` files beside this crate's source; they say what each message means. [`convert`]
-//! turns the messages that mirror the vocabulary into it and back, refusing what is not sound. [`layout`] says where
-//! things lie in the storage that coordinator and workers share, and [`manifest`] what a checkpoint's manifest holds.
-//! [`limits`] bounds everything that comes from elsewhere.
+//! [`v1`] is generated from the `.proto` files beside this crate's source, which say what each message means.
+//! [`convert`] converts the messages that mirror the vocabulary in both directions, and refuses malformed ones.
+//! [`layout`] has the paths in the storage that coordinator and workers share, and [`manifest`] the content of a
+//! checkpoint's manifest. [`limits`] bounds everything received from outside.
 //!
-//! Deliberately knows nothing of sessions, of stores or of what is done with a message. Start with `session.proto`.
+//! This crate deliberately knows nothing about sessions, stores, or the use of a message. Start with `session.proto`.
 
 pub mod convert;
 pub mod layout;

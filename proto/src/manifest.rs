@@ -1,4 +1,4 @@
-//! What a checkpoint is made of: the file that is written last, and by whose hash a checkpoint is committed.
+//! The manifest of a checkpoint: the file that is written last, and by whose hash the checkpoint is committed.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use vocabulary::{Attempt, StageKey};
 
 use crate::limits::{MAX_BLOBS, MAX_MANIFEST_BYTES, MAX_NAME_BYTES};
 
-/// The version of the form that this program writes, and the only one it reads.
+/// The only version of the format, written and read.
 pub const FORMAT_VERSION: u32 = 1;
 
 /// The manifest of a checkpoint.
@@ -16,11 +16,11 @@ pub const FORMAT_VERSION: u32 = 1;
 pub struct CheckpointManifest {
     /// [`FORMAT_VERSION`].
     pub format_version: u32,
-    /// Whose weights these are.
+    /// The stage that was trained.
     pub stage: StageKey,
     /// The attempt that wrote it.
     pub attempt: Attempt,
-    /// Training goes on with this step, counted from the root.
+    /// Steps done, counted from the root. Training continues with this step.
     pub step: u64,
     /// The other files of the checkpoint, in the same folder.
     pub blobs: Vec<BlobEntry>,
@@ -30,27 +30,26 @@ pub struct CheckpointManifest {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BlobEntry {
-    /// The file's name.
     pub name: String,
-    /// Its length.
+    /// Size in bytes.
     pub bytes: u64,
-    /// BLAKE3 of its content, 64 lower-case hexadecimal digits.
+    /// BLAKE3 hash of its content, 64 lower-case hexadecimal digits.
     pub blake3: String,
 }
 
-/// Why a text is not a manifest.
+/// A text that is not a manifest.
 #[derive(Debug, thiserror::Error)]
 pub enum ManifestError {
-    /// It is too long to be one.
+    /// The text is too long.
     #[error("a manifest of {bytes} bytes is longer than the {MAX_MANIFEST_BYTES} that are accepted")]
     TooLong {
-        /// Its length.
+        /// Size of the text.
         bytes: usize,
     },
-    /// It is not JSON of the right form.
+    /// The text is not JSON of the right form.
     #[error("the manifest cannot be read")]
     Parse(#[source] serde_json::Error),
-    /// Another version wrote it.
+    /// Another version of the program wrote it.
     #[error("the manifest has format version {found}, and this program reads version {FORMAT_VERSION}")]
     Version {
         /// The version it states.
@@ -59,19 +58,16 @@ pub enum ManifestError {
     /// It lists too many files.
     #[error("the manifest lists {count} files, and {MAX_BLOBS} are accepted")]
     TooManyBlobs {
-        /// How many.
+        /// Number of files listed.
         count: usize,
     },
-    /// A file's name could lead out of the checkpoint's folder, or is there twice.
+    /// A file name that could lead out of the checkpoint's folder, or is listed twice.
     #[error("the manifest lists {name:?}, which is not the plain name of a file or is there twice")]
-    BlobName {
-        /// The name.
-        name: String,
-    },
-    /// A hash is not one.
+    BlobName { name: String },
+    /// A malformed hash.
     #[error("the hash of {name:?} in the manifest is not 64 lower-case hexadecimal digits")]
     BlobHash {
-        /// The file's name.
+        /// Name of the file.
         name: String,
     },
 }
@@ -83,16 +79,16 @@ impl CheckpointManifest {
         Self { format_version: FORMAT_VERSION, stage, attempt, step, blobs }
     }
 
-    /// The text that is stored.
+    /// Serialises the manifest.
     #[must_use]
     pub fn to_json(&self) -> Vec<u8> {
         serde_json::to_vec_pretty(self).expect("a manifest always has a JSON form")
     }
 
-    /// Reads a stored text.
+    /// Parses a stored manifest.
     ///
     /// # Errors
-    /// If it is too long, is not a manifest of this version, or names files outside its folder.
+    /// Fails if the text is too long, is not a manifest of this version, or names files outside its folder.
     pub fn from_json(text: &[u8]) -> Result<Self, ManifestError> {
         if text.len() > MAX_MANIFEST_BYTES {
             return Err(ManifestError::TooLong { bytes: text.len() });
@@ -117,13 +113,13 @@ impl CheckpointManifest {
     }
 }
 
-/// Whether a text is a BLAKE3 hash as it is written here: 64 lower-case hexadecimal digits.
+/// Whether a text is a BLAKE3 hash: 64 lower-case hexadecimal digits.
 #[must_use]
 pub fn is_blake3(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-/// Letters, digits, `.`, `_` and `-`, the first a letter or a digit: the same file on every system and store.
+/// Letters, digits, `.`, `_` and `-`, beginning with a letter or a digit: the same file on every system and store.
 fn is_plain_name(name: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
     name.len() <= MAX_NAME_BYTES

@@ -1,4 +1,4 @@
-//! What goes wrong, and when: drawn from a seed before the simulation begins.
+//! Faults and their times, drawn from a seed before the simulation begins.
 
 use std::time::Duration;
 
@@ -14,17 +14,17 @@ const PERIOD: Duration = Duration::from_secs(100);
 pub(crate) enum Kind {
     /// Nothing gets through between a worker and the coordinator.
     Partition,
-    /// What the worker says is lost; it hears all.
+    /// Messages of the worker are lost; it still receives all.
     WorkerUnheard,
-    /// What the coordinator says is lost; it hears all.
+    /// Messages of the coordinator are lost; it still receives all.
     WorkerDeaf,
-    /// All is held back, and comes at the end at once.
+    /// All messages are held back, and arrive together at the end.
     Hold,
     /// Each message takes seconds.
     Slow,
-    /// A worker's process is killed, and another takes its place.
+    /// A worker's process is killed, and another replaces it.
     WorkerCrash,
-    /// The coordinator is killed. Its file stays.
+    /// The coordinator is killed. Its files stay.
     CoordinatorCrash,
 }
 
@@ -40,7 +40,7 @@ impl Kind {
     ];
 }
 
-/// A fault, which lasts for a while.
+/// A fault that lasts for a while.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Fault {
     pub(crate) kind: Kind,
@@ -50,20 +50,21 @@ pub(crate) struct Fault {
 }
 
 impl Fault {
-    /// Whether it stands between this worker and the coordinator at some time of this stretch.
+    /// Whether it affects the connection between this worker and the coordinator at some time within this stretch.
     pub(crate) fn is_between(&self, host: usize, from: Duration, until: Duration) -> bool {
         (self.kind == Kind::CoordinatorCrash || self.worker == host) && self.from <= until && self.until >= from
     }
 }
 
-/// The faults of a seed, by their beginning. Two of a worker, or two of the coordinator, do not overlap.
+/// The faults of a seed, by their start. Two faults of one worker, or of the coordinator, never overlap.
 pub(crate) fn draw(seed: u64) -> Vec<Fault> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut free = [Duration::ZERO; WORKERS + 1];
     let mut faults = Vec::new();
     let mut at = Duration::from_millis(rng.random_range(2_000..6_000));
     while at < PERIOD {
-        // Each as often as any other, and the coordinator's crash twice as often: there is one of it.
+        // All equally often, except the coordinator's crash, which is twice as frequent because there is only one
+        // coordinator.
         let kind = Kind::ALL.get(rng.random_range(0..=Kind::ALL.len())).copied().unwrap_or(Kind::CoordinatorCrash);
         let worker = rng.random_range(0..WORKERS);
         let lasts = Duration::from_millis(match kind {

@@ -1,30 +1,32 @@
-//! A campaign over a simulated network: the coordinator with its driver, gRPC services and SQLite, and workers with their
-//! session, shell, outbox and connection, each a host of `turmoil`; only the trainer is made of paper. Minutes of partitions,
-//! one-way loss, latency, connections that hang and come back, and processes that are killed pass in seconds.
+//! A campaign over a simulated network: the coordinator with its driver, gRPC services and SQLite, and workers with
+//! their session, shell, outbox and connection, each a host of `turmoil`; only the trainer is simulated. Minutes of
+//! partitions, one-way loss, latency, connections that hang and recover, and killed processes pass in seconds.
 //!
-//! [`faults`] draws from a seed what goes wrong, [`world`] plays it, [`checks`] says what has to be true afterwards, and the
-//! results and curves have to be those of an undisturbed simulation. `WINDTUNNEL_TURMOIL_SEEDS=50` plays the first 50 seeds
-//! rather than the first few, `WINDTUNNEL_TURMOIL_SEED=7` that one alone; with `--nocapture` a table says what happened.
+//! [`faults`] draws from a seed what goes wrong, [`world`] plays it, [`checks`] says what must be true afterwards, and
+//! the results and curves must equal those of an undisturbed simulation. `WINDTUNNEL_TURMOIL_SEEDS=50` plays the first
+//! 50 seeds instead of the first few, `WINDTUNNEL_TURMOIL_SEED=7` only that one; with `--nocapture` a table shows what
+//! happened.
 //!
 //! # Time
 //!
-//! A host's runtime has a simulated clock, which the scheduler's timer, leases, heartbeats and the keep-alive of connections go
-//! by. Two kinds of threads know nothing of it: those of SQLite, and those of training. So the simulation goes on by a tick
-//! of 20 ms, and after each waits, in real time, until all other threads sleep ([`settle`]). A statement of SQLite is answered a
-//! tick after it was asked, so that a commit takes 100 to 400 ms: the coordinator has a slow disk, and a crash of it falls
-//! into the middle of a commit more often than not. Without that wait the time of a commit would depend on the machine, and
-//! on a busy one a lease could run out over it; with it none does: the undisturbed campaign has each attempt once and no
-//! connection more than workers, and says so. A training thread waits for the simulated time that its next step is due at.
+//! A host's runtime has a simulated clock, which the scheduler's timer, leases, heartbeats and the keep-alive of
+//! connections use. Two kinds of threads do not know it: those of SQLite and those of training. The simulation
+//! therefore advances by a tick of 20 ms, and then waits, in real time, until all other threads sleep ([`settle`]). A
+//! statement of SQLite is answered one tick after it was asked, so a commit takes 100 to 400 ms: the coordinator has a
+//! slow disk, and its crashes hit the middle of a commit more often than not. Without that wait the time of a commit
+//! would depend on the machine, and a lease could expire meanwhile on a busy one; with it none does: the undisturbed
+//! campaign has each attempt once and no more connections than workers, and the test asserts that. A training thread
+//! waits for the simulated time at which its next step is due.
 //!
 //! # How far a seed repeats
 //!
-//! The faults and when they come, latencies and the identities of workers are the seed's. Not from the seed are the waits before
-//! a worker dials again, the branches that `select!` takes, and which of two threads that wake in one tick is first. So a
-//! seed that fails is likely to fail again, and no more is promised.
+//! The seed determines the faults with their times, latencies and the identities of workers. It does not determine the
+//! delays before a worker dials again, the branches that `select!` takes, and which of two threads that wake in one
+//! tick is first. A failing seed is therefore likely, but not certain, to fail again.
 //!
 //! # Can it fail?
 //!
-//! docs/experiments.md has a table of mistakes made by hand, and of what caught each.
+//! docs/experiments.md has a table of faults injected by hand, and of what caught each.
 
 mod checks;
 mod faults;
@@ -44,7 +46,7 @@ use world::{Played, play};
 /// Seeds of every test run.
 const SEEDS: u64 = 5;
 
-/// What a campaign is for: its results, and the losses of its curves.
+/// The purpose of a campaign: its results, and the losses of its curves.
 #[derive(Debug, PartialEq)]
 struct Yield {
     results: Vec<TrialResult>,

@@ -1,19 +1,19 @@
-//! Threads that know no simulated time: those of SQLite, and of training. The simulation waits for them in real time.
+//! Threads without simulated time: those of SQLite and of training. The simulation waits for them in real time.
 
 use std::fs;
 use std::time::{Duration, Instant};
 
-/// How long to wait before another look.
+/// Interval between two looks.
 const LOOK: Duration = Duration::from_micros(40);
-/// A thread that is busy for longer gets the rest of its time in the next step.
+/// A thread that is busy for longer continues in the next step.
 const LONGEST: Duration = Duration::from_millis(50);
-/// Where nothing can be seen of threads.
+/// Waiting time on systems that do not show threads' states.
 const BLIND: Duration = Duration::from_micros(500);
 
-/// Waits until every other thread of this process sleeps, as far as the operating system says.
+/// Waits until every other thread of this process sleeps, as far as the operating system reports it.
 ///
-/// One that is woken counts as awake at once. Where any was, one more look is taken, for it may have woken another that
-/// was looked at before it.
+/// A thread that is woken counts as awake immediately. If any was awake, one more look follows, because it may have
+/// woken another that was looked at earlier.
 pub(crate) fn settle() {
     let since = Instant::now();
     let mut looks = 1;
@@ -36,7 +36,7 @@ fn others_are_asleep() -> Option<bool> {
         if Some(thread.file_name().as_os_str()) == own.file_name() {
             continue;
         }
-        // One that has ended meanwhile has no file any more.
+        // A thread that has ended meanwhile has no file any more.
         let Ok(stat) = fs::read_to_string(thread.path().join("stat")) else { continue };
         let state = stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
         if matches!(state, Some('R' | 'D')) {

@@ -24,7 +24,7 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    /// `undisturbed` is what the campaign takes without faults.
+    /// `undisturbed` is the campaign's duration without faults.
     pub(crate) fn new(undisturbed: Duration) -> Self {
         Self {
             undisturbed,

@@ -25,21 +25,21 @@ pub(crate) const WORKERS: usize = 3;
 const COORDINATOR: &str = "coordinator";
 const PORT: u16 = 7450;
 const URL: &str = "http://coordinator:7450";
-/// A round trip to a thread of SQLite takes one.
+/// Duration of a round trip to a thread of SQLite.
 const TICK: Duration = Duration::from_millis(20);
 pub(crate) const LEASE: Duration = Duration::from_secs(10);
-/// After this the campaign is taken to hang.
+/// A campaign that takes longer is taken to hang.
 const LONGEST: Duration = Duration::from_secs(600);
 const USUAL_LATENCY: [Duration; 2] = [Duration::from_millis(1), Duration::from_millis(40)];
 const SLOW: Duration = Duration::from_millis(2_500);
 
-/// The smoke recipe: two sizes and two seeds, so four trunks, with three branches each.
+/// The smoke recipe: two sizes and two seeds, hence four trunks with three branches each.
 const RECIPE: &str = concat!(
     include_str!("../../recipes/smoke.toml"),
     "\n[retries]\nnot_started = 1000\npreempted = 1000\nfailed = 1000\nbackoff_seconds = 0.5\nlongest_backoff_seconds = 1\n"
 );
 
-/// What came of a simulation.
+/// The result of a simulation.
 pub(crate) struct Played {
     pub(crate) track: Arc<Track>,
     pub(crate) results: Vec<v1::TrialResult>,
@@ -87,7 +87,7 @@ pub(crate) fn play(dir: &Path, seed: u64, faults: &[Fault]) -> Played {
     sim.host(COORDINATOR, move || {
         let data = data.clone();
         async move {
-            // On the runtime, which is what a crash ends first: what is under way ends inside of it.
+            // On the runtime, which a crash ends first, together with the tasks inside.
             Ok(tokio::spawn(coordinate(data)).await??)
         }
     });
@@ -157,7 +157,7 @@ pub(crate) fn play(dir: &Path, seed: u64, faults: &[Fault]) -> Played {
     Played { track, results, took, connections }
 }
 
-/// Begins a fault, or ends it.
+/// Begins or ends a fault.
 fn turn(sim: &mut turmoil::Sim<'_>, track: &Track, lives: &[Arc<Mutex<Vec<Life>>>], fault: Fault, begins: bool) {
     let worker = host(fault.worker);
     let worker = worker.as_str();
@@ -201,7 +201,7 @@ async fn dial(_: Uri) -> io::Result<TcpStream> {
     TcpStream::connect((COORDINATOR, PORT)).await
 }
 
-/// Submits the campaign, and comes back until it has ended.
+/// Submits the campaign, and reconnects until it has ended.
 async fn watch() -> Vec<v1::TrialResult> {
     loop {
         if let Ok(Ok(Some(results))) = tokio::time::timeout(Duration::from_secs(20), look()).await {

@@ -1,15 +1,15 @@
-//! What an operator may set.
+//! Settings of the scheduler.
 
 use std::time::Duration;
 
-/// Durations the decisions depend on.
+/// Durations that decisions depend on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settings {
-    /// How long an attempt lives after the last sign of life from its worker.
+    /// How long an attempt lives after its worker's last sign of life.
     pub lease_duration: Duration,
-    /// How often workers are told to send a heartbeat. Several fit into a lease.
+    /// Interval at which workers send heartbeats. Several fit into a lease.
     pub heartbeat_interval: Duration,
-    /// How long the attempts that ran when the coordinator stopped may take to re-attach to the next one.
+    /// Time for attempts that were running when the coordinator stopped to re-attach to the next one.
     pub restart_grace: Duration,
 }
 
@@ -20,7 +20,7 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// The usual settings with a lease of this length, and what depends on it.
+    /// The default settings with this lease, and everything derived from it.
     #[must_use]
     pub fn with_lease(lease_duration: Duration) -> Self {
         Self { lease_duration, heartbeat_interval: lease_duration / 6, restart_grace: 2 * lease_duration }

@@ -1,4 +1,4 @@
-//! What is known: for ever ([`ledger`], made of [`campaign`] and [`stage`]), and for now ([`worker`]).
+//! The scheduler's knowledge: durable ([`ledger`], made of [`campaign`] and [`stage`]) and transient ([`worker`]).
 
 pub mod campaign;
 pub(crate) mod fleet;

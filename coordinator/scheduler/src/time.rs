@@ -4,13 +4,13 @@ use std::fmt;
 use std::ops::Add;
 use std::time::Duration;
 
-/// Milliseconds on the coordinator's monotonic clock. It means nothing outside the process that read it, so no fact
-/// holds one.
+/// Milliseconds on the coordinator's monotonic clock. They are meaningless outside the process, so no fact contains
+/// one.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(pub u64);
 
 impl Timestamp {
-    /// The time from then until this; none where that is later.
+    /// The time from `then` until this; zero if `then` is later.
     #[must_use]
     pub fn since(self, then: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(then.0))
@@ -20,7 +20,7 @@ impl Timestamp {
 impl Add<Duration> for Timestamp {
     type Output = Self;
 
-    /// The time that much later, and the end of time where that would be beyond it.
+    /// This much later, saturating at the end of time.
     fn add(self, duration: Duration) -> Self {
         Self(self.0.saturating_add(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)))
     }

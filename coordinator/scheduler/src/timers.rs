@@ -1,4 +1,4 @@
-//! What is due when.
+//! Timers: what is due when.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -7,27 +7,27 @@ use vocabulary::{StageKey, WorkerId};
 
 use crate::time::Timestamp;
 
-/// Something that happens unless it is put off. At equal times, in this order: a worker that is gone is not told that
-/// its lease has expired.
+/// Something that happens unless it is postponed. At equal times they fire in this order: a worker that is gone need
+/// not be told that its lease has expired.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Timer {
-    /// A worker has been silent for so long that it is taken for gone.
+    /// A worker has been silent for so long that it counts as gone.
     WorkerSilent(WorkerId),
-    /// The attempt of a running stage is over.
+    /// The lease of a running stage's attempt expires.
     LeaseExpired(StageKey),
-    /// A stage may be tried again.
+    /// A stage may be retried.
     BackoffOver(StageKey),
-    /// A worker that the storage failed may be given a stage again.
+    /// A worker whose storage failed may be given a stage again.
     RestOver(WorkerId),
 }
 
-/// The set timers, each at one time.
+/// The pending timers, each at one time.
 ///
-/// Most are put off again and again and never go off: every heartbeat puts off two. So a timer that is put off stays in
-/// the queue where it was, and moves on when that time comes.
+/// Most timers are postponed over and over and never fire: every heartbeat postpones two. A postponed timer therefore
+/// keeps its place in the queue, and is moved only when that time comes.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Timers {
-    /// Each at its time, or at an earlier one.
+    /// Each at its time or earlier.
     queue: BTreeSet<(Timestamp, Timer)>,
     set: BTreeMap<Timer, Set>,
 }
@@ -35,12 +35,12 @@ pub(crate) struct Timers {
 #[derive(Debug, Clone, Copy)]
 struct Set {
     at: Timestamp,
-    /// Its place in the queue.
+    /// Its time in the queue.
     queued: Timestamp,
 }
 
 impl Timers {
-    /// Sets a timer, or puts it off.
+    /// Sets or postpones a timer.
     pub(crate) fn set(&mut self, timer: Timer, at: Timestamp) {
         match self.set.get_mut(&timer) {
             Some(set) if set.queued <= at => set.at = at,
@@ -52,14 +52,14 @@ impl Timers {
         }
     }
 
-    /// Makes sure that a timer does not go off.
+    /// Cancels a timer.
     pub(crate) fn cancel(&mut self, timer: Timer) {
         if let Some(set) = self.set.remove(&timer) {
             self.queue.remove(&(set.queued, timer));
         }
     }
 
-    /// Puts off everything that rests on somebody's silence.
+    /// Postpones every timer that waits for somebody's silence.
     pub(crate) fn put_off_silences(&mut self, by: Duration) {
         for (timer, set) in &mut self.set {
             if matches!(timer, Timer::WorkerSilent(_) | Timer::LeaseExpired(_)) {
@@ -68,23 +68,23 @@ impl Timers {
         }
     }
 
-    /// When a timer goes off, if it is set.
+    /// When a timer fires, if it is set.
     pub(crate) fn when(&self, timer: Timer) -> Option<Timestamp> {
         self.set.get(&timer).map(|set| set.at)
     }
 
-    /// When the next one goes off, or some time before.
+    /// When the next timer fires, or earlier.
     pub(crate) fn next(&self) -> Option<Timestamp> {
         self.queue.first().map(|(queued, _)| *queued)
     }
 
-    /// Takes out the first timer that is due.
+    /// Removes the first timer that is due.
     pub(crate) fn pop_due(&mut self, now: Timestamp) -> Option<Timer> {
         loop {
             let (queued, timer) = self.queue.first().copied().filter(|(queued, _)| *queued <= now)?;
             self.queue.pop_first();
             match self.set.get_mut(&timer) {
-                // It was put off. It goes off after those that are due before it, if it is due at all.
+                // It was postponed. It fires after those due before it, if it is due at all.
                 Some(set) if set.at > queued => {
                     set.queued = set.at;
                     self.queue.insert((set.at, timer));

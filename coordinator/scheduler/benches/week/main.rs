@@ -5,8 +5,8 @@
 //! cargo bench -p windtunnel-scheduler --bench week -- 1000      # one size
 //! ```
 //!
-//! Time is simulated, and so are workers: nothing waits. What is measured is the time that this thread had a core, so that
-//! others on the machine matter less; it includes the making of the events. Figures are in `docs/experiments.md`.
+//! Time and workers are simulated, so nothing waits. The measure is this thread's CPU time, so that other load on the
+//! machine matters less; it includes making the events. Figures are in `docs/experiments.md`.
 
 #![expect(clippy::disallowed_methods, reason = "a benchmark reads the clock; the scheduler does not")]
 
@@ -19,10 +19,10 @@ use std::time::{Duration, Instant};
 
 use fleet::{Fleet, Tally};
 
-/// Stages a worker, over the week.
+/// Stages per worker, over the week.
 const STAGES_A_WORKER: usize = 100;
 
-/// The sizes whose growth is shown.
+/// Fleet sizes to compare.
 const SIZES: [usize; 3] = [100, 1_000, 10_000];
 
 fn main() {
@@ -61,7 +61,7 @@ fn row(workers: usize, tally: &Tally, wall: Duration, cpu: Duration) {
     );
 }
 
-/// How long this thread has had a core; the time since some moment where the system does not say.
+/// CPU time of this thread, or the time since some moment if the system does not report it.
 pub(crate) fn cpu_time() -> Duration {
     static BEGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
     let nanoseconds = std::fs::read_to_string("/proc/thread-self/schedstat")
@@ -70,7 +70,7 @@ pub(crate) fn cpu_time() -> Duration {
     nanoseconds.map_or_else(|| BEGIN.elapsed(), Duration::from_nanos)
 }
 
-/// The most memory this process ever had, where the system says so.
+/// Peak memory of this process, in MiB, if the system reports it.
 fn peak_memory_mb() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;

@@ -1,4 +1,4 @@
-//! Chance that repeats: the same week each time.
+//! Reproducible randomness: the same week each time.
 
 /// SplitMix64.
 #[derive(Debug, Clone)]
@@ -17,17 +17,17 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    /// From 0 to 1, without 1.
+    /// Uniform in [0, 1).
     pub(crate) fn unit(&mut self) -> f64 {
         (self.next() >> 11) as f64 / (1_u64 << 53) as f64
     }
 
-    /// Whether something happens that happens this often.
+    /// Whether something with this probability happens.
     pub(crate) fn happens(&mut self, share: f64) -> bool {
         self.unit() < share
     }
 
-    /// The time to the next of events that come at this mean distance, whatever was before.
+    /// Time to the next of events with this mean distance, memoryless.
     pub(crate) fn until_next(&mut self, mean_ms: f64) -> u64 {
         (-mean_ms * (1.0 - self.unit()).ln()) as u64 + 1
     }

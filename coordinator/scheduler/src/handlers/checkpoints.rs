@@ -1,4 +1,4 @@
-//! Checkpoints that cannot be used, and storages that cannot.
+//! Handles unusable checkpoints and failing storages.
 
 use std::collections::BTreeSet;
 
@@ -13,15 +13,15 @@ use crate::time::Timestamp;
 use crate::timers::Timer;
 
 impl Scheduler {
-    /// Goes back to the checkpoint before it: of the stage, of its parent, or to initial weights. A stage that is done is
-    /// trained again where another one has to start from it.
+    /// Falls back to the checkpoint before it: of the stage, of its parent, or to initial weights. A completed stage is
+    /// trained again if another one has to start from it.
     pub(super) fn on_checkpoint_damaged(&mut self, stage: StageKey, step: u64, effects: &mut Vec<Effect>) {
         if self.ledger.record(&stage).is_some_and(|record| record.checkpoints.contains(&step)) {
             self.record(Fact::CheckpointRemoved { stage, step, why: RemovalReason::Damaged }, effects);
         }
     }
 
-    /// Says nothing about the stage or the worker: the attempt is on no count, and the next one does not wait.
+    /// Reflects on neither the stage nor the worker: the attempt counts as no retry, and the next one does not wait.
     pub(super) fn on_start_unusable(
         &mut self,
         now: Timestamp,
@@ -36,8 +36,8 @@ impl Scheduler {
         }
     }
 
-    /// A full disk is no fault of the stage. The worker rests, the longer the more often it happened in a row, so that
-    /// others may take the stage, and the storage is not asked all the time.
+    /// A full disk is not the stage's fault. The worker rests, longer each time in a row, so that others may take the
+    /// stage and the storage is not queried all the time.
     pub(super) fn on_storage_failed(
         &mut self,
         now: Timestamp,

@@ -1,4 +1,4 @@
-//! What happens because nothing did.
+//! Timers: silent workers, expired leases, elapsed back-offs.
 
 use vocabulary::{StageKey, WorkerId};
 
@@ -10,13 +10,12 @@ use crate::state::worker::Slot;
 use crate::time::Timestamp;
 use crate::timers::Timer;
 
-/// A caller that comes later than this many heartbeats after its last call was not there to hear any.
+/// A caller that returns after more than this many heartbeats could not have heard any.
 const MISSED_HEARTBEATS: u32 = 2;
 
 impl Scheduler {
-    /// Time in which the caller was not there is nobody's silence: it was stopped, or its machine was suspended, or it
-    /// hung in a write. Heartbeats of that time may lie anywhere between the worker and here, so leases and silences go
-    /// on from where they were.
+    /// Time in which the caller was absent is nobody's silence: it was stopped, its machine was suspended, or it hung
+    /// in a write. Heartbeats of that time may still be on their way, so leases and silences resume where they were.
     pub(super) fn forgive_absence(&mut self, now: Timestamp) {
         let last = self.last_handled.replace(now).unwrap_or(now);
         let absence = now.since(last);
@@ -25,7 +24,7 @@ impl Scheduler {
         }
     }
 
-    /// Whether there is a worker that may fall silent, or an attempt whose lease may expire.
+    /// Whether some worker may fall silent, or some attempt's lease may expire.
     pub(crate) fn waits_for_somebody(&self) -> bool {
         !self.workers.is_empty() || !self.running_on.is_empty()
     }
@@ -54,8 +53,8 @@ impl Scheduler {
         }
     }
 
-    /// A worker that is still heard of, but not with this attempt, may yet come to it: it is told not to, and has its
-    /// slot taken until it confirms.
+    /// A worker that is still heard of, but not with this attempt, may yet receive the assignment: it is told to drop
+    /// it, and its slot stays taken until it confirms.
     fn on_lease_expired(&mut self, now: Timestamp, stage: StageKey, effects: &mut Vec<Effect>) {
         let Some(&StageState::Running { worker, attempt }) = self.ledger.stage_state(&stage) else { return };
         self.expire(now, stage, effects);

@@ -1,4 +1,4 @@
-//! A campaign, as the log knows it.
+//! A campaign according to the log.
 
 use std::sync::Arc;
 
@@ -7,38 +7,36 @@ use vocabulary::Plan;
 /// A campaign that was accepted.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Campaign {
-    /// All of it.
+    /// The whole plan, including later growth.
     pub(crate) plan: Arc<Plan>,
-    /// Whether it is wanted.
+    /// Whether somebody still wants it.
     pub(crate) state: CampaignState,
 }
 
 /// Whether a campaign is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum CampaignState {
-    /// It is; over when no stage is open.
+    /// Wanted; over once no stage is open.
     Wanted {
-        /// Its stages that may still be trained.
+        /// Number of stages that may still be trained.
         open: usize,
     },
-    /// It no longer is.
+    /// No longer wanted.
     Cancelled,
 }
 
 impl Campaign {
-    /// Its plan.
     #[must_use]
     pub fn plan(&self) -> &Plan {
         &self.plan
     }
 
-    /// Whether nothing of it is left to train.
+    /// Whether nothing of it remains to be trained.
     #[must_use]
     pub fn has_ended(&self) -> bool {
         self.state == CampaignState::Wanted { open: 0 }
     }
 
-    /// Whether it was cancelled.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         self.state == CampaignState::Cancelled

@@ -1,4 +1,4 @@
-//! One worker process: how it is started, and how it is ended.
+//! Starts and ends one worker process.
 
 use std::fs::File;
 use std::io;
@@ -11,8 +11,8 @@ use tokio::process::{Child, ChildStdin, Command};
 use tracing::warn;
 use vocabulary::WorkerId;
 
-/// How long a worker may take to go once its standard input is closed. One that is sound checkpoints and goes within
-/// five seconds, and ends itself after ten in any case.
+/// How long a worker may take to exit after its standard input is closed. A healthy one checkpoints and exits within
+/// five seconds, and exits after ten in any case.
 pub(super) const GRACE: Duration = Duration::from_secs(15);
 
 /// Why a worker cannot be started.
@@ -21,18 +21,14 @@ pub enum PoolError {
     /// Its log cannot be written.
     #[error("cannot write {}", .path.display())]
     Log {
-        /// The file or directory.
         path: PathBuf,
-        /// The system's error.
         #[source]
         source: io::Error,
     },
-    /// The program does not start.
+    /// The program cannot be started.
     #[error("cannot start {}", .program.display())]
     Start {
-        /// The program.
         program: PathBuf,
-        /// The system's error.
         #[source]
         source: io::Error,
     },
@@ -44,7 +40,7 @@ pub(super) struct Program {
     pub(super) program: PathBuf,
     pub(super) args: Vec<String>,
     pub(super) coordinator_url: String,
-    /// Goes into the environment, which only this user can read.
+    /// Passed in the environment, which only this user can read.
     pub(super) token: Option<Secret>,
     pub(super) log_dir: PathBuf,
     pub(super) name_prefix: String,
@@ -58,15 +54,15 @@ pub(super) struct Launch {
     pub(super) log: PathBuf,
 }
 
-/// A worker process that was started and not reaped yet. Dropped, it is killed.
+/// A worker process that was started and not reaped yet. Dropping it kills the process.
 #[derive(Debug)]
 pub(super) struct WorkerProcess {
     pub(super) id: WorkerId,
     pub(super) started: Instant,
-    /// The size of the log before its first word.
+    /// Size of the log when the process started.
     pub(super) log_from: u64,
     child: Child,
-    /// Kept open for as long as the worker is wanted. Not in `child`, which would close it to wait.
+    /// Kept open as long as the worker is wanted. Not in `child`, which would close it to wait.
     stdin: Option<ChildStdin>,
 }
 
@@ -79,7 +75,7 @@ impl Program {
 }
 
 impl Launch {
-    /// Starts a process under an id that no other ever had.
+    /// Starts a process with a fresh worker id.
     pub(super) fn start(&self) -> Result<WorkerProcess, PoolError> {
         let id = WorkerId::from_bytes(rand::random());
         let no_log = |source| PoolError::Log { path: self.log.clone(), source };
@@ -99,8 +95,8 @@ impl Launch {
             .stdin(Stdio::piped())
             .stdout(log)
             .stderr(errors)
-            // In the group of this process, so that whoever kills the group kills them, too. Ctrl-C in the terminal
-            // reaches them as well; told to end with their standard input, they leave it to the coordinator.
+            // In this process's group, so that killing the group kills the workers, too. Ctrl-C in the terminal also
+            // reaches them; workers that end with their standard input leave its handling to the coordinator.
             .kill_on_drop(true)
             .spawn();
         let mut child = child.map_err(|source| PoolError::Start { program: program.clone(), source })?;
@@ -110,12 +106,12 @@ impl Launch {
 }
 
 impl WorkerProcess {
-    /// Waits until it has ended and is reaped.
+    /// Waits until it has exited and is reaped.
     pub(super) async fn wait(&mut self) -> io::Result<ExitStatus> {
         self.child.wait().await
     }
 
-    /// Ends it: by its standard input, and by force if it takes longer than `grace`. It is reaped when this returns.
+    /// Ends it by closing its standard input, or by force if it takes longer than `grace`. Returns once it is reaped.
     pub(super) async fn end(&mut self, grace: Duration) -> io::Result<ExitStatus> {
         self.stdin = None;
         if let Ok(ended) = tokio::time::timeout(grace, self.child.wait()).await {

@@ -163,7 +163,9 @@ fn code(language: Language, text: &str) -> Vec<Passage> {
             rest = &rest[step..];
         }
         add_words(&mut string, &prose, number);
-        if matches!(inside, Inside::Comment) {
+        // Plain quotes of TOML, Python and shell end with their line at the latest.
+        let is_plain = matches!(&inside, Inside::Text { end, .. } if end.len() == 1) && language == Language::Hash;
+        if matches!(inside, Inside::Comment) || is_plain {
             found.push(std::mem::take(&mut string));
             inside = Inside::Code;
         }
@@ -374,6 +376,7 @@ mod tests {
 
     #[test]
     fn hash_comments_and_both_quotes() {
+        assert_eq!(words(Language::Hash, "it's # a\nb = 'c'"), ["s1 a1", "c2"]);
         assert_eq!(words(Language::Hash, "a = 'b' # c\n# d\ne = \"\"\"f\ng\"\"\""), ["b1", "c1", "d2", "f3 g4"]);
     }
 }

@@ -49,6 +49,12 @@ pub const TURNS: &[Turn] = &[
         unless_before: &["the", "a", "top", "its", "each"],
         instead: "\"continued\" or \"resumed\"",
     },
+    Turn {
+        phrase: &["go", "on"],
+        unless_after: &["what"],
+        unless_before: &["the", "a", "top", "its", "each"],
+        instead: "\"continue\" or \"resume\"",
+    },
     turn(&["comes", "to"], "\"amounts to\", \"reaches\", or \"ends with\""),
     turn(&["came", "to"], "\"amounted to\", \"reached\", or \"ended with\""),
     turn(&["in", "hand"], "\"holds\", \"is running\", or \"current\""),

@@ -30,7 +30,7 @@ def objective(p, weights):
 
 
 def descend(start, weights):
-    # The objective is far below one, and so is its default tolerance reached at once: it is asked to go on.
+    # The objective is far below one, where the default tolerance would stop the descent at once.
     return minimize(objective, start, args=(weights,), jac=True, method="L-BFGS-B",
                     options={"maxiter": 5000, "maxfun": 10000, "ftol": 1e-14, "gtol": 1e-9})
 

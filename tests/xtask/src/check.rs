@@ -77,11 +77,11 @@ fn run_part(part: Part) -> Result<Outcome> {
     Ok(if status.success() { Outcome::Passed } else { Outcome::Failed })
 }
 
-/// How long a part took, and how much of the processors, which says the same on a busy machine as on a quiet one.
+/// Wall and CPU time of a part. CPU time is comparable between busy and quiet machines.
 #[derive(Debug, Clone, Copy, Default)]
 struct Took {
     wall: Duration,
-    /// `None` where the system does not say.
+    /// `None` if the system does not report it.
     cpu: Option<Duration>,
 }
 
@@ -92,7 +92,7 @@ impl fmt::Display for Took {
     }
 }
 
-/// The processor time of all children that have ended, and of theirs: fields 16 and 17 of `/proc/self/stat`, in hundredths of a
+/// CPU time of all children that have ended, and of theirs: fields 16 and 17 of `/proc/self/stat`, in hundredths of a
 /// second on every Linux.
 fn cpu_of_children() -> Option<Duration> {
     let stat = std::fs::read_to_string("/proc/self/stat").ok()?;

@@ -1,17 +1,17 @@
-//! What a change must pass, one command a part.
+//! The parts of the check, one command each.
 
 use clap::ValueEnum;
 
-/// What makes a Python with PyTorch in the folder it is given, and prints its interpreter's path.
+/// Script that installs a Python with PyTorch into a folder, and prints its interpreter's path.
 pub const PYTHON_MAKER: &str = "tests/pytorch/environment.py";
 
-/// That folder, below the one of what cargo builds.
+/// That folder, below cargo's target directory.
 pub const PYTHON_FOLDER: &str = "pytorch";
 
-/// Names that interpreter to the tests.
+/// Environment variable that tells the tests that interpreter.
 pub const PYTHON_VARIABLE: &str = "WINDTUNNEL_PYTHON";
 
-/// One part of the check.
+/// A part of the check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Part {
     /// The code is formatted.
@@ -24,17 +24,18 @@ pub enum Part {
     Doc,
     /// All tests, doc tests included.
     Test,
-    /// Training and exported models, held against PyTorch and Hugging Face's transformers. The first time it installs
-    /// them from PyPI, into a folder of their own.
+    /// Training and exported models, compared with PyTorch and Hugging Face's transformers. On first use it installs them
+    /// from PyPI, into a folder of their own.
     Pytorch,
-    /// The quick start, trained whole, gives a law that holds. Takes minutes.
+    /// The whole quick start gives a law that holds. Takes minutes.
     Quickstart,
-    /// A campaign on real text while its processes are killed, stopped and told to go, beside one left alone. Takes minutes.
+    /// A campaign on real text while its processes are killed, stopped and told to quit gives the results of an
+    /// undisturbed one. Takes minutes.
     Chaos,
-    /// The trainer on the wgpu backend, held against the CPU's. Skips itself on a machine without an adapter, unless
+    /// The trainer on the wgpu backend, compared with the CPU's. Skips itself on a machine without an adapter, unless
     /// `WINDTUNNEL_TEST_WGPU` is set.
     WgpuTest,
-    /// Licences, advisories and origins of the dependencies, where cargo-deny is installed.
+    /// Licences, advisories and origins of the dependencies, if cargo-deny is installed.
     Deny,
 }
 
@@ -85,7 +86,7 @@ impl Part {
         }
     }
 
-    /// What is set in its environment.
+    /// Variables set in its environment.
     #[must_use]
     pub fn environment(self) -> &'static [(&'static str, &'static str)] {
         match self {
@@ -94,13 +95,13 @@ impl Part {
         }
     }
 
-    /// Whether it needs a Python with PyTorch, which [`PYTHON_MAKER`] makes and `WINDTUNNEL_PYTHON` names.
+    /// Whether it needs a Python with PyTorch, which [`PYTHON_MAKER`] installs and `WINDTUNNEL_PYTHON` names.
     #[must_use]
     pub fn needs_pytorch(self) -> bool {
         self == Self::Pytorch
     }
 
-    /// The tool it needs beside cargo, rustfmt and clippy. Without it the part is left out, and the summary says so.
+    /// The cargo subcommand it needs, apart from fmt and clippy. Without it the part is skipped, and the summary says so.
     #[must_use]
     pub fn optional_tool(self) -> Option<&'static str> {
         match self {
@@ -109,7 +110,7 @@ impl Part {
         }
     }
 
-    /// The command as one would type it.
+    /// The command as a shell line.
     #[must_use]
     pub fn command_line(self) -> String {
         let mut words: Vec<String> =

@@ -15,9 +15,9 @@ use crate::check;
 /// The campaign's name in the recipe.
 pub(super) const CAMPAIGN: &str = "chaos";
 
-/// What both runs train, but for its seeds.
+/// What both runs train, apart from the seeds.
 const RECIPE: &str = include_str!("campaign.toml");
-/// The line of it that names them, and how many it names.
+/// The recipe's line with the seeds, and their number.
 const SEEDS: &str = "seeds = [0, 1, 2]";
 const FIRST_SEEDS: u32 = 3;
 const CALM: &str = "calm";
@@ -39,7 +39,7 @@ pub(super) struct Place {
     program: PathBuf,
     /// The disturbed coordinator's port. It is fixed, so that workers find a restarted one.
     port: u16,
-    /// How many seeds both campaigns train.
+    /// Number of seeds that both campaigns train.
     seeds: Cell<u32>,
 }
 
@@ -76,7 +76,7 @@ impl Place {
         self.submit()
     }
 
-    /// Whether the campaign was larger in the end than what was trained undisturbed at first.
+    /// Whether the campaign was enlarged after it was first trained undisturbed.
     pub(super) fn is_enlarged(&self) -> bool {
         self.seeds.get() > FIRST_SEEDS
     }

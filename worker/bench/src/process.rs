@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_log_line_of_a_process_that_failed_are_passed_on() {
+    fn the_last_log_line_of_a_process_that_failed_is_passed_on() {
         let scratch = tempfile::tempdir().expect("a directory");
         let warm = |script: &str| {
             let probe = Probe::warm(shell(script), &Task::Versions, "a script".to_owned(), scratch.path());

@@ -86,7 +86,7 @@ pub(crate) fn stage_and_step(text: &str) -> anyhow::Result<(&str, Option<u64>)> 
 pub(crate) async fn fetch(campaigns: &mut Campaigns, stage: &str, step: Option<u64>) -> anyhow::Result<Checkpoint> {
     let found = campaigns.checkpoint(stage, step).await?;
     let wanted = CheckpointRef {
-        stage: found.stage.parse().context("the coordinator names a stage that is none")?,
+        stage: found.stage.parse().context("the coordinator sent a malformed stage key")?,
         step: found.step,
         manifest_hash: blake3::Hash::from_hex(&found.manifest_hash).context("the coordinator knows no valid hash")?,
         manifest_path: found.manifest_path,

@@ -17,8 +17,8 @@ fn show(place: &Place) -> Value {
     serde_json::from_str(&shown).unwrap_or_else(|error| panic!("{error}: {shown}"))
 }
 
-/// A place whose campaign was killed in the middle, with a stage that has to go on from a committed checkpoint: its own, or
-/// that of its parent.
+/// A place whose campaign was killed in the middle, with a stage that must resume from a committed checkpoint: its own, or its
+/// parent's.
 fn killed_in_the_middle() -> Place {
     let place = Place::with_much_to_train();
     let run = Running::silent(&mut place.command(&RUN));

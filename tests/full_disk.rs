@@ -1,4 +1,4 @@
-//! Disks that are full: nothing committed is lost, and the campaign goes on once there is room.
+//! Full disks: nothing committed is lost, and the campaign resumes once there is room.
 //!
 //! Each test needs a small file system of its own, which it mounts. Where that is not permitted it says so and passes.
 

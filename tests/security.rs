@@ -103,7 +103,7 @@ fn a_campaign_over_tls_with_tokens_and_nobody_else_gets_in() {
     let refused = ran(elsewhere(&place, "http://login-1.invalid:7450", Some(&read), &["list"])).expect(2);
     assert!(refused.stderr.contains("not encrypted"), "{}", refused.stderr);
 
-    // A file that others may read is none for a token.
+    // A file that others may read is refused for a token.
     let file = place.write("token", &read);
     let with_file = || elsewhere(&place, &url, None, &["list", "--token-file", "token"]);
     fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).expect("it is ours");

@@ -19,7 +19,6 @@ pub(crate) fn digits(value: f64) -> String {
     }
 }
 
-/// Operations.
 pub(crate) fn operations(value: f64) -> String {
     format!("{value:.2e}").replace(".00e", "e").replace("0e", "e")
 }
@@ -34,7 +33,7 @@ pub(crate) fn beyond(n: f64, d: f64) -> Vec<String> {
     let say = |(name, factor): &(&str, f64)| {
         (*factor > FAR).then(|| {
             format!(
-                "{name} lies {} times beyond what was measured: the interval holds if the law goes on as it is, which \
+                "{name} lies {} times beyond what was measured: the interval holds if the law extends that far, which \
                  nothing here says",
                 digits(*factor)
             )

@@ -6,7 +6,7 @@ use super::eta::{Eta, clock};
 use super::{Display, Snapshot};
 use crate::logging::say;
 
-/// Often enough to see that it goes on, seldom enough to read the next day.
+/// Frequent enough to show progress, rare enough to read the next day.
 const INTERVAL: Duration = Duration::from_secs(10);
 
 /// A line at intervals.

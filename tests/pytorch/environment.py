@@ -103,7 +103,7 @@ def make(folder: Path) -> None:
         raise Trouble(f"Python 3.10 or newer is needed, and this is {sys.version.split()[0]}")
     if folder.exists():
         if any(folder.iterdir()) and not (folder / "pyvenv.cfg").is_file():
-            raise Trouble(f"{folder} is there and is no virtual environment: name another folder, or remove it")
+            raise Trouble(f"{folder} exists and is not a virtual environment: name another folder, or remove it")
         shutil.rmtree(folder)
     say(f"making {folder}")
     python = interpreter(folder)

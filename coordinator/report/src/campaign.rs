@@ -7,7 +7,6 @@ use vocabulary::{Dynamics, Plan, SetLosses, StageKey, TrialId};
 /// A campaign as far as it is measured.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Campaign {
-    /// Its plan.
     pub plan: Plan,
     /// The final losses of the trials that have one.
     pub losses: BTreeMap<TrialId, FinalLoss>,

@@ -21,9 +21,7 @@ pub struct Files {
 #[derive(Debug, thiserror::Error)]
 #[error("write {}", path.display())]
 pub struct WriteError {
-    /// Which.
     pub path: PathBuf,
-    /// Why.
     #[source]
     pub source: io::Error,
 }

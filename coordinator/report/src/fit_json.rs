@@ -101,7 +101,6 @@ pub struct FitFile<L = ScalingLaw> {
 /// How a law was looked for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Search {
-    /// What was minimised.
     pub minimised: Objective,
     /// Descents made.
     pub starts: usize,
@@ -124,7 +123,6 @@ pub struct Fitted {
     pub d: String,
     /// L.
     pub loss: String,
-    /// Which points.
     pub points: String,
     /// Of which arm, where there are arms.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -134,7 +132,7 @@ pub struct Fitted {
     pub validation_tokens: Option<u64>,
 }
 
-/// N_opt / D_opt = K^2 (C/6)^eta, and what it comes to at some budgets.
+/// N_opt / D_opt = K^2 (C/6)^eta, and its value at some budgets.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct OptimumLaw {
     /// K^2 of the paper.

@@ -67,7 +67,6 @@ impl Labels {
         self.roots.get(root).map(String::as_str)
     }
 
-    /// Of a trial.
     pub(crate) fn trial(&self, trial: &TrialId) -> Option<&str> {
         self.trials.get(trial).map(String::as_str)
     }

@@ -35,7 +35,6 @@ impl Unit {
 pub struct Measure {
     /// The number of the domain; `None` for the mean over all, or where there is one set.
     pub set: Option<usize>,
-    /// Its unit.
     pub unit: Unit,
 }
 
@@ -45,7 +44,6 @@ pub struct Measure {
 pub struct NoSuchSet {
     /// What was asked for.
     pub name: String,
-    /// What there is.
     pub accepted: Vec<String>,
 }
 

@@ -18,22 +18,19 @@ pub enum AnyFit {
 /// Why a `fit.json` cannot be asked.
 #[derive(Debug, thiserror::Error)]
 pub enum NoPredictor {
-    /// It is none, or one of another program.
-    #[error("it is no fit.json of `windtunnel fit`")]
+    /// The file is not a fit.json, or another program wrote it.
+    #[error("not a fit.json written by `windtunnel fit`")]
     Unreadable(#[source] serde_json::Error),
     /// It says why there is no law.
     #[error("it has no law: {reason}")]
-    NoLaw {
-        /// What it says.
-        reason: String,
-    },
+    NoLaw { reason: String },
 }
 
 impl AnyFit {
     /// Parses the text of a `fit.json`.
     ///
     /// # Errors
-    /// Where it is none.
+    /// Fails if it is not a `fit.json`.
     pub fn parse(text: &str) -> Result<Self, NoPredictor> {
         let value: Value = serde_json::from_str(text).map_err(NoPredictor::Unreadable)?;
         // Files of before there were forms have the additive one.

@@ -1,4 +1,4 @@
-//! Several held-out sets: the law of each and of their mean, in nats a byte, and what trials came to on each.
+//! Several held-out sets: the law of each and of their mean, in nats per byte, and the trials' losses on each.
 
 use scaling::{AnalysisOptions, Optimum, ScalingLaw, fit};
 use serde::{Deserialize, Serialize};
@@ -94,7 +94,7 @@ pub(crate) fn laws(fits: &[(String, SetFit)]) -> Option<Vec<Vec<String>>> {
     any.then(|| std::iter::once(header.map(str::to_owned).to_vec()).chain(fits.iter().map(row)).collect())
 }
 
-/// What every trial came to on each set, in nats a byte, as rows; the first is the header.
+/// Every trial's loss on each set, in nats per byte, as rows; the first is the header.
 pub(crate) fn losses(campaign: &Campaign, points: &[MeasuredPoint]) -> Vec<Vec<String>> {
     let names = names(&campaign.plan);
     let header = ["model", "N", "D", "seed", "peak LR"].into_iter().chain(names.iter().copied()).chain([AVERAGE]);

@@ -160,7 +160,7 @@ fn envelope(text: &mut String, conclusion: &Conclusion) {
     text.push('\n');
 }
 
-/// What trials came to on each of several held-out sets, and the law of each.
+/// The trials' losses on each of several held-out sets, and the law of each.
 fn held_out_sets(text: &mut String, conclusion: &Conclusion) {
     if conclusion.sets.is_empty() {
         return;

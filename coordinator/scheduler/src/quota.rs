@@ -8,7 +8,6 @@ use crate::state::ledger::Ledger;
 /// A committed checkpoint and the room it takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StoredCheckpoint {
-    /// Of this stage.
     pub stage: StageKey,
     /// Steps done, counted from the root.
     pub step: u64,

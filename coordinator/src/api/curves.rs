@@ -36,8 +36,8 @@ impl Api {
     }
 }
 
-/// Reads one run at a time, so little waits here however slow the reader is. A reader that stops is cut off, and can go on
-/// behind the last point it received.
+/// Reads one run at a time, so little waits here however slow the reader is. A reader that stops is cut off, and can resume
+/// after the last point it received.
 async fn send(store: Store, stages: Vec<StageKey>, from: u64, runs: mpsc::Sender<Result<CurveRun, ApiError>>) {
     for stage in stages {
         let mut next = Some(from);

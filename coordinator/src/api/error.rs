@@ -28,6 +28,6 @@ pub(crate) enum ApiError {
     Store(StoreError),
     #[error("{REVOKED}")]
     TokenRevoked,
-    #[error("the curves are not read: go on with `after_step`")]
+    #[error("the curves are not being read: resume with `after_step`")]
     ReaderTooSlow,
 }

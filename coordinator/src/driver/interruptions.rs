@@ -95,14 +95,14 @@ mod tests {
         assert_eq!(
             interruptions.mean_time_between(after(9)),
             Duration::from_secs(13 * 3600),
-            "idle time is no training"
+            "idle time is not training"
         );
         interruptions.take_note(&started, after(9));
         interruptions.take_note(&ended(AttemptEnd::Failed { reason: String::new(), started: true }), after(13));
         assert_eq!(
             interruptions.mean_time_between(after(13)),
             Duration::from_secs(15 * 3600),
-            "an error is no loss of a worker"
+            "an error is not the loss of a worker"
         );
     }
 }

@@ -58,7 +58,6 @@ pub(crate) struct Ended {
 pub struct WorkersGone {
     /// The last one to end.
     pub name: String,
-    /// Its log.
     pub log: PathBuf,
     /// The last line of the log; empty where there is none.
     pub last_log_line: String,

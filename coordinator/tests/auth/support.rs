@@ -56,7 +56,7 @@ pub(crate) async fn connect(url: &str, credentials: &Credentials) -> Result<Clie
     Ok(CampaignServiceClient::with_interceptor(endpoint.connect().await?, authorize))
 }
 
-/// What a harmless call comes to.
+/// The result of a harmless call.
 pub(crate) async fn look(client: &mut Client) -> Result<v1::Info, Status> {
     client.get_info(v1::GetInfoRequest {}).await.map(tonic::Response::into_inner)
 }

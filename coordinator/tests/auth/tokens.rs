@@ -94,7 +94,7 @@ async fn every_method_asks_for_its_scope() {
     assert_eq!(call(&place, &Credentials::default(), reflection).await, Code::Unauthenticated);
 }
 
-/// What a call with an empty message comes to.
+/// The result of a call with an empty message.
 async fn call(place: &Place, credentials: &Credentials, path: &str) -> Code {
     let (endpoint, mut authorize) = dial::endpoint(place.handle.url(), credentials).expect("it is an address");
     let mut grpc = Grpc::new(endpoint.connect().await.expect("it listens"));

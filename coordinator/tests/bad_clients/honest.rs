@@ -16,7 +16,7 @@ pub(crate) struct Honest {
 }
 
 impl Honest {
-    /// At a coordinator that is started in some way, with a stage in hand.
+    /// At a coordinator started with these options, holding a stage.
     pub(crate) async fn at(change: impl FnOnce(&mut CoordinatorOptions)) -> Self {
         let mut bench = Bench::with(change).await;
         let campaign = bench.submit().await.campaign;

@@ -1,5 +1,5 @@
-//! Clients that mean no good, or do it: the coordinator stays up, holds no more than it may, and goes on with an honest
-//! worker and an honest client meanwhile.
+//! Misbehaving clients: the coordinator stays up, holds no more than it may, and keeps serving an honest worker and an
+//! honest client.
 
 #[allow(dead_code, reason = "the tests it was written for use all of it")]
 #[path = "../end_to_end/bench.rs"]

@@ -57,7 +57,7 @@ async fn a_trunk_whose_last_checkpoint_is_damaged_is_trained_again_from_the_one_
 
     let mut bench = bench.restart().await;
     let detail = bench.detail(&submitted.campaign).await;
-    assert_eq!(detail.summary.expect("it has one").damaged_checkpoints, 1, "the loss is known for ever");
+    assert_eq!(detail.summary.expect("it has one").damaged_checkpoints, 1, "the loss stays known");
     bench.handle.shutdown().await;
 }
 

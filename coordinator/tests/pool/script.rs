@@ -115,7 +115,7 @@ impl Bench {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
-        tokio::time::timeout(PATIENCE, looks).await.expect("it comes to that")
+        tokio::time::timeout(PATIENCE, looks).await.expect("it happens in time")
     }
 
     /// Stops the pool. Returns the ids that are reported until it is, in order.

@@ -73,7 +73,6 @@ impl Worker {
         drop(timeout(PATIENCE, self.leave.reserve()).await.expect("it is taken"));
     }
 
-    /// How it ends.
     pub(crate) async fn end(self) -> Result<WorkerExit, WorkerError> {
         timeout(PATIENCE, self.running).await.expect("it ends").expect("it does not panic")
     }

@@ -13,23 +13,15 @@ pub enum DonorError {
     UnknownSize {
         /// What was asked for.
         size: String,
-        /// What there is.
         sizes: String,
     },
     /// The size has no trunk with decays.
     #[error("`{size}` has nothing to give: {reason}")]
-    NoTree {
-        /// The size.
-        size: String,
-        /// Why.
-        reason: &'static str,
-    },
+    NoTree { size: String, reason: &'static str },
     /// The size has no law.
     #[error("`{size}` has nothing to give")]
     NoLaw {
-        /// The size.
         size: String,
-        /// Why.
         #[source]
         source: ForecastError,
     },

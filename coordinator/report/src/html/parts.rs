@@ -14,7 +14,7 @@ use crate::table::{self, range};
 use crate::table_fit::TableFit;
 use crate::{envelope, sets};
 
-/// Lines of the stage tree and rows of points beyond which a page is no place to read them.
+/// Lines of the stage tree and rows of points beyond which they no longer fit on a page.
 const MAX_LINES: usize = 2_000;
 
 pub(super) fn heading(conclusion: &Conclusion) -> String {
@@ -282,7 +282,7 @@ pub(super) fn optima<L: Law>(analysis: &Analysis<L>) -> String {
     )
 }
 
-/// What trials came to on each of several held-out sets, and the law of each, as in the paper's table.
+/// The trials' losses on each of several held-out sets, and the law of each, as in the paper's table.
 pub(super) fn sets(conclusion: &Conclusion) -> String {
     if conclusion.sets.is_empty() {
         return String::new();

@@ -11,7 +11,7 @@ use crate::search::{Searched, Tried};
 /// Trials in the table.
 const BEST: usize = 20;
 
-/// `None` where the campaign is no search.
+/// `None` unless the campaign is a search.
 pub(super) fn section(conclusion: &Conclusion) -> Option<String> {
     let searched = Searched::of(&conclusion.campaign)?;
     let mut html = format!("<section>\n<h2>The search</h2>\n<p class=\"about\">{}.", escape(&searched.in_words()));

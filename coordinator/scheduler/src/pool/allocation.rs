@@ -95,7 +95,6 @@ impl Allocations {
         abandoned > 0 && abandoned >= settings.max as usize
     }
 
-    /// One was submitted.
     pub fn submitted(&mut self, now: Timestamp, number: AllocationNumber, worker: WorkerId) {
         let state = AllocationState::Alive { worker, since: now, idle_since: Some(now), is_released: false };
         self.states.insert(number, state);

@@ -11,9 +11,9 @@ pub struct PoolSettings {
     pub min: u32,
     /// Allocations at most.
     pub max: u32,
-    /// How long a worker may have no stage before its allocation is released; for ever where it is `None`.
+    /// How long a worker may be idle before its allocation is released; `None` means never.
     pub idle_time: Option<Duration>,
-    /// Memory of the device that each allocation has, in bytes, where it is known.
+    /// Device memory of each allocation in bytes, if known.
     pub memory_bytes: Option<u64>,
     /// The wait before an allocation that ended is replaced.
     pub backoff: Backoff,

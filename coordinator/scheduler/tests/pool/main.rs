@@ -129,6 +129,6 @@ proptest! {
         }
         let backs_off =
             |(_, state)| matches!(state, AllocationState::Ended { replace_at } if replace_at > world.now);
-        prop_assert!(!world.allocations.iter().any(backs_off), "no back-off lasts for ever");
+        prop_assert!(!world.allocations.iter().any(backs_off), "no back-off lasts forever");
     }
 }

@@ -37,7 +37,6 @@ const SOUND_LIFE: Duration = Duration::from_secs(60);
 /// What to start.
 #[derive(Debug, Clone)]
 pub struct LocalPoolOptions {
-    /// The program.
     pub program: PathBuf,
     /// Its first arguments. The coordinator's address, the worker's name and its identity are added.
     pub args: Vec<String>,

@@ -1,7 +1,7 @@
 //! Searches of hyper-parameters, as a plan holds them: what is tried, how it is chosen, and what it is a variation of.
 //!
-//! Which trials there are follows from a [`Search`] and the results so far; that function is no vocabulary, and lives
-//! with the recipes. Start with [`Search`].
+//! Which trials there are follows from a [`Search`] and the results so far; that function lives with the recipes, not
+//! here. Start with [`Search`].
 
 mod asha;
 mod check;

@@ -311,11 +311,13 @@ fn add_words(passage: &mut Passage, line: &str, number: usize) {
             continue;
         }
         if letter.is_alphanumeric() || (letter == '\'' && !word.is_empty()) || letter == '_' {
-            word.extend(letter.to_lowercase());
+            word.push(letter);
             continue;
         }
         if !word.is_empty() {
-            push(std::mem::take(&mut word));
+            // `None` is code, of Rust or of Python.
+            push(if word == "None" { BREAK.to_owned() } else { word.to_lowercase() });
+            word.clear();
         }
         match letter {
             '`' => until = Some('`'),

@@ -47,7 +47,6 @@ pub(super) enum Output {
 /// Whether a product may use several threads.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Threads {
-    /// This one.
     One,
     /// All of the pool it runs on.
     All,

@@ -39,7 +39,7 @@ fn spec() -> StageSpec {
     let tensor_program = TensorProgram { d_base: 32, ..TensorProgram::PAPER };
     StageSpec {
         model: ModelSpec { tensor_program, ..ModelSpec::paper(shape, 300) },
-        end_step: STEPS,
+        steps: 0..STEPS,
         schedule: wsd(DecayShape::Linear, 0.1),
         peak_lr: 0.003,
         optimizer: AdamW { clip_norm: 0.3, ..AdamW::PAPER },
@@ -62,7 +62,8 @@ fn grouped_queries_and_a_tied_head() {
 #[test]
 #[ignore = "needs a Python with PyTorch: WINDTUNNEL_PYTHON"]
 fn a_head_of_its_own_and_micro_batches() {
-    let mut spec = StageSpec { schedule: wsd(DecayShape::Exponential, 0.05), init_seed: 7, order_seed: 8, ..spec() };
+    let mut spec = StageSpec { schedule: wsd(DecayShape::Exponential, 0.05), ..spec() };
+    (spec.start.init_seed, spec.data.order_seed) = (7, 8);
     spec.model.shape.n_kv_heads = spec.model.shape.n_heads;
     spec.model.tied = false;
     spec.batch.micro_sequences = 3;
@@ -123,7 +124,7 @@ fn write_inputs(folder: &Path, spec: &StageSpec, run: &StageRun) {
     write(WEIGHTS, &blobs.iter().find(|blob| blob.name == WEIGHTS).expect("has weights").bytes);
     let (mut inputs, mut targets) = (Vec::new(), Vec::new());
     for step in 0..STEPS {
-        let batch = toy::dataset().train_batch(spec.order_seed, step, &spec.batch).expect("a batch");
+        let batch = toy::dataset().train_batch(spec.data.order_seed, step, &spec.batch).expect("a batch");
         inputs.extend(batch.inputs.iter().flat_map(|token| token.to_le_bytes()));
         targets.extend(batch.targets.iter().flat_map(|token| token.to_le_bytes()));
     }

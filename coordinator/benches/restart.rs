@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 use coordinator::store::{Commit, PackedSnapshot, Store};
 use scheduler::{AttemptEnd, Fact, Scheduler, Settings, Timestamp};
 use vocabulary::{
-    Attempt, CampaignId, CheckpointPolicy, Plan, Retries, Stage, StageKey, StageRole, StageSpec, Tokens, Trial,
-    TrialId, WorkerId, sample,
+    Attempt, CampaignId, CheckpointPolicy, DataSpec, Plan, Retries, Stage, StageKey, StageRole, StageSpec, Tokens,
+    Trial, TrialId, WorkerId, sample,
 };
 
 const STAGES: u64 = 1_000;
@@ -121,7 +121,11 @@ fn history(facts: u64) -> impl Iterator<Item = Fact> {
 fn plan() -> Plan {
     let stages: Vec<Stage> = (0..STAGES)
         .map(|order_seed| {
-            let spec = StageSpec { order_seed, end_step: 1_000_000, ..sample::stage() };
+            let spec = StageSpec {
+                data: DataSpec { order_seed, ..sample::stage().data },
+                steps: 0..1_000_000,
+                ..sample::stage()
+            };
             let (key, size) = (spec.key(None), "a size".to_owned());
             Stage { key, parent: None, spec, role: StageRole::Whole, size, seed: order_seed }
         })

@@ -184,7 +184,7 @@ impl Doctor<'_> {
         let (mut problems, mut lost) = (Vec::new(), Vec::new());
         for (stage, step) in &committed {
             let what = match (rows.get(&(*stage, *step)), scheduler.stage(stage)) {
-                (Some(row), Some(known)) => match self.look_at(row, &known.spec.data).await {
+                (Some(row), Some(known)) => match self.look_at(row, &known.spec.data.dataset).await {
                     Found::Sound => continue,
                     Found::Damaged(error) => chain(&error),
                     Found::Unreachable(error) => {
@@ -237,13 +237,13 @@ impl Doctor<'_> {
             looked_at += steps.len();
             let spec = &stage.spec;
             let whole_to = match state {
-                StageState::Completed { .. } => spec.end_step,
+                StageState::Completed { .. } => spec.steps.end,
                 StageState::Diverged { step, .. } => *step + 1,
-                _ => ledger.checkpoints(&stage.key).last().unwrap_or(spec.start_step),
+                _ => ledger.checkpoints(&stage.key).last().unwrap_or(spec.steps.start),
             };
             let known: BTreeSet<u64> = steps.iter().copied().collect();
-            let missing = (spec.start_step..whole_to.min(spec.end_step)).filter(|step| !known.contains(step)).count();
-            let outside = steps.iter().filter(|step| !spec.steps().contains(step)).count();
+            let missing = (spec.steps.start..whole_to.min(spec.steps.end)).filter(|step| !known.contains(step)).count();
+            let outside = steps.iter().filter(|step| !spec.steps.contains(step)).count();
             if missing > 0 {
                 let what = format!("{} steps of the curve of {} are missing", missing, stage.key.short());
                 problems.push(Problem { what, repaired: false });

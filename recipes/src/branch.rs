@@ -2,8 +2,8 @@
 
 use vocabulary::search::Settings;
 use vocabulary::{
-    CheckpointPolicy, Dataset, DecayShape, LrSchedule, Plan, Retries, Stage, StageKey, StageRole, StageSpec, Tokens,
-    Trial,
+    CheckpointPolicy, DataSpec, Dataset, DecayShape, LrSchedule, Plan, Retries, Stage, StageKey, StageRole, StageSpec,
+    StartSpec, Tokens, Trial,
 };
 
 use crate::expand::{campaign_id, trial_id};
@@ -110,6 +110,8 @@ pub fn branch(ancestors: &[Stage], branch: &Branch) -> Result<Plan, BranchError>
     let key = spec.key(Some(&parent.key));
     let role = if branch.rate == Rate::Stable { StageRole::Trunk } else { StageRole::Decay };
     let (size, seed) = (parent.size.clone(), parent.seed);
+    let description = description(&parent.key, &spec, branch);
+    let n = spec.model.shape.non_embedding_params();
     let stage = Stage { key, parent: Some(parent.key), spec, role, size: size.clone(), seed };
     let stages: Vec<Stage> = ancestors.iter().cloned().chain([stage]).collect();
     let d = stages.iter().map(|stage| stage.spec.tokens()).sum();
@@ -118,7 +120,7 @@ pub fn branch(ancestors: &[Stage], branch: &Branch) -> Result<Plan, BranchError>
         size,
         seed,
         arm: None,
-        n: spec.model.shape.non_embedding_params(),
+        n,
         d,
         nominal: d,
         path: stages.iter().map(|stage| stage.key).collect(),
@@ -128,7 +130,7 @@ pub fn branch(ancestors: &[Stage], branch: &Branch) -> Result<Plan, BranchError>
     Ok(Plan {
         campaign: campaign_id(&branch.name, &trials),
         name: branch.name.clone(),
-        description: description(&parent.key, &spec, branch),
+        description,
         dataset: Some(branch.dataset.clone()),
         trials,
         stages,
@@ -160,7 +162,7 @@ fn spec(parent: &StageSpec, branch: &Branch) -> Result<StageSpec, BranchError> {
     if train <= u64::from(context) || held_out == 0 {
         return Err(BranchError::Text { train, held_out, context });
     }
-    let start_step = parent.end_step;
+    let start = parent.steps.end;
     let schedule = match *rate {
         Rate::Stable => LrSchedule::Constant { warmup_steps: 0 },
         Rate::Decay { shape, floor } => {
@@ -168,19 +170,23 @@ fn spec(parent: &StageSpec, branch: &Branch) -> Result<StageSpec, BranchError> {
             if !(lowest..=1.0).contains(&floor) {
                 return Err(BranchError::Floor(floor));
             }
-            LrSchedule::Wsd { warmup_steps: 0, decay_start: start_step, decay_steps: steps, decay: shape, floor }
+            LrSchedule::Wsd { warmup_steps: 0, decay_start: start, decay_steps: steps, decay: shape, floor }
         }
     };
     Ok(StageSpec {
-        data: dataset.id,
-        start_step,
-        end_step: start_step + steps,
+        // What was done to the parent's weights is done; the branch goes on with what came of it.
+        start: StartSpec::of_seed(parent.start.init_seed),
+        // On the same text it goes on with the stage's shares of the domains; other text has none.
+        data: DataSpec {
+            dataset: dataset.id,
+            mixture: parent.data.mixture.filter(|_| dataset.id == parent.data.dataset),
+            ..parent.data
+        },
+        steps: start..start + steps,
         schedule,
         peak_lr,
         validation_tokens: parent.validation_tokens.min(held_out),
-        // On the same text it goes on with the stage's shares of the domains; other text has none.
-        mixture: parent.mixture.filter(|_| dataset.id == parent.data),
-        ..*parent
+        ..parent.clone()
     })
 }
 
@@ -194,7 +200,7 @@ fn description(parent: &StageKey, spec: &StageSpec, branch: &Branch) -> String {
     format!(
         "Goes on from {}@{}: {tokens} tokens of {text}, {how} of {}.",
         parent.short(),
-        spec.start_step,
+        spec.steps.start,
         spec.peak_lr
     )
 }

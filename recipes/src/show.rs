@@ -49,8 +49,8 @@ struct Tree<'a> {
 impl Tree<'_> {
     /// What a stage draws from, where it is not what the stage before it drew from.
     fn mixture(&self, stage: &Stage, before: Option<&Stage>) -> Option<String> {
-        let mixture = stage.spec.mixture?;
-        let before = before.and_then(|before| before.spec.mixture);
+        let mixture = stage.spec.data.mixture?;
+        let before = before.and_then(|before| before.spec.data.mixture);
         let is_new = before.is_none_or(|before| before.weights != mixture.weights);
         (is_new && !self.domains.is_empty()).then(|| mixture.in_words(&self.domains))
     }
@@ -79,7 +79,7 @@ fn branch(text: &mut String, tree: &Tree<'_>, root: &Stage) {
 
 fn line(text: &mut String, bars: &str, stage: &Stage, before: Option<&Stage>, tree: &Tree<'_>) {
     let role = role(stage.role);
-    let steps = format!("{}..{}", stage.spec.start_step, stage.spec.end_step);
+    let steps = format!("{}..{}", stage.spec.steps.start, stage.spec.steps.end);
     let (tokens, flops, key) = (stage.spec.tokens(), stage.spec.flops(), stage.key.short());
     let lead = format!("{bars} {role}");
     let arms = tree.arms.get(&stage.key).map(|arms| arms.join(", ")).unwrap_or_default();
@@ -145,7 +145,7 @@ fn row(trial: &Trial, stages: &BTreeMap<StageKey, &Stage>) -> [String; 9] {
         human_count(trial.n as f64),
         trial.d.to_string(),
         format!("{:.1}", trial.d.0 as f64 / trial.n as f64),
-        last.end_step.to_string(),
+        last.steps.end.to_string(),
         trial.path.len().to_string(),
         flops.to_string(),
     ]
@@ -183,8 +183,8 @@ fn domains(plan: &Plan, dataset: &Dataset) -> String {
     let stages = plan.stages_by_key();
     let mut most = [0; MAX_DOMAINS];
     for spec in plan.trials.iter().filter_map(|trial| Some(&stages.get(trial.last_stage())?.spec)) {
-        let Some(mixture) = spec.mixture else { continue };
-        let taken = mixture.taken_before(spec.end_step * u64::from(spec.batch.sequences));
+        let Some(mixture) = spec.data.mixture else { continue };
+        let taken = mixture.taken_before(spec.steps.end * u64::from(spec.batch.sequences));
         for (most, taken) in most.iter_mut().zip(taken) {
             *most = taken.saturating_mul(u64::from(spec.batch.context)).max(*most);
         }

@@ -46,9 +46,9 @@ fn a_branch_has_its_ancestors_and_one_stage_of_its_own() {
     let branched = branch(ancestors, &decay(other.clone())).expect("it is one");
     assert_eq!(branched.stages[..1], plan.stages[..1]);
     let new = &branched.stages[1];
-    assert_eq!((new.spec.start_step, new.spec.end_step), (20, 24), "to the nearest step");
+    assert_eq!((new.spec.steps.start, new.spec.steps.end), (20, 24), "to the nearest step");
     assert_eq!((new.parent, new.role), (Some(plan.stages[0].key), StageRole::Decay));
-    assert_eq!((new.spec.data, new.spec.validation_tokens), (other.id, 700));
+    assert_eq!((new.spec.data.dataset, new.spec.validation_tokens), (other.id, 700));
     assert_eq!(branched.trials[0].d, Tokens(24_000));
     assert!((new.spec.schedule.factor(23) - 0.1).abs() < 1e-12, "it ends at its floor");
     assert_eq!(new.spec.key(new.parent.as_ref()), new.key);

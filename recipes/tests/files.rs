@@ -65,10 +65,10 @@ fn check(plan: &Plan) {
         assert_eq!(stage.key, stage.spec.key(stage.parent.as_ref()));
         let start = stage.parent.map_or(0, |parent| {
             assert!(seen.contains(&parent), "parents come before children");
-            plan.stage(&parent).expect("is there").spec.end_step
+            plan.stage(&parent).expect("is there").spec.steps.end
         });
-        assert_eq!(stage.spec.start_step, start, "a stage goes on where its parent ends");
-        assert!(stage.spec.end_step > start, "a stage has steps");
+        assert_eq!(stage.spec.steps.start, start, "a stage goes on where its parent ends");
+        assert!(stage.spec.steps.end > start, "a stage has steps");
         assert!(seen.insert(stage.key), "a stage is there once");
     }
     let mut trials = BTreeSet::new();

@@ -36,7 +36,7 @@ fn plan(recipe: &Recipe) -> Plan {
 }
 
 fn steps(stages: &[vocabulary::Stage]) -> Vec<(u64, u64)> {
-    stages.iter().map(|stage| (stage.spec.start_step, stage.spec.end_step)).collect()
+    stages.iter().map(|stage| (stage.spec.steps.start, stage.spec.steps.end)).collect()
 }
 
 fn keys(plan: &Plan) -> BTreeSet<StageKey> {
@@ -180,7 +180,7 @@ fn check_paths(plan: &Plan) {
         for key in &trial.path {
             let stage = plan.stage(key).expect("it is there");
             assert_eq!(stage.parent, parent.map(|parent| parent.key));
-            assert_eq!(stage.spec.start_step, parent.map_or(0, |parent| parent.spec.end_step));
+            assert_eq!(stage.spec.steps.start, parent.map_or(0, |parent| parent.spec.steps.end));
             assert_eq!(stage.spec.key(stage.parent.as_ref()), stage.key);
             parent = Some(stage);
         }

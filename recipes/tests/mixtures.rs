@@ -52,11 +52,11 @@ fn arms_that_decay_on_other_text_share_the_trunk() {
     let decays: Vec<_> = plan.stages.iter().filter(|stage| stage.role == StageRole::Decay).collect();
     assert_eq!((trunks, decays.len(), plan.trials.len()), (2, 4, 4), "{}", show::tree(&plan));
     for stage in &plan.stages {
-        let mixture = stage.spec.mixture.expect("there are domains");
+        let mixture = stage.spec.data.mixture.expect("there are domains");
         let switched = mixture.weights == [5_000, 5_000, 0, 0, 0, 0, 0, 0];
         assert!(switched || mixture.weights == [7_500, 2_500, 0, 0, 0, 0, 0, 0]);
         // Ten sequences a step, of which each domain had its share until the decay began.
-        let before = stage.spec.start_step * 10;
+        let before = stage.spec.steps.start * 10;
         let from = if switched { before } else { 0 };
         assert_eq!((mixture.from_sequence, mixture.taken.iter().sum::<u64>()), (from, from));
         assert!((mixture.taken[0] as f64 - from as f64 * 0.75).abs() < 1.0, "{mixture:?}");

@@ -39,10 +39,10 @@ const WSD: &str =
 
 /// The stages as `role start..end <- the parent's end`, in the plan's order.
 fn outline(plan: &Plan) -> Vec<String> {
-    let end = |key: &StageKey| plan.stage(key).expect("is there").spec.end_step;
+    let end = |key: &StageKey| plan.stage(key).expect("is there").spec.steps.end;
     let describe = |stage: &vocabulary::Stage| {
         let parent = stage.parent.as_ref().map_or_else(|| "root".to_owned(), |key| end(key).to_string());
-        format!("{:?} {}..{} <- {parent}", stage.role, stage.spec.start_step, stage.spec.end_step)
+        format!("{:?} {}..{} <- {parent}", stage.role, stage.spec.steps.start, stage.spec.steps.end)
     };
     plan.stages.iter().map(describe).collect()
 }
@@ -142,7 +142,7 @@ fn seeds_and_learning_rates_multiply_the_grid_and_share_nothing() {
         .trials
         .iter()
         .map(|trial| plan.stage(trial.last_stage()).expect("is there"))
-        .map(|stage| (stage.seed, stage.spec.init_seed, stage.spec.order_seed, stage.spec.peak_lr))
+        .map(|stage| (stage.seed, stage.spec.start.init_seed, stage.spec.data.order_seed, stage.spec.peak_lr))
         .collect();
     assert_eq!(settings[0], (7, 7, 7, 0.01));
     assert_eq!(settings[2], (7, 7, 7, 0.02));
@@ -197,7 +197,7 @@ fn every_step_has_the_learning_rate_of_the_run_trained_alone() {
 
 fn rates(plan: &Plan, path: &[StageKey]) -> Vec<f64> {
     let stages = path.iter().map(|key| &plan.stage(key).expect("is there").spec);
-    stages.flat_map(|spec| spec.steps().map(|step| spec.learning_rate(step))).collect()
+    stages.flat_map(|spec| spec.steps.clone().map(|step| spec.learning_rate(step))).collect()
 }
 
 #[test]
@@ -323,7 +323,8 @@ fn an_arm_may_differ_in_anything_but_the_data() {
     assert_eq!(ids.len(), plan.trials.len(), "two arms that train the same are two sets of trials");
     assert_eq!(trials_of(&plan, "same")[1].path, trials_of(&plan, "again")[1].path);
     let other = trials_of(&plan, "other");
-    let specs: Vec<_> = other.iter().map(|trial| plan.stage(trial.last_stage()).expect("is there").spec).collect();
+    let specs: Vec<_> =
+        other.iter().map(|trial| plan.stage(trial.last_stage()).expect("is there").spec.clone()).collect();
     assert_eq!(specs.iter().map(|spec| spec.peak_lr).collect::<Vec<_>>(), [0.1, 0.2]);
     for (trial, spec) in other.iter().zip(specs) {
         assert_eq!((trial.seed, spec.batch.sequences, spec.batch.context), (7, 5, 100));
@@ -388,7 +389,7 @@ fn stages_that_record_are_others_and_the_trunk_of_recorded_decays_is_shared() {
         let is_shared: Vec<_> = plan.stages.iter().map(|stage| plain.stage(&stage.key).is_some()).collect();
         assert_eq!(is_shared, records.map(|records| !records));
         // Beside that they are the same.
-        let without = |stage: &Stage| StageSpec { recording: None, ..stage.spec };
+        let without = |stage: &Stage| StageSpec { recording: None, ..stage.spec.clone() };
         assert!(plan.stages.iter().zip(&plain.stages).all(|(stage, plain)| without(stage) == plain.spec));
     }
 }

@@ -74,7 +74,7 @@ fn more_workers_are_no_slower_down_to_the_critical_path() {
 fn what_was_measured_is_used_and_named() {
     let plan = plan_of("smoke.toml");
     let [small, large] = ["smoke-16", "smoke-32"]
-        .map(|size| plan.stages.iter().find(|stage| stage.size == size).expect("is there").spec);
+        .map(|size| plan.stages.iter().find(|stage| stage.size == size).expect("is there").spec.clone());
     let mut measured = Measurement::nothing_of(&small);
     measured.add(&small, 2.0);
     measured.add(&small, 6.0);

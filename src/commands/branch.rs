@@ -209,7 +209,7 @@ impl Args {
         };
         let (plan, _) = campaigns.branch(look).await?;
         let (_, ancestors) = split(&plan)?;
-        let trained_on = ancestors.last().context("the coordinator knows of nothing to go on from")?.spec.data;
+        let trained_on = ancestors.last().context("the coordinator knows of nothing to go on from")?.spec.data.dataset;
         let storage = campaigns.info().await?.storage;
         let storage = Storage::open(&storage).context("cannot reach the coordinator's storage from here")?;
         let tokenizer = read_tokenizer(&storage, &trained_on).await?;

@@ -80,7 +80,7 @@ impl Args {
                 models.push(ModelCoordinates {
                     size: opening.size.clone(),
                     d_model: opening.spec.model.shape.d_model,
-                    seed: opening.spec.init_seed,
+                    seed: opening.spec.start.init_seed,
                     observed,
                 });
             }
@@ -144,6 +144,6 @@ impl Args {
 
 fn line(opening: &Opening) -> String {
     let arm = opening.arm.as_ref().map(|arm| format!(" of {arm}")).unwrap_or_default();
-    let (size, seed, steps) = (&opening.size, opening.spec.init_seed, opening.spec.end_step);
+    let (size, seed, steps) = (&opening.size, opening.spec.start.init_seed, opening.spec.steps.end);
     format!("{size}{arm}, seed {seed}: {steps} steps")
 }

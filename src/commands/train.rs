@@ -90,7 +90,7 @@ impl Args {
                     stage: stage.key,
                     size: stage.size.clone(),
                     role: role(stage.role),
-                    end_step: stage.spec.end_step,
+                    end_step: stage.spec.steps.end,
                     validation_loss: validation.loss,
                     validation_loss_per_byte: validation.loss_per_byte,
                     sets: sets(&prepared.dataset, &validation.sets),
@@ -137,7 +137,7 @@ impl Lines {
         let name = |stage: &Stage| format!("{} {} {}", stage.key.short(), stage.size, role(stage.role));
         match progress {
             AloneProgress::Begun(stage) => {
-                let steps = stage.spec.steps();
+                let steps = stage.spec.steps.clone();
                 say(&format!("{}: training steps {} to {}", name(stage), steps.start + 1, steps.end));
                 self.latest = Some(Instant::now());
             }
@@ -148,7 +148,7 @@ impl Lines {
                     return;
                 }
                 self.latest = Some(Instant::now());
-                let (step, end) = (report.step + 1, stage.spec.end_step);
+                let (step, end) = (report.step + 1, stage.spec.steps.end);
                 let (loss, rate) = (report.loss, report.learning_rate);
                 say(&format!("{}: step {step} of {end}  loss {loss:.4}  LR {rate:.2e}", name(stage)));
             }

@@ -163,7 +163,7 @@ async fn last_checkpoint(
     plan: &Plan,
     stage: &vocabulary::StageKey,
 ) -> anyhow::Result<CheckpointRef> {
-    let end = plan.stage(stage).map(|stage| stage.spec.end_step);
+    let end = plan.stage(stage).map(|stage| stage.spec.steps.end);
     let found = campaigns.checkpoint(&stage.to_string(), end).await.or_bad_input()?;
     Ok(CheckpointRef {
         stage: found.stage.parse().context("the coordinator names a stage that is none")?,

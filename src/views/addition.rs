@@ -71,8 +71,8 @@ impl NewStage {
             size: stage.size.clone(),
             seed: stage.seed,
             peak_lr: spec.peak_lr,
-            start_step: spec.start_step,
-            end_step: spec.end_step,
+            start_step: spec.steps.start,
+            end_step: spec.steps.end,
             tokens: spec.tokens(),
             flops: spec.flops().0,
         }

@@ -73,7 +73,7 @@ impl Found {
     fn invariant_each_curve_has_each_step_once(&self) {
         for stage in &plan(&self.facts).stages {
             let steps: Vec<_> = self.curves[&stage.key].iter().map(|point| point.step).collect();
-            let expected: Vec<_> = (stage.spec.start_step..stage.spec.end_step).collect();
+            let expected: Vec<_> = stage.spec.steps.clone().collect();
             assert_eq!(steps, expected, "the curve of {} does not have each step once", stage.key);
         }
     }
@@ -81,7 +81,7 @@ impl Found {
     /// By the log: an attempt begins when the one before it has ended, and only the one that is under way gets further.
     fn invariant_an_old_attempt_changes_nothing(&self) -> BTreeMap<StageKey, Vec<Begun>> {
         let starts: BTreeMap<_, _> =
-            plan(&self.facts).stages.iter().map(|stage| (stage.key, stage.spec.start_step)).collect();
+            plan(&self.facts).stages.iter().map(|stage| (stage.key, stage.spec.steps.start)).collect();
         let mut begun: BTreeMap<StageKey, Vec<Begun>> = BTreeMap::new();
         let mut current = BTreeMap::new();
         let mut committed = BTreeMap::new();

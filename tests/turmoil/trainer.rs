@@ -151,8 +151,8 @@ impl Trainer for PaperTrainer {
             let weights = start.blobs.iter().find(|blob| blob.name == WEIGHTS).expect("it was looked at");
             (start.step, weights.bytes.clone())
         });
-        let (step, weights) = found.unwrap_or_else(|| (order.stage.spec.start_step, weights_after(0..0, None)));
-        let (stage, end) = (order.stage.key, order.stage.spec.end_step);
+        let (step, weights) = found.unwrap_or_else(|| (order.stage.spec.steps.start, weights_after(0..0, None)));
+        let (stage, end) = (order.stage.key, order.stage.spec.steps.end);
         let (track, life) = (Arc::clone(&self.track), self.life.clone());
         let began = track.now();
         let mut trained = lock(&track.trained);

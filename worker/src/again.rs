@@ -76,7 +76,7 @@ fn train(
         }
         None => None,
     };
-    let dataset_dir = runtime.block_on(dataset_dir(storage, &stage.spec.data, datasets))?;
+    let dataset_dir = runtime.block_on(dataset_dir(storage, &stage.spec.data.dataset, datasets))?;
     let failed = |source| AloneError::Training { stage: stage.key, source };
     let order = Order { stage: (*stage).clone(), dataset_dir, start };
     let mut training = trainer.start(&order).map_err(failed)?;

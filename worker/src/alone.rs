@@ -196,7 +196,7 @@ impl Alone<'_> {
     /// The last checkpoint of a stage, where an earlier call left it. One that is damaged is as good as none.
     fn find(&self, stage: &Stage) -> Option<Checkpoint> {
         let key = AttemptKey { stage: stage.key, attempt: ALONE };
-        match self.runtime.block_on(find(self.storage.store().as_ref(), key, stage.spec.end_step)) {
+        match self.runtime.block_on(find(self.storage.store().as_ref(), key, stage.spec.steps.end)) {
             Ok(found) => found,
             Err(error) => {
                 warn!(stage = %stage.key, error = chain(&error), "training again what cannot be read");
@@ -214,7 +214,7 @@ impl Alone<'_> {
     ) -> Result<Trained, AloneError> {
         let failed = |source| AloneError::Training { stage: stage.key, source };
         let cache = self.storage.directory().map(|dir| dir.join("datasets")).unwrap_or_default();
-        let dataset_dir = self.runtime.block_on(dataset_dir(&self.storage, &stage.spec.data, &cache))?;
+        let dataset_dir = self.runtime.block_on(dataset_dir(&self.storage, &stage.spec.data.dataset, &cache))?;
         let point = start.as_ref().map(|(checkpoint, blobs)| StartPoint {
             stage: checkpoint.stage,
             step: checkpoint.step,
@@ -222,7 +222,7 @@ impl Alone<'_> {
         });
         let order = Order { stage: stage.clone(), dataset_dir, start: point };
         let mut training = self.trainer.start(&order).map_err(failed)?;
-        info!(stage = %stage.key, step = training.step(), end = stage.spec.end_step, "training");
+        info!(stage = %stage.key, step = training.step(), end = stage.spec.steps.end, "training");
         if !is_own {
             (self.progress)(AloneProgress::Begun(stage));
         }
@@ -243,7 +243,7 @@ impl Alone<'_> {
                 let take = training.snapshot().map_err(failed)?;
                 let blobs = Blobs::new(take().map_err(failed)?);
                 let key = AttemptKey { stage: stage.key, attempt: ALONE };
-                let storing = upload(self.storage.store().as_ref(), key, stage.spec.end_step, &blobs);
+                let storing = upload(self.storage.store().as_ref(), key, stage.spec.steps.end, &blobs);
                 let checkpoint = self.runtime.block_on(storing)?;
                 (self.progress)(AloneProgress::Stored(stage));
                 (checkpoint, blobs)

@@ -128,7 +128,7 @@ pub(crate) async fn prepare(
     cached: Option<Blobs>,
 ) -> Result<Box<Prepared>, PrepareError> {
     let Assignment { stage, start, cadence, .. } = assignment;
-    let dataset_dir = dataset_dir(&storage, &stage.spec.data, &datasets).await?;
+    let dataset_dir = dataset_dir(&storage, &stage.spec.data.dataset, &datasets).await?;
     let Some(start) = start else {
         let order = Order { stage, dataset_dir, start: None };
         return Ok(Box::new(Prepared { order, cadence, downloaded: None }));

@@ -223,7 +223,7 @@ impl<T: Trainer> TrainingThread<T> {
         let mut training = self.trainer.start(order)?;
         *begun = true;
         let first = training.step();
-        info!(step = first, end = order.stage.spec.end_step, size = %order.stage.size, "training");
+        info!(step = first, end = order.stage.spec.steps.end, size = %order.stage.size, "training");
         let mut batch = PointBatch::new(self.trainer.now());
         let mut checkpoint_at = self.trainer.now();
         let mut meter = Meter::default();
@@ -294,7 +294,7 @@ pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> &str {
 
 /// Whether the stage starts where it ends: its last checkpoint was committed, and only its result was lost.
 fn is_own_last(order: &Order, stage: StageKey) -> bool {
-    order.start.as_ref().is_some_and(|start| start.stage == stage && start.step == order.stage.spec.end_step)
+    order.start.as_ref().is_some_and(|start| start.stage == stage && start.step == order.stage.spec.steps.end)
 }
 
 enum Break {

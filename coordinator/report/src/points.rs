@@ -82,7 +82,7 @@ fn point(trial: &vocabulary::Trial, last: &Stage, loss: FinalLoss) -> MeasuredPo
         seed: trial.seed,
         peak_lr: last.spec.peak_lr,
         nominal: trial.nominal.0,
-        step: last.spec.end_step,
+        step: last.spec.steps.end,
         batch_tokens: last.spec.batch.tokens(),
         arm: trial.arm.clone(),
         settings: trial.settings.clone(),
@@ -96,12 +96,12 @@ fn point(trial: &vocabulary::Trial, last: &Stage, loss: FinalLoss) -> MeasuredPo
 /// The name of the trunk that each root begins. Roots that differ in their length alone train the same, as far as both go:
 /// a campaign that grew by points before its first one has several. The shortest gives the name.
 fn trunks(plan: &Plan) -> BTreeMap<StageKey, StageKey> {
-    let alike = |root: &Stage| StageSpec { end_step: 0, ..root.spec }.key(None);
+    let alike = |root: &Stage| StageSpec { steps: 0..0, ..root.spec.clone() }.key(None);
     let roots = || plan.stages.iter().filter(|stage| stage.parent.is_none());
     let mut shortest: BTreeMap<StageKey, &Stage> = BTreeMap::new();
     for root in roots() {
         let place = shortest.entry(alike(root)).or_insert(root);
-        if root.spec.end_step < place.spec.end_step {
+        if root.spec.steps.end < place.spec.steps.end {
             *place = root;
         }
     }
@@ -117,7 +117,7 @@ pub(crate) fn is_decay(stage: &Stage) -> bool {
 /// Whether the learning rate has come down when a stage ends: to the end of its decay, or to the floor of its cosine. One
 /// hundredth of the peak is more than what rounding to steps leaves.
 fn ends_decayed(stage: &Stage) -> bool {
-    let last = stage.spec.end_step.saturating_sub(1);
+    let last = stage.spec.steps.end.saturating_sub(1);
     match stage.spec.schedule {
         LrSchedule::Constant { .. } => false,
         LrSchedule::Wsd { decay_start, decay_steps, .. } => last + 1 >= decay_start + decay_steps,

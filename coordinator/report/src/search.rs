@@ -38,7 +38,7 @@ impl<'a> Searched<'a> {
             let early = campaign.early.get(&trial.id).copied();
             let (loss, steps) = match early {
                 Some(early) => (early.loss.map(|loss| loss.per_token), early.step),
-                None => (Some(campaign.losses.get(&trial.id)?.per_token), search.base.whole.end_step),
+                None => (Some(campaign.losses.get(&trial.id)?.per_token), search.base.whole.steps.end),
             };
             Some(Tried { number: index + 1, settings: &trial.settings, early, loss, steps })
         };

@@ -116,7 +116,7 @@ fn what_was_recorded_is_drawn_over_the_steps_and_nothing_where_nothing_was() {
     assert!(!conclude(campaign.clone()).html().contains("id=\"dynamics\""));
     let stage = campaign.plan.stages.iter().find(|stage| stage.role == StageRole::Decay).expect("has a decay").clone();
     let point = |step| {
-        let first = step == stage.spec.start_step;
+        let first = step == stage.spec.steps.start;
         let consecutive = Consecutive { product: 1.0, cosine: 0.5, d1: -0.25, d2: -3.0 };
         let dynamics = Dynamics {
             largest_gradient: 1.0,
@@ -125,7 +125,7 @@ fn what_was_recorded_is_drawn_over_the_steps_and_nothing_where_nothing_was() {
         };
         DynamicsPoint { step, learning_rate: stage.spec.learning_rate(step), grad_norm: 0.75, dynamics }
     };
-    campaign.dynamics.insert(stage.key, stage.spec.steps().map(point).collect());
+    campaign.dynamics.insert(stage.key, stage.spec.steps.clone().map(point).collect());
     let html = conclude(campaign).html();
     assert!(html.contains("id=\"dynamics\"") && html.contains("Decay dynamics"));
     // The slope without its sign, and on a scale that shows small ones.
@@ -313,9 +313,9 @@ fn searched() -> Campaign {
     let mut campaign = synthetic::campaign(&recipe, &[]);
     campaign.curves.clear();
     let search = campaign.plan.search.clone().expect("is a search");
-    let loss = |spec: &vocabulary::StageSpec| 3.0 + (spec.peak_lr / 0.01).log10().abs() + 1.0 / spec.end_step as f64;
+    let loss = |spec: &vocabulary::StageSpec| 3.0 + (spec.peak_lr / 0.01).log10().abs() + 1.0 / spec.steps.end as f64;
     let outcome = |campaign: &Campaign, key: &vocabulary::StageKey| {
-        let spec = campaign.plan.stage(key)?.spec;
+        let spec = campaign.plan.stage(key)?.spec.clone();
         let diverges = spec.peak_lr > 0.06;
         Some(if diverges { Outcome::Diverged } else { Outcome::Completed { loss: Some(loss(&spec)) } })
     };

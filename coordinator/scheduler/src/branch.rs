@@ -116,7 +116,8 @@ impl Ledger {
         self.check_start(from, terms.step)?;
         let plans = || submitted.iter().filter_map(|campaign| self.campaign(campaign)).map(|known| known.plan());
         let origin = plans().find(|plan| plan.stage(&stage).is_some()).ok_or(BranchRefusal::UnknownText { stage })?;
-        let text = || plans().filter_map(|plan| plan.dataset.as_ref()).find(|dataset| dataset.id == from.spec.data);
+        let text =
+            || plans().filter_map(|plan| plan.dataset.as_ref()).find(|dataset| dataset.id == from.spec.data.dataset);
         let dataset = terms.dataset.as_ref().or_else(text).ok_or(BranchRefusal::UnknownText { stage })?;
         let tokens = match terms.length {
             BranchLength::Tokens(tokens) => tokens,
@@ -146,9 +147,9 @@ impl Ledger {
     }
 
     fn check_start(&self, from: &Stage, step: Option<u64>) -> Result<(), BranchRefusal> {
-        let (stage, end) = (from.key, from.spec.end_step);
+        let (stage, end) = (from.key, from.spec.steps.end);
         if let Some(step) = step.filter(|step| *step != end) {
-            let before = from.parent.map(|parent| (parent, from.spec.start_step));
+            let before = from.parent.map(|parent| (parent, from.spec.steps.start));
             let named = |(stage, step): (StageKey, u64)| format!("{}@{step}", stage.short());
             let nearest = before.into_iter().chain([(stage, end)]).map(named).collect();
             return Err(BranchRefusal::NotAtEnd { stage, step, nearest });

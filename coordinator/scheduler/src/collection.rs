@@ -69,7 +69,7 @@ impl Holds<'_> {
     pub fn of(&self, stage: &StageKey, step: u64) -> Option<Hold> {
         let record = self.ledger.record(stage)?;
         match record.state {
-            StageState::Completed { .. } if step == record.stage.spec.end_step => self.of_last(record),
+            StageState::Completed { .. } if step == record.stage.spec.steps.end => self.of_last(record),
             StageState::Completed { .. } | StageState::Diverged { .. } | StageState::NotRun { .. } => None,
             StageState::Waiting | StageState::Running { .. } | StageState::Failed { .. } => {
                 (record.latest_checkpoint() == Some(step)).then_some(Hold::Newest)

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use vocabulary::{CampaignId, Growth, Plan, Stage, StageKey, TrialId};
+use vocabulary::{CampaignId, Growth, Plan, Stage, StageKey, SurgeryError, TrialId};
 
 /// What is wrong with a plan.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -36,6 +36,20 @@ pub enum PlanError {
         end: u64,
         /// Where its parent ends.
         expected: u64,
+    },
+    /// A surgery does not apply to the parent's model.
+    #[error("{stage} cannot start from its parent: {why}")]
+    Surgery {
+        /// The stage that would begin with it.
+        stage: StageKey,
+        /// What is wrong.
+        why: SurgeryError,
+    },
+    /// A stage trains another model than its parent's checkpoint holds once its surgeries are done.
+    #[error("{stage} trains another model than its parent leaves it")]
+    Model {
+        /// The child.
+        stage: StageKey,
     },
     /// A key does not follow from what it names: the plan was altered, or made by another version.
     #[error("{stage} is named {derived} by this version: was the plan made by another one?")]
@@ -71,16 +85,24 @@ pub enum PlanError {
     },
 }
 
-/// Whether the stages of a plan are a forest of consecutive step ranges, and its trials paths in it.
+/// Whether the stages of a plan are a forest of consecutive step ranges, each with the model that its parent leaves it, and
+/// its trials paths in it.
 pub(crate) fn check_structure(plan: &Plan) -> Result<(), PlanError> {
     let mut seen: BTreeMap<StageKey, &Stage> = BTreeMap::new();
     for stage in &plan.stages {
         let key = stage.key;
         let expected = match stage.parent {
             None => 0,
-            Some(parent) => seen.get(&parent).ok_or(PlanError::ParentMissing { stage: key })?.spec.end_step,
+            Some(parent) => {
+                let parent = seen.get(&parent).ok_or(PlanError::ParentMissing { stage: key })?;
+                let model = stage.spec.start.model(&parent.spec.model);
+                if model.map_err(|why| PlanError::Surgery { stage: key, why })? != stage.spec.model {
+                    return Err(PlanError::Model { stage: key });
+                }
+                parent.spec.steps.end
+            }
         };
-        let (start, end) = (stage.spec.start_step, stage.spec.end_step);
+        let (start, end) = (stage.spec.steps.start, stage.spec.steps.end);
         if start != expected || end <= start {
             return Err(PlanError::Steps { stage: key, start, end, expected });
         }

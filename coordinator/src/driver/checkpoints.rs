@@ -34,7 +34,7 @@ impl Driver {
         start: UnusableStart,
     ) {
         let (storage, store, inputs) = (self.storage.clone(), self.store.clone(), self.own_inputs.clone());
-        let data = self.scheduler.stage(&start.of).map(|stage| stage.spec.data);
+        let data = self.scheduler.stage(&start.of).map(|stage| stage.spec.data.dataset);
         let (of, step, hash) = (start.of, start.step, start.manifest_hash.clone());
         warn!(%of, step, %worker, reason = start.reason, "a worker cannot use a committed checkpoint");
         let verification = self.wait_for(worker, sequence, Checking::Start { stage, attempt, start });

@@ -29,7 +29,7 @@ impl Driver {
                 Effect::Record(fact) => self.record(fact, &mut applied, batch),
                 Effect::Assign { worker, stage, attempt, resume_from, parent } => {
                     info!(%stage, %attempt, %worker, "assigned");
-                    let last_step = |parent| self.scheduler.stage(&parent).map_or(0, |parent| parent.spec.end_step);
+                    let last_step = |parent| self.scheduler.stage(&parent).map_or(0, |parent| parent.spec.steps.end);
                     let start = match (resume_from, parent) {
                         (Some(step), _) => Some(Start { of: stage, step }),
                         (None, Some(parent)) => Some(Start { of: parent, step: last_step(parent) }),

@@ -179,15 +179,16 @@ impl Driver {
         batch: &mut Batch,
     ) {
         let standing = self.scheduler.standing(worker, stage, attempt);
-        let Some(spec) = self.scheduler.stage(&stage).map(|stage| stage.spec).filter(|_| standing == Standing::Current)
+        let Some(spec) =
+            self.scheduler.stage(&stage).map(|stage| &stage.spec).filter(|_| standing == Standing::Current)
         else {
             return debug!(%stage, %attempt, %worker, ?standing, points = points.len(), "points dropped");
         };
-        let steps = spec.steps();
-        let inside: Vec<_> = points.into_iter().filter(|point| steps.contains(&point.step)).collect();
+        let tokens_a_step = spec.batch.tokens();
+        let inside: Vec<_> = points.into_iter().filter(|point| spec.steps.contains(&point.step)).collect();
         let Some(last) = inside.last().copied() else { return };
         if let Some(conversation) = self.conversations.get_mut(&worker) {
-            conversation.hear_point((stage, attempt), last, spec.batch.tokens());
+            conversation.hear_point((stage, attempt), last, tokens_a_step);
         }
         batch.add_points(stage, attempt, inside);
     }

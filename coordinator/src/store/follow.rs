@@ -76,8 +76,8 @@ async fn want(connection: &mut SqliteConnection, campaign: CampaignId, stages: &
                 .push_bind(stage.parent.map(|parent| parent.to_string()))
                 .push_bind(&stage.size)
                 .push_bind(to_column(stage.seed))
-                .push_bind(to_column(stage.spec.start_step))
-                .push_bind(to_column(stage.spec.end_step));
+                .push_bind(to_column(stage.spec.steps.start))
+                .push_bind(to_column(stage.spec.steps.end));
         });
         insert.push(" ON CONFLICT DO NOTHING");
         let insert = insert.build().persistent(false);

@@ -59,7 +59,7 @@ async fn a_child_starts_from_the_last_checkpoint_of_its_parent() {
                 children += 1;
                 assert_eq!(
                     (start.stage.as_str(), start.step),
-                    (parent.to_string().as_str(), job.stage.spec.start_step)
+                    (parent.to_string().as_str(), job.stage.spec.steps.start)
                 );
                 let text = std::fs::read(worker.storage.join(&start.manifest_path)).expect("the manifest is there");
                 assert_eq!(blake3::hash(&text).to_hex().as_str(), start.manifest_hash);

@@ -63,7 +63,7 @@ async fn an_attempt_that_is_lost_is_repeated_from_its_checkpoint() {
             repeated = Some((next.attempt.attempt, start.stage, start.step));
             assert_eq!(
                 bench.curve(&submitted.campaign, &job.attempt.stage).await.len() as u64,
-                middle - job.stage.spec.start_step,
+                middle - job.stage.spec.steps.start,
                 "what will be trained again is not on the curve"
             );
         }

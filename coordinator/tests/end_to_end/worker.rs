@@ -51,7 +51,7 @@ impl Job {
     }
 
     pub(crate) fn end_step(&self) -> u64 {
-        self.stage.spec.end_step
+        self.stage.spec.steps.end
     }
 }
 

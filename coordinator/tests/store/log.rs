@@ -58,7 +58,7 @@ async fn a_store_that_somebody_else_writes_to_is_waited_for() {
 #[tokio::test]
 async fn a_whole_life_fits_the_tables() {
     let (scratch, stage) = Scratch::with_a_running_stage().await;
-    let end = root().spec.end_step;
+    let end = root().spec.steps.end;
     let mut commit = points(stage, 1, 0..end, 5.0);
     commit.facts = vec![reached(stage, 1, end), completed(stage, 1)];
     commit.checkpoints = vec![checkpoint(stage, 1, end)];

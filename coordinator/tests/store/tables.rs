@@ -105,5 +105,5 @@ async fn people_see_who_trained_what_and_what_came_out() {
     assert_eq!(results, [(stage.to_string(), Some(3.25), None, None), (other.to_string(), None, Some(7), None)]);
     let ends = format!("SELECT start_step, end_step FROM stages WHERE stage = '{stage}'");
     let spec = root().spec;
-    assert_eq!(scratch.select::<(i64, i64)>(&ends).await, [(spec.start_step as i64, spec.end_step as i64)]);
+    assert_eq!(scratch.select::<(i64, i64)>(&ends).await, [(spec.steps.start as i64, spec.steps.end as i64)]);
 }

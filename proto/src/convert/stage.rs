@@ -1,6 +1,6 @@
 //! Stages and their specs.
 
-use vocabulary::{Batch, Stage, StageRole, StageSpec};
+use vocabulary::{Batch, DataSpec, Objective, Stage, StageRole, StageSpec, StartSpec};
 
 use super::{ConvertError, Problem, dynamics, id, model, optional_id, positive_number, required};
 use crate::v1;
@@ -9,11 +9,11 @@ impl From<&StageSpec> for v1::StageSpec {
     fn from(spec: &StageSpec) -> Self {
         Self {
             model: Some((&spec.model).into()),
-            init_seed: spec.init_seed,
-            data: spec.data.to_string(),
-            order_seed: spec.order_seed,
-            start_step: spec.start_step,
-            end_step: spec.end_step,
+            init_seed: spec.start.init_seed,
+            data: spec.data.dataset.to_string(),
+            order_seed: spec.data.order_seed,
+            start_step: spec.steps.start,
+            end_step: spec.steps.end,
             schedule: Some((&spec.schedule).into()),
             peak_lr: spec.peak_lr,
             batch: Some((&spec.batch).into()),
@@ -23,7 +23,7 @@ impl From<&StageSpec> for v1::StageSpec {
             numerics_version: spec.numerics_version,
             loss_limit: spec.loss_limit,
             recording: spec.recording.map(|recording| v1::Recording::from(recording).into()),
-            mixture: spec.mixture.as_ref().map(Into::into),
+            mixture: spec.data.mixture.as_ref().map(Into::into),
         }
     }
 }
@@ -43,11 +43,14 @@ impl TryFrom<v1::StageSpec> for StageSpec {
         }
         Ok(Self {
             model: required("model", spec.model)?,
-            init_seed: spec.init_seed,
-            data: id("data", &spec.data)?,
-            order_seed: spec.order_seed,
-            start_step: spec.start_step,
-            end_step: spec.end_step,
+            start: StartSpec::of_seed(spec.init_seed),
+            data: DataSpec {
+                dataset: id("data", &spec.data)?,
+                order_seed: spec.order_seed,
+                mixture: spec.mixture.map(|mixture| required("mixture", Some(mixture))).transpose()?,
+            },
+            objective: Objective::default(),
+            steps: spec.start_step..spec.end_step,
             schedule: required("schedule", spec.schedule)?,
             peak_lr: positive_number("peak_lr", spec.peak_lr)?,
             batch,
@@ -56,7 +59,6 @@ impl TryFrom<v1::StageSpec> for StageSpec {
             validation_tokens: spec.validation_tokens,
             loss_limit: spec.loss_limit.map(|limit| positive_number("loss_limit", limit)).transpose()?,
             recording: spec.recording.map(|value| dynamics::recording("recording", value)).transpose()?,
-            mixture: spec.mixture.map(|mixture| required("mixture", Some(mixture))).transpose()?,
             numerics_version: spec.numerics_version,
         })
     }

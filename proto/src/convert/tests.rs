@@ -4,9 +4,9 @@ use proptest::prelude::*;
 use prost::Message;
 use vocabulary::search::{Asha, Dimension, Parameter, Sampler, Scale, Search, SearchBase, Settings, Values};
 use vocabulary::{
-    AdamW, Attempt, Batch, CampaignId, CheckpointPolicy, Consecutive, Dataset, DecayShape, Domain, Dynamics, Keep,
-    LargestUpdates, LrSchedule, Mixture, ModelSpec, Plan, Precision, Recording, Retries, SetLoss, SetLosses, Shape,
-    Stage, StageKey, StageRole, StageSpec, TensorProgram, Tokens, Trial, TrialId, sample,
+    AdamW, Attempt, Batch, CampaignId, CheckpointPolicy, Consecutive, DataSpec, Dataset, DecayShape, Domain, Dynamics,
+    Keep, LargestUpdates, LrSchedule, Mixture, ModelSpec, Plan, Precision, Recording, Retries, SetLoss, SetLosses,
+    Shape, Stage, StageKey, StageRole, StageSpec, StartSpec, TensorProgram, Tokens, Trial, TrialId, sample,
 };
 
 use super::{ConvertError, Problem, attempt_ref, sent_sets};
@@ -22,9 +22,13 @@ fn spec(schedule: LrSchedule, floats: [f64; 6], precision: Precision) -> StageSp
             rope_theta,
             ..base.model
         },
-        init_seed: u64::MAX,
-        order_seed: 3,
-        start_step: 10,
+        start: StartSpec::of_seed(u64::MAX),
+        data: DataSpec {
+            order_seed: 3,
+            mixture: Mixture::of(&[peak_lr, 1.0]).map(|mixture| mixture.switched([1, 9_999, 0, 0, 0, 0, 0, 0], 80)),
+            ..base.data
+        },
+        steps: 10..100,
         schedule,
         peak_lr,
         batch: Batch { micro_sequences: 8, ..base.batch },
@@ -32,7 +36,6 @@ fn spec(schedule: LrSchedule, floats: [f64; 6], precision: Precision) -> StageSp
         precision,
         loss_limit: Some(peak_lr + 9.0),
         recording: (precision == Precision::Bf16).then_some(Recording::Dynamics),
-        mixture: Mixture::of(&[peak_lr, 1.0]).map(|mixture| mixture.switched([1, 9_999, 0, 0, 0, 0, 0, 0], 80)),
         ..base
     }
 }
@@ -113,7 +116,7 @@ fn search() -> Search {
             seed: 0,
             n: 1000,
             nominal: Tokens(1999),
-            whole: StageSpec { start_step: 0, end_step: 100, ..plain_spec() },
+            whole: StageSpec { steps: 0..100, ..plain_spec() },
         },
     }
 }

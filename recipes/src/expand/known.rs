@@ -41,8 +41,8 @@ impl<'a> Known<'a> {
             furthest.clone_from(way);
         }
         for stage in self.below.get(&from).into_iter().flatten() {
-            let steps = stage.spec.start_step..stage.spec.end_step;
-            if steps.end <= whole.end_step && stretch(run, whole, &steps) == stage.spec {
+            let steps = stage.spec.steps.clone();
+            if steps.end <= whole.steps.end && stretch(run, whole, &steps) == stage.spec {
                 way.push(steps.end);
                 self.go_on((run, whole), Some(stage.key), way, furthest);
                 way.pop();

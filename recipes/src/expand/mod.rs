@@ -21,7 +21,8 @@ use std::collections::BTreeMap;
 use vocabulary::memory::{GIB, TrainingMemory};
 use vocabulary::search::{Search, Settings};
 use vocabulary::{
-    Batch, CampaignId, Dataset, DatasetId, NUMERICS_VERSION, Plan, StageKey, StageSpec, Tokens, Trial, TrialId,
+    Batch, CampaignId, DataSpec, Dataset, DatasetId, NUMERICS_VERSION, Objective, Plan, StageKey, StageSpec, StartSpec,
+    Tokens, Trial, TrialId,
 };
 
 use crate::recipe::error::{Fault, RecipeError};
@@ -119,10 +120,11 @@ fn plan(
         runs.extend(of_variant.into_iter().zip(specs).map(|(run, spec)| (variant, run, spec)));
     }
     if let (Some(search), [(_, run, whole)]) = (&recipe.contents().search, runs.as_slice()) {
-        let search = search::fix(recipe.contents(), search, run, *whole).map_err(|fault| recipe.refuse(fault))?;
+        let search =
+            search::fix(recipe.contents(), search, run, whole.clone()).map_err(|fault| recipe.refuse(fault))?;
         return Ok(plan_of_search(recipe, dataset, search));
     }
-    let (stages, paths) = tree::merge(&runs.iter().map(|(_, run, spec)| (run, *spec)).collect::<Vec<_>>(), known);
+    let (stages, paths) = tree::merge(&runs.iter().map(|(_, run, spec)| (run, spec)).collect::<Vec<_>>(), known);
     let trials: Vec<Trial> = runs
         .iter()
         .zip(paths)
@@ -196,18 +198,16 @@ fn whole_specs(variant: &Variant, runs: &[Run], data: DatasetId, vocab: u32) -> 
 fn whole_spec(contents: &RecipeFile, run: &Run, data: DatasetId, vocab: u32) -> StageSpec {
     StageSpec {
         model: contents.model(run.shape, vocab),
-        init_seed: run.seed,
-        data,
-        order_seed: run.seed,
-        start_step: 0,
-        end_step: run.steps,
+        start: StartSpec::of_seed(run.seed),
+        data: DataSpec { dataset: data, order_seed: run.seed, mixture: contents.data.mixture() },
+        objective: Objective::default(),
+        steps: 0..run.steps,
         schedule: run.schedule,
         peak_lr: run.peak_lr,
         batch: batch(contents),
         optimizer: contents.optimizer(),
         precision: contents.precision,
         validation_tokens: contents.data.validation_tokens,
-        mixture: contents.data.mixture(),
         loss_limit: contents.optimizer.divergence_margin.map(|margin| f64::from(vocab).ln() + margin),
         recording: None,
         numerics_version: NUMERICS_VERSION,
@@ -235,7 +235,7 @@ fn micro_sequences<'a>(
         let budget = (memory_gib * GIB) as u64;
         let with = |micro_sequences| {
             let batch = Batch { micro_sequences, ..spec.batch };
-            TrainingMemory::of(&StageSpec { batch, ..spec })
+            TrainingMemory::of(&StageSpec { batch, ..spec.clone() })
         };
         let sequences = spec.batch.sequences;
         let divisors = || (1..=sequences).rev().filter(|micro| sequences.is_multiple_of(*micro));

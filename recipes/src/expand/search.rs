@@ -64,7 +64,7 @@ pub(super) fn fix(recipe: &RecipeFile, search: &SearchRecipe, run: &Run, whole: 
         nominal: run.nominal,
         whole,
     };
-    let pruner = search.pruner.as_ref().map(|pruner| asha(recipe, pruner, &whole)).transpose()?;
+    let pruner = search.pruner.as_ref().map(|pruner| asha(recipe, pruner, &base.whole)).transpose()?;
     let (sampler, seed, parallel) = (search.sampler, search.seed, search.parallel);
     let mut fixed = Search { sampler, trials: 0, seed, parallel, startup: 0, space, pruner, base };
     fixed.trials = trials(search, fixed.combinations())?;
@@ -182,12 +182,12 @@ fn asha(recipe: &RecipeFile, pruner: &PrunerRecipe, whole: &StageSpec) -> Result
     // Losses compare while the learning rates are alike: from the end of the warm-up to the start of the decay.
     let latest = match whole.schedule {
         LrSchedule::Wsd { decay_start, .. } => decay_start,
-        _ => whole.end_step - 1,
+        _ => whole.steps.end - 1,
     };
     let earliest = recipe.schedule.warmup_steps.max(1);
-    let steps = |fraction: f64| (fraction * whole.end_step as f64).round() as u64;
+    let steps = |fraction: f64| (fraction * whole.steps.end as f64).round() as u64;
     let accepted = || {
-        let [from, to] = [earliest, latest].map(|step| step as f64 / whole.end_step as f64);
+        let [from, to] = [earliest, latest].map(|step| step as f64 / whole.steps.end as f64);
         format!("{from:.4} to {to:.4}, the stretch between the warm-up and the decay")
     };
     let reduction = pruner.reduction;

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-use vocabulary::{LrSchedule, Stage, StageKey, StageRole, StageSpec};
+use vocabulary::{DataSpec, LrSchedule, Stage, StageKey, StageRole, StageSpec};
 
 use super::Run;
 use super::known::Known;
@@ -16,7 +16,7 @@ use super::known::Known;
 ///
 /// With each run goes its spec as one stage, from its first step to its last. Where a run goes along stages that are known
 /// it is cut as these are, so that it shares them whatever the other runs are; only behind the last of them it is cut anew.
-pub(super) fn merge(runs: &[(&Run, StageSpec)], known: &Known<'_>) -> (Vec<Stage>, Vec<Vec<StageKey>>) {
+pub(super) fn merge(runs: &[(&Run, &StageSpec)], known: &Known<'_>) -> (Vec<Stage>, Vec<Vec<StageKey>>) {
     let mut stages: Vec<Stage> = Vec::new();
     let mut seen: BTreeSet<StageKey> = BTreeSet::new();
     let mut paths = vec![Vec::new(); runs.len()];
@@ -25,8 +25,8 @@ pub(super) fn merge(runs: &[(&Run, StageSpec)], known: &Known<'_>) -> (Vec<Stage
             let (run, spec) = runs[index];
             let mut path: Vec<StageKey> = Vec::new();
             let others = family.iter().map(|&other| runs[other].0);
-            for steps in cuts(run, others, &known.ends(run, &spec)).windows(2).map(|ends| ends[0]..ends[1]) {
-                let spec = stretch(run, &spec, &steps);
+            for steps in cuts(run, others, &known.ends(run, spec)).windows(2).map(|ends| ends[0]..ends[1]) {
+                let spec = stretch(run, spec, &steps);
                 let parent = path.last().copied();
                 let key = spec.key(parent.as_ref());
                 if seen.insert(key) {
@@ -47,22 +47,23 @@ pub(super) fn merge(runs: &[(&Run, StageSpec)], known: &Known<'_>) -> (Vec<Stage
 pub(super) fn stretch(run: &Run, spec: &StageSpec, steps: &Range<u64>) -> StageSpec {
     let schedule = spec.schedule.restricted_to(steps);
     let recording = run.recording(&schedule);
-    let mixture = match (spec.mixture, run.decay_weights, run.schedule) {
+    let mixture = match (spec.data.mixture, run.decay_weights, run.schedule) {
         (Some(mixture), Some(weights), LrSchedule::Wsd { decay_start, .. }) if steps.start >= decay_start => {
             Some(mixture.switched(weights, decay_start * u64::from(spec.batch.sequences)))
         }
         (mixture, ..) => mixture,
     };
-    StageSpec { start_step: steps.start, end_step: steps.end, schedule, recording, mixture, ..*spec }
+    let data = DataSpec { mixture, ..spec.data };
+    StageSpec { steps: steps.clone(), schedule, recording, data, ..spec.clone() }
 }
 
 /// Runs that differ in nothing but their learning rates and their length, so that they could share something: families in
 /// the order of their first runs. Arms that only differ in the schedule are of one family.
-fn families(runs: &[(&Run, StageSpec)]) -> Vec<Vec<usize>> {
+fn families(runs: &[(&Run, &StageSpec)]) -> Vec<Vec<usize>> {
     let mut families: Vec<Vec<usize>> = Vec::new();
     let mut family_of: BTreeMap<StageKey, usize> = BTreeMap::new();
     for (index, (_, spec)) in runs.iter().enumerate() {
-        let alike = StageSpec { end_step: 0, schedule: LrSchedule::Constant { warmup_steps: 0 }, ..*spec };
+        let alike = StageSpec { steps: 0..0, schedule: LrSchedule::Constant { warmup_steps: 0 }, ..(*spec).clone() };
         let family = *family_of.entry(alike.key(None)).or_insert(families.len());
         if family == families.len() {
             families.push(Vec::new());

@@ -94,8 +94,16 @@ impl Measurement {
     /// Of stages like this one, before any was measured.
     #[must_use]
     pub fn nothing_of(spec: &StageSpec) -> Self {
-        let StageSpec { model, batch, precision, .. } = *spec;
-        Self { shape: model.shape, vocab: model.vocab, batch, precision, stages: 0, tokens: 0, seconds: 0.0 }
+        let StageSpec { model, batch, precision, .. } = spec;
+        Self {
+            shape: model.shape,
+            vocab: model.vocab,
+            batch: *batch,
+            precision: *precision,
+            stages: 0,
+            tokens: 0,
+            seconds: 0.0,
+        }
     }
 
     /// Adds a stage that took so long.

@@ -52,13 +52,13 @@ pub fn expected_trials(search: &Search) -> Vec<f64> {
 #[must_use]
 pub fn budget(search: &Search) -> SearchBudget {
     let whole = &search.base.whole;
-    let flops_per_step = whole.flops().0 / whole.end_step as f64;
+    let flops_per_step = whole.flops().0 / whole.steps.end as f64;
     let (mut steps, mut start) = (0.0, 0);
     for (end, trials) in search.ends().into_iter().zip(expected_trials(search)) {
         steps += trials * (end - start) as f64;
         start = end;
     }
-    let at_most = u64::from(search.trials) * whole.end_step;
+    let at_most = u64::from(search.trials) * whole.steps.end;
     let tokens = |steps: f64| Tokens((steps * whole.batch.tokens() as f64).round() as u64);
     SearchBudget {
         tokens: Tokens(at_most * whole.batch.tokens()),

@@ -170,7 +170,7 @@ impl Progress {
             seed: base.seed,
             arm: None,
             n: base.n,
-            d: Tokens(base.whole.end_step * base.whole.batch.tokens()),
+            d: Tokens(base.whole.steps.end * base.whole.batch.tokens()),
             nominal: base.nominal,
             path,
             settings: settings.clone(),

@@ -11,7 +11,7 @@ use super::budget::{budget, expected_trials};
 #[must_use]
 pub fn summary(search: &Search) -> String {
     let Search { sampler, trials, seed, parallel, startup, space, base, .. } = search;
-    let (n, d) = (human_count(base.n as f64), human_count((base.whole.end_step * base.whole.batch.tokens()) as f64));
+    let (n, d) = (human_count(base.n as f64), human_count((base.whole.steps.end * base.whole.batch.tokens()) as f64));
     let mut text =
         format!("a search of {trials} trials of {} (N {n}) at {d} tokens, {parallel} at a time\n", base.size);
     let _ = match sampler {
@@ -26,7 +26,7 @@ pub fn summary(search: &Search) -> String {
     if let Some(Asha { reduction, rungs }) = &search.pruner {
         let at = |(rung, trials): (&u64, &f64)| format!("{rung} ({trials:.0})");
         let rungs: Vec<String> = rungs.iter().zip(&expected).map(at).collect();
-        let ends = base.whole.end_step;
+        let ends = base.whole.steps.end;
         let to_the_end = expected.last().copied().unwrap_or_default();
         let _ = writeln!(
             text,

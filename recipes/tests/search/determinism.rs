@@ -75,7 +75,7 @@ fn a_stage_that_is_tried_again_takes_nothing_away() {
     let failed = failing.standings.iter().filter(|standing| standing.end == Some(TrialEnd::Failed)).count();
     assert!(failed > 0, "no trial failed");
     // All that failed is tried again, at once, and has a result this time.
-    let spec = |key: &vocabulary::StageKey| played.stages.get(key).map(|stage| stage.spec);
+    let spec = |key: &vocabulary::StageKey| played.stages.get(key).map(|stage| stage.spec.clone());
     let retried = grow(&search, &failing.trials, |key| match with_accidents(&spec(key)?) {
         Outcome::Failed => Some(bowl(&spec(key)?)),
         other => Some(other),

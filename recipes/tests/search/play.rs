@@ -62,10 +62,10 @@ pub(crate) fn play(search: &Search, workers: usize, luck: u64, restarts: bool, l
             let stage = &stages[key];
             let is_new = !results.contains_key(&stage.key) && running.iter().all(|(_, key, _)| *key != stage.key);
             if is_new && running.len() < workers {
-                let length = stage.spec.end_step - stage.spec.start_step;
+                let length = stage.spec.steps.end - stage.spec.steps.start;
                 steps += length;
                 let speed = if luck == 0 { 1.0 } else { rng.random_range(1.0..3.0) };
-                running.push((time + (length as f64 * speed) as u64, stage.key, stage.spec));
+                running.push((time + (length as f64 * speed) as u64, stage.key, stage.spec.clone()));
             }
         }
         let Some(first) = (0..running.len()).min_by_key(|index| running[*index].0) else {
@@ -94,7 +94,7 @@ pub(crate) fn bowl(spec: &StageSpec) -> Outcome {
     let emb = (scalings.scale_emb / 12.0).ln() / 3.0;
     // Larger initial weights want a smaller learning rate.
     let init = (scalings.init_std / 0.1).log10() + 0.5 * lr;
-    let loss = 3.0 + lr * lr + depth * depth + emb * emb + init * init + 20.0 / spec.end_step as f64;
+    let loss = 3.0 + lr * lr + depth * depth + emb * emb + init * init + 20.0 / spec.steps.end as f64;
     Outcome::Completed { loss: Some(loss) }
 }
 

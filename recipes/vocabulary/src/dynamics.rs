@@ -156,8 +156,8 @@ pub fn larger(a: f64, b: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::ModelSpec;
     use crate::sample;
-    use crate::spec::ModelSpec;
 
     #[test]
     fn every_parameter_is_of_a_kind() {

@@ -20,7 +20,8 @@
 //! A fifth on top is for the allocator, which hands out pages. `docs/design/gpu.md` has what was measured beside it; the CPU
 //! backend's kernels take less, in long contexts much less.
 
-use crate::{Precision, StageSpec};
+use crate::precision::Precision;
+use crate::spec::StageSpec;
 
 /// Queries that attention serves at a time on a GPU, so that its weights are not the square of the context.
 pub const QUERIES_AT_ONCE: u64 = 512;

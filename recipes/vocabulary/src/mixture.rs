@@ -14,6 +14,7 @@ pub const PARTS: u32 = 10_000;
 
 /// How the sequences of a stage are shared out among the domains of its data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Mixture {
     /// Parts of [`PARTS`] that each domain has, in the order of the dataset. They add up to it.
     pub weights: [u32; MAX_DOMAINS],

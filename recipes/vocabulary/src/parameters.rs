@@ -5,7 +5,7 @@
 
 use serde::Serialize;
 
-use crate::spec::ModelSpec;
+use crate::model::ModelSpec;
 
 /// Stands for the index of a block in the path of a [`ParamGroup`].
 const ANY_BLOCK: &str = "*";

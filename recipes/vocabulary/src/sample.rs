@@ -4,26 +4,32 @@
 //!
 //! ```
 //! use vocabulary::{StageSpec, sample};
-//! let spec = StageSpec { end_step: 16, ..sample::stage() };
+//! let spec = StageSpec { steps: 0..16, ..sample::stage() };
 //! assert!(spec.key(None) != sample::stage().key(None));
 //! ```
 
+use crate::batch::Batch;
+use crate::data::DataSpec;
 use crate::dataset::Dataset;
 use crate::id::DatasetId;
+use crate::model::ModelSpec;
+use crate::objective::Objective;
+use crate::optimizer::AdamW;
+use crate::precision::Precision;
 use crate::schedule::LrSchedule;
 use crate::shape::Shape;
-use crate::spec::{AdamW, Batch, ModelSpec, NUMERICS_VERSION, Precision, StageSpec};
+use crate::spec::{NUMERICS_VERSION, StageSpec};
+use crate::start::StartSpec;
 
 /// A hundred steps of [`model`] over [`dataset`], from a root.
 #[must_use]
 pub fn stage() -> StageSpec {
     StageSpec {
         model: model(),
-        init_seed: 0,
-        data: dataset().id,
-        order_seed: 0,
-        start_step: 0,
-        end_step: 100,
+        start: StartSpec::of_seed(0),
+        data: DataSpec { dataset: dataset().id, order_seed: 0, mixture: None },
+        objective: Objective::default(),
+        steps: 0..100,
         schedule: LrSchedule::Constant { warmup_steps: 10 },
         peak_lr: 0.01,
         batch: Batch { sequences: 16, context: 64, micro_sequences: 16 },
@@ -32,7 +38,6 @@ pub fn stage() -> StageSpec {
         validation_tokens: 1024,
         loss_limit: None,
         recording: None,
-        mixture: None,
         numerics_version: NUMERICS_VERSION,
     }
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// The form of the decay in WSD, f in section 4.2 of the paper.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "shape")]
+#[serde(rename_all = "snake_case", tag = "shape", deny_unknown_fields)]
 pub enum DecayShape {
     /// Straight to the floor: what the paper's training code calls warmup-stable-drop.
     Linear,
@@ -29,7 +29,7 @@ pub enum DecayShape {
 /// Steps count from 0; the update of step `s` uses the value at `s`. All variants warm up linearly, so that the last of
 /// `warmup_steps` is the first at the peak.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "kind")]
+#[serde(rename_all = "snake_case", tag = "kind", deny_unknown_fields)]
 pub enum LrSchedule {
     /// The peak for ever: the trunk of WSD.
     Constant {

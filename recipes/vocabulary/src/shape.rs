@@ -8,6 +8,7 @@ use crate::units::Flops;
 ///
 /// The paper's wind tunnel is its Table 8; [`crate::ladder`] has those rows by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Shape {
     /// Width of the residual stream, d_m in the paper.
     pub d_model: u32,

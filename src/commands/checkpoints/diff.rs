@@ -115,7 +115,7 @@ async fn differences_along(campaigns: &mut Campaigns, campaign: &str, beginning:
     let mut before: Option<Checkpoint> = None;
     for (step, stage) in steps {
         let after = fetch(campaigns, &stage.to_string(), Some(step)).await?;
-        let spec = plan.stage(stage).context("the trial's path leads out of the plan")?.spec;
+        let spec = &plan.stage(stage).context("the trial's path leads out of the plan")?.spec;
         if let Some(before) = &before {
             let learning_rate = step.checked_sub(1).map(|last| spec.learning_rate(last));
             differences.push(Difference::between(before, &after, learning_rate)?);

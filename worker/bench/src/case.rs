@@ -1,7 +1,9 @@
 //! Named models and batches to train.
 
 use serde::{Deserialize, Serialize};
-use vocabulary::{Batch, DatasetId, LrSchedule, ModelSpec, Precision, Shape, StageSpec, TensorProgram, ladder};
+use vocabulary::{
+    Batch, DataSpec, DatasetId, LrSchedule, ModelSpec, Precision, Shape, StageSpec, TensorProgram, ladder,
+};
 
 /// A model and its batch.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -108,8 +110,8 @@ impl Case {
     pub fn stage(&self, data: DatasetId, precision: Precision) -> StageSpec {
         StageSpec {
             model: self.model,
-            data,
-            end_step: u64::MAX,
+            data: DataSpec { dataset: data, ..vocabulary::sample::stage().data },
+            steps: 0..u64::MAX,
             schedule: LrSchedule::Constant { warmup_steps: 50 },
             batch: self.batch,
             precision,

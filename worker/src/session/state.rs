@@ -222,7 +222,7 @@ impl Session {
     fn begin(&mut self, assignment: Box<Assignment>, actions: &mut Vec<Action>) {
         self.current = Some(Current {
             key: assignment.key,
-            end_step: assignment.stage.spec.end_step,
+            end_step: assignment.stage.spec.steps.end,
             is_revoked: false,
             checkpoints_under_way: 0,
             lost: None,

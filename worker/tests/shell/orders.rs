@@ -256,7 +256,7 @@ async fn a_loss_above_the_limit_of_its_stage_ends_it_as_diverged_at_that_step() 
     let limitless = stage("runs away", None, 60);
     assert_completes(&mut session, &limitless).await;
 
-    let spec = vocabulary::StageSpec { loss_limit: Some(98.0), ..limitless.spec };
+    let spec = vocabulary::StageSpec { loss_limit: Some(98.0), ..limitless.spec.clone() };
     let limited = vocabulary::Stage { key: spec.key(None), spec, ..limitless };
     let key = attempt(&limited, 1);
     let mut record = Record::default();

@@ -110,8 +110,8 @@ impl Trainer for PaperTrainer {
             let blob = start.blobs.iter().find(|blob| blob.name == WEIGHTS).expect("a checkpoint has weights");
             (start.step, blob.bytes.clone())
         });
-        let (step, weights) = found.unwrap_or_else(|| (order.stage.spec.start_step, weights_after(0..0, None)));
-        Ok(Box::new(PaperTraining { step, end: order.stage.spec.end_step, weights, fate, reins: self.reins.clone() }))
+        let (step, weights) = found.unwrap_or_else(|| (order.stage.spec.steps.start, weights_after(0..0, None)));
+        Ok(Box::new(PaperTraining { step, end: order.stage.spec.steps.end, weights, fate, reins: self.reins.clone() }))
     }
 }
 

@@ -1,17 +1,17 @@
 //! What both tests have in common: stages with names, and attempts at them.
 
 use proto::v1::{AttemptRef, worker_message::Body};
-use vocabulary::{Attempt, LrSchedule, Stage, StageRole, StageSpec, sample};
+use vocabulary::{Attempt, DataSpec, LrSchedule, Stage, StageRole, StageSpec, sample};
 use worker::AttemptKey;
 
 /// A stage of this name that trains these steps. The same arguments give the same key.
 pub(crate) fn stage(name: &str, parent: Option<&Stage>, end_step: u64) -> Stage {
-    let start_step = parent.map_or(0, |parent| parent.spec.end_step);
+    let start_step = parent.map_or(0, |parent| parent.spec.steps.end);
     let parent = parent.map(|parent| parent.key);
+    let order_seed = name.bytes().fold(0, |seed: u64, byte| seed.wrapping_mul(257) + u64::from(byte));
     let spec = StageSpec {
-        order_seed: name.bytes().fold(0, |seed: u64, byte| seed.wrapping_mul(257) + u64::from(byte)),
-        start_step,
-        end_step,
+        data: DataSpec { order_seed, ..sample::stage().data },
+        steps: start_step..end_step,
         schedule: LrSchedule::Constant { warmup_steps: 0 },
         ..sample::stage()
     };

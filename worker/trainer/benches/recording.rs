@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use minicpm::Compute;
 use trainer::{StageRun, Start};
-use vocabulary::{Batch, ModelSpec, Recording, StageSpec, TensorProgram, ladder};
+use vocabulary::{Batch, DataSpec, ModelSpec, Recording, StageSpec, TensorProgram, ladder};
 
 /// Pairs of steps that are timed, after some that warm up.
 const PAIRS: u64 = 200;
@@ -24,12 +24,12 @@ fn main() {
         let tensor_program = TensorProgram { d_base: 32, ..TensorProgram::PAPER };
         let plain = StageSpec {
             model: ModelSpec { tensor_program, ..ModelSpec::paper(shape, data.dataset().vocab) },
-            data: data.dataset().id,
-            end_step: PAIRS + WARM_UP,
+            data: DataSpec { dataset: data.dataset().id, ..toy::spec().data },
+            steps: 0..PAIRS + WARM_UP,
             batch: Batch { sequences: 16, context: 64, micro_sequences: 16 },
             ..toy::spec()
         };
-        let recording = StageSpec { recording: Some(Recording::Dynamics), ..plain };
+        let recording = StageSpec { recording: Some(Recording::Dynamics), ..plain.clone() };
         let mut runs = [plain, recording].map(|spec| {
             StageRun::new(&spec, data.clone(), &compute, Start::Initial).unwrap_or_else(|error| panic!("{error}"))
         });

@@ -176,18 +176,18 @@ impl StageRun {
         let config = MiniCpmConfig { spec: spec.model, context: spec.batch.context as usize };
         let mut optimizer = Optimizer::new(spec.optimizer, &spec.model);
         let (model, step) = match start {
-            Start::Initial if spec.start_step > 0 => return Err(StartError::NoParent { start: spec.start_step }),
-            Start::Initial => (compute.install(|| config.init(spec.init_seed, &device)), spec.start_step),
+            Start::Initial if spec.steps.start > 0 => return Err(StartError::NoParent { start: spec.steps.start }),
+            Start::Initial => (compute.install(|| config.init(spec.start.init_seed, &device)), spec.steps.start),
             Start::From(snapshot) => {
-                if !(spec.start_step..=spec.end_step).contains(&snapshot.step) {
-                    let (start, end) = (spec.start_step, spec.end_step);
+                if !(spec.steps.start..=spec.steps.end).contains(&snapshot.step) {
+                    let (start, end) = (spec.steps.start, spec.steps.end);
                     return Err(StartError::Step { found: snapshot.step, start, end });
                 }
                 if let Some(description) = &snapshot.description {
                     check_model(&description.model, &spec.model)?;
                 }
                 let restored = compute
-                    .install(|| restore(config.init(spec.init_seed, &device), &mut optimizer, snapshot, &device));
+                    .install(|| restore(config.init(spec.start.init_seed, &device), &mut optimizer, snapshot, &device));
                 (restored?, snapshot.step)
             }
         };
@@ -202,9 +202,9 @@ impl StageRun {
             _ => Activations::Kept,
         };
         let compute = compute.clone();
-        let turns = spec.mixture.map(|mixture| mixture.turns());
+        let turns = spec.data.mixture.map(|mixture| mixture.turns());
         Ok(Self {
-            spec: *spec,
+            spec: spec.clone(),
             data,
             turns,
             compute,
@@ -226,7 +226,7 @@ impl StageRun {
     /// Whether no step is left.
     #[must_use]
     pub fn is_finished(&self) -> bool {
-        self.step >= self.spec.end_step
+        self.step >= self.spec.steps.end
     }
 
     /// Trains one step.
@@ -234,7 +234,7 @@ impl StageRun {
     /// A loss that is not a number is reported like any other: what to do about it is the caller's decision.
     pub fn next_step(&mut self) -> Result<StepReport, StepError> {
         if self.is_finished() {
-            return Err(StepError::Finished { end: self.spec.end_step });
+            return Err(StepError::Finished { end: self.spec.steps.end });
         }
         let step = self.step;
         let batch = batch(&self.data, &self.spec, self.turns.as_ref(), step).map_err(StepError::Batch)?;
@@ -258,7 +258,7 @@ impl StageRun {
     /// The gradients that the next step would clip and train with, by the names of their parameters; changes nothing.
     pub fn gradients(&self) -> Result<BTreeMap<String, HostTensor>, StepError> {
         if self.is_finished() {
-            return Err(StepError::Finished { end: self.spec.end_step });
+            return Err(StepError::Finished { end: self.spec.steps.end });
         }
         let batch = batch(&self.data, &self.spec, self.turns.as_ref(), self.step).map_err(StepError::Batch)?;
         let micro = self.spec.batch.micro_sequences as usize;
@@ -342,7 +342,8 @@ impl StageRun {
             }
         }
         let spec = &self.spec;
-        let description = Description { model: spec.model, dataset: Some(spec.data), context: spec.batch.context };
+        let description =
+            Description { model: spec.model, dataset: Some(spec.data.dataset), context: spec.batch.context };
         let recorded = self.recorder.as_ref().map(Recorder::state).unwrap_or_default();
         Snapshot { step: self.step, description: Some(description), weights, optimizer: moments, recorded }
     }
@@ -354,8 +355,8 @@ impl StageRun {
 
 fn check(spec: &StageSpec, data: &OpenDataset, compute: &Compute) -> Result<(), StartError> {
     let dataset = data.dataset();
-    if dataset.id != spec.data {
-        return Err(StartError::Dataset { expected: spec.data, found: dataset.id });
+    if dataset.id != spec.data.dataset {
+        return Err(StartError::Dataset { expected: spec.data.dataset, found: dataset.id });
     }
     if dataset.vocab != spec.model.vocab {
         return Err(StartError::Vocabulary { model: spec.model.vocab, data: dataset.vocab });
@@ -367,16 +368,16 @@ fn check(spec: &StageSpec, data: &OpenDataset, compute: &Compute) -> Result<(), 
         return Err(StartError::Precision { compute: compute.to_string(), precision: spec.precision });
     }
     data.validation_sets(spec.validation_tokens, spec.batch.context).map_err(StartError::Batch)?;
-    let turns = spec.mixture.map(|mixture| mixture.turns());
-    batch(data, spec, turns.as_ref(), spec.start_step).map_err(StartError::Batch)?;
+    let turns = spec.data.mixture.map(|mixture| mixture.turns());
+    batch(data, spec, turns.as_ref(), spec.steps.start).map_err(StartError::Batch)?;
     Ok(())
 }
 
 /// What a step is trained on.
 fn batch(data: &OpenDataset, spec: &StageSpec, turns: Option<&Turns>, step: u64) -> Result<corpus::Batch, BatchError> {
     match turns {
-        Some(turns) => data.mixed_batch(spec.order_seed, step, &spec.batch, turns),
-        None => data.train_batch(spec.order_seed, step, &spec.batch),
+        Some(turns) => data.mixed_batch(spec.data.order_seed, step, &spec.batch, turns),
+        None => data.train_batch(spec.data.order_seed, step, &spec.batch),
     }
 }
 

@@ -17,7 +17,7 @@ fn spec(d_model: u32, program: impl Fn(&vocabulary::Shape) -> TensorProgram) -> 
     let shape = ladder::find("tiny-32").and_then(|shape| shape.at_width(d_model)).expect("so many heads of 16");
     let model = ModelSpec { tensor_program: program(&shape), ..toy::spec().model };
     let schedule = LrSchedule::Constant { warmup_steps: 0 };
-    StageSpec { model: ModelSpec { shape, ..model }, end_step: STEPS, schedule, ..toy::spec() }
+    StageSpec { model: ModelSpec { shape, ..model }, steps: 0..STEPS, schedule, ..toy::spec() }
 }
 
 fn observed(spec: &StageSpec) -> Vec<Observed> {

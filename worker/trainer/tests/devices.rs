@@ -39,7 +39,7 @@ fn with_less_memory_activations_are_computed_again_to_the_same_bits() {
 #[test]
 fn a_run_in_bfloat16_follows_the_one_in_32_bits() {
     let losses = |precision| {
-        let spec = StageSpec { precision, end_step: 24, ..toy::spec() };
+        let spec = StageSpec { precision, steps: 0..24, ..toy::spec() };
         let mut run = StageRun::new(&spec, toy::dataset(), &flex(), Start::Initial).expect("starts");
         finish(&mut run).into_iter().map(|step| step.loss).collect::<Vec<_>>()
     };
@@ -55,12 +55,12 @@ fn a_run_in_bfloat16_follows_the_one_in_32_bits() {
 /// formulas by way of 32 bits.
 #[test]
 fn a_run_in_bfloat16_as_on_a_gpu_follows_the_one_in_32_bits() {
-    let (spec, data, device) = (StageSpec { end_step: 24, ..toy::spec() }, toy::dataset(), flex().device());
+    let (spec, data, device) = (StageSpec { steps: 0..24, ..toy::spec() }, toy::dataset(), flex().device());
     let config = MiniCpmConfig { spec: spec.model, context: spec.batch.context as usize };
     let losses = |mut model: MiniCpm| -> Vec<f64> {
         let mut optimizer = Optimizer::new(spec.optimizer, &spec.model);
         let step = |step| {
-            let batch = data.train_batch(spec.order_seed, step, &spec.batch).expect("there is text");
+            let batch = data.train_batch(spec.data.order_seed, step, &spec.batch).expect("there is text");
             let shape = [batch.inputs.len() / batch.context, batch.context];
             let count = [batch.targets.len()];
             let inputs = Tensor::from_data(TensorData::new(batch.inputs, shape), &device);
@@ -70,9 +70,9 @@ fn a_run_in_bfloat16_as_on_a_gpu_follows_the_one_in_32_bits() {
             model = optimizer.step(model.clone(), gradients, spec.learning_rate(step), step).0;
             f64::from(loss.into_scalar::<f32>())
         };
-        spec.steps().map(step).collect()
+        spec.steps.clone().map(step).collect()
     };
-    let initial = config.init(spec.init_seed, &device);
+    let initial = config.init(spec.start.init_seed, &device);
     let (half, full) = (losses(initial.clone().in_bf16_as_on_a_gpu()), losses(initial));
     let apart = half.iter().zip(&full).map(|(half, full)| (half / full - 1.0).abs()).fold(0.0, f64::max);
     println!("bf16 as on a GPU and fp32 are apart by {apart:e}, from {} to {}", full[0], full[full.len() - 1]);

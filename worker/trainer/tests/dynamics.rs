@@ -139,7 +139,7 @@ fn a_run_that_was_cut_records_the_same() {
     let spec = recording();
     let mut whole = start(&spec, Start::Initial, 1);
     let expected = finish(&mut whole);
-    for cut in [0, 1, 7, spec.end_step as usize] {
+    for cut in [0, 1, 7, spec.steps.end as usize] {
         let mut first = start(&spec, Start::Initial, 1);
         let mut steps: Vec<_> = (0..cut).map(|_| first.next_step().expect("steps")).collect();
         let mut second = start(&spec, Start::From(&stored(&first.snapshot())), 2);
@@ -154,9 +154,9 @@ fn a_stage_compares_its_first_step_where_the_one_before_recorded() {
     let whole = recording();
     let expected = finish(&mut start(&whole, Start::Initial, 1));
     for recording in [None, whole.recording] {
-        let mut trunk = start(&StageSpec { end_step: 10, recording, ..whole }, Start::Initial, 1);
+        let mut trunk = start(&StageSpec { steps: 0..10, recording, ..whole.clone() }, Start::Initial, 1);
         finish(&mut trunk);
-        let branch = StageSpec { start_step: 10, ..whole };
+        let branch = StageSpec { steps: 10..16, ..whole.clone() };
         let steps = finish(&mut start(&branch, Start::From(&stored(&trunk.snapshot())), 1));
         assert_eq!(steps[1..], expected[11..]);
         let consecutive = if recording.is_some() { dynamics(&expected[10]).consecutive } else { None };

@@ -7,7 +7,9 @@ use corpus::OpenDataset;
 use corpus::dataset::write_domains;
 use minicpm::Compute;
 use trainer::{Snapshot, StageRun, Start, StartError, StepReport};
-use vocabulary::{Batch, DecayShape, LrSchedule, Mixture, ModelSpec, SetLoss, Shape, StageSpec, TensorProgram, sample};
+use vocabulary::{
+    Batch, DataSpec, DecayShape, LrSchedule, Mixture, ModelSpec, SetLoss, Shape, StageSpec, TensorProgram, sample,
+};
 
 fn text(word: &str, words: u64, seed: u64) -> String {
     (0..words).map(|i| format!("{word}{} ", (i * i + seed) % 57)).collect()
@@ -29,13 +31,11 @@ fn spec(data: &OpenDataset) -> StageSpec {
     let tensor_program = TensorProgram { d_base: 32, ..TensorProgram::PAPER };
     StageSpec {
         model: ModelSpec { tensor_program, ..ModelSpec::paper(shape, data.dataset().vocab) },
-        data: data.dataset().id,
-        order_seed: 2,
-        end_step: 16,
+        data: DataSpec { dataset: data.dataset().id, order_seed: 2, mixture: Mixture::of(&[0.8, 0.2]) },
+        steps: 0..16,
         schedule: LrSchedule::Constant { warmup_steps: 3 },
         batch: Batch { sequences: 6, context: 16, micro_sequences: 6 },
         validation_tokens: 512,
-        mixture: Mixture::of(&[0.8, 0.2]),
         ..sample::stage()
     }
 }
@@ -45,10 +45,9 @@ fn decay(data: &OpenDataset, weights: &[f64]) -> StageSpec {
     let weights = Mixture::of(weights).expect("weights").weights;
     let decay = DecayShape::Linear;
     StageSpec {
-        start_step: 16,
-        end_step: 24,
+        steps: 16..24,
         schedule: LrSchedule::Wsd { warmup_steps: 3, decay_start: 16, decay_steps: 8, decay, floor: 0.1 },
-        mixture: trunk.mixture.map(|mixture| mixture.switched(weights, 16 * 6)),
+        data: DataSpec { mixture: trunk.data.mixture.map(|mixture| mixture.switched(weights, 16 * 6)), ..trunk.data },
         ..trunk
     }
 }
@@ -78,7 +77,7 @@ fn a_branch_with_other_weights_that_is_cut_goes_on_bit_for_bit() {
     let steps = finish(&mut undisturbed);
     let mut again = Vec::new();
     let mut from = parent.clone();
-    while from.step < branch.end_step {
+    while from.step < branch.steps.end {
         // Killed after every third step.
         let mut run = start(&branch, &data, Start::From(&from), 1);
         again.extend((0..3).map_while(|_| (!run.is_finished()).then(|| run.next_step().expect("steps"))));
@@ -93,7 +92,7 @@ fn a_branch_with_other_weights_that_is_cut_goes_on_bit_for_bit() {
 #[test]
 fn weights_that_do_not_change_are_no_change_to_the_bit() {
     let data = dataset();
-    let whole = StageSpec { end_step: 24, ..spec(&data) };
+    let whole = StageSpec { steps: 0..24, ..spec(&data) };
     let undisturbed = finish(&mut start(&whole, &data, Start::Initial, 1));
     let mut trunk = start(&spec(&data), &data, Start::Initial, 1);
     let mut steps = finish(&mut trunk);
@@ -130,7 +129,7 @@ fn a_stage_that_does_not_say_how_to_draw_is_refused() {
     let data = dataset();
     let compute = Compute::parse("flex", 1).expect("the CPU is always there");
     for mixture in [None, Mixture::of(&[1.0, 1.0, 1.0])] {
-        let spec = StageSpec { mixture, ..spec(&data) };
+        let spec = StageSpec { data: DataSpec { mixture, ..spec(&data).data }, ..spec(&data) };
         let Err(refused) = StageRun::new(&spec, Arc::clone(&data), &compute, Start::Initial) else {
             panic!("is refused");
         };

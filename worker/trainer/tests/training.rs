@@ -34,7 +34,7 @@ fn the_first_loss_is_about_that_of_guessing() {
 
 #[test]
 fn it_learns() {
-    let spec = StageSpec { end_step: 60, ..toy::spec() };
+    let spec = StageSpec { steps: 0..60, ..toy::spec() };
     let mut run = start(&spec, Start::Initial, 1);
     let before = run.validate().expect("validates");
     let steps = finish(&mut run);
@@ -60,7 +60,7 @@ fn a_run_that_was_cut_goes_on_bit_for_bit() {
     let spec = toy::spec();
     let mut whole = start(&spec, Start::Initial, 1);
     let expected = finish(&mut whole);
-    for cut in [0, 1, 7, spec.end_step as usize] {
+    for cut in [0, 1, 7, spec.steps.end as usize] {
         let mut first = start(&spec, Start::Initial, 1);
         let mut steps: Vec<_> = (0..cut).map(|_| first.next_step().expect("steps")).collect();
         let snapshot = stored(&first.snapshot());
@@ -78,8 +78,8 @@ fn a_trunk_and_its_branch_are_the_run_they_are_parts_of() {
     let schedule =
         LrSchedule::Wsd { warmup_steps: 3, decay_start: 12, decay_steps: 4, decay: DecayShape::Linear, floor: 0.1 };
     let whole = StageSpec { schedule, ..toy::spec() };
-    let trunk = StageSpec { end_step: 12, schedule: LrSchedule::Constant { warmup_steps: 3 }, ..whole };
-    let branch = StageSpec { start_step: 12, ..whole };
+    let trunk = StageSpec { steps: 0..12, schedule: LrSchedule::Constant { warmup_steps: 3 }, ..whole.clone() };
+    let branch = StageSpec { steps: 12..16, ..whole.clone() };
     let mut expected = start(&whole, Start::Initial, 1);
     finish(&mut expected);
     let mut run = start(&trunk, Start::Initial, 1);
@@ -105,7 +105,7 @@ fn the_number_of_threads_changes_nothing() {
 #[test]
 fn accumulated_gradients_are_those_of_the_whole_batch() {
     let spec = toy::spec();
-    let mut parts = spec;
+    let mut parts = spec.clone();
     parts.batch.micro_sequences = 3; // 3 + 3 + 2
     let whole = start(&spec, Start::Initial, 1).next_step().expect("steps");
     let parts = start(&parts, Start::Initial, 1).next_step().expect("steps");
@@ -121,15 +121,15 @@ fn what_does_not_fit_is_refused_by_name() {
     let spec = toy::spec();
     let mut snapshot = start(&spec, Start::Initial, 1).snapshot();
 
-    let mut other = spec;
+    let mut other = spec.clone();
     other.model.vocab += 1;
     assert!(matches!(refused(&other, Start::Initial), StartError::Vocabulary { .. }));
-    let other = StageSpec { numerics_version: 99, ..spec };
+    let other = StageSpec { numerics_version: 99, ..spec.clone() };
     assert!(matches!(refused(&other, Start::Initial), StartError::Numerics { planned: 99 }));
-    let other = StageSpec { start_step: 4, ..spec };
+    let other = StageSpec { steps: 4..16, ..spec.clone() };
     assert!(matches!(refused(&other, Start::Initial), StartError::NoParent { start: 4 }));
     assert!(matches!(refused(&other, Start::From(&snapshot)), StartError::Step { found: 0, start: 4, .. }));
-    let mut other = spec;
+    let mut other = spec.clone();
     other.model.tensor_program.scale_depth = 1.5;
     other.model.shape.d_ff += 8;
     let error = refused(&other, Start::From(&snapshot)).to_string();
@@ -138,7 +138,7 @@ fn what_does_not_fit_is_refused_by_name() {
 
     // Weights that do not say what they are of are known by their shapes.
     snapshot.description = None;
-    let mut wider = spec;
+    let mut wider = spec.clone();
     wider.model.shape.d_ff += 8;
     let error = refused(&wider, Start::From(&snapshot)).to_string();
     assert!(error.contains("blocks.0.mlp"), "{error}");
@@ -150,7 +150,7 @@ fn what_does_not_fit_is_refused_by_name() {
 
 #[test]
 fn a_loss_that_leaves_all_bounds_is_reported_and_not_hidden() {
-    let spec = StageSpec { peak_lr: 1e30, end_step: 8, ..toy::spec() };
+    let spec = StageSpec { peak_lr: 1e30, steps: 0..8, ..toy::spec() };
     let steps = finish(&mut start(&spec, Start::Initial, 1));
     assert!(steps.iter().any(|step| !step.loss.is_finite()), "{steps:?}");
 }

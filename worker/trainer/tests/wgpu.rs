@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use minicpm::Compute;
 use trainer::{Snapshot, StageRun, Start, StartError, StepReport};
 use vocabulary::memory::TrainingMemory;
-use vocabulary::{Batch, Precision, Shape, StageSpec};
+use vocabulary::{Batch, DataSpec, Precision, Shape, StageSpec};
 
 /// Set where a machine without an adapter is a failure.
 const DEMANDED: &str = "WINDTUNNEL_TEST_WGPU";
@@ -36,8 +36,8 @@ fn flex() -> Compute {
 /// Shape C of the benchmarks: two blocks of width 64, 16 sequences of 128 tokens.
 fn spec(steps: u64) -> StageSpec {
     let mut spec = StageSpec {
-        end_step: steps,
-        data: toy::dataset_of(1024).dataset().id,
+        steps: 0..steps,
+        data: DataSpec { dataset: toy::dataset_of(1024).dataset().id, ..toy::spec().data },
         batch: Batch { sequences: 16, context: 128, micro_sequences: 8 },
         ..toy::spec()
     };

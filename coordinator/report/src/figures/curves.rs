@@ -59,8 +59,8 @@ impl Drawn {
         let campaign = &conclusion.campaign;
         let plan = &campaign.plan;
         let stages = plan.stages_by_key();
-        let longest = plan.stages.iter().map(|stage| stage.spec.end_step).max().unwrap_or_default();
-        let ends = plan.trials.iter().filter_map(|trial| Some(stages.get(trial.last_stage())?.spec.end_step));
+        let longest = plan.stages.iter().map(|stage| stage.spec.steps.end).max().unwrap_or_default();
+        let ends = plan.trials.iter().filter_map(|trial| Some(stages.get(trial.last_stage())?.spec.steps.end));
         let settled = (ends.min().unwrap_or_default() / 4) as f64;
         let all = campaign.curves.values().map(|curve| curve.len() as u64).sum();
         let (low, high) = super::span(conclusion.points.iter().map(|point| point.loss));

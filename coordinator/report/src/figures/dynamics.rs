@@ -46,7 +46,7 @@ pub(super) fn figure(conclusion: &Conclusion, palette: &Palette) -> Option<Figur
     let plan = &campaign.plan;
     let (labels, stages) = (Labels::of(plan), plan.stages_by_key());
     let recorded = || plan.stages.iter().filter_map(|stage| Some((stage, campaign.dynamics.get(&stage.key)?)));
-    let longest = recorded().map(|(stage, _)| stage.spec.end_step).max()?;
+    let longest = recorded().map(|(stage, _)| stage.spec.steps.end).max()?;
     let all = recorded().map(|(_, points)| points.len() as u64).sum();
     let thinning = Thinning::of(longest, all, recorded().count() as u64);
 

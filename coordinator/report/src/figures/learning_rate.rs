@@ -39,7 +39,7 @@ pub(super) fn figure(conclusion: &Conclusion, palette: &Palette) -> Figure {
         let line = lines.entry(root).or_default();
         // From the last step before it, so that a branch begins on its trunk.
         let before =
-            stage.parent.and_then(|parent| Some((stages.get(&parent)?, stage.spec.start_step.checked_sub(1)?)));
+            stage.parent.and_then(|parent| Some((stages.get(&parent)?, stage.spec.steps.start.checked_sub(1)?)));
         let before = before.map(|(parent, step)| (step, parent.spec.learning_rate(step)));
         let own = steps(stage).into_iter().map(|step| (step, stage.spec.learning_rate(step)));
         for (step, rate) in before.into_iter().chain(own) {
@@ -113,7 +113,7 @@ pub(super) fn figure(conclusion: &Conclusion, palette: &Palette) -> Figure {
 
 /// The steps of a stage that a line through them needs.
 fn steps(stage: &Stage) -> Vec<u64> {
-    let (start, last) = (stage.spec.start_step, stage.spec.end_step - 1);
+    let (start, last) = (stage.spec.steps.start, stage.spec.steps.end - 1);
     let mut steps: Vec<u64> = if let LrSchedule::Constant { warmup_steps } = stage.spec.schedule {
         vec![start, (start + warmup_steps.saturating_sub(1)).min(last), last]
     } else {

@@ -33,7 +33,7 @@ pub(super) fn figure(conclusion: &Conclusion, palette: &Palette) -> Figure {
         };
         lanes.insert(stage.key, lane);
         let per_step = stage.spec.batch.tokens() as f64;
-        let ends = [stage.spec.start_step as f64 * per_step, stage.spec.end_step as f64 * per_step].map(short);
+        let ends = [stage.spec.steps.start as f64 * per_step, stage.spec.steps.end as f64 * per_step].map(short);
         let is_branch = stage.parent.is_some() && is_decay(stage);
         // Branches of several arms leave a trunk at one place, and fall side by side.
         let beside = branches.entry(stage.parent).or_insert(0);
@@ -46,8 +46,8 @@ pub(super) fn figure(conclusion: &Conclusion, palette: &Palette) -> Figure {
             "{}, {}<br>steps {} to {}<br>{} tokens, {} operations<br>{}",
             escape(&stage.size),
             if is_branch { "decay" } else { "trunk" },
-            stage.spec.start_step,
-            stage.spec.end_step,
+            stage.spec.steps.start,
+            stage.spec.steps.end,
             human_count(stage.spec.tokens().0 as f64),
             stage.spec.flops(),
             stage.key.short()

@@ -140,10 +140,11 @@ impl SizeTree {
         let warmup = root.spec.schedule.warmup_steps();
         let unusable = no("its learning rates are no schedule to forecast with");
         let written_out = |path: &[&Stage]| {
-            if path.last()?.spec.end_step > MOST_STEPS {
+            if path.last()?.spec.steps.end > MOST_STEPS {
                 return None;
             }
-            let rates = path.iter().flat_map(|stage| stage.spec.steps().map(|step| stage.spec.learning_rate(step)));
+            let rates =
+                path.iter().flat_map(|stage| stage.spec.steps.clone().map(|step| stage.spec.learning_rate(step)));
             Schedule::new(rates.collect(), warmup as usize).ok()
         };
         let schedule = written_out(&trunk).ok_or_else(|| unusable.clone())?;
@@ -165,7 +166,7 @@ impl SizeTree {
         if branches.len() < decays.len() {
             return Err(unusable);
         }
-        let ends = trunk.iter().filter_map(|stage| Some((stage.spec.end_step as usize, *held_out.get(&stage.key)?)));
+        let ends = trunk.iter().filter_map(|stage| Some((stage.spec.steps.end as usize, *held_out.get(&stage.key)?)));
         Ok(Self {
             size: first.size.clone(),
             n: first.n,
@@ -248,7 +249,7 @@ fn by_decay<'a>(stages: &BTreeMap<StageKey, &Stage>, trials: Vec<&'a Trial>) -> 
         let decays =
             of_arm.filter_map(|trial| stages.get(trial.path.last()?)).filter(|last| last.role == StageRole::Decay);
         let mut found = Vec::new();
-        for mixture in decays.map(|stage| stage.spec.mixture) {
+        for mixture in decays.map(|stage| stage.spec.data.mixture) {
             if !found.contains(&mixture) {
                 found.push(mixture);
             }

@@ -111,7 +111,7 @@ pub(crate) fn smoke() -> Campaign {
 fn curves(plan: &Plan) -> BTreeMap<StageKey, Vec<CurvePoint>> {
     let curve = |stage: &vocabulary::Stage| {
         let n = stage.spec.model.shape.non_embedding_params() as f64;
-        let steps = stage.spec.steps();
+        let steps = stage.spec.steps.clone();
         let points = steps.map(|step| {
             let tokens = (step + 1) as f64 * stage.spec.batch.tokens() as f64;
             let law = 47.2 * n.powf(-0.398) + 947.0 * tokens.powf(-0.535) + 1.9;

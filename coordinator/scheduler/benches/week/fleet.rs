@@ -350,9 +350,9 @@ impl Fleet {
             return;
         }
         let spec = &self.scheduler.stage(&stage).expect("what is assigned is known").spec;
-        let step = resume_from.unwrap_or(spec.start_step);
+        let step = resume_from.unwrap_or(spec.steps.start);
         let step_ms = step_ms(spec.model.shape.d_model);
-        let training = Training { stage, attempt, step, end: spec.end_step, step_ms };
+        let training = Training { stage, attempt, step, end: spec.steps.end, step_ms };
         self.places[place].training = Some(training);
         self.after(stride(&training) * step_ms, place, Happening::Checkpoint);
     }

@@ -1,8 +1,10 @@
 //! Campaigns: trees of three trunks, each with a decay at its end.
 
+use std::ops::Range;
+
 use vocabulary::{
-    CampaignId, CheckpointPolicy, LrSchedule, Plan, Retries, Stage, StageKey, StageRole, StageSpec, Tokens, Trial,
-    TrialId, sample,
+    CampaignId, CheckpointPolicy, DataSpec, LrSchedule, Plan, Retries, Stage, StageKey, StageRole, StageSpec, Tokens,
+    Trial, TrialId, sample,
 };
 
 /// Stages of a tree.
@@ -32,10 +34,10 @@ fn campaign(trees: std::ops::Range<usize>) -> Plan {
         let mut path: Vec<StageKey> = Vec::new();
         for segment in 0..TREE as u64 / 2 {
             let start = segment * TRUNK_STEPS;
-            let trunk = stage(tree, start, start + TRUNK_STEPS, path.last().copied(), StageRole::Trunk);
+            let trunk = stage(tree, start..start + TRUNK_STEPS, path.last().copied(), StageRole::Trunk);
             path.push(trunk.key);
             let (start, end) = (start + TRUNK_STEPS, start + TRUNK_STEPS + TRUNK_STEPS / 3);
-            let decay = stage(tree, start, end, Some(trunk.key), StageRole::Decay);
+            let decay = stage(tree, start..end, Some(trunk.key), StageRole::Decay);
             trials.push(trial(&decay, [path.as_slice(), &[decay.key]].concat()));
             stages.extend([trunk, decay]);
         }
@@ -46,17 +48,18 @@ fn campaign(trees: std::ops::Range<usize>) -> Plan {
     Plan { campaign, name, description, dataset, trials, stages, retries, checkpoints, search: None }
 }
 
-fn stage(tree: usize, start_step: u64, end_step: u64, parent: Option<StageKey>, role: StageRole) -> Stage {
+fn stage(tree: usize, steps: Range<u64>, parent: Option<StageKey>, role: StageRole) -> Stage {
     let mut model = sample::model();
     model.shape.d_model = WIDTHS[tree % WIDTHS.len()];
     // A decay has another schedule than the trunk beside it, or it would be the same stage.
     let schedule = LrSchedule::Constant { warmup_steps: if role == StageRole::Decay { 1 } else { 0 } };
-    let spec = StageSpec { model, order_seed: tree as u64, start_step, end_step, schedule, ..sample::stage() };
+    let data = DataSpec { order_seed: tree as u64, ..sample::stage().data };
+    let spec = StageSpec { model, data, steps, schedule, ..sample::stage() };
     Stage { key: spec.key(parent.as_ref()), parent, spec, role, size: format!("{}", model.shape.d_model), seed: 0 }
 }
 
 fn trial(last: &Stage, path: Vec<StageKey>) -> Trial {
-    let d = Tokens(last.spec.end_step * last.spec.batch.tokens());
+    let d = Tokens(last.spec.steps.end * last.spec.batch.tokens());
     let id = TrialId::from_content(last.key.as_bytes());
     Trial {
         id,

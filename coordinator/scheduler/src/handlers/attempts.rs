@@ -48,7 +48,7 @@ impl Scheduler {
         }
         let Claim { stage, attempt, .. } = claim;
         let Some(record) = self.ledger.record(&stage) else { return };
-        let end = record.stage.spec.end_step;
+        let end = record.stage.spec.steps.end;
         if step > end {
             let reason = format!("it committed a checkpoint at step {step} of a stage that ends at {end}");
             self.break_off(now, claim, reason, effects);
@@ -70,7 +70,7 @@ impl Scheduler {
         }
         let Claim { worker, stage, attempt } = claim;
         let Some(record) = self.ledger.record(&stage) else { return };
-        let end = record.stage.spec.end_step;
+        let end = record.stage.spec.steps.end;
         let has_children = !record.children.is_empty();
         let first = record.first_result;
         if !record.has_final_checkpoint() {

@@ -168,7 +168,7 @@ mod tests {
             failed_on in prop::option::of(0_u8..6),
         ) {
             let mut workers = Workers::default();
-            let spec = StageSpec { start_step: 10, ..sample::stage() };
+            let spec = StageSpec { steps: 10..100, ..sample::stage() };
             let (role, size) = (StageRole::Decay, String::new());
             let stage = Stage { key: key(9), parent: Some(key(parent)), spec, role, size, seed: 0 };
             let mut record = StageRecord::new(stage, 0, StageState::Waiting);

@@ -143,7 +143,7 @@ impl Ledger {
     pub(crate) fn lost_start(&self, stage: &StageKey) -> Option<(StageKey, u64)> {
         let record = self.stages.get(stage).filter(|record| !self.has_start(record))?;
         let parent = self.stages.get(&record.stage.parent?)?;
-        Some((parent.stage.key, parent.stage.spec.end_step))
+        Some((parent.stage.key, parent.stage.spec.steps.end))
     }
 
     /// The steps of the committed checkpoints of a stage that are still there.

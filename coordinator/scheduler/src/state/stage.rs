@@ -174,8 +174,8 @@ impl StageRecord {
 
     /// Whether a checkpoint at this step is further than the last, and inside the stage.
     pub(crate) fn is_progress(&self, step: u64) -> bool {
-        let reached = self.latest_checkpoint().unwrap_or(self.stage.spec.start_step);
-        reached < step && step <= self.stage.spec.end_step
+        let reached = self.latest_checkpoint().unwrap_or(self.stage.spec.steps.start);
+        reached < step && step <= self.stage.spec.steps.end
     }
 
     /// Steps done at its latest committed checkpoint.
@@ -185,7 +185,7 @@ impl StageRecord {
 
     /// Whether its last checkpoint is committed.
     pub(crate) fn has_final_checkpoint(&self) -> bool {
-        self.checkpoints.contains(&self.stage.spec.end_step)
+        self.checkpoints.contains(&self.stage.spec.steps.end)
     }
 
     /// Whether stages can start from it: it is trained, and what it came to is there.

@@ -46,7 +46,7 @@ fn a_branch_has_the_path_to_its_start_and_one_stage_of_its_own() {
     assert_eq!((plan.stages.len(), stages_done), (2, 1));
     let own = &plan.stages[1];
     assert_eq!((own.parent, own.role), (Some(story.stage("trunk")), StageRole::Decay));
-    assert_eq!((own.spec.start_step, own.spec.end_step), (100, 105));
+    assert_eq!((own.spec.steps.start, own.spec.steps.end), (100, 105));
     let at_end = BranchTerms { step: Some(100), length: BranchLength::Fraction(0.05), ..terms() };
     assert_eq!(branch(&story, "trunk", &at_end).expect("it can be").plan, plan);
 }

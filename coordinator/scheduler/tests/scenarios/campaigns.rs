@@ -1,6 +1,7 @@
 //! Campaigns: submitted, trained, shared, cancelled, submitted again.
 
 use scheduler::{CampaignPhase, Slot, StageCounts, StageResult, StageState, TrialCounts};
+use vocabulary::Surgery;
 
 use crate::scenario::{Scenario, result};
 use crate::support::{campaign, plan, worker};
@@ -248,11 +249,24 @@ fn a_plan_that_is_none_is_rejected_and_leaves_nothing() {
     refuse(&|plan| plan.stages.swap(0, 1), "the parent of short does not come before it");
     refuse(&|plan| plan.stages.push(plan.stages[2].clone()), "long is in the plan twice");
     refuse(
-        &|plan| plan.stages[1].spec.end_step = 100,
+        &|plan| plan.stages[1].spec.steps.end = 100,
         "short trains steps 100..100, and has to begin at 100 and to have a step",
     );
+    refuse(&|plan| plan.stages[1].spec.model.vocab += 1, "short trains another model than its parent leaves it");
+    refuse(
+        &|plan| plan.stages[1].spec.start.surgery.push(Surgery::Untie),
+        "short trains another model than its parent leaves it",
+    );
+    refuse(
+        &|plan| {
+            plan.stages[0].spec.model.tied = false;
+            plan.stages[1].spec.start.surgery.push(Surgery::Untie);
+        },
+        "short cannot start from its parent: the model's head is already a matrix of its own, so it cannot be untied from \
+         the embedding",
+    );
     let altered = {
-        let mut spec = good.stages[2].spec;
+        let mut spec = good.stages[2].spec.clone();
         spec.peak_lr = 1.0;
         spec.key(Some(&good.stages[0].key))
     };

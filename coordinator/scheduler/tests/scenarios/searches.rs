@@ -50,8 +50,8 @@ impl Hall {
             return None;
         }
         let (worker, stage, attempt) = self.assigned.remove(index);
-        let spec = self.scheduler.stage(&stage).expect("it was assigned").spec;
-        let step = spec.end_step;
+        let spec = self.scheduler.stage(&stage).expect("it was assigned").spec.clone();
+        let step = spec.steps.end;
         self.handle(Event::CheckpointCommitted { worker, stage, attempt, step });
         let loss = 3.0 + (spec.peak_lr / 0.01).log10().abs() + 1.0 / step as f64;
         let result =

@@ -255,7 +255,7 @@ impl World {
         let Some(process) = self.slots[slot].as_mut() else { return Ok(()) };
         process.obey(|key| {
             let stage = self.scheduler.stage(key).expect("a worker gets stages that are known");
-            (stage.spec.start_step, stage.spec.end_step)
+            (stage.spec.steps.start, stage.spec.steps.end)
         })
     }
 

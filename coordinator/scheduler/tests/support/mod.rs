@@ -1,10 +1,12 @@
 //! What scenarios and simulation have in common: small stage trees with names, and the names of workers.
 
+use std::ops::Range;
+
 use recipes::search::{Progress, grow};
 use vocabulary::search::{Asha, Dimension, Parameter, Sampler, Scale, Search, SearchBase, Settings, Values};
 use vocabulary::{
-    CampaignId, CheckpointPolicy, Growth, LrSchedule, Plan, Retries, Stage, StageKey, StageRole, StageSpec, Tokens,
-    Trial, TrialId, WorkerId, sample,
+    CampaignId, CheckpointPolicy, DataSpec, Growth, LrSchedule, Plan, Retries, Stage, StageKey, StageRole, StageSpec,
+    Tokens, Trial, TrialId, WorkerId, sample,
 };
 
 /// Each limit is small and another one.
@@ -17,9 +19,9 @@ pub(crate) fn plan(name: &str, lines: &[(&str, &str, u64)]) -> Plan {
     let mut stages: Vec<Stage> = Vec::new();
     for (label, parent, steps) in lines {
         let parent = stages.iter().find(|stage| stage.size == *parent);
-        let start_step = parent.map_or(0, |parent| parent.spec.end_step);
+        let start_step = parent.map_or(0, |parent| parent.spec.steps.end);
         let parent = parent.map(|parent| parent.key);
-        let spec = spec(label, start_step, start_step + steps);
+        let spec = spec(label, start_step..start_step + steps);
         let role = if parent.is_some() { StageRole::Decay } else { StageRole::Trunk };
         stages.push(Stage { key: spec.key(parent.as_ref()), parent, spec, role, size: (*label).to_owned(), seed: 0 });
     }
@@ -43,7 +45,7 @@ pub(crate) fn plan(name: &str, lines: &[(&str, &str, u64)]) -> Plan {
 
 /// A search of this many trials, two at a time, each of up to three stages; one in two goes on at steps 10 and 20.
 pub(crate) fn search(name: &str, trials: u32) -> Plan {
-    let whole = spec("search", 0, 30);
+    let whole = spec("search", 0..30);
     let values = Values::Between { low: 0.001, high: 0.1, scale: Scale::Log };
     let search = Search {
         sampler: Sampler::Tpe,
@@ -99,7 +101,7 @@ fn trial(stages: &[Stage], leaf: &Stage) -> Trial {
         parent = stages.iter().find(|stage| stage.key == key).and_then(|stage| stage.parent);
     }
     path.reverse();
-    let d = Tokens(leaf.spec.end_step * leaf.spec.batch.tokens());
+    let d = Tokens(leaf.spec.steps.end * leaf.spec.batch.tokens());
     let id = TrialId::from_content(leaf.key.as_bytes());
     Trial {
         id,
@@ -114,11 +116,11 @@ fn trial(stages: &[Stage], leaf: &Stage) -> Trial {
     }
 }
 
-fn spec(label: &str, start_step: u64, end_step: u64) -> StageSpec {
+fn spec(label: &str, steps: Range<u64>) -> StageSpec {
+    let order_seed = label.bytes().fold(0, |seed, byte| seed * 256 + u64::from(byte));
     StageSpec {
-        order_seed: label.bytes().fold(0, |seed, byte| seed * 256 + u64::from(byte)),
-        start_step,
-        end_step,
+        data: DataSpec { order_seed, ..sample::stage().data },
+        steps,
         schedule: LrSchedule::Constant { warmup_steps: 0 },
         ..sample::stage()
     }

@@ -83,7 +83,7 @@ fn tokens_done(view: &View<'_>, stage: &Stage) -> Tokens {
     let checkpoint = || ledger.checkpoints(&stage.key).last().unwrap_or(0);
     let trained_to = match ledger.stage_state(&stage.key) {
         None => return Tokens(0),
-        Some(StageState::Completed { .. }) => stage.spec.end_step,
+        Some(StageState::Completed { .. }) => stage.spec.steps.end,
         Some(StageState::Diverged { step, .. }) => *step,
         Some(StageState::Running { worker, attempt }) => {
             let progress = view.progress(worker, stage.key, *attempt);
@@ -92,6 +92,6 @@ fn tokens_done(view: &View<'_>, stage: &Stage) -> Tokens {
         }
         Some(_) => checkpoint(),
     };
-    let steps = trained_to.min(stage.spec.end_step).saturating_sub(stage.spec.start_step);
+    let steps = trained_to.min(stage.spec.steps.end).saturating_sub(stage.spec.steps.start);
     Tokens(steps * stage.spec.batch.tokens())
 }

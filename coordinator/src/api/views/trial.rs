@@ -46,7 +46,7 @@ impl TrialOutcome {
                 StageState::Completed { .. } if !is_pruned && !plan.is_whole(trial) => None,
                 StageState::Completed { result, .. } => {
                     let end = if is_pruned { TrialEnd::Pruned } else { TrialEnd::Completed };
-                    let step = view.scheduler.stage(&last)?.spec.end_step;
+                    let step = view.scheduler.stage(&last)?.spec.steps.end;
                     Some(Self { trial: trial.id, stage: last, result: Some(*result), end, step })
                 }
                 StageState::Diverged { step, .. } => Some(diverged(last, *step + 1)),

@@ -32,7 +32,7 @@ impl Search {
         let whole = &self.base.whole;
         let latest = match whole.schedule {
             LrSchedule::Wsd { decay_start, .. } => decay_start,
-            _ => whole.end_step.saturating_sub(1),
+            _ => whole.steps.end.saturating_sub(1),
         };
         let demands = [
             (!self.space.is_empty(), "no key is searched"),
@@ -40,7 +40,7 @@ impl Search {
             (self.space.iter().enumerate().all(|(index, each)| is_distinct(index, each)), "a key is searched twice"),
             (self.can_have(self.trials), "there are no trials, or too many"),
             (self.parallel > 0, "no trials are tried at once"),
-            (whole.start_step == 0 && latest < whole.end_step, "the run has no steps"),
+            (whole.steps.start == 0 && latest < whole.steps.end, "the run has no steps"),
             (self.pruner.as_ref().is_none_or(|asha| is_sound(asha, latest)), "the rungs are no ladder"),
         ];
         let wrong = demands.into_iter().find(|(holds, _)| !holds);
@@ -110,7 +110,7 @@ mod tests {
             ("there are no trials, or too many", |search| search.trials = 0),
             ("there are no trials, or too many", |search| search.trials = 4),
             ("no trials are tried at once", |search| search.parallel = 0),
-            ("the run has no steps", |search| search.base.whole.end_step = 0),
+            ("the run has no steps", |search| search.base.whole.steps.end = 0),
             ("the rungs are no ladder", |search| search.pruner = Some(Asha { reduction: 0, rungs: vec![10] })),
             ("the rungs are no ladder", |search| search.pruner = Some(Asha { reduction: 2, rungs: vec![50, 10] })),
             ("the rungs are no ladder", |search| search.pruner = Some(Asha { reduction: 2, rungs: vec![10, 100] })),

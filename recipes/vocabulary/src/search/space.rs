@@ -248,7 +248,7 @@ mod tests {
         let before = crate::sample::stage();
         for parameter in Parameter::ALL {
             assert_eq!(parameter.name().parse(), Ok(parameter));
-            let mut spec = before;
+            let mut spec = before.clone();
             parameter.set(0.5, &mut spec);
             assert_ne!(spec.key(None), before.key(None), "{parameter} is in the key");
         }

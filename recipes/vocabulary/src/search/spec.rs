@@ -91,7 +91,7 @@ impl Search {
     #[must_use]
     pub fn ends(&self) -> Vec<u64> {
         let rungs = self.pruner.as_ref().map_or(&[][..], |asha| &asha.rungs);
-        rungs.iter().copied().chain([self.base.whole.end_step]).collect()
+        rungs.iter().copied().chain([self.base.whole.steps.end]).collect()
     }
 
     /// The steps at which the stages of a trial end: where it is judged, and where its decay starts.
@@ -110,7 +110,7 @@ impl Search {
     /// The whole path of a trial, cut where it is judged and where its decay starts, and the name that follows from it.
     #[must_use]
     pub fn path(&self, settings: &Settings) -> (TrialId, Vec<Stage>) {
-        let mut whole = self.base.whole;
+        let mut whole = self.base.whole.clone();
         for (parameter, value) in settings {
             parameter.set(*value, &mut whole);
         }
@@ -118,9 +118,9 @@ impl Search {
         let is_whole = ends.len() == 1;
         let mut path: Vec<Stage> = Vec::new();
         for end in ends {
-            let steps = path.last().map_or(0, |stage| stage.spec.end_step)..end;
+            let steps = path.last().map_or(0, |stage| stage.spec.steps.end)..end;
             let schedule = whole.schedule.restricted_to(&steps);
-            let spec = StageSpec { start_step: steps.start, end_step: steps.end, schedule, ..whole };
+            let spec = StageSpec { steps, schedule, ..whole.clone() };
             let parent = path.last().map(|stage| stage.key);
             let role = match spec.schedule {
                 _ if is_whole => StageRole::Whole,

@@ -131,7 +131,7 @@ pub(super) fn measure(stage: &Stage, dataset: &Path, scratch: &Path, request: Re
     let mut step = 0;
     let batch = &mut || {
         let before = Instant::now();
-        drop(stage.data.train_batch(stage.spec.order_seed, step, &stage.spec.batch));
+        drop(stage.data.train_batch(stage.spec.data.order_seed, step, &stage.spec.batch));
         step += 1;
         Ok(before.elapsed().as_secs_f64())
     };
@@ -154,15 +154,10 @@ fn train(
 ) -> Result<Vec<Stored>, MeasureError> {
     let storage = Storage::local(scratch).map_err(|error| failed(&error.to_string()))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let spec = stage.spec;
-    let planned = PlannedStage {
-        key: spec.key(None),
-        parent: None,
-        spec,
-        role: StageRole::Whole,
-        size: "bench".to_owned(),
-        seed: spec.init_seed,
-    };
+    let spec = stage.spec.clone();
+    let (key, seed) = (spec.key(None), spec.start.init_seed);
+    let (role, size) = (StageRole::Whole, "bench".to_owned());
+    let planned = PlannedStage { key, parent: None, spec, role, size, seed };
     let key = AttemptKey { stage: planned.key, attempt: Attempt(1) };
     let order = Order { stage: planned, dataset_dir: dataset.to_owned(), start: None };
     // Half of the time without checkpoints, for comparison.

@@ -141,7 +141,7 @@ struct Stage {
 impl Stage {
     fn open(spec: &StageSpec, dataset: &std::path::Path, threads: usize) -> Result<Self, MeasureError> {
         let data = Arc::new(OpenDataset::open(dataset)?);
-        Ok(Self { spec: *spec, data, compute: Compute::parse("flex", threads)? })
+        Ok(Self { spec: spec.clone(), data, compute: Compute::parse("flex", threads)? })
     }
 
     fn start(&self) -> Result<StageRun, MeasureError> {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use corpus::OpenDataset;
 use corpus::dataset::write_texts;
-use vocabulary::{Batch, LrSchedule, ModelSpec, Shape, StageSpec, TensorProgram, sample};
+use vocabulary::{Batch, DataSpec, LrSchedule, ModelSpec, Shape, StageSpec, StartSpec, TensorProgram, sample};
 
 const SYLLABLES: [&str; 16] =
     ["ba", "lor", "mi", "nen", "qua", "ri", "so", "tul", "ve", "xan", "yo", "zi", "chi", "dra", "esk", "fum"];
@@ -49,10 +49,9 @@ pub(crate) fn spec() -> StageSpec {
     let tensor_program = TensorProgram { d_base: 32, ..TensorProgram::PAPER };
     StageSpec {
         model: ModelSpec { tensor_program, ..ModelSpec::paper(shape, 300) },
-        init_seed: 1,
-        data: dataset().dataset().id,
-        order_seed: 2,
-        end_step: 16,
+        start: StartSpec::of_seed(1),
+        data: DataSpec { dataset: dataset().dataset().id, order_seed: 2, mixture: None },
+        steps: 0..16,
         schedule: LrSchedule::Constant { warmup_steps: 3 },
         batch: Batch { sequences: 8, context: 16, micro_sequences: 8 },
         validation_tokens: 512,

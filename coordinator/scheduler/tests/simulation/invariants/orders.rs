@@ -28,7 +28,7 @@ pub(super) fn invariant_assignments_follow_the_log(moment: &Moment<'_>) -> Resul
         let parent_state = parent.and_then(|parent| moment.after.ledger().stage_state(&parent));
         let has_start = resume_from.is_some()
             || parent.is_none_or(|parent| {
-                let end = moment.after.stage(&parent).map(|parent| parent.spec.end_step);
+                let end = moment.after.stage(&parent).map(|parent| parent.spec.steps.end);
                 matches!(parent_state, Some(StageState::Completed { .. }))
                     && moment.after.ledger().checkpoints(&parent).last() == end
             });

@@ -1,7 +1,7 @@
 //! The `windtunnel.v1` contract, and the only conversion between messages and the vocabulary.
 //!
 //! [`v1`] is generated from the `.proto` files beside this crate's source, which say what each message means.
-//! [`convert`] converts the messages that mirror the vocabulary in both directions, and refuses malformed ones.
+//! [`convert`] converts between messages and the vocabulary, and refuses malformed messages.
 //! [`layout`] has the paths in the storage that coordinator and workers share, and [`manifest`] the content of a
 //! checkpoint's manifest. [`limits`] bounds everything received from outside.
 //!
@@ -14,6 +14,15 @@ pub mod manifest;
 
 pub use convert::ConvertError;
 pub use limits::MAX_MESSAGE_BYTES;
+
+/// Which protocol this version speaks. Peers that speak another one refuse each other with a sentence that says so.
+///
+/// It is raised whenever a peer of the version before would misread a message. That is seldom: new fields and new values
+/// of a spec do not need it, because a receiver that does not know them refuses that one spec by itself.
+///
+/// - 0, and absent: specs and plans travel field by field.
+/// - 1: specs and plans travel as their JSON.
+pub const PROTOCOL: u32 = 1;
 
 /// The generated types and services of `windtunnel.v1`.
 #[allow(

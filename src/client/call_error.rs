@@ -30,6 +30,21 @@ pub(crate) enum CallError {
         /// What it said.
         message: String,
     },
+    /// It is of a version whose plans this one cannot read.
+    #[error(
+        "the coordinator at {url} is windtunnel {version} with protocol {theirs}, and this program is windtunnel {} with \
+         protocol {}: use the version that the coordinator has",
+        env!("CARGO_PKG_VERSION"),
+        proto::PROTOCOL
+    )]
+    OtherProtocol {
+        /// Its address.
+        url: String,
+        /// Of its program.
+        version: String,
+        /// Its protocol.
+        theirs: u32,
+    },
     /// It answered with something this version does not understand.
     #[error("the coordinator at {url} sent something unexpected")]
     Unexpected {
@@ -58,6 +73,15 @@ impl CallError {
         }
     }
 
+    /// Of an answer that cannot be read, by what the coordinator says of itself, where it does.
+    pub(crate) fn unreadable(url: &str, source: proto::ConvertError, info: Option<&proto::v1::Info>) -> Self {
+        let url = url.to_owned();
+        match info.filter(|info| info.protocol != proto::PROTOCOL) {
+            Some(info) => Self::OtherProtocol { url, version: info.version.clone(), theirs: info.protocol },
+            None => Self::Unexpected { url, source },
+        }
+    }
+
     /// Whether the request itself is at fault.
     pub(crate) fn is_bad_input(&self) -> bool {
         matches!(self, Self::Refused { .. })
@@ -72,6 +96,25 @@ impl CallError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_plan_of_another_version_is_said_to_be_one() {
+        let missing = || proto::convert::plan("plan_json", "").expect_err("there is none");
+        let info = |protocol| proto::v1::Info { version: "0.0.9".to_owned(), protocol, ..Default::default() };
+        let said = CallError::unreadable("http://a", missing(), Some(&info(0))).to_string();
+        let (version, protocol) = (env!("CARGO_PKG_VERSION"), proto::PROTOCOL);
+        assert_eq!(
+            said,
+            format!(
+                "the coordinator at http://a is windtunnel 0.0.9 with protocol 0, and this program is windtunnel {version} \
+                 with protocol {protocol}: use the version that the coordinator has"
+            )
+        );
+        for info in [None, Some(info(proto::PROTOCOL))] {
+            let said = CallError::unreadable("http://a", missing(), info.as_ref()).to_string();
+            assert_eq!(said, "the coordinator at http://a sent something unexpected");
+        }
+    }
 
     #[test]
     fn who_can_act_follows_from_the_status() {

@@ -41,7 +41,7 @@ impl Campaigns {
             .await
             .map_err(|source| CallError::Unreachable { url: url.to_owned(), source: Box::new(source) })?;
         let client = CampaignServiceClient::with_interceptor(channel, authorize)
-            .max_decoding_message_size(proto::MAX_MESSAGE_BYTES)
+            .max_decoding_message_size(proto::limits::MAX_PLAN_BYTES)
             .max_encoding_message_size(proto::MAX_MESSAGE_BYTES);
         Ok(Self { client, url: url.to_owned() })
     }
@@ -84,10 +84,8 @@ impl Campaigns {
     /// Starts a campaign that goes on from a stage, or says what it would be: its plan, and how many stages are done.
     pub(crate) async fn branch(&mut self, request: v1::BranchCampaignRequest) -> Result<(Plan, u32), CallError> {
         let answer = self.client.branch_campaign(request).await;
-        let v1::BranchCampaignResponse { plan, stages_done } = self.received(answer)?;
-        let plan = Plan::try_from(plan.unwrap_or_default());
-        let plan = plan.map_err(|source| CallError::Unexpected { url: self.url.clone(), source })?;
-        Ok((plan, stages_done))
+        let v1::BranchCampaignResponse { plan_json, stages_done } = self.received(answer)?;
+        Ok((self.plan(&plan_json).await?, stages_done))
     }
 
     pub(crate) async fn list(&mut self) -> Result<Vec<v1::CampaignSummary>, CallError> {
@@ -97,10 +95,19 @@ impl Campaigns {
 
     pub(crate) async fn detail(&mut self, campaign: &str) -> Result<Detail, CallError> {
         let answer = self.client.get_campaign(v1::GetCampaignRequest { campaign: campaign.to_owned() }).await;
-        let v1::CampaignDetail { summary, plan, stages, recipe_file, recipe_text } = self.received(answer)?;
-        let plan = Plan::try_from(plan.unwrap_or_default());
-        let plan = plan.map_err(|source| CallError::Unexpected { url: self.url.clone(), source })?;
+        let v1::CampaignDetail { summary, stages, recipe_file, recipe_text, plan_json } = self.received(answer)?;
+        let plan = self.plan(&plan_json).await?;
         Ok(Detail { summary: summary.unwrap_or_default(), plan, stages, recipe_file, recipe_text })
+    }
+
+    /// Reads a plan. One that cannot be read is most likely that of a coordinator of another version: it is asked.
+    async fn plan(&mut self, json: &str) -> Result<Plan, CallError> {
+        let source = match proto::convert::plan("plan_json", json) {
+            Ok(plan) => return Ok(plan),
+            Err(source) => source,
+        };
+        let info = self.info().await.ok();
+        Err(CallError::unreadable(&self.url, source, info.as_ref()))
     }
 
     /// The campaign's status now and whenever it changes.

@@ -1,6 +1,6 @@
 //! What is shown of a campaign at one moment.
 
-use proto::v1;
+use proto::{convert, v1};
 use serde::Serialize;
 use vocabulary::units::human_count;
 
@@ -56,7 +56,9 @@ impl From<&v1::WorkerStatus> for WorkerLine {
                 v1::StageRole::Decay => "decay",
                 v1::StageRole::Whole => "whole",
             }),
-            end_step: stage.and_then(|stage| stage.spec.as_ref()).map(|spec| spec.end_step),
+            end_step: stage
+                .and_then(|stage| convert::spec("spec_json", &stage.spec_json).ok())
+                .map(|spec| spec.steps.end),
             step: latest.map(|point| point.step),
             loss: latest.map(|point| point.loss),
             learning_rate: latest.map(|point| point.learning_rate),
@@ -117,16 +119,18 @@ impl View for Snapshot {
 
 #[cfg(test)]
 mod tests {
+    use vocabulary::{StageSpec, sample};
+
     use super::*;
 
     fn busy() -> v1::WorkerStatus {
         let latest =
             v1::CurvePoint { step: 3599, loss: 2.31131, grad_norm: 0.4, learning_rate: 0.0052, dynamics: None };
-        let spec = v1::StageSpec { end_step: 3906, ..Default::default() };
+        let spec = StageSpec { steps: 0..3906, ..sample::stage() };
         let stage = v1::Stage {
             size: "tiny-128".to_owned(),
             role: v1::StageRole::Decay.into(),
-            spec: Some(spec),
+            spec_json: String::from_utf8(spec.to_json()).expect("JSON is UTF-8"),
             ..Default::default()
         };
         v1::WorkerStatus {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use dial::EndpointError;
 
 use crate::exit::ExitCode;
+use crate::session::WireError;
 use crate::session::link::LinkError;
 use crate::storage::StorageError;
 use outbox::SpoolError;
@@ -56,6 +57,15 @@ pub enum WorkerError {
         #[source]
         source: LinkError,
     },
+    /// The coordinator speaks another protocol.
+    #[error("cannot work for the coordinator at {url}")]
+    Protocol {
+        /// Address of the coordinator.
+        url: String,
+        /// Both versions.
+        #[source]
+        source: WireError,
+    },
     /// The coordinator did not answer for too long.
     #[error("the coordinator at {url} has not answered for {} s", after.as_secs())]
     Unreachable {
@@ -91,7 +101,8 @@ impl WorkerError {
             | Self::DataDir { .. }
             | Self::Outbox(_)
             | Self::Storage(_)
-            | Self::Refused { .. } => ExitCode::BadConfiguration,
+            | Self::Refused { .. }
+            | Self::Protocol { .. } => ExitCode::BadConfiguration,
             Self::Unreachable { .. } => ExitCode::Unreachable,
             // The other worker may be about to exit: a worker outlives a killed coordinator by some seconds.
             Self::NameTaken { .. } | Self::Process { .. } | Self::TrainingThread => ExitCode::Failed,

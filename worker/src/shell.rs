@@ -21,7 +21,7 @@ use crate::leave::Leave;
 use crate::options::WorkerOptions;
 use crate::runner::{Controls, Report, Runner};
 use crate::session::link::{LinkError, LinkEvent};
-use crate::session::{Action, Assignment, Event, Session, Unprepared, decode};
+use crate::session::{Action, Assignment, Event, Session, Unprepared, WireError, decode};
 use crate::storage::Storage;
 use crate::training::chain;
 use outbox::Spool;
@@ -208,6 +208,9 @@ impl Shell {
             }
             LinkEvent::Received(message) => match decode(*message) {
                 Ok(received) => self.feed(Event::Received(received)),
+                Err(source @ WireError::Protocol { .. }) => {
+                    Err(WorkerError::Protocol { url: self.options.coordinator_url.clone(), source })
+                }
                 Err(error) => {
                     warn!(error = chain(&error), "a message of the coordinator cannot be understood");
                     Ok(())

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use futures::StreamExt;
 use futures::stream::Map;
+use proto::convert::sent_plan;
 use proto::v1::campaign_service_server::CampaignService;
 use proto::v1::{self, CampaignUpdate, StageCurve};
 use tokio::sync::mpsc;
@@ -40,6 +41,7 @@ impl CampaignService for CampaignHandlers {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             storage: self.api.storage_url.clone(),
             process_id: std::process::id(),
+            protocol: proto::PROTOCOL,
         }))
     }
 
@@ -65,7 +67,7 @@ impl CampaignService for CampaignHandlers {
     async fn branch_campaign(&self, request: Request<v1::BranchCampaignRequest>) -> Answer<v1::BranchCampaignResponse> {
         let branch = self.api.branch(decode::branch(request.into_inner())?).await?;
         let stages_done = encode::count(branch.stages_done);
-        Ok(Response::new(v1::BranchCampaignResponse { plan: Some((&branch.plan).into()), stages_done }))
+        Ok(Response::new(v1::BranchCampaignResponse { plan_json: sent_plan(&branch.plan), stages_done }))
     }
 
     async fn list_campaigns(&self, _: Request<v1::ListCampaignsRequest>) -> Answer<v1::ListCampaignsResponse> {

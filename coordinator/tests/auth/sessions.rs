@@ -33,6 +33,7 @@ impl Session {
             worker: id(worker).to_string(),
             name: worker.to_owned(),
             predecessors: predecessor.map(|worker| id(worker).to_string()).into_iter().collect(),
+            protocol: proto::PROTOCOL,
             ..Hello::default()
         };
         up.send(WorkerMessage { sequence: 0, body: Some(Up::Hello(hello)) }).await.expect("there is room");

@@ -9,7 +9,7 @@ use proto::v1::{self, CampaignPhase, CampaignUpdate};
 use tempfile::TempDir;
 use tonic::Streaming;
 use tonic::transport::Channel;
-use vocabulary::{Dataset, DatasetId};
+use vocabulary::{Dataset, DatasetId, Plan};
 
 use crate::worker::{Job, Worker};
 
@@ -143,13 +143,16 @@ impl Bench {
 
     /// Checks that every stage of a campaign has every step once, with the loss that the worker of these tests reports.
     pub(crate) async fn assert_curves_are_whole(&mut self, campaign: &str) {
-        let stages = self.detail(campaign).await.plan.expect("it has a plan").stages;
-        for stage in stages {
-            let spec = stage.spec.expect("it has a spec");
-            let expected: Vec<_> = spec.steps.clone().map(|step| (step, crate::worker::loss_at(step))).collect();
-            assert_eq!(self.curve(campaign, &stage.key).await, expected, "of {}", stage.key);
+        for stage in plan_of(&self.detail(campaign).await.plan_json).stages {
+            let expected: Vec<_> = stage.spec.steps.map(|step| (step, crate::worker::loss_at(step))).collect();
+            assert_eq!(self.curve(campaign, &stage.key.to_string()).await, expected, "of {}", stage.key);
         }
     }
+}
+
+/// A plan as the coordinator sends it.
+pub(crate) fn plan_of(json: &str) -> Plan {
+    proto::convert::plan("plan_json", json).expect("the coordinator sends plans that can be read")
 }
 
 /// The last update of a stream that ends.

@@ -6,7 +6,7 @@ use proto::v1::coordinator_message::Body as Down;
 use proto::v1::worker_message::Body as Up;
 use proto::v1::{self, CampaignPhase, StagePhase, TrialEnd};
 
-use crate::bench::{Bench, PATIENCE, RECIPE, last, phase};
+use crate::bench::{Bench, PATIENCE, RECIPE, last, phase, plan_of};
 use crate::worker::{Worker, loss_at, points};
 
 #[tokio::test]
@@ -28,13 +28,13 @@ async fn a_campaign_is_trained_to_its_end_and_never_again() {
 
     let detail = bench.detail("smoke").await;
     assert_eq!((detail.recipe_file.as_str(), detail.recipe_text.as_str()), ("smoke.toml", RECIPE));
-    let plan = detail.plan.expect("it has a plan");
+    let plan = plan_of(&detail.plan_json);
     let results = bench.results(&submitted.campaign).await;
     assert_eq!(results.len(), plan.trials.len(), "every trial has a loss");
     for (result, trial) in results.iter().zip(&plan.trials) {
-        assert_eq!((&result.trial, Some(&result.stage)), (&trial.id, trial.path.last()));
-        let stage = plan.stages.iter().find(|stage| stage.key == result.stage).expect("it is in the plan");
-        let end = stage.spec.as_ref().expect("it has a spec").end_step;
+        let last = trial.last_stage();
+        assert_eq!((&result.trial, &result.stage), (&trial.id.to_string(), &last.to_string()));
+        let end = plan.stage(last).expect("it is in the plan").spec.steps.end;
         assert_eq!(result.result.as_ref().expect("it has one").validation_loss, Some(loss_at(end)));
     }
     bench.assert_curves_are_whole(&submitted.campaign).await;

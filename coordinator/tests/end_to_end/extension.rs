@@ -5,7 +5,7 @@ use recipes::{Additions, Recipe};
 use tonic::Code;
 use vocabulary::{Dataset, DatasetId};
 
-use crate::bench::{Bench, PATIENCE, RECIPE, dataset, last, phase};
+use crate::bench::{Bench, PATIENCE, RECIPE, dataset, last, phase, plan_of};
 use crate::worker::Worker;
 
 /// The recipe of these tests with a third more points.
@@ -93,9 +93,9 @@ async fn a_campaign_that_has_grown_is_what_it_is_after_a_restart_and_a_cancellat
     let mut bench = Bench::new().await;
     let submitted = bench.submit().await;
     let extended = extend(&mut bench, "smoke").await;
-    let plan = bench.detail("smoke").await.plan;
+    let plan = bench.detail("smoke").await.plan_json;
     let mut bench = bench.restart().await;
-    assert_eq!(bench.detail("smoke").await.plan, plan);
+    assert_eq!(bench.detail("smoke").await.plan_json, plan);
 
     let request = v1::CancelCampaignRequest { campaign: submitted.campaign.clone() };
     bench.client.cancel_campaign(request).await.expect("it is known");
@@ -105,7 +105,7 @@ async fn a_campaign_that_has_grown_is_what_it_is_after_a_restart_and_a_cancellat
     assert_eq!(first.stages, extended.stages);
     let mut bench = bench.restart().await;
     let detail = bench.detail("smoke").await;
-    assert_eq!((detail.plan, detail.recipe_text.as_str()), (plan, larger().text()));
+    assert_eq!((detail.plan_json, detail.recipe_text.as_str()), (plan, larger().text()));
     bench.handle.shutdown().await;
 }
 
@@ -147,8 +147,9 @@ async fn a_branch_trains_one_stage_from_the_end_of_another_and_survives_a_restar
     let mut bench = Bench::new().await;
     let submitted = bench.submit().await;
     let mut worker = Worker::join(&bench.handle, "first").await;
-    let plan = bench.detail("smoke").await.plan.expect("it has a plan");
-    let root = plan.stages.iter().find(|stage| stage.parent.is_none()).expect("it has a root").key.clone();
+    let plan = bench.detail("smoke").await.plan_json;
+    let stages = plan_of(&plan).stages;
+    let root = stages.iter().find(|stage| stage.parent.is_none()).expect("it has a root").key.to_string();
     let early = bench.client.branch_campaign(branch(&root)).await.expect_err("it is not trained");
     assert_eq!(early.code(), Code::FailedPrecondition, "{}", early.message());
     worker.work(submitted.stages as usize).await;
@@ -156,7 +157,7 @@ async fn a_branch_trains_one_stage_from_the_end_of_another_and_survives_a_restar
 
     let dry = v1::BranchCampaignRequest { dry_run: true, ..branch(&root) };
     let planned = bench.client.branch_campaign(dry).await.expect("it can be").into_inner();
-    assert_eq!((planned.stages_done, bench.detail("smoke").await.plan), (1, Some(plan)));
+    assert_eq!((planned.stages_done, bench.detail("smoke").await.plan_json), (1, plan));
     let list = bench.client.list_campaigns(v1::ListCampaignsRequest {}).await.expect("they are listed").into_inner();
     assert_eq!(list.campaigns.len(), 1, "nothing was started");
     let branched = bench.client.branch_campaign(branch(&root)).await.expect("it can be").into_inner();
@@ -167,7 +168,7 @@ async fn a_branch_trains_one_stage_from_the_end_of_another_and_survives_a_restar
     assert_eq!(attempts(&mut bench, "branch").await, [Some(1); 2]);
 
     let mut bench = bench.restart().await;
-    assert_eq!(bench.detail("branch").await.plan, planned.plan);
+    assert_eq!(bench.detail("branch").await.plan_json, planned.plan_json);
     let elsewhere = v1::BranchCampaignRequest {
         dataset: Some((&Dataset { id: DatasetId::from_content(b"not there"), ..dataset() }).into()),
         ..branch(&root)

@@ -6,7 +6,10 @@ use coordinator::{Coordinator, CoordinatorOptions, StartError};
 use proto::MAX_MESSAGE_BYTES;
 use proto::limits::MAX_RECIPE_BYTES;
 use proto::v1::worker_message::Body as Up;
+use proto::v1::worker_service_client::WorkerServiceClient;
 use proto::v1::{self, SubmitRequest};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Endpoint;
 use tonic::{Code, Status};
 use tonic_health::pb::HealthCheckRequest;
@@ -100,6 +103,29 @@ async fn a_worker_that_makes_no_sense_is_sent_away_and_nothing_of_it_is_kept() {
     assert_eq!(status.code(), Code::InvalidArgument);
     assert!(status.message().contains("without gaps"), "{}", status.message());
     assert_eq!(bench.curve(&submitted.campaign, &job.attempt.stage).await, []);
+    bench.handle.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_worker_from_before_there_were_protocols_is_told_what_to_do() {
+    let bench = Bench::new().await;
+    let hello =
+        v1::Hello { worker: "worker_0000000000000000".to_owned(), version: "0.1.0".to_owned(), ..Default::default() };
+    let (up, outgoing) = mpsc::channel(1);
+    up.send(v1::WorkerMessage { sequence: 0, body: Some(Up::Hello(hello)) }).await.expect("there is room");
+    let mut client = WorkerServiceClient::connect(bench.handle.url().to_owned()).await.expect("it listens");
+    let refused = client.session(ReceiverStream::new(outgoing)).await.expect_err("it is refused");
+    // The code with which such a worker ends rather than dial again.
+    assert_eq!(refused.code(), Code::InvalidArgument);
+    assert_eq!(
+        refused.message(),
+        format!(
+            "the worker is windtunnel 0.1.0 with protocol 0, and this coordinator is windtunnel {} with protocol {}: run the \
+             same version of windtunnel on both",
+            env!("CARGO_PKG_VERSION"),
+            proto::PROTOCOL
+        )
+    );
     bench.handle.shutdown().await;
 }
 

@@ -74,7 +74,8 @@ impl Worker {
     /// A hello of an earlier connection of this process that the network kept back: whether the coordinator turns it away.
     pub(crate) async fn is_turned_away(&self, handle: &Handle, connection: u64) -> bool {
         let worker = self.id.to_string();
-        let hello = v1::Hello { worker, name: "a worker".to_owned(), connection, ..Default::default() };
+        let (name, protocol) = ("a worker".to_owned(), proto::PROTOCOL);
+        let hello = v1::Hello { worker, name, connection, protocol, ..Default::default() };
         let (up, outgoing) = mpsc::channel(1);
         up.send(WorkerMessage { sequence: 0, body: Some(Up::Hello(hello)) }).await.expect("there is room");
         let mut client = WorkerServiceClient::connect(handle.url().to_owned()).await.expect("it listens");
@@ -104,6 +105,7 @@ impl Worker {
             running,
             predecessors: predecessor.as_ref().map(ToString::to_string).into_iter().collect(),
             connection,
+            protocol: proto::PROTOCOL,
             ..Default::default()
         };
         up.send(WorkerMessage { sequence: 0, body: Some(Up::Hello(hello)) }).await.expect("there is room");

@@ -1,26 +1,8 @@
-//! What a stage records of its steps.
+//! What a step records beside its loss.
 
-use vocabulary::{Consecutive, Dynamics, LargestUpdates, Recording};
+use vocabulary::{Consecutive, Dynamics, LargestUpdates};
 
-use super::{ConvertError, Problem};
 use crate::v1;
-
-impl From<Recording> for v1::Recording {
-    fn from(recording: Recording) -> Self {
-        match recording {
-            Recording::Dynamics => Self::Dynamics,
-        }
-    }
-}
-
-/// The recording of a field that travels as the number of an enumeration.
-pub(super) fn recording(field: &str, value: i32) -> Result<Recording, ConvertError> {
-    match v1::Recording::try_from(value) {
-        Ok(v1::Recording::Dynamics) => Ok(Recording::Dynamics),
-        Ok(v1::Recording::Unspecified) => Err(ConvertError::new(field, Problem::Missing)),
-        Err(_) => Err(ConvertError::new(field, Problem::Enum { of: "Recording", value })),
-    }
-}
 
 impl From<&Dynamics> for v1::Dynamics {
     fn from(dynamics: &Dynamics) -> Self {

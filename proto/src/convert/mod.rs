@@ -1,16 +1,14 @@
 //! The way between the messages that travel and the vocabulary. It is nowhere else.
 //!
 //! To the wire there is `From<&T>`, which cannot fail. From the wire there is `TryFrom`, which refuses a missing field, a
-//! text that is no identifier, a number that is none or that nothing could be trained with, and a stage whose key is not
-//! the hash of what it trains. Every refusal names the path of the field: `stage.spec.model.shape: is missing`.
+//! text that is not an identifier, and a stage whose key is not the hash of what it trains. Specs and plans travel as JSON,
+//! which the vocabulary reads and checks. Every refusal names the path of the field: `stage.spec_json: is missing`.
 
 mod attempt;
+mod dataset;
 mod dynamics;
-mod mixture;
-mod model;
 mod plan;
-mod schedule;
-mod search;
+mod sets;
 mod stage;
 #[cfg(test)]
 mod tests;
@@ -18,10 +16,12 @@ mod tests;
 use std::str::FromStr;
 
 pub use attempt::attempt_ref;
-pub use mixture::{sent_sets, sets};
+pub use plan::{plan, sent_plan};
+pub use sets::{sent_sets, sets};
+pub use stage::spec;
 
 use vocabulary::id::ParseIdError;
-use vocabulary::{Attempt, StageKey};
+use vocabulary::{Attempt, SpecError, StageKey};
 
 use crate::limits::{MAX_NAME_BYTES, has_control_characters};
 
@@ -29,7 +29,7 @@ use crate::limits::{MAX_NAME_BYTES, has_control_characters};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {problem}")]
 pub struct ConvertError {
-    /// The path of the field, from the message that was read, for example `spec.model.shape`.
+    /// The path of the field, from the message that was read, for example `stages[0].key`.
     pub field: String,
     /// What is wrong with it.
     pub problem: Problem,
@@ -52,9 +52,6 @@ pub enum Problem {
         /// The value.
         value: i32,
     },
-    /// It is infinite or not a number.
-    #[error("is not a finite number")]
-    NotFinite,
     /// It is zero, or below.
     #[error("has to be above zero")]
     NotPositive,
@@ -64,12 +61,15 @@ pub enum Problem {
         /// In words.
         reason: &'static str,
     },
-    /// It should be a schedule in its JSON form, and is not.
-    #[error("is not a learning-rate schedule: {reason}")]
-    Schedule {
-        /// Of the parser.
+    /// It should be JSON of a form that this version knows, and is not.
+    #[error("is not understood by this version: {reason}")]
+    Json {
+        /// Of the parser. It names the first field or value that is not known.
         reason: String,
     },
+    /// It is a spec that nothing can be trained with.
+    #[error("{0}")]
+    Spec(SpecError),
     /// A stage's key does not follow from its spec and parent.
     #[error("the stage is named {derived} by this version: is the other side another version?")]
     Key {
@@ -120,16 +120,6 @@ pub fn required<W, T: TryFrom<W, Error = ConvertError>>(field: &str, value: Opti
     T::try_from(value).map_err(|error| error.within(field))
 }
 
-/// Reads a list of messages; an error names the position in it.
-///
-/// # Errors
-/// If one of them is not sound.
-pub fn list<W, T: TryFrom<W, Error = ConvertError>>(field: &str, values: Vec<W>) -> Result<Vec<T>, ConvertError> {
-    let read =
-        |(index, value)| T::try_from(value).map_err(|error: ConvertError| error.within(&format!("{field}[{index}]")));
-    values.into_iter().enumerate().map(read).collect()
-}
-
 /// Reads an identifier.
 ///
 /// # Errors
@@ -171,34 +161,20 @@ pub fn attempts(field: &str, refs: Vec<crate::v1::AttemptRef>) -> Result<Vec<(St
 /// # Errors
 /// As [`line()`].
 pub fn name(field: &str, text: String) -> Result<String, ConvertError> {
-    line(field, text, MAX_NAME_BYTES)
-}
-
-/// Reads a line of text for people.
-///
-/// # Errors
-/// If it has more bytes than this, or holds what a terminal or a log would act on.
-pub fn line(field: &str, text: String, limit: usize) -> Result<String, ConvertError> {
-    if text.len() > limit {
-        return Err(ConvertError::new(field, Problem::TooLong { bytes: text.len(), limit }));
-    }
-    if has_control_characters(&text) {
-        return Err(ConvertError::new(field, Problem::Control));
-    }
+    line(field, &text, MAX_NAME_BYTES)?;
     Ok(text)
 }
 
-fn finite(field: &str, value: f64) -> Result<f64, ConvertError> {
-    if value.is_finite() { Ok(value) } else { Err(ConvertError::new(field, Problem::NotFinite)) }
-}
-
-fn positive_number(field: &str, value: f64) -> Result<f64, ConvertError> {
-    match finite(field, value)? {
-        value if value > 0.0 => Ok(value),
-        _ => Err(ConvertError::new(field, Problem::NotPositive)),
+/// Whether a text for people is a line.
+///
+/// # Errors
+/// If it has more bytes than this, or holds what a terminal or a log would act on.
+pub fn line(field: &str, text: &str, limit: usize) -> Result<(), ConvertError> {
+    if text.len() > limit {
+        return Err(ConvertError::new(field, Problem::TooLong { bytes: text.len(), limit }));
     }
-}
-
-fn positive(field: &str, value: u32) -> Result<u32, ConvertError> {
-    if value > 0 { Ok(value) } else { Err(ConvertError::new(field, Problem::NotPositive)) }
+    if has_control_characters(text) {
+        return Err(ConvertError::new(field, Problem::Control));
+    }
+    Ok(())
 }

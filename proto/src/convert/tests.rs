@@ -9,7 +9,7 @@ use vocabulary::{
     Shape, Stage, StageKey, StageRole, StageSpec, StartSpec, TensorProgram, Tokens, Trial, TrialId, sample,
 };
 
-use super::{ConvertError, Problem, attempt_ref, sent_sets};
+use super::{ConvertError, Problem, attempt_ref, plan as read_plan, sent_plan, sent_sets};
 use crate::v1;
 
 fn spec(schedule: LrSchedule, floats: [f64; 6], precision: Precision) -> StageSpec {
@@ -176,9 +176,10 @@ proptest! {
 
 #[test]
 fn plans_survive_the_way() {
-    assert_eq!(Plan::try_from(travel(&v1::Plan::from(&plan()))).expect("a sound plan is accepted"), plan());
+    let sent = |plan: &Plan| read_plan("plan_json", &sent_plan(plan)).expect("a sound plan is accepted");
+    assert_eq!(sent(&plan()), plan());
     let unprepared = Plan { dataset: None, ..plan() };
-    assert_eq!(Plan::try_from(v1::Plan::from(&unprepared)).expect("it may be without data"), unprepared);
+    assert_eq!(sent(&unprepared), unprepared);
 }
 
 #[test]
@@ -189,61 +190,73 @@ fn what_is_recorded_survives_the_way_to_the_bit() {
         let dynamics = Dynamics { largest_gradient: 0.1 + 0.2, consecutive, updates: LargestUpdates::new(updates) };
         assert_eq!(Dynamics::from(&travel(&v1::Dynamics::from(&dynamics))), dynamics);
     }
-    let unknown = refused_spec(|spec| spec.recording = Some(9));
-    assert_eq!(unknown.to_string(), "stages[0].spec.recording: 9 is not a known value of Recording");
 }
 
-fn refusal(change: impl FnOnce(&mut v1::Plan)) -> ConvertError {
-    let mut message = v1::Plan::from(&plan());
+fn refusal(change: impl FnOnce(&mut Plan)) -> ConvertError {
+    let mut changed = plan();
+    change(&mut changed);
+    read_plan("plan_json", &sent_plan(&changed)).expect_err("an unsound plan is refused")
+}
+
+fn refused_stage(change: impl FnOnce(&mut v1::Stage)) -> ConvertError {
+    let mut message = v1::Stage::from(&stage_of(plain_spec()));
     change(&mut message);
-    Plan::try_from(message).expect_err("an unsound plan is refused")
+    Stage::try_from(message).expect_err("an unsound stage is refused")
 }
 
-fn refused_spec(change: impl FnOnce(&mut v1::StageSpec)) -> ConvertError {
-    refusal(|plan| change(plan.stages[0].spec.as_mut().expect("the stage has a spec")))
+fn refused_spec(from: &str, to: &str) -> String {
+    refused_stage(|stage| {
+        assert!(stage.spec_json.contains(from), "{}", stage.spec_json);
+        stage.spec_json = stage.spec_json.replacen(from, to, 1);
+    })
+    .to_string()
 }
 
 #[test]
 fn a_refusal_names_the_path_of_the_field() {
-    let missing = refused_spec(|spec| spec.model.as_mut().expect("it has a model").shape = None);
-    assert_eq!(missing.to_string(), "stages[0].spec.model.shape: is missing");
-
-    let bad_id = refusal(|plan| plan.trials[0].path[0] = "stage_xyz".into());
-    assert_eq!(bad_id.field, "trials[0].path[0]");
+    let bad_id = refused_stage(|stage| stage.parent = Some("stage_xyz".into()));
+    assert_eq!(bad_id.field, "parent");
     assert!(matches!(bad_id.problem, Problem::Id(_)));
+    assert_eq!(refused_stage(|stage| stage.key.clear()).to_string(), "key: is missing");
+    assert_eq!(refused_stage(|stage| stage.spec_json.clear()).to_string(), "spec_json: is missing");
+    assert_eq!(refused_stage(|stage| stage.role = 9).to_string(), "role: 9 is not a known value of StageRole");
+    assert_eq!(refused_stage(|stage| stage.role = 0).to_string(), "role: is missing");
 
-    let no_id = refusal(|plan| plan.dataset.as_mut().expect("it has data").id.clear());
-    assert_eq!(no_id.to_string(), "dataset.id: is missing");
+    assert_eq!(read_plan("plan_json", "").expect_err("is refused").to_string(), "plan_json: is missing");
+    let no_text = read_plan("plan_json", "{").expect_err("is refused");
+    assert!(matches!(no_text.problem, Problem::Json { .. }), "{no_text}");
+    let pathless = refusal(|plan| plan.trials[0].path.clear());
+    assert_eq!(pathless.to_string(), "plan_json.trials[0].path: is missing");
+    let searchless = refusal(|plan| plan.search.as_mut().expect("it is a search").space.clear());
+    assert_eq!(searchless.field, "plan_json.search");
+}
 
-    let bad_enum = refused_spec(|spec| spec.precision = 9);
-    assert_eq!(bad_enum.to_string(), "stages[0].spec.precision: 9 is not a known value of Precision");
-
-    let unset_enum = refusal(|plan| plan.stages[0].role = 0);
-    assert_eq!(unset_enum.to_string(), "stages[0].role: is missing");
+#[test]
+fn a_field_or_value_of_a_newer_version_is_named() {
+    let said = refused_spec(r#""peak_lr""#, r#""ramp":{"kind":"linear"},"peak_lr""#);
+    assert!(said.starts_with("spec_json: is not understood by this version: unknown field `ramp`"), "{said}");
+    let said = refused_spec(r#""kind":"constant""#, r#""kind":"power""#);
+    assert!(said.starts_with("spec_json: is not understood by this version: unknown variant `power`"), "{said}");
 }
 
 #[test]
 fn numbers_that_nothing_can_be_trained_with_are_refused() {
-    let nan = refused_spec(|spec| spec.peak_lr = f64::NAN);
-    assert_eq!((nan.field.as_str(), nan.problem), ("stages[0].spec.peak_lr", Problem::NotFinite));
-
-    let zero = refused_spec(|spec| spec.batch.as_mut().expect("it has a batch").context = 0);
-    assert_eq!((zero.field.as_str(), zero.problem), ("stages[0].spec.batch.context", Problem::NotPositive));
-
-    let backwards = refused_spec(|spec| spec.end_step = spec.start_step);
-    assert_eq!(backwards.to_string(), "stages[0].spec.end_step: has to be above start_step");
-
-    let text = |json: &str| refused_spec(|spec| spec.schedule = Some(v1::LrSchedule { json: json.to_owned() }));
-    assert!(matches!(text("{").problem, Problem::Schedule { .. }));
-    let short = text(r#"{"kind":"cosine","warmup_steps":5,"period_steps":5,"floor":0.1}"#);
-    assert_eq!(short.field, "stages[0].spec.schedule.json.period_steps");
+    assert_eq!(refused_spec(r#""context":64"#, r#""context":0"#), "spec_json: batch.context: has to be above zero");
+    assert_eq!(
+        refused_spec(r#""end_step":100"#, r#""end_step":10"#),
+        "spec_json: end_step: has to be above start_step"
+    );
+    let said = refusal(|plan| plan.stages[0].spec.steps = 10..10).to_string();
+    assert!(said.contains("end_step: has to be above start_step"), "{said}");
 }
 
 #[test]
 fn a_stage_under_the_key_of_another_is_refused() {
-    let error = refused_spec(|spec| spec.peak_lr *= 2.0);
-    assert_eq!(error.field, "stages[0].key");
+    let error = refusal(|plan| plan.stages[0].spec.peak_lr *= 2.0);
+    assert_eq!(error.field, "plan_json.stages[0].key");
     assert!(matches!(error.problem, Problem::Key { .. }));
+    let said = refused_spec(r#""peak_lr":0.01"#, r#""peak_lr":0.02"#);
+    assert!(said.starts_with("key: the stage is named stage_"), "{said}");
 }
 
 #[test]
@@ -257,35 +270,31 @@ fn attempts_survive_the_way_and_count_from_one() {
 
 #[test]
 fn texts_for_people_are_lines_of_bounded_length() {
-    let sources = |sources: Vec<String>| {
-        refusal(|plan| plan.dataset.as_mut().expect("it has data").sources = sources).to_string()
+    let refused = |sources: Vec<String>| {
+        let sent = v1::Dataset::from(&Dataset { sources: sources.clone(), ..sample::dataset() });
+        let said = Dataset::try_from(sent).expect_err("is refused").to_string();
+        let of_plan = refusal(|plan| plan.dataset.as_mut().expect("it has data").sources = sources).to_string();
+        assert_eq!(of_plan, format!("plan_json.dataset.{said}"));
+        said
     };
-    assert_eq!(sources(vec!["a\u{1b}[2J".to_owned()]), "dataset.sources[0]: holds control characters");
+    assert_eq!(refused(vec!["a\u{1b}[2J".to_owned()]), "sources[0]: holds control characters");
     let long = "x".repeat((16 << 10) + 1);
-    assert_eq!(sources(vec![long]), "dataset.sources[0]: has 16385 bytes, and 16384 are accepted");
+    assert_eq!(refused(vec![long]), "sources[0]: has 16385 bytes, and 16384 are accepted");
     let many = vec![String::new(); 10_001];
-    assert_eq!(sources(many), "dataset.sources: has 10001 entries, and 10000 are accepted");
+    assert_eq!(refused(many), "sources: has 10001 entries, and 10000 are accepted");
+    let armed = refusal(|plan| plan.trials[0].arm = Some("\n".to_owned()));
+    assert_eq!(armed.to_string(), "plan_json.trials[0].arm: holds control characters");
 }
 
 #[test]
-fn steps_whose_tokens_cannot_be_counted_are_refused() {
-    let error = refusal(|plan| {
-        plan.stages[0].spec.as_mut().expect("it has a spec").end_step = u64::MAX;
-    });
-    assert!(matches!(error.problem, Problem::Range { .. }), "{error}");
-    assert_eq!(error.field, "stages[0].spec.end_step");
-}
-
-#[test]
-fn a_mixture_that_no_data_can_serve_is_refused() {
-    let refused = |change: fn(&mut v1::Mixture)| {
-        let mut spec = v1::StageSpec::from(&plain_spec());
-        change(spec.mixture.as_mut().expect("it has one"));
-        StageSpec::try_from(spec).expect_err("is refused").to_string()
-    };
-    assert_eq!(refused(|mixture| mixture.weights[1] -= 1), "mixture.weights: do not add up to the whole");
-    assert_eq!(refused(|mixture| mixture.weights[0] = u32::MAX), "mixture.weights: do not add up to the whole");
-    assert_eq!(refused(|mixture| mixture.taken = vec![0; 9]), "mixture.taken: has 9 entries, and 8 are accepted");
+fn the_largest_plan_is_a_message() {
+    // As many stages as a campaign of that many points has: two for each.
+    let mut large = plan();
+    let (stage, trial) = (large.stages[0].clone(), large.trials[0].clone());
+    large.stages = vec![Stage { parent: Some(stage.key), ..stage }; 20_000];
+    large.trials = vec![Trial { path: vec![trial.path[0]; 20], ..trial }; 10_000];
+    let bytes = sent_plan(&large).len();
+    assert!(bytes < crate::limits::MAX_PLAN_BYTES, "{bytes}");
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use prost::Message;
+use proto::convert::sent_plan;
 use proto::manifest::{BlobEntry, CheckpointManifest};
 use proto::v1::{self, WorkerMessage, worker_message::Body};
 use recipes::{Recipe, sketch};
@@ -34,10 +35,9 @@ fn main() -> std::io::Result<()> {
 
     let text = fs::read_to_string(here.join("../../recipes/smoke.toml"))?;
     let plan = Recipe::parse("smoke.toml", &text).and_then(|recipe| sketch(&recipe)).map_err(std::io::Error::other)?;
-    let kinds = [("plan", 0, v1::Plan::from(&plan).encode_to_vec())];
+    let kinds = [("plan", 0, sent_plan(&plan).into_bytes())];
     let stages = plan.stages.iter().take(2).enumerate().flat_map(|(index, stage)| {
-        let spec = v1::StageSpec::from(&stage.spec).encode_to_vec();
-        [(index, "stage", 1, v1::Stage::from(stage).encode_to_vec()), (index, "spec", 2, spec)]
+        [(index, "stage", 1, v1::Stage::from(stage).encode_to_vec()), (index, "spec", 2, stage.spec.to_json())]
     });
     for (name, kind, bytes) in kinds {
         write("wire", name, &[&[kind], bytes.as_slice()].concat())?;

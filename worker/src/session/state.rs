@@ -172,6 +172,7 @@ impl Session {
             holds: self.holds.iter().map(ToString::to_string).collect(),
             predecessors: self.identity.predecessors.iter().map(ToString::to_string).collect(),
             connection: self.connections,
+            protocol: proto::PROTOCOL,
         }));
     }
 

@@ -17,6 +17,19 @@ pub enum WireError {
     /// It is of a kind this version does not know.
     #[error("the message is of an unknown kind")]
     UnknownKind,
+    /// The coordinator speaks another protocol, so what it says would be misread.
+    #[error(
+        "the coordinator is windtunnel {version} with protocol {theirs}, and this worker is windtunnel {} with protocol {}: \
+         run the same version of windtunnel on both",
+        env!("CARGO_PKG_VERSION"),
+        proto::PROTOCOL
+    )]
+    Protocol {
+        /// Of the coordinator's program.
+        version: String,
+        /// Of the coordinator.
+        theirs: u32,
+    },
     /// It speaks of no attempt.
     #[error("the message names no attempt")]
     NoAttempt,
@@ -34,8 +47,6 @@ enum AssignmentError {
     Stage(#[from] ConvertError),
     #[error("the attempt is at {attempt}, and the stage is {stage}")]
     OtherStage { attempt: String, stage: String },
-    #[error("the stage's key is not the hash of its spec: does the coordinator have another version?")]
-    Key,
     #[error("the checkpoint to start from names no stage")]
     StartStage(#[from] ParseIdError),
     #[error("the checkpoint to start from is said to lie at {path:?}, where none of its stage does")]
@@ -47,6 +58,12 @@ enum AssignmentError {
 /// Reads a message of the coordinator.
 pub fn decode(message: CoordinatorMessage) -> Result<Received, WireError> {
     match message.body.ok_or(WireError::UnknownKind)? {
+        Body::Welcome(welcome) if welcome.protocol != proto::PROTOCOL => {
+            // One from before there were protocols does not name its version either.
+            let named = proto::convert::name("version", welcome.version).ok().filter(|version| !version.is_empty());
+            let version = named.unwrap_or_else(|| "of an older version".to_owned());
+            Err(WireError::Protocol { version, theirs: welcome.protocol })
+        }
         Body::Welcome(welcome) => Ok(Received::Welcome {
             heartbeat_interval: Duration::from_millis(welcome.heartbeat_interval_ms.max(1)),
             storage: welcome.storage,
@@ -72,9 +89,6 @@ fn assignment(key: AttemptKey, message: v1::Assignment) -> Result<Assignment, As
     let stage = Stage::try_from(message.stage.ok_or(AssignmentError::NoStage)?)?;
     if stage.key != key.stage {
         return Err(AssignmentError::OtherStage { attempt: key.stage.short(), stage: stage.key.short() });
-    }
-    if stage.spec.key(stage.parent.as_ref()) != stage.key {
-        return Err(AssignmentError::Key);
     }
     let start = message.start.map(checkpoint).transpose()?;
     let cadence = message.cadence.map_or_else(Cadence::default, cadence);

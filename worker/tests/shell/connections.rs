@@ -1,7 +1,10 @@
 //! Connections that break, and coordinators that are away.
 
+use std::error::Error;
 use std::time::Duration;
 
+use proto::v1;
+use proto::v1::coordinator_message::Body as Down;
 use proto::v1::worker_message::Body as Up;
 use tonic::Status;
 use worker::{ExitCode, WorkerError, WorkerOptions};
@@ -74,6 +77,28 @@ async fn a_stage_that_ends_while_the_coordinator_is_away_is_completed_when_it_is
     session.hear_the_end_of(key, &mut record).await;
     assert_eq!(record.story(key), ["points", "checkpoint", "completed"]);
     assert_eq!(record.curve(key).len(), 600);
+}
+
+#[tokio::test]
+async fn a_worker_does_not_work_for_a_coordinator_that_speaks_another_protocol() {
+    let mut bench = Bench::new();
+    let (worker, _) = bench.worker();
+    let (session, hello) = bench.coordinator.greet().await;
+    assert_eq!(hello.protocol, proto::PROTOCOL);
+    let Down::Welcome(welcome) = bench.coordinator.welcome(Duration::from_secs(1)) else { panic!("it is a welcome") };
+    // As one from before there were protocols says it.
+    session.say(Down::Welcome(v1::Welcome { protocol: 0, version: String::new(), ..welcome })).await;
+    let error = worker.end().await.expect_err("it cannot work");
+    assert_eq!(error.exit_code(), ExitCode::BadConfiguration);
+    assert_eq!(
+        error.source().expect("it says why").to_string(),
+        format!(
+            "the coordinator is windtunnel of an older version with protocol 0, and this worker is windtunnel {} with \
+             protocol {}: run the same version of windtunnel on both",
+            env!("CARGO_PKG_VERSION"),
+            proto::PROTOCOL
+        )
+    );
 }
 
 #[tokio::test]

@@ -75,6 +75,8 @@ impl Coordinator {
             heartbeat_interval_ms: heartbeat_interval.as_millis() as u64,
             lease_duration_ms: 36_000_000,
             storage: self.storage.clone(),
+            protocol: proto::PROTOCOL,
+            version: String::new(),
         })
     }
 

@@ -15,6 +15,13 @@ use crate::api::limit::TooLong;
 pub(crate) enum DecodeError {
     #[error("the message is of a kind this version does not know")]
     UnknownKind,
+    #[error(
+        "the worker is windtunnel {version} with protocol {theirs}, and this coordinator is windtunnel {} with protocol {}: \
+         run the same version of windtunnel on both",
+        env!("CARGO_PKG_VERSION"),
+        proto::PROTOCOL
+    )]
+    Protocol { version: String, theirs: u32 },
     #[error("the first message has to be a hello, and no other")]
     HelloMisplaced,
     #[error("{kind} has to have a sequence number above zero")]

@@ -17,6 +17,11 @@ use crate::verify::CheckpointClaim;
 /// Reads the first message of a session.
 pub(crate) fn hello(message: WorkerMessage) -> Result<Hello, DecodeError> {
     let Some(Body::Hello(hello)) = message.body else { return Err(DecodeError::HelloMisplaced) };
+    // Before anything else: what the rest means depends on it.
+    if hello.protocol != proto::PROTOCOL {
+        let version = name("hello.version", hello.version)?;
+        return Err(DecodeError::Protocol { version, theirs: hello.protocol });
+    }
     at_most(MAX_LISTED, "hello.running", hello.running.len())?;
     at_most(MAX_LISTED, "hello.holds", hello.holds.len())?;
     Ok(Hello {
@@ -205,7 +210,7 @@ mod tests {
         assert!(matches!(hello(heartbeat), Err(DecodeError::HelloMisplaced)));
         let worker = WorkerId::from_content(b"a worker").to_string();
         let named = |name: String| {
-            let hello = v1::Hello { worker: worker.clone(), name, ..Default::default() };
+            let hello = v1::Hello { worker: worker.clone(), name, protocol: proto::PROTOCOL, ..Default::default() };
             WorkerMessage { sequence: 0, body: Some(Body::Hello(hello)) }
         };
         assert!(hello(named("a name".to_owned())).is_ok());
@@ -214,6 +219,31 @@ mod tests {
         let refused = hello(named("\u{1b}[2J".to_owned())).expect_err("it is refused");
         assert_eq!(refused.to_string(), "hello.name: holds control characters");
         assert!(super::message(named("a name".to_owned())).is_err());
+    }
+
+    #[test]
+    fn a_worker_of_another_protocol_is_told_which_versions_they_are() {
+        // A worker from before there were protocols says nothing of one.
+        let old = v1::Hello {
+            worker: WorkerId::from_content(b"a worker").to_string(),
+            name: "old".to_owned(),
+            version: "0.0.9".to_owned(),
+            ..Default::default()
+        };
+        let newer = v1::Hello { protocol: proto::PROTOCOL + 1, ..old.clone() };
+        for (said, theirs) in [(old, 0), (newer, proto::PROTOCOL + 1)] {
+            let refused =
+                hello(WorkerMessage { sequence: 0, body: Some(Body::Hello(said)) }).expect_err("it is refused");
+            let ours = (env!("CARGO_PKG_VERSION"), proto::PROTOCOL);
+            assert_eq!(
+                refused.to_string(),
+                format!(
+                    "the worker is windtunnel 0.0.9 with protocol {theirs}, and this coordinator is windtunnel {} with \
+                     protocol {}: run the same version of windtunnel on both",
+                    ours.0, ours.1
+                )
+            );
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! How things stand.
 
-use proto::convert::sent_sets;
+use proto::convert::{sent_plan, sent_sets};
 use proto::v1;
 use scheduler::{CampaignPhase, Hold, StageResult};
 
@@ -53,10 +53,10 @@ pub(crate) fn detail(detail: CampaignDetail) -> v1::CampaignDetail {
     let (recipe_file, recipe_text) = recipe.map(|recipe| (recipe.file, recipe.text)).unwrap_or_default();
     v1::CampaignDetail {
         summary: Some(summary(&campaign)),
-        plan: Some(plan.as_ref().into()),
         stages: stages.into_iter().map(stage).collect(),
         recipe_file,
         recipe_text,
+        plan_json: sent_plan(&plan),
     }
 }
 

@@ -14,6 +14,8 @@ pub(crate) fn to_worker(message: ToWorker) -> CoordinatorMessage {
             heartbeat_interval_ms: milliseconds(heartbeat_interval),
             lease_duration_ms: milliseconds(lease_duration),
             storage,
+            protocol: proto::PROTOCOL,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
         }),
         ToWorker::Assignment(assigned) => Body::Assignment(assignment(&assigned)),
         ToWorker::Acknowledgement { sequence } => Body::Acknowledgement(v1::Acknowledgement { sequence }),

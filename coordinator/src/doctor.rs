@@ -260,7 +260,7 @@ impl Doctor<'_> {
     async fn files(&mut self, scheduler: &Scheduler) -> Result<(), DoctorError> {
         let files = orphans::list(self.storage, Some(self.data_dir)).await.map_err(DoctorError::Files)?;
         let rows = self.store.checkpoints().await?;
-        let in_use = InUse::new(scheduler, rows.iter().map(|(row, _)| (row.stage, row.attempt, row.step)));
+        let in_use = InUse::new(scheduler, rows.iter().map(|(row, _)| (row.key(), row.step)));
         let orphans = orphans::orphans(&files, &in_use, self.options.min_age, SystemTime::now());
         if self.options.repair {
             let deleted = orphans::delete(self.storage, Some(self.data_dir), &orphans).await;

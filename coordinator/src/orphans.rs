@@ -8,7 +8,7 @@ use futures::TryStreamExt;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use scheduler::{Scheduler, StageState};
-use vocabulary::{Attempt, StageKey};
+use vocabulary::{Attempt, AttemptKey};
 
 /// The folder of all checkpoints.
 const CHECKPOINTS: &str = "checkpoints";
@@ -31,8 +31,7 @@ pub(crate) struct Found {
     path: String,
     bytes: u64,
     modified: SystemTime,
-    stage: StageKey,
-    attempt: Attempt,
+    key: AttemptKey,
     step: u64,
 }
 
@@ -40,15 +39,15 @@ pub(crate) struct Found {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct InUse {
     /// Committed.
-    pub(crate) committed: BTreeSet<(StageKey, Attempt, u64)>,
+    pub(crate) committed: BTreeSet<(AttemptKey, u64)>,
     /// In the hands of a worker, which may be writing.
-    pub(crate) running: BTreeSet<(StageKey, Attempt)>,
+    pub(crate) running: BTreeSet<AttemptKey>,
 }
 
 impl InUse {
-    pub(crate) fn new(scheduler: &Scheduler, committed: impl IntoIterator<Item = (StageKey, Attempt, u64)>) -> Self {
+    pub(crate) fn new(scheduler: &Scheduler, committed: impl IntoIterator<Item = (AttemptKey, u64)>) -> Self {
         let running = scheduler.ledger().stages().filter_map(|(stage, state)| match state {
-            StageState::Running { attempt, .. } => Some((stage.key, *attempt)),
+            StageState::Running { attempt, .. } => Some(AttemptKey { stage: stage.key, attempt: *attempt }),
             _ => None,
         });
         Self { committed: committed.into_iter().collect(), running: running.collect() }
@@ -80,11 +79,11 @@ pub(crate) async fn list(
 /// Of these files, the orphans that are this old.
 pub(crate) fn orphans(found: &[Found], in_use: &InUse, min_age: Duration, now: SystemTime) -> Vec<Orphan> {
     let is_orphan = |file: &&Found| {
-        let Found { stage, attempt, step, .. } = **file;
+        let Found { key, step, .. } = **file;
         let is_staged = staging_suffix(&file.path).is_some();
-        let is_committed = in_use.committed.contains(&(stage, attempt, step)) && !is_staged;
+        let is_committed = in_use.committed.contains(&(key, step)) && !is_staged;
         let is_old = now.duration_since(file.modified).is_ok_and(|age| age >= min_age);
-        attempt != ALONE && !is_committed && !in_use.running.contains(&(stage, attempt)) && is_old
+        key.attempt != ALONE && !is_committed && !in_use.running.contains(&key) && is_old
     };
     let orphan = |file: &Found| Orphan { path: file.path.clone(), bytes: file.bytes };
     let mut orphans: Vec<_> = found.iter().filter(is_orphan).map(orphan).collect();
@@ -120,8 +119,9 @@ impl Found {
         let parts: Vec<&str> = path.split('/').collect();
         let [CHECKPOINTS, stage, folder, _name] = parts.as_slice() else { return None };
         let (attempt, step) = folder.split_once('-')?;
-        let (stage, attempt, step) = (stage.parse().ok()?, Attempt(attempt.parse().ok()?), step.parse().ok()?);
-        Some(Self { path, bytes, modified, stage, attempt, step })
+        let key = AttemptKey { stage: stage.parse().ok()?, attempt: Attempt(attempt.parse().ok()?) };
+        let step = step.parse().ok()?;
+        Some(Self { path, bytes, modified, key, step })
     }
 }
 

@@ -10,15 +10,14 @@ use proto::layout;
 use proto::limits::MAX_MANIFEST_BYTES;
 use proto::manifest::{BlobEntry, CheckpointManifest, ManifestError};
 use tracing::warn;
-use vocabulary::{Attempt, DatasetId, StageKey};
+use vocabulary::{AttemptKey, DatasetId};
 
 use crate::store::CommittedCheckpoint;
 
 /// What a worker says of a checkpoint it wrote.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct CheckpointClaim {
-    pub(crate) stage: StageKey,
-    pub(crate) attempt: Attempt,
+    pub(crate) key: AttemptKey,
     pub(crate) step: u64,
     pub(crate) manifest_path: String,
     pub(crate) manifest_hash: String,
@@ -57,7 +56,7 @@ impl VerifyError {
 impl From<&CommittedCheckpoint> for CheckpointClaim {
     fn from(committed: &CommittedCheckpoint) -> Self {
         let CommittedCheckpoint { stage, attempt, step, manifest_path, manifest_hash, .. } = committed.clone();
-        Self { stage, attempt, step, manifest_path, manifest_hash }
+        Self { key: AttemptKey { stage, attempt }, step, manifest_path, manifest_hash }
     }
 }
 
@@ -76,7 +75,7 @@ pub(crate) async fn verify_patiently(
     for _ in 1..TRIES {
         match verify(storage, claim).await {
             Err(error) if error.is_retryable() => {
-                let (stage, step) = (claim.stage, claim.step);
+                let (stage, step) = (claim.key.stage, claim.step);
                 warn!(%stage, step, error = &error as &dyn Error, "a checkpoint cannot be read; trying again");
                 tokio::time::sleep(wait).await;
                 wait *= 2;
@@ -123,8 +122,8 @@ async fn has_dataset(storage: &dyn ObjectStore, data: &DatasetId) -> bool {
 
 /// Reads all of a checkpoint, and compares it with its manifest and with what was said of it. Returns its size in bytes.
 pub(crate) async fn verify(storage: &dyn ObjectStore, claim: &CheckpointClaim) -> Result<u64, VerifyError> {
-    let CheckpointClaim { stage, attempt, step, manifest_path, manifest_hash } = claim;
-    let expected = layout::manifest_path(stage, *attempt, *step);
+    let CheckpointClaim { key, step, manifest_path, manifest_hash } = claim;
+    let expected = layout::manifest_path(*key, *step);
     if *manifest_path != expected {
         return Err(VerifyError::Path { expected, found: manifest_path.clone() });
     }
@@ -133,13 +132,13 @@ pub(crate) async fn verify(storage: &dyn ObjectStore, claim: &CheckpointClaim) -
         return Err(VerifyError::Hash { path: expected });
     }
     let manifest = CheckpointManifest::from_json(&text)?;
-    if (manifest.stage, manifest.attempt, manifest.step) != (*stage, *attempt, *step) {
+    if (manifest.stage, manifest.attempt, manifest.step) != (key.stage, key.attempt, *step) {
         return Err(VerifyError::OtherCheckpoint { found: Box::new(manifest) });
     }
     if manifest.blobs.is_empty() {
         return Err(VerifyError::Empty);
     }
-    let folder = layout::checkpoint_path(stage, *attempt, *step);
+    let folder = layout::checkpoint_path(*key, *step);
     let mut bytes = text.len() as u64;
     for blob in &manifest.blobs {
         verify_blob(storage, &folder, blob).await?;
@@ -181,7 +180,7 @@ async fn verify_blob(storage: &dyn ObjectStore, folder: &str, blob: &BlobEntry) 
 #[cfg(test)]
 mod tests {
     use object_store::memory::InMemory;
-    use proto::manifest::FORMAT_VERSION;
+    use vocabulary::{Attempt, StageKey};
 
     use std::sync::Arc;
 
@@ -195,8 +194,8 @@ mod tests {
     /// A sound checkpoint, and what a worker would say of it.
     async fn checkpoint() -> (InMemory, CheckpointClaim) {
         let storage = InMemory::new();
-        let (stage, attempt, step) = (StageKey::from_content(b"a stage"), Attempt(2), 40);
-        let folder = layout::checkpoint_path(&stage, attempt, step);
+        let (key, step) = (AttemptKey { stage: StageKey::from_content(b"a stage"), attempt: Attempt(2) }, 40);
+        let folder = layout::checkpoint_path(key, step);
         let weights = b"weights".as_slice();
         put(&storage, &format!("{folder}/weights.safetensors"), weights).await;
         let blob = BlobEntry {
@@ -204,11 +203,11 @@ mod tests {
             bytes: weights.len() as u64,
             blake3: blake3::hash(weights).to_hex().to_string(),
         };
-        let manifest = CheckpointManifest { format_version: FORMAT_VERSION, stage, attempt, step, blobs: vec![blob] };
-        let manifest_path = layout::manifest_path(&stage, attempt, step);
+        let manifest = CheckpointManifest::new(key, step, vec![blob]);
+        let manifest_path = layout::manifest_path(key, step);
         put(&storage, &manifest_path, &manifest.to_json()).await;
         let manifest_hash = blake3::hash(&manifest.to_json()).to_hex().to_string();
-        (storage, CheckpointClaim { stage, attempt, step, manifest_path, manifest_hash })
+        (storage, CheckpointClaim { key, step, manifest_path, manifest_hash })
     }
 
     #[tokio::test]
@@ -220,8 +219,7 @@ mod tests {
     #[tokio::test]
     async fn a_damaged_one_is_refused() {
         let (storage, claim) = checkpoint().await;
-        let weights =
-            format!("{}/weights.safetensors", layout::checkpoint_path(&claim.stage, claim.attempt, claim.step));
+        let weights = format!("{}/weights.safetensors", layout::checkpoint_path(claim.key, claim.step));
         put(&storage, &weights, b"wEights").await;
         assert!(matches!(verify(&storage, &claim).await, Err(VerifyError::Hash { .. })));
         put(&storage, &weights, b"weight").await;
@@ -234,7 +232,7 @@ mod tests {
     async fn what_is_gone_is_believed_of_a_storage_that_is_there() {
         let (storage, claim) = checkpoint().await;
         let data = DatasetId::from_content(b"some text");
-        let CheckpointClaim { stage, attempt, step, manifest_path, manifest_hash } = claim;
+        let CheckpointClaim { key: AttemptKey { stage, attempt }, step, manifest_path, manifest_hash } = claim;
         let committed = CommittedCheckpoint { stage, attempt, step, manifest_path, manifest_hash, bytes: 1 };
         assert!(matches!(examine(&storage, &committed, &data, Duration::ZERO).await, Found::Sound));
         storage.delete(&Path::from(committed.manifest_path.as_str())).await.expect("it is there");
@@ -250,7 +248,7 @@ mod tests {
         let (sound, claim) = checkpoint().await;
         let data = DatasetId::from_content(b"some text");
         put(&sound, &format!("{}/manifest.json", layout::dataset_path(&data)), b"{}").await;
-        let CheckpointClaim { stage, attempt, step, manifest_path, manifest_hash } = claim;
+        let CheckpointClaim { key: AttemptKey { stage, attempt }, step, manifest_path, manifest_hash } = claim;
         let committed = CommittedCheckpoint { stage, attempt, step, manifest_path, manifest_hash, bytes: 1 };
         let sound = Arc::new(sound);
         let mut found = [0; 2];
@@ -276,11 +274,7 @@ mod tests {
         let elsewhere = CheckpointClaim { manifest_path: "../etc/passwd".to_owned(), ..claim.clone() };
         assert!(matches!(verify(&storage, &elsewhere).await, Err(VerifyError::Path { .. })));
 
-        let later = CheckpointClaim {
-            step: 41,
-            manifest_path: layout::manifest_path(&claim.stage, claim.attempt, 41),
-            ..claim.clone()
-        };
+        let later = CheckpointClaim { step: 41, manifest_path: layout::manifest_path(claim.key, 41), ..claim.clone() };
         let text = storage.get(&Path::from(claim.manifest_path.as_str())).await.expect("it is there");
         put(&storage, &later.manifest_path, &text.bytes().await.expect("it is read")).await;
         assert!(matches!(verify(&storage, &later).await, Err(VerifyError::OtherCheckpoint { .. })));

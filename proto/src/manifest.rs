@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
-use vocabulary::{Attempt, StageKey};
+use vocabulary::{Attempt, AttemptKey, StageKey};
 
 use crate::limits::{MAX_BLOBS, MAX_MANIFEST_BYTES, MAX_NAME_BYTES};
 
@@ -75,7 +75,8 @@ pub enum ManifestError {
 impl CheckpointManifest {
     /// The manifest of a checkpoint that was just written.
     #[must_use]
-    pub fn new(stage: StageKey, attempt: Attempt, step: u64, blobs: Vec<BlobEntry>) -> Self {
+    pub fn new(key: AttemptKey, step: u64, blobs: Vec<BlobEntry>) -> Self {
+        let AttemptKey { stage, attempt } = key;
         Self { format_version: FORMAT_VERSION, stage, attempt, step, blobs }
     }
 

@@ -177,7 +177,7 @@ pub(crate) async fn store(
     let _turn = turn.lock().await;
     let blobs = Blobs::new(off_thread(|| taken(blobs)).await.map_err(StoreError::Take)?);
     let once = || async {
-        let slow = |_| UploadError::TooSlow { path: checkpoint_path(&key.stage, key.attempt, step) };
+        let slow = |_| UploadError::TooSlow { path: checkpoint_path(key, step) };
         timeout(LONGEST_TRY, upload(storage.store().as_ref(), key, step, &blobs)).await.map_err(slow)?
     };
     let checkpoint = patience.with(|_| true, once).await?;

@@ -1,6 +1,6 @@
 //! What the caller is to do about it.
 
-use vocabulary::{Attempt, CampaignId, StageKey, WorkerId};
+use vocabulary::{AttemptKey, CampaignId, StageKey, WorkerId};
 
 use crate::fact::{Fact, StageResult};
 use crate::plan_check::PlanError;
@@ -17,10 +17,9 @@ pub enum Effect {
     Assign {
         /// Who.
         worker: WorkerId,
-        /// What; [`Scheduler::stage`](crate::Scheduler::stage) has its spec.
-        stage: StageKey,
-        /// Under which attempt everything about it is to be reported.
-        attempt: Attempt,
+        /// The stage, and the attempt under which everything about it is to be reported.
+        /// [`Scheduler::stage`](crate::Scheduler::stage) has the stage's spec.
+        key: AttemptKey,
         /// The stage's own latest committed checkpoint, by its step; `None` where there is none, and it starts from
         /// its parent's last.
         resume_from: Option<u64>,
@@ -32,20 +31,16 @@ pub enum Effect {
     Revoke {
         /// Who.
         worker: WorkerId,
-        /// Of which stage.
-        stage: StageKey,
-        /// Which.
-        attempt: Attempt,
+        /// Which attempt at which stage.
+        key: AttemptKey,
     },
     /// Tell a worker that an attempt it speaks of is not its own (any more): drop it, with all reports still to be sent.
     /// It answers as to [`Effect::Revoke`], whether it had the attempt or not.
     Refuse {
         /// Who.
         worker: WorkerId,
-        /// Of which stage.
-        stage: StageKey,
-        /// Which.
-        attempt: Attempt,
+        /// Which attempt at which stage.
+        key: AttemptKey,
     },
     /// Close the connection of a worker that has not joined, or that was silent for so long that it was forgotten: it
     /// will dial again and say hello.
@@ -62,10 +57,8 @@ pub enum Effect {
     },
     /// Tell people that a stage was trained again and did not come out the same. Its first result is kept.
     ResultDiffers {
-        /// Which.
-        stage: StageKey,
-        /// The attempt that trained it again.
-        attempt: Attempt,
+        /// Which, and the attempt that trained it again.
+        key: AttemptKey,
         /// What is kept.
         first: StageResult,
         /// What came out now; `None` where it diverged.

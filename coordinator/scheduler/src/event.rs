@@ -1,6 +1,6 @@
 //! What has happened: everything the scheduler is ever told. Reading [`Event`] is reading the protocol.
 
-use vocabulary::{Attempt, CampaignId, Growth, Plan, StageKey, WorkerId};
+use vocabulary::{AttemptKey, CampaignId, Growth, Plan, StageKey, WorkerId};
 
 use crate::fact::StageResult;
 
@@ -43,7 +43,7 @@ pub enum Event {
         memory_bytes: Option<u64>,
         /// Attempts it has in hand: training, or over with a report that is not acknowledged yet. That it stopped one
         /// is such a report, too: an attempt that is not here is one it never had, and may be assigned to it again.
-        running: Vec<(StageKey, Attempt)>,
+        running: Vec<AttemptKey>,
         /// Stages whose last checkpoint it has at hand, so that it can begin their children without a download.
         holds: Vec<StageKey>,
     },
@@ -52,7 +52,7 @@ pub enum Event {
         /// The process.
         worker: WorkerId,
         /// Attempts it has in hand, as in [`Event::WorkerJoined`].
-        running: Vec<(StageKey, Attempt)>,
+        running: Vec<AttemptKey>,
     },
     /// The connection of a worker broke. Its attempt lives as long as its lease; without one, it gets no work until it
     /// joins again.
@@ -69,10 +69,8 @@ pub enum Event {
     CheckpointCommitted {
         /// Who wrote it.
         worker: WorkerId,
-        /// Of which stage.
-        stage: StageKey,
-        /// Under which attempt.
-        attempt: Attempt,
+        /// Which attempt at which stage.
+        key: AttemptKey,
         /// Steps done, counted from the root: training goes on with this step.
         step: u64,
     },
@@ -80,10 +78,8 @@ pub enum Event {
     StageCompleted {
         /// By whom.
         worker: WorkerId,
-        /// Which.
-        stage: StageKey,
-        /// Under which attempt.
-        attempt: Attempt,
+        /// Which attempt at which stage.
+        key: AttemptKey,
         /// What came out.
         result: StageResult,
     },
@@ -91,10 +87,8 @@ pub enum Event {
     StageDiverged {
         /// Who saw it.
         worker: WorkerId,
-        /// Which.
-        stage: StageKey,
-        /// Under which attempt.
-        attempt: Attempt,
+        /// Which attempt at which stage.
+        key: AttemptKey,
         /// At which step.
         step: u64,
         /// The loss there, in nats a token; not a number more often than not.
@@ -104,10 +98,8 @@ pub enum Event {
     AttemptFailed {
         /// Whose.
         worker: WorkerId,
-        /// Of which stage.
-        stage: StageKey,
-        /// Which.
-        attempt: Attempt,
+        /// Which attempt at which stage.
+        key: AttemptKey,
         /// The error, for people.
         reason: String,
         /// Whether it had begun to train.
@@ -117,20 +109,16 @@ pub enum Event {
     AttemptReleased {
         /// Whose.
         worker: WorkerId,
-        /// Of which stage.
-        stage: StageKey,
-        /// Which.
-        attempt: Attempt,
+        /// Which attempt at which stage.
+        key: AttemptKey,
     },
     /// A worker could not begin an attempt, because a checkpoint it was to start from is damaged or gone. The caller has
     /// seen to that by itself, and has said so before with [`Event::CheckpointDamaged`].
     StartUnusable {
         /// Whose.
         worker: WorkerId,
-        /// Of which stage.
-        stage: StageKey,
-        /// Which.
-        attempt: Attempt,
+        /// Which attempt at which stage.
+        key: AttemptKey,
         /// The stage whose checkpoint it was.
         of: StageKey,
         /// At which step.
@@ -141,10 +129,8 @@ pub enum Event {
     StorageFailed {
         /// Whose.
         worker: WorkerId,
-        /// Of which stage.
-        stage: StageKey,
-        /// Which.
-        attempt: Attempt,
+        /// Which attempt at which stage.
+        key: AttemptKey,
         /// The error, for people.
         reason: String,
     },
@@ -165,10 +151,8 @@ pub enum Event {
     RevocationConfirmed {
         /// Who.
         worker: WorkerId,
-        /// Of which stage.
-        stage: StageKey,
-        /// Which.
-        attempt: Attempt,
+        /// Which attempt at which stage.
+        key: AttemptKey,
     },
     /// The coordinator is about to stop. What workers hand back from now on is left to the next one.
     DrainRequested,

@@ -32,31 +32,31 @@ impl Scheduler {
             Event::HeartbeatReceived { worker, running } => self.on_heartbeat_received(now, worker, &running, out),
             Event::WorkerDisconnected { worker } => self.on_worker_disconnected(worker),
             Event::WorkerLeft { worker } => self.on_worker_left(now, worker, out),
-            Event::CheckpointCommitted { worker, stage, attempt, step } => {
-                self.on_checkpoint_committed(now, Claim { worker, stage, attempt }, step, out);
+            Event::CheckpointCommitted { worker, key, step } => {
+                self.on_checkpoint_committed(now, Claim { worker, key }, step, out);
             }
-            Event::StageCompleted { worker, stage, attempt, result } => {
-                self.on_stage_completed(now, Claim { worker, stage, attempt }, result, out);
+            Event::StageCompleted { worker, key, result } => {
+                self.on_stage_completed(now, Claim { worker, key }, result, out);
             }
-            Event::StageDiverged { worker, stage, attempt, step, loss } => {
-                self.on_stage_diverged(now, Claim { worker, stage, attempt }, step, loss, out);
+            Event::StageDiverged { worker, key, step, loss } => {
+                self.on_stage_diverged(now, Claim { worker, key }, step, loss, out);
             }
-            Event::AttemptFailed { worker, stage, attempt, reason, started } => {
-                self.on_attempt_failed(now, Claim { worker, stage, attempt }, reason, started, out);
+            Event::AttemptFailed { worker, key, reason, started } => {
+                self.on_attempt_failed(now, Claim { worker, key }, reason, started, out);
             }
-            Event::AttemptReleased { worker, stage, attempt } => {
-                self.on_attempt_released(now, Claim { worker, stage, attempt }, out);
+            Event::AttemptReleased { worker, key } => {
+                self.on_attempt_released(now, Claim { worker, key }, out);
             }
-            Event::StartUnusable { worker, stage, attempt, of, step } => {
-                self.on_start_unusable(now, Claim { worker, stage, attempt }, of, step, out);
+            Event::StartUnusable { worker, key, of, step } => {
+                self.on_start_unusable(now, Claim { worker, key }, of, step, out);
             }
-            Event::StorageFailed { worker, stage, attempt, reason } => {
-                self.on_storage_failed(now, Claim { worker, stage, attempt }, reason, out);
+            Event::StorageFailed { worker, key, reason } => {
+                self.on_storage_failed(now, Claim { worker, key }, reason, out);
             }
             Event::CheckpointDamaged { stage, step } => self.on_checkpoint_damaged(stage, step, out),
             Event::CollectionRequested { checkpoints } => self.on_collection_requested(&checkpoints, out),
-            Event::RevocationConfirmed { worker, stage, attempt } => {
-                self.on_revocation_confirmed(now, Claim { worker, stage, attempt }, out);
+            Event::RevocationConfirmed { worker, key } => {
+                self.on_revocation_confirmed(now, Claim { worker, key }, out);
             }
             Event::DrainRequested => self.is_draining = true,
             Event::TimePassed => self.on_time_passed(now, out),

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use vocabulary::{Attempt, CampaignId, StageKey, WorkerId};
+use vocabulary::{AttemptKey, CampaignId, StageKey, WorkerId};
 
 use crate::effect::Effect;
 use crate::fact::{AttemptEnd, Fact, RetryCount};
@@ -145,24 +145,19 @@ impl Scheduler {
         let Some(attempt) = self.ledger.record(&stage).map(|record| record.next_attempt()) else { return };
         self.record(Fact::AttemptStarted { stage, worker, attempt }, effects);
         self.running_on.insert(worker, stage);
-        self.workers.set_slot(worker, Slot::Busy { stage, attempt });
-        self.assign(now, worker, stage, attempt, effects);
+        let key = AttemptKey { stage, attempt };
+        self.workers.set_slot(worker, Slot::Busy(key));
+        self.assign(now, worker, key, effects);
     }
 
     /// Tells a worker of an attempt it has by the ledger, with a fresh lease.
-    pub(crate) fn assign(
-        &mut self,
-        now: Timestamp,
-        worker: WorkerId,
-        stage: StageKey,
-        attempt: Attempt,
-        effects: &mut Vec<Effect>,
-    ) {
+    pub(crate) fn assign(&mut self, now: Timestamp, worker: WorkerId, key: AttemptKey, effects: &mut Vec<Effect>) {
+        let stage = key.stage;
         let Some(record) = self.ledger.record(&stage) else { return };
         let (resume_from, parent) = (record.latest_checkpoint(), record.stage.parent);
         self.held_over.remove(&stage);
         self.timers.set(Timer::LeaseExpired(stage), now + self.settings.lease_duration);
-        effects.push(Effect::Assign { worker, stage, attempt, resume_from, parent });
+        effects.push(Effect::Assign { worker, key, resume_from, parent });
     }
 
     /// Ends the attempt of a running stage without the stage being done, and decides whether there will be another.
@@ -216,7 +211,8 @@ impl Scheduler {
 
     /// Whether what is reported under this attempt counts.
     #[must_use]
-    pub fn standing(&self, worker: WorkerId, stage: StageKey, attempt: Attempt) -> Standing {
+    pub fn standing(&self, worker: WorkerId, key: AttemptKey) -> Standing {
+        let AttemptKey { stage, attempt } = key;
         match self.ledger.stage_state(&stage) {
             Some(StageState::Running { worker: by, attempt: current }) if (*by, *current) == (worker, attempt) => {
                 Standing::Current
@@ -232,7 +228,7 @@ impl Scheduler {
 
     /// Whether this worker holds the stage under this attempt now: the fence before anything is written on its word.
     #[must_use]
-    pub fn is_current(&self, worker: WorkerId, stage: StageKey, attempt: Attempt) -> bool {
-        self.standing(worker, stage, attempt) == Standing::Current
+    pub fn is_current(&self, worker: WorkerId, key: AttemptKey) -> bool {
+        self.standing(worker, key) == Standing::Current
     }
 }

@@ -66,13 +66,13 @@ impl Api {
             collected.into_iter().map(|checkpoint| CheckpointStatus { checkpoint, hold: None }).collect()
         };
         let look = |view: &View<'_>| {
-            let committed = view.index.all().map(|indexed| (indexed.stage, indexed.attempt, indexed.step));
+            let committed = view.index.all().map(|indexed| (indexed.key(), indexed.step));
             InUse::new(view.scheduler, committed)
         };
         let mut in_use = self.look(look).await?;
         // The files of collected checkpoints go with them. They are not orphans.
         let going = checkpoints.iter().map(|status| status.checkpoint);
-        in_use.committed.extend(going.map(|checkpoint| (checkpoint.stage, checkpoint.attempt, checkpoint.step)));
+        in_use.committed.extend(going.map(|checkpoint| (checkpoint.key(), checkpoint.step)));
         let min_age = min_age.max(YOUNGEST_ORPHAN);
         let mut orphans = orphans::orphans(&files, &in_use, min_age, SystemTime::now());
         if let Some(campaign) = campaign {

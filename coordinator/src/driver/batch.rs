@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use scheduler::Fact;
-use vocabulary::{Attempt, CampaignId, StageKey, WorkerId};
+use vocabulary::{AttemptKey, CampaignId, StageKey, WorkerId};
 
 use super::index::Indexed;
 use super::to_worker::ToWorker;
@@ -15,7 +15,7 @@ pub(crate) struct Batch {
     /// The turn's time in milliseconds since 1970, for display: the same in memory and in the store.
     pub(crate) at_ms: u64,
     pub(crate) facts: Vec<Fact>,
-    curve: Vec<(StageKey, Attempt, Vec<CurvePoint>)>,
+    curve: Vec<(AttemptKey, Vec<CurvePoint>)>,
     pub(crate) checkpoints: Vec<CommittedCheckpoint>,
     pub(crate) recipes: Vec<(CampaignId, String, String)>,
     pub(crate) sequences: BTreeMap<WorkerId, u64>,
@@ -36,8 +36,7 @@ pub(crate) enum Afterwards {
     },
     Assign {
         worker: WorkerId,
-        stage: StageKey,
-        attempt: Attempt,
+        key: AttemptKey,
         start: Option<Start>,
     },
     /// Delete the files of a collected checkpoint.
@@ -76,7 +75,7 @@ impl Batch {
     pub(crate) fn record(&mut self, fact: Fact, checkpoint: u64) {
         if let Fact::AttemptStarted { stage, .. } = &fact {
             // The store writes facts before points, and the new attempt trains these steps again.
-            for (_, _, points) in self.curve.iter_mut().filter(|(of, ..)| of == stage) {
+            for (_, points) in self.curve.iter_mut().filter(|(of, _)| of.stage == *stage) {
                 points.retain(|point| point.step < checkpoint);
             }
         }
@@ -85,12 +84,10 @@ impl Batch {
     }
 
     /// Adds points of the attempt that holds the stage.
-    pub(crate) fn add_points(&mut self, stage: StageKey, attempt: Attempt, points: Vec<CurvePoint>) {
+    pub(crate) fn add_points(&mut self, key: AttemptKey, points: Vec<CurvePoint>) {
         match self.curve.last_mut() {
-            Some((last_stage, last_attempt, last)) if (*last_stage, *last_attempt) == (stage, attempt) => {
-                last.extend(points);
-            }
-            _ => self.curve.push((stage, attempt, points)),
+            Some((of, last)) if *of == key => last.extend(points),
+            _ => self.curve.push((key, points)),
         }
     }
 

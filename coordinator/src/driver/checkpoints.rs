@@ -2,7 +2,7 @@
 
 use scheduler::Event;
 use tracing::{info, warn};
-use vocabulary::{Attempt, StageKey, WorkerId};
+use vocabulary::{AttemptKey, StageKey, WorkerId};
 
 use super::batch::{Batch, Start};
 use super::conversation::{Checking, Verifying};
@@ -25,19 +25,12 @@ impl Driver {
     }
 
     /// Examines a committed checkpoint that a worker cannot use. The worker's word alone is not believed.
-    pub(super) fn begin_to_examine(
-        &mut self,
-        worker: WorkerId,
-        sequence: u64,
-        stage: StageKey,
-        attempt: Attempt,
-        start: UnusableStart,
-    ) {
+    pub(super) fn begin_to_examine(&mut self, worker: WorkerId, sequence: u64, key: AttemptKey, start: UnusableStart) {
         let (storage, store, inputs) = (self.storage.clone(), self.store.clone(), self.own_inputs.clone());
         let data = self.scheduler.stage(&start.of).map(|stage| stage.spec.data.dataset);
         let (of, step, hash) = (start.of, start.step, start.manifest_hash.clone());
         warn!(%of, step, %worker, reason = start.reason, "a worker cannot use a committed checkpoint");
-        let verification = self.wait_for(worker, sequence, Checking::Start { stage, attempt, start });
+        let verification = self.wait_for(worker, sequence, Checking::Start { key, start });
         tokio::spawn(async move {
             let found = match (committed(&store, of, step, &hash).await, data) {
                 (Ok(Some(committed)), Some(data)) => {
@@ -75,10 +68,11 @@ impl Driver {
         else {
             return;
         };
-        let CheckpointClaim { stage, attempt, step, manifest_path, manifest_hash } = claim;
+        let CheckpointClaim { key, step, manifest_path, manifest_hash } = claim;
+        let AttemptKey { stage, attempt } = key;
         match outcome {
             Ok(bytes) => {
-                let applied = self.apply(Event::CheckpointCommitted { worker, stage, attempt, step }, batch);
+                let applied = self.apply(Event::CheckpointCommitted { worker, key, step }, batch);
                 if applied.checkpoint_recorded {
                     info!(%stage, %attempt, step, bytes, "a checkpoint is committed");
                     let row = CommittedCheckpoint { stage, attempt, step, manifest_path, manifest_hash, bytes };
@@ -104,7 +98,7 @@ impl Driver {
         found: Result<Option<Found>, StoreError>,
         batch: &mut Batch,
     ) -> Result<(), RunError> {
-        let Some(Verifying { sequence, what: Checking::Start { stage, attempt, start }, .. }) =
+        let Some(Verifying { sequence, what: Checking::Start { key, start }, .. }) =
             self.waited_for(worker, verification)
         else {
             return Ok(());
@@ -113,18 +107,18 @@ impl Driver {
         let event = match found.map_err(RunError::Read)? {
             Some(Found::Sound) => {
                 let reason = format!("{reason}; the coordinator can read it");
-                Event::AttemptFailed { worker, stage, attempt, reason, started: false }
+                Event::AttemptFailed { worker, key, reason, started: false }
             }
             Some(Found::Unreachable(error)) => {
                 warn!(%of, step, error = &error as &dyn std::error::Error, "the storage does not answer");
-                Event::StorageFailed { worker, stage, attempt, reason }
+                Event::StorageFailed { worker, key, reason }
             }
             Some(Found::Damaged(error)) => {
                 warn!(%of, step, error = &error as &dyn std::error::Error, "a committed checkpoint is lost");
                 self.apply(Event::CheckpointDamaged { stage: of, step }, batch);
-                Event::StartUnusable { worker, stage, attempt, of, step }
+                Event::StartUnusable { worker, key, of, step }
             }
-            None => Event::StartUnusable { worker, stage, attempt, of, step },
+            None => Event::StartUnusable { worker, key, of, step },
         };
         self.apply(event, batch);
         self.taken_in(worker, sequence, batch);
@@ -134,11 +128,11 @@ impl Driver {
 
     /// The checkpoint that an attempt starts from was removed in the turn that assigned it. The worker has not heard of the
     /// attempt.
-    pub(super) fn start_is_gone(&self, worker: WorkerId, stage: StageKey, attempt: Attempt, start: Start) {
+    pub(super) fn start_is_gone(&self, worker: WorkerId, key: AttemptKey, start: Start) {
         let (inputs, Start { of, step }) = (self.own_inputs.clone(), start);
         // The queue may be full of what waits for this very turn.
         tokio::spawn(async move {
-            let _ = inputs.send(Input::StartGone { worker, stage, attempt, of, step }).await;
+            let _ = inputs.send(Input::StartGone { worker, key, of, step }).await;
         });
     }
 }

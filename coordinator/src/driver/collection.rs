@@ -96,7 +96,7 @@ impl Driver {
 
 /// The manifest goes first: files without one belong to no checkpoint.
 async fn delete_checkpoint(storage: &dyn ObjectStore, removed: &Indexed) -> Result<(), object_store::Error> {
-    let folder = layout::checkpoint_path(&removed.stage, removed.attempt, removed.step);
+    let folder = layout::checkpoint_path(removed.key(), removed.step);
     match storage.delete(&Path::from(format!("{folder}/{}", layout::MANIFEST))).await {
         Err(error) if !matches!(error, object_store::Error::NotFound { .. }) => return Err(error),
         _ => {}

@@ -6,7 +6,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
-use vocabulary::{Attempt, StageKey};
+use vocabulary::AttemptKey;
 
 use super::from_worker::{Hello, Progress, Report, UnusableStart};
 use super::input::SessionId;
@@ -56,7 +56,7 @@ pub(crate) enum Checking {
     /// A checkpoint that the worker says it wrote.
     Written(CheckpointClaim),
     /// A committed checkpoint that the worker could not start this attempt from.
-    Start { stage: StageKey, attempt: Attempt, start: UnusableStart },
+    Start { key: AttemptKey, start: UnusableStart },
 }
 
 /// The progress of an attempt, and since when this process has watched it.
@@ -156,7 +156,9 @@ impl Conversation {
 
     /// Notes the progress in a heartbeat.
     pub(crate) fn hear_progress(&mut self, progress: Option<Progress>) {
-        let same = self.progress.filter(|running| Some(running.key()) == progress.as_ref().map(Progress::key));
+        let same = self
+            .progress
+            .filter(|running| Some(running.progress.key) == progress.as_ref().map(|progress| progress.key));
         self.progress = progress.map(|progress| {
             // The worker's points may be ahead of its last heartbeat.
             let latest = [progress.latest, same.and_then(|running| running.progress.latest)];
@@ -170,32 +172,20 @@ impl Conversation {
     }
 
     /// Notes the last of a run of points.
-    pub(crate) fn hear_point(&mut self, (stage, attempt): (StageKey, Attempt), point: CurvePoint, tokens_a_step: u64) {
+    pub(crate) fn hear_point(&mut self, key: AttemptKey, point: CurvePoint, tokens_a_step: u64) {
         let now = Instant::now();
-        let same = self.progress.filter(|running| running.key() == (stage, attempt));
+        let same = self.progress.filter(|running| running.progress.key == key);
         let since = same.and_then(|running| running.since).unwrap_or((now, point.step));
         let stated = same.map_or(0.0, |running| running.progress.tokens_per_second);
         let seconds = now.duration_since(since.0).as_secs_f64();
         let tokens = point.step.saturating_sub(since.1).saturating_mul(tokens_a_step) as f64;
         let tokens_per_second = if seconds > 0.0 && tokens > 0.0 { tokens / seconds } else { stated };
-        let progress = Progress { stage, attempt, latest: Some(point), tokens_per_second };
+        let progress = Progress { key, latest: Some(point), tokens_per_second };
         self.progress = Some(Running { progress, since: Some(since) });
     }
 
     /// The progress of an attempt, if this worker has reported any.
-    pub(crate) fn progress_of(&self, stage: StageKey, attempt: Attempt) -> Option<Progress> {
-        self.progress.filter(|running| running.key() == (stage, attempt)).map(|running| running.progress)
-    }
-}
-
-impl Running {
-    fn key(&self) -> (StageKey, Attempt) {
-        self.progress.key()
-    }
-}
-
-impl Progress {
-    fn key(&self) -> (StageKey, Attempt) {
-        (self.stage, self.attempt)
+    pub(crate) fn progress_of(&self, key: AttemptKey) -> Option<Progress> {
+        self.progress.filter(|running| running.progress.key == key).map(|running| running.progress)
     }
 }

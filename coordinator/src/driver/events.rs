@@ -2,7 +2,7 @@
 
 use scheduler::{AttemptEnd, Effect, Event, Fact, PlanError, RemovalReason};
 use tracing::{debug, info, warn};
-use vocabulary::{Attempt, CampaignId, StageKey, WorkerId};
+use vocabulary::{AttemptKey, CampaignId, WorkerId};
 
 use super::batch::{Afterwards, Batch, Start};
 use super::to_worker::{Assignment, ToWorker};
@@ -27,7 +27,8 @@ impl Driver {
         for effect in self.scheduler.handle(now, event) {
             match effect {
                 Effect::Record(fact) => self.record(fact, &mut applied, batch),
-                Effect::Assign { worker, stage, attempt, resume_from, parent } => {
+                Effect::Assign { worker, key, resume_from, parent } => {
+                    let AttemptKey { stage, attempt } = key;
                     info!(%stage, %attempt, %worker, "assigned");
                     let last_step = |parent| self.scheduler.stage(&parent).map_or(0, |parent| parent.spec.steps.end);
                     let start = match (resume_from, parent) {
@@ -35,22 +36,22 @@ impl Driver {
                         (None, Some(parent)) => Some(Start { of: parent, step: last_step(parent) }),
                         (None, None) => None,
                     };
-                    batch.afterwards.push(Afterwards::Assign { worker, stage, attempt, start });
+                    batch.afterwards.push(Afterwards::Assign { worker, key, start });
                 }
-                Effect::Revoke { worker, stage, attempt } => {
-                    info!(%stage, %attempt, %worker, "revoked");
-                    let message = ToWorker::Revocation { stage, attempt };
+                Effect::Revoke { worker, key } => {
+                    info!(stage = %key.stage, attempt = %key.attempt, %worker, "revoked");
+                    let message = ToWorker::Revocation(key);
                     batch.afterwards.push(Afterwards::Send { worker, message });
                 }
-                Effect::Refuse { worker, stage, attempt } => {
-                    debug!(%stage, %attempt, %worker, "refused: the attempt is not this worker's");
-                    let message = ToWorker::Refusal { stage, attempt };
+                Effect::Refuse { worker, key } => {
+                    debug!(stage = %key.stage, attempt = %key.attempt, %worker, "refused: the attempt is not this worker's");
+                    let message = ToWorker::Refusal(key);
                     batch.afterwards.push(Afterwards::Send { worker, message });
                 }
                 Effect::CloseSession { worker } => batch.afterwards.push(Afterwards::CloseSession { worker }),
-                Effect::ResultDiffers { stage, attempt, first, again } => {
+                Effect::ResultDiffers { key, first, again } => {
                     warn!(
-                        %stage, %attempt, ?first, ?again,
+                        stage = %key.stage, attempt = %key.attempt, ?first, ?again,
                         "a stage that was trained again came out differently; its first result is kept"
                     );
                 }
@@ -99,8 +100,7 @@ impl Driver {
     pub(super) async fn send_assignment(
         &mut self,
         worker: WorkerId,
-        stage: StageKey,
-        attempt: Attempt,
+        key: AttemptKey,
         start: Option<Start>,
     ) -> Result<(), RunError> {
         let checkpoint = match start {
@@ -111,14 +111,14 @@ impl Driver {
                     return Err(RunError::CheckpointMissing { stage: of, step });
                 }
                 None => {
-                    self.start_is_gone(worker, stage, attempt, Start { of, step });
+                    self.start_is_gone(worker, key, Start { of, step });
                     return Ok(());
                 }
             },
         };
-        if let Some(assigned) = self.scheduler.stage(&stage) {
-            let (stage, cadence) = (assigned.clone(), self.cadence(&stage));
-            let assignment = Assignment { stage, attempt, start: checkpoint, cadence };
+        if let Some(assigned) = self.scheduler.stage(&key.stage) {
+            let (stage, cadence) = (assigned.clone(), self.cadence(&key.stage));
+            let assignment = Assignment { stage, attempt: key.attempt, start: checkpoint, cadence };
             self.send(worker, ToWorker::Assignment(Box::new(assignment)));
         }
         Ok(())

@@ -1,7 +1,7 @@
 //! What a worker says, decoded and checked for its form.
 
 use scheduler::StageResult;
-use vocabulary::{Attempt, StageKey, WorkerId};
+use vocabulary::{AttemptKey, StageKey, WorkerId};
 
 use crate::store::CurvePoint;
 use crate::verify::CheckpointClaim;
@@ -14,7 +14,7 @@ pub(crate) struct Hello {
     pub(crate) version: String,
     pub(crate) device: String,
     pub(crate) memory_bytes: Option<u64>,
-    pub(crate) running: Vec<(StageKey, Attempt)>,
+    pub(crate) running: Vec<AttemptKey>,
     pub(crate) holds: Vec<StageKey>,
     /// Processes that have certainly ended, because this one could take their place.
     pub(crate) predecessors: Vec<WorkerId>,
@@ -26,7 +26,7 @@ pub(crate) struct Hello {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum FromWorker {
     Heartbeat {
-        running: Vec<(StageKey, Attempt)>,
+        running: Vec<AttemptKey>,
         progress: Option<Progress>,
     },
     /// The process ends.
@@ -41,8 +41,7 @@ pub(crate) enum FromWorker {
 /// How far an attempt is. Display only.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Progress {
-    pub(crate) stage: StageKey,
-    pub(crate) attempt: Attempt,
+    pub(crate) key: AttemptKey,
     pub(crate) latest: Option<CurvePoint>,
     /// Zero where it is unknown.
     pub(crate) tokens_per_second: f64,
@@ -51,8 +50,7 @@ pub(crate) struct Progress {
 /// A report on an attempt.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Report {
-    pub(crate) stage: StageKey,
-    pub(crate) attempt: Attempt,
+    pub(crate) key: AttemptKey,
     pub(crate) body: ReportBody,
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use scheduler::quota::StoredCheckpoint;
-use vocabulary::{Attempt, StageKey};
+use vocabulary::{Attempt, AttemptKey, StageKey};
 
 use crate::store::CommittedCheckpoint;
 
@@ -16,6 +16,13 @@ pub(crate) struct Indexed {
     pub(crate) bytes: u64,
     /// Milliseconds since 1970; zero if unknown.
     pub(crate) committed_at_ms: u64,
+}
+
+impl Indexed {
+    /// The attempt that wrote it.
+    pub(crate) fn key(&self) -> AttemptKey {
+        AttemptKey { stage: self.stage, attempt: self.attempt }
+    }
 }
 
 impl From<&Indexed> for StoredCheckpoint {

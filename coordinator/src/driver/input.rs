@@ -2,7 +2,7 @@
 
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
-use vocabulary::{Attempt, CampaignId, Growth, Plan, StageKey, WorkerId};
+use vocabulary::{AttemptKey, CampaignId, Growth, Plan, StageKey, WorkerId};
 
 use super::from_worker::{FromWorker, Hello};
 use super::index::Indexed;
@@ -33,7 +33,7 @@ pub(crate) enum Input {
     /// A committed checkpoint that a worker could not use was examined; `None` if it is no longer committed.
     Examined { worker: WorkerId, verification: u64, found: Result<Option<Found>, StoreError> },
     /// The checkpoint that an attempt was to start from was removed before its assignment was sent.
-    StartGone { worker: WorkerId, stage: StageKey, attempt: Attempt, of: StageKey, step: u64 },
+    StartGone { worker: WorkerId, key: AttemptKey, of: StageKey, step: u64 },
     /// Somebody made a request.
     Request(Request),
 }

@@ -216,8 +216,8 @@ impl Driver {
             Input::Examined { worker, verification, found } => {
                 self.on_examined(worker, verification, found, batch)?;
             }
-            Input::StartGone { worker, stage, attempt, of, step } => {
-                self.apply(Event::StartUnusable { worker, stage, attempt, of, step }, batch);
+            Input::StartGone { worker, key, of, step } => {
+                self.apply(Event::StartUnusable { worker, key, of, step }, batch);
             }
             Input::Request(Request::Submit { submission, reply }) => self.on_submit(*submission, reply, batch),
             Input::Request(Request::Extend { extension, reply }) => self.on_extend(*extension, reply, batch),
@@ -243,8 +243,8 @@ impl Driver {
         for afterwards in batch.afterwards {
             match afterwards {
                 Afterwards::Send { worker, message } => self.send(worker, message),
-                Afterwards::Assign { worker, stage, attempt, start } => {
-                    self.send_assignment(worker, stage, attempt, start).await?;
+                Afterwards::Assign { worker, key, start } => {
+                    self.send_assignment(worker, key, start).await?;
                 }
                 Afterwards::DeleteFiles(removed) => self.delete_files(removed),
                 Afterwards::CloseSession { worker } => self.close(worker),

@@ -3,7 +3,7 @@
 use scheduler::{Event, Settings, Standing};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
-use vocabulary::WorkerId;
+use vocabulary::{AttemptKey, WorkerId};
 
 use super::batch::Batch;
 use super::conversation::Conversation;
@@ -128,41 +128,41 @@ impl Driver {
     /// Takes in the reports of a worker until one has to wait.
     pub(super) fn take_in_reports(&mut self, worker: WorkerId, batch: &mut Batch) {
         while let Some((sequence, report)) = self.conversations.get_mut(&worker).and_then(Conversation::next_report) {
-            let Report { stage, attempt, body } = report;
+            let Report { key, body } = report;
             match body {
-                ReportBody::Checkpoint(claim) if self.scheduler.is_current(worker, stage, attempt) => {
+                ReportBody::Checkpoint(claim) if self.scheduler.is_current(worker, key) => {
                     self.begin_to_verify(worker, sequence, claim);
                     return;
                 }
-                ReportBody::StartUnusable(start) if self.scheduler.is_current(worker, stage, attempt) => {
-                    self.begin_to_examine(worker, sequence, stage, attempt, start);
+                ReportBody::StartUnusable(start) if self.scheduler.is_current(worker, key) => {
+                    self.begin_to_examine(worker, sequence, key, start);
                     return;
                 }
                 ReportBody::StartUnusable(UnusableStart { of, step, .. }) => {
-                    self.apply(Event::StartUnusable { worker, stage, attempt, of, step }, batch);
+                    self.apply(Event::StartUnusable { worker, key, of, step }, batch);
                 }
                 ReportBody::StorageFailed { reason } => {
-                    self.apply(Event::StorageFailed { worker, stage, attempt, reason }, batch);
+                    self.apply(Event::StorageFailed { worker, key, reason }, batch);
                 }
-                ReportBody::Points(points) => self.on_points(worker, stage, attempt, points, batch),
+                ReportBody::Points(points) => self.on_points(worker, key, points, batch),
                 ReportBody::Checkpoint(CheckpointClaim { step, .. }) => {
                     // The attempt is over. The scheduler tells the worker.
-                    self.apply(Event::CheckpointCommitted { worker, stage, attempt, step }, batch);
+                    self.apply(Event::CheckpointCommitted { worker, key, step }, batch);
                 }
                 ReportBody::Completed(result) => {
-                    self.apply(Event::StageCompleted { worker, stage, attempt, result }, batch);
+                    self.apply(Event::StageCompleted { worker, key, result }, batch);
                 }
                 ReportBody::Diverged { step, loss } => {
-                    self.apply(Event::StageDiverged { worker, stage, attempt, step, loss }, batch);
+                    self.apply(Event::StageDiverged { worker, key, step, loss }, batch);
                 }
                 ReportBody::Failed { reason, started } => {
-                    self.apply(Event::AttemptFailed { worker, stage, attempt, reason, started }, batch);
+                    self.apply(Event::AttemptFailed { worker, key, reason, started }, batch);
                 }
                 ReportBody::Released => {
-                    self.apply(Event::AttemptReleased { worker, stage, attempt }, batch);
+                    self.apply(Event::AttemptReleased { worker, key }, batch);
                 }
                 ReportBody::RevocationConfirmed => {
-                    self.apply(Event::RevocationConfirmed { worker, stage, attempt }, batch);
+                    self.apply(Event::RevocationConfirmed { worker, key }, batch);
                 }
             }
             self.taken_in(worker, sequence, batch);
@@ -170,27 +170,20 @@ impl Driver {
     }
 
     /// Points count only under the attempt that holds the stage: those of another belong to a curve that was cut off.
-    fn on_points(
-        &mut self,
-        worker: WorkerId,
-        stage: vocabulary::StageKey,
-        attempt: vocabulary::Attempt,
-        points: Vec<CurvePoint>,
-        batch: &mut Batch,
-    ) {
-        let standing = self.scheduler.standing(worker, stage, attempt);
+    fn on_points(&mut self, worker: WorkerId, key: AttemptKey, points: Vec<CurvePoint>, batch: &mut Batch) {
+        let standing = self.scheduler.standing(worker, key);
         let Some(spec) =
-            self.scheduler.stage(&stage).map(|stage| &stage.spec).filter(|_| standing == Standing::Current)
+            self.scheduler.stage(&key.stage).map(|stage| &stage.spec).filter(|_| standing == Standing::Current)
         else {
-            return debug!(%stage, %attempt, %worker, ?standing, points = points.len(), "points dropped");
+            return debug!(stage = %key.stage, attempt = %key.attempt, %worker, ?standing, points = points.len(), "points dropped");
         };
         let tokens_a_step = spec.batch.tokens();
         let inside: Vec<_> = points.into_iter().filter(|point| spec.steps.contains(&point.step)).collect();
         let Some(last) = inside.last().copied() else { return };
         if let Some(conversation) = self.conversations.get_mut(&worker) {
-            conversation.hear_point((stage, attempt), last, tokens_a_step);
+            conversation.hear_point(key, last, tokens_a_step);
         }
-        batch.add_points(stage, attempt, inside);
+        batch.add_points(key, inside);
     }
 
     pub(super) fn taken_in(&mut self, worker: WorkerId, sequence: u64, batch: &mut Batch) {

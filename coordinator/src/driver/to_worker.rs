@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use vocabulary::{Attempt, Stage, StageKey};
+use vocabulary::{Attempt, AttemptKey, Stage};
 
 use super::interruptions::Cadence;
 use crate::auth::REVOKED;
@@ -27,9 +27,9 @@ pub(crate) enum ToWorker {
     /// Every report up to this one is durable.
     Acknowledgement { sequence: u64 },
     /// Stop an attempt.
-    Revocation { stage: StageKey, attempt: Attempt },
+    Revocation(AttemptKey),
     /// Drop an attempt that is not this worker's.
-    Refusal { stage: StageKey, attempt: Attempt },
+    Refusal(AttemptKey),
 }
 
 /// A stage to train, and under which attempt.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use scheduler::Scheduler;
-use vocabulary::{Attempt, CampaignId, StageKey, WorkerId};
+use vocabulary::{AttemptKey, CampaignId, StageKey, WorkerId};
 
 use super::conversation::Conversation;
 use super::from_worker::Progress;
@@ -110,7 +110,7 @@ impl<'a> View<'a> {
     }
 
     /// How far an attempt is, by what its worker says.
-    pub(crate) fn progress(&self, worker: &WorkerId, stage: StageKey, attempt: Attempt) -> Option<Progress> {
-        self.conversations.get(worker)?.progress_of(stage, attempt)
+    pub(crate) fn progress(&self, worker: &WorkerId, key: AttemptKey) -> Option<Progress> {
+        self.conversations.get(worker)?.progress_of(key)
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use scheduler::Fact;
 use sqlx::{Sqlite, SqliteConnection, Transaction};
-use vocabulary::{Attempt, CampaignId, StageKey, WorkerId};
+use vocabulary::{AttemptKey, CampaignId, StageKey, WorkerId};
 
 use super::curve::{self, CurvePoint};
 use super::error::StoreError;
@@ -23,7 +23,7 @@ pub struct Commit {
     /// What the scheduler decided, in order.
     pub facts: Vec<Fact>,
     /// Points of curves, by the attempt that measured them.
-    pub curve: Vec<(StageKey, Attempt, Vec<CurvePoint>)>,
+    pub curve: Vec<(AttemptKey, Vec<CurvePoint>)>,
     /// Checkpoints that exist from now on.
     pub checkpoints: Vec<CommittedCheckpoint>,
     /// Where campaigns came from: the name of the file, and its text.

@@ -3,7 +3,7 @@
 use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, QueryBuilder, Row, SqliteConnection};
 use tracing::info;
-use vocabulary::{Attempt, Dynamics, StageKey};
+use vocabulary::{AttemptKey, Dynamics, StageKey};
 
 use super::dynamics;
 use super::error::StoreError;
@@ -87,16 +87,16 @@ pub(super) async fn cut(
 /// Adds points where there is none for their step yet.
 pub(super) async fn add(
     connection: &mut SqliteConnection,
-    curve: &[(StageKey, Attempt, Vec<CurvePoint>)],
+    curve: &[(AttemptKey, Vec<CurvePoint>)],
 ) -> Result<(), StoreError> {
-    for (stage, attempt, points) in curve {
-        let stage = stage.to_string();
+    for (key, points) in curve {
+        let stage = key.stage.to_string();
         for points in points.chunks(ROWS) {
             let insert = "INSERT INTO curve_points (stage, attempt, step, loss, grad_norm, learning_rate) ";
             let mut insert = QueryBuilder::new(insert);
             insert.push_values(points, |mut row, point| {
                 row.push_bind(&stage)
-                    .push_bind(attempt.0)
+                    .push_bind(key.attempt.0)
                     .push_bind(to_column(point.step))
                     .push_bind(measured_to_column(point.loss))
                     .push_bind(measured_to_column(point.grad_norm))

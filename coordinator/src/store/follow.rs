@@ -2,7 +2,7 @@
 
 use scheduler::Fact;
 use sqlx::{QueryBuilder, SqliteConnection};
-use vocabulary::{Attempt, CampaignId, Plan, Stage, StageKey};
+use vocabulary::{AttemptKey, CampaignId, Plan, Stage};
 
 use super::error::StoreError;
 use super::number::to_column;
@@ -26,7 +26,7 @@ pub(super) async fn write(connection: &mut SqliteConnection, at_ms: u64, fact: &
             Ok(())
         }
         Fact::StageCompleted { stage, attempt, result } => {
-            end(connection, at_ms, *stage, *attempt, "completed").await?;
+            end(connection, at_ms, AttemptKey { stage: *stage, attempt: *attempt }, "completed").await?;
             // A stage that was trained again keeps its first result.
             let insert = "INSERT INTO results (stage, attempt, validation_loss, validation_loss_per_byte) \
                           VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING";
@@ -39,14 +39,16 @@ pub(super) async fn write(connection: &mut SqliteConnection, at_ms: u64, fact: &
             Ok(())
         }
         Fact::StageDiverged { stage, attempt, step, loss } => {
-            end(connection, at_ms, *stage, *attempt, "diverged").await?;
+            end(connection, at_ms, AttemptKey { stage: *stage, attempt: *attempt }, "diverged").await?;
             let insert = "INSERT INTO results (stage, attempt, diverged_at_step, diverged_loss) VALUES (?, ?, ?, ?) \
                           ON CONFLICT DO NOTHING";
             let insert = sqlx::query(insert).bind(stage.to_string()).bind(attempt.0).bind(to_column(*step)).bind(*loss);
             insert.execute(connection).await.map_err(cannot_write("results"))?;
             Ok(())
         }
-        Fact::AttemptEnded { stage, attempt, why } => end(connection, at_ms, *stage, *attempt, &why.to_string()).await,
+        Fact::AttemptEnded { stage, attempt, why } => {
+            end(connection, at_ms, AttemptKey { stage: *stage, attempt: *attempt }, &why.to_string()).await
+        }
         // A checkpoint's row has more than the facts say, and comes and goes with the commit. The rest is only in the log.
         Fact::CheckpointCommitted { .. }
         | Fact::CheckpointRemoved { .. }
@@ -94,15 +96,10 @@ async fn want(connection: &mut SqliteConnection, campaign: CampaignId, stages: &
     Ok(())
 }
 
-async fn end(
-    connection: &mut SqliteConnection,
-    at_ms: u64,
-    stage: StageKey,
-    attempt: Attempt,
-    outcome: &str,
-) -> Result<(), StoreError> {
+async fn end(connection: &mut SqliteConnection, at_ms: u64, key: AttemptKey, outcome: &str) -> Result<(), StoreError> {
     let update = "UPDATE attempts SET ended_at_ms = ?, outcome = ? WHERE stage = ? AND attempt = ?";
-    let update = sqlx::query(update).bind(to_column(at_ms)).bind(outcome).bind(stage.to_string()).bind(attempt.0);
+    let update =
+        sqlx::query(update).bind(to_column(at_ms)).bind(outcome).bind(key.stage.to_string()).bind(key.attempt.0);
     update.execute(connection).await.map_err(cannot_write("attempts"))?;
     Ok(())
 }

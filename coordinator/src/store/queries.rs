@@ -1,6 +1,6 @@
 //! Questions of the driver and of people that a row answers.
 
-use vocabulary::{Attempt, CampaignId, StageKey, WorkerId};
+use vocabulary::{Attempt, AttemptKey, CampaignId, StageKey, WorkerId};
 
 use super::error::StoreError;
 use super::number::{from_column, to_column};
@@ -30,6 +30,14 @@ pub struct CommittedCheckpoint {
     pub manifest_hash: String,
     /// The size of all its files.
     pub bytes: u64,
+}
+
+impl CommittedCheckpoint {
+    /// The attempt that wrote it.
+    #[must_use]
+    pub fn key(&self) -> AttemptKey {
+        AttemptKey { stage: self.stage, attempt: self.attempt }
+    }
 }
 
 /// The columns of a checkpoint, without those that were asked for.

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use coordinator::Handle;
 use proto::layout;
-use proto::manifest::{BlobEntry, CheckpointManifest, FORMAT_VERSION};
+use proto::manifest::{BlobEntry, CheckpointManifest};
 use proto::v1::coordinator_message::Body as Down;
 use proto::v1::worker_message::Body as Up;
 use proto::v1::worker_service_client::WorkerServiceClient;
@@ -14,7 +14,7 @@ use proto::v1::{self, AttemptRef, CoordinatorMessage, WorkerMessage};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
-use vocabulary::{Attempt, Stage, WorkerId};
+use vocabulary::{Attempt, AttemptKey, Stage, WorkerId};
 
 use crate::bench::PATIENCE;
 
@@ -188,23 +188,22 @@ impl Worker {
 
     /// Writes a checkpoint; says nothing of it.
     pub(crate) fn write_checkpoint(&self, job: &Job, step: u64) -> v1::CommitCheckpoint {
-        let stage = job.stage.key;
-        let attempt = Attempt(job.attempt.attempt);
-        let folder = self.storage.join(layout::checkpoint_path(&stage, attempt, step));
+        let key = AttemptKey { stage: job.stage.key, attempt: Attempt(job.attempt.attempt) };
+        let folder = self.storage.join(layout::checkpoint_path(key, step));
         fs::create_dir_all(&folder).expect("it is made");
         let blob = |name: &str| {
-            let content = format!("{name} of {stage} at {step}");
+            let content = format!("{name} of {} at {step}", key.stage);
             fs::write(folder.join(name), &content).expect("it is written");
             let blake3 = blake3::hash(content.as_bytes()).to_hex().to_string();
             BlobEntry { name: name.to_owned(), bytes: content.len() as u64, blake3 }
         };
         let blobs = vec![blob("weights.safetensors"), blob("optimizer.safetensors")];
-        let manifest = CheckpointManifest { format_version: FORMAT_VERSION, stage, attempt, step, blobs }.to_json();
+        let manifest = CheckpointManifest::new(key, step, blobs).to_json();
         fs::write(folder.join(layout::MANIFEST), &manifest).expect("it is written");
         v1::CommitCheckpoint {
             attempt: Some(job.attempt.clone()),
             step,
-            manifest_path: layout::manifest_path(&stage, attempt, step),
+            manifest_path: layout::manifest_path(key, step),
             manifest_hash: blake3::hash(&manifest).to_hex().to_string(),
         }
     }

@@ -3,14 +3,14 @@
 use crate::scratch::{Scratch, checkpoint, completed, ended, point, points, reached, removed, started};
 use coordinator::store::{Commit, CurvePoint};
 use scheduler::Fact;
-use vocabulary::{Attempt, Consecutive, Dynamics, LargestUpdates};
+use vocabulary::{Attempt, AttemptKey, Consecutive, Dynamics, LargestUpdates};
 
 #[tokio::test]
 async fn the_first_row_of_a_step_stays() {
     let (scratch, stage) = Scratch::with_a_running_stage().await;
     scratch.commit(points(stage, 1, 0..3, 5.0)).await;
     scratch.commit(points(stage, 1, 1..5, 6.0)).await;
-    let twice = vec![(stage, Attempt(1), vec![point(5, 7.0), point(5, 8.0)])];
+    let twice = vec![(AttemptKey { stage, attempt: Attempt(1) }, vec![point(5, 7.0), point(5, 8.0)])];
     scratch.commit(Commit { curve: twice, ..Commit::default() }).await;
 
     let curve = scratch.store.curve(stage, 0, usize::MAX).await.expect("it can be read");
@@ -69,7 +69,7 @@ async fn what_is_no_number_comes_back_as_it_was() {
         (point.grad_norm, point.learning_rate) = (loss, loss);
         point
     });
-    let curve = vec![(stage, Attempt(1), measured.collect())];
+    let curve = vec![(AttemptKey { stage, attempt: Attempt(1) }, measured.collect())];
     scratch.commit(Commit { curve, ..Commit::default() }).await;
 
     let scratch = scratch.reopen().await;
@@ -91,10 +91,14 @@ async fn what_a_step_recorded_comes_back_as_it_was_and_goes_with_its_point() {
     let second = Dynamics { consecutive: Some(consecutive), ..first };
     let recorded = [None, Some(first), Some(second), None];
     let curve = (0..).zip(recorded).map(|(step, dynamics)| CurvePoint { dynamics, ..point(step, 5.0) }).collect();
-    scratch.commit(Commit { curve: vec![(stage, Attempt(1), curve)], ..Commit::default() }).await;
+    scratch
+        .commit(Commit { curve: vec![(AttemptKey { stage, attempt: Attempt(1) }, curve)], ..Commit::default() })
+        .await;
     // Again, with other values: the first row stays.
     let again = CurvePoint { dynamics: Some(Dynamics { largest_gradient: 9.0, ..first }), ..point(1, 6.0) };
-    scratch.commit(Commit { curve: vec![(stage, Attempt(1), vec![again])], ..Commit::default() }).await;
+    scratch
+        .commit(Commit { curve: vec![(AttemptKey { stage, attempt: Attempt(1) }, vec![again])], ..Commit::default() })
+        .await;
 
     let scratch = scratch.reopen().await;
     let curve = scratch.store.curve(stage, 0, usize::MAX).await.expect("it can be read");

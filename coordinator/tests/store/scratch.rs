@@ -8,7 +8,7 @@ use scheduler::{AttemptEnd, Fact, RemovalReason, StageResult};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteRow};
 use sqlx::{AssertSqlSafe, Connection, FromRow};
 use tempfile::TempDir;
-use vocabulary::{Attempt, Dataset, DatasetId, Plan, Stage, StageKey, WorkerId};
+use vocabulary::{Attempt, AttemptKey, Dataset, DatasetId, Plan, Stage, StageKey, WorkerId};
 
 /// The time of every commit here.
 pub(crate) const AT_MS: u64 = 1_700_000_000_123;
@@ -127,7 +127,7 @@ pub(crate) fn checkpoint(stage: StageKey, attempt: u32, step: u64) -> CommittedC
         stage,
         attempt: Attempt(attempt),
         step,
-        manifest_path: proto::layout::manifest_path(&stage, Attempt(attempt), step),
+        manifest_path: proto::layout::manifest_path(AttemptKey { stage, attempt: Attempt(attempt) }, step),
         manifest_hash: "0f".repeat(32),
         bytes: 1 << 40,
     }
@@ -140,7 +140,7 @@ pub(crate) fn point(step: u64, loss: f64) -> CurvePoint {
 /// A commit of points of one attempt, all with this loss.
 pub(crate) fn points(stage: StageKey, attempt: u32, steps: std::ops::Range<u64>, loss: f64) -> Commit {
     let points = steps.map(|step| point(step, loss)).collect();
-    Commit { at_ms: AT_MS, curve: vec![(stage, Attempt(attempt), points)], ..Commit::default() }
+    Commit { at_ms: AT_MS, curve: vec![(AttemptKey { stage, attempt: Attempt(attempt) }, points)], ..Commit::default() }
 }
 
 /// An error with its causes.

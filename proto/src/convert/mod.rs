@@ -15,13 +15,13 @@ mod tests;
 
 use std::str::FromStr;
 
-pub use attempt::attempt_ref;
+pub use attempt::{attempt, attempts};
 pub use plan::{plan, sent_plan};
 pub use sets::{sent_sets, sets};
 pub use stage::spec;
 
 use vocabulary::id::ParseIdError;
-use vocabulary::{Attempt, SpecError, StageKey};
+use vocabulary::{SpecError, StageKey};
 
 use crate::limits::{MAX_NAME_BYTES, has_control_characters};
 
@@ -145,15 +145,6 @@ pub fn optional_id<T: FromStr<Err = ParseIdError>>(field: &str, text: Option<&st
 /// If one of them is not an identifier.
 pub fn ids<T: FromStr<Err = ParseIdError>>(field: &str, texts: &[String]) -> Result<Vec<T>, ConvertError> {
     texts.iter().enumerate().map(|(index, text)| id(&format!("{field}[{index}]"), text)).collect()
-}
-
-/// Reads a list of stages and attempts; an error names the position in it.
-///
-/// # Errors
-/// If one of them is not one.
-pub fn attempts(field: &str, refs: Vec<crate::v1::AttemptRef>) -> Result<Vec<(StageKey, Attempt)>, ConvertError> {
-    let read = |(index, attempt)| attempt_ref(&format!("{field}[{index}]"), Some(attempt));
-    refs.into_iter().enumerate().map(read).collect()
 }
 
 /// Reads a name.

@@ -4,12 +4,13 @@ use proptest::prelude::*;
 use prost::Message;
 use vocabulary::search::{Asha, Dimension, Parameter, Sampler, Scale, Search, SearchBase, Settings, Values};
 use vocabulary::{
-    AdamW, Attempt, Batch, CampaignId, CheckpointPolicy, Consecutive, DataSpec, Dataset, DecayShape, Domain, Dynamics,
-    Keep, LargestUpdates, LrSchedule, Mixture, ModelSpec, Plan, Precision, Recording, Retries, SetLoss, SetLosses,
-    Shape, Stage, StageKey, StageRole, StageSpec, StartSpec, TensorProgram, Tokens, Trial, TrialId, sample,
+    AdamW, Attempt, AttemptKey, Batch, CampaignId, CheckpointPolicy, Consecutive, DataSpec, Dataset, DecayShape,
+    Domain, Dynamics, Keep, LargestUpdates, LrSchedule, Mixture, ModelSpec, Plan, Precision, Recording, Retries,
+    SetLoss, SetLosses, Shape, Stage, StageKey, StageRole, StageSpec, StartSpec, TensorProgram, Tokens, Trial, TrialId,
+    sample,
 };
 
-use super::{ConvertError, Problem, attempt_ref, plan as read_plan, sent_plan, sent_sets};
+use super::{ConvertError, Problem, attempt, plan as read_plan, sent_plan, sent_sets};
 use crate::v1;
 
 fn spec(schedule: LrSchedule, floats: [f64; 6], precision: Precision) -> StageSpec {
@@ -261,11 +262,11 @@ fn a_stage_under_the_key_of_another_is_refused() {
 
 #[test]
 fn attempts_survive_the_way_and_count_from_one() {
-    let attempt = (StageKey::from_content(b"a stage"), Attempt(7));
-    assert_eq!(attempt_ref("attempt", Some(attempt.into())), Ok(attempt));
-    let refuse = |value| attempt_ref("attempt", value).expect_err("it is refused").to_string();
+    let key = AttemptKey { stage: StageKey::from_content(b"a stage"), attempt: Attempt(7) };
+    assert_eq!(attempt("attempt", Some(key.into())), Ok(key));
+    let refuse = |value| attempt("attempt", value).expect_err("it is refused").to_string();
     assert_eq!(refuse(None), "attempt: is missing");
-    assert_eq!(refuse(Some((attempt.0, Attempt(0)).into())), "attempt.attempt: has to be above zero");
+    assert_eq!(refuse(Some(AttemptKey { attempt: Attempt(0), ..key }.into())), "attempt.attempt: has to be above zero");
 }
 
 #[test]

@@ -30,8 +30,16 @@ fn main() -> std::io::Result<()> {
     let stage = StageKey::from_content(b"a stage");
     let blob = |name: &str| BlobEntry { name: name.to_owned(), bytes: 12, blake3: "0a".repeat(32) };
     let blobs = vec![blob("weights.safetensors"), blob("optimizer.safetensors")];
-    write("manifest", "two-blobs", &CheckpointManifest::new(stage, Attempt(2), 140, blobs).to_json())?;
-    write("manifest", "none", &CheckpointManifest::new(stage, Attempt(1), 0, Vec::new()).to_json())?;
+    write(
+        "manifest",
+        "two-blobs",
+        &CheckpointManifest::new(AttemptKey { stage, attempt: Attempt(2) }, 140, blobs).to_json(),
+    )?;
+    write(
+        "manifest",
+        "none",
+        &CheckpointManifest::new(AttemptKey { stage, attempt: Attempt(1) }, 0, Vec::new()).to_json(),
+    )?;
 
     let text = fs::read_to_string(here.join("../../recipes/smoke.toml"))?;
     let plan = Recipe::parse("smoke.toml", &text).and_then(|recipe| sketch(&recipe)).map_err(std::io::Error::other)?;

@@ -87,7 +87,7 @@ pub async fn upload(
     step: u64,
     blobs: &Blobs,
 ) -> Result<CheckpointRef, UploadError> {
-    let dir = proto::layout::checkpoint_path(&key.stage, key.attempt, step);
+    let dir = proto::layout::checkpoint_path(key, step);
     let hashing = Blobs::clone(blobs);
     let hashes = off_thread(move || hashing.iter().map(entry).collect::<Vec<_>>());
     let puts = (0..blobs.len()).map(|index| {
@@ -96,9 +96,9 @@ pub async fn upload(
     });
     let (entries, stored) = futures::join!(hashes, try_join_all(puts));
     stored?;
-    let manifest = CheckpointManifest::new(key.stage, key.attempt, step, entries).to_json();
+    let manifest = CheckpointManifest::new(key, step, entries).to_json();
     let manifest_hash = blake3::hash(manifest.as_ref());
-    let manifest_path = proto::layout::manifest_path(&key.stage, key.attempt, step);
+    let manifest_path = proto::layout::manifest_path(key, step);
     put(store, manifest_path.clone(), Bytes::from(manifest)).await?;
     Ok(CheckpointRef { stage: key.stage, step, manifest_path, manifest_hash })
 }
@@ -127,7 +127,7 @@ pub async fn find(
     key: AttemptKey,
     step: u64,
 ) -> Result<Option<(CheckpointRef, Blobs)>, DownloadError> {
-    let manifest_path = proto::layout::manifest_path(&key.stage, key.attempt, step);
+    let manifest_path = proto::layout::manifest_path(key, step);
     let manifest = match get(store, &manifest_path).await {
         Err(DownloadError::Get { source: object_store::Error::NotFound { .. }, .. }) => return Ok(None),
         manifest => manifest?,
@@ -230,7 +230,7 @@ mod tests {
         let other = CheckpointRef { step: 31, ..checkpoint.clone() };
         assert!(matches!(download(&store, &other).await, Err(DownloadError::Other { .. })));
 
-        let dir = proto::layout::checkpoint_path(&key().stage, key().attempt, 30);
+        let dir = proto::layout::checkpoint_path(key(), 30);
         overwrite(&store, &format!("{dir}/optimizer.safetensors"), &[3; 1000]).await;
         assert!(matches!(download(&store, &checkpoint).await, Err(DownloadError::Damaged { .. })));
         overwrite(&store, &checkpoint.manifest_path, b"{}").await;

@@ -187,7 +187,7 @@ impl Story {
     #[track_caller]
     pub(crate) fn stored(&mut self, text: &str, step: u64) {
         let key = self.key(text);
-        let manifest_path = proto::layout::manifest_path(&key.stage, key.attempt, step);
+        let manifest_path = proto::layout::manifest_path(key, step);
         let manifest_hash = blake3::hash(manifest_path.as_bytes());
         let checkpoint = CheckpointRef { stage: key.stage, step, manifest_path, manifest_hash };
         self.handle(Event::CheckpointStored { key, checkpoint });

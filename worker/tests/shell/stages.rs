@@ -33,7 +33,7 @@ async fn a_stage_leaves_its_curve_its_checkpoint_and_its_result() {
 
     let [checkpoint] = record.checkpoints(key).try_into().expect("there is one checkpoint");
     assert_eq!(checkpoint.step, 600);
-    assert_eq!(checkpoint.manifest_path, proto::layout::manifest_path(&key.stage, key.attempt, 600));
+    assert_eq!(checkpoint.manifest_path, proto::layout::manifest_path(key, 600));
     assert_eq!(read_checkpoint(&bench.storage(), &checkpoint, WEIGHTS), weights_after(0..600, None));
     assert_eq!(read_checkpoint(&bench.storage(), &checkpoint, OPTIMIZER), b"moments after 600 steps");
 
@@ -102,7 +102,7 @@ async fn a_child_starts_from_its_parents_checkpoint_at_hand_and_another_process_
     let end = session.hear_the_end_of(attempt(&branch, 2), &mut Record::default()).await;
     assert!(matches!(end, Up::StageCompleted(_)), "{end:?}");
     for number in [1, 2] {
-        let manifest_path = proto::layout::manifest_path(&branch.key, attempt(&branch, number).attempt, 320);
+        let manifest_path = proto::layout::manifest_path(attempt(&branch, number), 320);
         let weights = bench.storage().join(manifest_path).with_file_name(WEIGHTS);
         assert_eq!(fs::read(weights).expect("it is there"), weights_after(0..320, None), "of attempt {number}");
     }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BinaryHeap};
 use std::time::Duration;
 
 use scheduler::{CampaignPhase, Effect, Event, Fact, Scheduler, Settings, StageResult, Timestamp};
-use vocabulary::{Attempt, Plan, StageKey, WorkerId};
+use vocabulary::{AttemptKey, Plan, WorkerId};
 
 use crate::cpu_time;
 use crate::forest;
@@ -81,8 +81,7 @@ struct Place {
 
 #[derive(Debug, Clone, Copy)]
 struct Training {
-    stage: StageKey,
-    attempt: Attempt,
+    key: AttemptKey,
     step: u64,
     end: u64,
     step_ms: u64,
@@ -210,8 +209,8 @@ impl Fleet {
         }
     }
 
-    fn in_hand(&self, place: usize) -> Vec<(StageKey, Attempt)> {
-        self.places[place].training.iter().map(|training| (training.stage, training.attempt)).collect()
+    fn in_hand(&self, place: usize) -> Vec<AttemptKey> {
+        self.places[place].training.iter().map(|training| training.key).collect()
     }
 
     fn heartbeat(&mut self, place: usize) {
@@ -228,26 +227,26 @@ impl Fleet {
         if !self.places[place].is_connected {
             return self.after(RECONNECTION, place, Happening::Checkpoint);
         }
-        let (worker, stage, attempt) = (self.places[place].worker, training.stage, training.attempt);
+        let (worker, key) = (self.places[place].worker, training.key);
         if self.random.happens(FAILURES) {
             self.places[place].training = None;
             let reason = "out of memory".to_owned();
-            return self.handle(Event::AttemptFailed { worker, stage, attempt, reason, started: true });
+            return self.handle(Event::AttemptFailed { worker, key, reason, started: true });
         }
         if self.random.happens(DIVERGENCES) {
             self.places[place].training = None;
-            return self.handle(Event::StageDiverged { worker, stage, attempt, step: training.step, loss: 20.0 });
+            return self.handle(Event::StageDiverged { worker, key, step: training.step, loss: 20.0 });
         }
         training.step = (training.step + stride(&training)).min(training.end);
-        self.handle(Event::CheckpointCommitted { worker, stage, attempt, step: training.step });
+        self.handle(Event::CheckpointCommitted { worker, key, step: training.step });
         if training.step == training.end {
             self.places[place].training = None;
             let result =
                 StageResult { validation_loss: Some(3.0), validation_loss_per_byte: Some(0.75), ..Default::default() };
-            return self.handle(Event::StageCompleted { worker, stage, attempt, result });
+            return self.handle(Event::StageCompleted { worker, key, result });
         }
         // It may have been taken away over that report.
-        if self.places[place].training.is_some_and(|now| (now.stage, now.attempt) == (stage, attempt)) {
+        if self.places[place].training.is_some_and(|now| now.key == key) {
             self.places[place].training = Some(training);
             self.after(stride(&training) * training.step_ms, place, Happening::Checkpoint);
         }
@@ -255,10 +254,10 @@ impl Fleet {
 
     fn preempt(&mut self, place: usize) {
         let worker = self.places[place].worker;
-        if let Some(Training { stage, attempt, .. }) = self.places[place].training.take()
+        if let Some(Training { key, .. }) = self.places[place].training.take()
             && self.places[place].is_connected
         {
-            self.handle(Event::AttemptReleased { worker, stage, attempt });
+            self.handle(Event::AttemptReleased { worker, key });
         }
         if self.places[place].is_connected {
             self.handle(Event::WorkerLeft { worker });
@@ -309,15 +308,15 @@ impl Fleet {
         for effect in effects {
             match effect {
                 Effect::Record(fact) => self.count(&fact),
-                Effect::Assign { worker, stage, attempt, resume_from, .. } => {
-                    self.assign(worker, stage, attempt, resume_from);
+                Effect::Assign { worker, key, resume_from, .. } => {
+                    self.assign(worker, key, resume_from);
                 }
-                Effect::Revoke { worker, stage, attempt } | Effect::Refuse { worker, stage, attempt } => {
-                    self.drop_it(worker, stage, attempt);
+                Effect::Revoke { worker, key } | Effect::Refuse { worker, key } => {
+                    self.drop_it(worker, key);
                 }
                 Effect::CloseSession { worker } => self.rejoin(worker),
                 Effect::CampaignEnded { .. } => self.tally.campaigns_ended += 1,
-                Effect::ResultDiffers { stage, .. } => panic!("{stage} was trained again, and nothing was lost"),
+                Effect::ResultDiffers { key, .. } => panic!("{key} was trained again, and nothing was lost"),
                 Effect::RejectPlan { error, .. } => panic!("a sound plan was rejected: {error}"),
             }
         }
@@ -344,26 +343,26 @@ impl Fleet {
         }
     }
 
-    fn assign(&mut self, worker: WorkerId, stage: StageKey, attempt: Attempt, resume_from: Option<u64>) {
+    fn assign(&mut self, worker: WorkerId, key: AttemptKey, resume_from: Option<u64>) {
         let Some(&place) = self.by_worker.get(&worker) else { return };
         if !self.places[place].is_connected || self.places[place].training.is_some() {
             return;
         }
-        let spec = &self.scheduler.stage(&stage).expect("what is assigned is known").spec;
+        let spec = &self.scheduler.stage(&key.stage).expect("what is assigned is known").spec;
         let step = resume_from.unwrap_or(spec.steps.start);
         let step_ms = step_ms(spec.model.shape.d_model);
-        let training = Training { stage, attempt, step, end: spec.steps.end, step_ms };
+        let training = Training { key, step, end: spec.steps.end, step_ms };
         self.places[place].training = Some(training);
         self.after(stride(&training) * step_ms, place, Happening::Checkpoint);
     }
 
-    fn drop_it(&mut self, worker: WorkerId, stage: StageKey, attempt: Attempt) {
+    fn drop_it(&mut self, worker: WorkerId, key: AttemptKey) {
         let Some(&place) = self.by_worker.get(&worker) else { return };
         let place = &mut self.places[place];
-        if place.training.is_some_and(|training| (training.stage, training.attempt) == (stage, attempt)) {
+        if place.training.is_some_and(|training| training.key == key) {
             place.training = None;
         }
-        self.handle(Event::RevocationConfirmed { worker, stage, attempt });
+        self.handle(Event::RevocationConfirmed { worker, key });
     }
 
     fn rejoin(&mut self, worker: WorkerId) {

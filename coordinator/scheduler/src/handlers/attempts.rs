@@ -1,6 +1,6 @@
 //! What workers report of the attempts they have.
 
-use vocabulary::{Attempt, StageKey, WorkerId};
+use vocabulary::{AttemptKey, WorkerId};
 
 use crate::effect::Effect;
 use crate::fact::{AttemptEnd, Fact, StageResult};
@@ -13,24 +13,23 @@ use crate::time::Timestamp;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Claim {
     pub(crate) worker: WorkerId,
-    pub(crate) stage: StageKey,
-    pub(crate) attempt: Attempt,
+    pub(crate) key: AttemptKey,
 }
 
 impl Scheduler {
     /// The fence every report has to pass. One that counts extends the lease; a repetition of what is settled is
     /// dropped; all else is refused.
     pub(super) fn passes(&mut self, now: Timestamp, claim: Claim, effects: &mut Vec<Effect>) -> bool {
-        let Claim { worker, stage, attempt } = claim;
+        let Claim { worker, key } = claim;
         self.heard_from(now, worker);
-        match self.standing(worker, stage, attempt) {
+        match self.standing(worker, key) {
             Standing::Current => {
-                self.renew(now, stage);
+                self.renew(now, key.stage);
                 true
             }
             Standing::Settled => false,
             Standing::Stale => {
-                effects.push(Effect::Refuse { worker, stage, attempt });
+                effects.push(Effect::Refuse { worker, key });
                 false
             }
         }
@@ -46,7 +45,7 @@ impl Scheduler {
         if !self.passes(now, claim, effects) {
             return;
         }
-        let Claim { stage, attempt, .. } = claim;
+        let AttemptKey { stage, attempt } = claim.key;
         let Some(record) = self.ledger.record(&stage) else { return };
         let end = record.stage.spec.steps.end;
         if step > end {
@@ -68,7 +67,7 @@ impl Scheduler {
         if !self.passes(now, claim, effects) {
             return;
         }
-        let Claim { worker, stage, attempt } = claim;
+        let Claim { worker, key: AttemptKey { stage, attempt } } = claim;
         let Some(record) = self.ledger.record(&stage) else { return };
         let end = record.stage.spec.steps.end;
         let has_children = !record.children.is_empty();
@@ -79,7 +78,7 @@ impl Scheduler {
         }
         let again = Some(result).filter(StageResult::is_finite);
         if let Some(first) = first.filter(|first| Some(*first) != again) {
-            effects.push(Effect::ResultDiffers { stage, attempt, first, again });
+            effects.push(Effect::ResultDiffers { key: claim.key, first, again });
         }
         if result.is_finite() {
             self.settle(claim, Fact::StageCompleted { stage, attempt, result }, effects);
@@ -102,9 +101,9 @@ impl Scheduler {
         if !self.passes(now, claim, effects) {
             return;
         }
-        let Claim { stage, attempt, .. } = claim;
+        let AttemptKey { stage, attempt } = claim.key;
         if let Some(first) = self.ledger.record(&stage).and_then(|record| record.first_result) {
-            effects.push(Effect::ResultDiffers { stage, attempt, first, again: None });
+            effects.push(Effect::ResultDiffers { key: claim.key, first, again: None });
         }
         let loss = Some(loss).filter(|loss| loss.is_finite());
         self.settle(claim, Fact::StageDiverged { stage, attempt, step, loss }, effects);
@@ -119,7 +118,7 @@ impl Scheduler {
         effects: &mut Vec<Effect>,
     ) {
         if self.passes(now, claim, effects) {
-            self.end_attempt(now, claim.stage, AttemptEnd::Failed { reason, started }, effects);
+            self.end_attempt(now, claim.key.stage, AttemptEnd::Failed { reason, started }, effects);
             self.workers.set_slot(claim.worker, Slot::Idle);
         }
     }
@@ -127,21 +126,21 @@ impl Scheduler {
     /// The worker hands back what it has because it must go, so nothing else is given to it.
     pub(super) fn on_attempt_released(&mut self, now: Timestamp, claim: Claim, effects: &mut Vec<Effect>) {
         if self.passes(now, claim, effects) {
-            self.end_attempt(now, claim.stage, AttemptEnd::Released, effects);
+            self.end_attempt(now, claim.key.stage, AttemptEnd::Released, effects);
             self.workers.set_slot(claim.worker, Slot::Leaving);
         }
     }
 
     /// A worker confirms for attempts that were over already, too; that frees the slot and changes nothing else.
     pub(super) fn on_revocation_confirmed(&mut self, now: Timestamp, claim: Claim, effects: &mut Vec<Effect>) {
-        let Claim { worker, stage, attempt } = claim;
+        let Claim { worker, key } = claim;
         self.heard_from(now, worker);
-        if self.is_current(worker, stage, attempt) {
-            self.end_attempt(now, stage, AttemptEnd::Revoked, effects);
+        if self.is_current(worker, key) {
+            self.end_attempt(now, key.stage, AttemptEnd::Revoked, effects);
             self.workers.set_slot(worker, Slot::Idle);
         } else if let Some(also_dropping) = self.workers.also_dropping(worker) {
-            also_dropping.remove(&(stage, attempt));
-            if self.workers.get(&worker).is_some_and(|known| known.slot.is_dropping(stage, attempt)) {
+            also_dropping.remove(&key);
+            if self.workers.get(&worker).is_some_and(|known| known.slot == Slot::Dropping(key)) {
                 self.workers.set_slot(worker, Slot::Idle);
             }
         }
@@ -149,16 +148,16 @@ impl Scheduler {
 
     /// Records how a stage came out, and frees the worker.
     fn settle(&mut self, claim: Claim, fact: Fact, effects: &mut Vec<Effect>) {
-        self.forget_attempt(claim.worker, claim.stage);
+        self.forget_attempt(claim.worker, claim.key.stage);
         self.record(fact, effects);
         self.workers.set_slot(claim.worker, Slot::Idle);
     }
 
     /// Ends an attempt of which the worker says what cannot be. It may well be training on, so its slot is not free.
     fn break_off(&mut self, now: Timestamp, claim: Claim, reason: String, effects: &mut Vec<Effect>) {
-        let Claim { worker, stage, attempt } = claim;
-        self.end_attempt(now, stage, AttemptEnd::ProtocolBroken { reason }, effects);
-        self.workers.set_slot(worker, Slot::Dropping { stage, attempt });
-        effects.push(Effect::Refuse { worker, stage, attempt });
+        let Claim { worker, key } = claim;
+        self.end_attempt(now, key.stage, AttemptEnd::ProtocolBroken { reason }, effects);
+        self.workers.set_slot(worker, Slot::Dropping(key));
+        effects.push(Effect::Refuse { worker, key });
     }
 }

@@ -1,6 +1,6 @@
 //! What people ask for.
 
-use vocabulary::{CampaignId, Growth, Plan, StageKey};
+use vocabulary::{AttemptKey, CampaignId, Growth, Plan, StageKey};
 
 use crate::effect::Effect;
 use crate::fact::Fact;
@@ -79,11 +79,12 @@ impl Scheduler {
     fn revoke_if_unwanted(&mut self, stage: StageKey, effects: &mut Vec<Effect>) {
         let Some(record) = self.ledger.record(&stage).filter(|record| record.wanted_by.is_empty()) else { return };
         let StageState::Running { worker, attempt } = record.state else { return };
-        let slot = Slot::Dropping { stage, attempt };
+        let key = AttemptKey { stage, attempt };
+        let slot = Slot::Dropping(key);
         // A worker that has not joined since a restart is told when it does.
         if self.workers.get(&worker).is_some_and(|known| known.slot != slot) {
             self.workers.set_slot(worker, slot);
-            effects.push(Effect::Revoke { worker, stage, attempt });
+            effects.push(Effect::Revoke { worker, key });
         }
     }
 

@@ -31,7 +31,7 @@ impl Scheduler {
         effects: &mut Vec<Effect>,
     ) {
         if self.passes(now, claim, effects) {
-            self.end_attempt(now, claim.stage, AttemptEnd::StartUnusable { of, step }, effects);
+            self.end_attempt(now, claim.key.stage, AttemptEnd::StartUnusable { of, step }, effects);
             self.workers.set_slot(claim.worker, Slot::Idle);
         }
     }
@@ -48,8 +48,9 @@ impl Scheduler {
         if !self.passes(now, claim, effects) {
             return;
         }
-        self.end_attempt(now, claim.stage, AttemptEnd::StorageFailed { reason }, effects);
-        let retries = self.ledger.record(&claim.stage).map(|record| self.ledger.retries(record)).unwrap_or_default();
+        self.end_attempt(now, claim.key.stage, AttemptEnd::StorageFailed { reason }, effects);
+        let retries =
+            self.ledger.record(&claim.key.stage).map(|record| self.ledger.retries(record)).unwrap_or_default();
         if let Some(failures) = self.workers.note_storage_failure(claim.worker) {
             self.workers.set_slot(claim.worker, Slot::Resting);
             self.timers.set(Timer::RestOver(claim.worker), now + retries.wait_after(failures));

@@ -1,6 +1,6 @@
 //! Timers: silent workers, expired leases, elapsed back-offs.
 
-use vocabulary::{StageKey, WorkerId};
+use vocabulary::{AttemptKey, StageKey, WorkerId};
 
 use crate::effect::Effect;
 use crate::fact::AttemptEnd;
@@ -59,8 +59,9 @@ impl Scheduler {
         let Some(&StageState::Running { worker, attempt }) = self.ledger.stage_state(&stage) else { return };
         self.expire(now, stage, effects);
         if self.workers.contains(&worker) {
-            self.workers.set_slot(worker, Slot::Dropping { stage, attempt });
-            effects.push(Effect::Revoke { worker, stage, attempt });
+            let key = AttemptKey { stage, attempt };
+            self.workers.set_slot(worker, Slot::Dropping(key));
+            effects.push(Effect::Revoke { worker, key });
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use vocabulary::{Attempt, StageKey, WorkerId};
+use vocabulary::{AttemptKey, StageKey, WorkerId};
 
 use crate::effect::Effect;
 use crate::fact::AttemptEnd;
@@ -23,7 +23,7 @@ impl Scheduler {
         worker: WorkerId,
         name: String,
         memory_bytes: Option<u64>,
-        running: &[(StageKey, Attempt)],
+        running: &[AttemptKey],
         holds: Vec<StageKey>,
         effects: &mut Vec<Effect>,
     ) {
@@ -38,14 +38,15 @@ impl Scheduler {
 
         let Some(&stage) = self.running_on.get(&worker) else { return };
         let Some(&StageState::Running { attempt, .. }) = self.ledger.stage_state(&stage) else { return };
-        let in_hand = running.contains(&(stage, attempt));
+        let key = AttemptKey { stage, attempt };
+        let in_hand = running.contains(&key);
         if in_hand && !self.is_wanted(&stage) {
-            self.workers.set_slot(worker, Slot::Dropping { stage, attempt });
-            effects.push(Effect::Revoke { worker, stage, attempt });
+            self.workers.set_slot(worker, Slot::Dropping(key));
+            effects.push(Effect::Revoke { worker, key });
         } else if in_hand {
-            self.workers.set_slot(worker, Slot::Busy { stage, attempt });
+            self.workers.set_slot(worker, Slot::Busy(key));
         } else if !self.is_wanted(&stage)
-            || slot_before.is_some_and(|slot| slot.is_dropping(stage, attempt))
+            || slot_before.is_some_and(|slot| slot == Slot::Dropping(key))
             || self.has_something_to_drop(worker)
         {
             // In the last case the order went to a connection that was over, and the slot is not free for it now.
@@ -55,8 +56,8 @@ impl Scheduler {
         } else if let Some((of, step)) = self.ledger.lost_start(&stage) {
             self.end_attempt(now, stage, AttemptEnd::StartUnusable { of, step }, effects);
         } else {
-            self.workers.set_slot(worker, Slot::Busy { stage, attempt });
-            self.assign(now, worker, stage, attempt, effects);
+            self.workers.set_slot(worker, Slot::Busy(key));
+            self.assign(now, worker, key, effects);
         }
     }
 
@@ -64,7 +65,7 @@ impl Scheduler {
         &mut self,
         now: Timestamp,
         worker: WorkerId,
-        running: &[(StageKey, Attempt)],
+        running: &[AttemptKey],
         effects: &mut Vec<Effect>,
     ) {
         if self.workers.contains(&worker) {
@@ -76,36 +77,30 @@ impl Scheduler {
     }
 
     /// Extends the lease of what the worker has, and has it drop what it should not have.
-    fn reconcile_held(
-        &mut self,
-        now: Timestamp,
-        worker: WorkerId,
-        running: &[(StageKey, Attempt)],
-        effects: &mut Vec<Effect>,
-    ) {
-        for (stage, attempt) in running.iter().copied().collect::<BTreeSet<_>>() {
-            match self.standing(worker, stage, attempt) {
-                Standing::Current => self.renew(now, stage),
+    fn reconcile_held(&mut self, now: Timestamp, worker: WorkerId, running: &[AttemptKey], effects: &mut Vec<Effect>) {
+        for key in running.iter().copied().collect::<BTreeSet<_>>() {
+            match self.standing(worker, key) {
+                Standing::Current => self.renew(now, key.stage),
                 Standing::Settled => {}
-                Standing::Stale => self.have_it_dropped(worker, stage, attempt, effects),
+                Standing::Stale => self.have_it_dropped(worker, key, effects),
             }
         }
     }
 
-    fn have_it_dropped(&mut self, worker: WorkerId, stage: StageKey, attempt: Attempt, effects: &mut Vec<Effect>) {
+    fn have_it_dropped(&mut self, worker: WorkerId, key: AttemptKey, effects: &mut Vec<Effect>) {
         let Some(slot) = self.workers.get(&worker).map(|known| known.slot) else { return };
         match slot {
-            slot if slot.is_dropping(stage, attempt) => return, // It was told.
-            Slot::Idle => self.workers.set_slot(worker, Slot::Dropping { stage, attempt }),
-            Slot::Dropping { .. } => {
-                let is_news = self.workers.also_dropping(worker).is_some_and(|known| known.insert((stage, attempt)));
+            slot if slot == Slot::Dropping(key) => return, // It was told.
+            Slot::Idle => self.workers.set_slot(worker, Slot::Dropping(key)),
+            Slot::Dropping(_) => {
+                let is_news = self.workers.also_dropping(worker).is_some_and(|known| known.insert(key));
                 if !is_news {
                     return; // Likewise.
                 }
             }
-            Slot::Busy { .. } | Slot::Leaving | Slot::Resting => {}
+            Slot::Busy(_) | Slot::Leaving | Slot::Resting => {}
         }
-        effects.push(Effect::Refuse { worker, stage, attempt });
+        effects.push(Effect::Refuse { worker, key });
     }
 
     /// A worker without an attempt is not given one that it would not hear of.
@@ -134,7 +129,7 @@ impl Scheduler {
     }
 
     fn has_something_to_drop(&self, worker: WorkerId) -> bool {
-        self.workers.get(&worker).is_some_and(|known| matches!(known.slot, Slot::Dropping { .. }))
+        self.workers.get(&worker).is_some_and(|known| matches!(known.slot, Slot::Dropping(_)))
     }
 
     fn has_children(&self, stage: &StageKey) -> bool {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use vocabulary::{Attempt, StageKey, WorkerId};
+use vocabulary::{AttemptKey, StageKey, WorkerId};
 
 use super::stage::StageRecord;
 use super::worker::{Slot, Worker};
@@ -70,7 +70,7 @@ impl Workers {
     }
 
     /// What a worker was told to drop besides what its slot is taken by.
-    pub(crate) fn also_dropping(&mut self, id: WorkerId) -> Option<&mut BTreeSet<(StageKey, Attempt)>> {
+    pub(crate) fn also_dropping(&mut self, id: WorkerId) -> Option<&mut BTreeSet<AttemptKey>> {
         self.known.get_mut(&id).map(|worker| &mut worker.also_dropping)
     }
 
@@ -93,10 +93,7 @@ impl Workers {
     pub(crate) fn set_slot(&mut self, id: WorkerId, slot: Slot) {
         let Some(worker) = self.known.get_mut(&id) else { return };
         worker.slot = match slot {
-            Slot::Idle => worker
-                .also_dropping
-                .pop_first()
-                .map_or(Slot::Idle, |(stage, attempt)| Slot::Dropping { stage, attempt }),
+            Slot::Idle => worker.also_dropping.pop_first().map_or(Slot::Idle, Slot::Dropping),
             taken => taken,
         };
         let place = (worker.room(), id);
@@ -135,7 +132,7 @@ impl Workers {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use vocabulary::{Stage, StageRole, StageSpec, sample};
+    use vocabulary::{Attempt, Stage, StageRole, StageSpec, sample};
 
     use super::*;
     use crate::state::stage::StageState;
@@ -186,7 +183,7 @@ mod tests {
                     }),
                     1 => workers.remove(id),
                     2 => workers.set_slot(id, Slot::Idle),
-                    3 => workers.set_slot(id, Slot::Busy { stage, attempt: Attempt(1) }),
+                    3 => workers.set_slot(id, Slot::Busy(AttemptKey { stage, attempt: Attempt(1) })),
                     4 => workers.set_slot(id, Slot::Resting),
                     _ => workers.note_holding(id, stage),
                 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use vocabulary::{Attempt, StageKey};
+use vocabulary::{AttemptKey, StageKey};
 
 /// What a worker's one slot is taken by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -10,30 +10,13 @@ pub enum Slot {
     /// Nothing: it can be given a stage.
     Idle,
     /// An attempt.
-    Busy {
-        /// Of this stage.
-        stage: StageKey,
-        /// This one.
-        attempt: Attempt,
-    },
+    Busy(AttemptKey),
     /// An attempt it was told to stop, until it confirms that it did.
-    Dropping {
-        /// Of this stage.
-        stage: StageKey,
-        /// This one.
-        attempt: Attempt,
-    },
+    Dropping(AttemptKey),
     /// Nothing, but the worker is about to go.
     Leaving,
     /// Nothing, but the storage failed it, and it is given some time before it tries again.
     Resting,
-}
-
-impl Slot {
-    /// Whether it is being emptied of this attempt.
-    pub(crate) fn is_dropping(&self, stage: StageKey, attempt: Attempt) -> bool {
-        *self == Self::Dropping { stage, attempt }
-    }
 }
 
 /// A worker that joined and has not been silent for a lease since.
@@ -46,7 +29,7 @@ pub(crate) struct Worker {
     /// What it does.
     pub(crate) slot: Slot,
     /// Attempts it was told to drop, besides the one its slot is taken by, and has not confirmed yet.
-    pub(crate) also_dropping: BTreeSet<(StageKey, Attempt)>,
+    pub(crate) also_dropping: BTreeSet<AttemptKey>,
     /// Stages with children whose last checkpoint it has at hand.
     pub(crate) holds: BTreeSet<StageKey>,
     /// How often in a row the storage failed it.

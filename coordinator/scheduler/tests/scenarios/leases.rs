@@ -82,9 +82,9 @@ fn a_coordinator_that_listens_comes_back_at_every_heartbeat() {
 fn reports_of_an_old_attempt_are_refused_and_change_nothing() {
     let mut story = after_an_expired_lease();
     let before = story.scheduler.ledger().clone();
-    let (stage, attempt) = story.attempt("whole#1");
-    assert_eq!(story.scheduler.standing(worker("w1"), stage, attempt), Standing::Stale);
-    assert!(!story.scheduler.is_current(worker("w1"), stage, attempt));
+    let key = story.attempt("whole#1");
+    assert_eq!(story.scheduler.standing(worker("w1"), key), Standing::Stale);
+    assert!(!story.scheduler.is_current(worker("w1"), key));
 
     story.checkpoint("w1", "whole#1", 60);
     story.expect(&["refuse whole#1 to w1"]);

@@ -8,7 +8,7 @@ use std::time::Duration;
 use scheduler::{
     AttemptEnd, Effect, Event, Fact, Scheduler, Settings, StageResult, StageState, StageStatus, Timestamp,
 };
-use vocabulary::{Attempt, CampaignId, Plan, StageKey, WorkerId};
+use vocabulary::{Attempt, AttemptKey, CampaignId, Plan, StageKey, WorkerId};
 
 use crate::support::{campaign, growth, worker};
 
@@ -154,8 +154,8 @@ impl Scenario {
 
     #[track_caller]
     pub(crate) fn checkpoint(&mut self, name: &str, attempt: &str, step: u64) {
-        let (worker, (stage, attempt)) = (self.worker(name), self.attempt(attempt));
-        self.handle(Event::CheckpointCommitted { worker, stage, attempt, step });
+        let (worker, key) = (self.worker(name), self.attempt(attempt));
+        self.handle(Event::CheckpointCommitted { worker, key, step });
     }
 
     #[track_caller]
@@ -173,35 +173,35 @@ impl Scenario {
 
     #[track_caller]
     pub(crate) fn complete_with(&mut self, name: &str, attempt: &str, result: StageResult) {
-        let (worker, (stage, attempt)) = (self.worker(name), self.attempt(attempt));
-        self.handle(Event::StageCompleted { worker, stage, attempt, result });
+        let (worker, key) = (self.worker(name), self.attempt(attempt));
+        self.handle(Event::StageCompleted { worker, key, result });
     }
 
     #[track_caller]
     pub(crate) fn diverge(&mut self, name: &str, attempt: &str, step: u64, loss: f64) {
-        let (worker, (stage, attempt)) = (self.worker(name), self.attempt(attempt));
-        self.handle(Event::StageDiverged { worker, stage, attempt, step, loss });
+        let (worker, key) = (self.worker(name), self.attempt(attempt));
+        self.handle(Event::StageDiverged { worker, key, step, loss });
     }
 
     #[track_caller]
     pub(crate) fn fail(&mut self, name: &str, attempt: &str, started: bool) {
-        let (worker, (stage, attempt)) = (self.worker(name), self.attempt(attempt));
-        self.handle(Event::AttemptFailed { worker, stage, attempt, reason: "disk full".to_owned(), started });
+        let (worker, key) = (self.worker(name), self.attempt(attempt));
+        self.handle(Event::AttemptFailed { worker, key, reason: "disk full".to_owned(), started });
     }
 
     #[track_caller]
     pub(crate) fn release(&mut self, name: &str, attempt: &str) {
-        let (worker, (stage, attempt)) = (self.worker(name), self.attempt(attempt));
-        self.handle(Event::AttemptReleased { worker, stage, attempt });
+        let (worker, key) = (self.worker(name), self.attempt(attempt));
+        self.handle(Event::AttemptReleased { worker, key });
     }
 
     /// A worker could not start from a checkpoint, and the coordinator saw for itself that it is damaged.
     #[track_caller]
     pub(crate) fn cannot_start(&mut self, name: &str, attempt: &str, of: &str, step: u64) {
-        let (worker, (stage, attempt), of) = (self.worker(name), self.attempt(attempt), self.stage(of));
+        let (worker, key, of) = (self.worker(name), self.attempt(attempt), self.stage(of));
         self.handle(Event::CheckpointDamaged { stage: of, step });
         let damaged = self.take();
-        self.handle(Event::StartUnusable { worker, stage, attempt, of, step });
+        self.handle(Event::StartUnusable { worker, key, of, step });
         self.unaccounted.splice(0..0, damaged);
     }
 
@@ -219,14 +219,14 @@ impl Scenario {
 
     #[track_caller]
     pub(crate) fn storage_fails(&mut self, name: &str, attempt: &str) {
-        let (worker, (stage, attempt)) = (self.worker(name), self.attempt(attempt));
-        self.handle(Event::StorageFailed { worker, stage, attempt, reason: "disk full".to_owned() });
+        let (worker, key) = (self.worker(name), self.attempt(attempt));
+        self.handle(Event::StorageFailed { worker, key, reason: "disk full".to_owned() });
     }
 
     #[track_caller]
     pub(crate) fn confirm(&mut self, name: &str, attempt: &str) {
-        let (worker, (stage, attempt)) = (self.worker(name), self.attempt(attempt));
-        self.handle(Event::RevocationConfirmed { worker, stage, attempt });
+        let (worker, key) = (self.worker(name), self.attempt(attempt));
+        self.handle(Event::RevocationConfirmed { worker, key });
     }
 
     // What happens by itself.
@@ -275,8 +275,7 @@ impl Scenario {
     /// Whether a worker has this attempt by the log.
     #[track_caller]
     pub(crate) fn holds(&self, name: &str, attempt: &str) -> bool {
-        let (stage, attempt) = self.attempt(attempt);
-        self.scheduler.is_current(worker(name), stage, attempt)
+        self.scheduler.is_current(worker(name), self.attempt(attempt))
     }
 
     #[track_caller]
@@ -292,9 +291,9 @@ impl Scenario {
     }
 
     #[track_caller]
-    pub(crate) fn attempt(&self, text: &str) -> (StageKey, Attempt) {
+    pub(crate) fn attempt(&self, text: &str) -> AttemptKey {
         let (label, number) = text.split_once('#').expect("an attempt is written stage#number");
-        (self.stage(label), Attempt(number.parse().expect("an attempt's number")))
+        AttemptKey { stage: self.stage(label), attempt: Attempt(number.parse().expect("an attempt's number")) }
     }
 
     fn worker(&mut self, name: &str) -> WorkerId {
@@ -307,27 +306,22 @@ impl Scenario {
         let campaign = |id: &CampaignId| self.campaigns[id].as_str();
         let stage = |key: &StageKey| self.stages[key].as_str();
         let worker = |id: &WorkerId| self.workers[id].as_str();
+        let attempt = |key: &AttemptKey| format!("{}{}", stage(&key.stage), key.attempt);
         match effect {
             Effect::Record(fact) => self.fact_in_words(fact),
-            Effect::Assign { worker: to, stage: key, attempt, resume_from, parent } => {
+            Effect::Assign { worker: to, key, resume_from, parent } => {
                 let start = match (resume_from, parent) {
                     (Some(step), _) => format!("step {step}"),
                     (None, Some(parent)) => stage(parent).to_owned(),
                     (None, None) => "initial weights".to_owned(),
                 };
-                format!("assign {}{attempt} to {} from {start}", stage(key), worker(to))
+                format!("assign {} to {} from {start}", attempt(key), worker(to))
             }
-            Effect::Revoke { worker: on, stage: key, attempt } => {
-                format!("revoke {}{attempt} on {}", stage(key), worker(on))
-            }
-            Effect::Refuse { worker: to, stage: key, attempt } => {
-                format!("refuse {}{attempt} to {}", stage(key), worker(to))
-            }
+            Effect::Revoke { worker: on, key } => format!("revoke {} on {}", attempt(key), worker(on)),
+            Effect::Refuse { worker: to, key } => format!("refuse {} to {}", attempt(key), worker(to)),
             Effect::CloseSession { worker: of } => format!("close the session of {}", worker(of)),
             Effect::CampaignEnded { campaign: id } => format!("{} is over", campaign(id)),
-            Effect::ResultDiffers { stage: key, attempt, .. } => {
-                format!("{}{attempt} came out differently", stage(key))
-            }
+            Effect::ResultDiffers { key, .. } => format!("{} came out differently", attempt(key)),
             Effect::RejectPlan { campaign: id, error } => format!("reject {}: {error}", campaign(id)),
         }
     }

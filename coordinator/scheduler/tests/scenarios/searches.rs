@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use scheduler::{CampaignPhase, Effect, Event, Fact, Scheduler, StageResult, Timestamp, TrialCounts};
-use vocabulary::{Attempt, Growth, Plan, StageKey, WorkerId};
+use vocabulary::{AttemptKey, Growth, Plan, WorkerId};
 
 use crate::scenario::settings;
 use crate::support::{campaign, search, worker};
@@ -13,7 +13,7 @@ use crate::support::{campaign, search, worker};
 struct Hall {
     scheduler: Scheduler,
     facts: Vec<Fact>,
-    assigned: Vec<(WorkerId, StageKey, Attempt)>,
+    assigned: Vec<(WorkerId, AttemptKey)>,
     ended: usize,
     last_first: bool,
 }
@@ -34,7 +34,7 @@ impl Hall {
         for effect in self.scheduler.handle(Timestamp(0), event) {
             match effect {
                 Effect::Record(fact) => self.facts.push(fact),
-                Effect::Assign { worker, stage, attempt, .. } => self.assigned.push((worker, stage, attempt)),
+                Effect::Assign { worker, key, .. } => self.assigned.push((worker, key)),
                 Effect::CampaignEnded { .. } => self.ended += 1,
                 other => panic!("{other:?}"),
             }
@@ -49,14 +49,14 @@ impl Hall {
         if self.assigned.is_empty() {
             return None;
         }
-        let (worker, stage, attempt) = self.assigned.remove(index);
-        let spec = self.scheduler.stage(&stage).expect("it was assigned").spec.clone();
+        let (worker, key) = self.assigned.remove(index);
+        let spec = self.scheduler.stage(&key.stage).expect("it was assigned").spec.clone();
         let step = spec.steps.end;
-        self.handle(Event::CheckpointCommitted { worker, stage, attempt, step });
+        self.handle(Event::CheckpointCommitted { worker, key, step });
         let loss = 3.0 + (spec.peak_lr / 0.01).log10().abs() + 1.0 / step as f64;
         let result =
             StageResult { validation_loss: Some(loss), validation_loss_per_byte: None, ..StageResult::default() };
-        self.handle(Event::StageCompleted { worker, stage, attempt, result });
+        self.handle(Event::StageCompleted { worker, key, result });
         Some(worker)
     }
 
@@ -152,13 +152,13 @@ fn a_search_that_was_cancelled_goes_on_where_it_was() {
     for _ in 0..6 {
         hall.train_one();
     }
-    let (worker, stage, attempt) = hall.assigned.pop().expect("it goes on");
+    let (worker, key) = hall.assigned.pop().expect("it goes on");
     let revoked = hall.scheduler.handle(Timestamp(0), Event::CampaignCancelled { campaign: campaign("s") });
     hall.facts.extend(revoked.into_iter().filter_map(|effect| match effect {
         Effect::Record(fact) => Some(fact),
         _ => None,
     }));
-    hall.handle(Event::RevocationConfirmed { worker, stage, attempt });
+    hall.handle(Event::RevocationConfirmed { worker, key });
     hall.submit(&search("s", 9));
     hall.train_all();
     assert_eq!(hall.plan("s").trials, whole.plan("s").trials);

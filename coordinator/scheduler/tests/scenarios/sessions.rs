@@ -188,7 +188,7 @@ fn a_worker_with_several_attempts_to_drop_is_idle_once_all_are_dropped() {
     story.expect_nothing();
     story.confirm("w2", attempts[0]);
     story.expect_nothing();
-    assert!(story.scheduler.workers().all(|known| matches!(known.slot, Slot::Dropping { .. })));
+    assert!(story.scheduler.workers().all(|known| matches!(known.slot, Slot::Dropping(_))));
     story.confirm("w2", attempts[1]);
     story.expect(&["started two#1 on w2", "assign two#1 to w2 from initial weights"]);
 }

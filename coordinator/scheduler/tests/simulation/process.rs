@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use scheduler::{Effect, Event, StageResult};
-use vocabulary::{Attempt, StageKey, WorkerId};
+use vocabulary::{AttemptKey, StageKey, WorkerId};
 
 use crate::desk::Message;
 use crate::support::worker;
@@ -14,8 +14,7 @@ const STRIDE: u64 = 10;
 /// What it trains.
 #[derive(Debug, Clone)]
 struct Training {
-    stage: StageKey,
-    attempt: Attempt,
+    key: AttemptKey,
     step: u64,
     end: u64,
     /// It was told to stop, and is finishing its step.
@@ -74,8 +73,8 @@ impl Process {
     }
 
     /// What it trains, if anything.
-    pub(crate) fn trains(&self) -> Option<(StageKey, Attempt)> {
-        self.training.as_ref().map(|training| (training.stage, training.attempt))
+    pub(crate) fn trains(&self) -> Option<AttemptKey> {
+        self.training.as_ref().map(|training| training.key)
     }
 
     /// Dials, says hello, and says again what was not acknowledged. What it said on the connection before is on its way.
@@ -131,28 +130,26 @@ impl Process {
             return Ok(());
         };
         match order {
-            Effect::Assign { stage, attempt, resume_from, .. } => {
-                if self.is_leaving || self.in_hand().contains(&(stage, attempt)) {
+            Effect::Assign { key, resume_from, .. } => {
+                if self.is_leaving || self.in_hand().contains(&key) {
                     return Ok(());
                 }
                 if let Some(training) = &self.training {
-                    let (stage, other) = (stage.short(), training.stage.short());
+                    let (stage, other) = (key.stage.short(), training.key.stage.short());
                     let name = &self.name;
                     return Err(format!(
                         "invariant_two_attempts_never_share_a_worker: {name} has {other} and got {stage}"
                     ));
                 }
-                let (start, end) = steps(&stage);
+                let (start, end) = steps(&key.stage);
                 let step = resume_from.unwrap_or(start);
-                self.training = Some(Training { stage, attempt, step, end, stopping: false });
+                self.training = Some(Training { key, step, end, stopping: false });
             }
-            Effect::Revoke { stage, attempt, .. } | Effect::Refuse { stage, attempt, .. } => {
-                self.spool.retain(|(_, report)| claim(report) != Some((stage, attempt)));
+            Effect::Revoke { key, .. } | Effect::Refuse { key, .. } => {
+                self.spool.retain(|(_, report)| claim(report) != Some(key));
                 match &mut self.training {
-                    Some(training) if (training.stage, training.attempt) == (stage, attempt) => {
-                        training.stopping = true
-                    }
-                    _ => self.report(Event::RevocationConfirmed { worker: self.id, stage, attempt }),
+                    Some(training) if training.key == key => training.stopping = true,
+                    _ => self.report(Event::RevocationConfirmed { worker: self.id, key }),
                 }
             }
             other => return Err(format!("no order for a worker: {other:?}")),
@@ -163,44 +160,44 @@ impl Process {
     /// Trains up to the next checkpoint, or finishes the step and stops if it was told to.
     pub(crate) fn train(&mut self) {
         let worker = self.id;
-        let Some(Training { stage, attempt, step, end, stopping }) = self.training.clone() else { return };
+        let Some(Training { key, step, end, stopping }) = self.training.clone() else { return };
         if stopping {
             self.training = None;
-            return self.report(Event::RevocationConfirmed { worker, stage, attempt });
+            return self.report(Event::RevocationConfirmed { worker, key });
         }
         let step = (step + STRIDE).min(end);
-        self.report(Event::CheckpointCommitted { worker, stage, attempt, step });
+        self.report(Event::CheckpointCommitted { worker, key, step });
         if step < end {
-            self.training = Some(Training { stage, attempt, step, end, stopping });
+            self.training = Some(Training { key, step, end, stopping });
         } else {
             self.training = None;
-            self.holds.push(stage);
+            self.holds.push(key.stage);
             // The loss tells which attempt it comes from.
             let result = StageResult {
-                validation_loss: Some(f64::from(attempt.0)),
+                validation_loss: Some(f64::from(key.attempt.0)),
                 validation_loss_per_byte: None,
                 ..Default::default()
             };
-            self.report(Event::StageCompleted { worker, stage, attempt, result });
+            self.report(Event::StageCompleted { worker, key, result });
         }
     }
 
     /// Ends the training with this report about it.
-    pub(crate) fn end_with(&mut self, report: impl FnOnce(WorkerId, StageKey, Attempt, u64) -> Event) {
-        if let Some(Training { stage, attempt, step, .. }) = self.training.take() {
-            self.report(report(self.id, stage, attempt, step));
+    pub(crate) fn end_with(&mut self, report: impl FnOnce(WorkerId, AttemptKey, u64) -> Event) {
+        if let Some(Training { key, step, .. }) = self.training.take() {
+            self.report(report(self.id, key, step));
         }
     }
 
     /// Hands back what it has, and takes nothing any more.
     pub(crate) fn leave(&mut self) {
-        self.end_with(|worker, stage, attempt, _| Event::AttemptReleased { worker, stage, attempt });
+        self.end_with(|worker, key, _| Event::AttemptReleased { worker, key });
         self.is_leaving = true;
     }
 
     /// Attempts in training, or over with a report that is not acknowledged.
-    fn in_hand(&self) -> Vec<(StageKey, Attempt)> {
-        let training = self.training.iter().map(|training| (training.stage, training.attempt));
+    fn in_hand(&self) -> Vec<AttemptKey> {
+        let training = self.training.iter().map(|training| training.key);
         let reported = self.spool.iter().filter_map(|(_, report)| claim(report));
         training.chain(reported).collect::<BTreeSet<_>>().into_iter().collect()
     }
@@ -219,16 +216,16 @@ fn message(number: Option<u64>, event: Event) -> Message {
 }
 
 /// The attempt a report is about.
-pub(crate) fn claim(event: &Event) -> Option<(StageKey, Attempt)> {
+pub(crate) fn claim(event: &Event) -> Option<AttemptKey> {
     match event {
-        Event::CheckpointCommitted { stage, attempt, .. }
-        | Event::StageCompleted { stage, attempt, .. }
-        | Event::StageDiverged { stage, attempt, .. }
-        | Event::AttemptFailed { stage, attempt, .. }
-        | Event::AttemptReleased { stage, attempt, .. }
-        | Event::StartUnusable { stage, attempt, .. }
-        | Event::StorageFailed { stage, attempt, .. }
-        | Event::RevocationConfirmed { stage, attempt, .. } => Some((*stage, *attempt)),
+        Event::CheckpointCommitted { key, .. }
+        | Event::StageCompleted { key, .. }
+        | Event::StageDiverged { key, .. }
+        | Event::AttemptFailed { key, .. }
+        | Event::AttemptReleased { key, .. }
+        | Event::StartUnusable { key, .. }
+        | Event::StorageFailed { key, .. }
+        | Event::RevocationConfirmed { key, .. } => Some(*key),
         _ => None,
     }
 }

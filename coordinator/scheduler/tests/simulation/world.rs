@@ -107,38 +107,20 @@ impl World {
             Action::Hear { slot, acknowledged } => self.hear(slot, acknowledged),
             Action::Heartbeat(slot) => self.with(slot, Process::heartbeat),
             Action::Diverge(slot) => self.with(slot, |process| {
-                process.end_with(|worker, stage, attempt, step| Event::StageDiverged {
-                    worker,
-                    stage,
-                    attempt,
-                    step,
-                    loss: f64::NAN,
-                });
+                process.end_with(|worker, key, step| Event::StageDiverged { worker, key, step, loss: f64::NAN });
             }),
             Action::Fail { slot, started } => self.with(slot, |process| {
                 let reason = "disk full".to_owned();
-                process.end_with(|worker, stage, attempt, _| Event::AttemptFailed {
-                    worker,
-                    stage,
-                    attempt,
-                    reason,
-                    started,
-                });
+                process.end_with(|worker, key, _| Event::AttemptFailed { worker, key, reason, started });
             }),
             Action::Leave(slot) => self.with(slot, Process::leave),
             Action::StorageFails(slot) => self.with(slot, |process| {
                 let reason = "disk full".to_owned();
-                process.end_with(|worker, stage, attempt, _| Event::StorageFailed { worker, stage, attempt, reason });
+                process.end_with(|worker, key, _| Event::StorageFailed { worker, key, reason });
             }),
             Action::Damage(index) => self.damage(index),
             Action::CannotStart(slot) => self.with(slot, |process| {
-                process.end_with(|worker, stage, attempt, step| Event::StartUnusable {
-                    worker,
-                    stage,
-                    attempt,
-                    of: stage,
-                    step,
-                });
+                process.end_with(|worker, key, step| Event::StartUnusable { worker, key, of: key.stage, step });
             }),
             Action::HearLate(index) => self.hear_late(index),
             Action::HearAgain(_) if self.heard.is_empty() => Ok(()),
@@ -185,7 +167,7 @@ impl World {
             self.act(&Action::Wait(2))?;
         }
         let open = self.scheduler.campaigns().filter(|campaign| campaign.phase == CampaignPhase::Open);
-        let trained = self.slots.iter().flatten().filter_map(Process::trains).map(|(stage, _)| stage.short());
+        let trained = self.slots.iter().flatten().filter_map(Process::trains).map(|key| key.stage.short());
         Err(format!(
             "invariant_every_campaign_ends_and_nobody_trains_what_is_over: all went well for long, open are {:?}, \
              trained are {:?}",

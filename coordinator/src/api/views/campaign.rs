@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use scheduler::{CampaignPhase, CampaignStatus, StageState};
-use vocabulary::{CampaignId, Plan, Stage, Tokens};
+use vocabulary::{AttemptKey, CampaignId, Plan, Stage, Tokens};
 
 use super::{StageView, WorkerView};
 use crate::api::requests::RecipeSource;
@@ -86,7 +86,7 @@ fn tokens_done(view: &View<'_>, stage: &Stage) -> Tokens {
         Some(StageState::Completed { .. }) => stage.spec.steps.end,
         Some(StageState::Diverged { step, .. }) => *step,
         Some(StageState::Running { worker, attempt }) => {
-            let progress = view.progress(worker, stage.key, *attempt);
+            let progress = view.progress(worker, AttemptKey { stage: stage.key, attempt: *attempt });
             let latest = progress.and_then(|progress| progress.latest).map_or(0, |point| point.step + 1);
             checkpoint().max(latest)
         }

@@ -27,8 +27,8 @@ impl WorkerView {
 
     fn of(view: &View<'_>, status: WorkerStatus) -> Self {
         let WorkerStatus { worker, name, slot, .. } = status;
-        let attempt = match slot {
-            Slot::Busy { stage, attempt } | Slot::Dropping { stage, attempt } => Some((stage, attempt)),
+        let key = match slot {
+            Slot::Busy(key) | Slot::Dropping(key) => Some(key),
             Slot::Idle | Slot::Leaving | Slot::Resting => None,
         };
         Self {
@@ -36,8 +36,8 @@ impl WorkerView {
             name,
             device: view.device(&worker).to_owned(),
             is_connected: view.is_connected(&worker),
-            stage: attempt.and_then(|(stage, _)| view.scheduler.stage(&stage)).cloned(),
-            progress: attempt.and_then(|(stage, attempt)| view.progress(&worker, stage, attempt)),
+            stage: key.and_then(|key| view.scheduler.stage(&key.stage)).cloned(),
+            progress: key.and_then(|key| view.progress(&worker, key)),
         }
     }
 }

@@ -1,12 +1,12 @@
 //! What workers say. A malformed message ends the session: the other side runs another version, or is not a worker.
 
 use proto::ConvertError;
-use proto::convert::{Problem, attempt_ref, attempts, id, ids, name};
+use proto::convert::{Problem, attempt, attempts, id, ids, name};
 use proto::limits::{MAX_CURVE_POINTS, MAX_LISTED, MAX_NAME_BYTES, MAX_REASON_BYTES};
 use proto::v1::worker_message::Body;
 use proto::v1::{self, WorkerMessage};
 use scheduler::StageResult;
-use vocabulary::{Attempt, StageKey};
+use vocabulary::AttemptKey;
 
 use super::DecodeError;
 use crate::api::limit::at_most;
@@ -56,42 +56,42 @@ pub(crate) fn message(message: WorkerMessage) -> Result<FromWorker, DecodeError>
         Body::Goodbye(_) => Ok(FromWorker::Goodbye),
         Body::CurvePoints(points) => {
             at_most(MAX_CURVE_POINTS, "curve_points.points", points.points.len())?;
-            let attempt = attempt_ref("curve_points.attempt", points.attempt)?;
-            report("curve_points", sequence, attempt, ReportBody::Points(curve(points.points)?))
+            let key = attempt("curve_points.attempt", points.attempt)?;
+            report("curve_points", sequence, key, ReportBody::Points(curve(points.points)?))
         }
         Body::CommitCheckpoint(commit) => {
-            let (stage, attempt) = attempt_ref("commit_checkpoint.attempt", commit.attempt)?;
+            let key = attempt("commit_checkpoint.attempt", commit.attempt)?;
             at_most(MAX_NAME_BYTES, "commit_checkpoint.manifest_path", commit.manifest_path.len())?;
             at_most(MAX_NAME_BYTES, "commit_checkpoint.manifest_hash", commit.manifest_hash.len())?;
             let v1::CommitCheckpoint { step, manifest_path, manifest_hash, .. } = commit;
-            let claim = CheckpointClaim { stage, attempt, step, manifest_path, manifest_hash };
-            report("commit_checkpoint", sequence, (stage, attempt), ReportBody::Checkpoint(claim))
+            let claim = CheckpointClaim { key, step, manifest_path, manifest_hash };
+            report("commit_checkpoint", sequence, key, ReportBody::Checkpoint(claim))
         }
         Body::StageCompleted(completed) => {
-            let attempt = attempt_ref("stage_completed.attempt", completed.attempt)?;
+            let key = attempt("stage_completed.attempt", completed.attempt)?;
             let missing = || ConvertError::new("stage_completed.result", Problem::Missing);
             let v1::StageResult { validation_loss, validation_loss_per_byte, sets } =
                 completed.result.ok_or_else(missing)?;
             let sets = proto::convert::sets(&sets)?;
             let result = StageResult { validation_loss, validation_loss_per_byte, sets };
-            report("stage_completed", sequence, attempt, ReportBody::Completed(result))
+            report("stage_completed", sequence, key, ReportBody::Completed(result))
         }
         Body::StageDiverged(diverged) => {
-            let attempt = attempt_ref("stage_diverged.attempt", diverged.attempt)?;
+            let key = attempt("stage_diverged.attempt", diverged.attempt)?;
             let v1::StageDiverged { step, loss, .. } = diverged;
-            report("stage_diverged", sequence, attempt, ReportBody::Diverged { step, loss })
+            report("stage_diverged", sequence, key, ReportBody::Diverged { step, loss })
         }
         Body::AttemptFailed(failed) => {
-            let attempt = attempt_ref("attempt_failed.attempt", failed.attempt)?;
+            let key = attempt("attempt_failed.attempt", failed.attempt)?;
             let v1::AttemptFailed { reason, started, .. } = failed;
-            report("attempt_failed", sequence, attempt, ReportBody::Failed { reason: shortened(reason), started })
+            report("attempt_failed", sequence, key, ReportBody::Failed { reason: shortened(reason), started })
         }
         Body::AttemptReleased(released) => {
-            let attempt = attempt_ref("attempt_released.attempt", released.attempt)?;
-            report("attempt_released", sequence, attempt, ReportBody::Released)
+            let key = attempt("attempt_released.attempt", released.attempt)?;
+            report("attempt_released", sequence, key, ReportBody::Released)
         }
         Body::StartUnusable(unusable) => {
-            let attempt = attempt_ref("start_unusable.attempt", unusable.attempt)?;
+            let key = attempt("start_unusable.attempt", unusable.attempt)?;
             let missing = || ConvertError::new("start_unusable.checkpoint", Problem::Missing);
             let checkpoint = unusable.checkpoint.ok_or_else(missing)?;
             at_most(MAX_NAME_BYTES, "start_unusable.checkpoint.manifest_hash", checkpoint.manifest_hash.len())?;
@@ -101,38 +101,33 @@ pub(crate) fn message(message: WorkerMessage) -> Result<FromWorker, DecodeError>
                 manifest_hash: checkpoint.manifest_hash,
                 reason: shortened(unusable.reason),
             });
-            report("start_unusable", sequence, attempt, body)
+            report("start_unusable", sequence, key, body)
         }
         Body::StorageFailed(failed) => {
-            let attempt = attempt_ref("storage_failed.attempt", failed.attempt)?;
-            report("storage_failed", sequence, attempt, ReportBody::StorageFailed { reason: shortened(failed.reason) })
+            let key = attempt("storage_failed.attempt", failed.attempt)?;
+            report("storage_failed", sequence, key, ReportBody::StorageFailed { reason: shortened(failed.reason) })
         }
         Body::RevocationConfirmed(confirmed) => {
-            let attempt = attempt_ref("revocation_confirmed.attempt", confirmed.attempt)?;
-            report("revocation_confirmed", sequence, attempt, ReportBody::RevocationConfirmed)
+            let key = attempt("revocation_confirmed.attempt", confirmed.attempt)?;
+            report("revocation_confirmed", sequence, key, ReportBody::RevocationConfirmed)
         }
     }
 }
 
-fn report(
-    kind: &'static str,
-    sequence: u64,
-    (stage, attempt): (StageKey, Attempt),
-    body: ReportBody,
-) -> Result<FromWorker, DecodeError> {
+fn report(kind: &'static str, sequence: u64, key: AttemptKey, body: ReportBody) -> Result<FromWorker, DecodeError> {
     if sequence == 0 {
         return Err(DecodeError::NoSequence { kind });
     }
-    Ok(FromWorker::Report { sequence, report: Report { stage, attempt, body } })
+    Ok(FromWorker::Report { sequence, report: Report { key, body } })
 }
 
 fn progress(progress: v1::Progress) -> Result<Progress, DecodeError> {
-    let (stage, attempt) = attempt_ref("heartbeat.progress.attempt", progress.attempt)?;
+    let key = attempt("heartbeat.progress.attempt", progress.attempt)?;
     let latest = progress.latest.as_ref().map(point);
     // Display only: a non-positive speed is treated as unknown.
     let speed = progress.tokens_per_second;
     let tokens_per_second = if speed.is_finite() && speed > 0.0 { speed } else { 0.0 };
-    Ok(Progress { stage, attempt, latest, tokens_per_second })
+    Ok(Progress { key, latest, tokens_per_second })
 }
 
 fn curve(points: Vec<v1::CurvePoint>) -> Result<Vec<CurvePoint>, DecodeError> {
@@ -162,12 +157,12 @@ fn shortened(reason: String) -> String {
 
 #[cfg(test)]
 mod tests {
-    use vocabulary::WorkerId;
+    use vocabulary::{Attempt, StageKey, WorkerId};
 
     use super::*;
 
-    fn attempt() -> Option<v1::AttemptRef> {
-        Some((StageKey::from_content(b"a stage"), Attempt(1)).into())
+    fn reference() -> Option<v1::AttemptRef> {
+        Some(AttemptKey { stage: StageKey::from_content(b"a stage"), attempt: Attempt(1) }.into())
     }
 
     fn refusal(sequence: u64, body: Body) -> String {
@@ -178,12 +173,12 @@ mod tests {
     fn what_is_not_sound_is_refused_by_name() {
         let released = v1::AttemptReleased { attempt: None };
         assert_eq!(refusal(1, Body::AttemptReleased(released)), "attempt_released.attempt: is missing");
-        let released = v1::AttemptReleased { attempt: attempt() };
+        let released = v1::AttemptReleased { attempt: reference() };
         assert_eq!(
             refusal(0, Body::AttemptReleased(released)),
             "attempt_released has to have a sequence number above zero"
         );
-        let completed = v1::StageCompleted { attempt: attempt(), result: None };
+        let completed = v1::StageCompleted { attempt: reference(), result: None };
         assert_eq!(refusal(1, Body::StageCompleted(completed)), "stage_completed.result: is missing");
         assert!(matches!(super::message(WorkerMessage::default()), Err(DecodeError::UnknownKind)));
     }
@@ -195,7 +190,7 @@ mod tests {
             let points = steps.map(point).to_vec();
             super::message(WorkerMessage {
                 sequence: 3,
-                body: Some(Body::CurvePoints(v1::CurvePoints { attempt: attempt(), points })),
+                body: Some(Body::CurvePoints(v1::CurvePoints { attempt: reference(), points })),
             })
         };
         assert!(points([4, 5, 6]).is_ok());

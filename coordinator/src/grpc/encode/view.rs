@@ -124,7 +124,7 @@ pub(crate) fn worker(worker: &WorkerView) -> v1::WorkerStatus {
 
 fn progress(progress: &Progress) -> v1::Progress {
     v1::Progress {
-        attempt: Some((progress.stage, progress.attempt).into()),
+        attempt: Some(progress.key.into()),
         latest: progress.latest.as_ref().map(curve_point),
         tokens_per_second: progress.tokens_per_second,
     }

@@ -2,6 +2,7 @@
 
 use proto::v1::coordinator_message::Body;
 use proto::v1::{self, CoordinatorMessage};
+use vocabulary::AttemptKey;
 
 use super::checkpoint_ref;
 use crate::driver::interruptions::Cadence;
@@ -19,10 +20,8 @@ pub(crate) fn to_worker(message: ToWorker) -> CoordinatorMessage {
         }),
         ToWorker::Assignment(assigned) => Body::Assignment(assignment(&assigned)),
         ToWorker::Acknowledgement { sequence } => Body::Acknowledgement(v1::Acknowledgement { sequence }),
-        ToWorker::Revocation { stage, attempt } => {
-            Body::Revocation(v1::Revocation { attempt: Some((stage, attempt).into()) })
-        }
-        ToWorker::Refusal { stage, attempt } => Body::Refusal(v1::Refusal { attempt: Some((stage, attempt).into()) }),
+        ToWorker::Revocation(key) => Body::Revocation(v1::Revocation { attempt: Some(key.into()) }),
+        ToWorker::Refusal(key) => Body::Refusal(v1::Refusal { attempt: Some(key.into()) }),
     };
     CoordinatorMessage { body: Some(body) }
 }
@@ -31,7 +30,7 @@ fn assignment(assignment: &Assignment) -> v1::Assignment {
     let Assignment { stage, attempt, start, cadence } = assignment;
     let Cadence { min_interval, max_interval, mean_time_between_interruptions } = *cadence;
     v1::Assignment {
-        attempt: Some((stage.key, *attempt).into()),
+        attempt: Some(AttemptKey { stage: stage.key, attempt: *attempt }.into()),
         stage: Some(stage.into()),
         start: start.as_ref().map(checkpoint_ref),
         cadence: Some(v1::Cadence {

@@ -143,7 +143,7 @@ impl Process {
         if !succeeds {
             return Some(Event::CheckpointLost { key, step, why: Lost::NotStored { reason: "disk full".to_owned() } });
         }
-        let manifest_path = proto::layout::manifest_path(&key.stage, key.attempt, step);
+        let manifest_path = proto::layout::manifest_path(key, step);
         let manifest_hash = blake3::hash(manifest_path.as_bytes());
         Some(Event::CheckpointStored {
             key,

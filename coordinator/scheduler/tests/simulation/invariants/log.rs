@@ -23,13 +23,13 @@ pub(super) fn invariant_restore_equals_state(moment: &Moment<'_>) -> Result<(), 
 }
 
 pub(super) fn invariant_nothing_from_old_attempt_counts(moment: &Moment<'_>) -> Result<(), String> {
-    let Some((worker, stage, attempt)) = report(moment.event) else { return Ok(()) };
-    if moment.before.standing(worker, stage, attempt) == Standing::Current {
+    let Some((worker, key)) = report(moment.event) else { return Ok(()) };
+    if moment.before.standing(worker, key) == Standing::Current {
         return Ok(());
     }
     for fact in recorded(moment) {
         let started = matches!(fact, Fact::AttemptStarted { .. });
-        ensure(started, || format!("{} on the word of {}{attempt}", fact.name(), stage.short()))?;
+        ensure(started, || format!("{} on the word of {key}", fact.name()))?;
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ mod state;
 mod witness;
 
 use scheduler::{CampaignPhase, Effect, Event, Fact, Scheduler, Settings, StageState, Timestamp};
-use vocabulary::{Attempt, Retries, StageKey, WorkerId};
+use vocabulary::{AttemptKey, Retries, StageKey, WorkerId};
 
 use crate::process::claim;
 pub(crate) use witness::Witness;
@@ -90,8 +90,8 @@ fn patience(scheduler: &Scheduler, stage: &StageKey) -> Retries {
 }
 
 /// A report on an attempt, and whose.
-fn report(event: &Event) -> Option<(WorkerId, StageKey, Attempt)> {
-    let (stage, attempt) = claim(event)?;
+fn report(event: &Event) -> Option<(WorkerId, AttemptKey)> {
+    let key = claim(event)?;
     match event {
         Event::CheckpointCommitted { worker, .. }
         | Event::StageCompleted { worker, .. }
@@ -100,7 +100,7 @@ fn report(event: &Event) -> Option<(WorkerId, StageKey, Attempt)> {
         | Event::AttemptReleased { worker, .. }
         | Event::StartUnusable { worker, .. }
         | Event::StorageFailed { worker, .. }
-        | Event::RevocationConfirmed { worker, .. } => Some((*worker, stage, attempt)),
+        | Event::RevocationConfirmed { worker, .. } => Some((*worker, key)),
         _ => None,
     }
 }

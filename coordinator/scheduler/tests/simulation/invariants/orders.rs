@@ -1,7 +1,7 @@
 //! What is true of the orders that are given.
 
 use scheduler::{CampaignPhase, Effect, Event, Fact, Scheduler, Slot, StageState};
-use vocabulary::WorkerId;
+use vocabulary::{AttemptKey, WorkerId};
 
 use super::{Moment, ensure, report, stages};
 
@@ -20,9 +20,9 @@ pub(super) fn invariant_only_what_is_wanted_is_started(moment: &Moment<'_>) -> R
 
 pub(super) fn invariant_assignments_follow_the_log(moment: &Moment<'_>) -> Result<(), String> {
     for effect in moment.effects {
-        let Effect::Assign { worker, stage, attempt, resume_from, parent } = effect else { continue };
-        let status = moment.after.stage_status(stage).ok_or("an unknown stage is assigned")?;
-        let running = StageState::Running { worker: *worker, attempt: *attempt };
+        let Effect::Assign { worker, key, resume_from, parent } = effect else { continue };
+        let status = moment.after.stage_status(&key.stage).ok_or("an unknown stage is assigned")?;
+        let running = StageState::Running { worker: *worker, attempt: key.attempt };
         ensure(status.state == running, || format!("assigned while {:?}", status.state))?;
         ensure(*resume_from == status.checkpoint, || format!("from {resume_from:?}, not {:?}", status.checkpoint))?;
         let parent_state = parent.and_then(|parent| moment.after.ledger().stage_state(&parent));
@@ -34,7 +34,7 @@ pub(super) fn invariant_assignments_follow_the_log(moment: &Moment<'_>) -> Resul
             });
         ensure(has_start, || format!("from a parent that is {parent_state:?}"))?;
         let slot = moment.after.workers().find(|known| known.worker == *worker).map(|known| known.slot);
-        let busy = Slot::Busy { stage: *stage, attempt: *attempt };
+        let busy = Slot::Busy(*key);
         ensure(slot == Some(busy), || format!("to a worker with {slot:?}"))?;
     }
     Ok(())
@@ -45,16 +45,14 @@ pub(super) fn invariant_slot_is_free_only_when_its_drop_is_confirmed(moment: &Mo
         scheduler.workers().find(|known| known.worker == worker).map(|known| known.slot)
     };
     for known in moment.before.workers() {
-        let Slot::Dropping { stage, attempt } = known.slot else { continue };
+        let Slot::Dropping(key) = known.slot else { continue };
         let after = slot(moment.after, known.worker);
         if after.is_none() || after == Some(known.slot) {
             continue;
         }
-        let said_so = report(moment.event) == Some((known.worker, stage, attempt));
+        let said_so = report(moment.event) == Some((known.worker, key));
         let joined = matches!(moment.event, Event::WorkerJoined { worker, .. } if *worker == known.worker);
-        ensure(said_so || joined, || {
-            format!("{} was dropping {}{attempt} and has {after:?} now", known.name, stage.short())
-        })?;
+        ensure(said_so || joined, || format!("{} was dropping {key} and has {after:?} now", known.name))?;
     }
     Ok(())
 }
@@ -62,16 +60,17 @@ pub(super) fn invariant_slot_is_free_only_when_its_drop_is_confirmed(moment: &Mo
 /// What a worker has by the ledger and does not speak of when it joins, it was never told of; or the attempt is over.
 pub(super) fn invariant_an_order_that_never_arrived_is_given_again(moment: &Moment<'_>) -> Result<(), String> {
     let Event::WorkerJoined { worker: joined, running, .. } = moment.event else { return Ok(()) };
-    for (key, state) in stages(moment.after) {
-        let StageState::Running { worker, attempt: current } = state else { continue };
-        if worker != joined || running.contains(&(key, *current)) {
+    for (stage, state) in stages(moment.after) {
+        let StageState::Running { worker, attempt } = *state else { continue };
+        let current = AttemptKey { stage, attempt };
+        if worker != *joined || running.contains(&current) {
             continue;
         }
-        let is_given = moment.effects.iter().any(|effect| {
-            matches!(effect, Effect::Assign { worker, stage, attempt, .. }
-                if (worker, stage, attempt) == (joined, &key, current))
-        });
-        ensure(is_given, || format!("{joined} is not told of {}{current}", key.short()))?;
+        let is_given = moment
+            .effects
+            .iter()
+            .any(|effect| matches!(effect, Effect::Assign { worker, key, .. } if (worker, key) == (joined, &current)));
+        ensure(is_given, || format!("{joined} is not told of {current}"))?;
     }
     Ok(())
 }

@@ -20,11 +20,11 @@ pub(super) fn invariant_stage_has_at_most_one_live_lease(moment: &Moment<'_>) ->
             ensure(holders.insert(worker), || format!("{worker} has two stages"))?;
         }
         for known in moment.after.workers() {
-            if let Slot::Busy { stage, attempt } = known.slot
-                && stage == key
+            if let Slot::Busy(busy) = known.slot
+                && busy.stage == key
             {
-                ensure(running == Some((known.worker, attempt)), || {
-                    format!("{} has {}{attempt}, which is {state:?}", known.name, key.short())
+                ensure(running == Some((known.worker, busy.attempt)), || {
+                    format!("{} has {busy}, which is {state:?}", known.name)
                 })?;
             }
         }

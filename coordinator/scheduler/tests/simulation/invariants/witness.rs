@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use scheduler::{AttemptEnd, Effect, Event, Fact, RetryCount, Scheduler, Settings, StageState, Standing, Timestamp};
-use vocabulary::{Attempt, StageKey, WorkerId};
+use vocabulary::{AttemptKey, StageKey, WorkerId};
 
 use super::{Moment, ensure, patience, recorded, report, stages};
 
@@ -28,9 +28,9 @@ pub(crate) struct Witness {
     /// Stages that failed, and when the next attempt is due.
     due: BTreeMap<StageKey, Timestamp>,
     /// Who was given which attempt, ever.
-    given: BTreeMap<(StageKey, Attempt), WorkerId>,
+    given: BTreeMap<AttemptKey, WorkerId>,
     /// Which worker was told to drop what since it joined.
-    told: BTreeSet<(WorkerId, StageKey, Attempt)>,
+    told: BTreeSet<(WorkerId, AttemptKey)>,
 }
 
 impl Witness {
@@ -79,20 +79,20 @@ impl Witness {
     /// # Errors
     /// If an attempt is given to two.
     pub(crate) fn note_order(&mut self, order: &Effect) -> Result<(), String> {
-        let Effect::Assign { worker, stage, attempt, .. } = order else { return Ok(()) };
-        let first = *self.given.entry((*stage, *attempt)).or_insert(*worker);
+        let Effect::Assign { worker, key, .. } = order else { return Ok(()) };
+        let first = *self.given.entry(*key).or_insert(*worker);
         ensure(first == *worker, || {
-            format!("invariant_an_attempt_is_given_to_one_worker: {}{attempt} to {first} and {worker}", stage.short())
+            format!("invariant_an_attempt_is_given_to_one_worker: {key} to {first} and {worker}")
         })
     }
 
     fn note_signs_of_life(&mut self, moment: &Moment<'_>) {
-        let heard: Vec<(WorkerId, StageKey, Attempt)> = match moment.event {
+        let heard: Vec<(WorkerId, AttemptKey)> = match moment.event {
             Event::HeartbeatReceived { worker, .. } if moment.before.workers().all(|known| known.worker != *worker) => {
                 Vec::new()
             }
             Event::WorkerJoined { worker, running, .. } | Event::HeartbeatReceived { worker, running } => {
-                running.iter().map(|(stage, attempt)| (*worker, *stage, *attempt)).collect()
+                running.iter().map(|key| (*worker, *key)).collect()
             }
             event => report(event).into_iter().collect(),
         };
@@ -105,14 +105,14 @@ impl Witness {
             }
         }
         let lease = Lease { heard: self.listened, lasts: self.settings.lease_duration };
-        for (worker, stage, attempt) in heard {
-            if moment.before.standing(worker, stage, attempt) == Standing::Current {
-                self.leases.insert(stage, lease);
+        for (worker, key) in heard {
+            if moment.before.standing(worker, key) == Standing::Current {
+                self.leases.insert(key.stage, lease);
             }
         }
         for effect in moment.effects {
-            if let Effect::Assign { stage, .. } = effect {
-                self.leases.insert(*stage, lease);
+            if let Effect::Assign { key, .. } = effect {
+                self.leases.insert(key.stage, lease);
             }
         }
     }
@@ -191,37 +191,31 @@ impl Witness {
             self.told.retain(|(told, ..)| told != worker);
         }
         for effect in moment.effects {
-            if let Effect::Refuse { worker, stage, attempt } | Effect::Revoke { worker, stage, attempt } = effect {
-                self.told.insert((*worker, *stage, *attempt));
+            if let Effect::Refuse { worker, key } | Effect::Revoke { worker, key } = effect {
+                self.told.insert((*worker, *key));
             }
         }
-        let is_stale = |(worker, stage, attempt): &(WorkerId, StageKey, Attempt)| {
-            moment.after.standing(*worker, *stage, *attempt) == Standing::Stale
-        };
+        let is_stale = |(worker, key): &(WorkerId, AttemptKey)| moment.after.standing(*worker, *key) == Standing::Stale;
         let spoken_of: Vec<_> = match moment.event {
-            Event::RevocationConfirmed { worker, stage, attempt } => {
-                self.told.remove(&(*worker, *stage, *attempt));
+            Event::RevocationConfirmed { worker, key } => {
+                self.told.remove(&(*worker, *key));
                 Vec::new()
             }
             Event::WorkerJoined { worker, running, .. } | Event::HeartbeatReceived { worker, running } => {
                 let known = moment.after.workers().any(|known| known.worker == *worker);
                 // What it settled may be trained again from this moment on: it is refused when it speaks of it next.
-                let settled = |(stage, attempt): &(StageKey, Attempt)| {
-                    moment.before.standing(*worker, *stage, *attempt) == Standing::Settled
-                };
+                let settled = |key: &AttemptKey| moment.before.standing(*worker, *key) == Standing::Settled;
                 let spoken_of = running.iter().filter(|claim| known && !settled(claim));
-                spoken_of.map(|(stage, attempt)| (*worker, *stage, *attempt)).collect()
+                spoken_of.map(|key| (*worker, *key)).collect()
             }
             event => report(event)
                 .into_iter()
-                .filter(|(worker, stage, attempt)| moment.before.standing(*worker, *stage, *attempt) == Standing::Stale)
+                .filter(|(worker, key)| moment.before.standing(*worker, *key) == Standing::Stale)
                 .collect(),
         };
         match spoken_of.iter().filter(|claim| is_stale(claim)).find(|claim| !self.told.contains(claim)) {
             None => Ok(()),
-            Some((_, stage, attempt)) => {
-                Err(format!("invariant_unknown_attempts_are_refused: {}{attempt} is not", stage.short()))
-            }
+            Some((_, key)) => Err(format!("invariant_unknown_attempts_are_refused: {key} is not")),
         }
     }
 }

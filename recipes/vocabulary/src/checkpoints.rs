@@ -1,18 +1,18 @@
-//! What becomes of a campaign's checkpoints. It decides no number, so it is in no key.
+//! What becomes of a campaign's checkpoints. It decides none of a stage's numbers, so it is in no key.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Which checkpoints are kept, how much room they may take, and how often they are taken.
+/// Which checkpoints are kept, how much space they may take, and how often they are taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckpointPolicy {
-    /// Bytes that the committed checkpoints of the campaign's stages may take; no bound where it is `None`.
+    /// Bytes that the committed checkpoints of the campaign's stages may take; unlimited if `None`.
     pub quota_bytes: Option<u64>,
-    /// What is kept of results.
+    /// Which results are kept.
     pub keep: Keep,
     /// The shortest time between two checkpoints of a stage, in seconds.
     pub min_interval_seconds: u64,
-    /// The longest, likewise.
+    /// The longest time between two checkpoints of a stage, in seconds.
     pub max_interval_seconds: u64,
 }
 

@@ -1,15 +1,15 @@
-//! Prepared data, as far as a plan has to know it.
+//! What a plan needs to know of its data.
 
 use serde::{Deserialize, Serialize};
 
 use crate::id::DatasetId;
 
-/// What a plan needs to know of the prepared data.
+/// A prepared dataset.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Dataset {
-    /// Its content.
+    /// A hash of the content.
     pub id: DatasetId,
-    /// Entries of its tokenizer.
+    /// Entries of the tokenizer's vocabulary.
     pub vocab: u32,
     /// Tokens to train on.
     pub train_tokens: u64,
@@ -19,17 +19,17 @@ pub struct Dataset {
     pub train_bytes: u64,
     /// Bytes of text behind `validation_tokens`.
     pub validation_bytes: u64,
-    /// Which text it is, in words for the report: `toolchain-docs`, or the globs.
+    /// The text it was prepared from, for the report: `toolchain-docs`, or globs.
     pub sources: Vec<String>,
-    /// Its domains, where it has several; what is said above is then of all of them together.
+    /// Its domains, if it has several. The counts above are then sums over all of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub domains: Vec<Domain>,
 }
 
-/// A domain of a dataset: text that is drawn from, and measured on, by itself.
+/// A domain of a dataset: text with a weight of its own in mixtures, and a held-out set of its own.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Domain {
-    /// Its name, as the recipe has it.
+    /// Its name in the recipe.
     pub name: String,
     /// Tokens to train on.
     pub train_tokens: u64,

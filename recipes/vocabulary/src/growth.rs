@@ -1,4 +1,4 @@
-//! What is added to a campaign after it was accepted.
+//! What is added to a campaign after it has been accepted.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,24 +12,24 @@ use crate::trial::Trial;
 /// More trials for a campaign, and the stages they need. The campaign keeps its identifier.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Growth {
-    /// Which campaign grows.
+    /// The campaign that grows.
     pub campaign: CampaignId,
-    /// The new trials, and those of a search that go on: their paths are longer than they were. Paths may begin with
-    /// stages that the campaign has.
+    /// The new trials, and trials of a search whose paths have become longer. Paths may begin with stages that the campaign
+    /// already has.
     pub trials: Vec<Trial>,
-    /// The new stages, parents before children. A parent may be one that the campaign has.
+    /// The new stages, parents before children. A parent may be a stage that the campaign already has.
     pub stages: Vec<Stage>,
-    /// All trials in their order from now on, where the new ones do not come last. Trials that are not named come behind
-    /// those that are.
+    /// The new order of all trials, unless the new ones simply come last. Trials that are not named follow those that
+    /// are.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub order: Vec<TrialId>,
-    /// How many trials the campaign's search has from now on, where that is more.
+    /// The new number of trials of the campaign's search, if that is larger.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub search_trials: Option<u32>,
 }
 
 impl Growth {
-    /// A search gets more trials.
+    /// Raises the number of trials of a search.
     #[must_use]
     pub fn of_search(campaign: CampaignId, trials: u32) -> Self {
         Self { campaign, trials: Vec::new(), stages: Vec::new(), order: Vec::new(), search_trials: Some(trials) }
@@ -41,7 +41,7 @@ impl Growth {
         self.trials.is_empty() && self.stages.is_empty() && self.search_trials.is_none()
     }
 
-    /// What of it a plan does not have yet: the same growth twice adds nothing the second time.
+    /// The part of it that a plan does not have yet, so that the same growth adds nothing the second time.
     #[must_use]
     pub fn beyond(self, plan: &Plan) -> Self {
         let trials: BTreeMap<TrialId, &Trial> = plan.trials.iter().map(|trial| (trial.id, trial)).collect();
@@ -62,7 +62,7 @@ impl Growth {
 }
 
 impl Plan {
-    /// The plan once it has grown.
+    /// The plan after the growth.
     #[must_use]
     pub fn grown(&self, growth: &Growth) -> Self {
         let mut plan = self.clone();
@@ -70,7 +70,7 @@ impl Plan {
         plan
     }
 
-    /// Adds trials and stages, behind those that are there. Trials of a search that go on stay in their places.
+    /// Appends trials and stages. Trials of a search that have become longer keep their places.
     pub fn grow(&mut self, growth: &Growth) {
         self.stages.extend(growth.stages.iter().cloned());
         let places: BTreeMap<TrialId, usize> =

@@ -123,11 +123,11 @@ hash_id! {
     TrialId, "trial", 8
 }
 hash_id! {
-    /// A worker process: a new one at every start of the process.
+    /// A worker process. Every start of a process gets a new one.
     WorkerId, "worker", 8
 }
 
-/// How many times a stage has been handed out, this time included; the fencing token of everything a worker reports.
+/// How many times a stage has been handed out, this time included. It is the fencing token of everything a worker reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Attempt(pub u32);
@@ -138,7 +138,7 @@ impl fmt::Display for Attempt {
     }
 }
 
-/// A stage, and the number of an attempt at it: what everything between worker and coordinator is said about.
+/// An attempt at a stage: what every message between worker and coordinator is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AttemptKey {
     /// The stage.

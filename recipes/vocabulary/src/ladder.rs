@@ -2,8 +2,8 @@
 
 use crate::shape::Shape;
 
-/// Table 8 of the paper, by the names it uses: heads 64 wide, a feed-forward layer 2.5 times the model's width, and
-/// grouped queries at 1.2B alone.
+/// Table 8 of the paper, by the names it uses. Heads are 64 wide, the feed-forward layer is 2.5 times as wide as the model,
+/// and only the 1.2B model has grouped queries.
 pub const PAPER: &[(&str, Shape)] = &[
     ("9M", paper_row(320, 5, 5, 8)),
     ("30M", paper_row(512, 8, 8, 12)),
@@ -16,8 +16,8 @@ pub const PAPER: &[(&str, Shape)] = &[
     ("2.4B", paper_row(2304, 36, 36, 40)),
 ];
 
-/// Shapes that train in seconds on a CPU core: two blocks and heads 16 wide throughout, so that width is all that
-/// changes between them. Mixing depths at this scale makes larger models lose to smaller ones.
+/// Shapes that train in seconds on a CPU core. All have two blocks and heads 16 wide, so only the width differs: with
+/// different depths at this scale, larger models lose to smaller ones.
 pub const TINY: &[(&str, Shape)] = &[
     ("tiny-32", tiny(32)),
     ("tiny-48", tiny(48)),
@@ -26,12 +26,12 @@ pub const TINY: &[(&str, Shape)] = &[
     ("tiny-128", tiny(128)),
 ];
 
-/// Every named shape, tiny ones first.
+/// Every named shape, the tiny ones first.
 pub fn all() -> impl Iterator<Item = (&'static str, Shape)> {
     TINY.iter().chain(PAPER).copied()
 }
 
-/// The shape of a name.
+/// The shape with this name.
 #[must_use]
 pub fn find(name: &str) -> Option<Shape> {
     all().find(|(known, _)| *known == name).map(|(_, shape)| shape)

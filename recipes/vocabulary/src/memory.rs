@@ -1,7 +1,7 @@
-//! Memory that training takes on a device, estimated from a stage's spec.
+//! The device memory that training a stage takes, estimated from its spec.
 //!
-//! Counted are the tensors that burn's automatic differentiation keeps between the passes through the formulas that every
-//! GPU runs, in bytes; s is 4 in fp32 and 2 in bf16. A token leaves in each block
+//! The estimate counts the tensors that burn's automatic differentiation keeps from the forward to the backward pass, for
+//! the formulas that every GPU runs, in bytes; s is 4 in fp32 and 2 in bf16. In each block a token leaves
 //!
 //! ```text
 //! 24 d_model              the stream and its norm, before attention and before the feed-forward layer
@@ -10,23 +10,24 @@
 //! (4 + s) n_heads seen    exponentials and weights over the positions seen, (context + queries at once) / 2 on average
 //! ```
 //!
-//! and the backward pass needs about as much for one block again. The head holds three matrices of the logits it has at
-//! once, and gradients of its table: one piece's, their sum, and their product with the table. A parameter has its value,
-//! its gradient and two moments in 32 bits, a second gradient where gradients accumulate, and a copy in bf16.
+//! and the backward pass needs about as much again for one block. The head holds three matrices of the logits it computes at
+//! once, and three gradients of its table: that of one piece, their sum, and their product with the table. A parameter
+//! takes its value, its gradient and two moments in 32 bits, a second gradient where gradients accumulate, and a copy in
+//! bf16.
 //!
-//! What a stage that records dynamics keeps beside that, two gradients and three sets of weights, is on the host and not
+//! A stage that records dynamics also keeps two gradients and three sets of weights. They are on the host, so they are not
 //! counted.
 //!
-//! A fifth on top is for the allocator, which hands out pages. `docs/design/gpu.md` has what was measured beside it; the CPU
-//! backend's kernels take less, in long contexts much less.
+//! A fifth is added for the allocator, which hands out whole pages. `docs/design/gpu.md` compares the estimate with
+//! measurements. The CPU backend's kernels take less, and much less in long contexts.
 
 use crate::precision::Precision;
 use crate::spec::StageSpec;
 
-/// Queries that attention serves at a time on a GPU, so that its weights are not the square of the context.
+/// Queries that attention processes at a time on a GPU, so that its weights do not grow with the square of the context.
 pub const QUERIES_AT_ONCE: u64 = 512;
 
-/// Logits that are there at a time on a GPU, and at least those of one token: 256 MiB of them.
+/// Logits that exist at a time on a GPU: 256 MiB of them, or those of one token if that is more.
 pub const LOGITS_AT_ONCE: u64 = 1 << 26;
 
 /// Bytes of a GiB.
@@ -35,21 +36,21 @@ pub const GIB: f64 = (1u64 << 30) as f64;
 /// What training a stage takes, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TrainingMemory {
-    /// Weights, gradients and moments: there from the first step to the last.
+    /// Weights, gradients and moments, which last from the first step to the last.
     parameters: u64,
-    /// Weights of all blocks in the number format of activations, where that is another one.
+    /// The weights of all blocks in the number format of activations, if that is not the weights' own.
     copies: u64,
-    /// What the forward pass through one block leaves for the backward pass.
+    /// What the forward pass through one block keeps for the backward pass.
     block: u64,
     /// The residual stream between two blocks.
     stream: u64,
-    /// Logits and what belongs to them, at their largest.
+    /// Logits and their gradients, at their peak.
     head: u64,
     blocks: u64,
 }
 
 impl TrainingMemory {
-    /// Of a stage.
+    /// The estimate for a stage.
     #[must_use]
     pub fn of(spec: &StageSpec) -> Self {
         let (model, shape, batch) = (&spec.model, &spec.model.shape, &spec.batch);
@@ -81,16 +82,16 @@ impl TrainingMemory {
         }
     }
 
-    /// With all activations kept for the backward pass.
+    /// Bytes if all activations are kept for the backward pass.
     #[must_use]
     pub fn kept(&self) -> u64 {
         let activations = self.block.saturating_mul(self.blocks).saturating_add(self.copies);
-        // The head's part is given back before the backward pass reaches a block.
+        // The head's share is freed before the backward pass reaches a block.
         in_pages(self.parameters.saturating_add(activations).saturating_add(self.head.max(self.block)))
     }
 
-    /// With the activations of one block at a time, computed again from the residual stream before it: the least a stage
-    /// can do with.
+    /// Bytes if the activations of one block at a time are recomputed from the residual stream: the least that a stage can
+    /// be trained in.
     #[must_use]
     pub fn recomputed(&self) -> u64 {
         let between = self.stream.saturating_mul(self.blocks + 1);
@@ -99,7 +100,7 @@ impl TrainingMemory {
     }
 }
 
-/// What an allocator takes for so many bytes of tensors.
+/// What the allocator takes for tensors of this many bytes.
 fn in_pages(bytes: u64) -> u64 {
     bytes.saturating_add(bytes / 5)
 }

@@ -1,41 +1,41 @@
-//! Mixtures: of how many sequences of each domain a batch is made, as a pure function of the sequence's number.
+//! Mixtures: which domain each sequence comes from, as a pure function of the sequence's number.
 //!
-//! Weights are whole parts of [`PARTS`], so that they, and with them a stage's key, are exact. The domains take turns in
-//! an order in which, after any number of sequences, each has had its share to within one sequence. Who decides the order
-//! of a domain's own text is the corpus; here it is only said how many sequences of it came before.
+//! Weights are whole parts of [`PARTS`], so that they, and with them a stage's key, are exact. Domains take turns so that
+//! after any number of sequences each has had its share to within one sequence. The corpus decides the order of a domain's
+//! own text; a mixture only says how many sequences of it came before.
 
 use serde::{Deserialize, Serialize};
 
-/// Domains of one dataset.
+/// The most domains of one dataset.
 pub const MAX_DOMAINS: usize = 8;
 
-/// Weights are counted in hundredths of a percent: what people write with two decimals of a percent is exact.
+/// Weights are hundredths of a percent, so a percentage with two decimals is exact.
 pub const PARTS: u32 = 10_000;
 
-/// How the sequences of a stage are shared out among the domains of its data.
+/// How a stage's sequences are shared out among the domains of its data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Mixture {
-    /// Parts of [`PARTS`] that each domain has, in the order of the dataset. They add up to it.
+    /// Parts of [`PARTS`] for each domain, in the order of the dataset. They add up to [`PARTS`].
     pub weights: [u32; MAX_DOMAINS],
-    /// The sequence, counted from the root, from which on these weights count.
+    /// The first sequence that these weights apply to, counted from the root.
     pub from_sequence: u64,
-    /// Sequences that each domain gave before that one. It goes on behind them, so that no text comes again early.
+    /// Sequences taken from each domain before that one. The domain continues after them, so no text repeats early.
     pub taken: [u64; MAX_DOMAINS],
 }
 
 impl Mixture {
-    /// A mixture from the first sequence on. Weights need not add up to anything; whatever is above zero gets a part at
-    /// least.
+    /// A mixture that applies from the first sequence. Weights need not be normalised; each one above zero gets at least one
+    /// part.
     ///
-    /// `None` where there are too many weights, none above zero, or one that is no number.
+    /// `None` if there are too many weights, none is above zero, or one is negative, infinite or NaN.
     #[must_use]
     pub fn of(weights: &[f64]) -> Option<Self> {
         let weights = parts(weights)?;
         Some(Self { weights, from_sequence: 0, taken: [0; MAX_DOMAINS] })
     }
 
-    /// The mixture with other weights from a sequence on. Equal weights are no change.
+    /// The mixture with other weights from this sequence. The same weights change nothing.
     #[must_use]
     pub fn switched(&self, weights: [u32; MAX_DOMAINS], from_sequence: u64) -> Self {
         if weights == self.weights {
@@ -44,26 +44,26 @@ impl Mixture {
         Self { weights, from_sequence, taken: self.taken_before(from_sequence) }
     }
 
-    /// Whether it is one that a dataset of so many domains can serve.
+    /// Whether a dataset with this many domains can serve it.
     #[must_use]
     pub fn is_of(&self, domains: usize) -> bool {
         let rest = self.weights.iter().skip(domains);
         domains <= MAX_DOMAINS && self.is_whole() && rest.chain(&[]).all(|weight| *weight == 0)
     }
 
-    /// Whether the weights add up.
+    /// Whether the weights add up to [`PARTS`].
     #[must_use]
     pub fn is_whole(&self) -> bool {
         self.weights.iter().try_fold(0_u32, |sum, weight| sum.checked_add(*weight)) == Some(PARTS)
     }
 
-    /// A domain's share.
+    /// A domain's share, from 0 to 1.
     #[must_use]
     pub fn share(&self, domain: usize) -> f64 {
         self.weights.get(domain).map_or(0.0, |weight| f64::from(*weight) / f64::from(PARTS))
     }
 
-    /// Sequences that each domain gives before a sequence, since the root.
+    /// Sequences taken from each domain before this one, since the root.
     #[must_use]
     pub fn taken_before(&self, sequence: u64) -> [u64; MAX_DOMAINS] {
         self.turns().taken(sequence)
@@ -77,14 +77,14 @@ impl Mixture {
         shares.map(|(name, weight)| format!("{name} {}%", percent(weight))).collect::<Vec<_>>().join(", ")
     }
 
-    /// Whose turn it is, sequence by sequence.
+    /// The domains in the order of their turns.
     #[must_use]
     pub fn turns(&self) -> Turns {
         Turns::new(self)
     }
 }
 
-/// Weights in parts: rounded down, and what is missing given to those that lost most, the first ones first.
+/// Weights in parts, by largest remainder: rounded down, and the rest given to those that lost most, earlier ones first.
 fn parts(weights: &[f64]) -> Option<[u32; MAX_DOMAINS]> {
     let sum: f64 = weights.iter().sum();
     let sound = weights.iter().all(|weight| weight.is_finite() && *weight >= 0.0);
@@ -95,7 +95,7 @@ fn parts(weights: &[f64]) -> Option<[u32; MAX_DOMAINS]> {
     let mut lost = [0.0; MAX_DOMAINS];
     for (index, weight) in weights.iter().enumerate().filter(|(_, weight)| **weight > 0.0) {
         let exact = weight / sum * f64::from(PARTS);
-        // What is a whole number of parts but for the last bit of a division is that number.
+        // A whole number of parts, up to the rounding error of the division, is that number.
         let near = exact.round();
         let exact = if (exact - near).abs() < 1e-6 { near } else { exact };
         parts[index] = (exact.floor() as u32).max(1);
@@ -113,30 +113,30 @@ fn parts(weights: &[f64]) -> Option<[u32; MAX_DOMAINS]> {
     Some(parts)
 }
 
-/// The order in which domains take turns. It repeats itself.
+/// The order in which domains take turns, which is periodic.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Turns {
     mixture: Mixture,
-    /// One period.
+    /// One period of it.
     order: Vec<u8>,
-    /// Turns of each domain in a period.
+    /// Turns of each domain per period.
     each: [u64; MAX_DOMAINS],
 }
 
-/// A domain's sequence.
+/// A sequence of a domain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Turn {
     /// The domain.
     pub domain: usize,
-    /// How many sequences of it came before, since the root.
+    /// How many sequences of the domain came before, since the root.
     pub number: u128,
 }
 
 impl Turns {
-    /// A period has each domain as often as its weight says, in lowest terms. The k-th turn of a domain of share w falls
-    /// between (k - 1) / w and k / w, rounded outwards; whose time is up first goes first. One turn a step suffices for
-    /// that (the windows of Baruah and others, "Proportionate progress", 1996), so no domain is ever a whole sequence
-    /// ahead of its share or behind it.
+    /// In a period each domain has as many turns as its weight in lowest terms. The k-th turn of a domain with share w falls
+    /// between (k - 1) / w and k / w, rounded outwards, and the earliest deadline goes first. One turn per step suffices
+    /// for that (Baruah et al., "Proportionate progress", 1996), so no domain is ever a whole sequence ahead of its share
+    /// or behind it.
     fn new(mixture: &Mixture) -> Self {
         let divisor = mixture.weights.iter().fold(0, |divisor, weight| gcd(divisor, *weight)).max(1);
         let each = mixture.weights.map(|weight| u64::from(weight / divisor));
@@ -153,13 +153,13 @@ impl Turns {
         Self { mixture: *mixture, order, each }
     }
 
-    /// The mixture that they are of.
+    /// The mixture.
     #[must_use]
     pub fn mixture(&self) -> &Mixture {
         &self.mixture
     }
 
-    /// Sequences each domain gives before a sequence.
+    /// Sequences taken from each domain before this one.
     fn taken(&self, sequence: u64) -> [u64; MAX_DOMAINS] {
         self.before(u128::from(sequence)).map(|number| u64::try_from(number).unwrap_or(u64::MAX))
     }
@@ -177,7 +177,7 @@ impl Turns {
         taken
     }
 
-    /// So many turns from a sequence on, which is one since these weights count.
+    /// `count` turns from sequence `first`, to which these weights have to apply already.
     pub fn from(&self, first: u128, count: usize) -> impl Iterator<Item = Turn> + '_ {
         let mut taken = self.before(first);
         let since = first.saturating_sub(u128::from(self.mixture.from_sequence));

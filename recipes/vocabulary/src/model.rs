@@ -1,4 +1,4 @@
-//! Models, by everything that decides their arithmetic.
+//! What decides a model's arithmetic.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,24 +12,24 @@ pub struct TensorProgram {
     pub scale_emb: f64,
     /// Each block's two outputs are multiplied by this over sqrt(L) before they join the residual stream.
     pub scale_depth: f64,
-    /// Standard deviation of the embedding's initial values; of a matrix's after division by sqrt(d_model / d_base).
+    /// Standard deviation of the embedding's initial values. That of a matrix is this over sqrt(d_model / d_base).
     pub init_std: f64,
     /// The width at which the scalings do nothing: matrices train at lr / (d_model / d_base), and logits are divided by
     /// the same ratio. 256 in the paper's code, which the paper itself never prints.
     pub d_base: u32,
 }
 
-/// A model, by everything that decides its arithmetic.
+/// Everything that decides a model's arithmetic.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelSpec {
-    /// Its dimensions.
+    /// The dimensions.
     pub shape: Shape,
     /// Entries of the embedding table.
     pub vocab: u32,
-    /// Whether the head multiplies with the embedding table.
+    /// Whether the head is the embedding table.
     pub tied: bool,
-    /// How its parts are scaled.
+    /// How the parts are scaled.
     pub tensor_program: TensorProgram,
     /// Base of the rotary position embedding.
     pub rope_theta: f64,
@@ -45,8 +45,8 @@ impl TensorProgram {
     /// Hugging Face transformers (`initializer_range`).
     pub const STANDARD_INIT_STD: f64 = 0.02;
 
-    /// The ordinary parametrisation of a shape: the values under which no scaling does anything to it, exactly. So that a
-    /// stage that is trained without scalings is a stage like any other.
+    /// The ordinary parametrisation of a shape: the values with which every scaling is exactly one, so that a stage without
+    /// scalings needs no special case.
     #[must_use]
     pub fn standard(shape: &Shape, init_std: f64) -> Self {
         Self { scale_emb: 1.0, scale_depth: f64::from(shape.n_layers).sqrt(), init_std, d_base: shape.d_model }
@@ -57,17 +57,17 @@ impl ModelSpec {
     /// Base of the rotary position embedding in the paper's models.
     pub const ROPE_THETA: f64 = 10_000.0;
 
-    /// What the paper's models add to the mean square inside RMSNorm.
+    /// Added to the mean square inside RMSNorm in the paper's models.
     pub const NORM_EPS: f64 = 1e-5;
 
-    /// A model as the paper's: with its scalings, and a head that is the embedding.
+    /// A model like the paper's: with its scalings, and a head that is tied to the embedding.
     #[must_use]
     pub fn paper(shape: Shape, vocab: u32) -> Self {
         let (tensor_program, rope_theta, norm_eps) = (TensorProgram::PAPER, Self::ROPE_THETA, Self::NORM_EPS);
         Self { shape, vocab, tied: true, tensor_program, rope_theta, norm_eps }
     }
 
-    /// d_model / d_base: by how much the model is wider than the one the hyper-parameters were found on.
+    /// d_model / d_base: how much wider the model is than the one that the hyper-parameters were tuned on.
     #[must_use]
     pub fn width_ratio(&self) -> f64 {
         f64::from(self.shape.d_model) / f64::from(self.tensor_program.d_base)

@@ -12,13 +12,13 @@ pub struct AdamW {
     pub beta2: f64,
     /// Added to the square root of the second moment.
     pub eps: f64,
-    /// Fraction of a parameter taken away at each step, times its learning rate. RMSNorm gains are not decayed.
+    /// The fraction of a parameter that each step removes, times its learning rate. Gains of RMSNorm are not decayed.
     pub weight_decay: f64,
-    /// Gradients are scaled down to this global L2 norm.
+    /// Gradients whose global L2 norm is larger are scaled down to it.
     pub clip_norm: f64,
 }
 
 impl AdamW {
-    /// The paper's values, or those of its published code.
+    /// The paper's values, and those of its published code where the paper is silent.
     pub const PAPER: Self = Self { beta1: 0.9, beta2: 0.95, eps: 1e-8, weight_decay: 0.1, clip_norm: 1.0 };
 }

@@ -1,40 +1,40 @@
 //! The table of a model's parameters: how each is named, shaped, initialised and trained.
 //!
-//! This is what the Tensor-Program rules (Table 7 of the paper) come down to. There is one such table: the model is built
-//! from it, the optimiser trains by it, and `windtunnel show-model` prints it.
+//! It is the Tensor-Program rules (Table 7 of the paper) written out. There is one such table: the model is built from it,
+//! the optimiser takes learning rates from it, and `windtunnel show-model` prints it.
 
 use serde::Serialize;
 
 use crate::model::ModelSpec;
 
-/// Stands for the index of a block in the path of a [`ParamGroup`].
+/// Stands for a block's index in the path of a [`ParamGroup`].
 const ANY_BLOCK: &str = "*";
 
-/// A row of the table: a parameter, or the same parameter of every block.
+/// A row of the table: one parameter, or the same parameter in every block.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ParamGroup {
-    /// Its path in the model: `embedding`, or `blocks.*.attention.qkv`, where the star stands for a block's index.
+    /// The path in the model: `embedding`, or `blocks.*.attention.qkv`, where the star stands for a block's index.
     pub path: &'static str,
-    /// Dimensions of one: the rows and columns of a matrix, or the width of a gain.
+    /// Dimensions of one parameter: rows and columns of a matrix, or the width of a gain.
     pub shape: Vec<u32>,
-    /// How many there are: one, or as many as blocks.
+    /// How many parameters the row stands for: one, or one for each block.
     pub copies: u32,
-    /// Standard deviation of its initial values; `None` where all of them start at one.
+    /// Standard deviation of the initial values; `None` if they all start at one.
     pub init_std: Option<f64>,
-    /// Its learning rate, as a multiple of the schedule's.
+    /// The learning rate as a multiple of the schedule's.
     pub lr_multiplier: f64,
     /// Whether weight decay applies.
     pub decayed: bool,
 }
 
 impl ParamGroup {
-    /// Numbers in all of them together.
+    /// Scalars in all of them together.
     #[must_use]
     pub fn params(&self) -> u64 {
         u64::from(self.copies) * self.shape.iter().map(|&width| u64::from(width)).product::<u64>()
     }
 
-    /// Whether the parameter of this path, such as `blocks.0.attention.qkv`, is one of them.
+    /// Whether the parameter at this path, for example `blocks.0.attention.qkv`, belongs to the row.
     #[must_use]
     pub fn holds(&self, path: &str) -> bool {
         let (mut pattern, mut parts) = (self.path.split('.'), path.split('.'));
@@ -48,12 +48,12 @@ impl ParamGroup {
         }
     }
 
-    /// The paths of all of them.
+    /// The path of each parameter of the row.
     pub fn paths(&self) -> impl Iterator<Item = String> + '_ {
         (0..self.copies).map(|block| self.path.replace(ANY_BLOCK, &block.to_string()))
     }
 
-    /// The paths of all of them in one, as people write it: `blocks.0..7.attention.qkv`.
+    /// All paths as one, for people: `blocks.0..7.attention.qkv`.
     #[must_use]
     pub fn folded_path(&self) -> String {
         let blocks = if self.copies > 1 { format!("0..{}", self.copies - 1) } else { "0".to_owned() };
@@ -61,14 +61,14 @@ impl ParamGroup {
     }
 }
 
-/// The index of a block, as a path writes it.
+/// A block's index as it is written in a path: decimal, without leading zeros.
 fn block(part: &str) -> Option<u32> {
     let is_written_so = part.bytes().all(|byte| byte.is_ascii_digit()) && (part == "0" || !part.starts_with('0'));
     is_written_so.then(|| part.parse().ok())?
 }
 
 impl ModelSpec {
-    /// The table of the model's parameters, in the order in which a token meets them. Its counts add up to
+    /// The table of the model's parameters, in the order in which a token meets them. The counts add up to
     /// [`Shape::total_params`](crate::Shape::total_params).
     #[must_use]
     pub fn param_groups(&self) -> Vec<ParamGroup> {

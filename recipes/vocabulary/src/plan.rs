@@ -21,40 +21,40 @@ pub struct Plan {
     pub campaign: CampaignId,
     /// Its name.
     pub name: String,
-    /// What it is for, in the recipe's words.
+    /// What it is for, from the recipe.
     pub description: String,
-    /// The data, once it is prepared. A plan without it can be read but not run: its keys are not final.
+    /// The data, once it is prepared. A plan without data can be shown but not run, because its keys are not final.
     pub dataset: Option<Dataset>,
     /// Trials in the recipe's order.
     pub trials: Vec<Trial>,
     /// Stages, parents before children.
     pub stages: Vec<Stage>,
-    /// How patient it is. It is no part of the campaign's identity.
+    /// How often stages are tried again. It is not part of the campaign's identity.
     #[serde(default)]
     pub retries: Retries,
-    /// What becomes of checkpoints.
+    /// Which checkpoints are kept, and how often they are taken.
     #[serde(default)]
     pub checkpoints: CheckpointPolicy,
-    /// What decides on trials and stages that come later, where the campaign is a search.
+    /// If the campaign is a search: what decides on its later trials and stages.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub search: Option<Box<Search>>,
 }
 
-/// What a plan costs, and what it would cost without sharing.
+/// What a plan costs, and what it would cost if trials shared no stages.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Cost {
-    /// Tokens trained, each stage once.
+    /// Tokens trained, with each stage counted once.
     pub tokens: Tokens,
-    /// Operations, each stage once.
+    /// Operations, with each stage counted once.
     pub flops: Flops,
-    /// Tokens if every trial were trained from its own initial weights.
+    /// Tokens if every trial were trained from initial weights.
     pub tokens_unshared: Tokens,
-    /// Operations, likewise.
+    /// Operations if every trial were trained from initial weights.
     pub flops_unshared: Flops,
 }
 
 impl Plan {
-    /// The stage of a key.
+    /// The stage with this key.
     #[must_use]
     pub fn stage(&self, key: &StageKey) -> Option<&Stage> {
         self.stages.iter().find(|stage| stage.key == *key)
@@ -66,7 +66,7 @@ impl Plan {
         self.stages.iter().map(|stage| (stage.key, stage)).collect()
     }
 
-    /// The first stage of the path a stage lies on: trials with the same root share a trunk, and with it its luck.
+    /// The root that a stage descends from. Trials with the same root share a trunk, so their losses are correlated.
     #[must_use]
     pub fn root_of(&self, key: &StageKey) -> Option<StageKey> {
         let stages = self.stages_by_key();
@@ -77,19 +77,19 @@ impl Plan {
         Some(stage.key)
     }
 
-    /// How many trials it comes to: those of a search come one after another.
+    /// The final number of trials. Those of a search are added over time.
     #[must_use]
     pub fn trials_in_the_end(&self) -> usize {
         self.search.as_ref().map_or(self.trials.len(), |search| search.trials as usize)
     }
 
-    /// Whether a trial's last stage is that of its whole run. A trial of a search may not have come that far, and may never.
+    /// Whether a trial's path is complete. A trial of a search may not have got that far, and may never.
     #[must_use]
     pub fn is_whole(&self, trial: &Trial) -> bool {
         self.search.as_ref().is_none_or(|search| trial.path.len() == search.stage_ends().len())
     }
 
-    /// The keys that a search gives its trials values for.
+    /// The recipe keys that the search varies.
     pub fn searched(&self) -> impl Iterator<Item = Parameter> {
         self.search.iter().flat_map(|search| search.space.iter().map(|dimension| dimension.parameter))
     }

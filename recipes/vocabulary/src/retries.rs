@@ -1,4 +1,4 @@
-//! How patient a campaign is with attempts that end without their stage being done.
+//! How often a campaign tries a stage again.
 
 use std::time::Duration;
 
@@ -6,28 +6,28 @@ use serde::{Deserialize, Serialize};
 
 use crate::backoff::Backoff;
 
-/// How many attempts at a stage may end in each way before it is given up (with a limit of 2, the third end of that kind
-/// is the last), and how long it waits before it is tried again.
+/// How many attempts at a stage may end in each way before it is given up (with a limit of 2, the third such end is the
+/// last), and how long the stage waits before the next attempt.
 ///
-/// They are counted apart, because they say different things: a stage that was preempted often is not a bad stage. It is
-/// part of a plan and of no stage: patience decides no number.
+/// The ends are counted apart because they mean different things: a stage that was often preempted is not a bad stage.
+/// Retries belong to a plan and not to a stage, because they decide none of its numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Retries {
-    /// Attempts that never began to train: the worker could not be reached, or could not fetch what it needed. Since the
-    /// stage last got further.
+    /// Attempts that never began to train because the worker could not be reached or could not fetch what it needed,
+    /// counted since the stage last progressed.
     pub not_started: u32,
-    /// Attempts that lost their worker, or were handed back. Since the stage last got further.
+    /// Attempts that lost their worker or were handed back, counted since the stage last progressed.
     pub preempted: u32,
-    /// Attempts that ended in an error, ever.
+    /// Attempts that ended in an error, counted over the life of the stage.
     pub failed: u32,
-    /// The wait after the first end that is no preemption, in milliseconds. It doubles with each.
+    /// The wait after the first end that is not a preemption, in milliseconds. It doubles with each further one.
     pub backoff_ms: u64,
-    /// The longest wait.
+    /// The longest wait, in milliseconds.
     pub longest_backoff_ms: u64,
 }
 
 impl Retries {
-    /// What a recipe that says nothing has.
+    /// The defaults of a recipe.
     pub const DEFAULT: Self =
         Self { not_started: 5, preempted: 20, failed: 2, backoff_ms: 1_000, longest_backoff_ms: 300_000 };
 
@@ -38,7 +38,7 @@ impl Retries {
         Backoff { first, longest }.wait_after(ends)
     }
 
-    /// The patience of two who want the same stage: that of the more patient one, number by number.
+    /// The limits for a stage that two campaigns want: the larger one of each.
     #[must_use]
     pub fn or_more_patient(&self, other: &Self) -> Self {
         Self {

@@ -1,4 +1,4 @@
-//! Specs to start from, for tests and examples: a small stage, its model and its data.
+//! A small stage, its model and its data, for tests and examples.
 //!
 //! A test names what it is about and takes the rest from here:
 //!
@@ -49,7 +49,7 @@ pub fn model() -> ModelSpec {
     ModelSpec::paper(shape, 512)
 }
 
-/// A description of data that nobody has.
+/// The description of a dataset that does not exist.
 #[must_use]
 pub fn dataset() -> Dataset {
     Dataset {

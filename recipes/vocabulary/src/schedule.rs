@@ -5,15 +5,15 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-/// The form of the decay in WSD, f in section 4.2 of the paper.
+/// The shape of WSD's decay, f in section 4.2 of the paper.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "shape", deny_unknown_fields)]
 pub enum DecayShape {
-    /// Straight to the floor: what the paper's training code calls warmup-stable-drop.
+    /// Straight down to the floor: what the paper's training code calls warmup-stable-drop.
     Linear,
-    /// By a constant factor each step, reaching the floor with the last one.
+    /// By a constant factor each step, reaching the floor at the last one.
     Exponential,
-    /// By half every `half_life_steps`, as in the paper's production run; the floor is a lower bound.
+    /// Halving every `half_life_steps`, as in the paper's production run; the floor is a lower bound.
     HalfLife {
         /// Steps in which the learning rate halves.
         half_life_steps: u64,
@@ -26,12 +26,12 @@ pub enum DecayShape {
 
 /// The learning rate over a training run, as a fraction of the peak.
 ///
-/// Steps count from 0; the update of step `s` uses the value at `s`. All variants warm up linearly, so that the last of
+/// Steps count from 0, and the update of step `s` uses the value at `s`. All variants warm up linearly: the last of
 /// `warmup_steps` is the first at the peak.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind", deny_unknown_fields)]
 pub enum LrSchedule {
-    /// The peak for ever: the trunk of WSD.
+    /// At the peak for ever: the trunk of WSD.
     Constant {
         /// Steps of linear warm-up.
         warmup_steps: u64,
@@ -44,9 +44,9 @@ pub enum LrSchedule {
         decay_start: u64,
         /// Steps from the peak to the floor.
         decay_steps: u64,
-        /// How it falls.
+        /// The shape of the decay.
         decay: DecayShape,
-        /// Where it ends, as a fraction of the peak.
+        /// The last value, as a fraction of the peak.
         floor: f64,
     },
     /// One cosine period from peak to floor, then the floor: Cosine(T), section 4.1.
@@ -55,10 +55,10 @@ pub enum LrSchedule {
         warmup_steps: u64,
         /// The step at which the floor is reached, T.
         period_steps: u64,
-        /// Where it ends, as a fraction of the peak.
+        /// The last value, as a fraction of the peak.
         floor: f64,
     },
-    /// The cosine goes on past T and rises again: CosineLoop(T), section 4.1.
+    /// A cosine that rises again after T: CosineLoop(T), section 4.1.
     CosineLoop {
         /// Steps of linear warm-up.
         warmup_steps: u64,
@@ -106,7 +106,7 @@ impl LrSchedule {
 
     /// The simplest schedule with the same values on these steps.
     ///
-    /// Two stages that see the same learning rates get the same key through this, whatever their trials do later.
+    /// It gives two stages that see the same learning rates the same key, whatever their trials do later.
     #[must_use]
     pub fn restricted_to(&self, steps: &Range<u64>) -> Self {
         match *self {

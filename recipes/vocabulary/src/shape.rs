@@ -25,8 +25,8 @@ pub struct Shape {
 }
 
 impl Shape {
-    /// A shape of another width and the same depth: heads as wide, in number in proportion, and so the feed-forward layer.
-    /// None where that is not whole numbers.
+    /// The shape at another width and the same depth: as many heads and feed-forward units in proportion, each head as wide
+    /// as before. `None` unless all of these are whole numbers.
     #[must_use]
     pub fn at_width(&self, d_model: u32) -> Option<Self> {
         let scaled = |dimension: u32| {
@@ -38,7 +38,7 @@ impl Shape {
         Some(Self { d_model, d_ff, n_heads, n_kv_heads, ..*self })
     }
 
-    /// N: parameters without the embedding and the head, RMSNorm weights counted.
+    /// N: parameters without the embedding and the head, but with the gains of RMSNorm.
     ///
     /// This is the count that reproduces the paper's 1,247,442,432 and 2,442,057,984 to the digit.
     #[must_use]
@@ -50,14 +50,14 @@ impl Shape {
         u64::from(self.n_layers) * (attention + 3 * d * ff + 2 * d) + d
     }
 
-    /// Every parameter: N plus the embedding, and plus the head where it is not tied to the embedding.
+    /// All parameters: N, the embedding, and the head unless it is tied to the embedding.
     #[must_use]
     pub fn total_params(&self, vocab: u32, tied: bool) -> u64 {
         let table = u64::from(vocab) * u64::from(self.d_model);
         self.non_embedding_params() + table * if tied { 1 } else { 2 }
     }
 
-    /// Parameters of the matrices a token is multiplied with: blocks and head, without gains and the embedding look-up.
+    /// Parameters of the matrices that a token is multiplied by: blocks and head, without gains and the embedding look-up.
     #[must_use]
     pub fn matmul_params(&self, vocab: u32) -> u64 {
         let gains = u64::from(self.d_model) * (2 * u64::from(self.n_layers) + 1);
@@ -67,8 +67,8 @@ impl Shape {
     /// Operations to train on one token at this context: three times the forward pass, which multiplies and adds once
     /// per matrix parameter and attends to half of the context on average.
     ///
-    /// This is what a step really costs. The paper's C = 6ND leaves out the head and the attention, which at toy widths
-    /// are most of the work; [`Shape::paper_flops`] is that convention.
+    /// This is what a step really costs. The paper's C = 6ND ([`Shape::paper_flops`]) leaves out the head and attention,
+    /// which are most of the work at small widths.
     #[must_use]
     pub fn training_flops_per_token(&self, vocab: u32, context: u32) -> Flops {
         let matrices = 6.0 * self.matmul_params(vocab) as f64;

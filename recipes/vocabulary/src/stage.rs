@@ -5,32 +5,31 @@ use serde::{Deserialize, Serialize};
 use crate::id::StageKey;
 use crate::spec::StageSpec;
 
-/// What part a stage plays in the tree. It follows from the plan and decides nothing: it is not in the key.
+/// The part that a stage plays in the tree. It follows from the plan and is for people only, so it is not in the key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StageRole {
-    /// A stretch of a run that several trials have in common, or that one goes on from. In WSD it is at the peak
-    /// learning rate.
+    /// A stretch that several trials share, or that one continues from. In WSD it is at the peak learning rate.
     Trunk,
-    /// A branch that decays to a final loss.
+    /// A branch that decays the learning rate to a final loss.
     Decay,
-    /// A run of its own, from first step to last.
+    /// A whole run in one stage.
     Whole,
 }
 
 /// A node of the stage tree.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Stage {
-    /// Its key.
+    /// The key.
     pub key: StageKey,
-    /// The stage whose last checkpoint it starts from; `None` where it starts from initial weights.
+    /// The stage whose last checkpoint it starts from; `None` if it starts from initial weights.
     pub parent: Option<StageKey>,
     /// What it trains.
     pub spec: StageSpec,
-    /// Its part in the tree.
+    /// The part it plays.
     pub role: StageRole,
-    /// The size it belongs to, as the recipe names it.
+    /// The name of its model size in the recipe.
     pub size: String,
-    /// The seed it belongs to, as the recipe numbers it.
+    /// Its seed in the recipe.
     pub seed: u64,
 }

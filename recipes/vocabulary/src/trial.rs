@@ -9,25 +9,25 @@ use crate::units::Tokens;
 /// One point of a campaign: a model trained to one final loss, as a path of stages from the root.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Trial {
-    /// Its name, from its last stage.
+    /// A hash of its last stage, and of its arm.
     pub id: TrialId,
-    /// The size, as the recipe names it.
+    /// The name of its model size in the recipe.
     pub size: String,
-    /// The seed, as the recipe numbers it.
+    /// Its seed in the recipe.
     pub seed: u64,
-    /// The arm, as the recipe names it, where it has arms.
+    /// The name of its arm, if the recipe has arms.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub arm: Option<String>,
     /// N: non-embedding parameters.
     pub n: u64,
-    /// D: every token the model is trained on, the decay's included.
+    /// D: all tokens that the model is trained on, those of the decay included.
     pub d: Tokens,
-    /// The amount of data the recipe asked for. It is `d` up to rounding where the decay counts inside, and the stable
-    /// tokens alone where it counts after.
+    /// The tokens that the recipe asked for. Up to rounding they are `d` if the decay counts inside them, and the tokens
+    /// before the decay if it comes after.
     pub nominal: Tokens,
-    /// Its stages, from the root. A trial of a search has those that exist by now.
+    /// Its stages, from the root. For a trial of a search, the stages that exist so far.
     pub path: Vec<StageKey>,
-    /// What a search gave it in the place of the recipe's values.
+    /// The values that a search gave it, which replace those of the recipe.
     #[serde(default, skip_serializing_if = "Settings::is_empty")]
     pub settings: Settings,
 }

@@ -1,4 +1,4 @@
-//! Quantities with their unit in the type, and how people write and read them.
+//! Quantities whose type is their unit, and how they are printed for people.
 
 use std::fmt;
 use std::iter::Sum;
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 #[serde(transparent)]
 pub struct Tokens(pub u64);
 
-/// Floating-point operations. `f64`, because `u64` ends at 1.8e19 and a small campaign does not.
+/// Floating-point operations. `f64`, because `u64` ends at 1.8e19 and even a small campaign exceeds that.
 #[derive(Debug, Clone, Copy, Default, PartialEq, PartialOrd, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Flops(pub f64);
@@ -69,11 +69,11 @@ pub fn human_bytes(bytes: u64) -> String {
     with_suffix(bytes as f64, [(1e12, " TB"), (1e9, " GB"), (1e6, " MB"), (1e3, " kB"), (1.0, " B")])
 }
 
-/// In the largest unit that leaves at least one of it. The last is the whole, which has no digits behind the point.
+/// Uses the largest unit that gives at least one. The last unit is printed without decimals.
 fn with_suffix(value: f64, units: [(f64, &str); 5]) -> String {
     let [larger @ .., (_, whole)] = units;
     for (unit, suffix) in larger {
-        // A value that would round up to 1000 of the next smaller unit is written in this one.
+        // A value that would round up to 1000 of the next smaller unit is printed in this one.
         if value >= unit * 0.9995 {
             let scaled = value / unit;
             let digits = if scaled >= 99.95 {

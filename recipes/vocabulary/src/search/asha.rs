@@ -1,34 +1,33 @@
-//! ASHA: most trials end early, and the best of them go on.
+//! ASHA: ends most trials early, so that only the best are trained to the end.
 
 use serde::{Deserialize, Serialize};
 
 /// Asynchronous successive halving (Li et al. 2018), with one difference: trials are judged once, in their order.
 ///
-/// The published algorithm promotes whoever is best when a worker happens to be free, so that its result depends on the
-/// fleet. Here a trial that comes to a rung is judged against the trials before it alone, and for good: what is not
-/// promoted then is never promoted.
+/// The published algorithm promotes the best trial whenever a worker becomes free, so its result depends on the fleet. Here
+/// a trial that reaches a rung is judged once, against the trials before it: if it is not promoted then, it never is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Asha {
-    /// One of so many trials at a rung goes on, eta in the paper.
+    /// One in this many trials is promoted at each rung; eta in the paper.
     pub reduction: u32,
     /// The steps at which trials are judged, in ascending order.
     pub rungs: Vec<u64>,
 }
 
-/// What becomes of a trial at a rung.
+/// The verdict on a trial at a rung.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// It goes on.
+    /// The trial continues.
     Promoted,
-    /// It ends.
+    /// The trial ends.
     Pruned,
 }
 
 impl Asha {
-    /// What becomes of a trial with this loss at a rung that the trials before it came to with those.
+    /// The verdict on a trial with this loss at a rung, given the losses there of the trials before it.
     ///
-    /// It goes on if it is among the best 1/eta of them all, itself counted. The best one always does: the first trial
-    /// has nobody to be measured against.
+    /// It is promoted if it is among the best 1/eta of all of them, itself included. The best trial always is, and so is the
+    /// first one, unless it diverged.
     #[must_use]
     pub fn judge(&self, before: &[f64], loss: f64) -> Verdict {
         let better = before.iter().filter(|other| **other <= loss).count();
@@ -39,7 +38,7 @@ impl Asha {
         }
     }
 
-    /// How many of so many trials at a rung are good enough.
+    /// How many of this many trials at a rung are promoted.
     #[must_use]
     pub fn promoted_of(&self, trials: usize) -> usize {
         (trials / self.reduction as usize).max(1)

@@ -1,30 +1,30 @@
-//! Whether a search that came from elsewhere is one.
+//! Whether a search that was received is valid.
 
 use super::asha::Asha;
 use super::space::{Dimension, Scale, Values};
 use super::spec::Search;
 use crate::schedule::LrSchedule;
 
-/// The most trials of a search, and values of a key.
+/// The most trials of a search, and the most values of a key.
 pub const MAX_TRIALS: usize = 2_000;
 
-/// Why a search is none. The recipes of this version make no such search.
+/// Why a received search is invalid. No recipe of this version gives such a search.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct UnsoundSearch(pub &'static str);
 
 impl Search {
-    /// Whether there can be so many trials.
+    /// Whether it can have this many trials.
     #[must_use]
     pub fn can_have(&self, trials: u32) -> bool {
         let most = self.combinations().unwrap_or(usize::MAX).min(MAX_TRIALS);
         (1..=most).contains(&(trials as usize))
     }
 
-    /// Whether it can be searched at all.
+    /// Whether it is valid.
     ///
     /// # Errors
-    /// The first thing that is wrong with it.
+    /// The first thing that is wrong.
     pub fn check(&self) -> Result<(), UnsoundSearch> {
         let is_distinct = |index: usize, dimension: &Dimension| {
             self.space[..index].iter().all(|other| other.parameter != dimension.parameter)
@@ -36,12 +36,15 @@ impl Search {
         };
         let demands = [
             (!self.space.is_empty(), "no key is searched"),
-            (self.space.iter().all(|dimension| are_sound(&dimension.values)), "the values of a key are no values"),
+            (
+                self.space.iter().all(|dimension| are_sound(&dimension.values)),
+                "the values of a key are not a valid range or list",
+            ),
             (self.space.iter().enumerate().all(|(index, each)| is_distinct(index, each)), "a key is searched twice"),
-            (self.can_have(self.trials), "there are no trials, or too many"),
-            (self.parallel > 0, "no trials are tried at once"),
+            (self.can_have(self.trials), "the number of trials is zero or too large"),
+            (self.parallel > 0, "`parallel` is zero"),
             (whole.steps.start == 0 && latest < whole.steps.end, "the run has no steps"),
-            (self.pruner.as_ref().is_none_or(|asha| is_sound(asha, latest)), "the rungs are no ladder"),
+            (self.pruner.as_ref().is_none_or(|asha| is_sound(asha, latest)), "the rungs do not ascend within the run"),
         ];
         let wrong = demands.into_iter().find(|(holds, _)| !holds);
         wrong.map_or(Ok(()), |(_, reason)| Err(UnsoundSearch(reason)))
@@ -100,20 +103,28 @@ mod tests {
         let slips: [(&str, Slip); 12] = [
             ("no key is searched", |search| search.space.clear()),
             ("a key is searched twice", |search| search.space.push(search.space[0].clone())),
-            ("the values of a key are no values", |search| search.space[0].values = Values::Levels { levels: vec![] }),
-            ("the values of a key are no values", |search| {
+            ("the values of a key are not a valid range or list", |search| {
+                search.space[0].values = Values::Levels { levels: vec![] }
+            }),
+            ("the values of a key are not a valid range or list", |search| {
                 search.space[0].values = Values::Between { low: 0.0, high: 1.0, scale: Scale::Log };
             }),
-            ("the values of a key are no values", |search| {
+            ("the values of a key are not a valid range or list", |search| {
                 search.space[0].values = Values::Levels { levels: vec![2.0, f64::NAN] };
             }),
-            ("there are no trials, or too many", |search| search.trials = 0),
-            ("there are no trials, or too many", |search| search.trials = 4),
-            ("no trials are tried at once", |search| search.parallel = 0),
+            ("the number of trials is zero or too large", |search| search.trials = 0),
+            ("the number of trials is zero or too large", |search| search.trials = 4),
+            ("`parallel` is zero", |search| search.parallel = 0),
             ("the run has no steps", |search| search.base.whole.steps.end = 0),
-            ("the rungs are no ladder", |search| search.pruner = Some(Asha { reduction: 0, rungs: vec![10] })),
-            ("the rungs are no ladder", |search| search.pruner = Some(Asha { reduction: 2, rungs: vec![50, 10] })),
-            ("the rungs are no ladder", |search| search.pruner = Some(Asha { reduction: 2, rungs: vec![10, 100] })),
+            ("the rungs do not ascend within the run", |search| {
+                search.pruner = Some(Asha { reduction: 0, rungs: vec![10] })
+            }),
+            ("the rungs do not ascend within the run", |search| {
+                search.pruner = Some(Asha { reduction: 2, rungs: vec![50, 10] })
+            }),
+            ("the rungs do not ascend within the run", |search| {
+                search.pruner = Some(Asha { reduction: 2, rungs: vec![10, 100] })
+            }),
         ];
         for (reason, slip) in slips {
             let mut search = search();

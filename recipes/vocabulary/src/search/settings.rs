@@ -1,8 +1,8 @@
-//! What a trial of a search was given.
+//! The settings that a search gave a trial.
 
 use std::collections::BTreeMap;
 
 use super::space::Parameter;
 
-/// The values of the searched keys.
+/// Values by searched key.
 pub type Settings = BTreeMap<Parameter, f64>;

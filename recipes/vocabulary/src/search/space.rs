@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::spec::StageSpec;
 
-/// A key of the recipe that can be searched: a number that neither the shape, the data nor the length of a run hangs on,
-/// so that all trials cost the same and are measured on the same.
+/// A recipe key that can be searched: a number that affects neither the shape, nor the data, nor the length of a run, so
+/// that all trials cost the same and are measured on the same tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Parameter {
@@ -35,13 +35,13 @@ pub enum Parameter {
     ClipNorm,
 }
 
-/// No key that can be searched has this name.
+/// The name of a key that cannot be searched.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no key that can be searched")]
+#[error("`{0}` cannot be searched")]
 pub struct UnknownParameter(pub String);
 
 impl Parameter {
-    /// All of them, in the order of the columns.
+    /// All of them, in the order of columns.
     pub const ALL: [Self; 10] = [
         Self::PeakLr,
         Self::ScaleDepth,
@@ -55,7 +55,7 @@ impl Parameter {
         Self::ClipNorm,
     ];
 
-    /// The key in its table.
+    /// The key without its table.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -72,7 +72,7 @@ impl Parameter {
         }
     }
 
-    /// The recipe's table that the key is in.
+    /// The table of the recipe that holds the key.
     #[must_use]
     pub fn table(self) -> &'static str {
         match self {
@@ -81,13 +81,13 @@ impl Parameter {
         }
     }
 
-    /// Whether only whole numbers make sense.
+    /// Whether it takes only whole numbers.
     #[must_use]
     pub fn is_whole(self) -> bool {
         self == Self::DBase
     }
 
-    /// Gives a stage the value.
+    /// Sets the value in a spec.
     pub fn set(self, value: f64, spec: &mut StageSpec) {
         let scalings = &mut spec.model.tensor_program;
         match self {
@@ -125,11 +125,11 @@ impl FromStr for Parameter {
 pub struct Dimension {
     /// The key.
     pub parameter: Parameter,
-    /// What it may be.
+    /// The values it may take.
     pub values: Values,
 }
 
-/// How far apart two values of a range are.
+/// How the distance between two values of a range is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Scale {
@@ -140,28 +140,28 @@ pub enum Scale {
     Log,
 }
 
-/// The values a key may have. Each is a place between 0 and 1, which is what samplers know of it.
+/// The values that a key may take. Samplers see each value as a place between 0 and 1.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Values {
-    /// Any number of a range.
+    /// Any number in a range.
     Between {
-        /// The least.
+        /// The smallest value.
         low: f64,
-        /// The largest.
+        /// The largest value.
         high: f64,
-        /// How far apart they are.
+        /// How distances are measured.
         scale: Scale,
     },
     /// These and no others, in ascending order.
     Levels {
-        /// Each one once.
+        /// The values, without duplicates.
         levels: Vec<f64>,
     },
 }
 
 impl Values {
-    /// The value of a place.
+    /// The value at a place.
     #[must_use]
     pub fn at(&self, place: f64) -> f64 {
         match self {
@@ -176,7 +176,7 @@ impl Values {
         }
     }
 
-    /// The place of a value: for one of several levels, the middle of its share.
+    /// The place of a value; that of a level is the middle of its share.
     #[must_use]
     pub fn place(&self, value: f64) -> f64 {
         match self {
@@ -190,7 +190,7 @@ impl Values {
         }
     }
 
-    /// How many values there are, where that is a number.
+    /// The number of values; `None` for a range.
     #[must_use]
     pub fn count(&self) -> Option<usize> {
         match self {
@@ -214,12 +214,12 @@ impl fmt::Display for Values {
     }
 }
 
-/// Four digits: finer than a search can tell apart, and a value that can be written into a recipe and is the same there.
+/// Rounds to four digits: finer than a search can resolve, and short enough to be copied into a recipe without loss.
 fn rounded(value: f64) -> f64 {
     digits(value, 3)
 }
 
-/// A value with so many decimals in its scientific notation.
+/// Rounds to this many decimals of the value's scientific notation.
 #[must_use]
 pub fn digits(value: f64, decimals: usize) -> f64 {
     format!("{value:.decimals$e}").parse().unwrap_or(value)

@@ -14,15 +14,15 @@ use crate::spec::StageSpec;
 use crate::stage::{Stage, StageRole};
 use crate::units::Tokens;
 
-/// How the settings of the next trial are chosen.
+/// How a search chooses the settings of its next trial.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Sampler {
     /// Every combination of the values once, in an order that the seed shuffles.
     Grid,
-    /// By chance.
+    /// At random.
     Random,
-    /// A Tree-structured Parzen Estimator: by chance at first, then where the good trials are denser than the others.
+    /// A Tree-structured Parzen Estimator: at random at first, then where good trials are denser than the others.
     Tpe,
 }
 
@@ -41,17 +41,17 @@ impl fmt::Display for Sampler {
 pub struct Search {
     /// How settings are chosen.
     pub sampler: Sampler,
-    /// How many trials there are in the end.
+    /// The final number of trials.
     pub trials: u32,
-    /// Of the sampler's luck.
+    /// Seed of the sampler.
     pub seed: u64,
-    /// How many trials before the next one it may be suggested without: about as many workers are kept busy.
+    /// A trial may be suggested without the results of this many trials before it, which keeps about as many workers busy.
     pub parallel: u32,
-    /// The first so many trials of TPE are random.
+    /// The number of random trials that TPE begins with.
     pub startup: u32,
     /// The searched keys.
     pub space: Vec<Dimension>,
-    /// What ends trials early, if anything does.
+    /// What ends trials early, if anything.
     pub pruner: Option<Asha>,
     /// What all trials have in common.
     pub base: SearchBase,
@@ -60,20 +60,20 @@ pub struct Search {
 /// What all trials of a search have in common.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SearchBase {
-    /// The size, as the recipe names it.
+    /// The name of the model size in the recipe.
     pub size: String,
-    /// The seed, as the recipe numbers it.
+    /// The seed in the recipe.
     pub seed: u64,
     /// N: non-embedding parameters.
     pub n: u64,
-    /// The amount of data the recipe asked for.
+    /// The tokens that the recipe asked for.
     pub nominal: Tokens,
-    /// The run from its first step to its last, with the recipe's own settings.
+    /// The whole run as one stage, with the recipe's own settings.
     pub whole: StageSpec,
 }
 
 impl Search {
-    /// The campaign of a search, by its name and by all but how many trials there are: it can have more of them later.
+    /// The campaign's identifier, from its name and everything but the number of trials, which can be raised later.
     #[must_use]
     pub fn campaign(&self, name: &str) -> CampaignId {
         let endless = Self { trials: 0, ..self.clone() };
@@ -81,13 +81,13 @@ impl Search {
         CampaignId::from_content(&[name.as_bytes(), b"\0search\0", &search].concat())
     }
 
-    /// How many combinations of values there are, where that is a number.
+    /// The number of combinations of values; `None` if a range is continuous, or on overflow.
     #[must_use]
     pub fn combinations(&self) -> Option<usize> {
         self.space.iter().try_fold(1_usize, |product, dimension| product.checked_mul(dimension.values.count()?))
     }
 
-    /// The steps at which trials are judged, and the last.
+    /// The steps at which trials are judged, and the last step.
     #[must_use]
     pub fn ends(&self) -> Vec<u64> {
         let rungs = self.pruner.as_ref().map_or(&[][..], |asha| &asha.rungs);
@@ -107,7 +107,7 @@ impl Search {
         ends
     }
 
-    /// The whole path of a trial, cut where it is judged and where its decay starts, and the name that follows from it.
+    /// The stages of a whole trial, cut where it is judged and where its decay starts, and the identifier that follows.
     #[must_use]
     pub fn path(&self, settings: &Settings) -> (TrialId, Vec<Stage>) {
         let mut whole = self.base.whole.clone();

@@ -159,7 +159,7 @@ fn what_cannot_be_added_is_refused_in_a_line() {
         (&["smoke"], "required arguments"),
         (&["smoke", "--tokens", "many"], "expected a whole number"),
         (&["smoke", "--sizes", "3B"], "key `model.sizes[2]`"),
-        (&["smoke", "--tokens-per-param", "20"], "key `points.times_n`: is given beside `tokens`"),
+        (&["smoke", "--tokens-per-param", "20"], "key `points.times_n`: cannot be combined with `tokens`"),
         (&["smoke", "--peak-lr", "100"], "key `optimizer.peak_lr[1]`"),
     ] {
         let refused = place.run(&[&["extend"], args].concat()).expect(2);

@@ -1,4 +1,4 @@
-//! A campaign of its own that goes on from a stage of another one: continual training, a decay, other text.
+//! Branches: a new campaign that continues from a stage of another one, for continual training, a decay, or other text.
 
 use vocabulary::search::Settings;
 use vocabulary::{
@@ -9,7 +9,7 @@ use vocabulary::{
 use crate::expand::{campaign_id, trial_id};
 use crate::recipe::is_plain_name;
 
-/// Steps of a branch.
+/// The most steps of a branch.
 const MAX_STEPS: u64 = 1_000_000_000;
 
 /// What a branch trains.
@@ -17,41 +17,41 @@ const MAX_STEPS: u64 = 1_000_000_000;
 pub struct Branch {
     /// The name of the new campaign.
     pub name: String,
-    /// How much it trains.
+    /// How many tokens to train on.
     pub tokens: Tokens,
     /// The learning rate.
     pub rate: Rate,
-    /// Its peak, where that is not the one of the stage it goes on from.
+    /// The peak learning rate; that of the stage it continues from if `None`.
     pub peak_lr: Option<f64>,
-    /// The text: that of the stage, or another one in the same vocabulary.
+    /// The text: the stage's own, or another one with the same vocabulary.
     pub dataset: Dataset,
-    /// How patient the campaign is.
+    /// How often the campaign tries a stage again.
     pub retries: Retries,
     /// What becomes of its checkpoints.
     pub checkpoints: CheckpointPolicy,
 }
 
-/// The learning rate of a branch. There is no warm-up: it begins where the weights and the optimiser's moments are.
+/// The learning rate of a branch. There is no warm-up, because weights and moments continue from a checkpoint.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Rate {
     /// It stays at its peak.
     Stable,
-    /// It decays over the whole of the branch.
+    /// It decays over the whole branch.
     Decay {
-        /// How it falls.
+        /// The shape of the decay.
         shape: DecayShape,
-        /// Where it ends, as a fraction of the peak.
+        /// The last value, as a fraction of the peak.
         floor: f64,
     },
 }
 
-/// Why there is no such branch.
+/// Why a branch is refused.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum BranchError {
-    /// There is nothing to go on from.
-    #[error("a branch needs a stage to go on from")]
+    /// There is no stage to continue from.
+    #[error("a branch needs a stage to continue from")]
     NoAncestors,
-    /// The name cannot be a folder's.
+    /// The name cannot be used as a folder's.
     #[error(
         "`{name}` cannot be the name of a campaign; accepted: 1 to 100 letters, digits, `-`, `_` and `.`, not beginning with `.`"
     )]
@@ -75,8 +75,10 @@ pub enum BranchError {
     /// The floor is out of bounds.
     #[error("the floor {0} is not accepted; accepted: 0 to 1, and above 0 for an exponential decay")]
     Floor(f64),
-    /// The text is in another vocabulary.
-    #[error("the text has a vocabulary of {text}, and the model one of {model}: prepare it with the model's tokenizer")]
+    /// The text has another vocabulary.
+    #[error(
+        "the text has {text} vocabulary entries, but the model has {model}: prepare the text with the model's tokenizer"
+    )]
     Vocabulary {
         /// Of the text.
         text: u32,
@@ -97,13 +99,14 @@ pub enum BranchError {
     },
 }
 
-/// The plan of a branch below the last of these stages, which are a path from a root. It holds them, so that nothing is
-/// trained for those that are done, and one trial.
+/// The plan of a branch below the last of these stages, which are a path from a root. It contains them, so that stages that
+/// are done are not trained again, and has one trial.
 ///
-/// The loss at its end is measured on the held-out part of the branch's own text: on as much as the stage measures, or all.
+/// The loss at its end is measured on the held-out part of the branch's own text: on as many tokens as for the stage, or on
+/// all of them if there are fewer.
 ///
 /// # Errors
-/// If a value is out of bounds, or the text is none that the model could go on with.
+/// If a value is out of bounds, or the model cannot be trained on the text.
 pub fn branch(ancestors: &[Stage], branch: &Branch) -> Result<Plan, BranchError> {
     let parent = ancestors.last().ok_or(BranchError::NoAncestors)?;
     let spec = spec(&parent.spec, branch)?;
@@ -174,9 +177,9 @@ fn spec(parent: &StageSpec, branch: &Branch) -> Result<StageSpec, BranchError> {
         }
     };
     Ok(StageSpec {
-        // What was done to the parent's weights is done; the branch goes on with what came of it.
+        // The parent's surgeries are already in its checkpoint, so they are not done again.
         start: StartSpec::of_seed(parent.start.init_seed),
-        // On the same text it goes on with the stage's shares of the domains; other text has none.
+        // On the same text the stage's mixture continues; on other text there is none.
         data: DataSpec {
             dataset: dataset.id,
             mixture: parent.data.mixture.filter(|_| dataset.id == parent.data.dataset),

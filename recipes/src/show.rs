@@ -1,4 +1,4 @@
-//! Plans as people read them: a tree of stages, and a table of points.
+//! Plans for people: a tree of stages, and a table of points.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -7,7 +7,7 @@ use vocabulary::search::Parameter;
 use vocabulary::units::human_count;
 use vocabulary::{Cost, Dataset, MAX_DOMAINS, Plan, Retries, Stage, StageKey, StageRole, Tokens, Trial};
 
-/// The stage tree, a line a stage: what it trains, from which step to which, and what it costs.
+/// The stage tree with one line per stage: its role, its steps, and its cost.
 ///
 /// ```text
 /// tiny-32  seed 0  lr 0.01  N 23.7k
@@ -41,13 +41,13 @@ pub fn tree(plan: &Plan) -> String {
 
 struct Tree<'a> {
     children: BTreeMap<Option<StageKey>, Vec<&'a Stage>>,
-    /// Of the trials that end with a stage.
+    /// The arms of the trials that end with a stage.
     arms: BTreeMap<StageKey, Vec<&'a str>>,
     domains: Vec<&'a str>,
 }
 
 impl Tree<'_> {
-    /// What a stage draws from, where it is not what the stage before it drew from.
+    /// The mixture of a stage, if it differs from that of the stage before.
     fn mixture(&self, stage: &Stage, before: Option<&Stage>) -> Option<String> {
         let mixture = stage.spec.data.mixture?;
         let before = before.and_then(|before| before.spec.data.mixture);
@@ -56,8 +56,8 @@ impl Tree<'_> {
     }
 }
 
-/// A stage and all below it. Where a stage goes on in another of its kind, as a trunk does past a branch, the next one
-/// stands below it and not to the right: a tree of fifty points is as wide as one of two.
+/// A stage and all below it. A trunk that continues past a branch is printed below and not to the right, so a tree of fifty
+/// points is as wide as one of two.
 fn branch(text: &mut String, tree: &Tree<'_>, root: &Stage) {
     let mut trunk = Some(root);
     let mut before = None;
@@ -97,7 +97,7 @@ fn role(role: StageRole) -> &'static str {
     }
 }
 
-/// The points, a line each, and what the whole costs.
+/// The points with one line each, and the total cost.
 #[must_use]
 pub fn table(plan: &Plan) -> String {
     let mut header =
@@ -178,7 +178,7 @@ pub(crate) fn heading(plan: &Plan) -> String {
     text + &patience(plan)
 }
 
-/// Domain by domain, what there is and how often it is seen.
+/// The tokens of each domain, and how often a run sees them.
 fn domains(plan: &Plan, dataset: &Dataset) -> String {
     let stages = plan.stages_by_key();
     let mut most = [0; MAX_DOMAINS];
@@ -214,7 +214,7 @@ fn patience(plan: &Plan) -> String {
     text
 }
 
-/// What a search gave the trial that begins with a stage; the learning rate is said already.
+/// The settings that a search gave the trial that begins with a stage, except for the learning rate, which is shown anyway.
 fn of_search(plan: &Plan, root: &StageKey) -> String {
     let trial = plan.trials.iter().find(|trial| trial.path[0] == *root);
     let settings = trial.into_iter().flat_map(|trial| &trial.settings);
@@ -222,11 +222,11 @@ fn of_search(plan: &Plan, root: &StageKey) -> String {
     settings.map(|(parameter, value)| format!("  {parameter} {value}")).collect()
 }
 
-/// What the plan costs. Of a search, only the first stages are there to be added up.
+/// The cost of the plan. For a search, which has only its first stages yet, the cost of the whole search.
 pub(crate) fn costs(plan: &Plan) -> String {
     plan.search.as_ref().map_or_else(
         || savings(&plan.cost()),
-        |search| format!("these are its first trials\n\n{}", crate::search::summary(search)),
+        |search| format!("these are the first trials of {}", crate::search::summary(search)),
     )
 }
 

@@ -1,4 +1,4 @@
-//! What a campaign has to grow by to have all that a recipe asks for.
+//! What has to be added to a campaign so that it covers a larger recipe.
 
 use vocabulary::{CampaignId, Growth, Plan};
 
@@ -7,35 +7,35 @@ use super::{check_dataset, plan};
 use crate::recipe::Recipe;
 use crate::recipe::error::RecipeError;
 
-/// Why a recipe is not what a campaign can grow to.
+/// Why a campaign cannot grow to a recipe.
 #[derive(Debug, thiserror::Error)]
 pub enum GrowthError {
-    /// The plan is one without data, which was never accepted.
+    /// The plan has no data, so it was never accepted.
     #[error("{campaign} has no prepared dataset")]
     NoDataset {
-        /// Whose plan.
+        /// The campaign of the plan.
         campaign: CampaignId,
     },
     /// The recipe has another name.
-    #[error("the recipe is that of `{recipe}`, and the campaign is named `{campaign}`")]
+    #[error("the recipe is named `{recipe}`, but the campaign is named `{campaign}`")]
     OtherName {
-        /// The recipe's.
+        /// The recipe's name.
         recipe: String,
-        /// The campaign's.
+        /// The campaign's name.
         campaign: String,
     },
-    /// One of them is a search, or another one.
-    #[error("the recipe's search is not that of the campaign: all but `trials` has to be as it was")]
+    /// Only one of them is a search, or they are different searches.
+    #[error("the recipe's search differs from the campaign's: only `trials` may change")]
     OtherSearch,
     /// The recipe cannot be expanded over the campaign's data.
     #[error(transparent)]
     Recipe(#[from] RecipeError),
 }
 
-/// What a campaign of this plan has to grow by to have all that a recipe asks for, over the same data.
+/// What has to be added to the campaign of a plan so that it covers a recipe, over the same data.
 ///
-/// Its trials and stages stay what they are. A new point between two old ones branches off in the middle of a stage: it
-/// goes along the stages before that one, and trains a stretch of the trunk once more.
+/// Existing trials and stages stay as they are. A new point between two old ones branches off in the middle of a stage, so it
+/// shares the stages before that one and trains a stretch of the trunk again.
 ///
 /// # Errors
 /// If the recipe is that of another campaign, or as [`expand`](super::expand()).
@@ -50,7 +50,7 @@ pub fn growth(campaign: &Plan, recipe: &Recipe) -> Result<Growth, GrowthError> {
     let (name, order) = (campaign.campaign, whole.trials.iter().map(|trial| trial.id).collect());
     match (&whole.search, &campaign.search) {
         (None, None) => {}
-        // Which trials there are is for the campaign to decide, which knows the results.
+        // The campaign decides on the trials, because it knows the results.
         (Some(search), Some(_)) if whole.campaign == campaign.campaign => {
             return Ok(Growth::of_search(name, search.trials).beyond(campaign));
         }

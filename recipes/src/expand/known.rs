@@ -1,4 +1,4 @@
-//! The stages a campaign has already, and how far a run can go along them.
+//! The stages that a campaign already has, and how far a run can follow them.
 
 use std::collections::BTreeMap;
 
@@ -22,8 +22,8 @@ impl<'a> Known<'a> {
         Self { below }
     }
 
-    /// Where the stages end that a run goes along, in order. Of several ways it is the one that leads furthest, and of
-    /// those the one that comes first in the plan.
+    /// The ends of the stages that a run can follow, in order. Of several paths it takes the longest, and of those the first
+    /// in the plan.
     pub(super) fn ends(&self, run: &Run, whole: &StageSpec) -> Vec<u64> {
         let mut furthest = Vec::new();
         self.go_on((run, whole), None, &mut Vec::new(), &mut furthest);

@@ -1,7 +1,7 @@
 //! From a recipe and its data to a plan.
 //!
-//! `runs` fixes the numbers of every run the recipe asks for, as if each were trained alone; `tree` cuts the runs where
-//! they part from one another and merges what they share; `opening` is of no plan.
+//! `runs` fixes the numbers of every run that the recipe asks for, as if each were trained alone. `tree` cuts the runs where
+//! they diverge, and merges what they share. `opening` gives single stages outside any plan.
 
 mod growth;
 mod known;
@@ -39,11 +39,11 @@ pub fn expand(recipe: &Recipe, dataset: &Dataset) -> Result<Plan, RecipeError> {
     plan(recipe, dataset.id, dataset.vocab, Some(dataset.clone()), &Known::default())
 }
 
-/// The plan of a recipe whose data is not prepared yet: to be read, not run. Its sizes, steps and costs are those of the
-/// real one if the tokenizer turns out as large as asked for; its keys are not.
+/// The plan of a recipe whose data is not prepared yet, to be shown and not run. Sizes, steps and costs are right if the
+/// tokenizer turns out as large as asked for; keys are not.
 ///
 /// # Errors
-/// If the recipe names a tokenizer by its path: the size of its vocabulary is not known before it is read.
+/// If the recipe names a tokenizer by its path, because the size of its vocabulary is not known before it is read.
 pub fn sketch(recipe: &Recipe) -> Result<Plan, RecipeError> {
     let vocab = recipe.data().vocab.ok_or_else(|| {
         let reason = "has a vocabulary of unknown size until the data is prepared";
@@ -153,7 +153,7 @@ fn plan(
     })
 }
 
-/// A search before anything is known: its first trials, up to where they are judged.
+/// The plan of a search without results: the first trials, up to where they are judged.
 fn plan_of_search(recipe: &Recipe, dataset: Option<Dataset>, search: Search) -> Plan {
     let progress = grow(&search, &[], |_| None);
     Plan {
@@ -169,13 +169,13 @@ fn plan_of_search(recipe: &Recipe, dataset: Option<Dataset>, search: Search) -> 
     }
 }
 
-/// By the last stage, and the arm where there is one: two arms may well come to train the same.
+/// A trial's identifier, from its last stage and its arm: two arms may train the same stages.
 pub(crate) fn trial_id(arm: Option<&str>, last: &StageKey) -> TrialId {
     let arm = arm.map(str::as_bytes).unwrap_or_default();
     TrialId::from_content(&[last.as_bytes().as_slice(), arm].concat())
 }
 
-/// By the name and the trials' last stages and arms, in no particular order.
+/// A campaign's identifier, from its name and its trials' last stages and arms, whatever their order.
 pub(crate) fn campaign_id(name: &str, trials: &[Trial]) -> CampaignId {
     let mut ends: Vec<_> = trials.iter().map(|trial| (trial.last_stage(), trial.arm.as_deref())).collect();
     ends.sort_unstable();
@@ -183,7 +183,7 @@ pub(crate) fn campaign_id(name: &str, trials: &[Trial]) -> CampaignId {
     CampaignId::from_content(&name.bytes().chain([0]).chain(ends).collect::<Vec<u8>>())
 }
 
-/// The runs of a variant, each as if it were trained in one stage.
+/// The specs of a variant's runs, each as one stage.
 fn whole_specs(variant: &Variant, runs: &[Run], data: DatasetId, vocab: u32) -> Result<Vec<StageSpec>, Fault> {
     let whole = |run: &Run| whole_spec(&variant.contents, run, data, vocab);
     let micro = micro_sequences(&variant.contents, runs, whole).map_err(|fault| variant.place(fault))?;
@@ -194,7 +194,7 @@ fn whole_specs(variant: &Variant, runs: &[Run], data: DatasetId, vocab: u32) -> 
     Ok(runs.iter().map(with_micro).collect())
 }
 
-/// A run as if it were trained in one stage.
+/// The spec of a run as one stage.
 fn whole_spec(contents: &RecipeFile, run: &Run, data: DatasetId, vocab: u32) -> StageSpec {
     StageSpec {
         model: contents.model(run.shape, vocab),
@@ -214,9 +214,9 @@ fn whole_spec(contents: &RecipeFile, run: &Run, data: DatasetId, vocab: u32) -> 
     }
 }
 
-/// Sequences a pass, by size: what the recipe says, or as many as are estimated to fit the memory it names.
+/// Sequences per pass, by size: what the recipe says, or as many as are estimated to fit into the memory it names.
 ///
-/// More of them that recompute their activations are worth less than fewer that keep them.
+/// Fewer sequences with activations kept are preferred to more with activations recomputed.
 fn micro_sequences<'a>(
     recipe: &RecipeFile,
     runs: &'a [Run],

@@ -25,7 +25,7 @@ pub(crate) struct Run {
     pub(crate) peak_lr: f64,
     /// Tokens, as the recipe counts them.
     pub(crate) nominal: Tokens,
-    /// The learning rate from the first step to the last.
+    /// The learning rate over the whole run.
     pub(crate) schedule: LrSchedule,
     /// Total number of steps.
     pub(crate) steps: u64,
@@ -115,7 +115,7 @@ fn curve(recipe: &RecipeFile, key: &str, size: &str, nominal: Tokens) -> Result<
     let warmup_steps = schedule.warmup_steps;
     let points_steps = to_steps(recipe, nominal.0);
     if points_steps == 0 {
-        let reason = format!("gives `{size}` no step of {} tokens", batch_tokens(recipe));
+        let reason = format!("gives `{size}` not even one step of {} tokens", batch_tokens(recipe));
         return Err(Fault::conflict(key, reason, format!("at least {} tokens", batch_tokens(recipe))));
     }
     let floor = schedule.floor.unwrap_or(1.0);
@@ -125,7 +125,8 @@ fn curve(recipe: &RecipeFile, key: &str, size: &str, nominal: Tokens) -> Result<
         (ScheduleKind::Wsd, Some(decay)) => {
             let decay_steps = (points_steps as f64 * decay.fraction).round() as u64;
             if decay_steps == 0 {
-                let reason = format!("gives `{size}` a run of {points_steps} steps, too short to have one of decay");
+                let reason =
+                    format!("gives `{size}` a run of {points_steps} steps, too short for even one step of decay");
                 let least = (0.5 / decay.fraction).ceil();
                 return Err(Fault::conflict(key, reason, format!("at least {least} steps")));
             }
@@ -149,7 +150,7 @@ fn curve(recipe: &RecipeFile, key: &str, size: &str, nominal: Tokens) -> Result<
     };
     if warmup_steps > room {
         let reason = format!(
-            "{warmup_steps} steps are more than the {room} that `{size}` has for them at {} tokens",
+            "{warmup_steps} steps do not fit: `{size}` has room for {room} at {} tokens",
             human_count(nominal.0 as f64)
         );
         return Err(Fault::conflict("schedule.warmup_steps", reason, format!("at most {room}")));

@@ -9,15 +9,15 @@ use crate::recipe::format::{RecipeFile, SearchRecipe};
 use crate::recipe::search::{PrunerKind, PrunerRecipe, RangeRecipe};
 use crate::recipe::{Variant, limits_of};
 
-/// Random trials before TPE begins to choose, where the recipe does not say. Not by the number of trials: what there is
-/// must not change when there are more of them.
+/// The default number of random trials before TPE begins to choose. It does not depend on the number of trials, because
+/// existing trials must not change when that is raised.
 const STARTUP: u32 = 16;
 
 /// The first fault of a recipe's search, if it has one.
 pub(crate) fn check(recipe: &RecipeFile, runs: &[(&Variant, Vec<Run>)]) -> Result<(), Fault> {
     let Some(search) = &recipe.search else { return Ok(()) };
     if !recipe.arms.is_empty() {
-        return Err(Fault::conflict("search", "does not go with arms", "one of the two"));
+        return Err(Fault::conflict("search", "cannot be combined with arms", "one of the two"));
     }
     let lists = [
         ("model.sizes", recipe.model.sizes.len()),
@@ -26,28 +26,28 @@ pub(crate) fn check(recipe: &RecipeFile, runs: &[(&Variant, Vec<Run>)]) -> Resul
         ("points", recipe.points.tokens.iter().flatten().count() + recipe.points.times_n.iter().flatten().count()),
     ];
     if let Some((key, count)) = lists.into_iter().find(|(_, count)| *count != 1) {
-        let reason = format!("gives {count}, and a search compares trials of one run");
+        let reason = format!("gives {count}, but a search varies a single run");
         return Err(Fault::conflict(key, reason, "exactly one"));
     }
     for run in runs.iter().flat_map(|(_, runs)| runs) {
-        // Nothing that is checked hangs on the data.
+        // Nothing that is checked depends on the data.
         let whole = super::whole_spec(recipe, run, DatasetId::from_content(b""), recipe.data.vocab.unwrap_or_default());
         fix(recipe, search, run, whole)?;
     }
     Ok(())
 }
 
-/// The search over a run, of which `whole` is all as one stage.
+/// The search over a run, where `whole` is the run as one stage.
 pub(super) fn fix(recipe: &RecipeFile, search: &SearchRecipe, run: &Run, whole: StageSpec) -> Result<Search, Fault> {
     if run.decay_weights.is_some() {
-        let reason = "does not go with a search, whose trials keep the mixture they begin with";
-        return Err(Fault::conflict("data.decay_weights", reason, "no such key, or no `search`"));
+        let reason = "cannot be combined with a search, whose trials keep the mixture they begin with";
+        return Err(Fault::conflict("data.decay_weights", reason, "leave out this key, or `search`"));
     }
     let dimension = |(parameter, range): (Parameter, &RangeRecipe)| {
         let key = format!("search.space.{parameter}");
         let values = values(&key, parameter, range)?;
         if search.sampler == Sampler::Grid && values.count().is_none() {
-            let reason = "has no end of values, and the sampler is \"grid\"";
+            let reason = "is a continuous range, which the sampler \"grid\" cannot enumerate";
             return Err(Fault::conflict(key, reason, "`step`, `levels` or `values`"));
         }
         Ok(Dimension { parameter, values })
@@ -55,7 +55,7 @@ pub(super) fn fix(recipe: &RecipeFile, search: &SearchRecipe, run: &Run, whole: 
     let space = search.space.ranges().map(dimension).collect::<Result<Vec<_>, _>>()?;
     if space.is_empty() {
         let accepted = format!("a table with {}", Parameter::ALL.map(Parameter::name).join(", "));
-        return Err(Fault::conflict("search.space", "has no key to search", accepted));
+        return Err(Fault::conflict("search.space", "is empty", accepted));
     }
     let base = SearchBase {
         size: run.size.clone(),
@@ -70,8 +70,8 @@ pub(super) fn fix(recipe: &RecipeFile, search: &SearchRecipe, run: &Run, whole: 
     fixed.trials = trials(search, fixed.combinations())?;
     fixed.startup = search.startup.unwrap_or(STARTUP);
     if search.startup.is_some() && search.sampler != Sampler::Tpe {
-        let accepted = "that sampler, or no such key";
-        return Err(Fault::conflict("search.startup", "goes with the sampler \"tpe\" alone", accepted));
+        let accepted = "that sampler, or leave it out";
+        return Err(Fault::conflict("search.startup", "only applies to the sampler \"tpe\"", accepted));
     }
     Ok(fixed)
 }
@@ -80,7 +80,7 @@ fn trials(search: &SearchRecipe, combinations: Option<usize>) -> Result<u32, Fau
     let most = combinations.unwrap_or(usize::MAX).min(MAX_TRIALS);
     match search.trials {
         Some(trials) if trials as usize > most => {
-            let reason = format!("{trials} are more than there are combinations of values");
+            let reason = format!("{trials} are more than there are combinations");
             Err(Fault::conflict("search.trials", reason, format!("at most {most}")))
         }
         Some(trials) => Ok(trials),
@@ -101,7 +101,7 @@ fn values(key: &str, parameter: Parameter, range: &RangeRecipe) -> Result<Values
     let values = match (&range.values, range.low, range.high) {
         (Some(levels), None, None) if range.step.is_none() && range.levels.is_none() => {
             if let Some(index) = levels.windows(2).position(|pair| pair[0] >= pair[1]) {
-                let reason = format!("{} does not lie above the value before it", levels[index + 1]);
+                let reason = format!("{} is not above the value before it", levels[index + 1]);
                 return Err(Fault::conflict(format!("{key}.values[{}]", index + 1), reason, "ascending values"));
             }
             Values::Levels { levels: levels.clone() }
@@ -109,7 +109,7 @@ fn values(key: &str, parameter: Parameter, range: &RangeRecipe) -> Result<Values
         (None, Some(low), Some(high)) => between(key, range, low, high)?,
         _ => {
             let accepted = "either `values`, or `low` and `high`";
-            return Err(Fault::conflict(key, "does not say what the key may be", accepted));
+            return Err(Fault::conflict(key, "does not say which values the key may take", accepted));
         }
     };
     check_limits(key, parameter, range, &values)?;
@@ -122,7 +122,7 @@ fn between(key: &str, range: &RangeRecipe, low: f64, high: f64) -> Result<Values
         return Err(Fault::conflict(format!("{key}.high"), format!("{high} is not above {low}"), "more than `low`"));
     }
     if scale == Scale::Log && low <= 0.0 {
-        let reason = "0 is infinitely far away on a logarithmic scale";
+        let reason = "0 cannot be the lower end of a logarithmic scale";
         return Err(Fault::conflict(format!("{key}.low"), reason, "a number above 0"));
     }
     match (range.step, range.levels) {
@@ -133,7 +133,7 @@ fn between(key: &str, range: &RangeRecipe, low: f64, high: f64) -> Result<Values
             Ok(Values::Levels { levels: (0..levels).map(|index| whole.at(f64::from(index) / last)).collect() })
         }
         (Some(step), None) if scale == Scale::Linear => {
-            // Ten digits: what is left of a decimal fraction after the addition is not meant.
+            // Rounded to ten digits, to drop the rounding error of the addition.
             let count = ((high - low) / step + 1e-9).floor() as usize + 1;
             if count > MAX_TRIALS {
                 let reason = format!("makes {count} values");
@@ -144,12 +144,16 @@ fn between(key: &str, range: &RangeRecipe, low: f64, high: f64) -> Result<Values
         }
         _ => {
             let accepted = "`step` on a linear scale, or `levels`";
-            Err(Fault::conflict(format!("{key}.step"), "does not go with `levels` or a logarithmic scale", accepted))
+            Err(Fault::conflict(
+                format!("{key}.step"),
+                "cannot be combined with `levels` or a logarithmic scale",
+                accepted,
+            ))
         }
     }
 }
 
-/// The key has the limits that it has where the recipe says it itself.
+/// A searched key has the same limits as the key itself.
 fn check_limits(key: &str, parameter: Parameter, range: &RangeRecipe, values: &Values) -> Result<(), Fault> {
     let limits = limits_of(parameter);
     let ends: Vec<(String, f64)> = match (&range.values, values) {
@@ -172,14 +176,14 @@ fn check_limits(key: &str, parameter: Parameter, range: &RangeRecipe, values: &V
         Values::Levels { levels } => levels.iter().all(|level| level.fract() == 0.0),
     };
     if parameter.is_whole() && !is_whole(values) {
-        return Err(Fault::conflict(key, "has values between the whole numbers", "whole `values`, or a whole `step`"));
+        return Err(Fault::conflict(key, "has values that are not whole numbers", "whole `values`, or a whole `step`"));
     }
     Ok(())
 }
 
 fn asha(recipe: &RecipeFile, pruner: &PrunerRecipe, whole: &StageSpec) -> Result<Asha, Fault> {
     let PrunerKind::Asha = pruner.kind;
-    // Losses compare while the learning rates are alike: from the end of the warm-up to the start of the decay.
+    // Losses are comparable while trials are at the same phase of the schedule: between the warm-up and the decay.
     let latest = match whole.schedule {
         LrSchedule::Wsd { decay_start, .. } => decay_start,
         _ => whole.steps.end - 1,
@@ -213,8 +217,8 @@ fn asha(recipe: &RecipeFile, pruner: &PrunerRecipe, whole: &StageSpec) -> Result
             return Err(Fault::conflict(place(index), reason, accepted()));
         }
         if index > 0 && rungs[index - 1] >= *step {
-            let reason = format!("step {step} does not come after the rung before it");
-            return Err(Fault::conflict(place(index), reason, "ascending fractions, a step apart or more"));
+            let reason = format!("step {step} is not after the previous rung");
+            return Err(Fault::conflict(place(index), reason, "ascending fractions at least one step apart"));
         }
     }
     Ok(Asha { reduction, rungs })

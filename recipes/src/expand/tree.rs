@@ -1,8 +1,8 @@
 //! Runs that begin alike, merged into a tree of stages.
 //!
-//! Each run is cut wherever another run of the same model parts from it, and at the start of its decay. Two stretches
-//! that see the same learning rates then have the same spec, so they have the same key, and are one stage. Nothing but
-//! the key decides what merges: a mistake in the cuts could cost sharing, never correctness.
+//! Each run is cut wherever another run of the same model diverges from it, and at the start of its decay. Two stretches
+//! with the same learning rates then have the same spec and the same key, so they are one stage. Only the key decides what
+//! is merged: a mistake in the cuts could cost sharing, but not correctness.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -14,8 +14,8 @@ use super::known::Known;
 
 /// The stages of all runs, parents before children, and the path of each run.
 ///
-/// With each run goes its spec as one stage, from its first step to its last. Where a run goes along stages that are known
-/// it is cut as these are, so that it shares them whatever the other runs are; only behind the last of them it is cut anew.
+/// Each run comes with its spec as one stage. Where a run follows known stages it is cut as they are, so that it shares them
+/// whatever the other runs are; it is cut anew only after the last of them.
 pub(super) fn merge(runs: &[(&Run, &StageSpec)], known: &Known<'_>) -> (Vec<Stage>, Vec<Vec<StageKey>>) {
     let mut stages: Vec<Stage> = Vec::new();
     let mut seen: BTreeSet<StageKey> = BTreeSet::new();
@@ -42,7 +42,7 @@ pub(super) fn merge(runs: &[(&Run, &StageSpec)], known: &Known<'_>) -> (Vec<Stag
     (stages, paths)
 }
 
-/// A stretch of a run, whose spec as one stage goes with it. It lies on one side of the start of the decay: every run is
+/// The spec of a stretch of a run, given the run as one stage. No stretch spans the start of the decay, because every run is
 /// cut there.
 pub(super) fn stretch(run: &Run, spec: &StageSpec, steps: &Range<u64>) -> StageSpec {
     let schedule = spec.schedule.restricted_to(steps);
@@ -57,8 +57,8 @@ pub(super) fn stretch(run: &Run, spec: &StageSpec, steps: &Range<u64>) -> StageS
     StageSpec { steps: steps.clone(), schedule, recording, data, ..spec.clone() }
 }
 
-/// Runs that differ in nothing but their learning rates and their length, so that they could share something: families in
-/// the order of their first runs. Arms that only differ in the schedule are of one family.
+/// Groups runs that differ only in learning rates and length, so that they could share stages, in the order of their first
+/// runs. Arms that differ only in the schedule are one family.
 fn families(runs: &[(&Run, &StageSpec)]) -> Vec<Vec<usize>> {
     let mut families: Vec<Vec<usize>> = Vec::new();
     let mut family_of: BTreeMap<StageKey, usize> = BTreeMap::new();
@@ -73,11 +73,11 @@ fn families(runs: &[(&Run, &StageSpec)]) -> Vec<Vec<usize>> {
     families
 }
 
-/// The steps at which a run is cut, its first and one past its last included. Up to the last of the known ends, those are
-/// the cuts.
+/// The steps at which a run is cut, including its first step and one past its last. Up to the last of the known ends, the
+/// cuts are those ends.
 fn cuts<'a>(run: &Run, family: impl Iterator<Item = &'a Run>, known: &[u64]) -> Vec<u64> {
     let mut cuts: BTreeSet<u64> = family.map(|other| shared_steps(run, other)).collect();
-    // Cut at the decay even where no other run branches off: a later campaign with more points goes on from there.
+    // Cut at the decay even if no other run branches off there: a campaign with more points may continue from it.
     if let LrSchedule::Wsd { decay_start, .. } = run.schedule {
         cuts.insert(decay_start);
     }
@@ -89,7 +89,7 @@ fn cuts<'a>(run: &Run, family: impl Iterator<Item = &'a Run>, known: &[u64]) -> 
     cuts.into_iter().filter(|step| *step <= run.steps).collect()
 }
 
-/// Steps from the first on which two runs of one family have the same learning rates.
+/// The number of first steps over which two runs of a family have the same learning rates.
 fn shared_steps(a: &Run, b: &Run) -> u64 {
     let both_end = a.steps.min(b.steps);
     match (a.schedule, b.schedule) {
@@ -100,7 +100,7 @@ fn shared_steps(a: &Run, b: &Run) -> u64 {
         }
         (LrSchedule::Wsd { decay_start, .. }, LrSchedule::Constant { .. })
         | (LrSchedule::Constant { .. }, LrSchedule::Wsd { decay_start, .. }) => decay_start.min(both_end),
-        // Cosines to different ends differ from the end of the warm-up on, which is not worth a checkpoint.
+        // Cosines of different lengths differ from the end of the warm-up, which is too early to be worth sharing.
         _ => 0,
     }
 }

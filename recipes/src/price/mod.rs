@@ -1,7 +1,7 @@
-//! What a plan costs: operations, hours, memory, bytes of checkpoints.
+//! What a plan costs: operations, time, memory, bytes of checkpoints.
 //!
-//! Operations and tokens are exact. Memory is estimated ([`vocabulary::memory`]). Hours follow from how fast stages are said to
-//! be trained, and never stand without where that comes from ([`Speed`]). Start with [`price()`].
+//! Operations and tokens are exact. Memory is estimated ([`vocabulary::memory`]). Times follow from the speed of stages, and
+//! are always given with the source of that speed ([`Speed`]). Start with [`price()`].
 
 mod device;
 mod kept;
@@ -19,21 +19,21 @@ pub use speed::{Measurement, Speed, Speeds};
 pub use table::table;
 pub use wall::Wall;
 
-/// Of a validation's tokens, the work of one trained on: the forward pass alone.
+/// The work of a validation token relative to one that is trained on: the forward pass only.
 const FORWARD_SHARE: f64 = 1.0 / 3.0;
 
 /// What a plan costs.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Price {
-    /// The sizes, in the plan's order.
+    /// The cost of each size, in the plan's order.
     pub sizes: Vec<SizePrice>,
-    /// Seconds of one device for all of it; `None` where the speed of some stage is not known.
+    /// Device seconds in total; `None` if the speed of any stage is unknown.
     pub device_seconds: Option<f64>,
-    /// The whole, and what it would be without sharing.
+    /// Operations and tokens, and what they would be without sharing.
     pub cost: Cost,
     /// C = 6ND of the tokens of every stage.
     pub paper_flops: Flops,
-    /// How long it takes, where that is known.
+    /// How long it takes, if known.
     pub wall: Option<Wall>,
     /// Bytes of checkpoints.
     pub checkpoints: Checkpoints,
@@ -42,7 +42,7 @@ pub struct Price {
 /// What the stages of a size cost.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct SizePrice {
-    /// The size, as the recipe names it.
+    /// The name of the size in the recipe.
     pub size: String,
     /// N: non-embedding parameters.
     pub n: u64,
@@ -54,13 +54,13 @@ pub struct SizePrice {
     pub flops: Flops,
     /// C = 6ND of the tokens.
     pub paper_flops: Flops,
-    /// Seconds of one device, validation included; `None` where the speed of some stage is not known.
+    /// Device seconds, validation included; `None` if the speed of any stage is unknown.
     pub device_seconds: Option<f64>,
-    /// Where the seconds come from, each source once.
+    /// The sources of the speeds, without duplicates.
     pub speeds: Vec<Speed>,
-    /// Estimated memory of its largest stage, in bytes: with activations kept, and with them computed again.
+    /// Estimated memory of the largest stage in bytes, with activations kept.
     pub memory_bytes: u64,
-    /// Likewise, the least it can do with.
+    /// The same with activations recomputed.
     pub memory_recomputed_bytes: u64,
     /// Bytes of one checkpoint.
     pub checkpoint_bytes: u64,
@@ -68,7 +68,7 @@ pub struct SizePrice {
     pub checkpoints_bytes: u64,
 }
 
-/// What a plan costs, at these speeds and over so many workers.
+/// What a plan costs at these speeds, and how long it takes on this many workers.
 #[must_use]
 pub fn price(plan: &Plan, speeds: &Speeds, workers: Option<usize>) -> Price {
     let speed_of: Vec<Option<Speed>> = plan.stages.iter().map(|stage| speeds.of(stage)).collect();
@@ -120,7 +120,7 @@ fn paper_flops(spec: &StageSpec) -> Flops {
     spec.model.shape.paper_flops(spec.tokens().0)
 }
 
-/// Tokens trained on that are as much work as the stage, its validation included.
+/// The number of trained tokens that would be as much work as the stage with its validation.
 fn tokens_of_work(spec: &StageSpec) -> f64 {
     spec.tokens().0 as f64 + FORWARD_SHARE * spec.validation_tokens as f64
 }

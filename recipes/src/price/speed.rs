@@ -1,4 +1,4 @@
-//! How fast stages are trained, and who says so.
+//! How fast stages are trained, and how that is known.
 
 use std::collections::BTreeMap;
 
@@ -8,41 +8,41 @@ use vocabulary::{Batch, Precision, Shape, Stage, StageSpec};
 use super::device::Device;
 use super::tokens_of_work;
 
-/// How fast a stage is trained, by where that is known from.
+/// How fast a stage is trained, by the source of the figure.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "source", rename_all = "snake_case")]
 pub enum Speed {
-    /// Whoever asks says so.
+    /// Stated by the caller.
     Stated {
         /// Tokens a second.
         tokens_per_second: f64,
     },
-    /// Stages of the same model, batch and number format were trained before, with all that goes with it.
+    /// Measured on stages of the same model, batch and number format, including their validations and checkpoints.
     Measured {
         /// Tokens a second.
         tokens_per_second: f64,
-        /// How many stages it was measured on.
+        /// The number of stages measured.
         stages: u64,
     },
-    /// Stages of another size were, and this one is taken to reach as many operations a second.
+    /// Measured on stages of another size, and assumed to reach as many operations a second.
     MeasuredOnAnotherSize {
         /// Operations a second.
         flops_per_second: f64,
-        /// N of the size they were measured on.
+        /// N of the measured size.
         n: u64,
     },
-    /// A share of the most a device can do is assumed: the model FLOP/s utilisation.
+    /// Assumed from a device's peak and a model FLOP/s utilisation.
     Assumed {
         /// The device.
         device: &'static str,
-        /// Operations a second, at most.
+        /// Peak operations a second.
         peak_flops_per_second: f64,
-        /// The share.
+        /// The utilisation, from 0 to 1.
         mfu: f64,
     },
 }
 
-/// What was measured of finished stages of one kind.
+/// The measured time of finished stages of one kind.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Measurement {
     /// The model's dimensions.
@@ -53,7 +53,7 @@ pub struct Measurement {
     pub batch: Batch,
     /// The number format.
     pub precision: Precision,
-    /// Stages that were trained from beginning to end by one attempt.
+    /// Stages that a single attempt trained from beginning to end.
     pub stages: u64,
     /// Tokens trained on.
     pub tokens: u64,
@@ -61,17 +61,17 @@ pub struct Measurement {
     pub seconds: f64,
 }
 
-/// Where the speed of stages is known from, the best source first: what was stated, then the device that was named, then
-/// what was measured. A device that is named is another one than that of the measurements.
+/// The sources of speeds, in order of precedence: what was stated, then the named device, then measurements. A named device
+/// is assumed not to be the one that was measured.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Speeds {
-    /// Tokens a second of every size that `stated_of` does not have.
+    /// Tokens a second for every size that is not in `stated_of`.
     pub stated: Option<f64>,
     /// Tokens a second by size.
     pub stated_of: BTreeMap<String, f64>,
-    /// A device, and the share of its peak that is reached.
+    /// A device and its assumed utilisation.
     pub device: Option<(Device, f64)>,
-    /// What was measured.
+    /// Measurements.
     pub measured: Vec<Measurement>,
 }
 
@@ -82,7 +82,7 @@ impl Speed {
         let flops = tokens_of_work(spec) * flops_per_token(spec);
         match self {
             Self::Stated { tokens_per_second } => tokens_of_work(spec) / tokens_per_second,
-            // What was measured has its validations in it.
+            // Measured times include validations.
             Self::Measured { tokens_per_second, .. } => spec.tokens().0 as f64 / tokens_per_second,
             Self::MeasuredOnAnotherSize { flops_per_second, .. } => spec.flops().0 / flops_per_second,
             Self::Assumed { peak_flops_per_second, mfu, .. } => flops / (peak_flops_per_second * mfu),
@@ -91,7 +91,7 @@ impl Speed {
 }
 
 impl Measurement {
-    /// Of stages like this one, before any was measured.
+    /// An empty measurement of stages like this one.
     #[must_use]
     pub fn nothing_of(spec: &StageSpec) -> Self {
         let StageSpec { model, batch, precision, .. } = spec;
@@ -106,14 +106,14 @@ impl Measurement {
         }
     }
 
-    /// Adds a stage that took so long.
+    /// Adds a stage with its time.
     pub fn add(&mut self, spec: &StageSpec, seconds: f64) {
         self.stages += 1;
         self.tokens = self.tokens.saturating_add(spec.tokens().0);
         self.seconds += seconds;
     }
 
-    /// Whether a stage is like those that were measured.
+    /// Whether a stage is of the measured kind.
     #[must_use]
     pub fn is_of(&self, spec: &StageSpec) -> bool {
         let StageSpec { model, batch, precision, .. } = spec;
@@ -130,7 +130,7 @@ impl Measurement {
 }
 
 impl Speeds {
-    /// How fast a stage is trained; `None` where nobody knows.
+    /// How fast a stage is trained; `None` if there is no source.
     #[must_use]
     pub fn of(&self, stage: &Stage) -> Option<Speed> {
         let spec = &stage.spec;

@@ -20,7 +20,7 @@ pub fn table(plan: &Plan, price: &Price) -> String {
     text.push('\n');
     text.push_str(&show::costs(plan));
     text.push_str(&hours_and_their_source(plan, price));
-    text.push_str("memory: estimated, as kept / with activations computed again; checkpoint: 12 bytes a parameter\n");
+    text.push_str("memory: estimated, with activations kept / recomputed; checkpoint: 12 bytes a parameter\n");
     text.push_str(&checkpoints(plan, price));
     text
 }
@@ -105,7 +105,7 @@ fn hours_and_their_source(plan: &Plan, price: &Price) -> String {
     let to = end.map(|stage| format!("to the last point of {} seed {}", stage.size, stage.seed)).unwrap_or_default();
     let _ = writeln!(
         text,
-        "critical path: {}, {} stages {to}; no number of workers does it in less",
+        "critical path: {}, {} stages {to}; no number of workers is faster",
         duration(wall.critical_path_seconds),
         wall.critical_path.len(),
     );
@@ -144,19 +144,19 @@ fn words(speed: &Speed) -> String {
 fn checkpoints(plan: &Plan, price: &Price) -> String {
     let checkpoints = &price.checkpoints;
     let mut text = format!(
-        "checkpoints: {} are needed while it trains, {} are kept at the end",
+        "checkpoints: {} are needed during training, {} are kept at the end",
         human_bytes(checkpoints.needed_bytes),
         human_bytes(checkpoints.kept_bytes)
     );
     if let Some(between) = checkpoints.between {
         let seconds = plan.checkpoints.max_interval_seconds;
-        let _ = write!(text, "; {between} inside stages, if there is one every {seconds} s");
+        let _ = write!(text, "; {between} within stages, at one every {seconds} s");
     }
     let quota = checkpoints.quota_bytes.map(human_bytes);
     let _ = match (checkpoints.peak_bytes, quota) {
         (Some(peak), Some(quota)) => write!(text, "; {} at the peak, under a quota of {quota}", human_bytes(peak)),
-        (Some(peak), None) => write!(text, "; {} at the peak, as the recipe has no quota", human_bytes(peak)),
-        (None, _) => write!(text, "; the peak is unknown, as the recipe has no quota"),
+        (Some(peak), None) => write!(text, "; {} at the peak, because the recipe has no quota", human_bytes(peak)),
+        (None, _) => write!(text, "; the peak is unknown, because the recipe has no quota"),
     };
     text.push('\n');
     text

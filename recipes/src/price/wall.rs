@@ -1,4 +1,4 @@
-//! How long a plan takes over several workers: the list schedule of its stage tree.
+//! How long a plan takes on several workers, by list scheduling of its stage tree.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -9,32 +9,32 @@ use vocabulary::{Plan, StageKey};
 /// How long a plan takes.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Wall {
-    /// Seconds of the longest path from a root to a leaf: no number of workers does it in less.
+    /// Seconds of the longest path from a root to a leaf: no number of workers is faster.
     pub critical_path_seconds: f64,
     /// The stages of that path, from the root.
     pub critical_path: Vec<StageKey>,
-    /// The schedule over the workers asked for.
+    /// The schedule on the requested number of workers.
     pub schedule: Option<Schedule>,
 }
 
-/// A schedule of which stage is trained when.
+/// A schedule of stages on workers.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Schedule {
     /// Workers, one device each.
     pub workers: usize,
     /// Seconds from the first stage's start to the last one's end.
     pub seconds: f64,
-    /// Of the workers' time, the share in which they train.
+    /// The fraction of the workers' time in which they train.
     pub busy: f64,
 }
 
-/// The critical path, and the schedule that hands the ready stage with the longest path below it to whoever is idle, as the
-/// coordinator does. `seconds` has those of each stage, in the plan's order.
+/// The critical path, and the schedule that gives the ready stage with the longest path below it to an idle worker, as the
+/// coordinator does. `seconds` has the time of each stage, in the plan's order.
 pub(super) fn wall(plan: &Plan, seconds: &[f64], workers: Option<usize>) -> Wall {
     let places: BTreeMap<StageKey, usize> =
         plan.stages.iter().enumerate().map(|(place, stage)| (stage.key, place)).collect();
     let parent = |place: usize| plan.stages[place].parent.and_then(|key| places.get(&key).copied());
-    // Parents come before children: from the back, each adds to its parent's longest path.
+    // Parents come before children, so in reverse order each stage extends its parent's longest path.
     let mut below = seconds.to_vec();
     let mut longest_child: Vec<Option<usize>> = vec![None; seconds.len()];
     for place in (0..seconds.len()).rev() {
@@ -71,7 +71,7 @@ pub(super) fn wall(plan: &Plan, seconds: &[f64], workers: Option<usize>) -> Wall
 
 /// When the last stage ends.
 fn list_schedule(seconds: &[f64], below: &[f64], children: &[Vec<usize>], roots: &[usize], workers: usize) -> f64 {
-    // Numbers that are not negative are in the order of their bits.
+    // Non-negative floats are ordered like their bits.
     let priority = |&place: &usize| (below[place].to_bits(), Reverse(place));
     let mut ready: BinaryHeap<(u64, Reverse<usize>)> = roots.iter().map(priority).collect();
     let mut running: BinaryHeap<Reverse<(u64, usize)>> = BinaryHeap::new();
@@ -93,7 +93,7 @@ mod tests {
 
     use super::*;
 
-    /// A trunk of three stages, with a branch behind each, and one that is alone.
+    /// A trunk of three stages with a branch after each, and a separate stage.
     fn plan() -> (Plan, Vec<f64>) {
         let key = |index: u8| StageKey::from_bytes([index; 32]);
         let parents = [None, Some(0), Some(0), Some(2), Some(2), Some(4), None];

@@ -58,7 +58,7 @@ impl Recipe {
             let accepted = "a recipe with a section `search`";
             return Err(self.refuse(Fault::conflict(
                 "search.trials",
-                "is asked for, and the recipe is no search",
+                "is given, but the recipe is not a search",
                 accepted,
             )));
         }
@@ -108,7 +108,7 @@ fn whole(count: u64) -> Value {
     Value::from(i64::try_from(count).unwrap_or(i64::MAX))
 }
 
-/// `80` rather than `80.0`, as people write it.
+/// Writes `80` rather than `80.0`.
 fn number(number: f64) -> Value {
     if number.fract() == 0.0 && number.abs() < 1e15 { Value::from(number as i64) } else { Value::from(number) }
 }

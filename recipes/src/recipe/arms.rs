@@ -16,7 +16,7 @@ pub(super) const OVERRIDES: [&str; 9] =
 /// not comparable.
 pub(super) const DATA_OVERRIDES: [&str; 2] = ["weights", "decay_weights"];
 
-/// What is trained of a recipe: all of it, or one of its arms.
+/// A variant of a recipe: the recipe itself, or one of its arms.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Variant {
     /// `None` if the recipe has no arms.
@@ -78,7 +78,7 @@ fn override_with(recipe: &mut Table, arm: &Table) {
         if section == "model" {
             drop_scalings_of_another_parametrization(recipe, value);
         }
-        // Keys of one kind of schedule are wrong for another, and amounts of data are a choice between two lists.
+        // Replaced as a whole: keys of one kind of schedule are wrong for another, and points are one of two lists.
         let in_its_place = section == "points" || section == "schedule" && value.get("kind").is_some();
         match (recipe.get_mut(section), value) {
             // A domain left out of an arm's weights has weight 0, instead of keeping the recipe's.

@@ -14,7 +14,7 @@ use super::format::{
 const MAX_PARAMS: u64 = 1_000_000_000_000;
 
 impl RecipeFile {
-    /// The shape of a size.
+    /// The shape of the size with this name.
     pub(crate) fn shape(&self, name: &str) -> Option<Shape> {
         let own = self.model.shapes.iter().find(|shape| shape.name == name).map(ShapeRecipe::shape);
         own.or_else(|| ladder::find(name))
@@ -80,7 +80,7 @@ fn check_data(recipe: &RecipeFile) -> Result<(), Fault> {
     let accepted = "either `vocab`, to train a tokenizer, or `tokenizer`, the path of one";
     match (&recipe.data.vocab, &recipe.data.tokenizer) {
         (None, None) => Err(Fault::new("data.vocab", Problem::Missing, accepted)),
-        (Some(_), Some(_)) => Err(Fault::conflict("data.tokenizer", "is given beside `vocab`", accepted)),
+        (Some(_), Some(_)) => Err(Fault::conflict("data.tokenizer", "cannot be combined with `vocab`", accepted)),
         _ if recipe.data.validation_tokens < u64::from(recipe.batch.context) => Err(Fault::conflict(
             "data.validation_tokens",
             format!("is less than one sequence of {} tokens", recipe.batch.context),
@@ -102,7 +102,7 @@ fn check_shape(key: &str, recipe: &ShapeRecipe) -> Result<(), Fault> {
 /// Checks that go beyond the limits of single dimensions.
 pub(super) fn check_dimensions(key: &str, shape: &Shape) -> Result<(), Fault> {
     if !shape.head_dim.is_multiple_of(2) {
-        let reason = format!("{} is odd, and rotary embeddings turn pairs", shape.head_dim);
+        let reason = format!("{} is odd, but rotary embeddings rotate pairs", shape.head_dim);
         return Err(Fault::conflict(format!("{key}.head_dim"), reason, "an even number"));
     }
     if !shape.n_heads.is_multiple_of(shape.n_kv_heads) {
@@ -150,8 +150,8 @@ fn check_parametrization(model: &ModelRecipe) -> Result<(), Fault> {
     ];
     match scalings.into_iter().find(|(_, given)| *given) {
         Some((key, _)) => {
-            let reason = "is a scaling, and the parametrization \"standard\" has none";
-            Err(Fault::conflict(key, reason, "the parametrization \"tensor_program\", or no such key"))
+            let reason = "is a scaling, but the parametrization \"standard\" has none";
+            Err(Fault::conflict(key, reason, "the parametrization \"tensor_program\", or leave it out"))
         }
         None => Ok(()),
     }
@@ -161,7 +161,7 @@ fn check_points(recipe: &RecipeFile) -> Result<(), Fault> {
     let accepted = "either `tokens`, or `times_n` for multiples of a model's parameters";
     match (&recipe.points.tokens, &recipe.points.times_n) {
         (None, None) => Err(Fault::new("points.tokens", Problem::Missing, accepted)),
-        (Some(_), Some(_)) => Err(Fault::conflict("points.times_n", "is given beside `tokens`", accepted)),
+        (Some(_), Some(_)) => Err(Fault::conflict("points.times_n", "cannot be combined with `tokens`", accepted)),
         (Some(tokens), None) => distinct("points.tokens", tokens.iter()),
         (None, Some(multiples)) => distinct("points.times_n", multiples.iter()),
     }
@@ -186,25 +186,25 @@ fn check_schedule(schedule: &ScheduleRecipe) -> Result<(), Fault> {
     ];
     for (key, given, taken, needed, accepted) in keys {
         if given && !taken {
-            let reason = format!("does not go with kind \"{word}\"");
-            return Err(Fault::conflict(key, reason, "another kind, or no such key"));
+            let reason = format!("is not allowed with kind \"{word}\"");
+            return Err(Fault::conflict(key, reason, "another kind, or leave it out"));
         }
         if needed && !given {
-            let reason = format!("missing, and the kind \"{word}\" needs it");
+            let reason = format!("missing, but the kind \"{word}\" needs it");
             return Err(Fault::conflict(key, reason, accepted));
         }
     }
     let Some(decay) = &schedule.decay else { return Ok(()) };
     match (decay.shape, decay.half_life_tokens) {
         (DecayKind::HalfLife, None) => {
-            let reason = "missing, and the shape \"half_life\" needs it";
+            let reason = "missing, but the shape \"half_life\" needs it";
             Err(Fault::conflict("schedule.decay.half_life_tokens", reason, "a number of tokens"))
         }
         (DecayKind::HalfLife, Some(_)) | (_, None) => Ok(()),
         (_, Some(_)) => Err(Fault::conflict(
             "schedule.decay.half_life_tokens",
-            "goes with the shape \"half_life\" alone",
-            "that shape, or no such key",
+            "only applies to the shape \"half_life\"",
+            "that shape, or leave it out",
         )),
     }?;
     if decay.shape == DecayKind::Exponential && schedule.floor == Some(0.0) {
@@ -212,7 +212,7 @@ fn check_schedule(schedule: &ScheduleRecipe) -> Result<(), Fault> {
         return Err(Fault::conflict("schedule.floor", reason, "a number above 0"));
     }
     if decay.counted == Counted::Inside && decay.fraction >= 1.0 {
-        let reason = "1 leaves no stable stretch inside a point";
+        let reason = "1 leaves no steps before the decay";
         return Err(Fault::conflict("schedule.decay.fraction", reason, "a number below 1"));
     }
     Ok(())
@@ -222,7 +222,7 @@ fn check_batch(recipe: &RecipeFile) -> Result<(), Fault> {
     let sequences = recipe.batch.sequences;
     if recipe.batch.micro_sequences.is_some() && recipe.batch.memory_gib.is_some() {
         let accepted = "either `micro_sequences`, or `memory_gib` to have them chosen";
-        return Err(Fault::conflict("batch.memory_gib", "is given beside `micro_sequences`", accepted));
+        return Err(Fault::conflict("batch.memory_gib", "cannot be combined with `micro_sequences`", accepted));
     }
     match recipe.batch.micro_sequences {
         Some(micro) if !sequences.is_multiple_of(micro) => Err(Fault::conflict(
@@ -243,7 +243,7 @@ pub(super) fn distinct<T: PartialEq + std::fmt::Display>(
     for (index, item) in items.enumerate() {
         if seen.contains(&item) {
             let problem = Problem::Duplicate { found: format!("`{}`", shown(&item.to_string())) };
-            return Err(Fault::new(format!("{key}[{index}]"), problem, "each one once"));
+            return Err(Fault::new(format!("{key}[{index}]"), problem, "each value once"));
         }
         seen.push(item);
     }

@@ -16,15 +16,17 @@ pub(super) fn check(recipe: &RecipeFile) -> Result<(), Fault> {
     let accepted = "either `sources`, or `[[data.domains]]` for several texts";
     let domains = match (&data.sources, &data.domains) {
         (None, None) => return Err(Fault::new("data.sources", Problem::Missing, accepted)),
-        (Some(_), Some(_)) => return Err(Fault::conflict("data.domains", "is given beside `sources`", accepted)),
+        (Some(_), Some(_)) => {
+            return Err(Fault::conflict("data.domains", "cannot be combined with `sources`", accepted));
+        }
         (Some(sources), None) => {
             distinct("data.sources", sources.iter())?;
             return [("weights", &data.weights), ("decay_weights", &data.decay_weights)]
                 .into_iter()
                 .find(|(_, weights)| weights.is_some())
                 .map_or(Ok(()), |(key, _)| {
-                    let reason = "goes with `[[data.domains]]` alone";
-                    Err(Fault::conflict(format!("data.{key}"), reason, "domains, or no such key"))
+                    let reason = "only applies to `[[data.domains]]`";
+                    Err(Fault::conflict(format!("data.{key}"), reason, "domains, or leave it out"))
                 });
         }
         (None, Some(domains)) => domains,
@@ -41,8 +43,8 @@ pub(super) fn check(recipe: &RecipeFile) -> Result<(), Fault> {
     let Some(weights) = &data.decay_weights else { return Ok(()) };
     check_weights("data.decay_weights", weights, domains)?;
     if recipe.schedule.kind != ScheduleKind::Wsd {
-        let reason = "count from the start of the decay on, and there is none";
-        return Err(Fault::conflict("data.decay_weights", reason, "the schedule `wsd`, or no such key"));
+        let reason = "apply from the start of the decay, but the schedule has none";
+        return Err(Fault::conflict("data.decay_weights", reason, "the schedule `wsd`, or leave it out"));
     }
     Ok(())
 }
@@ -52,7 +54,7 @@ fn check_names(domains: &[DomainRecipe]) -> Result<(), Fault> {
         let key = format!("data.domains[{index}]");
         check_name(&format!("{key}.name"), &domain.name)?;
         if domain.name == AVERAGE {
-            let reason = "is what results call the mean over all domains";
+            let reason = "is reserved for the mean over all domains";
             return Err(Fault::conflict(format!("{key}.name"), reason, "another name"));
         }
         distinct(&format!("{key}.sources"), domain.sources.iter())?;
@@ -77,7 +79,7 @@ fn check_weights(key: &str, weights: &BTreeMap<String, f64>, domains: &[DomainRe
         return Err(Fault::new(key, problem, format!("names of domains: {}", names.join(", "))));
     }
     if Mixture::of(&in_order(weights, domains)).is_none() {
-        return Err(Fault::conflict(key, "give no domain anything", "at least one weight above 0"));
+        return Err(Fault::conflict(key, "give every domain a weight of zero", "at least one weight above 0"));
     }
     Ok(())
 }

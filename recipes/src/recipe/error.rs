@@ -77,7 +77,7 @@ pub enum Problem {
         unit: &'static str,
     },
     /// A list has a duplicate.
-    #[error("{found} is there twice")]
+    #[error("{found} appears twice")]
     Duplicate { found: String },
     /// The value contradicts others.
     #[error("{reason}")]

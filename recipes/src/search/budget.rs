@@ -1,29 +1,29 @@
-//! What a search may cost.
+//! What a search costs.
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use vocabulary::search::{Search, Verdict};
 use vocabulary::{Flops, Tokens};
 
-/// Trials of searches that are played out to find what one costs. For fifty trials that is four hundred searches, and a
-/// mean that is right to a hundredth or two.
+/// The number of simulated trials behind an estimate. For a search of fifty trials that is four hundred simulated searches,
+/// and a mean that is right to one or two percent.
 const PLAYED_TRIALS: u32 = 20_000;
 
-/// What a search costs at most, and what it is expected to.
+/// What a search costs at most, and what it is expected to cost.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SearchBudget {
-    /// Tokens, if every trial goes to its end.
+    /// Tokens if every trial is trained to its end.
     pub tokens: Tokens,
-    /// Operations, likewise.
+    /// Operations if every trial is trained to its end.
     pub flops: Flops,
-    /// Tokens, if trials come in no particular order, as they do while settings are random.
+    /// Expected tokens if trials come in random order, as they do while settings are random.
     pub expected_tokens: Tokens,
-    /// Operations, likewise.
+    /// Expected operations, under the same assumption.
     pub expected_flops: Flops,
 }
 
-/// How many trials are expected to train each stretch from one rung to the next: the mean of what comes of trials that
-/// come in no particular order, and are in the same order at every rung.
+/// The expected number of trials that train each stretch between rungs, if trials come in random order and rank the same at
+/// every rung.
 #[must_use]
 pub fn expected_trials(search: &Search) -> Vec<f64> {
     let mut come = vec![0.0; search.ends().len()];

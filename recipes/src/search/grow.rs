@@ -1,4 +1,4 @@
-//! Which trials and stages of a search exist by now.
+//! Which trials and stages of a search exist, given the results so far.
 
 use std::cell::OnceCell;
 
@@ -7,39 +7,39 @@ use vocabulary::{Stage, StageKey, Tokens, Trial};
 
 use super::suggest::{self, Observed};
 
-/// What a stage came to.
+/// The outcome of a stage.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Outcome {
-    /// It was trained to its end, with this loss on the validation tokens.
+    /// It was trained to its end, with this loss on the held-out tokens.
     Completed {
         /// In nats a token.
         loss: Option<f64>,
     },
-    /// Its loss left all bounds.
+    /// Its loss diverged.
     Diverged,
-    /// It was given up. The search goes on without the trial, and with it again if the stage is tried again.
+    /// It was given up. The search continues without the trial, until somebody has the stage tried again.
     Failed,
 }
 
-/// A search as far as it has come.
+/// The state of a search.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Progress {
-    /// The trials, in their order, each with its stages so far.
+    /// The trials in order, each with its stages so far.
     pub trials: Vec<Trial>,
-    /// Those of their stages that were not known before, parents before children.
+    /// Their new stages, parents before children.
     pub stages: Vec<Stage>,
-    /// How each trial stands.
+    /// The standing of each trial.
     pub standings: Vec<Standing>,
 }
 
-/// How a trial stands.
+/// The standing of a trial.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Standing {
-    /// The losses at the rungs it came to, and at its end; infinite where it diverged.
+    /// The losses at the rungs it reached and at its end; infinite if it diverged.
     pub losses: Vec<f64>,
-    /// Whether it is over, and how.
+    /// How it ended, if it has.
     pub end: Option<TrialEnd>,
-    /// It came to a rung that some trial before it has still to come to.
+    /// Whether it waits at a rung for an earlier trial to reach it.
     pub awaits_judgement: bool,
 }
 
@@ -48,39 +48,39 @@ pub struct Standing {
 pub enum TrialEnd {
     /// With its final loss.
     Completed,
-    /// After this step, because others were better there: a result, and no failure.
+    /// After this step, because others were better there. That is a result, not a failure.
     Pruned {
         /// Steps done.
         step: u64,
     },
-    /// Its loss left all bounds.
+    /// Its loss diverged.
     Diverged,
     /// A stage of it was given up.
     Failed,
 }
 
-/// Works out which trials and stages there are, from the results so far.
+/// Derives the trials and stages of a search from the results so far.
 ///
-/// `known` are the trials that exist already, as an earlier call gave them: what was decided stays decided, even if a stage
-/// that was given up is tried again and then has a result. `outcome` is what a stage came to, if it is settled.
+/// `known` are the existing trials, from an earlier call. Decisions are final, even if a stage that was given up is tried
+/// again and then has a result. `outcome` gives the outcome of a stage that is settled.
 #[must_use]
 pub fn grow(search: &Search, known: &[Trial], outcome: impl Fn(&StageKey) -> Option<Outcome>) -> Progress {
     let mut progress = Progress { trials: Vec::new(), stages: Vec::new(), standings: Vec::new() };
     for number in 0..search.trials {
         let known = known.get(number as usize);
         let settings = known.map(|trial| trial.settings.clone()).or_else(|| next(search, number, &progress));
-        // A trial waits for the results of those before it, and those after it wait for more.
+        // Later trials would need even more results than this one waits for.
         let Some(settings) = settings else { break };
         progress.follow(search, settings, known, &outcome);
     }
     progress
 }
 
-/// The settings of the next trial, if what they hang on is there.
+/// The settings of the next trial, once the results that they depend on exist.
 fn next(search: &Search, number: u32, before: &Progress) -> Option<Settings> {
     let mut observed = Vec::new();
     for (index, (trial, standing)) in before.trials.iter().zip(&before.standings).enumerate() {
-        // How far a trial is looked at hangs on how long ago it was, and not on how far it is.
+        // How much of a trial is seen depends on how many trials ago it was, not on how far it has got.
         let distance = u64::from(number) - index as u64;
         let depth = (0..search.ends().len()).take_while(|rung| lag(search, *rung) <= distance).count();
         if standing.end.is_none() && standing.losses.len() < depth {
@@ -95,10 +95,9 @@ fn next(search: &Search, number: u32, before: &Progress) -> Option<Settings> {
     suggest::suggest(search, number, &tried, &observed)
 }
 
-/// How many trials ago one has to be for what it came to at a rung, or at its end, to count for the next one.
+/// How many trials later a trial's loss at a rung, or at its end, is first taken into account.
 ///
-/// It grows with the rung as ASHA's stretches do: while one trial in eta goes on to the next rung, the others do not
-/// wait for it.
+/// It grows with the rung as ASHA's stretches do, so that other trials do not wait for the one in eta that is promoted.
 fn lag(search: &Search, rung: usize) -> u64 {
     let reduction = search.pruner.as_ref().map_or(1, |asha| u64::from(asha.reduction));
     let times = u32::try_from(rung).ok().and_then(|rung| reduction.checked_pow(rung));
@@ -106,7 +105,7 @@ fn lag(search: &Search, rung: usize) -> u64 {
 }
 
 impl Progress {
-    /// Adds the next trial, with its stages as far as they exist. Those it is known to have were given out before.
+    /// Adds the next trial with its stages so far. Stages of `known` are not new.
     fn follow(
         &mut self,
         search: &Search,
@@ -115,7 +114,7 @@ impl Progress {
         outcome: impl Fn(&StageKey) -> Option<Outcome>,
     ) {
         let known_path = known.map_or(&[][..], |trial| &trial.path);
-        // Names are hashes, which is what takes time here: only those of new stages are worked out.
+        // Keys are hashes and take most of the time here, so only those of new stages are computed.
         let built = OnceCell::new();
         let build = || built.get_or_init(|| search.path(&settings));
         let mut standing = Standing { losses: Vec::new(), end: None, awaits_judgement: false };
@@ -161,7 +160,7 @@ impl Progress {
             standing.awaits_judgement = verdict.is_none();
             break;
         }
-        // A stage that has to be trained again has others after it.
+        // Stages may exist behind one that has to be trained again.
         path.extend(known_path.iter().skip(path.len()));
         let base = &search.base;
         self.trials.push(Trial {
@@ -178,7 +177,7 @@ impl Progress {
         self.standings.push(standing);
     }
 
-    /// The verdict on a trial at a rung, once all trials before it have come to it or ended.
+    /// The verdict on a trial at a rung, once all earlier trials have reached it or ended.
     fn judge(&self, asha: &Asha, rung: usize, loss: f64) -> Option<Verdict> {
         let mut before = Vec::new();
         for standing in &self.standings {
@@ -191,7 +190,7 @@ impl Progress {
         Some(asha.judge(&before, loss))
     }
 
-    /// The trial with the lowest final loss, or, while none has one, that of those that came furthest.
+    /// The trial with the lowest final loss or, while none has finished, the best of those that got furthest.
     #[must_use]
     pub fn best(&self) -> Option<(&Trial, f64)> {
         let ended = self.trials.iter().zip(&self.standings).filter_map(|(trial, standing)| {

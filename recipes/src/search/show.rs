@@ -1,4 +1,4 @@
-//! A search as people read it before it runs.
+//! A search before it runs, for people.
 
 use std::fmt::Write;
 
@@ -7,7 +7,7 @@ use vocabulary::units::human_count;
 
 use super::budget::{budget, expected_trials};
 
-/// The space, how it is searched, and what that costs.
+/// The space, the sampler, the pruner, and the cost.
 #[must_use]
 pub fn summary(search: &Search) -> String {
     let Search { sampler, trials, seed, parallel, startup, space, base, .. } = search;
@@ -24,14 +24,17 @@ pub fn summary(search: &Search) -> String {
     }
     let (budget, expected) = (budget(search), expected_trials(search));
     if let Some(Asha { reduction, rungs }) = &search.pruner {
-        let at = |(rung, trials): (&u64, &f64)| format!("{rung} ({trials:.0})");
-        let rungs: Vec<String> = rungs.iter().zip(&expected).map(at).collect();
+        let at = |(index, (rung, trials)): (usize, (&u64, &f64))| {
+            let unit = if index == 0 { " trials" } else { "" };
+            format!("at step {rung} (of {trials:.0}{unit})")
+        };
+        let rungs: Vec<String> = rungs.iter().zip(&expected).enumerate().map(at).collect();
         let ends = base.whole.steps.end;
         let to_the_end = expected.last().copied().unwrap_or_default();
         let _ = writeln!(
             text,
-            "ASHA keeps one in {reduction} after step {}; about {to_the_end:.0} go to the end, step {ends}",
-            rungs.join(" and after step ")
+            "ASHA promotes one in {reduction} {}; about {to_the_end:.0} reach the end, step {ends}",
+            rungs.join(" and ")
         );
     }
     let _ = write!(text, "at most {} tokens, {} FLOPs", budget.tokens, budget.flops);
@@ -39,7 +42,7 @@ pub fn summary(search: &Search) -> String {
         let saved = 100.0 * (1.0 - budget.expected_flops.0 / budget.flops.0);
         let _ = write!(
             text,
-            "; about {} tokens, {} FLOPs, if trials come in no particular order: ASHA saves {saved:.0}%",
+            "; about {} tokens, {} FLOPs, if trials come in random order: ASHA saves {saved:.0}%",
             budget.expected_tokens, budget.expected_flops
         );
     }

@@ -9,7 +9,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use vocabulary::search::{Dimension, Sampler, Search, Settings};
 
-/// How far a trial had come, and with which loss, when another one was suggested.
+/// What was known of a trial when another one was suggested.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Observed<'a> {
     pub(super) settings: &'a Settings,

@@ -16,7 +16,7 @@ use crate::cadence::Cadence;
 use crate::checkpoint::{Blobs, CheckpointRef, DownloadError, UploadError, download, off_thread, upload};
 use crate::dataset::{DatasetError, dataset_dir};
 use crate::runner::panic_text;
-use crate::session::link::Backoff;
+use crate::session::link::JitteredBackoff;
 use crate::session::{Assignment, Lost, Unprepared};
 use crate::storage::Storage;
 use crate::training::{Blob, Order, PendingBlobs, StartPoint, TrainingError, chain};
@@ -46,7 +46,7 @@ impl Patience {
         is_retryable: fn(&E) -> bool,
         mut once: impl FnMut() -> Once,
     ) -> Result<T, E> {
-        let mut backoff = Backoff::new(self.first_wait, self.longest_wait);
+        let mut backoff = JitteredBackoff::new(self.first_wait, self.longest_wait);
         for _ in 1..self.tries {
             match once().await {
                 Err(error) if is_retryable(&error) => {

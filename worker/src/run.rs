@@ -19,7 +19,7 @@ use crate::home::Home;
 use crate::leave::{Leave, watch_signals, watch_stdin};
 use crate::options::WorkerOptions;
 use crate::runner::Runner;
-use crate::session::link::{Backoff, keep_connected};
+use crate::session::link::{JitteredBackoff, keep_connected};
 use crate::session::{Identity, Session};
 use crate::shell::Shell;
 use crate::training::{StageTrainer, Trainer};
@@ -98,7 +98,7 @@ where
     let (link, link_events) = mpsc::channel(64);
     // In a set that ends together with this future.
     let mut dialling = JoinSet::new();
-    dialling.spawn(keep_connected(endpoint, connect, authorize, Backoff::new(FIRST_WAIT, LONGEST_WAIT), link));
+    dialling.spawn(keep_connected(endpoint, connect, authorize, JitteredBackoff::new(FIRST_WAIT, LONGEST_WAIT), link));
     info!(%worker, name = home.name, device, coordinator = options.coordinator_url, "worker starts");
 
     let (name, memory_bytes) = (home.name.clone(), options.memory_bytes);

@@ -13,6 +13,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::{Channel, Endpoint, Uri};
 use tonic::{Code, Status};
 use tracing::{debug, info};
+use vocabulary::Backoff;
 
 /// Number of messages that may wait to be sent before the session waits.
 const SENDS_WAITING: usize = 256;
@@ -52,32 +53,30 @@ impl LinkError {
     }
 }
 
-/// Delay before the next try: doubles each time up to a limit, and is drawn from the upper half, so that the workers of
-/// a restarted coordinator do not reconnect all at once.
+/// The delay before the next try: drawn from the upper half of a [`Backoff`]'s, so that the workers of a restarted
+/// coordinator do not reconnect all at once.
 #[derive(Debug)]
-pub struct Backoff {
-    first: Duration,
-    longest: Duration,
-    next: Duration,
+pub struct JitteredBackoff {
+    waits: Backoff,
+    failures: u32,
 }
 
-impl Backoff {
+impl JitteredBackoff {
     /// Delays from `first` to `longest`.
     #[must_use]
     pub fn new(first: Duration, longest: Duration) -> Self {
-        Self { first, longest, next: first }
+        Self { waits: Backoff { first, longest }, failures: 0 }
     }
 
     /// The next delay. `draw` is between 0 and 1.
     pub fn next(&mut self, draw: f64) -> Duration {
-        let wait = self.next;
-        self.next = (2 * wait).min(self.longest);
-        wait.mul_f64(0.5 + 0.5 * draw.clamp(0.0, 1.0))
+        self.failures = self.failures.saturating_add(1);
+        self.waits.wait_after(self.failures).mul_f64(0.5 + 0.5 * draw.clamp(0.0, 1.0))
     }
 
     /// After a success: the next delay is short again.
     pub fn reset(&mut self) {
-        self.next = self.first;
+        self.failures = 0;
     }
 }
 
@@ -88,7 +87,7 @@ pub async fn keep_connected<C, F, IO>(
     endpoint: Endpoint,
     connect: C,
     authorize: Authorize,
-    mut backoff: Backoff,
+    mut backoff: JitteredBackoff,
     events: mpsc::Sender<LinkEvent>,
 ) where
     C: Fn(Uri) -> F + Clone + Send + Sync + 'static,
@@ -111,7 +110,7 @@ async fn one_connection<C, F, IO>(
     endpoint: &Endpoint,
     connect: C,
     authorize: &Authorize,
-    backoff: &mut Backoff,
+    backoff: &mut JitteredBackoff,
     events: &mpsc::Sender<LinkEvent>,
 ) -> LinkError
 where
@@ -136,7 +135,7 @@ where
 async fn session(
     channel: Channel,
     authorize: Authorize,
-    backoff: &mut Backoff,
+    backoff: &mut JitteredBackoff,
     events: &mpsc::Sender<LinkEvent>,
 ) -> Result<(), Status> {
     let mut client = WorkerServiceClient::with_interceptor(channel, authorize)
@@ -164,7 +163,7 @@ mod tests {
 
     #[test]
     fn waits_grow_to_a_bound_and_start_over() {
-        let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_millis(350));
+        let mut backoff = JitteredBackoff::new(Duration::from_millis(100), Duration::from_millis(350));
         let longest: Vec<_> = (0..4).map(|_| backoff.next(1.0).as_millis()).collect();
         assert_eq!(longest, [100, 200, 350, 350]);
         backoff.reset();

@@ -12,7 +12,7 @@ const NAME_PREFIX: usize = 60;
 /// What is asked of a branch.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BranchTerms {
-    /// The step to go on from; the stage's last where it is `None`.
+    /// The step to start from; the stage's last if `None`.
     pub step: Option<u64>,
     /// The new campaign's name. Where it is `None`, one is made from the old campaign's name and the new stage's key.
     pub name: Option<String>,
@@ -63,7 +63,7 @@ pub enum BranchRefusal {
         /// `KEY@STEP` of the ends before and after it.
         nearest: Vec<String>,
     },
-    /// The stage has no result to go on from.
+    /// The stage has no result to start from.
     #[error("{} is {state}: a branch starts from a completed stage", .stage.short())]
     NotTrained {
         /// The stage asked for.
@@ -100,11 +100,11 @@ pub enum BranchRefusal {
 }
 
 impl Ledger {
-    /// Plans a campaign that goes on from the end of `stage`. `submitted` has all campaigns in the order of submission:
+    /// Plans a campaign that starts from the end of `stage`. `submitted` has all campaigns in the order of submission:
     /// the branch takes retries, checkpoint policy and the beginning of its name from the first that has the stage.
     ///
     /// # Errors
-    /// If nothing can go on from there, or not on these terms.
+    /// If nothing can start from there, or not on these terms.
     pub fn branch(
         &self,
         stage: StageKey,

@@ -64,7 +64,7 @@ pub(crate) struct BranchRequest {
 #[derive(Debug)]
 pub(crate) struct CurvesRequest {
     pub(crate) campaign: Selector,
-    /// All stages of the campaign where there are none.
+    /// Empty for all stages of the campaign.
     pub(crate) stages: Vec<Selector>,
     /// The first step to read.
     pub(crate) from_step: u64,

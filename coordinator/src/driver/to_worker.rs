@@ -37,7 +37,7 @@ pub(crate) enum ToWorker {
 pub(crate) struct Assignment {
     pub(crate) stage: Stage,
     pub(crate) attempt: Attempt,
-    /// The checkpoint to start from; initial weights where there is none.
+    /// The checkpoint to start from; `None` for initial weights.
     pub(crate) start: Option<CommittedCheckpoint>,
     pub(crate) cadence: Cadence,
 }

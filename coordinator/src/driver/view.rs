@@ -54,7 +54,7 @@ impl<'a> View<'a> {
         }
     }
 
-    /// The stages of a campaign that selectors mean: keys or beginnings of exactly one. All of them where there is none.
+    /// The stages of a campaign that selectors mean: keys, or beginnings of exactly one. Without selectors, all stages.
     pub(crate) fn find_stages(&self, campaign: &CampaignId, selectors: &[&str]) -> Result<Vec<StageKey>, RequestError> {
         let keys: Vec<_> =
             self.scheduler.plan(campaign).into_iter().flat_map(|plan| &plan.stages).map(|stage| stage.key).collect();

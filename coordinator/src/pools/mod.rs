@@ -59,6 +59,6 @@ pub struct WorkersGone {
     /// The last one to end.
     pub name: String,
     pub log: PathBuf,
-    /// The last line of the log; empty where there is none.
+    /// The last line of its log; may be empty.
     pub last_log_line: String,
 }

@@ -123,7 +123,7 @@ impl Handle {
         // A driver that has ended hands out nothing either.
         let _ = self.driver_handle.inputs().send(Input::Draining).await;
         let pools = std::mem::take(&mut *self.pools.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
-        // The driver goes on meanwhile: their last checkpoints are committed.
+        // The driver runs meanwhile, so their last checkpoints are committed.
         for pool in pools {
             pool.stop().await;
         }
@@ -146,7 +146,7 @@ impl Handle {
 pub(super) async fn drive(driver: Driver, stop: CancellationToken, ended: watch::Sender<Option<Outcome>>) {
     let outcome = driver.run(stop.clone()).await;
     if let Err(error) = &outcome {
-        error!(error = error as &dyn std::error::Error, "the coordinator cannot go on");
+        error!(error = error as &dyn std::error::Error, "the coordinator stops on an error");
     }
     // Streams end with the driver, however that ended.
     stop.cancel();

@@ -7,7 +7,7 @@ use std::path::Path;
 /// Bytes of the log's end that are looked at, and quoted at most.
 const TAIL: u64 = 4096;
 
-/// The last line of a log that is not empty, where it was written after the first `from` bytes; empty if there is none.
+/// The last non-empty line of a log after its first `from` bytes; empty if nothing was written there.
 pub(super) fn last_log_line(log: &Path, from: u64) -> io::Result<String> {
     let mut file = File::open(log)?;
     let end = file.metadata()?.len();

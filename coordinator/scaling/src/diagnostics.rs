@@ -9,6 +9,7 @@ use crate::law::{Law, ScalingLaw};
 use crate::monotonicity::Monotonicity;
 use crate::patterns::{Outlier, Patterns, outliers};
 use crate::point::Point;
+use crate::residual::Residual;
 
 /// How well a law describes its table, and how far beyond it the law can be trusted.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -41,24 +42,6 @@ pub struct Diagnostics<L = ScalingLaw> {
     pub outliers: Vec<Outlier>,
     /// The points with the law's predictions, in the table's order.
     pub residuals: Vec<Residual>,
-}
-
-/// A point and the law's prediction.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Residual {
-    /// Name of the size.
-    pub size: String,
-    pub n: f64,
-    pub d: f64,
-    /// The measured loss, in nats.
-    pub loss: f64,
-    /// The law's loss, in nats.
-    pub predicted: f64,
-    /// Measured minus predicted, in nats.
-    pub residual: f64,
-    /// The trunk the point branches from.
-    #[serde(default)]
-    pub trunk: String,
 }
 
 /// Diagnoses a law. Also returns why nothing could be held out, if so.

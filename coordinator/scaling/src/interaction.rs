@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::diagnostics::Residual;
 use crate::point::Point;
+use crate::residual::Residual;
 
 /// How the residuals' slope over log D depends on log N.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::clustered::{scale, t_quantile};
-use crate::diagnostics::Residual;
 use crate::point::Point;
+use crate::residual::Residual;
 
 /// The residuals at one N, or at one D.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]

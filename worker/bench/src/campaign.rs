@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use recipes::{Recipe, RecipeError, sketch};
 use serde::Serialize;
 
-use crate::report::{Entry, ShapeResult, Side};
+use crate::results::{Entry, ShapeResult, Side};
 use crate::summary::Summary;
 use crate::task::Mode;
 

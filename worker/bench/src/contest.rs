@@ -7,10 +7,10 @@ use std::process::Command;
 use trainer::Interrupter;
 
 use crate::case::Case;
+use crate::error::BenchError;
 use crate::peer::Peer;
 use crate::process::{Probe, ProbeError};
-use crate::report::{Entry, Missing, Product, Side};
-use crate::run::BenchError;
+use crate::results::{Entry, Missing, Product, Side};
 use crate::summary::Summary;
 use crate::task::{Library, Mode, Request, Sample, Task};
 

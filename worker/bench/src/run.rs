@@ -1,24 +1,24 @@
 //! The whole benchmark: which contests are held, and how they are evaluated.
 
 use std::collections::BTreeMap;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use recipes::RecipeError;
 use trainer::Interrupter;
 use vocabulary::{DatasetId, Precision};
 
 use crate::campaign::{Campaign, tokens_by_size};
 use crate::case::Case;
 use crate::contest::{Contestant, Ring, alternate};
-use crate::data::{DataError, random_tokens};
+use crate::data::random_tokens;
+use crate::error::BenchError;
 use crate::growth::{memory_power, own_peak};
 use crate::machine::Machine;
 use crate::measure::{Around, Operations};
 use crate::peer::{Peer, Versions};
 use crate::process::{Probe, ProbeError};
-use crate::report::{AroundResult, Growth, GrowthTable, OperationsResult, Product, Report, ShapeResult, Side};
+use crate::report::Report;
+use crate::results::{AroundResult, Growth, GrowthTable, OperationsResult, Product, ShapeResult, Side};
 use crate::targets;
 use crate::task::{Mode, Request, Task};
 
@@ -49,22 +49,6 @@ pub struct Options<'a> {
     pub measuring: &'a dyn Fn() -> Command,
     /// Stops the benchmark early.
     pub interrupter: Interrupter,
-}
-
-/// A benchmark that failed.
-#[derive(Debug, thiserror::Error)]
-pub enum BenchError {
-    #[error("cannot use a temporary directory")]
-    Scratch(#[source] io::Error),
-    #[error("cannot make data to train on")]
-    Data(#[from] DataError),
-    #[error("cannot measure")]
-    Probe(#[from] ProbeError),
-    /// The built-in quick-start recipe is invalid.
-    #[error("cannot plan the quick start")]
-    Recipe(#[from] RecipeError),
-    #[error("interrupted")]
-    Interrupted,
 }
 
 /// Runs the benchmark. `progress` receives messages.

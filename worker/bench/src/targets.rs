@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::campaign::Campaign;
-use crate::report::{Ratio, ShapeResult, Side};
+use crate::results::{Ratio, ShapeResult, Side};
 use crate::summary::Summary;
 use crate::task::Mode;
 
@@ -162,7 +162,7 @@ impl Bound {
 mod tests {
     use super::*;
     use crate::case::Case;
-    use crate::report::Entry;
+    use crate::results::Entry;
 
     fn entry(side: Side, speed: f64, peak_bytes: u64) -> Entry {
         Entry {

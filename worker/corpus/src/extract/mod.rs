@@ -8,8 +8,6 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use crate::sources::Decoding;
-
 pub use dedupe::{Deduplicated, Dropped, deduplicate};
 
 /// A file's format, by its extension.
@@ -46,6 +44,15 @@ impl Format {
             _ => None,
         }
     }
+}
+
+/// Treatment of files that are not UTF-8.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decoding {
+    /// Refuse them: people should know what they train on.
+    Strict,
+    /// Replace invalid bytes by U+FFFD. For text that nobody picked by hand.
+    Lossy,
 }
 
 /// The text of a document, before deduplication.

@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rayon::prelude::*;
 
 use super::{PrepareError, read};
-use crate::extract::{Extracted, extract};
+use crate::extract::{Decoding, Extracted, extract};
 use crate::hash::ContentHash;
 use crate::progress::{Progress, ProgressSink};
-use crate::sources::{Decoding, Source, SourceFile};
+use crate::sources::{Source, SourceFile};
 
 /// Files read between two checks of `max_bytes`.
 const FILES_AT_ONCE: usize = 1024;

@@ -8,8 +8,9 @@ use vocabulary::Dataset;
 
 use super::{PrepareError, PrepareRequest, Vocabulary};
 use crate::dataset::{WriteError, write_atomically};
+use crate::extract::Decoding;
 use crate::hash::ContentHash;
-use crate::sources::{Decoding, Source};
+use crate::sources::Source;
 
 /// Raised whenever the same text would give another dataset.
 const PREPARATION_VERSION: u32 = 1;

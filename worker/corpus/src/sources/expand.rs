@@ -2,8 +2,8 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use super::{Decoding, Limits, Source, SourceError, SourceFile};
-use crate::extract::Format;
+use super::{Limits, Source, SourceError, SourceFile};
+use crate::extract::{Decoding, Format};
 
 /// The files that a path, directory or glob stands for.
 pub(super) fn resolve(name: &str, base_dir: &Path, limits: &Limits) -> Result<Source, SourceError> {

@@ -9,7 +9,7 @@ mod toolchain;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::extract::Format;
+use crate::extract::{Decoding, Format};
 
 /// Name of the text available wherever the program was built: the documentation of the Rust toolchain.
 pub const TOOLCHAIN_DOCS: &str = "toolchain-docs";
@@ -36,15 +36,6 @@ pub struct SourceFile {
     pub format: Format,
     /// Size in bytes.
     pub bytes: u64,
-}
-
-/// Treatment of files that are not UTF-8.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Decoding {
-    /// Refuse them: people should know what they train on.
-    Strict,
-    /// Replace invalid bytes by U+FFFD. For text that nobody picked by hand.
-    Lossy,
 }
 
 /// Bounds on the amount of text, so that a mistyped glob ends in a message and not in a full disk.

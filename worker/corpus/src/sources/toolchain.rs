@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::expand::portable_name;
-use super::{Decoding, Source, SourceError, SourceFile, TOOLCHAIN_DOCS};
-use crate::extract::Format;
+use super::{Source, SourceError, SourceFile, TOOLCHAIN_DOCS};
+use crate::extract::{Decoding, Format};
 
 /// The books, by directory. The order matters: of two equal paragraphs, the earlier one is kept.
 const BOOKS: [&str; 13] = [

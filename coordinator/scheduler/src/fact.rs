@@ -1,4 +1,4 @@
-//! What is decided for ever. Facts are appended to a log; the state after a restart is the log applied again.
+//! Durable decisions. Facts are appended to a log; a restart replays it to recover the state.
 
 use std::fmt;
 
@@ -7,14 +7,13 @@ use vocabulary::{Attempt, CampaignId, Growth, Plan, Retries, SetLosses, StageKey
 
 /// One entry of the log.
 ///
-/// Its stored form is a JSON object with the variant's name under `fact`. Variants and fields are added, never renamed or
-/// removed: an old log has to be readable for ever.
+/// The stored form is a JSON object with the variant's name under `fact`. Variants and fields are added, never renamed
+/// or removed: old logs must stay readable.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "fact", rename_all = "snake_case")]
 pub enum Fact {
     /// A campaign is to be trained (again, where it was cancelled before).
     CampaignAccepted {
-        /// All of it.
         plan: Plan,
     },
     /// A campaign that is wanted gets more trials.
@@ -24,28 +23,22 @@ pub enum Fact {
     },
     /// A campaign is no longer wanted.
     CampaignCancelled {
-        /// Which.
         campaign: CampaignId,
     },
     /// A campaign is more or less patient than it was.
     RetriesChanged {
-        /// Which.
         campaign: CampaignId,
         /// From now on.
         retries: Retries,
     },
     /// A stage was given to a worker.
     AttemptStarted {
-        /// Which stage.
         stage: StageKey,
-        /// To whom.
         worker: WorkerId,
-        /// Under which attempt.
         attempt: Attempt,
     },
     /// A checkpoint inside a stage, or its last, can be resumed from.
     CheckpointCommitted {
-        /// Of which stage.
         stage: StageKey,
         /// Under which attempt it was written.
         attempt: Attempt,
@@ -54,18 +47,14 @@ pub enum Fact {
     },
     /// A stage is done.
     StageCompleted {
-        /// Which.
         stage: StageKey,
-        /// By which attempt.
         attempt: Attempt,
         /// What came out.
         result: StageResult,
     },
     /// A stage is done: it diverged.
     StageDiverged {
-        /// Which.
         stage: StageKey,
-        /// By which attempt.
         attempt: Attempt,
         /// At which step, counted from the root.
         step: u64,
@@ -74,28 +63,22 @@ pub enum Fact {
     },
     /// An attempt is over, and the stage is not done.
     AttemptEnded {
-        /// Of which stage.
         stage: StageKey,
-        /// Which.
         attempt: Attempt,
-        /// Why.
         why: AttemptEnd,
     },
     /// A stage is given up.
     StagePoisoned {
-        /// Which.
         stage: StageKey,
         /// The retry limit that it used up.
         limit: RetryCount,
     },
     /// A stage that was given up is to be tried again, with its counts back at zero.
     StageRetried {
-        /// Which.
         stage: StageKey,
     },
     /// A committed checkpoint is not there any more. Nothing starts from it.
     CheckpointRemoved {
-        /// Of which stage.
         stage: StageKey,
         /// Steps done, counted from the root.
         step: u64,
@@ -105,7 +88,6 @@ pub enum Fact {
     /// A stage that is done is to be trained again from the checkpoint before its last: the last one is lost, and other
     /// stages start from it. Its result stays.
     StageReopened {
-        /// Which.
         stage: StageKey,
     },
 }
@@ -248,7 +230,6 @@ pub enum AttemptEnd {
     StartUnusable {
         /// The stage whose checkpoint that was.
         of: StageKey,
-        /// At which step.
         step: u64,
     },
     /// The worker could not read or write the storage, and handed it back.
@@ -259,7 +240,7 @@ pub enum AttemptEnd {
 }
 
 impl AttemptEnd {
-    /// The retry count it goes on; `None` where it says nothing about the stage or its worker.
+    /// The retry count that it adds to; `None` if it reflects on neither the stage nor its worker.
     #[must_use]
     pub fn counts_as(&self) -> Option<RetryCount> {
         match self {

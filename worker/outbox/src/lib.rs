@@ -14,9 +14,9 @@
 //! - An attempt whose end is not in it has failed with its process. If its end had been said and taken in, the
 //!   coordinator refuses the second one.
 //!
-//! A disk that is full or gone is tried again now and then, and the copy goes on where it had stopped; meanwhile a crash
-//! loses what is not copied, and nothing else changes. Copy and memory are bounded by the queue: what is acknowledged
-//! leaves both.
+//! A full or missing disk is retried from time to time, and copying resumes where it stopped; meanwhile a crash loses
+//! what is not copied, and nothing else changes. The queue bounds the copy and the memory: acknowledged messages leave
+//! both.
 //!
 //! Not promised: what is left is not noticed to lack a file that somebody removed.
 //!

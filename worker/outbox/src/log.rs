@@ -32,7 +32,6 @@ const MOST_SEGMENTS: u64 = (1 << 31) - 1;
 pub struct LogError {
     /// Which file or directory.
     pub path: PathBuf,
-    /// Why.
     #[source]
     pub source: io::Error,
 }
@@ -197,7 +196,7 @@ pub(crate) fn path_of(dir: &Path, number: u64) -> PathBuf {
     dir.join(format!("{number:012}.{EXTENSION}"))
 }
 
-/// The segments of a directory with their numbers, in order. Files of other names are none of ours.
+/// The segments of a directory with their numbers, in order. Files with other names are ignored.
 fn segments(dir: &Path) -> Result<Vec<(u64, PathBuf)>, LogError> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(dir).map_err(LogError::at(dir))? {

@@ -38,7 +38,7 @@ impl Queue {
         &self.entries.back().expect("one was just appended").message
     }
 
-    /// Appends a message that has its number, from before a restart. Numbers go on after it.
+    /// Appends a message that already has its number, from before a restart. Numbering continues after it.
     pub fn restore(&mut self, key: AttemptKey, message: WorkerMessage) {
         let bytes = message.encoded_len();
         self.bytes += bytes;

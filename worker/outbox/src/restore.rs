@@ -1,4 +1,4 @@
-//! The queue of a process that goes on where one of the same identity ended.
+//! The queue of a process that continues one with the same identity.
 
 use std::collections::BTreeSet;
 

@@ -24,9 +24,7 @@ pub enum SpoolError {
     /// Its directory cannot be made.
     #[error("cannot create {dir}")]
     Create {
-        /// Which.
         dir: PathBuf,
-        /// Why.
         #[source]
         source: std::io::Error,
     },
@@ -169,7 +167,7 @@ impl Files {
                 Err(_) if is_over => return,
                 Err(error) if !was_refused => {
                     let error: &dyn std::error::Error = &error;
-                    warn!(error, "the outbox has no copy on disk for now; training goes on");
+                    warn!(error, "the outbox has no copy on disk for now; training continues");
                     was_refused = true;
                     continue;
                 }

@@ -1,4 +1,4 @@
-//! The log: what cannot be true is refused, and what is stored can be read for ever.
+//! The log: impossible facts are refused, and stored ones stay readable.
 
 use scheduler::{
     AttemptEnd, Fact, IllegalFact, RemovalReason, RestoreError, RetryCount, Scheduler, StageResult, Timestamp,

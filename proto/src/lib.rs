@@ -17,8 +17,8 @@ pub use limits::MAX_MESSAGE_BYTES;
 
 /// Which protocol this version speaks. Peers that speak another one refuse each other with a sentence that says so.
 ///
-/// It is raised whenever a peer of the version before would misread a message. That is seldom: new fields and new values
-/// of a spec do not need it, because a receiver that does not know them refuses that one spec by itself.
+/// It is raised whenever a peer of the previous version would misread a message. That is rare: new fields and new
+/// values of a spec do not need it, because a receiver that does not know them refuses that one spec by itself.
 ///
 /// - 0, and absent: specs and plans travel field by field.
 /// - 1: specs and plans travel as their JSON.

@@ -67,7 +67,7 @@ fn check(plan: &Plan) {
             assert!(seen.contains(&parent), "parents come before children");
             plan.stage(&parent).expect("is there").spec.steps.end
         });
-        assert_eq!(stage.spec.steps.start, start, "a stage goes on where its parent ends");
+        assert_eq!(stage.spec.steps.start, start, "a stage continues where its parent ends");
         assert!(stage.spec.steps.end > start, "a stage has steps");
         assert!(seen.insert(stage.key), "a stage is there once");
     }
@@ -78,7 +78,7 @@ fn check(plan: &Plan) {
         assert_eq!(path[0].parent, None);
         assert!(path.windows(2).all(|pair| pair[1].parent == Some(pair[0].key)), "a path goes from parent to child");
         let tokens: Tokens = path.iter().map(|stage| stage.spec.tokens()).sum();
-        assert_eq!(trial.d == tokens, plan.is_whole(trial), "a trial of a search goes on where it is judged");
+        assert_eq!(trial.d == tokens, plan.is_whole(trial), "a trial of a search continues where it is judged");
         assert_eq!(trial.n, path[0].spec.model.shape.non_embedding_params());
     }
     let used: BTreeSet<_> = plan.trials.iter().flat_map(|trial| &trial.path).copied().collect();

@@ -155,7 +155,7 @@ async fn a_cancelled_campaign_is_taken_from_its_workers() {
     assert_eq!(revocation.attempt.as_ref(), Some(&job.attempt));
     assert_eq!(phase(&last(updates).await), CampaignPhase::Cancelled);
 
-    // Asked for again, it goes on.
+    // Submitted again, it resumes.
     worker.report(Up::RevocationConfirmed(v1::RevocationConfirmed { attempt: revocation.attempt })).await;
     worker.settle().await;
     bench.submit().await;
@@ -192,7 +192,7 @@ async fn a_diverged_stage_is_a_result() {
             }
         };
         let curve = tokio::time::timeout(PATIENCE, curve).await.expect("the point is stored");
-        assert!(curve[0].1.is_nan(), "a loss that is no number stays one: {curve:?}");
+        assert!(curve[0].1.is_nan(), "a NaN loss stays NaN: {curve:?}");
     }
     let summary = last(updates).await.summary.expect("it has a summary");
     let trials = summary.trials.expect("they are counted");
@@ -272,7 +272,7 @@ async fn a_hello_that_a_later_one_overtook_is_turned_away() {
     let job = worker.next_job().await;
     worker.report_points(&job, job.first_step()..job.first_step() + 1).await;
     worker.settle().await;
-    // It says that nothing is in hand, as was true when it was said. The attempt would be lost over it.
+    // It reports no attempts, which was true when it was sent. The attempt would be lost over it.
     assert!(worker.is_turned_away(&bench.handle, 1).await);
     worker.finish(&job, job.first_step() + 1).await;
     worker.settle().await;

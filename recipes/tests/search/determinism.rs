@@ -49,7 +49,7 @@ proptest! {
         prop_assert_eq!(&alone.stages, &fleet.stages);
         prop_assert_eq!(alone.steps, fleet.steps);
         prop_assert_eq!(alone.progress.trials.len(), trials as usize);
-        prop_assert!(alone.progress.standings.iter().all(|standing| standing.end.is_some()), "nothing waits for ever");
+        prop_assert!(alone.progress.standings.iter().all(|standing| standing.end.is_some()), "nothing waits forever");
     }
 }
 

@@ -32,7 +32,7 @@ pub(crate) fn search(text: &str) -> Search {
 /// What stages come to, from what they train.
 pub(crate) type Losses<'a> = &'a dyn Fn(&StageSpec) -> Outcome;
 
-/// What a search came to, and how.
+/// The result of a search, and how it got there.
 pub(crate) struct Played {
     pub(crate) progress: Progress,
     /// All that was trained.

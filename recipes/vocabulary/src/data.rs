@@ -6,7 +6,6 @@ use crate::mixture::Mixture;
 /// Windows of text: which dataset, in which order, and how its domains share a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DataSpec {
-    /// The dataset.
     pub dataset: DatasetId,
     /// Seed of the order in which its windows are seen.
     pub order_seed: u64,

@@ -11,7 +11,6 @@ pub struct Dataset {
     pub id: DatasetId,
     /// Entries of the tokenizer's vocabulary.
     pub vocab: u32,
-    /// Tokens to train on.
     pub train_tokens: u64,
     /// Tokens held out.
     pub validation_tokens: u64,
@@ -31,7 +30,6 @@ pub struct Dataset {
 pub struct Domain {
     /// Its name in the recipe.
     pub name: String,
-    /// Tokens to train on.
     pub train_tokens: u64,
     /// Tokens held out.
     pub validation_tokens: u64,

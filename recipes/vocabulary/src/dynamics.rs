@@ -22,8 +22,8 @@ pub enum Recording {
     Dynamics,
 }
 
-/// What is recorded of a step. What cannot be divided by, such as the length of no update, makes a value that is no
-/// number; so does a gradient that is none.
+/// What is recorded of a step. A division by zero, such as by the length of a zero update, gives NaN; so does a NaN
+/// gradient.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Dynamics {
     /// The largest element of the gradient before clipping, without its sign.
@@ -76,7 +76,6 @@ pub enum ParamKind {
 }
 
 impl ParamKind {
-    /// All of them.
     pub const ALL: [Self; 7] =
         [Self::Embedding, Self::Qkv, Self::AttentionOut, Self::GateUp, Self::Down, Self::Gain, Self::Head];
 
@@ -147,7 +146,7 @@ impl LargestUpdates {
     }
 }
 
-/// The larger of two, and what is no number rather than any.
+/// The larger of two, or NaN if either is NaN.
 #[must_use]
 pub fn larger(a: f64, b: f64) -> f64 {
     if a.is_nan() || a >= b { a } else { b }

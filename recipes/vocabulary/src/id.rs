@@ -141,9 +141,7 @@ impl fmt::Display for Attempt {
 /// An attempt at a stage: what every message between worker and coordinator is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AttemptKey {
-    /// The stage.
     pub stage: StageKey,
-    /// Which attempt at it.
     pub attempt: Attempt,
 }
 

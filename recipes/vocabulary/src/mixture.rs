@@ -126,7 +126,6 @@ pub struct Turns {
 /// A sequence of a domain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Turn {
-    /// The domain.
     pub domain: usize,
     /// How many sequences of the domain came before, since the root.
     pub number: u128,

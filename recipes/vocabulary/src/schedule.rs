@@ -31,7 +31,7 @@ pub enum DecayShape {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind", deny_unknown_fields)]
 pub enum LrSchedule {
-    /// At the peak for ever: the trunk of WSD.
+    /// Constant at the peak, without end: the trunk of WSD.
     Constant {
         /// Steps of linear warm-up.
         warmup_steps: u64,

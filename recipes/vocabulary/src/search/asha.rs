@@ -59,6 +59,6 @@ mod tests {
         assert!(!judge(&[1.0], 1.0), "of equals, the earlier one");
         assert!(judge(&[1.0, 3.0, 3.0, 3.0, 3.0], 2.0), "two of six");
         assert!(!judge(&[1.0, 3.0, 3.0, 3.0], 2.0), "one of five");
-        assert!(!judge(&[], f64::INFINITY), "a loss that is no number never does");
+        assert!(!judge(&[], f64::INFINITY), "NaN never does");
     }
 }

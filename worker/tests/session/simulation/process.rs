@@ -10,7 +10,7 @@ use worker::training::{StepReport, Validation};
 
 use crate::story::STEPS;
 
-/// What training comes to next, if nobody stops it.
+/// What training does next, if nobody stops it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Progress {
     Step,

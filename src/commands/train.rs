@@ -7,7 +7,7 @@ use anyhow::anyhow;
 use recipes::Recipe;
 use serde::Serialize;
 use vocabulary::{Dataset, Plan, SetLoss, SetLosses, Stage, StageKey};
-use worker::{AloneOptions, AloneProgress, AloneResult, train_stage_alone};
+use worker::{StandaloneOptions, StandaloneProgress, StandaloneResult, train_standalone};
 
 use super::worker::Compute;
 use crate::cli::Global;
@@ -73,7 +73,7 @@ impl Args {
         let prepared = prepare_data(&recipe, data_dir.path())?;
         let plan = recipes::expand(&recipe, &prepared.dataset).or_bad_input()?;
         let stage = find(&plan, &self.stage)?;
-        let options = AloneOptions {
+        let options = StandaloneOptions {
             plan: &plan,
             stage: stage.key,
             data_dir: data_dir.path().to_owned(),
@@ -83,9 +83,9 @@ impl Args {
             interrupter: stopped_by_signals()?,
         };
         let mut lines = Lines::default();
-        let result = train_stage_alone(&options, &mut |progress| lines.show(progress))?;
+        let result = train_standalone(&options, &mut |progress| lines.show(progress))?;
         match result {
-            AloneResult::Completed { validation, checkpoint } => {
+            StandaloneResult::Completed { validation, checkpoint } => {
                 let trained = Trained {
                     stage: stage.key,
                     size: stage.size.clone(),
@@ -99,11 +99,11 @@ impl Args {
                 output::print(&trained, global.json)?;
                 Ok(Exit::Done)
             }
-            AloneResult::Diverged { stage, step, loss } => {
+            StandaloneResult::Diverged { stage, step, loss } => {
                 say(&format!("{} diverged: at step {} the loss is {loss}", stage.short(), step + 1));
                 Ok(Exit::StagesFailed)
             }
-            AloneResult::Stopped => {
+            StandaloneResult::Stopped => {
                 say("stopped; stages that were finished are kept");
                 Ok(Exit::Interrupted)
             }
@@ -133,17 +133,17 @@ struct Lines {
 }
 
 impl Lines {
-    fn show(&mut self, progress: AloneProgress<'_>) {
+    fn show(&mut self, progress: StandaloneProgress<'_>) {
         let name = |stage: &Stage| format!("{} {} {}", stage.key.short(), stage.size, role(stage.role));
         match progress {
-            AloneProgress::Begun(stage) => {
+            StandaloneProgress::Begun(stage) => {
                 let steps = stage.spec.steps.clone();
                 say(&format!("{}: training steps {} to {}", name(stage), steps.start + 1, steps.end));
                 self.latest = Some(Instant::now());
             }
-            AloneProgress::Found(stage) => say(&format!("{}: trained before", name(stage))),
-            AloneProgress::Stored(stage) => say(&format!("{}: checkpoint stored", name(stage))),
-            AloneProgress::Step(stage, report) => {
+            StandaloneProgress::Found(stage) => say(&format!("{}: trained before", name(stage))),
+            StandaloneProgress::Stored(stage) => say(&format!("{}: checkpoint stored", name(stage))),
+            StandaloneProgress::Step(stage, report) => {
                 if self.latest.is_some_and(|latest| latest.elapsed() < BETWEEN_LINES) {
                     return;
                 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 use vocabulary::{Consecutive, Dynamics, Plan, Stage};
 use worker::checkpoint::{CheckpointRef, download};
 use worker::training::StepReport;
-use worker::{Again, AgainOptions, Storage, train_again};
+use worker::{ReplayOptions, Replayed, Storage, replay};
 
 use super::worker::Compute;
 use crate::cli::Global;
@@ -97,7 +97,7 @@ impl Args {
                 stored.stage.size,
                 role(stored.stage.role)
             ));
-            let options = AgainOptions {
+            let options = ReplayOptions {
                 stage: &stored.stage,
                 start: stored.start.clone(),
                 storage: &storage,
@@ -107,7 +107,7 @@ impl Args {
                 memory_bytes: self.compute.memory_bytes(),
                 interrupter: interrupter.clone(),
             };
-            let Some(again) = train_again(&options, &mut |_| {})? else { return Ok(Exit::Interrupted) };
+            let Some(again) = replay(&options, &mut |_| {})? else { return Ok(Exit::Interrupted) };
             stages.push(stored.compare(&storage, &again)?);
         }
         let sound = stages.iter().all(|stage| stage.difference.is_none());
@@ -174,7 +174,7 @@ async fn last_checkpoint(
 }
 
 impl Stored {
-    fn compare(&self, storage: &Storage, again: &Again) -> anyhow::Result<VerifiedStage> {
+    fn compare(&self, storage: &Storage, again: &Replayed) -> anyhow::Result<VerifiedStage> {
         let mut difference = first_difference(&self.curve, &again.points);
         if let (None, Some(last)) = (&difference, &self.last) {
             let blobs = crate::runtime()?.block_on(download(storage.store().as_ref(), last));

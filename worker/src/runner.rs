@@ -14,7 +14,9 @@ use vocabulary::{AttemptKey, StageKey};
 
 use crate::cadence::{Cadence, Meter};
 use crate::checkpoint::CheckpointRef;
-use crate::training::{Order, PendingBlobs, StepReport, Trainer, Training, TrainingError, Validation, chain};
+use crate::training::{
+    Event, Order, PendingBlobs, StepReport, Steps, Trainer, Training, TrainingError, Validation, chain,
+};
 
 /// A batch of curve points is reported when it has this many.
 const BATCH_POINTS: usize = 256;
@@ -222,41 +224,42 @@ impl<T: Trainer> TrainingThread<T> {
         }
         let mut training = self.trainer.start(order)?;
         *begun = true;
-        let first = training.step();
-        info!(step = first, end = order.stage.spec.steps.end, size = %order.stage.size, "training");
+        let spec = &order.stage.spec;
+        info!(step = training.step(), end = spec.steps.end, size = %order.stage.size, "training");
         let mut batch = PointBatch::new(self.trainer.now());
         let mut checkpoint_at = self.trainer.now();
         let mut meter = Meter::default();
-        while !training.is_finished() {
-            match controls.asked_to() {
-                Some(Stop::Abandon) => return Ok(Ended::Stopped),
-                Some(Stop::Release) => {
+        let mut steps = Steps::new(training.as_mut(), spec, || controls.asked_to());
+        loop {
+            let step_began = Instant::now();
+            match steps.next()? {
+                Event::Finished => break,
+                Event::Interrupted(Stop::Abandon) => return Ok(Ended::Stopped),
+                Event::Interrupted(Stop::Release) => {
                     self.flush(key, &mut batch)?;
-                    if training.step() > first {
-                        self.checkpoint(key, training.as_mut(), controls)?;
+                    if steps.has_advanced() {
+                        self.checkpoint(key, steps.training(), controls)?;
                     }
                     return Ok(Ended::Released);
                 }
-                None => {}
+                Event::Diverged(report) => {
+                    batch.points.push(report);
+                    self.flush(key, &mut batch)?;
+                    return Ok(Ended::Diverged { step: report.step, loss: report.loss });
+                }
+                Event::Step(report) => batch.points.push(report),
             }
-            let step_began = Instant::now();
-            let report = training.next_step()?;
             let storing = controls.storing.load(Ordering::Relaxed);
             meter.step(step_began.elapsed(), storing);
-            batch.points.push(report);
-            if order.stage.spec.diverges_with(report.loss) {
-                self.flush(key, &mut batch)?;
-                return Ok(Ended::Diverged { step: report.step, loss: report.loss });
-            }
             let now = self.trainer.now();
             if batch.is_due(now) {
                 self.flush(key, &mut batch)?;
             }
             let interval = self.checkpoint_interval.unwrap_or_else(|| cadence.interval(meter.cost()));
-            if now.duration_since(checkpoint_at) >= interval && !storing && !training.is_finished() {
+            if now.duration_since(checkpoint_at) >= interval && !storing && !steps.training().is_finished() {
                 self.flush(key, &mut batch)?;
                 let began = Instant::now();
-                self.checkpoint(key, training.as_mut(), controls)?;
+                self.checkpoint(key, steps.training(), controls)?;
                 checkpoint_at = self.trainer.now();
                 meter.checkpoint(began.elapsed());
             }

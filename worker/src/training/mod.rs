@@ -1,6 +1,7 @@
 //! What the shell asks of whatever trains: a seam, so that everything around training is tested without tensors.
 
 mod stage_trainer;
+mod steps;
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -10,6 +11,7 @@ use std::time::Instant;
 pub use trainer::{Blob, StepReport, Validation};
 
 pub use stage_trainer::StageTrainer;
+pub(crate) use steps::{Event, Steps};
 
 use vocabulary::Stage;
 

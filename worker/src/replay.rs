@@ -6,15 +6,15 @@ use minicpm::Compute;
 use trainer::Interrupter;
 use vocabulary::Stage;
 
-use crate::alone::AloneError;
+use crate::standalone::StandaloneError;
 use crate::checkpoint::{CheckpointRef, download};
 use crate::dataset::dataset_dir;
 use crate::storage::Storage;
-use crate::training::{Blob, Order, StageTrainer, StartPoint, StepReport, Trainer, Validation};
+use crate::training::{Blob, Event, Order, StageTrainer, StartPoint, StepReport, Steps, Trainer, Validation};
 
 /// What to train again, and with what.
 #[derive(Clone)]
-pub struct AgainOptions<'a> {
+pub struct ReplayOptions<'a> {
     /// The stage.
     pub stage: &'a Stage,
     /// The checkpoint it started from: the last of its parent. `None` where it started from initial weights.
@@ -35,7 +35,7 @@ pub struct AgainOptions<'a> {
 
 /// What came out.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Again {
+pub struct Replayed {
     /// Every step.
     pub points: Vec<StepReport>,
     /// The last checkpoint.
@@ -48,12 +48,12 @@ pub struct Again {
 ///
 /// # Errors
 /// If what it starts from cannot be read, or training fails.
-pub fn train_again(
-    options: &AgainOptions<'_>,
+pub fn replay(
+    options: &ReplayOptions<'_>,
     progress: &mut (dyn FnMut(&StepReport) + Send),
-) -> Result<Option<Again>, AloneError> {
+) -> Result<Option<Replayed>, StandaloneError> {
     let compute = Compute::parse(&options.device, options.threads)
-        .map_err(|source| AloneError::Device { device: options.device.clone(), source })?
+        .map_err(|source| StandaloneError::Device { device: options.device.clone(), source })?
         .with_memory(options.memory_bytes);
     // On a thread of its own, so that it does not matter whether the caller is inside a runtime.
     std::thread::scope(|scope| {
@@ -63,12 +63,12 @@ pub fn train_again(
 }
 
 fn train(
-    options: &AgainOptions<'_>,
+    options: &ReplayOptions<'_>,
     trainer: &mut dyn Trainer,
     progress: &mut dyn FnMut(&StepReport),
-) -> Result<Option<Again>, AloneError> {
-    let AgainOptions { stage, start, storage, datasets, .. } = options;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(AloneError::Start)?;
+) -> Result<Option<Replayed>, StandaloneError> {
+    let ReplayOptions { stage, start, storage, datasets, .. } = options;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StandaloneError::Start)?;
     let start = match start {
         Some(wanted) => {
             let blobs = runtime.block_on(download(storage.store().as_ref(), wanted))?;
@@ -77,19 +77,23 @@ fn train(
         None => None,
     };
     let dataset_dir = runtime.block_on(dataset_dir(storage, &stage.spec.data.dataset, datasets))?;
-    let failed = |source| AloneError::Training { stage: stage.key, source };
+    let failed = |source| StandaloneError::Training { stage: stage.key, source };
     let order = Order { stage: (*stage).clone(), dataset_dir, start };
     let mut training = trainer.start(&order).map_err(failed)?;
     let mut points = Vec::new();
-    while !training.is_finished() {
-        if options.interrupter.should_stop() {
-            return Ok(None);
+    let mut steps = Steps::new(training.as_mut(), &stage.spec, || options.interrupter.should_stop().then_some(()));
+    loop {
+        match steps.next().map_err(failed)? {
+            Event::Finished => break,
+            Event::Interrupted(()) => return Ok(None),
+            // A loss that ends a stage is one to compare like any other: the stored stage ended otherwise.
+            Event::Step(report) | Event::Diverged(report) => {
+                progress(&report);
+                points.push(report);
+            }
         }
-        let report = training.next_step().map_err(failed)?;
-        progress(&report);
-        points.push(report);
     }
     let blobs = training.snapshot().and_then(|take| take()).map_err(failed)?;
     let validation = training.validate().map_err(failed)?;
-    Ok(Some(Again { points, blobs, validation }))
+    Ok(Some(Replayed { points, blobs, validation }))
 }

@@ -11,14 +11,14 @@ use vocabulary::{Attempt, AttemptKey, Plan, Stage, StageKey};
 use crate::checkpoint::{Blobs, CheckpointRef, DownloadError, UploadError, find, upload};
 use crate::dataset::{DatasetError, dataset_dir};
 use crate::storage::{Storage, StorageError};
-use crate::training::{Order, StageTrainer, StartPoint, StepReport, Trainer, TrainingError, Validation, chain};
+use crate::training::{Event, Order, StageTrainer, StartPoint, StepReport, Steps, Trainer, TrainingError, Validation, chain};
 
-/// What is trained under no coordinator is trained under this attempt; a coordinator counts from one.
-const ALONE: Attempt = Attempt(0);
+/// The attempt of what is trained without a coordinator, which counts attempts from one.
+const STANDALONE: Attempt = Attempt(0);
 
 /// What to train, and with what.
 #[derive(Clone)]
-pub struct AloneOptions<'a> {
+pub struct StandaloneOptions<'a> {
     /// The plan the stage is of.
     pub plan: &'a Plan,
     /// Which stage.
@@ -37,7 +37,7 @@ pub struct AloneOptions<'a> {
 
 /// How far it is.
 #[derive(Debug, Clone, Copy)]
-pub enum AloneProgress<'a> {
+pub enum StandaloneProgress<'a> {
     /// A stage begins.
     Begun(&'a Stage),
     /// A checkpoint of a stage was found, so the stage is not trained.
@@ -51,7 +51,7 @@ pub enum AloneProgress<'a> {
 /// How it came out.
 #[derive(Debug, Clone, PartialEq)]
 #[expect(clippy::large_enum_variant, reason = "there is one of them, when all is trained")]
-pub enum AloneResult {
+pub enum StandaloneResult {
     /// The stage is trained.
     Completed {
         /// The loss on the held-out tokens.
@@ -74,7 +74,7 @@ pub enum AloneResult {
 
 /// Why a stage cannot be trained.
 #[derive(Debug, thiserror::Error)]
-pub enum AloneError {
+pub enum StandaloneError {
     /// The plan has no such stage.
     #[error("the plan has no {}", stage.short())]
     UnknownStage {
@@ -120,12 +120,12 @@ pub enum AloneError {
 ///
 /// Checkpoints are kept in the data directory, so that another stage, or the same one again, goes on from them. The
 /// caller is told of every step.
-pub fn train_stage_alone(
-    options: &AloneOptions<'_>,
-    progress: &mut (dyn FnMut(AloneProgress<'_>) + Send),
-) -> Result<AloneResult, AloneError> {
+pub fn train_standalone(
+    options: &StandaloneOptions<'_>,
+    progress: &mut (dyn FnMut(StandaloneProgress<'_>) + Send),
+) -> Result<StandaloneResult, StandaloneError> {
     let compute = Compute::parse(&options.device, options.threads)
-        .map_err(|source| AloneError::Device { device: options.device.clone(), source })?
+        .map_err(|source| StandaloneError::Device { device: options.device.clone(), source })?
         .with_memory(options.memory_bytes);
     // On a thread of its own, so that it does not matter whether the caller is inside a runtime.
     std::thread::scope(|scope| {
@@ -135,30 +135,30 @@ pub fn train_stage_alone(
 }
 
 fn train_with(
-    options: &AloneOptions<'_>,
+    options: &StandaloneOptions<'_>,
     trainer: &mut dyn Trainer,
-    progress: &mut dyn FnMut(AloneProgress<'_>),
-) -> Result<AloneResult, AloneError> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(AloneError::Start)?;
+    progress: &mut dyn FnMut(StandaloneProgress<'_>),
+) -> Result<StandaloneResult, StandaloneError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StandaloneError::Start)?;
     let storage = Storage::local(&options.data_dir)?;
-    let mut alone = Alone { runtime, storage, trainer, progress, interrupter: &options.interrupter };
+    let mut standalone = Standalone { runtime, storage, trainer, progress, interrupter: &options.interrupter };
     let mut parent = None;
     let path = path(options)?;
     let last = path.len() - 1;
     for (index, stage) in path.into_iter().enumerate() {
-        let found = alone.find(stage);
+        let found = standalone.find(stage);
         let is_found = found.is_some();
         if is_found {
-            (alone.progress)(AloneProgress::Found(stage));
+            (standalone.progress)(StandaloneProgress::Found(stage));
         }
-        if alone.interrupter.should_stop() {
-            return Ok(AloneResult::Stopped);
+        if standalone.interrupter.should_stop() {
+            return Ok(StandaloneResult::Stopped);
         }
         if is_found && index < last {
             parent = found;
             continue;
         }
-        match alone.train(stage, found.or(parent.take()), is_found, index == last)? {
+        match standalone.train(stage, found.or(parent.take()), is_found, index == last)? {
             Trained::Stored(checkpoint) => parent = Some(checkpoint),
             Trained::Over(result) => return Ok(result),
         }
@@ -167,8 +167,8 @@ fn train_with(
 }
 
 /// The stages from the root to the one that is asked for.
-fn path<'a>(options: &AloneOptions<'a>) -> Result<Vec<&'a Stage>, AloneError> {
-    let stage = |key| options.plan.stage(key).ok_or(AloneError::UnknownStage { stage: *key });
+fn path<'a>(options: &StandaloneOptions<'a>) -> Result<Vec<&'a Stage>, StandaloneError> {
+    let stage = |key| options.plan.stage(key).ok_or(StandaloneError::UnknownStage { stage: *key });
     let mut path = vec![stage(&options.stage)?];
     while let Some(parent) = path.last().and_then(|stage| stage.parent.as_ref()) {
         path.push(stage(parent)?);
@@ -181,21 +181,21 @@ type Checkpoint = (CheckpointRef, Blobs);
 
 enum Trained {
     Stored(Checkpoint),
-    Over(AloneResult),
+    Over(StandaloneResult),
 }
 
-struct Alone<'a> {
+struct Standalone<'a> {
     runtime: Runtime,
     storage: Storage,
     trainer: &'a mut dyn Trainer,
-    progress: &'a mut dyn FnMut(AloneProgress<'_>),
+    progress: &'a mut dyn FnMut(StandaloneProgress<'_>),
     interrupter: &'a Interrupter,
 }
 
-impl Alone<'_> {
+impl Standalone<'_> {
     /// The last checkpoint of a stage, where an earlier call left it. One that is damaged is as good as none.
     fn find(&self, stage: &Stage) -> Option<Checkpoint> {
-        let key = AttemptKey { stage: stage.key, attempt: ALONE };
+        let key = AttemptKey { stage: stage.key, attempt: STANDALONE };
         match self.runtime.block_on(find(self.storage.store().as_ref(), key, stage.spec.steps.end)) {
             Ok(found) => found,
             Err(error) => {
@@ -211,8 +211,8 @@ impl Alone<'_> {
         start: Option<Checkpoint>,
         is_own: bool,
         is_last: bool,
-    ) -> Result<Trained, AloneError> {
-        let failed = |source| AloneError::Training { stage: stage.key, source };
+    ) -> Result<Trained, StandaloneError> {
+        let failed = |source| StandaloneError::Training { stage: stage.key, source };
         let cache = self.storage.directory().map(|dir| dir.join("datasets")).unwrap_or_default();
         let dataset_dir = self.runtime.block_on(dataset_dir(&self.storage, &stage.spec.data.dataset, &cache))?;
         let point = start.as_ref().map(|(checkpoint, blobs)| StartPoint {
@@ -224,17 +224,19 @@ impl Alone<'_> {
         let mut training = self.trainer.start(&order).map_err(failed)?;
         info!(stage = %stage.key, step = training.step(), end = stage.spec.steps.end, "training");
         if !is_own {
-            (self.progress)(AloneProgress::Begun(stage));
+            (self.progress)(StandaloneProgress::Begun(stage));
         }
-        while !training.is_finished() {
-            if self.interrupter.should_stop() {
-                return Ok(Trained::Over(AloneResult::Stopped));
-            }
-            let report = training.next_step().map_err(failed)?;
-            (self.progress)(AloneProgress::Step(stage, report));
-            if stage.spec.diverges_with(report.loss) {
-                let StepReport { step, loss, .. } = report;
-                return Ok(Trained::Over(AloneResult::Diverged { stage: stage.key, step, loss }));
+        let mut steps = Steps::new(training.as_mut(), &stage.spec, || self.interrupter.should_stop().then_some(()));
+        loop {
+            match steps.next().map_err(failed)? {
+                Event::Finished => break,
+                Event::Interrupted(()) => return Ok(Trained::Over(StandaloneResult::Stopped)),
+                Event::Step(report) => (self.progress)(StandaloneProgress::Step(stage, report)),
+                Event::Diverged(report) => {
+                    (self.progress)(StandaloneProgress::Step(stage, report));
+                    let StepReport { step, loss, .. } = report;
+                    return Ok(Trained::Over(StandaloneResult::Diverged { stage: stage.key, step, loss }));
+                }
             }
         }
         let (checkpoint, blobs) = match start.filter(|_| is_own) {
@@ -242,16 +244,16 @@ impl Alone<'_> {
             None => {
                 let take = training.snapshot().map_err(failed)?;
                 let blobs = Blobs::new(take().map_err(failed)?);
-                let key = AttemptKey { stage: stage.key, attempt: ALONE };
+                let key = AttemptKey { stage: stage.key, attempt: STANDALONE };
                 let storing = upload(self.storage.store().as_ref(), key, stage.spec.steps.end, &blobs);
                 let checkpoint = self.runtime.block_on(storing)?;
-                (self.progress)(AloneProgress::Stored(stage));
+                (self.progress)(StandaloneProgress::Stored(stage));
                 (checkpoint, blobs)
             }
         };
         if is_last {
             let validation = training.validate().map_err(failed)?;
-            return Ok(Trained::Over(AloneResult::Completed { validation, checkpoint }));
+            return Ok(Trained::Over(StandaloneResult::Completed { validation, checkpoint }));
         }
         Ok(Trained::Stored((checkpoint, blobs)))
     }

@@ -13,7 +13,7 @@ use std::process::Command;
 use minicpm::Compute;
 use serde::Deserialize;
 use trainer::snapshot::WEIGHTS;
-use trainer::{StageRun, Start, StepReport};
+use trainer::{Origin, StageRun, StepReport};
 use vocabulary::{AdamW, Batch, DecayShape, LrSchedule, ModelSpec, Shape, StageSpec, TensorProgram};
 
 const STEPS: u64 = 200;
@@ -73,7 +73,7 @@ fn a_head_of_its_own_and_micro_batches() {
 fn hold_against_pytorch(case: &str, spec: &StageSpec) {
     let data = toy::dataset();
     let compute = Compute::parse("flex", 2).expect("the CPU is always there");
-    let mut run = StageRun::new(spec, data.clone(), &compute, Start::Initial).expect("starts");
+    let mut run = StageRun::new(spec, data.clone(), &compute, Origin::Initial).expect("starts");
     let folder = tempfile::tempdir().expect("a temporary directory");
     write_inputs(folder.path(), spec, &run);
     let reference = train_in_pytorch(folder.path());

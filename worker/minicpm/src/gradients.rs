@@ -18,8 +18,17 @@ pub enum Activations {
     Recomputed,
 }
 
+/// What is differentiated: `share * (cross_entropy + z_weight * z_loss)`, of means over the tokens given.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Differentiated {
+    /// The part that these tokens are of a batch, by weight.
+    pub share: f64,
+    /// The weight of the z-loss ([`crate::ops::head_loss`]); zero leaves it out.
+    pub z_weight: f64,
+}
+
 impl MiniCpm {
-    /// The mean loss of a batch, and the gradients of `share` times that loss.
+    /// The mean cross-entropy, in nats a token, and the gradients of what is differentiated.
     ///
     /// # Shapes
     /// - as [`MiniCpm::loss`].
@@ -28,16 +37,17 @@ impl MiniCpm {
         &self,
         inputs: Tensor<2, Int>,
         targets: Tensor<1, Int>,
-        share: f64,
+        differentiated: Differentiated,
         activations: Activations,
     ) -> (f64, GradientsParams) {
+        let Differentiated { share, z_weight } = differentiated;
         let of_share = |loss: Tensor<1>| if share < 1.0 { loss.mul_scalar(share) } else { loss };
-        let value = |loss: &Tensor<1>| f64::from(loss.clone().into_scalar::<f32>());
+        let value = |loss: Tensor<1>| f64::from(loss.into_scalar::<f32>());
         if activations == Activations::Kept {
-            let loss = self.loss(inputs, targets);
-            let gradients = GradientsParams::from_grads(of_share(loss.clone()).backward(), self);
+            let loss = self.head_loss(self.stream(inputs), targets, z_weight);
+            let gradients = GradientsParams::from_grads(of_share(loss.objective).backward(), self);
             // Read last: a GPU is not kept waiting between the passes.
-            return (value(&loss), gradients);
+            return (value(loss.cross_entropy), gradients);
         }
 
         let [_, context] = inputs.dims();
@@ -51,8 +61,8 @@ impl MiniCpm {
 
         let mut total = GradientsParams::new();
         let input = leaf(stream);
-        let loss = self.head_loss(input.clone(), targets);
-        let mut gradient = self.collect(of_share(loss.clone()).backward(), &input, &mut total);
+        let loss = self.head_loss(input.clone(), targets, z_weight);
+        let mut gradient = self.collect(of_share(loss.objective).backward(), &input, &mut total);
         for (block, stream) in self.blocks.iter().zip(before).rev() {
             let input = leaf(stream);
             let output = block.forward(input.clone(), context, self.precision);
@@ -60,7 +70,7 @@ impl MiniCpm {
         }
         let grads = backward(self.embed(inputs), gradient);
         self.add(GradientsParams::from_grads(grads, self), &mut total);
-        (value(&loss), total)
+        (value(loss.cross_entropy), total)
     }
 
     /// Adds the gradients of parameters to the total, and returns that of the input.

@@ -16,6 +16,6 @@ pub mod simd;
 pub mod trace;
 
 pub use compute::{Compute, ComputeError};
-pub use gradients::Activations;
+pub use gradients::{Activations, Differentiated};
 pub use model::{MiniCpm, MiniCpmConfig};
 pub use trace::Trace;

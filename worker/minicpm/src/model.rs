@@ -18,7 +18,7 @@ use burn::tensor::{Device, FloatDType, Int, Tensor};
 use vocabulary::{ModelSpec, Precision};
 
 use crate::init::Initializer;
-use crate::ops::{self, AttentionLayout};
+use crate::ops::{self, AttentionLayout, HeadLoss};
 use crate::rope::RopeTable;
 
 /// A model's configuration: its spec and the number of tokens in a sequence.
@@ -164,10 +164,7 @@ impl MiniCpm {
     /// - returns `[1]`.
     #[must_use]
     pub fn loss(&self, inputs: Tensor<2, Int>, targets: Tensor<1, Int>) -> Tensor<1> {
-        let [_, context] = inputs.dims();
-        let stream = self.embed(inputs);
-        let through = |stream, block: &Block| block.forward(stream, context, self.precision);
-        self.head_loss(self.blocks.iter().fold(stream, through), targets)
+        self.head_loss(self.stream(inputs), targets, 0.0).objective
     }
 
     /// Unnormalised log-probabilities of the next token.
@@ -177,10 +174,17 @@ impl MiniCpm {
     /// - returns `[batch * context, vocab]`.
     #[must_use]
     pub fn logits(&self, inputs: Tensor<2, Int>) -> Tensor<2> {
+        self.head_logits(self.stream(inputs))
+    }
+
+    /// Where the residual stream ends.
+    ///
+    /// # Shapes
+    /// - `inputs`: `[batch, context]`; returns `[batch * context, d_model]`.
+    pub(crate) fn stream(&self, inputs: Tensor<2, Int>) -> Tensor<2> {
         let [_, context] = inputs.dims();
-        let stream = self.embed(inputs);
         let through = |stream, block: &Block| block.forward(stream, context, self.precision);
-        self.head_logits(self.blocks.iter().fold(stream, through))
+        self.blocks.iter().fold(self.embed(inputs), through)
     }
 
     /// Where the residual stream begins.
@@ -196,10 +200,10 @@ impl MiniCpm {
     /// The loss, from where the residual stream ends.
     ///
     /// # Shapes
-    /// - `stream`: `[tokens, d_model]`; `targets`: `[tokens]`; returns `[1]`.
-    pub(crate) fn head_loss(&self, stream: Tensor<2>, targets: Tensor<1, Int>) -> Tensor<1> {
+    /// - `stream`: `[tokens, d_model]`; `targets`: `[tokens]`.
+    pub(crate) fn head_loss(&self, stream: Tensor<2>, targets: Tensor<1, Int>, z_weight: f64) -> HeadLoss {
         let hidden = self.norm.forward(stream);
-        ops::cross_entropy(hidden, self.head_weight(), targets, self.logit_scale, self.precision)
+        ops::head_loss(hidden, self.head_weight(), targets, self.logit_scale, z_weight as f32, self.precision)
     }
 
     /// The logits, from where the residual stream ends.

@@ -4,7 +4,7 @@
 use burn::tensor::{DType, Device, FloatDType, Int, Tensor, TensorData};
 use minicpm::ops::{AttentionLayout, blocked, plain};
 use minicpm::rope::RopeTable;
-use minicpm::{Activations, MiniCpm, MiniCpmConfig};
+use minicpm::{Activations, Differentiated, MiniCpm, MiniCpmConfig};
 use vocabulary::{ModelSpec, Precision, Shape, TensorProgram};
 
 fn device() -> Device {
@@ -73,32 +73,35 @@ fn attention_by_pieces_is_attention() {
 }
 
 #[test]
-fn cross_entropy_by_pieces_is_cross_entropy() {
+fn the_loss_by_pieces_is_the_loss() {
     for (rows, width, vocab) in [(1, 2, 2), (7, 5, 11), (100, 16, 40)] {
         let targets = tokens([rows], vocab);
-        for at_once in [1, 3, 64, 200] {
+        for (at_once, z_weight) in [1, 3, 64, 200].into_iter().flat_map(|rows| [(rows, 0.0), (rows, 0.1)]) {
+            let (hidden, weight) = (values([rows, width], 1), values([vocab, width], 2));
             agree(
-                &format!("[{rows}, {width}] x {vocab}, {at_once} tokens at a time"),
+                &format!("[{rows}, {width}] x {vocab}, {at_once} tokens at a time, z {z_weight}"),
                 2e-6,
-                [values([rows, width], 1).mul_scalar(3.0), values([vocab, width], 2)],
+                [hidden.clone().mul_scalar(3.0), weight.clone()],
                 |[hidden, weight]| {
-                    blocked::cross_entropy_by(at_once, hidden, weight, targets.clone(), 0.5).reshape([1, 1])
+                    let loss = blocked::head_loss_by(at_once, hidden, weight, targets.clone(), 0.5, z_weight);
+                    loss.objective.reshape([1, 1])
                 },
-                |[hidden, weight]| plain::cross_entropy(hidden, weight, targets.clone(), 0.5).reshape([1, 1]),
+                |[hidden, weight]| {
+                    plain::head_loss(hidden, weight, targets.clone(), 0.5, z_weight).objective.reshape([1, 1])
+                },
             );
-            let untracked = blocked::cross_entropy_by(
-                at_once,
-                values([rows, width], 1).inner(),
-                values([vocab, width], 2).inner(),
-                targets.clone().inner(),
-                0.5,
-            );
-            let whole = plain::cross_entropy(values([rows, width], 1), values([vocab, width], 2), targets.clone(), 0.5);
-            let (untracked, whole): (f32, f32) = (untracked.into_scalar(), whole.into_scalar());
-            assert!(
-                (untracked - whole).abs() < 2e-6 * whole,
-                "{untracked} without gradients, and {whole} in one piece"
-            );
+            let whole = plain::head_loss(hidden.clone(), weight.clone(), targets.clone(), 0.5, z_weight);
+            let tracked =
+                blocked::head_loss_by(at_once, hidden.clone(), weight.clone(), targets.clone(), 0.5, z_weight);
+            let untracked =
+                blocked::head_loss_by(at_once, hidden.inner(), weight.inner(), targets.clone().inner(), 0.5, z_weight);
+            let near = |way: &str, found: Tensor<1>, expected: &Tensor<1>| {
+                let (found, expected): (f32, f32) = (found.into_scalar(), expected.clone().into_scalar());
+                assert!((found - expected).abs() < 2e-6 * expected, "{way}: {found}, and {expected} in one piece");
+            };
+            near("objective without gradients", untracked.objective, &whole.objective);
+            near("cross-entropy without gradients", untracked.cross_entropy, &whole.cross_entropy);
+            near("cross-entropy", tracked.cross_entropy, &whole.cross_entropy);
         }
     }
 }
@@ -147,15 +150,17 @@ fn in_bfloat16_every_operation_is_itself_up_to_eight_bits() {
         |[x]| plain::causal_attention(x, layout, 11, &rope),
     );
     let targets = tokens([33], 40);
-    let loss = |x, w| blocked::cross_entropy_by(10, x, w, targets.clone(), 0.5);
-    agree(
-        "cross_entropy",
-        TOLERANCE,
-        [input.clone(), values([40, 24], 5)],
-        |[x, w]| loss(half(x), w).reshape([1, 1]),
-        |[x, w]| loss(x, w).reshape([1, 1]),
-    );
-    assert_eq!(loss(half(input), values([40, 24], 5)).dtype(), DType::F32, "losses are in 32 bits");
+    for z_weight in [0.0, 0.1] {
+        let loss = |x, w| blocked::head_loss_by(10, x, w, targets.clone(), 0.5, z_weight).objective;
+        agree(
+            "head_loss",
+            TOLERANCE,
+            [input.clone(), values([40, 24], 5)],
+            |[x, w]| loss(half(x), w).reshape([1, 1]),
+            |[x, w]| loss(x, w).reshape([1, 1]),
+        );
+        assert_eq!(loss(half(input.clone()), values([40, 24], 5)).dtype(), DType::F32, "losses are in 32 bits");
+    }
 }
 
 fn model(tied: bool) -> MiniCpm {
@@ -185,15 +190,17 @@ fn computing_activations_again_changes_no_bit() {
             self.1.extend(values.into_iter().map(f32::to_bits));
         }
     }
-    for tied in [true, false] {
+    for (tied, z_weight) in [(true, 0.0), (false, 0.0), (true, 0.1)] {
+        let differentiated = Differentiated { share: 0.25, z_weight };
         for (way, model) in every_way(tied) {
             let run = |activations| {
-                let (loss, gradients) = model.gradients(tokens([4, 9], 50), tokens([36], 49), 0.25, activations);
+                let (loss, gradients) =
+                    model.gradients(tokens([4, 9], 50), tokens([36], 49), differentiated, activations);
                 let mut bits = Bits(&gradients, Vec::new());
                 model.visit(&mut bits);
                 (loss.to_bits(), bits.1)
             };
-            assert_eq!(run(Activations::Kept), run(Activations::Recomputed), "{way}, tied: {tied}");
+            assert_eq!(run(Activations::Kept), run(Activations::Recomputed), "{way}, tied: {tied}, z {z_weight}");
         }
     }
 }

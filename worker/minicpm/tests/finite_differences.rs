@@ -176,14 +176,16 @@ fn attention(qkv: &Matrix, layout: AttentionLayout, context: usize, theta: f64) 
     Matrix { dims: [tokens, n_heads * head_dim], values }
 }
 
-fn cross_entropy(hidden: &Matrix, weight: &Matrix, targets: &[usize], scale: f64) -> Matrix {
+/// The mean cross-entropy, and `z_weight` times the mean square of the logarithm of the sum of exponentials.
+fn head_loss(hidden: &Matrix, weight: &Matrix, targets: &[usize], scale: f64, z_weight: f64) -> Matrix {
     let mut mean = 0.0;
     for (token, &target) in targets.iter().enumerate() {
         let logits: Vec<f64> =
             (0..weight.dims[0]).map(|entry| scale * inner(hidden.row(token), weight.row(entry))).collect();
         let highest = logits.iter().copied().fold(f64::MIN, f64::max);
         let sum: f64 = logits.iter().map(|logit| (logit - highest).exp()).sum();
-        mean += (highest + sum.ln() - logits[target]) / targets.len() as f64;
+        let log_sum = highest + sum.ln();
+        mean += (log_sum - logits[target] + z_weight * log_sum * log_sum) / targets.len() as f64;
     }
     Matrix { dims: [1, 1], values: vec![mean] }
 }
@@ -295,13 +297,16 @@ fn causal_attention() {
 fn the_head_and_the_loss() {
     for (rows, width, vocab) in [(1, 2, 2), (7, 5, 11), (40, 16, 33)] {
         let (targets, indices) = tokens(rows, vocab);
-        check(
-            &format!("cross_entropy [{rows}, {width}] x {vocab}"),
-            [Matrix::random([rows, width], 1, 3.0), Matrix::random([vocab, width], 2, 1.0)],
-            |[hidden, weight]| {
-                ops::cross_entropy(hidden, weight, indices.clone(), 0.5, Precision::Fp32).reshape([1, 1])
-            },
-            |[hidden, weight]| cross_entropy(hidden, weight, &targets, 0.5),
-        );
+        for z_weight in [0.0, 1e-4, 0.3] {
+            check(
+                &format!("head_loss [{rows}, {width}] x {vocab}, z {z_weight}"),
+                [Matrix::random([rows, width], 1, 3.0), Matrix::random([vocab, width], 2, 1.0)],
+                |[hidden, weight]| {
+                    let loss = ops::head_loss(hidden, weight, indices.clone(), 0.5, z_weight, Precision::Fp32);
+                    loss.objective.reshape([1, 1])
+                },
+                |[hidden, weight]| head_loss(hidden, weight, &targets, 0.5, f64::from(z_weight)),
+            );
+        }
     }
 }

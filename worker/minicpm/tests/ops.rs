@@ -157,14 +157,45 @@ fn cross_entropy_agrees_with_its_formula() {
 }
 
 #[test]
+fn the_loss_with_a_z_loss_agrees_with_its_formula() {
+    for (rows, width, vocab) in [(1, 2, 2), (7, 5, 11), (300, 16, 40), (513, 32, 64)] {
+        let targets = tokens(rows, vocab, 3, &device());
+        for z_weight in [1e-4, 0.3] {
+            let formula =
+                |[hidden, weight]: [Tensor<2>; 2]| plain::head_loss(hidden, weight, targets.clone(), 0.5, z_weight);
+            let fused = |[hidden, weight]: [Tensor<2>; 2]| {
+                ops::head_loss(hidden, weight, targets.clone(), 0.5, z_weight, Precision::Fp32)
+            };
+            let leaves = || [values([rows, width], 1, &device()).mul_scalar(3.0), values([vocab, width], 2, &device())];
+            compare(
+                &format!("head_loss [{rows}, {width}] x {vocab}, z {z_weight}"),
+                leaves(),
+                |leaves| fused(leaves).objective.reshape([1, 1]),
+                |leaves| formula(leaves).objective.reshape([1, 1]),
+            );
+            // The part that is reported is that without the term, to the bit.
+            let [hidden, weight] = leaves();
+            let alone = ops::cross_entropy(hidden, weight, targets.clone(), 0.5, Precision::Fp32);
+            let reported = fused(leaves()).cross_entropy;
+            assert_eq!(reported.into_data(), alone.into_data());
+            let error = relative_error(fused(leaves()).cross_entropy, formula(leaves()).cross_entropy);
+            assert!(error < TOLERANCE, "the cross-entropy is off by {error:e}");
+        }
+    }
+}
+
+#[test]
 fn a_gradient_other_than_one_reaches_through_cross_entropy() {
     let hidden = values([9, 4], 1, &device()).require_grad();
     let weight = values([6, 4], 2, &device());
-    let loss = |scale: f32| {
-        let loss = ops::cross_entropy(hidden.clone(), weight.clone(), tokens(9, 6, 1, &device()), 1.0, Precision::Fp32);
-        hidden.grad(&(loss * scale).backward()).expect("tracked")
-    };
-    assert!(relative_error(loss(3.0), loss(1.0).mul_scalar(3.0)) < 1e-6);
+    for z_weight in [0.0, 0.1] {
+        let loss = |scale: f32| {
+            let targets = tokens(9, 6, 1, &device());
+            let loss = ops::head_loss(hidden.clone(), weight.clone(), targets, 1.0, z_weight, Precision::Fp32);
+            hidden.grad(&(loss.objective * scale).backward()).expect("tracked")
+        };
+        assert!(relative_error(loss(3.0), loss(1.0).mul_scalar(3.0)) < 1e-6, "z {z_weight}");
+    }
 }
 
 /// bfloat16 has eight bits of fraction, so a product of rounded factors is off by about 2^-9 of its terms.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use corpus::OpenDataset;
 use minicpm::Compute;
-use trainer::{Snapshot, StageRun, Start, StepReport, Validation};
+use trainer::{Origin, Snapshot, StageRun, StepReport, Validation};
 
 use super::{Order, PendingBlobs, Trainer, Training, TrainingError};
 
@@ -37,9 +37,14 @@ impl StageTrainer {
     /// A stage, ready for its next step.
     pub(crate) fn run(&mut self, order: &Order) -> Result<StageRun, TrainingError> {
         let dataset = self.dataset(&order.dataset_dir)?;
-        let snapshot = order.start.as_ref().map(|start| Snapshot::from_blobs(start.step, &start.blobs)).transpose()?;
-        let start = snapshot.as_ref().map_or(Start::Initial, Start::From);
-        Ok(StageRun::new(&order.stage.spec, dataset, &self.compute, start)?)
+        let Order { stage, start, .. } = order;
+        let snapshot = start.as_ref().map(|start| Snapshot::from_blobs(start.step, &start.blobs)).transpose()?;
+        let origin = match (start, &snapshot) {
+            (Some(start), Some(snapshot)) if start.stage == stage.key => Origin::Own(snapshot),
+            (_, Some(snapshot)) => Origin::Parent(snapshot),
+            (_, None) => Origin::Initial,
+        };
+        Ok(StageRun::new(&stage.spec, dataset, &self.compute, origin)?)
     }
 }
 

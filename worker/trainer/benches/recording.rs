@@ -9,7 +9,7 @@ mod toy;
 use std::time::Instant;
 
 use minicpm::Compute;
-use trainer::{StageRun, Start};
+use trainer::{Origin, StageRun};
 use vocabulary::{Batch, DataSpec, ModelSpec, Recording, StageSpec, TensorProgram, ladder};
 
 /// Pairs of steps that are timed, after some that warm up.
@@ -31,7 +31,7 @@ fn main() {
         };
         let recording = StageSpec { recording: Some(Recording::Dynamics), ..plain.clone() };
         let mut runs = [plain, recording].map(|spec| {
-            StageRun::new(&spec, data.clone(), &compute, Start::Initial).unwrap_or_else(|error| panic!("{error}"))
+            StageRun::new(&spec, data.clone(), &compute, Origin::Initial).unwrap_or_else(|error| panic!("{error}"))
         });
         let mut pairs = Vec::new();
         for _ in 0..PAIRS + WARM_UP {

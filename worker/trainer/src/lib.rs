@@ -5,7 +5,7 @@
 //! learning rate and the batch are pure functions of the step and everything else is in the snapshot.
 //!
 //! ```text
-//! corpus::OpenDataset --batch(step)--> MiniCpm --loss--> gradients --clip, AdamW--> MiniCpm
+//! corpus::OpenDataset --batch(step)--> MiniCpm --objective--> gradients --clip, AdamW--> MiniCpm
 //! ```
 //!
 //! This crate deliberately knows no coordinator, no network, no files and no clock. Start with [`run`], the step;
@@ -16,6 +16,7 @@ pub mod change;
 pub mod coordinates;
 mod fit;
 pub mod inference;
+mod objective;
 pub mod optimizer;
 mod parameters;
 mod recorder;
@@ -25,5 +26,5 @@ pub mod snapshot;
 pub use burn_train::Interrupter;
 pub use fit::FitError;
 pub use inference::{Inference, InferenceError};
-pub use run::{StageRun, Start, StartError, StepError, StepReport, Validation};
+pub use run::{Origin, StageRun, StartError, StepError, StepReport, Validation};
 pub use snapshot::{Blob, Description, HostTensor, Snapshot, SnapshotError};

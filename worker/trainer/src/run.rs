@@ -1,11 +1,11 @@
 //! A stage in training.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use burn::module::Module;
-use burn::optim::GradientsParams;
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::Device;
 use corpus::{BatchError, OpenDataset, ValidationSet};
 use minicpm::{Activations, Compute, MiniCpm, MiniCpmConfig};
 use serde_json::Value;
@@ -16,6 +16,7 @@ use vocabulary::{
 };
 
 use crate::fit::{FitError, fitting, with_weights};
+use crate::objective::{Rows, gradients};
 use crate::optimizer::Optimizer;
 use crate::parameters::{Path, Read, ReadGradients, shapes};
 use crate::recorder::Recorder;
@@ -42,11 +43,35 @@ pub struct StageRun {
 
 /// Where a run starts.
 #[derive(Debug, Clone, Copy)]
-pub enum Start<'a> {
+pub enum Origin<'a> {
     /// From the initial weights of the spec's seed.
     Initial,
-    /// From a checkpoint: its parent's last, or one of its own.
-    From(&'a Snapshot),
+    /// From the last checkpoint of the stage's parent.
+    Parent(&'a Snapshot),
+    /// From a checkpoint of the stage itself.
+    Own(&'a Snapshot),
+}
+
+impl<'a> Origin<'a> {
+    fn snapshot(self) -> Option<&'a Snapshot> {
+        match self {
+            Self::Initial => None,
+            Self::Parent(snapshot) | Self::Own(snapshot) => Some(snapshot),
+        }
+    }
+
+    /// Checks that a stage of these steps starts from here.
+    fn check(self, steps: &Range<u64>) -> Result<(), StartError> {
+        let &Range { start, end } = steps;
+        match self {
+            Self::Initial if start > 0 => Err(StartError::NoParent { start }),
+            Self::Parent(Snapshot { step, .. }) if *step != start => Err(StartError::Step { found: *step, start, end }),
+            Self::Own(Snapshot { step, .. }) if !(start..=end).contains(step) => {
+                Err(StartError::Step { found: *step, start, end })
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// What a step measured.
@@ -169,31 +194,27 @@ impl StageRun {
         spec: &StageSpec,
         data: Arc<OpenDataset>,
         compute: &Compute,
-        start: Start<'_>,
+        origin: Origin<'_>,
     ) -> Result<Self, StartError> {
         check(spec, &data, compute)?;
         let device = compute.device();
         let config = MiniCpmConfig { spec: spec.model, context: spec.batch.context as usize };
         let mut optimizer = Optimizer::new(spec.optimizer, &spec.model);
-        let (model, step) = match start {
-            Start::Initial if spec.steps.start > 0 => return Err(StartError::NoParent { start: spec.steps.start }),
-            Start::Initial => (compute.install(|| config.init(spec.start.init_seed, &device)), spec.steps.start),
-            Start::From(snapshot) => {
-                if !(spec.steps.start..=spec.steps.end).contains(&snapshot.step) {
-                    let (start, end) = (spec.steps.start, spec.steps.end);
-                    return Err(StartError::Step { found: snapshot.step, start, end });
-                }
+        origin.check(&spec.steps)?;
+        let initial = compute.install(|| config.init(spec.start.init_seed, &device));
+        let (model, step) = match origin.snapshot() {
+            None => (initial, spec.steps.start),
+            Some(snapshot) => {
                 if let Some(description) = &snapshot.description {
                     check_model(&description.model, &spec.model)?;
                 }
-                let restored = compute
-                    .install(|| restore(config.init(spec.start.init_seed, &device), &mut optimizer, snapshot, &device));
+                let restored = compute.install(|| restore(initial, &mut optimizer, snapshot, &device));
                 (restored?, snapshot.step)
             }
         };
         let model = model.with_precision(spec.precision);
         let mut recorder = spec.recording.map(|Recording::Dynamics| compute.install(|| Recorder::new(&model)));
-        if let (Some(recorder), Start::From(snapshot)) = (&mut recorder, start) {
+        if let (Some(recorder), Some(snapshot)) = (&mut recorder, origin.snapshot()) {
             recorder.restore(&snapshot.recorded)?;
         }
         let memory = TrainingMemory::of(spec);
@@ -298,18 +319,19 @@ impl StageRun {
         let (tokens, bytes) = (set.tokens(), set.bytes());
         let model = self.compute.install(|| self.model().valid());
         let device = self.device.clone().inner();
-        let mut sum = 0.0;
+        let (mut sum, mut weight) = (0.0, 0.0);
         for batch in set {
             let batch = batch.map_err(StepError::Batch)?;
-            let count = batch.targets.len() as f64;
-            sum += count
+            let rows = Rows::all(&batch);
+            weight += rows.weight();
+            sum += rows.weight()
                 * self.compute.install(|| {
-                    let (inputs, targets) = tensors(&batch.inputs, &batch.targets, batch.context, &device);
+                    let (inputs, targets) = rows.tensors(&device);
                     f64::from(model.loss(inputs, targets).into_scalar::<f32>())
                 });
         }
         Ok(Validation {
-            loss: sum / tokens as f64,
+            loss: sum / weight,
             loss_per_byte: sum / bytes as f64,
             tokens,
             bytes,
@@ -404,36 +426,6 @@ fn differences_of(path: &str, found: &Value, expected: &Value, into: &mut Vec<St
         _ if found == expected => {}
         _ => into.push(format!("{path} is {found}, and not {expected}")),
     }
-}
-
-/// Gradients of the mean loss over a batch, and that loss, `micro` sequences at a time.
-fn gradients(
-    model: &MiniCpm,
-    batch: &corpus::Batch,
-    micro: usize,
-    activations: Activations,
-    device: &Device,
-) -> (GradientsParams, f64) {
-    let part = micro * batch.context;
-    let parts = batch.inputs.chunks(part).zip(batch.targets.chunks(part));
-    let whole = batch.targets.len() as f64;
-    let mut total = GradientsParams::new();
-    let mut mean = 0.0;
-    for (inputs, targets) in parts {
-        let share = targets.len() as f64 / whole;
-        let (inputs, targets) = tensors(inputs, targets, batch.context, device);
-        let (loss, added) = model.gradients(inputs, targets, share, activations);
-        mean += share * loss;
-        model.add(added, &mut total);
-    }
-    (total, mean)
-}
-
-fn tensors(inputs: &[i32], targets: &[i32], context: usize, device: &Device) -> (Tensor<2, Int>, Tensor<1, Int>) {
-    let inputs_shape = [inputs.len() / context, context];
-    let inputs = Tensor::from_data(TensorData::new(inputs.to_vec(), inputs_shape), device);
-    let targets = Tensor::from_data(TensorData::new(targets.to_vec(), [targets.len()]), device);
-    (inputs, targets)
 }
 
 /// Puts a checkpoint's tensors in place of the model's and the optimiser's.

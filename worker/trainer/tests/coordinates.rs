@@ -4,7 +4,7 @@ mod toy;
 
 use minicpm::Compute;
 use trainer::coordinates::{Exponent, Measure, Observed, Quantity, Verdict, observe, slopes};
-use trainer::{Interrupter, StageRun, Start};
+use trainer::{Interrupter, Origin, StageRun};
 use vocabulary::{LrSchedule, ModelSpec, StageSpec, TensorProgram, ladder};
 
 const STEPS: u64 = 10;
@@ -62,7 +62,7 @@ fn without_them_wider_models_move_further() {
 #[test]
 fn a_model_that_is_watched_trains_as_one_that_is_not() {
     let spec = spec(32, |_| TensorProgram::PAPER);
-    let mut run = StageRun::new(&spec, toy::dataset(), &compute(), Start::Initial).expect("starts");
+    let mut run = StageRun::new(&spec, toy::dataset(), &compute(), Origin::Initial).expect("starts");
     let alone: Vec<_> = std::iter::from_fn(|| run.next_step().ok()).map(|step| Some(step.loss.to_bits())).collect();
     let watched = observed(&spec);
     assert_eq!(watched[0].loss, None);

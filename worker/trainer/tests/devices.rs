@@ -6,7 +6,7 @@ use burn::optim::GradientsParams;
 use burn::tensor::{Tensor, TensorData};
 use minicpm::{Compute, MiniCpm, MiniCpmConfig};
 use trainer::optimizer::Optimizer;
-use trainer::{StageRun, Start, StepReport};
+use trainer::{Origin, StageRun, StepReport};
 use vocabulary::memory::TrainingMemory;
 use vocabulary::{Precision, StageSpec};
 
@@ -26,7 +26,7 @@ fn with_less_memory_activations_are_computed_again_to_the_same_bits() {
     assert!(memory.recomputed() < memory.kept());
     let run = |bytes| {
         let compute = flex().with_memory(bytes);
-        let mut run = StageRun::new(&spec, toy::dataset(), &compute, Start::Initial).expect("starts");
+        let mut run = StageRun::new(&spec, toy::dataset(), &compute, Origin::Initial).expect("starts");
         (finish(&mut run), run.snapshot())
     };
     let kept = run(Some(memory.kept()));
@@ -40,7 +40,7 @@ fn with_less_memory_activations_are_computed_again_to_the_same_bits() {
 fn a_run_in_bfloat16_follows_the_one_in_32_bits() {
     let losses = |precision| {
         let spec = StageSpec { precision, steps: 0..24, ..toy::spec() };
-        let mut run = StageRun::new(&spec, toy::dataset(), &flex(), Start::Initial).expect("starts");
+        let mut run = StageRun::new(&spec, toy::dataset(), &flex(), Origin::Initial).expect("starts");
         finish(&mut run).into_iter().map(|step| step.loss).collect::<Vec<_>>()
     };
     let (half, full) = (losses(Precision::Bf16), losses(Precision::Fp32));
@@ -88,12 +88,12 @@ fn a_run_in_bfloat16_is_the_same_however_it_is_cut_and_on_any_number_of_threads(
         let compute = Compute::parse("flex", threads).expect("the CPU is always there");
         StageRun::new(&spec, toy::dataset(), &compute, from).expect("starts")
     };
-    let mut whole = start(Start::Initial, 1);
+    let mut whole = start(Origin::Initial, 1);
     let expected = finish(&mut whole);
-    let mut first = start(Start::Initial, 3);
+    let mut first = start(Origin::Initial, 3);
     let mut steps: Vec<_> = (0..7).map(|_| first.next_step().expect("steps")).collect();
     let snapshot = first.snapshot();
-    let mut second = start(Start::From(&snapshot), 2);
+    let mut second = start(Origin::Own(&snapshot), 2);
     steps.extend(finish(&mut second));
     assert_eq!(steps, expected);
     assert_eq!(second.snapshot(), whole.snapshot());

@@ -4,14 +4,14 @@ mod toy;
 
 use minicpm::Compute;
 use trainer::snapshot::DYNAMICS;
-use trainer::{Snapshot, StageRun, Start, StepReport};
+use trainer::{Origin, Snapshot, StageRun, StepReport};
 use vocabulary::{Consecutive, Dynamics, ParamKind, Recording, StageSpec};
 
 fn recording() -> StageSpec {
     StageSpec { recording: Some(Recording::Dynamics), ..toy::spec() }
 }
 
-fn start(spec: &StageSpec, from: Start<'_>, threads: usize) -> StageRun {
+fn start(spec: &StageSpec, from: Origin<'_>, threads: usize) -> StageRun {
     let compute = Compute::parse("flex", threads).expect("the CPU is always there");
     StageRun::new(spec, toy::dataset(), &compute, from).expect("starts")
 }
@@ -56,7 +56,7 @@ fn largest(values: &[f64]) -> f64 {
 #[test]
 fn what_is_recorded_follows_the_formulas() {
     let spec = recording();
-    let mut run = start(&spec, Start::Initial, 2);
+    let mut run = start(&spec, Origin::Initial, 2);
     let (mut x_before, mut g_before) = position(&run);
     let first = run.next_step().expect("steps");
     assert_eq!(dynamics(&first).consecutive, None, "there is nothing before it");
@@ -87,7 +87,7 @@ fn the_largest_update_is_found_for_each_kind_of_parameter() {
     let mut spec = recording();
     for tied in [true, false] {
         spec.model.tied = tied;
-        let mut run = start(&spec, Start::Initial, 1);
+        let mut run = start(&spec, Origin::Initial, 1);
         for _ in 0..3 {
             let before = run.snapshot();
             let updates = dynamics(&run.next_step().expect("steps")).updates;
@@ -113,7 +113,7 @@ fn the_largest_update_is_found_for_each_kind_of_parameter() {
 fn recording_leaves_no_trace_in_the_numbers() {
     for threads in [1, 3] {
         let (mut plain, mut recorded) =
-            (start(&toy::spec(), Start::Initial, 1), start(&recording(), Start::Initial, threads));
+            (start(&toy::spec(), Origin::Initial, 1), start(&recording(), Origin::Initial, threads));
         let (expected, found) = (finish(&mut plain), finish(&mut recorded));
         let without: Vec<StepReport> = found.iter().map(|step| StepReport { dynamics: None, ..*step }).collect();
         assert_eq!(without, expected);
@@ -130,19 +130,19 @@ fn recording_leaves_no_trace_in_the_numbers() {
 
 #[test]
 fn the_number_of_threads_changes_nothing_of_the_record() {
-    let run = |threads| finish(&mut start(&recording(), Start::Initial, threads));
+    let run = |threads| finish(&mut start(&recording(), Origin::Initial, threads));
     assert_eq!(run(3), run(1));
 }
 
 #[test]
 fn a_run_that_was_cut_records_the_same() {
     let spec = recording();
-    let mut whole = start(&spec, Start::Initial, 1);
+    let mut whole = start(&spec, Origin::Initial, 1);
     let expected = finish(&mut whole);
     for cut in [0, 1, 7, spec.steps.end as usize] {
-        let mut first = start(&spec, Start::Initial, 1);
+        let mut first = start(&spec, Origin::Initial, 1);
         let mut steps: Vec<_> = (0..cut).map(|_| first.next_step().expect("steps")).collect();
-        let mut second = start(&spec, Start::From(&stored(&first.snapshot())), 2);
+        let mut second = start(&spec, Origin::Own(&stored(&first.snapshot())), 2);
         steps.extend(finish(&mut second));
         assert_eq!(steps, expected, "cut after {cut} steps");
         assert_eq!(second.snapshot(), whole.snapshot(), "cut after {cut} steps");
@@ -152,12 +152,12 @@ fn a_run_that_was_cut_records_the_same() {
 #[test]
 fn a_stage_compares_its_first_step_where_the_one_before_recorded() {
     let whole = recording();
-    let expected = finish(&mut start(&whole, Start::Initial, 1));
+    let expected = finish(&mut start(&whole, Origin::Initial, 1));
     for recording in [None, whole.recording] {
-        let mut trunk = start(&StageSpec { steps: 0..10, recording, ..whole.clone() }, Start::Initial, 1);
+        let mut trunk = start(&StageSpec { steps: 0..10, recording, ..whole.clone() }, Origin::Initial, 1);
         finish(&mut trunk);
         let branch = StageSpec { steps: 10..16, ..whole.clone() };
-        let steps = finish(&mut start(&branch, Start::From(&stored(&trunk.snapshot())), 1));
+        let steps = finish(&mut start(&branch, Origin::Parent(&stored(&trunk.snapshot())), 1));
         assert_eq!(steps[1..], expected[11..]);
         let consecutive = if recording.is_some() { dynamics(&expected[10]).consecutive } else { None };
         assert_eq!(steps[0].dynamics, Some(Dynamics { consecutive, ..dynamics(&expected[10]) }));

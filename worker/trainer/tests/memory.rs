@@ -9,7 +9,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use minicpm::Compute;
-use trainer::{StageRun, Start};
+use trainer::{Origin, StageRun};
 use vocabulary::memory::TrainingMemory;
 use vocabulary::{Batch, Shape, StageSpec};
 
@@ -47,7 +47,7 @@ fn measured(spec: &StageSpec, memory: Option<u64>) -> usize {
     let data = toy::dataset_of(spec.model.vocab);
     let compute = Compute::parse("flex", 1).expect("the CPU is always there").with_memory(memory);
     let before = NOW.load(Ordering::Relaxed);
-    let mut run = StageRun::new(spec, data, &compute, Start::Initial).expect("starts");
+    let mut run = StageRun::new(spec, data, &compute, Origin::Initial).expect("starts");
     MOST.store(NOW.load(Ordering::Relaxed), Ordering::Relaxed);
     for _ in 0..2 {
         run.next_step().expect("steps");

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use corpus::OpenDataset;
 use corpus::dataset::write_domains;
 use minicpm::Compute;
-use trainer::{Snapshot, StageRun, Start, StartError, StepReport};
+use trainer::{Origin, Snapshot, StageRun, StartError, StepReport};
 use vocabulary::{
     Batch, DataSpec, DecayShape, LrSchedule, Mixture, ModelSpec, SetLoss, Shape, StageSpec, TensorProgram, sample,
 };
@@ -52,7 +52,7 @@ fn decay(data: &OpenDataset, weights: &[f64]) -> StageSpec {
     }
 }
 
-fn start(spec: &StageSpec, data: &Arc<OpenDataset>, from: Start<'_>, threads: usize) -> StageRun {
+fn start(spec: &StageSpec, data: &Arc<OpenDataset>, from: Origin<'_>, threads: usize) -> StageRun {
     let compute = Compute::parse("flex", threads).expect("the CPU is always there");
     StageRun::new(spec, Arc::clone(data), &compute, from).expect("starts")
 }
@@ -69,23 +69,24 @@ fn stored(snapshot: &Snapshot) -> Snapshot {
 #[test]
 fn a_branch_with_other_weights_that_is_cut_goes_on_bit_for_bit() {
     let data = dataset();
-    let mut trunk = start(&spec(&data), &data, Start::Initial, 1);
+    let mut trunk = start(&spec(&data), &data, Origin::Initial, 1);
     finish(&mut trunk);
     let parent = stored(&trunk.snapshot());
     let branch = decay(&data, &[0.3, 0.7]);
-    let mut undisturbed = start(&branch, &data, Start::From(&parent), 2);
+    let mut undisturbed = start(&branch, &data, Origin::Parent(&parent), 2);
     let steps = finish(&mut undisturbed);
     let mut again = Vec::new();
     let mut from = parent.clone();
     while from.step < branch.steps.end {
         // Killed after every third step.
-        let mut run = start(&branch, &data, Start::From(&from), 1);
+        let origin = if from.step == branch.steps.start { Origin::Parent(&from) } else { Origin::Own(&from) };
+        let mut run = start(&branch, &data, origin, 1);
         again.extend((0..3).map_while(|_| (!run.is_finished()).then(|| run.next_step().expect("steps"))));
         from = stored(&run.snapshot());
     }
     assert_eq!(again, steps);
     assert_eq!(from, stored(&undisturbed.snapshot()));
-    let last = start(&branch, &data, Start::From(&from), 1).validate().expect("validates");
+    let last = start(&branch, &data, Origin::Own(&from), 1).validate().expect("validates");
     assert_eq!(last, undisturbed.validate().expect("validates"));
 }
 
@@ -93,19 +94,19 @@ fn a_branch_with_other_weights_that_is_cut_goes_on_bit_for_bit() {
 fn weights_that_do_not_change_are_no_change_to_the_bit() {
     let data = dataset();
     let whole = StageSpec { steps: 0..24, ..spec(&data) };
-    let undisturbed = finish(&mut start(&whole, &data, Start::Initial, 1));
-    let mut trunk = start(&spec(&data), &data, Start::Initial, 1);
+    let undisturbed = finish(&mut start(&whole, &data, Origin::Initial, 1));
+    let mut trunk = start(&spec(&data), &data, Origin::Initial, 1);
     let mut steps = finish(&mut trunk);
     let constant = LrSchedule::Constant { warmup_steps: 3 };
     let rest = StageSpec { schedule: constant, ..decay(&data, &[0.8, 0.2]) };
-    steps.extend(finish(&mut start(&rest, &data, Start::From(&stored(&trunk.snapshot())), 1)));
+    steps.extend(finish(&mut start(&rest, &data, Origin::Parent(&stored(&trunk.snapshot())), 1)));
     assert_eq!(steps, undisturbed);
 }
 
 #[test]
 fn each_set_is_measured_by_itself_and_the_loss_is_their_mean() {
     let data = dataset();
-    let mut trunk = start(&spec(&data), &data, Start::Initial, 1);
+    let mut trunk = start(&spec(&data), &data, Origin::Initial, 1);
     finish(&mut trunk);
     let measured = trunk.validate().expect("validates");
     let &[prose, code] = measured.sets.as_slice() else { panic!("two sets: {measured:?}") };
@@ -115,7 +116,7 @@ fn each_set_is_measured_by_itself_and_the_loss_is_their_mean() {
     // Four fifths of the text are prose: it has been learnt better, and the decay on code turns that round.
     let parent = stored(&trunk.snapshot());
     let after = |weights: &[f64]| {
-        let mut run = start(&decay(&data, weights), &data, Start::From(&parent), 1);
+        let mut run = start(&decay(&data, weights), &data, Origin::Parent(&parent), 1);
         finish(&mut run);
         run.validate().expect("validates").sets
     };
@@ -130,7 +131,7 @@ fn a_stage_that_does_not_say_how_to_draw_is_refused() {
     let compute = Compute::parse("flex", 1).expect("the CPU is always there");
     for mixture in [None, Mixture::of(&[1.0, 1.0, 1.0])] {
         let spec = StageSpec { data: DataSpec { mixture, ..spec(&data).data }, ..spec(&data) };
-        let Err(refused) = StageRun::new(&spec, Arc::clone(&data), &compute, Start::Initial) else {
+        let Err(refused) = StageRun::new(&spec, Arc::clone(&data), &compute, Origin::Initial) else {
             panic!("is refused");
         };
         assert!(matches!(refused, StartError::Batch(_)), "{refused}");

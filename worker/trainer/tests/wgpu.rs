@@ -6,7 +6,7 @@ mod toy;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use minicpm::Compute;
-use trainer::{Snapshot, StageRun, Start, StartError, StepReport};
+use trainer::{Origin, Snapshot, StageRun, StartError, StepReport};
 use vocabulary::memory::TrainingMemory;
 use vocabulary::{Batch, DataSpec, Precision, Shape, StageSpec};
 
@@ -46,7 +46,7 @@ fn spec(steps: u64) -> StageSpec {
     spec
 }
 
-fn start(spec: &StageSpec, compute: &Compute, from: Start<'_>) -> StageRun {
+fn start(spec: &StageSpec, compute: &Compute, from: Origin<'_>) -> StageRun {
     StageRun::new(spec, toy::dataset_of(spec.model.vocab), compute, from).expect("starts")
 }
 
@@ -72,7 +72,7 @@ fn apart(found: &[StepReport], expected: &[StepReport]) -> (f64, f64) {
 fn a_stage_comes_out_as_on_the_cpu() {
     let Some((wgpu, _guard)) = wgpu() else { return };
     let spec = spec(40);
-    let [mut here, mut there] = [start(&spec, &wgpu, Start::Initial), start(&spec, &flex(), Start::Initial)];
+    let [mut here, mut there] = [start(&spec, &wgpu, Origin::Initial), start(&spec, &flex(), Origin::Initial)];
     let (found, expected) = (finish(&mut here), finish(&mut there));
     let (loss, norm) = apart(&found, &expected);
     let (a, b) = (here.validate().expect("validates"), there.validate().expect("validates"));
@@ -87,19 +87,19 @@ fn a_stage_comes_out_as_on_the_cpu() {
 fn a_run_that_was_cut_goes_on_bit_for_bit_and_a_cpu_can_take_over() {
     let Some((wgpu, _guard)) = wgpu() else { return };
     let spec = spec(12);
-    let mut whole = start(&spec, &wgpu, Start::Initial);
+    let mut whole = start(&spec, &wgpu, Origin::Initial);
     let expected = finish(&mut whole);
 
-    let mut first = start(&spec, &wgpu, Start::Initial);
+    let mut first = start(&spec, &wgpu, Origin::Initial);
     let mut steps: Vec<_> = (0..5).map(|_| first.next_step().expect("steps")).collect();
     let snapshot = stored(&first.snapshot());
-    let mut second = start(&spec, &wgpu, Start::From(&snapshot));
+    let mut second = start(&spec, &wgpu, Origin::Own(&snapshot));
     steps.extend(finish(&mut second));
     assert_eq!(steps, expected);
     // Not by `assert_eq`, which would print a hundred thousand numbers.
     assert!(second.snapshot() == whole.snapshot(), "weights and moments are equal to the bit");
 
-    let (loss, _) = apart(&finish(&mut start(&spec, &flex(), Start::From(&snapshot))), &expected[5..]);
+    let (loss, _) = apart(&finish(&mut start(&spec, &flex(), Origin::Own(&snapshot))), &expected[5..]);
     println!("taken over by the CPU: apart by {loss:e}");
     assert!(loss < TOLERANCE);
 }
@@ -111,7 +111,7 @@ fn with_less_memory_activations_are_computed_again_to_the_same_bits() {
     let memory = TrainingMemory::of(&spec);
     assert!(memory.recomputed() < memory.kept());
     let run = |compute: &Compute| {
-        let mut run = start(&spec, compute, Start::Initial);
+        let mut run = start(&spec, compute, Origin::Initial);
         (finish(&mut run), run.snapshot())
     };
     let (recomputed, kept) = (run(&wgpu.clone().with_memory(Some(memory.recomputed()))), run(&wgpu));
@@ -123,7 +123,7 @@ fn with_less_memory_activations_are_computed_again_to_the_same_bits() {
 fn bfloat16_trains_where_the_adapter_has_it_and_is_refused_where_not() {
     let Some((wgpu, _guard)) = wgpu() else { return };
     let spec = StageSpec { precision: Precision::Bf16, ..spec(6) };
-    let run = StageRun::new(&spec, toy::dataset_of(1024), &wgpu, Start::Initial);
+    let run = StageRun::new(&spec, toy::dataset_of(1024), &wgpu, Origin::Initial);
     if wgpu.supports(Precision::Bf16) {
         let steps = finish(&mut run.expect("starts"));
         assert!(steps.iter().all(|step| step.loss.is_finite()), "{steps:?}");
@@ -147,7 +147,7 @@ fn the_estimate_of_memory_is_near_what_the_allocator_takes() {
             let compute = wgpu.clone().with_memory(limit);
             let device = compute.device();
             compute.install(|| device.memory_cleanup());
-            let mut run = start(&spec, &compute, Start::Initial);
+            let mut run = start(&spec, &compute, Origin::Initial);
             finish(&mut run);
             let usage = compute.install(|| device.memory_pool_usage()).expect("this backend reports it");
             let ratio = estimate as f64 / usage.bytes_reserved as f64;

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use corpus::{OpenDataset, OpenError};
 use minicpm::{Compute, ComputeError};
 use serde::Serialize;
-use trainer::{StageRun, Start, StartError, StepError};
+use trainer::{Origin, StageRun, StartError, StepError};
 use vocabulary::StageSpec;
 
 pub use around::{Around, CHECKPOINT_INTERVAL};
@@ -145,7 +145,7 @@ impl Stage {
     }
 
     fn start(&self) -> Result<StageRun, MeasureError> {
-        Ok(StageRun::new(&self.spec, Arc::clone(&self.data), &self.compute, Start::Initial)?)
+        Ok(StageRun::new(&self.spec, Arc::clone(&self.data), &self.compute, Origin::Initial)?)
     }
 }
 

@@ -10,7 +10,7 @@ use burn::tensor::{FloatDType, IndexingUpdateOp, Int, Tensor};
 use vocabulary::memory::{LOGITS_AT_ONCE, QUERIES_AT_ONCE};
 
 use super::plain::{self, Heads};
-use super::{AttentionLayout, plain::linear};
+use super::{AttentionLayout, HeadLoss, plain::linear};
 use crate::rope::RopeTable;
 
 /// See [`super::causal_attention`].
@@ -38,44 +38,58 @@ pub fn causal_attention_by(
     mixed.swap_dims(1, 2).reshape([tokens, layout.query_width()])
 }
 
-/// See [`super::cross_entropy`].
+/// See [`super::head_loss`].
 #[must_use]
-pub fn cross_entropy(hidden: Tensor<2>, weight: Tensor<2>, targets: Tensor<1, Int>, logit_scale: f32) -> Tensor<1> {
+pub fn head_loss(
+    hidden: Tensor<2>,
+    weight: Tensor<2>,
+    targets: Tensor<1, Int>,
+    logit_scale: f32,
+    z_weight: f32,
+) -> HeadLoss {
     let [vocab, _] = weight.dims();
-    cross_entropy_by((LOGITS_AT_ONCE as usize / vocab).max(1), hidden, weight, targets, logit_scale)
+    head_loss_by((LOGITS_AT_ONCE as usize / vocab).max(1), hidden, weight, targets, logit_scale, z_weight)
 }
 
-/// Cross-entropy, the logits of this many tokens at a time.
+/// The loss at the head, the logits of this many tokens at a time.
 ///
 /// The gradients are computed with the loss, while a piece's logits are there. What is returned is the linear function
 /// that has them, moved so that its value is the loss: its own differentiation hands them on.
 ///
 /// # Shapes
-/// - as [`super::cross_entropy`].
+/// - as [`super::head_loss`].
 #[must_use]
-pub fn cross_entropy_by(
+pub fn head_loss_by(
     tokens_at_once: usize,
     hidden: Tensor<2>,
     weight: Tensor<2>,
     targets: Tensor<1, Int>,
     logit_scale: f32,
-) -> Tensor<1> {
+    z_weight: f32,
+) -> HeadLoss {
     let [tokens, _] = hidden.dims();
     if !hidden.is_autodiff() {
         return pieces(tokens, tokens_at_once)
             .map(|piece| {
                 let share = piece.len() as f64 / tokens as f64;
                 let (hidden, targets) = rows(&hidden, &targets, piece);
-                plain::cross_entropy(hidden, weight.clone(), targets, logit_scale).mul_scalar(share)
+                let loss = plain::head_loss(hidden, weight.clone(), targets, logit_scale, z_weight);
+                HeadLoss {
+                    objective: loss.objective.mul_scalar(share),
+                    cross_entropy: loss.cross_entropy.mul_scalar(share),
+                }
             })
-            .reduce(|sum, loss| sum + loss)
+            .reduce(|sum, loss| HeadLoss {
+                objective: sum.objective + loss.objective,
+                cross_entropy: sum.cross_entropy + loss.cross_entropy,
+            })
             .expect("there are tokens");
     }
     let (constant, matrix, targets) = (hidden.clone().inner(), weight.clone().inner(), targets.inner());
     let found = pieces(tokens, tokens_at_once)
         .map(|piece| {
             let (hidden, targets) = rows(&constant, &targets, piece);
-            LossAndGradients::of(hidden, matrix.clone(), targets, logit_scale, tokens)
+            LossAndGradients::of(hidden, matrix.clone(), targets, logit_scale, z_weight, tokens)
         })
         .reduce(LossAndGradients::and)
         .expect("there are tokens");
@@ -83,12 +97,21 @@ pub fn cross_entropy_by(
     let for_weight = weight * Tensor::from_inner(found.for_weight);
     // Its value goes away again, so these sums may come in any order.
     let line = for_hidden.cast(FloatDType::F32).sum() + for_weight.sum();
-    line.clone() - line.detach() + Tensor::from_inner(found.loss)
+    let with_value = |value| line.clone() - line.clone().detach() + Tensor::from_inner(value);
+    match found.z_loss {
+        None => HeadLoss::of(with_value(found.cross_entropy)),
+        Some(z_loss) => HeadLoss {
+            objective: with_value(found.cross_entropy.clone() + z_loss.mul_scalar(z_weight)),
+            cross_entropy: Tensor::from_inner(found.cross_entropy),
+        },
+    }
 }
 
 /// Of some tokens, as parts of the mean over all.
 struct LossAndGradients {
-    loss: Tensor<1>,
+    cross_entropy: Tensor<1>,
+    /// Where it has a weight.
+    z_loss: Option<Tensor<1>>,
     /// `[tokens, d_model]`, piece by piece.
     for_hidden: Vec<Tensor<2>>,
     /// `[vocab, d_model]`, in 32 bits.
@@ -96,7 +119,14 @@ struct LossAndGradients {
 }
 
 impl LossAndGradients {
-    fn of(hidden: Tensor<2>, weight: Tensor<2>, targets: Tensor<1, Int>, logit_scale: f32, of_tokens: usize) -> Self {
+    fn of(
+        hidden: Tensor<2>,
+        weight: Tensor<2>,
+        targets: Tensor<1, Int>,
+        logit_scale: f32,
+        z_weight: f32,
+        of_tokens: usize,
+    ) -> Self {
         let ([tokens, _], number) = (hidden.dims(), hidden.dtype());
         let weight = weight.cast(number);
         let logits = linear(hidden.clone(), weight.clone().transpose()).cast(FloatDType::F32);
@@ -106,16 +136,25 @@ impl LossAndGradients {
         let highest = logits.clone().max_dim(1); // over the vocabulary
         let exponentials = (logits - highest.clone()).exp();
         let sum = exponentials.clone().sum_dim(1); // over the vocabulary
-        let losses = sum.clone().log() + highest - of_target; // [tokens, 1]
+        let log_sum = sum.clone().log() + highest; // [tokens, 1]
         // Along a dimension: sums of all of a tensor have no fixed order on GPUs.
-        let loss = losses.sum_dim(0).reshape([1]).div_scalar(of_tokens as f64); // tokens
+        let part = |losses: Tensor<2>| losses.sum_dim(0).reshape([1]).div_scalar(of_tokens as f64); // tokens
+        let cross_entropy = part(log_sum.clone() - of_target);
 
         let softmax = exponentials / sum;
-        let minus_one = Tensor::full([tokens, 1], -1.0, &softmax.device());
-        let off = softmax.scatter(1, targets, minus_one, IndexingUpdateOp::Add); // over the vocabulary
+        // The derivative of the logarithm by a logit is its probability, of its square 2 log_sum times that.
+        let (z_loss, by_logits) = if z_weight == 0.0 {
+            (None, softmax)
+        } else {
+            let growth = log_sum.clone().mul_scalar(2.0 * z_weight).add_scalar(1.0);
+            (Some(part(log_sum.square())), softmax * growth)
+        };
+        let minus_one = Tensor::full([tokens, 1], -1.0, &by_logits.device());
+        let off = by_logits.scatter(1, targets, minus_one, IndexingUpdateOp::Add); // over the vocabulary
         let off = off.mul_scalar(f64::from(logit_scale) / of_tokens as f64).cast(number);
         Self {
-            loss,
+            cross_entropy,
+            z_loss,
             for_hidden: vec![off.clone().matmul(weight)],
             for_weight: off.transpose().matmul(hidden).cast(FloatDType::F32),
         }
@@ -123,7 +162,12 @@ impl LossAndGradients {
 
     fn and(mut self, next: Self) -> Self {
         self.for_hidden.extend(next.for_hidden);
-        Self { loss: self.loss + next.loss, for_weight: self.for_weight + next.for_weight, ..self }
+        Self {
+            cross_entropy: self.cross_entropy + next.cross_entropy,
+            z_loss: self.z_loss.zip(next.z_loss).map(|(sum, next)| sum + next),
+            for_weight: self.for_weight + next.for_weight,
+            ..self
+        }
     }
 }
 

@@ -187,6 +187,22 @@ pub fn swiglu_residual(
     }
 }
 
+/// The loss at the head.
+#[derive(Debug, Clone)]
+pub struct HeadLoss {
+    /// What is differentiated, `[1]`: the cross-entropy, and the z-loss times its weight.
+    pub objective: Tensor<1>,
+    /// The mean cross-entropy alone, `[1]`, in nats: a value to report, through which nothing is differentiated.
+    pub cross_entropy: Tensor<1>,
+}
+
+impl HeadLoss {
+    /// Of a cross-entropy that nothing is added to.
+    fn of(cross_entropy: Tensor<1>) -> Self {
+        Self { objective: cross_entropy.clone(), cross_entropy }
+    }
+}
+
 /// Mean cross-entropy, in nats, of the targets under the logits `hidden * weight^T * logit_scale`.
 ///
 /// # Shapes
@@ -199,9 +215,28 @@ pub fn cross_entropy(
     logit_scale: f32,
     precision: Precision,
 ) -> Tensor<1> {
+    head_loss(hidden, weight, targets, logit_scale, 0.0, precision).objective
+}
+
+/// Mean cross-entropy plus `z_weight` times the z-loss, under the logits of [`cross_entropy`].
+///
+/// The z-loss is the mean over tokens of `logsumexp(logits)^2`. It keeps the logits from drifting off together, which the
+/// cross-entropy does not notice (section 5 of the PaLM paper, arXiv 2204.02311). A weight of zero leaves it out.
+///
+/// # Shapes
+/// - `hidden`: `[tokens, d_model]`; `weight`: `[vocab, d_model]`; `targets`: `[tokens]`.
+#[must_use]
+pub fn head_loss(
+    hidden: Tensor<2>,
+    weight: Tensor<2>,
+    targets: Tensor<1, Int>,
+    logit_scale: f32,
+    z_weight: f32,
+    precision: Precision,
+) -> HeadLoss {
     if has_kernels(&hidden) {
-        flex::cross_entropy(hidden, weight, targets, logit_scale, precision)
+        flex::head_loss(hidden, weight, targets, logit_scale, z_weight, precision)
     } else {
-        blocked::cross_entropy(hidden, weight, targets, logit_scale)
+        blocked::head_loss(hidden, weight, targets, logit_scale, z_weight)
     }
 }

@@ -9,7 +9,7 @@ use std::ops::Range;
 use burn::tensor::activation::{silu, softmax};
 use burn::tensor::{Bool, FloatDType, Int, Tensor, TensorData};
 
-use super::AttentionLayout;
+use super::{AttentionLayout, HeadLoss};
 use crate::rope::RopeTable;
 
 /// See [`super::embedding`].
@@ -128,11 +128,28 @@ pub fn swiglu_residual(stream: Tensor<2>, gate_up: Tensor<2>, weight: Tensor<2>,
 /// See [`super::cross_entropy`].
 #[must_use]
 pub fn cross_entropy(hidden: Tensor<2>, weight: Tensor<2>, targets: Tensor<1, Int>, logit_scale: f32) -> Tensor<1> {
+    head_loss(hidden, weight, targets, logit_scale, 0.0).objective
+}
+
+/// See [`super::head_loss`].
+#[must_use]
+pub fn head_loss(
+    hidden: Tensor<2>,
+    weight: Tensor<2>,
+    targets: Tensor<1, Int>,
+    logit_scale: f32,
+    z_weight: f32,
+) -> HeadLoss {
     let [tokens, _] = hidden.dims();
     let logits = linear(hidden, weight.transpose()).cast(FloatDType::F32).mul_scalar(logit_scale); // [tokens, vocab]
     let highest = logits.clone().detach().max_dim(1); // over the vocabulary
     let log_sum = (logits.clone() - highest.clone()).exp().sum_dim(1).log() + highest;
     let of_target = logits.gather(1, targets.reshape([tokens, 1])); // over the vocabulary
     // Along a dimension: sums of all of a tensor have no fixed order on GPUs.
-    (log_sum - of_target).mean_dim(0).reshape([1]) // tokens
+    let cross_entropy = (log_sum.clone() - of_target).mean_dim(0).reshape([1]); // tokens
+    if z_weight == 0.0 {
+        return HeadLoss::of(cross_entropy);
+    }
+    let z_loss = log_sum.square().mean_dim(0).reshape([1]); // tokens
+    HeadLoss { objective: cross_entropy.clone() + z_loss.mul_scalar(z_weight), cross_entropy: cross_entropy.detach() }
 }

@@ -10,7 +10,7 @@ use minicpm::{Compute, Trace};
 use serde::Serialize;
 use vocabulary::StageSpec;
 
-use crate::run::{StageRun, Start, StartError, StepError};
+use crate::run::{Origin, StageRun, StartError, StepError};
 
 /// Held-out tokens that activations are measured on, about.
 pub const PROBE_TOKENS: u32 = 512;
@@ -81,7 +81,7 @@ pub fn observe(
     interrupter: &Interrupter,
 ) -> Result<Option<Vec<Observed>>, CoordinateError> {
     let probe = probe(spec, data).map_err(CoordinateError::Probe)?;
-    let mut run = StageRun::new(spec, Arc::clone(data), compute, Start::Initial).map_err(CoordinateError::Start)?;
+    let mut run = StageRun::new(spec, Arc::clone(data), compute, Origin::Initial).map_err(CoordinateError::Start)?;
     let initial = activations(&run, &probe);
     let mut observed = vec![Observed { step: run.step(), loss: None, sizes: sizes(&initial, &initial) }];
     while !run.is_finished() {

@@ -11,8 +11,8 @@
 
 mod attention;
 mod buffer;
-mod cross_entropy;
 mod embedding;
+mod head_loss;
 mod linear;
 mod matmul;
 mod norm_linear;
@@ -28,7 +28,7 @@ use burn_flex::FlexTensor;
 use vocabulary::Precision;
 
 use self::buffer::contiguous;
-use super::AttentionLayout;
+use super::{AttentionLayout, HeadLoss};
 use crate::rope::RopeTable;
 
 /// Rows that one task works on: enough to be worth handing to a thread, few enough to stay in its cache.
@@ -66,11 +66,12 @@ trait FusedOps: Backend {
         scale: f32,
         precision: Precision,
     ) -> FloatTensor<Self>;
-    fn wt_cross_entropy(
+    fn wt_head_loss(
         hidden: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         targets: IntTensor<Self>,
         logit_scale: f32,
+        z_weight: f32,
         precision: Precision,
     ) -> FloatTensor<Self>;
 }
@@ -120,15 +121,16 @@ impl FusedOps for Flex {
         swiglu::forward(&contiguous(&stream), &contiguous(&gate_up), &contiguous(&weight), scale, precision)
     }
 
-    fn wt_cross_entropy(
+    fn wt_head_loss(
         hidden: FlexTensor,
         weight: FlexTensor,
         targets: FlexTensor,
         logit_scale: f32,
+        z_weight: f32,
         precision: Precision,
     ) -> FlexTensor {
-        let targets = buffer::indices(&targets);
-        cross_entropy::loss(&contiguous(&hidden), &contiguous(&weight), &targets, logit_scale, precision)
+        let (hidden, weight, targets) = (&contiguous(&hidden), &contiguous(&weight), &buffer::indices(&targets));
+        head_loss::loss(head_loss::Head { hidden, weight, targets, logit_scale, z_weight, precision })
     }
 }
 
@@ -222,21 +224,23 @@ impl<C: CheckpointStrategy> FusedOps for Autodiff<Flex, C> {
         }
     }
 
-    fn wt_cross_entropy(
+    fn wt_head_loss(
         hidden: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         targets: IntTensor<Self>,
         logit_scale: f32,
+        z_weight: f32,
         precision: Precision,
     ) -> FloatTensor<Self> {
         let (x, w) = (contiguous(hidden.primitive()), contiguous(weight.primitive()));
-        let targets = buffer::indices(&targets);
-        match cross_entropy::Gradient.prepare::<C>([hidden.node(), weight.node()]).compute_bound().stateful() {
+        let targets = &buffer::indices(&targets);
+        let head = head_loss::Head { hidden: &x, weight: &w, targets, logit_scale, z_weight, precision };
+        match head_loss::Gradient.prepare::<C>([hidden.node(), weight.node()]).compute_bound().stateful() {
             OpsKind::Tracked(node) => {
-                let (loss, gradients) = cross_entropy::loss_and_gradients(&x, &w, &targets, logit_scale, precision);
+                let (loss, gradients) = head_loss::loss_and_gradients(head);
                 node.finish(gradients, loss)
             }
-            OpsKind::UnTracked(node) => node.finish(cross_entropy::loss(&x, &w, &targets, logit_scale, precision)),
+            OpsKind::UnTracked(node) => node.finish(head_loss::loss(head)),
         }
     }
 }
@@ -298,18 +302,25 @@ pub(super) fn swiglu_residual(
     Tensor::from_dispatch(Dispatch::wt_swiglu_residual(stream, gate_up, weight, scale, precision))
 }
 
-pub(super) fn cross_entropy(
+pub(super) fn head_loss(
     hidden: Tensor<2>,
     weight: Tensor<2>,
     targets: Tensor<1, Int>,
     logit_scale: f32,
+    z_weight: f32,
     precision: Precision,
-) -> Tensor<1> {
-    Tensor::from_dispatch(Dispatch::wt_cross_entropy(
+) -> HeadLoss {
+    let losses = Tensor::<1>::from_dispatch(Dispatch::wt_head_loss(
         hidden.into_dispatch(),
         weight.into_dispatch(),
         targets.into_dispatch(),
         logit_scale,
+        z_weight,
         precision,
-    ))
+    ));
+    if z_weight == 0.0 {
+        return HeadLoss::of(losses);
+    }
+    // Objective, then cross-entropy. The gradients are those of the first.
+    HeadLoss { objective: losses.clone().narrow(0, 0, 1), cross_entropy: losses.detach().narrow(0, 1, 1) }
 }

@@ -1,4 +1,4 @@
-//! The head and the cross-entropy, in chunks of tokens: no `[tokens, vocab]` matrix is kept.
+//! The head and its loss, in chunks of tokens: no `[tokens, vocab]` matrix is kept.
 //!
 //! The gradients of a loss that is the end of the graph differ from what the forward pass computes anyway by one factor
 //! (the gradient of the loss, which is one in training). So they are computed there, while a chunk's logits are at hand,
@@ -23,35 +23,36 @@ const TOKENS_PER_CHUNK: usize = 512;
 /// Tokens that one task works on.
 const TOKENS_PER_TASK: usize = 16;
 
-/// Gradients with respect to the hidden state and the weight, for a gradient of one on the loss.
+/// Gradients with respect to the hidden state and the weight, for a gradient of one on the objective.
 #[derive(Clone, Debug)]
 pub(super) struct Saved {
     d_hidden: FlexTensor,
     d_weight: FlexTensor,
 }
 
-/// The mean loss `[1]`.
-pub(super) fn loss(
-    hidden: &FlexTensor,
-    weight: &FlexTensor,
-    targets: &[usize],
-    logit_scale: f32,
-    precision: Precision,
-) -> FlexTensor {
-    walk(hidden, weight, targets, logit_scale, precision, |_, _| {})
+/// What the logits are made of, and what of them is added up.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Head<'a> {
+    pub(super) hidden: &'a FlexTensor,
+    pub(super) weight: &'a FlexTensor,
+    pub(super) targets: &'a [usize],
+    pub(super) logit_scale: f32,
+    /// Of the z-loss; zero leaves it out.
+    pub(super) z_weight: f32,
+    pub(super) precision: Precision,
 }
 
-/// The mean loss `[1]`, and its gradients.
-pub(super) fn loss_and_gradients(
-    hidden: &FlexTensor,
-    weight: &FlexTensor,
-    targets: &[usize],
-    logit_scale: f32,
-    precision: Precision,
-) -> (FlexTensor, Saved) {
+/// The mean cross-entropy `[1]`; where the z-loss has a weight, the objective and the mean cross-entropy `[2]`.
+pub(super) fn loss(head: Head<'_>) -> FlexTensor {
+    walk(head, |_, _| {})
+}
+
+/// What [`loss`] returns, and the gradients of its first element.
+pub(super) fn loss_and_gradients(head: Head<'_>) -> (FlexTensor, Saved) {
+    let Head { hidden, weight, logit_scale, precision, .. } = head;
     let ([tokens, width], [vocab, _]) = (dims(hidden), dims(weight));
     let (mut d_hidden, mut d_weight) = (unwritten(tokens * width), unwritten(vocab * width));
-    let loss = walk(hidden, weight, targets, logit_scale, precision, |from, d_logits| {
+    let loss = walk(head, |from, d_logits| {
         let rows = d_logits.len() / vocab;
         let to = from + rows;
         multiply_in(
@@ -79,21 +80,15 @@ pub(super) fn loss_and_gradients(
 }
 
 /// Computes the logits chunk by chunk, replaces them by their gradients, hands those to `visit` with the index of the
-/// chunk's first token, and returns the mean loss.
-fn walk(
-    hidden: &FlexTensor,
-    weight: &FlexTensor,
-    targets: &[usize],
-    logit_scale: f32,
-    precision: Precision,
-    mut visit: impl FnMut(usize, &[f32]),
-) -> FlexTensor {
+/// chunk's first token, and returns what [`loss`] does.
+fn walk(head: Head<'_>, mut visit: impl FnMut(usize, &[f32])) -> FlexTensor {
+    let Head { hidden, weight, targets, logit_scale, z_weight, precision } = head;
     let ([tokens, width], [vocab, _]) = (dims(hidden), dims(weight));
     assert_eq!(tokens, targets.len(), "one target a token");
     assert!(targets.iter().all(|&target| target < vocab), "targets lie in the vocabulary");
     let chunk = (LOGITS_PER_CHUNK / vocab).clamp(TOKENS_PER_TASK, TOKENS_PER_CHUNK);
     let mut logits = unwritten(tokens.min(chunk) * vocab);
-    let mut losses = vec![0.0; tokens];
+    let mut losses = vec![TokenLoss::default(); tokens];
     for from in (0..tokens).step_by(chunk) {
         let to = tokens.min(from + chunk);
         let logits = &mut logits[..(to - from) * vocab];
@@ -110,30 +105,58 @@ fn walk(
         let tasks =
             logits.par_chunks_mut(TOKENS_PER_TASK * vocab).zip(losses[from..to].par_chunks_mut(TOKENS_PER_TASK));
         tasks.zip(targets[from..to].par_chunks(TOKENS_PER_TASK)).for_each(|((logits, losses), targets)| {
-            differentiate(logits, targets, 1.0 / tokens as f32, losses);
+            differentiate(logits, targets, 1.0 / tokens as f32, z_weight, losses);
         });
         visit(from, logits);
     }
     // Summed in double precision and in order: the loss is what everything downstream is fitted to.
-    let mean = losses.iter().map(|&loss: &f32| f64::from(loss)).sum::<f64>() / tokens as f64;
-    tensor([1], vec![mean as f32])
+    let mean = |of: fn(&TokenLoss) -> f64| losses.iter().map(of).sum::<f64>() / tokens as f64;
+    let cross_entropy = mean(|loss| f64::from(loss.cross_entropy));
+    if z_weight == 0.0 {
+        return tensor([1], vec![cross_entropy as f32]);
+    }
+    let objective = cross_entropy + f64::from(z_weight) * mean(|loss| f64::from(loss.log_sum).powi(2));
+    tensor([2], vec![objective as f32, cross_entropy as f32])
+}
+
+/// What a token adds to the means.
+#[derive(Clone, Copy, Debug, Default)]
+struct TokenLoss {
+    cross_entropy: f32,
+    /// The logarithm of the sum of the exponentials of its logits: its square is the z-loss.
+    log_sum: f32,
 }
 
 kernel! {
-    /// Replaces logits by `share * (softmax - one-hot)` and writes each token's loss.
-    fn differentiate(logits: &mut [f32], targets: &[usize], share: f32, losses: &mut [f32]) = differentiate_with;
+    /// Replaces logits by `share * (softmax - one-hot + z_weight * 2 log_sum * softmax)` and writes each token's loss.
+    fn differentiate(
+        logits: &mut [f32],
+        targets: &[usize],
+        share: f32,
+        z_weight: f32,
+        losses: &mut [TokenLoss],
+    ) = differentiate_with;
 }
 
 #[inline(always)]
-fn differentiate_with<S: Simd>(simd: S, logits: &mut [f32], targets: &[usize], share: f32, losses: &mut [f32]) {
+fn differentiate_with<S: Simd>(
+    simd: S,
+    logits: &mut [f32],
+    targets: &[usize],
+    share: f32,
+    z_weight: f32,
+    losses: &mut [TokenLoss],
+) {
     let vocab = logits.len() / targets.len();
     for (token, (&target, loss)) in targets.iter().zip(losses).enumerate() {
         let row = &mut logits[token * vocab..][..vocab];
         let of_target = row[target];
         let highest = simd.max_of(row);
         let sum = simd.exp_and_sum(row, highest);
-        *loss = highest + sum.ln() - of_target;
-        simd.scale(row, share / sum);
+        let log_sum = highest + sum.ln();
+        *loss = TokenLoss { cross_entropy: log_sum - of_target, log_sum };
+        let of_softmax = if z_weight == 0.0 { share } else { share * (1.0 + z_weight * 2.0 * log_sum) };
+        simd.scale(row, of_softmax / sum);
         row[target] -= share;
     }
 }

@@ -86,6 +86,32 @@ fn a_branch_goes_on_with_other_text_in_the_same_vocabulary_and_another_from_ther
 }
 
 #[test]
+fn a_branch_after_surgery_trains_another_model_and_is_verified_to_the_bit() {
+    let _turn = one_at_a_time();
+    let (place, trunk) = trained();
+    let untie = ["branch", &trunk, "--surgery", "untie", "--tokens", "2_048", "--name", "untied"];
+    let said = place.run(&[&untie[..], &["--dry-run"]].concat()).expect(0).stdout;
+    assert!(said.contains("@32 after untie: 2.05k tokens"), "{said}");
+    place.run(&untie).expect(0);
+    assert_eq!(attempts(&place, "untied"), [1; 3]);
+    let own = stages(&place, "untied")[2].clone();
+    assert_eq!(own["surgery"], serde_json::json!(["untie"]));
+    let shown = place.run(&["show", "untied"]).expect(0).stdout;
+    assert!(shown.lines().any(|line| line.ends_with("after untie")), "{shown}");
+    let own = own["key"].as_str().expect("has a key");
+    let verified = place.run(&["verify", "untied", "--stage", own]).expect(0).stdout;
+    assert!(verified.contains("the same to the bit"), "{verified}");
+
+    // A branch of it has its model, whose head cannot be untied again.
+    place.run(&["branch", own, "--name", "settled"]).expect(0);
+    assert_eq!(attempts(&place, "settled"), [1; 4]);
+    let refused = place.run(&["branch", own, "--surgery", "untie"]).expect(2).stderr;
+    assert!(refused.contains("the model's head is already a matrix of its own"), "{refused}");
+    let unknown = place.run(&["branch", &trunk, "--surgery", "graft"]).expect(2).stderr;
+    assert!(unknown.contains("possible values: untie"), "{unknown}");
+}
+
+#[test]
 fn what_nothing_can_branch_off_is_refused_in_a_line() {
     let _turn = one_at_a_time();
     let (place, trunk) = trained();

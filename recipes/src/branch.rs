@@ -3,7 +3,7 @@
 use vocabulary::search::Settings;
 use vocabulary::{
     CheckpointPolicy, DataSpec, Dataset, DecayShape, LrSchedule, Plan, Retries, Stage, StageKey, StageRole, StageSpec,
-    StartSpec, Tokens, Trial,
+    StartSpec, Surgery, SurgeryError, Tokens, Trial,
 };
 
 use crate::expand::{campaign_id, trial_id};
@@ -23,6 +23,8 @@ pub struct Branch {
     pub rate: Rate,
     /// The peak learning rate; that of the stage it continues from if `None`.
     pub peak_lr: Option<f64>,
+    /// Changes to the model of the stage it continues from, made in this order before the first step.
+    pub surgery: Vec<Surgery>,
     /// The text: the stage's own, or another one with the same vocabulary.
     pub dataset: Dataset,
     /// How often the campaign tries a stage again.
@@ -75,6 +77,14 @@ pub enum BranchError {
     /// The floor is out of bounds.
     #[error("the floor {0} is not accepted; accepted: 0 to 1, and above 0 for an exponential decay")]
     Floor(f64),
+    /// A surgery does not apply to the model.
+    #[error("{}: {why}", stage.short())]
+    Surgery {
+        /// The stage to continue from.
+        stage: StageKey,
+        /// Why it does not apply.
+        why: SurgeryError,
+    },
     /// The text has another vocabulary.
     #[error(
         "the text has {text} vocabulary entries, but the model has {model}: prepare the text with the model's tokenizer"
@@ -109,7 +119,7 @@ pub enum BranchError {
 /// If a value is out of bounds, or the model cannot be trained on the text.
 pub fn branch(ancestors: &[Stage], branch: &Branch) -> Result<Plan, BranchError> {
     let parent = ancestors.last().ok_or(BranchError::NoAncestors)?;
-    let spec = spec(&parent.spec, branch)?;
+    let spec = spec(parent, branch)?;
     let key = spec.key(Some(&parent.key));
     let role = if branch.rate == Rate::Stable { StageRole::Trunk } else { StageRole::Decay };
     let (size, seed) = (parent.size.clone(), parent.seed);
@@ -143,8 +153,8 @@ pub fn branch(ancestors: &[Stage], branch: &Branch) -> Result<Plan, BranchError>
     })
 }
 
-fn spec(parent: &StageSpec, branch: &Branch) -> Result<StageSpec, BranchError> {
-    let Branch { name, tokens, rate, peak_lr, dataset, .. } = branch;
+fn spec(stage: &Stage, branch: &Branch) -> Result<StageSpec, BranchError> {
+    let (parent, Branch { name, tokens, rate, peak_lr, surgery, dataset, .. }) = (&stage.spec, branch);
     if !is_plain_name(name) {
         return Err(BranchError::Name { name: name.chars().take(100).collect() });
     }
@@ -165,7 +175,10 @@ fn spec(parent: &StageSpec, branch: &Branch) -> Result<StageSpec, BranchError> {
     if train <= u64::from(context) || held_out == 0 {
         return Err(BranchError::Text { train, held_out, context });
     }
-    let start = parent.steps.end;
+    // The parent's surgeries are already in its checkpoint, so they are not done again.
+    let start = StartSpec { surgery: surgery.clone(), ..StartSpec::of_seed(parent.start.init_seed) };
+    let model = start.model(&parent.model).map_err(|why| BranchError::Surgery { stage: stage.key, why })?;
+    let first = parent.steps.end;
     let schedule = match *rate {
         Rate::Stable => LrSchedule::Constant { warmup_steps: 0 },
         Rate::Decay { shape, floor } => {
@@ -173,19 +186,19 @@ fn spec(parent: &StageSpec, branch: &Branch) -> Result<StageSpec, BranchError> {
             if !(lowest..=1.0).contains(&floor) {
                 return Err(BranchError::Floor(floor));
             }
-            LrSchedule::Wsd { warmup_steps: 0, decay_start: start, decay_steps: steps, decay: shape, floor }
+            LrSchedule::Wsd { warmup_steps: 0, decay_start: first, decay_steps: steps, decay: shape, floor }
         }
     };
     Ok(StageSpec {
-        // The parent's surgeries are already in its checkpoint, so they are not done again.
-        start: StartSpec::of_seed(parent.start.init_seed),
+        model,
+        start,
         // On the same text the stage's mixture continues; on other text there is none.
         data: DataSpec {
             dataset: dataset.id,
             mixture: parent.data.mixture.filter(|_| dataset.id == parent.data.dataset),
             ..parent.data
         },
-        steps: start..start + steps,
+        steps: first..first + steps,
         schedule,
         peak_lr,
         validation_tokens: parent.validation_tokens.min(held_out),
@@ -198,10 +211,12 @@ fn description(parent: &StageKey, spec: &StageSpec, branch: &Branch) -> String {
         Rate::Stable => "at the peak learning rate".to_owned(),
         Rate::Decay { shape, floor } => format!("decaying ({}) to {floor}", shape.name()),
     };
+    let surgery: Vec<&str> = branch.surgery.iter().map(Surgery::name).collect();
+    let surgery = if surgery.is_empty() { String::new() } else { format!(" after {}", surgery.join(", ")) };
     let (tokens, text) = (spec.tokens(), branch.dataset.sources.join(", "));
     let text: String = text.chars().take(500).collect();
     format!(
-        "Goes on from {}@{}: {tokens} tokens of {text}, {how} of {}.",
+        "Goes on from {}@{}{surgery}: {tokens} tokens of {text}, {how} of {}.",
         parent.short(),
         spec.steps.start,
         spec.peak_lr

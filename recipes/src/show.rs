@@ -5,7 +5,9 @@ use std::fmt::Write;
 
 use vocabulary::search::Parameter;
 use vocabulary::units::human_count;
-use vocabulary::{Cost, Dataset, MAX_DOMAINS, Plan, Retries, Stage, StageKey, StageRole, Tokens, Trial};
+use vocabulary::{
+    Cost, Dataset, MAX_DOMAINS, Objective, Plan, Retries, Stage, StageKey, StageRole, StageSpec, Surgery, Tokens, Trial,
+};
 
 /// The stage tree with one line per stage: its role, its steps, and its cost.
 ///
@@ -31,7 +33,9 @@ pub fn tree(plan: &Plan) -> String {
         let n = root.spec.model.shape.non_embedding_params();
         let (size, seed, lr) = (&root.size, root.seed, root.spec.peak_lr);
         let settings = of_search(plan, &root.key);
-        let _ = writeln!(text, "\n{size}  seed {seed}  peak LR {lr}  N {}{settings}", human_count(n as f64));
+        let objective = other_objective(&root.spec).map(|objective| format!("  minimises {objective}"));
+        let said = settings + objective.as_deref().unwrap_or_default();
+        let _ = writeln!(text, "\n{size}  seed {seed}  peak LR {lr}  N {}{said}", human_count(n as f64));
         branch(&mut text, &tree, root);
     }
     text.push('\n');
@@ -84,9 +88,15 @@ fn line(text: &mut String, bars: &str, stage: &Stage, before: Option<&Stage>, tr
     let lead = format!("{bars} {role}");
     let arms = tree.arms.get(&stage.key).map(|arms| arms.join(", ")).unwrap_or_default();
     let line = format!("{lead:<12} {steps:<18} {tokens:>6} tokens  {flops} FLOPs  {key}  {arms}");
-    let line = line.trim_end();
-    let line = tree.mixture(stage, before).map_or_else(|| line.to_owned(), |mixture| format!("{line}  {mixture}"));
-    let _ = writeln!(text, "{}", line.trim_end());
+    let surgery: Vec<&str> = stage.spec.start.surgery.iter().map(Surgery::name).collect();
+    let surgery = (!surgery.is_empty()).then(|| format!("after {}", surgery.join(", ")));
+    let said = surgery.into_iter().chain(tree.mixture(stage, before));
+    let _ = writeln!(text, "{}", said.fold(line.trim_end().to_owned(), |line, said| format!("{line}  {said}")));
+}
+
+/// What a stage minimises, where that is not the next token's loss alone.
+fn other_objective(spec: &StageSpec) -> Option<&Objective> {
+    Some(&spec.objective).filter(|objective| !objective.is_default())
 }
 
 fn role(role: StageRole) -> &'static str {
@@ -110,11 +120,15 @@ pub fn table(plan: &Plan) -> String {
     let searched: Vec<Parameter> = searched.collect();
     header.extend(searched.iter().map(Parameter::to_string));
     let stages = plan.stages_by_key();
+    let objective = |trial: &Trial| Some(stages.get(trial.last_stage())?.spec.objective.to_string());
+    let objectives = plan.stages.iter().any(|stage| other_objective(&stage.spec).is_some());
+    header.extend(objectives.then(|| "objective".to_owned()));
     let rows = plan.trials.iter().map(|trial| {
         let arm = arms.then(|| trial.arm.clone().unwrap_or_default());
         let settings =
             searched.iter().map(|parameter| trial.settings.get(parameter).map_or_else(String::new, f64::to_string));
-        arm.into_iter().chain(row(trial, &stages)).chain(settings).collect()
+        let objective = objectives.then(|| objective(trial).unwrap_or_default());
+        arm.into_iter().chain(row(trial, &stages)).chain(settings).chain(objective).collect()
     });
     let rows: Vec<Vec<String>> = std::iter::once(header).chain(rows).collect();
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();

@@ -2,7 +2,10 @@
 
 use recipes::branch;
 use recipes::branch::{Branch, BranchError, Rate};
-use vocabulary::{CheckpointPolicy, Dataset, DatasetId, DecayShape, LrSchedule, Plan, Retries, StageRole, Tokens};
+use vocabulary::{
+    CheckpointPolicy, Dataset, DatasetId, DecayShape, LrSchedule, Plan, Retries, StageRole, Surgery, SurgeryError,
+    Tokens,
+};
 
 /// A plan of two points, and data of another kind in the same vocabulary.
 fn plan() -> (Plan, Dataset) {
@@ -33,6 +36,7 @@ fn decay(dataset: Dataset) -> Branch {
         tokens: Tokens(4_400),
         rate: Rate::Decay { shape: DecayShape::Linear, floor: 0.1 },
         peak_lr: None,
+        surgery: Vec::new(),
         dataset,
         retries: Retries::DEFAULT,
         checkpoints: CheckpointPolicy::default(),
@@ -71,6 +75,30 @@ fn a_stable_branch_stays_at_its_peak() {
     let new = &branched.stages[1];
     assert_eq!((new.spec.schedule, new.spec.peak_lr), (LrSchedule::Constant { warmup_steps: 0 }, 0.002));
     assert_eq!(new.role, StageRole::Trunk);
+}
+
+#[test]
+fn a_branch_after_surgery_trains_the_model_it_leads_to_and_one_below_goes_on_with_that() {
+    let (plan, other) = plan();
+    let untie = Branch { surgery: vec![Surgery::Untie], ..decay(other.clone()) };
+    let untied = branch(&plan.stages[..1], &untie).expect("the head is tied");
+    let new = &untied.stages[1];
+    assert!(!new.spec.model.tied && plan.stages[0].spec.model.tied);
+    assert_eq!(new.spec.start.surgery, [Surgery::Untie]);
+    assert!(untied.description.contains("@20 after untie: "), "{}", untied.description);
+    let tree = recipes::show::tree(&untied);
+    assert!(tree.lines().any(|line| line.contains(&new.key.short()) && line.ends_with("  after untie")), "{tree}");
+    let plain = branch(&plan.stages[..1], &decay(other.clone())).expect("it is one");
+    assert_ne!(plain.stages[1].key, new.key);
+
+    let below = branch(&untied.stages, &decay(other.clone())).expect("it is one");
+    let last = below.stages.last().expect("it has stages");
+    assert!(!last.spec.model.tied && last.spec.start.surgery.is_empty());
+    let twice = Branch { surgery: vec![Surgery::Untie; 2], ..decay(other) };
+    for (ancestors, wrong) in [(&untied.stages[..], &untie), (&plan.stages[..1], &twice)] {
+        let refused = branch(ancestors, wrong).expect_err("it is untied already");
+        assert!(matches!(refused, BranchError::Surgery { why: SurgeryError::AlreadyUntied, .. }), "{refused}");
+    }
 }
 
 #[test]

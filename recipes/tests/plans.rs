@@ -2,8 +2,8 @@
 
 use recipes::{Recipe, expand};
 use vocabulary::{
-    CheckpointPolicy, Dataset, DatasetId, DecayShape, Keep, LrSchedule, Plan, Recording, Retries, Stage, StageKey,
-    StageRole, StageSpec, TensorProgram,
+    CheckpointPolicy, Dataset, DatasetId, DecayShape, Keep, LrSchedule, Objective, Plan, Recording, Retries, Stage,
+    StageKey, StageRole, StageSpec, TensorProgram, Term,
 };
 
 /// One size, batches of 1,000 tokens; the rest is the test's.
@@ -411,4 +411,35 @@ fn an_arm_may_record_what_others_do_not() {
     assert_eq!(records("cosine"), [vec![true], vec![true]]);
     let (plain, recorded) = (trials_of(&plan, "plain"), trials_of(&plan, "recorded"));
     assert!(plain.iter().zip(&recorded).all(|(plain, recorded)| plain.path[0] == recorded.path[0]));
+}
+
+#[test]
+fn an_objective_is_part_of_every_stage_and_shows_in_the_plan() {
+    let wsd = format!("{WSD}counted = \"inside\"\n");
+    let with =
+        |objective: &str| plan_of_many("tokens = [10_000]", &wsd, &format!("seeds = [0]\n{objective}"), "[0.01]");
+    let plain = with("");
+    assert_eq!(with("objective = [{ next_token = {} }]"), plain, "it is what is minimised anyway");
+    let both = with("objective = [{ z_loss = { weight = 1e-4 } }, { next_token = {} }]");
+    let terms = vec![Term::NextToken, Term::ZLoss { weight: 1e-4 }];
+    let objective = Objective::new(terms).expect("in order");
+    assert!(both.stages.iter().all(|stage| stage.spec.objective == objective));
+    assert!(both.stages.iter().all(|stage| plain.stage(&stage.key).is_none()));
+    let [tree, table] = [recipes::show::tree(&both), recipes::show::table(&both)];
+    assert!(tree.contains("  minimises next_token + 0.0001 z_loss\n"), "{tree}");
+    assert!(table.contains("  next_token + 0.0001 z_loss\n"), "{table}");
+    assert!(!recipes::show::tree(&plain).contains("minimises") && !recipes::show::table(&plain).contains("objective"));
+}
+
+#[test]
+fn arms_may_minimise_other_things() {
+    let wsd = format!("{WSD}counted = \"inside\"\n");
+    let arms = "\n[[arms]]\nname = \"plain\"\n[[arms]]\nname = \"z\"\n\
+                objective = [{ next_token = {} }, { z_loss = { weight = 1e-4 } }]\n";
+    let plan = plan_of_many("tokens = [10_000]", &wsd, "seeds = [0]", &format!("[0.01]{arms}"));
+    let objective = |arm: &str| {
+        let trial = plan.trials.iter().find(|trial| trial.arm.as_deref() == Some(arm)).expect("has the arm");
+        plan.stage(trial.last_stage()).expect("is in the plan").spec.objective.to_string()
+    };
+    assert_eq!([objective("plain"), objective("z")], ["next_token", "next_token + 0.0001 z_loss"]);
 }

@@ -7,7 +7,7 @@ use clap::ValueEnum;
 use corpus::{PrepareRequest, Prepared, TextRequest, TokenizerChoice};
 use proto::v1;
 use serde::Serialize;
-use vocabulary::{Plan, Stage};
+use vocabulary::{Plan, Stage, Surgery};
 use worker::Storage;
 
 use crate::checkpoint::{read_tokenizer, stage_and_step};
@@ -37,7 +37,8 @@ Example:
   windtunnel checkpoints list quickstart
   windtunnel branch stage_0a1b2c3d --decay exponential --fraction 0.2 --dry-run
   windtunnel branch stage_0a1b2c3d --data '~/texts/**/*.md' --tokens 2m --name adapted
-  windtunnel branch stage_0a1b2c3d --stable --tokens 10m --peak-lr 0.003")]
+  windtunnel branch stage_0a1b2c3d --stable --tokens 10m --peak-lr 0.003
+  windtunnel branch stage_0a1b2c3d --surgery untie --name untied")]
 pub(crate) struct Args {
     /// A stage's key, or the beginning of it, with or without `@` and its last step
     checkpoint: String,
@@ -65,6 +66,10 @@ pub(crate) struct Args {
     /// How much to train, as a fraction of the tokens trained up to the checkpoint [default: 0.1]
     #[arg(long, value_name = "FRACTION")]
     fraction: Option<f64>,
+
+    /// Change the model before the first step; may be given more than once
+    #[arg(long, value_enum, value_name = "SURGERY")]
+    surgery: Vec<SurgeryName>,
 
     /// Peak learning rate [default: the stage's]
     #[arg(long, value_name = "LR")]
@@ -112,6 +117,21 @@ impl Decay {
             Self::Exponential => "exponential",
             Self::Cosine => "cosine",
             Self::OneMinusSqrt => "one_minus_sqrt",
+        }
+    }
+}
+
+/// A surgery as an argument names it.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum SurgeryName {
+    /// Give the head a matrix of its own, a copy of the embedding to begin with: the model computes what it did
+    Untie,
+}
+
+impl SurgeryName {
+    fn on_the_wire(self) -> &'static str {
+        match self {
+            Self::Untie => Surgery::Untie.name(),
         }
     }
 }
@@ -183,6 +203,7 @@ impl Args {
             decay: if self.stable { String::new() } else { decay.to_owned() },
             floor: self.floor,
             peak_lr: self.peak_lr,
+            surgery: self.surgery.iter().map(|surgery| surgery.on_the_wire().to_owned()).collect(),
             dataset: None,
             dry_run: false,
         }

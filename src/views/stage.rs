@@ -2,7 +2,7 @@
 
 use proto::v1;
 use serde::Serialize;
-use vocabulary::{Stage, StageRole};
+use vocabulary::{Stage, StageRole, Surgery};
 
 /// A stage and how it is doing.
 #[derive(Debug, Clone, Serialize)]
@@ -13,6 +13,12 @@ pub(crate) struct StageView {
     pub(crate) role: &'static str,
     pub(crate) start_step: u64,
     pub(crate) end_step: u64,
+    /// What is done to the parent's model before the first step.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) surgery: Vec<&'static str>,
+    /// What it minimises, where that is not the next token's loss alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) objective: Option<String>,
     pub(crate) phase: &'static str,
     pub(crate) attempt: Option<u32>,
     pub(crate) worker: Option<String>,
@@ -54,6 +60,8 @@ impl StageView {
             role: role(stage.role),
             start_step: stage.spec.steps.start,
             end_step: stage.spec.steps.end,
+            surgery: stage.spec.start.surgery.iter().map(Surgery::name).collect(),
+            objective: Some(&stage.spec.objective).filter(|objective| !objective.is_default()).map(ToString::to_string),
             phase: phase(status.phase()),
             attempt: status.attempt,
             worker: status.worker.clone(),
@@ -68,7 +76,9 @@ impl StageView {
     fn remark(&self) -> String {
         let lost = self.damaged_checkpoints.iter().map(|step| format!("its checkpoint at step {step} was lost"));
         let reason = Some(self.reason.clone()).filter(|reason| !reason.is_empty());
-        reason.into_iter().chain(lost).collect::<Vec<_>>().join("; ")
+        let surgery = (!self.surgery.is_empty()).then(|| format!("after {}", self.surgery.join(", ")));
+        let objective = self.objective.as_ref().map(|objective| format!("minimises {objective}"));
+        surgery.into_iter().chain(objective).chain(reason).chain(lost).collect::<Vec<_>>().join("; ")
     }
 
     /// The cells of its line: key, size, role, steps, phase, loss, remark.

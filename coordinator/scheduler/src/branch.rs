@@ -1,7 +1,7 @@
 //! Which branches are refused, and the plan of those that are not.
 
 use recipes::branch::{Branch, BranchError, Rate};
-use vocabulary::{CampaignId, Dataset, Plan, Stage, StageKey, Tokens};
+use vocabulary::{CampaignId, Dataset, Plan, Stage, StageKey, Surgery, Tokens};
 
 use crate::state::ledger::Ledger;
 use crate::state::stage::StageState;
@@ -22,6 +22,8 @@ pub struct BranchTerms {
     pub rate: Rate,
     /// Its peak; that of the stage where it is `None`.
     pub peak_lr: Option<f64>,
+    /// What is done to the stage's model before the first step, in this order.
+    pub surgery: Vec<Surgery>,
     /// The text; that of the stage where it is `None`.
     pub dataset: Option<Dataset>,
 }
@@ -130,6 +132,7 @@ impl Ledger {
             tokens,
             rate: terms.rate,
             peak_lr: terms.peak_lr,
+            surgery: terms.surgery.clone(),
             dataset: dataset.clone(),
             retries: origin.retries,
             checkpoints: origin.checkpoints,

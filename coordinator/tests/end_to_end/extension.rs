@@ -178,5 +178,15 @@ async fn a_branch_trains_one_stage_from_the_end_of_another_and_survives_a_restar
     let unknown = v1::BranchCampaignRequest { decay: "quadratic".to_owned(), ..branch(&root) };
     let unknown = bench.client.branch_campaign(unknown).await.expect_err("there is no such decay");
     assert_eq!(unknown.code(), Code::InvalidArgument);
+    for (surgery, said) in [
+        (vec!["graft"], "accepted: untie"),
+        (vec!["untie", "untie"], "the model's head is already a matrix of its own, so it cannot be untied"),
+    ] {
+        let surgery = surgery.into_iter().map(str::to_owned).collect();
+        let refused = v1::BranchCampaignRequest { surgery, dry_run: true, ..branch(&root) };
+        let refused = bench.client.branch_campaign(refused).await.expect_err("it cannot be done");
+        assert_eq!(refused.code(), Code::InvalidArgument);
+        assert!(refused.message().contains(said), "{}", refused.message());
+    }
     bench.handle.shutdown().await;
 }

@@ -21,8 +21,8 @@ use std::collections::BTreeMap;
 use vocabulary::memory::{GIB, TrainingMemory};
 use vocabulary::search::{Search, Settings};
 use vocabulary::{
-    Batch, CampaignId, DataSpec, Dataset, DatasetId, NUMERICS_VERSION, Objective, Plan, StageKey, StageSpec, StartSpec,
-    Tokens, Trial, TrialId,
+    Batch, CampaignId, DataSpec, Dataset, DatasetId, NUMERICS_VERSION, Plan, StageKey, StageSpec, StartSpec, Tokens,
+    Trial, TrialId,
 };
 
 use crate::recipe::error::{Fault, RecipeError};
@@ -200,7 +200,7 @@ fn whole_spec(contents: &RecipeFile, run: &Run, data: DatasetId, vocab: u32) -> 
         model: contents.model(run.shape, vocab),
         start: StartSpec::of_seed(run.seed),
         data: DataSpec { dataset: data, order_seed: run.seed, mixture: contents.data.mixture() },
-        objective: Objective::default(),
+        objective: contents.objective(),
         steps: 0..run.steps,
         schedule: run.schedule,
         peak_lr: run.peak_lr,

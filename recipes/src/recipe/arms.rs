@@ -9,8 +9,8 @@ use super::format::RecipeFile;
 use super::{check, conform, schema};
 
 /// Sections that an arm may override.
-pub(super) const OVERRIDES: [&str; 9] =
-    ["seeds", "precision", "data", "model", "points", "schedule", "batch", "optimizer", "record"];
+pub(super) const OVERRIDES: [&str; 10] =
+    ["seeds", "precision", "objective", "data", "model", "points", "schedule", "batch", "optimizer", "record"];
 
 /// Keys of the data that an arm may override: how it is sampled, but not the text, because losses on different text are
 /// not comparable.

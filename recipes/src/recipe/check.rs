@@ -42,6 +42,7 @@ pub(super) fn check(recipe: &RecipeFile) -> Result<(), Fault> {
     check_points(recipe)?;
     check_schedule(&recipe.schedule)?;
     check_batch(recipe)?;
+    super::objective::check(&recipe.objective)?;
     if recipe.record.dynamics == RecordedStages::Decay && recipe.schedule.kind != ScheduleKind::Wsd {
         let reason = "\"decay\" records nothing, as the schedule has no decay of its own";
         return Err(Fault::conflict("record.dynamics", reason, "\"all\", \"none\", or the schedule's kind \"wsd\""));

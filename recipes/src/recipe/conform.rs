@@ -140,6 +140,7 @@ pub(crate) fn accepted(schema: &Value) -> String {
         Type::Object if schema["additionalProperties"].is_object() => {
             format!("a table of names, each {}", accepted(&schema["additionalProperties"]))
         }
+        Type::Object if property_names(schema).next().is_none() => "an empty table".to_owned(),
         Type::Object => format!("a table with {}", property_names(schema).collect::<Vec<_>>().join(", ")),
         Type::Array => format!("a list of {}, each {}", length(schema, "Items", "items"), accepted(&schema["items"])),
         Type::Choice => choices(schema).iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(", "),

@@ -9,6 +9,7 @@ use vocabulary::{CheckpointPolicy, Keep, Precision};
 
 use std::collections::BTreeMap;
 
+pub use super::objective::{NextTokenRecipe, TermRecipe, ZLossRecipe};
 pub use super::search::SearchRecipe;
 
 /// A scaling-law campaign of Windtunnel: which models to train, on how much of which data, and how.
@@ -29,6 +30,10 @@ pub struct RecipeFile {
     /// Number format of activations. Weights and optimiser state are always 32-bit.
     #[serde(default = "defaults::precision")]
     pub precision: Precision,
+    /// The terms whose sum a step minimises. The loss that is reported and fitted is always the next token's.
+    #[serde(default = "super::objective::default")]
+    #[schemars(length(min = 1, max = 2))]
+    pub objective: Vec<TermRecipe>,
     /// The training and held-out text.
     pub data: DataRecipe,
     /// The models' shapes and scalings.
@@ -58,9 +63,9 @@ pub struct RecipeFile {
     pub arms: Vec<ArmRecipe>,
 }
 
-/// An arm of a comparison: its name, and overrides in any of `seeds`, `precision`, `model`, `points`, `schedule`,
-/// `batch`, `optimizer` and `record`, and in the `weights` and `decay_weights` of `data`. A `schedule` with a `kind`,
-/// `points`, and weights replace the recipe's; all other tables are merged key by key.
+/// An arm of a comparison: its name, and overrides in any of `seeds`, `precision`, `objective`, `model`, `points`,
+/// `schedule`, `batch`, `optimizer` and `record`, and in the `weights` and `decay_weights` of `data`. A `schedule` with a
+/// `kind`, `objective`, `points`, and weights replace the recipe's; all other tables are merged key by key.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 pub struct ArmRecipe {
     /// Its name in results: letters, digits, `-`, `_` and `.`.

@@ -13,6 +13,7 @@ pub mod error;
 pub mod format;
 pub mod inline;
 mod lines;
+mod objective;
 pub mod schema;
 pub(crate) mod search;
 
@@ -21,7 +22,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 use toml::de::DeTable;
-use vocabulary::{AdamW, ModelSpec, Retries, Shape, TensorProgram};
+use vocabulary::{AdamW, ModelSpec, Objective, Retries, Shape, TensorProgram};
 
 pub(crate) use arms::Variant;
 pub use check::is_plain_name;
@@ -193,6 +194,11 @@ impl RecipeFile {
             }
         };
         ModelSpec { shape, vocab, tied, tensor_program, rope_theta, norm_eps }
+    }
+
+    /// What every stage minimises.
+    pub(crate) fn objective(&self) -> Objective {
+        objective::sum(&self.objective)
     }
 
     /// The optimiser's settings, without the learning rate.

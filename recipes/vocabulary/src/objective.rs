@@ -1,5 +1,7 @@
 //! What a stage minimises.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 /// A term of an objective, in the order in which terms are written down.
@@ -50,6 +52,24 @@ impl Term {
             Self::NextToken => 0,
             Self::ZLoss { .. } => 1,
         }
+    }
+}
+
+/// `next_token`, or `z_loss` behind its weight.
+impl fmt::Display for Term {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NextToken => f.write_str(self.name()),
+            Self::ZLoss { weight } => write!(f, "{weight} {}", self.name()),
+        }
+    }
+}
+
+/// For people: `next_token + 0.0001 z_loss`.
+impl fmt::Display for Objective {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let terms: Vec<String> = self.0.iter().map(Term::to_string).collect();
+        f.pad(&terms.join(" + "))
     }
 }
 
@@ -119,6 +139,7 @@ mod tests {
         let both = Objective::new(vec![next, z_loss]).expect("two terms in order");
         assert_eq!(both.terms(), [next, z_loss]);
         assert!(!both.is_default());
+        assert_eq!(both.to_string(), "next_token + 0.0001 z_loss");
         assert_eq!(Objective::new(vec![z_loss, next]), Err(ObjectiveError::Order));
         assert_eq!(Objective::new(vec![next, next]), Err(ObjectiveError::Order));
         assert_eq!(Objective::new(vec![z_loss]), Err(ObjectiveError::NoNextToken));

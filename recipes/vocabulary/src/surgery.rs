@@ -25,6 +25,15 @@ pub enum SurgeryError {
 }
 
 impl Surgery {
+    /// Every surgery.
+    pub const ALL: [Self; 1] = [Self::Untie];
+
+    /// The surgery of a name, if there is one.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|surgery| surgery.name() == name)
+    }
+
     /// The model after the surgery, given the one before it.
     ///
     /// # Errors
@@ -62,5 +71,13 @@ mod tests {
         let untied = Surgery::Untie.model(&tied).expect("the sample's head is tied");
         assert_eq!(untied, ModelSpec { tied: false, ..tied });
         assert_eq!(Surgery::Untie.model(&untied), Err(SurgeryError::AlreadyUntied));
+    }
+
+    #[test]
+    fn surgeries_are_found_by_their_names() {
+        for surgery in Surgery::ALL {
+            assert_eq!(Surgery::named(surgery.name()), Some(surgery));
+        }
+        assert_eq!(Surgery::named("Untie"), None);
     }
 }

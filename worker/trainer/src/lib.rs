@@ -8,9 +8,10 @@
 //! corpus::OpenDataset --batch(step)--> MiniCpm --objective--> gradients --clip, AdamW--> MiniCpm
 //! ```
 //!
-//! This crate deliberately knows no coordinator, no network, no files and no clock. Start with [`run`], the step;
-//! [`optimizer`] holds AdamW, [`snapshot`] the form of a checkpoint; [`inference`] computes with one, [`change`] compares
-//! two; [`coordinates`] looks at activations over widths.
+//! This crate deliberately knows no coordinator, no network, no files and no clock. Start with [`run`], the step. `objective`
+//! is what a step minimises, `surgery` what is done to a parent's checkpoint before the first, [`optimizer`] has AdamW,
+//! [`snapshot`] the form of a checkpoint; [`inference`] computes with one, [`change`] compares two; [`coordinates`] looks at
+//! activations over widths.
 
 pub mod change;
 pub mod coordinates;
@@ -22,9 +23,11 @@ mod parameters;
 mod recorder;
 pub mod run;
 pub mod snapshot;
+mod surgery;
 
 pub use burn_train::Interrupter;
 pub use fit::FitError;
 pub use inference::{Inference, InferenceError};
 pub use run::{Origin, StageRun, StartError, StepError, StepReport, Validation};
 pub use snapshot::{Blob, Description, HostTensor, Snapshot, SnapshotError};
+pub use surgery::OperationError;

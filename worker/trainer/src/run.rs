@@ -21,6 +21,7 @@ use crate::optimizer::Optimizer;
 use crate::parameters::{Path, Read, ReadGradients, shapes};
 use crate::recorder::Recorder;
 use crate::snapshot::{Description, FIRST_MOMENT, HostTensor, SECOND_MOMENT, Snapshot};
+use crate::surgery::{OperationError, operate};
 
 /// A stage in training: its model, its optimiser, and the step that comes next.
 #[derive(Debug)]
@@ -46,20 +47,13 @@ pub struct StageRun {
 pub enum Origin<'a> {
     /// From the initial weights of the spec's seed.
     Initial,
-    /// From the last checkpoint of the stage's parent.
+    /// From the last checkpoint of the stage's parent, after the surgeries of the spec.
     Parent(&'a Snapshot),
     /// From a checkpoint of the stage itself.
     Own(&'a Snapshot),
 }
 
-impl<'a> Origin<'a> {
-    fn snapshot(self) -> Option<&'a Snapshot> {
-        match self {
-            Self::Initial => None,
-            Self::Parent(snapshot) | Self::Own(snapshot) => Some(snapshot),
-        }
-    }
-
+impl Origin<'_> {
     /// Checks that a stage of these steps starts from here.
     fn check(self, steps: &Range<u64>) -> Result<(), StartError> {
         let &Range { start, end } = steps;
@@ -166,6 +160,9 @@ pub enum StartError {
         /// In what they differ.
         difference: String,
     },
+    /// The parent's checkpoint cannot be operated on.
+    #[error(transparent)]
+    Surgery(#[from] OperationError),
     /// The checkpoint's tensors are not the model's.
     #[error(transparent)]
     Fit(#[from] FitError),
@@ -202,7 +199,17 @@ impl StageRun {
         let mut optimizer = Optimizer::new(spec.optimizer, &spec.model);
         origin.check(&spec.steps)?;
         let initial = compute.install(|| config.init(spec.start.init_seed, &device));
-        let (model, step) = match origin.snapshot() {
+        let operated;
+        let snapshot = match origin {
+            Origin::Initial => None,
+            Origin::Own(snapshot) => Some(snapshot),
+            Origin::Parent(parent) if spec.start.surgery.is_empty() => Some(parent),
+            Origin::Parent(parent) => {
+                operated = operate(&spec.start.surgery, parent)?;
+                Some(&operated)
+            }
+        };
+        let (model, step) = match snapshot {
             None => (initial, spec.steps.start),
             Some(snapshot) => {
                 if let Some(description) = &snapshot.description {
@@ -214,7 +221,7 @@ impl StageRun {
         };
         let model = model.with_precision(spec.precision);
         let mut recorder = spec.recording.map(|Recording::Dynamics| compute.install(|| Recorder::new(&model)));
-        if let (Some(recorder), Some(snapshot)) = (&mut recorder, origin.snapshot()) {
+        if let (Some(recorder), Some(snapshot)) = (&mut recorder, snapshot) {
             recorder.restore(&snapshot.recorded)?;
         }
         let memory = TrainingMemory::of(spec);
@@ -264,7 +271,7 @@ impl StageRun {
         let Self { compute, device, activations, optimizer, recorder, spec, .. } = self;
         let (model, loss, grad_norm, dynamics) = compute.install(|| {
             let micro = spec.batch.micro_sequences as usize;
-            let (gradients, loss) = gradients(&model, &batch, micro, *activations, device);
+            let (gradients, loss) = gradients(&model, &spec.objective, &batch, micro, *activations, device);
             let measured = recorder.as_mut().map(|recorder| recorder.before_update(&model, &gradients));
             let (model, grad_norm) = optimizer.step(model, gradients, learning_rate, step);
             let recorded = recorder.as_mut().zip(measured);
@@ -284,7 +291,7 @@ impl StageRun {
         let batch = batch(&self.data, &self.spec, self.turns.as_ref(), self.step).map_err(StepError::Batch)?;
         let micro = self.spec.batch.micro_sequences as usize;
         Ok(self.compute.install(|| {
-            let (gradients, _) = gradients(self.model(), &batch, micro, self.activations, &self.device);
+            let (gradients, _) = gradients(self.model(), &self.spec.objective, &batch, micro, self.activations, &self.device);
             let mut named = BTreeMap::new();
             let receive = |name, shape, values| {
                 named.insert(name, HostTensor { shape, values });

@@ -2,7 +2,7 @@
 
 use recipes::branch::{BranchError, Rate};
 use scheduler::{BranchLength, BranchRefusal, BranchTerms, PlannedBranch};
-use vocabulary::{CampaignId, DecayShape, StageRole, Tokens, sample};
+use vocabulary::{CampaignId, DecayShape, StageRole, Surgery, Tokens, sample};
 
 use crate::scenario::Scenario;
 use crate::support::{campaign, plan};
@@ -27,6 +27,7 @@ fn terms() -> BranchTerms {
         length: BranchLength::Tokens(tokens),
         rate: Rate::Decay { shape: DecayShape::Linear, floor: 0.1 },
         peak_lr: None,
+        surgery: Vec::new(),
         dataset: None,
     }
 }
@@ -75,6 +76,8 @@ fn what_nothing_can_branch_off_is_refused() {
     assert_eq!(taken, Err(BranchRefusal::NameTaken { name: "c".to_owned(), campaign: campaign("c") }));
     let empty = branch(&story, "trunk", &BranchTerms { length: BranchLength::Fraction(f64::NAN), ..terms() });
     assert!(matches!(empty, Err(BranchRefusal::Terms(BranchError::Steps { steps: 0, .. }))), "{empty:?}");
+    let twice = branch(&story, "trunk", &BranchTerms { surgery: vec![Surgery::Untie; 2], ..terms() });
+    assert!(matches!(twice, Err(BranchRefusal::Terms(BranchError::Surgery { .. }))), "{twice:?}");
     story.damage("trunk", 100);
     story.take();
     let lost = branch(&story, "trunk", &terms());

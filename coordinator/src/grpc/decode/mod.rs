@@ -4,6 +4,7 @@ mod request;
 mod worker;
 
 use proto::ConvertError;
+use vocabulary::Surgery;
 
 pub(super) use request::{branch, collect, curves, extend, optional, selector, submit};
 pub(super) use worker::{hello, message};
@@ -30,6 +31,8 @@ pub(crate) enum DecodeError {
     Gap { before: u64, step: u64 },
     #[error("`decay` is not linear, exponential, cosine or one_minus_sqrt")]
     UnknownDecay,
+    #[error("`surgery` has a value that is not accepted; accepted: {}", Surgery::ALL.map(|surgery| surgery.name()).join(", "))]
+    UnknownSurgery,
     #[error(transparent)]
     TooLong(#[from] TooLong),
     #[error(transparent)]

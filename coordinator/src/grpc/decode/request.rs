@@ -7,7 +7,7 @@ use proto::limits::{MAX_LISTED, MAX_NAME_BYTES, MAX_RECIPE_BYTES};
 use proto::v1;
 use recipes::branch::Rate;
 use scheduler::{BranchLength, BranchTerms};
-use vocabulary::{Dataset, DecayShape, Tokens};
+use vocabulary::{Dataset, DecayShape, Surgery, Tokens};
 
 use super::DecodeError;
 use crate::api::limit::at_most;
@@ -43,8 +43,19 @@ fn recipe(file: String, text: String) -> Result<RecipeSource, DecodeError> {
 }
 
 pub(crate) fn branch(request: v1::BranchCampaignRequest) -> Result<BranchRequest, DecodeError> {
-    let v1::BranchCampaignRequest { stage, step, name, tokens, fraction, decay, floor, peak_lr, dataset, dry_run } =
-        request;
+    let v1::BranchCampaignRequest {
+        stage,
+        step,
+        name,
+        tokens,
+        fraction,
+        decay,
+        floor,
+        peak_lr,
+        surgery,
+        dataset,
+        dry_run,
+    } = request;
     let stage = Selector::new("stage", stage)?;
     at_most(MAX_NAME_BYTES, "name", name.len())?;
     let decays = |shape| Rate::Decay { shape, floor };
@@ -57,9 +68,11 @@ pub(crate) fn branch(request: v1::BranchCampaignRequest) -> Result<BranchRequest
         _ => return Err(DecodeError::UnknownDecay),
     };
     let length = if tokens > 0 { BranchLength::Tokens(Tokens(tokens)) } else { BranchLength::Fraction(fraction) };
+    let surgery =
+        surgery.iter().map(|name| Surgery::named(name).ok_or(DecodeError::UnknownSurgery)).collect::<Result<_, _>>()?;
     let dataset = dataset.map(Dataset::try_from).transpose()?;
     let name = (!name.is_empty()).then_some(name);
-    Ok(BranchRequest { stage, terms: BranchTerms { step, name, length, rate, peak_lr, dataset }, dry_run })
+    Ok(BranchRequest { stage, terms: BranchTerms { step, name, length, rate, peak_lr, surgery, dataset }, dry_run })
 }
 
 pub(crate) fn curves(request: v1::GetCurvesRequest) -> Result<CurvesRequest, DecodeError> {

@@ -11,7 +11,7 @@ use vocabulary::{Attempt, AttemptKey, StageKey};
 
 use crate::checkpoint::{Blobs, CheckpointRef, download, find, upload};
 use crate::faulty::{Death, Faulty, Rates};
-use crate::jobs::{Patience, PrepareError, StoreError, fetch, store};
+use crate::jobs::{PrepareError, RetryPolicy, StoreError, fetch, store};
 use crate::session::{Lost, Unprepared};
 use crate::storage::Storage;
 use crate::training::Blob;
@@ -19,7 +19,7 @@ use crate::training::Blob;
 /// Writes per checkpoint: two blobs and the manifest.
 const PUTS: usize = 3;
 
-impl Patience {
+impl RetryPolicy {
     /// The usual number of tries, without waiting.
     const AT_ONCE: Self = Self { tries: 4, first_wait: Duration::ZERO, longest_wait: Duration::ZERO };
 }
@@ -75,7 +75,7 @@ async fn whatever_fails_what_is_read_is_what_was_written() {
         let faulty: Arc<dyn ObjectStore> = Arc::new(Faulty::new(Arc::clone(&sound), rates, seed));
         let storage = Storage::over(Arc::clone(&faulty));
         let turn = Arc::new(Mutex::new(()));
-        let outcome = store(storage, turn, key(), 20, Patience::AT_ONCE, Box::new(|| Ok(content(20)))).await;
+        let outcome = store(storage, turn, key(), 20, RetryPolicy::AT_ONCE, Box::new(|| Ok(content(20)))).await;
         assert_eq!(*download(sound.as_ref(), &old).await.expect("nobody touched it"), content(10));
         let Ok((new, _)) = outcome else { continue };
         stored += 1;
@@ -91,7 +91,7 @@ async fn whatever_fails_what_is_read_is_what_was_written() {
 #[tokio::test]
 async fn a_storage_that_takes_nothing_is_tried_again_and_then_hands_the_attempt_back() {
     let full = Rates { put_fails: 1000, ..Rates::default() };
-    for patience in [Patience::AT_ONCE, Patience { tries: 7, ..Patience::AT_ONCE }] {
+    for patience in [RetryPolicy::AT_ONCE, RetryPolicy { tries: 7, ..RetryPolicy::AT_ONCE }] {
         let faulty = Arc::new(Faulty::new(Arc::new(InMemory::new()), full, 1));
         let storage = Storage::over(faulty.clone());
         let turn = Arc::new(Mutex::new(()));
@@ -109,9 +109,9 @@ async fn a_storage_that_takes_nothing_is_tried_again_and_then_hands_the_attempt_
 async fn what_the_training_cannot_give_is_not_the_storages_fault() {
     let storage = || Storage::over(Arc::new(InMemory::new()));
     let turn = || Arc::new(Mutex::new(()));
-    let error = store(storage(), turn(), key(), 20, Patience::AT_ONCE, Box::new(|| Err("no memory".into()))).await;
+    let error = store(storage(), turn(), key(), 20, RetryPolicy::AT_ONCE, Box::new(|| Err("no memory".into()))).await;
     assert!(matches!(error, Err(StoreError::Take(_))));
-    let error = store(storage(), turn(), key(), 20, Patience::AT_ONCE, Box::new(|| panic!("a bug"))).await;
+    let error = store(storage(), turn(), key(), 20, RetryPolicy::AT_ONCE, Box::new(|| panic!("a bug"))).await;
     let Lost::NotTaken { reason } = error.expect_err("it panicked").into() else { panic!("it is the training's") };
     assert!(reason.contains("a bug"), "{reason}");
 }
@@ -121,7 +121,7 @@ async fn a_start_that_is_damaged_is_told_from_one_that_cannot_be_read() {
     let failure = async |rates| {
         let (sound, start) = with_one().await;
         let storage = Storage::over(Arc::new(Faulty::new(sound, rates, 1)));
-        let error = fetch(&storage, &start, Patience::AT_ONCE).await.expect_err("it cannot be had");
+        let error = fetch(&storage, &start, RetryPolicy::AT_ONCE).await.expect_err("it cannot be had");
         Unprepared::from(PrepareError::Checkpoint { checkpoint: start, source: error })
     };
     let unreachable = failure(Rates { get_fails: 1000, ..Rates::default() }).await;

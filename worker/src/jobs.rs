@@ -1,4 +1,4 @@
-//! What the shell has done beside everything else: fetching what an attempt needs, storing its checkpoints.
+//! Jobs that run beside the session: fetching what an attempt needs, and storing its checkpoints.
 
 use std::error::Error;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -21,26 +21,26 @@ use crate::session::{Assignment, Lost, Unprepared};
 use crate::storage::Storage;
 use crate::training::{Blob, Order, PendingBlobs, StartPoint, TrainingError, chain};
 
-/// A try that takes longer hangs, as on a file system whose server is gone.
+/// A transfer that takes longer is considered hung, as on a file system whose server is gone.
 const LONGEST_TRY: Duration = Duration::from_secs(60 * 60);
 
-/// How often a transfer is tried, and how long is waited in between. Object stores retry by themselves before that.
+/// How often a transfer is tried, and the waits in between. Object stores retry by themselves before that.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Patience {
+pub(crate) struct RetryPolicy {
     pub(crate) tries: u32,
     pub(crate) first_wait: Duration,
     pub(crate) longest_wait: Duration,
 }
 
-impl Patience {
-    /// With most transfers.
+impl RetryPolicy {
+    /// For most transfers.
     pub(crate) const USUAL: Self =
         Self { tries: 4, first_wait: Duration::from_millis(500), longest_wait: Duration::from_secs(5) };
-    /// With the last checkpoint of a stage: all that was trained since the one before hangs on it, and the device has
-    /// nothing better to do. Some 40 s.
+    /// For the last checkpoint of a stage, about 40 s: everything trained since the checkpoint before depends on it, and the
+    /// device is idle meanwhile.
     pub(crate) const LAST: Self = Self { tries: 12, ..Self::USUAL };
 
-    /// Does something until it succeeds, or another try is of no use, or there were enough.
+    /// Runs an operation until it succeeds, fails for good, or has used up its tries.
     async fn with<T, E: Error + 'static, Once: Future<Output = Result<T, E>>>(
         self,
         is_retryable: fn(&E) -> bool,
@@ -60,7 +60,7 @@ impl Patience {
     }
 }
 
-/// A job that is over.
+/// A finished job.
 pub(crate) enum Done {
     Prepared { key: AttemptKey, result: Result<Box<Prepared>, PrepareError> },
     Stored { key: AttemptKey, step: u64, is_last: bool, result: Result<(CheckpointRef, Blobs), StoreError> },
@@ -70,16 +70,16 @@ pub(crate) enum Done {
 pub(crate) struct Prepared {
     pub(crate) order: Order,
     pub(crate) cadence: Cadence,
-    /// The checkpoint it starts from, where it was downloaded.
+    /// The checkpoint it starts from, if it was downloaded.
     pub(crate) downloaded: Option<CheckpointRef>,
 }
 
-/// Why an attempt cannot begin.
+/// Why an attempt cannot start.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PrepareError {
-    #[error("the data is not at hand")]
+    #[error("cannot use the data")]
     Dataset(#[from] DatasetError),
-    #[error("the checkpoint to start from is not at hand")]
+    #[error("cannot use the checkpoint to start from")]
     Checkpoint {
         checkpoint: CheckpointRef,
         #[source]
@@ -101,12 +101,12 @@ impl From<PrepareError> for Unprepared {
     }
 }
 
-/// Why a checkpoint is not in the storage.
+/// Why a checkpoint was not stored.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StoreError {
-    #[error("the checkpoint could not be taken")]
+    #[error("cannot take the checkpoint")]
     Take(#[source] TrainingError),
-    #[error("the checkpoint could not be stored")]
+    #[error("cannot store the checkpoint")]
     Upload(#[from] UploadError),
 }
 
@@ -120,7 +120,7 @@ impl From<StoreError> for Lost {
     }
 }
 
-/// Fetches what an assignment needs. `cached` is the checkpoint it starts from, where that is in memory.
+/// Fetches what an assignment needs. `cached` is the checkpoint it starts from, if that is in memory.
 pub(crate) async fn prepare(
     storage: Storage,
     datasets: PathBuf,
@@ -136,17 +136,17 @@ pub(crate) async fn prepare(
     let is_cached = cached.is_some();
     let blobs = match cached {
         Some(blobs) => blobs,
-        None => fetch(&storage, &start, Patience::USUAL)
+        None => fetch(&storage, &start, RetryPolicy::USUAL)
             .await
             .map_err(|source| PrepareError::Checkpoint { checkpoint: start.clone(), source })?,
     };
-    debug!(stage = %start.stage, step = start.step, is_cached, "checkpoint at hand");
+    debug!(stage = %start.stage, step = start.step, is_cached, "checkpoint ready");
     let point = StartPoint { stage: start.stage, step: start.step, blobs };
     let order = Order { stage, dataset_dir, start: Some(point) };
     Ok(Box::new(Prepared { order, cadence, downloaded: (!is_cached).then_some(start) }))
 }
 
-/// What was taken. A panic on the way to it is the end of the attempt, not of the worker.
+/// Encodes a snapshot. A panic fails the attempt, not the worker.
 fn taken(blobs: PendingBlobs) -> Result<Vec<Blob>, TrainingError> {
     catch_unwind(AssertUnwindSafe(blobs))
         .unwrap_or_else(|panic| Err(format!("taking the checkpoint panicked: {}", panic_text(&*panic)).into()))
@@ -155,22 +155,22 @@ fn taken(blobs: PendingBlobs) -> Result<Vec<Blob>, TrainingError> {
 pub(crate) async fn fetch(
     storage: &Storage,
     start: &CheckpointRef,
-    patience: Patience,
+    policy: RetryPolicy,
 ) -> Result<Blobs, DownloadError> {
     let once = || async {
         let slow = |_| DownloadError::TooSlow { path: start.manifest_path.clone() };
         timeout(LONGEST_TRY, download(storage.store().as_ref(), start)).await.map_err(slow)?
     };
-    patience.with(DownloadError::is_retryable, once).await
+    policy.with(DownloadError::is_retryable, once).await
 }
 
-/// Brings a checkpoint into the form that is stored, and stores it after those before it.
+/// Encodes a checkpoint and stores it, after the checkpoints taken before it.
 pub(crate) async fn store(
     storage: Storage,
     turn: Arc<Mutex<()>>,
     key: AttemptKey,
     step: u64,
-    patience: Patience,
+    policy: RetryPolicy,
     blobs: PendingBlobs,
 ) -> Result<(CheckpointRef, Blobs), StoreError> {
     // The mutex is fair, so checkpoints arrive in the order they were taken.
@@ -180,6 +180,6 @@ pub(crate) async fn store(
         let slow = |_| UploadError::TooSlow { path: checkpoint_path(key, step) };
         timeout(LONGEST_TRY, upload(storage.store().as_ref(), key, step, &blobs)).await.map_err(slow)?
     };
-    let checkpoint = patience.with(|_| true, once).await?;
+    let checkpoint = policy.with(|_| true, once).await?;
     Ok((checkpoint, blobs))
 }

@@ -1,5 +1,5 @@
-//! The shell around training: a process that dials out to a coordinator, trains the stages it is given, and brings their
-//! curves, checkpoints and results where they belong.
+//! The shell around training: a process that dials a coordinator, trains the stages it is assigned, and delivers their
+//! curves, checkpoints and results.
 //!
 //! ```text
 //! coordinator <--session::link--> shell --Order--> runner (a thread) --Training--> trainer
@@ -10,10 +10,12 @@
 //!                     outbox: what is not acknowledged, with a copy on disk
 //! ```
 //!
-//! What is not acknowledged is in the [`outbox`], a crate of its own. The decisions are in [`session`], a value without I/O. This crate deliberately knows nothing of arithmetic, which is
-//! behind the seam [`training`], and nothing of what other workers do. Start with [`session`], then [`run()`].
+//! The decisions are in [`session`], a value without I/O. Messages that are not acknowledged yet are in the [`outbox`], a crate
+//! of its own. This crate deliberately knows nothing of arithmetic, which is behind the seam [`training`], and nothing of what
+//! other workers do. Start with [`session`], then [`run()`].
 //!
-//! A stage can be trained without a coordinator, too: [`train_standalone`], and trained again to compare: [`replay()`]. All three go through one step loop, in [`training`].
+//! A stage can also be trained without a coordinator ([`train_standalone`]) and once more for comparison ([`replay()`]). All
+//! three go through one step loop, in [`training`].
 
 mod cadence;
 pub mod checkpoint;

@@ -1,4 +1,4 @@
-//! Training a stage again from where it started, to compare what comes out with what is stored.
+//! Replay: training a stage once more from where it started, to compare the result with what is stored.
 
 use std::path::PathBuf;
 
@@ -6,34 +6,34 @@ use minicpm::Compute;
 use trainer::Interrupter;
 use vocabulary::Stage;
 
-use crate::standalone::StandaloneError;
 use crate::checkpoint::{CheckpointRef, download};
 use crate::dataset::dataset_dir;
+use crate::standalone::StandaloneError;
 use crate::storage::Storage;
 use crate::training::{Blob, Event, Order, StageTrainer, StartPoint, StepReport, Steps, Trainer, Validation};
 
-/// What to train again, and with what.
+/// A stage to replay, and what to train it with.
 #[derive(Clone)]
 pub struct ReplayOptions<'a> {
-    /// The stage.
+    /// Must be completed, with its parent's last checkpoint still stored.
     pub stage: &'a Stage,
-    /// The checkpoint it started from: the last of its parent. `None` where it started from initial weights.
+    /// The checkpoint it started from, the last of its parent; `None` for initial weights.
     pub start: Option<CheckpointRef>,
-    /// Where that checkpoint and the data are.
+    /// The storage of that checkpoint and of the data.
     pub storage: &'a Storage,
-    /// Where data is kept that is downloaded.
+    /// The directory of downloaded datasets.
     pub datasets: PathBuf,
-    /// What to train on, as in [`crate::WorkerOptions::device`].
+    /// The device to train on, as in [`crate::WorkerOptions::device`].
     pub device: String,
     /// CPU threads for training.
     pub threads: usize,
     /// Bytes of the device's memory, as in [`crate::WorkerOptions::memory_bytes`].
     pub memory_bytes: Option<u64>,
-    /// Stops it after the step that is being done.
+    /// Stops the replay after the current step.
     pub interrupter: Interrupter,
 }
 
-/// What came out.
+/// The result of a replay.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Replayed {
     /// Every step.
@@ -44,10 +44,10 @@ pub struct Replayed {
     pub validation: Validation,
 }
 
-/// Trains a stage again and keeps nothing of it. `None` where the caller wanted no more of it.
+/// Trains a stage once more and stores nothing. Returns `None` if the caller interrupts it.
 ///
 /// # Errors
-/// If what it starts from cannot be read, or training fails.
+/// If the device, the data or the checkpoint to start from cannot be used, or training fails.
 pub fn replay(
     options: &ReplayOptions<'_>,
     progress: &mut (dyn FnMut(&StepReport) + Send),

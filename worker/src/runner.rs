@@ -1,4 +1,4 @@
-//! Training, on a thread of its own: between two steps it waits for nothing but a full channel.
+//! The training thread. Between two steps it waits for nothing but a full channel.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -22,39 +22,39 @@ use crate::training::{
 const BATCH_POINTS: usize = 256;
 /// A batch of curve points is reported when it is this old.
 const BATCH_AGE: Duration = Duration::from_millis(500);
-/// Reports that may wait for the shell before training waits for it.
+/// Reports that may queue before training waits for the shell.
 const REPORTS_WAITING: usize = 64;
 
-/// What the training thread says.
+/// A report of the training thread.
 pub enum Report {
     /// Steps were done.
     Points {
-        /// By which attempt.
+        /// The attempt.
         key: AttemptKey,
-        /// One each, ascending without gaps; at least one.
+        /// At least one, ascending, one per step without gaps.
         points: Vec<StepReport>,
-        /// How fast.
+        /// The speed over these steps.
         tokens_per_second: f64,
     },
     /// A checkpoint was taken. Points before it have been reported.
     Checkpoint {
-        /// By which attempt.
+        /// The attempt.
         key: AttemptKey,
         /// Steps done.
         step: u64,
-        /// What to store.
+        /// The checkpoint's content.
         blobs: PendingBlobs,
     },
-    /// The attempt is over, and nothing of it trains any more.
+    /// The attempt ended, and nothing of it is training any more.
     Ended {
-        /// Which.
+        /// The attempt.
         key: AttemptKey,
-        /// How.
+        /// The outcome.
         ended: Ended,
     },
 }
 
-/// How an attempt ended on this side.
+/// How an attempt ended on this worker.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Ended {
     /// The last step is done.
@@ -64,23 +64,23 @@ pub enum Ended {
         /// The loss on the held-out tokens.
         validation: Validation,
     },
-    /// The loss is no number, or above the limit of its stage.
+    /// The loss was infinite, NaN or above the stage's limit.
     Diverged {
-        /// At which step.
+        /// Where it diverged, counted from the root.
         step: u64,
         /// The loss there.
         loss: f64,
     },
-    /// An error.
+    /// An error or a panic stopped it.
     Failed {
         /// The error and its causes.
         reason: String,
-        /// Whether it had begun to train.
+        /// Whether it had started to train.
         started: bool,
     },
-    /// The checkpoint it was to start from is not what was committed, or is gone.
+    /// The checkpoint to start from is missing, or is not what was committed.
     StartUnusable {
-        /// Which.
+        /// As the assignment names it.
         checkpoint: CheckpointRef,
         /// What is wrong with it.
         reason: String,
@@ -92,20 +92,20 @@ pub enum Ended {
     },
     /// It was told to stop.
     Stopped,
-    /// It was told to hand the attempt back, and took a checkpoint if it had got anywhere.
+    /// It was told to hand the attempt back, and took a checkpoint if it had done a step.
     Released,
 }
 
-/// Why an attempt is to stop.
+/// Why an attempt has to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stop {
-    /// Nobody needs it.
+    /// Nobody needs it any more.
     Abandon,
-    /// The worker has to go: take a checkpoint first.
+    /// The worker has to stop: take a checkpoint first.
     Release,
 }
 
-/// What the shell tells a training in progress.
+/// The shell's controls of an attempt in training.
 #[derive(Default)]
 pub struct Controls {
     interrupter: Interrupter,
@@ -114,7 +114,7 @@ pub struct Controls {
 }
 
 impl Controls {
-    /// Asks for a stop after the step that is being done. Nothing calls it back; abandoning outranks releasing.
+    /// Asks to stop after the current step. This cannot be undone; abandoning outranks releasing.
     pub fn stop(&self, stop: Stop) {
         if stop == Stop::Abandon {
             self.is_abandoned.store(true, Ordering::Relaxed);
@@ -122,7 +122,7 @@ impl Controls {
         self.interrupter.stop(None);
     }
 
-    /// Says that the last checkpoint is stored, so that there may be another.
+    /// Tells that the last checkpoint is stored, so that another may be taken.
     pub fn stored(&self) {
         self.storing.store(false, Ordering::Relaxed);
     }
@@ -141,15 +141,15 @@ struct Command {
     controls: Arc<Controls>,
 }
 
-/// The training thread, seen from the shell. It ends when this is dropped and what it is doing is over.
+/// The shell's handle to the training thread, which ends after its current attempt once this is dropped.
 #[derive(Debug)]
 pub struct Runner {
     commands: commands::Sender<Command>,
 }
 
 impl Runner {
-    /// Starts the thread. The receiver has everything it says. `checkpoint_interval` is the time of training between two
-    /// checkpoints, in place of the cadence of each attempt.
+    /// Starts the thread, and returns the receiver of its reports. `checkpoint_interval` is the training time between two
+    /// checkpoints, instead of the cadence of each attempt.
     pub fn start(
         trainer: impl Trainer,
         checkpoint_interval: Option<Duration>,
@@ -161,16 +161,16 @@ impl Runner {
         Ok((Self { commands }, receiver))
     }
 
-    /// Has an attempt trained, after those before it. Its end is reported in any case.
+    /// Queues an attempt for training. Its end is always reported.
     pub fn train(&self, key: AttemptKey, order: Order, cadence: Cadence) -> Arc<Controls> {
         let controls = Arc::new(Controls::default());
-        // The thread ends only when its reports have nowhere to go, and then there is nobody to tell.
+        // The thread ends only once nobody receives its reports, and then there is nobody to tell.
         let _ = self.commands.send(Command { key, order, cadence, controls: Arc::clone(&controls) });
         controls
     }
 }
 
-/// The shell has gone.
+/// The shell is gone.
 struct Unheard;
 
 struct TrainingThread<T> {
@@ -289,13 +289,13 @@ impl<T: Trainer> TrainingThread<T> {
     }
 }
 
-/// What a panic said.
+/// The message of a panic.
 pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message")
 }
 
-/// Whether the stage starts where it ends: its last checkpoint was committed, and only its result was lost.
+/// Whether the attempt starts from the stage's own last checkpoint: it was committed, and only the result was lost.
 fn is_own_last(order: &Order, stage: StageKey) -> bool {
     order.start.as_ref().is_some_and(|start| start.stage == stage && start.step == order.stage.spec.steps.end)
 }

@@ -1,4 +1,4 @@
-//! The loop that makes events of what arrives and performs the actions the session answers with. It makes no choices.
+//! The loop that turns what arrives into events, and performs the actions that the session returns. It makes no decisions.
 
 use std::collections::VecDeque;
 use std::future::pending;
@@ -16,7 +16,7 @@ use crate::checkpoint::Cache;
 use crate::error::WorkerError;
 use crate::exit::WorkerExit;
 use crate::home::Home;
-use crate::jobs::{Done, Patience, Prepared, prepare, store};
+use crate::jobs::{Done, Prepared, RetryPolicy, prepare, store};
 use crate::leave::Leave;
 use crate::options::WorkerOptions;
 use crate::runner::{Controls, Report, Runner};
@@ -26,9 +26,9 @@ use crate::storage::Storage;
 use crate::training::chain;
 use outbox::Spool;
 
-/// Until the coordinator says how often it wants to hear of the worker.
+/// The heartbeat interval until the coordinator's welcome sets it.
 const HEARTBEAT_BEFORE_WELCOME: Duration = Duration::from_secs(5);
-/// How long a goodbye may take to get through.
+/// How long to wait for a goodbye to be delivered.
 const GOODBYE: Duration = Duration::from_secs(1);
 
 pub(crate) struct Shell {
@@ -40,11 +40,11 @@ pub(crate) struct Shell {
     cache: Cache,
     storage: Option<(String, Storage)>,
     jobs: JoinSet<Done>,
-    /// Held by the checkpoint that is being stored.
+    /// Held while a checkpoint is being stored.
     store_turn: Arc<Mutex<()>>,
     preparing: Option<(AttemptKey, AbortHandle)>,
     training: Option<(AttemptKey, Arc<Controls>)>,
-    /// The way up, while there is a connection.
+    /// Sends to the coordinator while connected.
     sender: Option<mpsc::Sender<WorkerMessage>>,
     heartbeat: Interval,
     /// Since when there has been no session.
@@ -78,7 +78,7 @@ impl Shell {
         }
     }
 
-    /// Works until the session departs, or something stands in the way.
+    /// Works until the session departs or fails.
     pub(crate) async fn run(
         mut self,
         mut link: mpsc::Receiver<LinkEvent>,
@@ -100,7 +100,7 @@ impl Shell {
                 Some(done) = self.jobs.join_next() => match done {
                     Ok(done) => self.on_done(done)?,
                     Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-                    Err(_) => {} // Taken back, and its attempt is over.
+                    Err(_) => {} // Aborted, and its attempt is over.
                 },
                 _ = self.heartbeat.tick() => self.feed(Event::HeartbeatDue)?,
                 Some(why) = leave.recv() => self.on_leave(why)?,
@@ -110,7 +110,7 @@ impl Shell {
         }
     }
 
-    /// Sends until the connection has enough. The rest goes when it has room.
+    /// Sends as much as the connection takes. The rest waits until it has room.
     fn send_what_fits(&mut self) {
         let Some(sender) = &self.sender else { return };
         while self.session.has_message() {
@@ -131,7 +131,7 @@ impl Shell {
         Ok(())
     }
 
-    /// Performs an action. Some have an answer at once.
+    /// Performs an action. Some result in an event at once.
     fn perform(&mut self, action: Action) -> Result<Option<Event>, WorkerError> {
         match action {
             Action::Greet(hello) => self.send_beside(Body::Hello(hello)),
@@ -140,8 +140,8 @@ impl Shell {
             Action::Forget(through) => self.spool.acknowledge(through),
             Action::ForgetPredecessors(worker) => {
                 if let Err(error) = self.home.settle(&worker) {
-                    // Then they are named once more at the next start, which changes nothing.
-                    debug!(error = chain(&error), "the processes before this one stay on record");
+                    // They are named again at the next start, which is harmless.
+                    debug!(error = chain(&error), "cannot forget the processes before this one");
                 }
             }
             Action::Prepare(assignment) => return Ok(self.prepare(*assignment)),
@@ -156,8 +156,8 @@ impl Shell {
             }
             Action::Store { key, step, is_last, blobs } => {
                 let Some((_, storage)) = &self.storage else { return Ok(None) };
-                let patience = if is_last { Patience::LAST } else { Patience::USUAL };
-                let storing = store(storage.clone(), Arc::clone(&self.store_turn), key, step, patience, blobs);
+                let policy = if is_last { RetryPolicy::LAST } else { RetryPolicy::USUAL };
+                let storing = store(storage.clone(), Arc::clone(&self.store_turn), key, step, policy, blobs);
                 let job = async move { Done::Stored { key, step, is_last, result: storing.await } };
                 self.jobs.spawn(job.instrument(span(key)));
             }
@@ -167,7 +167,7 @@ impl Shell {
         Ok(None)
     }
 
-    /// Sends what is not acknowledged. If it does not fit, there is enough else that shows that the worker lives.
+    /// Sends a message that is not acknowledged. If it does not fit, the queued messages prove that the worker lives.
     fn send_beside(&self, body: Body) {
         if let Some(sender) = &self.sender {
             let _ = sender.try_send(WorkerMessage { sequence: 0, body: Some(body) });
@@ -212,7 +212,7 @@ impl Shell {
                     Err(WorkerError::Protocol { url: self.options.coordinator_url.clone(), source })
                 }
                 Err(error) => {
-                    warn!(error = chain(&error), "a message of the coordinator cannot be understood");
+                    warn!(error = chain(&error), "cannot decode a message of the coordinator");
                     Ok(())
                 }
             },
@@ -222,7 +222,7 @@ impl Shell {
             LinkEvent::Closed(error) => {
                 let was_open = self.sender.take().is_some();
                 if was_open {
-                    warn!(error = chain(&error), "the connection broke; training goes on");
+                    warn!(error = chain(&error), "the connection broke; training continues");
                 } else {
                     debug!(error = chain(&error), "no connection");
                 }
@@ -238,7 +238,7 @@ impl Shell {
         match done {
             Done::Prepared { key, result } => {
                 if self.preparing.take_if(|(preparing, _)| *preparing == key).is_none() {
-                    return Ok(()); // Taken back while it finished.
+                    return Ok(()); // Aborted just as it finished.
                 }
                 match result {
                     Ok(prepared) => {
@@ -268,7 +268,7 @@ impl Shell {
 
     fn train(&mut self, key: AttemptKey, prepared: Prepared) {
         let Prepared { order, cadence, downloaded } = prepared;
-        // A checkpoint of the stage itself is of no use to another.
+        // No other stage starts from a checkpoint in the middle of this one.
         if let Some((checkpoint, start)) = downloaded.zip(order.start.as_ref())
             && checkpoint.stage != key.stage
         {
@@ -287,12 +287,12 @@ impl Shell {
         self.feed(Event::LeaveRequested)
     }
 
-    /// Whether both parent and coordinator are gone, which are the same process more often than not.
+    /// Whether both parent and coordinator are gone. They are usually the same process.
     fn is_orphan(&self) -> bool {
         matches!(self.leaving, Some((Leave::ParentGone, _))) && self.away_since.is_some()
     }
 
-    /// The time at which something has to end.
+    /// The time by which the worker must be done or reconnected.
     fn deadline(&self) -> Option<Instant> {
         match (self.leaving, self.away_since) {
             (Some((_, deadline)), _) => Some(deadline),
@@ -309,7 +309,7 @@ impl Shell {
                 source: self.last_error.take(),
             });
         }
-        warn!("no time is left: leaving with a stage that is not handed back");
+        warn!("the grace period is over: leaving without handing the stage back");
         self.has_departed = true;
         Ok(())
     }
@@ -317,7 +317,7 @@ impl Shell {
     async fn depart(mut self, mut link: mpsc::Receiver<LinkEvent>) -> WorkerExit {
         if self.session.is_attached() {
             self.send_beside(Body::Goodbye(Goodbye {}));
-            // Ends the stream once the goodbye is through; the coordinator ends it on its side then.
+            // Ends the stream after the goodbye; the coordinator then ends it on its side.
             self.sender = None;
             let closed = async {
                 while let Some(event) = link.recv().await {
@@ -351,11 +351,11 @@ async fn at(deadline: Option<Instant>) {
     }
 }
 
-/// Waits until the connection has room for another message; for ever, where none is to be sent.
+/// Resolves once the connection has room for another message; pends if there is none to send.
 async fn room(sender: Option<mpsc::Sender<WorkerMessage>>) {
     match sender {
         Some(sender) => {
-            // Where the connection is gone there is an event about it, and nothing is to be done here.
+            // A lost connection has an event of its own.
             if sender.reserve().await.is_err() {
                 pending().await
             }

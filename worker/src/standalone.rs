@@ -1,4 +1,4 @@
-//! Trains a stage with no coordinator, and the stages it builds on where they are missing.
+//! Standalone training: a stage without a coordinator, after the stages it builds on.
 
 use std::path::PathBuf;
 
@@ -11,31 +11,33 @@ use vocabulary::{Attempt, AttemptKey, Plan, Stage, StageKey};
 use crate::checkpoint::{Blobs, CheckpointRef, DownloadError, UploadError, find, upload};
 use crate::dataset::{DatasetError, dataset_dir};
 use crate::storage::{Storage, StorageError};
-use crate::training::{Event, Order, StageTrainer, StartPoint, StepReport, Steps, Trainer, TrainingError, Validation, chain};
+use crate::training::{
+    Event, Order, StageTrainer, StartPoint, StepReport, Steps, Trainer, TrainingError, Validation, chain,
+};
 
 /// The attempt of what is trained without a coordinator, which counts attempts from one.
 const STANDALONE: Attempt = Attempt(0);
 
-/// What to train, and with what.
+/// A stage to train, and what to train it with.
 #[derive(Clone)]
 pub struct StandaloneOptions<'a> {
-    /// The plan the stage is of.
+    /// The plan that has the stage and its ancestors.
     pub plan: &'a Plan,
-    /// Which stage.
+    /// Key of the stage to train.
     pub stage: StageKey,
-    /// Where its data is, and where checkpoints are kept.
+    /// Where the data is, and where checkpoints are kept.
     pub data_dir: PathBuf,
-    /// What to train on, as in [`crate::WorkerOptions::device`].
+    /// The device to train on, as in [`crate::WorkerOptions::device`].
     pub device: String,
     /// CPU threads for training.
     pub threads: usize,
     /// Bytes of the device's memory, as in [`crate::WorkerOptions::memory_bytes`].
     pub memory_bytes: Option<u64>,
-    /// Stops it after the step that is being done. Nothing of the stage in training is kept then.
+    /// Stops training after the current step. The stage in training leaves no checkpoint then.
     pub interrupter: Interrupter,
 }
 
-/// How far it is.
+/// Progress of standalone training.
 #[derive(Debug, Clone, Copy)]
 pub enum StandaloneProgress<'a> {
     /// A stage begins.
@@ -44,11 +46,11 @@ pub enum StandaloneProgress<'a> {
     Found(&'a Stage),
     /// A step was done.
     Step(&'a Stage, StepReport),
-    /// A stage is trained, and its checkpoint is stored.
+    /// A stage is trained, and its checkpoint stored.
     Stored(&'a Stage),
 }
 
-/// How it came out.
+/// The result of standalone training.
 #[derive(Debug, Clone, PartialEq)]
 #[expect(clippy::large_enum_variant, reason = "there is one of them, when all is trained")]
 pub enum StandaloneResult {
@@ -59,67 +61,69 @@ pub enum StandaloneResult {
         /// Its last checkpoint.
         checkpoint: CheckpointRef,
     },
-    /// The loss is not a number.
+    /// A loss was infinite, NaN or above the stage's limit.
     Diverged {
-        /// In which stage.
+        /// Key of the stage that diverged, possibly an ancestor.
         stage: StageKey,
-        /// At which step.
+        /// Where it diverged, counted from the root.
         step: u64,
         /// The loss there.
         loss: f64,
     },
-    /// The caller wanted no more of it.
+    /// The caller interrupted it.
     Stopped,
 }
 
-/// Why a stage cannot be trained.
+/// Why standalone training or a replay failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StandaloneError {
-    /// The plan has no such stage.
+    /// The stage is not in the plan.
     #[error("the plan has no {}", stage.short())]
     UnknownStage {
-        /// Which.
+        /// The key that was asked for.
         stage: StageKey,
     },
     /// The device cannot be used.
     #[error("cannot train on the device `{device}`")]
     Device {
-        /// What was given.
+        /// The device given.
         device: String,
-        /// Why.
+        /// The cause.
         #[source]
         source: ComputeError,
     },
     /// The data directory cannot be used.
     #[error("cannot use the data directory")]
     Storage(#[from] StorageError),
-    /// The data is missing.
-    #[error("the data is not at hand")]
+    /// The dataset cannot be used.
+    #[error("cannot use the data")]
     Dataset(#[from] DatasetError),
     /// Training failed.
-    #[error("{} cannot be trained", stage.short())]
+    #[error("cannot train {}", stage.short())]
     Training {
-        /// Which stage.
+        /// Key of the stage that failed, possibly an ancestor.
         stage: StageKey,
-        /// Why.
+        /// The cause.
         #[source]
         source: TrainingError,
     },
-    /// A checkpoint was not written.
-    #[error("the checkpoint cannot be stored")]
+    /// A checkpoint was not stored.
+    #[error("cannot store the checkpoint")]
     Store(#[from] UploadError),
-    /// The checkpoint to start from cannot be used.
-    #[error("the checkpoint to start from cannot be used")]
+    /// The checkpoint to start from cannot be read.
+    #[error("cannot use the checkpoint to start from")]
     Download(#[from] DownloadError),
-    /// No runtime for transfers.
-    #[error("cannot start")]
+    /// The runtime for transfers cannot be started.
+    #[error("cannot start a runtime for transfers")]
     Start(#[source] std::io::Error),
 }
 
-/// Trains a stage of a plan on this machine, after the stages it builds on as far as their checkpoints are missing.
+/// Trains a stage of a plan on this machine, after those of its ancestors whose checkpoints are missing.
 ///
-/// Checkpoints are kept in the data directory, so that another stage, or the same one again, goes on from them. The
-/// caller is told of every step.
+/// Checkpoints are kept in the data directory and found again by the next call. `progress` hears of every step.
+///
+/// # Errors
+/// If the stage is unknown, the device, the data or a checkpoint cannot be used, or training fails.
 pub fn train_standalone(
     options: &StandaloneOptions<'_>,
     progress: &mut (dyn FnMut(StandaloneProgress<'_>) + Send),
@@ -166,7 +170,7 @@ fn train_with(
     unreachable!("the last stage of a path ends the training")
 }
 
-/// The stages from the root to the one that is asked for.
+/// The stages from the root to the one asked for.
 fn path<'a>(options: &StandaloneOptions<'a>) -> Result<Vec<&'a Stage>, StandaloneError> {
     let stage = |key| options.plan.stage(key).ok_or(StandaloneError::UnknownStage { stage: *key });
     let mut path = vec![stage(&options.stage)?];
@@ -193,13 +197,13 @@ struct Standalone<'a> {
 }
 
 impl Standalone<'_> {
-    /// The last checkpoint of a stage, where an earlier call left it. One that is damaged is as good as none.
+    /// The last checkpoint of a stage, if an earlier call stored it. A damaged one is ignored.
     fn find(&self, stage: &Stage) -> Option<Checkpoint> {
         let key = AttemptKey { stage: stage.key, attempt: STANDALONE };
         match self.runtime.block_on(find(self.storage.store().as_ref(), key, stage.spec.steps.end)) {
             Ok(found) => found,
             Err(error) => {
-                warn!(stage = %stage.key, error = chain(&error), "training again what cannot be read");
+                warn!(stage = %stage.key, error = chain(&error), "cannot read the stored checkpoint; training the stage again");
                 None
             }
         }

@@ -31,10 +31,10 @@ enum Kind {
 /// Why a device cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ComputeError {
-    /// No such device name.
+    /// The name is not that of a device.
     #[error("`{name}` is not a device: expected auto, flex, cuda:INDEX or wgpu")]
     Unknown {
-        /// What was asked for.
+        /// The name given.
         name: String,
     },
     /// The backend is known but was not compiled in.
@@ -46,7 +46,7 @@ pub enum ComputeError {
     /// The backend is compiled in, but no such device answers: the driver may be missing.
     #[error("no device {name}: {found} found (is the driver installed, and visible to this process?)")]
     Absent {
-        /// What was asked for.
+        /// The name given.
         name: String,
         /// How many devices of the backend there are.
         found: usize,
@@ -54,9 +54,9 @@ pub enum ComputeError {
     /// The thread pool could not be started.
     #[error("cannot start {threads} threads")]
     Threads {
-        /// How many were asked for.
+        /// The number of threads.
         threads: usize,
-        /// Why.
+        /// The cause.
         #[source]
         source: rayon::ThreadPoolBuildError,
     },
@@ -77,13 +77,13 @@ impl Compute {
         Ok(Self { kind, pool: Arc::new(pool), memory: None })
     }
 
-    /// The same device with so many bytes of memory to train in. No backend says how many it has, so people do.
+    /// The same device with this many bytes of memory to train in. No backend reports its memory, so users state it.
     #[must_use]
     pub fn with_memory(self, bytes: Option<u64>) -> Self {
         Self { memory: bytes, ..self }
     }
 
-    /// Bytes of memory to train in, where they are known.
+    /// Bytes of memory to train in, if known.
     #[must_use]
     pub fn memory(&self) -> Option<u64> {
         self.memory
@@ -91,7 +91,7 @@ impl Compute {
 
     /// Whether this device trains in a number format.
     ///
-    /// The CPU backend does everywhere; where the CPU has no instructions for bfloat16 it is slower than 32 bits.
+    /// The CPU backend supports every format; bfloat16 is slower than 32 bits on CPUs without instructions for it.
     #[must_use]
     pub fn supports(&self, precision: Precision) -> bool {
         match (precision, self.kind) {

@@ -8,13 +8,12 @@ use crate::model::MiniCpm;
 
 /// What the backward pass finds of the forward pass.
 ///
-/// It changes what a step takes, memory or time, and not one bit of what it gives: recomputed are the same operations on
-/// the same numbers.
+/// This trades memory for time and changes no bit of the result: the same operations run again on the same numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Activations {
     /// Everything that its derivatives need.
     Kept,
-    /// The residual stream before each block; the rest is computed again, one block at a time. A third more work.
+    /// Only the residual stream before each block; the rest is recomputed one block at a time, for a third more work.
     Recomputed,
 }
 
@@ -86,7 +85,7 @@ impl MiniCpm {
     }
 }
 
-/// A tensor that gradients are wanted of, and no more of what it came from.
+/// A tensor cut off from the graph that produced it, with gradients tracked from here on.
 fn leaf(stream: Tensor<2>) -> Tensor<2> {
     Tensor::from_inner(stream).require_grad()
 }

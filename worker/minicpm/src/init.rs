@@ -7,10 +7,10 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 use vocabulary::{ModelSpec, ParamGroup};
 
-/// Makes parameters as the table of a spec says ([`ModelSpec::param_groups`]): their shapes and their initial values.
+/// Creates parameters with the shapes and initial values of the spec's table ([`ModelSpec::param_groups`]).
 ///
-/// Each parameter has a random stream of its own, so that neither the order of construction nor another parameter's size
-/// changes what it gets.
+/// Each parameter has its own random stream, so that its values depend neither on the order of construction nor on the
+/// other parameters.
 #[derive(Debug, Clone)]
 pub struct Initializer {
     table: Vec<ParamGroup>,
@@ -24,7 +24,7 @@ impl Initializer {
         Self { table: spec.param_groups(), seed }
     }
 
-    /// The parameter of a path, which has to be in the table.
+    /// The parameter of a path, which must be in the table.
     ///
     /// # Shapes
     /// - returns the shape of its row.

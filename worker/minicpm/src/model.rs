@@ -37,7 +37,7 @@ pub struct MiniCpm {
     embedding: Param<Tensor<2>>,
     pub(crate) blocks: Vec<Block>,
     norm: RmsNorm,
-    /// `[vocab, d_model]`; none where the embedding serves.
+    /// `[vocab, d_model]`; `None` where the embedding serves as the head.
     head: Option<Param<Tensor<2>>>,
     #[module(skip)]
     scale_emb: f32,
@@ -150,7 +150,7 @@ impl MiniCpm {
     }
 
     /// The same model in bfloat16 as a GPU has it, activations included, on any device: the CPU runs the formulas then, by
-    /// way of 32 bits. No stage is trained so; it is how what a GPU runs is tested where there is none.
+    /// way of 32 bits. No stage trains like this; it tests without a GPU what a GPU runs.
     #[must_use]
     pub fn in_bf16_as_on_a_gpu(self) -> Self {
         Self { precision: Precision::Bf16, as_on_a_gpu: true, ..self }
@@ -243,7 +243,7 @@ impl Attention {
         ops::linear_residual(stream, mixed, self.out.val(), scale, precision)
     }
 
-    /// `attention(norm(stream))`, which training never holds: there it is added as it is computed.
+    /// `attention(norm(stream))`. Training never materialises it: there it is added as it is computed.
     pub(crate) fn alone(&self, stream: Tensor<2>, norm: &RmsNorm, context: usize, precision: Precision) -> Tensor<2> {
         let nothing = stream.zeros_like();
         let mixed = self.mix(stream, norm, context, precision);
@@ -263,7 +263,7 @@ impl Mlp {
         ops::swiglu_residual(stream, gate_up, self.down.val(), scale, precision)
     }
 
-    /// `mlp(norm(stream))`, which training never holds.
+    /// `mlp(norm(stream))`, which training never materialises.
     pub(crate) fn alone(&self, stream: Tensor<2>, norm: &RmsNorm, precision: Precision) -> Tensor<2> {
         let nothing = stream.zeros_like();
         let gate_up = norm.then_linear(stream, &self.gate_up, precision);

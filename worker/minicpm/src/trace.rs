@@ -1,7 +1,7 @@
-//! What a forward pass computes on its way to the logits, for those who look at how large it is.
+//! The intermediate results of a forward pass, for measuring how large they are.
 //!
-//! It is a pass of its own: the one that trains holds neither the blocks' outputs nor the logits, and pays nothing for
-//! being watched.
+//! This is a separate pass: the training pass holds neither the blocks' outputs nor the logits, and pays nothing for
+//! being observed.
 
 use burn::tensor::{Int, Tensor};
 

@@ -1,4 +1,4 @@
-//! What happens to a session, and what it wants done. Reading these is reading the worker's half of the protocol.
+//! The session's events and actions: the worker's half of the protocol.
 
 use std::fmt;
 
@@ -13,13 +13,13 @@ use crate::training::PendingBlobs;
 /// A stage to train.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Assignment {
-    /// Under which attempt everything about it is reported.
+    /// The attempt under which everything about it is reported.
     pub key: AttemptKey,
-    /// What.
+    /// What to train, with its place in the tree.
     pub stage: Stage,
-    /// The checkpoint to start from; `None` where it starts from initial weights.
+    /// The checkpoint to start from; `None` for initial weights.
     pub start: Option<CheckpointRef>,
-    /// How often a checkpoint is to be taken.
+    /// How often to take a checkpoint.
     pub cadence: Cadence,
 }
 
@@ -28,106 +28,106 @@ pub struct Assignment {
 pub enum Received {
     /// The session is open.
     Welcome {
-        /// How often it wants to hear of this worker.
+        /// The interval of the heartbeats it expects.
         heartbeat_interval: std::time::Duration,
         /// Root of the storage.
         storage: String,
     },
-    /// Train this.
+    /// A stage to train.
     Assigned(Box<Assignment>),
-    /// An assignment that cannot be carried out as it is written.
+    /// An invalid assignment.
     Unusable {
-        /// Of which attempt.
+        /// The attempt.
         key: AttemptKey,
-        /// What is wrong with it.
+        /// What is wrong with the assignment.
         reason: String,
     },
     /// Everything up to this number is durable.
     Acknowledged(u64),
     /// Stop the attempt, and confirm.
     Revoked(AttemptKey),
-    /// The attempt is not this worker's: stop it, drop what is to be said about it, and confirm.
+    /// The attempt is not this worker's: stop it, drop its unsent messages, and confirm.
     Refused(AttemptKey),
 }
 
-/// Why an attempt never came to the training thread.
+/// Why an attempt never reached the training thread.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Unprepared {
-    /// The checkpoint it was to start from is not what was committed, or is gone.
+    /// The checkpoint to start from is missing, or is not what was committed.
     StartUnusable {
-        /// Which.
+        /// As the assignment names it.
         checkpoint: CheckpointRef,
         /// What is wrong with it.
         reason: String,
     },
-    /// The storage could not be read, however often it was tried.
+    /// The storage could not be read after all retries.
     StorageFailed {
         /// The error and its causes.
         reason: String,
     },
-    /// Anything else.
+    /// Another error.
     Failed {
         /// The error and its causes.
         reason: String,
     },
 }
 
-/// Why a checkpoint is not in the storage.
+/// Why a checkpoint was not stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Lost {
-    /// The training could not give it.
+    /// It could not be taken or encoded.
     NotTaken {
         /// The error and its causes.
         reason: String,
     },
-    /// The storage would not take it, however often it was tried.
+    /// The storage did not accept it after all retries.
     NotStored {
         /// The error and its causes.
         reason: String,
     },
 }
 
-/// Something that has happened.
+/// Something that happened.
 pub enum Event {
-    /// A connection is open, and nothing was said on it.
+    /// A connection is open, and no message was sent on it yet.
     Connected,
     /// The connection broke.
     Disconnected,
-    /// The coordinator said something.
+    /// A message of the coordinator arrived.
     Received(Received),
-    /// The training thread said something.
+    /// The training thread reported something.
     Reported(Report),
-    /// What an attempt needs could not be had, so it never came to the training thread.
+    /// What an attempt needs could not be fetched, so it never reached the training thread.
     NotPrepared {
-        /// Which.
+        /// The attempt.
         key: AttemptKey,
-        /// Why.
+        /// The reason.
         why: Unprepared,
     },
-    /// An attempt was taken back before it came to the training thread.
+    /// An attempt was stopped before it reached the training thread.
     PreparationStopped {
-        /// Which.
+        /// The attempt.
         key: AttemptKey,
     },
     /// A checkpoint is in the storage, complete.
     CheckpointStored {
-        /// By which attempt.
+        /// The attempt.
         key: AttemptKey,
-        /// Which.
+        /// Complete, and ready to be committed.
         checkpoint: CheckpointRef,
     },
     /// A checkpoint could not be stored.
     CheckpointLost {
-        /// By which attempt.
+        /// The attempt.
         key: AttemptKey,
-        /// Of which step.
+        /// Steps done.
         step: u64,
-        /// Why.
+        /// The reason.
         why: Lost,
     },
-    /// It is time for a sign of life.
+    /// It is time for a heartbeat.
     HeartbeatDue,
-    /// The worker has to go.
+    /// The worker has to stop.
     LeaveRequested,
 }
 
@@ -135,37 +135,37 @@ pub enum Event {
 pub enum Action {
     /// Say hello on the new connection.
     Greet(Hello),
-    /// Send a sign of life.
+    /// Send a heartbeat.
     Beat(Heartbeat),
-    /// Copy a message to the disk. Sending it does not wait for that.
+    /// Copy a message to disk. Sending it does not wait for that.
     Spool(WorkerMessage),
-    /// Messages up to this number need no copy any more.
+    /// Drop the copies of messages up to this number.
     Forget(u64),
-    /// The coordinator knows for good that the processes before this one are gone.
+    /// Forget the predecessors: the coordinator has durably recorded their end.
     ForgetPredecessors(WorkerId),
     /// Fetch what an attempt needs, and hand it to the training thread.
     Prepare(Box<Assignment>),
-    /// Stop an attempt, wherever it is. Its end is awaited as an event.
+    /// Stop an attempt, wherever it is. Its end is reported as an event.
     Stop(AttemptKey, Stop),
-    /// Put a checkpoint into the storage, after those before it.
+    /// Store a checkpoint, after those taken before it.
     Store {
-        /// By which attempt.
+        /// The attempt.
         key: AttemptKey,
         /// Steps done.
         step: u64,
         /// Whether it is the stage's last.
         is_last: bool,
-        /// What to store.
+        /// The checkpoint's content.
         blobs: PendingBlobs,
     },
-    /// Use the storage of this address from now on, and this interval.
+    /// Use this storage and heartbeat interval from now on.
     Configure {
-        /// How often the coordinator wants to hear of this worker.
+        /// The interval between heartbeats.
         heartbeat_interval: std::time::Duration,
         /// Root of the storage.
         storage: String,
     },
-    /// Say goodbye and end: nothing is left to be done or to be said.
+    /// Say goodbye and end: nothing is left to do or to send.
     Depart,
 }
 

@@ -16,22 +16,22 @@ use crate::runner::{Ended, Report, Stop};
 use crate::training::StepReport;
 use outbox::Queue;
 
-/// Who the worker says it is.
+/// What the worker tells about itself.
 #[derive(Debug, Clone)]
 pub struct Identity {
     /// The process.
     pub worker: WorkerId,
     /// For people.
     pub name: String,
-    /// What it trains on, for people.
+    /// Its device, for people.
     pub device: String,
-    /// Bytes of its memory, where they are known.
+    /// Bytes of the device's memory, if known.
     pub memory_bytes: Option<u64>,
-    /// Processes that had its place before and have ended, as far as the coordinator may not know it.
+    /// Predecessors that have ended, possibly without the coordinator knowing.
     pub predecessors: Vec<WorkerId>,
 }
 
-/// What the worker has in hand, and what it has to say.
+/// The state of the session: the current attempt, and the messages to send.
 #[derive(Debug)]
 pub struct Session {
     identity: Identity,
@@ -39,11 +39,11 @@ pub struct Session {
     /// Connections opened so far.
     connections: u64,
     queue: Queue,
-    /// The attempt in hand: being prepared, in training, or over with a checkpoint on its way.
+    /// The current attempt: being prepared, in training, or over with a checkpoint still being stored.
     current: Option<Current>,
     /// An attempt that was assigned while the one before it was still being stopped.
     queued: Option<Box<Assignment>>,
-    /// Stages whose last checkpoint is at hand.
+    /// Stages whose last checkpoint is cached.
     holds: Vec<StageKey>,
     latest: Option<Progress>,
     is_leaving: bool,
@@ -60,16 +60,16 @@ enum Connection {
 struct Current {
     key: AttemptKey,
     end_step: u64,
-    /// Whether the coordinator took it back, so that no more is said about it.
+    /// Whether the coordinator revoked it, so that nothing more is reported about it.
     is_revoked: bool,
     checkpoints_under_way: usize,
-    /// Why the last checkpoint that was taken is not in the storage.
+    /// Why the last checkpoint taken was not stored, if it was not.
     lost: Option<(u64, Lost)>,
     ended: Option<Ended>,
 }
 
 impl Session {
-    /// A session that is not connected, with what is still to be said from before.
+    /// A session that is not connected, with the unacknowledged messages of its predecessors.
     #[must_use]
     pub fn new(identity: Identity, queue: Queue) -> Self {
         Self {
@@ -85,7 +85,7 @@ impl Session {
         }
     }
 
-    /// Takes note of what happened, and says what is to be done about it.
+    /// Handles an event and returns the actions it leads to.
     #[must_use]
     pub fn handle(&mut self, event: Event) -> Vec<Action> {
         let mut actions = Vec::new();
@@ -122,35 +122,35 @@ impl Session {
         actions
     }
 
-    /// The stages whose last checkpoint is at hand; the coordinator hears of them at the next hello.
+    /// Sets the stages whose last checkpoint is cached, which the next hello reports.
     pub fn set_holds(&mut self, holds: Vec<StageKey>) {
         self.holds = holds;
     }
 
-    /// The next message to send, where the connection is ready for one.
+    /// The next message to send, if the connection is ready.
     pub fn next_message(&mut self) -> Option<v1::WorkerMessage> {
         if self.connection == Connection::Attached { self.queue.next_unsent() } else { None }
     }
 
-    /// Whether there is a message to send, and a connection ready for it.
+    /// Whether there is a message to send and the connection is ready.
     #[must_use]
     pub fn has_message(&self) -> bool {
         self.connection == Connection::Attached && self.queue.has_unsent()
     }
 
-    /// Whether the coordinator said welcome on this connection.
+    /// Whether the coordinator welcomed this connection.
     #[must_use]
     pub fn is_attached(&self) -> bool {
         self.connection == Connection::Attached
     }
 
-    /// Whether there is room for what the training thread says. While there is not, training waits: a curve has no gaps.
+    /// Whether there is room for reports of the training thread. Without room, training waits, so that curves have no gaps.
     #[must_use]
     pub fn has_room(&self) -> bool {
         !self.queue.is_full() || self.current.as_ref().is_none_or(|current| current.is_revoked)
     }
 
-    /// Attempts in training, or over with a report that is not acknowledged.
+    /// Attempts in training, or ended with an unacknowledged report.
     fn in_hand(&self) -> Vec<v1::AttemptRef> {
         let mut attempts = self.queue.attempts();
         attempts.extend(self.current.as_ref().map(|current| current.key));
@@ -212,7 +212,7 @@ impl Session {
             if current.is_revoked && self.queued.is_none() {
                 self.queued = Some(assignment);
             } else {
-                let reason = format!("the worker has {} in hand", current.key);
+                let reason = format!("the worker is busy with {}", current.key);
                 self.say_failed(key, reason, false, actions);
             }
         } else {
@@ -242,7 +242,7 @@ impl Session {
                 actions.push(Action::Stop(key, Stop::Abandon));
             }
             Some(_) => {
-                // Only a checkpoint is on its way, which nobody will hear of.
+                // Only a checkpoint is still being stored, and it will not be reported.
                 self.confirm_revocation(key, actions);
                 self.go_on(actions);
             }
@@ -268,7 +268,7 @@ impl Session {
         }
     }
 
-    /// Whether what is said about an attempt is to be passed on.
+    /// Whether reports about an attempt are to be passed on.
     fn counts(&self, key: AttemptKey) -> bool {
         self.current.as_ref().is_some_and(|current| current.key == key && !current.is_revoked)
     }
@@ -288,7 +288,7 @@ impl Session {
 
     fn on_attempt_ended(&mut self, key: AttemptKey, ended: Ended, actions: &mut Vec<Action>) {
         let Some(current) = self.current.as_mut().filter(|current| current.key == key) else {
-            debug!(attempt = %key, ?ended, "an attempt ended that is not in hand");
+            debug!(attempt = %key, ?ended, "an attempt other than the current one ended");
             return;
         };
         if current.is_revoked {
@@ -323,7 +323,7 @@ impl Session {
         self.report_end(actions);
     }
 
-    /// Says how the attempt in hand ended, as soon as it has and its checkpoints are where they belong.
+    /// Reports the end of the current attempt, once it has ended and its checkpoints are stored.
     fn report_end(&mut self, actions: &mut Vec<Action>) {
         let is_due = |current: &mut Current| current.ended.is_some() && current.checkpoints_under_way == 0;
         let Some(Current { key, ended: Some(ended), lost, .. }) = self.current.take_if(is_due) else { return };
@@ -349,7 +349,7 @@ impl Session {
                 Body::AttemptFailed(AttemptFailed { attempt, reason, started })
             }
             Ended::StartUnusable { checkpoint, reason } => {
-                warn!(attempt = %key, of = %checkpoint.stage, step = checkpoint.step, reason, "no start");
+                warn!(attempt = %key, of = %checkpoint.stage, step = checkpoint.step, reason, "cannot start from the checkpoint");
                 let checkpoint = Some(checkpoint.into());
                 Body::StartUnusable(StartUnusable { attempt, checkpoint, reason })
             }
@@ -363,7 +363,7 @@ impl Session {
         self.go_on(actions);
     }
 
-    /// The slot is free: takes what was waiting for it.
+    /// Frees the slot, and takes the assignment that was waiting for it.
     fn go_on(&mut self, actions: &mut Vec<Action>) {
         self.current = None;
         self.latest = None;

@@ -1,4 +1,5 @@
-//! What the shell asks of whatever trains: a seam, so that everything around training is tested without tensors.
+//! The seam between the shell and whatever trains, so that everything around training is tested without tensors; and the
+//! step loop, which everything that trains goes through.
 
 mod stage_trainer;
 mod steps;
@@ -15,28 +16,28 @@ pub(crate) use steps::{Event, Steps};
 
 use vocabulary::Stage;
 
-/// Whatever went wrong in training, with its causes. The shell passes its text on and decides nothing by it.
+/// An error of training, with its causes. The shell reports its text and decides nothing by it.
 pub type TrainingError = Box<dyn Error + Send + Sync>;
 
-/// A snapshot that still has to be brought into the form that is stored. It holds everything it needs, so that this
-/// happens on another thread while training goes on.
+/// A snapshot that is still to be encoded. It owns everything it needs, so that encoding runs on another thread while training
+/// continues.
 pub type PendingBlobs = Box<dyn FnOnce() -> Result<Vec<Blob>, TrainingError> + Send>;
 
-/// What to train, with everything at hand.
+/// A stage to train, with everything it needs.
 #[derive(Debug, Clone)]
 pub struct Order {
-    /// The stage.
+    /// What to train, with its place in the tree.
     pub stage: Stage,
-    /// Where its prepared data lies on this machine.
+    /// The directory of its dataset on this machine.
     pub dataset_dir: PathBuf,
-    /// The checkpoint to start from; `None` where it starts from initial weights.
+    /// The checkpoint to start from; `None` for initial weights.
     pub start: Option<StartPoint>,
 }
 
-/// A checkpoint at hand.
+/// A checkpoint to start from.
 #[derive(Debug, Clone)]
 pub struct StartPoint {
-    /// Whose it is: the stage's own, or its parent's.
+    /// The stage it belongs to: the one to train, or its parent.
     pub stage: vocabulary::StageKey,
     /// Steps done.
     pub step: u64,
@@ -44,12 +45,12 @@ pub struct StartPoint {
     pub blobs: Arc<Vec<Blob>>,
 }
 
-/// Begins to train stages, one at a time, on a thread of its own.
+/// Starts stages, one at a time, on the training thread.
 pub trait Trainer: Send + 'static {
-    /// A stage, ready for its next step.
+    /// Loads a stage, ready for its next step.
     fn start(&mut self, order: &Order) -> Result<Box<dyn Training>, TrainingError>;
 
-    /// What time it is, for the intervals between checkpoints and between reports. A simulation has a clock of its own.
+    /// The time, for the intervals between checkpoints and between reports. Simulations have their own clock.
     fn now(&self) -> Instant {
         Instant::now()
     }
@@ -57,15 +58,15 @@ pub trait Trainer: Send + 'static {
 
 /// A stage in training.
 pub trait Training {
-    /// The step that comes next, counted from the root.
+    /// The next step, counted from the root.
     fn step(&self) -> u64;
     /// Whether no step is left.
     fn is_finished(&self) -> bool;
-    /// Trains one step. A loss that is not a number is reported like any other.
+    /// Trains one step. An infinite or NaN loss is reported like any other.
     fn next_step(&mut self) -> Result<StepReport, TrainingError>;
     /// Measures the loss on the held-out tokens.
     fn validate(&mut self) -> Result<Validation, TrainingError>;
-    /// All that is needed to go on from here.
+    /// Everything needed to resume from here.
     fn snapshot(&mut self) -> Result<PendingBlobs, TrainingError>;
 }
 

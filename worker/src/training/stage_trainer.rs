@@ -1,4 +1,4 @@
-//! Training for real: the trainer's runs behind the shell's seam.
+//! The real trainer behind the shell's seam.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use trainer::{Origin, Snapshot, StageRun, StepReport, Validation};
 
 use super::{Order, PendingBlobs, Trainer, Training, TrainingError};
 
-/// Trains stages on one device. The dataset used last stays open, since stages of a campaign share it.
+/// Trains stages on one device. Keeps the last dataset open, because stages of a campaign share it.
 #[derive(Debug)]
 pub struct StageTrainer {
     compute: Compute,
@@ -34,7 +34,7 @@ impl StageTrainer {
         Ok(dataset)
     }
 
-    /// A stage, ready for its next step.
+    /// Loads a stage, ready for its next step.
     pub(crate) fn run(&mut self, order: &Order) -> Result<StageRun, TrainingError> {
         let dataset = self.dataset(&order.dataset_dir)?;
         let Order { stage, start, .. } = order;

@@ -208,7 +208,7 @@ fn an_assignment_beside_the_one_in_hand_is_turned_down() {
     let mut story = Story::training();
     let in_hand = story.key("a#1");
     story.assign("b#1");
-    story.expect(&[format!("say 1: b#1 did not start: the worker has {in_hand} in hand"), "send 1".to_owned()]);
+    story.expect(&[format!("say 1: b#1 did not start: the worker is busy with {in_hand}"), "send 1".to_owned()]);
     story.points("a#1", 0..1);
     story.expect(&["say 2: points [0] of a#1", "send 2"]);
 }

@@ -221,7 +221,7 @@ fn one_assignment_can_wait_and_no_more() {
     story.assign("b#1");
     story.expect_nothing();
     story.assign("c#1");
-    story.expect(&[format!("say 1: c#1 did not start: the worker has {in_hand} in hand"), "send 1".to_owned()]);
+    story.expect(&[format!("say 1: c#1 did not start: the worker is busy with {in_hand}"), "send 1".to_owned()]);
     story.end("a#1", Ended::Stopped);
     story.expect(&["say 2: a#1 stopped", "prepare b#1", "send 2"]);
 }

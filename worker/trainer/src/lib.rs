@@ -1,8 +1,8 @@
 //! Trains a stage: batches in, losses and checkpoints out.
 //!
 //! [`StageRun`] is a stage in training. Its caller asks for one step after the other, and for a [`Snapshot`] whenever it
-//! likes; a run that starts from a snapshot goes on exactly as the run it was taken from, bit for bit, because the
-//! learning rate and the batch are pure functions of the step and everything else is in the snapshot.
+//! likes. A run that starts from a snapshot continues the run it was taken from bit for bit, because the learning rate and
+//! the batch are pure functions of the step, and everything else is in the snapshot.
 //!
 //! ```text
 //! corpus::OpenDataset --batch(step)--> MiniCpm --objective--> gradients --clip, AdamW--> MiniCpm

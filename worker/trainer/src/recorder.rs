@@ -1,8 +1,9 @@
-//! What a step did to gradients and weights: [`Dynamics`], measured beside the step and never part of it.
+//! Measures what a step did to gradients and weights ([`Dynamics`]), without taking part in it.
 //!
 //! The recorder copies gradients and weights to the host, each as one vector, and keeps those of the step before. Sums are
 //! taken in 64 bits, over pieces of a fixed size in their order, so that neither the number of threads nor the device
-//! changes them. What it keeps goes into the checkpoint: after a resume the first step has the same values as without one.
+//! changes them. Its state is part of the checkpoint, so that the first step after a resume has the values of an
+//! uninterrupted run.
 
 use std::collections::BTreeMap;
 
@@ -17,20 +18,20 @@ use crate::fit::{FitError, fitting};
 use crate::parameters::{Path, Read, ReadGradients};
 use crate::snapshot::{GRADIENT, HostTensor, WEIGHT_BEFORE};
 
-/// Elements that are summed up on their own.
+/// Elements per partial sum.
 const PIECE: usize = 1 << 14;
-/// Sums that are kept side by side in a piece, for the processor to add at once.
+/// Sums kept side by side within a piece, so that the compiler can vectorise them.
 const LANES: usize = 4;
 
 /// Records the steps of a stage.
 #[derive(Debug)]
 pub(crate) struct Recorder {
     parameters: Vec<Parameter>,
-    /// None before the first step that is recorded.
+    /// `None` before the first recorded step.
     last: Option<Last>,
 }
 
-/// A parameter's stretch of the vectors, which are in the order in which a model is visited.
+/// A parameter's slice of the vectors, which are in the order in which burn visits a model.
 #[derive(Debug)]
 struct Parameter {
     name: String,
@@ -38,7 +39,7 @@ struct Parameter {
     kind: ParamKind,
 }
 
-/// What is left of the step before.
+/// The step before.
 #[derive(Debug)]
 struct Last {
     /// Its gradient before clipping.
@@ -47,7 +48,7 @@ struct Last {
     weights: Vec<f32>,
 }
 
-/// What is measured before an update.
+/// Measurements before an update.
 pub(crate) struct Measured {
     gradient: Vec<f32>,
     weights: Vec<f32>,
@@ -62,7 +63,7 @@ impl Parameter {
 }
 
 impl Recorder {
-    /// A recorder that has seen no step of this model.
+    /// A recorder for this model, before its first step.
     pub(crate) fn new(model: &MiniCpm) -> Self {
         let mut parameters = Vec::new();
         let receive = |name: String, shape, _| {
@@ -73,7 +74,7 @@ impl Recorder {
         Self { parameters, last: None }
     }
 
-    /// Goes on from what a checkpoint holds of the step before, if it holds anything.
+    /// Restores the step before from a checkpoint that has it.
     pub(crate) fn restore(&mut self, recorded: &BTreeMap<String, HostTensor>) -> Result<(), FitError> {
         if recorded.is_empty() {
             return Ok(());
@@ -87,7 +88,7 @@ impl Recorder {
         Ok(())
     }
 
-    /// What [`Recorder::restore`] goes on from.
+    /// The state that [`Recorder::restore`] takes.
     pub(crate) fn state(&self) -> BTreeMap<String, HostTensor> {
         let mut state = BTreeMap::new();
         let Some(last) = &self.last else { return state };
@@ -103,7 +104,7 @@ impl Recorder {
         state
     }
 
-    /// Measures gradients, and the weights that they are of, before they are used.
+    /// Measures gradients and weights before an update.
     pub(crate) fn before_update(&mut self, model: &MiniCpm, gradients: &GradientsParams) -> Measured {
         let gradient = gradient(model, gradients, &self.parameters);
         let weights = weights(model, &self.parameters);
@@ -112,7 +113,7 @@ impl Recorder {
         Measured { gradient, weights, largest_gradient, consecutive }
     }
 
-    /// Measures what the update did.
+    /// Measures the update.
     pub(crate) fn after_update(&mut self, model: &MiniCpm, measured: Measured) -> Dynamics {
         let Measured { gradient, weights, largest_gradient, consecutive } = measured;
         let updated = self::weights(model, &self.parameters);
@@ -199,13 +200,13 @@ fn sums(vectors: [&[f32]; 4]) -> Sums {
     lanes.into_iter().fold(Sums::default(), Sums::plus)
 }
 
-/// The largest element, without its sign.
+/// The largest absolute value.
 fn largest(values: &[f32]) -> f64 {
     let pieces = values.par_chunks(PIECE);
     pieces.map(|piece| piece.iter().map(|value| f64::from(value.abs())).fold(0.0, larger)).reduce(|| 0.0, larger)
 }
 
-/// The largest difference of two vectors, element by element, without its sign.
+/// The largest absolute difference of two vectors, element by element.
 fn largest_difference(a: &[f32], b: &[f32]) -> f64 {
     let difference = |(a, b): (&f32, &f32)| (f64::from(*a) - f64::from(*b)).abs();
     let pieces = a.par_chunks(PIECE).zip(b.par_chunks(PIECE));

@@ -28,16 +28,16 @@ use crate::surgery::{OperationError, operate};
 pub struct StageRun {
     spec: StageSpec,
     data: Arc<OpenDataset>,
-    /// Whose turn it is, where the data has several domains.
+    /// The order in which domains take turns, where the data has several.
     turns: Option<Turns>,
     compute: Compute,
     device: Device,
-    /// Which of two ways to the same bits fits the device.
+    /// Whether activations are kept or recomputed; both give the same bits.
     activations: Activations,
     /// Absent only while a step has it.
     model: Option<MiniCpm>,
     optimizer: Optimizer,
-    /// Of a stage that records.
+    /// Present if the stage records dynamics.
     recorder: Option<Recorder>,
     step: u64,
 }
@@ -68,12 +68,12 @@ impl Origin<'_> {
     }
 }
 
-/// What a step measured.
+/// The measurements of a step.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct StepReport {
     /// The step, counted from the root.
     pub step: u64,
-    /// Mean loss over the batch before the update, in nats a token; not a number where training diverged.
+    /// Mean next-token loss over the batch before the update, in nats a token. Infinite or NaN where training diverged.
     pub loss: f64,
     /// Global L2 norm of the gradient before clipping.
     pub grad_norm: f64,
@@ -81,89 +81,87 @@ pub struct StepReport {
     pub learning_rate: f64,
     /// Tokens trained on.
     pub tokens: u64,
-    /// What a stage that records says of it.
+    /// Present if the stage records dynamics.
     pub dynamics: Option<Dynamics>,
 }
 
-/// What a validation measured.
+/// The measurements of a validation.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Validation {
     /// Mean loss, in nats a token.
     pub loss: f64,
-    /// Mean loss, in nats a byte, which compares across tokenizers.
+    /// Mean loss, in nats a byte, which is comparable across tokenizers.
     pub loss_per_byte: f64,
     /// Tokens predicted.
     pub tokens: u64,
     /// Bytes of text behind them.
     pub bytes: u64,
-    /// On each held-out set by itself, where the data has several domains. The losses above are then their means, each set
-    /// counting once, and the tokens and bytes are those of all.
+    /// The losses on each held-out set, where the data has several domains. The losses above are then the unweighted means
+    /// over sets, and tokens and bytes are totals.
     pub sets: SetLosses,
 }
 
 /// Why a stage cannot be trained.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The dataset is another one.
-    #[error("the stage trains on {expected}, and the data at hand is {found}")]
+    /// The dataset is not the spec's.
+    #[error("dataset: expected {expected}, found {found}")]
     Dataset {
-        /// What the spec names.
+        /// The spec's dataset.
         expected: DatasetId,
-        /// What was given.
+        /// The dataset given.
         found: DatasetId,
     },
     /// The model's vocabulary is not the tokenizer's.
-    #[error("the model has {model} token embeddings, and the data a vocabulary of {data}")]
+    #[error("vocabulary: the model has {model} entries, the data {data}")]
     Vocabulary {
-        /// Of the spec.
+        /// Entries of the model's embedding.
         model: u32,
-        /// Of the data.
+        /// Entries of the data's tokenizer.
         data: u32,
     },
-    /// The spec was made for another trainer.
+    /// The spec was made for another version of the trainer's arithmetic.
     #[error(
-        "the stage was planned for version {planned} of the trainer's arithmetic, and this is version {NUMERICS_VERSION}"
+        "the stage is planned for version {planned} of the trainer's arithmetic; this is version {NUMERICS_VERSION}"
     )]
     Numerics {
-        /// Of the spec.
+        /// The spec's version.
         planned: u32,
     },
-    /// The device has no such number format.
-    #[error(
-        "{compute} cannot train in {precision}, which the stage asks for: it needs a device that can, or another recipe"
-    )]
+    /// The device does not support the spec's number format.
+    #[error("{compute} cannot train in {precision}, which the stage requires: use another device, or another recipe")]
     Precision {
         /// The device.
         compute: String,
-        /// What the spec names.
+        /// The spec's number format.
         precision: Precision,
     },
-    /// The checkpoint is not from inside this stage.
-    #[error("a checkpoint after step {found} does not belong to a stage of steps {start} to {end}")]
+    /// The stage cannot start from a checkpoint of this step.
+    #[error("a stage of steps {start} to {end} cannot start from a checkpoint after step {found}")]
     Step {
-        /// Of the checkpoint.
+        /// The checkpoint's step.
         found: u64,
-        /// Of the stage.
+        /// The stage's first step.
         start: u64,
-        /// Of the stage.
+        /// One past the stage's last step.
         end: u64,
     },
-    /// A stage that begins at step zero and one that does not differ in what they start from.
+    /// Only a stage that begins at step 0 starts from initial weights.
     #[error("a stage that begins at step {start} cannot start from initial weights")]
     NoParent {
-        /// Of the stage.
+        /// The stage's first step.
         start: u64,
     },
-    /// The checkpoint is of another model.
-    #[error("the checkpoint is of another model than the stage's: {difference}")]
+    /// The checkpoint holds another model.
+    #[error("the checkpoint holds another model than the stage trains: {difference}")]
     Model {
-        /// In what they differ.
+        /// Each number that differs, by its path.
         difference: String,
     },
     /// The parent's checkpoint cannot be operated on.
     #[error(transparent)]
     Surgery(#[from] OperationError),
-    /// The checkpoint's tensors are not the model's.
+    /// The checkpoint's tensors do not fit the model.
     #[error(transparent)]
     Fit(#[from] FitError),
     /// The data cannot serve a batch of the spec.
@@ -180,7 +178,7 @@ pub enum StepError {
         /// One past the last.
         end: u64,
     },
-    /// The data could not be read.
+    /// A batch could not be read.
     #[error("cannot read a batch")]
     Batch(#[source] BatchError),
 }
@@ -259,7 +257,7 @@ impl StageRun {
 
     /// Trains one step.
     ///
-    /// A loss that is not a number is reported like any other: what to do about it is the caller's decision.
+    /// A loss that is infinite or NaN is reported like any other; acting on it is up to the caller.
     pub fn next_step(&mut self) -> Result<StepReport, StepError> {
         if self.is_finished() {
             return Err(StepError::Finished { end: self.spec.steps.end });
@@ -283,7 +281,7 @@ impl StageRun {
         Ok(StepReport { step, loss, grad_norm, learning_rate, tokens: self.spec.batch.tokens(), dynamics })
     }
 
-    /// The gradients that the next step would clip and train with, by the names of their parameters; changes nothing.
+    /// The gradients of the next step before clipping, by parameter name. Changes nothing.
     pub fn gradients(&self) -> Result<BTreeMap<String, HostTensor>, StepError> {
         if self.is_finished() {
             return Err(StepError::Finished { end: self.spec.steps.end });
@@ -291,7 +289,8 @@ impl StageRun {
         let batch = batch(&self.data, &self.spec, self.turns.as_ref(), self.step).map_err(StepError::Batch)?;
         let micro = self.spec.batch.micro_sequences as usize;
         Ok(self.compute.install(|| {
-            let (gradients, _) = gradients(self.model(), &self.spec.objective, &batch, micro, self.activations, &self.device);
+            let (gradients, _) =
+                gradients(self.model(), &self.spec.objective, &batch, micro, self.activations, &self.device);
             let mut named = BTreeMap::new();
             let receive = |name, shape, values| {
                 named.insert(name, HostTensor { shape, values });
@@ -301,7 +300,7 @@ impl StageRun {
         }))
     }
 
-    /// Measures the loss on the held-out tokens, of each domain by itself; changes nothing.
+    /// Measures the next-token loss on the held-out tokens, separately for each domain. Changes nothing.
     pub fn validate(&self) -> Result<Validation, StepError> {
         let sets = self.data.validation_sets(self.spec.validation_tokens, self.spec.batch.context);
         let measured = sets.map_err(StepError::Batch)?.into_iter().map(|set| self.validate_on(set));
@@ -346,7 +345,7 @@ impl StageRun {
         })
     }
 
-    /// All that is needed to go on from here, copied to the host.
+    /// Everything needed to resume from here, copied to the host.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         self.compute.install(|| self.read())
@@ -402,7 +401,7 @@ fn check(spec: &StageSpec, data: &OpenDataset, compute: &Compute) -> Result<(), 
     Ok(())
 }
 
-/// What a step is trained on.
+/// The batch of a step.
 fn batch(data: &OpenDataset, spec: &StageSpec, turns: Option<&Turns>, step: u64) -> Result<corpus::Batch, BatchError> {
     match turns {
         Some(turns) => data.mixed_batch(spec.data.order_seed, step, &spec.batch, turns),
@@ -410,7 +409,7 @@ fn batch(data: &OpenDataset, spec: &StageSpec, turns: Option<&Turns>, step: u64)
     }
 }
 
-/// Whether a checkpoint's model is the stage's.
+/// Checks that a checkpoint's model is the stage's.
 fn check_model(found: &ModelSpec, expected: &ModelSpec) -> Result<(), StartError> {
     if found == expected {
         return Ok(());
@@ -418,7 +417,7 @@ fn check_model(found: &ModelSpec, expected: &ModelSpec) -> Result<(), StartError
     let json = |model| serde_json::to_value(model).expect("a model always has a JSON form");
     let mut differences = Vec::new();
     differences_of("", &json(found), &json(expected), &mut differences);
-    Err(StartError::Model { difference: differences.join(", ") })
+    Err(StartError::Model { difference: differences.join("; ") })
 }
 
 /// Each number in which two descriptions of a model differ, by its path.
@@ -431,11 +430,11 @@ fn differences_of(path: &str, found: &Value, expected: &Value, into: &mut Vec<St
             }
         }
         _ if found == expected => {}
-        _ => into.push(format!("{path} is {found}, and not {expected}")),
+        _ => into.push(format!("{path}: expected {expected}, found {found}")),
     }
 }
 
-/// Puts a checkpoint's tensors in place of the model's and the optimiser's.
+/// Loads a checkpoint's weights and moments.
 fn restore(
     model: MiniCpm,
     optimizer: &mut Optimizer,
@@ -444,7 +443,7 @@ fn restore(
 ) -> Result<MiniCpm, StartError> {
     let parameters = shapes(&model);
     let model = with_weights(model, snapshot)?;
-    // A checkpoint from before the first step has no moments.
+    // A checkpoint from before the first step has no moments yet.
     if snapshot.step > 0 {
         for (name, shape) in &parameters {
             let count = [shape.iter().product::<usize>()];

@@ -135,7 +135,7 @@ fn what_does_not_fit_is_refused_by_name() {
     other.model.tensor_program.scale_depth = 1.5;
     other.model.shape.d_ff += 8;
     let error = refused(&other, Origin::Own(&snapshot)).to_string();
-    let expected = "shape.d_ff is 80, and not 88, tensor_program.scale_depth is 1.4, and not 1.5";
+    let expected = "shape.d_ff: expected 88, found 80; tensor_program.scale_depth: expected 1.5, found 1.4";
     assert!(error.ends_with(expected), "{error}");
 
     // Weights that do not say what they are of are known by their shapes.

@@ -90,7 +90,7 @@ pub fn logits(hidden: Tensor<2>, weight: Tensor<2>, scale: f32) -> Tensor<2> {
     hidden.matmul(weight.transpose().cast(number)).mul_scalar(scale)
 }
 
-/// `left * right`, outside any graph: for those who measure how fast products are.
+/// `left * right`, outside any graph, for benchmarks of matrix products.
 ///
 /// # Shapes
 /// - `left`: `[m, k]`; `right`: `[k, n]`; returns `[m, n]`.
@@ -197,7 +197,7 @@ pub struct HeadLoss {
 }
 
 impl HeadLoss {
-    /// Of a cross-entropy that nothing is added to.
+    /// The loss at a head that adds nothing to the cross-entropy.
     fn of(cross_entropy: Tensor<1>) -> Self {
         Self { objective: cross_entropy.clone(), cross_entropy }
     }

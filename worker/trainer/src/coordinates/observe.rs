@@ -1,4 +1,4 @@
-//! A model in its first steps, looked at after each.
+//! Observes a model after each of its first steps.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,23 +18,23 @@ pub const PROBE_TOKENS: u32 = 512;
 /// The longest sequence of them.
 const PROBE_CONTEXT: u32 = 256;
 
-/// What is measured.
+/// A measured quantity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Quantity {
     /// The embedding's output, scaled.
     Embedding,
-    /// What the blocks' attention gives, before it is scaled and added to the stream.
+    /// The output of the blocks' attention, before it is scaled and added to the stream.
     Attention,
-    /// What their feed-forward layers give, likewise.
+    /// The output of their feed-forward layers, likewise.
     Mlp,
     /// The residual stream after the last block.
     Stream,
-    /// The logits.
+    /// The head's output.
     Logits,
 }
 
-/// How large a quantity is, a number of it on average.
+/// The mean size of a quantity's elements.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Size {
     /// Mean absolute value.
@@ -48,7 +48,7 @@ pub struct Size {
 pub struct Observed {
     /// Steps that were done.
     pub step: u64,
-    /// The loss of the last of them, in nats a token; none before the first.
+    /// The loss of the last of them, in nats a token; `None` before the first.
     pub loss: Option<f64>,
     /// The sizes, by quantity.
     pub sizes: BTreeMap<Quantity, Size>,
@@ -63,17 +63,17 @@ pub enum CoordinateError {
     /// A step failed.
     #[error("cannot train a step")]
     Step(#[source] StepError),
-    /// There is nothing to measure on.
+    /// The held-out tokens to measure on cannot be read.
     #[error("cannot read held-out tokens to measure on")]
     Probe(#[source] BatchError),
 }
 
 /// Trains a stage from initial weights to its end, and observes it before the first step and after each.
 ///
-/// All models over one dataset and context are measured on the same held-out tokens. `None` where the caller stopped it.
+/// All models over one dataset and context are measured on the same held-out tokens. `None` if the caller interrupts it.
 ///
 /// # Errors
-/// As for training the stage.
+/// If the stage cannot be trained or the held-out tokens cannot be read.
 pub fn observe(
     spec: &StageSpec,
     data: &Arc<OpenDataset>,
@@ -103,7 +103,7 @@ fn probe(spec: &StageSpec, data: &OpenDataset) -> Result<Batch, BatchError> {
     batches.next().unwrap_or(Err(BatchError::Empty))
 }
 
-/// The numbers of each quantity, of all blocks one after the other.
+/// The values of each quantity, concatenated over blocks.
 type Values = BTreeMap<Quantity, Vec<f32>>;
 
 fn activations(run: &StageRun, probe: &Batch) -> Values {

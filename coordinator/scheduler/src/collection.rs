@@ -1,4 +1,4 @@
-//! Which committed checkpoints something needs, by reachability; the others may go.
+//! Which committed checkpoints something needs, by reachability. The others may be collected.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,16 +12,16 @@ use crate::state::stage::{StageRecord, StageState};
 pub enum Hold {
     /// Other stages start from it, or may: it is the last of a stage that has children, or of a trunk.
     BranchPoint,
-    /// It is what a trial came to.
+    /// It is a trial's result.
     Result,
-    /// A stage that is not done goes on from it.
+    /// An unfinished stage resumes from it.
     Newest,
 }
 
 /// What holds checkpoints at one moment.
 ///
-/// What an attempt reads is held: it starts from the newest checkpoint of its stage, or from the last one of its parent,
-/// and once a newer one is committed it has begun. What an attempt writes is not committed yet, and so not spoken of here.
+/// What an attempt reads is held: it starts from the newest checkpoint of its stage or the last one of its parent, and once a
+/// newer one is committed it has started. What an attempt writes is not committed yet, so it does not appear here.
 #[derive(Debug)]
 pub struct Holds<'a> {
     ledger: &'a Ledger,
@@ -30,7 +30,7 @@ pub struct Holds<'a> {
 }
 
 impl Ledger {
-    /// What holds checkpoints now.
+    /// The holds on checkpoints now.
     #[must_use]
     pub fn holds(&self) -> Holds<'_> {
         let mut dispensable = BTreeSet::new();

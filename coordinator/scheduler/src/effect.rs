@@ -1,4 +1,4 @@
-//! What the caller is to do about it.
+//! What the caller has to do in response.
 
 use vocabulary::{AttemptKey, CampaignId, StageKey, WorkerId};
 
@@ -12,10 +12,8 @@ pub enum Effect {
     Record(Fact),
     /// Tell a worker to train a stage.
     ///
-    /// It is repeated under the same attempt to a worker that joins again without knowing of it; one that has the
-    /// attempt in hand takes no notice.
+    /// Repeated under the same attempt to a worker that joins again without it; one that holds the attempt ignores it.
     Assign {
-        /// Who.
         worker: WorkerId,
         /// The stage, and the attempt under which everything about it is to be reported.
         /// [`Scheduler::stage`](crate::Scheduler::stage) has the stage's spec.
@@ -26,49 +24,45 @@ pub enum Effect {
         /// The stage whose last checkpoint it starts from; `None` where it starts from initial weights.
         parent: Option<StageKey>,
     },
-    /// Tell a worker to stop an attempt that nobody needs any more, or that lost its lease. It answers with
-    /// [`Event::RevocationConfirmed`](crate::Event::RevocationConfirmed), which is when its slot is free.
+    /// Tell a worker to stop an attempt that nobody needs any more, or that lost its lease. Its slot is free once it answers
+    /// with [`Event::RevocationConfirmed`](crate::Event::RevocationConfirmed).
     Revoke {
-        /// Who.
         worker: WorkerId,
         /// Which attempt at which stage.
         key: AttemptKey,
     },
-    /// Tell a worker that an attempt it speaks of is not its own (any more): drop it, with all reports still to be sent.
-    /// It answers as to [`Effect::Revoke`], whether it had the attempt or not.
+    /// Tell a worker that an attempt it reports is not (or no longer) its own: it drops the attempt and all its unsent
+    /// reports. It answers as to [`Effect::Revoke`], whether it had the attempt or not.
     Refuse {
-        /// Who.
         worker: WorkerId,
         /// Which attempt at which stage.
         key: AttemptKey,
     },
-    /// Close the connection of a worker that has not joined, or that was silent for so long that it was forgotten: it
-    /// will dial again and say hello.
+    /// Close the connection of a worker that has not joined, or was silent for so long that it was forgotten. It will dial
+    /// again and say hello.
     CloseSession {
-        /// Who.
         worker: WorkerId,
     },
-    /// Tell whoever waits for it that a campaign has nothing left to train, or was cancelled.
-    /// [`Scheduler::campaign_status`](crate::Scheduler::campaign_status) says how it ended. Said again when a campaign
-    /// that has ended is submitted again.
+    /// Tell whoever waits that a campaign has nothing left to train, or was cancelled.
+    /// [`Scheduler::campaign_status`](crate::Scheduler::campaign_status) says how it ended. Repeated when an ended campaign
+    /// is submitted again.
     CampaignEnded {
-        /// Which.
         campaign: CampaignId,
     },
-    /// Tell people that a stage was trained again and did not come out the same. Its first result is kept.
+    /// Tell people that a stage was trained again with a different result. The first result is kept.
     ResultDiffers {
         /// Which, and the attempt that trained it again.
         key: AttemptKey,
-        /// What is kept.
+        /// The result that is kept.
         first: StageResult,
-        /// What came out now; `None` where it diverged.
+        /// The new result; `None` if it diverged.
         again: Option<StageResult>,
     },
-    /// Tell whoever submitted it that a plan, or what was to be added to one, is not one: nothing of it was accepted.
+    /// Tell the submitter that a plan, or an addition to one, is invalid. Nothing of it was accepted.
     RejectPlan {
-        /// The campaign it claims to be, or to be for.
+        /// The campaign that the plan or addition names.
         campaign: CampaignId,
-        /// What is wrong with it.
+        /// The reason.
         error: PlanError,
     },
 }

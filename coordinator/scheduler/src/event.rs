@@ -25,17 +25,14 @@ pub enum Event {
     },
     /// Someone no longer wants a campaign.
     CampaignCancelled {
-        /// Which.
         campaign: CampaignId,
     },
     /// Someone wants the stages of a campaign that were given up to be tried again.
     RetryRequested {
-        /// Which.
         campaign: CampaignId,
     },
     /// A worker said hello, at its start or on a new connection.
     WorkerJoined {
-        /// The process.
         worker: WorkerId,
         /// Its name, for people.
         name: String,
@@ -49,7 +46,6 @@ pub enum Event {
     },
     /// A worker is alive.
     HeartbeatReceived {
-        /// The process.
         worker: WorkerId,
         /// Attempts it has in hand, as in [`Event::WorkerJoined`].
         running: Vec<AttemptKey>,
@@ -57,17 +53,14 @@ pub enum Event {
     /// The connection of a worker broke. Its attempt lives as long as its lease; without one, it gets no work until it
     /// joins again.
     WorkerDisconnected {
-        /// The process.
         worker: WorkerId,
     },
     /// A worker process is known to be gone: it said goodbye, or whoever started it saw it end.
     WorkerLeft {
-        /// The process.
         worker: WorkerId,
     },
     /// A complete and verified checkpoint is in the store of checkpoints.
     CheckpointCommitted {
-        /// Who wrote it.
         worker: WorkerId,
         /// Which attempt at which stage.
         key: AttemptKey,
@@ -76,7 +69,6 @@ pub enum Event {
     },
     /// A stage is trained to its last step, its final checkpoint committed.
     StageCompleted {
-        /// By whom.
         worker: WorkerId,
         /// Which attempt at which stage.
         key: AttemptKey,
@@ -85,7 +77,6 @@ pub enum Event {
     },
     /// The loss of a stage left all bounds: a result, not a failure.
     StageDiverged {
-        /// Who saw it.
         worker: WorkerId,
         /// Which attempt at which stage.
         key: AttemptKey,
@@ -96,7 +87,6 @@ pub enum Event {
     },
     /// An attempt ended in an error.
     AttemptFailed {
-        /// Whose.
         worker: WorkerId,
         /// Which attempt at which stage.
         key: AttemptKey,
@@ -107,7 +97,6 @@ pub enum Event {
     },
     /// A worker that has to go handed its attempt back, with what it could checkpoint.
     AttemptReleased {
-        /// Whose.
         worker: WorkerId,
         /// Which attempt at which stage.
         key: AttemptKey,
@@ -115,7 +104,6 @@ pub enum Event {
     /// A worker could not begin an attempt, because a checkpoint it was to start from is damaged or gone. The caller has
     /// seen to that by itself, and has said so before with [`Event::CheckpointDamaged`].
     StartUnusable {
-        /// Whose.
         worker: WorkerId,
         /// Which attempt at which stage.
         key: AttemptKey,
@@ -127,7 +115,6 @@ pub enum Event {
     /// A worker handed an attempt back because it cannot read or write the storage. It stays, and says that it had better
     /// not be given another one at once.
     StorageFailed {
-        /// Whose.
         worker: WorkerId,
         /// Which attempt at which stage.
         key: AttemptKey,
@@ -136,7 +123,6 @@ pub enum Event {
     },
     /// A committed checkpoint was read and is not what was committed, or it is gone.
     CheckpointDamaged {
-        /// Of which stage.
         stage: StageKey,
         /// Steps done, counted from the root.
         step: u64,
@@ -149,7 +135,6 @@ pub enum Event {
     /// A worker stopped an attempt because it was told to, by [`Effect::Revoke`](crate::Effect::Revoke) or
     /// [`Effect::Refuse`](crate::Effect::Refuse); or it was told and did not have it.
     RevocationConfirmed {
-        /// Who.
         worker: WorkerId,
         /// Which attempt at which stage.
         key: AttemptKey,

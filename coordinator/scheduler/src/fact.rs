@@ -25,7 +25,7 @@ pub enum Fact {
     CampaignCancelled {
         campaign: CampaignId,
     },
-    /// A campaign is more or less patient than it was.
+    /// A campaign's limits on retries changed.
     RetriesChanged {
         campaign: CampaignId,
         /// From now on.
@@ -58,7 +58,7 @@ pub enum Fact {
         attempt: Attempt,
         /// At which step, counted from the root.
         step: u64,
-        /// The loss there, in nats a token; `None` where it was not a number.
+        /// The loss there, in nats per token; `None` if it was NaN or infinite.
         loss: Option<f64>,
     },
     /// An attempt is over, and the stage is not done.
@@ -73,20 +73,20 @@ pub enum Fact {
         /// The retry limit that it used up.
         limit: RetryCount,
     },
-    /// A stage that was given up is to be tried again, with its counts back at zero.
+    /// A failed stage is tried again, with its counts back at zero.
     StageRetried {
         stage: StageKey,
     },
-    /// A committed checkpoint is not there any more. Nothing starts from it.
+    /// A committed checkpoint no longer exists. Nothing starts from it.
     CheckpointRemoved {
         stage: StageKey,
         /// Steps done, counted from the root.
         step: u64,
-        /// Why not.
+        /// The reason.
         why: RemovalReason,
     },
-    /// A stage that is done is to be trained again from the checkpoint before its last: the last one is lost, and other
-    /// stages start from it. Its result stays.
+    /// A completed stage is trained again from the checkpoint before its last, which is lost and which other stages start
+    /// from. Its result stays.
     StageReopened {
         stage: StageKey,
     },
@@ -154,11 +154,11 @@ impl Fact {
     }
 }
 
-/// Why a checkpoint that was committed is not there any more.
+/// Why a committed checkpoint no longer exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RemovalReason {
-    /// Its content is not what was committed, or is gone.
+    /// Its content differs from what was committed, or is gone.
     Damaged,
     /// Nothing needed it, and its space was wanted.
     Collected,
@@ -205,14 +205,14 @@ pub enum AttemptEnd {
         /// Whether training had begun.
         started: bool,
     },
-    /// The worker said something that cannot be: a checkpoint beyond the stage's end, a stage done without its last one.
+    /// The worker reported something impossible: a checkpoint beyond the stage's end, or completion without the last one.
     ProtocolBroken {
         /// What, for people.
         reason: String,
     },
-    /// The worker had to go, and handed it back.
+    /// The worker had to leave, and handed it back.
     Released,
-    /// Nothing was heard of it for the length of a lease.
+    /// The worker was silent for the length of a lease.
     LeaseExpired {
         /// Whether the worker had been heard to have it, or may have been before a restart.
         started: bool,
@@ -222,9 +222,9 @@ pub enum AttemptEnd {
         /// Whether the worker had been heard to have it, or may have been before a restart.
         started: bool,
     },
-    /// The worker had it, came back, and no longer had it.
+    /// The worker had it, reconnected, and no longer had it.
     Lost,
-    /// It was taken away, because nobody needed the stage any more.
+    /// It was revoked, because nobody needed the stage any more.
     Revoked,
     /// The checkpoint it was to start from is damaged or gone.
     StartUnusable {
@@ -264,7 +264,7 @@ impl fmt::Display for AttemptEnd {
             Self::ProtocolBroken { reason } => write!(f, "worker broke the protocol: {reason}"),
             Self::Released => f.write_str("handed back by its worker"),
             Self::LeaseExpired { started: true } => f.write_str("worker fell silent"),
-            Self::LeaseExpired { started: false } => f.write_str("worker never confirmed that it has it"),
+            Self::LeaseExpired { started: false } => f.write_str("worker never confirmed the assignment"),
             Self::WorkerLeft { started: true } => f.write_str("worker process ended"),
             Self::WorkerLeft { started: false } => f.write_str("worker process ended before it began"),
             Self::Lost => f.write_str("worker came back without it"),
@@ -281,7 +281,7 @@ impl fmt::Display for AttemptEnd {
     }
 }
 
-/// The three counts of a stage that are limited apart, by [`Retries`].
+/// The three separately limited counts of a stage's attempts. [`Retries`] has the limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RetryCount {
@@ -294,7 +294,7 @@ pub enum RetryCount {
 }
 
 impl RetryCount {
-    /// How far it may go.
+    /// The highest count that is allowed.
     #[must_use]
     pub fn limit(self, retries: &Retries) -> u32 {
         match self {

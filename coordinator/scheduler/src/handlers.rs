@@ -1,5 +1,5 @@
-//! One function an event, in a file an area. A handler checks what it was told, records what follows, and orders the
-//! rest; what it was told by a worker may be late, repeated or nonsense, and is never more than data.
+//! One function per event, one file per area. A handler checks the event, records the facts that follow, and orders the
+//! rest. What a worker reports may be late, repeated or nonsense; it is only data.
 
 mod attempts;
 mod campaigns;
@@ -15,7 +15,7 @@ use crate::scheduler::Scheduler;
 use crate::time::Timestamp;
 
 impl Scheduler {
-    /// Takes in what has happened at `now`, and says what is to be done about it. `now` never goes back.
+    /// Takes in an event at `now`, and returns what the caller has to do. `now` never goes back.
     #[must_use]
     pub fn handle(&mut self, now: Timestamp, event: Event) -> Vec<Effect> {
         let mut effects = Vec::new();

@@ -1,4 +1,4 @@
-//! Whether a plan that came from outside is one.
+//! Checks of plans that come from outside.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,13 +10,12 @@ pub enum PlanError {
     /// Its data is not prepared, so its keys are not final.
     #[error("the plan has no prepared dataset")]
     NoDataset,
-    /// It asks for nothing.
+    /// It has no trials.
     #[error("the plan has no trials")]
     NoTrials,
-    /// A stage is there twice.
+    /// It has a stage twice.
     #[error("{stage} is in the plan twice")]
     DuplicateStage {
-        /// Which.
         stage: StageKey,
     },
     /// A stage comes before its parent, or its parent is missing.
@@ -25,10 +24,9 @@ pub enum PlanError {
         /// The child.
         stage: StageKey,
     },
-    /// A stage does not go on where its parent ends, or has no steps.
+    /// A stage does not start where its parent ends, or has no steps.
     #[error("{stage} trains steps {start}..{end}, and has to begin at {expected} and to have a step")]
     Steps {
-        /// Which.
         stage: StageKey,
         /// Its first step.
         start: u64,
@@ -62,25 +60,21 @@ pub enum PlanError {
     /// A trial is not a path of stages from a root.
     #[error("{trial} is not a path from a root of the stage tree")]
     Path {
-        /// Which.
         trial: TrialId,
     },
-    /// A trial is there twice.
+    /// It has a trial twice.
     #[error("{trial} is in the plan twice")]
     DuplicateTrial {
-        /// Which.
         trial: TrialId,
     },
     /// It is to be added to a campaign that was never accepted.
     #[error("{campaign} was never submitted")]
     UnknownCampaign {
-        /// Which.
         campaign: CampaignId,
     },
     /// It is to be added to a campaign that was cancelled.
     #[error("{campaign} was cancelled: submit it again, and then add to it")]
     Cancelled {
-        /// Which.
         campaign: CampaignId,
     },
 }
@@ -137,7 +131,7 @@ pub(crate) fn check(plan: &Plan) -> Result<(), PlanError> {
     check_keys(&plan.stages)
 }
 
-/// Whether a plan that has grown is one still, as far as its structure goes.
+/// Whether a grown plan still has a valid structure.
 pub(crate) fn check_grown(grown: &Plan) -> Result<(), PlanError> {
     let mut seen = BTreeSet::new();
     if let Some(twice) = grown.trials.iter().find(|trial| !seen.insert(trial.id)) {
@@ -146,7 +140,7 @@ pub(crate) fn check_grown(grown: &Plan) -> Result<(), PlanError> {
     check_structure(grown)
 }
 
-/// Whether a plan can be run with what is added to it.
+/// Whether a plan can be run with an addition.
 pub(crate) fn check_growth(plan: &Plan, growth: &Growth) -> Result<(), PlanError> {
     check_grown(&plan.grown(growth))?;
     check_keys(&growth.stages)

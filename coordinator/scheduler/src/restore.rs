@@ -1,4 +1,4 @@
-//! The way back from a log, or from a snapshot and the end of one.
+//! Restoring a scheduler from a log, or from a snapshot and the facts after it.
 
 use crate::fact::Fact;
 use crate::scheduler::Scheduler;
@@ -13,14 +13,14 @@ use crate::timers::Timer;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("fact {index} of the log cannot be true after those before it")]
 pub struct RestoreError {
-    /// Which fact of those given, counted from 0.
+    /// The index of the fact, counted from 0.
     pub index: usize,
     /// Why not.
     #[source]
     pub source: IllegalFact,
 }
 
-/// Why there is no way back.
+/// Why a snapshot and the facts after it cannot be restored.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RestoreFault {
     /// The snapshot contradicts itself; the whole log may be sound.
@@ -34,9 +34,8 @@ pub enum RestoreFault {
 impl Scheduler {
     /// The scheduler that committed these facts, after a restart.
     ///
-    /// No worker is known. Attempts that ran keep their worker and have [`Settings::restart_grace`] to be heard of: a
-    /// worker that joins in that time with the attempt in hand goes on without losing a step. Waits between retries are
-    /// over.
+    /// No worker is known. Running attempts keep their worker for [`Settings::restart_grace`]: a worker that joins in that
+    /// time and holds the attempt continues without losing a step. Back-offs are over.
     ///
     /// # Errors
     /// If a fact contradicts those before it.

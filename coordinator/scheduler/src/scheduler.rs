@@ -1,4 +1,4 @@
-//! The scheduler itself: what it keeps, and the few operations all handlers are made of.
+//! The scheduler: its state, and the operations that all handlers share.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -46,7 +46,7 @@ pub struct Scheduler {
 }
 
 impl Scheduler {
-    /// A scheduler that knows of nothing.
+    /// An empty scheduler.
     #[must_use]
     pub fn new(settings: Settings) -> Self {
         Self {
@@ -63,16 +63,16 @@ impl Scheduler {
         }
     }
 
-    /// What it was set to; workers are told of the lease and the heartbeat when they join.
+    /// Its settings. Workers are told the lease and the heartbeat interval when they join.
     #[must_use]
     pub fn settings(&self) -> &Settings {
         &self.settings
     }
 
-    /// When the caller has to come with [`Event::TimePassed`](crate::Event::TimePassed), if nothing else happens before.
+    /// When the caller has to send [`Event::TimePassed`](crate::Event::TimePassed), if nothing else happens before.
     ///
-    /// While anybody is waited for that is at least once a heartbeat: the gap between two calls says whether the caller
-    /// was there to hear.
+    /// While some worker may fall silent, that is at least once a heartbeat interval: the gap between two calls tells
+    /// whether the caller was there to hear.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Timestamp> {
         let timer = self.timers.next();
@@ -84,8 +84,8 @@ impl Scheduler {
     /// Applies a decision and orders it to be recorded.
     ///
     /// # Panics
-    /// If the decision is an illegal one. Handlers check what they were told before they decide, so that is a mistake in
-    /// this crate, and to go on would write a log that cannot be read again.
+    /// If the decision is illegal. Handlers check events before they decide, so that is a bug in this crate, and continuing
+    /// would write a log that cannot be read again.
     pub(crate) fn record(&mut self, fact: Fact, effects: &mut Vec<Effect>) {
         let Changes { touched, ended } = match self.ledger.apply(&fact) {
             Ok(changes) => changes,
@@ -104,8 +104,8 @@ impl Scheduler {
         effects.extend(ended.map(|campaign| Effect::CampaignEnded { campaign }));
     }
 
-    /// Lets searches decide on what comes next, and returns those that have decided on something: they have not ended with
-    /// what was recorded before, but with what is recorded here, if at all.
+    /// Lets searches choose their next trials, and returns those that chose some: these have not ended with what was recorded
+    /// before.
     fn grow_searches(&mut self, searches: &[CampaignId], effects: &mut Vec<Effect>) -> BTreeSet<CampaignId> {
         let mut grown = BTreeSet::new();
         for campaign in searches {
@@ -117,7 +117,7 @@ impl Scheduler {
         grown
     }
 
-    /// Puts a stage into the queue or takes it out, as it should be.
+    /// Puts a stage into the queue, or takes it out, as its state demands.
     pub(crate) fn requeue(&mut self, stage: StageKey) {
         let backing_off = self.timers.when(Timer::BackoffOver(stage)).is_some();
         match self.ledger.record(&stage) {
@@ -126,7 +126,7 @@ impl Scheduler {
         }
     }
 
-    /// Hands out stages while there is one that fits an idle worker.
+    /// Assigns stages while one fits an idle worker.
     pub(crate) fn place(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
         while !self.is_draining
             && let Some((stage, worker)) = self.next_placement()
@@ -150,7 +150,7 @@ impl Scheduler {
         self.assign(now, worker, key, effects);
     }
 
-    /// Tells a worker of an attempt it has by the ledger, with a fresh lease.
+    /// Tells a worker to run an attempt that it has by the ledger, with a fresh lease.
     pub(crate) fn assign(&mut self, now: Timestamp, worker: WorkerId, key: AttemptKey, effects: &mut Vec<Effect>) {
         let stage = key.stage;
         let Some(record) = self.ledger.record(&stage) else { return };
@@ -161,7 +161,7 @@ impl Scheduler {
     }
 
     /// Ends the attempt of a running stage without the stage being done, and decides whether there will be another.
-    /// What becomes of the worker's slot is up to the caller.
+    /// The caller decides about the worker's slot.
     pub(crate) fn end_attempt(&mut self, now: Timestamp, stage: StageKey, why: AttemptEnd, effects: &mut Vec<Effect>) {
         let Some(&StageState::Running { worker, attempt }) = self.ledger.stage_state(&stage) else { return };
         let count = why.counts_as();
@@ -189,20 +189,20 @@ impl Scheduler {
         self.running_on.remove(&worker);
     }
 
-    /// Whether the worker of a running stage was heard to have it. An attempt from before a restart gets the benefit of
-    /// the doubt: what has ended there is the coordinator, and that says nothing about the stage.
+    /// Whether the worker of a running stage confirmed it. An attempt from before a restart gets the benefit of the doubt: it
+    /// was the coordinator that ended, which says nothing about the stage.
     pub(crate) fn may_have_begun(&self, stage: &StageKey) -> bool {
         self.confirmed.contains(stage) || self.held_over.contains(stage)
     }
 
-    /// A sign of life: puts off the time at which a known worker is taken for gone.
+    /// A sign of life: postpones the time at which a known worker is taken for gone.
     pub(crate) fn heard_from(&mut self, now: Timestamp, worker: WorkerId) {
         if self.workers.contains(&worker) {
             self.timers.set(Timer::WorkerSilent(worker), now + self.settings.lease_duration);
         }
     }
 
-    /// A sign that a worker has the stage the ledger says it has: extends the lease.
+    /// A sign that a worker holds its stage: extends the lease.
     pub(crate) fn renew(&mut self, now: Timestamp, stage: StageKey) {
         self.timers.set(Timer::LeaseExpired(stage), now + self.settings.lease_duration);
         self.held_over.remove(&stage);

@@ -80,9 +80,7 @@ pub struct TrialCounts {
 /// A campaign, for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CampaignStatus {
-    /// Which.
     pub campaign: CampaignId,
-    /// Its name.
     pub name: String,
     /// Whether it is wanted and over.
     pub phase: CampaignPhase,
@@ -95,9 +93,7 @@ pub struct CampaignStatus {
 /// A worker, for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WorkerStatus {
-    /// The process.
     pub worker: WorkerId,
-    /// Its name.
     pub name: String,
     /// Memory of its device, where it is known.
     pub memory_bytes: Option<u64>,

@@ -1,4 +1,4 @@
-//! What workers report of the attempts they have.
+//! Reports on attempts.
 
 use vocabulary::{AttemptKey, WorkerId};
 
@@ -9,7 +9,7 @@ use crate::standing::Standing;
 use crate::state::worker::Slot;
 use crate::time::Timestamp;
 
-/// What a report is made under: this worker says that it has this stage under this attempt.
+/// Who reports on what: this worker claims to hold this stage under this attempt.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Claim {
     pub(crate) worker: WorkerId,
@@ -17,8 +17,8 @@ pub(crate) struct Claim {
 }
 
 impl Scheduler {
-    /// The fence every report has to pass. One that counts extends the lease; a repetition of what is settled is
-    /// dropped; all else is refused.
+    /// The fence that every report passes. A report that counts extends the lease, a repetition of a settled one is dropped,
+    /// and all others are refused.
     pub(super) fn passes(&mut self, now: Timestamp, claim: Claim, effects: &mut Vec<Effect>) -> bool {
         let Claim { worker, key } = claim;
         self.heard_from(now, worker);
@@ -123,7 +123,7 @@ impl Scheduler {
         }
     }
 
-    /// The worker hands back what it has because it must go, so nothing else is given to it.
+    /// The worker hands its attempt back because it has to leave, so it gets no other.
     pub(super) fn on_attempt_released(&mut self, now: Timestamp, claim: Claim, effects: &mut Vec<Effect>) {
         if self.passes(now, claim, effects) {
             self.end_attempt(now, claim.key.stage, AttemptEnd::Released, effects);
@@ -131,7 +131,7 @@ impl Scheduler {
         }
     }
 
-    /// A worker confirms for attempts that were over already, too; that frees the slot and changes nothing else.
+    /// Workers also confirm for attempts that are over already; that frees the slot and changes nothing else.
     pub(super) fn on_revocation_confirmed(&mut self, now: Timestamp, claim: Claim, effects: &mut Vec<Effect>) {
         let Claim { worker, key } = claim;
         self.heard_from(now, worker);
@@ -146,14 +146,14 @@ impl Scheduler {
         }
     }
 
-    /// Records how a stage came out, and frees the worker.
+    /// Records the result of a stage, and frees the worker.
     fn settle(&mut self, claim: Claim, fact: Fact, effects: &mut Vec<Effect>) {
         self.forget_attempt(claim.worker, claim.key.stage);
         self.record(fact, effects);
         self.workers.set_slot(claim.worker, Slot::Idle);
     }
 
-    /// Ends an attempt of which the worker says what cannot be. It may well be training on, so its slot is not free.
+    /// Ends an attempt whose worker reports something impossible. It may still be training, so its slot is not free.
     fn break_off(&mut self, now: Timestamp, claim: Claim, reason: String, effects: &mut Vec<Effect>) {
         let Claim { worker, key } = claim;
         self.end_attempt(now, key.stage, AttemptEnd::ProtocolBroken { reason }, effects);

@@ -1,4 +1,4 @@
-//! Workers that come, live and go.
+//! Workers that join, report and leave.
 
 use std::collections::BTreeSet;
 
@@ -14,8 +14,8 @@ use crate::time::Timestamp;
 use crate::timers::Timer;
 
 impl Scheduler {
-    /// Brings what the worker says it has and what the ledger says it has together. What both say goes on; what only the
-    /// worker says is refused; what only the ledger says is assigned again, for the order never arrived.
+    /// Reconciles what the worker holds with what the ledger says. An attempt in both continues. One that only the worker
+    /// has is refused. One that only the ledger has is assigned again, for the order never arrived.
     #[expect(clippy::too_many_arguments, reason = "they are the fields of the event")]
     pub(super) fn on_worker_joined(
         &mut self,
@@ -49,7 +49,7 @@ impl Scheduler {
             || slot_before.is_some_and(|slot| slot == Slot::Dropping(key))
             || self.has_something_to_drop(worker)
         {
-            // In the last case the order went to a connection that was over, and the slot is not free for it now.
+            // In the last case the order went to a dead connection, and now the slot is not free for it.
             self.end_attempt(now, stage, AttemptEnd::Revoked, effects);
         } else if self.confirmed.contains(&stage) {
             self.end_attempt(now, stage, AttemptEnd::Lost, effects);
@@ -76,7 +76,7 @@ impl Scheduler {
         }
     }
 
-    /// Extends the lease of what the worker has, and has it drop what it should not have.
+    /// Extends the leases of what the worker holds, and has it drop what it should not hold.
     fn reconcile_held(&mut self, now: Timestamp, worker: WorkerId, running: &[AttemptKey], effects: &mut Vec<Effect>) {
         for key in running.iter().copied().collect::<BTreeSet<_>>() {
             match self.standing(worker, key) {
@@ -103,7 +103,7 @@ impl Scheduler {
         effects.push(Effect::Refuse { worker, key });
     }
 
-    /// A worker without an attempt is not given one that it would not hear of.
+    /// An idle worker without a connection gets no assignment, for it would not hear of it.
     pub(super) fn on_worker_disconnected(&mut self, worker: WorkerId) {
         if self
             .workers

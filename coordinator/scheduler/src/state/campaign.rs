@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use vocabulary::Plan;
 
-/// A campaign that was accepted.
+/// An accepted campaign.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Campaign {
     /// The whole plan, including later growth.

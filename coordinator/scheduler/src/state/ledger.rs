@@ -16,7 +16,6 @@ pub enum IllegalFact {
     /// It is about a stage that no campaign asked for.
     #[error("{fact} is about {stage}, which no campaign asked for")]
     UnknownStage {
-        /// Which stage.
         stage: StageKey,
         /// The name of the fact.
         fact: &'static str,
@@ -24,7 +23,6 @@ pub enum IllegalFact {
     /// It is about a campaign that was never accepted.
     #[error("{fact} is about {campaign}, which was never accepted")]
     UnknownCampaign {
-        /// Which.
         campaign: CampaignId,
         /// The name of the fact.
         fact: &'static str,
@@ -32,7 +30,6 @@ pub enum IllegalFact {
     /// The stage cannot go this way from the state it is in.
     #[error("{fact} cannot be true of {stage}, which is {state}")]
     Transition {
-        /// Which stage.
         stage: StageKey,
         /// The name of the fact.
         fact: &'static str,
@@ -42,30 +39,28 @@ pub enum IllegalFact {
     /// A campaign was accepted twice, or cancelled twice.
     #[error("{fact} is already true of {campaign}")]
     AlreadyTrue {
-        /// Which.
         campaign: CampaignId,
         /// The name of the fact.
         fact: &'static str,
     },
-    /// A campaign grows that nobody wants.
+    /// A cancelled campaign grows.
     #[error("{fact} cannot be true of {campaign}, which is cancelled")]
     Unwanted {
-        /// Which.
         campaign: CampaignId,
         /// The name of the fact.
         fact: &'static str,
     },
-    /// An accepted plan is not one.
-    #[error("an accepted plan is not one")]
+    /// An accepted plan is invalid.
+    #[error("an accepted plan is invalid")]
     Plan(#[source] PlanError),
 }
 
-/// What else a fact changed.
+/// What a fact changed besides its own stage or campaign.
 #[derive(Debug, Default)]
 pub(crate) struct Changes {
-    /// Stages that may have become ready, or stopped to be.
+    /// Stages that may have become ready, or no longer are.
     pub(crate) touched: Vec<StageKey>,
-    /// Campaigns of which nothing is left to train since.
+    /// Campaigns that have ended by it.
     pub(crate) ended: Vec<CampaignId>,
 }
 
@@ -73,7 +68,7 @@ pub(crate) struct Changes {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Ledger {
     pub(super) campaigns: BTreeMap<CampaignId, Campaign>,
-    /// Behind pointers, so that a search walks past keys and not past records.
+    /// Boxed, so that a lookup walks past keys and not past records.
     pub(super) stages: BTreeMap<StageKey, Box<StageRecord>>,
 }
 
@@ -95,7 +90,7 @@ impl Ledger {
         self.stages.get(stage).map(|record| &record.state)
     }
 
-    /// The campaigns that want a stage, those that were cancelled left out.
+    /// The campaigns that want a stage, without cancelled ones.
     pub fn wanted_by(&self, stage: &StageKey) -> impl Iterator<Item = &Campaign> {
         let campaigns = self.stages.get(stage).into_iter().flat_map(|record| &record.wanted_by);
         campaigns.filter_map(|campaign| self.campaigns.get(campaign))
@@ -120,7 +115,7 @@ impl Ledger {
         self.stages.values().map(Box::as_ref)
     }
 
-    /// Whether a stage could be handed out now: it waits, a campaign wants it, and it has something to start from.
+    /// Whether a stage could be assigned now: it waits, a campaign wants it, and it has something to start from.
     pub(crate) fn can_start(&self, record: &StageRecord) -> bool {
         record.state == StageState::Waiting && !record.wanted_by.is_empty() && self.has_start(record)
     }
@@ -130,8 +125,7 @@ impl Ledger {
         !record.checkpoints.is_empty() || record.stage.parent.is_none_or(can_start_from)
     }
 
-    /// The parent of a stage, where that has to be trained again for the stage to start: it is done, and what it came to
-    /// is lost.
+    /// The parent of a waiting stage, if it has to be trained again first: it is completed, and its last checkpoint is lost.
     pub(crate) fn parent_to_reopen(&self, stage: &StageKey) -> Option<StageKey> {
         let record = self.stages.get(stage)?;
         let waits = record.state == StageState::Waiting && !record.wanted_by.is_empty();
@@ -139,7 +133,7 @@ impl Ledger {
         matches!(self.stage_state(&parent), Some(StageState::Completed { .. })).then_some(parent)
     }
 
-    /// The checkpoint of its parent that a stage would have to start from, and that is not there (any more).
+    /// The parent's checkpoint that a stage would have to start from, if that does not exist (any more).
     pub(crate) fn lost_start(&self, stage: &StageKey) -> Option<(StageKey, u64)> {
         let record = self.stages.get(stage).filter(|record| !self.has_start(record))?;
         let parent = self.stages.get(&record.stage.parent?)?;
@@ -151,12 +145,12 @@ impl Ledger {
         self.stages.get(stage).into_iter().flat_map(|record| record.checkpoints.iter().copied())
     }
 
-    /// The steps of those that were found damaged or gone, at whatever time.
+    /// The steps of those that were ever found damaged or gone.
     pub fn damaged_checkpoints(&self, stage: &StageKey) -> impl Iterator<Item = u64> + use<'_> {
         self.stages.get(stage).into_iter().flat_map(|record| record.damaged.iter().copied())
     }
 
-    /// Takes a fact in. An illegal one changes nothing.
+    /// Applies a fact. An illegal one changes nothing.
     pub(crate) fn apply(&mut self, fact: &Fact) -> Result<Changes, IllegalFact> {
         match fact {
             Fact::CampaignAccepted { plan } => self.accept(plan, fact),
@@ -186,8 +180,8 @@ impl Ledger {
         Ok(self.adopt_plan(Arc::new(plan.clone()), open))
     }
 
-    /// What is added may be known from other campaigns, and be done; a campaign that had ended is open again unless all
-    /// of it is.
+    /// Other campaigns may have added stages before, which may even be done. A campaign that had ended is open again unless
+    /// all of them are.
     fn grow(&mut self, growth: &Growth, fact: &Fact) -> Result<Changes, IllegalFact> {
         let campaign = growth.campaign;
         let known = self.campaigns.get(&campaign);
@@ -214,7 +208,7 @@ impl Ledger {
         open
     }
 
-    /// Sets the plan of a campaign whose stages are all there. All of them are touched, for their paths may be longer now.
+    /// Sets the plan of a campaign whose stages are all known. All are touched, for their paths may be longer now.
     fn adopt_plan(&mut self, plan: Arc<Plan>, open: usize) -> Changes {
         let campaign = plan.campaign;
         self.lengthen_critical_paths(&plan);
@@ -274,7 +268,7 @@ impl Ledger {
         Ok(Changes::default())
     }
 
-    /// How patient those are who want a stage.
+    /// The retries of the campaigns that want a stage, the most patient of each.
     pub(crate) fn retries(&self, record: &StageRecord) -> Retries {
         let wanting = record.wanted_by.iter().filter_map(|campaign| self.campaigns.get(campaign));
         let retries = wanting.map(|campaign| campaign.plan.retries);
@@ -309,8 +303,8 @@ impl Ledger {
         Ok(changes)
     }
 
-    /// A stage that waits again while its parent has come to a dead end since, and that has nothing of its own to go on
-    /// from, will never be run: its parent was being trained again, because what it had come to was lost.
+    /// A stage never runs if it waits again, has no checkpoint of its own, and its parent reached a dead end meanwhile. The
+    /// parent was being trained again because its last checkpoint was lost.
     fn bury_if_lost(&mut self, stage: StageKey, changes: &mut Changes) {
         let Some(record) = self.stages.get(&stage) else { return };
         let parent = record.stage.parent.and_then(|parent| self.stages.get(&parent));
@@ -326,8 +320,7 @@ impl Ledger {
         self.stages.get(&stage).map_or(Vec::new(), |record| record.children.iter().copied().collect())
     }
 
-    /// What a stage that is settled means for those below it: its children can start, or none of its descendants ever
-    /// will.
+    /// Tells the stages below a settled one: its children can start, or none of its descendants ever will.
     fn spread(&mut self, settled: StageKey, changes: &mut Changes) {
         let Some(record) = self.stages.get(&settled) else { return };
         let below: Vec<_> = record.children.iter().copied().collect();
@@ -337,8 +330,8 @@ impl Ledger {
         }
     }
 
-    /// Gives up stages that have nothing to start from, and what is below them. Others are below a stage that was trained
-    /// again: they have what they need, and go on.
+    /// Gives up stages that have nothing to start from, and all below them. Stages that have what they need, because the one
+    /// above was trained again, continue.
     fn bury(&mut self, mut stages: Vec<StageKey>, ancestor: StageKey, because: DeadEnd, changes: &mut Changes) {
         while let Some(key) = stages.pop() {
             let Some(record) = self.stages.get_mut(&key) else { continue };
@@ -352,7 +345,7 @@ impl Ledger {
         }
     }
 
-    /// A stage that was given up is tried again: so may be those below it.
+    /// Reopens the stages below one that is tried again.
     fn revive_below(&mut self, retried: StageKey, changes: &mut Changes) {
         let mut below = self.children(retried);
         while let Some(key) = below.pop() {
@@ -367,7 +360,7 @@ impl Ledger {
         }
     }
 
-    /// Keeps the number of open stages of the campaigns that want this one.
+    /// Updates the number of open stages of the campaigns that want this one.
     fn count_open(&mut self, stage: StageKey, towards: Towards, changes: &mut Changes) {
         let Some(record) = self.stages.get(&stage) else { return };
         for campaign in &record.wanted_by {
@@ -385,7 +378,7 @@ impl Ledger {
     }
 }
 
-/// Which way a stage crossed the line between what may still be trained and what is settled.
+/// Which way a stage crossed between open and settled.
 #[derive(Clone, Copy)]
 enum Towards {
     Open,

@@ -1,4 +1,4 @@
-//! Searches: campaigns that decide by their results what else there is to train.
+//! Searches: campaigns that choose further trials by their results.
 
 use recipes::search::{Outcome, Progress, grow};
 use vocabulary::{CampaignId, Growth, StageKey};
@@ -8,8 +8,7 @@ use super::stage::{DeadEnd, StageState};
 use crate::fact::Fact;
 
 impl Ledger {
-    /// What a stage came to, as far as a search is concerned. One that is trained again, because its checkpoint was lost,
-    /// keeps the result it had.
+    /// The outcome of a stage, for a search. A stage that is trained again because its checkpoint was lost keeps its result.
     #[must_use]
     pub fn outcome(&self, stage: &StageKey) -> Option<Outcome> {
         let record = self.record(stage)?;
@@ -25,14 +24,14 @@ impl Ledger {
         }
     }
 
-    /// How far a search has come; `None` where the campaign is none.
+    /// The progress of a search; `None` if the campaign is not one.
     #[must_use]
     pub fn search_progress(&self, campaign: &CampaignId) -> Option<Progress> {
         let plan = self.campaign(campaign)?.plan();
         Some(grow(plan.search.as_ref()?, &plan.trials, |stage| self.outcome(stage)))
     }
 
-    /// What a search that is wanted has to grow by, after what has become of its stages.
+    /// What a wanted search has to add, by the outcomes of its stages.
     pub(crate) fn search_growth(&self, campaign: &CampaignId) -> Option<Growth> {
         let known = self.campaign(campaign).filter(|known| !known.is_cancelled())?;
         let Progress { trials, stages, .. } = self.search_progress(campaign)?;
@@ -40,7 +39,7 @@ impl Ledger {
         Some(growth.beyond(known.plan())).filter(|growth| !growth.is_empty())
     }
 
-    /// The searches that may have something to decide after a fact.
+    /// The searches that may have something to choose after a fact.
     pub(crate) fn searches_after(&self, fact: &Fact) -> Vec<CampaignId> {
         let concerned: Vec<CampaignId> = match fact {
             Fact::CampaignAccepted { plan } => vec![plan.campaign],

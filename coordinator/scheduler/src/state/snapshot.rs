@@ -1,4 +1,4 @@
-//! The ledger as it is stored beside the log, so that a restart need not read all of the log.
+//! The ledger, stored beside the log so that a restart need not read all of it.
 //!
 //! It holds the plans, and of each stage what facts have changed. What follows from the plans (children, who wants a
 //! stage, critical paths, how many stages are open) is derived again, so that it cannot contradict them.
@@ -35,7 +35,8 @@ struct StoredCampaign {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct StoredStage {
     key: StageKey,
-    /// Where no plan has it in these words, as a campaign that was submitted again in others leaves it.
+    /// Set if no plan has exactly this stage, which happens when a campaign was submitted again with another description of
+    /// it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     stage: Option<Box<Stage>>,
     order: u64,
@@ -51,16 +52,15 @@ struct StoredStage {
     last_end: Option<AttemptEnd>,
 }
 
-/// Why a snapshot is none.
+/// Why a snapshot is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SnapshotError {
-    /// A plan in it is not one.
-    #[error("a plan in the snapshot is not one")]
+    /// A plan in it is invalid.
+    #[error("a plan in the snapshot is invalid")]
     Plan(#[source] PlanError),
-    /// It says nothing of a stage that a plan has, or of one that none has.
+    /// It lacks a stage that a plan has, or has one that no plan has.
     #[error("the snapshot and its plans do not agree on {stage}")]
     Stage {
-        /// Which stage.
         stage: StageKey,
     },
 }

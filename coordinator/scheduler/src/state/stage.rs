@@ -16,9 +16,7 @@ pub enum StageState {
     Waiting,
     /// A worker has it. The lease is not here: it ends with the process that gave it, the attempt does not.
     Running {
-        /// Who.
         worker: WorkerId,
-        /// Under which attempt.
         attempt: Attempt,
     },
     /// It is trained.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use vocabulary::{AttemptKey, StageKey};
 
-/// What a worker's one slot is taken by.
+/// What occupies a worker's one slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Slot {
     /// Nothing: it can be given a stage.
@@ -13,9 +13,9 @@ pub enum Slot {
     Busy(AttemptKey),
     /// An attempt it was told to stop, until it confirms that it did.
     Dropping(AttemptKey),
-    /// Nothing, but the worker is about to go.
+    /// Nothing, but the worker is about to leave.
     Leaving,
-    /// Nothing, but the storage failed it, and it is given some time before it tries again.
+    /// Nothing, but the storage failed it, and it rests before it tries again.
     Resting,
 }
 
@@ -28,16 +28,16 @@ pub(crate) struct Worker {
     pub(crate) memory_bytes: Option<u64>,
     /// What it does.
     pub(crate) slot: Slot,
-    /// Attempts it was told to drop, besides the one its slot is taken by, and has not confirmed yet.
+    /// Attempts it was told to drop, besides the one in its slot, and has not confirmed yet.
     pub(crate) also_dropping: BTreeSet<AttemptKey>,
-    /// Stages with children whose last checkpoint it has at hand.
+    /// Stages with children whose last checkpoint it has locally.
     pub(crate) holds: BTreeSet<StageKey>,
     /// How often in a row the storage failed it.
     pub(crate) storage_failures: u32,
 }
 
 impl Worker {
-    /// Memory of its device. An unknown size is taken to be enough for anything.
+    /// Memory of its device. An unknown size counts as enough for anything.
     pub(crate) fn room(&self) -> u64 {
         self.memory_bytes.unwrap_or(u64::MAX)
     }

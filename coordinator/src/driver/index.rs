@@ -32,7 +32,7 @@ impl From<&Indexed> for StoredCheckpoint {
     }
 }
 
-/// All of them.
+/// All committed checkpoints, by stage and step.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Index {
     checkpoints: BTreeMap<(StageKey, u64), Indexed>,

@@ -77,9 +77,7 @@ pub enum RunError {
     /// The log knows of a checkpoint that the index of checkpoints does not have.
     #[error("{stage} has a committed checkpoint at step {step} that is not in the index of checkpoints")]
     CheckpointMissing {
-        /// Of this stage.
         stage: vocabulary::StageKey,
-        /// At this step.
         step: u64,
     },
 }

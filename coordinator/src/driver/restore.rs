@@ -9,7 +9,7 @@ use crate::store::Store;
 /// A restored scheduler.
 pub(super) struct Restored {
     pub(super) scheduler: Scheduler,
-    /// How many rows the log has.
+    /// The length of the log.
     pub(super) log_rows: u64,
     /// How many of them are in the snapshot it began with.
     pub(super) in_snapshot: u64,

@@ -15,7 +15,7 @@ const AT_LEAST: u64 = 10_000;
 /// The lengths of the log and of the last snapshot.
 #[derive(Debug)]
 pub(super) struct Snapshots {
-    /// Rows of the log.
+    /// The length of the log.
     log_rows: u64,
     /// Rows in the last snapshot, which may still be under way.
     taken_at: u64,

@@ -284,7 +284,7 @@ impl Fleet {
         self.after(next, place, Happening::Cut);
     }
 
-    /// Another coordinator goes on from the ledger, and all workers join it.
+    /// Another coordinator continues from the ledger, and all workers join it.
     fn restart(&mut self) {
         let begin = cpu_time();
         let snapshot = self.scheduler.snapshot();
@@ -302,7 +302,7 @@ impl Fleet {
     }
 
     fn handle(&mut self, event: Event) {
-        // What was asked for as a deadline costs time and is no event of the week's.
+        // A call at a deadline costs time but is not one of the week's events.
         self.tally.events += u64::from(event != Event::TimePassed);
         let effects = self.scheduler.handle(Timestamp(self.now), event);
         for effect in effects {

@@ -125,7 +125,7 @@ fn a_loss_out_of_bounds_is_a_result_and_ends_what_is_below() {
     assert_eq!(status.stages, StageCounts { diverged: 1, not_run: 2, ..StageCounts::default() });
     assert_eq!(status.trials, TrialCounts { diverged: 2, ..TrialCounts::default() });
 
-    // It is no failure: there is nothing to try again, and another campaign does not either.
+    // It did not fail: there is nothing to try again, and another campaign does not either.
     story.retry("c");
     story.expect_nothing();
     story.submit(&plan("d", &[("trunk", "", 100), ("other", "trunk", 5)]));

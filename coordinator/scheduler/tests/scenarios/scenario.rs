@@ -252,7 +252,7 @@ impl Scenario {
         self.handle(Event::TimePassed);
     }
 
-    /// The coordinator ends, and another goes on from the log, with a clock of its own.
+    /// The coordinator ends, and another restores the log, with a clock of its own.
     pub(crate) fn restart(&mut self) {
         self.now = Timestamp(0);
         self.scheduler = Scheduler::restore(settings(), self.now, self.facts.clone()).expect("the log can be read");

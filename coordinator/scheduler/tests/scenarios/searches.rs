@@ -131,7 +131,7 @@ fn more_trials_go_on_with_the_search_and_the_same_request_twice_does_nothing() {
         }
         assert_eq!(hall.scheduler.campaign_status(&campaign("s")).map(|it| it.phase), Some(CampaignPhase::Open));
         hall.submit(&search("s", 7));
-        assert!(hall.plan("s").stages.len() > stages, "it goes on at once");
+        assert!(hall.plan("s").stages.len() > stages, "it continues at once");
         hall.train_all();
         assert_eq!(hall.plan("s").trials, whole.plan("s").trials);
         assert_eq!(hall.trials(), whole.trials());
@@ -152,7 +152,7 @@ fn a_search_that_was_cancelled_goes_on_where_it_was() {
     for _ in 0..6 {
         hall.train_one();
     }
-    let (worker, key) = hall.assigned.pop().expect("it goes on");
+    let (worker, key) = hall.assigned.pop().expect("it continues");
     let revoked = hall.scheduler.handle(Timestamp(0), Event::CampaignCancelled { campaign: campaign("s") });
     hall.facts.extend(revoked.into_iter().filter_map(|effect| match effect {
         Effect::Record(fact) => Some(fact),

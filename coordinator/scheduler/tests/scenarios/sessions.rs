@@ -1,4 +1,4 @@
-//! Connections that break, and coordinators that restart, under attempts that go on.
+//! Connections that break, and coordinators that restart, under attempts that continue.
 
 use scheduler::{Event, Slot};
 

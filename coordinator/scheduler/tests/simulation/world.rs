@@ -324,7 +324,7 @@ impl World {
             if restored.ledger() != self.scheduler.ledger() || restored.ready() != self.scheduler.ready() {
                 return Err("invariant_snapshot_and_tail_equal_the_log: they do not".to_owned());
             }
-            // It is the one that goes on, so that a difference nobody thought of is seen in what follows.
+            // The restored one continues, so that a difference nobody thought of shows in what follows.
             self.scheduler = restored;
         }
         self.witness.note_restart(self.now, &self.scheduler);

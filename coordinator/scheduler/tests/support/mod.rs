@@ -43,7 +43,7 @@ pub(crate) fn plan(name: &str, lines: &[(&str, &str, u64)]) -> Plan {
     }
 }
 
-/// A search of this many trials, two at a time, each of up to three stages; one in two goes on at steps 10 and 20.
+/// A search of this many trials, two at a time, each of up to three stages; one in two continues at steps 10 and 20.
 pub(crate) fn search(name: &str, trials: u32) -> Plan {
     let whole = spec("search", 0..30);
     let values = Values::Between { low: 0.001, high: 0.1, scale: Scale::Log };

@@ -112,7 +112,7 @@ pub(super) fn invariant_a_stage_stops_at_its_limit_and_not_before(moment: &Momen
         };
         let goes_on = matches!(moment.after.ledger().stage_state(stage), Some(state) if state.is_open());
         ensure(!(goes_on && ended_as.as_ref().is_some_and(exceeds)), || {
-            format!("{} goes on with {counts:?}, and {retries:?} are allowed", stage.short())
+            format!("{} continues with {counts:?}, and {retries:?} are allowed", stage.short())
         })?;
     }
     Ok(())

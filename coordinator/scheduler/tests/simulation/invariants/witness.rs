@@ -64,7 +64,7 @@ impl Witness {
         self.invariant_unknown_attempts_are_refused(moment)
     }
 
-    /// A coordinator goes on from the log.
+    /// A coordinator restores the log.
     pub(crate) fn note_restart(&mut self, now: Timestamp, restored: &Scheduler) {
         self.last_event = now;
         self.due.clear();
@@ -160,7 +160,7 @@ impl Witness {
                 Fact::AttemptEnded { stage, why, .. } => {
                     let Some(status) = moment.after.stage_status(stage) else { continue };
                     match why.counts_as() {
-                        // It waits for something else where the one it would start from was lost, and came to nothing.
+                        // It waits for something else if its start was lost and could not be trained again.
                         _ if matches!(status.state, StageState::NotRun { .. }) => {}
                         Some(count @ (RetryCount::NotStarted | RetryCount::Failed)) => {
                             let wait = patience(moment.after, stage).wait_after(status.counts.of(count));
@@ -184,8 +184,8 @@ impl Witness {
         Ok(())
     }
 
-    /// A worker that speaks of an attempt that is not its own is told to drop it: a report each time, and what it has in
-    /// hand once for every time that it joins.
+    /// A worker that names an attempt that is not its own is told to drop it: for a report each time, and for one it holds
+    /// once each time it joins.
     fn invariant_unknown_attempts_are_refused(&mut self, moment: &Moment<'_>) -> Result<(), String> {
         if let Event::WorkerJoined { worker, .. } = moment.event {
             self.told.retain(|(told, ..)| told != worker);

@@ -31,7 +31,7 @@ const BETWEEN_PROBES: Duration = Duration::from_millis(20);
 #[tokio::main]
 async fn main() {
     let workers: usize = std::env::args().skip(1).find_map(|word| word.parse().ok()).unwrap_or(100);
-    let mut bench = Bench::new().await;
+    let mut bench = Bench::on_disk().await;
     let seeds: Vec<String> = (0..workers.div_ceil(2)).map(|seed| seed.to_string()).collect();
     let recipe = RECIPE
         .replace("seeds = [0]", &format!("seeds = [{}]", seeds.join(", ")))

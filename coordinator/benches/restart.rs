@@ -10,7 +10,7 @@
 
 use std::time::{Duration, Instant};
 
-use coordinator::store::{Commit, PackedSnapshot, Store};
+use coordinator::store::{Commit, PackedSnapshot, SqliteStore, Store, Term};
 use scheduler::{AttemptEnd, Fact, Scheduler, Settings, Timestamp};
 use vocabulary::{
     Attempt, CampaignId, CheckpointPolicy, DataSpec, Plan, Retries, Stage, StageKey, StageRole, StageSpec, Tokens,
@@ -41,10 +41,11 @@ async fn main() {
 async fn measure(facts: u64) {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let path = dir.path().join("store.sqlite");
-    let store = Store::open(&path).await.expect("it opens");
+    let store = SqliteStore::open(&path).await.expect("it opens");
+    let term = store.begin_term().await.expect("it begins");
     let mut history = history(facts + TAIL);
     let begin = Instant::now();
-    write(&store, history.by_ref().take(facts as usize)).await;
+    write(&store, term, history.by_ref().take(facts as usize)).await;
     let written = begin.elapsed();
 
     let (scheduler, whole) = timed(async {
@@ -54,11 +55,12 @@ async fn measure(facts: u64) {
     .await;
     let (snapshot, taking) = timed(async { scheduler.snapshot() }).await;
     let (packed, packing) = timed(async { PackedSnapshot::pack(&snapshot) }).await;
-    let ((), storing) = timed(async { store.save_snapshot(facts, 0, &packed).await.expect("it is stored") }).await;
-    write(&store, history).await;
+    let ((), storing) =
+        timed(async { store.save_snapshot(term, facts, 0, &packed).await.expect("it is stored") }).await;
+    write(&store, term, history).await;
     store.close().await;
 
-    let store = Store::open(&path).await.expect("it opens");
+    let store = SqliteStore::open(&path).await.expect("it opens");
     let (short, short_time) = timed(async {
         let (position, snapshot) = store.snapshots().await.expect("it can be read").remove(0);
         let tail = store.facts_after(position).await.expect("the log is sound");
@@ -92,11 +94,11 @@ async fn timed<T>(what: impl Future<Output = T>) -> (T, Duration) {
     (outcome, begin.elapsed())
 }
 
-async fn write(store: &Store, facts: impl Iterator<Item = Fact>) {
+async fn write(store: &SqliteStore, term: Term, facts: impl Iterator<Item = Fact>) {
     let mut facts = facts.peekable();
     while facts.peek().is_some() {
         let commit = Commit { facts: facts.by_ref().take(COMMIT).collect(), ..Commit::default() };
-        store.commit(&commit).await.expect("it is committed");
+        store.commit(term, &commit).await.expect("it is committed");
     }
 }
 

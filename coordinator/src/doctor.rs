@@ -1,7 +1,7 @@
-//! Looks whether a store is whole, and mends what can be mended without inventing anything.
+//! Checks whether a store is whole, and repairs what can be repaired without inventing data.
 //!
-//! It works on a data directory that no coordinator has. What it mends it mends forwards: a checkpoint that is lost is
-//! recorded as lost, tables are written anew from the log, orphaned files are deleted. The log's past is never touched.
+//! It works on a data directory that no coordinator is using. Repairs only move forward: a lost checkpoint is recorded as
+//! lost, tables are rewritten from the log, orphaned files are deleted. Rows of the log are never changed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -16,93 +16,93 @@ use crate::lock::LockError;
 use crate::orphans::{self, InUse};
 use crate::people::{chain, unix_ms};
 use crate::start;
-use crate::store::{Commit, CommittedCheckpoint, Differences, LogCheck, Store, StoreError};
+use crate::store::{self, Commit, CommittedCheckpoint, DerivedCheck, Differences, LogCheck, Store, StoreError, Term};
 use crate::verify::{self, Found};
 
-/// What is wrong with one thing.
+/// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Problem {
-    /// What, for people.
+    /// A sentence for people.
     pub what: String,
-    /// Whether it is mended.
+    /// Whether it was repaired.
     pub repaired: bool,
 }
 
-/// One thing that was looked at.
+/// One kind of thing that was checked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Check {
-    /// What.
+    /// Its name, for people.
     pub name: &'static str,
-    /// How many of it there are.
+    /// How many were checked.
     pub looked_at: usize,
-    /// What is wrong.
+    /// What is wrong with them.
     pub problems: Vec<Problem>,
 }
 
-/// How a store is.
+/// The state a store is in.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Diagnosis {
-    /// Everything that was looked at. Where the log is damaged, what depends on it was not.
+    /// Everything that was checked. If the log is damaged, what depends on it was not.
     pub checks: Vec<Check>,
 }
 
 impl Diagnosis {
-    /// Whether nothing is wrong that is not mended.
+    /// Whether nothing is wrong, or all that was wrong is repaired.
     #[must_use]
     pub fn is_sound(&self) -> bool {
         self.checks.iter().flat_map(|check| &check.problems).all(|problem| problem.repaired)
     }
 }
 
-/// Why a store could not be looked at.
+/// Why a store could not be examined.
 #[derive(Debug, thiserror::Error)]
 pub enum DoctorError {
-    /// There is none.
+    /// The data directory has no store.
     #[error("there is no store in {}", .data_dir.display())]
     NoStore {
-        /// Where it was looked for.
+        /// The data directory.
         data_dir: PathBuf,
     },
-    /// A coordinator has it.
+    /// A coordinator is using it.
     #[error(transparent)]
     Lock(#[from] LockError),
     /// It cannot be opened, read or written.
-    #[error("the store cannot be examined")]
+    #[error("cannot examine the store")]
     Store(#[from] StoreError),
     /// The storage of checkpoints cannot be opened.
-    #[error("the storage of checkpoints cannot be opened")]
+    #[error("cannot open the storage of checkpoints")]
     Storage(#[source] start::StartError),
     /// Files cannot be listed or deleted.
-    #[error("the files of checkpoints cannot be listed or deleted")]
+    #[error("cannot list or delete the files of checkpoints")]
     Files(#[source] object_store::Error),
 }
 
-/// What to look at, and whether to mend it.
+/// What to examine, and whether to repair it.
 #[derive(Debug, Clone)]
 pub struct DoctorOptions {
     /// The data directory.
     pub data_dir: PathBuf,
-    /// Whether to mend what can be.
+    /// Whether to repair what can be repaired.
     pub repair: bool,
-    /// Files that were never committed are orphans when they are this old.
+    /// Files that belong to no committed checkpoint are orphans once they are this old.
     pub min_age: Duration,
 }
 
-/// Examines a store that no coordinator has.
+/// Examines a store that no coordinator is using.
 ///
 /// # Errors
-/// If there is none, a coordinator has it, or something cannot be read or written.
+/// If there is none, a coordinator is using it, or something cannot be read or written.
 pub async fn examine(options: &DoctorOptions) -> Result<Diagnosis, DoctorError> {
-    let path = options.data_dir.join(crate::STORE_FILE);
-    if !path.is_file() {
+    if !store::is_in(&options.data_dir) {
         return Err(DoctorError::NoStore { data_dir: options.data_dir.clone() });
     }
     let data_dir = start::make_data_dir(&options.data_dir).map_err(DoctorError::Storage)?;
     let _lock = start::take_lock(&data_dir).await?;
-    let store = Store::open(&path).await?;
+    let store = store::open_in(&data_dir).await?;
     let (storage, _) = start::open_storage(&data_dir).map_err(DoctorError::Storage)?;
     let mut doctor = Doctor {
-        store: store.clone(),
+        store: store.as_ref(),
+        term: if options.repair { Some(store.begin_term().await?) } else { None },
         storage: storage.as_ref(),
         data_dir: &data_dir,
         options,
@@ -115,7 +115,9 @@ pub async fn examine(options: &DoctorOptions) -> Result<Diagnosis, DoctorError> 
 }
 
 struct Doctor<'a> {
-    store: Store,
+    store: &'a dyn Store,
+    /// The term it repairs in, if it is to repair.
+    term: Option<Term>,
     storage: &'a dyn ObjectStore,
     data_dir: &'a Path,
     options: &'a DoctorOptions,
@@ -124,7 +126,7 @@ struct Doctor<'a> {
 
 impl Doctor<'_> {
     async fn examine(&mut self) -> Result<(), DoctorError> {
-        let file = self.store.check_file().await?;
+        let file = self.store.check_engine().await?;
         self.found("database file", 1, file.into_iter().map(|what| Problem { what, repaired: false }).collect());
         let Some(mut scheduler) = self.log().await? else { return Ok(()) };
         self.tables().await?;
@@ -137,7 +139,7 @@ impl Doctor<'_> {
         self.diagnosis.checks.push(Check { name, looked_at, problems });
     }
 
-    /// The scheduler that the log adds up to, if it does: no row is missing or changed, its end is there, and no fact
+    /// The scheduler that the log restores, if it is sound: no row is missing or changed, its end is there, and no fact
     /// contradicts those before it.
     async fn log(&mut self) -> Result<Option<Scheduler>, DoctorError> {
         let left = |what: String| vec![Problem { what, repaired: false }];
@@ -162,10 +164,10 @@ impl Doctor<'_> {
     }
 
     async fn tables(&mut self) -> Result<(), DoctorError> {
-        let differences = if self.options.repair { Differences::Mend } else { Differences::Leave };
-        let (wrong, rows) = self.store.check_derived(differences).await?;
+        let differences = self.term.map_or(Differences::Leave, Differences::Mend);
+        let DerivedCheck { wrong, rows } = self.store.check_derived(differences).await?;
         let repaired = self.options.repair;
-        let problem = |table| Problem { what: format!("the table `{table}` is not what the log says"), repaired };
+        let problem = |table| Problem { what: format!("the table `{table}` differs from what the log says"), repaired };
         self.found("tables of the log", rows, wrong.into_iter().map(problem).collect());
         Ok(())
     }
@@ -188,23 +190,27 @@ impl Doctor<'_> {
                     Found::Sound => continue,
                     Found::Damaged(error) => chain(&error),
                     Found::Unreachable(error) => {
-                        let what = format!("{} at step {step} cannot be looked at: {}", stage.short(), chain(&error));
+                        let what = format!(
+                            "the checkpoint of {} at step {step} cannot be read: {}",
+                            stage.short(),
+                            chain(&error)
+                        );
                         problems.push(Problem { what, repaired: false });
                         continue;
                     }
                 },
-                _ => "it is not in the index of checkpoints".to_owned(),
+                _ => "it is missing from the index of checkpoints".to_owned(),
             };
             lost.push((*stage, *step));
             let what = format!("the checkpoint of {} at step {step} is lost: {what}", stage.short());
             problems.push(Problem { what, repaired: self.options.repair });
         }
         for (stage, step) in rows.keys().filter(|key| !committed.contains(key)) {
-            let what = format!("the index has a checkpoint of {} at step {step} that the log has not", stage.short());
+            let what = format!("the index has a checkpoint of {} at step {step} that the log does not", stage.short());
             problems.push(Problem { what, repaired: false });
         }
-        if self.options.repair {
-            self.record_losses(scheduler, lost).await?;
+        if let Some(term) = self.term {
+            self.record_losses(term, scheduler, lost).await?;
         }
         self.found("checkpoints", committed.len(), problems);
         Ok(())
@@ -214,8 +220,13 @@ impl Doctor<'_> {
         verify::examine(self.storage, row, data, verify::FIRST_WAIT).await
     }
 
-    /// As the coordinator does when a worker comes upon one: what follows from it is the scheduler's to say.
-    async fn record_losses(&self, scheduler: &mut Scheduler, lost: Vec<(StageKey, u64)>) -> Result<(), DoctorError> {
+    /// Does what the coordinator does when a worker finds one: the scheduler decides what follows.
+    async fn record_losses(
+        &self,
+        term: Term,
+        scheduler: &mut Scheduler,
+        lost: Vec<(StageKey, u64)>,
+    ) -> Result<(), DoctorError> {
         let mut facts = Vec::new();
         for (stage, step) in lost {
             let effects = scheduler.handle(Timestamp(0), Event::CheckpointDamaged { stage, step });
@@ -224,11 +235,11 @@ impl Doctor<'_> {
                 _ => None,
             }));
         }
-        self.store.commit(&Commit { at_ms: unix_ms(), facts, ..Commit::default() }).await?;
+        self.store.commit(term, &Commit { at_ms: unix_ms(), facts, ..Commit::default() }).await?;
         Ok(())
     }
 
-    /// Every step once is what the table's key sees to; that none is missing is what is looked at here.
+    /// Checks that no step is missing; that each is there once is what the table's key ensures.
     async fn curves(&mut self, ledger: &Ledger) -> Result<(), DoctorError> {
         let (mut looked_at, mut problems) = (0, Vec::new());
         for (stage, state) in ledger.stages() {
@@ -249,7 +260,7 @@ impl Doctor<'_> {
                 problems.push(Problem { what, repaired: false });
             }
             if outside > 0 {
-                let what = format!("{} points of the curve of {} are outside of it", outside, stage.key.short());
+                let what = format!("{} points of the curve of {} lie outside its steps", outside, stage.key.short());
                 problems.push(Problem { what, repaired: false });
             }
         }

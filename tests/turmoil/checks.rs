@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use coordinator::store::{CurvePoint, Store};
+use coordinator::store::{CurvePoint, SqliteStore, Store as _};
 use scheduler::Fact;
 use vocabulary::{Plan, StageKey};
 use worker::Storage;
@@ -35,7 +35,7 @@ pub(crate) struct Found {
 impl Found {
     /// Reads the store, and every byte of every checkpoint that was committed.
     pub(crate) async fn read(dir: &Path) -> Self {
-        let store = Store::open(&dir.join("store.sqlite")).await.expect("it opens");
+        let store = SqliteStore::open(&dir.join("store.sqlite")).await.expect("it opens");
         let facts = store.facts().await.expect("the log is sound");
         let storage = Storage::local(dir).expect("it is there");
         let (mut curves, mut checkpoints, mut attempts) = (BTreeMap::new(), 0, 0);

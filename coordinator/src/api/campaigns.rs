@@ -10,6 +10,7 @@ use super::requests::{ExtendRequest, RecipeSource, Selector, SubmitRequest};
 use super::views::{CampaignDetail, CampaignView, TrialOutcome, WorkerView};
 use super::{Api, ApiError};
 use crate::driver::input::{Extended, Extension, Submission, Submitted};
+use crate::store::RecipeText;
 
 impl Api {
     /// Accepts a campaign. It is durable when this returns.
@@ -38,7 +39,7 @@ impl Api {
     pub(crate) async fn campaign(&self, selector: Selector) -> Result<CampaignDetail, ApiError> {
         let mut detail = self.look_at(selector, CampaignDetail::of).await?;
         let recipe = self.store.recipe(detail.summary.status.campaign).await.map_err(ApiError::Store)?;
-        detail.recipe = recipe.map(|(file, text)| RecipeSource { file, text });
+        detail.recipe = recipe.map(|RecipeText { file, text }| RecipeSource { file, text });
         Ok(detail)
     }
 

@@ -1,5 +1,7 @@
 //! Loss curves, in runs of bounded size.
 
+use std::sync::Arc;
+
 use proto::limits::MAX_CURVE_POINTS;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::SendTimeoutError;
@@ -38,7 +40,7 @@ impl Api {
 
 /// Reads one run at a time, so little waits here however slow the reader is. A reader that stops is cut off, and can resume
 /// after the last point it received.
-async fn send(store: Store, stages: Vec<StageKey>, from: u64, runs: mpsc::Sender<Result<CurveRun, ApiError>>) {
+async fn send(store: Arc<dyn Store>, stages: Vec<StageKey>, from: u64, runs: mpsc::Sender<Result<CurveRun, ApiError>>) {
     for stage in stages {
         let mut next = Some(from);
         while let Some(from) = next {

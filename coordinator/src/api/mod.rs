@@ -44,7 +44,7 @@ const READER_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(30);
 #[derive(Clone)]
 pub(crate) struct Api {
     pub(crate) driver: DriverHandle,
-    pub(crate) store: Store,
+    pub(crate) store: Arc<dyn Store>,
     pub(crate) storage: Arc<dyn ObjectStore>,
     pub(crate) storage_url: String,
     /// The storage as a directory.

@@ -1,7 +1,7 @@
 //! The decision about one call.
 
 use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use dial::{AUTHORIZATION, BEARER, Secret};
@@ -44,7 +44,7 @@ pub(crate) struct LocalTokens {
 /// See the [module's page](super).
 #[derive(Debug)]
 pub(crate) struct Guard {
-    store: Store,
+    store: Arc<dyn Store>,
     /// `None` where everybody may do everything.
     local: Option<[(Shown, Scope); 2]>,
     bad_logins: Mutex<BadLogins>,
@@ -53,12 +53,12 @@ pub(crate) struct Guard {
 
 impl Guard {
     /// One that lets everybody in.
-    pub(crate) fn open(store: Store) -> Self {
+    pub(crate) fn open(store: Arc<dyn Store>) -> Self {
         Self { store, local: None, bad_logins: Mutex::default(), held_back: Semaphore::new(MOST_HELD_BACK) }
     }
 
     /// One that asks for tokens, and those of the coordinator's own.
-    pub(crate) fn closed(store: Store) -> (Self, LocalTokens) {
+    pub(crate) fn closed(store: Arc<dyn Store>) -> (Self, LocalTokens) {
         let (admin, shown_admin) = fresh(Some(TokenId::local()));
         let (worker, shown_worker) = fresh(Some(TokenId::local()));
         let local = Some([(shown_admin, Scope::Admin), (shown_worker, Scope::Worker)]);

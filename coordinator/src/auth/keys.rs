@@ -1,18 +1,19 @@
 //! Making and revoking tokens: for whoever may write the data directory, whether a coordinator runs on it or not.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use dial::Secret;
 
 use super::token::{Scope, TokenId, fresh};
 use crate::people::unix_ms;
-use crate::store::{Store, StoreError, TokenRow};
+use crate::store::{self, Store, StoreError, TokenRow};
 
 /// The tokens of a data directory. A coordinator that runs on it sees each change at once.
 #[derive(Debug)]
 pub struct Tokens {
-    store: Store,
+    store: Arc<dyn Store>,
 }
 
 impl Tokens {
@@ -21,7 +22,7 @@ impl Tokens {
     /// # Errors
     /// If the store cannot be opened.
     pub async fn open(data_dir: &Path) -> Result<Self, StoreError> {
-        Ok(Self { store: Store::open(&data_dir.join(crate::STORE_FILE)).await? })
+        Ok(Self { store: store::open_in(data_dir).await? })
     }
 
     /// Makes one. It cannot be shown again.

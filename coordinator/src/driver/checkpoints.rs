@@ -32,7 +32,7 @@ impl Driver {
         warn!(%of, step, %worker, reason = start.reason, "a worker cannot use a committed checkpoint");
         let verification = self.wait_for(worker, sequence, Checking::Start { key, start });
         tokio::spawn(async move {
-            let found = match (committed(&store, of, step, &hash).await, data) {
+            let found = match (committed(store.as_ref(), of, step, &hash).await, data) {
                 (Ok(Some(committed)), Some(data)) => {
                     Ok(Some(verify::examine(storage.as_ref(), &committed, &data, verify::FIRST_WAIT).await))
                 }
@@ -139,7 +139,7 @@ impl Driver {
 
 /// The row of a checkpoint, if it still has this hash.
 async fn committed(
-    store: &Store,
+    store: &dyn Store,
     stage: StageKey,
     step: u64,
     manifest_hash: &str,

@@ -47,7 +47,7 @@ use tracing::info;
 use vocabulary::{CampaignId, WorkerId};
 
 use crate::people::unix_ms;
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, Term};
 use batch::{Afterwards, Batch};
 use conversation::Conversation;
 pub(crate) use handle::DriverHandle;
@@ -85,6 +85,9 @@ pub enum RunError {
 /// Why the stored state cannot be restored.
 #[derive(Debug, thiserror::Error)]
 pub enum RestoreStateError {
+    /// This coordinator cannot become the store's writer.
+    #[error("cannot take over the store")]
+    TakeOver(#[source] StoreError),
     /// It cannot be read.
     #[error("the coordinator's state cannot be read")]
     Read(#[source] StoreError),
@@ -96,7 +99,9 @@ pub enum RestoreStateError {
 /// See the [module's page](self).
 pub(crate) struct Driver {
     scheduler: Scheduler,
-    store: Store,
+    store: Arc<dyn Store>,
+    /// In which this driver writes.
+    term: Term,
     storage: Arc<dyn ObjectStore>,
     /// The address that workers open.
     storage_url: String,
@@ -121,12 +126,13 @@ impl Driver {
     /// Restores the state that the store holds.
     pub(crate) async fn restore(
         settings: Settings,
-        store: Store,
+        store: Arc<dyn Store>,
         storage: Arc<dyn ObjectStore>,
         storage_url: String,
     ) -> Result<(Self, DriverHandle), RestoreStateError> {
         let started = Instant::now();
-        let Restored { scheduler, log_rows, in_snapshot } = restore::restore(settings, &store).await?;
+        let term = store.begin_term().await.map_err(RestoreStateError::TakeOver)?;
+        let Restored { scheduler, log_rows, in_snapshot } = restore::restore(settings, store.as_ref()).await?;
         let mut notes = Notes::default();
         for row in store.campaign_rows().await.map_err(RestoreStateError::Read)? {
             notes.submitted_at_ms.insert(row.campaign, row.submitted_at_ms);
@@ -140,6 +146,7 @@ impl Driver {
         let driver = Self {
             scheduler,
             store,
+            term,
             storage,
             storage_url,
             conversations,
@@ -231,7 +238,7 @@ impl Driver {
     async fn finish(&mut self, mut batch: Batch) -> Result<(), RunError> {
         if !batch.is_durable_already() {
             let commit = batch.take_commit();
-            self.store.commit(&commit).await.map_err(RunError::Commit)?;
+            self.store.commit(self.term, &commit).await.map_err(RunError::Commit)?;
             self.snapshots.note(commit.facts.len());
         }
         for (worker, welcome) in std::mem::take(&mut batch.welcomes) {

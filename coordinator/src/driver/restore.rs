@@ -19,7 +19,7 @@ pub(super) struct Restored {
 ///
 /// Restores from the newest sound snapshot and the facts after it. Snapshots are a convenience: an unusable one is logged and
 /// ignored, and without any the log is read from its beginning.
-pub(super) async fn restore(settings: Settings, store: &Store) -> Result<Restored, RestoreStateError> {
+pub(super) async fn restore(settings: Settings, store: &dyn Store) -> Result<Restored, RestoreStateError> {
     let now = Timestamp(0);
     for (position, snapshot) in store.snapshots().await.map_err(RestoreStateError::Read)? {
         let snapshot = match snapshot {

@@ -47,7 +47,7 @@ impl Driver {
         if !self.snapshots.is_due(self.scheduler.ledger().stage_count()) {
             return;
         }
-        let (store, rows) = (self.store.clone(), self.snapshots.log_rows);
+        let (store, term, rows) = (self.store.clone(), self.term, self.snapshots.log_rows);
         self.snapshots.taken_at = rows;
         self.snapshots.is_under_way.store(true, Ordering::Release);
         let is_under_way = Arc::clone(&self.snapshots.is_under_way);
@@ -55,7 +55,7 @@ impl Driver {
         tokio::spawn(async move {
             let packed = tokio::task::spawn_blocking(move || PackedSnapshot::pack(&snapshot)).await;
             match packed {
-                Ok(packed) => match store.save_snapshot(rows, unix_ms(), &packed).await {
+                Ok(packed) => match store.save_snapshot(term, rows, unix_ms(), &packed).await {
                     Ok(()) => debug!(rows, bytes = packed.bytes(), "the ledger is stored beside the log"),
                     // The log is authoritative: without a snapshot the next start only reads more of it.
                     Err(error) => {
@@ -77,7 +77,7 @@ impl Driver {
             return;
         }
         let packed = PackedSnapshot::pack(&self.scheduler.snapshot());
-        if let Err(error) = self.store.save_snapshot(rows, unix_ms(), &packed).await {
+        if let Err(error) = self.store.save_snapshot(self.term, rows, unix_ms(), &packed).await {
             warn!(rows, error = &error as &dyn std::error::Error, "cannot store a snapshot of the ledger");
         }
     }

@@ -43,7 +43,7 @@ pub struct Handle {
     pub(super) gate: Arc<Gate>,
     pub(super) driver: JoinHandle<()>,
     pub(super) server: JoinHandle<()>,
-    pub(super) store: Store,
+    pub(super) store: Arc<dyn Store>,
     pub(super) lock: DataDirLock,
 }
 

@@ -28,7 +28,7 @@ use crate::grpc::{CampaignHandlers, WorkerHandlers};
 use crate::incoming::{self, Gate, ServerLimits};
 use crate::lock::{DataDirLock, LiveCoordinator, LockError};
 use crate::pools::LocalPoolOptions;
-use crate::store::Store;
+use crate::store::{self, Store};
 use crate::tls::TlsFiles;
 pub use handle::Handle;
 use handle::drive;
@@ -96,7 +96,7 @@ struct Opened {
     limits: ServerLimits,
     local_workers: Option<LocalPoolOptions>,
     lock: DataDirLock,
-    store: Store,
+    store: Arc<dyn Store>,
     storage: Arc<dyn ObjectStore>,
     storage_url: String,
     driver: Driver,
@@ -107,11 +107,16 @@ struct Opened {
 
 impl Opened {
     async fn open(options: CoordinatorOptions) -> Result<Self, StartError> {
-        let CoordinatorOptions { data_dir, settings, local_workers, limits, require_token, .. } = options;
+        let CoordinatorOptions { data_dir, store, settings, local_workers, limits, require_token, .. } = options;
         let data_dir = make_data_dir(&data_dir)?;
         let lock = take_lock(&data_dir).await?;
-        let path = data_dir.join(STORE_FILE);
-        let store = Store::open(&path).await.map_err(|source| StartError::Store { path, source })?;
+        let store = match store {
+            Some(store) => store,
+            None => {
+                let opened = store::open_in(&data_dir).await;
+                opened.map_err(|source| StartError::Store { path: data_dir.join(STORE_FILE), source })?
+            }
+        };
         let (storage, storage_url) = open_storage(&data_dir)?;
         let restored = Driver::restore(settings, store.clone(), storage.clone(), storage_url.clone()).await?;
         let (driver, driver_handle) = restored;

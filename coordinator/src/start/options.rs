@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use scheduler::Settings;
 
@@ -10,7 +11,7 @@ use crate::driver::RestoreStateError;
 use crate::incoming::ServerLimits;
 use crate::lock::LockError;
 use crate::pools::{LocalPoolOptions, PoolError};
-use crate::store::StoreError;
+use crate::store::{Store, StoreError};
 use crate::tls::{TlsError, TlsFiles};
 
 /// What to start.
@@ -20,6 +21,8 @@ pub struct CoordinatorOptions {
     pub data_dir: PathBuf,
     /// Where to listen. Port 0 takes any that is free.
     pub listen: SocketAddr,
+    /// The store to use in place of the one in the data directory, which is then not created.
+    pub store: Option<Arc<dyn Store>>,
     /// Leases and heartbeats.
     pub settings: Settings,
     /// Workers to start on this machine.
@@ -40,6 +43,7 @@ impl CoordinatorOptions {
     pub fn new(data_dir: impl Into<PathBuf>) -> Self {
         Self {
             data_dir: data_dir.into(),
+            store: None,
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             settings: Settings::default(),
             local_workers: None,

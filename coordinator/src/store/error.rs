@@ -1,118 +1,129 @@
-//! What can go wrong with the store.
+//! What can go wrong with a store.
 
-use sqlx::migrate::MigrateError;
+use std::error::Error;
+use std::fmt;
+
 use vocabulary::id::ParseIdError;
 
-/// Why the store cannot be opened, read or written.
+use super::term::Term;
+
+/// Why a store cannot be opened, read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The file cannot be opened as a database.
-    #[error("it is no database that can be opened")]
-    Open(#[source] sqlx::Error),
+    /// The store cannot be opened.
+    #[error("cannot open {what}")]
+    Open {
+        /// What was tried, for people: "the file as a SQLite database".
+        what: &'static str,
+        /// What the engine says.
+        source: Cause,
+    },
     /// A later version of this program has used it.
-    #[error("it was written by a newer version: its schema is number {found}, and this version knows {known} at most")]
+    #[error(
+        "it was written by a newer version of Windtunnel: its schema is {found}, and this version supports up to {known}"
+    )]
     Newer {
-        /// The schema of the file.
+        /// The schema of the store.
         found: i64,
-        /// The latest one of this build.
+        /// The latest schema of this build.
         known: i64,
     },
-    /// Its schema is not the one this build knows under that number.
-    #[error("its schema {version} is not the one that this version knows under that number")]
+    /// Its schema is not the one this build has under that number.
+    #[error("its schema {version} differs from the one this version knows by that number")]
     OtherSchema {
         /// The number.
         version: i64,
     },
-    /// Its schema cannot be made the one of this build.
+    /// Its schema cannot be brought up to that of this build.
     #[error("its schema cannot be brought up to date")]
-    Migrate(#[source] MigrateError),
-    /// A row of the log is not there.
-    #[error("the log is damaged: row {missing} of `facts` is missing, and row {next} comes next")]
+    Migrate(#[source] Cause),
+    /// A row of the log is missing.
+    #[error("the log is damaged: row {missing} of `facts` is missing, the next one is row {next}")]
     LogGap {
-        /// The first one that is not there.
+        /// The first missing row.
         missing: i64,
-        /// The one that is there instead.
+        /// The row found in its place.
         next: i64,
     },
-    /// A row of the log is not a fact.
-    #[error("the log is damaged: row {sequence} of `facts` is no fact")]
+    /// A row of the log cannot be decoded.
+    #[error("the log is damaged: row {sequence} of `facts` cannot be decoded")]
     LogRow {
-        /// Which row.
+        /// The row.
         sequence: i64,
         /// What is wrong with it.
-        #[source]
         source: serde_json::Error,
     },
-    /// A row of the log is not the one that was written, or the one before it is not.
+    /// A row of the log, or the one before it, is not what was written.
     #[error("the log is damaged: row {sequence} of `facts` does not follow from the row before it")]
     LogChain {
-        /// Which row.
+        /// The row.
         sequence: i64,
     },
     /// The log ends too early.
     #[error("the log is damaged: it ends with row {last} of `facts`, and {end} were written")]
     LogCut {
-        /// The last one that is there.
+        /// The last row that is there.
         last: i64,
-        /// The last one that was written.
+        /// The last row that was written.
         end: i64,
     },
-    /// An identifier in a table is none.
+    /// A table holds an identifier that cannot be parsed.
     #[error("the table `{table}` is damaged")]
     Id {
-        /// Which table.
+        /// The table.
         table: &'static str,
-        /// What is wrong.
-        #[source]
+        /// What is wrong with the identifier.
         source: ParseIdError,
     },
     /// A table cannot be read.
     #[error("cannot read the table `{table}`")]
     Read {
-        /// Which table.
+        /// The table.
         table: &'static str,
-        /// Why.
-        #[source]
-        source: sqlx::Error,
+        /// What the engine says.
+        source: Cause,
     },
     /// A table cannot be written. Nothing of the commit is kept.
     #[error("cannot write the table `{table}`")]
     Write {
-        /// Which table.
+        /// The table.
         table: &'static str,
-        /// Why.
-        #[source]
-        source: sqlx::Error,
+        /// What the engine says.
+        source: Cause,
+    },
+    /// Another writer has taken the store over. Nothing of the commit is kept.
+    #[error(
+        "another coordinator has taken over this store: it writes in term {current}, this one wrote in term {term}"
+    )]
+    Deposed {
+        /// The term of the write.
+        term: Term,
+        /// The store's current term.
+        current: Term,
     },
     /// A transaction cannot be begun.
     #[error("cannot begin a transaction")]
-    Begin(#[source] sqlx::Error),
-    /// A transaction cannot be made durable. Whether it is will be seen when the store is opened again.
+    Begin(#[source] Cause),
+    /// A transaction could not be made durable. Only opening the store again shows whether it was.
     #[error("cannot commit a transaction")]
-    Commit(#[source] sqlx::Error),
+    Commit(#[source] Cause),
 }
 
-/// Primary result codes of SQLite for a file, or a table, that somebody else holds.
-const SQLITE_BUSY: i32 = 5;
-const SQLITE_LOCKED: i32 = 6;
-
 impl StoreError {
-    /// Whether the same may succeed in a moment: somebody else held the database, or all connections were taken.
+    /// Whether the same call may succeed in a moment: somebody else held the database, or all connections were taken.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Open(source)
+            Self::Open { source, .. }
             | Self::Read { source, .. }
             | Self::Write { source, .. }
             | Self::Begin(source)
-            | Self::Migrate(MigrateError::Execute(source) | MigrateError::ExecuteMigration(source, _)) => {
-                is_taken(source)
-            }
-            // A commit that failed may be durable all the same: only a look at the file says.
+            | Self::Migrate(source) => source.is_retryable,
+            // A commit that failed may be durable all the same: only a look at the store says.
             Self::Commit(_)
             | Self::Newer { .. }
             | Self::OtherSchema { .. }
-            | Self::Migrate(_)
+            | Self::Deposed { .. }
             | Self::LogGap { .. }
             | Self::LogRow { .. }
             | Self::LogChain { .. }
@@ -122,14 +133,33 @@ impl StoreError {
     }
 }
 
-fn is_taken(error: &sqlx::Error) -> bool {
-    match error {
-        sqlx::Error::PoolTimedOut => true,
-        sqlx::Error::Database(error) => {
-            // The extended code: its low byte is the primary one.
-            let code = error.code().and_then(|code| code.parse::<i32>().ok());
-            code.is_some_and(|code| matches!(code & 0xff, SQLITE_BUSY | SQLITE_LOCKED))
-        }
-        _ => false,
+/// What an engine says of a failure, without the engine's types.
+pub struct Cause {
+    error: Box<dyn Error + Send + Sync>,
+    is_retryable: bool,
+}
+
+impl Cause {
+    /// An engine's error; `is_retryable` where the same call may succeed in a moment.
+    pub fn new(error: impl Into<Box<dyn Error + Send + Sync>>, is_retryable: bool) -> Self {
+        Self { error: error.into(), is_retryable }
+    }
+}
+
+impl fmt::Debug for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl Error for Cause {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.error.source()
     }
 }

@@ -1,8 +1,10 @@
 //! A coordinator over a folder of its own, with data for the recipe that is submitted to it.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
+use coordinator::store::{MemoryStore, Store};
 use coordinator::{Coordinator, CoordinatorOptions, Handle};
 use proto::v1::campaign_service_client::CampaignServiceClient;
 use proto::v1::{self, CampaignPhase, CampaignUpdate};
@@ -24,6 +26,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) struct Bench {
     pub(crate) dir: TempDir,
+    /// The store, unless it is the file in the directory.
+    memory: Option<MemoryStore>,
     pub(crate) handle: Handle,
     pub(crate) client: CampaignServiceClient<Channel>,
 }
@@ -54,7 +58,7 @@ pub(crate) fn submission() -> v1::SubmitRequest {
 }
 
 impl Bench {
-    /// A coordinator that has just started for the first time.
+    /// A coordinator that has just started for the first time, with a store in memory.
     pub(crate) async fn new() -> Self {
         Self::with(|_| {}).await
     }
@@ -70,32 +74,49 @@ impl Bench {
 
     /// One that is started in another way.
     pub(crate) async fn with(change: impl FnOnce(&mut CoordinatorOptions)) -> Self {
+        Self::start_first(Some(MemoryStore::new()), change).await
+    }
+
+    /// One whose store is a file.
+    pub(crate) async fn on_disk() -> Self {
+        Self::start_first(None, |_| {}).await
+    }
+
+    async fn start_first(memory: Option<MemoryStore>, change: impl FnOnce(&mut CoordinatorOptions)) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let data = dir.path().join(proto::layout::dataset_path(&dataset().id));
         std::fs::create_dir_all(&data).expect("it is made");
         std::fs::write(data.join("manifest.json"), "{}").expect("it is written");
         let mut options = options(dir.path());
         change(&mut options);
-        Self::start(dir, options).await
+        Self::start(dir, memory, options).await
     }
 
-    /// A coordinator over what another one left.
+    /// A coordinator with the same store and a directory of its own, so that no lock keeps the two apart.
+    pub(crate) async fn beside(&self) -> Self {
+        Self::start_first(self.memory.clone(), |_| {}).await
+    }
+
+    /// A coordinator over the directory that another one left, with its file.
     pub(crate) async fn over(dir: TempDir) -> Self {
         let options = options(dir.path());
-        Self::start(dir, options).await
+        Self::start(dir, None, options).await
     }
 
-    async fn start(dir: TempDir, options: CoordinatorOptions) -> Self {
+    async fn start(dir: TempDir, memory: Option<MemoryStore>, options: CoordinatorOptions) -> Self {
+        let store = memory.clone().map(|memory| Arc::new(memory) as Arc<dyn Store>);
+        let options = CoordinatorOptions { store, ..options };
         let handle = Coordinator::start(options).await.expect("it starts");
         let client = CampaignServiceClient::connect(handle.url().to_owned()).await.expect("it listens");
-        Self { dir, handle, client }
+        Self { dir, memory, handle, client }
     }
 
     /// Ends this coordinator and starts another on the same directory.
     pub(crate) async fn restart(self) -> Self {
         drop(self.client);
         self.handle.shutdown().await;
-        Self::over(self.dir).await
+        let options = options(self.dir.path());
+        Self::start(self.dir, self.memory, options).await
     }
 
     pub(crate) async fn submit(&mut self) -> v1::SubmitResponse {

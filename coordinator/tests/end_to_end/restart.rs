@@ -1,8 +1,9 @@
 //! Coordinators that end, and those that come after them.
 
-use coordinator::{Coordinator, StartError};
+use coordinator::store::StoreError;
+use coordinator::{Coordinator, RunError, StartError};
 use proto::v1::worker_message::Body as Up;
-use proto::v1::{CampaignDetail, StagePhase};
+use proto::v1::{self, CampaignDetail, StagePhase};
 use sqlx::Connection as _;
 
 use crate::bench::{Bench, options};
@@ -110,6 +111,26 @@ async fn a_second_coordinator_is_refused_and_told_of_the_first() {
 }
 
 #[tokio::test]
+async fn a_coordinator_whose_store_was_taken_over_writes_nothing_more_and_stops() {
+    let mut first = Bench::new().await;
+    let campaign = first.submit().await.campaign;
+    let mut second = first.beside().await;
+
+    let request = v1::CancelCampaignRequest { campaign: campaign.clone() };
+    first.client.cancel_campaign(request).await.expect_err("it may promise nothing any more");
+    let error = first.handle.wait().await.expect_err("it cannot go on");
+    assert!(matches!(*error, RunError::Commit(StoreError::Deposed { .. })), "{error:?}");
+
+    let mut worker = Worker::join(&second.handle, "a worker").await;
+    worker.work(1).await;
+    worker.settle().await;
+    let summary = second.detail(&campaign).await.summary.expect("it has one");
+    assert_eq!(summary.phase(), v1::CampaignPhase::Open, "it was not cancelled");
+    first.handle.shutdown().await;
+    second.handle.shutdown().await;
+}
+
+#[tokio::test]
 async fn a_worker_in_the_place_of_one_that_was_killed_goes_on_at_once() {
     let mut bench = Bench::new().await;
     bench.submit().await;
@@ -137,7 +158,7 @@ fn standing(detail: &CampaignDetail) -> Vec<(String, StagePhase, Option<u32>, Op
 #[tokio::test]
 async fn a_coordinator_goes_on_from_its_snapshot_and_without_it_from_the_log() {
     for damage in ["SELECT 1", "UPDATE snapshots SET checksum = x'00'", "DELETE FROM snapshots"] {
-        let mut bench = Bench::new().await;
+        let mut bench = Bench::on_disk().await;
         let submitted = bench.submit().await;
         let mut worker = Worker::join(&bench.handle, "first").await;
         worker.work(1).await;

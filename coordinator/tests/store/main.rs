@@ -1,9 +1,14 @@
-//! What every store has to do, over files in temporary directories.
+//! What every store has to do, as one suite: each `conforming!` test runs over SQLite and over memory. Beside it, what is
+//! true of a SQLite file alone.
 
 mod curve;
 mod damage;
 mod log;
+mod observed;
+mod properties;
 mod scratch;
 mod snapshots;
 mod speeds;
 mod tables;
+mod tokens;
+mod writer;

@@ -1,8 +1,11 @@
-//! A store in a directory of its own, and what is committed to it.
+//! A store of one test's own, and what is committed to it.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use coordinator::store::{Commit, CommittedCheckpoint, CurvePoint, Store, StoreError};
+use coordinator::store::{
+    Commit, CommittedCheckpoint, CurvePoint, MemoryStore, SqliteStore, Store, StoreError, Term, TokenRow,
+};
 use recipes::Recipe;
 use scheduler::{AttemptEnd, Fact, RemovalReason, StageResult};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteRow};
@@ -13,24 +16,82 @@ use vocabulary::{Attempt, AttemptKey, Dataset, DatasetId, Plan, Stage, StageKey,
 /// The time of every commit here.
 pub(crate) const AT_MS: u64 = 1_700_000_000_123;
 
+/// Makes of functions a test for each implementation: `async fn name(scratch: Scratch)`, with an empty store.
+macro_rules! conforming {
+    ($($test:ident),+ $(,)?) => {
+        mod sqlite {
+            $(#[tokio::test]
+            async fn $test() {
+                super::$test(crate::scratch::Scratch::sqlite().await).await;
+            })+
+        }
+
+        mod memory {
+            $(#[tokio::test]
+            async fn $test() {
+                super::$test(crate::scratch::Scratch::memory().await).await;
+            })+
+        }
+    };
+}
+pub(crate) use conforming;
+
+/// A store and its one writer.
 pub(crate) struct Scratch {
+    home: Home,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) term: Term,
+}
+
+/// Where a store is while nobody has it open.
+enum Home {
+    File(File),
+    Memory(MemoryStore),
+}
+
+/// A SQLite file in a directory of its own.
+pub(crate) struct File {
     dir: TempDir,
-    pub(crate) store: Store,
+}
+
+impl Home {
+    async fn open(&self) -> Arc<dyn Store> {
+        match self {
+            Self::File(file) => Arc::new(SqliteStore::open(&file.path()).await.expect("it opens")),
+            Self::Memory(store) => Arc::new(store.clone()),
+        }
+    }
 }
 
 impl Scratch {
-    pub(crate) async fn new() -> Self {
-        let dir = tempfile::tempdir().expect("a temporary directory");
-        let store = Store::open(&dir.path().join("store.sqlite")).await.expect("it opens");
-        Self { dir, store }
+    async fn new(home: Home) -> Self {
+        let store = home.open().await;
+        let term = store.begin_term().await.expect("it begins");
+        Self { home, store, term }
     }
 
-    pub(crate) fn path(&self) -> PathBuf {
-        self.dir.path().join("store.sqlite")
+    pub(crate) async fn sqlite() -> Self {
+        Self::new(Home::File(File { dir: tempfile::tempdir().expect("a temporary directory") })).await
+    }
+
+    pub(crate) async fn memory() -> Self {
+        Self::new(Home::Memory(MemoryStore::new())).await
+    }
+
+    /// The file, where it is one: for what only a person with a database tool sees or does.
+    pub(crate) fn file(&self) -> Option<&File> {
+        match &self.home {
+            Home::File(file) => Some(file),
+            Home::Memory(_) => None,
+        }
+    }
+
+    pub(crate) async fn try_commit(&self, commit: &Commit) -> Result<(), StoreError> {
+        self.store.commit(self.term, commit).await
     }
 
     pub(crate) async fn commit(&self, commit: Commit) {
-        self.store.commit(&commit).await.expect("it is committed");
+        self.try_commit(&commit).await.expect("it is committed");
     }
 
     pub(crate) async fn record(&self, facts: impl IntoIterator<Item = Fact>) {
@@ -38,18 +99,32 @@ impl Scratch {
     }
 
     /// Accepts a plan and starts the first attempt at its first root.
-    pub(crate) async fn with_a_running_stage() -> (Self, StageKey) {
-        let scratch = Self::new().await;
+    pub(crate) async fn start_a_stage(&self) -> StageKey {
         let stage = root().key;
-        scratch.record([Fact::CampaignAccepted { plan: plan() }, started(stage, 1)]).await;
-        (scratch, stage)
+        self.record([Fact::CampaignAccepted { plan: plan() }, started(stage, 1)]).await;
+        stage
     }
 
-    /// The same file, opened again.
+    /// The same store, as the next coordinator opens it.
     pub(crate) async fn reopen(self) -> Self {
         self.store.close().await;
-        let store = Store::open(&self.path()).await.expect("it opens again");
-        Self { store, ..self }
+        Self::new(self.home).await
+    }
+
+    /// The same store, as somebody else opens it beside.
+    pub(crate) async fn open_beside(&self) -> Arc<dyn Store> {
+        self.home.open().await
+    }
+
+    pub(crate) async fn steps(&self, stage: StageKey) -> Vec<u64> {
+        let curve = self.store.curve(stage, 0, usize::MAX).await.expect("it can be read");
+        curve.iter().map(|point| point.step).collect()
+    }
+}
+
+impl File {
+    pub(crate) fn path(&self) -> PathBuf {
+        self.dir.path().join("store.sqlite")
     }
 
     /// What a person with a tool of their own does to the file.
@@ -65,11 +140,6 @@ impl Scratch {
 
     pub(crate) async fn count(&self, table: &str) -> i64 {
         self.select::<(i64,)>(&format!("SELECT count(*) FROM {table}")).await[0].0
-    }
-
-    pub(crate) async fn steps(&self, stage: StageKey) -> Vec<u64> {
-        let curve = self.store.curve(stage, 0, usize::MAX).await.expect("it can be read");
-        curve.iter().map(|point| point.step).collect()
     }
 
     async fn connect(&self) -> SqliteConnection {
@@ -135,6 +205,19 @@ pub(crate) fn checkpoint(stage: StageKey, attempt: u32, step: u64) -> CommittedC
 
 pub(crate) fn point(step: u64, loss: f64) -> CurvePoint {
     CurvePoint { step, loss, grad_norm: 0.1 + 0.2, learning_rate: 1e-3 / 3.0, dynamics: None }
+}
+
+/// A token, of which there are as many as numbers.
+pub(crate) fn token(number: u64) -> TokenRow {
+    TokenRow {
+        token: format!("token-{number:03}"),
+        name: format!("number {number}"),
+        scope: "read".to_owned(),
+        hash: "0f".repeat(32),
+        created_at_ms: AT_MS + number,
+        expires_at_ms: None,
+        revoked_at_ms: None,
+    }
 }
 
 /// A commit of points of one attempt, all with this loss.

@@ -3,7 +3,12 @@
 use coordinator::store::{PackedSnapshot, UnusableSnapshot};
 use scheduler::{Scheduler, Settings, Timestamp};
 
-use crate::scratch::{AT_MS, Scratch, ended, reached, started};
+use crate::scratch::{AT_MS, Scratch, conforming, ended, reached, started};
+
+conforming! {
+    a_snapshot_and_the_facts_after_it_are_the_whole_log,
+    two_snapshots_are_kept,
+}
 
 async fn restored(scratch: &Scratch) -> Scheduler {
     let facts = scratch.store.facts().await.expect("the log is sound");
@@ -11,21 +16,20 @@ async fn restored(scratch: &Scratch) -> Scheduler {
 }
 
 /// A log of four rows, with a snapshot after the second and after the fourth.
-async fn with_two_snapshots() -> Scratch {
-    let (scratch, stage) = Scratch::with_a_running_stage().await;
+async fn with_two_snapshots(scratch: Scratch) -> Scratch {
+    let stage = scratch.start_a_stage().await;
     for facts in [vec![], vec![reached(stage, 1, 5), ended(stage, 1)]] {
         scratch.record(facts).await;
         let scheduler = restored(&scratch).await;
         let rows = scratch.store.facts().await.expect("the log is sound").len() as u64;
         let packed = PackedSnapshot::pack(&scheduler.snapshot());
-        scratch.store.save_snapshot(rows, AT_MS, &packed).await.expect("it is written");
+        scratch.store.save_snapshot(scratch.term, rows, AT_MS, &packed).await.expect("it is written");
     }
     scratch
 }
 
-#[tokio::test]
-async fn a_snapshot_and_the_facts_after_it_are_the_whole_log() {
-    let (scratch, stage) = (with_two_snapshots().await, crate::scratch::root().key);
+async fn a_snapshot_and_the_facts_after_it_are_the_whole_log(scratch: Scratch) {
+    let (scratch, stage) = (with_two_snapshots(scratch).await, crate::scratch::root().key);
     scratch.record([started(stage, 2), reached(stage, 2, 9)]).await;
     let scratch = scratch.reopen().await;
     let snapshots = scratch.store.snapshots().await.expect("they can be read");
@@ -55,8 +59,8 @@ async fn a_snapshot_that_cannot_be_used_says_why_and_the_one_before_it_can() {
         ("UPDATE snapshots SET sequence = 9 WHERE sequence = 4", |it| matches!(it, UnusableSnapshot::OtherLog)),
     ];
     for (sql, is_it) in damages {
-        let scratch = with_two_snapshots().await;
-        scratch.execute(sql).await.expect("it is done");
+        let scratch = with_two_snapshots(Scratch::sqlite().await).await;
+        scratch.file().expect("it is one").execute(sql).await.expect("it is done");
         let snapshots = scratch.store.snapshots().await.expect("they can be read");
         let error = snapshots[0].1.as_ref().expect_err("it is damaged");
         assert!(is_it(error), "{sql}: {error}");
@@ -64,11 +68,14 @@ async fn a_snapshot_that_cannot_be_used_says_why_and_the_one_before_it_can() {
     }
 }
 
-#[tokio::test]
-async fn two_snapshots_are_kept() {
-    let (scratch, stage) = (with_two_snapshots().await, crate::scratch::root().key);
+async fn two_snapshots_are_kept(scratch: Scratch) {
+    let (scratch, stage) = (with_two_snapshots(scratch).await, crate::scratch::root().key);
     scratch.record([started(stage, 2)]).await;
     let packed = PackedSnapshot::pack(&restored(&scratch).await.snapshot());
-    scratch.store.save_snapshot(5, AT_MS, &packed).await.expect("it is written");
-    assert_eq!(scratch.select::<(i64,)>("SELECT sequence FROM snapshots ORDER BY 1").await, [(4,), (5,)]);
+    scratch.store.save_snapshot(scratch.term, 5, AT_MS, &packed).await.expect("it is written");
+    let kept = scratch.store.snapshots().await.expect("they can be read");
+    assert_eq!(kept.iter().map(|(position, _)| position.sequence).collect::<Vec<_>>(), [5, 4]);
+    if let Some(file) = scratch.file() {
+        assert_eq!(file.select::<(i64,)>("SELECT sequence FROM snapshots ORDER BY 1").await, [(4,), (5,)]);
+    }
 }

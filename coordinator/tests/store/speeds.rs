@@ -1,14 +1,47 @@
 //! How fast stages were trained, by what the tables say of their attempts.
 
-use coordinator::store::{Commit, measured_speeds};
+use coordinator::store::{Commit, WholeAttempt, measured_speeds};
 use recipes::price::Measurement;
 use scheduler::Fact;
+use vocabulary::Attempt;
 
-use crate::scratch::{AT_MS, Scratch, completed, ended, plan, started};
+use crate::scratch::{AT_MS, Scratch, completed, conforming, ended, plan, started};
+
+conforming! {
+    only_attempts_that_had_a_stage_to_themselves_count,
+}
+
+async fn only_attempts_that_had_a_stage_to_themselves_count(scratch: Scratch) {
+    let plan = plan();
+    let [whole, interrupted, diverged, running] = std::array::from_fn(|index| plan.stages[index].key);
+    let facts = [
+        Fact::CampaignAccepted { plan: plan.clone() },
+        started(whole, 1),
+        started(interrupted, 1),
+        ended(interrupted, 1),
+        started(interrupted, 2),
+        started(diverged, 1),
+        started(running, 1),
+    ];
+    scratch.record(facts).await;
+    let ends = [
+        completed(whole, 1),
+        completed(interrupted, 2),
+        Fact::StageDiverged { stage: diverged, attempt: Attempt(1), step: 7, loss: None },
+        Fact::CampaignCancelled { campaign: plan.campaign },
+    ];
+    let at_ms = AT_MS + 1500;
+    scratch.commit(Commit { at_ms, facts: ends.to_vec(), ..Commit::default() }).await;
+
+    let attempts = scratch.store.whole_attempts().await.expect("they can be read");
+    assert_eq!(attempts, [WholeAttempt { stage: whole, started_at_ms: AT_MS, ended_at_ms: at_ms }]);
+    let facts = scratch.store.campaign_facts().await.expect("they can be read");
+    assert_eq!(facts, [Fact::CampaignAccepted { plan }]);
+}
 
 #[tokio::test]
 async fn stages_of_one_attempt_are_measured_and_nothing_is_written() {
-    let scratch = Scratch::new().await;
+    let scratch = Scratch::sqlite().await;
     let plan = plan();
     let of_size = |size: &str| plan.stages.iter().filter(|stage| stage.size == size).cloned().collect::<Vec<_>>();
     let (small, large) = (of_size("smoke-16"), of_size("smoke-32"));
@@ -33,7 +66,7 @@ async fn stages_of_one_attempt_are_measured_and_nothing_is_written() {
     expected[0].add(&small[0].spec, 1.5);
     expected[0].add(&small[1].spec, 2.5);
     expected[1].add(&large[0].spec, 0.25);
-    let dir = scratch.path().parent().expect("it lies in a directory").to_owned();
+    let dir = scratch.file().expect("it is one").path().parent().expect("it lies in a directory").to_owned();
     let measured = async || {
         let mut measured = measured_speeds(&dir).await.expect("it can be read");
         measured.sort_by_key(|measurement| measurement.shape.d_model);

@@ -1,14 +1,19 @@
 //! The tables beside the log.
 
-use coordinator::store::{CampaignRow, Commit, Differences};
+use coordinator::store::{CampaignRow, Commit, Differences, RecipeText};
 use scheduler::Fact;
 use vocabulary::{Attempt, CampaignId, Growth, Plan, StageKey, WorkerId};
 
-use crate::scratch::{AT_MS, Scratch, checkpoint, completed, ended, plan, reached, root, started, worker};
+use crate::scratch::{AT_MS, Scratch, checkpoint, completed, conforming, ended, plan, reached, root, started, worker};
 
-#[tokio::test]
-async fn the_position_in_a_stream_is_the_last_one() {
-    let scratch = Scratch::new().await;
+conforming! {
+    the_position_in_a_stream_is_the_last_one,
+    checkpoints_are_found_by_step_and_the_last_one_without,
+    a_campaign_keeps_its_first_time_and_its_latest_recipe,
+    a_campaign_that_grows_has_the_stages_that_are_new_besides_those_it_had,
+}
+
+async fn the_position_in_a_stream_is_the_last_one(scratch: Scratch) {
     let (one, other) = (worker(), WorkerId::from_content(b"another"));
     for (sequence, huge) in [(1, 5), (9, u64::MAX)] {
         scratch.commit(Commit { session: vec![(one, sequence), (other, huge)], ..Commit::default() }).await;
@@ -20,9 +25,8 @@ async fn the_position_in_a_stream_is_the_last_one() {
     assert_eq!(last(WorkerId::from_content(b"a stranger")).await.expect("it can be read"), None);
 }
 
-#[tokio::test]
-async fn checkpoints_are_found_by_step_and_the_last_one_without() {
-    let (scratch, stage) = Scratch::with_a_running_stage().await;
+async fn checkpoints_are_found_by_step_and_the_last_one_without(scratch: Scratch) {
+    let stage = scratch.start_a_stage().await;
     assert_eq!(scratch.store.last_checkpoint(stage).await.expect("it can be read"), None);
     let facts = vec![reached(stage, 1, 9), ended(stage, 1), started(stage, 2), reached(stage, 2, 10)];
     let checkpoints = vec![checkpoint(stage, 1, 9), checkpoint(stage, 2, 10)];
@@ -36,9 +40,7 @@ async fn checkpoints_are_found_by_step_and_the_last_one_without() {
     assert_eq!(store.last_checkpoint(other).await.expect("it can be read"), None);
 }
 
-#[tokio::test]
-async fn a_campaign_keeps_its_first_time_and_its_latest_recipe() {
-    let scratch = Scratch::new().await;
+async fn a_campaign_keeps_its_first_time_and_its_latest_recipe(scratch: Scratch) {
     let plan = plan();
     let campaign = plan.campaign;
     assert_eq!(scratch.store.recipe(campaign).await.expect("it can be read"), None);
@@ -56,17 +58,20 @@ async fn a_campaign_keeps_its_first_time_and_its_latest_recipe() {
     let rows = scratch.store.campaign_rows().await.expect("they can be read");
     assert_eq!(rows, [CampaignRow { campaign, submitted_at_ms: AT_MS }]);
     let recipe = scratch.store.recipe(campaign).await.expect("it can be read");
-    assert_eq!(recipe, Some(("smoke.toml".to_owned(), "again".to_owned())));
+    assert_eq!(recipe, Some(RecipeText { file: "smoke.toml".to_owned(), text: "again".to_owned() }));
     let stranger = CampaignId::from_content(b"another");
     assert_eq!(scratch.store.recipe(stranger).await.expect("it can be read"), None);
 
-    let stages = plan.stages.len() as i64;
-    assert_eq!((scratch.count("stages").await, scratch.count("campaign_stages").await), (stages, stages));
+    let stages = plan.stages.len();
+    let check = scratch.store.check_derived(Differences::Leave).await.expect("it can be read");
+    assert_eq!(check.rows, 1 + 2 * stages, "a campaign, its stages, and that it wants them");
+    if let Some(file) = scratch.file() {
+        let stages = stages as i64;
+        assert_eq!((file.count("stages").await, file.count("campaign_stages").await), (stages, stages));
+    }
 }
 
-#[tokio::test]
-async fn a_campaign_that_grows_has_the_stages_that_are_new_besides_those_it_had() {
-    let scratch = Scratch::new().await;
+async fn a_campaign_that_grows_has_the_stages_that_are_new_besides_those_it_had(scratch: Scratch) {
     let plan = plan();
     let campaign = plan.campaign;
     let first = Plan { stages: plan.stages[..1].to_vec(), ..plan.clone() };
@@ -78,15 +83,19 @@ async fn a_campaign_that_grows_has_the_stages_that_are_new_besides_those_it_had(
         }])
         .await;
 
-    let all = plan.stages.len() as i64;
-    assert_eq!((scratch.count("stages").await, scratch.count("campaign_stages").await), (all, all));
-    let (wrong, _) = scratch.store.check_derived(Differences::Leave).await.expect("it can be read");
-    assert_eq!(wrong, Vec::<&str>::new());
+    if let Some(file) = scratch.file() {
+        let all = plan.stages.len() as i64;
+        assert_eq!((file.count("stages").await, file.count("campaign_stages").await), (all, all));
+    }
+    let check = scratch.store.check_derived(Differences::Leave).await.expect("it can be read");
+    assert_eq!(check.wrong, Vec::<&str>::new());
+    assert_eq!(check.rows, 1 + 2 * plan.stages.len());
 }
 
 #[tokio::test]
 async fn people_see_who_trained_what_and_what_came_out() {
-    let (scratch, stage) = Scratch::with_a_running_stage().await;
+    let scratch = Scratch::sqlite().await;
+    let (stage, file) = (scratch.start_a_stage().await, scratch.file().expect("it is one"));
     scratch.record([ended(stage, 1), started(stage, 2), completed(stage, 2)]).await;
     let other = plan().stages.into_iter().find(|other| other.key != stage).expect("there is another").key;
     let diverged = Fact::StageDiverged { stage: other, attempt: Attempt(1), step: 7, loss: None };
@@ -95,15 +104,15 @@ async fn people_see_who_trained_what_and_what_came_out() {
     let attempts = "SELECT attempt, worker, ended_at_ms, outcome FROM attempts JOIN stages USING (stage) \
                     JOIN campaign_stages USING (stage) JOIN campaigns USING (campaign) \
                     WHERE name = 'smoke' AND stage = ";
-    let attempts = scratch.select::<(u32, String, Option<i64>, Option<String>)>(&format!("{attempts}'{stage}'")).await;
+    let attempts = file.select::<(u32, String, Option<i64>, Option<String>)>(&format!("{attempts}'{stage}'")).await;
     let at = Some(AT_MS as i64);
     let how = |attempt, outcome: &str| (attempt, worker().to_string(), at, Some(outcome.to_owned()));
     assert_eq!(attempts, [how(1, "worker came back without it"), how(2, "completed")]);
 
     let results = "SELECT stage, validation_loss, diverged_at_step, diverged_loss FROM results ORDER BY attempt DESC";
-    let results = scratch.select::<(String, Option<f64>, Option<i64>, Option<f64>)>(results).await;
+    let results = file.select::<(String, Option<f64>, Option<i64>, Option<f64>)>(results).await;
     assert_eq!(results, [(stage.to_string(), Some(3.25), None, None), (other.to_string(), None, Some(7), None)]);
     let ends = format!("SELECT start_step, end_step FROM stages WHERE stage = '{stage}'");
     let spec = root().spec;
-    assert_eq!(scratch.select::<(i64, i64)>(&ends).await, [(spec.steps.start as i64, spec.steps.end as i64)]);
+    assert_eq!(file.select::<(i64, i64)>(&ends).await, [(spec.steps.start as i64, spec.steps.end as i64)]);
 }

@@ -1,13 +1,14 @@
-//! The tables that follow from the log, for people's queries: campaigns, stages, attempts, results.
+//! The tables that follow from the log and that people query: campaigns, stages, attempts, results.
 
 use scheduler::Fact;
 use sqlx::{QueryBuilder, SqliteConnection};
 use vocabulary::{AttemptKey, CampaignId, Plan, Stage};
 
-use super::error::StoreError;
+use super::error::cannot_write;
 use super::number::to_column;
+use crate::store::StoreError;
 
-/// Rows an `INSERT`. SQLite takes 32766 values at most, and no row here has more than six.
+/// Rows per `INSERT`. SQLite takes at most 32766 values, and no row here has more than six.
 const ROWS: usize = 1000;
 
 /// Writes what follows from a fact.
@@ -49,7 +50,7 @@ pub(super) async fn write(connection: &mut SqliteConnection, at_ms: u64, fact: &
         Fact::AttemptEnded { stage, attempt, why } => {
             end(connection, at_ms, AttemptKey { stage: *stage, attempt: *attempt }, &why.to_string()).await
         }
-        // A checkpoint's row has more than the facts say, and comes and goes with the commit. The rest is only in the log.
+        // A checkpoint's row holds more than the fact says, so the commit adds and removes it. The rest is only in the log.
         Fact::CheckpointCommitted { .. }
         | Fact::CheckpointRemoved { .. }
         | Fact::CampaignCancelled { .. }
@@ -60,7 +61,7 @@ pub(super) async fn write(connection: &mut SqliteConnection, at_ms: u64, fact: &
     }
 }
 
-/// Adds a campaign and its stages, as far as they are new: one that was cancelled may be accepted again.
+/// Adds a campaign and its stages unless they are there: a cancelled campaign may be accepted again.
 async fn accept(connection: &mut SqliteConnection, at_ms: u64, plan: &Plan) -> Result<(), StoreError> {
     let insert = "INSERT INTO campaigns (campaign, name, submitted_at_ms) VALUES (?, ?, ?) ON CONFLICT DO NOTHING";
     let insert = sqlx::query(insert).bind(plan.campaign.to_string()).bind(&plan.name).bind(to_column(at_ms));
@@ -68,7 +69,7 @@ async fn accept(connection: &mut SqliteConnection, at_ms: u64, plan: &Plan) -> R
     want(connection, plan.campaign, &plan.stages).await
 }
 
-/// Adds stages of a campaign, as far as they are new: campaigns share stages.
+/// Adds the stages of a campaign unless they are there: campaigns share stages.
 async fn want(connection: &mut SqliteConnection, campaign: CampaignId, stages: &[Stage]) -> Result<(), StoreError> {
     let campaign = campaign.to_string();
     for stages in stages.chunks(ROWS) {
@@ -102,8 +103,4 @@ async fn end(connection: &mut SqliteConnection, at_ms: u64, key: AttemptKey, out
         sqlx::query(update).bind(to_column(at_ms)).bind(outcome).bind(key.stage.to_string()).bind(key.attempt.0);
     update.execute(connection).await.map_err(cannot_write("attempts"))?;
     Ok(())
-}
-
-fn cannot_write(table: &'static str) -> impl FnOnce(sqlx::Error) -> StoreError {
-    move |source| StoreError::Write { table, source }
 }

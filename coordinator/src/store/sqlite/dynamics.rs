@@ -1,22 +1,22 @@
-//! What stages that record say of their steps: a row beside that of the curve.
+//! What stages that record dynamics say of their steps: a row beside that of the curve.
 
 use sqlx::query_builder::Separated;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 use vocabulary::{Consecutive, Dynamics, LargestUpdates};
 
-use super::curve::CurvePoint;
-use super::error::StoreError;
+use super::error::cannot_write;
 use super::number::{measured_from_column, measured_to_column, to_column};
+use crate::store::{CurvePoint, StoreError};
 
 const TABLE: &str = "curve_dynamics";
 
-/// The columns behind stage and step, in the order in which they are written and read.
+/// The columns after stage and step, in the order they are written and read.
 pub(super) const COLUMNS: &str = "largest_gradient, has_consecutive, gradient_product, gradient_cosine, d1, d2, \
     update_kinds, update_embedding, update_qkv, update_attention_out, update_gate_up, update_down, update_gain, \
     update_head";
 
-/// Adds what was recorded of these points where there is nothing for their step yet.
+/// Adds the dynamics of points, for steps that have none yet.
 pub(super) async fn add(
     connection: &mut SqliteConnection,
     stage: &str,
@@ -34,7 +34,7 @@ pub(super) async fn add(
     });
     insert.push(" ON CONFLICT (stage, step) DO NOTHING");
     let insert = insert.build().persistent(false);
-    insert.execute(connection).await.map_err(|source| StoreError::Write { table: TABLE, source })?;
+    insert.execute(connection).await.map_err(cannot_write(TABLE))?;
     Ok(())
 }
 
@@ -53,7 +53,7 @@ fn push(row: &mut Separated<'_, Sqlite, &'static str>, dynamics: &Dynamics) {
     }
 }
 
-/// Reads [`COLUMNS`] from the column `first` on, all of which are NULL where nothing was recorded.
+/// Reads [`COLUMNS`], the first of which is column `first`. All are NULL if nothing was recorded.
 pub(super) fn read(row: &SqliteRow, first: usize) -> Result<Option<Dynamics>, sqlx::Error> {
     let measured = |column: usize| row.try_get::<Option<f64>, _>(first + column).map(measured_from_column);
     let Some(has_consecutive) = row.try_get::<Option<i64>, _>(first + 1)? else { return Ok(None) };

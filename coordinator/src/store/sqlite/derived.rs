@@ -1,13 +1,15 @@
-//! Whether the tables that follow from the log do, and writing them anew from it.
+//! Compares the tables that follow from the log with it, and rewrites them from it.
 
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
 
-use super::error::StoreError;
+use super::error::{cannot_begin, cannot_commit, cannot_read, cannot_write};
 use super::follow;
 use super::number::from_column;
-use super::open::Store;
+use super::open::SqliteStore;
+use super::term::expect_current;
+use crate::store::{DerivedCheck, Differences, LogPosition, StoreError};
 
-/// The tables, those that others refer to first, with the columns that make up a row.
+/// The tables with their columns. A table comes after those it refers to.
 const TABLES: [(&str, &str); 5] = [
     ("campaigns", "campaign, name, submitted_at_ms"),
     ("stages", "stage, parent, size, seed, start_step, end_step"),
@@ -16,34 +18,24 @@ const TABLES: [(&str, &str); 5] = [
     ("results", "stage, attempt, validation_loss, validation_loss_per_byte, diverged_at_step, diverged_loss"),
 ];
 
-/// What to do about tables that are not what the log says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Differences {
-    /// Only say so.
-    Leave,
-    /// Write the tables anew.
-    Mend,
-}
-
-impl Store {
-    /// The tables that are not what follows from the log, and the number of rows in all of them.
-    ///
-    /// # Errors
-    /// If the log or a table cannot be read or written. Nothing is changed then.
-    pub async fn check_derived(&self, differences: Differences) -> Result<(Vec<&'static str>, usize), StoreError> {
+impl SqliteStore {
+    pub(super) async fn compare_derived(&self, differences: Differences) -> Result<DerivedCheck, StoreError> {
         let facts = self.facts_with_times().await?;
-        let mut connection = self.driver.acquire().await.map_err(StoreError::Begin)?;
-        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(StoreError::Begin)?;
-        // Curves, recipes and checkpoints refer to rows that are gone for a moment.
+        let mut connection = self.driver.acquire().await.map_err(cannot_begin)?;
+        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(cannot_begin)?;
+        // Curves, recipes and checkpoints refer to rows that are missing until the end of the transaction.
         let defer = sqlx::query("PRAGMA defer_foreign_keys = ON").execute(&mut *transaction).await;
-        defer.map_err(StoreError::Begin)?;
+        defer.map_err(cannot_begin)?;
+        if let Differences::Mend(term) = differences {
+            expect_current(&mut transaction, term).await?;
+        }
         let mut before = Vec::new();
         for (table, columns) in TABLES {
             before.push(rows(&mut transaction, table, columns).await?);
         }
         for (table, _) in TABLES.iter().rev() {
             let delete = sqlx::query(AssertSqlSafe(format!("DELETE FROM {table}"))).execute(&mut *transaction).await;
-            delete.map_err(|source| StoreError::Write { table, source })?;
+            delete.map_err(cannot_write(table))?;
         }
         for (at_ms, fact) in &facts {
             follow::write(&mut transaction, *at_ms, fact).await?;
@@ -54,29 +46,26 @@ impl Store {
                 wrong.push(*table);
             }
         }
-        if differences == Differences::Mend && !wrong.is_empty() {
-            transaction.commit().await.map_err(StoreError::Commit)?;
+        if matches!(differences, Differences::Mend(_)) && !wrong.is_empty() {
+            transaction.commit().await.map_err(cannot_commit)?;
         } else {
-            transaction.rollback().await.map_err(StoreError::Begin)?;
+            transaction.rollback().await.map_err(cannot_begin)?;
         }
-        Ok((wrong, before.iter().map(Vec::len).sum()))
+        Ok(DerivedCheck { wrong, rows: before.iter().map(Vec::len).sum() })
     }
 
-    /// What SQLite itself finds wrong with the file.
-    ///
-    /// # Errors
-    /// If it cannot be read.
-    pub async fn check_file(&self) -> Result<Vec<String>, StoreError> {
+    /// Runs SQLite's own check of the file.
+    pub(super) async fn check_file(&self) -> Result<Vec<String>, StoreError> {
         let found = sqlx::query_scalar::<_, String>("PRAGMA integrity_check").fetch_all(&self.driver).await;
-        let found = found.map_err(|source| StoreError::Read { table: "sqlite_schema", source })?;
+        let found = found.map_err(cannot_read("sqlite_schema"))?;
         Ok(found.into_iter().filter(|line| line != "ok").collect())
     }
 
     async fn facts_with_times(&self) -> Result<Vec<(u64, scheduler::Fact)>, StoreError> {
-        let facts = self.facts().await?;
+        let facts = self.read_facts(LogPosition::default()).await?;
         let times = sqlx::query_scalar::<_, i64>("SELECT at_ms FROM facts ORDER BY sequence");
         let times = times.fetch_all(&self.driver).await;
-        let times = times.map_err(|source| StoreError::Read { table: "facts", source })?;
+        let times = times.map_err(cannot_read("facts"))?;
         Ok(times.into_iter().map(from_column).zip(facts).collect())
     }
 }
@@ -88,5 +77,5 @@ async fn rows(
 ) -> Result<Vec<String>, StoreError> {
     let select = AssertSqlSafe(format!("SELECT json_array({columns}) AS row FROM {table} ORDER BY row"));
     let rows = sqlx::query_scalar(select).fetch_all(connection).await;
-    rows.map_err(|source| StoreError::Read { table, source })
+    rows.map_err(cannot_read(table))
 }

@@ -1,0 +1,119 @@
+//! The tables that follow from the log.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use scheduler::Fact;
+use vocabulary::{AttemptKey, CampaignId, Stage, StageKey};
+
+use super::state::refused;
+use crate::store::{DerivedCheck, StoreError};
+
+/// What follows from the facts so far.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Derived {
+    /// When each campaign was first submitted, in milliseconds since 1970.
+    pub(super) campaigns: BTreeMap<CampaignId, u64>,
+    pub(super) stages: BTreeSet<StageKey>,
+    pub(super) campaign_stages: BTreeSet<(CampaignId, StageKey)>,
+    pub(super) attempts: BTreeMap<AttemptKey, AttemptRow>,
+    /// Stages that have a result.
+    pub(super) results: BTreeSet<StageKey>,
+}
+
+/// When an attempt started and ended, in milliseconds since 1970, and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct AttemptRow {
+    pub(super) started_at_ms: u64,
+    pub(super) ended: Option<(u64, String)>,
+}
+
+/// How an attempt ends that trained its stage to the last step.
+pub(super) const COMPLETED: &str = "completed";
+
+impl Derived {
+    /// Takes in what follows from a fact, or says which row it refers to is missing.
+    pub(super) fn follow(&mut self, at_ms: u64, fact: &Fact) -> Result<(), StoreError> {
+        match fact {
+            Fact::CampaignAccepted { plan } => {
+                self.campaigns.entry(plan.campaign).or_insert(at_ms);
+                self.want(plan.campaign, &plan.stages)
+            }
+            Fact::CampaignGrown { growth } => self.want(growth.campaign, &growth.stages),
+            Fact::AttemptStarted { stage, attempt, .. } => {
+                if !self.stages.contains(stage) {
+                    return Err(refused("attempts", format!("there is no {stage}")));
+                }
+                let row = AttemptRow { started_at_ms: at_ms, ended: None };
+                match self.attempts.insert(AttemptKey { stage: *stage, attempt: *attempt }, row) {
+                    None => Ok(()),
+                    Some(_) => Err(refused("attempts", format!("attempt {attempt} of {stage} has already started"))),
+                }
+            }
+            Fact::StageCompleted { stage, attempt, .. } => {
+                self.result(at_ms, AttemptKey { stage: *stage, attempt: *attempt }, COMPLETED)
+            }
+            Fact::StageDiverged { stage, attempt, .. } => {
+                self.result(at_ms, AttemptKey { stage: *stage, attempt: *attempt }, "diverged")
+            }
+            Fact::AttemptEnded { stage, attempt, why } => {
+                self.end(at_ms, AttemptKey { stage: *stage, attempt: *attempt }, &why.to_string());
+                Ok(())
+            }
+            Fact::CheckpointCommitted { .. }
+            | Fact::CheckpointRemoved { .. }
+            | Fact::CampaignCancelled { .. }
+            | Fact::RetriesChanged { .. }
+            | Fact::StagePoisoned { .. }
+            | Fact::StageRetried { .. }
+            | Fact::StageReopened { .. } => Ok(()),
+        }
+    }
+
+    fn want(&mut self, campaign: CampaignId, stages: &[Stage]) -> Result<(), StoreError> {
+        if !stages.is_empty() && !self.campaigns.contains_key(&campaign) {
+            return Err(refused("campaign_stages", format!("there is no {campaign}")));
+        }
+        self.stages.extend(stages.iter().map(|stage| stage.key));
+        self.campaign_stages.extend(stages.iter().map(|stage| (campaign, stage.key)));
+        match stages.iter().filter_map(|stage| stage.parent).find(|parent| !self.stages.contains(parent)) {
+            None => Ok(()),
+            Some(parent) => Err(refused("stages", format!("there is no {parent}"))),
+        }
+    }
+
+    fn result(&mut self, at_ms: u64, key: AttemptKey, outcome: &str) -> Result<(), StoreError> {
+        self.end(at_ms, key, outcome);
+        // A stage that was trained again keeps its first result.
+        if !self.results.contains(&key.stage) {
+            self.expect_attempt("results", key)?;
+            self.results.insert(key.stage);
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, at_ms: u64, key: AttemptKey, outcome: &str) {
+        if let Some(row) = self.attempts.get_mut(&key) {
+            row.ended = Some((at_ms, outcome.to_owned()));
+        }
+    }
+
+    /// How these tables compare with those that they should be.
+    pub(super) fn compare(&self, expected: &Self) -> DerivedCheck {
+        let tables = [
+            ("campaigns", self.campaigns == expected.campaigns),
+            ("stages", self.stages == expected.stages),
+            ("campaign_stages", self.campaign_stages == expected.campaign_stages),
+            ("attempts", self.attempts == expected.attempts),
+            ("results", self.results == expected.results),
+        ];
+        let rows = [self.campaigns.len(), self.stages.len(), self.campaign_stages.len()];
+        let rows = rows.iter().sum::<usize>() + self.attempts.len() + self.results.len();
+        let wrong = tables.into_iter().filter(|(_, is_right)| !is_right).map(|(table, _)| table);
+        DerivedCheck { wrong: wrong.collect(), rows }
+    }
+
+    /// That rows of `table` may refer to this attempt.
+    pub(super) fn expect_attempt(&self, table: &'static str, key: AttemptKey) -> Result<(), StoreError> {
+        if self.attempts.contains_key(&key) { Ok(()) } else { Err(refused(table, format!("no such attempt: {key}"))) }
+    }
+}

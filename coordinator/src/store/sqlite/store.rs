@@ -1,0 +1,112 @@
+//! The contract, method by method. Each statement is in the file of its table.
+
+use async_trait::async_trait;
+use scheduler::{Fact, Snapshot};
+use vocabulary::{CampaignId, StageKey, WorkerId};
+
+use super::open::SqliteStore;
+use crate::store::{
+    CampaignRow, Commit, CommittedCheckpoint, CurvePoint, DerivedCheck, Differences, LogCheck, LogPosition,
+    PackedSnapshot, RecipeText, Store, StoreError, Term, TokenRow, UnusableSnapshot, WholeAttempt,
+};
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn begin_term(&self) -> Result<Term, StoreError> {
+        self.raise_term().await
+    }
+
+    async fn commit(&self, term: Term, commit: &Commit) -> Result<(), StoreError> {
+        self.write_commit(term, commit).await
+    }
+
+    async fn facts_after(&self, position: LogPosition) -> Result<Vec<Fact>, StoreError> {
+        self.read_facts(position).await
+    }
+
+    async fn check_log(&self) -> Result<LogCheck, StoreError> {
+        self.read_whole_log().await
+    }
+
+    async fn save_snapshot(
+        &self,
+        term: Term,
+        sequence: u64,
+        at_ms: u64,
+        packed: &PackedSnapshot,
+    ) -> Result<(), StoreError> {
+        self.write_snapshot(term, sequence, at_ms, packed).await
+    }
+
+    async fn snapshots(&self) -> Result<Vec<(LogPosition, Result<Snapshot, UnusableSnapshot>)>, StoreError> {
+        self.read_snapshots().await
+    }
+
+    async fn campaign_rows(&self) -> Result<Vec<CampaignRow>, StoreError> {
+        self.read_campaigns().await
+    }
+
+    async fn recipe(&self, campaign: CampaignId) -> Result<Option<RecipeText>, StoreError> {
+        self.read_recipe(campaign).await
+    }
+
+    async fn curve(&self, stage: StageKey, from: u64, limit: usize) -> Result<Vec<CurvePoint>, StoreError> {
+        self.read_curve(stage, from, limit).await
+    }
+
+    async fn checkpoint(&self, stage: StageKey, step: u64) -> Result<Option<CommittedCheckpoint>, StoreError> {
+        self.read_checkpoint(stage, step).await
+    }
+
+    async fn last_checkpoint(&self, stage: StageKey) -> Result<Option<CommittedCheckpoint>, StoreError> {
+        self.read_last_checkpoint(stage).await
+    }
+
+    async fn checkpoints(&self) -> Result<Vec<(CommittedCheckpoint, u64)>, StoreError> {
+        self.read_checkpoints().await
+    }
+
+    async fn last_sequence(&self, worker: WorkerId) -> Result<Option<u64>, StoreError> {
+        self.read_last_sequence(worker).await
+    }
+
+    async fn token_of_worker(&self, worker: WorkerId) -> Result<Option<String>, StoreError> {
+        self.read_token_of_worker(worker).await
+    }
+
+    async fn add_token(&self, row: &TokenRow) -> Result<(), StoreError> {
+        self.insert_token(row).await
+    }
+
+    async fn token(&self, token: &str) -> Result<Option<TokenRow>, StoreError> {
+        self.read_token(token).await
+    }
+
+    async fn tokens(&self) -> Result<Vec<TokenRow>, StoreError> {
+        self.read_tokens().await
+    }
+
+    async fn revoke_token(&self, token: &str, at_ms: u64) -> Result<bool, StoreError> {
+        self.mark_token_revoked(token, at_ms).await
+    }
+
+    async fn campaign_facts(&self) -> Result<Vec<Fact>, StoreError> {
+        self.read_campaign_facts().await
+    }
+
+    async fn whole_attempts(&self) -> Result<Vec<WholeAttempt>, StoreError> {
+        self.read_whole_attempts().await
+    }
+
+    async fn check_derived(&self, differences: Differences) -> Result<DerivedCheck, StoreError> {
+        self.compare_derived(differences).await
+    }
+
+    async fn check_engine(&self) -> Result<Vec<String>, StoreError> {
+        self.check_file().await
+    }
+
+    async fn close(&self) {
+        self.close_file().await;
+    }
+}

@@ -1,0 +1,78 @@
+//! Tokens: a hash, a scope and a lifetime each.
+
+use sqlx::SqliteConnection;
+use vocabulary::WorkerId;
+
+use super::error::{cannot_read, cannot_write};
+use super::number::{from_column, to_column};
+use super::open::SqliteStore;
+use crate::store::{StoreError, TokenRow};
+
+const TABLE: &str = "tokens";
+
+type Columns = (String, String, String, String, i64, Option<i64>, Option<i64>);
+
+const SELECT: &str = "SELECT token, name, scope, hash, created_at_ms, expires_at_ms, revoked_at_ms FROM tokens";
+
+impl SqliteStore {
+    pub(super) async fn insert_token(&self, row: &TokenRow) -> Result<(), StoreError> {
+        let insert = "INSERT INTO tokens (token, name, scope, hash, created_at_ms, expires_at_ms, revoked_at_ms) \
+                      VALUES (?, ?, ?, ?, ?, ?, ?)";
+        let insert = sqlx::query(insert)
+            .bind(&row.token)
+            .bind(&row.name)
+            .bind(&row.scope)
+            .bind(&row.hash)
+            .bind(to_column(row.created_at_ms))
+            .bind(row.expires_at_ms.map(to_column))
+            .bind(row.revoked_at_ms.map(to_column));
+        insert.execute(&self.driver).await.map_err(cannot_write(TABLE))?;
+        Ok(())
+    }
+
+    pub(super) async fn read_token(&self, token: &str) -> Result<Option<TokenRow>, StoreError> {
+        let select = sqlx::query_as::<_, Columns>(sqlx::AssertSqlSafe(format!("{SELECT} WHERE token = ?"))).bind(token);
+        let found = select.fetch_optional(&self.readers).await;
+        Ok(found.map_err(cannot_read(TABLE))?.map(row))
+    }
+
+    pub(super) async fn read_tokens(&self) -> Result<Vec<TokenRow>, StoreError> {
+        let select = sqlx::AssertSqlSafe(format!("{SELECT} ORDER BY created_at_ms, token"));
+        let found = sqlx::query_as::<_, Columns>(select).fetch_all(&self.readers).await;
+        Ok(found.map_err(cannot_read(TABLE))?.into_iter().map(row).collect())
+    }
+
+    pub(super) async fn mark_token_revoked(&self, token: &str, at_ms: u64) -> Result<bool, StoreError> {
+        let update = "UPDATE tokens SET revoked_at_ms = ? WHERE token = ? AND revoked_at_ms IS NULL";
+        let update = sqlx::query(update).bind(to_column(at_ms)).bind(token);
+        let done = update.execute(&self.driver).await.map_err(cannot_write(TABLE))?;
+        Ok(done.rows_affected() > 0)
+    }
+
+    pub(super) async fn read_token_of_worker(&self, worker: WorkerId) -> Result<Option<String>, StoreError> {
+        let select = sqlx::query_scalar("SELECT token FROM worker_streams WHERE worker = ?").bind(worker.to_string());
+        let found: Result<Option<Option<String>>, _> = select.fetch_optional(&self.driver).await;
+        Ok(found.map_err(cannot_read("worker_streams"))?.flatten())
+    }
+}
+
+/// Records the token that a worker process speaks under.
+pub(super) async fn bind(connection: &mut SqliteConnection, worker: WorkerId, token: &str) -> Result<(), StoreError> {
+    let insert = "INSERT INTO worker_streams (worker, last_sequence, token) VALUES (?, 0, ?) \
+                  ON CONFLICT (worker) DO UPDATE SET token = excluded.token";
+    let insert = sqlx::query(insert).bind(worker.to_string()).bind(token);
+    insert.execute(connection).await.map_err(cannot_write("worker_streams"))?;
+    Ok(())
+}
+
+fn row((token, name, scope, hash, created, expires, revoked): Columns) -> TokenRow {
+    TokenRow {
+        token,
+        name,
+        scope,
+        hash,
+        created_at_ms: from_column(created),
+        expires_at_ms: expires.map(from_column),
+        revoked_at_ms: revoked.map(from_column),
+    }
+}

@@ -1,7 +1,7 @@
-//! One coordinator a data directory, and how others find it.
+//! One coordinator per data directory, and how others find it.
 //!
-//! A coordinator holds an operating-system lock on `coordinator.lock` for as long as it lives, however it ends, and
-//! writes its address to `coordinator.json`. The file alone says nothing: a coordinator that was killed leaves it behind.
+//! A coordinator holds an operating-system lock on `coordinator.lock` until its process ends, however that happens, and
+//! writes its address to `coordinator.json`. That file alone proves nothing: a coordinator that was killed leaves it behind.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
@@ -15,21 +15,21 @@ use serde::{Deserialize, Serialize};
 
 const LOCK_FILE: &str = "coordinator.lock";
 const ADDRESS_FILE: &str = "coordinator.json";
-/// Holds a token for the tools of whoever may read it, which is who runs the coordinator.
+/// Holds a token for the tools of whoever may read the file: the user who runs the coordinator.
 const TOKEN_FILE: &str = "coordinator.token";
 
-/// A look at the lock holds it for an instant, so one that is taken is tried again this often.
+/// [`locate`] holds the lock for an instant, so a lock that is taken is tried again this often.
 const TRIES: u32 = 20;
 const BETWEEN_TRIES: Duration = Duration::from_millis(10);
 
-/// A coordinator that is running.
+/// A running coordinator.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LiveCoordinator {
-    /// Where it listens.
+    /// The address it listens on.
     pub url: String,
-    /// Its process.
+    /// Its process id.
     pub process_id: u32,
-    /// The machine it runs on. The address is of that one, which a directory that several share does not say.
+    /// The host name of the machine it runs on, for which the address holds: several machines may share the directory.
     #[serde(default)]
     pub machine: String,
 }
@@ -37,21 +37,20 @@ pub struct LiveCoordinator {
 /// Why a data directory cannot be taken.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
-    /// Another coordinator has it.
-    #[error("{} is in use by the coordinator{}: use that one, or end it first", .data_dir.display(), describe(.by.as_ref()))]
+    /// Another coordinator is using it.
+    #[error("{} is in use by the coordinator{}: use that one, or stop it first", .data_dir.display(), describe(.by.as_ref()))]
     Held {
         /// The directory.
         data_dir: PathBuf,
-        /// Who has it, where that could be read: a coordinator that is just starting has not said it yet.
+        /// Which coordinator, if known: one that is just starting has not written its address yet.
         by: Option<LiveCoordinator>,
     },
     /// A file cannot be written.
     #[error("cannot write {}", .path.display())]
     Write {
-        /// Which.
+        /// The file.
         path: PathBuf,
-        /// Why.
-        #[source]
+        /// The cause.
         source: io::Error,
     },
 }
@@ -60,7 +59,7 @@ fn describe(by: Option<&LiveCoordinator>) -> String {
     by.map_or_else(String::new, |by| format!(" at {} (process {})", by.url, by.process_id))
 }
 
-/// The hold on a data directory. Dropping it lets go.
+/// The lock on a data directory, released on drop.
 #[derive(Debug)]
 pub(crate) struct DataDirLock {
     data_dir: PathBuf,
@@ -73,20 +72,20 @@ impl LiveCoordinator {
         Self { url, process_id: std::process::id(), machine: machine() }
     }
 
-    /// Whether its address can be dialled from here, and whether it is the one that was meant.
+    /// Whether it runs on this machine, so that its address can be dialled from here.
     #[must_use]
     pub fn is_here(&self) -> bool {
         self.machine.is_empty() || self.machine == machine()
     }
 }
 
-/// What this machine calls itself; nothing where that cannot be found out.
+/// The host name of this machine; empty if it cannot be read.
 fn machine() -> String {
     fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned()
 }
 
 impl DataDirLock {
-    /// Takes the directory, which has to exist.
+    /// Locks the directory, which must exist.
     pub(crate) fn take(data_dir: &Path) -> Result<Self, LockError> {
         let path = data_dir.join(LOCK_FILE);
         let lock = File::options()
@@ -106,11 +105,11 @@ impl DataDirLock {
         Err(LockError::Held { data_dir: data_dir.to_owned(), by: read_address(data_dir) })
     }
 
-    /// Leaves a token for tools that may read the directory, or nothing where none is needed.
+    /// Leaves a token for tools that may read the directory, or removes it if none is needed.
     pub(crate) fn hand_over(&self, token: Option<&Secret>) -> Result<(), LockError> {
         let path = self.data_dir.join(TOKEN_FILE);
         let write = || {
-            // Always a new file, so that its mode is this one from its first byte on.
+            // Always a new file, so that nobody else can read it at any time.
             match fs::remove_file(&path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => {}
@@ -122,7 +121,7 @@ impl DataDirLock {
         write().map_err(|source| LockError::Write { path: path.clone(), source })
     }
 
-    /// Says where the coordinator listens.
+    /// Writes where the coordinator listens.
     pub(crate) fn announce(&self, live: &LiveCoordinator) -> Result<(), LockError> {
         let path = self.data_dir.join(ADDRESS_FILE);
         let partial = path.with_extension("json.partial");
@@ -135,15 +134,15 @@ impl DataDirLock {
 
 impl Drop for DataDirLock {
     fn drop(&mut self) {
-        // The address goes first, so that nobody finds it with the lock free. Neither failure does harm: the lock ends
-        // with the process, and an address without a lock is not believed.
+        // The address goes first, so that nobody finds it with the lock free. Failures do no harm: the lock ends with the
+        // process, and an address without a lock is ignored.
         let _ = fs::remove_file(self.data_dir.join(ADDRESS_FILE));
         let _ = fs::remove_file(self.data_dir.join(TOKEN_FILE));
         let _ = self.lock.unlock();
     }
 }
 
-/// The coordinator that is running on a data directory, if there is one.
+/// The coordinator that is running on a data directory, if any.
 #[must_use]
 pub fn locate(data_dir: &Path) -> Option<LiveCoordinator> {
     let lock = File::open(data_dir.join(LOCK_FILE)).ok()?;
@@ -153,8 +152,8 @@ pub fn locate(data_dir: &Path) -> Option<LiveCoordinator> {
     }
 }
 
-/// The token that the coordinator of a data directory left for tools that may read it. None where none is needed, or where
-/// it may not be read.
+/// The token that the coordinator of a data directory left for tools. `None` if none is needed, or if the file may not be
+/// read.
 #[must_use]
 pub fn local_token(data_dir: &Path) -> Option<Secret> {
     fs::read_to_string(data_dir.join(TOKEN_FILE)).ok().map(Secret::new)

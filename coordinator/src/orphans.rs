@@ -1,4 +1,4 @@
-//! Files of checkpoints that were never committed, or are no longer: what attempts leave that end in the middle.
+//! Files of checkpoints that were never committed or were removed since: left behind by attempts that were cut short.
 
 use std::collections::BTreeSet;
 use std::path::Path as FilePath;
@@ -13,15 +13,15 @@ use vocabulary::{Attempt, AttemptKey};
 /// The folder of all checkpoints.
 const CHECKPOINTS: &str = "checkpoints";
 
-/// Attempts count from one. What lies under another number was trained without a coordinator and is none of its business.
-const ALONE: Attempt = Attempt(0);
+/// Attempts count from one. Checkpoints under zero were trained without a coordinator, and are not its to delete.
+const STANDALONE: Attempt = Attempt(0);
 
 /// A file that belongs to no committed checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Orphan {
-    /// Below the root of the storage.
+    /// Path below the root of the storage.
     pub(crate) path: String,
-    /// Its size.
+    /// Its size, in bytes.
     pub(crate) bytes: u64,
 }
 
@@ -35,12 +35,12 @@ pub(crate) struct Found {
     step: u64,
 }
 
-/// What must not be taken for an orphan.
+/// What is in use, and so no orphan.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct InUse {
-    /// Committed.
+    /// Committed checkpoints.
     pub(crate) committed: BTreeSet<(AttemptKey, u64)>,
-    /// In the hands of a worker, which may be writing.
+    /// Attempts that are running, and may be writing.
     pub(crate) running: BTreeSet<AttemptKey>,
 }
 
@@ -54,10 +54,10 @@ impl InUse {
     }
 }
 
-/// Lists the files in the folders of checkpoints, those included that were being written when their process ended, which
-/// a storage in a directory has under other names and does not list.
+/// Lists the files in the folders of checkpoints. Includes files whose process ended while writing them: a storage in a
+/// directory has these under staging names, and does not list them itself.
 ///
-/// What is in use has to be looked up afterwards: what is committed meanwhile is no orphan then.
+/// Look up what is in use after this, not before, or a checkpoint that is committed meanwhile would pass for an orphan.
 pub(crate) async fn list(
     storage: &dyn ObjectStore,
     directory: Option<&FilePath>,
@@ -76,23 +76,23 @@ pub(crate) async fn list(
     Ok(found)
 }
 
-/// Of these files, the orphans that are this old.
+/// The orphans among these files that are at least `min_age` old.
 pub(crate) fn orphans(found: &[Found], in_use: &InUse, min_age: Duration, now: SystemTime) -> Vec<Orphan> {
     let is_orphan = |file: &&Found| {
         let Found { key, step, .. } = **file;
         let is_staged = staging_suffix(&file.path).is_some();
         let is_committed = in_use.committed.contains(&(key, step)) && !is_staged;
         let is_old = now.duration_since(file.modified).is_ok_and(|age| age >= min_age);
-        key.attempt != ALONE && !is_committed && !in_use.running.contains(&key) && is_old
+        key.attempt != STANDALONE && !is_committed && !in_use.running.contains(&key) && is_old
     };
     let orphan = |file: &Found| Orphan { path: file.path.clone(), bytes: file.bytes };
     let mut orphans: Vec<_> = found.iter().filter(is_orphan).map(orphan).collect();
-    // Manifests first: without one, what is left is nothing to anybody.
+    // Manifests first: without its manifest, the rest of a checkpoint means nothing to anybody.
     orphans.sort_by_key(|orphan| (!orphan.path.ends_with(proto::layout::MANIFEST), orphan.path.clone()));
     orphans
 }
 
-/// Deletes them.
+/// Deletes orphans.
 pub(crate) async fn delete(
     storage: &dyn ObjectStore,
     directory: Option<&FilePath>,
@@ -114,7 +114,7 @@ pub(crate) async fn delete(
 }
 
 impl Found {
-    /// A file of the layout of checkpoints: `checkpoints/STAGE/ATTEMPT-STEP/NAME`. Others are nobody's here.
+    /// A file of the layout of checkpoints: `checkpoints/STAGE/ATTEMPT-STEP/NAME`. `None` for any other path.
     fn new(path: String, bytes: u64, modified: SystemTime) -> Option<Self> {
         let parts: Vec<&str> = path.split('/').collect();
         let [CHECKPOINTS, stage, folder, _name] = parts.as_slice() else { return None };
@@ -125,7 +125,7 @@ impl Found {
     }
 }
 
-/// The number behind a `#`, as a file has it while it is being written.
+/// The number after a `#` at the end of a path, which a file has while it is being written.
 fn staging_suffix(path: &str) -> Option<&str> {
     let (_, suffix) = path.rsplit_once('#')?;
     (!suffix.is_empty() && suffix.bytes().all(|byte| byte.is_ascii_digit())).then_some(suffix)

@@ -1,4 +1,4 @@
-//! Certificates of the server.
+//! The server's certificates.
 
 use std::fs;
 use std::io;
@@ -7,17 +7,17 @@ use std::time::Duration;
 
 use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
 
-/// Who has not shaken hands by then is cut off.
+/// A connection that has not finished its handshake by then is cut off.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Files, all as PEM.
+/// The files a server's TLS needs, all in PEM form.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TlsFiles {
-    /// The certificate that shows who the coordinator is, with those between it and the authority.
+    /// The coordinator's certificate, followed by any intermediate ones.
     pub certificate: PathBuf,
     /// Its private key.
     pub key: PathBuf,
-    /// Those who may vouch for whoever dials. Without them nobody has to show a certificate.
+    /// Authorities for client certificates. If absent, clients need no certificate.
     pub client_ca: Option<PathBuf>,
 }
 
@@ -27,27 +27,25 @@ pub enum TlsError {
     /// A file cannot be read.
     #[error("cannot read {}", .path.display())]
     Read {
-        /// Which.
+        /// The file.
         path: PathBuf,
-        /// Why.
-        #[source]
+        /// The cause.
         source: io::Error,
     },
-    /// They are none, or do not belong together.
+    /// One of them is invalid, or they do not belong together.
     #[error("the certificate {} cannot be used with the key {}", .certificate.display(), .key.display())]
     Unfit {
         /// The certificate.
         certificate: PathBuf,
         /// The key.
         key: PathBuf,
-        /// Why.
-        #[source]
+        /// The cause.
         source: tonic::transport::Error,
     },
 }
 
 impl TlsFiles {
-    /// Reads them, and tries whether they can be used.
+    /// Reads the files and checks that they can be used together.
     pub(crate) fn read(&self) -> Result<ServerTlsConfig, TlsError> {
         let Self { certificate, key, client_ca } = self;
         let identity = Identity::from_pem(read(certificate)?, read(key)?);

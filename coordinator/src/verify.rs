@@ -1,4 +1,4 @@
-//! Whether a checkpoint that a worker says it wrote is there, whole.
+//! Verifies that a checkpoint a worker reports is there, and whole.
 
 use std::error::Error;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use vocabulary::{AttemptKey, DatasetId};
 
 use crate::store::CommittedCheckpoint;
 
-/// What a worker says of a checkpoint it wrote.
+/// A checkpoint as a worker reports it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct CheckpointClaim {
     pub(crate) key: AttemptKey,
@@ -26,24 +26,24 @@ pub(crate) struct CheckpointClaim {
 /// Why a checkpoint is not accepted.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum VerifyError {
-    #[error("its manifest should be at {expected}, and is said to be at {found:?}")]
+    #[error("manifest path: expected {expected}, found {found:?}")]
     Path { expected: String, found: String },
     #[error("cannot read {path}")]
     Read { path: String, source: object_store::Error },
-    #[error("{path} has {found} bytes, and {expected} were expected")]
+    #[error("{path}: expected {expected} bytes, found {found}")]
     Size { path: String, found: u64, expected: u64 },
-    #[error("the content of {path} is not what was written: its hash differs")]
+    #[error("{path} is corrupt: its hash differs")]
     Hash { path: String },
-    #[error("its manifest is not one")]
+    #[error("cannot read its manifest")]
     Manifest(#[from] ManifestError),
-    #[error("its manifest is that of {} {} at step {}", .found.stage, .found.attempt, .found.step)]
+    #[error("its manifest belongs to {} {} at step {}", .found.stage, .found.attempt, .found.step)]
     OtherCheckpoint { found: Box<CheckpointManifest> },
     #[error("it has no files")]
     Empty,
 }
 
 impl VerifyError {
-    /// Whether another try may give another result: the storage did not answer. Damage stays, and so does absence.
+    /// Whether another try may succeed because the storage did not answer. Damage and absence are final.
     pub(crate) fn is_retryable(&self) -> bool {
         matches!(self, Self::Read { source, .. } if !matches!(source, object_store::Error::NotFound { .. }))
     }
@@ -62,10 +62,10 @@ impl From<&CommittedCheckpoint> for CheckpointClaim {
 
 /// How often a checkpoint is read before its storage counts as unreachable.
 const TRIES: u32 = 4;
-/// How long to wait before the second time; it is doubled each time.
+/// The wait before the second try; it doubles with each.
 pub(crate) const FIRST_WAIT: Duration = Duration::from_millis(500);
 
-/// Does [`verify`], again where the storage does not answer.
+/// Runs [`verify`], and again if the storage does not answer.
 pub(crate) async fn verify_patiently(
     storage: &dyn ObjectStore,
     claim: &CheckpointClaim,
@@ -91,16 +91,16 @@ pub(crate) async fn verify_patiently(
 pub(crate) enum Found {
     /// It is as it was committed.
     Sound,
-    /// It is not, or it is gone.
+    /// It is damaged or gone.
     Damaged(VerifyError),
-    /// The storage does not answer, so nothing can be said.
+    /// The storage does not answer, so nothing can be said of it.
     Unreachable(VerifyError),
 }
 
-/// Looks what has become of a committed checkpoint of a stage with this data.
+/// Checks what has become of a committed checkpoint of a stage that trains on this data.
 ///
-/// That a file is not there is believed of a storage that has the data of the stage, and of no other: an empty folder
-/// where a file system should be mounted has nothing, and nothing was lost.
+/// A missing file counts as lost only if the storage still has the stage's data: an empty folder where a file system
+/// should be mounted has neither, and nothing was lost.
 pub(crate) async fn examine(
     storage: &dyn ObjectStore,
     committed: &CommittedCheckpoint,
@@ -120,7 +120,7 @@ async fn has_dataset(storage: &dyn ObjectStore, data: &DatasetId) -> bool {
     matches!(storage.list(Some(&folder)).next().await, Some(Ok(_)))
 }
 
-/// Reads all of a checkpoint, and compares it with its manifest and with what was said of it. Returns its size in bytes.
+/// Reads a whole checkpoint, and compares it with its manifest and with what the worker reported. Returns its size in bytes.
 pub(crate) async fn verify(storage: &dyn ObjectStore, claim: &CheckpointClaim) -> Result<u64, VerifyError> {
     let CheckpointClaim { key, step, manifest_path, manifest_hash } = claim;
     let expected = layout::manifest_path(*key, *step);
@@ -168,7 +168,7 @@ async fn verify_blob(storage: &dyn ObjectStore, folder: &str, blob: &BlobEntry) 
     let mut chunks = object.into_stream();
     while let Some(chunk) = chunks.try_next().await.map_err(read)? {
         hasher.update(&chunk);
-        // Hashing is all there is to do here, and files may be large: others get their turn between chunks.
+        // Files may be large, and hashing never yields: let other tasks run between chunks.
         tokio::task::consume_budget().await;
     }
     if hasher.finalize().to_hex().as_str() != blob.blake3 {

@@ -1,28 +1,27 @@
-//! How often somebody may show a token that is none, by address.
+//! Limits how often an address may present invalid tokens.
 //!
-//! Guessing is hopeless anyway; the bound keeps the log readable, and makes whoever tries in a row wait. A token that is
-//! good is never turned away for the bad ones that came from its address: behind a NAT that would be everybody's.
+//! Guessing is hopeless anyway; the limit keeps the log readable and slows down whoever tries. A valid token is never
+//! refused for the invalid ones from its address: behind a NAT, that address is everybody's.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-/// Tries at once, and the time after which there is another.
+/// Tries allowed at once, and the time after which one more is allowed.
 const BURST: u32 = 10;
 const REFILL: Duration = Duration::from_secs(6);
 
-/// Addresses that are remembered. When there are more, all of them are forgotten: whoever has so many is not held up by
-/// this.
+/// Addresses that are remembered. Beyond that all are forgotten: this does not stop anyone who has so many.
 const MOST_ADDRESSES: usize = 10_000;
 
-/// The tries of each address.
+/// The invalid tokens of each address.
 #[derive(Debug, Default)]
 pub(super) struct BadLogins {
     tries: HashMap<IpAddr, (u32, Instant)>,
 }
 
 impl BadLogins {
-    /// Takes note of one; whether it is one too many.
+    /// Counts one, and returns whether it is one too many.
     pub(super) fn note(&mut self, from: IpAddr, now: Instant) -> bool {
         if self.tries.len() >= MOST_ADDRESSES && !self.tries.contains_key(&from) {
             self.tries.clear();

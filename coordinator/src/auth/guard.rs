@@ -1,4 +1,4 @@
-//! The decision about one call.
+//! Decides whether one call is let in.
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,27 +15,28 @@ use super::methods::{Need, need};
 use super::token::{Scope, Shown, TokenId, fresh, read};
 use crate::store::{Store, TokenRow, TokenState};
 
-/// How long the answer to one bad login too many is held back, and how many are at a time; the rest are answered at once.
+/// How long the answer is held back after too many invalid tokens, and how many answers are held back at a time; the rest
+/// are sent at once.
 const HELD_BACK: Duration = Duration::from_secs(1);
 const MOST_HELD_BACK: usize = 100;
 
-/// How often a stream that stays open is asked whether its token still counts.
+/// How often the token of an open stream is checked again.
 const BETWEEN_CHECKS: Duration = Duration::from_secs(5);
 
-/// What is said of the token of an open stream that no longer counts.
+/// Why an open stream ends whose token is no longer valid.
 pub(crate) const REVOKED: &str = "the token expired or was revoked";
 
-/// Who called, for what is done on their word.
+/// Who made a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Caller {
-    /// `None` where nobody is asked for one.
+    /// `None` if no token is needed.
     pub(crate) token: Option<TokenId>,
 }
 
-/// Tokens that live as long as this process, for its own.
+/// Tokens for this coordinator's own use, valid until its process ends.
 #[derive(Debug, Clone)]
 pub(crate) struct LocalTokens {
-    /// For tools of whoever may read the data directory.
+    /// For the tools of whoever may read the data directory.
     pub(crate) admin: Secret,
     /// For the workers that the coordinator starts.
     pub(crate) worker: Secret,
@@ -45,19 +46,19 @@ pub(crate) struct LocalTokens {
 #[derive(Debug)]
 pub(crate) struct Guard {
     store: Arc<dyn Store>,
-    /// `None` where everybody may do everything.
+    /// `None` if anyone may do anything.
     local: Option<[(Shown, Scope); 2]>,
     bad_logins: Mutex<BadLogins>,
     held_back: Semaphore,
 }
 
 impl Guard {
-    /// One that lets everybody in.
+    /// A guard that lets everybody in.
     pub(crate) fn open(store: Arc<dyn Store>) -> Self {
         Self { store, local: None, bad_logins: Mutex::default(), held_back: Semaphore::new(MOST_HELD_BACK) }
     }
 
-    /// One that asks for tokens, and those of the coordinator's own.
+    /// A guard that asks for tokens, and the tokens for the coordinator's own use.
     pub(crate) fn closed(store: Arc<dyn Store>) -> (Self, LocalTokens) {
         let (admin, shown_admin) = fresh(Some(TokenId::local()));
         let (worker, shown_worker) = fresh(Some(TokenId::local()));
@@ -68,14 +69,14 @@ impl Guard {
         )
     }
 
-    /// Lets a call in, or says why not. Why a token does not count is logged, and not said.
+    /// Lets a call in, or says why not. The reason a token is invalid is logged, not sent.
     pub(crate) async fn admit(&self, path: &str, headers: &HeaderMap, from: Option<IpAddr>) -> Result<Caller, Status> {
         let Some(local) = &self.local else { return Ok(Caller { token: None }) };
         let Need::Scope(needed) = need(path) else { return Ok(Caller { token: None }) };
         let Some(text) = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix(BEARER)) else {
             return Err(Status::unauthenticated(
-                "a token is needed: set WINDTUNNEL_TOKEN, or give --token-file (whoever runs the coordinator makes one with \
-                 `windtunnel token create`)",
+                "a token is needed: set WINDTUNNEL_TOKEN or pass --token-file (whoever runs the coordinator creates one \
+                 with `windtunnel token create`)",
             ));
         };
         let shown = read(text);
@@ -83,28 +84,28 @@ impl Guard {
         let scope = match (own, &shown) {
             (Some((_, scope)), _) => Ok(*scope),
             (None, Some(shown)) => self.look_up(shown).await?,
-            (None, None) => Err("it is no token"),
+            (None, None) => Err("it is malformed"),
         };
         match (scope, shown) {
             (Ok(scope), Some(shown)) if scope.allows(needed) => Ok(Caller { token: Some(shown.id) }),
             (Ok(scope), _) => Err(Status::permission_denied(format!(
-                "a token of the scope `{needed}` is needed, and this one has `{scope}`"
+                "this needs a token with scope `{needed}`, and this one has scope `{scope}`"
             ))),
             (Err(why), shown) => Err(self.refuse(why, shown.map(|shown| shown.id), from).await),
         }
     }
 
-    /// The scope of a token, or why it does not count.
+    /// The scope of a token, or why it is invalid.
     async fn look_up(&self, shown: &Shown) -> Result<Result<Scope, &'static str>, Status> {
         let row = self.store.token(shown.id.as_str()).await;
         let row = row.map_err(|error| {
-            warn!(error = &error as &dyn std::error::Error, "tokens cannot be looked up");
-            Status::unavailable("tokens cannot be looked up")
+            warn!(error = &error as &dyn std::error::Error, "cannot look up tokens");
+            Status::unavailable("cannot look up tokens")
         })?;
-        let Some(row) = row else { return Ok(Err("nobody made it")) };
-        // In constant time: this is the comparison of two hashes, not of their texts.
+        let Some(row) = row else { return Ok(Err("it is unknown")) };
+        // `Hash` compares in constant time; its text would not.
         let is_it = blake3::Hash::from_hex(&row.hash).is_ok_and(|hash| hash == shown.hash);
-        Ok(if is_it { valid_scope(&row) } else { Err("its secret is another") })
+        Ok(if is_it { valid_scope(&row) } else { Err("its secret is wrong") })
     }
 
     async fn refuse(&self, why: &'static str, token: Option<TokenId>, from: Option<IpAddr>) -> Status {
@@ -115,24 +116,24 @@ impl Guard {
         let token = token.as_ref().map(TokenId::as_str);
         let from = from.map(|from| from.to_string());
         if too_many {
-            debug!(token, from, why, "a token is refused, one of many");
+            debug!(token, from, why, "refused a token, one of many");
             if let Ok(_held) = self.held_back.try_acquire() {
                 tokio::time::sleep(HELD_BACK).await;
             }
-            return Status::resource_exhausted("too many tokens that do not count came from this address");
+            return Status::resource_exhausted("too many invalid tokens came from this address");
         }
-        warn!(token, from, why, "a token is refused");
-        Status::unauthenticated("the token does not count: it is unknown, expired or revoked")
+        warn!(token, from, why, "refused a token");
+        Status::unauthenticated("the token is invalid: it is unknown, expired or revoked")
     }
 
-    /// Completes when the token of an open stream no longer counts; never, where none was needed.
+    /// Resolves once the token of an open stream is no longer valid; pends forever if none was needed.
     pub(crate) async fn until_revoked(&self, caller: &Caller) {
         let Some(token) = caller.token.as_ref().filter(|token| **token != TokenId::local()) else {
             return std::future::pending().await;
         };
         loop {
             tokio::time::sleep(BETWEEN_CHECKS).await;
-            // A store that cannot be read says nothing about the token.
+            // If the store cannot be read, the token stays valid.
             if let Ok(row) = self.store.token(token.as_str()).await
                 && row.is_none_or(|row| valid_scope(&row).is_err())
             {
@@ -146,6 +147,6 @@ fn valid_scope(row: &TokenRow) -> Result<Scope, &'static str> {
     match row.state() {
         TokenState::Revoked => Err("it was revoked"),
         TokenState::Expired => Err("it has expired"),
-        TokenState::Valid => row.scope.parse().map_err(|_| "its scope is of another version"),
+        TokenState::Valid => row.scope.parse().map_err(|_| "its scope is unknown to this version"),
     }
 }

@@ -1,4 +1,4 @@
-//! Making and revoking tokens: for whoever may write the data directory, whether a coordinator runs on it or not.
+//! Creates and revokes tokens: for whoever may write the data directory, whether a coordinator is running on it or not.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,14 +10,14 @@ use super::token::{Scope, TokenId, fresh};
 use crate::people::unix_ms;
 use crate::store::{self, Store, StoreError, TokenRow};
 
-/// The tokens of a data directory. A coordinator that runs on it sees each change at once.
+/// The tokens of a data directory. A coordinator running on it sees each change at once.
 #[derive(Debug)]
 pub struct Tokens {
     store: Arc<dyn Store>,
 }
 
 impl Tokens {
-    /// Opens those of a data directory, which has to exist.
+    /// Opens the tokens of a data directory, which must exist.
     ///
     /// # Errors
     /// If the store cannot be opened.
@@ -25,7 +25,7 @@ impl Tokens {
         Ok(Self { store: store::open_in(data_dir).await? })
     }
 
-    /// Makes one. It cannot be shown again.
+    /// Creates a token. Its secret cannot be shown again.
     ///
     /// # Errors
     /// If it cannot be written.
@@ -51,7 +51,7 @@ impl Tokens {
         Ok((kept.id, secret))
     }
 
-    /// All that were ever made, the oldest first.
+    /// All tokens ever created, oldest first.
     ///
     /// # Errors
     /// If they cannot be read.
@@ -59,7 +59,7 @@ impl Tokens {
         self.store.tokens().await
     }
 
-    /// Revokes one, for good. Whether there was one that could be.
+    /// Revokes a token for good. Returns whether there was one to revoke.
     ///
     /// # Errors
     /// If it cannot be written.

@@ -1,4 +1,4 @@
-//! The guard, before every service.
+//! The guard in front of every service.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -12,7 +12,7 @@ use tower::{Layer, Service};
 use super::guard::Guard;
 use crate::incoming::Peer;
 
-/// Puts the guard before a service. What it lets in carries its [`Caller`](super::Caller) as an extension.
+/// Puts the guard in front of a service. A request it lets in carries its [`Caller`](super::Caller) as an extension.
 #[derive(Debug, Clone)]
 pub(crate) struct AuthLayer(pub(crate) Arc<Guard>);
 
@@ -45,7 +45,7 @@ where
     }
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
-        // The one that is ready is the one to be called.
+        // `inner` was polled ready, its clone was not: call the former.
         let next = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, next);
         let guard = Arc::clone(&self.guard);

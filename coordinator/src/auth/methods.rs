@@ -1,17 +1,17 @@
-//! What each method of each service needs. A test asks the compiled contract whether one is missing.
+//! The scope each method of each service needs. A test checks it against the compiled contract.
 
 use super::token::Scope;
 
 /// What a call needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Need {
-    /// Nothing: it says no more than that somebody is there.
+    /// Nothing: the answer only shows that somebody is there.
     Nothing,
-    /// A token of a scope that allows this one.
+    /// A token whose scope allows this one.
     Scope(Scope),
 }
 
-/// The table. What is not in it, such as a method of a later version, needs the most.
+/// What a method needs. One that is not in the table, such as a method of a later version, needs the most.
 pub(crate) fn need(path: &str) -> Need {
     known(path).unwrap_or(Need::Scope(Scope::Admin))
 }
@@ -31,7 +31,7 @@ fn known(path: &str) -> Option<Need> {
             "windtunnel.v1.CampaignService",
             "Submit" | "ExtendCampaign" | "BranchCampaign" | "CancelCampaign" | "RetryCampaign",
         ) => Scope::Submit,
-        // It deletes what cannot be had again.
+        // It deletes files for good.
         ("windtunnel.v1.CampaignService", "CollectCheckpoints") => Scope::Admin,
         _ => return None,
     };

@@ -1,11 +1,11 @@
 //! Who may call what.
 //!
-//! A token is 256 random bits behind an identifier that is no secret. The store holds its BLAKE3 hash, its scope, and when
-//! it expires or was revoked; it is looked up at every call, so that what `windtunnel token` changes counts at once.
-//! Streams that are open are asked again every few seconds.
+//! A token is 256 random bits behind a public identifier. The store holds its BLAKE3 hash, its scope, and when it expires
+//! or was revoked. It is looked up at every call, so changes by `windtunnel token` take effect at once; the tokens of open
+//! streams are checked again every few seconds.
 //!
-//! Whether tokens are needed is decided at the start, and whoever may read the data directory needs none of them: there
-//! the coordinator leaves one for its own tools.
+//! Whether tokens are needed is decided at start. Whoever may read the data directory needs none of them: the coordinator
+//! leaves one there for its own tools.
 
 mod bad_logins;
 mod guard;

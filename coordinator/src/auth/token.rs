@@ -1,11 +1,11 @@
-//! Tokens: what they look like, what is kept of them, and what they allow.
+//! Tokens: their form, what is stored of them, and what they allow.
 
 use std::fmt;
 use std::str::FromStr;
 
 use dial::Secret;
 
-/// What a token begins with, so that it is known for one wherever it turns up.
+/// Every token starts with this, so that it can be recognised wherever it turns up.
 const PREFIX: &str = "wt_";
 const ID_DIGITS: usize = 12;
 const SECRET_DIGITS: usize = 64;
@@ -13,18 +13,18 @@ const SECRET_DIGITS: usize = 64;
 /// What the holder of a token may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
-    /// Look at everything.
+    /// Read everything.
     Read,
-    /// That, and submit, cancel and retry campaigns.
+    /// Read everything, and submit, cancel and retry campaigns.
     Submit,
-    /// Everything, and nothing less: also to remove checkpoints, and to train.
+    /// Everything, including removing checkpoints and training.
     Admin,
-    /// Train, and nothing else.
+    /// Only train.
     Worker,
 }
 
 impl Scope {
-    /// All of them, as the command line offers them.
+    /// All scopes, in the order the command line lists them.
     pub const ALL: [Self; 4] = [Self::Read, Self::Submit, Self::Admin, Self::Worker];
 
     /// Its name.
@@ -38,7 +38,7 @@ impl Scope {
         }
     }
 
-    /// Whether who has this scope may do what needs that one.
+    /// Whether a token with this scope may do what needs the other.
     #[must_use]
     pub fn allows(self, needed: Self) -> bool {
         match self {
@@ -55,9 +55,9 @@ impl fmt::Display for Scope {
     }
 }
 
-/// It is not the name of a scope.
+/// A text that names no scope.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is no scope: accepted are read, submit, admin and worker")]
+#[error("unknown scope `{text}`: accepted are read, submit, admin and worker")]
 pub struct ParseScopeError {
     text: String,
 }
@@ -73,23 +73,23 @@ impl FromStr for Scope {
     }
 }
 
-/// The part of a token that is no secret.
+/// The public part of a token.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TokenId(String);
 
 impl TokenId {
-    /// The coordinator's own workers and tools, whose tokens are new at each start.
+    /// The identifier that the coordinator's own workers and tools share; their tokens are new at each start.
     pub(crate) fn local() -> Self {
         Self("local".to_owned())
     }
 
-    /// What the store has, or what a person typed.
+    /// From the store, or as a person typed it.
     #[must_use]
     pub fn from_text(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
-    /// As it is stored and printed.
+    /// The text, as it is stored and printed.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -102,15 +102,15 @@ impl fmt::Display for TokenId {
     }
 }
 
-/// A token as its holder shows it.
+/// A token as its holder presents it.
 #[derive(Debug, Clone)]
 pub(crate) struct Shown {
     pub(crate) id: TokenId,
-    /// Compared in constant time, as all of these hashes are.
+    /// Comparison takes constant time.
     pub(crate) hash: blake3::Hash,
 }
 
-/// A fresh token, and what is to be kept of it.
+/// A new token, and what is stored of it.
 pub(crate) fn fresh(id: Option<TokenId>) -> (Secret, Shown) {
     let id = id.unwrap_or_else(|| TokenId(random_bits()[..ID_DIGITS].to_owned()));
     let text = format!("{PREFIX}{id}_{}", random_bits());
@@ -118,7 +118,7 @@ pub(crate) fn fresh(id: Option<TokenId>) -> (Secret, Shown) {
     (Secret::new(text), Shown { id, hash })
 }
 
-/// Reads what somebody shows; `None` where it cannot be a token.
+/// Parses what a caller presents; `None` if it cannot be a token.
 pub(crate) fn read(text: &str) -> Option<Shown> {
     let (id, secret) = text.strip_prefix(PREFIX)?.split_once('_')?;
     let is_sound = secret.len() == SECRET_DIGITS && (1..=64).contains(&id.len());

@@ -1,4 +1,4 @@
-//! Connections as they come in, whatever they come in by.
+//! Accepted connections, over any transport.
 
 use std::io;
 use std::net::SocketAddr;
@@ -18,21 +18,21 @@ use tracing::warn;
 use super::gate::Call;
 use super::{Connection, Gate};
 
-/// How long to wait after a failed accept. It failed for want of descriptors or memory, which others have to give back.
+/// How long to wait after a failed accept: descriptors or memory ran out, and others have to release some.
 const AFTER_A_FAILED_ACCEPT: Duration = Duration::from_millis(100);
 
-/// The connections of a listening socket. A failed accept is said, and does not end them.
+/// The connections of a listening socket. A failed accept is logged, and does not end the stream.
 pub(crate) fn tcp(listener: TcpListener) -> impl Stream<Item = io::Result<(TcpStream, SocketAddr)>> + Send + 'static {
     futures::stream::unfold(listener, |listener| async move {
         loop {
             match listener.accept().await {
                 Ok((stream, peer)) => {
-                    // Only latency is lost without.
+                    // If this fails, only latency suffers.
                     let _ = stream.set_nodelay(true);
                     return Some((Ok((stream, peer)), listener));
                 }
                 Err(error) => {
-                    warn!(%error, "a connection could not be accepted");
+                    warn!(%error, "cannot accept a connection");
                     tokio::time::sleep(AFTER_A_FAILED_ACCEPT).await;
                 }
             }
@@ -40,7 +40,7 @@ pub(crate) fn tcp(listener: TcpListener) -> impl Stream<Item = io::Result<(TcpSt
     })
 }
 
-/// Those that the gate takes in. The next is accepted once there is room for it.
+/// The connections that the gate takes in. The next one is accepted once there is room for it.
 pub(crate) fn within_limits<S, IO>(incoming: S, gate: Arc<Gate>) -> impl Stream<Item = io::Result<Accepted<IO>>> + Send
 where
     S: Stream<Item = io::Result<(IO, SocketAddr)>> + Send + 'static,
@@ -75,12 +75,12 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
-    /// The one that a request came from, whether over TLS or not.
+    /// The peer a request came from, with or without TLS.
     pub(crate) fn of(extensions: &Extensions) -> Option<&Self> {
         extensions.get::<Self>().or_else(|| extensions.get::<TlsConnectInfo<Self>>().map(TlsConnectInfo::get_ref))
     }
 
-    /// A call begins that somebody may make.
+    /// Counts a call that was let in, until the result is dropped.
     pub(crate) fn begin_call(&self) -> Call {
         self.connection.begin_call()
     }
@@ -92,7 +92,7 @@ impl<IO> Accepted<IO> {
         Self { io, peer: Peer { address, connection }, has_to_go }
     }
 
-    /// Fails once it has to go. Whoever waits for the connection is woken then.
+    /// Fails once the connection has to go, and wakes whoever waits for it then.
     fn check(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         if let Some(has_to_go) = &mut self.has_to_go
             && has_to_go.poll_unpin(cx).is_pending()

@@ -1,4 +1,4 @@
-//! Tells the gate of the calls that are made.
+//! Tells the gate which connections make calls.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -13,12 +13,12 @@ use tower::Layer;
 use super::Peer;
 use super::gate::Call;
 
-/// A layer that counts a connection's calls, each until its answer is sent. Whoever asks callers who they are does so before
-/// it: a call that is turned away does not count.
+/// A layer that counts a connection's calls, each until its answer is sent. It goes behind the guard: a call that is turned
+/// away does not count.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct CountCalls;
 
-/// What [`CountCalls`] makes of a service.
+/// A service behind [`CountCalls`].
 #[derive(Debug, Clone)]
 pub(crate) struct Counted<S>(S);
 
@@ -53,7 +53,7 @@ where
     }
 }
 
-/// The body of an answer, and the call that it ends.
+/// The body of an answer. Dropping it ends the call.
 struct Answer {
     body: Body,
     _call: Option<Call>,

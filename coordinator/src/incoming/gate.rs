@@ -1,4 +1,4 @@
-//! Where connections come in.
+//! The gate every connection passes.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -13,33 +13,33 @@ use tracing::warn;
 
 use super::{Arrival, Register, ServerLimits};
 
-/// Connections that had to go and have not gone yet. Beyond this, nothing is accepted until one has.
+/// Connections that were told to go and are still open. With more than this, none is accepted until one has closed.
 const GOING: usize = 64;
 
-/// How often it is said that there are too many connections.
+/// The least time between two warnings of too many connections.
 const WARNING_INTERVAL: Duration = Duration::from_secs(10);
 
-/// How many connections there are and were.
+/// Counts of connections.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ConnectionCounts {
     /// Open now.
     pub open: usize,
-    /// The most sockets that were ever held at once, those included that had to go and had not gone yet.
+    /// The most sockets ever open at once, including those that were told to go.
     pub most_held: usize,
-    /// Had to give way to others.
+    /// Closed to make room for others.
     pub displaced: u64,
-    /// Turned away at once.
+    /// Refused on arrival.
     pub refused: u64,
 }
 
-/// Takes connections in, within the limits.
+/// Takes in connections, within the limits.
 #[derive(Debug)]
 pub(crate) struct Gate {
     limits: ServerLimits,
-    /// Held by every socket, whatever its standing.
+    /// Every open socket holds a permit.
     sockets: Arc<Semaphore>,
     state: Mutex<State>,
-    /// Ends all of them.
+    /// Ends all connections.
     end: CancellationToken,
 }
 
@@ -51,7 +51,7 @@ struct State {
     warned: Option<Instant>,
 }
 
-/// A place at the gate, given back on drop.
+/// An open connection's place, released on drop.
 #[derive(Debug)]
 pub(crate) struct Connection {
     gate: Arc<Gate>,
@@ -66,7 +66,7 @@ pub(crate) struct Connection {
 pub(crate) struct Call(Arc<Connection>);
 
 impl Gate {
-    /// One that ends all of its connections when `end` is cancelled.
+    /// A gate that ends all of its connections when `end` is cancelled.
     pub(crate) fn new(limits: ServerLimits, end: CancellationToken) -> Arc<Self> {
         let state = State {
             register: Register::new(limits.connections),
@@ -83,12 +83,12 @@ impl Gate {
         ConnectionCounts { open: state.register.open(), ..state.counts }
     }
 
-    /// Room for one more socket, as soon as there is.
+    /// Waits for room for one more socket.
     pub(crate) async fn room(&self) -> OwnedSemaphorePermit {
         self.sockets.clone().acquire_owned().await.expect("the semaphore is never closed")
     }
 
-    /// Takes a connection in, unless it has to be turned away.
+    /// Takes a connection in, or refuses it.
     pub(crate) fn take_in(self: &Arc<Self>, peer: SocketAddr, room: OwnedSemaphorePermit) -> Option<Arc<Connection>> {
         let mut state = self.state();
         let arrival = state.register.arrive(peer.ip());
@@ -124,20 +124,20 @@ impl State {
         if self.warned.is_none_or(|warned| now.duration_since(warned) >= WARNING_INTERVAL) {
             self.warned = Some(now);
             let ConnectionCounts { displaced, refused, .. } = self.counts;
-            warn!(limit, displaced, refused, "more connections come in than there is room for");
+            warn!(limit, displaced, refused, "more connections arrive than there is room for");
         }
     }
 }
 
 impl Connection {
-    /// A call begins that somebody may make.
+    /// Counts a call that was let in, until the result is dropped.
     pub(crate) fn begin_call(self: &Arc<Self>) -> Call {
         self.has_called.store(true, Ordering::Relaxed);
         self.gate.state().register.call_begins(self.number);
         Call(self.clone())
     }
 
-    /// Waits until it has to go: to make room, or because it made no call.
+    /// Resolves when the connection has to go: to make room, or because it made no call in time.
     pub(crate) async fn has_to_go(self: Arc<Self>) {
         let first_call = tokio::time::sleep(self.gate.limits.first_call);
         tokio::select! {

@@ -1,14 +1,14 @@
-//! How much one server takes on.
+//! How much load a server accepts.
 
 use std::time::Duration;
 
-/// Descriptors that connections leave alone: the store, the storage, workers' pipes.
+/// File descriptors kept for everything but connections: the store, the storage, workers' pipes.
 const DESCRIPTORS_KEPT: u64 = 256;
 
-/// Bounds on what clients can make a coordinator hold, whoever they are.
+/// Limits on what clients can make a coordinator hold, whoever they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ServerLimits {
-    /// Connections at a time. Where a process may open few files there are fewer.
+    /// Connections at a time. Fewer if the process may open only few files.
     pub connections: usize,
     /// Sessions of workers at a time.
     pub sessions: usize,
@@ -18,7 +18,7 @@ pub struct ServerLimits {
     pub first_call: Duration,
     /// How long a session may last without a hello.
     pub hello: Duration,
-    /// How long a call may take to be answered, or to begin to be, where the answer is a stream.
+    /// How long a call may take until its answer, or the first part of a streamed one.
     pub answer: Duration,
 }
 
@@ -36,17 +36,17 @@ impl Default for ServerLimits {
 }
 
 impl ServerLimits {
-    /// What of it this process has descriptors for, after asking for as many as it may have.
+    /// Fits the limits to the descriptors of this process, after raising their number as far as allowed.
     pub(crate) fn within_descriptors(self) -> Self {
         let wanted = self.connections as u64 + DESCRIPTORS_KEPT;
         match rlimit::increase_nofile_limit(wanted) {
             Ok(descriptors) => self.with_descriptors(descriptors),
-            // As on systems that count no descriptors.
+            // Some systems have no limit on descriptors.
             Err(_) => self,
         }
     }
 
-    /// Of each of two doors.
+    /// The share of each of two listeners.
     pub(crate) fn halved(self) -> Self {
         Self { connections: (self.connections / 2).max(1), ..self }
     }

@@ -1,10 +1,10 @@
-//! The connections that come in: how many there may be, for how long without making a call, and which has to go when there
+//! Incoming connections: how many there may be, how long one may stay without making a call, and which has to go when there
 //! are too many.
 //!
-//! [`Register`] decides and is a value. [`Gate`] holds one, takes accepted connections past it below any encryption,
-//! and [`CountCalls`] tells it, above, of the calls that are made. A connection that has made no call yet is worth the
-//! least: it gives way to newer ones, of the address first that has the most of them. One between calls gives way next. One
-//! with a call under way, as a worker's session is, never does.
+//! [`Register`] is a value that decides. [`Gate`] holds one and passes accepted connections by it, below any encryption;
+//! [`CountCalls`] tells the gate, above encryption, of the calls that are made. A connection that has made no call is the
+//! first to make room for a new one, starting with the address that has the most of them. A connection between calls is
+//! next. One with a call in progress, such as a worker's session, never has to go.
 
 mod accepted;
 mod calls;

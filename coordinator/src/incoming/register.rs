@@ -1,14 +1,14 @@
-//! Which connections there are, and which gives way.
+//! Which connections are open, and which one makes room for the next.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-/// What to do with a connection that comes in.
+/// What to do with a new connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Arrival {
-    /// It is taken in under this number. Another one has to go for it, if one is named.
+    /// Take it in under this number, and close the other one, if any, to make room.
     Taken { number: u64, instead_of: Option<u64> },
-    /// Every connection has a call under way.
+    /// Refuse it: every connection has a call in progress.
     Refused,
 }
 
@@ -16,12 +16,12 @@ pub(crate) enum Arrival {
 #[derive(Debug)]
 pub(crate) struct Register {
     most: usize,
-    /// Of arrivals and of calls that ended: smaller is longer ago.
+    /// Counts arrivals and ends of calls: a smaller number is longer ago.
     clock: u64,
     open: BTreeMap<u64, Standing>,
-    /// Those that have made no call, of each address, the longest-waiting first.
+    /// Connections that have made no call, by address, oldest first.
     fresh: BTreeMap<IpAddr, BTreeSet<u64>>,
-    /// Those between calls, by when the last one ended.
+    /// Connections between calls, by when the last call ended.
     idle: BTreeMap<u64, u64>,
 }
 
@@ -33,7 +33,7 @@ enum Standing {
 }
 
 impl Register {
-    /// For as many as this, but one at least.
+    /// A register for at most this many connections, and at least one.
     pub(crate) fn new(most: usize) -> Self {
         Self { most: most.max(1), clock: 0, open: BTreeMap::new(), fresh: BTreeMap::new(), idle: BTreeMap::new() }
     }
@@ -43,7 +43,7 @@ impl Register {
         self.open.len()
     }
 
-    /// A connection comes in.
+    /// A connection arrives.
     pub(crate) fn arrive(&mut self, address: IpAddr) -> Arrival {
         let mut instead_of = None;
         if self.open.len() >= self.most {
@@ -57,7 +57,7 @@ impl Register {
         Arrival::Taken { number, instead_of }
     }
 
-    /// A call begins. Those of a connection that had to go do not count.
+    /// A call begins. Ignored for a connection that was told to go.
     pub(crate) fn call_begins(&mut self, number: u64) {
         let Some(standing) = self.open.get(&number).copied() else { return };
         self.forget(number, standing);
@@ -77,7 +77,7 @@ impl Register {
         self.open.insert(number, standing);
     }
 
-    /// A connection ended.
+    /// A connection has ended.
     pub(crate) fn leave(&mut self, number: u64) {
         if let Some(standing) = self.open.remove(&number) {
             self.forget(number, standing);

@@ -164,7 +164,7 @@ impl Doctor<'_> {
     }
 
     async fn tables(&mut self) -> Result<(), DoctorError> {
-        let differences = self.term.map_or(Differences::Leave, Differences::Mend);
+        let differences = self.term.map_or(Differences::Leave, Differences::Rewrite);
         let DerivedCheck { wrong, rows } = self.store.check_derived(differences).await?;
         let repaired = self.options.repair;
         let problem = |table| Problem { what: format!("the table `{table}` differs from what the log says"), repaired };

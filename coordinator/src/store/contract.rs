@@ -172,7 +172,7 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// Compares the tables that follow from the log with it.
     ///
     /// # Errors
-    /// If the log or a table cannot be read or written, or if they are to be mended and another term has begun. Nothing is changed then.
+    /// If the log or a table cannot be read or written, or if they are to be rewritten and another term has begun. Nothing is changed then.
     async fn check_derived(&self, differences: Differences) -> Result<DerivedCheck, StoreError>;
 
     /// What the engine itself finds wrong with its data: one line each, none if it is sound.
@@ -191,7 +191,7 @@ pub enum Differences {
     /// Only report them.
     Leave,
     /// Rewrite the tables from the log, as the writer in this term.
-    Mend(Term),
+    Rewrite(Term),
 }
 
 /// How the tables that follow from the log compare with it.

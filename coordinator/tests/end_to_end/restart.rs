@@ -5,9 +5,10 @@ use coordinator::{Coordinator, RunError, StartError};
 use proto::v1::worker_message::Body as Up;
 use proto::v1::{self, CampaignDetail, StagePhase};
 use sqlx::Connection as _;
+use vocabulary::WorkerId;
 
 use crate::bench::{Bench, options};
-use crate::worker::{Worker, points};
+use crate::worker::{Worker, loss_at, points};
 
 #[tokio::test]
 async fn a_worker_goes_on_with_the_next_coordinator_where_it_was() {
@@ -128,6 +129,39 @@ async fn a_coordinator_whose_store_was_taken_over_writes_nothing_more_and_stops(
     assert_eq!(summary.phase(), v1::CampaignPhase::Open, "it was not cancelled");
     first.handle.shutdown().await;
     second.handle.shutdown().await;
+}
+
+/// A directory as a coordinator of commit f53a51d left it when it was killed, but for the files of checkpoints.
+async fn earlier() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(dir.path().join("store.sqlite"));
+    // Its tables come in no order that their references would allow.
+    let options = options.create_if_missing(true).foreign_keys(false);
+    let mut connection = sqlx::SqliteConnection::connect_with(&options).await.expect("it opens");
+    sqlx::raw_sql(include_str!("../fixtures/f53a51d.sql")).execute(&mut connection).await.expect("it is written");
+    connection.close().await.expect("it closes");
+    dir
+}
+
+#[tokio::test]
+async fn a_data_directory_of_an_earlier_version_is_continued() {
+    let mut bench = Bench::over(earlier().await).await;
+    let listed = bench.client.list_campaigns(v1::ListCampaignsRequest {}).await.expect("they are listed").into_inner();
+    let named = |name: &str| listed.campaigns.iter().find(|summary| summary.name == name).expect("it is there").clone();
+    let (ended, open) = (named("domains"), named("smoke"));
+    assert_eq!((ended.phase(), open.phase()), (v1::CampaignPhase::Ended, v1::CampaignPhase::Open));
+    let results = bench.results(&ended.campaign).await;
+    let losses: Vec<_> = results.iter().filter_map(|trial| trial.result.as_ref()?.validation_loss).collect();
+    assert_eq!((results.len(), losses), (2, vec![loss_at(40)]), "the other one diverged");
+
+    // The worker of the coordinator that was killed is gone; the next one starts from its checkpoint.
+    let killed = WorkerId::from_content(b"second");
+    let mut worker = Worker::join_in_place_of(&bench.handle, "third", killed).await;
+    let job = worker.next_job().await;
+    assert_eq!((job.attempt.attempt, job.first_step()), (2, 5));
+    let more = bench.detail(&open.campaign).await.stages.len() - 1;
+    bench.see_through(&open.campaign, &mut worker, (&job, 5), more).await;
+    bench.handle.shutdown().await;
 }
 
 #[tokio::test]

@@ -110,7 +110,7 @@ async fn what_a_step_recorded_comes_back_as_it_was_and_goes_with_its_point(scrat
 
     let scratch = scratch.reopen().await;
     let curve = scratch.store.curve(stage, 0, usize::MAX).await.expect("it can be read");
-    // As text, because what is no number equals nothing.
+    // As text, because NaN equals nothing.
     let text = |dynamics: Option<Dynamics>| format!("{dynamics:?}");
     assert_eq!(curve.iter().map(|point| text(point.dynamics)).collect::<Vec<_>>(), recorded.map(text));
     if let Some(file) = scratch.file() {

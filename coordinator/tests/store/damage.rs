@@ -130,7 +130,7 @@ async fn a_file_that_is_no_database_is_refused() {
     let text =
         "a recipe, or anything else that is longer than the header of a database, which has 100 bytes ".repeat(9);
     std::fs::write(&path, &text).expect("it is written");
-    let error = SqliteStore::open(&path).await.expect_err("it is no database");
+    let error = SqliteStore::open(&path).await.expect_err("it is not a database");
     assert!(matches!(error, StoreError::Open { .. }), "{error:?}");
     assert_eq!(std::fs::read_to_string(&path).expect("it is there"), text);
 
@@ -156,7 +156,7 @@ async fn tables_that_are_not_what_the_log_says_are_named_and_written_anew() {
     let DerivedCheck { wrong, .. } = scratch.store.check_derived(Differences::Leave).await.expect("it can be read");
     assert_eq!(wrong, ["stages", "results"]);
     let DerivedCheck { wrong, .. } =
-        scratch.store.check_derived(Differences::Mend(scratch.term)).await.expect("it can be written");
+        scratch.store.check_derived(Differences::Rewrite(scratch.term)).await.expect("it can be written");
     assert_eq!(wrong, ["stages", "results"]);
     let DerivedCheck { wrong, .. } = scratch.store.check_derived(Differences::Leave).await.expect("it can be read");
     assert!(wrong.is_empty());

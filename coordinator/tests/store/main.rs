@@ -3,6 +3,7 @@
 
 mod curve;
 mod damage;
+mod earlier;
 mod log;
 mod observed;
 mod properties;

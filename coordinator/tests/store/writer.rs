@@ -54,7 +54,7 @@ async fn whoever_was_deposed_writes_nothing_at_all(scratch: Scratch) {
     let scheduler = Scheduler::restore(Settings::default(), Timestamp(0), facts.clone()).expect("it is sound");
     let packed = PackedSnapshot::pack(&scheduler.snapshot());
     scratch.store.save_snapshot(scratch.term, 2, AT_MS, &packed).await.expect_err("it was deposed");
-    scratch.store.check_derived(Differences::Mend(scratch.term)).await.expect_err("it was deposed");
+    scratch.store.check_derived(Differences::Rewrite(scratch.term)).await.expect_err("it was deposed");
 
     assert_eq!(other.facts().await.expect("it is sound"), facts);
     assert_eq!(other.curve(stage, 0, usize::MAX).await.expect("it can be read"), []);

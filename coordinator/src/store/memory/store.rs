@@ -159,7 +159,7 @@ impl Store for MemoryStore {
             derived.follow(at_ms, &fact)?;
         }
         let check = state.derived.compare(&derived);
-        if let Differences::Mend(term) = differences {
+        if let Differences::Rewrite(term) = differences {
             term.expect_current(state.term)?;
             state.derived = derived;
         }

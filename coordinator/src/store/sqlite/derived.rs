@@ -26,7 +26,7 @@ impl SqliteStore {
         // Curves, recipes and checkpoints refer to rows that are missing until the end of the transaction.
         let defer = sqlx::query("PRAGMA defer_foreign_keys = ON").execute(&mut *transaction).await;
         defer.map_err(cannot_begin)?;
-        if let Differences::Mend(term) = differences {
+        if let Differences::Rewrite(term) = differences {
             expect_current(&mut transaction, term).await?;
         }
         let mut before = Vec::new();
@@ -46,7 +46,7 @@ impl SqliteStore {
                 wrong.push(*table);
             }
         }
-        if matches!(differences, Differences::Mend(_)) && !wrong.is_empty() {
+        if matches!(differences, Differences::Rewrite(_)) && !wrong.is_empty() {
             transaction.commit().await.map_err(cannot_commit)?;
         } else {
             transaction.rollback().await.map_err(cannot_begin)?;

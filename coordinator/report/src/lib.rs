@@ -9,33 +9,23 @@
 //! not know how a law is fitted either; that is `scaling`. Start with [`Conclusion::of`]; `points` decides what counts as a
 //! point, `figures` what a reader sees of the curves.
 
-mod batches;
-mod campaign;
-mod conclusion;
-mod envelope;
-mod figures;
-mod files;
-mod fit_json;
-pub mod forecast;
-mod grid;
-mod html;
-mod measure;
+mod conclude;
+pub mod draw;
+mod escape;
+pub mod figures;
 mod number;
-mod optimum_lr;
-mod points;
-mod predictor;
-mod search;
-mod sets;
-mod table;
-mod table_fit;
+mod render;
+mod words;
 
-pub use campaign::{Campaign, CurvePoint, DynamicsPoint, EarlyEnd, FinalLoss};
-pub use conclusion::Conclusion;
-pub use files::{Files, WriteError};
-pub use fit_json::{Budget, Doubt, FitFile, Fitted, Judgement, OptimumLaw, Produced, Search};
-pub use measure::{AVERAGE, Measure, NoSuchSet, Unit};
-pub use points::{MeasuredPoint, Selection};
-pub use predictor::{AnyFit, NoPredictor};
+pub use conclude::campaign::{Campaign, CurvePoint, DynamicsPoint, EarlyEnd, FinalLoss};
+pub use conclude::conclusion::Conclusion;
+pub use conclude::fit_file::{Budget, Doubt, FitFile, Fitted, Judgement, OptimumLaw, Produced, Search};
+pub use conclude::forecast;
+pub use conclude::measure::{AVERAGE, Measure, NoSuchSet, Unit};
+pub use conclude::points::{MeasuredPoint, Selection};
+pub use conclude::predictor::{AnyFit, NoPredictor};
+pub use conclude::sets::SetFit;
+pub use conclude::source::{Column, Dropped, Source};
+pub use conclude::table_fit::TableFit;
+pub use render::{Files, TableFiles, WriteError};
 pub use scaling::AnalysisOptions;
-pub use sets::SetFit;
-pub use table_fit::{Column, Dropped, Source, TableFiles, TableFit};

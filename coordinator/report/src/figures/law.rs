@@ -1,45 +1,48 @@
 //! The final losses over D, with the law through them.
 
 use scaling::{Analysis, Law};
-use serde_json::json;
 
-use super::{Figure, Palette, Size, axis, by_size, layout, log_axis, short, shorts, spaced};
+use super::{
+    Axis, Digits, Figure, Hover, Line, Mark, Marker, Palette, Part, Series, Size, Value, by_size, log_axis, single,
+    spaced, span, words,
+};
 
 /// `missing` says how many points of a plan are not measured; `None` of a table, which need not say where its losses are from.
-pub(super) fn figure<L: Law>(analysis: &Analysis<L>, palette: &Palette, missing: Option<usize>) -> Figure {
+#[must_use]
+pub fn law<L: Law>(analysis: &Analysis<L>, palette: &Palette, missing: Option<usize>) -> Figure {
     let law = analysis.fit.law;
-    let (low, high) = super::span(analysis.diagnostics.residuals.iter().map(|row| row.d));
+    let (low, high) = span(analysis.diagnostics.residuals.iter().map(|row| row.d));
     let grid = spaced(low / 1.15, high * 1.5, 60);
-    let mut data = Vec::new();
+    let mut marks = Vec::new();
     for Size { label, n, rows } in by_size(&analysis.diagnostics.residuals) {
         let colour = palette.colour(n);
-        data.push(json!({
-            "type": "scatter", "mode": "lines", "name": label, "legendgroup": label, "showlegend": false,
-            "x": shorts(grid.iter().copied()), "y": shorts(grid.iter().map(|d| law.predict(n, *d))),
-            "line": { "color": colour, "width": 1.6 }, "hoverinfo": "skip",
+        marks.push(Mark::Series(Series {
+            group: Some(label.to_owned()),
+            line: Some(Line::solid(&colour, 1.6)),
+            ..Series::new(label, grid.iter().map(|d| (*d, law.predict(n, *d))))
         }));
-        data.push(json!({
-            "type": "scatter", "mode": "markers", "name": label, "legendgroup": label, "showlegend": true,
-            "x": shorts(rows.iter().map(|row| row.d)), "y": shorts(rows.iter().map(|row| row.loss)),
-            "customdata": rows.iter().map(|row| short(row.predicted)).collect::<Vec<_>>(),
-            "marker": { "color": colour, "size": 9, "line": { "color": "#ffffff", "width": 1 } },
-            "hovertemplate": format!(
-                "{label}<br>%{{x:.3s}} tokens<br>measured %{{y:.4f}}<br>law %{{customdata:.4f}}<extra></extra>"
-            ),
+        marks.push(Mark::Series(Series {
+            group: Some(label.to_owned()),
+            in_legend: true,
+            marker: Some(Marker { edge: Some(("#ffffff".to_owned(), 1.0)), ..Marker::disc(&colour, 9.0) }),
+            hover: Hover::titled(label)
+                .line([Part::X(Digits::Suffix), words(" tokens")])
+                .line([words("measured "), Part::Y(Digits::Fixed(4))])
+                .line([words("law "), Part::Value(0, Digits::Fixed(4))]),
+            values: rows.iter().map(|row| vec![Value::Number(row.predicted)]).collect(),
+            ..Series::new(label, rows.iter().map(|row| (row.d, row.loss)))
         }));
     }
     let dot = if missing.is_some() { "a model trained to the end of its decay" } else { "a fitted row of the table" };
     let missing = missing.filter(|missing| *missing > 0);
     let missing = missing.map(|missing| format!(" {missing} points of the plan are not measured.")).unwrap_or_default();
+    let axes = [log_axis("D, tokens", low / 1.15, high * 1.5), Axis::linear("loss, nats a token")];
     Figure {
-        id: "law",
-        title: "Measured losses and the law",
         explanation: format!(
             "Each dot is {dot}; each line is what the law says of that size. Where dots \
              leave their line, the law does not describe the models.{missing}"
         ),
-        height: 460,
-        data,
-        layout: layout(log_axis("D, tokens", low / 1.15, high * 1.5), axis("loss, nats a token")),
+        marks,
+        ..single("law", "Measured losses and the law", 460, axes)
     }
 }

@@ -1,76 +1,47 @@
 //! The learning rate over the steps, as the plan has it: a pure function of the step, so nothing need be measured.
 
-use std::collections::BTreeMap;
-
-use serde_json::{Value, json};
-use vocabulary::{LrSchedule, Stage};
-
 use super::palette::of_kind;
-use super::{Figure, Palette, axis, layout, short};
-use crate::conclusion::Conclusion;
-use crate::grid::Labels;
-use crate::html::escape;
-use crate::points::is_decay;
+use super::{Axis, Digits, Figure, Hover, Line, Mark, Numbers, Palette, Part, Runs, Series, single, words};
 
 /// The colour of a line that stands for several sizes.
 const SHARED: &str = "#2a5f92";
-/// Steps of a stage to draw, where it is not straight.
-const DRAWN: u64 = 40;
 /// Different learning rates beyond which a figure shows none of them.
 const MAX_LINES: usize = 100;
 
 /// A line, and the models it is of.
-struct Line {
-    labels: Vec<String>,
+struct Shared<'a> {
+    labels: Vec<&'a str>,
     colour: String,
-    steps_and_rates: [Vec<Value>; 2],
+    rates: Vec<(f64, f64)>,
 }
 
-pub(super) fn figure(conclusion: &Conclusion, palette: &Palette) -> Figure {
-    let plan = &conclusion.campaign.plan;
+/// The learning rates of the stages, each as steps and rates in the order of [`Runs::stages`]: as many as a line needs, and
+/// for a branch the last one of its trunk before them, so that it begins there.
+#[must_use]
+pub fn learning_rate(runs: &Runs, rates: &[Vec<(u64, f64)>], palette: &Palette) -> Figure {
+    let mut lines: Vec<Vec<(f64, f64)>> = vec![Vec::new(); runs.runs.len()];
+    for (stage, rates) in runs.stages.iter().zip(rates) {
+        let line = &mut lines[stage.run];
+        line.extend(rates.iter().map(|(step, rate)| (*step as f64, *rate)));
+        line.push((f64::NAN, f64::NAN));
+    }
     // Sizes with the same points have the same learning rates; one line stands for all of them.
-    let mut drawn: Vec<Line> = Vec::new();
-    let (labels, stages) = (Labels::of(plan), plan.stages_by_key());
-    let mut lines: BTreeMap<_, [Vec<Value>; 2]> = BTreeMap::new();
-    let mut roots = BTreeMap::new();
-    for stage in &plan.stages {
-        let root = stage.parent.and_then(|parent| roots.get(&parent).copied()).unwrap_or(stage.key);
-        roots.insert(stage.key, root);
-        let line = lines.entry(root).or_default();
-        // From the last step before it, so that a branch begins on its trunk.
-        let before =
-            stage.parent.and_then(|parent| Some((stages.get(&parent)?, stage.spec.steps.start.checked_sub(1)?)));
-        let before = before.map(|(parent, step)| (step, parent.spec.learning_rate(step)));
-        let own = steps(stage).into_iter().map(|step| (step, stage.spec.learning_rate(step)));
-        for (step, rate) in before.into_iter().chain(own) {
-            line[0].push(json!(step));
-            line[1].push(short(rate));
-        }
-        line.iter_mut().for_each(|values| values.push(Value::Null));
-    }
-    for root in conclusion.roots() {
-        let (Some(steps_and_rates), Some(label), Some(stage)) =
-            (lines.remove(&root), labels.root(&root), stages.get(&root))
-        else {
-            continue;
-        };
-        match drawn.iter_mut().find(|other| other.steps_and_rates == steps_and_rates) {
-            Some(same) if same.labels.last().is_none_or(|last| last != label) => same.labels.push(label.to_owned()),
+    let mut drawn: Vec<Shared<'_>> = Vec::new();
+    for (number, (run, rates)) in runs.runs.iter().zip(lines).enumerate() {
+        let label = run.label.as_str();
+        match drawn.iter_mut().find(|other| same(&other.rates, &rates)) {
+            Some(shared) if shared.labels.last().is_none_or(|last| *last != label) => shared.labels.push(label),
             Some(_) => {}
-            None => {
-                let colour = palette.run(stage);
-                drawn.push(Line { labels: vec![label.to_owned()], colour, steps_and_rates });
-            }
+            None => drawn.push(Shared { labels: vec![label], colour: palette.run(runs, number), rates }),
         }
     }
-    let has_arms = plan.trials.iter().any(|trial| trial.arm.is_some());
     let several_shared = drawn.iter().filter(|line| line.labels.len() > 1).count() > 1;
     // Runs of one model that share nothing, as those of a cosine schedule do not, have one name and one colour.
     let mut named: Vec<String> = Vec::new();
-    let data = drawn.iter().take(MAX_LINES).map(|Line { labels, colour, steps_and_rates: [steps, rates] }| {
+    let marks = drawn.into_iter().take(MAX_LINES).map(|Shared { labels, colour, rates }| {
         let label = match labels.as_slice() {
-            [first, .., last] => format!("{} to {}", escape(first), escape(last)),
-            [only] => escape(only),
+            [first, .., last] => format!("{first} to {last}"),
+            [only] => (*only).to_owned(),
             [] => String::new(),
         };
         let place = named.iter().position(|other| *other == label);
@@ -80,46 +51,36 @@ pub(super) fn figure(conclusion: &Conclusion, palette: &Palette) -> Figure {
             named.push(label.clone());
         }
         let colour = match labels.len() {
-            _ if has_arms || several_shared => of_kind(place),
+            _ if runs.has_arms || several_shared => of_kind(place).to_owned(),
             0 | 1 => colour,
-            _ => SHARED,
+            _ => SHARED.to_owned(),
         };
-        json!({
-            "type": "scatter", "mode": "lines", "name": label, "legendgroup": label, "showlegend": is_first,
-            "x": steps, "y": rates, "connectgaps": false,
-            "line": { "color": colour, "width": 1.8 },
-            "hovertemplate": format!("{label}<br>step %{{x}}<br>%{{y:.3~g}}<extra></extra>"),
+        Mark::Series(Series {
+            group: Some(label.clone()),
+            in_legend: is_first,
+            line: Some(Line::solid(colour, 1.8)),
+            hover: Hover::titled(&label).line([words("step "), Part::X(Digits::All)]).line([Part::Y(Digits::Three)]),
+            ..Series::new(label, rates)
         })
     });
+    let marks = marks.collect();
     // Some arms have no trunk that stays at the peak.
-    let branches = plan.stages.iter().any(|stage| stage.parent.is_some() && is_decay(stage));
-    let shape = match branches && plan.search.is_none() {
-        true if has_arms => " Where trials share their beginning, each leaves it as a branch.",
+    let branches = runs.stages.iter().any(super::Stage::is_branch);
+    let shape = match branches && !runs.is_search {
+        true if runs.has_arms => " Where trials share their beginning, each leaves it as a branch.",
         true => " The trunk warms up and stays at the peak; each branch decays from it.",
         false => "",
     };
-    let mut y = axis("learning rate");
-    y["rangemode"] = json!("tozero");
-    y["exponentformat"] = json!("power");
+    let y = Axis { from_zero: true, numbers: Numbers::Power, ..Axis::linear("learning rate") };
     Figure {
-        id: "learning-rate",
-        title: "Learning rate",
         explanation: format!("The learning rate over the optimiser steps, before the factor for wide matrices.{shape}"),
-        height: 300,
-        data: data.collect(),
-        layout: layout(axis("steps"), y),
+        marks,
+        ..single("learning-rate", "Learning rate", 300, [Axis::linear("steps"), y])
     }
 }
 
-/// The steps of a stage that a line through them needs.
-fn steps(stage: &Stage) -> Vec<u64> {
-    let (start, last) = (stage.spec.steps.start, stage.spec.steps.end - 1);
-    let mut steps: Vec<u64> = if let LrSchedule::Constant { warmup_steps } = stage.spec.schedule {
-        vec![start, (start + warmup_steps.saturating_sub(1)).min(last), last]
-    } else {
-        let stride = (last - start).div_ceil(DRAWN).max(1);
-        (start..=last).step_by(stride as usize).chain([last]).collect()
-    };
-    steps.dedup();
-    steps
+/// Whether two lines are drawn alike: rates that differ by less than a screen shows are one.
+fn same(one: &[(f64, f64)], other: &[(f64, f64)]) -> bool {
+    let alike = |a: f64, b: f64| (a.is_nan() && b.is_nan()) || (a - b).abs() <= 1e-6 * a.abs();
+    one.len() == other.len() && one.iter().zip(other).all(|(a, b)| alike(a.0, b.0) && alike(a.1, b.1))
 }

@@ -1,11 +1,9 @@
 //! One colour a size, from light to dark as N grows; where there is one size alone, one colour a run.
 
-use std::collections::BTreeMap;
-
-use vocabulary::{Plan, Stage, StageKey};
+use super::runs::Runs;
 
 /// Stops from green over blue to violet: in order of lightness, so that the order of sizes is seen also without colour.
-pub(super) const STOPS: [[u8; 3]; 6] = [
+const STOPS: [[u8; 3]; 6] = [
     [0x7c, 0xc0, 0x9a],
     [0x45, 0xa3, 0x9d],
     [0x2b, 0x82, 0x9b],
@@ -18,45 +16,52 @@ pub(super) const STOPS: [[u8; 3]; 6] = [
 const KINDS: [&str; 10] =
     ["#2a5f92", "#e07a3f", "#2f9e6e", "#c2452d", "#7d57b3", "#8a6240", "#d562a3", "#6b7580", "#a3a024", "#27b0c4"];
 
-/// The colours of a campaign's sizes.
-pub(crate) struct Palette {
+/// The colours of sizes and runs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Palette {
     low: f64,
     high: f64,
-    /// Where runs of a single size stand between the first stop and the last, by their first stages.
-    runs: BTreeMap<StageKey, f64>,
+    /// Where runs of a single size stand between the first stop and the last.
+    runs: Vec<f64>,
 }
 
 impl Palette {
-    pub(crate) fn of(plan: &Plan) -> Self {
-        let (low, high) = super::span(plan.trials.iter().map(|trial| (trial.n as f64).ln()));
-        let roots = plan.stages.iter().filter(|stage| stage.parent.is_none()).map(|stage| stage.key);
-        let roots: Vec<StageKey> = if low < high { Vec::new() } else { roots.collect() };
-        let last = roots.len().saturating_sub(1).max(1) as f64;
-        let alone = roots.len() < 2;
-        let place = |(index, root)| (root, if alone { 0.5 } else { index as f64 / last });
-        Self { low, high, runs: roots.into_iter().enumerate().map(place).collect() }
+    /// Of a campaign.
+    #[must_use]
+    pub fn of(runs: &Runs) -> Self {
+        let (low, high) = super::span(runs.runs.iter().map(|run| run.n.ln()));
+        let count = if low < high { 0 } else { runs.runs.len() };
+        let last = count.saturating_sub(1).max(1) as f64;
+        let place = |index| if count < 2 { 0.5 } else { index as f64 / last };
+        Self { low, high, runs: (0..count).map(place).collect() }
     }
 
     /// Of a table, whose runs are not known.
-    pub(crate) fn of_sizes(sizes: impl Iterator<Item = f64>) -> Self {
+    #[must_use]
+    pub fn of_sizes(sizes: impl Iterator<Item = f64>) -> Self {
         let (low, high) = super::span(sizes.map(f64::ln));
-        Self { low, high, runs: BTreeMap::new() }
+        Self { low, high, runs: Vec::new() }
     }
 
-    /// The colour of the run that begins with a stage.
-    pub(crate) fn run(&self, root: &Stage) -> String {
-        match self.runs.get(&root.key) {
+    /// The colour of a run, by its number.
+    pub(super) fn run(&self, runs: &Runs, number: usize) -> String {
+        match self.runs.get(number) {
             Some(place) => hex(*place),
-            None => self.colour(root.spec.model.shape.non_embedding_params() as f64),
+            None => self.colour(runs.runs[number].n),
         }
     }
 
     /// The colour of a size.
-    pub(crate) fn colour(&self, n: f64) -> String {
+    pub(super) fn colour(&self, n: f64) -> String {
         let range = self.high - self.low;
         let place = if range > 0.0 { (n.ln() - self.low) / range } else { 0.5 };
         hex(place)
     }
+}
+
+/// The stops as colours, from dark to light.
+pub(super) fn dark_to_light() -> Vec<String> {
+    STOPS.iter().rev().map(|[r, g, b]| format!("rgb({r},{g},{b})")).collect()
 }
 
 /// The colour of one of so many lines.
@@ -91,10 +96,10 @@ mod tests {
 
     #[test]
     fn ends_are_the_ends_and_one_size_is_in_the_middle() {
-        let palette = Palette { low: 1e4_f64.ln(), high: 1e6_f64.ln(), runs: BTreeMap::new() };
+        let palette = Palette { low: 1e4_f64.ln(), high: 1e6_f64.ln(), runs: Vec::new() };
         assert_eq!(palette.colour(1e4), "#7cc09a");
         assert_eq!(palette.colour(1e6), "#2a1c4f");
-        let single = Palette { low: 1.0, high: 1.0, runs: BTreeMap::new() };
+        let single = Palette { low: 1.0, high: 1.0, runs: Vec::new() };
         assert_eq!(single.colour(1.0_f64.exp()), "#2b7197");
     }
 }

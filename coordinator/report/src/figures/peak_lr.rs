@@ -2,60 +2,67 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
-
 use super::palette::of_index;
-use super::{Figure, axis, layout, log_axis, short, span};
-use crate::conclusion::Conclusion;
-use crate::html::escape;
-use crate::optimum_lr::{OptimumLr, optima};
+use super::{
+    Axis, Dash, Digits, Figure, Fill, Hover, Line, Mark, Marker, Part, Series, Sizes, Symbol, log_axis, single, span,
+    words,
+};
 
-/// `None` where there are fewer than three learning rates of one model, and of a search, whose trials differ in more than
-/// the rate.
-pub(super) fn figure(conclusion: &Conclusion) -> Option<Figure> {
-    if conclusion.campaign.plan.search.is_some() {
+/// What a model's losses say of its learning rate.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sweep {
+    /// The arm, where the recipe has arms.
+    pub arm: Option<String>,
+    /// The size, as the recipe names it.
+    pub size: String,
+    /// Learning rates, ascending, with the mean over seeds of the loss at the largest amount of data.
+    pub losses: Vec<(f64, f64)>,
+    /// The learning rate with the lowest loss, and that loss; `None` where it is not bracketed.
+    pub best: Option<(f64, f64)>,
+}
+
+/// `None` where there are no sweeps.
+#[must_use]
+pub fn peak_lr(sweeps: &[Sweep]) -> Option<Figure> {
+    if sweeps.is_empty() {
         return None;
     }
-    let found = optima(&conclusion.points);
-    if found.is_empty() {
-        return None;
-    }
-    let mut data: Vec<Value> = Vec::new();
+    let mut marks: Vec<Mark> = Vec::new();
     let mut drawn: BTreeMap<&str, usize> = BTreeMap::new();
-    for OptimumLr { arm, .. } in &found {
+    for Sweep { arm, .. } in sweeps {
         let next = drawn.len();
         drawn.entry(arm.as_deref().unwrap_or_default()).or_insert(next);
     }
-    for (index, OptimumLr { arm, size, losses, best, .. }) in found.iter().enumerate() {
+    for (index, Sweep { arm, size, losses, best }) in sweeps.iter().enumerate() {
         let arm = arm.as_deref().unwrap_or_default();
-        let colour = of_index(index, found.len());
-        let label = escape(format!("{arm} {size}").trim());
-        let dash = ["solid", "dot", "dash", "dashdot"][drawn[arm] % 4];
-        data.push(json!({
-            "type": "scatter", "mode": "lines+markers", "name": label, "legendgroup": label,
-            "x": losses.iter().map(|(lr, _)| short(*lr)).collect::<Value>(),
-            "y": losses.iter().map(|(_, loss)| short(*loss)).collect::<Value>(),
-            "line": { "color": colour, "width": 1.6, "dash": dash }, "marker": { "size": 6 },
-            "hovertemplate": format!("{label}<br>peak LR %{{x}}<br>%{{y:.4f}} nats a token<extra></extra>"),
+        let colour = of_index(index, sweeps.len());
+        let label = format!("{arm} {size}").trim().to_owned();
+        let dash = [Dash::Solid, Dash::Dotted, Dash::Dashed, Dash::DashDotted][drawn[arm] % 4];
+        marks.push(Mark::Series(Series {
+            group: Some(label.clone()),
+            in_legend: true,
+            line: Some(Line { dash, ..Line::solid(&colour, 1.6) }),
+            marker: Some(Marker::disc(&colour, 6.0)),
+            hover: Hover::titled(&label)
+                .line([words("peak LR "), Part::X(Digits::All)])
+                .line([Part::Y(Digits::Fixed(4)), words(" nats a token")]),
+            ..Series::new(&label, losses.iter().copied())
         }));
-        data.push(json!({
-            "type": "scatter", "mode": "markers", "showlegend": false, "legendgroup": label,
-            "x": best.iter().map(|(lr, _)| short(*lr)).collect::<Value>(),
-            "y": best.iter().map(|(_, loss)| short(*loss)).collect::<Value>(),
-            "marker": { "size": 11, "symbol": "star", "color": colour },
-            "hovertemplate": format!("{label}<br>lowest at %{{x:.3~g}}<extra></extra>"),
+        marks.push(Mark::Series(Series {
+            group: Some(label.clone()),
+            marker: Some(Marker { symbol: Symbol::Star, sizes: Sizes::All(11.0), fill: Fill::All(colour), edge: None }),
+            hover: Hover::titled(label).line([words("lowest at "), Part::X(Digits::Three)]),
+            ..Series::new("", *best)
         }));
     }
-    let (low, high) = span(found.iter().flat_map(|optimum| optimum.losses.iter().map(|(lr, _)| *lr)));
+    let (low, high) = span(sweeps.iter().flat_map(|sweep| sweep.losses.iter().map(|(lr, _)| *lr)));
+    let axes = [log_axis("peak learning rate", low / 1.15, high * 1.15), Axis::linear("loss, nats a token")];
     Some(Figure {
-        id: "peak-lr",
-        title: "Loss over the peak learning rate",
         explanation: "The mean over seeds of the loss on held-out text, at the largest amount of data of each size. A star is \
                       the lowest point of the parabola through the lowest loss and its two neighbours, over the logarithm of \
                       the learning rate; there is none where the lowest loss is that of the first or the last learning rate."
             .to_owned(),
-        height: 460,
-        data,
-        layout: layout(log_axis("peak learning rate", low / 1.15, high * 1.15), axis("loss, nats a token")),
+        marks,
+        ..single("peak-lr", "Loss over the peak learning rate", 460, axes)
     })
 }

@@ -1,74 +1,74 @@
 //! The fitted surface, seen from above.
 
-use scaling::Analysis;
-use serde_json::{Value, json};
+use scaling::{Analysis, Optimum};
 
-use super::palette::STOPS;
-use super::{Figure, layout, log_axis, short, shorts, spaced};
-use crate::conclusion::Conclusion;
-use crate::html::escape;
+use super::palette::dark_to_light;
+use super::{
+    Dash, Digits, Figure, Fill, Hover, Line, Mark, Marker, Part, Series, Shades, Sizes, Surface, Symbol, Value,
+    log_axis, single, spaced, span, words,
+};
 
 /// Places along each axis.
 const PLACES: usize = 48;
 
-pub(super) fn figure(conclusion: &Conclusion, analysis: &Analysis) -> Figure {
+/// `measured` says how many points there are, of which the fitted ones may be a part.
+#[must_use]
+pub fn surface(analysis: &Analysis, measured: usize) -> Figure {
     let law = analysis.fit.law;
     let rows = &analysis.diagnostics.residuals;
-    let (least_n, most_n) = super::span(rows.iter().map(|row| row.n));
-    let (least_d, most_d) = super::span(rows.iter().map(|row| row.d));
+    let (least_n, most_n) = span(rows.iter().map(|row| row.n));
+    let (least_d, most_d) = span(rows.iter().map(|row| row.d));
     let (n, d) = (spaced(least_n / 1.5, most_n * 1.5, PLACES), spaced(least_d / 1.5, most_d * 1.5, PLACES));
-    let heights: Vec<Value> = n.iter().map(|n| shorts(d.iter().map(|d| law.predict(*n, *d)))).collect();
-    let (lowest, highest) = super::span(rows.iter().map(|row| row.loss));
-    let shades: Vec<(f64, String)> = (0..STOPS.len())
-        .map(|stop| {
-            let [r, g, b] = STOPS[STOPS.len() - 1 - stop];
-            (stop as f64 / (STOPS.len() - 1) as f64, format!("rgb({r},{g},{b})"))
-        })
-        .collect();
-    let mut data = vec![
-        json!({
-            "type": "contour", "x": shorts(d.iter().copied()), "y": shorts(n.iter().copied()), "z": heights,
-            "zmin": short(lowest), "zmax": short(highest), "ncontours": 22, "colorscale": shades,
-            "contours": { "showlabels": true, "labelfont": { "size": 11, "color": "#ffffff" } },
-            "line": { "width": 0.7, "color": "rgba(255,255,255,0.7)" },
-            "colorbar": { "title": { "text": "nats a token", "side": "right" }, "thickness": 14, "outlinewidth": 0 },
-            "hovertemplate": "D %{x:.3s}, N %{y:.3s}<br>law %{z:.4f}<extra></extra>",
+    let (low, high) = span(rows.iter().map(|row| row.loss));
+    let shades = Shades { low, high, stops: dark_to_light() };
+    let place = || vec![words("D "), Part::X(Digits::Suffix), words(", N "), Part::Y(Digits::Suffix)];
+    let mut marks = vec![
+        Mark::Surface(Surface {
+            heights: n.iter().map(|n| d.iter().map(|d| law.predict(*n, *d)).collect()).collect(),
+            x: d.clone(),
+            y: n.clone(),
+            shades: shades.clone(),
+            title: "nats a token",
+            hover: Hover::default().line(place()).line([words("law "), Part::Z(Digits::Fixed(4))]),
         }),
-        json!({
-            "type": "scatter", "mode": "markers", "name": "measured", "showlegend": false,
-            "x": shorts(rows.iter().map(|row| row.d)), "y": shorts(rows.iter().map(|row| row.n)),
-            "customdata": rows.iter().map(|row| json!([escape(&row.size), short(row.loss), short(row.predicted)])).collect::<Vec<_>>(),
-            "marker": {
-                "size": 11, "color": shorts(rows.iter().map(|row| row.loss)), "colorscale": shades,
-                "cmin": short(lowest), "cmax": short(highest), "line": { "color": "#ffffff", "width": 1.5 },
-            },
-            "hovertemplate": "%{customdata[0]}<br>D %{x:.3s}, N %{y:.3s}<br>measured %{customdata[1]:.4f}<br>law %{customdata[2]:.4f}<extra></extra>",
+        Mark::Series(Series {
+            marker: Some(Marker {
+                symbol: Symbol::Circle,
+                sizes: Sizes::All(11.0),
+                fill: Fill::Shaded(rows.iter().map(|row| row.loss).collect(), shades),
+                edge: Some(("#ffffff".to_owned(), 1.5)),
+            }),
+            hover: Hover::default()
+                .line([Part::Value(0, Digits::All)])
+                .line(place())
+                .line([words("measured "), Part::Value(1, Digits::Fixed(4))])
+                .line([words("law "), Part::Value(2, Digits::Fixed(4))]),
+            values: rows
+                .iter()
+                .map(|row| vec![Value::Words(row.size.clone()), Value::Number(row.loss), Value::Number(row.predicted)])
+                .collect(),
+            ..Series::new("measured", rows.iter().map(|row| (row.d, row.n)))
         }),
     ];
     let budgets = spaced(6.0 * n[0] * d[0], 6.0 * n[PLACES - 1] * d[PLACES - 1], 60);
-    let inside = |at: &scaling::Optimum| at.n >= n[0] && at.n <= n[PLACES - 1] && at.d >= d[0] && at.d <= d[PLACES - 1];
-    let best: Vec<scaling::Optimum> =
-        budgets.into_iter().filter_map(|flops| law.optimum(flops)).filter(inside).collect();
+    let inside = |at: &Optimum| at.n >= n[0] && at.n <= n[PLACES - 1] && at.d >= d[0] && at.d <= d[PLACES - 1];
+    let best: Vec<Optimum> = budgets.into_iter().filter_map(|flops| law.optimum(flops)).filter(inside).collect();
     if !best.is_empty() {
-        data.push(json!({
-            "type": "scatter", "mode": "lines", "name": "compute-optimal", "showlegend": false,
-            "x": shorts(best.iter().map(|at| at.d)), "y": shorts(best.iter().map(|at| at.n)),
-            "line": { "color": "#e07a3f", "width": 2.5, "dash": "dash" },
-            "hovertemplate": "compute-optimal<br>D %{x:.3s}, N %{y:.3s}<extra></extra>",
+        marks.push(Mark::Series(Series {
+            line: Some(Line { dash: Dash::Dashed, ..Line::solid("#e07a3f", 2.5) }),
+            hover: Hover::titled("compute-optimal").line(place()),
+            ..Series::new("compute-optimal", best.iter().map(|at| (at.d, at.n)))
         }));
     }
     let x = log_axis("D, tokens", d[0], d[PLACES - 1]);
     let y = log_axis("N, non-embedding parameters", n[0], n[PLACES - 1]);
-    let words = if conclusion.points.len() == rows.len() { "each measured model" } else { "each fitted model" };
+    let which = if measured == rows.len() { "each measured model" } else { "each fitted model" };
     Figure {
-        id: "surface",
-        title: "The fitted surface",
         explanation: format!(
-            "The law's loss over N and D, seen from above: darker is lower. The dots are {words}, shaded by its own loss, so \
+            "The law's loss over N and D, seen from above: darker is lower. The dots are {which}, shaded by its own loss, so \
              that a dot that stands out is one the law misses. Along the dashed line a budget is best spent."
         ),
-        height: 480,
-        data,
-        layout: layout(x, y),
+        marks,
+        ..single("surface", "The fitted surface", 480, [x, y])
     }
 }

@@ -1,7 +1,5 @@
 //! Curves of tens of thousands of steps, thinned to what a screen shows.
 
-use crate::campaign::CurvePoint;
-
 /// Points of all curves together.
 const MAX_POINTS: u64 = 20_000;
 /// Stretches of the longest run.
@@ -33,14 +31,14 @@ impl Thinning {
 
 /// Means over stretches of a stage: the middle of each in steps done, and the mean loss. Points that are no number are left
 /// out.
-pub(super) fn means(points: &[CurvePoint], thinning: Thinning) -> Vec<(f64, f64)> {
-    let finite: Vec<&CurvePoint> = points.iter().filter(|point| point.loss.is_finite()).collect();
+pub(super) fn means(points: &[(u64, f64)], thinning: Thinning) -> Vec<(f64, f64)> {
+    let finite: Vec<&(u64, f64)> = points.iter().filter(|(_, loss)| loss.is_finite()).collect();
     finite
         .chunks(thinning.width(finite.len()))
         .map(|part| {
             let count = part.len() as f64;
-            let step = part.iter().map(|point| point.step as f64 + 1.0).sum::<f64>() / count;
-            (step, part.iter().map(|point| point.loss).sum::<f64>() / count)
+            let step = part.iter().map(|(step, _)| *step as f64 + 1.0).sum::<f64>() / count;
+            (step, part.iter().map(|(_, loss)| loss).sum::<f64>() / count)
         })
         .collect()
 }
@@ -68,7 +66,7 @@ mod tests {
 
     #[test]
     fn long_curves_are_thinned_and_short_ones_keep_their_shape() {
-        let curve: Vec<CurvePoint> = (0..10_000).map(|step| CurvePoint { step, loss: step as f64 }).collect();
+        let curve: Vec<(u64, f64)> = (0..10_000).map(|step| (step, step as f64)).collect();
         let thinning = Thinning::of(10_000, 30_000, 30);
         assert_eq!(thinning, Thinning { stretch: 23, least: 12 });
         let thin = means(&curve, thinning);
@@ -89,8 +87,7 @@ mod tests {
 
     #[test]
     fn what_is_no_number_is_left_out() {
-        let point = |step, loss| CurvePoint { step, loss };
-        assert_eq!(means(&[point(0, f64::NAN), point(1, 3.0)], Thinning::of(2, 2, 1)), [(2.0, 3.0)]);
+        assert_eq!(means(&[(0, f64::NAN), (1, 3.0)], Thinning::of(2, 2, 1)), [(2.0, 3.0)]);
         assert!(means(&[], Thinning::of(1, 1, 1)).is_empty());
     }
 }

@@ -2,93 +2,88 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
-use vocabulary::StageKey;
 use vocabulary::units::human_count;
+use vocabulary::{Cost, Flops};
 
-use super::{Figure, Palette, axis, layout, short};
-use crate::conclusion::Conclusion;
-use crate::grid::Labels;
-use crate::html::escape;
-use crate::points::is_decay;
+use super::{
+    Axis, Digits, End, Figure, Fill, Hover, Line, Mark, Marker, Palette, Part, Runs, Series, Sizes, Symbol, Ticks,
+    Value, single,
+};
 
 /// Lanes of more roots than this would be a pixel high.
 const MAX_LANES: usize = 120;
 /// How far a branch falls below its trunk, in lanes.
 const FALL: f64 = 0.45;
 
-pub(super) fn figure(conclusion: &Conclusion, palette: &Palette) -> Figure {
-    let plan = &conclusion.campaign.plan;
-    let labels = Labels::of(plan);
-    let roots: Vec<StageKey> = conclusion.roots();
-    let drawn = roots.len().min(MAX_LANES);
-    let mut lanes: BTreeMap<StageKey, usize> = roots[..drawn].iter().copied().zip(0..).collect();
-    let losses: BTreeMap<StageKey, f64> = conclusion.points.iter().map(|point| (point.stage, point.loss)).collect();
-    let mut data: Vec<Value> = Vec::new();
-    let mut branches: BTreeMap<Option<StageKey>, i32> = BTreeMap::new();
-    for stage in &plan.stages {
-        let Some(lane) = stage.parent.and_then(|parent| lanes.get(&parent)).or_else(|| lanes.get(&stage.key)).copied()
-        else {
-            continue;
-        };
-        lanes.insert(stage.key, lane);
-        let per_step = stage.spec.batch.tokens() as f64;
-        let ends = [stage.spec.steps.start as f64 * per_step, stage.spec.steps.end as f64 * per_step].map(short);
-        let is_branch = stage.parent.is_some() && is_decay(stage);
+/// All stages with what they cost together; `ends` are the losses that are measured.
+#[must_use]
+pub fn tree(runs: &Runs, ends: &[End], cost: &Cost, palette: &Palette) -> Figure {
+    let drawn = runs.runs.len().min(MAX_LANES);
+    let losses: BTreeMap<usize, f64> = ends.iter().map(|end| (end.stage, end.loss)).collect();
+    let mut marks: Vec<Mark> = Vec::new();
+    let mut branches: BTreeMap<Option<usize>, i32> = BTreeMap::new();
+    for (index, stage) in runs.stages.iter().enumerate().filter(|(_, stage)| stage.run < drawn) {
+        let per_step = stage.tokens_per_step as f64;
+        let [start, end] = [stage.steps.start, stage.steps.end].map(|step| step as f64 * per_step);
+        let is_branch = stage.is_branch();
         // Branches of several arms leave a trunk at one place, and fall side by side.
         let beside = branches.entry(stage.parent).or_insert(0);
         let fall = if is_branch { FALL / (1.0 + 0.35 * f64::from(*beside)) } else { 0.0 };
         *beside += i32::from(is_branch);
-        let height = lane as f64 + fall;
-        let colour = palette.run(plan.stages.iter().find(|root| root.key == roots[lane]).unwrap_or(stage));
-        let loss = losses.get(&stage.key);
-        let mut words = format!(
-            "{}, {}<br>steps {} to {}<br>{} tokens, {} operations<br>{}",
-            escape(&stage.size),
+        let lane = stage.run as f64;
+        let colour = palette.run(runs, stage.run);
+        let loss = losses.get(&index);
+        let mut about = format!(
+            "{}, {}\nsteps {} to {}\n{} tokens, {} operations\n{}",
+            stage.size,
             if is_branch { "decay" } else { "trunk" },
-            stage.spec.steps.start,
-            stage.spec.steps.end,
-            human_count(stage.spec.tokens().0 as f64),
-            stage.spec.flops(),
-            stage.key.short()
+            stage.steps.start,
+            stage.steps.end,
+            human_count((stage.steps.end - stage.steps.start) as f64 * per_step),
+            Flops(stage.flops),
+            stage.key
         );
-        words.extend(loss.map(|loss| format!("<br>loss {loss:.4}")));
-        let end = json!({
-            "size": if is_branch { [0, 8] } else { [0, 5] },
-            "color": if loss.is_some() || !is_decay(stage) { colour.as_str() } else { "#ffffff" },
-            "line": { "color": colour, "width": 1.4 },
-            "opacity": 1,
-        });
-        data.push(json!({
-            "type": "scatter", "mode": "lines+markers", "showlegend": false,
-            "x": ends, "y": [lane as f64, height],
-            "line": { "color": colour, "width": if is_branch { 1.4 } else { 4.0 } },
-            "marker": end, "text": words, "hovertemplate": "%{text}<extra></extra>",
+        about.extend(loss.map(|loss| format!("\nloss {loss:.4}")));
+        let fill = if loss.is_some() || !stage.is_decay { colour.clone() } else { "#ffffff".to_owned() };
+        let about = Value::Words(about);
+        marks.push(Mark::Series(Series {
+            line: Some(Line::solid(&colour, if is_branch { 1.4 } else { 4.0 })),
+            marker: Some(Marker {
+                symbol: Symbol::Circle,
+                sizes: Sizes::Each(vec![0.0, if is_branch { 8.0 } else { 5.0 }]),
+                fill: Fill::All(fill),
+                edge: Some((colour, 1.4)),
+            }),
+            hover: Hover::default().line([Part::Value(0, Digits::All)]),
+            values: vec![vec![about.clone()], vec![about]],
+            ..Series::new("", [(start, lane), (end, lane + fall)])
         }));
     }
-    let mut y = axis("");
-    y["range"] = json!([drawn as f64 - 1.0 + 0.8, -0.5]);
-    y["tickvals"] = (0..drawn).map(Value::from).collect();
-    y["ticktext"] =
-        roots[..drawn].iter().map(|root| Value::from(labels.root(root).map_or_else(String::new, escape))).collect();
-    y["showgrid"] = json!(false);
-    let cost = plan.cost();
+    let lanes = runs.runs[..drawn].iter().enumerate().map(|(lane, run)| (lane as f64, run.label.clone()));
+    let y = Axis {
+        range: Some([drawn as f64 - 1.0 + 0.8, -0.5]),
+        ticks: Ticks::At(lanes.collect()),
+        grid: false,
+        ..Axis::linear("")
+    };
     let saved = 100.0 * (1.0 - cost.flops.0 / cost.flops_unshared.0);
-    let rest = match roots.len() - drawn {
+    let rest = match runs.runs.len() - drawn {
         0 => String::new(),
         rest => format!(" {rest} more roots are not drawn."),
     };
     Figure {
-        id: "tree",
-        title: "The stage tree",
         explanation: format!(
             "What was trained, each stage once. A thick line is a trunk, in pieces; thin ones are decays that branch off \
              where it stood, each to one point, hollow where that is not measured. {} tokens and {} operations in all; \
              trained one by one the points would have taken {} tokens, so sharing saves {saved:.0}% of the operations.{rest}",
             cost.tokens, cost.flops, cost.tokens_unshared
         ),
-        height: (110 + drawn * 46).min(110 + 46 * 20).max(110 + drawn * 12),
-        data,
-        layout: layout(axis("tokens trained on"), y),
+        marks,
+        ..single(
+            "tree",
+            "The stage tree",
+            (110 + drawn * 46).min(110 + 46 * 20).max(110 + drawn * 12),
+            [Axis::linear("tokens trained on"), y],
+        )
     }
 }

@@ -5,14 +5,15 @@ use std::fmt::Write;
 use scaling::{Analysis, Form, Interval, Law, Parameter};
 use vocabulary::units::human_count;
 
-use super::escape;
 use super::texts::texts;
-use crate::conclusion::Conclusion;
-use crate::grid::Grid;
+use crate::conclude::conclusion::Conclusion;
+use crate::conclude::grid::Grid;
+use crate::conclude::table_fit::TableFit;
+use crate::escape::escape;
 use crate::number::{operations, percent, three_digits};
-use crate::table::{self, range};
-use crate::table_fit::TableFit;
-use crate::{envelope, sets};
+use crate::render::cells;
+use crate::render::text::{objective, range};
+use crate::words;
 
 /// Lines of the stage tree and rows of points beyond which they no longer fit on a page.
 const MAX_LINES: usize = 2_000;
@@ -65,7 +66,7 @@ pub(super) fn table_law<L: Law>(fit: &TableFit<L>) -> String {
             "What the loss is for a model of N parameters trained on D tokens, each as the table counts it.",
             &fit.source.points()
         ),
-        escape(&table::objective(fit.analysis.settings.objective)),
+        escape(&objective(fit.analysis.settings.objective)),
         found.objective,
         found.starts_agreeing,
         found.starts
@@ -110,8 +111,7 @@ fn of_which(conclusion: &Conclusion) -> String {
 pub(super) fn envelope(conclusion: &Conclusion) -> String {
     let Some(compared) = &conclusion.envelope else { return String::new() };
     let of = conclusion.arm.as_ref().map(|arm| format!(" of the arm {}", escape(arm))).unwrap_or_default();
-    let lines: String =
-        envelope::in_words(compared).iter().map(|line| format!("<li>{}</li>\n", escape(line))).collect();
+    let lines: String = words::envelope(compared).iter().map(|line| format!("<li>{}</li>\n", escape(line))).collect();
     format!(
         "<section>\n<h2>The loss of one size</h2>\n<p class=\"about\">Two forms fitted to the final loss{of} over x, the \
          tokens as multiples of the fewest, the better one first.</p>\n<ul class=\"notes\">\n{lines}</ul>\n</section>\n"
@@ -287,7 +287,7 @@ pub(super) fn sets(conclusion: &Conclusion) -> String {
     if conclusion.sets.is_empty() {
         return String::new();
     }
-    let laws = match sets::laws(&conclusion.sets) {
+    let laws = match cells::set_laws(&conclusion.sets) {
         Some(rows) => format!(
             "<p class=\"about\">The law fitted to each set by itself, and to their mean. D/N is that of the best model at \
              the largest budget C = 6ND that was measured, and at the paper's 10<sup>21</sup> operations, which is far \
@@ -299,7 +299,7 @@ pub(super) fn sets(conclusion: &Conclusion) -> String {
     format!(
         "<section>\n<h2>The held-out sets</h2>\n<p class=\"about\">Losses in nats a byte on the held-out text of each \
          domain at the end of each trial, and their mean, each set counting once.</p>\n{}{laws}</section>\n",
-        rows_of(&sets::losses(&conclusion.campaign, &conclusion.points))
+        rows_of(&cells::set_losses(&conclusion.campaign, &conclusion.points))
     )
 }
 
@@ -366,7 +366,7 @@ pub(super) fn settings(conclusion: &Conclusion) -> String {
     }
     if let Ok(analysis) = &conclusion.analysis {
         let fit = &analysis.fit;
-        facts.push(("objective", escape(&table::objective(analysis.settings.objective))));
+        facts.push(("objective", escape(&objective(analysis.settings.objective))));
         facts.push(("descents", format!("{} of {} starts ended at this minimum", fit.starts_agreeing, fit.starts)));
         facts.push(("seed of the draws", analysis.settings.bootstrap.seed.to_string()));
     }

@@ -10,10 +10,10 @@ use scaling::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::conclusion::Conclusion;
-use crate::points::Selection;
-use crate::sets::SetFit;
-use crate::table_fit::Source;
+use super::conclusion::Conclusion;
+use super::points::Selection;
+use super::sets::SetFit;
+use super::source::Source;
 
 /// The contents of `fit.json`, of a campaign's fit or of a table's. What there is no law for is absent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -284,17 +284,19 @@ impl<L: Law> FitFile<L> {
     }
 }
 
-impl FitFile {
-    pub(crate) fn of(conclusion: &Conclusion) -> Self {
-        let Conclusion { campaign, selection, fitted, analysis, .. } = conclusion;
+impl Conclusion {
+    /// The contents of `fit.json`.
+    #[must_use]
+    pub fn fit_file(&self) -> FitFile {
+        let Self { campaign, selection, fitted, analysis, .. } = self;
         let plan = &campaign.plan;
         let found = analysis.as_ref().ok();
         let meanings = Fitted {
             n: "parameters without the embedding and the output layer, gains of RMSNorm counted".to_owned(),
             d: "tokens the model was trained on, those of the decay included".to_owned(),
-            loss: format!("{}, at the end of the decay", conclusion.measure.in_words(plan)),
+            loss: format!("{}, at the end of the decay", self.measure.in_words(plan)),
             points: selection.describe().to_owned(),
-            arm: conclusion.arm.clone(),
+            arm: self.arm.clone(),
             validation_tokens: plan.stages.first().map(|stage| stage.spec.validation_tokens),
         };
         let bootstrap = found.map(|analysis| analysis.settings.bootstrap);
@@ -305,15 +307,15 @@ impl FitFile {
             bootstrap,
             resampled: bootstrap.unwrap_or_default().resample.describe().to_owned(),
         };
-        Self {
+        FitFile {
             campaign: Some(plan.name.clone()),
             campaign_id: Some(plan.campaign.to_string()),
-            error: conclusion.refusal(),
+            error: self.refusal(),
             n_points_planned: Some(plan.trials.len()),
-            batch_law: conclusion.batch_law.as_ref().and_then(|law| law.as_ref().ok().cloned()),
-            envelope: conclusion.envelope.clone(),
-            sets: conclusion.sets.iter().cloned().collect(),
-            ..Self::of_law(found, *fitted, meanings, settings)
+            batch_law: self.batch_law.as_ref().and_then(|law| law.as_ref().ok().cloned()),
+            envelope: self.envelope.clone(),
+            sets: self.sets.iter().cloned().collect(),
+            ..FitFile::of_law(found, *fitted, meanings, settings)
         }
     }
 }

@@ -4,13 +4,26 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use crate::conclusion::Conclusion;
+use scaling::Law;
+
+use crate::conclude::conclusion::Conclusion;
+use crate::conclude::fit_file::FitFile;
+use crate::conclude::table_fit::TableFit;
 
 /// Where the files are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Files {
     /// `points.csv`
     pub points: PathBuf,
+    /// `fit.json`
+    pub fit: PathBuf,
+    /// `report.html`
+    pub report: PathBuf,
+}
+
+/// Where the files of a table's fit are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TableFiles {
     /// `fit.json`
     pub fit: PathBuf,
     /// `report.html`
@@ -32,18 +45,36 @@ impl Conclusion {
     /// # Errors
     /// Where one of them cannot be written. What was there before is then still there.
     pub fn write(&self, directory: &Path) -> Result<Files, WriteError> {
-        let mut fit = serde_json::to_string_pretty(&self.fit_file()).expect("a fit always has a JSON form");
-        fit.push('\n');
         Ok(Files {
             points: replace(directory.join("points.csv"), &self.points_csv())?,
-            fit: replace(directory.join("fit.json"), &fit)?,
+            fit: replace(directory.join("fit.json"), &json(&self.fit_file()))?,
             report: replace(directory.join("report.html"), &self.html())?,
         })
     }
 }
 
+impl<L: Law> TableFit<L> {
+    /// Writes `fit.json` and `report.html` into a directory, in the place of those that are there.
+    ///
+    /// # Errors
+    /// Where one of them cannot be written. What was there before is then still there.
+    pub fn write(&self, directory: &Path) -> Result<TableFiles, WriteError> {
+        Ok(TableFiles {
+            fit: replace(directory.join("fit.json"), &json(&self.fit_file()))?,
+            report: replace(directory.join("report.html"), &self.html())?,
+        })
+    }
+}
+
+/// The bytes of `fit.json`.
+fn json<L: Law>(fit: &FitFile<L>) -> String {
+    let mut text = serde_json::to_string_pretty(fit).expect("a fit always has a JSON form");
+    text.push('\n');
+    text
+}
+
 /// Under another name first: whoever reads the file sees the old one or the new one, also after a crash.
-pub(crate) fn replace(path: PathBuf, contents: &str) -> Result<PathBuf, WriteError> {
+fn replace(path: PathBuf, contents: &str) -> Result<PathBuf, WriteError> {
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let unfinished = path.with_file_name(format!(".{name}.{}", std::process::id()));
     let written = File::create(&unfinished)

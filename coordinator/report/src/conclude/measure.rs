@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use vocabulary::Plan;
 
-use crate::campaign::FinalLoss;
+use super::campaign::FinalLoss;
 
 /// What results call the mean over the held-out sets.
 pub const AVERAGE: &str = "average";

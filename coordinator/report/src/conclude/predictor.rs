@@ -4,7 +4,7 @@ use scaling::{Fit, FitOptions, Form, KaplanLaw, Law, Point, Predictor};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::fit_json::FitFile;
+use super::fit_file::FitFile;
 
 /// A `fit.json` of either form.
 #[derive(Debug, Clone)]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::points::MeasuredPoint;
+use super::points::MeasuredPoint;
 
 /// What a model's losses say of its learning rate.
 #[derive(Debug, Clone, PartialEq)]

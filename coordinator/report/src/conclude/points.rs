@@ -1,13 +1,12 @@
-//! What trials ended with: `points.csv`, and the table the law is fitted to.
+//! What trials ended with, and which of it the law is fitted to.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
 
-use vocabulary::search::{Parameter, Settings};
+use vocabulary::search::Settings;
 use vocabulary::{LrSchedule, Plan, SetLosses, Stage, StageKey, StageRole, StageSpec, TrialId};
 
-use crate::campaign::{Campaign, FinalLoss};
-use crate::measure::{self, Measure};
+use super::campaign::{Campaign, FinalLoss};
+use super::measure::Measure;
 
 /// A model trained to the end of its trial, with its loss on held-out text.
 #[derive(Debug, Clone, PartialEq)]
@@ -163,48 +162,8 @@ pub(crate) fn row(point: &MeasuredPoint) -> scaling::Point {
     }
 }
 
-/// `points.csv`: floats in the shortest form that reads back to the same bits, and nothing that depends on when or where. All
-/// trials that have ended, in the plan's order; of those that diverged there is no loss. Of several held-out sets the losses
-/// on each stand at the end of a row, and their means in the columns that a campaign of one set has.
-pub(crate) fn csv(campaign: &Campaign, points: &[MeasuredPoint]) -> String {
-    // The learning rate has its column in any case.
-    let searched: Vec<Parameter> =
-        campaign.plan.searched().filter(|parameter| *parameter != Parameter::PeakLr).collect();
-    let columns =
-        "size,n,d,loss,loss_per_byte,seed,peak_lr,nominal_tokens,step,batch_tokens,arm,decayed,trunk,stage,trial,state";
-    let mut text = columns.to_owned();
-    searched.iter().for_each(|parameter| text.push_str(&format!(",{parameter}")));
-    let sets = measure::names(&campaign.plan);
-    for name in sets.iter().copied().map(quoted) {
-        let _ = write!(text, ",{name}_loss,{name}_loss_per_byte");
-    }
-    text.push('\n');
-
-    let measured: BTreeMap<TrialId, &MeasuredPoint> = points.iter().map(|point| (point.trial, point)).collect();
-    let stages = campaign.plan.stages_by_key();
-    for trial in &campaign.plan.trials {
-        let line = match measured.get(&trial.id) {
-            Some(point) => line(point, Some(point.loss), "completed"),
-            None => match early(campaign, &stages, trial) {
-                Some((point, loss, state)) => line(&point, loss, state),
-                None => continue,
-            },
-        };
-        text.push_str(&line);
-        for parameter in &searched {
-            let value = trial.settings.get(parameter).map(f64::to_string).unwrap_or_default();
-            let _ = write!(text, ",{value}");
-        }
-        let early = || campaign.early.get(&trial.id)?.loss.map(|loss| loss.sets);
-        let losses = measured.get(&trial.id).map(|point| point.sets).or_else(early).unwrap_or_default();
-        text.extend((0..sets.len()).map(|set| of_set(&losses, set)));
-        text.push('\n');
-    }
-    text
-}
-
 /// A trial that ended early as a point of where it did, with its loss and how it ended.
-fn early(
+pub(crate) fn early(
     campaign: &Campaign,
     stages: &BTreeMap<StageKey, &Stage>,
     trial: &vocabulary::Trial,
@@ -222,32 +181,8 @@ fn early(
     Some((point, loss, if loss.is_some() { "pruned" } else { "diverged" }))
 }
 
-/// The loss on a held-out set, in both units, as two more cells.
-fn of_set(losses: &SetLosses, set: usize) -> String {
-    let loss = losses.as_slice().get(set);
-    loss.map_or_else(|| ",,".to_owned(), |loss| format!(",{},{}", loss.per_token, loss.per_byte))
-}
-
-fn line(point: &MeasuredPoint, loss: Option<f64>, state: &str) -> String {
-    let MeasuredPoint { n, d, seed, peak_lr, nominal, step, batch_tokens, decayed, .. } = point;
-    let MeasuredPoint { trunk, stage, trial, .. } = point;
-    let [size, arm] = [point.size.as_str(), point.arm.as_deref().unwrap_or_default()].map(quoted);
-    let [loss, per_byte] =
-        [loss, point.loss_per_byte].map(|loss| loss.map(|loss| loss.to_string()).unwrap_or_default());
-    format!(
-        "{size},{n},{d},{loss},{per_byte},{seed},{peak_lr},{nominal},{step},{batch_tokens},{arm},{decayed},{trunk},{stage},\
-         {trial},{state}"
-    )
-}
-
-fn quoted(cell: &str) -> String {
-    if cell.contains([',', '"', '\n', '\r']) { format!("\"{}\"", cell.replace('"', "\"\"")) } else { cell.to_owned() }
-}
-
 #[cfg(test)]
 mod tests {
-    use vocabulary::SetLoss;
-
     use super::*;
 
     fn point(seed: u64, peak_lr: f64, loss: f64) -> MeasuredPoint {
@@ -289,23 +224,5 @@ mod tests {
         assert_eq!(fitted_arm(&points), Some("a"));
         assert_eq!(select(&points).0, [&points[1], &points[4]]);
         assert!(select(&points[..1]).0.is_empty());
-    }
-
-    #[test]
-    fn each_set_has_its_cells_and_empty_ones_where_it_was_not_measured() {
-        let sets =
-            SetLosses::of(&[SetLoss { per_token: 2.5, per_byte: 0.5 }, SetLoss { per_token: 3.5, per_byte: 1.5 }]);
-        let sets = sets.expect("two fit");
-        assert_eq!([0, 1, 2].map(|set| of_set(&sets, set)), [",2.5,0.5", ",3.5,1.5", ",,"]);
-    }
-
-    #[test]
-    fn cells_with_commas_are_quoted_and_floats_keep_their_bits() {
-        let row = line(&point(0, 0.01, 3.0), Some(0.1 + 0.2), "completed");
-        assert!(
-            row.starts_with("\"a,\"\"b\"\"\",100,2000,0.30000000000000004,,0,0.01,2000,20,100,,true,stage_"),
-            "{row}"
-        );
-        assert!(line(&point(0, 0.01, 3.0), None, "diverged").starts_with("\"a,\"\"b\"\"\",100,2000,,,0,"));
     }
 }

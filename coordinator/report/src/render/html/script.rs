@@ -1,13 +1,11 @@
 //! The library that draws, and what it draws.
 
-use serde_json::json;
-
+use super::plotly;
 use crate::figures::Figure;
 
 /// plotly.js once, then all figures.
 pub(super) fn render(figures: &[Figure]) -> String {
-    let all: Vec<_> =
-        figures.iter().map(|figure| json!({ "id": figure.id, "data": figure.data, "layout": figure.layout })).collect();
+    let all: Vec<_> = figures.iter().map(plotly::figure).collect();
     // Inside a script element only `<` could end it, and JSON has another way to write that.
     let all = serde_json::to_string(&all).expect("figures always have a JSON form").replace('<', "\\u003c");
     format!(
@@ -21,7 +19,7 @@ pub(super) fn render(figures: &[Figure]) -> String {
 /// The crate hands out plotly.js together with MathJax, each in a script element. The page has no formulas that need the
 /// second, and it is two megabytes.
 fn plotly_js() -> String {
-    let both = plotly::Plot::offline_js_sources();
+    let both = ::plotly::Plot::offline_js_sources();
     let (_, rest) = both.split_once('>').expect("it begins with a script element");
     let (script, _) = rest.split_once("</script>").expect("the element ends");
     script.to_owned()

@@ -3,21 +3,22 @@
 //! Everything that comes from a recipe is escaped, and the page's own policy forbids it to load anything, so that it is
 //! the same wherever it is opened.
 
-mod escape;
 mod parts;
+mod plotly;
 mod script;
 mod search;
 mod texts;
 
-pub(crate) use escape::escape;
 use scaling::Law;
 
-use crate::conclusion::Conclusion;
-use crate::figures::{self, Figure};
-use crate::table_fit::TableFit;
+use crate::conclude::conclusion::Conclusion;
+use crate::conclude::table_fit::TableFit;
+use crate::draw;
+use crate::escape::escape;
+use crate::figures::Figure;
 
-pub(crate) fn page(conclusion: &Conclusion) -> String {
-    let figures = figures::all(conclusion);
+pub(super) fn page(conclusion: &Conclusion) -> String {
+    let figures = draw::report(conclusion);
     let drawn: String = figures.iter().map(figure).collect();
     let parts = [
         parts::heading(conclusion),
@@ -33,10 +34,11 @@ pub(crate) fn page(conclusion: &Conclusion) -> String {
 }
 
 /// The page of a table's fit.
-pub(crate) fn table_page<L: Law>(fit: &TableFit<L>, figures: &[Figure]) -> String {
+pub(super) fn table_page<L: Law>(fit: &TableFit<L>) -> String {
+    let figures = draw::table(&fit.analysis);
     let drawn: String = figures.iter().map(figure).collect();
     let parts = [parts::table_heading(fit), parts::table_law(fit), parts::optima(&fit.analysis), drawn];
-    document(&fit.source.file, &parts.concat(), figures)
+    document(&fit.source.file, &parts.concat(), &figures)
 }
 
 fn document(name: &str, body: &str, figures: &[Figure]) -> String {

@@ -6,7 +6,7 @@ use scaling::multipower::forecast::{Branch, Donor, ForecastError, Forecasts, Tre
 use scaling::multipower::{CurveOptions, LossCurve, Schedule};
 use vocabulary::{LrSchedule, Mixture, Stage, StageKey, StageRole, Trial};
 
-use crate::campaign::Campaign;
+use crate::conclude::campaign::Campaign;
 
 /// A trunk with its branches, and whose it is.
 #[derive(Debug, Clone, PartialEq)]

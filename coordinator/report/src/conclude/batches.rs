@@ -3,10 +3,8 @@
 use std::collections::BTreeMap;
 
 use scaling::batch::{BatchError, BatchFit, BatchOptions, BatchRun, fit};
-use vocabulary::units::human_count;
 
-use crate::number::three_digits;
-use crate::points::MeasuredPoint;
+use super::points::MeasuredPoint;
 
 /// The law, or why there is none; `None` where there are too few batch sizes for one.
 pub(crate) fn law(points: &[MeasuredPoint]) -> Option<Result<BatchFit, BatchError>> {
@@ -32,33 +30,4 @@ fn runs(points: &[MeasuredPoint]) -> Vec<BatchRun> {
         curve: curve.into_iter().map(mean).collect(),
     };
     losses.into_iter().map(run).collect()
-}
-
-/// The law in a line.
-pub(crate) fn in_words(law: &BatchFit) -> String {
-    let mut text = format!("batch = {} / L^{}", three_digits(law.c), three_digits(law.p));
-    if let Some(intervals) = &law.intervals {
-        let [p, c] = [intervals.p, intervals.c];
-        text.push_str(&format!(
-            " ({:.0}% intervals: exponent {} to {}, coefficient {} to {})",
-            100.0 * intervals.level,
-            three_digits(p.low),
-            three_digits(p.high),
-            three_digits(c.low),
-            three_digits(c.high)
-        ));
-    }
-    text
-}
-
-/// Rows for the terminal: size, loss, the best batch and the tokens it needs, and last why there is none.
-pub(crate) fn rows(law: &BatchFit) -> Vec<Vec<String>> {
-    let row = |iso: &scaling::batch::IsoLoss| {
-        let [batch, tokens, why_not] = match iso.best() {
-            Some((batch, tokens)) => [human_count(batch), human_count(tokens), String::new()],
-            None => ["-".to_owned(), "-".to_owned(), iso.valley.why_not().unwrap_or_default()],
-        };
-        vec![iso.size.clone(), format!("{:.3}", iso.loss), batch, tokens, why_not]
-    };
-    law.iso_losses.iter().map(row).collect()
 }

@@ -3,14 +3,12 @@
 use scaling::batch::{BatchError, BatchFit};
 use scaling::single::Comparison;
 use scaling::{Analysis, AnalysisOptions, FitError, analyse};
-use vocabulary::StageKey;
 
-use crate::campaign::Campaign;
-use crate::fit_json::FitFile;
-use crate::measure::Measure;
-use crate::points::{self, MeasuredPoint, Selection};
-use crate::sets::{self, SetFit};
-use crate::{batches, envelope, html, table};
+use super::campaign::Campaign;
+use super::measure::Measure;
+use super::points::{self, MeasuredPoint, Selection};
+use super::sets::{self, SetFit};
+use super::{batches, envelope};
 
 /// A campaign with its points and, where they suffice for one, its law.
 #[derive(Debug, Clone)]
@@ -73,34 +71,5 @@ impl Conclusion {
         let error = self.analysis.as_ref().err()?;
         let no_decay = !self.points.is_empty() && self.points.iter().all(|point| !point.decayed);
         Some(if no_decay { "none of the points is from the end of a decay".to_owned() } else { error.to_string() })
-    }
-
-    /// The contents of `points.csv`.
-    #[must_use]
-    pub fn points_csv(&self) -> String {
-        points::csv(&self.campaign, &self.points)
-    }
-
-    /// The contents of `fit.json`.
-    #[must_use]
-    pub fn fit_file(&self) -> FitFile {
-        FitFile::of(self)
-    }
-
-    /// What people read in a terminal.
-    #[must_use]
-    pub fn table(&self) -> String {
-        table::render(self)
-    }
-
-    /// The contents of `report.html`.
-    #[must_use]
-    pub fn html(&self) -> String {
-        html::page(self)
-    }
-
-    /// The first stages of the plan's paths, in its order: a lane each in figures.
-    pub(crate) fn roots(&self) -> Vec<StageKey> {
-        self.campaign.plan.stages.iter().filter(|stage| stage.parent.is_none()).map(|stage| stage.key).collect()
     }
 }

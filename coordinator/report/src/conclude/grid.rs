@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use vocabulary::units::human_count;
 use vocabulary::{Plan, StageKey, Trial, TrialId};
 
-use crate::points::MeasuredPoint;
+use super::points::MeasuredPoint;
 
 /// A grid of the final losses, rows in the plan's order.
 pub(crate) struct Grid {

@@ -3,7 +3,7 @@
 use vocabulary::Trial;
 use vocabulary::search::{Dimension, Parameter, Settings};
 
-use crate::campaign::{Campaign, EarlyEnd};
+use super::campaign::{Campaign, EarlyEnd};
 
 /// The trials of a search that have ended, and what they say.
 #[derive(Debug, Clone, PartialEq)]

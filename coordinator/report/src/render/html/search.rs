@@ -4,9 +4,9 @@ use std::fmt::Write;
 
 use recipes::search::recipe_lines;
 
-use super::escape;
-use crate::conclusion::Conclusion;
-use crate::search::{Searched, Tried};
+use crate::conclude::conclusion::Conclusion;
+use crate::conclude::search::{Searched, Tried};
+use crate::escape::escape;
 
 /// Trials in the table.
 const BEST: usize = 20;

@@ -3,8 +3,7 @@
 
 use scaling::single::{Comparison, Form, Observation, SingleOptions, compare};
 
-use crate::number::three_digits;
-use crate::points::MeasuredPoint;
+use super::points::MeasuredPoint;
 
 /// Amounts of data that two forms of three parameters can be told apart by.
 const MIN_AMOUNTS: usize = 5;
@@ -30,24 +29,4 @@ pub(crate) fn compared(rows: &[&MeasuredPoint]) -> Option<Comparison> {
     };
     let observations: Vec<Observation> = rows.iter().map(observation).collect();
     compare(&observations, &[Form::PowerFloor, Form::ExponentialFloor], &SingleOptions::default()).ok()
-}
-
-/// The comparison in lines, the better form first.
-pub(crate) fn in_words(compared: &Comparison) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for fit in &compared.fits {
-        let law = fit.law;
-        let mut line = format!(
-            "{}: a {}, b {}, c {}, rmse {:.4} nats a token",
-            law.form,
-            three_digits(law.a),
-            three_digits(law.b),
-            three_digits(law.c),
-            fit.rmse
-        );
-        line.extend(fit.aic.map(|aic| format!(", AIC {aic:.1}")));
-        lines.push(line);
-    }
-    lines.extend(compared.refused.iter().map(|(form, why)| format!("{form}: {why}")));
-    lines
 }

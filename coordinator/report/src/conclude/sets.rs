@@ -1,13 +1,11 @@
-//! Several held-out sets: the law of each and of their mean, in nats per byte, and the trials' losses on each.
+//! Several held-out sets: the law of each and of their mean, in nats a byte, and what trials came to on each.
 
 use scaling::{AnalysisOptions, Optimum, ScalingLaw, fit};
 use serde::{Deserialize, Serialize};
-use vocabulary::units::human_count;
 
-use crate::campaign::Campaign;
-use crate::measure::{AVERAGE, Measure, Unit, names};
-use crate::number::three_digits;
-use crate::points::{self, MeasuredPoint};
+use super::campaign::Campaign;
+use super::measure::{AVERAGE, Measure, Unit, names};
+use super::points;
 
 /// The budget that the paper states its optima at, operations.
 const PAPER_BUDGET: f64 = 1e21;
@@ -72,45 +70,4 @@ fn fit_of(campaign: &Campaign, measure: Measure, options: &AnalysisOptions) -> S
         rmse: law.map(|law| (squares(law) / rows.len() as f64).sqrt()),
         n_points: rows.len(),
     }
-}
-
-/// The laws as rows, as the paper's table has them; the first is the header. `None` where no set has one.
-pub(crate) fn laws(fits: &[(String, SetFit)]) -> Option<Vec<Vec<String>>> {
-    let header = ["set", "C_N", "alpha", "C_D", "beta", "L0", "K^2", "eta", "D/N", "D/N at 1e21", "rmse"];
-    let row = |(name, of): &(String, SetFit)| {
-        let law = of.parameters;
-        let law = [
-            law.map(|law| law.c_n),
-            law.map(|law| law.alpha),
-            law.map(|law| law.c_d),
-            law.map(|law| law.beta),
-            law.map(|law| law.l0),
-        ];
-        let rest = [of.k_squared, of.eta, of.tokens_per_param, of.tokens_per_param_at_1e21, of.rmse];
-        let cells = law.into_iter().chain(rest).map(|value| value.map_or_else(|| "-".to_owned(), three_digits));
-        std::iter::once(name.clone()).chain(cells).collect()
-    };
-    let any = fits.iter().any(|(_, of)| of.parameters.is_some());
-    any.then(|| std::iter::once(header.map(str::to_owned).to_vec()).chain(fits.iter().map(row)).collect())
-}
-
-/// Every trial's loss on each set, in nats per byte, as rows; the first is the header.
-pub(crate) fn losses(campaign: &Campaign, points: &[MeasuredPoint]) -> Vec<Vec<String>> {
-    let names = names(&campaign.plan);
-    let header = ["model", "N", "D", "seed", "peak LR"].into_iter().chain(names.iter().copied()).chain([AVERAGE]);
-    let row = |point: &MeasuredPoint| {
-        let label = format!("{} {}", point.arm.as_deref().unwrap_or_default(), point.size);
-        let (n, d) = (human_count(point.n as f64), human_count(point.d as f64));
-        let final_loss = campaign.losses.get(&point.trial);
-        let sets = (0..names.len()).map(Some).chain([None]).map(|set| Measure { set, unit: Unit::Byte });
-        let losses = sets.map(|measure| {
-            let loss = final_loss.and_then(|loss| measure.of(loss));
-            loss.map_or_else(|| "-".to_owned(), |loss| format!("{loss:.4}"))
-        });
-        [label.trim().to_owned(), n, d, point.seed.to_string(), point.peak_lr.to_string()]
-            .into_iter()
-            .chain(losses)
-            .collect()
-    };
-    std::iter::once(header.map(str::to_owned).collect()).chain(points.iter().map(row)).collect()
 }

@@ -6,15 +6,19 @@ use recipes::search::recipe_lines;
 use scaling::{Analysis, Bootstrap, HeldOut, Interval, Law, Objective, Resample};
 use vocabulary::units::human_count;
 
-use crate::conclusion::Conclusion;
-use crate::grid::Grid;
+use super::cells;
+use crate::conclude::conclusion::Conclusion;
+use crate::conclude::grid::Grid;
+use crate::conclude::measure::Unit;
+use crate::conclude::optimum_lr::{OptimumLr, optima as best_learning_rates};
+use crate::conclude::points::Selection;
+use crate::conclude::search::Searched;
+use crate::conclude::source::{Column, Dropped, Source};
+use crate::conclude::table_fit::TableFit;
 use crate::number::{operations, percent, three_digits};
-use crate::optimum_lr::{OptimumLr, optima as best_learning_rates};
-use crate::points::Selection;
-use crate::search::Searched;
-use crate::{batches, envelope, sets};
+use crate::words;
 
-pub(crate) fn render(conclusion: &Conclusion) -> String {
+pub(super) fn of_campaign(conclusion: &Conclusion) -> String {
     let Conclusion { campaign, points, analysis, .. } = conclusion;
     let plan = &campaign.plan;
     let mut text = format!("{}  {}\n", plan.name, plan.campaign);
@@ -56,6 +60,30 @@ pub(crate) fn render(conclusion: &Conclusion) -> String {
         Err(_) => {
             let _ = writeln!(text, "no law is fitted: {}", conclusion.refusal().unwrap_or_default());
         }
+    }
+    text
+}
+
+/// The fit of a table.
+pub(super) fn of_table<L: Law>(fit: &TableFit<L>) -> String {
+    let Source { file, rows, columns, filters, dropped, trunks, decayed } = &fit.source;
+    let mut text = format!("{file}: {} of {rows} rows\n", fit.analysis.n_points);
+    for Column { quantity, column, meaning } in columns {
+        let _ = writeln!(text, "{quantity:<9} {column:?}: {meaning}");
+    }
+    for filter in filters {
+        let _ = writeln!(text, "filter    {filter}");
+    }
+    for Dropped { reason, rows } in dropped {
+        let _ = writeln!(text, "left out  {rows} rows: {reason}");
+    }
+    let _ = writeln!(text, "trunks    {trunks}\ndecay     {decayed}\n");
+    law(&mut text, &fit.analysis);
+    text.push('\n');
+    quality(&mut text, &fit.analysis, Unit::Token.in_words());
+    optima(&mut text, &fit.analysis);
+    for warning in &fit.analysis.warnings {
+        let _ = writeln!(text, "note: {warning}");
     }
     text
 }
@@ -142,8 +170,8 @@ fn batch_sizes(text: &mut String, conclusion: &Conclusion) {
         Some(Ok(law)) => {
             text.push_str("the batch that reaches a loss with the fewest tokens\n");
             let header = ["size", "loss", "batch", "tokens", ""].map(str::to_owned).to_vec();
-            text.push_str(&lined_up(&std::iter::once(header).chain(batches::rows(law)).collect::<Vec<_>>()));
-            let _ = writeln!(text, "{}", batches::in_words(law));
+            text.push_str(&lined_up(&std::iter::once(header).chain(cells::batches(law)).collect::<Vec<_>>()));
+            let _ = writeln!(text, "{}", words::batch_law(law));
         }
     }
     text.push('\n');
@@ -154,7 +182,7 @@ fn envelope(text: &mut String, conclusion: &Conclusion) {
     let Some(compared) = &conclusion.envelope else { return };
     let of = conclusion.arm.as_ref().map(|arm| format!(" of the arm {arm}")).unwrap_or_default();
     let _ = writeln!(text, "the loss{of} over x, tokens as multiples of the fewest, the better form first");
-    for line in envelope::in_words(compared) {
+    for line in words::envelope(compared) {
         let _ = writeln!(text, "{line}");
     }
     text.push('\n');
@@ -166,16 +194,16 @@ fn held_out_sets(text: &mut String, conclusion: &Conclusion) {
         return;
     }
     text.push_str("losses on the held-out sets, nats a byte\n");
-    text.push_str(&lined_up(&sets::losses(&conclusion.campaign, &conclusion.points)));
+    text.push_str(&lined_up(&cells::set_losses(&conclusion.campaign, &conclusion.points)));
     text.push('\n');
-    if let Some(rows) = sets::laws(&conclusion.sets) {
+    if let Some(rows) = cells::set_laws(&conclusion.sets) {
         text.push_str("the law of each held-out set, in nats a byte, N and D counted singly; D/N at the largest budget measured\n");
         text.push_str(&lined_up(&rows));
         text.push('\n');
     }
 }
 
-pub(crate) fn law<L: Law>(text: &mut String, analysis: &Analysis<L>) {
+fn law<L: Law>(text: &mut String, analysis: &Analysis<L>) {
     let _ = writeln!(text, "{}\n", L::FORM.text());
     let level = analysis.intervals.as_ref().map(|intervals| format!("{:.0}% interval", 100.0 * intervals.level));
     let mut lines = vec![vec![String::new(), "value".to_owned(), level.unwrap_or_default()]];
@@ -203,7 +231,7 @@ pub(crate) fn law<L: Law>(text: &mut String, analysis: &Analysis<L>) {
 }
 
 /// How well a law fits losses that are counted in this unit.
-pub(crate) fn quality<L: Law>(text: &mut String, analysis: &Analysis<L>, unit: &str) {
+fn quality<L: Law>(text: &mut String, analysis: &Analysis<L>, unit: &str) {
     let found = &analysis.diagnostics;
     let _ = writeln!(
         text,
@@ -227,7 +255,7 @@ pub(crate) fn quality<L: Law>(text: &mut String, analysis: &Analysis<L>, unit: &
     text.push('\n');
 }
 
-pub(crate) fn optima<L: Law>(text: &mut String, analysis: &Analysis<L>) {
+fn optima<L: Law>(text: &mut String, analysis: &Analysis<L>) {
     if analysis.optima.is_empty() {
         return;
     }
@@ -248,7 +276,7 @@ pub(crate) fn optima<L: Law>(text: &mut String, analysis: &Analysis<L>) {
     text.push('\n');
 }
 
-pub(crate) fn range(interval: Interval) -> String {
+pub(super) fn range(interval: Interval) -> String {
     format!("{} to {}", three_digits(interval.low), three_digits(interval.high))
 }
 
@@ -260,7 +288,7 @@ fn units<L: Law>(analysis: &Analysis<L>) -> String {
     }
 }
 
-pub(crate) fn objective(objective: Objective) -> String {
+pub(super) fn objective(objective: Objective) -> String {
     match objective {
         Objective::Huber { delta } => format!("Huber's function of the residual of log L, threshold {delta}"),
         Objective::LogLeastSquares => "half the squares of the residual of log L".to_owned(),
@@ -287,7 +315,7 @@ fn draws<L: Law>(text: &mut String, analysis: &Analysis<L>) {
 }
 
 /// Columns lined up: the first to the left, the others to the right.
-pub(crate) fn lined_up(lines: &[Vec<String>]) -> String {
+fn lined_up(lines: &[Vec<String>]) -> String {
     let columns = lines.first().map_or(0, Vec::len);
     let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or_default();
     let widths: Vec<usize> = (0..columns).map(width).collect();

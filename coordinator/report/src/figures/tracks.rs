@@ -1,0 +1,97 @@
+//! Measurements step by step: panels above one another, over the same steps.
+
+use super::thin::{Thinning, medians};
+use super::{
+    Axis, Digits, Figure, Hover, Line, Mark, Numbers, Palette, Panel, Part, Runs, Scale, Series, Ticks, words,
+};
+
+/// A measurement of the steps of stages.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Track {
+    /// What it is called; a line break is `\n`.
+    pub title: &'static str,
+    /// Whether equal factors are equally long.
+    pub is_logarithmic: bool,
+    /// Steps and values of each stage, in the order of [`Runs::stages`]; empty where nothing was recorded.
+    pub values: Vec<Vec<(u64, f64)>>,
+}
+
+/// Pixels of a panel, and of all that is around them.
+const PANEL_HEIGHT: usize = 130;
+const AROUND: usize = 90;
+/// The part of a panel's height that is left free below it.
+const FREE: f64 = 0.14;
+
+/// How gradients and weights move. `None` where nothing was recorded.
+#[must_use]
+pub fn tracks(runs: &Runs, tracks: &[Track], palette: &Palette) -> Option<Figure> {
+    // The first track has a value at each step that was recorded.
+    let recorded = &tracks.first()?.values;
+    let is_recorded = |index: usize| !recorded[index].is_empty();
+    let stages = || runs.stages.iter().enumerate().filter(|(index, _)| is_recorded(*index));
+    let longest = stages().map(|(_, stage)| stage.steps.end).max()?;
+    let all = recorded.iter().map(|values| values.len() as u64).sum();
+    let thinning = Thinning::of(longest, all, stages().count() as u64);
+
+    let mut marks = Vec::new();
+    for (number, run) in runs.runs.iter().enumerate() {
+        let of_run = || stages().filter(|(_, stage)| stage.run == number);
+        if of_run().next().is_none() {
+            continue;
+        }
+        let colour = palette.run(runs, number);
+        for (panel, track) in tracks.iter().enumerate() {
+            let mut points = Vec::new();
+            for (index, _) in of_run() {
+                points.extend(medians(track.values[index].iter().copied(), thinning));
+                points.push((f64::NAN, f64::NAN));
+            }
+            let name = track.title.replace('\n', " ");
+            marks.push(Mark::Series(Series {
+                group: Some(run.label.clone()),
+                in_legend: panel == 0,
+                panel,
+                line: Some(Line::solid(&colour, 1.4)),
+                hover: Hover::titled(&run.label)
+                    .line([words("step "), Part::X(Digits::All)])
+                    .line([words(format!("{name} ")), Part::Y(Digits::Three)]),
+                ..Series::new(&run.label, points)
+            }));
+        }
+    }
+    let count = tracks.len();
+    let panels = tracks.iter().enumerate().map(|(index, track)| {
+        let top = 1.0 - index as f64 / count as f64;
+        let (scale, ticks) = match track.is_logarithmic {
+            true => (Scale::Log, Ticks::AtMost(4)),
+            false => (Scale::Linear, Ticks::Fitting),
+        };
+        Panel {
+            x: (index + 1 == count).then(|| Axis::linear("steps")),
+            y: Axis {
+                scale,
+                ticks,
+                numbers: Numbers::Power,
+                place: Some([top - (1.0 - FREE) / count as f64, top]),
+                ..Axis::linear(track.title)
+            },
+        }
+    });
+    let mut explanation = "How gradients and weights move from step to step, where it was recorded. The cosine is that of the \
+        angle between the gradients of consecutive steps, D1 the slope of the loss along the last update, D2 how fast the \
+        slope changes, and the curvature that of the loss along the update. The MiniCPM paper saw gradients shrink and come to \
+        agree, the slope fall and the curvature rise as the learning rate decays, as they do near a minimum."
+        .to_owned();
+    if thinning.stretch > 1 {
+        explanation.push_str(&format!(" Lines are medians over up to {} steps.", thinning.stretch));
+    }
+    Some(Figure {
+        id: "dynamics",
+        title: "Decay dynamics",
+        explanation,
+        height: count * PANEL_HEIGHT + AROUND,
+        panels: panels.collect(),
+        marks,
+        bands: Vec::new(),
+    })
+}

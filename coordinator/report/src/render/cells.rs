@@ -1,0 +1,63 @@
+//! Tables that the terminal and the page share, as rows of cells.
+
+use scaling::batch::{BatchFit, IsoLoss};
+use vocabulary::units::human_count;
+
+use crate::conclude::campaign::Campaign;
+use crate::conclude::measure::{AVERAGE, Measure, Unit, names};
+use crate::conclude::points::MeasuredPoint;
+use crate::conclude::sets::SetFit;
+use crate::number::three_digits;
+
+/// The law of the batch size as rows: size, loss, the best batch and the tokens it needs, and last why there is none.
+pub(super) fn batches(law: &BatchFit) -> Vec<Vec<String>> {
+    let row = |iso: &IsoLoss| {
+        let [batch, tokens, why_not] = match iso.best() {
+            Some((batch, tokens)) => [human_count(batch), human_count(tokens), String::new()],
+            None => ["-".to_owned(), "-".to_owned(), iso.valley.why_not().unwrap_or_default()],
+        };
+        vec![iso.size.clone(), format!("{:.3}", iso.loss), batch, tokens, why_not]
+    };
+    law.iso_losses.iter().map(row).collect()
+}
+
+/// The laws as rows, as the paper's table has them; the first is the header. `None` where no set has one.
+pub(super) fn set_laws(fits: &[(String, SetFit)]) -> Option<Vec<Vec<String>>> {
+    let header = ["set", "C_N", "alpha", "C_D", "beta", "L0", "K^2", "eta", "D/N", "D/N at 1e21", "rmse"];
+    let row = |(name, of): &(String, SetFit)| {
+        let law = of.parameters;
+        let law = [
+            law.map(|law| law.c_n),
+            law.map(|law| law.alpha),
+            law.map(|law| law.c_d),
+            law.map(|law| law.beta),
+            law.map(|law| law.l0),
+        ];
+        let rest = [of.k_squared, of.eta, of.tokens_per_param, of.tokens_per_param_at_1e21, of.rmse];
+        let cells = law.into_iter().chain(rest).map(|value| value.map_or_else(|| "-".to_owned(), three_digits));
+        std::iter::once(name.clone()).chain(cells).collect()
+    };
+    let any = fits.iter().any(|(_, of)| of.parameters.is_some());
+    any.then(|| std::iter::once(header.map(str::to_owned).to_vec()).chain(fits.iter().map(row)).collect())
+}
+
+/// What every trial came to on each set, in nats a byte, as rows; the first is the header.
+pub(super) fn set_losses(campaign: &Campaign, points: &[MeasuredPoint]) -> Vec<Vec<String>> {
+    let names = names(&campaign.plan);
+    let header = ["model", "N", "D", "seed", "peak LR"].into_iter().chain(names.iter().copied()).chain([AVERAGE]);
+    let row = |point: &MeasuredPoint| {
+        let label = format!("{} {}", point.arm.as_deref().unwrap_or_default(), point.size);
+        let (n, d) = (human_count(point.n as f64), human_count(point.d as f64));
+        let final_loss = campaign.losses.get(&point.trial);
+        let sets = (0..names.len()).map(Some).chain([None]).map(|set| Measure { set, unit: Unit::Byte });
+        let losses = sets.map(|measure| {
+            let loss = final_loss.and_then(|loss| measure.of(loss));
+            loss.map_or_else(|| "-".to_owned(), |loss| format!("{loss:.4}"))
+        });
+        [label.trim().to_owned(), n, d, point.seed.to_string(), point.peak_lr.to_string()]
+            .into_iter()
+            .chain(losses)
+            .collect()
+    };
+    std::iter::once(header.map(str::to_owned).collect()).chain(points.iter().map(row)).collect()
+}

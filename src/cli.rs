@@ -1,9 +1,8 @@
 //! The words of the command line: global options, and one variant a command.
 
-use std::path::PathBuf;
+use clap::{CommandFactory, Parser, Subcommand};
 
-use clap::{Args, Parser, Subcommand};
-
+use crate::args::Global;
 use crate::commands;
 use crate::exit::{EXIT_CODES, Exit};
 
@@ -21,23 +20,6 @@ pub(crate) struct Cli {
     pub(crate) global: Global,
     #[command(subcommand)]
     pub(crate) command: Command,
-}
-
-/// Options that go with every command.
-#[derive(Debug, Clone, Args)]
-pub(crate) struct Global {
-    /// Print JSON instead of tables
-    #[arg(long, global = true, help_heading = "Global options")]
-    pub(crate) json: bool,
-
-    /// Where datasets, checkpoints and the store are kept [default: the platform's data directory]
-    #[arg(long, global = true, value_name = "DIR", env = "WINDTUNNEL_DATA_DIR", hide_env_values = true)]
-    #[arg(help_heading = "Global options")]
-    pub(crate) data_dir: Option<PathBuf>,
-
-    /// What to log to the standard error, for example `info` or `coordinator=debug` [default: RUST_LOG]
-    #[arg(long, global = true, value_name = "FILTER", help_heading = "Global options")]
-    pub(crate) log: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -118,15 +100,13 @@ impl Command {
             Self::Logits(args) => args.run(global),
             Self::Bench(args) => args.run(global),
             Self::Recipe(args) => args.run(global),
-            Self::Completions(args) => args.run(),
+            Self::Completions(args) => args.run(Cli::command()),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

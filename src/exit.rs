@@ -4,9 +4,9 @@ use std::error::Error;
 use std::fmt;
 use std::process::ExitCode;
 
+use client::{BranchError, CallError, SubmitError};
 use proto::v1::CampaignSummary;
 
-use crate::client::CallError;
 use crate::logging::say;
 
 /// The exit codes, as `--help` lists them.
@@ -112,7 +112,15 @@ pub(crate) fn print(error: &anyhow::Error) {
 }
 
 fn is_bad_input(error: &anyhow::Error) -> bool {
-    error.downcast_ref::<BadInput>().is_some() || error.downcast_ref::<CallError>().is_some_and(CallError::is_bad_input)
+    error.downcast_ref::<BadInput>().is_some() || call_error(error).is_some_and(CallError::is_bad_input)
+}
+
+/// The error of a call to a coordinator, where that is what went wrong.
+pub(crate) fn call_error(error: &anyhow::Error) -> Option<&CallError> {
+    match (error.downcast_ref(), error.downcast_ref()) {
+        (Some(SubmitError::Call(error)), _) | (_, Some(BranchError::Call(error))) => Some(error),
+        _ => error.downcast_ref(),
+    }
 }
 
 /// An error and its causes on one line, whatever line breaks they hold.

@@ -8,9 +8,6 @@ use indicatif::MultiProgress;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
-use crate::cli::Global;
-use crate::exit::OrBadInput;
-
 /// The bars of the process. Whatever else writes to the standard error goes through [`above_bars`], so that it neither
 /// tears a bar nor is painted over.
 pub(crate) fn bars() -> &'static MultiProgress {
@@ -29,12 +26,15 @@ pub(crate) fn say(line: &str) {
     let _ = above_bars(|| writeln!(io::stderr(), "{line}"));
 }
 
-/// Turns logging on, with the filter of `--log`, or of `RUST_LOG`, or else the command's own.
-pub(crate) fn start(global: &Global, default: &str) -> anyhow::Result<()> {
-    let asked = global.log.clone().or_else(|| std::env::var("RUST_LOG").ok().filter(|filter| !filter.is_empty()));
-    let filter = EnvFilter::try_new(asked.as_deref().unwrap_or(default))
-        .context("the filter of --log or RUST_LOG is not one (expected, for example, `info` or `coordinator=debug`)")
-        .or_bad_input()?;
+/// Turns logging on, with the filter that is asked for (`--log`), or that of `RUST_LOG`, or else the command's own.
+///
+/// # Errors
+/// A filter that is none.
+pub(crate) fn start(asked: Option<&str>, default: &str) -> anyhow::Result<()> {
+    let of_environment = || std::env::var("RUST_LOG").ok().filter(|filter| !filter.is_empty());
+    let filter = asked.map(str::to_owned).or_else(of_environment);
+    let filter = EnvFilter::try_new(filter.as_deref().unwrap_or(default))
+        .context("the filter of --log or RUST_LOG is not one (expected, for example, `info` or `coordinator=debug`)")?;
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(AboveBars)

@@ -7,12 +7,12 @@ use anyhow::Context;
 use bench::{Case, Mode, Options};
 use clap::{Subcommand, ValueEnum};
 
-use crate::cli::Global;
+use crate::args::Global;
 use crate::exit::{Exit, OrBadInput};
+use crate::local::signals::stopped_by_signals;
 use crate::logging::say;
-use crate::output;
-use crate::signals::stopped_by_signals;
 use crate::views::BenchView;
+use crate::views::output;
 
 /// Measure the trainer on this machine, with PyTorch beside it
 #[derive(Debug, clap::Args)]

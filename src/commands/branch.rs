@@ -4,26 +4,24 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
 use clap::ValueEnum;
+use client::{Accepted, Campaigns, Data, own_stage, trained_on};
 use corpus::{PrepareRequest, Prepared, TextRequest, TokenizerChoice};
 use proto::v1;
 use serde::Serialize;
-use vocabulary::{Plan, Stage, Surgery};
-use worker::Storage;
+use vocabulary::{Plan, Surgery};
 
-use crate::checkpoint::{read_tokenizer, stage_and_step};
-use crate::cli::Global;
-use crate::client::{Campaigns, CoordinatorArgs, with_coordinator};
-use crate::data_dir::{WritableDir, data_dir};
+use crate::args::numbers::count;
+use crate::args::{Global, TrainingArgs};
 use crate::exit::{Exit, OrBadInput, bad_input};
+use crate::local::checkpoint::{read_tokenizer, stage_and_step};
+use crate::local::data_dir::{WritableDir, data_dir, out_dir};
+use crate::local::preparing::{datasets_dir, prepare_request};
+use crate::local::reach::{destination, storage, with_coordinator};
+use crate::local::signals::Interrupts;
+use crate::local::training::{Training, conclude, interrupted};
 use crate::logging::say;
-use crate::output::{self, View};
-use crate::preparing::{datasets_dir, prepare_request};
-use crate::quantities::count;
-use crate::results::out_dir;
-use crate::signals::Interrupts;
-use crate::training::{Asked, OwnWorkers, Training, conclude, interrupted};
-use crate::uploading::upload_dataset;
-use crate::views::AdditionView;
+use crate::views::output::{self, View};
+use crate::views::{AdditionView, say_upload};
 
 /// Go on from a checkpoint: a decay, continual training, or other text
 ///
@@ -88,14 +86,11 @@ pub(crate) struct Args {
     dry_run: bool,
 
     #[command(flatten)]
-    workers: OwnWorkers,
+    training: TrainingArgs,
 
     /// Where to write points.csv, fit.json and report.html [default: out/NAME]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-
-    #[command(flatten)]
-    coordinator: CoordinatorArgs,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -143,7 +138,7 @@ fn held_out(text: &str) -> Result<f64, String> {
 
 impl Args {
     pub(crate) fn run(self, global: &Global) -> anyhow::Result<Exit> {
-        self.workers.compute.check()?;
+        self.training.own.compute.check()?;
         if !self.checkpoint.starts_with("stage_") {
             let text = &self.checkpoint;
             return Err(bad_input(anyhow!(
@@ -152,18 +147,19 @@ impl Args {
         }
         let (stage, step) = stage_and_step(&self.checkpoint).or_bad_input()?;
         let data_dir = data_dir(global)?;
-        let is_local = self.coordinator.coordinator.is_none();
-        let (request, prepared, plan, stages_done) = with_coordinator(global, &self.coordinator, async |campaigns| {
-            let mut request = self.request(stage, step);
-            let prepared = self.prepare(campaigns, &request, &data_dir).await?;
-            request.dataset = prepared.as_ref().map(|prepared| (&prepared.dataset).into());
-            let (plan, stages_done) =
-                campaigns.branch(v1::BranchCampaignRequest { dry_run: true, ..request.clone() }).await?;
-            if !self.dry_run && !is_local {
-                hand_in(campaigns, &request, prepared.as_ref()).await?;
-            }
-            Ok((request, prepared, plan, stages_done))
-        })?;
+        let is_local = self.training.coordinator.coordinator.is_none();
+        let (request, prepared, plan, stages_done) =
+            with_coordinator(global, &self.training.coordinator, async |campaigns| {
+                let mut request = self.request(stage, step);
+                let prepared = self.prepare(campaigns, &request, &data_dir).await?;
+                request.dataset = prepared.as_ref().map(|prepared| (&prepared.dataset).into());
+                let (plan, stages_done) =
+                    campaigns.branch(v1::BranchCampaignRequest { dry_run: true, ..request.clone() }).await?;
+                if !self.dry_run && !is_local {
+                    hand_in(campaigns, &request, prepared.as_ref()).await?;
+                }
+                Ok((request, prepared, plan, stages_done))
+            })?;
         let branched = Branched::of(&plan, stages_done)?;
         if self.dry_run || !is_local {
             output::print(&branched, global.json)?;
@@ -172,7 +168,7 @@ impl Args {
         say(branched.table().trim_end());
         let out = out_dir(self.out.as_deref(), &plan.name)?;
         let out = WritableDir::prepare(&out, "the directory of results")?;
-        crate::runtime()?.block_on(self.work(&request, prepared.as_ref(), &data_dir, out.path(), global))
+        crate::local::runtime()?.block_on(self.work(&request, prepared.as_ref(), &data_dir, out.path(), global))
     }
 
     async fn work(
@@ -184,10 +180,10 @@ impl Args {
         global: &Global,
     ) -> anyhow::Result<Exit> {
         let mut interrupts = Interrupts::listen()?;
-        let training = Training { workers: &self.workers, coordinator: &self.coordinator, data_dir };
+        let training = Training { by: &self.training, data_dir };
         let ask = async |campaigns: &mut Campaigns| hand_in(campaigns, request, prepared).await;
         match training.see_through(&mut interrupts, ask).await? {
-            Some(campaign) => conclude(campaign, out, global).await,
+            Some(measured) => conclude(measured, out, global).await,
             None => Ok(interrupted()),
         }
     }
@@ -219,20 +215,8 @@ impl Args {
         if self.data.is_empty() {
             return Ok(None);
         }
-        // As long as all before it, which is a step at least: only what it goes on from is looked at.
-        let look = v1::BranchCampaignRequest {
-            // It is another branch than the one that is asked for, and must not stand in its way.
-            name: String::new(),
-            tokens: 0,
-            fraction: 1.0,
-            dry_run: true,
-            ..request.clone()
-        };
-        let (plan, _) = campaigns.branch(look).await?;
-        let (_, ancestors) = split(&plan)?;
-        let trained_on = ancestors.last().context("the coordinator knows of nothing to go on from")?.spec.data.dataset;
-        let storage = campaigns.info().await?.storage;
-        let storage = Storage::open(&storage).context("cannot reach the coordinator's storage from here")?;
+        let trained_on = trained_on(campaigns, request).await?;
+        let storage = storage(campaigns).await?;
         let tokenizer = read_tokenizer(&storage, &trained_on).await?;
         let tokenizer =
             tokenizer.with_context(|| format!("{trained_on} is not in the storage any more")).or_bad_input()?;
@@ -251,23 +235,18 @@ impl Args {
     }
 }
 
+/// Has the branch started, with its text.
 async fn hand_in(
     campaigns: &mut Campaigns,
     request: &v1::BranchCampaignRequest,
     prepared: Option<&Prepared>,
-) -> anyhow::Result<Asked> {
-    if let Some(prepared) = prepared {
-        let storage = campaigns.info().await?.storage;
-        upload_dataset(&prepared.dataset.id, &prepared.dir, &storage).await?;
-    }
-    let (plan, stages_done) = campaigns.branch(request.clone()).await?;
-    let stages = u32::try_from(plan.stages.len()).unwrap_or(u32::MAX);
-    Ok(Asked { campaign: plan.campaign.to_string(), name: plan.name, stages, stages_done })
-}
-
-/// The stage of its own that a branch has, and those before it.
-fn split(plan: &Plan) -> anyhow::Result<(&Stage, &[Stage])> {
-    plan.stages.split_last().context("the coordinator says that the branch is empty")
+) -> anyhow::Result<Accepted> {
+    let Some(Prepared { dataset, dir, .. }) = prepared else {
+        return Ok(client::branch(campaigns, request, None, &mut say_upload).await?);
+    };
+    let storage = destination(campaigns).await?;
+    let data = Data { dataset, dir, storage: &storage };
+    Ok(client::branch(campaigns, request, Some(data), &mut say_upload).await?)
 }
 
 /// What a branch trains, and what it goes on from.
@@ -283,7 +262,7 @@ struct Branched {
 impl Branched {
     /// Of a plan of which so many stages are done.
     fn of(plan: &Plan, stages_done: u32) -> anyhow::Result<Self> {
-        let (_, before) = split(plan)?;
+        let (_, before) = own_stage(plan)?;
         let (done, new) = plan.stages.split_at(before.len().max(stages_done as usize).min(plan.stages.len()));
         Ok(Self {
             campaign: plan.campaign.to_string(),

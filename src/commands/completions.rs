@@ -1,11 +1,9 @@
 //! `windtunnel completions`
 
-use clap::CommandFactory;
 use clap_complete::Shell;
 
-use crate::cli::Cli;
 use crate::exit::Exit;
-use crate::output;
+use crate::views::output;
 
 /// Print a script that completes commands and options in a shell
 #[derive(Debug, clap::Args)]
@@ -18,9 +16,9 @@ pub(crate) struct Args {
 }
 
 impl Args {
-    pub(crate) fn run(self) -> anyhow::Result<Exit> {
+    pub(crate) fn run(self, mut program: clap::Command) -> anyhow::Result<Exit> {
         let mut script = Vec::new();
-        clap_complete::generate(self.shell, &mut Cli::command(), "windtunnel", &mut script);
+        clap_complete::generate(self.shell, &mut program, "windtunnel", &mut script);
         output::write(&String::from_utf8(script)?)?;
         Ok(Exit::Done)
     }

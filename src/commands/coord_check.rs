@@ -9,13 +9,13 @@ use recipes::{Opening, Recipe, openings};
 use trainer::coordinates::{observe, slopes};
 use vocabulary::Shape;
 
-use crate::cli::Global;
-use crate::data_dir::{WritableDir, data_dir};
+use crate::args::Global;
 use crate::exit::{Exit, OrBadInput, bad_input};
+use crate::local::data_dir::{WritableDir, data_dir};
+use crate::local::preparing::prepare_data;
+use crate::local::signals::stopped_by_signals;
 use crate::logging::say;
-use crate::output;
-use crate::preparing::prepare_data;
-use crate::signals::stopped_by_signals;
+use crate::views::output;
 use crate::views::{CoordinatesView, ModelCoordinates, VariantCoordinates};
 
 /// Train models of several widths for a few steps, and see whether activations depend on the width

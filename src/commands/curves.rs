@@ -6,10 +6,11 @@ use proto::v1;
 use serde::Serialize;
 use vocabulary::{Consecutive, Dynamics, ParamKind};
 
-use crate::cli::Global;
-use crate::client::{CoordinatorArgs, with_coordinator};
+use crate::args::CoordinatorArgs;
+use crate::args::Global;
 use crate::exit::Exit;
-use crate::output::{self, View};
+use crate::local::reach::with_coordinator;
+use crate::views::output::{self, View};
 
 /// Print loss curves: loss, gradient norm and learning rate of every step, and the dynamics where they were recorded
 #[derive(Debug, clap::Args)]

@@ -8,11 +8,11 @@ use recipes::Recipe;
 use serde::Serialize;
 use vocabulary::{Dataset, Domain, Tokens};
 
-use crate::cli::Global;
-use crate::data_dir::{WritableDir, data_dir};
+use crate::args::Global;
 use crate::exit::{Exit, OrBadInput};
-use crate::output::{self, View, columns};
-use crate::preparing::{check_sources, prepare_data};
+use crate::local::data_dir::{WritableDir, data_dir};
+use crate::local::preparing::{check_sources, prepare_data};
+use crate::views::output::{self, View, columns};
 
 /// Prepare the text of a recipe, or look at what became of it
 #[derive(Debug, clap::Args)]

@@ -5,10 +5,10 @@ use std::time::Duration;
 use coordinator::{Diagnosis, DoctorError, DoctorOptions};
 use serde::Serialize;
 
-use crate::cli::Global;
-use crate::data_dir::data_dir;
+use crate::args::Global;
 use crate::exit::{Exit, bad_input};
-use crate::output::{self, View, columns};
+use crate::local::data_dir::data_dir;
+use crate::views::output::{self, View, columns};
 
 /// Examine a data directory that no coordinator uses: is everything there that was committed, and as it was?
 ///
@@ -41,10 +41,11 @@ impl Args {
     pub(crate) fn run(self, global: &Global) -> anyhow::Result<Exit> {
         let Self { repair, min_age } = self;
         let options = DoctorOptions { data_dir: data_dir(global)?, repair, min_age: Duration::from_secs(min_age) };
-        let diagnosis = crate::runtime()?.block_on(coordinator::examine(&options)).map_err(|error| match error {
-            DoctorError::NoStore { .. } | DoctorError::Lock(_) => bad_input(error.into()),
-            error => error.into(),
-        })?;
+        let diagnosis =
+            crate::local::runtime()?.block_on(coordinator::examine(&options)).map_err(|error| match error {
+                DoctorError::NoStore { .. } | DoctorError::Lock(_) => bad_input(error.into()),
+                error => error.into(),
+            })?;
         let sound = diagnosis.is_sound();
         output::print(&Examined { sound, diagnosis }, global.json)?;
         Ok(if sound { Exit::Done } else { Exit::NotSound })

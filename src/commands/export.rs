@@ -6,12 +6,13 @@ use clap::ValueEnum;
 use serde::Serialize;
 use transformers::{Export, Format};
 
-use crate::checkpoint::CheckpointArgs;
-use crate::cli::Global;
-use crate::data_dir::WritableDir;
+use crate::args::CheckpointArgs;
+use crate::args::Global;
 use crate::exit::{Exit, OrBadInput};
+use crate::local::checkpoint::Checkpoint;
+use crate::local::data_dir::WritableDir;
 use crate::logging::say;
-use crate::output;
+use crate::views::output;
 use crate::views::{FileView, FilesView};
 
 /// Write a checkpoint in a layout that Hugging Face transformers loads
@@ -64,7 +65,7 @@ struct Exported {
 impl Args {
     pub(crate) fn run(self, global: &Global) -> anyhow::Result<Exit> {
         let out = WritableDir::prepare_empty(&self.out, "the folder", self.force)?;
-        let checkpoint = self.checkpoint.read(global)?;
+        let checkpoint = Checkpoint::read(&self.checkpoint.checkpoint, &self.checkpoint.coordinator, global)?;
         let tokenizer = checkpoint.tokenizer()?;
         let format = Format::from(self.format);
         let export = Export::new(&checkpoint.snapshot, format, tokenizer.as_ref()).or_bad_input()?;

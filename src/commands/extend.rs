@@ -3,22 +3,21 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use anyhow::anyhow;
+use client::{Campaigns, Detail, larger};
 use recipes::{Additions, Recipe};
 use serde::Serialize;
 use vocabulary::{Growth, StageKey};
 
-use crate::cli::Global;
-use crate::client::{Campaigns, CoordinatorArgs, Detail, with_coordinator};
-use crate::data_dir::{WritableDir, data_dir};
-use crate::exit::{Exit, OrBadInput, bad_input};
+use crate::args::numbers::count;
+use crate::args::{Global, TrainingArgs};
+use crate::exit::{Exit, OrBadInput};
+use crate::local::data_dir::{WritableDir, data_dir, out_dir};
+use crate::local::reach::with_coordinator;
+use crate::local::signals::Interrupts;
+use crate::local::training::{Training, conclude, interrupted};
 use crate::logging::say;
-use crate::output::{self, View};
-use crate::quantities::count;
-use crate::results::out_dir;
-use crate::signals::Interrupts;
-use crate::training::{Asked, OwnWorkers, Training, conclude, interrupted};
 use crate::views::AdditionView;
+use crate::views::output::{self, View};
 
 /// Add points, sizes, seeds, learning rates or trials to a campaign, and train what is new alone
 ///
@@ -45,14 +44,11 @@ pub(crate) struct Args {
     dry_run: bool,
 
     #[command(flatten)]
-    workers: OwnWorkers,
+    training: TrainingArgs,
 
     /// Where to write points.csv, fit.json and report.html [default: out/CAMPAIGN]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-
-    #[command(flatten)]
-    coordinator: CoordinatorArgs,
 }
 
 /// What there is to be more of.
@@ -93,12 +89,12 @@ impl From<More> for Additions {
 
 impl Args {
     pub(crate) fn run(self, global: &Global) -> anyhow::Result<Exit> {
-        self.workers.compute.check()?;
+        self.training.own.compute.check()?;
         let (name, more) = (&self.campaign, Additions::from(self.more.clone()));
-        let is_local = self.coordinator.coordinator.is_none();
-        let looked = with_coordinator(global, &self.coordinator, async |campaigns| {
+        let is_local = self.training.coordinator.coordinator.is_none();
+        let looked = with_coordinator(global, &self.training.coordinator, async |campaigns| {
             let detail = campaigns.detail(name).await?;
-            let (recipe, growth) = larger(&detail, &more)?;
+            let (recipe, growth) = larger(&detail, &more).or_bad_input()?;
             if self.dry_run || is_local {
                 return Ok((detail, recipe, growth));
             }
@@ -120,7 +116,7 @@ impl Args {
         let out = out_dir(self.out.as_deref(), &detail.plan.name)?;
         let out = WritableDir::prepare(&out, "the directory of results")?;
         let data_dir = data_dir(global)?;
-        crate::runtime()?.block_on(self.work(&detail.summary.campaign, &recipe, &data_dir, out.path(), global))
+        crate::local::runtime()?.block_on(self.work(&detail.summary.campaign, &recipe, &data_dir, out.path(), global))
     }
 
     async fn work(
@@ -132,28 +128,13 @@ impl Args {
         global: &Global,
     ) -> anyhow::Result<Exit> {
         let mut interrupts = Interrupts::listen()?;
-        let training = Training { workers: &self.workers, coordinator: &self.coordinator, data_dir };
-        let ask = async |campaigns: &mut Campaigns| {
-            let extended = campaigns.extend(campaign, recipe).await?;
-            let (campaign, name) = (extended.campaign, recipe.name().to_owned());
-            Ok(Asked { campaign, name, stages: extended.stages, stages_done: extended.stages_done })
-        };
+        let training = Training { by: &self.training, data_dir };
+        let ask = async |campaigns: &mut Campaigns| Ok(client::extend(campaigns, campaign, recipe).await?);
         match training.see_through(&mut interrupts, ask).await? {
-            Some(campaign) => conclude(campaign, out, global).await,
+            Some(measured) => conclude(measured, out, global).await,
             None => Ok(interrupted()),
         }
     }
-}
-
-/// The larger recipe of a campaign, and what it asks for that the campaign does not have.
-fn larger(detail: &Detail, more: &Additions) -> anyhow::Result<(Recipe, Growth)> {
-    if detail.recipe_text.is_empty() {
-        return Err(bad_input(anyhow!("no recipe is stored for {}, so there is none to add to", detail.plan.name)));
-    }
-    let recipe = Recipe::parse(&detail.recipe_file, &detail.recipe_text).or_bad_input()?;
-    let recipe = recipe.with(more).or_bad_input()?;
-    let growth = recipes::growth(&detail.plan, &recipe).or_bad_input()?;
-    Ok((recipe, growth))
 }
 
 /// What a campaign grows by.

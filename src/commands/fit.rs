@@ -3,16 +3,20 @@
 use std::path::PathBuf;
 
 use anyhow::anyhow;
+use client::{FittedTable, Measured, fit_table, names_a_file, names_a_table};
+use report::{Conclusion, Measure};
 use scaling::{Form, KaplanLaw, Law, ScalingLaw};
 use serde::Serialize;
 
-use crate::cli::Global;
-use crate::client::{CoordinatorArgs, with_coordinator};
-use crate::data_dir::WritableDir;
-use crate::exit::{Exit, bad_input};
-use crate::fitting::{FitArgs, OfTable, TableArgs, fit_table, names_a_file, names_a_table};
-use crate::output::{self, View};
-use crate::results::Campaign;
+use crate::args::CoordinatorArgs;
+use crate::args::Global;
+use crate::args::{FitArgs, TableArgs};
+use crate::exit::{Exit, OrBadInput, bad_input};
+use crate::local::PROGRAM;
+use crate::local::data_dir::WritableDir;
+use crate::local::reach::with_coordinator;
+use crate::views::FitView;
+use crate::views::output::{self, View};
 
 /// Fit the scaling law to the losses of a campaign or of a table, and print it
 ///
@@ -84,7 +88,8 @@ impl Args {
                 self.source
             )));
         }
-        let OfTable { fit, notes } = fit_table::<L>(&self.source, &self.table, &self.fit.options())?;
+        let FittedTable { fit, notes } =
+            fit_table::<L>(&self.source, &self.table.choice(), &self.fit.options(), PROGRAM).or_bad_input()?;
         let written = match &self.out {
             Some(out) => {
                 let out = WritableDir::prepare(out, "the directory of results")?;
@@ -122,11 +127,14 @@ impl Args {
             )));
         }
         let name = &self.source;
-        let fetched =
-            with_coordinator(global, &self.coordinator, async |campaigns| Campaign::fetch(campaigns, name).await);
+        let measured = with_coordinator(global, &self.coordinator, async |campaigns| {
+            Ok(Measured::fetch(campaigns, name, PROGRAM).await?)
+        })?;
         let set = self.set.as_deref().unwrap_or(report::AVERAGE);
         let per = self.per.map_or(report::Unit::Token, report::Unit::from);
-        output::print(&fetched?.fit(set, per, &self.fit.options())?, global.json)?;
+        let measure = Measure::named(&measured.campaign.plan, set, per).or_bad_input()?;
+        let conclusion = Conclusion::about(measured.campaign, &self.fit.options(), measure);
+        output::print(&FitView::from(&conclusion), global.json)?;
         Ok(Exit::Done)
     }
 }

@@ -1,14 +1,16 @@
 //! `windtunnel forecast`
 
 use anyhow::anyhow;
+use client::Measured;
 use report::forecast::{CurveOptions, Donor, ForecastError, NoTree, SizeTree, donor};
 
-use crate::cli::Global;
-use crate::client::{CoordinatorArgs, with_coordinator};
+use crate::args::CoordinatorArgs;
+use crate::args::Global;
+use crate::args::numbers::count;
 use crate::exit::{Exit, OrBadInput, bad_input};
-use crate::output;
-use crate::quantities::count;
-use crate::results::Campaign;
+use crate::local::PROGRAM;
+use crate::local::reach::with_coordinator;
+use crate::views::output;
 use crate::views::{DonorView, ForecastView, TreeView};
 
 /// Forecast the decayed losses of branches from their trunk, run or not
@@ -43,9 +45,9 @@ impl Args {
     pub(crate) fn run(self, global: &Global) -> anyhow::Result<Exit> {
         let giver = self.from.as_deref().map(parse).transpose()?;
         let (campaign, giving) = with_coordinator(global, &self.coordinator, async |campaigns| {
-            let campaign = Campaign::fetch(campaigns, &self.campaign).await?;
+            let campaign = Measured::fetch(campaigns, &self.campaign, PROGRAM).await?;
             let giving = match giver {
-                Some((name, _)) => Some(Campaign::fetch(campaigns, name).await?),
+                Some((name, _)) => Some(Measured::fetch(campaigns, name, PROGRAM).await?),
                 None => None,
             };
             Ok((campaign, giving))
@@ -77,7 +79,7 @@ impl Args {
             transfer_rmse: donor.transfer.map(|(rmse, _)| rmse),
             transfer_branches: donor.transfer.map_or(0, |(_, count)| count),
         });
-        let name = campaign.summary().name.clone();
+        let name = campaign.summary.name;
         output::print(&ForecastView { campaign: name, from, trees }, global.json)?;
         Ok(Exit::Done)
     }

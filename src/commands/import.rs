@@ -7,10 +7,10 @@ use serde::Serialize;
 use transformers::{Imported, import};
 use vocabulary::ModelSpec;
 
-use crate::cli::Global;
-use crate::data_dir::WritableDir;
+use crate::args::Global;
 use crate::exit::{Exit, OrBadInput};
-use crate::output;
+use crate::local::data_dir::WritableDir;
+use crate::views::output;
 use crate::views::{FileView, FilesView};
 
 /// Make a checkpoint of a model that Hugging Face transformers wrote

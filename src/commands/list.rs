@@ -1,9 +1,10 @@
 //! `windtunnel list`
 
-use crate::cli::Global;
-use crate::client::{CoordinatorArgs, with_coordinator};
+use crate::args::CoordinatorArgs;
+use crate::args::Global;
 use crate::exit::Exit;
-use crate::output;
+use crate::local::reach::with_coordinator;
+use crate::views::output;
 use crate::views::{CampaignList, CampaignView};
 
 /// List all campaigns

@@ -9,10 +9,11 @@ use npyz::{NpyFile, WriterBuilder};
 use serde::Serialize;
 use trainer::Inference;
 
-use crate::checkpoint::CheckpointArgs;
-use crate::cli::Global;
+use crate::args::CheckpointArgs;
+use crate::args::Global;
 use crate::exit::{Exit, OrBadInput, bad_input};
-use crate::output;
+use crate::local::checkpoint::Checkpoint;
+use crate::views::output;
 
 /// Compute what a checkpoint's model makes of tokens: a logit for each entry of its vocabulary, after each token
 ///
@@ -64,7 +65,7 @@ impl Args {
         let tokens = Tokens::read(&self.tokens)
             .with_context(|| format!("cannot use {}", self.tokens.display()))
             .or_bad_input()?;
-        let checkpoint = self.checkpoint.read(global)?;
+        let checkpoint = Checkpoint::read(&self.checkpoint.checkpoint, &self.checkpoint.coordinator, global)?;
         let model = Inference::load(&checkpoint.snapshot, tokens.context, &compute).or_bad_input()?;
         let shape = [tokens.batch as u64, tokens.context as u64, u64::from(model.vocab())];
         write_whole(&self.out, |file| {

@@ -5,12 +5,12 @@ use report::{AnyFit, Budget, FitFile};
 use scaling::Law;
 use serde::Serialize;
 
-use crate::cli::Global;
-use crate::client::CoordinatorArgs;
+use crate::args::numbers::quantity;
+use crate::args::{Global, LawArgs};
 use crate::exit::{Exit, OrBadInput, bad_input};
-use crate::fitting::{FitArgs, find, quantity};
-use crate::output::{self, View, columns};
+use crate::local::law::find;
 use crate::views::law::{about, beyond, count, digits, interval, operations};
+use crate::views::output::{self, View, columns};
 
 /// The model that a fitted law would train with a budget of compute
 ///
@@ -21,23 +21,17 @@ Example:
   windtunnel optimal out/quickstart/fit.json --flops 1e21
   windtunnel optimal table.csv --flops 1e18 1e19 1e20 --json")]
 pub(crate) struct Args {
-    /// A fit.json, the file of a table with the usual column names, or a campaign
-    fit: String,
+    #[command(flatten)]
+    law: LawArgs,
 
     /// The budget C, operations; several are answered one by one
     #[arg(long, required = true, value_name = "C", value_parser = quantity, value_delimiter = ',', num_args = 1..)]
     flops: Vec<f64>,
-
-    #[command(flatten)]
-    fitting: FitArgs,
-
-    #[command(flatten)]
-    coordinator: CoordinatorArgs,
 }
 
 impl Args {
     pub(crate) fn run(self, global: &Global) -> anyhow::Result<Exit> {
-        match find(&self.fit, &self.fitting, &self.coordinator, global)? {
+        match find(&self.law, global)? {
             (AnyFit::Minicpm(fit), notes) => self.print(&fit, &notes, global),
             (AnyFit::Kaplan(fit), notes) => self.print(&fit, &notes, global),
         }

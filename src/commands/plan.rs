@@ -9,11 +9,11 @@ use recipes::{Recipe, expand, price, show, sketch};
 use serde::Serialize;
 use vocabulary::{Cost, Plan};
 
-use crate::cli::Global;
-use crate::data_dir::data_dir;
+use crate::args::Global;
 use crate::exit::{Exit, OrBadInput, bad_input, one_line};
-use crate::output::{self, View};
-use crate::preparing::prepared_before;
+use crate::local::data_dir::data_dir;
+use crate::local::preparing::prepared_before;
+use crate::views::output::{self, View};
 
 /// Print what a recipe would train: the stage tree, what it costs, and what sharing saves
 ///
@@ -120,7 +120,7 @@ impl Args {
             }
         }
         if speeds.device.is_none() && speeds.stated.is_none() {
-            match crate::runtime()?.block_on(coordinator::store::measured_speeds(data_dir)) {
+            match crate::local::runtime()?.block_on(coordinator::store::measured_speeds(data_dir)) {
                 Ok(measured) => speeds.measured = measured,
                 Err(error) => {
                     tracing::warn!(error = one_line(&error), "what stages took in the data directory is left out")

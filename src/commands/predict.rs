@@ -4,12 +4,12 @@ use report::{AnyFit, FitFile};
 use scaling::{FAR, Law, Predicted};
 use serde::Serialize;
 
-use crate::cli::Global;
-use crate::client::CoordinatorArgs;
+use crate::args::numbers::quantity;
+use crate::args::{Global, LawArgs};
 use crate::exit::{Exit, OrBadInput};
-use crate::fitting::{FitArgs, find, quantity};
-use crate::output::{self, View, columns};
+use crate::local::law::find;
 use crate::views::law::{about, beyond, count, interval};
+use crate::views::output::{self, View, columns};
 
 /// What a fitted law says of a model that nobody trained
 ///
@@ -20,8 +20,8 @@ Example:
   windtunnel predict out/quickstart/fit.json --n 2.4b --d 1.1t
   windtunnel predict table.csv --n 1b,3b --d 100b,1t --json")]
 pub(crate) struct Args {
-    /// A fit.json, the file of a table with the usual column names, or a campaign
-    fit: String,
+    #[command(flatten)]
+    law: LawArgs,
 
     /// N, parameters as the fit counts them; several give a prediction each
     #[arg(long, required = true, value_name = "COUNT", value_parser = quantity, value_delimiter = ',', num_args = 1..)]
@@ -30,17 +30,11 @@ pub(crate) struct Args {
     /// D, tokens; several give a prediction each
     #[arg(long, required = true, value_name = "COUNT", value_parser = quantity, value_delimiter = ',', num_args = 1..)]
     d: Vec<f64>,
-
-    #[command(flatten)]
-    fitting: FitArgs,
-
-    #[command(flatten)]
-    coordinator: CoordinatorArgs,
 }
 
 impl Args {
     pub(crate) fn run(self, global: &Global) -> anyhow::Result<Exit> {
-        match find(&self.fit, &self.fitting, &self.coordinator, global)? {
+        match find(&self.law, global)? {
             (AnyFit::Minicpm(fit), notes) => self.print(&fit, &notes, global),
             (AnyFit::Kaplan(fit), notes) => self.print(&fit, &notes, global),
         }

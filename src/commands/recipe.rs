@@ -6,9 +6,9 @@ use clap::Subcommand;
 use recipes::Recipe;
 use serde::Serialize;
 
-use crate::cli::Global;
+use crate::args::Global;
 use crate::exit::{Exit, OrBadInput};
-use crate::output::{self, View};
+use crate::views::output::{self, View};
 
 /// Check a recipe, or print the format of recipes
 #[derive(Debug, clap::Args)]

@@ -2,14 +2,16 @@
 
 use std::path::PathBuf;
 
-use report::AnalysisOptions;
+use client::Measured;
 
-use crate::cli::Global;
-use crate::client::{CoordinatorArgs, with_coordinator};
-use crate::data_dir::WritableDir;
+use crate::args::CoordinatorArgs;
+use crate::args::Global;
 use crate::exit::Exit;
-use crate::output;
-use crate::results::{Campaign, out_dir};
+use crate::local::PROGRAM;
+use crate::local::data_dir::{WritableDir, out_dir};
+use crate::local::reach::with_coordinator;
+use crate::local::training::results;
+use crate::views::output;
 
 /// Fit the scaling law to the losses of a campaign, and write points.csv, fit.json and report.html
 ///
@@ -33,12 +35,12 @@ pub(crate) struct Args {
 impl Args {
     pub(crate) fn run(self, global: &Global) -> anyhow::Result<Exit> {
         let name = &self.campaign;
-        let fetched =
-            with_coordinator(global, &self.coordinator, async |campaigns| Campaign::fetch(campaigns, name).await);
-        let campaign = fetched?;
-        let out = out_dir(self.out.as_deref(), &campaign.summary().name)?;
+        let measured = with_coordinator(global, &self.coordinator, async |campaigns| {
+            Ok(Measured::fetch(campaigns, name, PROGRAM).await?)
+        })?;
+        let out = out_dir(self.out.as_deref(), &measured.summary.name)?;
         let out = WritableDir::prepare(&out, "the directory of results")?;
-        output::print(&campaign.conclude(out.path(), &AnalysisOptions::default())?, global.json)?;
+        output::print(&results(measured, out.path())?, global.json)?;
         Ok(Exit::Done)
     }
 }

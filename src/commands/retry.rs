@@ -2,10 +2,11 @@
 
 use serde::Serialize;
 
-use crate::cli::Global;
-use crate::client::{CoordinatorArgs, with_coordinator};
+use crate::args::CoordinatorArgs;
+use crate::args::Global;
 use crate::exit::Exit;
-use crate::output::{self, View};
+use crate::local::reach::with_coordinator;
+use crate::views::output::{self, View};
 
 /// Try the stages of a campaign again that were given up
 #[derive(Debug, clap::Args)]

@@ -2,17 +2,17 @@
 
 use std::path::{Path, PathBuf};
 
+use client::{Campaigns, Data};
 use recipes::Recipe;
 
-use crate::cli::Global;
-use crate::client::{Campaigns, CoordinatorArgs};
-use crate::data_dir::{WritableDir, data_dir};
+use crate::args::{Global, TrainingArgs};
 use crate::exit::{Exit, OrBadInput};
-use crate::preparing::{check_sources, prepare_data};
-use crate::results::out_dir;
-use crate::signals::Interrupts;
-use crate::submitting::submit;
-use crate::training::{Asked, OwnWorkers, Training, conclude, interrupted};
+use crate::local::data_dir::{WritableDir, data_dir, out_dir};
+use crate::local::preparing::{check_sources, prepare_data};
+use crate::local::reach::destination;
+use crate::local::signals::Interrupts;
+use crate::local::training::{Training, conclude, interrupted};
+use crate::views::say_upload;
 
 /// Do it all: prepare the data, train what is not trained yet, fit the law, write the report
 ///
@@ -28,26 +28,23 @@ pub(crate) struct Args {
     recipe: PathBuf,
 
     #[command(flatten)]
-    workers: OwnWorkers,
+    training: TrainingArgs,
 
     /// Where to write points.csv, fit.json and report.html [default: out/CAMPAIGN]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-
-    #[command(flatten)]
-    coordinator: CoordinatorArgs,
 }
 
 impl Args {
     pub(crate) fn run(self, global: &Global) -> anyhow::Result<Exit> {
         // Whatever can be refused is refused before anything is written.
         let recipe = Recipe::load(&self.recipe).or_bad_input()?;
-        self.workers.compute.check()?;
+        self.training.own.compute.check()?;
         check_sources(&recipe)?;
         let data_dir = WritableDir::prepare(&data_dir(global)?, "the data directory")?;
         let out = WritableDir::prepare(&out_dir(self.out.as_deref(), recipe.name())?, "the directory of results")?;
 
-        let runtime = crate::runtime()?;
+        let runtime = crate::local::runtime()?;
         let outcome = runtime.block_on(self.work(recipe, data_dir.path(), out.path(), global));
         // Preparation cannot be interrupted, and need not be waited for.
         runtime.shutdown_background();
@@ -64,14 +61,14 @@ impl Args {
             prepared = preparation => prepared??,
             () = interrupts.next() => return Ok(interrupted()),
         };
-        let training = Training { workers: &self.workers, coordinator: &self.coordinator, data_dir };
+        let training = Training { by: &self.training, data_dir };
         let ask = async |campaigns: &mut Campaigns| {
-            let submitted = submit(campaigns, &recipe, &prepared).await?;
-            let (campaign, name) = (submitted.campaign, recipe.name().to_owned());
-            Ok(Asked { campaign, name, stages: submitted.stages, stages_done: submitted.stages_done })
+            let storage = destination(campaigns).await?;
+            let data = Data { dataset: &prepared.dataset, dir: &prepared.dir, storage: &storage };
+            Ok(client::submit(campaigns, &recipe, data, &mut say_upload).await?)
         };
         match training.see_through(&mut interrupts, ask).await? {
-            Some(campaign) => conclude(campaign, out, global).await,
+            Some(measured) => conclude(measured, out, global).await,
             None => Ok(interrupted()),
         }
     }

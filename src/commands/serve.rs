@@ -8,15 +8,15 @@ use anyhow::anyhow;
 use coordinator::{CoordinatorOptions, Handle, Settings, TlsFiles};
 use serde::Serialize;
 
-use super::worker::Compute;
-use crate::cli::Global;
-use crate::client::{Reached, embedded};
-use crate::data_dir::{WritableDir, data_dir};
+use crate::args::Compute;
+use crate::args::Global;
 use crate::exit::{Exit, one_line};
+use crate::local::data_dir::{WritableDir, data_dir};
+use crate::local::local_pool;
+use crate::local::reach::{Reached, embedded};
+use crate::local::signals::Interrupts;
 use crate::logging::say;
-use crate::output::{self, View};
-use crate::pool::local_pool;
-use crate::signals::Interrupts;
+use crate::views::output::{self, View};
 
 /// Run a coordinator that workers and people dial
 ///
@@ -88,7 +88,7 @@ impl Args {
             key,
             client_ca: self.tls_client_ca,
         });
-        crate::runtime()?.block_on(async {
+        crate::local::runtime()?.block_on(async {
             let mut interrupts = Interrupts::listen()?;
             let local_workers = (self.workers > 0).then(|| local_pool(data_dir, self.workers, &self.compute));
             let options = CoordinatorOptions {

@@ -3,11 +3,13 @@
 use serde::Serialize;
 use vocabulary::Plan;
 
-use crate::cli::Global;
-use crate::client::{CoordinatorArgs, Detail, with_coordinator};
+use crate::args::CoordinatorArgs;
+use crate::args::Global;
 use crate::exit::Exit;
-use crate::output::{self, View, columns};
+use crate::local::reach::with_coordinator;
+use crate::views::output::{self, View, columns};
 use crate::views::{CampaignView, SearchView, StageView};
+use client::Detail;
 
 /// Show a campaign: how it is doing, stage by stage
 #[derive(Debug, clap::Args)]

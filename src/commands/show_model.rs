@@ -9,9 +9,9 @@ use serde::Serialize;
 use vocabulary::units::human_bytes;
 use vocabulary::{AdamW, Flops, ModelSpec, ParamGroup, Shape, TensorProgram, ladder};
 
-use crate::cli::Global;
+use crate::args::Global;
 use crate::exit::{Exit, OrBadInput, bad_input};
-use crate::output::{self, View, columns};
+use crate::views::output::{self, View, columns};
 
 /// The vocabulary of the paper's models: 122,753 entries.
 const PAPER_VOCAB: u32 = 122_753;

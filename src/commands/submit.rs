@@ -3,16 +3,18 @@
 use std::path::PathBuf;
 
 use anyhow::anyhow;
+use client::{Accepted, Data};
 use recipes::Recipe;
 use serde::Serialize;
 
-use crate::cli::Global;
-use crate::client::{CoordinatorArgs, reach};
-use crate::data_dir::{WritableDir, data_dir};
+use crate::args::CoordinatorArgs;
+use crate::args::Global;
 use crate::exit::{Exit, OrBadInput, bad_input};
-use crate::output::{self, View};
-use crate::preparing::prepare_data;
-use crate::submitting::submit;
+use crate::local::data_dir::{WritableDir, data_dir};
+use crate::local::preparing::prepare_data;
+use crate::local::reach::{destination, reach};
+use crate::views::output::{self, View};
+use crate::views::say_upload;
 
 /// Hand a recipe to a coordinator that is running, and return
 ///
@@ -42,7 +44,7 @@ impl Args {
     pub(crate) fn run(self, global: &Global) -> anyhow::Result<Exit> {
         let recipe = Recipe::load(&self.recipe).or_bad_input()?;
         let data_dir = WritableDir::prepare(&data_dir(global)?, "the data directory")?;
-        let submitted = crate::runtime()?.block_on(async {
+        let submitted = crate::local::runtime()?.block_on(async {
             let Some(mut reached) = reach(&self.coordinator, data_dir.path()).await? else {
                 return Err(bad_input(anyhow!(
                     "no coordinator serves {}: give --coordinator URL, or start one with `windtunnel serve`",
@@ -50,10 +52,11 @@ impl Args {
                 )));
             };
             let prepared = prepare_data(&recipe, data_dir.path())?;
-            submit(&mut reached.campaigns, &recipe, &prepared).await
+            let storage = destination(&mut reached.campaigns).await?;
+            let data = Data { dataset: &prepared.dataset, dir: &prepared.dir, storage: &storage };
+            Ok(client::submit(&mut reached.campaigns, &recipe, data, &mut say_upload).await?)
         })?;
-        let (campaign, name) = (submitted.campaign, recipe.name().to_owned());
-        let (stages, stages_done) = (submitted.stages, submitted.stages_done);
+        let Accepted { campaign, name, stages, stages_done } = submitted;
         output::print(&Submitted { campaign, name, stages, stages_done }, global.json)?;
         Ok(Exit::Done)
     }

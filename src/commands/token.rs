@@ -7,10 +7,10 @@ use coordinator::store::{TokenRow, TokenState};
 use coordinator::{Scope, TokenId, Tokens};
 use serde::Serialize;
 
-use crate::cli::Global;
-use crate::data_dir::{WritableDir, data_dir};
+use crate::args::Global;
 use crate::exit::{Exit, bad_input};
-use crate::output::{self, View};
+use crate::local::data_dir::{WritableDir, data_dir};
+use crate::views::output::{self, View};
 
 /// Make, list and revoke the tokens that a coordinator asks for
 ///
@@ -81,7 +81,7 @@ struct Revoked {
 impl Args {
     pub(crate) fn run(self, global: &Global) -> anyhow::Result<Exit> {
         let data_dir = WritableDir::prepare(&data_dir(global)?, "the data directory")?;
-        crate::runtime()?.block_on(async {
+        crate::local::runtime()?.block_on(async {
             let tokens = Tokens::open(data_dir.path()).await?;
             let done = self.command.perform(&tokens, global).await;
             tokens.close().await;

@@ -9,14 +9,14 @@ use serde::Serialize;
 use vocabulary::{Dataset, Plan, SetLoss, SetLosses, Stage, StageKey};
 use worker::{StandaloneOptions, StandaloneProgress, StandaloneResult, train_standalone};
 
-use super::worker::Compute;
-use crate::cli::Global;
-use crate::data_dir::{WritableDir, data_dir};
+use crate::args::Compute;
+use crate::args::Global;
 use crate::exit::{Exit, OrBadInput, bad_input};
+use crate::local::data_dir::{WritableDir, data_dir};
+use crate::local::preparing::prepare_data;
+use crate::local::signals::stopped_by_signals;
 use crate::logging::say;
-use crate::output::{self, View};
-use crate::preparing::prepare_data;
-use crate::signals::stopped_by_signals;
+use crate::views::output::{self, View};
 use crate::views::role;
 
 const BETWEEN_LINES: Duration = Duration::from_secs(5);

@@ -8,15 +8,17 @@ use worker::checkpoint::{CheckpointRef, download};
 use worker::training::StepReport;
 use worker::{ReplayOptions, Replayed, Storage, replay};
 
-use super::worker::Compute;
-use crate::cli::Global;
-use crate::client::{Campaigns, CoordinatorArgs, Detail, with_coordinator};
-use crate::data_dir::data_dir;
+use crate::args::Compute;
+use crate::args::CoordinatorArgs;
+use crate::args::Global;
 use crate::exit::{Exit, OrBadInput, bad_input};
+use crate::local::data_dir::data_dir;
+use crate::local::reach::with_coordinator;
+use crate::local::signals::stopped_by_signals;
 use crate::logging::say;
-use crate::output::{self, View, columns};
-use crate::signals::stopped_by_signals;
+use crate::views::output::{self, View, columns};
 use crate::views::role;
+use client::{Campaigns, Detail};
 
 /// Train stages of a campaign again, from the checkpoints they started from, and compare every bit
 ///
@@ -177,7 +179,7 @@ impl Stored {
     fn compare(&self, storage: &Storage, again: &Replayed) -> anyhow::Result<VerifiedStage> {
         let mut difference = first_difference(&self.curve, &again.points);
         if let (None, Some(last)) = (&difference, &self.last) {
-            let blobs = crate::runtime()?.block_on(download(storage.store().as_ref(), last));
+            let blobs = crate::local::runtime()?.block_on(download(storage.store().as_ref(), last));
             let blobs = blobs.context("cannot read the stage's last checkpoint")?;
             let differing = blobs.iter().zip(&again.blobs).find(|(stored, trained)| stored != trained);
             difference = match differing {

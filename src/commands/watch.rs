@@ -3,16 +3,18 @@
 use std::path::Path;
 use std::time::Duration;
 
-use proto::v1::{CampaignPhase, CampaignSummary};
+use client::{CallError, follow, given_up};
+use proto::v1::{CampaignPhase, CampaignSummary, CampaignUpdate};
 
-use crate::cli::Global;
-use crate::client::{CallError, CoordinatorArgs, is_taken, reach_or_embed};
-use crate::data_dir::data_dir;
-use crate::exit::{BadInput, Exit, bad_input};
-use crate::output::{self, View as _};
-use crate::signals::Interrupts;
-use crate::views::CampaignView;
-use crate::watching::{Snapshot, display, follow, say_what_was_given_up};
+use crate::args::CoordinatorArgs;
+use crate::args::Global;
+use crate::exit::{BadInput, Exit, bad_input, call_error};
+use crate::local::data_dir::data_dir;
+use crate::local::reach::{is_taken, reach_or_embed};
+use crate::local::signals::Interrupts;
+use crate::views::output::{self, View as _};
+use crate::views::progress::{Snapshot, display};
+use crate::views::{CampaignView, say_what_was_given_up};
 
 /// How long to wait for a coordinator that went away, and how often to look for it.
 const TRIES: u32 = 60;
@@ -44,7 +46,7 @@ struct NotServed {
 impl Args {
     pub(crate) fn run(self, global: &Global) -> anyhow::Result<Exit> {
         let data_dir = data_dir(global)?;
-        crate::runtime()?.block_on(async {
+        crate::local::runtime()?.block_on(async {
             let mut interrupts = Interrupts::listen()?;
             tokio::select! {
                 outcome = self.watch(&data_dir, global.json) => outcome,
@@ -57,8 +59,9 @@ impl Args {
         let mut display = display();
         let (mut seen, mut tries) = (false, 0);
         let last = loop {
-            let show = |now: &Snapshot| {
+            let show = |now: &CampaignUpdate| {
                 (seen, tries) = (true, 0);
+                let now = &Snapshot::from(now);
                 if json {
                     return output::print_line(now, true);
                 }
@@ -86,7 +89,7 @@ impl Args {
     async fn watch_once(
         &self,
         data_dir: &Path,
-        show: impl FnMut(&Snapshot) -> anyhow::Result<()>,
+        show: impl FnMut(&CampaignUpdate) -> anyhow::Result<()>,
     ) -> anyhow::Result<CampaignSummary> {
         let mut reached = reach_or_embed(&self.coordinator, data_dir).await?;
         let outcome = async {
@@ -96,7 +99,7 @@ impl Args {
                 return Err(bad_input(NotServed { campaign: summary.name, data_dir }.into()));
             }
             let last = follow(&mut reached.campaigns, &summary.campaign, show).await?;
-            say_what_was_given_up(&mut reached.campaigns, &last).await?;
+            say_what_was_given_up(&last.name, &given_up(&mut reached.campaigns, &last).await?);
             Ok(last)
         };
         let outcome = outcome.await;
@@ -107,7 +110,7 @@ impl Args {
 
 /// Whether the same coordinator, or one in its place, may go on.
 fn may_come_back(error: &anyhow::Error) -> bool {
-    error.downcast_ref::<CallError>().is_some_and(CallError::is_retryable)
+    call_error(error).is_some_and(CallError::is_retryable)
         || is_taken(error)
         || error.downcast_ref::<BadInput>().and_then(BadInput::downcast_ref::<NotServed>).is_some()
 }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use vocabulary::{Stage, StageKey, Tokens};
 
-use crate::output::columns;
+use crate::views::output::columns;
 
 /// Stages that are new to a campaign, and those it has that the new trials go along.
 #[derive(Debug, Serialize)]

@@ -6,7 +6,7 @@ use bench::targets::Verdict;
 use serde::Serialize;
 use vocabulary::units::human_count;
 
-use crate::output::{View, columns};
+use crate::views::output::{View, columns};
 
 /// What was measured.
 #[derive(Serialize)]

@@ -4,7 +4,7 @@ use proto::v1;
 use serde::Serialize;
 use vocabulary::units::human_count;
 
-use crate::output::{View, columns};
+use crate::views::output::{View, columns};
 
 /// A campaign in short.
 #[derive(Debug, Clone, Serialize)]

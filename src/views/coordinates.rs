@@ -6,7 +6,7 @@ use recipes::Parametrization;
 use serde::Serialize;
 use trainer::coordinates::{Exponent, Measure, Observed, PROBE_TOKENS, Quantity, STABLE, Verdict};
 
-use crate::output::View;
+use crate::views::output::View;
 
 /// What was observed, for each arm of a recipe.
 #[derive(Serialize)]

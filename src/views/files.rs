@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use crate::output::columns;
+use crate::views::output::columns;
 
 /// Files in a folder.
 #[derive(Debug, Clone, Serialize)]

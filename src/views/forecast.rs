@@ -4,7 +4,7 @@ use report::forecast::{CurveFit, Donor, Forecasts, SizeTree, Unseen};
 use serde::Serialize;
 use vocabulary::units::human_count;
 
-use crate::output::{View, columns};
+use crate::views::output::{View, columns};
 
 /// Forecasts of a campaign's branches.
 #[derive(Debug, Serialize)]

@@ -1,4 +1,4 @@
-//! Campaigns, files, and what is added, as commands print them: the fields of the JSON, and the lines for people.
+//! What commands print: the fields of the JSON, and the lines for people.
 
 mod addition;
 mod bench;
@@ -6,9 +6,14 @@ mod campaign;
 mod coordinates;
 mod files;
 mod forecast;
+mod given_up;
 pub(crate) mod law;
+pub(crate) mod output;
+pub(crate) mod progress;
+mod result;
 mod search;
 mod stage;
+mod upload;
 
 pub(crate) use addition::AdditionView;
 pub(crate) use bench::BenchView;
@@ -16,5 +21,9 @@ pub(crate) use campaign::{CampaignList, CampaignView};
 pub(crate) use coordinates::{CoordinatesView, ModelCoordinates, VariantCoordinates};
 pub(crate) use files::{FileView, FilesView};
 pub(crate) use forecast::{DonorView, ForecastView, TreeView};
+pub(crate) use given_up::say_what_was_given_up;
+pub(crate) use output::View;
+pub(crate) use result::{FitView, ResultView};
 pub(crate) use search::SearchView;
 pub(crate) use stage::{StageView, role};
+pub(crate) use upload::say_upload;

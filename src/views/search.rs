@@ -9,7 +9,7 @@ use serde::Serialize;
 use vocabulary::search::Settings;
 use vocabulary::{Plan, StageKey};
 
-use crate::output::any_columns;
+use crate::views::output::any_columns;
 
 /// A search as far as it has come.
 #[derive(Debug, Clone, Serialize)]

@@ -5,6 +5,7 @@ mod bench;
 mod campaign;
 mod checkpoints;
 mod extension;
+mod measured;
 mod refusals;
 mod restart;
 mod worker;

@@ -6,11 +6,13 @@ use trainer::change::{WeightChange, changes};
 use vocabulary::dynamics::larger;
 use vocabulary::{ParamKind, Trial};
 
-use crate::checkpoint::{Checkpoint, fetch};
-use crate::cli::Global;
-use crate::client::{Campaigns, CoordinatorArgs, Detail, with_coordinator};
+use crate::args::CoordinatorArgs;
+use crate::args::Global;
 use crate::exit::{Exit, OrBadInput, bad_input};
-use crate::output::{self, View, columns};
+use crate::local::checkpoint::{Checkpoint, fetch};
+use crate::local::reach::with_coordinator;
+use crate::views::output::{self, View, columns};
+use client::{Campaigns, Detail};
 
 /// Say how far each weight matrix moved between two checkpoints, or from one to the next along a trial
 ///

@@ -7,10 +7,11 @@ use proto::v1;
 use serde::Serialize;
 use vocabulary::units::human_count;
 
-use crate::cli::Global;
-use crate::client::{CoordinatorArgs, with_coordinator};
+use crate::args::CoordinatorArgs;
+use crate::args::Global;
 use crate::exit::Exit;
-use crate::output::{self, View, columns};
+use crate::local::reach::with_coordinator;
+use crate::views::output::{self, View, columns};
 
 /// List the checkpoints that are kept, compare them, and make room by removing those that nothing needs
 #[derive(Debug, clap::Args)]

@@ -21,6 +21,18 @@ const MEMBERS: &[(&str, &[&str])] = &[
     ("windtunnel-outbox", &["windtunnel-vocabulary", "windtunnel-proto"]),
     ("windtunnel-dial", &[]),
     (
+        "windtunnel-client",
+        &[
+            "windtunnel-vocabulary",
+            "windtunnel-recipes",
+            "windtunnel-dial",
+            "windtunnel-proto",
+            "windtunnel-report",
+            "windtunnel-scaling",
+            "windtunnel-tables",
+        ],
+    ),
+    (
         "windtunnel-coordinator",
         &[
             "windtunnel-vocabulary",
@@ -65,6 +77,7 @@ const MEMBERS: &[(&str, &[&str])] = &[
             "windtunnel-vocabulary",
             "windtunnel-recipes",
             "windtunnel-dial",
+            "windtunnel-client",
             "windtunnel-proto",
             "windtunnel-coordinator",
             "windtunnel-scaling",
@@ -116,6 +129,7 @@ const CONFINED: &[Confined] = &[
         may_know: &[
             "windtunnel-dial",
             "windtunnel-proto",
+            "windtunnel-client",
             "windtunnel-outbox",
             "windtunnel-coordinator",
             "windtunnel-worker",
@@ -128,7 +142,13 @@ const CONFINED: &[Confined] = &[
     Confined {
         what: "the object store",
         packages: &["object_store"],
-        may_know: &["windtunnel-coordinator", "windtunnel-worker", "windtunnel-bench", "windtunnel"],
+        may_know: &[
+            "windtunnel-client",
+            "windtunnel-coordinator",
+            "windtunnel-worker",
+            "windtunnel-bench",
+            "windtunnel",
+        ],
     },
 ];
 

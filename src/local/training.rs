@@ -4,50 +4,30 @@
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::anyhow;
+use anyhow::{Context, anyhow};
+use client::{Accepted, CallError, Campaigns, Measured, follow, given_up};
 use coordinator::{CoordinatorOptions, WorkersGone};
 use proto::v1::{CampaignPhase, CampaignSummary};
+use report::{AnalysisOptions, Conclusion};
 
-use crate::cli::Global;
-use crate::client::{CallError, Campaigns, CoordinatorArgs, Reached, embedded, is_taken, reach};
-use crate::commands::worker::Compute;
-use crate::exit::{Exit, one_line};
+use super::reach::{Reached, embedded, is_taken, reach};
+use super::signals::Interrupts;
+use super::{PROGRAM, local_pool};
+use crate::args::{Global, OwnWorkers, TrainingArgs};
+use crate::exit::{Exit, call_error, one_line};
 use crate::logging::say;
-use crate::output;
-use crate::pool::local_pool;
-use crate::results::Campaign;
-use crate::signals::Interrupts;
-use crate::watching::{display, follow, say_what_was_given_up};
+use crate::views::output;
+use crate::views::progress::{Snapshot, display};
+use crate::views::{ResultView, say_what_was_given_up};
 
 /// How often, and for how long, to look for a coordinator that is neither there nor gone: it is starting, or ending.
 const TRIES: u32 = 100;
 const BETWEEN_TRIES: Duration = Duration::from_millis(200);
 
-/// The workers of a coordinator of our own.
-#[derive(Debug, Clone, clap::Args)]
-pub(crate) struct OwnWorkers {
-    /// Worker processes to start on this machine
-    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=1024))]
-    workers: u16,
-
-    #[command(flatten)]
-    pub(crate) compute: Compute,
-}
-
-/// A campaign that a coordinator was asked for.
-#[derive(Debug, Clone)]
-pub(crate) struct Asked {
-    pub(crate) campaign: String,
-    pub(crate) name: String,
-    pub(crate) stages: u32,
-    pub(crate) stages_done: u32,
-}
-
 /// Where the work is done, and by whom.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Training<'a> {
-    pub(crate) workers: &'a OwnWorkers,
-    pub(crate) coordinator: &'a CoordinatorArgs,
+    pub(crate) by: &'a TrainingArgs,
     pub(crate) data_dir: &'a Path,
 }
 
@@ -57,8 +37,8 @@ impl Training<'_> {
     pub(crate) async fn see_through(
         &self,
         interrupts: &mut Interrupts,
-        ask: impl AsyncFn(&mut Campaigns) -> anyhow::Result<Asked>,
-    ) -> anyhow::Result<Option<Campaign>> {
+        ask: impl AsyncFn(&mut Campaigns) -> anyhow::Result<Accepted>,
+    ) -> anyhow::Result<Option<Measured>> {
         let mut tries = 0;
         loop {
             let mut reached = match self.reach().await {
@@ -102,7 +82,7 @@ impl Training<'_> {
 
     /// The coordinator that is there, or one of our own.
     async fn reach(&self) -> anyhow::Result<Reached> {
-        if let Some(reached) = reach(self.coordinator, self.data_dir).await? {
+        if let Some(reached) = reach(&self.by.coordinator, self.data_dir).await? {
             say(&format!("the coordinator at {} does the work, with its workers", reached.campaigns.url()));
             return Ok(reached);
         }
@@ -112,21 +92,21 @@ impl Training<'_> {
     async fn train(
         &self,
         reached: &mut Reached,
-        ask: impl AsyncFn(&mut Campaigns) -> anyhow::Result<Asked>,
-    ) -> anyhow::Result<Campaign> {
-        let Asked { campaign, name, stages, stages_done } = ask(&mut reached.campaigns).await?;
+        ask: impl AsyncFn(&mut Campaigns) -> anyhow::Result<Accepted>,
+    ) -> anyhow::Result<Measured> {
+        let Accepted { campaign, name, stages, stages_done } = ask(&mut reached.campaigns).await?;
         let detail = reached.campaigns.detail(&campaign).await?;
         if detail.summary.phase() == CampaignPhase::Open {
             say(&format!("{name} ({campaign}): {stages} stages, {stages_done} of them trained before"));
             if let Some(own) = reached.own() {
-                let OwnWorkers { workers, compute } = self.workers;
+                let OwnWorkers { workers, compute } = &self.by.own;
                 own.start_workers(local_pool(self.data_dir, *workers, compute)?).await?;
             }
             let mut display = display();
             let mut campaigns = reached.campaigns.clone();
             let following = follow(&mut campaigns, &campaign, |now| {
-                display.show(now);
-                Ok(())
+                display.show(&Snapshot::from(now));
+                anyhow::Ok(())
             });
             let ended = tokio::select! {
                 ended = following => ended,
@@ -135,20 +115,26 @@ impl Training<'_> {
             display.finish();
             let ended = ended?;
             warn_of(&ended);
-            say_what_was_given_up(&mut reached.campaigns, &ended).await?;
+            say_what_was_given_up(&ended.name, &given_up(&mut reached.campaigns, &ended).await?);
         }
-        Campaign::fetch(&mut reached.campaigns, &campaign).await
+        Ok(Measured::fetch(&mut reached.campaigns, &campaign, PROGRAM).await?)
     }
 }
 
 /// Fits the law, writes the files, prints the result, and says what the campaign's end means for the command.
-pub(crate) async fn conclude(campaign: Campaign, out: &Path, global: &Global) -> anyhow::Result<Exit> {
-    let exit = Exit::of_campaign(campaign.summary());
+pub(crate) async fn conclude(measured: Measured, out: &Path, global: &Global) -> anyhow::Result<Exit> {
+    let exit = Exit::of_campaign(&measured.summary);
     let out = out.to_owned();
-    let outcome =
-        tokio::task::spawn_blocking(move || campaign.conclude(&out, &report::AnalysisOptions::default())).await??;
-    output::print(&outcome, global.json)?;
+    let result = tokio::task::spawn_blocking(move || results(measured, &out)).await??;
+    output::print(&result, global.json)?;
     Ok(exit)
+}
+
+/// Fits the law, and writes the files into a directory that is there.
+pub(crate) fn results(measured: Measured, out: &Path) -> anyhow::Result<ResultView> {
+    let conclusion = Conclusion::of(measured.campaign, &AnalysisOptions::default());
+    let files = conclusion.write(out).context("the results could not be written")?;
+    Ok(ResultView::new(&conclusion, files))
 }
 
 /// What is said of work that was interrupted.
@@ -193,5 +179,5 @@ fn warn_of(ended: &CampaignSummary) {
 
 /// Whether the same may succeed in a moment.
 fn is_passing(error: &anyhow::Error) -> bool {
-    error.downcast_ref::<CallError>().is_some_and(CallError::is_retryable) || is_taken(error)
+    call_error(error).is_some_and(CallError::is_retryable) || is_taken(error)
 }

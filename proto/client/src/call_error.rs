@@ -6,7 +6,10 @@ use tonic::{Code, Status};
 
 /// Why a call to a coordinator failed.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum CallError {
+pub enum CallError {
+    /// Its address or the credentials for it cannot be used.
+    #[error(transparent)]
+    Endpoint(#[from] dial::EndpointError),
     /// The request is not one it can serve: a name it does not know, a recipe it refuses.
     #[error("{message}")]
     Refused {
@@ -57,7 +60,9 @@ pub(crate) enum CallError {
 }
 
 impl CallError {
-    pub(crate) fn of(url: &str, status: Status) -> Self {
+    /// What a status means for who asked.
+    #[must_use]
+    pub fn of(url: &str, status: Status) -> Self {
         let url = url.to_owned();
         let message = status.message().to_owned();
         match status.code() {
@@ -83,12 +88,14 @@ impl CallError {
     }
 
     /// Whether the request itself is at fault.
-    pub(crate) fn is_bad_input(&self) -> bool {
-        matches!(self, Self::Refused { .. })
+    #[must_use]
+    pub fn is_bad_input(&self) -> bool {
+        matches!(self, Self::Refused { .. } | Self::Endpoint(_))
     }
 
     /// Whether the same call may succeed later, with this coordinator or its successor.
-    pub(crate) fn is_retryable(&self) -> bool {
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
         matches!(self, Self::Unreachable { .. })
     }
 }

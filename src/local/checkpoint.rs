@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, ensure};
+use client::Campaigns;
 use corpus::hash::ContentHash;
 use object_store::ObjectStoreExt;
 use object_store::path::Path as StorePath;
@@ -16,23 +17,13 @@ use vocabulary::DatasetId;
 use worker::Storage;
 use worker::checkpoint::{CheckpointRef, download};
 
-use crate::cli::Global;
-use crate::client::{Campaigns, CoordinatorArgs, with_coordinator};
-use crate::data_dir::data_dir;
+use super::data_dir::data_dir;
+use super::reach::{storage, with_coordinator};
+use crate::args::{CoordinatorArgs, Global};
 use crate::exit::{OrBadInput, bad_input};
 
 /// What tells the folder of an exported model.
 const CONFIG: &str = "config.json";
-
-/// Which checkpoint.
-#[derive(Debug, Clone, clap::Args)]
-pub(crate) struct CheckpointArgs {
-    /// A checkpoint's folder, or that of an exported model; or a stage's key, or the beginning of it, for the stage's last checkpoint; or KEY@STEP
-    checkpoint: String,
-
-    #[command(flatten)]
-    coordinator: CoordinatorArgs,
-}
 
 /// A checkpoint that was read.
 #[derive(Debug)]
@@ -44,15 +35,8 @@ pub(crate) struct Checkpoint {
     storage: Option<Storage>,
 }
 
-impl CheckpointArgs {
-    /// Reads it, with every hash checked that is known of it.
-    pub(crate) fn read(&self, global: &Global) -> anyhow::Result<Checkpoint> {
-        Checkpoint::read(&self.checkpoint, &self.coordinator, global)
-    }
-}
-
 impl Checkpoint {
-    /// Reads what is named as [`CheckpointArgs`] says.
+    /// Reads what is named as [`CheckpointArgs`](crate::args::CheckpointArgs) says, with every hash checked that is known of it.
     pub(crate) fn read(named: &str, coordinator: &CoordinatorArgs, global: &Global) -> anyhow::Result<Self> {
         let path = Path::new(named);
         if path.exists() {
@@ -68,7 +52,7 @@ impl Checkpoint {
     pub(crate) fn tokenizer(&self) -> anyhow::Result<Option<TokenizerFile>> {
         let dataset = self.snapshot.description.and_then(|description| description.dataset);
         match (dataset, &self.storage) {
-            (Some(dataset), Some(storage)) => crate::runtime()?.block_on(read_tokenizer(storage, &dataset)),
+            (Some(dataset), Some(storage)) => crate::local::runtime()?.block_on(read_tokenizer(storage, &dataset)),
             _ => Ok(None),
         }
     }
@@ -94,8 +78,7 @@ pub(crate) async fn fetch(campaigns: &mut Campaigns, stage: &str, step: Option<u
     let name = format!("{}@{}", wanted.stage.short(), wanted.step);
     let is_its_own = proto::layout::is_manifest_path(&wanted.manifest_path, &wanted.stage, wanted.step);
     ensure!(is_its_own, "the coordinator says that {name} lies at {:?}, where it cannot", wanted.manifest_path);
-    let storage = campaigns.info().await?.storage;
-    let storage = Storage::open(&storage).context("cannot reach the coordinator's storage from here")?;
+    let storage = storage(campaigns).await?;
     let blobs = download(storage.store().as_ref(), &wanted).await.with_context(|| format!("cannot read {name}"))?;
     let weights = blobs.iter().find(|blob| blob.name == WEIGHTS).with_context(|| format!("{name} has no {WEIGHTS}"))?;
     let snapshot =

@@ -2,51 +2,32 @@
 
 use std::path::Path;
 
-use anyhow::anyhow;
+use anyhow::{Context, anyhow};
+use client::{Campaigns, Destination};
 use coordinator::{Coordinator, CoordinatorOptions, Handle, LockError, StartError};
-
 use dial::Credentials;
+use worker::Storage;
 
-use super::{Campaigns, CredentialArgs};
-use crate::cli::Global;
-use crate::data_dir::data_dir;
+use super::data_dir::data_dir;
+use crate::args::{CoordinatorArgs, Global};
 use crate::exit::{BadInput, bad_input};
 
-/// Which coordinator a command speaks with.
-#[derive(Debug, Clone, clap::Args)]
-pub(crate) struct CoordinatorArgs {
-    /// Address of the coordinator, for example http://127.0.0.1:7450 [default: the one that serves the data directory]
-    #[arg(
-        long,
-        help_heading = "Coordinator options",
-        value_name = "URL",
-        env = "WINDTUNNEL_COORDINATOR",
-        hide_env_values = true
-    )]
-    pub(crate) coordinator: Option<String>,
-
-    #[command(flatten)]
-    pub(crate) credentials: CredentialArgs,
-}
-
-impl CoordinatorArgs {
-    /// The address of the coordinator that is asked for, or else of the one that serves the data directory, and what to
-    /// show it.
-    pub(crate) fn find(&self, data_dir: &Path) -> anyhow::Result<Option<(String, Credentials)>> {
-        let mut credentials = self.credentials.read()?;
-        if let Some(url) = &self.coordinator {
-            return Ok(Some((url.clone(), credentials)));
-        }
-        let Some(live) = coordinator::locate(data_dir) else { return Ok(None) };
-        if !live.is_here() {
-            let (dir, machine) = (data_dir.display(), live.machine);
-            return Err(bad_input(anyhow!("the coordinator of {dir} runs on {machine}: give --coordinator URL")));
-        }
-        if credentials.token.is_none() {
-            credentials.token = coordinator::local_token(data_dir);
-        }
-        Ok(Some((live.url, credentials)))
+/// The address of the coordinator that is asked for, or else of the one that serves the data directory, and what to
+/// show it.
+pub(crate) fn find(args: &CoordinatorArgs, data_dir: &Path) -> anyhow::Result<Option<(String, Credentials)>> {
+    let mut credentials = args.credentials.read()?;
+    if let Some(url) = &args.coordinator {
+        return Ok(Some((url.clone(), credentials)));
     }
+    let Some(live) = coordinator::locate(data_dir) else { return Ok(None) };
+    if !live.is_here() {
+        let (dir, machine) = (data_dir.display(), live.machine);
+        return Err(bad_input(anyhow!("the coordinator of {dir} runs on {machine}: give --coordinator URL")));
+    }
+    if credentials.token.is_none() {
+        credentials.token = coordinator::local_token(data_dir);
+    }
+    Ok(Some((live.url, credentials)))
 }
 
 /// A coordinator that is reached, and the one inside this process if that is it.
@@ -77,7 +58,7 @@ impl Reached {
 
 /// The coordinator that is asked for, or else the one that serves the data directory.
 pub(crate) async fn reach(args: &CoordinatorArgs, data_dir: &Path) -> anyhow::Result<Option<Reached>> {
-    let Some((url, credentials)) = args.find(data_dir)? else { return Ok(None) };
+    let Some((url, credentials)) = find(args, data_dir)? else { return Ok(None) };
     Ok(Some(Reached { campaigns: Campaigns::connect(&url, &credentials).await?, own: None }))
 }
 
@@ -131,10 +112,23 @@ pub(crate) fn with_coordinator<T>(
     work: impl AsyncFnOnce(&mut Campaigns) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
     let data_dir = data_dir(global)?;
-    crate::runtime()?.block_on(async {
+    crate::local::runtime()?.block_on(async {
         let mut reached = reach_or_embed(args, &data_dir).await?;
         let outcome = work(&mut reached.campaigns).await;
         reached.leave().await;
         outcome
     })
+}
+
+/// The storage of a coordinator, which has to be within reach of this machine.
+pub(crate) async fn storage(campaigns: &mut Campaigns) -> anyhow::Result<Storage> {
+    let url = campaigns.info().await?.storage;
+    Storage::open(&url).context("cannot reach the coordinator's storage from here")
+}
+
+/// The same, as the place to bring data to.
+pub(crate) async fn destination(campaigns: &mut Campaigns) -> anyhow::Result<Destination> {
+    let url = campaigns.info().await?.storage;
+    let storage = Storage::open(&url).context("cannot reach the coordinator's storage from here")?;
+    Ok(Destination { url, store: storage.store().clone(), directory: storage.directory().map(Path::to_owned) })
 }

@@ -11,32 +11,34 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Channel;
 use vocabulary::{Dataset, Plan};
 
-use super::CallError;
-use crate::exit::bad_input;
+use crate::CallError;
 
 /// A connection to a coordinator's campaign service.
 #[derive(Debug, Clone)]
-pub(crate) struct Campaigns {
+pub struct Campaigns {
     client: CampaignServiceClient<InterceptedService<Channel, Authorize>>,
     url: String,
 }
 
 /// A campaign with its plan and the state of each stage.
 #[derive(Debug, Clone)]
-pub(crate) struct Detail {
-    pub(crate) summary: v1::CampaignSummary,
-    pub(crate) plan: Plan,
+pub struct Detail {
+    /// Its counts.
+    pub summary: v1::CampaignSummary,
+    /// Its plan.
+    pub plan: Plan,
     /// In the order of the plan's stages.
-    pub(crate) stages: Vec<v1::StageStatus>,
-    pub(crate) recipe_file: String,
-    pub(crate) recipe_text: String,
+    pub stages: Vec<v1::StageStatus>,
+    /// The recipe's file name.
+    pub recipe_file: String,
+    /// The recipe's text, where there is one.
+    pub recipe_text: String,
 }
 
 impl Campaigns {
     /// Connects. A coordinator that does not answer is an error at once.
-    pub(crate) async fn connect(url: &str, credentials: &Credentials) -> anyhow::Result<Self> {
-        let (endpoint, authorize) =
-            dial::endpoint(url, credentials).map_err(|error| bad_input(anyhow::Error::new(error)))?;
+    pub async fn connect(url: &str, credentials: &Credentials) -> Result<Self, CallError> {
+        let (endpoint, authorize) = dial::endpoint(url, credentials)?;
         let channel = dial::connect(&endpoint)
             .await
             .map_err(|source| CallError::Unreachable { url: url.to_owned(), source: Box::new(source) })?;
@@ -47,16 +49,19 @@ impl Campaigns {
     }
 
     /// Where it listens.
-    pub(crate) fn url(&self) -> &str {
+    #[must_use]
+    pub fn url(&self) -> &str {
         &self.url
     }
 
-    pub(crate) async fn info(&mut self) -> Result<v1::Info, CallError> {
+    /// What it is, and where its storage is.
+    pub async fn info(&mut self) -> Result<v1::Info, CallError> {
         let answer = self.client.get_info(v1::GetInfoRequest {}).await;
         self.received(answer)
     }
 
-    pub(crate) async fn submit(&mut self, recipe: &Recipe, dataset: &Dataset) -> Result<v1::SubmitResponse, CallError> {
+    /// Hands in a recipe with the data it is expanded over.
+    pub async fn submit(&mut self, recipe: &Recipe, dataset: &Dataset) -> Result<v1::SubmitResponse, CallError> {
         let request = v1::SubmitRequest {
             recipe_file: recipe.file().to_owned(),
             recipe_text: recipe.text().to_owned(),
@@ -67,11 +72,7 @@ impl Campaigns {
     }
 
     /// Adds to a campaign what a larger recipe asks for besides.
-    pub(crate) async fn extend(
-        &mut self,
-        campaign: &str,
-        recipe: &Recipe,
-    ) -> Result<v1::ExtendCampaignResponse, CallError> {
+    pub async fn extend(&mut self, campaign: &str, recipe: &Recipe) -> Result<v1::ExtendCampaignResponse, CallError> {
         let request = v1::ExtendCampaignRequest {
             campaign: campaign.to_owned(),
             recipe_file: recipe.file().to_owned(),
@@ -82,18 +83,20 @@ impl Campaigns {
     }
 
     /// Starts a campaign that goes on from a stage, or says what it would be: its plan, and how many stages are done.
-    pub(crate) async fn branch(&mut self, request: v1::BranchCampaignRequest) -> Result<(Plan, u32), CallError> {
+    pub async fn branch(&mut self, request: v1::BranchCampaignRequest) -> Result<(Plan, u32), CallError> {
         let answer = self.client.branch_campaign(request).await;
         let v1::BranchCampaignResponse { plan_json, stages_done } = self.received(answer)?;
         Ok((self.plan(&plan_json).await?, stages_done))
     }
 
-    pub(crate) async fn list(&mut self) -> Result<Vec<v1::CampaignSummary>, CallError> {
+    /// All campaigns, in the order of submission.
+    pub async fn list(&mut self) -> Result<Vec<v1::CampaignSummary>, CallError> {
         let answer = self.client.list_campaigns(v1::ListCampaignsRequest {}).await;
         Ok(self.received(answer)?.campaigns)
     }
 
-    pub(crate) async fn detail(&mut self, campaign: &str) -> Result<Detail, CallError> {
+    /// A campaign by its name, its identifier, or the beginning of it.
+    pub async fn detail(&mut self, campaign: &str) -> Result<Detail, CallError> {
         let answer = self.client.get_campaign(v1::GetCampaignRequest { campaign: campaign.to_owned() }).await;
         let v1::CampaignDetail { summary, stages, recipe_file, recipe_text, plan_json } = self.received(answer)?;
         let plan = self.plan(&plan_json).await?;
@@ -111,13 +114,13 @@ impl Campaigns {
     }
 
     /// The campaign's status now and whenever it changes.
-    pub(crate) async fn watch(&mut self, campaign: &str) -> Result<Updates, CallError> {
+    pub async fn watch(&mut self, campaign: &str) -> Result<Updates, CallError> {
         let answer = self.client.watch_campaign(v1::WatchCampaignRequest { campaign: campaign.to_owned() }).await;
         Ok(Updates { stream: self.received(answer)?, url: self.url.clone() })
     }
 
     /// The curves of stages, of all of the campaign's where none is named. By the printed form of their keys.
-    pub(crate) async fn curves(
+    pub async fn curves(
         &mut self,
         campaign: &str,
         stages: &[String],
@@ -132,34 +135,38 @@ impl Campaigns {
         Ok(curves)
     }
 
-    pub(crate) async fn results(&mut self, campaign: &str) -> Result<Vec<v1::TrialResult>, CallError> {
+    /// How each trial that has ended did.
+    pub async fn results(&mut self, campaign: &str) -> Result<Vec<v1::TrialResult>, CallError> {
         let answer = self.client.get_results(v1::GetResultsRequest { campaign: campaign.to_owned() }).await;
         Ok(self.received(answer)?.results)
     }
 
-    pub(crate) async fn cancel(&mut self, campaign: &str) -> Result<String, CallError> {
+    /// Cancels a campaign; its identifier.
+    pub async fn cancel(&mut self, campaign: &str) -> Result<String, CallError> {
         let answer = self.client.cancel_campaign(v1::CancelCampaignRequest { campaign: campaign.to_owned() }).await;
         Ok(self.received(answer)?.campaign)
     }
 
-    pub(crate) async fn retry(&mut self, campaign: &str) -> Result<String, CallError> {
+    /// Tries again what was given up of a campaign; its identifier.
+    pub async fn retry(&mut self, campaign: &str) -> Result<String, CallError> {
         let answer = self.client.retry_campaign(v1::RetryCampaignRequest { campaign: campaign.to_owned() }).await;
         Ok(self.received(answer)?.campaign)
     }
 
     /// A committed checkpoint of a stage: after this step, or its last.
-    pub(crate) async fn checkpoint(&mut self, stage: &str, step: Option<u64>) -> Result<v1::CheckpointRef, CallError> {
+    pub async fn checkpoint(&mut self, stage: &str, step: Option<u64>) -> Result<v1::CheckpointRef, CallError> {
         let answer = self.client.get_checkpoint(v1::GetCheckpointRequest { stage: stage.to_owned(), step }).await;
         self.received(answer)
     }
 
     /// The committed checkpoints of a campaign's stages, or of all where none is named.
-    pub(crate) async fn checkpoints(&mut self, campaign: &str) -> Result<Vec<v1::CommittedCheckpoint>, CallError> {
+    pub async fn checkpoints(&mut self, campaign: &str) -> Result<Vec<v1::CommittedCheckpoint>, CallError> {
         let answer = self.client.list_checkpoints(v1::ListCheckpointsRequest { campaign: campaign.to_owned() }).await;
         Ok(self.received(answer)?.checkpoints)
     }
 
-    pub(crate) async fn collect_checkpoints(
+    /// Removes checkpoints that nothing needs, or says which those are.
+    pub async fn collect_checkpoints(
         &mut self,
         request: v1::CollectCheckpointsRequest,
     ) -> Result<v1::CollectCheckpointsResponse, CallError> {
@@ -173,14 +180,15 @@ impl Campaigns {
 }
 
 /// What a watch says, in order.
-pub(crate) struct Updates {
+#[derive(Debug)]
+pub struct Updates {
     stream: Streaming<v1::CampaignUpdate>,
     url: String,
 }
 
 impl Updates {
     /// The next one; `None` when the campaign has ended.
-    pub(crate) async fn next(&mut self) -> Result<Option<v1::CampaignUpdate>, CallError> {
+    pub async fn next(&mut self) -> Result<Option<v1::CampaignUpdate>, CallError> {
         self.stream.message().await.map_err(|status| CallError::of(&self.url, status))
     }
 }

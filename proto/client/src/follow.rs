@@ -2,21 +2,22 @@
 
 use proto::v1;
 
-use super::Snapshot;
-use crate::client::{CallError, Campaigns};
+use crate::{CallError, Campaigns};
 
-/// Shows how a campaign is doing until it has ended; the last word on it.
+/// Calls `show` with each update of a campaign until it has ended, and returns the last word on it.
 ///
-/// A coordinator that goes away before that is [`CallError::Unreachable`]: another may take its place.
-pub(crate) async fn follow(
+/// # Errors
+/// What `show` returns. A coordinator that goes away before the end is [`CallError::Unreachable`]: another may take its
+/// place.
+pub async fn follow<E: From<CallError>>(
     campaigns: &mut Campaigns,
     campaign: &str,
-    mut show: impl FnMut(&Snapshot) -> anyhow::Result<()>,
-) -> anyhow::Result<v1::CampaignSummary> {
+    mut show: impl FnMut(&v1::CampaignUpdate) -> Result<(), E>,
+) -> Result<v1::CampaignSummary, E> {
     let mut updates = campaigns.watch(campaign).await?;
     let mut last = v1::CampaignSummary::default();
     while let Some(update) = updates.next().await? {
-        show(&Snapshot::from(&update))?;
+        show(&update)?;
         last = update.summary.unwrap_or_default();
     }
     match last.phase() {

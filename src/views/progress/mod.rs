@@ -2,15 +2,11 @@
 
 mod bars;
 mod eta;
-mod follow;
-mod given_up;
 mod lines;
 mod snapshot;
 
 use std::io::IsTerminal;
 
-pub(crate) use follow::follow;
-pub(crate) use given_up::say_what_was_given_up;
 pub(crate) use snapshot::Snapshot;
 
 /// Somewhere progress is shown.

@@ -4,8 +4,8 @@ use proto::{convert, v1};
 use serde::Serialize;
 use vocabulary::units::human_count;
 
-use crate::output::View;
 use crate::views::CampaignView;
+use crate::views::output::View;
 
 /// A campaign and those who work, at one moment.
 #[derive(Debug, Clone, Serialize)]

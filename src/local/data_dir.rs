@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
 
-use crate::cli::Global;
+use crate::args::Global;
 use crate::exit::{OrBadInput, bad_input};
 
 /// The data directory: what `--data-dir` says, or the platform's place for the data of programs.
@@ -19,6 +19,16 @@ pub(crate) fn data_dir(global: &Global) -> anyhow::Result<PathBuf> {
     };
     // Workers and coordinators may have another working directory.
     std::path::absolute(&dir).with_context(|| format!("cannot use {}", dir.display())).or_bad_input()
+}
+
+/// Where the results of a campaign are written.
+pub(crate) fn out_dir(asked: Option<&Path>, name: &str) -> anyhow::Result<PathBuf> {
+    match asked {
+        Some(asked) => Ok(asked.to_owned()),
+        // The name may be one that a coordinator says.
+        None if recipes::recipe::is_plain_name(name) => Ok(Path::new("out").join(name)),
+        None => Err(anyhow!("the campaign's name {name:?} cannot be that of a folder: give --out")),
+    }
 }
 
 /// A directory that can be written to. What had to be made for it is taken away again at the end, as far as it is still
@@ -71,6 +81,15 @@ fn try_to_write(dir: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_that_leads_elsewhere_is_no_folder() {
+        assert_eq!(out_dir(None, "smoke.2").expect("a plain name"), Path::new("out/smoke.2"));
+        for name in ["", ".", "..", "../out", "/etc", "a/b", "a\nb"] {
+            assert!(out_dir(None, name).is_err(), "{name:?}");
+            assert_eq!(out_dir(Some(Path::new("here")), name).expect("it was asked for"), Path::new("here"));
+        }
+    }
 
     #[test]
     fn what_was_made_goes_unless_something_is_written_to_it() {

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Context;
 use coordinator::LocalPoolOptions;
 
-use crate::commands::worker::Compute;
+use crate::args::Compute;
 
 /// Workers of this machine: this very program, as `windtunnel worker`.
 pub(crate) fn local_pool(data_dir: &Path, workers: u16, compute: &Compute) -> anyhow::Result<LocalPoolOptions> {

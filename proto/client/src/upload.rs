@@ -1,0 +1,198 @@
+//! Bringing prepared data to where a coordinator keeps its own.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use object_store::buffered::BufWriter;
+use object_store::path::Path as StorePath;
+use object_store::{ObjectStore, ObjectStoreExt};
+use proto::layout::MANIFEST;
+use tokio::io::AsyncWriteExt;
+use vocabulary::DatasetId;
+
+/// The storage of a coordinator, opened.
+#[derive(Debug, Clone)]
+pub struct Destination {
+    /// Its address.
+    pub url: String,
+    /// Where things are put and got, by paths below the root.
+    pub store: Arc<dyn ObjectStore>,
+    /// The directory of the root, where it is one of this machine.
+    pub directory: Option<PathBuf>,
+}
+
+/// What is being done, for whoever waits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Upload {
+    /// Files are copied to a folder.
+    Copying(PathBuf),
+    /// Files are sent below a path of the store.
+    Sending(String),
+}
+
+/// Why a dataset is not in a storage.
+#[derive(Debug, thiserror::Error)]
+pub enum UploadError {
+    /// A file could not be copied.
+    #[error("cannot copy {dataset} to {}", to.display())]
+    Copy {
+        /// The dataset.
+        dataset: DatasetId,
+        /// The storage.
+        to: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A file could not be read or sent.
+    #[error("cannot send {dataset} to {to}")]
+    Send {
+        /// The dataset.
+        dataset: DatasetId,
+        /// The storage.
+        to: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// Copies a dataset into the storage of a coordinator, unless it is there. `tell` hears what takes its time.
+///
+/// # Errors
+/// Where a file cannot be read, copied or sent.
+pub async fn upload_dataset(
+    id: &DatasetId,
+    dir: &Path,
+    storage: &Destination,
+    tell: &mut impl FnMut(&Upload),
+) -> Result<(), UploadError> {
+    let place = proto::layout::dataset_path(id);
+    let Destination { url, store, directory } = storage;
+    match directory {
+        Some(root) => copy(dir, &root.join(&place), tell).map_err(|source| UploadError::Copy {
+            dataset: *id,
+            to: root.clone(),
+            source,
+        }),
+        None => send(dir, store, &place, tell).await.map_err(|source| UploadError::Send {
+            dataset: *id,
+            to: url.clone(),
+            source,
+        }),
+    }
+}
+
+/// Copies beside the final place and renames at the end, so that a folder of the dataset's name is complete.
+fn copy(from: &Path, to: &Path, tell: &mut impl FnMut(&Upload)) -> io::Result<()> {
+    if to.is_dir() {
+        return Ok(());
+    }
+    tell(&Upload::Copying(to.to_owned()));
+    let partial = to.with_extension(format!("partial-{}", std::process::id()));
+    let copied = copy_files(from, &partial).and_then(|()| std::fs::rename(&partial, to));
+    if copied.is_err() {
+        let _ = std::fs::remove_dir_all(&partial);
+    }
+    // Somebody else may have been faster with the same content.
+    if to.is_dir() { Ok(()) } else { copied }
+}
+
+fn copy_files(from: &Path, to: &Path) -> io::Result<()> {
+    std::fs::create_dir_all(to)?;
+    for path in files(from)? {
+        let copy = to.join(path.file_name().unwrap_or_default());
+        std::fs::copy(&path, &copy)?;
+        std::fs::File::open(&copy)?.sync_all()?;
+    }
+    Ok(())
+}
+
+/// The manifest last: whoever finds it finds the others.
+async fn send(
+    from: &Path,
+    store: &Arc<dyn ObjectStore>,
+    place: &str,
+    tell: &mut impl FnMut(&Upload),
+) -> io::Result<()> {
+    let at = |path: &Path| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        StorePath::from(format!("{place}/{name}"))
+    };
+    if store.head(&at(Path::new(MANIFEST))).await.is_ok() {
+        return Ok(());
+    }
+    tell(&Upload::Sending(place.to_owned()));
+    let mut files = files(from)?;
+    files.sort_by_key(|path| path.ends_with(MANIFEST));
+    for path in files {
+        let mut content = tokio::fs::File::open(&path).await?;
+        let mut writer = BufWriter::new(store.clone(), at(&path));
+        tokio::io::copy(&mut content, &mut writer).await?;
+        writer.shutdown().await?;
+    }
+    Ok(())
+}
+
+/// The files of a dataset; it has no folders.
+fn files(dir: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries = std::fs::read_dir(dir)?.collect::<io::Result<Vec<_>>>()?;
+    let mut files: Vec<PathBuf> = entries.into_iter().map(|entry| entry.path()).filter(|path| path.is_file()).collect();
+    files.sort();
+    Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use object_store::memory::InMemory;
+
+    use super::*;
+
+    fn dataset(dir: &Path) {
+        std::fs::create_dir_all(dir).expect("made");
+        for name in [MANIFEST, "train.npy"] {
+            std::fs::write(dir.join(name), name).expect("written");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_dataset_is_copied_once_and_whole() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (from, root) = (dir.path().join("from"), dir.path().join("root"));
+        std::fs::create_dir_all(&root).expect("made");
+        dataset(&from);
+        let id = DatasetId::from_content(b"a dataset");
+        let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+        let storage = Destination { url: "file:///root".to_owned(), store, directory: Some(root.clone()) };
+        let mut told = Vec::new();
+        upload_dataset(&id, &from, &storage, &mut |said| told.push(said.clone())).await.expect("copied");
+        let copy = root.join(proto::layout::dataset_path(&id));
+        assert_eq!(told, [Upload::Copying(copy.clone())]);
+        assert_eq!(std::fs::read_to_string(copy.join("train.npy")).expect("there"), "train.npy");
+        std::fs::remove_file(from.join("train.npy")).expect("removed");
+        upload_dataset(&id, &from, &storage, &mut |said| panic!("{said:?}")).await.expect("found");
+        assert!(copy.join("train.npy").is_file(), "what is there stays as it is");
+        assert_eq!(
+            std::fs::read_dir(copy.parent().expect("has one")).expect("there").count(),
+            1,
+            "nothing is left over"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_dataset_is_sent_once() {
+        let dir = tempfile::tempdir().expect("a directory");
+        dataset(dir.path());
+        let id = DatasetId::from_content(b"a dataset");
+        let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+        let storage = Destination { url: "s3://bucket".to_owned(), store: store.clone(), directory: None };
+        let place = proto::layout::dataset_path(&id);
+        let mut told = Vec::new();
+        upload_dataset(&id, dir.path(), &storage, &mut |said| told.push(said.clone())).await.expect("sent");
+        assert_eq!(told, [Upload::Sending(place.clone())]);
+        let sent = store.get(&StorePath::from(format!("{place}/train.npy"))).await.expect("is there");
+        assert_eq!(sent.bytes().await.expect("read"), "train.npy");
+        upload_dataset(&id, dir.path(), &storage, &mut |said| panic!("{said:?}")).await.expect("found");
+    }
+}

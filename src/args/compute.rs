@@ -1,0 +1,76 @@
+//! What to train on, and with how many workers.
+
+use super::CoordinatorArgs;
+use super::numbers::{gib, seconds};
+use crate::exit::bad_input;
+
+/// What a worker trains on.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Compute {
+    /// What to train on: `auto`, `flex` (the CPU), `cuda:INDEX` or `wgpu`
+    #[arg(long, value_name = "DEVICE", default_value = "auto")]
+    pub(crate) device: String,
+
+    /// CPU threads of a worker
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) threads: u16,
+
+    /// Memory of the device, in GiB [default: taken to be enough]
+    ///
+    /// Stages that are estimated to need more are left to other workers, and what the backward pass needs is computed
+    /// again where keeping it would need more. Results do not depend on it
+    #[arg(long, value_name = "GIB", value_parser = gib)]
+    pub(crate) device_memory: Option<f64>,
+
+    /// Seconds of training between two checkpoints of a stage; there is one at its end in any case [default: from their
+    /// cost and how often workers are lost, within the recipe's bounds]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub(crate) checkpoint_interval: Option<f64>,
+}
+
+impl Compute {
+    /// The arguments that give a worker the same.
+    pub(crate) fn arguments(&self) -> Vec<String> {
+        let Self { device, threads, device_memory, checkpoint_interval } = self;
+        let mut arguments = vec!["--device".to_owned(), device.clone(), "--threads".to_owned(), threads.to_string()];
+        if let Some(seconds) = checkpoint_interval {
+            arguments.extend(["--checkpoint-interval".to_owned(), seconds.to_string()]);
+        }
+        if let Some(gib) = device_memory {
+            arguments.extend(["--device-memory".to_owned(), gib.to_string()]);
+        }
+        arguments
+    }
+
+    /// Bytes of the device's memory, where they were said.
+    pub(crate) fn memory_bytes(&self) -> Option<u64> {
+        self.device_memory.map(|gib| (gib * vocabulary::memory::GIB) as u64)
+    }
+
+    /// Whether a worker could use it: the same look it takes itself.
+    pub(crate) fn check(&self) -> anyhow::Result<()> {
+        minicpm::Compute::parse(&self.device, 1).map_err(|error| bad_input(error.into()))?;
+        Ok(())
+    }
+}
+
+/// The workers of a coordinator of our own.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct OwnWorkers {
+    /// Worker processes to start on this machine
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) workers: u16,
+
+    #[command(flatten)]
+    pub(crate) compute: Compute,
+}
+
+/// Who does the work of a command that has a campaign trained.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct TrainingArgs {
+    #[command(flatten)]
+    pub(crate) own: OwnWorkers,
+
+    #[command(flatten)]
+    pub(crate) coordinator: CoordinatorArgs,
+}

@@ -1,0 +1,141 @@
+//! How a law is fitted, and to which columns of a table.
+
+use scaling::{AnalysisOptions, BootstrapOptions, FitOptions, Form, Objective, Resample};
+use tables::{Choice, Filter};
+
+use super::CoordinatorArgs;
+
+/// Which columns of a table hold what. None of them is needed where the names are the usual ones.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(crate) struct TableArgs {
+    /// The column of N, parameters [default: n, params, ...]
+    #[arg(long, value_name = "COLUMN", help_heading = "Tables")]
+    n: Option<String>,
+
+    /// The column of D, tokens [default: d, tokens, ...]
+    #[arg(long, value_name = "COLUMN", help_heading = "Tables")]
+    d: Option<String>,
+
+    /// The column of the compute C in place of D: D = C / 6N
+    #[arg(long, value_name = "COLUMN", conflicts_with = "d", help_heading = "Tables")]
+    flops: Option<String>,
+
+    /// The column of the loss [default: loss, final_loss, ...]
+    #[arg(long, value_name = "COLUMN", help_heading = "Tables")]
+    loss: Option<String>,
+
+    /// The column that names the run a point branches from [default: trunk; else points of one N share one]
+    #[arg(long, value_name = "COLUMN", help_heading = "Tables")]
+    trunk: Option<String>,
+
+    /// The column of what a size is called [default: size]
+    #[arg(long, value_name = "COLUMN", help_heading = "Tables")]
+    size: Option<String>,
+
+    /// The column of the seed; without trunks, points of one N and seed share one [default: seed]
+    #[arg(long, value_name = "COLUMN", help_heading = "Tables")]
+    seed: Option<String>,
+
+    /// The column that says whether a loss is from the end of a decay [default: decayed]
+    #[arg(long, value_name = "COLUMN", help_heading = "Tables")]
+    decayed: Option<String>,
+
+    /// Only rows that meet this: COLUMN=VALUE, or with !=, <, <=, > or >=; several must all hold
+    #[arg(long = "where", value_name = "CONDITION", help_heading = "Tables")]
+    filters: Vec<Filter>,
+}
+
+/// How a law is fitted.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct FitArgs {
+    /// The threshold of Huber's function of the residual of log L [default: 1e-3]
+    #[arg(long, value_name = "DELTA", conflicts_with = "least_squares", help_heading = "Fit")]
+    huber: Option<f64>,
+
+    /// Minimise squares of the residual of L instead
+    #[arg(long, help_heading = "Fit")]
+    least_squares: bool,
+
+    /// The form of the law: minicpm (a sum and a constant, Chinchilla's) or kaplan (tables only) [default: minicpm]
+    #[arg(long, help_heading = "Fit")]
+    form: Option<Form>,
+
+    /// What counts as a sample: trunks, seeds (trunks drawn within their size), or points, for tables that have no trunks
+    /// [default: trunks]
+    #[arg(long, value_name = "UNIT", value_parser = resample, help_heading = "Fit")]
+    resample: Option<Resample>,
+
+    /// Draws of the bootstrap [default: 1000]
+    #[arg(long, value_name = "COUNT", help_heading = "Fit")]
+    draws: Option<usize>,
+}
+
+fn resample(text: &str) -> Result<Resample, String> {
+    match text {
+        "trunks" => Ok(Resample::Trunks),
+        "seeds" => Ok(Resample::Seeds),
+        "points" => Ok(Resample::Points),
+        _ => Err("trunks, seeds or points".to_owned()),
+    }
+}
+
+/// The law a command asks: of what, and how it is fitted.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct LawArgs {
+    /// A fit.json, the file of a table with the usual column names, or a campaign
+    pub(crate) fit: String,
+
+    #[command(flatten)]
+    pub(crate) fitting: FitArgs,
+
+    #[command(flatten)]
+    pub(crate) coordinator: CoordinatorArgs,
+}
+
+impl TableArgs {
+    /// The columns and conditions.
+    pub(crate) fn choice(&self) -> Choice {
+        let Self { n, d, flops, loss, trunk, size, seed, decayed, filters } = self.clone();
+        Choice { n, d, flops, loss, trunk, size, seed, decayed, filters }
+    }
+
+    /// Whether anything is said that only a table has.
+    pub(crate) fn is_given(&self) -> bool {
+        self.choice() != Choice::default()
+    }
+}
+
+impl FitArgs {
+    /// The form of the law.
+    pub(crate) fn form(&self) -> Form {
+        self.form.unwrap_or(Form::Minicpm)
+    }
+
+    /// The first option that was given.
+    pub(crate) fn given(&self) -> Option<&'static str> {
+        let Self { huber, least_squares, form, resample, draws } = self;
+        let given = [
+            (form.is_some(), "--form"),
+            (huber.is_some(), "--huber"),
+            (*least_squares, "--least-squares"),
+            (resample.is_some(), "--resample"),
+            (draws.is_some(), "--draws"),
+        ];
+        given.into_iter().find(|(given, _)| *given).map(|(_, option)| option)
+    }
+
+    /// The same for the fit.
+    pub(crate) fn options(&self) -> AnalysisOptions {
+        let objective = match (self.least_squares, self.huber) {
+            (true, _) => Objective::LeastSquares,
+            (false, Some(delta)) => Objective::Huber { delta },
+            (false, None) => Objective::default(),
+        };
+        let bootstrap = BootstrapOptions {
+            draws: self.draws.unwrap_or(1000),
+            resample: self.resample.unwrap_or(Resample::Trunks),
+            ..BootstrapOptions::default()
+        };
+        AnalysisOptions { fit: FitOptions { objective }, bootstrap, budgets: Vec::new() }
+    }
+}

@@ -1,0 +1,56 @@
+//! What a campaign came to.
+
+use report::{Conclusion, Files, FitFile};
+use serde::Serialize;
+
+use super::View;
+
+/// What `windtunnel fit` prints of a campaign: as JSON the contents of `fit.json`.
+#[derive(Debug, Serialize)]
+#[serde(transparent)]
+pub(crate) struct FitView {
+    #[serde(skip)]
+    table: String,
+    fit: FitFile,
+}
+
+/// What `windtunnel run` and `windtunnel report` print.
+#[derive(Debug, Serialize)]
+pub(crate) struct ResultView {
+    fit: FitView,
+    files: FilesWritten,
+}
+
+/// Where the files are.
+#[derive(Debug, Serialize)]
+struct FilesWritten {
+    points: String,
+    fit: String,
+    report: String,
+}
+
+impl From<&Conclusion> for FitView {
+    fn from(conclusion: &Conclusion) -> Self {
+        Self { table: conclusion.table(), fit: conclusion.fit_file() }
+    }
+}
+
+impl ResultView {
+    pub(crate) fn new(conclusion: &Conclusion, files: Files) -> Self {
+        let [points, fit, report] = [files.points, files.fit, files.report].map(|path| path.display().to_string());
+        Self { fit: FitView::from(conclusion), files: FilesWritten { points, fit, report } }
+    }
+}
+
+impl View for FitView {
+    fn table(&self) -> String {
+        self.table.clone()
+    }
+}
+
+impl View for ResultView {
+    fn table(&self) -> String {
+        let FilesWritten { points, fit, report } = &self.files;
+        format!("{}\n{points}\n{fit}\n{report}\n", self.fit.table)
+    }
+}

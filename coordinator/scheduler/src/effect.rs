@@ -40,15 +40,11 @@ pub enum Effect {
     },
     /// Close the connection of a worker that has not joined, or was silent for so long that it was forgotten. It will dial
     /// again and say hello.
-    CloseSession {
-        worker: WorkerId,
-    },
+    CloseSession { worker: WorkerId },
     /// Tell whoever waits that a campaign has nothing left to train, or was cancelled.
     /// [`Scheduler::campaign_status`](crate::Scheduler::campaign_status) says how it ended. Repeated when an ended campaign
     /// is submitted again.
-    CampaignEnded {
-        campaign: CampaignId,
-    },
+    CampaignEnded { campaign: CampaignId },
     /// Tell people that a stage was trained again with a different result. The first result is kept.
     ResultDiffers {
         /// Which, and the attempt that trained it again.

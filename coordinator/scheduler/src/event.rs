@@ -24,13 +24,9 @@ pub enum Event {
         growth: Growth,
     },
     /// Someone no longer wants a campaign.
-    CampaignCancelled {
-        campaign: CampaignId,
-    },
+    CampaignCancelled { campaign: CampaignId },
     /// Someone wants the stages of a campaign that were given up to be tried again.
-    RetryRequested {
-        campaign: CampaignId,
-    },
+    RetryRequested { campaign: CampaignId },
     /// A worker said hello, at its start or on a new connection.
     WorkerJoined {
         worker: WorkerId,
@@ -52,13 +48,9 @@ pub enum Event {
     },
     /// The connection of a worker broke. Its attempt lives as long as its lease; without one, it gets no work until it
     /// joins again.
-    WorkerDisconnected {
-        worker: WorkerId,
-    },
+    WorkerDisconnected { worker: WorkerId },
     /// A worker process is known to be gone: it said goodbye, or whoever started it saw it end.
-    WorkerLeft {
-        worker: WorkerId,
-    },
+    WorkerLeft { worker: WorkerId },
     /// A complete and verified checkpoint is in the store of checkpoints.
     CheckpointCommitted {
         worker: WorkerId,

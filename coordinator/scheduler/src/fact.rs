@@ -13,18 +13,14 @@ use vocabulary::{Attempt, CampaignId, Growth, Plan, Retries, SetLosses, StageKey
 #[serde(tag = "fact", rename_all = "snake_case")]
 pub enum Fact {
     /// A campaign is to be trained (again, where it was cancelled before).
-    CampaignAccepted {
-        plan: Plan,
-    },
+    CampaignAccepted { plan: Plan },
     /// A campaign that is wanted gets more trials.
     CampaignGrown {
         /// What it did not have before.
         growth: Growth,
     },
     /// A campaign is no longer wanted.
-    CampaignCancelled {
-        campaign: CampaignId,
-    },
+    CampaignCancelled { campaign: CampaignId },
     /// A campaign's limits on retries changed.
     RetriesChanged {
         campaign: CampaignId,
@@ -32,11 +28,7 @@ pub enum Fact {
         retries: Retries,
     },
     /// A stage was given to a worker.
-    AttemptStarted {
-        stage: StageKey,
-        worker: WorkerId,
-        attempt: Attempt,
-    },
+    AttemptStarted { stage: StageKey, worker: WorkerId, attempt: Attempt },
     /// A checkpoint inside a stage, or its last, can be resumed from.
     CheckpointCommitted {
         stage: StageKey,
@@ -62,11 +54,7 @@ pub enum Fact {
         loss: Option<f64>,
     },
     /// An attempt is over, and the stage is not done.
-    AttemptEnded {
-        stage: StageKey,
-        attempt: Attempt,
-        why: AttemptEnd,
-    },
+    AttemptEnded { stage: StageKey, attempt: Attempt, why: AttemptEnd },
     /// A stage is given up.
     StagePoisoned {
         stage: StageKey,
@@ -74,9 +62,7 @@ pub enum Fact {
         limit: RetryCount,
     },
     /// A failed stage is tried again, with its counts back at zero.
-    StageRetried {
-        stage: StageKey,
-    },
+    StageRetried { stage: StageKey },
     /// A committed checkpoint no longer exists. Nothing starts from it.
     CheckpointRemoved {
         stage: StageKey,
@@ -87,9 +73,7 @@ pub enum Fact {
     },
     /// A completed stage is trained again from the checkpoint before its last, which is lost and which other stages start
     /// from. Its result stays.
-    StageReopened {
-        stage: StageKey,
-    },
+    StageReopened { stage: StageKey },
 }
 
 impl Fact {

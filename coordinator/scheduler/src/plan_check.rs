@@ -15,9 +15,7 @@ pub enum PlanError {
     NoTrials,
     /// It has a stage twice.
     #[error("{stage} is in the plan twice")]
-    DuplicateStage {
-        stage: StageKey,
-    },
+    DuplicateStage { stage: StageKey },
     /// A stage comes before its parent, or its parent is missing.
     #[error("the parent of {stage} does not come before it")]
     ParentMissing {
@@ -59,24 +57,16 @@ pub enum PlanError {
     },
     /// A trial is not a path of stages from a root.
     #[error("{trial} is not a path from a root of the stage tree")]
-    Path {
-        trial: TrialId,
-    },
+    Path { trial: TrialId },
     /// It has a trial twice.
     #[error("{trial} is in the plan twice")]
-    DuplicateTrial {
-        trial: TrialId,
-    },
+    DuplicateTrial { trial: TrialId },
     /// It is to be added to a campaign that was never accepted.
     #[error("{campaign} was never submitted")]
-    UnknownCampaign {
-        campaign: CampaignId,
-    },
+    UnknownCampaign { campaign: CampaignId },
     /// It is to be added to a campaign that was cancelled.
     #[error("{campaign} was cancelled: submit it again, and then add to it")]
-    Cancelled {
-        campaign: CampaignId,
-    },
+    Cancelled { campaign: CampaignId },
 }
 
 /// Whether the stages of a plan are a forest of consecutive step ranges, each with the model that its parent leaves it, and

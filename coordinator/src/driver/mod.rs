@@ -76,10 +76,7 @@ pub enum RunError {
     Read(#[source] StoreError),
     /// The log knows of a checkpoint that the index of checkpoints does not have.
     #[error("{stage} has a committed checkpoint at step {step} that is not in the index of checkpoints")]
-    CheckpointMissing {
-        stage: vocabulary::StageKey,
-        step: u64,
-    },
+    CheckpointMissing { stage: vocabulary::StageKey, step: u64 },
 }
 
 /// Why the stored state cannot be restored.

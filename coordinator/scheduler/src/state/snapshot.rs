@@ -60,9 +60,7 @@ pub enum SnapshotError {
     Plan(#[source] PlanError),
     /// It lacks a stage that a plan has, or has one that no plan has.
     #[error("the snapshot and its plans do not agree on {stage}")]
-    Stage {
-        stage: StageKey,
-    },
+    Stage { stage: StageKey },
 }
 
 impl Ledger {

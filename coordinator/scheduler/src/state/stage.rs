@@ -15,10 +15,7 @@ pub enum StageState {
     /// Nobody trains it yet, or again.
     Waiting,
     /// A worker has it. The lease is not here: it ends with the process that gave it, the attempt does not.
-    Running {
-        worker: WorkerId,
-        attempt: Attempt,
-    },
+    Running { worker: WorkerId, attempt: Attempt },
     /// It is trained.
     Completed {
         /// By this attempt.

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use vocabulary::{Stage, StageKey, StageSpec};
 
-use super::Run;
 use super::tree::stretch;
+use crate::recipe::runs::Run;
 
 /// The stages of a campaign, by the stage they start from.
 #[derive(Debug, Default)]

@@ -1,33 +1,24 @@
 //! From a recipe and its data to a plan.
 //!
-//! `runs` fixes the numbers of every run that the recipe asks for, as if each were trained alone. `tree` cuts the runs where
+//! `recipe::runs` fixes the numbers of every run that the recipe asks for, as if each were trained alone. `tree` cuts the runs where
 //! they diverge, and merges what they share. `opening` gives single stages outside any plan.
 
 mod growth;
 mod known;
 mod opening;
-mod runs;
-mod search;
 mod tree;
 
 pub use growth::{GrowthError, growth};
 use known::Known;
 pub use opening::{Opening, openings};
-pub(crate) use runs::{Run, runs};
-pub(crate) use search::check as check_search;
 
-use std::collections::BTreeMap;
-
-use vocabulary::memory::{GIB, TrainingMemory};
 use vocabulary::search::{Search, Settings};
-use vocabulary::{
-    Batch, CampaignId, DataSpec, Dataset, DatasetId, NUMERICS_VERSION, Plan, StageKey, StageSpec, StartSpec, Tokens,
-    Trial, TrialId,
-};
+use vocabulary::{CampaignId, Dataset, DatasetId, Plan, StageKey, StageSpec, Tokens, Trial, TrialId};
 
 use crate::recipe::error::{Fault, RecipeError};
-use crate::recipe::format::RecipeFile;
-use crate::recipe::{Recipe, Variant};
+use crate::recipe::runs::Run;
+use crate::recipe::whole::whole_specs;
+use crate::recipe::{Recipe, Variant, fixed_search};
 use crate::search::grow;
 
 /// The plan of a recipe over prepared data. The same recipe over the same data is the same plan.
@@ -121,7 +112,7 @@ fn plan(
     }
     if let (Some(search), [(_, run, whole)]) = (&recipe.contents().search, runs.as_slice()) {
         let search =
-            search::fix(recipe.contents(), search, run, whole.clone()).map_err(|fault| recipe.refuse(fault))?;
+            fixed_search::fix(recipe.contents(), search, run, whole.clone()).map_err(|fault| recipe.refuse(fault))?;
         return Ok(plan_of_search(recipe, dataset, search));
     }
     let (stages, paths) = tree::merge(&runs.iter().map(|(_, run, spec)| (run, spec)).collect::<Vec<_>>(), known);
@@ -181,79 +172,4 @@ pub(crate) fn campaign_id(name: &str, trials: &[Trial]) -> CampaignId {
     ends.sort_unstable();
     let ends = ends.into_iter().flat_map(|(key, arm)| key.as_bytes().iter().copied().chain(arm.unwrap_or("").bytes()));
     CampaignId::from_content(&name.bytes().chain([0]).chain(ends).collect::<Vec<u8>>())
-}
-
-/// The specs of a variant's runs, each as one stage.
-fn whole_specs(variant: &Variant, runs: &[Run], data: DatasetId, vocab: u32) -> Result<Vec<StageSpec>, Fault> {
-    let whole = |run: &Run| whole_spec(&variant.contents, run, data, vocab);
-    let micro = micro_sequences(&variant.contents, runs, whole).map_err(|fault| variant.place(fault))?;
-    let with_micro = |run: &Run| {
-        let spec = whole(run);
-        StageSpec { batch: Batch { micro_sequences: micro[run.size.as_str()], ..spec.batch }, ..spec }
-    };
-    Ok(runs.iter().map(with_micro).collect())
-}
-
-/// The spec of a run as one stage.
-fn whole_spec(contents: &RecipeFile, run: &Run, data: DatasetId, vocab: u32) -> StageSpec {
-    StageSpec {
-        model: contents.model(run.shape, vocab),
-        start: StartSpec::of_seed(run.seed),
-        data: DataSpec { dataset: data, order_seed: run.seed, mixture: contents.data.mixture() },
-        objective: contents.objective(),
-        steps: 0..run.steps,
-        schedule: run.schedule,
-        peak_lr: run.peak_lr,
-        batch: batch(contents),
-        optimizer: contents.optimizer(),
-        precision: contents.precision,
-        validation_tokens: contents.data.validation_tokens,
-        loss_limit: contents.optimizer.divergence_margin.map(|margin| f64::from(vocab).ln() + margin),
-        recording: None,
-        numerics_version: NUMERICS_VERSION,
-    }
-}
-
-/// Sequences per pass, by size: what the recipe says, or as many as are estimated to fit into the memory it names.
-///
-/// Fewer sequences with activations kept are preferred to more with activations recomputed.
-fn micro_sequences<'a>(
-    recipe: &RecipeFile,
-    runs: &'a [Run],
-    whole: impl Fn(&Run) -> StageSpec,
-) -> Result<BTreeMap<&'a str, u32>, Fault> {
-    let mut chosen = BTreeMap::new();
-    for run in runs {
-        if chosen.contains_key(run.size.as_str()) {
-            continue;
-        }
-        let spec = whole(run);
-        let Some(memory_gib) = recipe.batch.memory_gib else {
-            chosen.insert(run.size.as_str(), spec.batch.micro_sequences);
-            continue;
-        };
-        let budget = (memory_gib * GIB) as u64;
-        let with = |micro_sequences| {
-            let batch = Batch { micro_sequences, ..spec.batch };
-            TrainingMemory::of(&StageSpec { batch, ..spec.clone() })
-        };
-        let sequences = spec.batch.sequences;
-        let divisors = || (1..=sequences).rev().filter(|micro| sequences.is_multiple_of(*micro));
-        let micro = divisors()
-            .find(|&micro| with(micro).kept() <= budget)
-            .or_else(|| divisors().find(|&micro| with(micro).recomputed() <= budget))
-            .ok_or_else(|| {
-                let least = divisors().map(|micro| with(micro).recomputed()).min().unwrap_or_default() as f64 / GIB;
-                let reason = format!("{memory_gib} GiB are not enough for `{}`", run.size);
-                Fault::conflict("batch.memory_gib", reason, format!("{:.3} or more", (least * 1e3).ceil() / 1e3))
-            })?;
-        chosen.insert(run.size.as_str(), micro);
-    }
-    Ok(chosen)
-}
-
-fn batch(recipe: &RecipeFile) -> Batch {
-    let batch = &recipe.batch;
-    let micro_sequences = batch.micro_sequences.unwrap_or(batch.sequences);
-    Batch { sequences: batch.sequences, context: batch.context, micro_sequences }
 }

@@ -2,10 +2,12 @@
 
 use vocabulary::{Dataset, LrSchedule, Shape, StageSpec, Tokens};
 
-use super::{Run, check_dataset, whole_specs};
+use super::check_dataset;
 use crate::recipe::Recipe;
 use crate::recipe::error::RecipeError;
 use crate::recipe::format::{Parametrization, RecordedStages};
+use crate::recipe::runs::Run;
+use crate::recipe::whole::{batch, whole_specs};
 
 /// The first steps of a model, as a recipe or one of its arms would train it.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,7 +41,7 @@ pub fn openings(
         let contents = &variant.contents;
         let Some(&peak_lr) = contents.optimizer.peak_lr.first() else { continue };
         let schedule = LrSchedule::Constant { warmup_steps: 0 };
-        let nominal = Tokens(steps * super::batch(contents).tokens());
+        let nominal = Tokens(steps * batch(contents).tokens());
         let recorded = RecordedStages::None;
         let run = |size: &String, shape, seed| Run {
             size: size.clone(),

@@ -9,8 +9,8 @@ use std::ops::Range;
 
 use vocabulary::{DataSpec, LrSchedule, Stage, StageKey, StageRole, StageSpec};
 
-use super::Run;
 use super::known::Known;
+use crate::recipe::runs::Run;
 
 /// The stages of all runs, parents before children, and the path of each run.
 ///

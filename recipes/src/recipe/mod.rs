@@ -10,12 +10,15 @@ mod check;
 mod conform;
 mod domains;
 pub mod error;
+pub(crate) mod fixed_search;
 pub mod format;
 pub mod inline;
 mod lines;
 mod objective;
+pub(crate) mod runs;
 pub mod schema;
 pub(crate) mod search;
+pub(crate) mod whole;
 
 use std::fs;
 use std::path::Path;
@@ -28,10 +31,10 @@ pub(crate) use arms::Variant;
 pub use check::is_plain_name;
 pub(crate) use search::limits_of;
 
-use crate::expand::{self, Run};
 use error::{Fault, RecipeError};
 use format::{DataRecipe, ModelRecipe, OptimizerRecipe, Parametrization, RecipeFile, RetriesRecipe};
 use lines::Lines;
+use runs::Run;
 
 /// Largest accepted recipe, in bytes.
 pub const MAX_RECIPE_BYTES: u64 = 1 << 20;
@@ -89,7 +92,7 @@ impl Recipe {
         let variants = arms::variants(&whole, &contents).map_err(|fault| locate(fault, file, &lines))?;
         let recipe = Self { file: file.to_owned(), text: text.to_owned(), contents, variants, lines };
         let runs = recipe.runs()?;
-        expand::check_search(&recipe.contents, &runs).map_err(|fault| recipe.refuse(fault))?;
+        fixed_search::check(&recipe.contents, &runs).map_err(|fault| recipe.refuse(fault))?;
         Ok(recipe)
     }
 
@@ -165,7 +168,7 @@ impl Recipe {
     /// Every run of every variant, in the recipe's order: sizes, then seeds, then learning rates, then points.
     pub(crate) fn runs(&self) -> Result<Vec<(&Variant, Vec<Run>)>, RecipeError> {
         let of = |variant: &Variant| {
-            expand::runs(&variant.contents, self.variants.len()).map_err(|fault| self.refuse(variant.place(fault)))
+            runs::runs(&variant.contents, self.variants.len()).map_err(|fault| self.refuse(variant.place(fault)))
         };
         self.variants.iter().map(|variant| Ok((variant, of(variant)?))).collect()
     }

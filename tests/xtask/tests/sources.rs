@@ -1,4 +1,4 @@
-//! Files name only what the rules allow, and the modules named in the rules do not use each other in a circle.
+//! Files name only what the rules allow, and the top-level modules of no crate use each other in a circle.
 
 use std::collections::BTreeMap;
 

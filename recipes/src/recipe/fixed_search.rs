@@ -3,11 +3,12 @@
 use vocabulary::search::{Asha, Dimension, MAX_TRIALS, Parameter, Sampler, Scale, Search, SearchBase, Values};
 use vocabulary::{DatasetId, LrSchedule, StageSpec};
 
-use crate::expand::runs::Run;
-use crate::recipe::error::{Fault, Problem};
-use crate::recipe::format::{RecipeFile, SearchRecipe};
-use crate::recipe::search::{PrunerKind, PrunerRecipe, RangeRecipe};
-use crate::recipe::{Variant, limits_of};
+use super::error::{Fault, Problem};
+use super::format::{RecipeFile, SearchRecipe};
+use super::runs::Run;
+use super::search::{PrunerKind, PrunerRecipe, RangeRecipe};
+use super::whole::whole_spec;
+use super::{Variant, limits_of};
 
 /// The default number of random trials before TPE begins to choose. It does not depend on the number of trials, because
 /// existing trials must not change when that is raised.
@@ -31,14 +32,14 @@ pub(crate) fn check(recipe: &RecipeFile, runs: &[(&Variant, Vec<Run>)]) -> Resul
     }
     for run in runs.iter().flat_map(|(_, runs)| runs) {
         // Nothing that is checked depends on the data.
-        let whole = super::whole_spec(recipe, run, DatasetId::from_content(b""), recipe.data.vocab.unwrap_or_default());
+        let whole = whole_spec(recipe, run, DatasetId::from_content(b""), recipe.data.vocab.unwrap_or_default());
         fix(recipe, search, run, whole)?;
     }
     Ok(())
 }
 
 /// The search over a run, where `whole` is the run as one stage.
-pub(super) fn fix(recipe: &RecipeFile, search: &SearchRecipe, run: &Run, whole: StageSpec) -> Result<Search, Fault> {
+pub(crate) fn fix(recipe: &RecipeFile, search: &SearchRecipe, run: &Run, whole: StageSpec) -> Result<Search, Fault> {
     if run.decay_weights.is_some() {
         let reason = "cannot be combined with a search, whose trials keep the mixture they begin with";
         return Err(Fault::conflict("data.decay_weights", reason, "leave out this key, or `search`"));

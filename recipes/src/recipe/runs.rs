@@ -3,8 +3,8 @@
 use vocabulary::units::human_count;
 use vocabulary::{DecayShape, LrSchedule, MAX_DOMAINS, Recording, Shape, Tokens};
 
-use crate::recipe::error::{Fault, Problem};
-use crate::recipe::format::{Counted, DecayKind, DecayRecipe, RecipeFile, RecordedStages, ScheduleKind};
+use super::error::{Fault, Problem};
+use super::format::{Counted, DecayKind, DecayRecipe, RecipeFile, RecordedStages, ScheduleKind};
 
 /// Maximum number of runs of a recipe, over all its arms.
 const MAX_RUNS: usize = 10_000;
@@ -37,7 +37,7 @@ pub(crate) struct Run {
 
 impl Run {
     /// What a stage records, given the part of the schedule that it covers.
-    pub(super) fn recording(&self, schedule: &LrSchedule) -> Option<Recording> {
+    pub(crate) fn recording(&self, schedule: &LrSchedule) -> Option<Recording> {
         let records = match self.recorded {
             RecordedStages::None => false,
             RecordedStages::Decay => matches!(schedule, LrSchedule::Wsd { .. }),

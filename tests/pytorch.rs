@@ -156,6 +156,6 @@ fn distance(ours: &[f32], theirs: &[f32]) -> f64 {
 }
 
 fn largest(values: &[f64]) -> f64 {
-    // A value that is no number counts as the largest.
+    // NaN counts as the largest value.
     values.iter().copied().max_by(f64::total_cmp).expect("is not empty")
 }

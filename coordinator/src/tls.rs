@@ -35,9 +35,7 @@ pub enum TlsError {
     /// One of them is invalid, or they do not belong together.
     #[error("the certificate {} cannot be used with the key {}", .certificate.display(), .key.display())]
     Unfit {
-        /// The certificate.
         certificate: PathBuf,
-        /// The key.
         key: PathBuf,
         /// The cause.
         source: tonic::transport::Error,

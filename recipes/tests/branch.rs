@@ -1,4 +1,4 @@
-//! Branches: what they train, and what they go on from.
+//! Branches: what they train, and what they continue from.
 
 use recipes::branch;
 use recipes::branch::{Branch, BranchError, Rate};

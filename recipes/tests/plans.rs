@@ -261,7 +261,7 @@ fn what_becomes_of_checkpoints_is_in_the_plan_and_in_no_key() {
     assert_eq!((other.campaign, &other.stages), (usual.campaign, &usual.stages));
     let refused =
         Recipe::parse("x.toml", &(include_str!("../smoke.toml").to_owned() + "\n[checkpoints]\nkeep = \"all\"\n"));
-    let message = refused.expect_err("it is no such word").to_string();
+    let message = refused.expect_err("not such a word").to_string();
     assert!(message.contains("checkpoints.keep"), "{message}");
 
     // A plan from before there was such a table.

@@ -130,9 +130,9 @@ impl Found {
     }
 }
 
-/// A worker goes on with a stage that another has begun only where it cannot know. Its lease ended in silence, so that a
-/// fault began a lease before the other did, less the time between two heartbeats; and a fault is, or was just now, between
-/// it and the coordinator.
+/// A worker continues a stage that another has begun only if it cannot know. Its lease ended in silence, so a fault
+/// began at least a lease before the other attempt, minus the time between two heartbeats; and a fault is, or just was,
+/// between it and the coordinator.
 fn invariant_a_stage_is_trained_by_one_worker(trained: &[Trained], faults: &[Fault]) {
     for (index, old) in trained.iter().enumerate() {
         let successors = trained[index + 1..].iter().filter(|new| new.stage == old.stage);

@@ -13,7 +13,7 @@ const SECRET_DIGITS: usize = 64;
 /// What the holder of a token may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
-    /// Read everything.
+    /// Read everything and change nothing.
     Read,
     /// Read everything, and submit, cancel and retry campaigns.
     Submit,
@@ -156,6 +156,6 @@ mod tests {
         for scope in Scope::ALL {
             assert_eq!(scope.to_string().parse(), Ok(scope));
         }
-        "root".parse::<Scope>().expect_err("it is none");
+        "root".parse::<Scope>().expect_err("it is not one");
     }
 }

@@ -38,7 +38,6 @@ impl Register {
         Self { most: most.max(1), clock: 0, open: BTreeMap::new(), fresh: BTreeMap::new(), idle: BTreeMap::new() }
     }
 
-    /// How many are open.
     pub(crate) fn open(&self) -> usize {
         self.open.len()
     }
@@ -65,7 +64,6 @@ impl Register {
         self.open.insert(number, Standing::Busy { calls });
     }
 
-    /// A call ends.
     pub(crate) fn call_ends(&mut self, number: u64) {
         let Some(Standing::Busy { calls }) = self.open.get(&number).copied() else { return };
         let mut standing = Standing::Busy { calls: calls - 1 };

@@ -199,6 +199,5 @@ pub enum Differences {
 pub struct DerivedCheck {
     /// The tables that differed.
     pub wrong: Vec<&'static str>,
-    /// Rows in all of them.
     pub rows: usize,
 }

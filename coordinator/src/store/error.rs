@@ -70,7 +70,6 @@ pub enum StoreError {
     /// A table holds an identifier that cannot be parsed.
     #[error("the table `{table}` is damaged")]
     Id {
-        /// The table.
         table: &'static str,
         /// What is wrong with the identifier.
         source: ParseIdError,
@@ -78,7 +77,6 @@ pub enum StoreError {
     /// A table cannot be read.
     #[error("cannot read the table `{table}`")]
     Read {
-        /// The table.
         table: &'static str,
         /// What the engine says.
         source: Cause,
@@ -86,7 +84,6 @@ pub enum StoreError {
     /// A table cannot be written. Nothing of the commit is kept.
     #[error("cannot write the table `{table}`")]
     Write {
-        /// The table.
         table: &'static str,
         /// What the engine says.
         source: Cause,

@@ -341,14 +341,14 @@ pub struct OptimizerRecipe {
     #[serde(default = "defaults::clip_norm")]
     #[schemars(range(max = 1e9), extend("exclusiveMinimum" = 0.0))]
     pub clip_norm: f64,
-    /// A run whose loss at some step is above ln(vocabulary), what a model that knows nothing has, by more than this many
-    /// nats has diverged, and ends there. If absent, only a loss that is no finite number ends it.
+    /// A run diverges, and ends, at the first step whose loss exceeds ln(vocabulary), the loss of a model that knows
+    /// nothing, by more than this many nats. If absent, only NaN or infinity ends it.
     #[schemars(range(max = 1000.0), extend("exclusiveMinimum" = 0.0))]
     pub divergence_margin: Option<f64>,
 }
 
-/// How often a stage is tried again before it is given up, by how its attempts ended. The campaign goes on without a stage
-/// that is given up. Where several campaigns want a stage, the more patient one counts.
+/// How often a stage is retried before it is given up, depending on how its attempts ended. The campaign continues
+/// without a stage that is given up. If several campaigns want a stage, the most generous limits apply.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RetriesRecipe {

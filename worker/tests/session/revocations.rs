@@ -188,7 +188,7 @@ fn an_assignment_waits_until_what_was_revoked_has_stopped() {
     story.assign("b#1");
     story.expect_nothing();
     story.assign("b#1");
-    story.expect_nothing(); // It was said twice, and is in hand once.
+    story.expect_nothing(); // It was assigned twice, and is held once.
     story.disconnect();
     story.attach(&["a#1", "b#1"]);
     story.end("a#1", Ended::Stopped);

@@ -7,6 +7,7 @@ use crate::mixture::Mixture;
 use crate::objective::Term;
 use crate::sample;
 use crate::sample::stage as spec;
+use crate::schedule::DecayShape;
 use crate::surgery::Surgery;
 
 fn with_mixture(weights: &[f64]) -> StageSpec {
@@ -75,6 +76,43 @@ fn specs_survive_json() {
         let json = serde_json::to_string(&spec).expect("serialises");
         assert_eq!(serde_json::from_str::<StageSpec>(&json).expect("parses"), spec);
     }
+}
+
+/// The bytes of commit f53a51d, whose struct was the form: field by field in the order of its declaration.
+#[test]
+fn the_bytes_of_known_specs_never_change() {
+    let data = sample::dataset().id;
+    let model = r#""model":{"shape":{"d_model":32,"d_ff":80,"head_dim":16,"n_heads":2,"n_kv_heads":2,"n_layers":2},"vocab":512,"tied":true,"tensor_program":{"scale_emb":12.0,"scale_depth":1.4,"init_std":0.1,"d_base":256},"rope_theta":10000.0,"norm_eps":0.00001}"#;
+    let between = r#""batch":{"sequences":16,"context":64,"micro_sequences":16},"optimizer":{"beta1":0.9,"beta2":0.95,"eps":1e-8,"weight_decay":0.1,"clip_norm":1.0},"precision":"fp32","validation_tokens":1024"#;
+    let json = |spec: &StageSpec| String::from_utf8(spec.to_json()).expect("JSON is text");
+
+    let trunk = r#""start_step":0,"end_step":100,"schedule":{"kind":"constant","warmup_steps":10},"peak_lr":0.01"#;
+    let plain =
+        format!(r#"{{{model},"init_seed":0,"data":"{data}","order_seed":0,{trunk},{between},"numerics_version":2}}"#);
+    assert_eq!(json(&spec()), plain);
+
+    let everything = StageSpec {
+        start: StartSpec::of_seed(7),
+        steps: 90..100,
+        schedule: LrSchedule::Wsd {
+            warmup_steps: 0,
+            decay_start: 90,
+            decay_steps: 10,
+            decay: DecayShape::HalfLife { half_life_steps: 3 },
+            floor: 0.1,
+        },
+        peak_lr: 3e-3,
+        loss_limit: Some(9.5),
+        recording: Some(Recording::Dynamics),
+        ..with_mixture(&[0.3, 0.7])
+    };
+    let decay = r#""start_step":90,"end_step":100,"schedule":{"kind":"wsd","warmup_steps":0,"decay_start":90,"decay_steps":10,"decay":{"shape":"half_life","half_life_steps":3},"floor":0.1},"peak_lr":0.003"#;
+    let optional = r#""loss_limit":9.5,"recording":"dynamics","mixture":{"weights":[3000,7000,0,0,0,0,0,0],"from_sequence":0,"taken":[0,0,0,0,0,0,0,0]}"#;
+    let full = format!(
+        r#"{{{model},"init_seed":7,"data":"{data}","order_seed":0,{decay},{between},{optional},"numerics_version":2}}"#
+    );
+    assert_eq!(json(&everything), full);
+    assert_eq!(StageSpec::from_json(full.as_bytes()), Ok(everything));
 }
 
 #[test]

@@ -1,10 +1,12 @@
 //! `windtunnel curves`
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use proto::v1;
+use anyhow::Context;
+use proto::{ConvertError, v1};
 use serde::Serialize;
-use vocabulary::{Consecutive, Dynamics, ParamKind};
+use vocabulary::metrics::{D1, D2, GRADIENT_COSINE, GRADIENT_PRODUCT, LARGEST_GRADIENT, LARGEST_UPDATE};
+use vocabulary::{Measurements, ParamKind, dynamics};
 
 use crate::args::CoordinatorArgs;
 use crate::args::Global;
@@ -51,9 +53,12 @@ struct Point {
     /// Of stages that record.
     #[serde(skip_serializing_if = "Option::is_none")]
     dynamics: Option<Recorded>,
+    /// What else was recorded; `null` where it is not a number.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    measurements: BTreeMap<String, f64>,
 }
 
-/// What was recorded of a step; `null` where a value is not a number.
+/// The dynamics of a step; `null` where a value is not a number.
 #[derive(Serialize)]
 struct Recorded {
     largest_gradient: f64,
@@ -79,35 +84,52 @@ impl Args {
         let curves = with_coordinator(global, &self.coordinator, async |campaigns| {
             Ok(campaigns.curves(&self.campaign, &self.stage).await?)
         })?;
-        let stages = curves
-            .into_iter()
-            .map(|(stage, points)| Curve { stage, points: points.into_iter().map(Point::from).collect() });
-        output::print(&Curves { stages: stages.collect() }, global.json)?;
+        let curve = |(stage, points): (String, Vec<v1::CurvePoint>)| {
+            let points = points.into_iter().map(Point::try_from).collect::<Result<_, _>>();
+            let points = points.with_context(|| format!("the coordinator's curve of {stage} cannot be read"))?;
+            anyhow::Ok(Curve { stage, points })
+        };
+        let stages = curves.into_iter().map(curve).collect::<Result<_, _>>()?;
+        output::print(&Curves { stages }, global.json)?;
         Ok(Exit::Done)
     }
 }
 
-impl From<v1::CurvePoint> for Point {
-    fn from(point: v1::CurvePoint) -> Self {
-        let v1::CurvePoint { step, loss, grad_norm, learning_rate, dynamics } = point;
-        let dynamics = dynamics.map(|dynamics| Recorded::from(Dynamics::from(&dynamics)));
-        Self { step, loss, grad_norm, learning_rate, dynamics }
+impl TryFrom<v1::CurvePoint> for Point {
+    type Error = ConvertError;
+
+    fn try_from(point: v1::CurvePoint) -> Result<Self, ConvertError> {
+        let v1::CurvePoint { step, loss, grad_norm, learning_rate, measurements } = point;
+        let measured = proto::convert::measurements("measurements", measurements)?;
+        let others = measured.besides(&dynamics::METRICS).map(|(name, value)| (name.to_string(), value));
+        let (dynamics, measurements) = (Recorded::of(&measured), others.collect());
+        Ok(Self { step, loss, grad_norm, learning_rate, dynamics, measurements })
     }
 }
 
-impl From<Dynamics> for Recorded {
-    fn from(dynamics: Dynamics) -> Self {
-        let consecutive = dynamics.consecutive.map(|consecutive| {
-            let Consecutive { product, cosine, d1, d2 } = consecutive;
-            Compared { gradient_product: product, gradient_cosine: cosine, d1, d2, curvature: consecutive.curvature() }
-        });
-        let updates = ParamKind::ALL.into_iter().filter_map(|kind| Some((kind.name(), dynamics.updates.of(kind)?)));
-        Self {
-            largest_gradient: dynamics.largest_gradient,
-            consecutive,
-            largest_update: dynamics.updates.largest(),
-            largest_updates: updates.collect(),
-        }
+impl Recorded {
+    /// `None` for a step whose dynamics were not recorded.
+    fn of(measured: &Measurements) -> Option<Self> {
+        let update = |kind: ParamKind| Some((kind.name(), measured.get(LARGEST_UPDATE.part(kind.name()))?));
+        Some(Self {
+            largest_gradient: measured.get(LARGEST_GRADIENT)?,
+            consecutive: Compared::of(measured),
+            largest_update: dynamics::largest_update(measured)?,
+            largest_updates: ParamKind::ALL.into_iter().filter_map(update).collect(),
+        })
+    }
+}
+
+impl Compared {
+    /// `None` where the step before was not recorded.
+    fn of(measured: &Measurements) -> Option<Self> {
+        Some(Self {
+            gradient_product: measured.get(GRADIENT_PRODUCT)?,
+            gradient_cosine: measured.get(GRADIENT_COSINE)?,
+            d1: measured.get(D1)?,
+            d2: measured.get(D2)?,
+            curvature: dynamics::curvature(measured)?,
+        })
     }
 }
 
@@ -135,16 +157,49 @@ impl View for Curves {
     /// Comma-separated, so that a plotting program can read it as it is. Where something was recorded there are columns for
     /// it, which are empty at the steps where it was not.
     fn table(&self) -> String {
-        let is_recorded = self.stages.iter().flat_map(|curve| &curve.points).any(|point| point.dynamics.is_some());
-        let header = if is_recorded { Recorded::header() } else { String::new() };
+        let points = || self.stages.iter().flat_map(|curve| &curve.points);
+        let header = if points().any(|point| point.dynamics.is_some()) { Recorded::header() } else { String::new() };
         let nothing = ",".repeat(header.matches(',').count());
-        let mut text = format!("stage,step,loss,grad_norm,learning_rate{header}\n");
+        let others: BTreeSet<&String> = points().flat_map(|point| point.measurements.keys()).collect();
+        let mut text = format!("stage,step,loss,grad_norm,learning_rate{header}");
+        others.iter().for_each(|name| text.extend([",", name]));
+        text.push('\n');
         for curve in &self.stages {
-            for Point { step, loss, grad_norm, learning_rate, dynamics } in &curve.points {
+            for Point { step, loss, grad_norm, learning_rate, dynamics, measurements } in &curve.points {
                 let recorded = dynamics.as_ref().map_or(nothing.clone(), Recorded::columns);
-                text.push_str(&format!("{},{step},{loss},{grad_norm},{learning_rate}{recorded}\n", curve.stage));
+                let value =
+                    |name: &&String| measurements.get(*name).map_or(",".to_owned(), |value| format!(",{value}"));
+                let others: String = others.iter().map(value).collect();
+                text.push_str(&format!(
+                    "{},{step},{loss},{grad_norm},{learning_rate}{recorded}{others}\n",
+                    curve.stage
+                ));
             }
         }
         text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_recorded_under_a_new_name_gets_a_column_and_a_field_of_its_own() {
+        let point =
+            |step, measurements| v1::CurvePoint { step, loss: 2.5, grad_norm: 0.5, learning_rate: 0.1, measurements };
+        let sparsity = v1::Measurement { name: "sparsity/0".to_owned(), value: 0.25 };
+        let points =
+            [point(0, Vec::new()), point(1, vec![sparsity])].map(|point| Point::try_from(point).expect("is sound"));
+        let curves = Curves { stages: vec![Curve { stage: "stage_1".to_owned(), points: points.into() }] };
+        let table =
+            "stage,step,loss,grad_norm,learning_rate,sparsity/0\nstage_1,0,2.5,0.5,0.1,\nstage_1,1,2.5,0.5,0.1,0.25\n";
+        assert_eq!(curves.table(), table);
+        let json = serde_json::to_value(&curves.stages[0].points).expect("serialises");
+        let expected = serde_json::json!([
+            { "step": 0, "loss": 2.5, "grad_norm": 0.5, "learning_rate": 0.1 },
+            { "step": 1, "loss": 2.5, "grad_norm": 0.5, "learning_rate": 0.1, "measurements": { "sparsity/0": 0.25 } },
+        ]);
+        assert_eq!(json, expected);
     }
 }

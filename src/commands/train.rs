@@ -1,12 +1,14 @@
 //! `windtunnel train`
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
 use recipes::Recipe;
 use serde::Serialize;
-use vocabulary::{Dataset, Plan, SetLoss, SetLosses, Stage, StageKey};
+use vocabulary::metrics::{VALIDATION_LOSS, VALIDATION_LOSS_PER_BYTE};
+use vocabulary::{Dataset, Domain, Measurements, Plan, Stage, StageKey};
 use worker::{StandaloneOptions, StandaloneProgress, StandaloneResult, train_standalone};
 
 use crate::args::Compute;
@@ -17,7 +19,7 @@ use crate::local::preparing::prepare_data;
 use crate::local::signals::stopped_by_signals;
 use crate::logging::say;
 use crate::views::output::{self, View};
-use crate::views::role;
+use crate::views::{others, role};
 
 const BETWEEN_LINES: Duration = Duration::from_secs(5);
 
@@ -55,14 +57,19 @@ struct Trained {
     /// Of each domain, where there are several.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     sets: Vec<TrainedSet>,
+    /// What else was measured; `null` where it is not a number.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    measurements: BTreeMap<String, f64>,
     checkpoint: String,
 }
 
 #[derive(Serialize)]
 struct TrainedSet {
     name: String,
-    #[serde(flatten)]
-    loss: SetLoss,
+    /// Nats a token.
+    per_token: f64,
+    /// Nats a byte.
+    per_byte: f64,
 }
 
 impl Args {
@@ -85,15 +92,16 @@ impl Args {
         let mut lines = Lines::default();
         let result = train_standalone(&options, &mut |progress| lines.show(progress))?;
         match result {
-            StandaloneResult::Completed { validation, checkpoint } => {
+            StandaloneResult::Completed { result, checkpoint } => {
                 let trained = Trained {
                     stage: stage.key,
                     size: stage.size.clone(),
                     role: role(stage.role),
                     end_step: stage.spec.steps.end,
-                    validation_loss: validation.loss,
-                    validation_loss_per_byte: validation.loss_per_byte,
-                    sets: sets(&prepared.dataset, &validation.sets),
+                    validation_loss: result.get(VALIDATION_LOSS).unwrap_or(f64::NAN),
+                    validation_loss_per_byte: result.get(VALIDATION_LOSS_PER_BYTE).unwrap_or(f64::NAN),
+                    sets: sets(&prepared.dataset, &result),
+                    measurements: others(&result),
                     checkpoint: checkpoint.manifest_path,
                 };
                 output::print(&trained, global.json)?;
@@ -111,9 +119,13 @@ impl Args {
     }
 }
 
-fn sets(dataset: &Dataset, losses: &SetLosses) -> Vec<TrainedSet> {
-    let named = dataset.domains.iter().zip(losses.as_slice());
-    named.map(|(domain, &loss)| TrainedSet { name: domain.name.clone(), loss }).collect()
+fn sets(dataset: &Dataset, result: &Measurements) -> Vec<TrainedSet> {
+    let set = |(index, domain): (usize, &Domain)| {
+        let (per_token, per_byte) =
+            (result.get(VALIDATION_LOSS.part(index))?, result.get(VALIDATION_LOSS_PER_BYTE.part(index))?);
+        Some(TrainedSet { name: domain.name.clone(), per_token, per_byte })
+    };
+    dataset.domains.iter().enumerate().filter_map(set).collect()
 }
 
 /// The stage whose key begins so.
@@ -158,15 +170,17 @@ impl Lines {
 
 impl View for Trained {
     fn table(&self) -> String {
-        let Self { stage, size, role, end_step, validation_loss, validation_loss_per_byte, sets, checkpoint } = self;
-        let of = |TrainedSet { name, loss: SetLoss { per_token, per_byte } }: &TrainedSet| {
+        let Self { stage, size, role, end_step, validation_loss, validation_loss_per_byte, sets, .. } = self;
+        let of = |TrainedSet { name, per_token, per_byte }: &TrainedSet| {
             format!("  {name} {per_token:.4} nats a token, {per_byte:.4} nats a byte\n")
         };
         let sets: String = sets.iter().map(of).collect();
+        let others: String = self.measurements.iter().map(|(name, value)| format!("{name} {value}\n")).collect();
         format!(
             "{}  {size} {role}  {end_step} steps\nvalidation loss {validation_loss:.4} nats a token, \
-             {validation_loss_per_byte:.4} nats a byte\n{sets}checkpoint {checkpoint}\n",
-            stage.short()
+             {validation_loss_per_byte:.4} nats a byte\n{sets}{others}checkpoint {}\n",
+            stage.short(),
+            self.checkpoint
         )
     }
 }

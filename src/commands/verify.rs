@@ -1,9 +1,10 @@
 //! `windtunnel verify`
 
 use anyhow::{Context, anyhow};
+use proto::convert::measurements;
 use proto::v1::{self, StagePhase};
 use serde::Serialize;
-use vocabulary::{Consecutive, Dynamics, Plan, Stage};
+use vocabulary::{Measurements, Plan, Stage};
 use worker::checkpoint::{CheckpointRef, download};
 use worker::training::StepReport;
 use worker::{ReplayOptions, Replayed, Storage, replay};
@@ -57,7 +58,7 @@ struct Stored {
     start: Option<CheckpointRef>,
     last: Option<CheckpointRef>,
     curve: Vec<v1::CurvePoint>,
-    result: v1::StageResult,
+    result: Measurements,
 }
 
 #[derive(Serialize)]
@@ -157,6 +158,7 @@ async fn fetch(campaigns: &mut Campaigns, detail: &Detail, stage: &Stage) -> any
     let status = stages.iter().find(|status| status.key == key);
     let result =
         status.and_then(|status| status.result.clone()).context("the coordinator has no result of the stage")?;
+    let result = Measurements::try_from(result).context("the coordinator's result of the stage cannot be read")?;
     Ok(Stored { stage: stage.clone(), start, last, curve, result })
 }
 
@@ -189,13 +191,7 @@ impl Stored {
             };
         }
         if difference.is_none() {
-            let stored = [self.result.validation_loss, self.result.validation_loss_per_byte];
-            let trained = [again.validation.loss, again.validation.loss_per_byte].map(Some);
-            if stored.map(|loss| loss.map(f64::to_bits)) != trained.map(|loss| loss.map(f64::to_bits)) {
-                difference = Some(format!("the loss on held-out text: {stored:?} is stored, and it is {trained:?}"));
-            } else if self.result.sets != proto::convert::sent_sets(&again.validation.sets) {
-                difference = Some("the losses on the single held-out sets".to_owned());
-            }
+            difference = different_measurement(&self.result, &again.result);
         }
         Ok(VerifiedStage {
             stage: self.stage.key.to_string(),
@@ -217,28 +213,23 @@ fn first_difference(stored: &[v1::CurvePoint], trained: &[StepReport]) -> Option
             let (step, was, is) = (stored.step, stored.loss, trained.loss);
             return Some(format!("step {step}: a loss of {was} is stored, and it is {is}"));
         }
-        let recorded = stored.dynamics.as_ref().map(Dynamics::from);
-        if !same_record(recorded.as_ref(), trained.dynamics.as_ref()) {
-            return Some(format!("step {}: what was recorded of gradients and weights", stored.step));
+        let recorded = match measurements("measurements", stored.measurements.clone()) {
+            Ok(recorded) => recorded,
+            Err(error) => return Some(format!("step {}: {error}", stored.step)),
+        };
+        if let Some(difference) = different_measurement(&recorded, &trained.measurements) {
+            return Some(format!("step {}: {difference}", stored.step));
         }
     }
     let (was, is) = (stored.len(), trained.len());
     (was != is).then(|| format!("the curve has {was} steps, and training has {is}"))
 }
 
-/// Whether two records are the same, one that is no number being as good as another.
-fn same_record(stored: Option<&Dynamics>, trained: Option<&Dynamics>) -> bool {
-    let values = |dynamics: &Dynamics| {
-        let compared = dynamics.consecutive.map(|Consecutive { product, cosine, d1, d2 }| [product, cosine, d1, d2]);
-        let values = std::iter::once(Some(dynamics.largest_gradient))
-            .chain(compared.map_or([None; 4], |values| values.map(Some)))
-            .chain(dynamics.updates.by_kind());
-        // A zero loses its sign in the store.
-        values
-            .map(|value| value.map(|value| if value.is_nan() { f64::NAN.to_bits() } else { (value + 0.0).to_bits() }))
-            .collect::<Vec<_>>()
-    };
-    stored.map(values) == trained.map(values)
+/// In what two sets of measurements differ, if in anything.
+fn different_measurement(stored: &Measurements, trained: &Measurements) -> Option<String> {
+    let (name, values) = stored.difference(trained)?;
+    let [was, is] = values.map(|value| value.map_or_else(|| "no value".to_owned(), |value| value.to_string()));
+    Some(format!("{name}: {was} is stored, and training again gives {is}"))
 }
 
 impl View for Verified {
@@ -259,18 +250,37 @@ impl View for Verified {
 
 #[cfg(test)]
 mod tests {
+    use proto::convert::sent_measurements;
+    use vocabulary::metrics::GRADIENT_COSINE;
+
     use super::*;
 
     #[test]
     fn the_first_bit_that_differs_is_named() {
-        let stored = |step, loss| v1::CurvePoint { step, loss, grad_norm: 1.0, learning_rate: 0.5, dynamics: None };
-        let trained =
-            |step, loss| StepReport { step, loss, grad_norm: 1.0, learning_rate: 0.5, tokens: 1, dynamics: None };
+        let cosine = |value| Measurements::new().with(GRADIENT_COSINE, value);
+        let stored = |step, loss| v1::CurvePoint {
+            step,
+            loss,
+            grad_norm: 1.0,
+            learning_rate: 0.5,
+            measurements: sent_measurements(&cosine(0.5)),
+        };
+        let trained = |step, loss| StepReport {
+            step,
+            loss,
+            grad_norm: 1.0,
+            learning_rate: 0.5,
+            tokens: 1,
+            measurements: cosine(0.5),
+        };
         let curve = [stored(3, 2.5), stored(4, 2.25)];
         assert_eq!(first_difference(&curve, &[trained(3, 2.5), trained(4, 2.25)]), None);
         let other = first_difference(&curve, &[trained(3, 2.5), trained(4, f64::from_bits(2.25_f64.to_bits() + 1))]);
         assert_eq!(other.as_deref(), Some("step 4: a loss of 2.25 is stored, and it is 2.2500000000000004"));
         let short = first_difference(&curve, &[trained(3, 2.5)]);
         assert_eq!(short.as_deref(), Some("the curve has 2 steps, and training has 1"));
+        let another = StepReport { measurements: cosine(f64::NAN), ..trained(3, 2.5) };
+        let recorded = "step 3: gradient_cosine: 0.5 is stored, and training again gives NaN";
+        assert_eq!(first_difference(&curve, &[another]).as_deref(), Some(recorded));
     }
 }

@@ -8,6 +8,7 @@ mod files;
 mod forecast;
 mod given_up;
 pub(crate) mod law;
+mod measurements;
 pub(crate) mod output;
 pub(crate) mod progress;
 mod result;
@@ -22,6 +23,7 @@ pub(crate) use coordinates::{CoordinatesView, ModelCoordinates, VariantCoordinat
 pub(crate) use files::{FileView, FilesView};
 pub(crate) use forecast::{DonorView, ForecastView, TreeView};
 pub(crate) use given_up::say_what_was_given_up;
+pub(crate) use measurements::others;
 pub(crate) use output::View;
 pub(crate) use result::{FitView, ResultView};
 pub(crate) use search::SearchView;

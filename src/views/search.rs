@@ -6,6 +6,7 @@ use std::fmt::Write;
 use proto::v1;
 use recipes::search::{Outcome, TrialEnd, grow, recipe_lines};
 use serde::Serialize;
+use vocabulary::metrics::VALIDATION_LOSS;
 use vocabulary::search::Settings;
 use vocabulary::{Plan, StageKey};
 
@@ -95,7 +96,7 @@ impl TrialView {
 fn outcome(status: &v1::StageStatus) -> Option<Outcome> {
     match status.phase() {
         v1::StagePhase::Completed => {
-            Some(Outcome::Completed { loss: status.result.as_ref().and_then(|result| result.validation_loss) })
+            Some(Outcome::Completed { loss: status.result.as_ref().and_then(|result| result.get(VALIDATION_LOSS)) })
         }
         v1::StagePhase::Diverged => Some(Outcome::Diverged),
         v1::StagePhase::Failed => Some(Outcome::Failed),

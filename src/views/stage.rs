@@ -1,8 +1,13 @@
 //! A stage of a campaign in a line.
 
+use std::collections::BTreeMap;
+
 use proto::v1;
 use serde::Serialize;
-use vocabulary::{Stage, StageRole, Surgery};
+use vocabulary::metrics::{VALIDATION_LOSS, VALIDATION_LOSS_PER_BYTE};
+use vocabulary::{Measurements, Stage, StageRole, Surgery};
+
+use super::others;
 
 /// A stage and how it is doing.
 #[derive(Debug, Clone, Serialize)]
@@ -25,6 +30,9 @@ pub(crate) struct StageView {
     pub(crate) committed_step: Option<u64>,
     pub(crate) validation_loss: Option<f64>,
     pub(crate) validation_loss_per_byte: Option<f64>,
+    /// What else was measured; `null` where it is not a number.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) measurements: BTreeMap<String, f64>,
     pub(crate) reason: String,
     /// Committed checkpoints that were found damaged or gone, by their steps.
     pub(crate) damaged_checkpoints: Vec<u64>,
@@ -53,6 +61,8 @@ fn phase(phase: v1::StagePhase) -> &'static str {
 
 impl StageView {
     pub(crate) fn new(stage: &Stage, status: &v1::StageStatus) -> Self {
+        // A result that this version cannot read is shown as none.
+        let result = status.result.clone().and_then(|result| Measurements::try_from(result).ok()).unwrap_or_default();
         Self {
             key: stage.key.to_string(),
             size: stage.size.clone(),
@@ -66,8 +76,9 @@ impl StageView {
             attempt: status.attempt,
             worker: status.worker.clone(),
             committed_step: status.committed_step,
-            validation_loss: status.result.as_ref().and_then(|result| result.validation_loss),
-            validation_loss_per_byte: status.result.as_ref().and_then(|result| result.validation_loss_per_byte),
+            validation_loss: result.get(VALIDATION_LOSS),
+            validation_loss_per_byte: result.get(VALIDATION_LOSS_PER_BYTE),
+            measurements: others(&result),
             reason: status.reason.clone(),
             damaged_checkpoints: status.damaged_checkpoints.clone(),
         }
@@ -76,9 +87,10 @@ impl StageView {
     fn remark(&self) -> String {
         let lost = self.damaged_checkpoints.iter().map(|step| format!("its checkpoint at step {step} was lost"));
         let reason = Some(self.reason.clone()).filter(|reason| !reason.is_empty());
+        let others = self.measurements.iter().map(|(name, value)| format!("{name} {value:.4}"));
         let surgery = (!self.surgery.is_empty()).then(|| format!("after {}", self.surgery.join(", ")));
         let objective = self.objective.as_ref().map(|objective| format!("minimises {objective}"));
-        surgery.into_iter().chain(objective).chain(reason).chain(lost).collect::<Vec<_>>().join("; ")
+        surgery.into_iter().chain(objective).chain(reason).chain(lost).chain(others).collect::<Vec<_>>().join("; ")
     }
 
     /// The cells of its line: key, size, role, steps, phase, loss, remark.

@@ -9,8 +9,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use vocabulary::{StageKey, WorkerId};
-use worker::training::{Blob, Order, PendingBlobs, StepReport, Trainer, Training, TrainingError, Validation};
+use vocabulary::metrics::{VALIDATION_LOSS, VALIDATION_LOSS_PER_BYTE};
+use vocabulary::{Measurements, StageKey, WorkerId};
+use worker::training::{Blob, Order, PendingBlobs, StepReport, Trainer, Training, TrainingError};
 
 /// What a step takes.
 pub(crate) const STEP: Duration = Duration::from_millis(300);
@@ -197,18 +198,19 @@ impl Training for PaperTraining {
         self.weights = weights_after(step..step + 1, Some(&self.weights));
         self.step += 1;
         let loss = loss_at(&self.stage, step);
-        Ok(StepReport { step, loss, grad_norm: self.number as f64, learning_rate: 0.01, tokens: 1024, dynamics: None })
+        Ok(StepReport {
+            step,
+            loss,
+            grad_norm: self.number as f64,
+            learning_rate: 0.01,
+            tokens: 1024,
+            measurements: Measurements::new(),
+        })
     }
 
-    fn validate(&mut self) -> Result<Validation, TrainingError> {
+    fn validate(&mut self) -> Result<Measurements, TrainingError> {
         let loss = loss_at(&self.stage, self.step);
-        Ok(Validation {
-            loss,
-            loss_per_byte: loss / 3.0,
-            tokens: 1024,
-            bytes: 3072,
-            sets: vocabulary::SetLosses::default(),
-        })
+        Ok(Measurements::new().with(VALIDATION_LOSS, loss).with(VALIDATION_LOSS_PER_BYTE, loss / 3.0))
     }
 
     fn snapshot(&mut self) -> Result<PendingBlobs, TrainingError> {

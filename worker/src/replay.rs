@@ -4,13 +4,13 @@ use std::path::PathBuf;
 
 use minicpm::Compute;
 use trainer::Interrupter;
-use vocabulary::Stage;
+use vocabulary::{Measurements, Stage};
 
 use crate::checkpoint::{CheckpointRef, download};
 use crate::dataset::dataset_dir;
 use crate::standalone::StandaloneError;
 use crate::storage::Storage;
-use crate::training::{Blob, Event, Order, StageTrainer, StartPoint, StepReport, Steps, Trainer, Validation};
+use crate::training::{Blob, Event, Order, StageTrainer, StartPoint, StepReport, Steps, Trainer};
 
 /// A stage to replay, and what to train it with.
 #[derive(Clone)]
@@ -40,8 +40,8 @@ pub struct Replayed {
     pub points: Vec<StepReport>,
     /// The last checkpoint.
     pub blobs: Vec<Blob>,
-    /// The loss on the held-out tokens.
-    pub validation: Validation,
+    /// Its result: the losses on held-out tokens.
+    pub result: Measurements,
 }
 
 /// Trains a stage once more and stores nothing. Returns `None` if the caller interrupts it.
@@ -94,6 +94,6 @@ fn train(
         }
     }
     let blobs = training.snapshot().and_then(|take| take()).map_err(failed)?;
-    let validation = training.validate().map_err(failed)?;
-    Ok(Some(Replayed { points, blobs, validation }))
+    let result = training.validate().map_err(failed)?;
+    Ok(Some(Replayed { points, blobs, result }))
 }

@@ -10,13 +10,11 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tracing::{info, info_span};
 use trainer::Interrupter;
-use vocabulary::{AttemptKey, StageKey};
+use vocabulary::{AttemptKey, Measurements, StageKey};
 
 use crate::cadence::{Cadence, Meter};
 use crate::checkpoint::CheckpointRef;
-use crate::training::{
-    Event, Order, PendingBlobs, StepReport, Steps, Trainer, Training, TrainingError, Validation, chain,
-};
+use crate::training::{Event, Order, PendingBlobs, StepReport, Steps, Trainer, Training, TrainingError, chain};
 
 /// A batch of curve points is reported when it has this many.
 const BATCH_POINTS: usize = 256;
@@ -61,8 +59,8 @@ pub enum Ended {
     Completed {
         /// One past the last step.
         step: u64,
-        /// The loss on the held-out tokens.
-        validation: Validation,
+        /// Its result.
+        result: Measurements,
     },
     /// The loss was infinite, NaN or above the stage's limit.
     Diverged {
@@ -243,9 +241,10 @@ impl<T: Trainer> TrainingThread<T> {
                     return Ok(Ended::Released);
                 }
                 Event::Diverged(report) => {
+                    let (step, loss) = (report.step, report.loss);
                     batch.points.push(report);
                     self.flush(key, &mut batch)?;
-                    return Ok(Ended::Diverged { step: report.step, loss: report.loss });
+                    return Ok(Ended::Diverged { step, loss });
                 }
                 Event::Step(report) => batch.points.push(report),
             }
@@ -269,8 +268,8 @@ impl<T: Trainer> TrainingThread<T> {
             self.checkpoint(key, training.as_mut(), controls)?;
         }
         // The checkpoint is stored meanwhile.
-        let validation = training.validate()?;
-        Ok(Ended::Completed { step: training.step(), validation })
+        let result = training.validate()?;
+        Ok(Ended::Completed { step: training.step(), result })
     }
 
     fn checkpoint(&self, key: AttemptKey, training: &mut dyn Training, controls: &Controls) -> Result<(), Break> {

@@ -6,14 +6,12 @@ use minicpm::{Compute, ComputeError};
 use tokio::runtime::Runtime;
 use tracing::{info, warn};
 use trainer::Interrupter;
-use vocabulary::{Attempt, AttemptKey, Plan, Stage, StageKey};
+use vocabulary::{Attempt, AttemptKey, Measurements, Plan, Stage, StageKey};
 
 use crate::checkpoint::{Blobs, CheckpointRef, DownloadError, UploadError, find, upload};
 use crate::dataset::{DatasetError, dataset_dir};
 use crate::storage::{Storage, StorageError};
-use crate::training::{
-    Event, Order, StageTrainer, StartPoint, StepReport, Steps, Trainer, TrainingError, Validation, chain,
-};
+use crate::training::{Event, Order, StageTrainer, StartPoint, StepReport, Steps, Trainer, TrainingError, chain};
 
 /// The attempt of what is trained without a coordinator, which counts attempts from one.
 const STANDALONE: Attempt = Attempt(0);
@@ -45,19 +43,18 @@ pub enum StandaloneProgress<'a> {
     /// A checkpoint of a stage was found, so the stage is not trained.
     Found(&'a Stage),
     /// A step was done.
-    Step(&'a Stage, StepReport),
+    Step(&'a Stage, &'a StepReport),
     /// A stage is trained, and its checkpoint stored.
     Stored(&'a Stage),
 }
 
 /// The result of standalone training.
 #[derive(Debug, Clone, PartialEq)]
-#[expect(clippy::large_enum_variant, reason = "there is one of them, when all is trained")]
 pub enum StandaloneResult {
     /// The stage is trained.
     Completed {
-        /// The loss on the held-out tokens.
-        validation: Validation,
+        /// Its result: the losses on held-out tokens.
+        result: Measurements,
         /// Its last checkpoint.
         checkpoint: CheckpointRef,
     },
@@ -235,9 +232,9 @@ impl Standalone<'_> {
             match steps.next().map_err(failed)? {
                 Event::Finished => break,
                 Event::Interrupted(()) => return Ok(Trained::Over(StandaloneResult::Stopped)),
-                Event::Step(report) => (self.progress)(StandaloneProgress::Step(stage, report)),
+                Event::Step(report) => (self.progress)(StandaloneProgress::Step(stage, &report)),
                 Event::Diverged(report) => {
-                    (self.progress)(StandaloneProgress::Step(stage, report));
+                    (self.progress)(StandaloneProgress::Step(stage, &report));
                     let StepReport { step, loss, .. } = report;
                     return Ok(Trained::Over(StandaloneResult::Diverged { stage: stage.key, step, loss }));
                 }
@@ -256,8 +253,8 @@ impl Standalone<'_> {
             }
         };
         if is_last {
-            let validation = training.validate().map_err(failed)?;
-            return Ok(Trained::Over(StandaloneResult::Completed { validation, checkpoint }));
+            let result = training.validate().map_err(failed)?;
+            return Ok(Trained::Over(StandaloneResult::Completed { result, checkpoint }));
         }
         Ok(Trained::Stored((checkpoint, blobs)))
     }

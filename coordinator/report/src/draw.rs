@@ -1,10 +1,11 @@
 //! From a campaign, as far as it has come, to what its figures are drawn from; and the figures of a report.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use scaling::{Analysis, Law};
+use vocabulary::metrics::{D1, D2, GRADIENT_COSINE};
 use vocabulary::search::{Dimension, Scale, Values};
-use vocabulary::{LrSchedule, Plan, StageKey};
+use vocabulary::{LrSchedule, MeasurementName, Plan, StageKey, dynamics};
 
 use crate::conclude::campaign::{CurvePoint, DynamicsPoint};
 use crate::conclude::conclusion::Conclusion;
@@ -122,25 +123,30 @@ fn steps(stage: &vocabulary::Stage) -> Vec<u64> {
     steps
 }
 
-/// What stages recorded of gradients and weights, the learning rate first, which has a value at each recorded step.
+/// What stages recorded of gradients and weights, the learning rate first, which has a value at each recorded step; then
+/// whatever else they recorded, by name.
 #[must_use]
-pub fn tracks(plan: &Plan, dynamics: &BTreeMap<StageKey, Vec<DynamicsPoint>>) -> Vec<Track> {
-    let track = |title, is_logarithmic, value: fn(&DynamicsPoint) -> Option<f64>| {
+pub fn tracks(plan: &Plan, recorded: &BTreeMap<StageKey, Vec<DynamicsPoint>>) -> Vec<Track> {
+    let track = |title: &str, is_logarithmic, value: &dyn Fn(&DynamicsPoint) -> Option<f64>| {
         let values = |stage: &vocabulary::Stage| {
-            let points = dynamics.get(&stage.key).into_iter().flatten();
+            let points = recorded.get(&stage.key).into_iter().flatten();
             points.filter_map(|point| Some((point.step, value(point)?))).collect()
         };
-        Track { title, is_logarithmic, values: plan.stages.iter().map(values).collect() }
+        Track { title: title.to_owned(), is_logarithmic, values: plan.stages.iter().map(values).collect() }
     };
-    vec![
-        track("learning rate", false, |point| Some(point.learning_rate)),
-        track("gradient norm", true, |point| Some(point.grad_norm)),
-        track("cosine of\ngradients", false, |point| Some(point.dynamics.consecutive?.cosine)),
-        track("|D1|", true, |point| Some(point.dynamics.consecutive?.d1.abs())),
-        track("D2", false, |point| Some(point.dynamics.consecutive?.d2)),
-        track("curvature", true, |point| Some(point.dynamics.consecutive?.curvature())),
-        track("largest\nupdate", true, |point| Some(point.dynamics.updates.largest())),
-    ]
+    let mut tracks = vec![
+        track("learning rate", false, &|point| Some(point.learning_rate)),
+        track("gradient norm", true, &|point| Some(point.grad_norm)),
+        track("cosine of\ngradients", false, &|point| point.measurements.get(GRADIENT_COSINE)),
+        track("|D1|", true, &|point| point.measurements.get(D1).map(f64::abs)),
+        track("D2", false, &|point| point.measurements.get(D2)),
+        track("curvature", true, &|point| dynamics::curvature(&point.measurements)),
+        track("largest\nupdate", true, &|point| dynamics::largest_update(&point.measurements)),
+    ];
+    let others = recorded.values().flatten().flat_map(|point| point.measurements.besides(&dynamics::METRICS));
+    let others: BTreeSet<&MeasurementName> = others.map(|(name, _)| name).collect();
+    tracks.extend(others.into_iter().map(|name| track(&name.in_words(), false, &|point| point.measurements.get(name))));
+    tracks
 }
 
 /// Every figure there is something to draw for, in the order of the page.

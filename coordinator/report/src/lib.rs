@@ -17,7 +17,7 @@ mod number;
 mod render;
 mod words;
 
-pub use conclude::campaign::{Campaign, CurvePoint, DynamicsPoint, EarlyEnd, FinalLoss};
+pub use conclude::campaign::{Campaign, CurvePoint, DynamicsPoint, EarlyEnd};
 pub use conclude::conclusion::Conclusion;
 pub use conclude::fit_file::{Budget, Doubt, FitFile, Fitted, Judgement, OptimumLaw, Produced, Search};
 pub use conclude::forecast;

@@ -23,7 +23,7 @@ fn branches_are_forecast_whether_they_were_run_or_not() {
     let mut campaign = synthetic::quickstart();
     // The longest run of the smallest size has not been trained.
     let unrun = campaign.plan.trials[6].clone();
-    campaign.losses.remove(&unrun.id);
+    campaign.results.remove(&unrun.id);
     campaign.curves.remove(unrun.last_stage());
     let mut trees = trees(&campaign);
     assert_eq!(
@@ -64,7 +64,7 @@ fn without_decays_there_is_no_forecast_but_with_a_donors() {
     for stage in campaign.plan.stages.iter().filter(|stage| stage.role == StageRole::Decay) {
         campaign.curves.remove(&stage.key);
     }
-    campaign.losses.clear();
+    campaign.results.clear();
     assert_eq!(trees(&campaign)[0].forecast(None, &options()), Err(ForecastError::NothingDecayed));
     assert_eq!(trees(&campaign)[0].forecast(Some(&term), &options()), Err(ForecastError::NoHeldOutLoss));
     let tree = SizeTree::all(&campaign, &ends).remove(0).expect("has a trunk");
@@ -80,7 +80,7 @@ fn a_donor_that_has_nothing_is_refused() {
     let expected = "it has no size `tiny-33`: it has tiny-32, tiny-48, tiny-64, tiny-96, tiny-128";
     assert_eq!(refused.to_string(), expected);
     let mut bare = campaign;
-    bare.losses.clear();
+    bare.results.clear();
     let refused = donor(&SizeTree::all(&bare, &BTreeMap::new()), "tiny-32", &options());
     assert!(matches!(refused, Err(DonorError::NoLaw { source: ForecastError::NothingDecayed, .. })), "{refused:?}");
 }
@@ -133,7 +133,7 @@ fn the_only_decay_is_not_forecast_from_itself() {
     let mut campaign = synthetic::quickstart();
     let of = |decays: usize, campaign: &mut report::Campaign| {
         for trial in &campaign.plan.trials[decays..7] {
-            campaign.losses.remove(&trial.id);
+            campaign.results.remove(&trial.id);
             campaign.curves.remove(trial.last_stage());
         }
         let tree = trees(campaign).remove(0);

@@ -4,9 +4,13 @@ mod synthetic;
 
 use recipes::Recipe;
 use recipes::search::{Outcome, TrialEnd, grow};
-use report::{AnalysisOptions, Campaign, Conclusion, DynamicsPoint, EarlyEnd, FinalLoss, Measure, Selection, Unit};
+use report::{AnalysisOptions, Campaign, Conclusion, DynamicsPoint, EarlyEnd, Measure, Selection, Unit};
 use serde_json::Value;
-use vocabulary::{Consecutive, Dynamics, LargestUpdates, SetLoss, SetLosses, StageRole};
+use vocabulary::metrics::{
+    D1, D2, GRADIENT_COSINE, GRADIENT_PRODUCT, LARGEST_GRADIENT, LARGEST_UPDATE, VALIDATION_LOSS,
+    VALIDATION_LOSS_PER_BYTE,
+};
+use vocabulary::{MeasurementName, Measurements, ParamKind, StageRole};
 
 fn conclude(campaign: Campaign) -> Conclusion {
     Conclusion::of(campaign, &AnalysisOptions::default())
@@ -69,7 +73,7 @@ fn a_fit_as_programs_read_it() {
 fn points_are_in_the_plans_order_and_read_back_exactly() {
     let campaign = synthetic::quickstart();
     let plan = campaign.plan.clone();
-    let losses = campaign.losses.clone();
+    let results = campaign.results.clone();
     let csv = conclude(campaign).points_csv();
     let mut lines = csv.lines();
     let header = lines.next().expect("a header");
@@ -79,12 +83,28 @@ fn points_are_in_the_plans_order_and_read_back_exactly() {
     for (row, trial) in rows.iter().zip(&plan.trials) {
         assert_eq!(row.len(), header.split(',').count());
         assert_eq!((row[0], row[1].parse(), row[2].parse()), (trial.size.as_str(), Ok(trial.n), Ok(trial.d.0)));
-        assert_eq!(row[3].parse(), Ok(losses[&trial.id].per_token));
-        assert_eq!(row[4].parse().ok(), losses[&trial.id].per_byte);
+        assert_eq!(row[3].parse().ok(), results[&trial.id].get(VALIDATION_LOSS));
+        assert_eq!(row[4].parse().ok(), results[&trial.id].get(VALIDATION_LOSS_PER_BYTE));
         assert_eq!(row[14], trial.id.to_string());
     }
     let trunks: std::collections::BTreeSet<&str> = rows.iter().map(|row| row[12]).collect();
     assert_eq!(trunks.len(), 5, "the branches of a size share its trunk");
+}
+
+#[test]
+fn whatever_else_was_measured_has_a_column_of_its_name() {
+    let mut campaign = synthetic::smoke();
+    let before = conclude(campaign.clone()).points_csv();
+    let first = campaign.plan.trials[0].id;
+    let result = campaign.results.get_mut(&first).expect("is measured");
+    result.set("accuracy/easy".parse::<MeasurementName>().expect("a name"), 0.25);
+    let after = conclude(campaign).points_csv();
+    let expected = before.lines().zip(0..).map(|(line, row)| match row {
+        0 => format!("{line},accuracy/easy\n"),
+        1 => format!("{line},0.25\n"),
+        _ => format!("{line},\n"),
+    });
+    assert_eq!(after, expected.collect::<String>());
 }
 
 #[test]
@@ -102,7 +122,7 @@ fn two_sizes_have_points_and_a_report_and_no_law() {
 #[test]
 fn nothing_measured_is_a_report_too() {
     let mut campaign = synthetic::quickstart();
-    campaign.losses.clear();
+    campaign.results.clear();
     campaign.curves.clear();
     let conclusion = conclude(campaign);
     assert_eq!(conclusion.points_csv().lines().count(), 1);
@@ -117,13 +137,15 @@ fn what_was_recorded_is_drawn_over_the_steps_and_nothing_where_nothing_was() {
     let stage = campaign.plan.stages.iter().find(|stage| stage.role == StageRole::Decay).expect("has a decay").clone();
     let point = |step| {
         let first = step == stage.spec.steps.start;
-        let consecutive = Consecutive { product: 1.0, cosine: 0.5, d1: -0.25, d2: -3.0 };
-        let dynamics = Dynamics {
-            largest_gradient: 1.0,
-            consecutive: (!first).then_some(consecutive),
-            updates: LargestUpdates::new([Some(0.0625); 7]),
-        };
-        DynamicsPoint { step, learning_rate: stage.spec.learning_rate(step), grad_norm: 0.75, dynamics }
+        let mut measurements: Measurements =
+            ParamKind::ALL.into_iter().map(|kind| (LARGEST_UPDATE.part(kind.name()), 0.0625)).collect();
+        measurements.set(LARGEST_GRADIENT, 1.0);
+        if !first {
+            for (metric, value) in [(GRADIENT_PRODUCT, 1.0), (GRADIENT_COSINE, 0.5), (D1, -0.25), (D2, -3.0)] {
+                measurements.set(metric, value);
+            }
+        }
+        DynamicsPoint { step, learning_rate: stage.spec.learning_rate(step), grad_norm: 0.75, measurements }
     };
     campaign.dynamics.insert(stage.key, stage.spec.steps.clone().map(point).collect());
     let html = conclude(campaign).html();
@@ -158,7 +180,7 @@ fn of_two_learning_rates_the_better_is_fitted_and_both_are_listed() {
     for (index, trial) in campaign.plan.trials.iter().enumerate() {
         let worse = 0.1 * ((index / 4) % 2) as f64;
         let loss = 47.2 * (trial.n as f64).powf(-0.398) + 947.0 * (trial.d.0 as f64).powf(-0.535) + 1.758 + worse;
-        campaign.losses.insert(trial.id, FinalLoss { per_token: loss, per_byte: None, sets: SetLosses::default() });
+        campaign.results.insert(trial.id, Measurements::new().with(VALIDATION_LOSS, loss));
     }
     let conclusion = conclude(campaign);
     let fit = json(&conclusion);
@@ -220,9 +242,9 @@ fn arms(arms: &str, loss: impl Fn(&str, f64, f64) -> f64) -> Conclusion {
     let losses = campaign.plan.trials.iter().map(|trial| {
         let batch = stages[trial.last_stage()].spec.batch.tokens() as f64;
         let per_token = loss(trial.arm.as_deref().unwrap_or_default(), batch, trial.d.0 as f64);
-        (trial.id, FinalLoss { per_token, per_byte: None, sets: SetLosses::default() })
+        (trial.id, Measurements::new().with(VALIDATION_LOSS, per_token))
     });
-    campaign.losses = losses.collect();
+    campaign.results = losses.collect();
     conclude(campaign)
 }
 
@@ -258,7 +280,7 @@ fn the_law_says_of_which_arm_it_is_and_of_how_many_points() {
     let mut campaign = synthetic::campaign(&recipe, &[]);
     for trial in &campaign.plan.trials {
         let loss = 47.2 * (trial.n as f64).powf(-0.398) + 947.0 * (trial.d.0 as f64).powf(-0.535) + 1.758;
-        campaign.losses.insert(trial.id, FinalLoss { per_token: loss, per_byte: None, sets: SetLosses::default() });
+        campaign.results.insert(trial.id, Measurements::new().with(VALIDATION_LOSS, loss));
     }
     let html = conclude(campaign).html();
     assert!(html.contains("<h2>The scaling law of the arm a</h2>"));
@@ -327,11 +349,11 @@ fn searched() -> Campaign {
         if is_over {
             for (trial, standing) in campaign.plan.trials.iter().zip(progress.standings) {
                 let loss = standing.losses.last().copied().filter(|loss| loss.is_finite());
-                let loss = loss.map(|per_token| FinalLoss { per_token, per_byte: None, sets: SetLosses::default() });
+                let result = loss.map(|loss| Measurements::new().with(VALIDATION_LOSS, loss));
                 match standing.end.expect("it is over") {
-                    TrialEnd::Completed => campaign.losses.extend([trial.id].into_iter().zip(loss)),
-                    TrialEnd::Pruned { step } => drop(campaign.early.insert(trial.id, EarlyEnd { step, loss })),
-                    TrialEnd::Diverged => drop(campaign.early.insert(trial.id, EarlyEnd { step: 3, loss: None })),
+                    TrialEnd::Completed => campaign.results.extend([trial.id].into_iter().zip(result)),
+                    TrialEnd::Pruned { step } => drop(campaign.early.insert(trial.id, EarlyEnd { step, result })),
+                    TrialEnd::Diverged => drop(campaign.early.insert(trial.id, EarlyEnd { step: 3, result: None })),
                     TrialEnd::Failed => {}
                 }
             }
@@ -370,10 +392,13 @@ fn two_sets() -> Campaign {
         let [n, d] = [trial.n as f64, trial.d.0 as f64];
         let [prose, code] =
             [40.0 * n.powf(-0.5) + 300.0 * d.powf(-0.45) + 0.5, 9.0 * n.powf(-0.35) + 80.0 * d.powf(-0.4) + 0.2];
-        let set = |per_byte: f64| SetLoss { per_token: 3.0 * per_byte, per_byte };
-        let sets = SetLosses::of(&[set(prose), set(code)]).expect("two fit");
-        let mean = sets.average().expect("there are two");
-        campaign.losses.insert(trial.id, FinalLoss { per_token: mean.per_token, per_byte: Some(mean.per_byte), sets });
+        let mut result = Measurements::new();
+        for (metric, of_a_byte) in [(VALIDATION_LOSS, 3.0), (VALIDATION_LOSS_PER_BYTE, 1.0)] {
+            result.set(metric, of_a_byte * (prose + code) / 2.0);
+            result.set(metric.part(0), of_a_byte * prose);
+            result.set(metric.part(1), of_a_byte * code);
+        }
+        campaign.results.insert(trial.id, result);
     }
     campaign
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use vocabulary::metrics::VALIDATION_LOSS;
 use vocabulary::{Keep, Plan, StageKey, StageRole};
 
 use crate::state::ledger::Ledger;
@@ -53,7 +54,7 @@ impl Ledger {
         let mut best: BTreeMap<&str, (f64, StageKey)> = BTreeMap::new();
         for trial in plan.trials.iter().filter(|trial| plan.is_whole(trial)) {
             let Some(StageState::Completed { result, .. }) = self.stage_state(trial.last_stage()) else { continue };
-            let loss = result.validation_loss.unwrap_or(f64::INFINITY);
+            let loss = result.get(VALIDATION_LOSS).unwrap_or(f64::INFINITY);
             let known = best.entry(&trial.size).or_insert((loss, *trial.last_stage()));
             if loss < known.0 {
                 *known = (loss, *trial.last_stage());

@@ -1,8 +1,8 @@
 //! What the caller has to do in response.
 
-use vocabulary::{AttemptKey, CampaignId, StageKey, WorkerId};
+use vocabulary::{AttemptKey, CampaignId, Measurements, StageKey, WorkerId};
 
-use crate::fact::{Fact, StageResult};
+use crate::fact::Fact;
 use crate::plan_check::PlanError;
 
 /// An order to the caller, who commits every [`Effect::Record`] in one transaction before performing any other.
@@ -50,9 +50,9 @@ pub enum Effect {
         /// Which, and the attempt that trained it again.
         key: AttemptKey,
         /// The result that is kept.
-        first: StageResult,
+        first: Measurements,
         /// The new result; `None` if it diverged.
-        again: Option<StageResult>,
+        again: Option<Measurements>,
     },
     /// Tell the submitter that a plan, or an addition to one, is invalid. Nothing of it was accepted.
     RejectPlan {

@@ -1,8 +1,6 @@
 //! What has happened: everything the scheduler is ever told. Reading [`Event`] is reading the protocol.
 
-use vocabulary::{AttemptKey, CampaignId, Growth, Plan, StageKey, WorkerId};
-
-use crate::fact::StageResult;
+use vocabulary::{AttemptKey, CampaignId, Growth, Measurements, Plan, StageKey, WorkerId};
 
 /// Something that has happened. The handler of a variant is the function of its name, `on_worker_joined` for
 /// [`Event::WorkerJoined`].
@@ -65,7 +63,7 @@ pub enum Event {
         /// Which attempt at which stage.
         key: AttemptKey,
         /// What came out.
-        result: StageResult,
+        result: Measurements,
     },
     /// The loss of a stage left all bounds: a result, not a failure.
     StageDiverged {

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use vocabulary::{Attempt, CampaignId, Growth, Plan, Retries, SetLosses, StageKey, WorkerId};
+use vocabulary::{Attempt, CampaignId, Growth, Measurements, Plan, Retries, StageKey, WorkerId};
 
 /// One entry of the log.
 ///
@@ -41,8 +41,9 @@ pub enum Fact {
     StageCompleted {
         stage: StageKey,
         attempt: Attempt,
-        /// What came out.
-        result: StageResult,
+        /// What came out. Its stored form is a map from names to numbers.
+        #[serde(deserialize_with = "crate::result::read")]
+        result: Measurements,
     },
     /// A stage is done: it diverged.
     StageDiverged {
@@ -154,27 +155,6 @@ impl fmt::Display for RemovalReason {
             Self::Damaged => "damaged",
             Self::Collected => "collected",
         })
-    }
-}
-
-/// What a completed stage leaves besides its last checkpoint.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-pub struct StageResult {
-    /// Mean loss on the validation tokens after the last step, in nats a token; `None` where the stage measures none.
-    pub validation_loss: Option<f64>,
-    /// The same in nats a byte, which compares across tokenizers.
-    pub validation_loss_per_byte: Option<f64>,
-    /// On each held-out set by itself, where the data has several domains; the losses above are their means then.
-    #[serde(default, skip_serializing_if = "SetLosses::is_empty")]
-    pub sets: SetLosses,
-}
-
-impl StageResult {
-    /// Whether all that was measured is a number.
-    #[must_use]
-    pub fn is_finite(&self) -> bool {
-        let sets = self.sets.as_slice().iter().flat_map(|set| [set.per_token, set.per_byte]);
-        [self.validation_loss, self.validation_loss_per_byte].into_iter().flatten().chain(sets).all(f64::is_finite)
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use proto::limits::MAX_CURVE_POINTS;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::SendTimeoutError;
 use vocabulary::StageKey;
@@ -11,6 +10,9 @@ use super::requests::CurvesRequest;
 use super::{Api, ApiError, READER_TIMEOUT};
 use crate::driver::view::View;
 use crate::store::{CurvePoint, Store};
+
+/// Points in a run. Even with as many measurements as a point may have, under the longest names, they fit into one message.
+const POINTS_A_RUN: usize = 512;
 
 /// Consecutive points of a stage's curve.
 #[derive(Debug)]
@@ -44,14 +46,14 @@ async fn send(store: Arc<dyn Store>, stages: Vec<StageKey>, from: u64, runs: mps
     for stage in stages {
         let mut next = Some(from);
         while let Some(from) = next {
-            let points = match store.curve(stage, from, MAX_CURVE_POINTS).await {
+            let points = match store.curve(stage, from, POINTS_A_RUN).await {
                 Ok(points) => points,
                 Err(error) => {
                     let _ = runs.send(Err(ApiError::Store(error))).await;
                     return;
                 }
             };
-            let is_whole = points.len() < MAX_CURVE_POINTS;
+            let is_whole = points.len() < POINTS_A_RUN;
             next = points.last().filter(|_| !is_whole).and_then(|last| last.step.checked_add(1));
             if points.is_empty() {
                 break;

@@ -60,7 +60,7 @@ pub(crate) enum Checking {
 }
 
 /// The progress of an attempt, and since when this process has watched it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Running {
     progress: Progress,
     /// The first point and when it came, from which a speed follows until the worker states one.
@@ -156,26 +156,25 @@ impl Conversation {
 
     /// Notes the progress in a heartbeat.
     pub(crate) fn hear_progress(&mut self, progress: Option<Progress>) {
-        let same = self
-            .progress
-            .filter(|running| Some(running.progress.key) == progress.as_ref().map(|progress| progress.key));
-        self.progress = progress.map(|progress| {
-            // The worker's points may be ahead of its last heartbeat.
-            let latest = [progress.latest, same.and_then(|running| running.progress.latest)];
-            let latest = latest.into_iter().flatten().max_by_key(|point| point.step);
+        let before = self.progress.take();
+        self.progress = progress.map(|heard| {
+            let same = before.filter(|running| running.progress.key == heard.key);
+            let (same, since) = same.map(|running| (running.progress, running.since)).unzip();
             // Prefer the speed measured here over the one the worker states, so that it does not flicker.
-            let known = same.map(|running| running.progress.tokens_per_second).filter(|speed| *speed > 0.0);
-            let tokens_per_second = known.unwrap_or(progress.tokens_per_second);
-            let since = same.and_then(|running| running.since);
-            Running { progress: Progress { latest, tokens_per_second, ..progress }, since }
+            let known = same.as_ref().map(|known| known.tokens_per_second).filter(|speed| *speed > 0.0);
+            let tokens_per_second = known.unwrap_or(heard.tokens_per_second);
+            // The worker's points may be ahead of its last heartbeat.
+            let latest = [heard.latest, same.and_then(|known| known.latest)];
+            let latest = latest.into_iter().flatten().max_by_key(|point| point.step);
+            Running { progress: Progress { latest, tokens_per_second, ..heard }, since: since.flatten() }
         });
     }
 
     /// Notes the last of a run of points.
     pub(crate) fn hear_point(&mut self, key: AttemptKey, point: CurvePoint, tokens_a_step: u64) {
         let now = Instant::now();
-        let same = self.progress.filter(|running| running.progress.key == key);
-        let since = same.and_then(|running| running.since).unwrap_or((now, point.step));
+        let same = self.progress.take().filter(|running| running.progress.key == key);
+        let since = same.as_ref().and_then(|running| running.since).unwrap_or((now, point.step));
         let stated = same.map_or(0.0, |running| running.progress.tokens_per_second);
         let seconds = now.duration_since(since.0).as_secs_f64();
         let tokens = point.step.saturating_sub(since.1).saturating_mul(tokens_a_step) as f64;
@@ -185,7 +184,8 @@ impl Conversation {
     }
 
     /// The progress of an attempt, if this worker has reported any.
-    pub(crate) fn progress_of(&self, key: AttemptKey) -> Option<Progress> {
-        self.progress.filter(|running| running.progress.key == key).map(|running| running.progress)
+    pub(crate) fn progress_of(&self, key: AttemptKey) -> Option<&Progress> {
+        let same = self.progress.as_ref().filter(|running| running.progress.key == key);
+        same.map(|running| &running.progress)
     }
 }

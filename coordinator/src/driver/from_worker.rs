@@ -1,7 +1,6 @@
 //! What a worker says, decoded and checked for its form.
 
-use scheduler::StageResult;
-use vocabulary::{AttemptKey, StageKey, WorkerId};
+use vocabulary::{AttemptKey, Measurements, StageKey, WorkerId};
 
 use crate::store::CurvePoint;
 use crate::verify::CheckpointClaim;
@@ -39,7 +38,7 @@ pub(crate) enum FromWorker {
 }
 
 /// How far an attempt is. Display only.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Progress {
     pub(crate) key: AttemptKey,
     pub(crate) latest: Option<CurvePoint>,
@@ -59,7 +58,7 @@ pub(crate) struct Report {
 pub(crate) enum ReportBody {
     Points(Vec<CurvePoint>),
     Checkpoint(CheckpointClaim),
-    Completed(StageResult),
+    Completed(Measurements),
     Diverged { step: u64, loss: f64 },
     Failed { reason: String, started: bool },
     StartUnusable(UnusableStart),

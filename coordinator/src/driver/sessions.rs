@@ -179,7 +179,7 @@ impl Driver {
         };
         let tokens_a_step = spec.batch.tokens();
         let inside: Vec<_> = points.into_iter().filter(|point| spec.steps.contains(&point.step)).collect();
-        let Some(last) = inside.last().copied() else { return };
+        let Some(last) = inside.last().cloned() else { return };
         if let Some(conversation) = self.conversations.get_mut(&worker) {
             conversation.hear_point(key, last, tokens_a_step);
         }

@@ -110,7 +110,7 @@ impl<'a> View<'a> {
     }
 
     /// How far an attempt is, by what its worker says.
-    pub(crate) fn progress(&self, worker: &WorkerId, key: AttemptKey) -> Option<Progress> {
+    pub(crate) fn progress(&self, worker: &WorkerId, key: AttemptKey) -> Option<&'a Progress> {
         self.conversations.get(worker)?.progress_of(key)
     }
 }

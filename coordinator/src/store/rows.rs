@@ -1,9 +1,9 @@
 //! Rows of the tables, as plain data.
 
-use vocabulary::{Attempt, AttemptKey, CampaignId, Dynamics, StageKey};
+use vocabulary::{Attempt, AttemptKey, CampaignId, Measurements, StageKey};
 
 /// One measurement on a loss curve. NaN and infinities are stored and come back as such.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct CurvePoint {
     /// The step, counted from the root.
     pub step: u64,
@@ -13,8 +13,8 @@ pub struct CurvePoint {
     pub grad_norm: f64,
     /// The learning rate, eta.
     pub learning_rate: f64,
-    /// Only for stages that record dynamics.
-    pub dynamics: Option<Dynamics>,
+    /// Measured beside these by stages that record.
+    pub measurements: Measurements,
 }
 
 /// When a campaign was submitted, which the log's facts do not say.

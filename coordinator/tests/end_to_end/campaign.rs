@@ -5,6 +5,8 @@ use std::time::Duration;
 use proto::v1::coordinator_message::Body as Down;
 use proto::v1::worker_message::Body as Up;
 use proto::v1::{self, CampaignPhase, StagePhase, TrialEnd};
+use vocabulary::Measurements;
+use vocabulary::metrics::VALIDATION_LOSS;
 
 use crate::bench::{Bench, PATIENCE, RECIPE, last, phase, plan_of};
 use crate::worker::{Worker, loss_at, points};
@@ -35,7 +37,8 @@ async fn a_campaign_is_trained_to_its_end_and_never_again() {
         let last = trial.last_stage();
         assert_eq!((&result.trial, &result.stage), (&trial.id.to_string(), &last.to_string()));
         let end = plan.stage(last).expect("it is in the plan").spec.steps.end;
-        assert_eq!(result.result.as_ref().expect("it has one").validation_loss, Some(loss_at(end)));
+        let measured = Measurements::try_from(result.result.clone().expect("it has one")).expect("it is sound");
+        assert_eq!(measured.get(VALIDATION_LOSS), Some(loss_at(end)));
     }
     bench.assert_curves_are_whole(&submitted.campaign).await;
 
@@ -176,8 +179,13 @@ async fn a_diverged_stage_is_a_result() {
         // Of both trees, the root: nothing below it can be trained.
         let job = worker.next_job().await;
         assert_eq!(job.stage.parent, None);
-        let lost =
-            v1::CurvePoint { step: 0, loss: f64::NAN, grad_norm: f64::INFINITY, learning_rate: 0.1, dynamics: None };
+        let lost = v1::CurvePoint {
+            step: 0,
+            loss: f64::NAN,
+            grad_norm: f64::INFINITY,
+            learning_rate: 0.1,
+            measurements: Vec::new(),
+        };
         let curve = v1::CurvePoints { attempt: Some(job.attempt.clone()), points: vec![lost] };
         worker.report(Up::CurvePoints(curve)).await;
         let report = v1::StageDiverged { attempt: Some(job.attempt.clone()), step: 0, loss: f64::NAN };
@@ -230,7 +238,7 @@ async fn what_workers_do_can_be_watched() {
     assert!(shown.connected && shown.device == "paper");
     assert_eq!(shown.stage.as_ref().map(|stage| &stage.key), Some(&job.attempt.stage));
     let progress = shown.progress.as_ref().expect("it trains");
-    assert_eq!(progress.latest.expect("it said a point").step, 3, "points are ahead of heartbeats");
+    assert_eq!(progress.latest.as_ref().expect("it said a point").step, 3, "points are ahead of heartbeats");
     assert!(progress.tokens_per_second > 0.0);
     bench.handle.shutdown().await;
 

@@ -6,6 +6,7 @@ use proto::v1::worker_message::Body as Up;
 use proto::v1::{self, CampaignDetail, StagePhase};
 use sqlx::Connection as _;
 use vocabulary::WorkerId;
+use vocabulary::metrics::VALIDATION_LOSS;
 
 use crate::bench::{Bench, options};
 use crate::worker::{Worker, loss_at, points};
@@ -151,7 +152,7 @@ async fn a_data_directory_of_an_earlier_version_is_continued() {
     let (ended, open) = (named("domains"), named("smoke"));
     assert_eq!((ended.phase(), open.phase()), (v1::CampaignPhase::Ended, v1::CampaignPhase::Open));
     let results = bench.results(&ended.campaign).await;
-    let losses: Vec<_> = results.iter().filter_map(|trial| trial.result.as_ref()?.validation_loss).collect();
+    let losses: Vec<_> = results.iter().filter_map(|trial| trial.result.as_ref()?.get(VALIDATION_LOSS)).collect();
     assert_eq!((results.len(), losses), (2, vec![loss_at(40)]), "the other one diverged");
 
     // The worker of the coordinator that was killed is gone; the next one starts from its checkpoint.

@@ -14,7 +14,8 @@ use proto::v1::{self, AttemptRef, CoordinatorMessage, WorkerMessage};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
-use vocabulary::{Attempt, AttemptKey, Stage, WorkerId};
+use vocabulary::metrics::{VALIDATION_LOSS, VALIDATION_LOSS_PER_BYTE};
+use vocabulary::{Attempt, AttemptKey, Measurements, Stage, WorkerId};
 
 use crate::bench::PATIENCE;
 
@@ -215,12 +216,8 @@ impl Worker {
 
     pub(crate) async fn report_completed(&mut self, job: &Job) {
         let loss = loss_at(job.end_step());
-        let result = v1::StageResult {
-            validation_loss: Some(loss),
-            validation_loss_per_byte: Some(loss / 3.0),
-            ..Default::default()
-        };
-        let completed = v1::StageCompleted { attempt: Some(job.attempt.clone()), result: Some(result) };
+        let result = Measurements::new().with(VALIDATION_LOSS, loss).with(VALIDATION_LOSS_PER_BYTE, loss / 3.0);
+        let completed = v1::StageCompleted { attempt: Some(job.attempt.clone()), result: Some((&result).into()) };
         self.report(Up::StageCompleted(completed)).await;
     }
 
@@ -248,7 +245,7 @@ pub(crate) fn points(job: &Job, steps: std::ops::Range<u64>) -> Up {
         loss: loss_at(step),
         grad_norm: 1.0,
         learning_rate: job.stage.spec.learning_rate(step),
-        dynamics: None,
+        measurements: Vec::new(),
     };
     Up::CurvePoints(v1::CurvePoints { attempt: Some(job.attempt.clone()), points: steps.map(point).collect() })
 }

@@ -1,6 +1,7 @@
 //! Curves: each step once, and none beyond the checkpoint that an attempt starts from.
 
-use vocabulary::{Attempt, AttemptKey, Consecutive, Dynamics, LargestUpdates};
+use vocabulary::metrics::{D1, D2, GRADIENT_PRODUCT, LARGEST_GRADIENT, LARGEST_UPDATE};
+use vocabulary::{Attempt, AttemptKey, MeasurementName, Measurements};
 
 use crate::scratch::{Scratch, checkpoint, completed, conforming, ended, point, points, reached, removed, started};
 use coordinator::store::{Commit, CurvePoint};
@@ -12,8 +13,9 @@ conforming! {
     a_checkpoint_of_the_same_commit_is_what_an_attempt_starts_from,
     points_of_the_commit_that_starts_an_attempt_come_after_the_cut,
     what_is_no_number_comes_back_as_it_was,
-    what_a_step_recorded_comes_back_as_it_was_and_goes_with_its_point,
+    what_a_step_measured_comes_back_as_it_was_and_goes_with_its_point,
     a_commit_may_be_larger_than_a_statement,
+    a_commit_of_measurements_may_be_larger_than_a_statement,
     without_its_last_checkpoint_an_attempt_starts_with_the_curve_up_to_the_one_before,
     a_stage_that_is_trained_again_keeps_its_curve_and_its_first_result,
     a_curve_is_read_in_runs_that_meet,
@@ -91,40 +93,58 @@ async fn what_is_no_number_comes_back_as_it_was(scratch: Scratch) {
     }
 }
 
-async fn what_a_step_recorded_comes_back_as_it_was_and_goes_with_its_point(scratch: Scratch) {
+async fn what_a_step_measured_comes_back_as_it_was_and_goes_with_its_point(scratch: Scratch) {
     let stage = scratch.start_a_stage().await;
-    let consecutive = Consecutive { product: f64::NAN, cosine: -0.25, d1: f64::INFINITY, d2: 0.1 + 0.2 };
-    let updates = [Some(1e-3), Some(5e-324), Some(3.0), None, Some(f64::INFINITY), Some(0.0), None];
-    let first = Dynamics { largest_gradient: 0.5, consecutive: None, updates: LargestUpdates::new(updates) };
-    let second = Dynamics { consecutive: Some(consecutive), ..first };
-    let recorded = [None, Some(first), Some(second), None];
-    let curve = (0..).zip(recorded).map(|(step, dynamics)| CurvePoint { dynamics, ..point(step, 5.0) }).collect();
-    scratch
-        .commit(Commit { curve: vec![(AttemptKey { stage, attempt: Attempt(1) }, curve)], ..Commit::default() })
-        .await;
+    let key = AttemptKey { stage, attempt: Attempt(1) };
+    let first = Measurements::new()
+        .with(LARGEST_GRADIENT, 0.5)
+        .with(LARGEST_UPDATE.part("qkv"), 5e-324)
+        .with(LARGEST_UPDATE.part("head"), f64::INFINITY);
+    let second = first
+        .clone()
+        .with(GRADIENT_PRODUCT, f64::NAN)
+        .with(D1, f64::NEG_INFINITY)
+        .with(D2, 0.1 + 0.2)
+        .with("a-metric.of/tomorrow".parse::<MeasurementName>().expect("a name"), -1.0);
+    let recorded = [Measurements::new(), first.clone(), second.clone(), Measurements::new()];
+    let with = |(step, measurements)| CurvePoint { measurements, ..point(step, 5.0) };
+    let curve: Vec<_> = (0..).zip(recorded.clone()).map(with).collect();
+    scratch.commit(Commit { curve: vec![(key, curve.clone())], ..Commit::default() }).await;
     // Again, with other values: the first row stays.
-    let again = CurvePoint { dynamics: Some(Dynamics { largest_gradient: 9.0, ..first }), ..point(1, 6.0) };
-    scratch
-        .commit(Commit { curve: vec![(AttemptKey { stage, attempt: Attempt(1) }, vec![again])], ..Commit::default() })
-        .await;
+    let again = CurvePoint { measurements: first.with(LARGEST_GRADIENT, 9.0), ..point(1, 6.0) };
+    scratch.commit(Commit { curve: vec![(key, vec![again])], ..Commit::default() }).await;
 
     let scratch = scratch.reopen().await;
-    let curve = scratch.store.curve(stage, 0, usize::MAX).await.expect("it can be read");
-    // As text, because NaN equals nothing.
-    let text = |dynamics: Option<Dynamics>| format!("{dynamics:?}");
-    assert_eq!(curve.iter().map(|point| text(point.dynamics)).collect::<Vec<_>>(), recorded.map(text));
+    assert_eq!(scratch.store.curve(stage, 0, usize::MAX).await.expect("it can be read"), curve);
+    assert_eq!(scratch.store.curve(stage, 2, 1).await.expect("it can be read"), curve[2..3]);
     if let Some(file) = scratch.file() {
-        assert_eq!(file.select::<(i64,)>("SELECT step FROM curve_dynamics ORDER BY step").await, [(1,), (2,)]);
+        assert_eq!(file.count("curve_measurements").await, (recorded[1].len() + recorded[2].len()) as i64);
     }
 
     scratch.record([reached(stage, 1, 2)]).await;
     let committed = Commit { checkpoints: vec![checkpoint(stage, 1, 2)], ..Commit::default() };
     scratch.commit(committed).await;
     scratch.record([ended(stage, 1), started(stage, 2)]).await;
-    assert_eq!(scratch.steps(stage).await, [0, 1]);
+    assert_eq!(scratch.store.curve(stage, 0, usize::MAX).await.expect("it can be read"), curve[..2]);
     if let Some(file) = scratch.file() {
-        assert_eq!(file.select::<(i64,)>("SELECT step FROM curve_dynamics").await, [(1,)], "it is cut with the curve");
+        assert_eq!(file.count("curve_measurements").await, recorded[1].len() as i64, "they are cut with the curve");
     }
+    // The steps that are trained again bring the same series.
+    let rest =
+        Commit { curve: vec![(AttemptKey { stage, attempt: Attempt(2) }, curve[2..].to_vec())], ..Commit::default() };
+    scratch.commit(rest).await;
+    assert_eq!(scratch.store.curve(stage, 0, usize::MAX).await.expect("it can be read"), curve);
+}
+
+async fn a_commit_of_measurements_may_be_larger_than_a_statement(scratch: Scratch) {
+    let stage = scratch.start_a_stage().await;
+    let measured: Measurements = (0..20).map(|part| (LARGEST_UPDATE.part(part), f64::from(part))).collect();
+    let curve: Vec<_> =
+        (0..2_500).map(|step| CurvePoint { measurements: measured.clone(), ..point(step, 5.0) }).collect();
+    scratch
+        .commit(Commit { curve: vec![(AttemptKey { stage, attempt: Attempt(1) }, curve.clone())], ..Commit::default() })
+        .await;
+    assert_eq!(scratch.store.curve(stage, 0, usize::MAX).await.expect("it can be read"), curve);
 }
 
 async fn a_commit_may_be_larger_than_a_statement(scratch: Scratch) {
@@ -177,8 +197,9 @@ async fn a_stage_that_is_trained_again_keeps_its_curve_and_its_first_result(scra
     let curve = scratch.store.curve(stage, 0, usize::MAX).await.expect("it can be read");
     assert_eq!(curve, (0..10).map(|step| point(step, 5.0)).collect::<Vec<_>>());
     if let Some(file) = scratch.file() {
-        let results = file.select::<(i64, f64)>("SELECT attempt, validation_loss FROM results").await;
-        assert_eq!(results, [(1, 3.25)]);
+        let results = "SELECT attempt, name, value FROM results JOIN result_measurements USING (stage)";
+        let results = file.select::<(i64, String, f64)>(results).await;
+        assert_eq!(results, [(1, "validation_loss".to_owned(), 3.25)]);
     }
 }
 

@@ -150,14 +150,14 @@ async fn tables_that_are_not_what_the_log_says_are_named_and_written_anew() {
     assert!(sound.wrong.is_empty() && sound.rows > 0, "{sound:?}");
 
     file(&scratch)
-        .execute("UPDATE results SET validation_loss = 9; UPDATE stages SET end_step = 7")
+        .execute("UPDATE result_measurements SET value = 9; UPDATE stages SET end_step = 7")
         .await
         .expect("it is done");
     let DerivedCheck { wrong, .. } = scratch.store.check_derived(Differences::Leave).await.expect("it can be read");
-    assert_eq!(wrong, ["stages", "results"]);
+    assert_eq!(wrong, ["stages", "result_measurements"]);
     let DerivedCheck { wrong, .. } =
         scratch.store.check_derived(Differences::Rewrite(scratch.term)).await.expect("it can be written");
-    assert_eq!(wrong, ["stages", "results"]);
+    assert_eq!(wrong, ["stages", "result_measurements"]);
     let DerivedCheck { wrong, .. } = scratch.store.check_derived(Differences::Leave).await.expect("it can be read");
     assert!(wrong.is_empty());
     // What does not follow from the log alone is as it was.

@@ -11,7 +11,10 @@ use scheduler::{Fact, Scheduler, Settings, StageState, Timestamp};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteRow};
 use sqlx::{AssertSqlSafe, Connection, FromRow};
 use tempfile::TempDir;
-use vocabulary::StageKey;
+use vocabulary::metrics::{
+    D1, D2, GRADIENT_COSINE, GRADIENT_PRODUCT, LARGEST_GRADIENT, LARGEST_UPDATE, VALIDATION_LOSS,
+};
+use vocabulary::{Metric, ParamKind, StageKey};
 
 const WRITTEN: &str = include_str!("../fixtures/f53a51d.sql");
 
@@ -88,7 +91,7 @@ async fn its_log_is_sound_and_restores_with_and_without_its_snapshot() {
 
     let results: BTreeMap<String, Option<f64>> = ended.into_iter().collect();
     let completed = whole.ledger().stages().filter_map(|(stage, state)| match state {
-        StageState::Completed { result, .. } => Some((stage.key.to_string(), result.validation_loss)),
+        StageState::Completed { result, .. } => Some((stage.key.to_string(), result.get(VALIDATION_LOSS))),
         _ => None,
     });
     assert_eq!(completed.collect::<BTreeMap<_, _>>(), results);
@@ -127,17 +130,19 @@ async fn its_curves_are_found_again_bit_for_bit() {
             .collect();
         assert_eq!(found, expected, "{stage}");
 
-        let recorded: Vec<_> = curve.iter().filter_map(|point| Some((point.step, point.dynamics?))).collect();
+        let recorded: Vec<_> = curve.iter().filter(|point| !point.measurements.is_empty()).collect();
         assert_eq!(recorded.len(), dynamics.len(), "{stage}");
-        for (((step, found), row), of_kinds) in recorded.iter().zip(&dynamics).zip(&updates) {
-            assert_eq!((*step, bits(found.largest_gradient)), (row.0.cast_unsigned(), column(row.1)));
-            let consecutive = found.consecutive.map(|c| [c.product, c.cosine, c.d1, c.d2].map(bits));
-            let expected = (row.2 != 0).then(|| [row.3, row.4, row.5, row.6].map(column));
-            assert_eq!(consecutive, expected, "step {step} of {stage}");
+        for ((found, row), of_kinds) in recorded.into_iter().zip(&dynamics).zip(&updates) {
+            let step = found.step;
+            let measured = |metric: Metric| found.measurements.get(metric).map(bits);
+            assert_eq!((step, measured(LARGEST_GRADIENT)), (row.0.cast_unsigned(), Some(column(row.1))));
+            let compared = [GRADIENT_PRODUCT, GRADIENT_COSINE, D1, D2].map(measured);
+            let expected = [row.3, row.4, row.5, row.6].map(|value| (row.2 != 0).then(|| column(value)));
+            assert_eq!(compared, expected, "step {step} of {stage}");
             let of_kinds = [of_kinds.1, of_kinds.2, of_kinds.3, of_kinds.4, of_kinds.5, of_kinds.6, of_kinds.7];
             let expected = (0..).zip(of_kinds).map(|(bit, update)| (row.7 & (1 << bit) != 0).then(|| column(update)));
-            let updates = found.updates.by_kind().into_iter().map(|update| update.map(bits));
-            assert_eq!(updates.collect::<Vec<_>>(), expected.collect::<Vec<_>>(), "step {step} of {stage}");
+            let updates = ParamKind::ALL.map(|kind| found.measurements.get(LARGEST_UPDATE.part(kind.name())).map(bits));
+            assert_eq!(updates.to_vec(), expected.collect::<Vec<_>>(), "step {step} of {stage}");
         }
     }
     store.close().await;

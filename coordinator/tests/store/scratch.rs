@@ -7,11 +7,12 @@ use coordinator::store::{
     Commit, CommittedCheckpoint, CurvePoint, MemoryStore, SqliteStore, Store, StoreError, Term, TokenRow,
 };
 use recipes::Recipe;
-use scheduler::{AttemptEnd, Fact, RemovalReason, StageResult};
+use scheduler::{AttemptEnd, Fact, RemovalReason};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteRow};
 use sqlx::{AssertSqlSafe, Connection, FromRow};
 use tempfile::TempDir;
-use vocabulary::{Attempt, AttemptKey, Dataset, DatasetId, Plan, Stage, StageKey, WorkerId};
+use vocabulary::metrics::VALIDATION_LOSS;
+use vocabulary::{Attempt, AttemptKey, Dataset, DatasetId, Measurements, Plan, Stage, StageKey, WorkerId};
 
 /// The time of every commit here.
 pub(crate) const AT_MS: u64 = 1_700_000_000_123;
@@ -188,7 +189,7 @@ pub(crate) fn removed(stage: StageKey, step: u64) -> Fact {
 }
 
 pub(crate) fn completed(stage: StageKey, attempt: u32) -> Fact {
-    let result = StageResult { validation_loss: Some(3.25), validation_loss_per_byte: None, ..Default::default() };
+    let result = Measurements::new().with(VALIDATION_LOSS, 3.25);
     Fact::StageCompleted { stage, attempt: Attempt(attempt), result }
 }
 
@@ -204,7 +205,7 @@ pub(crate) fn checkpoint(stage: StageKey, attempt: u32, step: u64) -> CommittedC
 }
 
 pub(crate) fn point(step: u64, loss: f64) -> CurvePoint {
-    CurvePoint { step, loss, grad_norm: 0.1 + 0.2, learning_rate: 1e-3 / 3.0, dynamics: None }
+    CurvePoint { step, loss, grad_norm: 0.1 + 0.2, learning_rate: 1e-3 / 3.0, measurements: Measurements::new() }
 }
 
 /// A token, of which there are as many as numbers.

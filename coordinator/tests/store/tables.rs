@@ -109,7 +109,8 @@ async fn people_see_who_trained_what_and_what_came_out() {
     let how = |attempt, outcome: &str| (attempt, worker().to_string(), at, Some(outcome.to_owned()));
     assert_eq!(attempts, [how(1, "worker came back without it"), how(2, "completed")]);
 
-    let results = "SELECT stage, validation_loss, diverged_at_step, diverged_loss FROM results ORDER BY attempt DESC";
+    let results = "SELECT stage, value, diverged_at_step, diverged_loss \
+                   FROM results LEFT JOIN result_measurements USING (stage) ORDER BY attempt DESC";
     let results = file.select::<(String, Option<f64>, Option<i64>, Option<f64>)>(results).await;
     assert_eq!(results, [(stage.to_string(), Some(3.25), None, None), (other.to_string(), None, Some(7), None)]);
     let ends = format!("SELECT start_step, end_step FROM stages WHERE stage = '{stage}'");

@@ -6,7 +6,8 @@ use proto::convert::id;
 use proto::v1::{CampaignSummary, CurvePoint, TrialResult};
 use proto::{ConvertError, v1};
 use report::forecast::{NoTree, SizeTree};
-use vocabulary::StageKey;
+use vocabulary::metrics::VALIDATION_LOSS;
+use vocabulary::{Measurements, StageKey, TrialId};
 
 use crate::{CallError, Campaigns, Detail};
 
@@ -49,12 +50,13 @@ impl Measured {
     ) -> Result<Self, ConvertError> {
         let Detail { summary, plan, stages, recipe_file, recipe_text } = detail;
         let (early, whole): (Vec<_>, Vec<_>) = results.iter().partition(|result| is_early(result));
-        let losses = whole.into_iter().filter_map(|result| final_loss(result).transpose());
+        let whole = whole.into_iter().filter_map(|result| measured(result).transpose());
         let early = early.into_iter().map(early_end);
         let mut dynamics = BTreeMap::new();
         let curve = |(stage, points): (String, Vec<CurvePoint>)| {
             let stage = id("stage", &stage)?;
-            let recorded: Vec<report::DynamicsPoint> = points.iter().filter_map(dynamics_point).collect();
+            let recorded = points.iter().filter_map(|point| recorded(point).transpose());
+            let recorded = recorded.collect::<Result<Vec<_>, _>>()?;
             if !recorded.is_empty() {
                 dynamics.insert(stage, recorded);
             }
@@ -63,7 +65,7 @@ impl Measured {
         let curves = curves.into_iter().map(curve).collect::<Result<_, ConvertError>>()?;
         let campaign = report::Campaign {
             plan,
-            losses: losses.collect::<Result<_, _>>()?,
+            results: whole.collect::<Result<_, _>>()?,
             early: early.collect::<Result<_, _>>()?,
             curves,
             dynamics,
@@ -72,7 +74,7 @@ impl Measured {
             program: program.to_owned(),
         };
         let held_out = stages.iter().filter_map(|stage| {
-            let loss = stage.result.as_ref()?.validation_loss?;
+            let loss = stage.result.as_ref()?.get(VALIDATION_LOSS)?;
             Some(id("stage", &stage.key).map(|key| (key, loss)))
         });
         let held_out = held_out.collect::<Result<_, ConvertError>>()?;
@@ -86,15 +88,12 @@ impl Measured {
     }
 }
 
-/// A trial without a loss on held-out text has none, rather than one of zero.
-fn final_loss(result: &TrialResult) -> Result<Option<(vocabulary::TrialId, report::FinalLoss)>, ConvertError> {
-    let Some(v1::StageResult { validation_loss: Some(per_token), validation_loss_per_byte: per_byte, sets }) =
-        &result.result
-    else {
-        return Ok(None);
-    };
-    let sets = proto::convert::sets(sets)?;
-    Ok(Some((id("trial", &result.trial)?, report::FinalLoss { per_token: *per_token, per_byte: *per_byte, sets })))
+/// A trial's result; `None` without a loss on held-out text.
+fn measured(result: &TrialResult) -> Result<Option<(TrialId, Measurements)>, ConvertError> {
+    let Some(measured) = result.result.clone() else { return Ok(None) };
+    let measured = Measurements::try_from(measured).map_err(|error| error.within("result"))?;
+    let trial = id("trial", &result.trial)?;
+    Ok(measured.get(VALIDATION_LOSS).map(|_| (trial, measured)))
 }
 
 fn is_early(result: &TrialResult) -> bool {
@@ -104,9 +103,9 @@ fn is_early(result: &TrialResult) -> bool {
     }
 }
 
-fn early_end(result: &TrialResult) -> Result<(vocabulary::TrialId, report::EarlyEnd), ConvertError> {
-    let loss = final_loss(result)?.map(|(_, loss)| loss);
-    Ok((id("trial", &result.trial)?, report::EarlyEnd { step: result.step, loss }))
+fn early_end(result: &TrialResult) -> Result<(TrialId, report::EarlyEnd), ConvertError> {
+    let measured = measured(result)?.map(|(_, measured)| measured);
+    Ok((id("trial", &result.trial)?, report::EarlyEnd { step: result.step, result: measured }))
 }
 
 fn curve_point(point: CurvePoint) -> report::CurvePoint {
@@ -114,7 +113,9 @@ fn curve_point(point: CurvePoint) -> report::CurvePoint {
 }
 
 /// What a point says beside its loss, where its stage records.
-fn dynamics_point(point: &CurvePoint) -> Option<report::DynamicsPoint> {
-    let CurvePoint { step, grad_norm, learning_rate, ref dynamics, .. } = *point;
-    Some(report::DynamicsPoint { step, learning_rate, grad_norm, dynamics: dynamics.as_ref()?.into() })
+fn recorded(point: &CurvePoint) -> Result<Option<report::DynamicsPoint>, ConvertError> {
+    let CurvePoint { step, grad_norm, learning_rate, ref measurements, .. } = *point;
+    let measurements = proto::convert::measurements("measurements", measurements.clone())?;
+    let recorded = report::DynamicsPoint { step, learning_rate, grad_norm, measurements };
+    Ok(Some(recorded).filter(|recorded| !recorded.measurements.is_empty()))
 }

@@ -6,9 +6,8 @@
 
 mod attempt;
 mod dataset;
-mod dynamics;
+mod measure;
 mod plan;
-mod sets;
 mod stage;
 #[cfg(test)]
 mod tests;
@@ -16,11 +15,12 @@ mod tests;
 use std::str::FromStr;
 
 pub use attempt::{attempt, attempts};
+pub use measure::{measurements, sent_measurements};
 pub use plan::{plan, sent_plan};
-pub use sets::{sent_sets, sets};
 pub use stage::spec;
 
 use vocabulary::id::ParseIdError;
+use vocabulary::measure::InvalidName;
 use vocabulary::{SpecError, StageKey};
 
 use crate::limits::{MAX_NAME_BYTES, has_control_characters};
@@ -70,6 +70,9 @@ pub enum Problem {
     /// It is a spec that nothing can be trained with.
     #[error("{0}")]
     Spec(SpecError),
+    /// It should be the name of a measurement, and is not.
+    #[error("{0}")]
+    MeasurementName(InvalidName),
     /// A stage's key does not follow from its spec and parent.
     #[error("the stage is named {derived} by this version: is the other side another version?")]
     Key {

@@ -2,15 +2,15 @@
 
 use proptest::prelude::*;
 use prost::Message;
+use vocabulary::measure::MAX_MEASUREMENTS;
 use vocabulary::search::{Asha, Dimension, Parameter, Sampler, Scale, Search, SearchBase, Settings, Values};
 use vocabulary::{
-    AdamW, Attempt, AttemptKey, Batch, CampaignId, CheckpointPolicy, Consecutive, DataSpec, Dataset, DecayShape,
-    Domain, Dynamics, Keep, LargestUpdates, LrSchedule, Mixture, ModelSpec, Plan, Precision, Recording, Retries,
-    SetLoss, SetLosses, Shape, Stage, StageKey, StageRole, StageSpec, StartSpec, TensorProgram, Tokens, Trial, TrialId,
-    sample,
+    AdamW, Attempt, AttemptKey, Batch, CampaignId, CheckpointPolicy, DataSpec, Dataset, DecayShape, Domain, Keep,
+    LrSchedule, Measurements, Mixture, ModelSpec, Plan, Precision, Recording, Retries, Shape, Stage, StageKey,
+    StageRole, StageSpec, StartSpec, TensorProgram, Tokens, Trial, TrialId, sample,
 };
 
-use super::{ConvertError, Problem, attempt, plan as read_plan, sent_plan, sent_sets};
+use super::{ConvertError, Problem, attempt, plan as read_plan, sent_plan};
 use crate::v1;
 
 fn spec(schedule: LrSchedule, floats: [f64; 6], precision: Precision) -> StageSpec {
@@ -184,13 +184,31 @@ fn plans_survive_the_way() {
 }
 
 #[test]
-fn what_is_recorded_survives_the_way_to_the_bit() {
-    let consecutive = Consecutive { product: 0.0, cosine: -0.5, d1: f64::NEG_INFINITY, d2: 1e300 };
-    for (consecutive, head) in [(None, None), (Some(consecutive), Some(0.0))] {
-        let updates = [Some(1.0), Some(2.0), Some(3.0), Some(4.0), Some(5.0), Some(6.0), head];
-        let dynamics = Dynamics { largest_gradient: 0.1 + 0.2, consecutive, updates: LargestUpdates::new(updates) };
-        assert_eq!(Dynamics::from(&travel(&v1::Dynamics::from(&dynamics))), dynamics);
-    }
+fn measurements_survive_the_way_to_the_bit_whatever_they_are_called() {
+    let measured = [
+        ("validation_loss", 0.1 + 0.2),
+        ("validation_loss/0", f64::NEG_INFINITY),
+        ("d2", 1e300),
+        ("d1", f64::NAN),
+        ("a-metric.of/tomorrow", -0.0),
+    ];
+    let measured: Measurements =
+        measured.into_iter().map(|(name, value)| (name.parse().expect("a name"), value)).collect();
+    let back = Measurements::try_from(travel(&v1::StageResult::from(&measured))).expect("is accepted");
+    assert_eq!(back, measured);
+    assert!(back.get("a-metric.of/tomorrow").expect("comes back").is_sign_negative());
+}
+
+#[test]
+fn measurements_that_cannot_be_are_refused_by_name() {
+    let refused = |names: Vec<String>| {
+        let measurements = names.into_iter().map(|name| v1::Measurement { name, value: 1.0 }).collect();
+        Measurements::try_from(v1::StageResult { measurements }).expect_err("is refused").to_string()
+    };
+    let unnamed = refused(vec!["validation_loss".to_owned(), "Not a name".to_owned()]);
+    assert!(unnamed.starts_with("measurements[1].name: `Not a name` cannot name a measurement"), "{unnamed}");
+    let many = (0..=MAX_MEASUREMENTS).map(|number| format!("a{number}")).collect();
+    assert_eq!(refused(many), "measurements: has 257 entries, and 256 are accepted");
 }
 
 fn refusal(change: impl FnOnce(&mut Plan)) -> ConvertError {
@@ -296,13 +314,4 @@ fn the_largest_plan_is_a_message() {
     large.trials = vec![Trial { path: vec![trial.path[0]; 20], ..trial }; 10_000];
     let bytes = sent_plan(&large).len();
     assert!(bytes < crate::limits::MAX_PLAN_BYTES, "{bytes}");
-}
-
-#[test]
-fn the_losses_on_the_held_out_sets_come_back_and_are_no_more_than_there_can_be() {
-    let sets = SetLosses::of(&[SetLoss { per_token: 3.0, per_byte: 0.75 }, SetLoss { per_token: 2.0, per_byte: 0.1 }]);
-    let sets = sets.expect("two fit");
-    assert_eq!(super::sets(&sent_sets(&sets)).expect("comes back"), sets);
-    let many = vec![v1::SetLoss { per_token: 1.0, per_byte: 1.0 }; 9];
-    assert_eq!(super::sets(&many).expect_err("is refused").to_string(), "sets: has 9 entries, and 8 are accepted");
 }

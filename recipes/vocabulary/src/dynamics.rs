@@ -14,45 +14,32 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::measure::metrics::{D1, D2, GRADIENT_COSINE, GRADIENT_PRODUCT, LARGEST_GRADIENT, LARGEST_UPDATE};
+use crate::measure::{Measurements, Metric};
+
 /// What a stage records beside its losses. Its numbers are the same with and without.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Recording {
-    /// [`Dynamics`] of every step.
+    /// [`METRICS`] of every step.
     Dynamics,
 }
 
-/// What is recorded of a step. A division by zero, such as by the length of a zero update, gives NaN; so does a NaN
-/// gradient.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Dynamics {
-    /// The largest element of the gradient before clipping, without its sign.
-    pub largest_gradient: f64,
-    /// What compares the step with the one before it; `None` where that one was not recorded.
-    pub consecutive: Option<Consecutive>,
-    /// The largest change of a weight in this step.
-    pub updates: LargestUpdates,
+/// The metrics that a stage records of its dynamics. Those that compare a step with the one before are absent if that one was
+/// not recorded. Dividing by zero, as by the length of an update that changed nothing, gives NaN.
+pub const METRICS: [Metric; 6] = [LARGEST_GRADIENT, GRADIENT_PRODUCT, GRADIENT_COSINE, D1, D2, LARGEST_UPDATE];
+
+/// K in the paper: curvature of the loss along the last update. `None` if D1 and D2 were not measured.
+#[must_use]
+pub fn curvature(recorded: &Measurements) -> Option<f64> {
+    let (d1, d2) = (recorded.get(D1)?, recorded.get(D2)?);
+    Some(d2.abs() / (1.0 + d1 * d1).powf(1.5))
 }
 
-/// A step beside the one before it.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Consecutive {
-    /// Inner product of their gradients.
-    pub product: f64,
-    /// Cosine of the angle between their gradients.
-    pub cosine: f64,
-    /// D1 in the paper: the gradient along the direction of the last update.
-    pub d1: f64,
-    /// D2 in the paper: the change of the gradient along that direction, by the length of the update.
-    pub d2: f64,
-}
-
-impl Consecutive {
-    /// K in the paper: the curvature of the loss along the last update.
-    #[must_use]
-    pub fn curvature(&self) -> f64 {
-        self.d2.abs() / (1.0 + self.d1 * self.d1).powf(1.5)
-    }
+/// Largest absolute change of a single weight of any kind. `None` if it was not measured.
+#[must_use]
+pub fn largest_update(recorded: &Measurements) -> Option<f64> {
+    recorded.parts_of(LARGEST_UPDATE).map(|(_, change)| change).reduce(larger)
 }
 
 /// The kinds of parameters that train alike, in the order in which a token meets them.
@@ -110,42 +97,6 @@ impl ParamKind {
     }
 }
 
-/// The largest change of a single weight, without its sign, for each kind of parameter that a model has.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct LargestUpdates([Option<f64>; ParamKind::ALL.len()]);
-
-impl LargestUpdates {
-    /// By kind, in the order of [`ParamKind::ALL`].
-    #[must_use]
-    pub fn new(by_kind: [Option<f64>; ParamKind::ALL.len()]) -> Self {
-        Self(by_kind)
-    }
-
-    /// By kind, in the order of [`ParamKind::ALL`].
-    #[must_use]
-    pub fn by_kind(&self) -> [Option<f64>; ParamKind::ALL.len()] {
-        self.0
-    }
-
-    /// Of the parameters of this kind; `None` where the model has none.
-    #[must_use]
-    pub fn of(&self, kind: ParamKind) -> Option<f64> {
-        self.0[kind as usize]
-    }
-
-    /// Notes a change.
-    pub fn add(&mut self, kind: ParamKind, change: f64) {
-        let known = &mut self.0[kind as usize];
-        *known = Some(known.map_or(change, |known| larger(known, change)));
-    }
-
-    /// Of all parameters.
-    #[must_use]
-    pub fn largest(&self) -> f64 {
-        self.0.into_iter().flatten().fold(0.0, larger)
-    }
-}
-
 /// The larger of two, or NaN if either is NaN.
 #[must_use]
 pub fn larger(a: f64, b: f64) -> f64 {
@@ -171,18 +122,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_number_is_larger_than_all() {
-        let mut updates = LargestUpdates::default();
-        updates.add(ParamKind::Down, 2.0);
-        updates.add(ParamKind::Down, 1.0);
-        assert_eq!(
-            (updates.of(ParamKind::Down), updates.of(ParamKind::Head), updates.largest()),
-            (Some(2.0), None, 2.0)
-        );
-        for change in [f64::NAN, 3.0] {
-            updates.add(ParamKind::Down, change);
-            assert!(updates.largest().is_nan());
-        }
+    fn the_largest_update_is_that_of_all_kinds_and_nan_counts_as_the_largest() {
+        let update = |kind: ParamKind| LARGEST_UPDATE.part(kind.name());
+        let recorded = Measurements::new().with(update(ParamKind::Down), 2.0).with(update(ParamKind::Gain), 1.0);
+        assert_eq!([largest_update(&recorded), largest_update(&Measurements::new())], [Some(2.0), None]);
+        let unbounded = recorded.with(update(ParamKind::Embedding), f64::NAN);
+        assert!(largest_update(&unbounded).is_some_and(f64::is_nan));
+        assert!([larger(f64::NAN, 1.0), larger(1.0, f64::NAN)].into_iter().all(f64::is_nan));
     }
 
     #[test]
@@ -192,6 +138,7 @@ mod tests {
         let update: f64 = after - before;
         let d1 = a * after * update.signum();
         let d2 = (a * after - a * before) / update;
-        assert_eq!(Consecutive { product: 0.0, cosine: 0.0, d1, d2 }.curvature(), a);
+        assert_eq!(curvature(&Measurements::new().with(D1, d1).with(D2, d2)), Some(a));
+        assert_eq!(curvature(&Measurements::new().with(D1, d1)), None);
     }
 }

@@ -42,7 +42,7 @@ impl From<&v1::WorkerStatus> for WorkerLine {
     fn from(worker: &v1::WorkerStatus) -> Self {
         let stage = worker.stage.as_ref();
         let progress = worker.progress.as_ref();
-        let latest = progress.and_then(|progress| progress.latest);
+        let latest = progress.and_then(|progress| progress.latest.as_ref());
         Self {
             worker: worker.worker.clone(),
             name: worker.name.clone(),
@@ -124,8 +124,13 @@ mod tests {
     use super::*;
 
     fn busy() -> v1::WorkerStatus {
-        let latest =
-            v1::CurvePoint { step: 3599, loss: 2.31131, grad_norm: 0.4, learning_rate: 0.0052, dynamics: None };
+        let latest = v1::CurvePoint {
+            step: 3599,
+            loss: 2.31131,
+            grad_norm: 0.4,
+            learning_rate: 0.0052,
+            measurements: Vec::new(),
+        };
         let spec = StageSpec { steps: 0..3906, ..sample::stage() };
         let stage = v1::Stage {
             size: "tiny-128".to_owned(),

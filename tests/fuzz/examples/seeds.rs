@@ -57,11 +57,20 @@ fn main() -> std::io::Result<()> {
     let attempt = Some(v1::AttemptRef::from(key));
     write("wire", "attempt", &[&[4], v1::AttemptRef::from(key).encode_to_vec().as_slice()].concat())?;
 
-    let point = |step| v1::CurvePoint { step, loss: 6.5, grad_norm: 1.5, learning_rate: 0.01, dynamics: None };
+    let measurements = vec![v1::Measurement { name: "largest_update/qkv".to_owned(), value: f64::NAN }];
+    let result = v1::StageResult { measurements: measurements.clone() };
+    let point = |step| v1::CurvePoint {
+        step,
+        loss: 6.5,
+        grad_norm: 1.5,
+        learning_rate: 0.01,
+        measurements: measurements.clone(),
+    };
     let points = v1::CurvePoints { attempt: attempt.clone(), points: (0..3).map(point).collect() };
     let bodies = [
         Body::CurvePoints(points),
         Body::AttemptReleased(v1::AttemptReleased { attempt: attempt.clone() }),
+        Body::StageCompleted(v1::StageCompleted { attempt: attempt.clone(), result: Some(result) }),
         Body::StageDiverged(v1::StageDiverged { attempt, step: 3, loss: f64::INFINITY }),
     ];
     let (mut records, mut file) =

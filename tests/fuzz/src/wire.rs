@@ -2,10 +2,11 @@
 
 use std::fmt::Debug;
 
+use prost::Message;
 use proto::ConvertError;
 use proto::convert::{plan, sent_plan};
-use proto::v1;
-use vocabulary::{AttemptKey, Dataset, Stage, StageSpec};
+use proto::v1::{self, worker_message::Body};
+use vocabulary::{AttemptKey, Dataset, Measurements, Stage, StageSpec};
 
 /// The first byte selects the message type. An accepted message must survive a round trip.
 pub fn wire(input: &[u8]) {
@@ -29,7 +30,12 @@ pub fn wire(input: &[u8]) {
             }
         }
         _ => {
-            let _ = decoded::<v1::WorkerMessage>(bytes);
+            let message = decoded::<v1::WorkerMessage>(bytes);
+            if let Some(Body::StageCompleted(v1::StageCompleted { result: Some(result), .. })) =
+                message.and_then(|message| message.body)
+            {
+                there_and_back::<v1::StageResult, Measurements>(&result.encode_to_vec());
+            }
             let _ = decoded::<v1::CoordinatorMessage>(bytes);
         }
     }
@@ -39,13 +45,13 @@ fn text(bytes: &[u8]) -> Option<&str> {
     std::str::from_utf8(bytes).ok()
 }
 
-fn decoded<W: prost::Message + Default>(bytes: &[u8]) -> Option<W> {
+fn decoded<W: Message + Default>(bytes: &[u8]) -> Option<W> {
     W::decode(bytes).ok()
 }
 
 fn there_and_back<W, T>(bytes: &[u8])
 where
-    W: prost::Message + Default + for<'a> From<&'a T>,
+    W: Message + Default + for<'a> From<&'a T>,
     T: TryFrom<W, Error = ConvertError> + PartialEq + Debug,
 {
     let Some(read) = decoded::<W>(bytes).and_then(|sent| T::try_from(sent).ok()) else { return };

@@ -14,7 +14,8 @@ use proto::v1::WorkerMessage;
 use tracing::{info, warn};
 use vocabulary::WorkerId;
 
-const MAGIC: &[u8; 16] = b"windtunnel out 2";
+/// Raised whenever messages change so that an older spool would be misread: such a spool is dropped.
+const MAGIC: &[u8; 16] = b"windtunnel out 3";
 const CHECKSUM: usize = 8;
 /// Magic, worker and checksum.
 pub(crate) const HEADER: usize = MAGIC.len() + 8 + CHECKSUM;
@@ -242,6 +243,19 @@ mod tests {
         let recovered = recover(dir.path(), &WORKER).expect("it is read");
         assert_eq!(sequences(&recovered), [NUMBERS + 1, NUMBERS + 2]);
         assert_eq!(recovered.next_segment, 8);
+        assert!(!path_of(dir.path(), 4).exists());
+    }
+
+    #[test]
+    fn an_outbox_of_another_version_is_dropped_and_its_numbers_are_kept() {
+        let dir = tempfile::tempdir().expect("a directory");
+        write(dir.path(), 4, &WORKER, &[1, 2]);
+        let mut content = std::fs::read(path_of(dir.path(), 4)).expect("it is read");
+        let old = [b"windtunnel out 2".as_slice(), WORKER.as_bytes()].concat();
+        content[..HEADER].copy_from_slice(&[old.as_slice(), &checksum(&old)].concat());
+        std::fs::write(path_of(dir.path(), 4), content).expect("it is written");
+        let recovered = recover(dir.path(), &WORKER).expect("it is read");
+        assert_eq!((sequences(&recovered), recovered.next_segment), (vec![], 5));
         assert!(!path_of(dir.path(), 4).exists());
     }
 

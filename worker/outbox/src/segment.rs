@@ -1,4 +1,4 @@
-//! A segment that is being written.
+//! The spool file that is being written.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Seek, SeekFrom, Write};
@@ -10,18 +10,18 @@ use vocabulary::WorkerId;
 
 use crate::log::{HEADER, LogError, header, path_of, record};
 
-/// A file of messages at whose end more are added.
+/// A spool file that messages are appended to.
 #[derive(Debug)]
 pub(crate) struct Segment {
     path: PathBuf,
     file: File,
-    /// As far as it is known to be sound.
+    /// Length of the part that is known to be sound.
     bytes: u64,
     last_sequence: u64,
 }
 
 impl Segment {
-    /// A new segment with this number. It is on the disk when this returns, name and all.
+    /// Creates the segment with this number. File and directory entry are on disk when this returns.
     pub(crate) fn create(dir: &Path, worker: &WorkerId, number: u64) -> Result<Self, LogError> {
         let path = path_of(dir, number);
         let create = || {
@@ -37,10 +37,10 @@ impl Segment {
         }
     }
 
-    /// Appends messages and waits until they are on the disk.
+    /// Appends messages and waits until they are on disk.
     ///
     /// # Errors
-    /// If they may not be. Then a part of them may lie behind what is sound, until [`Segment::cut`].
+    /// If they may not be on disk. Part of them may then follow the sound part, until [`Segment::cut`].
     pub(crate) fn append(&mut self, messages: &[WorkerMessage]) -> Result<(), LogError> {
         let records: Vec<u8> = messages.iter().flat_map(|message| record(&message.encode_to_vec())).collect();
         self.file.write_all(&records).and_then(|()| self.file.sync_data()).map_err(LogError::at(&self.path))?;
@@ -49,7 +49,7 @@ impl Segment {
         Ok(())
     }
 
-    /// Cuts off what is not known to be sound.
+    /// Truncates the file to its sound part.
     pub(crate) fn cut(&mut self) -> Result<(), LogError> {
         let cut = |file: &mut File| {
             file.set_len(self.bytes)?;
@@ -59,7 +59,7 @@ impl Segment {
         cut(&mut self.file).map_err(LogError::at(&self.path))
     }
 
-    /// Drops what it holds, if all of that is acknowledged. Should that not get to the disk, nothing is lost by it.
+    /// Empties the segment if everything in it is acknowledged. It does not matter whether that reaches the disk.
     pub(crate) fn forget(&mut self, through: u64) -> Result<(), LogError> {
         if self.bytes == HEADER as u64 || self.last_sequence > through {
             return Ok(());
@@ -71,12 +71,12 @@ impl Segment {
         Ok(())
     }
 
-    /// How long it is.
+    /// Length of the sound part.
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    /// Where it is, and the number of its last message, zero while there is none.
+    /// Its path and the sequence number of its last message; zero if it has none.
     pub(crate) fn into_closed(self) -> (PathBuf, u64) {
         (self.path, self.last_sequence)
     }

@@ -2,11 +2,10 @@
 
 use std::mem;
 
-use proto::convert::sent_sets;
+use proto::convert::sent_measurements;
 use proto::v1::{
     self, AttemptFailed, AttemptReleased, CommitCheckpoint, CurvePoint, CurvePoints, Heartbeat, Hello, Progress,
-    RevocationConfirmed, StageCompleted, StageDiverged, StageResult, StartUnusable, StorageFailed,
-    worker_message::Body,
+    RevocationConfirmed, StageCompleted, StageDiverged, StartUnusable, StorageFailed, worker_message::Body,
 };
 use tracing::{debug, warn};
 use vocabulary::{AttemptKey, StageKey, WorkerId};
@@ -281,7 +280,7 @@ impl Session {
         actions: &mut Vec<Action>,
     ) {
         let points: Vec<_> = points.iter().map(curve_point).collect();
-        let latest = points.last().copied();
+        let latest = points.last().cloned();
         self.latest = Some(Progress { attempt: Some(key.into()), latest, tokens_per_second });
         self.say(key, Body::CurvePoints(CurvePoints { attempt: Some(key.into()), points }), actions);
     }
@@ -329,19 +328,12 @@ impl Session {
         let Some(Current { key, ended: Some(ended), lost, .. }) = self.current.take_if(is_due) else { return };
         let attempt = Some(key.into());
         let body = match ended {
-            Ended::Completed { step, validation } => match lost.filter(|(lost, _)| *lost == step) {
+            Ended::Completed { step, result } => match lost.filter(|(lost, _)| *lost == step) {
                 Some((_, Lost::NotTaken { reason })) => {
                     Body::AttemptFailed(AttemptFailed { attempt, reason, started: true })
                 }
                 Some((_, Lost::NotStored { reason })) => Body::StorageFailed(StorageFailed { attempt, reason }),
-                None => Body::StageCompleted(StageCompleted {
-                    attempt,
-                    result: Some(StageResult {
-                        validation_loss: Some(validation.loss),
-                        validation_loss_per_byte: Some(validation.loss_per_byte),
-                        sets: sent_sets(&validation.sets),
-                    }),
-                }),
+                None => Body::StageCompleted(StageCompleted { attempt, result: Some((&result).into()) }),
             },
             Ended::Diverged { step, loss } => Body::StageDiverged(StageDiverged { attempt, step, loss }),
             Ended::Failed { reason, started } => {
@@ -408,6 +400,6 @@ impl Session {
 }
 
 fn curve_point(report: &StepReport) -> CurvePoint {
-    let StepReport { step, loss, grad_norm, learning_rate, ref dynamics, .. } = *report;
-    CurvePoint { step, loss, grad_norm, learning_rate, dynamics: dynamics.as_ref().map(Into::into) }
+    let StepReport { step, loss, grad_norm, learning_rate, ref measurements, .. } = *report;
+    CurvePoint { step, loss, grad_norm, learning_rate, measurements: sent_measurements(measurements) }
 }

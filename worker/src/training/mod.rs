@@ -9,12 +9,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-pub use trainer::{Blob, StepReport, Validation};
+pub use trainer::{Blob, StepReport};
 
 pub use stage_trainer::StageTrainer;
 pub(crate) use steps::{Event, Steps};
 
-use vocabulary::Stage;
+use vocabulary::{Measurements, Stage};
 
 /// An error of training, with its causes. The shell reports its text and decides nothing by it.
 pub type TrainingError = Box<dyn Error + Send + Sync>;
@@ -64,8 +64,8 @@ pub trait Training {
     fn is_finished(&self) -> bool;
     /// Trains one step. An infinite or NaN loss is reported like any other.
     fn next_step(&mut self) -> Result<StepReport, TrainingError>;
-    /// Measures the loss on the held-out tokens.
-    fn validate(&mut self) -> Result<Validation, TrainingError>;
+    /// Measures the result of the stage: the losses on held-out tokens.
+    fn validate(&mut self) -> Result<Measurements, TrainingError>;
     /// Everything needed to resume from here.
     fn snapshot(&mut self) -> Result<PendingBlobs, TrainingError>;
 }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use corpus::OpenDataset;
 use minicpm::Compute;
-use trainer::{Origin, Snapshot, StageRun, StepReport, Validation};
+use trainer::{Origin, Snapshot, StageRun, StepReport};
+use vocabulary::Measurements;
 
 use super::{Order, PendingBlobs, Trainer, Training, TrainingError};
 
@@ -67,8 +68,8 @@ impl Training for StageRun {
         Ok(Self::next_step(self)?)
     }
 
-    fn validate(&mut self) -> Result<Validation, TrainingError> {
-        Ok(Self::validate(self)?)
+    fn validate(&mut self) -> Result<Measurements, TrainingError> {
+        Ok(Self::validate(self)?.measurements)
     }
 
     fn snapshot(&mut self) -> Result<PendingBlobs, TrainingError> {

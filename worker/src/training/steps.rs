@@ -17,7 +17,7 @@ pub(crate) struct Steps<'a, I> {
 }
 
 /// What happened.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Event<R> {
     /// A step was done.
     Step(StepReport),
@@ -63,8 +63,10 @@ impl<'a, R, I: FnMut() -> Option<R>> Steps<'a, I> {
 
 #[cfg(test)]
 mod tests {
+    use vocabulary::Measurements;
+
     use super::*;
-    use crate::training::{PendingBlobs, Validation};
+    use crate::training::PendingBlobs;
 
     /// Its loss is its step, counted from one.
     struct Counted {
@@ -86,7 +88,7 @@ mod tests {
             Ok(report(self.step - 1))
         }
 
-        fn validate(&mut self) -> Result<Validation, TrainingError> {
+        fn validate(&mut self) -> Result<Measurements, TrainingError> {
             Err("is not asked to".into())
         }
 
@@ -97,7 +99,7 @@ mod tests {
 
     fn report(step: u64) -> StepReport {
         let loss = (step + 1) as f64;
-        StepReport { step, loss, grad_norm: 1.0, learning_rate: 0.01, tokens: 1, dynamics: None }
+        StepReport { step, loss, grad_norm: 1.0, learning_rate: 0.01, tokens: 1, measurements: Measurements::new() }
     }
 
     #[test]

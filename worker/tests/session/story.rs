@@ -9,11 +9,12 @@ use std::time::Duration;
 
 use outbox::Queue;
 use proto::v1::{AttemptRef, WorkerMessage, worker_message::Body};
-use vocabulary::{Stage, StageKey, WorkerId};
+use vocabulary::metrics::{VALIDATION_LOSS, VALIDATION_LOSS_PER_BYTE};
+use vocabulary::{Measurements, Stage, StageKey, WorkerId};
 use worker::checkpoint::CheckpointRef;
 use worker::runner::{Ended, Report, Stop};
 use worker::session::{Action, Assignment, Event, Identity, Lost, Received, Session, Unprepared};
-use worker::training::{StepReport, Validation};
+use worker::training::StepReport;
 use worker::{AttemptKey, Cadence};
 
 use crate::support::{attempt, stage};
@@ -172,7 +173,7 @@ impl Story {
             grad_norm: 1.0,
             learning_rate: 0.01,
             tokens: 1024,
-            dynamics: None,
+            measurements: Measurements::new(),
         });
         let points = points.collect();
         self.handle(Event::Reported(Report::Points { key: self.key(text), points, tokens_per_second: 1e5 }));
@@ -209,14 +210,8 @@ impl Story {
 
     #[track_caller]
     pub(crate) fn complete(&mut self, text: &str) {
-        let validation = Validation {
-            loss: 3.0,
-            loss_per_byte: 1.0,
-            tokens: 1024,
-            bytes: 3072,
-            sets: vocabulary::SetLosses::default(),
-        };
-        self.end(text, Ended::Completed { step: STEPS, validation });
+        let result = Measurements::new().with(VALIDATION_LOSS, 3.0).with(VALIDATION_LOSS_PER_BYTE, 1.0);
+        self.end(text, Ended::Completed { step: STEPS, result });
     }
 
     #[track_caller]

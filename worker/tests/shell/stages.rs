@@ -3,6 +3,8 @@
 use std::fs;
 
 use proto::v1::worker_message::Body as Up;
+use vocabulary::Measurements;
+use vocabulary::metrics::{VALIDATION_LOSS, VALIDATION_LOSS_PER_BYTE};
 use worker::{Leave, WorkerExit};
 
 use crate::bench::{Bench, Worker};
@@ -25,9 +27,9 @@ async fn a_stage_leaves_its_curve_its_checkpoint_and_its_result() {
     let Up::StageCompleted(completed) = session.hear_the_end_of(key, &mut record).await else {
         panic!("it is completed")
     };
-    let result = completed.result.expect("it was measured");
-    assert_eq!(result.validation_loss, Some(loss_at(600)));
-    assert_eq!(result.validation_loss_per_byte, Some(loss_at(600) / 3.0));
+    let result = Measurements::try_from(completed.result.expect("it was measured")).expect("it is sound");
+    let measured = Measurements::new().with(VALIDATION_LOSS, loss_at(600));
+    assert_eq!(result, measured.with(VALIDATION_LOSS_PER_BYTE, loss_at(600) / 3.0));
     assert_eq!(record.story(key), ["points", "checkpoint", "completed"]);
     assert_eq!(record.curve(key), (0..600).map(|step| (step, loss_at(step))).collect::<Vec<_>>());
 

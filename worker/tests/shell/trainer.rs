@@ -7,7 +7,9 @@ use std::sync::{Arc, Condvar, Mutex};
 
 use tokio::sync::watch;
 use tokio::time::timeout;
-use worker::training::{Blob, Order, PendingBlobs, StepReport, Trainer, Training, TrainingError, Validation};
+use vocabulary::Measurements;
+use vocabulary::metrics::{VALIDATION_LOSS, VALIDATION_LOSS_PER_BYTE};
+use worker::training::{Blob, Order, PendingBlobs, StepReport, Trainer, Training, TrainingError};
 
 use crate::bench::PATIENCE;
 
@@ -146,18 +148,19 @@ impl Training for PaperTraining {
         if self.is_finished() {
             self.reins.next.send_replace(self.step);
         }
-        Ok(StepReport { step, loss, grad_norm: 1.0, learning_rate: 0.01, tokens: 1024, dynamics: None })
+        Ok(StepReport {
+            step,
+            loss,
+            grad_norm: 1.0,
+            learning_rate: 0.01,
+            tokens: 1024,
+            measurements: Measurements::new(),
+        })
     }
 
-    fn validate(&mut self) -> Result<Validation, TrainingError> {
+    fn validate(&mut self) -> Result<Measurements, TrainingError> {
         let loss = loss_at(self.step);
-        Ok(Validation {
-            loss,
-            loss_per_byte: loss / 3.0,
-            tokens: 1024,
-            bytes: 3072,
-            sets: vocabulary::SetLosses::default(),
-        })
+        Ok(Measurements::new().with(VALIDATION_LOSS, loss).with(VALIDATION_LOSS_PER_BYTE, loss / 3.0))
     }
 
     fn snapshot(&mut self) -> Result<PendingBlobs, TrainingError> {

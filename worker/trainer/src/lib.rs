@@ -24,10 +24,12 @@ mod recorder;
 pub mod run;
 pub mod snapshot;
 mod surgery;
+mod validation;
 
 pub use burn_train::Interrupter;
 pub use fit::FitError;
 pub use inference::{Inference, InferenceError};
-pub use run::{Origin, StageRun, StartError, StepError, StepReport, Validation};
+pub use run::{Origin, StageRun, StartError, StepError, StepReport};
 pub use snapshot::{Blob, Description, HostTensor, Snapshot, SnapshotError};
 pub use surgery::OperationError;
+pub use validation::Validation;

@@ -1,4 +1,4 @@
-//! Measures what a step did to gradients and weights ([`Dynamics`]), without taking part in it.
+//! Measures what a step did to gradients and weights (the metrics of [`vocabulary::dynamics`]), without taking part in it.
 //!
 //! The recorder copies gradients and weights to the host, each as one vector, and keeps those of the step before. Sums are
 //! taken in 64 bits, over pieces of a fixed size in their order, so that neither the number of threads nor the device
@@ -12,7 +12,8 @@ use burn::optim::GradientsParams;
 use minicpm::MiniCpm;
 use rayon::prelude::*;
 use vocabulary::dynamics::larger;
-use vocabulary::{Consecutive, Dynamics, LargestUpdates, ParamKind};
+use vocabulary::metrics::{D1, D2, GRADIENT_COSINE, GRADIENT_PRODUCT, LARGEST_GRADIENT, LARGEST_UPDATE};
+use vocabulary::{Measurements, ParamKind};
 
 use crate::fit::{FitError, fitting};
 use crate::parameters::{Path, Read, ReadGradients};
@@ -52,8 +53,7 @@ struct Last {
 pub(crate) struct Measured {
     gradient: Vec<f32>,
     weights: Vec<f32>,
-    largest_gradient: f64,
-    consecutive: Option<Consecutive>,
+    measurements: Measurements,
 }
 
 impl Parameter {
@@ -108,25 +108,30 @@ impl Recorder {
     pub(crate) fn before_update(&mut self, model: &MiniCpm, gradients: &GradientsParams) -> Measured {
         let gradient = gradient(model, gradients, &self.parameters);
         let weights = weights(model, &self.parameters);
-        let consecutive = self.last.take().map(|last| consecutive(&gradient, &weights, &last));
-        let largest_gradient = largest(&gradient);
-        Measured { gradient, weights, largest_gradient, consecutive }
+        let last = self.last.take();
+        let measurements = last.map(|last| compared(&gradient, &weights, &last)).unwrap_or_default();
+        let measurements = measurements.with(LARGEST_GRADIENT, largest(&gradient));
+        Measured { gradient, weights, measurements }
     }
 
     /// Measures the update.
-    pub(crate) fn after_update(&mut self, model: &MiniCpm, measured: Measured) -> Dynamics {
-        let Measured { gradient, weights, largest_gradient, consecutive } = measured;
+    pub(crate) fn after_update(&mut self, model: &MiniCpm, measured: Measured) -> Measurements {
+        let Measured { gradient, weights, mut measurements } = measured;
         let updated = self::weights(model, &self.parameters);
-        let mut updates = LargestUpdates::default();
+        let mut updates: BTreeMap<ParamKind, f64> = BTreeMap::new();
         let (mut after, mut before) = (updated.as_slice(), weights.as_slice());
         for parameter in &self.parameters {
             let (new, rest) = after.split_at(parameter.count());
             let (old, rest_before) = before.split_at(parameter.count());
             (after, before) = (rest, rest_before);
-            updates.add(parameter.kind, largest_difference(new, old));
+            let change = largest_difference(new, old);
+            updates.entry(parameter.kind).and_modify(|known| *known = larger(*known, change)).or_insert(change);
+        }
+        for (kind, change) in updates {
+            measurements.set(LARGEST_UPDATE.part(kind.name()), change);
         }
         self.last = Some(Last { gradient, weights });
-        Dynamics { largest_gradient, consecutive, updates }
+        measurements
     }
 }
 
@@ -171,19 +176,18 @@ impl Sums {
     }
 }
 
-/// `weights` are those after the last update, and before the one that is to come.
-fn consecutive(gradient: &[f32], weights: &[f32], last: &Last) -> Consecutive {
+/// A step beside the one before it. `weights` are those after the last update, and before the one that is to come.
+fn compared(gradient: &[f32], weights: &[f32], last: &Last) -> Measurements {
     let gradients = gradient.par_chunks(PIECE).zip(last.gradient.par_chunks(PIECE));
     let weights = weights.par_chunks(PIECE).zip(last.weights.par_chunks(PIECE));
     let pieces: Vec<Sums> = gradients.zip(weights).map(|((a, b), (c, d))| sums([a, b, c, d])).collect();
     let Sums { product, square, square_before, update_square, along, change_along } =
         pieces.into_iter().fold(Sums::default(), Sums::plus);
-    Consecutive {
-        product,
-        cosine: product / (square.sqrt() * square_before.sqrt()),
-        d1: along / update_square.sqrt(),
-        d2: change_along / update_square,
-    }
+    Measurements::new()
+        .with(GRADIENT_PRODUCT, product)
+        .with(GRADIENT_COSINE, product / (square.sqrt() * square_before.sqrt()))
+        .with(D1, along / update_square.sqrt())
+        .with(D2, change_along / update_square)
 }
 
 fn sums(vectors: [&[f32]; 4]) -> Sums {
@@ -245,10 +249,10 @@ mod tests {
         (0..count).map(|index| value(index) / 4_194_304.0 - 1.0).collect()
     }
 
-    fn in_pool(threads: usize, count: usize) -> Consecutive {
+    fn in_pool(threads: usize, count: usize) -> Measurements {
         let [now, before, weights, weights_before] = [1, 2, 3, 4].map(|salt| values(count, salt));
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("starts");
-        pool.install(|| consecutive(&now, &weights, &Last { gradient: before, weights: weights_before }))
+        pool.install(|| compared(&now, &weights, &Last { gradient: before, weights: weights_before }))
     }
 
     #[test]
@@ -260,15 +264,16 @@ mod tests {
             let minus = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a - b).collect::<Vec<_>>();
             let v = minus(&x, &x_before);
             let found = in_pool(1, count);
-            for (found, expected) in [
-                (found.product, dot(&g, &g_before)),
-                (found.cosine, dot(&g, &g_before) / (dot(&g, &g) * dot(&g_before, &g_before)).sqrt()),
-                (found.d1, dot(&g, &v) / dot(&v, &v).sqrt()),
-                (found.d2, dot(&minus(&g, &g_before), &v) / dot(&v, &v)),
+            for (metric, expected) in [
+                (GRADIENT_PRODUCT, dot(&g, &g_before)),
+                (GRADIENT_COSINE, dot(&g, &g_before) / (dot(&g, &g) * dot(&g_before, &g_before)).sqrt()),
+                (D1, dot(&g, &v) / dot(&v, &v).sqrt()),
+                (D2, dot(&minus(&g, &g_before), &v) / dot(&v, &v)),
             ] {
+                let found = found.get(metric).expect("it is measured");
                 assert!((found - expected).abs() <= 1e-9 * count as f64, "{found} against {expected} of {count}");
             }
-            assert_eq!([2, 3].map(|threads| in_pool(threads, count)), [found; 2]);
+            assert_eq!([2, 3].map(|threads| in_pool(threads, count)), [found.clone(), found]);
         }
     }
 

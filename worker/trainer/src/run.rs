@@ -11,9 +11,7 @@ use minicpm::{Activations, Compute, MiniCpm, MiniCpmConfig};
 use serde_json::Value;
 use vocabulary::memory::TrainingMemory;
 use vocabulary::mixture::Turns;
-use vocabulary::{
-    DatasetId, Dynamics, ModelSpec, NUMERICS_VERSION, Precision, Recording, SetLoss, SetLosses, StageSpec,
-};
+use vocabulary::{DatasetId, Measurements, ModelSpec, NUMERICS_VERSION, Precision, Recording, StageSpec};
 
 use crate::fit::{FitError, fitting, with_weights};
 use crate::objective::{Rows, gradients};
@@ -22,6 +20,7 @@ use crate::parameters::{Path, Read, ReadGradients, shapes};
 use crate::recorder::Recorder;
 use crate::snapshot::{Description, FIRST_MOMENT, HostTensor, SECOND_MOMENT, Snapshot};
 use crate::surgery::{OperationError, operate};
+use crate::validation::{SetTotal, Validation};
 
 /// A stage in training: its model, its optimiser, and the step that comes next.
 #[derive(Debug)]
@@ -69,7 +68,7 @@ impl Origin<'_> {
 }
 
 /// The measurements of a step.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct StepReport {
     /// The step, counted from the root.
     pub step: u64,
@@ -81,24 +80,8 @@ pub struct StepReport {
     pub learning_rate: f64,
     /// Tokens trained on.
     pub tokens: u64,
-    /// Present if the stage records dynamics.
-    pub dynamics: Option<Dynamics>,
-}
-
-/// The measurements of a validation.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Validation {
-    /// Mean loss, in nats a token.
-    pub loss: f64,
-    /// Mean loss, in nats a byte, which is comparable across tokenizers.
-    pub loss_per_byte: f64,
-    /// Tokens predicted.
-    pub tokens: u64,
-    /// Bytes of text behind them.
-    pub bytes: u64,
-    /// The losses on each held-out set, where the data has several domains. The losses above are then the unweighted means
-    /// over sets, and tokens and bytes are totals.
-    pub sets: SetLosses,
+    /// What else was measured, if the stage records; empty otherwise.
+    pub measurements: Measurements,
 }
 
 /// Why a stage cannot be trained.
@@ -267,18 +250,18 @@ impl StageRun {
         let learning_rate = self.spec.learning_rate(step);
         let model = self.model.take().expect("only a step takes the model, and it puts it back");
         let Self { compute, device, activations, optimizer, recorder, spec, .. } = self;
-        let (model, loss, grad_norm, dynamics) = compute.install(|| {
+        let (model, loss, grad_norm, measurements) = compute.install(|| {
             let micro = spec.batch.micro_sequences as usize;
             let (gradients, loss) = gradients(&model, &spec.objective, &batch, micro, *activations, device);
             let measured = recorder.as_mut().map(|recorder| recorder.before_update(&model, &gradients));
             let (model, grad_norm) = optimizer.step(model, gradients, learning_rate, step);
             let recorded = recorder.as_mut().zip(measured);
-            let dynamics = recorded.map(|(recorder, measured)| recorder.after_update(&model, measured));
-            (model, loss, grad_norm, dynamics)
+            let measurements = recorded.map(|(recorder, measured)| recorder.after_update(&model, measured));
+            (model, loss, grad_norm, measurements.unwrap_or_default())
         });
         self.model = Some(model);
         self.step += 1;
-        Ok(StepReport { step, loss, grad_norm, learning_rate, tokens: self.spec.batch.tokens(), dynamics })
+        Ok(StepReport { step, loss, grad_norm, learning_rate, tokens: self.spec.batch.tokens(), measurements })
     }
 
     /// The gradients of the next step before clipping, by parameter name. Changes nothing.
@@ -303,46 +286,26 @@ impl StageRun {
     /// Measures the next-token loss on the held-out tokens, separately for each domain. Changes nothing.
     pub fn validate(&self) -> Result<Validation, StepError> {
         let sets = self.data.validation_sets(self.spec.validation_tokens, self.spec.batch.context);
-        let measured = sets.map_err(StepError::Batch)?.into_iter().map(|set| self.validate_on(set));
-        let measured: Vec<Validation> = measured.collect::<Result<_, _>>()?;
-        if let [only] = measured.as_slice() {
-            return Ok(*only);
-        }
-        let set = |of: &Validation| SetLoss { per_token: of.loss, per_byte: of.loss_per_byte };
-        let losses = SetLosses::of(&measured.iter().map(set).collect::<Vec<_>>());
-        let (losses, mean) =
-            losses.and_then(|losses| Some((losses, losses.average()?))).expect("a dataset opens with few");
-        Ok(Validation {
-            loss: mean.per_token,
-            loss_per_byte: mean.per_byte,
-            tokens: measured.iter().map(|of| of.tokens).sum(),
-            bytes: measured.iter().map(|of| of.bytes).sum(),
-            sets: losses,
-        })
+        let sets = sets.map_err(StepError::Batch)?.into_iter().map(|set| self.sum_up(set));
+        Ok(Validation::over(&sets.collect::<Result<Vec<_>, _>>()?))
     }
 
-    fn validate_on(&self, set: ValidationSet<'_>) -> Result<Validation, StepError> {
+    fn sum_up(&self, set: ValidationSet<'_>) -> Result<SetTotal, StepError> {
         let (tokens, bytes) = (set.tokens(), set.bytes());
         let model = self.compute.install(|| self.model().valid());
         let device = self.device.clone().inner();
-        let (mut sum, mut weight) = (0.0, 0.0);
+        let (mut nats, mut weight) = (0.0, 0.0);
         for batch in set {
             let batch = batch.map_err(StepError::Batch)?;
             let rows = Rows::all(&batch);
             weight += rows.weight();
-            sum += rows.weight()
+            nats += rows.weight()
                 * self.compute.install(|| {
                     let (inputs, targets) = rows.tensors(&device);
                     f64::from(model.loss(inputs, targets).into_scalar::<f32>())
                 });
         }
-        Ok(Validation {
-            loss: sum / weight,
-            loss_per_byte: sum / bytes as f64,
-            tokens,
-            bytes,
-            sets: SetLosses::default(),
-        })
+        Ok(SetTotal { nats, weight, tokens, bytes })
     }
 
     /// Everything needed to resume from here, copied to the host.

@@ -5,7 +5,9 @@ mod toy;
 use minicpm::Compute;
 use trainer::snapshot::DYNAMICS;
 use trainer::{Origin, Snapshot, StageRun, StepReport};
-use vocabulary::{Consecutive, Dynamics, ParamKind, Recording, StageSpec};
+use vocabulary::dynamics::{curvature, largest_update};
+use vocabulary::metrics::{D1, D2, GRADIENT_COSINE, GRADIENT_PRODUCT, LARGEST_GRADIENT, LARGEST_UPDATE};
+use vocabulary::{Measurements, Metric, ParamKind, Recording, StageSpec};
 
 fn recording() -> StageSpec {
     StageSpec { recording: Some(Recording::Dynamics), ..toy::spec() }
@@ -25,12 +27,14 @@ fn stored(snapshot: &Snapshot) -> Snapshot {
     Snapshot::from_blobs(snapshot.step, &snapshot.to_blobs().expect("encodes")).expect("decodes")
 }
 
-fn dynamics(step: &StepReport) -> Dynamics {
-    step.dynamics.expect("every step is recorded")
-}
+/// What compares a step with the one before it.
+const COMPARED: [Metric; 4] = [GRADIENT_PRODUCT, GRADIENT_COSINE, D1, D2];
 
-fn consecutive(step: &StepReport) -> Consecutive {
-    dynamics(step).consecutive.expect("it is compared with the step before")
+/// The same without what compares it with the step before.
+fn alone(step: &StepReport) -> Measurements {
+    let is_compared = |name: &str| COMPARED.iter().any(|metric| metric.name == name);
+    let rest = step.measurements.iter().filter(|(name, _)| !is_compared(name.as_str()));
+    rest.map(|(name, value)| (name.clone(), value)).collect()
 }
 
 /// All weights before a step and its gradient, in 64 bits.
@@ -59,25 +63,26 @@ fn what_is_recorded_follows_the_formulas() {
     let mut run = start(&spec, Origin::Initial, 2);
     let (mut x_before, mut g_before) = position(&run);
     let first = run.next_step().expect("steps");
-    assert_eq!(dynamics(&first).consecutive, None, "there is nothing before it");
-    assert_eq!(dynamics(&first).largest_gradient, largest(&g_before));
+    assert_eq!(COMPARED.map(|metric| first.measurements.get(metric)), [None; 4], "there is nothing before it");
+    assert_eq!(first.measurements.get(LARGEST_GRADIENT), Some(largest(&g_before)));
     while !run.is_finished() {
         let (x, g) = position(&run);
         let step = run.next_step().expect("steps");
-        let (found, v) = (consecutive(&step), minus(&x, &x_before));
+        let (found, v) = (&step.measurements, minus(&x, &x_before));
+        let [product, cosine, d1, d2] = COMPARED.map(|metric| found.get(metric).expect("it is compared"));
         let norm = dot(&g, &g).sqrt();
         let close = |found: f64, expected: f64, scale: f64| {
             assert!((found - expected).abs() <= 1e-12 * scale, "{found} against {expected} at step {}", step.step);
         };
-        close(found.product, dot(&g, &g_before), norm * dot(&g_before, &g_before).sqrt());
-        close(found.cosine, dot(&g, &g_before) / (norm * dot(&g_before, &g_before).sqrt()), 1.0);
-        close(found.d1, dot(&g, &v) / dot(&v, &v).sqrt(), norm);
-        close(found.d2, dot(&minus(&g, &g_before), &v) / dot(&v, &v), found.d2.abs().max(1.0) * 10.0);
-        let curvature = found.d2.abs() / (1.0 + found.d1 * found.d1).powf(1.5);
-        close(found.curvature(), curvature, curvature);
+        close(product, dot(&g, &g_before), norm * dot(&g_before, &g_before).sqrt());
+        close(cosine, dot(&g, &g_before) / (norm * dot(&g_before, &g_before).sqrt()), 1.0);
+        close(d1, dot(&g, &v) / dot(&v, &v).sqrt(), norm);
+        close(d2, dot(&minus(&g, &g_before), &v) / dot(&v, &v), d2.abs().max(1.0) * 10.0);
+        let expected = d2.abs() / (1.0 + d1 * d1).powf(1.5);
+        close(curvature(found).expect("it is compared"), expected, expected);
         // The norm that training clips by is summed up in 32 bits.
         close(step.grad_norm / norm, 1.0, 1e7);
-        assert_eq!(dynamics(&step).largest_gradient, largest(&g));
+        assert_eq!(found.get(LARGEST_GRADIENT), Some(largest(&g)));
         (x_before, g_before) = (x, g);
     }
 }
@@ -90,7 +95,8 @@ fn the_largest_update_is_found_for_each_kind_of_parameter() {
         let mut run = start(&spec, Origin::Initial, 1);
         for _ in 0..3 {
             let before = run.snapshot();
-            let updates = dynamics(&run.next_step().expect("steps")).updates;
+            let recorded = run.next_step().expect("steps").measurements;
+            let update = |kind: ParamKind| recorded.get(LARGEST_UPDATE.part(kind.name()));
             let after = run.snapshot();
             let mut all = 0.0_f64;
             for kind in ParamKind::ALL {
@@ -100,11 +106,11 @@ fn the_largest_update_is_found_for_each_kind_of_parameter() {
                     .map(|(after, before)| f64::from(*after) - f64::from(*before))
                     .collect();
                 let expected = (!changes.is_empty()).then(|| largest(&changes));
-                assert_eq!(updates.of(kind), expected, "{kind:?}");
+                assert_eq!(update(kind), expected, "{kind:?}");
                 all = all.max(expected.unwrap_or_default());
             }
-            assert!(all > 0.0 && updates.largest() == all);
-            assert_eq!(updates.of(ParamKind::Head).is_some(), !tied);
+            assert!(all > 0.0 && largest_update(&recorded) == Some(all));
+            assert_eq!(update(ParamKind::Head).is_some(), !tied);
         }
     }
 }
@@ -115,11 +121,11 @@ fn recording_leaves_no_trace_in_the_numbers() {
         let (mut plain, mut recorded) =
             (start(&toy::spec(), Origin::Initial, 1), start(&recording(), Origin::Initial, threads));
         let (expected, found) = (finish(&mut plain), finish(&mut recorded));
-        let without: Vec<StepReport> = found.iter().map(|step| StepReport { dynamics: None, ..*step }).collect();
+        let without: Vec<StepReport> =
+            found.iter().map(|step| StepReport { measurements: Measurements::new(), ..step.clone() }).collect();
         assert_eq!(without, expected);
-        assert!(
-            found.iter().all(|step| step.dynamics.is_some()) && expected.iter().all(|step| step.dynamics.is_none())
-        );
+        assert!(found.iter().all(|step| !step.measurements.is_empty()));
+        assert!(expected.iter().all(|step| step.measurements.is_empty()));
         assert_eq!(recorded.validate().expect("validates"), plain.validate().expect("validates"));
         let (plain, recorded) = (plain.snapshot().to_blobs(), recorded.snapshot().to_blobs());
         let (plain, recorded) = (plain.expect("encodes"), recorded.expect("encodes"));
@@ -159,7 +165,7 @@ fn a_stage_compares_its_first_step_where_the_one_before_recorded() {
         let branch = StageSpec { steps: 10..16, ..whole.clone() };
         let steps = finish(&mut start(&branch, Origin::Parent(&stored(&trunk.snapshot())), 1));
         assert_eq!(steps[1..], expected[11..]);
-        let consecutive = if recording.is_some() { dynamics(&expected[10]).consecutive } else { None };
-        assert_eq!(steps[0].dynamics, Some(Dynamics { consecutive, ..dynamics(&expected[10]) }));
+        let first = if recording.is_some() { expected[10].measurements.clone() } else { alone(&expected[10]) };
+        assert_eq!(steps[0].measurements, first);
     }
 }

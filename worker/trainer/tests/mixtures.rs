@@ -7,8 +7,9 @@ use corpus::OpenDataset;
 use corpus::dataset::write_domains;
 use minicpm::Compute;
 use trainer::{Origin, Snapshot, StageRun, StartError, StepReport};
+use vocabulary::metrics::{VALIDATION_LOSS, VALIDATION_LOSS_PER_BYTE};
 use vocabulary::{
-    Batch, DataSpec, DecayShape, LrSchedule, Mixture, ModelSpec, SetLoss, Shape, StageSpec, TensorProgram, sample,
+    Batch, DataSpec, DecayShape, LrSchedule, Mixture, ModelSpec, Shape, StageSpec, TensorProgram, sample,
 };
 
 fn text(word: &str, words: u64, seed: u64) -> String {
@@ -109,20 +110,23 @@ fn each_set_is_measured_by_itself_and_the_loss_is_their_mean() {
     let mut trunk = start(&spec(&data), &data, Origin::Initial, 1);
     finish(&mut trunk);
     let measured = trunk.validate().expect("validates");
-    let &[prose, code] = measured.sets.as_slice() else { panic!("two sets: {measured:?}") };
-    let mean = |of: fn(&SetLoss) -> f64| (of(&prose) + of(&code)) / 2.0;
-    assert_eq!((measured.loss, measured.loss_per_byte), (mean(|set| set.per_token), mean(|set| set.per_byte)));
+    for metric in [VALIDATION_LOSS, VALIDATION_LOSS_PER_BYTE] {
+        let parts: Vec<(&str, f64)> = measured.measurements.parts_of(metric).collect();
+        let &[("0", prose), ("1", code)] = parts.as_slice() else { panic!("two sets: {measured:?}") };
+        assert_eq!(measured.measurements.get(metric), Some((prose + code) / 2.0));
+    }
     assert_eq!(measured.tokens, 2 * 512);
     // Four fifths of the text are prose: it has been learnt better, and the decay on code turns that round.
     let parent = stored(&trunk.snapshot());
     let after = |weights: &[f64]| {
         let mut run = start(&decay(&data, weights), &data, Origin::Parent(&parent), 1);
         finish(&mut run);
-        run.validate().expect("validates").sets
+        let measured = run.validate().expect("validates").measurements;
+        [0, 1].map(|set| measured.get(VALIDATION_LOSS_PER_BYTE.part(set)).expect("it is measured"))
     };
     let (on_prose, on_code) = (after(&[1.0, 0.0]), after(&[0.0, 1.0]));
-    assert!(on_prose.as_slice()[0].per_byte < on_code.as_slice()[0].per_byte, "{on_prose:?} {on_code:?}");
-    assert!(on_prose.as_slice()[1].per_byte > on_code.as_slice()[1].per_byte, "{on_prose:?} {on_code:?}");
+    assert!(on_prose[0] < on_code[0], "{on_prose:?} {on_code:?}");
+    assert!(on_prose[1] > on_code[1], "{on_prose:?} {on_code:?}");
 }
 
 #[test]

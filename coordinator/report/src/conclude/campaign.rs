@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use vocabulary::{Dynamics, Plan, SetLosses, StageKey, TrialId};
+use vocabulary::{Measurements, Plan, StageKey, TrialId};
 
 /// A campaign as far as it is measured.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Campaign {
     pub plan: Plan,
-    /// The final losses of the trials that have one.
-    pub losses: BTreeMap<TrialId, FinalLoss>,
+    /// The results of trials that ended with a loss on held-out text.
+    pub results: BTreeMap<TrialId, Measurements>,
     /// The trials that ended without one: pruned, or diverged.
     pub early: BTreeMap<TrialId, EarlyEnd>,
     /// The curves of the stages that have one, steps ascending.
@@ -24,24 +24,13 @@ pub struct Campaign {
     pub program: String,
 }
 
-/// The loss a trial ended with, on held-out text.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct FinalLoss {
-    /// Nats a token.
-    pub per_token: f64,
-    /// Nats a byte, where that is known.
-    pub per_byte: Option<f64>,
-    /// On each held-out set by itself, where the data has several domains; the losses above are their means then.
-    pub sets: SetLosses,
-}
-
 /// The end of a trial before its last step.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct EarlyEnd {
     /// Steps done.
     pub step: u64,
-    /// The loss there, where a search ended it; `None` where it diverged.
-    pub loss: Option<FinalLoss>,
+    /// The result there if a search ended it; `None` if it diverged.
+    pub result: Option<Measurements>,
 }
 
 /// The training loss at one step.
@@ -54,7 +43,7 @@ pub struct CurvePoint {
 }
 
 /// What was recorded of a step.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct DynamicsPoint {
     /// Counted from the root, the first is 0.
     pub step: u64,
@@ -62,6 +51,6 @@ pub struct DynamicsPoint {
     pub learning_rate: f64,
     /// Of the whole gradient, before clipping.
     pub grad_norm: f64,
-    /// What a stage records beside these.
-    pub dynamics: Dynamics,
+    /// What the stage recorded beside these.
+    pub measurements: Measurements,
 }

@@ -1,9 +1,8 @@
 //! Which of the losses on held-out text is looked at: of which set, and in what unit.
 
 use serde::{Deserialize, Serialize};
-use vocabulary::Plan;
-
-use super::campaign::FinalLoss;
+use vocabulary::metrics::{VALIDATION_LOSS, VALIDATION_LOSS_PER_BYTE};
+use vocabulary::{Measurements, Metric, Plan};
 
 /// What results call the mean over the held-out sets.
 pub const AVERAGE: &str = "average";
@@ -23,9 +22,13 @@ impl Unit {
     /// In words.
     #[must_use]
     pub fn in_words(self) -> &'static str {
+        self.metric().unit
+    }
+
+    fn metric(self) -> Metric {
         match self {
-            Self::Token => "nats a token",
-            Self::Byte => "nats a byte",
+            Self::Token => VALIDATION_LOSS,
+            Self::Byte => VALIDATION_LOSS_PER_BYTE,
         }
     }
 }
@@ -65,16 +68,11 @@ impl Measure {
     }
 
     /// What it is of a trial; `None` where that was not measured.
-    pub(crate) fn of(self, loss: &FinalLoss) -> Option<f64> {
-        let set = match self.set {
-            Some(set) => Some(loss.sets.as_slice().get(set)?),
-            None => None,
-        };
-        match (set, self.unit) {
-            (Some(set), Unit::Token) => Some(set.per_token),
-            (Some(set), Unit::Byte) => Some(set.per_byte),
-            (None, Unit::Token) => Some(loss.per_token),
-            (None, Unit::Byte) => loss.per_byte,
+    pub(crate) fn of(self, result: &Measurements) -> Option<f64> {
+        let metric = self.unit.metric();
+        match self.set {
+            Some(set) => result.get(metric.part(set)),
+            None => result.get(metric),
         }
     }
 

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use vocabulary::metrics::VALIDATION_LOSS;
 use vocabulary::search::Settings;
-use vocabulary::{LrSchedule, Plan, SetLosses, Stage, StageKey, StageRole, StageSpec, TrialId};
+use vocabulary::{LrSchedule, Measurements, Plan, Stage, StageKey, StageRole, StageSpec, TrialId};
 
-use super::campaign::{Campaign, FinalLoss};
+use super::campaign::Campaign;
 use super::measure::Measure;
 
 /// A model trained to the end of its trial, with its loss on held-out text.
@@ -19,10 +20,8 @@ pub struct MeasuredPoint {
     pub d: u64,
     /// The loss that is looked at: by default in nats a token, the mean over the held-out sets.
     pub loss: f64,
-    /// Nats a byte.
-    pub loss_per_byte: Option<f64>,
-    /// On each held-out set, where there are several.
-    pub sets: SetLosses,
+    /// All that was measured at its end.
+    pub result: Measurements,
     /// The seed, as the recipe numbers it.
     pub seed: u64,
     /// Peak learning rate.
@@ -62,22 +61,21 @@ pub(crate) fn measured(campaign: &Campaign, measure: Measure) -> Vec<MeasuredPoi
     let stages = campaign.plan.stages_by_key();
     let trunks = trunks(&campaign.plan);
     let measured = |trial: &vocabulary::Trial| {
-        let loss = campaign.losses.get(&trial.id)?;
-        let point = point(trial, stages.get(trial.last_stage())?, *loss);
+        let result = campaign.results.get(&trial.id)?;
+        let point = point(trial, stages.get(trial.last_stage())?, measure.of(result)?, result);
         let trunk = trunks.get(&point.trunk).copied().unwrap_or(point.trunk);
-        Some(MeasuredPoint { loss: measure.of(loss)?, trunk, ..point })
+        Some(MeasuredPoint { trunk, ..point })
     };
     campaign.plan.trials.iter().filter_map(measured).collect()
 }
 
-fn point(trial: &vocabulary::Trial, last: &Stage, loss: FinalLoss) -> MeasuredPoint {
+fn point(trial: &vocabulary::Trial, last: &Stage, loss: f64, result: &Measurements) -> MeasuredPoint {
     MeasuredPoint {
         size: trial.size.clone(),
         n: trial.n,
         d: trial.d.0,
-        loss: loss.per_token,
-        loss_per_byte: loss.per_byte,
-        sets: loss.sets,
+        loss,
+        result: result.clone(),
         seed: trial.seed,
         peak_lr: last.spec.peak_lr,
         nominal: trial.nominal.0,
@@ -173,11 +171,10 @@ pub(crate) fn early(
     let point = MeasuredPoint {
         d: end.step * last.spec.batch.tokens(),
         step: end.step,
-        loss_per_byte: end.loss.and_then(|loss| loss.per_byte),
         decayed: false,
-        ..point(trial, last, FinalLoss { per_token: f64::NAN, per_byte: None, sets: SetLosses::default() })
+        ..point(trial, last, f64::NAN, end.result.as_ref().unwrap_or(&Measurements::new()))
     };
-    let loss = end.loss.map(|loss| loss.per_token);
+    let loss = end.result.as_ref().and_then(|result| result.get(VALIDATION_LOSS));
     Some((point, loss, if loss.is_some() { "pruned" } else { "diverged" }))
 }
 
@@ -192,8 +189,7 @@ mod tests {
             n: 100,
             d: 2000,
             loss,
-            loss_per_byte: None,
-            sets: SetLosses::default(),
+            result: Measurements::new(),
             seed,
             peak_lr,
             nominal: 2000,

@@ -1,6 +1,7 @@
 //! What a search came to: its trials in the order of their merit, and what of their settings decides.
 
 use vocabulary::Trial;
+use vocabulary::metrics::VALIDATION_LOSS;
 use vocabulary::search::{Dimension, Parameter, Settings};
 
 use super::campaign::{Campaign, EarlyEnd};
@@ -23,7 +24,7 @@ pub(crate) struct Tried<'a> {
     pub(crate) number: usize,
     pub(crate) settings: &'a Settings,
     /// `None` where it came to its end.
-    pub(crate) early: Option<EarlyEnd>,
+    pub(crate) early: Option<&'a EarlyEnd>,
     /// At its end, or where it was ended; `None` where it diverged.
     pub(crate) loss: Option<f64>,
     /// Steps done.
@@ -35,10 +36,10 @@ impl<'a> Searched<'a> {
     pub(crate) fn of(campaign: &'a Campaign) -> Option<Self> {
         let search = campaign.plan.search.as_ref()?;
         let tried = |(index, trial): (usize, &'a Trial)| {
-            let early = campaign.early.get(&trial.id).copied();
+            let early = campaign.early.get(&trial.id);
             let (loss, steps) = match early {
-                Some(early) => (early.loss.map(|loss| loss.per_token), early.step),
-                None => (Some(campaign.losses.get(&trial.id)?.per_token), search.base.whole.steps.end),
+                Some(early) => (early.result.as_ref().and_then(|result| result.get(VALIDATION_LOSS)), early.step),
+                None => (Some(campaign.results.get(&trial.id)?.get(VALIDATION_LOSS)?), search.base.whole.steps.end),
             };
             Some(Tried { number: index + 1, settings: &trial.settings, early, loss, steps })
         };

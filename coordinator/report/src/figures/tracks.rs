@@ -9,7 +9,7 @@ use super::{
 #[derive(Debug, Clone, PartialEq)]
 pub struct Track {
     /// What it is called; a line break is `\n`.
-    pub title: &'static str,
+    pub title: String,
     /// Whether equal factors are equally long.
     pub is_logarithmic: bool,
     /// Steps and values of each stage, in the order of [`Runs::stages`]; empty where nothing was recorded.
@@ -73,7 +73,7 @@ pub fn tracks(runs: &Runs, tracks: &[Track], palette: &Palette) -> Option<Figure
                 ticks,
                 numbers: Numbers::Power,
                 place: Some([top - (1.0 - FREE) / count as f64, top]),
-                ..Axis::linear(track.title)
+                ..Axis::linear(&track.title)
             },
         }
     });

@@ -48,10 +48,10 @@ pub(super) fn set_losses(campaign: &Campaign, points: &[MeasuredPoint]) -> Vec<V
     let row = |point: &MeasuredPoint| {
         let label = format!("{} {}", point.arm.as_deref().unwrap_or_default(), point.size);
         let (n, d) = (human_count(point.n as f64), human_count(point.d as f64));
-        let final_loss = campaign.losses.get(&point.trial);
+        let result = campaign.results.get(&point.trial);
         let sets = (0..names.len()).map(Some).chain([None]).map(|set| Measure { set, unit: Unit::Byte });
         let losses = sets.map(|measure| {
-            let loss = final_loss.and_then(|loss| measure.of(loss));
+            let loss = result.and_then(|result| measure.of(result));
             loss.map_or_else(|| "-".to_owned(), |loss| format!("{loss:.4}"))
         });
         [label.trim().to_owned(), n, d, point.seed.to_string(), point.peak_lr.to_string()]

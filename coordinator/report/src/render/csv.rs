@@ -1,10 +1,11 @@
 //! `points.csv`
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
+use vocabulary::metrics::{HELD_OUT_LOSSES, VALIDATION_LOSS_PER_BYTE};
 use vocabulary::search::Parameter;
-use vocabulary::{SetLosses, TrialId};
+use vocabulary::{MeasurementName, Measurements, TrialId};
 
 use crate::conclude::campaign::Campaign;
 use crate::conclude::measure;
@@ -12,7 +13,8 @@ use crate::conclude::points::{MeasuredPoint, early};
 
 /// `points.csv`: floats in the shortest form that reads back to the same bits, and nothing that depends on when or where. All
 /// trials that have ended, in the plan's order; of those that diverged there is no loss. Of several held-out sets the losses
-/// on each stand at the end of a row, and their means in the columns that a campaign of one set has.
+/// on each stand behind these columns, and their means in the columns that a campaign of one set has. Whatever else was
+/// measured has a column of its name at the end of a row.
 pub(super) fn points(campaign: &Campaign, points: &[MeasuredPoint]) -> String {
     // The learning rate has its column in any case.
     let searched: Vec<Parameter> =
@@ -25,15 +27,19 @@ pub(super) fn points(campaign: &Campaign, points: &[MeasuredPoint]) -> String {
     for name in sets.iter().copied().map(quoted) {
         let _ = write!(text, ",{name}_loss,{name}_loss_per_byte");
     }
+    let results = campaign.results.values().chain(campaign.early.values().filter_map(|end| end.result.as_ref()));
+    let others: BTreeSet<&MeasurementName> =
+        results.flat_map(|result| result.besides(&HELD_OUT_LOSSES)).map(|(name, _)| name).collect();
+    others.iter().for_each(|name| text.extend([",", name.as_str()]));
     text.push('\n');
 
     let measured: BTreeMap<TrialId, &MeasuredPoint> = points.iter().map(|point| (point.trial, point)).collect();
     let stages = campaign.plan.stages_by_key();
     for trial in &campaign.plan.trials {
-        let line = match measured.get(&trial.id) {
-            Some(point) => line(point, Some(point.loss), "completed"),
+        let (line, result) = match measured.get(&trial.id) {
+            Some(point) => (line(point, Some(point.loss), "completed"), point.result.clone()),
             None => match early(campaign, &stages, trial) {
-                Some((point, loss, state)) => line(&point, loss, state),
+                Some((point, loss, state)) => (line(&point, loss, state), point.result),
                 None => continue,
             },
         };
@@ -42,26 +48,28 @@ pub(super) fn points(campaign: &Campaign, points: &[MeasuredPoint]) -> String {
             let value = trial.settings.get(parameter).map(f64::to_string).unwrap_or_default();
             let _ = write!(text, ",{value}");
         }
-        let early = || campaign.early.get(&trial.id)?.loss.map(|loss| loss.sets);
-        let losses = measured.get(&trial.id).map(|point| point.sets).or_else(early).unwrap_or_default();
-        text.extend((0..sets.len()).map(|set| of_set(&losses, set)));
+        text.extend((0..sets.len()).map(|set| of_set(&result, set)));
+        text.extend(others.iter().map(|name| cell(result.get(name))));
         text.push('\n');
     }
     text
 }
 
 /// The loss on a held-out set, in both units, as two more cells.
-fn of_set(losses: &SetLosses, set: usize) -> String {
-    let loss = losses.as_slice().get(set);
-    loss.map_or_else(|| ",,".to_owned(), |loss| format!(",{},{}", loss.per_token, loss.per_byte))
+fn of_set(result: &Measurements, set: usize) -> String {
+    HELD_OUT_LOSSES.map(|metric| cell(result.get(metric.part(set)))).concat()
+}
+
+fn cell(value: Option<f64>) -> String {
+    value.map_or_else(|| ",".to_owned(), |value| format!(",{value}"))
 }
 
 fn line(point: &MeasuredPoint, loss: Option<f64>, state: &str) -> String {
     let MeasuredPoint { n, d, seed, peak_lr, nominal, step, batch_tokens, decayed, .. } = point;
     let MeasuredPoint { trunk, stage, trial, .. } = point;
     let [size, arm] = [point.size.as_str(), point.arm.as_deref().unwrap_or_default()].map(quoted);
-    let [loss, per_byte] =
-        [loss, point.loss_per_byte].map(|loss| loss.map(|loss| loss.to_string()).unwrap_or_default());
+    let [loss, per_byte] = [loss, point.result.get(VALIDATION_LOSS_PER_BYTE)]
+        .map(|loss| loss.map(|loss| loss.to_string()).unwrap_or_default());
     format!(
         "{size},{n},{d},{loss},{per_byte},{seed},{peak_lr},{nominal},{step},{batch_tokens},{arm},{decayed},{trunk},{stage},\
          {trial},{state}"
@@ -74,8 +82,9 @@ fn quoted(cell: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use vocabulary::StageKey;
+    use vocabulary::metrics::VALIDATION_LOSS;
     use vocabulary::search::Settings;
-    use vocabulary::{SetLoss, StageKey};
 
     use super::*;
 
@@ -86,8 +95,7 @@ mod tests {
             n: 100,
             d: 2000,
             loss,
-            loss_per_byte: None,
-            sets: SetLosses::default(),
+            result: Measurements::new(),
             seed,
             peak_lr,
             nominal: 2000,
@@ -104,10 +112,12 @@ mod tests {
 
     #[test]
     fn each_set_has_its_cells_and_empty_ones_where_it_was_not_measured() {
-        let sets =
-            SetLosses::of(&[SetLoss { per_token: 2.5, per_byte: 0.5 }, SetLoss { per_token: 3.5, per_byte: 1.5 }]);
-        let sets = sets.expect("two fit");
-        assert_eq!([0, 1, 2].map(|set| of_set(&sets, set)), [",2.5,0.5", ",3.5,1.5", ",,"]);
+        let mut result = Measurements::new();
+        for (set, (per_token, per_byte)) in [(2.5, 0.5), (3.5, 1.5)].into_iter().enumerate() {
+            result.set(VALIDATION_LOSS.part(set), per_token);
+            result.set(VALIDATION_LOSS_PER_BYTE.part(set), per_byte);
+        }
+        assert_eq!([0, 1, 2].map(|set| of_set(&result, set)), [",2.5,0.5", ",3.5,1.5", ",,"]);
     }
 
     #[test]

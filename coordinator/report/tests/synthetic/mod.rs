@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use recipes::{Recipe, expand};
-use report::{Campaign, CurvePoint, FinalLoss};
-use vocabulary::{Dataset, DatasetId, Domain, Plan, SetLosses, StageKey};
+use report::{Campaign, CurvePoint};
+use vocabulary::metrics::{VALIDATION_LOSS, VALIDATION_LOSS_PER_BYTE};
+use vocabulary::{Dataset, DatasetId, Domain, Measurements, Plan, StageKey};
 
 /// Five sizes by seven amounts of data.
 const FIVE_BY_SEVEN: &str = r#"
@@ -82,10 +83,11 @@ pub(crate) fn campaign(recipe: &Recipe, losses: &[f64]) -> Campaign {
         domains: recipe.data().domain_names().into_iter().map(domain).collect(),
     };
     let plan = expand(recipe, &dataset).expect("expands");
-    let final_loss =
-        |loss: &f64| FinalLoss { per_token: *loss, per_byte: Some(loss / BYTES_A_TOKEN), sets: SetLosses::default() };
+    let result = |loss: &f64| {
+        Measurements::new().with(VALIDATION_LOSS, *loss).with(VALIDATION_LOSS_PER_BYTE, loss / BYTES_A_TOKEN)
+    };
     Campaign {
-        losses: plan.trials.iter().map(|trial| trial.id).zip(losses.iter().map(final_loss)).collect(),
+        results: plan.trials.iter().map(|trial| trial.id).zip(losses.iter().map(result)).collect(),
         early: BTreeMap::new(),
         curves: curves(&plan),
         dynamics: BTreeMap::new(),

@@ -4,8 +4,9 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::time::Duration;
 
-use scheduler::{CampaignPhase, Effect, Event, Fact, Scheduler, Settings, StageResult, Timestamp};
-use vocabulary::{AttemptKey, Plan, WorkerId};
+use scheduler::{CampaignPhase, Effect, Event, Fact, Scheduler, Settings, Timestamp};
+use vocabulary::metrics::{VALIDATION_LOSS, VALIDATION_LOSS_PER_BYTE};
+use vocabulary::{AttemptKey, Measurements, Plan, WorkerId};
 
 use crate::cpu_time;
 use crate::forest;
@@ -241,8 +242,7 @@ impl Fleet {
         self.handle(Event::CheckpointCommitted { worker, key, step: training.step });
         if training.step == training.end {
             self.places[place].training = None;
-            let result =
-                StageResult { validation_loss: Some(3.0), validation_loss_per_byte: Some(0.75), ..Default::default() };
+            let result = Measurements::new().with(VALIDATION_LOSS, 3.0).with(VALIDATION_LOSS_PER_BYTE, 0.75);
             return self.handle(Event::StageCompleted { worker, key, result });
         }
         // It may have been taken away over that report.

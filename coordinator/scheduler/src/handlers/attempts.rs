@@ -1,9 +1,10 @@
 //! Reports on attempts.
 
-use vocabulary::{AttemptKey, WorkerId};
+use vocabulary::{AttemptKey, Measurements, WorkerId};
 
 use crate::effect::Effect;
-use crate::fact::{AttemptEnd, Fact, StageResult};
+use crate::fact::{AttemptEnd, Fact};
+use crate::result::has_finite_losses;
 use crate::scheduler::Scheduler;
 use crate::standing::Standing;
 use crate::state::worker::Slot;
@@ -61,7 +62,7 @@ impl Scheduler {
         &mut self,
         now: Timestamp,
         claim: Claim,
-        result: StageResult,
+        result: Measurements,
         effects: &mut Vec<Effect>,
     ) {
         if !self.passes(now, claim, effects) {
@@ -71,20 +72,20 @@ impl Scheduler {
         let Some(record) = self.ledger.record(&stage) else { return };
         let end = record.stage.spec.steps.end;
         let has_children = !record.children.is_empty();
-        let first = record.first_result;
+        let first = record.first_result.clone();
         if !record.has_final_checkpoint() {
             let reason = format!("it completed a stage without committing the checkpoint at step {end}");
             return self.break_off(now, claim, reason, effects);
         }
-        let again = Some(result).filter(StageResult::is_finite);
-        if let Some(first) = first.filter(|first| Some(*first) != again) {
-            effects.push(Effect::ResultDiffers { key: claim.key, first, again });
+        let again = Some(result).filter(has_finite_losses);
+        if let Some(first) = first.filter(|first| Some(first) != again.as_ref()) {
+            effects.push(Effect::ResultDiffers { key: claim.key, first, again: again.clone() });
         }
-        if result.is_finite() {
-            self.settle(claim, Fact::StageCompleted { stage, attempt, result }, effects);
-        } else {
-            self.settle(claim, Fact::StageDiverged { stage, attempt, step: end, loss: None }, effects);
-        }
+        let fact = match again {
+            Some(result) => Fact::StageCompleted { stage, attempt, result },
+            None => Fact::StageDiverged { stage, attempt, step: end, loss: None },
+        };
+        self.settle(claim, fact, effects);
         if has_children {
             self.workers.note_holding(worker, stage);
         }
@@ -102,7 +103,7 @@ impl Scheduler {
             return;
         }
         let AttemptKey { stage, attempt } = claim.key;
-        if let Some(first) = self.ledger.record(&stage).and_then(|record| record.first_result) {
+        if let Some(first) = self.ledger.record(&stage).and_then(|record| record.first_result.clone()) {
             effects.push(Effect::ResultDiffers { key: claim.key, first, again: None });
         }
         let loss = Some(loss).filter(|loss| loss.is_finite());

@@ -1,7 +1,8 @@
 //! Searches: campaigns that choose further trials by their results.
 
 use recipes::search::{Outcome, Progress, grow};
-use vocabulary::{CampaignId, Growth, StageKey};
+use vocabulary::metrics::VALIDATION_LOSS;
+use vocabulary::{CampaignId, Growth, Measurements, StageKey};
 
 use super::ledger::Ledger;
 use super::stage::{DeadEnd, StageState};
@@ -12,13 +13,13 @@ impl Ledger {
     #[must_use]
     pub fn outcome(&self, stage: &StageKey) -> Option<Outcome> {
         let record = self.record(stage)?;
-        let completed = |loss| Some(Outcome::Completed { loss });
+        let completed = |result: &Measurements| Some(Outcome::Completed { loss: result.get(VALIDATION_LOSS) });
         match &record.state {
-            StageState::Completed { result, .. } => completed(result.validation_loss),
+            StageState::Completed { result, .. } => completed(result),
             StageState::Diverged { .. } | StageState::NotRun { because: DeadEnd::Diverged, .. } => {
                 Some(Outcome::Diverged)
             }
-            _ if record.first_result.is_some() => completed(record.first_result?.validation_loss),
+            _ if record.first_result.is_some() => completed(record.first_result.as_ref()?),
             StageState::Failed { .. } | StageState::NotRun { because: DeadEnd::Failed, .. } => Some(Outcome::Failed),
             StageState::Waiting | StageState::Running { .. } => None,
         }

@@ -7,12 +7,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use vocabulary::{CampaignId, Plan, Stage, StageKey, WorkerId};
+use vocabulary::{CampaignId, Measurements, Plan, Stage, StageKey, WorkerId};
 
 use super::campaign::{Campaign, CampaignState};
 use super::ledger::Ledger;
 use super::stage::{Counts, StageRecord, StageState};
-use crate::fact::{AttemptEnd, StageResult};
+use crate::fact::AttemptEnd;
 use crate::plan_check::{self, PlanError};
 
 /// Raised whenever the form of a snapshot changes. One of another version is left aside, and the log read instead.
@@ -45,8 +45,8 @@ struct StoredStage {
     checkpoints: BTreeSet<u64>,
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     damaged: BTreeSet<u64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    first_result: Option<StageResult>,
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::result::read_optional")]
+    first_result: Option<Measurements>,
     counts: Counts,
     failed_on: Option<WorkerId>,
     last_end: Option<AttemptEnd>,
@@ -80,7 +80,7 @@ impl Ledger {
             attempts: record.attempts,
             checkpoints: record.checkpoints.clone(),
             damaged: record.damaged.clone(),
-            first_result: record.first_result,
+            first_result: record.first_result.clone(),
             counts: record.counts,
             failed_on: record.failed_on,
             last_end: record.last_end.clone(),

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
-use vocabulary::{Attempt, CampaignId, Stage, StageKey, WorkerId};
+use vocabulary::{Attempt, CampaignId, Measurements, Stage, StageKey, WorkerId};
 
-use crate::fact::{AttemptEnd, Fact, RemovalReason, RetryCount, StageResult};
+use crate::fact::{AttemptEnd, Fact, RemovalReason, RetryCount};
 use crate::memory::memory_needed;
 
 /// What has become of a stage.
@@ -21,7 +21,8 @@ pub enum StageState {
         /// By this attempt.
         attempt: Attempt,
         /// What came out.
-        result: StageResult,
+        #[serde(deserialize_with = "crate::result::read")]
+        result: Measurements,
     },
     /// Its loss left all bounds.
     Diverged {
@@ -133,7 +134,7 @@ pub(crate) struct StageRecord {
     /// Steps of committed checkpoints that were found damaged or gone, for people.
     pub(crate) damaged: BTreeSet<u64>,
     /// What came out when it was done for the first time, where it was trained again since.
-    pub(crate) first_result: Option<StageResult>,
+    pub(crate) first_result: Option<Measurements>,
     /// How attempts ended.
     pub(crate) counts: Counts,
     /// The worker of the last attempt that failed or did not start: the next one had better go elsewhere.
@@ -212,7 +213,7 @@ impl StageRecord {
             (Running { attempt: current, .. }, fact) if Some(*current) != fact.attempt() => return None,
             (Running { .. }, Fact::CheckpointCommitted { step, .. }) if self.is_progress(*step) => self.state.clone(),
             (Running { .. }, Fact::StageCompleted { attempt, result, .. }) if self.has_final_checkpoint() => {
-                Completed { attempt: *attempt, result: self.first_result.unwrap_or(*result) }
+                Completed { attempt: *attempt, result: self.first_result.clone().unwrap_or_else(|| result.clone()) }
             }
             (Running { .. }, Fact::StageDiverged { attempt, step, loss, .. }) => {
                 Diverged { attempt: *attempt, step: *step, loss: *loss }
@@ -248,8 +249,8 @@ impl StageRecord {
             }
             Fact::StageReopened { .. } => {
                 self.counts = Counts::default();
-                if let StageState::Completed { result, .. } = before {
-                    self.first_result = Some(result);
+                if let StageState::Completed { result, .. } = &before {
+                    self.first_result = Some(result.clone());
                 }
             }
             _ => {}

@@ -1,7 +1,8 @@
 //! Campaigns: submitted, trained, shared, cancelled, submitted again.
 
-use scheduler::{CampaignPhase, Slot, StageCounts, StageResult, StageState, TrialCounts};
-use vocabulary::Surgery;
+use scheduler::{CampaignPhase, Slot, StageCounts, StageState, TrialCounts};
+use vocabulary::metrics::{GRADIENT_COSINE, VALIDATION_LOSS};
+use vocabulary::{Measurements, Surgery};
 
 use crate::scenario::{Scenario, result};
 use crate::support::{campaign, plan, worker};
@@ -142,13 +143,33 @@ fn a_validation_loss_that_is_not_a_number_is_a_divergence_too() {
 }
 
 #[test]
+fn a_loss_on_one_set_that_is_not_a_number_is_a_divergence_and_another_measurement_is_not() {
+    let nan_on_one_set = result(3.0).with(VALIDATION_LOSS.part(1), f64::NAN);
+    let mut story = Scenario::with_one_worker(&plan("c", &[("whole", "", 100)]));
+    story.checkpoint("w1", "whole#1", 100);
+    story.expect(&["checkpoint of whole#1 at 100"]);
+    story.complete_with("w1", "whole#1", nan_on_one_set);
+    story.expect(&["diverged whole#1 at 100 with None", "c is over"]);
+
+    let nan_elsewhere = result(3.0).with(GRADIENT_COSINE, f64::NAN);
+    let mut story = Scenario::with_one_worker(&plan("c", &[("whole", "", 100)]));
+    story.checkpoint("w1", "whole#1", 100);
+    story.expect(&["checkpoint of whole#1 at 100"]);
+    story.complete_with("w1", "whole#1", nan_elsewhere.clone());
+    story.expect(&["completed whole#1", "c is over"]);
+    assert!(matches!(story.state("whole"), StageState::Completed { result, .. } if result == nan_elsewhere));
+}
+
+#[test]
 fn a_stage_that_measures_no_loss_completes_without_one() {
     let mut story = Scenario::with_one_worker(&plan("c", &[("whole", "", 100)]));
     story.checkpoint("w1", "whole#1", 100);
     story.expect(&["checkpoint of whole#1 at 100"]);
-    story.complete_with("w1", "whole#1", StageResult::default());
+    story.complete_with("w1", "whole#1", Measurements::new());
     story.expect(&["completed whole#1", "c is over"]);
-    assert!(matches!(story.state("whole"), StageState::Completed { result, .. } if result.validation_loss.is_none()));
+    assert!(
+        matches!(story.state("whole"), StageState::Completed { result, .. } if result.get(VALIDATION_LOSS).is_none())
+    );
 }
 
 #[test]

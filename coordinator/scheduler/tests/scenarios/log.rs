@@ -1,9 +1,8 @@
 //! The log: impossible facts are refused, and stored ones stay readable.
 
-use scheduler::{
-    AttemptEnd, Fact, IllegalFact, RemovalReason, RestoreError, RetryCount, Scheduler, StageResult, Timestamp,
-};
-use vocabulary::{Attempt, Plan, Retries, StageKey};
+use scheduler::{AttemptEnd, Fact, IllegalFact, RemovalReason, RestoreError, RetryCount, Scheduler, Timestamp};
+use vocabulary::metrics::{VALIDATION_LOSS, VALIDATION_LOSS_PER_BYTE};
+use vocabulary::{Attempt, Measurements, Plan, Retries, StageKey};
 
 use crate::scenario::settings;
 use crate::support::{campaign, plan, worker};
@@ -28,7 +27,7 @@ fn checkpoint(attempt: u32, step: u64) -> Fact {
 }
 
 fn completed(attempt: u32) -> Fact {
-    Fact::StageCompleted { stage: key(0), attempt: Attempt(attempt), result: StageResult::default() }
+    Fact::StageCompleted { stage: key(0), attempt: Attempt(attempt), result: Measurements::new() }
 }
 
 fn diverged(attempt: u32) -> Fact {
@@ -209,7 +208,7 @@ fn facts_are_stored_in_a_form_that_never_changes() {
     let campaign = vocabulary::CampaignId::from_bytes([0xef; 8]);
     let attempt = Attempt(3);
     let key = format!("stage_{}", "ab".repeat(32));
-    let result = StageResult { validation_loss: Some(3.25), validation_loss_per_byte: None, ..Default::default() };
+    let result = Measurements::new().with(VALIDATION_LOSS, 3.25).with(VALIDATION_LOSS.part(0), f64::NAN);
     let end = |why| Fact::AttemptEnded { stage, attempt, why };
     let reason = || "disk full".to_owned();
     let stored = [
@@ -224,7 +223,7 @@ fn facts_are_stored_in_a_form_that_never_changes() {
         (
             Fact::StageCompleted { stage, attempt, result },
             format!(
-                r#"{{"fact":"stage_completed","stage":"{key}","attempt":3,"result":{{"validation_loss":3.25,"validation_loss_per_byte":null}}}}"#
+                r#"{{"fact":"stage_completed","stage":"{key}","attempt":3,"result":{{"validation_loss":3.25,"validation_loss/0":"NaN"}}}}"#
             ),
         ),
         (
@@ -310,6 +309,32 @@ fn facts_are_stored_in_a_form_that_never_changes() {
     let text = serde_json::to_string(&accepted).expect("a plan has a JSON form");
     assert!(text.starts_with(r#"{"fact":"campaign_accepted","plan":{"campaign":"#), "{text}");
     assert_eq!(serde_json::from_str::<Fact>(&text).expect("it can be read"), accepted);
+}
+
+#[test]
+fn results_from_before_measurements_had_names_are_read_as_what_they_are_called_now() {
+    let stage = StageKey::from_bytes([0xab; 32]);
+    let read = |result: &str| {
+        let text = format!(r#"{{"fact":"stage_completed","stage":"{stage}","attempt":3,"result":{result}}}"#);
+        match serde_json::from_str(&text) {
+            Ok(Fact::StageCompleted { result, .. }) => result,
+            other => panic!("{other:?}"),
+        }
+    };
+    let one = read(r#"{"validation_loss":0.30000000000000004,"validation_loss_per_byte":null}"#);
+    assert_eq!(one, Measurements::new().with(VALIDATION_LOSS, 0.1 + 0.2));
+    assert_eq!(read(r#"{"validation_loss":null,"validation_loss_per_byte":null}"#), Measurements::new());
+    let several = r#"{"validation_loss":3.0,"validation_loss_per_byte":0.75,
+                      "sets":[{"per_token":2.0,"per_byte":0.5},{"per_token":4.0,"per_byte":1.0}]}"#;
+    let expected = [
+        (VALIDATION_LOSS.into(), 3.0),
+        (VALIDATION_LOSS_PER_BYTE.into(), 0.75),
+        (VALIDATION_LOSS.part(0), 2.0),
+        (VALIDATION_LOSS_PER_BYTE.part(0), 0.5),
+        (VALIDATION_LOSS.part(1), 4.0),
+        (VALIDATION_LOSS_PER_BYTE.part(1), 1.0),
+    ];
+    assert_eq!(read(several), Measurements::from_iter(expected));
 }
 
 #[test]

@@ -5,10 +5,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use scheduler::{
-    AttemptEnd, Effect, Event, Fact, Scheduler, Settings, StageResult, StageState, StageStatus, Timestamp,
-};
-use vocabulary::{Attempt, AttemptKey, CampaignId, Plan, StageKey, WorkerId};
+use scheduler::{AttemptEnd, Effect, Event, Fact, Scheduler, Settings, StageState, StageStatus, Timestamp};
+use vocabulary::metrics::{VALIDATION_LOSS, VALIDATION_LOSS_PER_BYTE};
+use vocabulary::{Attempt, AttemptKey, CampaignId, Measurements, Plan, StageKey, WorkerId};
 
 use crate::support::{campaign, growth, worker};
 
@@ -172,7 +171,7 @@ impl Scenario {
     }
 
     #[track_caller]
-    pub(crate) fn complete_with(&mut self, name: &str, attempt: &str, result: StageResult) {
+    pub(crate) fn complete_with(&mut self, name: &str, attempt: &str, result: Measurements) {
         let (worker, key) = (self.worker(name), self.attempt(attempt));
         self.handle(Event::StageCompleted { worker, key, result });
     }
@@ -371,10 +370,6 @@ impl Drop for Scenario {
 }
 
 /// A result with this loss a token.
-pub(crate) fn result(validation_loss: f64) -> StageResult {
-    StageResult {
-        validation_loss: Some(validation_loss),
-        validation_loss_per_byte: Some(validation_loss / 4.0),
-        ..Default::default()
-    }
+pub(crate) fn result(validation_loss: f64) -> Measurements {
+    Measurements::new().with(VALIDATION_LOSS, validation_loss).with(VALIDATION_LOSS_PER_BYTE, validation_loss / 4.0)
 }

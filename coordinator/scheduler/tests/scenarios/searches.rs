@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use scheduler::{CampaignPhase, Effect, Event, Fact, Scheduler, StageResult, Timestamp, TrialCounts};
-use vocabulary::{AttemptKey, Growth, Plan, WorkerId};
+use scheduler::{CampaignPhase, Effect, Event, Fact, Scheduler, Timestamp, TrialCounts};
+use vocabulary::metrics::VALIDATION_LOSS;
+use vocabulary::{AttemptKey, Growth, Measurements, Plan, WorkerId};
 
 use crate::scenario::settings;
 use crate::support::{campaign, search, worker};
@@ -54,8 +55,7 @@ impl Hall {
         let step = spec.steps.end;
         self.handle(Event::CheckpointCommitted { worker, key, step });
         let loss = 3.0 + (spec.peak_lr / 0.01).log10().abs() + 1.0 / step as f64;
-        let result =
-            StageResult { validation_loss: Some(loss), validation_loss_per_byte: None, ..StageResult::default() };
+        let result = Measurements::new().with(VALIDATION_LOSS, loss);
         self.handle(Event::StageCompleted { worker, key, result });
         Some(worker)
     }

@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use scheduler::{Effect, Event, StageResult};
-use vocabulary::{AttemptKey, StageKey, WorkerId};
+use scheduler::{Effect, Event};
+use vocabulary::metrics::VALIDATION_LOSS;
+use vocabulary::{AttemptKey, Measurements, StageKey, WorkerId};
 
 use crate::desk::Message;
 use crate::support::worker;
@@ -173,11 +174,7 @@ impl Process {
             self.training = None;
             self.holds.push(key.stage);
             // The loss tells which attempt it comes from.
-            let result = StageResult {
-                validation_loss: Some(f64::from(key.attempt.0)),
-                validation_loss_per_byte: None,
-                ..Default::default()
-            };
+            let result = Measurements::new().with(VALIDATION_LOSS, f64::from(key.attempt.0));
             self.report(Event::StageCompleted { worker, key, result });
         }
     }

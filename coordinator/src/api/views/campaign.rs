@@ -87,7 +87,7 @@ fn tokens_done(view: &View<'_>, stage: &Stage) -> Tokens {
         Some(StageState::Diverged { step, .. }) => *step,
         Some(StageState::Running { worker, attempt }) => {
             let progress = view.progress(worker, AttemptKey { stage: stage.key, attempt: *attempt });
-            let latest = progress.and_then(|progress| progress.latest).map_or(0, |point| point.step + 1);
+            let latest = progress.and_then(|progress| progress.latest.as_ref()).map_or(0, |point| point.step + 1);
             checkpoint().max(latest)
         }
         Some(_) => checkpoint(),

@@ -1,7 +1,7 @@
 //! Stages.
 
-use scheduler::{StageResult, StageState};
-use vocabulary::{StageKey, WorkerId};
+use scheduler::StageState;
+use vocabulary::{Measurements, StageKey, WorkerId};
 
 use crate::api::words;
 use crate::driver::view::View;
@@ -17,7 +17,7 @@ pub(crate) struct StageView {
     pub(crate) worker: Option<WorkerId>,
     /// Steps done at its latest committed checkpoint, counted from the root.
     pub(crate) committed_step: Option<u64>,
-    pub(crate) result: Option<StageResult>,
+    pub(crate) result: Option<Measurements>,
     /// A sentence; empty where the phase says it all.
     pub(crate) reason: String,
     /// Steps of committed checkpoints that were found damaged or gone.

@@ -1,8 +1,8 @@
 //! Trials that have ended.
 
 use recipes::search;
-use scheduler::{DeadEnd, StageResult, StageState};
-use vocabulary::{CampaignId, StageKey, TrialId};
+use scheduler::{DeadEnd, StageState};
+use vocabulary::{CampaignId, Measurements, StageKey, TrialId};
 
 use crate::driver::view::View;
 
@@ -13,7 +13,7 @@ pub(crate) struct TrialOutcome {
     /// The stage that ended it.
     pub(crate) stage: StageKey,
     /// `None` where it diverged.
-    pub(crate) result: Option<StageResult>,
+    pub(crate) result: Option<Measurements>,
     pub(crate) end: TrialEnd,
     /// Steps trained, counted from the root.
     pub(crate) step: u64,
@@ -47,7 +47,7 @@ impl TrialOutcome {
                 StageState::Completed { result, .. } => {
                     let end = if is_pruned { TrialEnd::Pruned } else { TrialEnd::Completed };
                     let step = view.scheduler.stage(&last)?.spec.steps.end;
-                    Some(Self { trial: trial.id, stage: last, result: Some(*result), end, step })
+                    Some(Self { trial: trial.id, stage: last, result: Some(result.clone()), end, step })
                 }
                 StageState::Diverged { step, .. } => Some(diverged(last, *step + 1)),
                 StageState::NotRun { ancestor, because: DeadEnd::Diverged } => {

@@ -37,7 +37,7 @@ impl WorkerView {
             device: view.device(&worker).to_owned(),
             is_connected: view.is_connected(&worker),
             stage: key.and_then(|key| view.scheduler.stage(&key.stage)).cloned(),
-            progress: key.and_then(|key| view.progress(&worker, key)),
+            progress: key.and_then(|key| view.progress(&worker, key)).cloned(),
         }
     }
 }

@@ -5,8 +5,7 @@ use proto::convert::{Problem, attempt, attempts, id, ids, name};
 use proto::limits::{MAX_CURVE_POINTS, MAX_LISTED, MAX_NAME_BYTES, MAX_REASON_BYTES};
 use proto::v1::worker_message::Body;
 use proto::v1::{self, WorkerMessage};
-use scheduler::StageResult;
-use vocabulary::AttemptKey;
+use vocabulary::{AttemptKey, Measurements};
 
 use super::DecodeError;
 use crate::api::limit::at_most;
@@ -70,10 +69,8 @@ pub(crate) fn message(message: WorkerMessage) -> Result<FromWorker, DecodeError>
         Body::StageCompleted(completed) => {
             let key = attempt("stage_completed.attempt", completed.attempt)?;
             let missing = || ConvertError::new("stage_completed.result", Problem::Missing);
-            let v1::StageResult { validation_loss, validation_loss_per_byte, sets } =
-                completed.result.ok_or_else(missing)?;
-            let sets = proto::convert::sets(&sets)?;
-            let result = StageResult { validation_loss, validation_loss_per_byte, sets };
+            let result = Measurements::try_from(completed.result.ok_or_else(missing)?);
+            let result = result.map_err(|error| error.within("stage_completed.result"))?;
             report("stage_completed", sequence, key, ReportBody::Completed(result))
         }
         Body::StageDiverged(diverged) => {
@@ -123,7 +120,7 @@ fn report(kind: &'static str, sequence: u64, key: AttemptKey, body: ReportBody) 
 
 fn progress(progress: v1::Progress) -> Result<Progress, DecodeError> {
     let key = attempt("heartbeat.progress.attempt", progress.attempt)?;
-    let latest = progress.latest.as_ref().map(point);
+    let latest = progress.latest.map(point).transpose()?;
     // Display only: a non-positive speed is treated as unknown.
     let speed = progress.tokens_per_second;
     let tokens_per_second = if speed.is_finite() && speed > 0.0 { speed } else { 0.0 };
@@ -134,13 +131,14 @@ fn curve(points: Vec<v1::CurvePoint>) -> Result<Vec<CurvePoint>, DecodeError> {
     let gap = points.windows(2).find(|pair| pair[0].step.checked_add(1) != Some(pair[1].step));
     match gap {
         Some(pair) => Err(DecodeError::Gap { before: pair[0].step, step: pair[1].step }),
-        None => Ok(points.iter().map(point).collect()),
+        None => points.into_iter().map(point).collect(),
     }
 }
 
-fn point(point: &v1::CurvePoint) -> CurvePoint {
-    let v1::CurvePoint { step, loss, grad_norm, learning_rate, ref dynamics } = *point;
-    CurvePoint { step, loss, grad_norm, learning_rate, dynamics: dynamics.as_ref().map(Into::into) }
+fn point(point: v1::CurvePoint) -> Result<CurvePoint, DecodeError> {
+    let v1::CurvePoint { step, loss, grad_norm, learning_rate, measurements } = point;
+    let measurements = proto::convert::measurements("measurements", measurements)?;
+    Ok(CurvePoint { step, loss, grad_norm, learning_rate, measurements })
 }
 
 /// A reason is for people and may come from anywhere: one that is too long is cut, not refused, and what a terminal would
@@ -185,7 +183,13 @@ mod tests {
 
     #[test]
     fn a_curve_has_no_gaps() {
-        let point = |step| v1::CurvePoint { step, loss: f64::NAN, grad_norm: 1.0, learning_rate: 0.1, dynamics: None };
+        let point = |step| v1::CurvePoint {
+            step,
+            loss: f64::NAN,
+            grad_norm: 1.0,
+            learning_rate: 0.1,
+            measurements: Vec::new(),
+        };
         let points = |steps: [u64; 3]| {
             let points = steps.map(point).to_vec();
             super::message(WorkerMessage {

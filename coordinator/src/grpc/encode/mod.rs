@@ -3,6 +3,7 @@
 mod view;
 mod worker;
 
+use proto::convert::sent_measurements;
 use proto::v1;
 
 pub(super) use self::worker::to_worker;
@@ -20,8 +21,8 @@ pub(super) fn checkpoint_ref(checkpoint: &CommittedCheckpoint) -> v1::Checkpoint
 }
 
 pub(super) fn curve_point(point: &CurvePoint) -> v1::CurvePoint {
-    let CurvePoint { step, loss, grad_norm, learning_rate, ref dynamics } = *point;
-    v1::CurvePoint { step, loss, grad_norm, learning_rate, dynamics: dynamics.as_ref().map(Into::into) }
+    let CurvePoint { step, loss, grad_norm, learning_rate, ref measurements } = *point;
+    v1::CurvePoint { step, loss, grad_norm, learning_rate, measurements: sent_measurements(measurements) }
 }
 
 /// A count, as far as the wire can count.

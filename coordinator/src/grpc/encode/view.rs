@@ -1,8 +1,8 @@
 //! How things stand.
 
-use proto::convert::{sent_plan, sent_sets};
+use proto::convert::sent_plan;
 use proto::v1;
-use scheduler::{CampaignPhase, Hold, StageResult};
+use scheduler::{CampaignPhase, Hold};
 
 use super::{count, curve_point};
 use crate::api::views::{
@@ -75,17 +75,9 @@ fn stage(stage: StageView) -> v1::StageStatus {
         attempt: Some(stage.attempts).filter(|attempts| *attempts > 0),
         worker: stage.worker.map(|worker| worker.to_string()),
         committed_step: stage.committed_step,
-        result: stage.result.as_ref().map(result),
+        result: stage.result.as_ref().map(Into::into),
         reason: stage.reason,
         damaged_checkpoints: stage.damaged_checkpoints,
-    }
-}
-
-fn result(result: &StageResult) -> v1::StageResult {
-    v1::StageResult {
-        validation_loss: result.validation_loss,
-        validation_loss_per_byte: result.validation_loss_per_byte,
-        sets: sent_sets(&result.sets),
     }
 }
 
@@ -98,7 +90,7 @@ pub(crate) fn outcome(outcome: &TrialOutcome) -> v1::TrialResult {
     v1::TrialResult {
         trial: outcome.trial.to_string(),
         stage: outcome.stage.to_string(),
-        result: outcome.result.as_ref().map(result),
+        result: outcome.result.as_ref().map(Into::into),
         end: end.into(),
         step: outcome.step,
     }

@@ -108,7 +108,7 @@ impl State {
         for point in points {
             if let Entry::Vacant(place) = curve.entry(point.step) {
                 self.derived.expect_attempt("curve_points", key)?;
-                place.insert(*point);
+                place.insert(point.clone());
             }
         }
         Ok(())

@@ -81,7 +81,7 @@ impl Store for MemoryStore {
     async fn curve(&self, stage: StageKey, from: u64, limit: usize) -> Result<Vec<CurvePoint>, StoreError> {
         let state = self.state();
         let curve = state.curves.get(&stage).into_iter().flat_map(|curve| curve.range(from..));
-        Ok(curve.map(|(_, point)| *point).take(limit).collect())
+        Ok(curve.map(|(_, point)| point.clone()).take(limit).collect())
     }
 
     async fn checkpoint(&self, stage: StageKey, step: u64) -> Result<Option<CommittedCheckpoint>, StoreError> {

@@ -1,12 +1,12 @@
 //! Loss curves: a row per step.
 
 use sqlx::sqlite::SqliteRow;
-use sqlx::{AssertSqlSafe, QueryBuilder, Row, SqliteConnection};
+use sqlx::{QueryBuilder, Row, SqliteConnection};
 use tracing::info;
-use vocabulary::{AttemptKey, StageKey};
+use vocabulary::{AttemptKey, Measurements, StageKey};
 
-use super::dynamics;
 use super::error::{cannot_read, cannot_write};
+use super::measurements;
 use super::number::{from_column, measured_from_column, measured_to_column, to_column};
 use super::open::SqliteStore;
 use crate::store::{CurvePoint, StoreError};
@@ -24,18 +24,19 @@ impl SqliteStore {
         from: u64,
         limit: usize,
     ) -> Result<Vec<CurvePoint>, StoreError> {
-        let select = format!(
-            "SELECT step, loss, grad_norm, learning_rate, {} FROM curve_points LEFT JOIN curve_dynamics USING (stage, step) \
-             WHERE stage = ? AND step >= ? ORDER BY step LIMIT ?",
-            dynamics::COLUMNS
-        );
-        let select = sqlx::query(AssertSqlSafe(select))
+        let select = "SELECT step, loss, grad_norm, learning_rate FROM curve_points \
+                      WHERE stage = ? AND step >= ? ORDER BY step LIMIT ?";
+        let select = sqlx::query(select)
             .bind(stage.to_string())
             // No row lies beyond what a column holds, and a negative number would come before every row.
             .bind(to_column(from.min(i64::MAX as u64)))
             .bind(to_column((limit as u64).min(i64::MAX as u64)));
-        let rows = select.try_map(|row| read(&row)).fetch_all(&self.readers).await;
-        rows.map_err(cannot_read(TABLE))
+        // One transaction, so that a curve is not cut between the two tables.
+        let mut transaction = self.readers.begin().await.map_err(cannot_read(TABLE))?;
+        let points = select.try_map(|row| read(&row)).fetch_all(&mut *transaction).await;
+        let mut points = points.map_err(cannot_read(TABLE))?;
+        measurements::read(&mut transaction, stage, &mut points).await?;
+        Ok(points)
     }
 }
 
@@ -46,7 +47,7 @@ fn read(row: &SqliteRow) -> Result<CurvePoint, sqlx::Error> {
         loss: measured(1)?,
         grad_norm: measured(2)?,
         learning_rate: measured(3)?,
-        dynamics: dynamics::read(row, 4)?,
+        measurements: Measurements::new(),
     })
 }
 
@@ -58,10 +59,14 @@ pub(super) async fn cut(
     stage: StageKey,
     checkpoint: Option<u64>,
 ) -> Result<(), StoreError> {
-    let delete = "DELETE FROM curve_points WHERE stage = ?1 \
-                  AND step >= max(coalesce(?2, 0), coalesce((SELECT max(step) FROM checkpoints WHERE stage = ?1), 0)) \
-                  AND NOT EXISTS (SELECT 1 FROM results WHERE stage = ?1)";
-    let delete = sqlx::query(delete).bind(stage.to_string()).bind(checkpoint.map(to_column));
+    let from = "SELECT max(coalesce(?2, 0), coalesce((SELECT max(step) FROM checkpoints WHERE stage = ?1), 0)) \
+                WHERE NOT EXISTS (SELECT 1 FROM results WHERE stage = ?1)";
+    let from = sqlx::query_scalar::<_, i64>(from).bind(stage.to_string()).bind(checkpoint.map(to_column));
+    let from = from.fetch_optional(&mut *connection).await.map_err(cannot_read(TABLE))?;
+    let Some(from) = from else { return Ok(()) };
+    measurements::cut(connection, stage, from).await?;
+    let delete =
+        sqlx::query("DELETE FROM curve_points WHERE stage = ? AND step >= ?").bind(stage.to_string()).bind(from);
     let cut = delete.execute(connection).await.map_err(cannot_write(TABLE))?;
     if cut.rows_affected() > 0 {
         info!(%stage, points = cut.rows_affected(), "cut a curve to the last checkpoint: an attempt trains its steps again");
@@ -91,7 +96,7 @@ pub(super) async fn add(
             // Not cached: statements of every length would fill the cache.
             let insert = insert.build().persistent(false);
             insert.execute(&mut *connection).await.map_err(cannot_write(TABLE))?;
-            dynamics::add(connection, &stage, points).await?;
+            measurements::add(connection, &stage, points).await?;
         }
     }
     Ok(())

@@ -10,12 +10,13 @@ use super::term::expect_current;
 use crate::store::{DerivedCheck, Differences, LogPosition, StoreError};
 
 /// The tables with their columns. A table comes after those it refers to.
-const TABLES: [(&str, &str); 5] = [
+const TABLES: [(&str, &str); 6] = [
     ("campaigns", "campaign, name, submitted_at_ms"),
     ("stages", "stage, parent, size, seed, start_step, end_step"),
     ("campaign_stages", "campaign, stage"),
     ("attempts", "stage, attempt, worker, started_at_ms, ended_at_ms, outcome"),
-    ("results", "stage, attempt, validation_loss, validation_loss_per_byte, diverged_at_step, diverged_loss"),
+    ("results", "stage, attempt, diverged_at_step, diverged_loss"),
+    ("result_measurements", "stage, name, format('%!.17g', value)"),
 ];
 
 impl SqliteStore {

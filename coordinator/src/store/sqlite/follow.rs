@@ -1,10 +1,11 @@
-//! The tables that follow from the log and that people query: campaigns, stages, attempts, results.
+//! The tables that follow from the log and that people query: campaigns, stages, attempts, results and what they measured.
 
 use scheduler::Fact;
 use sqlx::{QueryBuilder, SqliteConnection};
 use vocabulary::{AttemptKey, CampaignId, Plan, Stage};
 
 use super::error::cannot_write;
+use super::measurements;
 use super::number::to_column;
 use crate::store::StoreError;
 
@@ -29,14 +30,11 @@ pub(super) async fn write(connection: &mut SqliteConnection, at_ms: u64, fact: &
         Fact::StageCompleted { stage, attempt, result } => {
             end(connection, at_ms, AttemptKey { stage: *stage, attempt: *attempt }, "completed").await?;
             // A stage that was trained again keeps its first result.
-            let insert = "INSERT INTO results (stage, attempt, validation_loss, validation_loss_per_byte) \
-                          VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING";
-            let insert = sqlx::query(insert)
-                .bind(stage.to_string())
-                .bind(attempt.0)
-                .bind(result.validation_loss)
-                .bind(result.validation_loss_per_byte);
-            insert.execute(connection).await.map_err(cannot_write("results"))?;
+            let insert = "INSERT INTO results (stage, attempt) VALUES (?, ?) ON CONFLICT DO NOTHING";
+            let insert = sqlx::query(insert).bind(stage.to_string()).bind(attempt.0).execute(&mut *connection).await;
+            if insert.map_err(cannot_write("results"))?.rows_affected() > 0 {
+                measurements::add_result(connection, *stage, result).await?;
+            }
             Ok(())
         }
         Fact::StageDiverged { stage, attempt, step, loss } => {

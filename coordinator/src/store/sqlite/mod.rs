@@ -6,10 +6,10 @@
 mod commit;
 mod curve;
 mod derived;
-mod dynamics;
 mod error;
 mod follow;
 mod log;
+mod measurements;
 mod number;
 mod open;
 mod queries;

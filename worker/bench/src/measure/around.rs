@@ -7,10 +7,10 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
-use vocabulary::{Attempt, Stage as PlannedStage, StageRole};
+use vocabulary::{Attempt, Measurements, Stage as PlannedStage, StageRole};
 use worker::checkpoint::{Blobs, upload};
 use worker::runner::{Controls, Ended, Report, Runner, Stop};
-use worker::training::{Order, PendingBlobs, StageTrainer, StepReport, Trainer, Training, TrainingError, Validation};
+use worker::training::{Order, PendingBlobs, StageTrainer, StepReport, Trainer, Training, TrainingError};
 use worker::{AttemptKey, Storage};
 
 use super::{MeasureError, Stage, repeat};
@@ -107,7 +107,7 @@ impl Training for TimedTraining {
         Ok(report)
     }
 
-    fn validate(&mut self) -> Result<Validation, TrainingError> {
+    fn validate(&mut self) -> Result<Measurements, TrainingError> {
         self.inner.validate()
     }
 

@@ -2,11 +2,13 @@
 
 use std::collections::VecDeque;
 
+use vocabulary::Measurements;
+use vocabulary::metrics::{VALIDATION_LOSS, VALIDATION_LOSS_PER_BYTE};
 use worker::AttemptKey;
 use worker::checkpoint::CheckpointRef;
 use worker::runner::{Ended, Report, Stop};
 use worker::session::{Event, Lost, Unprepared};
-use worker::training::{StepReport, Validation};
+use worker::training::StepReport;
 
 use crate::story::STEPS;
 
@@ -93,14 +95,8 @@ impl Process {
                 }
             }
             (None, Progress::Step) => {
-                let validation = Validation {
-                    loss: 3.0,
-                    loss_per_byte: 1.0,
-                    tokens: 1024,
-                    bytes: 3072,
-                    sets: vocabulary::SetLosses::default(),
-                };
-                self.end(key, Ended::Completed { step: STEPS, validation });
+                let result = Measurements::new().with(VALIDATION_LOSS, 3.0).with(VALIDATION_LOSS_PER_BYTE, 1.0);
+                self.end(key, Ended::Completed { step: STEPS, result });
             }
             (None, Progress::Checkpoint) if (1..STEPS).contains(&done) => self.checkpoint(key, done),
             (None, Progress::Checkpoint) => {}
@@ -116,7 +112,8 @@ impl Process {
     }
 
     fn point(&mut self, key: AttemptKey, step: u64, loss: f64) {
-        let points = vec![StepReport { step, loss, grad_norm: 1.0, learning_rate: 0.01, tokens: 1024, dynamics: None }];
+        let measurements = Measurements::new();
+        let points = vec![StepReport { step, loss, grad_norm: 1.0, learning_rate: 0.01, tokens: 1024, measurements }];
         self.reports.push_back(Report::Points { key, points, tokens_per_second: 1e5 });
     }
 

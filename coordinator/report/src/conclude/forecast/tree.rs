@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use scaling::multipower::forecast::{Branch, Donor, ForecastError, Forecasts, Tree, forecast};
 use scaling::multipower::{CurveOptions, LossCurve, Schedule};
+use vocabulary::metrics::VALIDATION_LOSS;
 use vocabulary::{LrSchedule, Mixture, Stage, StageKey, StageRole, Trial};
 
 use crate::conclude::campaign::Campaign;
@@ -159,7 +160,11 @@ impl SizeTree {
                 name: trial.d.0.to_string(),
                 schedule: written_out(path)?,
                 points: curve(path.last()?),
-                loss: campaign.losses.get(&trial.id).map(|loss| loss.per_token).filter(|loss| loss.is_finite()),
+                loss: campaign
+                    .results
+                    .get(&trial.id)
+                    .and_then(|result| result.get(VALIDATION_LOSS))
+                    .filter(|loss| loss.is_finite()),
             })
         };
         let branches: Vec<Branch> = decays.iter().filter_map(branch).collect();

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use scheduler::{CampaignPhase, Effect, Event, Fact, Slot, StageState};
+use vocabulary::metrics::VALIDATION_LOSS;
 use vocabulary::{Trial, WorkerId};
 
 use super::{Moment, ensure, recorded, stages};
@@ -85,7 +86,7 @@ pub(super) fn invariant_result_is_of_the_attempt_that_settled_first(moment: &Mom
         if let StageState::Completed { attempt, result } = state {
             // One that was trained again keeps what came out at first.
             let expected = first.get(&key).map(|first| f64::from(first.0));
-            ensure(result.validation_loss == expected, || format!("{}{attempt} has {result:?}", key.short()))?;
+            ensure(result.get(VALIDATION_LOSS) == expected, || format!("{}{attempt} has {result:?}", key.short()))?;
         }
     }
     Ok(())

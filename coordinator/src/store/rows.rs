@@ -20,7 +20,6 @@ pub struct CurvePoint {
 /// When a campaign was submitted, which the log's facts do not say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CampaignRow {
-    /// The campaign.
     pub campaign: CampaignId,
     /// When it was first submitted, in milliseconds since 1970.
     pub submitted_at_ms: u64,
@@ -63,7 +62,6 @@ pub struct RecipeText {
 /// A stage that a single attempt trained from beginning to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WholeAttempt {
-    /// The stage.
     pub stage: StageKey,
     /// When the attempt started, in milliseconds since 1970.
     pub started_at_ms: u64,

@@ -120,7 +120,7 @@ async fn a_coordinator_whose_store_was_taken_over_writes_nothing_more_and_stops(
 
     let request = v1::CancelCampaignRequest { campaign: campaign.clone() };
     first.client.cancel_campaign(request).await.expect_err("it may promise nothing any more");
-    let error = first.handle.wait().await.expect_err("it cannot go on");
+    let error = first.handle.wait().await.expect_err("it cannot continue");
     assert!(matches!(*error, RunError::Commit(StoreError::Deposed { .. })), "{error:?}");
 
     let mut worker = Worker::join(&second.handle, "a worker").await;

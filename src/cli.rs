@@ -1,4 +1,4 @@
-//! The words of the command line: global options, and one variant a command.
+//! The command line: global options and one variant per command.
 
 use clap::{CommandFactory, Parser, Subcommand};
 
@@ -6,12 +6,12 @@ use crate::args::Global;
 use crate::commands;
 use crate::exit::{EXIT_CODES, Exit};
 
-/// Runs scaling-law experiments: plans them as a tree of training stages, trains each stage once, fits the law.
+/// Runs scaling-law experiments: plans them as a tree of training stages, trains each stage once and fits the law
 #[derive(Debug, Parser)]
 #[command(
     name = "windtunnel",
     version,
-    max_term_width = 100,
+    max_term_width = 80,
     propagate_version = true,
     after_help = format!("Example:\n  windtunnel run recipes/quickstart.toml\n\n{EXIT_CODES}")
 )]
@@ -59,7 +59,7 @@ pub(crate) enum Command {
 }
 
 impl Command {
-    /// What is logged unless something else is asked for.
+    /// The default log filter.
     pub(crate) fn default_log(&self) -> &'static str {
         match self {
             Self::Serve(_) | Self::Worker(_) => "info",

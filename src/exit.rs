@@ -1,4 +1,4 @@
-//! How the process ends: exit codes, and the one line an error is printed as.
+//! Exit codes, and the printing of errors.
 
 use std::error::Error;
 use std::fmt;
@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use client::{BranchError, CallError, SubmitError};
 use proto::v1::CampaignSummary;
+use vocabulary::text::one_line;
 
 use crate::logging::say;
 
@@ -14,35 +15,35 @@ pub(crate) const EXIT_CODES: &str = "\
 Exit codes:
   0    done
   1    failed for a reason outside the request
-  2    the request cannot be served as it stands: usage, a recipe, a path, a name
-  3    the campaign ended with stages that failed
-  4    what was examined is not as it should be
-  130  interrupted; running the same command again goes on
-  A worker ends with codes of its own: see `windtunnel worker --help`.";
+  2    invalid request: usage, a recipe, a path, a name
+  3    the campaign ended with failed stages
+  4    the examined data is not sound
+  130  interrupted; run the same command again to continue
+  Workers have exit codes of their own: see `windtunnel worker --help`.";
 
-/// How a command ended that printed what it had to say.
+/// How a command ended after printing its output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
-    /// It did what was asked.
+    /// Success.
     Done,
-    /// The campaign ended with stages that were given up.
+    /// The campaign ended with failed stages.
     StagesFailed,
-    /// What it examined is not as it should be.
+    /// The examined data is not sound.
     NotSound,
-    /// A signal told it to stop.
+    /// Stopped by a signal.
     Interrupted,
-    /// A worker ended; its codes are its own, because pools read them.
+    /// A worker's own code, which pools read.
     Worker(worker::ExitCode),
 }
 
 impl Exit {
-    /// What the end of a campaign means for the command that waited for it.
+    /// The exit of a command that waited for a campaign.
     pub(crate) fn of_campaign(summary: &CampaignSummary) -> Self {
         let failed = summary.stages.is_some_and(|stages| stages.failed > 0);
         if failed { Self::StagesFailed } else { Self::Done }
     }
 
-    /// The code the process ends with.
+    /// The process exit code.
     pub(crate) fn code(self) -> u8 {
         match self {
             Self::Done => 0,
@@ -54,14 +55,14 @@ impl Exit {
     }
 }
 
-/// An error that the person at the keyboard can mend by asking for something else: exit code 2.
+/// An error in the request itself: exit code 2.
 ///
-/// It reads like the error inside it, and has its causes.
+/// Displays like the error inside it and has the same causes.
 #[derive(Debug)]
 pub(crate) struct BadInput(anyhow::Error);
 
 impl BadInput {
-    /// The error inside, if it is of this type.
+    /// The inner error, if it is of this type.
     pub(crate) fn downcast_ref<E: Error + Send + Sync + 'static>(&self) -> Option<&E> {
         self.0.downcast_ref()
     }
@@ -95,7 +96,7 @@ pub(crate) fn bad_input(error: anyhow::Error) -> anyhow::Error {
     anyhow::Error::new(BadInput(error))
 }
 
-/// Prints what went wrong, on one line, and turns the outcome into the code of the process.
+/// Prints an error on one line, and returns the process exit code.
 pub(crate) fn conclude(outcome: anyhow::Result<Exit>) -> ExitCode {
     match outcome {
         Ok(exit) => ExitCode::from(exit.code()),
@@ -115,7 +116,7 @@ fn is_bad_input(error: &anyhow::Error) -> bool {
     error.downcast_ref::<BadInput>().is_some() || call_error(error).is_some_and(CallError::is_bad_input)
 }
 
-/// The error of a call to a coordinator, where that is what went wrong.
+/// The failed call to a coordinator behind an error, if any.
 pub(crate) fn call_error(error: &anyhow::Error) -> Option<&CallError> {
     match (error.downcast_ref(), error.downcast_ref()) {
         (Some(SubmitError::Call(error)), _) | (_, Some(BranchError::Call(error))) => Some(error),
@@ -123,32 +124,11 @@ pub(crate) fn call_error(error: &anyhow::Error) -> Option<&CallError> {
     }
 }
 
-/// An error and its causes on one line, whatever line breaks they hold.
-pub(crate) fn one_line(error: &dyn Error) -> String {
-    let mut chain = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        // Some libraries print their cause themselves.
-        let text = error.to_string();
-        if !chain.ends_with(&text) {
-            chain = format!("{chain}: {text}");
-        }
-        cause = error.source();
-    }
-    chain.split(['\n', '\r']).map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
-}
-
 #[cfg(test)]
 mod tests {
     use anyhow::{Context, anyhow};
 
     use super::*;
-
-    #[test]
-    fn causes_stand_on_one_line() {
-        let error: anyhow::Result<()> = Err(anyhow!("a cause\n  of two lines")).context("cannot do it");
-        assert_eq!(one_line(error.unwrap_err().as_ref()), "cannot do it: a cause of two lines");
-    }
 
     #[test]
     fn bad_input_is_known_below_context_and_keeps_its_causes() {

@@ -1,4 +1,4 @@
-//! Log lines: to the standard error, above the progress bars where there are any.
+//! Log lines on standard error, above any progress bars.
 
 use std::io::{self, Write};
 use std::sync::OnceLock;
@@ -8,33 +8,33 @@ use indicatif::MultiProgress;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
-/// The bars of the process. Whatever else writes to the standard error goes through [`above_bars`], so that it neither
-/// tears a bar nor is painted over.
+/// The progress bars of the process. Everything else written to standard error goes through [`above_bars`], so that bars and
+/// lines do not overwrite each other.
 pub(crate) fn bars() -> &'static MultiProgress {
     static BARS: OnceLock<MultiProgress> = OnceLock::new();
     BARS.get_or_init(MultiProgress::new)
 }
 
-/// Calls something that writes to the standard error while no bar is there.
+/// Writes to standard error with the bars hidden.
 pub(crate) fn above_bars<T>(write: impl FnOnce() -> T) -> T {
     bars().suspend(write)
 }
 
-/// Tells the person at the keyboard something, on the standard error.
+/// Prints a line to standard error.
 pub(crate) fn say(line: &str) {
-    // A standard error that is gone leaves nobody to tell.
+    // If standard error is closed, there is nobody to tell.
     let _ = above_bars(|| writeln!(io::stderr(), "{line}"));
 }
 
-/// Turns logging on, with the filter that is asked for (`--log`), or that of `RUST_LOG`, or else the command's own.
+/// Starts logging with the requested filter (`--log`), else `RUST_LOG`, else the command's default.
 ///
 /// # Errors
-/// A filter that is none.
+/// The filter is invalid.
 pub(crate) fn start(asked: Option<&str>, default: &str) -> anyhow::Result<()> {
     let of_environment = || std::env::var("RUST_LOG").ok().filter(|filter| !filter.is_empty());
     let filter = asked.map(str::to_owned).or_else(of_environment);
     let filter = EnvFilter::try_new(filter.as_deref().unwrap_or(default))
-        .context("the filter of --log or RUST_LOG is not one (expected, for example, `info` or `coordinator=debug`)")?;
+        .context("invalid filter in --log or RUST_LOG (expected, for example, `info` or `coordinator=debug`)")?;
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(AboveBars)

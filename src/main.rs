@@ -1,9 +1,9 @@
 //! The command line of Windtunnel.
 //!
-//! One file a command, under [`commands`]: it reads what a person asks for, calls the crates that know, and prints what they
-//! say. [`args`] has the options that several commands share, [`views`] what is printed, and [`local`] what commands need of
-//! this machine. Nothing here decides anything about training. Data goes to the standard output, everything else to the
-//! standard error. Start with [`cli`], then `commands/run.rs`.
+//! One file per command under [`commands`]: it parses arguments, calls the other crates and prints the result. [`args`] has
+//! options shared by several commands, [`views`] the printed text and JSON, and [`local`] what commands need from this machine.
+//! Nothing here makes decisions about training. Data goes to standard output, everything else to standard error. Start with
+//! [`cli`], then `commands/run.rs`.
 
 mod args;
 mod cli;

@@ -1,4 +1,4 @@
-//! Branches from checkpoints, end to end: nothing is trained for what was there before.
+//! Branches from checkpoints, end to end: existing stages are never retrained.
 
 mod support;
 
@@ -100,7 +100,7 @@ fn a_branch_after_surgery_trains_another_model_and_is_verified_to_the_bit() {
     assert!(shown.lines().any(|line| line.ends_with("after untie")), "{shown}");
     let own = own["key"].as_str().expect("has a key");
     let verified = place.run(&["verify", "untied", "--stage", own]).expect(0).stdout;
-    assert!(verified.contains("the same to the bit"), "{verified}");
+    assert!(verified.contains("identical"), "{verified}");
 
     // A branch of it has its model, whose head cannot be untied again.
     place.run(&["branch", own, "--name", "settled"]).expect(0);
@@ -124,7 +124,7 @@ fn what_nothing_can_branch_off_is_refused_in_a_line() {
     for (args, said) in [
         (&[middle.as_str()][..], format!("the nearest are {parent}@16 and {short}@32")),
         (&[&missing], "no stage of any campaign has a key that begins with".to_owned()),
-        (&["smoke"], "`smoke` is not the key of a stage".to_owned()),
+        (&["smoke"], "`smoke` is not a stage key".to_owned()),
         (&[&trunk, "--tokens", "1"], "1 tokens are 0 steps of 256".to_owned()),
         (&[&trunk, "--fraction", "nan"], "0 tokens are 0 steps".to_owned()),
         (&[&trunk, "--peak-lr", "100"], "the peak learning rate 100 is not accepted".to_owned()),

@@ -141,7 +141,7 @@ fn an_interrupted_run_stops_in_order_and_goes_on() {
     run.signal_group("INT");
     assert_eq!(run.wait().code(), Some(130));
     let said = run.stderr();
-    assert!(said.ends_with("stopped; the same command resumes\n"), "{said}");
+    assert!(said.ends_with("stopped; run the same command again to continue\n"), "{said}");
     assert!(!place.path("data/coordinator.json").exists());
     place.run(&["run", "smoke.toml"]).expect(0);
     assert_eq!(place.points("out/smoke"), expected);

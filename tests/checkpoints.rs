@@ -1,5 +1,5 @@
-//! Checkpoints that are damaged while nothing runs: they are found before they are used, the ones before them are taken,
-//! and the points come out the same, byte for byte.
+//! Checkpoints damaged while nothing runs: the damage is found before use, earlier checkpoints take over, and the points come
+//! out the same, byte for byte.
 
 mod support;
 
@@ -73,7 +73,7 @@ fn goes_on_without(place: &Place, damaged: &[PathBuf], damage: impl Fn(&Path)) {
     let shown = show(place);
     assert!(shown["campaign"]["damaged_checkpoints"].as_u64().expect("is counted") >= 1, "{shown:#}");
     let listed = place.run(&["list"]).expect(0).stdout;
-    assert!(listed.contains("found damaged or gone"), "{listed}");
+    assert!(listed.contains("found damaged or missing"), "{listed}");
 
     let curves = place.run(&["curves", "smoke"]).expect(0).stdout;
     let stages = shown["stages"].as_array().expect("has stages").iter();

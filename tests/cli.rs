@@ -1,4 +1,4 @@
-//! What people read before anything is trained: help, plans, and refusals.
+//! Output before any training: help, plans and error messages.
 
 mod support;
 

@@ -1,4 +1,4 @@
-//! `windtunnel doctor` and `windtunnel verify` on a campaign that is done, whole and damaged; and room made beside it.
+//! `windtunnel doctor`, `verify` and `checkpoints gc` on a finished campaign, intact and damaged.
 
 mod support;
 

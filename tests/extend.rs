@@ -1,4 +1,4 @@
-//! Campaigns that grow, end to end: only what is new is trained, and the points are those of a campaign planned whole.
+//! Extended campaigns, end to end: only new stages are trained, and the points equal those of a campaign planned in full.
 
 mod support;
 
@@ -99,7 +99,7 @@ fn a_campaign_extended_is_the_one_planned_whole_and_only_what_is_new_is_trained(
     assert_eq!(self::attempts(&place), attempts);
     // And so does the extension again.
     let again = place.run(&extended).expect(0);
-    assert!(again.stderr.contains("nothing to add: smoke has all of it"), "{}", again.stderr);
+    assert!(again.stderr.contains("nothing to add: smoke already has everything"), "{}", again.stderr);
     assert_eq!(place.points("out/smoke"), points);
     assert_eq!(self::attempts(&place), attempts);
 }
@@ -138,7 +138,7 @@ fn a_dry_run_says_what_it_would_train_and_changes_nothing() {
     let said = place.run(&["extend", "smoke", "--tokens", "40_960", "--dry-run"]).expect(0).stdout;
     assert!(said.starts_with("smoke (campaign_") && said.contains(") grows by 2 trials\n"), "{said}");
     assert!(said.contains("to train: 4 stages, 49.2k tokens"), "{said}");
-    assert!(said.contains("shared with what is there: 6 stages, 32.8k tokens"), "{said}");
+    assert!(said.contains("shared with existing: 6 stages, 32.8k tokens"), "{said}");
     let said = json(&place.run(&["extend", "smoke", "--tokens", "40_960", "--dry-run", "--json"]).expect(0).stdout);
     assert_eq!(said["stages"].as_array().map(Vec::len), Some(4));
     let nothing = place.run(&["extend", "smoke", "--tokens", "20480", "--dry-run"]).expect(0);
@@ -152,7 +152,7 @@ fn what_cannot_be_added_is_refused_in_a_line() {
     let _turn = one_at_a_time();
     let empty = Place::new();
     let nothing = empty.run(&["extend", "smoke", "--tokens", "4m"]).expect(2);
-    assert!(nothing.stderr.contains("nothing is stored"), "{}", nothing.stderr);
+    assert!(nothing.stderr.contains("no stored data"), "{}", nothing.stderr);
     let (place, _) = trained();
     for (args, said) in [
         (&["nobody", "--tokens", "4m"][..], "no campaign is named `nobody`"),

@@ -1,4 +1,4 @@
-//! Forecasts of a campaign's branches, by the binary.
+//! `windtunnel forecast`, end to end.
 
 mod support;
 
@@ -33,17 +33,23 @@ fn a_finished_campaign_says_how_its_branches_would_have_been_forecast() {
         assert!(low < loss && loss < high && 0.0 < loss && loss < 5.7, "{tree}");
     }
     let table = place.run(&asked).expect(0).stdout;
-    assert!(table.contains("smoke-32, seed 0") && table.contains("3 finished, forecast without themselves"), "{table}");
+    assert!(
+        table.contains("smoke-32, seed 0") && table.contains("3 finished, each forecast without its own data"),
+        "{table}"
+    );
 
     // What one size shows of decays, carried over to the other and to itself.
     let carried = place.run(&["forecast", "smoke", "--from", "smoke/smoke-16"]).expect(0).stdout;
-    assert!(carried.starts_with("decay term of smoke/smoke-16; at 3 branches of other sizes"), "{carried}");
+    assert!(
+        carried.starts_with("decay term of smoke/smoke-16\nRMSE ") && carried.contains(" at 3 branches of other sizes"),
+        "{carried}"
+    );
     let wrong = place.run(&["forecast", "smoke", "--from", "smoke/smoke-64"]).expect(2);
-    assert!(wrong.stderr.contains("it has no size `smoke-64`: it has smoke-16, smoke-32"), "{}", wrong.stderr);
+    assert!(wrong.stderr.contains("there is no size `smoke-64`; accepted: smoke-16, smoke-32"), "{}", wrong.stderr);
     let wrong = place.run(&["forecast", "smoke", "--from", "smoke"]).expect(2);
-    assert!(wrong.stderr.contains("accepted is CAMPAIGN/SIZE"), "{}", wrong.stderr);
+    assert!(wrong.stderr.contains("expected CAMPAIGN/SIZE"), "{}", wrong.stderr);
     let short = place.run(&["forecast", "smoke", "--point", "1000"]).expect(2);
-    assert!(short.stderr.contains("no room for 5 of warm-up and a decay"), "{}", short.stderr);
+    assert!(short.stderr.contains("too few for 5 steps of warm-up and a decay"), "{}", short.stderr);
 }
 
 #[test]
@@ -74,7 +80,7 @@ fn branches_say_their_arm_and_an_only_decay_is_no_forecast() {
     let table = place.run(&["forecast", "one"]).expect(0).stdout;
     let row: Vec<&str> = table.lines().nth(2).expect("a branch").split_whitespace().collect();
     assert_eq!((row.len(), &row[1..4], row[5]), (6, &["-", "-", "-"][..], "-"), "{table}");
-    assert!(table.contains("no finished branch could be forecast without itself"), "{table}");
+    assert!(table.contains("no finished branch could be forecast without its own data"), "{table}");
     let found = json(&place.run(&["forecast", "one", "--json"]).expect(0).stdout);
     let branch = &found["trees"][0]["branches"][0];
     assert!(branch["forecast"].is_null() && branch["measured"].is_f64(), "{found}");

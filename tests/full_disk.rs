@@ -1,6 +1,6 @@
-//! Full disks: nothing committed is lost, and the campaign resumes once there is room.
+//! Full disks: nothing committed is lost, and the campaign continues once there is space.
 //!
-//! Each test needs a small file system of its own, which it mounts. Where that is not permitted it says so and passes.
+//! Each test mounts a small file system of its own. Where that is not permitted, it prints so and passes.
 
 mod support;
 

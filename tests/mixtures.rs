@@ -1,4 +1,4 @@
-//! A campaign over two domains: arms that decay on other mixtures of one trunk, measured on both held-out sets.
+//! A campaign over two domains: arms decay one trunk on different mixtures and are measured on both held-out sets.
 
 mod support;
 

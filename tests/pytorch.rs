@@ -1,7 +1,7 @@
-//! Training held against PyTorch: the same weights, the same batches, the same formulas, and no code in common.
+//! Training compared with PyTorch: the same weights, batches and formulas, no shared code.
 //!
-//! `tests/pytorch/training.py` is the reference. It needs a Python with PyTorch, so the tests are left out unless asked
-//! for: `cargo xtask check pytorch` makes one and runs them.
+//! `tests/pytorch/training.py` is the reference. It needs a Python with PyTorch, so the tests are ignored by
+//! default: `cargo xtask check pytorch` creates one and runs them.
 
 #[path = "../worker/trainer/tests/toy/mod.rs"]
 mod toy;

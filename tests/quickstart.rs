@@ -1,6 +1,6 @@
-//! Whether the quick start is what it promises to be: a law that deserves the name, at toy scale.
+//! The quick start delivers what it promises: a credible law at toy scale.
 //!
-//! It trains for minutes, so it is left out unless asked for: `cargo xtask check quickstart`.
+//! It trains for minutes, so it is ignored by default: `cargo xtask check quickstart`.
 
 mod support;
 

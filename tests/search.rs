@@ -1,5 +1,5 @@
-//! Searches of hyper-parameters, end to end: the same trials and points whatever the number of workers, killed or not, and
-//! planned whole or extended.
+//! Hyper-parameter searches, end to end: trials and points do not depend on the number of workers, on kills, or on whether the
+//! search was planned in full or extended.
 
 mod support;
 

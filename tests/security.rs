@@ -1,4 +1,4 @@
-//! A coordinator that asks who calls, as a person sets it up: certificates, tokens, a worker and tools from elsewhere.
+//! A coordinator with authentication, as a user sets it up: certificates, tokens, a worker, and third-party tools.
 
 mod support;
 

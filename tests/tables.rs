@@ -1,4 +1,4 @@
-//! Fits of tables that people bring, as commands.
+//! Fits of user-provided tables, end to end.
 
 mod support;
 
@@ -45,7 +45,7 @@ fn a_table_is_fitted_and_its_law_is_asked() {
     let predicted = &said["predictions"][0];
     assert!(predicted["beyond_n"].as_f64().expect("a number") > 1000.0);
     assert!(predicted["interval"][0].as_f64() < predicted["loss"].as_f64(), "{}", ran.stdout);
-    assert!(said["warnings"][0].as_str().expect("a warning").contains("beyond what was measured"));
+    assert!(said["warnings"][0].as_str().expect("a warning").contains("beyond the measured range"));
 
     let ran = place.run(&["optimal", &file, "--flops", "1e12", "1e21"]).expect(0);
     assert!(ran.stdout.contains("1e21*"), "{}", ran.stdout);
@@ -99,17 +99,17 @@ fn what_says_nothing_about_a_table_or_a_fit_is_refused() {
         let ran = place.run(args).expect(2);
         assert!(ran.stderr.contains(reason), "{args:?}: {}", ran.stderr);
     };
-    refused(&["fit", &table, "--set", "code"], "name the column of the loss with --loss COLUMN");
-    refused(&["fit", &table, "--per", "token"], "--per is for campaigns");
+    refused(&["fit", &table, "--set", "code"], "name its loss column with --loss COLUMN");
+    refused(&["fit", &table, "--per", "token"], "--per applies to campaigns");
     refused(&["fit", &table, "--where", "C=>1e20"], "has > after its comparison");
     for option in [&["--form", "kaplan"][..], &["--huber", "1e-2"], &["--least-squares"], &["--resample", "points"]] {
         let predict = [&["predict", &file, "--n", "1b", "--d", "1t"], option].concat();
-        refused(&predict, &format!("is fitted already, and {} says how to fit", option[0]));
+        refused(&predict, &format!("is already fitted: {} applies only to tables", option[0]));
     }
-    refused(&["optimal", &file, "--flops", "1e20", "--draws", "1000"], "is fitted already, and --draws");
-    refused(&["fit", &file], "is fitted already: `predict` and `optimal` ask it");
-    refused(&["fit", "smoke.toml"], "is a recipe, without losses. Accepted is the name of a campaign");
-    refused(&["predict", "smoke.toml", "--n", "1b", "--d", "1t"], "accepted is a fit.json");
+    refused(&["optimal", &file, "--flops", "1e20", "--draws", "1000"], "is already fitted: --draws");
+    refused(&["fit", &file], "is already fitted: use `predict` or `optimal`");
+    refused(&["fit", "smoke.toml"], "is a recipe and has no losses. Give a campaign");
+    refused(&["predict", "smoke.toml", "--n", "1b", "--d", "1t"], "give a fit.json");
 }
 
 #[test]
@@ -128,9 +128,11 @@ fn several_arms_of_a_campaign_are_not_fitted_together_without_a_word() {
     fs::write(&table, format!("n,d,loss,arm,state\n{lines}{pruned}")).expect("written");
     let table = table.to_str().expect("UTF-8");
     let ran = place.run(&["fit", table, "--draws", "0"]).expect(0);
-    let note = "note: the points have 2 different values of arm (mixed, plain), and one law is fitted to all: choose one \
-                with `fit --where 'arm=mixed'`\n";
-    assert!(ran.stdout.contains(note), "{}", ran.stdout);
+    let note = "note: one law is fitted to points with 2 different values of arm (mixed, plain): choose one with `fit \
+                --where 'arm=mixed'`";
+    let words: Vec<&str> = ran.stdout.split_whitespace().collect();
+    assert!(words.join(" ").contains(note), "{}", ran.stdout);
+    assert!(ran.stdout.lines().all(|line| line.chars().count() <= 80), "{}", ran.stdout);
     assert!(ran.stdout.contains("left out  1 rows: state = pruned"), "{}", ran.stdout);
     let json = |args: &[&str]| -> Value {
         serde_json::from_str(&place.run(&[args, &["--draws", "0", "--json"]].concat()).expect(0).stdout).expect("JSON")

@@ -1,7 +1,7 @@
-//! Checkpoints exchanged with Hugging Face transformers: both programs compute the same logits from each other's files.
+//! Checkpoints exchanged with Hugging Face transformers: both programs compute the same logits from them.
 //!
-//! `tests/pytorch/logits.py` is the other side. It needs a Python with PyTorch and transformers, so the tests only run
-//! when asked for: `cargo xtask check pytorch` sets one up and runs them.
+//! `tests/pytorch/logits.py` is the other side. It needs a Python with PyTorch and transformers, so the tests are ignored
+//! by default: `cargo xtask check pytorch` creates one and runs them.
 
 mod support;
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use vocabulary::search::Parameter;
+use vocabulary::text::lined_up;
 use vocabulary::units::human_count;
 use vocabulary::{
     Cost, Dataset, MAX_DOMAINS, Objective, Plan, Retries, Stage, StageKey, StageRole, StageSpec, Surgery, Tokens, Trial,
@@ -82,7 +83,7 @@ fn branch(text: &mut String, tree: &Tree<'_>, root: &Stage) {
 }
 
 fn line(text: &mut String, bars: &str, stage: &Stage, before: Option<&Stage>, tree: &Tree<'_>) {
-    let role = role(stage.role);
+    let role = stage.role.name();
     let steps = format!("{}..{}", stage.spec.steps.start, stage.spec.steps.end);
     let (tokens, flops, key) = (stage.spec.tokens(), stage.spec.flops(), stage.key.short());
     let lead = format!("{bars} {role}");
@@ -97,14 +98,6 @@ fn line(text: &mut String, bars: &str, stage: &Stage, before: Option<&Stage>, tr
 /// What a stage minimises, where that is not the next token's loss alone.
 fn other_objective(spec: &StageSpec) -> Option<&Objective> {
     Some(&spec.objective).filter(|objective| !objective.is_default())
-}
-
-fn role(role: StageRole) -> &'static str {
-    match role {
-        StageRole::Trunk => "trunk",
-        StageRole::Decay => "decay",
-        StageRole::Whole => "whole",
-    }
 }
 
 /// The points with one line each, and the total cost.
@@ -131,18 +124,9 @@ pub fn table(plan: &Plan) -> String {
         arm.into_iter().chain(row(trial, &stages)).chain(settings).chain(objective).collect()
     });
     let rows: Vec<Vec<String>> = std::iter::once(header).chain(rows).collect();
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
-    let widths: Vec<usize> = (0..rows[0].len()).map(width).collect();
     let mut text = heading(plan);
     text.push('\n');
-    for row in &rows {
-        let mut line = format!("{:<width$}", row[0], width = widths[0]);
-        for (cell, width) in row.iter().zip(&widths).skip(1) {
-            let _ = write!(line, "  {cell:>width$}");
-        }
-        text.push_str(line.trim_end());
-        text.push('\n');
-    }
+    text.push_str(&lined_up(&rows, |column| column > 0));
     text.push('\n');
     text.push_str(&costs(plan));
     text

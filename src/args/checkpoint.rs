@@ -1,11 +1,11 @@
-//! Which checkpoint a command is about.
+//! Selecting a checkpoint.
 
 use super::CoordinatorArgs;
 
-/// Which checkpoint.
+/// Selects a checkpoint.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct CheckpointArgs {
-    /// A checkpoint's folder, or that of an exported model; or a stage's key, or the beginning of it, for the stage's last checkpoint; or KEY@STEP
+    /// Folder of a checkpoint or of an exported model; or a stage key (a prefix is enough) for the stage's last checkpoint; or KEY@STEP
     pub(crate) checkpoint: String,
 
     #[command(flatten)]

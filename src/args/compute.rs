@@ -1,35 +1,35 @@
-//! What to train on, and with how many workers.
+//! The device to train on, and the number of workers.
 
 use super::CoordinatorArgs;
 use super::numbers::{gib, seconds};
 use crate::exit::bad_input;
 
-/// What a worker trains on.
+/// The device of a worker.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Compute {
-    /// What to train on: `auto`, `flex` (the CPU), `cuda:INDEX` or `wgpu`
+    /// Device to train on: `auto`, `flex` (the CPU), `cuda:INDEX` or `wgpu`
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     pub(crate) device: String,
 
-    /// CPU threads of a worker
+    /// CPU threads per worker
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) threads: u16,
 
-    /// Memory of the device, in GiB [default: taken to be enough]
+    /// Device memory in GiB [default: assumed sufficient]
     ///
-    /// Stages that are estimated to need more are left to other workers, and what the backward pass needs is computed
-    /// again where keeping it would need more. Results do not depend on it
+    /// Stages estimated to need more are left to other workers, and activations are recomputed where keeping them would
+    /// need more. Results do not depend on it
     #[arg(long, value_name = "GIB", value_parser = gib)]
     pub(crate) device_memory: Option<f64>,
 
-    /// Seconds of training between two checkpoints of a stage; there is one at its end in any case [default: from their
-    /// cost and how often workers are lost, within the recipe's bounds]
+    /// Seconds of training between checkpoints; a stage always ends with one [default: derived from their cost and the rate
+    /// of lost workers, within the recipe's bounds]
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub(crate) checkpoint_interval: Option<f64>,
 }
 
 impl Compute {
-    /// The arguments that give a worker the same.
+    /// The same settings as arguments of `windtunnel worker`.
     pub(crate) fn arguments(&self) -> Vec<String> {
         let Self { device, threads, device_memory, checkpoint_interval } = self;
         let mut arguments = vec!["--device".to_owned(), device.clone(), "--threads".to_owned(), threads.to_string()];
@@ -42,19 +42,19 @@ impl Compute {
         arguments
     }
 
-    /// Bytes of the device's memory, where they were said.
+    /// Device memory in bytes, if given.
     pub(crate) fn memory_bytes(&self) -> Option<u64> {
         self.device_memory.map(|gib| (gib * vocabulary::memory::GIB) as u64)
     }
 
-    /// Whether a worker could use it: the same look it takes itself.
+    /// Checks that a worker could use the device, as the worker itself will.
     pub(crate) fn check(&self) -> anyhow::Result<()> {
         minicpm::Compute::parse(&self.device, 1).map_err(|error| bad_input(error.into()))?;
         Ok(())
     }
 }
 
-/// The workers of a coordinator of our own.
+/// The workers of an embedded coordinator.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct OwnWorkers {
     /// Worker processes to start on this machine
@@ -65,7 +65,7 @@ pub(crate) struct OwnWorkers {
     pub(crate) compute: Compute,
 }
 
-/// Who does the work of a command that has a campaign trained.
+/// Who trains the campaign.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct TrainingArgs {
     #[command(flatten)]

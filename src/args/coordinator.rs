@@ -1,11 +1,11 @@
-//! Which coordinator a command speaks with.
+//! Selecting a coordinator.
 
 use super::CredentialArgs;
 
-/// Which coordinator a command speaks with.
+/// Selects a coordinator.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct CoordinatorArgs {
-    /// Address of the coordinator, for example http://127.0.0.1:7450 [default: the one that serves the data directory]
+    /// Address of the coordinator, for example http://127.0.0.1:7450 [default: the one serving the data directory]
     #[arg(
         long,
         help_heading = "Coordinator options",

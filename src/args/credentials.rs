@@ -1,4 +1,4 @@
-//! What a command shows a coordinator, from files and the environment.
+//! Credentials for a coordinator, from files and the environment.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -9,13 +9,13 @@ use dial::{ClientIdentity, Credentials, Secret, TOKEN_VARIABLE};
 
 use crate::exit::{OrBadInput, bad_input};
 
-/// A token is a line; a file that is longer is something else.
+/// Longer files are not tokens.
 const LONGEST_TOKEN: usize = 1024;
 
-/// How to show a coordinator who calls. The token itself is never an argument, which everybody on the machine can read.
+/// Credentials for a coordinator. The token itself is never an argument, since everyone on the machine can read those.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct CredentialArgs {
-    /// File that holds the token and that nobody else may read [default: the token in WINDTUNNEL_TOKEN]
+    /// File with the token, readable only by its owner [default: the token in WINDTUNNEL_TOKEN]
     #[arg(
         long,
         help_heading = "Coordinator options",
@@ -25,7 +25,7 @@ pub(crate) struct CredentialArgs {
     )]
     token_file: Option<PathBuf>,
 
-    /// Certificates (PEM) of who may vouch for the coordinator [default: those of the system]
+    /// CA certificates (PEM) that verify the coordinator [default: those of the system]
     #[arg(
         long,
         help_heading = "Coordinator options",
@@ -35,7 +35,7 @@ pub(crate) struct CredentialArgs {
     )]
     tls_ca: Option<PathBuf>,
 
-    /// Certificate (PEM) to show a coordinator that asks for one
+    /// Client certificate (PEM), for coordinators that require one
     #[arg(
         long,
         help_heading = "Coordinator options",
@@ -46,7 +46,7 @@ pub(crate) struct CredentialArgs {
     #[arg(requires = "tls_client_key")]
     tls_client_cert: Option<PathBuf>,
 
-    /// Its private key (PEM)
+    /// Private key (PEM) of the client certificate
     #[arg(
         long,
         help_heading = "Coordinator options",
@@ -57,13 +57,13 @@ pub(crate) struct CredentialArgs {
     #[arg(requires = "tls_client_cert")]
     tls_client_key: Option<PathBuf>,
 
-    /// Send the token although the connection is not encrypted and others might listen in
+    /// Send the token even over an unencrypted connection
     #[arg(long, help_heading = "Coordinator options")]
     insecure: bool,
 }
 
 impl CredentialArgs {
-    /// Reads them.
+    /// Reads files and environment.
     pub(crate) fn read(&self) -> anyhow::Result<Credentials> {
         let identity = match (&self.tls_client_cert, &self.tls_client_key) {
             (Some(certificate), Some(key)) => Some(ClientIdentity { certificate: read(certificate)?, key: read(key)? }),
@@ -87,14 +87,14 @@ impl CredentialArgs {
         if mode & 0o077 != 0 {
             let mode = mode & 0o777;
             return Err(bad_input(anyhow!(
-                "others may read the token in {} (mode {mode:o}): chmod 600 {0}",
+                "the token in {} is readable by others (mode {mode:o}): run chmod 600 {0}",
                 path.display()
             )));
         }
         let text = String::from_utf8(read(path)?).unwrap_or_default();
         let token = text.trim();
         if token.is_empty() || token.len() > LONGEST_TOKEN || token.contains(char::is_whitespace) {
-            return Err(bad_input(anyhow!("{} holds no token", path.display())));
+            return Err(bad_input(anyhow!("{} does not contain a token", path.display())));
         }
         Ok(Some(Secret::new(token)))
     }

@@ -1,71 +1,70 @@
-//! How a law is fitted, and to which columns of a table.
+//! Options of fits: the columns of a table, and the method.
 
 use scaling::{AnalysisOptions, BootstrapOptions, FitOptions, Form, Objective, Resample};
 use tables::{Choice, Filter};
 
 use super::CoordinatorArgs;
 
-/// Which columns of a table hold what. None of them is needed where the names are the usual ones.
+/// The columns of a table. Unnecessary if they have their usual names.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct TableArgs {
-    /// The column of N, parameters [default: n, params, ...]
+    /// Column of N, parameters [default: n, params, ...]
     #[arg(long, value_name = "COLUMN", help_heading = "Tables")]
     n: Option<String>,
 
-    /// The column of D, tokens [default: d, tokens, ...]
+    /// Column of D, tokens [default: d, tokens, ...]
     #[arg(long, value_name = "COLUMN", help_heading = "Tables")]
     d: Option<String>,
 
-    /// The column of the compute C in place of D: D = C / 6N
+    /// Column of the compute C instead of D: D = C / 6N
     #[arg(long, value_name = "COLUMN", conflicts_with = "d", help_heading = "Tables")]
     flops: Option<String>,
 
-    /// The column of the loss [default: loss, final_loss, ...]
+    /// Column of the loss [default: loss, final_loss, ...]
     #[arg(long, value_name = "COLUMN", help_heading = "Tables")]
     loss: Option<String>,
 
-    /// The column that names the run a point branches from [default: trunk; else points of one N share one]
+    /// Column naming the run a point branches from [default: trunk, else points of one N share a trunk]
     #[arg(long, value_name = "COLUMN", help_heading = "Tables")]
     trunk: Option<String>,
 
-    /// The column of what a size is called [default: size]
+    /// Column of the size's name [default: size]
     #[arg(long, value_name = "COLUMN", help_heading = "Tables")]
     size: Option<String>,
 
-    /// The column of the seed; without trunks, points of one N and seed share one [default: seed]
+    /// Column of the seed; without trunks, points of one N and seed share a trunk [default: seed]
     #[arg(long, value_name = "COLUMN", help_heading = "Tables")]
     seed: Option<String>,
 
-    /// The column that says whether a loss is from the end of a decay [default: decayed]
+    /// Column telling whether a loss is from the end of a decay [default: decayed]
     #[arg(long, value_name = "COLUMN", help_heading = "Tables")]
     decayed: Option<String>,
 
-    /// Only rows that meet this: COLUMN=VALUE, or with !=, <, <=, > or >=; several must all hold
+    /// Keep only rows with COLUMN=VALUE (or !=, <, <=, >, >=); repeat to combine conditions
     #[arg(long = "where", value_name = "CONDITION", help_heading = "Tables")]
     filters: Vec<Filter>,
 }
 
-/// How a law is fitted.
+/// The method of a fit.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct FitArgs {
-    /// The threshold of Huber's function of the residual of log L [default: 1e-3]
+    /// Threshold of the Huber loss of the residuals of log L [default: 1e-3]
     #[arg(long, value_name = "DELTA", conflicts_with = "least_squares", help_heading = "Fit")]
     huber: Option<f64>,
 
-    /// Minimise squares of the residual of L instead
+    /// Minimise squared residuals of L instead
     #[arg(long, help_heading = "Fit")]
     least_squares: bool,
 
-    /// The form of the law: minicpm (a sum and a constant, Chinchilla's) or kaplan (tables only) [default: minicpm]
+    /// Form of the law: minicpm (power laws plus a constant, as in Chinchilla) or kaplan (tables only) [default: minicpm]
     #[arg(long, help_heading = "Fit")]
     form: Option<Form>,
 
-    /// What counts as a sample: trunks, seeds (trunks drawn within their size), or points, for tables that have no trunks
-    /// [default: trunks]
+    /// Resampling unit: trunks, seeds (trunks within their size) or points (for tables without trunks) [default: trunks]
     #[arg(long, value_name = "UNIT", value_parser = resample, help_heading = "Fit")]
     resample: Option<Resample>,
 
-    /// Draws of the bootstrap [default: 1000]
+    /// Bootstrap draws [default: 1000]
     #[arg(long, value_name = "COUNT", help_heading = "Fit")]
     draws: Option<usize>,
 }
@@ -79,10 +78,10 @@ fn resample(text: &str) -> Result<Resample, String> {
     }
 }
 
-/// The law a command asks: of what, and how it is fitted.
+/// The law to ask, and how it is fitted.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct LawArgs {
-    /// A fit.json, the file of a table with the usual column names, or a campaign
+    /// A fit.json, a table with the usual column names, or a campaign
     pub(crate) fit: String,
 
     #[command(flatten)]
@@ -99,7 +98,7 @@ impl TableArgs {
         Choice { n, d, flops, loss, trunk, size, seed, decayed, filters }
     }
 
-    /// Whether anything is said that only a table has.
+    /// Whether any table option is given.
     pub(crate) fn is_given(&self) -> bool {
         self.choice() != Choice::default()
     }
@@ -111,7 +110,7 @@ impl FitArgs {
         self.form.unwrap_or(Form::Minicpm)
     }
 
-    /// The first option that was given.
+    /// The first option given, if any.
     pub(crate) fn given(&self) -> Option<&'static str> {
         let Self { huber, least_squares, form, resample, draws } = self;
         let given = [
@@ -124,7 +123,7 @@ impl FitArgs {
         given.into_iter().find(|(given, _)| *given).map(|(_, option)| option)
     }
 
-    /// The same for the fit.
+    /// The same as options of the analysis.
     pub(crate) fn options(&self) -> AnalysisOptions {
         let objective = match (self.least_squares, self.huber) {
             (true, _) => Objective::LeastSquares,

@@ -1,6 +1,6 @@
-//! The options that several commands have, and how people write numbers.
+//! Options shared by several commands, and the parsing of numbers.
 //!
-//! What only one command has stands with that command. Nothing here calls anything.
+//! Options of a single command are defined with that command.
 
 mod checkpoint;
 mod compute;

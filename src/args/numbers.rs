@@ -1,56 +1,65 @@
-//! Numbers as people type them.
+//! Numbers on the command line.
+
+use std::ops::{Bound, RangeBounds};
 
 /// A count: `4000000`, `4_000_000`, `4m` or `1.5b`.
 ///
 /// # Errors
-/// What would be right.
+/// The accepted form.
 pub(crate) fn count(text: &str) -> Result<u64, String> {
     let refuse = || "expected a whole number, such as 4000000, 4_000_000, 4m or 1.5b".to_owned();
     let plain: String = text.chars().filter(|letter| *letter != '_').collect();
     if let Ok(count) = plain.parse() {
         return Ok(count);
     }
-    let suffix = plain.chars().next_back().map(|letter| letter.to_ascii_lowercase());
-    let unit = match suffix {
-        Some('k') => 1e3,
-        Some('m') => 1e6,
-        Some('b' | 'g') => 1e9,
-        Some('t') => 1e12,
-        _ => return Err(refuse()),
-    };
-    let number: f64 = plain[..plain.len() - 1].parse().map_err(|_| refuse())?;
+    let (number, unit) = with_unit(&plain).ok_or_else(refuse)?;
+    let number: f64 = number.parse().map_err(|_| refuse())?;
     let count = (number * unit).round();
-    // Beyond 2^53 not every count has a number of its own.
+    // Beyond 2^53, an f64 does not represent every integer.
     let is_whole = (number * unit - count).abs() < 1e-6 * unit.min(1e3);
     if is_whole && (0.0..=9e15).contains(&count) { Ok(count as u64) } else { Err(refuse()) }
 }
 
-/// A number with a unit as people write it: `2.4b`, `1.1T`, `500k`, `1e21`.
+/// A number with an optional unit: `2.4b`, `1.1T`, `500k`, `1e21`.
 pub(crate) fn quantity(text: &str) -> Result<f64, String> {
     let trimmed = text.trim();
-    let units = [('k', 1e3), ('m', 1e6), ('b', 1e9), ('g', 1e9), ('t', 1e12)];
-    let unit =
-        |last: char| units.iter().find(|(unit, _)| *unit == last.to_ascii_lowercase()).map(|(_, factor)| *factor);
-    let (digits, factor) = match trimmed.chars().last().and_then(unit) {
-        Some(factor) => (&trimmed[..trimmed.len() - 1], factor),
-        None => (trimmed, 1.0),
-    };
+    let (digits, factor) = with_unit(trimmed).unwrap_or((trimmed, 1.0));
     match digits.trim().parse::<f64>() {
         Ok(value) if value.is_finite() && value > 0.0 => Ok(value * factor),
-        _ => Err("a number above zero, with k, m, b or t behind it where you like: 2.4b, 1e21".to_owned()),
+        _ => Err("expected a number above zero, optionally followed by k, m, b or t, such as 2.4b or 1e21".to_owned()),
     }
 }
 
-/// A length of time in seconds.
+/// Splits off a unit: the digits and the factor; `None` if there is no unit.
+fn with_unit(text: &str) -> Option<(&str, f64)> {
+    let units = [('k', 1e3), ('m', 1e6), ('b', 1e9), ('g', 1e9), ('t', 1e12)];
+    let (at, last) = text.char_indices().next_back()?;
+    let (_, factor) = units.iter().find(|(unit, _)| *unit == last.to_ascii_lowercase())?;
+    Some((&text[..at], *factor))
+}
+
+/// A duration in seconds.
 pub(crate) fn seconds(text: &str) -> Result<f64, String> {
-    let seconds: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
-    if (0.0..=1e9).contains(&seconds) { Ok(seconds) } else { Err("accepted: 0 to 1e9".to_owned()) }
+    within(text, 0.0..=1e9, "0 to 1e9")
 }
 
 /// An amount of memory in GiB.
 pub(crate) fn gib(text: &str) -> Result<f64, String> {
-    let gib: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
-    if (0.001..=1e6).contains(&gib) { Ok(gib) } else { Err("accepted: 0.001 to 1e6".to_owned()) }
+    within(text, 0.001..=1e6, "0.001 to 1e6")
+}
+
+/// A number above zero.
+pub(crate) fn above_zero(text: &str) -> Result<f64, String> {
+    within(text, (Bound::Excluded(0.0), Bound::Excluded(f64::INFINITY)), "above 0")
+}
+
+/// A number within a range; `accepted` describes the range.
+///
+/// # Errors
+/// The accepted form.
+pub(crate) fn within(text: &str, range: impl RangeBounds<f64>, accepted: &str) -> Result<f64, String> {
+    let number: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    if range.contains(&number) { Ok(number) } else { Err(format!("accepted: {accepted}")) }
 }
 
 #[cfg(test)]

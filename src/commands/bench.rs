@@ -8,13 +8,14 @@ use bench::{Case, Mode, Options};
 use clap::{Subcommand, ValueEnum};
 
 use crate::args::Global;
+use crate::args::numbers::within;
 use crate::exit::{Exit, OrBadInput};
 use crate::local::signals::stopped_by_signals;
 use crate::logging::say;
 use crate::views::BenchView;
 use crate::views::output;
 
-/// Measure the trainer on this machine, with PyTorch beside it
+/// Benchmark the trainer on this machine against PyTorch
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:
@@ -27,58 +28,58 @@ pub(crate) struct Args {
 #[derive(Debug, Subcommand)]
 enum Command {
     Train(Train),
-    /// Measure what the standard input says, for the parent that says it
+    /// Run one measurement described on standard input (used by the parent process)
     #[command(hide = true, after_help = "Example:\n  windtunnel bench train")]
     Measure,
 }
 
-/// Measure how fast, and in how much memory, models train, against PyTorch in the same minutes
+/// Benchmark training speed and memory against PyTorch
 ///
-/// Everything is measured in processes of its own, which take turns. A ratio is taken within a round; the table shows its
-/// median and its spread. Without a Python that has PyTorch only this program is measured.
+/// Measures in separate processes that take turns. Ratios are taken within a round; the table shows their median and
+/// spread. Without a Python that has PyTorch, measures only this program.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:
   windtunnel bench train --python .venv/bin/python
   windtunnel bench train --shape A,C --no-peer --rounds 1")]
 struct Train {
-    /// Which models [default: all]
+    /// Models to measure [default: all]
     ///
-    /// A (9M), B and C go by size; the rest are those of the quick start
+    /// A (9M), B and C by size; the others are those of the quick start
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     shape: Vec<String>,
 
-    /// Numbers of threads
+    /// Thread counts
     #[arg(long, value_name = "N", value_delimiter = ',', default_value = "1,2")]
     #[arg(value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Vec<u16>,
 
-    /// How often each is sampled
+    /// Samples per measurement
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=1000))]
     rounds: u16,
 
-    /// How long a sample is; three steps are taken in any case
+    /// Duration of a sample, at least three steps
     #[arg(long, value_name = "SECONDS", default_value_t = 4.0, value_parser = sample_seconds)]
     seconds: f64,
 
-    /// A Python with PyTorch
+    /// Python with PyTorch
     #[arg(long, value_name = "PATH", env = "WINDTUNNEL_PYTHON", default_value = "python3")]
     python: PathBuf,
 
-    /// PyTorch's ways to train
+    /// PyTorch training modes
     #[arg(long, value_name = "MODE", value_delimiter = ',')]
     #[arg(default_value = "eager,compile,bf16,bf16-compile")]
     modes: Vec<ModeName>,
 
-    /// Measure this program alone
+    /// Measure only this program
     #[arg(long)]
     no_peer: bool,
 
-    /// Also measure models up to 30M parameters, and contexts up to 4096 tokens
+    /// Also measure models up to 30M parameters and contexts up to 4096 tokens
     #[arg(long)]
     grow: bool,
 
-    /// One short round, to see that it works
+    /// One short round, as a smoke test
     #[arg(long)]
     quick: bool,
 }
@@ -103,8 +104,7 @@ impl From<ModeName> for Mode {
 }
 
 fn sample_seconds(text: &str) -> Result<f64, String> {
-    let seconds: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
-    if (0.0..=3600.0).contains(&seconds) { Ok(seconds) } else { Err("accepted: 0 to 3600".to_owned()) }
+    within(text, 0.0..=3600.0, "0 to 3600")
 }
 
 impl Args {
@@ -125,7 +125,7 @@ impl Train {
             [] => Case::all(),
             names => names.iter().map(|name| Case::find(name)).collect::<Result<_, _>>().or_bad_input()?,
         };
-        let program = std::env::current_exe().context("cannot find this program's own file")?;
+        let program = std::env::current_exe().context("cannot find this program's executable")?;
         let measuring = || {
             let mut process = Process::new(&program);
             process.args(["bench", "measure"]);

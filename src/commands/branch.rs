@@ -8,9 +8,9 @@ use client::{Accepted, Campaigns, Data, own_stage, trained_on};
 use corpus::{PrepareRequest, Prepared, TextRequest, TokenizerChoice};
 use proto::v1;
 use serde::Serialize;
-use vocabulary::{Plan, Surgery};
+use vocabulary::{DecayShape, Plan, Surgery};
 
-use crate::args::numbers::count;
+use crate::args::numbers::{count, within};
 use crate::args::{Global, TrainingArgs};
 use crate::exit::{Exit, OrBadInput, bad_input};
 use crate::local::checkpoint::{read_tokenizer, stage_and_step};
@@ -23,12 +23,12 @@ use crate::logging::say;
 use crate::views::output::{self, View};
 use crate::views::{AdditionView, say_upload};
 
-/// Go on from a checkpoint: a decay, continual training, or other text
+/// Continue from a checkpoint: a decay, continual training, or other text
 ///
-/// The branch is a campaign of its own: the stages up to the checkpoint, for which nothing is trained, and one that goes on
-/// from there without a warm-up. Other text is tokenized with the tokenizer of the text before it, and the loss is measured
-/// on its own held-out part. With --coordinator the branch is handed in there, and nothing is waited for; without, it is
-/// trained as by `windtunnel run`. The same branch again trains nothing.
+/// The branch is a campaign of its own: the existing stages up to the checkpoint, and one new stage that continues without
+/// warm-up. Other text is tokenized with the stage's tokenizer, and the loss is measured on its own held-out part. With
+/// --coordinator the command submits the branch and returns; otherwise it trains like `windtunnel run`. Repeating a branch
+/// trains nothing.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:
@@ -38,30 +38,30 @@ Example:
   windtunnel branch stage_0a1b2c3d --stable --tokens 10m --peak-lr 0.003
   windtunnel branch stage_0a1b2c3d --surgery untie --name untied")]
 pub(crate) struct Args {
-    /// A stage's key, or the beginning of it, with or without `@` and its last step
+    /// Stage key (a prefix is enough), optionally followed by `@` and its last step
     checkpoint: String,
 
-    /// Files, folders, globs or `toolchain-docs` to go on with [default: the text the stage was trained on]
+    /// Files, folders, globs or `toolchain-docs` to train on [default: the stage's text]
     #[arg(long, value_name = "SOURCE", num_args = 1..)]
     data: Vec<String>,
 
-    /// Fraction of the documents of --data that is held out
+    /// Fraction of the documents of --data to hold out
     #[arg(long, value_name = "FRACTION", default_value_t = 0.06, value_parser = held_out, requires = "data")]
     validation_fraction: f64,
 
-    /// How the learning rate falls [default: linear]
+    /// Shape of the decay [default: linear]
     #[arg(long, value_enum, value_name = "SHAPE", conflicts_with = "stable")]
     decay: Option<Decay>,
 
-    /// Stay at the peak learning rate
+    /// Stay at the peak learning rate instead of decaying
     #[arg(long)]
     stable: bool,
 
-    /// How much to train, in tokens: 2000000, or 2m
+    /// Training tokens: 2000000 or 2m
     #[arg(long, value_name = "TOKENS", value_parser = count, conflicts_with = "fraction")]
     tokens: Option<u64>,
 
-    /// How much to train, as a fraction of the tokens trained up to the checkpoint [default: 0.1]
+    /// Training tokens as a fraction of those before the checkpoint [default: 0.1]
     #[arg(long, value_name = "FRACTION")]
     fraction: Option<f64>,
 
@@ -73,22 +73,22 @@ pub(crate) struct Args {
     #[arg(long, value_name = "LR")]
     peak_lr: Option<f64>,
 
-    /// Where the decay ends, as a fraction of the peak
+    /// Final learning rate of the decay, as a fraction of the peak
     #[arg(long, value_name = "FRACTION", default_value_t = 0.1)]
     floor: f64,
 
-    /// The branch's name [default: from the campaign, the stage and the decay]
+    /// Name of the branch [default: derived from campaign, stage and decay]
     #[arg(long)]
     name: Option<String>,
 
-    /// Say what would be trained, and train nothing; the text of --data is prepared
+    /// Print what would be trained, without training; the text of --data is still prepared
     #[arg(long)]
     dry_run: bool,
 
     #[command(flatten)]
     training: TrainingArgs,
 
-    /// Where to write points.csv, fit.json and report.html [default: out/NAME]
+    /// Directory for points.csv, fit.json and report.html [default: out/NAME]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 }
@@ -97,7 +97,7 @@ pub(crate) struct Args {
 enum Decay {
     /// Straight to the floor
     Linear,
-    /// By a constant factor each step
+    /// By a constant factor per step
     Exponential,
     /// Half a cosine wave
     Cosine,
@@ -105,13 +105,13 @@ enum Decay {
     OneMinusSqrt,
 }
 
-impl Decay {
-    fn on_the_wire(self) -> &'static str {
-        match self {
-            Self::Linear => "linear",
-            Self::Exponential => "exponential",
-            Self::Cosine => "cosine",
-            Self::OneMinusSqrt => "one_minus_sqrt",
+impl From<Decay> for DecayShape {
+    fn from(decay: Decay) -> Self {
+        match decay {
+            Decay::Linear => Self::Linear,
+            Decay::Exponential => Self::Exponential,
+            Decay::Cosine => Self::Cosine,
+            Decay::OneMinusSqrt => Self::OneMinusSqrt,
         }
     }
 }
@@ -119,7 +119,7 @@ impl Decay {
 /// A surgery as an argument names it.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum SurgeryName {
-    /// Give the head a matrix of its own, a copy of the embedding to begin with: the model computes what it did
+    /// Give the output head its own matrix, initially a copy of the embedding, so the model computes the same
     Untie,
 }
 
@@ -132,8 +132,7 @@ impl SurgeryName {
 }
 
 fn held_out(text: &str) -> Result<f64, String> {
-    let fraction: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
-    if (0.0001..=0.5).contains(&fraction) { Ok(fraction) } else { Err("accepted: 0.0001 to 0.5".to_owned()) }
+    within(text, 0.0001..=0.5, "0.0001 to 0.5")
 }
 
 impl Args {
@@ -141,9 +140,7 @@ impl Args {
         self.training.own.compute.check()?;
         if !self.checkpoint.starts_with("stage_") {
             let text = &self.checkpoint;
-            return Err(bad_input(anyhow!(
-                "`{text}` is not the key of a stage: `windtunnel checkpoints list` has them"
-            )));
+            return Err(bad_input(anyhow!("`{text}` is not a stage key: `windtunnel checkpoints list` prints them")));
         }
         let (stage, step) = stage_and_step(&self.checkpoint).or_bad_input()?;
         let data_dir = data_dir(global)?;
@@ -189,7 +186,7 @@ impl Args {
     }
 
     fn request(&self, stage: &str, step: Option<u64>) -> v1::BranchCampaignRequest {
-        let decay = self.decay.unwrap_or(Decay::Linear).on_the_wire();
+        let decay = DecayShape::from(self.decay.unwrap_or(Decay::Linear)).name();
         v1::BranchCampaignRequest {
             stage: stage.to_owned(),
             step,
@@ -205,7 +202,7 @@ impl Args {
         }
     }
 
-    /// The text of `--data`, in the vocabulary of the stage.
+    /// The text of `--data`, tokenized with the stage's tokenizer.
     async fn prepare(
         &self,
         campaigns: &mut Campaigns,
@@ -219,7 +216,7 @@ impl Args {
         let storage = storage(campaigns).await?;
         let tokenizer = read_tokenizer(&storage, &trained_on).await?;
         let tokenizer =
-            tokenizer.with_context(|| format!("{trained_on} is not in the storage any more")).or_bad_input()?;
+            tokenizer.with_context(|| format!("{trained_on} is no longer in the storage")).or_bad_input()?;
         let data_dir = WritableDir::prepare(data_dir, "the data directory")?;
         let prepared = prepare_request(&PrepareRequest {
             texts: vec![TextRequest { domain: None, sources: self.data.clone() }],
@@ -235,7 +232,7 @@ impl Args {
     }
 }
 
-/// Has the branch started, with its text.
+/// Submits the branch with its text.
 async fn hand_in(
     campaigns: &mut Campaigns,
     request: &v1::BranchCampaignRequest,
@@ -249,7 +246,7 @@ async fn hand_in(
     Ok(client::branch(campaigns, request, Some(data), &mut say_upload).await?)
 }
 
-/// What a branch trains, and what it goes on from.
+/// A branch: what it trains, and what it continues from.
 #[derive(Debug, Serialize)]
 struct Branched {
     campaign: String,
@@ -260,7 +257,7 @@ struct Branched {
 }
 
 impl Branched {
-    /// Of a plan of which so many stages are done.
+    /// From a plan of which `stages_done` stages are done.
     fn of(plan: &Plan, stages_done: u32) -> anyhow::Result<Self> {
         let (_, before) = own_stage(plan)?;
         let (done, new) = plan.stages.split_at(before.len().max(stages_done as usize).min(plan.stages.len()));

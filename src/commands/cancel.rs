@@ -8,15 +8,15 @@ use crate::exit::Exit;
 use crate::local::reach::with_coordinator;
 use crate::views::output::{self, View};
 
-/// Cancel a campaign: what it alone needs is not trained any further
+/// Cancel a campaign: stop training what no other campaign needs
 ///
-/// What is trained stays. Submitting the recipe again goes on where it stopped.
+/// Keeps everything trained so far. Submitting the recipe again continues where it stopped.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:
   windtunnel cancel quickstart")]
 pub(crate) struct Args {
-    /// The campaign's name, its identifier, or the beginning of it
+    /// Name or identifier of the campaign; a prefix is enough
     campaign: String,
 
     #[command(flatten)]

@@ -5,13 +5,13 @@ use clap_complete::Shell;
 use crate::exit::Exit;
 use crate::views::output;
 
-/// Print a script that completes commands and options in a shell
+/// Print a shell completion script
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:
   windtunnel completions bash > ~/.local/share/bash-completion/completions/windtunnel")]
 pub(crate) struct Args {
-    /// The shell to write it for
+    /// Shell to complete in
     shell: Shell,
 }
 

@@ -18,25 +18,25 @@ use crate::logging::say;
 use crate::views::output;
 use crate::views::{CoordinatesView, ModelCoordinates, VariantCoordinates};
 
-/// Train models of several widths for a few steps, and see whether activations depend on the width
+/// Check whether activations depend on model width, by training several widths for a few steps
 ///
-/// The coordinate check of Tensor Programs. Under scalings that are right, the size of activations and how far training
-/// moves them are the same in models of all widths, which is why one learning rate serves them all. Each arm of the recipe is
-/// checked, at its first peak learning rate and without warm-up. Nothing is kept but the prepared data.
+/// The coordinate check of Tensor Programs. With correct scalings, the size of activations and how far training moves them
+/// are the same at every width, so one learning rate serves all widths. Checks each arm of the recipe at its first peak
+/// learning rate, without warm-up. Keeps nothing but the prepared data.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:
   windtunnel coord-check recipes/quickstart.toml
-  windtunnel coord-check recipes/quickstart.toml --sizes tiny-32 --widths 32,64,128,256 --seeds 0,1,2")]
+  windtunnel coord-check recipes/quickstart.toml --sizes tiny-32 --widths 32,64")]
 pub(crate) struct Args {
-    /// The recipe's file
+    /// Recipe file
     recipe: PathBuf,
 
-    /// Which of the recipe's sizes [default: all; with --widths, the first]
+    /// Sizes of the recipe to check [default: all; with --widths, the first]
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     sizes: Vec<String>,
 
-    /// Widths to try instead of the sizes themselves: the size with more or fewer heads, and all else in proportion
+    /// Widths to check instead: the size with more or fewer heads, all else in proportion
     #[arg(long, value_name = "D_MODEL", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=65_536))]
     widths: Vec<u32>,
 
@@ -44,11 +44,11 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=10_000))]
     steps: u64,
 
-    /// Seeds to train each model with; their sizes are averaged [default: the recipe's]
+    /// Seeds per model, averaged [default: the recipe's]
     #[arg(long, value_name = "N", value_delimiter = ',')]
     seeds: Vec<u64>,
 
-    /// What to train on: `auto`, `flex` (the CPU), `cuda:INDEX` or `wgpu`
+    /// Device to train on: `auto`, `flex` (the CPU), `cuda:INDEX` or `wgpu`
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     device: String,
 
@@ -98,13 +98,13 @@ impl Args {
         Ok(Exit::Done)
     }
 
-    /// The models to compare: of two widths at least.
+    /// The models to compare, of at least two widths.
     fn shapes(&self, recipe: &Recipe) -> anyhow::Result<Vec<(String, Shape)>> {
         let sizes = recipe.sizes();
         let find = |name: &String| {
             sizes.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).copied().ok_or_else(|| {
                 let known: Vec<_> = sizes.iter().map(|(name, _)| *name).collect();
-                bad_input(anyhow!("{} has no size `{name}`: choose of {}", recipe.file(), known.join(", ")))
+                bad_input(anyhow!("{} has no size `{name}`: choose from {}", recipe.file(), known.join(", ")))
             })
         };
         let chosen = match self.sizes.as_slice() {
@@ -115,14 +115,14 @@ impl Args {
             chosen.into_iter().map(|(name, shape)| (name.to_owned(), shape)).collect()
         } else {
             if self.sizes.len() > 1 {
-                return Err(bad_input(anyhow!("--widths are those of one size: give one with --sizes")));
+                return Err(bad_input(anyhow!("--widths applies to a single size: give one with --sizes")));
             }
             let (name, base) = chosen[0];
             let at = |&width: &u32| {
                 let shape = base.at_width(width).ok_or_else(|| {
                     bad_input(anyhow!(
-                        "{name} cannot be {width} wide: its {} heads and its feed-forward layer of {} do not go with it in \
-                         proportion to its width of {}",
+                        "{name} cannot be scaled to width {width}: its {} heads and feed-forward layer of {} are not whole \
+                         numbers in proportion to its width of {}",
                         base.n_heads,
                         base.d_ff,
                         base.d_model
@@ -135,7 +135,7 @@ impl Args {
         let width = |(_, shape): &(String, Shape)| shape.d_model;
         if shapes.windows(2).all(|pair| width(&pair[0]) == width(&pair[1])) {
             return Err(bad_input(anyhow!(
-                "a coordinate check compares widths: give two or more by --sizes or --widths"
+                "a coordinate check compares widths: give at least two with --sizes or --widths"
             )));
         }
         Ok(shapes)

@@ -14,17 +14,17 @@ use crate::exit::Exit;
 use crate::local::reach::with_coordinator;
 use crate::views::output::{self, View};
 
-/// Print loss curves: loss, gradient norm and learning rate of every step, and the dynamics where they were recorded
+/// Print loss curves: loss, gradient norm, learning rate and any recorded dynamics per step
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:
   windtunnel curves quickstart > curves.csv
   windtunnel curves quickstart --stage stage_1f2e3d4c --json")]
 pub(crate) struct Args {
-    /// The campaign's name, its identifier, or the beginning of it
+    /// Name or identifier of the campaign; a prefix is enough
     campaign: String,
 
-    /// Only this stage: its key, or the beginning of it. May be given more than once [default: all stages]
+    /// Only this stage (a key prefix is enough); repeatable [default: all stages]
     #[arg(long, value_name = "KEY")]
     stage: Vec<String>,
 
@@ -46,11 +46,11 @@ struct Curve {
 #[derive(Serialize)]
 struct Point {
     step: u64,
-    /// `null` where it is not a number.
+    /// `null` if NaN.
     loss: f64,
     grad_norm: f64,
     learning_rate: f64,
-    /// Of stages that record.
+    /// For stages that record.
     #[serde(skip_serializing_if = "Option::is_none")]
     dynamics: Option<Recorded>,
     /// What else was recorded; `null` where it is not a number.
@@ -62,11 +62,11 @@ struct Point {
 #[derive(Serialize)]
 struct Recorded {
     largest_gradient: f64,
-    /// `null` where the step before was not recorded.
+    /// `null` if the previous step was not recorded.
     consecutive: Option<Compared>,
-    /// Of all weights.
+    /// Over all weights.
     largest_update: f64,
-    /// By kind of parameter, for the kinds that there are.
+    /// By kind of parameter, for the kinds present.
     largest_updates: BTreeMap<&'static str, f64>,
 }
 
@@ -134,7 +134,7 @@ impl Compared {
 }
 
 impl Recorded {
-    /// The columns of what was recorded, behind those of every curve.
+    /// The columns of the record, after those of every curve.
     fn header() -> String {
         let kinds = ParamKind::ALL.map(|kind| format!(",largest_update_{}", kind.name())).concat();
         format!(",largest_gradient,gradient_product,gradient_cosine,d1,d2,curvature,largest_update{kinds}")
@@ -154,8 +154,7 @@ impl Recorded {
 }
 
 impl View for Curves {
-    /// Comma-separated, so that a plotting program can read it as it is. Where something was recorded there are columns for
-    /// it, which are empty at the steps where it was not.
+    /// CSV, readable by plotting programs. If any stage records, its columns are present, and empty for steps without a record.
     fn table(&self) -> String {
         let points = || self.stages.iter().flat_map(|curve| &curve.points);
         let header = if points().any(|point| point.dynamics.is_some()) { Recorded::header() } else { String::new() };

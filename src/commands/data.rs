@@ -14,7 +14,7 @@ use crate::local::data_dir::{WritableDir, data_dir};
 use crate::local::preparing::{check_sources, prepare_data};
 use crate::views::output::{self, View, columns};
 
-/// Prepare the text of a recipe, or look at what became of it
+/// Prepare or inspect the text of a recipe
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:
@@ -26,20 +26,20 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Turn the text of a recipe into tokens, as `run` does before it trains
+    /// Tokenize the text of a recipe, as `run` does before training
     #[command(after_help = "\
 Example:
   windtunnel data prepare recipes/quickstart.toml")]
     Prepare {
-        /// The recipe's file
+        /// Recipe file
         recipe: PathBuf,
     },
-    /// Show what became of the text of a recipe: documents, tokens, and how they were split
+    /// Show the prepared text of a recipe: documents, tokens and splits
     #[command(after_help = "\
 Example:
   windtunnel data inspect recipes/quickstart.toml")]
     Inspect {
-        /// The recipe's file
+        /// Recipe file
         recipe: PathBuf,
     },
 }
@@ -117,7 +117,7 @@ impl View for InspectionView {
         let mut text = format!(
             "{}\n{}\n{}\n\n{}\n\
              vocabulary {}, {bytes_per_token:.3} bytes a token\n\
-             left out: {} documents and {} paragraphs met before, {} documents without text\n",
+             omitted: {} duplicate documents, {} duplicate paragraphs, {} empty documents\n",
             dataset.id,
             dataset.sources.join(", "),
             self.dir.display(),

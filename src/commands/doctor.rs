@@ -10,22 +10,22 @@ use crate::exit::{Exit, bad_input};
 use crate::local::data_dir::data_dir;
 use crate::views::output::{self, View, columns};
 
-/// Examine a data directory that no coordinator uses: is everything there that was committed, and as it was?
+/// Check that a data directory holds everything that was committed, intact
 ///
-/// Looks at the log of facts, the tables that follow from it, every byte of every committed checkpoint, the curves, and
-/// the files that belong to nothing. With `--repair`, lost checkpoints are recorded as lost, so that stages go on from the
-/// ones before them, tables are written anew from the log, and orphaned files are deleted. The log's past is never changed.
+/// Examines the event log, the tables derived from it, every byte of every committed checkpoint, the curves, and orphaned
+/// files. No coordinator may be running. `--repair` records lost checkpoints as lost, so that stages continue from earlier
+/// ones, rebuilds tables from the log, and deletes orphaned files. It never changes past events.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:
   windtunnel doctor
   windtunnel doctor --repair")]
 pub(crate) struct Args {
-    /// Mend what can be mended without inventing anything
+    /// Repair what can be repaired without inventing data
     #[arg(long)]
     repair: bool,
 
-    /// Leave files that were never committed alone until they are this old
+    /// Minimum age of uncommitted files to touch
     #[arg(long, value_name = "SECONDS", default_value_t = 3600)]
     min_age: u64,
 }

@@ -37,7 +37,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
 
-    /// Write into the folder even if something is in it, over files of the same names
+    /// Write into the folder even if it is not empty, overwriting files of the same names
     #[arg(long)]
     force: bool,
 }
@@ -72,8 +72,8 @@ impl Args {
         let written = export.write(out.path())?;
         if tokenizer.is_none() {
             say(&match checkpoint.snapshot.description.and_then(|description| description.dataset) {
-                Some(dataset) => format!("without a tokenizer: {dataset} is not at hand (give --data-dir)"),
-                None => "without a tokenizer: the checkpoint is not from a dataset of here".to_owned(),
+                Some(dataset) => format!("no tokenizer exported: {dataset} is not available (give --data-dir)"),
+                None => "no tokenizer exported: the checkpoint names no dataset".to_owned(),
             });
         }
         let files = written.iter().map(|file| FileView { name: file.name.to_owned(), bytes: file.bytes }).collect();

@@ -19,55 +19,55 @@ use crate::logging::say;
 use crate::views::AdditionView;
 use crate::views::output::{self, View};
 
-/// Add points, sizes, seeds, learning rates or trials to a campaign, and train what is new alone
+/// Add points, sizes, seeds, learning rates or trials to a campaign and train only what is new
 ///
-/// The campaign keeps its identifier and all it has, whether it is finished or runs; its recipe becomes the larger one.
-/// The text is the campaign's own, whatever has become of the files since. With --coordinator the campaign is extended
-/// there, and nothing is waited for; without, it is trained and its results are written as by `windtunnel run`. Stopped or
-/// killed, the same command goes on where it was.
+/// The campaign, running or finished, keeps its identifier and results; its recipe becomes the larger one. It keeps using
+/// its own prepared text, even if the source files have changed. With --coordinator the command submits the extension and
+/// returns; otherwise it trains and writes results like `windtunnel run`. If stopped or killed, the same command continues
+/// where it was.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:
   windtunnel extend quickstart --tokens 5m 7.5m --dry-run
   windtunnel extend quickstart --tokens 5m --seeds 2 3
   windtunnel extend search --trials 96
-  windtunnel extend wind-tunnel --tokens-per-param 80 --sizes 0.2b --coordinator https://login-1:7450")]
+  windtunnel extend big --sizes 0.2b --coordinator https://login-1:7450")]
 pub(crate) struct Args {
-    /// The campaign's name, its identifier, or the beginning of it
+    /// Name or identifier of the campaign; a prefix is enough
     campaign: String,
 
     #[command(flatten)]
     more: More,
 
-    /// Say what would be trained, and train nothing
+    /// Print what would be trained, without training
     #[arg(long)]
     dry_run: bool,
 
     #[command(flatten)]
     training: TrainingArgs,
 
-    /// Where to write points.csv, fit.json and report.html [default: out/CAMPAIGN]
+    /// Directory for points.csv, fit.json and report.html [default: out/CAMPAIGN]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 }
 
-/// What there is to be more of.
+/// What to add.
 #[derive(Debug, Clone, clap::Args)]
 #[group(required = true, multiple = true)]
 struct More {
-    /// Points, in tokens: 4000000, or 4m (`points.tokens` of the recipe)
+    /// Points in tokens: 4000000 or 4m (`points.tokens` in the recipe)
     #[arg(long, value_name = "TOKENS", num_args = 1.., value_delimiter = ',', value_parser = count)]
     tokens: Vec<u64>,
 
-    /// Points, in multiples of a size's parameters without the embedding (`points.times_n`)
+    /// Points in multiples of non-embedding parameters (`points.times_n`)
     #[arg(long, value_name = "TIMES", num_args = 1.., value_delimiter = ',')]
     tokens_per_param: Vec<f64>,
 
-    /// Sizes: names of the ladder or of the recipe's shapes (`model.sizes`)
+    /// Sizes from the ladder or the recipe's shapes (`model.sizes`)
     #[arg(long, value_name = "SIZE", num_args = 1.., value_delimiter = ',')]
     sizes: Vec<String>,
 
-    /// Seeds (`seeds`)
+    /// Seeds to add (`seeds`)
     #[arg(long, value_name = "SEED", num_args = 1.., value_delimiter = ',')]
     seeds: Vec<u64>,
 
@@ -75,7 +75,7 @@ struct More {
     #[arg(long, value_name = "LR", num_args = 1.., value_delimiter = ',')]
     peak_lr: Vec<f64>,
 
-    /// Trials of a search: as many in all as it is to have (`search.trials`)
+    /// New total number of trials of a search (`search.trials`)
     #[arg(long, value_name = "COUNT")]
     trials: Option<u32>,
 }
@@ -104,7 +104,7 @@ impl Args {
         let (detail, recipe, growth) = looked?;
         let extension = Extension::of(&detail, &growth);
         if growth.is_empty() {
-            say(&format!("nothing to add: {} has all of it", detail.plan.name));
+            say(&format!("nothing to add: {} already has everything", detail.plan.name));
         }
         if self.dry_run || !is_local {
             output::print(&extension, global.json)?;
@@ -137,7 +137,7 @@ impl Args {
     }
 }
 
-/// What a campaign grows by.
+/// The extension of a campaign.
 #[derive(Debug, Serialize)]
 struct Extension {
     campaign: String,
@@ -167,7 +167,7 @@ impl View for Extension {
             return String::new();
         }
         if addition.is_empty() && *trials_added > 0 {
-            return format!("{name} ({campaign}) grows by {trials_added} trials, which follow from its results\n");
+            return format!("{name} ({campaign}) grows by {trials_added} trials, chosen as results come in\n");
         }
         format!("{name} ({campaign}) grows by {trials_added} trials\n{}", addition.table())
     }

@@ -7,6 +7,7 @@ use client::{FittedTable, Measured, fit_table, names_a_file, names_a_table};
 use report::{Conclusion, Measure};
 use scaling::{Form, KaplanLaw, Law, ScalingLaw};
 use serde::Serialize;
+use vocabulary::text::wrapped;
 
 use crate::args::CoordinatorArgs;
 use crate::args::Global;
@@ -18,7 +19,7 @@ use crate::local::reach::with_coordinator;
 use crate::views::FitView;
 use crate::views::output::{self, View};
 
-/// Fit the scaling law to the losses of a campaign or of a table, and print it
+/// Fit the scaling law to a campaign or a table, and print it
 ///
 /// Trains nothing, and writes nothing without --out. A table is a .csv, .tsv, .jsonl or .parquet file.
 #[derive(Debug, clap::Args)]
@@ -29,10 +30,10 @@ Example:
   windtunnel fit two-stage --set code --per byte
   windtunnel fit table.csv --n params --d tokens --loss loss --huber 1e-3 --out results")]
 pub(crate) struct Args {
-    /// The campaign's name, its identifier, or the beginning of it; or the file of a table
+    /// Campaign (name, identifier or prefix) or table file
     source: String,
 
-    /// Where to write the table's fit.json and report.html [default: nowhere]
+    /// Directory for a table's fit.json and report.html [default: none]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 
@@ -42,11 +43,11 @@ pub(crate) struct Args {
     #[command(flatten)]
     fit: FitArgs,
 
-    /// The held-out set whose loss is fitted, where a campaign's data has several domains [default: average, their mean]
+    /// Held-out set to fit, for campaigns with several domains [default: average]
     #[arg(long, value_name = "NAME")]
     set: Option<String>,
 
-    /// What a campaign's loss is counted in [default: token]
+    /// Unit of a campaign's loss [default: token]
     #[arg(long, value_enum)]
     per: Option<Per>,
 
@@ -58,7 +59,7 @@ pub(crate) struct Args {
 enum Per {
     /// Nats a token
     Token,
-    /// Nats a byte, which compares across tokenizers
+    /// Nats a byte, comparable across tokenizers
     Byte,
 }
 
@@ -84,7 +85,7 @@ impl Args {
         let only_campaigns = [(self.set.is_some(), "--set"), (self.per.is_some(), "--per")];
         if let Some((_, option)) = only_campaigns.iter().find(|(given, _)| *given) {
             return Err(bad_input(anyhow!(
-                "{option} is for campaigns, and {} is a table: name the column of the loss with --loss COLUMN",
+                "{option} applies to campaigns, but {} is a table: name its loss column with --loss COLUMN",
                 self.source
             )));
         }
@@ -104,11 +105,11 @@ impl Args {
 
     fn fit_campaign(self, form: Form, global: &Global) -> anyhow::Result<Exit> {
         for (ending, is) in
-            [("json", "fitted already: `predict` and `optimal` ask it"), ("toml", "a recipe, without losses")]
+            [("json", "already fitted: use `predict` or `optimal`"), ("toml", "a recipe and has no losses")]
         {
             if names_a_file(&self.source, ending) {
                 return Err(bad_input(anyhow!(
-                    "{} is {is}. Accepted is the name of a campaign, or a .csv, .tsv, .jsonl or .parquet file",
+                    "{} is {is}. Give a campaign, or a .csv, .tsv, .jsonl or .parquet file",
                     self.source
                 )));
             }
@@ -120,8 +121,8 @@ impl Args {
         ];
         if let Some((_, what)) = only_tables.iter().find(|(given, _)| *given) {
             return Err(bad_input(anyhow!(
-                "{:?} is no .csv, .tsv, .jsonl or .parquet file but a campaign, and {what} {} for tables: fit the \
-                 campaign's points.csv",
+                "{:?} is a campaign, not a .csv, .tsv, .jsonl or .parquet file, and {what} {} only for tables: fit \
+                 its points.csv",
                 self.source,
                 if what.starts_with("--") { "is" } else { "are" }
             )));
@@ -139,7 +140,7 @@ impl Args {
     }
 }
 
-/// What is printed of a table's fit: as JSON the contents of `fit.json`, with notes about its rows where there are some.
+/// The printed fit of a table: as JSON, the contents of `fit.json` and any notes about its rows.
 #[derive(Debug, Serialize)]
 struct Fitted<F> {
     #[serde(skip)]
@@ -154,7 +155,7 @@ struct Fitted<F> {
 
 impl<F: Serialize> View for Fitted<F> {
     fn table(&self) -> String {
-        let notes: String = self.notes.iter().map(|note| format!("note: {note}\n")).collect();
+        let notes: String = self.notes.iter().map(|note| wrapped(&format!("note: {note}"), 2)).collect();
         let written: String = self.written.iter().map(|path| format!("{path}\n")).collect();
         format!("{}{notes}{written}", self.table)
     }

@@ -13,12 +13,11 @@ use crate::local::reach::with_coordinator;
 use crate::views::output;
 use crate::views::{DonorView, ForecastView, TreeView};
 
-/// Forecast the decayed losses of branches from their trunk, run or not
+/// Forecast the decayed losses of branches from their trunk
 ///
-/// Fits the multi-power law to the curves of each trunk and of its finished decays, and says what every branch comes to on
-/// held-out text. Finished branches are forecast without their own curve and loss, so that the errors say how far to believe
-/// the others. A trunk without a finished decay is refused, unless --from names where to take the effect of a decay from.
-/// Trains nothing and writes nothing.
+/// Fits the multi-power law to the curves of each trunk and its finished decays, and forecasts the held-out loss of every
+/// branch. Finished branches are forecast without their own curve and loss, so their errors show how far to trust the
+/// others. A trunk without a finished decay needs --from. Trains and writes nothing.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:
@@ -26,14 +25,14 @@ Example:
   windtunnel forecast quickstart --point 40m --json
   windtunnel forecast large --from quickstart/tiny-64")]
 pub(crate) struct Args {
-    /// The campaign's name, its identifier, or the beginning of it
+    /// Name or identifier of the campaign; a prefix is enough
     campaign: String,
 
-    /// Forecast a branch of so many tokens, too, its decay included, such as 4000000 or 4m. May be given more than once
+    /// Also forecast a branch of this many tokens, decay included, such as 4000000 or 4m; repeatable
     #[arg(long, value_name = "TOKENS", value_parser = tokens)]
     point: Vec<u64>,
 
-    /// Take the effect of a decay from this size of that campaign, and nothing from the decays of this one
+    /// Take the effect of a decay from this size of another campaign, ignoring this campaign's decays
     #[arg(long, value_name = "CAMPAIGN/SIZE")]
     from: Option<String>,
 
@@ -53,7 +52,7 @@ impl Args {
             Ok((campaign, giving))
         })?;
         let mut options = CurveOptions::default();
-        // Intervals are mostly the errors at finished branches: fewer draws say as much, and a campaign has many trunks.
+        // Intervals are dominated by the errors at finished branches, so fewer draws suffice; a campaign has many trunks.
         options.bootstrap.draws = 40;
         let donor = match (giver, &self.from, giving) {
             (Some((_, size)), Some(named), Some(giving)) => {
@@ -110,15 +109,15 @@ impl Args {
 /// A count of tokens above zero.
 fn tokens(text: &str) -> Result<u64, String> {
     match count(text)? {
-        0 => Err("a branch has at least one token".to_owned()),
+        0 => Err("a branch needs at least one token".to_owned()),
         tokens => Ok(tokens),
     }
 }
 
-/// CAMPAIGN/SIZE in its two parts.
+/// Splits CAMPAIGN/SIZE.
 fn parse(named: &str) -> anyhow::Result<(&str, &str)> {
     named
         .split_once('/')
         .filter(|(campaign, size)| !campaign.is_empty() && !size.is_empty())
-        .ok_or_else(|| bad_input(anyhow!("--from {named}: accepted is CAMPAIGN/SIZE, such as quickstart/tiny-64")))
+        .ok_or_else(|| bad_input(anyhow!("--from {named}: expected CAMPAIGN/SIZE, such as quickstart/tiny-64")))
 }

@@ -13,24 +13,24 @@ use crate::local::data_dir::WritableDir;
 use crate::views::output;
 use crate::views::{FileView, FilesView};
 
-/// Make a checkpoint of a model that Hugging Face transformers wrote
+/// Convert a Hugging Face transformers model into a checkpoint
 ///
-/// Granite, Llama and first-generation MiniCPM models without biases become checkpoints, in one file or several; numbers
-/// of 16 bits become 32-bit ones.
+/// Supports Granite, Llama and first-generation MiniCPM models without biases, in one file or several. 16-bit weights are
+/// widened to 32 bits.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:
   windtunnel import my-model --out my-checkpoint
   windtunnel logits my-checkpoint --tokens tokens.npy --out logits.npy")]
 pub(crate) struct Args {
-    /// The model's folder, with config.json and model.safetensors
+    /// Model folder, with config.json and model.safetensors
     dir: PathBuf,
 
-    /// The folder of the checkpoint to write
+    /// Folder for the checkpoint
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
 
-    /// Write into the folder even if something is in it, over files of the same names
+    /// Write into the folder even if it is not empty, overwriting files of the same names
     #[arg(long)]
     force: bool,
 }
@@ -40,7 +40,7 @@ struct ImportedView {
     format: &'static str,
     model: ModelSpec,
     context: u32,
-    /// N, without the embedding and the head.
+    /// N: without embedding and head.
     non_embedding_params: u64,
     #[serde(flatten)]
     files: FilesView,
@@ -51,7 +51,7 @@ impl Args {
         let out = WritableDir::prepare_empty(&self.out, "the folder", self.force)?;
         let Imported { format, snapshot } =
             import(&self.dir).with_context(|| format!("cannot import {}", self.dir.display())).or_bad_input()?;
-        let description = snapshot.description.context("an imported checkpoint says what it is")?;
+        let description = snapshot.description.context("an imported checkpoint has a description")?;
         let mut files = Vec::new();
         for blob in snapshot.to_blobs()? {
             let path = out.path().join(&blob.name);

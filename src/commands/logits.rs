@@ -15,9 +15,9 @@ use crate::exit::{Exit, OrBadInput, bad_input};
 use crate::local::checkpoint::Checkpoint;
 use crate::views::output;
 
-/// Compute what a checkpoint's model makes of tokens: a logit for each entry of its vocabulary, after each token
+/// Compute a checkpoint's logits for given tokens
 ///
-/// For comparing with other programs that compute the same model. Arrays are those of numpy.
+/// For comparison with other implementations of the same model. Arrays are in numpy format.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:
@@ -26,15 +26,15 @@ pub(crate) struct Args {
     #[command(flatten)]
     checkpoint: CheckpointArgs,
 
-    /// The tokens: an array of integers of two axes, sequences and their tokens, or of one for one sequence
+    /// Tokens: integers, [batch, context], or [context] for one sequence
     #[arg(long, value_name = "FILE")]
     tokens: PathBuf,
 
-    /// Where to write the logits: 32-bit floats, [batch, context, vocabulary]
+    /// Output file: 32-bit floats, [batch, context, vocabulary]
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
 
-    /// What to compute on: `auto`, `flex` (the CPU), `cuda:INDEX` or `wgpu`
+    /// Device to compute on: `auto`, `flex` (the CPU), `cuda:INDEX` or `wgpu`
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     device: String,
 
@@ -52,7 +52,7 @@ struct Computed {
     out: PathBuf,
 }
 
-/// Sequences of one length, one after the other.
+/// Sequences of equal length, concatenated.
 struct Tokens {
     values: Vec<i64>,
     batch: usize,
@@ -89,12 +89,12 @@ impl Tokens {
         let (batch, context) = match shape[..] {
             [context] => (1, context),
             [batch, context] => (batch, context),
-            _ => anyhow::bail!("it has the shape {shape:?}: expected [batch, context] or [context]"),
+            _ => anyhow::bail!("unexpected shape {shape:?}: expected [batch, context] or [context]"),
         };
-        ensure!(batch > 0 && context > 0, "it has the shape {shape:?}: there are no tokens in it");
-        ensure!(batch == 1 || file.order() == npyz::Order::C, "its rows are not one after the other (Fortran order)");
+        ensure!(batch > 0 && context > 0, "shape {shape:?}: there are no tokens in it");
+        ensure!(batch == 1 || file.order() == npyz::Order::C, "the array is in Fortran order: expected C order");
         let values = integers(file)?;
-        ensure!(values.len() == batch * context, "it is shorter than its header says");
+        ensure!(values.len() == batch * context, "the file is shorter than its header says");
         Ok(Self { values, batch, context })
     }
 }
@@ -115,11 +115,11 @@ fn integers(file: NpyFile<impl io::Read>) -> anyhow::Result<Vec<i64>> {
         "u2" => each::<u16>(file),
         "u4" => each::<u32>(file),
         "u8" => each::<u64>(file),
-        _ => anyhow::bail!("it holds {kind}: expected integers"),
+        _ => anyhow::bail!("the array holds {kind}: expected integers"),
     }
 }
 
-/// Writes a file beside its place, and moves it there when it is whole.
+/// Writes a temporary file, and renames it when complete.
 fn write_whole(path: &Path, write: impl FnOnce(&mut BufWriter<File>) -> anyhow::Result<()>) -> anyhow::Result<()> {
     let cannot_write = || format!("cannot write {}", path.display());
     let mut name = path.file_name().with_context(cannot_write).map_err(bad_input)?.to_owned();

@@ -1,4 +1,4 @@
-//! One file a command: its arguments, and the calls it comes down to.
+//! One file per command: arguments, calls, output.
 
 pub(crate) mod bench;
 pub(crate) mod branch;

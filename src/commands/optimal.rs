@@ -4,17 +4,20 @@ use anyhow::anyhow;
 use report::{AnyFit, Budget, FitFile};
 use scaling::Law;
 use serde::Serialize;
+use vocabulary::numbers::{operations, three_digits};
+use vocabulary::text::wrapped;
+use vocabulary::units::human_count;
 
 use crate::args::numbers::quantity;
 use crate::args::{Global, LawArgs};
 use crate::exit::{Exit, OrBadInput, bad_input};
 use crate::local::law::find;
-use crate::views::law::{about, beyond, count, digits, interval, operations};
+use crate::views::law::{about, beyond, interval};
 use crate::views::output::{self, View, columns};
 
-/// The model that a fitted law would train with a budget of compute
+/// Find the compute-optimal model for a budget from a fitted law
 ///
-/// The N and D with the lowest predicted loss among all with C = 6ND.
+/// The N and D with the lowest predicted loss such that C = 6ND.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:
@@ -24,7 +27,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     law: LawArgs,
 
-    /// The budget C, operations; several are answered one by one
+    /// Budget C in operations; may be a list
     #[arg(long, required = true, value_name = "C", value_parser = quantity, value_delimiter = ',', num_args = 1..)]
     flops: Vec<f64>,
 }
@@ -41,7 +44,9 @@ impl Args {
         let predictor = fit.predictor().or_bad_input()?;
         let found: Option<Vec<_>> = self.flops.iter().map(|&flops| predictor.optimum(flops)).collect();
         let Some(found) = found else {
-            return Err(bad_input(anyhow!("the law does not fall in both N and D: no split of a budget is best")));
+            return Err(bad_input(anyhow!(
+                "the law does not fall in both N and D, so no split of the budget is optimal"
+            )));
         };
         let (mut far_n, mut far_d) = (1.0_f64, 1.0_f64);
         for optimum in &found {
@@ -78,12 +83,12 @@ impl<L: Law> View for Optima<L> {
             .map(|at| {
                 [
                     format!("{}{}", operations(at.flops), if at.measured { "" } else { "*" }),
-                    count(at.n),
-                    interval(at.n_interval, count),
-                    count(at.d),
-                    interval(at.d_interval, count),
-                    digits(at.tokens_per_param),
-                    interval(at.tokens_per_param_interval, digits),
+                    human_count(at.n),
+                    interval(at.n_interval, human_count),
+                    human_count(at.d),
+                    interval(at.d_interval, human_count),
+                    three_digits(at.tokens_per_param),
+                    interval(at.tokens_per_param_interval, three_digits),
                     format!("{:.4}", at.loss),
                     interval(at.loss_interval, |value| format!("{value:.4}")),
                 ]
@@ -91,8 +96,8 @@ impl<L: Law> View for Optima<L> {
             .collect();
         let header = ["C", " N", "interval", " D", "interval", " D/N", "interval", " loss", "interval"];
         let mut text = columns(header, &rows);
-        text.push_str(&format!("{:.0}% intervals; * outside of the N and D that were measured\n", 100.0 * self.level));
-        self.warnings.iter().for_each(|warning| text.push_str(&format!("note: {warning}\n")));
+        text.push_str(&format!("{:.0}% intervals; * outside the measured N and D\n", 100.0 * self.level));
+        self.warnings.iter().for_each(|warning| text.push_str(&wrapped(&format!("note: {warning}"), 2)));
         text
     }
 }

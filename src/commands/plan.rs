@@ -1,5 +1,6 @@
 //! `windtunnel plan`
 
+use std::ops::Bound;
 use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
@@ -7,18 +8,19 @@ use clap::ValueEnum;
 use recipes::price::{DEVICES, Device, Price, Speeds};
 use recipes::{Recipe, expand, price, show, sketch};
 use serde::Serialize;
+use vocabulary::text::one_line;
 use vocabulary::{Cost, Plan};
 
 use crate::args::Global;
-use crate::exit::{Exit, OrBadInput, bad_input, one_line};
+use crate::args::numbers::{above_zero, within};
+use crate::exit::{Exit, OrBadInput, bad_input};
 use crate::local::data_dir::data_dir;
 use crate::local::preparing::prepared_before;
 use crate::views::output::{self, View};
 
-/// Print what a recipe would train: the stage tree, what it costs, and what sharing saves
+/// Print what a recipe would train: the stage tree, its cost, and what sharing saves
 ///
-/// Nothing is trained and nothing is written. Keys of stages are final once the data is prepared, by `windtunnel data
-/// prepare` or a first run.
+/// Trains and writes nothing. Stage keys are final once the data is prepared, by `windtunnel data prepare` or a first run.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:
@@ -26,54 +28,52 @@ Example:
   windtunnel plan recipes/paper/scaling-law.toml --view points
   windtunnel plan recipes/paper/scaling-law.toml --device h100 --mfu 0.4 --workers 8")]
 pub(crate) struct Args {
-    /// The recipe's file
+    /// Recipe file
     recipe: PathBuf,
 
-    /// What to show [default: tree; price where an option below is given]
+    /// What to show [default: tree, or price if a price option is given]
     #[arg(long, value_enum)]
     view: Option<Shown>,
 
-    /// Price it for this device: h100, h200, a100, l40s or rtx4090, by its data sheet [default: by what stages took that
-    /// were trained in the data directory]
+    /// Price for this device by its data sheet: h100, h200, a100, l40s or rtx4090 [default: by the measured speed of stages in
+    /// the data directory]
     #[arg(long, value_name = "NAME", value_parser = device, help_heading = "Price")]
     device: Option<Device>,
 
-    /// The share of the device's peak that training is taken to reach (model FLOP/s utilisation)
+    /// Assumed fraction of the device's peak (model FLOP/s utilisation)
     #[arg(long, value_name = "SHARE", default_value_t = 0.4, value_parser = share, requires = "device", help_heading = "Price")]
     mfu: f64,
 
-    /// Tokens a second on one device, of all sizes or as SIZE=N of one
+    /// Tokens per second on one device, for all sizes or as SIZE=N for one
     #[arg(long, value_name = "[SIZE=]N", value_delimiter = ',', value_parser = tokens_per_second, help_heading = "Price")]
     tokens_per_second: Vec<(Option<String>, f64)>,
 
-    /// Workers, one device each: how long they take together
+    /// Number of workers, one device each, to estimate the total time
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..), help_heading = "Price")]
     workers: Option<u16>,
 }
 
 fn device(name: &str) -> Result<Device, String> {
     let known = DEVICES.map(|device| device.name).join(", ");
-    Device::find(name).ok_or_else(|| format!("accepted: {known}; or --tokens-per-second for another"))
+    Device::find(name).ok_or_else(|| format!("accepted: {known}; for other devices use --tokens-per-second"))
 }
 
 fn share(text: &str) -> Result<f64, String> {
-    let share: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
-    if share > 0.0 && share <= 1.0 { Ok(share) } else { Err("accepted: above 0, to 1".to_owned()) }
+    within(text, (Bound::Excluded(0.0), Bound::Included(1.0)), "above 0, to 1")
 }
 
 fn tokens_per_second(text: &str) -> Result<(Option<String>, f64), String> {
     let (size, number) = text.rsplit_once('=').map_or((None, text), |(size, number)| (Some(size.to_owned()), number));
-    let number: f64 = number.parse().map_err(|_| "not a number".to_owned())?;
-    if number > 0.0 && number.is_finite() { Ok((size, number)) } else { Err("accepted: above 0".to_owned()) }
+    Ok((size, above_zero(number)?))
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Shown {
-    /// The stages, each below the one it starts from
+    /// The stage tree
     Tree,
-    /// The points, a line each
+    /// One line per point
     Points,
-    /// The sizes, a line each: operations, time, memory and checkpoints, and where each figure comes from
+    /// One line per size: operations, time, memory, checkpoints, and the source of each figure
     Price,
 }
 
@@ -103,7 +103,7 @@ impl Args {
         Ok(Exit::Done)
     }
 
-    /// What is known of how fast stages are trained.
+    /// What is known about training speed.
     fn speeds(&self, recipe: &Recipe, data_dir: &Path) -> anyhow::Result<Speeds> {
         let mut speeds = Speeds { device: self.device.map(|device| (device, self.mfu)), ..Speeds::default() };
         let sizes = recipe.sizes();
@@ -123,7 +123,7 @@ impl Args {
             match crate::local::runtime()?.block_on(coordinator::store::measured_speeds(data_dir)) {
                 Ok(measured) => speeds.measured = measured,
                 Err(error) => {
-                    tracing::warn!(error = one_line(&error), "what stages took in the data directory is left out")
+                    tracing::warn!(error = one_line(&error), "ignoring measured speeds in the data directory")
                 }
             }
         }

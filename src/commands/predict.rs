@@ -3,17 +3,19 @@
 use report::{AnyFit, FitFile};
 use scaling::{FAR, Law, Predicted};
 use serde::Serialize;
+use vocabulary::text::wrapped;
+use vocabulary::units::human_count;
 
 use crate::args::numbers::quantity;
 use crate::args::{Global, LawArgs};
 use crate::exit::{Exit, OrBadInput};
 use crate::local::law::find;
-use crate::views::law::{about, beyond, count, interval};
+use crate::views::law::{about, beyond, interval};
 use crate::views::output::{self, View, columns};
 
-/// What a fitted law says of a model that nobody trained
+/// Predict the loss of an untrained model from a fitted law
 ///
-/// The interval is the law's: where the loss at that N and D lies on average. One model has the luck of its seed besides.
+/// The interval is for the mean loss at that N and D. A single model also varies with its seed.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:
@@ -23,11 +25,11 @@ pub(crate) struct Args {
     #[command(flatten)]
     law: LawArgs,
 
-    /// N, parameters as the fit counts them; several give a prediction each
+    /// N, parameters as counted by the fit; may be a list
     #[arg(long, required = true, value_name = "COUNT", value_parser = quantity, value_delimiter = ',', num_args = 1..)]
     n: Vec<f64>,
 
-    /// D, tokens; several give a prediction each
+    /// D, tokens; may be a list
     #[arg(long, required = true, value_name = "COUNT", value_parser = quantity, value_delimiter = ',', num_args = 1..)]
     d: Vec<f64>,
 }
@@ -84,8 +86,8 @@ impl<L: Law> View for Predictions<L> {
                     ""
                 };
                 [
-                    count(at.n),
-                    count(at.d),
+                    human_count(at.n),
+                    human_count(at.d),
                     format!("{:.4}", at.loss),
                     format!("{}{far}", interval(at.interval, |value| format!("{value:.4}"))),
                 ]
@@ -93,7 +95,7 @@ impl<L: Law> View for Predictions<L> {
             .collect();
         let interval = format!("{:.0}% interval", 100.0 * self.level);
         let mut text = columns([" N", " D", " loss", interval.as_str()], &rows);
-        self.warnings.iter().for_each(|warning| text.push_str(&format!("note: {warning}\n")));
+        self.warnings.iter().for_each(|warning| text.push_str(&wrapped(&format!("note: {warning}"), 2)));
         text
     }
 }

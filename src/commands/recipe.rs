@@ -10,7 +10,7 @@ use crate::args::Global;
 use crate::exit::{Exit, OrBadInput};
 use crate::views::output::{self, View};
 
-/// Check a recipe, or print the format of recipes
+/// Check a recipe, or print the recipe format
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:
@@ -27,12 +27,12 @@ enum Command {
 Example:
   windtunnel recipe schema > recipe.schema.json")]
     Schema,
-    /// Check a recipe without looking at its data
+    /// Check a recipe without its data
     #[command(after_help = "\
 Example:
   windtunnel recipe check recipes/quickstart.toml")]
     Check {
-        /// The recipe's file
+        /// Recipe file
         recipe: PathBuf,
     },
 }
@@ -107,6 +107,6 @@ impl View for Checked {
     fn table(&self) -> String {
         let Self { file, name, sizes, trials, stages } = self;
         let sizes: Vec<String> = sizes.iter().map(|size| size.name.clone()).collect();
-        format!("{file}: good: {name}, {trials} points in {stages} stages, sizes {}\n", sizes.join(", "))
+        format!("{file}: valid: {name}, {trials} points in {stages} stages, sizes {}\n", sizes.join(", "))
     }
 }

@@ -13,18 +13,18 @@ use crate::local::reach::with_coordinator;
 use crate::local::training::results;
 use crate::views::output;
 
-/// Fit the scaling law to the losses of a campaign, and write points.csv, fit.json and report.html
+/// Fit the scaling law to a campaign, and write points.csv, fit.json and report.html
 ///
-/// Of a campaign that is not finished it is a report of what is there.
+/// For an unfinished campaign, reports what has been measured so far.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:
   windtunnel report quickstart --out results/first")]
 pub(crate) struct Args {
-    /// The campaign's name, its identifier, or the beginning of it
+    /// Name or identifier of the campaign; a prefix is enough
     campaign: String,
 
-    /// Where to write the files [default: out/CAMPAIGN]
+    /// Directory for the files [default: out/CAMPAIGN]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 

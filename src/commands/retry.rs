@@ -8,13 +8,13 @@ use crate::exit::Exit;
 use crate::local::reach::with_coordinator;
 use crate::views::output::{self, View};
 
-/// Try the stages of a campaign again that were given up
+/// Retry the failed stages of a campaign
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:
   windtunnel retry quickstart")]
 pub(crate) struct Args {
-    /// The campaign's name, its identifier, or the beginning of it
+    /// Name or identifier of the campaign; a prefix is enough
     campaign: String,
 
     #[command(flatten)]
@@ -38,6 +38,6 @@ impl Args {
 
 impl View for Retried {
     fn table(&self) -> String {
-        format!("{} is tried again where it was given up\n", self.campaign)
+        format!("{}: failed stages are retried\n", self.campaign)
     }
 }

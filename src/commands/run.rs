@@ -14,30 +14,30 @@ use crate::local::signals::Interrupts;
 use crate::local::training::{Training, conclude, interrupted};
 use crate::views::say_upload;
 
-/// Do it all: prepare the data, train what is not trained yet, fit the law, write the report
+/// Run a campaign: prepare data, train what is missing, fit the law, write the report
 ///
-/// Stopped or killed, the same command goes on where it was. Once the campaign is finished it trains nothing and prints the
-/// same result. Where a coordinator serves the data directory already, it is asked to do the work, with its workers.
+/// If stopped or killed, the same command continues where it was. Once the campaign is finished, it trains nothing and
+/// prints the same result. If a coordinator already serves the data directory, that coordinator and its workers do the work.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:
   windtunnel run recipes/quickstart.toml
   windtunnel run recipes/quickstart.toml --workers 8 --device cuda:0 --out results/first")]
 pub(crate) struct Args {
-    /// The recipe's file
+    /// Recipe file
     recipe: PathBuf,
 
     #[command(flatten)]
     training: TrainingArgs,
 
-    /// Where to write points.csv, fit.json and report.html [default: out/CAMPAIGN]
+    /// Directory for points.csv, fit.json and report.html [default: out/CAMPAIGN]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 }
 
 impl Args {
     pub(crate) fn run(self, global: &Global) -> anyhow::Result<Exit> {
-        // Whatever can be refused is refused before anything is written.
+        // Validate everything before writing anything.
         let recipe = Recipe::load(&self.recipe).or_bad_input()?;
         self.training.own.compute.check()?;
         check_sources(&recipe)?;
@@ -46,7 +46,7 @@ impl Args {
 
         let runtime = crate::local::runtime()?;
         let outcome = runtime.block_on(self.work(recipe, data_dir.path(), out.path(), global));
-        // Preparation cannot be interrupted, and need not be waited for.
+        // Preparation cannot be interrupted; do not wait for it.
         runtime.shutdown_background();
         outcome
     }

@@ -7,10 +7,11 @@ use std::time::Duration;
 use anyhow::anyhow;
 use coordinator::{CoordinatorOptions, Handle, Settings, TlsFiles};
 use serde::Serialize;
+use vocabulary::text::one_line;
 
 use crate::args::Compute;
 use crate::args::Global;
-use crate::exit::{Exit, one_line};
+use crate::exit::Exit;
 use crate::local::data_dir::{WritableDir, data_dir};
 use crate::local::local_pool;
 use crate::local::reach::{Reached, embedded};
@@ -18,9 +19,9 @@ use crate::local::signals::Interrupts;
 use crate::logging::say;
 use crate::views::output::{self, View};
 
-/// Run a coordinator that workers and people dial
+/// Run a coordinator for workers and clients
 ///
-/// It serves one data directory, until it is stopped by Ctrl-C or SIGTERM. Started again, it goes on where it was.
+/// Serves one data directory until stopped by Ctrl-C or SIGTERM. A restart continues where it was.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:
@@ -31,27 +32,27 @@ Example:
 For other machines, with tokens made by `windtunnel token create`:
   windtunnel serve --listen 0.0.0.0:7450 --tls-cert login-1.pem --tls-key login-1.key")]
 pub(crate) struct Args {
-    /// Where to listen; port 0 takes any that is free
+    /// Address to listen on; port 0 picks a free port
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7450")]
     listen: SocketAddr,
 
-    /// Certificate (PEM) that shows who this coordinator is; needed to listen beyond this machine
+    /// Server certificate (PEM); required to listen beyond this machine
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     tls_cert: Option<PathBuf>,
 
-    /// Its private key (PEM)
+    /// Private key (PEM) of the certificate
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
 
-    /// Certificates (PEM) of who may vouch for those who dial, who have to show a certificate then
+    /// CA certificates (PEM) for client certificates, which are then required
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     tls_client_ca: Option<PathBuf>,
 
-    /// Ask everybody for a token, also on this machine; beyond it that is so in any case
+    /// Require a token even from this machine; others always need one
     #[arg(long)]
     require_token: bool,
 
-    /// Allow an address that others can reach, although nobody is asked who they are and nothing is encrypted
+    /// Allow a public address without authentication or encryption
     #[arg(long)]
     insecure: bool,
 
@@ -59,9 +60,9 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u16).range(0..=1024))]
     workers: u16,
 
-    /// Seconds after the last sign of life at which a worker's stage is given to another
+    /// Seconds without a sign of life after which a worker's stage goes to another
     ///
-    /// Workers give a sign six times as often. After a restart of the coordinator they have twice as long
+    /// Workers send heartbeats six times as often. After a restart of the coordinator they have twice as long
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=86_400))]
     lease: u32,
 
@@ -108,7 +109,7 @@ impl Args {
                 () = interrupts.next() => {}
                 outcome = ended(&reached) => outcome?,
             }
-            say("stopping; a second Ctrl-C stops at once");
+            say("stopping; press Ctrl-C again to stop at once");
             tokio::select! {
                 () = reached.leave() => Ok(Exit::Done),
                 () = interrupts.next() => Ok(Exit::Interrupted),
@@ -117,11 +118,11 @@ impl Args {
     }
 }
 
-/// Waits for a coordinator that cannot go on.
+/// Resolves when the coordinator stops by itself.
 async fn ended(reached: &Reached) -> anyhow::Result<()> {
     let Some(own) = reached.own() else { return Ok(()) };
     let outcome = own.wait().await;
-    outcome.map_err(|error| anyhow!("the coordinator cannot go on: {}", one_line(error.as_ref())))
+    outcome.map_err(|error| anyhow!("the coordinator stopped: {}", one_line(error.as_ref())))
 }
 
 impl View for Serving {

@@ -11,13 +11,13 @@ use crate::views::output::{self, View, columns};
 use crate::views::{CampaignView, SearchView, StageView};
 use client::Detail;
 
-/// Show a campaign: how it is doing, stage by stage
+/// Show the progress of a campaign, stage by stage
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:
   windtunnel show quickstart")]
 pub(crate) struct Args {
-    /// The campaign's name, its identifier, or the beginning of it
+    /// Name or identifier of the campaign; a prefix is enough
     campaign: String,
 
     #[command(flatten)]
@@ -28,7 +28,7 @@ pub(crate) struct Args {
 struct Shown {
     campaign: CampaignView,
     stages: Vec<StageView>,
-    /// The trials of a search, in the order in which they were suggested.
+    /// The trials of a search, in the order they were suggested.
     #[serde(skip_serializing_if = "Option::is_none")]
     search: Option<SearchView>,
     plan: Plan,

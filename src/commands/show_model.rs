@@ -10,6 +10,7 @@ use vocabulary::units::human_bytes;
 use vocabulary::{AdamW, Flops, ModelSpec, ParamGroup, Shape, TensorProgram, ladder};
 
 use crate::args::Global;
+use crate::args::numbers::{above_zero, within};
 use crate::exit::{Exit, OrBadInput, bad_input};
 use crate::views::output::{self, View, columns};
 
@@ -23,9 +24,9 @@ const PAPER_CONTEXT: u32 = 4096;
 const WEIGHT_BYTES: u64 = 4;
 const OPTIMIZER_BYTES: u64 = 8;
 
-/// Print a model's parameters: names, shapes, counts, and how each is initialised and trained
+/// Print a model's parameters: names, shapes, counts, initialisation and training
 ///
-/// What an option leaves open is as in the recipe, or as in the paper where SHAPE is no recipe.
+/// Options not given default to the recipe, or to the paper if SHAPE is not a recipe.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:
@@ -34,29 +35,29 @@ Example:
   windtunnel show-model 0.5B --standard
   windtunnel show-model d_model=64,n_heads=4,n_layers=2 --vocab 512 --untied")]
 pub(crate) struct Args {
-    /// A name of the ladder, a recipe's file, or dimensions such as `d_model=64,d_ff=160,n_heads=4,n_layers=2`
+    /// Name from the ladder, a recipe file, or dimensions such as `d_model=64,d_ff=160,n_heads=4,n_layers=2`
     ///
-    /// Dimensions have the keys of the recipe's `[[model.shapes]]`. Those of `d_ff`, `head_dim` and `n_kv_heads` may be left
-    /// out: 2.5 d_model, d_model / n_heads, and n_heads.
+    /// Dimensions use the keys of `[[model.shapes]]` in recipes. Defaults: `d_ff` 2.5 d_model, `head_dim` d_model / n_heads,
+    /// `n_kv_heads` n_heads.
     shape: String,
 
-    /// Which of the recipe's sizes [default: its only one]
+    /// Size of the recipe [default: its only one]
     #[arg(long, value_name = "NAME")]
     size: Option<String>,
 
-    /// Entries of the embedding table [default: the recipe's, or 122753]
+    /// Vocabulary size [default: the recipe's, or 122753]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_048_576))]
     vocab: Option<u32>,
 
-    /// Tokens in a sequence, which decide what attention costs [default: the recipe's, or 4096]
+    /// Context length, which decides the cost of attention [default: the recipe's, or 4096]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=131_072))]
     context: Option<u32>,
 
-    /// The head multiplies with the embedding table
+    /// Tie the output head to the embedding
     #[arg(long, conflicts_with = "untied", help_heading = "Model")]
     tied: bool,
 
-    /// The head has a table of its own
+    /// Give the output head its own table
     #[arg(long, help_heading = "Model")]
     untied: bool,
 
@@ -65,15 +66,15 @@ pub(crate) struct Args {
     standard: bool,
 
     /// The embedding's output is multiplied by this [default: the recipe's, or 12]
-    #[arg(long, value_name = "X", value_parser = positive, help_heading = "Model")]
+    #[arg(long, value_name = "X", value_parser = above_zero, help_heading = "Model")]
     scale_emb: Option<f64>,
 
     /// Each block's two outputs are multiplied by this over the root of the number of blocks [default: the recipe's, or 1.4]
-    #[arg(long, value_name = "X", value_parser = positive, help_heading = "Model")]
+    #[arg(long, value_name = "X", value_parser = above_zero, help_heading = "Model")]
     scale_depth: Option<f64>,
 
     /// Standard deviation of the embedding's initial values [default: the recipe's, or 0.1, or 0.02 without scalings]
-    #[arg(long, value_name = "X", value_parser = positive, help_heading = "Model")]
+    #[arg(long, value_name = "X", value_parser = above_zero, help_heading = "Model")]
     init_std: Option<f64>,
 
     /// The width at which the scalings do nothing [default: the recipe's, or 256]
@@ -85,18 +86,8 @@ pub(crate) struct Args {
     weight_decay: Option<f64>,
 }
 
-fn positive(text: &str) -> Result<f64, String> {
-    text.parse()
-        .ok()
-        .filter(|number: &f64| *number > 0.0 && number.is_finite())
-        .ok_or("not a number above 0".to_owned())
-}
-
 fn zero_or_more(text: &str) -> Result<f64, String> {
-    text.parse()
-        .ok()
-        .filter(|number: &f64| *number >= 0.0 && number.is_finite())
-        .ok_or("not a number from 0".to_owned())
+    within(text, 0.0..f64::INFINITY, "0 or more")
 }
 
 /// What the options start from.
@@ -204,7 +195,7 @@ impl Args {
     fn refuse_size(&self) -> anyhow::Result<()> {
         match &self.size {
             Some(_) => {
-                Err(bad_input(anyhow!("--size chooses one of a recipe's sizes, and `{}` is no recipe", self.shape)))
+                Err(bad_input(anyhow!("--size selects a size of a recipe, but `{}` is not a recipe", self.shape)))
             }
             None => Ok(()),
         }

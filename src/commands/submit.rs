@@ -16,16 +16,16 @@ use crate::local::reach::{destination, reach};
 use crate::views::output::{self, View};
 use crate::views::say_upload;
 
-/// Hand a recipe to a coordinator that is running, and return
+/// Submit a recipe to a running coordinator and return
 ///
-/// The data is prepared here, in the data directory, and copied to the coordinator's storage where that is elsewhere.
+/// Prepares the data locally, in the data directory, and copies it to the coordinator's storage if that is elsewhere.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:
   windtunnel submit recipes/quickstart.toml --coordinator https://login-1:7450
   windtunnel watch quickstart --coordinator https://login-1:7450")]
 pub(crate) struct Args {
-    /// The recipe's file
+    /// Recipe file
     recipe: PathBuf,
 
     #[command(flatten)]
@@ -65,6 +65,6 @@ impl Args {
 impl View for Submitted {
     fn table(&self) -> String {
         let Self { campaign, name, stages, stages_done } = self;
-        format!("submitted {name} as {campaign}: {stages} stages, {stages_done} of them done before\n")
+        format!("submitted {name} as {campaign}: {stages} stages, {stages_done} already done\n")
     }
 }

@@ -12,13 +12,13 @@ use crate::exit::{Exit, bad_input};
 use crate::local::data_dir::{WritableDir, data_dir};
 use crate::views::output::{self, View};
 
-/// Make, list and revoke the tokens that a coordinator asks for
+/// Create, list and revoke access tokens
 ///
-/// They are those of the data directory, whether a coordinator serves it or not; one that does sees each change at once.
+/// Tokens belong to a data directory. A coordinator that serves it sees changes at once.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:
-  windtunnel token create --scope worker --name slurm --expires 30d --data-dir /shared/windtunnel")]
+  windtunnel token create --scope worker --name slurm --expires 30d")]
 pub(crate) struct Args {
     #[command(subcommand)]
     command: Command,
@@ -26,28 +26,29 @@ pub(crate) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// Make a token and print it; it cannot be shown again
+    /// Create a token and print it; it cannot be shown again
     #[command(after_help = "\
 Example:
-  windtunnel token create --scope worker --name slurm --expires 30d > token && chmod 600 token")]
+  windtunnel token create --scope worker --name slurm > token
+  chmod 600 token")]
     Create {
-        /// What its holder may do: `read`, `submit` (and read), `worker` (train, nothing else) or `admin` (everything)
+        /// Permissions: `read`, `submit` (includes read), `worker` (train only) or `admin` (everything)
         #[arg(long, value_name = "SCOPE")]
         scope: Scope,
-        /// Whose it is, for people
+        /// Name of the holder
         #[arg(long, value_name = "NAME", value_parser = name)]
         name: String,
-        /// How long it counts: `12h`, `30d` or `52w` [default: until it is revoked]
+        /// Lifetime: `12h`, `30d` or `52w` [default: until revoked]
         #[arg(long, value_name = "TIME", value_parser = lasting)]
         expires: Option<Duration>,
     },
-    /// List the tokens that were made, without their secrets
+    /// List tokens, without their secrets
     #[command(after_help = "Example:\n  windtunnel token list --json")]
     List,
-    /// Revoke a token for good; sessions under it end within seconds
+    /// Revoke a token permanently; its sessions end within seconds
     #[command(after_help = "Example:\n  windtunnel token revoke 1f2e3d4c5b6a")]
     Revoke {
-        /// Its identifier, as `token list` has it
+        /// Identifier, as printed by `token list`
         id: String,
     },
 }
@@ -104,9 +105,7 @@ impl Command {
             }
             Self::Revoke { id } => {
                 if !tokens.revoke(&TokenId::from_text(id.as_str())).await? {
-                    return Err(bad_input(anyhow!(
-                        "no token `{id}` is there to be revoked: see `windtunnel token list`"
-                    )));
+                    return Err(bad_input(anyhow!("no valid token `{id}`: see `windtunnel token list`")));
                 }
                 output::print(&Revoked { revoked: id }, global.json)
             }
@@ -127,7 +126,7 @@ impl From<TokenRow> for Token {
 }
 
 impl View for Created {
-    /// The token alone, so that it can go into a file.
+    /// Only the token, so that the output can be redirected to a file.
     fn table(&self) -> String {
         format!("{}\n", self.token)
     }
@@ -151,10 +150,14 @@ impl View for Revoked {
 
 fn name(text: &str) -> Result<String, String> {
     let is_sound = (1..=100).contains(&text.len()) && !text.chars().any(char::is_control);
-    if is_sound { Ok(text.to_owned()) } else { Err("accepted: 1 to 100 characters, none of them a control".to_owned()) }
+    if is_sound {
+        Ok(text.to_owned())
+    } else {
+        Err("accepted: 1 to 100 characters without control characters".to_owned())
+    }
 }
 
-/// A time as people write it. Weeks at most: what lasts for years is better revoked.
+/// Parses a lifetime. Weeks are the largest unit: longer-lived tokens are better revoked.
 fn lasting(text: &str) -> Result<Duration, String> {
     let accepted = || "accepted: a whole number and h, d or w, for example 30d".to_owned();
     let (number, hours) = [('h', 1), ('d', 24), ('w', 7 * 24)]

@@ -18,25 +18,24 @@ use crate::local::data_dir::{WritableDir, data_dir};
 use crate::local::preparing::prepare_data;
 use crate::local::signals::stopped_by_signals;
 use crate::logging::say;
+use crate::views::others;
 use crate::views::output::{self, View};
-use crate::views::{others, role};
 
 const BETWEEN_LINES: Duration = Duration::from_secs(5);
 
-/// Train one stage of a recipe here and now, with no coordinator
+/// Train one stage of a recipe locally, without a coordinator
 ///
-/// The stages it builds on are trained first, where their checkpoints are not there yet. Nothing of this shows up in
-/// campaigns.
+/// Trains the stages it depends on first, if their checkpoints are missing. Does not appear among campaigns.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:
   windtunnel plan recipes/smoke.toml
   windtunnel train recipes/smoke.toml --stage stage_1f2e3d4c")]
 pub(crate) struct Args {
-    /// The recipe's file
+    /// Recipe file
     recipe: PathBuf,
 
-    /// The stage: its key as `windtunnel plan` prints it, or the beginning of it
+    /// Stage key as printed by `windtunnel plan`; a prefix is enough
     #[arg(long, value_name = "KEY")]
     stage: String,
 
@@ -54,7 +53,7 @@ struct Trained {
     validation_loss: f64,
     /// Nats a byte.
     validation_loss_per_byte: f64,
-    /// Of each domain, where there are several.
+    /// Per domain, if there are several.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     sets: Vec<TrainedSet>,
     /// What else was measured; `null` where it is not a number.
@@ -96,7 +95,7 @@ impl Args {
                 let trained = Trained {
                     stage: stage.key,
                     size: stage.size.clone(),
-                    role: role(stage.role),
+                    role: stage.role.name(),
                     end_step: stage.spec.steps.end,
                     validation_loss: result.get(VALIDATION_LOSS).unwrap_or(f64::NAN),
                     validation_loss_per_byte: result.get(VALIDATION_LOSS_PER_BYTE).unwrap_or(f64::NAN),
@@ -108,11 +107,11 @@ impl Args {
                 Ok(Exit::Done)
             }
             StandaloneResult::Diverged { stage, step, loss } => {
-                say(&format!("{} diverged: at step {} the loss is {loss}", stage.short(), step + 1));
+                say(&format!("{} diverged at step {} with a loss of {loss}", stage.short(), step + 1));
                 Ok(Exit::StagesFailed)
             }
             StandaloneResult::Stopped => {
-                say("stopped; stages that were finished are kept");
+                say("stopped; finished stages are kept");
                 Ok(Exit::Interrupted)
             }
         }
@@ -128,17 +127,19 @@ fn sets(dataset: &Dataset, result: &Measurements) -> Vec<TrainedSet> {
     dataset.domains.iter().enumerate().filter_map(set).collect()
 }
 
-/// The stage whose key begins so.
+/// The stage with this key prefix.
 fn find<'a>(plan: &'a Plan, beginning: &str) -> anyhow::Result<&'a Stage> {
     let mut stages = plan.stages.iter().filter(|stage| stage.key.to_string().starts_with(beginning));
     match (stages.next(), stages.next()) {
         (Some(stage), None) => Ok(stage),
-        (None, _) => Err(bad_input(anyhow!("no stage of {} begins with `{beginning}`", plan.name))),
-        (Some(_), Some(_)) => Err(bad_input(anyhow!("more than one stage begins with `{beginning}`: give more of it"))),
+        (None, _) => Err(bad_input(anyhow!("{} has no stage whose key begins with `{beginning}`", plan.name))),
+        (Some(_), Some(_)) => {
+            Err(bad_input(anyhow!("several stage keys begin with `{beginning}`: give a longer prefix")))
+        }
     }
 }
 
-/// Lines on the standard error, every few seconds.
+/// Progress lines on standard error, every few seconds.
 #[derive(Default)]
 struct Lines {
     latest: Option<Instant>,
@@ -146,14 +147,14 @@ struct Lines {
 
 impl Lines {
     fn show(&mut self, progress: StandaloneProgress<'_>) {
-        let name = |stage: &Stage| format!("{} {} {}", stage.key.short(), stage.size, role(stage.role));
+        let name = |stage: &Stage| format!("{} {} {}", stage.key.short(), stage.size, stage.role.name());
         match progress {
             StandaloneProgress::Begun(stage) => {
                 let steps = stage.spec.steps.clone();
                 say(&format!("{}: training steps {} to {}", name(stage), steps.start + 1, steps.end));
                 self.latest = Some(Instant::now());
             }
-            StandaloneProgress::Found(stage) => say(&format!("{}: trained before", name(stage))),
+            StandaloneProgress::Found(stage) => say(&format!("{}: already trained", name(stage))),
             StandaloneProgress::Stored(stage) => say(&format!("{}: checkpoint stored", name(stage))),
             StandaloneProgress::Step(stage, report) => {
                 if self.latest.is_some_and(|latest| latest.elapsed() < BETWEEN_LINES) {

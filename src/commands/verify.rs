@@ -18,30 +18,29 @@ use crate::local::reach::with_coordinator;
 use crate::local::signals::stopped_by_signals;
 use crate::logging::say;
 use crate::views::output::{self, View, columns};
-use crate::views::role;
 use client::{Campaigns, Detail};
 
-/// Train stages of a campaign again, from the checkpoints they started from, and compare every bit
+/// Retrain stages of a campaign from their starting checkpoints and compare every bit
 ///
-/// Losses of every step, the last checkpoint and the loss on held-out text have to be those that are stored. On another
-/// kind of device, or with another build, they need not be.
+/// The loss of every step, the last checkpoint and the held-out loss must equal the stored ones. They may differ on another
+/// kind of device or with another build.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:
   windtunnel verify quickstart --samples 3")]
 pub(crate) struct Args {
-    /// The campaign's name, its identifier, or the beginning of it
+    /// Name or identifier of the campaign; a prefix is enough
     campaign: String,
 
-    /// The stage: its key as `windtunnel show` prints it, or the beginning of it [default: some are drawn]
+    /// Stage key as printed by `windtunnel show`; a prefix is enough [default: a random sample]
     #[arg(long, value_name = "KEY", conflicts_with_all = ["samples", "seed"])]
     stage: Option<String>,
 
-    /// How many stages to draw
+    /// Number of stages to sample
     #[arg(long, default_value_t = 1)]
     samples: usize,
 
-    /// Another seed draws other stages
+    /// Seed of the sample
     #[arg(long, default_value_t = 0)]
     seed: u64,
 
@@ -52,7 +51,7 @@ pub(crate) struct Args {
     coordinator: CoordinatorArgs,
 }
 
-/// What is stored of a stage.
+/// The stored record of a stage.
 struct Stored {
     stage: Stage,
     start: Option<CheckpointRef>,
@@ -73,9 +72,9 @@ struct VerifiedStage {
     size: String,
     role: &'static str,
     steps: usize,
-    /// Whether the last checkpoint is still there to be compared.
+    /// Whether the last checkpoint still exists and was compared.
     compared_checkpoint: bool,
-    /// What differs first; nothing where all is the same.
+    /// The first difference, if any.
     difference: Option<String>,
 }
 
@@ -90,15 +89,15 @@ impl Args {
             }
             Ok((campaigns.info().await?.storage, stored))
         })?;
-        let storage = Storage::open(&storage).context("cannot reach the coordinator's storage from here")?;
+        let storage = Storage::open(&storage).context("cannot reach the coordinator's storage from this machine")?;
         let interrupter = stopped_by_signals()?;
         let mut stages = Vec::new();
         for stored in &stored {
             say(&format!(
-                "{} {} {}: training again",
+                "{} {} {}: retraining",
                 stored.stage.key.short(),
                 stored.stage.size,
-                role(stored.stage.role)
+                stored.stage.role.name()
             ));
             let options = ReplayOptions {
                 stage: &stored.stage,
@@ -118,7 +117,7 @@ impl Args {
         Ok(if sound { Exit::Done } else { Exit::NotSound })
     }
 
-    /// The stages to train again: what is asked for, or some of those that are trained, by the hash of seed and key.
+    /// The stages to retrain: the requested one, or a sample of completed ones ordered by the hash of seed and key.
     fn choose<'a>(&self, detail: &'a Detail) -> anyhow::Result<Vec<&'a Stage>> {
         let stages = detail.plan.stages.iter().zip(&detail.stages);
         let trained: Vec<_> =
@@ -128,9 +127,9 @@ impl Args {
                 trained.into_iter().filter(|stage| stage.key.to_string().starts_with(beginning)).collect();
             return match found.as_slice() {
                 [_] => Ok(found),
-                [] => Err(bad_input(anyhow!("no stage that is trained has a key that begins with `{beginning}`"))),
+                [] => Err(bad_input(anyhow!("no completed stage has a key that begins with `{beginning}`"))),
                 several => {
-                    Err(bad_input(anyhow!("`{beginning}` is the beginning of {} keys: give more of it", several.len())))
+                    Err(bad_input(anyhow!("`{beginning}` matches {} stage keys: give a longer prefix", several.len())))
                 }
             };
         }
@@ -139,7 +138,7 @@ impl Args {
             .map(|stage| (blake3::hash(format!("{} {}", self.seed, stage.key).as_bytes()).to_string(), stage))
             .collect();
         if drawn.is_empty() {
-            return Err(bad_input(anyhow!("nothing of {} is trained yet", detail.plan.name)));
+            return Err(bad_input(anyhow!("no stage of {} is completed yet", detail.plan.name)));
         }
         drawn.sort_by(|a, b| a.0.cmp(&b.0));
         Ok(drawn.into_iter().take(self.samples).map(|(_, stage)| stage).collect())
@@ -170,9 +169,10 @@ async fn last_checkpoint(
     let end = plan.stage(stage).map(|stage| stage.spec.steps.end);
     let found = campaigns.checkpoint(&stage.to_string(), end).await.or_bad_input()?;
     Ok(CheckpointRef {
-        stage: found.stage.parse().context("the coordinator names a stage that is none")?,
+        stage: found.stage.parse().context("the coordinator returned an invalid stage key")?,
         step: found.step,
-        manifest_hash: blake3::Hash::from_hex(&found.manifest_hash).context("the coordinator knows no valid hash")?,
+        manifest_hash: blake3::Hash::from_hex(&found.manifest_hash)
+            .context("the coordinator returned an invalid hash")?,
         manifest_path: found.manifest_path,
     })
 }
@@ -196,7 +196,7 @@ impl Stored {
         Ok(VerifiedStage {
             stage: self.stage.key.to_string(),
             size: self.stage.size.clone(),
-            role: role(self.stage.role),
+            role: self.stage.role.name(),
             steps: again.points.len(),
             compared_checkpoint: self.last.is_some(),
             difference,
@@ -211,7 +211,7 @@ fn first_difference(stored: &[v1::CurvePoint], trained: &[StepReport]) -> Option
         let is = bits([trained.loss, trained.grad_norm, trained.learning_rate]);
         if stored.step != trained.step || was != is {
             let (step, was, is) = (stored.step, stored.loss, trained.loss);
-            return Some(format!("step {step}: a loss of {was} is stored, and it is {is}"));
+            return Some(format!("step {step}: stored loss {was}, now {is}"));
         }
         let recorded = match measurements("measurements", stored.measurements.clone()) {
             Ok(recorded) => recorded,
@@ -222,7 +222,7 @@ fn first_difference(stored: &[v1::CurvePoint], trained: &[StepReport]) -> Option
         }
     }
     let (was, is) = (stored.len(), trained.len());
-    (was != is).then(|| format!("the curve has {was} steps, and training has {is}"))
+    (was != is).then(|| format!("the stored curve has {was} steps, training had {is}"))
 }
 
 /// In what two sets of measurements differ, if in anything.
@@ -238,8 +238,8 @@ impl View for Verified {
             let short = stage.stage.chars().take("stage_".len() + 8).collect();
             let outcome = match &stage.difference {
                 Some(difference) => format!("differs: {difference}"),
-                None if stage.compared_checkpoint => "the same to the bit".to_owned(),
-                None => "the same to the bit; its last checkpoint is gone".to_owned(),
+                None if stage.compared_checkpoint => "identical".to_owned(),
+                None => "identical; its last checkpoint no longer exists".to_owned(),
             };
             [short, stage.size.clone(), stage.role.to_owned(), stage.steps.to_string(), outcome]
         };

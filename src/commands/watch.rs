@@ -16,28 +16,28 @@ use crate::views::output::{self, View as _};
 use crate::views::progress::{Snapshot, display};
 use crate::views::{CampaignView, say_what_was_given_up};
 
-/// How long to wait for a coordinator that went away, and how often to look for it.
+/// Retries for a coordinator that went away, and the pause between them.
 const TRIES: u32 = 60;
 const BETWEEN_TRIES: Duration = Duration::from_secs(1);
 
 /// Watch a campaign until it ends
 ///
-/// Stopping to watch does not stop the campaign.
+/// Interrupting the command does not stop the campaign.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:
   windtunnel watch quickstart")]
 pub(crate) struct Args {
-    /// The campaign's name, its identifier, or the beginning of it
+    /// Name or identifier of the campaign; a prefix is enough
     campaign: String,
 
     #[command(flatten)]
     coordinator: CoordinatorArgs,
 }
 
-/// Nobody trains an open campaign.
+/// An open campaign without a coordinator.
 #[derive(Debug, thiserror::Error)]
-#[error("{campaign} is open, and no coordinator serves {data_dir}: `windtunnel run` its recipe, or `windtunnel serve`")]
+#[error("{campaign} is open, but no coordinator serves {data_dir}: `windtunnel run` its recipe, or `windtunnel serve`")]
 struct NotServed {
     campaign: String,
     data_dir: String,
@@ -72,7 +72,7 @@ impl Args {
                 Ok(last) => break last,
                 Err(error) if seen && tries < TRIES && may_come_back(&error) => {
                     tries += 1;
-                    tracing::info!("{error:#}; looking again");
+                    tracing::info!("{error:#}; retrying");
                     tokio::time::sleep(BETWEEN_TRIES).await;
                 }
                 Err(error) => return Err(error),
@@ -85,7 +85,7 @@ impl Args {
         Ok(Exit::of_campaign(&last))
     }
 
-    /// Until the campaign ends, or the coordinator.
+    /// Watches until the campaign or the coordinator ends.
     async fn watch_once(
         &self,
         data_dir: &Path,
@@ -108,7 +108,7 @@ impl Args {
     }
 }
 
-/// Whether the same coordinator, or one in its place, may go on.
+/// Whether the coordinator, or a successor, may come back.
 fn may_come_back(error: &anyhow::Error) -> bool {
     call_error(error).is_some_and(CallError::is_retryable)
         || is_taken(error)

@@ -11,22 +11,22 @@ use crate::exit::{self, Exit, bad_input};
 use crate::local::data_dir::data_dir;
 use crate::local::reach::find;
 
-/// Train for a coordinator, until told to go
+/// Train for a coordinator until stopped
 ///
-/// The worker dials out and listens nowhere. It goes on while the coordinator is away, and connects again. Stopped by
-/// SIGTERM, SIGUSR1 or Ctrl-C it finishes its step, writes a checkpoint and hands the stage back; a second signal ends it at
-/// once, and loses nothing that is committed.
+/// The worker dials out and listens on no port. It keeps training while the coordinator is away, and reconnects. On
+/// SIGTERM, SIGUSR1 or Ctrl-C it finishes its step, writes a checkpoint and hands the stage back; a second signal ends it
+/// at once without losing anything committed.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:
-  windtunnel worker --coordinator https://login-1:7450 --token-file ~/.windtunnel-token --device cuda:0
+  windtunnel worker --coordinator https://login-1:7450 --token-file token
 
 Exit codes:
-  0   its parent wants no more of it
-  1   failed; starting it again may help
-  69  the coordinator could not be reached for too long
-  75  told to go by a signal, its work handed back as far as there was time
-  78  cannot work as it is configured; starting it again does not help")]
+  0   dismissed by its parent
+  1   failed; a restart may help
+  69  the coordinator was unreachable for too long
+  75  stopped by a signal; work was handed back as far as time allowed
+  78  invalid configuration; a restart does not help")]
 pub(crate) struct Args {
     #[command(flatten)]
     coordinator: CoordinatorArgs,
@@ -34,25 +34,25 @@ pub(crate) struct Args {
     #[command(flatten)]
     compute: Compute,
 
-    /// What people call it [default: after the machine]
+    /// Display name [default: derived from the machine]
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
 
-    /// Seconds from a signal to the end at the latest: to finish the step, write a checkpoint and hand the stage back
+    /// Seconds allowed after a signal to finish the step, write a checkpoint and hand the stage back
     ///
-    /// Slurm and Kubernetes kill 30 seconds after they asked, unless they are told otherwise
+    /// By default, Slurm and Kubernetes kill a process 30 seconds after asking it to stop
     #[arg(long, value_name = "SECONDS", default_value_t = 25.0, value_parser = seconds)]
     grace: f64,
 
-    /// End after this many seconds without a word from the coordinator
+    /// Exit after this many seconds without contact to the coordinator
     #[arg(long, value_name = "SECONDS", default_value_t = 600)]
     give_up_after: u64,
 
-    /// The identity of this process, given by the parent that starts it
+    /// Identity of this process, assigned by its parent
     #[arg(long, value_name = "ID", hide = true)]
     worker_id: Option<WorkerId>,
 
-    /// End when the standard input is closed, which is how a parent takes its workers with it
+    /// Exit when standard input closes, so that workers end with their parent
     #[arg(long, hide = true)]
     exit_with_stdin: bool,
 }

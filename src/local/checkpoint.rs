@@ -1,4 +1,4 @@
-//! The checkpoint a command is given: a folder of this machine, or a stage whose checkpoint a coordinator knows.
+//! Reading a checkpoint: from a local folder, or from a stage known to a coordinator.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -22,21 +22,21 @@ use super::reach::{storage, with_coordinator};
 use crate::args::{CoordinatorArgs, Global};
 use crate::exit::{OrBadInput, bad_input};
 
-/// What tells the folder of an exported model.
+/// Present in folders of exported models.
 const CONFIG: &str = "config.json";
 
-/// A checkpoint that was read.
+/// A checkpoint in memory.
 #[derive(Debug)]
 pub(crate) struct Checkpoint {
     pub(crate) snapshot: Snapshot,
-    /// What it is called: its folder, or stage and step.
+    /// Its folder, or stage and step.
     pub(crate) name: String,
-    /// Where its dataset would be.
+    /// The storage that may hold its dataset.
     storage: Option<Storage>,
 }
 
 impl Checkpoint {
-    /// Reads what is named as [`CheckpointArgs`](crate::args::CheckpointArgs) says, with every hash checked that is known of it.
+    /// Reads the checkpoint named as in [`CheckpointArgs`](crate::args::CheckpointArgs), verifying every known hash.
     pub(crate) fn read(named: &str, coordinator: &CoordinatorArgs, global: &Global) -> anyhow::Result<Self> {
         let path = Path::new(named);
         if path.exists() {
@@ -48,7 +48,7 @@ impl Checkpoint {
         with_coordinator(global, coordinator, async |campaigns| fetch(campaigns, stage, step).await)
     }
 
-    /// The tokenizer of the dataset it was trained on, where that dataset is at hand.
+    /// The tokenizer of its dataset, if the dataset is available.
     pub(crate) fn tokenizer(&self) -> anyhow::Result<Option<TokenizerFile>> {
         let dataset = self.snapshot.description.and_then(|description| description.dataset);
         match (dataset, &self.storage) {
@@ -58,26 +58,27 @@ impl Checkpoint {
     }
 }
 
-/// A stage's key, or its beginning, and the step behind an `@`.
+/// A stage key or a prefix of it, optionally followed by `@STEP`.
 pub(crate) fn stage_and_step(text: &str) -> anyhow::Result<(&str, Option<u64>)> {
     let (stage, step) = text.split_once('@').map_or((text, None), |(stage, step)| (stage, Some(step)));
-    ensure!(stage.starts_with("stage_"), "there is no folder `{text}`, and it is not the key of a stage either");
+    ensure!(stage.starts_with("stage_"), "`{text}` is neither a folder nor a stage key");
     let step = step.map(|step| step.parse().with_context(|| format!("`{step}` in `{text}` is not a step")));
     Ok((stage, step.transpose()?))
 }
 
-/// Reads a stage's checkpoint after a step, or its last one, from the storage of a coordinator.
+/// Reads a stage's checkpoint at a step, or its last one, from a coordinator's storage.
 pub(crate) async fn fetch(campaigns: &mut Campaigns, stage: &str, step: Option<u64>) -> anyhow::Result<Checkpoint> {
     let found = campaigns.checkpoint(stage, step).await?;
     let wanted = CheckpointRef {
-        stage: found.stage.parse().context("the coordinator sent a malformed stage key")?,
+        stage: found.stage.parse().context("the coordinator returned an invalid stage key")?,
         step: found.step,
-        manifest_hash: blake3::Hash::from_hex(&found.manifest_hash).context("the coordinator knows no valid hash")?,
+        manifest_hash: blake3::Hash::from_hex(&found.manifest_hash)
+            .context("the coordinator returned an invalid hash")?,
         manifest_path: found.manifest_path,
     };
     let name = format!("{}@{}", wanted.stage.short(), wanted.step);
     let is_its_own = proto::layout::is_manifest_path(&wanted.manifest_path, &wanted.stage, wanted.step);
-    ensure!(is_its_own, "the coordinator says that {name} lies at {:?}, where it cannot", wanted.manifest_path);
+    ensure!(is_its_own, "the coordinator returned an impossible path for {name}: {:?}", wanted.manifest_path);
     let storage = storage(campaigns).await?;
     let blobs = download(storage.store().as_ref(), &wanted).await.with_context(|| format!("cannot read {name}"))?;
     let weights = blobs.iter().find(|blob| blob.name == WEIGHTS).with_context(|| format!("{name} has no {WEIGHTS}"))?;
@@ -86,8 +87,8 @@ pub(crate) async fn fetch(campaigns: &mut Campaigns, stage: &str, step: Option<u
     Ok(Checkpoint { snapshot, name, storage: Some(storage) })
 }
 
-/// The weights in a folder, or the folder of a file that is given. Where a manifest lies beside them, they have to be what
-/// it says; an imported checkpoint has none.
+/// Reads the weights in a folder, or in the folder of a given file. If there is a manifest, the weights must match it;
+/// imported checkpoints have none.
 fn read_folder(path: &Path) -> anyhow::Result<Snapshot> {
     let dir = if path.is_dir() { path } else { path.parent().unwrap_or(Path::new("")) };
     if !path.is_dir() && !path.file_name().is_some_and(|name| name == WEIGHTS || name == MANIFEST) {
@@ -105,7 +106,7 @@ fn read_folder(path: &Path) -> anyhow::Result<Snapshot> {
             .with_context(|| format!("cannot use {}", manifest_path.display()))?;
         let entry = manifest.blobs.iter().find(|blob| blob.name == WEIGHTS);
         let is_same = entry.is_some_and(|entry| entry.blake3 == blake3::hash(&weights).to_hex().as_str());
-        ensure!(is_same, "{} is damaged: its hash is not the manifest's", weights_path.display());
+        ensure!(is_same, "{} is damaged: its hash differs from the manifest", weights_path.display());
     }
     Snapshot::from_weights(&weights).with_context(|| format!("cannot use {}", dir.display()))
 }
@@ -114,7 +115,7 @@ fn read(path: &PathBuf) -> anyhow::Result<Vec<u8>> {
     fs::read(path).with_context(|| format!("cannot read {}", path.display()))
 }
 
-/// The tokenizer of a dataset; none where the storage has no such dataset.
+/// The tokenizer of a dataset; `None` if the storage has no such dataset.
 pub(crate) async fn read_tokenizer(storage: &Storage, id: &DatasetId) -> anyhow::Result<Option<TokenizerFile>> {
     let place = dataset_path(id);
     let get = async |name: &str| {
@@ -130,9 +131,9 @@ pub(crate) async fn read_tokenizer(storage: &Storage, id: &DatasetId) -> anyhow:
     let file = &manifest.tokenizer;
     let json = get(&file.name).await.with_context(|| format!("cannot read the tokenizer of {id}"))?;
     if ContentHash::of(&json) != file.blake3 {
-        return Err(bad_input(anyhow!("the tokenizer of {id} is damaged: its hash is not the manifest's")));
+        return Err(bad_input(anyhow!("the tokenizer of {id} is damaged: its hash differs from the manifest")));
     }
-    let json = String::from_utf8(json.to_vec()).with_context(|| format!("the tokenizer of {id} is not text"))?;
+    let json = String::from_utf8(json.to_vec()).with_context(|| format!("the tokenizer of {id} is not valid UTF-8"))?;
     Ok(Some(TokenizerFile { json, end_of_document: manifest.end_of_document }))
 }
 
@@ -141,7 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stage_may_have_a_step_behind_it() {
+    fn a_stage_may_be_followed_by_a_step() {
         assert_eq!(stage_and_step("stage_7f").expect("is one"), ("stage_7f", None));
         assert_eq!(stage_and_step("stage_7f@120").expect("is one"), ("stage_7f", Some(120)));
         for wrong in ["stage_7f@", "stage_7f@x", "somewhere", "somewhere@3"] {

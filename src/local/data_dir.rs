@@ -1,4 +1,4 @@
-//! Directories a command writes to: found or made, and found writable before any work begins.
+//! Directories a command writes to, created and checked before any work begins.
 
 use std::fs;
 use std::io;
@@ -9,51 +9,54 @@ use anyhow::{Context, anyhow};
 use crate::args::Global;
 use crate::exit::{OrBadInput, bad_input};
 
-/// The data directory: what `--data-dir` says, or the platform's place for the data of programs.
+/// The data directory: `--data-dir`, or the platform's data directory.
 pub(crate) fn data_dir(global: &Global) -> anyhow::Result<PathBuf> {
     let dir = match &global.data_dir {
         Some(dir) => dir.clone(),
         None => directories::ProjectDirs::from("", "", "windtunnel")
             .map(|dirs| dirs.data_dir().to_owned())
-            .ok_or_else(|| bad_input(anyhow!("there is no home directory to keep data in: give --data-dir")))?,
+            .ok_or_else(|| bad_input(anyhow!("no home directory found: give --data-dir")))?,
     };
     // Workers and coordinators may have another working directory.
     std::path::absolute(&dir).with_context(|| format!("cannot use {}", dir.display())).or_bad_input()
 }
 
-/// Where the results of a campaign are written.
+/// The directory of a campaign's results.
 pub(crate) fn out_dir(asked: Option<&Path>, name: &str) -> anyhow::Result<PathBuf> {
     match asked {
         Some(asked) => Ok(asked.to_owned()),
-        // The name may be one that a coordinator says.
+        // The name may come from a coordinator.
         None if recipes::recipe::is_plain_name(name) => Ok(Path::new("out").join(name)),
-        None => Err(anyhow!("the campaign's name {name:?} cannot be that of a folder: give --out")),
+        None => Err(anyhow!("the campaign's name {name:?} is not a valid folder name: give --out")),
     }
 }
 
-/// A directory that can be written to. What had to be made for it is taken away again at the end, as far as it is still
-/// empty then: a refused command leaves nothing behind.
+/// A writable directory. Directories created for it are removed on drop if still empty, so that a refused command leaves
+/// nothing behind.
 #[derive(Debug)]
 pub(crate) struct WritableDir {
     path: PathBuf,
-    /// Directories that were not there, the deepest first.
+    /// Created directories, deepest first.
     made: Vec<PathBuf>,
 }
 
 impl WritableDir {
-    /// Makes the directory where it is missing, and tries to write in it.
+    /// Creates the directory if missing, and checks that it is writable.
     pub(crate) fn prepare(path: &Path, purpose: &str) -> anyhow::Result<Self> {
         let missing = path.ancestors().take_while(|dir| !dir.as_os_str().is_empty() && !dir.exists());
         let dir = Self { path: path.to_owned(), made: missing.map(Path::to_owned).collect() };
         let tried = fs::create_dir_all(path).and_then(|()| try_to_write(path));
-        tried.with_context(|| format!("{purpose} {} cannot be written", path.display())).or_bad_input()?;
+        tried.with_context(|| format!("{purpose} {} is not writable", path.display())).or_bad_input()?;
         Ok(dir)
     }
 
-    /// As [`WritableDir::prepare`], for a directory that nothing is in, unless that is said not to matter.
+    /// Like [`WritableDir::prepare`], but the directory must be empty unless `may_hold_files`.
     pub(crate) fn prepare_empty(path: &Path, purpose: &str, may_hold_files: bool) -> anyhow::Result<Self> {
         if !may_hold_files && fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some()) {
-            return Err(bad_input(anyhow!("{purpose} {} is not empty: give another, or --force", path.display())));
+            return Err(bad_input(anyhow!(
+                "{purpose} {} is not empty: choose another, or give --force",
+                path.display()
+            )));
         }
         Self::prepare(path, purpose)
     }
@@ -66,7 +69,7 @@ impl WritableDir {
 impl Drop for WritableDir {
     fn drop(&mut self) {
         for dir in &self.made {
-            // Fails where something was written, and is meant to.
+            // Fails, as intended, if something was written.
             let _ = fs::remove_dir(dir);
         }
     }

@@ -1,4 +1,4 @@
-//! The law that a word means.
+//! Finding the law that an argument names.
 
 use std::path::Path;
 
@@ -13,7 +13,7 @@ use super::reach::with_coordinator;
 use crate::args::{Global, LawArgs};
 use crate::exit::{OrBadInput, bad_input};
 
-/// The fit that a word means, a `fit.json`, a table, or a campaign's name, and what is to be said of a table's rows.
+/// The fit named by an argument (a `fit.json`, a table, or a campaign), with notes on a table's rows.
 pub(crate) fn find(args: &LawArgs, global: &Global) -> anyhow::Result<(AnyFit, Vec<String>)> {
     let LawArgs { fit: source, fitting, coordinator } = args;
     let options = fitting.options();
@@ -35,7 +35,7 @@ pub(crate) fn find(args: &LawArgs, global: &Global) -> anyhow::Result<(AnyFit, V
     if Path::new(source).extension().is_some_and(|ending| ending == "json") {
         if let Some(option) = fitting.given() {
             return Err(bad_input(anyhow!(
-                "{source} is fitted already, and {option} says how to fit: it is for tables and campaigns"
+                "{source} is already fitted: {option} applies only to tables and campaigns"
             )));
         }
         let text =
@@ -45,12 +45,14 @@ pub(crate) fn find(args: &LawArgs, global: &Global) -> anyhow::Result<(AnyFit, V
     }
     if names_a_file(source, "toml") {
         return Err(bad_input(anyhow!(
-            "{source} is a recipe, and has no losses: accepted is a fit.json, a .csv, .tsv, .jsonl or .parquet file, or \
-             the name of a campaign"
+            "{source} is a recipe and has no losses: give a fit.json, a .csv, .tsv, .jsonl or .parquet file, or the \
+             name of a campaign"
         )));
     }
     if fitting.form() != Form::Minicpm {
-        return Err(bad_input(anyhow!("--form is for tables, and {source:?} is a campaign: name its points.csv")));
+        return Err(bad_input(anyhow!(
+            "--form applies only to tables, and {source:?} is a campaign: give its points.csv"
+        )));
     }
     let measured =
         with_coordinator(

@@ -1,4 +1,4 @@
-//! What a command needs of this machine: the data directory, a coordinator to speak with or of our own, its workers, prepared
+//! What commands need from this machine: the data directory, a coordinator (running or embedded) and its workers, prepared
 //! text, checkpoints.
 
 pub(crate) mod checkpoint;
@@ -13,10 +13,10 @@ pub(crate) mod training;
 use anyhow::Context;
 pub(crate) use pool::local_pool;
 
-/// What a report and a fit say made them.
+/// The program named in reports and fits.
 pub(crate) const PROGRAM: &str = concat!("windtunnel ", env!("CARGO_PKG_VERSION"));
 
-/// What commands that talk to others run on.
+/// The runtime of commands that use the network.
 pub(crate) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     tokio::runtime::Runtime::new().context("cannot start")
 }

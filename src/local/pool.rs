@@ -1,4 +1,4 @@
-//! The worker processes that a command starts beside its coordinator.
+//! Worker processes of an embedded coordinator.
 
 use std::path::Path;
 
@@ -7,9 +7,9 @@ use coordinator::LocalPoolOptions;
 
 use crate::args::Compute;
 
-/// Workers of this machine: this very program, as `windtunnel worker`.
+/// Local workers: this program, run as `windtunnel worker`.
 pub(crate) fn local_pool(data_dir: &Path, workers: u16, compute: &Compute) -> anyhow::Result<LocalPoolOptions> {
-    let program = std::env::current_exe().context("cannot find the program to start workers with")?;
+    let program = std::env::current_exe().context("cannot find this program's executable to start workers")?;
     let mut args = vec!["worker".to_owned(), "--log".to_owned(), "info".to_owned()];
     args.extend(["--data-dir".to_owned(), data_dir.display().to_string()]);
     args.extend(compute.arguments());

@@ -1,4 +1,4 @@
-//! Preparing the data of a recipe, with progress for whoever waits.
+//! Preparing the data of a recipe, with progress display.
 
 use std::io::IsTerminal;
 use std::mem::discriminant;
@@ -9,9 +9,10 @@ use std::time::Duration;
 use corpus::{PrepareRequest, Prepared, Progress, find_prepared, prepare};
 use indicatif::{ProgressBar, ProgressStyle};
 use recipes::Recipe;
+use vocabulary::text::one_line;
 use vocabulary::units::human_count;
 
-use crate::exit::{OrBadInput, one_line};
+use crate::exit::OrBadInput;
 use crate::logging::{bars, say};
 
 /// The folder of prepared datasets in a data directory.
@@ -19,25 +20,25 @@ pub(crate) fn datasets_dir(data_dir: &Path) -> std::path::PathBuf {
     data_dir.join("datasets")
 }
 
-/// Looks whether the text of a recipe is there, without reading it.
+/// Checks that the text of a recipe exists, without reading it.
 pub(crate) fn check_sources(recipe: &Recipe) -> anyhow::Result<()> {
     corpus::sources::resolve(&recipe.data().all_sources(), recipe.folder(), &corpus::Limits::default())
         .or_bad_input()?;
     Ok(())
 }
 
-/// The data of a recipe, where it is prepared. Text that is not there is not prepared.
+/// The data of a recipe, if already prepared and its text still exists.
 pub(crate) fn prepared_before(recipe: &Recipe, data_dir: &Path) -> Option<Prepared> {
     let found = find_prepared(&PrepareRequest::from_recipe(recipe, datasets_dir(data_dir)), &|_| {});
-    found.inspect_err(|error| tracing::debug!(error = one_line(error), "the text is not there")).ok().flatten()
+    found.inspect_err(|error| tracing::debug!(error = one_line(error), "the text is missing")).ok().flatten()
 }
 
-/// Prepares the data of a recipe, or finds it prepared, and says which it was.
+/// Prepares the data of a recipe, or finds it prepared, and prints which.
 pub(crate) fn prepare_data(recipe: &Recipe, data_dir: &Path) -> anyhow::Result<Prepared> {
     prepare_request(&PrepareRequest::from_recipe(recipe, datasets_dir(data_dir)))
 }
 
-/// Prepares data, or finds it prepared, and says which it was.
+/// Prepares data, or finds it prepared, and prints which.
 pub(crate) fn prepare_request(request: &PrepareRequest) -> anyhow::Result<Prepared> {
     let display = Display::new();
     let prepared = prepare(request, &|progress| display.show(progress));
@@ -55,7 +56,7 @@ pub(crate) fn prepare_request(request: &PrepareRequest) -> anyhow::Result<Prepar
     Ok(prepared)
 }
 
-/// A bar on a terminal; elsewhere a line a step.
+/// A progress bar on a terminal; elsewhere one line per step.
 struct Display {
     bar: Option<ProgressBar>,
     latest: Mutex<Option<Progress>>,
@@ -85,7 +86,7 @@ impl Display {
                 bar.set_length(total);
                 bar.set_position(done);
             }
-            // Looking whether the data is there takes no time worth a line.
+            // Hashing is too fast to be worth a line.
             None if is_new_step && !matches!(progress, Progress::Hashing { .. }) => say(&format!("data: {step}")),
             None => {}
         }

@@ -1,4 +1,4 @@
-//! Finding the coordinator a command speaks with, or starting one.
+//! Finding a coordinator, or starting an embedded one.
 
 use std::path::Path;
 
@@ -12,8 +12,7 @@ use super::data_dir::data_dir;
 use crate::args::{CoordinatorArgs, Global};
 use crate::exit::{BadInput, bad_input};
 
-/// The address of the coordinator that is asked for, or else of the one that serves the data directory, and what to
-/// show it.
+/// Address and credentials of the requested coordinator, or else of the one serving the data directory.
 pub(crate) fn find(args: &CoordinatorArgs, data_dir: &Path) -> anyhow::Result<Option<(String, Credentials)>> {
     let mut credentials = args.credentials.read()?;
     if let Some(url) = &args.coordinator {
@@ -30,7 +29,7 @@ pub(crate) fn find(args: &CoordinatorArgs, data_dir: &Path) -> anyhow::Result<Op
     Ok(Some((live.url, credentials)))
 }
 
-/// A coordinator that is reached, and the one inside this process if that is it.
+/// A connection to a coordinator, which may be embedded in this process.
 #[derive(Debug)]
 pub(crate) struct Reached {
     pub(crate) campaigns: Campaigns,
@@ -38,17 +37,17 @@ pub(crate) struct Reached {
 }
 
 impl Reached {
-    /// Whether the coordinator runs inside this process.
+    /// Whether the coordinator is embedded.
     pub(crate) fn is_own(&self) -> bool {
         self.own.is_some()
     }
 
-    /// The coordinator inside this process.
+    /// The embedded coordinator, if any.
     pub(crate) fn own(&self) -> Option<&Handle> {
         self.own.as_ref()
     }
 
-    /// Ends the coordinator inside this process, with its workers.
+    /// Shuts down the embedded coordinator and its workers.
     pub(crate) async fn leave(self) {
         if let Some(handle) = self.own {
             handle.shutdown().await;
@@ -56,18 +55,18 @@ impl Reached {
     }
 }
 
-/// The coordinator that is asked for, or else the one that serves the data directory.
+/// Connects to the requested coordinator, or else to the one serving the data directory.
 pub(crate) async fn reach(args: &CoordinatorArgs, data_dir: &Path) -> anyhow::Result<Option<Reached>> {
     let Some((url, credentials)) = find(args, data_dir)? else { return Ok(None) };
     Ok(Some(Reached { campaigns: Campaigns::connect(&url, &credentials).await?, own: None }))
 }
 
-/// A coordinator inside this process.
+/// Starts an embedded coordinator.
 pub(crate) async fn embedded(options: CoordinatorOptions) -> anyhow::Result<Reached> {
     let own = match Coordinator::start(options).await {
         Ok(own) => own,
         Err(error) => {
-            // The others say that something is wrong with this machine, not with what was asked for.
+            // The other errors are about this machine, not the request.
             let can_be_mended = matches!(
                 error,
                 StartError::NotLoopback { .. }
@@ -84,28 +83,28 @@ pub(crate) async fn embedded(options: CoordinatorOptions) -> anyhow::Result<Reac
     Ok(Reached { campaigns, own: Some(own) })
 }
 
-/// Whether another coordinator has the data directory, which may be one that is just starting or ending.
+/// Whether another coordinator holds the data directory; it may be just starting or stopping.
 pub(crate) fn is_taken(error: &anyhow::Error) -> bool {
     let start = error.downcast_ref::<BadInput>().and_then(BadInput::downcast_ref::<StartError>);
     matches!(start, Some(StartError::Lock(LockError::Held { .. })))
 }
 
-/// The coordinator that is asked for or serves the data directory. Where none does, one without workers is started: what
-/// is stored can be asked for at any time.
+/// Connects to the requested coordinator or the one serving the data directory; otherwise embeds one without workers, so that
+/// stored data can always be queried.
 pub(crate) async fn reach_or_embed(args: &CoordinatorArgs, data_dir: &Path) -> anyhow::Result<Reached> {
     if let Some(reached) = reach(args, data_dir).await? {
         return Ok(reached);
     }
     if !data_dir.join("store.sqlite").is_file() {
         return Err(bad_input(anyhow!(
-            "nothing is stored in {}, and no coordinator serves it: give --data-dir or --coordinator",
+            "{} has no stored data and no running coordinator: give --data-dir or --coordinator",
             data_dir.display()
         )));
     }
     embedded(CoordinatorOptions::new(data_dir)).await
 }
 
-/// Does something with the coordinator of [`reach_or_embed`].
+/// Runs `work` with the coordinator of [`reach_or_embed`].
 pub(crate) fn with_coordinator<T>(
     global: &Global,
     args: &CoordinatorArgs,
@@ -120,15 +119,15 @@ pub(crate) fn with_coordinator<T>(
     })
 }
 
-/// The storage of a coordinator, which has to be within reach of this machine.
+/// Opens a coordinator's storage, which must be reachable from this machine.
 pub(crate) async fn storage(campaigns: &mut Campaigns) -> anyhow::Result<Storage> {
     let url = campaigns.info().await?.storage;
-    Storage::open(&url).context("cannot reach the coordinator's storage from here")
+    Storage::open(&url).context("cannot reach the coordinator's storage from this machine")
 }
 
-/// The same, as the place to bring data to.
+/// The same, as the destination of an upload.
 pub(crate) async fn destination(campaigns: &mut Campaigns) -> anyhow::Result<Destination> {
     let url = campaigns.info().await?.storage;
-    let storage = Storage::open(&url).context("cannot reach the coordinator's storage from here")?;
+    let storage = Storage::open(&url).context("cannot reach the coordinator's storage from this machine")?;
     Ok(Destination { url, store: storage.store().clone(), directory: storage.directory().map(Path::to_owned) })
 }

@@ -1,20 +1,20 @@
-//! The signals that ask a command to stop.
+//! Signals that stop a command.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Waits for Ctrl-C, or for SIGTERM. From the moment it is made neither ends the process by itself.
+/// Waits for Ctrl-C or SIGTERM. Once created, neither ends the process by itself.
 pub(crate) struct Interrupts {
     interrupt: Signal,
     terminate: Signal,
 }
 
 impl Interrupts {
-    /// Has to be called inside a runtime.
+    /// Must be called inside a runtime.
     pub(crate) fn listen() -> std::io::Result<Self> {
         Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
     }
 
-    /// Completes when someone asks to stop; called again, when someone asks once more.
+    /// Resolves at the next signal.
     pub(crate) async fn next(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
@@ -23,7 +23,7 @@ impl Interrupts {
     }
 }
 
-/// Is stopped by Ctrl-C or SIGTERM.
+/// An interrupter triggered by Ctrl-C or SIGTERM.
 pub(crate) fn stopped_by_signals() -> anyhow::Result<trainer::Interrupter> {
     let interrupter = trainer::Interrupter::new();
     let stop = interrupter.clone();
@@ -32,7 +32,7 @@ pub(crate) fn stopped_by_signals() -> anyhow::Result<trainer::Interrupter> {
         runtime.block_on(async {
             match Interrupts::listen() {
                 Ok(mut interrupts) => interrupts.next().await,
-                // Then Ctrl-C ends the process at once.
+                // Ctrl-C then ends the process at once.
                 Err(_) => return,
             }
             stop.stop(Some("a signal"));

@@ -1,5 +1,4 @@
-//! Having a campaign trained: by the coordinator that is there, or by one of our own with workers on this machine, and
-//! followed to its end.
+//! Training a campaign to its end: with the coordinator that is running, or with an embedded one and local workers.
 
 use std::path::Path;
 use std::time::Duration;
@@ -9,22 +8,23 @@ use client::{Accepted, CallError, Campaigns, Measured, follow, given_up};
 use coordinator::{CoordinatorOptions, WorkersGone};
 use proto::v1::{CampaignPhase, CampaignSummary};
 use report::{AnalysisOptions, Conclusion};
+use vocabulary::text::one_line;
 
 use super::reach::{Reached, embedded, is_taken, reach};
 use super::signals::Interrupts;
 use super::{PROGRAM, local_pool};
 use crate::args::{Global, OwnWorkers, TrainingArgs};
-use crate::exit::{Exit, call_error, one_line};
+use crate::exit::{Exit, call_error};
 use crate::logging::say;
 use crate::views::output;
 use crate::views::progress::{Snapshot, display};
 use crate::views::{ResultView, say_what_was_given_up};
 
-/// How often, and for how long, to look for a coordinator that is neither there nor gone: it is starting, or ending.
+/// Retries while a coordinator is starting or stopping, and the pause between them.
 const TRIES: u32 = 100;
 const BETWEEN_TRIES: Duration = Duration::from_millis(200);
 
-/// Where the work is done, and by whom.
+/// Where a campaign is trained, and by whom.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Training<'a> {
     pub(crate) by: &'a TrainingArgs,
@@ -32,8 +32,8 @@ pub(crate) struct Training<'a> {
 }
 
 impl Training<'_> {
-    /// Asks for a campaign, has trained what is not trained, and fetches all that is known then; `None` where it was
-    /// interrupted. It is asked for again where the coordinator goes away meanwhile.
+    /// Submits a campaign with `ask`, waits for its end and fetches the measurements; `None` if interrupted. Submits again if the
+    /// coordinator goes away meanwhile.
     pub(crate) async fn see_through(
         &self,
         interrupts: &mut Interrupts,
@@ -45,7 +45,7 @@ impl Training<'_> {
                 Ok(reached) => reached,
                 Err(error) if tries < TRIES && is_passing(&error) => {
                     tries += 1;
-                    tracing::debug!("{error:#}; looking again");
+                    tracing::debug!("{error:#}; retrying");
                     tokio::time::sleep(BETWEEN_TRIES).await;
                     continue;
                 }
@@ -54,7 +54,7 @@ impl Training<'_> {
             let ended = tokio::select! {
                 ended = self.train(&mut reached, &ask) => ended,
                 () = interrupts.next() => {
-                    say("stopping: workers write their checkpoints; a second Ctrl-C stops at once");
+                    say("stopping: workers are writing checkpoints; press Ctrl-C again to stop at once");
                     tokio::select! {
                         () = reached.leave() => {}
                         () = interrupts.next() => {}
@@ -71,7 +71,7 @@ impl Training<'_> {
             match ended {
                 Ok(campaign) => return Ok(Some(campaign)),
                 Err(error) if !is_own && tries < TRIES && is_passing(&error) => {
-                    say("the coordinator went away");
+                    say("lost the coordinator; reconnecting");
                     tries += 1;
                     tokio::time::sleep(BETWEEN_TRIES).await;
                 }
@@ -80,10 +80,10 @@ impl Training<'_> {
         }
     }
 
-    /// The coordinator that is there, or one of our own.
+    /// The running coordinator, or an embedded one.
     async fn reach(&self) -> anyhow::Result<Reached> {
         if let Some(reached) = reach(&self.by.coordinator, self.data_dir).await? {
-            say(&format!("the coordinator at {} does the work, with its workers", reached.campaigns.url()));
+            say(&format!("the coordinator at {} and its workers do the work", reached.campaigns.url()));
             return Ok(reached);
         }
         embedded(CoordinatorOptions::new(self.data_dir)).await
@@ -97,7 +97,7 @@ impl Training<'_> {
         let Accepted { campaign, name, stages, stages_done } = ask(&mut reached.campaigns).await?;
         let detail = reached.campaigns.detail(&campaign).await?;
         if detail.summary.phase() == CampaignPhase::Open {
-            say(&format!("{name} ({campaign}): {stages} stages, {stages_done} of them trained before"));
+            say(&format!("{name} ({campaign}): {stages} stages, {stages_done} already trained"));
             if let Some(own) = reached.own() {
                 let OwnWorkers { workers, compute } = &self.by.own;
                 own.start_workers(local_pool(self.data_dir, *workers, compute)?).await?;
@@ -121,7 +121,7 @@ impl Training<'_> {
     }
 }
 
-/// Fits the law, writes the files, prints the result, and says what the campaign's end means for the command.
+/// Fits the law, writes the files, prints the result, and returns the exit of the command.
 pub(crate) async fn conclude(measured: Measured, out: &Path, global: &Global) -> anyhow::Result<Exit> {
     let exit = Exit::of_campaign(&measured.summary);
     let out = out.to_owned();
@@ -130,20 +130,20 @@ pub(crate) async fn conclude(measured: Measured, out: &Path, global: &Global) ->
     Ok(exit)
 }
 
-/// Fits the law, and writes the files into a directory that is there.
+/// Fits the law and writes the files into an existing directory.
 pub(crate) fn results(measured: Measured, out: &Path) -> anyhow::Result<ResultView> {
     let conclusion = Conclusion::of(measured.campaign, &AnalysisOptions::default());
-    let files = conclusion.write(out).context("the results could not be written")?;
+    let files = conclusion.write(out).context("cannot write the results")?;
     Ok(ResultView::new(&conclusion, files))
 }
 
-/// What is said of work that was interrupted.
+/// Prints how to continue interrupted work.
 pub(crate) fn interrupted() -> Exit {
-    say("stopped; the same command goes on where it was");
+    say("stopped; run the same command again to continue");
     Exit::Interrupted
 }
 
-/// Waits until no worker of our own coordinator is left, nor will be.
+/// Resolves once every worker of the embedded coordinator has failed for good.
 async fn workers_gone(reached: &Reached) -> WorkersGone {
     match reached.own() {
         Some(own) => own.workers_gone().await,
@@ -151,33 +151,33 @@ async fn workers_gone(reached: &Reached) -> WorkersGone {
     }
 }
 
-/// What our own coordinator stopped for says more than that it stopped.
+/// Replaces an error by the reason the embedded coordinator stopped, which says more.
 async fn cause(reached: &Reached, error: anyhow::Error) -> anyhow::Error {
     let Some(own) = reached.own() else { return error };
     match tokio::time::timeout(BETWEEN_TRIES, own.wait()).await {
         Ok(Err(failed)) => anyhow!(
-            "the coordinator cannot go on: {}; nothing committed is lost, and the same command goes on once that is mended",
+            "the coordinator stopped: {}. Nothing committed is lost; fix the cause and run the same command again",
             one_line(failed.as_ref())
         ),
         _ => error,
     }
 }
 
-/// Says what did not go as planned.
+/// Prints what did not go as planned.
 fn warn_of(ended: &CampaignSummary) {
     let trials = ended.trials.unwrap_or_default();
     if ended.phase() == CampaignPhase::Cancelled {
-        say("the campaign was cancelled: the result is of what was trained by then");
+        say("the campaign was cancelled: the result covers what was trained before that");
     }
     if trials.diverged > 0 {
-        say(&format!("{} points diverged and are not in the result", trials.diverged));
+        say(&format!("{} points diverged and are missing from the result", trials.diverged));
     }
     if trials.failed > 0 {
-        say(&format!("{} points were given up and are not in the result", trials.failed));
+        say(&format!("{} points failed and are missing from the result", trials.failed));
     }
 }
 
-/// Whether the same may succeed in a moment.
+/// Whether a retry may succeed.
 fn is_passing(error: &anyhow::Error) -> bool {
     call_error(error).is_some_and(CallError::is_retryable) || is_taken(error)
 }

@@ -1,14 +1,14 @@
-//! What is added to what is trained: new stages, what they cost, and what they go on from.
+//! An addition to what is trained: new stages, their cost, and the stages they build on.
 
 use serde::Serialize;
 use vocabulary::{Stage, StageKey, Tokens};
 
 use crate::views::output::columns;
 
-/// Stages that are new to a campaign, and those it has that the new trials go along.
+/// New stages, and the existing stages that the new trials share.
 #[derive(Debug, Serialize)]
 pub(crate) struct AdditionView {
-    /// What another campaign trained is not trained again.
+    /// Stages already trained by another campaign are not trained again.
     stages: Vec<NewStage>,
     tokens: Tokens,
     flops: f64,
@@ -33,7 +33,7 @@ impl AdditionView {
         let shared: Vec<Tokens> = shared.map(|stage| stage.spec.tokens()).collect();
         Self {
             tokens: new.iter().map(|stage| stage.spec.tokens()).sum(),
-            // An empty sum of floats is minus zero.
+            // An empty sum of floats is -0.0.
             flops: new.iter().map(|stage| stage.spec.flops().0).sum::<f64>() + 0.0,
             stages: new.iter().map(NewStage::of).collect(),
             shared_stages: shared.len(),
@@ -41,7 +41,7 @@ impl AdditionView {
         }
     }
 
-    /// Whether nothing is to be trained.
+    /// Whether there is nothing to train.
     pub(crate) fn is_empty(&self) -> bool {
         self.stages.is_empty()
     }
@@ -57,7 +57,7 @@ impl AdditionView {
         let table = columns(["size", " seed", " peak LR", " steps", " tokens", " FLOPs", "stage"], &rows);
         format!(
             "{table}to train: {} stages, {tokens} tokens, {flops:.2e} FLOPs\n\
-             shared with what is there: {shared_stages} stages, {shared_tokens} tokens\n",
+             shared with existing: {shared_stages} stages, {shared_tokens} tokens\n",
             stages.len()
         )
     }

@@ -1,4 +1,4 @@
-//! A campaign in a line, and its counts.
+//! A campaign in short, and its counts.
 
 use proto::v1;
 use serde::Serialize;
@@ -19,7 +19,7 @@ pub(crate) struct CampaignView {
     pub(crate) submitted_at_ms: u64,
     pub(crate) tokens: u64,
     pub(crate) tokens_done: u64,
-    /// Committed checkpoints that were found damaged or gone.
+    /// Committed checkpoints found damaged or missing.
     pub(crate) damaged_checkpoints: u32,
 }
 
@@ -45,7 +45,7 @@ pub(crate) struct Trials {
     pub(crate) pruned: u32,
 }
 
-/// The phase in a word.
+/// The phase as a word.
 fn campaign_phase(phase: v1::CampaignPhase) -> &'static str {
     match phase {
         v1::CampaignPhase::Unspecified => "unknown",
@@ -88,14 +88,14 @@ impl From<&v1::CampaignSummary> for CampaignView {
 }
 
 impl CampaignView {
-    /// What people should know that the counts do not say.
+    /// A note on what the counts do not show.
     fn note(&self) -> Option<String> {
         let lost = match self.damaged_checkpoints {
             0 => return None,
             1 => "1 committed checkpoint was".to_owned(),
             several => format!("{several} committed checkpoints were"),
         };
-        Some(format!("{}: {lost} found damaged or gone, and not used\n", self.name))
+        Some(format!("{}: {lost} found damaged or missing, and not used\n", self.name))
     }
 }
 
@@ -104,7 +104,7 @@ impl Stages {
         self.waiting + self.running + self.completed + self.diverged + self.failed + self.not_run
     }
 
-    /// The counts that are not zero, in words.
+    /// The non-zero counts in words.
     pub(crate) fn in_words(self) -> String {
         let counts = [
             (self.completed, "done"),
@@ -125,7 +125,7 @@ impl Trials {
         self.open + self.completed + self.diverged + self.failed + self.pruned
     }
 
-    /// The counts that are not zero, in words.
+    /// The non-zero counts in words.
     fn in_words(self) -> String {
         let counts = [
             (self.completed, "done"),
@@ -182,7 +182,7 @@ fn row(campaign: &CampaignView) -> [String; 6] {
         campaign.name.clone(),
         campaign.phase.to_owned(),
         format!("{}/{}", campaign.stages.completed, campaign.stages.total()),
-        // A trial that a search ended early is done.
+        // A pruned trial is done.
         format!("{}/{}", trials.completed + trials.pruned, trials.total()),
         format!("{}/{}", human_count(campaign.tokens_done as f64), human_count(campaign.tokens as f64)),
     ]

@@ -1,4 +1,4 @@
-//! The coordinate check's tables.
+//! Tables of the coordinate check.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use trainer::coordinates::{Exponent, Measure, Observed, PROBE_TOKENS, Quantity, 
 
 use crate::views::output::View;
 
-/// What was observed, for each arm of a recipe.
+/// Observations for each arm of a recipe.
 #[derive(Serialize)]
 pub(crate) struct CoordinatesView {
     pub(crate) recipe: String,
@@ -46,7 +46,7 @@ impl View for CoordinatesView {
             text.push_str(&variant.table(self.steps));
         }
         text.push_str(&format!(
-            "\nslope: of the measure over the width, both in logarithms; stable from -{STABLE} to {STABLE}\n"
+            "\nslope: log-log slope of the measure over width; stable from -{STABLE} to {STABLE}\n"
         ));
         text
     }
@@ -96,7 +96,7 @@ impl VariantCoordinates {
         text
     }
 
-    /// The mean over the models of a width.
+    /// Means over the models of each width.
     fn means(&self, measure: Measure) -> BTreeMap<(u64, Quantity, u32), f64> {
         let mut sums: BTreeMap<(u64, Quantity, u32), (f64, f64)> = BTreeMap::new();
         for model in &self.models {
@@ -111,7 +111,7 @@ impl VariantCoordinates {
         sums.into_iter().map(|(key, (sum, count))| (key, sum / count)).collect()
     }
 
-    /// What the last step says, in a line.
+    /// The verdict at the last step, in a line.
     fn conclusion(&self, measure: Measure, steps: u64) -> String {
         let words = |verdict| match verdict {
             Verdict::Stable => "stable",

@@ -1,4 +1,4 @@
-//! Files that a command wrote.
+//! Files written by a command.
 
 use std::path::PathBuf;
 
@@ -13,7 +13,7 @@ pub(crate) struct FilesView {
     pub(crate) files: Vec<FileView>,
 }
 
-/// One of them.
+/// A file in a folder.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct FileView {
     pub(crate) name: String,

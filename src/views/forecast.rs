@@ -1,4 +1,4 @@
-//! What branches come to that have not been run.
+//! Forecasts of branches.
 
 use report::forecast::{CurveFit, Donor, Forecasts, SizeTree, Unseen};
 use serde::Serialize;
@@ -10,19 +10,19 @@ use crate::views::output::{View, columns};
 #[derive(Debug, Serialize)]
 pub(crate) struct ForecastView {
     pub(crate) campaign: String,
-    /// Whose decay term it is, where it is another's.
+    /// The donor of the decay term, if any.
     pub(crate) from: Option<DonorView>,
     pub(crate) trees: Vec<TreeView>,
 }
 
-/// A decay term that was carried over.
+/// A decay term taken from another campaign.
 #[derive(Debug, Serialize)]
 pub(crate) struct DonorView {
     /// CAMPAIGN/SIZE.
     pub(crate) name: String,
-    /// Root of the mean squared error at the branches of the donor's other sizes, nats, where there are some.
+    /// RMSE at branches of the donor's other sizes, nats, if there are any.
     pub(crate) transfer_rmse: Option<f64>,
-    /// How many those were.
+    /// Number of those branches.
     pub(crate) transfer_branches: usize,
 }
 
@@ -36,7 +36,7 @@ pub(crate) struct TreeView {
     /// Why there are no forecasts.
     refused: Option<String>,
     branches: Vec<BranchView>,
-    /// Forecasts of finished branches against what was measured.
+    /// Errors of forecasts of finished branches.
     unseen: Option<Unseen>,
     /// Held-out minus training loss, nats.
     offset: Option<f64>,
@@ -48,7 +48,7 @@ pub(crate) struct TreeView {
 struct BranchView {
     d: u64,
     arm: Option<String>,
-    /// Nothing where it is finished and could not be forecast without itself.
+    /// `None` if it is finished and could not be forecast without its own data.
     forecast: Option<f64>,
     low: Option<f64>,
     high: Option<f64>,
@@ -56,7 +56,7 @@ struct BranchView {
 }
 
 impl TreeView {
-    /// Of a tree with its forecasts, or why it has none.
+    /// A tree with its forecasts, or the reason it has none.
     pub(crate) fn of(tree: &SizeTree, donor: Option<&Donor>, outcome: Result<Forecasts, String>) -> Self {
         let mut view = Self {
             size: tree.size.clone(),
@@ -94,7 +94,7 @@ impl TreeView {
         view
     }
 
-    /// Of runs that have no trunk.
+    /// Runs without a trunk.
     pub(crate) fn refused(size: &str, reason: String) -> Self {
         Self {
             size: size.to_owned(),
@@ -147,7 +147,7 @@ impl TreeView {
             .collect();
         let mut text = format!("{}\n", self.title());
         let header = [" D", "arm", " forecast", " low", " high", " measured", " error"];
-        // The title says an arm that all have.
+        // The title names an arm shared by all branches.
         text.push_str(&if self.branches.iter().all(|branch| branch.arm == self.arm) {
             let without =
                 |[d, _, forecast, low, high, measured, error]: [String; 7]| [d, forecast, low, high, measured, error];
@@ -158,9 +158,9 @@ impl TreeView {
         });
         text.push_str(&match self.unseen {
             Some(Unseen { branches, bias, rmse, worst }) => format!(
-                "{branches} finished, forecast without themselves: error {bias:+.4} on average, {rmse:.4} rmse, {worst:.4} at most\n"
+                "{branches} finished, each forecast without its own data:\nerror {bias:+.4} mean, {rmse:.4} RMSE, {worst:.4} at most\n"
             ),
-            None => "no finished branch could be forecast without itself: how far off this is, is not known\n".to_owned(),
+            None => "no finished branch could be forecast without its own data: the error is unknown\n".to_owned(),
         });
         text
     }
@@ -172,9 +172,9 @@ impl View for ForecastView {
         if let Some(DonorView { name, transfer_rmse, transfer_branches }) = &self.from {
             text.push(match transfer_rmse {
                 Some(rmse) => format!(
-                    "decay term of {name}; at {transfer_branches} branches of other sizes of its campaign it is off by {rmse:.4} (rmse)\n"
+                    "decay term of {name}\nRMSE {rmse:.4} at {transfer_branches} branches of other sizes of its campaign\n"
                 ),
-                None => format!("decay term of {name}; how far off it is at other sizes is not known\n"),
+                None => format!("decay term of {name}; its error at other sizes is unknown\n"),
             });
         }
         text.extend(self.trees.iter().map(TreeView::table));

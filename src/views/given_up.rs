@@ -1,13 +1,13 @@
-//! What a campaign went on without.
+//! Failed stages of a campaign.
 
 use client::GivenUp;
 
 use crate::logging::say;
 
-/// Stages that are told of one by one.
+/// Maximum number of stages listed individually.
 const TOLD: usize = 5;
 
-/// Says which stages of the campaign of a name were given up, each with its last error.
+/// Prints the failed stages of a campaign, each with its last error.
 pub(crate) fn say_what_was_given_up(name: &str, given_up: &[GivenUp]) {
     if given_up.is_empty() {
         return;
@@ -16,9 +16,8 @@ pub(crate) fn say_what_was_given_up(name: &str, given_up: &[GivenUp]) {
         say(&format!("{name} was {reason}"));
     }
     let more = given_up.len().saturating_sub(TOLD);
-    let more = if more > 0 { format!("; {more} more were given up") } else { String::new() };
-    say(&format!(
-        "the campaign went on without what was given up: `windtunnel show {name}` says why, `windtunnel retry {name}` has \
-         it tried again{more}"
-    ));
+    if more > 0 {
+        say(&format!("{more} more stages were given up"));
+    }
+    say(&format!("`windtunnel show {name}` says why, and `windtunnel retry {name}` retries them"));
 }

@@ -1,4 +1,4 @@
-//! What commands print: the fields of the JSON, and the lines for people.
+//! Output of commands: JSON fields and text for people.
 
 mod addition;
 mod bench;
@@ -27,5 +27,5 @@ pub(crate) use measurements::others;
 pub(crate) use output::View;
 pub(crate) use result::{FitView, ResultView};
 pub(crate) use search::SearchView;
-pub(crate) use stage::{StageView, role};
+pub(crate) use stage::StageView;
 pub(crate) use upload::say_upload;

@@ -1,28 +1,29 @@
-//! What commands print: a table for people, or JSON for programs.
+//! Printing: text for people or JSON for programs.
 
 use std::io::{self, Write};
 
 use serde::Serialize;
+use vocabulary::text::lined_up;
 
-/// Something a command prints on the standard output.
+/// Output of a command on standard output.
 pub(crate) trait View: Serialize {
-    /// For people: any number of lines, each ended by a line break.
+    /// Text for people: any number of lines, each ending with a line break.
     fn table(&self) -> String;
 }
 
-/// Prints a view, as JSON where that is asked for.
+/// Prints a view, as JSON if requested.
 pub(crate) fn print(view: &impl View, json: bool) -> anyhow::Result<()> {
     let text = if json { format!("{}\n", serde_json::to_string_pretty(view)?) } else { view.table() };
     write(&text)
 }
 
-/// Prints one line of a stream: a view as JSON on a line of its own, or as people read it.
+/// Prints one item of a stream: JSON on a single line, or text.
 pub(crate) fn print_line(view: &impl View, json: bool) -> anyhow::Result<()> {
     let text = if json { format!("{}\n", serde_json::to_string(view)?) } else { view.table() };
     write(&text)
 }
 
-/// Writes to the standard output. That nobody reads to the end, as in `windtunnel list | head -1`, is not an error.
+/// Writes to standard output. A closed pipe, as in `windtunnel list | head -1`, is not an error.
 pub(crate) fn write(text: &str) -> anyhow::Result<()> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
@@ -31,36 +32,16 @@ pub(crate) fn write(text: &str) -> anyhow::Result<()> {
     }
 }
 
-/// Lines up columns: the first to the left, the others as their header says: a header that begins with a space is above
-/// numbers, which stand to the right.
+/// Lines up columns. A header that begins with a space is right-aligned, as for numbers.
 pub(crate) fn columns<const N: usize>(header: [&str; N], rows: &[[String; N]]) -> String {
     any_columns(&header, rows)
 }
 
-/// The same where how many columns there are is not known before: rows have as many cells as the header.
+/// The same for any number of columns; rows have as many cells as the header.
 pub(crate) fn any_columns<R: AsRef<[String]>>(header: &[&str], rows: &[R]) -> String {
     let titles: Vec<String> = header.iter().map(|title| title.trim_start().to_owned()).collect();
     let lines: Vec<&[String]> = std::iter::once(titles.as_slice()).chain(rows.iter().map(AsRef::as_ref)).collect();
-    let mut text = String::new();
-    let width = |column: usize| lines.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
-    let widths: Vec<usize> = (0..header.len()).map(width).collect();
-    for row in lines {
-        let mut line = String::new();
-        for (column, cell) in row.iter().enumerate() {
-            let width = widths[column];
-            if column > 0 {
-                line.push_str("  ");
-            }
-            if header[column].starts_with(' ') {
-                line.push_str(&format!("{cell:>width$}"));
-            } else {
-                line.push_str(&format!("{cell:<width$}"));
-            }
-        }
-        text.push_str(line.trim_end());
-        text.push('\n');
-    }
-    text
+    lined_up(&lines, |column| header[column].starts_with(' '))
 }
 
 #[cfg(test)]

@@ -1,11 +1,11 @@
-//! What a campaign came to.
+//! The result of a campaign.
 
 use report::{Conclusion, Files, FitFile};
 use serde::Serialize;
 
 use super::View;
 
-/// What `windtunnel fit` prints of a campaign: as JSON the contents of `fit.json`.
+/// The output of `windtunnel fit` for a campaign: as JSON, the contents of `fit.json`.
 #[derive(Debug, Serialize)]
 #[serde(transparent)]
 pub(crate) struct FitView {
@@ -14,14 +14,14 @@ pub(crate) struct FitView {
     fit: FitFile,
 }
 
-/// What `windtunnel run` and `windtunnel report` print.
+/// The output of `windtunnel run` and `windtunnel report`.
 #[derive(Debug, Serialize)]
 pub(crate) struct ResultView {
     fit: FitView,
     files: FilesWritten,
 }
 
-/// Where the files are.
+/// Paths of the files.
 #[derive(Debug, Serialize)]
 struct FilesWritten {
     points: String,

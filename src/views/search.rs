@@ -1,4 +1,4 @@
-//! The trials of a search, a line each.
+//! The trials of a search, one per line.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -12,13 +12,13 @@ use vocabulary::{Plan, StageKey};
 
 use crate::views::output::any_columns;
 
-/// A search as far as it has come.
+/// The progress of a search.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct SearchView {
     trials: Vec<TrialView>,
-    /// The number of the best trial, where one came to the end.
+    /// The number of the best completed trial, if any.
     best: Option<usize>,
-    /// How many trials there will be.
+    /// Total number of trials planned.
     in_the_end: usize,
 }
 
@@ -30,12 +30,12 @@ struct TrialView {
     id: String,
     settings: Settings,
     state: String,
-    /// On held-out text, at the last rung it came to, or its end.
+    /// Held-out loss at the last rung it reached, or at its end.
     loss: Option<f64>,
 }
 
 impl SearchView {
-    /// `None` where the campaign is no search.
+    /// `None` if the campaign is not a search.
     pub(crate) fn of(plan: &Plan, stages: &[v1::StageStatus]) -> Option<Self> {
         let search = plan.search.as_ref()?;
         let outcomes: BTreeMap<StageKey, Outcome> =
@@ -43,7 +43,7 @@ impl SearchView {
         let progress = grow(search, &plan.trials, |stage| outcomes.get(stage).copied());
         let trials = progress.trials.iter().zip(&progress.standings).enumerate().map(|(index, (trial, standing))| {
             let state = match standing.end {
-                None if standing.awaits_judgement => "waits to be judged".to_owned(),
+                None if standing.awaits_judgement => "awaiting judgement".to_owned(),
                 None => "open".to_owned(),
                 Some(TrialEnd::Completed) => "completed".to_owned(),
                 Some(TrialEnd::Pruned { step }) => format!("pruned at {step}"),
@@ -55,7 +55,7 @@ impl SearchView {
         });
         let trials: Vec<TrialView> = trials.collect();
         let best = progress.best().and_then(|(best, _)| progress.trials.iter().position(|trial| trial.id == best.id));
-        // While none has come to its end, the best so far is no result.
+        // Until a trial completes, the best so far is not a result.
         let best = best.filter(|index| progress.standings[*index].end == Some(TrialEnd::Completed));
         Some(Self { trials, best: best.map(|index| index + 1), in_the_end: plan.trials_in_the_end() })
     }
@@ -77,7 +77,7 @@ impl SearchView {
         }
         if let Some(best) = self.best.and_then(|best| self.trials.get(best - 1)) {
             let lines = recipe_lines(&best.settings);
-            let _ = write!(text, "\nthe best is trial {}, as lines of a recipe:\n\n{lines}", best.trial);
+            let _ = write!(text, "\nthe best is trial {}, as lines for a recipe:\n\n{lines}", best.trial);
         }
         text
     }

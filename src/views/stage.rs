@@ -1,15 +1,15 @@
-//! A stage of a campaign in a line.
+//! A stage of a campaign, one line.
 
 use std::collections::BTreeMap;
 
 use proto::v1;
 use serde::Serialize;
 use vocabulary::metrics::{VALIDATION_LOSS, VALIDATION_LOSS_PER_BYTE};
-use vocabulary::{Measurements, Stage, StageRole, Surgery};
+use vocabulary::{Measurements, Stage, Surgery};
 
 use super::others;
 
-/// A stage and how it is doing.
+/// A stage and its state.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct StageView {
     pub(crate) key: String,
@@ -34,17 +34,8 @@ pub(crate) struct StageView {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) measurements: BTreeMap<String, f64>,
     pub(crate) reason: String,
-    /// Committed checkpoints that were found damaged or gone, by their steps.
+    /// Steps of committed checkpoints found damaged or missing.
     pub(crate) damaged_checkpoints: Vec<u64>,
-}
-
-/// The part a stage plays, in a word.
-pub(crate) fn role(role: StageRole) -> &'static str {
-    match role {
-        StageRole::Trunk => "trunk",
-        StageRole::Decay => "decay",
-        StageRole::Whole => "whole",
-    }
 }
 
 fn phase(phase: v1::StagePhase) -> &'static str {
@@ -67,7 +58,7 @@ impl StageView {
             key: stage.key.to_string(),
             size: stage.size.clone(),
             seed: stage.seed,
-            role: role(stage.role),
+            role: stage.role.name(),
             start_step: stage.spec.steps.start,
             end_step: stage.spec.steps.end,
             surgery: stage.spec.start.surgery.iter().map(Surgery::name).collect(),

@@ -1,10 +1,10 @@
-//! Data on its way to a coordinator's storage.
+//! Uploads to a coordinator's storage.
 
 use client::Upload;
 
 use crate::logging::say;
 
-/// Says what takes its time.
+/// Prints what is being uploaded.
 pub(crate) fn say_upload(upload: &Upload) {
     match upload {
         Upload::Copying(to) => say(&format!("copying the data to {}", to.display())),

@@ -1,4 +1,4 @@
-//! An object store that fails as disks, networks and services do: for tests of the crates that use one.
+//! An object store that fails like disks, networks and services do, for tests of the crates that use one.
 
 #![allow(dead_code, reason = "each crate that includes it uses a part of this")]
 

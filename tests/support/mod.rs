@@ -1,4 +1,4 @@
-//! What the end-to-end tests share: a place of their own for each, and the program run in it.
+//! Shared by the end-to-end tests: a private directory per test, and the program run in it.
 
 #![allow(dead_code, reason = "each test file is a program of its own and uses a part of this")]
 
@@ -11,12 +11,12 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use tempfile::TempDir;
 
-/// A directory with a text, a recipe over it, and room for data and results. Nothing outside it is touched.
+/// A directory with a text, a recipe over it, and space for data and results. Nothing outside it is touched.
 pub(crate) struct Place {
     dir: TempDir,
 }
 
-/// Workers fill the machine: one campaign of a test program at a time.
+/// Workers use the whole machine, so a test program runs one campaign at a time.
 pub(crate) fn one_at_a_time() -> MutexGuard<'static, ()> {
     static TURN: Mutex<()> = Mutex::new(());
     TURN.lock().unwrap_or_else(PoisonError::into_inner)
@@ -42,7 +42,7 @@ pub(crate) fn smoke_recipe() -> String {
 }
 
 impl Place {
-    /// One whose recipe keeps two workers busy for some seconds, so that they can be disturbed.
+    /// A place whose recipe keeps two workers busy for some seconds, so that they can be disturbed.
     pub(crate) fn with_much_to_train() -> Self {
         let place = Self::new();
         let recipe = smoke_recipe();
@@ -72,8 +72,8 @@ impl Place {
         path
     }
 
-    /// The program, in this directory, with `data` as its data directory and nothing of the tester's environment that
-    /// would change what it does.
+    /// The program in this directory, with data directory `data` and without the environment variables that would change its
+    /// behaviour.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_windtunnel"));
         command.args(args).current_dir(self.dir.path()).stdin(Stdio::null());

@@ -1,4 +1,4 @@
-//! Processes that are watched while they run, and ended the hard way.
+//! Running processes, watched and killed.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
@@ -7,10 +7,10 @@ use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-/// How long a condition may take that always comes true. Generous: it only matters where a test is about to fail.
-const PATIENCE: Duration = Duration::from_secs(240);
+/// Timeout of conditions that should always come true. Generous, since it only matters when a test fails.
+const CONDITION_TIMEOUT: Duration = Duration::from_secs(240);
 
-/// A process in a group of its own. The whole group is killed when this goes.
+/// A process in its own process group. Dropping it kills the whole group.
 pub(crate) struct Running {
     child: Child,
 }
@@ -71,7 +71,7 @@ impl Running {
 
     /// Waits for its end.
     pub(crate) fn wait(&mut self) -> ExitStatus {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + CONDITION_TIMEOUT;
         loop {
             if let Some(status) = self.child.try_wait().expect("can be asked") {
                 return status;
@@ -104,7 +104,7 @@ pub(crate) fn send(signal: &str, target: &str) {
 /// Waits until a condition holds, and looks often.
 #[track_caller]
 pub(crate) fn wait_for<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + CONDITION_TIMEOUT;
     loop {
         if let Some(found) = condition() {
             return found;

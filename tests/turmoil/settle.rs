@@ -1,4 +1,4 @@
-//! Threads without simulated time: those of SQLite and of training. The simulation waits for them in real time.
+//! SQLite and training threads have no simulated time, so the simulation waits for them in real time.
 
 use std::fs;
 use std::time::{Duration, Instant};

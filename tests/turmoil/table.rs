@@ -1,4 +1,4 @@
-//! What happened over all seeds, as a table.
+//! A table of what happened over all seeds.
 
 use std::collections::BTreeMap;
 use std::fmt;

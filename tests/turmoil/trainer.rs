@@ -1,7 +1,7 @@
-//! A trainer without tensors that takes simulated time, and notes each step it does.
+//! A trainer without tensors that takes simulated time and records each step.
 //!
-//! Its weights are a hash over the steps that were done, so that a step left out or done twice shows; its losses are a
-//! function of stage and step. The norm of the gradient says which training a point is of.
+//! Its weights are a hash over the steps, so that a skipped or repeated step shows; its losses are a function of stage and
+//! step. The gradient norm identifies the training run of a point.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -49,7 +49,6 @@ fn moments_after(step: u64) -> Vec<u8> {
 pub(crate) struct Trained {
     pub(crate) stage: StageKey,
     pub(crate) worker: WorkerId,
-    /// The host.
     pub(crate) host: usize,
     /// When each of its steps was done.
     pub(crate) steps: BTreeMap<u64, Duration>,

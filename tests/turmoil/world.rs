@@ -1,4 +1,4 @@
-//! The simulated hosts: a coordinator, its workers, and a person who submits a campaign and waits for its end.
+//! The simulated hosts: a coordinator, its workers, and a client that submits a campaign and waits for its end.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};

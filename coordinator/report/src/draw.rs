@@ -1,4 +1,4 @@
-//! From a campaign, as far as it has come, to what its figures are drawn from; and the figures of a report.
+//! From a campaign, running or finished, to the inputs of its figures; and the list of figures in a report.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,7 +15,7 @@ use crate::conclude::points::{MeasuredPoint, is_decay};
 use crate::conclude::search::{Searched, Tried};
 use crate::figures::{self, End, Figure, Key, Palette, Run, Runs, Spread, Stage, Sweep, Track, Trial};
 
-/// Steps of a stage to draw a learning rate at, where it is not straight.
+/// Steps at which a curved learning rate is drawn.
 const DRAWN: u64 = 40;
 
 /// The stages of a plan, and its runs.
@@ -53,12 +53,12 @@ pub fn runs(plan: &Plan) -> Runs {
     runs
 }
 
-/// Where each stage stands in a plan.
+/// The index of each stage in a plan.
 fn numbers(plan: &Plan) -> BTreeMap<StageKey, usize> {
     plan.stages.iter().enumerate().map(|(number, stage)| (stage.key, number)).collect()
 }
 
-/// What is measured of the trials of a plan.
+/// The measured ends of a plan's trials.
 fn ends(plan: &Plan, runs: &Runs, points: &[MeasuredPoint]) -> Vec<End> {
     let numbers = numbers(plan);
     let end = |point: &MeasuredPoint| {
@@ -77,7 +77,7 @@ fn ends(plan: &Plan, runs: &Runs, points: &[MeasuredPoint]) -> Vec<End> {
     points.iter().filter_map(end).collect()
 }
 
-/// Steps and losses of each of a plan's stages, as far as they have come.
+/// Steps and losses per stage of a plan, as far as trained.
 #[must_use]
 pub fn curves(plan: &Plan, curves: &BTreeMap<StageKey, Vec<CurvePoint>>) -> Vec<Vec<(u64, f64)>> {
     let curve = |stage: &vocabulary::Stage| {
@@ -87,7 +87,7 @@ pub fn curves(plan: &Plan, curves: &BTreeMap<StageKey, Vec<CurvePoint>>) -> Vec<
     plan.stages.iter().map(curve).collect()
 }
 
-/// A quarter of the shortest trial: the losses before it are far above all others.
+/// A quarter of the shortest trial, in steps: losses before it are far above all others.
 #[must_use]
 pub fn settled(plan: &Plan) -> u64 {
     let stages = plan.stages_by_key();
@@ -95,12 +95,12 @@ pub fn settled(plan: &Plan) -> u64 {
     ends.min().unwrap_or_default() / 4
 }
 
-/// The learning rates of each of a plan's stages, at the steps that a line through them needs.
+/// Learning rates per stage of a plan, at the steps that a line needs.
 #[must_use]
 pub fn rates(plan: &Plan) -> Vec<Vec<(u64, f64)>> {
     let stages = plan.stages_by_key();
     let rates = |stage: &vocabulary::Stage| {
-        // From the last step before it, so that a branch begins on its trunk.
+        // Starts at the last step before the stage, so that a branch begins on its trunk.
         let before =
             stage.parent.and_then(|parent| Some((stages.get(&parent)?, stage.spec.steps.start.checked_sub(1)?)));
         let before = before.map(|(parent, step)| (step, parent.spec.learning_rate(step)));
@@ -110,7 +110,7 @@ pub fn rates(plan: &Plan) -> Vec<Vec<(u64, f64)>> {
     plan.stages.iter().map(rates).collect()
 }
 
-/// The steps of a stage that a line through its learning rates needs.
+/// The steps that a line through a stage's learning rates needs.
 fn steps(stage: &vocabulary::Stage) -> Vec<u64> {
     let (start, last) = (stage.spec.steps.start, stage.spec.steps.end - 1);
     let mut steps: Vec<u64> = if let LrSchedule::Constant { warmup_steps } = stage.spec.schedule {
@@ -149,7 +149,7 @@ pub fn tracks(plan: &Plan, recorded: &BTreeMap<StageKey, Vec<DynamicsPoint>>) ->
     tracks
 }
 
-/// Every figure there is something to draw for, in the order of the page.
+/// Every figure that has something to show, in page order.
 pub(crate) fn report(conclusion: &Conclusion) -> Vec<Figure> {
     let campaign = &conclusion.campaign;
     let plan = &campaign.plan;
@@ -168,7 +168,7 @@ pub(crate) fn report(conclusion: &Conclusion) -> Vec<Figure> {
         drawn.extend(search(&searched));
     }
     drawn.extend(figures::arms(&ends));
-    // The trials of a search differ in more than the rate.
+    // The trials of a search differ in more than the learning rate.
     if plan.search.is_none() {
         drawn.extend(figures::peak_lr(&sweeps(&conclusion.points)));
     }
@@ -182,7 +182,7 @@ pub(crate) fn report(conclusion: &Conclusion) -> Vec<Figure> {
     drawn
 }
 
-/// The figures of a law fitted to a table, of which there are no curves.
+/// The figures of a law fitted to a table, which has no curves.
 pub(crate) fn table<L: Law>(analysis: &Analysis<L>) -> Vec<Figure> {
     let palette = Palette::of_sizes(analysis.diagnostics.residuals.iter().map(|row| row.n));
     let drawn = [figures::law(analysis, &palette, None), figures::residuals(analysis, &palette)];
@@ -194,7 +194,7 @@ fn sweeps(points: &[MeasuredPoint]) -> Vec<Sweep> {
     optima.map(|found| Sweep { arm: found.arm, size: found.size, losses: found.losses, best: found.best }).collect()
 }
 
-/// The figures of a search that has something to show.
+/// The figures of a search; empty if no trial has a loss.
 fn search(searched: &Searched<'_>) -> Vec<Figure> {
     let key = |dimension: &Dimension| Key {
         name: dimension.parameter.name().to_owned(),

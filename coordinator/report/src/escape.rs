@@ -1,6 +1,6 @@
-//! Text from elsewhere, made harmless.
+//! Escaping of untrusted text.
 
-/// Text as HTML shows it, in an element or between the quotes of an attribute.
+/// Text safe inside an HTML element or a quoted attribute.
 pub(crate) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for letter in text.chars() {

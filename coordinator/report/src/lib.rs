@@ -1,19 +1,19 @@
 //! The report on a campaign: `points.csv`, `fit.json`, `report.html`, and the table in the terminal.
 //!
-//! In goes plain data, a [`Campaign`] with its plan, final losses and curves; out comes a [`Conclusion`], which has the law
-//! fitted to the decayed points, or the reason why there is none, and renders itself in each of the forms.
+//! Three layers, none of which knows the ones below it. `conclude` turns a [`Campaign`], with its plan, final losses and
+//! curves, into a [`Conclusion`]: the points, the law fitted to the decayed ones or the reason there is no law. [`figures`] are
+//! functions of small inputs, which [`draw`] takes from a campaign, running or finished. `render` writes a conclusion as
+//! `points.csv`, `fit.json`, a page, and text for a terminal.
 //!
-//! A table that people bring without a campaign becomes a [`TableFit`], with the same forms but no curves.
+//! A table brought without a campaign becomes a [`TableFit`], which is rendered the same way but has no curves.
 //!
-//! The crate knows no coordinator, no network and no clock: the same measurements give the same files to the byte. It does
-//! not know how a law is fitted either; that is `scaling`. Start with [`Conclusion::of`]; `points` decides what counts as a
-//! point, `figures` what a reader sees of the curves.
+//! The crate knows no coordinator, no network and no clock: the same measurements give the same files, byte for byte. How a law
+//! is fitted is `scaling`'s business. Start with [`Conclusion::of`]; `conclude::points` decides what counts as a point.
 
 mod conclude;
 pub mod draw;
 mod escape;
 pub mod figures;
-mod number;
 mod render;
 mod words;
 

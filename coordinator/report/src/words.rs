@@ -1,11 +1,10 @@
-//! Fitted laws in a line or two, as the terminal, the page and the figures' explanations have them.
+//! Fitted laws in a line or two, shared by the terminal, the page and the captions of figures.
 
 use scaling::batch::BatchFit;
 use scaling::single::Comparison;
+use vocabulary::numbers::three_digits;
 
-use crate::number::three_digits;
-
-/// The law of the batch size in a line.
+/// The batch-size law in a line.
 pub(crate) fn batch_law(law: &BatchFit) -> String {
     let mut text = format!("batch = {} / L^{}", three_digits(law.c), three_digits(law.p));
     if let Some(intervals) = &law.intervals {
@@ -22,7 +21,7 @@ pub(crate) fn batch_law(law: &BatchFit) -> String {
     text
 }
 
-/// Two forms of the loss of a single size in lines, the better form first.
+/// Two forms of the loss of a single size, one line each, the better form first.
 pub(crate) fn envelope(compared: &Comparison) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for fit in &compared.fits {

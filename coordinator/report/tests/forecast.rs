@@ -77,7 +77,7 @@ fn a_donor_that_has_nothing_is_refused() {
     let campaign = synthetic::quickstart();
     let all = SizeTree::all(&campaign, &BTreeMap::new());
     let refused = donor(&all, "tiny-33", &options()).expect_err("there is none");
-    let expected = "it has no size `tiny-33`: it has tiny-32, tiny-48, tiny-64, tiny-96, tiny-128";
+    let expected = "there is no size `tiny-33`; accepted: tiny-32, tiny-48, tiny-64, tiny-96, tiny-128";
     assert_eq!(refused.to_string(), expected);
     let mut bare = campaign;
     bare.results.clear();
@@ -94,7 +94,7 @@ fn runs_by_themselves_have_no_trunk() {
     let recipe = Recipe::parse("cosine.toml", &cosine).unwrap_or_else(|error| panic!("{error}"));
     for tree in SizeTree::all(&synthetic::campaign(&recipe, &[]), &BTreeMap::new()) {
         let NoTree { reason, .. } = tree.expect_err("has no trunk");
-        assert_eq!(reason, "its runs have no trunk in common");
+        assert_eq!(reason, "its runs share no trunk");
     }
 }
 

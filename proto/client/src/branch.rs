@@ -1,43 +1,43 @@
-//! What a branch goes on from.
+//! What a branch continues from.
 
 use proto::v1;
 use vocabulary::{DatasetId, Plan, Stage};
 
 use crate::{CallError, Campaigns};
 
-/// Why it is not known what a branch goes on from.
+/// Why the origin of a branch is unknown.
 #[derive(Debug, thiserror::Error)]
 pub enum BranchError {
     /// The coordinator refuses the branch, or does not answer.
     #[error(transparent)]
     Call(#[from] CallError),
-    /// A branch of no stages.
-    #[error("the coordinator says that the branch is empty")]
+    /// The branch has no stages.
+    #[error("the coordinator returned an empty branch")]
     Empty,
-    /// A branch of a single stage.
-    #[error("the coordinator knows of nothing to go on from")]
+    /// The branch has no parent stage.
+    #[error("the coordinator returned a branch without a parent stage")]
     NothingBefore,
 }
 
-/// The stage of its own that a branch has, and those before it.
+/// The branch's own stage, and the stages before it.
 ///
 /// # Errors
-/// Where the plan has no stages.
+/// The plan has no stages.
 pub fn own_stage(plan: &Plan) -> Result<(&Stage, &[Stage]), BranchError> {
     plan.stages.split_last().ok_or(BranchError::Empty)
 }
 
-/// The text that the stage before a branch was trained on. Nothing is started.
+/// The data that the parent stage of a branch was trained on. Starts nothing.
 ///
 /// # Errors
-/// Where the coordinator refuses the branch.
+/// The coordinator refuses the branch.
 pub async fn trained_on(
     campaigns: &mut Campaigns,
     request: &v1::BranchCampaignRequest,
 ) -> Result<DatasetId, BranchError> {
-    // As long as all before it, which is a step at least: only what it goes on from is looked at.
+    // A dry run of any valid length: only the stages before the branch matter.
     let look = v1::BranchCampaignRequest {
-        // It is another branch than the one that is asked for, and must not stand in its way.
+        // An unnamed branch cannot clash with the requested one.
         name: String::new(),
         tokens: 0,
         fraction: 1.0,

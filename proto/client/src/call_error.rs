@@ -1,4 +1,4 @@
-//! Why a call did not do what it should.
+//! Errors of calls to a coordinator.
 
 use std::error::Error;
 
@@ -7,33 +7,29 @@ use tonic::{Code, Status};
 /// Why a call to a coordinator failed.
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
-    /// Its address or the credentials for it cannot be used.
+    /// Its address or the credentials are invalid.
     #[error(transparent)]
     Endpoint(#[from] dial::EndpointError),
-    /// The request is not one it can serve: a name it does not know, a recipe it refuses.
+    /// It refused the request: an unknown name, an invalid recipe.
     #[error("{message}")]
-    Refused {
-        /// What it said.
-        message: String,
-    },
-    /// It is not there, or the connection broke. It may come back.
+    Refused { message: String },
+    /// It is unreachable or the connection broke. It may come back.
     #[error("the coordinator at {url} does not answer")]
     Unreachable {
         /// Its address.
         url: String,
-        /// Why.
+        /// The cause.
         #[source]
         source: Box<dyn Error + Send + Sync>,
     },
-    /// It answered that something went wrong on its side.
+    /// It reported a failure of its own.
     #[error("the coordinator at {url} failed: {message}")]
     Failed {
         /// Its address.
         url: String,
-        /// What it said.
         message: String,
     },
-    /// It is of a version whose plans this one cannot read.
+    /// It speaks another protocol version, whose plans this one cannot decode.
     #[error(
         "the coordinator at {url} is windtunnel {version} with protocol {theirs}, and this program is windtunnel {} with \
          protocol {}: use the version that the coordinator has",
@@ -43,24 +39,24 @@ pub enum CallError {
     OtherProtocol {
         /// Its address.
         url: String,
-        /// Of its program.
+        /// The version of its program.
         version: String,
-        /// Its protocol.
+        /// Its protocol version.
         theirs: u32,
     },
-    /// It answered with something this version does not understand.
+    /// It answered with something this version cannot decode.
     #[error("the coordinator at {url} sent something unexpected")]
     Unexpected {
         /// Its address.
         url: String,
-        /// What.
+        /// The cause.
         #[source]
         source: proto::ConvertError,
     },
 }
 
 impl CallError {
-    /// What a status means for who asked.
+    /// The error for a status.
     #[must_use]
     pub fn of(url: &str, status: Status) -> Self {
         let url = url.to_owned();
@@ -70,7 +66,7 @@ impl CallError {
                 Self::Refused { message }
             }
             Code::AlreadyExists | Code::PermissionDenied | Code::Unauthenticated => Self::Refused { message },
-            // A status that the transport made up, because the connection broke, has the transport's error inside.
+            // A status produced locally because the connection broke has the transport's error as its source.
             _ if status.code() == Code::Unavailable || status.source().is_some() => {
                 Self::Unreachable { url, source: Box::new(status) }
             }
@@ -78,7 +74,7 @@ impl CallError {
         }
     }
 
-    /// Of an answer that cannot be read, by what the coordinator says of itself, where it does.
+    /// The error for an answer that cannot be decoded, given what the coordinator says about itself, if it answers.
     pub(crate) fn unreadable(url: &str, source: proto::ConvertError, info: Option<&proto::v1::Info>) -> Self {
         let url = url.to_owned();
         match info.filter(|info| info.protocol != proto::PROTOCOL) {

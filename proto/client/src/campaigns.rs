@@ -1,4 +1,4 @@
-//! The calls of the campaign service, with the vocabulary on this side of them.
+//! The calls of the campaign service, in terms of the vocabulary.
 
 use std::collections::BTreeMap;
 
@@ -25,18 +25,17 @@ pub struct Campaigns {
 pub struct Detail {
     /// Its counts.
     pub summary: v1::CampaignSummary,
-    /// Its plan.
     pub plan: Plan,
     /// In the order of the plan's stages.
     pub stages: Vec<v1::StageStatus>,
     /// The recipe's file name.
     pub recipe_file: String,
-    /// The recipe's text, where there is one.
+    /// The recipe's text; empty if the campaign has none.
     pub recipe_text: String,
 }
 
 impl Campaigns {
-    /// Connects. A coordinator that does not answer is an error at once.
+    /// Connects; fails at once if the coordinator does not answer.
     pub async fn connect(url: &str, credentials: &Credentials) -> Result<Self, CallError> {
         let (endpoint, authorize) = dial::endpoint(url, credentials)?;
         let channel = dial::connect(&endpoint)
@@ -48,19 +47,19 @@ impl Campaigns {
         Ok(Self { client, url: url.to_owned() })
     }
 
-    /// Where it listens.
+    /// Its address.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// What it is, and where its storage is.
+    /// Information about the coordinator, including the address of its storage.
     pub async fn info(&mut self) -> Result<v1::Info, CallError> {
         let answer = self.client.get_info(v1::GetInfoRequest {}).await;
         self.received(answer)
     }
 
-    /// Hands in a recipe with the data it is expanded over.
+    /// Submits a recipe with the data it is expanded over.
     pub async fn submit(&mut self, recipe: &Recipe, dataset: &Dataset) -> Result<v1::SubmitResponse, CallError> {
         let request = v1::SubmitRequest {
             recipe_file: recipe.file().to_owned(),
@@ -71,7 +70,7 @@ impl Campaigns {
         self.received(answer)
     }
 
-    /// Adds to a campaign what a larger recipe asks for besides.
+    /// Extends a campaign to a larger recipe.
     pub async fn extend(&mut self, campaign: &str, recipe: &Recipe) -> Result<v1::ExtendCampaignResponse, CallError> {
         let request = v1::ExtendCampaignRequest {
             campaign: campaign.to_owned(),
@@ -82,20 +81,20 @@ impl Campaigns {
         self.received(answer)
     }
 
-    /// Starts a campaign that goes on from a stage, or says what it would be: its plan, and how many stages are done.
+    /// Starts a branch, or plans it in a dry run. Returns its plan and the number of completed stages.
     pub async fn branch(&mut self, request: v1::BranchCampaignRequest) -> Result<(Plan, u32), CallError> {
         let answer = self.client.branch_campaign(request).await;
         let v1::BranchCampaignResponse { plan_json, stages_done } = self.received(answer)?;
         Ok((self.plan(&plan_json).await?, stages_done))
     }
 
-    /// All campaigns, in the order of submission.
+    /// All campaigns, in order of submission.
     pub async fn list(&mut self) -> Result<Vec<v1::CampaignSummary>, CallError> {
         let answer = self.client.list_campaigns(v1::ListCampaignsRequest {}).await;
         Ok(self.received(answer)?.campaigns)
     }
 
-    /// A campaign by its name, its identifier, or the beginning of it.
+    /// A campaign by name, identifier or prefix.
     pub async fn detail(&mut self, campaign: &str) -> Result<Detail, CallError> {
         let answer = self.client.get_campaign(v1::GetCampaignRequest { campaign: campaign.to_owned() }).await;
         let v1::CampaignDetail { summary, stages, recipe_file, recipe_text, plan_json } = self.received(answer)?;
@@ -103,7 +102,7 @@ impl Campaigns {
         Ok(Detail { summary: summary.unwrap_or_default(), plan, stages, recipe_file, recipe_text })
     }
 
-    /// Reads a plan. One that cannot be read is most likely that of a coordinator of another version: it is asked.
+    /// Decodes a plan. If that fails, the coordinator is probably of another version, so it is asked for its version.
     async fn plan(&mut self, json: &str) -> Result<Plan, CallError> {
         let source = match proto::convert::plan("plan_json", json) {
             Ok(plan) => return Ok(plan),
@@ -113,13 +112,13 @@ impl Campaigns {
         Err(CallError::unreadable(&self.url, source, info.as_ref()))
     }
 
-    /// The campaign's status now and whenever it changes.
+    /// The status of a campaign now and at every change.
     pub async fn watch(&mut self, campaign: &str) -> Result<Updates, CallError> {
         let answer = self.client.watch_campaign(v1::WatchCampaignRequest { campaign: campaign.to_owned() }).await;
         Ok(Updates { stream: self.received(answer)?, url: self.url.clone() })
     }
 
-    /// The curves of stages, of all of the campaign's where none is named. By the printed form of their keys.
+    /// Curves by printed stage key; of all the campaign's stages if `stages` is empty.
     pub async fn curves(
         &mut self,
         campaign: &str,
@@ -135,37 +134,37 @@ impl Campaigns {
         Ok(curves)
     }
 
-    /// How each trial that has ended did.
+    /// The results of finished trials.
     pub async fn results(&mut self, campaign: &str) -> Result<Vec<v1::TrialResult>, CallError> {
         let answer = self.client.get_results(v1::GetResultsRequest { campaign: campaign.to_owned() }).await;
         Ok(self.received(answer)?.results)
     }
 
-    /// Cancels a campaign; its identifier.
+    /// Cancels a campaign and returns its identifier.
     pub async fn cancel(&mut self, campaign: &str) -> Result<String, CallError> {
         let answer = self.client.cancel_campaign(v1::CancelCampaignRequest { campaign: campaign.to_owned() }).await;
         Ok(self.received(answer)?.campaign)
     }
 
-    /// Tries again what was given up of a campaign; its identifier.
+    /// Retries the failed stages of a campaign and returns its identifier.
     pub async fn retry(&mut self, campaign: &str) -> Result<String, CallError> {
         let answer = self.client.retry_campaign(v1::RetryCampaignRequest { campaign: campaign.to_owned() }).await;
         Ok(self.received(answer)?.campaign)
     }
 
-    /// A committed checkpoint of a stage: after this step, or its last.
+    /// The committed checkpoint of a stage at a step, or its last one.
     pub async fn checkpoint(&mut self, stage: &str, step: Option<u64>) -> Result<v1::CheckpointRef, CallError> {
         let answer = self.client.get_checkpoint(v1::GetCheckpointRequest { stage: stage.to_owned(), step }).await;
         self.received(answer)
     }
 
-    /// The committed checkpoints of a campaign's stages, or of all where none is named.
+    /// The committed checkpoints of a campaign, or of all campaigns if the name is empty.
     pub async fn checkpoints(&mut self, campaign: &str) -> Result<Vec<v1::CommittedCheckpoint>, CallError> {
         let answer = self.client.list_checkpoints(v1::ListCheckpointsRequest { campaign: campaign.to_owned() }).await;
         Ok(self.received(answer)?.checkpoints)
     }
 
-    /// Removes checkpoints that nothing needs, or says which those are.
+    /// Removes unneeded checkpoints, or lists them in a dry run.
     pub async fn collect_checkpoints(
         &mut self,
         request: v1::CollectCheckpointsRequest,
@@ -179,7 +178,7 @@ impl Campaigns {
     }
 }
 
-/// What a watch says, in order.
+/// The updates of a watch, in order.
 #[derive(Debug)]
 pub struct Updates {
     stream: Streaming<v1::CampaignUpdate>,
@@ -187,7 +186,7 @@ pub struct Updates {
 }
 
 impl Updates {
-    /// The next one; `None` when the campaign has ended.
+    /// The next update; `None` once the campaign has ended.
     pub async fn next(&mut self) -> Result<Option<v1::CampaignUpdate>, CallError> {
         self.stream.message().await.map_err(|status| CallError::of(&self.url, status))
     }

@@ -1,31 +1,31 @@
-//! What a campaign is to have more of.
+//! Extending a campaign.
 
 use recipes::{Additions, GrowthError, Recipe, RecipeError};
 use vocabulary::Growth;
 
 use crate::Detail;
 
-/// Why a campaign cannot be extended so. Whoever asked can ask for something else.
+/// Why a campaign cannot be extended as requested. All are errors in the request.
 #[derive(Debug, thiserror::Error)]
 pub enum ExtendError {
-    /// It was submitted as a plan.
-    #[error("no recipe is stored for {campaign}, so there is none to add to")]
+    /// It was submitted without a recipe.
+    #[error("{campaign} has no stored recipe to extend")]
     NoRecipe {
         /// Its name.
         campaign: String,
     },
-    /// The larger recipe is no recipe.
+    /// The larger recipe is invalid.
     #[error(transparent)]
     Recipe(#[from] RecipeError),
-    /// It is not one that the campaign can grow to.
+    /// The campaign cannot grow to it.
     #[error(transparent)]
     Growth(#[from] GrowthError),
 }
 
-/// The larger recipe of a campaign, and what it asks for that the campaign does not have.
+/// The larger recipe, and the trials and stages it adds to the campaign.
 ///
 /// # Errors
-/// Where there is no such recipe.
+/// The addition does not make a valid larger recipe.
 pub fn larger(detail: &Detail, more: &Additions) -> Result<(Recipe, Growth), ExtendError> {
     if detail.recipe_text.is_empty() {
         return Err(ExtendError::NoRecipe { campaign: detail.plan.name.clone() });

@@ -4,11 +4,10 @@ use proto::v1;
 
 use crate::{CallError, Campaigns};
 
-/// Calls `show` with each update of a campaign until it has ended, and returns the last word on it.
+/// Calls `show` with each update of a campaign until its end, and returns the final summary.
 ///
 /// # Errors
-/// What `show` returns. A coordinator that goes away before the end is [`CallError::Unreachable`]: another may take its
-/// place.
+/// Errors of `show`, and [`CallError::Unreachable`] if the coordinator goes away before the end; a successor may take over.
 pub async fn follow<E: From<CallError>>(
     campaigns: &mut Campaigns,
     campaign: &str,

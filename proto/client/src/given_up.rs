@@ -1,22 +1,22 @@
-//! The stages that a campaign went on without.
+//! Failed stages of a campaign.
 
 use proto::v1::{CampaignSummary, StagePhase};
 
 use crate::{CallError, Campaigns};
 
-/// A stage that was given up.
+/// A failed stage.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GivenUp {
-    /// The short form of its key, with the size.
+    /// Short key and size.
     pub name: String,
-    /// How it was given up, with its last error.
+    /// How it failed, with its last error.
     pub reason: String,
 }
 
-/// The stages that were given up of a campaign that has ended, in the plan's order.
+/// The failed stages of an ended campaign, in plan order.
 ///
 /// # Errors
-/// Where the coordinator does not answer.
+/// The coordinator does not answer.
 pub async fn given_up(campaigns: &mut Campaigns, ended: &CampaignSummary) -> Result<Vec<GivenUp>, CallError> {
     if ended.stages.unwrap_or_default().failed == 0 {
         return Ok(Vec::new());

@@ -1,12 +1,11 @@
-//! A coordinator's client: its calls with the vocabulary on this side of them, and the workflows that are more than one call.
+//! A client of the coordinator: its calls in terms of the vocabulary, and workflows of more than one call.
 //!
-//! [`Campaigns`] makes the calls, [`CallError`] says what can go wrong. [`Measured`] is what a report is made from, put
-//! together from the answers; [`follow()`] watches a campaign to its end; [`submit()`], [`extend()`] and [`branch()`] hand work
-//! in, after [`upload_dataset()`] has brought its data to the coordinator's storage; [`fit_table()`] fits a table without any
-//! coordinator.
+//! [`Campaigns`] makes the calls, [`CallError`] says why one failed. [`Measured`] assembles the input of a report from the
+//! answers; [`follow()`] watches a campaign to its end; [`submit()`], [`extend()`] and [`branch()`] submit work after
+//! [`upload_dataset()`] has copied its data to the coordinator's storage; [`fit_table()`] fits a table without a coordinator.
 //!
-//! Deliberately prints nothing and parses no arguments: a command, a test and a page call the same functions, and what takes
-//! long is told to whoever asked. It starts no coordinator and knows no tensors.
+//! The crate prints nothing and parses no arguments: commands, tests and pages call the same functions, and long operations
+//! report progress through callbacks. It starts no coordinator and knows no tensors.
 
 mod branch;
 mod call_error;

@@ -1,4 +1,4 @@
-//! What a report is made from, put together from what a coordinator says.
+//! Assembles the input of a report from a coordinator's answers.
 
 use std::collections::BTreeMap;
 
@@ -11,37 +11,36 @@ use vocabulary::{Measurements, StageKey, TrialId};
 
 use crate::{CallError, Campaigns, Detail};
 
-/// A campaign's measurements.
+/// The measurements of a campaign.
 #[derive(Debug, Clone)]
 pub struct Measured {
     /// Its counts.
     pub summary: CampaignSummary,
-    /// What a report is made from.
+    /// The input of a report.
     pub campaign: report::Campaign,
-    /// Losses on held-out text at the ends of stages, those of trunks too.
+    /// Held-out losses at the ends of stages, including trunks.
     pub held_out: BTreeMap<StageKey, f64>,
 }
 
 impl Measured {
-    /// Fetches all that is measured of a campaign, finished or not. `program` is what the report says made it, for example
+    /// Fetches all measurements of a campaign, running or finished. `program` is named in the report, for example
     /// `windtunnel 0.1.0`.
     ///
     /// # Errors
-    /// Where the coordinator does not answer, or knows no such campaign.
+    /// The coordinator does not answer or does not know the campaign.
     pub async fn fetch(campaigns: &mut Campaigns, campaign: &str, program: &str) -> Result<Self, CallError> {
         let detail = campaigns.detail(campaign).await?;
-        // By its identifier from here on: the name may come to mean another campaign in between.
+        // By identifier from here on: the name may refer to another campaign by the next call.
         let results = campaigns.results(&detail.summary.campaign).await?;
         let curves = campaigns.curves(&detail.summary.campaign, &[]).await?;
         let unexpected = |source| CallError::Unexpected { url: campaigns.url().to_owned(), source };
         Self::of(detail, &results, curves, program).map_err(unexpected)
     }
 
-    /// Puts together what a coordinator said: a campaign with its plan, how its trials ended, and the curves of its stages by
-    /// the printed form of their keys.
+    /// Assembles a campaign from its plan, the results of its trials, and curves by printed stage key.
     ///
     /// # Errors
-    /// Where it names a stage or a trial that is none.
+    /// A stage or trial identifier is invalid.
     pub fn of(
         detail: Detail,
         results: &[TrialResult],

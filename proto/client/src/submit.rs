@@ -1,4 +1,4 @@
-//! Handing work to a coordinator: a recipe with its data, a larger recipe of a campaign, a branch.
+//! Submitting work: recipes with their data, extensions, branches.
 
 use std::path::Path;
 
@@ -8,45 +8,44 @@ use vocabulary::Dataset;
 
 use crate::{CallError, Campaigns, Destination, Upload, UploadError, upload_dataset};
 
-/// A campaign that a coordinator has taken on.
+/// A campaign accepted by a coordinator.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Accepted {
     /// Its identifier.
     pub campaign: String,
-    /// Its name.
     pub name: String,
-    /// Stages it has.
+    /// Number of stages.
     pub stages: u32,
-    /// Stages that are trained already.
+    /// Number of stages already trained.
     pub stages_done: u32,
 }
 
-/// Data that was prepared on this machine, and where the storage is that it belongs in.
+/// Data prepared on this machine, and the storage it belongs in.
 #[derive(Debug, Clone, Copy)]
 pub struct Data<'a> {
-    /// What it is.
+    /// Its description.
     pub dataset: &'a Dataset,
     /// The folder of its files.
     pub dir: &'a Path,
-    /// The coordinator's storage. Where that is the data directory itself, the files are there already.
+    /// The coordinator's storage. If that is the data directory itself, the files are already there.
     pub storage: &'a Destination,
 }
 
-/// Why a campaign was not handed in.
+/// Why a campaign was not submitted.
 #[derive(Debug, thiserror::Error)]
 pub enum SubmitError {
-    /// Its data is not where the coordinator keeps data.
+    /// Its data could not be uploaded.
     #[error(transparent)]
     Upload(#[from] UploadError),
-    /// The coordinator did not take it.
+    /// The coordinator refused it or does not answer.
     #[error(transparent)]
     Call(#[from] CallError),
 }
 
-/// Submits a recipe, after its data is where the coordinator keeps data. `tell` hears what takes its time.
+/// Uploads the data of a recipe if necessary, and submits the recipe. `tell` is called before long operations.
 ///
 /// # Errors
-/// Where the data cannot be brought there, or the coordinator refuses the recipe.
+/// The data cannot be uploaded, or the coordinator refuses the recipe.
 pub async fn submit(
     campaigns: &mut Campaigns,
     recipe: &Recipe,
@@ -58,19 +57,19 @@ pub async fn submit(
     Ok(Accepted { campaign, name: recipe.name().to_owned(), stages, stages_done })
 }
 
-/// Adds to a campaign what a larger recipe asks for besides.
+/// Extends a campaign to a larger recipe.
 ///
 /// # Errors
-/// Where the coordinator refuses it.
+/// The coordinator refuses the recipe.
 pub async fn extend(campaigns: &mut Campaigns, campaign: &str, recipe: &Recipe) -> Result<Accepted, CallError> {
     let v1::ExtendCampaignResponse { campaign, stages, stages_done, .. } = campaigns.extend(campaign, recipe).await?;
     Ok(Accepted { campaign, name: recipe.name().to_owned(), stages, stages_done })
 }
 
-/// Starts a branch, after the text it goes on with is where the coordinator keeps data.
+/// Uploads the data of a branch if necessary, and starts the branch.
 ///
 /// # Errors
-/// Where the data cannot be brought there, or the coordinator refuses the branch.
+/// The data cannot be uploaded, or the coordinator refuses the branch.
 pub async fn branch(
     campaigns: &mut Campaigns,
     request: &v1::BranchCampaignRequest,

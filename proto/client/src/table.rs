@@ -1,4 +1,4 @@
-//! Laws fitted to the tables that people bring.
+//! Laws fitted to tables.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -7,66 +7,60 @@ use report::{Column, Dropped, Source, TableFit};
 use scaling::{AnalysisOptions, FitError, Law, Point, Resample, Warning, analyse_law};
 use tables::{Choice, Chosen, Filter, MixedColumn};
 
-/// Why a table has no fit. Whoever asked can ask for something else.
+/// Why a table cannot be fitted. All are errors in the request.
 #[derive(Debug, thiserror::Error)]
 pub enum TableError {
     /// The file cannot be read.
     #[error(transparent)]
     Read(#[from] tables::ReadError),
-    /// Its rows are no points.
+    /// Its rows yield no points.
     #[error("{file} cannot be fitted")]
     NoPoints {
-        /// The file.
         file: String,
-        /// Why.
+        /// The cause.
         #[source]
         source: tables::ChoiceError,
     },
-    /// Draws of trunks within a size, of which there is one.
+    /// Resampling seeds needs a size with several trunks.
     #[error(
         "{file} cannot be fitted: --resample seeds needs a size with several trunks, and no size has more than one"
     )]
-    NoSeeds {
-        /// The file.
-        file: String,
-    },
+    NoSeeds { file: String },
     /// Its points determine no law.
     #[error("{file} cannot be fitted")]
     NoLaw {
-        /// The file.
         file: String,
-        /// Why.
+        /// The cause.
         #[source]
         source: FitError,
     },
 }
 
-/// Whether a word names a file of a table rather than a campaign: by its ending, so that a table that is not there is not
-/// looked for among the campaigns.
+/// Whether a word names a table file rather than a campaign, judged by its extension, so that a missing file is not mistaken
+/// for a campaign.
 #[must_use]
 pub fn names_a_table(source: &str) -> bool {
     let ending = Path::new(source).extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase());
     ending.is_some_and(|ending| ["csv", "tsv", "jsonl", "ndjson", "parquet"].contains(&ending.as_str()))
 }
 
-/// Whether a word names a file of that ending: a campaign's name may have a dot, but what lies in a folder or is there is
-/// a file.
+/// Whether a word names a file with this extension. A campaign's name may contain a dot, so the word must contain a path
+/// separator or name an existing file.
 #[must_use]
 pub fn names_a_file(source: &str, ending: &str) -> bool {
     Path::new(source).extension().is_some_and(|found| found.eq_ignore_ascii_case(ending))
         && (source.contains(std::path::is_separator) || Path::new(source).is_file())
 }
 
-/// A fitted table, and what is to be said of its rows beside the fit.
+/// A fitted table, with notes on its rows.
 #[derive(Debug, Clone)]
 pub struct FittedTable<L> {
-    /// The fit.
     pub fit: TableFit<L>,
-    /// What the fit does not say: a sentence each.
+    /// Notes that are not part of the fit, one sentence each.
     pub notes: Vec<String>,
 }
 
-/// The points of a table, and where they are from.
+/// The points of a table, and where they come from.
 struct Read {
     points: Vec<Point>,
     source: Source,
@@ -104,12 +98,12 @@ fn read_table(file: &str, choice: &Choice) -> Result<Read, TableError> {
     Ok(Read { points, source, warning, mixed })
 }
 
-/// How to fit runs by themselves that a table has side by side.
+/// A note on runs that the table mixes.
 fn note(MixedColumn { column, values }: &MixedColumn) -> String {
     let named = |value: &String| if value.is_empty() { "(none)".to_owned() } else { value.clone() };
     let first: Vec<String> = values.iter().take(4).map(named).collect();
     format!(
-        "the points have {} different values of {column} ({}{}), and one law is fitted to all: choose one with `fit --where \
+        "one law is fitted to points with {} different values of {column} ({}{}): choose one with `fit --where \
          '{column}={}'`",
         values.len(),
         first.join(", "),
@@ -118,10 +112,10 @@ fn note(MixedColumn { column, values }: &MixedColumn) -> String {
     )
 }
 
-/// Fits a law of a form to a table. `program` is what the fit says made it, for example `windtunnel 0.1.0`.
+/// Fits a law to a table. `program` is named in the result, for example `windtunnel 0.1.0`.
 ///
 /// # Errors
-/// Where the file cannot be read, or its points determine no law.
+/// The file cannot be read, or its points determine no law.
 pub fn fit_table<L: Law>(
     file: &str,
     choice: &Choice,
@@ -135,7 +129,7 @@ pub fn fit_table<L: Law>(
         Resample::Seeds => source.trunks.push_str(", and are drawn within their size"),
         Resample::Points => "each point is taken to be a run of its own".clone_into(&mut source.trunks),
     }
-    // A fit.json and a report have no other place for it.
+    // fit.json and the report have no other place for this.
     for MixedColumn { column, values } in &mixed {
         source.trunks.push_str(&format!("; {} different values of {column} are fitted as one", values.len()));
     }

@@ -1,4 +1,4 @@
-//! Bringing prepared data to where a coordinator keeps its own.
+//! Uploading prepared data to a coordinator's storage.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,57 +11,55 @@ use proto::layout::MANIFEST;
 use tokio::io::AsyncWriteExt;
 use vocabulary::DatasetId;
 
-/// The storage of a coordinator, opened.
+/// An opened storage of a coordinator.
 #[derive(Debug, Clone)]
 pub struct Destination {
     /// Its address.
     pub url: String,
-    /// Where things are put and got, by paths below the root.
+    /// The object store, by paths below the root.
     pub store: Arc<dyn ObjectStore>,
-    /// The directory of the root, where it is one of this machine.
+    /// The root directory, if it is on this machine.
     pub directory: Option<PathBuf>,
 }
 
-/// What is being done, for whoever waits.
+/// Progress of an upload.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Upload {
-    /// Files are copied to a folder.
+    /// Copying files to a folder.
     Copying(PathBuf),
-    /// Files are sent below a path of the store.
+    /// Sending files to a path in the store.
     Sending(String),
 }
 
-/// Why a dataset is not in a storage.
+/// Why a dataset could not be uploaded.
 #[derive(Debug, thiserror::Error)]
 pub enum UploadError {
     /// A file could not be copied.
     #[error("cannot copy {dataset} to {}", to.display())]
     Copy {
-        /// The dataset.
         dataset: DatasetId,
         /// The storage.
         to: PathBuf,
-        /// Why.
+        /// The cause.
         #[source]
         source: io::Error,
     },
     /// A file could not be read or sent.
     #[error("cannot send {dataset} to {to}")]
     Send {
-        /// The dataset.
         dataset: DatasetId,
         /// The storage.
         to: String,
-        /// Why.
+        /// The cause.
         #[source]
         source: io::Error,
     },
 }
 
-/// Copies a dataset into the storage of a coordinator, unless it is there. `tell` hears what takes its time.
+/// Copies a dataset into a coordinator's storage, unless it is already there. `tell` is called before copying.
 ///
 /// # Errors
-/// Where a file cannot be read, copied or sent.
+/// A file cannot be read, copied or sent.
 pub async fn upload_dataset(
     id: &DatasetId,
     dir: &Path,
@@ -84,7 +82,7 @@ pub async fn upload_dataset(
     }
 }
 
-/// Copies beside the final place and renames at the end, so that a folder of the dataset's name is complete.
+/// Copies to a temporary folder and renames it, so that a folder with the dataset's name is always complete.
 fn copy(from: &Path, to: &Path, tell: &mut impl FnMut(&Upload)) -> io::Result<()> {
     if to.is_dir() {
         return Ok(());
@@ -95,7 +93,7 @@ fn copy(from: &Path, to: &Path, tell: &mut impl FnMut(&Upload)) -> io::Result<()
     if copied.is_err() {
         let _ = std::fs::remove_dir_all(&partial);
     }
-    // Somebody else may have been faster with the same content.
+    // Another process may have copied the same content first.
     if to.is_dir() { Ok(()) } else { copied }
 }
 
@@ -109,7 +107,7 @@ fn copy_files(from: &Path, to: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// The manifest last: whoever finds it finds the others.
+/// Sends the manifest last, so that its presence implies the other files.
 async fn send(
     from: &Path,
     store: &Arc<dyn ObjectStore>,
@@ -135,7 +133,7 @@ async fn send(
     Ok(())
 }
 
-/// The files of a dataset; it has no folders.
+/// The files of a dataset, which has no subfolders.
 fn files(dir: &Path) -> io::Result<Vec<PathBuf>> {
     let entries = std::fs::read_dir(dir)?.collect::<io::Result<Vec<_>>>()?;
     let mut files: Vec<PathBuf> = entries.into_iter().map(|entry| entry.path()).filter(|path| path.is_file()).collect();

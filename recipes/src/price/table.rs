@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use vocabulary::Plan;
+use vocabulary::text::lined_up;
 use vocabulary::units::{human_bytes, human_count};
 
 use super::{Price, SizePrice, Speed};
@@ -58,18 +59,7 @@ fn sizes(price: &Price) -> String {
         .chain(price.sizes.iter().map(row))
         .chain(std::iter::once(total))
         .collect();
-    let widths: [usize; COLUMNS] =
-        std::array::from_fn(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default());
-    let mut text = String::new();
-    for row in &rows {
-        let mut line = format!("{:<width$}", row[0], width = widths[0]);
-        for (cell, width) in row.iter().zip(widths).skip(1) {
-            let _ = write!(line, "  {cell:>width$}");
-        }
-        text.push_str(line.trim_end());
-        text.push('\n');
-    }
-    text
+    lined_up(&rows, |column| column > 0)
 }
 
 fn hours_and_their_source(plan: &Plan, price: &Price) -> String {

@@ -20,6 +20,7 @@ pub mod measure;
 pub mod memory;
 pub mod mixture;
 pub mod model;
+pub mod numbers;
 pub mod objective;
 pub mod optimizer;
 pub mod parameters;
@@ -34,6 +35,7 @@ pub mod spec;
 pub mod stage;
 pub mod start;
 pub mod surgery;
+pub mod text;
 pub mod trial;
 pub mod units;
 

@@ -17,6 +17,18 @@ pub enum StageRole {
     Whole,
 }
 
+impl StageRole {
+    /// The role as a word.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Trunk => "trunk",
+            Self::Decay => "decay",
+            Self::Whole => "whole",
+        }
+    }
+}
+
 /// A node of the stage tree.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Stage {

@@ -14,10 +14,10 @@ use crate::local::reach::with_coordinator;
 use crate::views::output::{self, View, columns};
 use client::{Campaigns, Detail};
 
-/// Say how far each weight matrix moved between two checkpoints, or from one to the next along a trial
+/// Measure how far weights moved between two checkpoints, or along a trial
 ///
-/// Of each parameter: the largest change of a single weight, the root of the mean square of all changes, and the length of
-/// the change as a fraction of the parameter's length before it.
+/// Per parameter: the largest change of a single weight, the RMS change, and the norm of the change relative to the
+/// parameter's norm before.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:
@@ -25,17 +25,16 @@ Example:
   windtunnel checkpoints diff my-model my-tuned-model --json
   windtunnel checkpoints diff --along quickstart/trial_5a6b7c8d")]
 pub(super) struct DiffArgs {
-    /// The checkpoint before: its folder, or that of an exported model; or a stage's key, or the beginning of it, for the
-    /// stage's last checkpoint; or KEY@STEP
+    /// First checkpoint: folder of a checkpoint or exported model; or a stage key (a prefix is enough) for the stage's last
+    /// checkpoint; or KEY@STEP
     #[arg(value_name = "A", required_unless_present = "along", requires = "after")]
     before: Option<String>,
 
-    /// The checkpoint after, likewise
+    /// Second checkpoint, likewise
     #[arg(value_name = "B")]
     after: Option<String>,
 
-    /// All committed checkpoints of this trial's stages, one after the other: the campaign's name, and behind the slash the
-    /// trial's identifier as in points.csv, or the beginning of it
+    /// Compare consecutive checkpoints of this trial, given as campaign name and trial identifier (or prefix) from points.csv
     #[arg(long, value_name = "CAMPAIGN/TRIAL", conflicts_with_all = ["before", "after"])]
     along: Option<String>,
 
@@ -43,14 +42,14 @@ pub(super) struct DiffArgs {
     coordinator: CoordinatorArgs,
 }
 
-/// From one checkpoint to another.
+/// The difference between two checkpoints.
 #[derive(Debug, Serialize)]
 struct Difference {
     from: String,
     to: String,
-    /// Steps done before each of them.
+    /// Completed steps of each.
     steps: [u64; 2],
-    /// The learning rate of the last step before the second; nothing where the plan is not known.
+    /// The learning rate of the last step before the second; `None` if the plan is unknown.
     #[serde(skip_serializing_if = "Option::is_none")]
     learning_rate: Option<f64>,
     parameters: Vec<Change>,
@@ -100,7 +99,7 @@ async fn differences_along(campaigns: &mut Campaigns, campaign: &str, beginning:
         [] => return Err(bad_input(anyhow!("{} has no trial `{beginning}`", plan.name))),
         several => {
             let reason =
-                anyhow!("`{beginning}` is the beginning of {} trials of {}: say which", several.len(), plan.name);
+                anyhow!("`{beginning}` matches {} trials of {}: give a longer prefix", several.len(), plan.name);
             return Err(bad_input(reason));
         }
     };
@@ -112,7 +111,7 @@ async fn differences_along(campaigns: &mut Campaigns, campaign: &str, beginning:
         own.sort_unstable();
         steps.extend(own.into_iter().map(|step| (step, stage)));
     }
-    ensure!(steps.len() > 1, "of the stages of {} fewer than two checkpoints are kept", trial.id);
+    ensure!(steps.len() > 1, "{} has fewer than two checkpoints", trial.id);
     let mut differences = Vec::new();
     let mut before: Option<Checkpoint> = None;
     for (step, stage) in steps {
@@ -131,7 +130,7 @@ impl Difference {
     fn between(before: &Checkpoint, after: &Checkpoint, learning_rate: Option<f64>) -> anyhow::Result<Self> {
         let found = changes(&before.snapshot, &after.snapshot);
         let found =
-            found.with_context(|| format!("{} and {} do not compare", before.name, after.name)).or_bad_input()?;
+            found.with_context(|| format!("cannot compare {} and {}", before.name, after.name)).or_bad_input()?;
         Ok(Self {
             from: before.name.clone(),
             to: after.name.clone(),
@@ -141,7 +140,7 @@ impl Difference {
         })
     }
 
-    /// The largest change of the parameters of a kind; nothing where there are none.
+    /// The largest change among parameters of a kind; `None` if there are none.
     fn largest(&self, kind: ParamKind) -> Option<f64> {
         let of_kind = self.parameters.iter().filter(|change| ParamKind::of(&change.parameter) == Some(kind));
         of_kind.map(|change| change.largest).reduce(larger)
@@ -170,7 +169,7 @@ impl View for Difference {
 }
 
 impl View for Along {
-    /// A line an interval: the largest change of each kind of parameter.
+    /// One line per interval: the largest change of each kind of parameter.
     fn table(&self) -> String {
         let row = |difference: &Difference| {
             let [from, to] = difference.steps.map(|step| step.to_string());

@@ -5,7 +5,7 @@ mod diff;
 use clap::Subcommand;
 use proto::v1;
 use serde::Serialize;
-use vocabulary::units::human_count;
+use vocabulary::units::human_bytes;
 
 use crate::args::CoordinatorArgs;
 use crate::args::Global;
@@ -13,7 +13,7 @@ use crate::exit::Exit;
 use crate::local::reach::with_coordinator;
 use crate::views::output::{self, View, columns};
 
-/// List the checkpoints that are kept, compare them, and make room by removing those that nothing needs
+/// List and compare checkpoints, and remove those no longer needed
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:
@@ -31,37 +31,37 @@ enum Command {
     Gc(GcArgs),
 }
 
-/// List committed checkpoints, their size, and why each is kept
+/// List committed checkpoints, their sizes, and why each is kept
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:
   windtunnel checkpoints list quickstart")]
 struct ListArgs {
-    /// The campaign's name, its identifier, or the beginning of it [default: all campaigns]
+    /// Name or identifier of the campaign; a prefix is enough [default: all campaigns]
     campaign: Option<String>,
 
     #[command(flatten)]
     coordinator: CoordinatorArgs,
 }
 
-/// Remove checkpoints that nothing needs, and files of checkpoints that were never committed
+/// Remove unneeded checkpoints and leftovers of uncommitted ones
 ///
-/// Kept are the last checkpoint of every trunk, from which stages branch, the newest of every stage that is not done, and
-/// those that trials ended with. It is safe while a campaign runs.
+/// Keeps the last checkpoint of every trunk (branches start from it), the newest of every unfinished stage, and the final
+/// checkpoints of trials. Safe while a campaign runs.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:
   windtunnel checkpoints gc --dry-run
   windtunnel checkpoints gc quickstart")]
 struct GcArgs {
-    /// The campaign's name, its identifier, or the beginning of it [default: all campaigns]
+    /// Name or identifier of the campaign; a prefix is enough [default: all campaigns]
     campaign: Option<String>,
 
-    /// Only say what would go
+    /// Print what would be removed, without removing it
     #[arg(long)]
     dry_run: bool,
 
-    /// Leave files that were never committed alone until they are this old
+    /// Minimum age of uncommitted files to touch
     #[arg(long, value_name = "SECONDS", default_value_t = 3600)]
     min_age: u64,
 
@@ -118,9 +118,9 @@ struct CheckpointView {
     step: u64,
     attempt: u32,
     bytes: u64,
-    /// Milliseconds since 1970; zero where nobody noted it.
+    /// Milliseconds since 1970; zero if unknown.
     committed_at_ms: u64,
-    /// Why it stays; nothing where nothing needs it.
+    /// Why it is kept; `None` if it is not needed.
     kept_as: Option<&'static str>,
 }
 
@@ -174,7 +174,7 @@ impl View for Listed {
         };
         let (all, idle) = (sum(|_| true), sum(|checkpoint| checkpoint.kept_as.is_none()));
         format!(
-            "{}{} checkpoints, {}; {} of it not needed\n",
+            "{}{} checkpoints, {}; {} not needed\n",
             columns(HEADER, &rows),
             rows.len(),
             human_bytes(all),
@@ -188,16 +188,12 @@ impl View for Collected {
         let rows: Vec<_> = self.checkpoints.iter().map(CheckpointView::row).collect();
         let mut text = if rows.is_empty() { String::new() } else { columns(HEADER, &rows) };
         for OrphanView { path, bytes } in &self.orphans {
-            text.push_str(&format!("never committed, or no longer: {path}  {}\n", human_bytes(*bytes)));
+            text.push_str(&format!("not committed: {path}  {}\n", human_bytes(*bytes)));
         }
-        let verb = if self.dry_run { "would go" } else { "removed" };
+        let verb = if self.dry_run { "would be removed" } else { "removed" };
         let (checkpoints, files) = (rows.len(), self.orphans.len());
         let (size, bytes) = (human_bytes(self.bytes), self.bytes);
         text.push_str(&format!("{checkpoints} checkpoints and {files} other files {verb}: {size} ({bytes} bytes)\n"));
         text
     }
-}
-
-fn human_bytes(bytes: u64) -> String {
-    format!("{}B", human_count(bytes as f64))
 }

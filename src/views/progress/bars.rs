@@ -1,4 +1,4 @@
-//! Progress on a terminal: a bar for the campaign, a line a worker.
+//! Progress on a terminal: a bar for the campaign and a line per worker.
 
 use std::time::Instant;
 

@@ -1,8 +1,8 @@
-//! How long it will take.
+//! Estimated time to completion.
 
 use std::time::Duration;
 
-/// Estimates the time left from the tokens done since it began to look.
+/// Estimates the remaining time from the tokens done since the first observation.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Eta {
     first: Option<(Duration, u64)>,
@@ -10,13 +10,13 @@ pub(crate) struct Eta {
 }
 
 impl Eta {
-    /// `elapsed` since any fixed moment; `done` tokens by then.
+    /// Records `done` tokens at `elapsed` since a fixed moment.
     pub(crate) fn observe(&mut self, elapsed: Duration, done: u64) {
         self.first.get_or_insert((elapsed, done));
         self.latest = (elapsed, done);
     }
 
-    /// Tokens a second, once there is something to tell it from.
+    /// Tokens per second, once measurable.
     pub(crate) fn rate(&self) -> Option<f64> {
         let (since, first) = self.first?;
         let (now, done) = self.latest;
@@ -24,14 +24,14 @@ impl Eta {
         (seconds >= 1.0 && done > first).then(|| (done - first) as f64 / seconds)
     }
 
-    /// The time until `total` tokens are done.
+    /// Time until `total` tokens are done.
     pub(crate) fn left(&self, total: u64) -> Option<Duration> {
         let left = total.saturating_sub(self.latest.1) as f64 / self.rate()?;
         Duration::try_from_secs_f64(left).ok()
     }
 }
 
-/// A duration as people say it: `45s`, `2m 05s`, `3h 20m`.
+/// A readable duration: `45s`, `2m 05s`, `3h 20m`.
 pub(crate) fn clock(duration: Duration) -> String {
     let seconds = duration.as_secs();
     match seconds {

@@ -1,4 +1,4 @@
-//! Progress as lines of a log, for when nobody sees it move.
+//! Progress as log lines.
 
 use std::time::{Duration, Instant};
 
@@ -6,10 +6,10 @@ use super::eta::{Eta, clock};
 use super::{Display, Snapshot};
 use crate::logging::say;
 
-/// Frequent enough to show progress, rare enough to read the next day.
+/// Often enough to see progress, rarely enough to keep logs readable.
 const INTERVAL: Duration = Duration::from_secs(10);
 
-/// A line at intervals.
+/// Prints a line at intervals.
 pub(crate) struct Lines {
     began: Instant,
     eta: Eta,
@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_says_how_far_it_is() {
+    fn a_line_shows_progress() {
         let summary = v1::CampaignSummary { tokens: 4_000_000, tokens_done: 1_000_000, ..Default::default() };
         let worker = v1::WorkerStatus { name: "a".to_owned(), connected: true, ..Default::default() };
         let now = Snapshot::from(&v1::CampaignUpdate { summary: Some(summary), workers: vec![worker] });

@@ -1,4 +1,4 @@
-//! A campaign in progress, as people watch it: bars on a terminal, log lines elsewhere.
+//! A campaign in progress: bars on a terminal, log lines elsewhere.
 
 mod bars;
 mod eta;
@@ -9,15 +9,15 @@ use std::io::IsTerminal;
 
 pub(crate) use snapshot::Snapshot;
 
-/// Somewhere progress is shown.
+/// Shows progress.
 pub(crate) trait Display: Send {
-    /// Shows how things are now.
+    /// Shows the current state.
     fn show(&mut self, now: &Snapshot);
-    /// Takes away what does not make sense once the campaign is over.
+    /// Removes what makes no sense after the end of the campaign.
     fn finish(&mut self);
 }
 
-/// Bars where the standard error is a terminal, log lines where it is not.
+/// Bars if standard error is a terminal, log lines otherwise.
 pub(crate) fn display() -> Box<dyn Display> {
     if std::io::stderr().is_terminal() { Box::new(bars::Bars::new()) } else { Box::new(lines::Lines::new()) }
 }

@@ -1,4 +1,4 @@
-//! What is shown of a campaign at one moment.
+//! The state of a campaign at one moment.
 
 use proto::{convert, v1};
 use serde::Serialize;
@@ -7,14 +7,14 @@ use vocabulary::units::human_count;
 use crate::views::CampaignView;
 use crate::views::output::View;
 
-/// A campaign and those who work, at one moment.
+/// A campaign and its workers at one moment.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Snapshot {
     pub(crate) campaign: CampaignView,
     pub(crate) workers: Vec<WorkerLine>,
 }
 
-/// A worker and what it trains.
+/// A worker and the stage it trains.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct WorkerLine {
     pub(crate) worker: String,
@@ -68,12 +68,12 @@ impl From<&v1::WorkerStatus> for WorkerLine {
 }
 
 impl Snapshot {
-    /// The share of the plan's tokens that is trained, from 0 to 1.
+    /// The trained fraction of the plan's tokens, 0 to 1.
     pub(crate) fn share(&self) -> f64 {
         if self.campaign.tokens == 0 { 1.0 } else { self.campaign.tokens_done as f64 / self.campaign.tokens as f64 }
     }
 
-    /// Tokens trained of the plan's, in words.
+    /// Trained and planned tokens, in words.
     pub(crate) fn tokens(&self) -> String {
         let [done, all] = [self.campaign.tokens_done, self.campaign.tokens].map(|tokens| human_count(tokens as f64));
         format!("{done} of {all} tokens")
@@ -90,7 +90,7 @@ impl WorkerLine {
             _ => {}
         }
         match (self.step, self.end_step) {
-            // Steps are counted from 0, people count them from 1.
+            // Steps are counted from 0; people count from 1.
             (Some(step), Some(end)) => parts.push(format!("step {} of {end}", step + 1)),
             (None, Some(_)) => parts.push("starting".to_owned()),
             _ => {}
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_known_is_not_shown() {
+    fn unknown_values_are_omitted() {
         let idle = v1::WorkerStatus { name: "a".to_owned(), connected: true, ..Default::default() };
         assert_eq!(WorkerLine::from(&idle).text(), "a  idle");
         let gone = v1::WorkerStatus { connected: false, progress: None, ..busy() };

@@ -1,4 +1,4 @@
-//! The batch that reaches a loss with the fewest tokens, where a campaign tries several batch sizes.
+//! The batch size that reaches a loss with the fewest tokens, for campaigns that try several.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use scaling::batch::{BatchError, BatchFit, BatchOptions, BatchRun, fit};
 
 use super::points::MeasuredPoint;
 
-/// The law, or why there is none; `None` where there are too few batch sizes for one.
+/// The fitted law, or why the fit failed; `None` if the campaign has too few batch sizes to attempt it.
 pub(crate) fn law(points: &[MeasuredPoint]) -> Option<Result<BatchFit, BatchError>> {
     let mut sizes: Vec<u64> = points.iter().map(|point| point.batch_tokens).collect();
     sizes.sort_unstable();
@@ -14,8 +14,8 @@ pub(crate) fn law(points: &[MeasuredPoint]) -> Option<Result<BatchFit, BatchErro
     (sizes.len() >= scaling::valley::MIN_SETTINGS).then(|| fit(&runs(points), &BatchOptions::default()))
 }
 
-/// A run for each size and batch size: its decayed losses over its tokens, the mean over seeds. Losses at the peak learning
-/// rate would speak for large batches, which are only less noisy.
+/// One run per model size and batch size: decayed losses by tokens, averaged over seeds. Losses at the peak learning rate
+/// would favour large batches merely because they are less noisy.
 fn runs(points: &[MeasuredPoint]) -> Vec<BatchRun> {
     let mut losses: BTreeMap<(u64, &str, u64), BTreeMap<u64, Vec<f64>>> = BTreeMap::new();
     for point in points.iter().filter(|point| point.decayed) {

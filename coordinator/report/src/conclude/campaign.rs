@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use vocabulary::{Measurements, Plan, StageKey, TrialId};
 
-/// A campaign as far as it is measured.
+/// A campaign with everything measured so far.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Campaign {
     pub plan: Plan,
@@ -12,22 +12,22 @@ pub struct Campaign {
     pub results: BTreeMap<TrialId, Measurements>,
     /// The trials that ended without one: pruned, or diverged.
     pub early: BTreeMap<TrialId, EarlyEnd>,
-    /// The curves of the stages that have one, steps ascending.
+    /// Loss curves by stage, steps ascending; stages without a curve are absent.
     pub curves: BTreeMap<StageKey, Vec<CurvePoint>>,
-    /// What stages that record said of their steps, steps ascending.
+    /// Per-step records of the stages that record them, steps ascending.
     pub dynamics: BTreeMap<StageKey, Vec<DynamicsPoint>>,
     /// The recipe's file name.
     pub recipe_file: String,
     /// The recipe's text.
     pub recipe_text: String,
-    /// What the report says made it, for example `windtunnel 0.1.0`.
+    /// The program named in the report, for example `windtunnel 0.1.0`.
     pub program: String,
 }
 
 /// The end of a trial before its last step.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EarlyEnd {
-    /// Steps done.
+    /// Completed steps.
     pub step: u64,
     /// The result there if a search ended it; `None` if it diverged.
     pub result: Option<Measurements>,
@@ -36,20 +36,20 @@ pub struct EarlyEnd {
 /// The training loss at one step.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct CurvePoint {
-    /// Counted from the root, the first is 0.
+    /// Counted from the root, starting at 0.
     pub step: u64,
-    /// Nats a token, mean over the batch.
+    /// Nats a token, averaged over the batch.
     pub loss: f64,
 }
 
 /// What was recorded of a step.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DynamicsPoint {
-    /// Counted from the root, the first is 0.
+    /// Counted from the root, starting at 0.
     pub step: u64,
-    /// Before the multipliers of parameter groups.
+    /// Base rate, before the multipliers of parameter groups.
     pub learning_rate: f64,
-    /// Of the whole gradient, before clipping.
+    /// Norm of the whole gradient before clipping.
     pub grad_norm: f64,
     /// What the stage recorded beside these.
     pub measurements: Measurements,

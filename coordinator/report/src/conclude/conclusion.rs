@@ -1,4 +1,4 @@
-//! From a campaign's measurements to what can be said of them.
+//! From a campaign's measurements to its conclusions.
 
 use scaling::batch::{BatchError, BatchFit};
 use scaling::single::Comparison;
@@ -10,35 +10,35 @@ use super::points::{self, MeasuredPoint, Selection};
 use super::sets::{self, SetFit};
 use super::{batches, envelope};
 
-/// A campaign with its points and, where they suffice for one, its law.
+/// A campaign with its points and, if they determine one, its law.
 #[derive(Debug, Clone)]
 pub struct Conclusion {
     pub(crate) campaign: Campaign,
     pub(crate) points: Vec<MeasuredPoint>,
     pub(crate) selection: Selection,
-    /// The arm whose points were fitted, where there are arms.
+    /// The arm whose points were fitted, if the recipe has arms.
     pub(crate) arm: Option<String>,
-    /// Points that were fitted.
+    /// Number of fitted points.
     pub(crate) fitted: usize,
     pub(crate) analysis: Result<Analysis, FitError>,
-    /// The law of the batch size, or why there is none; nothing where only few were tried.
+    /// The batch-size law, or why its fit failed; `None` if too few batch sizes were tried.
     pub(crate) batch_law: Option<Result<BatchFit, BatchError>>,
-    /// Two forms of the loss of a single size.
+    /// Two functional forms compared on the loss of a single size.
     pub(crate) envelope: Option<Comparison>,
-    /// The loss that all this is about.
+    /// The loss under consideration.
     pub(crate) measure: Measure,
-    /// The law of each of several held-out sets, and of their mean.
+    /// The law of each held-out set and of their mean, if there are several sets.
     pub(crate) sets: Vec<(String, SetFit)>,
 }
 
 impl Conclusion {
-    /// Fits the law to what is measured. That it cannot be is a conclusion, too.
+    /// Fits the law to the measurements. A failed fit is a conclusion too.
     #[must_use]
     pub fn of(campaign: Campaign, options: &AnalysisOptions) -> Self {
         Self::about(campaign, options, Measure::default())
     }
 
-    /// The same of another loss: on one of several held-out sets, or in nats a byte.
+    /// The same for another loss: on one of several held-out sets, or in nats a byte.
     #[must_use]
     pub fn about(campaign: Campaign, options: &AnalysisOptions, measure: Measure) -> Self {
         let points = points::measured(&campaign, measure);
@@ -52,21 +52,21 @@ impl Conclusion {
         Self { arm, fitted: rows.len(), campaign, points, selection, analysis, batch_law, envelope, measure, sets }
     }
 
-    /// The points that are measured, in the plan's order.
+    /// The measured points, in plan order.
     #[must_use]
     pub fn points(&self) -> &[MeasuredPoint] {
         &self.points
     }
 
-    /// The law with all that belongs to it, or why there is none.
+    /// The law with its intervals, optima and diagnostics, or why there is no law.
     ///
     /// # Errors
-    /// Where the points determine no law.
+    /// The points determine no law.
     pub fn analysis(&self) -> Result<&Analysis, &FitError> {
         self.analysis.as_ref()
     }
 
-    /// Why there is no law. Where no point is from the end of a decay that is why, rather than what it leaves too few of.
+    /// Why there is no law. If no point is from the end of a decay, that is the reason given, not the shortage it causes.
     pub(crate) fn refusal(&self) -> Option<String> {
         let error = self.analysis.as_ref().err()?;
         let no_decay = !self.points.is_empty() && self.points.iter().all(|point| !point.decayed);

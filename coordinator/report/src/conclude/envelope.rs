@@ -1,14 +1,13 @@
-//! How the loss of one size falls with what is spent on it: a power of the operations or an exponential, section 4.3 of the
-//! paper.
+//! How the loss of one size falls with the compute spent on it: as a power or as an exponential (section 4.3 of the paper).
 
 use scaling::single::{Comparison, Form, Observation, SingleOptions, compare};
 
 use super::points::MeasuredPoint;
 
-/// Amounts of data that two forms of three parameters can be told apart by.
+/// Distinct amounts of data needed to tell two three-parameter forms apart.
 const MIN_AMOUNTS: usize = 5;
 
-/// Both forms fitted to the loss over C = 6ND; `None` where there are several sizes, or too few amounts of data.
+/// Both forms fitted to the loss over C = 6ND; `None` if there are several sizes or too few amounts of data.
 pub(crate) fn compared(rows: &[&MeasuredPoint]) -> Option<Comparison> {
     let first = rows.first()?;
     let mut amounts: Vec<u64> = rows.iter().map(|point| point.d).collect();
@@ -20,7 +19,7 @@ pub(crate) fn compared(rows: &[&MeasuredPoint]) -> Option<Comparison> {
     let mut trunks: Vec<_> = rows.iter().map(|point| point.trunk).collect();
     trunks.sort_unstable();
     trunks.dedup();
-    // In units of the least budget: an exponential of 1e12 operations has a rate that no one can read.
+    // In units of the smallest budget: the rate of an exponential in raw operations (1e12 and up) would be unreadable.
     let least = amounts[0] as f64;
     let observation = |point: &&MeasuredPoint| Observation {
         x: point.d as f64 / least,

@@ -15,23 +15,23 @@ use super::points::Selection;
 use super::sets::SetFit;
 use super::source::Source;
 
-/// The contents of `fit.json`, of a campaign's fit or of a table's. What there is no law for is absent.
+/// The contents of `fit.json`, for a campaign or a table. Without a law, everything that depends on one is absent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(bound = "L: Law")]
 pub struct FitFile<L = ScalingLaw> {
-    /// The campaign's name.
+    /// The name of the campaign.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub campaign: Option<String>,
-    /// Its identifier.
+    /// The identifier of the campaign.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub campaign_id: Option<String>,
-    /// The table that was read, where there is no campaign.
+    /// The table, if there is no campaign.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub table: Option<Source>,
     /// Why there is no law.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// Which form of law.
+    /// The form of the law.
     #[serde(default)]
     pub law: Form,
     /// The law as text.
@@ -39,40 +39,40 @@ pub struct FitFile<L = ScalingLaw> {
     /// Its parameters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parameters: Option<L>,
-    /// Their intervals, a list of two numbers each.
+    /// Intervals of the parameters, a list of two numbers each.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub intervals: Option<Intervals>,
-    /// The covariance they follow from.
+    /// The covariance behind the intervals.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub covariance: Option<Covariance>,
-    /// What draws of the table say beside that, with some of their laws.
+    /// Bootstrap draws, including some of their laws.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bootstrap: Option<Bootstrap<L>>,
-    /// The share of the losses' variance that the law explains.
+    /// The fraction of the variance of losses that the law explains.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub r_squared: Option<f64>,
     /// Root of the mean squared residual, nats a token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rmse: Option<f64>,
-    /// Mean relative error of the losses of the largest size, predicted from the other sizes.
+    /// Mean relative error of the largest size, predicted from the other sizes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held_out_error: Option<f64>,
-    /// The value of what was minimised: with the default, the sum over the points of Huber's function of the residual
-    /// of log L, which compares with published fits of the same threshold.
+    /// The minimum of the objective: by default, the sum over points of the Huber loss of the residuals of log L, comparable with
+    /// published fits of the same threshold.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub objective: Option<f64>,
     /// How it was minimised.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub search: Option<Search>,
-    /// Points the law was fitted to.
+    /// Number of fitted points.
     pub n_points: usize,
-    /// Points the campaign has when it is finished.
+    /// Number of points in the finished campaign.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub n_points_planned: Option<usize>,
-    /// Runs they come from: points of one share its luck.
+    /// Number of trunks of the points; points of one trunk share its luck.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub n_trunks: Option<usize>,
-    /// What N, D and the loss are.
+    /// The meaning of N, D and the loss.
     pub fitted: Fitted,
     /// Compute-optimal models.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -80,66 +80,66 @@ pub struct FitFile<L = ScalingLaw> {
     /// The held-out size, point by point.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held_out: Option<HeldOut<L>>,
-    /// More to judge the law by.
+    /// Further diagnostics.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub diagnostics: Option<Judgement>,
-    /// The law of the batch size, where several were tried.
+    /// The batch-size law, if several batch sizes were tried.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub batch_law: Option<BatchFit>,
-    /// Two forms of the loss over the tokens, in multiples of the fewest, where there is one size.
+    /// Two functional forms of the loss over relative tokens, for a single size.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub envelope: Option<Comparison>,
-    /// The law of each held-out set, in nats a byte, and of their mean, `average`, where there are several.
+    /// The law of each held-out set in nats a byte, and of their mean (`average`), if there are several.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub sets: BTreeMap<String, SetFit>,
-    /// Reasons for doubt.
     pub warnings: Vec<Doubt>,
-    /// What produced all this.
+    /// How the file was produced.
     pub settings: Produced,
 }
 
-/// How a law was looked for.
+/// How the objective was minimised.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Search {
     pub minimised: Objective,
-    /// Descents made.
+    /// Number of descents.
     pub starts: usize,
-    /// Descents that ended at this minimum.
+    /// Number of descents that reached this minimum.
     pub starts_agreeing: usize,
-    /// The gradient at the end, relative to the size of its summands: what is left of it is rounding.
+    /// The final gradient relative to the size of its summands; only rounding should remain.
     #[serde(default)]
     pub relative_gradient: f64,
-    /// Parameters on a bound of the search.
+    /// Parameters at a bound of the search.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub at_bounds: Vec<scaling::Parameter>,
 }
 
-/// What the law's letters stand for here.
+/// The meaning of the law's symbols.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Fitted {
-    /// N.
+    /// What N counts.
     pub n: String,
-    /// D.
+    /// What D counts.
     pub d: String,
     /// L.
     pub loss: String,
+    /// The fitted points.
     pub points: String,
-    /// Of which arm, where there are arms.
+    /// Their arm, if the recipe has arms.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub arm: Option<String>,
-    /// Tokens of held-out text that each loss is a mean over.
+    /// Held-out tokens that each loss is averaged over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub validation_tokens: Option<u64>,
 }
 
-/// N_opt / D_opt = K^2 (C/6)^eta, and its value at some budgets.
+/// N_opt / D_opt = K^2 (C/6)^eta, evaluated at some budgets.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct OptimumLaw {
     /// K^2 of the paper.
     pub k_squared: f64,
     /// eta of the paper: (beta - alpha) / (alpha + beta).
     pub eta: f64,
-    /// At ascending budgets.
+    /// Optima at ascending budgets.
     pub budgets: Vec<Budget>,
 }
 
@@ -148,61 +148,61 @@ pub struct OptimumLaw {
 pub struct Budget {
     /// C, operations.
     pub flops: f64,
-    /// N.
+    /// Parameters.
     pub n: f64,
-    /// D.
+    /// Tokens.
     pub d: f64,
     /// D/N.
     pub tokens_per_param: f64,
-    /// The loss the law predicts, nats a token.
+    /// The predicted loss, nats a token.
     pub loss: f64,
-    /// Of `n`; null where the draws do not bound it.
+    /// Interval of `n`; null if the draws do not bound it.
     pub n_interval: Option<Interval>,
-    /// Of `d`.
+    /// Interval of `d`, tokens.
     pub d_interval: Option<Interval>,
-    /// Of `tokens_per_param`.
+    /// Interval of `tokens_per_param`.
     pub tokens_per_param_interval: Option<Interval>,
-    /// Of `loss`.
+    /// Interval of `loss`.
     #[serde(default)]
     pub loss_interval: Option<Interval>,
-    /// Whether it lies inside the N and D that were measured.
+    /// Whether it lies within the measured N and D.
     pub measured: bool,
 }
 
-/// Diagnostics beside the headline numbers.
+/// Further diagnostics.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Judgement {
     /// Standard deviation between trunks at the same N and D, nats a token; null with one seed.
     pub seed_spread: Option<f64>,
-    /// The largest residual by its size, nats a token.
+    /// The largest absolute residual, nats a token.
     pub worst_residual: f64,
-    /// Whether losses fall.
+    /// Whether losses decrease with N and D.
     pub monotonicity: Monotonicity,
-    /// Whether residuals depend on N and D together.
+    /// Whether residuals depend on N and D jointly.
     pub interaction: Option<Interaction>,
-    /// Every size, predicted from the others.
+    /// Every size in turn, predicted from the others.
     #[serde(default)]
     pub left_out: Vec<LeftOut>,
-    /// Residuals along N and along D.
+    /// Trends of residuals along N and D.
     #[serde(default)]
     pub patterns: Patterns,
-    /// Points far off the law.
+    /// Points far from the law.
     #[serde(default)]
     pub outliers: Vec<Outlier>,
-    /// Measured minus predicted, point by point.
+    /// Measured minus predicted loss per point.
     pub residuals: Vec<Residual>,
 }
 
-/// A warning for programs and for people.
+/// A warning for people and programs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Doubt {
-    /// A sentence.
+    /// The warning as a sentence.
     pub message: String,
-    /// The same with its numbers.
+    /// The warning as data.
     pub warning: Warning,
 }
 
-/// What a fit can be made again with.
+/// What is needed to reproduce the fit.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Produced {
     /// The program and its version.
@@ -213,10 +213,10 @@ pub struct Produced {
     /// The dataset's identifier, by its content.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dataset: Option<String>,
-    /// How intervals were made.
+    /// The options of the bootstrap.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bootstrap: Option<BootstrapOptions>,
-    /// What one draw of it is of.
+    /// The unit that is resampled.
     pub resampled: String,
 }
 
@@ -234,7 +234,7 @@ impl Selection {
 }
 
 impl<L: Law> FitFile<L> {
-    /// What any fit has; the caller adds where the points are from.
+    /// The part common to all fits; the caller adds where the points come from.
     pub(crate) fn of_law(analysis: Option<&Analysis<L>>, n_points: usize, fitted: Fitted, settings: Produced) -> Self {
         let diagnostics = analysis.map(|analysis| &analysis.diagnostics);
         Self {

@@ -9,25 +9,25 @@ use super::points::MeasuredPoint;
 
 /// A grid of the final losses, rows in the plan's order.
 pub(crate) struct Grid {
-    /// Above the columns: `500k`, or `10N` where the recipe counts in multiples of N.
+    /// Column titles: `500k`, or `10N` if the recipe counts in multiples of N.
     pub(crate) columns: Vec<String>,
     pub(crate) rows: Vec<Row>,
 }
 
 /// One model's losses.
 pub(crate) struct Row {
-    /// The size, with its arm, seed and learning rate where the campaign has several; of a search the trial.
+    /// The size, with arm, seed and learning rate where the campaign has several; in a search, the trial.
     pub(crate) label: String,
     pub(crate) n: u64,
-    /// By column; `None` where there is no such trial, or it has no loss.
+    /// By column; `None` if there is no such trial or it has no loss.
     pub(crate) losses: Vec<Option<f64>>,
 }
 
-/// More columns than this do not fit beside one another.
+/// More columns than this do not fit side by side.
 const MAX_COLUMNS: usize = 12;
 
-/// What tells the models of a plan from one another: arm, size, seed and learning rate, as far as there are several; of a
-/// search the trial's number.
+/// Labels that distinguish the models of a plan: arm, size, seed and learning rate where there are several; in a search, the
+/// trial's number.
 pub(crate) struct Labels {
     trials: BTreeMap<TrialId, String>,
     roots: BTreeMap<StageKey, String>,
@@ -44,10 +44,10 @@ impl Labels {
             let seed = if several_seeds { format!(" seed {}", trial.seed) } else { String::new() };
             let lr = if several_lrs { format!(" lr {}", lr(trial)) } else { String::new() };
             let model = format!("{}{seed}{lr}", trial.size);
-            // Of a search each trial is a model of its own, and the page's tables name it by its number.
+            // Each trial of a search is a model of its own, named by its number.
             let model = if plan.search.is_some() { format!("trial {}", index + 1) } else { model };
             let label = trial.arm.as_ref().map_or_else(|| model.clone(), |arm| format!("{arm} {model}"));
-            // A trunk that several arms share is of none of them.
+            // A trunk shared by several arms carries no arm's name.
             labels
                 .roots
                 .entry(trial.path[0])
@@ -62,18 +62,19 @@ impl Labels {
         labels
     }
 
-    /// Of the run that begins with a stage.
+    /// The label of the run that begins with a stage.
     pub(crate) fn root(&self, root: &StageKey) -> Option<&str> {
         self.roots.get(root).map(String::as_str)
     }
 
+    /// The label of a trial.
     pub(crate) fn trial(&self, trial: &TrialId) -> Option<&str> {
         self.trials.get(trial).map(String::as_str)
     }
 }
 
 impl Grid {
-    /// `None` where the amounts of data are too many to stand beside one another.
+    /// `None` if there are too many amounts of data to show side by side.
     pub(crate) fn of(plan: &Plan, points: &[MeasuredPoint]) -> Option<Self> {
         let losses: BTreeMap<TrialId, f64> = points.iter().map(|point| (point.trial, point.loss)).collect();
         let labels = Labels::of(plan);
@@ -88,7 +89,7 @@ impl Grid {
         let mut rows: Vec<Row> = Vec::new();
         for trial in &plan.trials {
             let label = labels.trial(&trial.id)?;
-            // Runs that share no stage, as those of a cosine schedule do not, are still of one model.
+            // Runs that share no stage (a cosine schedule, for instance) still belong to one model.
             if rows.last().is_none_or(|row| row.label != label) {
                 rows.push(Row { label: label.to_owned(), n: trial.n, losses: vec![None; columns.len()] });
             }
@@ -96,7 +97,7 @@ impl Grid {
             let column = columns.iter().position(|column| *column == value)?;
             rows.last_mut()?.losses[column] = losses.get(&trial.id).copied();
         }
-        // Most trials of a search were ended before there was a loss to show.
+        // Most trials of a search end before they have a loss.
         rows.retain(|row| plan.search.is_none() || row.losses.iter().any(Option::is_some));
         let title = |column: u64| {
             if in_multiples { format!("{}N", column as f64 / 1000.0) } else { human_count(column as f64) }
@@ -105,7 +106,7 @@ impl Grid {
     }
 }
 
-/// A multiple in thousandths, at three significant digits: nominal tokens are whole, so 10N may be 10.00004 times N.
+/// A multiple in thousandths, to three significant digits: nominal tokens are whole numbers, so 10N may be 10.00004 N.
 fn three_of(multiple: f64) -> u64 {
     let rounded: f64 = format!("{multiple:.2e}").parse().unwrap_or(multiple);
     (rounded * 1000.0).round() as u64

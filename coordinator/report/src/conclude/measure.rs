@@ -1,20 +1,20 @@
-//! Which of the losses on held-out text is looked at: of which set, and in what unit.
+//! Which held-out loss is considered: the set and the unit.
 
 use serde::{Deserialize, Serialize};
 use vocabulary::metrics::{VALIDATION_LOSS, VALIDATION_LOSS_PER_BYTE};
 use vocabulary::{Measurements, Metric, Plan};
 
-/// What results call the mean over the held-out sets.
+/// The name of the mean over the held-out sets.
 pub const AVERAGE: &str = "average";
 
-/// What a loss is counted in.
+/// The unit of a loss.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Unit {
     /// Nats a token.
     #[default]
     Token,
-    /// Nats a byte, which compares across tokenizers, and across sets that a tokenizer suits more or less well.
+    /// Nats a byte: comparable across tokenizers, and across sets that a tokenizer suits differently.
     Byte,
 }
 
@@ -33,10 +33,10 @@ impl Unit {
     }
 }
 
-/// A loss to look at.
+/// Which loss to consider.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Measure {
-    /// The number of the domain; `None` for the mean over all, or where there is one set.
+    /// The index of the domain; `None` for the mean over all domains, or for a single set.
     pub set: Option<usize>,
     pub unit: Unit,
 }
@@ -45,16 +45,17 @@ pub struct Measure {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the campaign has no held-out set `{name}`; accepted: {}", accepted.join(", "))]
 pub struct NoSuchSet {
-    /// What was asked for.
+    /// The requested name.
     pub name: String,
+    /// The available names.
     pub accepted: Vec<String>,
 }
 
 impl Measure {
-    /// The measure of a set's name, or of the mean.
+    /// The measure named by a set, or `average`.
     ///
     /// # Errors
-    /// A name that the campaign's data does not have.
+    /// The campaign's data has no such set.
     pub fn named(plan: &Plan, name: &str, unit: Unit) -> Result<Self, NoSuchSet> {
         if name == AVERAGE {
             return Ok(Self { set: None, unit });
@@ -88,7 +89,7 @@ impl Measure {
     }
 }
 
-/// The names of a campaign's held-out sets; none where there is one.
+/// The names of a campaign's held-out sets; empty if it has a single set.
 pub(crate) fn names(plan: &Plan) -> Vec<&str> {
     plan.dataset.iter().flat_map(|dataset| &dataset.domains).map(|domain| domain.name.as_str()).collect()
 }

@@ -1,8 +1,7 @@
-//! What can be said of a campaign or a table: plain data, whatever it is shown as later.
+//! What a campaign or a table shows: plain data, independent of how it is rendered.
 //!
-//! [`Campaign`](campaign::Campaign) goes in. `points` decides what counts as a point and which of them a law is fitted to,
-//! [`Conclusion`](conclusion::Conclusion) has the laws, and [`FitFile`](fit_file::FitFile) is the part of it that programs
-//! read.
+//! The input is a [`Campaign`](campaign::Campaign). `points` decides what counts as a point and which points the law is fitted
+//! to, [`Conclusion`](conclusion::Conclusion) holds the laws, and [`FitFile`](fit_file::FitFile) is the part that programs read.
 
 mod batches;
 pub(crate) mod campaign;

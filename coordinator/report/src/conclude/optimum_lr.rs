@@ -1,23 +1,23 @@
-//! The peak learning rate with the lowest loss, for each arm and size.
+//! The peak learning rate with the lowest loss, per arm and size.
 
 use std::collections::BTreeMap;
 
 use super::points::MeasuredPoint;
 
-/// What a model's losses say of its learning rate.
+/// How the loss of one model depends on its learning rate.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct OptimumLr {
     pub(crate) arm: Option<String>,
     pub(crate) size: String,
     pub(crate) n: u64,
-    /// Learning rates, ascending, with the mean over seeds of the loss at the largest amount of data.
+    /// Learning rates, ascending, each with the loss at the largest amount of data, averaged over seeds.
     pub(crate) losses: Vec<(f64, f64)>,
-    /// Where the parabola through the lowest loss and its two neighbours is lowest, and its loss there; `None` where the
-    /// lowest is that of the first or the last learning rate, so that the optimum was not bracketed.
+    /// The vertex of the parabola through the lowest loss and its two neighbours: learning rate and loss. `None` if the first
+    /// or the last learning rate has the lowest loss, so the optimum is not bracketed.
     pub(crate) best: Option<(f64, f64)>,
 }
 
-/// Of every arm and size that has three learning rates or more, in the order of the points.
+/// One entry per arm and size with at least three learning rates, in the order of the points.
 pub(crate) fn optima(points: &[MeasuredPoint]) -> Vec<OptimumLr> {
     let mut models: Vec<(Option<&str>, &str, u64)> = Vec::new();
     for point in points {
@@ -32,7 +32,7 @@ pub(crate) fn optima(points: &[MeasuredPoint]) -> Vec<OptimumLr> {
 fn optimum(points: &[MeasuredPoint], (arm, size, n): (Option<&str>, &str, u64)) -> Option<OptimumLr> {
     let of_model = || points.iter().filter(|point| point.arm.as_deref() == arm && point.size == size);
     let longest = of_model().map(|point| point.nominal).max()?;
-    // By the bits: positive floats are in the order of theirs.
+    // Keyed by bits: positive floats sort like their bit patterns.
     let mut by_lr: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
     for point in of_model().filter(|point| point.nominal == longest) {
         by_lr.entry(point.peak_lr.to_bits()).or_default().push(point.loss);
@@ -50,7 +50,7 @@ fn lowest(losses: &[(f64, f64)]) -> Option<(f64, f64)> {
     let (left, right) = (before.0.ln() - at.0.ln(), after.0.ln() - at.0.ln());
     let (rise_left, rise_right) = ((before.1 - at.1) / left, (after.1 - at.1) / right);
     let curvature = (rise_right - rise_left) / (right - left);
-    // Three equal losses have no lowest one.
+    // Three equal losses have no minimum.
     (curvature > 0.0).then(|| {
         let slope = rise_left - curvature * left;
         let shift = -slope / (2.0 * curvature);

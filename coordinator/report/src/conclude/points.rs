@@ -1,4 +1,4 @@
-//! What trials ended with, and which of it the law is fitted to.
+//! The final losses of trials, and which of them the law is fitted to.
 
 use std::collections::BTreeMap;
 
@@ -9,16 +9,16 @@ use vocabulary::{LrSchedule, Measurements, Plan, Stage, StageKey, StageRole, Sta
 use super::campaign::Campaign;
 use super::measure::Measure;
 
-/// A model trained to the end of its trial, with its loss on held-out text.
+/// A model trained to the end of its trial, with its held-out loss.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MeasuredPoint {
     /// The size, as the recipe names it.
     pub size: String,
     /// N: non-embedding parameters.
     pub n: u64,
-    /// D: every token it was trained on.
+    /// D: all tokens it was trained on.
     pub d: u64,
-    /// The loss that is looked at: by default in nats a token, the mean over the held-out sets.
+    /// The loss under consideration: by default in nats a token, averaged over the held-out sets.
     pub loss: f64,
     /// All that was measured at its end.
     pub result: Measurements,
@@ -28,35 +28,34 @@ pub struct MeasuredPoint {
     pub peak_lr: f64,
     /// The amount of data the recipe asked for.
     pub nominal: u64,
-    /// Steps it was trained for.
+    /// Number of training steps.
     pub step: u64,
-    /// Tokens of one step.
+    /// Tokens per step.
     pub batch_tokens: u64,
-    /// The arm, as the recipe names it, where it has arms.
+    /// The arm as the recipe names it, if it has arms.
     pub arm: Option<String>,
-    /// What a search gave it.
+    /// The settings a search chose for it.
     pub settings: Settings,
-    /// Whether its learning rate had come down. The loss at a high one is a tenth of a nat and more above what a decay would
-    /// reach, and tells nothing of the law.
+    /// Whether its learning rate had decayed. A loss at a high rate is 0.1 nats or more above what a decay would reach, and
+    /// says nothing about the law.
     pub decayed: bool,
-    /// The first stage of its trunk: points with the same one share it, and with it its luck.
+    /// The first stage of its trunk. Points that share a trunk share its luck.
     pub trunk: StageKey,
-    /// The stage that ended with the loss.
+    /// The stage that produced the loss.
     pub stage: StageKey,
-    /// Its trial.
     pub trial: TrialId,
 }
 
-/// Which of the points the law is fitted to.
+/// Which points the law is fitted to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Selection {
-    /// All of them.
+    /// Every decayed point.
     All,
-    /// Of several learning rates, the one with the lowest loss, for each size, seed and amount of data.
+    /// The best learning rate for each size, seed and amount of data.
     BestLearningRate,
 }
 
-/// The points that are measured, in the plan's order.
+/// The measured points, in plan order.
 pub(crate) fn measured(campaign: &Campaign, measure: Measure) -> Vec<MeasuredPoint> {
     let stages = campaign.plan.stages_by_key();
     let trunks = trunks(&campaign.plan);
@@ -90,8 +89,8 @@ fn point(trial: &vocabulary::Trial, last: &Stage, loss: f64, result: &Measuremen
     }
 }
 
-/// The name of the trunk that each root begins. Roots that differ in their length alone train the same, as far as both go:
-/// a campaign that grew by points before its first one has several. The shortest gives the name.
+/// The name of the trunk that each root begins. Roots that differ only in length train identically as far as both go; a
+/// campaign extended by points before its first one has several. The shortest names them all.
 fn trunks(plan: &Plan) -> BTreeMap<StageKey, StageKey> {
     let alike = |root: &Stage| StageSpec { steps: 0..0, ..root.spec.clone() }.key(None);
     let roots = || plan.stages.iter().filter(|stage| stage.parent.is_none());
@@ -105,14 +104,14 @@ fn trunks(plan: &Plan) -> BTreeMap<StageKey, StageKey> {
     roots().filter_map(|root| Some((root.key, shortest.get(&alike(root))?.key))).collect()
 }
 
-/// Whether a stage is drawn as what takes a trunk to a loss, rather than as a trunk.
+/// Whether a stage is drawn as a decay rather than as a trunk.
 pub(crate) fn is_decay(stage: &Stage) -> bool {
     let constant = matches!(stage.spec.schedule, LrSchedule::Constant { .. });
     matches!(stage.role, StageRole::Decay | StageRole::Whole) && !constant
 }
 
-/// Whether the learning rate has come down when a stage ends: to the end of its decay, or to the floor of its cosine. One
-/// hundredth of the peak is more than what rounding to steps leaves.
+/// Whether the learning rate has decayed by the end of a stage: to the end of its decay, or to the floor of its cosine. The
+/// tolerance of 0.01 of the peak exceeds what rounding to whole steps leaves.
 fn ends_decayed(stage: &Stage) -> bool {
     let last = stage.spec.steps.end.saturating_sub(1);
     match stage.spec.schedule {
@@ -124,12 +123,12 @@ fn ends_decayed(stage: &Stage) -> bool {
     }
 }
 
-/// The arm whose points are fitted: the first that has a decayed one, in the order of the points.
+/// The arm whose points are fitted: the first one with a decayed point.
 pub(crate) fn fitted_arm(points: &[MeasuredPoint]) -> Option<&str> {
     points.iter().find(|point| point.decayed)?.arm.as_deref()
 }
 
-/// The rows the law is fitted to, in the order of the points: decayed ones, and of one arm.
+/// The points the law is fitted to, in order: decayed, and of one arm.
 pub(crate) fn select(points: &[MeasuredPoint]) -> (Vec<&MeasuredPoint>, Selection) {
     let arm = fitted_arm(points);
     let points: Vec<&MeasuredPoint> =
@@ -160,7 +159,7 @@ pub(crate) fn row(point: &MeasuredPoint) -> scaling::Point {
     }
 }
 
-/// A trial that ended early as a point of where it did, with its loss and how it ended.
+/// A trial that ended early, as a point at the step it reached, with its loss and how it ended.
 pub(crate) fn early(
     campaign: &Campaign,
     stages: &BTreeMap<StageKey, &Stage>,

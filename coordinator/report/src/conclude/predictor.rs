@@ -1,4 +1,4 @@
-//! From a `fit.json` back to a law that can be asked.
+//! From a `fit.json` back to a law that makes predictions.
 
 use scaling::{Fit, FitOptions, Form, KaplanLaw, Law, Point, Predictor};
 use serde::Deserialize;
@@ -15,25 +15,28 @@ pub enum AnyFit {
     Kaplan(Box<FitFile<KaplanLaw>>),
 }
 
-/// Why a `fit.json` cannot be asked.
+/// Why a `fit.json` cannot make predictions.
 #[derive(Debug, thiserror::Error)]
 pub enum NoPredictor {
-    /// The file is not a fit.json, or another program wrote it.
-    #[error("not a fit.json written by `windtunnel fit`")]
+    /// The file is not a `fit.json` of this program.
+    #[error("not a fit.json written by `windtunnel`")]
     Unreadable(#[source] serde_json::Error),
-    /// It says why there is no law.
-    #[error("it has no law: {reason}")]
-    NoLaw { reason: String },
+    /// The file records that there is no law.
+    #[error("it holds no law: {reason}")]
+    NoLaw {
+        /// The recorded reason.
+        reason: String,
+    },
 }
 
 impl AnyFit {
     /// Parses the text of a `fit.json`.
     ///
     /// # Errors
-    /// Fails if it is not a `fit.json`.
+    /// The text is not a `fit.json`.
     pub fn parse(text: &str) -> Result<Self, NoPredictor> {
         let value: Value = serde_json::from_str(text).map_err(NoPredictor::Unreadable)?;
-        // Files of before there were forms have the additive one.
+        // Files written before there were several forms have the additive one.
         let form = value.get("law").map_or(Ok(Form::default()), Form::deserialize).map_err(NoPredictor::Unreadable)?;
         match form {
             Form::Minicpm => serde_json::from_value(value).map(|fit| Self::Minicpm(Box::new(fit))),
@@ -44,10 +47,10 @@ impl AnyFit {
 }
 
 impl<L: Law> FitFile<L> {
-    /// What the law says beyond the file: the points that it has give the intervals.
+    /// A predictor of the law; its intervals come from the points in the file.
     ///
     /// # Errors
-    /// Where the file has no law.
+    /// The file has no law.
     pub fn predictor(&self) -> Result<Predictor<L>, NoPredictor> {
         let no_law =
             || NoPredictor::NoLaw { reason: self.error.clone().unwrap_or_else(|| "it does not say why".to_owned()) };

@@ -1,4 +1,4 @@
-//! What a search came to: its trials in the order of their merit, and what of their settings decides.
+//! The outcome of a search: its trials ranked, and which settings matter.
 
 use vocabulary::Trial;
 use vocabulary::metrics::VALIDATION_LOSS;
@@ -6,33 +6,33 @@ use vocabulary::search::{Dimension, Parameter, Settings};
 
 use super::campaign::{Campaign, EarlyEnd};
 
-/// The trials of a search that have ended, and what they say.
+/// The finished trials of a search, ranked.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Searched<'a> {
     /// The searched keys.
     pub(crate) space: &'a [Dimension],
-    /// The best first.
+    /// Best first.
     pub(crate) trials: Vec<Tried<'a>>,
-    /// How many trials there will be.
+    /// Total number of trials planned.
     pub(crate) in_the_end: usize,
 }
 
-/// A trial of a search that has ended.
+/// A finished trial of a search.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Tried<'a> {
-    /// Counted from 1, in the order in which they were suggested.
+    /// Counted from 1, in the order they were suggested.
     pub(crate) number: usize,
     pub(crate) settings: &'a Settings,
     /// `None` where it came to its end.
     pub(crate) early: Option<&'a EarlyEnd>,
     /// At its end, or where it was ended; `None` where it diverged.
     pub(crate) loss: Option<f64>,
-    /// Steps done.
+    /// Completed steps.
     pub(crate) steps: u64,
 }
 
 impl<'a> Searched<'a> {
-    /// `None` where the campaign is no search.
+    /// `None` if the campaign is not a search.
     pub(crate) fn of(campaign: &'a Campaign) -> Option<Self> {
         let search = campaign.plan.search.as_ref()?;
         let tried = |(index, trial): (usize, &'a Trial)| {
@@ -44,7 +44,7 @@ impl<'a> Searched<'a> {
             Some(Tried { number: index + 1, settings: &trial.settings, early, loss, steps })
         };
         let mut trials: Vec<Tried<'a>> = campaign.plan.trials.iter().enumerate().filter_map(tried).collect();
-        // As the search itself sees it: what came further is the better one, what diverged is the worst.
+        // Ranked as the search itself ranks them: further is better, diverged is worst.
         trials.sort_by(|a, b| {
             let key = |trial: &Tried<'_>| (trial.loss.is_none(), std::cmp::Reverse(trial.steps));
             let loss = |trial: &Tried<'_>| trial.loss.unwrap_or(f64::INFINITY);
@@ -53,12 +53,12 @@ impl<'a> Searched<'a> {
         Some(Self { space: &search.space, trials, in_the_end: search.trials as usize })
     }
 
-    /// The best of those that came to the end.
+    /// The best completed trial.
     pub(crate) fn best(&self) -> Option<&Tried<'a>> {
         self.trials.first().filter(|trial| trial.early.is_none() && trial.loss.is_some())
     }
 
-    /// How many came to the end, were pruned, and diverged.
+    /// How many completed, were pruned, and diverged.
     pub(crate) fn counts(&self) -> [usize; 3] {
         let early = |trial: &&Tried<'_>| trial.early.is_some();
         let diverged = self.trials.iter().filter(|trial| trial.loss.is_none()).count();
@@ -66,10 +66,10 @@ impl<'a> Searched<'a> {
         [self.trials.len() - early, early - diverged, diverged]
     }
 
-    /// How many trials there are, and how they ended.
+    /// How many trials have ended, and how.
     pub(crate) fn in_words(&self) -> String {
         let [completed, pruned, diverged] = self.counts();
-        let mut text = format!("{} of {} trials: {completed} to the end", self.trials.len(), self.in_the_end);
+        let mut text = format!("{} of {} trials: {completed} completed", self.trials.len(), self.in_the_end);
         for (count, how) in [(pruned, "pruned"), (diverged, "diverged")] {
             if count > 0 {
                 text.push_str(&format!(", {count} {how}"));
@@ -78,7 +78,7 @@ impl<'a> Searched<'a> {
         text
     }
 
-    /// What a trial was given, in the order of the keys.
+    /// The settings of a trial, in the order of the keys.
     pub(crate) fn values(&self, trial: &Tried<'_>) -> Vec<String> {
         let value = |dimension: &Dimension| {
             let value = trial.settings.get(&dimension.parameter);
@@ -87,7 +87,7 @@ impl<'a> Searched<'a> {
         self.space.iter().map(value).collect()
     }
 
-    /// What part each key has in whether a trial is a good one, the largest first.
+    /// The importance of each key, largest first.
     pub(crate) fn importance(&self) -> Option<Vec<(Parameter, f64)>> {
         let place = |trial: &Tried<'_>, dimension: &Dimension| {
             let value = trial.settings.get(&dimension.parameter);

@@ -1,4 +1,4 @@
-//! Several held-out sets: the law of each and of their mean, in nats a byte, and what trials came to on each.
+//! Several held-out sets: the law of each and of their mean, in nats a byte.
 
 use scaling::{AnalysisOptions, Optimum, ScalingLaw, fit};
 use serde::{Deserialize, Serialize};
@@ -7,10 +7,10 @@ use super::campaign::Campaign;
 use super::measure::{AVERAGE, Measure, Unit, names};
 use super::points;
 
-/// The budget that the paper states its optima at, operations.
+/// The budget at which the paper states its optima, in operations.
 const PAPER_BUDGET: f64 = 1e21;
 
-/// The law of one held-out set, in nats a byte. What there is no law for is absent.
+/// The law of one held-out set, in nats a byte. Without a law, only the error and the count are present.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SetFit {
     /// Why there is no law.
@@ -25,7 +25,7 @@ pub struct SetFit {
     /// eta of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub eta: Option<f64>,
-    /// D/N of the best model at the largest budget that was measured.
+    /// D/N of the best model at the largest measured budget.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokens_per_param: Option<f64>,
     /// The same at 1e21 operations, where the paper states it.
@@ -34,11 +34,11 @@ pub struct SetFit {
     /// Root of the mean squared residual, nats a byte.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rmse: Option<f64>,
-    /// Points it was fitted to.
+    /// Number of fitted points.
     pub n_points: usize,
 }
 
-/// The law of each set, and of the mean over them, each by its name. Empty where there is one set.
+/// The law of each set and of their mean, by name. Empty if there is a single set.
 pub(crate) fn fits(campaign: &Campaign, options: &AnalysisOptions) -> Vec<(String, SetFit)> {
     let names = names(&campaign.plan);
     if names.is_empty() {

@@ -1,45 +1,44 @@
-//! Where the points of a table are from, and what was done with its rows.
+//! Where the points of a table come from, and what happened to its rows.
 
 use std::fmt::Write;
 
 use serde::{Deserialize, Serialize};
 
-/// Where the points of a table are from, and what was done with its rows.
+/// Where the points of a table come from, and what happened to its rows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Source {
-    /// The file's name, as it was given.
+    /// The file's name as given.
     pub file: String,
-    /// Rows the file has.
+    /// Rows in the file.
     pub rows: usize,
-    /// Rows that were left out, and why.
+    /// Omitted rows, by reason.
     pub dropped: Vec<Dropped>,
     /// The column each quantity was read from.
     pub columns: Vec<Column>,
-    /// Conditions that a row had to meet, for example `width=1024`.
+    /// Conditions on rows, for example `width=1024`.
     pub filters: Vec<String>,
-    /// What makes points share their luck, in words.
+    /// Which points count as sharing a trunk, in words.
     pub trunks: String,
-    /// Whether the table says that its losses are from the end of a decay.
+    /// Whether the table marks its losses as decayed, in words.
     pub decayed: String,
 }
 
-/// Rows that were left out for one reason.
+/// Rows omitted for one reason.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Dropped {
-    /// Why.
     pub reason: String,
-    /// How many.
+    /// Their number.
     pub rows: usize,
 }
 
-/// What a column was read as.
+/// How a column was read.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Column {
     /// The quantity: N, D, loss, trunk...
     pub quantity: String,
-    /// The column.
+    /// Its name.
     pub column: String,
-    /// What it was taken to be, in words.
+    /// Its interpretation, in words.
     pub meaning: String,
 }
 

@@ -1,4 +1,4 @@
-//! The fit of a table that people bring, without a campaign.
+//! A law fitted to a table, without a campaign.
 
 use scaling::{Analysis, Law, ScalingLaw};
 
@@ -8,11 +8,11 @@ use super::source::Source;
 /// A law fitted to a table.
 #[derive(Debug, Clone)]
 pub struct TableFit<L = ScalingLaw> {
-    /// Where the points are from.
+    /// Where the points come from.
     pub source: Source,
-    /// The law with all that belongs to it.
+    /// The law with its intervals, optima and diagnostics.
     pub analysis: Analysis<L>,
-    /// What says it made this, for example `windtunnel 0.1.0`.
+    /// The program named in the files, for example `windtunnel 0.1.0`.
     pub program: String,
 }
 

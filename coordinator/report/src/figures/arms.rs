@@ -1,4 +1,4 @@
-//! The arms of a comparison: what each ended with, by the amount of data.
+//! The arms of a comparison: final losses by amount of data.
 
 use std::collections::BTreeMap;
 
@@ -8,28 +8,29 @@ use super::{
     span, words,
 };
 
-/// More lines than this are a carpet.
+/// More lines than this are unreadable.
 const MAX_LINES: usize = 60;
-/// What tells sizes apart, where colours are for arms. The two repeat after different counts, so that few sizes share both.
+/// Dash and symbol distinguish sizes, colour distinguishes arms. The two repeat after different counts, so that few sizes
+/// share both.
 const DASHES: [Dash; 4] = [Dash::Solid, Dash::Dashed, Dash::Dotted, Dash::DashDotted];
 const SYMBOLS: [Symbol; 5] =
     [Symbol::Circle, Symbol::Square, Symbol::Diamond, Symbol::TriangleUp, Symbol::TriangleDown];
 
-/// What an arm makes of a size.
+/// One size in one arm.
 struct Model<'a> {
     arm: &'a str,
     size: &'a str,
     means: Vec<Mean>,
 }
 
-/// What models of one amount of data ended with.
+/// The mean loss at one amount of data.
 struct Mean {
     d: f64,
     loss: f64,
     decayed: bool,
 }
 
-/// `None` where the recipe has no arms, or no line would have two amounts of data.
+/// `None` if the recipe has no arms, or no line would have two amounts of data.
 #[must_use]
 pub fn arms(ends: &[End]) -> Option<Figure> {
     if ends.iter().all(|end| end.arm.is_none()) {
@@ -64,23 +65,23 @@ pub fn arms(ends: &[End]) -> Option<Figure> {
     let (low, high) = span(ends.iter().map(|end| end.d as f64));
     let differ = |of: fn(&End) -> u64| ends.iter().any(|end| of(end) != of(&ends[0]));
     let mut explanation =
-        "The loss on held-out text at the end of each trial, over the tokens it was trained on, a line for \
-                           each arm and size."
+        "The loss on held-out text at the end of each trial, over the tokens it was trained on, one line per \
+                           arm and size."
             .to_owned();
     if differ(|end| end.seed) {
-        explanation.push_str(" Losses are means over seeds.");
+        explanation.push_str(" Losses are averaged over seeds.");
     }
     if differ(|end| end.peak_lr.to_bits()) {
-        explanation.push_str(" Of several peak learning rates of an arm, the one with the lowest loss counts.");
+        explanation.push_str(" Where an arm tries several peak learning rates, the lowest loss counts.");
     }
     if ends.iter().any(|end| !end.decayed) {
-        explanation.push_str(" Hollow dots are losses at a learning rate that had not come down.");
+        explanation.push_str(" Hollow dots are losses before the learning rate had decayed.");
     }
     let axes = [log_axis("tokens trained on", low / 1.1, high * 1.1), Axis::linear("loss, nats a token")];
     Some(Figure { explanation, marks: marks.collect(), ..single("arms", "The arms compared", 460, axes) })
 }
 
-/// A line for each arm and size, in the order of the points.
+/// One line per arm and size, in the order of the points.
 fn models(ends: &[End]) -> Vec<Model<'_>> {
     let mut models: Vec<((&str, &str), Vec<&End>)> = Vec::new();
     for end in ends {
@@ -93,7 +94,7 @@ fn models(ends: &[End]) -> Vec<Model<'_>> {
     models.into_iter().map(|((arm, size), of_model)| Model { arm, size, means: means(&of_model) }).collect()
 }
 
-/// By amount of data: of each learning rate the mean over seeds, and of the learning rates the lowest.
+/// Per amount of data: the mean over seeds of each learning rate, and the lowest of those means.
 fn means(ends: &[&End]) -> Vec<Mean> {
     let mut by_d: BTreeMap<u64, BTreeMap<u64, Vec<&End>>> = BTreeMap::new();
     for end in ends {
@@ -110,7 +111,7 @@ fn means(ends: &[&End]) -> Vec<Mean> {
     by_d.into_iter().filter_map(mean).collect()
 }
 
-/// Each name once, in order.
+/// Each name once, in order of appearance.
 fn distinct<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
     let mut distinct: Vec<&str> = Vec::new();
     for name in names {

@@ -1,4 +1,4 @@
-//! Tokens to a loss over the batch size, a line for each loss and size.
+//! Tokens needed to reach a loss, over the batch size: one line per loss and model size.
 
 use scaling::batch::BatchFit;
 
@@ -8,7 +8,7 @@ use super::{
 };
 use crate::words::batch_law;
 
-/// The law of the batch size, and the runs it was fitted to.
+/// The batch-size law and the runs it was fitted to.
 #[must_use]
 pub fn batches(law: &BatchFit, palette: &Palette) -> Figure {
     let mut marks: Vec<Mark> = Vec::new();
@@ -47,8 +47,8 @@ pub fn batches(law: &BatchFit, palette: &Palette) -> Figure {
     let axes = [log_axis("tokens a step", low, high), log_axis("tokens to the loss", least, most)];
     Figure {
         explanation: format!(
-            "What each batch size needs to bring a size to a loss, a line for each loss. Stars are the lowest points of \
-             parabolas through the lines; through the stars goes {}.",
+            "Tokens each batch size needs to bring a model to a loss, one line per loss. Stars mark the minima of parabolas \
+             through the lines; the law through the stars is {}.",
             batch_law(law)
         ),
         marks,

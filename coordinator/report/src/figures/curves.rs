@@ -1,4 +1,4 @@
-//! Loss curves, each branch joined to the trunk it leaves.
+//! Loss curves, each branch joined to its trunk.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ struct Joined {
 }
 
 impl Joined {
-    /// Goes on with a stage; from its parent's last point, where the line is not there already.
+    /// Appends a stage, starting from its parent's last point unless the line already ends there.
     fn extend(&mut self, stage: usize, parent: Option<(usize, (f64, f64))>, points: &[(f64, f64)]) {
         let goes_on = self.tip.is_some() && parent.is_some_and(|(parent, _)| self.tip == Some(parent));
         if !goes_on {
@@ -30,12 +30,12 @@ impl Joined {
 
 /// Every curve of a campaign, thinned, and the losses it spans.
 struct Drawn {
-    /// Of each run: the trunk, and all its branches.
+    /// Per run: the trunk, and all branches.
     lines: Vec<[Joined; 2]>,
-    /// Steps that a point is the mean of, at most.
+    /// The largest number of steps averaged into one point.
     stretch: u64,
     low: f64,
-    /// Of what has left the steep beginning behind.
+    /// The largest loss after the steep beginning.
     high: f64,
     highest: f64,
 }
@@ -69,10 +69,8 @@ impl Drawn {
     }
 }
 
-/// The curves of the stages, each as steps and losses in nats a token, in the order of [`Runs::stages`]; empty for a stage
-/// that has none yet. A quarter of the shortest trial is `settled`: the steep beginning before it is cut off.
-///
-/// `None` where nothing is trained.
+/// `curves` has steps and losses (nats a token) per stage, in the order of [`Runs::stages`]; empty for stages not begun. Losses
+/// before the step `settled` do not stretch the axis. `None` if nothing has been trained.
 #[must_use]
 pub fn curves(
     runs: &Runs,
@@ -122,15 +120,15 @@ pub fn curves(
     let room = 0.04 * (high - low).max(0.01);
     let y = Axis { range: Some([low - room, high + room]), ..Axis::linear("loss, nats a token") };
     let mut explanation =
-        "The training loss of each model over the tokens it has seen. Where runs share a trunk at the peak learning rate, \
-        that is the long line, and where the learning rate decays a branch drops below it. Dots are the points of the \
-        campaign: losses on held-out text at the end of each trial."
+        "Training loss of each model over the tokens it has seen. The long line is the trunk that runs share at the peak \
+        learning rate; each decay branches off and drops below it. Dots are the points of the campaign: held-out losses at \
+        the end of each trial."
             .to_owned();
     if stretch > 1 {
-        explanation.push_str(&format!(" Lines are means over up to {stretch} steps."));
+        explanation.push_str(&format!(" Lines are averages over up to {stretch} steps."));
     }
     if highest > high {
-        explanation.push_str(" The steep beginning is cut off; a double click shows it.");
+        explanation.push_str(" The steep beginning is cut off; double-click to show it.");
     }
     let axes = [Axis::linear("tokens trained on"), y];
     Some(Figure { explanation, marks, ..single("curves", "Loss curves", 520, axes) })

@@ -1,4 +1,4 @@
-//! The final losses over D, with the law through them.
+//! Final losses over D, with the fitted law.
 
 use scaling::{Analysis, Law};
 
@@ -7,7 +7,7 @@ use super::{
     spaced, span, words,
 };
 
-/// `missing` says how many points of a plan are not measured; `None` of a table, which need not say where its losses are from.
+/// `missing` is the number of planned points not yet measured; `None` for a table, whose losses may be of any kind.
 #[must_use]
 pub fn law<L: Law>(analysis: &Analysis<L>, palette: &Palette, missing: Option<usize>) -> Figure {
     let law = analysis.fit.law;
@@ -35,11 +35,11 @@ pub fn law<L: Law>(analysis: &Analysis<L>, palette: &Palette, missing: Option<us
     }
     let dot = if missing.is_some() { "a model trained to the end of its decay" } else { "a fitted row of the table" };
     let missing = missing.filter(|missing| *missing > 0);
-    let missing = missing.map(|missing| format!(" {missing} points of the plan are not measured.")).unwrap_or_default();
+    let missing = missing.map(|missing| format!(" {missing} planned points are not measured yet.")).unwrap_or_default();
     let axes = [log_axis("D, tokens", low / 1.15, high * 1.5), Axis::linear("loss, nats a token")];
     Figure {
         explanation: format!(
-            "Each dot is {dot}; each line is what the law says of that size. Where dots \
+            "Each dot is {dot}; each line is the law's prediction for that size. Where dots \
              leave their line, the law does not describe the models.{missing}"
         ),
         marks,

@@ -1,22 +1,22 @@
-//! The learning rate over the steps, as the plan has it: a pure function of the step, so nothing need be measured.
+//! The learning rate over the steps: a pure function of the step, so it is drawn from the plan.
 
 use super::palette::of_kind;
 use super::{Axis, Digits, Figure, Hover, Line, Mark, Numbers, Palette, Part, Runs, Series, single, words};
 
 /// The colour of a line that stands for several sizes.
 const SHARED: &str = "#2a5f92";
-/// Different learning rates beyond which a figure shows none of them.
+/// More lines than this are unreadable.
 const MAX_LINES: usize = 100;
 
-/// A line, and the models it is of.
+/// A line and the models that share it.
 struct Shared<'a> {
     labels: Vec<&'a str>,
     colour: String,
     rates: Vec<(f64, f64)>,
 }
 
-/// The learning rates of the stages, each as steps and rates in the order of [`Runs::stages`]: as many as a line needs, and
-/// for a branch the last one of its trunk before them, so that it begins there.
+/// `rates` has steps and learning rates per stage, in the order of [`Runs::stages`]: as many as a line needs, preceded for a
+/// branch by the last one of its trunk, so that it begins there.
 #[must_use]
 pub fn learning_rate(runs: &Runs, rates: &[Vec<(u64, f64)>], palette: &Palette) -> Figure {
     let mut lines: Vec<Vec<(f64, f64)>> = vec![Vec::new(); runs.runs.len()];
@@ -25,7 +25,7 @@ pub fn learning_rate(runs: &Runs, rates: &[Vec<(u64, f64)>], palette: &Palette) 
         line.extend(rates.iter().map(|(step, rate)| (*step as f64, *rate)));
         line.push((f64::NAN, f64::NAN));
     }
-    // Sizes with the same points have the same learning rates; one line stands for all of them.
+    // Sizes with the same points have the same learning rates and share a line.
     let mut drawn: Vec<Shared<'_>> = Vec::new();
     for (number, (run, rates)) in runs.runs.iter().zip(lines).enumerate() {
         let label = run.label.as_str();
@@ -36,7 +36,7 @@ pub fn learning_rate(runs: &Runs, rates: &[Vec<(u64, f64)>], palette: &Palette) 
         }
     }
     let several_shared = drawn.iter().filter(|line| line.labels.len() > 1).count() > 1;
-    // Runs of one model that share nothing, as those of a cosine schedule do not, have one name and one colour.
+    // Runs of one model that share no stage (a cosine schedule, for instance) have one name and one colour.
     let mut named: Vec<String> = Vec::new();
     let marks = drawn.into_iter().take(MAX_LINES).map(|Shared { labels, colour, rates }| {
         let label = match labels.as_slice() {
@@ -64,22 +64,22 @@ pub fn learning_rate(runs: &Runs, rates: &[Vec<(u64, f64)>], palette: &Palette) 
         })
     });
     let marks = marks.collect();
-    // Some arms have no trunk that stays at the peak.
+    // Not every arm has a trunk that stays at the peak.
     let branches = runs.stages.iter().any(super::Stage::is_branch);
     let shape = match branches && !runs.is_search {
-        true if runs.has_arms => " Where trials share their beginning, each leaves it as a branch.",
+        true if runs.has_arms => " Trials that share a beginning branch off from it.",
         true => " The trunk warms up and stays at the peak; each branch decays from it.",
         false => "",
     };
     let y = Axis { from_zero: true, numbers: Numbers::Power, ..Axis::linear("learning rate") };
     Figure {
-        explanation: format!("The learning rate over the optimiser steps, before the factor for wide matrices.{shape}"),
+        explanation: format!("Learning rate over optimiser steps, before the width multiplier of matrices.{shape}"),
         marks,
         ..single("learning-rate", "Learning rate", 300, [Axis::linear("steps"), y])
     }
 }
 
-/// Whether two lines are drawn alike: rates that differ by less than a screen shows are one.
+/// Whether two lines look the same: differences too small to see are ignored.
 fn same(one: &[(f64, f64)], other: &[(f64, f64)]) -> bool {
     let alike = |a: f64, b: f64| (a.is_nan() && b.is_nan()) || (a - b).abs() <= 1e-6 * a.abs();
     one.len() == other.len() && one.iter().zip(other).all(|(a, b)| alike(a.0, b.0) && alike(a.1, b.1))

@@ -1,8 +1,8 @@
-//! What a reader sees of curves, losses and laws.
+//! Figures of curves, losses and laws.
 //!
-//! Each figure is a function of a small input: [`Runs`] and what was measured along them, an analysis of `scaling`, or the
-//! input that stands in its file. None of them asks for a whole campaign or its conclusion, so a campaign that is still
-//! running is drawn like one that has ended. What comes out is a [`Figure`], which knows nothing of what draws it.
+//! Each figure is a function of a small input: [`Runs`] and what was measured along them, an analysis from `scaling`, or an
+//! input defined next to the figure. No figure needs a whole campaign or its conclusion, so a running campaign is drawn like
+//! a finished one. The result is a [`Figure`], which is independent of the library that draws it.
 
 mod arms;
 mod batches;
@@ -52,7 +52,7 @@ fn single(id: &'static str, title: &'static str, height: usize, [x, y]: [Axis; 2
     }
 }
 
-/// A logarithmic axis with ticks that people can read: one, two and five of each power of ten.
+/// A logarithmic axis with readable ticks: one, two and five times each power of ten.
 fn log_axis(title: impl Into<String>, low: f64, high: f64) -> Axis {
     let steps: &[f64] = if high / low > 2e3 { &[1.0] } else { &[1.0, 2.0, 5.0] };
     let powers = (low.log10().floor() as i32)..=(high.log10().ceil() as i32);
@@ -65,7 +65,7 @@ fn log_axis(title: impl Into<String>, low: f64, high: f64) -> Axis {
     Axis { scale: Scale::Log, ticks: Ticks::At(ticks.collect()), range: Some([low, high]), ..Axis::linear(title) }
 }
 
-/// What stands at a tick of a power of ten: a count, or below one a plain decimal, as people write learning rates.
+/// The label of a tick: a count, or a plain decimal below one, as learning rates are written.
 fn tick_words(tick: f64, power: i32) -> String {
     match power {
         0.. => human_count(tick).replace(".00", "").replace(".0", ""),
@@ -73,7 +73,7 @@ fn tick_words(tick: f64, power: i32) -> String {
     }
 }
 
-/// What is measured of one size.
+/// The measurements of one size.
 struct Size<'a> {
     label: &'a str,
     n: f64,
@@ -89,12 +89,12 @@ fn by_size(residuals: &[Residual]) -> Vec<Size<'_>> {
         .collect()
 }
 
-/// Values a constant factor apart, both ends included.
+/// Values a constant factor apart, including both ends.
 fn spaced(low: f64, high: f64, count: usize) -> Vec<f64> {
     (0..count).map(|index| low * (high / low).powf(index as f64 / (count - 1) as f64)).collect()
 }
 
-/// The least and the greatest of some values.
+/// The smallest and the largest of some values.
 fn span(values: impl IntoIterator<Item = f64>) -> (f64, f64) {
     values.into_iter().fold((f64::INFINITY, 0.0), |(low, high), value| (low.min(value), high.max(value)))
 }

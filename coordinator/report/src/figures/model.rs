@@ -1,86 +1,84 @@
-//! What a figure consists of, whatever draws it: panels with axes, marks in them, and what stands behind the marks.
+//! The model of a figure, independent of the library that draws it: panels with axes, marks in them, bands behind the marks.
 //!
-//! Text is text: whoever draws a figure escapes it. A line break in a title is `\n`.
+//! Text is unescaped: the renderer escapes it. `\n` breaks a line.
 
-/// A figure with the sentence that says how to read it.
+/// A figure with its caption.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Figure {
-    /// Its name among the figures of a page.
+    /// Its name, unique within a page.
     pub id: &'static str,
-    /// Its title.
     pub title: &'static str,
-    /// What it shows and how to read it.
+    /// The caption: what it shows and how to read it.
     pub explanation: String,
-    /// Pixels.
+    /// Height in pixels.
     pub height: usize,
     /// At least one.
     pub panels: Vec<Panel>,
-    /// In the order in which they are drawn.
+    /// In drawing order.
     pub marks: Vec<Mark>,
-    /// Stretches behind the marks of the first panel.
+    /// Bands behind the marks of the first panel.
     pub bands: Vec<Band>,
 }
 
 /// A pair of axes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Panel {
-    /// Across; `None` where the panel stands above the last one and has its axis.
+    /// The horizontal axis; `None` if the panel shares that of the next panel below.
     pub x: Option<Axis>,
-    /// Up.
+    /// The vertical axis.
     pub y: Axis,
 }
 
 /// An axis.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Axis {
-    /// What it counts, and in which unit.
+    /// The quantity and its unit.
     pub title: String,
-    /// How values lie on it.
+    /// How values are spaced.
     pub scale: Scale,
-    /// How numbers are written at its ticks.
+    /// How numbers are written at ticks.
     pub numbers: Numbers,
-    /// Its ends, in units of the axis; from all marks where `None`. The first may be the larger one.
+    /// The ends, in units of the axis; `None` fits all marks. The first end may be the larger one.
     pub range: Option<[f64; 2]>,
-    /// Where its ticks are, and what stands at each.
+    /// The positions and labels of ticks.
     pub ticks: Ticks,
-    /// Whether lines cross the panel at its ticks.
+    /// Whether grid lines are drawn at ticks.
     pub grid: bool,
-    /// Whether zero is on it, whatever the marks are.
+    /// Whether zero is always in range.
     pub from_zero: bool,
-    /// The part of the figure it takes, from 0 to 1, the left and the lower end first; all where `None`.
+    /// The fraction of the figure it occupies, left or lower end first; `None` is all of it.
     pub place: Option<[f64; 2]>,
 }
 
-/// How values lie on an axis.
+/// How values are spaced on an axis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scale {
-    /// Equal steps are equally long.
     Linear,
-    /// Equal factors are equally long.
+    /// Logarithmic.
     Log,
 }
 
 /// How numbers are written at ticks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Numbers {
-    /// With a suffix: 4M.
+    /// With an SI suffix: 4M.
     Suffix,
-    /// With a power of ten.
+    /// As a power of ten.
     Power,
     /// As whole percentages.
     Percent,
 }
 
-/// Where an axis has its ticks.
+/// The ticks of an axis.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Ticks {
-    /// Where they fit.
+    /// Chosen by the renderer.
     Fitting,
-    /// At most so many.
+    /// Chosen by the renderer, at most this many.
     AtMost(u32),
-    /// At each power of ten.
+    /// One per power of ten.
     Powers,
-    /// Here, with these words.
+    /// At these values, with these labels.
     At(Vec<(f64, String)>),
 }
 
@@ -89,7 +87,7 @@ pub enum Ticks {
 pub enum Mark {
     /// Points, a line through them, or both.
     Series(Series),
-    /// Bars from the left, one below the other.
+    /// Horizontal bars, stacked vertically.
     Bars(Bars),
     /// A surface seen from above.
     Surface(Surface),
@@ -98,43 +96,42 @@ pub enum Mark {
 /// Points, a line through them, or both.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Series {
-    /// What the legend calls it; empty where nothing does.
+    /// Its name in the legend; may be empty.
     pub name: String,
-    /// Marks of one group appear and disappear together.
+    /// Marks of one group are toggled together.
     pub group: Option<String>,
-    /// Whether it stands in the legend.
+    /// Whether the legend lists it.
     pub in_legend: bool,
-    /// The number of its panel.
+    /// The index of its panel.
     pub panel: usize,
-    /// Its points; the line has a gap where one is not finite.
+    /// Its points; a point that is not finite breaks the line.
     pub points: Vec<(f64, f64)>,
     /// The line through them.
     pub line: Option<Line>,
-    /// What marks each of them.
+    /// The marker at each point.
     pub marker: Option<Marker>,
-    /// The colour of what the line encloses.
+    /// The fill colour of the enclosed area.
     pub fill: Option<String>,
-    /// What is said of a point.
+    /// The tooltip of a point.
     pub hover: Hover,
-    /// Values of each point that `hover` names beside its place.
+    /// Extra values per point, referenced by `hover`.
     pub values: Vec<Vec<Value>>,
 }
 
-/// A value of a point, to be told.
+/// An extra value of a point.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
-    /// A number.
     Number(f64),
-    /// Words, which may be of several lines.
+    /// Text, possibly of several lines.
     Words(String),
 }
 
 /// A line.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Line {
-    /// Its colour, as CSS writes it.
+    /// A CSS colour.
     pub colour: String,
-    /// Pixels.
+    /// Width in pixels.
     pub width: f64,
     /// Its pattern.
     pub dash: Dash,
@@ -150,16 +147,15 @@ pub enum Dash {
     DashDotted,
 }
 
-/// What marks points.
+/// A marker.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Marker {
     /// Its shape.
     pub symbol: Symbol,
-    /// Pixels: of all points, or of each.
+    /// Size in pixels.
     pub sizes: Sizes,
-    /// What it is filled with.
     pub fill: Fill,
-    /// The line around it: colour and pixels.
+    /// Its outline: colour and width in pixels.
     pub edge: Option<(String, f64)>,
 }
 
@@ -176,128 +172,128 @@ pub enum Symbol {
     Star,
 }
 
-/// How large markers are, pixels.
+/// Marker sizes in pixels.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Sizes {
-    /// All alike.
+    /// The same for all points.
     All(f64),
-    /// One by one.
+    /// One per point.
     Each(Vec<f64>),
 }
 
-/// What markers are filled with.
+/// The fill of markers.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Fill {
     /// One colour.
     All(String),
-    /// A colour for each point.
+    /// One colour per point.
     Each(Vec<String>),
-    /// By a value of each point.
+    /// By one value per point.
     Shaded(Vec<f64>, Shades),
 }
 
-/// Colours of a range of values.
+/// A colour scale.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Shades {
     /// The value of the first colour.
     pub low: f64,
     /// The value of the last colour.
     pub high: f64,
-    /// Colours equally far apart.
+    /// Evenly spaced colours.
     pub stops: Vec<String>,
 }
 
-/// Bars from the left, one below the other.
+/// Horizontal bars, stacked vertically.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Bars {
-    /// Names and lengths, the lowest first.
+    /// Names and lengths, bottom first.
     pub bars: Vec<(String, f64)>,
-    /// Their colour.
+    /// A CSS colour.
     pub colour: String,
-    /// What is said of a bar.
+    /// The tooltip of a bar.
     pub hover: Hover,
 }
 
-/// A surface seen from above, with lines of equal height.
+/// A contour plot.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Surface {
-    /// Places across.
+    /// Horizontal grid.
     pub x: Vec<f64>,
-    /// Places up.
+    /// Vertical grid.
     pub y: Vec<f64>,
-    /// The height at each place up, and there at each place across.
+    /// The height by row (`y`) and column (`x`).
     pub heights: Vec<Vec<f64>>,
-    /// Their colours.
+    /// The colour scale of heights.
     pub shades: Shades,
-    /// What the heights are.
+    /// The title of the colour scale.
     pub title: &'static str,
-    /// What is said of a place.
+    /// The tooltip of a position.
     pub hover: Hover,
 }
 
-/// A stretch behind the marks.
+/// A band behind the marks.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Band {
-    /// All heights between two places across, in units of the axis, with words at its top.
+    /// A vertical band between two values of the horizontal axis, labelled at its top.
     Between([f64; 2], &'static str),
-    /// All places across between two heights.
+    /// A horizontal band between two values of the vertical axis.
     Heights([f64; 2]),
-    /// A line at a height.
+    /// A horizontal line.
     Level(f64),
 }
 
-/// What is said of a mark under the pointer, line by line. Empty where it says nothing.
+/// A tooltip, line by line; empty for none.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Hover(pub Vec<Vec<Part>>);
 
-/// Part of a line.
+/// Part of a tooltip line.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Part {
-    /// Words.
+    /// Text.
     Words(String),
-    /// The place across.
+    /// The horizontal value.
     X(Digits),
-    /// The place up.
+    /// The vertical value.
     Y(Digits),
     /// The height of a surface.
     Z(Digits),
-    /// One of the point's values, by its number.
+    /// One of the point's extra values, by index.
     Value(usize, Digits),
 }
 
-/// How a number is told.
+/// How a number is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Digits {
-    /// As it is.
+    /// In full.
     All,
-    /// Three, with a suffix: 4.00M.
+    /// Three significant digits and an SI suffix: 4.00M.
     Suffix,
-    /// Three, in the shorter of two ways.
+    /// Three significant digits, decimal or exponent, whichever is shorter.
     Three,
-    /// Three behind a point, times a power of ten.
+    /// Up to three decimals and a power of ten.
     Power,
-    /// So many behind the point.
+    /// A fixed number of decimals.
     Fixed(u8),
-    /// One behind the point, with its sign.
+    /// One decimal, with a sign.
     Signed,
     /// A whole percentage.
     Percent,
 }
 
 impl Hover {
-    /// A first line of words.
+    /// A tooltip with a first line of text.
     pub(super) fn titled(words: impl Into<String>) -> Self {
         Self(vec![vec![Part::Words(words.into())]])
     }
 
-    /// One line more.
+    /// Adds a line.
     pub(super) fn line(mut self, parts: impl Into<Vec<Part>>) -> Self {
         self.0.push(parts.into());
         self
     }
 }
 
-/// Words in a line.
+/// Text in a tooltip line.
 pub(super) fn words(words: impl Into<String>) -> Part {
     Part::Words(words.into())
 }
@@ -319,7 +315,7 @@ impl Axis {
 }
 
 impl Series {
-    /// Points with nothing to show them yet.
+    /// Points without line or marker.
     pub(super) fn new(name: impl Into<String>, points: impl IntoIterator<Item = (f64, f64)>) -> Self {
         Self {
             name: name.into(),
@@ -337,14 +333,14 @@ impl Series {
 }
 
 impl Line {
-    /// A line without gaps of its own.
+    /// A solid line.
     pub(super) fn solid(colour: impl Into<String>, width: f64) -> Self {
         Self { colour: colour.into(), width, dash: Dash::Solid }
     }
 }
 
 impl Marker {
-    /// A disc of one colour.
+    /// A disc of a single colour.
     pub(super) fn disc(colour: impl Into<String>, size: f64) -> Self {
         Self { symbol: Symbol::Circle, sizes: Sizes::All(size), fill: Fill::All(colour.into()), edge: None }
     }

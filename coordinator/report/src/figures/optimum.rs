@@ -1,4 +1,4 @@
-//! The best N and D over the budget.
+//! Compute-optimal N and D over the budget.
 
 use scaling::{Analysis, BudgetOptimum, Interval, Law, Optimum};
 
@@ -10,7 +10,7 @@ use super::{
 const N_COLOUR: &str = "#2a5f92";
 const D_COLOUR: &str = "#e07a3f";
 
-/// `None` where no split is best.
+/// `None` if the law has no optimal split.
 #[must_use]
 pub fn optimum<L: Law>(analysis: &Analysis<L>) -> Option<Figure> {
     let (first, last) = (analysis.optima.first()?.best.flops, analysis.optima.last()?.best.flops);
@@ -49,8 +49,8 @@ pub fn optimum<L: Law>(analysis: &Analysis<L>) -> Option<Figure> {
     let (low, high) = span(analysis.diagnostics.residuals.iter().map(|row| 6.0 * row.n * row.d));
     Some(Figure {
         explanation:
-            "How the law would have a budget C = 6ND split between parameters and tokens, with the intervals where \
-                      the points bound it. Outside of the grey budgets it is an extrapolation."
+            "How the law splits a budget C = 6ND between parameters and tokens, with intervals where the points \
+                      bound it. Outside the grey budgets it is an extrapolation."
                 .to_owned(),
         marks,
         bands: vec![Band::Between([low, high], "budgets of the measured models")],
@@ -58,7 +58,7 @@ pub fn optimum<L: Law>(analysis: &Analysis<L>) -> Option<Figure> {
     })
 }
 
-/// From the lower ends of the intervals and back along the upper ones.
+/// Along the lower ends of the intervals and back along the upper ones.
 fn band(optima: &[BudgetOptimum], colour: &str, of: fn(&BudgetOptimum) -> Option<Interval>) -> Option<Mark> {
     let ends: Vec<(f64, Interval)> = optima.iter().filter_map(|at| Some((at.best.flops, of(at)?))).collect();
     let there = ends.iter().map(|(flops, interval)| (*flops, interval.low));

@@ -1,8 +1,8 @@
-//! One colour a size, from light to dark as N grows; where there is one size alone, one colour a run.
+//! One colour per size, darker as N grows; with a single size, one colour per run.
 
 use super::runs::Runs;
 
-/// Stops from green over blue to violet: in order of lightness, so that the order of sizes is seen also without colour.
+/// Stops from green through blue to violet, ordered by lightness so that the order of sizes survives without colour.
 const STOPS: [[u8; 3]; 6] = [
     [0x7c, 0xc0, 0x9a],
     [0x45, 0xa3, 0x9d],
@@ -12,7 +12,7 @@ const STOPS: [[u8; 3]; 6] = [
     [0x2a, 0x1c, 0x4f],
 ];
 
-/// Colours that are told apart on white, the most different ones first.
+/// Colours distinguishable on white, the most different ones first.
 const KINDS: [&str; 10] =
     ["#2a5f92", "#e07a3f", "#2f9e6e", "#c2452d", "#7d57b3", "#8a6240", "#d562a3", "#6b7580", "#a3a024", "#27b0c4"];
 
@@ -21,12 +21,12 @@ const KINDS: [&str; 10] =
 pub struct Palette {
     low: f64,
     high: f64,
-    /// Where runs of a single size stand between the first stop and the last.
+    /// The positions of runs of a single size between the first stop and the last.
     runs: Vec<f64>,
 }
 
 impl Palette {
-    /// Of a campaign.
+    /// The palette of a campaign.
     #[must_use]
     pub fn of(runs: &Runs) -> Self {
         let (low, high) = super::span(runs.runs.iter().map(|run| run.n.ln()));
@@ -36,14 +36,14 @@ impl Palette {
         Self { low, high, runs: (0..count).map(place).collect() }
     }
 
-    /// Of a table, whose runs are not known.
+    /// The palette of a table, whose runs are unknown.
     #[must_use]
     pub fn of_sizes(sizes: impl Iterator<Item = f64>) -> Self {
         let (low, high) = super::span(sizes.map(f64::ln));
         Self { low, high, runs: Vec::new() }
     }
 
-    /// The colour of a run, by its number.
+    /// The colour of a run, by index.
     pub(super) fn run(&self, runs: &Runs, number: usize) -> String {
         match self.runs.get(number) {
             Some(place) => hex(*place),
@@ -64,12 +64,12 @@ pub(super) fn dark_to_light() -> Vec<String> {
     STOPS.iter().rev().map(|[r, g, b]| format!("rgb({r},{g},{b})")).collect()
 }
 
-/// The colour of one of so many lines.
+/// The colour of one line among `count`.
 pub(super) fn of_index(index: usize, count: usize) -> String {
     hex(if count < 2 { 0.5 } else { index as f64 / (count - 1) as f64 })
 }
 
-/// The colour of one of several things without an order, such as arms.
+/// The colour of one of several unordered things, such as arms.
 pub(super) fn of_kind(index: usize) -> &'static str {
     KINDS[index % KINDS.len()]
 }
@@ -79,7 +79,7 @@ fn hex(place: f64) -> String {
     format!("#{r:02x}{g:02x}{b:02x}")
 }
 
-/// Between two stops, the straight line.
+/// Linear interpolation between stops.
 fn at(place: f64) -> [u8; 3] {
     let place = place.clamp(0.0, 1.0) * (STOPS.len() - 1) as f64;
     let below = (place.floor() as usize).min(STOPS.len() - 2);

@@ -1,4 +1,4 @@
-//! The loss over the peak learning rate, where a campaign tries several.
+//! Loss over the peak learning rate, for campaigns that try several.
 
 use std::collections::BTreeMap;
 
@@ -8,20 +8,20 @@ use super::{
     words,
 };
 
-/// What a model's losses say of its learning rate.
+/// How the loss of one model depends on its learning rate.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sweep {
-    /// The arm, where the recipe has arms.
+    /// The arm, if the recipe has arms.
     pub arm: Option<String>,
     /// The size, as the recipe names it.
     pub size: String,
-    /// Learning rates, ascending, with the mean over seeds of the loss at the largest amount of data.
+    /// Learning rates, ascending, each with the loss at the largest amount of data, averaged over seeds.
     pub losses: Vec<(f64, f64)>,
-    /// The learning rate with the lowest loss, and that loss; `None` where it is not bracketed.
+    /// The best learning rate and its loss; `None` if it is not bracketed.
     pub best: Option<(f64, f64)>,
 }
 
-/// `None` where there are no sweeps.
+/// `None` if there are no sweeps.
 #[must_use]
 pub fn peak_lr(sweeps: &[Sweep]) -> Option<Figure> {
     if sweeps.is_empty() {
@@ -58,9 +58,9 @@ pub fn peak_lr(sweeps: &[Sweep]) -> Option<Figure> {
     let (low, high) = span(sweeps.iter().flat_map(|sweep| sweep.losses.iter().map(|(lr, _)| *lr)));
     let axes = [log_axis("peak learning rate", low / 1.15, high * 1.15), Axis::linear("loss, nats a token")];
     Some(Figure {
-        explanation: "The mean over seeds of the loss on held-out text, at the largest amount of data of each size. A star is \
-                      the lowest point of the parabola through the lowest loss and its two neighbours, over the logarithm of \
-                      the learning rate; there is none where the lowest loss is that of the first or the last learning rate."
+        explanation: "Held-out loss at the largest amount of data of each size, averaged over seeds. A star marks the vertex \
+                      of the parabola through the lowest loss and its two neighbours, over the logarithm of the learning \
+                      rate; there is no star if the first or the last learning rate is the best."
             .to_owned(),
         marks,
         ..single("peak-lr", "Loss over the peak learning rate", 460, axes)

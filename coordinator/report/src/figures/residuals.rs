@@ -1,4 +1,4 @@
-//! What the law leaves over.
+//! Residuals of the law.
 
 use scaling::{Analysis, Law};
 
@@ -13,7 +13,7 @@ pub fn residuals<L: Law>(analysis: &Analysis<L>, palette: &Palette) -> Figure {
     let found = &analysis.diagnostics;
     let marks = by_size(&found.residuals).into_iter().map(|Size { label, n, rows }| {
         let colour = palette.colour(n);
-        // With several seeds a line would go up and down between them.
+        // With several seeds a line would zigzag between them.
         let alone = rows.windows(2).all(|pair| pair[0].d < pair[1].d);
         Mark::Series(Series {
             in_legend: true,
@@ -29,14 +29,14 @@ pub fn residuals<L: Law>(analysis: &Analysis<L>, palette: &Palette) -> Figure {
     let rmse = 1000.0 * found.rmse;
     let pattern = match found.interaction {
         Some(pattern) if pattern.significant => {
-            " Here they do not: the slopes over D change with N by more than chance explains, and the law has no term for that."
+            " Here they do not: the slopes over D change with N by more than chance explains, and the law has no such term."
         }
         _ => "",
     };
     let axes = [log_axis("D, tokens", low / 1.15, high * 1.15), Axis::linear("0.001 nats a token")];
     Figure {
         explanation: format!(
-            "Measured loss minus the law, in thousandths of a nat a token; the band is the rmse. They \
+            "Measured loss minus the law, in thousandths of a nat a token; the band is the RMSE. They \
              should look like noise.{pattern}"
         ),
         marks: marks.collect(),

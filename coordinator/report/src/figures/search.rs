@@ -1,42 +1,41 @@
-//! The trials of a search over each of its keys, and the part each key has.
+//! The trials of a search over each of its keys, and the importance of each key.
 
 use super::{
     Axis, Digits, Figure, Fill, Hover, Mark, Marker, Numbers, Panel, Part, Series, Sizes, Symbol, Value, log_axis,
     single, words,
 };
 
-/// Beside one another.
+/// Panels side by side.
 const COLUMNS: usize = 3;
 
-/// Pixels of a row.
+/// Height of a row in pixels.
 const ROW: usize = 300;
 
 /// A searched key.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Key {
-    /// Its name.
     pub name: String,
-    /// How its values lie.
+    /// How its values are spaced.
     pub spread: Spread,
 }
 
-/// How the values of a key lie on an axis.
+/// How the values of a key are spaced.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Spread {
-    /// Equal steps are equally long.
+    /// Linearly.
     Even,
-    /// Equal factors are equally long, between the two ends.
+    /// Logarithmically, between two ends.
     Log([f64; 2]),
 }
 
-/// A trial that has ended.
+/// A finished trial.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Trial {
-    /// Counted from 1, in the order in which trials were suggested.
+    /// Counted from 1, in the order trials were suggested.
     pub number: usize,
-    /// What it was given for each key; not finite where it was given nothing.
+    /// Its value of each key; not finite if it has none.
     pub values: Vec<f64>,
-    /// On held-out text, at its end or where it was ended, nats a token.
+    /// Held-out loss at its last step, nats a token.
     pub loss: f64,
     /// Whether it was ended early.
     pub early: bool,
@@ -44,20 +43,20 @@ pub struct Trial {
     pub state: String,
 }
 
-/// How much each key tells the best trials from all; the keys with their parts, the smallest first.
+/// The importance of each key; the least important first.
 #[must_use]
 pub fn importance(parts: Vec<(String, f64)>) -> Figure {
     let x = Axis {
         numbers: Numbers::Percent,
         from_zero: true,
-        ..Axis::linear("part in what tells the best fifth of the trials from all")
+        ..Axis::linear("share in what separates the best fifth of the trials")
     };
     let height = 120 + 36 * parts.len();
     Figure {
         explanation:
-            "How much each key tells the best fifth of the trials from all of them (PED-ANOVA). Trials that were \
-                      ended early take part by how far they came. Keys that matter only together with others are \
-                      underrated; with few trials, small parts are luck."
+            "How much each key separates the best fifth of the trials from all of them (PED-ANOVA). Pruned trials \
+                      count by how far they got. Keys that matter only in combination are underrated; with few \
+                      trials, small shares are luck."
                 .to_owned(),
         marks: vec![Mark::Bars(super::Bars {
             bars: parts,
@@ -68,7 +67,7 @@ pub fn importance(parts: Vec<(String, f64)>) -> Figure {
     }
 }
 
-/// The trials that have a loss over each key; `best` is the number of the best that came to its end.
+/// The trials that have a loss, over each key; `best` is the number of the best completed trial.
 #[must_use]
 pub fn slices(keys: &[Key], trials: &[Trial], best: Option<usize>) -> Figure {
     let rows = keys.len().div_ceil(COLUMNS);
@@ -76,8 +75,8 @@ pub fn slices(keys: &[Key], trials: &[Trial], best: Option<usize>) -> Figure {
     let (completed, early): (Vec<&Trial>, Vec<&Trial>) = trials.iter().partition(|trial| !trial.early);
     let best: Vec<&Trial> = trials.iter().filter(|trial| Some(trial.number) == best).collect();
     let kinds = [
-        ("ended early", early, "#aeb6c0", Symbol::Ring),
-        ("to the end", completed, "#2a5f92", Symbol::Circle),
+        ("pruned", early, "#aeb6c0", Symbol::Ring),
+        ("completed", completed, "#2a5f92", Symbol::Circle),
         ("the best", best, "#c2452d", Symbol::Star),
     ];
     let range = range(trials);
@@ -122,9 +121,9 @@ pub fn slices(keys: &[Key], trials: &[Trial], best: Option<usize>) -> Figure {
     Figure {
         id: "slices",
         title: "The trials over each key",
-        explanation: "Each trial by what it was given and what it came to: the loss at its end, or, hollow, where it was \
-                      ended early, which is higher the earlier that was. Trials that diverged have none, and losses far \
-                      above the others' are beyond the top."
+        explanation: "Loss of each trial over each searched key. Hollow markers are pruned trials, whose losses are higher the \
+                      earlier they were pruned. Diverged trials have no loss, and losses far above the rest are beyond the \
+                      top."
             .to_owned(),
         height: 60 + ROW * rows,
         panels,
@@ -133,14 +132,14 @@ pub fn slices(keys: &[Key], trials: &[Trial], best: Option<usize>) -> Figure {
     }
 }
 
-/// The stretch of a column, with room between columns.
+/// The horizontal extent of a column, with room between columns.
 fn place(column: usize, columns: usize) -> [f64; 2] {
     let width = 1.0 / columns as f64;
     let start = column as f64 * width;
     [start + if column == 0 { 0.0 } else { 0.18 * width }, start + width]
 }
 
-/// From the least loss to what nine of ten trials are below, with some room.
+/// From the lowest loss to the 90th percentile, with some room.
 fn range(trials: &[Trial]) -> [f64; 2] {
     let mut losses: Vec<f64> = trials.iter().map(|trial| trial.loss).collect();
     losses.sort_by(f64::total_cmp);

@@ -8,10 +8,10 @@ use super::{
     log_axis, single, spaced, span, words,
 };
 
-/// Places along each axis.
+/// Grid points along each axis.
 const PLACES: usize = 48;
 
-/// `measured` says how many points there are, of which the fitted ones may be a part.
+/// `measured` is the number of measured points, of which the fitted ones may be a subset.
 #[must_use]
 pub fn surface(analysis: &Analysis, measured: usize) -> Figure {
     let law = analysis.fit.law;
@@ -62,11 +62,11 @@ pub fn surface(analysis: &Analysis, measured: usize) -> Figure {
     }
     let x = log_axis("D, tokens", d[0], d[PLACES - 1]);
     let y = log_axis("N, non-embedding parameters", n[0], n[PLACES - 1]);
-    let which = if measured == rows.len() { "each measured model" } else { "each fitted model" };
+    let which = if measured == rows.len() { "a measured model" } else { "a fitted model" };
     Figure {
         explanation: format!(
-            "The law's loss over N and D, seen from above: darker is lower. The dots are {which}, shaded by its own loss, so \
-             that a dot that stands out is one the law misses. Along the dashed line a budget is best spent."
+            "The law's loss over N and D, seen from above: darker is lower. Each dot is {which}, shaded by its own loss, so a \
+             dot that stands out is one the law misses. The dashed line is the compute-optimal frontier."
         ),
         marks,
         ..single("surface", "The fitted surface", 480, [x, y])

@@ -1,36 +1,35 @@
-//! Curves of tens of thousands of steps, thinned to what a screen shows.
+//! Curves of tens of thousands of steps, thinned to what a screen can show.
 
-/// Points of all curves together.
+/// Limit on the points of all curves together.
 const MAX_POINTS: u64 = 20_000;
-/// Stretches of the longest run.
+/// Number of stretches of the longest run.
 const STRETCHES: u64 = 450;
-/// Stretches a short stage is still divided into, so that a decay is a line and not a dot.
+/// Minimum number of stretches of a short stage, so that a decay is a line and not a dot.
 const LEAST_STRETCHES: u64 = 12;
 
-/// How far to thin.
+/// How much to thin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Thinning {
-    /// Steps to take the mean over.
+    /// Steps per stretch.
     pub(super) stretch: u64,
-    /// Stretches of a stage that has fewer steps than that.
+    /// Minimum number of stretches of a stage.
     least: u64,
 }
 
 impl Thinning {
-    /// From the steps of the longest run, those of all stages, and the number of stages.
+    /// From the steps of the longest run, the points of all curves, and the number of stages.
     pub(super) fn of(longest: u64, all: u64, stages: u64) -> Self {
         let stretch = longest.div_ceil(STRETCHES).max(all.div_ceil(MAX_POINTS)).max(1);
         Self { stretch, least: (MAX_POINTS / stages.max(1)).clamp(1, LEAST_STRETCHES) }
     }
 
-    /// Points of a stretch of a stage that has so many.
+    /// Points per stretch of a stage with this many points.
     fn width(self, points: usize) -> usize {
         self.stretch.min((points as u64).div_ceil(self.least)).max(1) as usize
     }
 }
 
-/// Means over stretches of a stage: the middle of each in steps done, and the mean loss. Points that are no number are left
-/// out.
+/// Means over stretches of a stage: the midpoint in completed steps, and the mean loss. Losses that are not finite are skipped.
 pub(super) fn means(points: &[(u64, f64)], thinning: Thinning) -> Vec<(f64, f64)> {
     let finite: Vec<&(u64, f64)> = points.iter().filter(|(_, loss)| loss.is_finite()).collect();
     finite
@@ -43,8 +42,8 @@ pub(super) fn means(points: &[(u64, f64)], thinning: Thinning) -> Vec<(f64, f64)
         .collect()
 }
 
-/// Medians over stretches of a stage: the middle of each in steps done, and the median. Values that are no number are left
-/// out. Of what is far out now and then, the mean would say little.
+/// Medians over stretches of a stage: the midpoint in completed steps, and the median, which is robust to outliers. Values that
+/// are not finite are skipped.
 pub(super) fn medians(values: impl Iterator<Item = (u64, f64)>, thinning: Thinning) -> Vec<(f64, f64)> {
     let finite: Vec<(u64, f64)> = values.filter(|(_, value)| value.is_finite()).collect();
     let width = thinning.width(finite.len());
@@ -78,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn the_median_does_not_see_what_is_far_out() {
+    fn medians_ignore_outliers() {
         let values = [(0, 1.0), (1, f64::NAN), (2, 3.0), (3, 1e9), (4, 2.0), (5, 4.0)];
         let thinning = Thinning { stretch: 3, least: 1 };
         assert_eq!(medians(values.into_iter(), thinning), [(8.0 / 3.0, 3.0), (5.5, 3.0)]);
@@ -86,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_number_is_left_out() {
+    fn values_that_are_not_finite_are_skipped() {
         assert_eq!(means(&[(0, f64::NAN), (1, 3.0)], Thinning::of(2, 2, 1)), [(2.0, 3.0)]);
         assert!(means(&[], Thinning::of(1, 1, 1)).is_empty());
     }

@@ -1,31 +1,31 @@
-//! Measurements step by step: panels above one another, over the same steps.
+//! Per-step measurements: stacked panels over the same steps.
 
 use super::thin::{Thinning, medians};
 use super::{
     Axis, Digits, Figure, Hover, Line, Mark, Numbers, Palette, Panel, Part, Runs, Scale, Series, Ticks, words,
 };
 
-/// A measurement of the steps of stages.
+/// One measurement, step by step.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Track {
     /// What it is called; a line break is `\n`.
     pub title: String,
     /// Whether equal factors are equally long.
     pub is_logarithmic: bool,
-    /// Steps and values of each stage, in the order of [`Runs::stages`]; empty where nothing was recorded.
+    /// Steps and values per stage, in the order of [`Runs::stages`]; empty for stages that record nothing.
     pub values: Vec<Vec<(u64, f64)>>,
 }
 
-/// Pixels of a panel, and of all that is around them.
+/// Height of a panel, and of everything around the panels, in pixels.
 const PANEL_HEIGHT: usize = 130;
 const AROUND: usize = 90;
-/// The part of a panel's height that is left free below it.
+/// The fraction of a panel's height left free below it.
 const FREE: f64 = 0.14;
 
-/// How gradients and weights move. `None` where nothing was recorded.
+/// How gradients and weights move. `None` if nothing was recorded.
 #[must_use]
 pub fn tracks(runs: &Runs, tracks: &[Track], palette: &Palette) -> Option<Figure> {
-    // The first track has a value at each step that was recorded.
+    // The first track has a value at every recorded step.
     let recorded = &tracks.first()?.values;
     let is_recorded = |index: usize| !recorded[index].is_empty();
     let stages = || runs.stages.iter().enumerate().filter(|(index, _)| is_recorded(*index));
@@ -77,10 +77,10 @@ pub fn tracks(runs: &Runs, tracks: &[Track], palette: &Palette) -> Option<Figure
             },
         }
     });
-    let mut explanation = "How gradients and weights move from step to step, where it was recorded. The cosine is that of the \
-        angle between the gradients of consecutive steps, D1 the slope of the loss along the last update, D2 how fast the \
-        slope changes, and the curvature that of the loss along the update. The MiniCPM paper saw gradients shrink and come to \
-        agree, the slope fall and the curvature rise as the learning rate decays, as they do near a minimum."
+    let mut explanation = "How gradients and weights move from step to step, for stages that recorded it. The cosine is between the \
+        gradients of consecutive steps; D1 is the slope of the loss along the last update, D2 the rate at which that slope \
+        changes, and the curvature that of the loss along the update. In the MiniCPM paper, gradients shrink and align, the \
+        slope falls and the curvature rises as the learning rate decays, as they do near a minimum."
         .to_owned();
     if thinning.stretch > 1 {
         explanation.push_str(&format!(" Lines are medians over up to {} steps.", thinning.stretch));

@@ -1,4 +1,4 @@
-//! The stage tree, a lane for each root.
+//! The stage tree, one lane per root.
 
 use std::collections::BTreeMap;
 
@@ -10,12 +10,12 @@ use super::{
     Value, single,
 };
 
-/// Lanes of more roots than this would be a pixel high.
+/// With more lanes than this, a lane would be a pixel high.
 const MAX_LANES: usize = 120;
 /// How far a branch falls below its trunk, in lanes.
 const FALL: f64 = 0.45;
 
-/// All stages with what they cost together; `ends` are the losses that are measured.
+/// All stages and their total cost; `ends` are the measured losses.
 #[must_use]
 pub fn tree(runs: &Runs, ends: &[End], cost: &Cost, palette: &Palette) -> Figure {
     let drawn = runs.runs.len().min(MAX_LANES);
@@ -26,7 +26,7 @@ pub fn tree(runs: &Runs, ends: &[End], cost: &Cost, palette: &Palette) -> Figure
         let per_step = stage.tokens_per_step as f64;
         let [start, end] = [stage.steps.start, stage.steps.end].map(|step| step as f64 * per_step);
         let is_branch = stage.is_branch();
-        // Branches of several arms leave a trunk at one place, and fall side by side.
+        // Branches of several arms leave a trunk at the same step and are drawn side by side.
         let beside = branches.entry(stage.parent).or_insert(0);
         let fall = if is_branch { FALL / (1.0 + 0.35 * f64::from(*beside)) } else { 0.0 };
         *beside += i32::from(is_branch);
@@ -73,9 +73,9 @@ pub fn tree(runs: &Runs, ends: &[End], cost: &Cost, palette: &Palette) -> Figure
     };
     Figure {
         explanation: format!(
-            "What was trained, each stage once. A thick line is a trunk, in pieces; thin ones are decays that branch off \
-             where it stood, each to one point, hollow where that is not measured. {} tokens and {} operations in all; \
-             trained one by one the points would have taken {} tokens, so sharing saves {saved:.0}% of the operations.{rest}",
+            "Every stage, trained once. Thick lines are trunks; thin lines are decays that branch off, each to one point, \
+             hollow if not measured yet. {} tokens and {} operations in total. Without sharing, the points would have \
+             taken {} tokens; sharing saves {saved:.0}% of the operations.{rest}",
             cost.tokens, cost.flops, cost.tokens_unshared
         ),
         marks,

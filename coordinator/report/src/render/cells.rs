@@ -1,15 +1,15 @@
-//! Tables that the terminal and the page share, as rows of cells.
+//! Tables shared by the terminal and the page, as rows of cells.
 
 use scaling::batch::{BatchFit, IsoLoss};
+use vocabulary::numbers::three_digits;
 use vocabulary::units::human_count;
 
 use crate::conclude::campaign::Campaign;
 use crate::conclude::measure::{AVERAGE, Measure, Unit, names};
 use crate::conclude::points::MeasuredPoint;
 use crate::conclude::sets::SetFit;
-use crate::number::three_digits;
 
-/// The law of the batch size as rows: size, loss, the best batch and the tokens it needs, and last why there is none.
+/// The batch-size law as rows: size, loss, best batch, tokens needed, and the reason if there is no best batch.
 pub(super) fn batches(law: &BatchFit) -> Vec<Vec<String>> {
     let row = |iso: &IsoLoss| {
         let [batch, tokens, why_not] = match iso.best() {
@@ -21,7 +21,7 @@ pub(super) fn batches(law: &BatchFit) -> Vec<Vec<String>> {
     law.iso_losses.iter().map(row).collect()
 }
 
-/// The laws as rows, as the paper's table has them; the first is the header. `None` where no set has one.
+/// The laws as rows in the layout of the paper's table, header first. `None` if no set has a law.
 pub(super) fn set_laws(fits: &[(String, SetFit)]) -> Option<Vec<Vec<String>>> {
     let header = ["set", "C_N", "alpha", "C_D", "beta", "L0", "K^2", "eta", "D/N", "D/N at 1e21", "rmse"];
     let row = |(name, of): &(String, SetFit)| {
@@ -41,7 +41,7 @@ pub(super) fn set_laws(fits: &[(String, SetFit)]) -> Option<Vec<Vec<String>>> {
     any.then(|| std::iter::once(header.map(str::to_owned).to_vec()).chain(fits.iter().map(row)).collect())
 }
 
-/// What every trial came to on each set, in nats a byte, as rows; the first is the header.
+/// The losses of every trial on each set in nats a byte, as rows, header first.
 pub(super) fn set_losses(campaign: &Campaign, points: &[MeasuredPoint]) -> Vec<Vec<String>> {
     let names = names(&campaign.plan);
     let header = ["model", "N", "D", "seed", "peak LR"].into_iter().chain(names.iter().copied()).chain([AVERAGE]);

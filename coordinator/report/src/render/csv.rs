@@ -16,7 +16,7 @@ use crate::conclude::points::{MeasuredPoint, early};
 /// on each stand behind these columns, and their means in the columns that a campaign of one set has. Whatever else was
 /// measured has a column of its name at the end of a row.
 pub(super) fn points(campaign: &Campaign, points: &[MeasuredPoint]) -> String {
-    // The learning rate has its column in any case.
+    // The learning rate always has its own column.
     let searched: Vec<Parameter> =
         campaign.plan.searched().filter(|parameter| *parameter != Parameter::PeakLr).collect();
     let columns =

@@ -1,4 +1,4 @@
-//! The files of a report, each there as a whole or not at all.
+//! The files of a report, each written completely or not at all.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -10,7 +10,7 @@ use crate::conclude::conclusion::Conclusion;
 use crate::conclude::fit_file::FitFile;
 use crate::conclude::table_fit::TableFit;
 
-/// Where the files are.
+/// Paths of the written files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Files {
     /// `points.csv`
@@ -21,7 +21,7 @@ pub struct Files {
     pub report: PathBuf,
 }
 
-/// Where the files of a table's fit are.
+/// Paths of the files written for a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TableFiles {
     /// `fit.json`
@@ -35,15 +35,16 @@ pub struct TableFiles {
 #[error("write {}", path.display())]
 pub struct WriteError {
     pub path: PathBuf,
+    /// The cause.
     #[source]
     pub source: io::Error,
 }
 
 impl Conclusion {
-    /// Writes the three files into a directory, in the place of those that are there.
+    /// Writes the three files into a directory, replacing existing ones.
     ///
     /// # Errors
-    /// Where one of them cannot be written. What was there before is then still there.
+    /// A file cannot be written; the existing one is then left in place.
     pub fn write(&self, directory: &Path) -> Result<Files, WriteError> {
         Ok(Files {
             points: replace(directory.join("points.csv"), &self.points_csv())?,
@@ -54,10 +55,10 @@ impl Conclusion {
 }
 
 impl<L: Law> TableFit<L> {
-    /// Writes `fit.json` and `report.html` into a directory, in the place of those that are there.
+    /// Writes `fit.json` and `report.html` into a directory, replacing existing ones.
     ///
     /// # Errors
-    /// Where one of them cannot be written. What was there before is then still there.
+    /// A file cannot be written; the existing one is then left in place.
     pub fn write(&self, directory: &Path) -> Result<TableFiles, WriteError> {
         Ok(TableFiles {
             fit: replace(directory.join("fit.json"), &json(&self.fit_file()))?,
@@ -73,7 +74,7 @@ fn json<L: Law>(fit: &FitFile<L>) -> String {
     text
 }
 
-/// Under another name first: whoever reads the file sees the old one or the new one, also after a crash.
+/// Writes under another name first, so that readers see the old file or the new one, even after a crash.
 fn replace(path: PathBuf, contents: &str) -> Result<PathBuf, WriteError> {
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let unfinished = path.with_file_name(format!(".{name}.{}", std::process::id()));
@@ -86,7 +87,7 @@ fn replace(path: PathBuf, contents: &str) -> Result<PathBuf, WriteError> {
     match written {
         Ok(()) => Ok(path),
         Err(source) => {
-            // What could not be finished is of no use to anyone.
+            // An unfinished file is of no use.
             let _ = fs::remove_file(&unfinished);
             Err(WriteError { path, source })
         }

@@ -1,7 +1,6 @@
-//! Conclusions as people and programs read them: a page, text in a terminal, CSV and JSON.
+//! Renders conclusions for people and programs: a page, text for a terminal, CSV and JSON.
 //!
-//! Each form is made from a conclusion alone; none of them knows another but for the lines and cells that the terminal and
-//! the page share.
+//! Each form is made from a conclusion alone. The terminal and the page share some lines and cells.
 
 mod cells;
 mod csv;
@@ -22,7 +21,7 @@ impl Conclusion {
         csv::points(&self.campaign, &self.points)
     }
 
-    /// What people read in a terminal.
+    /// The text for a terminal.
     #[must_use]
     pub fn table(&self) -> String {
         text::of_campaign(self)
@@ -36,7 +35,7 @@ impl Conclusion {
 }
 
 impl<L: Law> TableFit<L> {
-    /// What people read in a terminal.
+    /// The text for a terminal.
     #[must_use]
     pub fn table(&self) -> String {
         text::of_table(self)

@@ -1,9 +1,11 @@
-//! The table in the terminal.
+//! The text for a terminal, at most 80 columns wide where tables allow.
 
 use std::fmt::Write;
 
 use recipes::search::recipe_lines;
-use scaling::{Analysis, Bootstrap, HeldOut, Interval, Law, Objective, Resample};
+use scaling::{Analysis, Bootstrap, FitError, HeldOut, Interval, Law, Objective, Resample};
+use vocabulary::numbers::{operations, percent, three_digits};
+use vocabulary::text::wrapped;
 use vocabulary::units::human_count;
 
 use super::cells;
@@ -15,7 +17,6 @@ use crate::conclude::points::Selection;
 use crate::conclude::search::Searched;
 use crate::conclude::source::{Column, Dropped, Source};
 use crate::conclude::table_fit::TableFit;
-use crate::number::{operations, percent, three_digits};
 use crate::words;
 
 pub(super) fn of_campaign(conclusion: &Conclusion) -> String {
@@ -26,14 +27,17 @@ pub(super) fn of_campaign(conclusion: &Conclusion) -> String {
         search(&mut text, &searched);
         return text;
     }
-    let _ = writeln!(
-        text,
-        "{} of {} points, losses in {} at the end of {}\n",
-        points.len(),
-        plan.trials.len(),
-        conclusion.measure.in_words(plan),
-        if points.iter().all(|point| point.decayed) { "the decay" } else { "the run, decayed or not" }
-    );
+    text.push_str(&wrapped(
+        &format!(
+            "{} of {} points, losses in {} at the end of {}",
+            points.len(),
+            plan.trials.len(),
+            conclusion.measure.in_words(plan),
+            if points.iter().all(|point| point.decayed) { "the decay" } else { "the run, decayed or not" }
+        ),
+        0,
+    ));
+    text.push('\n');
     losses(&mut text, conclusion);
     learning_rates(&mut text, conclusion);
     batch_sizes(&mut text, conclusion);
@@ -42,57 +46,77 @@ pub(super) fn of_campaign(conclusion: &Conclusion) -> String {
     match analysis {
         Ok(analysis) => {
             if let Some(arm) = &conclusion.arm {
-                let _ = writeln!(text, "the law of the arm {arm}:");
+                let _ = writeln!(text, "law of arm {arm}:");
             }
             law(&mut text, analysis);
             if conclusion.selection == Selection::BestLearningRate {
-                text.push_str(
-                    "of several peak learning rates the best is fitted, for each size, seed and amount of data\n",
-                );
+                text.push_str("the best peak learning rate is fitted for each size, seed and amount of data\n");
             }
             text.push('\n');
             quality(&mut text, analysis, conclusion.measure.unit.in_words());
             optima(&mut text, analysis);
-            for warning in &analysis.warnings {
-                let _ = writeln!(text, "note: {warning}");
-            }
+            notes(&mut text, analysis);
         }
         Err(_) => {
-            let _ = writeln!(text, "no law is fitted: {}", conclusion.refusal().unwrap_or_default());
+            text.push_str(&wrapped(&no_law(conclusion), 0));
         }
     }
     text
 }
 
-/// The fit of a table.
+/// The fit of a table, for a terminal.
 pub(super) fn of_table<L: Law>(fit: &TableFit<L>) -> String {
     let Source { file, rows, columns, filters, dropped, trunks, decayed } = &fit.source;
     let mut text = format!("{file}: {} of {rows} rows\n", fit.analysis.n_points);
     for Column { quantity, column, meaning } in columns {
-        let _ = writeln!(text, "{quantity:<9} {column:?}: {meaning}");
+        text.push_str(&wrapped(&format!("{quantity:<9} {column:?}: {meaning}"), 10));
     }
     for filter in filters {
         let _ = writeln!(text, "filter    {filter}");
     }
     for Dropped { reason, rows } in dropped {
-        let _ = writeln!(text, "left out  {rows} rows: {reason}");
+        text.push_str(&wrapped(&format!("left out  {rows} rows: {reason}"), 10));
     }
-    let _ = writeln!(text, "trunks    {trunks}\ndecay     {decayed}\n");
+    text.push_str(&wrapped(&format!("trunks    {trunks}"), 10));
+    text.push_str(&wrapped(&format!("decay     {decayed}"), 10));
+    text.push('\n');
     law(&mut text, &fit.analysis);
     text.push('\n');
     quality(&mut text, &fit.analysis, Unit::Token.in_words());
     optima(&mut text, &fit.analysis);
-    for warning in &fit.analysis.warnings {
-        let _ = writeln!(text, "note: {warning}");
-    }
+    notes(&mut text, &fit.analysis);
     text
 }
 
-/// Trials of a search that are shown in a terminal.
+fn notes<L: Law>(text: &mut String, analysis: &Analysis<L>) {
+    analysis.warnings.iter().for_each(|warning| text.push_str(&wrapped(&format!("note: {warning}"), 2)));
+}
+
+/// Why there is no law, and what would make one possible.
+fn no_law(conclusion: &Conclusion) -> String {
+    match conclusion.analysis() {
+        Err(FitError::TooFewValues { quantity, found, needed })
+            if conclusion.points.iter().any(|point| point.decayed) =>
+        {
+            let (what, key) = match *quantity {
+                "sizes (N)" => ("model sizes", "model.sizes"),
+                _ => ("amounts of data", "points"),
+            };
+            format!("No law: it needs {needed} {what}, and the decayed points have {found}. Add some to `{key}`.")
+        }
+        _ => format!("No law: {}.", conclusion.refusal().unwrap_or_default()),
+    }
+}
+
+/// Number of trials shown in a terminal.
 const BEST: usize = 10;
 
+/// Width of the labels in front of measures of quality.
+const LABEL: usize = 16;
+
 fn search(text: &mut String, searched: &Searched<'_>) {
-    let _ = writeln!(text, "{}, losses in nats a token on held-out text\n", searched.in_words());
+    text.push_str(&wrapped(&format!("{}; losses in nats a token on held-out text", searched.in_words()), 0));
+    text.push('\n');
     let mut header = vec!["trial".to_owned()];
     header.extend(searched.space.iter().map(|dimension| dimension.parameter.to_string()));
     header.extend(["loss", "state"].map(str::to_owned));
@@ -110,10 +134,10 @@ fn search(text: &mut String, searched: &Searched<'_>) {
     }
     if let Some(parts) = searched.importance() {
         let parts: Vec<String> = parts.iter().map(|(key, part)| format!("{key} {:.0}%", 100.0 * part)).collect();
-        let _ = writeln!(text, "\nwhat tells the best fifth from all: {}", parts.join(", "));
+        let _ = writeln!(text, "\nwhat separates the best fifth from the rest: {}", parts.join(", "));
     }
     if let Some(best) = searched.best() {
-        let _ = write!(text, "\nthe best, as lines of a recipe:\n\n{}", recipe_lines(best.settings));
+        let _ = write!(text, "\nthe best trial, as lines for a recipe:\n\n{}", recipe_lines(best.settings));
     }
 }
 
@@ -139,13 +163,13 @@ fn losses(text: &mut String, conclusion: &Conclusion) {
     text.push('\n');
 }
 
-/// Where the loss is lowest over the peak learning rate, if the campaign tries several.
+/// The best peak learning rate per model, if the campaign tries several.
 fn learning_rates(text: &mut String, conclusion: &Conclusion) {
     let found = best_learning_rates(&conclusion.points);
     if found.is_empty() {
         return;
     }
-    text.push_str("the best peak learning rate, from a parabola over its logarithm\n");
+    text.push_str("best peak learning rate, from a parabola over its logarithm\n");
     let mut lines = vec![["model", "N", "tried", "best", "loss"].map(str::to_owned).to_vec()];
     for OptimumLr { arm, size, n, losses, best } in &found {
         let label = format!("{} {size}", arm.as_deref().unwrap_or_default());
@@ -160,35 +184,36 @@ fn learning_rates(text: &mut String, conclusion: &Conclusion) {
     text.push('\n');
 }
 
-/// The batch that reaches each loss with the fewest tokens, if the campaign tries several.
+/// The batch size that reaches each loss with the fewest tokens, if the campaign tries several.
 fn batch_sizes(text: &mut String, conclusion: &Conclusion) {
     match &conclusion.batch_law {
         None => return,
         Some(Err(error)) => {
-            let _ = writeln!(text, "no law of the batch size is fitted: {error}");
+            text.push_str(&wrapped(&format!("no batch-size law: {error}"), 0));
         }
         Some(Ok(law)) => {
-            text.push_str("the batch that reaches a loss with the fewest tokens\n");
+            text.push_str("batch size that reaches each loss with the fewest tokens\n");
             let header = ["size", "loss", "batch", "tokens", ""].map(str::to_owned).to_vec();
             text.push_str(&lined_up(&std::iter::once(header).chain(cells::batches(law)).collect::<Vec<_>>()));
-            let _ = writeln!(text, "{}", words::batch_law(law));
+            text.push_str(&wrapped(&words::batch_law(law), 0));
         }
     }
     text.push('\n');
 }
 
-/// Two forms of the loss over what is spent, if there is one size.
+/// Two functional forms of the loss over the compute spent, if there is a single size.
 fn envelope(text: &mut String, conclusion: &Conclusion) {
     let Some(compared) = &conclusion.envelope else { return };
-    let of = conclusion.arm.as_ref().map(|arm| format!(" of the arm {arm}")).unwrap_or_default();
-    let _ = writeln!(text, "the loss{of} over x, tokens as multiples of the fewest, the better form first");
+    let of = conclusion.arm.as_ref().map(|arm| format!(" of arm {arm}")).unwrap_or_default();
+    let heading = format!("loss{of} over x, the tokens relative to the smallest amount, better form first");
+    text.push_str(&wrapped(&heading, 0));
     for line in words::envelope(compared) {
         let _ = writeln!(text, "{line}");
     }
     text.push('\n');
 }
 
-/// The trials' losses on each of several held-out sets, and the law of each.
+/// The losses of trials on each of several held-out sets, and the law of each.
 fn held_out_sets(text: &mut String, conclusion: &Conclusion) {
     if conclusion.sets.is_empty() {
         return;
@@ -197,7 +222,7 @@ fn held_out_sets(text: &mut String, conclusion: &Conclusion) {
     text.push_str(&lined_up(&cells::set_losses(&conclusion.campaign, &conclusion.points)));
     text.push('\n');
     if let Some(rows) = cells::set_laws(&conclusion.sets) {
-        text.push_str("the law of each held-out set, in nats a byte, N and D counted singly; D/N at the largest budget measured\n");
+        text.push_str("law of each held-out set, in nats a byte; D/N is at the largest measured budget\n");
         text.push_str(&lined_up(&rows));
         text.push('\n');
     }
@@ -213,24 +238,24 @@ fn law<L: Law>(text: &mut String, analysis: &Analysis<L>) {
         lines.push(vec![parameter.to_string(), value, interval.unwrap_or_default()]);
     }
     text.push_str(&lined_up(&lines));
-    let _ = write!(text, "fitted to {} points of {}", analysis.n_points, units(analysis));
+    let mut fitted = format!("fitted to {} points of {}", analysis.n_points, units(analysis));
     if let Some(intervals) = &analysis.intervals {
-        let _ = write!(text, "; intervals: {}", intervals.method.describe());
+        let _ = write!(fitted, "; intervals: {}", intervals.method.describe());
     }
-    text.push('\n');
+    text.push_str(&wrapped(&fitted, 2));
     let fit = &analysis.fit;
-    let _ = writeln!(
-        text,
-        "minimised: {}; {:.4e} from {} of {} starts, relative gradient {:.0e}",
+    let minimised = format!(
+        "objective: {}; minimum {:.4e}, reached from {} of {} starts, relative gradient {:.0e}",
         objective(analysis.settings.objective),
         fit.objective,
         fit.starts_agreeing,
         fit.starts,
         fit.gradient
     );
+    text.push_str(&wrapped(&minimised, 2));
 }
 
-/// How well a law fits losses that are counted in this unit.
+/// How well a law fits losses in this unit.
 fn quality<L: Law>(text: &mut String, analysis: &Analysis<L>, unit: &str) {
     let found = &analysis.diagnostics;
     let _ = writeln!(
@@ -240,13 +265,19 @@ fn quality<L: Law>(text: &mut String, analysis: &Analysis<L>, unit: &str) {
     );
     if let Some(HeldOut { size, mean_error, max_error, .. }) = &found.held_out {
         let (mean, most) = (percent(*mean_error), percent(*max_error));
-        let _ = writeln!(text, "held-out error  {mean}, at worst {most}: {size}, predicted from the smaller sizes");
+        text.push_str(&wrapped(
+            &format!("held-out error  {mean}, at worst {most}: {size}, predicted from the smaller sizes"),
+            LABEL,
+        ));
     }
     let errors = found.left_out.iter().filter_map(|size| Some((size, size.mean_error?)));
     if let Some((size, most)) = errors.max_by(|a, b| a.1.total_cmp(&b.1)) {
         let count = found.left_out.iter().filter(|size| size.mean_error.is_some()).count();
         let (size, most) = (&size.size, percent(most));
-        let _ = writeln!(text, "left out        each of {count} sizes in turn: at worst {most} on average ({size})");
+        text.push_str(&wrapped(
+            &format!("left out        each of {count} sizes in turn: mean error at worst {most} ({size})"),
+            LABEL,
+        ));
     }
     if let Some(spread) = found.seed_spread {
         let _ = writeln!(text, "between seeds   {spread:.4} {unit}, standard deviation");
@@ -259,7 +290,7 @@ fn optima<L: Law>(text: &mut String, analysis: &Analysis<L>) {
     if analysis.optima.is_empty() {
         return;
     }
-    text.push_str("compute-optimal models, C = 6ND (* outside of what was measured)\n");
+    text.push_str("compute-optimal models, C = 6ND (* outside the measured range)\n");
     let mut lines = vec![["C", "N", "D", "D/N", "interval of D/N", "loss"].map(str::to_owned).to_vec()];
     for optimum in &analysis.optima {
         let best = optimum.best;
@@ -280,7 +311,7 @@ pub(super) fn range(interval: Interval) -> String {
     format!("{} to {}", three_digits(interval.low), three_digits(interval.high))
 }
 
-/// What counts as a sample.
+/// The units that are resampled.
 fn units<L: Law>(analysis: &Analysis<L>) -> String {
     match analysis.settings.bootstrap.resample {
         Resample::Points => "no trunks, each taken by itself".to_owned(),
@@ -290,19 +321,18 @@ fn units<L: Law>(analysis: &Analysis<L>) -> String {
 
 pub(super) fn objective(objective: Objective) -> String {
     match objective {
-        Objective::Huber { delta } => format!("Huber's function of the residual of log L, threshold {delta}"),
-        Objective::LogLeastSquares => "half the squares of the residual of log L".to_owned(),
-        Objective::LeastSquares => "half the squares of the residual of L".to_owned(),
+        Objective::Huber { delta } => format!("Huber loss of the residuals of log L, threshold {delta}"),
+        Objective::LogLeastSquares => "half the squared residuals of log L".to_owned(),
+        Objective::LeastSquares => "half the squared residuals of L".to_owned(),
     }
 }
 
-/// What the draws say of the parameters, beside the intervals.
+/// Parameter ranges from the bootstrap draws, next to the intervals.
 fn draws<L: Law>(text: &mut String, analysis: &Analysis<L>) {
     let Some(Bootstrap { intervals, draws, .. }) = &analysis.bootstrap else { return };
     let ranges = L::PARAMETERS.iter().map(|&parameter| format!("{parameter} {}", range(intervals.get(parameter))));
-    let _ = writeln!(
-        text,
-        "draws           {} of {}, {} different: {}",
+    let draws = format!(
+        "draws           {} of {}, {} distinct: {}",
         draws.used,
         match analysis.settings.bootstrap.resample {
             Resample::Trunks => "whole trunks",
@@ -312,21 +342,10 @@ fn draws<L: Law>(text: &mut String, analysis: &Analysis<L>) {
         draws.distinct,
         ranges.collect::<Vec<_>>().join(", ")
     );
+    text.push_str(&wrapped(&draws, LABEL));
 }
 
-/// Columns lined up: the first to the left, the others to the right.
+/// Lines up columns: the first to the left, the others to the right.
 fn lined_up(lines: &[Vec<String>]) -> String {
-    let columns = lines.first().map_or(0, Vec::len);
-    let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or_default();
-    let widths: Vec<usize> = (0..columns).map(width).collect();
-    let mut text = String::new();
-    for line in lines {
-        let mut row = format!("{:<width$}", line[0], width = widths[0]);
-        for (cell, width) in line.iter().zip(&widths).skip(1) {
-            let _ = write!(row, "  {cell:>width$}");
-        }
-        text.push_str(row.trim_end());
-        text.push('\n');
-    }
-    text
+    vocabulary::text::lined_up(lines, |column| column > 0)
 }

@@ -1,37 +1,43 @@
-//! The decay term of one size, for others.
+//! The decay term of one size, for use by others.
 
 use scaling::multipower::CurveOptions;
 use scaling::multipower::forecast::{Donor, ForecastError};
 
 use super::tree::{NoTree, SizeTree};
 
-/// Why a size has no decay term to give.
+/// Why a size cannot serve as a donor.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum DonorError {
     /// There is no such size.
-    #[error("it has no size `{size}`: it has {sizes}")]
+    #[error("there is no size `{size}`; accepted: {sizes}")]
     UnknownSize {
-        /// What was asked for.
+        /// The requested size.
         size: String,
+        /// The available sizes.
         sizes: String,
     },
     /// The size has no trunk with decays.
-    #[error("`{size}` has nothing to give: {reason}")]
-    NoTree { size: String, reason: &'static str },
+    #[error("`{size}` has no decay term: {reason}")]
+    NoTree {
+        size: String,
+        /// The cause.
+        reason: &'static str,
+    },
     /// The size has no law.
-    #[error("`{size}` has nothing to give")]
+    #[error("`{size}` has no decay term")]
     NoLaw {
         size: String,
+        /// The cause.
         #[source]
         source: ForecastError,
     },
 }
 
-/// The decay term of the first tree of a size. Its error is that which it makes at the finished branches of the other sizes
-/// of its campaign and of its arm, from which it has nothing.
+/// The decay term of the first tree of a size. Its error is measured at the finished branches of the other sizes of the same
+/// campaign and arm, which it has not seen.
 ///
 /// # Errors
-/// Where the size is not there, or has no law.
+/// The size does not exist or has no law.
 pub fn donor(trees: &[Result<SizeTree, NoTree>], size: &str, options: &CurveOptions) -> Result<Donor, DonorError> {
     let name = |tree: &Result<SizeTree, NoTree>| match tree {
         Ok(tree) => tree.size.clone(),

@@ -1,6 +1,6 @@
-//! What branches come to that have not been run: a campaign's trunks and decays, as the curve predictor wants them.
+//! Forecasts of branches: a campaign's trunks and decays in the form the curve predictor expects.
 //!
-//! [`SizeTree::all`] reads them off a campaign, [`SizeTree::forecast`] asks the predictor, which is
+//! [`SizeTree::all`] extracts them from a campaign, [`SizeTree::forecast`] calls the predictor,
 //! `scaling::multipower::forecast`; [`donor()`] makes the decay term of one campaign's size usable for another's.
 
 mod donor;

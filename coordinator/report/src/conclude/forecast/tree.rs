@@ -9,7 +9,7 @@ use vocabulary::{LrSchedule, Mixture, Stage, StageKey, StageRole, Trial};
 
 use crate::conclude::campaign::Campaign;
 
-/// A trunk with its branches, and whose it is.
+/// A trunk with its branches.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SizeTree {
     /// The size, as the recipe names it.
@@ -18,63 +18,57 @@ pub struct SizeTree {
     pub n: u64,
     /// The seed, as the recipe numbers it.
     pub seed: u64,
-    /// The arm, where the recipe has arms and all branches are of one.
+    /// The arm, if the recipe has arms and all branches belong to one.
     pub arm: Option<String>,
     /// Peak learning rate.
     pub peak_lr: f64,
     /// D of each branch, in order.
     pub d: Vec<u64>,
-    /// The arm of each branch, in order, where the recipe has arms.
+    /// The arm of each branch, in order, if the recipe has arms.
     pub arms: Vec<Option<String>>,
     tree: Tree,
     template: Template,
 }
 
-/// Runs that have no trunk to forecast from.
+/// Runs without a trunk to forecast from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NoTree {
     /// The size, as the recipe names it.
     pub size: String,
-    /// Why.
     pub reason: &'static str,
 }
 
-/// Why there is no branch for an amount of data.
+/// Why a branch of some amount of data is impossible.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PointError {
-    /// Too little data for a warm-up and a decay.
-    #[error("{d} tokens give `{size}` {steps} steps, which have no room for {warmup} of warm-up and a decay")]
+    /// Too little data for warm-up and decay.
+    #[error("{d} tokens give `{size}` {steps} steps: too few for {warmup} steps of warm-up and a decay")]
     TooShort {
         /// The tokens.
         d: u64,
-        /// The size.
         size: String,
-        /// Steps that they make.
+        /// The resulting steps.
         steps: u64,
-        /// Steps of warm-up.
+        /// Warm-up steps.
         warmup: u64,
     },
-    /// More steps than a schedule is written out for.
+    /// More steps than the limit.
     #[error("{d} tokens give `{size}` {steps} steps: at most {most} can be forecast")]
     TooLong {
         /// The tokens.
         d: u64,
-        /// The size.
         size: String,
-        /// Steps that they make.
+        /// The resulting steps.
         steps: u64,
-        /// The most there may be.
+        /// The limit.
         most: u64,
     },
-    /// Decays of a kind that there is no other length of.
-    #[error("the decays of `{size}` have no form that another length could have")]
-    NoForm {
-        /// The size.
-        size: String,
-    },
+    /// Decays whose shape does not scale to another length.
+    #[error("the decays of `{size}` do not scale to another length")]
+    NoForm { size: String },
 }
 
-/// What a branch of another length looks like.
+/// The template of a branch of another length.
 #[derive(Debug, Clone, PartialEq)]
 struct Template {
     schedule: LrSchedule,
@@ -84,15 +78,14 @@ struct Template {
     arm: Option<String>,
 }
 
-/// A learning rate for each, eight bytes: 80 MB.
+/// Limit on steps: at eight bytes per learning rate, 80 MB.
 const MOST_STEPS: u64 = 10_000_000;
-/// The beginning of a trunk is left out, where the loss falls as no power law does: this share of it, and twice the warm-up.
+/// The first 1/LEFT_OUT of a trunk, and at least twice the warm-up, is skipped: there the loss does not follow a power law.
 const LEFT_OUT: u64 = 10;
 
 impl SizeTree {
-    /// The trees of a campaign in the plan's order. Arms share a tree where they share the trunk and what text their decays
-    /// are on: what a decay brings depends on it. `held_out` has the losses on held-out text at the ends of stages; those
-    /// of trials are in the campaign.
+    /// The trees of a campaign in plan order. Arms share a tree if they share the trunk and the text of their decays, on which
+    /// the effect of a decay depends. `held_out` has held-out losses at the ends of stages; those of trials are in the campaign.
     #[must_use]
     pub fn all(campaign: &Campaign, held_out: &BTreeMap<StageKey, f64>) -> Vec<Result<Self, NoTree>> {
         let stages = campaign.plan.stages_by_key();
@@ -126,20 +119,20 @@ impl SizeTree {
             })
             .max_by_key(Vec::len)
             .unwrap_or_default();
-        let Some(root) = trunk.first() else { return Err(no("its runs have no trunk in common")) };
+        let Some(root) = trunk.first() else { return Err(no("its runs share no trunk")) };
         let decays: Vec<(&Trial, Vec<&Stage>)> = trials
             .iter()
             .map(|trial| (*trial, path(trial)))
             .filter(|(_, path)| path.last().is_some_and(|last| last.role == StageRole::Decay))
             .collect();
-        // The longest decay says what another one would look like.
+        // The longest decay is the template.
         let Some((longest, last)) =
             decays.iter().max_by_key(|(trial, _)| trial.d.0).and_then(|(trial, path)| Some((trial, *path.last()?)))
         else {
             return Err(no("no decay branches off its trunk"));
         };
         let warmup = root.spec.schedule.warmup_steps();
-        let unusable = no("its learning rates are no schedule to forecast with");
+        let unusable = no("its learning rates do not form a schedule that can be forecast");
         let written_out = |path: &[&Stage]| {
             if path.last()?.spec.steps.end > MOST_STEPS {
                 return None;
@@ -199,10 +192,10 @@ impl SizeTree {
         })
     }
 
-    /// Adds a branch that the campaign does not have, for so much data, its decay in the proportion of the longest one.
+    /// Adds a hypothetical branch of `d` tokens, with a decay in proportion to the longest one.
     ///
     /// # Errors
-    /// Where it has no room for one, or would be too long.
+    /// The branch would be too short for a decay, or too long.
     pub fn add_point(&mut self, d: u64) -> Result<(), PointError> {
         let Template { schedule, warmup, batch_tokens, steps: of, .. } = self.template;
         let (steps, size) = (d / batch_tokens, self.size.clone());
@@ -227,27 +220,27 @@ impl SizeTree {
         Ok(())
     }
 
-    /// Forecasts its branches, from its own finished decays or with a donor's decay term.
+    /// Forecasts the branches, from the tree's own finished decays or with a donor's decay term.
     ///
     /// # Errors
-    /// Where it has too little to forecast from.
+    /// There is too little data to forecast from.
     pub fn forecast(&self, donor: Option<&Donor>, options: &CurveOptions) -> Result<Forecasts, ForecastError> {
         forecast(&self.tree, donor, options)
     }
-    /// Whether the forecast of a branch is from its own curve and loss, too: where the law has no fit without them, and they
-    /// are not forecast but described.
+    /// Whether the forecast of a branch used its own curve and loss, because the law has no fit without them: it then describes
+    /// the branch instead of forecasting it.
     #[must_use]
     pub fn saw(&self, index: usize, donor: Option<&Donor>, found: &Forecasts) -> bool {
         let branch = &self.tree.branches[index];
         let finished = branch.loss.is_some() && !branch.points.is_empty();
-        // The predictor says the same of what it left out and of what it could not, except that the latter is the law's.
+        // The predictor does not tell these branches apart, except that their value is the law's own.
         donor.is_none()
             && finished
             && found.branches[index].loss == found.fit.law.predict_end(&branch.schedule) + found.offset.0
     }
 }
 
-/// The trials of one root, apart by the arms whose decays are on other text.
+/// The trials of one root, grouped by the text of their arms' decays.
 fn by_decay<'a>(stages: &BTreeMap<StageKey, &Stage>, trials: Vec<&'a Trial>) -> Vec<Vec<&'a Trial>> {
     let mixtures = |arm: &Option<String>| -> Vec<Option<Mixture>> {
         let of_arm = trials.iter().filter(|trial| trial.arm == *arm);

@@ -1,7 +1,7 @@
 //! `report.html`: one file that needs no other.
 //!
-//! Everything that comes from a recipe is escaped, and the page's own policy forbids it to load anything, so that it is
-//! the same wherever it is opened.
+//! Everything from a recipe is escaped, and the page's policy forbids loading anything, so the page is the same wherever it
+//! is opened.
 
 mod parts;
 mod plotly;

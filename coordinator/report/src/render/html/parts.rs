@@ -1,8 +1,9 @@
-//! The page's parts that are text and tables.
+//! The text and tables of the page.
 
 use std::fmt::Write;
 
 use scaling::{Analysis, Form, Interval, Law, Parameter};
+use vocabulary::numbers::{operations, percent, three_digits};
 use vocabulary::units::human_count;
 
 use super::texts::texts;
@@ -10,12 +11,11 @@ use crate::conclude::conclusion::Conclusion;
 use crate::conclude::grid::Grid;
 use crate::conclude::table_fit::TableFit;
 use crate::escape::escape;
-use crate::number::{operations, percent, three_digits};
 use crate::render::cells;
 use crate::render::text::{objective, range};
 use crate::words;
 
-/// Lines of the stage tree and rows of points beyond which they no longer fit on a page.
+/// Limit on lines of the stage tree and rows of points.
 const MAX_LINES: usize = 2_000;
 
 pub(super) fn heading(conclusion: &Conclusion) -> String {
@@ -38,7 +38,7 @@ pub(super) fn heading(conclusion: &Conclusion) -> String {
     html
 }
 
-/// Where a table's points are from.
+/// Where a table's points come from.
 pub(super) fn table_heading<L: Law>(fit: &TableFit<L>) -> String {
     let source = &fit.source;
     let columns = source.columns.iter().map(|column| {
@@ -63,7 +63,7 @@ pub(super) fn table_law<L: Law>(fit: &TableFit<L>) -> String {
          </section>\n",
         fitted(
             &fit.analysis,
-            "What the loss is for a model of N parameters trained on D tokens, each as the table counts it.",
+            "The loss of a model with N parameters trained on D tokens, each as the table counts it.",
             &fit.source.points()
         ),
         escape(&objective(fit.analysis.settings.objective)),
@@ -76,28 +76,28 @@ pub(super) fn table_law<L: Law>(fit: &TableFit<L>) -> String {
 pub(super) fn law(conclusion: &Conclusion) -> String {
     let body = match &conclusion.analysis {
         Ok(analysis) => {
-            let about = "What the final loss, in nats a token on held-out text, is for a model of N non-embedding parameters \
-                         trained on D tokens.";
+            let about = "The final held-out loss, in nats a token, of a model with N non-embedding parameters trained on D \
+                         tokens.";
             let mut points = conclusion.selection.describe().to_owned();
-            points.extend(conclusion.arm.iter().map(|arm| format!(", of the arm {arm} alone")));
+            points.extend(conclusion.arm.iter().map(|arm| format!(", of arm {arm} only")));
             format!("{}{}", of_which(conclusion), fitted(analysis, about, &points))
         }
         Err(_) => format!(
-            "<p class=\"refusal\">No law is fitted: {}. The points and curves that there are stand below.</p>\n",
+            "<p class=\"refusal\">No law: {}. The points and curves measured so far are below.</p>\n",
             escape(&conclusion.refusal().unwrap_or_default())
         ),
     };
     let arm = conclusion.arm.as_ref().filter(|_| conclusion.analysis.is_ok());
-    let of = arm.map(|arm| format!(" of the arm {}", escape(arm))).unwrap_or_default();
+    let of = arm.map(|arm| format!(" of arm {}", escape(arm))).unwrap_or_default();
     format!("<section>\n<h2>The scaling law{of}</h2>\n{body}</section>\n")
 }
 
-/// Which of the points the law is of; empty where it is of all that are measured.
+/// Which points the law is fitted to; empty if it is fitted to all measured points.
 fn of_which(conclusion: &Conclusion) -> String {
     let (fitted, measured) = (conclusion.fitted, conclusion.points.len());
     match &conclusion.arm {
         Some(arm) => format!(
-            "<p class=\"about\">The law is that of the arm {}: {fitted} of the {measured} measured points are fitted.</p>\n",
+            "<p class=\"about\">The law is that of arm {}: {fitted} of the {measured} measured points are fitted.</p>\n",
             escape(arm)
         ),
         None if fitted < measured => {
@@ -107,18 +107,18 @@ fn of_which(conclusion: &Conclusion) -> String {
     }
 }
 
-/// Two forms of the loss over what is spent, where there is one size.
+/// Two functional forms of the loss over the compute spent, if there is a single size.
 pub(super) fn envelope(conclusion: &Conclusion) -> String {
     let Some(compared) = &conclusion.envelope else { return String::new() };
-    let of = conclusion.arm.as_ref().map(|arm| format!(" of the arm {}", escape(arm))).unwrap_or_default();
+    let of = conclusion.arm.as_ref().map(|arm| format!(" of arm {}", escape(arm))).unwrap_or_default();
     let lines: String = words::envelope(compared).iter().map(|line| format!("<li>{}</li>\n", escape(line))).collect();
     format!(
         "<section>\n<h2>The loss of one size</h2>\n<p class=\"about\">Two forms fitted to the final loss{of} over x, the \
-         tokens as multiples of the fewest, the better one first.</p>\n<ul class=\"notes\">\n{lines}</ul>\n</section>\n"
+         tokens relative to the smallest amount, the better one first.</p>\n<ul class=\"notes\">\n{lines}</ul>\n</section>\n"
     )
 }
 
-/// The law with its parameters; `quantities` says what N, D and the loss are, `points` what it was fitted to.
+/// The law with its parameters; `quantities` describes N, D and the loss, `points` what the law was fitted to.
 pub(super) fn fitted<L: Law>(analysis: &Analysis<L>, quantities: &str, points: &str) -> String {
     let mut html = format!(
         "<p class=\"about\">{quantities} {}</p>\n<p class=\"formula\">{}</p>\n",
@@ -152,8 +152,8 @@ pub(super) fn fitted<L: Law>(analysis: &Analysis<L>, quantities: &str, points: &
         let ranges = L::PARAMETERS.iter().map(|&parameter| format!("{parameter} {}", range(intervals.get(parameter))));
         let _ = write!(
             html,
-            " Beside them, the middle {:.0}% of {} draws of {}, of which {} differ: {}. {} draws with too few sizes were made \
-             again.",
+            " The middle {:.0}% of {} bootstrap draws of {} ({} distinct): {}. {} draws with too few sizes were \
+             repeated.",
             100.0 * intervals.level,
             draws.used,
             analysis.settings.bootstrap.resample.describe(),
@@ -169,10 +169,10 @@ pub(super) fn fitted<L: Law>(analysis: &Analysis<L>, quantities: &str, points: &
 fn about(form: Form) -> &'static str {
     match form {
         Form::Minicpm => {
-            "The first term is what a larger model would take away, the second what more data would, and the last what \
-             neither will on this text."
+            "The first term is what a larger model would remove, the second what more data would, and the last what \
+             neither can remove on this text."
         }
-        Form::Kaplan => "The form is that of Kaplan et al. (2020): without a loss that remains.",
+        Form::Kaplan => "The form is that of Kaplan et al. (2020), without an irreducible loss.",
     }
 }
 
@@ -202,7 +202,7 @@ fn parameter_row<L: Law>(parameter: Parameter, analysis: &Analysis<L>) -> String
         Parameter::Alpha => ("<i>&alpha;</i>", "exponent of the model term"),
         Parameter::CD => ("<i>C<sub>D</sub></i>", "coefficient of the data term"),
         Parameter::Beta => ("<i>&beta;</i>", "exponent of the data term"),
-        Parameter::L0 => ("<i>L</i><sub>0</sub>", "loss that remains, nats a token"),
+        Parameter::L0 => ("<i>L</i><sub>0</sub>", "irreducible loss, nats a token"),
         Parameter::Nc => ("<i>N<sub>c</sub></i>", "N at which the model term alone is one nat"),
         Parameter::AlphaN => ("<i>&alpha;<sub>N</sub></i>", "exponent of the loss in N"),
         Parameter::Dc => ("<i>D<sub>c</sub></i>", "D at which the data term alone is one nat"),
@@ -222,7 +222,7 @@ fn cards<L: Law>(analysis: &Analysis<L>) -> String {
     let mut cards = card(
         format!("{:.4}", found.rmse),
         format!(
-            "rmse, nats a token: the typical distance of a point from the law; at worst {:.4}",
+            "RMSE, nats a token: the typical distance of a point from the law; at worst {:.4}",
             found.worst_residual
         ),
     );
@@ -235,11 +235,10 @@ fn cards<L: Law>(analysis: &Analysis<L>) -> String {
         cards.push_str(&card(percent(held.mean_error), about));
     }
     if let Some(spread) = found.seed_spread {
-        let about = "between seeds, nats a token: the luck that no law can see past".to_owned();
+        let about = "between seeds, nats a token: noise that no law can explain".to_owned();
         cards.push_str(&card(format!("{spread:.4}"), about));
     }
-    let about =
-        "R&sup2;, the share of the losses' variance that the law explains; near one also for poor fits".to_owned();
+    let about = "R&sup2;, the share of the variance that the law explains; close to one even for poor fits".to_owned();
     cards.push_str(&card(format!("{:.4}", found.r_squared), about));
     format!("<div class=\"cards\">\n{cards}</div>\n")
 }
@@ -276,29 +275,29 @@ pub(super) fn optima<L: Law>(analysis: &Analysis<L>) -> String {
     });
     format!(
         "<section>\n<h2>What to train at a budget</h2>\n<p class=\"about\">The N and D with the lowest predicted loss among \
-         all with C = 6ND operations. Grey rows lie outside of the N and D that were measured.</p>\n\
+         all with C = 6ND operations. Grey rows lie outside the measured N and D.</p>\n\
          <div class=\"scroll\"><table>\n<tr><th>C, operations</th><th>N</th><th>interval</th><th>D, tokens</th>\
          <th>interval</th><th>D/N</th><th>interval</th><th>loss</th></tr>\n{rows}</table></div>\n{split}</section>\n"
     )
 }
 
-/// The trials' losses on each of several held-out sets, and the law of each, as in the paper's table.
+/// The losses of trials on each of several held-out sets, and the law of each, in the layout of the paper's table.
 pub(super) fn sets(conclusion: &Conclusion) -> String {
     if conclusion.sets.is_empty() {
         return String::new();
     }
     let laws = match cells::set_laws(&conclusion.sets) {
         Some(rows) => format!(
-            "<p class=\"about\">The law fitted to each set by itself, and to their mean. D/N is that of the best model at \
-             the largest budget C = 6ND that was measured, and at the paper's 10<sup>21</sup> operations, which is far \
-             outside of what was measured unless the models are as large.</p>\n{}",
+            "<p class=\"about\">The law fitted to each set separately, and to their mean. D/N is that of the best model at \
+             the largest measured budget C = 6ND, and at the paper's 10<sup>21</sup> operations, far outside the measured \
+             range unless the models are as large.</p>\n{}",
             rows_of(&rows)
         ),
         None => String::new(),
     };
     format!(
         "<section>\n<h2>The held-out sets</h2>\n<p class=\"about\">Losses in nats a byte on the held-out text of each \
-         domain at the end of each trial, and their mean, each set counting once.</p>\n{}{laws}</section>\n",
+         domain at the end of each trial, and their unweighted mean.</p>\n{}{laws}</section>\n",
         rows_of(&cells::set_losses(&conclusion.campaign, &conclusion.points))
     )
 }
@@ -315,7 +314,7 @@ fn rows_of(rows: &[Vec<String>]) -> String {
 
 pub(super) fn points(conclusion: &Conclusion) -> String {
     let about = "Losses in nats a token on held-out text, at the end of each trial. <code>points.csv</code> has \
-                 every digit, and the losses a byte.";
+                 every digit, and losses in nats a byte.";
     let table = match Grid::of(&conclusion.campaign.plan, &conclusion.points) {
         Some(grid) => {
             let columns: String = grid.columns.iter().map(|column| format!("<th>{column}</th>")).collect();
@@ -367,7 +366,7 @@ pub(super) fn settings(conclusion: &Conclusion) -> String {
     if let Ok(analysis) = &conclusion.analysis {
         let fit = &analysis.fit;
         facts.push(("objective", escape(&objective(analysis.settings.objective))));
-        facts.push(("descents", format!("{} of {} starts ended at this minimum", fit.starts_agreeing, fit.starts)));
+        facts.push(("descents", format!("{} of {} starts reached this minimum", fit.starts_agreeing, fit.starts)));
         facts.push(("seed of the draws", analysis.settings.bootstrap.seed.to_string()));
     }
     let facts: String =
@@ -375,7 +374,7 @@ pub(super) fn settings(conclusion: &Conclusion) -> String {
     let tree = recipes::show::tree(plan);
     let lines: Vec<&str> = tree.lines().take(MAX_LINES).collect();
     format!(
-        "<section>\n<h2>Settings</h2>\n<p class=\"about\">What this was made with. The recipe and the same text give the same \
+        "<section>\n<h2>Settings</h2>\n<p class=\"about\">How this report was made. The same recipe and text give the same \
          numbers on one kind of device.</p>\n<div class=\"scroll\"><table class=\"facts\">\n{facts}</table></div>\n\
          <details>\n<summary>The recipe</summary>\n<pre>{}</pre>\n</details>\n\
          <details>\n<summary>The stages, with their keys</summary>\n<pre>{}</pre>\n</details>\n</section>\n",
@@ -384,7 +383,7 @@ pub(super) fn settings(conclusion: &Conclusion) -> String {
     )
 }
 
-/// Operations as people write them.
+/// Operations as a power of ten.
 fn power_of_ten(flops: f64) -> String {
     let text = operations(flops);
     match text.split_once('e') {

@@ -1,4 +1,4 @@
-//! A figure in the JSON of plotly.js, whose documentation describes each key. Numbers are rounded to what a screen can show.
+//! Renders a figure as JSON for plotly.js, whose documentation describes each key. Numbers are rounded to what a screen shows.
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ use crate::figures::{
     Shades, Sizes, Surface, Symbol, Ticks, Value as Told,
 };
 
-/// What plotly draws: `data` and `layout`, for the element `id`.
+/// `data` and `layout` for the element `id`.
 pub(super) fn figure(figure: &Figure) -> Value {
     let data: Vec<Value> = figure.marks.iter().map(|mark| self::mark(figure, mark)).collect();
     json!({ "id": figure.id, "data": data, "layout": layout(figure) })
@@ -108,7 +108,7 @@ fn told(value: &Told) -> Value {
     }
 }
 
-/// What is said of a mark; plotly would put its name beside it.
+/// The template of a tooltip; `<extra>` suppresses the trace name that plotly would add.
 fn template(hover: &Hover) -> String {
     let part = |part: &Part| match part {
         Part::Words(words) => lines(words),
@@ -121,7 +121,7 @@ fn template(hover: &Hover) -> String {
     format!("{}<extra></extra>", lines.join("<br>"))
 }
 
-/// As d3 has it.
+/// The d3 format.
 fn format_of(digits: Digits) -> String {
     match digits {
         Digits::All => String::new(),
@@ -172,7 +172,7 @@ fn layout(figure: &Figure) -> Value {
     layout
 }
 
-/// The number of the axis across that a panel has: its own, or that of the next one below that has one.
+/// The index of a panel's horizontal axis: its own, or that of the next panel below that has one.
 fn across(figure: &Figure, panel: usize) -> usize {
     let of_panel = figure.panels.iter().skip(panel).position(|panel| panel.x.is_some()).unwrap_or_default();
     figure.panels.iter().take(panel + of_panel).filter(|panel| panel.x.is_some()).count()
@@ -244,7 +244,7 @@ fn shape_of(band: &Band) -> Value {
     }
 }
 
-/// The words of a band, in its middle; such bands are on logarithmic axes.
+/// The label of a band, at its centre; such bands are on logarithmic axes.
 fn note(band: &Band) -> Option<Value> {
     let Band::Between([low, high], words) = band else { return None };
     Some(json!({
@@ -279,17 +279,17 @@ fn shape(symbol: Symbol) -> &'static str {
     }
 }
 
-/// plotly counts axes from one, and does not say the one.
+/// plotly counts axes from one and omits the one.
 fn nth(axis: &str, index: usize) -> String {
     if index == 0 { axis.to_owned() } else { format!("{axis}{}", index + 1) }
 }
 
-/// Text as plotly shows it, which knows a little HTML.
+/// Text for plotly, which understands a subset of HTML.
 fn lines(text: &str) -> String {
     escape(text).replace('\n', "<br>")
 }
 
-/// Six significant digits: more than a screen shows, and half the bytes.
+/// Six significant digits: more than a screen shows, in half the bytes.
 fn short(value: f64) -> Value {
     let rounded: f64 = format!("{value:.5e}").parse().unwrap_or(value);
     if rounded.is_finite() { json!(rounded) } else { Value::Null }

@@ -1,4 +1,4 @@
-//! The library that draws, and what it draws.
+//! The plotting library and the figures it draws.
 
 use super::plotly;
 use crate::figures::Figure;
@@ -6,7 +6,7 @@ use crate::figures::Figure;
 /// plotly.js once, then all figures.
 pub(super) fn render(figures: &[Figure]) -> String {
     let all: Vec<_> = figures.iter().map(plotly::figure).collect();
-    // Inside a script element only `<` could end it, and JSON has another way to write that.
+    // Only `<` could end the script element, and JSON can escape it.
     let all = serde_json::to_string(&all).expect("figures always have a JSON form").replace('<', "\\u003c");
     format!(
         "<script>{}</script>\n<script>\nfor (const figure of {all}) {{\n  \
@@ -16,8 +16,7 @@ pub(super) fn render(figures: &[Figure]) -> String {
     )
 }
 
-/// The crate hands out plotly.js together with MathJax, each in a script element. The page has no formulas that need the
-/// second, and it is two megabytes.
+/// The crate returns plotly.js together with MathJax (2 MB), each in a script element. The page needs only the first.
 fn plotly_js() -> String {
     let both = ::plotly::Plot::offline_js_sources();
     let (_, rest) = both.split_once('>').expect("it begins with a script element");

@@ -1,4 +1,4 @@
-//! The part of the page about a search.
+//! The section about a search.
 
 use std::fmt::Write;
 
@@ -8,29 +8,29 @@ use crate::conclude::conclusion::Conclusion;
 use crate::conclude::search::{Searched, Tried};
 use crate::escape::escape;
 
-/// Trials in the table.
+/// Number of trials in the table.
 const BEST: usize = 20;
 
-/// `None` unless the campaign is a search.
+/// `None` if the campaign is not a search.
 pub(super) fn section(conclusion: &Conclusion) -> Option<String> {
     let searched = Searched::of(&conclusion.campaign)?;
     let mut html = format!("<section>\n<h2>The search</h2>\n<p class=\"about\">{}.", escape(&searched.in_words()));
     if let Some(parts) = searched.importance() {
         let parts: Vec<String> = parts.iter().map(|(key, part)| format!("{key} {:.0}%", 100.0 * part)).collect();
-        let _ = write!(html, " What tells the best fifth of them from all: {}.", parts.join(", "));
+        let _ = write!(html, " What separates the best fifth from the rest: {}.", parts.join(", "));
     }
     html.push_str("</p>\n");
     match searched.best() {
         Some(best) => {
             let _ = writeln!(
                 html,
-                "<p>The best is trial {}, with {:.4} nats a token on held-out text. As lines of a recipe:</p>\n<pre>{}</pre>",
+                "<p>The best is trial {}, with {:.4} nats a token on held-out text. As lines for a recipe:</p>\n<pre>{}</pre>",
                 best.number,
                 best.loss.unwrap_or(f64::NAN),
                 escape(&recipe_lines(best.settings))
             );
         }
-        None => html.push_str("<p class=\"refusal\">No trial has come to its end yet.</p>\n"),
+        None => html.push_str("<p class=\"refusal\">No trial has completed yet.</p>\n"),
     }
     let keys: String = searched.space.iter().map(|dimension| format!("<th>{}</th>", dimension.parameter)).collect();
     let rows: String = searched.trials.iter().take(BEST).map(|trial| row(&searched, trial)).collect();

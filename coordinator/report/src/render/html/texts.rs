@@ -1,9 +1,9 @@
-//! What a campaign trained on, in a line.
+//! The training text of a campaign, in a line.
 
 use vocabulary::Dataset;
 
-/// The sources. Those of several domains are many and much alike, so each domain has its names once, and what all of them are
-/// from stands at the end: `guides: book, cargo; code: std; from toolchain-docs (documentation of Rust 1.95.0)`.
+/// The sources, grouped by domain, with their common origin last:
+/// `guides: book, cargo; code: std; from toolchain-docs (documentation of Rust 1.95.0)`.
 pub(super) fn texts(dataset: &Dataset) -> String {
     let sources: Option<Vec<(&str, &str)>> = dataset.sources.iter().map(|source| of_domain(dataset, source)).collect();
     let Some(sources) = sources.filter(|sources| !sources.is_empty()) else { return dataset.sources.join(", ") };
@@ -25,13 +25,13 @@ pub(super) fn texts(dataset: &Dataset) -> String {
     parts.join("; ")
 }
 
-/// A source with the domain it is of, which stands before it.
+/// Splits a source into its domain, which precedes it, and the rest.
 fn of_domain<'a>(dataset: &Dataset, source: &'a str) -> Option<(&'a str, &'a str)> {
     let parts = source.split_once(": ")?;
     dataset.domains.iter().any(|domain| domain.name == parts.0).then_some(parts)
 }
 
-/// The folder that all sources are in, and the remark in brackets that all have.
+/// The folder and the parenthesised remark that all sources share.
 fn shared(sources: &[(&str, &str)]) -> Option<[String; 2]> {
     let parts = |source: &str| {
         let (folder, rest) = source.split_once('/')?;
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn sources_stand_by_domain_and_what_they_share_once() {
+    fn sources_are_grouped_by_domain_with_their_common_origin_last() {
         let sources = ["guides: docs/book (of Rust 1)", "code: docs/std (of Rust 1)", "guides: docs/cargo (of Rust 1)"];
         let found = texts(&dataset(&sources, &["guides", "code"]));
         assert_eq!(found, "guides: book, cargo; code: std; from docs (of Rust 1)");

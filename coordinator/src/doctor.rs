@@ -17,7 +17,7 @@ use crate::orphans::{self, InUse};
 use crate::people::{chain, unix_ms};
 use crate::start;
 use crate::store::{self, Commit, CommittedCheckpoint, DerivedCheck, Differences, LogCheck, Store, StoreError, Term};
-use crate::verify::{self, Found};
+use crate::verify::{self, CheckpointHealth};
 
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -187,9 +187,9 @@ impl Doctor<'_> {
         for (stage, step) in &committed {
             let what = match (rows.get(&(*stage, *step)), scheduler.stage(stage)) {
                 (Some(row), Some(known)) => match self.look_at(row, &known.spec.data.dataset).await {
-                    Found::Sound => continue,
-                    Found::Damaged(error) => chain(&error),
-                    Found::Unreachable(error) => {
+                    CheckpointHealth::Sound => continue,
+                    CheckpointHealth::Damaged(error) => chain(&error),
+                    CheckpointHealth::Unreachable(error) => {
                         let what = format!(
                             "the checkpoint of {} at step {step} cannot be read: {}",
                             stage.short(),
@@ -216,7 +216,7 @@ impl Doctor<'_> {
         Ok(())
     }
 
-    async fn look_at(&self, row: &CommittedCheckpoint, data: &vocabulary::DatasetId) -> Found {
+    async fn look_at(&self, row: &CommittedCheckpoint, data: &vocabulary::DatasetId) -> CheckpointHealth {
         verify::examine(self.storage, row, data, verify::FIRST_WAIT).await
     }
 

@@ -27,7 +27,7 @@ pub(crate) struct Orphan {
 
 /// A file in the folder of a checkpoint.
 #[derive(Debug, Clone)]
-pub(crate) struct Found {
+pub(crate) struct CheckpointFile {
     path: String,
     bytes: u64,
     modified: SystemTime,
@@ -61,12 +61,12 @@ impl InUse {
 pub(crate) async fn list(
     storage: &dyn ObjectStore,
     directory: Option<&FilePath>,
-) -> Result<Vec<Found>, object_store::Error> {
+) -> Result<Vec<CheckpointFile>, object_store::Error> {
     let prefix = Path::from(CHECKPOINTS);
     let objects: Vec<_> = storage.list(Some(&prefix)).try_collect().await?;
-    let mut found: Vec<Found> = objects
+    let mut found: Vec<CheckpointFile> = objects
         .into_iter()
-        .filter_map(|object| Found::new(object.location.to_string(), object.size, object.last_modified.into()))
+        .filter_map(|object| CheckpointFile::new(object.location.to_string(), object.size, object.last_modified.into()))
         .collect();
     if let Some(directory) = directory {
         let directory = directory.join(CHECKPOINTS);
@@ -77,15 +77,15 @@ pub(crate) async fn list(
 }
 
 /// The orphans among these files that are at least `min_age` old.
-pub(crate) fn orphans(found: &[Found], in_use: &InUse, min_age: Duration, now: SystemTime) -> Vec<Orphan> {
-    let is_orphan = |file: &&Found| {
-        let Found { key, step, .. } = **file;
+pub(crate) fn orphans(found: &[CheckpointFile], in_use: &InUse, min_age: Duration, now: SystemTime) -> Vec<Orphan> {
+    let is_orphan = |file: &&CheckpointFile| {
+        let CheckpointFile { key, step, .. } = **file;
         let is_staged = staging_suffix(&file.path).is_some();
         let is_committed = in_use.committed.contains(&(key, step)) && !is_staged;
         let is_old = now.duration_since(file.modified).is_ok_and(|age| age >= min_age);
         key.attempt != STANDALONE && !is_committed && !in_use.running.contains(&key) && is_old
     };
-    let orphan = |file: &Found| Orphan { path: file.path.clone(), bytes: file.bytes };
+    let orphan = |file: &CheckpointFile| Orphan { path: file.path.clone(), bytes: file.bytes };
     let mut orphans: Vec<_> = found.iter().filter(is_orphan).map(orphan).collect();
     // Manifests first: without its manifest, the rest of a checkpoint means nothing to anybody.
     orphans.sort_by_key(|orphan| (!orphan.path.ends_with(proto::layout::MANIFEST), orphan.path.clone()));
@@ -113,7 +113,7 @@ pub(crate) async fn delete(
     Ok(())
 }
 
-impl Found {
+impl CheckpointFile {
     /// A file of the layout of checkpoints: `checkpoints/STAGE/ATTEMPT-STEP/NAME`. `None` for any other path.
     fn new(path: String, bytes: u64, modified: SystemTime) -> Option<Self> {
         let parts: Vec<&str> = path.split('/').collect();
@@ -131,7 +131,7 @@ fn staging_suffix(path: &str) -> Option<&str> {
     (!suffix.is_empty() && suffix.bytes().all(|byte| byte.is_ascii_digit())).then_some(suffix)
 }
 
-fn staged(checkpoints: &FilePath) -> Vec<Found> {
+fn staged(checkpoints: &FilePath) -> Vec<CheckpointFile> {
     let entries = |dir: &FilePath| std::fs::read_dir(dir).into_iter().flatten().flatten().collect::<Vec<_>>();
     let stages = entries(checkpoints);
     let folders = stages.iter().flat_map(|stage| entries(&stage.path()));
@@ -143,7 +143,7 @@ fn staged(checkpoints: &FilePath) -> Vec<Found> {
         let path = format!("{CHECKPOINTS}/{}", below.join("/"));
         let metadata = file.metadata().ok()?;
         staging_suffix(&path)?;
-        Found::new(path, metadata.len(), metadata.modified().ok()?)
+        CheckpointFile::new(path, metadata.len(), metadata.modified().ok()?)
     });
     staged.collect()
 }

@@ -10,7 +10,7 @@ use proto::layout;
 use proto::limits::MAX_MANIFEST_BYTES;
 use proto::manifest::{BlobEntry, CheckpointManifest, ManifestError};
 use tracing::warn;
-use vocabulary::{AttemptKey, DatasetId};
+use vocabulary::{AttemptKey, Backoff, DatasetId};
 
 use crate::store::CommittedCheckpoint;
 
@@ -62,7 +62,7 @@ impl From<&CommittedCheckpoint> for CheckpointClaim {
 
 /// How often a checkpoint is read before its storage counts as unreachable.
 const TRIES: u32 = 4;
-/// The wait before the second try; it doubles with each.
+/// The wait before the second try.
 pub(crate) const FIRST_WAIT: Duration = Duration::from_millis(500);
 
 /// Runs [`verify`], and again if the storage does not answer.
@@ -71,14 +71,13 @@ pub(crate) async fn verify_patiently(
     claim: &CheckpointClaim,
     first_wait: Duration,
 ) -> Result<u64, VerifyError> {
-    let mut wait = first_wait;
-    for _ in 1..TRIES {
+    let backoff = Backoff { first: first_wait, longest: Duration::MAX };
+    for failures in 1..TRIES {
         match verify(storage, claim).await {
             Err(error) if error.is_retryable() => {
                 let (stage, step) = (claim.key.stage, claim.step);
                 warn!(%stage, step, error = &error as &dyn Error, "a checkpoint cannot be read; trying again");
-                tokio::time::sleep(wait).await;
-                wait *= 2;
+                tokio::time::sleep(backoff.wait_after(failures)).await;
             }
             outcome => return outcome,
         }
@@ -86,9 +85,9 @@ pub(crate) async fn verify_patiently(
     verify(storage, claim).await
 }
 
-/// What has become of a checkpoint that was committed.
+/// The state of a committed checkpoint.
 #[derive(Debug)]
-pub(crate) enum Found {
+pub(crate) enum CheckpointHealth {
     /// It is as it was committed.
     Sound,
     /// It is damaged or gone.
@@ -106,12 +105,12 @@ pub(crate) async fn examine(
     committed: &CommittedCheckpoint,
     data: &DatasetId,
     first_wait: Duration,
-) -> Found {
+) -> CheckpointHealth {
     match verify_patiently(storage, &committed.into(), first_wait).await {
-        Ok(_) => Found::Sound,
-        Err(error) if error.is_retryable() => Found::Unreachable(error),
-        Err(error) if error.is_absence() && !has_dataset(storage, data).await => Found::Unreachable(error),
-        Err(error) => Found::Damaged(error),
+        Ok(_) => CheckpointHealth::Sound,
+        Err(error) if error.is_retryable() => CheckpointHealth::Unreachable(error),
+        Err(error) if error.is_absence() && !has_dataset(storage, data).await => CheckpointHealth::Unreachable(error),
+        Err(error) => CheckpointHealth::Damaged(error),
     }
 }
 
@@ -234,13 +233,13 @@ mod tests {
         let data = DatasetId::from_content(b"some text");
         let CheckpointClaim { key: AttemptKey { stage, attempt }, step, manifest_path, manifest_hash } = claim;
         let committed = CommittedCheckpoint { stage, attempt, step, manifest_path, manifest_hash, bytes: 1 };
-        assert!(matches!(examine(&storage, &committed, &data, Duration::ZERO).await, Found::Sound));
+        assert!(matches!(examine(&storage, &committed, &data, Duration::ZERO).await, CheckpointHealth::Sound));
         storage.delete(&Path::from(committed.manifest_path.as_str())).await.expect("it is there");
         let unmounted = examine(&storage, &committed, &data, Duration::ZERO).await;
-        assert!(matches!(unmounted, Found::Unreachable(VerifyError::Read { .. })), "{unmounted:?}");
+        assert!(matches!(unmounted, CheckpointHealth::Unreachable(VerifyError::Read { .. })), "{unmounted:?}");
         put(&storage, &format!("{}/manifest.json", layout::dataset_path(&data)), b"{}").await;
         let gone = examine(&storage, &committed, &data, Duration::ZERO).await;
-        assert!(matches!(gone, Found::Damaged(VerifyError::Read { .. })), "{gone:?}");
+        assert!(matches!(gone, CheckpointHealth::Damaged(VerifyError::Read { .. })), "{gone:?}");
     }
 
     #[tokio::test]
@@ -256,14 +255,14 @@ mod tests {
             let rates = Rates { get_fails: 500, ..Rates::default() };
             let failing = Faulty::new(sound.clone(), rates, seed);
             match examine(&failing, &committed, &data, Duration::ZERO).await {
-                Found::Sound => found[0] += 1,
-                Found::Unreachable(_) => found[1] += 1,
-                Found::Damaged(error) => panic!("seed {seed}: {error}"),
+                CheckpointHealth::Sound => found[0] += 1,
+                CheckpointHealth::Unreachable(_) => found[1] += 1,
+                CheckpointHealth::Damaged(error) => panic!("seed {seed}: {error}"),
             }
         }
         assert!(found.iter().all(|times| *times > 20), "{found:?}");
         let cut = Faulty::new(sound, Rates { get_is_short: 1000, ..Rates::default() }, 1);
-        assert!(matches!(examine(&cut, &committed, &data, Duration::ZERO).await, Found::Damaged(_)));
+        assert!(matches!(examine(&cut, &committed, &data, Duration::ZERO).await, CheckpointHealth::Damaged(_)));
     }
 
     #[tokio::test]

@@ -10,7 +10,7 @@ use super::from_worker::UnusableStart;
 use super::input::Input;
 use super::{Driver, RunError};
 use crate::store::{CommittedCheckpoint, Store, StoreError};
-use crate::verify::{self, CheckpointClaim, Found, VerifyError};
+use crate::verify::{self, CheckpointClaim, CheckpointHealth, VerifyError};
 
 impl Driver {
     /// Has a checkpoint read and compared beside the driver. Only this worker's reports wait for it.
@@ -95,7 +95,7 @@ impl Driver {
         &mut self,
         worker: WorkerId,
         verification: u64,
-        found: Result<Option<Found>, StoreError>,
+        found: Result<Option<CheckpointHealth>, StoreError>,
         batch: &mut Batch,
     ) -> Result<(), RunError> {
         let Some(Verifying { sequence, what: Checking::Start { key, start }, .. }) =
@@ -105,15 +105,15 @@ impl Driver {
         };
         let UnusableStart { of, step, reason, .. } = start;
         let event = match found.map_err(RunError::Read)? {
-            Some(Found::Sound) => {
+            Some(CheckpointHealth::Sound) => {
                 let reason = format!("{reason}; the coordinator can read it");
                 Event::AttemptFailed { worker, key, reason, started: false }
             }
-            Some(Found::Unreachable(error)) => {
+            Some(CheckpointHealth::Unreachable(error)) => {
                 warn!(%of, step, error = &error as &dyn std::error::Error, "the storage does not answer");
                 Event::StorageFailed { worker, key, reason }
             }
-            Some(Found::Damaged(error)) => {
+            Some(CheckpointHealth::Damaged(error)) => {
                 warn!(%of, step, error = &error as &dyn std::error::Error, "a committed checkpoint is lost");
                 self.apply(Event::CheckpointDamaged { stage: of, step }, batch);
                 Event::StartUnusable { worker, key, of, step }

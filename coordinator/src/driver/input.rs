@@ -11,7 +11,7 @@ use super::to_worker::Outgoing;
 use super::view::View;
 use crate::auth::Caller;
 use crate::store::StoreError;
-use crate::verify::{Found, VerifyError};
+use crate::verify::{CheckpointHealth, VerifyError};
 
 /// A connection of a worker. Connections are numbered in the order they were opened.
 pub(crate) type SessionId = u64;
@@ -31,7 +31,7 @@ pub(crate) enum Input {
     /// A checkpoint was read and compared, with its size in bytes or what is wrong with it.
     Verified { worker: WorkerId, verification: u64, outcome: Result<u64, VerifyError> },
     /// A committed checkpoint that a worker could not use was examined; `None` if it is no longer committed.
-    Examined { worker: WorkerId, verification: u64, found: Result<Option<Found>, StoreError> },
+    Examined { worker: WorkerId, verification: u64, found: Result<Option<CheckpointHealth>, StoreError> },
     /// The checkpoint that an attempt was to start from was removed before its assignment was sent.
     StartGone { worker: WorkerId, key: AttemptKey, of: StageKey, step: u64 },
     /// Somebody made a request.

@@ -39,7 +39,7 @@ pub(crate) enum Exit {
 impl Exit {
     /// The exit of a command that waited for a campaign.
     pub(crate) fn of_campaign(summary: &CampaignSummary) -> Self {
-        let failed = summary.stages.is_some_and(|stages| stages.failed > 0);
+        let failed = [summary.stages, summary.evaluations].into_iter().flatten().any(|counts| counts.failed > 0);
         if failed { Self::StagesFailed } else { Self::Done }
     }
 

@@ -151,6 +151,7 @@ fn plan() -> Plan {
         dataset: Some(sample::dataset()),
         trials: stages.iter().map(trial).collect(),
         stages,
+        evaluations: Vec::new(),
         retries: Retries::DEFAULT,
         checkpoints: CheckpointPolicy::default(),
     }

@@ -179,8 +179,8 @@ impl Doctor<'_> {
         let committed: BTreeSet<(StageKey, u64)> = {
             let ledger = scheduler.ledger();
             ledger
-                .stages()
-                .flat_map(|(stage, _)| ledger.checkpoints(&stage.key).map(|step| (stage.key, step)))
+                .nodes()
+                .flat_map(|(work, _)| ledger.checkpoints(&work.key()).map(move |step| (work.key(), step)))
                 .collect()
         };
         let (mut problems, mut lost) = (Vec::new(), Vec::new());
@@ -242,7 +242,8 @@ impl Doctor<'_> {
     /// Checks that no step is missing; that each is there once is what the table's key ensures.
     async fn curves(&mut self, ledger: &Ledger) -> Result<(), DoctorError> {
         let (mut looked_at, mut problems) = (0, Vec::new());
-        for (stage, state) in ledger.stages() {
+        let trained = ledger.nodes().filter_map(|(work, state)| Some((work.stage()?, state)));
+        for (stage, state) in trained {
             let steps: Vec<u64> =
                 self.store.curve(stage.key, 0, usize::MAX).await?.iter().map(|point| point.step).collect();
             looked_at += steps.len();

@@ -46,8 +46,8 @@ pub(crate) struct InUse {
 
 impl InUse {
     pub(crate) fn new(scheduler: &Scheduler, committed: impl IntoIterator<Item = (AttemptKey, u64)>) -> Self {
-        let running = scheduler.ledger().stages().filter_map(|(stage, state)| match state {
-            StageState::Running { attempt, .. } => Some(AttemptKey { stage: stage.key, attempt: *attempt }),
+        let running = scheduler.ledger().nodes().filter_map(|(work, state)| match state {
+            StageState::Running { attempt, .. } => Some(AttemptKey { stage: work.key(), attempt: *attempt }),
             _ => None,
         });
         Self { committed: committed.into_iter().collect(), running: running.collect() }

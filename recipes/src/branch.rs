@@ -147,6 +147,7 @@ pub fn branch(ancestors: &[Stage], branch: &Branch) -> Result<Plan, BranchError>
         dataset: Some(branch.dataset.clone()),
         trials,
         stages,
+        evaluations: Vec::new(),
         retries: branch.retries,
         checkpoints: branch.checkpoints,
         search: None,

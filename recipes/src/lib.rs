@@ -11,6 +11,7 @@
 //! [`recipe`], then [`expand()`].
 
 pub mod branch;
+pub mod evaluate;
 pub mod expand;
 pub mod price;
 pub mod recipe;
@@ -18,6 +19,7 @@ pub mod search;
 pub mod show;
 
 pub use branch::branch;
+pub use evaluate::{EvaluateError, EvaluationText, evaluations};
 pub use expand::{GrowthError, Opening, expand, growth, openings, sketch};
 pub use price::price;
 pub use recipe::Recipe;

@@ -9,6 +9,7 @@ pub(crate) mod coord_check;
 pub(crate) mod curves;
 pub(crate) mod data;
 pub(crate) mod doctor;
+pub(crate) mod evaluate;
 pub(crate) mod export;
 pub(crate) mod extend;
 pub(crate) mod fit;

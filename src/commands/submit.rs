@@ -56,7 +56,7 @@ impl Args {
             let data = Data { dataset: &prepared.dataset, dir: &prepared.dir, storage: &storage };
             Ok(client::submit(&mut reached.campaigns, &recipe, data, &mut say_upload).await?)
         })?;
-        let Accepted { campaign, name, stages, stages_done } = submitted;
+        let Accepted { campaign, name, stages, stages_done, .. } = submitted;
         output::print(&Submitted { campaign, name, stages, stages_done }, global.json)?;
         Ok(Exit::Done)
     }

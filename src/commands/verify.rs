@@ -4,10 +4,10 @@ use anyhow::{Context, anyhow};
 use proto::convert::measurements;
 use proto::v1::{self, StagePhase};
 use serde::Serialize;
-use vocabulary::{Measurements, Plan, Stage};
+use vocabulary::{Evaluation, Measurements, Plan, Stage, StageKey, Work};
 use worker::checkpoint::{CheckpointRef, download};
-use worker::training::StepReport;
-use worker::{ReplayOptions, Replayed, Storage, replay};
+use worker::training::{Interrupter, StepReport};
+use worker::{MeasureAgainOptions, ReplayOptions, Replayed, Storage, measure_again, replay};
 
 use crate::args::Compute;
 use crate::args::CoordinatorArgs;
@@ -22,8 +22,8 @@ use client::{Campaigns, Detail};
 
 /// Retrain stages of a campaign from their starting checkpoints and compare every bit
 ///
-/// The loss of every step, the last checkpoint and the held-out loss must equal the stored ones. They may differ on another
-/// kind of device or with another build.
+/// The loss of every step, the last checkpoint and the held-out loss must equal the stored ones. Evaluations are sampled and
+/// repeated too. Results may differ on another kind of device or with another build.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:
@@ -32,11 +32,11 @@ pub(crate) struct Args {
     /// Name or identifier of the campaign; a prefix is enough
     campaign: String,
 
-    /// Stage key as printed by `windtunnel show`; a prefix is enough [default: a random sample]
+    /// Stage or evaluation key as printed by `windtunnel show`; a prefix is enough [default: a random sample]
     #[arg(long, value_name = "KEY", conflicts_with_all = ["samples", "seed"])]
     stage: Option<String>,
 
-    /// Number of stages to sample
+    /// Number of stages to sample, and of evaluations if there are any
     #[arg(long, default_value_t = 1)]
     samples: usize,
 
@@ -51,8 +51,19 @@ pub(crate) struct Args {
     coordinator: CoordinatorArgs,
 }
 
-/// The stored record of a stage.
-struct Stored {
+/// The stored record of a stage or evaluation.
+enum Stored {
+    Stage(Box<StoredStage>),
+    Evaluation(Box<StoredEvaluation>),
+}
+
+struct StoredEvaluation {
+    evaluation: Evaluation,
+    checkpoint: CheckpointRef,
+    result: Measurements,
+}
+
+struct StoredStage {
     stage: Stage,
     start: Option<CheckpointRef>,
     last: Option<CheckpointRef>,
@@ -64,6 +75,19 @@ struct Stored {
 struct Verified {
     sound: bool,
     stages: Vec<VerifiedStage>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    evaluations: Vec<VerifiedEvaluation>,
+}
+
+#[derive(Serialize)]
+struct VerifiedEvaluation {
+    evaluation: String,
+    /// The stage that is evaluated.
+    stage: String,
+    size: String,
+    text: String,
+    /// What differs; nothing where all is the same.
+    difference: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -84,47 +108,46 @@ impl Args {
         let (storage, stored) = with_coordinator(global, &self.coordinator, async |campaigns| {
             let detail = campaigns.detail(&self.campaign).await?;
             let mut stored = Vec::new();
-            for stage in self.choose(&detail)? {
-                stored.push(fetch(campaigns, &detail, stage).await?);
+            for work in self.choose(&detail)? {
+                stored.push(fetch(campaigns, &detail, work).await?);
             }
             Ok((campaigns.info().await?.storage, stored))
         })?;
         let storage = Storage::open(&storage).context("cannot reach the coordinator's storage from this machine")?;
-        let interrupter = stopped_by_signals()?;
-        let mut stages = Vec::new();
+        let again = Recomputing {
+            storage: &storage,
+            datasets: data_dir(global)?.join("datasets"),
+            compute: &self.compute,
+            interrupter: stopped_by_signals()?,
+        };
+        let (mut stages, mut evaluations) = (Vec::new(), Vec::new());
         for stored in &stored {
-            say(&format!(
-                "{} {} {}: retraining",
-                stored.stage.key.short(),
-                stored.stage.size,
-                stored.stage.role.name()
-            ));
-            let options = ReplayOptions {
-                stage: &stored.stage,
-                start: stored.start.clone(),
-                storage: &storage,
-                datasets: data_dir(global)?.join("datasets"),
-                device: self.compute.device.clone(),
-                threads: usize::from(self.compute.threads),
-                memory_bytes: self.compute.memory_bytes(),
-                interrupter: interrupter.clone(),
-            };
-            let Some(again) = replay(&options, &mut |_| {})? else { return Ok(Exit::Interrupted) };
-            stages.push(stored.compare(&storage, &again)?);
+            match stored {
+                Stored::Stage(stored) => {
+                    let Some(verified) = again.train(stored)? else { return Ok(Exit::Interrupted) };
+                    stages.push(verified);
+                }
+                Stored::Evaluation(stored) => {
+                    let Some(verified) = again.evaluate(stored)? else { return Ok(Exit::Interrupted) };
+                    evaluations.push(verified);
+                }
+            }
         }
-        let sound = stages.iter().all(|stage| stage.difference.is_none());
-        output::print(&Verified { sound, stages }, global.json)?;
+        let differences = stages.iter().map(|stage| &stage.difference);
+        let sound = differences.chain(evaluations.iter().map(|it| &it.difference)).all(Option::is_none);
+        output::print(&Verified { sound, stages, evaluations }, global.json)?;
         Ok(if sound { Exit::Done } else { Exit::NotSound })
     }
 
-    /// The stages to retrain: the requested one, or a sample of completed ones ordered by the hash of seed and key.
-    fn choose<'a>(&self, detail: &'a Detail) -> anyhow::Result<Vec<&'a Stage>> {
-        let stages = detail.plan.stages.iter().zip(&detail.stages);
-        let trained: Vec<_> =
-            stages.filter(|(_, status)| status.phase() == StagePhase::Completed).map(|(stage, _)| stage).collect();
+    /// The stages and evaluations to repeat: the requested one, or a sample of completed ones ordered by the hash of seed and
+    /// key.
+    fn choose(&self, detail: &Detail) -> anyhow::Result<Vec<Work>> {
+        let statuses = detail.stages.iter().chain(&detail.evaluations);
+        let done = detail.plan.nodes().zip(statuses).filter(|(_, status)| status.phase() == StagePhase::Completed);
+        let done: Vec<Work> = done.map(|(work, _)| work).collect();
         if let Some(beginning) = &self.stage {
-            let found: Vec<_> =
-                trained.into_iter().filter(|stage| stage.key.to_string().starts_with(beginning)).collect();
+            let found: Vec<Work> =
+                done.into_iter().filter(|work| work.key().to_string().starts_with(beginning)).collect();
             return match found.as_slice() {
                 [_] => Ok(found),
                 [] => Err(bad_input(anyhow!("no completed stage has a key that begins with `{beginning}`"))),
@@ -133,32 +156,92 @@ impl Args {
                 }
             };
         }
-        let mut drawn: Vec<_> = trained
-            .into_iter()
-            .map(|stage| (blake3::hash(format!("{} {}", self.seed, stage.key).as_bytes()).to_string(), stage))
-            .collect();
-        if drawn.is_empty() {
+        if done.is_empty() {
             return Err(bad_input(anyhow!("no stage of {} is completed yet", detail.plan.name)));
         }
+        let (stages, evaluations): (Vec<Work>, Vec<Work>) = done.into_iter().partition(|work| work.stage().is_some());
+        Ok(self.draw(stages).chain(self.draw(evaluations)).collect())
+    }
+
+    fn draw(&self, from: Vec<Work>) -> impl Iterator<Item = Work> {
+        let hash = |key: StageKey| blake3::hash(format!("{} {key}", self.seed).as_bytes()).to_string();
+        let mut drawn: Vec<_> = from.into_iter().map(|work| (hash(work.key()), work)).collect();
         drawn.sort_by(|a, b| a.0.cmp(&b.0));
-        Ok(drawn.into_iter().take(self.samples).map(|(_, stage)| stage).collect())
+        drawn.into_iter().take(self.samples).map(|(_, work)| work)
     }
 }
 
-async fn fetch(campaigns: &mut Campaigns, detail: &Detail, stage: &Stage) -> anyhow::Result<Stored> {
-    let Detail { summary, plan, stages, .. } = detail;
-    let start = match stage.parent {
+/// Everything needed to repeat stages and evaluations.
+struct Recomputing<'a> {
+    storage: &'a Storage,
+    datasets: std::path::PathBuf,
+    compute: &'a Compute,
+    interrupter: Interrupter,
+}
+
+impl Recomputing<'_> {
+    fn train(&self, stored: &StoredStage) -> anyhow::Result<Option<VerifiedStage>> {
+        let stage = &stored.stage;
+        say(&format!("{} {} {}: retraining", stage.key.short(), stage.size, stage.role.name()));
+        let options = ReplayOptions {
+            stage,
+            start: stored.start.clone(),
+            storage: self.storage,
+            datasets: self.datasets.clone(),
+            device: self.compute.device.clone(),
+            threads: usize::from(self.compute.threads),
+            memory_bytes: self.compute.memory_bytes(),
+            interrupter: self.interrupter.clone(),
+        };
+        let Some(again) = replay(&options, &mut |_| {})? else { return Ok(None) };
+        stored.compare(self.storage, &again).map(Some)
+    }
+
+    fn evaluate(&self, stored: &StoredEvaluation) -> anyhow::Result<Option<VerifiedEvaluation>> {
+        let StoredEvaluation { evaluation, checkpoint, result } = stored;
+        let (key, size, text) = (evaluation.key.short(), &evaluation.size, &evaluation.name);
+        say(&format!("{key} {size} on {text}: repeating the evaluation"));
+        let options = MeasureAgainOptions {
+            evaluation,
+            checkpoint: checkpoint.clone(),
+            storage: self.storage,
+            datasets: self.datasets.clone(),
+            device: self.compute.device.clone(),
+            threads: usize::from(self.compute.threads),
+            memory_bytes: self.compute.memory_bytes(),
+            interrupter: self.interrupter.clone(),
+        };
+        let Some(again) = measure_again(&options)? else { return Ok(None) };
+        Ok(Some(VerifiedEvaluation {
+            evaluation: evaluation.key.to_string(),
+            stage: evaluation.parent.to_string(),
+            size: size.clone(),
+            text: text.clone(),
+            difference: different_measurement(result, &again),
+        }))
+    }
+}
+
+async fn fetch(campaigns: &mut Campaigns, detail: &Detail, work: Work) -> anyhow::Result<Stored> {
+    let Detail { summary, plan, stages, evaluations, .. } = detail;
+    let start = match work.parent() {
         None => None,
         Some(parent) => Some(last_checkpoint(campaigns, plan, &parent).await?),
     };
+    let key = work.key().to_string();
+    let status = stages.iter().chain(evaluations).find(|status| status.key == key);
+    let result = status.and_then(|status| status.result.clone()).context("the coordinator has no result of it")?;
+    let result = Measurements::try_from(result).context("the coordinator's result cannot be read")?;
+    let stage = match work {
+        Work::Train(stage) => stage,
+        Work::Evaluate(evaluation) => {
+            let checkpoint = start.context("an evaluation has a stage")?;
+            return Ok(Stored::Evaluation(Box::new(StoredEvaluation { evaluation, checkpoint, result })));
+        }
+    };
     let last = last_checkpoint(campaigns, plan, &stage.key).await.ok();
-    let key = stage.key.to_string();
     let curve = campaigns.curves(&summary.campaign, std::slice::from_ref(&key)).await?.remove(&key).unwrap_or_default();
-    let status = stages.iter().find(|status| status.key == key);
-    let result =
-        status.and_then(|status| status.result.clone()).context("the coordinator has no result of the stage")?;
-    let result = Measurements::try_from(result).context("the coordinator's result of the stage cannot be read")?;
-    Ok(Stored { stage: stage.clone(), start, last, curve, result })
+    Ok(Stored::Stage(Box::new(StoredStage { stage, start, last, curve, result })))
 }
 
 async fn last_checkpoint(
@@ -177,7 +260,7 @@ async fn last_checkpoint(
     })
 }
 
-impl Stored {
+impl StoredStage {
     fn compare(&self, storage: &Storage, again: &Replayed) -> anyhow::Result<VerifiedStage> {
         let mut difference = first_difference(&self.curve, &again.points);
         if let (None, Some(last)) = (&difference, &self.last) {
@@ -190,9 +273,7 @@ impl Stored {
                 None => None,
             };
         }
-        if difference.is_none() {
-            difference = different_measurement(&self.result, &again.result);
-        }
+        let difference = difference.or_else(|| different_measurement(&self.result, &again.result));
         Ok(VerifiedStage {
             stage: self.stage.key.to_string(),
             size: self.stage.size.clone(),
@@ -229,7 +310,7 @@ fn first_difference(stored: &[v1::CurvePoint], trained: &[StepReport]) -> Option
 fn different_measurement(stored: &Measurements, trained: &Measurements) -> Option<String> {
     let (name, values) = stored.difference(trained)?;
     let [was, is] = values.map(|value| value.map_or_else(|| "no value".to_owned(), |value| value.to_string()));
-    Some(format!("{name}: {was} is stored, and training again gives {is}"))
+    Some(format!("{name}: {was} is stored, and this time it is {is}"))
 }
 
 impl View for Verified {
@@ -244,7 +325,21 @@ impl View for Verified {
             [short, stage.size.clone(), stage.role.to_owned(), stage.steps.to_string(), outcome]
         };
         let rows: Vec<_> = self.stages.iter().map(row).collect();
-        columns(["stage", "size", "part", " steps", "trained again"], &rows)
+        let stages = if rows.is_empty() {
+            String::new()
+        } else {
+            columns(["stage", "size", "part", " steps", "trained again"], &rows)
+        };
+        let row = |it: &VerifiedEvaluation| {
+            let short = it.evaluation.chars().take("stage_".len() + 8).collect();
+            let outcome = it.difference.as_ref().map(|difference| format!("differs: {difference}"));
+            [short, it.size.clone(), it.text.clone(), outcome.unwrap_or_else(|| "the same to the bit".to_owned())]
+        };
+        let rows: Vec<_> = self.evaluations.iter().map(row).collect();
+        let evaluations =
+            if rows.is_empty() { String::new() } else { columns(["evaluation", "size", "text", "result"], &rows) };
+        let between = if stages.is_empty() || evaluations.is_empty() { "" } else { "\n" };
+        format!("{stages}{between}{evaluations}")
     }
 }
 
@@ -280,7 +375,7 @@ mod tests {
         let short = first_difference(&curve, &[trained(3, 2.5)]);
         assert_eq!(short.as_deref(), Some("the curve has 2 steps, and training has 1"));
         let another = StepReport { measurements: cosine(f64::NAN), ..trained(3, 2.5) };
-        let recorded = "step 3: gradient_cosine: 0.5 is stored, and training again gives NaN";
+        let recorded = "step 3: gradient_cosine: 0.5 is stored, and this time it is NaN";
         assert_eq!(first_difference(&curve, &[another]).as_deref(), Some(recorded));
     }
 }

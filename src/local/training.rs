@@ -8,6 +8,7 @@ use client::{Accepted, CallError, Campaigns, Measured, follow, given_up};
 use coordinator::{CoordinatorOptions, WorkersGone};
 use proto::v1::{CampaignPhase, CampaignSummary};
 use report::{AnalysisOptions, Conclusion};
+use vocabulary::WorkKind;
 use vocabulary::text::one_line;
 
 use super::reach::{Reached, embedded, is_taken, reach};
@@ -94,10 +95,14 @@ impl Training<'_> {
         reached: &mut Reached,
         ask: impl AsyncFn(&mut Campaigns) -> anyhow::Result<Accepted>,
     ) -> anyhow::Result<Measured> {
-        let Accepted { campaign, name, stages, stages_done } = ask(&mut reached.campaigns).await?;
+        let Accepted { campaign, name, of, stages, stages_done } = ask(&mut reached.campaigns).await?;
         let detail = reached.campaigns.detail(&campaign).await?;
         if detail.summary.phase() == CampaignPhase::Open {
-            say(&format!("{name} ({campaign}): {stages} stages, {stages_done} already trained"));
+            let what = match of {
+                WorkKind::Train => format!("{stages} stages, {stages_done} already trained"),
+                WorkKind::Evaluate => format!("{stages} evaluations, {stages_done} already done"),
+            };
+            say(&format!("{name} ({campaign}): {what}"));
             if let Some(own) = reached.own() {
                 let OwnWorkers { workers, compute } = &self.by.own;
                 own.start_workers(local_pool(self.data_dir, *workers, compute)?).await?;

@@ -14,6 +14,9 @@ pub(crate) struct CampaignView {
     pub(crate) description: String,
     pub(crate) phase: &'static str,
     pub(crate) stages: Stages,
+    /// Where it has any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) evaluations: Option<Stages>,
     pub(crate) trials: Trials,
     /// Milliseconds since 1970.
     pub(crate) submitted_at_ms: u64,
@@ -23,7 +26,7 @@ pub(crate) struct CampaignView {
     pub(crate) damaged_checkpoints: u32,
 }
 
-/// Stages by their state.
+/// Stages, or evaluations, by their state.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub(crate) struct Stages {
     waiting: u32,
@@ -64,14 +67,8 @@ impl From<&v1::CampaignSummary> for CampaignView {
             name: summary.name.clone(),
             description: summary.description.clone(),
             phase: campaign_phase(summary.phase()),
-            stages: Stages {
-                waiting: stages.waiting,
-                running: stages.running,
-                completed: stages.completed,
-                diverged: stages.diverged,
-                failed: stages.failed,
-                not_run: stages.not_run,
-            },
+            stages: stages.into(),
+            evaluations: summary.evaluations.map(Into::into),
             trials: Trials {
                 open: trials.open,
                 completed: trials.completed,
@@ -88,6 +85,11 @@ impl From<&v1::CampaignSummary> for CampaignView {
 }
 
 impl CampaignView {
+    fn evaluations_note(&self) -> Option<String> {
+        let evaluations = self.evaluations?;
+        Some(format!("{}: {}\n", self.name, evaluations.in_words("evaluations")))
+    }
+
     /// A note on what the counts do not show.
     fn note(&self) -> Option<String> {
         let lost = match self.damaged_checkpoints {
@@ -99,13 +101,20 @@ impl CampaignView {
     }
 }
 
+impl From<v1::StageCounts> for Stages {
+    fn from(counts: v1::StageCounts) -> Self {
+        let v1::StageCounts { waiting, running, completed, diverged, failed, not_run } = counts;
+        Self { waiting, running, completed, diverged, failed, not_run }
+    }
+}
+
 impl Stages {
-    fn total(self) -> u32 {
+    pub(crate) fn total(self) -> u32 {
         self.waiting + self.running + self.completed + self.diverged + self.failed + self.not_run
     }
 
-    /// The non-zero counts in words.
-    pub(crate) fn in_words(self) -> String {
+    /// The non-zero counts in words, of `stages` or whatever else is counted.
+    pub(crate) fn in_words(self, what: &str) -> String {
         let counts = [
             (self.completed, "done"),
             (self.running, "running"),
@@ -116,7 +125,7 @@ impl Stages {
         ];
         let counts: Vec<String> =
             counts.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}")).collect();
-        format!("{} stages: {}", self.total(), counts.join(", "))
+        format!("{} {what}: {}", self.total(), counts.join(", "))
     }
 }
 
@@ -150,7 +159,8 @@ impl View for CampaignView {
             text.push_str(&format!("{}\n", self.trials.in_words()));
         }
         let (done, all) = (human_count(self.tokens_done as f64), human_count(self.tokens as f64));
-        text.push_str(&format!("{}; {done} of {all} tokens trained\n", self.stages.in_words()));
+        text.push_str(&format!("{}; {done} of {all} tokens trained\n", self.stages.in_words("stages")));
+        text.extend(self.evaluations.map(|evaluations| format!("{}\n", evaluations.in_words("evaluations"))));
         text.extend(self.note());
         text
     }
@@ -169,6 +179,7 @@ impl View for CampaignList {
         }
         let rows: Vec<[String; 6]> = self.campaigns.iter().map(row).collect();
         let mut text = columns(["campaign", "name", "phase", " stages done", " points", " tokens"], &rows);
+        text.extend(self.campaigns.iter().filter_map(CampaignView::evaluations_note));
         text.extend(self.campaigns.iter().filter_map(CampaignView::note));
         text
     }

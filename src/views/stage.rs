@@ -38,7 +38,8 @@ pub(crate) struct StageView {
     pub(crate) damaged_checkpoints: Vec<u64>,
 }
 
-fn phase(phase: v1::StagePhase) -> &'static str {
+/// The state of a stage or evaluation as a word.
+pub(super) fn phase(phase: v1::StagePhase) -> &'static str {
     match phase {
         v1::StagePhase::Unspecified => "unknown",
         v1::StagePhase::Waiting => "waiting",

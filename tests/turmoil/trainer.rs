@@ -11,7 +11,9 @@ use std::time::{Duration, Instant};
 
 use vocabulary::metrics::{VALIDATION_LOSS, VALIDATION_LOSS_PER_BYTE};
 use vocabulary::{Measurements, StageKey, WorkerId};
-use worker::training::{Blob, Order, PendingBlobs, StepReport, Trainer, Training, TrainingError};
+use worker::training::{
+    Blob, EvaluationOrder, Interrupter, Order, PendingBlobs, StepReport, Trainer, Training, TrainingError,
+};
 
 /// What a step takes.
 pub(crate) const STEP: Duration = Duration::from_millis(300);
@@ -162,9 +164,19 @@ impl Trainer for PaperTrainer {
         Ok(Box::new(PaperTraining { number, stage, step, end, weights, due: began, track, life }))
     }
 
+    fn evaluate(&mut self, order: &EvaluationOrder, _: &Interrupter) -> Result<Option<Measurements>, TrainingError> {
+        let (stage, step) = (order.evaluation.parent, order.checkpoint.step);
+        assert!(is_checkpoint_after(step, &order.checkpoint.blobs), "a checkpoint of {step} steps");
+        Ok(Some(validation(loss_at(&stage, step))))
+    }
+
     fn now(&self) -> Instant {
         self.track.began + self.track.now()
     }
+}
+
+fn validation(loss: f64) -> Measurements {
+    Measurements::new().with(VALIDATION_LOSS, loss).with(VALIDATION_LOSS_PER_BYTE, loss / 3.0)
 }
 
 struct PaperTraining {
@@ -208,8 +220,7 @@ impl Training for PaperTraining {
     }
 
     fn validate(&mut self) -> Result<Measurements, TrainingError> {
-        let loss = loss_at(&self.stage, self.step);
-        Ok(Measurements::new().with(VALIDATION_LOSS, loss).with(VALIDATION_LOSS_PER_BYTE, loss / 3.0))
+        Ok(validation(loss_at(&self.stage, self.step)))
     }
 
     fn snapshot(&mut self) -> Result<PendingBlobs, TrainingError> {

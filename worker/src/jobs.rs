@@ -19,7 +19,7 @@ use crate::runner::panic_text;
 use crate::session::link::JitteredBackoff;
 use crate::session::{Assignment, Lost, Unprepared};
 use crate::storage::Storage;
-use crate::training::{Blob, Order, PendingBlobs, StartPoint, TrainingError, chain};
+use crate::training::{Blob, PendingBlobs, StartPoint, Task, TrainingError, chain};
 
 /// A transfer that takes longer is considered hung, as on a file system whose server is gone.
 const LONGEST_TRY: Duration = Duration::from_secs(60 * 60);
@@ -68,7 +68,7 @@ pub(crate) enum Done {
 
 /// Everything an attempt needs.
 pub(crate) struct Prepared {
-    pub(crate) order: Order,
+    pub(crate) task: Task,
     pub(crate) cadence: Cadence,
     /// The checkpoint it starts from, if it was downloaded.
     pub(crate) downloaded: Option<CheckpointRef>,
@@ -79,6 +79,8 @@ pub(crate) struct Prepared {
 pub(crate) enum PrepareError {
     #[error("cannot use the data")]
     Dataset(#[from] DatasetError),
+    #[error("an evaluation was assigned without a checkpoint to evaluate")]
+    NothingToEvaluate,
     #[error("cannot use the checkpoint to start from")]
     Checkpoint {
         checkpoint: CheckpointRef,
@@ -96,7 +98,7 @@ impl From<PrepareError> for Unprepared {
             }
             PrepareError::Checkpoint { .. } => Self::StorageFailed { reason },
             PrepareError::Dataset(error) if error.is_retryable() => Self::StorageFailed { reason },
-            PrepareError::Dataset(_) => Self::Failed { reason },
+            PrepareError::Dataset(_) | PrepareError::NothingToEvaluate => Self::Failed { reason },
         }
     }
 }
@@ -127,11 +129,11 @@ pub(crate) async fn prepare(
     assignment: Assignment,
     cached: Option<Blobs>,
 ) -> Result<Box<Prepared>, PrepareError> {
-    let Assignment { stage, start, cadence, .. } = assignment;
-    let dataset_dir = dataset_dir(&storage, &stage.spec.data.dataset, &datasets).await?;
+    let Assignment { work, start, cadence, .. } = assignment;
+    let dataset_dir = dataset_dir(&storage, &work.dataset(), &datasets).await?;
     let Some(start) = start else {
-        let order = Order { stage, dataset_dir, start: None };
-        return Ok(Box::new(Prepared { order, cadence, downloaded: None }));
+        let task = Task::of(work, dataset_dir, None).ok_or(PrepareError::NothingToEvaluate)?;
+        return Ok(Box::new(Prepared { task, cadence, downloaded: None }));
     };
     let is_cached = cached.is_some();
     let blobs = match cached {
@@ -142,8 +144,8 @@ pub(crate) async fn prepare(
     };
     debug!(stage = %start.stage, step = start.step, is_cached, "checkpoint ready");
     let point = StartPoint { stage: start.stage, step: start.step, blobs };
-    let order = Order { stage, dataset_dir, start: Some(point) };
-    Ok(Box::new(Prepared { order, cadence, downloaded: (!is_cached).then_some(start) }))
+    let task = Task::of(work, dataset_dir, Some(point)).ok_or(PrepareError::NothingToEvaluate)?;
+    Ok(Box::new(Prepared { task, cadence, downloaded: (!is_cached).then_some(start) }))
 }
 
 /// Encodes a snapshot. A panic fails the attempt, not the worker.

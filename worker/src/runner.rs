@@ -14,7 +14,9 @@ use vocabulary::{AttemptKey, Measurements, StageKey};
 
 use crate::cadence::{Cadence, Meter};
 use crate::checkpoint::CheckpointRef;
-use crate::training::{Event, Order, PendingBlobs, StepReport, Steps, Trainer, Training, TrainingError, chain};
+use crate::training::{
+    EvaluationOrder, Event, Order, PendingBlobs, StepReport, Steps, Task, Trainer, Training, TrainingError, chain,
+};
 
 /// A batch of curve points is reported when it has this many.
 const BATCH_POINTS: usize = 256;
@@ -55,9 +57,9 @@ pub enum Report {
 /// How an attempt ended on this worker.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Ended {
-    /// The last step is done.
+    /// The last step is done, or the evaluation is.
     Completed {
-        /// One past the last step.
+        /// Steps done at the checkpoint that is the last one, or that was evaluated.
         step: u64,
         /// Its result.
         result: Measurements,
@@ -134,7 +136,7 @@ impl Controls {
 
 struct Command {
     key: AttemptKey,
-    order: Order,
+    task: Task,
     cadence: Cadence,
     controls: Arc<Controls>,
 }
@@ -159,11 +161,11 @@ impl Runner {
         Ok((Self { commands }, receiver))
     }
 
-    /// Queues an attempt for training. Its end is always reported.
-    pub fn train(&self, key: AttemptKey, order: Order, cadence: Cadence) -> Arc<Controls> {
+    /// Queues an attempt. Its end is always reported.
+    pub fn begin(&self, key: AttemptKey, task: Task, cadence: Cadence) -> Arc<Controls> {
         let controls = Arc::new(Controls::default());
         // The thread ends only once nobody receives its reports, and then there is nobody to tell.
-        let _ = self.commands.send(Command { key, order, cadence, controls: Arc::clone(&controls) });
+        let _ = self.commands.send(Command { key, task, cadence, controls: Arc::clone(&controls) });
         controls
     }
 }
@@ -179,9 +181,9 @@ struct TrainingThread<T> {
 
 impl<T: Trainer> TrainingThread<T> {
     fn run(mut self, orders: &commands::Receiver<Command>) {
-        while let Ok(Command { key, order, cadence, controls }) = orders.recv() {
+        while let Ok(Command { key, task, cadence, controls }) = orders.recv() {
             let _span = info_span!("attempt", stage = %key.stage, attempt = key.attempt.0).entered();
-            let Ok(ended) = self.attempt(key, &order, cadence, &controls) else { return };
+            let Ok(ended) = self.attempt(key, &task, cadence, &controls) else { return };
             info!(?ended, "attempt over");
             if self.say(Report::Ended { key, ended }).is_err() {
                 return;
@@ -192,12 +194,15 @@ impl<T: Trainer> TrainingThread<T> {
     fn attempt(
         &mut self,
         key: AttemptKey,
-        order: &Order,
+        task: &Task,
         cadence: Cadence,
         controls: &Controls,
     ) -> Result<Ended, Unheard> {
         let mut started = false;
-        let caught = catch_unwind(AssertUnwindSafe(|| self.steps(key, order, cadence, controls, &mut started)));
+        let caught = catch_unwind(AssertUnwindSafe(|| match task {
+            Task::Train(order) => self.steps(key, order, cadence, controls, &mut started),
+            Task::Evaluate(order) => self.evaluate(order, controls, &mut started),
+        }));
         match caught {
             Ok(Ok(ended)) => Ok(ended),
             Ok(Err(Break::Unheard)) => Err(Unheard),
@@ -207,6 +212,23 @@ impl<T: Trainer> TrainingThread<T> {
                 Ok(Ended::Failed { reason, started })
             }
         }
+    }
+
+    fn evaluate(&mut self, order: &EvaluationOrder, controls: &Controls, begun: &mut bool) -> Result<Ended, Break> {
+        let stopped = |controls: &Controls| match controls.asked_to() {
+            Some(Stop::Abandon) => Some(Ended::Stopped),
+            Some(Stop::Release) => Some(Ended::Released),
+            None => None,
+        };
+        if let Some(ended) = stopped(controls) {
+            return Ok(ended);
+        }
+        *begun = true;
+        let step = order.checkpoint.step;
+        info!(of = %order.evaluation.parent, step, text = order.evaluation.name, "evaluating");
+        let measured = self.trainer.evaluate(order, &controls.interrupter)?;
+        let completed = measured.map(|result| Ended::Completed { step, result });
+        Ok(completed.or_else(|| stopped(controls)).unwrap_or(Ended::Released))
     }
 
     fn steps(

@@ -267,15 +267,15 @@ impl Shell {
     }
 
     fn train(&mut self, key: AttemptKey, prepared: Prepared) {
-        let Prepared { order, cadence, downloaded } = prepared;
+        let Prepared { task, cadence, downloaded } = prepared;
         // No other stage starts from a checkpoint in the middle of this one.
-        if let Some((checkpoint, start)) = downloaded.zip(order.start.as_ref())
+        if let Some((checkpoint, start)) = downloaded.zip(task.start())
             && checkpoint.stage != key.stage
         {
             self.cache.insert(checkpoint, Arc::clone(&start.blobs));
             self.session.set_holds(self.cache.stages().collect());
         }
-        self.training = Some((key, self.runner.train(key, order, cadence)));
+        self.training = Some((key, self.runner.begin(key, task, cadence)));
     }
 
     fn on_leave(&mut self, why: Leave) -> Result<(), WorkerError> {

@@ -21,7 +21,7 @@ pub use conclude::campaign::{Campaign, CurvePoint, DynamicsPoint, EarlyEnd};
 pub use conclude::conclusion::Conclusion;
 pub use conclude::fit_file::{Budget, Doubt, FitFile, Fitted, Judgement, OptimumLaw, Produced, Search};
 pub use conclude::forecast;
-pub use conclude::measure::{AVERAGE, Measure, NoSuchSet, Unit};
+pub use conclude::measure::{AVERAGE, HeldOut, Measure, NoSuchSet, Unit};
 pub use conclude::points::{MeasuredPoint, Selection};
 pub use conclude::predictor::{AnyFit, NoPredictor};
 pub use conclude::sets::SetFit;

@@ -2,15 +2,15 @@
 
 mod synthetic;
 
-use recipes::Recipe;
 use recipes::search::{Outcome, TrialEnd, grow};
+use recipes::{EvaluationText, Recipe};
 use report::{AnalysisOptions, Campaign, Conclusion, DynamicsPoint, EarlyEnd, Measure, Selection, Unit};
 use serde_json::Value;
 use vocabulary::metrics::{
     D1, D2, GRADIENT_COSINE, GRADIENT_PRODUCT, LARGEST_GRADIENT, LARGEST_UPDATE, VALIDATION_LOSS,
     VALIDATION_LOSS_PER_BYTE,
 };
-use vocabulary::{MeasurementName, Measurements, ParamKind, StageRole};
+use vocabulary::{Dataset, DatasetId, Evaluation, MeasurementName, Measurements, ParamKind, StageRole};
 
 fn conclude(campaign: Campaign) -> Conclusion {
     Conclusion::of(campaign, &AnalysisOptions::default())
@@ -425,6 +425,66 @@ fn every_held_out_set_has_a_law_of_its_own() {
     assert!(conclusion.html().contains("The held-out sets"));
     let header = conclusion.points_csv().lines().next().map(str::to_owned).expect("a header");
     assert!(header.ends_with(",prose_loss,prose_loss_per_byte,code_loss,code_loss_per_byte"), "{header}");
+}
+
+/// The quickstart's campaign, with all trials but the first evaluated on another text of which the law is known.
+fn evaluated() -> Campaign {
+    let mut campaign = synthetic::quickstart();
+    let news = Dataset { id: DatasetId::from_content(b"news"), ..campaign.plan.dataset.clone().expect("it has data") };
+    let text = EvaluationText { name: "news", dataset: &news, tokens: None };
+    let ends = recipes::evaluate::ends_of_trials(&campaign.plan);
+    let growth = recipes::evaluations(&campaign.plan, &ends, &text).expect("it is sound");
+    campaign.plan.grow(&growth);
+    let of = |evaluation: &Evaluation| {
+        let trial = campaign.plan.trials.iter().find(|trial| *trial.last_stage() == evaluation.parent)?;
+        let [n, d] = [trial.n as f64, trial.d.0 as f64];
+        let per_token = 40.0 * n.powf(-0.5) + 300.0 * d.powf(-0.45) + 0.5;
+        let result = Measurements::new().with(VALIDATION_LOSS, per_token);
+        Some((evaluation.key, result.with(VALIDATION_LOSS_PER_BYTE, per_token / 4.0)))
+    };
+    campaign.evaluations = campaign.plan.evaluations.iter().skip(1).filter_map(of).collect();
+    campaign
+}
+
+#[test]
+fn evaluations_stand_beside_the_losses_and_change_nothing_else() {
+    let (plain, conclusion) = (conclude(synthetic::quickstart()), conclude(evaluated()));
+    let (before, after) = (plain.points_csv(), conclusion.points_csv());
+    for (number, (before, after)) in before.lines().zip(after.lines()).enumerate() {
+        let added = after.strip_prefix(before).expect("what was there stays to the byte");
+        match number {
+            0 => assert_eq!(added, ",news_loss,news_loss_per_byte"),
+            1 => assert_eq!(added, ",,", "it was not measured"),
+            _ => assert_eq!(added.split(',').filter(|cell| cell.parse::<f64>().is_ok()).count(), 2, "{added}"),
+        }
+    }
+    assert_eq!(json(&plain), json(&conclusion), "the law is that of the trials' own losses");
+    assert!(conclusion.table().contains("news, a token"), "{}", conclusion.table());
+    assert!(conclusion.html().contains("<h2>Evaluations</h2>"));
+    assert!(!plain.table().contains("evaluations") && !plain.html().contains("<h2>Evaluations</h2>"));
+}
+
+#[test]
+fn the_law_can_be_fitted_to_what_trials_came_to_on_another_text() {
+    let campaign = evaluated();
+    let measure = Measure::named(&campaign.plan, "news", Unit::Token).expect("is there");
+    let points = campaign.plan.trials.len();
+    let conclusion = Conclusion::about(campaign, &AnalysisOptions::default(), measure);
+    let fit = json(&conclusion);
+    for (parameter, expected) in [("alpha", 0.5), ("beta", 0.45), ("L0", 0.5)] {
+        let found = fit["parameters"][parameter].as_f64().expect("a number");
+        assert!((found - expected).abs() < 0.01, "{parameter} is {found}");
+    }
+    let table = conclusion.table();
+    assert!(
+        table.contains(&format!(
+            "{} of {points} points, losses in nats a token on the held-out text of news",
+            points - 1
+        )),
+        "{table}"
+    );
+    let unknown = Measure::named(&synthetic::quickstart().plan, "news", Unit::Token).expect_err("nobody evaluated it");
+    assert_eq!(unknown.accepted, ["average"]);
 }
 
 #[test]

@@ -173,9 +173,9 @@ impl Ledger {
 
     /// The stages from a root to this one.
     fn path_to(&self, stage: StageKey) -> Vec<Stage> {
-        let next = |stage: &&Stage| stage.parent.and_then(|parent| self.record(&parent)).map(|record| &record.stage);
-        let mut path: Vec<Stage> =
-            std::iter::successors(self.record(&stage).map(|record| &record.stage), next).cloned().collect();
+        let stage_of = |key: &StageKey| self.record(key).and_then(|record| record.work.stage());
+        let next = |stage: &&Stage| stage.parent.and_then(|parent| stage_of(&parent));
+        let mut path: Vec<Stage> = std::iter::successors(stage_of(&stage), next).cloned().collect();
         path.reverse();
         path
     }

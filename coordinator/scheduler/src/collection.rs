@@ -17,6 +17,8 @@ pub enum Hold {
     Result,
     /// An unfinished stage resumes from it.
     Newest,
+    /// An evaluation that is not done starts from it.
+    Evaluation,
 }
 
 /// What holds checkpoints at one moment.
@@ -70,7 +72,7 @@ impl Holds<'_> {
     pub fn of(&self, stage: &StageKey, step: u64) -> Option<Hold> {
         let record = self.ledger.record(stage)?;
         match record.state {
-            StageState::Completed { .. } if step == record.stage.spec.steps.end => self.of_last(record),
+            StageState::Completed { .. } if Some(step) == record.end_step() => self.of_last(record),
             StageState::Completed { .. } | StageState::Diverged { .. } | StageState::NotRun { .. } => None,
             StageState::Waiting | StageState::Running { .. } | StageState::Failed { .. } => {
                 (record.latest_checkpoint() == Some(step)).then_some(Hold::Newest)
@@ -79,10 +81,14 @@ impl Holds<'_> {
     }
 
     fn of_last(&self, record: &StageRecord) -> Option<Hold> {
-        if !record.children.is_empty() || record.stage.role == StageRole::Trunk {
+        let children = || record.children.iter().filter_map(|child| self.ledger.record(child));
+        let is_trunk = record.work.stage().is_some_and(|stage| stage.role == StageRole::Trunk);
+        if is_trunk || children().any(|child| child.work.stage().is_some()) {
             Some(Hold::BranchPoint)
+        } else if !self.dispensable.contains(&record.key()) {
+            Some(Hold::Result)
         } else {
-            (!self.dispensable.contains(&record.stage.key)).then_some(Hold::Result)
+            children().any(StageRecord::may_start_yet).then_some(Hold::Evaluation)
         }
     }
 }

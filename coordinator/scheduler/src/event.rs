@@ -1,6 +1,8 @@
 //! What has happened: everything the scheduler is ever told. Reading [`Event`] is reading the protocol.
 
-use vocabulary::{AttemptKey, CampaignId, Growth, Measurements, Plan, StageKey, WorkerId};
+use std::collections::BTreeSet;
+
+use vocabulary::{AttemptKey, CampaignId, Growth, Measurements, Plan, StageKey, WorkKind, WorkerId};
 
 /// Something that has happened. The handler of a variant is the function of its name, `on_worker_joined` for
 /// [`Event::WorkerJoined`].
@@ -32,6 +34,8 @@ pub enum Event {
         name: String,
         /// Memory of its device, in bytes, where it is known.
         memory_bytes: Option<u64>,
+        /// The kinds of work it can do.
+        can: BTreeSet<WorkKind>,
         /// Attempts it has in hand: training, or over with a report that is not acknowledged yet. That it stopped one
         /// is such a report, too: an attempt that is not here is one it never had, and may be assigned to it again.
         running: Vec<AttemptKey>,

@@ -2,11 +2,11 @@
 
 use std::fmt;
 
-use vocabulary::StageKey;
+use vocabulary::{StageKey, WorkKind};
 
 use crate::scheduler::Scheduler;
 use crate::state::stage::{StageRecord, StageState};
-use crate::state::worker::Slot;
+use crate::state::worker::{Slot, Worker};
 use crate::time::Timestamp;
 use crate::timers::Timer;
 
@@ -29,7 +29,12 @@ pub enum WaitReason {
     },
     /// No worker is known to be alive.
     NoWorkers,
-    /// No worker has enough memory.
+    /// No worker can do this kind of work.
+    NoWorkerCan {
+        /// Which kind.
+        kind: WorkKind,
+    },
+    /// No worker that can do it has enough memory.
     NoWorkerLargeEnough {
         /// Roughly what it takes, in bytes.
         needed_bytes: u64,
@@ -53,6 +58,9 @@ impl fmt::Display for WaitReason {
             Self::Parent { parent, state } => write!(f, "starts from {}, which is {state}", parent.short()),
             Self::Backoff { until } => write!(f, "its last attempt failed; the next is due at {until}"),
             Self::NoWorkers => f.write_str("there is no worker"),
+            Self::NoWorkerCan { kind } => {
+                write!(f, "no worker can {kind}: all of them run a version of the program that cannot")
+            }
             Self::NoWorkerLargeEnough { needed_bytes, largest_bytes } => {
                 let [needed, largest] = [needed_bytes, largest_bytes].map(gib);
                 write!(f, "needs about {needed:.1} GiB of memory, and the largest worker has {largest:.1} GiB")
@@ -96,19 +104,22 @@ impl Scheduler {
             return Some(WaitReason::Backoff { until });
         }
         let needed_bytes = record.memory_needed;
-        let largest_bytes = self.workers.iter().map(|(_, worker)| worker.room()).max();
+        let kind = record.work.kind();
+        let able = || self.workers.iter().map(|(_, worker)| worker).filter(|worker| worker.can.contains(&kind));
+        let largest_bytes = able().map(Worker::room).max();
         Some(match largest_bytes {
-            None => WaitReason::NoWorkers,
+            None if self.workers.is_empty() => WaitReason::NoWorkers,
+            None => WaitReason::NoWorkerCan { kind },
             Some(largest_bytes) if largest_bytes < needed_bytes => {
                 WaitReason::NoWorkerLargeEnough { needed_bytes, largest_bytes }
             }
-            Some(_) if self.workers.iter().all(|(_, worker)| worker.slot == Slot::Resting) => WaitReason::WorkersRest,
+            Some(_) if able().all(|worker| worker.slot == Slot::Resting) => WaitReason::WorkersRest,
             Some(_) => WaitReason::WorkersBusy { ahead: self.ready.ahead_of(stage) },
         })
     }
 
     fn waits_for_parent(&self, record: &StageRecord) -> Option<WaitReason> {
-        let parent = record.stage.parent.filter(|_| record.checkpoints.is_empty())?;
+        let parent = record.work.parent().filter(|_| record.checkpoints.is_empty())?;
         let state = self.ledger.stage_state(&parent)?;
         state.is_open().then(|| WaitReason::Parent { parent, state: state.name() })
     }

@@ -26,8 +26,8 @@ impl Scheduler {
             Event::GrowthRequested { growth } => self.on_growth_requested(growth, out),
             Event::CampaignCancelled { campaign } => self.on_campaign_cancelled(campaign, out),
             Event::RetryRequested { campaign } => self.on_retry_requested(campaign, out),
-            Event::WorkerJoined { worker, name, memory_bytes, running, holds } => {
-                self.on_worker_joined(now, worker, name, memory_bytes, &running, holds, out);
+            Event::WorkerJoined { worker, name, memory_bytes, can, running, holds } => {
+                self.on_worker_joined(now, worker, name, memory_bytes, can, &running, holds, out);
             }
             Event::HeartbeatReceived { worker, running } => self.on_heartbeat_received(now, worker, &running, out),
             Event::WorkerDisconnected { worker } => self.on_worker_disconnected(worker),

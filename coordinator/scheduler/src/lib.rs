@@ -25,6 +25,7 @@
 pub mod branch;
 pub mod collection;
 mod effect;
+mod evaluate;
 pub mod event;
 pub mod explain;
 pub mod fact;
@@ -47,6 +48,7 @@ mod timers;
 pub use branch::{BranchLength, BranchRefusal, BranchTerms, PlannedBranch};
 pub use collection::{Hold, Holds};
 pub use effect::Effect;
+pub use evaluate::{PlannedEvaluations, Unevaluable};
 pub use event::Event;
 pub use explain::WaitReason;
 pub use fact::{AttemptEnd, Fact, RemovalReason, RetryCount};

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
-use vocabulary::StageKey;
+use vocabulary::{StageKey, WorkKind};
 
 use crate::state::stage::StageRecord;
 
@@ -18,7 +18,7 @@ pub(crate) struct Priority {
 
 impl Priority {
     fn of(record: &StageRecord) -> Self {
-        Self { critical_path: record.critical_path, order: record.order, stage: record.stage.key }
+        Self { critical_path: record.critical_path, order: record.order, stage: record.key() }
     }
 }
 
@@ -43,52 +43,61 @@ impl PartialEq for Priority {
 
 impl Eq for Priority {}
 
-/// Stages that could be handed out now, in order. They are kept apart by the memory they need, of which a campaign has
-/// as many values as model sizes, so that a small worker finds its next stage without walking past all large ones.
+/// What a worker has to have to be given something: the kind of work it has to be able to do, and the memory it needs.
+type Demand = (WorkKind, u64);
+
+/// Stages and evaluations that could be handed out now, in order. They are kept apart by what they demand of a worker, of
+/// which a campaign has a few values for each model size, so that a small worker finds its next stage without walking past
+/// all large ones.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ReadyQueue {
-    by_memory: BTreeMap<u64, BTreeSet<Priority>>,
-    places: BTreeMap<StageKey, (u64, Priority)>,
+    by_demand: BTreeMap<Demand, BTreeSet<Priority>>,
+    places: BTreeMap<StageKey, (Demand, Priority)>,
 }
 
 impl ReadyQueue {
     /// Puts a stage into its place, wherever it was before.
     pub(crate) fn insert(&mut self, record: &StageRecord) {
-        let key = record.stage.key;
-        let place = (record.memory_needed, Priority::of(record));
+        let key = record.key();
+        let place = ((record.work.kind(), record.memory_needed), Priority::of(record));
         if self.places.get(&key) != Some(&place) {
             self.remove(&key);
-            self.by_memory.entry(place.0).or_default().insert(place.1);
+            self.by_demand.entry(place.0).or_default().insert(place.1);
             self.places.insert(key, place);
         }
     }
 
     /// Takes a stage out, if it is in.
     pub(crate) fn remove(&mut self, stage: &StageKey) {
-        let Some((memory, priority)) = self.places.remove(stage) else { return };
-        if let Some(queue) = self.by_memory.get_mut(&memory) {
+        let Some((demand, priority)) = self.places.remove(stage) else { return };
+        if let Some(queue) = self.by_demand.get_mut(&demand) {
             queue.remove(&priority);
             if queue.is_empty() {
-                self.by_memory.remove(&memory);
+                self.by_demand.remove(&demand);
             }
         }
     }
 
-    /// The first stage that needs at most this much memory.
-    pub(crate) fn first_within(&self, memory_bytes: u64) -> Option<StageKey> {
-        let heads = self.by_memory.range(..=memory_bytes).filter_map(|(_, queue)| queue.first());
+    /// The first that fits: `room` has the memory of the largest worker that is idle and can do a kind of work.
+    pub(crate) fn first_within(&self, room: impl Fn(WorkKind) -> Option<u64>) -> Option<StageKey> {
+        let fitting = |kind| room(kind).map(|room| self.by_demand.range((kind, 0)..=(kind, room)));
+        let heads = WorkKind::ALL.into_iter().filter_map(fitting).flatten().filter_map(|(_, queue)| queue.first());
         heads.min().map(|priority| priority.stage)
     }
 
-    /// How many stages there are, by the memory they need.
+    /// How many stages and evaluations there are, by the memory they need.
     pub(crate) fn count_by_memory(&self) -> BTreeMap<u64, usize> {
-        self.by_memory.iter().map(|(memory, queue)| (*memory, queue.len())).collect()
+        let mut counts = BTreeMap::new();
+        for ((_, memory), queue) in &self.by_demand {
+            *counts.entry(*memory).or_default() += queue.len();
+        }
+        counts
     }
 
     /// How many stages come before this one.
     pub(crate) fn ahead_of(&self, stage: &StageKey) -> usize {
         let Some((_, priority)) = self.places.get(stage) else { return 0 };
-        self.by_memory.values().map(|queue| queue.range(..priority).count()).sum()
+        self.by_demand.values().map(|queue| queue.range(..priority).count()).sum()
     }
 
     /// All of them, the first to be handed out first.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use vocabulary::{CampaignId, Growth, Plan, Stage, StageKey, SurgeryError, TrialId};
+use vocabulary::{CampaignId, Evaluation, Growth, Plan, Stage, StageKey, SurgeryError, TrialId, Work};
 
 /// What is wrong with a plan.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -61,6 +61,12 @@ pub enum PlanError {
     /// It has a trial twice.
     #[error("{trial} is in the plan twice")]
     DuplicateTrial { trial: TrialId },
+    /// An evaluation is of another model than the stage it evaluates.
+    #[error("{evaluation} is of another model than {stage}, whose checkpoint it evaluates")]
+    EvaluatedModel { evaluation: StageKey, stage: StageKey },
+    /// Two texts have the same name.
+    #[error("the campaign has evaluations on other text under the name `{name}`")]
+    EvaluationName { name: String },
     /// It is to be added to a campaign that was never accepted.
     #[error("{campaign} was never submitted")]
     UnknownCampaign { campaign: CampaignId },
@@ -94,6 +100,7 @@ pub(crate) fn check_structure(plan: &Plan) -> Result<(), PlanError> {
             return Err(PlanError::DuplicateStage { stage: key });
         }
     }
+    check_evaluations(&plan.evaluations, &seen)?;
     for trial in &plan.trials {
         let mut parent = None;
         for key in &trial.path {
@@ -109,6 +116,25 @@ pub(crate) fn check_structure(plan: &Plan) -> Result<(), PlanError> {
     Ok(())
 }
 
+/// Whether evaluations are of stages, each of them once, and whether a name stands for one text.
+fn check_evaluations(evaluations: &[Evaluation], stages: &BTreeMap<StageKey, &Stage>) -> Result<(), PlanError> {
+    let mut seen = BTreeSet::new();
+    let mut texts = BTreeMap::new();
+    for Evaluation { key, parent, spec, name, .. } in evaluations {
+        let stage = stages.get(parent).ok_or(PlanError::ParentMissing { stage: *key })?;
+        if stages.contains_key(key) || !seen.insert(*key) {
+            return Err(PlanError::DuplicateStage { stage: *key });
+        }
+        if spec.model != stage.spec.model {
+            return Err(PlanError::EvaluatedModel { evaluation: *key, stage: *parent });
+        }
+        if *texts.entry(name).or_insert_with(|| spec.task.text()) != spec.task.text() {
+            return Err(PlanError::EvaluationName { name: name.clone() });
+        }
+    }
+    Ok(())
+}
+
 /// Whether a plan can be run: its structure holds, there is something to do, and every key is the hash of what it names.
 pub(crate) fn check(plan: &Plan) -> Result<(), PlanError> {
     if plan.dataset.is_none() {
@@ -118,7 +144,7 @@ pub(crate) fn check(plan: &Plan) -> Result<(), PlanError> {
         return Err(PlanError::NoTrials);
     }
     check_structure(plan)?;
-    check_keys(&plan.stages)
+    check_keys(plan.nodes())
 }
 
 /// Whether a grown plan still has a valid structure.
@@ -133,14 +159,14 @@ pub(crate) fn check_grown(grown: &Plan) -> Result<(), PlanError> {
 /// Whether a plan can be run with an addition.
 pub(crate) fn check_growth(plan: &Plan, growth: &Growth) -> Result<(), PlanError> {
     check_grown(&plan.grown(growth))?;
-    check_keys(&growth.stages)
+    check_keys(growth.nodes())
 }
 
-fn check_keys(stages: &[Stage]) -> Result<(), PlanError> {
-    for stage in stages {
-        let derived = stage.spec.key(stage.parent.as_ref());
-        if derived != stage.key {
-            return Err(PlanError::Key { stage: stage.key, derived });
+fn check_keys(nodes: impl Iterator<Item = Work>) -> Result<(), PlanError> {
+    for work in nodes {
+        let (stage, derived) = (work.key(), work.derived_key());
+        if derived != stage {
+            return Err(PlanError::Key { stage, derived });
         }
     }
     Ok(())

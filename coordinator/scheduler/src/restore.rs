@@ -76,7 +76,7 @@ impl Scheduler {
             self.ledger.apply(&fact).map_err(|source| RestoreError { index, source })?;
         }
         for record in self.ledger.records() {
-            let stage = record.stage.key;
+            let stage = record.key();
             if let StageState::Running { worker, .. } = record.state {
                 self.running_on.insert(worker, stage);
                 self.held_over.insert(stage);

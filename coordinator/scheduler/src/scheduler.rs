@@ -136,7 +136,7 @@ impl Scheduler {
     }
 
     fn next_placement(&self) -> Option<(StageKey, WorkerId)> {
-        let stage = self.ready.first_within(self.workers.largest_idle()?)?;
+        let stage = self.ready.first_within(|kind| self.workers.largest_idle(kind))?;
         let worker = self.workers.choose(self.ledger.record(&stage)?)?;
         Some((stage, worker))
     }
@@ -154,7 +154,7 @@ impl Scheduler {
     pub(crate) fn assign(&mut self, now: Timestamp, worker: WorkerId, key: AttemptKey, effects: &mut Vec<Effect>) {
         let stage = key.stage;
         let Some(record) = self.ledger.record(&stage) else { return };
-        let (resume_from, parent) = (record.latest_checkpoint(), record.stage.parent);
+        let (resume_from, parent) = (record.latest_checkpoint(), record.work.parent());
         self.held_over.remove(&stage);
         self.timers.set(Timer::LeaseExpired(stage), now + self.settings.lease_duration);
         effects.push(Effect::Assign { worker, key, resume_from, parent });

@@ -1,9 +1,10 @@
 //! What people and the caller may ask. Questions change nothing.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use recipes::search::TrialEnd;
-use vocabulary::{CampaignId, Plan, Stage, StageKey, WorkerId};
+use vocabulary::{CampaignId, Plan, Stage, StageKey, Work, WorkKind, WorkerId};
 
 use crate::explain::WaitReason;
 use crate::fact::AttemptEnd;
@@ -45,7 +46,7 @@ pub enum CampaignPhase {
     Cancelled,
 }
 
-/// How many stages of a campaign are in which state.
+/// How many stages, or evaluations, of a campaign are in which state.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct StageCounts {
     /// Nobody trains it yet.
@@ -86,6 +87,8 @@ pub struct CampaignStatus {
     pub phase: CampaignPhase,
     /// Its stages, those shared with other campaigns included.
     pub stages: StageCounts,
+    /// Its evaluations, likewise.
+    pub evaluations: StageCounts,
     /// Its trials.
     pub trials: TrialCounts,
 }
@@ -97,6 +100,8 @@ pub struct WorkerStatus {
     pub name: String,
     /// Memory of its device, where it is known.
     pub memory_bytes: Option<u64>,
+    /// The kinds of work it can do.
+    pub can: BTreeSet<WorkKind>,
     /// What its slot is taken by.
     pub slot: Slot,
     /// When it is taken for gone unless it is heard of.
@@ -110,10 +115,16 @@ impl Scheduler {
         &self.ledger
     }
 
-    /// A stage's spec and parent.
+    /// A stage or an evaluation: its spec and parent.
+    #[must_use]
+    pub fn work(&self, key: &StageKey) -> Option<&Work> {
+        self.ledger.record(key).map(|record| &record.work)
+    }
+
+    /// The stage of a key, where it is that of one to train.
     #[must_use]
     pub fn stage(&self, stage: &StageKey) -> Option<&Stage> {
-        self.ledger.record(stage).map(|record| &record.stage)
+        self.work(stage)?.stage()
     }
 
     /// The stages that could be handed out now if there were a worker for each, the first to be handed out first.
@@ -160,10 +171,15 @@ impl Scheduler {
         };
         let plan = known.plan();
         let state = |stage: &StageKey| self.ledger.stage_state(stage);
-        let mut stages = StageCounts::default();
-        for state in plan.stages.iter().filter_map(|stage| state(&stage.key)) {
-            *stages.of(state) += 1;
-        }
+        let count = |keys: &mut dyn Iterator<Item = StageKey>| {
+            let mut counts = StageCounts::default();
+            for state in keys.filter_map(|key| state(&key)) {
+                *counts.of(state) += 1;
+            }
+            counts
+        };
+        let stages = count(&mut plan.stages.iter().map(|stage| stage.key));
+        let evaluations = count(&mut plan.evaluations.iter().map(|evaluation| evaluation.key));
         let mut trials = TrialCounts::default();
         match self.ledger.search_progress(campaign) {
             Some(progress) => {
@@ -177,7 +193,7 @@ impl Scheduler {
                 }
             }
         }
-        Some(CampaignStatus { campaign: *campaign, name: plan.name.clone(), phase, stages, trials })
+        Some(CampaignStatus { campaign: *campaign, name: plan.name.clone(), phase, stages, evaluations, trials })
     }
 
     /// All campaigns that were ever accepted.
@@ -197,6 +213,7 @@ impl Scheduler {
             worker: *worker,
             name: known.name.clone(),
             memory_bytes: known.memory_bytes,
+            can: known.can.clone(),
             slot: known.slot,
             silent_at: self.timers.when(Timer::WorkerSilent(*worker)),
         })

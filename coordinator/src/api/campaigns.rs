@@ -27,7 +27,7 @@ impl Api {
         let plan = self.look_at(campaign, |view, campaign| view.scheduler.shared_plan(campaign)).await?;
         let recipe = Recipe::parse(&file, &text).map_err(ApiError::Recipe)?;
         let growth = recipes::growth(&plan, &recipe).map_err(ApiError::Growth)?;
-        Ok(self.driver.extend(Extension { growth, recipe_file: file, recipe_text: text }).await?)
+        Ok(self.driver.extend(Extension { growth, recipe: Some((file, text)) }).await?)
     }
 
     /// Every campaign, in the order of submission.

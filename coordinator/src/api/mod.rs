@@ -14,6 +14,7 @@ mod campaigns;
 mod checkpoints;
 mod curves;
 mod error;
+mod evaluate;
 pub(crate) mod limit;
 pub(crate) mod requests;
 pub(crate) mod views;
@@ -30,6 +31,7 @@ use vocabulary::{CampaignId, StageKey};
 pub(crate) use checkpoints::Collection;
 pub(crate) use curves::CurveRun;
 pub(crate) use error::ApiError;
+pub(crate) use evaluate::Evaluated;
 
 use crate::driver::DriverHandle;
 use crate::driver::request_error::RequestError;

@@ -60,6 +60,22 @@ pub(crate) struct BranchRequest {
     pub(crate) dry_run: bool,
 }
 
+/// Evaluate stages of a campaign on a text.
+#[derive(Debug)]
+pub(crate) struct EvaluateRequest {
+    pub(crate) campaign: Selector,
+    /// What the results are called.
+    pub(crate) name: String,
+    /// The text. Its held-out part is evaluated on.
+    pub(crate) dataset: Dataset,
+    /// How many tokens of it; all where it is `None`.
+    pub(crate) tokens: Option<u64>,
+    /// The last stages of all trials where there are none.
+    pub(crate) stages: Vec<Selector>,
+    /// Plan it, and add nothing.
+    pub(crate) dry_run: bool,
+}
+
 /// Read loss curves.
 #[derive(Debug)]
 pub(crate) struct CurvesRequest {

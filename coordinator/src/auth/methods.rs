@@ -29,7 +29,7 @@ fn known(path: &str) -> Option<Need> {
         ) => Scope::Read,
         (
             "windtunnel.v1.CampaignService",
-            "Submit" | "ExtendCampaign" | "BranchCampaign" | "CancelCampaign" | "RetryCampaign",
+            "Submit" | "ExtendCampaign" | "BranchCampaign" | "EvaluateCampaign" | "CancelCampaign" | "RetryCampaign",
         ) => Scope::Submit,
         // It deletes files for good.
         ("windtunnel.v1.CampaignService", "CollectCheckpoints") => Scope::Admin,

@@ -116,9 +116,9 @@ impl Driver {
                 }
             },
         };
-        if let Some(assigned) = self.scheduler.stage(&key.stage) {
-            let (stage, cadence) = (assigned.clone(), self.cadence(&key.stage));
-            let assignment = Assignment { stage, attempt: key.attempt, start: checkpoint, cadence };
+        if let Some(assigned) = self.scheduler.work(&key.stage) {
+            let (work, cadence) = (assigned.clone(), self.cadence(&key.stage));
+            let assignment = Assignment { work, attempt: key.attempt, start: checkpoint, cadence };
             self.send(worker, ToWorker::Assignment(Box::new(assignment)));
         }
         Ok(())

@@ -1,6 +1,8 @@
 //! What a worker says, decoded and checked for its form.
 
-use vocabulary::{AttemptKey, Measurements, StageKey, WorkerId};
+use std::collections::BTreeSet;
+
+use vocabulary::{AttemptKey, Measurements, StageKey, WorkKind, WorkerId};
 
 use crate::store::CurvePoint;
 use crate::verify::CheckpointClaim;
@@ -13,6 +15,8 @@ pub(crate) struct Hello {
     pub(crate) version: String,
     pub(crate) device: String,
     pub(crate) memory_bytes: Option<u64>,
+    /// The kinds of work it can do.
+    pub(crate) can: BTreeSet<WorkKind>,
     pub(crate) running: Vec<AttemptKey>,
     pub(crate) holds: Vec<StageKey>,
     /// Processes that have certainly ended, because this one could take their place.

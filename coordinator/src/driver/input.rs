@@ -73,12 +73,12 @@ pub(crate) struct Submission {
     pub(crate) recipe_text: String,
 }
 
-/// What is added to a campaign, and the recipe that asks for all of it.
+/// What is added to a campaign.
 #[derive(Debug)]
 pub(crate) struct Extension {
     pub(crate) growth: Growth,
-    pub(crate) recipe_file: String,
-    pub(crate) recipe_text: String,
+    /// The file and the text of the recipe that asks for all of it; evaluations have none.
+    pub(crate) recipe: Option<(String, String)>,
 }
 
 /// The result of an extension.

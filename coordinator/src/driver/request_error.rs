@@ -1,5 +1,6 @@
 //! Why a request is not met.
 
+use recipes::EvaluateError;
 use scheduler::{BranchRefusal, PlanError};
 use vocabulary::{CampaignId, StageKey};
 
@@ -22,6 +23,8 @@ pub(crate) enum RequestError {
     NoCheckpoint { stage: StageKey, step: Option<u64> },
     #[error(transparent)]
     Branch(BranchRefusal),
+    #[error(transparent)]
+    Evaluate(EvaluateError),
     #[error("the plan of {campaign} cannot be run: {error}")]
     PlanRejected { campaign: CampaignId, error: PlanError },
     #[error("the coordinator is shutting down")]

@@ -35,7 +35,7 @@ impl Driver {
     }
 
     pub(super) fn on_extend(&mut self, extension: Extension, reply: Reply<Extended>, batch: &mut Batch) {
-        let Extension { growth, recipe_file, recipe_text } = extension;
+        let Extension { growth, recipe } = extension;
         let campaign = growth.campaign;
         let before = self.trials(&campaign);
         let applied = self.apply(Event::GrowthRequested { growth }, batch);
@@ -45,7 +45,7 @@ impl Driver {
         let trials_added = self.trials(&campaign).saturating_sub(before);
         if trials_added > 0 {
             info!(%campaign, trials_added, "grown");
-            batch.recipes.push((campaign, recipe_file, recipe_text));
+            batch.recipes.extend(recipe.map(|(file, text)| (campaign, file, text)));
         }
         let extended = self.submitted(campaign).map(|campaign| Extended { campaign, trials_added });
         answer(batch, reply, extended);

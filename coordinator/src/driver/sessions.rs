@@ -61,8 +61,8 @@ impl Driver {
         let Settings { heartbeat_interval, lease_duration, .. } = *self.scheduler.settings();
         let storage = self.storage_url.clone();
         batch.welcomes.push((worker, ToWorker::Welcome { heartbeat_interval, lease_duration, storage }));
-        let Hello { name, memory_bytes, running, holds, .. } = hello;
-        self.apply(Event::WorkerJoined { worker, name, memory_bytes, running, holds }, batch);
+        let Hello { name, memory_bytes, can, running, holds, .. } = hello;
+        self.apply(Event::WorkerJoined { worker, name, memory_bytes, can, running, holds }, batch);
         batch.is_visible = true;
         Ok(())
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use vocabulary::{Attempt, AttemptKey, Stage};
+use vocabulary::{Attempt, AttemptKey, Work};
 
 use super::interruptions::Cadence;
 use crate::auth::REVOKED;
@@ -22,7 +22,7 @@ pub(crate) enum ToWorker {
         /// The address of the storage it has to open.
         storage: String,
     },
-    /// Train a stage.
+    /// Train or evaluate a stage.
     Assignment(Box<Assignment>),
     /// Every report up to this one is durable.
     Acknowledgement { sequence: u64 },
@@ -32,10 +32,10 @@ pub(crate) enum ToWorker {
     Refusal(AttemptKey),
 }
 
-/// A stage to train, and under which attempt.
+/// A stage to train or to evaluate, and under which attempt.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Assignment {
-    pub(crate) stage: Stage,
+    pub(crate) work: Work,
     pub(crate) attempt: Attempt,
     /// The checkpoint to start from; `None` for initial weights.
     pub(crate) start: Option<CommittedCheckpoint>,

@@ -77,7 +77,7 @@ impl<'a> View<'a> {
 
     /// The stage of any campaign that a selector means: its key, or the beginning of exactly one.
     pub(crate) fn find_stage(&self, selector: &str) -> Result<StageKey, RequestError> {
-        let keys = self.scheduler.ledger().stages().map(|(stage, _)| stage.key);
+        let keys = self.scheduler.ledger().nodes().filter_map(|(work, _)| Some(work.stage()?.key));
         let found: Vec<_> = keys.filter(|key| !selector.is_empty() && key.to_string().starts_with(selector)).collect();
         match found.as_slice() {
             [key] => Ok(*key),

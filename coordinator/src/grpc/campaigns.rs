@@ -70,6 +70,14 @@ impl CampaignService for CampaignHandlers {
         Ok(Response::new(v1::BranchCampaignResponse { plan_json: sent_plan(&branch.plan), stages_done }))
     }
 
+    async fn evaluate_campaign(
+        &self,
+        request: Request<v1::EvaluateCampaignRequest>,
+    ) -> Answer<v1::EvaluateCampaignResponse> {
+        let evaluated = self.api.evaluate(decode::evaluate(request.into_inner())?).await?;
+        Ok(Response::new(encode::evaluated(evaluated)))
+    }
+
     async fn list_campaigns(&self, _: Request<v1::ListCampaignsRequest>) -> Answer<v1::ListCampaignsResponse> {
         let campaigns = self.api.campaigns().await?.iter().map(encode::summary).collect();
         Ok(Response::new(v1::ListCampaignsResponse { campaigns }))

@@ -39,6 +39,7 @@ fn of_request(error: &RequestError, message: String) -> Status {
         | RequestError::AmbiguousStage { .. }
         | RequestError::SeveralStages { .. }
         | RequestError::Branch(BranchRefusal::NotAtEnd { .. } | BranchRefusal::Terms(_))
+        | RequestError::Evaluate(_)
         | RequestError::PlanRejected { .. } => Status::invalid_argument(message),
         RequestError::Branch(
             BranchRefusal::NameTaken { .. } | BranchRefusal::NotTrained { .. } | BranchRefusal::UnknownText { .. },

@@ -4,6 +4,7 @@
 mod bench;
 mod campaign;
 mod checkpoints;
+mod evaluations;
 mod extension;
 mod measured;
 mod refusals;

@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 use vocabulary::metrics::{VALIDATION_LOSS, VALIDATION_LOSS_PER_BYTE};
-use vocabulary::{Attempt, AttemptKey, Measurements, Stage, WorkerId};
+use vocabulary::{Attempt, AttemptKey, Evaluation, Measurements, Stage, WorkerId};
 
 use crate::bench::PATIENCE;
 
@@ -45,6 +45,14 @@ pub(crate) struct Job {
     pub(crate) start: Option<v1::CheckpointRef>,
 }
 
+/// An assignment of an evaluation, read.
+#[derive(Debug, Clone)]
+pub(crate) struct EvaluationJob {
+    pub(crate) attempt: AttemptRef,
+    pub(crate) evaluation: Evaluation,
+    pub(crate) start: v1::CheckpointRef,
+}
+
 impl Job {
     /// The step to begin with.
     pub(crate) fn first_step(&self) -> u64 {
@@ -60,6 +68,13 @@ impl Worker {
     /// A worker process that has just started.
     pub(crate) async fn join(handle: &Handle, name: &str) -> Self {
         Self::attach(handle, WorkerId::from_content(name.as_bytes()), 0, Vec::new()).await
+    }
+
+    /// One that can evaluate, too.
+    pub(crate) async fn join_to_evaluate(handle: &Handle, name: &str) -> Self {
+        let work = ["train", "evaluate"].map(str::to_owned).to_vec();
+        let hello = v1::Hello { work, ..Default::default() };
+        Self::greet(handle, WorkerId::from_content(name.as_bytes()), 0, hello).await
     }
 
     /// The same process on a new connection, with what it has in hand.
@@ -96,6 +111,11 @@ impl Worker {
         running: Vec<AttemptRef>,
         predecessor: Option<WorkerId>,
     ) -> Self {
+        let predecessors = predecessor.as_ref().map(ToString::to_string).into_iter().collect();
+        Self::greet(handle, id, sequence, v1::Hello { running, predecessors, ..Default::default() }).await
+    }
+
+    async fn greet(handle: &Handle, id: WorkerId, sequence: u64, hello: v1::Hello) -> Self {
         let connection = CONNECTIONS.fetch_add(1, Ordering::Relaxed);
         let (up, outgoing) = mpsc::channel(64);
         let hello = v1::Hello {
@@ -103,11 +123,9 @@ impl Worker {
             name: "a worker".to_owned(),
             version: "0".to_owned(),
             device: "paper".to_owned(),
-            running,
-            predecessors: predecessor.as_ref().map(ToString::to_string).into_iter().collect(),
             connection,
             protocol: proto::PROTOCOL,
-            ..Default::default()
+            ..hello
         };
         up.send(WorkerMessage { sequence: 0, body: Some(Up::Hello(hello)) }).await.expect("there is room");
         let mut client = WorkerServiceClient::connect(handle.url().to_owned()).await.expect("it listens");
@@ -159,6 +177,18 @@ impl Worker {
                 start,
             },
             other => panic!("expected an assignment, and got {other:?}"),
+        }
+    }
+
+    /// The next assignment, which is that of an evaluation.
+    pub(crate) async fn next_evaluation(&mut self) -> EvaluationJob {
+        match self.next_order().await {
+            Down::Assignment(v1::Assignment { attempt, stage: None, evaluation, start, .. }) => EvaluationJob {
+                attempt: attempt.expect("it has an attempt"),
+                evaluation: evaluation.expect("it has an evaluation").try_into().expect("the evaluation is sound"),
+                start: start.expect("an evaluation has a start"),
+            },
+            other => panic!("expected an evaluation, and got {other:?}"),
         }
     }
 
@@ -215,9 +245,12 @@ impl Worker {
     }
 
     pub(crate) async fn report_completed(&mut self, job: &Job) {
-        let loss = loss_at(job.end_step());
+        self.report_result(job.attempt.clone(), loss_at(job.end_step())).await;
+    }
+
+    pub(crate) async fn report_result(&mut self, attempt: AttemptRef, loss: f64) {
         let result = Measurements::new().with(VALIDATION_LOSS, loss).with(VALIDATION_LOSS_PER_BYTE, loss / 3.0);
-        let completed = v1::StageCompleted { attempt: Some(job.attempt.clone()), result: Some((&result).into()) };
+        let completed = v1::StageCompleted { attempt: Some(attempt), result: Some((&result).into()) };
         self.report(Up::StageCompleted(completed)).await;
     }
 

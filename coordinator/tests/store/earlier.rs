@@ -90,8 +90,8 @@ async fn its_log_is_sound_and_restores_with_and_without_its_snapshot() {
     }
 
     let results: BTreeMap<String, Option<f64>> = ended.into_iter().collect();
-    let completed = whole.ledger().stages().filter_map(|(stage, state)| match state {
-        StageState::Completed { result, .. } => Some((stage.key.to_string(), result.get(VALIDATION_LOSS))),
+    let completed = whole.ledger().nodes().filter_map(|(work, state)| match state {
+        StageState::Completed { result, .. } => Some((work.key().to_string(), result.get(VALIDATION_LOSS))),
         _ => None,
     });
     assert_eq!(completed.collect::<BTreeMap<_, _>>(), results);
@@ -190,8 +190,8 @@ async fn it_goes_on() {
     let (dir, store) = Earlier::new().await.open().await;
     let facts = store.facts().await.expect("it is sound");
     let scheduler = Scheduler::restore(Settings::default(), Timestamp(0), facts.clone()).expect("it is sound");
-    let running = scheduler.ledger().stages().find_map(|(stage, state)| match state {
-        StageState::Running { attempt, worker, .. } => Some((stage.key, *attempt, *worker)),
+    let running = scheduler.ledger().nodes().find_map(|(work, state)| match state {
+        StageState::Running { attempt, worker, .. } => Some((work.key(), *attempt, *worker)),
         _ => None,
     });
     let (stage, attempt, worker) = running.expect("a coordinator was killed in the middle");

@@ -107,9 +107,7 @@ impl World {
             }
             Part::Grow => {
                 let (trials, stages) = (self.plan.trials.clone(), self.plan.stages[2..].to_vec());
-                Fact::CampaignGrown {
-                    growth: Growth { campaign, trials, stages, order: Vec::new(), search_trials: None },
-                }
+                Fact::CampaignGrown { growth: Growth { trials, stages, ..Growth::nothing(campaign) } }
             }
             Part::Start { stage, attempt } => started(self.stages[stage], attempt),
             Part::End { stage, attempt } => ended(self.stages[stage], attempt),

@@ -2,7 +2,7 @@
 
 use coordinator::store::{CampaignRow, Commit, Differences, RecipeText};
 use scheduler::Fact;
-use vocabulary::{Attempt, CampaignId, Growth, Plan, StageKey, WorkerId};
+use vocabulary::{Attempt, CampaignId, Evaluation, EvaluationSpec, Growth, Plan, StageKey, WorkerId, sample};
 
 use crate::scratch::{AT_MS, Scratch, checkpoint, completed, conforming, ended, plan, reached, root, started, worker};
 
@@ -11,6 +11,7 @@ conforming! {
     checkpoints_are_found_by_step_and_the_last_one_without,
     a_campaign_keeps_its_first_time_and_its_latest_recipe,
     a_campaign_that_grows_has_the_stages_that_are_new_besides_those_it_had,
+    an_evaluation_is_a_row_that_begins_and_ends_where_its_stage_does,
 }
 
 async fn the_position_in_a_stream_is_the_last_one(scratch: Scratch) {
@@ -77,11 +78,7 @@ async fn a_campaign_that_grows_has_the_stages_that_are_new_besides_those_it_had(
     let first = Plan { stages: plan.stages[..1].to_vec(), ..plan.clone() };
     scratch.record([Fact::CampaignAccepted { plan: first }]).await;
     let (trials, stages) = (plan.trials.clone(), plan.stages[1..].to_vec());
-    scratch
-        .record([Fact::CampaignGrown {
-            growth: Growth { campaign, trials, stages, order: Vec::new(), search_trials: None },
-        }])
-        .await;
+    scratch.record([Fact::CampaignGrown { growth: Growth { trials, stages, ..Growth::nothing(campaign) } }]).await;
 
     if let Some(file) = scratch.file() {
         let all = plan.stages.len() as i64;
@@ -90,6 +87,25 @@ async fn a_campaign_that_grows_has_the_stages_that_are_new_besides_those_it_had(
     let check = scratch.store.check_derived(Differences::Leave).await.expect("it can be read");
     assert_eq!(check.wrong, Vec::<&str>::new());
     assert_eq!(check.rows, 1 + 2 * plan.stages.len());
+}
+
+async fn an_evaluation_is_a_row_that_begins_and_ends_where_its_stage_does(scratch: Scratch) {
+    let (plan, stage) = (plan(), root());
+    let spec = EvaluationSpec { model: stage.spec.model, ..sample::evaluation() };
+    let (key, parent, size) = (spec.key(&stage.key), stage.key, stage.size.clone());
+    let evaluation = Evaluation { key, parent, spec, name: "news".to_owned(), size, seed: stage.seed };
+    let stages = plan.stages.len();
+    let growth = Growth { evaluations: vec![evaluation], ..Growth::nothing(plan.campaign) };
+    let grown = Fact::CampaignGrown { growth };
+    scratch.record([Fact::CampaignAccepted { plan }, grown, started(key, 1), completed(key, 1)]).await;
+    let check = scratch.store.check_derived(Differences::Leave).await.expect("it can be read");
+    assert_eq!(check.wrong, Vec::<&str>::new());
+    let Some(file) = scratch.file() else { return };
+    let rows = stages as i64 + 1;
+    assert_eq!((file.count("stages").await, file.count("campaign_stages").await), (rows, rows));
+    let row = format!("SELECT parent, size, start_step, end_step FROM stages WHERE stage = '{key}'");
+    let (end, parent) = (stage.spec.steps.end as i64, stage.key.to_string());
+    assert_eq!(file.select::<(String, String, i64, i64)>(&row).await, [(parent, stage.size, end, end)]);
 }
 
 #[tokio::test]

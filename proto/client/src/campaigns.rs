@@ -28,6 +28,8 @@ pub struct Detail {
     pub plan: Plan,
     /// In the order of the plan's stages.
     pub stages: Vec<v1::StageStatus>,
+    /// In the order of the plan's evaluations.
+    pub evaluations: Vec<v1::StageStatus>,
     /// The recipe's file name.
     pub recipe_file: String,
     /// The recipe's text; empty if the campaign has none.
@@ -88,6 +90,18 @@ impl Campaigns {
         Ok((self.plan(&plan_json).await?, stages_done))
     }
 
+    /// Has stages of a campaign evaluated on a text, or plans that on a dry run.
+    ///
+    /// # Errors
+    /// The coordinator does not answer, or refuses the request.
+    pub async fn evaluate(
+        &mut self,
+        request: v1::EvaluateCampaignRequest,
+    ) -> Result<v1::EvaluateCampaignResponse, CallError> {
+        let answer = self.client.evaluate_campaign(request).await;
+        self.received(answer)
+    }
+
     /// All campaigns, in order of submission.
     pub async fn list(&mut self) -> Result<Vec<v1::CampaignSummary>, CallError> {
         let answer = self.client.list_campaigns(v1::ListCampaignsRequest {}).await;
@@ -97,9 +111,10 @@ impl Campaigns {
     /// A campaign by name, identifier or prefix.
     pub async fn detail(&mut self, campaign: &str) -> Result<Detail, CallError> {
         let answer = self.client.get_campaign(v1::GetCampaignRequest { campaign: campaign.to_owned() }).await;
-        let v1::CampaignDetail { summary, stages, recipe_file, recipe_text, plan_json } = self.received(answer)?;
+        let v1::CampaignDetail { summary, stages, evaluations, recipe_file, recipe_text, plan_json } =
+            self.received(answer)?;
         let plan = self.plan(&plan_json).await?;
-        Ok(Detail { summary: summary.unwrap_or_default(), plan, stages, recipe_file, recipe_text })
+        Ok(Detail { summary: summary.unwrap_or_default(), plan, stages, evaluations, recipe_file, recipe_text })
     }
 
     /// Decodes a plan. If that fails, the coordinator is probably of another version, so it is asked for its version.

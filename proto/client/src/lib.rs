@@ -1,8 +1,9 @@
 //! A client of the coordinator: its calls in terms of the vocabulary, and workflows of more than one call.
 //!
 //! [`Campaigns`] makes the calls, [`CallError`] says why one failed. [`Measured`] assembles the input of a report from the
-//! answers; [`follow()`] watches a campaign to its end; [`submit()`], [`extend()`] and [`branch()`] submit work after
-//! [`upload_dataset()`] has copied its data to the coordinator's storage; [`fit_table()`] fits a table without a coordinator.
+//! answers; [`follow()`] watches a campaign to its end; [`submit()`], [`extend()`], [`branch()`] and [`evaluate()`] submit work
+//! after [`upload_dataset()`] has copied its data to the coordinator's storage; [`fit_table()`] fits a table without a
+//! coordinator.
 //!
 //! The crate prints nothing and parses no arguments: commands, tests and pages call the same functions, and long operations
 //! report progress through callbacks. It starts no coordinator and knows no tensors.
@@ -25,6 +26,6 @@ pub use extend::{ExtendError, larger};
 pub use follow::follow;
 pub use given_up::{GivenUp, given_up};
 pub use measured::Measured;
-pub use submit::{Accepted, Data, SubmitError, branch, extend, submit};
+pub use submit::{Accepted, Data, SubmitError, branch, evaluate, extend, submit};
 pub use table::{FittedTable, TableError, fit_table, names_a_file, names_a_table};
 pub use upload::{Destination, Upload, UploadError, upload_dataset};

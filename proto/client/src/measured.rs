@@ -47,7 +47,7 @@ impl Measured {
         curves: BTreeMap<String, Vec<CurvePoint>>,
         program: &str,
     ) -> Result<Self, ConvertError> {
-        let Detail { summary, plan, stages, recipe_file, recipe_text } = detail;
+        let Detail { summary, plan, stages, evaluations, recipe_file, recipe_text } = detail;
         let (early, whole): (Vec<_>, Vec<_>) = results.iter().partition(|result| is_early(result));
         let whole = whole.into_iter().filter_map(|result| measured(result).transpose());
         let early = early.into_iter().map(early_end);
@@ -66,6 +66,10 @@ impl Measured {
             plan,
             results: whole.collect::<Result<_, _>>()?,
             early: early.collect::<Result<_, _>>()?,
+            evaluations: evaluations
+                .iter()
+                .filter_map(|status| evaluated(status).transpose())
+                .collect::<Result<_, _>>()?,
             curves,
             dynamics,
             recipe_file,
@@ -93,6 +97,13 @@ fn measured(result: &TrialResult) -> Result<Option<(TrialId, Measurements)>, Con
     let measured = Measurements::try_from(measured).map_err(|error| error.within("result"))?;
     let trial = id("trial", &result.trial)?;
     Ok(measured.get(VALIDATION_LOSS).map(|_| (trial, measured)))
+}
+
+/// What an evaluation measured, where it is done.
+fn evaluated(status: &v1::StageStatus) -> Result<Option<(StageKey, Measurements)>, ConvertError> {
+    let Some(measured) = status.result.clone() else { return Ok(None) };
+    let measured = Measurements::try_from(measured).map_err(|error| error.within("result"))?;
+    Ok(Some((id("stage", &status.key)?, measured)))
 }
 
 fn is_early(result: &TrialResult) -> bool {

@@ -6,6 +6,7 @@
 
 mod attempt;
 mod dataset;
+mod evaluation;
 mod measure;
 mod plan;
 mod stage;
@@ -15,6 +16,7 @@ mod tests;
 use std::str::FromStr;
 
 pub use attempt::{attempt, attempts};
+pub use evaluation::work;
 pub use measure::{measurements, sent_measurements};
 pub use plan::{plan, sent_plan};
 pub use stage::spec;

@@ -3,7 +3,7 @@
 use vocabulary::Plan;
 
 use super::stage::check_key;
-use super::{ConvertError, Problem, dataset, line};
+use super::{ConvertError, Problem, dataset, evaluation, line};
 use crate::limits::MAX_NAME_BYTES;
 
 /// A plan as it is sent.
@@ -36,6 +36,9 @@ fn check(plan: &Plan) -> Result<(), ConvertError> {
     }
     for (index, stage) in plan.stages.iter().enumerate() {
         check_key(stage).map_err(|error| error.within(&format!("stages[{index}]")))?;
+    }
+    for (index, known) in plan.evaluations.iter().enumerate() {
+        evaluation::check(known).map_err(|error| error.within(&format!("evaluations[{index}]")))?;
     }
     for (index, trial) in plan.trials.iter().enumerate() {
         if trial.path.is_empty() {

@@ -5,12 +5,12 @@ use prost::Message;
 use vocabulary::measure::MAX_MEASUREMENTS;
 use vocabulary::search::{Asha, Dimension, Parameter, Sampler, Scale, Search, SearchBase, Settings, Values};
 use vocabulary::{
-    AdamW, Attempt, AttemptKey, Batch, CampaignId, CheckpointPolicy, DataSpec, Dataset, DecayShape, Domain, Keep,
-    LrSchedule, Measurements, Mixture, ModelSpec, Plan, Precision, Recording, Retries, Shape, Stage, StageKey,
-    StageRole, StageSpec, StartSpec, TensorProgram, Tokens, Trial, TrialId, sample,
+    AdamW, Attempt, AttemptKey, Batch, CampaignId, CheckpointPolicy, DataSpec, Dataset, DecayShape, Domain, Evaluation,
+    Keep, LrSchedule, Measurements, Mixture, ModelSpec, Plan, Precision, Recording, Retries, Shape, Stage, StageKey,
+    StageRole, StageSpec, StartSpec, TensorProgram, Tokens, Trial, TrialId, Work, sample,
 };
 
-use super::{ConvertError, Problem, attempt, plan as read_plan, sent_plan};
+use super::{ConvertError, Problem, attempt, plan as read_plan, sent_plan, work};
 use crate::v1;
 
 fn spec(schedule: LrSchedule, floats: [f64; 6], precision: Precision) -> StageSpec {
@@ -57,6 +57,11 @@ fn stage_of(spec: StageSpec) -> Stage {
     }
 }
 
+fn evaluation_of(stage: &Stage) -> Evaluation {
+    let (spec, name, size) = (sample::evaluation(), "news".to_owned(), stage.size.clone());
+    Evaluation { key: spec.key(&stage.key), parent: stage.key, spec, name, size, seed: u64::MAX }
+}
+
 fn domain() -> Domain {
     Domain {
         name: "prose".into(),
@@ -92,6 +97,7 @@ fn plan() -> Plan {
             path: vec![root.key],
             settings: Settings::from([(Parameter::PeakLr, 0.01)]),
         }],
+        evaluations: vec![evaluation_of(&root)],
         stages: vec![root],
         retries: Retries { failed: 7, backoff_ms: 1, ..Retries::DEFAULT },
         checkpoints: CheckpointPolicy { quota_bytes: Some(1 << 40), keep: Keep::Best, ..CheckpointPolicy::default() },
@@ -209,6 +215,42 @@ fn measurements_that_cannot_be_are_refused_by_name() {
     assert!(unnamed.starts_with("measurements[1].name: `Not a name` cannot name a measurement"), "{unnamed}");
     let many = (0..=MAX_MEASUREMENTS).map(|number| format!("a{number}")).collect();
     assert_eq!(refused(many), "measurements: has 257 entries, and 256 are accepted");
+}
+
+#[test]
+fn what_is_assigned_is_a_stage_or_an_evaluation_and_survives_the_way() {
+    let stage = stage_of(plain_spec());
+    let evaluation = evaluation_of(&stage);
+    let sent = travel(&v1::Evaluation::from(&evaluation));
+    assert_eq!(work(None, Some(sent.clone())), Ok(Work::Evaluate(evaluation)));
+    assert_eq!(work(Some((&stage).into()), None), Ok(Work::Train(stage.clone())));
+    assert_eq!(work(None, None).expect_err("it is neither").to_string(), "stage: is missing");
+    let both = work(Some((&stage).into()), Some(sent)).expect_err("it is both");
+    assert_eq!(both.to_string(), "evaluation: stands beside a stage");
+}
+
+#[test]
+fn evaluations_that_are_not_sound_are_refused_by_name() {
+    let refused = |change: &dyn Fn(&mut v1::Evaluation)| {
+        let mut sent = v1::Evaluation::from(&evaluation_of(&stage_of(plain_spec())));
+        change(&mut sent);
+        Evaluation::try_from(sent).expect_err("an unsound evaluation is refused").to_string()
+    };
+    assert_eq!(refused(&|sent| sent.parent.clear()), "parent: is missing");
+    let other = StageKey::from_content(b"another").to_string();
+    assert!(refused(&|sent| sent.parent = other.clone()).starts_with("key: the stage is named stage_"));
+    assert!(
+        refused(&|sent| sent.spec_json = "{}".to_owned()).contains("is not understood by this version: missing field")
+    );
+    let headless = refused(&|sent| sent.spec_json = sent.spec_json.replace("\"n_heads\":2", "\"n_heads\":0"));
+    assert_eq!(headless, "spec_json: model.shape.n_heads: has to be above zero");
+    let tokens = refused(&|sent| sent.spec_json = sent.spec_json.replace("\"tokens\":2048", "\"tokens\":0"));
+    assert_eq!(tokens, "spec_json: task.tokens: has to be above zero");
+    let more = refused(&|sent| sent.spec_json = sent.spec_json.replacen('{', "{\"sampler\":1,", 1));
+    assert!(more.contains("unknown field `sampler`"), "{more}");
+    assert_eq!(refused(&|sent| sent.name = "a\nb".to_owned()), "name: holds control characters");
+    let in_plan = refusal(|plan| plan.evaluations[0].parent = StageKey::from_content(b"another")).to_string();
+    assert!(in_plan.starts_with("plan_json.evaluations[0].key: the stage is named stage_"), "{in_plan}");
 }
 
 fn refusal(change: impl FnOnce(&mut Plan)) -> ConvertError {

@@ -57,5 +57,5 @@ pub fn growth(campaign: &Plan, recipe: &Recipe) -> Result<Growth, GrowthError> {
         _ => return Err(GrowthError::OtherSearch),
     }
     let Plan { trials, stages, .. } = whole;
-    Ok(Growth { campaign: name, trials, stages, order, search_trials: None }.beyond(campaign))
+    Ok(Growth { trials, stages, order, ..Growth::nothing(name) }.beyond(campaign))
 }

@@ -10,17 +10,15 @@ mod table;
 mod wall;
 
 use serde::Serialize;
+use vocabulary::evaluation::FORWARD_SHARE;
 use vocabulary::memory::TrainingMemory;
-use vocabulary::{Cost, Flops, Plan, Stage, StageSpec, Tokens};
+use vocabulary::{Cost, Evaluation, EvaluationSpec, Flops, Plan, Stage, StageSpec, Tokens};
 
 pub use device::{DEVICES, Device};
 pub use kept::Checkpoints;
 pub use speed::{Measurement, Speed, Speeds};
 pub use table::table;
 pub use wall::Wall;
-
-/// The work of a validation token relative to one that is trained on: the forward pass only.
-const FORWARD_SHARE: f64 = 1.0 / 3.0;
 
 /// What a plan costs.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -29,14 +27,30 @@ pub struct Price {
     pub sizes: Vec<SizePrice>,
     /// Device seconds in total; `None` if the speed of any stage is unknown.
     pub device_seconds: Option<f64>,
-    /// Operations and tokens, and what they would be without sharing.
+    /// The whole of what is trained, and what it would be without sharing.
     pub cost: Cost,
+    /// What its evaluations cost, where it has some.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub evaluations: Option<EvaluationsPrice>,
     /// C = 6ND of the tokens of every stage.
     pub paper_flops: Flops,
     /// How long it takes, if known.
     pub wall: Option<Wall>,
     /// Bytes of checkpoints.
     pub checkpoints: Checkpoints,
+}
+
+/// What the evaluations of a plan cost.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct EvaluationsPrice {
+    /// How many there are.
+    pub evaluations: usize,
+    /// Tokens they predict.
+    pub tokens: Tokens,
+    /// Operations.
+    pub flops: Flops,
+    /// Seconds of one device; `None` where the speed of some stage is not known.
+    pub device_seconds: Option<f64>,
 }
 
 /// What the stages of a size cost.
@@ -105,15 +119,34 @@ pub fn price(plan: &Plan, speeds: &Speeds, workers: Option<usize>) -> Price {
             checkpoints_bytes: stages.iter().map(|stage| kept::bytes(&stage.spec)).sum(),
         }
     };
+    let evaluations = evaluations(plan, speeds);
+    let of_evaluations = evaluations.iter().map(|(_, seconds)| *seconds);
     let known: Option<Vec<f64>> = seconds.iter().copied().collect();
+    let of_all: Option<Vec<f64>> = seconds.iter().copied().chain(of_evaluations.clone()).collect();
     Price {
         sizes: names.iter().map(of_size).collect(),
-        device_seconds: seconds.iter().copied().sum(),
+        device_seconds: seconds.iter().copied().chain(of_evaluations.clone()).sum(),
         cost: plan.cost(),
+        evaluations: (!evaluations.is_empty()).then(|| EvaluationsPrice {
+            evaluations: evaluations.len(),
+            tokens: evaluations.iter().map(|(spec, _)| spec.tokens()).sum(),
+            flops: evaluations.iter().map(|(spec, _)| spec.flops()).sum(),
+            device_seconds: of_evaluations.sum(),
+        }),
         paper_flops: plan.stages.iter().map(|stage| paper_flops(&stage.spec)).sum(),
-        wall: known.as_deref().map(|seconds| wall::wall(plan, seconds, workers)),
+        wall: of_all.as_deref().map(|seconds| wall::wall(plan, seconds, workers)),
         checkpoints: kept::checkpoints(plan, known.as_deref(), workers.unwrap_or(1)),
     }
+}
+
+/// What a plan evaluates, with the seconds it takes where they are known.
+fn evaluations<'a>(plan: &'a Plan, speeds: &Speeds) -> Vec<(&'a EvaluationSpec, Option<f64>)> {
+    let stages = plan.stages_by_key();
+    let seconds = |evaluation: &Evaluation| {
+        let stage = stages.get(&evaluation.parent)?;
+        Some(speeds.of(stage)?.seconds_of_evaluation(&stage.spec, evaluation.spec.tokens()))
+    };
+    plan.evaluations.iter().map(|evaluation| (&evaluation.spec, seconds(evaluation))).collect()
 }
 
 fn paper_flops(spec: &StageSpec) -> Flops {

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use vocabulary::{Batch, Precision, Shape, Stage, StageSpec};
+use vocabulary::evaluation::FORWARD_SHARE;
+use vocabulary::{Batch, Precision, Shape, Stage, StageSpec, Tokens};
 
 use super::device::Device;
 use super::tokens_of_work;
@@ -86,6 +87,21 @@ impl Speed {
             Self::Measured { tokens_per_second, .. } => spec.tokens().0 as f64 / tokens_per_second,
             Self::MeasuredOnAnotherSize { flops_per_second, .. } => spec.flops().0 / flops_per_second,
             Self::Assumed { peak_flops_per_second, mfu, .. } => flops / (peak_flops_per_second * mfu),
+        }
+    }
+}
+
+impl Speed {
+    /// Seconds that a forward pass over so many tokens takes with the model of a stage, in the stage's context.
+    #[must_use]
+    pub fn seconds_of_evaluation(&self, spec: &StageSpec, tokens: Tokens) -> f64 {
+        let tokens = FORWARD_SHARE * tokens.0 as f64;
+        match self {
+            Self::Stated { tokens_per_second } | Self::Measured { tokens_per_second, .. } => tokens / tokens_per_second,
+            Self::MeasuredOnAnotherSize { flops_per_second, .. } => tokens * flops_per_token(spec) / flops_per_second,
+            Self::Assumed { peak_flops_per_second, mfu, .. } => {
+                tokens * flops_per_token(spec) / (peak_flops_per_second * mfu)
+            }
         }
     }
 }

@@ -6,7 +6,7 @@ use vocabulary::Plan;
 use vocabulary::text::lined_up;
 use vocabulary::units::{human_bytes, human_count};
 
-use super::{Price, SizePrice, Speed};
+use super::{EvaluationsPrice, Price, SizePrice, Speed};
 use crate::show;
 
 /// Number of columns.
@@ -20,6 +20,10 @@ pub fn table(plan: &Plan, price: &Price) -> String {
     text.push_str(&sizes(price));
     text.push('\n');
     text.push_str(&show::costs(plan));
+    if let Some(EvaluationsPrice { evaluations, tokens, flops, device_seconds }) = &price.evaluations {
+        let time = device_seconds.map_or_else(|| "unknown".to_owned(), duration);
+        let _ = writeln!(text, "{evaluations} evaluations besides: {tokens} tokens, {flops} FLOPs, device time {time}");
+    }
     text.push_str(&hours_and_their_source(plan, price));
     text.push_str("memory: estimated, with activations kept / recomputed; checkpoint: 12 bytes a parameter\n");
     text.push_str(&checkpoints(plan, price));
@@ -91,7 +95,7 @@ fn hours_and_their_source(plan: &Plan, price: &Price) -> String {
     }
     let Some(wall) = &price.wall else { return text };
     let stages = plan.stages_by_key();
-    let end = wall.critical_path.last().and_then(|key| stages.get(key));
+    let end = wall.critical_path.iter().rev().find_map(|key| stages.get(key));
     let to = end.map(|stage| format!("to the last point of {} seed {}", stage.size, stage.seed)).unwrap_or_default();
     let _ = writeln!(
         text,

@@ -28,13 +28,13 @@ pub struct Schedule {
     pub busy: f64,
 }
 
-/// The critical path, and the schedule that gives the ready stage with the longest path below it to an idle worker, as the
-/// coordinator does. `seconds` has the time of each stage, in the plan's order.
+/// The critical path, and the schedule that hands the ready stage with the longest path below it to whoever is idle, as the
+/// coordinator does. `seconds` has those of each stage, in the plan's order, and then those of each evaluation.
 pub(super) fn wall(plan: &Plan, seconds: &[f64], workers: Option<usize>) -> Wall {
-    let places: BTreeMap<StageKey, usize> =
-        plan.stages.iter().enumerate().map(|(place, stage)| (stage.key, place)).collect();
-    let parent = |place: usize| plan.stages[place].parent.and_then(|key| places.get(&key).copied());
-    // Parents come before children, so in reverse order each stage extends its parent's longest path.
+    let nodes: Vec<(StageKey, Option<StageKey>)> = plan.links().collect();
+    let places: BTreeMap<StageKey, usize> = nodes.iter().enumerate().map(|(place, (key, _))| (*key, place)).collect();
+    let parent = |place: usize| nodes[place].1.and_then(|key| places.get(&key).copied());
+    // Parents come before children: from the back, each adds to its parent's longest path.
     let mut below = seconds.to_vec();
     let mut longest_child: Vec<Option<usize>> = vec![None; seconds.len()];
     for place in (0..seconds.len()).rev() {
@@ -50,7 +50,7 @@ pub(super) fn wall(plan: &Plan, seconds: &[f64], workers: Option<usize>) -> Wall
     let critical_path_seconds = next.map_or(0.0, |root| below[root]);
     let mut critical_path = Vec::new();
     while let Some(place) = next {
-        critical_path.push(plan.stages[place].key);
+        critical_path.push(nodes[place].0);
         next = longest_child[place];
     }
     let mut children: Vec<Vec<usize>> = vec![Vec::new(); seconds.len()];
@@ -112,6 +112,7 @@ mod tests {
             dataset: None,
             trials: Vec::new(),
             stages: parents.iter().zip(0..).map(stage).collect(),
+            evaluations: Vec::new(),
             retries: Retries::DEFAULT,
             checkpoints: CheckpointPolicy::default(),
             search: None,

@@ -4,12 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use crate::evaluation::Evaluation;
 use crate::id::{CampaignId, StageKey, TrialId};
 use crate::plan::Plan;
 use crate::stage::Stage;
 use crate::trial::Trial;
+use crate::work::Work;
 
-/// More trials for a campaign, and the stages they need. The campaign keeps its identifier.
+/// More trials for a campaign, and the stages they need, or evaluations. The campaign keeps its identifier.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Growth {
     /// The campaign that grows.
@@ -19,6 +21,9 @@ pub struct Growth {
     pub trials: Vec<Trial>,
     /// The new stages, parents before children. A parent may be a stage that the campaign already has.
     pub stages: Vec<Stage>,
+    /// New evaluations, of stages that the campaign has or that are new.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub evaluations: Vec<Evaluation>,
     /// The new order of all trials, unless the new ones simply come last. Trials that are not named follow those that
     /// are.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -29,16 +34,30 @@ pub struct Growth {
 }
 
 impl Growth {
+    /// Nothing yet.
+    #[must_use]
+    pub fn nothing(campaign: CampaignId) -> Self {
+        let (trials, stages, evaluations, order) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Self { campaign, trials, stages, evaluations, order, search_trials: None }
+    }
+
     /// Raises the number of trials of a search.
     #[must_use]
     pub fn of_search(campaign: CampaignId, trials: u32) -> Self {
-        Self { campaign, trials: Vec::new(), stages: Vec::new(), order: Vec::new(), search_trials: Some(trials) }
+        Self { search_trials: Some(trials), ..Self::nothing(campaign) }
+    }
+
+    /// The nodes it adds to the tree, parents before children.
+    pub fn nodes(&self) -> impl Iterator<Item = Work> + '_ {
+        let stages = self.stages.iter().cloned().map(Work::Train);
+        stages.chain(self.evaluations.iter().cloned().map(Work::Evaluate))
     }
 
     /// Whether it adds nothing.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.trials.is_empty() && self.stages.is_empty() && self.search_trials.is_none()
+        let Self { campaign: _, trials, stages, evaluations, order: _, search_trials } = self;
+        trials.is_empty() && stages.is_empty() && evaluations.is_empty() && search_trials.is_none()
     }
 
     /// The part of it that a plan does not have yet, so that the same growth adds nothing the second time.
@@ -49,10 +68,11 @@ impl Growth {
             trial.path.len() > known.path.len() && trial.path.starts_with(&known.path) && plan.search.is_some()
         };
         let is_new = |trial: &Trial| trials.get(&trial.id).is_none_or(|known| goes_on(trial, known));
-        let stages: BTreeSet<StageKey> = plan.stages.iter().map(|stage| stage.key).collect();
+        let nodes: BTreeSet<StageKey> = plan.keys().collect();
         Self {
             trials: self.trials.into_iter().filter(is_new).collect(),
-            stages: self.stages.into_iter().filter(|stage| !stages.contains(&stage.key)).collect(),
+            stages: self.stages.into_iter().filter(|stage| !nodes.contains(&stage.key)).collect(),
+            evaluations: self.evaluations.into_iter().filter(|added| !nodes.contains(&added.key)).collect(),
             search_trials: self.search_trials.filter(|trials| {
                 plan.search.as_ref().is_some_and(|search| search.trials < *trials && search.can_have(*trials))
             }),
@@ -73,6 +93,7 @@ impl Plan {
     /// Appends trials and stages. Trials of a search that have become longer keep their places.
     pub fn grow(&mut self, growth: &Growth) {
         self.stages.extend(growth.stages.iter().cloned());
+        self.evaluations.extend(growth.evaluations.iter().cloned());
         let places: BTreeMap<TrialId, usize> =
             self.trials.iter().enumerate().map(|(place, trial)| (trial.id, place)).collect();
         for trial in &growth.trials {

@@ -1,6 +1,6 @@
-//! The words that every part of Windtunnel speaks: keys, units, models, schedules, stages, trials, plans.
+//! The words that every part of Windtunnel speaks: keys, units, models, schedules, stages, evaluations, trials, plans.
 //!
-//! A *plan* is an immutable tree of *stages* with every number fixed; a *trial* is a path through it, from a root to one
+//! A *plan* is an immutable tree of *stages* and their *evaluations* with every number fixed; a *trial* is a path through it, from a root to one
 //! final loss. A stage's key is a hash of its [`StageSpec`] and of its parent's key, so the serialised form of everything
 //! below a spec is part of the contract: it never changes for a value that exists.
 //!
@@ -13,6 +13,7 @@ pub mod checkpoints;
 pub mod data;
 pub mod dataset;
 pub mod dynamics;
+pub mod evaluation;
 pub mod growth;
 pub mod id;
 pub mod ladder;
@@ -38,6 +39,7 @@ pub mod surgery;
 pub mod text;
 pub mod trial;
 pub mod units;
+pub mod work;
 
 pub use backoff::Backoff;
 pub use batch::Batch;
@@ -45,6 +47,7 @@ pub use checkpoints::{CheckpointPolicy, Keep};
 pub use data::DataSpec;
 pub use dataset::{Dataset, Domain};
 pub use dynamics::{ParamKind, Recording};
+pub use evaluation::{Evaluation, EvaluationSpec, EvaluationTask};
 pub use growth::Growth;
 pub use id::{Attempt, AttemptKey, CampaignId, DatasetId, StageKey, TrialId, WorkerId};
 pub use measure::{MeasurementName, Measurements, Metric, metrics};
@@ -64,3 +67,4 @@ pub use start::StartSpec;
 pub use surgery::{Surgery, SurgeryError};
 pub use trial::Trial;
 pub use units::{Flops, Tokens};
+pub use work::{Work, WorkKind};

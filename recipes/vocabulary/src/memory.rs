@@ -1,4 +1,4 @@
-//! The device memory that training a stage takes, estimated from its spec.
+//! The device memory that training and evaluating take, estimated from a spec.
 //!
 //! The estimate counts the tensors that burn's automatic differentiation keeps from the forward to the backward pass, for
 //! the formulas that every GPU runs, in bytes; s is 4 in fp32 and 2 in bf16. In each block a token leaves
@@ -21,6 +21,8 @@
 //! A fifth is added for the allocator, which hands out whole pages. `docs/design/gpu.md` compares the estimate with
 //! measurements. The CPU backend's kernels take less, and much less in long contexts.
 
+use crate::evaluation::{EvaluationSpec, EvaluationTask};
+use crate::model::ModelSpec;
 use crate::precision::Precision;
 use crate::spec::StageSpec;
 
@@ -29,6 +31,9 @@ pub const QUERIES_AT_ONCE: u64 = 512;
 
 /// Logits that exist at a time on a GPU: 256 MiB of them, or those of one token if that is more.
 pub const LOGITS_AT_ONCE: u64 = 1 << 26;
+
+/// Tokens of a forward pass over held-out text, about: as many whole sequences as fit, and at least one.
+pub const HELD_OUT_TOKENS_AT_ONCE: u64 = 4096;
 
 /// Bytes of a GiB.
 pub const GIB: f64 = (1u64 << 30) as f64;
@@ -53,12 +58,20 @@ impl TrainingMemory {
     /// The estimate for a stage.
     #[must_use]
     pub fn of(spec: &StageSpec) -> Self {
-        let (model, shape, batch) = (&spec.model, &spec.model.shape, &spec.batch);
+        let (model, batch) = (&spec.model, &spec.batch);
+        let context = u64::from(batch.context);
+        let gradients = if batch.micro_sequences < batch.sequences { 2 } else { 1 };
+        let parameters = parameters(model).saturating_mul(4 * (3 + gradients));
+        Self::of_pass(model, spec.precision, u64::from(batch.micro_sequences) * context, context, parameters)
+    }
+
+    /// Of a pass over so many tokens in rows of `context`, beside parameters of so many bytes.
+    fn of_pass(model: &ModelSpec, precision: Precision, tokens: u64, context: u64, parameters: u64) -> Self {
+        let shape = &model.shape;
         let [d_model, d_ff, heads, head_dim, blocks] =
             [shape.d_model, shape.d_ff, shape.n_heads, shape.head_dim, shape.n_layers].map(u64::from);
-        let [vocab, context] = [model.vocab, batch.context].map(u64::from);
-        let tokens = u64::from(batch.micro_sequences) * context;
-        let number = match spec.precision {
+        let vocab = u64::from(model.vocab);
+        let number = match precision {
             Precision::Fp32 => 4,
             Precision::Bf16 => 2,
         };
@@ -67,11 +80,9 @@ impl TrainingMemory {
         let of_token =
             24 * d_model + number * (4 * heads * head_dim + 5 * d_ff) + (4 + number) * heads.saturating_mul(seen);
         let logits = tokens.min((LOGITS_AT_ONCE / vocab).max(1)) * vocab;
-        let gradients = if batch.micro_sequences < batch.sequences { 2 } else { 1 };
-        let all = shape.total_params(model.vocab, model.tied);
         Self {
-            parameters: all.saturating_mul(4 * (3 + gradients)),
-            copies: match spec.precision {
+            parameters,
+            copies: match precision {
                 Precision::Fp32 => 0,
                 Precision::Bf16 => shape.non_embedding_params().saturating_mul(number),
             },
@@ -100,6 +111,22 @@ impl TrainingMemory {
     }
 }
 
+/// What an evaluation takes, in bytes: the weights, and the activations of one block or of the head at a time.
+#[must_use]
+pub fn evaluation_memory(spec: &EvaluationSpec) -> u64 {
+    let EvaluationTask::HeldOutLoss { context, .. } = spec.task;
+    let context = u64::from(context);
+    let weights = parameters(&spec.model).saturating_mul(4);
+    let tokens = HELD_OUT_TOKENS_AT_ONCE.max(context);
+    let pass = TrainingMemory::of_pass(&spec.model, spec.precision, tokens, context, weights);
+    let at_once = pass.head.max(pass.block.saturating_add(pass.stream)).saturating_add(pass.copies);
+    in_pages(weights.saturating_add(at_once))
+}
+
+fn parameters(model: &ModelSpec) -> u64 {
+    model.shape.total_params(model.vocab, model.tied)
+}
+
 /// What the allocator takes for tensors of this many bytes.
 fn in_pages(bytes: u64) -> u64 {
     bytes.saturating_add(bytes / 5)
@@ -123,6 +150,14 @@ mod tests {
         assert_eq!(memory.kept(), kept + kept / 5);
         let recomputed = 16 * parameters + 3 * 1024 * 32 * 4 + head.max(2 * block);
         assert_eq!(memory.recomputed(), recomputed + recomputed / 5);
+    }
+
+    #[test]
+    fn an_evaluation_takes_less_than_training_on_as_many_tokens_a_pass() {
+        let spec = StageSpec { batch: Batch { sequences: 64, context: 64, micro_sequences: 64 }, ..spec() };
+        let evaluation = evaluation_memory(&crate::sample::evaluation());
+        assert!(evaluation < TrainingMemory::of(&spec).recomputed(), "{evaluation}");
+        assert!(evaluation > 4 * spec.model.shape.total_params(spec.model.vocab, spec.model.tied));
     }
 
     #[test]

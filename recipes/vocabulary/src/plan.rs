@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::checkpoints::CheckpointPolicy;
 use crate::dataset::Dataset;
+use crate::evaluation::Evaluation;
 use crate::id::{CampaignId, StageKey};
 use crate::retries::Retries;
 use crate::search::{Parameter, Search};
@@ -13,6 +14,7 @@ use crate::spec::StageSpec;
 use crate::stage::Stage;
 use crate::trial::Trial;
 use crate::units::{Flops, Tokens};
+use crate::work::Work;
 
 /// An immutable plan: every number fixed before anything runs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -29,6 +31,9 @@ pub struct Plan {
     pub trials: Vec<Trial>,
     /// Stages, parents before children.
     pub stages: Vec<Stage>,
+    /// What is measured on the last checkpoints of its stages, in the order it was asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub evaluations: Vec<Evaluation>,
     /// How often stages are tried again. It is not part of the campaign's identity.
     #[serde(default)]
     pub retries: Retries,
@@ -58,6 +63,23 @@ impl Plan {
     #[must_use]
     pub fn stage(&self, key: &StageKey) -> Option<&Stage> {
         self.stages.iter().find(|stage| stage.key == *key)
+    }
+
+    /// Every node of its tree, parents before children.
+    pub fn nodes(&self) -> impl Iterator<Item = Work> + '_ {
+        let stages = self.stages.iter().cloned().map(Work::Train);
+        stages.chain(self.evaluations.iter().cloned().map(Work::Evaluate))
+    }
+
+    /// The key of every node of its tree with that of its parent, parents before children.
+    pub fn links(&self) -> impl DoubleEndedIterator<Item = (StageKey, Option<StageKey>)> + '_ {
+        let stages = self.stages.iter().map(|stage| (stage.key, stage.parent));
+        stages.chain(self.evaluations.iter().map(|evaluation| (evaluation.key, Some(evaluation.parent))))
+    }
+
+    /// The keys of all nodes of its tree, parents before children.
+    pub fn keys(&self) -> impl DoubleEndedIterator<Item = StageKey> + '_ {
+        self.links().map(|(key, _)| key)
     }
 
     /// Stages by key.

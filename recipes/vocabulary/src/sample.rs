@@ -11,6 +11,7 @@
 use crate::batch::Batch;
 use crate::data::DataSpec;
 use crate::dataset::Dataset;
+use crate::evaluation::{EvaluationSpec, EvaluationTask};
 use crate::id::DatasetId;
 use crate::model::ModelSpec;
 use crate::objective::Objective;
@@ -38,6 +39,18 @@ pub fn stage() -> StageSpec {
         validation_tokens: 1024,
         loss_limit: None,
         recording: None,
+        numerics_version: NUMERICS_VERSION,
+    }
+}
+
+/// The loss of [`model`] on held-out text that nobody has.
+#[must_use]
+pub fn evaluation() -> EvaluationSpec {
+    let dataset = DatasetId::from_content(b"other text");
+    EvaluationSpec {
+        model: model(),
+        task: EvaluationTask::HeldOutLoss { dataset, tokens: 2048, context: 64 },
+        precision: Precision::Fp32,
         numerics_version: NUMERICS_VERSION,
     }
 }

@@ -29,7 +29,7 @@ impl StageRole {
     }
 }
 
-/// A node of the stage tree.
+/// A node of the stage tree that is trained.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Stage {
     /// The key.

@@ -150,6 +150,7 @@ impl From<&v1::CommittedCheckpoint> for CheckpointView {
             v1::CheckpointHold::BranchPoint => Some("branch point"),
             v1::CheckpointHold::Result => Some("result"),
             v1::CheckpointHold::Newest => Some("newest of an open stage"),
+            v1::CheckpointHold::Evaluation => Some("to be evaluated"),
         };
         let v1::CommittedCheckpoint { stage, step, attempt, bytes, committed_at_ms, .. } = found.clone();
         Self { stage, step, attempt, bytes, committed_at_ms, kept_as }

@@ -14,7 +14,7 @@ pub(crate) struct Snapshot {
     pub(crate) workers: Vec<WorkerLine>,
 }
 
-/// A worker and the stage it trains.
+/// A worker and the stage it trains or evaluates.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct WorkerLine {
     pub(crate) worker: String,
@@ -23,6 +23,9 @@ pub(crate) struct WorkerLine {
     pub(crate) connected: bool,
     pub(crate) stage: Option<String>,
     pub(crate) size: Option<String>,
+    /// The name of the text, where it evaluates.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) text: Option<String>,
     pub(crate) role: Option<&'static str>,
     pub(crate) end_step: Option<u64>,
     pub(crate) step: Option<u64>,
@@ -40,7 +43,7 @@ impl From<&v1::CampaignUpdate> for Snapshot {
 
 impl From<&v1::WorkerStatus> for WorkerLine {
     fn from(worker: &v1::WorkerStatus) -> Self {
-        let stage = worker.stage.as_ref();
+        let (stage, evaluation) = (worker.stage.as_ref(), worker.evaluation.as_ref());
         let progress = worker.progress.as_ref();
         let latest = progress.and_then(|progress| progress.latest.as_ref());
         Self {
@@ -48,8 +51,9 @@ impl From<&v1::WorkerStatus> for WorkerLine {
             name: worker.name.clone(),
             device: worker.device.clone(),
             connected: worker.connected,
-            stage: stage.map(|stage| stage.key.clone()),
-            size: stage.map(|stage| stage.size.clone()),
+            stage: stage.map(|stage| &stage.key).or(evaluation.map(|evaluation| &evaluation.key)).cloned(),
+            size: stage.map(|stage| &stage.size).or(evaluation.map(|evaluation| &evaluation.size)).cloned(),
+            text: evaluation.map(|evaluation| evaluation.name.clone()),
             role: stage.map(|stage| match stage.role() {
                 v1::StageRole::Unspecified => "stage",
                 v1::StageRole::Trunk => "trunk",
@@ -73,10 +77,12 @@ impl Snapshot {
         if self.campaign.tokens == 0 { 1.0 } else { self.campaign.tokens_done as f64 / self.campaign.tokens as f64 }
     }
 
-    /// Trained and planned tokens, in words.
+    /// Trained and planned tokens, and completed and planned evaluations if there are any, in words.
     pub(crate) fn tokens(&self) -> String {
         let [done, all] = [self.campaign.tokens_done, self.campaign.tokens].map(|tokens| human_count(tokens as f64));
-        format!("{done} of {all} tokens")
+        let evaluations = self.campaign.evaluations;
+        let evaluations = evaluations.map(|counts| format!(", {} of {} evaluations", counts.completed, counts.total()));
+        format!("{done} of {all} tokens{}", evaluations.unwrap_or_default())
     }
 }
 
@@ -86,6 +92,9 @@ impl WorkerLine {
         let mut parts = vec![self.name.clone()];
         match (&self.size, self.role) {
             (Some(size), Some(role)) => parts.push(format!("{size} {role}")),
+            (Some(size), None) => {
+                parts.push(self.text.as_ref().map_or_else(|| size.clone(), |text| format!("{size} on {text}")));
+            }
             _ if self.connected => parts.push("idle".to_owned()),
             _ => {}
         }
@@ -157,6 +166,9 @@ mod tests {
     fn unknown_values_are_omitted() {
         let idle = v1::WorkerStatus { name: "a".to_owned(), connected: true, ..Default::default() };
         assert_eq!(WorkerLine::from(&idle).text(), "a  idle");
+        let evaluation = v1::Evaluation { size: "tiny-128".to_owned(), name: "news".to_owned(), ..Default::default() };
+        let evaluating = v1::WorkerStatus { evaluation: Some(evaluation), ..idle.clone() };
+        assert_eq!(WorkerLine::from(&evaluating).text(), "a  tiny-128 on news");
         let gone = v1::WorkerStatus { connected: false, progress: None, ..busy() };
         assert_eq!(WorkerLine::from(&gone).text(), "local-1  tiny-128 decay  starting  not connected");
     }

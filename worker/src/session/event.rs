@@ -3,20 +3,20 @@
 use std::fmt;
 
 use proto::v1::{Heartbeat, Hello, WorkerMessage};
-use vocabulary::{AttemptKey, Stage, WorkerId};
+use vocabulary::{AttemptKey, Work, WorkerId};
 
 use crate::cadence::Cadence;
 use crate::checkpoint::CheckpointRef;
 use crate::runner::{Report, Stop};
 use crate::training::PendingBlobs;
 
-/// A stage to train.
+/// A stage to train, or to evaluate.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Assignment {
     /// The attempt under which everything about it is reported.
     pub key: AttemptKey,
-    /// What to train, with its place in the tree.
-    pub stage: Stage,
+    /// What to train or to evaluate, with its place in the tree.
+    pub work: Work,
     /// The checkpoint to start from; `None` for initial weights.
     pub start: Option<CheckpointRef>,
     /// How often to take a checkpoint.

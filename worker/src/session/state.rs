@@ -8,7 +8,7 @@ use proto::v1::{
     RevocationConfirmed, StageCompleted, StageDiverged, StartUnusable, StorageFailed, worker_message::Body,
 };
 use tracing::{debug, warn};
-use vocabulary::{AttemptKey, StageKey, WorkerId};
+use vocabulary::{AttemptKey, StageKey, WorkKind, WorkerId};
 
 use super::event::{Action, Assignment, Event, Lost, Received, Unprepared};
 use crate::runner::{Ended, Report, Stop};
@@ -58,7 +58,8 @@ enum Connection {
 #[derive(Debug)]
 struct Current {
     key: AttemptKey,
-    end_step: u64,
+    /// The step of the last checkpoint; `None` if it leaves none.
+    end_step: Option<u64>,
     /// Whether the coordinator revoked it, so that nothing more is reported about it.
     is_revoked: bool,
     checkpoints_under_way: usize,
@@ -172,6 +173,7 @@ impl Session {
             predecessors: self.identity.predecessors.iter().map(ToString::to_string).collect(),
             connection: self.connections,
             protocol: proto::PROTOCOL,
+            work: WorkKind::ALL.iter().map(ToString::to_string).collect(),
         }));
     }
 
@@ -222,7 +224,7 @@ impl Session {
     fn begin(&mut self, assignment: Box<Assignment>, actions: &mut Vec<Action>) {
         self.current = Some(Current {
             key: assignment.key,
-            end_step: assignment.stage.spec.steps.end,
+            end_step: assignment.work.stage().map(|stage| stage.spec.steps.end),
             is_revoked: false,
             checkpoints_under_way: 0,
             lost: None,
@@ -260,7 +262,7 @@ impl Session {
                 if let Some(current) = self.current.as_mut().filter(|current| current.key == key && !current.is_revoked)
                 {
                     current.checkpoints_under_way += 1;
-                    actions.push(Action::Store { key, step, is_last: step == current.end_step, blobs });
+                    actions.push(Action::Store { key, step, is_last: Some(step) == current.end_step, blobs });
                 }
             }
             Report::Ended { key, ended } => self.on_attempt_ended(key, ended, actions),

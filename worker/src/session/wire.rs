@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use proto::ConvertError;
 use proto::v1::{self, CoordinatorMessage, coordinator_message::Body};
+use vocabulary::AttemptKey;
 use vocabulary::id::ParseIdError;
-use vocabulary::{AttemptKey, Stage};
 
 use super::event::{Assignment, Received};
 use crate::cadence::Cadence;
@@ -41,12 +41,10 @@ pub enum WireError {
 /// What is wrong with an assignment whose attempt is known.
 #[derive(Debug, thiserror::Error)]
 enum AssignmentError {
-    #[error("the assignment has no stage")]
-    NoStage,
-    #[error("the assignment's stage cannot be read")]
-    Stage(#[from] ConvertError),
-    #[error("the attempt is at {attempt}, and the stage is {stage}")]
-    OtherStage { attempt: String, stage: String },
+    #[error("the assignment cannot be read")]
+    Work(#[from] ConvertError),
+    #[error("the attempt is at {attempt}, and the assignment is of {assigned}")]
+    OtherStage { attempt: String, assigned: String },
     #[error("the checkpoint to start from names no stage")]
     StartStage(#[from] ParseIdError),
     #[error("the checkpoint to start from is said to lie at {path:?}, where none of its stage does")]
@@ -86,13 +84,13 @@ fn attempt(reference: Option<&v1::AttemptRef>) -> Result<AttemptKey, WireError> 
 }
 
 fn assignment(key: AttemptKey, message: v1::Assignment) -> Result<Assignment, AssignmentError> {
-    let stage = Stage::try_from(message.stage.ok_or(AssignmentError::NoStage)?)?;
-    if stage.key != key.stage {
-        return Err(AssignmentError::OtherStage { attempt: key.stage.short(), stage: stage.key.short() });
+    let work = proto::convert::work(message.stage, message.evaluation)?;
+    if work.key() != key.stage {
+        return Err(AssignmentError::OtherStage { attempt: key.stage.short(), assigned: work.key().short() });
     }
     let start = message.start.map(checkpoint).transpose()?;
     let cadence = message.cadence.map_or_else(Cadence::default, cadence);
-    Ok(Assignment { key, stage, start, cadence })
+    Ok(Assignment { key, work, start, cadence })
 }
 
 fn cadence(message: v1::Cadence) -> Cadence {

@@ -9,12 +9,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-pub use trainer::{Blob, StepReport};
+pub use trainer::{Blob, Interrupter, StepReport};
 
 pub use stage_trainer::StageTrainer;
 pub(crate) use steps::{Event, Steps};
 
-use vocabulary::{Measurements, Stage};
+use vocabulary::{Evaluation, Measurements, Stage, Work};
 
 /// An error of training, with its causes. The shell reports its text and decides nothing by it.
 pub type TrainingError = Box<dyn Error + Send + Sync>;
@@ -22,6 +22,47 @@ pub type TrainingError = Box<dyn Error + Send + Sync>;
 /// A snapshot that is still to be encoded. It owns everything it needs, so that encoding runs on another thread while training
 /// continues.
 pub type PendingBlobs = Box<dyn FnOnce() -> Result<Vec<Blob>, TrainingError> + Send>;
+
+/// What an attempt does.
+#[derive(Debug, Clone)]
+pub enum Task {
+    /// It trains a stage.
+    Train(Order),
+    /// It evaluates one.
+    Evaluate(EvaluationOrder),
+}
+
+impl Task {
+    /// Of work that is prepared. `None` of an evaluation that nothing was given to start from.
+    pub(crate) fn of(work: Work, dataset_dir: PathBuf, start: Option<StartPoint>) -> Option<Self> {
+        match work {
+            Work::Train(stage) => Some(Self::Train(Order { stage, dataset_dir, start })),
+            Work::Evaluate(evaluation) => {
+                let checkpoint = start?;
+                Some(Self::Evaluate(EvaluationOrder { evaluation, dataset_dir, checkpoint }))
+            }
+        }
+    }
+
+    /// The checkpoint it starts from.
+    pub(crate) fn start(&self) -> Option<&StartPoint> {
+        match self {
+            Self::Train(order) => order.start.as_ref(),
+            Self::Evaluate(order) => Some(&order.checkpoint),
+        }
+    }
+}
+
+/// What to evaluate, with everything at hand.
+#[derive(Debug, Clone)]
+pub struct EvaluationOrder {
+    /// What is measured.
+    pub evaluation: Evaluation,
+    /// Where the text it is measured on lies on this machine, prepared.
+    pub dataset_dir: PathBuf,
+    /// The checkpoint that is measured.
+    pub checkpoint: StartPoint,
+}
 
 /// A stage to train, with everything it needs.
 #[derive(Debug, Clone)]
@@ -45,10 +86,17 @@ pub struct StartPoint {
     pub blobs: Arc<Vec<Blob>>,
 }
 
-/// Starts stages, one at a time, on the training thread.
+/// Starts stages and evaluates them, one at a time, on the training thread.
 pub trait Trainer: Send + 'static {
     /// Loads a stage, ready for its next step.
     fn start(&mut self, order: &Order) -> Result<Box<dyn Training>, TrainingError>;
+
+    /// Measures a checkpoint; `None` where the interrupter stopped it.
+    fn evaluate(
+        &mut self,
+        order: &EvaluationOrder,
+        interrupter: &Interrupter,
+    ) -> Result<Option<Measurements>, TrainingError>;
 
     /// The time, for the intervals between checkpoints and between reports. Simulations have their own clock.
     fn now(&self) -> Instant {

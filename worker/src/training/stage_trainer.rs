@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use corpus::OpenDataset;
 use minicpm::Compute;
-use trainer::{Origin, Snapshot, StageRun, StepReport};
+use trainer::{EvaluationRun, Interrupter, Origin, Snapshot, StageRun, StepReport};
 use vocabulary::Measurements;
 
-use super::{Order, PendingBlobs, Trainer, Training, TrainingError};
+use super::{EvaluationOrder, Order, PendingBlobs, Trainer, Training, TrainingError};
 
 /// Trains stages on one device. Keeps the last dataset open, because stages of a campaign share it.
 #[derive(Debug)]
@@ -52,6 +52,18 @@ impl StageTrainer {
 impl Trainer for StageTrainer {
     fn start(&mut self, order: &Order) -> Result<Box<dyn Training>, TrainingError> {
         Ok(Box::new(self.run(order)?))
+    }
+
+    fn evaluate(
+        &mut self,
+        order: &EvaluationOrder,
+        interrupter: &Interrupter,
+    ) -> Result<Option<Measurements>, TrainingError> {
+        let EvaluationOrder { evaluation, dataset_dir, checkpoint } = order;
+        let dataset = self.dataset(dataset_dir)?;
+        let snapshot = Snapshot::from_blobs(checkpoint.step, &checkpoint.blobs)?;
+        let run = EvaluationRun::new(&evaluation.spec, dataset, &self.compute, &snapshot)?;
+        Ok(run.measure(interrupter)?.map(|validation| validation.measurements))
     }
 }
 

@@ -141,7 +141,7 @@ impl Story {
     pub(crate) fn assign(&mut self, text: &str) {
         let assignment = Box::new(Assignment {
             key: self.key(text),
-            stage: self.stage(text).clone(),
+            work: self.stage(text).clone().into(),
             start: None,
             cadence: Cadence::default(),
         });

@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
 use tonic::{Request, Response, Status, Streaming};
-use vocabulary::Stage;
+use vocabulary::{Evaluation, Stage};
 use worker::AttemptKey;
 
 use crate::bench::PATIENCE;
@@ -176,7 +176,19 @@ impl Session {
     }
 
     pub(crate) async fn assign(&self, key: AttemptKey, stage: &Stage, start: Option<v1::CheckpointRef>) {
-        let assignment = v1::Assignment { attempt: Some(key.into()), stage: Some(stage.into()), start, cadence: None };
+        let attempt = Some(key.into());
+        let assignment = v1::Assignment { attempt, stage: Some(stage.into()), start, ..Default::default() };
+        self.say(Down::Assignment(assignment)).await;
+    }
+
+    pub(crate) async fn assign_evaluation(
+        &self,
+        key: AttemptKey,
+        evaluation: &Evaluation,
+        start: Option<v1::CheckpointRef>,
+    ) {
+        let attempt = Some(key.into());
+        let assignment = v1::Assignment { attempt, evaluation: Some(evaluation.into()), start, ..Default::default() };
         self.say(Down::Assignment(assignment)).await;
     }
 

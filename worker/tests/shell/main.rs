@@ -7,6 +7,7 @@ mod support;
 mod bench;
 mod connections;
 mod coordinator;
+mod evaluations;
 mod lives;
 mod orders;
 mod record;

@@ -9,7 +9,9 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use vocabulary::Measurements;
 use vocabulary::metrics::{VALIDATION_LOSS, VALIDATION_LOSS_PER_BYTE};
-use worker::training::{Blob, Order, PendingBlobs, StepReport, Trainer, Training, TrainingError};
+use worker::training::{
+    Blob, EvaluationOrder, Interrupter, Order, PendingBlobs, StepReport, Trainer, Training, TrainingError,
+};
 
 use crate::bench::PATIENCE;
 
@@ -115,6 +117,22 @@ impl Trainer for PaperTrainer {
         let (step, weights) = found.unwrap_or_else(|| (order.stage.spec.steps.start, weights_after(0..0, None)));
         Ok(Box::new(PaperTraining { step, end: order.stage.spec.steps.end, weights, fate, reins: self.reins.clone() }))
     }
+
+    /// What the stage has measured at its end. It can be held as before a step.
+    fn evaluate(
+        &mut self,
+        order: &EvaluationOrder,
+        interrupter: &Interrupter,
+    ) -> Result<Option<Measurements>, TrainingError> {
+        assert!(order.dataset_dir.is_dir(), "the text is at hand");
+        assert!(order.checkpoint.blobs.iter().any(|blob| blob.name == WEIGHTS), "a checkpoint has weights");
+        self.reins.before(order.checkpoint.step);
+        Ok((!interrupter.should_stop()).then(|| validation(loss_at(order.checkpoint.step))))
+    }
+}
+
+fn validation(loss: f64) -> Measurements {
+    Measurements::new().with(VALIDATION_LOSS, loss).with(VALIDATION_LOSS_PER_BYTE, loss / 3.0)
 }
 
 struct PaperTraining {
@@ -159,8 +177,7 @@ impl Training for PaperTraining {
     }
 
     fn validate(&mut self) -> Result<Measurements, TrainingError> {
-        let loss = loss_at(self.step);
-        Ok(Measurements::new().with(VALIDATION_LOSS, loss).with(VALIDATION_LOSS_PER_BYTE, loss / 3.0))
+        Ok(validation(loss_at(self.step)))
     }
 
     fn snapshot(&mut self) -> Result<PendingBlobs, TrainingError> {

@@ -10,12 +10,14 @@
 //!
 //! This crate deliberately knows no coordinator, no network, no files and no clock. Start with [`run`], the step. `objective`
 //! is what a step minimises, `surgery` what is done to a parent's checkpoint before the first, [`optimizer`] has AdamW,
-//! [`snapshot`] the form of a checkpoint; [`inference`] computes with one, [`change`] compares two; [`coordinates`] looks at
-//! activations over widths.
+//! [`snapshot`] the form of a checkpoint; [`evaluation`] measures one, [`inference`] computes with it, [`change`] compares
+//! two; [`coordinates`] looks at activations over widths.
 
 pub mod change;
 pub mod coordinates;
+pub mod evaluation;
 mod fit;
+mod held_out;
 pub mod inference;
 mod objective;
 pub mod optimizer;
@@ -27,6 +29,7 @@ mod surgery;
 mod validation;
 
 pub use burn_train::Interrupter;
+pub use evaluation::EvaluationRun;
 pub use fit::FitError;
 pub use inference::{Inference, InferenceError};
 pub use run::{Origin, StageRun, StartError, StepError, StepReport};

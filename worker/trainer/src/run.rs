@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use burn::module::Module;
 use burn::tensor::Device;
-use corpus::{BatchError, OpenDataset, ValidationSet};
+use corpus::{BatchError, OpenDataset};
 use minicpm::{Activations, Compute, MiniCpm, MiniCpmConfig};
 use serde_json::Value;
 use vocabulary::memory::TrainingMemory;
@@ -14,13 +14,14 @@ use vocabulary::mixture::Turns;
 use vocabulary::{DatasetId, Measurements, ModelSpec, NUMERICS_VERSION, Precision, Recording, StageSpec};
 
 use crate::fit::{FitError, fitting, with_weights};
-use crate::objective::{Rows, gradients};
+use crate::held_out::Measured;
+use crate::objective::gradients;
 use crate::optimizer::Optimizer;
 use crate::parameters::{Path, Read, ReadGradients, shapes};
 use crate::recorder::Recorder;
 use crate::snapshot::{Description, FIRST_MOMENT, HostTensor, SECOND_MOMENT, Snapshot};
 use crate::surgery::{OperationError, operate};
-use crate::validation::{SetTotal, Validation};
+use crate::validation::Validation;
 
 /// A stage in training: its model, its optimiser, and the step that comes next.
 #[derive(Debug)]
@@ -104,15 +105,13 @@ pub enum StartError {
         data: u32,
     },
     /// The spec was made for another version of the trainer's arithmetic.
-    #[error(
-        "the stage is planned for version {planned} of the trainer's arithmetic; this is version {NUMERICS_VERSION}"
-    )]
+    #[error("planned for version {planned} of the trainer's arithmetic; this is version {NUMERICS_VERSION}")]
     Numerics {
         /// The spec's version.
         planned: u32,
     },
     /// The device does not support the spec's number format.
-    #[error("{compute} cannot train in {precision}, which the stage requires: use another device, or another recipe")]
+    #[error("{compute} cannot compute in {precision}, which the stage requires: use another device, or another recipe")]
     Precision {
         /// The device.
         compute: String,
@@ -148,7 +147,7 @@ pub enum StartError {
     #[error(transparent)]
     Fit(#[from] FitError),
     /// The data cannot serve a batch of the spec.
-    #[error("the data cannot serve the stage's batches")]
+    #[error("the data cannot serve the batches that are asked for")]
     Batch(#[source] BatchError),
 }
 
@@ -285,27 +284,12 @@ impl StageRun {
 
     /// Measures the next-token loss on the held-out tokens, separately for each domain. Changes nothing.
     pub fn validate(&self) -> Result<Validation, StepError> {
-        let sets = self.data.validation_sets(self.spec.validation_tokens, self.spec.batch.context);
-        let sets = sets.map_err(StepError::Batch)?.into_iter().map(|set| self.sum_up(set));
-        Ok(Validation::over(&sets.collect::<Result<Vec<_>, _>>()?))
-    }
-
-    fn sum_up(&self, set: ValidationSet<'_>) -> Result<SetTotal, StepError> {
-        let (tokens, bytes) = (set.tokens(), set.bytes());
         let model = self.compute.install(|| self.model().valid());
         let device = self.device.clone().inner();
-        let (mut nats, mut weight) = (0.0, 0.0);
-        for batch in set {
-            let batch = batch.map_err(StepError::Batch)?;
-            let rows = Rows::all(&batch);
-            weight += rows.weight();
-            nats += rows.weight()
-                * self.compute.install(|| {
-                    let (inputs, targets) = rows.tensors(&device);
-                    f64::from(model.loss(inputs, targets).into_scalar::<f32>())
-                });
-        }
-        Ok(SetTotal { nats, weight, tokens, bytes })
+        let measured = Measured { model: &model, compute: &self.compute, device: &device };
+        let (tokens, context) = (self.spec.validation_tokens, self.spec.batch.context);
+        let validation = measured.held_out_loss(&self.data, tokens, context, &mut || true);
+        Ok(validation.map_err(StepError::Batch)?.expect("nobody stops it"))
     }
 
     /// Everything needed to resume from here, copied to the host.
@@ -344,20 +328,36 @@ impl StageRun {
     }
 }
 
+/// What data and device have to serve, be it to train or to evaluate.
+pub(crate) struct Setting<'a> {
+    pub(crate) dataset: DatasetId,
+    pub(crate) model: &'a ModelSpec,
+    pub(crate) precision: Precision,
+    pub(crate) numerics_version: u32,
+}
+
+impl Setting<'_> {
+    pub(crate) fn check(&self, data: &OpenDataset, compute: &Compute) -> Result<(), StartError> {
+        let dataset = data.dataset();
+        if dataset.id != self.dataset {
+            return Err(StartError::Dataset { expected: self.dataset, found: dataset.id });
+        }
+        if dataset.vocab != self.model.vocab {
+            return Err(StartError::Vocabulary { model: self.model.vocab, data: dataset.vocab });
+        }
+        if self.numerics_version != NUMERICS_VERSION {
+            return Err(StartError::Numerics { planned: self.numerics_version });
+        }
+        if !compute.supports(self.precision) {
+            return Err(StartError::Precision { compute: compute.to_string(), precision: self.precision });
+        }
+        Ok(())
+    }
+}
+
 fn check(spec: &StageSpec, data: &OpenDataset, compute: &Compute) -> Result<(), StartError> {
-    let dataset = data.dataset();
-    if dataset.id != spec.data.dataset {
-        return Err(StartError::Dataset { expected: spec.data.dataset, found: dataset.id });
-    }
-    if dataset.vocab != spec.model.vocab {
-        return Err(StartError::Vocabulary { model: spec.model.vocab, data: dataset.vocab });
-    }
-    if spec.numerics_version != NUMERICS_VERSION {
-        return Err(StartError::Numerics { planned: spec.numerics_version });
-    }
-    if !compute.supports(spec.precision) {
-        return Err(StartError::Precision { compute: compute.to_string(), precision: spec.precision });
-    }
+    let (dataset, model, precision) = (spec.data.dataset, &spec.model, spec.precision);
+    Setting { dataset, model, precision, numerics_version: spec.numerics_version }.check(data, compute)?;
     data.validation_sets(spec.validation_tokens, spec.batch.context).map_err(StartError::Batch)?;
     let turns = spec.data.mixture.map(|mixture| mixture.turns());
     batch(data, spec, turns.as_ref(), spec.steps.start).map_err(StartError::Batch)?;
@@ -373,7 +373,7 @@ fn batch(data: &OpenDataset, spec: &StageSpec, turns: Option<&Turns>, step: u64)
 }
 
 /// Checks that a checkpoint's model is the stage's.
-fn check_model(found: &ModelSpec, expected: &ModelSpec) -> Result<(), StartError> {
+pub(crate) fn check_model(found: &ModelSpec, expected: &ModelSpec) -> Result<(), StartError> {
     if found == expected {
         return Ok(());
     }

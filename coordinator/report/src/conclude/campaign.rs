@@ -12,6 +12,8 @@ pub struct Campaign {
     pub results: BTreeMap<TrialId, Measurements>,
     /// The trials that ended without one: pruned, or diverged.
     pub early: BTreeMap<TrialId, EarlyEnd>,
+    /// Results of completed evaluations by key.
+    pub evaluations: BTreeMap<StageKey, Measurements>,
     /// Loss curves by stage, steps ascending; stages without a curve are absent.
     pub curves: BTreeMap<StageKey, Vec<CurvePoint>>,
     /// Per-step records of the stages that record them, steps ascending.

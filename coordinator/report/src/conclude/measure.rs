@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 use vocabulary::metrics::{VALIDATION_LOSS, VALIDATION_LOSS_PER_BYTE};
-use vocabulary::{Measurements, Metric, Plan};
+use vocabulary::{Metric, Plan, Trial};
+
+use super::campaign::Campaign;
+use super::evaluations;
 
 /// The name of the mean over the held-out sets.
 pub const AVERAGE: &str = "average";
@@ -33,11 +36,20 @@ impl Unit {
     }
 }
 
+/// One of several held-out texts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HeldOut {
+    /// The text of a domain of the campaign's data, by index.
+    Domain(usize),
+    /// A text that the campaign is evaluated on, by index.
+    Evaluated(usize),
+}
+
 /// Which loss to consider.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Measure {
-    /// The index of the domain; `None` for the mean over all domains, or for a single set.
-    pub set: Option<usize>,
+    /// The held-out text; `None` for the mean over all domains, or for a single set.
+    pub set: Option<HeldOut>,
     pub unit: Unit,
 }
 
@@ -60,27 +72,36 @@ impl Measure {
         if name == AVERAGE {
             return Ok(Self { set: None, unit });
         }
-        let names = names(plan);
-        let set = names.iter().position(|known| *known == name);
+        let (domains, texts) = (names(plan), evaluations::names(plan));
+        let domain = domains.iter().position(|known| *known == name).map(HeldOut::Domain);
+        let set = domain.or_else(|| texts.iter().position(|known| *known == name).map(HeldOut::Evaluated));
         set.map(|set| Self { set: Some(set), unit }).ok_or_else(|| NoSuchSet {
             name: name.to_owned(),
-            accepted: names.iter().copied().chain([AVERAGE]).map(str::to_owned).collect(),
+            accepted: domains.iter().chain(&texts).copied().chain([AVERAGE]).map(str::to_owned).collect(),
         })
     }
 
     /// What it is of a trial; `None` where that was not measured.
-    pub(crate) fn of(self, result: &Measurements) -> Option<f64> {
+    pub(crate) fn of(self, campaign: &Campaign, trial: &Trial) -> Option<f64> {
         let metric = self.unit.metric();
         match self.set {
-            Some(set) => result.get(metric.part(set)),
-            None => result.get(metric),
+            Some(HeldOut::Domain(set)) => campaign.results.get(&trial.id)?.get(metric.part(set)),
+            Some(HeldOut::Evaluated(text)) => {
+                let name = evaluations::names(&campaign.plan).get(text).copied()?;
+                evaluations::result(campaign, trial.last_stage(), name)?.get(metric)
+            }
+            None => campaign.results.get(&trial.id)?.get(metric),
         }
     }
 
     /// In words: `nats a byte on the held-out text of code`.
     pub(crate) fn in_words(self, plan: &Plan) -> String {
-        let names = names(plan);
-        let of = match self.set.and_then(|set| names.get(set)) {
+        let (names, texts) = (names(plan), evaluations::names(plan));
+        let name = self.set.and_then(|set| match set {
+            HeldOut::Domain(set) => names.get(set),
+            HeldOut::Evaluated(text) => texts.get(text),
+        });
+        let of = match name {
             Some(name) => format!("on the held-out text of {name}"),
             None if names.is_empty() => "on held-out text".to_owned(),
             None => format!("on held-out text, the mean over {} sets", names.len()),
@@ -89,7 +110,7 @@ impl Measure {
     }
 }
 
-/// The names of a campaign's held-out sets; empty if it has a single set.
+/// The names of the held-out sets of a campaign's own data; empty if it has a single set.
 pub(crate) fn names(plan: &Plan) -> Vec<&str> {
     plan.dataset.iter().flat_map(|dataset| &dataset.domains).map(|domain| domain.name.as_str()).collect()
 }

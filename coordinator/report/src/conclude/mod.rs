@@ -7,6 +7,7 @@ mod batches;
 pub(crate) mod campaign;
 pub(crate) mod conclusion;
 mod envelope;
+pub(crate) mod evaluations;
 pub(crate) mod fit_file;
 pub mod forecast;
 pub(crate) mod grid;

@@ -61,7 +61,7 @@ pub(crate) fn measured(campaign: &Campaign, measure: Measure) -> Vec<MeasuredPoi
     let trunks = trunks(&campaign.plan);
     let measured = |trial: &vocabulary::Trial| {
         let result = campaign.results.get(&trial.id)?;
-        let point = point(trial, stages.get(trial.last_stage())?, measure.of(result)?, result);
+        let point = point(trial, stages.get(trial.last_stage())?, measure.of(campaign, trial)?, result);
         let trunk = trunks.get(&point.trunk).copied().unwrap_or(point.trunk);
         Some(MeasuredPoint { trunk, ..point })
     };

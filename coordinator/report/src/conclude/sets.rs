@@ -4,7 +4,7 @@ use scaling::{AnalysisOptions, Optimum, ScalingLaw, fit};
 use serde::{Deserialize, Serialize};
 
 use super::campaign::Campaign;
-use super::measure::{AVERAGE, Measure, Unit, names};
+use super::measure::{AVERAGE, HeldOut, Measure, Unit, names};
 use super::points;
 
 /// The budget at which the paper states its optima, in operations.
@@ -44,7 +44,7 @@ pub(crate) fn fits(campaign: &Campaign, options: &AnalysisOptions) -> Vec<(Strin
     if names.is_empty() {
         return Vec::new();
     }
-    let sets = names.iter().enumerate().map(|(set, name)| (*name, Some(set)));
+    let sets = names.iter().enumerate().map(|(set, name)| (*name, Some(HeldOut::Domain(set))));
     let sets = sets.chain([(AVERAGE, None)]);
     sets.map(|(name, set)| (name.to_owned(), fit_of(campaign, Measure { set, unit: Unit::Byte }, options))).collect()
 }

@@ -1,11 +1,13 @@
 //! Tables shared by the terminal and the page, as rows of cells.
 
 use scaling::batch::{BatchFit, IsoLoss};
+use vocabulary::metrics::HELD_OUT_LOSSES;
 use vocabulary::numbers::three_digits;
 use vocabulary::units::human_count;
 
 use crate::conclude::campaign::Campaign;
-use crate::conclude::measure::{AVERAGE, Measure, Unit, names};
+use crate::conclude::evaluations;
+use crate::conclude::measure::{AVERAGE, HeldOut, Measure, Unit, names};
 use crate::conclude::points::MeasuredPoint;
 use crate::conclude::sets::SetFit;
 
@@ -48,10 +50,10 @@ pub(super) fn set_losses(campaign: &Campaign, points: &[MeasuredPoint]) -> Vec<V
     let row = |point: &MeasuredPoint| {
         let label = format!("{} {}", point.arm.as_deref().unwrap_or_default(), point.size);
         let (n, d) = (human_count(point.n as f64), human_count(point.d as f64));
-        let result = campaign.results.get(&point.trial);
-        let sets = (0..names.len()).map(Some).chain([None]).map(|set| Measure { set, unit: Unit::Byte });
-        let losses = sets.map(|measure| {
-            let loss = result.and_then(|result| measure.of(result));
+        let trial = campaign.plan.trials.iter().find(|trial| trial.id == point.trial);
+        let sets = (0..names.len()).map(HeldOut::Domain).map(Some).chain([None]);
+        let losses = sets.map(|set| Measure { set, unit: Unit::Byte }).map(|measure| {
+            let loss = trial.and_then(|trial| measure.of(campaign, trial));
             loss.map_or_else(|| "-".to_owned(), |loss| format!("{loss:.4}"))
         });
         [label.trim().to_owned(), n, d, point.seed.to_string(), point.peak_lr.to_string()]
@@ -60,4 +62,26 @@ pub(super) fn set_losses(campaign: &Campaign, points: &[MeasuredPoint]) -> Vec<V
             .collect()
     };
     std::iter::once(header.map(str::to_owned).collect()).chain(points.iter().map(row)).collect()
+}
+
+/// Every trial's loss on each text, in nats a token and a byte, as rows; the first is the header.
+pub(super) fn evaluations(campaign: &Campaign, points: &[MeasuredPoint]) -> Vec<Vec<String>> {
+    let names = evaluations::names(&campaign.plan);
+    let units = |name: &&str| [format!("{name}, a token"), format!("{name}, a byte")];
+    let header = ["model", "N", "D", "seed", "peak LR"].map(str::to_owned);
+    let header = header.into_iter().chain(names.iter().flat_map(units)).collect();
+    let row = |point: &MeasuredPoint| {
+        let label = format!("{} {}", point.arm.as_deref().unwrap_or_default(), point.size);
+        let (n, d) = (human_count(point.n as f64), human_count(point.d as f64));
+        let cells = |name: &&str| {
+            let result = evaluations::result(campaign, &point.stage, name);
+            HELD_OUT_LOSSES.map(|metric| {
+                let loss = result.and_then(|result| result.get(metric));
+                loss.map_or_else(|| "-".to_owned(), |loss| format!("{loss:.4}"))
+            })
+        };
+        let of_point = [label.trim().to_owned(), n, d, point.seed.to_string(), point.peak_lr.to_string()];
+        of_point.into_iter().chain(names.iter().flat_map(cells)).collect()
+    };
+    std::iter::once(header).chain(points.iter().map(row)).collect()
 }

@@ -8,13 +8,15 @@ use vocabulary::search::Parameter;
 use vocabulary::{MeasurementName, Measurements, TrialId};
 
 use crate::conclude::campaign::Campaign;
+use crate::conclude::evaluations;
 use crate::conclude::measure;
 use crate::conclude::points::{MeasuredPoint, early};
 
 /// `points.csv`: floats in the shortest form that reads back to the same bits, and nothing that depends on when or where. All
 /// trials that have ended, in the plan's order; of those that diverged there is no loss. Of several held-out sets the losses
 /// on each stand behind these columns, and their means in the columns that a campaign of one set has. Whatever else was
-/// measured has a column of its name at the end of a row.
+/// measured has a column of its name behind them, and the losses on the texts that the campaign is evaluated on stand at the
+/// end of a row.
 pub(super) fn points(campaign: &Campaign, points: &[MeasuredPoint]) -> String {
     // The learning rate always has its own column.
     let searched: Vec<Parameter> =
@@ -31,6 +33,10 @@ pub(super) fn points(campaign: &Campaign, points: &[MeasuredPoint]) -> String {
     let others: BTreeSet<&MeasurementName> =
         results.flat_map(|result| result.besides(&HELD_OUT_LOSSES)).map(|(name, _)| name).collect();
     others.iter().for_each(|name| text.extend([",", name.as_str()]));
+    let texts = evaluations::names(&campaign.plan);
+    for name in texts.iter().copied().map(quoted) {
+        let _ = write!(text, ",{name}_loss,{name}_loss_per_byte");
+    }
     text.push('\n');
 
     let measured: BTreeMap<TrialId, &MeasuredPoint> = points.iter().map(|point| (point.trial, point)).collect();
@@ -50,6 +56,10 @@ pub(super) fn points(campaign: &Campaign, points: &[MeasuredPoint]) -> String {
         }
         text.extend((0..sets.len()).map(|set| of_set(&result, set)));
         text.extend(others.iter().map(|name| cell(result.get(name))));
+        for name in &texts {
+            let evaluated = evaluations::result(campaign, trial.last_stage(), name);
+            text.extend(HELD_OUT_LOSSES.map(|metric| cell(evaluated.and_then(|result| result.get(metric)))));
+        }
         text.push('\n');
     }
     text

@@ -43,6 +43,7 @@ pub(super) fn of_campaign(conclusion: &Conclusion) -> String {
     batch_sizes(&mut text, conclusion);
     envelope(&mut text, conclusion);
     held_out_sets(&mut text, conclusion);
+    evaluated(&mut text, conclusion);
     match analysis {
         Ok(analysis) => {
             if let Some(arm) = &conclusion.arm {
@@ -226,6 +227,16 @@ fn held_out_sets(text: &mut String, conclusion: &Conclusion) {
         text.push_str(&lined_up(&rows));
         text.push('\n');
     }
+}
+
+/// The trials' losses on the texts that the campaign is evaluated on.
+fn evaluated(text: &mut String, conclusion: &Conclusion) {
+    if conclusion.campaign.plan.evaluations.is_empty() {
+        return;
+    }
+    text.push_str("evaluations: losses on other held-out text, in nats\n");
+    text.push_str(&lined_up(&cells::evaluations(&conclusion.campaign, &conclusion.points)));
+    text.push('\n');
 }
 
 fn law<L: Law>(text: &mut String, analysis: &Analysis<L>) {

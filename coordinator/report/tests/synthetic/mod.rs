@@ -89,6 +89,7 @@ pub(crate) fn campaign(recipe: &Recipe, losses: &[f64]) -> Campaign {
     Campaign {
         results: plan.trials.iter().map(|trial| trial.id).zip(losses.iter().map(result)).collect(),
         early: BTreeMap::new(),
+        evaluations: BTreeMap::new(),
         curves: curves(&plan),
         dynamics: BTreeMap::new(),
         recipe_file: recipe.file().to_owned(),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use scheduler::{CampaignPhase, Effect, Event, Fact, Scheduler, Settings, Timestamp};
 use vocabulary::metrics::{VALIDATION_LOSS, VALIDATION_LOSS_PER_BYTE};
-use vocabulary::{AttemptKey, Measurements, Plan, WorkerId};
+use vocabulary::{AttemptKey, Measurements, Plan, WorkKind, WorkerId};
 
 use crate::cpu_time;
 use crate::forest;
@@ -198,6 +198,7 @@ impl Fleet {
             worker,
             name: format!("worker {place}"),
             memory_bytes: Some([24_u64, 40, 80][place % 3] << 30),
+            can: WorkKind::ALL.into(),
             running,
             holds: Vec::new(),
         });

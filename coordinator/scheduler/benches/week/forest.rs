@@ -45,7 +45,18 @@ fn campaign(trees: std::ops::Range<usize>) -> Plan {
     let campaign = CampaignId::from_content(name.as_bytes());
     let (description, dataset, retries) = (String::new(), Some(sample::dataset()), Retries::DEFAULT);
     let checkpoints = CheckpointPolicy::default();
-    Plan { campaign, name, description, dataset, trials, stages, retries, checkpoints, search: None }
+    Plan {
+        campaign,
+        name,
+        description,
+        dataset,
+        trials,
+        stages,
+        evaluations: Vec::new(),
+        retries,
+        checkpoints,
+        search: None,
+    }
 }
 
 fn stage(tree: usize, steps: Range<u64>, parent: Option<StageKey>, role: StageRole) -> Stage {

@@ -48,7 +48,10 @@ impl Scheduler {
         }
         let AttemptKey { stage, attempt } = claim.key;
         let Some(record) = self.ledger.record(&stage) else { return };
-        let end = record.stage.spec.steps.end;
+        let Some(end) = record.end_step() else {
+            let reason = "it committed a checkpoint of an evaluation, which has none".to_owned();
+            return self.break_off(now, claim, reason, effects);
+        };
         if step > end {
             let reason = format!("it committed a checkpoint at step {step} of a stage that ends at {end}");
             self.break_off(now, claim, reason, effects);
@@ -70,10 +73,10 @@ impl Scheduler {
         }
         let Claim { worker, key: AttemptKey { stage, attempt } } = claim;
         let Some(record) = self.ledger.record(&stage) else { return };
-        let end = record.stage.spec.steps.end;
         let has_children = !record.children.is_empty();
         let first = record.first_result.clone();
-        if !record.has_final_checkpoint() {
+        let end = self.ledger.evaluated_step(record);
+        if !record.may_complete() {
             let reason = format!("it completed a stage without committing the checkpoint at step {end}");
             return self.break_off(now, claim, reason, effects);
         }

@@ -34,9 +34,15 @@ impl Scheduler {
     /// The plan of a campaign that was cancelled and is submitted again, with what it had grown by.
     fn as_grown(&self, plan: Plan) -> Plan {
         match self.ledger.campaign(&plan.campaign).map(Campaign::plan) {
-            Some(known) if known.trials.len() > plan.trials.len() || known.search.is_some() => {
+            Some(known)
+                if known.trials.len() > plan.trials.len()
+                    || known.search.is_some()
+                    || !known.evaluations.is_empty() =>
+            {
                 let search = if more_trials(known, &plan).is_some() { plan.search } else { known.search.clone() };
-                Plan { trials: known.trials.clone(), stages: known.stages.clone(), search, ..plan }
+                let (trials, stages, evaluations) =
+                    (known.trials.clone(), known.stages.clone(), known.evaluations.clone());
+                Plan { trials, stages, evaluations, search, ..plan }
             }
             _ => plan,
         }
@@ -68,7 +74,7 @@ impl Scheduler {
         if known.has_ended() {
             return;
         }
-        let stages: Vec<StageKey> = known.plan().stages.iter().map(|stage| stage.key).collect();
+        let stages: Vec<StageKey> = known.plan().keys().collect();
         self.record(Fact::CampaignCancelled { campaign }, effects);
         for stage in stages {
             self.revoke_if_unwanted(stage, effects);
@@ -91,7 +97,7 @@ impl Scheduler {
     pub(super) fn on_retry_requested(&mut self, campaign: CampaignId, effects: &mut Vec<Effect>) {
         let Some(known) = self.ledger.campaign(&campaign).filter(|known| !known.is_cancelled()) else { return };
         let given_up = |stage: &StageKey| matches!(self.ledger.stage_state(stage), Some(StageState::Failed { .. }));
-        let stages: Vec<StageKey> = known.plan().stages.iter().map(|stage| stage.key).filter(given_up).collect();
+        let stages: Vec<StageKey> = known.plan().keys().filter(given_up).collect();
         for stage in stages {
             self.record(Fact::StageRetried { stage }, effects);
         }

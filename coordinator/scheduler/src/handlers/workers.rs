@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use vocabulary::{AttemptKey, StageKey, WorkerId};
+use vocabulary::{AttemptKey, StageKey, WorkKind, WorkerId};
 
 use crate::effect::Effect;
 use crate::fact::AttemptEnd;
@@ -23,6 +23,7 @@ impl Scheduler {
         worker: WorkerId,
         name: String,
         memory_bytes: Option<u64>,
+        can: BTreeSet<WorkKind>,
         running: &[AttemptKey],
         holds: Vec<StageKey>,
         effects: &mut Vec<Effect>,
@@ -31,7 +32,15 @@ impl Scheduler {
         let holds = holds.into_iter().filter(|stage| self.has_children(stage)).collect();
         self.workers.insert(
             worker,
-            Worker { name, memory_bytes, slot: Slot::Idle, also_dropping: BTreeSet::new(), holds, storage_failures: 0 },
+            Worker {
+                name,
+                memory_bytes,
+                can,
+                slot: Slot::Idle,
+                also_dropping: BTreeSet::new(),
+                holds,
+                storage_failures: 0,
+            },
         );
         self.heard_from(now, worker);
         self.reconcile_held(now, worker, running, effects);

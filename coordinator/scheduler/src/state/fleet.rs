@@ -2,19 +2,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use vocabulary::{AttemptKey, StageKey, WorkerId};
+use vocabulary::{AttemptKey, StageKey, WorkKind, WorkerId};
 
 use super::stage::StageRecord;
 use super::worker::{Slot, Worker};
 
 /// The workers, and who of them is idle. The best one for a stage is found without a look at all others.
 ///
-/// - Invariant: `idle` has exactly those with an empty slot, `holders` exactly what is in their `holds`.
+/// - Invariant: `idle` has exactly those with an empty slot, under each kind of work they can do, `holders` exactly what is in their `holds`.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Workers {
     known: BTreeMap<WorkerId, Worker>,
-    /// Those with an empty slot, the ones with the least memory first.
-    idle: BTreeSet<(u64, WorkerId)>,
+    /// Those with an empty slot by what they can do, the ones with the least memory first.
+    idle: BTreeMap<WorkKind, BTreeSet<(u64, WorkerId)>>,
     /// Who has a stage's last checkpoint at hand.
     holders: BTreeMap<StageKey, BTreeSet<WorkerId>>,
 }
@@ -42,15 +42,15 @@ impl Workers {
         for stage in &worker.holds {
             self.holders.entry(*stage).or_default().insert(id);
         }
-        if worker.slot == Slot::Idle {
-            self.idle.insert((worker.room(), id));
-        }
         self.known.insert(id, worker);
+        self.note_idleness(id);
     }
 
     pub(crate) fn remove(&mut self, id: WorkerId) {
         let Some(worker) = self.known.remove(&id) else { return };
-        self.idle.remove(&(worker.room(), id));
+        for idle in self.idle.values_mut() {
+            idle.remove(&(worker.room(), id));
+        }
         for stage in &worker.holds {
             if let Some(holders) = self.holders.get_mut(stage) {
                 holders.remove(&id);
@@ -96,34 +96,44 @@ impl Workers {
             Slot::Idle => worker.also_dropping.pop_first().map_or(Slot::Idle, Slot::Dropping),
             taken => taken,
         };
+        self.note_idleness(id);
+    }
+
+    /// Puts a worker among the idle ones of each kind of work it can do, or takes it from there.
+    fn note_idleness(&mut self, id: WorkerId) {
+        let Some(worker) = self.known.get(&id) else { return };
         let place = (worker.room(), id);
-        if worker.slot == Slot::Idle {
-            self.idle.insert(place);
-        } else {
-            self.idle.remove(&place);
+        for kind in &worker.can {
+            let idle = self.idle.entry(*kind).or_default();
+            if worker.slot == Slot::Idle {
+                idle.insert(place);
+            } else {
+                idle.remove(&place);
+            }
         }
     }
 
-    /// The most memory that an idle worker has; `None` where there is none.
-    pub(crate) fn largest_idle(&self) -> Option<u64> {
-        self.idle.last().map(|(room, _)| *room)
+    /// The most memory that an idle worker has that can do this kind of work; `None` where there is none.
+    pub(crate) fn largest_idle(&self, kind: WorkKind) -> Option<u64> {
+        self.idle.get(&kind)?.last().map(|(room, _)| *room)
     }
 
-    /// The best idle worker for a stage, if it fits on any.
+    /// The best idle worker for a stage or an evaluation, if it fits on any that can do it.
     ///
     /// Not the one it has just failed on, if there is another; rather one that has the parent's checkpoint; of those the
     /// one with the least memory, which leaves the larger ones to larger stages.
     pub(crate) fn choose(&self, record: &StageRecord) -> Option<WorkerId> {
         let needed = record.memory_needed;
         let failed_on = record.failed_on;
+        let idle = self.idle.get(&record.work.kind())?;
         let is_other = |id: &WorkerId| failed_on != Some(*id);
-        let holders = record.stage.parent.and_then(|parent| self.holders.get(&parent)).into_iter().flatten();
+        let holders = record.work.parent().and_then(|parent| self.holders.get(&parent)).into_iter().flatten();
         let places = holders.filter_map(|id| self.known.get(id).map(|worker| (worker.room(), *id)));
-        let holder = places.filter(|place| place.0 >= needed && is_other(&place.1) && self.idle.contains(place)).min();
+        let holder = places.filter(|place| place.0 >= needed && is_other(&place.1) && idle.contains(place)).min();
         if let Some((_, holder)) = holder {
             return Some(holder);
         }
-        let mut fitting = self.idle.range((needed, WorkerId::from_bytes([0; 8]))..).map(|(_, id)| *id);
+        let mut fitting = idle.range((needed, WorkerId::from_bytes([0; 8]))..).map(|(_, id)| *id);
         let first = fitting.next()?;
         if is_other(&first) { Some(first) } else { Some(fitting.next().unwrap_or(first)) }
     }
@@ -132,17 +142,18 @@ impl Workers {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use vocabulary::{Attempt, Stage, StageRole, StageSpec, sample};
+    use vocabulary::{Attempt, Evaluation, Stage, StageRole, StageSpec, Work, sample};
 
     use super::*;
     use crate::state::stage::StageState;
 
     /// The choice as a look at every worker makes it.
     fn choose_from_all(workers: &Workers, record: &StageRecord) -> Option<WorkerId> {
-        let idle = workers.iter().filter(|(_, worker)| worker.slot == Slot::Idle);
+        let kind = record.work.kind();
+        let idle = workers.iter().filter(|(_, worker)| worker.slot == Slot::Idle && worker.can.contains(&kind));
         let fitting = idle.filter(|(_, worker)| worker.room() >= record.memory_needed);
         let best = fitting.min_by_key(|(id, worker)| {
-            let holds_parent = record.stage.parent.is_some_and(|parent| worker.holds.contains(&parent));
+            let holds_parent = record.work.parent().is_some_and(|parent| worker.holds.contains(&parent));
             (record.failed_on == Some(**id), !holds_parent, worker.room(), **id)
         });
         best.map(|(id, _)| *id)
@@ -160,22 +171,35 @@ mod tests {
         #[test]
         fn the_choice_is_the_one_that_a_look_at_all_of_them_makes(
             changes in prop::collection::vec((0_u8..6, 0_u8..6, prop::option::of(0_u64..4), 0_u8..3), 1..60),
+            evaluators in prop::collection::btree_set(0_u8..6, 0..6),
+            evaluates: bool,
             needed in 0_u64..4,
             parent in 0_u8..3,
             failed_on in prop::option::of(0_u8..6),
         ) {
             let mut workers = Workers::default();
-            let spec = StageSpec { steps: 10..100, ..sample::stage() };
-            let (role, size) = (StageRole::Decay, String::new());
-            let stage = Stage { key: key(9), parent: Some(key(parent)), spec, role, size, seed: 0 };
-            let mut record = StageRecord::new(stage, 0, StageState::Waiting);
+            let (key_of_it, parent, size) = (key(9), key(parent), String::new());
+            let work = if evaluates {
+                let (spec, name) = (sample::evaluation(), String::new());
+                Work::Evaluate(Evaluation { key: key_of_it, parent, spec, name, size, seed: 0 })
+            } else {
+                let spec = StageSpec { steps: 10..100, ..sample::stage() };
+                let role = StageRole::Decay;
+                Work::Train(Stage { key: key_of_it, parent: Some(parent), spec, role, size, seed: 0 })
+            };
+            let mut record = StageRecord::new(work, 0, StageState::Waiting);
+            let kinds = |id| {
+                let evaluate = Some(WorkKind::Evaluate).filter(|_| evaluators.contains(&id));
+                [WorkKind::Train].into_iter().chain(evaluate).collect::<BTreeSet<_>>()
+            };
             (record.memory_needed, record.failed_on) = (needed, failed_on.map(worker));
             for (id, change, memory_bytes, stage) in changes {
-                let (id, stage) = (worker(id), key(stage));
+                let (can, id, stage) = (kinds(id), worker(id), key(stage));
                 match change {
                     0 => workers.insert(id, Worker {
                         name: String::new(),
                         memory_bytes,
+                        can,
                         slot: Slot::Idle,
                         also_dropping: BTreeSet::new(),
                         holds: BTreeSet::from([stage]),
@@ -188,8 +212,11 @@ mod tests {
                     _ => workers.note_holding(id, stage),
                 }
                 prop_assert_eq!(workers.choose(&record), choose_from_all(&workers, &record));
-                let idle = workers.iter().filter(|(_, worker)| worker.slot == Slot::Idle);
-                prop_assert_eq!(workers.largest_idle(), idle.map(|(_, worker)| worker.room()).max());
+                for kind in WorkKind::ALL {
+                    let is_idle = |worker: &&Worker| worker.slot == Slot::Idle && worker.can.contains(&kind);
+                    let idle = workers.iter().map(|(_, worker)| worker).filter(is_idle);
+                    prop_assert_eq!(workers.largest_idle(kind), idle.map(Worker::room).max());
+                }
             }
         }
     }

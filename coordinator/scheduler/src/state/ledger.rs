@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use vocabulary::{CampaignId, Growth, Plan, Retries, Stage, StageKey};
+use vocabulary::{CampaignId, Growth, Plan, Retries, StageKey, Work};
 
 use super::campaign::{Campaign, CampaignState};
 use super::stage::{DeadEnd, StageRecord, StageState};
@@ -96,12 +96,12 @@ impl Ledger {
         campaigns.filter_map(|campaign| self.campaigns.get(campaign))
     }
 
-    /// All stages that a campaign ever asked for, with what has become of them.
-    pub fn stages(&self) -> impl Iterator<Item = (&Stage, &StageState)> {
-        self.stages.values().map(|record| (&record.stage, &record.state))
+    /// All stages and evaluations that a campaign ever asked for, with what has become of them.
+    pub fn nodes(&self) -> impl Iterator<Item = (&Work, &StageState)> {
+        self.stages.values().map(|record| (&record.work, &record.state))
     }
 
-    /// How many stages a campaign ever asked for.
+    /// How many stages and evaluations a campaign ever asked for.
     #[must_use]
     pub fn stage_count(&self) -> usize {
         self.stages.len()
@@ -122,7 +122,7 @@ impl Ledger {
 
     fn has_start(&self, record: &StageRecord) -> bool {
         let can_start_from = |parent| self.stages.get(&parent).is_some_and(|parent| parent.can_be_started_from());
-        !record.checkpoints.is_empty() || record.stage.parent.is_none_or(can_start_from)
+        !record.checkpoints.is_empty() || record.work.parent().is_none_or(can_start_from)
     }
 
     /// The parent of a waiting stage, if it has to be trained again first: it is completed, and its last checkpoint is lost.
@@ -136,12 +136,18 @@ impl Ledger {
     /// The parent's checkpoint that a stage would have to start from, if that does not exist (any more).
     pub(crate) fn lost_start(&self, stage: &StageKey) -> Option<(StageKey, u64)> {
         let record = self.stages.get(stage).filter(|record| !self.has_start(record))?;
-        let parent = self.stages.get(&record.stage.parent?)?;
-        Some((parent.stage.key, parent.stage.spec.steps.end))
+        let parent = self.stages.get(&record.work.parent()?)?;
+        Some((parent.key(), parent.end_step()?))
+    }
+
+    /// The step up to which the weights are trained that a stage or an evaluation is about.
+    pub(crate) fn evaluated_step(&self, record: &StageRecord) -> u64 {
+        let of_parent = || self.stages.get(&record.work.parent()?)?.end_step();
+        record.end_step().or_else(of_parent).unwrap_or(0)
     }
 
     /// The steps of the committed checkpoints of a stage that are still there.
-    pub fn checkpoints(&self, stage: &StageKey) -> impl Iterator<Item = u64> {
+    pub fn checkpoints<'a>(&'a self, stage: &StageKey) -> impl Iterator<Item = u64> + use<'a> {
         self.stages.get(stage).into_iter().flat_map(|record| record.checkpoints.iter().copied())
     }
 
@@ -176,7 +182,7 @@ impl Ledger {
         }
         plan_check::check_structure(plan).map_err(IllegalFact::Plan)?;
 
-        let open = self.want(campaign, &plan.stages);
+        let open = self.want(campaign, plan.nodes());
         Ok(self.adopt_plan(Arc::new(plan.clone()), open))
     }
 
@@ -191,16 +197,17 @@ impl Ledger {
         };
         let plan = known.plan.grown(growth);
         plan_check::check_grown(&plan).map_err(IllegalFact::Plan)?;
-        let open = open + self.want(campaign, &growth.stages);
+        let open = open + self.want(campaign, growth.nodes());
         Ok(self.adopt_plan(Arc::new(plan), open))
     }
 
-    /// Notes that a campaign wants these stages, and counts those that may still be trained.
-    fn want(&mut self, campaign: CampaignId, stages: &[Stage]) -> usize {
+    /// Notes that a campaign wants these, and counts those that may still be done.
+    fn want(&mut self, campaign: CampaignId, nodes: impl Iterator<Item = Work>) -> usize {
         let mut open = 0;
-        for stage in stages {
-            self.insert(stage);
-            if let Some(record) = self.stages.get_mut(&stage.key) {
+        for work in nodes {
+            let key = work.key();
+            self.insert(work);
+            if let Some(record) = self.stages.get_mut(&key) {
                 record.wanted_by.insert(campaign);
                 open += usize::from(record.state.is_open());
             }
@@ -212,35 +219,35 @@ impl Ledger {
     fn adopt_plan(&mut self, plan: Arc<Plan>, open: usize) -> Changes {
         let campaign = plan.campaign;
         self.lengthen_critical_paths(&plan);
-        let touched = plan.stages.iter().map(|stage| stage.key).collect();
+        let touched = plan.keys().collect();
         self.campaigns.insert(campaign, Campaign { plan, state: CampaignState::Wanted { open } });
         Changes { touched, ended: if open == 0 { vec![campaign] } else { Vec::new() } }
     }
 
-    /// Adds a stage under its parent, unless an earlier campaign did.
-    fn insert(&mut self, stage: &Stage) {
-        let order = self.stages.len() as u64;
-        let parent = stage.parent.and_then(|parent| self.stages.get_mut(&parent));
+    /// Adds a stage or an evaluation under its parent, unless an earlier campaign did.
+    fn insert(&mut self, work: Work) {
+        let (key, order) = (work.key(), self.stages.len() as u64);
+        let parent = work.parent().and_then(|parent| self.stages.get_mut(&parent));
         let state = match parent {
             Some(parent) => {
-                parent.children.insert(stage.key);
+                parent.children.insert(key);
                 parent
                     .dead_end()
                     .map_or(StageState::Waiting, |(ancestor, because)| StageState::NotRun { ancestor, because })
             }
             None => StageState::Waiting,
         };
-        self.stages.entry(stage.key).or_insert_with(|| Box::new(StageRecord::new(stage.clone(), order, state)));
+        self.stages.entry(key).or_insert_with(|| Box::new(StageRecord::new(work, order, state)));
     }
 
-    /// A plan holds the parents of all its stages, so no stage outside of it is above a new one.
+    /// A plan holds the parents of all its nodes, so no stage outside of it is above a new one.
     pub(super) fn lengthen_critical_paths(&mut self, plan: &Plan) {
-        for stage in plan.stages.iter().rev() {
-            let Some(record) = self.stages.get(&stage.key) else { continue };
+        for key in plan.keys().rev() {
+            let Some(record) = self.stages.get(&key) else { continue };
             let below = record.children.iter().filter_map(|child| self.stages.get(child));
             let longest = below.map(|child| child.critical_path).fold(0.0, f64::max);
-            if let Some(record) = self.stages.get_mut(&stage.key) {
-                record.critical_path = stage.spec.flops().0 + longest;
+            if let Some(record) = self.stages.get_mut(&key) {
+                record.critical_path = record.work.flops().0 + longest;
             }
         }
     }
@@ -252,7 +259,7 @@ impl Ledger {
             return Err(IllegalFact::AlreadyTrue { campaign, fact: fact.name() });
         }
         known.state = CampaignState::Cancelled;
-        let touched: Vec<_> = known.plan.stages.iter().map(|stage| stage.key).collect();
+        let touched: Vec<_> = known.plan.keys().collect();
         for key in &touched {
             if let Some(record) = self.stages.get_mut(key) {
                 record.wanted_by.remove(&campaign);
@@ -307,7 +314,7 @@ impl Ledger {
     /// parent was being trained again because its last checkpoint was lost.
     fn bury_if_lost(&mut self, stage: StageKey, changes: &mut Changes) {
         let Some(record) = self.stages.get(&stage) else { return };
-        let parent = record.stage.parent.and_then(|parent| self.stages.get(&parent));
+        let parent = record.work.parent().and_then(|parent| self.stages.get(&parent));
         if record.state == StageState::Waiting
             && record.checkpoints.is_empty()
             && let Some((ancestor, because)) = parent.and_then(|parent| parent.dead_end())

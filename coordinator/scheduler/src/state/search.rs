@@ -36,7 +36,7 @@ impl Ledger {
     pub(crate) fn search_growth(&self, campaign: &CampaignId) -> Option<Growth> {
         let known = self.campaign(campaign).filter(|known| !known.is_cancelled())?;
         let Progress { trials, stages, .. } = self.search_progress(campaign)?;
-        let growth = Growth { campaign: *campaign, trials, stages, order: Vec::new(), search_trials: None };
+        let growth = Growth { trials, stages, ..Growth::nothing(*campaign) };
         Some(growth.beyond(known.plan())).filter(|growth| !growth.is_empty())
     }
 

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use vocabulary::{CampaignId, Measurements, Plan, Stage, StageKey, WorkerId};
+use vocabulary::{CampaignId, Evaluation, Measurements, Plan, Stage, StageKey, Work, WorkerId};
 
 use super::campaign::{Campaign, CampaignState};
 use super::ledger::Ledger;
@@ -39,6 +39,9 @@ struct StoredStage {
     /// it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     stage: Option<Box<Stage>>,
+    /// Likewise, of an evaluation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    evaluation: Option<Box<Evaluation>>,
     order: u64,
     state: StageState,
     attempts: u32,
@@ -69,12 +72,12 @@ impl Ledger {
         let campaigns: Vec<_> = campaigns
             .map(|known| StoredCampaign { plan: Arc::clone(&known.plan), is_cancelled: known.is_cancelled() })
             .collect();
-        let in_plans = stages_of(&campaigns);
+        let in_plans = InPlans::of(&campaigns);
+        let in_other_words = |record: &StageRecord| !in_plans.has(&record.work);
         let stages = self.stages.values().map(|record| StoredStage {
-            key: record.stage.key,
-            stage: Some(&record.stage)
-                .filter(|stage| in_plans.get(&stage.key) != Some(stage))
-                .map(|stage| Box::new(stage.clone())),
+            key: record.key(),
+            stage: record.work.stage().filter(|_| in_other_words(record)).cloned().map(Box::new),
+            evaluation: record.work.evaluation().filter(|_| in_other_words(record)).cloned().map(Box::new),
             order: record.order,
             state: record.state.clone(),
             attempts: record.attempts,
@@ -96,11 +99,13 @@ impl Ledger {
     pub(crate) fn from_snapshot(snapshot: Snapshot) -> Result<Self, SnapshotError> {
         let Snapshot { campaigns, stages } = snapshot;
         let mut records: BTreeMap<StageKey, Box<StageRecord>> = BTreeMap::new();
-        let in_plans = stages_of(&campaigns);
+        let in_plans = InPlans::of(&campaigns);
         for stored in stages {
             let key = stored.key;
             let in_plan = in_plans.get(&key).ok_or(SnapshotError::Stage { stage: key })?;
-            let stage = stored.stage.map_or_else(|| (*in_plan).clone(), |stage| *stage);
+            let in_other_words = stored.stage.map(|stage| Work::Train(*stage));
+            let in_other_words = in_other_words.or(stored.evaluation.map(|evaluation| Work::Evaluate(*evaluation)));
+            let work = in_other_words.unwrap_or(in_plan);
             let record = StageRecord {
                 attempts: stored.attempts,
                 checkpoints: stored.checkpoints,
@@ -109,7 +114,7 @@ impl Ledger {
                 counts: stored.counts,
                 failed_on: stored.failed_on,
                 last_end: stored.last_end,
-                ..StageRecord::new(stage, stored.order, stored.state)
+                ..StageRecord::new(work, stored.order, stored.state)
             };
             records.insert(key, Box::new(record));
         }
@@ -128,11 +133,11 @@ impl Ledger {
     fn adopt(&mut self, plan: Arc<Plan>, is_cancelled: bool) -> Result<(), SnapshotError> {
         let campaign: CampaignId = plan.campaign;
         let mut open = 0;
-        for stage in &plan.stages {
-            if let Some(parent) = stage.parent.and_then(|parent| self.stages.get_mut(&parent)) {
-                parent.children.insert(stage.key);
+        for (key, parent) in plan.links() {
+            if let Some(parent) = parent.and_then(|parent| self.stages.get_mut(&parent)) {
+                parent.children.insert(key);
             }
-            let record = self.stages.get_mut(&stage.key).ok_or(SnapshotError::Stage { stage: stage.key })?;
+            let record = self.stages.get_mut(&key).ok_or(SnapshotError::Stage { stage: key })?;
             if !is_cancelled {
                 record.wanted_by.insert(campaign);
             }
@@ -144,9 +149,33 @@ impl Ledger {
     }
 }
 
-/// The stages of all plans; of those that have the same one, the last one's words.
-fn stages_of(campaigns: &[StoredCampaign]) -> BTreeMap<StageKey, &Stage> {
-    campaigns.iter().flat_map(|stored| &stored.plan.stages).map(|stage| (stage.key, stage)).collect()
+/// The stages and evaluations of all plans; of those that have the same one, the last one's words.
+struct InPlans<'a> {
+    stages: BTreeMap<StageKey, &'a Stage>,
+    evaluations: BTreeMap<StageKey, &'a Evaluation>,
+}
+
+impl<'a> InPlans<'a> {
+    fn of(campaigns: &'a [StoredCampaign]) -> Self {
+        let plans = || campaigns.iter().map(|stored| stored.plan.as_ref());
+        let evaluations = plans().flat_map(|plan| &plan.evaluations);
+        Self {
+            stages: plans().flat_map(|plan| &plan.stages).map(|stage| (stage.key, stage)).collect(),
+            evaluations: evaluations.map(|evaluation| (evaluation.key, evaluation)).collect(),
+        }
+    }
+
+    fn has(&self, work: &Work) -> bool {
+        match work {
+            Work::Train(stage) => self.stages.get(&stage.key) == Some(&stage),
+            Work::Evaluate(evaluation) => self.evaluations.get(&evaluation.key) == Some(&evaluation),
+        }
+    }
+
+    fn get(&self, key: &StageKey) -> Option<Work> {
+        let stage = self.stages.get(key).map(|stage| Work::Train((*stage).clone()));
+        stage.or_else(|| self.evaluations.get(key).map(|evaluation| Work::Evaluate((*evaluation).clone())))
+    }
 }
 
 mod shared {

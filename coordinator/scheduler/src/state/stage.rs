@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
-use vocabulary::{Attempt, CampaignId, Measurements, Stage, StageKey, WorkerId};
+use vocabulary::{Attempt, CampaignId, Measurements, StageKey, Work, WorkerId};
 
 use crate::fact::{AttemptEnd, Fact, RemovalReason, RetryCount};
 use crate::memory::memory_needed;
@@ -110,12 +110,12 @@ impl Counts {
     }
 }
 
-/// A stage that some campaign asked for at some time.
+/// A stage or an evaluation that some campaign asked for at some time.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct StageRecord {
     /// Its key, parent and spec.
-    pub(crate) stage: Stage,
-    /// The stages that start from its last checkpoint.
+    pub(crate) work: Work,
+    /// The stages and evaluations that start from its last checkpoint.
     pub(crate) children: BTreeSet<StageKey>,
     /// Campaigns that want it, those that were cancelled left out.
     pub(crate) wanted_by: BTreeSet<CampaignId>,
@@ -144,10 +144,10 @@ pub(crate) struct StageRecord {
 }
 
 impl StageRecord {
-    pub(crate) fn new(stage: Stage, order: u64, state: StageState) -> Self {
+    pub(crate) fn new(work: Work, order: u64, state: StageState) -> Self {
         Self {
-            memory_needed: memory_needed(&stage.spec),
-            stage,
+            memory_needed: memory_needed(&work),
+            work,
             children: BTreeSet::new(),
             wanted_by: BTreeSet::new(),
             order,
@@ -163,6 +163,16 @@ impl StageRecord {
         }
     }
 
+    /// Its key.
+    pub(crate) fn key(&self) -> StageKey {
+        self.work.key()
+    }
+
+    /// One past the last step, counted from the root; `None` for an evaluation, which trains none.
+    pub(crate) fn end_step(&self) -> Option<u64> {
+        self.work.stage().map(|stage| stage.spec.steps.end)
+    }
+
     /// The number of the next attempt.
     pub(crate) fn next_attempt(&self) -> Attempt {
         Attempt(self.attempts.saturating_add(1))
@@ -170,8 +180,10 @@ impl StageRecord {
 
     /// Whether a checkpoint at this step is further than the last, and inside the stage.
     pub(crate) fn is_progress(&self, step: u64) -> bool {
-        let reached = self.latest_checkpoint().unwrap_or(self.stage.spec.steps.start);
-        reached < step && step <= self.stage.spec.steps.end
+        self.work.stage().is_some_and(|stage| {
+            let reached = self.latest_checkpoint().unwrap_or(stage.spec.steps.start);
+            reached < step && step <= stage.spec.steps.end
+        })
     }
 
     /// Steps done at its latest committed checkpoint.
@@ -179,9 +191,14 @@ impl StageRecord {
         self.checkpoints.last().copied()
     }
 
-    /// Whether its last checkpoint is committed.
+    /// Whether its last checkpoint is committed. An evaluation has none.
     pub(crate) fn has_final_checkpoint(&self) -> bool {
-        self.checkpoints.contains(&self.stage.spec.steps.end)
+        self.end_step().is_some_and(|end| self.checkpoints.contains(&end))
+    }
+
+    /// Whether everything it leaves besides its result is committed.
+    pub(crate) fn may_complete(&self) -> bool {
+        self.has_final_checkpoint() || self.work.evaluation().is_some()
     }
 
     /// Whether stages can start from it: it is trained, and what it came to is there.
@@ -189,11 +206,16 @@ impl StageRecord {
         matches!(self.state, StageState::Completed { .. }) && self.has_final_checkpoint()
     }
 
+    /// Whether it may still need its parent's last checkpoint: it is not done, or was given up and may be tried again.
+    pub(crate) fn may_start_yet(&self) -> bool {
+        self.state.is_open() || matches!(self.state, StageState::Failed { .. })
+    }
+
     /// How it ended, where it ended so that nothing can start from it, and which stage is to be named as the reason.
     pub(crate) fn dead_end(&self) -> Option<(StageKey, DeadEnd)> {
         match &self.state {
-            StageState::Diverged { .. } => Some((self.stage.key, DeadEnd::Diverged)),
-            StageState::Failed { .. } => Some((self.stage.key, DeadEnd::Failed)),
+            StageState::Diverged { .. } => Some((self.key(), DeadEnd::Diverged)),
+            StageState::Failed { .. } => Some((self.key(), DeadEnd::Failed)),
             StageState::NotRun { ancestor, because } => Some((*ancestor, *because)),
             StageState::Waiting | StageState::Running { .. } | StageState::Completed { .. } => None,
         }
@@ -205,14 +227,14 @@ impl StageRecord {
         use StageState::{Completed, Diverged, Failed, Running, Waiting};
         Some(match (&self.state, fact) {
             (_, Fact::CheckpointRemoved { step, .. }) if self.checkpoints.contains(step) => self.state.clone(),
-            (Completed { .. }, Fact::StageReopened { .. }) if !self.has_final_checkpoint() => Waiting,
+            (Completed { .. }, Fact::StageReopened { .. }) if !self.may_complete() => Waiting,
             (Waiting, Fact::AttemptStarted { worker, attempt, .. }) if *attempt == self.next_attempt() => {
                 Running { worker: *worker, attempt: *attempt }
             }
             (Waiting, Fact::StagePoisoned { limit, .. }) => Failed { limit: *limit },
             (Running { attempt: current, .. }, fact) if Some(*current) != fact.attempt() => return None,
             (Running { .. }, Fact::CheckpointCommitted { step, .. }) if self.is_progress(*step) => self.state.clone(),
-            (Running { .. }, Fact::StageCompleted { attempt, result, .. }) if self.has_final_checkpoint() => {
+            (Running { .. }, Fact::StageCompleted { attempt, result, .. }) if self.may_complete() => {
                 Completed { attempt: *attempt, result: self.first_result.clone().unwrap_or_else(|| result.clone()) }
             }
             (Running { .. }, Fact::StageDiverged { attempt, step, loss, .. }) => {

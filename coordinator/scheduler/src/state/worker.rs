@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use vocabulary::{AttemptKey, StageKey};
+use vocabulary::{AttemptKey, StageKey, WorkKind};
 
 /// What occupies a worker's one slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +26,8 @@ pub(crate) struct Worker {
     pub(crate) name: String,
     /// Memory of its device, where it is known.
     pub(crate) memory_bytes: Option<u64>,
+    /// The kinds of work it can do.
+    pub(crate) can: BTreeSet<WorkKind>,
     /// What it does.
     pub(crate) slot: Slot,
     /// Attempts it was told to drop, besides the one in its slot, and has not confirmed yet.

@@ -7,6 +7,7 @@ mod support;
 mod branches;
 mod campaigns;
 mod checkpoints;
+mod evaluations;
 mod growth;
 mod leases;
 mod log;

@@ -1,6 +1,7 @@
 //! Which stage, and on which worker.
 
 use scheduler::memory::memory_needed;
+use vocabulary::WorkKind;
 
 use crate::scenario::Scenario;
 use crate::support::plan;
@@ -112,7 +113,7 @@ fn a_worker_with_too_little_memory_gets_what_fits_and_the_rest_says_why_it_waits
     stage.key = stage.spec.key(None);
     large.trials[0].path = vec![stage.key];
     small.stages[0].size = "small".to_owned();
-    let needed = [&small, &large].map(|plan| memory_needed(&plan.stages[0].spec));
+    let needed = [&small, &large].map(|plan| memory_needed(&plan.stages[0].clone().into()));
     assert!(needed[0] < needed[1]);
 
     let mut story = Scenario::new();
@@ -125,4 +126,30 @@ fn a_worker_with_too_little_memory_gets_what_fits_and_the_rest_says_why_it_waits
     assert!(story.stage_is("large").starts_with("needs about 0.5 GiB"), "{}", story.stage_is("large"));
     story.join_as("w2", Some(needed[1]), &[], &[]);
     story.expect(&["started large#1 on w2", "assign large#1 to w2 from initial weights"]);
+}
+
+#[test]
+fn an_evaluation_goes_to_a_worker_that_can_evaluate_and_says_so_while_there_is_none() {
+    let mut story = Scenario::new();
+    story.join_able("old", &[WorkKind::Train]);
+    story.expect_nothing();
+    story.submit(&plan("c", &[("whole", "", 10)]));
+    story.expect(&["accepted c", "started whole#1 on old", "assign whole#1 to old from initial weights"]);
+    story.checkpoint("old", "whole#1", 10);
+    story.expect(&["checkpoint of whole#1 at 10"]);
+    story.complete("old", "whole#1");
+    story.expect(&["completed whole#1", "c is over"]);
+    story.evaluate("c", &["whole"], "news");
+    story.expect(&["c grew by whole/news"]);
+    assert_eq!(
+        story.stage_is("whole/news"),
+        "no worker can evaluate: all of them run a version of the program that cannot"
+    );
+    story.join("new", &[]);
+    story.expect(&["started whole/news#1 on new", "assign whole/news#1 to new from whole"]);
+    // One that cannot evaluate is not kept from what it can do by an evaluation that comes before it in the queue.
+    story.evaluate("c", &["whole"], "code");
+    story.expect(&["c grew by whole/code"]);
+    story.submit(&plan("d", &[("other", "", 10)]));
+    story.expect(&["accepted d", "started other#1 on old", "assign other#1 to old from initial weights"]);
 }

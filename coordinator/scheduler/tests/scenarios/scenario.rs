@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use scheduler::{AttemptEnd, Effect, Event, Fact, Scheduler, Settings, StageState, StageStatus, Timestamp};
 use vocabulary::metrics::{VALIDATION_LOSS, VALIDATION_LOSS_PER_BYTE};
-use vocabulary::{Attempt, AttemptKey, CampaignId, Measurements, Plan, StageKey, WorkerId};
+use vocabulary::{Attempt, AttemptKey, CampaignId, Evaluation, Measurements, Plan, StageKey, WorkKind, WorkerId};
 
-use crate::support::{campaign, growth, worker};
+use crate::support::{campaign, evaluations, growth, worker};
 
 /// A lease is 30 s, the grace after a restart 60 s.
 pub(crate) fn settings() -> Settings {
@@ -107,6 +107,15 @@ impl Scenario {
         self.handle(Event::GrowthRequested { growth: growth(name, to) });
     }
 
+    /// Stages of a campaign's plan are to be evaluated on the text of a name. An evaluation is called `stage/text`.
+    #[track_caller]
+    pub(crate) fn evaluate(&mut self, name: &str, stages: &[&str], text: &str) {
+        let plan = self.scheduler.plan(&campaign(name)).expect("it was submitted");
+        let growth = evaluations(name, plan, stages, text);
+        self.stages.extend(growth.evaluations.iter().map(|evaluation| (evaluation.key, label(evaluation))));
+        self.handle(Event::GrowthRequested { growth });
+    }
+
     #[track_caller]
     pub(crate) fn cancel(&mut self, name: &str) {
         self.handle(Event::CampaignCancelled { campaign: campaign(name) });
@@ -124,12 +133,21 @@ impl Scenario {
         self.join_as(name, None, running, &[]);
     }
 
+    /// A worker joins that can do these kinds of work alone.
+    #[track_caller]
+    pub(crate) fn join_able(&mut self, name: &str, can: &[WorkKind]) {
+        let (worker, can) = (self.worker(name), can.iter().copied().collect());
+        let (name, running, holds) = (name.to_owned(), Vec::new(), Vec::new());
+        self.handle(Event::WorkerJoined { worker, name, memory_bytes: None, can, running, holds });
+    }
+
     #[track_caller]
     pub(crate) fn join_as(&mut self, name: &str, memory_bytes: Option<u64>, running: &[&str], holds: &[&str]) {
         let worker = self.worker(name);
         let running = running.iter().map(|text| self.attempt(text)).collect();
         let holds = holds.iter().map(|label| self.stage(label)).collect();
-        self.handle(Event::WorkerJoined { worker, name: name.to_owned(), memory_bytes, running, holds });
+        let (name, can) = (name.to_owned(), WorkKind::ALL.into());
+        self.handle(Event::WorkerJoined { worker, name, memory_bytes, can, running, holds });
     }
 
     #[track_caller]
@@ -330,8 +348,8 @@ impl Scenario {
         match fact {
             Fact::CampaignAccepted { plan } => format!("accepted {}", plan.name),
             Fact::CampaignGrown { growth } => {
-                let stages: Vec<_> = growth.stages.iter().map(|it| it.size.as_str()).collect();
-                format!("{} grew by {}", self.campaigns[&growth.campaign], stages.join(", "))
+                let added: Vec<&str> = growth.nodes().map(|work| self.stages[&work.key()].as_str()).collect();
+                format!("{} grew by {}", self.campaigns[&growth.campaign], added.join(", "))
             }
             Fact::CampaignCancelled { campaign } => format!("cancelled {}", self.campaigns[campaign]),
             Fact::RetriesChanged { campaign, retries } => {
@@ -367,6 +385,10 @@ impl Drop for Scenario {
             assert!(self.unaccounted.is_empty(), "not accounted for: {:#?}", self.unaccounted);
         }
     }
+}
+
+fn label(evaluation: &Evaluation) -> String {
+    format!("{}/{}", evaluation.size, evaluation.name)
 }
 
 /// A result with this loss a token.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use scheduler::{CampaignPhase, Effect, Event, Fact, Scheduler, Timestamp, TrialCounts};
 use vocabulary::metrics::VALIDATION_LOSS;
-use vocabulary::{AttemptKey, Growth, Measurements, Plan, WorkerId};
+use vocabulary::{AttemptKey, Growth, Measurements, Plan, WorkKind, WorkerId};
 
 use crate::scenario::settings;
 use crate::support::{campaign, search, worker};
@@ -26,7 +26,14 @@ impl Hall {
         for index in 0..workers {
             let name = format!("w{index}");
             let (worker, running, holds) = (worker(&name), Vec::new(), Vec::new());
-            hall.handle(Event::WorkerJoined { worker, name, memory_bytes: None, running, holds });
+            hall.handle(Event::WorkerJoined {
+                worker,
+                name,
+                memory_bytes: None,
+                can: WorkKind::ALL.into(),
+                running,
+                holds,
+            });
         }
         hall
     }

@@ -70,9 +70,9 @@ fn in_an_undisturbed_world_campaigns_that_have_ended_grow_by_what_is_new_alone()
     assert!(world.scheduler().campaigns().all(|campaign| campaign.phase == CampaignPhase::Open));
     outcome.and_then(|()| world.recover()).unwrap_or_else(|violation| panic!("{violation}"));
     assert!(world.scheduler().ledger().stage_count() > before);
-    for (stage, state) in world.scheduler().ledger().stages() {
-        assert_eq!(state.name(), "completed", "{}", stage.size);
-        assert_eq!(world.scheduler().stage_status(&stage.key).map(|status| status.attempts), Some(1), "{}", stage.size);
+    for (work, state) in world.scheduler().ledger().nodes() {
+        assert_eq!(state.name(), "completed", "{work:?}");
+        assert_eq!(world.scheduler().stage_status(&work.key()).map(|status| status.attempts), Some(1), "{work:?}");
     }
 }
 
@@ -83,8 +83,8 @@ fn an_undisturbed_world_trains_every_stage_in_one_attempt() {
     let mut submissions = (0..world::CAMPAIGNS).map(Action::Submit);
     let outcome = submissions.try_for_each(|action| world.act(&action));
     outcome.and_then(|()| world.recover()).unwrap_or_else(|violation| panic!("{violation}"));
-    for (stage, state) in world.scheduler().ledger().stages() {
-        assert_eq!(state.name(), "completed", "{}", stage.size);
-        assert_eq!(world.scheduler().stage_status(&stage.key).map(|status| status.attempts), Some(1), "{}", stage.size);
+    for (work, state) in world.scheduler().ledger().nodes() {
+        assert_eq!(state.name(), "completed", "{work:?}");
+        assert_eq!(world.scheduler().stage_status(&work.key()).map(|status| status.attempts), Some(1), "{work:?}");
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, VecDeque};
 
 use scheduler::{Effect, Event};
 use vocabulary::metrics::VALIDATION_LOSS;
-use vocabulary::{AttemptKey, Measurements, StageKey, WorkerId};
+use vocabulary::{AttemptKey, Measurements, StageKey, WorkKind, WorkerId};
 
 use crate::desk::Message;
 use crate::support::worker;
@@ -17,7 +17,8 @@ const STRIDE: u64 = 10;
 struct Training {
     key: AttemptKey,
     step: u64,
-    end: u64,
+    /// Its last step; `None` of an evaluation, which has no checkpoints.
+    end: Option<u64>,
     /// It was told to stop, and is finishing its step.
     stopping: bool,
 }
@@ -85,6 +86,7 @@ impl Process {
             worker: self.id,
             name: self.name.clone(),
             memory_bytes: None,
+            can: WorkKind::ALL.into(),
             running: self.in_hand(),
             holds: self.holds.clone(),
         };
@@ -122,11 +124,11 @@ impl Process {
         }
     }
 
-    /// Takes in the next order; `end_of` says where a stage begins and ends.
+    /// Takes in the next order; `steps` says where a stage begins and ends, and nothing of an evaluation.
     ///
     /// # Errors
     /// If it was given something while it has something else.
-    pub(crate) fn obey(&mut self, steps: impl Fn(&StageKey) -> (u64, u64)) -> Result<(), String> {
+    pub(crate) fn obey(&mut self, steps: impl Fn(&StageKey) -> Option<(u64, u64)>) -> Result<(), String> {
         let Some(order) = self.connection.as_mut().and_then(|connection| connection.down.pop_front()) else {
             return Ok(());
         };
@@ -142,8 +144,9 @@ impl Process {
                         "invariant_two_attempts_never_share_a_worker: {name} has {other} and got {stage}"
                     ));
                 }
-                let (start, end) = steps(&key.stage);
-                let step = resume_from.unwrap_or(start);
+                let steps = steps(&key.stage);
+                let step = resume_from.or(steps.map(|(start, _)| start)).unwrap_or(0);
+                let end = steps.map(|(_, end)| end);
                 self.training = Some(Training { key, step, end, stopping: false });
             }
             Effect::Revoke { key, .. } | Effect::Refuse { key, .. } => {
@@ -166,13 +169,15 @@ impl Process {
             self.training = None;
             return self.report(Event::RevocationConfirmed { worker, key });
         }
-        let step = (step + STRIDE).min(end);
-        self.report(Event::CheckpointCommitted { worker, key, step });
-        if step < end {
+        let step = (step + STRIDE).min(end.unwrap_or(0));
+        if end.is_some() {
+            self.report(Event::CheckpointCommitted { worker, key, step });
+        }
+        if end.is_some_and(|end| step < end) {
             self.training = Some(Training { key, step, end, stopping });
         } else {
             self.training = None;
-            self.holds.push(key.stage);
+            self.holds.extend(end.map(|_| key.stage));
             // The loss tells which attempt it comes from.
             let result = Measurements::new().with(VALIDATION_LOSS, f64::from(key.attempt.0));
             self.report(Event::StageCompleted { worker, key, result });

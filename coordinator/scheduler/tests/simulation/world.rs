@@ -10,13 +10,13 @@ use crate::action::Action;
 use crate::desk::{Desk, Message, Verdict};
 use crate::invariants::{self, Moment, Witness};
 use crate::process::{Connection, Process};
-use crate::support::{campaign, growth, plan, search};
+use crate::support::{campaign, evaluations, growth, plan, search};
 
 /// How many campaigns there are to be asked for.
 pub(crate) const CAMPAIGNS: usize = 4;
 
 /// How many things there are that campaigns may grow by.
-pub(crate) const GROWTHS: usize = 6;
+pub(crate) const GROWTHS: usize = 10;
 
 /// Rounds of good weather after which everything has to be over: many times what it takes.
 const RECOVERY_ROUNDS: usize = 400;
@@ -59,6 +59,7 @@ impl World {
         ];
         let retries =
             Retries { not_started: 2, preempted: 4, failed: 1, backoff_ms: 2_000, longest_backoff_ms: 20_000 };
+        let growths = growths(&plans);
         plans[0].retries = retries;
         plans[1].retries = Retries { failed: 3, preempted: 1, ..retries };
         plans[2].retries = Retries { backoff_ms: 0, ..retries };
@@ -69,7 +70,7 @@ impl World {
             facts: Vec::new(),
             snapshot: None,
             plans,
-            growths: growths(),
+            growths,
             slots: vec![None; slots],
             last_in: vec![None; slots],
             processes: 0,
@@ -184,7 +185,7 @@ impl World {
     fn damage(&mut self, index: usize) -> Result<(), String> {
         let ledger = self.scheduler.ledger();
         let committed =
-            ledger.stages().flat_map(|(stage, _)| ledger.checkpoints(&stage.key).map(|step| (stage.key, step)));
+            ledger.nodes().flat_map(|(work, _)| ledger.checkpoints(&work.key()).map(move |step| (work.key(), step)));
         let committed: Vec<_> = committed.collect();
         if committed.is_empty() {
             return Ok(());
@@ -236,8 +237,8 @@ impl World {
     fn obey(&mut self, slot: usize) -> Result<(), String> {
         let Some(process) = self.slots[slot].as_mut() else { return Ok(()) };
         process.obey(|key| {
-            let stage = self.scheduler.stage(key).expect("a worker gets stages that are known");
-            (stage.spec.steps.start, stage.spec.steps.end)
+            let work = self.scheduler.work(key).expect("a worker gets what is known");
+            work.stage().map(|stage| (stage.spec.steps.start, stage.spec.steps.end))
         })
     }
 
@@ -399,8 +400,8 @@ impl World {
 }
 
 /// By stages that another campaign has, by new ones below a trunk and below what was a leaf, by a root; by some of it
-/// twice.
-fn growths() -> [Growth; GROWTHS] {
+/// twice; by evaluations of a trunk, of leaves, and of stages that two campaigns share.
+fn growths(plans: &[Plan; CAMPAIGNS]) -> [Growth; GROWTHS] {
     let trunk = ("trunk", "", 30);
     [
         growth("one", &plan("one", &[trunk, ("long", "trunk", 20), ("longer", "long", 10)])),
@@ -409,5 +410,9 @@ fn growths() -> [Growth; GROWTHS] {
         growth("three", &plan("three", &[("first", "", 15), ("after", "first", 25), ("later", "after", 5)])),
         growth("three", &plan("three", &[("first", "", 15), ("after", "first", 25), trunk])),
         Growth::of_search(campaign("search"), 6),
+        evaluations("one", &plans[0], &["trunk", "short", "long"], "news"),
+        evaluations("two", &plans[1], &["long", "longer"], "news"),
+        evaluations("three", &plans[2], &["second"], "code"),
+        evaluations("search", &plans[3], &["searched"], "news"),
     ]
 }

@@ -5,8 +5,8 @@ use std::ops::Range;
 use recipes::search::{Progress, grow};
 use vocabulary::search::{Asha, Dimension, Parameter, Sampler, Scale, Search, SearchBase, Settings, Values};
 use vocabulary::{
-    CampaignId, CheckpointPolicy, DataSpec, Growth, LrSchedule, Plan, Retries, Stage, StageKey, StageRole, StageSpec,
-    Tokens, Trial, TrialId, WorkerId, sample,
+    CampaignId, CheckpointPolicy, DataSpec, DatasetId, Evaluation, EvaluationSpec, EvaluationTask, Growth, LrSchedule,
+    Plan, Retries, Stage, StageKey, StageRole, StageSpec, Tokens, Trial, TrialId, WorkerId, sample,
 };
 
 /// Each limit is small and another one.
@@ -37,6 +37,7 @@ pub(crate) fn plan(name: &str, lines: &[(&str, &str, u64)]) -> Plan {
         dataset,
         trials,
         stages,
+        evaluations: Vec::new(),
         retries,
         checkpoints,
         search: None,
@@ -70,13 +71,23 @@ pub(crate) fn search(name: &str, trials: u32) -> Plan {
 /// What a campaign grows by to have all of a plan, in the plan's order.
 pub(crate) fn growth(name: &str, to: &Plan) -> Growth {
     let order = to.trials.iter().map(|trial| trial.id).collect();
-    Growth {
-        campaign: campaign(name),
-        trials: to.trials.clone(),
-        stages: to.stages.clone(),
-        order,
-        search_trials: None,
-    }
+    Growth { trials: to.trials.clone(), stages: to.stages.clone(), order, ..Growth::nothing(campaign(name)) }
+}
+
+/// What a campaign grows by to have these stages of a plan evaluated on the text of a name.
+pub(crate) fn evaluations(name: &str, plan: &Plan, stages: &[&str], text: &str) -> Growth {
+    let evaluation = |label: &&str| {
+        let stage = plan.stages.iter().find(|stage| stage.size == *label).expect("the plan has it");
+        let dataset = DatasetId::from_content(text.as_bytes());
+        let spec = EvaluationSpec {
+            task: EvaluationTask::HeldOutLoss { dataset, tokens: 2048, context: 64 },
+            model: stage.spec.model,
+            ..sample::evaluation()
+        };
+        let (key, parent) = (spec.key(&stage.key), stage.key);
+        Evaluation { key, parent, spec, name: text.to_owned(), size: stage.size.clone(), seed: stage.seed }
+    };
+    Growth { evaluations: stages.iter().map(evaluation).collect(), ..Growth::nothing(campaign(name)) }
 }
 
 /// The identifier of the campaign of this name.

@@ -18,6 +18,7 @@ pub(crate) struct CampaignView {
     pub(crate) submitted_at_ms: u64,
     pub(crate) tokens: Tokens,
     pub(crate) tokens_done: Tokens,
+    pub(crate) has_evaluations: bool,
     /// How many committed checkpoints of its stages were found damaged or gone.
     pub(crate) damaged_checkpoints: usize,
 }
@@ -29,6 +30,8 @@ pub(crate) struct CampaignDetail {
     pub(crate) plan: Arc<Plan>,
     /// In the plan's order.
     pub(crate) stages: Vec<StageView>,
+    /// In the plan's order.
+    pub(crate) evaluations: Vec<StageView>,
     /// `None` where nobody wrote one, as for a branch.
     pub(crate) recipe: Option<RecipeSource>,
 }
@@ -53,6 +56,7 @@ impl CampaignView {
             status: view.scheduler.campaign_status(campaign)?,
             description: plan.description.clone(),
             submitted_at_ms: view.submitted_at_ms(campaign),
+            has_evaluations: !plan.evaluations.is_empty(),
             tokens: plan.stages.iter().map(|stage| stage.spec.tokens()).sum(),
             tokens_done: plan.stages.iter().map(|stage| tokens_done(view, stage)).sum(),
             damaged_checkpoints: plan.stages.iter().map(|stage| ledger.damaged_checkpoints(&stage.key).count()).sum(),
@@ -66,8 +70,10 @@ impl CampaignDetail {
         let summary = CampaignView::of(view, campaign)?;
         let plan = view.scheduler.shared_plan(campaign)?;
         let is_cancelled = summary.status.phase == CampaignPhase::Cancelled;
-        let stages = plan.stages.iter().filter_map(|stage| StageView::of(view, stage.key, is_cancelled)).collect();
-        Some(Self { summary, plan, stages, recipe: None })
+        let of = |key| StageView::of(view, key, is_cancelled);
+        let stages = plan.stages.iter().filter_map(|stage| of(stage.key)).collect();
+        let evaluations = plan.evaluations.iter().filter_map(|evaluation| of(evaluation.key)).collect();
+        Some(Self { summary, plan, stages, evaluations, recipe: None })
     }
 }
 

@@ -1,7 +1,7 @@
 //! Workers.
 
 use scheduler::{Slot, WorkerStatus};
-use vocabulary::{Stage, WorkerId};
+use vocabulary::{Work, WorkerId};
 
 use crate::driver::from_worker::Progress;
 use crate::driver::view::View;
@@ -13,7 +13,7 @@ pub(crate) struct WorkerView {
     pub(crate) name: String,
     pub(crate) device: String,
     pub(crate) is_connected: bool,
-    pub(crate) stage: Option<Stage>,
+    pub(crate) work: Option<Work>,
     pub(crate) progress: Option<Progress>,
 }
 
@@ -36,7 +36,7 @@ impl WorkerView {
             name,
             device: view.device(&worker).to_owned(),
             is_connected: view.is_connected(&worker),
-            stage: key.and_then(|key| view.scheduler.stage(&key.stage)).cloned(),
+            work: key.and_then(|key| view.scheduler.work(&key.stage)).cloned(),
             progress: key.and_then(|key| view.progress(&worker, key)).cloned(),
         }
     }

@@ -6,7 +6,7 @@ mod worker;
 use proto::ConvertError;
 use vocabulary::Surgery;
 
-pub(super) use request::{branch, collect, curves, extend, optional, selector, submit};
+pub(super) use request::{branch, collect, curves, evaluate, extend, optional, selector, submit};
 pub(super) use worker::{hello, message};
 
 use crate::api::limit::TooLong;

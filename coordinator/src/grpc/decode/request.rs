@@ -12,7 +12,7 @@ use vocabulary::{Dataset, DecayShape, Surgery, Tokens};
 use super::DecodeError;
 use crate::api::limit::at_most;
 use crate::api::requests::{
-    BranchRequest, CollectRequest, CurvesRequest, ExtendRequest, RecipeSource, Selector, SubmitRequest,
+    BranchRequest, CollectRequest, CurvesRequest, EvaluateRequest, ExtendRequest, RecipeSource, Selector, SubmitRequest,
 };
 
 /// A campaign that has to be named.
@@ -73,6 +73,16 @@ pub(crate) fn branch(request: v1::BranchCampaignRequest) -> Result<BranchRequest
     let dataset = dataset.map(Dataset::try_from).transpose()?;
     let name = (!name.is_empty()).then_some(name);
     Ok(BranchRequest { stage, terms: BranchTerms { step, name, length, rate, peak_lr, surgery, dataset }, dry_run })
+}
+
+pub(crate) fn evaluate(request: v1::EvaluateCampaignRequest) -> Result<EvaluateRequest, DecodeError> {
+    let v1::EvaluateCampaignRequest { campaign, name, dataset, tokens, stages, dry_run } = request;
+    at_most(MAX_NAME_BYTES, "name", name.len())?;
+    at_most(MAX_LISTED, "stages", stages.len())?;
+    let stages = stages.into_iter().map(|stage| Selector::new("stages", stage)).collect::<Result<_, _>>()?;
+    let dataset = convert::required("dataset", dataset)?;
+    let (campaign, tokens) = (selector(campaign)?, Some(tokens).filter(|tokens| *tokens > 0));
+    Ok(EvaluateRequest { campaign, name, dataset, tokens, stages, dry_run })
 }
 
 pub(crate) fn curves(request: v1::GetCurvesRequest) -> Result<CurvesRequest, DecodeError> {

@@ -1,11 +1,13 @@
 //! What workers say. A malformed message ends the session: the other side runs another version, or is not a worker.
 
+use std::collections::BTreeSet;
+
 use proto::ConvertError;
 use proto::convert::{Problem, attempt, attempts, id, ids, name};
 use proto::limits::{MAX_CURVE_POINTS, MAX_LISTED, MAX_NAME_BYTES, MAX_REASON_BYTES};
 use proto::v1::worker_message::Body;
 use proto::v1::{self, WorkerMessage};
-use vocabulary::{AttemptKey, Measurements};
+use vocabulary::{AttemptKey, Measurements, WorkKind};
 
 use super::DecodeError;
 use crate::api::limit::at_most;
@@ -23,12 +25,14 @@ pub(crate) fn hello(message: WorkerMessage) -> Result<Hello, DecodeError> {
     }
     at_most(MAX_LISTED, "hello.running", hello.running.len())?;
     at_most(MAX_LISTED, "hello.holds", hello.holds.len())?;
+    at_most(MAX_LISTED, "hello.work", hello.work.len())?;
     Ok(Hello {
         worker: id("hello.worker", &hello.worker)?,
         name: name("hello.name", hello.name)?,
         version: name("hello.version", hello.version)?,
         device: name("hello.device", hello.device)?,
         memory_bytes: hello.memory_bytes,
+        can: kinds_of_work(&hello.work),
         running: attempts("hello.running", hello.running)?,
         holds: ids("hello.holds", &hello.holds)?,
         predecessors: hello
@@ -38,6 +42,13 @@ pub(crate) fn hello(message: WorkerMessage) -> Result<Hello, DecodeError> {
             .collect::<Result<_, _>>()?,
         connection: hello.connection,
     })
+}
+
+/// The kinds of work that a hello names, as far as this version knows them. A worker from before there were several names
+/// none, and trains.
+fn kinds_of_work(names: &[String]) -> BTreeSet<WorkKind> {
+    let known: BTreeSet<WorkKind> = names.iter().filter_map(|name| WorkKind::find(name)).collect();
+    if names.is_empty() { BTreeSet::from([WorkKind::Train]) } else { known }
 }
 
 /// Reads every other message.
@@ -243,6 +254,24 @@ mod tests {
                 )
             );
         }
+    }
+
+    #[test]
+    fn a_worker_that_names_no_kind_of_work_trains_and_kinds_of_later_versions_are_left_out() {
+        let worker = WorkerId::from_content(b"a worker").to_string();
+        let can = |work: &[&str]| {
+            let work = work.iter().map(ToString::to_string).collect();
+            let body = Body::Hello(v1::Hello {
+                worker: worker.clone(),
+                work,
+                protocol: proto::PROTOCOL,
+                ..Default::default()
+            });
+            hello(WorkerMessage { sequence: 0, body: Some(body) }).expect("it is sound").can
+        };
+        assert_eq!(can(&[]), BTreeSet::from([WorkKind::Train]));
+        assert_eq!(can(&["train", "evaluate", "distil"]), BTreeSet::from(WorkKind::ALL));
+        assert_eq!(can(&["distil"]), BTreeSet::new());
     }
 
     #[test]

@@ -2,20 +2,29 @@
 
 use proto::convert::sent_plan;
 use proto::v1;
-use scheduler::{CampaignPhase, Hold};
+use scheduler::{CampaignPhase, Hold, PlannedEvaluations, StageCounts, Unevaluable};
+use vocabulary::{StageKey, Work};
 
 use super::{count, curve_point};
 use crate::api::views::{
     CampaignDetail, CampaignUpdate, CampaignView, StagePhase, StageView, TrialEnd, TrialOutcome, WorkerView,
 };
-use crate::api::{Collection, CurveRun};
+use crate::api::{Collection, CurveRun, Evaluated};
 use crate::driver::collection::CheckpointStatus;
 use crate::driver::from_worker::Progress;
 use crate::orphans::Orphan;
 
 pub(crate) fn summary(campaign: &CampaignView) -> v1::CampaignSummary {
-    let CampaignView { status, description, submitted_at_ms, tokens, tokens_done, damaged_checkpoints } = campaign;
-    let (stages, trials) = (status.stages, status.trials);
+    let CampaignView {
+        status,
+        description,
+        submitted_at_ms,
+        tokens,
+        tokens_done,
+        has_evaluations,
+        damaged_checkpoints,
+    } = campaign;
+    let trials = status.trials;
     let phase = match status.phase {
         CampaignPhase::Open => v1::CampaignPhase::Open,
         CampaignPhase::Ended => v1::CampaignPhase::Ended,
@@ -26,14 +35,7 @@ pub(crate) fn summary(campaign: &CampaignView) -> v1::CampaignSummary {
         name: status.name.clone(),
         description: description.clone(),
         phase: phase.into(),
-        stages: Some(v1::StageCounts {
-            waiting: count(stages.waiting),
-            running: count(stages.running),
-            completed: count(stages.completed),
-            diverged: count(stages.diverged),
-            failed: count(stages.failed),
-            not_run: count(stages.not_run),
-        }),
+        stages: Some(counts(&status.stages)),
         trials: Some(v1::TrialCounts {
             open: count(trials.open),
             completed: count(trials.completed),
@@ -45,15 +47,28 @@ pub(crate) fn summary(campaign: &CampaignView) -> v1::CampaignSummary {
         tokens: tokens.0,
         tokens_done: tokens_done.0,
         damaged_checkpoints: count(*damaged_checkpoints),
+        evaluations: has_evaluations.then(|| counts(&status.evaluations)),
+    }
+}
+
+fn counts(counts: &StageCounts) -> v1::StageCounts {
+    v1::StageCounts {
+        waiting: count(counts.waiting),
+        running: count(counts.running),
+        completed: count(counts.completed),
+        diverged: count(counts.diverged),
+        failed: count(counts.failed),
+        not_run: count(counts.not_run),
     }
 }
 
 pub(crate) fn detail(detail: CampaignDetail) -> v1::CampaignDetail {
-    let CampaignDetail { summary: campaign, plan, stages, recipe } = detail;
+    let CampaignDetail { summary: campaign, plan, stages, evaluations, recipe } = detail;
     let (recipe_file, recipe_text) = recipe.map(|recipe| (recipe.file, recipe.text)).unwrap_or_default();
     v1::CampaignDetail {
         summary: Some(summary(&campaign)),
         stages: stages.into_iter().map(stage).collect(),
+        evaluations: evaluations.into_iter().map(stage).collect(),
         recipe_file,
         recipe_text,
         plan_json: sent_plan(&plan),
@@ -110,7 +125,8 @@ pub(crate) fn worker(worker: &WorkerView) -> v1::WorkerStatus {
         device: worker.device.clone(),
         connected: worker.is_connected,
         progress: worker.progress.as_ref().map(progress),
-        stage: worker.stage.as_ref().map(Into::into),
+        stage: worker.work.as_ref().and_then(Work::stage).map(Into::into),
+        evaluation: worker.work.as_ref().and_then(Work::evaluation).map(Into::into),
     }
 }
 
@@ -119,6 +135,21 @@ fn progress(progress: &Progress) -> v1::Progress {
         attempt: Some(progress.key.into()),
         latest: progress.latest.as_ref().map(curve_point),
         tokens_per_second: progress.tokens_per_second,
+    }
+}
+
+pub(crate) fn evaluated(evaluated: Evaluated) -> v1::EvaluateCampaignResponse {
+    let Evaluated { campaign_name, planned } = evaluated;
+    let PlannedEvaluations { growth, known, known_done, unevaluable } = planned;
+    let refused =
+        |(stage, why): (StageKey, Unevaluable)| v1::Unevaluable { stage: stage.to_string(), reason: why.to_string() };
+    v1::EvaluateCampaignResponse {
+        campaign: growth.campaign.to_string(),
+        campaign_name,
+        added: growth.evaluations.iter().map(Into::into).collect(),
+        known: count(known),
+        known_done: count(known_done),
+        unevaluable: unevaluable.into_iter().map(refused).collect(),
     }
 }
 
@@ -144,6 +175,7 @@ pub(crate) fn status(status: &CheckpointStatus) -> v1::CommittedCheckpoint {
         Some(Hold::BranchPoint) => v1::CheckpointHold::BranchPoint,
         Some(Hold::Result) => v1::CheckpointHold::Result,
         Some(Hold::Newest) => v1::CheckpointHold::Newest,
+        Some(Hold::Evaluation) => v1::CheckpointHold::Evaluation,
     };
     v1::CommittedCheckpoint {
         stage: checkpoint.stage.to_string(),

@@ -27,11 +27,12 @@ pub(crate) fn to_worker(message: ToWorker) -> CoordinatorMessage {
 }
 
 fn assignment(assignment: &Assignment) -> v1::Assignment {
-    let Assignment { stage, attempt, start, cadence } = assignment;
+    let Assignment { work, attempt, start, cadence } = assignment;
     let Cadence { min_interval, max_interval, mean_time_between_interruptions } = *cadence;
     v1::Assignment {
-        attempt: Some(AttemptKey { stage: stage.key, attempt: *attempt }.into()),
-        stage: Some(stage.into()),
+        attempt: Some(AttemptKey { stage: work.key(), attempt: *attempt }.into()),
+        stage: work.stage().map(Into::into),
+        evaluation: work.evaluation().map(Into::into),
         start: start.as_ref().map(checkpoint_ref),
         cadence: Some(v1::Cadence {
             min_interval_ms: milliseconds(min_interval),

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use scheduler::Fact;
-use vocabulary::{AttemptKey, CampaignId, Stage, StageKey};
+use vocabulary::{AttemptKey, CampaignId, StageKey, Work};
 
 use super::state::refused;
 use crate::store::{DerivedCheck, StoreError};
@@ -36,9 +36,9 @@ impl Derived {
         match fact {
             Fact::CampaignAccepted { plan } => {
                 self.campaigns.entry(plan.campaign).or_insert(at_ms);
-                self.want(plan.campaign, &plan.stages)
+                self.want(plan.campaign, plan.nodes())
             }
-            Fact::CampaignGrown { growth } => self.want(growth.campaign, &growth.stages),
+            Fact::CampaignGrown { growth } => self.want(growth.campaign, growth.nodes()),
             Fact::AttemptStarted { stage, attempt, .. } => {
                 if !self.stages.contains(stage) {
                     return Err(refused("attempts", format!("there is no {stage}")));
@@ -69,13 +69,14 @@ impl Derived {
         }
     }
 
-    fn want(&mut self, campaign: CampaignId, stages: &[Stage]) -> Result<(), StoreError> {
-        if !stages.is_empty() && !self.campaigns.contains_key(&campaign) {
+    fn want(&mut self, campaign: CampaignId, nodes: impl Iterator<Item = Work>) -> Result<(), StoreError> {
+        let nodes: Vec<(StageKey, Option<StageKey>)> = nodes.map(|work| (work.key(), work.parent())).collect();
+        if !nodes.is_empty() && !self.campaigns.contains_key(&campaign) {
             return Err(refused("campaign_stages", format!("there is no {campaign}")));
         }
-        self.stages.extend(stages.iter().map(|stage| stage.key));
-        self.campaign_stages.extend(stages.iter().map(|stage| (campaign, stage.key)));
-        match stages.iter().filter_map(|stage| stage.parent).find(|parent| !self.stages.contains(parent)) {
+        self.stages.extend(nodes.iter().map(|(key, _)| key));
+        self.campaign_stages.extend(nodes.iter().map(|(key, _)| (campaign, *key)));
+        match nodes.iter().filter_map(|(_, parent)| *parent).find(|parent| !self.stages.contains(parent)) {
             None => Ok(()),
             Some(parent) => Err(refused("stages", format!("there is no {parent}"))),
         }

@@ -2,7 +2,7 @@
 
 use scheduler::Fact;
 use sqlx::{QueryBuilder, SqliteConnection};
-use vocabulary::{AttemptKey, CampaignId, Plan, Stage};
+use vocabulary::{AttemptKey, CampaignId, Evaluation, Plan, Stage};
 
 use super::error::cannot_write;
 use super::measurements;
@@ -16,7 +16,10 @@ const ROWS: usize = 1000;
 pub(super) async fn write(connection: &mut SqliteConnection, at_ms: u64, fact: &Fact) -> Result<(), StoreError> {
     match fact {
         Fact::CampaignAccepted { plan } => accept(connection, at_ms, plan).await,
-        Fact::CampaignGrown { growth } => want(connection, growth.campaign, &growth.stages).await,
+        Fact::CampaignGrown { growth } => {
+            want(connection, growth.campaign, &growth.stages).await?;
+            want_evaluations(connection, growth.campaign, &growth.evaluations).await
+        }
         Fact::AttemptStarted { stage, worker, attempt } => {
             let insert = "INSERT INTO attempts (stage, attempt, worker, started_at_ms) VALUES (?, ?, ?, ?)";
             let insert = sqlx::query(insert)
@@ -64,7 +67,8 @@ async fn accept(connection: &mut SqliteConnection, at_ms: u64, plan: &Plan) -> R
     let insert = "INSERT INTO campaigns (campaign, name, submitted_at_ms) VALUES (?, ?, ?) ON CONFLICT DO NOTHING";
     let insert = sqlx::query(insert).bind(plan.campaign.to_string()).bind(&plan.name).bind(to_column(at_ms));
     insert.execute(&mut *connection).await.map_err(cannot_write("campaigns"))?;
-    want(connection, plan.campaign, &plan.stages).await
+    want(connection, plan.campaign, &plan.stages).await?;
+    want_evaluations(connection, plan.campaign, &plan.evaluations).await
 }
 
 /// Adds the stages of a campaign unless they are there: campaigns share stages.
@@ -90,6 +94,25 @@ async fn want(connection: &mut SqliteConnection, campaign: CampaignId, stages: &
         });
         insert.push(" ON CONFLICT DO NOTHING");
         let insert = insert.build().persistent(false);
+        insert.execute(&mut *connection).await.map_err(cannot_write("campaign_stages"))?;
+    }
+    Ok(())
+}
+
+/// Adds evaluations of a campaign's stages, as far as they are new: a row that begins and ends where its stage does.
+async fn want_evaluations(
+    connection: &mut SqliteConnection,
+    campaign: CampaignId,
+    evaluations: &[Evaluation],
+) -> Result<(), StoreError> {
+    for Evaluation { key, parent, size, seed, .. } in evaluations {
+        let insert = "INSERT INTO stages (stage, parent, size, seed, start_step, end_step) \
+                      SELECT ?, stage, ?, ?, end_step, end_step FROM stages WHERE stage = ? ON CONFLICT DO NOTHING";
+        let insert = sqlx::query(insert).bind(key.to_string()).bind(size).bind(to_column(*seed));
+        let insert = insert.bind(parent.to_string()).execute(&mut *connection).await;
+        insert.map_err(cannot_write("stages"))?;
+        let insert = "INSERT INTO campaign_stages (campaign, stage) VALUES (?, ?) ON CONFLICT DO NOTHING";
+        let insert = sqlx::query(insert).bind(campaign.to_string()).bind(key.to_string());
         insert.execute(&mut *connection).await.map_err(cannot_write("campaign_stages"))?;
     }
     Ok(())

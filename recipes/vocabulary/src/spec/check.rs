@@ -44,7 +44,7 @@ impl SpecError {
     }
 }
 
-type Checked = Result<(), SpecError>;
+pub(crate) type Checked = Result<(), SpecError>;
 
 fn refuse(field: &'static str, problem: SpecProblem) -> Checked {
     Err(SpecError::Field { field, problem })
@@ -54,7 +54,7 @@ fn demand(field: &'static str, holds: bool, otherwise: &'static str) -> Checked 
     if holds { Ok(()) } else { refuse(field, SpecProblem::Conflict(otherwise)) }
 }
 
-fn positive(field: &'static str, value: impl Into<u64>) -> Checked {
+pub(crate) fn positive(field: &'static str, value: impl Into<u64>) -> Checked {
     if value.into() == 0 { refuse(field, SpecProblem::NotPositive) } else { Ok(()) }
 }
 
@@ -105,7 +105,7 @@ impl StageSpec {
     }
 }
 
-fn check_model(model: &ModelSpec) -> Checked {
+pub(crate) fn check_model(model: &ModelSpec) -> Checked {
     let ModelSpec { shape, vocab, tied: _, tensor_program, rope_theta, norm_eps } = model;
     let Shape { d_model, d_ff, head_dim, n_heads, n_kv_heads, n_layers } = *shape;
     positive("model.shape.d_model", d_model)?;

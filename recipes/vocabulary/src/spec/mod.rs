@@ -13,6 +13,7 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 
 pub use check::{SpecError, SpecProblem};
+pub(crate) use check::{check_model, positive};
 
 use crate::batch::Batch;
 use crate::data::DataSpec;

@@ -10,7 +10,9 @@ use serde::{Deserialize, Serialize};
 use vocabulary::{Attempt, Measurements, Stage as PlannedStage, StageRole};
 use worker::checkpoint::{Blobs, upload};
 use worker::runner::{Controls, Ended, Report, Runner, Stop};
-use worker::training::{Order, PendingBlobs, StageTrainer, StepReport, Trainer, Training, TrainingError};
+use worker::training::{
+    EvaluationOrder, Interrupter, Order, PendingBlobs, StageTrainer, StepReport, Task, Trainer, Training, TrainingError,
+};
 use worker::{AttemptKey, Storage};
 
 use super::{MeasureError, Stage, repeat};
@@ -89,6 +91,14 @@ impl Trainer for TimedTrainer {
     fn start(&mut self, order: &Order) -> Result<Box<dyn Training>, TrainingError> {
         Ok(Box::new(TimedTraining { inner: self.inner.start(order)?, clock: Arc::clone(&self.clock) }))
     }
+
+    fn evaluate(
+        &mut self,
+        order: &EvaluationOrder,
+        interrupter: &Interrupter,
+    ) -> Result<Option<Measurements>, TrainingError> {
+        self.inner.evaluate(order, interrupter)
+    }
 }
 
 impl Training for TimedTraining {
@@ -163,7 +173,7 @@ fn train(
     // Half of the time without checkpoints, for comparison.
     let interval = Duration::from_secs_f64(request.seconds / 2.0);
     let (runner, mut reports) = Runner::start(trainer, Some(interval))?;
-    let controls = runner.train(key, order, worker::Cadence::default());
+    let controls = runner.begin(key, Task::Train(order), worker::Cadence::default());
     let (begun, mut steps, mut stored) = (Instant::now(), 0, Vec::new());
     while let Some(report) = reports.blocking_recv() {
         match report {

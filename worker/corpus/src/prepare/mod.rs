@@ -85,7 +85,7 @@ pub struct PrepareRequest {
     /// Directory that relative paths start from.
     pub base_dir: PathBuf,
     pub tokenizer: TokenizerChoice,
-    /// Fraction of the documents held out, 0 to 1.
+    /// Fraction of the documents held out, 0 to 1. At 1 none is left to train on, which needs an existing tokenizer.
     pub validation_fraction: f64,
     /// Selects which documents are held out.
     pub split_seed: u64,
@@ -295,7 +295,9 @@ fn split_texts<'a>(
     let mut parts = Vec::with_capacity(2 * request.texts.len());
     for (number, text) in request.texts.iter().enumerate() {
         let [train, held_out] = [Split::Train, Split::Validation].map(|split| of(number, split));
-        if train.texts.is_empty() || held_out.texts.is_empty() {
+        // All of it held out is text to evaluate on.
+        let wants_train = request.validation_fraction < 1.0;
+        if (wants_train && train.texts.is_empty()) || held_out.texts.is_empty() {
             let (trained, held_out) = (train.texts.len(), held_out.texts.len());
             return Err(PrepareError::EmptySplit { domain: text.domain.clone(), trained, held_out });
         }

@@ -212,7 +212,7 @@ impl World {
     }
 
     fn assignment(&self, key: AttemptKey) -> Box<Assignment> {
-        Box::new(Assignment { key, stage: self.stage.clone(), start: None, cadence: worker::Cadence::default() })
+        Box::new(Assignment { key, work: self.stage.clone().into(), start: None, cadence: worker::Cadence::default() })
     }
 
     /// Gives the worker another attempt, if it is free as far as the coordinator knows, or about to be.

@@ -26,6 +26,7 @@ pub(super) fn page(conclusion: &Conclusion) -> String {
         conclusion.analysis.as_ref().map(parts::optima).unwrap_or_default(),
         parts::envelope(conclusion),
         parts::sets(conclusion),
+        parts::evaluations(conclusion),
         drawn,
         parts::points(conclusion),
         parts::settings(conclusion),

@@ -302,6 +302,18 @@ pub(super) fn sets(conclusion: &Conclusion) -> String {
     )
 }
 
+/// The trials' losses on the texts that the campaign is evaluated on.
+pub(super) fn evaluations(conclusion: &Conclusion) -> String {
+    if conclusion.campaign.plan.evaluations.is_empty() {
+        return String::new();
+    }
+    format!(
+        "<section>\n<h2>Evaluations</h2>\n<p class=\"about\">Losses in nats on other held-out text, of the model at the end of \
+         each trial. Losses on different texts compare in nats a byte.</p>\n{}</section>\n",
+        rows_of(&cells::evaluations(&conclusion.campaign, &conclusion.points))
+    )
+}
+
 fn rows_of(rows: &[Vec<String>]) -> String {
     let row = |(number, cells): (usize, &Vec<String>)| {
         let tag = if number == 0 { "th" } else { "td" };

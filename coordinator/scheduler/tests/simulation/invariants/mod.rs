@@ -71,7 +71,7 @@ fn ensure(holds: bool, detail: impl FnOnce() -> String) -> Result<(), String> {
 }
 
 fn stages(scheduler: &Scheduler) -> impl Iterator<Item = (StageKey, &StageState)> {
-    scheduler.ledger().stages().map(|(stage, state)| (stage.key, state))
+    scheduler.ledger().nodes().map(|(work, state)| (work.key(), state))
 }
 
 fn recorded<'a>(moment: &Moment<'a>) -> impl Iterator<Item = &'a Fact> {
@@ -85,7 +85,7 @@ fn recorded<'a>(moment: &Moment<'a>) -> impl Iterator<Item = &'a Fact> {
 fn patience(scheduler: &Scheduler, stage: &StageKey) -> Retries {
     let wanting = scheduler.campaigns().filter(|campaign| campaign.phase != CampaignPhase::Cancelled);
     let plans = wanting.filter_map(|campaign| scheduler.plan(&campaign.campaign));
-    let retries = plans.filter(|plan| plan.stage(stage).is_some()).map(|plan| plan.retries);
+    let retries = plans.filter(|plan| plan.keys().any(|key| key == *stage)).map(|plan| plan.retries);
     retries.reduce(|one, other| one.or_more_patient(&other)).unwrap_or_default()
 }
 

@@ -60,17 +60,18 @@ pub(super) fn invariant_what_is_settled_stays_settled(moment: &Moment<'_>) -> Re
 
 pub(super) fn invariant_what_cannot_start_lies_below_a_dead_end(moment: &Moment<'_>) -> Result<(), String> {
     let ledger = moment.after.ledger();
-    for (stage, state) in ledger.stages() {
-        let parent = stage.parent.and_then(|parent| ledger.stage_state(&parent));
+    for (work, state) in ledger.nodes() {
+        let (key, parent) = (work.key(), work.parent());
+        let parent = parent.and_then(|parent| ledger.stage_state(&parent));
         let below_dead_end = match parent {
             Some(StageState::Failed { .. } | StageState::Diverged { .. } | StageState::NotRun { .. }) => true,
             Some(StageState::Waiting | StageState::Running { .. } | StageState::Completed { .. }) | None => false,
         };
         let is_not_run = matches!(state, StageState::NotRun { .. });
         // Below a stage that was trained again in vain, what has another start goes on.
-        let is_stuck = *state == StageState::Waiting && ledger.checkpoints(&stage.key).next().is_none();
+        let is_stuck = *state == StageState::Waiting && ledger.checkpoints(&key).next().is_none();
         let holds = if below_dead_end { !is_stuck } else { !is_not_run };
-        ensure(holds, || format!("{} is {state:?} below {parent:?}", stage.key.short()))?;
+        ensure(holds, || format!("{} is {state:?} below {parent:?}", key.short()))?;
     }
     Ok(())
 }
@@ -100,16 +101,16 @@ pub(super) fn invariant_a_campaign_never_shrinks(moment: &Moment<'_>) -> Result<
         let has = |trial: &Trial| is.trials.iter().any(|it| it.id == trial.id && it.path.starts_with(&trial.path));
         let missing = was.trials.iter().find(|trial| !has(trial));
         ensure(missing.is_none(), || format!("{} lost {missing:?}", campaign.name))?;
-        ensure(was.stages.iter().all(|stage| is.stage(&stage.key).is_some()), || {
-            format!("{} lost a stage", campaign.name)
-        })?;
+        let keys: BTreeSet<_> = is.keys().collect();
+        ensure(was.keys().all(|key| keys.contains(&key)), || format!("{} lost a stage", campaign.name))?;
     }
     Ok(())
 }
 
 pub(super) fn invariant_a_campaign_is_over_when_none_of_its_stages_is_open(moment: &Moment<'_>) -> Result<(), String> {
     for campaign in moment.after.campaigns().filter(|campaign| campaign.phase != CampaignPhase::Cancelled) {
-        let open = campaign.stages.waiting + campaign.stages.running;
+        let open =
+            [campaign.stages, campaign.evaluations].iter().map(|counts| counts.waiting + counts.running).sum::<usize>();
         ensure((campaign.phase == CampaignPhase::Ended) == (open == 0), || {
             format!("{} is {:?} with {open} stages open", campaign.name, campaign.phase)
         })?;
@@ -136,7 +137,9 @@ pub(super) fn invariant_a_search_has_what_its_results_ask_for(moment: &Moment<'_
             format!("{} lacks {} stages", status.name, progress.stages.len())
         })?;
         let ended = progress.standings.iter().filter(|standing| standing.end.is_some()).count();
-        ensure((status.phase == CampaignPhase::Ended) == (ended == plan.trials_in_the_end()), || {
+        let evaluations = status.evaluations.waiting + status.evaluations.running;
+        let is_over = ended == plan.trials_in_the_end() && evaluations == 0;
+        ensure((status.phase == CampaignPhase::Ended) == is_over, || {
             format!("{} is {:?} with {ended} trials that have ended", status.name, status.phase)
         })?;
     }

@@ -1,0 +1,157 @@
+//! Evaluations: what is measured on the last checkpoint of a stage once it is trained, and the key that names one forever.
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{DatasetId, StageKey};
+use crate::model::ModelSpec;
+use crate::precision::Precision;
+use crate::spec::{SpecError, check_model, positive};
+use crate::units::{Flops, Tokens};
+
+/// The work of a forward pass as a share of the work of training on the same tokens.
+pub const FORWARD_SHARE: f64 = 1.0 / 3.0;
+
+/// What an evaluation measures.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum EvaluationTask {
+    /// The mean loss on the beginning of a dataset's held-out text, of each of its domains where it has several.
+    HeldOutLoss {
+        /// The text.
+        dataset: DatasetId,
+        /// How many tokens of it, of each domain.
+        tokens: u64,
+        /// Tokens of a sequence.
+        context: u32,
+    },
+}
+
+/// Everything that decides the numbers of an evaluation, apart from the stage it evaluates.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EvaluationSpec {
+    /// The model of the checkpoint.
+    pub model: ModelSpec,
+    /// What is measured.
+    pub task: EvaluationTask,
+    /// The number format of activations.
+    pub precision: Precision,
+    /// [`NUMERICS_VERSION`](crate::NUMERICS_VERSION) of the worker that computes it.
+    pub numerics_version: u32,
+}
+
+/// A node of the stage tree that measures the last checkpoint of a stage and leaves none of its own.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Evaluation {
+    /// Its key, of the same kind as a stage's.
+    pub key: StageKey,
+    /// The stage whose last checkpoint it evaluates.
+    pub parent: StageKey,
+    /// What it measures.
+    pub spec: EvaluationSpec,
+    /// What the results are called: the name of the text. It decides nothing and is not in the key.
+    pub name: String,
+    /// The size of the stage it evaluates, as the recipe names it.
+    pub size: String,
+    /// The seed of the stage it evaluates, as the recipe numbers it.
+    pub seed: u64,
+}
+
+impl EvaluationTask {
+    /// The text it reads, and how much of it; two evaluations of one name have these in common.
+    #[must_use]
+    pub fn text(&self) -> (DatasetId, u64) {
+        let Self::HeldOutLoss { dataset, tokens, .. } = self;
+        (*dataset, *tokens)
+    }
+
+    /// The dataset that a worker needs for it.
+    #[must_use]
+    pub fn dataset(&self) -> DatasetId {
+        self.text().0
+    }
+}
+
+impl EvaluationSpec {
+    /// The evaluation's name forever: a hash of this spec and of the key of the stage it evaluates.
+    ///
+    /// What is hashed begins with a byte that no training spec's hash begins with ([`StageSpec::key`](crate::StageSpec::key)),
+    /// so the two kinds never share a key.
+    #[must_use]
+    pub fn key(&self, parent: &StageKey) -> StageKey {
+        StageKey::from_content(&[&[2], parent.as_bytes().as_slice(), &self.to_json()].concat())
+    }
+
+    /// The canonical form: the bytes that the key hashes.
+    ///
+    /// # Panics
+    /// Never: every spec has a JSON form.
+    #[must_use]
+    pub fn to_json(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("an evaluation spec always has a JSON form")
+    }
+
+    /// Reads the canonical form.
+    ///
+    /// # Errors
+    /// If it is not a spec, has a field that this version does not know, or a value that nothing can be computed with.
+    pub fn from_json(json: &[u8]) -> Result<Self, SpecError> {
+        let spec: Self = serde_json::from_slice(json).map_err(|error| SpecError::Json(error.to_string()))?;
+        spec.check()?;
+        Ok(spec)
+    }
+
+    /// Whether a worker can do its arithmetic with these values.
+    ///
+    /// # Errors
+    /// The first value that cannot be right, by its path in the canonical form.
+    pub fn check(&self) -> Result<(), SpecError> {
+        check_model(&self.model)?;
+        let EvaluationTask::HeldOutLoss { tokens, context, .. } = self.task;
+        positive("task.tokens", tokens)?;
+        positive("task.context", context)
+    }
+
+    /// Tokens it predicts. Of a dataset with domains, of one of them.
+    #[must_use]
+    pub fn tokens(&self) -> Tokens {
+        Tokens(self.task.text().1)
+    }
+
+    /// Operations it costs.
+    #[must_use]
+    pub fn flops(&self) -> Flops {
+        let EvaluationTask::HeldOutLoss { tokens, context, .. } = self.task;
+        let per_token = self.model.shape.training_flops_per_token(self.model.vocab, context);
+        Flops(FORWARD_SHARE * per_token.0 * tokens as f64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample;
+
+    #[test]
+    fn keys_depend_on_the_spec_and_on_the_stage_and_not_on_the_name() {
+        let (one, other) = (sample::stage().key(None), sample::stage().key(Some(&StageKey::from_bytes([1; 32]))));
+        let spec = sample::evaluation();
+        assert_eq!(spec.key(&one), spec.key(&one));
+        assert_ne!(spec.key(&one), spec.key(&other));
+        let EvaluationTask::HeldOutLoss { dataset, tokens, context } = spec.task;
+        let longer = EvaluationTask::HeldOutLoss { dataset, tokens: tokens + 1, context };
+        assert_ne!(EvaluationSpec { task: longer, ..spec.clone() }.key(&one), spec.key(&one));
+    }
+
+    #[test]
+    fn the_key_of_a_known_evaluation_never_changes() {
+        assert_eq!(sample::evaluation().key(&sample::stage().key(None)).short(), "stage_9ce832d4");
+    }
+
+    #[test]
+    fn specs_survive_json() {
+        let json = serde_json::to_string(&sample::evaluation()).expect("serialises");
+        assert!(json.contains(r#""task":{"kind":"held_out_loss","dataset":"data_"#), "{json}");
+        assert_eq!(serde_json::from_str::<EvaluationSpec>(&json).expect("parses"), sample::evaluation());
+    }
+}

@@ -57,16 +57,12 @@ pub enum BranchError {
     #[error(
         "`{name}` cannot be the name of a campaign; accepted: 1 to 100 letters, digits, `-`, `_` and `.`, not beginning with `.`"
     )]
-    Name {
-        /// The name.
-        name: String,
-    },
+    Name { name: String },
     /// It is too short or too long.
     #[error("{tokens} tokens are {steps} steps of {step}; accepted: 1 to {MAX_STEPS} steps")]
     Steps {
         /// The tokens asked for.
         tokens: u64,
-        /// In steps.
         steps: u64,
         /// Tokens a step.
         step: u64,
@@ -90,9 +86,9 @@ pub enum BranchError {
         "the text has {text} vocabulary entries, but the model has {model}: prepare the text with the model's tokenizer"
     )]
     Vocabulary {
-        /// Of the text.
+        /// Size of the text's vocabulary.
         text: u32,
-        /// Of the model.
+        /// Size of the model's vocabulary.
         model: u32,
     },
     /// The text is too short.
@@ -217,7 +213,7 @@ fn description(parent: &StageKey, spec: &StageSpec, branch: &Branch) -> String {
     let (tokens, text) = (spec.tokens(), branch.dataset.sources.join(", "));
     let text: String = text.chars().take(500).collect();
     format!(
-        "Goes on from {}@{}{surgery}: {tokens} tokens of {text}, {how} of {}.",
+        "Continues {}@{}{surgery}: {tokens} tokens of {text}, {how} of {}.",
         parent.short(),
         spec.steps.start,
         spec.peak_lr

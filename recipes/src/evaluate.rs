@@ -29,34 +29,22 @@ pub enum EvaluateError {
     #[error(
         "`{name}` cannot be the name of a text; accepted: 1 to 100 letters, digits, `-`, `_` and `.`, not beginning with `.`"
     )]
-    Name {
-        /// The name.
-        name: String,
-    },
+    Name { name: String },
     /// The results on the campaign's own data are called so.
     #[error("the losses on the campaign's own data are called `{name}`: choose another name")]
-    NameOfData {
-        /// The name.
-        name: String,
-    },
+    NameOfData { name: String },
     /// The campaign has other text under the name.
     #[error(
         "{campaign} has evaluations on other text, or on another number of tokens, under the name `{name}`: choose another"
     )]
-    NameTaken {
-        /// The campaign.
-        campaign: CampaignId,
-        /// The name.
-        name: String,
-    },
+    NameTaken { campaign: CampaignId, name: String },
     /// The text is in another vocabulary than a model.
     #[error("the text has a vocabulary of {text}, and the model of {} one of {model}: prepare it with the campaign's tokenizer", .stage.short())]
     Vocabulary {
-        /// The stage.
         stage: StageKey,
-        /// Of the text.
+        /// Size of the text's vocabulary.
         text: u32,
-        /// Of the model.
+        /// Size of the model's vocabulary.
         model: u32,
     },
     /// The text is too short.
@@ -69,10 +57,7 @@ pub enum EvaluateError {
     },
     /// A stage is not the campaign's.
     #[error("{} is not a stage of the campaign", .stage.short())]
-    NoStage {
-        /// Which.
-        stage: StageKey,
-    },
+    NoStage { stage: StageKey },
 }
 
 /// What a campaign grows by to have these stages evaluated on a text, those evaluations included that it has already. Of

@@ -14,7 +14,6 @@ use crate::training::{EvaluationOrder, Interrupter, StageTrainer, StartPoint, Tr
 /// What to evaluate again, and with what.
 #[derive(Clone)]
 pub struct MeasureAgainOptions<'a> {
-    /// The evaluation.
     pub evaluation: &'a Evaluation,
     /// The checkpoint it measures.
     pub checkpoint: CheckpointRef,

@@ -61,7 +61,6 @@ pub enum Ended {
     Completed {
         /// Steps done at the checkpoint that is the last one, or that was evaluated.
         step: u64,
-        /// Its result.
         result: Measurements,
     },
     /// The loss was infinite, NaN or above the stage's limit.

@@ -16,7 +16,6 @@ pub struct PlannedEvaluations {
     pub growth: Growth,
     /// How many of what was asked for it has already.
     pub known: usize,
-    /// How many of these are done.
     pub known_done: usize,
     /// Stages that cannot be evaluated.
     pub unevaluable: Vec<(StageKey, Unevaluable)>,

@@ -11,8 +11,8 @@ use vocabulary::{AttemptKey, CampaignId, Growth, Measurements, Plan, StageKey, W
 /// over: such a message changes nothing.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
-    /// Someone asks for a campaign. The same campaign again changes nothing, except that one that was cancelled goes on,
-    /// and that it is as patient from now on as the plan says. One that has grown stays as large as it is.
+    /// Someone submits a campaign. Submitting the same campaign again changes nothing, except that a cancelled one
+    /// resumes, and that its retry limits become those of this plan. A campaign that has grown stays as large as it is.
     CampaignSubmitted {
         /// What to train.
         plan: Plan,
@@ -36,8 +36,8 @@ pub enum Event {
         memory_bytes: Option<u64>,
         /// The kinds of work it can do.
         can: BTreeSet<WorkKind>,
-        /// Attempts it has in hand: training, or over with a report that is not acknowledged yet. That it stopped one
-        /// is such a report, too: an attempt that is not here is one it never had, and may be assigned to it again.
+        /// Attempts it holds: in training, or over with an unacknowledged report. Having stopped one is such a report,
+        /// too: an attempt missing here is one it never had, and may be assigned to it again.
         running: Vec<AttemptKey>,
         /// Stages whose last checkpoint it has at hand, so that it can begin their children without a download.
         holds: Vec<StageKey>,
@@ -45,7 +45,7 @@ pub enum Event {
     /// A worker is alive.
     HeartbeatReceived {
         worker: WorkerId,
-        /// Attempts it has in hand, as in [`Event::WorkerJoined`].
+        /// Attempts it holds, as in [`Event::WorkerJoined`].
         running: Vec<AttemptKey>,
     },
     /// The connection of a worker broke. Its attempt lives as long as its lease; without one, it gets no work until it
@@ -58,7 +58,7 @@ pub enum Event {
         worker: WorkerId,
         /// Which attempt at which stage.
         key: AttemptKey,
-        /// Steps done, counted from the root: training goes on with this step.
+        /// Steps done, counted from the root: training resumes with this step.
         step: u64,
     },
     /// A stage is trained to its last step, its final checkpoint committed.
@@ -74,7 +74,6 @@ pub enum Event {
         worker: WorkerId,
         /// Which attempt at which stage.
         key: AttemptKey,
-        /// At which step.
         step: u64,
         /// The loss there, in nats a token; not a number more often than not.
         loss: f64,
@@ -103,7 +102,6 @@ pub enum Event {
         key: AttemptKey,
         /// The stage whose checkpoint it was.
         of: StageKey,
-        /// At which step.
         step: u64,
     },
     /// A worker handed an attempt back because it cannot read or write the storage. It stays, and says that it had better

@@ -23,17 +23,11 @@ pub enum WaitReason {
         state: &'static str,
     },
     /// Its last attempt failed, and the next one is not due yet.
-    Backoff {
-        /// When it is.
-        until: Timestamp,
-    },
+    Backoff { until: Timestamp },
     /// No worker is known to be alive.
     NoWorkers,
     /// No worker can do this kind of work.
-    NoWorkerCan {
-        /// Which kind.
-        kind: WorkKind,
-    },
+    NoWorkerCan { kind: WorkKind },
     /// No worker that can do it has enough memory.
     NoWorkerLargeEnough {
         /// Roughly what it takes, in bytes.

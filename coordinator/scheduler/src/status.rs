@@ -42,7 +42,6 @@ pub enum CampaignPhase {
     Open,
     /// Nothing is. The counts say how it ended.
     Ended,
-    /// It was cancelled.
     Cancelled,
 }
 
@@ -89,7 +88,6 @@ pub struct CampaignStatus {
     pub stages: StageCounts,
     /// Its evaluations, likewise.
     pub evaluations: StageCounts,
-    /// Its trials.
     pub trials: TrialCounts,
 }
 

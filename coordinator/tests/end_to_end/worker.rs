@@ -77,7 +77,7 @@ impl Worker {
         Self::greet(handle, WorkerId::from_content(name.as_bytes()), 0, hello).await
     }
 
-    /// The same process on a new connection, with what it has in hand.
+    /// The same process on a new connection, with the attempts it holds.
     pub(crate) async fn rejoin(self, handle: &Handle, running: Vec<AttemptRef>) -> Self {
         Self::attach(handle, self.id, self.sequence, running).await
     }
@@ -141,7 +141,7 @@ impl Worker {
     /// What the coordinator says next.
     pub(crate) async fn next(&mut self) -> Down {
         let message = tokio::time::timeout(PATIENCE, self.down.message()).await.expect("something comes");
-        message.expect("the session is sound").expect("the session goes on").body.expect("it says something")
+        message.expect("the session is sound").expect("the session continues").body.expect("it says something")
     }
 
     /// What ends the session.
@@ -210,7 +210,7 @@ impl Worker {
 
     /// Says something under a given number.
     pub(crate) async fn say(&self, sequence: u64, body: Up) {
-        self.up.send(WorkerMessage { sequence, body: Some(body) }).await.expect("the session goes on");
+        self.up.send(WorkerMessage { sequence, body: Some(body) }).await.expect("the session continues");
     }
 
     pub(crate) async fn report_points(&mut self, job: &Job, steps: std::ops::Range<u64>) {

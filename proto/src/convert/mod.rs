@@ -51,7 +51,6 @@ pub enum Problem {
     Enum {
         /// The enumeration.
         of: &'static str,
-        /// The value.
         value: i32,
     },
     /// It is zero, or below.
@@ -95,7 +94,6 @@ pub enum Problem {
     /// There are too many.
     #[error("has {count} entries, and {limit} are accepted")]
     TooMany {
-        /// How many there are.
         count: usize,
         /// How many are accepted.
         limit: usize,

@@ -43,7 +43,6 @@ pub struct Price {
 /// What the evaluations of a plan cost.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct EvaluationsPrice {
-    /// How many there are.
     pub evaluations: usize,
     /// Tokens they predict.
     pub tokens: Tokens,
@@ -60,7 +59,6 @@ pub struct SizePrice {
     pub size: String,
     /// N: non-embedding parameters.
     pub n: u64,
-    /// Its stages.
     pub stages: usize,
     /// Tokens they train on.
     pub tokens: Tokens,
@@ -76,7 +74,6 @@ pub struct SizePrice {
     pub memory_bytes: u64,
     /// The same with activations recomputed.
     pub memory_recomputed_bytes: u64,
-    /// Bytes of one checkpoint.
     pub checkpoint_bytes: u64,
     /// Bytes of the last checkpoints of all its stages.
     pub checkpoints_bytes: u64,

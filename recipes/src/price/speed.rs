@@ -14,13 +14,9 @@ use super::tokens_of_work;
 #[serde(tag = "source", rename_all = "snake_case")]
 pub enum Speed {
     /// Stated by the caller.
-    Stated {
-        /// Tokens a second.
-        tokens_per_second: f64,
-    },
+    Stated { tokens_per_second: f64 },
     /// Measured on stages of the same model, batch and number format, including their validations and checkpoints.
     Measured {
-        /// Tokens a second.
         tokens_per_second: f64,
         /// The number of stages measured.
         stages: u64,
@@ -34,7 +30,6 @@ pub enum Speed {
     },
     /// Assumed from a device's peak and a model FLOP/s utilisation.
     Assumed {
-        /// The device.
         device: &'static str,
         /// Peak operations a second.
         peak_flops_per_second: f64,

@@ -21,7 +21,6 @@ use crate::work::Work;
 pub struct Plan {
     /// The campaign's identifier, from its name and trials.
     pub campaign: CampaignId,
-    /// Its name.
     pub name: String,
     /// What it is for, from the recipe.
     pub description: String,

@@ -32,7 +32,6 @@ impl StageRole {
 /// A node of the stage tree that is trained.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Stage {
-    /// The key.
     pub key: StageKey,
     /// The stage whose last checkpoint it starts from; `None` if it starts from initial weights.
     pub parent: Option<StageKey>,

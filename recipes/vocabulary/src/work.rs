@@ -29,7 +29,6 @@ pub enum WorkKind {
 }
 
 impl WorkKind {
-    /// All of them.
     pub const ALL: [Self; 2] = [Self::Train, Self::Evaluate];
 
     /// Its name: `train` or `evaluate`.

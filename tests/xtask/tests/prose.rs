@@ -1,28 +1,14 @@
 //! The prose of the repository reads as a native engineer would write it, as far as a table of phrases can tell.
 
-use std::collections::BTreeMap;
-
 use xtask::check::root;
 use xtask::prose::text::Language;
-use xtask::prose::{area, hits_in, read_baseline, scan};
-
-const BASELINE: &str = include_str!("../src/prose/baseline.txt");
+use xtask::prose::{hits_in, scan};
 
 #[test]
 fn nothing_is_written_in_turns_that_stop_a_reader() {
-    let allowed = read_baseline(BASELINE).expect("a baseline");
-    let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for hit in scan(root(), None).expect("a readable repository") {
-        found.entry(area(root(), &hit.file)).or_default().push(hit.to_string());
-    }
-    let mut refused = Vec::new();
-    for (area, hits) in found {
-        let allowance = allowed.get(&area).copied().unwrap_or(0);
-        if hits.len() > allowance {
-            refused.push(format!("{area}: {} found, {allowance} allowed:\n  {}", hits.len(), hits.join("\n  ")));
-        }
-    }
-    assert!(refused.is_empty(), "rewrite these; `cargo xtask prose` lists them:\n{}", refused.join("\n"));
+    let hits: Vec<String> =
+        scan(root(), None).expect("a readable repository").iter().map(ToString::to_string).collect();
+    assert!(hits.is_empty(), "rewrite these; `cargo xtask prose` lists them:\n{}", hits.join("\n"));
 }
 
 fn said(text: &str) -> Vec<String> {
@@ -54,11 +40,4 @@ fn a_doc_comment_that_says_nothing_is_found() {
     assert_eq!(found.len(), 2, "{found:?}");
     assert!(found[0].starts_with("a.rs:1: \"the stage\": write "), "{found:?}");
     assert!(found[1].starts_with("a.rs:3: \"which\": write "), "{found:?}");
-}
-
-#[test]
-fn a_file_is_counted_with_its_crate() {
-    assert_eq!(area(root(), "coordinator/scaling/src/fit.rs"), "coordinator/scaling");
-    assert_eq!(area(root(), "src/main.rs"), "src");
-    assert_eq!(area(root(), "README.md"), "README.md");
 }

@@ -28,7 +28,6 @@ pub type PendingBlobs = Box<dyn FnOnce() -> Result<Vec<Blob>, TrainingError> + S
 pub enum Task {
     /// It trains a stage.
     Train(Order),
-    /// It evaluates one.
     Evaluate(EvaluationOrder),
 }
 

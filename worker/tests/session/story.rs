@@ -121,7 +121,7 @@ impl Story {
         self.handle(Event::Received(Received::Welcome { heartbeat_interval, storage: "file:///s".to_owned() }));
     }
 
-    /// Connects and is welcome, with this in hand and nothing to say.
+    /// Connects and is welcomed, holding these attempts and with nothing to report.
     #[track_caller]
     pub(crate) fn attach(&mut self, in_hand: &[&str]) {
         self.connect();
@@ -163,7 +163,7 @@ impl Story {
         self.handle(Event::Received(Received::Refused(self.key(text))));
     }
 
-    // What training comes to.
+    // The outcome of training.
 
     #[track_caller]
     pub(crate) fn points(&mut self, text: &str, steps: Range<u64>) {

@@ -149,7 +149,7 @@ impl Session {
 
     /// The next report, which is put on record and not acknowledged.
     pub(crate) async fn hear(&mut self, record: &mut Record) -> WorkerMessage {
-        let message = self.next().await.expect("the session goes on");
+        let message = self.next().await.expect("the session continues");
         assert!(message.sequence > 0, "expected a report, and got {message:?}");
         record.take(message.clone());
         message
@@ -168,7 +168,7 @@ impl Session {
     }
 
     pub(crate) async fn say(&self, body: Down) {
-        self.outgoing.send(Ok(CoordinatorMessage { body: Some(body) })).await.expect("the session goes on");
+        self.outgoing.send(Ok(CoordinatorMessage { body: Some(body) })).await.expect("the session continues");
     }
 
     pub(crate) async fn acknowledge(&self, sequence: u64) {
@@ -198,6 +198,6 @@ impl Session {
 
     /// Ends the session with an error.
     pub(crate) async fn turn_away(self, status: Status) {
-        self.outgoing.send(Err(status)).await.expect("the session goes on");
+        self.outgoing.send(Err(status)).await.expect("the session continues");
     }
 }

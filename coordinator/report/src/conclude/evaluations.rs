@@ -15,7 +15,7 @@ pub(crate) fn names(plan: &Plan) -> Vec<&str> {
     names
 }
 
-/// What a stage's last checkpoint came to on a text; `None` where that was not measured.
+/// The measurements of a stage's last checkpoint on a text; `None` if it has not been evaluated.
 pub(crate) fn result<'a>(campaign: &'a Campaign, stage: &StageKey, name: &str) -> Option<&'a Measurements> {
     let evaluations = campaign.plan.evaluations.iter();
     let of = evaluations.filter(|evaluation| evaluation.parent == *stage && evaluation.name == name);

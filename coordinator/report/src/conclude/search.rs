@@ -23,7 +23,7 @@ pub(crate) struct Tried<'a> {
     /// Counted from 1, in the order they were suggested.
     pub(crate) number: usize,
     pub(crate) settings: &'a Settings,
-    /// `None` where it came to its end.
+    /// `None` if it completed.
     pub(crate) early: Option<&'a EarlyEnd>,
     /// At its end, or where it was ended; `None` where it diverged.
     pub(crate) loss: Option<f64>,

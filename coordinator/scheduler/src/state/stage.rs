@@ -18,7 +18,6 @@ pub enum StageState {
     Running { worker: WorkerId, attempt: Attempt },
     /// It is trained.
     Completed {
-        /// By this attempt.
         attempt: Attempt,
         /// What came out.
         #[serde(deserialize_with = "crate::result::read")]
@@ -26,9 +25,7 @@ pub enum StageState {
     },
     /// Its loss left all bounds.
     Diverged {
-        /// In this attempt.
         attempt: Attempt,
-        /// At this step.
         step: u64,
         /// The loss there, in nats a token; `None` where it was not a number.
         loss: Option<f64>,
@@ -51,7 +48,6 @@ pub enum StageState {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DeadEnd {
-    /// It diverged.
     Diverged,
     /// It was given up.
     Failed,
@@ -163,7 +159,6 @@ impl StageRecord {
         }
     }
 
-    /// Its key.
     pub(crate) fn key(&self) -> StageKey {
         self.work.key()
     }
@@ -201,7 +196,7 @@ impl StageRecord {
         self.has_final_checkpoint() || self.work.evaluation().is_some()
     }
 
-    /// Whether stages can start from it: it is trained, and what it came to is there.
+    /// Whether stages can start from it: it is trained, and its last checkpoint exists.
     pub(crate) fn can_be_started_from(&self) -> bool {
         matches!(self.state, StageState::Completed { .. }) && self.has_final_checkpoint()
     }

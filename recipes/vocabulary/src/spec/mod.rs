@@ -88,7 +88,7 @@ impl StageSpec {
         Self::try_from(form)
     }
 
-    /// The stage's name for ever: a hash of its canonical form and of the parent's key.
+    /// The stage's permanent name: a hash of its canonical form and of the parent's key.
     #[must_use]
     pub fn key(&self, parent: Option<&StageKey>) -> StageKey {
         let mut content = parent.map_or_else(|| vec![0], |key| [&[1], key.as_bytes().as_slice()].concat());

@@ -1,12 +1,11 @@
-//! The prose that people read, held against a table of turns that stop a reader: comments, strings and pages.
+//! The prose that people read, checked against a table of phrases that stop a reader: comments, strings and pages.
 //!
-//! [`words`] is the table, [`text`] finds the prose in a file, and a test of this crate runs [`scan`] over the repository.
-//! A crate that had such turns before the table was written has an allowance in `baseline.txt`, which may only shrink.
+//! [`words`] is the table, [`text`] finds the prose in a file, and a test of this crate runs [`scan`] over the repository
+//! and allows no hit.
 
 pub mod text;
 pub mod words;
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -152,26 +151,4 @@ fn documented_name(line: &str) -> String {
         ["pub", "crate", "super", "const", "async", "unsafe", "fn", "struct", "enum", "type", "trait", "mod"];
     let name = words.into_iter().find(|word| !word.is_empty() && !keywords.contains(word)).unwrap_or_default();
     if name.starts_with('#') { String::new() } else { name.to_lowercase() }
-}
-
-/// The part of the repository that a file is counted with: the folder of the crate it belongs to, or its first folder.
-#[must_use]
-pub fn area(root: &Path, file: &str) -> String {
-    let crates = Path::new(file).ancestors().skip(1).filter(|folder| !folder.as_os_str().is_empty());
-    let named = |folder: &Path| folder.to_string_lossy().replace('\\', "/");
-    let found = crates.into_iter().find(|folder| root.join(folder).join("Cargo.toml").is_file()).map(named);
-    found.unwrap_or_else(|| file.split('/').next().unwrap_or(file).to_owned())
-}
-
-/// How many hits each area is still allowed, one `AREA COUNT` a line.
-///
-/// # Errors
-/// Where a line has another form.
-pub fn read_baseline(text: &str) -> Result<BTreeMap<String, usize>> {
-    let lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
-    let read = |line: &str| -> Result<(String, usize)> {
-        let (area, count) = line.split_once(' ').with_context(|| format!("`{line}`: expected AREA COUNT"))?;
-        Ok((area.to_owned(), count.trim().parse().with_context(|| format!("`{line}`: not a count"))?))
-    };
-    lines.map(read).collect()
 }

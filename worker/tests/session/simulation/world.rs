@@ -198,12 +198,12 @@ impl World {
             return Err(format!("everything arrives: {:?} did not", self.said[number]));
         }
         if !self.process.is_idle() || !self.open.is_empty() {
-            return Err(format!("everything comes to its end: {:?} did not", self.open));
+            return Err(format!("everything must end: {:?} did not", self.open));
         }
         if self.is_leaving != self.has_departed {
             return Err("a worker that has to go goes, and no other".to_owned());
         }
-        // A last hello has nothing in hand.
+        // A last hello holds no attempts.
         [Step::Disconnect, Step::Connect].iter().try_for_each(|step| self.act(step))
     }
 

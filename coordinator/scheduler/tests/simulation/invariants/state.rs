@@ -68,7 +68,7 @@ pub(super) fn invariant_what_cannot_start_lies_below_a_dead_end(moment: &Moment<
             Some(StageState::Waiting | StageState::Running { .. } | StageState::Completed { .. }) | None => false,
         };
         let is_not_run = matches!(state, StageState::NotRun { .. });
-        // Below a stage that was trained again in vain, what has another start goes on.
+        // Below a stage that was retrained without success, stages with another start continue.
         let is_stuck = *state == StageState::Waiting && ledger.checkpoints(&key).next().is_none();
         let holds = if below_dead_end { !is_stuck } else { !is_not_run };
         ensure(holds, || format!("{} is {state:?} below {parent:?}", key.short()))?;
@@ -97,7 +97,7 @@ pub(super) fn invariant_a_campaign_never_shrinks(moment: &Moment<'_>) -> Result<
     for campaign in moment.before.campaigns() {
         let [was, is] = [moment.before, moment.after].map(|scheduler| scheduler.plan(&campaign.campaign));
         let (Some(was), Some(is)) = (was, is) else { return Err(format!("{} is forgotten", campaign.name)) };
-        // Trials of a search go on.
+        // Trials of a search continue.
         let has = |trial: &Trial| is.trials.iter().any(|it| it.id == trial.id && it.path.starts_with(&trial.path));
         let missing = was.trials.iter().find(|trial| !has(trial));
         ensure(missing.is_none(), || format!("{} lost {missing:?}", campaign.name))?;

@@ -203,7 +203,7 @@ fn the_schema_is_json_and_recipes_are_checked() {
     let schema: serde_json::Value = serde_json::from_str(&schema.stdout).expect("is JSON");
     assert!(schema["properties"]["schedule"].is_object());
     let good = place.run(&["recipe", "check", "smoke.toml"]).expect(0);
-    insta::assert_snapshot!(good.stdout, @"smoke.toml: good: smoke, 6 points in 12 stages, sizes smoke-16, smoke-32");
+    insta::assert_snapshot!(good.stdout, @"smoke.toml: valid: smoke, 6 points in 12 stages, sizes smoke-16, smoke-32");
 }
 
 /// Each is refused by every command that reads a recipe, in one line, with code 2, and leaves nothing behind.

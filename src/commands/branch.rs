@@ -34,7 +34,7 @@ use crate::views::{AdditionView, say_upload};
 Example:
   windtunnel checkpoints list quickstart
   windtunnel branch stage_0a1b2c3d --decay exponential --fraction 0.2 --dry-run
-  windtunnel branch stage_0a1b2c3d --data '~/texts/**/*.md' --tokens 2m --name adapted
+  windtunnel branch stage_0a1b2c3d --data '~/texts/**/*.md' --tokens 2m
   windtunnel branch stage_0a1b2c3d --stable --tokens 10m --peak-lr 0.003
   windtunnel branch stage_0a1b2c3d --surgery untie --name untied")]
 pub(crate) struct Args {

@@ -9,7 +9,8 @@ use crate::views::output;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:
-  windtunnel completions bash > ~/.local/share/bash-completion/completions/windtunnel")]
+  windtunnel completions bash \\
+    > ~/.local/share/bash-completion/completions/windtunnel")]
 pub(crate) struct Args {
     /// Shell to complete in
     shell: Shell,

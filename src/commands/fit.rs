@@ -28,7 +28,7 @@ Example:
   windtunnel fit quickstart
   windtunnel fit quickstart --json
   windtunnel fit two-stage --set code --per byte
-  windtunnel fit table.csv --n params --d tokens --loss loss --huber 1e-3 --out results")]
+  windtunnel fit table.csv --n params --d tokens --loss loss --huber 1e-3")]
 pub(crate) struct Args {
     /// Campaign (name, identifier or prefix) or table file
     source: String,

@@ -26,7 +26,7 @@ use crate::views::output::{self, View};
 Example:
   windtunnel plan recipes/quickstart.toml
   windtunnel plan recipes/paper/scaling-law.toml --view points
-  windtunnel plan recipes/paper/scaling-law.toml --device h100 --mfu 0.4 --workers 8")]
+  windtunnel plan recipes/paper/scaling-law.toml --device h100 --workers 8")]
 pub(crate) struct Args {
     /// Recipe file
     recipe: PathBuf,

@@ -22,7 +22,7 @@ use crate::views::say_upload;
 #[command(after_help = "\
 Example:
   windtunnel run recipes/quickstart.toml
-  windtunnel run recipes/quickstart.toml --workers 8 --device cuda:0 --out results/first")]
+  windtunnel run recipes/quickstart.toml --workers 8 --device cuda:0")]
 pub(crate) struct Args {
     /// Recipe file
     recipe: PathBuf,

@@ -30,7 +30,7 @@ Example:
   windtunnel submit recipes/quickstart.toml --coordinator http://127.0.0.1:7450
 
 For other machines, with tokens made by `windtunnel token create`:
-  windtunnel serve --listen 0.0.0.0:7450 --tls-cert login-1.pem --tls-key login-1.key")]
+  windtunnel serve --listen 0.0.0.0:7450 --tls-cert tls.pem --tls-key tls.key")]
 pub(crate) struct Args {
     /// Address to listen on; port 0 picks a free port
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7450")]

@@ -310,7 +310,7 @@ fn first_difference(stored: &[v1::CurvePoint], trained: &[StepReport]) -> Option
 fn different_measurement(stored: &Measurements, trained: &Measurements) -> Option<String> {
     let (name, values) = stored.difference(trained)?;
     let [was, is] = values.map(|value| value.map_or_else(|| "no value".to_owned(), |value| value.to_string()));
-    Some(format!("{name}: {was} is stored, and this time it is {is}"))
+    Some(format!("stored {name} {was}, now {is}"))
 }
 
 impl View for Verified {
@@ -371,11 +371,11 @@ mod tests {
         let curve = [stored(3, 2.5), stored(4, 2.25)];
         assert_eq!(first_difference(&curve, &[trained(3, 2.5), trained(4, 2.25)]), None);
         let other = first_difference(&curve, &[trained(3, 2.5), trained(4, f64::from_bits(2.25_f64.to_bits() + 1))]);
-        assert_eq!(other.as_deref(), Some("step 4: a loss of 2.25 is stored, and it is 2.2500000000000004"));
+        assert_eq!(other.as_deref(), Some("step 4: stored loss 2.25, now 2.2500000000000004"));
         let short = first_difference(&curve, &[trained(3, 2.5)]);
-        assert_eq!(short.as_deref(), Some("the curve has 2 steps, and training has 1"));
+        assert_eq!(short.as_deref(), Some("the stored curve has 2 steps, training had 1"));
         let another = StepReport { measurements: cosine(f64::NAN), ..trained(3, 2.5) };
-        let recorded = "step 3: gradient_cosine: 0.5 is stored, and this time it is NaN";
+        let recorded = "step 3: stored gradient_cosine 0.5, now NaN";
         assert_eq!(first_difference(&curve, &[another]).as_deref(), Some(recorded));
     }
 }

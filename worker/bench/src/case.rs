@@ -105,13 +105,13 @@ impl Case {
         self.model.shape.training_flops_per_token(self.model.vocab, self.batch.context).0
     }
 
-    /// A stage of it without an end.
+    /// A stage of it that no measurement comes to the end of.
     #[must_use]
     pub fn stage(&self, data: DatasetId, precision: Precision) -> StageSpec {
         StageSpec {
             model: self.model,
             data: DataSpec { dataset: data, ..vocabulary::sample::stage().data },
-            steps: 0..u64::MAX,
+            steps: 0..1 << 32,
             schedule: LrSchedule::Constant { warmup_steps: 50 },
             batch: self.batch,
             precision,

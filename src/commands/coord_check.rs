@@ -27,7 +27,7 @@ use crate::views::{CoordinatesView, ModelCoordinates, VariantCoordinates};
 #[command(after_help = "\
 Example:
   windtunnel coord-check recipes/quickstart.toml
-  windtunnel coord-check recipes/quickstart.toml --sizes tiny-32 --widths 32,64")]
+  windtunnel coord-check recipes/smoke.toml --sizes smoke-16 --widths 16,32")]
 pub(crate) struct Args {
     /// Recipe file
     recipe: PathBuf,

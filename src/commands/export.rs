@@ -24,7 +24,7 @@ use crate::views::{FileView, FilesView};
 #[command(after_help = "\
 Example:
   windtunnel export stage_1f2e3d4c --format granite --out my-model
-  windtunnel export checkpoints/stage_1f2e3d4c/1-600 --format llama --out my-model")]
+  windtunnel export checkpoints/stage_1f2e3d4c/1-600 --format llama --out llama")]
 pub(crate) struct Args {
     #[command(flatten)]
     checkpoint: CheckpointArgs,

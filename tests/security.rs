@@ -101,7 +101,7 @@ fn a_campaign_over_tls_with_tokens_and_nobody_else_gets_in() {
     let refused = ran(elsewhere(&place, &secret_in_url, None, &["list"])).expect(2);
     assert!(!refused.stderr.contains("hunter2"), "{}", refused.stderr);
     let refused = ran(elsewhere(&place, "http://login-1.invalid:7450", Some(&read), &["list"])).expect(2);
-    assert!(refused.stderr.contains("not encrypted"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("unencrypted"), "{}", refused.stderr);
 
     // A file that others may read is refused for a token.
     let file = place.write("token", &read);

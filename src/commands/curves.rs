@@ -187,7 +187,7 @@ mod tests {
     fn what_is_recorded_under_a_new_name_gets_a_column_and_a_field_of_its_own() {
         let point =
             |step, measurements| v1::CurvePoint { step, loss: 2.5, grad_norm: 0.5, learning_rate: 0.1, measurements };
-        let sparsity = v1::Measurement { name: "sparsity/0".to_owned(), value: 0.25 };
+        let sparsity = v1::Measurement { name: "sparsity/0".to_owned(), value: Some(0.25) };
         let points =
             [point(0, Vec::new()), point(1, vec![sparsity])].map(|point| Point::try_from(point).expect("is sound"));
         let curves = Curves { stages: vec![Curve { stage: "stage_1".to_owned(), points: points.into() }] };

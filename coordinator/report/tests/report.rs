@@ -283,8 +283,8 @@ fn the_law_says_of_which_arm_it_is_and_of_how_many_points() {
         campaign.results.insert(trial.id, Measurements::new().with(VALIDATION_LOSS, loss));
     }
     let html = conclude(campaign).html();
-    assert!(html.contains("<h2>The scaling law of the arm a</h2>"));
-    assert!(html.contains("The law is that of the arm a: 12 of the 24 measured points are fitted."));
+    assert!(html.contains("<h2>The scaling law of arm a</h2>"));
+    assert!(html.contains("The law is that of arm a: 12 of the 24 measured points are fitted."));
 }
 
 #[test]

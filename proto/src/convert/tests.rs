@@ -208,7 +208,7 @@ fn measurements_survive_the_way_to_the_bit_whatever_they_are_called() {
 #[test]
 fn measurements_that_cannot_be_are_refused_by_name() {
     let refused = |names: Vec<String>| {
-        let measurements = names.into_iter().map(|name| v1::Measurement { name, value: 1.0 }).collect();
+        let measurements = names.into_iter().map(|name| v1::Measurement { name, value: Some(1.0) }).collect();
         Measurements::try_from(v1::StageResult { measurements }).expect_err("is refused").to_string()
     };
     let unnamed = refused(vec!["validation_loss".to_owned(), "Not a name".to_owned()]);

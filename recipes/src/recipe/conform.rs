@@ -124,10 +124,14 @@ fn type_of(schema: &Value) -> Type {
     }
 }
 
-/// The accepted values of a key: schemars writes documented variants as `oneOf` constants and the others as an `enum`.
+/// The accepted values of a key. schemars writes a documented variant as a `const` below `oneOf`, and undocumented ones as an
+/// `enum`, which is below `oneOf` too if others are documented.
 fn choices(schema: &Value) -> Vec<&str> {
-    let documented = schema["oneOf"].as_array().into_iter().flatten().map(|choice| &choice["const"]);
-    schema["enum"].as_array().into_iter().flatten().chain(documented).filter_map(Value::as_str).collect()
+    let below = schema["oneOf"].as_array().into_iter().flatten();
+    let all = std::iter::once(schema).chain(below);
+    all.flat_map(|schema| schema["enum"].as_array().into_iter().flatten().chain([&schema["const"]]))
+        .filter_map(Value::as_str)
+        .collect()
 }
 
 fn property_names(schema: &Value) -> impl Iterator<Item = &str> {

@@ -57,7 +57,7 @@ fn main() -> std::io::Result<()> {
     let attempt = Some(v1::AttemptRef::from(key));
     write("wire", "attempt", &[&[4], v1::AttemptRef::from(key).encode_to_vec().as_slice()].concat())?;
 
-    let measurements = vec![v1::Measurement { name: "largest_update/qkv".to_owned(), value: f64::NAN }];
+    let measurements = vec![v1::Measurement { name: "largest_update/qkv".to_owned(), value: Some(f64::NAN) }];
     let result = v1::StageResult { measurements: measurements.clone() };
     let point = |step| v1::CurvePoint {
         step,

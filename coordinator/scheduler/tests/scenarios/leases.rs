@@ -129,7 +129,7 @@ fn a_worker_that_lives_without_its_attempt_loses_it_and_is_free_when_it_confirms
         story.expect_nothing();
     }
     story.wait(2);
-    story.expect(&["ended whole#1: worker never confirmed that it has it", "revoke whole#1 on w1"]);
+    story.expect(&["ended whole#1: worker never confirmed the assignment", "revoke whole#1 on w1"]);
     // The wait before the next attempt ends, and the slot is still taken.
     story.wait(2);
     story.expect_nothing();

@@ -104,7 +104,7 @@ fn an_assignment_lost_in_a_restart_is_given_again() {
     story.expect(&["assign trunk#1 to w1 from initial weights"]);
     // From here on it is an attempt like any other.
     story.wait(30);
-    story.expect(&["ended trunk#1: worker never confirmed that it has it"]);
+    story.expect(&["ended trunk#1: worker never confirmed the assignment"]);
 }
 
 #[test]

@@ -20,6 +20,7 @@ use crate::units::Tokens;
 pub enum Sampler {
     /// Every combination of the values once, in an order that the seed shuffles.
     Grid,
+    /// Independent draws from the space.
     Random,
     /// A Tree-structured Parzen Estimator: at random at first, then where good trials are denser than the others.
     Tpe,

@@ -6,6 +6,7 @@ use crate::fact::Fact;
 use crate::plan_check::PlanError;
 
 /// An order to the caller, who commits every [`Effect::Record`] in one transaction before performing any other.
+#[expect(clippy::large_enum_variant, reason = "they live for a turn of the driver")]
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
     /// Append this to the log. It comes before whatever depends on it.

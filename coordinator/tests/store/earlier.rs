@@ -28,6 +28,9 @@ type DynamicsRow = (i64, Option<f64>, i64, Option<f64>, Option<f64>, Option<f64>
 /// Its largest updates, by kind.
 type UpdatesRow = (i64, Option<f64>, Option<f64>, Option<f64>, Option<f64>, Option<f64>, Option<f64>, Option<f64>);
 
+/// All of these of one stage.
+type RowsOfStage = (Vec<CurveRow>, Vec<DynamicsRow>, Vec<UpdatesRow>);
+
 /// The file as the earlier version left it.
 struct Earlier {
     dir: TempDir,
@@ -102,7 +105,7 @@ async fn its_log_is_sound_and_restores_with_and_without_its_snapshot() {
 async fn its_curves_are_found_again_bit_for_bit() {
     let mut earlier = Earlier::new().await;
     let stages = earlier.rows::<(String,)>("SELECT DISTINCT stage FROM curve_points").await;
-    let mut curves: BTreeMap<StageKey, (Vec<CurveRow>, Vec<DynamicsRow>, Vec<UpdatesRow>)> = BTreeMap::new();
+    let mut curves: BTreeMap<StageKey, RowsOfStage> = BTreeMap::new();
     for (stage,) in stages {
         let of = |columns: &str, table: &str| {
             format!("SELECT step, {columns} FROM {table} WHERE stage = '{stage}' ORDER BY step")

@@ -10,6 +10,7 @@ use crate::stage::Stage;
 use crate::units::Flops;
 
 /// A node of the stage tree. Both kinds are keyed, assigned, leased, retried and explained alike.
+#[expect(clippy::large_enum_variant, reason = "almost all are stages, and few exist at a time")]
 #[derive(Debug, Clone, PartialEq)]
 pub enum Work {
     /// A stage to train.

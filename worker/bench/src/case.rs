@@ -105,7 +105,7 @@ impl Case {
         self.model.shape.training_flops_per_token(self.model.vocab, self.batch.context).0
     }
 
-    /// A stage of it that no measurement comes to the end of.
+    /// A stage of it, longer than any measurement.
     #[must_use]
     pub fn stage(&self, data: DatasetId, precision: Precision) -> StageSpec {
         StageSpec {

@@ -24,6 +24,7 @@ pub type TrainingError = Box<dyn Error + Send + Sync>;
 pub type PendingBlobs = Box<dyn FnOnce() -> Result<Vec<Blob>, TrainingError> + Send>;
 
 /// What an attempt does.
+#[expect(clippy::large_enum_variant, reason = "a worker has one at a time")]
 #[derive(Debug, Clone)]
 pub enum Task {
     /// It trains a stage.

@@ -72,9 +72,9 @@ async fn an_evaluation_stops_when_it_is_taken_back() {
     let trunk = stage("trunk", None, 20);
     let checkpoint = train(&mut session, &trunk).await;
     let (evaluation, key) = evaluation(&trunk);
-    reins.hold_at(20);
+    reins.hold_at(21);
     session.assign_evaluation(key, &evaluation, Some(checkpoint)).await;
-    reins.arrives_at(20).await;
+    reins.arrives_at(21).await;
     session.revoke(key).await;
     // An attempt that it does not have is confirmed at once: then it knows of both revocations.
     let unknown = attempt(&trunk, 7);

@@ -118,7 +118,8 @@ impl Trainer for PaperTrainer {
         Ok(Box::new(PaperTraining { step, end: order.stage.spec.steps.end, weights, fate, reins: self.reins.clone() }))
     }
 
-    /// What the stage has measured at its end. It can be held as before a step.
+    /// What the stage has measured at its end. It can be held as before a step: the one after the step that a stage which ends
+    /// there is at, so that the two are told apart.
     fn evaluate(
         &mut self,
         order: &EvaluationOrder,
@@ -126,7 +127,7 @@ impl Trainer for PaperTrainer {
     ) -> Result<Option<Measurements>, TrainingError> {
         assert!(order.dataset_dir.is_dir(), "the text is at hand");
         assert!(order.checkpoint.blobs.iter().any(|blob| blob.name == WEIGHTS), "a checkpoint has weights");
-        self.reins.before(order.checkpoint.step);
+        self.reins.before(order.checkpoint.step + 1);
         Ok((!interrupter.should_stop()).then(|| validation(loss_at(order.checkpoint.step))))
     }
 }

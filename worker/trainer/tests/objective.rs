@@ -20,9 +20,11 @@ fn finish(run: &mut StageRun) -> Vec<StepReport> {
     std::iter::from_fn(|| (!run.is_finished()).then(|| run.next_step().expect("steps"))).collect()
 }
 
-/// The mean square of the logarithm of the softmax's denominator over some tokens.
+/// The mean square of the logarithm of the softmax's denominator over tokens of the text.
 fn z_loss(snapshot: &Snapshot) -> f64 {
-    let tokens: Vec<i64> = (0..16).map(|index| index * 37 % 300).collect();
+    let spec = toy::spec();
+    let batch = toy::dataset().train_batch(spec.data.order_seed, spec.steps.end, &spec.batch).expect("has one");
+    let tokens: Vec<i64> = batch.inputs[..16].iter().map(|token| i64::from(*token)).collect();
     let compute = Compute::parse("flex", 1).expect("the CPU is always there");
     let logits = Inference::load(snapshot, 16, &compute).expect("loads").logits(&tokens).expect("computes");
     let rows = logits.chunks(logits.len() / tokens.len());

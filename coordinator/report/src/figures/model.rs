@@ -138,6 +138,7 @@ pub struct Line {
 }
 
 /// The pattern of a line.
+#[expect(clippy::enum_variant_names, reason = "the names that drawing programs use")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub enum Dash {

@@ -369,7 +369,7 @@ fn a_search_as_people_read_it() {
     insta::assert_snapshot!("search_points", conclusion.points_csv());
     let html = conclusion.html();
     for part in
-        ["The search", "As lines of a recipe", "id=\"slices\"", "id=\"importance\"", "pruned at 6", "diverged at 3"]
+        ["The search", "As lines for a recipe", "id=\"slices\"", "id=\"importance\"", "pruned at 6", "diverged at 3"]
     {
         assert!(html.contains(part), "{part}");
     }

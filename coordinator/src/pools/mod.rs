@@ -1,6 +1,6 @@
 //! Pools: workers that the coordinator starts itself.
 //!
-//! A [`Pool`] knows how to start, see and end workers of one kind. The [`Keeper`](keeper) keeps one of them at the size
+//! A `Pool` knows how to start, see and end workers of one kind. The `Keeper` keeps one of them at the size
 //! that [`scheduler::pool::scale`] wants. So far there is one kind, processes on this machine: [`LocalPool`].
 
 mod keeper;

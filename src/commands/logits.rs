@@ -26,7 +26,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     checkpoint: CheckpointArgs,
 
-    /// Tokens: integers, [batch, context], or [context] for one sequence
+    /// Tokens: integers of shape batch by context, or one sequence
     #[arg(long, value_name = "FILE")]
     tokens: PathBuf,
 

@@ -8,7 +8,7 @@ use vocabulary::{Dataset, DatasetId, Domain, EvaluationTask, Plan, StageKey, Tok
 const RECIPE: &str = "name = \"evaluated\"\nseeds = [0]\n\
     [data]\nsources = [\"x.txt\"]\nvocab = 512\nvalidation_tokens = 1000\n\
     [model]\nsizes = [\"tiny-32\", \"tiny-64\"]\n[points]\ntokens = [200_000, 400_000]\n\
-    [schedule]\nkind = \"wsd\"\nwarmup_steps = 2\n[schedule.decay]\nshape = \"linear\"\nfraction = 0.1\ncounted = \"inside\"\n\
+    [schedule]\nkind = \"wsd\"\nwarmup_steps = 2\nfloor = 0.1\n[schedule.decay]\nshape = \"linear\"\nfraction = 0.1\ncounted = \"inside\"\n\
     [batch]\nsequences = 16\ncontext = 64\n[optimizer]\npeak_lr = [0.01]\n";
 
 fn dataset(name: &str, validation_tokens: u64) -> Dataset {

@@ -28,7 +28,7 @@ type DynamicsRow = (i64, Option<f64>, i64, Option<f64>, Option<f64>, Option<f64>
 /// Its largest updates, by kind.
 type UpdatesRow = (i64, Option<f64>, Option<f64>, Option<f64>, Option<f64>, Option<f64>, Option<f64>, Option<f64>);
 
-/// All of these of one stage.
+/// What the store has of a stage, by step.
 type RowsOfStage = (Vec<CurveRow>, Vec<DynamicsRow>, Vec<UpdatesRow>);
 
 /// The file as the earlier version left it.

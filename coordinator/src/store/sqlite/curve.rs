@@ -69,7 +69,7 @@ pub(super) async fn cut(
         sqlx::query("DELETE FROM curve_points WHERE stage = ? AND step >= ?").bind(stage.to_string()).bind(from);
     let cut = delete.execute(connection).await.map_err(cannot_write(TABLE))?;
     if cut.rows_affected() > 0 {
-        info!(%stage, points = cut.rows_affected(), "cut a curve to the last checkpoint: an attempt trains its steps again");
+        info!(%stage, points = cut.rows_affected(), "a curve is cut to the last checkpoint: an attempt trains its steps again");
     }
     Ok(())
 }

@@ -45,7 +45,7 @@ fn a_finished_campaign_says_how_its_branches_would_have_been_forecast() {
         "{carried}"
     );
     let wrong = place.run(&["forecast", "smoke", "--from", "smoke/smoke-64"]).expect(2);
-    assert!(wrong.stderr.contains("there is no size `smoke-64`; accepted: smoke-16, smoke-32"), "{}", wrong.stderr);
+    assert!(wrong.stderr.contains("unknown size `smoke-64`; accepted: smoke-16, smoke-32"), "{}", wrong.stderr);
     let wrong = place.run(&["forecast", "smoke", "--from", "smoke"]).expect(2);
     assert!(wrong.stderr.contains("expected CAMPAIGN/SIZE"), "{}", wrong.stderr);
     let short = place.run(&["forecast", "smoke", "--point", "1000"]).expect(2);

@@ -77,7 +77,7 @@ fn a_donor_that_has_nothing_is_refused() {
     let campaign = synthetic::quickstart();
     let all = SizeTree::all(&campaign, &BTreeMap::new());
     let refused = donor(&all, "tiny-33", &options()).expect_err("there is none");
-    let expected = "there is no size `tiny-33`; accepted: tiny-32, tiny-48, tiny-64, tiny-96, tiny-128";
+    let expected = "unknown size `tiny-33`; accepted: tiny-32, tiny-48, tiny-64, tiny-96, tiny-128";
     assert_eq!(refused.to_string(), expected);
     let mut bare = campaign;
     bare.results.clear();

@@ -58,15 +58,15 @@ impl Conclusion {
         &self.points
     }
 
-    /// The law with its intervals, optima and diagnostics, or why there is no law.
+    /// The fitted law with its intervals, optima and diagnostics.
     ///
     /// # Errors
-    /// The points determine no law.
+    /// The reason no law could be fitted, for example too few model sizes.
     pub fn analysis(&self) -> Result<&Analysis, &FitError> {
         self.analysis.as_ref()
     }
 
-    /// Why there is no law. If no point is from the end of a decay, that is the reason given, not the shortage it causes.
+    /// The reason no law was fitted, in words. If no trial was decayed, it says so rather than report too few points.
     pub(crate) fn refusal(&self) -> Option<String> {
         let error = self.analysis.as_ref().err()?;
         let no_decay = !self.points.is_empty() && self.points.iter().all(|point| !point.decayed);

@@ -25,7 +25,7 @@ pub struct FitFile<L = ScalingLaw> {
     /// The identifier of the campaign.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub campaign_id: Option<String>,
-    /// The table, if there is no campaign.
+    /// The table that was fitted; set only without a campaign.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub table: Option<Source>,
     /// Why there is no law.

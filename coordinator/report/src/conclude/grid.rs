@@ -19,7 +19,7 @@ pub(crate) struct Row {
     /// The size, with arm, seed and learning rate where the campaign has several; in a search, the trial.
     pub(crate) label: String,
     pub(crate) n: u64,
-    /// By column; `None` if there is no such trial or it has no loss.
+    /// Final losses in the order of the columns; `None` for a missing trial or loss.
     pub(crate) losses: Vec<Option<f64>>,
 }
 

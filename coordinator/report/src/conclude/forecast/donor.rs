@@ -9,7 +9,7 @@ use super::tree::{NoTree, SizeTree};
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum DonorError {
     /// There is no such size.
-    #[error("there is no size `{size}`; accepted: {sizes}")]
+    #[error("unknown size `{size}`; accepted: {sizes}")]
     UnknownSize {
         /// The requested size.
         size: String,

@@ -46,7 +46,9 @@ pub(super) struct Place {
 impl Place {
     /// Builds the program and prepares the folder.
     pub(super) fn new() -> Result<Self> {
-        let build = check::cargo().args(["build", "--workspace", "--bin", "windtunnel"]).status();
+        // A test of the program needs the program, built with the features that `cargo test` builds it with: after the tests
+        // nothing is compiled again.
+        let build = check::cargo().args(["test", "--workspace", "--no-run", "--test", "quickstart"]).status();
         ensure!(build.context("cannot start cargo")?.success(), "the program does not build");
         let program = check::target().join("debug/windtunnel");
         let dir = tempfile::Builder::new().prefix("windtunnel-chaos-").tempdir().context("cannot create a folder")?;

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::process::ExitCode;
 
-use client::{BranchError, CallError, SubmitError};
+use client::{BranchError, CallError};
 use proto::v1::CampaignSummary;
 use vocabulary::text::one_line;
 
@@ -14,7 +14,7 @@ use crate::logging::say;
 pub(crate) const EXIT_CODES: &str = "\
 Exit codes:
   0    done
-  1    failed for a reason outside the request
+  1    the request is valid, but something else failed
   2    invalid request: usage, a recipe, a path, a name
   3    the campaign ended with failed stages
   4    the examined data is not sound
@@ -118,8 +118,8 @@ fn is_bad_input(error: &anyhow::Error) -> bool {
 
 /// The failed call to a coordinator behind an error, if any.
 pub(crate) fn call_error(error: &anyhow::Error) -> Option<&CallError> {
-    match (error.downcast_ref(), error.downcast_ref()) {
-        (Some(SubmitError::Call(error)), _) | (_, Some(BranchError::Call(error))) => Some(error),
+    match error.downcast_ref() {
+        Some(BranchError::Call(error)) => Some(error),
         _ => error.downcast_ref(),
     }
 }

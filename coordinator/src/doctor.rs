@@ -11,10 +11,11 @@ use object_store::ObjectStore;
 use scheduler::{Effect, Event, Ledger, RestoreError, Scheduler, Settings, StageState, Timestamp};
 use serde::Serialize;
 use vocabulary::StageKey;
+use vocabulary::text::one_line;
 
+use crate::clock::unix_ms;
 use crate::lock::LockError;
 use crate::orphans::{self, InUse};
-use crate::people::{chain, unix_ms};
 use crate::start;
 use crate::store::{self, Commit, CommittedCheckpoint, DerivedCheck, Differences, LogCheck, Store, StoreError, Term};
 use crate::verify::{self, CheckpointHealth};
@@ -147,7 +148,7 @@ impl Doctor<'_> {
             Ok(LogCheck { rows, .. }) => usize::try_from(rows).unwrap_or(usize::MAX),
             Err(error @ StoreError::Read { .. }) => return Err(error.into()),
             Err(error) => {
-                self.found("log", 0, left(chain(&error)));
+                self.found("log", 0, left(one_line(&error)));
                 return Ok(None);
             }
         };
@@ -157,7 +158,7 @@ impl Doctor<'_> {
                 Ok(Some(scheduler))
             }
             Err(error @ RestoreError { .. }) => {
-                self.found("log", rows, left(chain(&error)));
+                self.found("log", rows, left(one_line(&error)));
                 Ok(None)
             }
         }
@@ -188,12 +189,12 @@ impl Doctor<'_> {
             let what = match (rows.get(&(*stage, *step)), scheduler.stage(stage)) {
                 (Some(row), Some(known)) => match self.look_at(row, &known.spec.data.dataset).await {
                     CheckpointHealth::Sound => continue,
-                    CheckpointHealth::Damaged(error) => chain(&error),
+                    CheckpointHealth::Damaged(error) => one_line(&error),
                     CheckpointHealth::Unreachable(error) => {
                         let what = format!(
                             "the checkpoint of {} at step {step} cannot be read: {}",
                             stage.short(),
-                            chain(&error)
+                            one_line(&error)
                         );
                         problems.push(Problem { what, repaired: false });
                         continue;

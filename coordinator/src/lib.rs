@@ -16,13 +16,13 @@
 
 mod api;
 mod auth;
+mod clock;
 mod doctor;
 mod driver;
 mod grpc;
 mod incoming;
 mod lock;
 mod orphans;
-mod people;
 pub mod pools;
 mod start;
 pub mod store;

@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, anyhow};
+use anyhow::anyhow;
 use clap::ValueEnum;
-use client::{Accepted, Campaigns, Data, own_stage, trained_on};
-use corpus::{PrepareRequest, Prepared, TextRequest, TokenizerChoice};
+use client::{Accepted, Campaigns, own_stage, trained_on};
+use corpus::Prepared;
 use proto::v1;
 use serde::Serialize;
 use vocabulary::{DecayShape, Plan, Surgery};
@@ -13,15 +13,15 @@ use vocabulary::{DecayShape, Plan, Surgery};
 use crate::args::numbers::{count, within};
 use crate::args::{Global, TrainingArgs};
 use crate::exit::{Exit, OrBadInput, bad_input};
-use crate::local::checkpoint::{read_tokenizer, stage_and_step};
+use crate::local::checkpoint::stage_and_step;
 use crate::local::data_dir::{WritableDir, data_dir, out_dir};
-use crate::local::preparing::{datasets_dir, prepare_request};
-use crate::local::reach::{destination, storage, with_coordinator};
+use crate::local::preparing::prepare_texts;
+use crate::local::reach::{upload, with_coordinator};
 use crate::local::signals::Interrupts;
 use crate::local::training::{Training, conclude, interrupted};
 use crate::logging::say;
+use crate::views::AdditionView;
 use crate::views::output::{self, View};
-use crate::views::{AdditionView, say_upload};
 
 /// Continue from a checkpoint: a decay, continual training, or other text
 ///
@@ -213,37 +213,22 @@ impl Args {
             return Ok(None);
         }
         let trained_on = trained_on(campaigns, request).await?;
-        let storage = storage(campaigns).await?;
-        let tokenizer = read_tokenizer(&storage, &trained_on).await?;
-        let tokenizer =
-            tokenizer.with_context(|| format!("{trained_on} is no longer in the storage")).or_bad_input()?;
-        let data_dir = WritableDir::prepare(data_dir, "the data directory")?;
-        let prepared = prepare_request(&PrepareRequest {
-            texts: vec![TextRequest { domain: None, sources: self.data.clone() }],
-            base_dir: PathBuf::new(),
-            tokenizer: TokenizerChoice::Json(tokenizer.json),
-            validation_fraction: self.validation_fraction,
-            split_seed: 0,
-            max_bytes: None,
-            datasets_dir: datasets_dir(data_dir.path()),
-            limits: corpus::Limits::default(),
-        })?;
+        let fraction = self.validation_fraction;
+        let prepared = prepare_texts(campaigns, &trained_on, &self.data, fraction, data_dir).await?;
         Ok(Some(prepared))
     }
 }
 
-/// Submits the branch with its text.
+/// Submits the branch, after its text.
 async fn hand_in(
     campaigns: &mut Campaigns,
     request: &v1::BranchCampaignRequest,
     prepared: Option<&Prepared>,
 ) -> anyhow::Result<Accepted> {
-    let Some(Prepared { dataset, dir, .. }) = prepared else {
-        return Ok(client::branch(campaigns, request, None, &mut say_upload).await?);
-    };
-    let storage = destination(campaigns).await?;
-    let data = Data { dataset, dir, storage: &storage };
-    Ok(client::branch(campaigns, request, Some(data), &mut say_upload).await?)
+    if let Some(prepared) = prepared {
+        upload(campaigns, prepared).await?;
+    }
+    Ok(client::branch(campaigns, request.clone()).await?)
 }
 
 /// A branch: what it trains, and what it continues from.

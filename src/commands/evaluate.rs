@@ -2,25 +2,23 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, anyhow};
-use client::{Accepted, Campaigns, Data, Detail};
-use corpus::{PrepareRequest, TextRequest, TokenizerChoice};
+use anyhow::Context;
+use client::{Accepted, Campaigns, Detail};
+use corpus::Prepared;
 use proto::v1;
 use serde::Serialize;
 use vocabulary::{Dataset, Evaluation, Flops};
 
 use crate::args::numbers::count;
 use crate::args::{Global, TrainingArgs};
-use crate::exit::{Exit, OrBadInput, bad_input};
-use crate::local::checkpoint::read_tokenizer;
+use crate::exit::{Exit, OrBadInput};
 use crate::local::data_dir::{WritableDir, data_dir, out_dir};
-use crate::local::preparing::{datasets_dir, prepare_request};
-use crate::local::reach::{destination, storage, with_coordinator};
+use crate::local::preparing::prepare_texts;
+use crate::local::reach::{upload, with_coordinator};
 use crate::local::signals::Interrupts;
 use crate::local::training::{Training, conclude, interrupted};
 use crate::logging::say;
 use crate::views::output::{self, View, columns};
-use crate::views::say_upload;
 
 /// Name of the results on the campaign's own text.
 const OWN_TEXT: &str = "held-out";
@@ -69,28 +67,21 @@ pub(crate) struct Args {
     out: Option<PathBuf>,
 }
 
-/// The text to submit.
-struct Text {
-    dataset: Dataset,
-    /// Where it was prepared; `None` if the coordinator already has it.
-    dir: Option<PathBuf>,
-}
-
 impl Args {
     pub(crate) fn run(self, global: &Global) -> anyhow::Result<Exit> {
         self.training.own.compute.check()?;
         let data_dir = data_dir(global)?;
         let is_local = self.training.coordinator.coordinator.is_none();
-        let (request, text, looked) = with_coordinator(global, &self.training.coordinator, async |campaigns| {
+        let (request, prepared, looked) = with_coordinator(global, &self.training.coordinator, async |campaigns| {
             let detail = campaigns.detail(&self.campaign).await?;
-            let text = self.prepare(campaigns, &detail, &data_dir).await?;
-            let request = self.request(&detail, &text.dataset);
+            let (dataset, prepared) = self.prepare(campaigns, &detail, &data_dir).await?;
+            let request = self.request(&detail, &dataset);
             let look = v1::EvaluateCampaignRequest { dry_run: true, ..request.clone() };
             let looked = campaigns.evaluate(look).await?;
             if !self.dry_run && !is_local {
-                hand_in(campaigns, &request, &text).await?;
+                hand_in(campaigns, &request, prepared.as_ref()).await?;
             }
-            Ok((request, text, looked))
+            Ok((request, prepared, looked))
         })?;
         let added = Added::of(&request.name, &looked)?;
         if self.dry_run || !is_local {
@@ -100,20 +91,20 @@ impl Args {
         say(added.table().trim_end());
         let out = out_dir(self.out.as_deref(), &looked.campaign_name)?;
         let out = WritableDir::prepare(&out, "the directory of results")?;
-        crate::local::runtime()?.block_on(self.work(&request, &text, &data_dir, out.path(), global))
+        crate::local::runtime()?.block_on(self.work(&request, prepared.as_ref(), &data_dir, out.path(), global))
     }
 
     async fn work(
         &self,
         request: &v1::EvaluateCampaignRequest,
-        text: &Text,
+        prepared: Option<&Prepared>,
         data_dir: &Path,
         out: &Path,
         global: &Global,
     ) -> anyhow::Result<Exit> {
         let mut interrupts = Interrupts::listen()?;
         let training = Training { by: &self.training, data_dir };
-        let ask = async |campaigns: &mut Campaigns| hand_in(campaigns, request, text).await;
+        let ask = async |campaigns: &mut Campaigns| hand_in(campaigns, request, prepared).await;
         match training.see_through(&mut interrupts, ask).await? {
             Some(measured) => conclude(measured, out, global).await,
             None => Ok(interrupted()),
@@ -145,42 +136,33 @@ impl Args {
         if name.is_empty() { "text".to_owned() } else { name.to_owned() }
     }
 
-    async fn prepare(&self, campaigns: &mut Campaigns, detail: &Detail, data_dir: &Path) -> anyhow::Result<Text> {
-        let own = detail.plan.dataset.clone();
+    /// The text to measure on, prepared here unless the coordinator has it.
+    async fn prepare(
+        &self,
+        campaigns: &mut Campaigns,
+        detail: &Detail,
+        data_dir: &Path,
+    ) -> anyhow::Result<(Dataset, Option<Prepared>)> {
+        let own = detail.plan.dataset.as_ref();
         let own = own.with_context(|| format!("{} has no prepared text", detail.plan.name)).or_bad_input()?;
         if self.text.is_empty() {
-            return Ok(Text { dataset: own, dir: None });
+            return Ok((own.clone(), None));
         }
-        let storage = storage(campaigns).await?;
-        let tokenizer = read_tokenizer(&storage, &own.id).await?;
-        let tokenizer = tokenizer
-            .ok_or_else(|| bad_input(anyhow!("the campaign's text {} is not in the storage any more", own.id)))?;
-        let data_dir = WritableDir::prepare(data_dir, "the data directory")?;
-        let prepared = prepare_request(&PrepareRequest {
-            texts: vec![TextRequest { domain: None, sources: self.text.clone() }],
-            base_dir: PathBuf::new(),
-            tokenizer: TokenizerChoice::Json(tokenizer.json),
-            validation_fraction: 1.0,
-            split_seed: 0,
-            max_bytes: None,
-            datasets_dir: datasets_dir(data_dir.path()),
-            limits: corpus::Limits::default(),
-        })?;
-        Ok(Text { dataset: prepared.dataset, dir: Some(prepared.dir) })
+        let prepared = prepare_texts(campaigns, &own.id, &self.text, 1.0, data_dir).await?;
+        Ok((prepared.dataset.clone(), Some(prepared)))
     }
 }
 
+/// Submits the evaluations, after their text.
 async fn hand_in(
     campaigns: &mut Campaigns,
     request: &v1::EvaluateCampaignRequest,
-    text: &Text,
+    prepared: Option<&Prepared>,
 ) -> anyhow::Result<Accepted> {
-    let Text { dataset, dir: Some(dir) } = text else {
-        return Ok(client::evaluate(campaigns, request, None, &mut say_upload).await?);
-    };
-    let storage = destination(campaigns).await?;
-    let data = Data { dataset, dir, storage: &storage };
-    Ok(client::evaluate(campaigns, request, Some(data), &mut say_upload).await?)
+    if let Some(prepared) = prepared {
+        upload(campaigns, prepared).await?;
+    }
+    Ok(client::evaluate(campaigns, request.clone()).await?)
 }
 
 /// What is added to a campaign.

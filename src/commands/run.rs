@@ -2,17 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
-use client::{Campaigns, Data};
+use client::Campaigns;
 use recipes::Recipe;
 
 use crate::args::{Global, TrainingArgs};
 use crate::exit::{Exit, OrBadInput};
 use crate::local::data_dir::{WritableDir, data_dir, out_dir};
 use crate::local::preparing::{check_sources, prepare_data};
-use crate::local::reach::destination;
+use crate::local::reach::upload;
 use crate::local::signals::Interrupts;
 use crate::local::training::{Training, conclude, interrupted};
-use crate::views::say_upload;
 
 /// Run a campaign: prepare data, train what is missing, fit the law, write the report
 ///
@@ -63,9 +62,8 @@ impl Args {
         };
         let training = Training { by: &self.training, data_dir };
         let ask = async |campaigns: &mut Campaigns| {
-            let storage = destination(campaigns).await?;
-            let data = Data { dataset: &prepared.dataset, dir: &prepared.dir, storage: &storage };
-            Ok(client::submit(campaigns, &recipe, data, &mut say_upload).await?)
+            upload(campaigns, &prepared).await?;
+            Ok(client::submit(campaigns, &recipe, &prepared.dataset).await?)
         };
         match training.see_through(&mut interrupts, ask).await? {
             Some(measured) => conclude(measured, out, global).await,

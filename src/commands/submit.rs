@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::anyhow;
-use client::{Accepted, Data};
+use client::Accepted;
 use recipes::Recipe;
 use serde::Serialize;
 
@@ -12,9 +12,8 @@ use crate::args::Global;
 use crate::exit::{Exit, OrBadInput, bad_input};
 use crate::local::data_dir::{WritableDir, data_dir};
 use crate::local::preparing::prepare_data;
-use crate::local::reach::{destination, reach};
+use crate::local::reach::{reach, upload};
 use crate::views::output::{self, View};
-use crate::views::say_upload;
 
 /// Submit a recipe to a running coordinator and return
 ///
@@ -52,9 +51,8 @@ impl Args {
                 )));
             };
             let prepared = prepare_data(&recipe, data_dir.path())?;
-            let storage = destination(&mut reached.campaigns).await?;
-            let data = Data { dataset: &prepared.dataset, dir: &prepared.dir, storage: &storage };
-            Ok(client::submit(&mut reached.campaigns, &recipe, data, &mut say_upload).await?)
+            upload(&mut reached.campaigns, &prepared).await?;
+            Ok(client::submit(&mut reached.campaigns, &recipe, &prepared.dataset).await?)
         })?;
         let Accepted { campaign, name, stages, stages_done, .. } = submitted;
         output::print(&Submitted { campaign, name, stages, stages_done }, global.json)?;

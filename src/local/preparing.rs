@@ -2,21 +2,27 @@
 
 use std::io::IsTerminal;
 use std::mem::discriminant;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
 
-use corpus::{PrepareRequest, Prepared, Progress, find_prepared, prepare};
+use anyhow::Context;
+use client::Campaigns;
+use corpus::{PrepareRequest, Prepared, Progress, TextRequest, TokenizerChoice, find_prepared, prepare};
 use indicatif::{ProgressBar, ProgressStyle};
 use recipes::Recipe;
+use vocabulary::DatasetId;
 use vocabulary::text::one_line;
 use vocabulary::units::human_count;
 
+use super::checkpoint::read_tokenizer;
+use super::data_dir::WritableDir;
+use super::reach::storage;
 use crate::exit::OrBadInput;
 use crate::logging::{bars, say};
 
 /// The folder of prepared datasets in a data directory.
-pub(crate) fn datasets_dir(data_dir: &Path) -> std::path::PathBuf {
+fn datasets_dir(data_dir: &Path) -> PathBuf {
     data_dir.join("datasets")
 }
 
@@ -38,8 +44,33 @@ pub(crate) fn prepare_data(recipe: &Recipe, data_dir: &Path) -> anyhow::Result<P
     prepare_request(&PrepareRequest::from_recipe(recipe, datasets_dir(data_dir)))
 }
 
+/// Prepares text for models that were trained on another dataset, with the tokenizer of that dataset.
+///
+/// `validation_fraction` of the documents is held out.
+pub(crate) async fn prepare_texts(
+    campaigns: &mut Campaigns,
+    trained_on: &DatasetId,
+    sources: &[String],
+    validation_fraction: f64,
+    data_dir: &Path,
+) -> anyhow::Result<Prepared> {
+    let tokenizer = read_tokenizer(&storage(campaigns).await?, trained_on).await?;
+    let tokenizer = tokenizer.with_context(|| format!("{trained_on} is no longer in the storage")).or_bad_input()?;
+    let data_dir = WritableDir::prepare(data_dir, "the data directory")?;
+    prepare_request(&PrepareRequest {
+        texts: vec![TextRequest { domain: None, sources: sources.to_vec() }],
+        base_dir: PathBuf::new(),
+        tokenizer: TokenizerChoice::Json(tokenizer.json),
+        validation_fraction,
+        split_seed: 0,
+        max_bytes: None,
+        datasets_dir: datasets_dir(data_dir.path()),
+        limits: corpus::Limits::default(),
+    })
+}
+
 /// Prepares data, or finds it prepared, and prints which.
-pub(crate) fn prepare_request(request: &PrepareRequest) -> anyhow::Result<Prepared> {
+fn prepare_request(request: &PrepareRequest) -> anyhow::Result<Prepared> {
     let display = Display::new();
     let prepared = prepare(request, &|progress| display.show(progress));
     display.finish();

@@ -3,14 +3,16 @@
 use std::path::Path;
 
 use anyhow::{Context, anyhow};
-use client::{Campaigns, Destination};
+use client::{Campaigns, Destination, upload_dataset};
 use coordinator::{Coordinator, CoordinatorOptions, Handle, LockError, StartError};
+use corpus::Prepared;
 use dial::Credentials;
 use worker::Storage;
 
 use super::data_dir::data_dir;
 use crate::args::{CoordinatorArgs, Global};
 use crate::exit::{BadInput, bad_input};
+use crate::views::say_upload;
 
 /// Address and credentials of the requested coordinator, or else of the one serving the data directory.
 pub(crate) fn find(args: &CoordinatorArgs, data_dir: &Path) -> anyhow::Result<Option<(String, Credentials)>> {
@@ -125,9 +127,11 @@ pub(crate) async fn storage(campaigns: &mut Campaigns) -> anyhow::Result<Storage
     Storage::open(&url).context("cannot reach the coordinator's storage from this machine")
 }
 
-/// The same, as the destination of an upload.
-pub(crate) async fn destination(campaigns: &mut Campaigns) -> anyhow::Result<Destination> {
+/// Copies data prepared on this machine to the coordinator's storage, unless it is there.
+pub(crate) async fn upload(campaigns: &mut Campaigns, prepared: &Prepared) -> anyhow::Result<()> {
     let url = campaigns.info().await?.storage;
     let storage = Storage::open(&url).context("cannot reach the coordinator's storage from this machine")?;
-    Ok(Destination { url, store: storage.store().clone(), directory: storage.directory().map(Path::to_owned) })
+    let directory = storage.directory().map(Path::to_owned);
+    let storage = Destination { url, store: storage.store().clone(), directory };
+    Ok(upload_dataset(&prepared.dataset.id, &prepared.dir, &storage, &mut say_upload).await?)
 }

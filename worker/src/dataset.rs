@@ -8,6 +8,7 @@ use object_store::ObjectStoreExt;
 use object_store::path::Path as StorePath;
 use tracing::info;
 use vocabulary::DatasetId;
+use vocabulary::text::one_line;
 
 use crate::storage::Storage;
 
@@ -111,8 +112,8 @@ async fn download(storage: &Storage, id: &DatasetId, place: &str, dir: &Path) ->
 
 fn check(id: &DatasetId, dir: &Path) -> Result<(), DatasetError> {
     let damaged = |problem: String| DatasetError::Damaged { id: *id, problem };
-    let dataset = OpenDataset::open(dir).map_err(|error| damaged(crate::training::chain(&error)))?;
-    dataset.verify().map_err(|error| damaged(crate::training::chain(&error)))?;
+    let dataset = OpenDataset::open(dir).map_err(|error| damaged(one_line(&error)))?;
+    dataset.verify().map_err(|error| damaged(one_line(&error)))?;
     let found = dataset.dataset().id;
     if found == *id { Ok(()) } else { Err(damaged(format!("it is {found}"))) }
 }

@@ -11,6 +11,7 @@ use tokio::sync::Mutex;
 use tokio::time::timeout;
 use tracing::{debug, warn};
 use vocabulary::AttemptKey;
+use vocabulary::text::one_line;
 
 use crate::cadence::Cadence;
 use crate::checkpoint::{Blobs, CheckpointRef, DownloadError, UploadError, download, off_thread, upload};
@@ -19,7 +20,7 @@ use crate::runner::panic_text;
 use crate::session::link::JitteredBackoff;
 use crate::session::{Assignment, Lost, Unprepared};
 use crate::storage::Storage;
-use crate::training::{Blob, PendingBlobs, StartPoint, Task, TrainingError, chain};
+use crate::training::{Blob, PendingBlobs, StartPoint, Task, TrainingError};
 
 /// A transfer that takes longer is considered hung, as on a file system whose server is gone.
 const LONGEST_TRY: Duration = Duration::from_secs(60 * 60);
@@ -50,7 +51,7 @@ impl RetryPolicy {
         for _ in 1..self.tries {
             match once().await {
                 Err(error) if is_retryable(&error) => {
-                    warn!(error = chain(&error), "trying again");
+                    warn!(error = one_line(&error), "trying again");
                     tokio::time::sleep(backoff.next(rand::random())).await;
                 }
                 result => return result,
@@ -91,7 +92,7 @@ pub(crate) enum PrepareError {
 
 impl From<PrepareError> for Unprepared {
     fn from(error: PrepareError) -> Self {
-        let reason = chain(&error);
+        let reason = one_line(&error);
         match error {
             PrepareError::Checkpoint { checkpoint, source } if !source.is_retryable() => {
                 Self::StartUnusable { checkpoint, reason }
@@ -114,7 +115,7 @@ pub(crate) enum StoreError {
 
 impl From<StoreError> for Lost {
     fn from(error: StoreError) -> Self {
-        let reason = chain(&error);
+        let reason = one_line(&error);
         match error {
             StoreError::Take(_) => Self::NotTaken { reason },
             StoreError::Upload(_) => Self::NotStored { reason },

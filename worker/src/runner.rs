@@ -10,12 +10,13 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tracing::{info, info_span};
 use trainer::Interrupter;
+use vocabulary::text::one_line;
 use vocabulary::{AttemptKey, Measurements, StageKey};
 
 use crate::cadence::{Cadence, Meter};
 use crate::checkpoint::CheckpointRef;
 use crate::training::{
-    EvaluationOrder, Event, Order, PendingBlobs, StepReport, Steps, Task, Trainer, Training, TrainingError, chain,
+    EvaluationOrder, Event, Order, PendingBlobs, StepReport, Steps, Task, Trainer, Training, TrainingError,
 };
 
 /// A batch of curve points is reported when it has this many.
@@ -205,7 +206,7 @@ impl<T: Trainer> TrainingThread<T> {
         match caught {
             Ok(Ok(ended)) => Ok(ended),
             Ok(Err(Break::Unheard)) => Err(Unheard),
-            Ok(Err(Break::Failed(error))) => Ok(Ended::Failed { reason: chain(error.as_ref()), started }),
+            Ok(Err(Break::Failed(error))) => Ok(Ended::Failed { reason: one_line(error.as_ref()), started }),
             Err(panic) => {
                 let reason = format!("training panicked: {}", panic_text(&*panic));
                 Ok(Ended::Failed { reason, started })

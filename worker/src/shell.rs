@@ -11,6 +11,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_until, timeout};
 use tracing::{Instrument, debug, info, info_span, warn};
 use vocabulary::AttemptKey;
+use vocabulary::text::one_line;
 
 use crate::checkpoint::Cache;
 use crate::error::WorkerError;
@@ -23,7 +24,6 @@ use crate::runner::{Controls, Report, Runner};
 use crate::session::link::{LinkError, LinkEvent};
 use crate::session::{Action, Assignment, Event, Session, Unprepared, WireError, decode};
 use crate::storage::Storage;
-use crate::training::chain;
 use outbox::Spool;
 
 /// The heartbeat interval until the coordinator's welcome sets it.
@@ -141,7 +141,7 @@ impl Shell {
             Action::ForgetPredecessors(worker) => {
                 if let Err(error) = self.home.settle(&worker) {
                     // They are named again at the next start, which is harmless.
-                    debug!(error = chain(&error), "cannot forget the processes before this one");
+                    debug!(error = one_line(&error), "cannot forget the processes before this one");
                 }
             }
             Action::Prepare(assignment) => return Ok(self.prepare(*assignment)),
@@ -212,7 +212,7 @@ impl Shell {
                     Err(WorkerError::Protocol { url: self.options.coordinator_url.clone(), source })
                 }
                 Err(error) => {
-                    warn!(error = chain(&error), "cannot decode a message of the coordinator");
+                    warn!(error = one_line(&error), "cannot decode a message of the coordinator");
                     Ok(())
                 }
             },
@@ -222,9 +222,9 @@ impl Shell {
             LinkEvent::Closed(error) => {
                 let was_open = self.sender.take().is_some();
                 if was_open {
-                    warn!(error = chain(&error), "the connection broke; training continues");
+                    warn!(error = one_line(&error), "the connection broke; training continues");
                 } else {
-                    debug!(error = chain(&error), "no connection");
+                    debug!(error = one_line(&error), "no connection");
                 }
                 self.last_error = Some(error);
                 self.away_since.get_or_insert_with(Instant::now);

@@ -6,12 +6,13 @@ use minicpm::{Compute, ComputeError};
 use tokio::runtime::Runtime;
 use tracing::{info, warn};
 use trainer::Interrupter;
+use vocabulary::text::one_line;
 use vocabulary::{Attempt, AttemptKey, Measurements, Plan, Stage, StageKey};
 
 use crate::checkpoint::{Blobs, CheckpointRef, DownloadError, UploadError, find, upload};
 use crate::dataset::{DatasetError, dataset_dir};
 use crate::storage::{Storage, StorageError};
-use crate::training::{Event, Order, StageTrainer, StartPoint, StepReport, Steps, Trainer, TrainingError, chain};
+use crate::training::{Event, Order, StageTrainer, StartPoint, StepReport, Steps, Trainer, TrainingError};
 
 /// The attempt of what is trained without a coordinator, which counts attempts from one.
 const STANDALONE: Attempt = Attempt(0);
@@ -200,7 +201,7 @@ impl Standalone<'_> {
         match self.runtime.block_on(find(self.storage.store().as_ref(), key, stage.spec.steps.end)) {
             Ok(found) => found,
             Err(error) => {
-                warn!(stage = %stage.key, error = chain(&error), "cannot read the stored checkpoint; training the stage again");
+                warn!(stage = %stage.key, error = one_line(&error), "cannot read the stored checkpoint; training the stage again");
                 None
             }
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use dial::Secret;
 
 use super::token::{Scope, TokenId, fresh};
-use crate::people::unix_ms;
+use crate::clock::unix_ms;
 use crate::store::{self, Store, StoreError, TokenRow};
 
 /// The tokens of a data directory. A coordinator running on it sees each change at once.

@@ -46,7 +46,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 use vocabulary::{CampaignId, WorkerId};
 
-use crate::people::unix_ms;
+use crate::clock::unix_ms;
 use crate::store::{Store, StoreError, Term};
 use batch::{Afterwards, Batch};
 use conversation::Conversation;

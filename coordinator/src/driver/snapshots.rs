@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tracing::{debug, warn};
 
 use super::Driver;
-use crate::people::unix_ms;
+use crate::clock::unix_ms;
 use crate::store::PackedSnapshot;
 
 /// The least number of facts between snapshots. A restart reads about as many at most, which takes a fraction of a second.

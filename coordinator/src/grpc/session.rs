@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 use tracing::{debug, warn};
 use vocabulary::WorkerId;
+use vocabulary::text::one_line;
 
 use super::{decode, encode};
 use crate::auth::{Caller, Guard};
@@ -22,7 +23,6 @@ use crate::driver::DriverHandle;
 use crate::driver::input::{Input, SessionId};
 use crate::driver::to_worker::{Outgoing, SessionEnd, ToWorker};
 use crate::incoming::ServerLimits;
-use crate::people::chain;
 
 /// Messages that may wait for a worker to read them.
 const OUTGOING: usize = 256;
@@ -146,7 +146,7 @@ async fn listen(
             Err(error) => {
                 warn!(%worker, %error, "a worker sent a malformed message; its session is ended");
                 // If there is no room to say so, the end of the stream says enough.
-                let _ = outgoing.try_send(Err(SessionEnd::Malformed { reason: chain(&error) }));
+                let _ = outgoing.try_send(Err(SessionEnd::Malformed { reason: one_line(&error) }));
                 break;
             }
         }

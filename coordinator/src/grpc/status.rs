@@ -2,18 +2,18 @@
 
 use scheduler::BranchRefusal;
 use tonic::Status;
+use vocabulary::text::one_line;
 
 use super::decode::DecodeError;
 use super::session::NotOpened;
 use crate::api::ApiError;
 use crate::driver::request_error::RequestError;
 use crate::driver::to_worker::SessionEnd;
-use crate::people::chain;
 use crate::store::StoreError;
 
 impl From<ApiError> for Status {
     fn from(error: ApiError) -> Self {
-        let message = chain(&error);
+        let message = one_line(&error);
         match error {
             ApiError::Request(error) => of_request(&error, message),
             ApiError::Recipe(_) | ApiError::Growth(_) => Self::invalid_argument(message),
@@ -54,7 +54,7 @@ fn of_store(error: &StoreError, message: String) -> Status {
 
 impl From<DecodeError> for Status {
     fn from(error: DecodeError) -> Self {
-        Self::invalid_argument(chain(&error))
+        Self::invalid_argument(one_line(&error))
     }
 }
 

@@ -1,6 +1,6 @@
 //! What is kept of a token: its hash, its scope and its lifetime.
 
-use crate::people::unix_ms;
+use crate::clock::unix_ms;
 
 /// A token that was created. Its secret is not stored.
 #[derive(Debug, Clone, PartialEq, Eq)]

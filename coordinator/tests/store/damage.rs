@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use coordinator::DoctorOptions;
 use coordinator::store::{DerivedCheck, Differences, LogCheck, SqliteStore, StoreError};
+use vocabulary::text::one_line;
 
-use crate::scratch::{File, Scratch, chain, checkpoint, completed, ended, points, reached, removed, root, started};
+use crate::scratch::{File, Scratch, checkpoint, completed, ended, points, reached, removed, root, started};
 
 fn file(scratch: &Scratch) -> &File {
     scratch.file().expect("these tests damage a file")
@@ -27,7 +28,7 @@ async fn a_row_of_the_log_that_is_missing_is_named() {
     file(&scratch).execute("DELETE FROM facts WHERE sequence IN (3, 4)").await.expect("it is done");
     let error = scratch.store.facts().await.expect_err("the log has a gap");
     assert!(matches!(error, StoreError::LogGap { missing: 3, next: 5 }), "{error:?}");
-    assert!(chain(&error).contains("row 3 of `facts` is missing"), "{error}");
+    assert!(one_line(&error).contains("row 3 of `facts` is missing"), "{error}");
     assert!(!error.is_retryable());
 }
 
@@ -42,7 +43,7 @@ async fn a_row_of_the_log_that_is_no_fact_is_named() {
         file(&scratch).execute(sql).await.expect("it is done");
         let error = scratch.store.facts().await.expect_err("the log is damaged");
         assert!(matches!(error, StoreError::LogRow { sequence: 4, .. }), "{error:?}");
-        assert!(chain(&error).contains("row 4 of `facts` cannot be decoded: "), "{}", chain(&error));
+        assert!(one_line(&error).contains("row 4 of `facts` cannot be decoded: "), "{}", one_line(&error));
     }
 }
 

@@ -226,14 +226,3 @@ pub(crate) fn points(stage: StageKey, attempt: u32, steps: std::ops::Range<u64>,
     let points = steps.map(|step| point(step, loss)).collect();
     Commit { at_ms: AT_MS, curve: vec![(AttemptKey { stage, attempt: Attempt(attempt) }, points)], ..Commit::default() }
 }
-
-/// An error with its causes.
-pub(crate) fn chain(error: &StoreError) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
-}

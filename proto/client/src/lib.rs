@@ -26,6 +26,6 @@ pub use extend::{ExtendError, larger};
 pub use follow::follow;
 pub use given_up::{GivenUp, given_up};
 pub use measured::Measured;
-pub use submit::{Accepted, Data, SubmitError, branch, evaluate, extend, submit};
+pub use submit::{Accepted, branch, evaluate, extend, submit};
 pub use table::{FittedTable, TableError, fit_table, names_a_file, names_a_table};
 pub use upload::{Destination, Upload, UploadError, upload_dataset};

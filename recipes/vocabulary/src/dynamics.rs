@@ -1,4 +1,4 @@
-//! How gradients and weights move from one step to the next: what section 4.3 of the MiniCPM paper looks at, to explain why
+//! How gradients and weights move from one step to the next: what section 4.4 of the MiniCPM paper looks at, to explain why
 //! the loss falls when the learning rate decays.
 //!
 //! With the gradient g(t) of a step before it is clipped, all parameters in one vector x(t) before that step, and the

@@ -123,6 +123,12 @@ impl LrSchedule {
 }
 
 impl DecayShape {
+    /// The shape of this name. `None` for `half_life`, whose name does not say how long.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::Linear, Self::Exponential, Self::Cosine, Self::OneMinusSqrt].into_iter().find(|it| it.name() == name)
+    }
+
     /// Its name in recipes.
     #[must_use]
     pub fn name(self) -> &'static str {

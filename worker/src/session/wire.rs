@@ -6,6 +6,7 @@ use proto::ConvertError;
 use proto::v1::{self, CoordinatorMessage, coordinator_message::Body};
 use vocabulary::AttemptKey;
 use vocabulary::id::ParseIdError;
+use vocabulary::text::one_line;
 
 use super::event::{Assignment, Received};
 use crate::cadence::Cadence;
@@ -70,7 +71,7 @@ pub fn decode(message: CoordinatorMessage) -> Result<Received, WireError> {
             let key = attempt(message.attempt.as_ref())?;
             Ok(match assignment(key, message) {
                 Ok(assignment) => Received::Assigned(Box::new(assignment)),
-                Err(error) => Received::Unusable { key, reason: crate::training::chain(&error) },
+                Err(error) => Received::Unusable { key, reason: one_line(&error) },
             })
         }
         Body::Acknowledgement(acknowledgement) => Ok(Received::Acknowledged(acknowledgement.sequence)),

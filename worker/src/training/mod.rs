@@ -117,15 +117,3 @@ pub trait Training {
     /// Everything needed to resume from here.
     fn snapshot(&mut self) -> Result<PendingBlobs, TrainingError>;
 }
-
-/// An error and its causes on one line.
-pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
-}

@@ -178,10 +178,11 @@ pub(crate) fn early(
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod testing {
     use super::*;
 
-    fn point(seed: u64, peak_lr: f64, loss: f64) -> MeasuredPoint {
+    /// A point whose size has to be quoted in CSV.
+    pub(crate) fn point(seed: u64, peak_lr: f64, loss: f64) -> MeasuredPoint {
         let name = format!("{seed} {peak_lr}");
         MeasuredPoint {
             size: "a,\"b\"".to_owned(),
@@ -202,6 +203,12 @@ mod tests {
             trial: TrialId::from_content(name.as_bytes()),
         }
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::testing::point;
+    use super::*;
 
     #[test]
     fn of_several_learning_rates_the_best_is_fitted() {

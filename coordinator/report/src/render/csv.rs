@@ -92,33 +92,10 @@ fn quoted(cell: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use vocabulary::StageKey;
     use vocabulary::metrics::VALIDATION_LOSS;
-    use vocabulary::search::Settings;
 
     use super::*;
-
-    fn point(seed: u64, peak_lr: f64, loss: f64) -> MeasuredPoint {
-        let name = format!("{seed} {peak_lr}");
-        MeasuredPoint {
-            size: "a,\"b\"".to_owned(),
-            n: 100,
-            d: 2000,
-            loss,
-            result: Measurements::new(),
-            seed,
-            peak_lr,
-            nominal: 2000,
-            step: 20,
-            batch_tokens: 100,
-            arm: None,
-            settings: Settings::new(),
-            decayed: true,
-            trunk: StageKey::from_content(name.as_bytes()),
-            stage: StageKey::from_content(b"a stage"),
-            trial: TrialId::from_content(name.as_bytes()),
-        }
-    }
+    use crate::conclude::points::testing::point;
 
     #[test]
     fn each_set_has_its_cells_and_empty_ones_where_it_was_not_measured() {

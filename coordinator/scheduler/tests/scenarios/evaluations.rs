@@ -8,31 +8,16 @@ use crate::support::{campaign, evaluations, plan};
 
 const TREE: [(&str, &str, u64); 2] = [("trunk", "", 100), ("short", "trunk", 10)];
 
-/// A campaign that has ended, with an idle worker.
-fn ended() -> Scenario {
-    let mut story = Scenario::with_one_worker(&plan("c", &TREE));
-    for (attempt, step) in [("trunk#1", 100), ("short#1", 110)] {
-        story.checkpoint("w1", attempt, step);
-        story.complete_after_checkpoint("w1", attempt);
-    }
-    assert_eq!(phase(&story), CampaignPhase::Ended);
-    story
-}
-
-fn phase(story: &Scenario) -> CampaignPhase {
-    story.scheduler.campaign_status(&campaign("c")).expect("it was submitted").phase
-}
-
 #[test]
 fn a_campaign_that_has_ended_is_evaluated_and_trains_nothing() {
-    let mut story = ended();
+    let mut story = Scenario::ended(&plan("c", &TREE));
     story.evaluate("c", &["trunk", "short"], "news");
     story.expect(&[
         "c grew by trunk/news, short/news",
         "started trunk/news#1 on w1",
         "assign trunk/news#1 to w1 from trunk",
     ]);
-    assert_eq!(phase(&story), CampaignPhase::Open);
+    assert_eq!(story.phase("c"), CampaignPhase::Open);
     assert_eq!(story.stage_is("short/news"), "queued, next in line");
     story.complete("w1", "trunk/news#1");
     story.expect(&["completed trunk/news#1", "started short/news#1 on w1", "assign short/news#1 to w1 from short"]);
@@ -62,7 +47,7 @@ fn an_evaluation_waits_for_the_last_checkpoint_of_its_stage() {
 
 #[test]
 fn an_evaluation_is_leased_retried_given_up_and_tried_again_like_a_stage() {
-    let mut story = ended();
+    let mut story = Scenario::ended(&plan("c", &TREE));
     story.evaluate("c", &["short"], "news");
     story.expect(&["c grew by short/news", "started short/news#1 on w1", "assign short/news#1 to w1 from short"]);
     story.wait(30);
@@ -100,7 +85,7 @@ fn an_evaluation_is_leased_retried_given_up_and_tried_again_like_a_stage() {
 
 #[test]
 fn an_evaluation_is_taken_back_when_its_campaign_is_cancelled_and_comes_back_with_it() {
-    let mut story = ended();
+    let mut story = Scenario::ended(&plan("c", &TREE));
     story.evaluate("c", &["short"], "news");
     story.expect(&["c grew by short/news", "started short/news#1 on w1", "assign short/news#1 to w1 from short"]);
     story.cancel("c");
@@ -124,7 +109,7 @@ fn an_evaluation_below_a_stage_that_diverges_is_not_run() {
 
 #[test]
 fn a_loss_that_is_not_a_number_is_a_result_of_the_step_that_was_evaluated() {
-    let mut story = ended();
+    let mut story = Scenario::ended(&plan("c", &TREE));
     story.evaluate("c", &["short"], "news");
     story.expect(&["c grew by short/news", "started short/news#1 on w1", "assign short/news#1 to w1 from short"]);
     story.complete_with("w1", "short/news#1", result(f64::INFINITY));
@@ -133,7 +118,7 @@ fn a_loss_that_is_not_a_number_is_a_result_of_the_step_that_was_evaluated() {
 
 #[test]
 fn a_worker_that_commits_a_checkpoint_of_an_evaluation_breaks_the_protocol() {
-    let mut story = ended();
+    let mut story = Scenario::ended(&plan("c", &TREE));
     story.evaluate("c", &["short"], "news");
     story.expect(&["c grew by short/news", "started short/news#1 on w1", "assign short/news#1 to w1 from short"]);
     story.checkpoint("w1", "short/news#1", 110);
@@ -145,7 +130,7 @@ fn a_worker_that_commits_a_checkpoint_of_an_evaluation_breaks_the_protocol() {
 
 #[test]
 fn a_stage_whose_checkpoint_is_found_damaged_is_trained_again_for_its_evaluation() {
-    let mut story = ended();
+    let mut story = Scenario::ended(&plan("c", &TREE));
     story.evaluate("c", &["short"], "news");
     story.expect(&["c grew by short/news", "started short/news#1 on w1", "assign short/news#1 to w1 from short"]);
     story.cannot_start("w1", "short/news#1", "short", 110);
@@ -231,7 +216,7 @@ fn what_is_evaluated_counts_towards_the_longest_path() {
 
 #[test]
 fn what_is_no_evaluation_of_the_campaign_is_rejected_and_leaves_nothing() {
-    let mut story = ended();
+    let mut story = Scenario::ended(&plan("c", &TREE));
     let tree = plan("c", &TREE);
     let sound = || evaluations("c", &tree, &["short"], "news");
     let mut try_with = |change: &dyn Fn(&mut Growth)| {
@@ -248,12 +233,12 @@ fn what_is_no_evaluation_of_the_campaign_is_rejected_and_leaves_nothing() {
     let other = evaluations("c", &tree, &["trunk"], "code").evaluations.remove(0);
     let misnamed = Evaluation { name: "news".to_owned(), ..other };
     assert!(try_with(&|growth| growth.evaluations.push(misnamed.clone())).contains("other text under the name `news`"));
-    assert_eq!(phase(&story), CampaignPhase::Ended);
+    assert_eq!(story.phase("c"), CampaignPhase::Ended);
 }
 
 #[test]
 fn evaluations_survive_a_restart_from_the_log_and_from_a_snapshot() {
-    let mut story = ended();
+    let mut story = Scenario::ended(&plan("c", &TREE));
     story.evaluate("c", &["trunk", "short"], "news");
     story.take();
     story.complete("w1", "trunk/news#1");

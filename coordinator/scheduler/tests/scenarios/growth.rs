@@ -10,31 +10,16 @@ const SMALL: [(&str, &str, u64); 2] = [("trunk", "", 100), ("short", "trunk", 10
 const LARGE: [(&str, &str, u64); 4] =
     [("trunk", "", 100), ("further", "trunk", 50), ("long", "further", 20), ("short", "trunk", 10)];
 
-/// A campaign that has ended, with an idle worker.
-fn ended() -> Scenario {
-    let mut story = Scenario::with_one_worker(&plan("c", &SMALL));
-    for (attempt, step) in [("trunk#1", 100), ("short#1", 110)] {
-        story.checkpoint("w1", attempt, step);
-        story.complete_after_checkpoint("w1", attempt);
-    }
-    assert_eq!(phase(&story), CampaignPhase::Ended);
-    story
-}
-
-fn phase(story: &Scenario) -> CampaignPhase {
-    story.scheduler.campaign_status(&campaign("c")).expect("it was submitted").phase
-}
-
 fn sizes(plan: &Plan) -> Vec<&str> {
     plan.trials.iter().map(|trial| trial.size.as_str()).collect()
 }
 
 #[test]
 fn a_campaign_that_has_ended_grows_and_trains_what_is_new() {
-    let mut story = ended();
+    let mut story = Scenario::ended(&plan("c", &SMALL));
     story.grow("c", &plan("whole", &LARGE));
     story.expect(&["c grew by further, long", "started further#1 on w1", "assign further#1 to w1 from trunk"]);
-    assert_eq!(phase(&story), CampaignPhase::Open);
+    assert_eq!(story.phase("c"), CampaignPhase::Open);
     let grown = story.scheduler.plan(&campaign("c")).expect("it was submitted");
     assert_eq!(sizes(grown), ["long", "short"], "in the order of the growth");
     story.checkpoint("w1", "further#1", 150);
@@ -77,12 +62,12 @@ fn a_grown_campaign_that_was_cancelled_comes_back_grown() {
 
 #[test]
 fn a_campaign_that_grows_by_what_another_has_trained_is_over_again_at_once() {
-    let mut story = ended();
+    let mut story = Scenario::ended(&plan("c", &SMALL));
     story.submit(&plan("d", &[("trunk", "", 100), ("other", "trunk", 5)]));
     story.expect(&["accepted d", "started other#1 on w1", "assign other#1 to w1 from trunk"]);
     story.grow("c", &plan("more", &[("trunk", "", 100), ("other", "trunk", 5)]));
     story.expect(&["c grew by other"]);
-    assert_eq!(phase(&story), CampaignPhase::Open, "it runs for both");
+    assert_eq!(story.phase("c"), CampaignPhase::Open, "it runs for both");
     story.cancel("d");
     story.expect(&["cancelled d", "d is over"]);
     story.checkpoint("w1", "other#1", 105);

@@ -5,7 +5,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use scheduler::{AttemptEnd, Effect, Event, Fact, Scheduler, Settings, StageState, StageStatus, Timestamp};
+use scheduler::{
+    AttemptEnd, CampaignPhase, Effect, Event, Fact, Scheduler, Settings, StageState, StageStatus, Timestamp,
+};
 use vocabulary::metrics::{VALIDATION_LOSS, VALIDATION_LOSS_PER_BYTE};
 use vocabulary::{Attempt, AttemptKey, CampaignId, Evaluation, Measurements, Plan, StageKey, WorkKind, WorkerId};
 
@@ -57,6 +59,22 @@ impl Scenario {
             format!("assign {root}#1 to w1 from initial weights"),
         ]);
         story
+    }
+
+    /// A campaign that has ended, of a trunk of 100 steps with a decay `short` of 10; with an idle worker.
+    pub(crate) fn ended(plan: &Plan) -> Self {
+        let mut story = Self::with_one_worker(plan);
+        for (attempt, step) in [("trunk#1", 100), ("short#1", 110)] {
+            story.checkpoint("w1", attempt, step);
+            story.complete_after_checkpoint("w1", attempt);
+        }
+        assert_eq!(story.phase(&plan.name), CampaignPhase::Ended);
+        story
+    }
+
+    /// Of a campaign, by its name.
+    pub(crate) fn phase(&self, name: &str) -> CampaignPhase {
+        self.scheduler.campaign_status(&campaign(name)).expect("it was submitted").phase
     }
 
     /// Accounts for everything that was ordered since the last time, in its order.

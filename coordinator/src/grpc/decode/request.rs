@@ -58,14 +58,9 @@ pub(crate) fn branch(request: v1::BranchCampaignRequest) -> Result<BranchRequest
     } = request;
     let stage = Selector::new("stage", stage)?;
     at_most(MAX_NAME_BYTES, "name", name.len())?;
-    let decays = |shape| Rate::Decay { shape, floor };
     let rate = match decay.as_str() {
         "" => Rate::Stable,
-        "linear" => decays(DecayShape::Linear),
-        "exponential" => decays(DecayShape::Exponential),
-        "cosine" => decays(DecayShape::Cosine),
-        "one_minus_sqrt" => decays(DecayShape::OneMinusSqrt),
-        _ => return Err(DecodeError::UnknownDecay),
+        name => Rate::Decay { shape: DecayShape::named(name).ok_or(DecodeError::UnknownDecay)?, floor },
     };
     let length = if tokens > 0 { BranchLength::Tokens(Tokens(tokens)) } else { BranchLength::Fraction(fraction) };
     let surgery =

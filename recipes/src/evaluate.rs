@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use vocabulary::{
-    CampaignId, Dataset, Evaluation, EvaluationSpec, EvaluationTask, Growth, NUMERICS_VERSION, Plan, Stage, StageKey,
+    CampaignId, Dataset, Evaluation, EvaluationKind, EvaluationSpec, EvaluationTask, Growth, NUMERICS_VERSION, Plan,
+    Stage, StageKey,
 };
 
 use crate::recipe::is_plain_name;
@@ -11,11 +12,13 @@ use crate::recipe::is_plain_name;
 /// What results call the mean over the held-out sets of a dataset.
 const MEAN: &str = "average";
 
-/// A text that stages are evaluated on, by the loss on its held-out part.
+/// What stages are evaluated by: a measurement on the held-out part of a text.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EvaluationText<'a> {
     /// What the results are called.
     pub name: &'a str,
+    /// What is measured.
+    pub kind: EvaluationKind,
     /// The text, prepared in the vocabulary of the models.
     pub dataset: &'a Dataset,
     /// How many of its held-out tokens, of each domain where it has several; all where it is `None`.
@@ -35,7 +38,7 @@ pub enum EvaluateError {
     NameOfData { name: String },
     /// The campaign has other text under the name.
     #[error(
-        "{campaign} has evaluations on other text, or on another number of tokens, under the name `{name}`: choose another"
+        "{campaign} has evaluations of another kind, on other text, or on another number of tokens, under the name `{name}`: choose another"
     )]
     NameTaken { campaign: CampaignId, name: String },
     /// The text is in another vocabulary than a model.
@@ -68,7 +71,7 @@ pub enum EvaluateError {
 /// # Errors
 /// If a value is out of bounds, the text is not one that the models can read, or the name stands for another text.
 pub fn evaluations(plan: &Plan, stages: &[StageKey], text: &EvaluationText<'_>) -> Result<Growth, EvaluateError> {
-    let EvaluationText { name, dataset, tokens } = text;
+    let EvaluationText { name, kind, dataset, tokens } = text;
     if !is_plain_name(name) {
         return Err(EvaluateError::Name { name: name.chars().take(100).collect() });
     }
@@ -82,7 +85,8 @@ pub fn evaluations(plan: &Plan, stages: &[StageKey], text: &EvaluationText<'_>) 
     if of_data.chain([MEAN]).any(|taken| taken == *name) {
         return Err(EvaluateError::NameOfData { name: (*name).to_owned() });
     }
-    if plan.evaluations.iter().any(|known| known.name == *name && known.spec.task.text() != (dataset.id, tokens)) {
+    let subject = (*kind, dataset.id, tokens);
+    if plan.evaluations.iter().any(|known| known.name == *name && known.spec.task.subject() != subject) {
         return Err(EvaluateError::NameTaken { campaign: plan.campaign, name: (*name).to_owned() });
     }
     let by_key = plan.stages_by_key();
@@ -93,7 +97,9 @@ pub fn evaluations(plan: &Plan, stages: &[StageKey], text: &EvaluationText<'_>) 
         if dataset.vocab != stage.spec.model.vocab {
             return Err(EvaluateError::Vocabulary { stage: *key, text: dataset.vocab, model: stage.spec.model.vocab });
         }
-        evaluations.push(evaluation(stage, name, dataset, tokens));
+        let context = stage.spec.batch.context;
+        let task = EvaluationTask { kind: *kind, dataset: dataset.id, tokens, context };
+        evaluations.push(evaluation(stage, name, task));
     }
     Ok(Growth { evaluations, ..Growth::nothing(plan.campaign) })
 }
@@ -105,10 +111,10 @@ pub fn ends_of_trials(plan: &Plan) -> Vec<StageKey> {
     plan.trials.iter().map(|trial| *trial.last_stage()).filter(|key| seen.insert(*key)).collect()
 }
 
-fn evaluation(stage: &Stage, name: &str, dataset: &Dataset, tokens: u64) -> Evaluation {
+fn evaluation(stage: &Stage, name: &str, task: EvaluationTask) -> Evaluation {
     let spec = EvaluationSpec {
         model: stage.spec.model,
-        task: EvaluationTask::HeldOutLoss { dataset: dataset.id, tokens, context: stage.spec.batch.context },
+        task,
         precision: stage.spec.precision,
         numerics_version: NUMERICS_VERSION,
     };

@@ -3,7 +3,7 @@
 use recipes::evaluate::ends_of_trials;
 use recipes::price::Speeds;
 use recipes::{EvaluateError, EvaluationText, Recipe, evaluations, expand, price};
-use vocabulary::{Dataset, DatasetId, Domain, EvaluationTask, Plan, StageKey, Tokens};
+use vocabulary::{Dataset, DatasetId, Domain, EvaluationKind, EvaluationTask, Plan, StageKey, Tokens};
 
 const RECIPE: &str = "name = \"evaluated\"\nseeds = [0]\n\
     [data]\nsources = [\"x.txt\"]\nvocab = 512\nvalidation_tokens = 1000\n\
@@ -30,7 +30,7 @@ fn plan() -> Plan {
 }
 
 fn of<'a>(name: &'a str, dataset: &'a Dataset, tokens: Option<u64>) -> EvaluationText<'a> {
-    EvaluationText { name, dataset, tokens }
+    EvaluationText { name, kind: EvaluationKind::HeldOutLoss, dataset, tokens }
 }
 
 #[test]
@@ -43,7 +43,7 @@ fn every_trial_is_evaluated_once_and_a_second_time_there_is_nothing_new() {
     for (evaluation, trial) in growth.evaluations.iter().zip(&plan.trials) {
         assert_eq!((evaluation.parent, &evaluation.size), (*trial.last_stage(), &trial.size));
         assert_eq!(evaluation.key, evaluation.spec.key(&evaluation.parent));
-        let task = EvaluationTask::HeldOutLoss { dataset: news.id, tokens: 5_000, context: 64 };
+        let task = EvaluationTask { kind: EvaluationKind::HeldOutLoss, dataset: news.id, tokens: 5_000, context: 64 };
         assert_eq!(evaluation.spec.task, task);
     }
     plan.grow(&growth);

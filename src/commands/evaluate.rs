@@ -120,6 +120,7 @@ impl Args {
             tokens: self.tokens.unwrap_or_default(),
             stages: self.stages.clone(),
             dry_run: false,
+            kind_json: String::new(),
         }
     }
 

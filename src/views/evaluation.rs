@@ -3,7 +3,7 @@
 use proto::v1;
 use serde::Serialize;
 use vocabulary::metrics::{VALIDATION_LOSS, VALIDATION_LOSS_PER_BYTE};
-use vocabulary::{Evaluation, EvaluationTask, Measurements, StageKey};
+use vocabulary::{Evaluation, Measurements, StageKey};
 
 use super::stage::phase;
 
@@ -29,14 +29,13 @@ impl EvaluationView {
     pub(crate) fn new(evaluation: &Evaluation, status: &v1::StageStatus) -> Self {
         // A result that this version cannot read is shown as none.
         let result = status.result.clone().and_then(|result| Measurements::try_from(result).ok()).unwrap_or_default();
-        let EvaluationTask::HeldOutLoss { tokens, .. } = evaluation.spec.task;
         Self {
             key: evaluation.key.to_string(),
             stage: evaluation.parent,
             name: evaluation.name.clone(),
             size: evaluation.size.clone(),
             seed: evaluation.seed,
-            tokens,
+            tokens: evaluation.spec.task.tokens,
             phase: phase(status.phase()),
             attempt: status.attempt,
             worker: status.worker.clone(),

@@ -53,7 +53,7 @@ fn measure(
     let MeasureAgainOptions { evaluation, checkpoint, storage, datasets, interrupter, .. } = options;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StandaloneError::Start)?;
     let blobs = runtime.block_on(download(storage.store().as_ref(), checkpoint))?;
-    let dataset_dir = runtime.block_on(dataset_dir(storage, &evaluation.spec.task.dataset(), datasets))?;
+    let dataset_dir = runtime.block_on(dataset_dir(storage, &evaluation.spec.task.dataset, datasets))?;
     let checkpoint = StartPoint { stage: checkpoint.stage, step: checkpoint.step, blobs };
     let order = EvaluationOrder { evaluation: (*evaluation).clone(), dataset_dir, checkpoint };
     let failed = |source| StandaloneError::Training { stage: evaluation.key, source };

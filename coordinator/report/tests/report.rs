@@ -10,7 +10,7 @@ use vocabulary::metrics::{
     D1, D2, GRADIENT_COSINE, GRADIENT_PRODUCT, LARGEST_GRADIENT, LARGEST_UPDATE, VALIDATION_LOSS,
     VALIDATION_LOSS_PER_BYTE,
 };
-use vocabulary::{Dataset, DatasetId, Evaluation, MeasurementName, Measurements, ParamKind, StageRole};
+use vocabulary::{Dataset, DatasetId, Evaluation, EvaluationKind, MeasurementName, Measurements, ParamKind, StageRole};
 
 fn conclude(campaign: Campaign) -> Conclusion {
     Conclusion::of(campaign, &AnalysisOptions::default())
@@ -431,7 +431,7 @@ fn every_held_out_set_has_a_law_of_its_own() {
 fn evaluated() -> Campaign {
     let mut campaign = synthetic::quickstart();
     let news = Dataset { id: DatasetId::from_content(b"news"), ..campaign.plan.dataset.clone().expect("it has data") };
-    let text = EvaluationText { name: "news", dataset: &news, tokens: None };
+    let text = EvaluationText { name: "news", kind: EvaluationKind::HeldOutLoss, dataset: &news, tokens: None };
     let ends = recipes::evaluate::ends_of_trials(&campaign.plan);
     let growth = recipes::evaluations(&campaign.plan, &ends, &text).expect("it is sound");
     campaign.plan.grow(&growth);

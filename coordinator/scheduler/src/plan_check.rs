@@ -64,8 +64,8 @@ pub enum PlanError {
     /// An evaluation is of another model than the stage it evaluates.
     #[error("{evaluation} is of another model than {stage}, whose checkpoint it evaluates")]
     EvaluatedModel { evaluation: StageKey, stage: StageKey },
-    /// Two texts have the same name.
-    #[error("the campaign has evaluations on other text under the name `{name}`")]
+    /// Two different measurements have the same name.
+    #[error("the campaign has evaluations of another kind or on other text under the name `{name}`")]
     EvaluationName { name: String },
     /// It is to be added to a campaign that was never accepted.
     #[error("{campaign} was never submitted")]
@@ -116,10 +116,10 @@ pub(crate) fn check_structure(plan: &Plan) -> Result<(), PlanError> {
     Ok(())
 }
 
-/// Whether evaluations are of stages, each of them once, and whether a name stands for one text.
+/// Whether evaluations are of stages, each of them once, and whether a name stands for one measurement on one text.
 fn check_evaluations(evaluations: &[Evaluation], stages: &BTreeMap<StageKey, &Stage>) -> Result<(), PlanError> {
     let mut seen = BTreeSet::new();
-    let mut texts = BTreeMap::new();
+    let mut subjects = BTreeMap::new();
     for Evaluation { key, parent, spec, name, .. } in evaluations {
         let stage = stages.get(parent).ok_or(PlanError::ParentMissing { stage: *key })?;
         if stages.contains_key(key) || !seen.insert(*key) {
@@ -128,7 +128,7 @@ fn check_evaluations(evaluations: &[Evaluation], stages: &BTreeMap<StageKey, &St
         if spec.model != stage.spec.model {
             return Err(PlanError::EvaluatedModel { evaluation: *key, stage: *parent });
         }
-        if *texts.entry(name).or_insert_with(|| spec.task.text()) != spec.task.text() {
+        if *subjects.entry(name).or_insert_with(|| spec.task.subject()) != spec.task.subject() {
             return Err(PlanError::EvaluationName { name: name.clone() });
         }
     }

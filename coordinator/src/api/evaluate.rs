@@ -34,11 +34,11 @@ impl Api {
 }
 
 fn plan(view: &View<'_>, request: &EvaluateRequest) -> Result<Evaluated, RequestError> {
-    let EvaluateRequest { campaign: selector, name, dataset, tokens, stages, .. } = request;
+    let EvaluateRequest { campaign: selector, name, kind, dataset, tokens, stages, .. } = request;
     let campaign = view.find(selector.as_str())?;
     let selectors: Vec<&str> = stages.iter().map(|stage| stage.as_str()).collect();
     let stages = if selectors.is_empty() { Vec::new() } else { view.find_stages(&campaign, &selectors)? };
-    let text = EvaluationText { name, dataset, tokens: *tokens };
+    let text = EvaluationText { name, kind: *kind, dataset, tokens: *tokens };
     let unknown = || RequestError::UnknownCampaign { selector: selector.as_str().to_owned() };
     let planned = view.scheduler.ledger().evaluations(&campaign, &stages, &text).ok_or_else(unknown)?;
     let campaign_name = view.scheduler.plan(&campaign).map(|plan| plan.name.clone()).unwrap_or_default();

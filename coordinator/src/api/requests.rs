@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use proto::limits::MAX_NAME_BYTES;
 use scheduler::BranchTerms;
-use vocabulary::Dataset;
+use vocabulary::{Dataset, EvaluationKind};
 
 use super::limit::{TooLong, at_most};
 
@@ -66,6 +66,8 @@ pub(crate) struct EvaluateRequest {
     pub(crate) campaign: Selector,
     /// What the results are called.
     pub(crate) name: String,
+    /// What is measured.
+    pub(crate) kind: EvaluationKind,
     /// The text. Its held-out part is evaluated on.
     pub(crate) dataset: Dataset,
     /// How many tokens of it; all where it is `None`.

@@ -123,6 +123,10 @@ async fn what_is_to_be_evaluated_is_held_and_what_cannot_be_is_named() {
     let refused = refuse(&mut bench, evaluation(&other_words)).await;
     assert!(refused.message().contains("prepare it with the campaign's tokenizer"), "{}", refused.message());
     assert_eq!(refused.code(), Code::InvalidArgument);
+    let kind_json = "\"horoscope\"".to_owned();
+    let refused = refuse(&mut bench, v1::EvaluateCampaignRequest { kind_json, ..evaluation(&dataset) }).await;
+    assert!(refused.message().contains("horoscope"), "{}", refused.message());
+    assert_eq!(refused.code(), Code::InvalidArgument);
     let nowhere = Dataset { id: DatasetId::from_content(b"nowhere"), ..dataset.clone() };
     let refused = refuse(&mut bench, evaluation(&nowhere)).await;
     assert!(refused.message().contains("is not in"), "{}", refused.message());

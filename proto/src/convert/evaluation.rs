@@ -1,6 +1,6 @@
 //! Evaluations, and work of either kind.
 
-use vocabulary::{Evaluation, EvaluationSpec, SpecError, Stage, Work};
+use vocabulary::{Evaluation, EvaluationKind, EvaluationSpec, SpecError, Stage, Work};
 
 use super::{ConvertError, MAX_NAME_BYTES, Problem, id, line, required};
 use crate::v1;
@@ -43,6 +43,17 @@ fn spec(field: &str, json: &str) -> Result<EvaluationSpec, ConvertError> {
         SpecError::Json(reason) => ConvertError::new(field, Problem::Json { reason }),
         SpecError::Field { .. } => ConvertError::new(field, Problem::Spec(error)),
     })
+}
+
+/// Reads what an evaluation is asked to measure: by default the held-out loss.
+///
+/// # Errors
+/// If it is not the JSON of a measurement that this version knows.
+pub fn evaluation_kind(field: &str, json: &str) -> Result<EvaluationKind, ConvertError> {
+    if json.is_empty() {
+        return Ok(EvaluationKind::default());
+    }
+    serde_json::from_str(json).map_err(|error| ConvertError::new(field, Problem::Json { reason: error.to_string() }))
 }
 
 /// Derives the key again, as a stage's is, and looks at what has to be a line and at what has to be computed with.

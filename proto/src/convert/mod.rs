@@ -16,7 +16,7 @@ mod tests;
 use std::str::FromStr;
 
 pub use attempt::{attempt, attempts};
-pub use evaluation::work;
+pub use evaluation::{evaluation_kind, work};
 pub use measure::{measurements, sent_measurements};
 pub use plan::{plan, sent_plan};
 pub use stage::spec;

@@ -11,19 +11,27 @@ use crate::units::{Flops, Tokens};
 /// The work of a forward pass as a share of the work of training on the same tokens.
 pub const FORWARD_SHARE: f64 = 1.0 / 3.0;
 
-/// What an evaluation measures.
+/// A kind of measurement.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EvaluationKind {
+    /// The mean loss over the text, and over each of its domains if it has several.
+    #[default]
+    HeldOutLoss,
+}
+
+/// What an evaluation measures: a kind of measurement, on the beginning of a dataset's held-out text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum EvaluationTask {
-    /// The mean loss on the beginning of a dataset's held-out text, of each of its domains where it has several.
-    HeldOutLoss {
-        /// The text.
-        dataset: DatasetId,
-        /// How many tokens of it, of each domain.
-        tokens: u64,
-        /// Tokens of a sequence.
-        context: u32,
-    },
+#[serde(deny_unknown_fields)]
+pub struct EvaluationTask {
+    /// The measurement.
+    pub kind: EvaluationKind,
+    /// The text.
+    pub dataset: DatasetId,
+    /// How many tokens of it, of each domain.
+    pub tokens: u64,
+    /// Tokens of a sequence.
+    pub context: u32,
 }
 
 /// Everything that decides the numbers of an evaluation, apart from the stage it evaluates.
@@ -58,17 +66,10 @@ pub struct Evaluation {
 }
 
 impl EvaluationTask {
-    /// The text it reads, and how much of it; two evaluations of one name have these in common.
+    /// All of it but the context, which is that of the stage: what evaluations of one name have in common.
     #[must_use]
-    pub fn text(&self) -> (DatasetId, u64) {
-        let Self::HeldOutLoss { dataset, tokens, .. } = self;
-        (*dataset, *tokens)
-    }
-
-    /// The dataset that a worker needs for it.
-    #[must_use]
-    pub fn dataset(&self) -> DatasetId {
-        self.text().0
+    pub fn subject(&self) -> (EvaluationKind, DatasetId, u64) {
+        (self.kind, self.dataset, self.tokens)
     }
 }
 
@@ -107,21 +108,20 @@ impl EvaluationSpec {
     /// The first value that cannot be right, by its path in the canonical form.
     pub fn check(&self) -> Result<(), SpecError> {
         check_model(&self.model)?;
-        let EvaluationTask::HeldOutLoss { tokens, context, .. } = self.task;
-        positive("task.tokens", tokens)?;
-        positive("task.context", context)
+        positive("task.tokens", self.task.tokens)?;
+        positive("task.context", self.task.context)
     }
 
     /// Tokens it predicts. Of a dataset with domains, of one of them.
     #[must_use]
     pub fn tokens(&self) -> Tokens {
-        Tokens(self.task.text().1)
+        Tokens(self.task.tokens)
     }
 
     /// Operations it costs.
     #[must_use]
     pub fn flops(&self) -> Flops {
-        let EvaluationTask::HeldOutLoss { tokens, context, .. } = self.task;
+        let EvaluationTask { tokens, context, .. } = self.task;
         let per_token = self.model.shape.training_flops_per_token(self.model.vocab, context);
         Flops(FORWARD_SHARE * per_token.0 * tokens as f64)
     }
@@ -138,8 +138,7 @@ mod tests {
         let spec = sample::evaluation();
         assert_eq!(spec.key(&one), spec.key(&one));
         assert_ne!(spec.key(&one), spec.key(&other));
-        let EvaluationTask::HeldOutLoss { dataset, tokens, context } = spec.task;
-        let longer = EvaluationTask::HeldOutLoss { dataset, tokens: tokens + 1, context };
+        let longer = EvaluationTask { tokens: spec.task.tokens + 1, ..spec.task.clone() };
         assert_ne!(EvaluationSpec { task: longer, ..spec.clone() }.key(&one), spec.key(&one));
     }
 
@@ -153,5 +152,18 @@ mod tests {
         let json = serde_json::to_string(&sample::evaluation()).expect("serialises");
         assert!(json.contains(r#""task":{"kind":"held_out_loss","dataset":"data_"#), "{json}");
         assert_eq!(serde_json::from_str::<EvaluationSpec>(&json).expect("parses"), sample::evaluation());
+    }
+
+    #[test]
+    fn what_this_version_does_not_know_is_refused_by_name() {
+        let json = serde_json::to_string(&sample::evaluation()).expect("serialises");
+        for (known, unknown, name) in [
+            (r#""kind":"held_out_loss""#, r#""kind":"horoscope""#, "horoscope"),
+            (r#""kind":"held_out_loss""#, r#""kind":"held_out_loss","bits":4"#, "bits"),
+        ] {
+            assert!(json.contains(known), "{json}");
+            let error = EvaluationSpec::from_json(json.replace(known, unknown).as_bytes()).expect_err(name).to_string();
+            assert!(error.contains(name), "{error}");
+        }
     }
 }

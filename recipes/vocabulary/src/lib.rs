@@ -47,7 +47,7 @@ pub use checkpoints::{CheckpointPolicy, Keep};
 pub use data::DataSpec;
 pub use dataset::{Dataset, Domain};
 pub use dynamics::{ParamKind, Recording};
-pub use evaluation::{Evaluation, EvaluationSpec, EvaluationTask};
+pub use evaluation::{Evaluation, EvaluationKind, EvaluationSpec, EvaluationTask};
 pub use growth::Growth;
 pub use id::{Attempt, AttemptKey, CampaignId, DatasetId, StageKey, TrialId, WorkerId};
 pub use measure::{MeasurementName, Measurements, Metric, metrics};

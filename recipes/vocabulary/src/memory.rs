@@ -21,7 +21,7 @@
 //! A fifth is added for the allocator, which hands out whole pages. `docs/design/gpu.md` compares the estimate with
 //! measurements. The CPU backend's kernels take less, and much less in long contexts.
 
-use crate::evaluation::{EvaluationSpec, EvaluationTask};
+use crate::evaluation::EvaluationSpec;
 use crate::model::ModelSpec;
 use crate::precision::Precision;
 use crate::spec::StageSpec;
@@ -114,7 +114,7 @@ impl TrainingMemory {
 /// What an evaluation takes, in bytes: the weights, and the activations of one block or of the head at a time.
 #[must_use]
 pub fn evaluation_memory(spec: &EvaluationSpec) -> u64 {
-    let EvaluationTask::HeldOutLoss { context, .. } = spec.task;
+    let context = spec.task.context;
     let context = u64::from(context);
     let weights = parameters(&spec.model).saturating_mul(4);
     let tokens = HELD_OUT_TOKENS_AT_ONCE.max(context);

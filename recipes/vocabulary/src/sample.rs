@@ -11,7 +11,7 @@
 use crate::batch::Batch;
 use crate::data::DataSpec;
 use crate::dataset::Dataset;
-use crate::evaluation::{EvaluationSpec, EvaluationTask};
+use crate::evaluation::{EvaluationKind, EvaluationSpec, EvaluationTask};
 use crate::id::DatasetId;
 use crate::model::ModelSpec;
 use crate::objective::Objective;
@@ -49,7 +49,7 @@ pub fn evaluation() -> EvaluationSpec {
     let dataset = DatasetId::from_content(b"other text");
     EvaluationSpec {
         model: model(),
-        task: EvaluationTask::HeldOutLoss { dataset, tokens: 2048, context: 64 },
+        task: EvaluationTask { kind: EvaluationKind::HeldOutLoss, dataset, tokens: 2048, context: 64 },
         precision: Precision::Fp32,
         numerics_version: NUMERICS_VERSION,
     }

@@ -123,7 +123,7 @@ impl Work {
     pub fn dataset(&self) -> DatasetId {
         match self {
             Self::Train(stage) => stage.spec.data.dataset,
-            Self::Evaluate(evaluation) => evaluation.spec.task.dataset(),
+            Self::Evaluate(evaluation) => evaluation.spec.task.dataset,
         }
     }
 

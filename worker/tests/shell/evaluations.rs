@@ -5,7 +5,7 @@ use std::fs;
 use proto::v1::CheckpointRef;
 use proto::v1::worker_message::Body as Up;
 use vocabulary::metrics::VALIDATION_LOSS;
-use vocabulary::{Attempt, Evaluation, EvaluationSpec, EvaluationTask, Measurements, Stage, sample};
+use vocabulary::{Attempt, Evaluation, EvaluationKind, EvaluationSpec, EvaluationTask, Measurements, Stage, sample};
 use worker::AttemptKey;
 
 use crate::bench::Bench;
@@ -18,7 +18,7 @@ use crate::trainer::loss_at;
 fn evaluation(of: &Stage) -> (Evaluation, AttemptKey) {
     let dataset = sample::dataset().id;
     let spec = EvaluationSpec {
-        task: EvaluationTask::HeldOutLoss { dataset, tokens: 512, context: 64 },
+        task: EvaluationTask { kind: EvaluationKind::HeldOutLoss, dataset, tokens: 512, context: 64 },
         ..sample::evaluation()
     };
     let (key, parent, size) = (spec.key(&of.key), of.key, of.size.clone());

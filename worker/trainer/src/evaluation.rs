@@ -7,7 +7,7 @@ use burn::tensor::Device;
 use burn_train::Interrupter;
 use corpus::OpenDataset;
 use minicpm::{Compute, MiniCpm, MiniCpmConfig};
-use vocabulary::{EvaluationSpec, EvaluationTask};
+use vocabulary::{EvaluationKind, EvaluationSpec, EvaluationTask};
 
 use crate::fit::with_weights;
 use crate::held_out::Measured;
@@ -39,7 +39,7 @@ impl EvaluationRun {
         compute: &Compute,
         snapshot: &Snapshot,
     ) -> Result<Self, StartError> {
-        let EvaluationTask::HeldOutLoss { dataset, tokens, context } = spec.task;
+        let EvaluationTask { dataset, tokens, context, .. } = spec.task;
         let EvaluationSpec { model, precision, numerics_version, .. } = spec;
         Setting { dataset, model, precision: *precision, numerics_version: *numerics_version }.check(&data, compute)?;
         data.validation_sets(tokens, context).map_err(StartError::Batch)?;
@@ -58,10 +58,13 @@ impl EvaluationRun {
     /// # Errors
     /// If the text cannot be read.
     pub fn measure(&self, interrupter: &Interrupter) -> Result<Option<Validation>, StepError> {
-        let EvaluationTask::HeldOutLoss { tokens, context, .. } = self.spec.task;
+        let EvaluationTask { kind, tokens, context, .. } = self.spec.task;
         let Self { model, compute, device, .. } = self;
+        let measured = Measured { model, compute, device };
         let goes_on = &mut || !interrupter.should_stop();
-        let measured = Measured { model, compute, device }.held_out_loss(&self.data, tokens, context, goes_on);
-        measured.map_err(StepError::Batch)
+        match kind {
+            EvaluationKind::HeldOutLoss => measured.held_out_loss(&self.data, tokens, context, goes_on),
+        }
+        .map_err(StepError::Batch)
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use minicpm::Compute;
 use trainer::snapshot::WEIGHTS;
 use trainer::{EvaluationRun, Interrupter, Origin, Snapshot, StageRun, StartError, Validation};
-use vocabulary::{EvaluationSpec, EvaluationTask, NUMERICS_VERSION, Precision, StageSpec};
+use vocabulary::{EvaluationKind, EvaluationSpec, EvaluationTask, NUMERICS_VERSION, Precision, StageSpec};
 
 fn compute(threads: usize) -> Compute {
     Compute::parse("flex", threads).expect("the CPU is always there")
@@ -28,7 +28,8 @@ fn trained(spec: &StageSpec) -> (Snapshot, Validation) {
 fn evaluation(spec: &StageSpec) -> EvaluationSpec {
     EvaluationSpec {
         model: spec.model,
-        task: EvaluationTask::HeldOutLoss {
+        task: EvaluationTask {
+            kind: EvaluationKind::HeldOutLoss,
             dataset: spec.data.dataset,
             tokens: spec.validation_tokens,
             context: spec.batch.context,
@@ -79,9 +80,8 @@ fn what_does_not_fit_is_refused() {
         let data = Arc::clone(&toy::dataset());
         EvaluationRun::new(spec, data, &compute(1), &snapshot).expect_err("does not fit")
     };
-    let EvaluationTask::HeldOutLoss { dataset, context, .. } = sound.task.clone();
     let tokens = toy::dataset().dataset().validation_tokens + 1;
-    let longer = EvaluationSpec { task: EvaluationTask::HeldOutLoss { dataset, tokens, context }, ..sound.clone() };
+    let longer = EvaluationSpec { task: EvaluationTask { tokens, ..sound.task.clone() }, ..sound.clone() };
     assert!(matches!(refusal(&longer), StartError::Batch(_)));
     let later = EvaluationSpec { numerics_version: NUMERICS_VERSION + 1, ..sound.clone() };
     assert!(matches!(refusal(&later), StartError::Numerics { .. }));

@@ -5,8 +5,8 @@ use std::ops::Range;
 use recipes::search::{Progress, grow};
 use vocabulary::search::{Asha, Dimension, Parameter, Sampler, Scale, Search, SearchBase, Settings, Values};
 use vocabulary::{
-    CampaignId, CheckpointPolicy, DataSpec, DatasetId, Evaluation, EvaluationSpec, EvaluationTask, Growth, LrSchedule,
-    Plan, Retries, Stage, StageKey, StageRole, StageSpec, Tokens, Trial, TrialId, WorkerId, sample,
+    CampaignId, CheckpointPolicy, DataSpec, DatasetId, Evaluation, EvaluationKind, EvaluationSpec, EvaluationTask,
+    Growth, LrSchedule, Plan, Retries, Stage, StageKey, StageRole, StageSpec, Tokens, Trial, TrialId, WorkerId, sample,
 };
 
 /// Each limit is small and another one.
@@ -80,7 +80,7 @@ pub(crate) fn evaluations(name: &str, plan: &Plan, stages: &[&str], text: &str) 
         let stage = plan.stages.iter().find(|stage| stage.size == *label).expect("the plan has it");
         let dataset = DatasetId::from_content(text.as_bytes());
         let spec = EvaluationSpec {
-            task: EvaluationTask::HeldOutLoss { dataset, tokens: 2048, context: 64 },
+            task: EvaluationTask { kind: EvaluationKind::HeldOutLoss, dataset, tokens: 2048, context: 64 },
             model: stage.spec.model,
             ..sample::evaluation()
         };

@@ -71,13 +71,14 @@ pub(crate) fn branch(request: v1::BranchCampaignRequest) -> Result<BranchRequest
 }
 
 pub(crate) fn evaluate(request: v1::EvaluateCampaignRequest) -> Result<EvaluateRequest, DecodeError> {
-    let v1::EvaluateCampaignRequest { campaign, name, dataset, tokens, stages, dry_run } = request;
+    let v1::EvaluateCampaignRequest { campaign, name, dataset, tokens, stages, dry_run, kind_json } = request;
     at_most(MAX_NAME_BYTES, "name", name.len())?;
     at_most(MAX_LISTED, "stages", stages.len())?;
     let stages = stages.into_iter().map(|stage| Selector::new("stages", stage)).collect::<Result<_, _>>()?;
     let dataset = convert::required("dataset", dataset)?;
     let (campaign, tokens) = (selector(campaign)?, Some(tokens).filter(|tokens| *tokens > 0));
-    Ok(EvaluateRequest { campaign, name, dataset, tokens, stages, dry_run })
+    let kind = convert::evaluation_kind("kind_json", &kind_json)?;
+    Ok(EvaluateRequest { campaign, name, kind, dataset, tokens, stages, dry_run })
 }
 
 pub(crate) fn curves(request: v1::GetCurvesRequest) -> Result<CurvesRequest, DecodeError> {

@@ -13,7 +13,7 @@ use vocabulary::{ModelSpec, Shape};
 #[test]
 fn help() {
     let place = Place::new();
-    let commands: [&[&str]; 37] = [
+    let commands: &[&[&str]] = &[
         &[],
         &["run"],
         &["plan"],
@@ -51,7 +51,22 @@ fn help() {
         &["verify"],
         &["predict"],
         &["optimal"],
+        &["extend"],
+        &["branch"],
+        &["evaluate"],
+        &["token"],
+        &["token", "create"],
+        &["token", "list"],
+        &["token", "revoke"],
+        &["completions"],
     ];
+    let all = place.run(&["--help"]).expect(0).stdout;
+    let all = all.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    // Further lines of a description are indented deeper.
+    for line in all.filter_map(|line| line.strip_prefix("  ")).filter(|line| !line.starts_with(' ')) {
+        let name = line.split_whitespace().next().expect("a command has a name");
+        assert!(name == "help" || commands.contains(&[name].as_slice()), "{name} has no snapshot of its help");
+    }
     for command in commands {
         let mut args = command.to_vec();
         args.push("--help");

@@ -8,7 +8,7 @@ use proto::convert::sent_plan;
 use proto::manifest::{BlobEntry, CheckpointManifest};
 use proto::v1::{self, WorkerMessage, worker_message::Body};
 use recipes::{Recipe, sketch};
-use vocabulary::{Attempt, AttemptKey, StageKey, WorkerId};
+use vocabulary::{Attempt, AttemptKey, Evaluation, StageKey, WorkerId, sample};
 
 const RECIPES: [&str; 4] = ["smoke", "quickstart", "paper/scaling-law", "cpu/schedules"];
 
@@ -53,6 +53,17 @@ fn main() -> std::io::Result<()> {
     for (index, name, kind, bytes) in stages {
         write("wire", &format!("{name}-{index}"), &[&[kind], bytes.as_slice()].concat())?;
     }
+    let spec = sample::evaluation();
+    let evaluation = Evaluation {
+        key: spec.key(&stage),
+        parent: stage,
+        spec: spec.clone(),
+        name: "news".to_owned(),
+        size: "tiny-16".to_owned(),
+        seed: 0,
+    };
+    write("wire", "evaluation-spec", &[&[6], spec.to_json().as_slice()].concat())?;
+    write("wire", "evaluation", &[&[7], v1::Evaluation::from(&evaluation).encode_to_vec().as_slice()].concat())?;
     let key = AttemptKey { stage, attempt: Attempt(3) };
     let attempt = Some(v1::AttemptRef::from(key));
     write("wire", "attempt", &[&[4], v1::AttemptRef::from(key).encode_to_vec().as_slice()].concat())?;

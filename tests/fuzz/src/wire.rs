@@ -6,12 +6,12 @@ use prost::Message;
 use proto::ConvertError;
 use proto::convert::{plan, sent_plan};
 use proto::v1::{self, worker_message::Body};
-use vocabulary::{AttemptKey, Dataset, Measurements, Stage, StageSpec};
+use vocabulary::{AttemptKey, Dataset, Evaluation, EvaluationSpec, Measurements, Stage, StageSpec};
 
 /// The first byte selects the message type. An accepted message must survive a round trip.
 pub fn wire(input: &[u8]) {
     let Some((kind, bytes)) = input.split_first() else { return };
-    match kind % 6 {
+    match kind % 8 {
         0 => {
             if let Some(read) = text(bytes).and_then(|json| plan("plan", json).ok()) {
                 assert_eq!(plan("plan", &sent_plan(&read)), Ok(read));
@@ -29,7 +29,7 @@ pub fn wire(input: &[u8]) {
                 assert_eq!(AttemptKey::try_from(&v1::AttemptRef::from(key)), Ok(key));
             }
         }
-        _ => {
+        5 => {
             let message = decoded::<v1::WorkerMessage>(bytes);
             if let Some(Body::StageCompleted(v1::StageCompleted { result: Some(result), .. })) =
                 message.and_then(|message| message.body)
@@ -38,6 +38,12 @@ pub fn wire(input: &[u8]) {
             }
             let _ = decoded::<v1::CoordinatorMessage>(bytes);
         }
+        6 => {
+            if let Ok(spec) = EvaluationSpec::from_json(bytes) {
+                assert_eq!(EvaluationSpec::from_json(&spec.to_json()), Ok(spec));
+            }
+        }
+        _ => there_and_back::<v1::Evaluation, Evaluation>(bytes),
     }
 }
 

@@ -14,11 +14,10 @@ use crate::args::numbers::{count, within};
 use crate::args::{Global, TrainingArgs};
 use crate::exit::{Exit, OrBadInput, bad_input};
 use crate::local::checkpoint::stage_and_step;
-use crate::local::data_dir::{WritableDir, data_dir, out_dir};
+use crate::local::data_dir::data_dir;
 use crate::local::preparing::prepare_texts;
 use crate::local::reach::{upload, with_coordinator};
-use crate::local::signals::Interrupts;
-use crate::local::training::{Training, conclude, interrupted};
+use crate::local::training::Training;
 use crate::logging::say;
 use crate::views::AdditionView;
 use crate::views::output::{self, View};
@@ -163,26 +162,8 @@ impl Args {
             return Ok(Exit::Done);
         }
         say(branched.table().trim_end());
-        let out = out_dir(self.out.as_deref(), &plan.name)?;
-        let out = WritableDir::prepare(&out, "the directory of results")?;
-        crate::local::runtime()?.block_on(self.work(&request, prepared.as_ref(), &data_dir, out.path(), global))
-    }
-
-    async fn work(
-        &self,
-        request: &v1::BranchCampaignRequest,
-        prepared: Option<&Prepared>,
-        data_dir: &Path,
-        out: &Path,
-        global: &Global,
-    ) -> anyhow::Result<Exit> {
-        let mut interrupts = Interrupts::listen()?;
-        let training = Training { by: &self.training, data_dir };
-        let ask = async |campaigns: &mut Campaigns| hand_in(campaigns, request, prepared).await;
-        match training.see_through(&mut interrupts, ask).await? {
-            Some(measured) => conclude(measured, out, global).await,
-            None => Ok(interrupted()),
-        }
+        let ask = async |campaigns: &mut Campaigns| hand_in(campaigns, &request, prepared.as_ref()).await;
+        Training { by: &self.training, data_dir: &data_dir }.add(&plan.name, self.out.as_deref(), global, ask)
     }
 
     fn request(&self, stage: &str, step: Option<u64>) -> v1::BranchCampaignRequest {

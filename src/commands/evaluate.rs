@@ -12,11 +12,10 @@ use vocabulary::{Dataset, Evaluation, Flops};
 use crate::args::numbers::count;
 use crate::args::{Global, TrainingArgs};
 use crate::exit::{Exit, OrBadInput};
-use crate::local::data_dir::{WritableDir, data_dir, out_dir};
+use crate::local::data_dir::data_dir;
 use crate::local::preparing::prepare_texts;
 use crate::local::reach::{upload, with_coordinator};
-use crate::local::signals::Interrupts;
-use crate::local::training::{Training, conclude, interrupted};
+use crate::local::training::Training;
 use crate::logging::say;
 use crate::views::output::{self, View, columns};
 
@@ -89,26 +88,9 @@ impl Args {
             return Ok(Exit::Done);
         }
         say(added.table().trim_end());
-        let out = out_dir(self.out.as_deref(), &looked.campaign_name)?;
-        let out = WritableDir::prepare(&out, "the directory of results")?;
-        crate::local::runtime()?.block_on(self.work(&request, prepared.as_ref(), &data_dir, out.path(), global))
-    }
-
-    async fn work(
-        &self,
-        request: &v1::EvaluateCampaignRequest,
-        prepared: Option<&Prepared>,
-        data_dir: &Path,
-        out: &Path,
-        global: &Global,
-    ) -> anyhow::Result<Exit> {
-        let mut interrupts = Interrupts::listen()?;
-        let training = Training { by: &self.training, data_dir };
-        let ask = async |campaigns: &mut Campaigns| hand_in(campaigns, request, prepared).await;
-        match training.see_through(&mut interrupts, ask).await? {
-            Some(measured) => conclude(measured, out, global).await,
-            None => Ok(interrupted()),
-        }
+        let ask = async |campaigns: &mut Campaigns| hand_in(campaigns, &request, prepared.as_ref()).await;
+        let training = Training { by: &self.training, data_dir: &data_dir };
+        training.add(&looked.campaign_name, self.out.as_deref(), global, ask)
     }
 
     fn request(&self, detail: &Detail, dataset: &Dataset) -> v1::EvaluateCampaignRequest {

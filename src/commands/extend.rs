@@ -1,20 +1,19 @@
 //! `windtunnel extend`
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use client::{Campaigns, Detail, larger};
-use recipes::{Additions, Recipe};
+use recipes::Additions;
 use serde::Serialize;
 use vocabulary::{Growth, StageKey};
 
 use crate::args::numbers::count;
 use crate::args::{Global, TrainingArgs};
 use crate::exit::{Exit, OrBadInput};
-use crate::local::data_dir::{WritableDir, data_dir, out_dir};
+use crate::local::data_dir::data_dir;
 use crate::local::reach::with_coordinator;
-use crate::local::signals::Interrupts;
-use crate::local::training::{Training, conclude, interrupted};
+use crate::local::training::Training;
 use crate::logging::say;
 use crate::views::AdditionView;
 use crate::views::output::{self, View};
@@ -113,27 +112,10 @@ impl Args {
         if !growth.is_empty() {
             say(extension.table().trim_end());
         }
-        let out = out_dir(self.out.as_deref(), &detail.plan.name)?;
-        let out = WritableDir::prepare(&out, "the directory of results")?;
-        let data_dir = data_dir(global)?;
-        crate::local::runtime()?.block_on(self.work(&detail.summary.campaign, &recipe, &data_dir, out.path(), global))
-    }
-
-    async fn work(
-        &self,
-        campaign: &str,
-        recipe: &Recipe,
-        data_dir: &Path,
-        out: &Path,
-        global: &Global,
-    ) -> anyhow::Result<Exit> {
-        let mut interrupts = Interrupts::listen()?;
-        let training = Training { by: &self.training, data_dir };
-        let ask = async |campaigns: &mut Campaigns| Ok(client::extend(campaigns, campaign, recipe).await?);
-        match training.see_through(&mut interrupts, ask).await? {
-            Some(measured) => conclude(measured, out, global).await,
-            None => Ok(interrupted()),
-        }
+        let campaign = &detail.summary.campaign;
+        let ask = async |campaigns: &mut Campaigns| Ok(client::extend(campaigns, campaign, &recipe).await?);
+        let training = Training { by: &self.training, data_dir: &data_dir(global)? };
+        training.add(&detail.plan.name, self.out.as_deref(), global, ask)
     }
 }
 

@@ -11,6 +11,7 @@ use report::{AnalysisOptions, Conclusion};
 use vocabulary::WorkKind;
 use vocabulary::text::one_line;
 
+use super::data_dir::{WritableDir, out_dir};
 use super::reach::{Reached, embedded, is_taken, reach};
 use super::signals::Interrupts;
 use super::{PROGRAM, local_pool};
@@ -33,6 +34,25 @@ pub(crate) struct Training<'a> {
 }
 
 impl Training<'_> {
+    /// Submits what `ask` adds to the campaign of this name, sees the campaign through, and writes its results to `out`, by
+    /// default `out/CAMPAIGN`.
+    pub(crate) fn add(
+        &self,
+        campaign: &str,
+        out: Option<&Path>,
+        global: &Global,
+        ask: impl AsyncFn(&mut Campaigns) -> anyhow::Result<Accepted>,
+    ) -> anyhow::Result<Exit> {
+        let out = WritableDir::prepare(&out_dir(out, campaign)?, "the directory of results")?;
+        super::runtime()?.block_on(async {
+            let mut interrupts = Interrupts::listen()?;
+            match self.see_through(&mut interrupts, ask).await? {
+                Some(measured) => conclude(measured, out.path(), global).await,
+                None => Ok(interrupted()),
+            }
+        })
+    }
+
     /// Submits a campaign with `ask`, waits for its end and fetches the measurements; `None` if interrupted. Submits again if the
     /// coordinator goes away meanwhile.
     pub(crate) async fn see_through(

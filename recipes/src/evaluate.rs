@@ -41,6 +41,13 @@ pub enum EvaluateError {
         "{campaign} has evaluations of another kind, on other text, or on another number of tokens, under the name `{name}`: choose another"
     )]
     NameTaken { campaign: CampaignId, name: String },
+    /// The campaign has the same measurement under another name.
+    #[error("{campaign} has the same evaluation under the name `{known}`: use that name")]
+    NamedAlready {
+        campaign: CampaignId,
+        /// The name it has.
+        known: String,
+    },
     /// The text is in another vocabulary than a model.
     #[error("the text has a vocabulary of {text}, and the model of {} one of {model}: prepare it with the campaign's tokenizer", .stage.short())]
     Vocabulary {
@@ -88,6 +95,11 @@ pub fn evaluations(plan: &Plan, stages: &[StageKey], text: &EvaluationText<'_>) 
     let subject = (*kind, dataset.id, tokens);
     if plan.evaluations.iter().any(|known| known.name == *name && known.spec.task.subject() != subject) {
         return Err(EvaluateError::NameTaken { campaign: plan.campaign, name: (*name).to_owned() });
+    }
+    if let Some(known) =
+        plan.evaluations.iter().find(|known| known.name != *name && known.spec.task.subject() == subject)
+    {
+        return Err(EvaluateError::NamedAlready { campaign: plan.campaign, known: known.name.clone() });
     }
     let by_key = plan.stages_by_key();
     let mut seen = BTreeSet::new();

@@ -49,9 +49,6 @@ fn every_trial_is_evaluated_once_and_a_second_time_there_is_nothing_new() {
     plan.grow(&growth);
     let again = evaluations(&plan, &ends, &of("news", &news, None)).expect("it is sound").beyond(&plan);
     assert!(again.is_empty());
-    // The same text under another name is the same evaluation.
-    let renamed = evaluations(&plan, &ends, &of("papers", &news, None)).expect("it is sound").beyond(&plan);
-    assert!(renamed.is_empty());
     let twice: Vec<StageKey> = ends.iter().chain(&ends).copied().collect();
     let shorter = evaluations(&plan, &twice, &of("start-of-news", &news, Some(100))).expect("it is sound");
     assert_eq!(shorter.evaluations.len(), 4);
@@ -79,6 +76,8 @@ fn what_cannot_be_evaluated_is_refused_by_name() {
     plan.grow(&evaluations(&plan, &ends, &of("news", &news, None)).expect("it is sound"));
     let shorter = refusal(&plan, &ends[..1], of("news", &news, Some(100)));
     assert!(matches!(shorter, EvaluateError::NameTaken { .. }), "{shorter}");
+    let again = refusal(&plan, &ends[..1], of("papers", &news, None));
+    assert_eq!(again, EvaluateError::NamedAlready { campaign: plan.campaign, known: "news".to_owned() });
     let domain = |name: &str| Domain {
         name: name.to_owned(),
         train_tokens: 1,

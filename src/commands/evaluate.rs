@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use client::{Accepted, Campaigns, Detail};
 use corpus::Prepared;
 use proto::v1;
@@ -11,7 +11,7 @@ use vocabulary::{Dataset, Evaluation, Flops};
 
 use crate::args::numbers::count;
 use crate::args::{Global, TrainingArgs};
-use crate::exit::{Exit, OrBadInput};
+use crate::exit::{Exit, OrBadInput, bad_input};
 use crate::local::data_dir::data_dir;
 use crate::local::preparing::prepare_texts;
 use crate::local::reach::{upload, with_coordinator};
@@ -86,6 +86,9 @@ impl Args {
         if self.dry_run || !is_local {
             output::print(&added, global.json)?;
             return Ok(Exit::Done);
+        }
+        if added.evaluations.is_empty() && added.known == 0 {
+            return Err(bad_input(anyhow!("{}", added.table().trim_end())));
         }
         say(added.table().trim_end());
         let ask = async |campaigns: &mut Campaigns| hand_in(campaigns, &request, prepared.as_ref()).await;
@@ -213,6 +216,7 @@ impl View for Added {
         };
         let rows: Vec<_> = evaluations.iter().map(row).collect();
         let mut shown = match rows.as_slice() {
+            [] if *known == 0 => format!("nothing can be evaluated on `{text}`: {name} ({campaign})\n"),
             [] => format!("nothing to evaluate on `{text}`: {name} ({campaign}) has all of it\n"),
             rows => format!(
                 "{name} ({campaign}) on `{text}`\n{}to evaluate: {} stages, {flops} FLOPs\n",

@@ -159,7 +159,10 @@ impl Args {
         if done.is_empty() {
             return Err(bad_input(anyhow!("no stage of {} is completed yet", detail.plan.name)));
         }
-        let (stages, evaluations): (Vec<Work>, Vec<Work>) = done.into_iter().partition(|work| work.stage().is_some());
+        let (stages, mut evaluations): (Vec<Work>, Vec<Work>) =
+            done.into_iter().partition(|work| work.stage().is_some());
+        // The checkpoint that was measured may have been collected since.
+        evaluations.retain(|work| work.parent().is_some_and(|parent| has_last_checkpoint(detail, &parent)));
         Ok(self.draw(stages).chain(self.draw(evaluations)).collect())
     }
 
@@ -169,6 +172,14 @@ impl Args {
         drawn.sort_by(|a, b| a.0.cmp(&b.0));
         drawn.into_iter().take(self.samples).map(|(_, work)| work)
     }
+}
+
+/// Whether the last checkpoint of a stage is still there.
+fn has_last_checkpoint(detail: &Detail, stage: &StageKey) -> bool {
+    let end = detail.plan.stage(stage).map(|stage| stage.spec.steps.end);
+    let key = stage.to_string();
+    let status = detail.stages.iter().find(|status| status.key == key);
+    end.is_some() && status.and_then(|status| status.committed_step) == end
 }
 
 /// Everything needed to repeat stages and evaluations.

@@ -197,6 +197,10 @@ fn warn_of(ended: &CampaignSummary) {
     if trials.diverged > 0 {
         say(&format!("{} points diverged and are missing from the result", trials.diverged));
     }
+    let evaluations = ended.evaluations.unwrap_or_default();
+    if evaluations.diverged > 0 {
+        say(&format!("{} evaluations have no finite loss and are missing from the result", evaluations.diverged));
+    }
     if trials.failed > 0 {
         say(&format!("{} points failed and are missing from the result", trials.failed));
     }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use vocabulary::metrics::{VALIDATION_LOSS, VALIDATION_LOSS_PER_BYTE};
 use vocabulary::{Measurements, StageKey, WorkerId};
 use worker::training::{
-    Blob, EvaluationOrder, Interrupter, Order, PendingBlobs, StepReport, Trainer, Training, TrainingError,
+    Blob, EvaluationOrder, Measuring, Order, PendingBlobs, StepReport, Trainer, Training, TrainingError,
 };
 
 /// What a step takes.
@@ -164,10 +164,10 @@ impl Trainer for PaperTrainer {
         Ok(Box::new(PaperTraining { number, stage, step, end, weights, due: began, track, life }))
     }
 
-    fn evaluate(&mut self, order: &EvaluationOrder, _: &Interrupter) -> Result<Option<Measurements>, TrainingError> {
+    fn evaluate(&mut self, order: &EvaluationOrder) -> Result<Measuring, TrainingError> {
         let (stage, step) = (order.evaluation.parent, order.checkpoint.step);
         assert!(is_checkpoint_after(step, &order.checkpoint.blobs), "a checkpoint of {step} steps");
-        Ok(Some(validation(loss_at(&stage, step))))
+        Ok(Box::new(move |_| Ok(Some(validation(loss_at(&stage, step))))))
     }
 
     fn now(&self) -> Instant {

@@ -223,10 +223,11 @@ impl<T: Trainer> TrainingThread<T> {
         if let Some(ended) = stopped(controls) {
             return Ok(ended);
         }
+        let measure = self.trainer.evaluate(order)?;
         *begun = true;
         let step = order.checkpoint.step;
         info!(of = %order.evaluation.parent, step, text = order.evaluation.name, "evaluating");
-        let measured = self.trainer.evaluate(order, &controls.interrupter)?;
+        let measured = measure(&controls.interrupter)?;
         let completed = measured.map(|result| Ended::Completed { step, result });
         Ok(completed.or_else(|| stopped(controls)).unwrap_or(Ended::Released))
     }

@@ -8,6 +8,7 @@ use dial::Secret;
 
 use super::token::{Scope, TokenId, fresh};
 use crate::clock::unix_ms;
+use crate::lock::DataDirLock;
 use crate::store::{self, Store, StoreError, TokenRow};
 
 /// The tokens of a data directory. A coordinator running on it sees each change at once.
@@ -20,8 +21,13 @@ impl Tokens {
     /// Opens the tokens of a data directory, which must exist.
     ///
     /// # Errors
-    /// If the store cannot be opened.
+    /// If the store cannot be opened, or a coordinator of an earlier version runs on it.
     pub async fn open(data_dir: &Path) -> Result<Self, StoreError> {
+        if let Some(store) = store::open_beside(data_dir).await? {
+            return Ok(Self { store });
+        }
+        // A coordinator of an earlier version would stop at the next thing that it writes.
+        let _lock = DataDirLock::take(data_dir).map_err(|_| StoreError::Earlier)?;
         Ok(Self { store: store::open_in(data_dir).await? })
     }
 

@@ -53,7 +53,7 @@ impl<P: Pool> Keeper<P> {
     /// # Errors
     /// If one of them cannot be. The others are ended then.
     pub(super) async fn begin(&mut self) -> Result<(), PoolError> {
-        for order in self.orders() {
+        for order in self.orders(self.now()) {
             let Order::Submit(number) = order else { continue };
             match self.pool.submit(number).await {
                 Ok(worker) => self.allocations.submitted(self.now(), number, worker),
@@ -68,8 +68,10 @@ impl<P: Pool> Keeper<P> {
 
     /// Keeps the pool until it is stopped. Its workers have ended when this returns.
     pub(super) async fn keep(mut self, stop: CancellationToken) {
+        // Of the latest orders: what became due while they were carried out is due at once.
+        let mut decided = self.now();
         loop {
-            let deadline = self.allocations.next_deadline(self.now(), &self.settings);
+            let deadline = self.allocations.next_deadline(decided, &self.settings);
             let deadline = deadline.map(|at| self.started + std::time::Duration::from_millis(at.0));
             tokio::select! {
                 biased;
@@ -78,14 +80,14 @@ impl<P: Pool> Keeper<P> {
                 () = changed(&mut self.demand) => {}
                 () = sleep_until(deadline) => {}
             }
-            let orders = self.orders();
+            decided = self.now();
+            let orders = self.orders(decided);
             self.carry_out(orders).await;
         }
         self.end().await;
     }
 
-    fn orders(&mut self) -> Vec<Order> {
-        let now = self.now();
+    fn orders(&mut self, now: Timestamp) -> Vec<Order> {
         let demand = self.demand.borrow_and_update();
         self.allocations.note_busy(now, &demand.busy);
         scale(now, &demand, &self.allocations, &self.settings)
@@ -168,5 +170,75 @@ async fn sleep_until(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => tokio::time::sleep_until(deadline).await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+    use std::time::Duration;
+
+    use vocabulary::Backoff;
+
+    use super::*;
+
+    /// Long enough on any machine, and only waited for when the test fails.
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    /// A pool that takes its time to start a worker, longer than two of its workers end apart.
+    struct Slow {
+        news: mpsc::UnboundedReceiver<BTreeMap<AllocationNumber, Observed>>,
+        submitted: mpsc::UnboundedSender<AllocationNumber>,
+    }
+
+    impl Pool for Slow {
+        async fn submit(&mut self, number: AllocationNumber) -> Result<WorkerId, PoolError> {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            let _ = self.submitted.send(number);
+            Ok(worker(number))
+        }
+
+        async fn observe(&mut self) -> BTreeMap<AllocationNumber, Observed> {
+            match self.news.recv().await {
+                Some(observed) => observed,
+                None => std::future::pending().await,
+            }
+        }
+
+        async fn release(&mut self, _: AllocationNumber) {}
+    }
+
+    fn worker(number: AllocationNumber) -> WorkerId {
+        WorkerId::from_content(number.to_string().as_bytes())
+    }
+
+    fn ended(number: AllocationNumber) -> BTreeMap<AllocationNumber, Observed> {
+        let obituary = WorkersGone { name: String::new(), log: PathBuf::new(), last_log_line: String::new() };
+        let ended = Ended { worker: worker(number), ending: Ending::Replaceable, is_gone: false, obituary };
+        BTreeMap::from([(number, Observed::Ended(ended))])
+    }
+
+    #[tokio::test]
+    async fn what_becomes_due_while_another_worker_is_started_is_not_forgotten() {
+        let ((news, observed), (submitted, mut started)) = (mpsc::unbounded_channel(), mpsc::unbounded_channel());
+        let (_demand, demand) = watch::channel(Demand::default());
+        let (events, _events) = mpsc::channel(1);
+        let (gone, _gone) = watch::channel(None);
+        let backoff = Backoff { first: Duration::from_millis(50), longest: Duration::from_secs(1) };
+        let settings = PoolSettings::fixed(2, backoff, Duration::ZERO);
+        let mut keeper = Keeper::new(Slow { news: observed, submitted }, settings, demand, events, gone);
+        keeper.begin().await.expect("they can be started");
+        let (first, second) = (started.recv().await.expect("one"), started.recv().await.expect("another"));
+        let stop = CancellationToken::new();
+        let kept = tokio::spawn(keeper.keep(stop.clone()));
+        let _ = news.send(ended(first));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        let _ = news.send(ended(second));
+        for number in [first, second] {
+            let again = tokio::time::timeout(PATIENCE, started.recv()).await.expect("it is started again");
+            assert_eq!(again, Some(number));
+        }
+        stop.cancel();
+        kept.abort();
     }
 }

@@ -37,6 +37,9 @@ pub enum StoreError {
     /// Its schema cannot be brought up to that of this build.
     #[error("its schema cannot be brought up to date")]
     Migrate(#[source] Cause),
+    /// An earlier version wrote it, and its coordinator may be running: only the next coordinator may change the schema.
+    #[error("it was written by an earlier version of Windtunnel that is still running: restart the coordinator first")]
+    Earlier,
     /// A row of the log is missing.
     #[error("the log is damaged: row {missing} of `facts` is missing, the next one is row {next}")]
     LogGap {
@@ -119,6 +122,7 @@ impl StoreError {
             // A commit that failed may be durable all the same: only a look at the store says.
             Self::Commit(_)
             | Self::Newer { .. }
+            | Self::Earlier
             | Self::OtherSchema { .. }
             | Self::Deposed { .. }
             | Self::LogGap { .. }

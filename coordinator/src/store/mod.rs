@@ -24,6 +24,7 @@ pub use contract::{DerivedCheck, Differences, Store};
 pub use error::{Cause, StoreError};
 pub use log::{Chain, LogCheck, LogPosition};
 pub use memory::MemoryStore;
+pub(crate) use open::open_beside;
 pub use open::{is_in, open_in};
 pub use rows::{CampaignRow, CommittedCheckpoint, CurvePoint, RecipeText, WholeAttempt};
 pub use snapshot::{PackedSnapshot, UnusableSnapshot};

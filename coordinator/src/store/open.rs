@@ -16,6 +16,13 @@ pub async fn open_in(data_dir: &Path) -> Result<Arc<dyn Store>, StoreError> {
     Ok(Arc::new(SqliteStore::open(&data_dir.join(STORE_FILE)).await?))
 }
 
+/// Opens the store of a data directory beside the coordinator that may be running on it. `None` if its schema is not up to
+/// date: only whoever has the directory to itself may change that.
+pub(crate) async fn open_beside(data_dir: &Path) -> Result<Option<Arc<dyn Store>>, StoreError> {
+    let store = SqliteStore::open_up_to_date(&data_dir.join(STORE_FILE)).await?;
+    Ok(store.map(|store| Arc::new(store) as Arc<dyn Store>))
+}
+
 /// Opens the store of a data directory without writing anything.
 pub(super) async fn open_to_read(data_dir: &Path) -> Result<Arc<dyn Store>, StoreError> {
     Ok(Arc::new(SqliteStore::open_to_read(&data_dir.join(STORE_FILE)).await?))

@@ -1,7 +1,7 @@
 //! Coordinators that end, and those that come after them.
 
 use coordinator::store::StoreError;
-use coordinator::{Coordinator, RunError, StartError};
+use coordinator::{Coordinator, RunError, Scope, StartError, Tokens};
 use proto::v1::worker_message::Body as Up;
 use proto::v1::{self, CampaignDetail, StagePhase};
 use sqlx::Connection as _;
@@ -163,6 +163,25 @@ async fn a_data_directory_of_an_earlier_version_is_continued() {
     let more = bench.detail(&open.campaign).await.stages.len() - 1;
     bench.see_through(&open.campaign, &mut worker, (&job, 5), more).await;
     bench.handle.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_token_changes_no_schema_below_a_coordinator_of_an_earlier_version() {
+    let dir = earlier().await;
+    let lock = std::fs::File::create(dir.path().join("coordinator.lock")).expect("it is made");
+    lock.lock().expect("nobody else has it");
+    let error = Tokens::open(dir.path()).await.expect_err("it is in use");
+    assert!(matches!(error, StoreError::Earlier), "{error:?}");
+    let path = dir.path().join("store.sqlite");
+    let mut store = sqlx::SqliteConnection::connect(path.to_str().expect("a path in UTF-8")).await.expect("it opens");
+    let result = sqlx::query_scalar::<_, f64>("SELECT validation_loss FROM results WHERE validation_loss IS NOT NULL");
+    result.fetch_one(&mut store).await.expect("its columns are where they were");
+    store.close().await.expect("it closes");
+
+    lock.unlock().expect("it is given back");
+    let tokens = Tokens::open(dir.path()).await.expect("it has the directory to itself");
+    tokens.create("ada", Scope::Read, None).await.expect("it is written");
+    tokens.close().await;
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! Decides which documents are held out.
 
-/// Documents longer than this, in bytes, are always trained on.
+/// Documents longer than this, in bytes, are trained on, unless everything is held out.
 ///
 /// The validation set of a small corpus has a few hundred kilobytes. One long document in it would turn the loss into a
 /// measurement of that document, and a single hash would decide whether it gets there.
@@ -16,9 +16,12 @@ pub enum Split {
 }
 
 /// Assigns a document to a split by the seed and its own text alone, so that other documents can come and go without
-/// moving it, and no text is in both.
+/// moving it, and no text is in both. At a fraction of 1, everything is held out.
 #[must_use]
 pub fn split_of(text: &str, validation_fraction: f64, seed: u64) -> Split {
+    if validation_fraction >= 1.0 {
+        return Split::Validation;
+    }
     if text.len() > MAX_VALIDATION_DOCUMENT_BYTES {
         return Split::Train;
     }
@@ -64,7 +67,13 @@ mod tests {
 
     #[test]
     fn long_documents_are_trained_on() {
-        assert_eq!(split_of(&"x".repeat(MAX_VALIDATION_DOCUMENT_BYTES + 1), 1.0, 0), Split::Train);
-        assert_eq!(split_of(&"x".repeat(MAX_VALIDATION_DOCUMENT_BYTES), 1.0, 0), Split::Validation);
+        let nearly_all = 1.0 - f64::EPSILON;
+        assert_eq!(split_of(&"x".repeat(MAX_VALIDATION_DOCUMENT_BYTES + 1), nearly_all, 0), Split::Train);
+        assert_eq!(split_of(&"x".repeat(MAX_VALIDATION_DOCUMENT_BYTES), nearly_all, 0), Split::Validation);
+    }
+
+    #[test]
+    fn where_everything_is_held_out_long_documents_are_too() {
+        assert_eq!(split_of(&"x".repeat(MAX_VALIDATION_DOCUMENT_BYTES + 1), 1.0, 0), Split::Validation);
     }
 }

@@ -86,17 +86,16 @@ pub struct StartPoint {
     pub blobs: Arc<Vec<Blob>>,
 }
 
+/// Measures a checkpoint that is loaded; `None` where the interrupter stopped it.
+pub type Measuring = Box<dyn FnOnce(&Interrupter) -> Result<Option<Measurements>, TrainingError>>;
+
 /// Starts stages and evaluates them, one at a time, on the training thread.
 pub trait Trainer: Send + 'static {
     /// Loads a stage, ready for its next step.
     fn start(&mut self, order: &Order) -> Result<Box<dyn Training>, TrainingError>;
 
-    /// Measures a checkpoint; `None` where the interrupter stopped it.
-    fn evaluate(
-        &mut self,
-        order: &EvaluationOrder,
-        interrupter: &Interrupter,
-    ) -> Result<Option<Measurements>, TrainingError>;
+    /// Loads a checkpoint, ready to be measured.
+    fn evaluate(&mut self, order: &EvaluationOrder) -> Result<Measuring, TrainingError>;
 
     /// The time, for the intervals between checkpoints and between reports. Simulations have their own clock.
     fn now(&self) -> Instant {

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use corpus::OpenDataset;
 use minicpm::Compute;
-use trainer::{EvaluationRun, Interrupter, Origin, Snapshot, StageRun, StepReport};
+use trainer::{EvaluationRun, Origin, Snapshot, StageRun, StepReport};
 use vocabulary::Measurements;
 
-use super::{EvaluationOrder, Order, PendingBlobs, Trainer, Training, TrainingError};
+use super::{EvaluationOrder, Measuring, Order, PendingBlobs, Trainer, Training, TrainingError};
 
 /// Trains stages on one device. Keeps the last dataset open, because stages of a campaign share it.
 #[derive(Debug)]
@@ -54,16 +54,12 @@ impl Trainer for StageTrainer {
         Ok(Box::new(self.run(order)?))
     }
 
-    fn evaluate(
-        &mut self,
-        order: &EvaluationOrder,
-        interrupter: &Interrupter,
-    ) -> Result<Option<Measurements>, TrainingError> {
+    fn evaluate(&mut self, order: &EvaluationOrder) -> Result<Measuring, TrainingError> {
         let EvaluationOrder { evaluation, dataset_dir, checkpoint } = order;
         let dataset = self.dataset(dataset_dir)?;
         let snapshot = Snapshot::from_blobs(checkpoint.step, &checkpoint.blobs)?;
         let run = EvaluationRun::new(&evaluation.spec, dataset, &self.compute, &snapshot)?;
-        Ok(run.measure(interrupter)?.map(|validation| validation.measurements))
+        Ok(Box::new(move |interrupter| Ok(run.measure(interrupter)?.map(|validation| validation.measurements))))
     }
 }
 

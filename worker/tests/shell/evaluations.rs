@@ -8,11 +8,11 @@ use vocabulary::metrics::VALIDATION_LOSS;
 use vocabulary::{Attempt, Evaluation, EvaluationKind, EvaluationSpec, EvaluationTask, Measurements, Stage, sample};
 use worker::AttemptKey;
 
-use crate::bench::Bench;
+use crate::bench::{Bench, Worker};
 use crate::coordinator::Session;
 use crate::record::Record;
 use crate::support::{attempt, stage};
-use crate::trainer::loss_at;
+use crate::trainer::{Fate, PaperTrainer, loss_at};
 
 /// The evaluation of a stage on the bench's text, and a first attempt at it.
 fn evaluation(of: &Stage) -> (Evaluation, AttemptKey) {
@@ -102,6 +102,22 @@ async fn a_damaged_checkpoint_is_not_evaluated() {
     let end = session.hear_the_end_of(key, &mut Record::default()).await;
     let Up::StartUnusable(unusable) = end else { panic!("{end:?}") };
     assert_eq!(unusable.checkpoint, Some(checkpoint));
+}
+
+#[tokio::test]
+async fn an_evaluation_that_cannot_be_loaded_was_not_started() {
+    let mut bench = Bench::new();
+    let (trunk, odd) = (stage("trunk", None, 20), stage("odd", None, 20));
+    let (trainer, _) = PaperTrainer::new();
+    let _worker = Worker::start(bench.options(), trainer.with_fate("odd", Fate::DoesNotStart));
+    let (mut session, _) = bench.coordinator.accept().await;
+    let checkpoint = train(&mut session, &trunk).await;
+    let (evaluation, key) = evaluation(&trunk);
+    let evaluation = Evaluation { size: odd.size, ..evaluation };
+    session.assign_evaluation(key, &evaluation, Some(checkpoint)).await;
+    let end = session.hear_the_end_of(key, &mut Record::default()).await;
+    let Up::AttemptFailed(failed) = end else { panic!("{end:?}") };
+    assert_eq!((failed.started, failed.reason.as_str()), (false, "no such device"));
 }
 
 #[tokio::test]

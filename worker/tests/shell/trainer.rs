@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use vocabulary::Measurements;
 use vocabulary::metrics::{VALIDATION_LOSS, VALIDATION_LOSS_PER_BYTE};
 use worker::training::{
-    Blob, EvaluationOrder, Interrupter, Order, PendingBlobs, StepReport, Trainer, Training, TrainingError,
+    Blob, EvaluationOrder, Measuring, Order, PendingBlobs, StepReport, Trainer, Training, TrainingError,
 };
 
 use crate::bench::PATIENCE;
@@ -120,15 +120,17 @@ impl Trainer for PaperTrainer {
 
     /// What the stage has measured at its end. It can be held as before a step: the one after the step that a stage which ends
     /// there is at, so that the two are told apart.
-    fn evaluate(
-        &mut self,
-        order: &EvaluationOrder,
-        interrupter: &Interrupter,
-    ) -> Result<Option<Measurements>, TrainingError> {
+    fn evaluate(&mut self, order: &EvaluationOrder) -> Result<Measuring, TrainingError> {
         assert!(order.dataset_dir.is_dir(), "the text is at hand");
         assert!(order.checkpoint.blobs.iter().any(|blob| blob.name == WEIGHTS), "a checkpoint has weights");
-        self.reins.before(order.checkpoint.step + 1);
-        Ok((!interrupter.should_stop()).then(|| validation(loss_at(order.checkpoint.step))))
+        if matches!(self.fates.get(&order.evaluation.size), Some(Fate::DoesNotStart)) {
+            return Err("no such device".into());
+        }
+        let (reins, step) = (self.reins.clone(), order.checkpoint.step);
+        Ok(Box::new(move |interrupter| {
+            reins.before(step + 1);
+            Ok((!interrupter.should_stop()).then(|| validation(loss_at(step))))
+        }))
     }
 }
 

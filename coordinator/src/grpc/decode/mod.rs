@@ -5,6 +5,7 @@ mod worker;
 
 use proto::ConvertError;
 use vocabulary::Surgery;
+use vocabulary::measure::MAX_MEASUREMENTS;
 
 pub(super) use request::{branch, collect, curves, evaluate, extend, optional, selector, submit};
 pub(super) use worker::{hello, message};
@@ -29,6 +30,8 @@ pub(crate) enum DecodeError {
     NoSequence { kind: &'static str },
     #[error("the steps of curve points have to ascend without gaps, and {step} comes after {before}")]
     Gap { before: u64, step: u64 },
+    #[error("the curve points measure {count} things, and {MAX_MEASUREMENTS} are accepted")]
+    Series { count: usize },
     #[error("`decay` is not linear, exponential, cosine or one_minus_sqrt")]
     UnknownDecay,
     #[error("`surgery` has a value that is not accepted; accepted: {}", Surgery::ALL.map(|surgery| surgery.name()).join(", "))]

@@ -7,7 +7,8 @@ use proto::convert::{Problem, attempt, attempts, id, ids, name};
 use proto::limits::{MAX_CURVE_POINTS, MAX_LISTED, MAX_NAME_BYTES, MAX_REASON_BYTES};
 use proto::v1::worker_message::Body;
 use proto::v1::{self, WorkerMessage};
-use vocabulary::{AttemptKey, Measurements, WorkKind};
+use vocabulary::measure::MAX_MEASUREMENTS;
+use vocabulary::{AttemptKey, MeasurementName, Measurements, WorkKind};
 
 use super::DecodeError;
 use crate::api::limit::at_most;
@@ -140,9 +141,15 @@ fn progress(progress: v1::Progress) -> Result<Progress, DecodeError> {
 
 fn curve(points: Vec<v1::CurvePoint>) -> Result<Vec<CurvePoint>, DecodeError> {
     let gap = points.windows(2).find(|pair| pair[0].step.checked_add(1) != Some(pair[1].step));
-    match gap {
-        Some(pair) => Err(DecodeError::Gap { before: pair[0].step, step: pair[1].step }),
-        None => points.into_iter().map(point).collect(),
+    if let Some(pair) = gap {
+        return Err(DecodeError::Gap { before: pair[0].step, step: pair[1].step });
+    }
+    let points: Vec<CurvePoint> = points.into_iter().map(point).collect::<Result<_, _>>()?;
+    let names: BTreeSet<&MeasurementName> =
+        points.iter().flat_map(|point| point.measurements.iter()).map(|(name, _)| name).collect();
+    match names.len() {
+        0..=MAX_MEASUREMENTS => Ok(points),
+        count => Err(DecodeError::Series { count }),
     }
 }
 
@@ -190,6 +197,22 @@ mod tests {
         let completed = v1::StageCompleted { attempt: reference(), result: None };
         assert_eq!(refusal(1, Body::StageCompleted(completed)), "stage_completed.result: is missing");
         assert!(matches!(super::message(WorkerMessage::default()), Err(DecodeError::UnknownKind)));
+    }
+
+    #[test]
+    fn a_curve_measures_no_more_things_than_a_point_may() {
+        let point = |step: u64| v1::CurvePoint {
+            step,
+            measurements: vec![v1::Measurement { name: format!("number-{step}"), value: Some(1.0) }],
+            ..v1::CurvePoint::default()
+        };
+        let points = |count: u64| {
+            let points = v1::CurvePoints { attempt: reference(), points: (0..count).map(point).collect() };
+            super::message(WorkerMessage { sequence: 3, body: Some(Body::CurvePoints(points)) })
+        };
+        let most = MAX_MEASUREMENTS as u64;
+        assert!(points(most).is_ok());
+        assert!(matches!(points(most + 1), Err(DecodeError::Series { count: 257 })));
     }
 
     #[test]

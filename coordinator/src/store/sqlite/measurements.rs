@@ -29,12 +29,15 @@ pub(super) async fn add(
     if names.is_empty() {
         return Ok(());
     }
-    let mut insert = QueryBuilder::new("INSERT INTO curve_series (stage, name) ");
-    insert.push_values(&names, |mut row, name| {
-        row.push_bind(stage).push_bind(*name);
-    });
-    insert.push(" ON CONFLICT (stage, name) DO NOTHING");
-    insert.build().persistent(false).execute(&mut *connection).await.map_err(cannot_write(SERIES))?;
+    let names: Vec<&str> = names.into_iter().collect();
+    for names in names.chunks(ROWS) {
+        let mut insert = QueryBuilder::new("INSERT INTO curve_series (stage, name) ");
+        insert.push_values(names, |mut row, name| {
+            row.push_bind(stage).push_bind(*name);
+        });
+        insert.push(" ON CONFLICT (stage, name) DO NOTHING");
+        insert.build().persistent(false).execute(&mut *connection).await.map_err(cannot_write(SERIES))?;
+    }
     let numbers = sqlx::query_as::<_, (String, i64)>("SELECT name, id FROM curve_series WHERE stage = ?").bind(stage);
     let numbers = numbers.fetch_all(&mut *connection).await.map_err(cannot_read(SERIES))?;
     let numbers: BTreeMap<&str, i64> = numbers.iter().map(|(name, number)| (name.as_str(), *number)).collect();
@@ -109,12 +112,17 @@ pub(super) async fn add_result(
     Ok(())
 }
 
+/// Whether [`complete_results`] has nothing to do.
+pub(super) async fn are_complete(file: &SqlitePool) -> Result<bool, StoreError> {
+    let is_missing = sqlx::query_scalar::<_, i64>("PRAGMA user_version").fetch_one(file).await;
+    Ok(is_missing.map_err(cannot_read(RESULTS))? == 0)
+}
+
 /// Completes results stored before measurements had names: only the log has their losses on single held-out sets.
 ///
 /// Skips rows of the log that cannot be decoded: whoever reads the log reports them.
 pub(super) async fn complete_results(driver: &SqlitePool) -> Result<(), StoreError> {
-    let is_missing = sqlx::query_scalar::<_, i64>("PRAGMA user_version").fetch_one(driver).await;
-    if is_missing.map_err(cannot_read(RESULTS))? == 0 {
+    if are_complete(driver).await? {
         return Ok(());
     }
     let mut transaction = driver.begin_with("BEGIN IMMEDIATE").await.map_err(cannot_begin)?;

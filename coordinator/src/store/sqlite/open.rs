@@ -31,6 +31,30 @@ impl SqliteStore {
     /// # Errors
     /// If it cannot be opened or written, or if a newer version has written it.
     pub async fn open(path: &Path) -> Result<Self, StoreError> {
+        let store = Self::connect(path).await?;
+        match schema::bring_up_to_date(&store.driver).await {
+            Ok(()) => Ok(store),
+            Err(error) => {
+                store.close_file().await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Opens the file if its schema is up to date; otherwise `None`, and its schema stays as it is.
+    ///
+    /// # Errors
+    /// If it cannot be opened.
+    pub(in crate::store) async fn open_up_to_date(path: &Path) -> Result<Option<Self>, StoreError> {
+        let store = Self::connect(path).await?;
+        if schema::is_up_to_date(&store.driver).await? {
+            return Ok(Some(store));
+        }
+        store.close_file().await;
+        Ok(None)
+    }
+
+    async fn connect(path: &Path) -> Result<Self, StoreError> {
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)
@@ -40,10 +64,6 @@ impl SqliteStore {
             .busy_timeout(BUSY_TIMEOUT);
         let driver = SqlitePoolOptions::new().max_connections(1).idle_timeout(None).max_lifetime(None);
         let driver = driver.test_before_acquire(false).connect_with(options).await.map_err(cannot_open)?;
-        if let Err(error) = schema::bring_up_to_date(&driver).await {
-            driver.close().await;
-            return Err(error);
-        }
         let options = SqliteConnectOptions::new().filename(path).read_only(true).busy_timeout(BUSY_TIMEOUT);
         let readers = SqlitePoolOptions::new().max_connections(READERS).connect_lazy_with(options);
         Ok(Self { driver, readers })

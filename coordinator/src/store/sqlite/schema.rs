@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::{SqlSafeStr, SqlitePool};
 
+use super::error::cannot_read;
 use super::measurements;
 use crate::store::StoreError;
 
@@ -21,6 +22,9 @@ const FILES: [(&str, &str); 7] = [
     ("measurements", include_str!("../../../migrations/0007_measurements.sql")),
 ];
 
+/// The table in which sqlx notes what it has applied.
+const TABLE: &str = "_sqlx_migrations";
+
 /// Every schema there was, in order.
 static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| migrator(&FILES));
 
@@ -29,6 +33,18 @@ fn migrator(files: &[(&'static str, &'static str)]) -> Migrator {
         Migration::new(version, (*description).into(), MigrationType::Simple, sql.into_sql_str(), false)
     };
     Migrator::with_migrations((1..).zip(files).map(migration).collect())
+}
+
+/// Whether nothing has to be done to bring a file up to date.
+pub(super) async fn is_up_to_date(file: &SqlitePool) -> Result<bool, StoreError> {
+    let has_schema = "SELECT count(*) FROM sqlite_schema WHERE name = '_sqlx_migrations'";
+    let has_schema = sqlx::query_scalar::<_, i64>(has_schema).fetch_one(file).await.map_err(cannot_read(TABLE))?;
+    if has_schema == 0 {
+        return Ok(false);
+    }
+    let applied = sqlx::query_scalar::<_, i64>("SELECT count(*) FROM _sqlx_migrations WHERE success");
+    let applied = applied.fetch_one(file).await.map_err(cannot_read(TABLE))?;
+    Ok(applied >= FILES.len() as i64 && measurements::are_complete(file).await?)
 }
 
 /// Applies the migrations that a file does not have yet, and what follows them.

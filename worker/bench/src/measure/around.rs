@@ -11,7 +11,7 @@ use vocabulary::{Attempt, Measurements, Stage as PlannedStage, StageRole};
 use worker::checkpoint::{Blobs, upload};
 use worker::runner::{Controls, Ended, Report, Runner, Stop};
 use worker::training::{
-    EvaluationOrder, Interrupter, Order, PendingBlobs, StageTrainer, StepReport, Task, Trainer, Training, TrainingError,
+    EvaluationOrder, Measuring, Order, PendingBlobs, StageTrainer, StepReport, Task, Trainer, Training, TrainingError,
 };
 use worker::{AttemptKey, Storage};
 
@@ -92,12 +92,8 @@ impl Trainer for TimedTrainer {
         Ok(Box::new(TimedTraining { inner: self.inner.start(order)?, clock: Arc::clone(&self.clock) }))
     }
 
-    fn evaluate(
-        &mut self,
-        order: &EvaluationOrder,
-        interrupter: &Interrupter,
-    ) -> Result<Option<Measurements>, TrainingError> {
-        self.inner.evaluate(order, interrupter)
+    fn evaluate(&mut self, order: &EvaluationOrder) -> Result<Measuring, TrainingError> {
+        self.inner.evaluate(order)
     }
 }
 

@@ -78,6 +78,10 @@ pub(super) fn settings(request: &PrepareRequest, sources: &[Source], vocabulary:
     };
     fields.add(&request.validation_fraction.to_bits().to_le_bytes());
     fields.add(&request.split_seed.to_le_bytes());
+    if request.validation_fraction >= 1.0 {
+        // Before, documents that were too long were left out.
+        fields.add(b"long documents too");
+    }
     fields.add(&request.max_bytes.unwrap_or(u64::MAX).to_le_bytes());
     for source in sources {
         fields.add(source.description.as_bytes());

@@ -20,6 +20,14 @@ pub(crate) fn count(text: &str) -> Result<u64, String> {
     if is_whole && (0.0..=9e15).contains(&count) { Ok(count as u64) } else { Err(refuse()) }
 }
 
+/// A [`count()`] of at least one.
+pub(crate) fn count_above_zero(text: &str) -> Result<u64, String> {
+    match count(text)? {
+        0 => Err("accepted: at least 1".to_owned()),
+        count => Ok(count),
+    }
+}
+
 /// A number with an optional unit: `2.4b`, `1.1T`, `500k`, `1e21`.
 pub(crate) fn quantity(text: &str) -> Result<f64, String> {
     let trimmed = text.trim();
@@ -76,6 +84,8 @@ mod tests {
         for wrong in ["", "m", "-4m", "four", "1.0001k", "1e40b", "4.5", "nan", "infk", "é"] {
             assert!(count(wrong).is_err(), "{wrong}");
         }
+        assert_eq!((count("0"), count_above_zero("1")), (Ok(0), Ok(1)));
+        assert!(count_above_zero("0").is_err());
     }
 
     #[test]

@@ -10,7 +10,7 @@ use proto::v1;
 use serde::Serialize;
 use vocabulary::{DecayShape, Plan, Surgery};
 
-use crate::args::numbers::{count, within};
+use crate::args::numbers::{count_above_zero, within};
 use crate::args::{Global, TrainingArgs};
 use crate::exit::{Exit, OrBadInput, bad_input};
 use crate::local::checkpoint::stage_and_step;
@@ -57,7 +57,7 @@ pub(crate) struct Args {
     stable: bool,
 
     /// Training tokens: 2000000 or 2m
-    #[arg(long, value_name = "TOKENS", value_parser = count, conflicts_with = "fraction")]
+    #[arg(long, value_name = "TOKENS", value_parser = count_above_zero, conflicts_with = "fraction")]
     tokens: Option<u64>,
 
     /// Training tokens as a fraction of those before the checkpoint [default: 0.1]

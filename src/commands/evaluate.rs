@@ -9,7 +9,7 @@ use proto::v1;
 use serde::Serialize;
 use vocabulary::{Dataset, Evaluation, Flops};
 
-use crate::args::numbers::count;
+use crate::args::numbers::count_above_zero;
 use crate::args::{Global, TrainingArgs};
 use crate::exit::{Exit, OrBadInput, bad_input};
 use crate::local::data_dir::data_dir;
@@ -47,7 +47,7 @@ pub(crate) struct Args {
     name: Option<String>,
 
     /// Tokens to measure on: 20000 or 20k [default: all]
-    #[arg(long, value_name = "TOKENS", value_parser = count)]
+    #[arg(long, value_name = "TOKENS", value_parser = count_above_zero)]
     tokens: Option<u64>,
 
     /// Keys of the stages to measure; prefixes are enough [default: the last stage of each trial]
@@ -217,7 +217,10 @@ impl View for Added {
         let rows: Vec<_> = evaluations.iter().map(row).collect();
         let mut shown = match rows.as_slice() {
             [] if *known == 0 => format!("nothing can be evaluated on `{text}`: {name} ({campaign})\n"),
-            [] => format!("nothing to evaluate on `{text}`: {name} ({campaign}) has all of it\n"),
+            [] if known_done == known => {
+                format!("nothing to evaluate on `{text}`: {name} ({campaign}) has all of it\n")
+            }
+            [] => format!("nothing new to evaluate on `{text}`: {name} ({campaign}) has been asked for all of it\n"),
             rows => format!(
                 "{name} ({campaign}) on `{text}`\n{}to evaluate: {} stages, {flops} FLOPs\n",
                 columns(["size", " seed", "stage", " tokens", "evaluation"], rows),

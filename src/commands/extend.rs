@@ -8,7 +8,7 @@ use recipes::Additions;
 use serde::Serialize;
 use vocabulary::{Growth, StageKey};
 
-use crate::args::numbers::count;
+use crate::args::numbers::count_above_zero;
 use crate::args::{Global, TrainingArgs};
 use crate::exit::{Exit, OrBadInput};
 use crate::local::data_dir::data_dir;
@@ -55,7 +55,7 @@ pub(crate) struct Args {
 #[group(required = true, multiple = true)]
 struct More {
     /// Points in tokens: 4000000 or 4m (`points.tokens` in the recipe)
-    #[arg(long, value_name = "TOKENS", num_args = 1.., value_delimiter = ',', value_parser = count)]
+    #[arg(long, value_name = "TOKENS", num_args = 1.., value_delimiter = ',', value_parser = count_above_zero)]
     tokens: Vec<u64>,
 
     /// Points in multiples of non-embedding parameters (`points.times_n`)

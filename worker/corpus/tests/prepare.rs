@@ -194,6 +194,13 @@ fn texts_that_cannot_be_split_or_found_are_refused() {
         ..base.clone()
     };
     assert!(matches!(prepare(&one, &|_| {}), Err(PrepareError::EmptySplit { .. })));
+    std::fs::write(texts.path().join("blank.txt"), " \n").expect("writes");
+    let blank = PrepareRequest {
+        texts: vec![TextRequest { domain: None, sources: vec!["blank.txt".to_owned()] }],
+        validation_fraction: 1.0,
+        ..base.clone()
+    };
+    assert!(matches!(prepare(&blank, &|_| {}), Err(PrepareError::NoText)));
     let none = PrepareRequest { texts: vec![TextRequest { domain: None, sources: vec!["*.md".to_owned()] }], ..base };
     let error = prepare(&none, &|_| {}).expect_err("is refused");
     assert!(matches!(error, PrepareError::Sources(SourceError::NothingMatched { .. })), "{error:?}");

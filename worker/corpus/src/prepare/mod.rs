@@ -170,6 +170,9 @@ pub enum PrepareError {
         /// Held-out documents.
         held_out: usize,
     },
+    /// No document of the text has any.
+    #[error("the text is empty: its files hold nothing but white space")]
+    NoText,
     /// The tokenizer cannot be read, trained or used.
     #[error("cannot use the tokenizer")]
     Tokenizer(#[source] TokenizerError),
@@ -297,6 +300,9 @@ fn split_texts<'a>(
         let [train, held_out] = [Split::Train, Split::Validation].map(|split| of(number, split));
         // All of it held out is text to evaluate on.
         let wants_train = request.validation_fraction < 1.0;
+        if !wants_train && held_out.texts.is_empty() {
+            return Err(PrepareError::NoText);
+        }
         if (wants_train && train.texts.is_empty()) || held_out.texts.is_empty() {
             let (trained, held_out) = (train.texts.len(), held_out.texts.len());
             return Err(PrepareError::EmptySplit { domain: text.domain.clone(), trained, held_out });

@@ -153,5 +153,12 @@ async fn a_stage_that_diverged_is_not_evaluated_and_the_answer_says_so() {
     let detail = bench.detail(&submitted.campaign).await;
     assert_eq!(detail.evaluations.len(), answer.added.len());
     assert!(detail.evaluations.iter().all(|status| status.phase() == StagePhase::Waiting));
+
+    // Not even looked at, where nothing can be added.
+    let request = v1::CancelCampaignRequest { campaign: submitted.campaign };
+    bench.client.cancel_campaign(request).await.expect("it is known");
+    let look = v1::EvaluateCampaignRequest { dry_run: true, ..evaluation(&dataset) };
+    let refused = bench.client.evaluate_campaign(look).await.expect_err("nobody wants it");
+    assert!(refused.message().contains("was cancelled: submit it again"), "{}", refused.message());
     bench.handle.shutdown().await;
 }

@@ -55,7 +55,8 @@ pub(crate) async fn prepare_texts(
     data_dir: &Path,
 ) -> anyhow::Result<Prepared> {
     let tokenizer = read_tokenizer(&storage(campaigns).await?, trained_on).await?;
-    let tokenizer = tokenizer.with_context(|| format!("{trained_on} is no longer in the storage")).or_bad_input()?;
+    let missing = || format!("the storage no longer has the dataset {trained_on}, whose tokenizer is needed");
+    let tokenizer = tokenizer.with_context(missing).or_bad_input()?;
     let data_dir = WritableDir::prepare(data_dir, "the data directory")?;
     prepare_request(&PrepareRequest {
         texts: vec![TextRequest { domain: None, sources: sources.to_vec() }],

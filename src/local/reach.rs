@@ -123,14 +123,18 @@ pub(crate) fn with_coordinator<T>(
 
 /// Opens a coordinator's storage, which must be reachable from this machine.
 pub(crate) async fn storage(campaigns: &mut Campaigns) -> anyhow::Result<Storage> {
+    Ok(storage_at(campaigns).await?.1)
+}
+
+async fn storage_at(campaigns: &mut Campaigns) -> anyhow::Result<(String, Storage)> {
     let url = campaigns.info().await?.storage;
-    Storage::open(&url).context("cannot reach the coordinator's storage from this machine")
+    let storage = Storage::open(&url).context("cannot reach the coordinator's storage from this machine")?;
+    Ok((url, storage))
 }
 
 /// Copies data prepared on this machine to the coordinator's storage, unless it is there.
 pub(crate) async fn upload(campaigns: &mut Campaigns, prepared: &Prepared) -> anyhow::Result<()> {
-    let url = campaigns.info().await?.storage;
-    let storage = Storage::open(&url).context("cannot reach the coordinator's storage from this machine")?;
+    let (url, storage) = storage_at(campaigns).await?;
     let directory = storage.directory().map(Path::to_owned);
     let storage = Destination { url, store: storage.store().clone(), directory };
     Ok(upload_dataset(&prepared.dataset.id, &prepared.dir, &storage, &mut say_upload).await?)

@@ -1,7 +1,7 @@
 //! Evaluations that are added to a campaign. Which are possible is the scheduler's decision.
 
 use recipes::EvaluationText;
-use scheduler::{CampaignPhase, PlanError, PlannedEvaluations};
+use scheduler::{Campaign, PlanError, PlannedEvaluations};
 
 use super::requests::EvaluateRequest;
 use super::{Api, ApiError};
@@ -36,7 +36,7 @@ impl Api {
 fn plan(view: &View<'_>, request: &EvaluateRequest) -> Result<Evaluated, RequestError> {
     let EvaluateRequest { campaign: selector, name, kind, dataset, tokens, stages, .. } = request;
     let campaign = view.find(selector.as_str())?;
-    if view.scheduler.campaign_status(&campaign).is_some_and(|status| status.phase == CampaignPhase::Cancelled) {
+    if view.scheduler.ledger().campaign(&campaign).is_some_and(Campaign::is_cancelled) {
         return Err(RequestError::PlanRejected { campaign, error: PlanError::Cancelled { campaign } });
     }
     let selectors: Vec<&str> = stages.iter().map(|stage| stage.as_str()).collect();

@@ -8,8 +8,8 @@ use dial::Secret;
 
 use super::token::{Scope, TokenId, fresh};
 use crate::clock::unix_ms;
-use crate::lock::DataDirLock;
-use crate::store::{self, Store, StoreError, TokenRow};
+use crate::lock::{DataDirLock, LockError};
+use crate::store::{self, Cause, Store, StoreError, TokenRow};
 
 /// The tokens of a data directory. A coordinator running on it sees each change at once.
 #[derive(Debug)]
@@ -27,7 +27,10 @@ impl Tokens {
             return Ok(Self { store });
         }
         // A coordinator of an earlier version would stop at the next thing that it writes.
-        let _lock = DataDirLock::take(data_dir).map_err(|_| StoreError::Earlier)?;
+        let _lock = DataDirLock::take(data_dir).map_err(|error| match error {
+            LockError::Held { .. } => StoreError::Earlier,
+            error => StoreError::Open { what: "the data directory", source: Cause::new(error, false) },
+        })?;
         Ok(Self { store: store::open_in(data_dir).await? })
     }
 

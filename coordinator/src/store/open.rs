@@ -16,10 +16,10 @@ pub async fn open_in(data_dir: &Path) -> Result<Arc<dyn Store>, StoreError> {
     Ok(Arc::new(SqliteStore::open(&data_dir.join(STORE_FILE)).await?))
 }
 
-/// Opens the store of a data directory beside the coordinator that may be running on it. `None` if its schema is not up to
-/// date: only whoever has the directory to itself may change that.
+/// Opens the store of a data directory beside the coordinator that may be running on it. `None` if its schema is an earlier
+/// one: only whoever has the directory to itself may change that.
 pub(crate) async fn open_beside(data_dir: &Path) -> Result<Option<Arc<dyn Store>>, StoreError> {
-    let store = SqliteStore::open_up_to_date(&data_dir.join(STORE_FILE)).await?;
+    let store = SqliteStore::open_migrated(&data_dir.join(STORE_FILE)).await?;
     Ok(store.map(|store| Arc::new(store) as Arc<dyn Store>))
 }
 

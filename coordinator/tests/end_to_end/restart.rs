@@ -182,6 +182,16 @@ async fn a_token_changes_no_schema_below_a_coordinator_of_an_earlier_version() {
     let tokens = Tokens::open(dir.path()).await.expect("it has the directory to itself");
     tokens.create("ada", Scope::Read, None).await.expect("it is written");
     tokens.close().await;
+
+    // Of a newer version it says so, whoever has the directory.
+    let newer = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
+                 VALUES (9000, 'of the future', TRUE, x'00', 0)";
+    let mut store = sqlx::SqliteConnection::connect(path.to_str().expect("a path in UTF-8")).await.expect("it opens");
+    sqlx::query(newer).execute(&mut store).await.expect("it is written");
+    store.close().await.expect("it closes");
+    lock.lock().expect("nobody else has it");
+    let error = Tokens::open(dir.path()).await.expect_err("it is from the future");
+    assert!(matches!(error, StoreError::Newer { found: 9000, .. }), "{error:?}");
 }
 
 #[tokio::test]

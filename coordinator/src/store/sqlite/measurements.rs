@@ -112,17 +112,12 @@ pub(super) async fn add_result(
     Ok(())
 }
 
-/// Whether [`complete_results`] has nothing to do.
-pub(super) async fn are_complete(file: &SqlitePool) -> Result<bool, StoreError> {
-    let is_missing = sqlx::query_scalar::<_, i64>("PRAGMA user_version").fetch_one(file).await;
-    Ok(is_missing.map_err(cannot_read(RESULTS))? == 0)
-}
-
 /// Completes results stored before measurements had names: only the log has their losses on single held-out sets.
 ///
 /// Skips rows of the log that cannot be decoded: whoever reads the log reports them.
 pub(super) async fn complete_results(driver: &SqlitePool) -> Result<(), StoreError> {
-    if are_complete(driver).await? {
+    let is_missing = sqlx::query_scalar::<_, i64>("PRAGMA user_version").fetch_one(driver).await;
+    if is_missing.map_err(cannot_read(RESULTS))? == 0 {
         return Ok(());
     }
     let mut transaction = driver.begin_with("BEGIN IMMEDIATE").await.map_err(cannot_begin)?;

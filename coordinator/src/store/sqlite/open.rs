@@ -41,17 +41,22 @@ impl SqliteStore {
         }
     }
 
-    /// Opens the file if its schema is up to date; otherwise `None`, and its schema stays as it is.
+    /// Opens the file if it has every migration of this version; otherwise `None`, and its schema stays as it is.
     ///
     /// # Errors
-    /// If it cannot be opened.
-    pub(in crate::store) async fn open_up_to_date(path: &Path) -> Result<Option<Self>, StoreError> {
+    /// If it cannot be opened or written, or if a newer version has written it.
+    pub(in crate::store) async fn open_migrated(path: &Path) -> Result<Option<Self>, StoreError> {
         let store = Self::connect(path).await?;
-        if schema::is_up_to_date(&store.driver).await? {
+        let is_migrated = match schema::has_every_migration(&store.driver).await {
+            // Nothing is left to apply: this looks whether the file is of a newer version.
+            Ok(true) => schema::bring_up_to_date(&store.driver).await.map(|()| true),
+            other => other,
+        };
+        if matches!(is_migrated, Ok(true)) {
             return Ok(Some(store));
         }
         store.close_file().await;
-        Ok(None)
+        is_migrated.map(|_| None)
     }
 
     async fn connect(path: &Path) -> Result<Self, StoreError> {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Subcommand;
-use corpus::{InspectOptions, Inspection, Prepared, inspect};
+use corpus::{InspectOptions, Inspection, OpenDataset, Prepared, Sample, inspect, samples};
 use recipes::Recipe;
 use serde::Serialize;
 use vocabulary::{Dataset, Domain, Tokens};
@@ -12,6 +12,7 @@ use crate::args::Global;
 use crate::exit::{Exit, OrBadInput};
 use crate::local::data_dir::{WritableDir, data_dir};
 use crate::local::preparing::{check_sources, prepare_data};
+use crate::views::held_out;
 use crate::views::output::{self, View, columns};
 
 /// Prepare or inspect the text of a recipe
@@ -55,6 +56,8 @@ struct PreparedView {
 struct InspectionView {
     #[serde(flatten)]
     inspection: Inspection,
+    /// What the recipe's losses are measured on.
+    held_out: Vec<Sample>,
     dir: PathBuf,
 }
 
@@ -67,15 +70,19 @@ impl Args {
         let prepared = prepare_data(&recipe, data_dir.path())?;
         match self.command {
             Command::Prepare { .. } => output::print(&PreparedView::from(prepared), global.json)?,
-            Command::Inspect { .. } => output::print(&InspectionView::of(&prepared)?, global.json)?,
+            Command::Inspect { .. } => {
+                output::print(&InspectionView::of(&prepared, recipe.data().validation_tokens)?, global.json)?
+            }
         }
         Ok(Exit::Done)
     }
 }
 
 impl InspectionView {
-    fn of(prepared: &Prepared) -> anyhow::Result<Self> {
-        Ok(Self { inspection: inspect(&prepared.dir, &InspectOptions::default())?, dir: prepared.dir.clone() })
+    fn of(prepared: &Prepared, validation_tokens: u64) -> anyhow::Result<Self> {
+        let inspection = inspect(&prepared.dir, &InspectOptions::default())?;
+        let held_out = samples(&OpenDataset::open(&prepared.dir)?, validation_tokens);
+        Ok(Self { inspection, held_out, dir: prepared.dir.clone() })
     }
 }
 
@@ -115,13 +122,14 @@ impl View for InspectionView {
             row("held out", *validation_documents, dataset.validation_tokens, dataset.validation_bytes),
         ];
         let mut text = format!(
-            "{}\n{}\n{}\n\n{}\n\
+            "{}\n{}\n{}\n\n{}{}\n\
              vocabulary {}, {bytes_per_token:.3} bytes a token\n\
              omitted: {} duplicate documents, {} duplicate paragraphs, {} empty documents\n",
             dataset.id,
             dataset.sources.join(", "),
             self.dir.display(),
             columns(["", " documents", " tokens", " bytes"], &parts),
+            held_out::lines(&self.held_out),
             dataset.vocab,
             dropped.duplicate_documents,
             dropped.duplicate_paragraphs,

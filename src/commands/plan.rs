@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
 use clap::ValueEnum;
+use corpus::{OpenDataset, Sample, samples};
 use recipes::price::{DEVICES, Device, Price, Speeds};
 use recipes::{Recipe, expand, price, show, sketch};
 use serde::Serialize;
@@ -16,6 +17,7 @@ use crate::args::numbers::{above_zero, within};
 use crate::exit::{Exit, OrBadInput, bad_input};
 use crate::local::data_dir::data_dir;
 use crate::local::preparing::prepared_before;
+use crate::views::held_out;
 use crate::views::output::{self, View};
 
 /// Print what a recipe would train: the stage tree, its cost, and what sharing saves
@@ -82,6 +84,9 @@ struct Planned {
     plan: Plan,
     cost: Cost,
     price: Price,
+    /// What its losses are measured on, once the data is prepared.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    held_out: Vec<Sample>,
     #[serde(skip)]
     shown: Shown,
 }
@@ -91,15 +96,18 @@ impl Args {
         let recipe = Recipe::load(&self.recipe).or_bad_input()?;
         let data_dir = data_dir(global)?;
         let speeds = self.speeds(&recipe, &data_dir)?;
-        let plan = match prepared_before(&recipe, &data_dir) {
+        let prepared = prepared_before(&recipe, &data_dir);
+        let plan = match &prepared {
             Some(prepared) => expand(&recipe, &prepared.dataset),
             None => sketch(&recipe),
         };
         let plan = plan.or_bad_input()?;
+        let opened = prepared.map(|prepared| OpenDataset::open(&prepared.dir)).transpose()?;
+        let held_out = opened.map(|data| samples(&data, recipe.data().validation_tokens)).unwrap_or_default();
         let price = price(&plan, &speeds, self.workers.map(usize::from));
         let is_priced = self.device.is_some() || !self.tokens_per_second.is_empty() || self.workers.is_some();
         let shown = self.view.unwrap_or(if is_priced { Shown::Price } else { Shown::Tree });
-        output::print(&Planned { cost: plan.cost(), price, plan, shown }, global.json)?;
+        output::print(&Planned { cost: plan.cost(), price, plan, held_out, shown }, global.json)?;
         Ok(Exit::Done)
     }
 
@@ -133,10 +141,11 @@ impl Args {
 
 impl View for Planned {
     fn table(&self) -> String {
-        match self.shown {
+        let text = match self.shown {
             Shown::Tree => show::tree(&self.plan),
             Shown::Points => show::table(&self.plan),
-            Shown::Price => recipes::price::table(&self.plan, &self.price),
-        }
+            Shown::Price => return recipes::price::table(&self.plan, &self.price),
+        };
+        text + &held_out::lines(&self.held_out)
     }
 }

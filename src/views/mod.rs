@@ -8,6 +8,7 @@ mod evaluation;
 mod files;
 mod forecast;
 mod given_up;
+pub(crate) mod held_out;
 pub(crate) mod law;
 mod measurements;
 pub(crate) mod output;

@@ -98,11 +98,13 @@ pub struct DataRecipe {
     /// Path of a `tokenizer.json` to use instead of training one. Relative paths start at the recipe's folder.
     #[schemars(length(min = 1, max = 4096))]
     pub tokenizer: Option<String>,
-    /// Fraction of the documents held out for validation, of each domain, chosen by the hash of their text.
+    /// Fraction of the documents of each domain held out for validation, chosen by the hash of their text. Documents longer
+    /// than 40 kB are held out in blocks of about 8 kB.
     #[serde(default = "defaults::validation_fraction")]
     #[schemars(range(min = 0.0001, max = 0.5))]
     pub validation_fraction: f64,
-    /// Tokens of each domain's held-out text that every loss is measured on: the same ones for all models.
+    /// Tokens of each domain's held-out text that every loss is measured on: a random sample of its documents, the same for
+    /// all models.
     #[schemars(range(min = 1, max = 1_000_000_000_000_u64))]
     pub validation_tokens: u64,
     /// Selects which documents are held out.

@@ -50,7 +50,7 @@ pub use dynamics::{ParamKind, Recording};
 pub use evaluation::{Evaluation, EvaluationKind, EvaluationSpec, EvaluationTask};
 pub use growth::Growth;
 pub use id::{Attempt, AttemptKey, CampaignId, DatasetId, StageKey, TrialId, WorkerId};
-pub use measure::{MeasurementName, Measurements, Metric, metrics};
+pub use measure::{DocumentLoss, MAX_ROWS, MeasurementName, Measurements, Metric, Rows, metrics};
 pub use mixture::{MAX_DOMAINS, Mixture};
 pub use model::{ModelSpec, TensorProgram};
 pub use objective::{Objective, ObjectiveError, Term};

@@ -6,8 +6,8 @@
 //! With several domains, a mixture says which domain each sequence comes from and how many of its sequences came
 //! before; each domain has its own windows and epochs.
 
-use vocabulary::MAX_DOMAINS;
 use vocabulary::mixture::{Turn, Turns};
+use vocabulary::{MAX_DOMAINS, MAX_ROWS};
 
 use crate::dataset::OpenDataset;
 use crate::order::Permutation;
@@ -151,8 +151,8 @@ impl OpenDataset {
         Ok(result)
     }
 
-    /// The first `tokens` held-out tokens in order, in rows of `context`. A shorter last row becomes a batch of its
-    /// own. With several domains this covers the first.
+    /// `tokens` held-out tokens, in rows of `context`: of the documents that come first in the order of measurement, which
+    /// is a random one. A shorter last row becomes a batch of its own. With several domains this covers the first.
     ///
     /// # Errors
     /// Fails if the held-out text is shorter than requested, or damaged.
@@ -176,6 +176,8 @@ impl OpenDataset {
         if held_out < tokens {
             return Err(BatchError::TooFewHeldOut { tokens: held_out, asked: tokens });
         }
+        let mut groups = self.groups(part, tokens);
+        let mut group = 0;
         let mut bytes = 0;
         let mut chunk = Vec::new();
         let mut at = 0;
@@ -183,11 +185,46 @@ impl OpenDataset {
             let count = (tokens - at).min(VALIDATION_BATCH_TOKENS);
             chunk.clear();
             self.read_validation(part, at + 1, count as usize, &mut chunk);
-            bytes += chunk.iter().map(|&token| self.bytes_of(token)).sum::<u64>();
+            for (at, &token) in (at..).zip(&chunk) {
+                let of_token = self.bytes_of(token);
+                bytes += of_token;
+                while groups.get(group).is_some_and(|found: &Group| found.end <= at) {
+                    group += 1;
+                }
+                if let Some(group) = groups.get_mut(group) {
+                    group.bytes += of_token;
+                }
+            }
             at += count;
         }
-        Ok(ValidationSet { data: self, part, tokens, bytes, context: u64::from(context), at: 0 })
+        Ok(ValidationSet { data: self, part, tokens, bytes, groups, context: u64::from(context), at: 0 })
     }
+
+    /// The documents behind the first `tokens` of the order of measurement, at most [`MAX_ROWS`] groups of adjacent ones.
+    fn groups(&self, part: usize, tokens: u64) -> Vec<Group> {
+        let documents = self.held_out_documents(part).unwrap_or_default();
+        // The first token of a document is predicted from the one before it.
+        let measured = documents.partition_point(|document| document.at <= tokens);
+        let together = measured.div_ceil(MAX_ROWS).max(1);
+        let groups = documents[..measured].chunks(together).filter_map(|group| {
+            let (first, last) = (group.first()?, group.last()?);
+            Some(Group { start: first.at - 1, end: (last.at - 1 + last.tokens).min(tokens), bytes: 0 })
+        });
+        groups.collect()
+    }
+}
+
+/// Adjacent documents of a held-out set, over which losses are summed up.
+///
+/// Usually one document. The last one may be cut short by the number of tokens that are measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Group {
+    /// Its first predicted token, counted from that of the set.
+    pub start: u64,
+    /// One past its last.
+    pub end: u64,
+    /// Bytes of text that its tokens stand for.
+    pub bytes: u64,
 }
 
 /// The held-out batches on which a loss is measured.
@@ -197,11 +234,19 @@ pub struct ValidationSet<'a> {
     part: usize,
     tokens: u64,
     bytes: u64,
+    groups: Vec<Group>,
     context: u64,
     at: u64,
 }
 
 impl ValidationSet<'_> {
+    /// The documents it is made of, in order. Empty if the dataset does not say where they begin, as those of earlier
+    /// versions do not.
+    #[must_use]
+    pub fn groups(&self) -> &[Group] {
+        &self.groups
+    }
+
     /// Tokens predicted, over all batches.
     #[must_use]
     pub fn tokens(&self) -> u64 {

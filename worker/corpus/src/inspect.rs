@@ -1,5 +1,6 @@
 //! Describes a dataset to people who want to know what they train on.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::Serialize;
@@ -8,6 +9,71 @@ use vocabulary::Dataset;
 use crate::dataset::{OpenDataset, OpenError};
 use crate::extract::Dropped;
 use crate::tokenizer::{Tokenizer, TokenizerError};
+
+/// What a loss is measured on: the part of a held-out text that comes first in the order of measurement.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Sample {
+    /// Name of the domain; `None` for the only text of a dataset without domains.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub domain: Option<String>,
+    /// Documents measured, blocks of long ones counted singly. The last may be cut short.
+    pub documents: u64,
+    /// Documents held out.
+    pub of_documents: u64,
+    /// Tokens measured.
+    pub tokens: u64,
+    /// Tokens held out.
+    pub of_tokens: u64,
+    /// Of each source, what is measured. Sources of which nothing is held out are left out.
+    pub sources: Vec<SourceShare>,
+}
+
+/// What of a source's held-out text is measured.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SourceShare {
+    /// The source, as the dataset describes it.
+    pub source: String,
+    /// Tokens measured.
+    pub tokens: u64,
+    /// Tokens held out.
+    pub of_tokens: u64,
+}
+
+/// What a loss over `tokens` held-out tokens is measured on, for each domain in order; empty for datasets of earlier
+/// versions, which do not say. More tokens than are held out count as all of them.
+#[must_use]
+pub fn samples(data: &OpenDataset, tokens: u64) -> Vec<Sample> {
+    let dataset = &data.manifest().dataset;
+    let of = |part: usize| {
+        let documents = data.held_out_documents(part)?;
+        let mut sample = Sample {
+            domain: dataset.domains.get(part).map(|domain| domain.name.clone()),
+            documents: 0,
+            of_documents: documents.len() as u64,
+            tokens: 0,
+            of_tokens: 0,
+            sources: Vec::new(),
+        };
+        let mut shares: BTreeMap<u32, [u64; 2]> = BTreeMap::new();
+        for document in documents {
+            // The first token of a document is predicted from the one before it.
+            let measured = (tokens + 1).saturating_sub(document.at).min(document.tokens);
+            sample.documents += u64::from(measured > 0);
+            sample.tokens += measured;
+            sample.of_tokens += document.tokens;
+            let share = shares.entry(document.source).or_default();
+            share[0] += measured;
+            share[1] += document.tokens;
+        }
+        let named = |(source, [tokens, of_tokens]): (u32, [u64; 2])| {
+            let source = dataset.sources.get(source as usize).cloned().unwrap_or_default();
+            SourceShare { source, tokens, of_tokens }
+        };
+        sample.sources = shares.into_iter().map(named).collect();
+        Some(sample)
+    };
+    (0..data.parts()).filter_map(of).collect()
+}
 
 /// What to show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

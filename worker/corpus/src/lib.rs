@@ -26,9 +26,9 @@ pub mod sources;
 pub mod split;
 pub mod tokenizer;
 
-pub use batch::{Batch, BatchError, ValidationSet};
+pub use batch::{Batch, BatchError, Group, ValidationSet};
 pub use dataset::{DatasetWriter, Manifest, OpenDataset, OpenError, WriteError};
-pub use inspect::{InspectError, InspectOptions, Inspection, inspect};
+pub use inspect::{InspectError, InspectOptions, Inspection, Sample, SourceShare, inspect, samples};
 pub use prepare::{PrepareError, PrepareRequest, Prepared, TextRequest, TokenizerChoice, find_prepared, prepare};
 pub use progress::Progress;
 pub use sources::{Limits, SourceError};

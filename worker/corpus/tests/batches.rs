@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use corpus::dataset::{MANIFEST, write_texts};
-use corpus::{Batch, BatchError, OpenDataset, OpenError};
+use corpus::{Batch, BatchError, OpenDataset, OpenError, samples};
 use tempfile::TempDir;
+use vocabulary::MAX_ROWS;
 
 fn text(seed: u64, words: u64) -> String {
     (0..words).map(|i| format!("word{} ", (i * i + seed) % 97)).collect()
@@ -135,4 +136,108 @@ fn the_same_texts_are_the_same_dataset() {
     assert_eq!(write_texts(dir.path(), &[&train], &[&held_out], 280).expect("is found"), first);
     assert_ne!(write_texts(dir.path(), &[&held_out], &[&train], 280).expect("is written").0.id, first.0.id);
     assert_eq!(std::fs::read_dir(dir.path()).expect("reads").count(), 2, "nothing unfinished is left");
+}
+
+/// A dataset whose held-out texts are of different lengths and lie in another order than that of measurement.
+fn held_out(texts: &[String]) -> (TempDir, OpenDataset) {
+    let dir = tempfile::tempdir().expect("a directory");
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let (_, at) = write_texts(dir.path(), &[&text(1, 900)], &texts, 300).expect("is written");
+    let open = OpenDataset::open(&at).expect("opens");
+    (dir, open)
+}
+
+fn targets(set: corpus::ValidationSet<'_>) -> Vec<i32> {
+    set.flat_map(|batch| batch.expect("a batch").targets).collect()
+}
+
+#[test]
+fn what_is_measured_is_a_sample_of_all_that_is_held_out() {
+    let texts: Vec<String> = (0..60).map(|number| text(number, 5 + number % 40)).collect();
+    let (_dir, data) = held_out(&texts);
+    let (_, as_stored) = held_out(&texts.iter().rev().cloned().collect::<Vec<_>>());
+    let all = data.dataset().validation_tokens;
+    let measured = |data: &OpenDataset, tokens: u64| targets(data.validation(tokens, 16).expect("a set"));
+    let whole = measured(&data, all);
+    // Where the documents lie makes no difference, and fewer tokens are the first of more.
+    assert_eq!(measured(&as_stored, all), whole);
+    assert_eq!(measured(&data, all / 3)[..], whole[..all as usize / 3]);
+    let end = data.manifest().end_of_document as i32;
+    let documents: Vec<&[i32]> = whole.split_inclusive(|token| *token == end).collect();
+    let stored = |context| {
+        let mut tokens = Vec::new();
+        for batch in data.validation(all, context).expect("a set") {
+            tokens.extend(batch.expect("a batch").inputs);
+        }
+        tokens
+    };
+    assert_eq!(stored(16), stored(1024), "the tokens do not depend on the rows they come in");
+    assert_eq!(documents.len(), texts.len());
+    let groups = data.validation(all, 16).expect("a set").groups().to_vec();
+    let lengths: Vec<usize> = groups.iter().map(|group| (group.end - group.start) as usize).collect();
+    assert_eq!(lengths, documents.iter().map(|document| document.len()).collect::<Vec<_>>());
+    // Lengths grow with the place in the list: neither order would look like a draw.
+    assert!(!lengths.is_sorted() && !lengths.iter().rev().is_sorted());
+}
+
+#[test]
+fn the_groups_cover_what_is_measured_and_its_bytes() {
+    let texts: Vec<String> = (0..60).map(|number| text(number, 5 + number % 40)).collect();
+    let (_dir, data) = held_out(&texts);
+    for tokens in [1, 2, 37, 500, data.dataset().validation_tokens] {
+        let set = data.validation(tokens, 16).expect("a set");
+        let groups = set.groups();
+        assert_eq!((groups[0].start, groups.last().map(|group| group.end)), (0, Some(tokens)));
+        assert!(groups.windows(2).all(|pair| pair[0].end == pair[1].start && pair[1].start < pair[1].end));
+        assert_eq!(groups.iter().map(|group| group.bytes).sum::<u64>(), set.bytes());
+    }
+    let sample = &samples(&data, 500)[0];
+    assert_eq!((sample.tokens, sample.of_tokens), (500, data.dataset().validation_tokens));
+    assert_eq!(sample.documents, data.validation(500, 16).expect("a set").groups().len() as u64);
+    assert_eq!(sample.of_documents, 60);
+}
+
+#[test]
+fn many_documents_are_summed_up_in_groups_of_several() {
+    let texts: Vec<String> = (0..MAX_ROWS + 5).map(|number| format!("a{number} b")).collect();
+    let (_dir, data) = held_out(&texts);
+    let set = data.validation(data.dataset().validation_tokens, 16).expect("a set");
+    assert_eq!(set.groups().len(), (MAX_ROWS + 5).div_ceil(2));
+    assert_eq!(set.groups().iter().map(|group| group.bytes).sum::<u64>(), set.bytes());
+}
+
+#[test]
+fn a_dataset_of_an_earlier_version_is_measured_in_the_order_of_its_shards() {
+    let texts: Vec<String> = (0..9).map(|number| text(number, 30)).collect();
+    let (_dir, data) = held_out(&texts);
+    // What an earlier version would have written: the same shards, and no index.
+    let mut manifest = data.manifest().clone();
+    manifest.validation.index = None;
+    manifest.dataset.id = manifest.content_id();
+    std::fs::write(data.dir().join(MANIFEST), serde_json::to_vec(&manifest).expect("JSON")).expect("writes");
+    let old = OpenDataset::open(data.dir()).expect("opens");
+    old.verify().expect("is whole");
+    assert_ne!(old.dataset().id, data.dataset().id);
+    let set = old.validation(old.dataset().validation_tokens, 16).expect("a set");
+    assert!(set.groups().is_empty());
+    let measured = targets(set);
+    assert_ne!(measured, targets(data.validation(data.dataset().validation_tokens, 16).expect("a set")));
+    let tokenizer = std::fs::read_to_string(data.dir().join("tokenizer.json")).expect("reads");
+    let tokenizer = corpus::tokenizer::Tokenizer::from_json(tokenizer).expect("a tokenizer");
+    let first: Vec<i32> = tokenizer.encode(&texts[0]).expect("encodes").into_iter().map(|token| token as i32).collect();
+    assert_eq!(measured[..first.len()], first[..]);
+    assert!(samples(&old, 10).is_empty());
+}
+
+#[test]
+fn an_index_that_does_not_add_up_is_damage() {
+    let (_dir, data) = held_out(&(0..9).map(|number| text(number, 30)).collect::<Vec<_>>());
+    let index = data.manifest().validation.index.clone().expect("there is one");
+    let path = data.dir().join(&index.name);
+    let mut bytes = std::fs::read(&path).expect("reads");
+    let first = bytes.len() - 9 * 16;
+    bytes[first] ^= 1;
+    std::fs::write(path.with_extension("new"), &bytes).expect("writes");
+    std::fs::rename(path.with_extension("new"), &path).expect("moves");
+    assert!(matches!(OpenDataset::open(data.dir()), Err(OpenError::Damaged { path: found, .. }) if found == path));
 }

@@ -1,5 +1,6 @@
 //! Prepares texts in temporary directories.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Mutex;
 use std::time::{Duration, SystemTime};
@@ -105,7 +106,7 @@ fn domains_are_split_and_written_by_themselves_and_share_a_tokenizer() {
     }
     let few = PrepareRequest { texts: vec![text("prose", "[0-9]*.txt"), text("one", "x-00.rs")], ..base };
     let error = prepare(&few, &|_| {}).expect_err("one document is too few");
-    assert!(error.to_string().contains("of 1 documents of the domain `one`"), "{error}");
+    assert!(error.to_string().contains("of 1 pieces of text of the domain `one`"), "{error}");
 }
 
 #[test]
@@ -237,4 +238,67 @@ fn the_documentation_of_the_toolchain_is_a_corpus() {
         }
         Err(error) => panic!("{error:?}"),
     }
+}
+
+/// The tokens of a split, decoded, with documents apart.
+fn decoded(prepared: &Prepared, shards: &[corpus::dataset::ShardEntry]) -> Vec<String> {
+    let json = std::fs::read_to_string(prepared.dir.join("tokenizer.json")).expect("reads");
+    let tokenizer = corpus::tokenizer::Tokenizer::from_json(json).expect("a tokenizer");
+    let mut tokens = Vec::new();
+    for shard in shards {
+        let bytes = std::fs::read(prepared.dir.join(&shard.file.name)).expect("reads");
+        let numbers = &bytes[bytes.len() - 2 * shard.tokens as usize..];
+        tokens.extend(numbers.chunks(2).map(|pair| u32::from(u16::from_le_bytes([pair[0], pair[1]]))));
+    }
+    let documents = tokens.split(|token| *token == tokenizer.end_of_document()).filter(|tokens| !tokens.is_empty());
+    documents.map(|tokens| tokenizer.decode(tokens).expect("decodes")).collect()
+}
+
+#[test]
+fn of_a_corpus_of_one_long_file_blocks_are_held_out_and_none_of_them_is_trained_on() {
+    let (texts, datasets) = (tempfile::tempdir().expect("a directory"), tempfile::tempdir().expect("a directory"));
+    let lines: Vec<String> = (0..30_000).map(|line| format!("line {line} says {}\n", line * line % 977)).collect();
+    std::fs::write(texts.path().join("input.txt"), lines.concat()).expect("writes");
+    let (prepared, _) = run(&PrepareRequest {
+        texts: vec![TextRequest { domain: None, sources: vec!["input.txt".to_owned()] }],
+        validation_fraction: 0.1,
+        ..request(texts.path(), datasets.path())
+    });
+    let open = OpenDataset::open(&prepared.dir).expect("opens");
+    let (train, held_out) = (&open.manifest().train, &open.manifest().validation);
+    assert!(held_out.documents > 2, "{held_out:?}");
+    let (train, held_out) = (decoded(&prepared, &train.shards), decoded(&prepared, &held_out.shards));
+    let of = |texts: &[String]| texts.concat().lines().map(|line| format!("{line}\n")).collect::<BTreeSet<_>>();
+    let (train, held_out) = (of(&train), of(&held_out));
+    // No line is in both, and all lines are in one of them: so blocks end with lines.
+    assert!(train.is_disjoint(&held_out));
+    assert_eq!(train.union(&held_out).cloned().collect::<BTreeSet<_>>(), lines.iter().cloned().collect());
+    let share = held_out.len() as f64 / lines.len() as f64;
+    assert!((0.03..0.25).contains(&share), "{share}");
+}
+
+#[test]
+fn books_and_notes_are_both_held_out_and_each_source_has_its_share_of_what_is_measured() {
+    let (texts, datasets) = (tempfile::tempdir().expect("a directory"), tempfile::tempdir().expect("a directory"));
+    for (folder, files, lines) in [("books", 20, 2_000), ("notes", 60, 20)] {
+        std::fs::create_dir(texts.path().join(folder)).expect("creates");
+        for file in 0..files {
+            let text: String = (0..lines).map(|line| format!("{folder} {file}: line {line} of many more\n")).collect();
+            std::fs::write(texts.path().join(folder).join(format!("{file}.txt")), text).expect("writes");
+        }
+    }
+    let (prepared, _) = run(&PrepareRequest {
+        texts: vec![TextRequest { domain: None, sources: vec!["books".to_owned(), "notes".to_owned()] }],
+        validation_fraction: 0.1,
+        ..request(texts.path(), datasets.path())
+    });
+    let open = OpenDataset::open(&prepared.dir).expect("opens");
+    let held_out = open.dataset().validation_tokens;
+    let share = held_out as f64 / (held_out + open.dataset().train_tokens) as f64;
+    assert!((0.06..0.14).contains(&share), "{share} is held out");
+    let sample = corpus::samples(&open, held_out / 2).remove(0);
+    assert_eq!(sample.sources.iter().map(|share| share.source.as_str()).collect::<Vec<_>>(), ["books", "notes"]);
+    let tokens = |of: fn(&corpus::SourceShare) -> u64| sample.sources.iter().map(of).sum::<u64>();
+    assert_eq!((tokens(|share| share.tokens), tokens(|share| share.of_tokens)), (held_out / 2, held_out));
+    assert!(sample.sources.iter().all(|share| share.tokens > 0), "{sample:?}");
 }

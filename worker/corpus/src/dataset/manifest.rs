@@ -54,6 +54,10 @@ pub struct SplitEntry {
     pub documents: u64,
     /// Its tokens in order: an end-of-document token, then each document followed by one.
     pub shards: Vec<ShardEntry>,
+    /// Of a held-out split, what is known of each of its documents. Absent in datasets of earlier versions, whose held-out
+    /// text is measured in the order of its shards.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub index: Option<FileEntry>,
 }
 
 /// A token file: a `.npy` of 16-bit or 32-bit numbers.
@@ -81,7 +85,8 @@ impl Manifest {
     /// Every file except the manifest.
     pub fn files(&self) -> impl Iterator<Item = &FileEntry> {
         let shards = self.splits().flat_map(|(train, validation)| train.shards.iter().chain(&validation.shards));
-        [&self.tokenizer, &self.token_bytes].into_iter().chain(shards.map(|shard| &shard.file))
+        let indices = self.splits().filter_map(|(_, validation)| validation.index.as_ref());
+        [&self.tokenizer, &self.token_bytes].into_iter().chain(shards.map(|shard| &shard.file)).chain(indices)
     }
 
     /// Training and held-out split of each domain, or of the whole corpus if there are no domains.

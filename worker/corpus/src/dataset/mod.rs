@@ -1,5 +1,6 @@
 //! A prepared dataset: a directory with token shards, their tokenizer and a manifest.
 
+mod held_out;
 mod manifest;
 mod shard;
 mod writer;
@@ -9,12 +10,15 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::hash::ContentHash;
+use held_out::Order;
 use shard::{Shard, Tokens};
 use vocabulary::{Dataset, DatasetId, MAX_DOMAINS};
 
+pub use held_out::HeldOutDocument;
 pub use manifest::{DomainEntry, FORMAT_VERSION, FileEntry, MANIFEST, Manifest, ShardEntry, SplitEntry};
 pub use writer::{DatasetWriter, WriteError, write_domains, write_texts};
 
+pub(crate) use held_out::Placed;
 pub(crate) use writer::write_atomically;
 
 /// Larger files are rejected unread.
@@ -69,6 +73,9 @@ pub struct OpenDataset {
 struct Part {
     train: Tokens,
     validation: Tokens,
+    /// The order in which held-out documents are measured; `None` in datasets of earlier versions, where it is that of the
+    /// shards.
+    order: Option<Order>,
 }
 
 impl Part {
@@ -99,7 +106,11 @@ impl OpenDataset {
             let shards = split.shards.iter().map(|shard| open_shard(dir, shard)).collect::<Result<_, _>>()?;
             Ok(Tokens::new(shards))
         };
-        let part = |(train, validation)| Ok(Part { train: tokens(train)?, validation: tokens(validation)? });
+        let part = |(train, validation): (&SplitEntry, &SplitEntry)| {
+            let (train, held_out) = (tokens(train)?, tokens(validation)?);
+            let order = validation.index.as_ref().map(|file| open_index(dir, file, held_out.len())).transpose()?;
+            Ok(Part { train, validation: held_out, order })
+        };
         let parts: Vec<Part> = manifest.splits().map(part).collect::<Result<_, OpenError>>()?;
         if !adds_up(&manifest, &parts) {
             return Err(damaged(&dir.join(MANIFEST), "its shards do not add up to its tokens"));
@@ -178,9 +189,22 @@ impl OpenDataset {
         self.parts[part].train.read(start, count, into);
     }
 
-    /// Appends `count` held-out tokens of a domain, beginning at `start`.
+    /// Appends `count` held-out tokens of a domain, beginning at `start`, in the order in which they are measured.
     pub(crate) fn read_validation(&self, part: usize, start: u64, count: usize, into: &mut Vec<u32>) {
-        self.parts[part].validation.read(start, count, into);
+        let Part { validation, order, .. } = &self.parts[part];
+        match order {
+            None => validation.read(start, count, into),
+            Some(order) => {
+                for (start, count) in order.stretches(start, count as u64) {
+                    validation.read(start, count as usize, into);
+                }
+            }
+        }
+    }
+
+    /// The held-out documents of a domain in the order in which they are measured; `None` in datasets of earlier versions.
+    pub(crate) fn held_out_documents(&self, part: usize) -> Option<&[Placed]> {
+        self.parts[part].order.as_ref().map(Order::documents)
     }
 
     /// Bytes of text that a token stands for; 0 outside the vocabulary.
@@ -223,6 +247,12 @@ fn open_shard(dir: &Path, entry: &ShardEntry) -> Result<Shard, OpenError> {
     } else {
         Err(damaged(&path, format!("it has {} tokens, not {}", shard.len(), entry.tokens)))
     }
+}
+
+fn open_index(dir: &Path, file: &FileEntry, tokens: u64) -> Result<Order, OpenError> {
+    let path = dir.join(&file.name);
+    let index = Shard::open(&path).map_err(unreadable(&path))?;
+    Order::of(&index, tokens).ok_or_else(|| damaged(&path, "its documents do not add up to the held-out tokens"))
 }
 
 fn unreadable(path: &Path) -> impl FnOnce(io::Error) -> OpenError {

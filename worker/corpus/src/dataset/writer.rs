@@ -10,6 +10,7 @@ use npyz::WriterBuilder;
 use vocabulary::{Dataset, DatasetId, Domain};
 
 use super::OpenDataset;
+use super::held_out::{HeldOutDocument, packed};
 use super::manifest::{DomainEntry, FORMAT_VERSION, FileEntry, MANIFEST, Manifest, ShardEntry, SplitEntry};
 use crate::extract::Dropped;
 use crate::hash::ContentHash;
@@ -89,11 +90,13 @@ struct SplitWriter {
     entry: SplitEntry,
     tokens: u64,
     bytes: u64,
+    /// Of a held-out split, what its index says.
+    documents: Vec<HeldOutDocument>,
 }
 
 impl SplitWriter {
     fn new(name: String, first: u32) -> Self {
-        Self { name, pending: vec![first], entry: SplitEntry::default(), tokens: 0, bytes: 0 }
+        Self { name, pending: vec![first], entry: SplitEntry::default(), tokens: 0, bytes: 0, documents: Vec::new() }
     }
 }
 
@@ -139,7 +142,7 @@ impl<'a> DatasetWriter<'a> {
         self.push_tokens_to(0, split, tokens)
     }
 
-    /// Adds a document given as tokens to the domain with this index.
+    /// Adds a document given as tokens to the domain with this index. A held-out one is measured in the order of its hash.
     ///
     /// # Errors
     /// Fails if the disk is full.
@@ -147,6 +150,32 @@ impl<'a> DatasetWriter<'a> {
     /// # Panics
     /// Panics on a token outside the tokenizer's vocabulary, and on an unknown domain.
     pub fn push_tokens_to(&mut self, domain: usize, split: Split, tokens: &[u32]) -> Result<(), WriteError> {
+        match split {
+            Split::Train => self.add(domain, split, tokens),
+            Split::Validation => {
+                let mut hasher = blake3::Hasher::new_derive_key("windtunnel 2026-12 place of held-out tokens");
+                tokens.iter().for_each(|token| _ = hasher.update(&token.to_le_bytes()));
+                let [a, b, c, d, e, f, g, h, ..] = *hasher.finalize().as_bytes();
+                self.push_held_out(domain, tokens, u64::from_le_bytes([a, b, c, d, e, f, g, h]), 0)
+            }
+        }
+    }
+
+    /// Adds a held-out document given as tokens to the domain with this index: with its place in the order of measurement,
+    /// and the index of its source among those of the dataset.
+    ///
+    /// # Errors
+    /// Fails if the disk is full.
+    ///
+    /// # Panics
+    /// Like [`Self::push_tokens_to`], and on a document of more than four billion tokens.
+    pub fn push_held_out(&mut self, domain: usize, tokens: &[u32], draw: u64, source: u32) -> Result<(), WriteError> {
+        let with_end = u32::try_from(tokens.len() + 1).expect("long documents are cut into blocks");
+        self.parts[domain].validation.documents.push(HeldOutDocument { tokens: with_end, source, draw });
+        self.add(domain, Split::Validation, tokens)
+    }
+
+    fn add(&mut self, domain: usize, split: Split, tokens: &[u32]) -> Result<(), WriteError> {
         let lengths = self.tokenizer.byte_lengths();
         let part = &mut self.parts[domain];
         let writer = match split {
@@ -178,6 +207,11 @@ impl<'a> DatasetWriter<'a> {
             if !last.is_empty() {
                 write_shard(&self.partial, vocab, writer, &last)?;
             }
+        }
+        for PartWriter { validation, .. } in &mut self.parts {
+            let index = npy(&packed(&validation.documents)).map_err(unwritable(&self.partial))?;
+            let name = format!("{}-documents.npy", validation.name);
+            validation.entry.index = Some(write_file(&self.partial, &name, &index)?);
         }
         let tokenizer = write_file(&self.partial, "tokenizer.json", self.tokenizer.json().as_bytes())?;
         let lengths = npy(self.tokenizer.byte_lengths()).map_err(unwritable(&self.partial))?;

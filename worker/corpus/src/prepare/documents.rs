@@ -15,17 +15,19 @@ const FILES_AT_ONCE: usize = 1024;
 /// Files between two progress reports.
 const FILES_PER_REPORT: u64 = 64;
 
-fn files(sources: &[Source]) -> Vec<(&SourceFile, Decoding)> {
-    sources.iter().flat_map(|source| source.files.iter().map(|file| (file, source.decoding))).collect()
+/// Every file with the index of its source.
+fn files(sources: &[Source]) -> Vec<(&SourceFile, Decoding, usize)> {
+    let numbered = sources.iter().enumerate();
+    numbered.flat_map(|(number, source)| source.files.iter().map(move |file| (file, source.decoding, number))).collect()
 }
 
 /// Hashes every file, in order.
 pub(super) fn hash_files(sources: &[Source], progress: ProgressSink<'_>) -> Result<Vec<ContentHash>, PrepareError> {
     let files = files(sources);
-    let total = files.iter().map(|(file, _)| file.bytes).sum();
+    let total = files.iter().map(|(file, ..)| file.bytes).sum();
     let (done, count) = (AtomicU64::new(0), AtomicU64::new(0));
     progress(Progress::Hashing { done: 0, total });
-    let hashes = files.par_iter().map(|(file, _)| {
+    let hashes = files.par_iter().map(|(file, ..)| {
         let hash = ContentHash::of(&read(&file.path)?);
         let done = done.fetch_add(file.bytes, Ordering::Relaxed) + file.bytes;
         if count.fetch_add(1, Ordering::Relaxed).is_multiple_of(FILES_PER_REPORT) {
@@ -38,13 +40,13 @@ pub(super) fn hash_files(sources: &[Source], progress: ProgressSink<'_>) -> Resu
     Ok(hashes)
 }
 
-/// Extracts the documents of every file, in order, up to `max_bytes` of text.
+/// Extracts the documents of every file, in order, up to `max_bytes` of text, each with the index of its source.
 pub(super) fn extract_files(
     sources: &[Source],
     hashes: &[ContentHash],
     max_bytes: Option<u64>,
     progress: ProgressSink<'_>,
-) -> Result<Vec<Extracted>, PrepareError> {
+) -> Result<Vec<(usize, Extracted)>, PrepareError> {
     let files: Vec<_> = files(sources).into_iter().zip(hashes).collect();
     let total = files.len() as u64;
     let done = AtomicU64::new(0);
@@ -52,7 +54,7 @@ pub(super) fn extract_files(
     let mut documents = Vec::new();
     progress(Progress::Extracting { done: 0, total });
     for some in files.chunks(FILES_AT_ONCE) {
-        let extracted = some.par_iter().map(|&((file, decoding), hash)| {
+        let extracted = some.par_iter().map(|&((file, decoding, source), hash)| {
             let bytes = read(&file.path)?;
             if ContentHash::of(&bytes) != *hash {
                 return Err(PrepareError::Changed { path: file.path.clone() });
@@ -62,10 +64,10 @@ pub(super) fn extract_files(
             if done.is_multiple_of(FILES_PER_REPORT) {
                 progress(Progress::Extracting { done, total });
             }
-            Ok(extracted)
+            Ok(extracted.into_iter().map(move |document| (source, document)))
         });
-        for document in extracted.collect::<Result<Vec<_>, PrepareError>>()?.into_iter().flatten() {
-            documents.push(cut(document, &mut left));
+        for (source, document) in extracted.collect::<Result<Vec<_>, PrepareError>>()?.into_iter().flatten() {
+            documents.push((source, cut(document, &mut left)));
             if left == 0 {
                 break;
             }

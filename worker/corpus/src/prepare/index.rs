@@ -13,7 +13,7 @@ use crate::hash::ContentHash;
 use crate::sources::Source;
 
 /// Raised whenever the same text would give another dataset.
-const PREPARATION_VERSION: u32 = 1;
+const PREPARATION_VERSION: u32 = 2;
 /// A file written more recently than this may be written again without its modification time changing.
 const SETTLED_AFTER: Duration = Duration::from_secs(2);
 
@@ -78,10 +78,6 @@ pub(super) fn settings(request: &PrepareRequest, sources: &[Source], vocabulary:
     };
     fields.add(&request.validation_fraction.to_bits().to_le_bytes());
     fields.add(&request.split_seed.to_le_bytes());
-    if request.validation_fraction >= 1.0 {
-        // Before, documents that were too long were left out.
-        fields.add(b"long documents too");
-    }
     fields.add(&request.max_bytes.unwrap_or(u64::MAX).to_le_bytes());
     for source in sources {
         fields.add(source.description.as_bytes());

@@ -18,7 +18,7 @@ use crate::extract::{Deduplicated, ExtractError, Extracted, deduplicate};
 use crate::hash::ContentHash;
 use crate::progress::{Progress, ProgressSink};
 use crate::sources::{self, Limits, Source, SourceError};
-use crate::split::{Split, split_of};
+use crate::split::{Piece, Split, pieces_of};
 use crate::tokenizer::{Tokenizer, TokenizerError};
 use index::{Entry, Index};
 
@@ -156,18 +156,20 @@ pub enum PrepareError {
     Extract(#[source] ExtractError),
     /// One of the two splits would be empty.
     #[error(
-        "of {} documents{} {trained} are for training and {held_out} are held out, but each \
-         part needs at least one: give more or \
-         smaller documents, another validation_fraction or another split_seed",
+        "of {} pieces of text{} {trained} are for training and {held_out} are held out, but each \
+         part needs at least one: give more text, another validation_fraction or another split_seed \
+         (a piece is a document, or about {} kB of one longer than {} kB)",
         trained + held_out,
-        domain.as_ref().map(|name| format!(" of the domain `{name}`")).unwrap_or_default()
+        domain.as_ref().map(|name| format!(" of the domain `{name}`")).unwrap_or_default(),
+        crate::split::BLOCK_BYTES / 1000,
+        crate::split::LONG_DOCUMENT_BYTES / 1000
     )]
     EmptySplit {
         /// `None` if the dataset has no domains.
         domain: Option<String>,
-        /// Training documents.
+        /// Pieces to train on.
         trained: usize,
-        /// Held-out documents.
+        /// Held-out pieces.
         held_out: usize,
     },
     /// No document of the text has any.
@@ -190,13 +192,13 @@ pub fn prepare(request: &PrepareRequest, progress: ProgressSink<'_>) -> Result<P
         Looked::Found(found) => return Ok(found),
         Looked::Missing(search) => *search,
     };
-    let (extracted, text_of) = extract_texts(request, &sources, &hashes, progress)?;
+    let (extracted, places) = extract_texts(request, &sources, &hashes, progress)?;
     // Deduplicates across all texts: what occurs in two domains stays in the first, so that it is never held out of one
     // and trained on in the other.
     let corpus = deduplicate(extracted);
-    let parts = split_texts(request, &corpus, &text_of)?;
-    let train: Vec<&str> =
-        parts.iter().filter(|part| part.split == Split::Train).flat_map(|part| part.texts.clone()).collect();
+    let parts = split_texts(request, &corpus, &places)?;
+    let train = parts.iter().filter(|part| part.split == Split::Train).flat_map(|part| &part.pieces);
+    let train: Vec<&str> = train.map(|(piece, _)| piece.text).collect();
     let tokenizer = vocabulary.tokenizer(&train, progress).map_err(PrepareError::Tokenizer)?;
     let mut writer = DatasetWriter::new(&request.datasets_dir, &tokenizer).map_err(PrepareError::Write)?;
     let domains: Vec<&str> = request.texts.iter().filter_map(|text| text.domain.as_deref()).collect();
@@ -256,58 +258,71 @@ fn look_up(request: &PrepareRequest, progress: ProgressSink<'_>) -> Result<Looke
     Ok(Looked::Missing(Box::new(Search { sources, vocabulary, index, quick, exact, hashes })))
 }
 
-/// Extracts the documents of every text, with the index of the text each is from.
+/// The text and the source that a document is from, by their indices.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    text: usize,
+    /// Among those of all texts.
+    source: u32,
+}
+
+/// Extracts the documents of every text, each with where it is from.
 fn extract_texts(
     request: &PrepareRequest,
     sources: &[Source],
     hashes: &[ContentHash],
     progress: ProgressSink<'_>,
-) -> Result<(Vec<Extracted>, Vec<usize>), PrepareError> {
-    let (mut sources, mut hashes) = (sources, hashes);
-    let (mut extracted, mut text_of) = (Vec::new(), Vec::new());
-    for (number, text) in request.texts.iter().enumerate() {
-        let (own, others) = sources.split_at(text.sources.len());
+) -> Result<(Vec<Extracted>, Vec<Place>), PrepareError> {
+    let (mut rest, mut hashes) = (sources, hashes);
+    let (mut extracted, mut places) = (Vec::new(), Vec::new());
+    for (text, request_text) in request.texts.iter().enumerate() {
+        let first = sources.len() - rest.len();
+        let (own, others) = rest.split_at(request_text.sources.len());
         let (own_hashes, other_hashes) = hashes.split_at(own.iter().map(|source| source.files.len()).sum());
-        (sources, hashes) = (others, other_hashes);
-        let documents = documents::extract_files(own, own_hashes, request.max_bytes, progress)?;
-        text_of.extend(std::iter::repeat_n(number, documents.len()));
-        extracted.extend(documents);
+        (rest, hashes) = (others, other_hashes);
+        for (source, document) in documents::extract_files(own, own_hashes, request.max_bytes, progress)? {
+            // A recipe names a few sources.
+            places.push(Place { text, source: u32::try_from(first + source).unwrap_or(u32::MAX) });
+            extracted.push(document);
+        }
     }
-    Ok((extracted, text_of))
+    Ok((extracted, places))
 }
 
 /// A split of one of the texts.
 struct Part<'a> {
     text: usize,
     split: Split,
-    texts: Vec<&'a str>,
+    /// Each with the index of its source.
+    pieces: Vec<(Piece<'a>, u32)>,
 }
 
 /// Both splits of every text, in order.
 fn split_texts<'a>(
     request: &PrepareRequest,
     corpus: &'a Deduplicated,
-    text_of: &[usize],
+    places: &[Place],
 ) -> Result<Vec<Part<'a>>, PrepareError> {
-    let of = |text: usize, split: Split| {
-        let own = corpus.documents.iter().zip(&corpus.origins).filter(|(_, origin)| text_of[**origin] == text);
-        let wanted = |document: &str| split_of(document, request.validation_fraction, request.split_seed) == split;
-        let texts = own.map(|(document, _)| document.as_str()).filter(|document| wanted(document)).collect();
-        Part { text, split, texts }
-    };
-    let mut parts = Vec::with_capacity(2 * request.texts.len());
-    for (number, text) in request.texts.iter().enumerate() {
-        let [train, held_out] = [Split::Train, Split::Validation].map(|split| of(number, split));
+    let mut parts: Vec<Part<'a>> = Vec::with_capacity(2 * request.texts.len());
+    for text in 0..request.texts.len() {
+        parts.extend([Split::Train, Split::Validation].map(|split| Part { text, split, pieces: Vec::new() }));
+    }
+    for (document, origin) in corpus.documents.iter().zip(&corpus.origins) {
+        let Place { text, source } = places[*origin];
+        for piece in pieces_of(document, request.validation_fraction, request.split_seed) {
+            parts[2 * text + usize::from(piece.split == Split::Validation)].pieces.push((piece, source));
+        }
+    }
+    for (text, both) in request.texts.iter().zip(parts.chunks(2)) {
+        let (trained, held_out) = (both[0].pieces.len(), both[1].pieces.len());
         // All of it held out is text to evaluate on.
         let wants_train = request.validation_fraction < 1.0;
-        if !wants_train && held_out.texts.is_empty() {
+        if !wants_train && held_out == 0 {
             return Err(PrepareError::NoText);
         }
-        if (wants_train && train.texts.is_empty()) || held_out.texts.is_empty() {
-            let (trained, held_out) = (train.texts.len(), held_out.texts.len());
+        if (wants_train && trained == 0) || held_out == 0 {
             return Err(PrepareError::EmptySplit { domain: text.domain.clone(), trained, held_out });
         }
-        parts.extend([train, held_out]);
     }
     Ok(parts)
 }
@@ -328,14 +343,20 @@ fn write_documents(
     parts: &[Part<'_>],
     progress: ProgressSink<'_>,
 ) -> Result<(), PrepareError> {
-    let size = |texts: &[&str]| texts.iter().map(|text| text.len() as u64).sum::<u64>();
-    let total = parts.iter().map(|part| size(&part.texts)).sum();
+    let size = |pieces: &[(Piece<'_>, u32)]| pieces.iter().map(|(piece, _)| piece.text.len() as u64).sum::<u64>();
+    let total = parts.iter().map(|part| size(&part.pieces)).sum();
     let mut done = 0;
     progress(Progress::Tokenizing { done, total });
-    for Part { text, split, texts } in parts {
-        for some in texts.chunks(DOCUMENTS_AT_ONCE) {
-            for tokens in tokenizer.encode_all(some).map_err(PrepareError::Tokenizer)? {
-                writer.push_tokens_to(*text, *split, &tokens).map_err(PrepareError::Write)?;
+    for Part { text, split, pieces } in parts {
+        for some in pieces.chunks(DOCUMENTS_AT_ONCE) {
+            let texts: Vec<&str> = some.iter().map(|(piece, _)| piece.text).collect();
+            let encoded = tokenizer.encode_all(&texts).map_err(PrepareError::Tokenizer)?;
+            for ((piece, source), tokens) in some.iter().zip(encoded) {
+                match split {
+                    Split::Train => writer.push_tokens_to(*text, *split, &tokens),
+                    Split::Validation => writer.push_held_out(*text, &tokens, piece.draw, *source),
+                }
+                .map_err(PrepareError::Write)?;
             }
             done += size(some);
             progress(Progress::Tokenizing { done, total });

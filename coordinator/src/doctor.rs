@@ -218,7 +218,7 @@ impl Doctor<'_> {
     }
 
     async fn look_at(&self, row: &CommittedCheckpoint, data: &vocabulary::DatasetId) -> CheckpointHealth {
-        verify::examine(self.storage, row, data, verify::FIRST_WAIT).await
+        verify::examine(self.storage, row, data, verify::COMMITTED).await
     }
 
     /// Does what the coordinator does when a worker finds one: the scheduler decides what follows.

@@ -17,6 +17,7 @@
 mod api;
 mod auth;
 mod clock;
+mod datasets;
 mod doctor;
 mod driver;
 mod grpc;
@@ -32,7 +33,7 @@ mod verify;
 /// The file of the store, in the data directory.
 pub const STORE_FILE: &str = "store.sqlite";
 
-pub use auth::{ParseScopeError, Scope, TokenId, Tokens};
+pub use auth::{ParseScopeError, Scope, TokenId, Tokens, TokensError};
 #[cfg(test)]
 #[path = "../../tests/support/faulty.rs"]
 mod faulty;

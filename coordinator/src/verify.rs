@@ -3,15 +3,18 @@
 use std::error::Error;
 use std::time::Duration;
 
-use futures::{StreamExt, TryStreamExt};
+use futures::TryStreamExt;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use proto::layout;
 use proto::limits::MAX_MANIFEST_BYTES;
 use proto::manifest::{BlobEntry, CheckpointManifest, ManifestError};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
 use tracing::warn;
 use vocabulary::{AttemptKey, Backoff, DatasetId};
 
+use crate::datasets::{self, Presence};
 use crate::store::CommittedCheckpoint;
 
 /// A checkpoint as a worker reports it.
@@ -30,6 +33,8 @@ pub(crate) enum VerifyError {
     Path { expected: String, found: String },
     #[error("cannot read {path}")]
     Read { path: String, source: object_store::Error },
+    #[error("the storage did not give {path} in time")]
+    TooSlow { path: String },
     #[error("{path}: expected {expected} bytes, found {found}")]
     Size { path: String, found: u64, expected: u64 },
     #[error("{path} is corrupt: its hash differs")]
@@ -45,7 +50,16 @@ pub(crate) enum VerifyError {
 impl VerifyError {
     /// Whether another try may succeed because the storage did not answer. Damage and absence are final.
     pub(crate) fn is_retryable(&self) -> bool {
-        matches!(self, Self::Read { source, .. } if !matches!(source, object_store::Error::NotFound { .. }))
+        match self {
+            Self::Read { source, .. } => !matches!(source, object_store::Error::NotFound { .. }),
+            Self::TooSlow { .. } => true,
+            _ => false,
+        }
+    }
+
+    /// Whether no storage can have made it so: it is the worker that reported what cannot be.
+    pub(crate) fn is_impossible(&self) -> bool {
+        matches!(self, Self::Path { .. } | Self::OtherCheckpoint { .. } | Self::Empty)
     }
 
     fn is_absence(&self) -> bool {
@@ -60,29 +74,61 @@ impl From<&CommittedCheckpoint> for CheckpointClaim {
     }
 }
 
-/// How often a checkpoint is read before its storage counts as unreachable.
-const TRIES: u32 = 4;
-/// The wait before the second try.
-pub(crate) const FIRST_WAIT: Duration = Duration::from_millis(500);
+/// How long a checkpoint is read again while its storage does not answer.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Patience {
+    /// The waits between the tries.
+    pub(crate) waits: Backoff,
+    /// How many tries there are.
+    pub(crate) tries: u32,
+}
 
-/// Runs [`verify`], and again if the storage does not answer.
+/// For a checkpoint that a worker wrote, about ten minutes: what it trained depends on it, and nobody else waits.
+pub(crate) const WRITTEN: Patience =
+    Patience { waits: Backoff { first: Duration::from_millis(500), longest: Duration::from_secs(30) }, tries: 25 };
+
+/// For a committed checkpoint: whoever asks can ask again.
+pub(crate) const COMMITTED: Patience =
+    Patience { waits: Backoff { first: Duration::from_millis(500), longest: Duration::from_secs(2) }, tries: 4 };
+
+/// How often a file that is not there is looked for: a network file system may show late what another machine wrote.
+const TRIES_OF_ABSENT: u32 = 3;
+
+/// A storage that gives nothing for so long does not answer, as a network file system whose server is gone.
+const LONGEST_READ: Duration = Duration::from_secs(60);
+
+/// Runs [`verify`], and again while the storage does not answer. `slots` bounds how many read at the same time, and `tell`
+/// hears of each try that failed and will be followed by another.
 pub(crate) async fn verify_patiently(
     storage: &dyn ObjectStore,
     claim: &CheckpointClaim,
-    first_wait: Duration,
+    patience: Patience,
+    slots: &Semaphore,
+    tell: impl Fn(&VerifyError),
 ) -> Result<u64, VerifyError> {
-    let backoff = Backoff { first: first_wait, longest: Duration::MAX };
-    for failures in 1..TRIES {
-        match verify(storage, claim).await {
-            Err(error) if error.is_retryable() => {
-                let (stage, step) = (claim.key.stage, claim.step);
-                warn!(%stage, step, error = &error as &dyn Error, "a checkpoint cannot be read; trying again");
-                tokio::time::sleep(backoff.wait_after(failures)).await;
-            }
-            outcome => return outcome,
+    let (stage, step) = (claim.key.stage, claim.step);
+    let mut failures = 0;
+    loop {
+        let outcome = {
+            // It is never closed; if it were, reading without a place would do no harm.
+            let _slot = slots.acquire().await;
+            verify(storage, claim).await
+        };
+        failures += 1;
+        let tries = match &outcome {
+            Err(error) if error.is_retryable() => patience.tries,
+            Err(error) if error.is_absence() => patience.tries.min(TRIES_OF_ABSENT),
+            _ => return outcome,
+        };
+        let Err(error) = outcome else { return outcome };
+        if failures >= tries {
+            return Err(error);
         }
+        let wait = patience.waits.wait_after(failures);
+        warn!(%stage, step, error = &error as &dyn Error, ?wait, "a checkpoint cannot be read; trying again");
+        tell(&error);
+        tokio::time::sleep(wait).await;
     }
-    verify(storage, claim).await
 }
 
 /// The state of a committed checkpoint.
@@ -104,9 +150,9 @@ pub(crate) async fn examine(
     storage: &dyn ObjectStore,
     committed: &CommittedCheckpoint,
     data: &DatasetId,
-    first_wait: Duration,
+    patience: Patience,
 ) -> CheckpointHealth {
-    match verify_patiently(storage, &committed.into(), first_wait).await {
+    match verify_patiently(storage, &committed.into(), patience, &Semaphore::new(1), |_| ()).await {
         Ok(_) => CheckpointHealth::Sound,
         Err(error) if error.is_retryable() => CheckpointHealth::Unreachable(error),
         Err(error) if error.is_absence() && !has_dataset(storage, data).await => CheckpointHealth::Unreachable(error),
@@ -115,8 +161,7 @@ pub(crate) async fn examine(
 }
 
 async fn has_dataset(storage: &dyn ObjectStore, data: &DatasetId) -> bool {
-    let folder = Path::from(layout::dataset_path(data));
-    matches!(storage.list(Some(&folder)).next().await, Some(Ok(_)))
+    matches!(datasets::look_for(storage, data).await, Ok(Presence::Whole))
 }
 
 /// Reads a whole checkpoint, and compares it with its manifest and with what the worker reported. Returns its size in bytes.
@@ -148,24 +193,28 @@ pub(crate) async fn verify(storage: &dyn ObjectStore, claim: &CheckpointClaim) -
 
 async fn read_manifest(storage: &dyn ObjectStore, path: &str) -> Result<Vec<u8>, VerifyError> {
     let read = |source| VerifyError::Read { path: path.to_owned(), source };
-    let object = storage.get(&Path::from(path)).await.map_err(read)?;
+    let object = in_time(path, storage.get(&Path::from(path))).await?.map_err(read)?;
     let (found, expected) = (object.meta.size, MAX_MANIFEST_BYTES as u64);
     if found > expected {
         return Err(VerifyError::Size { path: path.to_owned(), found, expected });
     }
-    Ok(object.bytes().await.map_err(read)?.to_vec())
+    Ok(in_time(path, object.bytes()).await?.map_err(read)?.to_vec())
+}
+
+async fn in_time<T>(path: &str, reading: impl Future<Output = T>) -> Result<T, VerifyError> {
+    timeout(LONGEST_READ, reading).await.map_err(|_| VerifyError::TooSlow { path: path.to_owned() })
 }
 
 async fn verify_blob(storage: &dyn ObjectStore, folder: &str, blob: &BlobEntry) -> Result<(), VerifyError> {
     let path = format!("{folder}/{}", blob.name);
     let read = |source| VerifyError::Read { path: path.clone(), source };
-    let object = storage.get(&Path::from(path.as_str())).await.map_err(read)?;
+    let object = in_time(&path, storage.get(&Path::from(path.as_str()))).await?.map_err(read)?;
     if object.meta.size != blob.bytes {
         return Err(VerifyError::Size { path, found: object.meta.size, expected: blob.bytes });
     }
     let mut hasher = blake3::Hasher::new();
     let mut chunks = object.into_stream();
-    while let Some(chunk) = chunks.try_next().await.map_err(read)? {
+    while let Some(chunk) = in_time(&path, chunks.try_next()).await?.map_err(read)? {
         hasher.update(&chunk);
         // Files may be large, and hashing never yields: let other tasks run between chunks.
         tokio::task::consume_budget().await;
@@ -185,6 +234,8 @@ mod tests {
 
     use super::*;
     use crate::faulty::{Faulty, Rates};
+
+    const AT_ONCE: Patience = Patience { waits: Backoff { first: Duration::ZERO, longest: Duration::ZERO }, tries: 4 };
 
     async fn put(storage: &InMemory, path: &str, content: &[u8]) {
         storage.put(&Path::from(path), content.to_vec().into()).await.expect("memory takes everything");
@@ -233,12 +284,12 @@ mod tests {
         let data = DatasetId::from_content(b"some text");
         let CheckpointClaim { key: AttemptKey { stage, attempt }, step, manifest_path, manifest_hash } = claim;
         let committed = CommittedCheckpoint { stage, attempt, step, manifest_path, manifest_hash, bytes: 1 };
-        assert!(matches!(examine(&storage, &committed, &data, Duration::ZERO).await, CheckpointHealth::Sound));
+        assert!(matches!(examine(&storage, &committed, &data, AT_ONCE).await, CheckpointHealth::Sound));
         storage.delete(&Path::from(committed.manifest_path.as_str())).await.expect("it is there");
-        let unmounted = examine(&storage, &committed, &data, Duration::ZERO).await;
+        let unmounted = examine(&storage, &committed, &data, AT_ONCE).await;
         assert!(matches!(unmounted, CheckpointHealth::Unreachable(VerifyError::Read { .. })), "{unmounted:?}");
         put(&storage, &format!("{}/manifest.json", layout::dataset_path(&data)), b"{}").await;
-        let gone = examine(&storage, &committed, &data, Duration::ZERO).await;
+        let gone = examine(&storage, &committed, &data, AT_ONCE).await;
         assert!(matches!(gone, CheckpointHealth::Damaged(VerifyError::Read { .. })), "{gone:?}");
     }
 
@@ -254,7 +305,7 @@ mod tests {
         for seed in 0..200 {
             let rates = Rates { get_fails: 500, ..Rates::default() };
             let failing = Faulty::new(sound.clone(), rates, seed);
-            match examine(&failing, &committed, &data, Duration::ZERO).await {
+            match examine(&failing, &committed, &data, AT_ONCE).await {
                 CheckpointHealth::Sound => found[0] += 1,
                 CheckpointHealth::Unreachable(_) => found[1] += 1,
                 CheckpointHealth::Damaged(error) => panic!("seed {seed}: {error}"),
@@ -262,7 +313,23 @@ mod tests {
         }
         assert!(found.iter().all(|times| *times > 20), "{found:?}");
         let cut = Faulty::new(sound, Rates { get_is_short: 1000, ..Rates::default() }, 1);
-        assert!(matches!(examine(&cut, &committed, &data, Duration::ZERO).await, CheckpointHealth::Damaged(_)));
+        assert!(matches!(examine(&cut, &committed, &data, AT_ONCE).await, CheckpointHealth::Damaged(_)));
+    }
+
+    #[tokio::test]
+    async fn a_storage_that_answers_again_before_patience_ends_has_lost_nothing() {
+        let (sound, claim) = checkpoint().await;
+        let failing = Faulty::new(Arc::new(sound), Rates { get_fails: 700, ..Rates::default() }, 5);
+        let (slots, told) = (Semaphore::new(1), std::cell::Cell::new(0));
+        let patient = Patience { tries: 1000, ..AT_ONCE };
+        let bytes = verify_patiently(&failing, &claim, patient, &slots, |_| told.set(told.get() + 1)).await;
+        assert!(bytes.expect("it is read in the end") > 7);
+        assert!(told.get() > 3, "somebody hears of each try that failed");
+        assert_eq!(slots.available_permits(), 1);
+
+        let away = Faulty::new(Arc::new(InMemory::new()), Rates { get_fails: 1000, ..Rates::default() }, 5);
+        let error = verify_patiently(&away, &claim, AT_ONCE, &slots, |_| ()).await.expect_err("it never answers");
+        assert!(error.is_retryable() && !error.is_impossible(), "{error}");
     }
 
     #[tokio::test]

@@ -19,9 +19,11 @@ pub(crate) struct Args {
 
 impl Args {
     pub(crate) fn run(self, global: &Global) -> anyhow::Result<Exit> {
-        let campaigns = with_coordinator(global, &self.coordinator, async |campaigns| Ok(campaigns.list().await?))?;
+        let (campaigns, info) = with_coordinator(global, &self.coordinator, async |campaigns| {
+            Ok((campaigns.list().await?, campaigns.info().await?))
+        })?;
         let campaigns = campaigns.iter().map(CampaignView::from).collect();
-        output::print(&CampaignList { campaigns }, global.json)?;
+        output::print(&CampaignList { campaigns, troubles: info.troubles }, global.json)?;
         Ok(Exit::Done)
     }
 }

@@ -1,5 +1,6 @@
 //! `windtunnel serve`
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -108,6 +109,7 @@ impl Args {
             tokio::select! {
                 () = interrupts.next() => {}
                 outcome = ended(&reached) => outcome?,
+                never = tell_when_workers_are_gone(&reached) => match never {},
             }
             say("stopping; press Ctrl-C again to stop at once");
             tokio::select! {
@@ -123,6 +125,14 @@ async fn ended(reached: &Reached) -> anyhow::Result<()> {
     let Some(own) = reached.own() else { return Ok(()) };
     let outcome = own.wait().await;
     outcome.map_err(|error| anyhow!("the coordinator stopped: {}", one_line(error.as_ref())))
+}
+
+/// Prints that no local worker is left. Those of other machines may still dial.
+async fn tell_when_workers_are_gone(reached: &Reached) -> Infallible {
+    if let Some(own) = reached.own() {
+        say(&format!("{}; serving without workers of its own", own.workers_gone().await));
+    }
+    std::future::pending().await
 }
 
 impl View for Serving {

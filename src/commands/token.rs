@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 use coordinator::store::{TokenRow, TokenState};
-use coordinator::{Scope, TokenId, Tokens};
+use coordinator::{Scope, TokenId, Tokens, TokensError};
 use serde::Serialize;
 
 use crate::args::Global;
@@ -81,9 +81,16 @@ struct Revoked {
 
 impl Args {
     pub(crate) fn run(self, global: &Global) -> anyhow::Result<Exit> {
-        let data_dir = WritableDir::prepare(&data_dir(global)?, "the data directory")?;
+        let data_dir = data_dir(global)?;
+        if !matches!(self.command, Command::Create { .. }) && !coordinator::store::is_in(&data_dir) {
+            return self.command.perform_without_any(global);
+        }
+        let data_dir = WritableDir::prepare(&data_dir, "the data directory")?;
         crate::local::runtime()?.block_on(async {
-            let tokens = Tokens::open(data_dir.path()).await?;
+            let tokens = Tokens::open(data_dir.path()).await.map_err(|error| match error {
+                TokensError::Elsewhere { .. } => bad_input(error.into()),
+                TokensError::Store(error) => error.into(),
+            })?;
             let done = self.command.perform(&tokens, global).await;
             tokens.close().await;
             done
@@ -93,6 +100,17 @@ impl Args {
 }
 
 impl Command {
+    /// Where there is no store, there are no tokens, and reading them makes no directory.
+    fn perform_without_any(self, global: &Global) -> anyhow::Result<Exit> {
+        match self {
+            Self::Revoke { id } => Err(no_token(&id)),
+            Self::Create { .. } | Self::List => {
+                output::print(&Listed { tokens: Vec::new() }, global.json)?;
+                Ok(Exit::Done)
+            }
+        }
+    }
+
     async fn perform(self, tokens: &Tokens, global: &Global) -> anyhow::Result<()> {
         match self {
             Self::Create { scope, name, expires } => {
@@ -105,7 +123,7 @@ impl Command {
             }
             Self::Revoke { id } => {
                 if !tokens.revoke(&TokenId::from_text(id.as_str())).await? {
-                    return Err(bad_input(anyhow!("no valid token `{id}`: see `windtunnel token list`")));
+                    return Err(no_token(&id));
                 }
                 output::print(&Revoked { revoked: id }, global.json)
             }
@@ -146,6 +164,10 @@ impl View for Revoked {
     fn table(&self) -> String {
         format!("revoked {}\n", self.revoked)
     }
+}
+
+fn no_token(id: &str) -> anyhow::Error {
+    bad_input(anyhow!("no valid token `{id}`: see `windtunnel token list`"))
 }
 
 fn name(text: &str) -> Result<String, String> {

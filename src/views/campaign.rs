@@ -2,6 +2,7 @@
 
 use proto::v1;
 use serde::Serialize;
+use vocabulary::text::wrapped;
 use vocabulary::units::human_count;
 
 use crate::views::output::{View, columns};
@@ -170,17 +171,22 @@ impl View for CampaignView {
 #[derive(Debug, Serialize)]
 pub(crate) struct CampaignList {
     pub(crate) campaigns: Vec<CampaignView>,
+    /// What keeps work from being done until somebody sees to it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) troubles: Vec<String>,
 }
 
 impl View for CampaignList {
     fn table(&self) -> String {
+        let troubles = self.troubles.iter().map(|trouble| wrapped(trouble, 0));
         if self.campaigns.is_empty() {
-            return "no campaigns\n".to_owned();
+            return ["no campaigns\n".to_owned()].into_iter().chain(troubles).collect();
         }
         let rows: Vec<[String; 6]> = self.campaigns.iter().map(row).collect();
         let mut text = columns(["campaign", "name", "phase", " stages done", " points", " tokens"], &rows);
         text.extend(self.campaigns.iter().filter_map(CampaignView::evaluations_note));
         text.extend(self.campaigns.iter().filter_map(CampaignView::note));
+        text.extend(troubles);
         text
     }
 }

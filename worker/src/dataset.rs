@@ -1,11 +1,13 @@
 //! Finds prepared data on this machine, downloading it if necessary.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use corpus::OpenDataset;
 use futures::TryStreamExt;
 use object_store::ObjectStoreExt;
 use object_store::path::Path as StorePath;
+use proto::layout::MANIFEST;
 use tracing::info;
 use vocabulary::DatasetId;
 use vocabulary::text::one_line;
@@ -29,6 +31,13 @@ pub enum DatasetError {
         #[source]
         source: object_store::Error,
     },
+    /// The storage's folder cannot be read.
+    #[error("cannot read {path}")]
+    Read {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
     /// The local cache cannot be written.
     #[error("cannot write {path}")]
     Write {
@@ -49,7 +58,13 @@ impl DatasetError {
     /// Whether a retry may succeed: the storage did not answer, or the disk is full.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::Download { .. } | Self::Write { .. })
+        matches!(self, Self::Download { .. } | Self::Read { .. } | Self::Write { .. })
+    }
+
+    /// Whether the storage has no such dataset.
+    #[must_use]
+    pub fn is_absence(&self) -> bool {
+        matches!(self, Self::Absent { .. })
     }
 }
 
@@ -59,10 +74,12 @@ pub async fn dataset_dir(storage: &Storage, id: &DatasetId, cache: &Path) -> Res
     let place = proto::layout::dataset_path(id);
     if let Some(root) = storage.directory() {
         let dir = root.join(&place);
-        return if dir.is_dir() {
-            Ok(dir)
-        } else {
-            Err(DatasetError::Absent { id: *id, place: dir.display().to_string() })
+        return match std::fs::metadata(dir.join(MANIFEST)) {
+            Ok(_) => Ok(dir),
+            Err(source) if matches!(source.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+                Err(DatasetError::Absent { id: *id, place: dir.display().to_string() })
+            }
+            Err(source) => Err(DatasetError::Read { path: dir.join(MANIFEST), source }),
         };
     }
     let dir = cache.join(id.to_string());

@@ -1,5 +1,6 @@
 //! Why a worker cannot work.
 
+use std::io::{self, ErrorKind};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -40,7 +41,7 @@ pub enum WorkerError {
     DataDir {
         path: PathBuf,
         #[source]
-        source: std::io::Error,
+        source: io::Error,
     },
     /// The outbox on disk cannot be used.
     #[error("cannot open the outbox")]
@@ -83,7 +84,7 @@ pub enum WorkerError {
         /// What it cannot do, as an infinitive.
         action: &'static str,
         #[source]
-        source: std::io::Error,
+        source: io::Error,
     },
     /// The training thread ended unexpectedly.
     #[error("the training thread ended")]
@@ -98,14 +99,51 @@ impl WorkerError {
             Self::Dial(_)
             | Self::Device { .. }
             | Self::Name { .. }
-            | Self::DataDir { .. }
-            | Self::Outbox(_)
             | Self::Storage(_)
             | Self::Refused { .. }
             | Self::Protocol { .. } => ExitCode::BadConfiguration,
+            Self::DataDir { source, .. } => of_file(source),
+            Self::Outbox(error) => of_file(error.io()),
             Self::Unreachable { .. } => ExitCode::Unreachable,
             // The other worker may be about to exit: a worker outlives a killed coordinator by some seconds.
             Self::NameTaken { .. } | Self::Process { .. } | Self::TrainingThread => ExitCode::Failed,
         }
+    }
+}
+
+/// Starting again helps unless somebody first has to change an owner, a name, or what is in the way. A full disk or a server
+/// that is away passes.
+fn of_file(error: &io::Error) -> ExitCode {
+    match error.kind() {
+        ErrorKind::PermissionDenied
+        | ErrorKind::NotADirectory
+        | ErrorKind::IsADirectory
+        | ErrorKind::InvalidFilename
+        | ErrorKind::InvalidInput => ExitCode::BadConfiguration,
+        _ => ExitCode::Failed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_passes_by_itself_is_no_configuration() {
+        let code = |number| {
+            let source = io::Error::from_raw_os_error(number);
+            WorkerError::DataDir { path: "lock".into(), source }.exit_code()
+        };
+        // As Linux numbers them.
+        let passing = [("EIO", 5), ("EMFILE", 24), ("ENOSPC", 28), ("EROFS", 30), ("ENOLCK", 37), ("ESTALE", 116)];
+        for (name, number) in passing {
+            assert_eq!(code(number), ExitCode::Failed, "{name}");
+        }
+        for (name, number) in [("EPERM", 1), ("EACCES", 13), ("ENOTDIR", 20), ("EISDIR", 21), ("ENAMETOOLONG", 36)] {
+            assert_eq!(code(number), ExitCode::BadConfiguration, "{name}");
+        }
+        let full = io::Error::from_raw_os_error(28);
+        let outbox = WorkerError::Outbox(SpoolError::Create { dir: "outbox".into(), source: full });
+        assert_eq!(outbox.exit_code(), ExitCode::Failed);
     }
 }

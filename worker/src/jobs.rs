@@ -98,7 +98,11 @@ impl From<PrepareError> for Unprepared {
                 Self::StartUnusable { checkpoint, reason }
             }
             PrepareError::Checkpoint { .. } => Self::StorageFailed { reason },
-            PrepareError::Dataset(error) if error.is_retryable() => Self::StorageFailed { reason },
+            // A dataset was in the coordinator's storage when the campaign was accepted: where it is not, this is another
+            // storage, or a part of it is away.
+            PrepareError::Dataset(error) if error.is_retryable() || error.is_absence() => {
+                Self::StorageFailed { reason }
+            }
             PrepareError::Dataset(_) | PrepareError::NothingToEvaluate => Self::Failed { reason },
         }
     }

@@ -113,6 +113,17 @@ pub enum Event {
         /// The error, for people.
         reason: String,
     },
+    /// A checkpoint that a worker says it wrote is not there as it says, or could not be read for long. The caller looked for
+    /// itself.
+    CheckpointRefused {
+        worker: WorkerId,
+        /// Which attempt at which stage.
+        key: AttemptKey,
+        /// What the caller found, for people and for the worker.
+        reason: String,
+        /// Whether no storage can be the cause: the worker reported something that cannot be.
+        is_impossible: bool,
+    },
     /// A committed checkpoint was read and is not what was committed, or it is gone.
     CheckpointDamaged {
         stage: StageKey,

@@ -196,7 +196,7 @@ pub enum AttemptEnd {
         of: StageKey,
         step: u64,
     },
-    /// The worker could not read or write the storage, and handed it back.
+    /// The worker could not read or write the storage, or the coordinator did not find there what the worker wrote.
     StorageFailed {
         /// The error, for people.
         reason: String,
@@ -240,7 +240,7 @@ impl fmt::Display for AttemptEnd {
                     of.short()
                 )
             }
-            Self::StorageFailed { reason } => write!(f, "handed back, because the storage failed: {reason}"),
+            Self::StorageFailed { reason } => write!(f, "ended, because the storage failed: {reason}"),
         }
     }
 }

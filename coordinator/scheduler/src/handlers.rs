@@ -53,6 +53,9 @@ impl Scheduler {
             Event::StorageFailed { worker, key, reason } => {
                 self.on_storage_failed(now, Claim { worker, key }, reason, out);
             }
+            Event::CheckpointRefused { worker, key, reason, is_impossible } => {
+                self.on_checkpoint_refused(now, Claim { worker, key }, reason, is_impossible, out);
+            }
             Event::CheckpointDamaged { stage, step } => self.on_checkpoint_damaged(stage, step, out),
             Event::CollectionRequested { checkpoints } => self.on_collection_requested(&checkpoints, out),
             Event::RevocationConfirmed { worker, key } => {

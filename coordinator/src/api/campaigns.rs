@@ -1,14 +1,12 @@
 //! Campaigns: submitting, extending, cancelling, retrying, looking at them.
 
-use futures::StreamExt;
-use object_store::path::Path;
-use proto::layout;
 use recipes::{Recipe, RecipeError};
 use vocabulary::{CampaignId, Dataset, Plan};
 
 use super::requests::{ExtendRequest, RecipeSource, Selector, SubmitRequest};
 use super::views::{CampaignDetail, CampaignView, TrialOutcome, WorkerView};
 use super::{Api, ApiError};
+use crate::datasets::{self, Presence};
 use crate::driver::input::{Extended, Extension, Submission, Submitted};
 use crate::store::RecipeText;
 
@@ -65,13 +63,11 @@ impl Api {
 
     /// Checks that a dataset is where workers will look for it.
     pub(super) async fn check_dataset(&self, dataset: &Dataset) -> Result<(), ApiError> {
-        let folder = Path::from(layout::dataset_path(&dataset.id));
-        match self.storage.list(Some(&folder)).next().await {
-            Some(Ok(_)) => Ok(()),
-            None | Some(Err(object_store::Error::NotFound { .. })) => {
-                Err(ApiError::NoDataset { dataset: dataset.id.to_string(), storage: self.storage_url.clone() })
-            }
-            Some(Err(error)) => Err(ApiError::ReadStorage(error)),
+        let (named, storage) = (dataset.id.to_string(), self.storage_url.clone());
+        match datasets::look_for(self.storage.as_ref(), &dataset.id).await.map_err(ApiError::ReadStorage)? {
+            Presence::Whole => Ok(()),
+            Presence::Absent => Err(ApiError::NoDataset { dataset: named, storage }),
+            Presence::Partial { file } => Err(ApiError::PartialDataset { dataset: named, storage, file }),
         }
     }
 }

@@ -20,6 +20,11 @@ pub(crate) enum ApiError {
          data prepare` with the same data directory"
     )]
     NoDataset { dataset: String, storage: String },
+    #[error(
+        "dataset {dataset} in the coordinator's storage at {storage} is not whole: {file} is missing or damaged; delete the \
+         dataset's folder there and submit again"
+    )]
+    PartialDataset { dataset: String, storage: String, file: String },
     #[error("the coordinator's storage cannot be read")]
     ReadStorage(#[source] object_store::Error),
     #[error("files cannot be deleted")]

@@ -79,6 +79,11 @@ impl Api {
         self.look_at(selector, |_, campaign| Some(*campaign)).await
     }
 
+    /// What keeps all work from being done that somebody has to see to, a sentence each.
+    pub(crate) async fn troubles(&self) -> Result<Vec<String>, ApiError> {
+        self.look(|view| view.pools_gone().to_vec()).await
+    }
+
     async fn find_stage(&self, selector: Selector) -> Result<StageKey, ApiError> {
         Ok(self.driver.look(move |view| view.find_stage(selector.as_str())).await??)
     }

@@ -30,6 +30,11 @@ pub(crate) fn stage_reason(status: &StageStatus, campaign_is_cancelled: bool) ->
     }
 }
 
+/// What keeps a checkpoint from being committed, while it is tried again.
+pub(crate) fn unread_checkpoint(trouble: &str) -> String {
+    format!("the coordinator cannot read its latest checkpoint and tries again: {trouble}")
+}
+
 #[cfg(test)]
 mod tests {
     use scheduler::{AttemptEnd, Counts, RetryCount, WaitReason};

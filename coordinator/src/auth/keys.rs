@@ -1,6 +1,6 @@
 //! Creates and revokes tokens: for whoever may write the data directory, whether a coordinator is running on it or not.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,8 +8,24 @@ use dial::Secret;
 
 use super::token::{Scope, TokenId, fresh};
 use crate::clock::unix_ms;
-use crate::lock::{DataDirLock, LockError};
+use crate::lock::{DataDirLock, LiveCoordinator, LockError, locate};
 use crate::store::{self, Cause, Store, StoreError, TokenRow};
+
+/// Why the tokens of a data directory cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum TokensError {
+    /// The store cannot be opened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A coordinator on another machine has the store open.
+    #[error("the coordinator of {} runs on {machine}: run this command there", .data_dir.display())]
+    Elsewhere {
+        /// The directory.
+        data_dir: PathBuf,
+        /// The machine's name.
+        machine: String,
+    },
+}
 
 /// The tokens of a data directory. A coordinator running on it sees each change at once.
 #[derive(Debug)]
@@ -21,8 +37,12 @@ impl Tokens {
     /// Opens the tokens of a data directory, which must exist.
     ///
     /// # Errors
-    /// If the store cannot be opened, or a coordinator of an earlier version runs on it.
-    pub async fn open(data_dir: &Path) -> Result<Self, StoreError> {
+    /// If the store cannot be opened, or a coordinator of an earlier version, or one on another machine, runs on it.
+    pub async fn open(data_dir: &Path) -> Result<Self, TokensError> {
+        // SQLite shares its write-ahead log through memory, which machines do not have in common.
+        if let Some(LiveCoordinator { machine, .. }) = locate(data_dir).filter(|live| !live.is_here()) {
+            return Err(TokensError::Elsewhere { data_dir: data_dir.to_owned(), machine });
+        }
         if let Some(store) = store::open_beside(data_dir).await? {
             return Ok(Self { store });
         }

@@ -15,6 +15,6 @@ mod methods;
 mod token;
 
 pub(crate) use guard::{Caller, Guard, LocalTokens, REVOKED};
-pub use keys::Tokens;
+pub use keys::{Tokens, TokensError};
 pub(crate) use layer::AuthLayer;
 pub use token::{ParseScopeError, Scope, TokenId};

@@ -1,7 +1,9 @@
 //! Reading checkpoints beside the driver: those that workers wrote, and those that they cannot use.
 
 use scheduler::Event;
+use tokio_util::task::AbortOnDropHandle;
 use tracing::{info, warn};
+use vocabulary::text::one_line;
 use vocabulary::{AttemptKey, StageKey, WorkerId};
 
 use super::batch::{Batch, Start};
@@ -10,15 +12,20 @@ use super::from_worker::UnusableStart;
 use super::input::Input;
 use super::{Driver, RunError};
 use crate::store::{CommittedCheckpoint, Store, StoreError};
-use crate::verify::{self, CheckpointClaim, CheckpointHealth, VerifyError};
+use crate::verify::{self, CheckpointClaim, CheckpointHealth, VerifyError, WRITTEN};
 
 impl Driver {
     /// Has a checkpoint read and compared beside the driver. Only this worker's reports wait for it.
     pub(super) fn begin_to_verify(&mut self, worker: WorkerId, sequence: u64, claim: CheckpointClaim) {
         let (storage, inputs, checked) = (self.storage.clone(), self.own_inputs.clone(), claim.clone());
-        let verification = self.wait_for(worker, sequence, Checking::Written(claim));
-        tokio::spawn(async move {
-            let outcome = verify::verify_patiently(storage.as_ref(), &checked, verify::FIRST_WAIT).await;
+        let slots = self.verification_slots.clone();
+        self.wait_for(worker, sequence, Checking::Written(claim), move |verification| async move {
+            let tell = |error: &VerifyError| {
+                // For display. Should the queue be full, the next try says it again.
+                let trouble = one_line(error);
+                let _ = inputs.try_send(Input::CannotVerifyYet { worker, verification, trouble });
+            };
+            let outcome = verify::verify_patiently(storage.as_ref(), &checked, WRITTEN, &slots, tell).await;
             // The driver may have stopped. The worker then reports it again to the next one.
             let _ = inputs.send(Input::Verified { worker, verification, outcome }).await;
         });
@@ -30,11 +37,10 @@ impl Driver {
         let data = self.scheduler.stage(&start.of).map(|stage| stage.spec.data.dataset);
         let (of, step, hash) = (start.of, start.step, start.manifest_hash.clone());
         warn!(%of, step, %worker, reason = start.reason, "a worker cannot use a committed checkpoint");
-        let verification = self.wait_for(worker, sequence, Checking::Start { key, start });
-        tokio::spawn(async move {
+        self.wait_for(worker, sequence, Checking::Start { key, start }, move |verification| async move {
             let found = match (committed(store.as_ref(), of, step, &hash).await, data) {
                 (Ok(Some(committed)), Some(data)) => {
-                    Ok(Some(verify::examine(storage.as_ref(), &committed, &data, verify::FIRST_WAIT).await))
+                    Ok(Some(verify::examine(storage.as_ref(), &committed, &data, verify::COMMITTED).await))
                 }
                 (Ok(_), _) => Ok(None),
                 (Err(error), _) => Err(error),
@@ -43,13 +49,52 @@ impl Driver {
         });
     }
 
-    fn wait_for(&mut self, worker: WorkerId, sequence: u64, what: Checking) -> u64 {
+    /// Starts to read, beside the driver, for as long as somebody waits for it: whatever becomes of the worker's connection,
+    /// but not beyond the attempt.
+    fn wait_for<Reading>(&mut self, worker: WorkerId, sequence: u64, what: Checking, read: impl FnOnce(u64) -> Reading)
+    where
+        Reading: Future<Output = ()> + Send + 'static,
+    {
+        let Some(conversation) = self.conversations.get_mut(&worker) else { return };
         self.verifications += 1;
         let id = self.verifications;
-        if let Some(conversation) = self.conversations.get_mut(&worker) {
-            conversation.verifying = Some(Verifying { id, sequence, what });
+        let task = AbortOnDropHandle::new(tokio::spawn(read(id)));
+        conversation.verifying = Some(Verifying { id, sequence, what, trouble: None, _task: task });
+    }
+
+    /// A checkpoint cannot be read so far.
+    pub(super) fn on_cannot_verify_yet(
+        &mut self,
+        worker: WorkerId,
+        verification: u64,
+        trouble: String,
+        batch: &mut Batch,
+    ) {
+        let verifying = self.conversations.get_mut(&worker).and_then(|known| known.verifying.as_mut());
+        if let Some(verifying) = verifying.filter(|verifying| verifying.id == verification) {
+            verifying.trouble = Some(trouble);
+            batch.is_visible = true;
         }
-        id
+    }
+
+    /// Ends the reading of checkpoints whose attempts are over. Their reports are taken in as what they are by now: late.
+    pub(super) fn stop_idle_verifications(&mut self, batch: &mut Batch) {
+        if batch.facts.iter().all(|fact| fact.attempt().is_none()) {
+            return;
+        }
+        loop {
+            let scheduler = &self.scheduler;
+            let stopped = self.conversations.iter_mut().filter_map(|(worker, conversation)| {
+                conversation.stop_verifying_unless(|key| scheduler.is_current(*worker, key)).then_some(*worker)
+            });
+            let stopped: Vec<WorkerId> = stopped.collect();
+            if stopped.is_empty() {
+                return;
+            }
+            for worker in stopped {
+                self.take_in_reports(worker, batch);
+            }
+        }
     }
 
     fn waited_for(&mut self, worker: WorkerId, verification: u64) -> Option<Verifying> {
@@ -81,10 +126,16 @@ impl Driver {
                     self.enforce_quotas(stage, batch);
                 }
             }
-            // It is as if it did not exist. A stage is not done without its last one.
+            // It is as if it did not exist. What the worker trains on top of it could not be committed either.
             Err(error) => {
-                let error: &dyn std::error::Error = &error;
-                warn!(%stage, %attempt, step, %worker, error, "a checkpoint was reported that cannot be committed");
+                warn!(
+                    %stage, %attempt, step, %worker, error = &error as &dyn std::error::Error,
+                    "a checkpoint was reported that cannot be committed"
+                );
+                let is_impossible = error.is_impossible();
+                let reason =
+                    format!("the coordinator cannot use {manifest_path} in {}: {}", self.storage_url, one_line(&error));
+                self.apply(Event::CheckpointRefused { worker, key, reason, is_impossible }, batch);
             }
         }
         self.taken_in(worker, sequence, batch);
@@ -105,9 +156,10 @@ impl Driver {
         };
         let UnusableStart { of, step, reason, .. } = start;
         let event = match found.map_err(RunError::Read)? {
+            // Not the stage's fault: this worker may see another storage.
             Some(CheckpointHealth::Sound) => {
-                let reason = format!("{reason}; the coordinator can read it");
-                Event::AttemptFailed { worker, key, reason, started: false }
+                let reason = format!("{reason}; the coordinator can read it in {}", self.storage_url);
+                Event::StorageFailed { worker, key, reason }
             }
             Some(CheckpointHealth::Unreachable(error)) => {
                 warn!(%of, step, error = &error as &dyn std::error::Error, "the storage does not answer");

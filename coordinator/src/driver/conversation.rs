@@ -1,21 +1,24 @@
 //! What the driver keeps of each worker: its connection, the position in its stream of reports, and its progress.
 
 use std::collections::VecDeque;
+use std::mem;
 
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 use tracing::warn;
 use vocabulary::AttemptKey;
 
-use super::from_worker::{Hello, Progress, Report, UnusableStart};
+use super::from_worker::{Hello, Progress, Report, ReportBody, UnusableStart};
 use super::input::SessionId;
 use super::to_worker::{Outgoing, ToWorker};
 use crate::store::CurvePoint;
 use crate::verify::CheckpointClaim;
 
-/// Reports that may wait for a verification. A worker that sends more is cut off, and sends them again later.
-const MAX_BACKLOG: usize = 4096;
+/// How much may wait for a verification: a report counts as one, and one of points as so many. What comes beyond that is
+/// left unheard, and the worker sends it again over a new connection once there is room.
+const MAX_BACKLOG: usize = 1 << 16;
 
 /// The conversation with one worker.
 #[derive(Debug)]
@@ -32,6 +35,10 @@ pub(crate) struct Conversation {
     /// The report whose checkpoint is being read. Later reports wait, to keep their order.
     pub(crate) verifying: Option<Verifying>,
     backlog: VecDeque<(u64, Report)>,
+    /// The weight of the backlog.
+    waiting: usize,
+    /// Whether something was left unheard on this connection.
+    has_missed: bool,
     progress: Option<Running>,
 }
 
@@ -48,6 +55,10 @@ pub(crate) struct Verifying {
     pub(crate) id: u64,
     pub(crate) sequence: u64,
     pub(crate) what: Checking,
+    /// Why the checkpoint cannot be read so far, for people.
+    pub(crate) trouble: Option<String>,
+    /// Reads. Nobody waits for it any more once this is dropped, and then it ends.
+    pub(crate) _task: AbortOnDropHandle<()>,
 }
 
 /// Which checkpoint is being read.
@@ -57,6 +68,16 @@ pub(crate) enum Checking {
     Written(CheckpointClaim),
     /// A committed checkpoint that the worker could not start this attempt from.
     Start { key: AttemptKey, start: UnusableStart },
+}
+
+impl Checking {
+    /// The attempt that reported it.
+    pub(crate) fn key(&self) -> AttemptKey {
+        match self {
+            Self::Written(claim) => claim.key,
+            Self::Start { key, .. } => *key,
+        }
+    }
 }
 
 /// The progress of an attempt, and since when this process has watched it.
@@ -78,6 +99,8 @@ impl Conversation {
             acknowledgement_due: false,
             verifying: None,
             backlog: VecDeque::new(),
+            waiting: 0,
+            has_missed: false,
             progress: None,
         }
     }
@@ -88,14 +111,14 @@ impl Conversation {
         hello.connection != 0 && hello.connection < self.connection
     }
 
-    /// Continues over a new connection. What was not taken in yet will be sent again, in order.
+    /// Continues over a new connection. What was not taken in yet will be sent again, in order; what of it waits for a
+    /// verification keeps waiting for that one.
     pub(crate) fn connect(&mut self, session: SessionId, hello: &Hello, outgoing: Outgoing, end: CancellationToken) {
         self.close();
         self.connection = hello.connection;
         self.name.clone_from(&hello.name);
         self.device.clone_from(&hello.device);
-        self.verifying = None;
-        self.backlog.clear();
+        self.has_missed = false;
         self.acknowledgement_due = self.taken_in > 0;
         self.session = Some(Live { id: session, outgoing, end });
     }
@@ -135,17 +158,53 @@ impl Conversation {
         let last = self.backlog.back().map(|(last, _)| *last).or(verifying).unwrap_or(self.taken_in);
         if sequence <= last {
             self.acknowledgement_due = true;
-        } else if self.backlog.len() >= MAX_BACKLOG {
-            warn!(worker = self.name, "has too many reports waiting for a checkpoint; its connection is closed");
-            self.close();
+        } else if self.has_missed || self.waiting >= MAX_BACKLOG {
+            if !mem::replace(&mut self.has_missed, true) {
+                warn!(
+                    worker = self.name,
+                    "too many of its reports wait for a checkpoint; it has to send later ones again"
+                );
+            }
         } else {
+            self.waiting += report.weight();
             self.backlog.push_back((sequence, report));
         }
     }
 
-    /// The next report, unless one is being verified.
+    /// The next report, unless one is being verified. A worker of which something was left unheard is cut off once there is
+    /// none, so that it sends that again.
     pub(crate) fn next_report(&mut self) -> Option<(u64, Report)> {
-        if self.verifying.is_some() { None } else { self.backlog.pop_front() }
+        if self.verifying.is_some() {
+            return None;
+        }
+        let next = self.backlog.pop_front();
+        match &next {
+            Some((_, report)) => self.waiting = self.waiting.saturating_sub(report.weight()),
+            None if self.has_missed => self.close(),
+            None => {}
+        }
+        next
+    }
+
+    /// Stops reading a checkpoint if its attempt does not count any more; then its report is the next one. Returns whether it
+    /// was stopped.
+    pub(crate) fn stop_verifying_unless(&mut self, counts: impl FnOnce(AttemptKey) -> bool) -> bool {
+        let is_over = |verifying: &mut Verifying| !counts(verifying.what.key());
+        let Some(Verifying { sequence, what, .. }) = self.verifying.take_if(is_over) else { return false };
+        let (key, body) = match what {
+            Checking::Written(claim) => (claim.key, ReportBody::Checkpoint(claim)),
+            Checking::Start { key, start } => (key, ReportBody::StartUnusable(start)),
+        };
+        let report = Report { key, body };
+        self.waiting += report.weight();
+        self.backlog.push_front((sequence, report));
+        true
+    }
+
+    /// Why the checkpoint that an attempt reported cannot be read so far.
+    pub(crate) fn trouble(&self, key: AttemptKey) -> Option<&str> {
+        let verifying = self.verifying.as_ref().filter(|verifying| verifying.what.key() == key)?;
+        verifying.trouble.as_deref()
     }
 
     /// Notes that a report is taken in.

@@ -23,6 +23,10 @@ impl Driver {
     /// Has the scheduler handle an event, and adds its orders to the batch.
     pub(super) fn apply(&mut self, event: Event, batch: &mut Batch) -> Applied {
         let now = self.now();
+        let refused = match &event {
+            Event::CheckpointRefused { key, reason, .. } => Some((*key, reason.clone())),
+            _ => None,
+        };
         let mut applied = Applied::default();
         for effect in self.scheduler.handle(now, event) {
             match effect {
@@ -45,7 +49,8 @@ impl Driver {
                 }
                 Effect::Refuse { worker, key } => {
                     debug!(stage = %key.stage, attempt = %key.attempt, %worker, "refused: the attempt is not this worker's");
-                    let message = ToWorker::Refusal(key);
+                    let reason = refused.as_ref().filter(|(of, _)| *of == key).map(|(_, reason)| reason.clone());
+                    let message = ToWorker::Refusal { key, reason: reason.unwrap_or_default() };
                     batch.afterwards.push(Afterwards::Send { worker, message });
                 }
                 Effect::CloseSession { worker } => batch.afterwards.push(Afterwards::CloseSession { worker }),

@@ -57,6 +57,16 @@ pub(crate) struct Report {
     pub(crate) body: ReportBody,
 }
 
+impl Report {
+    /// How much of a backlog it takes.
+    pub(crate) fn weight(&self) -> usize {
+        match &self.body {
+            ReportBody::Points(points) => points.len().max(1),
+            _ => 1,
+        }
+    }
+}
+
 /// What is reported. All but `Points` become the scheduler's event of the same name.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum ReportBody {

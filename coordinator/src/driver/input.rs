@@ -26,10 +26,14 @@ pub(crate) enum Input {
     SessionClosed { session: SessionId, worker: WorkerId },
     /// A worker process was seen to end.
     WorkerGone { worker: WorkerId },
+    /// Every worker of a pool has failed for good, and none is started again.
+    PoolGone { why: String },
     /// The coordinator is about to stop. Attempts that workers hand back are left to the next one.
     Draining,
     /// A checkpoint was read and compared, with its size in bytes or what is wrong with it.
     Verified { worker: WorkerId, verification: u64, outcome: Result<u64, VerifyError> },
+    /// A checkpoint cannot be read so far, and is tried again.
+    CannotVerifyYet { worker: WorkerId, verification: u64, trouble: String },
     /// A committed checkpoint that a worker could not use was examined; `None` if it is no longer committed.
     Examined { worker: WorkerId, verification: u64, found: Result<Option<CheckpointHealth>, StoreError> },
     /// The checkpoint that an attempt was to start from was removed before its assignment was sent.

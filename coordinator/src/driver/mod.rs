@@ -40,7 +40,7 @@ use std::time::Duration;
 use object_store::ObjectStore;
 use scheduler::pool::Demand;
 use scheduler::{Event, RestoreError, Scheduler, Settings, Timestamp};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
@@ -64,6 +64,9 @@ const QUEUE: usize = 1024;
 /// The most inputs of one turn, which bounds how long the first of them waits for its transaction. It is as many as can
 /// wait, so that every heartbeat that waits when a turn begins is taken in before a deadline is.
 const MAX_BATCH: usize = QUEUE;
+
+/// Checkpoints of workers that are read at the same time.
+const MOST_VERIFICATIONS: usize = 8;
 
 /// Why the coordinator stops. What it had committed is kept.
 #[derive(Debug, thiserror::Error)]
@@ -111,6 +114,8 @@ pub(crate) struct Driver {
     started: Instant,
     snapshots: Snapshots,
     verifications: u64,
+    /// For those that read at the same time.
+    verification_slots: Arc<Semaphore>,
     inputs: mpsc::Receiver<Input>,
     /// For verifications, whose outcomes come back as inputs.
     own_inputs: mpsc::Sender<Input>,
@@ -154,6 +159,7 @@ impl Driver {
             started,
             snapshots: Snapshots::after(log_rows, in_snapshot),
             verifications: 0,
+            verification_slots: Arc::new(Semaphore::new(MOST_VERIFICATIONS)),
             inputs,
             own_inputs,
             changes,
@@ -198,6 +204,7 @@ impl Driver {
         if self.scheduler.next_deadline().is_some_and(|deadline| deadline <= now) {
             self.apply(Event::TimePassed, &mut batch);
         }
+        self.stop_idle_verifications(&mut batch);
         self.finish(batch).await
     }
 
@@ -209,11 +216,18 @@ impl Driver {
             Input::FromWorker { session, worker, message } => self.on_message(session, worker, message, batch),
             Input::SessionClosed { session, worker } => self.on_session_closed(session, worker, batch),
             Input::WorkerGone { worker } => self.on_worker_gone(worker, batch),
+            Input::PoolGone { why } => {
+                self.notes.pools_gone.push(why);
+                batch.is_visible = true;
+            }
             Input::Draining => {
                 self.apply(Event::DrainRequested, batch);
             }
             Input::Verified { worker, verification, outcome } => {
                 self.on_verified(worker, verification, outcome, batch);
+            }
+            Input::CannotVerifyYet { worker, verification, trouble } => {
+                self.on_cannot_verify_yet(worker, verification, trouble, batch);
             }
             Input::Examined { worker, verification, found } => {
                 self.on_examined(worker, verification, found, batch)?;

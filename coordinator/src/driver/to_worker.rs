@@ -29,7 +29,11 @@ pub(crate) enum ToWorker {
     /// Stop an attempt.
     Revocation(AttemptKey),
     /// Drop an attempt that is not this worker's.
-    Refusal(AttemptKey),
+    Refusal {
+        key: AttemptKey,
+        /// Why, for people; empty where it is over or another's.
+        reason: String,
+    },
 }
 
 /// A stage to train or to evaluate, and under which attempt.

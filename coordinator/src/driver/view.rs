@@ -15,6 +15,8 @@ use super::request_error::RequestError;
 pub(crate) struct Notes {
     /// When each campaign was first submitted, in milliseconds since 1970.
     pub(crate) submitted_at_ms: BTreeMap<CampaignId, u64>,
+    /// Why pools have no worker and will have none, a sentence each.
+    pub(crate) pools_gone: Vec<String>,
 }
 
 /// A look at all of it.
@@ -99,6 +101,11 @@ impl<'a> View<'a> {
         self.notes.submitted_at_ms.get(campaign).copied().unwrap_or_default()
     }
 
+    /// Why pools have no worker and will have none, a sentence each.
+    pub(crate) fn pools_gone(&self) -> &'a [String] {
+        &self.notes.pools_gone
+    }
+
     /// The device of a worker, as it calls it; empty where that is unknown.
     pub(crate) fn device(&self, worker: &WorkerId) -> &'a str {
         self.conversations.get(worker).map_or("", |conversation| &conversation.device)
@@ -107,6 +114,11 @@ impl<'a> View<'a> {
     /// Whether a worker has a connection now.
     pub(crate) fn is_connected(&self, worker: &WorkerId) -> bool {
         self.conversations.get(worker).is_some_and(Conversation::is_connected)
+    }
+
+    /// Why the checkpoint that an attempt reported last cannot be read so far.
+    pub(crate) fn trouble(&self, worker: &WorkerId, key: AttemptKey) -> Option<&'a str> {
+        self.conversations.get(worker)?.trouble(key)
     }
 
     /// How far an attempt is, by what its worker says.

@@ -42,6 +42,7 @@ impl CampaignService for CampaignHandlers {
             storage: self.api.storage_url.clone(),
             process_id: std::process::id(),
             protocol: proto::PROTOCOL,
+            troubles: self.api.troubles().await?,
         }))
     }
 

@@ -17,7 +17,7 @@ impl From<ApiError> for Status {
         match error {
             ApiError::Request(error) => of_request(&error, message),
             ApiError::Recipe(_) | ApiError::Growth(_) => Self::invalid_argument(message),
-            ApiError::NoDataset { .. } => Self::failed_precondition(message),
+            ApiError::NoDataset { .. } | ApiError::PartialDataset { .. } => Self::failed_precondition(message),
             ApiError::ReadStorage(_) | ApiError::DeleteFiles(_) => Self::unavailable(message),
             ApiError::Store(error) => of_store(&error, message),
             ApiError::TokenRevoked => Self::unauthenticated(message),

@@ -1,5 +1,6 @@
 //! A running coordinator.
 
+use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -87,7 +88,7 @@ impl Handle {
         let token = self.local_tokens.as_ref().map(|tokens| tokens.worker.clone());
         let demand = self.driver_handle.demand().await;
         let pool = LocalPool::start(options, &self.url, token, demand, events).await?;
-        tokio::spawn(pass_on(received, self.driver_handle.inputs().clone()));
+        tokio::spawn(pass_on(received, pool.gone(), self.driver_handle.inputs().clone()));
         self.pools.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(pool);
         Ok(())
     }
@@ -153,15 +154,26 @@ pub(super) async fn drive(driver: Driver, stop: CancellationToken, ended: watch:
     ended.send_replace(Some(outcome.map_err(Arc::new)));
 }
 
-/// Tells the driver which of a pool's processes have ended.
-async fn pass_on(mut events: mpsc::Receiver<PoolEvent>, inputs: mpsc::Sender<Input>) {
-    while let Some(event) = events.recv().await {
-        match event {
-            PoolEvent::WorkerExited { worker_id } => {
-                if inputs.send(Input::WorkerGone { worker: worker_id }).await.is_err() {
-                    return;
-                }
+/// Tells the driver which of a pool's processes have ended, and when no other will follow.
+async fn pass_on(
+    mut events: mpsc::Receiver<PoolEvent>,
+    gone: impl Future<Output = WorkersGone> + Send,
+    inputs: mpsc::Sender<Input>,
+) {
+    let (mut gone, mut is_told) = (pin!(gone), false);
+    loop {
+        let input = tokio::select! {
+            event = events.recv() => match event {
+                Some(PoolEvent::WorkerExited { worker_id }) => Input::WorkerGone { worker: worker_id },
+                None => return,
+            },
+            gone = &mut gone, if !is_told => {
+                is_told = true;
+                Input::PoolGone { why: gone.to_string() }
             }
+        };
+        if inputs.send(input).await.is_err() {
+            return;
         }
     }
 }

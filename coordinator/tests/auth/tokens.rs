@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use coordinator::Scope;
+use coordinator::{Scope, Tokens};
 use dial::{Credentials, Secret};
 use prost::Message;
 use prost_types::FileDescriptorSet;
@@ -103,4 +103,15 @@ async fn call(place: &Place, credentials: &Credentials, path: &str) -> Code {
     let path: PathAndQuery = path.parse().expect("it is a path");
     let answer = grpc.unary(request, path, ProstCodec::<(), ()>::default()).await;
     answer.map_or_else(|status| status.code(), |_| Code::Ok)
+}
+
+#[tokio::test]
+async fn tokens_are_not_opened_below_the_coordinator_of_another_machine() {
+    let place = Place::new().await;
+    let address = place.dir.path().join("coordinator.json");
+    let here = std::fs::read_to_string(&address).expect("it is written");
+    let machine = coordinator::locate(place.dir.path()).expect("it runs").machine;
+    std::fs::write(&address, here.replace(&machine, "login-2")).expect("it is written");
+    let error = Tokens::open(place.dir.path()).await.expect_err("it runs elsewhere");
+    assert!(error.to_string().ends_with("runs on login-2: run this command there"), "{error}");
 }

@@ -89,10 +89,13 @@ async fn a_damaged_checkpoint_is_no_checkpoint() {
 
     let Down::Refusal(refusal) = worker.next_order().await else { panic!("the attempt is refused") };
     assert_eq!(refusal.attempt.as_ref(), Some(&job.attempt));
+    assert!(refusal.reason.contains("weights.safetensors: expected"), "{}", refusal.reason);
+    let Down::Refusal(again) = worker.next_order().await else { panic!("its completion comes too late") };
+    assert_eq!((again.attempt.as_ref(), again.reason.as_str()), (Some(&job.attempt), ""));
     let shown = bench.detail(&submitted.campaign).await;
     let stage = shown.stages.iter().find(|stage| stage.key == job.attempt.stage).expect("it is in the plan");
     assert_eq!((stage.phase(), stage.committed_step), (StagePhase::Waiting, None));
-    assert!(stage.reason.contains("without committing the checkpoint"), "{}", stage.reason);
+    assert!(stage.reason.contains("the coordinator cannot use checkpoints/"), "{}", stage.reason);
 
     worker.report(Up::RevocationConfirmed(v1::RevocationConfirmed { attempt: refusal.attempt })).await;
     let mut attempts = Vec::new();

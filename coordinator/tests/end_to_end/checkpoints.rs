@@ -1,12 +1,14 @@
 //! Checkpoints that workers cannot use: the coordinator looks for itself.
 
 use std::fs;
+use std::path::Path;
 
+use proto::v1::coordinator_message::Body as Down;
 use proto::v1::worker_message::Body as Up;
 use proto::v1::{self, CampaignPhase, StagePhase};
 
 use crate::bench::{Bench, last, phase};
-use crate::worker::{Job, Worker};
+use crate::worker::{Job, Worker, points};
 
 /// What a worker says that cannot start from what it was told to.
 fn unusable(job: &Job) -> Up {
@@ -237,5 +239,124 @@ async fn a_quota_removes_the_oldest_that_nothing_needs() {
     bench
         .see_through(&submitted.campaign, &mut worker, (&job, job.end_step() - 1), submitted.stages as usize - 1)
         .await;
+    bench.handle.shutdown().await;
+}
+
+/// What ends an attempt whose checkpoint is not there: an order to stop, with the reason.
+async fn refusal(worker: &mut Worker) -> v1::Refusal {
+    match worker.next_order().await {
+        Down::Refusal(refusal) => refusal,
+        other => panic!("expected a refusal, and got {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn the_first_checkpoint_that_the_coordinator_does_not_find_ends_the_attempt_and_nobody_is_blamed() {
+    let mut bench = Bench::new().await;
+    let submitted = bench.submit().await;
+    let mut worker = Worker::join(&bench.handle, "first").await;
+    for attempt in 1..=4 {
+        let job = worker.next_job().await;
+        assert_eq!(job.attempt.attempt, attempt);
+        let early = job.end_step() / 4;
+        worker.report_points(&job, 0..early).await;
+        let commit = worker.write_checkpoint(&job, early);
+        // As where the worker's folder of checkpoints is another one than the coordinator's.
+        fs::remove_dir_all(bench.dir.path().join("checkpoints")).expect("it is removed");
+        worker.report(Up::CommitCheckpoint(commit)).await;
+        let refusal = refusal(&mut worker).await;
+        assert_eq!(refusal.attempt.as_ref(), Some(&job.attempt));
+        let path = bench.dir.path().display().to_string();
+        assert!(refusal.reason.contains("manifest.json") && refusal.reason.contains(&path), "{}", refusal.reason);
+        let detail = bench.detail(&submitted.campaign).await;
+        let stage = detail.stages.iter().find(|stage| stage.key == job.attempt.stage).expect("it is in the plan");
+        assert_eq!(stage.phase(), StagePhase::Waiting);
+        assert!(stage.reason.contains("the coordinator cannot use checkpoints/"), "{}", stage.reason);
+        let stopped = v1::RevocationConfirmed { attempt: Some(job.attempt.clone()) };
+        worker.report(Up::RevocationConfirmed(stopped)).await;
+    }
+    let updates = bench.watch(&submitted.campaign).await;
+    worker.work(submitted.stages as usize).await;
+    worker.settle().await;
+    assert_eq!(phase(&last(updates).await), CampaignPhase::Ended);
+    bench.handle.shutdown().await;
+}
+
+/// A storage that does not answer: every file in it is a circle of links.
+fn cut_off(folder: &Path) -> impl FnOnce() + use<> {
+    let (folder, away) = (folder.to_owned(), folder.with_extension("away"));
+    fs::rename(&folder, &away).expect("it is moved");
+    std::os::unix::fs::symlink(&folder, &folder).expect("it is linked");
+    move || {
+        fs::remove_file(&folder).expect("it is removed");
+        fs::rename(&away, &folder).expect("it is moved back");
+    }
+}
+
+#[tokio::test]
+async fn a_checkpoint_that_cannot_be_read_for_a_while_is_committed_after_it_and_outlives_connections() {
+    let mut bench = Bench::new().await;
+    let submitted = bench.submit().await;
+    let mut worker = Worker::join(&bench.handle, "first").await;
+    let job = worker.next_job().await;
+    let (early, late) = (job.end_step() / 4, job.end_step() / 2);
+    worker.report_points(&job, 0..early).await;
+    worker.settle().await;
+    let commit = worker.write_checkpoint(&job, early);
+    let come_back = cut_off(&bench.dir.path().join("checkpoints"));
+    worker.report(Up::CommitCheckpoint(commit.clone())).await;
+    worker.report_points(&job, early..late).await;
+    let stage = async |bench: &mut Bench| {
+        let detail = bench.detail(&submitted.campaign).await;
+        detail.stages.into_iter().find(|stage| stage.key == job.attempt.stage).expect("it is in the plan")
+    };
+    // It is said.
+    while !stage(&mut bench).await.reason.contains("the coordinator cannot read its latest checkpoint") {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(worker.acknowledged, worker.sequence - 2, "neither is acknowledged");
+
+    // What the worker says again over new connections is the same report.
+    for _ in 0..3 {
+        worker = worker.rejoin(&bench.handle, vec![job.attempt.clone()]).await;
+        worker.say(worker.sequence - 1, Up::CommitCheckpoint(commit.clone())).await;
+        worker.say(worker.sequence, points(&job, early..late)).await;
+        assert_eq!(stage(&mut bench).await.phase(), StagePhase::Running);
+    }
+    come_back();
+    worker.settle().await;
+    let after = stage(&mut bench).await;
+    assert_eq!((after.committed_step, after.attempt, after.reason.as_str()), (Some(early), Some(1), ""));
+    bench.see_through(&submitted.campaign, &mut worker, (&job, late), submitted.stages as usize - 1).await;
+    bench.handle.shutdown().await;
+}
+
+#[tokio::test]
+async fn nobody_waits_for_a_checkpoint_of_an_attempt_that_is_over() {
+    let mut bench = Bench::new().await;
+    let submitted = bench.submit().await;
+    let mut worker = Worker::join(&bench.handle, "first").await;
+    let job = worker.next_job().await;
+    let early = job.end_step() / 4;
+    worker.report_points(&job, 0..early).await;
+    worker.settle().await;
+    let commit = worker.write_checkpoint(&job, early);
+    let come_back = cut_off(&bench.dir.path().join("checkpoints"));
+    worker.report(Up::CommitCheckpoint(commit)).await;
+    let campaign = submitted.campaign.clone();
+    bench.client.cancel_campaign(v1::CancelCampaignRequest { campaign }).await.expect("it is cancelled");
+    loop {
+        match worker.next_order().await {
+            Down::Revocation(revocation) => {
+                assert_eq!(revocation.attempt.as_ref(), Some(&job.attempt));
+                let stopped = v1::RevocationConfirmed { attempt: revocation.attempt };
+                worker.report(Up::RevocationConfirmed(stopped)).await;
+            }
+            Down::Refusal(_) => break,
+            other => panic!("expected an order to stop, and got {other:?}"),
+        }
+    }
+    worker.settle().await;
+    come_back();
     bench.handle.shutdown().await;
 }

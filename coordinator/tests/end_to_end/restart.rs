@@ -1,7 +1,7 @@
 //! Coordinators that end, and those that come after them.
 
 use coordinator::store::StoreError;
-use coordinator::{Coordinator, RunError, Scope, StartError, Tokens};
+use coordinator::{Coordinator, RunError, Scope, StartError, Tokens, TokensError};
 use proto::v1::worker_message::Body as Up;
 use proto::v1::{self, CampaignDetail, StagePhase};
 use sqlx::Connection as _;
@@ -171,7 +171,7 @@ async fn a_token_changes_no_schema_below_a_coordinator_of_an_earlier_version() {
     let lock = std::fs::File::create(dir.path().join("coordinator.lock")).expect("it is made");
     lock.lock().expect("nobody else has it");
     let error = Tokens::open(dir.path()).await.expect_err("it is in use");
-    assert!(matches!(error, StoreError::Earlier), "{error:?}");
+    assert!(matches!(error, TokensError::Store(StoreError::Earlier)), "{error:?}");
     let path = dir.path().join("store.sqlite");
     let mut store = sqlx::SqliteConnection::connect(path.to_str().expect("a path in UTF-8")).await.expect("it opens");
     let result = sqlx::query_scalar::<_, f64>("SELECT validation_loss FROM results WHERE validation_loss IS NOT NULL");
@@ -191,7 +191,7 @@ async fn a_token_changes_no_schema_below_a_coordinator_of_an_earlier_version() {
     store.close().await.expect("it closes");
     lock.lock().expect("nobody else has it");
     let error = Tokens::open(dir.path()).await.expect_err("it is from the future");
-    assert!(matches!(error, StoreError::Newer { found: 9000, .. }), "{error:?}");
+    assert!(matches!(error, TokensError::Store(StoreError::Newer { found: 9000, .. })), "{error:?}");
 }
 
 #[tokio::test]

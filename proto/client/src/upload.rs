@@ -84,7 +84,9 @@ pub async fn upload_dataset(
 
 /// Copies to a temporary folder and renames it, so that a folder with the dataset's name is always complete.
 fn copy(from: &Path, to: &Path, tell: &mut impl FnMut(&Upload)) -> io::Result<()> {
-    if to.is_dir() {
+    // The manifest is the last file to be written, however the folder came there.
+    let is_whole = || to.join(MANIFEST).is_file();
+    if is_whole() {
         return Ok(());
     }
     tell(&Upload::Copying(to.to_owned()));
@@ -94,7 +96,7 @@ fn copy(from: &Path, to: &Path, tell: &mut impl FnMut(&Upload)) -> io::Result<()
         let _ = std::fs::remove_dir_all(&partial);
     }
     // Another process may have copied the same content first.
-    if to.is_dir() { Ok(()) } else { copied }
+    if is_whole() { Ok(()) } else { copied }
 }
 
 fn copy_files(from: &Path, to: &Path) -> io::Result<()> {

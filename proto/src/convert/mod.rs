@@ -25,7 +25,7 @@ use vocabulary::id::ParseIdError;
 use vocabulary::measure::InvalidName;
 use vocabulary::{SpecError, StageKey};
 
-use crate::limits::{MAX_NAME_BYTES, has_control_characters};
+use crate::limits::{MAX_NAME_BYTES, MAX_REASON_BYTES, has_control_characters};
 
 /// Why a message is not what it should be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -157,6 +157,19 @@ pub fn ids<T: FromStr<Err = ParseIdError>>(field: &str, texts: &[String]) -> Res
 pub fn name(field: &str, text: String) -> Result<String, ConvertError> {
     line(field, &text, MAX_NAME_BYTES)?;
     Ok(text)
+}
+
+/// Reads why something failed. It is for people and may come from anywhere: one that is too long is cut, not refused, and
+/// what a terminal would act on is taken out of it.
+#[must_use]
+pub fn reason(text: &str) -> String {
+    let is_shown = |letter: &char| !letter.is_control() || *letter == '\n';
+    let mut reason: String = text.chars().filter(is_shown).collect();
+    if reason.len() > MAX_REASON_BYTES {
+        let end = (0..=MAX_REASON_BYTES).rev().find(|end| reason.is_char_boundary(*end)).unwrap_or(0);
+        reason.truncate(end);
+    }
+    reason
 }
 
 /// Whether a text for people is a line.

@@ -10,7 +10,8 @@ use vocabulary::{
     StageRole, StageSpec, StartSpec, TensorProgram, Tokens, Trial, TrialId, Work, sample,
 };
 
-use super::{ConvertError, Problem, attempt, plan as read_plan, sent_plan, work};
+use super::{ConvertError, Problem, attempt, plan as read_plan, reason, sent_plan, work};
+use crate::limits::MAX_REASON_BYTES;
 use crate::v1;
 
 fn spec(schedule: LrSchedule, floats: [f64; 6], precision: Precision) -> StageSpec {
@@ -356,4 +357,12 @@ fn the_largest_plan_is_a_message() {
     large.trials = vec![Trial { path: vec![trial.path[0]; 20], ..trial }; 10_000];
     let bytes = sent_plan(&large).len();
     assert!(bytes < crate::limits::MAX_PLAN_BYTES, "{bytes}");
+}
+
+#[test]
+fn long_reasons_are_cut_between_characters() {
+    let read = reason(&"é".repeat(MAX_REASON_BYTES));
+    assert_eq!(read.len(), MAX_REASON_BYTES);
+    assert_eq!(reason("one\r\n\u{1b}[31mtwo"), "one\n[31mtwo");
+    assert_eq!(reason(&format!("x{}", "é".repeat(MAX_REASON_BYTES))).len(), MAX_REASON_BYTES - 1);
 }

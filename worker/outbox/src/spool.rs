@@ -36,6 +36,16 @@ pub enum SpoolError {
     Thread(#[source] std::io::Error),
 }
 
+impl SpoolError {
+    /// The operating system's error.
+    #[must_use]
+    pub fn io(&self) -> &std::io::Error {
+        match self {
+            Self::Create { source, .. } | Self::Log(LogError { source, .. }) | Self::Thread(source) => source,
+        }
+    }
+}
+
 /// Writes the copy. Dropping it waits until what it was given is on the disk, or the disk refuses it.
 #[derive(Debug)]
 pub struct Spool {

@@ -47,7 +47,12 @@ pub enum Received {
     /// Stop the attempt, and confirm.
     Revoked(AttemptKey),
     /// The attempt is not this worker's: stop it, drop its unsent messages, and confirm.
-    Refused(AttemptKey),
+    Refused {
+        /// The attempt.
+        key: AttemptKey,
+        /// Why it is not this worker's any more; empty if the coordinator gives no reason.
+        reason: String,
+    },
 }
 
 /// Why an attempt never reached the training thread.

@@ -193,7 +193,10 @@ impl Session {
                 actions.push(Action::Forget(through));
             }
             Received::Revoked(key) => self.on_revoked(key, actions),
-            Received::Refused(key) => {
+            Received::Refused { key, reason } => {
+                if !reason.is_empty() {
+                    warn!(attempt = %key, reason, "the coordinator ended the attempt");
+                }
                 self.queue.drop_attempt(key);
                 self.on_revoked(key, actions);
             }

@@ -76,7 +76,9 @@ pub fn decode(message: CoordinatorMessage) -> Result<Received, WireError> {
         }
         Body::Acknowledgement(acknowledgement) => Ok(Received::Acknowledged(acknowledgement.sequence)),
         Body::Revocation(revocation) => Ok(Received::Revoked(attempt(revocation.attempt.as_ref())?)),
-        Body::Refusal(refusal) => Ok(Received::Refused(attempt(refusal.attempt.as_ref())?)),
+        Body::Refusal(v1::Refusal { attempt: of, reason }) => {
+            Ok(Received::Refused { key: attempt(of.as_ref())?, reason: proto::convert::reason(&reason) })
+        }
     }
 }
 

@@ -160,7 +160,7 @@ impl Story {
 
     #[track_caller]
     pub(crate) fn refuse(&mut self, text: &str) {
-        self.handle(Event::Received(Received::Refused(self.key(text))));
+        self.handle(Event::Received(Received::Refused { key: self.key(text), reason: String::new() }));
     }
 
     // The outcome of training.

@@ -26,7 +26,9 @@ impl Bench {
     pub(crate) fn new() -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let storage = dir.path().join("storage");
-        fs::create_dir_all(storage.join(proto::layout::dataset_path(&sample::dataset().id))).expect("it is made");
+        let dataset = storage.join(proto::layout::dataset_path(&sample::dataset().id));
+        fs::create_dir_all(&dataset).expect("it is made");
+        fs::write(dataset.join(proto::layout::MANIFEST), "{}").expect("it is written");
         let address = url::Url::from_directory_path(&storage).expect("it is absolute");
         Self { coordinator: Coordinator::start(address.into()), dir }
     }

@@ -146,6 +146,7 @@ impl Scheduler {
             also_dropping.remove(&key);
             if self.workers.get(&worker).is_some_and(|known| known.slot == Slot::Dropping(key)) {
                 self.workers.set_slot(worker, Slot::Idle);
+                self.rest_if_due(worker);
             }
         }
     }
@@ -158,7 +159,7 @@ impl Scheduler {
     }
 
     /// Ends an attempt whose worker reports something impossible. It may still be training, so its slot is not free.
-    fn break_off(&mut self, now: Timestamp, claim: Claim, reason: String, effects: &mut Vec<Effect>) {
+    pub(super) fn break_off(&mut self, now: Timestamp, claim: Claim, reason: String, effects: &mut Vec<Effect>) {
         let Claim { worker, key } = claim;
         self.end_attempt(now, key.stage, AttemptEnd::ProtocolBroken { reason }, effects);
         self.workers.set_slot(worker, Slot::Dropping(key));

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use vocabulary::StageKey;
+use vocabulary::{StageKey, WorkerId};
 
 use super::attempts::Claim;
 use crate::effect::Effect;
@@ -49,11 +49,48 @@ impl Scheduler {
             return;
         }
         self.end_attempt(now, claim.key.stage, AttemptEnd::StorageFailed { reason }, effects);
-        let retries =
-            self.ledger.record(&claim.key.stage).map(|record| self.ledger.retries(record)).unwrap_or_default();
-        if let Some(failures) = self.workers.note_storage_failure(claim.worker) {
-            self.workers.set_slot(claim.worker, Slot::Resting);
-            self.timers.set(Timer::RestOver(claim.worker), now + retries.wait_after(failures));
+        self.begin_rest(now, claim);
+        self.workers.set_slot(claim.worker, Slot::Resting);
+    }
+
+    /// What the worker trains on top of a checkpoint that is not there could never be committed, so the attempt ends with
+    /// the first one. The worker and the coordinator may see different storages, which is nobody's fault: the worker rests
+    /// once it has stopped.
+    pub(super) fn on_checkpoint_refused(
+        &mut self,
+        now: Timestamp,
+        claim: Claim,
+        reason: String,
+        is_impossible: bool,
+        effects: &mut Vec<Effect>,
+    ) {
+        if !self.passes(now, claim, effects) {
+            return;
+        }
+        if is_impossible {
+            return self.break_off(now, claim, reason, effects);
+        }
+        let Claim { worker, key } = claim;
+        self.end_attempt(now, key.stage, AttemptEnd::StorageFailed { reason }, effects);
+        self.begin_rest(now, claim);
+        self.workers.set_slot(worker, Slot::Dropping(key));
+        effects.push(Effect::Refuse { worker, key });
+    }
+
+    /// Sets the end of a worker's rest, which is the longer the more often in a row the storage failed it.
+    fn begin_rest(&mut self, now: Timestamp, claim: Claim) {
+        let Claim { worker, key } = claim;
+        let retries = self.ledger.record(&key.stage).map(|record| self.ledger.retries(record)).unwrap_or_default();
+        if let Some(failures) = self.workers.note_storage_failure(worker) {
+            self.timers.set(Timer::RestOver(worker), now + retries.wait_after(failures));
+        }
+    }
+
+    /// A worker that had something to stop first rests only now.
+    pub(super) fn rest_if_due(&mut self, worker: WorkerId) {
+        let is_idle = self.workers.get(&worker).is_some_and(|known| known.slot == Slot::Idle);
+        if is_idle && self.timers.when(Timer::RestOver(worker)).is_some() {
+            self.workers.set_slot(worker, Slot::Resting);
         }
     }
 

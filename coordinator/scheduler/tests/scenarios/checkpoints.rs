@@ -203,7 +203,7 @@ fn a_worker_that_the_storage_fails_rests_and_the_stage_is_not_blamed() {
     let mut story = trunk_and_branch();
     for (attempt, rest) in [(1, 1), (2, 2), (3, 4), (4, 4), (5, 4), (6, 4)] {
         story.storage_fails("w1", &format!("trunk#{attempt}"));
-        story.expect(&[format!("ended trunk#{attempt}: handed back, because the storage failed: disk full")]);
+        story.expect(&[format!("ended trunk#{attempt}: ended, because the storage failed: disk full")]);
         assert_eq!(story.status("trunk").counts, Counts::default());
         assert_eq!(story.stage_is("trunk"), "the storage failed every worker; they rest before they try again");
         story.wait(rest - 1);
@@ -219,10 +219,53 @@ fn a_worker_that_the_storage_fails_rests_and_the_stage_is_not_blamed() {
     story.checkpoint("w1", "trunk#7", 40);
     story.expect(&["checkpoint of trunk#7 at 40"]);
     story.storage_fails("w1", "trunk#7");
-    story.expect(&["ended trunk#7: handed back, because the storage failed: disk full"]);
+    story.expect(&["ended trunk#7: ended, because the storage failed: disk full"]);
     // Another one may take it at once.
     story.join("w2", &[]);
     story.expect(&["started trunk#8 on w2", "assign trunk#8 to w2 from step 40"]);
+}
+
+#[test]
+fn the_first_checkpoint_that_is_not_there_ends_the_attempt_and_is_on_no_count() {
+    let mut story = trunk_and_branch();
+    for (attempt, rest) in [(1, 1), (2, 2), (3, 4)] {
+        story.refuse_checkpoint("w1", &format!("trunk#{attempt}"), false);
+        story.expect(&[
+            format!("ended trunk#{attempt}: ended, because the storage failed: it is not there"),
+            format!("refuse trunk#{attempt} to w1"),
+        ]);
+        assert_eq!(story.status("trunk").counts, Counts::default());
+        // What it says of the attempt from now on changes nothing, and its slot is taken until it has stopped.
+        story.complete("w1", &format!("trunk#{attempt}"));
+        story.expect(&[format!("refuse trunk#{attempt} to w1")]);
+        story.confirm("w1", &format!("trunk#{attempt}"));
+        story.expect_nothing();
+        assert_eq!(story.stage_is("trunk"), "the storage failed every worker; they rest before they try again");
+        story.wait(rest);
+        let next = attempt + 1;
+        story.expect(&[
+            format!("started trunk#{next} on w1"),
+            format!("assign trunk#{next} to w1 from initial weights"),
+        ]);
+    }
+    // A worker that takes longer to stop than it would rest is given the next stage at once.
+    story.refuse_checkpoint("w1", "trunk#4", false);
+    story.take();
+    for _ in 0..10 {
+        story.wait(1);
+        story.heartbeat("w1", &[]);
+    }
+    story.expect_nothing();
+    story.confirm("w1", "trunk#4");
+    story.expect(&["started trunk#5 on w1", "assign trunk#5 to w1 from initial weights"]);
+}
+
+#[test]
+fn a_checkpoint_that_cannot_be_is_the_workers_fault() {
+    let mut story = trunk_and_branch();
+    story.refuse_checkpoint("w1", "trunk#1", true);
+    story.expect(&["ended trunk#1: worker broke the protocol: it is not there", "refuse trunk#1 to w1"]);
+    assert_eq!(story.status("trunk").counts.failed, 1);
 }
 
 #[test]

@@ -259,6 +259,13 @@ impl Scenario {
     }
 
     #[track_caller]
+    pub(crate) fn refuse_checkpoint(&mut self, name: &str, attempt: &str, is_impossible: bool) {
+        let (worker, key) = (self.worker(name), self.attempt(attempt));
+        let reason = "it is not there".to_owned();
+        self.handle(Event::CheckpointRefused { worker, key, reason, is_impossible });
+    }
+
+    #[track_caller]
     pub(crate) fn confirm(&mut self, name: &str, attempt: &str) {
         let (worker, key) = (self.worker(name), self.attempt(attempt));
         self.handle(Event::RevocationConfirmed { worker, key });

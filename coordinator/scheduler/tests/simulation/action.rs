@@ -40,6 +40,11 @@ pub(crate) enum Action {
         slot: usize,
         acknowledged: bool,
     },
+    /// As `Hear`, but the checkpoint that the message is about is not there.
+    Refuse {
+        slot: usize,
+        is_impossible: bool,
+    },
     /// The coordinator takes in the next message of a connection that is over, of the living or of the dead.
     HearLate(usize),
     /// A message that was heard before comes again, whatever has happened since.
@@ -90,6 +95,8 @@ fn action() -> impl Strategy<Value = Action> {
         12 => slot().prop_map(Action::Train),
         12 => slot().prop_map(Action::Obey),
         12 => (slot(), prop::bool::weighted(0.8)).prop_map(|(slot, acknowledged)| Action::Hear { slot, acknowledged }),
+        2 => (slot(), prop::bool::weighted(0.2))
+            .prop_map(|(slot, is_impossible)| Action::Refuse { slot, is_impossible }),
         3 => (0_usize..16).prop_map(Action::HearLate),
         2 => (0_usize..256).prop_map(Action::HearAgain),
         4 => slot().prop_map(Action::Heartbeat),

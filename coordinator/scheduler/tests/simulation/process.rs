@@ -227,6 +227,7 @@ pub(crate) fn claim(event: &Event) -> Option<AttemptKey> {
         | Event::AttemptReleased { key, .. }
         | Event::StartUnusable { key, .. }
         | Event::StorageFailed { key, .. }
+        | Event::CheckpointRefused { key, .. }
         | Event::RevocationConfirmed { key, .. } => Some(*key),
         _ => None,
     }

@@ -105,7 +105,13 @@ impl World {
             Action::Kill { slot, noticed } => self.kill(slot, noticed),
             Action::Train(slot) => self.with(slot, Process::train),
             Action::Obey(slot) => self.obey(slot),
-            Action::Hear { slot, acknowledged } => self.hear(slot, acknowledged),
+            Action::Hear { slot, acknowledged } => self.hear(slot, acknowledged, |event| event),
+            Action::Refuse { slot, is_impossible } => self.hear(slot, true, |event| match event {
+                Event::CheckpointCommitted { worker, key, .. } => {
+                    Event::CheckpointRefused { worker, key, reason: "it is not there".to_owned(), is_impossible }
+                }
+                event => event,
+            }),
             Action::Heartbeat(slot) => self.with(slot, Process::heartbeat),
             Action::Diverge(slot) => self.with(slot, |process| {
                 process.end_with(|worker, key, step| Event::StageDiverged { worker, key, step, loss: f64::NAN });
@@ -242,10 +248,11 @@ impl World {
         })
     }
 
-    fn hear(&mut self, slot: usize, acknowledged: bool) -> Result<(), String> {
+    fn hear(&mut self, slot: usize, acknowledged: bool, found: impl Fn(Event) -> Event) -> Result<(), String> {
         let Some(process) = self.slots[slot].as_mut() else { return Ok(()) };
         let worker = process.id;
         let Some((connection, message)) = process.next_message() else { return Ok(()) };
+        let message = Message { event: found(message.event), ..message };
         let number = message.number.filter(|_| acknowledged);
         if self.take_in(worker, connection, message)?
             && let (Some(process), Some(number)) = (self.process(worker), number)

@@ -1,7 +1,7 @@
 //! Stages.
 
-use scheduler::StageState;
-use vocabulary::{Measurements, StageKey, WorkerId};
+use scheduler::{StageState, WaitReason};
+use vocabulary::{AttemptKey, Measurements, StageKey, WorkerId};
 
 use crate::api::words;
 use crate::driver::view::View;
@@ -38,13 +38,20 @@ pub(crate) enum StagePhase {
 impl StageView {
     pub(crate) fn of(view: &View<'_>, key: StageKey, campaign_is_cancelled: bool) -> Option<Self> {
         let status = view.scheduler.stage_status(&key)?;
-        let reason = words::stage_reason(&status, campaign_is_cancelled);
+        let mut reason = words::stage_reason(&status, campaign_is_cancelled);
         let (mut worker, mut result) = (None, None);
         let phase = match status.state {
             StageState::Waiting if campaign_is_cancelled => StagePhase::NotRun,
-            StageState::Waiting => StagePhase::Waiting,
-            StageState::Running { worker: by, .. } => {
+            StageState::Waiting => {
+                if status.waits == Some(WaitReason::NoWorkers) {
+                    reason.extend(view.pools_gone().iter().map(|gone| format!("; {gone}")));
+                }
+                StagePhase::Waiting
+            }
+            StageState::Running { worker: by, attempt } => {
                 worker = Some(by);
+                let trouble = view.trouble(&by, AttemptKey { stage: key, attempt });
+                reason = trouble.map(words::unread_checkpoint).unwrap_or_default();
                 StagePhase::Running
             }
             StageState::Completed { result: came_out, .. } => {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use proto::ConvertError;
 use proto::convert::{Problem, attempt, attempts, id, ids, name};
-use proto::limits::{MAX_CURVE_POINTS, MAX_LISTED, MAX_NAME_BYTES, MAX_REASON_BYTES};
+use proto::limits::{MAX_CURVE_POINTS, MAX_LISTED, MAX_NAME_BYTES};
 use proto::v1::worker_message::Body;
 use proto::v1::{self, WorkerMessage};
 use vocabulary::measure::MAX_MEASUREMENTS;
@@ -93,7 +93,12 @@ pub(crate) fn message(message: WorkerMessage) -> Result<FromWorker, DecodeError>
         Body::AttemptFailed(failed) => {
             let key = attempt("attempt_failed.attempt", failed.attempt)?;
             let v1::AttemptFailed { reason, started, .. } = failed;
-            report("attempt_failed", sequence, key, ReportBody::Failed { reason: shortened(reason), started })
+            report(
+                "attempt_failed",
+                sequence,
+                key,
+                ReportBody::Failed { reason: proto::convert::reason(&reason), started },
+            )
         }
         Body::AttemptReleased(released) => {
             let key = attempt("attempt_released.attempt", released.attempt)?;
@@ -108,13 +113,18 @@ pub(crate) fn message(message: WorkerMessage) -> Result<FromWorker, DecodeError>
                 of: id("start_unusable.checkpoint.stage", &checkpoint.stage)?,
                 step: checkpoint.step,
                 manifest_hash: checkpoint.manifest_hash,
-                reason: shortened(unusable.reason),
+                reason: proto::convert::reason(&unusable.reason),
             });
             report("start_unusable", sequence, key, body)
         }
         Body::StorageFailed(failed) => {
             let key = attempt("storage_failed.attempt", failed.attempt)?;
-            report("storage_failed", sequence, key, ReportBody::StorageFailed { reason: shortened(failed.reason) })
+            report(
+                "storage_failed",
+                sequence,
+                key,
+                ReportBody::StorageFailed { reason: proto::convert::reason(&failed.reason) },
+            )
         }
         Body::RevocationConfirmed(confirmed) => {
             let key = attempt("revocation_confirmed.attempt", confirmed.attempt)?;
@@ -157,18 +167,6 @@ fn point(point: v1::CurvePoint) -> Result<CurvePoint, DecodeError> {
     let v1::CurvePoint { step, loss, grad_norm, learning_rate, measurements } = point;
     let measurements = proto::convert::measurements("measurements", measurements)?;
     Ok(CurvePoint { step, loss, grad_norm, learning_rate, measurements })
-}
-
-/// A reason is for people and may come from anywhere: one that is too long is cut, not refused, and what a terminal would
-/// act on is taken out of it.
-fn shortened(reason: String) -> String {
-    let is_shown = |letter: &char| !letter.is_control() || *letter == '\n';
-    let mut reason: String = reason.chars().filter(is_shown).collect();
-    if reason.len() > MAX_REASON_BYTES {
-        let end = (0..=MAX_REASON_BYTES).rev().find(|end| reason.is_char_boundary(*end)).unwrap_or(0);
-        reason.truncate(end);
-    }
-    reason
 }
 
 #[cfg(test)]
@@ -295,13 +293,5 @@ mod tests {
         assert_eq!(can(&[]), BTreeSet::from([WorkKind::Train]));
         assert_eq!(can(&["train", "evaluate", "distil"]), BTreeSet::from(WorkKind::ALL));
         assert_eq!(can(&["distil"]), BTreeSet::new());
-    }
-
-    #[test]
-    fn long_reasons_are_cut_between_characters() {
-        let reason = shortened("é".repeat(MAX_REASON_BYTES));
-        assert_eq!(reason.len(), MAX_REASON_BYTES);
-        assert_eq!(shortened("one\r\n\u{1b}[31mtwo".to_owned()), "one\n[31mtwo");
-        assert_eq!(shortened(format!("x{}", "é".repeat(MAX_REASON_BYTES))).len(), MAX_REASON_BYTES - 1);
     }
 }

@@ -86,13 +86,14 @@ impl LocalPool {
     }
 
     /// Resolves once every worker has failed for good; pends otherwise.
-    pub fn gone(&self) -> impl Future<Output = WorkersGone> + use<> {
+    pub fn gone(&self) -> impl Future<Output = WorkersGone> + Send + use<> {
         let mut gone = self.gone.clone();
         async move {
-            match gone.wait_for(Option::is_some).await.as_deref() {
-                Ok(Some(gone)) => gone.clone(),
+            let gone = gone.wait_for(Option::is_some).await.ok().and_then(|gone| gone.clone());
+            match gone {
+                Some(gone) => gone,
                 // The pool was stopped.
-                Ok(None) | Err(_) => std::future::pending().await,
+                None => std::future::pending().await,
             }
         }
     }

@@ -158,7 +158,7 @@ impl World {
             Step::RefuseAny(index) => {
                 if let Some(any) = self.any(index) {
                     self.coordinator.live.take_if(|live| *live == any);
-                    self.order(Received::Refused(any));
+                    self.order(Received::Refused { key: any, reason: String::new() });
                 }
             }
             Step::Prepare { succeeds } => self.feed_if_any(|process| process.prepared(*succeeds))?,
@@ -262,7 +262,7 @@ impl World {
                 self.open.insert(assignment.key);
             }
             Received::Acknowledged(through) => self.acknowledged = self.acknowledged.max(*through),
-            Received::Refused(key) => {
+            Received::Refused { key, .. } => {
                 let of_it = self.said.iter().filter(|(_, message)| claims(message, *key)).map(|(number, _)| *number);
                 self.dropped.extend(of_it.filter(|number| *number > self.acknowledged));
             }

@@ -100,6 +100,7 @@ fn report(event: &Event) -> Option<(WorkerId, AttemptKey)> {
         | Event::AttemptReleased { worker, .. }
         | Event::StartUnusable { worker, .. }
         | Event::StorageFailed { worker, .. }
+        | Event::CheckpointRefused { worker, .. }
         | Event::RevocationConfirmed { worker, .. } => Some((*worker, key)),
         _ => None,
     }

@@ -27,6 +27,7 @@ mod orphans;
 pub mod pools;
 mod start;
 pub mod store;
+mod tasks;
 mod tls;
 mod verify;
 
@@ -45,4 +46,5 @@ pub use lock::{LiveCoordinator, LockError, local_token, locate};
 pub use pools::{LocalPool, LocalPoolOptions, WorkersGone};
 pub use scheduler::Settings;
 pub use start::{Coordinator, CoordinatorOptions, Handle, StartError};
+pub use tasks::Panicked;
 pub use tls::{TlsError, TlsFiles};

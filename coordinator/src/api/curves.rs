@@ -10,6 +10,7 @@ use super::requests::CurvesRequest;
 use super::{Api, ApiError, READER_TIMEOUT};
 use crate::driver::view::View;
 use crate::store::{CurvePoint, Store};
+use crate::tasks::caught;
 
 /// Points in a run. Even with as many measurements as a point may have, under the longest names, they fit into one message.
 const POINTS_A_RUN: usize = 512;
@@ -35,7 +36,12 @@ impl Api {
             view.find_stages(&campaign, &selectors)
         };
         let stages = self.look(find).await??;
-        tokio::spawn(send(self.store.clone(), stages, from_step, runs));
+        let (store, last) = (self.store.clone(), runs.clone());
+        tokio::spawn(async move {
+            if let Err(panicked) = caught("a reader of curves", send(store, stages, from_step, runs)).await {
+                let _ = last.send(Err(panicked.into())).await;
+            }
+        });
         Ok(())
     }
 }

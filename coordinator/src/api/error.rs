@@ -5,6 +5,7 @@ use recipes::{GrowthError, RecipeError};
 use crate::auth::REVOKED;
 use crate::driver::request_error::RequestError;
 use crate::store::StoreError;
+use crate::tasks::Panicked;
 
 /// A refusal or a failure.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +32,9 @@ pub(crate) enum ApiError {
     DeleteFiles(#[source] object_store::Error),
     #[error(transparent)]
     Store(StoreError),
+    /// On behalf of a reader. The coordinator goes on.
+    #[error(transparent)]
+    Panicked(#[from] Panicked),
     #[error("{REVOKED}")]
     TokenRevoked,
     #[error("the curves are not being read: resume with `after_step`")]

@@ -24,9 +24,19 @@ impl Api {
         loop {
             // Marked as seen before the look: a change after it is noticed below.
             changes.borrow_and_update();
-            let Ok(Some(update)) = self.look(move |view| CampaignUpdate::of(view, &campaign)).await else {
-                let _ = updates.send(stopping()).await;
-                return;
+            let update = match self.look(move |view| CampaignUpdate::of(view, &campaign)).await {
+                Ok(Some(update)) => update,
+                // It has not stopped, and there is nothing new to see until it continues.
+                Err(ApiError::Request(RequestError::Stalled { .. })) => {
+                    tokio::select! {
+                        () = tokio::time::sleep(INTERVAL) => continue,
+                        () = updates.closed() => return,
+                    }
+                }
+                Ok(None) | Err(_) => {
+                    let _ = updates.send(stopping()).await;
+                    return;
+                }
             };
             let is_over = update.campaign.status.phase != CampaignPhase::Open;
             // A reader that stops is cut off; a new watch begins with all there is to know.

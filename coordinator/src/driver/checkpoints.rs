@@ -4,14 +4,14 @@ use scheduler::Event;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{info, warn};
 use vocabulary::text::one_line;
-use vocabulary::{AttemptKey, StageKey, WorkerId};
+use vocabulary::{AttemptKey, WorkerId};
 
 use super::batch::{Batch, Start};
 use super::conversation::{Checking, Verifying};
 use super::from_worker::UnusableStart;
 use super::input::Input;
 use super::{Driver, RunError};
-use crate::store::{CommittedCheckpoint, Store, StoreError};
+use crate::store::{CommittedCheckpoint, StoreError};
 use crate::verify::{self, CheckpointClaim, CheckpointHealth, VerifyError, WRITTEN};
 
 impl Driver {
@@ -37,8 +37,11 @@ impl Driver {
         let data = self.scheduler.stage(&start.of).map(|stage| stage.spec.data.dataset);
         let (of, step, hash) = (start.of, start.step, start.manifest_hash.clone());
         warn!(%of, step, %worker, reason = start.reason, "a worker cannot use a committed checkpoint");
+        let patience = self.patience.beside();
         self.wait_for(worker, sequence, Checking::Start { key, start }, move |verification| async move {
-            let found = match (committed(store.as_ref(), of, step, &hash).await, data) {
+            let committed = patience.call("read a checkpoint", || store.checkpoint(of, step)).await;
+            let committed = committed.map(|row| row.filter(|row| row.manifest_hash == hash));
+            let found = match (committed, data) {
                 (Ok(Some(committed)), Some(data)) => {
                     Ok(Some(verify::examine(storage.as_ref(), &committed, &data, verify::COMMITTED).await))
                 }
@@ -58,7 +61,7 @@ impl Driver {
         let Some(conversation) = self.conversations.get_mut(&worker) else { return };
         self.verifications += 1;
         let id = self.verifications;
-        let task = AbortOnDropHandle::new(tokio::spawn(read(id)));
+        let task = AbortOnDropHandle::new(self.alarm.spawn("the reading of a checkpoint", read(id)));
         conversation.verifying = Some(Verifying { id, sequence, what, trouble: None, _task: task });
     }
 
@@ -183,19 +186,8 @@ impl Driver {
     pub(super) fn start_is_gone(&self, worker: WorkerId, key: AttemptKey, start: Start) {
         let (inputs, Start { of, step }) = (self.own_inputs.clone(), start);
         // The queue may be full of what waits for this very turn.
-        tokio::spawn(async move {
+        self.alarm.spawn("a message to the driver", async move {
             let _ = inputs.send(Input::StartGone { worker, key, of, step }).await;
         });
     }
-}
-
-/// The row of a checkpoint, if it still has this hash.
-async fn committed(
-    store: &dyn Store,
-    stage: StageKey,
-    step: u64,
-    manifest_hash: &str,
-) -> Result<Option<CommittedCheckpoint>, StoreError> {
-    let row = store.checkpoint(stage, step).await?;
-    Ok(row.filter(|row| row.manifest_hash == manifest_hash))
 }

@@ -2,11 +2,12 @@
 
 use scheduler::{AttemptEnd, Effect, Event, Fact, PlanError, RemovalReason};
 use tracing::{debug, info, warn};
-use vocabulary::{AttemptKey, CampaignId, WorkerId};
+use vocabulary::{AttemptKey, CampaignId, StageKey, WorkerId};
 
 use super::batch::{Afterwards, Batch, Start};
 use super::to_worker::{Assignment, ToWorker};
 use super::{Driver, RunError};
+use crate::store::CommittedCheckpoint;
 
 /// The outcome of an event, for whoever raised it.
 #[derive(Debug, Default)]
@@ -96,8 +97,13 @@ impl Driver {
             Fact::StageDiverged { stage, attempt, step, .. } => info!(%stage, %attempt, step, "a stage diverged"),
             _ => {}
         }
-        let checkpoint = fact.stage().and_then(|stage| self.scheduler.stage_status(&stage)?.checkpoint).unwrap_or(0);
+        let checkpoint = fact.stage().and_then(|stage| self.scheduler.ledger().checkpoints(&stage).last()).unwrap_or(0);
         batch.record(fact, checkpoint);
+    }
+
+    async fn committed(&self, of: StageKey, step: u64) -> Result<Option<CommittedCheckpoint>, RunError> {
+        let found = self.patience.call("read a checkpoint", || self.store.checkpoint(of, step)).await;
+        found.map_err(RunError::Read)
     }
 
     /// Sends an assignment, with the checkpoint to start from. That is looked up after the commit, because the same
@@ -110,7 +116,7 @@ impl Driver {
     ) -> Result<(), RunError> {
         let checkpoint = match start {
             None => None,
-            Some(Start { of, step }) => match self.store.checkpoint(of, step).await.map_err(RunError::Read)? {
+            Some(Start { of, step }) => match self.committed(of, step).await? {
                 Some(checkpoint) => Some(checkpoint),
                 None if self.scheduler.ledger().checkpoints(&of).any(|known| known == step) => {
                     return Err(RunError::CheckpointMissing { stage: of, step });

@@ -6,8 +6,10 @@ use vocabulary::CampaignId;
 
 use super::index::Indexed;
 use super::input::{Extended, Extension, Input, Request, Submission, Submitted};
+use super::patience::Stall;
 use super::request_error::RequestError;
 use super::view::View;
+use crate::tasks::Alarm;
 
 /// A way to talk to the driver.
 #[derive(Debug, Clone)]
@@ -15,6 +17,8 @@ pub(crate) struct DriverHandle {
     inputs: mpsc::Sender<Input>,
     changes: watch::Receiver<u64>,
     demand: watch::Sender<Demand>,
+    stalls: watch::Receiver<Option<Stall>>,
+    alarm: Alarm,
 }
 
 impl DriverHandle {
@@ -22,8 +26,15 @@ impl DriverHandle {
         inputs: mpsc::Sender<Input>,
         changes: watch::Receiver<u64>,
         demand: watch::Sender<Demand>,
+        stalls: watch::Receiver<Option<Stall>>,
+        alarm: Alarm,
     ) -> Self {
-        Self { inputs, changes, demand }
+        Self { inputs, changes, demand, stalls, alarm }
+    }
+
+    /// Where a panic is reported that the coordinator cannot live with.
+    pub(crate) fn alarm(&self) -> &Alarm {
+        &self.alarm
     }
 
     /// The queue for sessions and pools.
@@ -80,13 +91,33 @@ impl DriverHandle {
                 let _ = reply.send(look(view));
             }))
         };
-        self.ask(answer).await
+        let mut stalls = self.stalls.clone();
+        tokio::select! {
+            biased;
+            answer = self.ask(answer) => answer,
+            // What the driver has taken in is not durable, so nobody may see it yet.
+            Ok(stall) = stalls.wait_for(Option::is_some) => {
+                Err(stall.as_ref().map_or(RequestError::Stopping, RequestError::from))
+            }
+        }
     }
 
+    /// Asks for a change. While the driver waits for the store, it is refused: nobody could say when it would be made.
     async fn ask<T>(&self, request: impl FnOnce(oneshot::Sender<T>) -> Request) -> Result<T, RequestError> {
+        self.check_stall()?;
         let (reply, answer) = oneshot::channel();
         let sent = self.inputs.send(Input::Request(request(reply))).await;
         sent.map_err(|_| RequestError::Stopping)?;
         answer.await.map_err(|_| RequestError::Stopping)
+    }
+
+    fn check_stall(&self) -> Result<(), RequestError> {
+        self.stalls.borrow().as_ref().map_or(Ok(()), |stall| Err(stall.into()))
+    }
+}
+
+impl From<&Stall> for RequestError {
+    fn from(stall: &Stall) -> Self {
+        Self::Stalled { seconds: stall.since.elapsed().as_secs(), why: stall.why.to_string() }
     }
 }

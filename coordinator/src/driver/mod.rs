@@ -25,6 +25,7 @@ mod handle;
 pub(crate) mod index;
 pub(crate) mod input;
 pub(crate) mod interruptions;
+mod patience;
 pub(crate) mod request_error;
 mod requests;
 mod restore;
@@ -48,12 +49,14 @@ use vocabulary::{CampaignId, WorkerId};
 
 use crate::clock::unix_ms;
 use crate::store::{Store, StoreError, Term};
+use crate::tasks::{Alarm, Panicked};
 use batch::{Afterwards, Batch};
 use conversation::Conversation;
 pub(crate) use handle::DriverHandle;
 use index::Index;
 use input::{Input, Request};
 use interruptions::Interruptions;
+use patience::Patience;
 use restore::Restored;
 use snapshots::Snapshots;
 use view::{Notes, View};
@@ -80,6 +83,12 @@ pub enum RunError {
     /// The log knows of a checkpoint that the index of checkpoints does not have.
     #[error("{stage} has a committed checkpoint at step {step} that is not in the index of checkpoints")]
     CheckpointMissing { stage: vocabulary::StageKey, step: u64 },
+    /// The driver, or a task it cannot do without, panicked.
+    #[error(transparent)]
+    Panicked(Panicked),
+    /// The driver was dropped before it ended.
+    #[error("the coordinator's task was dropped before its end")]
+    Dropped,
 }
 
 /// Why the stored state cannot be restored.
@@ -119,6 +128,10 @@ pub(crate) struct Driver {
     inputs: mpsc::Receiver<Input>,
     /// For verifications, whose outcomes come back as inputs.
     own_inputs: mpsc::Sender<Input>,
+    patience: Patience,
+    /// For tasks beside the driver.
+    alarm: Alarm,
+    alarms: mpsc::UnboundedReceiver<Panicked>,
     changes: watch::Sender<u64>,
     /// What the scheduler could use, for pools.
     demand: watch::Sender<Demand>,
@@ -131,6 +144,7 @@ impl Driver {
         store: Arc<dyn Store>,
         storage: Arc<dyn ObjectStore>,
         storage_url: String,
+        stop: CancellationToken,
     ) -> Result<(Self, DriverHandle), RestoreStateError> {
         let started = Instant::now();
         let term = store.begin_term().await.map_err(RestoreStateError::TakeOver)?;
@@ -143,7 +157,8 @@ impl Driver {
         let (own_inputs, inputs) = mpsc::channel(QUEUE);
         let (changes, changed) = watch::channel(0);
         let (demand, _) = watch::channel(scheduler.demand());
-        let handle = DriverHandle::new(own_inputs.clone(), changed, demand.clone());
+        let (patience, (alarm, alarms)) = (Patience::new(stop), Alarm::new());
+        let handle = DriverHandle::new(own_inputs.clone(), changed, demand.clone(), patience.stalls(), alarm.clone());
         let conversations = BTreeMap::new();
         let driver = Self {
             scheduler,
@@ -162,6 +177,9 @@ impl Driver {
             verification_slots: Arc::new(Semaphore::new(MOST_VERIFICATIONS)),
             inputs,
             own_inputs,
+            patience,
+            alarm,
+            alarms,
             changes,
             demand,
         };
@@ -176,6 +194,7 @@ impl Driver {
             let first = tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
+                Some(panicked) = self.alarms.recv() => return Err(RunError::Panicked(panicked)),
                 input = self.inputs.recv() => input,
                 () = sleep_until(deadline) => None,
             };
@@ -249,7 +268,8 @@ impl Driver {
     async fn finish(&mut self, mut batch: Batch) -> Result<(), RunError> {
         if !batch.is_durable_already() {
             let commit = batch.take_commit();
-            self.store.commit(self.term, &commit).await.map_err(RunError::Commit)?;
+            let committed = self.patience.call("commit", || self.store.commit(self.term, &commit)).await;
+            committed.map_err(RunError::Commit)?;
             self.snapshots.note(commit.facts.len());
         }
         for (worker, welcome) in std::mem::take(&mut batch.welcomes) {

@@ -4,6 +4,8 @@ use recipes::EvaluateError;
 use scheduler::{BranchRefusal, PlanError};
 use vocabulary::{CampaignId, StageKey};
 
+use crate::tasks::Panicked;
+
 /// A refusal, in words for whoever asked.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RequestError {
@@ -27,6 +29,14 @@ pub(crate) enum RequestError {
     Evaluate(EvaluateError),
     #[error("the plan of {campaign} cannot be run: {error}")]
     PlanRejected { campaign: CampaignId, error: PlanError },
+    #[error(
+        "the coordinator has been waiting for its store for {seconds} s ({why}); it continues once that passes, and nothing \
+         is lost: try again later"
+    )]
+    Stalled { seconds: u64, why: String },
+    /// On behalf of a reader. The coordinator goes on.
+    #[error(transparent)]
+    Panicked(Panicked),
     #[error("the coordinator is shutting down")]
     Stopping,
 }

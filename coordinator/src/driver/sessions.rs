@@ -50,7 +50,10 @@ impl Driver {
             // It may have talked to an earlier coordinator, or have left and come back within this turn.
             let taken_in = match batch.sequences.get(&worker) {
                 Some(sequence) => *sequence,
-                None => self.store.last_sequence(worker).await.map_err(RunError::Read)?.unwrap_or(0),
+                None => {
+                    let read = self.patience.call("read a stream", || self.store.last_sequence(worker)).await;
+                    read.map_err(RunError::Read)?.unwrap_or(0)
+                }
             };
             self.conversations.insert(worker, Conversation::new(&hello, taken_in));
         }
@@ -91,7 +94,10 @@ impl Driver {
         let Some(token) = &caller.token else { return Ok(true) };
         let known = match noted {
             Some(known) => Some(known),
-            None => self.store.token_of_worker(worker).await.map_err(RunError::Read)?,
+            None => {
+                let read = self.patience.call("read a token", || self.store.token_of_worker(worker)).await;
+                read.map_err(RunError::Read)?
+            }
         };
         Ok(known.is_none_or(|known| known == token.as_str()))
     }

@@ -52,10 +52,14 @@ impl Driver {
         self.snapshots.is_under_way.store(true, Ordering::Release);
         let is_under_way = Arc::clone(&self.snapshots.is_under_way);
         let snapshot = self.scheduler.snapshot();
+        let patience = self.patience.beside();
         tokio::spawn(async move {
             let packed = tokio::task::spawn_blocking(move || PackedSnapshot::pack(&snapshot)).await;
             match packed {
-                Ok(packed) => match store.save_snapshot(term, rows, unix_ms(), &packed).await {
+                Ok(packed) => match patience
+                    .call("store a snapshot", || store.save_snapshot(term, rows, unix_ms(), &packed))
+                    .await
+                {
                     Ok(()) => debug!(rows, bytes = packed.bytes(), "the ledger is stored beside the log"),
                     // The log is authoritative: without a snapshot the next start only reads more of it.
                     Err(error) => {

@@ -16,6 +16,7 @@ use super::{decode, encode};
 use crate::api::requests::Selector;
 use crate::api::{Api, ApiError, CurveRun, views};
 use crate::auth::{Caller, Guard};
+use crate::tasks::caught;
 
 /// Messages that may wait for the reader of a stream.
 const WAITING: usize = 8;
@@ -97,7 +98,11 @@ impl CampaignService for CampaignHandlers {
         let watched = self.api.clone().watch(campaign, updates);
         tokio::spawn(async move {
             tokio::select! {
-                () = watched => {}
+                watched = caught("a watch", watched) => {
+                    if let Err(panicked) = watched {
+                        let _ = last.send(Err(panicked.into())).await;
+                    }
+                }
                 // If there is no room to say so, the end of the stream says enough.
                 () = guard.until_revoked(&caller) => drop(last.try_send(Err(ApiError::TokenRevoked))),
             }

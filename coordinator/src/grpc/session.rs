@@ -13,7 +13,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
-use tracing::{debug, warn};
+use tracing::{debug, error, warn};
 use vocabulary::WorkerId;
 use vocabulary::text::one_line;
 
@@ -23,6 +23,7 @@ use crate::driver::DriverHandle;
 use crate::driver::input::{Input, SessionId};
 use crate::driver::to_worker::{Outgoing, SessionEnd, ToWorker};
 use crate::incoming::ServerLimits;
+use crate::tasks::caught;
 
 /// Messages that may wait for a worker to read them.
 const OUTGOING: usize = 256;
@@ -95,7 +96,12 @@ impl WorkerService for WorkerHandlers {
         let (guard, inputs) = (Arc::clone(&self.guard), self.driver.inputs().clone());
         tokio::spawn(async move {
             let revoked = guard.until_revoked(&caller);
-            listen(session, worker, incoming, outgoing, inputs, end, revoked).await;
+            let heard = listen(session, worker, incoming, outgoing, &inputs, end, revoked);
+            if let Err(panicked) = caught("a worker's session", heard).await {
+                error!(%worker, error = %panicked, "a worker's session is ended");
+            }
+            // The driver may be gone, and the session with it.
+            let _ = inputs.send(Input::SessionClosed { session, worker }).await;
             drop(place);
         });
         Ok(Response::new(ReceiverStream::new(stream).map(sent as fn(_) -> _)))
@@ -113,7 +119,7 @@ async fn listen(
     worker: WorkerId,
     mut incoming: Streaming<WorkerMessage>,
     outgoing: Outgoing,
-    inputs: mpsc::Sender<Input>,
+    inputs: &mpsc::Sender<Input>,
     end: CancellationToken,
     revoked: impl Future<Output = ()>,
 ) {
@@ -151,7 +157,4 @@ async fn listen(
             }
         }
     }
-    drop(outgoing);
-    // The driver may be gone, and the session with it.
-    let _ = inputs.send(Input::SessionClosed { session, worker }).await;
 }

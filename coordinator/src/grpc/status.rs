@@ -20,6 +20,7 @@ impl From<ApiError> for Status {
             ApiError::NoDataset { .. } | ApiError::PartialDataset { .. } => Self::failed_precondition(message),
             ApiError::ReadStorage(_) | ApiError::DeleteFiles(_) => Self::unavailable(message),
             ApiError::Store(error) => of_store(&error, message),
+            ApiError::Panicked(_) => Self::internal(message),
             ApiError::TokenRevoked => Self::unauthenticated(message),
             ApiError::ReaderTooSlow => Self::deadline_exceeded(message),
         }
@@ -44,7 +45,8 @@ fn of_request(error: &RequestError, message: String) -> Status {
         RequestError::Branch(
             BranchRefusal::NameTaken { .. } | BranchRefusal::NotTrained { .. } | BranchRefusal::UnknownText { .. },
         ) => Status::failed_precondition(message),
-        RequestError::Stopping => Status::unavailable(message),
+        RequestError::Stopping | RequestError::Stalled { .. } => Status::unavailable(message),
+        RequestError::Panicked(_) => Status::internal(message),
     }
 }
 

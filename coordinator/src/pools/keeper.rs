@@ -11,15 +11,18 @@ use tracing::{error, info, warn};
 use vocabulary::WorkerId;
 
 use super::{Ended, Observed, Pool, PoolError, WorkersGone};
+use crate::tasks::{Panicked, caught};
 
 /// What a pool sees of its workers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PoolEvent {
     /// A worker process has ended and was reaped: nothing of it is left on its device.
     WorkerExited {
         /// The identity of the process.
         worker_id: WorkerId,
     },
+    /// Nobody looks after the pool any more.
+    KeeperPanicked(Panicked),
 }
 
 /// A pool and what is known of its allocations.
@@ -66,8 +69,16 @@ impl<P: Pool> Keeper<P> {
         Ok(())
     }
 
-    /// Keeps the pool until it is stopped. Its workers have ended when this returns.
-    pub(super) async fn keep(mut self, stop: CancellationToken) {
+    /// Keeps the pool until it is stopped. Its workers have ended when this returns, unless it says that it panicked.
+    pub(super) async fn keep(self, stop: CancellationToken) {
+        let events = self.events.clone();
+        if let Err(panicked) = caught("the keeper of local workers", self.keep_on(stop)).await {
+            // Whoever listened may be gone; then it does not matter any more.
+            let _ = events.send(PoolEvent::KeeperPanicked(panicked)).await;
+        }
+    }
+
+    async fn keep_on(mut self, stop: CancellationToken) {
         // Of the latest orders: what became due while they were carried out is due at once.
         let mut decided = self.now();
         loop {

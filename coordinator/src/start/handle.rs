@@ -18,6 +18,7 @@ use crate::incoming::{ConnectionCounts, Gate};
 use crate::lock::DataDirLock;
 use crate::pools::{LocalPool, LocalPoolOptions, PoolError, PoolEvent, WorkersGone};
 use crate::store::Store;
+use crate::tasks::{Alarm, caught};
 
 /// How long streams may take to end once they were told to.
 const SERVER_GRACE: Duration = Duration::from_secs(3);
@@ -88,7 +89,9 @@ impl Handle {
         let token = self.local_tokens.as_ref().map(|tokens| tokens.worker.clone());
         let demand = self.driver_handle.demand().await;
         let pool = LocalPool::start(options, &self.url, token, demand, events).await?;
-        tokio::spawn(pass_on(received, pool.gone(), self.driver_handle.inputs().clone()));
+        let alarm = self.driver_handle.alarm();
+        let passed_on = pass_on(received, pool.gone(), self.driver_handle.inputs().clone(), alarm.clone());
+        alarm.spawn("the reader of a pool's events", passed_on);
         self.pools.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(pool);
         Ok(())
     }
@@ -114,8 +117,7 @@ impl Handle {
         let mut outcome = self.outcome.clone();
         match outcome.wait_for(Option::is_some).await {
             Ok(ended) => ended.clone().unwrap_or(Ok(())),
-            // The driver's task ended without an outcome, as after a shutdown.
-            Err(_) => Ok(()),
+            Err(_) => Err(Arc::new(RunError::Dropped)),
         }
     }
 
@@ -145,7 +147,8 @@ impl Handle {
 
 /// Runs the driver to its end.
 pub(super) async fn drive(driver: Driver, stop: CancellationToken, ended: watch::Sender<Option<Outcome>>) {
-    let outcome = driver.run(stop.clone()).await;
+    let outcome = caught("the coordinator", driver.run(stop.clone())).await;
+    let outcome = outcome.unwrap_or_else(|panicked| Err(RunError::Panicked(panicked)));
     if let Err(error) = &outcome {
         error!(error = error as &dyn std::error::Error, "the coordinator stops on an error");
     }
@@ -159,12 +162,14 @@ async fn pass_on(
     mut events: mpsc::Receiver<PoolEvent>,
     gone: impl Future<Output = WorkersGone> + Send,
     inputs: mpsc::Sender<Input>,
+    alarm: Alarm,
 ) {
     let (mut gone, mut is_told) = (pin!(gone), false);
     loop {
         let input = tokio::select! {
             event = events.recv() => match event {
                 Some(PoolEvent::WorkerExited { worker_id }) => Input::WorkerGone { worker: worker_id },
+                Some(PoolEvent::KeeperPanicked(panicked)) => return alarm.raise(panicked),
                 None => return,
             },
             gone = &mut gone, if !is_told => {

@@ -101,6 +101,8 @@ struct Opened {
     storage_url: String,
     driver: Driver,
     driver_handle: DriverHandle,
+    /// Cancelled when the coordinator stops.
+    stop: CancellationToken,
     guard: Arc<Guard>,
     local_tokens: Option<LocalTokens>,
 }
@@ -118,7 +120,9 @@ impl Opened {
             }
         };
         let (storage, storage_url) = open_storage(&data_dir)?;
-        let restored = Driver::restore(settings, store.clone(), storage.clone(), storage_url.clone()).await?;
+        let stop = CancellationToken::new();
+        let restored =
+            Driver::restore(settings, store.clone(), storage.clone(), storage_url.clone(), stop.clone()).await?;
         let (driver, driver_handle) = restored;
 
         let (guard, local_tokens) = if require_token {
@@ -138,6 +142,7 @@ impl Opened {
             storage_url,
             driver,
             driver_handle,
+            stop,
             guard,
             local_tokens,
         })
@@ -158,11 +163,12 @@ impl Opened {
             storage_url,
             driver,
             driver_handle,
+            stop,
             guard,
             local_tokens,
         } = self;
         let Entrance { incoming, tls, inside, url, public_url } = entrance;
-        let [stop, close, cut] = std::array::from_fn(|_| CancellationToken::new());
+        let [close, cut] = std::array::from_fn(|_| CancellationToken::new());
         let api = Api {
             driver: driver_handle.clone(),
             store: store.clone(),
@@ -183,7 +189,7 @@ impl Opened {
             door.clone().serve(incoming::tcp(inside), None, gate)
         });
         let served = door.serve(incoming, tls, Arc::clone(&gate));
-        let server = tokio::spawn(async move {
+        let server = driver_handle.alarm().spawn("the server", async move {
             tokio::join!(served, async {
                 if let Some(served) = served_inside {
                     served.await

@@ -104,13 +104,15 @@ pub enum StoreError {
     /// A transaction cannot be begun.
     #[error("cannot begin a transaction")]
     Begin(#[source] Cause),
-    /// A transaction could not be made durable. Only opening the store again shows whether it was.
+    /// A transaction could not be made durable. Unless the call may be repeated, only opening the store again shows whether
+    /// it was.
     #[error("cannot commit a transaction")]
     Commit(#[source] Cause),
 }
 
 impl StoreError {
-    /// Whether the same call may succeed in a moment: somebody else held the database, or all connections were taken.
+    /// Whether the same call may succeed later, and nothing of this one is kept: somebody else held the store, all
+    /// connections were taken, or the disk was full.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self {
@@ -118,10 +120,9 @@ impl StoreError {
             | Self::Read { source, .. }
             | Self::Write { source, .. }
             | Self::Begin(source)
+            | Self::Commit(source)
             | Self::Migrate(source) => source.is_retryable,
-            // A commit that failed may be durable all the same: only a look at the store says.
-            Self::Commit(_)
-            | Self::Newer { .. }
+            Self::Newer { .. }
             | Self::Earlier
             | Self::OtherSchema { .. }
             | Self::Deposed { .. }
@@ -141,7 +142,7 @@ pub struct Cause {
 }
 
 impl Cause {
-    /// An engine's error; `is_retryable` where the same call may succeed in a moment.
+    /// An engine's error; `is_retryable` where the same call may succeed later and nothing of this one is kept.
     pub fn new(error: impl Into<Box<dyn Error + Send + Sync>>, is_retryable: bool) -> Self {
         Self { error: error.into(), is_retryable }
     }

@@ -92,6 +92,16 @@ impl Bench {
         Self::start(dir, memory, options).await
     }
 
+    /// One over this store.
+    pub(crate) async fn over_store(store: Arc<dyn Store>) -> Self {
+        Self::start_first(None, |options| options.store = Some(store)).await
+    }
+
+    /// The store in memory.
+    pub(crate) fn memory(&self) -> &MemoryStore {
+        self.memory.as_ref().expect("it is in memory")
+    }
+
     /// A coordinator with the same store and a directory of its own, so that no lock keeps the two apart.
     pub(crate) async fn beside(&self) -> Self {
         Self::start_first(self.memory.clone(), |_| {}).await
@@ -105,7 +115,7 @@ impl Bench {
 
     async fn start(dir: TempDir, memory: Option<MemoryStore>, options: CoordinatorOptions) -> Self {
         let store = memory.clone().map(|memory| Arc::new(memory) as Arc<dyn Store>);
-        let options = CoordinatorOptions { store, ..options };
+        let options = CoordinatorOptions { store: store.or(options.store), ..options };
         let handle = Coordinator::start(options).await.expect("it starts");
         let client = CampaignServiceClient::connect(handle.url().to_owned()).await.expect("it listens");
         Self { dir, memory, handle, client }

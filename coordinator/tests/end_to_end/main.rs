@@ -9,4 +9,5 @@ mod extension;
 mod measured;
 mod refusals;
 mod restart;
+mod stalls;
 mod worker;

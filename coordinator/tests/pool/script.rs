@@ -85,8 +85,10 @@ impl Bench {
     /// The id of the next process that is reported.
     pub(crate) async fn next_exit(&mut self) -> WorkerId {
         let event = tokio::time::timeout(PATIENCE, self.events.recv()).await.expect("something ends");
-        let PoolEvent::WorkerExited { worker_id } = event.expect("the pool lives");
-        worker_id
+        match event.expect("the pool lives") {
+            PoolEvent::WorkerExited { worker_id } => worker_id,
+            PoolEvent::KeeperPanicked(panicked) => panic!("{panicked}"),
+        }
     }
 
     /// Waits for so many starts, and returns them in order.

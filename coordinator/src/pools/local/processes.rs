@@ -11,6 +11,7 @@ use vocabulary::WorkerId;
 use super::super::{Ended, Observed, Pool, WorkersGone};
 use super::last_log_line::last_log_line;
 use super::process::{GRACE, Launch, PoolError, Program, WorkerProcess};
+use crate::tasks::caught;
 
 /// The exit code by which a worker says that it cannot work as it is configured, so that starting it again does not help:
 /// `EX_CONFIG` of sysexits. After every other end it is started again.
@@ -48,7 +49,14 @@ impl Pool for Processes {
         self.alive.insert(number, Alive { worker, release: release.clone() });
         let ends = self.ends.clone();
         tokio::spawn(async move {
-            let ended = see_through(launch, process, release).await;
+            let (name, log) = (launch.name.clone(), launch.log.clone());
+            let seen = caught("the watch over a local worker", see_through(launch, process, release)).await;
+            let ended = seen.unwrap_or_else(|panicked| {
+                error!(worker = name, error = %panicked, "a local worker cannot be watched, and is not started again");
+                let obituary = WorkersGone { name, log, last_log_line: panicked.to_string() };
+                // It may live. Its lease will say.
+                Ended { worker, ending: Ending::Hopeless, is_gone: false, obituary }
+            });
             // The pool may be gone.
             let _ = ends.send((number, ended));
         });

@@ -24,6 +24,11 @@ impl MemoryStore {
         Self::default()
     }
 
+    /// Has every commit panic from now on, as a bug would, for tests of what happens then.
+    pub fn break_commits(&self) {
+        self.state().is_broken = true;
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         // Whoever panicked with the lock held replaced the state whole or not at all.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)

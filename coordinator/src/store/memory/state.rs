@@ -19,6 +19,8 @@ use crate::store::{
 pub(super) struct State {
     /// The number of the writer's term.
     pub(super) term: u64,
+    /// Whether every commit panics, for tests.
+    pub(super) is_broken: bool,
     /// Shared between copies of the state, as the curves are.
     log: Vec<Arc<Row>>,
     pub(super) derived: Derived,

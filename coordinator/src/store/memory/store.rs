@@ -25,6 +25,7 @@ impl Store for MemoryStore {
 
     async fn commit(&self, term: Term, commit: &Commit) -> Result<(), StoreError> {
         let mut state = self.state();
+        assert!(!state.is_broken, "broken for a test");
         term.expect_current(state.term)?;
         let mut next = state.clone();
         next.take_in(commit)?;

@@ -168,7 +168,7 @@ mod tests {
             ..first.clone()
         };
         let error = store.commit(term, &many).await.expect_err("there is no room");
-        assert!(!error.is_retryable());
+        assert!(error.is_retryable(), "room comes back");
         let cause = std::error::Error::source(&error).expect("it has one").to_string();
         assert!(cause.contains("full"), "{cause}");
         store.close().await;

@@ -10,7 +10,7 @@ use super::error::cannot_open;
 use super::schema;
 use crate::store::StoreError;
 
-/// How long to wait for another process, such as a database tool, to release the file.
+/// How long a call waits for another process, such as a database tool, to release the file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Concurrent reads on behalf of people.
@@ -31,7 +31,15 @@ impl SqliteStore {
     /// # Errors
     /// If it cannot be opened or written, or if a newer version has written it.
     pub async fn open(path: &Path) -> Result<Self, StoreError> {
-        let store = Self::connect(path).await?;
+        Self::open_waiting(path, BUSY_TIMEOUT).await
+    }
+
+    /// The same, with calls that wait this long for another process to release the file.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub async fn open_waiting(path: &Path, busy: Duration) -> Result<Self, StoreError> {
+        let store = Self::connect(path, busy).await?;
         match schema::bring_up_to_date(&store.driver).await {
             Ok(()) => Ok(store),
             Err(error) => {
@@ -46,7 +54,7 @@ impl SqliteStore {
     /// # Errors
     /// If it cannot be opened or written, or if a newer version has written it.
     pub(in crate::store) async fn open_migrated(path: &Path) -> Result<Option<Self>, StoreError> {
-        let store = Self::connect(path).await?;
+        let store = Self::connect(path, BUSY_TIMEOUT).await?;
         let is_migrated = match schema::has_every_migration(&store.driver).await {
             // Nothing is left to apply: this looks whether the file is of a newer version.
             Ok(true) => schema::bring_up_to_date(&store.driver).await.map(|()| true),
@@ -59,17 +67,17 @@ impl SqliteStore {
         is_migrated.map(|_| None)
     }
 
-    async fn connect(path: &Path) -> Result<Self, StoreError> {
+    async fn connect(path: &Path, busy: Duration) -> Result<Self, StoreError> {
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
-            .busy_timeout(BUSY_TIMEOUT);
+            .busy_timeout(busy);
         let driver = SqlitePoolOptions::new().max_connections(1).idle_timeout(None).max_lifetime(None);
         let driver = driver.test_before_acquire(false).connect_with(options).await.map_err(cannot_open)?;
-        let options = SqliteConnectOptions::new().filename(path).read_only(true).busy_timeout(BUSY_TIMEOUT);
+        let options = SqliteConnectOptions::new().filename(path).read_only(true).busy_timeout(busy);
         let readers = SqlitePoolOptions::new().max_connections(READERS).connect_lazy_with(options);
         Ok(Self { driver, readers })
     }

@@ -18,15 +18,18 @@ pub struct Panicked {
     pub message: String,
 }
 
+impl Panicked {
+    pub(crate) fn new(task: &'static str, payload: &(dyn Any + Send)) -> Self {
+        let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
+        let message = text.or_else(|| payload.downcast_ref::<String>().cloned());
+        Self { task, message: message.unwrap_or_else(|| "no message".to_owned()) }
+    }
+}
+
 /// Runs a future to its end or to its panic.
 pub(crate) async fn caught<F: Future>(task: &'static str, future: F) -> Result<F::Output, Panicked> {
     let outcome = AssertUnwindSafe(future).catch_unwind().await;
-    outcome.map_err(|payload| Panicked { task, message: message(payload.as_ref()) })
-}
-
-fn message(payload: &(dyn Any + Send)) -> String {
-    let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
+    outcome.map_err(|payload| Panicked::new(task, payload.as_ref()))
 }
 
 /// Tells whoever runs the coordinator that a task has panicked. Cheap to clone.

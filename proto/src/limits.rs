@@ -37,6 +37,12 @@ pub const MAX_CURVE_POINTS: usize = 4096;
 /// The most attempts or stages that a worker may list.
 pub const MAX_LISTED: usize = 4096;
 
+/// The most ended processes that a worker may say it took the place of.
+pub const MAX_PREDECESSORS: usize = 100;
+
+/// The most surgeries at the beginning of a branch.
+pub const MAX_SURGERIES: usize = 16;
+
 /// Whether a text holds something that a terminal or a log would act on rather than show.
 #[must_use]
 pub fn has_control_characters(text: &str) -> bool {

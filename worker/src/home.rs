@@ -23,7 +23,7 @@ pub(crate) struct Home {
 const PROCESS_FILE: &str = "process";
 
 /// Maximum number of predecessors remembered. Each may have held a stage when it ended.
-const MOST_PREDECESSORS: usize = 100;
+const MOST_PREDECESSORS: usize = proto::limits::MAX_PREDECESSORS;
 
 impl Home {
     /// Locks the directory of this name, or without a name that of the first free name derived from the machine's.

@@ -1,5 +1,7 @@
 //! Why a stage waits.
 
+use std::cell::{Cell, OnceCell, RefCell};
+use std::collections::BTreeMap;
 use std::fmt;
 
 use vocabulary::{StageKey, WorkKind};
@@ -83,39 +85,102 @@ fn ordinal(place: usize) -> String {
     format!("{place}{suffix}")
 }
 
+/// Why stages wait. Made once for a look at many: what they have in common is found out once.
+#[derive(Debug)]
+pub struct Waits<'a> {
+    pub(crate) scheduler: &'a Scheduler,
+    /// Each stage's place in the queue, counted from 0.
+    places: OnceCell<BTreeMap<StageKey, usize>>,
+    /// What keeps stages with a demand from workers, by the demand.
+    by_demand: RefCell<BTreeMap<(WorkKind, u64), WaitReason>>,
+    /// Places in the queue and workers that were looked at.
+    looked_at: Cell<usize>,
+}
+
 impl Scheduler {
-    /// Why a stage waits; `None` where it does not, or is not known.
+    /// Why a stage waits; `None` where it does not, or is not known. Whoever asks for many uses [`Self::waits`].
     #[must_use]
     pub fn explain(&self, stage: &StageKey) -> Option<WaitReason> {
-        let record = self.ledger.record(stage).filter(|record| record.state == StageState::Waiting)?;
-        if record.wanted_by.is_empty() {
-            return Some(WaitReason::Unwanted);
-        }
-        if let Some(reason) = self.waits_for_parent(record) {
-            return Some(reason);
-        }
-        if let Some(until) = self.timers.when(Timer::BackoffOver(*stage)) {
-            return Some(WaitReason::Backoff { until });
-        }
-        let needed_bytes = record.memory_needed;
-        let kind = record.work.kind();
-        let able = || self.workers.iter().map(|(_, worker)| worker).filter(|worker| worker.can.contains(&kind));
-        let largest_bytes = able().map(Worker::room).max();
-        Some(match largest_bytes {
-            None if self.workers.is_empty() => WaitReason::NoWorkers,
-            None => WaitReason::NoWorkerCan { kind },
-            Some(largest_bytes) if largest_bytes < needed_bytes => {
-                WaitReason::NoWorkerLargeEnough { needed_bytes, largest_bytes }
-            }
-            Some(_) if able().all(|worker| worker.slot == Slot::Resting) => WaitReason::WorkersRest,
-            Some(_) => WaitReason::WorkersBusy { ahead: self.ready.ahead_of(stage) },
-        })
+        self.waits().explain(stage)
+    }
+
+    /// Why stages wait, to be asked for many of them.
+    #[must_use]
+    pub fn waits(&self) -> Waits<'_> {
+        Waits { scheduler: self, places: OnceCell::new(), by_demand: RefCell::default(), looked_at: Cell::new(0) }
     }
 
     fn waits_for_parent(&self, record: &StageRecord) -> Option<WaitReason> {
         let parent = record.work.parent().filter(|_| record.checkpoints.is_empty())?;
         let state = self.ledger.stage_state(&parent)?;
         state.is_open().then(|| WaitReason::Parent { parent, state: state.name() })
+    }
+
+    /// What keeps a stage that could start from workers. One that only waits for its turn is the next in line here.
+    fn waits_for_worker(&self, record: &StageRecord) -> WaitReason {
+        let needed_bytes = record.memory_needed;
+        let kind = record.work.kind();
+        let able = || self.workers.iter().map(|(_, worker)| worker).filter(|worker| worker.can.contains(&kind));
+        let largest_bytes = able().map(Worker::room).max();
+        match largest_bytes {
+            None if self.workers.is_empty() => WaitReason::NoWorkers,
+            None => WaitReason::NoWorkerCan { kind },
+            Some(largest_bytes) if largest_bytes < needed_bytes => {
+                WaitReason::NoWorkerLargeEnough { needed_bytes, largest_bytes }
+            }
+            Some(_) if able().all(|worker| worker.slot == Slot::Resting) => WaitReason::WorkersRest,
+            Some(_) => WaitReason::WorkersBusy { ahead: 0 },
+        }
+    }
+}
+
+impl Waits<'_> {
+    /// Why a stage waits; `None` where it does not, or is not known.
+    #[must_use]
+    pub fn explain(&self, stage: &StageKey) -> Option<WaitReason> {
+        let scheduler = self.scheduler;
+        let record = scheduler.ledger.record(stage).filter(|record| record.state == StageState::Waiting)?;
+        if record.wanted_by.is_empty() {
+            return Some(WaitReason::Unwanted);
+        }
+        if let Some(reason) = scheduler.waits_for_parent(record) {
+            return Some(reason);
+        }
+        if let Some(until) = scheduler.timers.when(Timer::BackoffOver(*stage)) {
+            return Some(WaitReason::Backoff { until });
+        }
+        let demand = (record.work.kind(), record.memory_needed);
+        let known = self.by_demand.borrow().get(&demand).cloned();
+        let reason = known.unwrap_or_else(|| {
+            self.note(scheduler.workers.iter().count());
+            let reason = scheduler.waits_for_worker(record);
+            self.by_demand.borrow_mut().insert(demand, reason.clone());
+            reason
+        });
+        Some(match reason {
+            WaitReason::WorkersBusy { .. } => WaitReason::WorkersBusy { ahead: self.ahead_of(stage) },
+            reason => reason,
+        })
+    }
+
+    /// How many stages come before this one.
+    fn ahead_of(&self, stage: &StageKey) -> usize {
+        let places = self.places.get_or_init(|| {
+            let order = self.scheduler.ready.in_order();
+            self.note(order.len());
+            order.into_iter().enumerate().map(|(place, stage)| (stage, place)).collect()
+        });
+        places.get(stage).copied().unwrap_or(0)
+    }
+
+    fn note(&self, looked_at: usize) {
+        self.looked_at.set(self.looked_at.get() + looked_at);
+    }
+
+    /// How many workers and places in the queue were looked at so far: what it costs besides one step for each question.
+    #[must_use]
+    pub fn looked_at(&self) -> usize {
+        self.looked_at.get()
     }
 }
 

@@ -98,6 +98,17 @@ impl Fact {
         }
     }
 
+    /// The campaign it is about, where it is about one.
+    #[must_use]
+    pub fn campaign(&self) -> Option<CampaignId> {
+        match self {
+            Self::CampaignAccepted { plan } => Some(plan.campaign),
+            Self::CampaignGrown { growth } => Some(growth.campaign),
+            Self::CampaignCancelled { campaign } | Self::RetriesChanged { campaign, .. } => Some(*campaign),
+            _ => None,
+        }
+    }
+
     /// The attempt it is about, where it is about one.
     #[must_use]
     pub fn attempt(&self) -> Option<Attempt> {

@@ -2,9 +2,11 @@
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use vocabulary::{StageKey, WorkKind};
 
+use crate::shared::SharedMap;
 use crate::state::stage::StageRecord;
 
 /// A stage's place in the queue: the longest critical path first (so the largest models), then the one that was asked
@@ -51,8 +53,9 @@ type Demand = (WorkKind, u64);
 /// all large ones.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ReadyQueue {
-    by_demand: BTreeMap<Demand, BTreeSet<Priority>>,
-    places: BTreeMap<StageKey, (Demand, Priority)>,
+    /// Shared with copies of the queue, as the places are.
+    by_demand: BTreeMap<Demand, Arc<BTreeSet<Priority>>>,
+    places: SharedMap<StageKey, (Demand, Priority)>,
 }
 
 impl ReadyQueue {
@@ -62,7 +65,7 @@ impl ReadyQueue {
         let place = ((record.work.kind(), record.memory_needed), Priority::of(record));
         if self.places.get(&key) != Some(&place) {
             self.remove(&key);
-            self.by_demand.entry(place.0).or_default().insert(place.1);
+            Arc::make_mut(self.by_demand.entry(place.0).or_default()).insert(place.1);
             self.places.insert(key, place);
         }
     }
@@ -71,7 +74,7 @@ impl ReadyQueue {
     pub(crate) fn remove(&mut self, stage: &StageKey) {
         let Some((demand, priority)) = self.places.remove(stage) else { return };
         if let Some(queue) = self.by_demand.get_mut(&demand) {
-            queue.remove(&priority);
+            Arc::make_mut(queue).remove(&priority);
             if queue.is_empty() {
                 self.by_demand.remove(&demand);
             }
@@ -94,15 +97,10 @@ impl ReadyQueue {
         counts
     }
 
-    /// How many stages come before this one.
-    pub(crate) fn ahead_of(&self, stage: &StageKey) -> usize {
-        let Some((_, priority)) = self.places.get(stage) else { return 0 };
-        self.by_demand.values().map(|queue| queue.range(..priority).count()).sum()
-    }
-
     /// All of them, the first to be handed out first.
     pub(crate) fn in_order(&self) -> Vec<StageKey> {
-        let order: BTreeSet<Priority> = self.places.values().map(|(_, priority)| *priority).collect();
+        let mut order: Vec<Priority> = self.places.values().map(|(_, priority)| *priority).collect();
+        order.sort_unstable();
         order.into_iter().map(|priority| priority.stage).collect()
     }
 }

@@ -18,6 +18,9 @@ use crate::timers::{Timer, Timers};
 
 /// All decisions, as a value. See the [crate's page](crate).
 ///
+/// A copy is cheap, however many stages there are: it shares what does not change. So whoever looks at many of them works on a
+/// copy, and holds up nothing.
+///
 /// - Invariant: a stage that runs in the ledger has exactly one lease, and one that does not has none.
 /// - Invariant: a worker is given a stage only while its slot is empty, and a slot is emptied only by what the worker
 ///   says or by its end.
@@ -43,6 +46,8 @@ pub struct Scheduler {
     pub(crate) last_handled: Option<Timestamp>,
     /// Nothing more is handed out.
     pub(crate) is_draining: bool,
+    /// How often something of each campaign has changed, for whoever watches it.
+    pub(crate) versions: BTreeMap<CampaignId, u64>,
 }
 
 impl Scheduler {
@@ -60,6 +65,7 @@ impl Scheduler {
             timers: Timers::default(),
             last_handled: None,
             is_draining: false,
+            versions: BTreeMap::new(),
         }
     }
 
@@ -91,6 +97,7 @@ impl Scheduler {
             Ok(changes) => changes,
             Err(illegal) => panic!("decided on an illegal fact: {illegal}"),
         };
+        self.note_changes(&fact, &touched);
         let searches = self.ledger.searches_after(&fact);
         effects.push(Effect::Record(fact));
         for stage in touched {
@@ -102,6 +109,14 @@ impl Scheduler {
         let grown = self.grow_searches(&searches, effects);
         let ended = ended.into_iter().filter(|campaign| !grown.contains(campaign));
         effects.extend(ended.map(|campaign| Effect::CampaignEnded { campaign }));
+    }
+
+    fn note_changes(&mut self, fact: &Fact, touched: &[StageKey]) {
+        let wanting = touched.iter().filter_map(|stage| self.ledger.record(stage)).flat_map(|record| &record.wanted_by);
+        let changed: BTreeSet<CampaignId> = wanting.copied().chain(fact.campaign()).collect();
+        for campaign in changed {
+            *self.versions.entry(campaign).or_default() += 1;
+        }
     }
 
     /// Lets searches choose their next trials, and returns those that chose some: these have not ended with what was recorded

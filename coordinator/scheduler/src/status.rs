@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use recipes::search::TrialEnd;
-use vocabulary::{CampaignId, Plan, Stage, StageKey, Work, WorkKind, WorkerId};
+use vocabulary::{AttemptKey, CampaignId, Plan, Stage, StageKey, Work, WorkKind, WorkerId};
 
-use crate::explain::WaitReason;
+use crate::explain::{WaitReason, Waits};
 use crate::fact::AttemptEnd;
 use crate::scheduler::Scheduler;
 use crate::state::campaign::Campaign;
@@ -143,19 +143,10 @@ impl Scheduler {
         self.ledger.campaign(campaign).map(|known| Arc::clone(&known.plan))
     }
 
-    /// How a stage is doing.
+    /// How a stage is doing. Whoever asks for many uses [`Self::waits`].
     #[must_use]
     pub fn stage_status(&self, stage: &StageKey) -> Option<StageStatus> {
-        let record = self.ledger.record(stage)?;
-        Some(StageStatus {
-            state: record.state.clone(),
-            waits: self.explain(stage),
-            lease_until: self.timers.when(Timer::LeaseExpired(*stage)),
-            attempts: record.attempts,
-            counts: record.counts,
-            checkpoint: record.latest_checkpoint(),
-            last_end: record.last_end.clone(),
-        })
+        self.waits().stage_status(stage)
     }
 
     /// How a campaign is doing.
@@ -199,6 +190,22 @@ impl Scheduler {
         self.ledger.campaigns().filter_map(|campaign| self.campaign_status(&campaign.plan().campaign))
     }
 
+    /// A number that changes whenever something that is recorded of a campaign does. It starts anew with each process.
+    #[must_use]
+    pub fn version(&self, campaign: &CampaignId) -> u64 {
+        self.versions.get(campaign).copied().unwrap_or_default()
+    }
+
+    /// What each worker has by the ledger, be the worker known or (after a restart) not yet.
+    pub fn running(&self) -> impl Iterator<Item = (WorkerId, AttemptKey)> {
+        self.running_on.iter().filter_map(|(worker, stage)| match self.ledger.stage_state(stage) {
+            Some(StageState::Running { attempt, .. }) => {
+                Some((*worker, AttemptKey { stage: *stage, attempt: *attempt }))
+            }
+            _ => None,
+        })
+    }
+
     /// Whether a worker is known to be alive.
     #[must_use]
     pub fn knows_worker(&self, worker: &WorkerId) -> bool {
@@ -214,6 +221,23 @@ impl Scheduler {
             can: known.can.clone(),
             slot: known.slot,
             silent_at: self.timers.when(Timer::WorkerSilent(*worker)),
+        })
+    }
+}
+
+impl Waits<'_> {
+    /// How a stage is doing.
+    #[must_use]
+    pub fn stage_status(&self, stage: &StageKey) -> Option<StageStatus> {
+        let record = self.scheduler.ledger.record(stage)?;
+        Some(StageStatus {
+            state: record.state.clone(),
+            waits: self.explain(stage),
+            lease_until: self.scheduler.timers.when(Timer::LeaseExpired(*stage)),
+            attempts: record.attempts,
+            counts: record.counts,
+            checkpoint: record.latest_checkpoint(),
+            last_end: record.last_end.clone(),
         })
     }
 }

@@ -7,8 +7,8 @@ use vocabulary::StageKey;
 
 use super::requests::{CollectRequest, Selector};
 use super::{Api, ApiError};
-use crate::driver::collection::CheckpointStatus;
 use crate::driver::request_error::RequestError;
+use crate::driver::view::CheckpointStatus;
 use crate::driver::view::View;
 use crate::orphans::{self, InUse, Orphan};
 use crate::store::CommittedCheckpoint;
@@ -44,7 +44,7 @@ impl Api {
 
     /// The committed checkpoints of a campaign, or of all, and why they stay.
     pub(crate) async fn checkpoints(&self, campaign: Option<Selector>) -> Result<Vec<CheckpointStatus>, ApiError> {
-        let look = move |view: &View<'_>| {
+        let look = move |view: &View| {
             let campaign = campaign.map(|selector| view.find(selector.as_str())).transpose()?;
             Ok::<_, RequestError>(view.checkpoints(campaign.as_ref()))
         };
@@ -56,18 +56,18 @@ impl Api {
         let CollectRequest { campaign, min_age, dry_run } = request;
         // Listed before the look at what is in use: a file that is committed in between is not an orphan then.
         let files = orphans::list(self.storage.as_ref(), Some(&self.data_dir)).await.map_err(ApiError::ReadStorage)?;
-        let checkpoints = if dry_run {
-            let mut listed = self.checkpoints(campaign.clone()).await?;
-            listed.retain(|status| status.hold.is_none());
-            listed
-        } else {
-            let selector = campaign.clone().map(Selector::into_string);
-            let collected = self.driver.collect(selector).await?;
-            collected.into_iter().map(|checkpoint| CheckpointStatus { checkpoint, hold: None }).collect()
-        };
-        let look = |view: &View<'_>| {
+        let mut checkpoints = self.checkpoints(campaign.clone()).await?;
+        checkpoints.retain(|status| status.hold.is_none());
+        if !dry_run {
+            // What something came to need meanwhile stays.
+            let collected = checkpoints.iter().map(|status| status.checkpoint).collect();
+            let collected = self.driver.collect(collected).await?;
+            let status = |checkpoint| CheckpointStatus { checkpoint, hold: None };
+            checkpoints = collected.into_iter().map(status).collect();
+        }
+        let look = |view: &View| {
             let committed = view.index.all().map(|indexed| (indexed.key(), indexed.step));
-            InUse::new(view.scheduler, committed)
+            InUse::new(&view.scheduler, committed)
         };
         let mut in_use = self.look(look).await?;
         // The files of collected checkpoints go with them. They are not orphans.

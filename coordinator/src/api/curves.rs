@@ -30,7 +30,7 @@ impl Api {
         runs: mpsc::Sender<Result<CurveRun, ApiError>>,
     ) -> Result<(), ApiError> {
         let CurvesRequest { campaign, stages, from_step } = request;
-        let find = move |view: &View<'_>| {
+        let find = move |view: &View| {
             let campaign = view.find(campaign.as_str())?;
             let selectors: Vec<_> = stages.iter().map(|selector| selector.as_str()).collect();
             view.find_stages(&campaign, &selectors)

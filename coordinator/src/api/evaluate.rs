@@ -33,7 +33,7 @@ impl Api {
     }
 }
 
-fn plan(view: &View<'_>, request: &EvaluateRequest) -> Result<Evaluated, RequestError> {
+fn plan(view: &View, request: &EvaluateRequest) -> Result<Evaluated, RequestError> {
     let EvaluateRequest { campaign: selector, name, kind, dataset, tokens, stages, .. } = request;
     let campaign = view.find(selector.as_str())?;
     if view.scheduler.ledger().campaign(&campaign).is_some_and(Campaign::is_cancelled) {

@@ -57,17 +57,25 @@ pub(crate) struct Api {
 
 impl Api {
     /// Reads something of the driver's state.
-    async fn look<T: Send + 'static>(&self, look: impl FnOnce(&View<'_>) -> T + Send + 'static) -> Result<T, ApiError> {
+    async fn look<T: Send + 'static>(&self, look: impl FnOnce(&View) -> T + Send + 'static) -> Result<T, ApiError> {
         Ok(self.driver.look(look).await?)
+    }
+
+    /// Computes something large for a reader, beside everything else.
+    pub(crate) async fn beside<T: Send + 'static>(
+        &self,
+        compute: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, ApiError> {
+        Ok(self.driver.beside(compute).await?)
     }
 
     /// Reads something of the campaign that a selector means.
     async fn look_at<T: Send + 'static>(
         &self,
         selector: Selector,
-        look: impl FnOnce(&View<'_>, &CampaignId) -> Option<T> + Send + 'static,
+        look: impl FnOnce(&View, &CampaignId) -> Option<T> + Send + 'static,
     ) -> Result<T, ApiError> {
-        let find = move |view: &View<'_>| {
+        let find = move |view: &View| {
             let campaign = view.find(selector.as_str())?;
             look(view, &campaign).ok_or_else(|| RequestError::UnknownCampaign { selector: selector.into_string() })
         };

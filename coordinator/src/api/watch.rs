@@ -6,9 +6,10 @@ use scheduler::CampaignPhase;
 use tokio::sync::mpsc;
 use vocabulary::CampaignId;
 
-use super::views::CampaignUpdate;
+use super::views::{CampaignUpdate, Watched};
 use super::{Api, ApiError, READER_TIMEOUT};
 use crate::driver::request_error::RequestError;
+use crate::driver::view::View;
 
 /// How often an update is sent while nothing but progress changes.
 const INTERVAL: Duration = Duration::from_millis(500);
@@ -19,22 +20,35 @@ const LEAST_INTERVAL: Duration = Duration::from_millis(50);
 impl Api {
     /// Sends updates until the campaign ends, nobody listens, or the coordinator stops. The last one says how it ended.
     pub(crate) async fn watch(self, campaign: CampaignId, updates: mpsc::Sender<Result<CampaignUpdate, ApiError>>) {
-        let stopping = || Err(RequestError::Stopping.into());
         let mut changes = self.driver.changes();
+        let mut watched = Watched::new(campaign);
         loop {
             // Marked as seen before the look: a change after it is noticed below.
             changes.borrow_and_update();
-            let update = match self.look(move |view| CampaignUpdate::of(view, &campaign)).await {
-                Ok(Some(update)) => update,
+            let look = move |view: &View| {
+                let update = watched.update(view);
+                (watched, update)
+            };
+            let update = match self.look(look).await {
+                Ok((again, Some(update))) => {
+                    watched = again;
+                    update
+                }
                 // It has not stopped, and there is nothing new to see until it continues.
                 Err(ApiError::Request(RequestError::Stalled { .. })) => {
+                    watched = Watched::new(campaign);
                     tokio::select! {
                         () = tokio::time::sleep(INTERVAL) => continue,
                         () = updates.closed() => return,
                     }
                 }
-                Ok(None) | Err(_) => {
-                    let _ = updates.send(stopping()).await;
+                Ok((_, None)) => {
+                    let gone = RequestError::UnknownCampaign { selector: campaign.to_string() };
+                    let _ = updates.send(Err(gone.into())).await;
+                    return;
+                }
+                Err(error) => {
+                    let _ = updates.send(Err(error)).await;
                     return;
                 }
             };
@@ -50,7 +64,7 @@ impl Api {
                 _ = changes.changed() => {}
                 () = updates.closed() => return,
                 () = self.stop.cancelled() => {
-                    let _ = updates.send(stopping()).await;
+                    let _ = updates.send(Err(RequestError::Stopping.into())).await;
                     return;
                 }
             }

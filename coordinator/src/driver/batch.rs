@@ -1,8 +1,10 @@
 //! The outcome of one turn: a transaction, and what to do after it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use scheduler::Fact;
+use tokio::sync::oneshot;
 use vocabulary::{AttemptKey, CampaignId, StageKey, WorkerId};
 
 use super::index::Indexed;
@@ -45,7 +47,7 @@ pub(crate) enum Afterwards {
         worker: WorkerId,
     },
     Answer(Box<dyn FnOnce() + Send>),
-    Look(Box<dyn FnOnce(&View<'_>) + Send>),
+    Look(oneshot::Sender<Arc<View>>),
 }
 
 /// The checkpoint that an attempt starts from: one of the stage itself, or the last of its parent.

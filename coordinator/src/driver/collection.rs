@@ -1,63 +1,31 @@
 //! Making room: checkpoints that people want collected, and those that quotas collect.
 
-use std::collections::BTreeSet;
-
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use proto::layout;
+use scheduler::Event;
 use scheduler::quota::{Excess, StoredCheckpoint};
-use scheduler::{Event, Hold};
+use tokio::sync::oneshot;
 use tracing::{info, warn};
-use vocabulary::{CampaignId, StageKey};
+use vocabulary::StageKey;
 
 use super::Driver;
 use super::batch::Batch;
 use super::index::Indexed;
-use super::request_error::RequestError;
-use super::requests::{Reply, answer};
-use super::view::View;
-
-/// A committed checkpoint and why it stays, if it does.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct CheckpointStatus {
-    pub(crate) checkpoint: Indexed,
-    pub(crate) hold: Option<Hold>,
-}
-
-impl View<'_> {
-    /// The committed checkpoints of a campaign's stages, or of all.
-    pub(crate) fn checkpoints(&self, campaign: Option<&CampaignId>) -> Vec<CheckpointStatus> {
-        let holds = self.scheduler.ledger().holds();
-        let plan = campaign.and_then(|campaign| self.scheduler.plan(campaign));
-        let of_plan: Option<BTreeSet<StageKey>> = plan.map(|plan| plan.stages.iter().map(|stage| stage.key).collect());
-        let asked_for = |indexed: &&Indexed| of_plan.as_ref().is_none_or(|stages| stages.contains(&indexed.stage));
-        let listed = |checkpoint: &Indexed| CheckpointStatus {
-            checkpoint: *checkpoint,
-            hold: holds.of(&checkpoint.stage, checkpoint.step),
-        };
-        self.index.all().filter(asked_for).map(listed).collect()
-    }
-}
+use super::requests::answer;
 
 impl Driver {
-    /// Removes what nothing needs of a campaign's checkpoints, or of all.
-    pub(super) fn on_collect(&mut self, selector: Option<&str>, reply: Reply<Vec<Indexed>>, batch: &mut Batch) {
-        let collected = self.collectable(selector).map(|checkpoints| self.collect(checkpoints, batch));
-        answer(batch, reply, collected);
-    }
-
-    fn collectable(&self, selector: Option<&str>) -> Result<Vec<Indexed>, RequestError> {
-        let campaign = selector.map(|selector| self.view().find(selector)).transpose()?;
-        let listed = self.view().checkpoints(campaign.as_ref());
-        Ok(listed.into_iter().filter(|listed| listed.hold.is_none()).map(|listed| listed.checkpoint).collect())
-    }
-
-    /// Has these removed, as far as nothing needs them, and returns those that were.
-    fn collect(&mut self, checkpoints: Vec<Indexed>, batch: &mut Batch) -> Vec<Indexed> {
+    /// Removes checkpoints, as far as nothing needs them.
+    pub(super) fn on_collect(
+        &mut self,
+        checkpoints: Vec<Indexed>,
+        reply: oneshot::Sender<Vec<Indexed>>,
+        batch: &mut Batch,
+    ) {
         let named = checkpoints.iter().map(|indexed| (indexed.stage, indexed.step)).collect();
         self.apply(Event::CollectionRequested { checkpoints: named }, batch);
         let is_gone = |indexed: &Indexed| !self.index.of(indexed.stage).any(|known| known.step == indexed.step);
-        checkpoints.into_iter().filter(is_gone).collect()
+        answer(batch, reply, checkpoints.into_iter().filter(is_gone).collect());
     }
 
     /// Has the campaigns that want a stage kept within their quotas, now that it has another checkpoint.

@@ -13,6 +13,7 @@ use vocabulary::AttemptKey;
 use super::from_worker::{Hello, Progress, Report, ReportBody, UnusableStart};
 use super::input::SessionId;
 use super::to_worker::{Outgoing, ToWorker};
+use super::view::Heard;
 use crate::store::CurvePoint;
 use crate::verify::CheckpointClaim;
 
@@ -202,9 +203,9 @@ impl Conversation {
     }
 
     /// Why the checkpoint that an attempt reported cannot be read so far.
-    pub(crate) fn trouble(&self, key: AttemptKey) -> Option<&str> {
-        let verifying = self.verifying.as_ref().filter(|verifying| verifying.what.key() == key)?;
-        verifying.trouble.as_deref()
+    fn trouble(&self) -> Option<(AttemptKey, String)> {
+        let verifying = self.verifying.as_ref()?;
+        Some((verifying.what.key(), verifying.trouble.clone()?))
     }
 
     /// Notes that a report is taken in.
@@ -242,9 +243,13 @@ impl Conversation {
         self.progress = Some(Running { progress, since: Some(since) });
     }
 
-    /// The progress of an attempt, if this worker has reported any.
-    pub(crate) fn progress_of(&self, key: AttemptKey) -> Option<&Progress> {
-        let same = self.progress.as_ref().filter(|running| running.progress.key == key);
-        same.map(|running| &running.progress)
+    /// What people may see of it.
+    pub(crate) fn heard(&self) -> Heard {
+        Heard {
+            device: self.device.clone(),
+            is_connected: self.is_connected(),
+            progress: self.progress.as_ref().map(|running| running.progress.clone()),
+            trouble: self.trouble(),
+        }
     }
 }

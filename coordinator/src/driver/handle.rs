@@ -1,7 +1,9 @@
 //! The driver, as the services and pools see it: a queue, and notice of what has changed.
 
+use std::sync::Arc;
+
 use scheduler::pool::Demand;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use vocabulary::CampaignId;
 
 use super::index::Indexed;
@@ -9,7 +11,12 @@ use super::input::{Extended, Extension, Input, Request, Submission, Submitted};
 use super::patience::Stall;
 use super::request_error::RequestError;
 use super::view::View;
-use crate::tasks::Alarm;
+use crate::tasks::{Alarm, Panicked};
+
+/// Half of the processors: readers leave the others to the driver and the workers on this machine.
+fn looks_at_a_time() -> usize {
+    std::thread::available_parallelism().map_or(1, |processors| processors.get().div_ceil(2))
+}
 
 /// A way to talk to the driver.
 #[derive(Debug, Clone)]
@@ -19,6 +26,8 @@ pub(crate) struct DriverHandle {
     demand: watch::Sender<Demand>,
     stalls: watch::Receiver<Option<Stall>>,
     alarm: Alarm,
+    /// Of looks that are computed.
+    turns: Arc<Semaphore>,
 }
 
 impl DriverHandle {
@@ -29,7 +38,7 @@ impl DriverHandle {
         stalls: watch::Receiver<Option<Stall>>,
         alarm: Alarm,
     ) -> Self {
-        Self { inputs, changes, demand, stalls, alarm }
+        Self { inputs, changes, demand, stalls, alarm, turns: Arc::new(Semaphore::new(looks_at_a_time())) }
     }
 
     /// Where a panic is reported that the coordinator cannot live with.
@@ -51,7 +60,7 @@ impl DriverHandle {
     pub(crate) async fn demand(&self) -> watch::Receiver<Demand> {
         let demand = self.demand.subscribe();
         // Any turn of the driver brings it up to date. A driver that is gone has none.
-        let _ = self.look(|_| ()).await;
+        let _ = self.view().await;
         demand
     }
 
@@ -75,26 +84,45 @@ impl DriverHandle {
         self.ask(|reply| Request::Retry { selector, reply }).await?
     }
 
-    /// Removes committed checkpoints that nothing needs: of a campaign, or of all if none is named.
-    pub(crate) async fn collect(&self, selector: Option<String>) -> Result<Vec<Indexed>, RequestError> {
-        self.ask(|reply| Request::Collect { selector, reply }).await?
+    /// Removes these committed checkpoints, as far as nothing needs them, and returns those that were removed.
+    pub(crate) async fn collect(&self, checkpoints: Vec<Indexed>) -> Result<Vec<Indexed>, RequestError> {
+        self.ask(|reply| Request::Collect { checkpoints, reply }).await
     }
 
-    /// Looks at the driver's state, after everything that came before is durable.
+    /// Looks at the state, after everything that came before is durable. The driver only hands out a copy; whatever the look
+    /// takes, it takes beside the driver, and few looks at a time.
     pub(crate) async fn look<T: Send + 'static>(
         &self,
-        look: impl FnOnce(&View<'_>) -> T + Send + 'static,
+        look: impl FnOnce(&View) -> T + Send + 'static,
     ) -> Result<T, RequestError> {
-        let answer = |reply: oneshot::Sender<T>| {
-            Request::Look(Box::new(move |view| {
-                // The caller may be gone.
-                let _ = reply.send(look(view));
-            }))
-        };
+        let view = self.view().await?;
+        self.beside(move || look(&view)).await
+    }
+
+    /// Computes something for a reader, beside everything else.
+    pub(crate) async fn beside<T: Send + 'static>(
+        &self,
+        compute: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, RequestError> {
+        let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(|_| RequestError::Stopping)?;
+        let computed = tokio::task::spawn_blocking(move || {
+            let computed = compute();
+            drop(turn);
+            computed
+        });
+        computed.await.map_err(|error| match error.try_into_panic() {
+            Ok(payload) => RequestError::Panicked(Panicked::new("a look", payload.as_ref())),
+            // The runtime ends.
+            Err(_) => RequestError::Stopping,
+        })
+    }
+
+    /// The state, after everything that came before is durable.
+    pub(crate) async fn view(&self) -> Result<Arc<View>, RequestError> {
         let mut stalls = self.stalls.clone();
         tokio::select! {
             biased;
-            answer = self.ask(answer) => answer,
+            view = self.ask(Request::Look) => view,
             // What the driver has taken in is not durable, so nobody may see it yet.
             Ok(stall) = stalls.wait_for(Option::is_some) => {
                 Err(stall.as_ref().map_or(RequestError::Stopping, RequestError::from))

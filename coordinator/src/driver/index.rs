@@ -1,7 +1,6 @@
 //! The committed checkpoints and their sizes.
 
-use std::collections::BTreeMap;
-
+use scheduler::SharedMap;
 use scheduler::quota::StoredCheckpoint;
 use vocabulary::{Attempt, AttemptKey, StageKey};
 
@@ -32,10 +31,10 @@ impl From<&Indexed> for StoredCheckpoint {
     }
 }
 
-/// All committed checkpoints, by stage and step.
+/// All committed checkpoints, by stage and step. A copy is made at once and shares what does not change.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Index {
-    checkpoints: BTreeMap<(StageKey, u64), Indexed>,
+    checkpoints: SharedMap<(StageKey, u64), Indexed>,
 }
 
 impl Index {

@@ -1,5 +1,7 @@
 //! The driver's inputs: everything from sessions, people, pools and its own verifications, in one queue.
 
+use std::sync::Arc;
+
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use vocabulary::{AttemptKey, CampaignId, Growth, Plan, StageKey, WorkerId};
@@ -60,13 +62,13 @@ pub(crate) enum Request {
         selector: String,
         reply: oneshot::Sender<Result<CampaignId, RequestError>>,
     },
-    /// Removes committed checkpoints that nothing needs: of a campaign, or of all.
+    /// Removes these committed checkpoints, as far as nothing needs them.
     Collect {
-        selector: Option<String>,
-        reply: oneshot::Sender<Result<Vec<Indexed>, RequestError>>,
+        checkpoints: Vec<Indexed>,
+        reply: oneshot::Sender<Vec<Indexed>>,
     },
-    /// A look at the state, after everything that came before is durable.
-    Look(Box<dyn FnOnce(&View<'_>) + Send>),
+    /// A copy of the state, after everything that came before is durable.
+    Look(oneshot::Sender<Arc<View>>),
 }
 
 /// A plan and where it came from.

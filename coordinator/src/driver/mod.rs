@@ -115,7 +115,7 @@ pub(crate) struct Driver {
     /// The address that workers open.
     storage_url: String,
     conversations: BTreeMap<WorkerId, Conversation>,
-    notes: Notes,
+    notes: Arc<Notes>,
     index: Index,
     interruptions: Interruptions,
     /// Campaigns whose needed checkpoints alone take more than their quota. Each was warned about once.
@@ -167,7 +167,7 @@ impl Driver {
             storage,
             storage_url,
             conversations,
-            notes,
+            notes: Arc::new(notes),
             index,
             interruptions: Interruptions::default(),
             over_quota: BTreeSet::new(),
@@ -236,7 +236,7 @@ impl Driver {
             Input::SessionClosed { session, worker } => self.on_session_closed(session, worker, batch),
             Input::WorkerGone { worker } => self.on_worker_gone(worker, batch),
             Input::PoolGone { why } => {
-                self.notes.pools_gone.push(why);
+                Arc::make_mut(&mut self.notes).pools_gone.push(why);
                 batch.is_visible = true;
             }
             Input::Draining => {
@@ -258,8 +258,8 @@ impl Driver {
             Input::Request(Request::Extend { extension, reply }) => self.on_extend(*extension, reply, batch),
             Input::Request(Request::Cancel { selector, reply }) => self.on_cancel(&selector, reply, batch),
             Input::Request(Request::Retry { selector, reply }) => self.on_retry(&selector, reply, batch),
-            Input::Request(Request::Collect { selector, reply }) => self.on_collect(selector.as_deref(), reply, batch),
-            Input::Request(Request::Look(look)) => batch.afterwards.push(Afterwards::Look(look)),
+            Input::Request(Request::Collect { checkpoints, reply }) => self.on_collect(checkpoints, reply, batch),
+            Input::Request(Request::Look(reply)) => batch.afterwards.push(Afterwards::Look(reply)),
         }
         Ok(())
     }
@@ -276,6 +276,7 @@ impl Driver {
             self.send(worker, welcome);
         }
         self.acknowledge();
+        let mut view = None;
         for afterwards in batch.afterwards {
             match afterwards {
                 Afterwards::Send { worker, message } => self.send(worker, message),
@@ -285,7 +286,11 @@ impl Driver {
                 Afterwards::DeleteFiles(removed) => self.delete_files(removed),
                 Afterwards::CloseSession { worker } => self.close(worker),
                 Afterwards::Answer(answer) => answer(),
-                Afterwards::Look(look) => look(&self.view()),
+                Afterwards::Look(reply) => {
+                    let view = view.get_or_insert_with(|| Arc::new(self.view()));
+                    // Whoever asked may be gone.
+                    let _ = reply.send(Arc::clone(view));
+                }
             }
         }
         if batch.is_visible {
@@ -303,8 +308,14 @@ impl Driver {
         Ok(())
     }
 
-    fn view(&self) -> View<'_> {
-        View { scheduler: &self.scheduler, conversations: &self.conversations, notes: &self.notes, index: &self.index }
+    /// A copy of the state for people, which takes a moment however large the state is.
+    fn view(&self) -> View {
+        View {
+            scheduler: self.scheduler.clone(),
+            heard: self.conversations.iter().map(|(worker, conversation)| (*worker, conversation.heard())).collect(),
+            notes: Arc::clone(&self.notes),
+            index: self.index.clone(),
+        }
     }
 
     /// The scheduler's clock.

@@ -1,5 +1,7 @@
 //! Requests of people, as events.
 
+use std::sync::Arc;
+
 use scheduler::Event;
 use tokio::sync::oneshot;
 use tracing::info;
@@ -9,6 +11,7 @@ use super::Driver;
 use super::batch::{Afterwards, Batch};
 use super::input::{Extended, Extension, Submission, Submitted};
 use super::request_error::RequestError;
+use super::view::find;
 
 pub(super) type Reply<T> = oneshot::Sender<Result<T, RequestError>>;
 
@@ -23,7 +26,7 @@ impl Driver {
         }
         if applied.accepted.is_some() {
             info!(%campaign, "accepted");
-            self.notes.submitted_at_ms.entry(campaign).or_insert(batch.at_ms);
+            Arc::make_mut(&mut self.notes).submitted_at_ms.entry(campaign).or_insert(batch.at_ms);
         }
         // A campaign that had grown before it was cancelled comes back grown and keeps its larger recipe. A search that is
         // submitted with more trials has grown.
@@ -69,7 +72,7 @@ impl Driver {
     }
 
     pub(super) fn on_cancel(&mut self, selector: &str, reply: Reply<CampaignId>, batch: &mut Batch) {
-        let found = self.view().find(selector);
+        let found = find(&self.scheduler, &self.notes, selector);
         if let Ok(campaign) = found {
             self.apply(Event::CampaignCancelled { campaign }, batch);
         }
@@ -77,7 +80,7 @@ impl Driver {
     }
 
     pub(super) fn on_retry(&mut self, selector: &str, reply: Reply<CampaignId>, batch: &mut Batch) {
-        let found = self.view().find(selector);
+        let found = find(&self.scheduler, &self.notes, selector);
         if let Ok(campaign) = found {
             self.apply(Event::RetryRequested { campaign }, batch);
         }

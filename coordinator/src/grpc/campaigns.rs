@@ -87,7 +87,7 @@ impl CampaignService for CampaignHandlers {
 
     async fn get_campaign(&self, request: Request<v1::GetCampaignRequest>) -> Answer<v1::CampaignDetail> {
         let detail = self.api.campaign(decode::selector(request.into_inner().campaign)?).await?;
-        Ok(Response::new(encode::detail(detail)))
+        Ok(Response::new(self.api.beside(move || encode::detail(detail)).await?))
     }
 
     async fn watch_campaign(&self, request: Request<v1::WatchCampaignRequest>) -> Answer<Self::WatchCampaignStream> {

@@ -36,6 +36,14 @@ fn parse_hex<const N: usize>(kind: &'static str, text: &str) -> Result<[u8; N], 
     Ok(out)
 }
 
+/// The digits of a text that begins as an identifier of this kind does.
+fn digits_after<'a>(kind: &str, text: &'a str) -> Option<&'a str> {
+    if text.is_empty() || kind.starts_with(text) {
+        return (!text.is_empty()).then_some("");
+    }
+    text.strip_prefix(kind)?.strip_prefix('_')
+}
+
 macro_rules! hash_id {
     ($(#[$doc:meta])* $name:ident, $kind:literal, $bytes:literal) => {
         $(#[$doc])*
@@ -62,6 +70,17 @@ macro_rules! hash_id {
                 let context = concat!("windtunnel 2026-11 ", $kind);
                 blake3::Hasher::new_derive_key(context).update(content).finalize_xof().fill(&mut bytes);
                 Self(bytes)
+            }
+
+            /// The first and the last identifier whose text begins so; `None` where none does, or the text is empty.
+            #[must_use]
+            pub fn beginning_with(text: &str) -> Option<std::ops::RangeInclusive<Self>> {
+                let digits = digits_after($kind, text).filter(|digits| digits.len() <= 2 * $bytes)?;
+                let filled = |fill: &str| {
+                    let rest = fill.repeat(2 * $bytes - digits.len());
+                    format!(concat!($kind, "_{}{}"), digits, rest).parse().ok()
+                };
+                Some(filled("0")?..=filled("f")?)
             }
 
             /// The prefix and the first eight digits: enough for a person to tell two apart.

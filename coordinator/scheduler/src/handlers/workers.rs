@@ -1,6 +1,7 @@
 //! Workers that join, report and leave.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use vocabulary::{AttemptKey, StageKey, WorkKind, WorkerId};
 
@@ -29,7 +30,7 @@ impl Scheduler {
         effects: &mut Vec<Effect>,
     ) {
         let slot_before = self.workers.get(&worker).map(|known| known.slot);
-        let holds = holds.into_iter().filter(|stage| self.has_children(stage)).collect();
+        let holds = Arc::new(holds.into_iter().filter(|stage| self.has_children(stage)).collect());
         self.workers.insert(
             worker,
             Worker {

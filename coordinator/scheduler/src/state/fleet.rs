@@ -1,11 +1,13 @@
 //! All workers that are known to be alive, found by what they have room for and what they hold.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use vocabulary::{AttemptKey, StageKey, WorkKind, WorkerId};
 
 use super::stage::StageRecord;
 use super::worker::{Slot, Worker};
+use crate::shared::SharedMap;
 
 /// The workers, and who of them is idle. The best one for a stage is found without a look at all others.
 ///
@@ -16,7 +18,7 @@ pub(crate) struct Workers {
     /// Those with an empty slot by what they can do, the ones with the least memory first.
     idle: BTreeMap<WorkKind, BTreeSet<(u64, WorkerId)>>,
     /// Who has a stage's last checkpoint at hand.
-    holders: BTreeMap<StageKey, BTreeSet<WorkerId>>,
+    holders: SharedMap<StageKey, BTreeSet<WorkerId>>,
 }
 
 impl Workers {
@@ -39,8 +41,8 @@ impl Workers {
     /// A worker joined (again): nothing from before counts.
     pub(crate) fn insert(&mut self, id: WorkerId, worker: Worker) {
         self.remove(id);
-        for stage in &worker.holds {
-            self.holders.entry(*stage).or_default().insert(id);
+        for stage in worker.holds.iter() {
+            self.note_holder(*stage, id);
         }
         self.known.insert(id, worker);
         self.note_idleness(id);
@@ -51,7 +53,7 @@ impl Workers {
         for idle in self.idle.values_mut() {
             idle.remove(&(worker.room(), id));
         }
-        for stage in &worker.holds {
+        for stage in worker.holds.iter() {
             if let Some(holders) = self.holders.get_mut(stage) {
                 holders.remove(&id);
                 if holders.is_empty() {
@@ -64,8 +66,15 @@ impl Workers {
     /// A worker has the last checkpoint of a stage at hand.
     pub(crate) fn note_holding(&mut self, id: WorkerId, stage: StageKey) {
         if let Some(worker) = self.known.get_mut(&id) {
-            worker.holds.insert(stage);
-            self.holders.entry(stage).or_default().insert(id);
+            Arc::make_mut(&mut worker.holds).insert(stage);
+            self.note_holder(stage, id);
+        }
+    }
+
+    fn note_holder(&mut self, stage: StageKey, id: WorkerId) {
+        match self.holders.get_mut(&stage) {
+            Some(holders) => drop(holders.insert(id)),
+            None => drop(self.holders.insert(stage, BTreeSet::from([id]))),
         }
     }
 
@@ -202,7 +211,7 @@ mod tests {
                         can,
                         slot: Slot::Idle,
                         also_dropping: BTreeSet::new(),
-                        holds: BTreeSet::from([stage]),
+                        holds: Arc::new(BTreeSet::from([stage])),
                         storage_failures: 0,
                     }),
                     1 => workers.remove(id),

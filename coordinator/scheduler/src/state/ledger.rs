@@ -1,6 +1,7 @@
 //! The durable state: what the facts add up to, and nothing else.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use vocabulary::{CampaignId, Growth, Plan, Retries, StageKey, Work};
@@ -9,6 +10,7 @@ use super::campaign::{Campaign, CampaignState};
 use super::stage::{DeadEnd, StageRecord, StageState};
 use crate::fact::Fact;
 use crate::plan_check::{self, PlanError};
+use crate::shared::SharedMap;
 
 /// Why a fact cannot be true after those before it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -64,12 +66,11 @@ pub(crate) struct Changes {
     pub(crate) ended: Vec<CampaignId>,
 }
 
-/// Campaigns and stages, as the log has them.
+/// Campaigns and stages, as the log has them. A copy is made at once and shares what does not change.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Ledger {
     pub(super) campaigns: BTreeMap<CampaignId, Campaign>,
-    /// Boxed, so that a lookup walks past keys and not past records.
-    pub(super) stages: BTreeMap<StageKey, Box<StageRecord>>,
+    pub(super) stages: SharedMap<StageKey, StageRecord>,
 }
 
 impl Ledger {
@@ -101,18 +102,29 @@ impl Ledger {
         self.stages.values().map(|record| (&record.work, &record.state))
     }
 
+    /// Those whose keys are within bounds.
+    pub fn nodes_within(&self, keys: RangeInclusive<StageKey>) -> impl Iterator<Item = &Work> {
+        self.stages.range(keys).map(|(_, record)| &record.work)
+    }
+
     /// How many stages and evaluations a campaign ever asked for.
     #[must_use]
     pub fn stage_count(&self) -> usize {
         self.stages.len()
     }
 
+    /// How many of its 256 parts this copy does not share with another: what the changes since then have copied.
+    #[must_use]
+    pub fn parts_of_its_own(&self, other: &Self) -> usize {
+        self.stages.parts_of_its_own(&other.stages)
+    }
+
     pub(crate) fn record(&self, stage: &StageKey) -> Option<&StageRecord> {
-        self.stages.get(stage).map(Box::as_ref)
+        self.stages.get(stage)
     }
 
     pub(crate) fn records(&self) -> impl Iterator<Item = &StageRecord> {
-        self.stages.values().map(Box::as_ref)
+        self.stages.values()
     }
 
     /// Whether a stage could be assigned now: it waits, a campaign wants it, and it has something to start from.
@@ -237,7 +249,9 @@ impl Ledger {
             }
             None => StageState::Waiting,
         };
-        self.stages.entry(key).or_insert_with(|| Box::new(StageRecord::new(work, order, state)));
+        if !self.stages.contains_key(&key) {
+            self.stages.insert(key, StageRecord::new(work, order, state));
+        }
     }
 
     /// A plan holds the parents of all its nodes, so no stage outside of it is above a new one.

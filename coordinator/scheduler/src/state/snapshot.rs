@@ -14,6 +14,7 @@ use super::ledger::Ledger;
 use super::stage::{Counts, StageRecord, StageState};
 use crate::fact::AttemptEnd;
 use crate::plan_check::{self, PlanError};
+use crate::shared::SharedMap;
 
 /// Raised whenever the form of a snapshot changes. One of another version is left aside, and the log read instead.
 pub const SNAPSHOT_VERSION: u32 = 2;
@@ -98,7 +99,7 @@ impl Ledger {
     /// If it contradicts itself.
     pub(crate) fn from_snapshot(snapshot: Snapshot) -> Result<Self, SnapshotError> {
         let Snapshot { campaigns, stages } = snapshot;
-        let mut records: BTreeMap<StageKey, Box<StageRecord>> = BTreeMap::new();
+        let mut records: SharedMap<StageKey, StageRecord> = SharedMap::default();
         let in_plans = InPlans::of(&campaigns);
         for stored in stages {
             let key = stored.key;
@@ -116,7 +117,7 @@ impl Ledger {
                 last_end: stored.last_end,
                 ..StageRecord::new(work, stored.order, stored.state)
             };
-            records.insert(key, Box::new(record));
+            records.insert(key, record);
         }
         let mut ledger = Self { campaigns: BTreeMap::new(), stages: records };
         for StoredCampaign { plan, is_cancelled } in campaigns {

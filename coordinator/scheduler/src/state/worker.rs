@@ -1,6 +1,7 @@
 //! Workers that are known to be alive. Nothing about them outlives the coordinator's process.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use vocabulary::{AttemptKey, StageKey, WorkKind};
 
@@ -33,7 +34,7 @@ pub(crate) struct Worker {
     /// Attempts it was told to drop, besides the one in its slot, and has not confirmed yet.
     pub(crate) also_dropping: BTreeSet<AttemptKey>,
     /// Stages with children whose last checkpoint it has locally.
-    pub(crate) holds: BTreeSet<StageKey>,
+    pub(crate) holds: Arc<BTreeSet<StageKey>>,
     /// How often in a row the storage failed it.
     pub(crate) storage_failures: u32,
 }

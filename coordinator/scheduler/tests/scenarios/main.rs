@@ -11,6 +11,7 @@ mod evaluations;
 mod growth;
 mod leases;
 mod log;
+mod looks;
 mod placement;
 mod quotas;
 mod retries;

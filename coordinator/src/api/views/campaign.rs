@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use scheduler::{CampaignPhase, CampaignStatus, StageState};
-use vocabulary::{AttemptKey, CampaignId, Plan, Stage, Tokens};
+use scheduler::{Campaign, CampaignPhase, CampaignStatus, StageState};
+use vocabulary::{CampaignId, Plan, Stage, Tokens};
 
 use super::{StageView, WorkerView};
 use crate::api::requests::RecipeSource;
@@ -43,13 +43,28 @@ pub(crate) struct CampaignUpdate {
     pub(crate) workers: Vec<WorkerView>,
 }
 
+/// A campaign that somebody watches: what is recorded of it is counted only when it has changed.
+#[derive(Debug)]
+pub(crate) struct Watched {
+    campaign: CampaignId,
+    /// The campaign without the progress of its workers, and the version of the campaign at that time.
+    recorded: Option<(u64, CampaignView)>,
+    /// How often the stages were counted.
+    counted: usize,
+}
+
 impl CampaignView {
     /// Every campaign, in the order of submission.
-    pub(crate) fn all(view: &View<'_>) -> Vec<Self> {
+    pub(crate) fn all(view: &View) -> Vec<Self> {
         view.submitted().iter().filter_map(|campaign| Self::of(view, campaign)).collect()
     }
 
-    pub(crate) fn of(view: &View<'_>, campaign: &CampaignId) -> Option<Self> {
+    pub(crate) fn of(view: &View, campaign: &CampaignId) -> Option<Self> {
+        Some(Self::recorded(view, campaign)?.with_progress(view))
+    }
+
+    /// What is recorded of it. Looks at all of its stages.
+    fn recorded(view: &View, campaign: &CampaignId) -> Option<Self> {
         let plan = view.scheduler.plan(campaign)?;
         let ledger = view.scheduler.ledger();
         Some(Self {
@@ -58,46 +73,141 @@ impl CampaignView {
             submitted_at_ms: view.submitted_at_ms(campaign),
             has_evaluations: !plan.evaluations.is_empty(),
             tokens: plan.stages.iter().map(|stage| stage.spec.tokens()).sum(),
-            tokens_done: plan.stages.iter().map(|stage| tokens_done(view, stage)).sum(),
+            tokens_done: plan.stages.iter().map(|stage| recorded_tokens(view, stage)).sum(),
             damaged_checkpoints: plan.stages.iter().map(|stage| ledger.damaged_checkpoints(&stage.key).count()).sum(),
         })
+    }
+
+    /// The same with what its workers have done since. Looks at all workers.
+    fn with_progress(mut self, view: &View) -> Self {
+        for (worker, key) in view.scheduler.running() {
+            let is_wanted = |campaign: &Campaign| campaign.plan().campaign == self.status.campaign;
+            if view.scheduler.ledger().wanted_by(&key.stage).any(is_wanted)
+                && let Some(stage) = view.scheduler.stage(&key.stage)
+                && let Some(latest) = view.progress(&worker, key).and_then(|progress| progress.latest.as_ref())
+            {
+                let trained = tokens_until(stage, latest.step.saturating_add(1));
+                self.tokens_done.0 += trained.0.saturating_sub(recorded_tokens(view, stage).0);
+            }
+        }
+        self
     }
 }
 
 impl CampaignDetail {
     /// Without the recipe, which is in the store.
-    pub(crate) fn of(view: &View<'_>, campaign: &CampaignId) -> Option<Self> {
+    pub(crate) fn of(view: &View, campaign: &CampaignId) -> Option<Self> {
         let summary = CampaignView::of(view, campaign)?;
         let plan = view.scheduler.shared_plan(campaign)?;
         let is_cancelled = summary.status.phase == CampaignPhase::Cancelled;
-        let of = |key| StageView::of(view, key, is_cancelled);
+        let waits = view.scheduler.waits();
+        let of = |key| StageView::of(view, &waits, key, is_cancelled);
         let stages = plan.stages.iter().filter_map(|stage| of(stage.key)).collect();
         let evaluations = plan.evaluations.iter().filter_map(|evaluation| of(evaluation.key)).collect();
         Some(Self { summary, plan, stages, evaluations, recipe: None })
     }
 }
 
-impl CampaignUpdate {
-    pub(crate) fn of(view: &View<'_>, campaign: &CampaignId) -> Option<Self> {
-        Some(Self { campaign: CampaignView::of(view, campaign)?, workers: WorkerView::all(view) })
+impl Watched {
+    pub(crate) fn new(campaign: CampaignId) -> Self {
+        Self { campaign, recorded: None, counted: 0 }
+    }
+
+    /// The campaign and the workers now; `None` where the campaign is not known.
+    pub(crate) fn update(&mut self, view: &View) -> Option<CampaignUpdate> {
+        let version = view.scheduler.version(&self.campaign);
+        let recorded = match self.recorded.take().filter(|(of, _)| *of == version) {
+            Some((_, recorded)) => recorded,
+            None => {
+                self.counted += 1;
+                CampaignView::recorded(view, &self.campaign)?
+            }
+        };
+        self.recorded = Some((version, recorded.clone()));
+        Some(CampaignUpdate { campaign: recorded.with_progress(view), workers: WorkerView::all(view) })
     }
 }
 
-/// Trained tokens of a stage: by its checkpoint, or by its worker's progress, which may be further.
-fn tokens_done(view: &View<'_>, stage: &Stage) -> Tokens {
+/// Tokens of a stage that are trained for sure: up to its checkpoint.
+fn recorded_tokens(view: &View, stage: &Stage) -> Tokens {
     let ledger = view.scheduler.ledger();
     let checkpoint = || ledger.checkpoints(&stage.key).last().unwrap_or(0);
-    let trained_to = match ledger.stage_state(&stage.key) {
-        None => return Tokens(0),
-        Some(StageState::Completed { .. }) => stage.spec.steps.end,
-        Some(StageState::Diverged { step, .. }) => *step,
-        Some(StageState::Running { worker, attempt }) => {
-            let progress = view.progress(worker, AttemptKey { stage: stage.key, attempt: *attempt });
-            let latest = progress.and_then(|progress| progress.latest.as_ref()).map_or(0, |point| point.step + 1);
-            checkpoint().max(latest)
-        }
-        Some(_) => checkpoint(),
-    };
-    let steps = trained_to.min(stage.spec.steps.end).saturating_sub(stage.spec.steps.start);
+    match ledger.stage_state(&stage.key) {
+        None => Tokens(0),
+        Some(StageState::Completed { .. }) => tokens_until(stage, stage.spec.steps.end),
+        Some(StageState::Diverged { step, .. }) => tokens_until(stage, *step),
+        Some(_) => tokens_until(stage, checkpoint()),
+    }
+}
+
+/// Tokens of a stage up to a step, which is counted from the root.
+fn tokens_until(stage: &Stage, step: u64) -> Tokens {
+    let steps = step.min(stage.spec.steps.end).saturating_sub(stage.spec.steps.start);
     Tokens(steps * stage.spec.batch.tokens())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use scheduler::{Event, Scheduler, Settings, Timestamp};
+    use vocabulary::{Dataset, DatasetId, WorkKind, WorkerId};
+
+    use super::*;
+    use crate::driver::from_worker::Progress;
+    use crate::store::CurvePoint;
+
+    fn plan() -> Plan {
+        let recipe = recipes::Recipe::parse("smoke.toml", include_str!("../../../../recipes/smoke.toml"));
+        let dataset = Dataset {
+            id: DatasetId::from_content(b"some text"),
+            vocab: 300,
+            train_tokens: 100_000,
+            validation_tokens: 4096,
+            train_bytes: 300_000,
+            validation_bytes: 12_000,
+            sources: Vec::new(),
+            domains: Vec::new(),
+        };
+        recipes::expand(&recipe.expect("it is sound"), &dataset).expect("it can be expanded")
+    }
+
+    fn point(step: u64) -> CurvePoint {
+        CurvePoint { step, loss: 1.0, grad_norm: 1.0, learning_rate: 1.0, measurements: Default::default() }
+    }
+
+    #[test]
+    fn whoever_watches_has_the_stages_counted_only_when_something_is_recorded() {
+        let (mut scheduler, plan) = (Scheduler::new(Settings::default()), plan());
+        let (campaign, worker) = (plan.campaign, WorkerId::from_content(b"a worker"));
+        let _ = scheduler.handle(Timestamp(0), Event::CampaignSubmitted { plan });
+        let view = |scheduler: &Scheduler| View::of(scheduler.clone(), BTreeMap::new());
+        let mut watched = Watched::new(campaign);
+        for _ in 0..3 {
+            let update = watched.update(&view(&scheduler)).expect("it is known");
+            assert_eq!((update.campaign.tokens_done, watched.counted), (Tokens(0), 1));
+        }
+        let joined = Event::WorkerJoined {
+            worker,
+            name: String::new(),
+            memory_bytes: None,
+            can: [WorkKind::Train].into(),
+            running: Vec::new(),
+            holds: Vec::new(),
+        };
+        let _ = scheduler.handle(Timestamp(1), joined);
+        let (_, key) = scheduler.running().next().expect("it was given something");
+        let stage = scheduler.stage(&key.stage).expect("it is known").clone();
+        for step in 0..3 {
+            let progress = Progress { key, latest: Some(point(step)), tokens_per_second: 0.0 };
+            let view = View::of(scheduler.clone(), BTreeMap::from([(worker, progress)]));
+            let update = watched.update(&view).expect("it is known");
+            assert_eq!(update.campaign.tokens_done, Tokens((step + 1) * stage.spec.batch.tokens()));
+            assert_eq!(watched.counted, 2, "only the assignment was recorded");
+        }
+        // Overflow is refused, not computed.
+        let progress = Progress { key, latest: Some(point(u64::MAX)), tokens_per_second: 0.0 };
+        let view = View::of(scheduler.clone(), BTreeMap::from([(worker, progress)]));
+        assert_eq!(watched.update(&view).expect("it is known").campaign.tokens_done, stage.spec.tokens());
+    }
 }

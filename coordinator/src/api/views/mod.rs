@@ -5,7 +5,7 @@ mod stage;
 mod trial;
 mod worker;
 
-pub(crate) use campaign::{CampaignDetail, CampaignUpdate, CampaignView};
+pub(crate) use campaign::{CampaignDetail, CampaignUpdate, CampaignView, Watched};
 pub(crate) use stage::{StagePhase, StageView};
 pub(crate) use trial::{TrialEnd, TrialOutcome};
 pub(crate) use worker::WorkerView;

@@ -1,6 +1,6 @@
 //! Stages.
 
-use scheduler::{StageState, WaitReason};
+use scheduler::{StageState, WaitReason, Waits};
 use vocabulary::{AttemptKey, Measurements, StageKey, WorkerId};
 
 use crate::api::words;
@@ -36,8 +36,8 @@ pub(crate) enum StagePhase {
 }
 
 impl StageView {
-    pub(crate) fn of(view: &View<'_>, key: StageKey, campaign_is_cancelled: bool) -> Option<Self> {
-        let status = view.scheduler.stage_status(&key)?;
+    pub(crate) fn of(view: &View, waits: &Waits<'_>, key: StageKey, campaign_is_cancelled: bool) -> Option<Self> {
+        let status = waits.stage_status(&key)?;
         let mut reason = words::stage_reason(&status, campaign_is_cancelled);
         let (mut worker, mut result) = (None, None);
         let phase = match status.state {

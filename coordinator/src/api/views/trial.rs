@@ -30,7 +30,7 @@ pub(crate) enum TrialEnd {
 
 impl TrialOutcome {
     /// The trials of a campaign that ended with a loss or diverged, in the plan's order.
-    pub(crate) fn all(view: &View<'_>, campaign: &CampaignId) -> Option<Vec<Self>> {
+    pub(crate) fn all(view: &View, campaign: &CampaignId) -> Option<Vec<Self>> {
         let plan = view.scheduler.plan(campaign)?;
         let ledger = view.scheduler.ledger();
         let searched = ledger.search_progress(campaign);
@@ -49,10 +49,10 @@ impl TrialOutcome {
                     let step = view.scheduler.stage(&last)?.spec.steps.end;
                     Some(Self { trial: trial.id, stage: last, result: Some(result.clone()), end, step })
                 }
-                StageState::Diverged { step, .. } => Some(diverged(last, *step + 1)),
+                StageState::Diverged { step, .. } => Some(diverged(last, step.saturating_add(1))),
                 StageState::NotRun { ancestor, because: DeadEnd::Diverged } => {
                     let StageState::Diverged { step, .. } = ledger.stage_state(ancestor)? else { return None };
-                    Some(diverged(*ancestor, *step + 1))
+                    Some(diverged(*ancestor, step.saturating_add(1)))
                 }
                 _ => None,
             }

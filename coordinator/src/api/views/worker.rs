@@ -19,13 +19,13 @@ pub(crate) struct WorkerView {
 
 impl WorkerView {
     /// Every worker that is known to be alive, by name.
-    pub(crate) fn all(view: &View<'_>) -> Vec<Self> {
+    pub(crate) fn all(view: &View) -> Vec<Self> {
         let mut workers: Vec<_> = view.scheduler.workers().map(|status| Self::of(view, status)).collect();
         workers.sort_by(|a, b| (&a.name, a.worker).cmp(&(&b.name, b.worker)));
         workers
     }
 
-    fn of(view: &View<'_>, status: WorkerStatus) -> Self {
+    fn of(view: &View, status: WorkerStatus) -> Self {
         let WorkerStatus { worker, name, slot, .. } = status;
         let key = match slot {
             Slot::Busy(key) | Slot::Dropping(key) => Some(key),

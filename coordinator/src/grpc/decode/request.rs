@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use proto::convert;
-use proto::limits::{MAX_LISTED, MAX_NAME_BYTES, MAX_RECIPE_BYTES};
+use proto::limits::{MAX_LISTED, MAX_NAME_BYTES, MAX_RECIPE_BYTES, MAX_SURGERIES};
 use proto::v1;
 use recipes::branch::Rate;
 use scheduler::{BranchLength, BranchTerms};
@@ -63,6 +63,7 @@ pub(crate) fn branch(request: v1::BranchCampaignRequest) -> Result<BranchRequest
         name => Rate::Decay { shape: DecayShape::named(name).ok_or(DecodeError::UnknownDecay)?, floor },
     };
     let length = if tokens > 0 { BranchLength::Tokens(Tokens(tokens)) } else { BranchLength::Fraction(fraction) };
+    at_most(MAX_SURGERIES, "surgery", surgery.len())?;
     let surgery =
         surgery.iter().map(|name| Surgery::named(name).ok_or(DecodeError::UnknownSurgery)).collect::<Result<_, _>>()?;
     let dataset = dataset.map(Dataset::try_from).transpose()?;

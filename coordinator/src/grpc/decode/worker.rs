@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use proto::ConvertError;
 use proto::convert::{Problem, attempt, attempts, id, ids, name};
-use proto::limits::{MAX_CURVE_POINTS, MAX_LISTED, MAX_NAME_BYTES};
+use proto::limits::{MAX_CURVE_POINTS, MAX_LISTED, MAX_NAME_BYTES, MAX_PREDECESSORS};
 use proto::v1::worker_message::Body;
 use proto::v1::{self, WorkerMessage};
 use vocabulary::measure::MAX_MEASUREMENTS;
@@ -27,6 +27,7 @@ pub(crate) fn hello(message: WorkerMessage) -> Result<Hello, DecodeError> {
     at_most(MAX_LISTED, "hello.running", hello.running.len())?;
     at_most(MAX_LISTED, "hello.holds", hello.holds.len())?;
     at_most(MAX_LISTED, "hello.work", hello.work.len())?;
+    at_most(MAX_PREDECESSORS, "hello.predecessors", hello.predecessors.len())?;
     Ok(Hello {
         worker: id("hello.worker", &hello.worker)?,
         name: name("hello.name", hello.name)?,
@@ -36,11 +37,7 @@ pub(crate) fn hello(message: WorkerMessage) -> Result<Hello, DecodeError> {
         can: kinds_of_work(&hello.work),
         running: attempts("hello.running", hello.running)?,
         holds: ids("hello.holds", &hello.holds)?,
-        predecessors: hello
-            .predecessors
-            .iter()
-            .map(|worker| id("hello.predecessors", worker))
-            .collect::<Result<_, _>>()?,
+        predecessors: ids("hello.predecessors", &hello.predecessors)?,
         connection: hello.connection,
     })
 }
@@ -250,6 +247,15 @@ mod tests {
         let refused = hello(named("\u{1b}[2J".to_owned())).expect_err("it is refused");
         assert_eq!(refused.to_string(), "hello.name: holds control characters");
         assert!(super::message(named("a name".to_owned())).is_err());
+        let replaced = |count: usize| {
+            let predecessors = vec![worker.clone(); count];
+            let hello =
+                v1::Hello { worker: worker.clone(), predecessors, protocol: proto::PROTOCOL, ..Default::default() };
+            WorkerMessage { sequence: 0, body: Some(Body::Hello(hello)) }
+        };
+        assert!(hello(replaced(MAX_PREDECESSORS)).is_ok());
+        let refused = hello(replaced(MAX_PREDECESSORS + 1)).expect_err("it is refused");
+        assert_eq!(refused.to_string(), "hello.predecessors: has a length of 101, and 100 is accepted");
     }
 
     #[test]

@@ -10,8 +10,8 @@ use crate::api::views::{
     CampaignDetail, CampaignUpdate, CampaignView, StagePhase, StageView, TrialEnd, TrialOutcome, WorkerView,
 };
 use crate::api::{Collection, CurveRun, Evaluated};
-use crate::driver::collection::CheckpointStatus;
 use crate::driver::from_worker::Progress;
+use crate::driver::view::CheckpointStatus;
 use crate::orphans::Orphan;
 
 pub(crate) fn summary(campaign: &CampaignView) -> v1::CampaignSummary {

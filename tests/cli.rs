@@ -34,6 +34,7 @@ fn help() {
         &["forecast"],
         &["report"],
         &["cancel"],
+        &["forget"],
         &["retry"],
         &["recipe"],
         &["recipe", "schema"],

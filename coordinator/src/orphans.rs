@@ -103,6 +103,10 @@ pub(crate) async fn delete(
             (Some(_), Some(directory)) => {
                 let removed = tokio::fs::remove_file(directory.join(path)).await;
                 removed.map_err(|source| object_store::Error::Generic { store: "files", source: source.into() })?;
+                // Folders go with their last file. One with anything in it stays.
+                for folder in FilePath::new(path).ancestors().skip(1).take(2) {
+                    let _ = tokio::fs::remove_dir(directory.join(folder)).await;
+                }
             }
             _ => match storage.delete(&Path::from(path.as_str())).await {
                 Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
@@ -111,6 +115,30 @@ pub(crate) async fn delete(
         }
     }
     Ok(())
+}
+
+/// Removes the folders of checkpoints that are empty and at least `min_age` old. A worker may be about to write into a younger
+/// one.
+pub(crate) fn remove_empty_folders(directory: &FilePath, min_age: Duration, now: SystemTime) {
+    let folders = |dir: &FilePath| {
+        let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+        entries.map(|entry| entry.path()).filter(|path| path.is_dir()).collect::<Vec<_>>()
+    };
+    let is_old = |dir: &FilePath| {
+        let modified = dir.metadata().and_then(|metadata| metadata.modified());
+        modified.is_ok_and(|modified| now.duration_since(modified).is_ok_and(|age| age >= min_age))
+    };
+    for stage in folders(&directory.join(CHECKPOINTS)) {
+        // Removing a folder makes the one around it a young one.
+        let was_old = is_old(&stage);
+        for checkpoint in folders(&stage).iter().filter(|checkpoint| is_old(checkpoint)) {
+            // One with anything in it stays.
+            let _ = std::fs::remove_dir(checkpoint);
+        }
+        if was_old {
+            let _ = std::fs::remove_dir(&stage);
+        }
+    }
 }
 
 impl CheckpointFile {

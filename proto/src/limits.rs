@@ -3,9 +3,8 @@
 /// The largest gRPC message, in either direction.
 pub const MAX_MESSAGE_BYTES: usize = 16 << 20;
 
-/// The largest message that may hold a plan. The largest plans have some ten thousand stages of about a kilobyte each, and
-/// trials that name the stages along their paths.
-pub const MAX_PLAN_BYTES: usize = 64 << 20;
+/// About how large the parts are that something large is sent in. None is larger by more than one entry of a list.
+pub const PART_BYTES: usize = 1 << 20;
 
 /// The largest that a coordinator accepts: what workers and tools say is smaller than what they are told.
 pub const MAX_REQUEST_BYTES: usize = 4 << 20;

@@ -11,7 +11,7 @@ use vocabulary::{Measurements, ParamKind, dynamics};
 use crate::args::CoordinatorArgs;
 use crate::args::Global;
 use crate::exit::Exit;
-use crate::local::reach::with_coordinator;
+use crate::local::reach::with_reader;
 use crate::views::output::{self, View};
 
 /// Print loss curves: loss, gradient norm, learning rate and any recorded dynamics per step
@@ -81,7 +81,7 @@ struct Compared {
 
 impl Args {
     pub(crate) fn run(self, global: &Global) -> anyhow::Result<Exit> {
-        let curves = with_coordinator(global, &self.coordinator, async |campaigns| {
+        let curves = with_reader(global, &self.coordinator, async |campaigns| {
             Ok(campaigns.curves(&self.campaign, &self.stage).await?)
         })?;
         let curve = |(stage, points): (String, Vec<v1::CurvePoint>)| {

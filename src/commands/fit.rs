@@ -15,7 +15,7 @@ use crate::args::{FitArgs, TableArgs};
 use crate::exit::{Exit, OrBadInput, bad_input};
 use crate::local::PROGRAM;
 use crate::local::data_dir::WritableDir;
-use crate::local::reach::with_coordinator;
+use crate::local::reach::with_reader;
 use crate::views::FitView;
 use crate::views::output::{self, View};
 
@@ -128,7 +128,7 @@ impl Args {
             )));
         }
         let name = &self.source;
-        let measured = with_coordinator(global, &self.coordinator, async |campaigns| {
+        let measured = with_reader(global, &self.coordinator, async |campaigns| {
             Ok(Measured::fetch(campaigns, name, PROGRAM).await?)
         })?;
         let set = self.set.as_deref().unwrap_or(report::AVERAGE);

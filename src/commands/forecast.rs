@@ -9,7 +9,7 @@ use crate::args::Global;
 use crate::args::numbers::count;
 use crate::exit::{Exit, OrBadInput, bad_input};
 use crate::local::PROGRAM;
-use crate::local::reach::with_coordinator;
+use crate::local::reach::with_reader;
 use crate::views::output;
 use crate::views::{DonorView, ForecastView, TreeView};
 
@@ -43,7 +43,7 @@ pub(crate) struct Args {
 impl Args {
     pub(crate) fn run(self, global: &Global) -> anyhow::Result<Exit> {
         let giver = self.from.as_deref().map(parse).transpose()?;
-        let (campaign, giving) = with_coordinator(global, &self.coordinator, async |campaigns| {
+        let (campaign, giving) = with_reader(global, &self.coordinator, async |campaigns| {
             let campaign = Measured::fetch(campaigns, &self.campaign, PROGRAM).await?;
             let giving = match giver {
                 Some((name, _)) => Some(Measured::fetch(campaigns, name, PROGRAM).await?),

@@ -3,7 +3,7 @@
 use crate::args::CoordinatorArgs;
 use crate::args::Global;
 use crate::exit::Exit;
-use crate::local::reach::with_coordinator;
+use crate::local::reach::with_reader;
 use crate::views::output;
 use crate::views::{CampaignList, CampaignView};
 
@@ -19,7 +19,7 @@ pub(crate) struct Args {
 
 impl Args {
     pub(crate) fn run(self, global: &Global) -> anyhow::Result<Exit> {
-        let (campaigns, info) = with_coordinator(global, &self.coordinator, async |campaigns| {
+        let (campaigns, info) = with_reader(global, &self.coordinator, async |campaigns| {
             Ok((campaigns.list().await?, campaigns.info().await?))
         })?;
         let campaigns = campaigns.iter().map(CampaignView::from).collect();

@@ -14,6 +14,7 @@ pub(crate) mod export;
 pub(crate) mod extend;
 pub(crate) mod fit;
 pub(crate) mod forecast;
+pub(crate) mod forget;
 pub(crate) mod import;
 pub(crate) mod list;
 pub(crate) mod logits;

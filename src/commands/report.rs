@@ -9,7 +9,7 @@ use crate::args::Global;
 use crate::exit::Exit;
 use crate::local::PROGRAM;
 use crate::local::data_dir::{WritableDir, out_dir};
-use crate::local::reach::with_coordinator;
+use crate::local::reach::with_reader;
 use crate::local::training::results;
 use crate::views::output;
 
@@ -35,7 +35,7 @@ pub(crate) struct Args {
 impl Args {
     pub(crate) fn run(self, global: &Global) -> anyhow::Result<Exit> {
         let name = &self.campaign;
-        let measured = with_coordinator(global, &self.coordinator, async |campaigns| {
+        let measured = with_reader(global, &self.coordinator, async |campaigns| {
             Ok(Measured::fetch(campaigns, name, PROGRAM).await?)
         })?;
         let out = out_dir(self.out.as_deref(), &measured.summary.name)?;

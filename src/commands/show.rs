@@ -6,7 +6,7 @@ use vocabulary::Plan;
 use crate::args::CoordinatorArgs;
 use crate::args::Global;
 use crate::exit::Exit;
-use crate::local::reach::with_coordinator;
+use crate::local::reach::with_reader;
 use crate::views::output::{self, View, columns};
 use crate::views::{CampaignView, EvaluationView, SearchView, StageView};
 use client::Detail;
@@ -41,7 +41,7 @@ struct Shown {
 impl Args {
     pub(crate) fn run(self, global: &Global) -> anyhow::Result<Exit> {
         let name = &self.campaign;
-        let detail = with_coordinator(global, &self.coordinator, async |campaigns| Ok(campaigns.detail(name).await?))?;
+        let detail = with_reader(global, &self.coordinator, async |campaigns| Ok(campaigns.detail(name).await?))?;
         output::print(&Shown::from(detail), global.json)?;
         Ok(Exit::Done)
     }

@@ -14,7 +14,7 @@ use crate::args::CoordinatorArgs;
 use crate::args::Global;
 use crate::exit::{Exit, OrBadInput, bad_input};
 use crate::local::data_dir::data_dir;
-use crate::local::reach::with_coordinator;
+use crate::local::reach::with_reader;
 use crate::local::signals::stopped_by_signals;
 use crate::logging::say;
 use crate::views::output::{self, View, columns};
@@ -105,7 +105,7 @@ struct VerifiedStage {
 impl Args {
     pub(crate) fn run(self, global: &Global) -> anyhow::Result<Exit> {
         self.compute.check()?;
-        let (storage, stored) = with_coordinator(global, &self.coordinator, async |campaigns| {
+        let (storage, stored) = with_reader(global, &self.coordinator, async |campaigns| {
             let detail = campaigns.detail(&self.campaign).await?;
             let mut stored = Vec::new();
             for work in self.choose(&detail)? {

@@ -10,7 +10,7 @@ use crate::args::CoordinatorArgs;
 use crate::args::Global;
 use crate::exit::{BadInput, Exit, bad_input, call_error};
 use crate::local::data_dir::data_dir;
-use crate::local::reach::{is_taken, reach_or_embed};
+use crate::local::reach::{Intent, is_taken, reach_or_embed};
 use crate::local::signals::Interrupts;
 use crate::views::output::{self, View as _};
 use crate::views::progress::{Snapshot, display};
@@ -91,7 +91,7 @@ impl Args {
         data_dir: &Path,
         show: impl FnMut(&CampaignUpdate) -> anyhow::Result<()>,
     ) -> anyhow::Result<CampaignSummary> {
-        let mut reached = reach_or_embed(&self.coordinator, data_dir).await?;
+        let mut reached = reach_or_embed(&self.coordinator, data_dir, Intent::Read).await?;
         let outcome = async {
             let summary = reached.campaigns.detail(&self.campaign).await?.summary;
             if reached.is_own() && summary.phase() == CampaignPhase::Open {

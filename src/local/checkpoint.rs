@@ -18,7 +18,7 @@ use worker::Storage;
 use worker::checkpoint::{CheckpointRef, download};
 
 use super::data_dir::data_dir;
-use super::reach::{storage, with_coordinator};
+use super::reach::{storage, with_reader};
 use crate::args::{CoordinatorArgs, Global};
 use crate::exit::{OrBadInput, bad_input};
 
@@ -45,7 +45,7 @@ impl Checkpoint {
             return Ok(Self { snapshot, name: named.to_owned(), storage });
         }
         let (stage, step) = stage_and_step(named).or_bad_input()?;
-        with_coordinator(global, coordinator, async |campaigns| fetch(campaigns, stage, step).await)
+        with_reader(global, coordinator, async |campaigns| fetch(campaigns, stage, step).await)
     }
 
     /// The tokenizer of its dataset, if the dataset is available.

@@ -9,7 +9,7 @@ use scaling::{Form, KaplanLaw, ScalingLaw};
 use tables::Choice;
 
 use super::PROGRAM;
-use super::reach::with_coordinator;
+use super::reach::with_reader;
 use crate::args::{Global, LawArgs};
 use crate::exit::{OrBadInput, bad_input};
 
@@ -55,11 +55,7 @@ pub(crate) fn find(args: &LawArgs, global: &Global) -> anyhow::Result<(AnyFit, V
         )));
     }
     let measured =
-        with_coordinator(
-            global,
-            coordinator,
-            async |campaigns| Ok(Measured::fetch(campaigns, source, PROGRAM).await?),
-        )?;
+        with_reader(global, coordinator, async |campaigns| Ok(Measured::fetch(campaigns, source, PROGRAM).await?))?;
     Ok((boxed(Conclusion::of(measured.campaign, &options).fit_file()), Vec::new()))
 }
 

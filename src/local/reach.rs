@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, anyhow};
 use client::{Campaigns, Destination, upload_dataset};
+use coordinator::store::StoreError;
 use coordinator::{Coordinator, CoordinatorOptions, Handle, LockError, StartError};
 use corpus::Prepared;
 use dial::Credentials;
@@ -91,9 +92,17 @@ pub(crate) fn is_taken(error: &anyhow::Error) -> bool {
     matches!(start, Some(StartError::Lock(LockError::Held { .. })))
 }
 
+/// What a command is about to do with a coordinator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Intent {
+    /// Only ask. The data directory stays free for a coordinator that starts meanwhile.
+    Read,
+    Change,
+}
+
 /// Connects to the requested coordinator or the one serving the data directory; otherwise embeds one without workers, so that
 /// stored data can always be queried.
-pub(crate) async fn reach_or_embed(args: &CoordinatorArgs, data_dir: &Path) -> anyhow::Result<Reached> {
+pub(crate) async fn reach_or_embed(args: &CoordinatorArgs, data_dir: &Path, intent: Intent) -> anyhow::Result<Reached> {
     if let Some(reached) = reach(args, data_dir).await? {
         return Ok(reached);
     }
@@ -103,7 +112,28 @@ pub(crate) async fn reach_or_embed(args: &CoordinatorArgs, data_dir: &Path) -> a
             data_dir.display()
         )));
     }
-    embedded(CoordinatorOptions::new(data_dir)).await
+    let options = CoordinatorOptions::new(data_dir);
+    if intent == Intent::Read {
+        match embedded(CoordinatorOptions { reads_only: true, ..options.clone() }).await {
+            // Its schema is an earlier one, which only a coordinator that has the directory to itself may change.
+            Err(error) if is_of_earlier_version(&error) => {}
+            reached => return reached,
+        }
+    }
+    embedded(options).await
+}
+
+fn is_of_earlier_version(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(StartError::Store { source: StoreError::Earlier, .. }))
+}
+
+/// Runs `work`, which changes nothing, with the coordinator of [`reach_or_embed`].
+pub(crate) fn with_reader<T>(
+    global: &Global,
+    args: &CoordinatorArgs,
+    work: impl AsyncFnOnce(&mut Campaigns) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    with(global, args, Intent::Read, work)
 }
 
 /// Runs `work` with the coordinator of [`reach_or_embed`].
@@ -112,9 +142,18 @@ pub(crate) fn with_coordinator<T>(
     args: &CoordinatorArgs,
     work: impl AsyncFnOnce(&mut Campaigns) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
+    with(global, args, Intent::Change, work)
+}
+
+fn with<T>(
+    global: &Global,
+    args: &CoordinatorArgs,
+    intent: Intent,
+    work: impl AsyncFnOnce(&mut Campaigns) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
     let data_dir = data_dir(global)?;
     crate::local::runtime()?.block_on(async {
-        let mut reached = reach_or_embed(args, &data_dir).await?;
+        let mut reached = reach_or_embed(args, &data_dir, intent).await?;
         let outcome = work(&mut reached.campaigns).await;
         reached.leave().await;
         outcome

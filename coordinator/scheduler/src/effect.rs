@@ -46,6 +46,8 @@ pub enum Effect {
     /// [`Scheduler::campaign_status`](crate::Scheduler::campaign_status) says how it ended. Repeated when an ended campaign
     /// is submitted again.
     CampaignEnded { campaign: CampaignId },
+    /// Delete what is kept of these stages besides the log: nobody has them any more.
+    Forget { stages: Vec<StageKey> },
     /// Tell people that a stage was trained again with a different result. The first result is kept.
     ResultDiffers {
         /// Which, and the attempt that trained it again.

@@ -25,6 +25,9 @@ pub enum Event {
     },
     /// Someone no longer wants a campaign.
     CampaignCancelled { campaign: CampaignId },
+    /// Someone wants a campaign gone that has ended or was cancelled, with everything that only it has. Nothing happens while
+    /// one of its stages still runs.
+    ForgetRequested { campaign: CampaignId },
     /// Someone wants the stages of a campaign that were given up to be tried again.
     RetryRequested { campaign: CampaignId },
     /// A worker said hello, at its start or on a new connection.

@@ -21,6 +21,9 @@ pub enum Fact {
     },
     /// A campaign is no longer wanted.
     CampaignCancelled { campaign: CampaignId },
+    /// A campaign that had ended or was cancelled is forgotten, with the stages and evaluations that no other campaign has.
+    /// Their earlier facts stay in the log.
+    CampaignForgotten { campaign: CampaignId },
     /// A campaign's limits on retries changed.
     RetriesChanged {
         campaign: CampaignId,
@@ -85,6 +88,7 @@ impl Fact {
             Self::CampaignAccepted { .. }
             | Self::CampaignGrown { .. }
             | Self::CampaignCancelled { .. }
+            | Self::CampaignForgotten { .. }
             | Self::RetriesChanged { .. } => None,
             Self::AttemptStarted { stage, .. }
             | Self::CheckpointCommitted { stage, .. }
@@ -104,7 +108,9 @@ impl Fact {
         match self {
             Self::CampaignAccepted { plan } => Some(plan.campaign),
             Self::CampaignGrown { growth } => Some(growth.campaign),
-            Self::CampaignCancelled { campaign } | Self::RetriesChanged { campaign, .. } => Some(*campaign),
+            Self::CampaignCancelled { campaign }
+            | Self::CampaignForgotten { campaign }
+            | Self::RetriesChanged { campaign, .. } => Some(*campaign),
             _ => None,
         }
     }
@@ -121,6 +127,7 @@ impl Fact {
             Self::CampaignAccepted { .. }
             | Self::CampaignGrown { .. }
             | Self::CampaignCancelled { .. }
+            | Self::CampaignForgotten { .. }
             | Self::RetriesChanged { .. }
             | Self::StagePoisoned { .. }
             | Self::StageRetried { .. }
@@ -136,6 +143,7 @@ impl Fact {
             Self::CampaignAccepted { .. } => "campaign_accepted",
             Self::CampaignGrown { .. } => "campaign_grown",
             Self::CampaignCancelled { .. } => "campaign_cancelled",
+            Self::CampaignForgotten { .. } => "campaign_forgotten",
             Self::RetriesChanged { .. } => "retries_changed",
             Self::AttemptStarted { .. } => "attempt_started",
             Self::CheckpointCommitted { .. } => "checkpoint_committed",

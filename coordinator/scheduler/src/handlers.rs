@@ -25,6 +25,7 @@ impl Scheduler {
             Event::CampaignSubmitted { plan } => self.on_campaign_submitted(plan, out),
             Event::GrowthRequested { growth } => self.on_growth_requested(growth, out),
             Event::CampaignCancelled { campaign } => self.on_campaign_cancelled(campaign, out),
+            Event::ForgetRequested { campaign } => self.on_forget_requested(campaign, out),
             Event::RetryRequested { campaign } => self.on_retry_requested(campaign, out),
             Event::WorkerJoined { worker, name, memory_bytes, can, running, holds } => {
                 self.on_worker_joined(now, worker, name, memory_bytes, can, &running, holds, out);

@@ -60,6 +60,7 @@ pub use settings::Settings;
 pub use shared::{SharedMap, Spread};
 pub use standing::Standing;
 pub use state::campaign::Campaign;
+pub use state::forget::ForgetError;
 pub use state::ledger::{IllegalFact, Ledger};
 pub use state::snapshot::{SNAPSHOT_VERSION, Snapshot, SnapshotError};
 pub use state::stage::{Counts, DeadEnd, StageState};

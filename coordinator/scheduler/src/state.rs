@@ -2,6 +2,7 @@
 
 pub mod campaign;
 pub(crate) mod fleet;
+pub mod forget;
 pub mod ledger;
 mod search;
 pub mod snapshot;

@@ -82,6 +82,8 @@ impl Api {
         if !dry_run {
             let deleted = orphans::delete(self.storage.as_ref(), Some(&self.data_dir), &orphans).await;
             deleted.map_err(ApiError::DeleteFiles)?;
+            let data_dir = self.data_dir.clone();
+            self.beside(move || orphans::remove_empty_folders(&data_dir, min_age, SystemTime::now())).await?;
         }
         Ok(Collection { checkpoints, orphans })
     }

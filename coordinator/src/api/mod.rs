@@ -15,6 +15,7 @@ mod checkpoints;
 mod curves;
 mod error;
 mod evaluate;
+mod forget;
 pub(crate) mod limit;
 pub(crate) mod requests;
 pub(crate) mod views;
@@ -32,6 +33,7 @@ pub(crate) use checkpoints::Collection;
 pub(crate) use curves::CurveRun;
 pub(crate) use error::ApiError;
 pub(crate) use evaluate::Evaluated;
+pub(crate) use forget::Forgotten;
 
 use crate::driver::DriverHandle;
 use crate::driver::request_error::RequestError;

@@ -88,6 +88,16 @@ pub(crate) struct CurvesRequest {
     pub(crate) from_step: u64,
 }
 
+/// Forget a campaign that is over, with what only it has.
+#[derive(Debug)]
+pub(crate) struct ForgetRequest {
+    pub(crate) campaign: Selector,
+    /// Delete the datasets that no campaign uses then, too.
+    pub(crate) datasets: bool,
+    /// Say what would go, and forget nothing.
+    pub(crate) dry_run: bool,
+}
+
 /// Delete checkpoints that nothing needs, and files that belong to no checkpoint.
 #[derive(Debug)]
 pub(crate) struct CollectRequest {

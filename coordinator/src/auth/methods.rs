@@ -24,15 +24,17 @@ fn known(path: &str) -> Option<Need> {
         ("windtunnel.v1.WorkerService", "Session") => Scope::Worker,
         (
             "windtunnel.v1.CampaignService",
-            "GetInfo" | "ListCampaigns" | "GetCampaign" | "WatchCampaign" | "GetCurves" | "GetResults" | "ListWorkers"
-            | "GetCheckpoint" | "ListCheckpoints",
+            "GetInfo" | "ListCampaigns" | "GetCampaign" | "ReadCampaign" | "WatchCampaign" | "GetCurves" | "GetResults"
+            | "ReadResults" | "ListWorkers" | "GetCheckpoint" | "ListCheckpoints" | "ReadCheckpoints",
         ) => Scope::Read,
         (
             "windtunnel.v1.CampaignService",
             "Submit" | "ExtendCampaign" | "BranchCampaign" | "EvaluateCampaign" | "CancelCampaign" | "RetryCampaign",
         ) => Scope::Submit,
         // It deletes files for good.
-        ("windtunnel.v1.CampaignService", "CollectCheckpoints") => Scope::Admin,
+        ("windtunnel.v1.CampaignService", "CollectCheckpoints" | "RemoveCheckpoints" | "ForgetCampaign") => {
+            Scope::Admin
+        }
         _ => return None,
     };
     Some(Need::Scope(scope))

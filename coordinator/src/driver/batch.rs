@@ -1,6 +1,6 @@
 //! The outcome of one turn: a transaction, and what to do after it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use scheduler::Fact;
@@ -91,6 +91,12 @@ impl Batch {
             Some((of, last)) if *of == key => last.extend(points),
             _ => self.curve.push((key, points)),
         }
+    }
+
+    /// Leaves out what this turn had to write of stages that are forgotten in it.
+    pub(crate) fn forget(&mut self, stages: &BTreeSet<StageKey>) {
+        self.curve.retain(|(key, _)| !stages.contains(&key.stage));
+        self.checkpoints.retain(|checkpoint| !stages.contains(&checkpoint.stage));
     }
 
     /// Whether there is nothing to write.

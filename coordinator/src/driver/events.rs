@@ -65,6 +65,16 @@ impl Driver {
                     info!(%campaign, "a campaign has nothing left to train");
                     batch.is_visible = true;
                 }
+                Effect::Forget { stages } => {
+                    batch.forget(&stages.iter().copied().collect());
+                    for stage in stages {
+                        let removed: Vec<_> = self.index.of(stage).copied().collect();
+                        for checkpoint in removed {
+                            self.index.remove(stage, checkpoint.step);
+                            batch.afterwards.push(Afterwards::DeleteFiles(checkpoint));
+                        }
+                    }
+                }
                 Effect::RejectPlan { error, .. } => applied.rejected = Some(error),
             }
         }

@@ -84,6 +84,11 @@ impl DriverHandle {
         self.ask(|reply| Request::Retry { selector, reply }).await?
     }
 
+    /// Forgets a campaign that is over. It is gone for good when this returns, but for files that are still being deleted.
+    pub(crate) async fn forget(&self, campaign: CampaignId) -> Result<(), RequestError> {
+        self.ask(|reply| Request::Forget { campaign, reply }).await?
+    }
+
     /// Removes these committed checkpoints, as far as nothing needs them, and returns those that were removed.
     pub(crate) async fn collect(&self, checkpoints: Vec<Indexed>) -> Result<Vec<Indexed>, RequestError> {
         self.ask(|reply| Request::Collect { checkpoints, reply }).await

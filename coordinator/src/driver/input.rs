@@ -62,6 +62,11 @@ pub(crate) enum Request {
         selector: String,
         reply: oneshot::Sender<Result<CampaignId, RequestError>>,
     },
+    /// Forgets a campaign that is over.
+    Forget {
+        campaign: CampaignId,
+        reply: oneshot::Sender<Result<(), RequestError>>,
+    },
     /// Removes these committed checkpoints, as far as nothing needs them.
     Collect {
         checkpoints: Vec<Indexed>,

@@ -86,6 +86,9 @@ pub enum RunError {
     /// The driver, or a task it cannot do without, panicked.
     #[error(transparent)]
     Panicked(Panicked),
+    /// A coordinator that only reads was asked for a change.
+    #[error("this coordinator only reads, and changes nothing")]
+    ReadsOnly,
     /// The driver was dropped before it ended.
     #[error("the coordinator's task was dropped before its end")]
     Dropped,
@@ -105,10 +108,26 @@ pub enum RestoreStateError {
     Log(#[source] RestoreError),
 }
 
+/// Whether a driver is the store's writer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    Writes,
+    /// It answers what may be read, as things stood when it started.
+    Reads,
+}
+
+/// Where datasets and checkpoints lie.
+pub(crate) struct Home {
+    pub(crate) storage: Arc<dyn ObjectStore>,
+    /// The address that workers open.
+    pub(crate) storage_url: String,
+}
+
 /// See the [module's page](self).
 pub(crate) struct Driver {
     scheduler: Scheduler,
     store: Arc<dyn Store>,
+    access: Access,
     /// In which this driver writes.
     term: Term,
     storage: Arc<dyn ObjectStore>,
@@ -142,12 +161,16 @@ impl Driver {
     pub(crate) async fn restore(
         settings: Settings,
         store: Arc<dyn Store>,
-        storage: Arc<dyn ObjectStore>,
-        storage_url: String,
+        home: Home,
+        access: Access,
         stop: CancellationToken,
     ) -> Result<(Self, DriverHandle), RestoreStateError> {
         let started = Instant::now();
-        let term = store.begin_term().await.map_err(RestoreStateError::TakeOver)?;
+        let Home { storage, storage_url } = home;
+        let term = match access {
+            Access::Writes => store.begin_term().await.map_err(RestoreStateError::TakeOver)?,
+            Access::Reads => Term::NONE,
+        };
         let Restored { scheduler, log_rows, in_snapshot } = restore::restore(settings, store.as_ref()).await?;
         let mut notes = Notes::default();
         for row in store.campaign_rows().await.map_err(RestoreStateError::Read)? {
@@ -163,6 +186,7 @@ impl Driver {
         let driver = Self {
             scheduler,
             store,
+            access,
             term,
             storage,
             storage_url,
@@ -190,7 +214,7 @@ impl Driver {
     /// next coordinator.
     pub(crate) async fn run(mut self, stop: CancellationToken) -> Result<(), RunError> {
         loop {
-            let deadline = self.scheduler.next_deadline().map(|at| self.started + Duration::from_millis(at.0));
+            let deadline = self.next_deadline().map(|at| self.started + Duration::from_millis(at.0));
             let first = tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
@@ -220,7 +244,7 @@ impl Driver {
         }
         // Last, so that a heartbeat that waited in the queue is not late.
         let now = self.now();
-        if self.scheduler.next_deadline().is_some_and(|deadline| deadline <= now) {
+        if self.next_deadline().is_some_and(|deadline| deadline <= now) {
             self.apply(Event::TimePassed, &mut batch);
         }
         self.stop_idle_verifications(&mut batch);
@@ -258,6 +282,7 @@ impl Driver {
             Input::Request(Request::Extend { extension, reply }) => self.on_extend(*extension, reply, batch),
             Input::Request(Request::Cancel { selector, reply }) => self.on_cancel(&selector, reply, batch),
             Input::Request(Request::Retry { selector, reply }) => self.on_retry(&selector, reply, batch),
+            Input::Request(Request::Forget { campaign, reply }) => self.on_forget(campaign, reply, batch),
             Input::Request(Request::Collect { checkpoints, reply }) => self.on_collect(checkpoints, reply, batch),
             Input::Request(Request::Look(reply)) => batch.afterwards.push(Afterwards::Look(reply)),
         }
@@ -267,6 +292,9 @@ impl Driver {
     /// Commits, then sends what follows, in order.
     async fn finish(&mut self, mut batch: Batch) -> Result<(), RunError> {
         if !batch.is_durable_already() {
+            if self.access == Access::Reads {
+                return Err(RunError::ReadsOnly);
+            }
             let commit = batch.take_commit();
             let committed = self.patience.call("commit", || self.store.commit(self.term, &commit)).await;
             committed.map_err(RunError::Commit)?;
@@ -306,6 +334,11 @@ impl Driver {
         }
         self.take_snapshot_if_due();
         Ok(())
+    }
+
+    /// When time has to pass. For who only reads it stands still: leases are the affair of the coordinator that writes.
+    fn next_deadline(&self) -> Option<Timestamp> {
+        self.scheduler.next_deadline().filter(|_| self.access == Access::Writes)
     }
 
     /// A copy of the state for people, which takes a moment however large the state is.

@@ -1,7 +1,7 @@
 //! Why a request is not met.
 
 use recipes::EvaluateError;
-use scheduler::{BranchRefusal, PlanError};
+use scheduler::{BranchRefusal, ForgetError, PlanError};
 use vocabulary::{CampaignId, StageKey};
 
 use crate::tasks::Panicked;
@@ -27,6 +27,8 @@ pub(crate) enum RequestError {
     Branch(BranchRefusal),
     #[error(transparent)]
     Evaluate(EvaluateError),
+    #[error("{campaign} cannot be forgotten: {error}")]
+    Forget { campaign: CampaignId, error: ForgetError },
     #[error("the plan of {campaign} cannot be run: {error}")]
     PlanRejected { campaign: CampaignId, error: PlanError },
     #[error(

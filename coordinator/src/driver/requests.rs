@@ -79,6 +79,19 @@ impl Driver {
         answer(batch, reply, found);
     }
 
+    pub(super) fn on_forget(&mut self, campaign: CampaignId, reply: Reply<()>, batch: &mut Batch) {
+        let forgettable = self.scheduler.ledger().forgettable(&campaign).map(|_| ());
+        let forgotten = forgettable.map_err(|error| RequestError::Forget { campaign, error });
+        if forgotten.is_ok() {
+            self.apply(Event::ForgetRequested { campaign }, batch);
+            batch.recipes.retain(|(of, ..)| *of != campaign);
+            Arc::make_mut(&mut self.notes).submitted_at_ms.remove(&campaign);
+            self.over_quota.remove(&campaign);
+            info!(%campaign, "forgotten");
+        }
+        answer(batch, reply, forgotten);
+    }
+
     pub(super) fn on_retry(&mut self, selector: &str, reply: Reply<CampaignId>, batch: &mut Batch) {
         let found = find(&self.scheduler, &self.notes, selector);
         if let Ok(campaign) = found {

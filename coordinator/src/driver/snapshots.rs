@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tracing::{debug, warn};
 
-use super::Driver;
+use super::{Access, Driver};
 use crate::clock::unix_ms;
 use crate::store::PackedSnapshot;
 
@@ -77,7 +77,7 @@ impl Driver {
     /// Stores the ledger before the end, if it has changed.
     pub(super) async fn take_last_snapshot(&mut self) {
         let rows = self.snapshots.log_rows;
-        if rows == self.snapshots.taken_at {
+        if rows == self.snapshots.taken_at || self.access == Access::Reads {
             return;
         }
         let packed = PackedSnapshot::pack(&self.scheduler.snapshot());

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use futures::StreamExt;
 use futures::stream::Map;
 use proto::convert::sent_plan;
+use proto::limits::MAX_MESSAGE_BYTES;
 use proto::v1::campaign_service_server::CampaignService;
 use proto::v1::{self, CampaignUpdate, StageCurve};
 use tokio::sync::mpsc;
@@ -32,10 +33,35 @@ type Answer<T> = Result<Response<T>, Status>;
 /// A stream of `api`, on its way to the wire.
 type Encoded<T, W> = Map<ReceiverStream<Result<T, ApiError>>, fn(Result<T, ApiError>) -> Result<W, Status>>;
 
+/// Parts that are ready.
+type InParts<W> = tokio_stream::Iter<std::iter::Map<std::vec::IntoIter<W>, fn(W) -> Result<W, Status>>>;
+
+fn in_parts<W>(parts: Vec<W>) -> Response<InParts<W>> {
+    Response::new(tokio_stream::iter(parts.into_iter().map(Ok as fn(_) -> _)))
+}
+
+/// An answer in one message, for programs that do not read it in parts.
+fn whole<W: prost::Message>(answer: W) -> Answer<W> {
+    let bytes = answer.encoded_len();
+    if bytes <= MAX_MESSAGE_BYTES {
+        return Ok(Response::new(answer));
+    }
+    let [mib, most] = [bytes, MAX_MESSAGE_BYTES].map(|bytes| bytes.div_ceil(1 << 20));
+    let version = env!("CARGO_PKG_VERSION");
+    Err(Status::failed_precondition(format!(
+        "the answer takes {mib} MiB, and this program reads at most {most} MiB at once: use windtunnel {version}, the \
+         version of the coordinator, which reads it in parts"
+    )))
+}
+
 #[tonic::async_trait]
 impl CampaignService for CampaignHandlers {
     type WatchCampaignStream = Encoded<views::CampaignUpdate, CampaignUpdate>;
     type GetCurvesStream = Encoded<CurveRun, StageCurve>;
+    type ReadCampaignStream = InParts<v1::CampaignPart>;
+    type ReadResultsStream = InParts<v1::GetResultsResponse>;
+    type ReadCheckpointsStream = InParts<v1::ListCheckpointsResponse>;
+    type RemoveCheckpointsStream = InParts<v1::CollectCheckpointsResponse>;
 
     async fn get_info(&self, _: Request<v1::GetInfoRequest>) -> Answer<v1::Info> {
         Ok(Response::new(v1::Info {
@@ -85,9 +111,14 @@ impl CampaignService for CampaignHandlers {
         Ok(Response::new(v1::ListCampaignsResponse { campaigns }))
     }
 
+    async fn read_campaign(&self, request: Request<v1::GetCampaignRequest>) -> Answer<Self::ReadCampaignStream> {
+        let detail = self.api.campaign(decode::selector(request.into_inner().campaign)?).await?;
+        Ok(in_parts(self.api.beside(move || encode::parts::campaign(encode::detail(detail))).await?))
+    }
+
     async fn get_campaign(&self, request: Request<v1::GetCampaignRequest>) -> Answer<v1::CampaignDetail> {
         let detail = self.api.campaign(decode::selector(request.into_inner().campaign)?).await?;
-        Ok(Response::new(self.api.beside(move || encode::detail(detail)).await?))
+        whole(self.api.beside(move || encode::detail(detail)).await?)
     }
 
     async fn watch_campaign(&self, request: Request<v1::WatchCampaignRequest>) -> Answer<Self::WatchCampaignStream> {
@@ -118,14 +149,24 @@ impl CampaignService for CampaignHandlers {
         Ok(Response::new(ReceiverStream::new(stream).map(sent)))
     }
 
+    async fn read_results(&self, request: Request<v1::GetResultsRequest>) -> Answer<Self::ReadResultsStream> {
+        let outcomes = self.api.results(decode::selector(request.into_inner().campaign)?).await?;
+        Ok(in_parts(encode::parts::results(outcomes.iter().map(encode::outcome).collect())))
+    }
+
     async fn get_results(&self, request: Request<v1::GetResultsRequest>) -> Answer<v1::GetResultsResponse> {
         let outcomes = self.api.results(decode::selector(request.into_inner().campaign)?).await?;
-        Ok(Response::new(v1::GetResultsResponse { results: outcomes.iter().map(encode::outcome).collect() }))
+        whole(v1::GetResultsResponse { results: outcomes.iter().map(encode::outcome).collect() })
     }
 
     async fn cancel_campaign(&self, request: Request<v1::CancelCampaignRequest>) -> Answer<v1::CancelCampaignResponse> {
         let campaign = self.api.cancel(decode::selector(request.into_inner().campaign)?).await?;
         Ok(Response::new(v1::CancelCampaignResponse { campaign: campaign.to_string() }))
+    }
+
+    async fn forget_campaign(&self, request: Request<v1::ForgetCampaignRequest>) -> Answer<v1::ForgetCampaignResponse> {
+        let forgotten = self.api.forget(decode::forget(request.into_inner())?).await?;
+        Ok(Response::new(encode::forgotten(forgotten)))
     }
 
     async fn retry_campaign(&self, request: Request<v1::RetryCampaignRequest>) -> Answer<v1::RetryCampaignResponse> {
@@ -145,20 +186,44 @@ impl CampaignService for CampaignHandlers {
         Ok(Response::new(encode::checkpoint_ref(&checkpoint)))
     }
 
+    async fn read_checkpoints(
+        &self,
+        request: Request<v1::ListCheckpointsRequest>,
+    ) -> Answer<Self::ReadCheckpointsStream> {
+        let campaign = decode::optional(request.into_inner().campaign)?;
+        let checkpoints = self.api.checkpoints(campaign).await?;
+        Ok(in_parts(encode::parts::checkpoints(checkpoints.iter().map(encode::status).collect())))
+    }
+
     async fn list_checkpoints(
         &self,
         request: Request<v1::ListCheckpointsRequest>,
     ) -> Answer<v1::ListCheckpointsResponse> {
         let campaign = decode::optional(request.into_inner().campaign)?;
         let checkpoints = self.api.checkpoints(campaign).await?.iter().map(encode::status).collect();
-        Ok(Response::new(v1::ListCheckpointsResponse { checkpoints }))
+        whole(v1::ListCheckpointsResponse { checkpoints })
+    }
+
+    async fn remove_checkpoints(
+        &self,
+        request: Request<v1::CollectCheckpointsRequest>,
+    ) -> Answer<Self::RemoveCheckpointsStream> {
+        let collection = self.api.collect(decode::collect(request.into_inner())?).await?;
+        Ok(in_parts(encode::parts::collection(encode::collection(collection))))
     }
 
     async fn collect_checkpoints(
         &self,
         request: Request<v1::CollectCheckpointsRequest>,
     ) -> Answer<v1::CollectCheckpointsResponse> {
-        let collection = self.api.collect(decode::collect(request.into_inner())?).await?;
-        Ok(Response::new(encode::collection(collection)))
+        let request = request.into_inner();
+        // What would go is listed first: nothing may be removed that cannot be said.
+        let listed =
+            self.api.collect(decode::collect(v1::CollectCheckpointsRequest { dry_run: true, ..request.clone() })?);
+        let listed = whole(encode::collection(listed.await?))?;
+        if request.dry_run {
+            return Ok(listed);
+        }
+        whole(encode::collection(self.api.collect(decode::collect(request)?).await?))
     }
 }

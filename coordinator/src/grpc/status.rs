@@ -42,7 +42,8 @@ fn of_request(error: &RequestError, message: String) -> Status {
         | RequestError::Branch(BranchRefusal::NotAtEnd { .. } | BranchRefusal::Terms(_))
         | RequestError::Evaluate(_)
         | RequestError::PlanRejected { .. } => Status::invalid_argument(message),
-        RequestError::Branch(
+        RequestError::Forget { .. }
+        | RequestError::Branch(
             BranchRefusal::NameTaken { .. } | BranchRefusal::NotTrained { .. } | BranchRefusal::UnknownText { .. },
         ) => Status::failed_precondition(message),
         RequestError::Stopping | RequestError::Stalled { .. } => Status::unavailable(message),

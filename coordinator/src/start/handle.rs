@@ -46,7 +46,8 @@ pub struct Handle {
     pub(super) driver: JoinHandle<()>,
     pub(super) server: JoinHandle<()>,
     pub(super) store: Arc<dyn Store>,
-    pub(super) lock: DataDirLock,
+    /// None where it only reads.
+    pub(super) lock: Option<DataDirLock>,
 }
 
 impl Handle {

@@ -23,12 +23,12 @@ use url::Url;
 use crate::STORE_FILE;
 use crate::api::Api;
 use crate::auth::{Guard, LocalTokens};
-use crate::driver::{Driver, DriverHandle};
+use crate::driver::{Access, Driver, DriverHandle, Home};
 use crate::grpc::{CampaignHandlers, WorkerHandlers};
 use crate::incoming::{self, Gate, ServerLimits};
 use crate::lock::{DataDirLock, LiveCoordinator, LockError};
 use crate::pools::LocalPoolOptions;
-use crate::store::{self, Store};
+use crate::store::{self, Store, StoreError};
 use crate::tls::TlsFiles;
 pub use handle::Handle;
 use handle::drive;
@@ -95,7 +95,7 @@ struct Opened {
     data_dir: PathBuf,
     limits: ServerLimits,
     local_workers: Option<LocalPoolOptions>,
-    lock: DataDirLock,
+    lock: Option<DataDirLock>,
     store: Arc<dyn Store>,
     storage: Arc<dyn ObjectStore>,
     storage_url: String,
@@ -109,21 +109,25 @@ struct Opened {
 
 impl Opened {
     async fn open(options: CoordinatorOptions) -> Result<Self, StartError> {
-        let CoordinatorOptions { data_dir, store, settings, local_workers, limits, require_token, .. } = options;
+        let CoordinatorOptions { data_dir, store, settings, local_workers, limits, require_token, reads_only, .. } =
+            options;
         let data_dir = make_data_dir(&data_dir)?;
-        let lock = take_lock(&data_dir).await?;
+        let lock = if reads_only { None } else { Some(take_lock(&data_dir).await?) };
         let store = match store {
             Some(store) => store,
             None => {
-                let opened = store::open_in(&data_dir).await;
+                let opened = match reads_only {
+                    true => store::open_beside(&data_dir).await.and_then(|store| store.ok_or(StoreError::Earlier)),
+                    false => store::open_in(&data_dir).await,
+                };
                 opened.map_err(|source| StartError::Store { path: data_dir.join(STORE_FILE), source })?
             }
         };
         let (storage, storage_url) = open_storage(&data_dir)?;
         let stop = CancellationToken::new();
-        let restored =
-            Driver::restore(settings, store.clone(), storage.clone(), storage_url.clone(), stop.clone()).await?;
-        let (driver, driver_handle) = restored;
+        let access = if reads_only { Access::Reads } else { Access::Writes };
+        let home = Home { storage: storage.clone(), storage_url: storage_url.clone() };
+        let (driver, driver_handle) = Driver::restore(settings, store.clone(), home, access, stop.clone()).await?;
 
         let (guard, local_tokens) = if require_token {
             let (guard, tokens) = Guard::closed(store.clone());
@@ -131,7 +135,9 @@ impl Opened {
         } else {
             (Arc::new(Guard::open(store.clone())), None)
         };
-        lock.hand_over(local_tokens.as_ref().map(|tokens| &tokens.admin))?;
+        if let Some(lock) = &lock {
+            lock.hand_over(local_tokens.as_ref().map(|tokens| &tokens.admin))?;
+        }
         Ok(Self {
             data_dir,
             limits,
@@ -198,7 +204,9 @@ impl Opened {
         });
         let (ended, outcome) = watch::channel(None);
         let driver = tokio::spawn(drive(driver, stop.clone(), ended));
-        lock.announce(&LiveCoordinator::here(url.clone()))?;
+        if let Some(lock) = &lock {
+            lock.announce(&LiveCoordinator::here(url.clone()))?;
+        }
         info!(
             url = public_url,
             storage = storage_url,
@@ -244,10 +252,11 @@ pub(crate) async fn take_lock(data_dir: &Path) -> Result<DataDirLock, LockError>
     taken.unwrap_or_else(|_| Err(LockError::Held { data_dir: data_dir.to_owned(), by: None }))
 }
 
-/// The data directory as the storage of datasets and checkpoints, and its address.
+/// The data directory as the storage of datasets and checkpoints, and its address. A folder goes with its last file.
 pub(crate) fn open_storage(data_dir: &Path) -> Result<(Arc<dyn ObjectStore>, String), StartError> {
     let storage = LocalFileSystem::new_with_prefix(data_dir)
-        .map_err(|source| StartError::Storage { data_dir: data_dir.to_owned(), source })?;
+        .map_err(|source| StartError::Storage { data_dir: data_dir.to_owned(), source })?
+        .with_automatic_cleanup(true);
     let no_address = |()| StartError::DataDir {
         data_dir: data_dir.to_owned(),
         source: io::Error::new(io::ErrorKind::InvalidInput, "the path is not absolute"),

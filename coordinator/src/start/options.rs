@@ -35,6 +35,9 @@ pub struct CoordinatorOptions {
     pub insecure: bool,
     /// Bounds on connections, streams and calls.
     pub limits: ServerLimits,
+    /// Whether it only answers what may be read: it neither takes the data directory for itself nor changes anything in it, so
+    /// another coordinator may start meanwhile. What changes after the start it does not see.
+    pub reads_only: bool,
 }
 
 impl CoordinatorOptions {
@@ -51,6 +54,7 @@ impl CoordinatorOptions {
             require_token: false,
             insecure: false,
             limits: ServerLimits::default(),
+            reads_only: false,
         }
     }
 }

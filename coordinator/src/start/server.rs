@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::Stream;
-use proto::limits::{MAX_MESSAGE_BYTES, MAX_PLAN_BYTES, MAX_REQUEST_BYTES};
+use proto::limits::{MAX_MESSAGE_BYTES, MAX_REQUEST_BYTES};
 use proto::v1::campaign_service_server::CampaignServiceServer;
 use proto::v1::worker_service_server::WorkerServiceServer;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -36,7 +36,7 @@ const WINDOW_BYTES: u32 = 1 << 20;
 pub(super) async fn routes(campaigns: CampaignHandlers, workers: WorkerHandlers) -> Routes {
     let campaigns = CampaignServiceServer::new(campaigns)
         .max_decoding_message_size(MAX_REQUEST_BYTES)
-        .max_encoding_message_size(MAX_PLAN_BYTES);
+        .max_encoding_message_size(MAX_MESSAGE_BYTES);
     let workers = WorkerServiceServer::new(workers)
         .max_decoding_message_size(MAX_REQUEST_BYTES)
         .max_encoding_message_size(MAX_MESSAGE_BYTES);

@@ -10,6 +10,9 @@ use super::error::StoreError;
 pub struct Term(pub(super) u64);
 
 impl Term {
+    /// Of who only reads: no write in it is accepted.
+    pub(crate) const NONE: Self = Self(0);
+
     /// Refuses this term unless it is the store's current one.
     pub(super) fn expect_current(self, current: u64) -> Result<(), StoreError> {
         if self.0 == current { Ok(()) } else { Err(StoreError::Deposed { term: self, current: Self(current) }) }

@@ -77,10 +77,10 @@ async fn every_method_asks_for_its_scope() {
             count += usize::from(code != Code::PermissionDenied);
             let may = match path.rsplit('/').next().expect("has a method") {
                 "Session" => matches!(scope, Scope::Worker | Scope::Admin),
-                name if name.starts_with("Get") || name.starts_with("List") || name.starts_with("Watch") => {
+                name if ["Get", "Read", "List", "Watch"].iter().any(|verb| name.starts_with(verb)) => {
                     scope != Scope::Worker
                 }
-                "CollectCheckpoints" => scope == Scope::Admin,
+                "CollectCheckpoints" | "RemoveCheckpoints" | "ForgetCampaign" => scope == Scope::Admin,
                 _ => matches!(scope, Scope::Submit | Scope::Admin),
             };
             assert!(may || code == Code::PermissionDenied, "{path} lets `{scope}` in");

@@ -191,6 +191,10 @@ async fn what_nothing_needs_is_collected_while_the_campaign_runs() {
     for file in [&old, &own].into_iter().flat_map(|commit| files(&commit.manifest_path)) {
         fs::File::options().write(true).open(file).and_then(|file| file.set_modified(long_ago)).expect("it is aged");
     }
+    // Earlier versions left folders behind.
+    let emptied = bench.dir.path().join("checkpoints").join(&branch.attempt.stage).join("9-9");
+    fs::create_dir_all(&emptied).expect("it is made");
+    fs::File::open(&emptied).and_then(|folder| folder.set_modified(long_ago)).expect("it is aged");
     let request = |dry_run| v1::CollectCheckpointsRequest { dry_run, min_age_seconds: 3600, ..Default::default() };
     let would_go = bench.client.collect_checkpoints(request(true)).await.expect("it is answered").into_inner();
     assert_eq!(would_go.checkpoints.len(), 1, "{would_go:?}");
@@ -201,6 +205,9 @@ async fn what_nothing_needs_is_collected_while_the_campaign_runs() {
     let gone = bench.client.collect_checkpoints(request(false)).await.expect("it is answered").into_inner();
     assert_eq!(gone, would_go);
     assert!(!staged.exists() && files(&old.manifest_path).is_empty());
+    assert!(!emptied.exists(), "an empty folder goes, too");
+    let folder = bench.dir.path().join(&old.manifest_path).parent().expect("it has one").to_owned();
+    assert!(!folder.exists() || folder.read_dir().expect("it is one").next().is_some(), "no empty folder is left");
     assert_eq!(files(&own.manifest_path).len(), 3, "an attempt that runs may be writing");
     let listed = bench.client.list_checkpoints(v1::ListCheckpointsRequest::default()).await;
     let listed = listed.expect("it is answered").into_inner().checkpoints;

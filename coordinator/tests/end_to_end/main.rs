@@ -6,6 +6,8 @@ mod campaign;
 mod checkpoints;
 mod evaluations;
 mod extension;
+mod forgetting;
+mod large;
 mod measured;
 mod refusals;
 mod restart;

@@ -1,7 +1,10 @@
 //! Coordinators that end, and those that come after them.
 
+use std::time::Duration;
+
 use coordinator::store::StoreError;
-use coordinator::{Coordinator, RunError, Scope, StartError, Tokens, TokensError};
+use coordinator::{Coordinator, CoordinatorOptions, RunError, Scope, StartError, Tokens, TokensError};
+use proto::v1::campaign_service_client::CampaignServiceClient;
 use proto::v1::worker_message::Body as Up;
 use proto::v1::{self, CampaignDetail, StagePhase};
 use sqlx::Connection as _;
@@ -110,6 +113,38 @@ async fn a_second_coordinator_is_refused_and_told_of_the_first() {
     assert_eq!(coordinator::locate(bench.dir.path()), None);
     let next = Coordinator::start(options(bench.dir.path())).await.expect("the directory is free again");
     next.shutdown().await;
+}
+
+#[tokio::test]
+async fn who_only_reads_leaves_the_directory_and_its_leases_to_others() {
+    let mut first = Bench::on_disk().await;
+    let campaign = first.submit().await.campaign;
+    let mut worker = Worker::join(&first.handle, "a worker").await;
+    let job = worker.next_job().await;
+    let Bench { dir, handle, client, .. } = first;
+    drop(client);
+    handle.shutdown().await;
+
+    let mut options = CoordinatorOptions { reads_only: true, ..options(dir.path()) };
+    // All leases are over at once.
+    options.settings.restart_grace = Duration::ZERO;
+    let reader = Coordinator::start(options).await.expect("nobody is there");
+    assert_eq!(coordinator::locate(dir.path()), None, "it announces nothing");
+    let mut client = CampaignServiceClient::connect(reader.url().to_owned()).await.expect("it listens");
+    let mut next = Bench::over(dir).await;
+    let request = v1::GetCampaignRequest { campaign: campaign.clone() };
+    let shown = client.get_campaign(request).await.expect("it is known").into_inner();
+    assert_eq!(shown.stages, next.detail(&campaign).await.stages);
+    let stage = shown.stages.iter().find(|stage| stage.key == job.attempt.stage).expect("it is in the plan");
+    assert_eq!(stage.phase(), StagePhase::Running, "its lease is the affair of who writes");
+
+    client.cancel_campaign(v1::CancelCampaignRequest { campaign: campaign.clone() }).await.expect_err("it only reads");
+    let error = reader.wait().await.expect_err("it cannot do that");
+    assert!(matches!(*error, RunError::ReadsOnly), "{error:?}");
+    let summary = next.detail(&campaign).await.summary.expect("it has one");
+    assert_eq!(summary.phase(), v1::CampaignPhase::Open);
+    reader.shutdown().await;
+    next.handle.shutdown().await;
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 mod curve;
 mod damage;
 mod earlier;
+mod forgetting;
 mod log;
 mod observed;
 mod properties;

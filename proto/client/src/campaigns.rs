@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use dial::{Authorize, Credentials};
 use proto::v1;
+use proto::v1::campaign_part::Part;
 use proto::v1::campaign_service_client::CampaignServiceClient;
 use recipes::Recipe;
 use tonic::Streaming;
@@ -44,7 +45,7 @@ impl Campaigns {
             .await
             .map_err(|source| CallError::Unreachable { url: url.to_owned(), source: Box::new(source) })?;
         let client = CampaignServiceClient::with_interceptor(channel, authorize)
-            .max_decoding_message_size(proto::limits::MAX_PLAN_BYTES)
+            .max_decoding_message_size(proto::MAX_MESSAGE_BYTES)
             .max_encoding_message_size(proto::MAX_MESSAGE_BYTES);
         Ok(Self { client, url: url.to_owned() })
     }
@@ -110,10 +111,22 @@ impl Campaigns {
 
     /// A campaign by name, identifier or prefix.
     pub async fn detail(&mut self, campaign: &str) -> Result<Detail, CallError> {
-        let answer = self.client.get_campaign(v1::GetCampaignRequest { campaign: campaign.to_owned() }).await;
-        let v1::CampaignDetail { summary, stages, evaluations, recipe_file, recipe_text, plan_json } =
-            self.received(answer)?;
-        let plan = self.plan(&plan_json).await?;
+        let answer = self.client.read_campaign(v1::GetCampaignRequest { campaign: campaign.to_owned() }).await;
+        let mut parts = self.received(answer)?;
+        let (mut head, mut plan_json) = (v1::CampaignHead::default(), Vec::new());
+        let (mut stages, mut evaluations) = (Vec::new(), Vec::new());
+        while let Some(v1::CampaignPart { part }) = self.next(&mut parts).await? {
+            match part {
+                Some(Part::Head(whole)) => head = whole,
+                Some(Part::PlanJson(piece)) => plan_json.extend(piece),
+                Some(Part::Stages(list)) => stages.extend(list.statuses),
+                Some(Part::Evaluations(list)) => evaluations.extend(list.statuses),
+                // Of a later version.
+                None => {}
+            }
+        }
+        let plan = self.plan(&String::from_utf8_lossy(&plan_json)).await?;
+        let v1::CampaignHead { summary, recipe_file, recipe_text } = head;
         Ok(Detail { summary: summary.unwrap_or_default(), plan, stages, evaluations, recipe_file, recipe_text })
     }
 
@@ -143,7 +156,7 @@ impl Campaigns {
         let answer = self.client.get_curves(request).await;
         let mut stream = self.received(answer)?;
         let mut curves: BTreeMap<String, Vec<v1::CurvePoint>> = BTreeMap::new();
-        while let Some(part) = stream.message().await.map_err(|status| CallError::of(&self.url, status))? {
+        while let Some(part) = self.next(&mut stream).await? {
             curves.entry(part.stage).or_default().extend(part.points);
         }
         Ok(curves)
@@ -151,14 +164,27 @@ impl Campaigns {
 
     /// The results of finished trials.
     pub async fn results(&mut self, campaign: &str) -> Result<Vec<v1::TrialResult>, CallError> {
-        let answer = self.client.get_results(v1::GetResultsRequest { campaign: campaign.to_owned() }).await;
-        Ok(self.received(answer)?.results)
+        let answer = self.client.read_results(v1::GetResultsRequest { campaign: campaign.to_owned() }).await;
+        let (mut parts, mut results) = (self.received(answer)?, Vec::new());
+        while let Some(part) = self.next(&mut parts).await? {
+            results.extend(part.results);
+        }
+        Ok(results)
     }
 
     /// Cancels a campaign and returns its identifier.
     pub async fn cancel(&mut self, campaign: &str) -> Result<String, CallError> {
         let answer = self.client.cancel_campaign(v1::CancelCampaignRequest { campaign: campaign.to_owned() }).await;
         Ok(self.received(answer)?.campaign)
+    }
+
+    /// Forgets a campaign that is over, or says what would go in a dry run.
+    pub async fn forget(
+        &mut self,
+        request: v1::ForgetCampaignRequest,
+    ) -> Result<v1::ForgetCampaignResponse, CallError> {
+        let answer = self.client.forget_campaign(request).await;
+        self.received(answer)
     }
 
     /// Retries the failed stages of a campaign and returns its identifier.
@@ -175,8 +201,12 @@ impl Campaigns {
 
     /// The committed checkpoints of a campaign, or of all campaigns if the name is empty.
     pub async fn checkpoints(&mut self, campaign: &str) -> Result<Vec<v1::CommittedCheckpoint>, CallError> {
-        let answer = self.client.list_checkpoints(v1::ListCheckpointsRequest { campaign: campaign.to_owned() }).await;
-        Ok(self.received(answer)?.checkpoints)
+        let answer = self.client.read_checkpoints(v1::ListCheckpointsRequest { campaign: campaign.to_owned() }).await;
+        let (mut parts, mut checkpoints) = (self.received(answer)?, Vec::new());
+        while let Some(part) = self.next(&mut parts).await? {
+            checkpoints.extend(part.checkpoints);
+        }
+        Ok(checkpoints)
     }
 
     /// Removes unneeded checkpoints, or lists them in a dry run.
@@ -184,8 +214,18 @@ impl Campaigns {
         &mut self,
         request: v1::CollectCheckpointsRequest,
     ) -> Result<v1::CollectCheckpointsResponse, CallError> {
-        let answer = self.client.collect_checkpoints(request).await;
-        self.received(answer)
+        let answer = self.client.remove_checkpoints(request).await;
+        let (mut parts, mut whole) = (self.received(answer)?, v1::CollectCheckpointsResponse::default());
+        while let Some(part) = self.next(&mut parts).await? {
+            whole.bytes += part.bytes;
+            whole.checkpoints.extend(part.checkpoints);
+            whole.orphans.extend(part.orphans);
+        }
+        Ok(whole)
+    }
+
+    async fn next<T>(&self, parts: &mut Streaming<T>) -> Result<Option<T>, CallError> {
+        parts.message().await.map_err(|status| CallError::of(&self.url, status))
     }
 
     fn received<T>(&self, answer: Result<tonic::Response<T>, tonic::Status>) -> Result<T, CallError> {

@@ -349,17 +349,6 @@ fn texts_for_people_are_lines_of_bounded_length() {
 }
 
 #[test]
-fn the_largest_plan_is_a_message() {
-    // As many stages as a campaign of that many points has: two for each.
-    let mut large = plan();
-    let (stage, trial) = (large.stages[0].clone(), large.trials[0].clone());
-    large.stages = vec![Stage { parent: Some(stage.key), ..stage }; 20_000];
-    large.trials = vec![Trial { path: vec![trial.path[0]; 20], ..trial }; 10_000];
-    let bytes = sent_plan(&large).len();
-    assert!(bytes < crate::limits::MAX_PLAN_BYTES, "{bytes}");
-}
-
-#[test]
 fn long_reasons_are_cut_between_characters() {
     let read = reason(&"é".repeat(MAX_REASON_BYTES));
     assert_eq!(read.len(), MAX_REASON_BYTES);

@@ -10,7 +10,7 @@ use crate::args::CoordinatorArgs;
 use crate::args::Global;
 use crate::exit::{Exit, OrBadInput, bad_input};
 use crate::local::checkpoint::{Checkpoint, fetch};
-use crate::local::reach::with_coordinator;
+use crate::local::reach::with_reader;
 use crate::views::output::{self, View, columns};
 use client::{Campaigns, Detail};
 
@@ -75,7 +75,7 @@ impl DiffArgs {
     pub(super) fn run(self, global: &Global) -> anyhow::Result<Exit> {
         if let Some(along) = &self.along {
             let (campaign, trial) = along.split_once('/').unwrap_or((along, ""));
-            let found = with_coordinator(global, &self.coordinator, async |campaigns| {
+            let found = with_reader(global, &self.coordinator, async |campaigns| {
                 differences_along(campaigns, campaign, trial).await
             })?;
             output::print(&found, global.json)?;

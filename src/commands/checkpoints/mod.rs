@@ -10,7 +10,7 @@ use vocabulary::units::human_bytes;
 use crate::args::CoordinatorArgs;
 use crate::args::Global;
 use crate::exit::Exit;
-use crate::local::reach::with_coordinator;
+use crate::local::reach::{with_coordinator, with_reader};
 use crate::views::output::{self, View, columns};
 
 /// List and compare checkpoints, and remove those no longer needed
@@ -82,9 +82,8 @@ impl Args {
 impl ListArgs {
     fn run(self, global: &Global) -> anyhow::Result<Exit> {
         let campaign = self.campaign.unwrap_or_default();
-        let found = with_coordinator(global, &self.coordinator, async |campaigns| {
-            Ok(campaigns.checkpoints(&campaign).await?)
-        })?;
+        let found =
+            with_reader(global, &self.coordinator, async |campaigns| Ok(campaigns.checkpoints(&campaign).await?))?;
         output::print(&Listed { checkpoints: found.iter().map(CheckpointView::from).collect() }, global.json)?;
         Ok(Exit::Done)
     }

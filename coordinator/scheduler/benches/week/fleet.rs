@@ -317,6 +317,7 @@ impl Fleet {
                 }
                 Effect::CloseSession { worker } => self.rejoin(worker),
                 Effect::CampaignEnded { .. } => self.tally.campaigns_ended += 1,
+                Effect::Forget { .. } => panic!("nobody asked for it"),
                 Effect::ResultDiffers { key, .. } => panic!("{key} was trained again, and nothing was lost"),
                 Effect::RejectPlan { error, .. } => panic!("a sound plan was rejected: {error}"),
             }

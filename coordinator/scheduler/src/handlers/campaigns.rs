@@ -9,6 +9,7 @@ use crate::scheduler::Scheduler;
 use crate::state::campaign::Campaign;
 use crate::state::stage::StageState;
 use crate::state::worker::Slot;
+use crate::timers::Timer;
 
 impl Scheduler {
     pub(super) fn on_campaign_submitted(&mut self, plan: Plan, effects: &mut Vec<Effect>) {
@@ -92,6 +93,19 @@ impl Scheduler {
             self.workers.set_slot(worker, slot);
             effects.push(Effect::Revoke { worker, key });
         }
+    }
+
+    pub(super) fn on_forget_requested(&mut self, campaign: CampaignId, effects: &mut Vec<Effect>) {
+        if self.ledger.forgettable(&campaign).is_err() {
+            return;
+        }
+        let stages = self.ledger.only_of(&campaign);
+        for stage in &stages {
+            self.timers.cancel(Timer::BackoffOver(*stage));
+        }
+        self.record(Fact::CampaignForgotten { campaign }, effects);
+        self.versions.remove(&campaign);
+        effects.push(Effect::Forget { stages });
     }
 
     pub(super) fn on_retry_requested(&mut self, campaign: CampaignId, effects: &mut Vec<Effect>) {

@@ -1,12 +1,13 @@
 //! The durable state: what the facts add up to, and nothing else.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use vocabulary::{CampaignId, Growth, Plan, Retries, StageKey, Work};
 
 use super::campaign::{Campaign, CampaignState};
+use super::forget::ForgetError;
 use super::stage::{DeadEnd, StageRecord, StageState};
 use crate::fact::Fact;
 use crate::plan_check::{self, PlanError};
@@ -41,6 +42,13 @@ pub enum IllegalFact {
     /// A campaign was accepted twice, or cancelled twice.
     #[error("{fact} is already true of {campaign}")]
     AlreadyTrue {
+        campaign: CampaignId,
+        /// The name of the fact.
+        fact: &'static str,
+    },
+    /// A campaign is forgotten that is open, or that a worker still trains.
+    #[error("{fact} cannot be true of {campaign}, which is not over")]
+    Unfinished {
         campaign: CampaignId,
         /// The name of the fact.
         fact: &'static str,
@@ -174,6 +182,7 @@ impl Ledger {
             Fact::CampaignAccepted { plan } => self.accept(plan, fact),
             Fact::CampaignGrown { growth } => self.grow(growth, fact),
             Fact::CampaignCancelled { campaign } => self.cancel(*campaign, fact),
+            Fact::CampaignForgotten { campaign } => self.forget(*campaign, fact),
             Fact::RetriesChanged { campaign, retries } => self.change_retries(*campaign, *retries, fact),
             Fact::AttemptStarted { stage, .. }
             | Fact::CheckpointCommitted { stage, .. }
@@ -279,6 +288,38 @@ impl Ledger {
                 record.wanted_by.remove(&campaign);
             }
         }
+        Ok(Changes { touched, ended: Vec::new() })
+    }
+
+    fn forget(&mut self, campaign: CampaignId, fact: &Fact) -> Result<Changes, IllegalFact> {
+        self.forgettable(&campaign).map_err(|error| match error {
+            ForgetError::Unknown => IllegalFact::UnknownCampaign { campaign, fact: fact.name() },
+            ForgetError::Open | ForgetError::Running { .. } => IllegalFact::Unfinished { campaign, fact: fact.name() },
+        })?;
+        let gone = self.only_of(&campaign);
+        let mut shared = BTreeSet::new();
+        if let Some(known) = self.campaigns.remove(&campaign) {
+            let goes: BTreeSet<_> = gone.iter().collect();
+            shared.extend(known.plan.keys().filter(|key| !goes.contains(key)));
+            for key in known.plan.keys() {
+                if let Some(record) = self.stages.get_mut(&key) {
+                    record.wanted_by.remove(&campaign);
+                }
+            }
+        }
+        for stage in &gone {
+            let parent = self.stages.remove(stage).and_then(|record| record.work.parent());
+            if let Some(parent) = parent.and_then(|parent| self.stages.get_mut(&parent)) {
+                parent.children.remove(stage);
+            }
+        }
+        // What is left may be on shorter paths now.
+        let mut touched = gone;
+        let plans: Vec<_> = self.campaigns.values().map(|known| Arc::clone(&known.plan)).collect();
+        for plan in plans.iter().filter(|plan| plan.keys().any(|key| shared.contains(&key))) {
+            self.lengthen_critical_paths(plan);
+        }
+        touched.extend(shared);
         Ok(Changes { touched, ended: Vec::new() })
     }
 

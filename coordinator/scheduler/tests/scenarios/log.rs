@@ -297,6 +297,10 @@ fn facts_are_stored_in_a_form_that_never_changes() {
             r#"{"fact":"campaign_cancelled","campaign":"campaign_efefefefefefefef"}"#.to_owned(),
         ),
         (
+            Fact::CampaignForgotten { campaign },
+            r#"{"fact":"campaign_forgotten","campaign":"campaign_efefefefefefefef"}"#.to_owned(),
+        ),
+        (
             Fact::RetriesChanged { campaign, retries: Retries::DEFAULT },
             r#"{"fact":"retries_changed","campaign":"campaign_efefefefefefefef","retries":{"not_started":5,"preempted":20,"failed":2,"backoff_ms":1000,"longest_backoff_ms":300000}}"#.to_owned(),
         ),

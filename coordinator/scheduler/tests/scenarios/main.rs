@@ -8,6 +8,7 @@ mod branches;
 mod campaigns;
 mod checkpoints;
 mod evaluations;
+mod forgetting;
 mod growth;
 mod leases;
 mod log;

@@ -363,6 +363,10 @@ impl Scenario {
             Effect::Refuse { worker: to, key } => format!("refuse {} to {}", attempt(key), worker(to)),
             Effect::CloseSession { worker: of } => format!("close the session of {}", worker(of)),
             Effect::CampaignEnded { campaign: id } => format!("{} is over", campaign(id)),
+            Effect::Forget { stages } => {
+                let names: Vec<&str> = stages.iter().map(|stage| self.stages[stage].as_str()).collect();
+                format!("forget {}", names.join(", "))
+            }
             Effect::ResultDiffers { key, .. } => format!("{} came out differently", attempt(key)),
             Effect::RejectPlan { campaign: id, error } => format!("reject {}: {error}", campaign(id)),
         }
@@ -377,6 +381,7 @@ impl Scenario {
                 format!("{} grew by {}", self.campaigns[&growth.campaign], added.join(", "))
             }
             Fact::CampaignCancelled { campaign } => format!("cancelled {}", self.campaigns[campaign]),
+            Fact::CampaignForgotten { campaign } => format!("forgot {}", self.campaigns[campaign]),
             Fact::RetriesChanged { campaign, retries } => {
                 format!("{} allows {} failures", self.campaigns[campaign], retries.failed)
             }

@@ -359,7 +359,10 @@ impl World {
                         process.disconnect();
                     }
                 }
-                Effect::Record(_) | Effect::CampaignEnded { .. } | Effect::ResultDiffers { .. } => {}
+                Effect::Record(_)
+                | Effect::CampaignEnded { .. }
+                | Effect::ResultDiffers { .. }
+                | Effect::Forget { .. } => {}
                 Effect::RejectPlan {
                     error: PlanError::UnknownCampaign { .. } | PlanError::Cancelled { .. }, ..
                 } => {}

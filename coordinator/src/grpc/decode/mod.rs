@@ -7,7 +7,7 @@ use proto::ConvertError;
 use vocabulary::Surgery;
 use vocabulary::measure::MAX_MEASUREMENTS;
 
-pub(super) use request::{branch, collect, curves, evaluate, extend, optional, selector, submit};
+pub(super) use request::{branch, collect, curves, evaluate, extend, forget, optional, selector, submit};
 pub(super) use worker::{hello, message};
 
 use crate::api::limit::TooLong;

@@ -12,7 +12,8 @@ use vocabulary::{Dataset, DecayShape, Surgery, Tokens};
 use super::DecodeError;
 use crate::api::limit::at_most;
 use crate::api::requests::{
-    BranchRequest, CollectRequest, CurvesRequest, EvaluateRequest, ExtendRequest, RecipeSource, Selector, SubmitRequest,
+    BranchRequest, CollectRequest, CurvesRequest, EvaluateRequest, ExtendRequest, ForgetRequest, RecipeSource,
+    Selector, SubmitRequest,
 };
 
 /// A campaign that has to be named.
@@ -88,6 +89,11 @@ pub(crate) fn curves(request: v1::GetCurvesRequest) -> Result<CurvesRequest, Dec
     let stages = stages.into_iter().map(|stage| Selector::new("stages", stage)).collect::<Result<_, _>>()?;
     let from_step = after_step.map_or(0, |step| step.saturating_add(1));
     Ok(CurvesRequest { campaign: selector(campaign)?, stages, from_step })
+}
+
+pub(crate) fn forget(request: v1::ForgetCampaignRequest) -> Result<ForgetRequest, DecodeError> {
+    let v1::ForgetCampaignRequest { campaign, datasets, dry_run } = request;
+    Ok(ForgetRequest { campaign: selector(campaign)?, datasets, dry_run })
 }
 
 pub(crate) fn collect(request: v1::CollectCheckpointsRequest) -> Result<CollectRequest, DecodeError> {

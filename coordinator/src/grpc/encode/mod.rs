@@ -1,5 +1,6 @@
 //! From the driver's messages and the views of `api` to the wire. Words and numbers come ready; nothing is decided here.
 
+pub(super) mod parts;
 mod view;
 mod worker;
 
@@ -7,7 +8,7 @@ use proto::convert::sent_measurements;
 use proto::v1;
 
 pub(super) use self::worker::to_worker;
-pub(super) use view::{collection, curve_run, detail, evaluated, outcome, status, summary, update, worker};
+pub(super) use view::{collection, curve_run, detail, evaluated, forgotten, outcome, status, summary, update, worker};
 
 use crate::store::{CommittedCheckpoint, CurvePoint};
 

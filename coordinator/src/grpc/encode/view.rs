@@ -9,7 +9,7 @@ use super::{count, curve_point};
 use crate::api::views::{
     CampaignDetail, CampaignUpdate, CampaignView, StagePhase, StageView, TrialEnd, TrialOutcome, WorkerView,
 };
-use crate::api::{Collection, CurveRun, Evaluated};
+use crate::api::{Collection, CurveRun, Evaluated, Forgotten};
 use crate::driver::from_worker::Progress;
 use crate::driver::view::CheckpointStatus;
 use crate::orphans::Orphan;
@@ -164,6 +164,19 @@ pub(crate) fn collection(collection: Collection) -> v1::CollectCheckpointsRespon
         checkpoints: checkpoints.iter().map(status).collect(),
         orphans: orphans.into_iter().map(|Orphan { path, bytes }| v1::OrphanedFile { path, bytes }).collect(),
         bytes,
+    }
+}
+
+pub(crate) fn forgotten(forgotten: Forgotten) -> v1::ForgetCampaignResponse {
+    let Forgotten { campaign, name, stages, shared, checkpoints, bytes, datasets } = forgotten;
+    v1::ForgetCampaignResponse {
+        campaign: campaign.to_string(),
+        name,
+        stages: count(stages),
+        shared: count(shared),
+        checkpoints: count(checkpoints),
+        bytes,
+        datasets: datasets.iter().map(ToString::to_string).collect(),
     }
 }
 

@@ -59,6 +59,16 @@ impl Derived {
                 self.end(at_ms, AttemptKey { stage: *stage, attempt: *attempt }, &why.to_string());
                 Ok(())
             }
+            Fact::CampaignForgotten { campaign } => {
+                for stage in self.only_of(campaign) {
+                    self.stages.remove(&stage);
+                    self.results.remove(&stage);
+                    self.attempts.retain(|key, _| key.stage != stage);
+                }
+                self.campaign_stages.retain(|(of, _)| of != campaign);
+                self.campaigns.remove(campaign);
+                Ok(())
+            }
             Fact::CheckpointCommitted { .. }
             | Fact::CheckpointRemoved { .. }
             | Fact::CampaignCancelled { .. }
@@ -67,6 +77,14 @@ impl Derived {
             | Fact::StageRetried { .. }
             | Fact::StageReopened { .. } => Ok(()),
         }
+    }
+
+    /// The stages that no other campaign has.
+    pub(super) fn only_of(&self, campaign: &CampaignId) -> Vec<StageKey> {
+        let shared: BTreeSet<StageKey> =
+            self.campaign_stages.iter().filter(|(of, _)| of != campaign).map(|(_, stage)| *stage).collect();
+        let own = self.campaign_stages.iter().filter(|(of, _)| of == campaign).map(|(_, stage)| *stage);
+        own.filter(|stage| !shared.contains(stage)).collect()
     }
 
     fn want(&mut self, campaign: CampaignId, nodes: impl Iterator<Item = Work>) -> Result<(), StoreError> {

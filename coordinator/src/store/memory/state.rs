@@ -60,6 +60,13 @@ impl State {
                 Fact::CheckpointRemoved { stage, step, .. } => {
                     self.checkpoints.remove(&(*stage, *step));
                 }
+                Fact::CampaignForgotten { campaign } => {
+                    for stage in self.derived.only_of(campaign) {
+                        self.curves.remove(&stage);
+                        self.checkpoints.retain(|(of, _), _| *of != stage);
+                    }
+                    self.recipes.remove(campaign);
+                }
                 Fact::AttemptStarted { stage, .. } => self.cut(*stage, passing.last_of(stage)),
                 _ => {}
             }

@@ -1,7 +1,7 @@
 //! One transaction: everything that a turn of the driver makes durable.
 
 use scheduler::Fact;
-use sqlx::{Sqlite, SqliteConnection, Transaction};
+use sqlx::{AssertSqlSafe, Sqlite, SqliteConnection, Transaction};
 use vocabulary::{CampaignId, StageKey, WorkerId};
 
 use super::error::{cannot_begin, cannot_commit, cannot_write};
@@ -34,6 +34,7 @@ async fn write(connection: &mut SqliteConnection, term: Term, commit: &Commit) -
         passing.note(fact);
         match fact {
             Fact::CheckpointRemoved { stage, step, .. } => remove_checkpoint(connection, *stage, *step).await?,
+            Fact::CampaignForgotten { campaign } => forget_measured(connection, *campaign).await?,
             Fact::AttemptStarted { stage, .. } => curve::cut(connection, *stage, passing.last_of(stage)).await?,
             _ => {}
         }
@@ -82,6 +83,22 @@ async fn remove_checkpoint(connection: &mut SqliteConnection, stage: StageKey, s
     let delete = "DELETE FROM checkpoints WHERE stage = ? AND step = ?";
     let delete = sqlx::query(delete).bind(stage.to_string()).bind(to_column(step));
     delete.execute(connection).await.map_err(cannot_write("checkpoints"))?;
+    Ok(())
+}
+
+/// Removes what was measured of the stages that only this campaign has, their checkpoints and its recipe. The rows that follow
+/// from the log go after that.
+async fn forget_measured(connection: &mut SqliteConnection, campaign: CampaignId) -> Result<(), StoreError> {
+    let campaign = campaign.to_string();
+    let series = format!("SELECT id FROM curve_series WHERE stage IN {}", follow::ONLY_OF);
+    let delete = AssertSqlSafe(format!("DELETE FROM curve_measurements WHERE series IN ({series})"));
+    let delete = sqlx::query(delete).bind(&campaign).execute(&mut *connection).await;
+    delete.map_err(cannot_write("curve_measurements"))?;
+    for table in ["curve_series", "curve_points", "checkpoints"] {
+        follow::delete_only_of(connection, table, &campaign).await?;
+    }
+    let delete = sqlx::query("DELETE FROM recipes WHERE campaign = ?").bind(&campaign);
+    delete.execute(connection).await.map_err(cannot_write("recipes"))?;
     Ok(())
 }
 

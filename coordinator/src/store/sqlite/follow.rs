@@ -1,7 +1,7 @@
 //! The tables that follow from the log and that people query: campaigns, stages, attempts, results and what they measured.
 
 use scheduler::Fact;
-use sqlx::{QueryBuilder, SqliteConnection};
+use sqlx::{AssertSqlSafe, QueryBuilder, SqliteConnection};
 use vocabulary::{AttemptKey, CampaignId, Evaluation, Plan, Stage};
 
 use super::error::cannot_write;
@@ -51,6 +51,7 @@ pub(super) async fn write(connection: &mut SqliteConnection, at_ms: u64, fact: &
         Fact::AttemptEnded { stage, attempt, why } => {
             end(connection, at_ms, AttemptKey { stage: *stage, attempt: *attempt }, &why.to_string()).await
         }
+        Fact::CampaignForgotten { campaign } => forget(connection, *campaign).await,
         // A checkpoint's row holds more than the fact says, so the commit adds and removes it. The rest is only in the log.
         Fact::CheckpointCommitted { .. }
         | Fact::CheckpointRemoved { .. }
@@ -115,6 +116,37 @@ async fn want_evaluations(
         let insert = sqlx::query(insert).bind(campaign.to_string()).bind(key.to_string());
         insert.execute(&mut *connection).await.map_err(cannot_write("campaign_stages"))?;
     }
+    Ok(())
+}
+
+/// The stages that only one campaign has, by its identifier.
+pub(super) const ONLY_OF: &str = "(SELECT stage FROM campaign_stages GROUP BY stage \
+                                  HAVING count(*) = 1 AND min(campaign) = ?)";
+
+/// Removes a campaign, and the rows of the stages that only it has. What was measured of these is gone already.
+async fn forget(connection: &mut SqliteConnection, campaign: CampaignId) -> Result<(), StoreError> {
+    let campaign = campaign.to_string();
+    // Rows go before those they refer to.
+    for table in ["result_measurements", "results", "attempts"] {
+        delete_only_of(connection, table, &campaign).await?;
+    }
+    let delete = sqlx::query("DELETE FROM campaign_stages WHERE campaign = ?").bind(&campaign);
+    delete.execute(&mut *connection).await.map_err(cannot_write("campaign_stages"))?;
+    let delete = "DELETE FROM stages WHERE stage NOT IN (SELECT stage FROM campaign_stages)";
+    sqlx::query(delete).execute(&mut *connection).await.map_err(cannot_write("stages"))?;
+    let delete = sqlx::query("DELETE FROM campaigns WHERE campaign = ?").bind(&campaign);
+    delete.execute(connection).await.map_err(cannot_write("campaigns"))?;
+    Ok(())
+}
+
+/// Deletes the rows of the stages that only one campaign has.
+pub(super) async fn delete_only_of(
+    connection: &mut SqliteConnection,
+    table: &'static str,
+    campaign: &str,
+) -> Result<(), StoreError> {
+    let delete = AssertSqlSafe(format!("DELETE FROM {table} WHERE stage IN {ONLY_OF}"));
+    sqlx::query(delete).bind(campaign).execute(connection).await.map_err(cannot_write(table))?;
     Ok(())
 }
 

@@ -1,0 +1,53 @@
+//! Which campaigns can be forgotten, and what goes with them.
+
+use std::collections::BTreeSet;
+
+use vocabulary::{CampaignId, StageKey};
+
+use super::campaign::Campaign;
+use super::ledger::Ledger;
+use super::stage::StageState;
+
+/// Why a campaign cannot be forgotten.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ForgetError {
+    /// There is none.
+    #[error("it was never submitted, or is forgotten already")]
+    Unknown,
+    /// It is wanted, and something of it is still to be trained.
+    #[error("it is open: cancel it first")]
+    Open,
+    /// It was cancelled, and a worker has not stopped yet.
+    #[error("{} still runs: try again once its worker has stopped", .stage.short())]
+    Running {
+        /// One that only this campaign has.
+        stage: StageKey,
+    },
+}
+
+impl Ledger {
+    /// Whether a campaign can be forgotten.
+    ///
+    /// # Errors
+    /// If it cannot.
+    pub fn forgettable(&self, campaign: &CampaignId) -> Result<&Campaign, ForgetError> {
+        let known = self.campaign(campaign).ok_or(ForgetError::Unknown)?;
+        if !known.has_ended() && !known.is_cancelled() {
+            return Err(ForgetError::Open);
+        }
+        let runs = |stage: &StageKey| matches!(self.stage_state(stage), Some(StageState::Running { .. }));
+        match self.only_of(campaign).into_iter().find(runs) {
+            Some(stage) => Err(ForgetError::Running { stage }),
+            None => Ok(known),
+        }
+    }
+
+    /// The stages and evaluations that no other campaign has, be it wanted or cancelled, in the plan's order.
+    #[must_use]
+    pub fn only_of(&self, campaign: &CampaignId) -> Vec<StageKey> {
+        let Some(known) = self.campaign(campaign) else { return Vec::new() };
+        let others = self.campaigns().filter(|other| other.plan().campaign != *campaign);
+        let shared: BTreeSet<StageKey> = others.flat_map(|other| other.plan().keys()).collect();
+        known.plan().keys().filter(|key| !shared.contains(key)).collect()
+    }
+}

@@ -16,8 +16,8 @@ pub(super) struct Derived {
     pub(super) stages: BTreeSet<StageKey>,
     pub(super) campaign_stages: BTreeSet<(CampaignId, StageKey)>,
     pub(super) attempts: BTreeMap<AttemptKey, AttemptRow>,
-    /// Stages that have a result.
-    pub(super) results: BTreeSet<StageKey>,
+    /// Stages that have a result, and how many measurements it has.
+    pub(super) results: BTreeMap<StageKey, usize>,
 }
 
 /// When an attempt started and ended, in milliseconds since 1970, and how.
@@ -49,11 +49,11 @@ impl Derived {
                     Some(_) => Err(refused("attempts", format!("attempt {attempt} of {stage} has already started"))),
                 }
             }
-            Fact::StageCompleted { stage, attempt, .. } => {
-                self.result(at_ms, AttemptKey { stage: *stage, attempt: *attempt }, COMPLETED)
+            Fact::StageCompleted { stage, attempt, result } => {
+                self.result(at_ms, AttemptKey { stage: *stage, attempt: *attempt }, COMPLETED, result.len())
             }
             Fact::StageDiverged { stage, attempt, .. } => {
-                self.result(at_ms, AttemptKey { stage: *stage, attempt: *attempt }, "diverged")
+                self.result(at_ms, AttemptKey { stage: *stage, attempt: *attempt }, "diverged", 0)
             }
             Fact::AttemptEnded { stage, attempt, why } => {
                 self.end(at_ms, AttemptKey { stage: *stage, attempt: *attempt }, &why.to_string());
@@ -100,12 +100,12 @@ impl Derived {
         }
     }
 
-    fn result(&mut self, at_ms: u64, key: AttemptKey, outcome: &str) -> Result<(), StoreError> {
+    fn result(&mut self, at_ms: u64, key: AttemptKey, outcome: &str, measurements: usize) -> Result<(), StoreError> {
         self.end(at_ms, key, outcome);
         // A stage that was trained again keeps its first result.
-        if !self.results.contains(&key.stage) {
+        if !self.results.contains_key(&key.stage) {
             self.expect_attempt("results", key)?;
-            self.results.insert(key.stage);
+            self.results.insert(key.stage, measurements);
         }
         Ok(())
     }
@@ -127,6 +127,7 @@ impl Derived {
         ];
         let rows = [self.campaigns.len(), self.stages.len(), self.campaign_stages.len()];
         let rows = rows.iter().sum::<usize>() + self.attempts.len() + self.results.len();
+        let rows = rows + self.results.values().sum::<usize>();
         let wrong = tables.into_iter().filter(|(_, is_right)| !is_right).map(|(table, _)| table);
         DerivedCheck { wrong: wrong.collect(), rows }
     }

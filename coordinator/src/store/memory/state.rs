@@ -102,7 +102,7 @@ impl State {
 
     /// Removes what an attempt that starts will train again, unless the stage has its result.
     fn cut(&mut self, stage: StageKey, passing: Option<u64>) {
-        if self.derived.results.contains(&stage) {
+        if self.derived.results.contains_key(&stage) {
             return;
         }
         let in_table = self.checkpoints_of(stage).next_back().map(|checkpoint| checkpoint.step);

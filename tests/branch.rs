@@ -146,7 +146,7 @@ fn a_branch_is_handed_in_to_a_coordinator_elsewhere() {
     let _turn = one_at_a_time();
     let (place, trunk) = trained();
     let (serve, mut output) = Running::piped(&mut place.command(&["serve", "--listen", "127.0.0.1:0", "--json"]));
-    let url = json(&output.next().expect("says where it listens"))["url"].as_str().expect("a URL").to_owned();
+    let url = json(&output.next().expect("says where it listens"))["socket"].as_str().expect("an address").to_owned();
     let elsewhere = place.path("elsewhere").display().to_string();
     let there = ["--coordinator", url.as_str(), "--data-dir", elsewhere.as_str()];
     let branch =

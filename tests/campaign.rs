@@ -154,7 +154,7 @@ fn serve_two_workers_and_submit_give_the_same_points() {
     let place = Place::with_much_to_train();
     let mut serve = place.command(&["serve", "--listen", "127.0.0.1:0", "--json"]);
     let (serve, mut output) = Running::piped(&mut serve);
-    let url = json(&output.next().expect("says where it listens"))["url"].as_str().expect("a URL").to_owned();
+    let url = json(&output.next().expect("says where it listens"))["socket"].as_str().expect("an address").to_owned();
     let workers = ["one", "two"].map(|name| {
         let dir = place.path(name).display().to_string();
         let args = ["worker", "--coordinator", &url, "--name", name, "--data-dir", &dir];

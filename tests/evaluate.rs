@@ -141,7 +141,7 @@ fn a_worker_that_is_killed_over_an_evaluation_loses_nothing_but_that() {
         place.write(&format!("news/much-{index}.md"), &text);
     }
     let (serve, mut output) = Running::piped(&mut place.command(&["serve", "--listen", "127.0.0.1:0", "--json"]));
-    let url = json(&output.next().expect("says where it listens"))["url"].as_str().expect("a URL").to_owned();
+    let url = json(&output.next().expect("says where it listens"))["socket"].as_str().expect("an address").to_owned();
     let said = place.run(&["evaluate", "smoke", "--text", "news", "--coordinator", &url]).expect(0).stdout;
     assert!(said.contains("to evaluate: 6 stages"), "{said}");
     let waits = shown(&place)["evaluations"][0]["reason"].as_str().expect("says why").to_owned();

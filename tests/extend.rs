@@ -172,7 +172,7 @@ fn a_campaign_of_a_coordinator_is_extended_there() {
     let _turn = one_at_a_time();
     let (place, _) = trained();
     let (serve, mut output) = Running::piped(&mut place.command(&["serve", "--listen", "127.0.0.1:0", "--json"]));
-    let url = json(&output.next().expect("says where it listens"))["url"].as_str().expect("a URL").to_owned();
+    let url = json(&output.next().expect("says where it listens"))["socket"].as_str().expect("an address").to_owned();
     let said = place.run(&["extend", "smoke", "--tokens", "40_960", "--coordinator", &url]).expect(0).stdout;
     assert!(said.contains("to train: 4 stages"), "{said}");
     let dir = place.path("elsewhere").display().to_string();

@@ -3,12 +3,12 @@
 mod support;
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use support::process::{Running, wait_for};
+use support::process::Running;
 use support::{Place, Ran};
 
 /// Writes a certificate for `localhost`, its key, and that of the authority which vouches for it.
@@ -72,7 +72,7 @@ fn a_campaign_over_tls_with_tokens_and_nobody_else_gets_in() {
     let place = Place::new();
     certificates(&place);
     let [worker, submit, read] = ["worker", "submit", "read"].map(|scope| token(&place, &["--scope", scope]));
-    let files = ["--tls-cert", "server.pem", "--tls-key", "server.key", "--require-token"];
+    let files = ["--tls-cert", "server.pem", "--tls-key", "server.key"];
     let serve = [&["serve", "--listen", "127.0.0.1:0"], files.as_slice()].concat();
     let (serving, mut lines) = Running::piped(&mut place.command(&serve));
     let line = lines.next().expect("it says where it serves");
@@ -143,22 +143,71 @@ fn a_campaign_over_tls_with_tokens_and_nobody_else_gets_in() {
 }
 
 #[test]
-fn the_workers_and_tools_of_a_coordinator_that_asks_for_tokens_have_one() {
+fn this_user_needs_no_token_and_everybody_else_does() {
     let place = Place::new();
-    let serve = ["serve", "--listen", "127.0.0.1:0", "--require-token", "--workers", "1"];
-    let (serving, mut lines) = Running::piped(&mut place.command(&serve));
-    let url = lines.next().expect("it says where it serves").split_whitespace().nth(1).expect("an address").to_owned();
-    ran(elsewhere(&place, &url, None, &["list"])).expect(2);
-    place.run(&["submit", "smoke.toml"]).expect(0);
+    certificates(&place);
+    // A token of another scope in the environment is meant for other commands.
+    let read = token(&place, &["--scope", "read"]);
+    let file = place.write("token", &read);
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).expect("it is ours");
+    let mut serve = place.command(&["serve", "--listen", "127.0.0.1:0", "--workers", "1", "--json"]);
+    let (mut serving, mut lines) = Running::piped(serve.env("WINDTUNNEL_TOKEN_FILE", &file));
+    let line: serde_json::Value = serde_json::from_str(&lines.next().expect("it says where it serves")).expect("JSON");
+    let url = line["url"].as_str().expect("an address");
+    ran(elsewhere(&place, url, None, &["list"])).expect(2);
+    ran(elsewhere(&place, url, Some(&read), &["list"])).expect(0);
+    ran(elsewhere(&place, url, Some(&read), &["submit", "smoke.toml"])).expect(2);
+    // Its own workers and commands use the socket.
+    let mut submit = place.command(&["submit", "smoke.toml"]);
+    submit.env("WINDTUNNEL_TOKEN_FILE", &file);
+    ran(submit).expect(0);
     place.run(&["watch", "smoke"]).expect(0);
-    let file = place.path("data/coordinator.token");
-    let token = fs::read_to_string(&file).expect("it is left for tools");
-    assert_eq!(fs::metadata(&file).expect("it is there").permissions().mode() & 0o777, 0o600);
-    assert_eq!(told(&token[..token.len() - 1]), 0);
-    assert_eq!(told("wt_local"), 0, "the worker has its token from somewhere else than its arguments");
-    assert_eq!(holding(&place.path("data/logs"), "wt_"), Vec::<PathBuf>::new());
-    let mut serving = serving;
+    let socket = place.path("data/coordinator.sock");
+    assert_eq!(fs::metadata(&socket).expect("it is there").permissions().mode() & 0o777, 0o600);
+    assert_eq!(fs::metadata(place.path("data")).expect("it is there").permissions().mode() & 0o777, 0o700);
+    assert_eq!(holding(&place.path("data"), &read), Vec::<PathBuf>::new());
     serving.signal("TERM");
     assert_eq!(serving.wait().code(), Some(0));
-    wait_for("the end of the token", || (!file.exists()).then_some(()));
+    assert!(!socket.exists());
+}
+
+#[test]
+fn open_loopback_has_to_be_asked_for() {
+    let place = Place::new();
+    certificates(&place);
+    let serve = ["serve", "--listen", "127.0.0.1:0", "--open-loopback", "--json"];
+    let (serving, mut lines) = Running::piped(&mut place.command(&serve));
+    let line: serde_json::Value = serde_json::from_str(&lines.next().expect("it says where it serves")).expect("JSON");
+    ran(elsewhere(&place, line["url"].as_str().expect("an address"), None, &["list"])).expect(0);
+    serving.signal("TERM");
+}
+
+/// Another user of the same machine, as far as this test may be one: root can.
+fn nobody(command: &str) -> Option<bool> {
+    use std::os::unix::process::CommandExt;
+    let is_root = fs::metadata("/proc/self").expect("this is Linux").uid() == 0;
+    let status = is_root.then(|| Command::new("sh").args(["-c", command]).uid(65534).gid(65534).status());
+    status.map(|status| status.expect("a shell starts").success())
+}
+
+#[test]
+fn other_users_of_the_machine_can_neither_read_nor_lock_nor_call() {
+    let place = Place::new();
+    fs::set_permissions(place.path("."), fs::Permissions::from_mode(0o755)).expect("it is ours");
+    place.run(&["run", "smoke.toml"]).expect(0);
+    let data = place.path("data").display().to_string();
+    let (serving, mut lines) = Running::piped(&mut place.command(&["serve", "--listen", "127.0.0.1:0"]));
+    lines.next().expect("it says where it serves");
+    let Some(true) = nobody("true") else { return eprintln!("not run: only root can act as another user") };
+    assert_eq!(nobody(&format!("ls {data}")), Some(false));
+    // Nor in a directory that an earlier version made for everybody to read.
+    fs::set_permissions(place.path("data"), fs::Permissions::from_mode(0o755)).expect("it is ours");
+    assert_eq!(nobody(&format!("ls {data}")), Some(true));
+    for file in ["store.sqlite", "store.sqlite-wal", "coordinator.lock", "coordinator.sock"] {
+        assert!(place.path("data").join(file).exists(), "{file}");
+        assert_eq!(nobody(&format!("test -r {data}/{file} || test -w {data}/{file}")), Some(false), "{file}");
+    }
+    assert_eq!(nobody(&format!("flock -n -s {data}/coordinator.lock true")), Some(false));
+    place.run(&["list"]).expect(0);
+    serving.signal("TERM");
 }

@@ -1,21 +1,22 @@
 //! One coordinator per data directory, and how others find it.
 //!
 //! A coordinator holds an operating-system lock on `coordinator.lock` until its process ends, however that happens, and
-//! writes its address to `coordinator.json`. That file alone proves nothing: a coordinator that was killed leaves it behind.
+//! writes its addresses to `coordinator.json`. That file alone proves nothing: a coordinator that was killed leaves it behind.
 
 use std::fs::{self, File, TryLockError};
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-use dial::Secret;
 use serde::{Deserialize, Serialize};
+
+use crate::socket::url_of;
 
 const LOCK_FILE: &str = "coordinator.lock";
 const ADDRESS_FILE: &str = "coordinator.json";
-/// Holds a token for the tools of whoever may read the file: the user who runs the coordinator.
+/// Where earlier versions left a token.
 const TOKEN_FILE: &str = "coordinator.token";
 
 /// [`locate`] holds the lock for an instant, so a lock that is taken is tried again this often.
@@ -32,6 +33,9 @@ pub struct LiveCoordinator {
     /// The host name of the machine it runs on, for which the address holds: several machines may share the directory.
     #[serde(default)]
     pub machine: String,
+    /// The socket for processes of the same user on that machine.
+    #[serde(default)]
+    pub socket: Option<PathBuf>,
 }
 
 /// Why a data directory cannot be taken.
@@ -68,8 +72,14 @@ pub(crate) struct DataDirLock {
 
 impl LiveCoordinator {
     /// This process, at this address.
-    pub(crate) fn here(url: String) -> Self {
-        Self { url, process_id: std::process::id(), machine: machine() }
+    pub(crate) fn here(url: String, socket: Option<PathBuf>) -> Self {
+        Self { url, process_id: std::process::id(), machine: machine(), socket }
+    }
+
+    /// The address to dial from this machine: of the socket, if there is one.
+    #[must_use]
+    pub fn local_url(&self) -> String {
+        self.socket.as_deref().map_or_else(|| self.url.clone(), url_of)
     }
 
     /// Whether it runs on this machine, so that its address can be dialled from here.
@@ -93,32 +103,21 @@ impl DataDirLock {
             .truncate(false)
             .read(true)
             .write(true)
+            // Whoever can open it can lock it.
+            .mode(0o600)
             .open(&path)
             .map_err(|source| LockError::Write { path: path.clone(), source })?;
         for _ in 0..TRIES {
             match lock.try_lock() {
-                Ok(()) => return Ok(Self { data_dir: data_dir.to_owned(), lock }),
+                Ok(()) => {
+                    let _ = fs::remove_file(data_dir.join(TOKEN_FILE));
+                    return Ok(Self { data_dir: data_dir.to_owned(), lock });
+                }
                 Err(TryLockError::WouldBlock) => thread::sleep(BETWEEN_TRIES),
                 Err(TryLockError::Error(source)) => return Err(LockError::Write { path, source }),
             }
         }
         Err(LockError::Held { data_dir: data_dir.to_owned(), by: read_address(data_dir) })
-    }
-
-    /// Leaves a token for tools that may read the directory, or removes it if none is needed.
-    pub(crate) fn hand_over(&self, token: Option<&Secret>) -> Result<(), LockError> {
-        let path = self.data_dir.join(TOKEN_FILE);
-        let write = || {
-            // Always a new file, so that nobody else can read it at any time.
-            match fs::remove_file(&path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
-            let Some(token) = token else { return Ok(()) };
-            let mut file = File::options().write(true).create_new(true).mode(0o600).open(&path)?;
-            file.write_all(token.expose().as_bytes())
-        };
-        write().map_err(|source| LockError::Write { path: path.clone(), source })
     }
 
     /// Writes where the coordinator listens.
@@ -137,7 +136,6 @@ impl Drop for DataDirLock {
         // The address goes first, so that nobody finds it with the lock free. Failures do no harm: the lock ends with the
         // process, and an address without a lock is ignored.
         let _ = fs::remove_file(self.data_dir.join(ADDRESS_FILE));
-        let _ = fs::remove_file(self.data_dir.join(TOKEN_FILE));
         let _ = self.lock.unlock();
     }
 }
@@ -152,13 +150,6 @@ pub fn locate(data_dir: &Path) -> Option<LiveCoordinator> {
     }
 }
 
-/// The token that the coordinator of a data directory left for tools. `None` if none is needed, or if the file may not be
-/// read.
-#[must_use]
-pub fn local_token(data_dir: &Path) -> Option<Secret> {
-    fs::read_to_string(data_dir.join(TOKEN_FILE)).ok().map(Secret::new)
-}
-
 fn read_address(data_dir: &Path) -> Option<LiveCoordinator> {
     serde_json::from_slice(&fs::read(data_dir.join(ADDRESS_FILE)).ok()?).ok()
 }
@@ -168,7 +159,7 @@ mod tests {
     use super::*;
 
     fn live() -> LiveCoordinator {
-        LiveCoordinator { url: "http://127.0.0.1:4321".to_owned(), process_id: 17, machine: machine() }
+        LiveCoordinator { url: "http://127.0.0.1:4321".to_owned(), process_id: 17, machine: machine(), socket: None }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use super::CredentialArgs;
 /// Selects a coordinator.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct CoordinatorArgs {
-    /// Address of the coordinator, for example http://127.0.0.1:7450 [default: the one serving the data directory]
+    /// Address of the coordinator, for example https://login-1:7450 [default: the one serving the data directory]
     #[arg(
         long,
         help_heading = "Coordinator options",

@@ -57,7 +57,7 @@ pub(crate) struct CredentialArgs {
     #[arg(requires = "tls_client_cert")]
     tls_client_key: Option<PathBuf>,
 
-    /// Send the token even over an unencrypted connection
+    /// Send the token over unencrypted connections, to whoever listens there
     #[arg(long, help_heading = "Coordinator options")]
     insecure: bool,
 }

@@ -63,7 +63,7 @@ impl Args {
         let shapes = self.shapes(&recipe)?;
         let compute = minicpm::Compute::parse(&self.device, usize::from(self.threads)).or_bad_input()?;
         let seeds = if self.seeds.is_empty() { recipe.contents().seeds.clone() } else { self.seeds };
-        let data_dir = WritableDir::prepare(&data_dir(global)?, "the data directory")?;
+        let data_dir = WritableDir::prepare_private(&data_dir(global)?)?;
         let prepared = prepare_data(&recipe, data_dir.path())?;
         let data = Arc::new(OpenDataset::open(&prepared.dir).or_bad_input()?);
         let openings = openings(&recipe, &prepared.dataset, &shapes, &seeds, self.steps).or_bad_input()?;

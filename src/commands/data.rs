@@ -66,7 +66,7 @@ impl Args {
         let (Command::Prepare { recipe } | Command::Inspect { recipe }) = &self.command;
         let recipe = Recipe::load(recipe).or_bad_input()?;
         check_sources(&recipe)?;
-        let data_dir = WritableDir::prepare(&data_dir(global)?, "the data directory")?;
+        let data_dir = WritableDir::prepare_private(&data_dir(global)?)?;
         let prepared = prepare_data(&recipe, data_dir.path())?;
         match self.command {
             Command::Prepare { .. } => output::print(&PreparedView::from(prepared), global.json)?,

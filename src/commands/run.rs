@@ -40,7 +40,7 @@ impl Args {
         let recipe = Recipe::load(&self.recipe).or_bad_input()?;
         self.training.own.compute.check()?;
         check_sources(&recipe)?;
-        let data_dir = WritableDir::prepare(&data_dir(global)?, "the data directory")?;
+        let data_dir = WritableDir::prepare_private(&data_dir(global)?)?;
         let out = WritableDir::prepare(&out_dir(self.out.as_deref(), recipe.name())?, "the directory of results")?;
 
         let runtime = crate::local::runtime()?;

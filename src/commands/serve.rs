@@ -26,9 +26,9 @@ use crate::views::output::{self, View};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:
-  windtunnel serve --data-dir /shared/windtunnel
-  windtunnel worker --coordinator http://127.0.0.1:7450
-  windtunnel submit recipes/quickstart.toml --coordinator http://127.0.0.1:7450
+  windtunnel serve
+  windtunnel worker
+  windtunnel submit recipes/quickstart.toml
 
 For other machines, with tokens made by `windtunnel token create`:
   windtunnel serve --listen 0.0.0.0:7450 --tls-cert tls.pem --tls-key tls.key")]
@@ -49,8 +49,15 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     tls_client_ca: Option<PathBuf>,
 
-    /// Require a token even from this machine; others always need one
+    /// Serve every user of this machine without a token
+    ///
+    /// Commands and workers of the user who runs the coordinator find its socket in the data directory and need no token;
+    /// everyone else does. With this option anyone who can open a connection to the port on loopback may do everything
     #[arg(long)]
+    open_loopback: bool,
+
+    /// The default since tokens are required on loopback, too
+    #[arg(long, hide = true, conflicts_with = "open_loopback")]
     require_token: bool,
 
     /// Allow a public address without authentication or encryption
@@ -74,13 +81,15 @@ pub(crate) struct Args {
 #[derive(Serialize)]
 struct Serving {
     url: String,
+    /// For commands and workers of the same user on this machine.
+    socket: String,
     storage: String,
     process_id: u32,
 }
 
 impl Args {
     pub(crate) fn run(self, global: &Global) -> anyhow::Result<Exit> {
-        let data_dir = WritableDir::prepare(&data_dir(global)?, "the data directory")?;
+        let data_dir = WritableDir::prepare_private(&data_dir(global)?)?;
         if self.workers > 0 {
             self.compute.check()?;
         }
@@ -97,7 +106,7 @@ impl Args {
                 listen: self.listen,
                 settings: Settings::with_lease(Duration::from_secs(u64::from(self.lease))),
                 tls,
-                require_token: self.require_token,
+                require_token: self.require_token || !(self.open_loopback || self.insecure),
                 insecure: self.insecure,
                 local_workers: local_workers.transpose()?,
                 ..CoordinatorOptions::new(data_dir)
@@ -105,7 +114,11 @@ impl Args {
             let mut reached = embedded(options).await?;
             let info = reached.campaigns.info().await?;
             let url = reached.own().map_or_else(|| reached.campaigns.url(), Handle::public_url).to_owned();
-            output::print_line(&Serving { url, storage: info.storage, process_id: info.process_id }, global.json)?;
+            let socket = reached.campaigns.url().to_owned();
+            output::print_line(
+                &Serving { url, socket, storage: info.storage, process_id: info.process_id },
+                global.json,
+            )?;
             tokio::select! {
                 () = interrupts.next() => {}
                 outcome = ended(&reached) => outcome?,

@@ -42,7 +42,7 @@ struct Submitted {
 impl Args {
     pub(crate) fn run(self, global: &Global) -> anyhow::Result<Exit> {
         let recipe = Recipe::load(&self.recipe).or_bad_input()?;
-        let data_dir = WritableDir::prepare(&data_dir(global)?, "the data directory")?;
+        let data_dir = WritableDir::prepare_private(&data_dir(global)?)?;
         let submitted = crate::local::runtime()?.block_on(async {
             let Some(mut reached) = reach(&self.coordinator, data_dir.path()).await? else {
                 return Err(bad_input(anyhow!(

@@ -85,7 +85,7 @@ impl Args {
         if !matches!(self.command, Command::Create { .. }) && !coordinator::store::is_in(&data_dir) {
             return self.command.perform_without_any(global);
         }
-        let data_dir = WritableDir::prepare(&data_dir, "the data directory")?;
+        let data_dir = WritableDir::prepare_private(&data_dir)?;
         crate::local::runtime()?.block_on(async {
             let tokens = Tokens::open(data_dir.path()).await.map_err(|error| match error {
                 TokensError::Elsewhere { .. } => bad_input(error.into()),

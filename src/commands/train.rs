@@ -74,7 +74,7 @@ struct TrainedSet {
 impl Args {
     pub(crate) fn run(self, global: &Global) -> anyhow::Result<Exit> {
         let recipe = Recipe::load(&self.recipe).or_bad_input()?;
-        let data_dir = WritableDir::prepare(&data_dir(global)?, "the data directory")?;
+        let data_dir = WritableDir::prepare_private(&data_dir(global)?)?;
         self.compute.check()?;
         let prepared = prepare_data(&recipe, data_dir.path())?;
         let plan = recipes::expand(&recipe, &prepared.dataset).or_bad_input()?;

@@ -1,7 +1,8 @@
 //! Directories a command writes to, created and checked before any work begins.
 
-use std::fs;
+use std::fs::{self, DirBuilder};
 use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
@@ -43,9 +44,19 @@ pub(crate) struct WritableDir {
 impl WritableDir {
     /// Creates the directory if missing, and checks that it is writable.
     pub(crate) fn prepare(path: &Path, purpose: &str) -> anyhow::Result<Self> {
+        Self::prepare_with_mode(path, purpose, 0o777)
+    }
+
+    /// Like [`WritableDir::prepare`] for the data directory, which only its owner may look into.
+    pub(crate) fn prepare_private(path: &Path) -> anyhow::Result<Self> {
+        Self::prepare_with_mode(path, "the data directory", 0o700)
+    }
+
+    fn prepare_with_mode(path: &Path, purpose: &str, mode: u32) -> anyhow::Result<Self> {
         let missing = path.ancestors().take_while(|dir| !dir.as_os_str().is_empty() && !dir.exists());
         let dir = Self { path: path.to_owned(), made: missing.map(Path::to_owned).collect() };
-        let tried = fs::create_dir_all(path).and_then(|()| try_to_write(path));
+        let made = DirBuilder::new().recursive(true).mode(mode).create(path);
+        let tried = made.and_then(|()| try_to_write(path));
         tried.with_context(|| format!("{purpose} {} is not writable", path.display())).or_bad_input()?;
         Ok(dir)
     }

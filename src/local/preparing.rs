@@ -57,7 +57,7 @@ pub(crate) async fn prepare_texts(
     let tokenizer = read_tokenizer(&storage(campaigns).await?, trained_on).await?;
     let missing = || format!("the storage no longer has the dataset {trained_on}, whose tokenizer is needed");
     let tokenizer = tokenizer.with_context(missing).or_bad_input()?;
-    let data_dir = WritableDir::prepare(data_dir, "the data directory")?;
+    let data_dir = WritableDir::prepare_private(data_dir)?;
     prepare_request(&PrepareRequest {
         texts: vec![TextRequest { domain: None, sources: sources.to_vec() }],
         base_dir: PathBuf::new(),

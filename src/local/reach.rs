@@ -26,10 +26,11 @@ pub(crate) fn find(args: &CoordinatorArgs, data_dir: &Path) -> anyhow::Result<Op
         let (dir, machine) = (data_dir.display(), live.machine);
         return Err(bad_input(anyhow!("the coordinator of {dir} runs on {machine}: give --coordinator URL")));
     }
-    if credentials.token.is_none() {
-        credentials.token = coordinator::local_token(data_dir);
+    // Its socket is the credential; a token in the environment is meant for another coordinator.
+    if live.socket.is_some() {
+        credentials.token = None;
     }
-    Ok(Some((live.url, credentials)))
+    Ok(Some((live.local_url(), credentials)))
 }
 
 /// A connection to a coordinator, which may be embedded in this process.
@@ -82,7 +83,7 @@ pub(crate) async fn embedded(options: CoordinatorOptions) -> anyhow::Result<Reac
             return Err(if can_be_mended { bad_input(error) } else { error });
         }
     };
-    let campaigns = Campaigns::connect(own.url(), &own.credentials()).await?;
+    let campaigns = Campaigns::connect(own.url(), &Credentials::default()).await?;
     Ok(Reached { campaigns, own: Some(own) })
 }
 

@@ -4,7 +4,7 @@ use std::io::{self, ErrorKind};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use dial::EndpointError;
+use dial::AddressError;
 
 use crate::exit::ExitCode;
 use crate::session::WireError;
@@ -17,7 +17,7 @@ use outbox::SpoolError;
 pub enum WorkerError {
     /// The coordinator's address or the credentials cannot be used.
     #[error(transparent)]
-    Dial(#[from] EndpointError),
+    Dial(#[from] AddressError),
     /// The device cannot be used.
     #[error("cannot train on the device `{device}`")]
     Device {

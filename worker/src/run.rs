@@ -1,10 +1,9 @@
 //! A worker process, from start to end.
 
 use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 
-use dial::{Proxies, endpoint};
+use dial::Address;
 use minicpm::Compute;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
@@ -66,10 +65,10 @@ pub async fn serve(
     trainer: impl Trainer,
     leave: mpsc::Receiver<Leave>,
 ) -> Result<WorkerExit, WorkerError> {
-    let proxies = Arc::new(Proxies::from_env());
+    let connector = Address::parse(&options.coordinator_url, &options.credentials)?.connector().clone();
     let connect = move |uri| {
-        let proxies = Arc::clone(&proxies);
-        async move { proxies.connect(&uri).await.map_err(io::Error::other) }
+        let connector = connector.clone();
+        async move { connector.open(&uri).await.map_err(io::Error::other) }
     };
     serve_through(options, device, trainer, leave, connect).await
 }
@@ -87,7 +86,8 @@ where
     F: Future<Output = io::Result<IO>> + Send + 'static,
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let (endpoint, authorize) = endpoint(&options.coordinator_url, &options.credentials)?;
+    let address = Address::parse(&options.coordinator_url, &options.credentials)?;
+    let (endpoint, authorize) = (address.endpoint().clone(), address.authorize().clone());
     let home = Home::take(&options.data_dir, options.name.as_deref())?;
     let worker = options.worker_id.unwrap_or_else(|| WorkerId::from_bytes(rand::random()));
     let predecessors = home.succeed(&worker)?;

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use dial::{AUTHORIZATION, BEARER, Secret};
+use dial::{AUTHORIZATION, BEARER};
 use http::HeaderMap;
 use tokio::sync::Semaphore;
 use tonic::Status;
@@ -12,7 +12,8 @@ use tracing::{debug, warn};
 
 use super::bad_logins::BadLogins;
 use super::methods::{Need, need};
-use super::token::{Scope, Shown, TokenId, fresh, read};
+use super::token::{Scope, Shown, TokenId, read};
+use crate::incoming::{Identity, Peer};
 use crate::store::{Store, TokenRow, TokenState};
 
 /// How long the answer is held back after too many invalid tokens, and how many answers are held back at a time; the rest
@@ -29,101 +30,123 @@ pub(crate) const REVOKED: &str = "the token expired or was revoked";
 /// Who made a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Caller {
-    /// `None` if no token is needed.
+    /// `None` if nobody needs one.
     pub(crate) token: Option<TokenId>,
-}
-
-/// Tokens for this coordinator's own use, valid until its process ends.
-#[derive(Debug, Clone)]
-pub(crate) struct LocalTokens {
-    /// For the tools of whoever may read the data directory.
-    pub(crate) admin: Secret,
-    /// For the workers that the coordinator starts.
-    pub(crate) worker: Secret,
 }
 
 /// See the [module's page](super).
 #[derive(Debug)]
 pub(crate) struct Guard {
     store: Arc<dyn Store>,
-    /// `None` if anyone may do anything.
-    local: Option<[(Shown, Scope); 2]>,
+    /// Whether callers have to show who they are.
+    asks: bool,
     bad_logins: Mutex<BadLogins>,
     held_back: Semaphore,
 }
 
 impl Guard {
-    /// A guard that lets everybody in.
-    pub(crate) fn open(store: Arc<dyn Store>) -> Self {
-        Self { store, local: None, bad_logins: Mutex::default(), held_back: Semaphore::new(MOST_HELD_BACK) }
+    /// A guard that asks for tokens, or else lets everybody in.
+    pub(crate) fn new(store: Arc<dyn Store>, asks: bool) -> Self {
+        Self { store, asks, bad_logins: Mutex::default(), held_back: Semaphore::new(MOST_HELD_BACK) }
     }
 
-    /// A guard that asks for tokens, and the tokens for the coordinator's own use.
-    pub(crate) fn closed(store: Arc<dyn Store>) -> (Self, LocalTokens) {
-        let (admin, shown_admin) = fresh(Some(TokenId::local()));
-        let (worker, shown_worker) = fresh(Some(TokenId::local()));
-        let local = Some([(shown_admin, Scope::Admin), (shown_worker, Scope::Worker)]);
-        (
-            Self { store, local, bad_logins: Mutex::default(), held_back: Semaphore::new(MOST_HELD_BACK) },
-            LocalTokens { admin, worker },
-        )
+    /// Whether callers have to show who they are.
+    pub(crate) fn asks(&self) -> bool {
+        self.asks
     }
 
     /// Lets a call in, or says why not. The reason a token is invalid is logged, not sent.
-    pub(crate) async fn admit(&self, path: &str, headers: &HeaderMap, from: Option<IpAddr>) -> Result<Caller, Status> {
-        let Some(local) = &self.local else { return Ok(Caller { token: None }) };
+    pub(crate) async fn admit(&self, path: &str, headers: &HeaderMap, from: Option<&Peer>) -> Result<Caller, Status> {
         let Need::Scope(needed) = need(path) else { return Ok(Caller { token: None }) };
-        let Some(text) = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix(BEARER)) else {
-            return Err(Status::unauthenticated(
-                "a token is needed: set WINDTUNNEL_TOKEN or pass --token-file (whoever runs the coordinator creates one \
-                 with `windtunnel token create`)",
-            ));
+        if !self.asks {
+            return Ok(Caller { token: None });
+        }
+        let address = from.map(|peer| peer.address.ip());
+        let (scope, id) = match from.map(|peer| &peer.identity) {
+            Some(Identity::ThisUser) => return Ok(Caller { token: Some(TokenId::local()) }),
+            // It proved the token; whether that is still valid is asked at every call.
+            Some(Identity::Token(id)) => {
+                let id = TokenId::from_text(id);
+                (self.row(&id).await?.map(|row| valid_scope(&row)), Some(id))
+            }
+            Some(Identity::Unknown) | None => {
+                let value = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix(BEARER));
+                let Some(text) = value else {
+                    return Err(Status::unauthenticated(
+                        "a token is needed: set WINDTUNNEL_TOKEN or pass --token-file (whoever runs the coordinator \
+                         creates one with `windtunnel token create`; on its machine, that user needs only --data-dir)",
+                    ));
+                };
+                match read(text) {
+                    Some(shown) => (Some(self.look_up(&shown).await?), Some(shown.id)),
+                    None => (Some(Err("it is malformed")), None),
+                }
+            }
         };
-        let shown = read(text);
-        let own = shown.as_ref().and_then(|shown| local.iter().find(|(own, _)| own.hash == shown.hash));
-        let scope = match (own, &shown) {
-            (Some((_, scope)), _) => Ok(*scope),
-            (None, Some(shown)) => self.look_up(shown).await?,
-            (None, None) => Err("it is malformed"),
-        };
-        match (scope, shown) {
-            (Ok(scope), Some(shown)) if scope.allows(needed) => Ok(Caller { token: Some(shown.id) }),
+        match (scope.unwrap_or(Err("it is unknown")), id) {
+            (Ok(scope), Some(id)) if scope.allows(needed) => Ok(Caller { token: Some(id) }),
             (Ok(scope), _) => Err(Status::permission_denied(format!(
                 "this needs a token with scope `{needed}`, and this one has scope `{scope}`"
             ))),
-            (Err(why), shown) => Err(self.refuse(why, shown.map(|shown| shown.id), from).await),
+            (Err(why), id) => Err(self.refuse(why, id.as_ref(), address).await),
         }
+    }
+
+    /// What is stored of a valid token, for a login.
+    pub(crate) async fn hash(&self, id: &str, from: IpAddr) -> Option<blake3::Hash> {
+        let id = TokenId::from_text(id);
+        let row = self.row(&id).await.ok()?;
+        let hash = row.filter(|row| valid_scope(row).is_ok()).and_then(|row| blake3::Hash::from_hex(row.hash).ok());
+        if hash.is_none() && self.count("it is unknown, expired or revoked", Some(&id), Some(from)) {
+            self.hold_back().await;
+        }
+        hash
+    }
+
+    async fn row(&self, id: &TokenId) -> Result<Option<TokenRow>, Status> {
+        self.store.token(id.as_str()).await.map_err(|error| {
+            warn!(error = &error as &dyn std::error::Error, "cannot look up tokens");
+            Status::unavailable("cannot look up tokens")
+        })
     }
 
     /// The scope of a token, or why it is invalid.
     async fn look_up(&self, shown: &Shown) -> Result<Result<Scope, &'static str>, Status> {
-        let row = self.store.token(shown.id.as_str()).await;
-        let row = row.map_err(|error| {
-            warn!(error = &error as &dyn std::error::Error, "cannot look up tokens");
-            Status::unavailable("cannot look up tokens")
-        })?;
+        let row = self.row(&shown.id).await?;
         let Some(row) = row else { return Ok(Err("it is unknown")) };
         // `Hash` compares in constant time; its text would not.
         let is_it = blake3::Hash::from_hex(&row.hash).is_ok_and(|hash| hash == shown.hash);
         Ok(if is_it { valid_scope(&row) } else { Err("its secret is wrong") })
     }
 
-    async fn refuse(&self, why: &'static str, token: Option<TokenId>, from: Option<IpAddr>) -> Status {
+    async fn refuse(&self, why: &'static str, token: Option<&TokenId>, from: Option<IpAddr>) -> Status {
+        if self.count(why, token, from) {
+            self.hold_back().await;
+            return Status::resource_exhausted("too many invalid tokens came from this address");
+        }
+        Status::unauthenticated("the token is invalid: it is unknown, expired or revoked")
+    }
+
+    /// Counts and logs an invalid token, and returns whether its address has shown too many.
+    pub(super) fn count(&self, why: &'static str, token: Option<&TokenId>, from: Option<IpAddr>) -> bool {
         let too_many = from.is_some_and(|from| {
             let mut bad_logins = self.bad_logins.lock().unwrap_or_else(PoisonError::into_inner);
             bad_logins.note(from, Instant::now())
         });
-        let token = token.as_ref().map(TokenId::as_str);
+        let token = token.map(TokenId::as_str);
         let from = from.map(|from| from.to_string());
         if too_many {
             debug!(token, from, why, "refused a token, one of many");
-            if let Ok(_held) = self.held_back.try_acquire() {
-                tokio::time::sleep(HELD_BACK).await;
-            }
-            return Status::resource_exhausted("too many invalid tokens came from this address");
+        } else {
+            warn!(token, from, why, "refused a token");
         }
-        warn!(token, from, why, "refused a token");
-        Status::unauthenticated("the token is invalid: it is unknown, expired or revoked")
+        too_many
+    }
+
+    async fn hold_back(&self) {
+        if let Ok(_held) = self.held_back.try_acquire() {
+            tokio::time::sleep(HELD_BACK).await;
+        }
     }
 
     /// Resolves once the token of an open stream is no longer valid; pends forever if none was needed.

@@ -64,7 +64,7 @@ impl Tokens {
         scope: Scope,
         lasts: Option<Duration>,
     ) -> Result<(TokenId, Secret), StoreError> {
-        let (secret, kept) = fresh(None);
+        let (secret, kept) = fresh();
         let created_at_ms = unix_ms();
         let lasts = lasts.map(|lasts| u64::try_from(lasts.as_millis()).unwrap_or(u64::MAX));
         let row = TokenRow {

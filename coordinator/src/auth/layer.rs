@@ -50,7 +50,7 @@ where
         let mut inner = std::mem::replace(&mut self.inner, next);
         let guard = Arc::clone(&self.guard);
         Box::pin(async move {
-            let from = Peer::of(request.extensions()).map(|peer| peer.address.ip());
+            let from = Peer::of(request.extensions());
             match guard.admit(request.uri().path(), request.headers(), from).await {
                 Ok(caller) => {
                     request.extensions_mut().insert(caller);

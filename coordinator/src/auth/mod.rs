@@ -4,17 +4,20 @@
 //! or was revoked. It is looked up at every call, so changes by `windtunnel token` take effect at once; the tokens of open
 //! streams are checked again every few seconds.
 //!
-//! Whether tokens are needed is decided at start. Whoever may read the data directory needs none of them: the coordinator
-//! leaves one there for its own tools.
+//! A call over TLS carries its token. Over an unencrypted connection a client logs in instead, once both sides have shown
+//! that they know the token ([`dial::challenge`]). Processes of the coordinator's own user need none: they use the socket
+//! in the data directory. Whether callers have to show anything is decided at start.
 
 mod bad_logins;
 mod guard;
 mod keys;
 mod layer;
+mod logins;
 mod methods;
 mod token;
 
-pub(crate) use guard::{Caller, Guard, LocalTokens, REVOKED};
+pub(crate) use guard::{Caller, Guard, REVOKED};
 pub use keys::{Tokens, TokensError};
 pub(crate) use layer::AuthLayer;
+pub(crate) use logins::{of_this_user, with_logins};
 pub use token::{ParseScopeError, Scope, TokenId};

@@ -3,10 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use dial::Secret;
+use dial::{Secret, TOKEN_PREFIX};
 
-/// Every token starts with this, so that it can be recognised wherever it turns up.
-const PREFIX: &str = "wt_";
 const ID_DIGITS: usize = 12;
 const SECRET_DIGITS: usize = 64;
 
@@ -78,7 +76,7 @@ impl FromStr for Scope {
 pub struct TokenId(String);
 
 impl TokenId {
-    /// The identifier that the coordinator's own workers and tools share; their tokens are new at each start.
+    /// What all processes of the coordinator's own user share, which need no token.
     pub(crate) fn local() -> Self {
         Self("local".to_owned())
     }
@@ -111,16 +109,16 @@ pub(crate) struct Shown {
 }
 
 /// A new token, and what is stored of it.
-pub(crate) fn fresh(id: Option<TokenId>) -> (Secret, Shown) {
-    let id = id.unwrap_or_else(|| TokenId(random_bits()[..ID_DIGITS].to_owned()));
-    let text = format!("{PREFIX}{id}_{}", random_bits());
+pub(crate) fn fresh() -> (Secret, Shown) {
+    let id = TokenId(random_bits()[..ID_DIGITS].to_owned());
+    let text = format!("{TOKEN_PREFIX}{id}_{}", random_bits());
     let hash = blake3::hash(text.as_bytes());
     (Secret::new(text), Shown { id, hash })
 }
 
 /// Parses what a caller presents; `None` if it cannot be a token.
 pub(crate) fn read(text: &str) -> Option<Shown> {
-    let (id, secret) = text.strip_prefix(PREFIX)?.split_once('_')?;
+    let (id, secret) = text.strip_prefix(TOKEN_PREFIX)?.split_once('_')?;
     let is_sound = secret.len() == SECRET_DIGITS && (1..=64).contains(&id.len());
     is_sound.then(|| Shown { id: TokenId(id.to_owned()), hash: blake3::hash(text.as_bytes()) })
 }
@@ -136,10 +134,10 @@ mod tests {
 
     #[test]
     fn a_token_is_read_back_and_another_is_another() {
-        let (secret, kept) = fresh(None);
+        let (secret, kept) = fresh();
         let shown = read(secret.expose()).expect("it is one");
         assert_eq!((&shown.id, shown.hash), (&kept.id, kept.hash));
-        assert_ne!(fresh(None).1.hash, kept.hash);
+        assert_ne!(fresh().1.hash, kept.hash);
         assert!(!format!("{secret:?} {kept:?}").contains(secret.expose()));
         for text in ["", "wt_", "wt_a_b", &secret.expose()[1..], &secret.expose()[..40]] {
             assert!(read(text).is_none(), "{text}");

@@ -89,7 +89,8 @@ impl View {
     /// A scheduler's state and the progress of its workers, for tests.
     #[cfg(test)]
     pub(crate) fn of(scheduler: Scheduler, progress: BTreeMap<WorkerId, Progress>) -> Self {
-        let heard = |progress| Heard { device: String::new(), is_connected: true, progress: Some(progress), trouble: None };
+        let heard =
+            |progress| Heard { device: String::new(), is_connected: true, progress: Some(progress), trouble: None };
         let heard = progress.into_iter().map(|(worker, progress)| (worker, heard(progress))).collect();
         Self { scheduler, heard, notes: Arc::default(), index: Index::default() }
     }

@@ -11,7 +11,7 @@ use futures::future::BoxFuture;
 use futures::{FutureExt as _, Stream, StreamExt as _};
 use http::Extensions;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tonic::transport::server::{Connected, TlsConnectInfo};
 use tracing::warn;
 
@@ -31,6 +31,23 @@ pub(crate) fn tcp(listener: TcpListener) -> impl Stream<Item = io::Result<(TcpSt
                     let _ = stream.set_nodelay(true);
                     return Some((Ok((stream, peer)), listener));
                 }
+                Err(error) => {
+                    warn!(%error, "cannot accept a connection");
+                    tokio::time::sleep(AFTER_A_FAILED_ACCEPT).await;
+                }
+            }
+        }
+    })
+}
+
+/// The connections of a Unix socket, which all count as coming from this machine.
+pub(crate) fn unix(
+    listener: UnixListener,
+) -> impl Stream<Item = io::Result<(UnixStream, SocketAddr)>> + Send + 'static {
+    futures::stream::unfold(listener, |listener| async move {
+        loop {
+            match listener.accept().await {
+                Ok((stream, _)) => return Some((Ok((stream, SocketAddr::from(([127, 0, 0, 1], 0)))), listener)),
                 Err(error) => {
                     warn!(%error, "cannot accept a connection");
                     tokio::time::sleep(AFTER_A_FAILED_ACCEPT).await;
@@ -63,6 +80,8 @@ where
 /// A connection that is served, below any encryption.
 pub(crate) struct Accepted<IO> {
     io: IO,
+    /// Read already, and to be read again.
+    unread: Vec<u8>,
     peer: Peer,
     has_to_go: Option<BoxFuture<'static, ()>>,
 }
@@ -71,7 +90,19 @@ pub(crate) struct Accepted<IO> {
 #[derive(Debug, Clone)]
 pub(crate) struct Peer {
     pub(crate) address: SocketAddr,
+    pub(crate) identity: Identity,
     connection: Arc<Connection>,
+}
+
+/// What is known of a client before its first call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Identity {
+    /// Nothing.
+    Unknown,
+    /// A process of the user who runs the coordinator, on the same machine.
+    ThisUser,
+    /// It proved that it holds the token of this identifier.
+    Token(String),
 }
 
 impl Peer {
@@ -89,7 +120,26 @@ impl Peer {
 impl<IO> Accepted<IO> {
     pub(crate) fn new(io: IO, address: SocketAddr, connection: Arc<Connection>) -> Self {
         let has_to_go = Some(connection.clone().has_to_go().boxed());
-        Self { io, peer: Peer { address, connection }, has_to_go }
+        Self { io, unread: Vec::new(), peer: Peer { address, identity: Identity::Unknown, connection }, has_to_go }
+    }
+
+    pub(crate) fn io(&self) -> &IO {
+        &self.io
+    }
+
+    /// The peer's address.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.peer.address
+    }
+
+    /// Says whose connection it is.
+    pub(crate) fn identify(&mut self, identity: Identity) {
+        self.peer.identity = identity;
+    }
+
+    /// Puts back what was read, to be read again.
+    pub(crate) fn unread(&mut self, bytes: &[u8]) {
+        self.unread.splice(..0, bytes.iter().copied());
     }
 
     /// Fails once the connection has to go, and wakes whoever waits for it then.
@@ -115,6 +165,12 @@ impl<IO> Connected for Accepted<IO> {
 impl<IO: AsyncRead + Unpin> AsyncRead for Accepted<IO> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         self.check(cx)?;
+        if !self.unread.is_empty() {
+            let some = self.unread.len().min(buf.remaining());
+            buf.put_slice(&self.unread[..some]);
+            self.unread.drain(..some);
+            return Poll::Ready(Ok(()));
+        }
         Pin::new(&mut self.io).poll_read(cx, buf)
     }
 }

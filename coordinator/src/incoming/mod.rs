@@ -12,7 +12,7 @@ mod gate;
 mod limits;
 mod register;
 
-pub(crate) use accepted::{Peer, tcp, within_limits};
+pub(crate) use accepted::{Accepted, Identity, Peer, tcp, unix, within_limits};
 pub(crate) use calls::CountCalls;
 pub use gate::ConnectionCounts;
 pub(crate) use gate::{Connection, Gate};

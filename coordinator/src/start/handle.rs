@@ -4,19 +4,18 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use dial::Credentials;
 use futures::future::join_all;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::error;
 
-use crate::auth::LocalTokens;
 use crate::driver::input::Input;
 use crate::driver::{Driver, DriverHandle, RunError};
 use crate::incoming::{ConnectionCounts, Gate};
 use crate::lock::DataDirLock;
 use crate::pools::{LocalPool, LocalPoolOptions, PoolError, PoolEvent, WorkersGone};
+use crate::socket::SocketFile;
 use crate::store::Store;
 use crate::tasks::{Alarm, caught};
 
@@ -31,7 +30,6 @@ pub(super) type Outcome = Result<(), Arc<RunError>>;
 pub struct Handle {
     pub(super) url: String,
     pub(super) public_url: String,
-    pub(super) local_tokens: Option<LocalTokens>,
     pub(super) storage: String,
     pub(super) driver_handle: DriverHandle,
     pub(super) pools: Mutex<Vec<LocalPool>>,
@@ -47,11 +45,12 @@ pub struct Handle {
     pub(super) server: JoinHandle<()>,
     pub(super) store: Arc<dyn Store>,
     /// None where it only reads.
+    pub(super) socket: Option<SocketFile>,
     pub(super) lock: Option<DataDirLock>,
 }
 
 impl Handle {
-    /// The address to dial from this machine.
+    /// The address to dial from this machine: of a socket that only its owner's processes can open.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
@@ -69,12 +68,6 @@ impl Handle {
         self.gate.counts()
     }
 
-    /// Credentials for calls from its own process.
-    #[must_use]
-    pub fn credentials(&self) -> Credentials {
-        Credentials { token: self.local_tokens.as_ref().map(|tokens| tokens.admin.clone()), ..Credentials::default() }
-    }
-
     /// The root of the storage that holds `datasets/` and `checkpoints/`, as an address.
     #[must_use]
     pub fn storage(&self) -> &str {
@@ -87,9 +80,8 @@ impl Handle {
     /// If one of them cannot be started. The others are ended then.
     pub async fn start_workers(&self, options: LocalPoolOptions) -> Result<(), PoolError> {
         let (events, received) = mpsc::channel(64);
-        let token = self.local_tokens.as_ref().map(|tokens| tokens.worker.clone());
         let demand = self.driver_handle.demand().await;
-        let pool = LocalPool::start(options, &self.url, token, demand, events).await?;
+        let pool = LocalPool::start(options, &self.url, demand, events).await?;
         let alarm = self.driver_handle.alarm();
         let passed_on = pass_on(received, pool.gone(), self.driver_handle.inputs().clone(), alarm.clone());
         alarm.spawn("the reader of a pool's events", passed_on);
@@ -142,6 +134,7 @@ impl Handle {
             let _ = server.await;
         }
         self.store.close().await;
+        drop(self.socket);
         drop(self.lock);
     }
 }

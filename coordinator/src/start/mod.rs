@@ -4,30 +4,33 @@ mod handle;
 mod options;
 mod server;
 
+use std::fs::DirBuilder;
 use std::io;
 use std::net::SocketAddr;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use futures::Stream;
+use futures::{Stream, StreamExt as _};
 use object_store::ObjectStore;
 use object_store::local::LocalFileSystem;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::ServerTlsConfig;
-use tracing::info;
+use tracing::{info, warn};
 use url::Url;
 
 use crate::STORE_FILE;
 use crate::api::Api;
-use crate::auth::{Guard, LocalTokens};
+use crate::auth::{Guard, of_this_user, with_logins};
 use crate::driver::{Access, Driver, DriverHandle, Home};
 use crate::grpc::{CampaignHandlers, WorkerHandlers};
-use crate::incoming::{self, Gate, ServerLimits};
+use crate::incoming::{self, Accepted, Gate, ServerLimits};
 use crate::lock::{DataDirLock, LiveCoordinator, LockError};
 use crate::pools::LocalPoolOptions;
+use crate::socket::SocketFile;
 use crate::store::{self, Store, StoreError};
 use crate::tls::TlsFiles;
 pub use handle::Handle;
@@ -56,12 +59,21 @@ impl Coordinator {
         let require_token = options.require_token || (is_reachable && !insecure);
         let opened = Opened::open(CoordinatorOptions { limits, require_token, ..options }).await?;
         let (listener, address) = bind(listen).await?;
-        // Processes on this machine bypass TLS: the certificate has another name.
-        let inside = if tls.is_some() { Some(bind(SocketAddr::from(([127, 0, 0, 1], 0))).await?) } else { None };
-        let url = format!("http://{}", reachable(inside.as_ref().map_or(address, |(_, inside)| *inside)));
-        let public_url = if tls.is_some() { format!("https://{address}") } else { url.clone() };
-        let inside = inside.map(|(listener, _)| listener);
-        opened.serve(Entrance { incoming: incoming::tcp(listener), tls, inside, url, public_url }).await
+        let inside = match opened.lock {
+            Some(_) => SocketFile::listen_in(&opened.data_dir)?,
+            // Beside the coordinator that has the data directory.
+            None => SocketFile::listen_elsewhere()?,
+        };
+        let public_url = match tls {
+            Some(_) => format!("https://{address}"),
+            None => format!("http://{}", reachable(address)),
+        };
+        let (has_logins, guard) = (tls.is_none() && opened.guard.asks(), Arc::clone(&opened.guard));
+        let incoming = move |gate| {
+            let accepted = incoming::within_limits(incoming::tcp(listener), gate);
+            if has_logins { with_logins(accepted, guard).boxed() } else { accepted.boxed() }
+        };
+        opened.serve(Entrance { incoming, tls, inside: Some(inside), public_url }).await
     }
 
     /// Starts a coordinator that serves the given connections, such as those of a simulated network, instead of listening.
@@ -76,17 +88,18 @@ impl Coordinator {
     {
         let tls = options.tls.as_ref().map(TlsFiles::read).transpose()?;
         let opened = Opened::open(options).await?;
-        opened.serve(Entrance { incoming, tls, inside: None, public_url: url.clone(), url }).await
+        let incoming = move |gate| incoming::within_limits(incoming, gate);
+        opened.serve(Entrance { incoming, tls, inside: None, public_url: url }).await
     }
 }
 
 /// Where connections come from.
-struct Entrance<S> {
-    incoming: S,
+struct Entrance<F> {
+    /// The connections that a gate takes in.
+    incoming: F,
     tls: Option<ServerTlsConfig>,
-    /// For this machine alone, without TLS.
-    inside: Option<TcpListener>,
-    url: String,
+    /// For processes of this user on this machine.
+    inside: Option<(UnixListener, SocketFile)>,
     public_url: String,
 }
 
@@ -104,7 +117,6 @@ struct Opened {
     /// Cancelled when the coordinator stops.
     stop: CancellationToken,
     guard: Arc<Guard>,
-    local_tokens: Option<LocalTokens>,
 }
 
 impl Opened {
@@ -113,6 +125,10 @@ impl Opened {
             options;
         let data_dir = make_data_dir(&data_dir)?;
         let lock = if reads_only { None } else { Some(take_lock(&data_dir).await?) };
+        if lock.is_some() && std::fs::metadata(&data_dir).is_ok_and(|found| found.permissions().mode() & 0o077 != 0) {
+            let path = data_dir.display();
+            warn!(%path, "other users may look into the data directory: chmod 700 it, unless you share it on purpose");
+        }
         let store = match store {
             Some(store) => store,
             None => {
@@ -129,15 +145,7 @@ impl Opened {
         let home = Home { storage: storage.clone(), storage_url: storage_url.clone() };
         let (driver, driver_handle) = Driver::restore(settings, store.clone(), home, access, stop.clone()).await?;
 
-        let (guard, local_tokens) = if require_token {
-            let (guard, tokens) = Guard::closed(store.clone());
-            (Arc::new(guard), Some(tokens))
-        } else {
-            (Arc::new(Guard::open(store.clone())), None)
-        };
-        if let Some(lock) = &lock {
-            lock.hand_over(local_tokens.as_ref().map(|tokens| &tokens.admin))?;
-        }
+        let guard = Arc::new(Guard::new(store.clone(), require_token));
         Ok(Self {
             data_dir,
             limits,
@@ -150,13 +158,13 @@ impl Opened {
             driver_handle,
             stop,
             guard,
-            local_tokens,
         })
     }
 
-    async fn serve<S, IO>(self, entrance: Entrance<S>) -> Result<Handle, StartError>
+    async fn serve<F, S, IO>(self, entrance: Entrance<F>) -> Result<Handle, StartError>
     where
-        S: Stream<Item = io::Result<(IO, SocketAddr)>> + Send + 'static,
+        F: FnOnce(Arc<Gate>) -> S,
+        S: Stream<Item = io::Result<Accepted<IO>>> + Send + 'static,
         IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let Self {
@@ -171,9 +179,11 @@ impl Opened {
             driver_handle,
             stop,
             guard,
-            local_tokens,
         } = self;
-        let Entrance { incoming, tls, inside, url, public_url } = entrance;
+        let Entrance { incoming, tls, inside, public_url } = entrance;
+        let needs_tokens = guard.asks();
+        let (inside, socket) = inside.unzip();
+        let url = socket.as_ref().map_or_else(|| public_url.clone(), SocketFile::url);
         let [close, cut] = std::array::from_fn(|_| CancellationToken::new());
         let api = Api {
             driver: driver_handle.clone(),
@@ -190,11 +200,11 @@ impl Opened {
         let limits = if inside.is_some() { limits.halved() } else { limits };
         let gate = Gate::new(limits, cut.clone());
         let door = Door { limits, routes, guard, close: close.clone() };
-        let served_inside = inside.map(|inside| {
-            let gate = Gate::new(limits, cut.clone());
-            door.clone().serve(incoming::tcp(inside), None, gate)
+        let served_inside = inside.map(|listener| {
+            let accepted = incoming::within_limits(incoming::unix(listener), Gate::new(limits, cut.clone()));
+            door.clone().serve(of_this_user(accepted), None)
         });
-        let served = door.serve(incoming, tls, Arc::clone(&gate));
+        let served = door.serve(incoming(Arc::clone(&gate)), tls);
         let server = driver_handle.alarm().spawn("the server", async move {
             tokio::join!(served, async {
                 if let Some(served) = served_inside {
@@ -205,19 +215,14 @@ impl Opened {
         let (ended, outcome) = watch::channel(None);
         let driver = tokio::spawn(drive(driver, stop.clone(), ended));
         if let Some(lock) = &lock {
-            lock.announce(&LiveCoordinator::here(url.clone()))?;
+            let path = socket.as_ref().map(|socket| socket.path.clone());
+            lock.announce(&LiveCoordinator::here(public_url.clone(), path))?;
         }
-        info!(
-            url = public_url,
-            storage = storage_url,
-            needs_tokens = local_tokens.is_some(),
-            "the coordinator listens"
-        );
+        info!(url = public_url, storage = storage_url, needs_tokens, "the coordinator listens");
 
         let handle = Handle {
             url,
             public_url,
-            local_tokens,
             storage: storage_url,
             driver_handle,
             pools: Mutex::default(),
@@ -229,6 +234,7 @@ impl Opened {
             driver,
             server,
             store,
+            socket,
             lock,
         };
         if let Some(options) = local_workers
@@ -242,7 +248,8 @@ impl Opened {
 }
 
 pub(crate) fn make_data_dir(data_dir: &Path) -> Result<PathBuf, StartError> {
-    let made = std::fs::create_dir_all(data_dir).and_then(|()| data_dir.canonicalize());
+    // For this user alone. One that is there keeps its mode: its owner may share it.
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(data_dir).and_then(|()| data_dir.canonicalize());
     made.map_err(|source| StartError::DataDir { data_dir: data_dir.to_owned(), source })
 }
 

@@ -11,6 +11,7 @@ use crate::driver::RestoreStateError;
 use crate::incoming::ServerLimits;
 use crate::lock::LockError;
 use crate::pools::{LocalPoolOptions, PoolError};
+use crate::socket::SocketError;
 use crate::store::{Store, StoreError};
 use crate::tls::{TlsError, TlsFiles};
 
@@ -29,7 +30,8 @@ pub struct CoordinatorOptions {
     pub local_workers: Option<LocalPoolOptions>,
     /// The certificate and key for connections from other machines.
     pub tls: Option<TlsFiles>,
-    /// Whether callers on loopback need a token, too. Callers from elsewhere always do, unless it is insecure.
+    /// Whether callers need a token, other than this user's processes at the socket in the data directory. Callers from
+    /// other machines always do, unless it is insecure.
     pub require_token: bool,
     /// Whether to listen where others can reach it without TLS and tokens.
     pub insecure: bool,
@@ -51,7 +53,7 @@ impl CoordinatorOptions {
             settings: Settings::default(),
             local_workers: None,
             tls: None,
-            require_token: false,
+            require_token: true,
             insecure: false,
             limits: ServerLimits::default(),
             reads_only: false,
@@ -116,6 +118,9 @@ pub enum StartError {
         #[source]
         source: io::Error,
     },
+    /// The socket for this user's processes cannot be made.
+    #[error(transparent)]
+    Socket(#[from] SocketError),
     /// Workers cannot be started.
     #[error("cannot start workers")]
     Workers(#[from] PoolError),

@@ -1,7 +1,6 @@
 //! The gRPC server.
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +16,7 @@ use tracing::error;
 
 use crate::auth::{AuthLayer, Guard};
 use crate::grpc::{CampaignHandlers, WorkerHandlers};
-use crate::incoming::{self, CountCalls, Gate, ServerLimits};
+use crate::incoming::{Accepted, CountCalls, ServerLimits};
 
 /// A connection is broken once nothing came back over it for this long.
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(10);
@@ -62,9 +61,9 @@ pub(super) struct Door {
 
 impl Door {
     /// Serves incoming connections until it is closed.
-    pub(super) async fn serve<S, IO>(self, incoming: S, tls: Option<ServerTlsConfig>, gate: Arc<Gate>)
+    pub(super) async fn serve<S, IO>(self, accepted: S, tls: Option<ServerTlsConfig>)
     where
-        S: Stream<Item = io::Result<(IO, SocketAddr)>> + Send + 'static,
+        S: Stream<Item = io::Result<Accepted<IO>>> + Send + 'static,
         IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let Self { limits, routes, guard, close } = self;
@@ -89,7 +88,7 @@ impl Door {
             .layer(AuthLayer(guard))
             .layer(CountCalls)
             .add_routes(routes)
-            .serve_with_incoming_shutdown(incoming::within_limits(incoming, gate), close.cancelled_owned())
+            .serve_with_incoming_shutdown(accepted, close.cancelled_owned())
             .await;
         if let Err(error) = served {
             error!(%error, "the server ended");

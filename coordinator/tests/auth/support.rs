@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use coordinator::{Coordinator, CoordinatorOptions, Handle, Scope, TokenId, Tokens};
-use dial::{Authorize, Credentials, Secret};
+use dial::{Address, Authorize, Credentials, Secret};
 use proto::v1;
 use proto::v1::campaign_service_client::CampaignServiceClient;
 use tempfile::TempDir;
@@ -23,14 +23,14 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// A coordinator on loopback that asks for tokens all the same.
+    /// A coordinator on loopback, which asks for tokens.
     pub(crate) async fn new() -> Self {
         Self::with(|options| options).await
     }
 
     pub(crate) async fn with(change: impl FnOnce(CoordinatorOptions) -> CoordinatorOptions) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
-        let options = CoordinatorOptions { require_token: true, ..CoordinatorOptions::new(dir.path()) };
+        let options = CoordinatorOptions::new(dir.path());
         let handle = Coordinator::start(change(options)).await.expect("it starts");
         let tokens = Tokens::open(dir.path()).await.expect("beside the coordinator");
         Self { dir, handle, tokens }
@@ -43,17 +43,23 @@ impl Place {
     }
 
     pub(crate) async fn client(&self, credentials: &Credentials) -> Client {
-        connect(self.handle.url(), credentials).await.expect("it listens")
+        connect(self.handle.public_url(), credentials).await.expect("it listens")
     }
 }
 
+/// Sends the token with each call.
 pub(crate) fn showing(token: Secret) -> Credentials {
+    Credentials { token: Some(token), allow_plain_token: true, ..Credentials::default() }
+}
+
+/// Logs in with the token, and sends it nowhere.
+pub(crate) fn proving(token: Secret) -> Credentials {
     Credentials { token: Some(token), ..Credentials::default() }
 }
 
 pub(crate) async fn connect(url: &str, credentials: &Credentials) -> Result<Client, tonic::transport::Error> {
-    let (endpoint, authorize) = dial::endpoint(url, credentials).expect("it is an address");
-    Ok(CampaignServiceClient::with_interceptor(endpoint.connect().await?, authorize))
+    let address = Address::parse(url, credentials).expect("an address");
+    Ok(CampaignServiceClient::with_interceptor(address.connect().await?, address.authorize().clone()))
 }
 
 /// The result of a harmless call.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use coordinator::{Scope, Tokens};
-use dial::{Credentials, Secret};
+use dial::{Address, Credentials, Secret};
 use prost::Message;
 use prost_types::FileDescriptorSet;
 use tonic::client::Grpc;
@@ -11,7 +11,7 @@ use tonic::codegen::http::uri::PathAndQuery;
 use tonic::{Code, Request};
 use tonic_prost::ProstCodec;
 
-use crate::support::{Place, code, look, showing};
+use crate::support::{Place, code, connect, look, proving, showing};
 
 #[tokio::test]
 async fn a_token_is_needed_and_has_to_be_one_that_counts() {
@@ -58,6 +58,67 @@ async fn who_tries_too_often_is_held_up_and_others_are_not() {
 }
 
 #[tokio::test]
+async fn over_loopback_a_client_logs_in_without_sending_its_token() {
+    let place = Place::new().await;
+    let (id, secret) = place.tokens.create("a test", Scope::Read, None).await.expect("it is written");
+    let text = secret.expose().to_owned();
+    let mut client = place.client(&proving(secret)).await;
+    assert_eq!(code(&mut client).await, Code::Ok);
+    let cancel = proto::v1::CancelCampaignRequest { campaign: "smoke".to_owned() };
+    let refused = client.cancel_campaign(cancel).await.expect_err("it may only read");
+    assert_eq!(refused.code(), Code::PermissionDenied, "{refused}");
+
+    // Where nobody logs in, a token may still come with the call, and another connection is nobody's.
+    assert_eq!(code(&mut place.client(&showing(Secret::new(&*text))).await).await, Code::Ok);
+    assert_eq!(code(&mut place.client(&Credentials::default()).await).await, Code::Unauthenticated);
+
+    // A login lasts no longer than its token.
+    assert!(place.tokens.revoke(&id).await.expect("it is written"));
+    assert_eq!(code(&mut client).await, Code::Unauthenticated);
+    let refused = connect(place.handle.public_url(), &proving(Secret::new(&*text))).await.expect_err("it is revoked");
+    let why = chain(&refused);
+    assert!(why.contains("does not know the token") && why.contains("revoked"), "{why}");
+}
+
+#[tokio::test]
+async fn a_login_with_a_wrong_secret_or_an_unknown_token_ends_before_the_first_call() {
+    let place = Place::new().await;
+    let (id, _) = place.token(Scope::Admin).await;
+    for token in [format!("wt_{id}_{}", "07".repeat(32)), format!("wt_0123456789ab_{}", "07".repeat(32))] {
+        let refused = connect(place.handle.public_url(), &proving(Secret::new(token))).await.expect_err("not known");
+        assert!(chain(&refused).contains("does not know the token"), "{}", chain(&refused));
+    }
+}
+
+#[tokio::test]
+async fn a_listener_in_the_coordinators_place_learns_no_token() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let url = format!("http://{}", listener.local_addr().expect("bound"));
+    let (_, secret) = Place::new().await.tokens.create("a test", Scope::Admin, None).await.expect("it is written");
+    let heard = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.expect("a client");
+        // It answers at random, as it does not know the token's hash.
+        stream.write_all(&[42; 64]).await.expect("written");
+        let mut heard = Vec::new();
+        let _ = stream.read_to_end(&mut heard).await;
+        heard
+    });
+    let text = secret.expose().to_owned();
+    let refused = connect(&url, &proving(secret)).await.expect_err("no coordinator");
+    assert!(chain(&refused).contains("was not sent"), "{}", chain(&refused));
+    let heard = heard.await.expect("it listened");
+    let secret = text.rsplit('_').next().expect("has a secret");
+    assert!(!heard.windows(8).any(|window| secret.as_bytes().windows(8).any(|part| part == window)));
+    assert_eq!(heard.len(), 8 + 1 + 12 + 32, "the greeting, and nothing after the wrong proof");
+}
+
+/// An error with its causes.
+fn chain(error: &dyn std::error::Error) -> String {
+    std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+#[tokio::test]
 async fn every_method_asks_for_its_scope() {
     let place = Place::new().await;
     let contract = FileDescriptorSet::decode(proto::FILE_DESCRIPTOR_SET).expect("it is one");
@@ -96,8 +157,9 @@ async fn every_method_asks_for_its_scope() {
 
 /// The result of a call with an empty message.
 async fn call(place: &Place, credentials: &Credentials, path: &str) -> Code {
-    let (endpoint, mut authorize) = dial::endpoint(place.handle.url(), credentials).expect("it is an address");
-    let mut grpc = Grpc::new(endpoint.connect().await.expect("it listens"));
+    let address = Address::parse(place.handle.public_url(), credentials).expect("an address");
+    let mut authorize = address.authorize().clone();
+    let mut grpc = Grpc::new(address.connect().await.expect("it listens"));
     grpc.ready().await.expect("it is there");
     let request = tonic::service::Interceptor::call(&mut authorize, Request::new(())).expect("it adds a header");
     let path: PathAndQuery = path.parse().expect("it is a path");

@@ -66,11 +66,12 @@ async fn a_connection_that_makes_no_call_is_ended() {
 
 #[tokio::test]
 async fn whoever_has_a_call_under_way_keeps_its_place() {
-    let mut honest = Honest::at(|options| options.limits.connections = 6).await;
+    // Half of them are for the socket in the data directory.
+    let mut honest = Honest::at(|options| options.limits.connections = 12).await;
     // Besides the worker, there is room for five.
     let mut watching = Vec::new();
     for _ in 0..5 {
-        let url = honest.bench.handle.url().to_owned();
+        let url = honest.bench.handle.public_url().to_owned();
         let mut client = CampaignServiceClient::connect(url).await.expect("there is room");
         let request = v1::WatchCampaignRequest { campaign: "smoke".to_owned() };
         watching.push(client.watch_campaign(request).await.expect("it is known").into_inner());

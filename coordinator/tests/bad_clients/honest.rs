@@ -27,7 +27,7 @@ impl Honest {
 
     /// Host and port.
     pub(crate) fn address(&self) -> String {
-        self.bench.handle.url().trim_start_matches("http://").to_owned()
+        self.bench.handle.public_url().trim_start_matches("http://").to_owned()
     }
 
     /// The worker says something and is heard; the client asks and is answered.
@@ -46,7 +46,7 @@ impl Honest {
     /// Somebody who has not been there before asks, and is answered. Returns in which try.
     pub(crate) async fn newcomer(&self) -> usize {
         for attempt in 1..=20 {
-            let Ok(mut client) = CampaignServiceClient::connect(self.bench.handle.url().to_owned()).await else {
+            let Ok(mut client) = CampaignServiceClient::connect(self.bench.handle.public_url().to_owned()).await else {
                 continue;
             };
             if client.get_info(v1::GetInfoRequest {}).await.is_ok() {

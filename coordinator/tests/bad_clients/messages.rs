@@ -20,7 +20,7 @@ use crate::honest::Honest;
 use crate::worker::Worker;
 
 async fn dial(honest: &Honest) -> Channel {
-    let url = honest.bench.handle.url().to_owned();
+    let url = honest.bench.handle.public_url().to_owned();
     Endpoint::from_shared(url).expect("a URL").connect().await.expect("it listens")
 }
 

@@ -39,7 +39,7 @@ async fn a_client_that_resets_thousands_of_streams_keeps_nobody_from_work() {
 async fn readers_that_do_not_read_keep_nobody_from_work() {
     let mut honest = Honest::at(|_| {}).await;
     honest.go_on().await;
-    let url = honest.bench.handle.url().to_owned();
+    let url = honest.bench.handle.public_url().to_owned();
     let mut unread = Vec::new();
     for _ in 0..20 {
         let mut client =

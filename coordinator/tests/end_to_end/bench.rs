@@ -46,7 +46,7 @@ pub(crate) fn dataset() -> Dataset {
 }
 
 pub(crate) fn options(dir: &Path) -> CoordinatorOptions {
-    CoordinatorOptions::new(dir)
+    CoordinatorOptions { require_token: false, ..CoordinatorOptions::new(dir) }
 }
 
 pub(crate) fn submission() -> v1::SubmitRequest {
@@ -117,7 +117,7 @@ impl Bench {
         let store = memory.clone().map(|memory| Arc::new(memory) as Arc<dyn Store>);
         let options = CoordinatorOptions { store: store.or(options.store), ..options };
         let handle = Coordinator::start(options).await.expect("it starts");
-        let client = CampaignServiceClient::connect(handle.url().to_owned()).await.expect("it listens");
+        let client = CampaignServiceClient::connect(handle.public_url().to_owned()).await.expect("it listens");
         Self { dir, memory, handle, client }
     }
 

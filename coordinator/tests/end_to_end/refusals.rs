@@ -113,7 +113,7 @@ async fn a_worker_from_before_there_were_protocols_is_told_what_to_do() {
         v1::Hello { worker: "worker_0000000000000000".to_owned(), version: "0.1.0".to_owned(), ..Default::default() };
     let (up, outgoing) = mpsc::channel(1);
     up.send(v1::WorkerMessage { sequence: 0, body: Some(Up::Hello(hello)) }).await.expect("there is room");
-    let mut client = WorkerServiceClient::connect(bench.handle.url().to_owned()).await.expect("it listens");
+    let mut client = WorkerServiceClient::connect(bench.handle.public_url().to_owned()).await.expect("it listens");
     let refused = client.session(ReceiverStream::new(outgoing)).await.expect_err("it is refused");
     // The code with which such a worker ends rather than dial again.
     assert_eq!(refused.code(), Code::InvalidArgument);
@@ -140,14 +140,14 @@ async fn an_address_that_others_can_reach_has_to_be_asked_for() {
     assert!(matches!(refused, StartError::NotLoopback { .. }));
     assert!(!dir.path().join("data").exists(), "nothing was made");
     let asked_for = Coordinator::start(CoordinatorOptions { insecure: true, ..open }).await.expect("it starts");
-    assert!(asked_for.url().starts_with("http://127.0.0.1:"), "{}", asked_for.url());
+    assert!(asked_for.public_url().starts_with("http://127.0.0.1:"), "{}", asked_for.public_url());
     asked_for.shutdown().await;
 }
 
 #[tokio::test]
 async fn health_and_reflection_answer() {
     let bench = Bench::new().await;
-    let url = bench.handle.url().to_owned();
+    let url = bench.handle.public_url().to_owned();
     let channel = Endpoint::from_shared(url).expect("a URL").connect().await.expect("it listens");
     let mut health = HealthClient::new(channel.clone());
     for service in ["", "windtunnel.v1.WorkerService", "windtunnel.v1.CampaignService"] {

@@ -103,11 +103,11 @@ async fn a_finished_campaign_is_finished_after_a_restart() {
 async fn a_second_coordinator_is_refused_and_told_of_the_first() {
     let bench = Bench::new().await;
     let live = coordinator::locate(bench.dir.path()).expect("it is found");
-    assert_eq!((live.url.as_str(), live.process_id), (bench.handle.url(), std::process::id()));
+    assert_eq!((live.url.as_str(), live.process_id), (bench.handle.public_url(), std::process::id()));
 
     let refused = Coordinator::start(options(bench.dir.path())).await.expect_err("there is one");
     assert!(matches!(refused, StartError::Lock(_)));
-    assert!(refused.to_string().contains(bench.handle.url()), "{refused}");
+    assert!(refused.to_string().contains(bench.handle.public_url()), "{refused}");
 
     bench.handle.shutdown().await;
     assert_eq!(coordinator::locate(bench.dir.path()), None);

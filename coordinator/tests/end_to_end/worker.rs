@@ -94,7 +94,7 @@ impl Worker {
         let hello = v1::Hello { worker, name, connection, protocol, ..Default::default() };
         let (up, outgoing) = mpsc::channel(1);
         up.send(WorkerMessage { sequence: 0, body: Some(Up::Hello(hello)) }).await.expect("there is room");
-        let mut client = WorkerServiceClient::connect(handle.url().to_owned()).await.expect("it listens");
+        let mut client = WorkerServiceClient::connect(handle.public_url().to_owned()).await.expect("it listens");
         let mut down = client.session(ReceiverStream::new(outgoing)).await.expect("the hello is sound").into_inner();
         let answer = tokio::time::timeout(PATIENCE, down.message()).await.expect("something comes");
         !matches!(answer, Ok(Some(_)))
@@ -128,7 +128,7 @@ impl Worker {
             ..hello
         };
         up.send(WorkerMessage { sequence: 0, body: Some(Up::Hello(hello)) }).await.expect("there is room");
-        let mut client = WorkerServiceClient::connect(handle.url().to_owned()).await.expect("it listens");
+        let mut client = WorkerServiceClient::connect(handle.public_url().to_owned()).await.expect("it listens");
         let down = client.session(ReceiverStream::new(outgoing)).await.expect("the hello is sound").into_inner();
         let mut worker = Self { id, sequence, up, down, storage: PathBuf::new(), acknowledged: 0 };
         let Down::Welcome(welcome) = worker.next().await else { panic!("the first message is a welcome") };

@@ -77,8 +77,7 @@ impl Bench {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let (events, received) = mpsc::channel(64);
         let options = options(dir.path(), count, script);
-        let pool =
-            LocalPool::start(options, "http://127.0.0.1:1", None, no_demand(), events).await.expect("a shell starts");
+        let pool = LocalPool::start(options, "http://127.0.0.1:1", no_demand(), events).await.expect("a shell starts");
         Self { dir, pool, events: received }
     }
 
@@ -134,7 +133,7 @@ impl Bench {
 
 pub(crate) async fn refused(options: LocalPoolOptions) -> PoolError {
     let (events, _received) = mpsc::channel(64);
-    LocalPool::start(options, "http://127.0.0.1:1", None, no_demand(), events).await.expect_err("it cannot start")
+    LocalPool::start(options, "http://127.0.0.1:1", no_demand(), events).await.expect_err("it cannot start")
 }
 
 /// A local pool is as large as it is, whatever the demand.

@@ -9,7 +9,7 @@ use tonic::{Code, Status};
 pub enum CallError {
     /// Its address or the credentials are invalid.
     #[error(transparent)]
-    Endpoint(#[from] dial::EndpointError),
+    Endpoint(#[from] dial::AddressError),
     /// It refused the request: an unknown name, an invalid recipe.
     #[error("{message}")]
     Refused { message: String },

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use dial::{Authorize, Credentials};
+use dial::{Address, Authorize, Credentials};
 use proto::v1;
 use proto::v1::campaign_part::Part;
 use proto::v1::campaign_service_client::CampaignServiceClient;
@@ -40,11 +40,12 @@ pub struct Detail {
 impl Campaigns {
     /// Connects; fails at once if the coordinator does not answer.
     pub async fn connect(url: &str, credentials: &Credentials) -> Result<Self, CallError> {
-        let (endpoint, authorize) = dial::endpoint(url, credentials)?;
-        let channel = dial::connect(&endpoint)
+        let address = Address::parse(url, credentials)?;
+        let channel = address
+            .connect()
             .await
             .map_err(|source| CallError::Unreachable { url: url.to_owned(), source: Box::new(source) })?;
-        let client = CampaignServiceClient::with_interceptor(channel, authorize)
+        let client = CampaignServiceClient::with_interceptor(channel, address.authorize().clone())
             .max_decoding_message_size(proto::MAX_MESSAGE_BYTES)
             .max_encoding_message_size(proto::MAX_MESSAGE_BYTES);
         Ok(Self { client, url: url.to_owned() })

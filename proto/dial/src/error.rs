@@ -1,6 +1,8 @@
 //! Why a connection could not be made.
 
 use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
 
 /// A coordinator that cannot be dialled. No variant repeats a password from a proxy setting or an address.
 #[derive(Debug, thiserror::Error)]
@@ -14,6 +16,24 @@ pub enum DialError {
     /// Credentials in an address would end up in logs and process lists.
     #[error("the address holds a user's name or password: leave out what is before the `@`")]
     UserInfo,
+    /// The connection to a coordinator on this machine failed.
+    #[error("cannot reach the coordinator's socket {}", .path.display())]
+    Socket {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    /// Somebody else listens on the socket's path.
+    #[error("the socket {} belongs to another user (uid {uid})", .path.display())]
+    ForeignSocket { path: PathBuf, uid: u32 },
+    /// Listener and client did not recognise each other.
+    #[error("cannot log in at {target}")]
+    Login {
+        /// `host:port`.
+        target: String,
+        #[source]
+        source: LoginError,
+    },
     /// The connection to the coordinator failed.
     #[error("cannot reach {target}")]
     Direct {
@@ -49,6 +69,27 @@ pub enum DialError {
     /// The proxy's answer is not HTTP, or is too long.
     #[error("the proxy {proxy} sent an unreadable answer")]
     Answer { proxy: String },
+}
+
+/// A login that failed. The token was not sent.
+#[derive(Debug, thiserror::Error)]
+pub enum LoginError {
+    /// The listener does not know the token, or listens elsewhere.
+    #[error(
+        "the listener at {address} does not know the token, which was not sent: another program may be listening there, the          token may be revoked or of another coordinator, or a tunnel leads to a different port (--insecure allows that)"
+    )]
+    Stranger { address: SocketAddr },
+    /// The listener ended the connection instead of answering.
+    #[error(
+        "the listener does not prove that it is the coordinator, so the token was not sent: it is another program, or a          coordinator of an earlier version"
+    )]
+    Unanswered,
+    /// The listener knows the token's hash and does not accept its secret.
+    #[error("the token's secret is wrong")]
+    Refused,
+    /// The connection broke.
+    #[error("the connection broke")]
+    Broken(#[source] io::Error),
 }
 
 impl From<DialError> for io::Error {

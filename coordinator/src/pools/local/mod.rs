@@ -14,7 +14,6 @@ mod processes;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use dial::Secret;
 use scheduler::pool::{Demand, PoolSettings};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -64,7 +63,6 @@ impl LocalPool {
     pub async fn start(
         options: LocalPoolOptions,
         coordinator_url: &str,
-        token: Option<Secret>,
         demand: watch::Receiver<Demand>,
         events: mpsc::Sender<PoolEvent>,
     ) -> Result<Self, PoolError> {
@@ -73,7 +71,7 @@ impl LocalPool {
         made.map_err(|source| PoolError::Log { path: log_dir.clone(), source })?;
         let logs = log_dir.display().to_string();
         let coordinator_url = coordinator_url.to_owned();
-        let processes = Processes::new(Program { program, args, coordinator_url, token, log_dir, name_prefix });
+        let processes = Processes::new(Program { program, args, coordinator_url, log_dir, name_prefix });
         let size = u32::try_from(count).unwrap_or(u32::MAX);
         let settings = PoolSettings::fixed(size, BACKOFF, SOUND_LIFE);
         let (gone_sender, gone) = watch::channel(None);

@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use dial::{Secret, TOKEN_VARIABLE};
 use tokio::process::{Child, ChildStdin, Command};
 use tracing::warn;
 use vocabulary::WorkerId;
@@ -14,6 +13,9 @@ use vocabulary::WorkerId;
 /// How long a worker may take to exit after its standard input is closed. A healthy one checkpoints and exits within
 /// five seconds, and exits after ten in any case.
 pub(super) const GRACE: Duration = Duration::from_secs(15);
+
+/// How the names of the variables begin that set options of this program.
+const OWN_VARIABLES: &[u8] = b"WINDTUNNEL_";
 
 /// Why a worker cannot be started.
 #[derive(Debug, thiserror::Error)]
@@ -40,8 +42,6 @@ pub(super) struct Program {
     pub(super) program: PathBuf,
     pub(super) args: Vec<String>,
     pub(super) coordinator_url: String,
-    /// Passed in the environment, which only this user can read.
-    pub(super) token: Option<Secret>,
     pub(super) log_dir: PathBuf,
     pub(super) name_prefix: String,
 }
@@ -82,12 +82,12 @@ impl Launch {
         let log = File::options().create(true).append(true).open(&self.log).map_err(no_log)?;
         let log_from = log.metadata().map_err(no_log)?.len();
         let errors = log.try_clone().map_err(no_log)?;
-        let Program { program, args, coordinator_url, token, .. } = &self.program;
+        let Program { program, args, coordinator_url, .. } = &self.program;
         let mut command = Command::new(program);
-        match token {
-            Some(token) => command.env(TOKEN_VARIABLE, token.expose()),
-            None => command.env_remove(TOKEN_VARIABLE),
-        };
+        // They are meant for other commands: a token or certificate of another scope would be refused.
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(OWN_VARIABLES)) {
+            command.env_remove(name);
+        }
         let child = command
             .args(args)
             .args(["--coordinator", coordinator_url, "--name", &self.name])
@@ -134,7 +134,6 @@ mod tests {
             program: "/bin/sh".into(),
             args: vec!["-c".to_owned(), script.to_owned()],
             coordinator_url: "http://127.0.0.1:1".to_owned(),
-            token: None,
             log_dir: dir.to_owned(),
             name_prefix: "local".to_owned(),
         };

@@ -1,5 +1,7 @@
 //! Opens and closes the file.
 
+use std::fs::{self, File, Permissions};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::time::Duration;
 
@@ -68,6 +70,7 @@ impl SqliteStore {
     }
 
     async fn connect(path: &Path, busy: Duration) -> Result<Self, StoreError> {
+        keep_private(path);
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)
@@ -100,6 +103,18 @@ impl SqliteStore {
         // The driver last: only a connection that may write can clean up the write-ahead log.
         self.readers.close().await;
         self.driver.close().await;
+    }
+}
+
+/// Lets nobody else read the file. SQLite gives the files that it makes beside it the same mode.
+fn keep_private(path: &Path) {
+    // If that fails, opening the file says why.
+    let _ = File::options().create(true).append(true).mode(0o600).open(path);
+    for suffix in ["", "-wal", "-shm"] {
+        let mut beside = path.as_os_str().to_owned();
+        beside.push(suffix);
+        // A file of another user keeps its mode.
+        let _ = fs::set_permissions(beside, Permissions::from_mode(0o600));
     }
 }
 

@@ -97,7 +97,8 @@ impl Place {
     pub(super) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = self.command_on(STORMY, arguments);
         // Without this a command would start its own coordinator while the real one is away.
-        command.env("WINDTUNNEL_COORDINATOR", format!("http://{}", self.address()));
+        let socket = self.dir().join(STORMY).join("coordinator.sock");
+        command.env("WINDTUNNEL_COORDINATOR", format!("unix:{}", socket.display()));
         command
     }
 

@@ -164,6 +164,27 @@ fn files_that_are_missing_or_endless_are_refused() {
 }
 
 #[test]
+fn other_encodings_than_utf_8_are_named() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let load = |name: &str, bytes: Vec<u8>| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, bytes).expect("written");
+        Recipe::load(&path).map_err(|error| vocabulary::text::one_line(&error))
+    };
+    let utf16 = |mark: u16| std::iter::once(mark).chain(SMOKE.encode_utf16());
+    for bytes in
+        [utf16(0xfeff).flat_map(u16::to_le_bytes).collect(), utf16(0xfeff).flat_map(u16::to_be_bytes).collect()]
+    {
+        let message = load("utf16.toml", bytes).expect_err("is refused");
+        assert!(message.contains("UTF-16: save it as UTF-8"), "{message}");
+    }
+    let latin = load("latin.toml", [b"# caf\xe9\n", SMOKE.as_bytes()].concat()).expect_err("is refused");
+    assert!(latin.contains("line 1 is not UTF-8"), "{latin}");
+    let windows = format!("\u{feff}{}", SMOKE.replace('\n', "\r\n"));
+    assert!(load("windows.toml", windows.into_bytes()).is_ok(), "a mark and CRLF are read");
+}
+
+#[test]
 fn nested_nonsense_is_refused_without_a_panic() {
     let deep = format!("name = {}1{}", "[".repeat(10_000), "]".repeat(10_000));
     for text in

@@ -8,7 +8,7 @@ use recipes::Additions;
 use serde::Serialize;
 use vocabulary::{Growth, StageKey};
 
-use crate::args::numbers::count_above_zero;
+use crate::args::numbers::{Several, counts_above_zero, quantities};
 use crate::args::{Global, TrainingArgs};
 use crate::exit::{Exit, OrBadInput};
 use crate::local::data_dir::data_dir;
@@ -55,12 +55,12 @@ pub(crate) struct Args {
 #[group(required = true, multiple = true)]
 struct More {
     /// Points in tokens: 4000000 or 4m (`points.tokens` in the recipe)
-    #[arg(long, value_name = "TOKENS", num_args = 1.., value_delimiter = ',', value_parser = count_above_zero)]
-    tokens: Vec<u64>,
+    #[arg(long, value_name = "TOKENS", num_args = 1.., value_parser = counts_above_zero)]
+    tokens: Vec<Several<u64>>,
 
     /// Points in multiples of non-embedding parameters (`points.times_n`)
-    #[arg(long, value_name = "TIMES", num_args = 1.., value_delimiter = ',')]
-    tokens_per_param: Vec<f64>,
+    #[arg(long, value_name = "TIMES", num_args = 1.., value_parser = quantities)]
+    tokens_per_param: Vec<Several<f64>>,
 
     /// Sizes from the ladder or the recipe's shapes (`model.sizes`)
     #[arg(long, value_name = "SIZE", num_args = 1.., value_delimiter = ',')]
@@ -71,8 +71,8 @@ struct More {
     seeds: Vec<u64>,
 
     /// Peak learning rates (`optimizer.peak_lr`)
-    #[arg(long, value_name = "LR", num_args = 1.., value_delimiter = ',')]
-    peak_lr: Vec<f64>,
+    #[arg(long, value_name = "LR", num_args = 1.., value_parser = quantities)]
+    peak_lr: Vec<Several<f64>>,
 
     /// New total number of trials of a search (`search.trials`)
     #[arg(long, value_name = "COUNT")]
@@ -82,7 +82,8 @@ struct More {
 impl From<More> for Additions {
     fn from(more: More) -> Self {
         let More { tokens, tokens_per_param, sizes, seeds, peak_lr, trials } = more;
-        Self { tokens, times_n: tokens_per_param, sizes, seeds, peak_lr, trials }
+        let (tokens, times_n) = (Several::all(&tokens), Several::all(&tokens_per_param));
+        Self { tokens, times_n, sizes, seeds, peak_lr: Several::all(&peak_lr), trials }
     }
 }
 

@@ -9,14 +9,14 @@ use corpus::{OpenDataset, Sample, samples};
 use recipes::price::{DEVICES, Device, Price, Speeds};
 use recipes::{Recipe, expand, price, show, sketch};
 use serde::Serialize;
-use vocabulary::text::one_line;
+use vocabulary::text::{one_line, wrapped};
 use vocabulary::{Cost, Plan};
 
 use crate::args::Global;
-use crate::args::numbers::{above_zero, within};
+use crate::args::numbers::{Several, quantity, several, within};
 use crate::exit::{Exit, OrBadInput, bad_input};
 use crate::local::data_dir::data_dir;
-use crate::local::preparing::prepared_before;
+use crate::local::preparing::{notes, prepared_before};
 use crate::views::held_out;
 use crate::views::output::{self, View};
 
@@ -47,8 +47,8 @@ pub(crate) struct Args {
     mfu: f64,
 
     /// Tokens per second on one device, for all sizes or as SIZE=N for one
-    #[arg(long, value_name = "[SIZE=]N", value_delimiter = ',', value_parser = tokens_per_second, help_heading = "Price")]
-    tokens_per_second: Vec<(Option<String>, f64)>,
+    #[arg(long, value_name = "[SIZE=]N", value_parser = tokens_per_second, help_heading = "Price")]
+    tokens_per_second: Vec<Several<(Option<String>, f64)>>,
 
     /// Number of workers, one device each, to estimate the total time
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..), help_heading = "Price")]
@@ -64,9 +64,12 @@ fn share(text: &str) -> Result<f64, String> {
     within(text, (Bound::Excluded(0.0), Bound::Included(1.0)), "above 0, to 1")
 }
 
-fn tokens_per_second(text: &str) -> Result<(Option<String>, f64), String> {
-    let (size, number) = text.rsplit_once('=').map_or((None, text), |(size, number)| (Some(size.to_owned()), number));
-    Ok((size, above_zero(number)?))
+fn tokens_per_second(text: &str) -> Result<Several<(Option<String>, f64)>, String> {
+    several(text, |text| {
+        let (size, number) =
+            text.rsplit_once('=').map_or((None, text), |(size, number)| (Some(size.to_owned()), number));
+        Ok((size, quantity(number)?))
+    })
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -87,6 +90,8 @@ struct Planned {
     /// What its losses are measured on, once the data is prepared.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     held_out: Vec<Sample>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    notes: Vec<String>,
     #[serde(skip)]
     shown: Shown,
 }
@@ -102,12 +107,13 @@ impl Args {
             None => sketch(&recipe),
         };
         let plan = plan.or_bad_input()?;
-        let opened = prepared.map(|prepared| OpenDataset::open(&prepared.dir)).transpose()?;
+        let opened = prepared.as_ref().map(|prepared| OpenDataset::open(&prepared.dir)).transpose()?;
         let held_out = opened.map(|data| samples(&data, recipe.data().validation_tokens)).unwrap_or_default();
         let price = price(&plan, &speeds, self.workers.map(usize::from));
         let is_priced = self.device.is_some() || !self.tokens_per_second.is_empty() || self.workers.is_some();
         let shown = self.view.unwrap_or(if is_priced { Shown::Price } else { Shown::Tree });
-        output::print(&Planned { cost: plan.cost(), price, plan, held_out, shown }, global.json)?;
+        let notes = notes(&recipe, prepared.as_ref().map(|prepared| &prepared.dataset));
+        output::print(&Planned { cost: plan.cost(), price, notes, plan, held_out, shown }, global.json)?;
         Ok(Exit::Done)
     }
 
@@ -115,7 +121,7 @@ impl Args {
     fn speeds(&self, recipe: &Recipe, data_dir: &Path) -> anyhow::Result<Speeds> {
         let mut speeds = Speeds { device: self.device.map(|device| (device, self.mfu)), ..Speeds::default() };
         let sizes = recipe.sizes();
-        for (size, number) in &self.tokens_per_second {
+        for (size, number) in self.tokens_per_second.iter().flat_map(|several| &several.0) {
             match size {
                 None => speeds.stated = Some(*number),
                 Some(size) if sizes.iter().any(|(name, _)| name == size) => {
@@ -144,8 +150,13 @@ impl View for Planned {
         let text = match self.shown {
             Shown::Tree => show::tree(&self.plan),
             Shown::Points => show::table(&self.plan),
-            Shown::Price => return recipes::price::table(&self.plan, &self.price),
+            Shown::Price => recipes::price::table(&self.plan, &self.price),
         };
-        text + &held_out::lines(&self.held_out)
+        let held_out = match self.shown {
+            Shown::Price => String::new(),
+            Shown::Tree | Shown::Points => held_out::lines(&self.held_out),
+        };
+        let notes = self.notes.iter().map(|note| wrapped(&format!("note: {note}"), 2));
+        notes.fold(text + &held_out, |text, note| text + &note)
     }
 }

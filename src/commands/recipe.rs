@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Subcommand;
 use recipes::Recipe;
 use serde::Serialize;
+use vocabulary::text::wrapped;
 
 use crate::args::Global;
 use crate::exit::{Exit, OrBadInput};
@@ -44,6 +45,8 @@ struct Checked {
     sizes: Vec<Size>,
     trials: usize,
     stages: usize,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    notes: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -89,6 +92,7 @@ impl Checked {
             sizes: sizes.collect(),
             trials: plan.trials_in_the_end(),
             stages: plan.stages.len(),
+            notes: recipe.notes(),
         })
     }
 }
@@ -105,8 +109,9 @@ fn any_domain(name: &str) -> vocabulary::Domain {
 
 impl View for Checked {
     fn table(&self) -> String {
-        let Self { file, name, sizes, trials, stages } = self;
+        let Self { file, name, sizes, trials, stages, notes } = self;
         let sizes: Vec<String> = sizes.iter().map(|size| size.name.clone()).collect();
-        format!("{file}: valid: {name}, {trials} points in {stages} stages, sizes {}\n", sizes.join(", "))
+        let notes: String = notes.iter().map(|note| wrapped(&format!("note: {note}"), 2)).collect();
+        format!("{file}: valid: {name}, {trials} points in {stages} stages, sizes {}\n{notes}", sizes.join(", "))
     }
 }

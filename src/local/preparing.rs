@@ -11,9 +11,9 @@ use client::Campaigns;
 use corpus::{PrepareRequest, Prepared, Progress, TextRequest, TokenizerChoice, find_prepared, prepare};
 use indicatif::{ProgressBar, ProgressStyle};
 use recipes::Recipe;
-use vocabulary::DatasetId;
 use vocabulary::text::one_line;
 use vocabulary::units::human_count;
+use vocabulary::{Dataset, DatasetId};
 
 use super::checkpoint::read_tokenizer;
 use super::data_dir::WritableDir;
@@ -41,7 +41,14 @@ pub(crate) fn prepared_before(recipe: &Recipe, data_dir: &Path) -> Option<Prepar
 
 /// Prepares the data of a recipe, or finds it prepared, and prints which.
 pub(crate) fn prepare_data(recipe: &Recipe, data_dir: &Path) -> anyhow::Result<Prepared> {
+    recipe.notes().iter().for_each(|note| say(&format!("note: {note}")));
     prepare_request(&PrepareRequest::from_recipe(recipe, datasets_dir(data_dir)))
+}
+
+/// What a recipe asks for and does not get, once its data is prepared and before.
+pub(crate) fn notes(recipe: &Recipe, dataset: Option<&Dataset>) -> Vec<String> {
+    let tokenizer = PrepareRequest::from_recipe(recipe, PathBuf::new()).tokenizer;
+    recipe.notes().into_iter().chain(dataset.and_then(|dataset| tokenizer.cut(dataset))).collect()
 }
 
 /// Prepares text for models that were trained on another dataset, with the tokenizer of that dataset.
@@ -85,6 +92,7 @@ fn prepare_request(request: &PrepareRequest) -> anyhow::Result<Prepared> {
         human_count(dataset.validation_tokens as f64),
         if prepared.found { "prepared before" } else { "prepared now" },
     ));
+    request.tokenizer.cut(dataset).iter().for_each(|note| say(&format!("note: {note}")));
     Ok(prepared)
 }
 

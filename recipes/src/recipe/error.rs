@@ -2,6 +2,8 @@
 
 use std::io;
 
+use vocabulary::encoding::NotText;
+
 /// A recipe that is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum RecipeError {
@@ -10,6 +12,12 @@ pub enum RecipeError {
         file: String,
         #[source]
         source: io::Error,
+    },
+    #[error("{file}: the recipe cannot be read")]
+    NotText {
+        file: String,
+        #[source]
+        source: NotText,
     },
     #[error("{file}: {bytes} bytes; accepted: a recipe of at most {limit} bytes")]
     TooLarge {

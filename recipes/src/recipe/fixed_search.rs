@@ -98,7 +98,8 @@ fn trials(search: &SearchRecipe, combinations: Option<usize>) -> Result<u32, Fau
     }
 }
 
-fn values(key: &str, parameter: Parameter, range: &RangeRecipe) -> Result<Values, Fault> {
+/// The values that a range gives its key.
+pub(crate) fn values(key: &str, parameter: Parameter, range: &RangeRecipe) -> Result<Values, Fault> {
     let values = match (&range.values, range.low, range.high) {
         (Some(levels), None, None) if range.step.is_none() && range.levels.is_none() => {
             if let Some(index) = levels.windows(2).position(|pair| pair[0] >= pair[1]) {

@@ -14,6 +14,7 @@ pub(crate) mod fixed_search;
 pub mod format;
 pub mod inline;
 mod lines;
+mod notes;
 mod objective;
 pub(crate) mod runs;
 pub mod schema;
@@ -25,7 +26,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 use toml::de::DeTable;
-use vocabulary::{AdamW, ModelSpec, Objective, Retries, Shape, TensorProgram};
+use vocabulary::{AdamW, ModelSpec, Objective, Retries, Shape, TensorProgram, encoding};
 
 pub(crate) use arms::Variant;
 pub use check::is_plain_name;
@@ -62,7 +63,8 @@ impl Recipe {
         if bytes > MAX_RECIPE_BYTES {
             return Err(RecipeError::TooLarge { file, bytes, limit: MAX_RECIPE_BYTES });
         }
-        let text = fs::read_to_string(path).map_err(unreadable)?;
+        let bytes = fs::read(path).map_err(unreadable)?;
+        let text = encoding::utf8(bytes).map_err(|source| RecipeError::NotText { file: file.clone(), source })?;
         Self::parse(&file, &text)
     }
 

@@ -80,6 +80,29 @@ fn rungs_follow_from_the_first() {
 }
 
 #[test]
+fn a_range_whose_steps_pass_over_its_end_is_noted() {
+    let notes = |range: &str| {
+        let recipe = text(&format!("sampler = \"grid\"\n[search.space]\n{range}\n"));
+        Recipe::parse("a.toml", &recipe).unwrap_or_else(|error| panic!("{error}")).notes().join("; ")
+    };
+    // Steps that divide the range, in binary only nearly.
+    for whole in [
+        "weight_decay = { low = 0, high = 1, step = 0.1 }",
+        "init_std = { low = 0.1, high = 0.7, step = 0.2 }",
+        "scale_emb = { low = 2, high = 12, levels = 3 }",
+        "scale_depth = { low = 1, high = 4, step = 3 }",
+    ] {
+        assert_eq!(notes(whole), "", "{whole}");
+    }
+    let odd = notes("scale_depth = { low = 1, high = 5, step = 0.3 }");
+    assert!(odd.contains("`search.space.scale_depth` never reaches its `high` of 5") && odd.contains("4.9"), "{odd}");
+    let big = notes("scale_depth = { low = 1, high = 2, step = 3 }");
+    assert!(big.contains("never more than 1") && big.contains("`high` of 2"), "{big}");
+    let close = notes("scale_depth = { low = 0.5, high = 4.5001, step = 1 }");
+    assert!(close.contains("the last value is 4.5"), "{close}");
+}
+
+#[test]
 fn the_best_is_lines_of_a_recipe_that_trains_it() {
     let search = plan(&format!("sampler = \"random\"\ntrials = 12\n{SPACE}"));
     let progress: Progress = play(search.search.as_ref().expect("is a search"), 2, 0, false, &bowl).progress;

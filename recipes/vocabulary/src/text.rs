@@ -49,6 +49,19 @@ pub fn wrapped(paragraph: &str, indent: usize) -> String {
     text
 }
 
+/// A list in a sentence: `a`, `a and b`, `a, b and c`.
+#[must_use]
+pub fn listed<S: AsRef<str>>(items: &[S]) -> String {
+    let items: Vec<&str> = items.iter().map(AsRef::as_ref).collect();
+    match &items[..] {
+        [first @ .., before, last] => {
+            let first: String = first.iter().map(|item| format!("{item}, ")).collect();
+            format!("{first}{before} and {last}")
+        }
+        _ => items.concat(),
+    }
+}
+
 /// An error and its causes on one line, whatever line breaks they hold.
 #[must_use]
 pub fn one_line(error: &dyn Error) -> String {
@@ -92,6 +105,12 @@ mod tests {
             lines[0].starts_with("rmse  word") && lines[0].len() <= 80 && lines[1].starts_with("      word"),
             "{long}"
         );
+    }
+
+    #[test]
+    fn a_list_reads_like_a_sentence() {
+        assert_eq!([listed(&["a"]), listed(&["a", "b"]), listed(&["a", "b", "c"])], ["a", "a and b", "a, b and c"]);
+        assert_eq!(listed::<&str>(&[]), "");
     }
 
     #[test]

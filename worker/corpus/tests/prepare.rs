@@ -48,6 +48,21 @@ fn run(request: &PrepareRequest) -> (Prepared, Vec<Progress>) {
 }
 
 #[test]
+fn a_vocabulary_that_the_text_does_not_support_is_said_to_be_cut() {
+    let (texts, datasets) = (texts(), tempfile::tempdir().expect("a directory"));
+    let of = |vocab| PrepareRequest {
+        tokenizer: TokenizerChoice::Train { vocab },
+        ..request(texts.path(), datasets.path())
+    };
+    let (prepared, _) = run(&of(50_257));
+    let note = of(50_257).tokenizer.cut(&prepared.dataset).expect("it is cut");
+    assert!(note.contains(&format!("{} entries and not the 50257", prepared.dataset.vocab)), "{note}");
+    let (whole, _) = run(&of(260));
+    assert_eq!((whole.dataset.vocab, of(260).tokenizer.cut(&whole.dataset)), (260, None));
+    assert_eq!(TokenizerChoice::Json(String::new()).cut(&prepared.dataset), None);
+}
+
+#[test]
 fn a_second_preparation_finds_the_first_without_reading() {
     let (texts, datasets) = (texts(), tempfile::tempdir().expect("a directory"));
     let request = request(texts.path(), datasets.path());

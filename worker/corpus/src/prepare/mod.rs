@@ -4,6 +4,7 @@
 //! replaces content by names, sizes and modification times, so that the files need not be read at all. Both lead to the
 //! same entry below `prepared/`, which names the dataset.
 
+mod cut;
 mod documents;
 mod index;
 

@@ -129,7 +129,7 @@ fn several_arms_of_a_campaign_are_not_fitted_together_without_a_word() {
     let table = table.to_str().expect("UTF-8");
     let ran = place.run(&["fit", table, "--draws", "0"]).expect(0);
     let note = "note: one law is fitted to points with 2 different values of arm (mixed, plain): choose one with `fit \
-                --where 'arm=mixed'`";
+                --where 'arm=VALUE'`";
     let words: Vec<&str> = ran.stdout.split_whitespace().collect();
     assert!(words.join(" ").contains(note), "{}", ran.stdout);
     assert!(ran.stdout.lines().all(|line| line.chars().count() <= 80), "{}", ran.stdout);
@@ -139,10 +139,142 @@ fn several_arms_of_a_campaign_are_not_fitted_together_without_a_word() {
     };
     let said = json(&["fit", table]);
     assert!(said["notes"][0].as_str().expect("a note").contains("different values of arm"), "{said}");
-    assert!(said["table"]["trunks"].as_str().expect("words").contains("different values of arm"), "{said}");
+    assert!(said["table"]["notes"][0].as_str().expect("words").contains("different values of arm"), "{said}");
     let asked = json(&["predict", table, "--n", "1m", "--d", "10m"]);
     assert!(asked["warnings"].to_string().contains("different values of arm"), "{asked}");
     let chosen = json(&["fit", table, "--where", "arm=plain", "--where", "d>1e5"]);
     assert_eq!(chosen["notes"], Value::Null);
     assert_eq!(chosen["table"]["filters"][1], "d>1e5");
+}
+
+/// The words of an output, whatever its line breaks.
+fn words(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn a_file_of_another_kind_is_named_and_not_taken_for_a_campaign() {
+    let place = Place::new();
+    let (table, out) = (place.path("table.csv"), place.path("out"));
+    fs::write(&table, csv(&rows())).expect("written");
+    let [table, out] = [table, out].map(|path| path.to_str().expect("UTF-8").to_owned());
+    place.run(&["fit", &table, "--draws", "0", "--out", &out]).expect(0);
+    for name in ["a.txt", "b.xlsx", "c.csv.bz2", "plain"] {
+        fs::write(place.path(name), csv(&rows())).expect("written");
+        let path = place.path(name).to_str().expect("UTF-8").to_owned();
+        for command in
+            [&["fit", &path][..], &["predict", &path, "--n", "1b", "--d", "1t"], &["optimal", &path, "--flops", "1e20"]]
+        {
+            let ran = place.run(command).expect(2);
+            assert!(ran.stderr.contains(".csv, .tsv") && !ran.stderr.contains("stored"), "{command:?}: {}", ran.stderr);
+        }
+    }
+    let refused = |args: &[&str], reason: &str| {
+        let ran = place.run(args).expect(2);
+        assert!(ran.stderr.contains(reason), "{args:?}: {}", ran.stderr);
+    };
+    refused(&["fit", &out], "is a folder");
+    refused(&["fit", &format!("{out}/none.txt")], "there is no file");
+    // A fit is known by its content, and so is a list of records.
+    let renamed = place.path("law.txt");
+    fs::copy(format!("{out}/fit.json"), &renamed).expect("copied");
+    let renamed = renamed.to_str().expect("UTF-8");
+    place.run(&["predict", renamed, "--n", "1b", "--d", "1t"]).expect(0);
+    refused(&["fit", renamed], "already fitted");
+    let records = rows()
+        .iter()
+        .map(|(n, d, loss)| format!("{{\"params\": {n}, \"tokens\": {d}, \"loss\": {loss}}}"))
+        .collect::<Vec<_>>();
+    fs::write(place.path("results.json"), format!("[{}]", records.join(","))).expect("written");
+    let results = place.path("results.json").to_str().expect("UTF-8").to_owned();
+    place.run(&["fit", &results, "--draws", "0"]).expect(0);
+    place.run(&["predict", &results, "--n", "1m", "--d", "10m", "--draws", "0"]).expect(0);
+}
+
+#[test]
+fn advice_names_options_that_the_command_has() {
+    let place = Place::new();
+    let table = place.path("named.csv");
+    fs::write(&table, csv(&rows()).replacen("loss", "final", 1)).expect("written");
+    let table = table.to_str().expect("UTF-8");
+    let ran = place.run(&["fit", table]).expect(2);
+    assert!(ran.stderr.contains("name it with --loss"), "{}", ran.stderr);
+    for command in [&["predict", table, "--n", "1m", "--d", "10m"][..], &["optimal", table, "--flops", "1e12"]] {
+        let ran = place.run(command).expect(2);
+        let remedy = format!("run `windtunnel fit {table} --out DIR` with them, then give DIR/fit.json");
+        assert!(ran.stderr.contains(&remedy), "{}", ran.stderr);
+    }
+}
+
+#[test]
+fn numbers_are_read_as_people_write_them_on_the_command_line_too() {
+    let place = Place::new();
+    let (table, out) = (place.path("table.csv"), place.path("out"));
+    fs::write(&table, csv(&rows())).expect("written");
+    let [table, out] = [table, out].map(|path| path.to_str().expect("UTF-8").to_owned());
+    place.run(&["fit", &table, "--draws", "0", "--out", &out]).expect(0);
+    let file = format!("{out}/fit.json");
+    let ran =
+        place.run(&["predict", &file, "--n", "1_000_000", "7bn", "1,000,000", "--d", "2b,3b", "--json"]).expect(0);
+    let said: Value = serde_json::from_str(&ran.stdout).expect("JSON");
+    let asked = |index: usize| said["predictions"][index]["n"].as_f64().expect("a number");
+    assert_eq!([0, 2, 4].map(asked), [1e6, 7e9, 1e6]);
+    let ran = place.run(&["predict", &file, "--n", "1,500", "--d", "1b"]).expect(2);
+    assert!(ran.stderr.contains("two readings"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_loss_is_printed_in_its_own_unit() {
+    let place = Place::new();
+    let out = place.path("out").to_str().expect("UTF-8").to_owned();
+    for (name, unit) in [("val_bpb", Some("bits a byte")), ("val_loss", None)] {
+        let table = place.path("t.csv");
+        fs::write(&table, csv(&rows()).replacen("loss", name, 1)).expect("written");
+        let table = table.to_str().expect("UTF-8");
+        let ran = place.run(&["fit", table, "--draws", "0", "--out", &out]).expect(0);
+        let page = fs::read_to_string(format!("{out}/report.html")).expect("written");
+        // The axes are named in the script.
+        assert!(!page.contains("nats a"), "{name}");
+        let fit: Value =
+            serde_json::from_str(&fs::read_to_string(format!("{out}/fit.json")).expect("written")).expect("JSON");
+        for text in [&ran.stdout, &fit.to_string()] {
+            assert!(!text.contains("nats") && !text.contains("a token"), "{name}: {text}");
+            assert_eq!(text.contains("bits a byte"), unit.is_some(), "{name}: {text}");
+        }
+        assert_eq!(page.contains("bits a byte"), unit.is_some(), "{name}");
+        assert_eq!(fit["fitted"]["unit"].as_str(), unit);
+        let rmse = ran.stdout.lines().find(|line| line.starts_with("rmse")).expect("a line").to_owned();
+        assert!(rmse.contains(unit.map_or(", at worst", |_| " bits a byte, at worst")), "{rmse}");
+    }
+}
+
+#[test]
+fn a_sweep_is_noticed_and_its_best_is_fitted_when_asked_for() {
+    let place = Place::new();
+    let table = place.path("sweep.csv");
+    let mut text = "params,tokens,lr,bs,loss\n".to_owned();
+    for (n, d, loss) in rows() {
+        for (index, lr) in [1e-4, 1e-3, 1e-2].into_iter().enumerate() {
+            for (other, bs) in [64, 128].into_iter().enumerate() {
+                let loss = loss + 0.03 * (index as f64 - 1.0).abs() + 0.01 * other as f64;
+                text.push_str(&format!("{n},{d},{lr},{bs},{loss}\n"));
+            }
+        }
+    }
+    fs::write(&table, text).expect("written");
+    let table = table.to_str().expect("UTF-8");
+    let ran = place.run(&["fit", table, "--draws", "0"]).expect(0);
+    let note = "each (N, D) has up to 6 rows, which differ in lr and bs: one law is fitted to all of them. Take the best of \
+                each with `fit --best-per-cell`";
+    assert!(words(&ran.stdout).contains(note), "{}", ran.stdout);
+    let json = |args: &[&str]| -> Value {
+        serde_json::from_str(&place.run(&[args, &["--draws", "0", "--json"]].concat()).expect(0).stdout).expect("JSON")
+    };
+    let plain = place.path("plain.csv");
+    fs::write(&plain, csv(&rows())).expect("written");
+    let best = json(&["fit", table, "--best-per-cell"]);
+    assert_eq!(best["n_points"], 25);
+    assert_eq!(best["parameters"], json(&["fit", plain.to_str().expect("UTF-8")])["parameters"]);
+    let asked = json(&["predict", table, "--n", "1m", "--d", "10m"]);
+    assert!(asked["warnings"].to_string().contains("differ in lr and bs"), "{asked}");
 }

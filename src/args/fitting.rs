@@ -43,6 +43,10 @@ pub(crate) struct TableArgs {
     /// Keep only rows with COLUMN=VALUE (or !=, <, <=, >, >=); repeat to combine conditions
     #[arg(long = "where", value_name = "CONDITION", help_heading = "Tables")]
     filters: Vec<Filter>,
+
+    /// Keep only the best setting of each N and D: the lowest loss, or the lowest mean over seeds
+    #[arg(long, help_heading = "Tables")]
+    best_per_cell: bool,
 }
 
 /// The method of a fit.
@@ -94,8 +98,8 @@ pub(crate) struct LawArgs {
 impl TableArgs {
     /// The columns and conditions.
     pub(crate) fn choice(&self) -> Choice {
-        let Self { n, d, flops, loss, trunk, size, seed, decayed, filters } = self.clone();
-        Choice { n, d, flops, loss, trunk, size, seed, decayed, filters }
+        let Self { n, d, flops, loss, trunk, size, seed, decayed, filters, best_per_cell } = self.clone();
+        Choice { n, d, flops, loss, trunk, size, seed, decayed, filters, best_per_cell }
     }
 
     /// Whether any table option is given.

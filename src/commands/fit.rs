@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 
 use anyhow::anyhow;
-use client::{FittedTable, Measured, fit_table, names_a_file, names_a_table};
-use report::{Conclusion, Measure};
+use client::{Measured, Named, fit_table};
+use report::{Conclusion, Measure, TableFit};
 use scaling::{Form, KaplanLaw, Law, ScalingLaw};
 use serde::Serialize;
-use vocabulary::text::wrapped;
+use tables::ENDINGS;
 
 use crate::args::CoordinatorArgs;
 use crate::args::Global;
@@ -21,14 +21,16 @@ use crate::views::output::{self, View};
 
 /// Fit the scaling law to a campaign or a table, and print it
 ///
-/// Trains nothing, and writes nothing without --out. A table is a .csv, .tsv, .jsonl or .parquet file.
+/// Trains nothing, and writes nothing without --out. A table is a .csv, .tsv, .jsonl, .json or .parquet file; text may be
+/// packed as .gz or .zst.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:
   windtunnel fit quickstart
   windtunnel fit quickstart --json
   windtunnel fit two-stage --set code --per byte
-  windtunnel fit table.csv --n params --d tokens --loss loss --huber 1e-3")]
+  windtunnel fit table.csv --n params --d tokens --loss loss --huber 1e-3
+  windtunnel fit sweep.csv --best-per-cell --out out/sweep")]
 pub(crate) struct Args {
     /// Campaign (name, identifier or prefix) or table file
     source: String,
@@ -74,11 +76,14 @@ impl From<Per> for report::Unit {
 
 impl Args {
     pub(crate) fn run(self, global: &Global) -> anyhow::Result<Exit> {
-        match (names_a_table(&self.source), self.fit.form()) {
-            (true, Form::Minicpm) => self.fit_table::<ScalingLaw>(global),
-            (true, Form::Kaplan) => self.fit_table::<KaplanLaw>(global),
-            (false, form) => self.fit_campaign(form, global),
-        }
+        let is = match (Named::of(&self.source).or_bad_input()?, self.fit.form()) {
+            (Named::Table, Form::Minicpm) => return self.fit_table::<ScalingLaw>(global),
+            (Named::Table, Form::Kaplan) => return self.fit_table::<KaplanLaw>(global),
+            (Named::Campaign, form) => return self.fit_campaign(form, global),
+            (Named::Fit(_), _) => "already fitted: use `predict` or `optimal`",
+            (Named::Recipe, _) => "a recipe and has no losses",
+        };
+        Err(bad_input(anyhow!("{} is {is}. Give a campaign, or a table that ends in {ENDINGS}", self.source)))
     }
 
     fn fit_table<L: Law>(self, global: &Global) -> anyhow::Result<Exit> {
@@ -89,7 +94,7 @@ impl Args {
                 self.source
             )));
         }
-        let FittedTable { fit, notes } =
+        let fit: TableFit<L> =
             fit_table::<L>(&self.source, &self.table.choice(), &self.fit.options(), PROGRAM).or_bad_input()?;
         let written = match &self.out {
             Some(out) => {
@@ -99,21 +104,12 @@ impl Args {
             }
             None => Vec::new(),
         };
+        let notes = fit.source.notes.clone();
         output::print(&Fitted { table: fit.table(), written, fit: fit.fit_file(), notes }, global.json)?;
         Ok(Exit::Done)
     }
 
     fn fit_campaign(self, form: Form, global: &Global) -> anyhow::Result<Exit> {
-        for (ending, is) in
-            [("json", "already fitted: use `predict` or `optimal`"), ("toml", "a recipe and has no losses")]
-        {
-            if names_a_file(&self.source, ending) {
-                return Err(bad_input(anyhow!(
-                    "{} is {is}. Give a campaign, or a .csv, .tsv, .jsonl or .parquet file",
-                    self.source
-                )));
-            }
-        }
         let only_tables = [
             (form != Form::Minicpm, "--form"),
             (self.out.is_some(), "--out (`windtunnel report` writes a campaign's files)"),
@@ -121,7 +117,7 @@ impl Args {
         ];
         if let Some((_, what)) = only_tables.iter().find(|(given, _)| *given) {
             return Err(bad_input(anyhow!(
-                "{:?} is a campaign, not a .csv, .tsv, .jsonl or .parquet file, and {what} {} only for tables: fit \
+                "{:?} is a campaign and not a table, and {what} {} only for tables: fit \
                  its points.csv",
                 self.source,
                 if what.starts_with("--") { "is" } else { "are" }
@@ -140,7 +136,7 @@ impl Args {
     }
 }
 
-/// The printed fit of a table: as JSON, the contents of `fit.json` and any notes about its rows.
+/// The printed fit of a table: as JSON, the contents of `fit.json` with the notes on its rows once more at the end.
 #[derive(Debug, Serialize)]
 struct Fitted<F> {
     #[serde(skip)]
@@ -155,8 +151,7 @@ struct Fitted<F> {
 
 impl<F: Serialize> View for Fitted<F> {
     fn table(&self) -> String {
-        let notes: String = self.notes.iter().map(|note| wrapped(&format!("note: {note}"), 2)).collect();
         let written: String = self.written.iter().map(|path| format!("{path}\n")).collect();
-        format!("{}{notes}{written}", self.table)
+        format!("{}{written}", self.table)
     }
 }

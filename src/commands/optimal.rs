@@ -8,7 +8,7 @@ use vocabulary::numbers::{operations, three_digits};
 use vocabulary::text::wrapped;
 use vocabulary::units::human_count;
 
-use crate::args::numbers::quantity;
+use crate::args::numbers::{Several, quantities};
 use crate::args::{Global, LawArgs};
 use crate::exit::{Exit, OrBadInput, bad_input};
 use crate::local::law::find;
@@ -28,21 +28,22 @@ pub(crate) struct Args {
     law: LawArgs,
 
     /// Budget C in operations; may be a list
-    #[arg(long, required = true, value_name = "C", value_parser = quantity, value_delimiter = ',', num_args = 1..)]
-    flops: Vec<f64>,
+    #[arg(long, required = true, value_name = "C", value_parser = quantities, num_args = 1..)]
+    flops: Vec<Several<f64>>,
 }
 
 impl Args {
     pub(crate) fn run(self, global: &Global) -> anyhow::Result<Exit> {
         match find(&self.law, global)? {
-            (AnyFit::Minicpm(fit), notes) => self.print(&fit, &notes, global),
-            (AnyFit::Kaplan(fit), notes) => self.print(&fit, &notes, global),
+            AnyFit::Minicpm(fit) => self.print(&fit, global),
+            AnyFit::Kaplan(fit) => self.print(&fit, global),
         }
     }
 
-    fn print<L: Law>(&self, fit: &FitFile<L>, notes: &[String], global: &Global) -> anyhow::Result<Exit> {
+    fn print<L: Law>(&self, fit: &FitFile<L>, global: &Global) -> anyhow::Result<Exit> {
         let predictor = fit.predictor().or_bad_input()?;
-        let found: Option<Vec<_>> = self.flops.iter().map(|&flops| predictor.optimum(flops)).collect();
+        let found: Option<Vec<_>> =
+            Several::all(&self.flops).into_iter().map(|flops| predictor.optimum(flops)).collect();
         let Some(found) = found else {
             return Err(bad_input(anyhow!(
                 "the law does not fall in both N and D, so no split of the budget is optimal"
@@ -55,7 +56,6 @@ impl Args {
         }
         let mut warnings = beyond(far_n, far_d);
         warnings.extend(about(fit, found.iter().any(|optimum| optimum.n.is_none())));
-        warnings.extend(notes.iter().map(|note| format!("of the fit: {note}")));
         let level = fit.settings.bootstrap.unwrap_or_default().level;
         let optima = found.iter().map(Budget::from).collect();
         output::print(

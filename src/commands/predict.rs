@@ -6,7 +6,7 @@ use serde::Serialize;
 use vocabulary::text::wrapped;
 use vocabulary::units::human_count;
 
-use crate::args::numbers::quantity;
+use crate::args::numbers::{Several, quantities};
 use crate::args::{Global, LawArgs};
 use crate::exit::{Exit, OrBadInput};
 use crate::local::law::find;
@@ -26,34 +26,33 @@ pub(crate) struct Args {
     law: LawArgs,
 
     /// N, parameters as counted by the fit; may be a list
-    #[arg(long, required = true, value_name = "COUNT", value_parser = quantity, value_delimiter = ',', num_args = 1..)]
-    n: Vec<f64>,
+    #[arg(long, required = true, value_name = "COUNT", value_parser = quantities, num_args = 1..)]
+    n: Vec<Several<f64>>,
 
     /// D, tokens; may be a list
-    #[arg(long, required = true, value_name = "COUNT", value_parser = quantity, value_delimiter = ',', num_args = 1..)]
-    d: Vec<f64>,
+    #[arg(long, required = true, value_name = "COUNT", value_parser = quantities, num_args = 1..)]
+    d: Vec<Several<f64>>,
 }
 
 impl Args {
     pub(crate) fn run(self, global: &Global) -> anyhow::Result<Exit> {
         match find(&self.law, global)? {
-            (AnyFit::Minicpm(fit), notes) => self.print(&fit, &notes, global),
-            (AnyFit::Kaplan(fit), notes) => self.print(&fit, &notes, global),
+            AnyFit::Minicpm(fit) => self.print(&fit, global),
+            AnyFit::Kaplan(fit) => self.print(&fit, global),
         }
     }
 
-    fn print<L: Law>(&self, fit: &FitFile<L>, notes: &[String], global: &Global) -> anyhow::Result<Exit> {
+    fn print<L: Law>(&self, fit: &FitFile<L>, global: &Global) -> anyhow::Result<Exit> {
         let predictor = fit.predictor().or_bad_input()?;
-        let predictions: Vec<Predicted> = self
-            .n
+        let (sizes, amounts) = (Several::all(&self.n), Several::all(&self.d));
+        let predictions: Vec<Predicted> = sizes
             .iter()
-            .flat_map(|&n| self.d.iter().map(move |&d| (n, d)))
+            .flat_map(|&n| amounts.iter().map(move |&d| (n, d)))
             .map(|(n, d)| predictor.predict(n, d))
             .collect();
         let far = |beyond: fn(&Predicted) -> f64| predictions.iter().map(beyond).fold(1.0, f64::max);
         let mut warnings = beyond(far(|predicted| predicted.beyond_n), far(|predicted| predicted.beyond_d));
         warnings.extend(about(fit, predictions.iter().any(|predicted| predicted.interval.is_none())));
-        warnings.extend(notes.iter().map(|note| format!("of the fit: {note}")));
         let level = fit.settings.bootstrap.unwrap_or_default().level;
         output::print(
             &Predictions { form: fit.form.clone(), parameters: fit.parameters, level, predictions, warnings },

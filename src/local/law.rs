@@ -1,9 +1,7 @@
 //! Finding the law that an argument names.
 
-use std::path::Path;
-
 use anyhow::{Context, anyhow};
-use client::{FittedTable, Measured, fit_table, names_a_file, names_a_table};
+use client::{Measured, Named, TableError, fit_table};
 use report::{AnyFit, Conclusion, FitFile};
 use scaling::{Form, KaplanLaw, ScalingLaw};
 use tables::Choice;
@@ -13,41 +11,36 @@ use super::reach::with_reader;
 use crate::args::{Global, LawArgs};
 use crate::exit::{OrBadInput, bad_input};
 
-/// The fit named by an argument (a `fit.json`, a table, or a campaign), with notes on a table's rows.
-pub(crate) fn find(args: &LawArgs, global: &Global) -> anyhow::Result<(AnyFit, Vec<String>)> {
+/// The fit named by an argument: a `fit.json`, a table, or a campaign.
+pub(crate) fn find(args: &LawArgs, global: &Global) -> anyhow::Result<AnyFit> {
     let LawArgs { fit: source, fitting, coordinator } = args;
     let options = fitting.options();
     let columns = Choice::default();
-    if names_a_table(source) {
-        return Ok(match fitting.form() {
-            Form::Minicpm => {
-                let FittedTable { fit, notes } =
-                    fit_table::<ScalingLaw>(source, &columns, &options, PROGRAM).or_bad_input()?;
-                (boxed(fit.fit_file()), notes)
-            }
-            Form::Kaplan => {
-                let FittedTable { fit, notes } =
-                    fit_table::<KaplanLaw>(source, &columns, &options, PROGRAM).or_bad_input()?;
-                (AnyFit::Kaplan(Box::new(fit.fit_file())), notes)
-            }
-        });
-    }
-    if Path::new(source).extension().is_some_and(|ending| ending == "json") {
-        if let Some(option) = fitting.given() {
-            return Err(bad_input(anyhow!(
-                "{source} is already fitted: {option} applies only to tables and campaigns"
-            )));
+    let advice = "give a fit.json, a table, or the name of a campaign";
+    match Named::of(source).or_bad_input()? {
+        Named::Table => {
+            let table = |error| bad_input(with_remedy(error, source));
+            return Ok(match fitting.form() {
+                Form::Minicpm => {
+                    let fit = fit_table::<ScalingLaw>(source, &columns, &options, PROGRAM).map_err(table)?;
+                    boxed(fit.fit_file())
+                }
+                Form::Kaplan => {
+                    let fit = fit_table::<KaplanLaw>(source, &columns, &options, PROGRAM).map_err(table)?;
+                    AnyFit::Kaplan(Box::new(fit.fit_file()))
+                }
+            });
         }
-        let text =
-            std::fs::read_to_string(source).with_context(|| format!("{source} cannot be read")).or_bad_input()?;
-        let fit = AnyFit::parse(&text).with_context(|| format!("{source} cannot be used")).or_bad_input()?;
-        return Ok((fit, Vec::new()));
-    }
-    if names_a_file(source, "toml") {
-        return Err(bad_input(anyhow!(
-            "{source} is a recipe and has no losses: give a fit.json, a .csv, .tsv, .jsonl or .parquet file, or the \
-             name of a campaign"
-        )));
+        Named::Fit(text) => {
+            if let Some(option) = fitting.given() {
+                return Err(bad_input(anyhow!(
+                    "{source} is already fitted: {option} applies only to tables and campaigns"
+                )));
+            }
+            return AnyFit::parse(&text).with_context(|| format!("{source} cannot be used")).or_bad_input();
+        }
+        Named::Recipe => return Err(bad_input(anyhow!("{source} is a recipe and has no losses: {advice}"))),
+        Named::Campaign => {}
     }
     if fitting.form() != Form::Minicpm {
         return Err(bad_input(anyhow!(
@@ -56,7 +49,20 @@ pub(crate) fn find(args: &LawArgs, global: &Global) -> anyhow::Result<(AnyFit, V
     }
     let measured =
         with_reader(global, coordinator, async |campaigns| Ok(Measured::fetch(campaigns, source, PROGRAM).await?))?;
-    Ok((boxed(Conclusion::of(measured.campaign, &options).fit_file()), Vec::new()))
+    Ok(boxed(Conclusion::of(measured.campaign, &options).fit_file()))
+}
+
+/// The error of a table, with how to choose its columns, which only `fit` can.
+fn with_remedy(error: TableError, source: &str) -> anyhow::Error {
+    let is_of_columns = matches!(&error, TableError::NoPoints { source, .. } if source.names_an_option());
+    let error = anyhow::Error::new(error);
+    if !is_of_columns {
+        return error;
+    }
+    error.context(format!(
+        "such options are those of `windtunnel fit`: run `windtunnel fit {source} --out DIR` with them, then give \
+         DIR/fit.json instead of the table"
+    ))
 }
 
 fn boxed(file: FitFile) -> AnyFit {

@@ -29,5 +29,7 @@ pub(crate) fn about<L: Law>(fit: &FitFile<L>, unbounded: bool) -> Vec<String> {
         notes.push("unbounded: the points do not determine this interval".to_owned());
     }
     notes.extend(fit.warnings.iter().map(|doubt| format!("of the fit: {}", doubt.message)));
+    let of_table = fit.table.iter().flat_map(|table| &table.notes);
+    notes.extend(of_table.map(|note| format!("of the table: {note}")));
     notes
 }

@@ -159,9 +159,10 @@ pub(crate) fn report(conclusion: &Conclusion) -> Vec<Figure> {
     let mut drawn: Vec<Figure> = Vec::new();
     if let Ok(analysis) = &conclusion.analysis {
         let missing = plan.trials.len() - conclusion.points.len();
-        drawn.push(figures::law(analysis, &palette, Some(missing)));
-        drawn.push(figures::surface(analysis, conclusion.points.len()));
-        drawn.push(figures::residuals(analysis, &palette));
+        let unit = conclusion.measure.unit.in_words();
+        drawn.push(figures::law(analysis, &palette, Some(missing), unit));
+        drawn.push(figures::surface(analysis, conclusion.points.len(), unit));
+        drawn.push(figures::residuals(analysis, &palette, unit));
         drawn.extend(figures::optimum(analysis));
     }
     if let Some(searched) = Searched::of(campaign) {
@@ -182,10 +183,10 @@ pub(crate) fn report(conclusion: &Conclusion) -> Vec<Figure> {
     drawn
 }
 
-/// The figures of a law fitted to a table, which has no curves.
-pub(crate) fn table<L: Law>(analysis: &Analysis<L>) -> Vec<Figure> {
+/// The figures of a law fitted to a table, which has no curves. `unit` is that of its losses, empty where nobody said it.
+pub(crate) fn table<L: Law>(analysis: &Analysis<L>, unit: &str) -> Vec<Figure> {
     let palette = Palette::of_sizes(analysis.diagnostics.residuals.iter().map(|row| row.n));
-    let drawn = [figures::law(analysis, &palette, None), figures::residuals(analysis, &palette)];
+    let drawn = [figures::law(analysis, &palette, None, unit), figures::residuals(analysis, &palette, unit)];
     drawn.into_iter().chain(figures::optimum(analysis)).collect()
 }
 

@@ -4,6 +4,11 @@ use scaling::batch::BatchFit;
 use scaling::single::Comparison;
 use vocabulary::numbers::three_digits;
 
+/// What is measured, with its unit; `unit` is empty where nobody said it.
+pub(crate) fn in_unit(what: &str, unit: &str) -> String {
+    if unit.is_empty() { what.to_owned() } else { format!("{what}, {unit}") }
+}
+
 /// The batch-size law in a line.
 pub(crate) fn batch_law(law: &BatchFit) -> String {
     let mut text = format!("batch = {} / L^{}", three_digits(law.c), three_digits(law.p));

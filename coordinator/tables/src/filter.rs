@@ -3,7 +3,10 @@
 use std::fmt;
 use std::str::FromStr;
 
+use vocabulary::numeral::Numeral;
+
 use crate::cell::Cell;
+use crate::table::Decimals;
 
 /// A condition that a row must satisfy.
 #[derive(Debug, Clone, PartialEq)]
@@ -11,6 +14,8 @@ pub struct Filter {
     pub column: String,
     comparison: Comparison,
     value: Cell,
+    /// The value as a number, if it is one.
+    number: Option<f64>,
     /// The value as written.
     written: String,
 }
@@ -76,11 +81,12 @@ impl FromStr for Filter {
             return Err(FilterError::TwoSigns { found: text.to_owned(), sign });
         }
         let value = Cell::of_text(&written);
+        let number = value.numeral().and_then(Numeral::alone);
         let ordered = !matches!(comparison, Comparison::Equal | Comparison::Other);
-        if ordered && !matches!(value, Cell::Number(_)) {
+        if ordered && number.is_none() {
             return Err(FilterError::NoNumber { found: text.to_owned() });
         }
-        Ok(Self { column: text[..at].trim().to_owned(), comparison, value, written })
+        Ok(Self { column: text[..at].trim().to_owned(), comparison, value, number, written })
     }
 }
 
@@ -92,17 +98,22 @@ impl fmt::Display for Filter {
 }
 
 impl Filter {
-    /// Whether a cell satisfies the condition. An order comparison with a cell that is not a number is false.
-    #[must_use]
-    pub fn accepts(&self, cell: &Cell) -> bool {
-        match (self.comparison, cell, &self.value) {
-            (Comparison::Equal, _, _) => cell == &self.value || cell.text() == self.value.text(),
-            (Comparison::Other, _, _) => cell != &self.value && cell.text() != self.value.text(),
-            (Comparison::Below, Cell::Number(found), Cell::Number(value)) => found < value,
-            (Comparison::AtMost, Cell::Number(found), Cell::Number(value)) => found <= value,
-            (Comparison::Above, Cell::Number(found), Cell::Number(value)) => found > value,
-            (Comparison::AtLeast, Cell::Number(found), Cell::Number(value)) => found >= value,
-            _ => false,
+    /// Whether a cell satisfies the condition. Numbers are compared as numbers, however they are written. An order comparison
+    /// with a cell that is not a number is false.
+    pub(crate) fn accepts(&self, cell: &Cell, decimals: Decimals) -> bool {
+        let numbers = decimals.number(cell).ok().zip(self.number);
+        let is_equal = || match numbers {
+            Some((found, value)) => found == value,
+            None => cell == &self.value || cell.text() == self.value.text(),
+        };
+        match (self.comparison, numbers) {
+            (Comparison::Equal, _) => is_equal(),
+            (Comparison::Other, _) => !is_equal(),
+            (Comparison::Below, Some((found, value))) => found < value,
+            (Comparison::AtMost, Some((found, value))) => found <= value,
+            (Comparison::Above, Some((found, value))) => found > value,
+            (Comparison::AtLeast, Some((found, value))) => found >= value,
+            (_, None) => false,
         }
     }
 }
@@ -113,10 +124,14 @@ mod tests {
 
     #[test]
     fn conditions_mean_what_they_say() {
-        let accepts = |filter: &str, cell: Cell| filter.parse::<Filter>().expect("a condition").accepts(&cell);
+        let accepts =
+            |filter: &str, cell: Cell| filter.parse::<Filter>().expect("a condition").accepts(&cell, Decimals::Unknown);
+        let text = |text: &str| Cell::Text(text.to_owned());
+        assert!(accepts("N=24M", text("24_000_000")) && accepts("N>1b", text("1.5 billion")));
+        assert!(accepts("lr=1e-3", text("0.001")) && !accepts("lr!=1e-3", text("0.0010")));
         assert!(accepts("width=1024", Cell::Number(1024.0)) && accepts("width=1024.0", Cell::Number(1024.0)));
-        assert!(accepts("text=c4", Cell::Text("c4".to_owned())) && !accepts("text=c4", Cell::Missing));
-        assert!(accepts("text!=c4", Cell::Text("rpj".to_owned())));
+        assert!(accepts("text=c4", text("c4")) && !accepts("text=c4", Cell::Missing));
+        assert!(accepts("text!=c4", text("rpj")));
         assert!(accepts("loss<=3", Cell::Number(3.0)) && !accepts("loss<3", Cell::Number(3.0)));
         assert!(!accepts("loss<10", Cell::Number(f64::NAN)) && !accepts("loss<10", Cell::Missing));
         assert_eq!("loss >= 2".parse::<Filter>().expect("a condition").to_string(), "loss>=2");

@@ -1,36 +1,344 @@
-//! Usual column names, for columns that were not named.
+//! What the names of columns say.
 
-/// Names of N, unambiguous ones first.
+use vocabulary::numeral::power_of_unit;
+
+/// Names of an N that counts no embeddings, which is the law's.
+pub(crate) const N_WITHOUT_EMBEDDINGS: &[&str] = &[
+    "params_no_embed",
+    "params_no_embedding",
+    "non_embedding_params",
+    "non_embedding_parameters",
+    "non_embed_params",
+    "nonembedding_params",
+    "params_non_embedding",
+    "params_non_embed",
+    "n_params_non_embedding",
+    "n_non_embedding",
+];
+/// Other names of N.
 pub(crate) const N: &[&str] = &[
     "n",
-    "params_no_embed",
-    "non_embedding_params",
-    "params_non_embedding",
-    "params_active_precise",
     "params",
     "parameters",
     "n_params",
+    "n_parameters",
     "num_params",
+    "num_parameters",
+    "param_count",
+    "total_params",
+    "model_params",
+    "params_active_precise",
     "model_size",
 ];
 /// Names of D.
-pub(crate) const D: &[&str] =
-    &["d", "tokens", "n_tokens", "num_tokens", "train_tokens", "training_tokens", "total_tokens"];
+pub(crate) const D: &[&str] = &[
+    "d",
+    "tokens",
+    "n_tokens",
+    "num_tokens",
+    "train_tokens",
+    "training_tokens",
+    "total_tokens",
+    "tokens_seen",
+    "token_count",
+];
 /// Names of the compute C, used if there is no D.
-pub(crate) const FLOPS: &[&str] = &["c", "flops", "compute", "training_flops"];
+pub(crate) const FLOPS: &[&str] = &["c", "flops", "compute", "training_flops", "train_flops", "total_flops"];
 /// Names of the loss.
-pub(crate) const LOSS: &[&str] = &["loss", "final_loss", "val_loss", "validation_loss", "eval_loss", "test_loss"];
+pub(crate) const LOSS: &[&str] = &[
+    "loss",
+    "final_loss",
+    "val_loss",
+    "valid_loss",
+    "validation_loss",
+    "eval_loss",
+    "test_loss",
+    "held_out_loss",
+    "final_val_loss",
+    "bpb",
+    "val_bpb",
+    "validation_bpb",
+    "eval_bpb",
+    "final_bpb",
+];
+/// Names of the seed.
+pub(crate) const SEED: &[&str] =
+    &["seed", "random_seed", "rng_seed", "run_seed", "training_seed", "replicate", "replica"];
+/// Names of how a run ended.
+pub(crate) const STATE: &[&str] =
+    &["state", "status", "run_state", "run_status", "trial_state", "trial_status", "job_state", "job_status"];
+
+/// Settings of runs, where they are called as usual. A word matches a whole name or a part between underscores.
+const SETTINGS: &[&str] = &[
+    "lr",
+    "learning_rate",
+    "eta",
+    "bs",
+    "batch",
+    "batch_size",
+    "batchsize",
+    "gbsz",
+    "gbs",
+    "mbs",
+    "batch_tokens",
+    "warmup",
+    "wd",
+    "weight_decay",
+    "beta1",
+    "beta2",
+    "momentum",
+    "dropout",
+    "optimizer",
+    "optim",
+    "schedule",
+    "scheduler",
+    "cooldown",
+    "decay",
+    "init_std",
+    "context",
+    "seq_len",
+    "seqlen",
+    "sequence_length",
+    "arm",
+    "dataset",
+    "data",
+    "mixture",
+    "tokenizer",
+    "depth",
+    "width",
+    "n_layers",
+    "n_layer",
+    "layers",
+    "heads",
+    "d_model",
+    "aspect_ratio",
+    "precision",
+];
+/// What makes a name that of a measurement, whatever it is of: `batch_time`.
+const MEASURED: &[&str] =
+    &["loss", "losses", "acc", "accuracy", "time", "seconds", "hours", "norm", "mfu", "throughput"];
+/// What is measured of a run or names it, so that it differs between any two.
+const OF_ONE_RUN: &[&str] = &[
+    "loss",
+    "losses",
+    "acc",
+    "accuracy",
+    "ppl",
+    "perplexity",
+    "bpb",
+    "err",
+    "error",
+    "score",
+    "norm",
+    "mmlu",
+    "time",
+    "date",
+    "timestamp",
+    "start",
+    "end",
+    "created",
+    "seconds",
+    "sec",
+    "minutes",
+    "hours",
+    "duration",
+    "runtime",
+    "throughput",
+    "speed",
+    "mfu",
+    "id",
+    "uuid",
+    "index",
+    "number",
+    "name",
+    "run",
+    "url",
+    "path",
+    "host",
+    "hostname",
+    "node",
+    "job",
+    "trial",
+    "stage",
+    "step",
+    "steps",
+    "iteration",
+    "comment",
+    "notes",
+];
+
+/// A name in small letters, with its words joined by single underscores: `Val/Loss (nats)`, `valLoss` and `val_loss` begin alike.
+pub(crate) fn plain(name: &str) -> String {
+    let mut plain = String::new();
+    let mut before = ' ';
+    for letter in name.chars() {
+        let begins_word = letter.is_uppercase() && (before.is_lowercase() || before.is_ascii_digit());
+        if begins_word || (!letter.is_alphanumeric() && letter != '+') {
+            plain.push('_');
+        }
+        if letter.is_alphanumeric() || letter == '+' {
+            plain.extend(letter.to_lowercase());
+        }
+        before = letter;
+    }
+    plain.split('_').filter(|word| !word.is_empty()).collect::<Vec<_>>().join("_")
+}
+
+/// A unit that the name of a column gives its numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Multiple {
+    /// The power of ten.
+    pub(crate) power: i64,
+}
+
+impl Multiple {
+    /// In words, where there is one.
+    pub(crate) fn in_words(self) -> &'static str {
+        match self.power {
+            3 => "thousands",
+            6 => "millions",
+            9 => "billions",
+            _ => "trillions",
+        }
+    }
+
+    pub(crate) fn factor(self) -> f64 {
+        match self.power {
+            3 => 1e3,
+            6 => 1e6,
+            9 => 1e9,
+            _ => 1e12,
+        }
+    }
+}
+
+/// Splits the unit off the name of a count: `params (M)`, `tokens_B`, `mparams`, `tokens_in_billions`, `D/1e9`.
+pub(crate) fn multiple(name: &str) -> Option<(String, Multiple)> {
+    let plain = plain(name);
+    let words: Vec<&str> = plain.split('_').collect();
+    if let [count @ .., last] = &words[..]
+        && let Some(power) = power_of_unit(last)
+    {
+        let count = if let [count @ .., "in" | "of"] = count { count } else { count };
+        let base = count.join("_");
+        // `d_k` is a width, and `n_t` anything: a letter beside a letter is not a unit unless it stands in brackets.
+        let is_marked = last.len() > 1 || name.contains(['(', '[', '{']);
+        if !base.is_empty() && (base.len() > 1 || is_marked) {
+            return Some((base, Multiple { power }));
+        }
+    }
+    if let [first, rest @ ..] = &words[..]
+        && !rest.is_empty()
+        && first.len() > 2
+        && let Some(power) = power_of_unit(first)
+    {
+        let rest = if let ["of", rest @ ..] = rest { rest } else { rest };
+        return Some((rest.join("_"), Multiple { power }));
+    }
+    let power = power_of_unit(plain.get(..1)?)?;
+    let counted = ["params", "parameters", "tokens"].contains(&plain.get(1..)?);
+    counted.then(|| (plain[1..].to_owned(), Multiple { power }))
+}
+
+/// Whether a name is that of a setting.
+pub(crate) fn is_setting(name: &str) -> bool {
+    let plain = plain(name);
+    holds(&plain, SETTINGS) && !holds(&plain, MEASURED)
+}
 
 /// Columns that distinguish a campaign's runs beyond N, D and the seed.
 pub(crate) const APART: &[&str] = &["arm", "batch_tokens", "peak_lr"];
 
+/// The place of a column among [`APART`]; behind them if it is not one of them.
+pub(crate) fn apart(name: &str) -> usize {
+    let plain = plain(name);
+    APART.iter().position(|known| *known == plain).unwrap_or(APART.len())
+}
+
+/// Whether a name is that of a measurement or an identifier.
+pub(crate) fn is_of_one_run(name: &str) -> bool {
+    let plain = plain(name);
+    plain.is_empty() || plain.starts_with("unnamed") || holds(&plain, OF_ONE_RUN)
+}
+
+fn holds(plain: &str, words: &[&str]) -> bool {
+    let padded = format!("_{plain}_");
+    words.iter().any(|word| padded.contains(&format!("_{word}_")))
+}
+
 /// What the N column counts, judged by its name.
 pub(crate) fn meaning_of_n(column: &str, of_a_campaign: bool) -> &'static str {
-    let name = column.to_ascii_lowercase();
-    let without = ["no_embed", "non_embed", "noembed", "nonembed", "without_embed"];
+    let name = plain(column).replace('_', "");
+    let without = ["noembed", "nonembed", "withoutembed"];
     if of_a_campaign || without.iter().any(|word| name.contains(word)) {
         "parameters without embeddings"
     } else {
         "parameters; the table does not say whether embeddings are included"
+    }
+}
+
+/// The unit of a loss, judged by the name of its column; `None` if that does not tell.
+pub(crate) fn unit_of_loss(column: &str, of_a_campaign: bool) -> Option<&'static str> {
+    let plain = plain(column);
+    let named = |words: &[&str]| holds(&plain, words);
+    if named(&["bpb", "bits_per_byte", "bits_byte", "bits_a_byte"]) {
+        Some("bits a byte")
+    } else if named(&["bpc", "bits_per_character", "bits_per_char"]) {
+        Some("bits a character")
+    } else if named(&["bpt", "bits_per_token", "bits_token"]) {
+        Some("bits a token")
+    } else if named(&["nats_per_byte", "nats_byte", "loss_per_byte"]) {
+        Some("nats a byte")
+    } else if named(&["nats_per_token", "nats_token"]) || (of_a_campaign && named(&["loss"])) {
+        Some("nats a token")
+    } else if named(&["nats", "nat"]) {
+        Some("nats")
+    } else if named(&["bits", "bit"]) {
+        Some("bits")
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_compared_by_their_words() {
+        let names = ["Val Loss", "val/loss", "val-loss", "valLoss", " VAL_LOSS ", "val.loss"];
+        assert!(names.iter().all(|name| plain(name) == "val_loss"), "{:?}", names.map(plain));
+        assert_eq!((plain("N"), plain("numParams")), ("n".to_owned(), "num_params".to_owned()));
+    }
+
+    #[test]
+    fn units_in_names_are_found() {
+        let found = |name: &str| multiple(name).map(|(base, multiple)| (base, multiple.factor()));
+        let params = |factor| Some(("params".to_owned(), factor));
+        for name in [
+            "params (M)",
+            "params_M",
+            "params [millions]",
+            "mparams",
+            "Params in millions",
+            "millions of params",
+            "params/1e6",
+        ] {
+            assert_eq!(found(name), params(1e6), "{name}");
+        }
+        assert_eq!(found("tokens_B"), Some(("tokens".to_owned(), 1e9)));
+        assert_eq!(found("totalTokensBn"), Some(("total_tokens".to_owned(), 1e9)));
+        assert_eq!(found("D (B)"), Some(("d".to_owned(), 1e9)));
+        for name in ["d_k", "n_t", "params", "tokens", "n", "b", "m_tokens_x", "d_model"] {
+            assert_eq!(found(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_loss_has_the_unit_of_its_name() {
+        assert_eq!(unit_of_loss("val_bpb", false), Some("bits a byte"));
+        assert_eq!(unit_of_loss("Loss (nats)", false), Some("nats"));
+        assert_eq!(unit_of_loss("loss_per_byte", true), Some("nats a byte"));
+        assert_eq!((unit_of_loss("loss", true), unit_of_loss("loss", false)), (Some("nats a token"), None));
     }
 }

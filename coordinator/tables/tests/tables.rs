@@ -20,6 +20,10 @@ fn choose(path: &Path, choice: &Choice) -> Result<Chosen, ChoiceError> {
     read(path).expect("a table").choose(choice)
 }
 
+fn refused(path: &Path) -> String {
+    vocabulary::text::one_line(&read(path).expect_err("refused"))
+}
+
 const ROWS: [(i64, f64, f64); 3] = [(1000, 2e4, 3.5), (2000, 4e4, 3.0), (2000, 8e4, 2.5)];
 
 #[test]
@@ -34,6 +38,8 @@ fn the_same_points_from_all_formats() {
         write(folder.path(), "a.jsonl", &jsonl),
         parquet_file(folder.path(), Compression::SNAPPY),
         parquet_file(folder.path(), Compression::ZSTD(Default::default())),
+        parquet_file(folder.path(), Compression::GZIP(Default::default())),
+        parquet_file(folder.path(), Compression::LZ4_RAW),
         parquet_file(folder.path(), Compression::UNCOMPRESSED),
     ];
     let mut seen = Vec::new();
@@ -104,10 +110,10 @@ fn runs_of_a_campaign_that_do_not_belong_together_are_told_apart() {
     assert_eq!(all.points.len(), 3);
     assert_eq!(all.dropped, [("state = pruned".to_owned(), 1), ("state = diverged".to_owned(), 1)]);
     // Learning rates vary with the arms, and batch sizes with N.
-    let [arm] = &all.mixed[..] else { panic!("{:?}", all.mixed) };
-    assert_eq!((arm.column.as_str(), &arm.values[..]), ("arm", &["a".to_owned(), "b".to_owned()][..]));
-    assert_eq!(with(&["arm=a"]).mixed, []);
-    assert_eq!(with(&["peak_lr=0.01"]).mixed, []);
+    let [note] = &all.notes[..] else { panic!("{:?}", all.notes) };
+    assert!(note.contains("2 different values of arm (a, b)") && note.contains("'arm=VALUE'"), "{note}");
+    assert!(with(&["arm=a"]).notes.is_empty());
+    assert!(with(&["peak_lr=0.01"]).notes.is_empty());
     assert_eq!(with(&["state!=diverged"]).points.len(), 4, "which states count was said");
 }
 
@@ -137,12 +143,8 @@ fn what_is_wrong_with_a_table_is_said() {
         assert!(message.starts_with("row 2 has loss ="), "{message}");
     }
     assert!(read(&write(folder.path(), "a.txt", "")).is_err());
-    assert!(
-        read(&write(folder.path(), "a.jsonl", "{\"n\": 1}\n[1]\n"))
-            .expect_err("refused")
-            .to_string()
-            .contains("line 2")
-    );
+    let message = refused(&write(folder.path(), "a.jsonl", "{\"n\": 1}\n[1]\n"));
+    assert!(message.contains("line 2 is not a JSON object"), "{message}");
     assert!(read(&write(folder.path(), "a.parquet", "PAR1")).is_err());
     assert!(read(&folder.path().join("none.csv")).is_err());
 }

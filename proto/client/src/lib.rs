@@ -2,8 +2,8 @@
 //!
 //! [`Campaigns`] makes the calls, [`CallError`] says why one failed. [`Measured`] assembles the input of a report from the
 //! answers; [`follow()`] watches a campaign to its end; [`submit()`], [`extend()`], [`branch()`] and [`evaluate()`] submit work
-//! after [`upload_dataset()`] has copied its data to the coordinator's storage; [`fit_table()`] fits a table without a
-//! coordinator.
+//! after [`upload_dataset()`] has copied its data to the coordinator's storage; [`Named`] says what a word on a command line
+//! names, and [`fit_table()`] fits a table without a coordinator.
 //!
 //! The crate prints nothing and parses no arguments: commands, tests and pages call the same functions, and long operations
 //! report progress through callbacks. It starts no coordinator and knows no tensors.
@@ -15,6 +15,7 @@ mod extend;
 mod follow;
 mod given_up;
 mod measured;
+mod named;
 mod submit;
 mod table;
 mod upload;
@@ -26,6 +27,7 @@ pub use extend::{ExtendError, larger};
 pub use follow::follow;
 pub use given_up::{GivenUp, given_up};
 pub use measured::Measured;
+pub use named::{Named, NotNamed};
 pub use submit::{Accepted, branch, evaluate, extend, submit};
-pub use table::{FittedTable, TableError, fit_table, names_a_file, names_a_table};
+pub use table::{TableError, fit_table};
 pub use upload::{Destination, Upload, UploadError, upload_dataset};

@@ -16,7 +16,7 @@ const MEMBERS: &[(&str, &[&str])] = &[
     ("windtunnel-scaling", &[]),
     ("windtunnel-scheduler", &["windtunnel-vocabulary", "windtunnel-recipes"]),
     ("windtunnel-report", &["windtunnel-vocabulary", "windtunnel-recipes", "windtunnel-scaling"]),
-    ("windtunnel-tables", &["windtunnel-scaling"]),
+    ("windtunnel-tables", &["windtunnel-vocabulary", "windtunnel-scaling"]),
     ("windtunnel-proto", &["windtunnel-vocabulary"]),
     ("windtunnel-outbox", &["windtunnel-vocabulary", "windtunnel-proto"]),
     ("windtunnel-dial", &[]),

@@ -51,7 +51,7 @@ pub struct FitFile<L = ScalingLaw> {
     /// The fraction of the variance of losses that the law explains.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub r_squared: Option<f64>,
-    /// Root of the mean squared residual, nats a token.
+    /// Root of the mean squared residual, in the unit of the loss.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rmse: Option<f64>,
     /// Mean relative error of the largest size, predicted from the other sizes.
@@ -122,6 +122,9 @@ pub struct Fitted {
     pub d: String,
     /// L.
     pub loss: String,
+    /// The unit of L, and of everything below that is a loss; absent where a table does not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<String>,
     /// The fitted points.
     pub points: String,
     /// Their arm, if the recipe has arms.
@@ -154,7 +157,7 @@ pub struct Budget {
     pub d: f64,
     /// D/N.
     pub tokens_per_param: f64,
-    /// The predicted loss, nats a token.
+    /// The predicted loss.
     pub loss: f64,
     /// Interval of `n`; null if the draws do not bound it.
     pub n_interval: Option<Interval>,
@@ -172,9 +175,9 @@ pub struct Budget {
 /// Further diagnostics.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Judgement {
-    /// Standard deviation between trunks at the same N and D, nats a token; null with one seed.
+    /// Standard deviation between trunks at the same N and D; null with one seed.
     pub seed_spread: Option<f64>,
-    /// The largest absolute residual, nats a token.
+    /// The largest absolute residual.
     pub worst_residual: f64,
     /// Whether losses decrease with N and D.
     pub monotonicity: Monotonicity,
@@ -295,6 +298,7 @@ impl Conclusion {
             n: "parameters without the embedding and the output layer, gains of RMSNorm counted".to_owned(),
             d: "tokens the model was trained on, those of the decay included".to_owned(),
             loss: format!("{}, at the end of the decay", self.measure.in_words(plan)),
+            unit: Some(self.measure.unit.in_words().to_owned()),
             points: selection.describe().to_owned(),
             arm: self.arm.clone(),
             validation_tokens: plan.stages.first().map(|stage| stage.spec.validation_tokens),

@@ -30,6 +30,14 @@ pub enum NoPredictor {
 }
 
 impl AnyFit {
+    /// Whether a text is a JSON object with what every `fit.json` has.
+    #[must_use]
+    pub fn recognises(text: &str) -> bool {
+        let value: Option<Value> = serde_json::from_str(text).ok();
+        let has = |key: &&str| value.as_ref().is_some_and(|value| value.get(key).is_some());
+        ["form", "fitted", "n_points", "settings"].iter().all(|key| has(key))
+    }
+
     /// Parses the text of a `fit.json`.
     ///
     /// # Errors

@@ -21,6 +21,12 @@ pub struct Source {
     pub trunks: String,
     /// Whether the table marks its losses as decayed, in words.
     pub decayed: String,
+    /// The unit of the losses, if the table tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<String>,
+    /// What was decided about the table without being asked, and what its points may mix.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
 }
 
 /// Rows omitted for one reason.
@@ -43,9 +49,22 @@ pub struct Column {
 }
 
 impl Source {
+    /// The unit of the losses; empty if the table does not tell.
+    pub(crate) fn unit(&self) -> &str {
+        self.unit.as_deref().unwrap_or_default()
+    }
+
     pub(super) fn meaning(&self, quantity: &str) -> String {
         let column = self.columns.iter().find(|column| column.quantity == quantity);
         column.map(|column| format!("{}, column {:?}", column.meaning, column.column)).unwrap_or_default()
+    }
+
+    /// Which columns hold N, D and the loss, in words.
+    #[must_use]
+    pub fn columns_in_words(&self) -> String {
+        let of = |quantity: &&str| self.columns.iter().find(|column| column.quantity == **quantity);
+        let columns = ["N", "D", "loss"].iter().filter_map(of);
+        columns.map(|column| format!("{} from {:?}", column.quantity, column.column)).collect::<Vec<_>>().join(", ")
     }
 
     /// Which rows were fitted, in words.

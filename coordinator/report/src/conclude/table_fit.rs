@@ -24,6 +24,7 @@ impl<L: Law> TableFit<L> {
             n: self.source.meaning("N"),
             d: self.source.meaning("D"),
             loss: self.source.meaning("loss"),
+            unit: self.source.unit.clone(),
             points: self.source.points(),
             arm: None,
             validation_tokens: None,

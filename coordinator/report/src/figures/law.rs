@@ -7,9 +7,12 @@ use super::{
     spaced, span, words,
 };
 
-/// `missing` is the number of planned points not yet measured; `None` for a table, whose losses may be of any kind.
+use crate::words::in_unit;
+
+/// `missing` is the number of planned points not yet measured; `None` for a table, whose losses may be of any kind. `unit`
+/// is that of the loss, empty where nobody said it.
 #[must_use]
-pub fn law<L: Law>(analysis: &Analysis<L>, palette: &Palette, missing: Option<usize>) -> Figure {
+pub fn law<L: Law>(analysis: &Analysis<L>, palette: &Palette, missing: Option<usize>, unit: &str) -> Figure {
     let law = analysis.fit.law;
     let (low, high) = span(analysis.diagnostics.residuals.iter().map(|row| row.d));
     let grid = spaced(low / 1.15, high * 1.5, 60);
@@ -36,7 +39,7 @@ pub fn law<L: Law>(analysis: &Analysis<L>, palette: &Palette, missing: Option<us
     let dot = if missing.is_some() { "a model trained to the end of its decay" } else { "a fitted row of the table" };
     let missing = missing.filter(|missing| *missing > 0);
     let missing = missing.map(|missing| format!(" {missing} planned points are not measured yet.")).unwrap_or_default();
-    let axes = [log_axis("D, tokens", low / 1.15, high * 1.5), Axis::linear("loss, nats a token")];
+    let axes = [log_axis("D, tokens", low / 1.15, high * 1.5), Axis::linear(in_unit("loss", unit))];
     Figure {
         explanation: format!(
             "Each dot is {dot}; each line is the law's prediction for that size. Where dots \

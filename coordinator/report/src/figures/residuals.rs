@@ -7,9 +7,9 @@ use super::{
     span, words,
 };
 
-/// Measured losses minus the law.
+/// Measured losses minus the law. `unit` is that of the loss, empty where nobody said it.
 #[must_use]
-pub fn residuals<L: Law>(analysis: &Analysis<L>, palette: &Palette) -> Figure {
+pub fn residuals<L: Law>(analysis: &Analysis<L>, palette: &Palette, unit: &str) -> Figure {
     let found = &analysis.diagnostics;
     let marks = by_size(&found.residuals).into_iter().map(|Size { label, n, rows }| {
         let colour = palette.colour(n);
@@ -21,7 +21,7 @@ pub fn residuals<L: Law>(analysis: &Analysis<L>, palette: &Palette) -> Figure {
             marker: Some(Marker::disc(&colour, 8.0)),
             hover: Hover::titled(label)
                 .line([Part::X(Digits::Suffix), words(" tokens")])
-                .line([Part::Y(Digits::Signed), words(" thousandths of a nat")]),
+                .line([Part::Y(Digits::Signed), words(" thousandths")]),
             ..Series::new(label, rows.iter().map(|row| (row.d, 1000.0 * row.residual)))
         })
     });
@@ -33,11 +33,11 @@ pub fn residuals<L: Law>(analysis: &Analysis<L>, palette: &Palette) -> Figure {
         }
         _ => "",
     };
-    let axes = [log_axis("D, tokens", low / 1.15, high * 1.15), Axis::linear("0.001 nats a token")];
+    let thousandths = if unit.is_empty() { "thousandths".to_owned() } else { format!("thousandths, {unit}") };
+    let axes = [log_axis("D, tokens", low / 1.15, high * 1.15), Axis::linear(thousandths.clone())];
     Figure {
         explanation: format!(
-            "Measured loss minus the law, in thousandths of a nat a token; the band is the RMSE. They \
-             should look like noise.{pattern}"
+            "Measured loss minus the law, in {thousandths}; the band is the RMSE. They should look like noise.{pattern}"
         ),
         marks: marks.collect(),
         bands: vec![Band::Heights([-rmse, rmse]), Band::Level(0.0)],

@@ -11,9 +11,10 @@ use super::{
 /// Grid points along each axis.
 const PLACES: usize = 48;
 
-/// `measured` is the number of measured points, of which the fitted ones may be a subset.
+/// `measured` is the number of measured points, of which the fitted ones may be a subset; `unit` is that of the
+/// loss.
 #[must_use]
-pub fn surface(analysis: &Analysis, measured: usize) -> Figure {
+pub fn surface(analysis: &Analysis, measured: usize, unit: &'static str) -> Figure {
     let law = analysis.fit.law;
     let rows = &analysis.diagnostics.residuals;
     let (least_n, most_n) = span(rows.iter().map(|row| row.n));
@@ -28,7 +29,7 @@ pub fn surface(analysis: &Analysis, measured: usize) -> Figure {
             x: d.clone(),
             y: n.clone(),
             shades: shades.clone(),
-            title: "nats a token",
+            title: unit,
             hover: Hover::default().line(place()).line([words("law "), Part::Z(Digits::Fixed(4))]),
         }),
         Mark::Series(Series {

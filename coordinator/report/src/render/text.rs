@@ -11,7 +11,6 @@ use vocabulary::units::human_count;
 use super::cells;
 use crate::conclude::conclusion::Conclusion;
 use crate::conclude::grid::Grid;
-use crate::conclude::measure::Unit;
 use crate::conclude::optimum_lr::{OptimumLr, optima as best_learning_rates};
 use crate::conclude::points::Selection;
 use crate::conclude::search::Searched;
@@ -67,7 +66,7 @@ pub(super) fn of_campaign(conclusion: &Conclusion) -> String {
 
 /// The fit of a table, for a terminal.
 pub(super) fn of_table<L: Law>(fit: &TableFit<L>) -> String {
-    let Source { file, rows, columns, filters, dropped, trunks, decayed } = &fit.source;
+    let Source { file, rows, columns, filters, dropped, trunks, decayed, notes: said, .. } = &fit.source;
     let mut text = format!("{file}: {} of {rows} rows\n", fit.analysis.n_points);
     for Column { quantity, column, meaning } in columns {
         text.push_str(&wrapped(&format!("{quantity:<9} {column:?}: {meaning}"), 10));
@@ -83,9 +82,10 @@ pub(super) fn of_table<L: Law>(fit: &TableFit<L>) -> String {
     text.push('\n');
     law(&mut text, &fit.analysis);
     text.push('\n');
-    quality(&mut text, &fit.analysis, Unit::Token.in_words());
+    quality(&mut text, &fit.analysis, fit.source.unit());
     optima(&mut text, &fit.analysis);
     notes(&mut text, &fit.analysis);
+    said.iter().for_each(|note| text.push_str(&wrapped(&format!("note: {note}"), 2)));
     text
 }
 
@@ -266,12 +266,13 @@ fn law<L: Law>(text: &mut String, analysis: &Analysis<L>) {
     text.push_str(&wrapped(&minimised, 2));
 }
 
-/// How well a law fits losses in this unit.
+/// How well a law fits losses in this unit, which is empty where nobody said it.
 fn quality<L: Law>(text: &mut String, analysis: &Analysis<L>, unit: &str) {
     let found = &analysis.diagnostics;
+    let unit = if unit.is_empty() { String::new() } else { format!(" {unit}") };
     let _ = writeln!(
         text,
-        "rmse            {:.4} {unit}, at worst {:.4}\nR^2             {:.4}",
+        "rmse            {:.4}{unit}, at worst {:.4}\nR^2             {:.4}",
         found.rmse, found.worst_residual, found.r_squared
     );
     if let Some(HeldOut { size, mean_error, max_error, .. }) = &found.held_out {
@@ -291,7 +292,7 @@ fn quality<L: Law>(text: &mut String, analysis: &Analysis<L>, unit: &str) {
         ));
     }
     if let Some(spread) = found.seed_spread {
-        let _ = writeln!(text, "between seeds   {spread:.4} {unit}, standard deviation");
+        let _ = writeln!(text, "between seeds   {spread:.4}{unit}, standard deviation");
     }
     draws(text, analysis);
     text.push('\n');

@@ -36,7 +36,7 @@ pub(super) fn page(conclusion: &Conclusion) -> String {
 
 /// The page of a table's fit.
 pub(super) fn table_page<L: Law>(fit: &TableFit<L>) -> String {
-    let figures = draw::table(&fit.analysis);
+    let figures = draw::table(&fit.analysis, fit.source.unit());
     let drawn: String = figures.iter().map(figure).collect();
     let parts = [parts::table_heading(fit), parts::table_law(fit), parts::optima(&fit.analysis), drawn];
     document(&fit.source.file, &parts.concat(), &figures)

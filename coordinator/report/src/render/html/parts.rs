@@ -13,7 +13,7 @@ use crate::conclude::table_fit::TableFit;
 use crate::escape::escape;
 use crate::render::cells;
 use crate::render::text::{objective, range};
-use crate::words;
+use crate::words::{self, in_unit};
 
 /// Limit on lines of the stage tree and rows of points.
 const MAX_LINES: usize = 2_000;
@@ -58,13 +58,16 @@ pub(super) fn table_heading<L: Law>(fit: &TableFit<L>) -> String {
 
 pub(super) fn table_law<L: Law>(fit: &TableFit<L>) -> String {
     let found = &fit.analysis.fit;
+    let notes: String = fit.source.notes.iter().map(|note| format!("<li>{}</li>\n", escape(note))).collect();
+    let notes = if notes.is_empty() { notes } else { format!("<ul class=\"notes\">\n{notes}</ul>\n") };
     format!(
-        "<section>\n<h2>The scaling law</h2>\n{}<p class=\"where\">Minimised: {}; {:.6e}, reached from {} of {} starts.</p>\n\
+        "<section>\n<h2>The scaling law</h2>\n{}{notes}<p class=\"where\">Minimised: {}; {:.6e}, reached from {} of {} starts.</p>\n\
          </section>\n",
         fitted(
             &fit.analysis,
             "The loss of a model with N parameters trained on D tokens, each as the table counts it.",
-            &fit.source.points()
+            &fit.source.points(),
+            fit.source.unit(),
         ),
         escape(&objective(fit.analysis.settings.objective)),
         found.objective,
@@ -76,11 +79,13 @@ pub(super) fn table_law<L: Law>(fit: &TableFit<L>) -> String {
 pub(super) fn law(conclusion: &Conclusion) -> String {
     let body = match &conclusion.analysis {
         Ok(analysis) => {
-            let about = "The final held-out loss, in nats a token, of a model with N non-embedding parameters trained on D \
-                         tokens.";
+            let unit = conclusion.measure.unit.in_words();
+            let about = format!(
+                "The final held-out loss, in {unit}, of a model with N non-embedding parameters trained on D tokens."
+            );
             let mut points = conclusion.selection.describe().to_owned();
             points.extend(conclusion.arm.iter().map(|arm| format!(", of arm {arm} only")));
-            format!("{}{}", of_which(conclusion), fitted(analysis, about, &points))
+            format!("{}{}", of_which(conclusion), fitted(analysis, &about, &points, unit))
         }
         Err(_) => format!(
             "<p class=\"refusal\">No law: {}. The points and curves measured so far are below.</p>\n",
@@ -118,8 +123,9 @@ pub(super) fn envelope(conclusion: &Conclusion) -> String {
     )
 }
 
-/// The law with its parameters; `quantities` describes N, D and the loss, `points` what the law was fitted to.
-pub(super) fn fitted<L: Law>(analysis: &Analysis<L>, quantities: &str, points: &str) -> String {
+/// The law with its parameters; `quantities` describes N, D and the loss, `points` what the law was fitted to, and `unit` is
+/// that of the loss, empty where nobody said it.
+pub(super) fn fitted<L: Law>(analysis: &Analysis<L>, quantities: &str, points: &str, unit: &str) -> String {
     let mut html = format!(
         "<p class=\"about\">{quantities} {}</p>\n<p class=\"formula\">{}</p>\n",
         about(L::FORM),
@@ -129,9 +135,9 @@ pub(super) fn fitted<L: Law>(analysis: &Analysis<L>, quantities: &str, points: &
     if let Some(intervals) = &analysis.intervals {
         let _ = write!(header, "<th>{:.0}% interval</th>", 100.0 * intervals.level);
     }
-    let rows: String = L::PARAMETERS.iter().map(|parameter| parameter_row(*parameter, analysis)).collect();
+    let rows: String = L::PARAMETERS.iter().map(|parameter| parameter_row(*parameter, analysis, unit)).collect();
     let _ = writeln!(html, "<div class=\"scroll\"><table>\n<tr>{header}<th></th></tr>\n{rows}</table></div>");
-    html.push_str(&cards(analysis));
+    html.push_str(&cards(analysis, unit));
     if !analysis.warnings.is_empty() {
         let notes: String =
             analysis.warnings.iter().map(|warning| format!("<li>{}</li>\n", escape(&warning.to_string()))).collect();
@@ -196,16 +202,17 @@ fn formula<L: Law>(law: &L) -> String {
     }
 }
 
-fn parameter_row<L: Law>(parameter: Parameter, analysis: &Analysis<L>) -> String {
+fn parameter_row<L: Law>(parameter: Parameter, analysis: &Analysis<L>, unit: &str) -> String {
+    let irreducible = in_unit("irreducible loss", unit);
     let (name, meaning) = match parameter {
         Parameter::CN => ("<i>C<sub>N</sub></i>", "coefficient of the model term"),
         Parameter::Alpha => ("<i>&alpha;</i>", "exponent of the model term"),
         Parameter::CD => ("<i>C<sub>D</sub></i>", "coefficient of the data term"),
         Parameter::Beta => ("<i>&beta;</i>", "exponent of the data term"),
-        Parameter::L0 => ("<i>L</i><sub>0</sub>", "irreducible loss, nats a token"),
-        Parameter::Nc => ("<i>N<sub>c</sub></i>", "N at which the model term alone is one nat"),
+        Parameter::L0 => ("<i>L</i><sub>0</sub>", irreducible.as_str()),
+        Parameter::Nc => ("<i>N<sub>c</sub></i>", "N at which the model term alone is one"),
         Parameter::AlphaN => ("<i>&alpha;<sub>N</sub></i>", "exponent of the loss in N"),
-        Parameter::Dc => ("<i>D<sub>c</sub></i>", "D at which the data term alone is one nat"),
+        Parameter::Dc => ("<i>D<sub>c</sub></i>", "D at which the data term alone is one"),
         Parameter::AlphaD => ("<i>&alpha;<sub>D</sub></i>", "exponent of the loss in D"),
     };
     let interval = analysis.intervals.as_ref().map(|intervals| format!("<td>{}</td>", range(intervals.get(parameter))));
@@ -216,13 +223,14 @@ fn parameter_row<L: Law>(parameter: Parameter, analysis: &Analysis<L>) -> String
     )
 }
 
-fn cards<L: Law>(analysis: &Analysis<L>) -> String {
+fn cards<L: Law>(analysis: &Analysis<L>, unit: &str) -> String {
     let found = &analysis.diagnostics;
     let card = |value: String, about: String| format!("<div class=\"card\"><b>{value}</b><span>{about}</span></div>\n");
     let mut cards = card(
         format!("{:.4}", found.rmse),
         format!(
-            "RMSE, nats a token: the typical distance of a point from the law; at worst {:.4}",
+            "{}: the typical distance of a point from the law; at worst {:.4}",
+            in_unit("RMSE", unit),
             found.worst_residual
         ),
     );
@@ -235,7 +243,7 @@ fn cards<L: Law>(analysis: &Analysis<L>) -> String {
         cards.push_str(&card(percent(held.mean_error), about));
     }
     if let Some(spread) = found.seed_spread {
-        let about = "between seeds, nats a token: noise that no law can explain".to_owned();
+        let about = format!("{}: noise that no law can explain", in_unit("between seeds", unit));
         cards.push_str(&card(format!("{spread:.4}"), about));
     }
     let about = "R&sup2;, the share of the variance that the law explains; close to one even for poor fits".to_owned();

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result};
 use clap::builder::PossibleValuesParser;
 use clap::{Parser, Subcommand};
+use xtask::cases;
 use xtask::chaos::{self, ChaosOptions};
 use xtask::check::{self, CheckOptions};
 use xtask::experiments::{self, ExperimentsOptions};
@@ -85,6 +86,15 @@ enum Command {
         #[arg(long, value_name = "DIR")]
         folder: Option<PathBuf>,
     },
+    /// Run the program on a folder of inputs from the field, and compare with what is right, which the sources of xtask keep
+    /// by the names of the cases. Without the folder nothing is run. Example: `cargo xtask cases FOLDER --only 22`.
+    Cases {
+        /// Folder with a folder for each case.
+        folder: PathBuf,
+        /// Run only cases whose name begins so.
+        #[arg(long, value_name = "NAME")]
+        only: Vec<String>,
+    },
     /// Measure the trainer on this machine with `windtunnel bench train` and the arguments given. Close other programs
     /// first. Example: `cargo xtask bench --no-peer --shape A`.
     Bench {
@@ -120,6 +130,7 @@ fn main() -> Result<ExitCode> {
         Command::Experiments { experiment, folder } => {
             experiments::run(&ExperimentsOptions { only: experiment, folder })?
         }
+        Command::Cases { folder, only } => cases::run(&folder, &only)?,
         Command::Bench { arguments } => {
             let command = ["run", "--release", "--bin", "windtunnel", "--", "bench", "train"];
             cargo(&command.into_iter().chain(arguments.iter().map(String::as_str)).collect::<Vec<_>>())?

@@ -174,6 +174,8 @@ fn a_file_of_another_kind_is_named_and_not_taken_for_a_campaign() {
         assert!(ran.stderr.contains(reason), "{args:?}: {}", ran.stderr);
     };
     refused(&["fit", &out], "is a folder");
+    refused(&["report", &table], "`windtunnel fit` reads tables");
+    refused(&["show", &format!("{out}/fit.json")], "read a fit.json");
     refused(&["fit", &format!("{out}/none.txt")], "there is no file");
     // A fit is known by its content, and so is a list of records.
     let renamed = place.path("law.txt");
@@ -243,6 +245,8 @@ fn a_loss_is_printed_in_its_own_unit() {
         }
         assert_eq!(page.contains("bits a byte"), unit.is_some(), "{name}");
         assert_eq!(fit["fitted"]["unit"].as_str(), unit);
+        let ran_predict = place.run(&["predict", &format!("{out}/fit.json"), "--n", "1m", "--d", "10m"]).expect(0);
+        assert_eq!(ran_predict.stdout.contains("losses in bits a byte"), unit.is_some(), "{}", ran_predict.stdout);
         let rmse = ran.stdout.lines().find(|line| line.starts_with("rmse")).expect("a line").to_owned();
         assert!(rmse.contains(unit.map_or(", at worst", |_| " bits a byte, at worst")), "{rmse}");
     }

@@ -2,6 +2,7 @@
 //!
 //! Options of a single command are defined with that command.
 
+mod campaign;
 mod checkpoint;
 mod compute;
 mod coordinator;
@@ -10,6 +11,7 @@ mod fitting;
 mod global;
 pub(crate) mod numbers;
 
+pub(crate) use campaign::campaign;
 pub(crate) use checkpoint::CheckpointArgs;
 pub(crate) use compute::{Compute, OwnWorkers, TrainingArgs};
 pub(crate) use coordinator::CoordinatorArgs;

@@ -22,6 +22,7 @@ Example:
   windtunnel curves quickstart --stage stage_1f2e3d4c --json")]
 pub(crate) struct Args {
     /// Name or identifier of the campaign; a prefix is enough
+    #[arg(value_parser = crate::args::campaign)]
     campaign: String,
 
     /// Only this stage (a key prefix is enough); repeatable [default: all stages]

@@ -36,6 +36,7 @@ Example:
   windtunnel evaluate quickstart --stages stage_0a1b2c3d")]
 pub(crate) struct Args {
     /// Name or identifier of the campaign; a prefix is enough
+    #[arg(value_parser = crate::args::campaign)]
     campaign: String,
 
     /// Files, folders, globs or `toolchain-docs` to measure on [default: the held-out part of the campaign's own text]

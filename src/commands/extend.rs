@@ -33,6 +33,7 @@ Example:
   windtunnel extend big --sizes 0.2b --coordinator https://login-1:7450")]
 pub(crate) struct Args {
     /// Name or identifier of the campaign; a prefix is enough
+    #[arg(value_parser = crate::args::campaign)]
     campaign: String,
 
     #[command(flatten)]

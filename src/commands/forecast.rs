@@ -26,6 +26,7 @@ Example:
   windtunnel forecast large --from quickstart/tiny-64")]
 pub(crate) struct Args {
     /// Name or identifier of the campaign; a prefix is enough
+    #[arg(value_parser = crate::args::campaign)]
     campaign: String,
 
     /// Also forecast a branch of this many tokens, decay included, such as 4000000 or 4m; repeatable

@@ -59,7 +59,14 @@ impl Args {
         let level = fit.settings.bootstrap.unwrap_or_default().level;
         let optima = found.iter().map(Budget::from).collect();
         output::print(
-            &Optima { form: fit.form.clone(), parameters: fit.parameters, level, optima, warnings },
+            &Optima {
+                form: fit.form.clone(),
+                parameters: fit.parameters,
+                unit: fit.fitted.unit.clone(),
+                level,
+                optima,
+                warnings,
+            },
             global.json,
         )?;
         Ok(Exit::Done)
@@ -70,6 +77,9 @@ impl Args {
 struct Optima<L: Law> {
     form: String,
     parameters: Option<L>,
+    /// Of the losses; absent where a table does not tell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unit: Option<String>,
     level: f64,
     optima: Vec<Budget>,
     warnings: Vec<String>,
@@ -97,6 +107,7 @@ impl<L: Law> View for Optima<L> {
         let header = ["C", " N", "interval", " D", "interval", " D/N", "interval", " loss", "interval"];
         let mut text = columns(header, &rows);
         text.push_str(&format!("{:.0}% intervals; * outside the measured N and D\n", 100.0 * self.level));
+        text.extend(self.unit.iter().map(|unit| format!("losses in {unit}\n")));
         self.warnings.iter().for_each(|warning| text.push_str(&wrapped(&format!("note: {warning}"), 2)));
         text
     }

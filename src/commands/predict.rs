@@ -55,7 +55,14 @@ impl Args {
         warnings.extend(about(fit, predictions.iter().any(|predicted| predicted.interval.is_none())));
         let level = fit.settings.bootstrap.unwrap_or_default().level;
         output::print(
-            &Predictions { form: fit.form.clone(), parameters: fit.parameters, level, predictions, warnings },
+            &Predictions {
+                form: fit.form.clone(),
+                parameters: fit.parameters,
+                unit: fit.fitted.unit.clone(),
+                level,
+                predictions,
+                warnings,
+            },
             global.json,
         )?;
         Ok(Exit::Done)
@@ -66,6 +73,9 @@ impl Args {
 struct Predictions<L: Law> {
     form: String,
     parameters: Option<L>,
+    /// Of the losses; absent where a table does not tell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unit: Option<String>,
     level: f64,
     predictions: Vec<Predicted>,
     warnings: Vec<String>,
@@ -94,6 +104,7 @@ impl<L: Law> View for Predictions<L> {
             .collect();
         let interval = format!("{:.0}% interval", 100.0 * self.level);
         let mut text = columns([" N", " D", " loss", interval.as_str()], &rows);
+        text.extend(self.unit.iter().map(|unit| format!("losses in {unit}\n")));
         self.warnings.iter().for_each(|warning| text.push_str(&wrapped(&format!("note: {warning}"), 2)));
         text
     }

@@ -22,6 +22,7 @@ Example:
   windtunnel report quickstart --out results/first")]
 pub(crate) struct Args {
     /// Name or identifier of the campaign; a prefix is enough
+    #[arg(value_parser = crate::args::campaign)]
     campaign: String,
 
     /// Directory for the files [default: out/CAMPAIGN]

@@ -15,6 +15,7 @@ Example:
   windtunnel retry quickstart")]
 pub(crate) struct Args {
     /// Name or identifier of the campaign; a prefix is enough
+    #[arg(value_parser = crate::args::campaign)]
     campaign: String,
 
     #[command(flatten)]

@@ -30,6 +30,7 @@ Example:
   windtunnel verify quickstart --samples 3")]
 pub(crate) struct Args {
     /// Name or identifier of the campaign; a prefix is enough
+    #[arg(value_parser = crate::args::campaign)]
     campaign: String,
 
     /// Stage or evaluation key as printed by `windtunnel show`; a prefix is enough [default: a random sample]

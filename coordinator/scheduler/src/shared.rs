@@ -1,6 +1,6 @@
 //! A map whose copies share what neither of them has changed.
 //!
-//! Whoever looks at the state works on a copy of it, however large it is, while its owner goes on. The map is kept in 256
+//! Whoever looks at the state works on a copy of it, however large it is, while its owner continues. The map is kept in 256
 //! parts, by the first byte of the key: copying it copies 256 pointers, and changing a value copies the part it is in, if
 //! another copy shares that part. Keys are hashes, so the parts are of one size.
 

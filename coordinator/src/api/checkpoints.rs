@@ -59,7 +59,7 @@ impl Api {
         let mut checkpoints = self.checkpoints(campaign.clone()).await?;
         checkpoints.retain(|status| status.hold.is_none());
         if !dry_run {
-            // What something came to need meanwhile stays.
+            // What something needs by then stays.
             let collected = checkpoints.iter().map(|status| status.checkpoint).collect();
             let collected = self.driver.collect(collected).await?;
             let status = |checkpoint| CheckpointStatus { checkpoint, hold: None };

@@ -32,7 +32,7 @@ pub(crate) enum ApiError {
     DeleteFiles(#[source] object_store::Error),
     #[error(transparent)]
     Store(StoreError),
-    /// On behalf of a reader. The coordinator goes on.
+    /// On behalf of a reader. The coordinator continues.
     #[error(transparent)]
     Panicked(#[from] Panicked),
     #[error("{REVOKED}")]

@@ -36,7 +36,7 @@ pub(crate) enum RequestError {
          is lost: try again later"
     )]
     Stalled { seconds: u64, why: String },
-    /// On behalf of a reader. The coordinator goes on.
+    /// On behalf of a reader. The coordinator continues.
     #[error(transparent)]
     Panicked(Panicked),
     #[error("the coordinator is shutting down")]

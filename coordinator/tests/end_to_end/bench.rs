@@ -92,7 +92,7 @@ impl Bench {
         Self::start(dir, memory, options).await
     }
 
-    /// One over this store.
+    /// A coordinator over this store.
     pub(crate) async fn over_store(store: Arc<dyn Store>) -> Self {
         Self::start_first(None, |options| options.store = Some(store)).await
     }

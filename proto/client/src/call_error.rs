@@ -22,6 +22,22 @@ pub enum CallError {
         #[source]
         source: Box<dyn Error + Send + Sync>,
     },
+    /// It answered that it cannot answer now: it is stopping, or waits for its store or its storage.
+    #[error("the coordinator at {url} cannot answer now: {message}")]
+    NotNow {
+        /// Its address.
+        url: String,
+        message: String,
+    },
+    /// It does not know the call.
+    #[error(
+        "the coordinator at {url} is another version of windtunnel, which cannot do this: use the version that the \
+         coordinator has"
+    )]
+    UnknownCall {
+        /// Its address.
+        url: String,
+    },
     /// It reported a failure of its own.
     #[error("the coordinator at {url} failed: {message}")]
     Failed {
@@ -67,9 +83,9 @@ impl CallError {
             }
             Code::AlreadyExists | Code::PermissionDenied | Code::Unauthenticated => Self::Refused { message },
             // A status produced locally because the connection broke has the transport's error as its source.
-            _ if status.code() == Code::Unavailable || status.source().is_some() => {
-                Self::Unreachable { url, source: Box::new(status) }
-            }
+            _ if status.source().is_some() => Self::Unreachable { url, source: Box::new(status) },
+            Code::Unavailable => Self::NotNow { url, message },
+            Code::Unimplemented => Self::UnknownCall { url },
             _ => Self::Failed { url, message },
         }
     }
@@ -92,7 +108,7 @@ impl CallError {
     /// Whether the same call may succeed later, with this coordinator or its successor.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::Unreachable { .. })
+        matches!(self, Self::Unreachable { .. } | Self::NotNow { .. })
     }
 }
 
@@ -123,7 +139,11 @@ mod tests {
     fn who_can_act_follows_from_the_status() {
         let unknown = CallError::of("http://a", Status::not_found("no campaign `x`"));
         assert_eq!((unknown.to_string().as_str(), unknown.is_retryable()), ("no campaign `x`", false));
-        assert!(CallError::of("http://a", Status::unavailable("gone")).is_retryable());
+        let stalled = CallError::of("http://a", Status::unavailable("its disk is full"));
+        assert!(stalled.is_retryable());
+        assert_eq!(stalled.to_string(), "the coordinator at http://a cannot answer now: its disk is full");
+        let older = CallError::of("http://a", Status::unimplemented(""));
+        assert!(!older.is_retryable() && older.to_string().contains("use the version"), "{older}");
         let failed = CallError::of("http://a", Status::internal("disk full"));
         assert!(!failed.is_retryable());
         assert_eq!(failed.to_string(), "the coordinator at http://a failed: disk full");

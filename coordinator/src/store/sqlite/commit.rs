@@ -188,6 +188,11 @@ mod tests {
         assert!(error.is_retryable(), "room comes back");
         let cause = std::error::Error::source(&error).expect("it has one").to_string();
         assert!(cause.contains("full"), "{cause}");
+        // The same coordinator continues once there is room.
+        let roomy = "PRAGMA max_page_count = 1000000";
+        sqlx::query(roomy).execute(&store.driver).await.expect("it is set");
+        let one = Commit { session: vec![(worker, 7)], facts: Vec::new(), ..first.clone() };
+        store.commit(term, &one).await.expect("there is room");
         store.close().await;
 
         let store = SqliteStore::open(&path).await.expect("it is sound");

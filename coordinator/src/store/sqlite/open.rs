@@ -5,8 +5,8 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::time::Duration;
 
-use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{Connection as _, SqlitePool};
 
 use super::error::cannot_open;
 use super::schema;
@@ -79,6 +79,9 @@ impl SqliteStore {
             .foreign_keys(true)
             .busy_timeout(busy);
         let driver = SqlitePoolOptions::new().max_connections(1).idle_timeout(None).max_lifetime(None);
+        // After a commit that SQLite rolled back by itself, as on a full disk, sqlx takes the transaction for open. Such a
+        // connection is replaced.
+        let driver = driver.before_acquire(|connection, _| Box::pin(async { Ok(!connection.is_in_transaction()) }));
         let driver = driver.test_before_acquire(false).connect_with(options).await.map_err(cannot_open)?;
         let options = SqliteConnectOptions::new().filename(path).read_only(true).busy_timeout(busy);
         let readers = SqlitePoolOptions::new().max_connections(READERS).connect_lazy_with(options);

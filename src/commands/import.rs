@@ -6,6 +6,7 @@ use anyhow::Context;
 use serde::Serialize;
 use transformers::{Imported, import};
 use vocabulary::ModelSpec;
+use vocabulary::text::wrapped;
 
 use crate::args::Global;
 use crate::exit::{Exit, OrBadInput};
@@ -15,8 +16,8 @@ use crate::views::{FileView, FilesView};
 
 /// Convert a Hugging Face transformers model into a checkpoint
 ///
-/// Supports Granite, Llama and first-generation MiniCPM models without biases, in one file or several. 16-bit weights are
-/// widened to 32 bits.
+/// Supports Granite, Llama and first-generation MiniCPM models without biases, and Mistral models without a window, in
+/// one file or several. 16-bit weights are widened to 32 bits.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:
@@ -42,6 +43,9 @@ struct ImportedView {
     context: u32,
     /// N: without embedding and head.
     non_embedding_params: u64,
+    /// What was not taken over as it is.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    notes: Vec<String>,
     #[serde(flatten)]
     files: FilesView,
 }
@@ -49,7 +53,7 @@ struct ImportedView {
 impl Args {
     pub(crate) fn run(self, global: &Global) -> anyhow::Result<Exit> {
         let out = WritableDir::prepare_empty(&self.out, "the folder", self.force)?;
-        let Imported { format, snapshot } =
+        let Imported { format, snapshot, notes } =
             import(&self.dir).with_context(|| format!("cannot import {}", self.dir.display())).or_bad_input()?;
         let description = snapshot.description.context("an imported checkpoint has a description")?;
         let mut files = Vec::new();
@@ -63,6 +67,7 @@ impl Args {
             model: description.model,
             context: description.context,
             non_embedding_params: description.model.shape.non_embedding_params(),
+            notes,
             files: FilesView { dir: self.out, files },
         };
         output::print(&imported, global.json)?;
@@ -72,10 +77,11 @@ impl Args {
 
 impl output::View for ImportedView {
     fn table(&self) -> String {
-        let Self { format, model, non_embedding_params, files, .. } = self;
+        let Self { format, model, non_embedding_params, notes, files, .. } = self;
         let shape = model.shape;
+        let notes: String = notes.iter().map(|note| wrapped(&format!("note: {note}"), 6)).collect();
         format!(
-            "{format}: {} layers, {} wide, {} heads of {}, N = {non_embedding_params}, vocabulary {}\n{}",
+            "{format}: {} layers, {} wide, {} heads of {}, N = {non_embedding_params}, vocabulary {}\n{notes}{}",
             shape.n_layers,
             shape.d_model,
             shape.n_heads,

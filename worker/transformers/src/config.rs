@@ -13,7 +13,7 @@ pub enum ConfigError {
     #[error("not JSON")]
     Json(#[source] serde_json::Error),
     /// `model_type` names another kind of model.
-    #[error("`model_type` is {found}, expected granite, llama or minicpm")]
+    #[error("`model_type` is {found}, expected granite, llama, minicpm or mistral{}", because(found))]
     ModelType {
         /// The value found, or null.
         found: Value,
@@ -131,18 +131,40 @@ pub(crate) struct Read {
     pub(crate) query_factor: f32,
     /// Factor for the gain before the head: d_base is an integer in Windtunnel, but not in every configuration.
     pub(crate) norm_factor: f32,
+    /// What people should know about the choice of the layout.
+    pub(crate) note: Option<&'static str>,
+}
+
+/// A model that is a Llama if no window limits its attention.
+const MISTRAL: &str = "mistral";
+
+/// What common models have that no model here has, as the end of a sentence.
+fn because(model_type: &Value) -> &'static str {
+    match model_type.as_str() {
+        Some("qwen2") => ": qwen2 adds biases to queries, keys and values, which no model here has",
+        Some("qwen3") => ": qwen3 normalises queries and keys (q_norm, k_norm), which no model here does",
+        Some("gemma" | "gemma2" | "gemma3_text") => ": gemma's gains and activation are not those of a model here",
+        Some("mixtral" | "qwen2_moe" | "qwen3_moe") => ": mixtures of experts are not supported",
+        _ => "",
+    }
 }
 
 /// Parses a `config.json`.
 pub(crate) fn read(text: &[u8]) -> Result<Read, ConfigError> {
     let object: Map<String, Value> = serde_json::from_slice(text).map_err(ConfigError::Json)?;
     let config = Config(&object);
-    let model_type = config.get("model_type").and_then(Value::as_str).and_then(|name| name.parse().ok());
-    let Some(format) = model_type else {
+    let name = config.get("model_type").and_then(Value::as_str);
+    let is_mistral = name == Some(MISTRAL);
+    let format = if is_mistral { Some(Format::Llama) } else { name.and_then(|name| name.parse().ok()) };
+    let Some(format) = format else {
         return Err(ConfigError::ModelType { found: object.get("model_type").cloned().unwrap_or_default() });
     };
     config.refuse_what_no_model_here_has(format)?;
-    let shape = config.shape()?;
+    // The class's own default, which differs from a Llama's.
+    let shape = config.shape(is_mistral.then_some(8))?;
+    if is_mistral {
+        config.refuse_a_window()?;
+    }
     if format == Format::MiniCpm && shape.n_heads * shape.head_dim != shape.d_model {
         return Err(config.wrong("head_dim", "hidden_size / num_attention_heads"));
     }
@@ -164,6 +186,7 @@ pub(crate) fn read(text: &[u8]) -> Result<Read, ConfigError> {
         context: config.count("max_position_embeddings")?,
         query_factor: 1.0,
         norm_factor: 1.0,
+        note: is_mistral.then_some("a Mistral without a window computes what a Llama does, and was read as one"),
     };
     let program = &mut read.model.tensor_program;
     match format {
@@ -236,12 +259,13 @@ impl Config<'_> {
         value.as_bool().map(Some).ok_or_else(|| self.wrong(key, "true or false"))
     }
 
-    fn shape(&self) -> Result<Shape, ConfigError> {
+    /// The shape, with the class's default number of key heads if it is not that of the query heads.
+    fn shape(&self, kv_heads: Option<u32>) -> Result<Shape, ConfigError> {
         let d_model = self.count("hidden_size")?;
         let n_heads = self.count("num_attention_heads")?;
         let n_kv_heads = match self.get("num_key_value_heads") {
             Some(_) => self.count("num_key_value_heads")?,
-            None => n_heads,
+            None => kv_heads.unwrap_or(n_heads),
         };
         if !n_heads.is_multiple_of(n_kv_heads) {
             return Err(self.wrong("num_key_value_heads", "a divisor of num_attention_heads"));
@@ -262,6 +286,20 @@ impl Config<'_> {
         let newer = self.get("rope_parameters").and_then(|rope| rope.get("rope_theta")).and_then(Value::as_f64);
         let theta = newer.or(self.number("rope_theta")?).unwrap_or(10_000.0);
         if theta > 0.0 { Ok(theta) } else { Err(self.wrong("rope_theta", "a number above zero")) }
+    }
+
+    /// Refuses a window that is shorter than the context. An absent key stands for one of 4,096 tokens.
+    fn refuse_a_window(&self) -> Result<(), ConfigError> {
+        let key = "sliding_window";
+        let window = match self.0.get(key) {
+            Some(Value::Null) => return Ok(()),
+            Some(_) => self.count(key)?,
+            None => 4096,
+        };
+        if window < self.count("max_position_embeddings")? {
+            return Err(self.wrong(key, "null, or at least max_position_embeddings (absent means 4096)"));
+        }
+        Ok(())
     }
 
     fn refuse_what_no_model_here_has(&self, format: Format) -> Result<(), ConfigError> {
@@ -322,6 +360,32 @@ mod tests {
         assert_eq!((llama.shape.n_kv_heads, llama.shape.head_dim, llama.tied), (6, 8, false));
         assert_eq!((llama.residual_scale(), llama.width_ratio(), llama.norm_eps), (1.0, 1.0, 1e-6));
         assert!(read_value(&minimal("minicpm", json!({}))).expect("reads").model.tied);
+    }
+
+    #[test]
+    fn a_mistral_without_a_window_is_a_llama() {
+        let more = json!({"num_attention_heads": 8, "sliding_window": null});
+        let read = read_value(&minimal("mistral", more)).expect("reads");
+        assert_eq!((read.format, read.model.shape.n_kv_heads), (Format::Llama, 8));
+        assert!(read.note.is_some_and(|note| note.contains("Mistral")));
+        // A window that the context never fills changes nothing; an absent one is 4,096 tokens.
+        for more in [json!({"sliding_window": 64}), json!({})] {
+            let more = minimal("mistral", more);
+            let read = read_value(&Value::Object(
+                more.as_object()
+                    .expect("an object")
+                    .clone()
+                    .into_iter()
+                    .chain([("num_key_value_heads".to_owned(), json!(2))])
+                    .collect(),
+            ));
+            assert_eq!(read.expect("reads").model.shape.n_kv_heads, 2);
+        }
+        let narrow = json!({"num_key_value_heads": 2, "sliding_window": 32});
+        let error = read_value(&minimal("mistral", narrow)).expect_err("attends to a window").to_string();
+        assert!(error.contains("`sliding_window` is 32"), "{error}");
+        let error = read_value(&minimal("qwen3", json!({}))).expect_err("has gains of its own").to_string();
+        assert!(error.contains("q_norm"), "{error}");
     }
 
     #[test]

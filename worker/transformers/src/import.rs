@@ -36,6 +36,8 @@ pub struct Imported {
     pub format: Format,
     /// Weights without optimiser state, at step 0.
     pub snapshot: Snapshot,
+    /// What the folder held that was not taken over as it is, as sentences for people.
+    pub notes: Vec<String>,
 }
 
 /// Imports a model's folder. 16-bit numbers are widened to 32 bits; a multiplier without a counterpart in Windtunnel is
@@ -44,19 +46,37 @@ pub fn import(dir: &Path) -> Result<Imported, ImportError> {
     let path = dir.join(CONFIG);
     let read = config::read(&read_file(&path)?).map_err(|source| ImportError::Config { path, source })?;
     let files = Files::read(dir)?;
-    let weights = weights(files.tensors()?, &read)?;
+    let (tensors, of_files) = files.tensors()?;
+    let mut notes: Vec<String> = read.note.into_iter().map(str::to_owned).chain(of_files).collect();
+    let weights = weights(tensors, &read, &mut notes)?;
     let description = Description { model: read.model, dataset: None, context: read.context };
-    Ok(Imported { format: read.format, snapshot: Snapshot::of_weights(description, weights) })
+    Ok(Imported { format: read.format, snapshot: Snapshot::of_weights(description, weights), notes })
 }
 
-fn weights(mut tensors: Tensors<'_>, read: &Read) -> Result<BTreeMap<String, HostTensor>, SourceError> {
+fn weights(
+    mut tensors: Tensors<'_>,
+    read: &Read,
+    notes: &mut Vec<String>,
+) -> Result<BTreeMap<String, HostTensor>, SourceError> {
     let Read { model, query_factor, norm_factor, .. } = read;
     let widths = Widths::of(model);
     let table = [widths.vocab, widths.d_model];
     let mut all = BTreeMap::new();
     let tensor = |shape: &[usize], values| HostTensor { shape: shape.to_vec(), values };
 
-    all.insert(EMBEDDING.to_owned(), tensor(&table, tensors.take(THEIR_EMBEDDING, &table)?));
+    let embedding = tensors.take(THEIR_EMBEDDING, &table)?;
+    if model.tied
+        && let Some(head) = tensors.take_spare(THEIR_HEAD)
+        && head != embedding
+    {
+        let differing = head.iter().zip(&embedding).filter(|(head, embedding)| head != embedding).count();
+        notes.push(format!(
+            "{THEIR_HEAD} is not the embedding ({differing} of {} values differ), but the configuration ties them: it was \
+             left out, as transformers does; set tie_word_embeddings to false to keep it",
+            embedding.len()
+        ));
+    }
+    all.insert(EMBEDDING.to_owned(), tensor(&table, embedding));
     let mut norm = tensors.take(THEIR_NORM, &table[1..])?;
     scale(&mut norm, *norm_factor);
     all.insert(NORM.to_owned(), tensor(&table[1..], norm));
@@ -79,9 +99,8 @@ fn weights(mut tensors: Tensors<'_>, read: &Read) -> Result<BTreeMap<String, Hos
             all.insert(block.ours(packed.ours), side_by_side(&packed, &values));
         }
     }
-    // A tied head may be stored a second time; old files also store the rotary embedding's frequencies.
-    let ignored = |name: &str| (model.tied && name == THEIR_HEAD) || name.ends_with(".rotary_emb.inv_freq");
-    tensors.expect_no_more(ignored)?;
+    // Old files also store the rotary embedding's frequencies.
+    tensors.expect_no_more(|name| name.ends_with(".rotary_emb.inv_freq"))?;
     Ok(all)
 }
 

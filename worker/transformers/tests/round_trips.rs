@@ -134,7 +134,7 @@ fn a_folder_that_is_not_of_its_configuration_is_refused() {
     };
     let error = refused("num_hidden_layers", 4.into());
     assert!(
-        matches!(&error, ImportError::Source(SourceError::Missing { tensor }) if tensor.starts_with("model.layers.3.")),
+        matches!(&error, ImportError::Source(SourceError::Missing { tensor, .. }) if tensor.starts_with("model.layers.3.")),
         "{error}"
     );
     let error = refused("num_hidden_layers", 2.into());
@@ -167,6 +167,139 @@ fn weights_in_several_files_are_one_model() {
     let index = serde_json::json!({ "weight_map": map });
     fs::write(dir.path().join("model.safetensors.index.json"), index.to_string()).expect("is written");
     assert_eq!(import(dir.path()).expect("is read").snapshot, ours);
+}
+
+/// Tensors by name: shape and values.
+type Tensors = Vec<(String, Vec<usize>, Vec<f32>)>;
+
+/// The tensors of a written model.
+fn stored(dir: &Path) -> Tensors {
+    let bytes = fs::read(dir.join("model.safetensors")).expect("is there");
+    let tensors = SafeTensors::deserialize(&bytes).expect("is valid");
+    let floats = |bytes: &[u8]| {
+        bytes.chunks_exact(4).map(|four| f32::from_le_bytes(four.try_into().expect("four bytes"))).collect()
+    };
+    tensors.tensors().into_iter().map(|(name, view)| (name, view.shape().to_vec(), floats(view.data()))).collect()
+}
+
+fn store(path: &Path, tensors: &Tensors) {
+    let bytes: Vec<Vec<u8>> =
+        tensors.iter().map(|(.., values)| values.iter().flat_map(|value| value.to_le_bytes()).collect()).collect();
+    let views = tensors.iter().zip(&bytes).map(|((name, shape, _), bytes)| {
+        (name, safetensors::tensor::TensorView::new(safetensors::Dtype::F32, shape.clone(), bytes).expect("fits"))
+    });
+    safetensors::serialize_to_file(views, None, path).expect("is written");
+}
+
+fn index(dir: &Path, file_of: impl IntoIterator<Item = (String, String)>) {
+    let map: serde_json::Map<String, Value> = file_of.into_iter().map(|(tensor, file)| (tensor, file.into())).collect();
+    let index = serde_json::json!({ "weight_map": map });
+    fs::write(dir.join("model.safetensors.index.json"), index.to_string()).expect("is written");
+}
+
+#[test]
+fn the_index_decides_which_copy_of_a_tensor_counts() {
+    let ours = snapshot(model(true));
+    let dir = written(&ours, Format::Granite);
+    let all = stored(dir.path());
+    fs::remove_file(dir.path().join("model.safetensors")).expect("was there");
+    let (first, second) = all.split_at(all.len() / 2);
+    let place = |name: &str| dir.path().join(name);
+    // The later file has a stale copy of a tensor of the earlier one, and a tensor that the index does not name.
+    let mut stale = second.to_vec();
+    let (name, shape, values) = first[0].clone();
+    stale.push((name.clone(), shape.clone(), values.iter().map(|value| value + 1.0).collect()));
+    stale.push(("optimizer.state".to_owned(), shape, values));
+    store(&place("1.safetensors"), &first.to_vec());
+    store(&place("2.safetensors"), &stale);
+    let in_file = |tensors: &[(String, Vec<usize>, Vec<f32>)], file: &str| {
+        tensors.iter().map(|(name, ..)| (name.clone(), file.to_owned())).collect::<Vec<_>>()
+    };
+    let right = [in_file(first, "1.safetensors"), in_file(second, "2.safetensors")].concat();
+    index(dir.path(), right.clone());
+    let back = import(dir.path()).expect("is read");
+    assert_eq!(back.snapshot, ours);
+    let [copy, unnamed] = &back.notes[..] else { panic!("{:?}", back.notes) };
+    assert!(copy.contains(&name) && copy.contains("2.safetensors has another copy"), "{copy}");
+    assert!(unnamed.contains("optimizer.state"), "{unnamed}");
+
+    let mut wrong = right.clone();
+    wrong[0].1 = "3.safetensors".to_owned();
+    index(dir.path(), wrong);
+    let error = import(dir.path()).expect_err("a file is missing").to_string();
+    assert!(error.contains("gives 1 tensors to 3.safetensors, which is not in the folder"), "{error}");
+
+    let mut wrong = right;
+    wrong.push(("model.elsewhere".to_owned(), "1.safetensors".to_owned()));
+    index(dir.path(), wrong);
+    let error = import(dir.path()).expect_err("no file has it").to_string();
+    assert!(error.contains("gives model.elsewhere to 1.safetensors, which does not have it"), "{error}");
+}
+
+#[test]
+fn a_tied_head_of_its_own_is_left_out_aloud() {
+    let ours = snapshot(model(true));
+    let dir = written(&ours, Format::Granite);
+    let path = dir.path().join("model.safetensors");
+    let plain = stored(dir.path());
+    let with_head = |change: f32| {
+        let mut all = plain.clone();
+        let (_, shape, mut values) =
+            all.iter().find(|(name, ..)| name == "model.embed_tokens.weight").expect("is there").clone();
+        values[5] += change;
+        all.push(("lm_head.weight".to_owned(), shape, values));
+        store(&path, &all);
+        import(dir.path()).expect("is read")
+    };
+    let same = with_head(0.0);
+    assert_eq!((same.snapshot, same.notes), (ours.clone(), Vec::new()));
+    let other = with_head(0.5);
+    assert_eq!(other.snapshot, ours);
+    assert!(other.notes[0].contains("(1 of 744 values differ)"), "{:?}", other.notes);
+}
+
+#[test]
+fn values_that_are_no_numbers_are_refused_by_their_tensor() {
+    let dir = written(&snapshot(model(false)), Format::Granite);
+    for (value, tensor) in [(f32::NAN, "model.norm.weight"), (f32::INFINITY, "lm_head.weight")] {
+        let mut all = stored(dir.path());
+        let (.., values) = all.iter_mut().find(|(name, ..)| name == tensor).expect("is there");
+        values[3] = value;
+        values[7] = value;
+        let broken = tempfile::tempdir().expect("a temporary directory");
+        fs::copy(dir.path().join("config.json"), broken.path().join("config.json")).expect("is copied");
+        store(&broken.path().join("model.safetensors"), &all);
+        let error = import(broken.path()).expect_err("is refused").to_string();
+        let expected = format!("values of {tensor} are NaN or infinite, the first at index 3");
+        assert!(error.starts_with("2 of ") && error.contains(&expected), "{error}");
+    }
+}
+
+#[test]
+fn prefixes_of_wrappers_are_taken_off() {
+    let (tied, untied) = (snapshot(model(true)), snapshot(model(false)));
+    let renamed = |ours: &Snapshot, rename: &dyn Fn(&str) -> String| {
+        let dir = written(ours, Format::Granite);
+        let all: Tensors =
+            stored(dir.path()).into_iter().map(|(name, shape, values)| (rename(&name), shape, values)).collect();
+        store(&dir.path().join("model.safetensors"), &all);
+        import(dir.path())
+    };
+    for prefix in ["_orig_mod.", "module.", "module._orig_mod.", "model."] {
+        let back = renamed(&untied, &|name| format!("{prefix}{name}")).expect("is read");
+        assert_eq!(back.snapshot, untied, "{prefix}");
+        assert!(back.notes[0].contains("under other names"), "{:?}", back.notes);
+    }
+    let inside = renamed(&untied, &|name| name.replace("layers.1.", "layers.1._checkpoint_wrapped_module."));
+    assert_eq!(inside.expect("is read").snapshot, untied);
+    // Saved without its head, as the inner model is.
+    let inner = renamed(&tied, &|name| name.trim_start_matches("model.").to_owned());
+    assert_eq!(inner.expect("is read").snapshot, tied);
+    let other = renamed(&tied, &|name| format!("transformer.{name}")).expect_err("has other names").to_string();
+    assert!(
+        other.starts_with("the model has no tensor model.embed_tokens.weight: it also has transformer.model."),
+        "{other}"
+    );
 }
 
 #[test]

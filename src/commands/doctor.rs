@@ -1,9 +1,13 @@
 //! `windtunnel doctor`
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use coordinator::{Diagnosis, DoctorError, DoctorOptions};
+use corpus::OpenDataset;
 use serde::Serialize;
+use vocabulary::DatasetId;
+use vocabulary::text::one_line;
 
 use crate::args::Global;
 use crate::exit::{Exit, bad_input};
@@ -12,8 +16,8 @@ use crate::views::output::{self, View, columns};
 
 /// Check that a data directory holds everything that was committed, intact
 ///
-/// Examines the event log, the tables derived from it, every byte of every committed checkpoint, the curves, and orphaned
-/// files. No coordinator may be running. `--repair` records lost checkpoints as lost, so that stages continue from earlier
+/// Examines the event log, the tables derived from it, every byte of every committed checkpoint and of every prepared
+/// dataset, the curves, and orphaned files. No coordinator may be running. `--repair` records lost checkpoints as lost, so that stages continue from earlier
 /// ones, rebuilds tables from the log, and deletes orphaned files. It never changes past events.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -41,15 +45,30 @@ impl Args {
     pub(crate) fn run(self, global: &Global) -> anyhow::Result<Exit> {
         let Self { repair, min_age } = self;
         let options = DoctorOptions { data_dir: data_dir(global)?, repair, min_age: Duration::from_secs(min_age) };
-        let diagnosis =
+        let mut diagnosis =
             crate::local::runtime()?.block_on(coordinator::examine(&options)).map_err(|error| match error {
                 DoctorError::NoStore { .. } | DoctorError::Lock(_) => bad_input(error.into()),
                 error => error.into(),
             })?;
+        diagnosis.checks.push(datasets(&options.data_dir));
         let sound = diagnosis.is_sound();
         output::print(&Examined { sound, diagnosis }, global.json)?;
         Ok(if sound { Exit::Done } else { Exit::NotSound })
     }
+}
+
+/// Checks the content of every dataset in a data directory.
+fn datasets(data_dir: &Path) -> coordinator::Check {
+    let entries = std::fs::read_dir(data_dir.join("datasets")).into_iter().flatten().flatten();
+    let mut dirs: Vec<(DatasetId, PathBuf)> =
+        entries.filter_map(|entry| Some((entry.file_name().to_str()?.parse().ok()?, entry.path()))).collect();
+    dirs.sort();
+    let problem = |(id, dir): &(DatasetId, PathBuf)| {
+        let error = OpenDataset::open(dir).and_then(|dataset| dataset.verify_as(*id)).err()?;
+        Some(coordinator::Problem { what: one_line(&error), repaired: false })
+    };
+    let problems = dirs.iter().filter_map(problem).collect();
+    coordinator::Check { name: "datasets", looked_at: dirs.len(), problems }
 }
 
 impl View for Examined {

@@ -8,7 +8,7 @@ use futures::TryStreamExt;
 use object_store::ObjectStoreExt;
 use object_store::path::Path as StorePath;
 use proto::layout::MANIFEST;
-use tracing::info;
+use tracing::{info, warn};
 use vocabulary::DatasetId;
 use vocabulary::text::one_line;
 
@@ -45,8 +45,8 @@ pub enum DatasetError {
         #[source]
         source: std::io::Error,
     },
-    /// The downloaded files do not match the dataset's hash.
-    #[error("the download of {id} is damaged: {problem}")]
+    /// The files do not match the dataset's hash.
+    #[error("the copy of {id} is damaged: {problem}")]
     Damaged {
         id: DatasetId,
         /// The mismatch, as a clause.
@@ -55,10 +55,11 @@ pub enum DatasetError {
 }
 
 impl DatasetError {
-    /// Whether a retry may succeed: the storage did not answer, or the disk is full.
+    /// Whether it is the fault of the storage, or of the disk, and not of the work: it did not answer, is full, or holds a
+    /// damaged copy, which somebody may replace.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::Download { .. } | Self::Read { .. } | Self::Write { .. })
+        matches!(self, Self::Download { .. } | Self::Read { .. } | Self::Write { .. } | Self::Damaged { .. })
     }
 
     /// Whether the storage has no such dataset.
@@ -69,7 +70,7 @@ impl DatasetError {
 }
 
 /// The directory of a dataset: in the storage itself if that is local, otherwise in `cache`, to which it is downloaded
-/// once and verified.
+/// once. What is in the cache is verified, and downloaded again if it is damaged; whoever opens a dataset verifies it.
 pub async fn dataset_dir(storage: &Storage, id: &DatasetId, cache: &Path) -> Result<PathBuf, DatasetError> {
     let place = proto::layout::dataset_path(id);
     if let Some(root) = storage.directory() {
@@ -83,11 +84,27 @@ pub async fn dataset_dir(storage: &Storage, id: &DatasetId, cache: &Path) -> Res
         };
     }
     let dir = cache.join(id.to_string());
-    if dir.is_dir() {
-        return Ok(dir);
+    match verified(id, &dir).await {
+        Ok(true) => return Ok(dir),
+        Ok(false) => {}
+        Err(error) => {
+            // The storage has another copy.
+            warn!(error = one_line(&error), "downloading again");
+            let write = |source| DatasetError::Write { path: dir.clone(), source };
+            tokio::fs::remove_dir_all(&dir).await.map_err(write)?;
+        }
     }
     download(storage, id, &place, &dir).await?;
     Ok(dir)
+}
+
+/// Whether a directory exists. Fails if it does not hold the dataset. Reads files, however large, on a thread where that
+/// delays no heartbeat.
+async fn verified(id: &DatasetId, dir: &Path) -> Result<bool, DatasetError> {
+    let (id, dir) = (*id, dir.to_owned());
+    let checked =
+        tokio::task::spawn_blocking(move || if dir.is_dir() { check(&id, &dir).map(|()| true) } else { Ok(false) });
+    checked.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
 }
 
 /// Downloads to a temporary directory and renames it at the end, so that a directory with the dataset's name is
@@ -99,7 +116,7 @@ async fn download(storage: &Storage, id: &DatasetId, place: &str, dir: &Path) ->
     if files.is_empty() {
         return Err(DatasetError::Absent { id: *id, place: place.to_owned() });
     }
-    let partial = dir.with_extension(format!("partial-{}", std::process::id()));
+    let partial = dir.with_file_name(proto::layout::partial_name(id));
     for file in files {
         let below = file.location.prefix_match(&prefix).into_iter().flatten();
         let path = below.fold(partial.clone(), |path, part| path.join(part.as_ref()));
@@ -115,7 +132,11 @@ async fn download(storage: &Storage, id: &DatasetId, place: &str, dir: &Path) ->
         }
         output.sync_all().await.map_err(write)?;
     }
-    check(id, &partial)?;
+    let checked = verified(id, &partial).await;
+    if checked.is_err() {
+        let _ = tokio::fs::remove_dir_all(&partial).await;
+    }
+    checked?;
     match tokio::fs::rename(&partial, dir).await {
         Ok(()) => Ok(()),
         // Another worker on this machine was faster.

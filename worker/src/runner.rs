@@ -85,7 +85,7 @@ pub enum Ended {
         /// What is wrong with it.
         reason: String,
     },
-    /// The storage could not be read.
+    /// The storage could not be read, or the data in it is damaged.
     StorageFailed {
         /// The error and its causes.
         reason: String,
@@ -94,6 +94,16 @@ pub enum Ended {
     Stopped,
     /// It was told to hand the attempt back, and took a checkpoint if it had done a step.
     Released,
+}
+
+/// What an error means for the attempt. One that cannot start because its data is damaged or unreadable is the storage's
+/// fault: another try may succeed once somebody has replaced the data, and would fail as often until then.
+fn failed(error: &(dyn std::error::Error + Send + Sync + 'static), started: bool) -> Ended {
+    let reason = one_line(error);
+    match error.downcast_ref::<corpus::OpenError>() {
+        Some(_) if !started => Ended::StorageFailed { reason },
+        _ => Ended::Failed { reason, started },
+    }
 }
 
 /// Why an attempt has to stop.
@@ -206,7 +216,7 @@ impl<T: Trainer> TrainingThread<T> {
         match caught {
             Ok(Ok(ended)) => Ok(ended),
             Ok(Err(Break::Unheard)) => Err(Unheard),
-            Ok(Err(Break::Failed(error))) => Ok(Ended::Failed { reason: one_line(error.as_ref()), started }),
+            Ok(Err(Break::Failed(error))) => Ok(failed(error.as_ref(), started)),
             Err(panic) => {
                 let reason = format!("training panicked: {}", panic_text(&*panic));
                 Ok(Ended::Failed { reason, started })
@@ -362,5 +372,24 @@ impl PointBatch {
         let points = std::mem::take(&mut self.points);
         let tokens: u64 = points.iter().map(|point| point.tokens).sum();
         Some((points, tokens as f64 / seconds.max(f64::EPSILON)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use corpus::OpenDataset;
+
+    use super::*;
+
+    #[test]
+    fn data_that_cannot_be_opened_is_the_storages_fault() {
+        let error: TrainingError = OpenDataset::open(Path::new("/no/such/dataset")).expect_err("is missing").into();
+        let Ended::StorageFailed { reason } = failed(error.as_ref(), false) else { panic!("nobody's attempt counts") };
+        assert!(reason.contains("/no/such/dataset"), "{reason}");
+        assert!(matches!(failed(error.as_ref(), true), Ended::Failed { started: true, .. }));
+        let other: TrainingError = "no memory".into();
+        assert!(matches!(failed(other.as_ref(), false), Ended::Failed { started: false, .. }));
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use corpus::OpenDataset;
 use minicpm::Compute;
 use trainer::{EvaluationRun, Origin, Snapshot, StageRun, StepReport};
-use vocabulary::Measurements;
+use vocabulary::{DatasetId, Measurements};
 
 use super::{EvaluationOrder, Measuring, Order, PendingBlobs, Trainer, Training, TrainingError};
 
@@ -24,20 +24,20 @@ impl StageTrainer {
         Self { compute, open: None }
     }
 
-    fn dataset(&mut self, dir: &Path) -> Result<Arc<OpenDataset>, TrainingError> {
-        if let Some((open, dataset)) = &self.open
-            && open == dir
-        {
-            return Ok(Arc::clone(dataset));
-        }
-        let dataset = Arc::new(OpenDataset::open(dir)?);
-        self.open = Some((dir.to_owned(), Arc::clone(&dataset)));
-        Ok(dataset)
+    /// Opens a dataset and verifies its content. What this process has verified is not read again while no file changes.
+    fn dataset(&mut self, dir: &Path, id: DatasetId) -> Result<Arc<OpenDataset>, TrainingError> {
+        let open = match self.open.take() {
+            Some((open, dataset)) if open == dir => dataset,
+            _ => Arc::new(OpenDataset::open(dir)?),
+        };
+        open.verify_as(id)?;
+        self.open = Some((dir.to_owned(), Arc::clone(&open)));
+        Ok(open)
     }
 
     /// Loads a stage, ready for its next step.
     pub(crate) fn run(&mut self, order: &Order) -> Result<StageRun, TrainingError> {
-        let dataset = self.dataset(&order.dataset_dir)?;
+        let dataset = self.dataset(&order.dataset_dir, order.stage.spec.data.dataset)?;
         let Order { stage, start, .. } = order;
         let snapshot = start.as_ref().map(|start| Snapshot::from_blobs(start.step, &start.blobs)).transpose()?;
         let origin = match (start, &snapshot) {
@@ -56,7 +56,7 @@ impl Trainer for StageTrainer {
 
     fn evaluate(&mut self, order: &EvaluationOrder) -> Result<Measuring, TrainingError> {
         let EvaluationOrder { evaluation, dataset_dir, checkpoint } = order;
-        let dataset = self.dataset(dataset_dir)?;
+        let dataset = self.dataset(dataset_dir, evaluation.spec.task.dataset)?;
         let snapshot = Snapshot::from_blobs(checkpoint.step, &checkpoint.blobs)?;
         let run = EvaluationRun::new(&evaluation.spec, dataset, &self.compute, &snapshot)?;
         Ok(Box::new(move |interrupter| Ok(run.measure(interrupter)?.map(|validation| validation.measurements))))
@@ -83,5 +83,36 @@ impl Training for StageRun {
     fn snapshot(&mut self) -> Result<PendingBlobs, TrainingError> {
         let snapshot = Self::snapshot(self);
         Ok(Box::new(move || Ok(snapshot.to_blobs()?)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use corpus::OpenError;
+    use corpus::dataset::write_texts;
+
+    use super::*;
+
+    #[test]
+    fn damaged_data_is_found_before_it_is_trained_on() {
+        let folder = tempfile::tempdir().expect("a directory");
+        let text: String = (0..2_000_u64).map(|i| format!("word{} ", (i * i) % 97)).collect();
+        let (dataset, dir) = write_texts(folder.path(), &[&text], &[&text[..500]], 300).expect("is written");
+        let mut trainer = StageTrainer::new(Compute::parse("flex", 1).expect("the CPU is always there"));
+        trainer.dataset(&dir, dataset.id).expect("is sound");
+        let other = DatasetId::from_content(b"other text");
+        let error = trainer.dataset(&dir, other).expect_err("is another");
+        assert!(error.to_string().contains(&other.to_string()), "{error}");
+
+        // Half of a shard is overwritten, and its size stays the same.
+        let shard = dir.join("train-00000.npy");
+        let mut bytes = std::fs::read(&shard).expect("reads");
+        let half = bytes.len() / 2;
+        bytes[half..].fill(1);
+        std::fs::write(&shard, bytes).expect("writes");
+        for _ in 0..2 {
+            let error = trainer.dataset(&dir, dataset.id).expect_err("is damaged");
+            assert!(matches!(error.downcast_ref(), Some(OpenError::Damaged { path, .. }) if *path == shard), "{error}");
+        }
     }
 }

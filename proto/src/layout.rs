@@ -5,6 +5,8 @@
 //! checkpoints/<stage>/<attempt>-<step>/{weights.safetensors, optimizer.safetensors, manifest.json}
 //! ```
 
+use std::hash::{BuildHasher, RandomState};
+
 use vocabulary::{Attempt, AttemptKey, DatasetId, StageKey};
 
 /// The file that completes a checkpoint, inside its folder.
@@ -15,6 +17,24 @@ pub const MANIFEST: &str = "manifest.json";
 pub fn dataset_path(dataset: &DatasetId) -> String {
     format!("datasets/{dataset}")
 }
+
+/// The name of a folder for an unfinished copy of a dataset, beside the dataset's own. No process on any host makes it
+/// twice.
+#[must_use]
+pub fn partial_name(dataset: &DatasetId) -> String {
+    // Keyed by the operating system's random numbers, anew for each.
+    let number = RandomState::new().hash_one(std::process::id());
+    format!("{dataset}{PARTIAL}{number:016x}")
+}
+
+/// Whether a name is that of an unfinished copy of this dataset.
+#[must_use]
+pub fn is_partial_name(name: &str, dataset: &DatasetId) -> bool {
+    name.strip_prefix(&dataset.to_string()).is_some_and(|rest| rest.starts_with(PARTIAL))
+}
+
+/// Follows the dataset's name.
+const PARTIAL: &str = ".partial-";
 
 /// The folder of one checkpoint. Its name includes the attempt, so that two workers that both believe they own a stage
 /// never write the same file.
@@ -51,6 +71,17 @@ mod tests {
         assert_eq!(manifest_path(key, 70), format!("checkpoints/stage_{hex}/3-70/manifest.json"));
         assert!(is_manifest_path(&manifest_path(key, 70), &stage, 70));
         assert_eq!(dataset_path(&DatasetId::from_bytes([1; 16])), format!("datasets/data_{}", "01".repeat(16)));
+    }
+
+    #[test]
+    fn unfinished_copies_have_names_of_their_own() {
+        let (this, other) = (DatasetId::from_bytes([1; 16]), DatasetId::from_bytes([2; 16]));
+        let name = partial_name(&this);
+        assert_ne!(name, partial_name(&this));
+        assert!(is_partial_name(&name, &this) && !is_partial_name(&name, &other));
+        // Those of earlier versions, too.
+        assert!(is_partial_name(&format!("{this}.partial-4711"), &this));
+        assert!(!is_partial_name(&this.to_string(), &this));
     }
 
     #[test]

@@ -3,13 +3,17 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use object_store::buffered::BufWriter;
 use object_store::path::Path as StorePath;
 use object_store::{ObjectStore, ObjectStoreExt};
-use proto::layout::MANIFEST;
+use proto::layout::{MANIFEST, is_partial_name, partial_name};
 use tokio::io::AsyncWriteExt;
 use vocabulary::DatasetId;
+
+/// An unfinished copy is removed once nothing has been written into it for this long.
+const ABANDONED_AFTER: Duration = Duration::from_hours(1);
 
 /// An opened storage of a coordinator.
 #[derive(Debug, Clone)]
@@ -69,7 +73,7 @@ pub async fn upload_dataset(
     let place = proto::layout::dataset_path(id);
     let Destination { url, store, directory } = storage;
     match directory {
-        Some(root) => copy(dir, &root.join(&place), tell).map_err(|source| UploadError::Copy {
+        Some(root) => copy(id, dir, &root.join(&place), tell).map_err(|source| UploadError::Copy {
             dataset: *id,
             to: root.clone(),
             source,
@@ -83,24 +87,57 @@ pub async fn upload_dataset(
 }
 
 /// Copies to a temporary folder and renames it, so that a folder with the dataset's name is always complete.
-fn copy(from: &Path, to: &Path, tell: &mut impl FnMut(&Upload)) -> io::Result<()> {
+fn copy(id: &DatasetId, from: &Path, to: &Path, tell: &mut impl FnMut(&Upload)) -> io::Result<()> {
+    let parent = to.parent().unwrap_or(Path::new(""));
+    remove_abandoned(id, parent);
     // The manifest is the last file to be written, however the folder came there.
     let is_whole = || to.join(MANIFEST).is_file();
     if is_whole() {
         return Ok(());
     }
     tell(&Upload::Copying(to.to_owned()));
-    let partial = to.with_extension(format!("partial-{}", std::process::id()));
+    let partial = parent.join(partial_name(id));
     let copied = copy_files(from, &partial).and_then(|()| std::fs::rename(&partial, to));
     if copied.is_err() {
         let _ = std::fs::remove_dir_all(&partial);
     }
     // Another process may have copied the same content first.
-    if is_whole() { Ok(()) } else { copied }
+    if is_whole() { sync_dir(parent) } else { copied }
+}
+
+/// Removes copies that killed processes left unfinished. Failing to remove one must not stop the upload.
+fn remove_abandoned(id: &DatasetId, parent: &Path) {
+    for entry in std::fs::read_dir(parent).into_iter().flatten().flatten() {
+        let is_partial = entry.file_name().to_str().is_some_and(|name| is_partial_name(name, id));
+        if is_partial && is_abandoned(&entry.path()).unwrap_or(false) {
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+/// Whether nothing was written into a folder for some time.
+fn is_abandoned(dir: &Path) -> io::Result<bool> {
+    let mut latest = std::fs::metadata(dir)?.modified()?;
+    for file in files(dir)? {
+        latest = latest.max(std::fs::metadata(file)?.modified()?);
+    }
+    Ok(latest.elapsed().is_ok_and(|age| age > ABANDONED_AFTER))
+}
+
+/// Makes a rename survive a power failure, which requires its folder to be on disk.
+fn sync_dir(dir: &Path) -> io::Result<()> {
+    match std::fs::File::open(dir).and_then(|opened| opened.sync_all()) {
+        // Not every platform opens folders.
+        Err(error) if cfg!(unix) => Err(error),
+        _ => Ok(()),
+    }
 }
 
 fn copy_files(from: &Path, to: &Path) -> io::Result<()> {
-    std::fs::create_dir_all(to)?;
+    if let Some(parent) = to.parent() {
+        std::fs::create_dir_all(parent)?;
+    }
+    std::fs::create_dir(to)?;
     for path in files(from)? {
         let copy = to.join(path.file_name().unwrap_or_default());
         std::fs::copy(&path, &copy)?;
@@ -178,6 +215,30 @@ mod tests {
             1,
             "nothing is left over"
         );
+    }
+
+    #[tokio::test]
+    async fn what_a_killed_upload_left_is_removed() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (from, root) = (dir.path().join("from"), dir.path().join("root"));
+        dataset(&from);
+        let [id, other] = [&b"a dataset"[..], b"another"].map(DatasetId::from_content);
+        let datasets = root.join(proto::layout::dataset_path(&id)).parent().expect("has one").to_owned();
+        let left = |name: &str, id: &DatasetId, hours: u64| {
+            let partial = datasets.join(format!("{id}.partial-{name}"));
+            dataset(&partial);
+            let before = std::time::SystemTime::now() - Duration::from_hours(hours);
+            let set =
+                |path: &Path| std::fs::File::open(path).and_then(|file| file.set_modified(before)).expect("is set");
+            files(&partial).expect("are listed").iter().for_each(|file| set(file));
+            set(&partial);
+            partial
+        };
+        let (dead, alive, of_other) = (left("1", &id, 2), left("2", &id, 0), left("1", &other, 2));
+        let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+        let storage = Destination { url: "file:///root".to_owned(), store, directory: Some(root.clone()) };
+        upload_dataset(&id, &from, &storage, &mut |_| {}).await.expect("copied");
+        assert_eq!([dead, alive, of_other].map(|dir| dir.is_dir()), [false, true, true]);
     }
 
     #[tokio::test]

@@ -31,7 +31,15 @@ fn a_store_is_examined_repaired_and_verified() {
     let names: Vec<_> = sound["checks"].as_array().expect("a list").iter().map(|check| check["name"].clone()).collect();
     assert_eq!(
         names,
-        ["database file", "log", "tables of the log", "checkpoints", "curve points", "files of checkpoints"]
+        [
+            "database file",
+            "log",
+            "tables of the log",
+            "checkpoints",
+            "curve points",
+            "files of checkpoints",
+            "datasets"
+        ]
     );
     assert!(sound["checks"].as_array().expect("a list").iter().all(|check| check["looked_at"].as_u64() > Some(0)));
 
@@ -87,6 +95,28 @@ fn a_store_is_examined_repaired_and_verified() {
     place.run(&["doctor"]).expect(0);
     place.run(&["run", "smoke.toml"]).expect(0);
     assert_eq!(place.points("out/smoke"), points);
+}
+
+#[test]
+fn a_dataset_that_was_overwritten_is_found_and_prepared_again() {
+    let place = Place::new();
+    place.run(&["run", "smoke.toml"]).expect(0);
+    let datasets = folders(place.path("data/datasets"));
+    let dataset = datasets.iter().find(|dir| dir.join("manifest.json").is_file()).expect("there is one");
+    // Half of a shard: its size stays the same.
+    let shard = dataset.join("train-00000.npy");
+    let mut content = fs::read(&shard).expect("it is there");
+    let half = content.len() / 2;
+    content[half..].fill(1);
+    fs::write(&shard, content).expect("it is written");
+    let damaged = place.run(&["doctor"]).expect(4).stdout;
+    assert!(damaged.contains("train-00000.npy` is damaged"), "{damaged}");
+    let verified = place.run(&["verify", "smoke", "--samples", "1"]).expect(1);
+    assert!(verified.stderr.contains("train-00000.npy` is damaged"), "{}", verified.stderr);
+    let ran = place.run(&["run", "smoke.toml"]).expect(0);
+    assert!(ran.stderr.contains("prepared now"), "{}", ran.stderr);
+    place.run(&["doctor"]).expect(0);
+    place.run(&["verify", "smoke", "--samples", "1"]).expect(0);
 }
 
 #[test]

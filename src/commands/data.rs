@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 
 use clap::Subcommand;
-use corpus::{InspectOptions, Inspection, OpenDataset, Prepared, Sample, inspect, samples};
+use corpus::{InspectOptions, Inspection, LeftOut, OpenDataset, Prepared, Sample, inspect, samples};
 use recipes::Recipe;
 use serde::Serialize;
+use vocabulary::text::wrapped;
 use vocabulary::{Dataset, Domain, Tokens};
 
 use crate::args::Global;
@@ -50,6 +51,27 @@ struct PreparedView {
     dataset: Dataset,
     dir: PathBuf,
     found: bool,
+    #[serde(flatten)]
+    told: Told,
+}
+
+/// What people should know of a preparation.
+#[derive(Serialize)]
+struct Told {
+    /// What the sources hold that was not read.
+    #[serde(skip_serializing_if = "LeftOut::is_empty")]
+    left_out: LeftOut,
+    /// What was switched off in the tokenizer.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    notes: Vec<String>,
+}
+
+impl Told {
+    fn lines(&self) -> String {
+        let left_out = (!self.left_out.is_empty()).then(|| format!("left out: {}", self.left_out));
+        let lines = left_out.into_iter().chain(self.notes.iter().map(|note| format!("note: {note}")));
+        lines.map(|line| wrapped(&line, 2)).collect()
+    }
 }
 
 #[derive(Serialize)]
@@ -59,6 +81,8 @@ struct InspectionView {
     /// What the recipe's losses are measured on.
     held_out: Vec<Sample>,
     dir: PathBuf,
+    #[serde(flatten)]
+    told: Told,
 }
 
 impl Args {
@@ -71,7 +95,7 @@ impl Args {
         match self.command {
             Command::Prepare { .. } => output::print(&PreparedView::from(prepared), global.json)?,
             Command::Inspect { .. } => {
-                output::print(&InspectionView::of(&prepared, recipe.data().validation_tokens)?, global.json)?
+                output::print(&InspectionView::of(prepared, recipe.data().validation_tokens)?, global.json)?
             }
         }
         Ok(Exit::Done)
@@ -79,16 +103,18 @@ impl Args {
 }
 
 impl InspectionView {
-    fn of(prepared: &Prepared, validation_tokens: u64) -> anyhow::Result<Self> {
-        let inspection = inspect(&prepared.dir, &InspectOptions::default())?;
-        let held_out = samples(&OpenDataset::open(&prepared.dir)?, validation_tokens);
-        Ok(Self { inspection, held_out, dir: prepared.dir.clone() })
+    fn of(prepared: Prepared, validation_tokens: u64) -> anyhow::Result<Self> {
+        let Prepared { dir, dropped, left_out, notes, .. } = prepared;
+        // Another preparation may have led to the same dataset and dropped other text.
+        let inspection = Inspection { dropped, ..inspect(&dir, &InspectOptions::default())? };
+        let held_out = samples(&OpenDataset::open(&dir)?, validation_tokens);
+        Ok(Self { inspection, held_out, dir, told: Told { left_out, notes } })
     }
 }
 
 impl From<Prepared> for PreparedView {
-    fn from(Prepared { dataset, dir, found }: Prepared) -> Self {
-        Self { dataset, dir, found }
+    fn from(Prepared { dataset, dir, found, left_out, notes, .. }: Prepared) -> Self {
+        Self { dataset, dir, found, told: Told { left_out, notes } }
     }
 }
 
@@ -101,11 +127,12 @@ impl View for PreparedView {
         };
         let domains: String = domains.iter().map(of).collect();
         format!(
-            "{id}\n{}: {} tokens to train on, {} held out, vocabulary {vocab}\n{domains}{}\n",
+            "{id}\n{}: {} tokens to train on, {} held out, vocabulary {vocab}\n{domains}{}\n{}",
             sources.join(", "),
             Tokens(*train_tokens),
             Tokens(*validation_tokens),
-            self.dir.display()
+            self.dir.display(),
+            self.told.lines()
         )
     }
 }
@@ -124,7 +151,7 @@ impl View for InspectionView {
         let mut text = format!(
             "{}\n{}\n{}\n\n{}{}\n\
              vocabulary {}, {bytes_per_token:.3} bytes a token\n\
-             omitted: {} duplicate documents, {} duplicate paragraphs, {} empty documents\n",
+             omitted: {} duplicate documents, {} duplicate paragraphs, {} empty documents{}\n{}",
             dataset.id,
             dataset.sources.join(", "),
             self.dir.display(),
@@ -134,6 +161,11 @@ impl View for InspectionView {
             dropped.duplicate_documents,
             dropped.duplicate_paragraphs,
             dropped.empty_documents,
+            match dropped.without_text {
+                0 => String::new(),
+                count => format!(",\n  {count} lines or rows without a text"),
+            },
+            self.told.lines(),
         );
         for sample in samples {
             text.push_str("\n  ");

@@ -66,7 +66,7 @@ pub(crate) async fn prepare_texts(
     let tokenizer = tokenizer.with_context(missing).or_bad_input()?;
     let data_dir = WritableDir::prepare_private(data_dir)?;
     prepare_request(&PrepareRequest {
-        texts: vec![TextRequest { domain: None, sources: sources.to_vec() }],
+        texts: vec![TextRequest { sources: sources.to_vec(), ..TextRequest::default() }],
         base_dir: PathBuf::new(),
         tokenizer: TokenizerChoice::Json(tokenizer.json),
         validation_fraction,
@@ -93,6 +93,13 @@ fn prepare_request(request: &PrepareRequest) -> anyhow::Result<Prepared> {
         if prepared.found { "prepared before" } else { "prepared now" },
     ));
     request.tokenizer.cut(dataset).iter().for_each(|note| say(&format!("note: {note}")));
+    prepared.notes.iter().for_each(|note| say(&format!("note: {note}")));
+    if !prepared.left_out.is_empty() {
+        say(&format!("data: left out: {}", prepared.left_out));
+    }
+    if prepared.dropped.without_text > 0 {
+        say(&format!("data: {} lines or rows without a text were skipped", prepared.dropped.without_text));
+    }
     Ok(prepared)
 }
 

@@ -111,6 +111,9 @@ pub struct DataRecipe {
     #[serde(default)]
     #[schemars(range(min = 0, max = 9_007_199_254_740_991_u64))]
     pub split_seed: u64,
+    /// The key of a document in JSON Lines files, and the column in Parquet files; `text` if absent. Dots lead into objects.
+    #[schemars(length(min = 1, max = 1000))]
+    pub text_key: Option<String>,
     /// Stop reading the sources of each domain after this many bytes of text. No limit if absent.
     #[schemars(range(min = 1, max = 1_000_000_000_000_000_u64))]
     pub max_bytes: Option<u64>,
@@ -126,6 +129,9 @@ pub struct DomainRecipe {
     /// Its sources, in the same forms as for a single text.
     #[schemars(length(min = 1, max = 1000), inner(length(min = 1, max = 4096)))]
     pub sources: Vec<String>,
+    /// Its own `text_key`, if it has one.
+    #[schemars(length(min = 1, max = 1000))]
+    pub text_key: Option<String>,
 }
 
 /// The sizes, and the settings they share.

@@ -56,7 +56,7 @@ pub(crate) fn random_tokens(folder: &Path, vocab: u32) -> Result<(DatasetId, Pat
 /// of bytes suffice.
 fn tokenizer(vocab: u32) -> Result<Tokenizer, DataError> {
     let failed = |source| DataError::Tokenizer { vocab, source };
-    let smallest = Tokenizer::train(&[], vocab.min(MIN_VOCAB)).map_err(failed)?;
+    let smallest = Tokenizer::train(std::iter::empty::<&str>(), vocab.min(MIN_VOCAB)).map_err(failed)?;
     let mut json: Value = serde_json::from_str(smallest.json()).map_err(|_| DataError::Form)?;
     let tokens = json.pointer_mut("/model/vocab").and_then(Value::as_object_mut).ok_or(DataError::Form)?;
     let bytes: Vec<String> = tokens.keys().filter(|token| token.chars().count() == 1).cloned().collect();

@@ -8,7 +8,7 @@ use corpus::{InspectOptions, Limits, PrepareRequest, TextRequest, TokenizerChoic
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let datasets_dir = std::env::args_os().nth(1).map(PathBuf::from).ok_or("usage: toolchain_docs DIRECTORY")?;
     let request = PrepareRequest {
-        texts: vec![TextRequest { domain: None, sources: vec!["toolchain-docs".to_owned()] }],
+        texts: vec![TextRequest { sources: vec!["toolchain-docs".to_owned()], ..TextRequest::default() }],
         base_dir: PathBuf::from("."),
         tokenizer: TokenizerChoice::Train { vocab: 512 },
         validation_fraction: 0.06,

@@ -31,4 +31,4 @@ pub use dataset::{DatasetWriter, Manifest, OpenDataset, OpenError, WriteError};
 pub use inspect::{InspectError, InspectOptions, Inspection, Sample, SourceShare, inspect, samples};
 pub use prepare::{PrepareError, PrepareRequest, Prepared, TextRequest, TokenizerChoice, find_prepared, prepare};
 pub use progress::Progress;
-pub use sources::{Limits, SourceError};
+pub use sources::{LeftOut, Limits, SourceError};

@@ -11,7 +11,7 @@ pub enum Progress {
         /// Bytes of all source files.
         total: u64,
     },
-    /// Extracting the text of the source files. In files.
+    /// Reading the source files for a sample to train a tokenizer on, unless one was given. In files.
     Extracting {
         /// Files read.
         done: u64,
@@ -23,11 +23,11 @@ pub enum Progress {
         /// Bytes of training text.
         bytes: u64,
     },
-    /// Tokenizing and writing. In bytes of text, over both splits.
+    /// Reading the source files, tokenizing and writing. In bytes of text, over both splits.
     Tokenizing {
         /// Bytes tokenized.
         done: u64,
-        /// Bytes of text.
+        /// Bytes of text; of the source files, if a tokenizer was given and nothing was read before.
         total: u64,
     },
 }

@@ -29,7 +29,7 @@ fn write(path: &Path, text: &str, seconds_ago: u64) {
 
 fn request(texts: &Path, datasets: &Path) -> PrepareRequest {
     PrepareRequest {
-        texts: vec![TextRequest { domain: None, sources: vec!["*.txt".to_owned()] }],
+        texts: vec![TextRequest { sources: vec!["*.txt".to_owned()], ..TextRequest::default() }],
         base_dir: texts.to_path_buf(),
         tokenizer: TokenizerChoice::Train { vocab: 300 },
         validation_fraction: 0.2,
@@ -95,6 +95,7 @@ fn domains_are_split_and_written_by_themselves_and_share_a_tokenizer() {
     let text = |domain: &str, pattern: &str| TextRequest {
         domain: Some(domain.to_owned()),
         sources: vec![pattern.to_owned()],
+        text_key: None,
     };
     let base = request(texts.path(), datasets.path());
     let base = PrepareRequest { texts: vec![text("prose", "[0-9]*.txt"), text("code", "x-*")], ..base };
@@ -114,7 +115,7 @@ fn domains_are_split_and_written_by_themselves_and_share_a_tokenizer() {
     for others in [
         vec![text("text", "[0-9]*.txt"), text("code", "x-*")],
         vec![text("code", "x-*"), text("prose", "[0-9]*.txt")],
-        vec![TextRequest { domain: None, sources: vec!["[0-9]*.txt".to_owned(), "x-*".to_owned()] }],
+        vec![TextRequest { sources: vec!["[0-9]*.txt".to_owned(), "x-*".to_owned()], ..TextRequest::default() }],
     ] {
         let (other, _) = run(&PrepareRequest { texts: others.clone(), ..base.clone() });
         assert!(!other.found && other.dataset.id != first.dataset.id, "{others:?}");
@@ -174,6 +175,12 @@ fn damaged_and_deleted_datasets_are_prepared_again() {
     let (first, _) = run(&request);
     std::fs::write(first.dir.join("train-00000.npy"), "short").expect("writes");
     assert_eq!(run(&request).0, first);
+    // Of the right size, but overwritten.
+    let shard = first.dir.join("train-00000.npy");
+    let mut bytes = std::fs::read(&shard).expect("reads");
+    bytes[200..].fill(1);
+    std::fs::write(&shard, bytes).expect("writes");
+    assert_eq!(run(&request).0, first);
     OpenDataset::open(&first.dir).expect("opens").verify().expect("is whole");
     std::fs::remove_dir_all(&first.dir).expect("removes");
     assert_eq!(run(&request).0, first);
@@ -201,23 +208,130 @@ fn a_place_that_cannot_be_written_is_named() {
     assert!(matches!(&error, PrepareError::Write(WriteError::Write { path, .. }) if *path == place), "{error:?}");
 }
 
+fn json_lines(key: &str, texts: std::ops::Range<u64>) -> String {
+    let text = |number: u64| (0..60).map(|i| format!("word{} ", (i * i + number * 31) % 89)).collect::<String>();
+    texts.map(|number| format!("{{\"id\": NaN, \"{key}\": \"{}\"}}\n", text(number))).collect()
+}
+
+fn of(texts: TextRequest, base: &PrepareRequest) -> PrepareRequest {
+    PrepareRequest { texts: vec![texts], ..base.clone() }
+}
+
+#[test]
+fn compressed_parts_are_read_like_plain_ones_and_the_rest_is_counted() {
+    let (texts, datasets) = (tempfile::tempdir().expect("a directory"), tempfile::tempdir().expect("a directory"));
+    let put = |name: &str, content: &[u8]| std::fs::write(texts.path().join(name), content).expect("writes");
+    put("all.jsonl", json_lines("text", 0..90).as_bytes());
+    let base = request(texts.path(), datasets.path());
+    let (plain, _) = run(&of(TextRequest { sources: vec!["all.jsonl".to_owned()], ..TextRequest::default() }, &base));
+
+    std::fs::create_dir(texts.path().join("parts")).expect("creates");
+    put("parts/0.jsonl", json_lines("text", 0..30).as_bytes());
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut gzip, json_lines("text", 30..60).as_bytes()).expect("is compressed");
+    put("parts/1.JSON.gz", &gzip.finish().expect("is compressed"));
+    put("parts/2.jsonl.zst", &zstd::encode_all(json_lines("text", 60..90).as_bytes(), 1).expect("is compressed"));
+    put("parts/paper.pdf", b"%PDF");
+    let parts = of(TextRequest { sources: vec!["parts".to_owned()], ..TextRequest::default() }, &base);
+    let (together, _) = run(&parts);
+    assert_eq!(together.dataset.id, plain.dataset.id);
+    assert_eq!(together.left_out.to_string(), "1 file .pdf");
+    assert_eq!(run(&parts).0, Prepared { found: true, ..together }, "what is left out is said each time");
+}
+
+#[test]
+fn the_key_of_a_text_can_be_named_and_lines_without_are_skipped() {
+    let (texts, datasets) = (tempfile::tempdir().expect("a directory"), tempfile::tempdir().expect("a directory"));
+    let lines = json_lines("content", 0..60) + "{\"content\": null}\n{\"other\": 1}\n";
+    std::fs::write(texts.path().join("a.jsonl"), lines).expect("writes");
+    let base = request(texts.path(), datasets.path());
+    let of_key = |key: Option<&str>| {
+        let sources = vec!["a.jsonl".to_owned()];
+        of(TextRequest { sources, text_key: key.map(str::to_owned), ..TextRequest::default() }, &base)
+    };
+    let error = prepare(&of_key(None), &|_| {}).expect_err("has no such key").to_string();
+    assert!(error.contains("under \"text\"") && error.contains("content (text), id (null)"), "{error}");
+    let (prepared, _) = run(&of_key(Some("content")));
+    assert_eq!(prepared.dropped.without_text, 2);
+    let inspection = inspect(&prepared.dir, &InspectOptions::default()).expect("is shown");
+    assert_eq!(inspection.train_documents + inspection.validation_documents, 60);
+}
+
+#[test]
+fn each_preparation_tells_what_itself_dropped() {
+    let (texts, datasets) = (texts(), tempfile::tempdir().expect("a directory"));
+    let base = request(texts.path(), datasets.path());
+    let (first, _) = run(&base);
+    for number in 0..40 {
+        let text = std::fs::read_to_string(texts.path().join(format!("{number:02}.txt"))).expect("reads");
+        write(&texts.path().join(format!("{number:02}-copy.txt")), &text, 50);
+    }
+    let (second, _) = run(&base);
+    assert_eq!((second.found, second.dataset.id), (false, first.dataset.id));
+    assert_eq!((first.dropped.duplicate_documents, second.dropped.duplicate_documents), (0, 40));
+    assert_eq!(run(&base).0.dropped, second.dropped, "and tells it again");
+}
+
+#[test]
+fn ready_tokens_make_the_dataset_that_their_text_makes() {
+    let (texts, datasets) = (texts(), tempfile::tempdir().expect("a directory"));
+    let base = PrepareRequest { validation_fraction: 1.0, ..request(texts.path(), datasets.path()) };
+    let trained = run(&PrepareRequest { validation_fraction: 0.2, ..base.clone() }).0;
+    let tokenizer = TokenizerChoice::File(trained.dir.join("tokenizer.json"));
+    let base = PrepareRequest { tokenizer, ..base };
+    let (from_text, _) = run(&base);
+    std::fs::copy(from_text.dir.join("validation-00000.npy"), texts.path().join("tokens.npy")).expect("copies");
+    let of_tokens = of(TextRequest { sources: vec!["*.npy".to_owned()], ..TextRequest::default() }, &base);
+    let (from_tokens, _) = run(&of_tokens);
+    assert_eq!((from_tokens.dataset.id, from_tokens.found), (from_text.dataset.id, false));
+    assert_eq!(from_tokens.dataset.validation_bytes, from_text.dataset.validation_bytes);
+    let without = PrepareRequest { tokenizer: TokenizerChoice::Train { vocab: 300 }, ..of_tokens };
+    let error = prepare(&without, &|_| {}).expect_err("has no tokenizer");
+    assert!(matches!(&error, PrepareError::Extract(_)), "{error:?}");
+}
+
+#[test]
+fn what_is_not_a_tokenizer_is_refused_before_anything_is_read() {
+    let (texts, datasets) = (texts(), tempfile::tempdir().expect("a directory"));
+    std::fs::write(texts.path().join("tokenizer.model"), b"\x0a\x0e\xff\xfe").expect("writes");
+    std::fs::write(texts.path().join("vocab.json"), b"{\"a\": 1}").expect("writes");
+    let base = request(texts.path(), datasets.path());
+    for (name, words) in [
+        ("tokenizer.model", "a SentencePiece model"),
+        ("vocab.json", "it has no `model`"),
+        ("meta-llama/some-model", "nothing is downloaded"),
+        (".", "a folder"),
+    ] {
+        let tokenizer = TokenizerChoice::File(texts.path().join(name));
+        let seen = Mutex::new(0);
+        let error =
+            prepare(&PrepareRequest { tokenizer, ..base.clone() }, &|_| *seen.lock().expect("not poisoned") += 1);
+        let error = error.expect_err(name).to_string();
+        assert!(error.contains(words) && error.contains("A tokenizer.json is needed"), "{error}");
+        assert_eq!(seen.into_inner().expect("not poisoned"), 0, "nothing was read");
+    }
+}
+
 #[test]
 fn texts_that_cannot_be_split_or_found_are_refused() {
     let (texts, datasets) = (texts(), tempfile::tempdir().expect("a directory"));
     let base = request(texts.path(), datasets.path());
     let one = PrepareRequest {
-        texts: vec![TextRequest { domain: None, sources: vec!["00.txt".to_owned()] }],
+        texts: vec![TextRequest { sources: vec!["00.txt".to_owned()], ..TextRequest::default() }],
         ..base.clone()
     };
     assert!(matches!(prepare(&one, &|_| {}), Err(PrepareError::EmptySplit { .. })));
     std::fs::write(texts.path().join("blank.txt"), " \n").expect("writes");
     let blank = PrepareRequest {
-        texts: vec![TextRequest { domain: None, sources: vec!["blank.txt".to_owned()] }],
+        texts: vec![TextRequest { sources: vec!["blank.txt".to_owned()], ..TextRequest::default() }],
         validation_fraction: 1.0,
         ..base.clone()
     };
     assert!(matches!(prepare(&blank, &|_| {}), Err(PrepareError::NoText)));
-    let none = PrepareRequest { texts: vec![TextRequest { domain: None, sources: vec!["*.md".to_owned()] }], ..base };
+    let none = PrepareRequest {
+        texts: vec![TextRequest { sources: vec!["*.md".to_owned()], ..TextRequest::default() }],
+        ..base
+    };
     let error = prepare(&none, &|_| {}).expect_err("is refused");
     assert!(matches!(error, PrepareError::Sources(SourceError::NothingMatched { .. })), "{error:?}");
 }
@@ -238,7 +352,7 @@ fn an_inspection_tells_what_was_kept_and_dropped() {
 fn the_documentation_of_the_toolchain_is_a_corpus() {
     let datasets = tempfile::tempdir().expect("a directory");
     let request = PrepareRequest {
-        texts: vec![TextRequest { domain: None, sources: vec!["toolchain-docs".to_owned()] }],
+        texts: vec![TextRequest { sources: vec!["toolchain-docs".to_owned()], ..TextRequest::default() }],
         max_bytes: Some(400_000),
         validation_fraction: 0.1,
         ..request(Path::new("."), datasets.path())
@@ -275,7 +389,7 @@ fn of_a_corpus_of_one_long_file_blocks_are_held_out_and_none_of_them_is_trained_
     let lines: Vec<String> = (0..30_000).map(|line| format!("line {line} says {}\n", line * line % 977)).collect();
     std::fs::write(texts.path().join("input.txt"), lines.concat()).expect("writes");
     let (prepared, _) = run(&PrepareRequest {
-        texts: vec![TextRequest { domain: None, sources: vec!["input.txt".to_owned()] }],
+        texts: vec![TextRequest { sources: vec!["input.txt".to_owned()], ..TextRequest::default() }],
         validation_fraction: 0.1,
         ..request(texts.path(), datasets.path())
     });
@@ -303,7 +417,7 @@ fn books_and_notes_are_both_held_out_and_each_source_has_its_share_of_what_is_me
         }
     }
     let (prepared, _) = run(&PrepareRequest {
-        texts: vec![TextRequest { domain: None, sources: vec!["books".to_owned(), "notes".to_owned()] }],
+        texts: vec![TextRequest { sources: vec!["books".to_owned(), "notes".to_owned()], ..TextRequest::default() }],
         validation_fraction: 0.1,
         ..request(texts.path(), datasets.path())
     });

@@ -20,6 +20,7 @@ pub use manifest::{DomainEntry, FORMAT_VERSION, FileEntry, MANIFEST, Manifest, S
 pub use writer::{DatasetWriter, WriteError, write_domains, write_texts};
 
 pub(crate) use held_out::Placed;
+pub(crate) use shard::Header;
 pub(crate) use writer::write_atomically;
 
 /// Larger files are rejected unread.

@@ -56,16 +56,17 @@ impl Shard {
 /// The header is a Python literal. Only the form that numpy writes for such an array is accepted, with any spacing: a
 /// parser for all literals needs more than five seconds for a hundred open brackets.
 #[derive(Debug, PartialEq, Eq)]
-struct Header {
+pub(crate) struct Header {
     /// Byte offset of the first number.
     offset: usize,
     /// Bytes per number.
-    width: usize,
-    len: usize,
+    pub(crate) width: usize,
+    pub(crate) len: usize,
 }
 
 impl Header {
-    fn read(file: &[u8]) -> Option<Self> {
+    /// The header at the start of a file.
+    pub(crate) fn read(file: &[u8]) -> Option<Self> {
         let (version, rest) = file.strip_prefix(b"\x93NUMPY")?.split_first_chunk::<2>()?;
         let (length, rest) = match version {
             [1, 0] => {

@@ -1,7 +1,8 @@
 //! Writes a dataset to a temporary directory and renames it into place.
 
 use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::hash::{BuildHasher, RandomState};
+use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -10,6 +11,7 @@ use npyz::WriterBuilder;
 use vocabulary::{Dataset, DatasetId, Domain};
 
 use super::OpenDataset;
+use super::hashes::hash_of;
 use super::held_out::{HeldOutDocument, packed};
 use super::manifest::{DomainEntry, FORMAT_VERSION, FileEntry, MANIFEST, Manifest, ShardEntry, SplitEntry};
 use crate::extract::Dropped;
@@ -19,6 +21,8 @@ use crate::tokenizer::{Tokenizer, TokenizerError};
 
 /// Tokens per shard.
 const SHARD_TOKENS: usize = 1 << 26;
+/// Tokens of a split that are held before they are written.
+const PENDING_TOKENS: usize = 1 << 16;
 /// Prefix of unfinished directories. The dot hides them from code that lists datasets.
 const PARTIAL: &str = ".partial-";
 /// Leftovers of an interrupted preparation are removed once they are this old.
@@ -86,7 +90,9 @@ impl PartWriter {
 #[derive(Debug)]
 struct SplitWriter {
     name: String,
+    /// Tokens that are not in a file yet.
     pending: Vec<u32>,
+    shard: Option<ShardWriter>,
     entry: SplitEntry,
     tokens: u64,
     bytes: u64,
@@ -96,7 +102,44 @@ struct SplitWriter {
 
 impl SplitWriter {
     fn new(name: String, first: u32) -> Self {
-        Self { name, pending: vec![first], entry: SplitEntry::default(), tokens: 0, bytes: 0, documents: Vec::new() }
+        Self {
+            name,
+            pending: vec![first],
+            shard: None,
+            entry: SplitEntry::default(),
+            tokens: 0,
+            bytes: 0,
+            documents: Vec::new(),
+        }
+    }
+
+    /// Moves the pending tokens to files, and finishes those that are full.
+    fn flush(&mut self, dir: &Path, vocab: u32) -> Result<(), WriteError> {
+        let pending = std::mem::take(&mut self.pending);
+        let mut rest = &pending[..];
+        while !rest.is_empty() {
+            let shard = match &mut self.shard {
+                Some(shard) => shard,
+                None => {
+                    let name = format!("{}-{:05}.npy", self.name, self.entry.shards.len());
+                    self.shard.insert(ShardWriter::new(dir, name, vocab)?)
+                }
+            };
+            let (some, others) = rest.split_at(rest.len().min(SHARD_TOKENS - shard.len as usize));
+            shard.write(some)?;
+            rest = others;
+            if shard.len as usize == SHARD_TOKENS {
+                self.finish_shard()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn finish_shard(&mut self) -> Result<(), WriteError> {
+        if let Some(shard) = self.shard.take() {
+            self.entry.shards.push(shard.finish()?);
+        }
+        Ok(())
     }
 }
 
@@ -187,10 +230,8 @@ impl<'a> DatasetWriter<'a> {
         writer.entry.documents += 1;
         writer.tokens += tokens.len() as u64 + 1;
         writer.bytes += tokens.iter().map(|&token| u64::from(lengths[token as usize])).sum::<u64>();
-        while writer.pending.len() >= SHARD_TOKENS {
-            let rest = writer.pending.split_off(SHARD_TOKENS);
-            let full = std::mem::replace(&mut writer.pending, rest);
-            write_shard(&self.partial, self.tokenizer.vocab(), writer, &full)?;
+        if writer.pending.len() >= PENDING_TOKENS {
+            writer.flush(&self.partial, self.tokenizer.vocab())?;
         }
         Ok(())
     }
@@ -203,10 +244,8 @@ impl<'a> DatasetWriter<'a> {
     pub fn finish(mut self, sources: Vec<String>, dropped: Dropped) -> Result<(Dataset, PathBuf), WriteError> {
         let vocab = self.tokenizer.vocab();
         for writer in self.parts.iter_mut().flat_map(|part| [&mut part.train, &mut part.validation]) {
-            let last = std::mem::take(&mut writer.pending);
-            if !last.is_empty() {
-                write_shard(&self.partial, vocab, writer, &last)?;
-            }
+            writer.flush(&self.partial, vocab)?;
+            writer.finish_shard()?;
         }
         for PartWriter { validation, .. } in &mut self.parts {
             let index = npy(&packed(&validation.documents)).map_err(unwritable(&self.partial))?;
@@ -332,7 +371,9 @@ fn is_whole(dir: &Path) -> bool {
 /// A path that no other process or thread uses.
 fn partial_path(parent: &Path) -> PathBuf {
     static COUNT: AtomicU64 = AtomicU64::new(0);
-    parent.join(format!("{PARTIAL}{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed)))
+    // A process id is no name across hosts: the operating system's random numbers are.
+    let number = RandomState::new().hash_one(COUNT.fetch_add(1, Ordering::Relaxed));
+    parent.join(format!("{PARTIAL}{}-{number:016x}", std::process::id()))
 }
 
 fn remove_abandoned(datasets_dir: &Path) {
@@ -347,13 +388,65 @@ fn remove_abandoned(datasets_dir: &Path) {
     }
 }
 
-fn write_shard(dir: &Path, vocab: u32, split: &mut SplitWriter, tokens: &[u32]) -> Result<(), WriteError> {
-    let name = format!("{}-{:05}.npy", split.name, split.entry.shards.len());
-    let bytes =
-        if vocab <= 1 << 16 { npy(&tokens.iter().map(|&token| token as u16).collect::<Vec<_>>()) } else { npy(tokens) };
-    let file = write_file(dir, &name, &bytes.map_err(unwritable(dir))?)?;
-    split.entry.shards.push(ShardEntry { file, tokens: tokens.len() as u64 });
-    Ok(())
+/// A token file in the making: its header comes last, because it says how many tokens there are.
+#[derive(Debug)]
+struct ShardWriter {
+    name: String,
+    path: PathBuf,
+    file: BufWriter<File>,
+    /// Whether a token takes two bytes.
+    is_narrow: bool,
+    len: u64,
+}
+
+impl ShardWriter {
+    fn new(dir: &Path, name: String, vocab: u32) -> Result<Self, WriteError> {
+        let path = dir.join(&name);
+        let is_narrow = vocab <= 1 << 16;
+        let mut file = BufWriter::with_capacity(1 << 18, File::create(&path).map_err(unwritable(&path))?);
+        header(is_narrow, SHARD_TOKENS as u64).and_then(|header| file.write_all(&header)).map_err(unwritable(&path))?;
+        Ok(Self { name, path, file, is_narrow, len: 0 })
+    }
+
+    fn write(&mut self, tokens: &[u32]) -> Result<(), WriteError> {
+        self.len += tokens.len() as u64;
+        let mut write = |token: u32| {
+            if self.is_narrow {
+                self.file.write_all(&(token as u16).to_le_bytes())
+            } else {
+                self.file.write_all(&token.to_le_bytes())
+            }
+        };
+        tokens.iter().try_for_each(|&token| write(token)).map_err(unwritable(&self.path))
+    }
+
+    fn finish(self) -> Result<ShardEntry, WriteError> {
+        let Self { name, path, file, is_narrow, len } = self;
+        let finish = || {
+            let mut file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
+            let (first, last) = (header(is_narrow, SHARD_TOKENS as u64)?, header(is_narrow, len)?);
+            // A header is padded to a multiple of 64 bytes, which all counts of tokens fit into.
+            if first.len() != last.len() {
+                return Err(io::Error::other("the header has another size than was left for it"));
+            }
+            file.seek(SeekFrom::Start(0))?;
+            file.write_all(&last)?;
+            file.sync_all()?;
+            Ok((file.metadata()?.len(), hash_of(&path)?))
+        };
+        let (bytes, blake3) = finish().map_err(unwritable(&path))?;
+        Ok(ShardEntry { file: FileEntry { name, bytes, blake3 }, tokens: len })
+    }
+}
+
+/// The header of a token file.
+fn header(is_narrow: bool, len: u64) -> io::Result<Vec<u8>> {
+    let shape = &[len];
+    if is_narrow {
+        npyz::WriteOptions::<u16>::new().default_dtype().shape(shape).writer(Vec::new()).write_header_only()
+    } else {
+        npyz::WriteOptions::<u32>::new().default_dtype().shape(shape).writer(Vec::new()).write_header_only()
+    }
 }
 
 /// The bytes of a `.npy`.
@@ -391,5 +484,39 @@ fn sync_dir(dir: &Path) -> Result<(), WriteError> {
         // Not every platform opens directories.
         Err(error) if cfg!(unix) => Err(unwritable(dir)(error)),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shard_is_the_array_that_is_written_at_once() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let tokens: Vec<u32> = (0..100_000).map(|i| i % 300).collect();
+        for (len, vocab) in [(0, 300), (1, 300), (9, 70_000), (10, 300), (100_000, 300), (100_000, 70_000)] {
+            let tokens = &tokens[..len];
+            let mut shard = ShardWriter::new(dir.path(), "x.npy".to_owned(), vocab).expect("begins");
+            tokens.chunks(777).for_each(|some| shard.write(some).expect("is written"));
+            let entry = shard.finish().expect("ends");
+            let expected = if vocab <= 1 << 16 {
+                npy(&tokens.iter().map(|&token| token as u16).collect::<Vec<_>>())
+            } else {
+                npy(tokens)
+            };
+            let expected = expected.expect("is an array");
+            assert_eq!(std::fs::read(dir.path().join("x.npy")).expect("is there"), expected, "{len}, {vocab}");
+            let file = FileEntry {
+                name: "x.npy".to_owned(),
+                bytes: expected.len() as u64,
+                blake3: ContentHash::of(&expected),
+            };
+            assert_eq!(entry, ShardEntry { file, tokens: len as u64 });
+        }
+        // No count of tokens has a header of another size.
+        for len in [0, 9, 99_999, SHARD_TOKENS as u64] {
+            assert_eq!(header(true, len).expect("fits").len(), header(false, 0).expect("fits").len());
+        }
     }
 }

@@ -10,17 +10,6 @@ use serde::{Deserialize, Serialize};
 
 use super::Extracted;
 
-/// The documents of a corpus, each text once.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Deduplicated {
-    /// Non-empty texts, in the order of the files.
-    pub documents: Vec<String>,
-    /// For each document, the index of the original it is or is the rest of.
-    pub origins: Vec<usize>,
-    /// What was removed.
-    pub dropped: Dropped,
-}
-
 /// Counts of what was removed from a corpus.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -31,6 +20,13 @@ pub struct Dropped {
     pub duplicate_documents: u64,
     /// Paragraphs equal to an earlier one.
     pub duplicate_paragraphs: u64,
+    /// Lines and rows whose text is missing, null or not a text.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub without_text: u64,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 type Fingerprint = [u8; 16];
@@ -41,46 +37,66 @@ fn fingerprint(text: &str) -> Fingerprint {
     bytes
 }
 
-/// Keeps the first occurrence of everything.
-#[must_use]
-pub fn deduplicate(extracted: Vec<Extracted>) -> Deduplicated {
-    let fingerprints: Vec<Vec<Fingerprint>> = extracted
-        .par_iter()
-        .map(|document| match document {
-            Extracted::Whole(_) => Vec::new(),
-            Extracted::Paragraphs(paragraphs) => paragraphs.iter().map(|text| fingerprint(text)).collect(),
-        })
-        .collect();
-    let mut dropped = Dropped::default();
-    let mut seen_paragraphs = HashSet::new();
-    let mut texts = Vec::with_capacity(extracted.len());
-    for (document, fingerprints) in extracted.into_iter().zip(fingerprints) {
-        texts.push(match document {
-            Extracted::Whole(text) => text,
-            Extracted::Paragraphs(paragraphs) => {
-                let before = paragraphs.len();
-                let kept = paragraphs.into_iter().zip(fingerprints).filter(|(_, hash)| seen_paragraphs.insert(*hash));
-                let kept: Vec<_> = kept.map(|(text, _)| text).collect();
-                dropped.duplicate_paragraphs += (before - kept.len()) as u64;
-                kept.join("\n\n")
+/// A document that is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// Its text; not empty.
+    pub text: String,
+    /// Its tokens, if they were given.
+    pub tokens: Option<Vec<u32>>,
+}
+
+/// Keeps the first occurrence of everything. It remembers 16 bytes of each document and paragraph.
+#[derive(Debug, Default)]
+pub struct Deduplicator {
+    paragraphs: HashSet<Fingerprint>,
+    documents: HashSet<Fingerprint>,
+    /// What was removed so far.
+    pub dropped: Dropped,
+}
+
+impl Deduplicator {
+    /// Which of the next documents are kept, in order.
+    #[must_use]
+    pub fn keep(&mut self, extracted: Vec<Extracted>) -> Vec<Kept> {
+        let fingerprints: Vec<Vec<Fingerprint>> = extracted
+            .par_iter()
+            .map(|document| match document {
+                Extracted::Whole(_) | Extracted::Tokens { .. } => Vec::new(),
+                Extracted::Paragraphs(paragraphs) => paragraphs.iter().map(|text| fingerprint(text)).collect(),
+            })
+            .collect();
+        let mut documents = Vec::with_capacity(extracted.len());
+        for (document, fingerprints) in extracted.into_iter().zip(fingerprints) {
+            documents.push(match document {
+                Extracted::Whole(text) => Kept { text, tokens: None },
+                Extracted::Tokens { text, tokens } => Kept { text, tokens: Some(tokens) },
+                Extracted::Paragraphs(paragraphs) => {
+                    let before = paragraphs.len();
+                    let own =
+                        paragraphs.into_iter().zip(fingerprints).filter(|(_, hash)| self.paragraphs.insert(*hash));
+                    let own: Vec<_> = own.map(|(text, _)| text).collect();
+                    self.dropped.duplicate_paragraphs += (before - own.len()) as u64;
+                    Kept { text: own.join("\n\n"), tokens: None }
+                }
+            });
+        }
+        let fingerprints: Vec<_> = documents.par_iter().map(|document| fingerprint(&document.text)).collect();
+        let mut fingerprints = fingerprints.into_iter();
+        documents.retain(|document| {
+            let Some(hash) = fingerprints.next() else { return false };
+            if document.text.trim().is_empty() {
+                self.dropped.empty_documents += 1;
+                false
+            } else if !self.documents.insert(hash) {
+                self.dropped.duplicate_documents += 1;
+                false
+            } else {
+                true
             }
         });
+        documents
     }
-    let fingerprints: Vec<_> = texts.par_iter().map(|text| fingerprint(text)).collect();
-    let mut seen_documents = HashSet::new();
-    let mut documents = Vec::with_capacity(texts.len());
-    let mut origins = Vec::with_capacity(texts.len());
-    for (origin, (text, hash)) in texts.into_iter().zip(fingerprints).enumerate() {
-        if text.trim().is_empty() {
-            dropped.empty_documents += 1;
-        } else if !seen_documents.insert(hash) {
-            dropped.duplicate_documents += 1;
-        } else {
-            documents.push(text);
-            origins.push(origin);
-        }
-    }
-    Deduplicated { documents, origins, dropped }
 }
 
 #[cfg(test)]
@@ -91,16 +107,28 @@ mod tests {
     fn the_first_of_each_is_kept() {
         let whole = |text: &str| Extracted::Whole(text.to_owned());
         let page = |texts: &[&str]| Extracted::Paragraphs(texts.iter().map(|&text| text.to_owned()).collect());
-        let result = deduplicate(vec![
+        let all = vec![
             whole("a"),
             page(&["one", "two", "one"]),
             whole("a"),
             page(&["two", "three"]),
             page(&["one"]),
             whole(" \n"),
-        ]);
-        assert_eq!(result.documents, ["a", "one\n\ntwo", "three"]);
-        assert_eq!(result.origins, [0, 1, 3]);
-        assert_eq!(result.dropped, Dropped { empty_documents: 2, duplicate_documents: 1, duplicate_paragraphs: 3 });
+            Extracted::Tokens { text: "three".to_owned(), tokens: vec![3] },
+            Extracted::Tokens { text: "four".to_owned(), tokens: vec![4] },
+        ];
+        // However many come at a time.
+        for at_once in 1..=all.len() {
+            let mut deduplicator = Deduplicator::default();
+            let kept: Vec<_> = all.chunks(at_once).flat_map(|some| deduplicator.keep(some.to_vec())).collect();
+            assert_eq!(
+                kept.iter().map(|kept| kept.text.as_str()).collect::<Vec<_>>(),
+                ["a", "one\n\ntwo", "three", "four"]
+            );
+            assert_eq!(kept[3].tokens, Some(vec![4]));
+            let expected =
+                Dropped { empty_documents: 2, duplicate_documents: 2, duplicate_paragraphs: 3, without_text: 0 };
+            assert_eq!(deduplicator.dropped, expected);
+        }
     }
 }

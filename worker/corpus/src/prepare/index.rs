@@ -6,9 +6,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 use vocabulary::Dataset;
 
-use super::{PrepareError, PrepareRequest, Vocabulary};
+use super::{PrepareError, PrepareRequest, TEXT_KEY, Vocabulary};
 use crate::dataset::{WriteError, write_atomically};
-use crate::extract::Decoding;
+use crate::extract::{Compression, Decoding, Dropped};
 use crate::hash::ContentHash;
 use crate::sources::Source;
 
@@ -28,6 +28,12 @@ pub(super) struct Index {
 pub(super) struct Entry {
     /// Its sources are described as this request names them: other sources may have given the same content.
     pub(super) dataset: Dataset,
+    /// What the preparation dropped of its text; absent in entries of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) dropped: Option<Dropped>,
+    /// What else people should know.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) notes: Vec<String>,
 }
 
 impl Index {
@@ -74,7 +80,7 @@ pub(super) fn settings(request: &PrepareRequest, sources: &[Source], vocabulary:
     fields.add(&PREPARATION_VERSION.to_le_bytes());
     match vocabulary {
         Vocabulary::Entries(vocab) => fields.add(b"train").add(&vocab.to_le_bytes()),
-        Vocabulary::Json(json) => fields.add(b"file").add(json.as_bytes()),
+        Vocabulary::Given(json, _) => fields.add(b"file").add(json.as_bytes()),
     };
     fields.add(&request.validation_fraction.to_bits().to_le_bytes());
     fields.add(&request.split_seed.to_le_bytes());
@@ -84,6 +90,9 @@ pub(super) fn settings(request: &PrepareRequest, sources: &[Source], vocabulary:
         fields.add(&[u8::from(source.decoding == Decoding::Strict)]);
         for file in &source.files {
             fields.add(file.name.as_bytes()).add(format!("{:?}", file.format).as_bytes());
+            if file.compression != Compression::None {
+                fields.add(format!("{:?}", file.compression).as_bytes());
+            }
         }
         fields.add(b"end");
     }
@@ -93,11 +102,14 @@ pub(super) fn settings(request: &PrepareRequest, sources: &[Source], vocabulary:
             fields.add(b"domain").add(domain.as_bytes()).add(&(text.sources.len() as u64).to_le_bytes());
         }
     }
+    for text in request.texts.iter().filter(|text| text.text_key() != TEXT_KEY) {
+        fields.add(b"text key").add(text.text_key().as_bytes());
+    }
     fields.finish()
 }
 
 /// The key by content.
-pub(super) fn exact_key(settings: &ContentHash, hashes: &[ContentHash]) -> String {
+pub(super) fn exact_key<'a>(settings: &ContentHash, hashes: impl Iterator<Item = &'a ContentHash>) -> String {
     let mut fields = Fields::new("windtunnel 2026-11 preparation by content");
     fields.add(settings.as_bytes());
     for hash in hashes {

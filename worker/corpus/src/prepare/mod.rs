@@ -3,10 +3,15 @@
 //! A preparation has two keys. The exact key hashes the request and the content of every source file; the quick key
 //! replaces content by names, sizes and modification times, so that the files need not be read at all. Both lead to the
 //! same entry below `prepared/`, which names the dataset.
+//!
+//! A corpus is read as a stream, twice if a tokenizer has to be trained. What is in memory at any time are a few batches of
+//! documents, and 16 bytes of each document to recognise duplicates by.
 
 mod cut;
 mod documents;
 mod index;
+mod passes;
+mod sample;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,16 +20,15 @@ use recipes::Recipe;
 use vocabulary::Dataset;
 
 use crate::dataset::{DatasetWriter, OpenDataset, WriteError};
-use crate::extract::{Deduplicated, ExtractError, Extracted, deduplicate};
-use crate::hash::ContentHash;
-use crate::progress::{Progress, ProgressSink};
-use crate::sources::{self, Limits, Source, SourceError};
-use crate::split::{Piece, Split, pieces_of};
+use crate::extract::{Dropped, ExtractError};
+use crate::progress::ProgressSink;
+use crate::sources::{self, LeftOut, Limits, Source, SourceError};
 use crate::tokenizer::{Tokenizer, TokenizerError};
+use documents::{Reading, Seen};
 use index::{Entry, Index};
 
-/// Documents tokenized between two progress reports.
-const DOCUMENTS_AT_ONCE: usize = 512;
+/// The key of a document in JSON Lines and Parquet, unless a request says otherwise.
+pub const TEXT_KEY: &str = "text";
 
 /// The tokenizer a dataset shall have.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,50 +47,79 @@ pub enum TokenizerChoice {
 /// The choice, with the file read.
 enum Vocabulary {
     Entries(u32),
-    Json(String),
+    /// A file's content, and the tokenizer that it makes.
+    Given(String, Box<Tokenizer>),
 }
 
 impl Vocabulary {
     fn of(choice: &TokenizerChoice) -> Result<Self, PrepareError> {
+        let given = |json: String| -> Result<Self, TokenizerError> {
+            let tokenizer = Tokenizer::from_json(json.clone())?;
+            Ok(Self::Given(json, Box::new(tokenizer)))
+        };
         match choice {
             TokenizerChoice::Train { vocab } => Ok(Self::Entries(*vocab)),
-            TokenizerChoice::Json(json) => Ok(Self::Json(json.clone())),
-            TokenizerChoice::File(path) => std::fs::read_to_string(path)
-                .map(Self::Json)
-                .map_err(|source| PrepareError::Read { path: path.clone(), source }),
+            TokenizerChoice::Json(json) => given(json.clone()).map_err(PrepareError::Tokenizer),
+            TokenizerChoice::File(path) => given(read_json(path)?).map_err(|error| match error {
+                TokenizerError::Parse { reason } => not_a_tokenizer(path, &reason),
+                error => PrepareError::Tokenizer(error),
+            }),
         }
     }
 
-    fn tokenizer(self, train: &[&str], progress: ProgressSink<'_>) -> Result<Tokenizer, TokenizerError> {
+    /// The tokenizer, if it was given.
+    fn tokenizer(&self) -> Option<&Tokenizer> {
         match self {
-            Self::Json(json) => Tokenizer::from_json(json),
-            Self::Entries(vocab) => {
-                let bytes = train.iter().map(|text| text.len() as u64).sum();
-                progress(Progress::TrainingTokenizer { bytes });
-                Tokenizer::train(train, vocab)
-            }
+            Self::Entries(_) => None,
+            Self::Given(_, tokenizer) => Some(tokenizer),
         }
     }
+}
+
+/// The text of a `tokenizer.json`.
+fn read_json(path: &Path) -> Result<String, PrepareError> {
+    if path.is_dir() {
+        let is_there = path.join("tokenizer.json").is_file();
+        let problem = if is_there { "it is a folder; name the file in it" } else { "it is a folder without one" };
+        return Err(not_a_tokenizer(path, problem));
+    }
+    let bytes = std::fs::read(path).map_err(|source| match source.kind() {
+        io::ErrorKind::NotFound => not_a_tokenizer(path, "there is no such file, and nothing is downloaded"),
+        _ => PrepareError::Read { path: path.to_path_buf(), source },
+    })?;
+    String::from_utf8(bytes).map_err(|_| not_a_tokenizer(path, "it is not text, but perhaps a SentencePiece model"))
+}
+
+fn not_a_tokenizer(path: &Path, problem: &str) -> PrepareError {
+    PrepareError::TokenizerFile { path: path.to_path_buf(), problem: problem.to_owned() }
 }
 
 /// A text to prepare.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TextRequest {
     /// Name of the domain; `None` for the only text of a dataset without domains.
     pub domain: Option<String>,
-    /// Paths, globs or names of built-in texts.
+    /// Paths, directories, globs or names, as a recipe has them.
     pub sources: Vec<String>,
+    /// The key of a document in JSON Lines, and the column in Parquet, if it is not [`TEXT_KEY`].
+    pub text_key: Option<String>,
 }
 
-/// A dataset to prepare.
+impl TextRequest {
+    pub(crate) fn text_key(&self) -> &str {
+        self.text_key.as_deref().unwrap_or(TEXT_KEY)
+    }
+}
+
+/// What to prepare.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PrepareRequest {
-    /// The only text, or one text per domain.
+    /// The only text, or one per domain.
     pub texts: Vec<TextRequest>,
-    /// Directory that relative paths start from.
+    /// Start of relative paths: the recipe's directory.
     pub base_dir: PathBuf,
     pub tokenizer: TokenizerChoice,
-    /// Fraction of the documents held out, 0 to 1. At 1 none is left to train on, which needs an existing tokenizer.
+    /// Fraction of the documents held out. At 1, nothing is trained on, which requires an existing tokenizer.
     pub validation_fraction: f64,
     /// Selects which documents are held out.
     pub split_seed: u64,
@@ -94,7 +127,7 @@ pub struct PrepareRequest {
     pub max_bytes: Option<u64>,
     /// Directory of all datasets.
     pub datasets_dir: PathBuf,
-    /// Bounds on the amount of text.
+    /// Bounds on what a source may match.
     pub limits: Limits,
 }
 
@@ -109,10 +142,14 @@ impl PrepareRequest {
             // A recipe has one of the two; the tokenizer refuses zero.
             (None, vocab) => TokenizerChoice::Train { vocab: vocab.unwrap_or(0) },
         };
-        let one = data.sources.iter().map(|sources| TextRequest { domain: None, sources: sources.clone() });
+        let text = |domain: Option<&String>, sources: &Vec<String>, key: Option<&String>| TextRequest {
+            domain: domain.cloned(),
+            sources: sources.clone(),
+            text_key: key.or(data.text_key.as_ref()).cloned(),
+        };
+        let one = data.sources.iter().map(|sources| text(None, sources, None));
         let several = data.domains.iter().flatten();
-        let several =
-            several.map(|domain| TextRequest { domain: Some(domain.name.clone()), sources: domain.sources.clone() });
+        let several = several.map(|domain| text(Some(&domain.name), &domain.sources, domain.text_key.as_ref()));
         Self {
             texts: one.chain(several).collect(),
             base_dir,
@@ -135,6 +172,12 @@ pub struct Prepared {
     pub dir: PathBuf,
     /// Whether it existed before.
     pub found: bool,
+    /// What this preparation dropped of its text. Another one may have led to the same dataset.
+    pub dropped: Dropped,
+    /// What its sources hold that is not read.
+    pub left_out: LeftOut,
+    /// What else people should know, as sentences.
+    pub notes: Vec<String>,
 }
 
 /// A dataset that cannot be prepared.
@@ -155,6 +198,18 @@ pub enum PrepareError {
     /// A file's content does not match its extension.
     #[error("cannot extract the text of a file")]
     Extract(#[source] ExtractError),
+    /// No line or row of a source has a text under the key.
+    #[error(
+        "source `{source_name}`: nothing has a text under \"{key}\"; name the key with `text_key`. There are {keys}"
+    )]
+    NoSuchKey {
+        /// The source, for people.
+        source_name: String,
+        /// The key asked for.
+        key: String,
+        /// The keys that are there, each with the kind of its value.
+        keys: String,
+    },
     /// One of the two splits would be empty.
     #[error(
         "of {} pieces of text{} {trained} are for training and {held_out} are held out, but each \
@@ -176,6 +231,17 @@ pub enum PrepareError {
     /// No document of the text has any.
     #[error("the text is empty: its files hold nothing but white space")]
     NoText,
+    /// The file is not a `tokenizer.json`.
+    #[error(
+        "`{}` cannot be used as a tokenizer: {problem}. A tokenizer.json is needed, as `save_pretrained` of a fast \
+         tokenizer of transformers writes it",
+        path.display()
+    )]
+    TokenizerFile {
+        path: PathBuf,
+        /// What it is instead, as a clause.
+        problem: String,
+    },
     /// The tokenizer cannot be read, trained or used.
     #[error("cannot use the tokenizer")]
     Tokenizer(#[source] TokenizerError),
@@ -183,50 +249,72 @@ pub enum PrepareError {
     Write(#[source] WriteError),
 }
 
-/// Prepares a dataset, or finds an existing one. The result depends only on the text and the request: not on the
-/// machine, the number of threads, or earlier preparations.
+/// Prepares a dataset, or finds an existing one that is intact. The result depends only on the text and the request: not on
+/// the machine, the number of threads, or earlier preparations.
 ///
 /// # Errors
 /// Fails if a source cannot be used, a split would be empty, or the directory cannot be written.
 pub fn prepare(request: &PrepareRequest, progress: ProgressSink<'_>) -> Result<Prepared, PrepareError> {
-    let Search { sources, vocabulary, index, quick, exact, hashes } = match look_up(request, progress)? {
-        Looked::Found(found) => return Ok(found),
+    let Search { sources, vocabulary, index, quick, exact, seen } = match look_up(request, Content::Verified, progress)?
+    {
+        Looked::Found(found) => return Ok(*found),
         Looked::Missing(search) => *search,
     };
-    let (extracted, places) = extract_texts(request, &sources, &hashes, progress)?;
-    // Deduplicates across all texts: what occurs in two domains stays in the first, so that it is never held out of one
-    // and trained on in the other.
-    let corpus = deduplicate(extracted);
-    let parts = split_texts(request, &corpus, &places)?;
-    let train = parts.iter().filter(|part| part.split == Split::Train).flat_map(|part| &part.pieces);
-    let train: Vec<&str> = train.map(|(piece, _)| piece.text).collect();
-    let tokenizer = vocabulary.tokenizer(&train, progress).map_err(PrepareError::Tokenizer)?;
-    let mut writer = DatasetWriter::new(&request.datasets_dir, &tokenizer).map_err(PrepareError::Write)?;
+    let reading = Reading {
+        texts: &request.texts,
+        sources: &sources,
+        seen: &seen,
+        max_bytes: request.max_bytes,
+        tokenizer: vocabulary.tokenizer(),
+    };
+    let trained;
+    let (tokenizer, total) = match &vocabulary {
+        Vocabulary::Entries(vocab) => {
+            trained = passes::train(request, &reading, *vocab, progress)?;
+            (&trained.0, trained.1)
+        }
+        Vocabulary::Given(_, tokenizer) => {
+            (&**tokenizer, sources.iter().flat_map(|source| &source.files).map(|file| file.bytes).sum())
+        }
+    };
+    let mut writer = DatasetWriter::new(&request.datasets_dir, tokenizer).map_err(PrepareError::Write)?;
     let domains: Vec<&str> = request.texts.iter().filter_map(|text| text.domain.as_deref()).collect();
     if !domains.is_empty() {
         writer = writer.with_domains(&domains);
     }
-    write_documents(&mut writer, &tokenizer, &parts, progress)?;
+    let dropped = passes::write(request, &reading, tokenizer, total, &mut writer, progress)?;
+    let left_out = left_out(&sources);
     let descriptions = descriptions(request, sources);
-    let (dataset, dir) = writer.finish(descriptions, corpus.dropped).map_err(PrepareError::Write)?;
-    remember(&index, quick.as_deref().into_iter().chain([exact.as_str()]), &dataset)?;
-    Ok(Prepared { dataset, dir, found: false })
+    let (dataset, dir) = writer.finish(descriptions, dropped).map_err(PrepareError::Write)?;
+    let entry = Entry { dataset, dropped: Some(dropped), notes: tokenizer.notes().to_vec() };
+    remember(&index, quick.as_deref().into_iter().chain([exact.as_str()]), &entry)?;
+    let Entry { dataset, notes, .. } = entry;
+    Ok(Prepared { dataset, dir, found: false, dropped, left_out, notes })
 }
 
-/// Finds the dataset of a request if it is prepared already. Never writes a dataset.
+/// Finds the dataset of a request if it is prepared already. Never writes a dataset, and does not read one.
 ///
 /// # Errors
 /// Fails if a source cannot be used.
 pub fn find_prepared(request: &PrepareRequest, progress: ProgressSink<'_>) -> Result<Option<Prepared>, PrepareError> {
-    Ok(match look_up(request, progress)? {
-        Looked::Found(found) => Some(found),
+    Ok(match look_up(request, Content::Taken, progress)? {
+        Looked::Found(found) => Some(*found),
         Looked::Missing(_) => None,
     })
 }
 
+/// What is asked of a dataset that exists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Content {
+    /// Its files have the right sizes.
+    Taken,
+    /// They have the right content, too.
+    Verified,
+}
+
 /// The result of looking for a dataset.
 enum Looked {
-    Found(Prepared),
+    Found(Box<Prepared>),
     Missing(Box<Search>),
 }
 
@@ -237,95 +325,34 @@ struct Search {
     index: Index,
     quick: Option<String>,
     exact: String,
-    hashes: Vec<ContentHash>,
+    seen: Vec<Seen>,
 }
 
-fn look_up(request: &PrepareRequest, progress: ProgressSink<'_>) -> Result<Looked, PrepareError> {
+fn look_up(request: &PrepareRequest, content: Content, progress: ProgressSink<'_>) -> Result<Looked, PrepareError> {
     let names: Vec<String> = request.texts.iter().flat_map(|text| text.sources.iter().cloned()).collect();
     let sources = sources::resolve(&names, &request.base_dir, &request.limits).map_err(PrepareError::Sources)?;
     let vocabulary = Vocabulary::of(&request.tokenizer)?;
     let index = Index::new(&request.datasets_dir);
     let settings = index::settings(request, &sources, &vocabulary);
     let quick = index::quick_key(&settings, &sources)?;
-    if let Some(found) = quick.as_deref().and_then(|key| find(&index, key, request)) {
-        return Ok(Looked::Found(found));
+    let find = |key: &str| find(&index, key, request, content, &sources);
+    if let Some((found, _)) = quick.as_deref().and_then(find) {
+        return Ok(Looked::Found(Box::new(found)));
     }
-    let hashes = documents::hash_files(&sources, progress)?;
-    let exact = index::exact_key(&settings, &hashes);
-    if let Some(found) = find(&index, &exact, request) {
-        remember(&index, quick.as_deref().into_iter(), &found.dataset)?;
-        return Ok(Looked::Found(found));
+    let seen = documents::hash_files(&sources, progress)?;
+    let exact = index::exact_key(&settings, seen.iter().map(|seen| &seen.hash));
+    if let Some((found, entry)) = find(&exact) {
+        remember(&index, quick.as_deref().into_iter(), &entry)?;
+        return Ok(Looked::Found(Box::new(found)));
     }
-    Ok(Looked::Missing(Box::new(Search { sources, vocabulary, index, quick, exact, hashes })))
+    Ok(Looked::Missing(Box::new(Search { sources, vocabulary, index, quick, exact, seen })))
 }
 
-/// The text and the source that a document is from, by their indices.
-#[derive(Debug, Clone, Copy)]
-struct Place {
-    text: usize,
-    /// Among those of all texts.
-    source: u32,
-}
-
-/// Extracts the documents of every text, each with where it is from.
-fn extract_texts(
-    request: &PrepareRequest,
-    sources: &[Source],
-    hashes: &[ContentHash],
-    progress: ProgressSink<'_>,
-) -> Result<(Vec<Extracted>, Vec<Place>), PrepareError> {
-    let (mut rest, mut hashes) = (sources, hashes);
-    let (mut extracted, mut places) = (Vec::new(), Vec::new());
-    for (text, request_text) in request.texts.iter().enumerate() {
-        let first = sources.len() - rest.len();
-        let (own, others) = rest.split_at(request_text.sources.len());
-        let (own_hashes, other_hashes) = hashes.split_at(own.iter().map(|source| source.files.len()).sum());
-        (rest, hashes) = (others, other_hashes);
-        for (source, document) in documents::extract_files(own, own_hashes, request.max_bytes, progress)? {
-            // A recipe names a few sources.
-            places.push(Place { text, source: u32::try_from(first + source).unwrap_or(u32::MAX) });
-            extracted.push(document);
-        }
-    }
-    Ok((extracted, places))
-}
-
-/// A split of one of the texts.
-struct Part<'a> {
-    text: usize,
-    split: Split,
-    /// Each with the index of its source.
-    pieces: Vec<(Piece<'a>, u32)>,
-}
-
-/// Both splits of every text, in order.
-fn split_texts<'a>(
-    request: &PrepareRequest,
-    corpus: &'a Deduplicated,
-    places: &[Place],
-) -> Result<Vec<Part<'a>>, PrepareError> {
-    let mut parts: Vec<Part<'a>> = Vec::with_capacity(2 * request.texts.len());
-    for text in 0..request.texts.len() {
-        parts.extend([Split::Train, Split::Validation].map(|split| Part { text, split, pieces: Vec::new() }));
-    }
-    for (document, origin) in corpus.documents.iter().zip(&corpus.origins) {
-        let Place { text, source } = places[*origin];
-        for piece in pieces_of(document, request.validation_fraction, request.split_seed) {
-            parts[2 * text + usize::from(piece.split == Split::Validation)].pieces.push((piece, source));
-        }
-    }
-    for (text, both) in request.texts.iter().zip(parts.chunks(2)) {
-        let (trained, held_out) = (both[0].pieces.len(), both[1].pieces.len());
-        // All of it held out is text to evaluate on.
-        let wants_train = request.validation_fraction < 1.0;
-        if !wants_train && held_out == 0 {
-            return Err(PrepareError::NoText);
-        }
-        if (wants_train && trained == 0) || held_out == 0 {
-            return Err(PrepareError::EmptySplit { domain: text.domain.clone(), trained, held_out });
-        }
-    }
-    Ok(parts)
+/// What all sources together hold that is not read.
+fn left_out(sources: &[Source]) -> LeftOut {
+    let mut all = LeftOut::default();
+    sources.iter().for_each(|source| all.merge(source.left_out.clone()));
+    all
 }
 
 /// Describes each source for people, with its domain if there are several.
@@ -338,51 +365,34 @@ fn descriptions(request: &PrepareRequest, sources: Vec<Source>) -> Vec<String> {
     sources.into_iter().zip(domains).map(described).collect()
 }
 
-fn write_documents(
-    writer: &mut DatasetWriter<'_>,
-    tokenizer: &Tokenizer,
-    parts: &[Part<'_>],
-    progress: ProgressSink<'_>,
-) -> Result<(), PrepareError> {
-    let size = |pieces: &[(Piece<'_>, u32)]| pieces.iter().map(|(piece, _)| piece.text.len() as u64).sum::<u64>();
-    let total = parts.iter().map(|part| size(&part.pieces)).sum();
-    let mut done = 0;
-    progress(Progress::Tokenizing { done, total });
-    for Part { text, split, pieces } in parts {
-        for some in pieces.chunks(DOCUMENTS_AT_ONCE) {
-            let texts: Vec<&str> = some.iter().map(|(piece, _)| piece.text).collect();
-            let encoded = tokenizer.encode_all(&texts).map_err(PrepareError::Tokenizer)?;
-            for ((piece, source), tokens) in some.iter().zip(encoded) {
-                match split {
-                    Split::Train => writer.push_tokens_to(*text, *split, &tokens),
-                    Split::Validation => writer.push_held_out(*text, &tokens, piece.draw, *source),
-                }
-                .map_err(PrepareError::Write)?;
-            }
-            done += size(some);
-            progress(Progress::Tokenizing { done, total });
-        }
-    }
-    Ok(())
-}
-
-/// The dataset of an entry, if it still exists and its files have the right sizes.
-fn find(index: &Index, key: &str, request: &PrepareRequest) -> Option<Prepared> {
+/// The dataset of an entry, if it still exists and its files are what is asked for.
+fn find(
+    index: &Index,
+    key: &str,
+    request: &PrepareRequest,
+    content: Content,
+    sources: &[Source],
+) -> Option<(Prepared, Entry)> {
     let entry = index.get(key)?;
     let dir = request.datasets_dir.join(entry.dataset.id.to_string());
     let open = OpenDataset::open(&dir).ok()?;
-    (open.dataset().id == entry.dataset.id).then_some(Prepared { dataset: entry.dataset, dir, found: true })
+    if content == Content::Verified
+        && let Err(error) = open.verify()
+    {
+        tracing::warn!(error = vocabulary::text::one_line(&error), "preparing the dataset again");
+        return None;
+    }
+    (open.dataset().id == entry.dataset.id).then(|| {
+        // Entries of earlier versions do not say what they dropped; the dataset knows of its first preparation.
+        let dropped = entry.dropped.unwrap_or(open.manifest().dropped);
+        let (dataset, notes) = (entry.dataset.clone(), entry.notes.clone());
+        (Prepared { dataset, dir, found: true, dropped, left_out: left_out(sources), notes }, entry)
+    })
 }
 
-fn remember<'a>(index: &Index, keys: impl Iterator<Item = &'a str>, dataset: &Dataset) -> Result<(), PrepareError> {
-    let entry = Entry { dataset: dataset.clone() };
+fn remember<'a>(index: &Index, keys: impl Iterator<Item = &'a str>, entry: &Entry) -> Result<(), PrepareError> {
     for key in keys {
-        index.put(key, &entry).map_err(PrepareError::Write)?;
+        index.put(key, entry).map_err(PrepareError::Write)?;
     }
     Ok(())
-}
-
-/// Reads a file, for either pass.
-fn read(path: &Path) -> Result<Vec<u8>, PrepareError> {
-    std::fs::read(path).map_err(|source| PrepareError::Read { path: path.to_path_buf(), source })
 }

@@ -4,12 +4,16 @@
 //! base directory), or a name: [`TOOLCHAIN_DOCS`] or one of its parts, such as `toolchain-docs/book`.
 
 mod expand;
+mod left_out;
 mod toolchain;
+mod walk;
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::extract::{Decoding, Format};
+use crate::extract::{Compression, Decoding, Format};
+
+pub use left_out::LeftOut;
 
 /// Name of the text available wherever the program was built: the documentation of the Rust toolchain.
 pub const TOOLCHAIN_DOCS: &str = "toolchain-docs";
@@ -23,6 +27,8 @@ pub struct Source {
     pub files: Vec<SourceFile>,
     /// Treatment of files that are not UTF-8.
     pub decoding: Decoding,
+    /// What it holds that is not read.
+    pub left_out: LeftOut,
 }
 
 /// A file of a source.
@@ -34,24 +40,21 @@ pub struct SourceFile {
     pub path: PathBuf,
     /// Determines how its text is extracted.
     pub format: Format,
+    pub compression: Compression,
     /// Size in bytes.
     pub bytes: u64,
 }
 
-/// Bounds on the amount of text, so that a mistyped glob ends in a message and not in a full disk.
+/// Bounds on what a source may match, so that a mistyped glob ends in a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Number of files, over all sources.
     pub max_files: usize,
-    /// The largest single file, in bytes.
-    pub max_file_bytes: u64,
-    /// Bytes of all files. Extracted text is held in memory, so this bounds memory, too.
-    pub max_total_bytes: u64,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { max_files: 500_000, max_file_bytes: 1 << 30, max_total_bytes: 8 << 30 }
+        Self { max_files: 2_000_000 }
     }
 }
 
@@ -76,12 +79,14 @@ pub enum SourceError {
         source: glob::PatternError,
     },
     /// The path does not exist, or no file of an accepted format matches.
-    #[error("source `{name}`: no file matches `{}` (accepted: {})", path.display(), Format::ACCEPTED)]
+    #[error("source `{name}`: no file matches `{}`{there} (accepted: {})", path.display(), Format::ACCEPTED)]
     NothingMatched {
         /// The source, as written in the recipe.
         name: String,
         /// The path after expansion.
         path: PathBuf,
+        /// What is there instead, as the end of a sentence.
+        there: String,
     },
     /// A file that is named explicitly has an unknown extension.
     #[error("source `{name}`: the format of `{}` is not accepted (accepted: {})", path.display(), Format::ACCEPTED)]
@@ -99,29 +104,12 @@ pub enum SourceError {
         #[source]
         source: io::Error,
     },
-    #[error("source `{name}`: `{}` has {bytes} bytes, more than the {limit} accepted", path.display())]
-    FileTooLarge {
-        /// The source, as written in the recipe.
-        name: String,
-        path: PathBuf,
-        /// Size of the file.
-        bytes: u64,
-        /// Largest accepted size, in bytes.
-        limit: u64,
-    },
     #[error("source `{name}`: more than {limit} files")]
     TooManyFiles {
         /// The source that exceeded the limit.
         name: String,
         /// Largest accepted number of files.
         limit: usize,
-    },
-    #[error("source `{name}`: more than {limit} bytes of files")]
-    TooMuchText {
-        /// The source that exceeded the limit.
-        name: String,
-        /// Largest accepted total size, in bytes.
-        limit: u64,
     },
     /// The toolchain's documentation has no part of this name.
     #[error("source `{name}`: the documentation of the Rust toolchain has no such part (accepted: {})", accepted.join(", "))]
@@ -161,7 +149,6 @@ pub fn resolve(sources: &[String], base_dir: &Path, limits: &Limits) -> Result<V
         return Err(SourceError::None);
     }
     let mut files = 0;
-    let mut bytes = 0_u64;
     let mut resolved = Vec::with_capacity(sources.len());
     for name in sources {
         let source = match name.as_str() {
@@ -171,23 +158,9 @@ pub fn resolve(sources: &[String], base_dir: &Path, limits: &Limits) -> Result<V
             }
             pattern => expand::resolve(pattern, base_dir, limits)?,
         };
-        for file in &source.files {
-            files += 1;
-            bytes += file.bytes;
-            if file.bytes > limits.max_file_bytes {
-                return Err(SourceError::FileTooLarge {
-                    name: name.clone(),
-                    path: file.path.clone(),
-                    bytes: file.bytes,
-                    limit: limits.max_file_bytes,
-                });
-            }
-            if files > limits.max_files {
-                return Err(SourceError::TooManyFiles { name: name.clone(), limit: limits.max_files });
-            }
-            if bytes > limits.max_total_bytes {
-                return Err(SourceError::TooMuchText { name: name.clone(), limit: limits.max_total_bytes });
-            }
+        files += source.files.len();
+        if files > limits.max_files {
+            return Err(SourceError::TooManyFiles { name: name.clone(), limit: limits.max_files });
         }
         resolved.push(source);
     }

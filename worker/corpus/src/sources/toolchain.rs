@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::expand::portable_name;
-use super::{Source, SourceError, SourceFile, TOOLCHAIN_DOCS};
-use crate::extract::{Decoding, Format};
+use super::{LeftOut, Source, SourceError, SourceFile, TOOLCHAIN_DOCS};
+use crate::extract::{Compression, Decoding, Format};
 
 /// The books, by directory. The order matters: of two equal paragraphs, the earlier one is kept.
 const BOOKS: [&str; 13] = [
@@ -88,7 +88,7 @@ pub(super) fn resolve(locations: &Locations) -> Result<Source, SourceError> {
         let files = documentation(root)?;
         if !files.is_empty() {
             let description = format!("{TOOLCHAIN_DOCS} (documentation of Rust {})", locations.version);
-            return Ok(Source { description, files, decoding: Decoding::Lossy });
+            return Ok(Source { description, files, decoding: Decoding::Lossy, left_out: LeftOut::default() });
         }
     }
     let (crates, files) = crate_sources(&locations.registry)?;
@@ -102,7 +102,7 @@ pub(super) fn resolve(locations: &Locations) -> Result<Source, SourceError> {
     let description = format!(
         "{TOOLCHAIN_DOCS} (not installed; markdown and sources of {crates} crates the build downloaded instead)"
     );
-    Ok(Source { description, files, decoding: Decoding::Lossy })
+    Ok(Source { description, files, decoding: Decoding::Lossy, left_out: LeftOut::default() })
 }
 
 fn documentation(root: &Path) -> Result<Vec<SourceFile>, SourceError> {
@@ -139,7 +139,7 @@ fn releases(root: &Path) -> Option<SourceFile> {
     let name = format!("{RELEASES}.html");
     let path = root.join(&name);
     let bytes = std::fs::metadata(&path).ok()?.len();
-    Some(SourceFile { name, path, format: Format::Html, bytes })
+    Some(SourceFile { name, path, format: Format::Html, compression: Compression::None, bytes })
 }
 
 /// The part that a source names, if it has the form of one.
@@ -166,7 +166,7 @@ pub(super) fn resolve_part(part: &str, locations: &Locations) -> Result<Source, 
         return Err(SourceError::NoToolchainPart { name, docs });
     }
     let description = format!("{name} (documentation of Rust {})", locations.version);
-    Ok(Source { description, files, decoding: Decoding::Lossy })
+    Ok(Source { description, files, decoding: Decoding::Lossy, left_out: LeftOut::default() })
 }
 
 /// The markdown of every crate and its `src/lib.rs`, where crates document themselves.
@@ -216,7 +216,7 @@ fn walk(
             } else if kind.is_file() && accept(&path) {
                 let bytes = entry.metadata().map_err(unreadable(&path))?.len();
                 let Some(format) = Format::of(&path) else { continue };
-                files.push(SourceFile { name: String::new(), path, format, bytes });
+                files.push(SourceFile { name: String::new(), path, format, compression: Compression::None, bytes });
             }
         }
     }

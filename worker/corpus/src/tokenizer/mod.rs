@@ -33,9 +33,9 @@ const KNOWN_ENDS: [&str; 8] = [
 /// Smallest vocabulary: 256 bytes and the end of a document.
 pub const MIN_VOCAB: u32 = 257;
 
-/// Bytes of text a tokenizer is trained on at most; more changes no merge that matters, and the trainer counts pairs in
-/// 32 bits.
-pub const MAX_TRAINING_BYTES: usize = 1 << 28;
+/// Bytes of text a tokenizer is trained on at most: all of a smaller corpus, a random sample of a larger one. The trainer
+/// counts pairs in 32 bits, and keeps every different word in memory.
+pub const MAX_TRAINING_BYTES: u64 = 1 << 28;
 
 /// A tokenizer that cannot be trained, read or used.
 #[derive(Debug, thiserror::Error)]
@@ -115,11 +115,14 @@ pub struct Tokenizer {
 }
 
 impl Tokenizer {
-    /// Trains byte-level BPE on texts; the same texts in the same order give the same tokenizer.
+    /// Trains byte-level BPE on texts, which need not be in memory; the same texts give the same tokenizer.
     ///
     /// # Errors
     /// Fails if the vocabulary is smaller than [`MIN_VOCAB`]. One larger than the texts support is reduced.
-    pub fn train(texts: &[&str], vocab_size: u32) -> Result<Self, TokenizerError> {
+    pub fn train<I>(texts: I, vocab_size: u32) -> Result<Self, TokenizerError>
+    where
+        I: IntoIterator<IntoIter: Send, Item: AsRef<str>>,
+    {
         if vocab_size < MIN_VOCAB {
             return Err(TokenizerError::VocabTooSmall { asked: vocab_size });
         }
@@ -134,13 +137,8 @@ impl Tokenizer {
             .initial_alphabet(ByteLevel::alphabet().into_iter().collect::<HashSet<_>>())
             .special_tokens(vec![AddedToken::from(END_OF_DOCUMENT, true)])
             .build();
-        let mut budget = MAX_TRAINING_BYTES;
-        let sample = texts.iter().copied().take_while(|text| {
-            let fits = budget >= text.len();
-            budget = budget.saturating_sub(text.len());
-            fits
-        });
-        inner.train(&mut TrainerWrapper::from(trainer), sample).map_err(reason)?;
+        let parts = texts.into_iter().flat_map(|text| parts(text.as_ref()).map(str::to_owned).collect::<Vec<_>>());
+        inner.train(&mut TrainerWrapper::from(trainer), parts).map_err(reason)?;
         let json = inner.to_string(true).map_err(reason)?;
         Self::from_json(json)
     }
@@ -260,7 +258,7 @@ impl Tokenizer {
 }
 
 /// Bytes of a text that are tokenized at once: the library needs a hundred times as much memory.
-const PART_BYTES: usize = 1 << 18;
+const PART_BYTES: usize = 1 << 17;
 
 /// Cuts a long text between words, where no pre-tokenizer in use has a token across the cut.
 pub(crate) fn parts(text: &str) -> impl Iterator<Item = &str> {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use proptest::collection::{btree_set, vec};
 use proptest::prelude::*;
 use recipes::{Additions, GrowthError, Recipe, expand, growth};
-use vocabulary::{Dataset, DatasetId, Plan, Stage, StageKey, Trial, TrialId};
+use vocabulary::{CampaignId, Dataset, DatasetId, Plan, Stage, StageKey, Trial, TrialId};
 
 fn recipe(points: &str) -> Recipe {
     let text = format!(
@@ -211,4 +211,55 @@ proptest! {
             (recipe, plan) = (larger, grown);
         }
     }
+}
+
+/// Two sizes and two seeds.
+fn grid() -> Recipe {
+    tokens(&[20_000, 40_000])
+        .with(&Additions { sizes: vec!["tiny-48".to_owned()], seeds: vec![1], ..Additions::default() })
+        .unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn orders(plan: &Plan) -> BTreeSet<(String, u64, u64)> {
+    plan.stages.iter().map(|stage| (stage.size.clone(), stage.seed, stage.spec.data.order_seed)).collect()
+}
+
+#[test]
+fn every_size_of_a_seed_sees_its_data_in_an_order_of_its_own() {
+    let orders = orders(&plan(&grid()));
+    assert_eq!(orders.len(), 4, "a trunk and its decays have one order: {orders:?}");
+    assert_eq!(orders.iter().map(|(.., order)| order).collect::<BTreeSet<_>>().len(), 4);
+}
+
+/// The plan that was made of a recipe before sizes had orders of their own.
+fn as_before(recipe: &Recipe, dataset: &Dataset) -> Plan {
+    let today = plan(recipe).campaign;
+    recipes::resume(recipe, dataset, |campaign| *campaign != today).expect("expands")
+}
+
+#[test]
+fn a_campaign_recorded_with_one_order_a_seed_keeps_it_when_it_grows() {
+    let dataset = plan(&grid()).dataset.expect("it has data");
+    let today = plan(&grid());
+    let recorded = as_before(&grid(), &dataset);
+    assert!(orders(&recorded).iter().all(|(_, seed, order)| seed == order));
+    // Submitted again, it is the campaign that is there, and a new one only if there is none.
+    let again = |known: &[CampaignId]| {
+        recipes::resume(&grid(), &dataset, |campaign| known.contains(campaign)).expect("expands").campaign
+    };
+    assert_eq!(again(&[recorded.campaign]), recorded.campaign);
+    assert_eq!(again(&[recorded.campaign, today.campaign]), today.campaign);
+    assert_eq!(again(&[]), today.campaign);
+    let more =
+        Additions { tokens: vec![80_000], sizes: vec!["tiny-64".to_owned()], seeds: vec![5], ..Additions::default() };
+    let larger = grid().with(&more).unwrap_or_else(|error| panic!("{error}"));
+    let grown = growth(&recorded, &larger).expect("grows");
+    assert!(!grown.stages.is_empty());
+    assert!(grown.stages.iter().all(|stage| stage.spec.data.order_seed == stage.seed));
+    // The trunks go on: nothing that is there is trained again.
+    let whole = as_before(&larger, &dataset);
+    assert_eq!(grown.trials.len() + recorded.trials.len(), whole.trials.len());
+    // A campaign of today does not fall back.
+    let today = growth(&plan(&grid()), &larger).expect("grows");
+    assert!(today.stages.iter().all(|stage| stage.spec.data.order_seed != stage.seed));
 }

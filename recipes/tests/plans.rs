@@ -144,9 +144,11 @@ fn seeds_and_learning_rates_multiply_the_grid_and_share_nothing() {
         .map(|trial| plan.stage(trial.last_stage()).expect("is there"))
         .map(|stage| (stage.seed, stage.spec.start.init_seed, stage.spec.data.order_seed, stage.spec.peak_lr))
         .collect();
-    assert_eq!(settings[0], (7, 7, 7, 0.01));
-    assert_eq!(settings[2], (7, 7, 7, 0.02));
-    assert_eq!(settings[4], (8, 8, 8, 0.01));
+    let orders = [settings[0].2, settings[4].2];
+    assert_ne!(orders[0], orders[1]);
+    assert_eq!(settings[0], (7, 7, orders[0], 0.01));
+    assert_eq!(settings[2], (7, 7, orders[0], 0.02));
+    assert_eq!(settings[4], (8, 8, orders[1], 0.01));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Campaigns: submitting, extending, cancelling, retrying, looking at them.
 
-use recipes::{Recipe, RecipeError};
+use recipes::Recipe;
 use vocabulary::{CampaignId, Dataset, Plan};
 
 use super::requests::{ExtendRequest, RecipeSource, Selector, SubmitRequest};
@@ -14,9 +14,18 @@ impl Api {
     /// Accepts a campaign. It is durable when this returns.
     pub(crate) async fn submit(&self, request: SubmitRequest) -> Result<Submitted, ApiError> {
         let SubmitRequest { recipe: RecipeSource { file, text }, dataset } = request;
-        let plan = expand(&file, &text, &dataset).map_err(ApiError::Recipe)?;
+        let plan = self.expand(&file, &text, &dataset).await?;
         self.check_dataset(&dataset).await?;
         Ok(self.driver.submit(Submission { plan, recipe_file: file, recipe_text: text }).await?)
+    }
+
+    /// The plan of a recipe; the recorded one, if it is resumed.
+    async fn expand(&self, file: &str, text: &str, dataset: &Dataset) -> Result<Plan, ApiError> {
+        let recipe = Recipe::parse(file, text).map_err(ApiError::Recipe)?;
+        let dataset = dataset.clone();
+        let plan = self
+            .look(move |view| recipes::resume(&recipe, &dataset, |campaign| view.scheduler.plan(campaign).is_some()));
+        plan.await?.map_err(ApiError::Recipe)
     }
 
     /// Adds to a campaign what its recipe has now. It is durable when this returns.
@@ -70,8 +79,4 @@ impl Api {
             Presence::Partial { file } => Err(ApiError::PartialDataset { dataset: named, storage, file }),
         }
     }
-}
-
-fn expand(file: &str, text: &str, dataset: &Dataset) -> Result<Plan, RecipeError> {
-    recipes::expand(&Recipe::parse(file, text)?, dataset)
 }

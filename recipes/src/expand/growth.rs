@@ -6,6 +6,7 @@ use super::known::Known;
 use super::{check_dataset, plan};
 use crate::recipe::Recipe;
 use crate::recipe::error::RecipeError;
+use crate::recipe::order::Order;
 
 /// Why a campaign cannot grow to a recipe.
 #[derive(Debug, thiserror::Error)]
@@ -46,7 +47,14 @@ pub fn growth(campaign: &Plan, recipe: &Recipe) -> Result<Growth, GrowthError> {
         return Err(GrowthError::OtherName { recipe, campaign });
     }
     check_dataset(recipe, dataset).map_err(|fault| recipe.refuse(fault))?;
-    let whole = plan(recipe, dataset.id, dataset.vocab, Some(dataset.clone()), &Known::of(&campaign.stages))?;
+    let whole = plan(
+        recipe,
+        dataset.id,
+        dataset.vocab,
+        Some(dataset.clone()),
+        &Known::of(&campaign.stages),
+        Order::of(campaign),
+    )?;
     let (name, order) = (campaign.campaign, whole.trials.iter().map(|trial| trial.id).collect());
     match (&whole.search, &campaign.search) {
         (None, None) => {}

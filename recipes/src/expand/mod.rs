@@ -16,6 +16,7 @@ use vocabulary::search::{Search, Settings};
 use vocabulary::{CampaignId, Dataset, DatasetId, Plan, StageKey, StageSpec, Tokens, Trial, TrialId};
 
 use crate::recipe::error::{Fault, RecipeError};
+use crate::recipe::order::Order;
 use crate::recipe::runs::Run;
 use crate::recipe::whole::whole_specs;
 use crate::recipe::{Recipe, Variant, fixed_search};
@@ -27,7 +28,25 @@ use crate::search::grow;
 /// If the data does not suffice for the recipe: too few tokens held out, or none to train on.
 pub fn expand(recipe: &Recipe, dataset: &Dataset) -> Result<Plan, RecipeError> {
     check_dataset(recipe, dataset).map_err(|fault| recipe.refuse(fault))?;
-    plan(recipe, dataset.id, dataset.vocab, Some(dataset.clone()), &Known::default())
+    plan(recipe, dataset.id, dataset.vocab, Some(dataset.clone()), &Known::default(), Order::default())
+}
+
+/// The plan of a recipe that may have been recorded already, given whether a campaign is. One that was recorded before
+/// sizes had orders of their own, when every size of a seed saw the same batches, keeps the plan that it has.
+///
+/// # Errors
+/// As [`expand()`].
+pub fn resume(
+    recipe: &Recipe,
+    dataset: &Dataset,
+    is_recorded: impl Fn(&CampaignId) -> bool,
+) -> Result<Plan, RecipeError> {
+    let now = expand(recipe, dataset)?;
+    if is_recorded(&now.campaign) {
+        return Ok(now);
+    }
+    let before = plan(recipe, dataset.id, dataset.vocab, Some(dataset.clone()), &Known::default(), Order::OfSeed)?;
+    Ok(if is_recorded(&before.campaign) { before } else { now })
 }
 
 /// The plan of a recipe whose data is not prepared yet, to be shown and not run. Sizes, steps and costs are right if the
@@ -40,7 +59,14 @@ pub fn sketch(recipe: &Recipe) -> Result<Plan, RecipeError> {
         let reason = "has a vocabulary of unknown size until the data is prepared";
         recipe.refuse(Fault::conflict("data.tokenizer", reason, "a recipe whose data is prepared"))
     })?;
-    plan(recipe, DatasetId::from_content(b"data that is not prepared"), vocab, None, &Known::default())
+    plan(
+        recipe,
+        DatasetId::from_content(b"data that is not prepared"),
+        vocab,
+        None,
+        &Known::default(),
+        Order::default(),
+    )
 }
 
 fn check_dataset(recipe: &Recipe, dataset: &Dataset) -> Result<(), Fault> {
@@ -104,10 +130,11 @@ fn plan(
     vocab: u32,
     dataset: Option<Dataset>,
     known: &Known<'_>,
+    order: Order,
 ) -> Result<Plan, RecipeError> {
     let mut runs: Vec<(&Variant, Run, StageSpec)> = Vec::new();
     for (variant, of_variant) in recipe.runs()? {
-        let specs = whole_specs(variant, &of_variant, data, vocab).map_err(|fault| recipe.refuse(fault))?;
+        let specs = whole_specs(variant, &of_variant, data, vocab, order).map_err(|fault| recipe.refuse(fault))?;
         runs.extend(of_variant.into_iter().zip(specs).map(|(run, spec)| (variant, run, spec)));
     }
     if let (Some(search), [(_, run, whole)]) = (&recipe.contents().search, runs.as_slice()) {

@@ -6,6 +6,7 @@ use super::check_dataset;
 use crate::recipe::Recipe;
 use crate::recipe::error::RecipeError;
 use crate::recipe::format::{Parametrization, RecordedStages};
+use crate::recipe::order::Order;
 use crate::recipe::runs::Run;
 use crate::recipe::whole::{batch, whole_specs};
 
@@ -59,7 +60,8 @@ pub fn openings(
             .flat_map(|(size, shape)| seeds.iter().map(move |&seed| (size, *shape, seed)))
             .map(|(size, shape, seed)| run(size, shape, seed))
             .collect();
-        let specs = whole_specs(variant, &runs, dataset.id, dataset.vocab).map_err(|fault| recipe.refuse(fault))?;
+        let specs = whole_specs(variant, &runs, dataset.id, dataset.vocab, Order::default())
+            .map_err(|fault| recipe.refuse(fault))?;
         openings.extend(runs.into_iter().zip(specs).map(|(run, spec)| Opening {
             arm: variant.arm.clone(),
             parametrization: contents.model.parametrization,

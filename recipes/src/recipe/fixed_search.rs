@@ -5,6 +5,7 @@ use vocabulary::{DatasetId, LrSchedule, StageSpec};
 
 use super::error::{Fault, Problem};
 use super::format::{RecipeFile, SearchRecipe};
+use super::order::Order;
 use super::runs::Run;
 use super::search::{PrunerKind, PrunerRecipe, RangeRecipe};
 use super::whole::whole_spec;
@@ -32,7 +33,8 @@ pub(crate) fn check(recipe: &RecipeFile, runs: &[(&Variant, Vec<Run>)]) -> Resul
     }
     for run in runs.iter().flat_map(|(_, runs)| runs) {
         // Nothing that is checked depends on the data.
-        let whole = whole_spec(recipe, run, DatasetId::from_content(b""), recipe.data.vocab.unwrap_or_default());
+        let vocab = recipe.data.vocab.unwrap_or_default();
+        let whole = whole_spec(recipe, run, DatasetId::from_content(b""), vocab, Order::default());
         fix(recipe, search, run, whole)?;
     }
     Ok(())

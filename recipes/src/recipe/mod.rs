@@ -16,6 +16,7 @@ pub mod inline;
 mod lines;
 mod notes;
 mod objective;
+pub(crate) mod order;
 pub(crate) mod runs;
 pub mod schema;
 pub(crate) mod search;

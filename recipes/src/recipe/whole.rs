@@ -8,6 +8,7 @@ use vocabulary::{Batch, DataSpec, DatasetId, NUMERICS_VERSION, StageSpec, StartS
 use super::Variant;
 use super::error::Fault;
 use super::format::RecipeFile;
+use super::order::Order;
 use super::runs::Run;
 
 /// The specs of a variant's runs, each as one stage.
@@ -16,8 +17,9 @@ pub(crate) fn whole_specs(
     runs: &[Run],
     data: DatasetId,
     vocab: u32,
+    order: Order,
 ) -> Result<Vec<StageSpec>, Fault> {
-    let whole = |run: &Run| whole_spec(&variant.contents, run, data, vocab);
+    let whole = |run: &Run| whole_spec(&variant.contents, run, data, vocab, order);
     let micro = micro_sequences(&variant.contents, runs, whole).map_err(|fault| variant.place(fault))?;
     let with_micro = |run: &Run| {
         let spec = whole(run);
@@ -27,11 +29,15 @@ pub(crate) fn whole_specs(
 }
 
 /// The spec of a run as one stage.
-pub(crate) fn whole_spec(contents: &RecipeFile, run: &Run, data: DatasetId, vocab: u32) -> StageSpec {
+pub(crate) fn whole_spec(contents: &RecipeFile, run: &Run, data: DatasetId, vocab: u32, order: Order) -> StageSpec {
     StageSpec {
         model: contents.model(run.shape, vocab),
         start: StartSpec::of_seed(run.seed),
-        data: DataSpec { dataset: data, order_seed: run.seed, mixture: contents.data.mixture() },
+        data: DataSpec {
+            dataset: data,
+            order_seed: order.seed(run.seed, &run.shape),
+            mixture: contents.data.mixture(),
+        },
         objective: contents.objective(),
         steps: 0..run.steps,
         schedule: run.schedule,

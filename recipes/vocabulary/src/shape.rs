@@ -77,7 +77,7 @@ impl Shape {
         Flops(matrices + attention)
     }
 
-    /// C = 6ND, the paper's section 4.4.
+    /// C = 6ND, the paper's section 4.5.
     #[must_use]
     pub fn paper_flops(&self, tokens: u64) -> Flops {
         Flops(6.0 * self.non_embedding_params() as f64 * tokens as f64)

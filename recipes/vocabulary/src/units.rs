@@ -60,6 +60,9 @@ impl fmt::Display for Flops {
 /// `212448` as `212k`, `4.00e6` as `4.00M`: three significant digits and the field's suffixes.
 #[must_use]
 pub fn human_count(value: f64) -> String {
+    if value >= 999.5e12 {
+        return format!("{value:.2e}");
+    }
     with_suffix(value, [(1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"), (1.0, "")])
 }
 

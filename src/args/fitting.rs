@@ -1,7 +1,9 @@
 //! Options of fits: the columns of a table, and the method.
 
+use report::{AVERAGE, CountedFlops, CountedN, Counting, Measure, NoSuchSet, Unit};
 use scaling::{AnalysisOptions, BootstrapOptions, FitOptions, Form, Objective, Resample};
 use tables::{Choice, Filter};
+use vocabulary::Plan;
 
 use super::CoordinatorArgs;
 
@@ -71,6 +73,85 @@ pub(crate) struct FitArgs {
     /// Bootstrap draws [default: 1000]
     #[arg(long, value_name = "COUNT", help_heading = "Fit")]
     draws: Option<usize>,
+
+    #[command(flatten)]
+    counting: CountArgs,
+}
+
+/// What N and C count.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(crate) struct CountArgs {
+    /// Which parameters of a campaign's models N counts [default: non-embedding]
+    #[arg(long, value_enum, value_name = "COUNT", help_heading = "Fit")]
+    n_as: Option<NAs>,
+
+    /// What a budget C pays for: 6ND, or all operations of a campaign's models [default: 6nd]
+    #[arg(long, value_enum, value_name = "COUNT", help_heading = "Fit")]
+    flops_as: Option<FlopsAs>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum NAs {
+    /// Without the embedding and the output layer
+    NonEmbedding,
+    /// All
+    Total,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum FlopsAs {
+    /// 6ND, as scaling-law papers do
+    #[value(name = "6nd")]
+    SixNd,
+    /// With attention and the output layer
+    Exact,
+}
+
+impl CountArgs {
+    /// The same for the conclusions of a campaign.
+    pub(crate) fn counting(&self) -> Counting {
+        Counting {
+            n: if self.n_as == Some(NAs::Total) { CountedN::Total } else { CountedN::NonEmbedding },
+            flops: if self.flops_as == Some(FlopsAs::Exact) { CountedFlops::Exact } else { CountedFlops::SixNd },
+        }
+    }
+}
+
+/// The loss of a campaign that is fitted.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(crate) struct LossArgs {
+    /// Held-out set to fit, for campaigns with several domains [default: average]
+    #[arg(long, value_name = "NAME")]
+    set: Option<String>,
+
+    /// Unit of a campaign's loss [default: token]
+    #[arg(long, value_enum)]
+    per: Option<Per>,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Per {
+    /// Nats a token
+    Token,
+    /// Nats a byte, comparable across tokenizers
+    Byte,
+}
+
+impl LossArgs {
+    /// The first option given, if any.
+    pub(crate) fn given(&self) -> Option<&'static str> {
+        let given = [(self.set.is_some(), "--set"), (self.per.is_some(), "--per")];
+        given.into_iter().find(|(given, _)| *given).map(|(_, option)| option)
+    }
+
+    /// The loss, among those of a campaign.
+    pub(crate) fn of(&self, plan: &Plan) -> Result<Measure, NoSuchSet> {
+        let unit = match self.per {
+            Some(Per::Byte) => Unit::Byte,
+            Some(Per::Token) | None => Unit::Token,
+        };
+        Measure::named(plan, self.set.as_deref().unwrap_or(AVERAGE), unit)
+    }
 }
 
 fn resample(text: &str) -> Result<Resample, String> {
@@ -90,6 +171,9 @@ pub(crate) struct LawArgs {
 
     #[command(flatten)]
     pub(crate) fitting: FitArgs,
+
+    #[command(flatten)]
+    pub(crate) loss: LossArgs,
 
     #[command(flatten)]
     pub(crate) coordinator: CoordinatorArgs,
@@ -116,15 +200,39 @@ impl FitArgs {
 
     /// The first option given, if any.
     pub(crate) fn given(&self) -> Option<&'static str> {
-        let Self { huber, least_squares, form, resample, draws } = self;
+        let Self { huber, least_squares, form, resample, draws, counting } = self;
         let given = [
             (form.is_some(), "--form"),
             (huber.is_some(), "--huber"),
             (*least_squares, "--least-squares"),
             (resample.is_some(), "--resample"),
             (draws.is_some(), "--draws"),
+            (counting.n_as.is_some(), "--n-as"),
+            (counting.flops_as.is_some(), "--flops-as"),
         ];
         given.into_iter().find(|(given, _)| *given).map(|(_, option)| option)
+    }
+
+    /// What N and C count.
+    pub(crate) fn counting(&self) -> Counting {
+        self.counting.counting()
+    }
+
+    /// Why a table cannot be counted as asked, if so.
+    pub(crate) fn refused_by_table(&self, table: &str) -> Option<String> {
+        let CountArgs { n_as, flops_as } = self.counting;
+        if n_as.is_some() {
+            return Some(format!(
+                "--n-as applies to campaigns, but {table} is a table, whose N is one of its columns: name the one that \
+                 counts what you want with --n COLUMN"
+            ));
+        }
+        (flops_as == Some(FlopsAs::Exact)).then(|| {
+            format!(
+                "--flops-as exact needs the shapes of the models, and {table} is a table, which has none: its budgets are \
+                 6ND. Ask the campaign itself, or leave out --flops-as"
+            )
+        })
     }
 
     /// The same as options of the analysis.
@@ -139,6 +247,6 @@ impl FitArgs {
             resample: self.resample.unwrap_or(Resample::Trunks),
             ..BootstrapOptions::default()
         };
-        AnalysisOptions { fit: FitOptions { objective }, bootstrap, budgets: Vec::new() }
+        AnalysisOptions { fit: FitOptions { objective }, bootstrap, ..AnalysisOptions::default() }
     }
 }

@@ -16,5 +16,5 @@ pub(crate) use checkpoint::CheckpointArgs;
 pub(crate) use compute::{Compute, OwnWorkers, TrainingArgs};
 pub(crate) use coordinator::CoordinatorArgs;
 pub(crate) use credentials::CredentialArgs;
-pub(crate) use fitting::{FitArgs, LawArgs, TableArgs};
+pub(crate) use fitting::{CountArgs, FitArgs, LawArgs, LossArgs, TableArgs};
 pub(crate) use global::Global;

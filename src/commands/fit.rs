@@ -4,14 +4,14 @@ use std::path::PathBuf;
 
 use anyhow::anyhow;
 use client::{Measured, Named, fit_table};
-use report::{Conclusion, Measure, TableFit};
+use report::{Conclusion, TableFit};
 use scaling::{Form, KaplanLaw, Law, ScalingLaw};
 use serde::Serialize;
 use tables::ENDINGS;
 
 use crate::args::CoordinatorArgs;
 use crate::args::Global;
-use crate::args::{FitArgs, TableArgs};
+use crate::args::{FitArgs, LossArgs, TableArgs};
 use crate::exit::{Exit, OrBadInput, bad_input};
 use crate::local::PROGRAM;
 use crate::local::data_dir::WritableDir;
@@ -45,33 +45,11 @@ pub(crate) struct Args {
     #[command(flatten)]
     fit: FitArgs,
 
-    /// Held-out set to fit, for campaigns with several domains [default: average]
-    #[arg(long, value_name = "NAME")]
-    set: Option<String>,
-
-    /// Unit of a campaign's loss [default: token]
-    #[arg(long, value_enum)]
-    per: Option<Per>,
+    #[command(flatten)]
+    loss: LossArgs,
 
     #[command(flatten)]
     coordinator: CoordinatorArgs,
-}
-
-#[derive(Debug, Clone, Copy, clap::ValueEnum)]
-enum Per {
-    /// Nats a token
-    Token,
-    /// Nats a byte, comparable across tokenizers
-    Byte,
-}
-
-impl From<Per> for report::Unit {
-    fn from(per: Per) -> Self {
-        match per {
-            Per::Token => Self::Token,
-            Per::Byte => Self::Byte,
-        }
-    }
 }
 
 impl Args {
@@ -87,8 +65,10 @@ impl Args {
     }
 
     fn fit_table<L: Law>(self, global: &Global) -> anyhow::Result<Exit> {
-        let only_campaigns = [(self.set.is_some(), "--set"), (self.per.is_some(), "--per")];
-        if let Some((_, option)) = only_campaigns.iter().find(|(given, _)| *given) {
+        if let Some(refusal) = self.fit.refused_by_table(&self.source) {
+            return Err(bad_input(anyhow!("{refusal}")));
+        }
+        if let Some(option) = self.loss.given() {
             return Err(bad_input(anyhow!(
                 "{option} applies to campaigns, but {} is a table: name its loss column with --loss COLUMN",
                 self.source
@@ -127,10 +107,8 @@ impl Args {
         let measured = with_reader(global, &self.coordinator, async |campaigns| {
             Ok(Measured::fetch(campaigns, name, PROGRAM).await?)
         })?;
-        let set = self.set.as_deref().unwrap_or(report::AVERAGE);
-        let per = self.per.map_or(report::Unit::Token, report::Unit::from);
-        let measure = Measure::named(&measured.campaign.plan, set, per).or_bad_input()?;
-        let conclusion = Conclusion::about(measured.campaign, &self.fit.options(), measure);
+        let measure = self.loss.of(&measured.campaign.plan).or_bad_input()?;
+        let conclusion = Conclusion::counted(measured.campaign, &self.fit.options(), measure, self.fit.counting());
         output::print(&FitView::from(&conclusion), global.json)?;
         Ok(Exit::Done)
     }

@@ -17,7 +17,8 @@ use crate::views::output::{self, View, columns};
 
 /// Find the compute-optimal model for a budget from a fitted law
 ///
-/// The N and D with the lowest predicted loss such that C = 6ND.
+/// The N and D with the lowest predicted loss such that C = 6ND, or with --flops-as exact such that C pays for every
+/// operation of the models.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:
@@ -41,6 +42,9 @@ impl Args {
     }
 
     fn print<L: Law>(&self, fit: &FitFile<L>, global: &Global) -> anyhow::Result<Exit> {
+        if let Some(verdict) = &fit.verdict {
+            return Err(bad_input(anyhow!("no optimum follows from this law. {verdict}")));
+        }
         let predictor = fit.predictor().or_bad_input()?;
         let found: Option<Vec<_>> =
             Several::all(&self.flops).into_iter().map(|flops| predictor.optimum(flops)).collect();

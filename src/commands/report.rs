@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use client::Measured;
 
-use crate::args::CoordinatorArgs;
 use crate::args::Global;
+use crate::args::{CoordinatorArgs, CountArgs};
 use crate::exit::Exit;
 use crate::local::PROGRAM;
 use crate::local::data_dir::{WritableDir, out_dir};
@@ -30,6 +30,9 @@ pub(crate) struct Args {
     out: Option<PathBuf>,
 
     #[command(flatten)]
+    counting: CountArgs,
+
+    #[command(flatten)]
     coordinator: CoordinatorArgs,
 }
 
@@ -41,7 +44,7 @@ impl Args {
         })?;
         let out = out_dir(self.out.as_deref(), &measured.summary.name)?;
         let out = WritableDir::prepare(&out, "the directory of results")?;
-        output::print(&results(measured, out.path())?, global.json)?;
+        output::print(&results(measured, out.path(), self.counting.counting())?, global.json)?;
         Ok(Exit::Done)
     }
 }

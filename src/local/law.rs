@@ -13,12 +13,21 @@ use crate::exit::{OrBadInput, bad_input};
 
 /// The fit named by an argument: a `fit.json`, a table, or a campaign.
 pub(crate) fn find(args: &LawArgs, global: &Global) -> anyhow::Result<AnyFit> {
-    let LawArgs { fit: source, fitting, coordinator } = args;
+    let LawArgs { fit: source, fitting, loss, coordinator } = args;
     let options = fitting.options();
     let columns = Choice::default();
     let advice = "give a fit.json, a table, or the name of a campaign";
-    match Named::of(source).or_bad_input()? {
+    let named = Named::of(source).or_bad_input()?;
+    if let Some(option) = loss.given().filter(|_| !matches!(named, Named::Campaign)) {
+        return Err(bad_input(anyhow!(
+            "{option} applies to campaigns, and {source} is not one: its loss is the one that was fitted"
+        )));
+    }
+    match named {
         Named::Table => {
+            if let Some(refusal) = fitting.refused_by_table(source) {
+                return Err(bad_input(anyhow!("{refusal}")));
+            }
             let table = |error| bad_input(with_remedy(error, source));
             return Ok(match fitting.form() {
                 Form::Minicpm => {
@@ -49,7 +58,9 @@ pub(crate) fn find(args: &LawArgs, global: &Global) -> anyhow::Result<AnyFit> {
     }
     let measured =
         with_reader(global, coordinator, async |campaigns| Ok(Measured::fetch(campaigns, source, PROGRAM).await?))?;
-    Ok(boxed(Conclusion::of(measured.campaign, &options).fit_file()))
+    let measure = loss.of(&measured.campaign.plan).or_bad_input()?;
+    let conclusion = Conclusion::counted(measured.campaign, &options, measure, fitting.counting());
+    Ok(boxed(conclusion.fit_file()))
 }
 
 /// The error of a table, with how to choose its columns, which only `fit` can.

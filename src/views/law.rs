@@ -24,7 +24,7 @@ pub(crate) fn beyond(n: f64, d: f64) -> Vec<String> {
 
 /// Notes on the fit.
 pub(crate) fn about<L: Law>(fit: &FitFile<L>, unbounded: bool) -> Vec<String> {
-    let mut notes = Vec::new();
+    let mut notes: Vec<String> = fit.verdict.iter().map(|verdict| format!("the law: {verdict}")).collect();
     if unbounded {
         notes.push("unbounded: the points do not determine this interval".to_owned());
     }

@@ -173,7 +173,7 @@ pub(crate) fn report(conclusion: &Conclusion) -> Vec<Figure> {
     if plan.search.is_none() {
         drawn.extend(figures::peak_lr(&sweeps(&conclusion.points)));
     }
-    if let Some(Ok(law)) = &conclusion.batch_law {
+    if let Some(Ok(law)) = conclusion.batch_law.as_ref().map(|law| &law.fit) {
         drawn.push(figures::batches(law, &palette));
     }
     drawn.extend(figures::curves(&runs, &curves(plan, &campaign.curves), &ends, settled(plan), &palette));

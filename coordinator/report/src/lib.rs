@@ -19,6 +19,7 @@ mod words;
 
 pub use conclude::campaign::{Campaign, CurvePoint, DynamicsPoint, EarlyEnd};
 pub use conclude::conclusion::Conclusion;
+pub use conclude::counting::{CountedFlops, CountedN, Counting};
 pub use conclude::fit_file::{Budget, Doubt, FitFile, Fitted, Judgement, OptimumLaw, Produced, Search};
 pub use conclude::forecast;
 pub use conclude::measure::{AVERAGE, HeldOut, Measure, NoSuchSet, Unit};

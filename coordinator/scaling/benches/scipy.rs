@@ -33,7 +33,7 @@ fn table() -> Vec<Point> {
         for amount in 0..20 {
             let d = 1e9 * 1.3f64.powi(amount);
             let loss = LAW.predict(n, d) * (luck + 0.003 * normal()).exp();
-            points.push(Point { size: size.to_string(), n, d, loss, trunk: format!("{size:02}") });
+            points.push(Point { size: size.to_string(), n, d, loss, trunk: format!("{size:02}"), ..Point::default() });
         }
     }
     points

@@ -3,15 +3,18 @@
 use serde::{Deserialize, Serialize};
 
 use crate::bootstrap::{Bootstrap, Resampled, resample};
+use crate::cost::Cost;
 use crate::diagnostics::{Diagnostics, diagnose};
 use crate::fit::{Fit, FitError, FitOptions, fit_law};
-use crate::intervals::{BootstrapOptions, Intervals};
+use crate::intervals::{BootstrapOptions, Intervals, Method};
 use crate::law::{Law, Parameter, ScalingLaw};
 use crate::objective::Objective;
 use crate::optimum::default_budgets;
+use crate::outliers::Outlier;
 use crate::point::{Point, distinct};
 use crate::predictor::{BudgetOptimum, Covariance, Predictor};
 use crate::units::Units;
+use crate::verdict::Undetermined;
 use crate::warning::{MIN_SPAN, Warning};
 
 /// Options of an analysis.
@@ -22,6 +25,9 @@ pub struct AnalysisOptions {
     pub bootstrap: BootstrapOptions,
     /// Budgets C, in FLOPs, at which to state the optimal model; empty means [`default_budgets`].
     pub budgets: Vec<f64>,
+    /// What a budget pays for.
+    #[serde(default)]
+    pub cost: Cost,
 }
 
 /// The settings needed to reproduce a result.
@@ -30,6 +36,9 @@ pub struct Settings {
     pub objective: Objective,
     /// How intervals were made.
     pub bootstrap: BootstrapOptions,
+    /// What a budget pays for.
+    #[serde(default)]
+    pub cost: Cost,
 }
 
 /// A law with everything known about it.
@@ -45,7 +54,10 @@ pub struct Analysis<L = ScalingLaw> {
     pub bootstrap: Option<Bootstrap<L>>,
     /// How well the law describes the table.
     pub diagnostics: Diagnostics<L>,
-    /// The optimal models, at ascending budgets; empty if no split of a budget is best.
+    /// Why the points do not determine the law, if they do not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undetermined: Option<Undetermined>,
+    /// The optimal models, at ascending budgets; empty if no split of a budget is best, or the law is not determined.
     pub optima: Vec<BudgetOptimum>,
     /// Reasons to doubt the law.
     pub warnings: Vec<Warning>,
@@ -74,18 +86,26 @@ pub fn analyse_law<L: Law>(points: &[Point], options: &AnalysisOptions) -> Resul
     let units = Units::of(points, options.bootstrap.resample);
     let resampled = resample(points, &found, &options.fit, &options.bootstrap, &units);
     let bootstrap = resampled.as_ref().map(Resampled::summary);
-    let predictor = Predictor::with(points, &found, &options.fit, &options.bootstrap, resampled);
+    let predictor =
+        Predictor::with(points, &found, &options.fit, &options.bootstrap, resampled).with_cost(options.cost);
     let (diagnostics, not_held_out) = diagnose(points, &found.law, &options.fit);
-    let budgets = if options.budgets.is_empty() { default_budgets(points) } else { options.budgets.clone() };
-    let optima = budgets.into_iter().filter_map(|flops| predictor.optimum(flops)).collect();
+    let intervals = predictor.intervals();
+    let undetermined = Undetermined::of(points, &found, intervals.as_ref(), units.count);
+    let budgets =
+        if options.budgets.is_empty() { default_budgets(points, options.cost) } else { options.budgets.clone() };
+    let optima = match &undetermined {
+        Some(_) => Vec::new(),
+        None => budgets.into_iter().filter_map(|flops| predictor.optimum(flops)).collect(),
+    };
     let mut analysis = Analysis {
-        intervals: predictor.intervals(),
+        intervals,
+        undetermined,
         covariance: predictor.covariance(),
         bootstrap,
         diagnostics,
         optima,
         warnings: Vec::new(),
-        settings: Settings { objective: options.fit.objective, bootstrap: options.bootstrap },
+        settings: Settings { objective: options.fit.objective, bootstrap: options.bootstrap, cost: options.cost },
         n_points: points.len(),
         n_trunks: units.count,
         fit: found,
@@ -100,10 +120,20 @@ const ENOUGH_TRUNKS: usize = 10;
 /// minima.
 const ENOUGH_AGREEING: f64 = 0.25;
 const FEW_FAILED: f64 = 0.02;
+/// Residuals below this, in nats, are rounding.
+const NO_NOISE: f64 = 1e-9;
 
 fn warnings<L: Law>(points: &[Point], analysis: &Analysis<L>, not_held_out: Option<FitError>) -> Vec<Warning> {
     let Analysis { fit, intervals, bootstrap, diagnostics, optima, n_trunks, .. } = analysis;
-    let mut warnings: Vec<Warning> = fit.at_bounds.iter().map(|&parameter| Warning::AtBound { parameter }).collect();
+    let has_no_floor = fit.at_bounds == [Parameter::L0];
+    let bounded = intervals.as_ref().and_then(|intervals| intervals.bounded(Parameter::L0));
+    let mut warnings: Vec<Warning> = match bounded.filter(|_| has_no_floor) {
+        Some(interval) => vec![Warning::NoFloor { interval }],
+        None => fit.at_bounds.iter().map(|&parameter| Warning::AtBound { parameter }).collect(),
+    };
+    if diagnostics.rmse < NO_NOISE {
+        warnings.push(Warning::NoNoise);
+    }
     if (fit.starts_agreeing as f64) < ENOUGH_AGREEING * fit.starts as f64 {
         warnings.push(Warning::FewStartsAgree { agreeing: fit.starts_agreeing, starts: fit.starts });
     }
@@ -118,7 +148,7 @@ fn warnings<L: Law>(points: &[Point], analysis: &Analysis<L>, not_held_out: Opti
         warnings.push(Warning::Duplicates { rows });
     }
     match intervals {
-        Some(intervals) => warn_of_intervals::<L>(points, intervals, &mut warnings),
+        Some(intervals) => warn_of_intervals::<L>(analysis, intervals, &mut warnings),
         None => warnings.push(Warning::NoIntervals { trunks: *n_trunks }),
     }
     if let Some(Bootstrap { draws, .. }) = bootstrap {
@@ -132,7 +162,8 @@ fn warnings<L: Law>(points: &[Point], analysis: &Analysis<L>, not_held_out: Opti
     }
     warnings.extend(not_held_out.map(|error| Warning::NotHeldOut { reason: error.to_string() }));
     if let Some(pattern) = diagnostics.interaction.filter(|pattern| pattern.significant) {
-        warnings.push(Warning::ResidualPattern { t: pattern.t, trunks: pattern.trunks });
+        let (n, d) = (range(points.iter().map(|point| point.n)), range(points.iter().map(|point| point.d)));
+        warnings.push(Warning::ResidualPattern { t: pattern.t, trunks: pattern.trunks, n, d });
     }
     for (along, places) in diagnostics.patterns.significant() {
         if let Some(worst) = places.iter().max_by(|a, b| a.mean.abs().total_cmp(&b.mean.abs())) {
@@ -140,8 +171,14 @@ fn warnings<L: Law>(points: &[Point], analysis: &Analysis<L>, not_held_out: Opti
             warnings.push(Warning::Systematic { along, places, worst_at: worst.at, worst_mean: worst.mean });
         }
     }
-    if let Some(worst) = diagnostics.outliers.first() {
-        warnings.push(Warning::Outliers { count: diagnostics.outliers.len(), worst: worst.clone() });
+    let (misfits, outliers): (Vec<&Outlier>, Vec<&Outlier>) =
+        diagnostics.outliers.iter().partition(|outlier| outlier.is_misfit);
+    if let Some(&worst) = outliers.first() {
+        warnings.push(Warning::Outliers { count: outliers.len(), worst: worst.clone() });
+    }
+    if let Some(worst) = misfits.first() {
+        let (n, d) = (range(misfits.iter().map(|point| point.n)), range(misfits.iter().map(|point| point.d)));
+        warnings.push(Warning::Misfit { count: misfits.len(), n, d, worst: worst.residual });
     }
     for (along, found) in [("N", diagnostics.monotonicity.in_n), ("D", diagnostics.monotonicity.in_d)] {
         if found.violations > 0 {
@@ -151,7 +188,9 @@ fn warnings<L: Law>(points: &[Point], analysis: &Analysis<L>, not_held_out: Opti
     }
     let outside = optima.iter().filter(|optimum| !optimum.measured).count();
     if optima.is_empty() {
-        warnings.push(Warning::NoOptimum);
+        if analysis.undetermined.is_none() {
+            warnings.push(Warning::NoOptimum);
+        }
     } else if outside > 0 {
         warnings.push(Warning::OptimumOutside { outside, budgets: optima.len() });
     }
@@ -167,18 +206,33 @@ fn duplicates(points: &[Point]) -> usize {
     points.len() - rows.len()
 }
 
-fn warn_of_intervals<L: Law>(points: &[Point], intervals: &Intervals, warnings: &mut Vec<Warning>) {
+fn warn_of_intervals<L: Law>(analysis: &Analysis<L>, intervals: &Intervals, warnings: &mut Vec<Warning>) {
     // An exponent that may be zero, or three times as large, is useless. C_N and C_D are skipped: they change by powers
-    // of ten with small changes of their exponents, and mean nothing without them.
-    for &parameter in L::PARAMETERS.iter().filter(|parameter| parameter.is_exponent()) {
-        let interval = intervals.get(parameter);
-        if interval.low <= 0.0 || interval.high > 3.0 * interval.low {
+    // of ten with small changes of their exponents, and mean nothing without them. What the verdict names is not said
+    // again, and what lies on a bound has no interval that could be wide.
+    let least = analysis.diagnostics.residuals.iter().map(|row| row.loss).fold(f64::INFINITY, f64::min);
+    let named = analysis.undetermined.iter().flat_map(|verdict| &verdict.parameters);
+    let named: Vec<Parameter> = named.map(|(parameter, _)| *parameter).chain(analysis.fit.at_bounds.clone()).collect();
+    for &parameter in L::PARAMETERS.iter().filter(|parameter| !named.contains(parameter)) {
+        let Some(interval) = intervals.bounded(parameter) else { continue };
+        let is_wide = match parameter {
+            Parameter::L0 => interval.high - interval.low > 0.5 * least,
+            _ => parameter.is_exponent() && (interval.low <= 0.0 || interval.high > 3.0 * interval.low),
+        };
+        if is_wide {
             warnings.push(Warning::WideInterval { parameter, interval });
         }
     }
-    let least = points.iter().map(|point| point.loss).fold(f64::INFINITY, f64::min);
-    let l0 = intervals.get(Parameter::L0);
-    if L::PARAMETERS.contains(&Parameter::L0) && l0.high - l0.low > 0.5 * least {
-        warnings.push(Warning::WideInterval { parameter: Parameter::L0, interval: l0 });
+    for method in [Method::Smoothed, Method::Percentile] {
+        let of_method = intervals.by_parameter.iter().filter(|(_, by)| **by == method);
+        let parameters: Vec<Parameter> = of_method.map(|(parameter, _)| *parameter).collect();
+        if !parameters.is_empty() {
+            warnings.push(Warning::OtherMethod { parameters, method });
+        }
     }
+}
+
+/// From the smallest to the largest.
+fn range(values: impl Iterator<Item = f64>) -> (f64, f64) {
+    values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)))
 }

@@ -164,7 +164,7 @@ impl<L: Law> Resampled<L> {
     /// The intervals of the parameters, and some of the laws.
     pub(crate) fn summary(&self) -> Bootstrap<L> {
         let intervals = Intervals::of(self.level, Method::Percentile, L::PARAMETERS, |parameter| {
-            self.interval_of(|law| Some(law.get(parameter)))
+            Some((self.interval_of(|law| Some(law.get(parameter)))?, Method::Percentile))
         });
         let laws = self.laws.iter().take(MOST_LAWS).map(|drawn| drawn.law).collect();
         Bootstrap { intervals, draws: self.draws, laws }
@@ -207,7 +207,8 @@ mod tests {
 
     #[test]
     fn a_draw_of_two_sizes_is_made_again() {
-        let point = |n: f64, d: f64| Point { size: n.to_string(), n, d, loss: 3.0, trunk: n.to_string() };
+        let point =
+            |n: f64, d: f64| Point { size: n.to_string(), n, d, loss: 3.0, trunk: n.to_string(), ..Point::default() };
         let points: Vec<Point> =
             [1e4, 2e4, 4e4, 8e4, 1.6e5].into_iter().flat_map(|n| [1e6, 2e6, 4e6].map(|d| point(n, d))).collect();
         let options = BootstrapOptions { draws: 2000, ..BootstrapOptions::default() };
@@ -224,8 +225,14 @@ mod tests {
 
     #[test]
     fn seeds_are_drawn_within_their_size() {
-        let point =
-            |n: f64, d: f64, seed: u32| Point { size: n.to_string(), n, d, loss: 3.0, trunk: format!("{n}/{seed}") };
+        let point = |n: f64, d: f64, seed: u32| Point {
+            size: n.to_string(),
+            n,
+            d,
+            loss: 3.0,
+            trunk: format!("{n}/{seed}"),
+            ..Point::default()
+        };
         let mut points = Vec::new();
         for n in [1e4, 2e4, 4e4] {
             for d in [1e6, 2e6, 4e6] {

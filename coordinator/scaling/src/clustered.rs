@@ -18,8 +18,10 @@ use statrs::function::erf::erf;
 
 use crate::intervals::Interval;
 use crate::law::Params;
+use crate::noise;
 use crate::objective::Objective;
 use crate::solver::Problem;
+use crate::units::{Batches, Units};
 
 /// The uncertainty of a solution.
 #[derive(Debug, Clone)]
@@ -27,12 +29,23 @@ pub(crate) struct Clustered {
     params: Params,
     /// (J'J)^-1 over the parameters that are not at a bound; zero elsewhere.
     inverse: Matrix5<f64>,
+    /// J' r.
+    pull: Vector5<f64>,
+    trunks: Way,
+    /// Points that saw the same batches, and those among them that are of one trunk; `None` if no two trunks share
+    /// batches.
+    batches: Option<[Way; 2]>,
+}
+
+/// One way to divide the points into clusters.
+#[derive(Debug, Clone)]
+struct Way {
     clusters: Vec<Cluster>,
-    /// Variance of the luck that a trunk's points share, relative to that of a point's own noise.
+    /// Variance of the luck that a cluster's points share, relative to that of a point's own noise.
     luck: f64,
 }
 
-/// Sums over one trunk. J are its rows of the Jacobian, A its adjustment, and A J = J T.
+/// Sums over one cluster. J are its rows of the Jacobian, A its adjustment, and A J = J T.
 #[derive(Debug, Clone)]
 struct Cluster {
     /// T' J' r.
@@ -72,41 +85,53 @@ const MOST_WITH_LUCK: usize = 80;
 const MOST_LUCK: f64 = 1e4;
 
 impl Clustered {
-    /// The uncertainty at a solution; `members` maps each point to its trunk. `None` if the points do not determine the
-    /// free parameters, or a single trunk determines a combination of them.
-    pub(crate) fn new(problem: &Problem, params: &Params, members: &[usize], objective: Objective) -> Option<Self> {
-        let free = problem.free_at(params);
+    /// The uncertainty at a solution, over the parameters that are `free`. `None` if the points do not determine them,
+    /// or a single cluster determines a combination of them.
+    pub(crate) fn new(
+        problem: &Problem,
+        params: &Params,
+        units: &Units,
+        free: [bool; 5],
+        objective: Objective,
+    ) -> Option<Self> {
         let rows = problem.residuals(params, objective);
         let slopes: Vec<Vector5<f64>> =
             rows.iter().map(|(_, slope)| Vector5::from_fn(|i, _| if free[i] { slope[i] } else { 0.0 })).collect();
         let fitted = free.iter().filter(|free| **free).count();
         let residuals: Vec<f64> = rows.iter().map(|(residual, _)| *residual).collect();
-        let residuals = as_if_linear(&residuals, fitted, objective);
+        let (residuals, weights) = as_if_linear(&residuals, &problem.places(), fitted, objective);
+        let slopes: Vec<Vector5<f64>> = slopes.iter().zip(&weights).map(|(slope, weight)| slope * *weight).collect();
         // Ones on the diagonal for fixed parameters keep the factorisations defined.
         let held = Matrix5::from_diagonal(&Vector5::from_fn(|i, _| if free[i] { 0.0 } else { 1.0 }));
         let normal: Matrix5<f64> = slopes.iter().map(|slope| slope * slope.transpose()).sum();
         let with_held = (normal + held).cholesky()?.inverse();
         let root = with_held.cholesky()?.l();
         let inverse = with_held - held;
-        let mut sums = vec![Sums::default(); members.iter().max()? + 1];
-        for ((slope, &residual), &member) in slopes.iter().zip(&residuals).zip(members) {
-            let sum = &mut sums[member];
-            sum.normal += slope * slope.transpose();
-            sum.score += slope * residual;
-            sum.slope += slope;
-            sum.residual += residual;
-            sum.points += 1.0;
-        }
-        let luck = luck(&sums, &inverse, &residuals, fitted);
-        let clusters: Vec<Cluster> = sums.iter().map(|sum| Cluster::of(sum, &root)).collect::<Option<_>>()?;
-        let finite = inverse.iter().chain(clusters.iter().flat_map(|cluster| cluster.score.iter()));
-        finite.copied().all(f64::is_finite).then_some(Self { params: *params, inverse, clusters, luck })
+        let pull = slopes.iter().zip(&residuals).map(|(slope, residual)| slope * *residual).sum();
+        let way = |members: &[usize]| Way::of(&slopes, &residuals, members, (&inverse, &root), fitted);
+        let trunks = way(&units.members)?;
+        let batches = match &units.batches {
+            Some(Batches { members, within }) => Some([way(members)?, way(within)?]),
+            None => None,
+        };
+        inverse.iter().copied().all(f64::is_finite).then_some(Self { params: *params, inverse, pull, trunks, batches })
     }
 
-    /// Covariance of the solver's parameters.
+    /// Covariance of the solver's parameters: that between trunks and that between batches, less what both count.
     pub(crate) fn covariance(&self) -> Matrix5<f64> {
-        let meat: Matrix5<f64> = self.clusters.iter().map(|cluster| cluster.score * cluster.score.transpose()).sum();
-        self.inverse * meat * self.inverse
+        let of = |way: &Way| -> Matrix5<f64> {
+            let meat: Matrix5<f64> = way.clusters.iter().map(|cluster| cluster.score * cluster.score.transpose()).sum();
+            self.inverse * meat * self.inverse
+        };
+        let trunks = of(&self.trunks);
+        self.batches.as_ref().map_or(trunks, |[batches, both]| trunks + of(batches) - of(both))
+    }
+
+    /// The step that the points ask of log L0, and its spread. At the best law the step is zero.
+    pub(crate) fn floor_step(&self) -> (f64, Spread) {
+        let mut slope = Vector5::zeros();
+        slope[4] = 1.0;
+        ((self.inverse * self.pull)[4], self.spread(&slope))
     }
 
     /// Derivatives of a quantity by the solver's parameters; `None` if it is undefined near the solution.
@@ -128,8 +153,19 @@ impl Clustered {
     /// The spread of a quantity with these derivatives.
     pub(crate) fn spread(&self, slope: &Vector5<f64>) -> Spread {
         let towards = self.inverse * slope;
-        let variance: f64 = self.clusters.iter().map(|cluster| cluster.score.dot(&towards).powi(2)).sum();
-        Spread { error: variance.sqrt(), freedom: self.freedom(&towards) }
+        let one = self.trunks.spread(&self.inverse, &towards);
+        let Some([batches, both]) = &self.batches else { return one };
+        let other = batches.spread(&self.inverse, &towards);
+        let (a, b) = (one.error.powi(2), other.error.powi(2));
+        // What is counted twice is taken off once. The difference is an estimate, and may come out below either.
+        let both = both.spread(&self.inverse, &towards);
+        let c = both.error.powi(2);
+        let variance = (a + b - c).max(a).max(b);
+        // The parts: what trunks share beyond the points' own noise, what batches share, and that noise.
+        let (shared_by_trunks, shared_by_batches) = ((a - c).max(0.0), (b - c).max(0.0));
+        let parts = [(shared_by_trunks, one.freedom), (shared_by_batches, other.freedom), (c, both.freedom)];
+        let freedom = variance * variance / parts.iter().map(|(part, freedom)| part * part / freedom).sum::<f64>();
+        Spread { error: variance.sqrt(), freedom: if freedom.is_finite() { freedom.max(1.0) } else { 1.0 } }
     }
 
     /// The interval that holds a quantity with probability `level`, around its value at the solution. `None` if the
@@ -140,18 +176,52 @@ impl Clustered {
         let reach = t_quantile(freedom, level)? * error;
         (centre.is_finite() && reach.is_finite()).then_some(Interval { low: centre - reach, high: centre + reach })
     }
+}
 
-    /// Satterthwaite's degrees of freedom: tr(Q)^2 / tr(Q^2), where Q is the covariance of the trunks' adjusted scores.
-    fn freedom(&self, towards: &Vector5<f64>) -> f64 {
+impl Way {
+    /// `members` maps each point to its cluster; `inverse` and its root are those of [`Cluster::of`].
+    fn of(
+        slopes: &[Vector5<f64>],
+        residuals: &[f64],
+        members: &[usize],
+        (inverse, root): (&Matrix5<f64>, &Matrix5<f64>),
+        fitted: usize,
+    ) -> Option<Self> {
+        let mut sums = vec![Sums::default(); members.iter().max()? + 1];
+        for ((slope, &residual), &member) in slopes.iter().zip(residuals).zip(members) {
+            let sum = &mut sums[member];
+            sum.normal += slope * slope.transpose();
+            sum.score += slope * residual;
+            sum.slope += slope;
+            sum.residual += residual;
+            sum.points += 1.0;
+        }
+        let luck = luck(&sums, inverse, residuals, fitted);
+        let clusters: Vec<Cluster> = sums.iter().map(|sum| Cluster::of(sum, root)).collect::<Option<_>>()?;
+        let finite = clusters.iter().flat_map(|cluster| cluster.score.iter()).copied().all(f64::is_finite);
+        finite.then_some(Self { clusters, luck })
+    }
+
+    fn variance(&self, towards: &Vector5<f64>) -> f64 {
+        self.clusters.iter().map(|cluster| cluster.score.dot(towards).powi(2)).sum()
+    }
+
+    fn spread(&self, inverse: &Matrix5<f64>, towards: &Vector5<f64>) -> Spread {
+        Spread { error: self.variance(towards).sqrt(), freedom: self.freedom(inverse, towards) }
+    }
+
+    /// Satterthwaite's degrees of freedom: tr(Q)^2 / tr(Q^2), where Q is the covariance of the clusters' adjusted
+    /// scores.
+    fn freedom(&self, inverse: &Matrix5<f64>, towards: &Vector5<f64>) -> f64 {
         let scores: Vec<Vector5<f64>> = self.clusters.iter().map(|cluster| cluster.bread * towards).collect();
         let own: Vec<f64> = self.clusters.iter().map(|cluster| towards.dot(&(cluster.square * towards))).collect();
         let (trace, square) = if self.luck > 0.0 {
-            self.moments_with_luck(towards, &scores, &own)
+            self.moments_with_luck(inverse, towards, &scores, &own)
         } else {
             // Without luck Q = diag(own) - S' inverse S, and both moments are sums over trunks.
-            let shared: Vec<f64> = scores.iter().map(|score| score.dot(&(self.inverse * score))).collect();
+            let shared: Vec<f64> = scores.iter().map(|score| score.dot(&(inverse * score))).collect();
             let outer: Matrix5<f64> = scores.iter().map(|score| score * score.transpose()).sum();
-            let both = outer * self.inverse;
+            let both = outer * inverse;
             let diagonal = own.iter().zip(&shared);
             let trace: f64 = diagonal.clone().map(|(own, shared)| own - shared).sum();
             let square = diagonal.map(|(own, shared)| own * own - 2.0 * own * shared).sum::<f64>();
@@ -160,8 +230,14 @@ impl Clustered {
         if square > 0.0 { (trace * trace / square).max(1.0) } else { 1.0 }
     }
 
-    fn moments_with_luck(&self, towards: &Vector5<f64>, scores: &[Vector5<f64>], own: &[f64]) -> (f64, f64) {
-        let projected: Vec<Vector5<f64>> = scores.iter().map(|score| self.inverse * score).collect();
+    fn moments_with_luck(
+        &self,
+        inverse: &Matrix5<f64>,
+        towards: &Vector5<f64>,
+        scores: &[Vector5<f64>],
+        own: &[f64],
+    ) -> (f64, f64) {
+        let projected: Vec<Vector5<f64>> = scores.iter().map(|score| inverse * score).collect();
         // The share of each trunk's luck in each trunk's adjusted score.
         let reach: Vec<Vec<f64>> = projected
             .iter()
@@ -212,21 +288,28 @@ impl Cluster {
     }
 }
 
-/// Residuals as a linear fit would have them: an objective's pull over the change of the mean pull with the law.
-fn as_if_linear(residuals: &[f64], fitted: usize, objective: Objective) -> Vec<f64> {
-    let Objective::Huber { delta } = objective else { return residuals.to_vec() };
+/// Residuals and weights of the linear fit that moves like this one. Each row's pull changes with the law by the
+/// density of its residual at the law, which is low where the noise is large: these are the weights (here their roots,
+/// so that both the slopes and the residuals are to be multiplied by them, and the residuals already are).
+fn as_if_linear(residuals: &[f64], places: &[(f64, f64)], fitted: usize, objective: Objective) -> (Vec<f64>, Vec<f64>) {
+    let Objective::Huber { delta } = objective else { return (residuals.to_vec(), vec![1.0; residuals.len()]) };
     let count = residuals.len() as f64;
     let freedom = (count - fitted as f64).max(1.0);
-    let scale = scale(residuals, freedom);
+    let sizes = noise::relative(residuals, places);
+    let even: Vec<f64> = residuals.iter().zip(&sizes).map(|(residual, size)| residual / size).collect();
+    let scale = scale(&even, freedom);
     // The share of points within the threshold is noisy if the threshold is small and the fit passes through some
     // points exactly. So points within one standard deviation are counted, less the fitted ones, and the normal
     // distribution gives the share within the threshold.
     let width = delta.max(scale);
-    let within = residuals.iter().filter(|residual| residual.abs() <= width).count() as f64;
+    let within = even.iter().filter(|residual| residual.abs() <= width).count() as f64;
     let near = ((within - fitted as f64) / freedom).max(1.0 / count);
     let normal = |width: f64| if scale > 0.0 { erf(width / scale / std::f64::consts::SQRT_2) } else { 1.0 };
-    let change = near * normal(delta) / normal(width);
-    residuals.iter().map(|residual| objective.penalty(*residual).1 / change).collect()
+    let change = |size: f64| (near * normal(delta / size) / normal(width)).max(1e-12);
+    let mean = sizes.iter().map(|&size| change(size)).sum::<f64>() / count;
+    let roots: Vec<f64> = sizes.iter().map(|&size| (change(size) / mean).sqrt()).collect();
+    let pulls = residuals.iter().zip(&roots).map(|(residual, root)| objective.penalty(*residual).1 / (mean * root));
+    (pulls.collect(), roots)
 }
 
 /// Standard deviation of the residuals without outliers: the smaller of the usual estimate and a generous one from the
@@ -274,6 +357,7 @@ pub(crate) fn t_quantile(freedom: f64, level: f64) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::intervals::Resample;
     use crate::law::Form;
     use crate::point::Point;
 
@@ -285,20 +369,15 @@ mod tests {
             for d in [1e6, 2e6, 4e6, 8e6] {
                 let loss = 40.0 * f64::powf(n, -0.4) + 900.0 * f64::powf(d, -0.5) + 1.7;
                 let sign = if points.len() % 2 == 0 { 1.0 } else { -1.0 };
-                points.push(Point {
-                    size: n.to_string(),
-                    n,
-                    d,
-                    loss: loss * (1.0 + 1e-3 * sign),
-                    trunk: String::new(),
-                });
+                points.push(Point { size: n.to_string(), n, d, loss: loss * (1.0 + 1e-3 * sign), ..Point::default() });
             }
         }
         let objective = Objective::LogLeastSquares;
         let problem = Problem::new(Form::Minicpm, &points);
         let found = problem.descend(&problem.start(0.4, 0.5), objective);
-        let alone: Vec<usize> = (0..points.len()).collect();
-        let clustered = Clustered::new(&problem, &found.params, &alone, objective).expect("determined");
+        let alone = Units::of(&points, Resample::Points);
+        let free = problem.free_at(&found.params);
+        let clustered = Clustered::new(&problem, &found.params, &alone, free, objective).expect("determined");
         // HC2 of homoskedastic residuals is about s^2 (J'J)^-1.
         let rows = problem.residuals(&found.params, objective);
         let variance = rows.iter().map(|(residual, _)| residual * residual).sum::<f64>() / 11.0;

@@ -7,7 +7,8 @@ use crate::held_out::{self, HeldOut, LeftOut};
 use crate::interaction::Interaction;
 use crate::law::{Law, ScalingLaw};
 use crate::monotonicity::Monotonicity;
-use crate::patterns::{Outlier, Patterns, outliers};
+use crate::outliers::{Outlier, outliers};
+use crate::patterns::Patterns;
 use crate::point::Point;
 use crate::residual::Residual;
 
@@ -21,8 +22,8 @@ pub struct Diagnostics<L = ScalingLaw> {
     pub rmse: f64,
     /// Largest absolute residual, in nats.
     pub worst_residual: f64,
-    /// Standard deviation of losses at the same N and D on different trunks, in nats: luck that no law can predict.
-    /// `None` if no place has a second trunk.
+    /// Standard deviation of losses that differ in their seed alone, in nats: luck that no law can predict. `None` if
+    /// there are none.
     pub seed_spread: Option<f64>,
     /// The law fitted without the largest size, and its predictions of that size. `None` if the rest determines no law.
     pub held_out: Option<HeldOut<L>>,
@@ -50,8 +51,8 @@ pub(crate) fn diagnose<L: Law>(points: &[Point], law: &L, options: &FitOptions) 
         .iter()
         .map(|point| {
             let predicted = law.predict(point.n, point.d);
-            let Point { size, n, d, loss, trunk } = point.clone();
-            Residual { size, n, d, loss, predicted, residual: loss - predicted, trunk }
+            let Point { size, n, d, loss, trunk, order, .. } = point.clone();
+            Residual { size, n, d, loss, predicted, residual: loss - predicted, trunk, order }
         })
         .collect();
     let count = points.len() as f64;
@@ -73,18 +74,24 @@ pub(crate) fn diagnose<L: Law>(points: &[Point], law: &L, options: &FitOptions) 
         monotonicity: Monotonicity::of(points),
         interaction: Interaction::of(points, &residuals),
         patterns: Patterns::of(points, &residuals),
-        outliers: outliers(&residuals, L::PARAMETERS.len()),
+        outliers: outliers(points, &residuals, law, options),
         residuals,
     };
     (diagnostics, not_held_out)
 }
 
-/// Pooled over all places (N, D) with several trunks.
+/// Pooled over all models with several seeds. Where a seed occurs twice, something else differs that the table does not
+/// tell, and the model does not count.
 fn seed_spread(points: &[Point]) -> Option<f64> {
-    let mut places: Vec<&Point> = points.iter().collect();
-    places.sort_by(|a, b| a.n.total_cmp(&b.n).then(a.d.total_cmp(&b.d)));
+    let mut models: Vec<&Point> = points.iter().filter(|point| !point.seed.is_empty()).collect();
+    models.sort_by(|a, b| {
+        a.n.total_cmp(&b.n).then(a.d.total_cmp(&b.d)).then(a.setting.cmp(&b.setting)).then(a.seed.cmp(&b.seed))
+    });
     let (mut squares, mut freedom) = (0.0, 0);
-    for place in places.chunk_by(|a, b| a.n == b.n && a.d == b.d) {
+    for place in models.chunk_by(|a, b| a.n == b.n && a.d == b.d && a.setting == b.setting) {
+        if place.windows(2).any(|pair| pair[0].seed == pair[1].seed) {
+            continue;
+        }
         let mean = place.iter().map(|point| point.loss).sum::<f64>() / place.len() as f64;
         squares += place.iter().map(|point| (point.loss - mean).powi(2)).sum::<f64>();
         freedom += place.len() - 1;
@@ -98,10 +105,23 @@ mod tests {
 
     #[test]
     fn the_spread_of_seeds_is_pooled_over_places() {
-        let point = |n, d, loss| Point { size: String::new(), n, d, loss, trunk: String::new() };
-        assert_eq!(seed_spread(&[point(1.0, 1.0, 3.0), point(1.0, 2.0, 2.0)]), None);
-        let pairs = [point(1.0, 1.0, 3.0), point(2.0, 1.0, 2.0), point(1.0, 1.0, 3.2), point(2.0, 1.0, 2.2)];
+        let point = |n, d, loss, seed: &str| Point { n, d, loss, seed: seed.to_owned(), ..Point::default() };
+        assert_eq!(seed_spread(&[point(1.0, 1.0, 3.0, "0"), point(1.0, 2.0, 2.0, "1")]), None);
+        let pairs = [
+            point(1.0, 1.0, 3.0, "0"),
+            point(2.0, 1.0, 2.0, "0"),
+            point(1.0, 1.0, 3.2, "1"),
+            point(2.0, 1.0, 2.2, "1"),
+        ];
         let spread = seed_spread(&pairs).expect("there are pairs");
         assert!((spread - 0.2 / 2.0_f64.sqrt()).abs() < 1e-12, "{spread}");
+        // What differs in a setting beside the seed, or has no seed, says nothing of seeds.
+        let set = |setting: &str, point: &Point| Point { setting: setting.to_owned(), ..point.clone() };
+        let mut others = pairs.to_vec();
+        others.extend(pairs.iter().map(|pair| Point { loss: pair.loss + 5.0, ..set("another rate", pair) }));
+        others.push(point(1.0, 1.0, 9.0, ""));
+        assert!((seed_spread(&others).expect("there are pairs") - spread).abs() < 1e-12);
+        assert_eq!(seed_spread(&[point(1.0, 1.0, 3.0, ""), point(1.0, 1.0, 3.5, "")]), None);
+        assert_eq!(seed_spread(&[point(1.0, 1.0, 3.0, "0"), point(1.0, 1.0, 3.5, "0")]), None);
     }
 }

@@ -100,8 +100,17 @@ mod tests {
                 let noise = 1e-3 * f64::from((i * 5 + j * j * 3) % 7 - 3);
                 let residual = residual(u, v) + noise;
                 let (size, trunk) = (i.to_string(), i.to_string());
-                points.push(Point { size: size.clone(), n, d, loss: 3.0, trunk: trunk.clone() });
-                residuals.push(Residual { size, n, d, loss: 3.0, predicted: 3.0 - residual, residual, trunk });
+                points.push(Point { size: size.clone(), n, d, loss: 3.0, trunk: trunk.clone(), ..Point::default() });
+                residuals.push(Residual {
+                    size,
+                    n,
+                    d,
+                    loss: 3.0,
+                    predicted: 3.0 - residual,
+                    residual,
+                    trunk,
+                    order: String::new(),
+                });
             }
         }
         Interaction::of(&points, &residuals)

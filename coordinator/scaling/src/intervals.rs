@@ -59,6 +59,11 @@ pub enum Method {
     /// The delta method with a covariance clustered by trunk, and Student's t with few degrees of freedom. Exponents
     /// are used directly, everything else by its logarithm.
     Clustered,
+    /// The same for the law of an objective that is smooth over distances as large as the residuals: Huber's function
+    /// with their size as its threshold.
+    Smoothed,
+    /// Whatever is possible at any floor L0 that the points allow, where they hardly tell it from zero.
+    Floors,
     /// From the lower to the upper percentile of the draws.
     Percentile,
 }
@@ -69,6 +74,8 @@ impl Method {
     pub fn describe(self) -> &'static str {
         match self {
             Self::Clustered => "delta method, clustered by trunk, Student's t",
+            Self::Smoothed => "delta method with a Huber threshold of the residuals' size",
+            Self::Floors => "delta method at every floor L0 that the points allow",
             Self::Percentile => "percentiles of the draws",
         }
     }
@@ -116,20 +123,39 @@ pub struct Intervals {
     /// Probability with which each holds the truth.
     pub level: f64,
     pub method: Method,
+    /// The parameters whose interval is another method's, because the usual one's is much narrower or does not apply.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub by_parameter: BTreeMap<Parameter, Method>,
     /// One per parameter of the law, under its name. Unbounded ones are absent.
     #[serde(flatten)]
     parameters: BTreeMap<Parameter, Interval>,
 }
 
 impl Intervals {
+    /// `method` is the usual one; `interval` gives a parameter's interval and the method that made it.
     pub(crate) fn of(
         level: f64,
         method: Method,
         parameters: &[Parameter],
-        interval: impl Fn(Parameter) -> Option<Interval>,
+        interval: impl Fn(Parameter) -> Option<(Interval, Method)>,
     ) -> Self {
-        let parameters = parameters.iter().filter_map(|&parameter| Some((parameter, interval(parameter)?))).collect();
-        Self { level, method, parameters }
+        let found: Vec<(Parameter, Interval, Method)> = parameters
+            .iter()
+            .filter_map(|&parameter| interval(parameter).map(|(interval, by)| (parameter, interval, by)))
+            .collect();
+        let others = found.iter().filter(|(_, _, by)| *by != method);
+        Self {
+            level,
+            method,
+            by_parameter: others.map(|&(parameter, _, by)| (parameter, by)).collect(),
+            parameters: found.iter().map(|&(parameter, interval, _)| (parameter, interval)).collect(),
+        }
+    }
+
+    /// The interval of a parameter, if it has one.
+    #[must_use]
+    pub fn bounded(&self, parameter: Parameter) -> Option<Interval> {
+        self.parameters.get(&parameter).copied()
     }
 
     /// The interval of a parameter; from zero to infinity for an unbounded one, and for one of another form.

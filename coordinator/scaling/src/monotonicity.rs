@@ -71,7 +71,7 @@ mod tests {
 
     #[test]
     fn a_rise_is_counted_along_its_axis() {
-        let point = |n, d, loss| Point { size: String::new(), n, d, loss, trunk: String::new() };
+        let point = |n, d, loss| Point { size: String::new(), n, d, loss, trunk: String::new(), ..Point::default() };
         // Along D all fall; along N the second size is worse at both amounts of data.
         let table = [point(1.0, 1.0, 3.0), point(1.0, 2.0, 2.5), point(2.0, 1.0, 3.25), point(2.0, 2.0, 2.5)];
         let found = Monotonicity::of(&table);
@@ -81,7 +81,7 @@ mod tests {
 
     #[test]
     fn without_a_common_d_there_is_nothing_to_compare_along_n() {
-        let point = |n, d, loss| Point { size: String::new(), n, d, loss, trunk: String::new() };
+        let point = |n, d, loss| Point { size: String::new(), n, d, loss, trunk: String::new(), ..Point::default() };
         assert_eq!(Monotonicity::of(&[point(1.0, 10.0, 3.0), point(2.0, 20.0, 2.5)]).in_n.pairs, 0);
     }
 }

@@ -2,9 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::cost::Cost;
 use crate::point::Point;
 
-/// The N and D with the lowest predicted loss within C = 6ND.
+/// The N and D with the lowest predicted loss within a budget.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Optimum {
     /// Budget C, in FLOPs.
@@ -21,8 +22,8 @@ pub struct Optimum {
 
 /// Budgets worth stating for a table: the decades from its cheapest point to ten times its most expensive one.
 #[must_use]
-pub fn default_budgets(points: &[Point]) -> Vec<f64> {
-    let decades = points.iter().map(|point| (6.0 * point.n * point.d).log10()).filter(|decade| decade.is_finite());
+pub fn default_budgets(points: &[Point], cost: Cost) -> Vec<f64> {
+    let decades = points.iter().map(|point| cost.flops(point.n, point.d).log10()).filter(|decade| decade.is_finite());
     let (low, high) = decades.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), x| (low.min(x), high.max(x)));
     if low > high {
         return Vec::new();
@@ -85,9 +86,9 @@ mod tests {
 
     #[test]
     fn budgets_are_decades_about_the_table() {
-        let point = |n, d| Point { size: String::new(), n, d, loss: 3.0, trunk: String::new() };
-        let budgets = default_budgets(&[point(23_712.0, 5e5), point(377_472.0, 4e6)]);
+        let point = |n, d| Point { size: String::new(), n, d, loss: 3.0, trunk: String::new(), ..Point::default() };
+        let budgets = default_budgets(&[point(23_712.0, 5e5), point(377_472.0, 4e6)], Cost::SixNd);
         assert_eq!(budgets, [1e11, 1e12, 1e13, 1e14]);
-        assert!(default_budgets(&[]).is_empty());
+        assert!(default_budgets(&[], Cost::SixNd).is_empty());
     }
 }

@@ -1,10 +1,10 @@
-//! Finds patterns in residuals: at single points, along the amounts of data and along sizes.
+//! Finds patterns in residuals, along the amounts of data and along sizes.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::clustered::{scale, t_quantile};
+use crate::clustered::t_quantile;
 use crate::point::Point;
 use crate::residual::Residual;
 
@@ -33,51 +33,8 @@ pub struct Patterns {
     pub by_d: Vec<Group>,
 }
 
-/// A point far off the law.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Outlier {
-    /// Index in the table, from 0.
-    pub index: usize,
-    /// Name of the size.
-    pub size: String,
-    /// Parameter count.
-    pub n: f64,
-    /// Token count.
-    pub d: f64,
-    /// Measured minus predicted, in nats.
-    pub residual: f64,
-    /// The residual of log L over the typical one.
-    pub deviations: f64,
-}
-
-/// Residuals of this many standard deviations occur once in two million points of normal noise.
-const OUTLYING: f64 = 5.0;
 /// Trunks needed at a place for a meaningful standard error of the mean.
 const MIN_TRUNKS: usize = 4;
-
-/// The points with disproportionate residuals, the worst first.
-pub(crate) fn outliers(residuals: &[Residual], parameters: usize) -> Vec<Outlier> {
-    let logs: Vec<f64> = residuals.iter().map(|row| (row.loss / row.predicted).ln()).collect();
-    let typical = scale(&logs, (logs.len() as f64 - parameters as f64).max(1.0));
-    // Rounding noise must not set the scale.
-    let typical = typical.max(1e-7);
-    let mut found: Vec<Outlier> = residuals
-        .iter()
-        .zip(&logs)
-        .enumerate()
-        .map(|(index, (row, log))| Outlier {
-            index,
-            size: row.size.clone(),
-            n: row.n,
-            d: row.d,
-            residual: row.residual,
-            deviations: log.abs() / typical,
-        })
-        .filter(|outlier| outlier.deviations > OUTLYING)
-        .collect();
-    found.sort_by(|a, b| b.deviations.total_cmp(&a.deviations));
-    found
-}
 
 impl Patterns {
     pub(crate) fn of(points: &[Point], residuals: &[Residual]) -> Self {
@@ -169,7 +126,7 @@ mod tests {
                 let noise = rng.random_range(-3e-3..3e-3);
                 let residual = residual(i, j) + noise;
                 let size = i.to_string();
-                points.push(Point { size: size.clone(), n, d, loss: 3.0, trunk: size.clone() });
+                points.push(Point { size: size.clone(), n, d, loss: 3.0, trunk: size.clone(), ..Point::default() });
                 residuals.push(Residual {
                     size: size.clone(),
                     n,
@@ -178,6 +135,7 @@ mod tests {
                     predicted: 3.0 - residual,
                     residual,
                     trunk: size,
+                    order: String::new(),
                 });
             }
         }
@@ -193,13 +151,5 @@ mod tests {
         let (points, residuals) = table(|i, _| 0.02 * i as f64);
         let [_, (_, along_d)] = Patterns::of(&points, &residuals).significant();
         assert!(along_d.is_empty(), "luck must not show as a pattern along D: {along_d:?}");
-    }
-
-    #[test]
-    fn a_point_far_off_is_named() {
-        let (_, residuals) = table(|i, j| if (i, j) == (2, 3) { 0.5 } else { 0.0 });
-        let found = outliers(&residuals, 5);
-        assert_eq!(found.iter().map(|outlier| outlier.index).collect::<Vec<_>>(), [13]);
-        assert!(outliers(&table(|_, _| 0.0).1, 5).is_empty());
     }
 }

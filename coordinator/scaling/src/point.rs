@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// The final loss of one model.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Point {
     /// Name of the size, for display only: sizes are distinguished by `n`.
     pub size: String,
@@ -16,6 +16,16 @@ pub struct Point {
     /// Name of the run this point branches from. Points of one trunk share the luck of its initial weights and of its
     /// data order, so intervals draw them together.
     pub trunk: String,
+    /// Name of the order in which its trunk saw the data. Points with one order and one D have seen the same batches,
+    /// whatever their trunks, and share the luck of them. Empty if no other trunk saw its batches, or nobody knows.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub order: String,
+    /// The seed; empty if unknown.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub seed: String,
+    /// Whatever else was set beside N, D and the seed, as text. Points that differ in it are not seeds of one model.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub setting: String,
 }
 
 /// The distinct values of a quantity over the points, ascending.

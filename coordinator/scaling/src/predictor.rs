@@ -4,9 +4,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::bootstrap::{Resampled, resample};
 use crate::clustered::Clustered;
+use crate::cost::Cost;
 use crate::fit::{Fit, FitOptions};
+use crate::floor::Floor;
 use crate::intervals::{BootstrapOptions, Interval, Intervals, Method};
 use crate::law::{Law, Parameter, Params, ScalingLaw};
+use crate::objective::Objective;
 use crate::optimum::Optimum;
 use crate::point::{Point, distinct};
 use crate::solver::Problem;
@@ -18,8 +21,15 @@ pub struct Predictor<L = ScalingLaw> {
     law: L,
     centre: (f64, f64),
     level: f64,
+    cost: Cost,
     /// `None` if a parameter lies on a bound, or a single trunk determines one.
     clustered: Option<Clustered>,
+    smoothed: Option<Clustered>,
+    /// Set where the points hardly tell the floor from zero.
+    floor: Option<Floor>,
+    at_bounds: Vec<Parameter>,
+    /// Whether percentiles of draws of trunks are to be trusted.
+    enough_trunks: bool,
     resampled: Option<Resampled<L>>,
     sizes: Range,
     amounts: Range,
@@ -82,6 +92,24 @@ struct Range {
 /// Predictions this many times beyond the measured range are far out.
 pub const FAR: f64 = 10.0;
 
+/// Where another method's interval is this much wider than the usual one's, it is taken.
+const MUCH_WIDER: f64 = 1.35;
+/// Intervals narrower than this have no width.
+const ROUNDING: f64 = 1e-8;
+/// Percentiles of draws of fewer trunks are no better than the method they would correct.
+const ENOUGH_FOR_PERCENTILES: usize = 20;
+/// The floor's standard error, in log L0, above which it is not described by it.
+const VAGUE: f64 = 0.25;
+
+/// Whether the floor lies on its bound, alone, or may lie within a factor of several.
+fn uncertain_floor<L: Law>(at_bounds: &[Parameter], clustered: Option<&Clustered>) -> bool {
+    let has_floor = L::PARAMETERS.contains(&Parameter::L0);
+    match clustered {
+        Some(clustered) => has_floor && clustered.floor_step().1.error > VAGUE,
+        None => at_bounds == [Parameter::L0],
+    }
+}
+
 impl<L: Law> Predictor<L> {
     /// A predictor for a law fitted to a table. `fit` and the options are those of the fit.
     #[must_use]
@@ -100,37 +128,62 @@ impl<L: Law> Predictor<L> {
         let units = Units::of(points, options.resample);
         let problem = Problem::new(L::FORM, points);
         let params = problem.params(&fit.law);
-        let clustered = if fit.at_bounds.is_empty() {
-            Clustered::new(&problem, &params, &units.members, fitting.objective)
-        } else {
-            None
+        let of = |params: &Params, objective: Objective| {
+            let free = problem.free_at(params);
+            let inside = problem.at_bounds(params).is_empty();
+            inside.then(|| Clustered::new(&problem, params, &units, free, objective)).flatten()
         };
-        let resampled = match clustered {
-            None => resampled.or_else(|| resample(points, fit, fitting, options, &units)),
-            Some(_) => resampled,
-        };
+        let clustered = of(&params, fitting.objective);
+        let smoothed = problem.smoother(&params, fitting.objective).and_then(|objective| {
+            let found = problem.descend_from_near(&params, objective);
+            found.converged.then(|| of(&found.params, objective)).flatten()
+        });
+        let floor = uncertain_floor::<L>(&fit.at_bounds, clustered.as_ref())
+            .then(|| Floor::of(&problem, &params, &units, fitting, options.level))
+            .flatten();
+        let resampled = resampled.or_else(|| resample(points, fit, fitting, options, &units));
         Self {
             law: fit.law,
             centre: problem.centre(),
             level: options.level,
+            cost: Cost::default(),
             clustered,
+            smoothed,
+            floor,
+            at_bounds: fit.at_bounds.clone(),
+            enough_trunks: units.count >= ENOUGH_FOR_PERCENTILES,
             resampled,
             sizes: Range::of(&distinct(points, |point| point.n)),
             amounts: Range::of(&distinct(points, |point| point.d)),
         }
     }
 
-    /// Intervals of the parameters; `None` if the table gives none.
+    /// The same law, with budgets that pay for this.
+    #[must_use]
+    pub fn with_cost(self, cost: Cost) -> Self {
+        Self { cost, ..self }
+    }
+
+    /// Intervals of the parameters; `None` if the table gives none. A parameter on a bound of the search has none, except
+    /// for a floor of zero, which has an upper end.
     #[must_use]
     pub fn intervals(&self) -> Option<Intervals> {
         let method = self.method()?;
         Some(Intervals::of(self.level, method, L::PARAMETERS, |parameter| {
-            if parameter.is_exponent() {
-                self.interval(|law| Some(law.get(parameter)))
-            } else {
-                self.interval_in_logs(|law| Some(law.get(parameter)))
+            match &self.floor {
+                Some(floor) if parameter == Parameter::L0 => return Some((floor.interval, Method::Floors)),
+                _ if self.at_bounds.contains(&parameter) => return None,
+                _ => {}
             }
+            let (interval, by) = self.widest(&in_scale(parameter))?;
+            Some((out_of(parameter, interval)?, by))
         }))
+    }
+
+    /// Whether the points exclude no floor L0 below the lowest loss.
+    #[must_use]
+    pub fn floor_is_open(&self) -> bool {
+        self.floor.as_ref().is_some_and(|floor| floor.is_open)
     }
 
     /// The loss at some N and D.
@@ -146,11 +199,13 @@ impl<L: Law> Predictor<L> {
         }
     }
 
-    /// The optimal model of a budget C = 6ND; `None` if no split is best.
+    /// The optimal model of a budget; `None` if no split is best.
     #[must_use]
     pub fn optimum(&self, flops: f64) -> Option<BudgetOptimum> {
-        let best = self.law.optimum(flops)?;
-        let interval = |quantity: fn(Optimum) -> f64| self.interval_in_logs(|law| law.optimum(flops).map(quantity));
+        let cost = self.cost;
+        let best = cost.optimum(&self.law, flops)?;
+        let interval =
+            |quantity: fn(Optimum) -> f64| self.interval_in_logs(|law| cost.optimum(law, flops).map(quantity));
         Some(BudgetOptimum {
             best,
             n: interval(|optimum| optimum.n),
@@ -192,11 +247,61 @@ impl<L: Law> Predictor<L> {
         })
     }
 
+    /// The interval of a parameter by one method, to compare methods.
+    #[must_use]
+    pub fn parameter_by(&self, method: Method, parameter: Parameter) -> Option<Interval> {
+        if method == Method::Floors && parameter == Parameter::L0 {
+            return self.floor.as_ref().map(|floor| floor.interval);
+        }
+        out_of(parameter, self.by(method, &in_scale(parameter))?)
+    }
+
+    /// The interval of a loss by one method, to compare methods.
+    #[must_use]
+    pub fn loss_by(&self, method: Method, n: f64, d: f64) -> Option<Interval> {
+        self.by(method, &|law: &L| Some(law.predict(n, d).ln()))?.out_of_logs()
+    }
+
+    fn by(&self, method: Method, quantity: &dyn Fn(&L) -> Option<f64>) -> Option<Interval> {
+        let of_params = self.of_params(quantity);
+        match method {
+            Method::Clustered => self.clustered.as_ref()?.interval(self.level, of_params),
+            Method::Smoothed => self.smoothed.as_ref()?.interval(self.level, of_params),
+            Method::Floors => self.floor.as_ref()?.interval_of(self.level, &of_params),
+            Method::Percentile => self.resampled.as_ref()?.interval_of(quantity),
+        }
+    }
+
+    /// The usual method for this table.
     fn method(&self) -> Option<Method> {
-        match (&self.clustered, &self.resampled) {
-            (Some(_), _) => Some(Method::Clustered),
-            (None, Some(_)) => Some(Method::Percentile),
-            (None, None) => None,
+        match self {
+            Self { clustered: Some(_), .. } => Some(Method::Clustered),
+            Self { floor: Some(_), .. } => Some(Method::Floors),
+            Self { resampled: Some(_), .. } => Some(Method::Percentile),
+            _ => None,
+        }
+    }
+
+    /// The interval of a quantity, and the method that made it. The usual method assumes that a residual's density at the
+    /// law says how the law would move; where others find it to move much more, theirs is taken.
+    fn widest(&self, quantity: &dyn Fn(&L) -> Option<f64>) -> Option<(Interval, Method)> {
+        let usual = self.method()?;
+        let first = self.by(usual, quantity);
+        if usual != Method::Clustered {
+            // On a bound, or where no draw moves the law, nothing is known.
+            return first.filter(|interval| interval.high > interval.low).map(|interval| (interval, usual));
+        }
+        let width = |interval: Interval| interval.high - interval.low;
+        let percentiles = self.enough_trunks.then_some(Method::Percentile);
+        let others = [Some(Method::Smoothed), percentiles].into_iter().flatten();
+        let others = others.filter_map(|method| Some((self.by(method, quantity)?, method)));
+        let widest = others.max_by(|a, b| width(a.0).total_cmp(&width(b.0)));
+        match (first, widest) {
+            (Some(first), Some((other, method))) if width(other) > MUCH_WIDER * width(first).max(ROUNDING) => {
+                Some((other, method))
+            }
+            (Some(first), _) => Some((first, usual)),
+            (None, _) => None,
         }
     }
 
@@ -205,17 +310,22 @@ impl<L: Law> Predictor<L> {
         move |params: &Params| quantity(&L::of_params(params, centre))
     }
 
-    fn interval(&self, quantity: impl Fn(&L) -> Option<f64>) -> Option<Interval> {
-        match &self.clustered {
-            Some(clustered) => clustered.interval(self.level, self.of_params(quantity)),
-            None => self.resampled.as_ref()?.interval_of(quantity),
-        }
-    }
-
     /// The interval of a positive quantity.
     fn interval_in_logs(&self, quantity: impl Fn(&L) -> Option<f64>) -> Option<Interval> {
-        self.interval(|law| Some(quantity(law)?.ln()))?.out_of_logs()
+        self.widest(&|law: &L| Some(quantity(law)?.ln()))?.0.out_of_logs()
     }
+}
+
+/// A parameter on the scale on which its interval is made: exponents directly, everything else by its logarithm.
+fn in_scale<L: Law>(parameter: Parameter) -> impl Fn(&L) -> Option<f64> {
+    move |law: &L| {
+        let value = law.get(parameter);
+        Some(if parameter.is_exponent() { value } else { value.ln() })
+    }
+}
+
+fn out_of(parameter: Parameter, interval: Interval) -> Option<Interval> {
+    if parameter.is_exponent() { Some(interval) } else { interval.out_of_logs() }
 }
 
 impl Range {

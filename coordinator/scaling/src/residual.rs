@@ -18,4 +18,7 @@ pub struct Residual {
     /// The trunk the point branches from.
     #[serde(default)]
     pub trunk: String,
+    /// The order in which its trunk saw the data.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub order: String,
 }

@@ -5,8 +5,9 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::intervals::Interval;
+use crate::intervals::Method;
 use crate::law::Parameter;
-use crate::patterns::Outlier;
+use crate::outliers::Outlier;
 
 /// A reason to doubt a fit. Its `Display` is a sentence for people.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -23,6 +24,17 @@ pub enum Warning {
     },
     /// An interval so wide that the table hardly determines the parameter.
     WideInterval { parameter: Parameter, interval: Interval },
+    /// The best floor is none at all, and the interval of L0 has an upper end alone.
+    NoFloor { interval: Interval },
+    /// The intervals of some parameters are another method's.
+    OtherMethod {
+        /// The parameters.
+        parameters: Vec<Parameter>,
+        /// The method that gives much wider ones.
+        method: Method,
+    },
+    /// The law passes through every point, so its intervals have no width.
+    NoNoise,
     /// The intervals rest on few trunks.
     FewTrunks {
         /// Number of trunks.
@@ -53,6 +65,12 @@ pub enum Warning {
         t: f64,
         /// Number of trunks it was found in.
         trunks: usize,
+        /// From the smallest N to the largest.
+        #[serde(default)]
+        n: (f64, f64),
+        /// From the smallest D to the largest.
+        #[serde(default)]
+        d: (f64, f64),
     },
     /// Residuals at some N or D have the same sign in all trunks.
     Systematic {
@@ -65,12 +83,23 @@ pub enum Warning {
         /// Mean of measured minus predicted there, in nats.
         worst_mean: f64,
     },
-    /// Points far off the law.
+    /// Points far off the law, whose neighbours are not.
     Outliers {
         /// Number of points.
         count: usize,
         /// The farthest.
         worst: Outlier,
+    },
+    /// Points far off the law together with their neighbours.
+    Misfit {
+        /// Number of points.
+        count: usize,
+        /// From the smallest N to the largest.
+        n: (f64, f64),
+        /// From the smallest D to the largest.
+        d: (f64, f64),
+        /// Measured minus predicted at the farthest, in nats.
+        worst: f64,
     },
     /// Duplicate rows.
     Duplicates {
@@ -125,13 +154,29 @@ impl fmt::Display for Warning {
             ),
             Self::WideInterval { parameter, interval } => write!(
                 f,
-                "the interval of {parameter}, {:.3} to {:.3}, is so wide that the points hardly determine it",
+                "the points hardly determine {parameter}: it may be {:.3} to {:.3}",
                 interval.low, interval.high
             ),
-            Self::FewTrunks { trunks, distinct } => write!(
+            Self::NoFloor { interval } => write!(
                 f,
-                "the intervals rest on {trunks} trunks, of which only {distinct} draws differ: they are wide for it, and a \
-                 second seed makes them narrower"
+                "the law fits best without a floor: L0 is below {:.3} as far as the points tell, and other intervals hold \
+                 for any such floor",
+                interval.high
+            ),
+            Self::OtherMethod { parameters, method } => {
+                let names: Vec<String> = parameters.iter().map(ToString::to_string).collect();
+                write!(
+                    f,
+                    "the usual interval of {} is much narrower than another method finds: taken are the {}. Uneven noise, \
+                     outliers or unlike runs in one table do this",
+                    listed(&names),
+                    method.describe()
+                )
+            }
+            Self::NoNoise => f.write_str("the law passes through every point: nothing tells how far off it may be"),
+            Self::FewTrunks { trunks, .. } => write!(
+                f,
+                "the intervals rest on {trunks} trunks, and are wide for it: another seed makes them narrower"
             ),
             Self::NoIntervals { trunks } => {
                 write!(f, "there are no intervals: {trunks} trunks are too few to tell how far off they are")
@@ -144,28 +189,43 @@ impl fmt::Display for Warning {
             Self::NotHeldOut { reason } => {
                 write!(f, "the largest size cannot be predicted from the others: {reason}")
             }
-            Self::ResidualPattern { t, trunks } => write!(
+            Self::ResidualPattern { t, n, d, .. } => write!(
                 f,
-                "the residuals depend on N and D together (t = {t:.1} over {trunks} trunks), for which the law has no \
-                 term: its exponents depend on the range that was measured"
+                "the misfit is systematic: it changes with N and D together, by more than the trunks differ (t = {t:.1}). \
+                 Take the exponents as local to N {} to {}, D {} to {}",
+                count_of(n.0),
+                count_of(n.1),
+                count_of(d.0),
+                count_of(d.1)
             ),
             Self::Systematic { along, places, worst_at, worst_mean } => write!(
                 f,
-                "the residuals are off in all trunks alike at {places} value{} of {along} (worst at {worst_at:.3e}: \
-                 {worst_mean:+.4} nats): the law's form does not follow the losses along {along}",
-                if *places == 1 { "" } else { "s" }
+                "the misfit is systematic: all trunks lie off alike at {places} value{} of {along} (worst at {}: \
+                 {worst_mean:+.4} nats). The form does not follow the losses along {along}",
+                if *places == 1 { "" } else { "s" },
+                count_of(*worst_at)
             ),
             Self::Outliers { count, worst } => write!(
                 f,
-                "{count} point{} lie{} far off the law, the farthest (size {}, N {:.3e}, D {:.3e}) by {:+.4} nats, {:.0} \
-                 times the typical residual: look at the run before you use the law",
-                if *count == 1 { "" } else { "s" },
-                if *count == 1 { "s" } else { "" },
+                "{count} point{} far off the law, the farthest (size {}, N {}, D {}) by {:+.4} nats, {:.0} times the typical \
+                 residual. Look at the run before you use the law",
+                if *count == 1 { " lies" } else { "s lie" },
                 worst.size,
-                worst.n,
-                worst.d,
+                count_of(worst.n),
+                count_of(worst.d),
                 worst.residual,
                 worst.deviations
+            ),
+            Self::Misfit { count, n, d, worst } => write!(
+                f,
+                "{count} point{} far off the law together with {} neighbours, at N {} to {} and D {} to {} (worst {worst:+.4} \
+                 nats): the law does not follow the losses there. Fit without that corner and compare",
+                if *count == 1 { " lies" } else { "s lie" },
+                if *count == 1 { "its" } else { "their" },
+                count_of(n.0),
+                count_of(n.1),
+                count_of(d.0),
+                count_of(d.1)
             ),
             Self::Duplicates { rows } => write!(
                 f,
@@ -194,6 +254,35 @@ impl fmt::Display for Warning {
             ),
         }
     }
+}
+
+fn listed(names: &[String]) -> String {
+    match names {
+        [all @ .., one, last] => {
+            format!("{}{one} and {last}", all.iter().map(|name| format!("{name}, ")).collect::<String>())
+        }
+        one => one.concat(),
+    }
+}
+
+/// A count with three digits, such as `24.0k` or `1.2e15`.
+fn count_of(value: f64) -> String {
+    let (scaled, unit) = match value {
+        _ if value < 1e3 => (value, ""),
+        _ if value < 1e6 => (value / 1e3, "k"),
+        _ if value < 1e9 => (value / 1e6, "M"),
+        _ if value < 1e12 => (value / 1e9, "B"),
+        _ if value < 1e15 => (value / 1e12, "T"),
+        _ => return format!("{value:.2e}"),
+    };
+    let digits = if scaled < 10.0 {
+        2
+    } else if scaled < 100.0 {
+        1
+    } else {
+        0
+    };
+    format!("{scaled:.digits$}{unit}")
 }
 
 /// The smallest acceptable ratio of the largest to the smallest N or D. Measured on a grid of 5 sizes by 7 amounts of

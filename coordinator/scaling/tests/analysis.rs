@@ -22,7 +22,7 @@ const MEASURED: [(f64, [f64; 7]); 5] = [
 const TOKENS: [f64; 7] = [5e5, 7e5, 1e6, 1.4e6, 2e6, 2.8e6, 4e6];
 
 fn measured() -> Vec<Point> {
-    let point = |n: f64, d, loss| Point { size: n.to_string(), n, d, loss, trunk: n.to_string() };
+    let point = |n: f64, d, loss| Point { size: n.to_string(), n, d, loss, trunk: n.to_string(), ..Point::default() };
     MEASURED
         .iter()
         .flat_map(|(n, losses)| TOKENS.iter().zip(losses).map(move |(&d, &loss)| point(*n, d, loss)))
@@ -45,7 +45,14 @@ fn table(law: &ScalingLaw, sizes: i32, seeds: usize, trunk_noise: f64, point_noi
             let luck = trunk_noise * normal(&mut rng);
             for d in [5e5, 1e6, 2e6, 4e6, 8e6] {
                 let loss = law.predict(n, d) + luck + point_noise * normal(&mut rng);
-                points.push(Point { size: size.to_string(), n, d, loss, trunk: format!("{size}/{trunk}") });
+                points.push(Point {
+                    size: size.to_string(),
+                    n,
+                    d,
+                    loss,
+                    trunk: format!("{size}/{trunk}"),
+                    ..Point::default()
+                });
             }
         }
     }
@@ -127,7 +134,7 @@ fn the_kaplan_form_comes_back_under_every_objective() {
     for n in [1e6, 1e7, 1e8, 1e9] {
         for d in [2e7, 2e8, 2e9, 2e10] {
             let name = n.to_string();
-            points.push(Point { size: name.clone(), n, d, loss: law.predict(n, d), trunk: name });
+            points.push(Point { size: name.clone(), n, d, loss: law.predict(n, d), trunk: name, ..Point::default() });
         }
     }
     for objective in [Objective::default(), Objective::LogLeastSquares, Objective::LeastSquares] {
@@ -254,7 +261,7 @@ fn hostile_tables_that_are_fitted_are_doubted() {
         let doubted = |warning: &Warning| {
             matches!(warning, Warning::WideInterval { .. } | Warning::AtBound { .. } | Warning::NoIntervals { .. })
         };
-        assert!(found.warnings.iter().any(doubted), "{:?}", found.warnings);
+        assert!(found.undetermined.is_some() || found.warnings.iter().any(doubted), "{:?}", found.warnings);
     }
 }
 

@@ -17,7 +17,7 @@ fn folder() -> Option<PathBuf> {
 }
 
 fn point(n: f64, d: f64, loss: f64) -> Point {
-    Point { size: n.to_string(), n, d, loss, trunk: n.to_string() }
+    Point { size: n.to_string(), n, d, loss, trunk: n.to_string(), ..Point::default() }
 }
 
 fn gemstones(folder: &Path, set: &str) -> Vec<Point> {

@@ -75,7 +75,16 @@ impl Table {
         if fitted.is_empty() {
             return Err(ChoiceError::NothingLeft { rows: self.rows.len(), dropped: dropped.0 });
         }
-        let points: Vec<Point> = fitted.iter().map(|run| point(&columns, run)).collect();
+        let points: Vec<Point> = {
+            let used = [columns.n.index, columns.amount.index, columns.loss.index];
+            let named = [columns.size, columns.trunk, columns.seed, columns.decayed];
+            let is_setting = |(index, name): &(usize, &String)| {
+                !used.contains(index) && !named.contains(&Some(*index)) && !names::is_of_one_run(name)
+            };
+            let settings: Vec<usize> =
+                self.columns.iter().enumerate().filter(is_setting).map(|(index, _)| index).collect();
+            fitted.iter().map(|run| point(&columns, run, &settings)).collect()
+        };
         notes.extend(implausible(&points));
         let undecayed =
             columns.decayed.map(|column| fitted.iter().filter(|run| run.cells[column].truth() == Some(false)).count());
@@ -263,7 +272,7 @@ impl Table {
     }
 }
 
-fn point(columns: &Columns, run: &Run<'_>) -> Point {
+fn point(columns: &Columns, run: &Run<'_>, settings: &[usize]) -> Point {
     let text = |column: Option<usize>| column.map(|column| run.cells[column].text());
     let by_default = || match text(columns.seed) {
         Some(seed) => format!("{} {seed}", run.n),
@@ -275,6 +284,9 @@ fn point(columns: &Columns, run: &Run<'_>) -> Point {
         d: if columns.is_compute { run.amount / (6.0 * run.n) } else { run.amount },
         loss: run.loss,
         trunk: text(columns.trunk).unwrap_or_else(by_default),
+        seed: text(columns.seed).unwrap_or_default(),
+        setting: settings.iter().map(|column| run.cells[*column].text()).collect::<Vec<_>>().join(" "),
+        ..Point::default()
     }
 }
 

@@ -1,10 +1,11 @@
 //! From a campaign's measurements to its conclusions.
 
-use scaling::batch::{BatchError, BatchFit};
 use scaling::single::Comparison;
 use scaling::{Analysis, AnalysisOptions, FitError, analyse};
 
+use super::batches::BatchLaw;
 use super::campaign::Campaign;
+use super::counting::Counting;
 use super::measure::Measure;
 use super::points::{self, MeasuredPoint, Selection};
 use super::sets::{self, SetFit};
@@ -21,10 +22,12 @@ pub struct Conclusion {
     /// Number of fitted points.
     pub(crate) fitted: usize,
     pub(crate) analysis: Result<Analysis, FitError>,
-    /// The batch-size law, or why its fit failed; `None` if too few batch sizes were tried.
-    pub(crate) batch_law: Option<Result<BatchFit, BatchError>>,
+    /// The batch-size law; `None` if too few batch sizes were tried.
+    pub(crate) batch_law: Option<BatchLaw>,
     /// Two functional forms compared on the loss of a single size.
     pub(crate) envelope: Option<Comparison>,
+    /// What N and C count.
+    pub(crate) counting: Counting,
     /// The loss under consideration.
     pub(crate) measure: Measure,
     /// The law of each held-out set and of their mean, if there are several sets.
@@ -41,15 +44,35 @@ impl Conclusion {
     /// The same for another loss: on one of several held-out sets, or in nats a byte.
     #[must_use]
     pub fn about(campaign: Campaign, options: &AnalysisOptions, measure: Measure) -> Self {
+        Self::counted(campaign, options, measure, Counting::default())
+    }
+
+    /// The same with other meanings of N and C.
+    #[must_use]
+    pub fn counted(campaign: Campaign, options: &AnalysisOptions, measure: Measure, counting: Counting) -> Self {
         let points = points::measured(&campaign, measure);
         let (rows, selection) = points::select(&points);
         let envelope = envelope::compared(&rows);
         let batch_law = batches::law(&points);
-        let rows: Vec<scaling::Point> = rows.into_iter().map(points::row).collect();
+        let options = &AnalysisOptions { cost: counting.cost(&campaign.plan, &rows), ..options.clone() };
+        let row = |point| scaling::Point { n: counting.n(&campaign.plan, point), ..points::row(point) };
+        let rows: Vec<scaling::Point> = rows.into_iter().map(row).collect();
         let analysis = analyse(&rows, options);
         let arm = points::fitted_arm(&points).map(str::to_owned);
-        let sets = sets::fits(&campaign, options);
-        Self { arm, fitted: rows.len(), campaign, points, selection, analysis, batch_law, envelope, measure, sets }
+        let sets = sets::fits(&campaign, options, counting);
+        Self {
+            counting,
+            arm,
+            fitted: rows.len(),
+            campaign,
+            points,
+            selection,
+            analysis,
+            batch_law,
+            envelope,
+            measure,
+            sets,
+        }
     }
 
     /// The measured points, in plan order.

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use scaling::batch::BatchFit;
 use scaling::single::Comparison;
 use scaling::{
-    Analysis, Bootstrap, BootstrapOptions, Covariance, Form, HeldOut, Interaction, Interval, Intervals, Law, LeftOut,
-    Monotonicity, Objective, Outlier, Patterns, Residual, ScalingLaw, Warning,
+    Analysis, Bootstrap, BootstrapOptions, Cost, Covariance, Form, HeldOut, Interaction, Interval, Intervals, Law,
+    LeftOut, Monotonicity, Objective, Outlier, Patterns, Residual, ScalingLaw, Warning,
 };
 use serde::{Deserialize, Serialize};
 
@@ -36,6 +36,12 @@ pub struct FitFile<L = ScalingLaw> {
     pub law: Form,
     /// The law as text.
     pub form: String,
+    /// Whether the points determine the law. If not, there are no optima.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub determined: Option<bool>,
+    /// Why they do not, as a sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<String>,
     /// Its parameters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parameters: Option<L>,
@@ -74,6 +80,9 @@ pub struct FitFile<L = ScalingLaw> {
     pub n_trunks: Option<usize>,
     /// The meaning of N, D and the loss.
     pub fitted: Fitted,
+    /// What C counts, if not 6ND.
+    #[serde(default, skip_serializing_if = "is_six_nd")]
+    pub cost: Cost,
     /// Compute-optimal models.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub optimum: Option<OptimumLaw>,
@@ -146,7 +155,7 @@ pub struct OptimumLaw {
     pub budgets: Vec<Budget>,
 }
 
-/// The best model of a budget C = 6ND.
+/// The best model of a budget C.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Budget {
     /// C, operations.
@@ -247,6 +256,8 @@ impl<L: Law> FitFile<L> {
             error: None,
             law: L::FORM,
             form: L::FORM.text().to_owned(),
+            determined: analysis.map(|analysis| analysis.undetermined.is_none()),
+            verdict: analysis.and_then(|analysis| analysis.undetermined.as_ref()).map(ToString::to_string),
             parameters: analysis.map(|analysis| analysis.fit.law),
             intervals: analysis.and_then(|analysis| analysis.intervals.clone()),
             covariance: analysis.and_then(|analysis| analysis.covariance.clone()),
@@ -266,6 +277,7 @@ impl<L: Law> FitFile<L> {
             n_points_planned: None,
             n_trunks: analysis.map(|analysis| analysis.n_trunks),
             fitted,
+            cost: analysis.map(|analysis| analysis.settings.cost).unwrap_or_default(),
             optimum: analysis.and_then(optimum),
             held_out: diagnostics.and_then(|found| found.held_out.clone()),
             diagnostics: diagnostics.map(|found| Judgement {
@@ -295,7 +307,7 @@ impl Conclusion {
         let plan = &campaign.plan;
         let found = analysis.as_ref().ok();
         let meanings = Fitted {
-            n: "parameters without the embedding and the output layer, gains of RMSNorm counted".to_owned(),
+            n: self.counting.meaning_of_n().to_owned(),
             d: "tokens the model was trained on, those of the decay included".to_owned(),
             loss: format!("{}, at the end of the decay", self.measure.in_words(plan)),
             unit: Some(self.measure.unit.in_words().to_owned()),
@@ -316,7 +328,7 @@ impl Conclusion {
             campaign_id: Some(plan.campaign.to_string()),
             error: self.refusal(),
             n_points_planned: Some(plan.trials.len()),
-            batch_law: self.batch_law.as_ref().and_then(|law| law.as_ref().ok().cloned()),
+            batch_law: self.batch_law.as_ref().and_then(|law| law.fit.as_ref().ok().cloned()),
             envelope: self.envelope.clone(),
             sets: self.sets.iter().cloned().collect(),
             ..FitFile::of_law(found, *fitted, meanings, settings)
@@ -324,11 +336,18 @@ impl Conclusion {
     }
 }
 
+fn is_six_nd(cost: &Cost) -> bool {
+    *cost == Cost::SixNd
+}
+
 fn doubt(warning: &Warning) -> Doubt {
     Doubt { message: warning.to_string(), warning: warning.clone() }
 }
 
 fn optimum<L: Law>(analysis: &Analysis<L>) -> Option<OptimumLaw> {
+    if analysis.undetermined.is_some() {
+        return None;
+    }
     let (k, eta) = analysis.fit.law.split()?;
     let budgets = analysis.optima.iter().map(Budget::from).collect();
     Some(OptimumLaw { k_squared: k * k, eta, budgets })

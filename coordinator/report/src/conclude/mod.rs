@@ -3,9 +3,10 @@
 //! The input is a [`Campaign`](campaign::Campaign). `points` decides what counts as a point and which points the law is fitted
 //! to, [`Conclusion`](conclusion::Conclusion) holds the laws, and [`FitFile`](fit_file::FitFile) is the part that programs read.
 
-mod batches;
+pub(crate) mod batches;
 pub(crate) mod campaign;
 pub(crate) mod conclusion;
+pub(crate) mod counting;
 mod envelope;
 pub(crate) mod evaluations;
 pub(crate) mod fit_file;

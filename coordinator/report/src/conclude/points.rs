@@ -3,8 +3,12 @@
 use std::collections::BTreeMap;
 
 use vocabulary::metrics::VALIDATION_LOSS;
+use vocabulary::mixture::MAX_DOMAINS;
 use vocabulary::search::Settings;
-use vocabulary::{LrSchedule, Measurements, Plan, Stage, StageKey, StageRole, StageSpec, TrialId};
+use vocabulary::{
+    Batch, DataSpec, DecayShape, LrSchedule, Measurements, Mixture, ModelSpec, Plan, Shape, Stage, StageKey, StageRole,
+    StageSpec, StartSpec, TrialId,
+};
 
 use super::campaign::Campaign;
 use super::measure::Measure;
@@ -39,6 +43,10 @@ pub struct MeasuredPoint {
     /// Whether its learning rate had decayed. A loss at a high rate is 0.1 nats or more above what a decay would reach, and
     /// says nothing about the law.
     pub decayed: bool,
+    /// Seed of the order in which it saw its data.
+    pub order_seed: u64,
+    /// What it was trained with, apart from its size, seed, learning rate, batch size, and lengths in steps.
+    pub kind: StageKey,
     /// The first stage of its trunk. Points that share a trunk share its luck.
     pub trunk: StageKey,
     /// The stage that produced the loss.
@@ -83,6 +91,8 @@ fn point(trial: &vocabulary::Trial, last: &Stage, loss: f64, result: &Measuremen
         arm: trial.arm.clone(),
         settings: trial.settings.clone(),
         decayed: ends_decayed(last),
+        order_seed: last.spec.data.order_seed,
+        kind: kind(&last.spec),
         trunk: trial.path[0],
         stage: last.key,
         trial: trial.id,
@@ -156,7 +166,41 @@ pub(crate) fn row(point: &MeasuredPoint) -> scaling::Point {
         d: point.d as f64,
         loss: point.loss,
         trunk: point.trunk.to_string(),
+        order: point.order_seed.to_string(),
+        seed: point.seed.to_string(),
+        setting: format!("{} {}", point.peak_lr, point.batch_tokens),
     }
+}
+
+/// The key of a spec without its size, seed, learning rate, batch size, and lengths: equal for models that a batch-size law may
+/// compare.
+fn kind(spec: &StageSpec) -> StageKey {
+    let schedule = match spec.schedule {
+        LrSchedule::Constant { .. } => LrSchedule::Constant { warmup_steps: 0 },
+        LrSchedule::Wsd { decay, floor, .. } => {
+            let decay = match decay {
+                DecayShape::HalfLife { .. } => DecayShape::HalfLife { half_life_steps: 1 },
+                other => other,
+            };
+            LrSchedule::Wsd { warmup_steps: 0, decay_start: 0, decay_steps: 0, decay, floor }
+        }
+        LrSchedule::Cosine { floor, .. } => LrSchedule::Cosine { warmup_steps: 0, period_steps: 0, floor },
+        LrSchedule::CosineLoop { floor, .. } => LrSchedule::CosineLoop { warmup_steps: 0, period_steps: 0, floor },
+    };
+    let mixture = spec.data.mixture.map(|mixture| Mixture { from_sequence: 0, taken: [0; MAX_DOMAINS], ..mixture });
+    let shape = Shape { d_model: 1, d_ff: 1, head_dim: 1, n_heads: 1, n_kv_heads: 1, n_layers: 1 };
+    StageSpec {
+        model: ModelSpec { shape, ..spec.model.clone() },
+        start: StartSpec { surgery: spec.start.surgery.clone(), ..StartSpec::of_seed(0) },
+        data: DataSpec { order_seed: 0, mixture, ..spec.data },
+        steps: 0..0,
+        schedule,
+        peak_lr: 1.0,
+        batch: Batch { sequences: 1, micro_sequences: 1, ..spec.batch },
+        recording: None,
+        ..spec.clone()
+    }
+    .key(None)
 }
 
 /// A trial that ended early, as a point at the step it reached, with its loss and how it ended.
@@ -198,6 +242,8 @@ pub(crate) mod testing {
             arm: None,
             settings: Settings::new(),
             decayed: true,
+            order_seed: seed,
+            kind: StageKey::from_content(b"a kind"),
             trunk: StageKey::from_content(name.as_bytes()),
             stage: StageKey::from_content(b"a stage"),
             trial: TrialId::from_content(name.as_bytes()),

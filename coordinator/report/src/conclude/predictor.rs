@@ -71,6 +71,8 @@ impl<L: Law> FitFile<L> {
             d: row.d,
             loss: row.loss,
             trunk: row.trunk.clone(),
+            order: row.order.clone(),
+            ..Point::default()
         };
         let points: Vec<Point> = judgement.residuals.iter().map(point).collect();
         let fit = Fit {
@@ -82,6 +84,6 @@ impl<L: Law> FitFile<L> {
             at_bounds: search.at_bounds.clone(),
         };
         let fitting = FitOptions { objective: search.minimised };
-        Ok(Predictor::of(&points, &fit, &fitting, &self.settings.bootstrap.unwrap_or_default()))
+        Ok(Predictor::of(&points, &fit, &fitting, &self.settings.bootstrap.unwrap_or_default()).with_cost(self.cost))
     }
 }

@@ -14,9 +14,9 @@ const D_COLOUR: &str = "#e07a3f";
 #[must_use]
 pub fn optimum<L: Law>(analysis: &Analysis<L>) -> Option<Figure> {
     let (first, last) = (analysis.optima.first()?.best.flops, analysis.optima.last()?.best.flops);
-    let law = analysis.fit.law;
+    let (law, cost) = (analysis.fit.law, analysis.settings.cost);
     let best: Vec<Optimum> =
-        spaced(first, last.max(first * 10.0), 40).into_iter().filter_map(|flops| law.optimum(flops)).collect();
+        spaced(first, last.max(first * 10.0), 40).into_iter().filter_map(|flops| cost.optimum(&law, flops)).collect();
     let line = |name: &str, colour: &str, quantity: fn(&Optimum) -> f64| {
         Mark::Series(Series {
             in_legend: true,
@@ -32,12 +32,7 @@ pub fn optimum<L: Law>(analysis: &Analysis<L>) -> Option<Figure> {
     marks.extend(band(&analysis.optima, "rgba(224,122,63,0.18)", |at| at.d));
     marks.push(line("N, parameters", N_COLOUR, |at| at.n));
     marks.push(line("D, tokens", D_COLOUR, |at| at.d));
-    let x = Axis {
-        scale: Scale::Log,
-        numbers: Numbers::Power,
-        ticks: Ticks::Powers,
-        ..Axis::linear("C = 6ND, operations")
-    };
+    let x = Axis { scale: Scale::Log, numbers: Numbers::Power, ticks: Ticks::Powers, ..Axis::linear("C, operations") };
     let ends = [|at: &BudgetOptimum| (at.best.n, at.n), |at: &BudgetOptimum| (at.best.d, at.d)];
     let (least, most) = span(
         analysis
@@ -46,12 +41,13 @@ pub fn optimum<L: Law>(analysis: &Analysis<L>) -> Option<Figure> {
             .flat_map(|at| ends.map(|of| of(at)))
             .flat_map(|(best, interval)| interval.map_or([best, best], |interval| [interval.low, interval.high])),
     );
-    let (low, high) = span(analysis.diagnostics.residuals.iter().map(|row| 6.0 * row.n * row.d));
+    let (low, high) = span(analysis.diagnostics.residuals.iter().map(|row| cost.flops(row.n, row.d)));
     Some(Figure {
-        explanation:
-            "How the law splits a budget C = 6ND between parameters and tokens, with intervals where the points \
-                      bound it. Outside the grey budgets it is an extrapolation."
-                .to_owned(),
+        explanation: format!(
+            "How the law splits a budget, {}, between parameters and tokens, with intervals where the points bound it. \
+                 Outside the grey budgets it is an extrapolation.",
+            cost.describe()
+        ),
         marks,
         bands: vec![Band::Between([low, high], "budgets of the measured models")],
         ..single("optimum", "Compute-optimal models", 380, [x, log_axis("N and D", least / 1.5, most * 1.5)])

@@ -10,6 +10,7 @@ use crate::conclude::evaluations;
 use crate::conclude::measure::{AVERAGE, HeldOut, Measure, Unit, names};
 use crate::conclude::points::MeasuredPoint;
 use crate::conclude::sets::SetFit;
+use crate::render::text::range;
 
 /// The batch-size law as rows: size, loss, best batch, tokens needed, and the reason if there is no best batch.
 pub(super) fn batches(law: &BatchFit) -> Vec<Vec<String>> {
@@ -25,7 +26,7 @@ pub(super) fn batches(law: &BatchFit) -> Vec<Vec<String>> {
 
 /// The laws as rows in the layout of the paper's table, header first. `None` if no set has a law.
 pub(super) fn set_laws(fits: &[(String, SetFit)]) -> Option<Vec<Vec<String>>> {
-    let header = ["set", "C_N", "alpha", "C_D", "beta", "L0", "K^2", "eta", "D/N", "D/N at 1e21", "rmse"];
+    let header = ["set", "C_N", "alpha", "C_D", "beta", "L0", "K^2", "eta", "rmse", "D/N", "interval of D/N"];
     let row = |(name, of): &(String, SetFit)| {
         let law = of.parameters;
         let law = [
@@ -35,9 +36,17 @@ pub(super) fn set_laws(fits: &[(String, SetFit)]) -> Option<Vec<Vec<String>>> {
             law.map(|law| law.beta),
             law.map(|law| law.l0),
         ];
-        let rest = [of.k_squared, of.eta, of.tokens_per_param, of.tokens_per_param_at_1e21, of.rmse];
+        let rest = [of.k_squared, of.eta, of.rmse];
         let cells = law.into_iter().chain(rest).map(|value| value.map_or_else(|| "-".to_owned(), three_digits));
-        std::iter::once(name.clone()).chain(cells).collect()
+        let mark = if of.measured == Some(false) { "*" } else { "" };
+        let ratio =
+            of.tokens_per_param.map_or_else(|| "-".to_owned(), |ratio| format!("{}{mark}", three_digits(ratio)));
+        let interval = match (&of.undetermined, of.tokens_per_param_interval) {
+            (Some(_), _) => "not determined".to_owned(),
+            (None, Some(interval)) => range(interval),
+            (None, None) => "-".to_owned(),
+        };
+        std::iter::once(name.clone()).chain(cells).chain([ratio, interval]).collect()
     };
     let any = fits.iter().any(|(_, of)| of.parameters.is_some());
     any.then(|| std::iter::once(header.map(str::to_owned).to_vec()).chain(fits.iter().map(row)).collect())

@@ -3,12 +3,13 @@
 use std::fmt::Write;
 
 use recipes::search::recipe_lines;
-use scaling::{Analysis, Bootstrap, FitError, HeldOut, Interval, Law, Objective, Resample};
+use scaling::{Analysis, Bootstrap, FitError, HeldOut, Interval, Intervals, Law, Objective, Parameter, Resample};
 use vocabulary::numbers::{operations, percent, three_digits};
 use vocabulary::text::wrapped;
 use vocabulary::units::human_count;
 
 use super::cells;
+use crate::conclude::batches::BatchLaw;
 use crate::conclude::conclusion::Conclusion;
 use crate::conclude::grid::Grid;
 use crate::conclude::optimum_lr::{OptimumLr, optima as best_learning_rates};
@@ -187,13 +188,14 @@ fn learning_rates(text: &mut String, conclusion: &Conclusion) {
 
 /// The batch size that reaches each loss with the fewest tokens, if the campaign tries several.
 fn batch_sizes(text: &mut String, conclusion: &Conclusion) {
-    match &conclusion.batch_law {
-        None => return,
-        Some(Err(error)) => {
+    let Some(BatchLaw { fit, arms }) = &conclusion.batch_law else { return };
+    match fit {
+        Err(error) => {
             text.push_str(&wrapped(&format!("no batch-size law: {error}"), 0));
         }
-        Some(Ok(law)) => {
-            text.push_str("batch size that reaches each loss with the fewest tokens\n");
+        Ok(law) => {
+            let of = if arms.is_empty() { String::new() } else { format!(", arms {}", arms.join(", ")) };
+            text.push_str(&wrapped(&format!("batch size that reaches each loss with the fewest tokens{of}"), 0));
             let header = ["size", "loss", "batch", "tokens", ""].map(str::to_owned).to_vec();
             text.push_str(&lined_up(&std::iter::once(header).chain(cells::batches(law)).collect::<Vec<_>>()));
             text.push_str(&wrapped(&words::batch_law(law), 0));
@@ -223,7 +225,7 @@ fn held_out_sets(text: &mut String, conclusion: &Conclusion) {
     text.push_str(&lined_up(&cells::set_losses(&conclusion.campaign, &conclusion.points)));
     text.push('\n');
     if let Some(rows) = cells::set_laws(&conclusion.sets) {
-        text.push_str("law of each held-out set, in nats a byte; D/N is at the largest measured budget\n");
+        text.push_str("law of each held-out set, in nats a byte; D/N is at the largest measured budget\n(* by a model outside the measured range)\n");
         text.push_str(&lined_up(&rows));
         text.push('\n');
     }
@@ -240,18 +242,33 @@ fn evaluated(text: &mut String, conclusion: &Conclusion) {
 }
 
 fn law<L: Law>(text: &mut String, analysis: &Analysis<L>) {
+    if let Some(verdict) = &analysis.undetermined {
+        text.push_str(&wrapped(&verdict.to_string(), 0));
+        text.push('\n');
+    }
     let _ = writeln!(text, "{}\n", L::FORM.text());
     let level = analysis.intervals.as_ref().map(|intervals| format!("{:.0}% interval", 100.0 * intervals.level));
-    let mut lines = vec![vec![String::new(), "value".to_owned(), level.unwrap_or_default()]];
+    let draws = analysis.bootstrap.as_ref().map(|_| "bootstrap".to_owned());
+    let mut lines = vec![vec![String::new(), "value".to_owned()]];
+    lines[0].extend([level, draws].into_iter().flatten());
     for &parameter in L::PARAMETERS {
-        let value = three_digits(analysis.fit.law.get(parameter));
-        let interval = analysis.intervals.as_ref().map(|intervals| range(intervals.get(parameter)));
-        lines.push(vec![parameter.to_string(), value, interval.unwrap_or_default()]);
+        let mut line = vec![parameter.to_string(), three_digits(analysis.fit.law.get(parameter))];
+        line.extend(analysis.intervals.as_ref().map(|intervals| bounds(intervals, parameter)));
+        line.extend(analysis.bootstrap.as_ref().map(|found| bounds(&found.intervals, parameter)));
+        lines.push(line);
     }
     text.push_str(&lined_up(&lines));
     let mut fitted = format!("fitted to {} points of {}", analysis.n_points, units(analysis));
     if let Some(intervals) = &analysis.intervals {
         let _ = write!(fitted, "; intervals: {}", intervals.method.describe());
+    }
+    if let Some(Bootstrap { draws, .. }) = &analysis.bootstrap {
+        let of = match analysis.settings.bootstrap.resample {
+            Resample::Trunks => "whole trunks",
+            Resample::Seeds => "whole trunks within each size",
+            Resample::Points => "single points",
+        };
+        let _ = write!(fitted, "; bootstrap: percentiles of {} draws of {of}", draws.used);
     }
     text.push_str(&wrapped(&fitted, 2));
     let fit = &analysis.fit;
@@ -264,6 +281,45 @@ fn law<L: Law>(text: &mut String, analysis: &Analysis<L>) {
         fit.gradient
     );
     text.push_str(&wrapped(&minimised, 2));
+}
+
+/// The interval of a parameter in words.
+pub(super) fn bounds(intervals: &Intervals, parameter: Parameter) -> String {
+    match intervals.bounded(parameter) {
+        None => "none".to_owned(),
+        Some(interval) if interval.low == 0.0 && parameter == Parameter::L0 => {
+            format!("below {}", three_digits(interval.high))
+        }
+        Some(interval) => range(interval),
+    }
+}
+
+/// Points named in a terminal; the rest are counted.
+const MOST_OUTLIERS: usize = 12;
+
+/// The points far off the law.
+fn outliers<L: Law>(text: &mut String, analysis: &Analysis<L>) {
+    let found = &analysis.diagnostics.outliers;
+    if found.is_empty() {
+        return;
+    }
+    text.push_str("points far off the law, and how many typical residuals\n");
+    let mut lines = vec![["size", "N", "D", "off", "times", ""].map(str::to_owned).to_vec()];
+    for outlier in found.iter().take(MOST_OUTLIERS) {
+        lines.push(vec![
+            outlier.size.clone(),
+            human_count(outlier.n),
+            human_count(outlier.d),
+            format!("{:+.4}", outlier.residual),
+            format!("{:.0}", outlier.deviations),
+            if outlier.is_misfit { "with its neighbours" } else { "alone" }.to_owned(),
+        ]);
+    }
+    text.push_str(&lined_up(&lines));
+    if let Some(more) = found.len().checked_sub(MOST_OUTLIERS).filter(|more| *more > 0) {
+        let _ = writeln!(text, "and {more} more, in fit.json");
+    }
+    text.push('\n');
 }
 
 /// How well a law fits losses in this unit, which is empty where nobody said it.
@@ -294,16 +350,18 @@ fn quality<L: Law>(text: &mut String, analysis: &Analysis<L>, unit: &str) {
     if let Some(spread) = found.seed_spread {
         let _ = writeln!(text, "between seeds   {spread:.4}{unit}, standard deviation");
     }
-    draws(text, analysis);
     text.push('\n');
+    outliers(text, analysis);
 }
 
 fn optima<L: Law>(text: &mut String, analysis: &Analysis<L>) {
     if analysis.optima.is_empty() {
         return;
     }
-    text.push_str("compute-optimal models, C = 6ND (* outside the measured range)\n");
-    let mut lines = vec![["C", "N", "D", "D/N", "interval of D/N", "loss"].map(str::to_owned).to_vec()];
+    let caption =
+        format!("compute-optimal models, {} (* outside the measured range)", analysis.settings.cost.describe());
+    text.push_str(&wrapped(&caption, 2));
+    let mut lines = vec![["C", "N", "D", "D/N", "interval", "loss", "interval"].map(str::to_owned).to_vec()];
     for optimum in &analysis.optima {
         let best = optimum.best;
         lines.push(vec![
@@ -313,6 +371,7 @@ fn optima<L: Law>(text: &mut String, analysis: &Analysis<L>) {
             three_digits(best.tokens_per_param),
             optimum.tokens_per_param.map(range).unwrap_or_default(),
             format!("{:.3}", best.loss),
+            optimum.loss.map(|at| format!("{:.3} to {:.3}", at.low, at.high)).unwrap_or_default(),
         ]);
     }
     text.push_str(&lined_up(&lines));
@@ -337,24 +396,6 @@ pub(super) fn objective(objective: Objective) -> String {
         Objective::LogLeastSquares => "half the squared residuals of log L".to_owned(),
         Objective::LeastSquares => "half the squared residuals of L".to_owned(),
     }
-}
-
-/// Parameter ranges from the bootstrap draws, next to the intervals.
-fn draws<L: Law>(text: &mut String, analysis: &Analysis<L>) {
-    let Some(Bootstrap { intervals, draws, .. }) = &analysis.bootstrap else { return };
-    let ranges = L::PARAMETERS.iter().map(|&parameter| format!("{parameter} {}", range(intervals.get(parameter))));
-    let draws = format!(
-        "draws           {} of {}, {} distinct: {}",
-        draws.used,
-        match analysis.settings.bootstrap.resample {
-            Resample::Trunks => "whole trunks",
-            Resample::Seeds => "trunks of the same size",
-            Resample::Points => "single points",
-        },
-        draws.distinct,
-        ranges.collect::<Vec<_>>().join(", ")
-    );
-    text.push_str(&wrapped(&draws, LABEL));
 }
 
 /// Lines up columns: the first to the left, the others to the right.

@@ -131,6 +131,36 @@ impl Problem {
         (0..names.len()).filter(on_bound).map(|i| names[i]).collect()
     }
 
+    /// The lowest loss of the table.
+    pub(crate) fn lowest(&self) -> f64 {
+        self.rows.iter().map(|row| row.log_loss).fold(f64::INFINITY, f64::min).exp()
+    }
+
+    /// The best parameters near these whose floor is this one.
+    pub(crate) fn at_floor(&self, near: &Params, floor: f64, objective: Objective) -> Params {
+        let mut params = *near;
+        params[4] = floor.ln();
+        let held = [false, false, false, false, true];
+        for smoother in objective.continuation() {
+            params = self.newton(&params, smoother, 40, held).params;
+        }
+        self.newton(&params, objective, MAX_ITERATIONS, held).params
+    }
+
+    /// The objective with a threshold of about the size of the residuals, if that is larger than the objective's own.
+    pub(crate) fn smoother(&self, params: &Params, objective: Objective) -> Option<Objective> {
+        let Objective::Huber { delta } = objective else { return None };
+        let residuals: Vec<f64> = self.residuals(params, objective).iter().map(|(residual, _)| *residual).collect();
+        let freedom = (residuals.len() as f64 - 5.0).max(1.0);
+        let wider = 1.345 * crate::clustered::scale(&residuals, freedom);
+        (wider > delta).then_some(Objective::Huber { delta: wider })
+    }
+
+    /// Where each row lies: its log N and log D, centred.
+    pub(crate) fn places(&self) -> Vec<(f64, f64)> {
+        self.rows.iter().map(|row| (self.sizes[row.size as usize], self.amounts[row.amount as usize])).collect()
+    }
+
     pub(crate) fn centre(&self) -> (f64, f64) {
         self.centre
     }
@@ -224,7 +254,7 @@ mod tests {
             for (j, d) in [5e5, 1e6, 2e6, 4e6].into_iter().enumerate() {
                 let wobble = 0.01 * ((i * 7 + j * 3) % 5) as f64 - 0.02;
                 let loss = law.predict(n, d) + wobble;
-                points.push(Point { size: i.to_string(), n, d, loss, trunk: i.to_string() });
+                points.push(Point { size: i.to_string(), n, d, loss, trunk: i.to_string(), ..Point::default() });
             }
         }
         points

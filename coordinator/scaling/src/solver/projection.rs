@@ -140,7 +140,14 @@ mod tests {
         for n in [2e4, 5e4, 1e5, 2e5] {
             for d in [5e5, 1e6, 2e6, 4e6] {
                 let name = n.to_string();
-                points.push(Point { size: name.clone(), n, d, loss: law.predict(n, d), trunk: name });
+                points.push(Point {
+                    size: name.clone(),
+                    n,
+                    d,
+                    loss: law.predict(n, d),
+                    trunk: name,
+                    ..Point::default()
+                });
             }
         }
         (Problem::new(Form::Minicpm, &points), law)

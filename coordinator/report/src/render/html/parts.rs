@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use scaling::{Analysis, Form, Interval, Law, Parameter};
+use scaling::{Analysis, Cost, Form, Interval, Law, Parameter};
 use vocabulary::numbers::{operations, percent, three_digits};
 use vocabulary::units::human_count;
 
@@ -12,7 +12,7 @@ use crate::conclude::grid::Grid;
 use crate::conclude::table_fit::TableFit;
 use crate::escape::escape;
 use crate::render::cells;
-use crate::render::text::{objective, range};
+use crate::render::text::{bounds, objective};
 use crate::words::{self, in_unit};
 
 /// Limit on lines of the stage tree and rows of points.
@@ -126,7 +126,12 @@ pub(super) fn envelope(conclusion: &Conclusion) -> String {
 /// The law with its parameters; `quantities` describes N, D and the loss, `points` what the law was fitted to, and `unit` is
 /// that of the loss, empty where nobody said it.
 pub(super) fn fitted<L: Law>(analysis: &Analysis<L>, quantities: &str, points: &str, unit: &str) -> String {
-    let mut html = format!(
+    let verdict = analysis.undetermined.as_ref();
+    let mut html = verdict
+        .map(|verdict| format!("<p class=\"refusal\">{}</p>\n", escape(&verdict.to_string())))
+        .unwrap_or_default();
+    let _ = write!(
+        html,
         "<p class=\"about\">{quantities} {}</p>\n<p class=\"formula\">{}</p>\n",
         about(L::FORM),
         formula(&analysis.fit.law)
@@ -134,6 +139,9 @@ pub(super) fn fitted<L: Law>(analysis: &Analysis<L>, quantities: &str, points: &
     let mut header = "<th>parameter</th><th>value</th>".to_owned();
     if let Some(intervals) = &analysis.intervals {
         let _ = write!(header, "<th>{:.0}% interval</th>", 100.0 * intervals.level);
+    }
+    if analysis.bootstrap.is_some() {
+        header.push_str("<th>bootstrap</th>");
     }
     let rows: String = L::PARAMETERS.iter().map(|parameter| parameter_row(*parameter, analysis, unit)).collect();
     let _ = writeln!(html, "<div class=\"scroll\"><table>\n<tr>{header}<th></th></tr>\n{rows}</table></div>");
@@ -154,18 +162,11 @@ pub(super) fn fitted<L: Law>(analysis: &Analysis<L>, quantities: &str, points: &
         let _ = write!(html, " Intervals: {}.", escape(intervals.method.describe()));
     }
     if let Some(bootstrap) = &analysis.bootstrap {
-        let (draws, intervals) = (bootstrap.draws, &bootstrap.intervals);
-        let ranges = L::PARAMETERS.iter().map(|&parameter| format!("{parameter} {}", range(intervals.get(parameter))));
         let _ = write!(
             html,
-            " The middle {:.0}% of {} bootstrap draws of {} ({} distinct): {}. {} draws with too few sizes were \
-             repeated.",
-            100.0 * intervals.level,
-            draws.used,
-            analysis.settings.bootstrap.resample.describe(),
-            draws.distinct,
-            ranges.collect::<Vec<_>>().join(", "),
-            draws.redrawn
+            " Bootstrap: percentiles of {} draws of {}.",
+            bootstrap.draws.used,
+            analysis.settings.bootstrap.resample.describe()
         );
     }
     html.push_str("</p>\n");
@@ -215,12 +216,11 @@ fn parameter_row<L: Law>(parameter: Parameter, analysis: &Analysis<L>, unit: &st
         Parameter::Dc => ("<i>D<sub>c</sub></i>", "D at which the data term alone is one"),
         Parameter::AlphaD => ("<i>&alpha;<sub>D</sub></i>", "exponent of the loss in D"),
     };
-    let interval = analysis.intervals.as_ref().map(|intervals| format!("<td>{}</td>", range(intervals.get(parameter))));
+    let both = [analysis.intervals.as_ref(), analysis.bootstrap.as_ref().map(|found| &found.intervals)];
+    let intervals: String =
+        both.into_iter().flatten().map(|of| format!("<td>{}</td>", escape(&bounds(of, parameter)))).collect();
     let value = three_digits(analysis.fit.law.get(parameter));
-    format!(
-        "<tr><td>{name}</td><td>{value}</td>{}<td class=\"outside words\">{meaning}</td></tr>\n",
-        interval.unwrap_or_default()
-    )
+    format!("<tr><td>{name}</td><td>{value}</td>{intervals}<td class=\"outside words\">{meaning}</td></tr>\n")
 }
 
 fn cards<L: Law>(analysis: &Analysis<L>, unit: &str) -> String {
@@ -264,28 +264,35 @@ pub(super) fn optima<L: Law>(analysis: &Analysis<L>) -> String {
         };
         let _ = writeln!(
             rows,
-            "<tr{}><td>{}</td>{}{}{}<td>{:.3}</td></tr>",
+            "<tr{}><td>{}</td>{}{}{}{}</tr>",
             if optimum.measured { "" } else { " class=\"outside\"" },
             power_of_ten(best.flops),
             cell(human_count(best.n), optimum.n, human_count),
             cell(human_count(best.d), optimum.d, human_count),
             cell(three_digits(best.tokens_per_param), optimum.tokens_per_param, three_digits),
-            best.loss
+            cell(format!("{:.3}", best.loss), optimum.loss, |loss| format!("{loss:.3}"))
         );
     }
-    let split = analysis.fit.law.split().map_or_else(String::new, |(k, eta)| {
-        format!(
-            "<p class=\"where\"><i>N</i> / <i>D</i> = <i>K</i>&sup2; (<i>C</i>/6)<sup><i>&eta;</i></sup> with \
+    let split = analysis.fit.law.split().filter(|_| analysis.settings.cost == Cost::SixNd).map_or_else(
+        String::new,
+        |(k, eta)| {
+            format!(
+                "<p class=\"where\"><i>N</i> / <i>D</i> = <i>K</i>&sup2; (<i>C</i>/6)<sup><i>&eta;</i></sup> with \
              <i>K</i>&sup2; = {} and <i>&eta;</i> = {}.</p>\n",
-            three_digits(k * k),
-            three_digits(eta)
-        )
-    });
+                three_digits(k * k),
+                three_digits(eta)
+            )
+        },
+    );
+    let cost = match analysis.settings.cost {
+        Cost::SixNd => "C = 6ND",
+        Cost::Counted { .. } => "C",
+    };
     format!(
         "<section>\n<h2>What to train at a budget</h2>\n<p class=\"about\">The N and D with the lowest predicted loss among \
-         all with C = 6ND operations. Grey rows lie outside the measured N and D.</p>\n\
+         all with {cost} operations. Grey rows lie outside the measured N and D.</p>\n\
          <div class=\"scroll\"><table>\n<tr><th>C, operations</th><th>N</th><th>interval</th><th>D, tokens</th>\
-         <th>interval</th><th>D/N</th><th>interval</th><th>loss</th></tr>\n{rows}</table></div>\n{split}</section>\n"
+         <th>interval</th><th>D/N</th><th>interval</th><th>loss</th><th>interval</th></tr>\n{rows}</table></div>\n{split}</section>\n"
     )
 }
 
@@ -297,8 +304,7 @@ pub(super) fn sets(conclusion: &Conclusion) -> String {
     let laws = match cells::set_laws(&conclusion.sets) {
         Some(rows) => format!(
             "<p class=\"about\">The law fitted to each set separately, and to their mean. D/N is that of the best model at \
-             the largest measured budget C = 6ND, and at the paper's 10<sup>21</sup> operations, far outside the measured \
-             range unless the models are as large.</p>\n{}",
+             the largest measured budget C = 6ND, with a star if that model lies outside the measured range.</p>\n{}",
             rows_of(&rows)
         ),
         None => String::new(),

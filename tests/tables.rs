@@ -49,6 +49,14 @@ fn a_table_is_fitted_and_its_law_is_asked() {
 
     let ran = place.run(&["optimal", &file, "--flops", "1e12", "1e21"]).expect(0);
     assert!(ran.stdout.contains("1e21*"), "{}", ran.stdout);
+    let ran = place.run(&["fit", &table, "--flops-as", "exact"]).expect(2);
+    assert!(ran.stderr.contains("--flops-as exact needs the shapes of the models"), "{}", ran.stderr);
+    let ran = place.run(&["optimal", &table, "--n-as", "total", "--flops", "1e12"]).expect(2);
+    assert!(ran.stderr.contains("name the one that counts what you want"), "{}", ran.stderr);
+    let ran = place.run(&["optimal", &file, "--flops-as", "exact", "--flops", "1e12"]).expect(2);
+    assert!(ran.stderr.contains("already fitted"), "{}", ran.stderr);
+    let ran = place.run(&["predict", &file, "--per", "byte", "--n", "1m", "--d", "1m"]).expect(2);
+    assert!(ran.stderr.contains("--per applies to campaigns"), "{}", ran.stderr);
     let ran = place.run(&["fit", &table, "--form", "kaplan", "--draws", "0"]).expect(0);
     assert!(ran.stdout.contains("alpha_D"), "{}", ran.stdout);
 }

@@ -20,7 +20,7 @@ pub mod show;
 
 pub use branch::branch;
 pub use evaluate::{EvaluateError, EvaluationText, evaluations};
-pub use expand::{GrowthError, Opening, expand, growth, openings, resume, sketch};
+pub use expand::{GrowthError, Opening, expand, expand_as_before, growth, openings, sketch};
 pub use price::price;
 pub use recipe::Recipe;
 pub use recipe::additions::Additions;

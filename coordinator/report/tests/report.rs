@@ -4,7 +4,10 @@ mod synthetic;
 
 use recipes::search::{Outcome, TrialEnd, grow};
 use recipes::{EvaluationText, Recipe};
-use report::{AnalysisOptions, Campaign, Conclusion, DynamicsPoint, EarlyEnd, Measure, Selection, Unit};
+use report::{
+    AnalysisOptions, AnyFit, Campaign, Conclusion, CountedFlops, CountedN, Counting, DynamicsPoint, EarlyEnd, Measure,
+    Selection, Unit,
+};
 use serde_json::Value;
 use vocabulary::metrics::{
     D1, D2, GRADIENT_COSINE, GRADIENT_PRODUCT, LARGEST_GRADIENT, LARGEST_UPDATE, VALIDATION_LOSS,
@@ -425,6 +428,37 @@ fn every_held_out_set_has_a_law_of_its_own() {
     assert!(conclusion.html().contains("The held-out sets"));
     let header = conclusion.points_csv().lines().next().map(str::to_owned).expect("a header");
     assert!(header.ends_with(",prose_loss,prose_loss_per_byte,code_loss,code_loss_per_byte"), "{header}");
+}
+
+#[test]
+fn budgets_may_pay_for_every_operation_and_n_may_count_everything() {
+    let of = |n, flops| {
+        let options = AnalysisOptions { budgets: vec![1e12], ..AnalysisOptions::default() };
+        Conclusion::counted(synthetic::quickstart(), &options, Measure::default(), Counting { n, flops })
+    };
+    let six = of(CountedN::NonEmbedding, CountedFlops::SixNd);
+    let exact = of(CountedN::NonEmbedding, CountedFlops::Exact);
+    let best = |conclusion: &Conclusion| {
+        let optimum = conclusion.fit_file().optimum.expect("the law is determined");
+        (optimum.budgets[0].n, optimum.budgets[0].d)
+    };
+    // The same law; but attention and the output layer are paid for, so that the budget buys less.
+    assert_eq!(six.fit_file().parameters, exact.fit_file().parameters);
+    let ((n, d), (paid_n, paid_d)) = (best(&six), best(&exact));
+    assert!(paid_d < 0.95 * d && paid_n * paid_d < 0.9 * n * d, "{n} {d} {paid_n} {paid_d}");
+    assert!(six.table().contains("compute-optimal models, C = 6ND (* outside"), "{}", six.table());
+    assert!(exact.table().contains("C with attention and the output layer counted"), "{}", exact.table());
+    assert!(exact.html().contains("<h2>What to train at a budget</h2>"));
+    // A fit.json remembers what its budgets pay for.
+    let text = serde_json::to_string(&exact.fit_file()).expect("serialises");
+    let AnyFit::Minicpm(read) = AnyFit::parse(&text).expect("parses") else { panic!("another form") };
+    let again = read.predictor().expect("has a law").optimum(1e12).expect("falls in both").best;
+    assert!((again.n / paid_n - 1.0).abs() < 1e-6 && (again.d / paid_d - 1.0).abs() < 1e-6, "{again:?}");
+
+    let total = of(CountedN::Total, CountedFlops::SixNd).fit_file();
+    assert!(total.fitted.n.starts_with("all parameters"), "{}", total.fitted.n);
+    let sizes = |fit: &report::FitFile| fit.diagnostics.as_ref().map(|found| found.residuals[0].n);
+    assert!(sizes(&total) > sizes(&six.fit_file()));
 }
 
 /// The quickstart's campaign, with all trials but the first evaluated on another text of which the law is known.

@@ -4,8 +4,8 @@ use proptest::prelude::*;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use scaling::{
-    Analysis, AnalysisOptions, BootstrapOptions, FitError, FitOptions, KaplanLaw, Law, Objective, Parameter, Point,
-    Predicted, Predictor, ScalingLaw, Warning, analyse, fit, fit_law,
+    Analysis, AnalysisOptions, BootstrapOptions, FitError, FitOptions, KaplanLaw, Law, Method, Objective, Parameter,
+    Point, Predicted, Predictor, ScalingLaw, Warning, analyse, fit, fit_law,
 };
 
 const LAW: ScalingLaw = ScalingLaw { c_n: 47.2, alpha: 0.398, c_d: 947.0, beta: 0.535, l0: 1.758 };
@@ -51,6 +51,7 @@ fn table(law: &ScalingLaw, sizes: i32, seeds: usize, trunk_noise: f64, point_noi
                     d,
                     loss,
                     trunk: format!("{size}/{trunk}"),
+                    seed: trunk.to_string(),
                     ..Point::default()
                 });
             }
@@ -229,6 +230,96 @@ fn hostile_tables_are_refused() {
     assert_eq!(refusal(&flat), FitError::NoVariation);
     let threshold = FitOptions { objective: Objective::Huber { delta: f64::NAN } };
     assert!(matches!(fit(&good, &threshold), Err(FitError::BadThreshold { .. })));
+}
+
+/// Twelve runs of one language, as published: four sizes by three amounts of data, and hardly a floor.
+const TWELVE: [(f64, [f64; 3]); 4] = [
+    (200_000.0, [8.156, 5.643, 4.211]),
+    (790_000.0, [7.294, 5.299, 3.818]),
+    (4_730_000.0, [6.653, 4.798, 3.207]),
+    (25_180_000.0, [6.061, 4.497, 2.79]),
+];
+
+#[test]
+fn a_floor_on_its_bound_has_an_upper_end_alone() {
+    let mut points = Vec::new();
+    for (n, losses) in TWELVE {
+        for (d, loss) in [5e6, 2e7, 8e7].into_iter().zip(losses) {
+            points.push(Point { size: n.to_string(), n, d, loss, trunk: n.to_string(), ..Point::default() });
+        }
+    }
+    for objective in [Objective::default(), Objective::LeastSquares] {
+        let options = AnalysisOptions { fit: FitOptions { objective }, ..options(100) };
+        let found = analyse(&points, &options).expect("fits");
+        assert_eq!(found.fit.at_bounds, [Parameter::L0], "{objective:?}");
+        let intervals = found.intervals.as_ref().expect("four trunks");
+        let floor = intervals.bounded(Parameter::L0).expect("has an upper end");
+        // Floors of 0.3 cost 6% of the objective, so they are within the interval.
+        assert!(floor.low == 0.0 && (0.3..=2.8).contains(&floor.high), "{floor:?}");
+        assert!(
+            found.warnings.iter().any(|warning| matches!(warning, Warning::NoFloor { .. })),
+            "{:?}",
+            found.warnings
+        );
+        for parameter in [Parameter::Alpha, Parameter::Beta] {
+            let interval = intervals.bounded(parameter).expect("has one");
+            assert!(
+                interval.contains(found.fit.law.get(parameter)) && interval.high - interval.low > 0.02,
+                "{interval:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn two_settings_at_every_point_do_not_cancel() {
+    let mut points = table(&LAW, 6, 1, 0.002, 0.001, 11);
+    for point in &mut points {
+        point.loss -= 0.01;
+    }
+    let twice: Vec<Point> = points.iter().map(|point| Point { loss: point.loss + 0.02, ..point.clone() }).collect();
+    let alone = analyse(&points, &options(100)).expect("fits");
+    points.extend(twice);
+    let both = analyse(&points, &options(100)).expect("fits");
+    let of = |analysis: &Analysis, parameter| {
+        let intervals = analysis.intervals.as_ref().expect("six trunks");
+        intervals.bounded(parameter).expect("has one")
+    };
+    for parameter in [Parameter::Alpha, Parameter::Beta, Parameter::L0] {
+        let (one, two) = (of(&alone, parameter), of(&both, parameter));
+        assert!(two.high - two.low > 0.5 * (one.high - one.low), "{parameter}: {one:?} {two:?}");
+        assert!(two.contains(LAW.get(parameter)), "{parameter}: {two:?}");
+    }
+    let said = |warning: &Warning| matches!(warning, Warning::OtherMethod { method: Method::Smoothed, .. });
+    assert!(both.warnings.iter().any(said), "{:?}", both.warnings);
+    assert!(!alone.warnings.iter().any(said), "{:?}", alone.warnings);
+}
+
+#[test]
+fn what_lies_on_a_bound_has_no_interval_and_no_optimum() {
+    // An accuracy, which rises, taken for a loss.
+    let mut points = table(&LAW, 6, 1, 0.0, 0.0, 4);
+    for point in &mut points {
+        point.loss = 0.02 * (point.n / 2e4).powf(0.5) * (point.d / 5e5).powf(0.6);
+    }
+    let found = analyse(&points, &options(100)).expect("fits");
+    let bounds = &found.fit.at_bounds;
+    assert!(bounds.contains(&Parameter::Beta), "{bounds:?}");
+    let intervals = found.intervals.as_ref();
+    assert!(intervals.is_none_or(|intervals| intervals.bounded(Parameter::Beta).is_none()), "{intervals:?}");
+    let verdict = found.undetermined.as_ref().expect("not determined").to_string();
+    assert!(verdict.contains("beta has no interval"), "{verdict}");
+    assert!(found.optima.is_empty());
+    assert!(!found.warnings.iter().any(|warning| matches!(warning, Warning::WideInterval { .. } | Warning::NoOptimum)));
+}
+
+#[test]
+fn a_short_range_leads_with_the_verdict() {
+    let points: Vec<Point> = table(&LAW, 5, 1, 0.03, 0.03, 5).into_iter().filter(|point| point.d < 3e6).collect();
+    let found = analyse(&points, &options(100)).expect("fits");
+    let verdict = found.undetermined.expect("not determined").to_string();
+    assert!(verdict.starts_with("Not determined: ") && verdict.contains("D of 4.0, in 5 trunks"), "{verdict}");
+    assert!(found.optima.is_empty());
 }
 
 /// An analysis that is not refused has wide intervals or a warning: it is never confidently wrong.

@@ -22,10 +22,16 @@ impl Api {
     /// The plan of a recipe; the recorded one, if it is resumed.
     async fn expand(&self, file: &str, text: &str, dataset: &Dataset) -> Result<Plan, ApiError> {
         let recipe = Recipe::parse(file, text).map_err(ApiError::Recipe)?;
-        let dataset = dataset.clone();
-        let plan = self
-            .look(move |view| recipes::resume(&recipe, &dataset, |campaign| view.scheduler.plan(campaign).is_some()));
-        plan.await?.map_err(ApiError::Recipe)
+        let plan = recipes::expand(&recipe, dataset).map_err(ApiError::Recipe)?;
+        if self.is_recorded(plan.campaign).await? {
+            return Ok(plan);
+        }
+        let before = recipes::expand_as_before(&recipe, dataset).map_err(ApiError::Recipe)?;
+        Ok(if self.is_recorded(before.campaign).await? { before } else { plan })
+    }
+
+    async fn is_recorded(&self, campaign: CampaignId) -> Result<bool, ApiError> {
+        self.look(move |view| view.scheduler.plan(&campaign).is_some()).await
     }
 
     /// Adds to a campaign what its recipe has now. It is durable when this returns.

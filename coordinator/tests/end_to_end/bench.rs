@@ -4,10 +4,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use coordinator::store::{MemoryStore, Store};
+use coordinator::store::{Commit, MemoryStore, Store};
 use coordinator::{Coordinator, CoordinatorOptions, Handle};
 use proto::v1::campaign_service_client::CampaignServiceClient;
 use proto::v1::{self, CampaignPhase, CampaignUpdate};
+use scheduler::Fact;
 use tempfile::TempDir;
 use tonic::Streaming;
 use tonic::transport::Channel;
@@ -75,6 +76,16 @@ impl Bench {
     /// One that is started in another way.
     pub(crate) async fn with(change: impl FnOnce(&mut CoordinatorOptions)) -> Self {
         Self::start_first(Some(MemoryStore::new()), change).await
+    }
+
+    /// One whose store has a campaign of this plan already.
+    pub(crate) async fn that_recorded(plan: Plan) -> Self {
+        let memory = MemoryStore::new();
+        let term = memory.begin_term().await.expect("it begins");
+        let recipes = vec![(plan.campaign, "smoke.toml".to_owned(), RECIPE.to_owned())];
+        let commit = Commit { at_ms: 1, facts: vec![Fact::CampaignAccepted { plan }], recipes, ..Commit::default() };
+        memory.commit(term, &commit).await.expect("it is committed");
+        Self::start_first(Some(memory), |_| {}).await
     }
 
     /// One whose store is a file.

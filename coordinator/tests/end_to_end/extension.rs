@@ -190,3 +190,19 @@ async fn a_branch_trains_one_stage_from_the_end_of_another_and_survives_a_restar
     }
     bench.handle.shutdown().await;
 }
+
+#[tokio::test]
+async fn a_campaign_recorded_with_one_order_a_seed_is_resumed_and_extended_with_it() {
+    let recipe = Recipe::parse("smoke.toml", RECIPE).expect("it is sound");
+    let recorded = recipes::expand_as_before(&recipe, &dataset()).expect("it can be expanded");
+    let mut bench = Bench::that_recorded(recorded.clone()).await;
+    let resumed = bench.submit().await;
+    assert_eq!(resumed.campaign, recorded.campaign.to_string());
+    assert_eq!(resumed.stages as usize, recorded.stages.len());
+    let extended = extend(&mut bench, "smoke").await;
+    assert_eq!((extended.campaign, extended.trials_added), (resumed.campaign, 4));
+    let plan = plan_of(&bench.detail("smoke").await.plan_json);
+    assert!(plan.stages.len() > recorded.stages.len());
+    assert!(plan.stages.iter().all(|stage| stage.spec.data.order_seed == stage.seed));
+    bench.handle.shutdown().await;
+}

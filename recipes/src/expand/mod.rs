@@ -31,22 +31,14 @@ pub fn expand(recipe: &Recipe, dataset: &Dataset) -> Result<Plan, RecipeError> {
     plan(recipe, dataset.id, dataset.vocab, Some(dataset.clone()), &Known::default(), Order::default())
 }
 
-/// The plan of a recipe that may have been recorded already, given whether a campaign is. One that was recorded before
-/// sizes had orders of their own, when every size of a seed saw the same batches, keeps the plan that it has.
+/// The plan as it was made before sizes had orders of their own: every size of a seed sees the same batches. A campaign
+/// recorded then keeps that plan, and is found by its identifier when it is resumed.
 ///
 /// # Errors
 /// As [`expand()`].
-pub fn resume(
-    recipe: &Recipe,
-    dataset: &Dataset,
-    is_recorded: impl Fn(&CampaignId) -> bool,
-) -> Result<Plan, RecipeError> {
-    let now = expand(recipe, dataset)?;
-    if is_recorded(&now.campaign) {
-        return Ok(now);
-    }
-    let before = plan(recipe, dataset.id, dataset.vocab, Some(dataset.clone()), &Known::default(), Order::OfSeed)?;
-    Ok(if is_recorded(&before.campaign) { before } else { now })
+pub fn expand_as_before(recipe: &Recipe, dataset: &Dataset) -> Result<Plan, RecipeError> {
+    check_dataset(recipe, dataset).map_err(|fault| recipe.refuse(fault))?;
+    plan(recipe, dataset.id, dataset.vocab, Some(dataset.clone()), &Known::default(), Order::OfSeed)
 }
 
 /// The plan of a recipe whose data is not prepared yet, to be shown and not run. Sizes, steps and costs are right if the

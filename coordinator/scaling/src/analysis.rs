@@ -3,13 +3,13 @@
 use serde::{Deserialize, Serialize};
 
 use crate::bootstrap::{Bootstrap, Resampled, resample};
+use crate::budgets::default_budgets;
 use crate::cost::Cost;
 use crate::diagnostics::{Diagnostics, diagnose};
 use crate::fit::{Fit, FitError, FitOptions, fit_law};
 use crate::intervals::{BootstrapOptions, Intervals, Method};
 use crate::law::{Law, Parameter, ScalingLaw};
 use crate::objective::Objective;
-use crate::optimum::default_budgets;
 use crate::outliers::Outlier;
 use crate::point::{Point, distinct};
 use crate::predictor::{BudgetOptimum, Covariance, Predictor};

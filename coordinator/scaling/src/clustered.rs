@@ -158,13 +158,11 @@ impl Clustered {
         let other = batches.spread(&self.inverse, &towards);
         let (a, b) = (one.error.powi(2), other.error.powi(2));
         // What is counted twice is taken off once. The difference is an estimate, and may come out below either.
-        let both = both.spread(&self.inverse, &towards);
-        let c = both.error.powi(2);
-        let variance = (a + b - c).max(a).max(b);
-        // The parts: what trunks share beyond the points' own noise, what batches share, and that noise.
-        let (shared_by_trunks, shared_by_batches) = ((a - c).max(0.0), (b - c).max(0.0));
-        let parts = [(shared_by_trunks, one.freedom), (shared_by_batches, other.freedom), (c, both.freedom)];
-        let freedom = variance * variance / parts.iter().map(|(part, freedom)| part * part / freedom).sum::<f64>();
+        let both = both.variance(&towards);
+        let variance = (a + b - both).max(a).max(b);
+        // Only what batches share beyond the points' own noise adds to the uncertainty of the variance between trunks.
+        let beyond = (b - both).max(0.0);
+        let freedom = variance * variance / (a * a / one.freedom + beyond * beyond / other.freedom);
         Spread { error: variance.sqrt(), freedom: if freedom.is_finite() { freedom.max(1.0) } else { 1.0 } }
     }
 
@@ -297,7 +295,7 @@ fn as_if_linear(residuals: &[f64], places: &[(f64, f64)], fitted: usize, objecti
     let freedom = (count - fitted as f64).max(1.0);
     let sizes = noise::relative(residuals, places);
     let even: Vec<f64> = residuals.iter().zip(&sizes).map(|(residual, size)| residual / size).collect();
-    let scale = scale(&even, freedom);
+    let scale = noise::scale(&even, freedom);
     // The share of points within the threshold is noisy if the threshold is small and the fit passes through some
     // points exactly. So points within one standard deviation are counted, less the fitted ones, and the normal
     // distribution gives the share within the threshold.
@@ -310,16 +308,6 @@ fn as_if_linear(residuals: &[f64], places: &[(f64, f64)], fitted: usize, objecti
     let roots: Vec<f64> = sizes.iter().map(|&size| (change(size) / mean).sqrt()).collect();
     let pulls = residuals.iter().zip(&roots).map(|(residual, root)| objective.penalty(*residual).1 / (mean * root));
     (pulls.collect(), roots)
-}
-
-/// Standard deviation of the residuals without outliers: the smaller of the usual estimate and a generous one from the
-/// median size.
-pub(crate) fn scale(residuals: &[f64], freedom: f64) -> f64 {
-    let mut sizes: Vec<f64> = residuals.iter().map(|residual| residual.abs()).collect();
-    sizes.sort_by(f64::total_cmp);
-    let squares: f64 = sizes.iter().map(|size| size * size).sum();
-    let median = sizes.get(sizes.len() / 2).copied().unwrap_or_default();
-    (squares / freedom).sqrt().min(1.3 * 1.4826 * median * (sizes.len() as f64 / freedom).sqrt())
 }
 
 /// Variance of shared luck relative to a point's own noise, from the sum of squares and the sums over trunks.

@@ -25,11 +25,11 @@ pub(crate) struct Floor {
 
 /// Floors are tried up to this share of the lowest loss.
 const MOST: f64 = 0.98;
-/// Floors below this share of the lowest loss are none.
+/// Floors below this share of the lowest loss count as zero.
 const LEAST: f64 = 1e-4;
 const HALVINGS: usize = 14;
 /// The other parameters are looked at where the pull is at most this share of what chance allows. Their own intervals are
-/// added to it, and both at once seldom are at their ends.
+/// added to it, and both are rarely at their ends at once.
 const LIKELY: f64 = 0.5;
 /// Floors at which the other parameters are looked at.
 const LOOKED_AT: usize = 5;

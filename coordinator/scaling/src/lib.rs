@@ -21,6 +21,7 @@
 pub mod analysis;
 pub mod batch;
 pub mod bootstrap;
+pub mod budgets;
 mod clustered;
 pub mod cost;
 mod dense;
@@ -60,6 +61,7 @@ pub mod warning;
 
 pub use analysis::{Analysis, AnalysisOptions, Settings, analyse, analyse_law};
 pub use bootstrap::{Bootstrap, Draws};
+pub use budgets::default_budgets;
 pub use cost::Cost;
 pub use diagnostics::Diagnostics;
 pub use fit::{Fit, FitError, FitOptions, fit, fit_law};
@@ -71,7 +73,7 @@ pub use law::{FORM, Form, KaplanLaw, Law, Parameter, ScalingLaw, UnknownForm};
 pub use line::PowerLine;
 pub use monotonicity::{Monotonicity, Neighbours};
 pub use objective::Objective;
-pub use optimum::{Optimum, default_budgets};
+pub use optimum::Optimum;
 pub use outliers::Outlier;
 pub use patterns::{Group, Patterns};
 pub use point::Point;

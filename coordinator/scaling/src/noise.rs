@@ -16,6 +16,16 @@ pub(crate) fn relative(residuals: &[f64], places: &[(f64, f64)]) -> Vec<f64> {
     logs.iter().map(|log| (log - mean).exp()).collect()
 }
 
+/// Standard deviation of the residuals without outliers: the smaller of the usual estimate and a generous one from the
+/// median size.
+pub(crate) fn scale(residuals: &[f64], freedom: f64) -> f64 {
+    let mut sizes: Vec<f64> = residuals.iter().map(|residual| residual.abs()).collect();
+    sizes.sort_by(f64::total_cmp);
+    let squares: f64 = sizes.iter().map(|size| size * size).sum();
+    let median = sizes.get(sizes.len() / 2).copied().unwrap_or_default();
+    (squares / freedom).sqrt().min(1.3 * 1.4826 * median * (sizes.len() as f64 / freedom).sqrt())
+}
+
 /// Slopes of the log size along both axes.
 fn slopes(residuals: &[f64], places: &[(f64, f64)]) -> Option<[f64; 2]> {
     let mut sizes: Vec<f64> = residuals.iter().map(|residual| residual.abs()).collect();

@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::clustered::scale;
 use crate::fit::{FitOptions, refit};
 use crate::law::Law;
+use crate::noise::scale;
 use crate::point::Point;
 use crate::residual::Residual;
 use crate::solver::Problem;

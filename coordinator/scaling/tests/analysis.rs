@@ -300,7 +300,7 @@ fn what_lies_on_a_bound_has_no_interval_and_no_optimum() {
     // An accuracy, which rises, taken for a loss.
     let mut points = table(&LAW, 6, 1, 0.0, 0.0, 4);
     for point in &mut points {
-        point.loss = 0.02 * (point.n / 2e4).powf(0.5) * (point.d / 5e5).powf(0.6);
+        point.loss = 0.02 * (point.n / 2e4).powf(0.9) + 0.03 * (point.d / 5e5).powf(0.8);
     }
     let found = analyse(&points, &options(100)).expect("fits");
     let bounds = &found.fit.at_bounds;

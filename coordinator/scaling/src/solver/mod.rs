@@ -152,7 +152,7 @@ impl Problem {
         let Objective::Huber { delta } = objective else { return None };
         let residuals: Vec<f64> = self.residuals(params, objective).iter().map(|(residual, _)| *residual).collect();
         let freedom = (residuals.len() as f64 - 5.0).max(1.0);
-        let wider = 1.345 * crate::clustered::scale(&residuals, freedom);
+        let wider = 1.345 * crate::noise::scale(&residuals, freedom);
         (wider > delta).then_some(Objective::Huber { delta: wider })
     }
 

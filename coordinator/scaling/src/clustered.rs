@@ -347,6 +347,7 @@ mod tests {
     use super::*;
     use crate::intervals::Resample;
     use crate::law::Form;
+    use crate::noise::scale;
     use crate::point::Point;
 
     /// Losses that are constant up to noise: the fit is effectively their mean, whose standard error is known.

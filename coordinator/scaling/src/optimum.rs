@@ -19,7 +19,6 @@ pub struct Optimum {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::law::ScalingLaw;
 
     #[test]

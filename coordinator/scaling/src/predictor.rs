@@ -96,7 +96,7 @@ pub const FAR: f64 = 10.0;
 const MUCH_WIDER: f64 = 1.35;
 /// Intervals narrower than this have no width.
 const ROUNDING: f64 = 1e-8;
-/// Percentiles of draws of fewer trunks are no better than the method they would correct.
+/// Percentiles of draws of fewer trunks are worse than the method they would correct.
 const ENOUGH_FOR_PERCENTILES: usize = 20;
 /// The floor's standard error, in log L0, above which it is not described by it.
 const VAGUE: f64 = 0.25;

@@ -24,11 +24,11 @@ pub enum Warning {
     },
     /// An interval so wide that the table hardly determines the parameter.
     WideInterval { parameter: Parameter, interval: Interval },
-    /// The best floor is none at all, and the interval of L0 has an upper end alone.
+    /// The best floor is zero, and the interval of L0 has an upper end alone.
     NoFloor { interval: Interval },
     /// The intervals of some parameters are another method's.
     OtherMethod {
-        /// The parameters.
+        /// Those concerned, in the order of the law.
         parameters: Vec<Parameter>,
         /// The method that gives much wider ones.
         method: Method,

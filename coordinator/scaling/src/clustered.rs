@@ -158,11 +158,15 @@ impl Clustered {
         let other = batches.spread(&self.inverse, &towards);
         let (a, b) = (one.error.powi(2), other.error.powi(2));
         // What is counted twice is taken off once. The difference is an estimate, and may come out below either.
-        let both = both.variance(&towards);
+        let noise = both.spread(&self.inverse, &towards);
+        let both = noise.error.powi(2);
         let variance = (a + b - both).max(a).max(b);
-        // Only what batches share beyond the points' own noise adds to the uncertainty of the variance between trunks.
-        let beyond = (b - both).max(0.0);
-        let freedom = variance * variance / (a * a / one.freedom + beyond * beyond / other.freedom);
+        // Two estimates, of which the smaller is taken: what batches share beyond the points' own noise adds to the
+        // uncertainty of the variance between trunks; or both add to the points' noise, which is known well.
+        let (by_trunks, by_batches) = ((a - both).max(0.0), (b - both).max(0.0));
+        let one_way = a * a / one.freedom + by_batches * by_batches / other.freedom;
+        let parts = by_trunks * by_trunks / one.freedom + by_batches * by_batches / other.freedom;
+        let freedom = variance * variance / one_way.max(parts + both * both / noise.freedom);
         Spread { error: variance.sqrt(), freedom: if freedom.is_finite() { freedom.max(1.0) } else { 1.0 } }
     }
 

@@ -54,6 +54,16 @@ impl Compute {
     }
 }
 
+/// How workers leave.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub(crate) struct Leaving {
+    /// Seconds allowed a worker that is told to leave to finish the step, write a checkpoint and hand the stage back
+    ///
+    /// By default, Slurm and Kubernetes kill a process 30 seconds after asking it to stop
+    #[arg(long, value_name = "SECONDS", default_value_t = 25.0, value_parser = seconds)]
+    pub(crate) grace: f64,
+}
+
 /// The workers of an embedded coordinator.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct OwnWorkers {
@@ -63,6 +73,9 @@ pub(crate) struct OwnWorkers {
 
     #[command(flatten)]
     pub(crate) compute: Compute,
+
+    #[command(flatten)]
+    pub(crate) leaving: Leaving,
 }
 
 /// Who trains the campaign.

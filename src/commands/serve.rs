@@ -10,8 +10,7 @@ use coordinator::{CoordinatorOptions, Handle, Settings, TlsFiles};
 use serde::Serialize;
 use vocabulary::text::one_line;
 
-use crate::args::Compute;
-use crate::args::Global;
+use crate::args::{Compute, Global, Leaving};
 use crate::exit::Exit;
 use crate::local::data_dir::{WritableDir, data_dir};
 use crate::local::local_pool;
@@ -22,7 +21,7 @@ use crate::views::output::{self, View};
 
 /// Run a coordinator for workers and clients
 ///
-/// Serves one data directory until stopped by Ctrl-C or SIGTERM. A restart continues where it was.
+/// Serves one data directory until stopped by Ctrl-C, SIGTERM or SIGHUP. A restart continues where it was.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:
@@ -76,6 +75,9 @@ pub(crate) struct Args {
 
     #[command(flatten)]
     compute: Compute,
+
+    #[command(flatten)]
+    leaving: Leaving,
 }
 
 #[derive(Serialize)]
@@ -101,7 +103,8 @@ impl Args {
         });
         crate::local::runtime()?.block_on(async {
             let mut interrupts = Interrupts::listen()?;
-            let local_workers = (self.workers > 0).then(|| local_pool(data_dir, self.workers, &self.compute));
+            let local_workers =
+                (self.workers > 0).then(|| local_pool(data_dir, self.workers, &self.compute, self.leaving));
             let options = CoordinatorOptions {
                 listen: self.listen,
                 settings: Settings::with_lease(Duration::from_secs(u64::from(self.lease))),
@@ -124,10 +127,10 @@ impl Args {
                 outcome = ended(&reached) => outcome?,
                 never = tell_when_workers_are_gone(&reached) => match never {},
             }
-            say("stopping; press Ctrl-C again to stop at once");
+            say(&format!("stopping; {}", interrupts.how_to_stop_at_once()));
             tokio::select! {
                 () = reached.leave() => Ok(Exit::Done),
-                () = interrupts.next() => Ok(Exit::Interrupted),
+                () = interrupts.again() => Ok(Exit::Interrupted),
             }
         })
     }

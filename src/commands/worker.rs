@@ -1,21 +1,22 @@
 //! `windtunnel worker`
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use vocabulary::WorkerId;
-use worker::WorkerOptions;
+use worker::{ExitCode, StallLimits, WorkerOptions};
 
 use crate::args::numbers::seconds;
-use crate::args::{Compute, CoordinatorArgs, Global};
-use crate::exit::{self, Exit, bad_input};
+use crate::args::{Compute, CoordinatorArgs, Global, Leaving};
+use crate::exit::{self, Exit};
 use crate::local::data_dir::data_dir;
 use crate::local::reach::find;
 
 /// Train for a coordinator until stopped
 ///
 /// The worker dials out and listens on no port. It keeps training while the coordinator is away, and reconnects. On
-/// SIGTERM, SIGUSR1 or Ctrl-C it finishes its step, writes a checkpoint and hands the stage back; a second signal ends it
-/// at once without losing anything committed.
+/// SIGTERM, SIGUSR1, SIGHUP or Ctrl-C it finishes its step, writes a checkpoint and hands the stage back, however often the
+/// signal is repeated; only a second Ctrl-C ends it at once, without losing anything committed.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:
@@ -24,7 +25,7 @@ Example:
 Exit codes:
   0   dismissed by its parent
   1   failed; a restart may help
-  69  the coordinator was unreachable for too long
+  69  the coordinator was unreachable for longer than --give-up-after
   75  stopped by a signal; work was handed back as far as time allowed
   78  invalid configuration; a restart does not help")]
 pub(crate) struct Args {
@@ -38,15 +39,22 @@ pub(crate) struct Args {
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
 
-    /// Seconds allowed after a signal to finish the step, write a checkpoint and hand the stage back
-    ///
-    /// By default, Slurm and Kubernetes kill a process 30 seconds after asking it to stop
-    #[arg(long, value_name = "SECONDS", default_value_t = 25.0, value_parser = seconds)]
-    grace: f64,
+    #[command(flatten)]
+    leaving: Leaving,
 
-    /// Exit after this many seconds without contact to the coordinator
-    #[arg(long, value_name = "SECONDS", default_value_t = 600)]
-    give_up_after: u64,
+    /// Seconds without contact to the coordinator after which to write a checkpoint and exit, or `never`
+    ///
+    /// Whatever the coordinator has not heard of stays in the data directory, and the next worker of this name delivers it
+    #[arg(long, value_name = "SECONDS", default_value = "never", value_parser = patience)]
+    give_up_after: Patience,
+
+    /// Seconds a step may take, and other work in proportion, before training is taken to hang
+    #[arg(long, value_name = "SECONDS", hide = true, value_parser = seconds)]
+    stall_after: Option<f64>,
+
+    /// Training hangs while this file is there, for tests of what becomes of it
+    #[arg(long, value_name = "FILE", hide = true)]
+    hang_while: Option<PathBuf>,
 
     /// Identity of this process, assigned by its parent
     #[arg(long, value_name = "ID", hide = true)]
@@ -57,14 +65,47 @@ pub(crate) struct Args {
     exit_with_stdin: bool,
 }
 
+/// How long a worker waits for its coordinator; `None` for ever.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Patience(Option<Duration>);
+
+fn patience(text: &str) -> Result<Patience, String> {
+    if text == "never" {
+        return Ok(Patience(None));
+    }
+    let seconds = seconds(text).map_err(|problem| format!("{problem}, or `never`"))?;
+    Ok(Patience(Some(Duration::from_secs_f64(seconds))))
+}
+
 impl Args {
     pub(crate) fn run(self, global: &Global) -> anyhow::Result<Exit> {
+        let ended = match self.options(global) {
+            Ok(Some(options)) => worker::run(options).map(worker::WorkerExit::exit_code).map_err(|error| {
+                let code = error.exit_code();
+                exit::print(&error.into());
+                code
+            }),
+            Ok(None) => Err(ExitCode::Failed),
+            Err(error) => {
+                exit::print(&error);
+                Err(ExitCode::BadConfiguration)
+            }
+        };
+        Ok(Exit::Worker(ended.unwrap_or_else(|code| code)))
+    }
+
+    /// What the worker is started with; `None`, once it is said, if its coordinator is not there yet.
+    ///
+    /// # Errors
+    /// If starting it again does not help.
+    fn options(self, global: &Global) -> anyhow::Result<Option<WorkerOptions>> {
         let data_dir = data_dir(global)?;
         let Some((coordinator_url, credentials)) = find(&self.coordinator, &data_dir)? else {
             let dir = data_dir.display();
-            return Err(bad_input(anyhow::anyhow!("no coordinator serves {dir}: give --coordinator URL")));
+            exit::print(&anyhow::anyhow!("no coordinator serves {dir}: start one, or give --coordinator URL"));
+            return Ok(None);
         };
-        let options = WorkerOptions {
+        Ok(Some(WorkerOptions {
             credentials,
             worker_id: self.worker_id,
             name: self.name,
@@ -73,17 +114,27 @@ impl Args {
             device: self.compute.device,
             exit_with_stdin: self.exit_with_stdin,
             checkpoint_interval: self.compute.checkpoint_interval.map(Duration::from_secs_f64),
-            grace: Duration::from_secs_f64(self.grace),
-            give_up_after: Duration::from_secs(self.give_up_after),
+            grace: Duration::from_secs_f64(self.leaving.grace),
+            give_up_after: self.give_up_after.0,
+            stall_limits: self
+                .stall_after
+                .map_or_else(StallLimits::default, |seconds| StallLimits { step: Duration::from_secs_f64(seconds) }),
+            hang_while: self.hang_while,
             ..WorkerOptions::new(coordinator_url, data_dir)
-        };
-        Ok(Exit::Worker(match worker::run(options) {
-            Ok(ended) => ended.exit_code(),
-            Err(error) => {
-                let code = error.exit_code();
-                exit::print(&error.into());
-                code
-            }
         }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patience_is_a_time_or_for_ever() {
+        assert_eq!(patience("never"), Ok(Patience(None)));
+        assert_eq!(patience("0.5"), Ok(Patience(Some(Duration::from_millis(500)))));
+        assert_eq!(patience("18446744073709551615"), Err("accepted: 0 to 1e9, or `never`".to_owned()));
+        assert_eq!(patience("-1"), Err("accepted: 0 to 1e9, or `never`".to_owned()));
+        assert_eq!(patience("soon"), Err("not a number, or `never`".to_owned()));
     }
 }

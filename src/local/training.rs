@@ -75,10 +75,10 @@ impl Training<'_> {
             let ended = tokio::select! {
                 ended = self.train(&mut reached, &ask) => ended,
                 () = interrupts.next() => {
-                    say("stopping: workers are writing checkpoints; press Ctrl-C again to stop at once");
+                    say(&format!("stopping: workers are writing checkpoints; {}", interrupts.how_to_stop_at_once()));
                     tokio::select! {
                         () = reached.leave() => {}
-                        () = interrupts.next() => {}
+                        () = interrupts.again() => {}
                     }
                     return Ok(None);
                 }
@@ -124,8 +124,8 @@ impl Training<'_> {
             };
             say(&format!("{name} ({campaign}): {what}"));
             if let Some(own) = reached.own() {
-                let OwnWorkers { workers, compute } = &self.by.own;
-                own.start_workers(local_pool(self.data_dir, *workers, compute)?).await?;
+                let OwnWorkers { workers, compute, leaving } = &self.by.own;
+                own.start_workers(local_pool(self.data_dir, *workers, compute, *leaving)?).await?;
             }
             let mut display = display();
             let mut campaigns = reached.campaigns.clone();

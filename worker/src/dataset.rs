@@ -1,7 +1,9 @@
 //! Finds prepared data on this machine, downloading it if necessary.
 
-use std::io::ErrorKind;
+use std::fs::Metadata;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use corpus::OpenDataset;
 use futures::TryStreamExt;
@@ -12,7 +14,11 @@ use tracing::{info, warn};
 use vocabulary::DatasetId;
 use vocabulary::text::one_line;
 
+use crate::checkpoint::off_thread;
 use crate::storage::Storage;
+
+/// How long a file system may take to answer whether there is a directory.
+const LONGEST_LOOK: Duration = Duration::from_secs(5 * 60);
 
 /// A dataset that is not available.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +28,13 @@ pub enum DatasetError {
     Absent {
         id: DatasetId,
         /// The expected location.
+        place: String,
+    },
+    /// The file system does not answer.
+    #[error("cannot look for {id}: the file system of {place} has not answered for {} s", LONGEST_LOOK.as_secs())]
+    Silent {
+        id: DatasetId,
+        /// Where it should be.
         place: String,
     },
     /// The storage failed.
@@ -59,7 +72,14 @@ impl DatasetError {
     /// damaged copy, which somebody may replace.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::Download { .. } | Self::Read { .. } | Self::Write { .. } | Self::Damaged { .. })
+        matches!(
+            self,
+            Self::Silent { .. }
+                | Self::Download { .. }
+                | Self::Read { .. }
+                | Self::Write { .. }
+                | Self::Damaged { .. }
+        )
     }
 
     /// Whether the storage has no such dataset.
@@ -75,7 +95,7 @@ pub async fn dataset_dir(storage: &Storage, id: &DatasetId, cache: &Path) -> Res
     let place = proto::layout::dataset_path(id);
     if let Some(root) = storage.directory() {
         let dir = root.join(&place);
-        return match std::fs::metadata(dir.join(MANIFEST)) {
+        return match look(id, &dir.join(MANIFEST)).await? {
             Ok(_) => Ok(dir),
             Err(source) if matches!(source.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
                 Err(DatasetError::Absent { id: *id, place: dir.display().to_string() })
@@ -101,10 +121,18 @@ pub async fn dataset_dir(storage: &Storage, id: &DatasetId, cache: &Path) -> Res
 /// Whether a directory exists. Fails if it does not hold the dataset. Reads files, however large, on a thread where that
 /// delays no heartbeat.
 async fn verified(id: &DatasetId, dir: &Path) -> Result<bool, DatasetError> {
-    let (id, dir) = (*id, dir.to_owned());
-    let checked =
-        tokio::task::spawn_blocking(move || if dir.is_dir() { check(&id, &dir).map(|()| true) } else { Ok(false) });
-    checked.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+    if !look(id, dir).await?.is_ok_and(|metadata| metadata.is_dir()) {
+        return Ok(false);
+    }
+    let (of, checked) = (*id, dir.to_owned());
+    off_thread(move || check(&of, &checked)).await.map(|()| true)
+}
+
+/// Looks at a file or directory. A file system whose server is gone may never answer.
+async fn look(id: &DatasetId, path: &Path) -> Result<io::Result<Metadata>, DatasetError> {
+    let looked_at = path.to_owned();
+    let answer = tokio::time::timeout(LONGEST_LOOK, off_thread(move || std::fs::metadata(looked_at))).await;
+    answer.map_err(|_| DatasetError::Silent { id: *id, place: path.display().to_string() })
 }
 
 /// Downloads to a temporary directory and renames it at the end, so that a directory with the dataset's name is
@@ -140,7 +168,7 @@ async fn download(storage: &Storage, id: &DatasetId, place: &str, dir: &Path) ->
     match tokio::fs::rename(&partial, dir).await {
         Ok(()) => Ok(()),
         // Another worker on this machine was faster.
-        Err(_) if dir.is_dir() => {
+        Err(_) if look(id, dir).await?.is_ok_and(|metadata| metadata.is_dir()) => {
             let _ = tokio::fs::remove_dir_all(&partial).await;
             Ok(())
         }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use dial::AddressError;
 
 use crate::exit::ExitCode;
+use crate::pulse::Quiet;
 use crate::session::WireError;
 use crate::session::link::LinkError;
 use crate::storage::StorageError;
@@ -35,6 +36,13 @@ pub enum WorkerError {
         name: String,
         /// That worker's directory.
         dir: PathBuf,
+    },
+    /// Somebody else could change what this worker writes.
+    #[error("{path} belongs to another user (uid {owner}): give this worker a --data-dir of its own")]
+    NotOurs {
+        path: PathBuf,
+        /// Its owner.
+        owner: u32,
     },
     /// The data directory cannot be read or written.
     #[error("cannot use {path}")]
@@ -78,6 +86,12 @@ pub enum WorkerError {
         #[source]
         source: Option<LinkError>,
     },
+    /// The training thread makes no progress.
+    #[error("training hangs: {quiet}")]
+    Stalled {
+        /// What it did last, and how long ago.
+        quiet: Quiet,
+    },
     /// The process cannot start a thread or watch for signals.
     #[error("cannot {action}")]
     Process {
@@ -99,6 +113,7 @@ impl WorkerError {
             Self::Dial(_)
             | Self::Device { .. }
             | Self::Name { .. }
+            | Self::NotOurs { .. }
             | Self::Storage(_)
             | Self::Refused { .. }
             | Self::Protocol { .. } => ExitCode::BadConfiguration,
@@ -106,7 +121,9 @@ impl WorkerError {
             Self::Outbox(error) => of_file(error.io()),
             Self::Unreachable { .. } => ExitCode::Unreachable,
             // The other worker may be about to exit: a worker outlives a killed coordinator by some seconds.
-            Self::NameTaken { .. } | Self::Process { .. } | Self::TrainingThread => ExitCode::Failed,
+            Self::NameTaken { .. } | Self::Stalled { .. } | Self::Process { .. } | Self::TrainingThread => {
+                ExitCode::Failed
+            }
         }
     }
 }

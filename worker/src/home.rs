@@ -1,6 +1,11 @@
 //! A worker's directory below the data directory, locked while its process lives.
+//!
+//! What is written there decides what is said for an earlier process, so nobody else may write there, and a data directory in
+//! a place where everybody can make one, as in /tmp, must be this user's.
 
-use std::fs::{File, TryLockError};
+use std::fs::{DirBuilder, File, Metadata, OpenOptions, Permissions, TryLockError};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use vocabulary::WorkerId;
@@ -28,19 +33,26 @@ const MOST_PREDECESSORS: usize = proto::limits::MAX_PREDECESSORS;
 impl Home {
     /// Locks the directory of this name, or without a name that of the first free name derived from the machine's.
     pub(crate) fn take(data_dir: &Path, name: Option<&str>) -> Result<Self, WorkerError> {
-        let workers = data_dir.join("workers");
+        let workers = workers_dir(data_dir)?;
         if let Some(name) = name {
             if !is_name(name) {
                 return Err(WorkerError::Name { name: name.to_owned() });
             }
             let dir = workers.join(name);
+            make_private(&dir)?;
             return Self::lock(name.to_owned(), dir.clone())?
                 .ok_or_else(|| WorkerError::NameTaken { name: name.to_owned(), dir });
         }
         let machine = machine_name();
         for number in 1..=MOST_NAMELESS {
             let name = if number == 1 { machine.clone() } else { format!("{machine}-{number}") };
-            if let Some(home) = Self::lock(name.clone(), workers.join(name))? {
+            let dir = workers.join(&name);
+            match make_private(&dir) {
+                // The name is another user's.
+                Err(WorkerError::NotOurs { .. }) => continue,
+                made => made?,
+            }
+            if let Some(home) = Self::lock(name, dir)? {
                 return Ok(home);
             }
         }
@@ -77,19 +89,73 @@ impl Home {
     }
 
     fn lock(name: String, dir: PathBuf) -> Result<Option<Self>, WorkerError> {
-        let failed = |path: &Path| {
-            let path = path.to_owned();
-            move |source| WorkerError::DataDir { path, source }
-        };
-        std::fs::create_dir_all(&dir).map_err(failed(&dir))?;
         let path = dir.join("lock");
-        let lock = File::create(&path).map_err(failed(&path))?;
+        let mut options = OpenOptions::new();
+        // Not truncated, and never through a link: what such a link leads to is not a lock.
+        options.write(true).create(true).truncate(false).mode(0o600).custom_flags(libc::O_NOFOLLOW);
+        let lock = options.open(&path).map_err(failed(&path))?;
         match lock.try_lock() {
             Ok(()) => Ok(Some(Self { name, dir, _lock: lock })),
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(source)) => Err(WorkerError::DataDir { path, source }),
         }
     }
+}
+
+fn failed(path: &Path) -> impl FnOnce(io::Error) -> WorkerError + use<> {
+    let path = path.to_owned();
+    move |source| WorkerError::DataDir { path, source }
+}
+
+/// The user this process acts as.
+fn user() -> u32 {
+    // SAFETY: it takes nothing, and cannot fail.
+    unsafe { libc::geteuid() }
+}
+
+/// Makes the directory of the workers' directories, and checks that nobody who should not can replace it.
+fn workers_dir(data_dir: &Path) -> Result<PathBuf, WorkerError> {
+    let data_dir = std::path::absolute(data_dir).map_err(failed(data_dir))?;
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(&data_dir);
+    made.map_err(failed(&data_dir))?;
+    for (place, parent) in data_dir.ancestors().zip(data_dir.ancestors().skip(1)) {
+        let found = |path: &Path| std::fs::symlink_metadata(path).map_err(failed(path));
+        let owner = found(place)?.uid();
+        // In a directory where everybody can make one, as in /tmp, it may have been put there for this worker to find.
+        if ![user(), 0].contains(&owner) && found(parent)?.mode() & 0o002 != 0 {
+            return Err(WorkerError::NotOurs { path: place.to_owned(), owner });
+        }
+    }
+    let workers = data_dir.join("workers");
+    let metadata = made_here(&workers)?;
+    let owner_of_all = std::fs::metadata(&data_dir).map_err(failed(&data_dir))?.uid();
+    if ![user(), owner_of_all].contains(&metadata.uid()) {
+        return Err(WorkerError::NotOurs { path: workers, owner: metadata.uid() });
+    }
+    Ok(workers)
+}
+
+/// Makes a directory for this user alone, or makes sure that it is one.
+fn make_private(dir: &Path) -> Result<(), WorkerError> {
+    let metadata = made_here(dir)?;
+    if metadata.uid() != user() {
+        return Err(WorkerError::NotOurs { path: dir.to_owned(), owner: metadata.uid() });
+    }
+    // Earlier versions made it readable by everybody.
+    if metadata.mode() & 0o077 != 0 {
+        std::fs::set_permissions(dir, Permissions::from_mode(0o700)).map_err(failed(dir))?;
+    }
+    Ok(())
+}
+
+/// What there is at this path, a directory and not a link to one.
+fn made_here(dir: &Path) -> Result<Metadata, WorkerError> {
+    match DirBuilder::new().mode(0o700).create(dir) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(failed(dir)(error)),
+        _ => {}
+    }
+    let metadata = std::fs::symlink_metadata(dir).map_err(failed(dir))?;
+    if metadata.is_dir() { Ok(metadata) } else { Err(failed(dir)(ErrorKind::NotADirectory.into())) }
 }
 
 fn is_name(name: &str) -> bool {
@@ -159,5 +225,59 @@ mod tests {
         for name in ["", "..", "a/b", "a b", &"a".repeat(101)] {
             assert!(matches!(Home::take(dir.path(), Some(name)), Err(WorkerError::Name { .. })), "{name}");
         }
+    }
+
+    #[test]
+    fn a_folder_is_for_its_user_alone_and_no_link_is_followed() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let home = Home::take(dir.path(), Some("a")).expect("free");
+        let mode = |path: &Path| std::fs::metadata(path).expect("it is there").mode() & 0o777;
+        assert_eq!((mode(&home.dir), mode(&home.dir.join("lock"))), (0o700, 0o600));
+        drop(home);
+
+        // As an earlier version made it.
+        let home = dir.path().join("workers/a");
+        std::fs::set_permissions(&home, Permissions::from_mode(0o755)).expect("it is ours");
+        Home::take(dir.path(), Some("a")).expect("free");
+        assert_eq!(mode(&home), 0o700);
+
+        let precious = dir.path().join("precious");
+        std::fs::write(&precious, "all that there is").expect("it is written");
+        std::fs::remove_file(home.join("lock")).expect("it is there");
+        std::os::unix::fs::symlink(&precious, home.join("lock")).expect("it is made");
+        assert!(matches!(Home::take(dir.path(), Some("a")), Err(WorkerError::DataDir { .. })));
+        assert_eq!(std::fs::read_to_string(&precious).expect("it is there"), "all that there is");
+
+        std::os::unix::fs::symlink(&home, dir.path().join("workers/b")).expect("it is made");
+        assert!(matches!(Home::take(dir.path(), Some("b")), Err(WorkerError::DataDir { .. })));
+    }
+
+    #[test]
+    fn a_folder_of_somebody_else_is_refused() {
+        if user() != 0 {
+            return; // Only root can give a folder away.
+        }
+        let give = |path: &Path| std::os::unix::fs::chown(path, Some(65_534), None).expect("root can");
+        let dir = tempfile::tempdir().expect("a directory");
+        let home = Home::take(dir.path(), Some("a")).expect("free").dir;
+        give(&home);
+        let refused = Home::take(dir.path(), Some("a")).expect_err("it is somebody else's");
+        assert!(matches!(&refused, WorkerError::NotOurs { path, owner: 65_534 } if *path == home), "{refused:?}");
+
+        // Where everybody can make a directory, somebody else's is not trusted; elsewhere its place was chosen.
+        let open = tempfile::tempdir().expect("a directory");
+        std::fs::set_permissions(open.path(), Permissions::from_mode(0o1777)).expect("it is ours");
+        let theirs = open.path().join("theirs");
+        std::fs::create_dir(&theirs).expect("it is made");
+        give(&theirs);
+        for place in [theirs.clone(), theirs.join("below")] {
+            let refused = Home::take(&place, None).expect_err("everybody could have put it there");
+            assert!(matches!(&refused, WorkerError::NotOurs { path, .. } if *path == theirs), "{refused:?}");
+        }
+        let mine = tempfile::tempdir().expect("a directory");
+        let chosen = mine.path().join("chosen");
+        std::fs::create_dir(&chosen).expect("it is made");
+        give(&chosen);
+        Home::take(&chosen, None).expect("nobody could have put it there");
     }
 }

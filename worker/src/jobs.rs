@@ -19,7 +19,7 @@ use crate::dataset::{DatasetError, dataset_dir};
 use crate::runner::panic_text;
 use crate::session::link::JitteredBackoff;
 use crate::session::{Assignment, Lost, Unprepared};
-use crate::storage::Storage;
+use crate::storage::{Storage, StorageError};
 use crate::training::{Blob, PendingBlobs, StartPoint, Task, TrainingError};
 
 /// A transfer that takes longer is considered hung, as on a file system whose server is gone.
@@ -65,6 +65,7 @@ impl RetryPolicy {
 pub(crate) enum Done {
     Prepared { key: AttemptKey, result: Result<Box<Prepared>, PrepareError> },
     Stored { key: AttemptKey, step: u64, is_last: bool, result: Result<(CheckpointRef, Blobs), StoreError> },
+    Opened { address: String, result: Result<Storage, StorageError> },
 }
 
 /// Everything an attempt needs.

@@ -6,6 +6,8 @@ use std::time::Duration;
 use dial::Credentials;
 use vocabulary::WorkerId;
 
+use crate::pulse::StallLimits;
+
 /// Options of a worker.
 #[derive(Debug, Clone)]
 pub struct WorkerOptions {
@@ -30,10 +32,14 @@ pub struct WorkerOptions {
     /// Training time between two checkpoints of a stage, instead of the interval that follows from their cost and from
     /// how often workers are lost. Every stage ends with a checkpoint in any case.
     pub checkpoint_interval: Option<Duration>,
-    /// Time to finish the step, write a checkpoint and hand the stage back after a signal.
+    /// Time to finish the step, write a checkpoint and hand the stage back after a signal, or at the end of the standard input.
     pub grace: Duration,
-    /// The worker exits after this time without an answer from the coordinator.
-    pub give_up_after: Duration,
+    /// The worker exits after this time without an answer from the coordinator; `None` if it never does.
+    pub give_up_after: Option<Duration>,
+    /// How long the training thread may be busy with one thing before it is taken to hang, and the worker ends.
+    pub stall_limits: StallLimits,
+    /// Training hangs while this file is there. For tests of what becomes of it.
+    pub hang_while: Option<PathBuf>,
     /// Bytes of unacknowledged messages at which training waits for the coordinator.
     pub outbox_bytes: usize,
     /// Bytes of checkpoints kept in memory for stages that continue from them.
@@ -56,7 +62,9 @@ impl WorkerOptions {
             exit_with_stdin: false,
             checkpoint_interval: None,
             grace: Duration::from_secs(25),
-            give_up_after: Duration::from_secs(10 * 60),
+            give_up_after: None,
+            stall_limits: StallLimits::default(),
+            hang_while: None,
             outbox_bytes: 64 << 20,
             cache_bytes: 256 << 20,
         }

@@ -1,6 +1,7 @@
 //! The training thread. Between two steps it waits for nothing but a full channel.
 
 use std::any::Any;
+use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,6 +16,7 @@ use vocabulary::{AttemptKey, Measurements, StageKey};
 
 use crate::cadence::{Cadence, Meter};
 use crate::checkpoint::CheckpointRef;
+use crate::pulse::{Phase, Pulse, StallLimits};
 use crate::training::{
     EvaluationOrder, Event, Order, PendingBlobs, StepReport, Steps, Task, Trainer, Training, TrainingError,
 };
@@ -106,6 +108,23 @@ fn failed(error: &(dyn std::error::Error + Send + Sync + 'static), started: bool
     }
 }
 
+/// For the log.
+impl fmt::Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Completed { step, .. } => write!(f, "completed at step {step}"),
+            Self::Diverged { step, loss } => write!(f, "diverged at step {step} with a loss of {loss}"),
+            Self::Failed { reason, .. } => write!(f, "failed: {reason}"),
+            Self::StartUnusable { checkpoint, reason } => {
+                write!(f, "cannot start from step {} of {}: {reason}", checkpoint.step, checkpoint.stage.short())
+            }
+            Self::StorageFailed { reason } => write!(f, "the storage failed: {reason}"),
+            Self::Stopped => f.write_str("stopped"),
+            Self::Released => f.write_str("handed back"),
+        }
+    }
+}
+
 /// Why an attempt has to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stop {
@@ -155,6 +174,7 @@ struct Command {
 #[derive(Debug)]
 pub struct Runner {
     commands: commands::Sender<Command>,
+    pulse: Arc<Pulse>,
 }
 
 impl Runner {
@@ -163,12 +183,20 @@ impl Runner {
     pub fn start(
         trainer: impl Trainer,
         checkpoint_interval: Option<Duration>,
+        limits: StallLimits,
     ) -> std::io::Result<(Self, mpsc::Receiver<Report>)> {
         let (commands, orders) = commands::channel();
         let (reports, receiver) = mpsc::channel(REPORTS_WAITING);
-        let thread = TrainingThread { trainer, reports, checkpoint_interval };
+        let pulse = Arc::new(Pulse::new(limits));
+        let thread = TrainingThread { trainer, reports, checkpoint_interval, pulse: Arc::clone(&pulse) };
         std::thread::Builder::new().name("training".to_owned()).spawn(move || thread.run(&orders))?;
-        Ok((Self { commands }, receiver))
+        Ok((Self { commands, pulse }, receiver))
+    }
+
+    /// Whether the thread gets anywhere.
+    #[must_use]
+    pub fn pulse(&self) -> &Pulse {
+        &self.pulse
     }
 
     /// Queues an attempt. Its end is always reported.
@@ -187,6 +215,7 @@ struct TrainingThread<T> {
     trainer: T,
     reports: mpsc::Sender<Report>,
     checkpoint_interval: Option<Duration>,
+    pulse: Arc<Pulse>,
 }
 
 impl<T: Trainer> TrainingThread<T> {
@@ -194,7 +223,8 @@ impl<T: Trainer> TrainingThread<T> {
         while let Ok(Command { key, task, cadence, controls }) = orders.recv() {
             let _span = info_span!("attempt", stage = %key.stage, attempt = key.attempt.0).entered();
             let Ok(ended) = self.attempt(key, &task, cadence, &controls) else { return };
-            info!(?ended, "attempt over");
+            self.pulse.begin(Phase::Idle, Duration::ZERO, 0);
+            info!(%ended, "attempt over");
             if self.say(Report::Ended { key, ended }).is_err() {
                 return;
             }
@@ -233,10 +263,12 @@ impl<T: Trainer> TrainingThread<T> {
         if let Some(ended) = stopped(controls) {
             return Ok(ended);
         }
+        self.pulse.begin(Phase::Loading, Duration::ZERO, 0);
         let measure = self.trainer.evaluate(order)?;
         *begun = true;
         let step = order.checkpoint.step;
         info!(of = %order.evaluation.parent, step, text = order.evaluation.name, "evaluating");
+        self.pulse.begin(Phase::Evaluation, Duration::ZERO, 0);
         let measured = measure(&controls.interrupter)?;
         let completed = measured.map(|result| Ended::Completed { step, result });
         Ok(completed.or_else(|| stopped(controls)).unwrap_or(Ended::Released))
@@ -253,6 +285,7 @@ impl<T: Trainer> TrainingThread<T> {
         if let Some(stop) = controls.asked_to() {
             return Ok(if stop == Stop::Abandon { Ended::Stopped } else { Ended::Released });
         }
+        self.pulse.begin(Phase::Loading, Duration::ZERO, 0);
         let mut training = self.trainer.start(order)?;
         *begun = true;
         let spec = &order.stage.spec;
@@ -260,16 +293,18 @@ impl<T: Trainer> TrainingThread<T> {
         let mut batch = PointBatch::new(self.trainer.now());
         let mut checkpoint_at = self.trainer.now();
         let mut meter = Meter::default();
+        let (mut phase, mut slowest) = (Phase::FirstStep, Duration::ZERO);
         let mut steps = Steps::new(training.as_mut(), spec, || controls.asked_to());
         loop {
             let step_began = Instant::now();
+            self.pulse.begin(phase, slowest, 0);
             match steps.next()? {
                 Event::Finished => break,
                 Event::Interrupted(Stop::Abandon) => return Ok(Ended::Stopped),
                 Event::Interrupted(Stop::Release) => {
                     self.flush(key, &mut batch)?;
                     if steps.has_advanced() {
-                        self.checkpoint(key, steps.training(), controls)?;
+                        self.checkpoint(key, steps.training(), slowest, controls)?;
                     }
                     return Ok(Ended::Released);
                 }
@@ -282,7 +317,11 @@ impl<T: Trainer> TrainingThread<T> {
                 Event::Step(report) => batch.points.push(report),
             }
             let storing = controls.storing.load(Ordering::Relaxed);
-            meter.step(step_began.elapsed(), storing);
+            let took = step_began.elapsed();
+            // The first step compiles kernels, so it says nothing of the others.
+            slowest = if phase == Phase::FirstStep { slowest } else { slowest.max(took) };
+            phase = Phase::Step;
+            meter.step(took, storing);
             let now = self.trainer.now();
             if batch.is_due(now) {
                 self.flush(key, &mut batch)?;
@@ -291,21 +330,30 @@ impl<T: Trainer> TrainingThread<T> {
             if now.duration_since(checkpoint_at) >= interval && !storing && !steps.training().is_finished() {
                 self.flush(key, &mut batch)?;
                 let began = Instant::now();
-                self.checkpoint(key, steps.training(), controls)?;
+                self.checkpoint(key, steps.training(), slowest, controls)?;
                 checkpoint_at = self.trainer.now();
                 meter.checkpoint(began.elapsed());
             }
         }
         self.flush(key, &mut batch)?;
         if !is_own_last(order, key.stage) {
-            self.checkpoint(key, training.as_mut(), controls)?;
+            self.checkpoint(key, training.as_mut(), slowest, controls)?;
         }
         // The checkpoint is stored meanwhile.
+        let as_steps = spec.validation_tokens.div_ceil(spec.batch.tokens().max(1));
+        self.pulse.begin(Phase::Validation, slowest, u32::try_from(as_steps).unwrap_or(u32::MAX));
         let result = training.validate()?;
         Ok(Ended::Completed { step: training.step(), result })
     }
 
-    fn checkpoint(&self, key: AttemptKey, training: &mut dyn Training, controls: &Controls) -> Result<(), Break> {
+    fn checkpoint(
+        &self,
+        key: AttemptKey,
+        training: &mut dyn Training,
+        slowest: Duration,
+        controls: &Controls,
+    ) -> Result<(), Break> {
+        self.pulse.begin(Phase::Checkpoint, slowest, 0);
         let blobs = training.snapshot()?;
         controls.storing.store(true, Ordering::Relaxed);
         Ok(self.say(Report::Checkpoint { key, step: training.step(), blobs })?)
@@ -317,7 +365,7 @@ impl<T: Trainer> TrainingThread<T> {
     }
 
     fn say(&self, report: Report) -> Result<(), Unheard> {
-        self.reports.blocking_send(report).map_err(|_| Unheard)
+        self.pulse.while_reporting(|| self.reports.blocking_send(report)).map_err(|_| Unheard)
     }
 }
 

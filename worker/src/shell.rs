@@ -9,36 +9,45 @@ use proto::v1::{Goodbye, WorkerMessage, worker_message::Body};
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_until, timeout};
-use tracing::{Instrument, debug, info, info_span, warn};
+use tracing::{Instrument, debug, error, info, info_span, warn};
 use vocabulary::AttemptKey;
 use vocabulary::text::one_line;
 
-use crate::checkpoint::Cache;
+use crate::checkpoint::{Cache, off_thread};
 use crate::error::WorkerError;
-use crate::exit::WorkerExit;
 use crate::home::Home;
 use crate::jobs::{Done, Prepared, RetryPolicy, prepare, store};
-use crate::leave::Leave;
+use crate::leave::{Leave, orphan_grace};
 use crate::options::WorkerOptions;
+use crate::pulse::{Quiet, Watch};
 use crate::runner::{Controls, Report, Runner};
 use crate::session::link::{LinkError, LinkEvent};
 use crate::session::{Action, Assignment, Event, Session, Unprepared, WireError, decode};
-use crate::storage::Storage;
+use crate::storage::{Storage, StorageError};
 use outbox::Spool;
 
 /// The heartbeat interval until the coordinator's welcome sets it.
 const HEARTBEAT_BEFORE_WELCOME: Duration = Duration::from_secs(5);
 /// How long to wait for a goodbye to be delivered.
 const GOODBYE: Duration = Duration::from_secs(1);
+/// How often it is said that the coordinator cannot be reached.
+const BETWEEN_COMPLAINTS: Duration = Duration::from_secs(10 * 60);
+/// How often to look whether training gets anywhere, where that takes long to decide.
+const BETWEEN_LOOKS: Duration = Duration::from_secs(10);
 
 pub(crate) struct Shell {
-    options: WorkerOptions,
-    home: Home,
+    options: Arc<WorkerOptions>,
+    home: Arc<Home>,
     session: Session,
     spool: Spool,
-    runner: Runner,
+    /// Absent where it only speaks for a process that has ended.
+    training_thread: Option<(Runner, mpsc::Receiver<Report>)>,
     cache: Cache,
     storage: Option<(String, Storage)>,
+    /// The address of the storage that is being opened.
+    opening: Option<String>,
+    /// What to prepare once the storage is open.
+    unprepared: Option<Assignment>,
     jobs: JoinSet<Done>,
     /// Held while a checkpoint is being stored.
     store_turn: Arc<Mutex<()>>,
@@ -47,54 +56,81 @@ pub(crate) struct Shell {
     /// Sends to the coordinator while connected.
     sender: Option<mpsc::Sender<WorkerMessage>>,
     heartbeat: Interval,
+    look: Interval,
+    watch: Watch,
+    /// What the training thread has been busy with at the last look.
+    quiet: Option<Quiet>,
     /// Since when there has been no session.
     away_since: Option<Instant>,
     last_error: Option<LinkError>,
+    /// When it was last said that the coordinator cannot be reached.
+    complained: Option<Instant>,
+    /// Whether a coordinator has ever welcomed this worker: then a refusal is not about its configuration.
+    was_welcomed: bool,
+    /// Why it leaves, and by when.
     leaving: Option<(Leave, Instant)>,
+    /// What it ends with once it has left, if it does not leave because it was told to.
+    failure: Option<WorkerError>,
     has_departed: bool,
 }
 
 impl Shell {
-    pub(crate) fn new(options: WorkerOptions, home: Home, session: Session, spool: Spool, runner: Runner) -> Self {
+    /// A shell that only delivers what is in its session.
+    pub(crate) fn new(options: Arc<WorkerOptions>, home: Arc<Home>, session: Session, spool: Spool) -> Self {
         let cache = Cache::new(options.cache_bytes);
+        let between_looks = (options.stall_limits.step / 20).clamp(Duration::from_millis(20), BETWEEN_LOOKS);
         Self {
             options,
             home,
             session,
             spool,
-            runner,
+            training_thread: None,
             cache,
             storage: None,
+            opening: None,
+            unprepared: None,
             jobs: JoinSet::new(),
             store_turn: Arc::default(),
             preparing: None,
             training: None,
             sender: None,
             heartbeat: every(HEARTBEAT_BEFORE_WELCOME),
+            look: every(between_looks),
+            watch: Watch::new(Instant::now(), between_looks),
+            quiet: None,
             away_since: Some(Instant::now()),
             last_error: None,
+            complained: None,
+            was_welcomed: false,
             leaving: None,
+            failure: None,
             has_departed: false,
         }
     }
 
-    /// Works until the session departs or fails.
+    /// One that trains what it is assigned, too.
+    #[must_use]
+    pub(crate) fn with_training(mut self, runner: Runner, reports: mpsc::Receiver<Report>) -> Self {
+        self.training_thread = Some((runner, reports));
+        self
+    }
+
+    /// Works until the session departs or fails. Returns why it was told to leave, if it was.
     pub(crate) async fn run(
         mut self,
         mut link: mpsc::Receiver<LinkEvent>,
-        mut reports: mpsc::Receiver<Report>,
-        mut leave: mpsc::Receiver<Leave>,
-    ) -> Result<WorkerExit, WorkerError> {
+        leave: &mut mpsc::Receiver<Leave>,
+    ) -> Result<Option<Leave>, WorkerError> {
         loop {
             self.send_what_fits();
             if self.has_departed {
-                return Ok(self.depart(link).await);
+                return self.depart(link).await;
             }
             let deadline = self.deadline();
             let waiting = self.sender.clone().filter(|_| self.session.has_message());
             tokio::select! {
                 Some(event) = link.recv() => self.on_link(event)?,
-                report = reports.recv(), if self.session.has_room() => {
+                report = reported(&mut self.training_thread), if self.session.has_room() => {
                     self.feed(Event::Reported(report.ok_or(WorkerError::TrainingThread)?))?;
                 }
                 Some(done) = self.jobs.join_next() => match done {
@@ -102,7 +138,8 @@ impl Shell {
                     Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
                     Err(_) => {} // Aborted, and its attempt is over.
                 },
-                _ = self.heartbeat.tick() => self.feed(Event::HeartbeatDue)?,
+                _ = self.heartbeat.tick() => self.feed(Event::HeartbeatDue { quiet: self.quiet })?,
+                _ = self.look.tick() => self.on_look()?,
                 Some(why) = leave.recv() => self.on_leave(why)?,
                 () = at(deadline) => self.on_deadline()?,
                 () = room(waiting) => {}
@@ -139,15 +176,22 @@ impl Shell {
             Action::Spool(message) => self.spool.append(message),
             Action::Forget(through) => self.spool.acknowledge(through),
             Action::ForgetPredecessors(worker) => {
-                if let Err(error) = self.home.settle(&worker) {
-                    // They are named again at the next start, which is harmless.
-                    debug!(error = one_line(&error), "cannot forget the processes before this one");
-                }
+                let home = Arc::clone(&self.home);
+                // The folder may lie on a file system that hangs, and nothing waits for this.
+                tokio::task::spawn_blocking(move || {
+                    if let Err(error) = home.settle(&worker) {
+                        // They are named again at the next start, which is harmless.
+                        debug!(error = one_line(&error), "cannot forget the processes before this one");
+                    }
+                });
             }
             Action::Prepare(assignment) => return Ok(self.prepare(*assignment)),
             Action::Stop(key, stop) => {
                 if let Some((_, job)) = self.preparing.take_if(|(preparing, _)| *preparing == key) {
                     job.abort();
+                    return Ok(Some(Event::PreparationStopped { key }));
+                }
+                if self.unprepared.take_if(|unprepared| unprepared.key == key).is_some() {
                     return Ok(Some(Event::PreparationStopped { key }));
                 }
                 if let Some((_, controls)) = self.training.as_ref().filter(|(training, _)| *training == key) {
@@ -161,7 +205,7 @@ impl Shell {
                 let job = async move { Done::Stored { key, step, is_last, result: storing.await } };
                 self.jobs.spawn(job.instrument(span(key)));
             }
-            Action::Configure { heartbeat_interval, storage } => self.configure(heartbeat_interval, storage)?,
+            Action::Configure { heartbeat_interval, storage } => self.configure(heartbeat_interval, storage),
             Action::Depart => self.has_departed = true,
         }
         Ok(None)
@@ -176,6 +220,10 @@ impl Shell {
 
     fn prepare(&mut self, assignment: Assignment) -> Option<Event> {
         let key = assignment.key;
+        if self.opening.is_some() {
+            self.unprepared = Some(assignment);
+            return None;
+        }
         let Some((_, storage)) = &self.storage else {
             let why = Unprepared::Failed { reason: "the coordinator named no storage".to_owned() };
             return Some(Event::NotPrepared { key, why });
@@ -187,17 +235,41 @@ impl Shell {
         None
     }
 
-    fn configure(&mut self, heartbeat_interval: Duration, address: String) -> Result<(), WorkerError> {
+    fn configure(&mut self, heartbeat_interval: Duration, address: String) {
         self.away_since = None;
+        self.complained = None;
+        self.was_welcomed = true;
         if self.heartbeat.period() != heartbeat_interval {
             self.heartbeat = every(heartbeat_interval);
         }
-        if self.storage.as_ref().is_none_or(|(known, _)| *known != address) {
-            let storage = Storage::open(&address)?;
-            info!(storage = address, "welcome");
-            self.storage = Some((address, storage));
+        let known = self.opening.as_ref().or(self.storage.as_ref().map(|(known, _)| known));
+        if self.training_thread.is_some() && known != Some(&address) {
+            self.opening = Some(address.clone());
+            // A file system whose server is gone may take for ever to answer; heartbeats and signals must not wait for it.
+            self.jobs.spawn(off_thread(move || {
+                let result = Storage::open(&address);
+                Done::Opened { address, result }
+            }));
         }
-        Ok(())
+    }
+
+    fn on_opened(&mut self, address: String, opened: Result<Storage, StorageError>) -> Result<(), WorkerError> {
+        if self.opening.take_if(|opening| *opening == address).is_none() {
+            return Ok(()); // Another coordinator has named another one meanwhile.
+        }
+        match opened {
+            Ok(storage) => {
+                info!(storage = address, "welcome");
+                self.storage = Some((address, storage));
+            }
+            Err(error) if self.storage.is_none() => return Err(error.into()),
+            // What is in training was started with the storage that was there before.
+            Err(error) => return self.give_up(error.into(), self.options.grace),
+        }
+        match self.unprepared.take().and_then(|assignment| self.prepare(assignment)) {
+            Some(event) => self.feed(event),
+            None => Ok(()),
+        }
     }
 
     fn on_link(&mut self, event: LinkEvent) -> Result<(), WorkerError> {
@@ -209,28 +281,67 @@ impl Shell {
             LinkEvent::Received(message) => match decode(*message) {
                 Ok(received) => self.feed(Event::Received(received)),
                 Err(source @ WireError::Protocol { .. }) => {
-                    Err(WorkerError::Protocol { url: self.options.coordinator_url.clone(), source })
+                    let error = WorkerError::Protocol { url: self.options.coordinator_url.clone(), source };
+                    // A coordinator that was replaced by another version may be replaced again, and the next worker of
+                    // this name delivers what this one leaves.
+                    if self.was_welcomed { self.give_up(error, self.options.grace) } else { Err(error) }
                 }
                 Err(error) => {
                     warn!(error = one_line(&error), "cannot decode a message of the coordinator");
                     Ok(())
                 }
             },
-            LinkEvent::Closed(source) if !source.is_retryable() => {
+            LinkEvent::Closed(source) if !source.is_retryable() && !self.was_welcomed => {
                 Err(WorkerError::Refused { url: self.options.coordinator_url.clone(), source })
             }
             LinkEvent::Closed(error) => {
-                let was_open = self.sender.take().is_some();
-                if was_open {
-                    warn!(error = one_line(&error), "the connection broke; training continues");
-                } else {
-                    debug!(error = one_line(&error), "no connection");
-                }
+                self.sender = None;
+                self.complain(&error);
                 self.last_error = Some(error);
                 self.away_since.get_or_insert_with(Instant::now);
-                self.has_departed |= self.is_orphan();
-                self.feed(Event::Disconnected)
+                self.feed(Event::Disconnected)?;
+                self.leave_as_orphan()
             }
+        }
+    }
+
+    /// Says that there is no connection: at once, and then rarely.
+    fn complain(&mut self, error: &LinkError) {
+        let now = Instant::now();
+        let (url, error_line) = (self.options.coordinator_url.as_str(), one_line(error));
+        if self.session.is_attached() {
+            warn!(error = error_line, "the connection broke; training continues");
+        } else if self.complained.is_some_and(|said| now.duration_since(said) < BETWEEN_COMPLAINTS) {
+            debug!(error = error_line, "no connection");
+        } else {
+            self.complained = Some(now);
+            let away_s = self.away_since.map_or(0, |since| now.duration_since(since).as_secs());
+            if error.is_retryable() {
+                warn!(coordinator = url, away_s, error = error_line, "cannot reach the coordinator; trying again");
+            } else {
+                warn!(
+                    coordinator = url,
+                    away_s,
+                    error = error_line,
+                    "what answers there refuses this worker, which was welcome before; training continues, and it asks again"
+                );
+            }
+        }
+    }
+
+    /// Looks whether the training thread gets anywhere.
+    fn on_look(&mut self) -> Result<(), WorkerError> {
+        let Some((runner, _)) = &self.training_thread else { return Ok(()) };
+        let looked = self.watch.look(Instant::now(), runner.pulse());
+        self.quiet = looked.map(|(quiet, _)| quiet);
+        match looked {
+            Some((quiet, true)) if self.failure.is_none() => {
+                error!(%quiet, device = self.options.device, "training hangs: this process ends, so that its device is free");
+                self.begin_to_leave(Leave::Preempted, self.options.grace);
+                self.failure = Some(WorkerError::Stalled { quiet });
+                self.feed(Event::Stalled)
+            }
+            _ => Ok(()),
         }
     }
 
@@ -248,6 +359,7 @@ impl Shell {
                     Err(error) => self.feed(Event::NotPrepared { key, why: error.into() }),
                 }
             }
+            Done::Opened { address, result } => self.on_opened(address, result),
             Done::Stored { key, step, is_last, result } => {
                 if let Some((_, controls)) = self.training.as_ref().filter(|(training, _)| *training == key) {
                     controls.stored();
@@ -275,46 +387,66 @@ impl Shell {
             self.cache.insert(checkpoint, Arc::clone(&start.blobs));
             self.session.set_holds(self.cache.stages().collect());
         }
-        self.training = Some((key, self.runner.begin(key, task, cadence)));
+        self.training = self.training_thread.as_ref().map(|(runner, _)| (key, runner.begin(key, task, cadence)));
     }
 
     fn on_leave(&mut self, why: Leave) -> Result<(), WorkerError> {
-        let deadline = Instant::now() + why.grace(self.options.grace);
-        if self.leaving.is_none_or(|(known, _)| known < why) {
-            self.leaving = Some((why, deadline));
-        }
-        self.has_departed |= why == Leave::AtOnce || self.is_orphan();
-        self.feed(Event::LeaveRequested)
+        self.begin_to_leave(why, why.grace(self.options.grace));
+        self.has_departed |= why == Leave::AtOnce;
+        self.feed(Event::LeaveRequested)?;
+        self.leave_as_orphan()
     }
 
-    /// Whether both parent and coordinator are gone. They are usually the same process.
-    fn is_orphan(&self) -> bool {
-        matches!(self.leaving, Some((Leave::ParentGone, _))) && self.away_since.is_some()
+    /// Notes that it leaves. Of several reasons the greatest counts, and of several times the earliest.
+    fn begin_to_leave(&mut self, why: Leave, within: Duration) {
+        let by = Instant::now() + within;
+        let known = self.leaving.unwrap_or((why, by));
+        self.leaving = Some((known.0.max(why), known.1.min(by)));
+    }
+
+    /// Where both parent and coordinator are gone, which are usually the same process, nothing is waited for but a checkpoint.
+    fn leave_as_orphan(&mut self) -> Result<(), WorkerError> {
+        if !matches!(self.leaving, Some((Leave::ParentGone, _))) || self.away_since.is_none() {
+            return Ok(());
+        }
+        self.begin_to_leave(Leave::ParentGone, orphan_grace(self.options.grace));
+        self.feed(Event::GivenUp)
+    }
+
+    /// Leaves because of an error: with a checkpoint, and with what the coordinator has not heard of on the disk.
+    fn give_up(&mut self, error: WorkerError, within: Duration) -> Result<(), WorkerError> {
+        if self.failure.is_none() {
+            warn!(error = one_line(&error), "giving up: a checkpoint first; what is not delivered stays on the disk");
+            self.failure = Some(error);
+        }
+        self.begin_to_leave(Leave::Preempted, within);
+        self.feed(Event::GivenUp)
     }
 
     /// The time by which the worker must be done or reconnected.
     fn deadline(&self) -> Option<Instant> {
         match (self.leaving, self.away_since) {
             (Some((_, deadline)), _) => Some(deadline),
-            (None, Some(since)) => Some(since + self.options.give_up_after),
+            (None, Some(since)) => since.checked_add(self.options.give_up_after?),
             (None, None) => None,
         }
     }
 
     fn on_deadline(&mut self) -> Result<(), WorkerError> {
         if self.leaving.is_none() {
-            return Err(WorkerError::Unreachable {
+            let error = WorkerError::Unreachable {
                 url: self.options.coordinator_url.clone(),
-                after: self.options.give_up_after,
+                after: self.options.give_up_after.unwrap_or_default(),
                 source: self.last_error.take(),
-            });
+            };
+            return self.give_up(error, self.options.grace);
         }
         warn!("the grace period is over: leaving without handing the stage back");
         self.has_departed = true;
         Ok(())
     }
 
-    async fn depart(mut self, mut link: mpsc::Receiver<LinkEvent>) -> WorkerExit {
+    async fn depart(mut self, mut link: mpsc::Receiver<LinkEvent>) -> Result<Option<Leave>, WorkerError> {
         if self.session.is_attached() {
             self.send_beside(Body::Goodbye(Goodbye {}));
             // Ends the stream after the goodbye; the coordinator then ends it on its side.
@@ -330,7 +462,18 @@ impl Shell {
                 debug!("the coordinator did not end the session");
             }
         }
-        self.leaving.map_or(WorkerExit::Done, |(why, _)| why.exit())
+        match self.failure.take() {
+            Some(failure) => Err(failure),
+            None => Ok(self.leaving.map(|(why, _)| why)),
+        }
+    }
+}
+
+/// The next report of the training thread; pends where there is none.
+async fn reported(thread: &mut Option<(Runner, mpsc::Receiver<Report>)>) -> Option<Report> {
+    match thread {
+        Some((_, reports)) => reports.recv().await,
+        None => pending().await,
     }
 }
 

@@ -1,7 +1,20 @@
 //! Sentences about how things stand. Errors say themselves, and so do the scheduler's reasons
 //! ([`WaitReason`](scheduler::WaitReason), [`AttemptEnd`](scheduler::AttemptEnd)); here they are put together.
 
+use std::time::Duration;
+
 use scheduler::{DeadEnd, StageState, StageStatus};
+
+use crate::driver::from_worker::Quiet;
+
+/// From when on it is said how long a worker has been quiet. Many steps take less.
+const QUIET: Duration = Duration::from_secs(60);
+
+/// How long a worker has been busy with one thing, if that is long.
+pub(crate) fn quiet(quiet: &Quiet) -> Option<String> {
+    let Quiet { phase, lasts } = quiet;
+    (*lasts >= QUIET).then(|| format!("{phase} for {} min", lasts.as_secs() / 60))
+}
 
 /// Why a stage is where it is; empty where its phase says it all.
 pub(crate) fn stage_reason(status: &StageStatus, campaign_is_cancelled: bool) -> String {
@@ -52,6 +65,12 @@ mod tests {
             checkpoint: None,
             last_end: Some(AttemptEnd::Failed { reason: "disk full".to_owned(), started: true }),
         }
+    }
+
+    #[test]
+    fn a_worker_that_is_quiet_for_long_is_said_to_be() {
+        let after = |seconds| quiet(&Quiet { phase: "no step".to_owned(), lasts: Duration::from_secs(seconds) });
+        assert_eq!((after(59), after(725).as_deref()), (None, Some("no step for 12 min")));
     }
 
     #[test]

@@ -239,7 +239,7 @@ impl Conversation {
         let seconds = now.duration_since(since.0).as_secs_f64();
         let tokens = point.step.saturating_sub(since.1).saturating_mul(tokens_a_step) as f64;
         let tokens_per_second = if seconds > 0.0 && tokens > 0.0 { tokens / seconds } else { stated };
-        let progress = Progress { key, latest: Some(point), tokens_per_second };
+        let progress = Progress { key, latest: Some(point), tokens_per_second, quiet: None };
         self.progress = Some(Running { progress, since: Some(since) });
     }
 

@@ -1,6 +1,7 @@
 //! What a worker says, decoded and checked for its form.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use vocabulary::{AttemptKey, Measurements, StageKey, WorkKind, WorkerId};
 
@@ -48,6 +49,16 @@ pub(crate) struct Progress {
     pub(crate) latest: Option<CurvePoint>,
     /// Zero where it is unknown.
     pub(crate) tokens_per_second: f64,
+    /// What has been going on since the last sign of progress.
+    pub(crate) quiet: Option<Quiet>,
+}
+
+/// What a worker's training thread has been busy with, and for how long.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Quiet {
+    /// In words: `no step`.
+    pub(crate) phase: String,
+    pub(crate) lasts: Duration,
 }
 
 /// A report on an attempt.

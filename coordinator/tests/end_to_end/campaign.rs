@@ -225,6 +225,7 @@ async fn what_workers_do_can_be_watched() {
         attempt: Some(job.attempt.clone()),
         latest: Some(v1::CurvePoint { step: 1, loss: loss_at(1), ..Default::default() }),
         tokens_per_second: 1234.0,
+        ..Default::default()
     };
     let heartbeat = v1::Heartbeat { running: vec![job.attempt.clone()], progress: Some(progress) };
     worker.say(0, Up::Heartbeat(heartbeat)).await;

@@ -47,6 +47,34 @@ async fn a_worker_goes_on_with_the_next_coordinator_where_it_was() {
 }
 
 #[tokio::test]
+async fn what_is_said_for_a_worker_that_has_ended_counts_and_it_gets_no_work() {
+    let mut bench = Bench::new().await;
+    let submitted = bench.submit().await;
+    let mut worker = Worker::join(&bench.handle, "first").await;
+    let job = worker.next_job().await;
+    worker.report_points(&job, job.first_step()..job.first_step() + 1).await;
+    worker.settle().await;
+
+    let bench = bench.restart().await;
+    let mut ended = worker.spoken_for(&bench.handle, vec![job.attempt.clone()]).await;
+    ended.report_points(&job, job.first_step() + 1..job.end_step()).await;
+    ended.report_checkpoint(&job, job.end_step()).await;
+    ended.report_completed(&job).await;
+    // Which means, too, that none of the stages that are ready now is assigned.
+    ended.settle().await;
+    let shown = bench.detail(&submitted.campaign).await;
+    let stage = shown.stages.iter().find(|stage| stage.key == job.attempt.stage).expect("it is in the plan");
+    assert_eq!((stage.phase(), stage.attempt), (StagePhase::Completed, Some(1)));
+    assert!(shown.stages.iter().all(|stage| stage.phase() != StagePhase::Running));
+    ended.say(0, Up::Goodbye(Default::default())).await;
+    ended.end().await;
+
+    let mut successor = Worker::join(&bench.handle, "second").await;
+    assert_ne!(successor.next_job().await.attempt.stage, job.attempt.stage);
+    bench.handle.shutdown().await;
+}
+
+#[tokio::test]
 async fn an_attempt_that_is_lost_is_repeated_from_its_checkpoint() {
     let mut bench = Bench::new().await;
     let submitted = bench.submit().await;

@@ -82,6 +82,12 @@ impl Worker {
         Self::attach(handle, self.id, self.sequence, running).await
     }
 
+    /// The successor of this process, which has ended, saying what it could not.
+    pub(crate) async fn spoken_for(self, handle: &Handle, running: Vec<AttemptRef>) -> Self {
+        let hello = v1::Hello { running, ended: true, ..Default::default() };
+        Self::greet(handle, self.id, self.sequence, hello).await
+    }
+
     /// A process that took the place of another, which has ended.
     pub(crate) async fn join_in_place_of(handle: &Handle, name: &str, predecessor: WorkerId) -> Self {
         Self::attach_as(handle, WorkerId::from_content(name.as_bytes()), 0, Vec::new(), Some(predecessor)).await

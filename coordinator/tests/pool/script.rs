@@ -69,6 +69,7 @@ pub(crate) fn options(dir: &Path, count: usize, script: &str) -> LocalPoolOption
         count,
         log_dir: dir.join("logs"),
         name_prefix: "local".to_owned(),
+        grace: Duration::from_secs(5),
     }
 }
 

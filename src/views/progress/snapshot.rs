@@ -150,7 +150,7 @@ mod tests {
         v1::WorkerStatus {
             name: "local-1".to_owned(),
             connected: true,
-            progress: Some(v1::Progress { attempt: None, latest: Some(latest), tokens_per_second: 82_100.0 }),
+            progress: Some(v1::Progress { latest: Some(latest), tokens_per_second: 82_100.0, ..Default::default() }),
             stage: Some(stage),
             ..Default::default()
         }

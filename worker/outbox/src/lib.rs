@@ -5,14 +5,16 @@
 //! without waiting for its copy: what is lost in a crash of the process before the copy was written is an attempt of a
 //! process that no longer exists.
 //!
-//! What a process of the same identity left is read back by [`Spool::open`], and [`restored`] makes a queue of it:
+//! What processes left that have ended is read back by [`Spools::open`], and [`inherited`] makes a queue of it, which is said
+//! under their identity, or [`restored`] if their successor has the same one:
 //!
 //! - It is a beginning of what was said, never a selection: behind a damaged record nothing is believed, in whatever
 //!   file. So no end of a stage is repeated without the points before it.
 //! - No number is given twice, not even after a crash of the machine: a process begins a file of its own, which is on the
 //!   disk with its name before the first number of its range is given, and ranges follow the files' numbers.
-//! - An attempt whose end is not in it has failed with its process. If its end had been said and taken in, the
-//!   coordinator refuses the second one.
+//! - An attempt whose end is not in it is over with its process. If its end had been said and taken in, the coordinator
+//!   refuses the second one.
+//! - It stays on the disk until it is acknowledged, however many processes try to say it.
 //!
 //! A full or missing disk is retried from time to time, and copying resumes where it stopped; meanwhile a crash loses
 //! what is not copied, and nothing else changes. The queue bounds the copy and the memory: acknowledged messages leave
@@ -30,5 +32,5 @@ mod spool;
 
 pub use log::{Content, LogError, Recovered, header, read_segment, record};
 pub use queue::Queue;
-pub use restore::restored;
-pub use spool::{Spool, SpoolError};
+pub use restore::{inherited, restored};
+pub use spool::{Spool, SpoolError, Spools};

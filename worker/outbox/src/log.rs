@@ -4,6 +4,7 @@
 //! numbered and written one after the other; one goes when all of it is acknowledged. A crash may cut the last record
 //! short, and a disk may damage any: what follows is cut off then, in that segment and the ones after it.
 
+use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -11,7 +12,7 @@ use std::path::{Path, PathBuf};
 use prost::Message;
 use proto::MAX_MESSAGE_BYTES;
 use proto::v1::WorkerMessage;
-use tracing::{info, warn};
+use tracing::warn;
 use vocabulary::WorkerId;
 
 /// Raised whenever messages change so that an older spool would be misread: such a spool is dropped.
@@ -44,23 +45,23 @@ impl LogError {
     }
 }
 
-/// What the last process of the same identity left.
-#[derive(Debug)]
+/// What an earlier process left.
+#[derive(Debug, Default)]
 pub struct Recovered {
     /// Its messages, in order. Some may have been acknowledged.
     pub messages: Vec<WorkerMessage>,
     /// The segments they lie in, in order, each with the number of its last message.
     pub segments: Vec<(PathBuf, u64)>,
-    /// The number of the next segment: above that of every segment there was.
+    /// The number of the next segment: above that of every segment there was. At least one.
     pub next_segment: u64,
 }
 
 impl Recovered {
-    /// Where the sequence numbers of this process start.
+    /// Where the sequence numbers of whoever continues start.
     ///
-    /// A number must not be given twice, or the second message would be taken for a repetition of the first; and what is
-    /// left of an earlier process does not say how far it got. But it left the segment it wrote last, and this process
-    /// begins another one.
+    /// A number must not be given twice under one identity, or the second message would be taken for a repetition of the
+    /// first; and what is left of an earlier process does not say how far it got. But it left the segment it wrote last, and
+    /// whoever continues begins another one.
     #[must_use]
     pub fn first_sequence(&self) -> u64 {
         (self.next_segment - 1) * NUMBERS + 1
@@ -72,7 +73,7 @@ impl Recovered {
 pub struct Content {
     /// Whose it is. Nobody's, where the header is damaged, or was never written whole.
     pub worker: Option<WorkerId>,
-    /// Its messages up to the first that is damaged, if it is the worker's that was asked for.
+    /// Its messages up to the first that is damaged.
     pub messages: Vec<WorkerMessage>,
     /// How long it is up to there.
     pub sound_bytes: u64,
@@ -80,22 +81,23 @@ pub struct Content {
     pub is_whole: bool,
 }
 
-/// Reads the segment of this number. Its messages are of interest only if they are of `worker`, and come after `before`.
+/// Reads the segment of this number. `before` is the last message of a worker in the segments before it: what does not come
+/// after that is not believed.
 ///
 /// # Errors
 /// If the source cannot be read.
-pub fn read_segment(source: impl Read, worker: &WorkerId, number: u64, before: u64) -> io::Result<Content> {
+pub fn read_segment(source: impl Read, number: u64, before: impl FnOnce(&WorkerId) -> u64) -> io::Result<Content> {
     let mut source = BufReader::new(source);
     let mut content = Content { worker: None, messages: Vec::new(), sound_bytes: 0, is_whole: false };
     let head = read_up_to(&mut source, HEADER)?;
-    content.worker = owner(&head);
-    if content.worker != Some(*worker) {
+    let Some(worker) = owner(&head) else {
         // A file that is shorter than its header never had a record: nothing is missing.
-        content.is_whole = content.worker.is_some() || head.len() < HEADER;
+        content.is_whole = head.len() < HEADER;
         return Ok(content);
-    }
+    };
+    content.worker = Some(worker);
     content.sound_bytes = HEADER as u64;
-    let mut last = before;
+    let mut last = before(&worker);
     loop {
         let head = read_up_to(&mut source, RECORD_HEADER)?;
         if head.is_empty() {
@@ -158,29 +160,41 @@ fn checksum(payload: &[u8]) -> [u8; CHECKSUM] {
     sum
 }
 
-/// Reads what a worker left in `dir`, and cuts off what is damaged, so that what is written from now on follows
-/// something whole. What other workers left is deleted: their attempts are over.
-pub(crate) fn recover(dir: &Path, worker: &WorkerId) -> Result<Recovered, LogError> {
-    let mut recovered = Recovered { messages: Vec::new(), segments: Vec::new(), next_segment: 1 };
-    let mut is_whole = true;
+/// What is left in `dir`, by worker, in the order of their first segments. Cuts off what is damaged, so that what is written
+/// from now on follows something whole.
+pub(crate) fn recover(dir: &Path) -> Result<Vec<(WorkerId, Recovered)>, LogError> {
+    let mut left: Vec<(WorkerId, Recovered)> = Vec::new();
+    let mut damaged: BTreeSet<WorkerId> = BTreeSet::new();
+    // Behind a segment that may be anybody's, nothing is believed of anybody.
+    let mut is_lost = false;
+    let remove = |path: &Path| std::fs::remove_file(path).map_err(LogError::at(path));
     for (number, path) in segments(dir)? {
-        recovered.next_segment = number + 1;
-        if !is_whole {
+        let before = |worker: &WorkerId| {
+            let known = left.iter().find(|(of, _)| of == worker);
+            known.and_then(|(_, known)| known.messages.last()).map_or(0, |message| message.sequence)
+        };
+        let content =
+            File::open(&path).and_then(|file| read_segment(file, number, before)).map_err(LogError::at(&path))?;
+        let Some(worker) = content.worker else {
+            is_lost |= !content.is_whole;
+            if !content.is_whole {
+                warn!(path = %path.display(), "dropping a part of the outbox that cannot be read");
+            }
+            remove(&path)?;
+            continue;
+        };
+        let index = left.iter().position(|(of, _)| *of == worker).unwrap_or_else(|| {
+            left.push((worker, Recovered::default()));
+            left.len() - 1
+        });
+        let recovered = &mut left[index].1;
+        if is_lost || damaged.contains(&worker) {
             warn!(path = %path.display(), "dropping what follows the damaged part of the outbox");
-            std::fs::remove_file(&path).map_err(LogError::at(&path))?;
+            remove(&path)?;
             continue;
         }
-        let before = recovered.messages.last().map_or(0, |message| message.sequence);
-        let content = File::open(&path)
-            .and_then(|file| read_segment(file, worker, number, before))
-            .map_err(LogError::at(&path))?;
-        is_whole = content.is_whole;
-        if content.worker != Some(*worker) {
-            info!(path = %path.display(), "dropping the outbox of an earlier process");
-            std::fs::remove_file(&path).map_err(LogError::at(&path))?;
-            continue;
-        }
-        if !is_whole {
+        if !content.is_whole {
+            damaged.insert(worker);
             warn!(path = %path.display(), from = content.sound_bytes, "dropping the damaged end of the outbox");
             let file = OpenOptions::new().write(true).open(&path).map_err(LogError::at(&path))?;
             file.set_len(content.sound_bytes).and_then(|()| file.sync_all()).map_err(LogError::at(&path))?;
@@ -189,7 +203,12 @@ pub(crate) fn recover(dir: &Path, worker: &WorkerId) -> Result<Recovered, LogErr
         recovered.messages.extend(content.messages);
         recovered.segments.push((path, last));
     }
-    Ok(recovered)
+    Ok(left)
+}
+
+/// The number of the next segment: above that of every segment there is.
+pub(crate) fn next_segment(dir: &Path) -> Result<u64, LogError> {
+    Ok(segments(dir)?.last().map_or(0, |(number, _)| *number) + 1)
 }
 
 /// Where the segment of this number lies.
@@ -233,29 +252,58 @@ mod tests {
         recovered.messages.iter().map(|message| message.sequence).collect()
     }
 
-    #[test]
-    fn of_a_worker_with_another_identity_only_the_numbers_are_kept() {
-        let dir = tempfile::tempdir().expect("a directory");
-        write(dir.path(), 4, &WorkerId::from_bytes([2; 8]), &[1, 2]);
-        write(dir.path(), 5, &WORKER, &[NUMBERS + 1]);
-        std::fs::write(path_of(dir.path(), 6), &header(&WORKER)[..11]).expect("it is written");
-        write(dir.path(), 7, &WORKER, &[NUMBERS + 2]);
-        let recovered = recover(dir.path(), &WORKER).expect("it is read");
-        assert_eq!(sequences(&recovered), [NUMBERS + 1, NUMBERS + 2]);
-        assert_eq!(recovered.next_segment, 8);
-        assert!(!path_of(dir.path(), 4).exists());
+    /// What is left of the worker.
+    fn of(worker: &WorkerId, dir: &Path) -> Recovered {
+        let left = recover(dir).expect("it is read");
+        left.into_iter().find_map(|(of, left)| (of == *worker).then_some(left)).unwrap_or_default()
     }
 
     #[test]
-    fn an_outbox_of_another_version_is_dropped_and_its_numbers_are_kept() {
+    fn each_worker_left_its_own_in_order() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let other = WorkerId::from_bytes([2; 8]);
+        write(dir.path(), 4, &other, &[1, 2]);
+        write(dir.path(), 5, &WORKER, &[NUMBERS + 1]);
+        std::fs::write(path_of(dir.path(), 6), &header(&WORKER)[..11]).expect("it is written");
+        write(dir.path(), 7, &WORKER, &[NUMBERS + 2]);
+        write(dir.path(), 8, &other, &[7 * NUMBERS + 1]);
+        let left = recover(dir.path()).expect("it is read");
+        let left: Vec<_> = left.iter().map(|(worker, left)| (*worker, sequences(left))).collect();
+        assert_eq!(left, [(other, vec![1, 2, 7 * NUMBERS + 1]), (WORKER, vec![NUMBERS + 1, NUMBERS + 2])]);
+        assert_eq!(next_segment(dir.path()).expect("it is listed"), 9);
+        assert!(path_of(dir.path(), 4).exists() && !path_of(dir.path(), 6).exists());
+    }
+
+    #[test]
+    fn damage_to_what_one_worker_left_takes_nothing_from_another() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let other = WorkerId::from_bytes([2; 8]);
+        write(dir.path(), 1, &other, &[1, 2]);
+        write(dir.path(), 2, &WORKER, &[3, 4]);
+        write(dir.path(), 3, &other, &[5]);
+        write(dir.path(), 4, &WORKER, &[6]);
+        let path = path_of(dir.path(), 1);
+        let content = std::fs::read(&path).expect("it is read");
+        std::fs::write(&path, &content[..content.len() - 1]).expect("it is cut");
+        assert_eq!(sequences(&of(&other, dir.path())), [1], "and nothing behind it");
+        assert_eq!(sequences(&of(&WORKER, dir.path())), [3, 4, 6]);
+
+        // A header that is damaged may have been anybody's.
+        write(dir.path(), 3, &other, &[5]);
+        std::fs::write(path_of(dir.path(), 2), [0; HEADER]).expect("it is written");
+        assert!(sequences(&of(&WORKER, dir.path())).is_empty());
+        assert_eq!(sequences(&of(&other, dir.path())), [1]);
+    }
+
+    #[test]
+    fn an_outbox_of_another_version_is_dropped() {
         let dir = tempfile::tempdir().expect("a directory");
         write(dir.path(), 4, &WORKER, &[1, 2]);
         let mut content = std::fs::read(path_of(dir.path(), 4)).expect("it is read");
         let old = [b"windtunnel out 2".as_slice(), WORKER.as_bytes()].concat();
         content[..HEADER].copy_from_slice(&[old.as_slice(), &checksum(&old)].concat());
         std::fs::write(path_of(dir.path(), 4), content).expect("it is written");
-        let recovered = recover(dir.path(), &WORKER).expect("it is read");
-        assert_eq!((sequences(&recovered), recovered.next_segment), (vec![], 5));
+        assert!(sequences(&of(&WORKER, dir.path())).is_empty());
         assert!(!path_of(dir.path(), 4).exists());
     }
 
@@ -266,11 +314,11 @@ mod tests {
             std::fs::write(dir.path().join(name), header(&WORKER)).expect("it is written");
         }
         write(dir.path(), 1, &WORKER, &[3, 3, 4]);
-        let recovered = recover(dir.path(), &WORKER).expect("it is read");
-        assert_eq!((sequences(&recovered), recovered.next_segment), (vec![3], 2));
+        assert_eq!(sequences(&of(&WORKER, dir.path())), [3]);
+        assert_eq!(next_segment(dir.path()).expect("it is listed"), 2);
 
         write(dir.path(), 1, &WORKER, &[3, NUMBERS + 1]);
-        assert_eq!(sequences(&recover(dir.path(), &WORKER).expect("it is read")), [3]);
+        assert_eq!(sequences(&of(&WORKER, dir.path())), [3]);
     }
 
     proptest! {
@@ -288,17 +336,17 @@ mod tests {
             if is_cut { content.truncate(place) } else { content[place] ^= flip }
             std::fs::write(&path, content).expect("it is written");
 
-            let recovered = recover(dir.path(), &WORKER).expect("it is read");
+            let recovered = of(&WORKER, dir.path());
             let all: Vec<u64> = (1..=3).flat_map(|number| (0..3).map(move |index| 10 * number + index)).collect();
             let found = sequences(&recovered);
             // A file that was cut inside its header, or between two records, is one in which nothing more was written.
             let is_beginning = all.starts_with(&found);
             prop_assert!(is_beginning || is_cut, "{found:?}");
-            prop_assert_eq!(recovered.next_segment, 4);
 
-            write(dir.path(), 4, &WORKER, &[recovered.first_sequence()]);
-            let again = sequences(&recover(dir.path(), &WORKER).expect("it is read"));
-            prop_assert_eq!(again, [found, vec![recovered.first_sequence()]].concat());
+            let first = Recovered { next_segment: 4, ..Recovered::default() }.first_sequence();
+            write(dir.path(), 4, &WORKER, &[first]);
+            let again = sequences(&of(&WORKER, dir.path()));
+            prop_assert_eq!(again, [found, vec![first]].concat());
         }
     }
 }

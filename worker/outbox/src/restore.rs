@@ -1,4 +1,4 @@
-//! The queue of a process that continues one with the same identity.
+//! The queue of a process that speaks for one that has ended.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,21 @@ use vocabulary::AttemptKey;
 
 use super::{Queue, Recovered};
 
-/// A queue with what was left, in its order. Attempts that had not ended when the process did have failed with it.
+/// A queue with what a process left that has ended, in its order. Attempts without an end among it are over with the process:
+/// whoever delivers it says so last.
+#[must_use]
+pub fn inherited(recovered: Recovered, limit: usize) -> Queue {
+    let mut queue = Queue::new(limit, recovered.first_sequence());
+    for message in recovered.messages {
+        if let Some(key) = message.body.as_ref().and_then(attempt_of) {
+            queue.restore(key, message);
+        }
+    }
+    queue
+}
+
+/// A queue of a process that continues under the same identity, with what was left, in its order. Attempts that had not ended
+/// when the earlier process did have failed with it.
 #[must_use]
 pub fn restored(recovered: Recovered, limit: usize) -> Queue {
     let mut queue = Queue::new(limit, recovered.first_sequence());
@@ -62,7 +76,7 @@ mod tests {
     use proto::v1::{CurvePoints, StageDiverged, WorkerMessage};
     use vocabulary::{Attempt, StageKey, WorkerId};
 
-    use super::super::Spool;
+    use super::super::{Spool, Spools};
     use super::*;
 
     fn key(attempt: u32) -> AttemptKey {
@@ -79,7 +93,8 @@ mod tests {
 
     /// A queue as a process over this directory has it, and the spool it fills.
     fn start(dir: &std::path::Path) -> (Queue, Spool) {
-        let (spool, recovered) = Spool::open(dir, &WorkerId::from_content(b"w")).expect("it opens");
+        let mut spools = Spools::open(dir).expect("it opens");
+        let (spool, recovered) = spools.continue_as(&WorkerId::from_content(b"w")).expect("it opens");
         (restored(recovered, 1 << 20), spool)
     }
 
@@ -122,5 +137,22 @@ mod tests {
             }
             spool.acknowledge(u64::MAX);
         }
+    }
+
+    #[test]
+    fn what_was_inherited_is_said_as_it_was_left_and_new_numbers_are_above_it() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (mut queue, spool) = start(dir.path());
+        for (attempt, body) in [(1, points(1)), (1, end(1)), (2, points(2))] {
+            spool.append(queue.push(key(attempt), body).clone());
+        }
+        drop(spool);
+        let mut spools = Spools::open(dir.path()).expect("it opens");
+        let [worker] = spools.unsaid()[..] else { panic!("one left something") };
+        let (_spool, recovered) = spools.continue_as(&worker).expect("it opens");
+        let mut queue = inherited(recovered, 1 << 20);
+        assert_eq!(queue.attempts(), [key(1), key(2)].into(), "none of them is ended here");
+        assert_eq!(all(&mut queue).iter().map(|message| message.sequence).collect::<Vec<_>>(), [1, 2, 3]);
+        assert!(queue.push(key(2), end(2)).sequence > 3);
     }
 }

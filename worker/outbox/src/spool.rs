@@ -1,7 +1,9 @@
 //! The copy of the queue on disk, and the thread that writes it.
 
 use std::collections::VecDeque;
+use std::fs::DirBuilder;
 use std::io::ErrorKind;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -10,7 +12,7 @@ use proto::v1::WorkerMessage;
 use tracing::{info, warn};
 use vocabulary::WorkerId;
 
-use crate::log::{LogError, Recovered, recover};
+use crate::log::{LogError, Recovered, next_segment, recover};
 use crate::segment::Segment;
 
 /// A segment of this length is followed by another.
@@ -83,14 +85,42 @@ impl Shared {
     }
 }
 
-impl Spool {
-    /// Opens the spool of a worker process in `dir`. What a process of the same identity left there is returned.
+/// The spools of a worker's folder: what processes that have ended left there, and what is written now.
+///
+/// Whoever has it must hold the folder's lock: then nobody else writes there.
+#[derive(Debug)]
+pub struct Spools {
+    dir: PathBuf,
+    left: Vec<(WorkerId, Recovered)>,
+}
+
+impl Spools {
+    /// Reads what is left in a directory, which is made if it is not there.
     ///
     /// # Errors
     /// If the directory cannot be read and written.
-    pub fn open(dir: &Path, worker: &WorkerId) -> Result<(Self, Recovered), SpoolError> {
-        std::fs::create_dir_all(dir).map_err(|source| SpoolError::Create { dir: dir.to_owned(), source })?;
-        let recovered = recover(dir, worker)?;
+    pub fn open(dir: &Path) -> Result<Self, SpoolError> {
+        let create = || DirBuilder::new().recursive(true).mode(0o700).create(dir);
+        create().map_err(|source| SpoolError::Create { dir: dir.to_owned(), source })?;
+        Ok(Self { dir: dir.to_owned(), left: recover(dir)? })
+    }
+
+    /// The workers that left something unacknowledged, the earliest first.
+    #[must_use]
+    pub fn unsaid(&self) -> Vec<WorkerId> {
+        self.left.iter().filter(|(_, left)| !left.messages.is_empty()).map(|(worker, _)| *worker).collect()
+    }
+
+    /// Opens the spool of a worker, and returns what an earlier process left under this identity. One is to be open at a
+    /// time.
+    ///
+    /// # Errors
+    /// If the directory cannot be read and written.
+    pub fn continue_as(&mut self, worker: &WorkerId) -> Result<(Spool, Recovered), SpoolError> {
+        let dir = &self.dir;
+        let index = self.left.iter().position(|(of, _)| of == worker);
+        let mut recovered = index.map(|index| self.left.remove(index).1).unwrap_or_default();
+        recovered.next_segment = next_segment(dir)?;
         let files = Files {
             dir: dir.to_owned(),
             worker: *worker,
@@ -103,9 +133,24 @@ impl Spool {
         let work = Arc::clone(&shared);
         let thread = std::thread::Builder::new().name("outbox".to_owned()).spawn(move || files.write(&work));
         let thread = thread.map_err(SpoolError::Thread)?;
-        Ok((Self { shared, thread: Some(thread) }, recovered))
+        Ok((Spool { shared, thread: Some(thread) }, recovered))
     }
 
+    /// Deletes the segments of other workers than this one, which has begun its own, as far as they are empty: those of a
+    /// worker that left nothing, or whose last message is acknowledged.
+    ///
+    /// # Errors
+    /// If the directory cannot be read, or a file in it cannot be deleted.
+    pub fn sweep(&self, worker: &WorkerId) -> Result<(), SpoolError> {
+        let left = recover(&self.dir)?.into_iter().filter(|(of, left)| of != worker && left.messages.is_empty());
+        for (path, _) in left.flat_map(|(_, left)| left.segments) {
+            std::fs::remove_file(&path).map_err(LogError::at(&path))?;
+        }
+        Ok(())
+    }
+}
+
+impl Spool {
     /// Has a message copied, after those before it.
     pub fn append(&self, message: WorkerMessage) {
         self.tell(|work| work.messages.push_back(message));
@@ -241,7 +286,8 @@ mod tests {
     }
 
     fn left(dir: &Path) -> Vec<u64> {
-        recover(dir, &WORKER).expect("it is read").messages.iter().map(|message| message.sequence).collect()
+        let left = recover(dir).expect("it is read").into_iter().filter(|(worker, _)| *worker == WORKER);
+        left.flat_map(|(_, left)| left.messages).map(|message| message.sequence).collect()
     }
 
     #[test]
@@ -278,6 +324,40 @@ mod tests {
         assert!(left(dir.path()).is_empty());
         files.append(&[message(8)]).expect("it is written");
         assert_eq!(left(dir.path()), [8]);
+    }
+
+    #[test]
+    fn what_an_earlier_process_left_is_there_until_it_is_acknowledged() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let [first, second, third] = [1, 2, 3].map(|number| WorkerId::from_bytes([number; 8]));
+        let say = |worker: &WorkerId, sequences: &[u64]| {
+            let mut spools = Spools::open(dir.path()).expect("it opens");
+            let (spool, recovered) = spools.continue_as(worker).expect("it opens");
+            sequences.iter().for_each(|sequence| spool.append(message(recovered.first_sequence() + sequence)));
+            drop(spool);
+            spools.sweep(worker).expect("it is swept");
+        };
+        say(&first, &[0, 1]);
+        say(&second, &[]);
+        say(&third, &[0]);
+
+        let mut spools = Spools::open(dir.path()).expect("it opens");
+        assert_eq!(spools.unsaid(), [first, third]);
+        // All that the first left is acknowledged, and the process that said so is killed before it says more.
+        let (spool, left) = spools.continue_as(&first).expect("it opens");
+        let last = left.messages.last().expect("two were left").sequence;
+        assert_eq!((left.messages.len(), left.first_sequence() > last), (2, true));
+        spool.acknowledge(last);
+        drop(spool);
+        drop(spools);
+
+        let mut spools = Spools::open(dir.path()).expect("it opens");
+        assert_eq!(spools.unsaid(), [third]);
+        let (spool, own) = spools.continue_as(&second).expect("it opens");
+        assert!(own.messages.is_empty());
+        spools.sweep(&second).expect("it is swept");
+        drop(spool);
+        assert_eq!(Spools::open(dir.path()).expect("it opens").unsaid(), [third], "nobody has delivered it");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use vocabulary::{AttemptKey, Work, WorkerId};
 
 use crate::cadence::Cadence;
 use crate::checkpoint::CheckpointRef;
+use crate::pulse::Quiet;
 use crate::runner::{Report, Stop};
 use crate::training::PendingBlobs;
 
@@ -131,9 +132,17 @@ pub enum Event {
         why: Lost,
     },
     /// It is time for a heartbeat.
-    HeartbeatDue,
+    HeartbeatDue {
+        /// What the training thread has been busy with, and for how long.
+        quiet: Option<Quiet>,
+    },
     /// The worker has to stop.
     LeaveRequested,
+    /// The worker has to stop, and cannot wait for the coordinator: what that has not heard of stays on the disk, for the
+    /// process that comes next.
+    GivenUp,
+    /// The training thread makes no progress, and only the end of the process frees its device.
+    Stalled,
 }
 
 /// An order to the caller.

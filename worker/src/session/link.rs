@@ -25,7 +25,7 @@ pub enum LinkEvent {
     Opened(mpsc::Sender<WorkerMessage>),
     /// A message arrived.
     Received(Box<CoordinatorMessage>),
-    /// It broke, or could not be opened. Another try follows soon, unless the coordinator refuses this worker.
+    /// It broke, or could not be opened. Another try follows soon.
     Closed(LinkError),
 }
 
@@ -44,7 +44,8 @@ pub enum LinkError {
 }
 
 impl LinkError {
-    /// Whether retrying makes sense. It does not if the coordinator understood and refused.
+    /// Whether retrying makes sense for a worker that was never welcome. It does not if the coordinator understood and
+    /// refused.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         let Self::Session(status) = self else { return true };
@@ -80,7 +81,7 @@ impl JitteredBackoff {
     }
 }
 
-/// Dials repeatedly, until nobody listens to its events or the coordinator refuses.
+/// Dials repeatedly, until nobody listens to its events.
 ///
 /// `connect` opens a connection below any encryption: over TCP, through a proxy, or through a simulated network.
 pub async fn keep_connected<C, F, IO>(
@@ -96,8 +97,7 @@ pub async fn keep_connected<C, F, IO>(
 {
     loop {
         let error = one_connection(&endpoint, connect.clone(), &authorize, &mut backoff, &events).await;
-        let is_retryable = error.is_retryable();
-        if events.send(LinkEvent::Closed(error)).await.is_err() || !is_retryable {
+        if events.send(LinkEvent::Closed(error)).await.is_err() {
             return;
         }
         let wait = backoff.next(rand::random());

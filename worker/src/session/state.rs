@@ -2,7 +2,8 @@
 
 use std::mem;
 
-use proto::convert::sent_measurements;
+use proto::convert::{self, sent_measurements};
+use proto::limits::MAX_LISTED;
 use proto::v1::{
     self, AttemptFailed, AttemptReleased, CommitCheckpoint, CurvePoint, CurvePoints, Heartbeat, Hello, Progress,
     RevocationConfirmed, StageCompleted, StageDiverged, StartUnusable, StorageFailed, worker_message::Body,
@@ -11,6 +12,7 @@ use tracing::{debug, warn};
 use vocabulary::{AttemptKey, StageKey, WorkKind, WorkerId};
 
 use super::event::{Action, Assignment, Event, Lost, Received, Unprepared};
+use crate::pulse::Quiet;
 use crate::runner::{Ended, Report, Stop};
 use crate::training::StepReport;
 use outbox::Queue;
@@ -46,6 +48,10 @@ pub struct Session {
     holds: Vec<StageKey>,
     latest: Option<Progress>,
     is_leaving: bool,
+    /// Whether it leaves without waiting for acknowledgements.
+    has_given_up: bool,
+    /// Whether the process it speaks for has ended.
+    is_of_ended: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,7 +88,16 @@ impl Session {
             holds: Vec::new(),
             latest: None,
             is_leaving: false,
+            has_given_up: false,
+            is_of_ended: false,
         }
+    }
+
+    /// A session that says for a process that has ended what it could not. It takes no work, and departs once everything is
+    /// acknowledged.
+    #[must_use]
+    pub fn of_ended(identity: Identity, queue: Queue) -> Self {
+        Self { is_leaving: true, is_of_ended: true, ..Self::new(identity, queue) }
     }
 
     /// Handles an event and returns the actions it leads to.
@@ -115,8 +130,13 @@ impl Session {
             Event::CheckpointLost { key, step, why } => {
                 self.on_checkpoint_settled(key, Err((step, why)), &mut actions);
             }
-            Event::HeartbeatDue => self.on_heartbeat_due(&mut actions),
+            Event::HeartbeatDue { quiet } => self.on_heartbeat_due(quiet, &mut actions),
             Event::LeaveRequested => self.on_leave_requested(&mut actions),
+            Event::GivenUp => {
+                self.has_given_up = true;
+                self.on_leave_requested(&mut actions);
+            }
+            Event::Stalled => self.on_stalled(&mut actions),
         }
         self.depart_when_done(&mut actions);
         actions
@@ -144,10 +164,11 @@ impl Session {
         self.connection == Connection::Attached
     }
 
-    /// Whether there is room for reports of the training thread. Without room, training waits, so that curves have no gaps.
+    /// Whether there is room for reports of the training thread. Without room, training waits, so that curves have no gaps. A
+    /// worker that leaves takes what little still comes: its last checkpoint is behind it.
     #[must_use]
     pub fn has_room(&self) -> bool {
-        !self.queue.is_full() || self.current.as_ref().is_none_or(|current| current.is_revoked)
+        !self.queue.is_full() || self.is_leaving || self.current.as_ref().is_none_or(|current| current.is_revoked)
     }
 
     /// Attempts in training, or ended with an unacknowledged report.
@@ -155,7 +176,7 @@ impl Session {
         let mut attempts = self.queue.attempts();
         attempts.extend(self.current.as_ref().map(|current| current.key));
         attempts.extend(self.queued.as_ref().map(|assignment| assignment.key));
-        attempts.into_iter().map(Into::into).collect()
+        attempts.into_iter().take(MAX_LISTED).map(Into::into).collect()
     }
 
     fn on_connected(&mut self, actions: &mut Vec<Action>) {
@@ -169,11 +190,13 @@ impl Session {
             device: self.identity.device.clone(),
             memory_bytes: self.identity.memory_bytes,
             running: self.in_hand(),
-            holds: self.holds.iter().map(ToString::to_string).collect(),
+            holds: self.holds.iter().take(MAX_LISTED).map(ToString::to_string).collect(),
             predecessors: self.identity.predecessors.iter().map(ToString::to_string).collect(),
-            connection: self.connections,
+            // Nothing that the process itself has said comes after what is said for it.
+            connection: if self.is_of_ended { u64::MAX } else { self.connections },
             protocol: proto::PROTOCOL,
             work: WorkKind::ALL.iter().map(ToString::to_string).collect(),
+            ended: self.is_of_ended,
         }));
     }
 
@@ -181,6 +204,8 @@ impl Session {
         match received {
             Received::Welcome { heartbeat_interval, storage } => {
                 self.connection = Connection::Attached;
+                // What is to be said can be said, and be acknowledged.
+                self.has_given_up = false;
                 if !mem::take(&mut self.identity.predecessors).is_empty() {
                     actions.push(Action::ForgetPredecessors(self.identity.worker));
                 }
@@ -286,7 +311,7 @@ impl Session {
     ) {
         let points: Vec<_> = points.iter().map(curve_point).collect();
         let latest = points.last().cloned();
-        self.latest = Some(Progress { attempt: Some(key.into()), latest, tokens_per_second });
+        self.latest = Some(Progress { attempt: Some(key.into()), latest, tokens_per_second, ..Progress::default() });
         self.say(key, Body::CurvePoints(CurvePoints { attempt: Some(key.into()), points }), actions);
     }
 
@@ -369,9 +394,32 @@ impl Session {
         }
     }
 
-    fn on_heartbeat_due(&self, actions: &mut Vec<Action>) {
-        if self.is_attached() {
-            actions.push(Action::Beat(Heartbeat { running: self.in_hand(), progress: self.latest.clone() }));
+    fn on_heartbeat_due(&self, quiet: Option<Quiet>, actions: &mut Vec<Action>) {
+        if !self.is_attached() {
+            return;
+        }
+        let mut progress = self.latest.clone();
+        let training = self.current.as_ref().filter(|current| current.ended.is_none() && !current.is_revoked);
+        if let Some((quiet, current)) = quiet.zip(training) {
+            let progress =
+                progress.get_or_insert_with(|| Progress { attempt: Some(current.key.into()), ..Progress::default() });
+            progress.phase = quiet.phase.to_string();
+            progress.quiet_ms = u64::try_from(quiet.lasts.as_millis()).unwrap_or(u64::MAX);
+        }
+        actions.push(Action::Beat(Heartbeat { running: self.in_hand(), progress }));
+    }
+
+    /// The attempt is handed back as it is, once the checkpoints taken before are stored. One that was revoked is not
+    /// confirmed, because it is still on the device; the goodbye says that it is over.
+    fn on_stalled(&mut self, actions: &mut Vec<Action>) {
+        self.is_leaving = true;
+        match self.current.as_mut() {
+            Some(current) if current.is_revoked => self.go_on(actions),
+            Some(current) if current.ended.is_none() => {
+                current.ended = Some(Ended::Released);
+                self.report_end(actions);
+            }
+            _ => {}
         }
     }
 
@@ -385,7 +433,7 @@ impl Session {
     }
 
     fn depart_when_done(&self, actions: &mut Vec<Action>) {
-        if self.is_leaving && self.current.is_none() && self.queue.is_empty() {
+        if self.is_leaving && self.current.is_none() && (self.queue.is_empty() || self.has_given_up) {
             actions.push(Action::Depart);
         }
     }
@@ -399,8 +447,22 @@ impl Session {
         self.say(key, Body::AttemptFailed(AttemptFailed { attempt: Some(key.into()), reason, started }), actions);
     }
 
-    fn say(&mut self, key: AttemptKey, body: Body, actions: &mut Vec<Action>) {
+    /// The one place where a report gets its number.
+    fn say(&mut self, key: AttemptKey, mut body: Body, actions: &mut Vec<Action>) {
+        if let Some(reason) = reason_of(&mut body) {
+            *reason = convert::reason(reason);
+        }
         actions.push(Action::Spool(self.queue.push(key, body).clone()));
+    }
+}
+
+/// The text for people in a report, which may be as long as what it is about.
+fn reason_of(body: &mut Body) -> Option<&mut String> {
+    match body {
+        Body::AttemptFailed(AttemptFailed { reason, .. })
+        | Body::StartUnusable(StartUnusable { reason, .. })
+        | Body::StorageFailed(StorageFailed { reason, .. }) => Some(reason),
+        _ => None,
     }
 }
 

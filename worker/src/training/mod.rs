@@ -1,6 +1,7 @@
 //! The seam between the shell and whatever trains, so that everything around training is tested without tensors; and the
 //! step loop, which everything that trains goes through.
 
+mod hanging;
 mod stage_trainer;
 mod steps;
 
@@ -11,6 +12,7 @@ use std::time::Instant;
 
 pub use trainer::{Blob, Interrupter, StepReport};
 
+pub(crate) use hanging::Hanging;
 pub use stage_trainer::StageTrainer;
 pub(crate) use steps::{Event, Steps};
 

@@ -1,6 +1,10 @@
 //! How attempts end, what becomes of their checkpoints, and when training has to wait.
 
+use proto::limits::{MAX_LISTED, MAX_REASON_BYTES};
+use proto::v1::worker_message::Body;
+use vocabulary::StageKey;
 use worker::runner::Ended;
+use worker::session::{Action, Event};
 
 use crate::story::{STEPS, Story};
 
@@ -175,4 +179,20 @@ fn an_attempt_that_was_taken_back_does_not_wait_for_room() {
     assert!(story.session.has_room(), "or its end would never be heard of");
     story.end("a#1", Ended::Stopped);
     story.expect(&["say 2: a#1 stopped", "send 2"]);
+}
+
+#[test]
+fn what_is_sent_keeps_within_the_limits_of_who_receives_it() {
+    let mut story = Story::training();
+    story.end("a#1", Ended::Failed { reason: "é".repeat(MAX_REASON_BYTES), started: true });
+    let _ = story.take();
+    let Some(Body::AttemptFailed(failed)) = &story.said[&1].body else { panic!("{:?}", story.said) };
+    assert_eq!(failed.reason.len(), MAX_REASON_BYTES);
+
+    let many = (0..MAX_LISTED as u64 + 1).map(|number| StageKey::from_content(&number.to_le_bytes()));
+    story.session.set_holds(many.collect());
+    story.disconnect();
+    let actions = story.session.handle(Event::Connected);
+    let [Action::Greet(hello)] = actions.as_slice() else { panic!("{actions:?}") };
+    assert_eq!(hello.holds.len(), MAX_LISTED);
 }

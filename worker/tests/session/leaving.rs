@@ -149,3 +149,56 @@ fn a_refusal_of_all_that_was_to_be_said_still_has_to_be_confirmed() {
     story.acknowledge(2);
     story.expect(&["forget 2", "depart"]);
 }
+
+#[test]
+fn a_worker_that_gives_up_leaves_behind_what_is_not_acknowledged() {
+    let mut story = Story::training();
+    story.disconnect();
+    story.give_up();
+    story.expect(&["release a#1"]);
+    story.points("a#1", 0..2);
+    story.expect(&["say 1: points [0, 1] of a#1"]);
+    story.checkpoint("a#1", 2);
+    story.expect(&["store a#1 at 2"]);
+    story.end("a#1", Ended::Released);
+    story.expect_nothing();
+    story.stored("a#1", 2);
+    story.expect(&["say 2: checkpoint of a#1 at 2", "say 3: a#1 released", "depart"]);
+}
+
+#[test]
+fn a_worker_that_is_welcome_again_while_it_gives_up_says_what_it_has() {
+    let mut story = Story::training();
+    story.disconnect();
+    story.give_up();
+    story.expect(&["release a#1"]);
+    story.attach(&["a#1"]);
+    story.end("a#1", Ended::Released);
+    story.expect(&["say 1: a#1 released", "send 1"]);
+    story.acknowledge(1);
+    story.expect(&["forget 1", "depart"]);
+}
+
+#[test]
+fn an_attempt_that_hangs_is_handed_back_once_its_checkpoints_are_stored() {
+    let mut story = Story::training();
+    story.checkpoint("a#1", 2);
+    story.expect(&["store a#1 at 2"]);
+    story.stall();
+    story.expect_nothing();
+    story.stored("a#1", 2);
+    story.expect(&["say 1: checkpoint of a#1 at 2", "say 2: a#1 released", "send 1, 2"]);
+    story.assign("b#1");
+    story.expect(&["say 3: b#1 released", "send 3"]);
+    story.acknowledge(3);
+    story.expect(&["forget 3", "depart"]);
+}
+
+#[test]
+fn a_revoked_attempt_that_hangs_is_not_said_to_have_stopped() {
+    let mut story = Story::training();
+    story.revoke("a#1");
+    story.expect(&["abandon a#1"]);
+    story.stall();
+    story.expect(&["depart"]);
+}

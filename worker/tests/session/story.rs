@@ -256,12 +256,22 @@ impl Story {
 
     #[track_caller]
     pub(crate) fn heartbeat(&mut self) {
-        self.handle(Event::HeartbeatDue);
+        self.handle(Event::HeartbeatDue { quiet: None });
     }
 
     #[track_caller]
     pub(crate) fn leave(&mut self) {
         self.handle(Event::LeaveRequested);
+    }
+
+    #[track_caller]
+    pub(crate) fn give_up(&mut self) {
+        self.handle(Event::GivenUp);
+    }
+
+    #[track_caller]
+    pub(crate) fn stall(&mut self) {
+        self.handle(Event::Stalled);
     }
 
     #[track_caller]

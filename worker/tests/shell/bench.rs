@@ -42,7 +42,6 @@ impl Bench {
         WorkerOptions {
             name: Some("w".to_owned()),
             checkpoint_interval: Some(Duration::from_secs(3600)),
-            give_up_after: Duration::from_secs(3600),
             ..WorkerOptions::new(self.coordinator.url(), self.dir.path().join("worker"))
         }
     }

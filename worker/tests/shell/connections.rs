@@ -7,7 +7,7 @@ use proto::v1;
 use proto::v1::coordinator_message::Body as Down;
 use proto::v1::worker_message::Body as Up;
 use tonic::Status;
-use worker::{ExitCode, WorkerError, WorkerOptions};
+use worker::{ExitCode, StallLimits, WorkerError, WorkerOptions};
 
 use crate::bench::{Bench, Worker};
 use crate::record::{Record, read_checkpoint};
@@ -132,26 +132,109 @@ async fn without_a_coordinator_for_long_it_ends_as_unreachable() {
     let mut bench = Bench::new();
     bench.coordinator.kill();
     let (trainer, _) = PaperTrainer::new();
-    let options = WorkerOptions { give_up_after: Duration::from_millis(1), ..bench.options() };
+    let options = WorkerOptions { give_up_after: Some(Duration::from_millis(1)), ..bench.options() };
     let error = Worker::start(options, trainer).end().await.expect_err("nobody is there");
     assert!(matches!(error, WorkerError::Unreachable { .. }), "{error:?}");
     assert_eq!(error.exit_code(), ExitCode::Unreachable);
 }
 
 #[tokio::test]
-async fn a_coordinator_that_goes_for_good_is_unreachable_too_even_in_the_middle_of_a_stage() {
+async fn a_worker_that_gives_up_leaves_a_checkpoint_on_its_disk_even_if_that_was_full_of_points() {
     let mut bench = Bench::new();
     let (trainer, reins) = PaperTrainer::new();
-    let options = WorkerOptions { give_up_after: Duration::from_secs(3), ..bench.options() };
+    // So little that training waits for a coordinator long before.
+    let outbox_bytes = 1 << 14;
+    let options = WorkerOptions { give_up_after: Some(Duration::from_secs(3)), outbox_bytes, ..bench.options() };
     let worker = Worker::start(options, trainer);
-    let (session, _) = bench.coordinator.accept().await;
-    let trunk = stage("trunk", None, 600);
+    let (session, first) = bench.coordinator.accept().await;
+    let trunk = stage("trunk", None, 1_000_000_000);
+    let key = attempt(&trunk, 1);
     reins.hold_at(10);
-    session.assign(attempt(&trunk, 1), &trunk, None).await;
+    session.assign(key, &trunk, None).await;
     reins.arrives_at(10).await;
     bench.coordinator.kill();
+    reins.let_go();
     let error = worker.end().await.expect_err("nobody is there");
     assert!(matches!(error, WorkerError::Unreachable { source: Some(_), .. }), "{error:?}");
+    drop(session);
+
+    bench.coordinator.restart();
+    let (_worker, _) = bench.worker();
+    let (mut session, hello) = bench.coordinator.accept_any().await;
+    assert_eq!((hello.worker, hello.ended, hello.running), (first.worker, true, vec![key.into()]));
+    let mut record = Record::default();
+    session.hear_the_end_of(key, &mut record).await;
+    assert_eq!(record.story(key), ["points", "checkpoint", "released"]);
+    let [checkpoint] = record.checkpoints(key).try_into().expect("there is one checkpoint");
+    assert_eq!(checkpoint.step, record.curve(key).len() as u64, "nothing that was trained is lost");
+    let weights = weights_after(0..checkpoint.step, None);
+    assert_eq!(read_checkpoint(&bench.storage(), &checkpoint, WEIGHTS), weights);
+}
+
+/// Another service that has the coordinator's port meanwhile, a proxy that is set up wrongly, a token that has expired.
+#[tokio::test]
+async fn a_worker_that_was_welcome_once_is_not_ended_by_a_refusal() {
+    let mut bench = Bench::new();
+    let (_worker, reins) = bench.worker();
+    let (session, _) = bench.coordinator.accept().await;
+    let trunk = stage("trunk", None, 600);
+    let key = attempt(&trunk, 1);
+    reins.hold_at(10);
+    session.assign(key, &trunk, None).await;
+    reins.arrives_at(10).await;
+    drop(session);
+    let refusals: [fn(&str) -> Status; 4] = [
+        |why| Status::unimplemented(why),
+        |why| Status::unauthenticated(why),
+        |why| Status::permission_denied(why),
+        |why| Status::invalid_argument(why),
+    ];
+    for refusal in refusals {
+        let (session, hello) = bench.coordinator.greet().await;
+        assert_eq!(hello.running, [key.into()]);
+        session.turn_away(refusal("not you")).await;
+    }
+    let (mut session, _) = bench.coordinator.accept().await;
+    reins.let_go();
+    let mut record = Record::default();
+    session.hear_the_end_of(key, &mut record).await;
+    assert_eq!(record.story(key), ["points", "checkpoint", "completed"]);
+}
+
+#[tokio::test]
+async fn a_training_that_hangs_ends_the_worker_and_its_attempt_is_handed_back() {
+    let mut bench = Bench::new();
+    let (trainer, reins) = PaperTrainer::new();
+    let stall_limits = StallLimits { step: Duration::from_secs(1) };
+    let worker = Worker::start(WorkerOptions { stall_limits, ..bench.options() }, trainer);
+    let (session, _) = bench.coordinator.greet().await;
+    session.say(bench.coordinator.welcome(Duration::from_millis(50))).await;
+    let mut session = session;
+    let trunk = stage("trunk", None, 600);
+    let key = attempt(&trunk, 1);
+    reins.hold_at(10);
+    session.assign(key, &trunk, None).await;
+    let (mut record, mut was_quiet) = (Record::default(), false);
+    loop {
+        let message = session.next().await.expect("it says goodbye");
+        match message.body.as_ref().expect("it says something") {
+            Up::Goodbye(_) => break,
+            Up::Heartbeat(heartbeat) => {
+                let quiet = heartbeat.progress.as_ref().filter(|progress| progress.phase == "no step");
+                was_quiet |= quiet.is_some_and(|progress| progress.quiet_ms > 0);
+            }
+            _ => {
+                session.acknowledge(message.sequence).await;
+                record.take(message);
+            }
+        }
+    }
+    assert!(was_quiet, "it said so before");
+    assert_eq!(record.story(key), ["released"], "it counts as handed back, whatever was in the thread is lost");
+    drop(session);
+    let error = worker.end().await.expect_err("it cannot work on");
+    assert!(matches!(error, WorkerError::Stalled { .. }), "{error:?}");
+    assert_eq!((error.exit_code(), reins.at()), (ExitCode::Failed, 10));
     reins.let_go();
 }
 

@@ -80,8 +80,24 @@ impl Coordinator {
         })
     }
 
-    /// The next session, made welcome. Heartbeats are too far apart to be seen.
+    /// The next session of a worker that lives, made welcome. Heartbeats are too far apart to be seen. What is said before
+    /// for workers that have ended is acknowledged.
     pub(crate) async fn accept(&mut self) -> (Session, Hello) {
+        loop {
+            let (mut session, hello) = self.accept_any().await;
+            if !hello.ended {
+                return (session, hello);
+            }
+            while let Some(message) = session.next().await {
+                if message.sequence > 0 {
+                    session.acknowledge(message.sequence).await;
+                }
+            }
+        }
+    }
+
+    /// The next session, made welcome, whoever speaks for whom.
+    pub(crate) async fn accept_any(&mut self) -> (Session, Hello) {
         let (session, hello) = self.greet().await;
         session.say(self.welcome(Duration::from_secs(3600))).await;
         (session, hello)

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use proto::v1::worker_message::Body as Up;
+use tonic::Status;
 use vocabulary::{Stage, WorkerId};
 use worker::{AttemptKey, ExitCode, Leave, WorkerError, WorkerOptions};
 
 use crate::bench::{Bench, Worker};
-use crate::record::Record;
+use crate::record::{Record, kind};
 use crate::support::{attempt, stage};
 use crate::trainer::PaperTrainer;
 
@@ -103,25 +104,95 @@ async fn train_once(bench: &mut Bench, key: AttemptKey, stage: &Stage, record: &
 }
 
 #[tokio::test]
-async fn a_process_of_another_identity_leaves_unsaid_what_is_over() {
+async fn what_a_killed_process_had_on_its_disk_its_successor_says_for_it() {
     let mut bench = Bench::new();
     let (worker, reins) = bench.worker();
-    let (mut session, _) = bench.coordinator.accept().await;
-    let trunk = stage("trunk", None, 600);
-    reins.hold_at(300);
-    session.assign(attempt(&trunk, 1), &trunk, None).await;
-    session.hear(&mut Record::default()).await;
+    let (mut session, first) = bench.coordinator.accept().await;
+    let (done, trunk) = (stage("done", None, 20), stage("trunk", None, 1000));
+    let (ended, open) = (attempt(&done, 1), attempt(&trunk, 1));
+    let mut record = Record::default();
+    // One stage is over, and of the other there are points; nobody acknowledges any of it.
+    session.assign(ended, &done, None).await;
+    while record.story(ended).last() != Some(&"completed") {
+        session.hear(&mut record).await;
+    }
+    reins.hold_at(600);
+    session.assign(open, &trunk, None).await;
+    for _ in ["points", "points"] {
+        session.hear(&mut record).await;
+    }
+    reins.arrives_at(600).await;
+    worker.kill().await;
+    drop(session);
+    let said = record.reports.len();
+
+    // A successor begins to say it, and is killed as well.
+    let (worker, _) = bench.worker();
+    let (mut session, hello) = bench.coordinator.accept_any().await;
+    assert_eq!((&hello.worker, hello.ended, hello.connection), (&first.worker, true, u64::MAX));
+    session.hear(&mut record).await;
     worker.kill().await;
     drop(session);
 
-    let _worker = bench.worker();
+    let (_worker, _) = bench.worker();
+    let (mut session, hello) = bench.coordinator.accept_any().await;
+    assert_eq!((&hello.worker, hello.ended), (&first.worker, true));
+    let mut running = [ended.into(), open.into()];
+    running.sort_by_key(|attempt: &proto::v1::AttemptRef| attempt.stage.clone());
+    assert_eq!(hello.running, running);
+    for number in 1..=said as u64 {
+        assert_eq!(session.hear(&mut record).await.sequence, number);
+    }
+    assert_eq!(record.reports.len(), said, "it is the same again");
+    // An order that the process never had is handed back, under a number that it never gave.
+    let other = stage("other", None, 20);
+    session.assign(attempt(&other, 1), &other, None).await;
+    assert_eq!(kind(&session.hear_the_end_of(attempt(&other, 1), &mut record).await), "released");
+    let goodbye = session.next().await.and_then(|message| message.body);
+    assert!(matches!(goodbye, Some(Up::Goodbye(_))), "with it everything is said: {goodbye:?}");
+    assert!(session.next().await.is_none());
+    drop(session);
+    assert_eq!(record.story(ended), ["points", "checkpoint", "completed"]);
+    assert_eq!(record.story(open), ["points"]);
+
+    // Now it speaks for itself, and its predecessors are gone.
     let (mut session, hello) = bench.coordinator.accept().await;
-    assert_eq!(hello.running, []);
+    assert!(!hello.ended && hello.worker != first.worker && hello.running.is_empty(), "{hello:?}");
+    assert_eq!((hello.predecessors.len(), &hello.predecessors[0]), (2, &first.worker));
     let (key, mut record) = (attempt(&trunk, 2), Record::default());
     session.assign(key, &trunk, None).await;
     session.hear_the_end_of(key, &mut record).await;
-    assert_eq!(record.story(attempt(&trunk, 1)).len(), 0);
-    assert_eq!(record.curve(key).len(), 600);
+    assert_eq!(record.curve(key).len(), 1000);
+}
+
+#[tokio::test]
+async fn what_was_left_stays_on_the_disk_until_a_coordinator_takes_it() {
+    let mut bench = Bench::new();
+    let (worker, _) = bench.worker();
+    let (mut session, first) = bench.coordinator.accept().await;
+    let (done, mut record) = (stage("done", None, 20), Record::default());
+    session.assign(attempt(&done, 1), &done, None).await;
+    while record.story(attempt(&done, 1)).last() != Some(&"completed") {
+        session.hear(&mut record).await;
+    }
+    worker.kill().await;
+    drop(session);
+    // As if its token had spoken for another worker: the worker can work, but not speak for the one before.
+    let (worker, _) = bench.worker();
+    let (session, hello) = bench.coordinator.greet().await;
+    assert_eq!(hello.worker, first.worker);
+    session.turn_away(Status::permission_denied("of another token")).await;
+    let (mut session, hello) = bench.coordinator.accept().await;
+    assert!(!hello.ended && hello.worker != first.worker);
+    worker.leave(Leave::Preempted).await;
+    while session.next().await.is_some() {}
+    drop(session);
+    worker.end().await.expect("it ends well");
+
+    let (_worker, _) = bench.worker();
+    let (mut session, hello) = bench.coordinator.accept_any().await;
+    assert_eq!((hello.worker, hello.ended), (first.worker, true));
+    session.hear_the_end_of(attempt(&done, 1), &mut record).await;
 }
 
 #[tokio::test]

@@ -50,8 +50,10 @@ impl StageView {
             }
             StageState::Running { worker: by, attempt } => {
                 worker = Some(by);
-                let trouble = view.trouble(&by, AttemptKey { stage: key, attempt });
-                reason = trouble.map(words::unread_checkpoint).unwrap_or_default();
+                let attempt = AttemptKey { stage: key, attempt };
+                let unread = view.trouble(&by, attempt).map(words::unread_checkpoint);
+                let quiet = || words::quiet(view.progress(&by, attempt)?.quiet.as_ref()?);
+                reason = unread.or_else(quiet).unwrap_or_default();
                 StagePhase::Running
             }
             StageState::Completed { result: came_out, .. } => {

@@ -1,6 +1,7 @@
 //! What workers say. A malformed message ends the session: the other side runs another version, or is not a worker.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use proto::ConvertError;
 use proto::convert::{Problem, attempt, attempts, id, ids, name};
@@ -12,7 +13,7 @@ use vocabulary::{AttemptKey, MeasurementName, Measurements, WorkKind};
 
 use super::DecodeError;
 use crate::api::limit::at_most;
-use crate::driver::from_worker::{FromWorker, Hello, Progress, Report, ReportBody, UnusableStart};
+use crate::driver::from_worker::{FromWorker, Hello, Progress, Quiet, Report, ReportBody, UnusableStart};
 use crate::store::CurvePoint;
 use crate::verify::CheckpointClaim;
 
@@ -34,7 +35,8 @@ pub(crate) fn hello(message: WorkerMessage) -> Result<Hello, DecodeError> {
         version: name("hello.version", hello.version)?,
         device: name("hello.device", hello.device)?,
         memory_bytes: hello.memory_bytes,
-        can: kinds_of_work(&hello.work),
+        // What has ended does nothing any more.
+        can: if hello.ended { BTreeSet::new() } else { kinds_of_work(&hello.work) },
         running: attempts("hello.running", hello.running)?,
         holds: ids("hello.holds", &hello.holds)?,
         predecessors: ids("hello.predecessors", &hello.predecessors)?,
@@ -143,7 +145,10 @@ fn progress(progress: v1::Progress) -> Result<Progress, DecodeError> {
     // Display only: a non-positive speed is treated as unknown.
     let speed = progress.tokens_per_second;
     let tokens_per_second = if speed.is_finite() && speed > 0.0 { speed } else { 0.0 };
-    Ok(Progress { key, latest, tokens_per_second })
+    let phase = name("heartbeat.progress.phase", progress.phase)?;
+    let lasts = Duration::from_millis(progress.quiet_ms);
+    let quiet = (!phase.is_empty()).then_some(Quiet { phase, lasts });
+    Ok(Progress { key, latest, tokens_per_second, quiet })
 }
 
 fn curve(points: Vec<v1::CurvePoint>) -> Result<Vec<CurvePoint>, DecodeError> {

@@ -135,6 +135,8 @@ fn progress(progress: &Progress) -> v1::Progress {
         attempt: Some(progress.key.into()),
         latest: progress.latest.as_ref().map(curve_point),
         tokens_per_second: progress.tokens_per_second,
+        phase: progress.quiet.as_ref().map(|quiet| quiet.phase.clone()).unwrap_or_default(),
+        quiet_ms: progress.quiet.as_ref().map_or(0, |quiet| u64::try_from(quiet.lasts.as_millis()).unwrap_or(u64::MAX)),
     }
 }
 

@@ -45,6 +45,8 @@ pub struct LocalPoolOptions {
     pub log_dir: PathBuf,
     /// They are called `PREFIX-1`, `PREFIX-2` and so on.
     pub name_prefix: String,
+    /// How long each may take to hand back its stage when the pool is stopped. One that takes much longer is killed.
+    pub grace: Duration,
 }
 
 /// Worker processes that run. They end with it: [`LocalPool::stop`] waits for that, and dropping it does not.
@@ -66,12 +68,12 @@ impl LocalPool {
         demand: watch::Receiver<Demand>,
         events: mpsc::Sender<PoolEvent>,
     ) -> Result<Self, PoolError> {
-        let LocalPoolOptions { program, args, count, log_dir, name_prefix } = options;
+        let LocalPoolOptions { program, args, count, log_dir, name_prefix, grace } = options;
         let made = tokio::fs::create_dir_all(&log_dir).await;
         made.map_err(|source| PoolError::Log { path: log_dir.clone(), source })?;
         let logs = log_dir.display().to_string();
         let coordinator_url = coordinator_url.to_owned();
-        let processes = Processes::new(Program { program, args, coordinator_url, log_dir, name_prefix });
+        let processes = Processes::new(Program { program, args, coordinator_url, log_dir, name_prefix, grace });
         let size = u32::try_from(count).unwrap_or(u32::MAX);
         let settings = PoolSettings::fixed(size, BACKOFF, SOUND_LIFE);
         let (gone_sender, gone) = watch::channel(None);

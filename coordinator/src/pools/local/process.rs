@@ -10,9 +10,9 @@ use tokio::process::{Child, ChildStdin, Command};
 use tracing::warn;
 use vocabulary::WorkerId;
 
-/// How long a worker may take to exit after its standard input is closed. A healthy one checkpoints and exits within
-/// five seconds, and exits after ten in any case.
-pub(super) const GRACE: Duration = Duration::from_secs(15);
+/// How much longer than its grace a worker may take to exit after its standard input is closed. It ends itself five seconds
+/// after its grace, even if it hangs.
+const AFTER_GRACE: Duration = Duration::from_secs(10);
 
 /// How the names of the variables begin that set options of this program.
 const OWN_VARIABLES: &[u8] = b"WINDTUNNEL_";
@@ -44,6 +44,8 @@ pub(super) struct Program {
     pub(super) coordinator_url: String,
     pub(super) log_dir: PathBuf,
     pub(super) name_prefix: String,
+    /// How long a worker may take to hand back its stage.
+    pub(super) grace: Duration,
 }
 
 /// How to start the worker of a number.
@@ -61,6 +63,7 @@ pub(super) struct WorkerProcess {
     pub(super) started: Instant,
     /// Size of the log when the process started.
     pub(super) log_from: u64,
+    grace: Duration,
     child: Child,
     /// Kept open as long as the worker is wanted. Not in `child`, which would close it to wait.
     stdin: Option<ChildStdin>,
@@ -82,7 +85,7 @@ impl Launch {
         let log = File::options().create(true).append(true).open(&self.log).map_err(no_log)?;
         let log_from = log.metadata().map_err(no_log)?.len();
         let errors = log.try_clone().map_err(no_log)?;
-        let Program { program, args, coordinator_url, .. } = &self.program;
+        let Program { program, args, coordinator_url, grace, .. } = &self.program;
         let mut command = Command::new(program);
         // They are meant for other commands: a token or certificate of another scope would be refused.
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(OWN_VARIABLES)) {
@@ -101,7 +104,7 @@ impl Launch {
             .spawn();
         let mut child = child.map_err(|source| PoolError::Start { program: program.clone(), source })?;
         let stdin = child.stdin.take();
-        Ok(WorkerProcess { id, started: Instant::now(), log_from, child, stdin })
+        Ok(WorkerProcess { id, started: Instant::now(), log_from, grace: *grace, child, stdin })
     }
 }
 
@@ -111,10 +114,16 @@ impl WorkerProcess {
         self.child.wait().await
     }
 
-    /// Ends it by closing its standard input, or by force if it takes longer than `grace`. Returns once it is reaped.
-    pub(super) async fn end(&mut self, grace: Duration) -> io::Result<ExitStatus> {
+    /// Ends it by closing its standard input, or by force if it does not go when its grace is long over. Returns once it is
+    /// reaped.
+    pub(super) async fn end(&mut self) -> io::Result<ExitStatus> {
+        let patience = self.grace.saturating_add(AFTER_GRACE);
+        self.end_within(patience).await
+    }
+
+    async fn end_within(&mut self, patience: Duration) -> io::Result<ExitStatus> {
         self.stdin = None;
-        if let Ok(ended) = tokio::time::timeout(grace, self.child.wait()).await {
+        if let Ok(ended) = tokio::time::timeout(patience, self.child.wait()).await {
             return ended;
         }
         warn!(worker = %self.id, "a local worker does not go, and is killed");
@@ -136,6 +145,7 @@ mod tests {
             coordinator_url: "http://127.0.0.1:1".to_owned(),
             log_dir: dir.to_owned(),
             name_prefix: "local".to_owned(),
+            grace: Duration::ZERO,
         };
         program.launch(1).start().expect("a shell starts")
     }
@@ -144,14 +154,14 @@ mod tests {
     async fn it_goes_by_itself_when_its_standard_input_ends() {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let mut process = launch(dir.path(), "cat > /dev/null; exit 7");
-        assert_eq!(process.end(GRACE).await.expect("it is reaped").code(), Some(7));
+        assert_eq!(process.end().await.expect("it is reaped").code(), Some(7));
     }
 
     #[tokio::test]
     async fn what_does_not_go_is_killed() {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let mut process = launch(dir.path(), "while :; do sleep 0.05; done");
-        let ended = process.end(Duration::from_millis(20)).await.expect("it is reaped");
+        let ended = process.end_within(Duration::from_millis(20)).await.expect("it is reaped");
         assert_eq!(ended.signal(), Some(9));
     }
 }

@@ -10,7 +10,7 @@ use vocabulary::WorkerId;
 
 use super::super::{Ended, Observed, Pool, WorkersGone};
 use super::last_log_line::last_log_line;
-use super::process::{GRACE, Launch, PoolError, Program, WorkerProcess};
+use super::process::{Launch, PoolError, Program, WorkerProcess};
 use crate::tasks::caught;
 
 /// The exit code by which a worker says that it cannot work as it is configured, so that starting it again does not help:
@@ -83,7 +83,7 @@ impl Pool for Processes {
 async fn see_through(launch: Launch, mut process: WorkerProcess, release: CancellationToken) -> Ended {
     let (ended, was_released) = tokio::select! {
         biased;
-        () = release.cancelled() => (process.end(GRACE).await, true),
+        () = release.cancelled() => (process.end().await, true),
         ended = process.wait() => (ended, false),
     };
     let (name, worker) = (launch.name, process.id);

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use vocabulary::{Attempt, Measurements, Stage as PlannedStage, StageRole};
+use worker::StallLimits;
 use worker::checkpoint::{Blobs, upload};
 use worker::runner::{Controls, Ended, Report, Runner, Stop};
 use worker::training::{
@@ -168,7 +169,7 @@ fn train(
     let order = Order { stage: planned, dataset_dir: dataset.to_owned(), start: None };
     // Half of the time without checkpoints, for comparison.
     let interval = Duration::from_secs_f64(request.seconds / 2.0);
-    let (runner, mut reports) = Runner::start(trainer, Some(interval))?;
+    let (runner, mut reports) = Runner::start(trainer, Some(interval), StallLimits::default())?;
     let controls = runner.begin(key, Task::Train(order), worker::Cadence::default());
     let (begun, mut steps, mut stored) = (Instant::now(), 0, Vec::new());
     while let Some(report) = reports.blocking_recv() {

@@ -166,7 +166,7 @@ impl World {
             Step::Report if self.session.has_room() => self.feed_if_any(Process::next_report)?,
             Step::Report => {}
             Step::Store { succeeds } => self.feed_if_any(|process| process.settle(*succeeds))?,
-            Step::Heartbeat => self.feed(Event::HeartbeatDue)?,
+            Step::Heartbeat => self.feed(Event::HeartbeatDue { quiet: None })?,
             Step::Leave => {
                 self.is_leaving = true;
                 self.feed(Event::LeaveRequested)?;

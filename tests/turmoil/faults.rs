@@ -24,18 +24,21 @@ pub(crate) enum Kind {
     Slow,
     /// A worker's process is killed, and another replaces it.
     WorkerCrash,
+    /// A worker's training thread makes no step any more; its process notices, ends and is replaced.
+    WorkerHang,
     /// The coordinator is killed. Its files stay.
     CoordinatorCrash,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::Partition,
         Self::WorkerUnheard,
         Self::WorkerDeaf,
         Self::Hold,
         Self::Slow,
         Self::WorkerCrash,
+        Self::WorkerHang,
         Self::CoordinatorCrash,
     ];
 }

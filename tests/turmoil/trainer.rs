@@ -129,11 +129,17 @@ pub(crate) struct Life {
     pub(crate) worker: WorkerId,
     pub(crate) host: usize,
     is_over: Arc<AtomicBool>,
+    is_hung: Arc<AtomicBool>,
 }
 
 impl Life {
     pub(crate) fn new(worker: WorkerId, host: usize) -> Self {
-        Self { worker, host, is_over: Arc::default() }
+        Self { worker, host, is_over: Arc::default(), is_hung: Arc::default() }
+    }
+
+    /// Its training does no step any more.
+    pub(crate) fn hang(&self) {
+        self.is_hung.store(true, Ordering::SeqCst);
     }
 
     fn is_over(&self) -> bool {
@@ -200,7 +206,8 @@ impl Training for PaperTraining {
     }
 
     fn next_step(&mut self) -> Result<StepReport, TrainingError> {
-        self.due = self.due.max(self.track.now()) + STEP;
+        let hangs = self.life.is_hung.load(Ordering::SeqCst);
+        self.due = if hangs { Duration::MAX } else { self.due.max(self.track.now()) + STEP };
         if !self.track.wait_until(self.due, &self.life) {
             return Err("the process was killed".into());
         }

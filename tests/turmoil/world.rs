@@ -15,7 +15,7 @@ use proto::v1::{self, CampaignPhase};
 use tonic::transport::{Channel, Endpoint, Uri};
 use turmoil::net::{TcpListener, TcpStream};
 use vocabulary::{Dataset, DatasetId, WorkerId};
-use worker::WorkerOptions;
+use worker::{StallLimits, WorkerError, WorkerOptions};
 
 use crate::faults::{Fault, Kind};
 use crate::settle::settle;
@@ -28,6 +28,8 @@ const URL: &str = "http://coordinator:7450";
 /// Duration of a round trip to a thread of SQLite.
 const TICK: Duration = Duration::from_millis(20);
 pub(crate) const LEASE: Duration = Duration::from_secs(10);
+/// A step that takes longer, or other work in proportion, is taken to hang.
+const STALL: Duration = Duration::from_secs(5);
 /// A campaign that takes longer is taken to hang.
 const LONGEST: Duration = Duration::from_secs(600);
 const USUAL_LATENCY: [Duration; 2] = [Duration::from_millis(1), Duration::from_millis(40)];
@@ -96,18 +98,7 @@ pub(crate) fn play(dir: &Path, seed: u64, faults: &[Fault]) -> Played {
         let (dir, track, lives) = (dir.to_owned(), Arc::clone(&track), Arc::clone(lives));
         let connections = Arc::clone(&connections);
         sim.host(host(worker), move || {
-            let mut lives = lives.lock().expect("nobody panics with it");
-            let name = format!("{seed} {worker} {}", lives.len());
-            let life = Life::new(WorkerId::from_content(name.as_bytes()), worker);
-            lives.push(life.clone());
-            let trainer = PaperTrainer { track: Arc::clone(&track), life: life.clone() };
-            let options = WorkerOptions {
-                worker_id: Some(life.worker),
-                name: Some(host(worker)),
-                checkpoint_interval: Some(Duration::from_secs(2)),
-                give_up_after: LONGEST,
-                ..WorkerOptions::new(URL, dir.join(host(worker)))
-            };
+            let (dir, track, lives) = (dir.clone(), Arc::clone(&track), Arc::clone(&lives));
             let connections = Arc::clone(&connections);
             let connect = move |uri| {
                 let connections = Arc::clone(&connections);
@@ -118,10 +109,26 @@ pub(crate) fn play(dir: &Path, seed: u64, faults: &[Fault]) -> Played {
                 }
             };
             async move {
-                let (_leave, requests) = tokio::sync::mpsc::channel(1);
-                let serving = worker::serve_through(options, "paper".to_owned(), trainer, requests, connect);
-                tokio::spawn(serving).await??;
-                Err("a worker left that nobody told to".into())
+                loop {
+                    let life = new_life(&lives, seed, worker);
+                    let trainer = PaperTrainer { track: Arc::clone(&track), life: life.clone() };
+                    let options = WorkerOptions {
+                        worker_id: Some(life.worker),
+                        name: Some(host(worker)),
+                        checkpoint_interval: Some(Duration::from_secs(2)),
+                        stall_limits: StallLimits { step: STALL },
+                        ..WorkerOptions::new(URL, dir.join(host(worker)))
+                    };
+                    let (_leave, requests) = tokio::sync::mpsc::channel(1);
+                    let connect = connect.clone();
+                    let serving = worker::serve_through(options, "paper".to_owned(), trainer, requests, connect);
+                    match tokio::spawn(serving).await? {
+                        // Another process takes its place.
+                        Err(WorkerError::Stalled { .. }) => track.end(&[life]),
+                        Err(error) => return Err(error.into()),
+                        Ok(_) => return Err("a worker left that nobody told to".into()),
+                    }
+                }
             }
         });
     }
@@ -157,6 +164,15 @@ pub(crate) fn play(dir: &Path, seed: u64, faults: &[Fault]) -> Played {
     Played { track, results, took, connections }
 }
 
+/// Another process of a worker.
+fn new_life(lives: &Mutex<Vec<Life>>, seed: u64, worker: usize) -> Life {
+    let mut lives = lives.lock().expect("nobody panics with it");
+    let name = format!("{seed} {worker} {}", lives.len());
+    let life = Life::new(WorkerId::from_content(name.as_bytes()), worker);
+    lives.push(life.clone());
+    life
+}
+
 /// Begins or ends a fault.
 fn turn(sim: &mut turmoil::Sim<'_>, track: &Track, lives: &[Arc<Mutex<Vec<Life>>>], fault: Fault, begins: bool) {
     let worker = host(fault.worker);
@@ -180,6 +196,10 @@ fn turn(sim: &mut turmoil::Sim<'_>, track: &Track, lives: &[Arc<Mutex<Vec<Life>>
             sim.crash(worker);
         }
         (Kind::WorkerCrash, false) => sim.bounce(worker),
+        (Kind::WorkerHang, true) => {
+            lives[fault.worker].lock().expect("nobody panics with it").iter().for_each(Life::hang);
+        }
+        (Kind::WorkerHang, false) => {}
         (Kind::CoordinatorCrash, true) => sim.crash(COORDINATOR),
         (Kind::CoordinatorCrash, false) => sim.bounce(COORDINATOR),
     }

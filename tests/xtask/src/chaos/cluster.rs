@@ -1,6 +1,8 @@
 //! The processes: a coordinator on a fixed port, and workers that dial it.
 
-use std::fs::File;
+use std::fs::{self, File};
+use std::io::ErrorKind;
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -67,7 +69,8 @@ impl<'a> Cluster<'a> {
                 let mut command = self.place.command(&["--log", "info", "worker", "--name", &name]);
                 // The grace period is shorter than a lease, so that a worker that leaves while the coordinator is away
                 // soon exits.
-                command.args(["--checkpoint-interval", "1.5", "--grace", "2"]);
+                command.args(["--checkpoint-interval", "1.5", "--grace", "2", "--stall-after", "3", "--hang-while"]);
+                command.arg(self.hang_file(worker));
                 spawn(command.stdout(Stdio::null()).stderr(self.copy(&format!("{name}.log"))?))?
             }
         };
@@ -89,6 +92,23 @@ impl<'a> Cluster<'a> {
             .append(true)
             .open(&path)
             .with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    /// While this file is there, a worker's training hangs.
+    fn hang_file(&self, worker: usize) -> PathBuf {
+        self.place.dir().join(format!("{}.hangs", Self::name(worker)))
+    }
+
+    /// Has a worker's training hang from its next step on, or not any more.
+    pub(super) fn hang(&self, worker: usize, hangs: bool) -> Result<()> {
+        let file = self.hang_file(worker);
+        let done = if hangs { fs::write(&file, "") } else { fs::remove_file(&file) };
+        match done {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                Err(error).with_context(|| format!("cannot change {}", file.display()))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Signals a process, if it is running.

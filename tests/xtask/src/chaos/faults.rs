@@ -22,8 +22,10 @@ pub(super) enum Fault {
     KillWorker,
     /// SIGTERM to a worker: it checkpoints, hands its stage back and exits.
     PreemptWorker,
-    /// Two SIGTERMs to a worker: it exits immediately.
+    /// Two SIGTERMs to a worker, as Slurm sends them: it does the same.
     PreemptWorkerTwice,
+    /// A worker's training makes no step any more: the worker notices and exits.
+    HangWorker,
     /// SIGSTOP to a worker, and SIGCONT before its lease expires.
     PauseWorker,
     /// SIGSTOP to a worker, and SIGCONT long after another worker has taken its stage.
@@ -32,13 +34,14 @@ pub(super) enum Fault {
 
 impl Fault {
     /// Every fault with its relative frequency.
-    const WEIGHTS: [(Self, u32); 8] = [
+    const WEIGHTS: [(Self, u32); 9] = [
         (Self::KillCoordinator, 22),
         (Self::StopCoordinator, 7),
         (Self::FreezeCoordinator, 4),
         (Self::KillWorker, 32),
         (Self::PreemptWorker, 14),
         (Self::PreemptWorkerTwice, 6),
+        (Self::HangWorker, 6),
         (Self::PauseWorker, 8),
         (Self::FreezeWorker, 7),
     ];
@@ -52,6 +55,7 @@ impl Fault {
             Self::KillWorker => "worker, SIGKILL",
             Self::PreemptWorker => "worker, SIGTERM",
             Self::PreemptWorkerTwice => "worker, SIGTERM twice",
+            Self::HangWorker => "worker, training hangs",
             Self::PauseWorker => "worker, SIGSTOP within the lease, SIGCONT",
             Self::FreezeWorker => "worker, SIGSTOP past the lease, SIGCONT",
         }
@@ -72,6 +76,7 @@ impl Fault {
             Self::KillCoordinator | Self::KillWorker => &["KILL"],
             Self::StopCoordinator | Self::PreemptWorker => &["TERM"],
             Self::PreemptWorkerTwice => &["TERM", "TERM"],
+            Self::HangWorker => &[],
             Self::FreezeCoordinator | Self::PauseWorker | Self::FreezeWorker => &["STOP"],
         }
     }
@@ -81,6 +86,7 @@ impl Fault {
         match self {
             Self::StopCoordinator => Some(0),
             Self::PreemptWorker | Self::PreemptWorkerTwice => Some(75),
+            Self::HangWorker => Some(1),
             _ => None,
         }
     }

@@ -16,6 +16,9 @@ const LONGEST: Duration = Duration::from_secs(30 * 60);
 /// Interval between looks at the campaign's progress.
 const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
 
+/// Time after which a worker whose training was to hang has nothing to train.
+const HANG_TIMEOUT: Duration = Duration::from_secs(20);
+
 /// Time between two signals, so that the first is handled before the second arrives.
 const BETWEEN_SIGNALS: Duration = Duration::from_millis(20);
 
@@ -28,6 +31,8 @@ pub(super) struct Injected {
     pub(super) back: Instant,
     /// The stage that the worker held.
     pub(super) held: Option<String>,
+    /// Whether it had no effect: a training that hangs is noticed only where something is to be trained.
+    pub(super) fizzled: bool,
 }
 
 /// A disturbed run.
@@ -85,7 +90,7 @@ pub(super) fn run(place: &Place, options: ChaosOptions, between: Duration) -> Re
         if let Some(drawn) = next
             && now >= due
         {
-            away.extend(storm.inject(drawn, &away));
+            away.extend(storm.inject(drawn, &away)?);
             let enough = storm.kills() >= options.kills;
             next = if enough { None } else { faults.next() };
             due = Instant::now() + next.map_or(Duration::ZERO, |drawn| drawn.after);
@@ -111,15 +116,16 @@ pub(super) fn run(place: &Place, options: ChaosOptions, between: Duration) -> Re
 impl Storm<'_> {
     /// Number of process exits so far.
     pub(super) fn kills(&self) -> u32 {
-        u32::try_from(self.injected.iter().filter(|injected| injected.fault.kills()).count()).unwrap_or(u32::MAX)
+        u32::try_from(self.injected.iter().filter(|injected| injected.fault.kills() && !injected.fizzled).count())
+            .unwrap_or(u32::MAX)
     }
 
     /// Injects a fault, unless its process is away already.
-    fn inject(&mut self, drawn: Drawn, away: &[Away]) -> Option<Away> {
+    fn inject(&mut self, drawn: Drawn, away: &[Away]) -> Result<Option<Away>> {
         let Drawn { fault, worker, away: time, .. } = drawn;
         let who = if fault.is_of_coordinator() { Who::Coordinator } else { Who::Worker(worker) };
         if away.iter().any(|away| away.who == who) {
-            return None;
+            return Ok(None);
         }
         let held = if fault.is_of_coordinator() { None } else { self.cluster.log.held_by(&Cluster::name(worker)) };
         let at = Instant::now();
@@ -129,28 +135,38 @@ impl Storm<'_> {
             }
             self.cluster.signal(who, signal);
         }
+        if fault == Fault::HangWorker {
+            self.cluster.hang(worker, true)?;
+        }
         let until = if fault.kills() { None } else { Some(at + time) };
-        self.injected.push(Injected { fault, at, back: at, held });
-        Some(Away { who, time, until, fault: self.injected.len() - 1 })
+        self.injected.push(Injected { fault, at, back: at, held, fizzled: false });
+        Ok(Some(Away { who, time, until, fault: self.injected.len() - 1 }))
     }
 
     /// Brings processes back whose time is up. One that is still exiting is polled again later, while others are
     /// disturbed.
     fn bring_back(&mut self, away: &mut Vec<Away>, now: Instant) -> Result<()> {
         for gone in away.iter_mut().filter(|gone| gone.until.is_none()) {
-            let injected = &self.injected[gone.fault];
+            let injected = &mut self.injected[gone.fault];
             if let Some(status) = self.cluster.reap(gone.who)? {
                 gone.until = Some(now + gone.time);
                 // SIGKILL alone leaves no exit code.
                 if status.code() != injected.fault.exit_code() {
                     self.wrong_ends.push(format!("{}: exited with {status}", injected.fault.name()));
                 }
+            } else if injected.fault == Fault::HangWorker && now > injected.at + HANG_TIMEOUT {
+                // It had nothing to train meanwhile.
+                injected.fizzled = true;
+                gone.until = Some(now);
             } else if now > injected.at + EXIT_TIMEOUT {
                 bail!("{}: the process does not exit", injected.fault.name());
             }
         }
         for Away { who, fault, .. } in away.extract_if(.., |gone| gone.until.is_some_and(|until| until <= now)) {
             let injected = &mut self.injected[fault];
+            if let (Fault::HangWorker, Who::Worker(worker)) = (injected.fault, who) {
+                self.cluster.hang(worker, false)?;
+            }
             if injected.fault.kills() {
                 self.cluster.bring_back(who)?;
             } else {

@@ -42,7 +42,7 @@ impl Report {
     pub(super) fn new(storm: &Storm<'_>, calm: &Results, stormy: &Results, options: ChaosOptions) -> Self {
         let said = storm.cluster.log.lock();
         let mut rows: BTreeMap<Fault, Row> = BTreeMap::new();
-        for injected in &storm.injected {
+        for injected in storm.injected.iter().filter(|injected| !injected.fizzled) {
             let row = rows.entry(injected.fault).or_default();
             row.injected += 1;
             row.interrupted += usize::from(interrupted(injected, &said));

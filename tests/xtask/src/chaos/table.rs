@@ -99,7 +99,7 @@ fn interrupted(injected: &Injected, said: &[(Instant, LogLine)]) -> bool {
 
 /// Time until the interrupted work resumed; `None` if nothing was interrupted or the recovery was not observed.
 fn recovery_time(injected: &Injected, said: &[(Instant, LogLine)]) -> Option<Duration> {
-    let Injected { fault, at, back, held } = injected;
+    let Injected { fault, at, back, held, .. } = injected;
     let since = |from: Instant| said.iter().skip_while(move |(when, _)| *when < from);
     let end = if fault.is_of_coordinator() {
         // Anything that becomes durable again.

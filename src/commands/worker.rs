@@ -65,7 +65,7 @@ pub(crate) struct Args {
     exit_with_stdin: bool,
 }
 
-/// How long a worker waits for its coordinator; `None` for ever.
+/// How long a worker waits for its coordinator; `None` until it answers.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Patience(Option<Duration>);
 

@@ -118,7 +118,7 @@ impl Pulse {
         *beat = Beat { number: beat.number.wrapping_add(1), phase, allowed };
     }
 
-    /// The thread reports, and then goes on with what it was doing.
+    /// The thread reports, and then continues with what it was doing.
     pub(crate) fn while_reporting<R>(&self, report: impl FnOnce() -> R) -> R {
         let Beat { phase, allowed, .. } = *self.lock();
         self.set(Phase::Reporting, None);

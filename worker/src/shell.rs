@@ -245,7 +245,7 @@ impl Shell {
         let known = self.opening.as_ref().or(self.storage.as_ref().map(|(known, _)| known));
         if self.training_thread.is_some() && known != Some(&address) {
             self.opening = Some(address.clone());
-            // A file system whose server is gone may take for ever to answer; heartbeats and signals must not wait for it.
+            // A file system whose server is gone may never answer; heartbeats and signals must not wait for it.
             self.jobs.spawn(off_thread(move || {
                 let result = Storage::open(&address);
                 Done::Opened { address, result }

@@ -199,14 +199,14 @@ mod tests {
         let (_, key) = scheduler.running().next().expect("it was given something");
         let stage = scheduler.stage(&key.stage).expect("it is known").clone();
         for step in 0..3 {
-            let progress = Progress { key, latest: Some(point(step)), tokens_per_second: 0.0 };
+            let progress = Progress { key, latest: Some(point(step)), tokens_per_second: 0.0, quiet: None };
             let view = View::of(scheduler.clone(), BTreeMap::from([(worker, progress)]));
             let update = watched.update(&view).expect("it is known");
             assert_eq!(update.campaign.tokens_done, Tokens((step + 1) * stage.spec.batch.tokens()));
             assert_eq!(watched.counted, 2, "only the assignment was recorded");
         }
         // Overflow is refused, not computed.
-        let progress = Progress { key, latest: Some(point(u64::MAX)), tokens_per_second: 0.0 };
+        let progress = Progress { key, latest: Some(point(u64::MAX)), tokens_per_second: 0.0, quiet: None };
         let view = View::of(scheduler.clone(), BTreeMap::from([(worker, progress)]));
         assert_eq!(watched.update(&view).expect("it is known").campaign.tokens_done, stage.spec.tokens());
     }

@@ -9,7 +9,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use support::process::{Running, wait_for};
+use support::process::{Running, process_with, send, wait_for};
 use support::{Place, one_at_a_time, undisturbed};
 
 const RUN: [&str; 6] = ["run", "smoke.toml", "--workers", "2", "--checkpoint-interval", "0.1"];
@@ -102,4 +102,24 @@ fn a_coordinator_whose_disk_is_full_waits_and_goes_on_once_there_is_room() {
     let ended = run.wait();
     assert!(ended.success(), "{}", said());
     assert_eq!(place.points("out/smoke"), expected);
+}
+
+#[test]
+fn a_local_worker_that_cannot_start_on_a_full_disk_is_started_once_there_is_room() {
+    let _turn = one_at_a_time();
+    let place = Place::new();
+    let Some(disk) = SmallDisk::mount(place.path("data"), "16m") else { return };
+    let log = place.path("serve.log");
+    let serve = ["serve", "--listen", "127.0.0.1:0", "--workers", "1", "--log", "info"];
+    let _serving = Running::start_to(&mut place.command(&serve), File::create(&log).expect("made"));
+    let said = |what: &str| fs::read_to_string(&log).unwrap_or_default().matches(what).count();
+    wait_for("a worker", || (said("a worker joined") == 1).then_some(()));
+    let filler = disk.fill();
+    let data_dir = place.path("data").display().to_string();
+    let worker = wait_for("its process", || process_with(&["worker", "--name", "local-1", &data_dir]));
+    send("KILL", &worker.to_string());
+    wait_for("a start that fails", || (said("exit status: 1") > 0).then_some(()));
+    fs::remove_file(filler).expect("it is there");
+    wait_for("another worker", || (said("a worker joined") == 2).then_some(()));
+    assert_eq!(said("is not started again"), 0);
 }

@@ -4,19 +4,19 @@
 //! lost, tables are rewritten from the log, orphaned files are deleted. Rows of the log are never changed.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
-use object_store::ObjectStore;
 use scheduler::{Effect, Event, Ledger, RestoreError, Scheduler, Settings, StageState, Timestamp};
 use serde::Serialize;
+use storage::Storage;
 use vocabulary::StageKey;
 use vocabulary::text::one_line;
 
 use crate::clock::unix_ms;
 use crate::lock::LockError;
 use crate::orphans::{self, InUse};
-use crate::start;
+use crate::start::{self, storage::StorageRefusal};
 use crate::store::{self, Commit, CommittedCheckpoint, DerivedCheck, Differences, LogCheck, Store, StoreError, Term};
 use crate::verify::{self, CheckpointHealth};
 
@@ -70,9 +70,12 @@ pub enum DoctorError {
     /// It cannot be opened, read or written.
     #[error("cannot examine the store")]
     Store(#[from] StoreError),
-    /// The storage of checkpoints cannot be opened.
-    #[error("cannot open the storage of checkpoints")]
-    Storage(#[source] start::StartError),
+    /// The data directory cannot be used.
+    #[error("cannot open the data directory")]
+    DataDir(#[source] start::StartError),
+    /// The storage of checkpoints is not there, or is another.
+    #[error(transparent)]
+    Storage(#[from] StorageRefusal),
     /// Files cannot be listed or deleted.
     #[error("cannot list or delete the files of checkpoints")]
     Files(#[source] object_store::Error),
@@ -97,15 +100,14 @@ pub async fn examine(options: &DoctorOptions) -> Result<Diagnosis, DoctorError> 
     if !store::is_in(&options.data_dir) {
         return Err(DoctorError::NoStore { data_dir: options.data_dir.clone() });
     }
-    let data_dir = start::make_data_dir(&options.data_dir).map_err(DoctorError::Storage)?;
+    let data_dir = start::make_data_dir(&options.data_dir).map_err(DoctorError::DataDir)?;
     let _lock = start::take_lock(&data_dir).await?;
     let store = store::open_in(&data_dir).await?;
-    let (storage, _) = start::open_storage(&data_dir).map_err(DoctorError::Storage)?;
+    let storage = start::storage::find(&data_dir).await?;
     let mut doctor = Doctor {
         store: store.as_ref(),
         term: if options.repair { Some(store.begin_term().await?) } else { None },
-        storage: storage.as_ref(),
-        data_dir: &data_dir,
+        storage: &storage,
         options,
         diagnosis: Diagnosis::default(),
     };
@@ -119,8 +121,7 @@ struct Doctor<'a> {
     store: &'a dyn Store,
     /// The term it repairs in, if it is to repair.
     term: Option<Term>,
-    storage: &'a dyn ObjectStore,
-    data_dir: &'a Path,
+    storage: &'a Storage,
     options: &'a DoctorOptions,
     diagnosis: Diagnosis,
 }
@@ -218,7 +219,7 @@ impl Doctor<'_> {
     }
 
     async fn look_at(&self, row: &CommittedCheckpoint, data: &vocabulary::DatasetId) -> CheckpointHealth {
-        verify::examine(self.storage, row, data, verify::COMMITTED).await
+        verify::examine(self.storage.store().as_ref(), None, row, data, verify::COMMITTED).await
     }
 
     /// Does what the coordinator does when a worker finds one: the scheduler decides what follows.
@@ -271,12 +272,13 @@ impl Doctor<'_> {
     }
 
     async fn files(&mut self, scheduler: &Scheduler) -> Result<(), DoctorError> {
-        let files = orphans::list(self.storage, Some(self.data_dir)).await.map_err(DoctorError::Files)?;
+        let files =
+            orphans::list(self.storage.store().as_ref(), self.storage.directory()).await.map_err(DoctorError::Files)?;
         let rows = self.store.checkpoints().await?;
         let in_use = InUse::new(scheduler, rows.iter().map(|(row, _)| (row.key(), row.step)));
         let orphans = orphans::orphans(&files, &in_use, self.options.min_age, SystemTime::now());
         if self.options.repair {
-            let deleted = orphans::delete(self.storage, Some(self.data_dir), &orphans).await;
+            let deleted = orphans::delete(self.storage.store().as_ref(), self.storage.directory(), &orphans).await;
             deleted.map_err(DoctorError::Files)?;
         }
         let repaired = self.options.repair;

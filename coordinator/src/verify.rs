@@ -9,6 +9,7 @@ use object_store::{ObjectStore, ObjectStoreExt};
 use proto::layout;
 use proto::limits::MAX_MANIFEST_BYTES;
 use proto::manifest::{BlobEntry, CheckpointManifest, ManifestError};
+use storage::{MARKER, StorageId};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tracing::warn;
@@ -29,6 +30,8 @@ pub(crate) struct CheckpointClaim {
 /// Why a checkpoint is not accepted.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum VerifyError {
+    #[error("the storage is not there: its root has no {MARKER} of this coordinator")]
+    Away,
     #[error("manifest path: expected {expected}, found {found:?}")]
     Path { expected: String, found: String },
     #[error("cannot read {path}")]
@@ -52,7 +55,7 @@ impl VerifyError {
     pub(crate) fn is_retryable(&self) -> bool {
         match self {
             Self::Read { source, .. } => !matches!(source, object_store::Error::NotFound { .. }),
-            Self::TooSlow { .. } => true,
+            Self::TooSlow { .. } | Self::Away => true,
             _ => false,
         }
     }
@@ -101,6 +104,7 @@ const LONGEST_READ: Duration = Duration::from_secs(60);
 /// hears of each try that failed and will be followed by another.
 pub(crate) async fn verify_patiently(
     storage: &dyn ObjectStore,
+    marker: Option<&StorageId>,
     claim: &CheckpointClaim,
     patience: Patience,
     slots: &Semaphore,
@@ -109,11 +113,18 @@ pub(crate) async fn verify_patiently(
     let (stage, step) = (claim.key.stage, claim.step);
     let mut failures = 0;
     loop {
-        let outcome = {
+        let mut outcome = {
             // It is never closed; if it were, reading without a place would do no harm.
             let _slot = slots.acquire().await;
             verify(storage, claim).await
         };
+        // An empty folder where a file system should be mounted has lost nothing.
+        if let Some(marker) = marker
+            && outcome.as_ref().is_err_and(VerifyError::is_absence)
+            && !matches!(StorageId::of(storage).await, Ok(Some(found)) if found == *marker)
+        {
+            outcome = Err(VerifyError::Away);
+        }
         failures += 1;
         let tries = match &outcome {
             Err(error) if error.is_retryable() => patience.tries,
@@ -148,11 +159,12 @@ pub(crate) enum CheckpointHealth {
 /// should be mounted has neither, and nothing was lost.
 pub(crate) async fn examine(
     storage: &dyn ObjectStore,
+    marker: Option<&StorageId>,
     committed: &CommittedCheckpoint,
     data: &DatasetId,
     patience: Patience,
 ) -> CheckpointHealth {
-    match verify_patiently(storage, &committed.into(), patience, &Semaphore::new(1), |_| ()).await {
+    match verify_patiently(storage, marker, &committed.into(), patience, &Semaphore::new(1), |_| ()).await {
         Ok(_) => CheckpointHealth::Sound,
         Err(error) if error.is_retryable() => CheckpointHealth::Unreachable(error),
         Err(error) if error.is_absence() && !has_dataset(storage, data).await => CheckpointHealth::Unreachable(error),
@@ -284,12 +296,12 @@ mod tests {
         let data = DatasetId::from_content(b"some text");
         let CheckpointClaim { key: AttemptKey { stage, attempt }, step, manifest_path, manifest_hash } = claim;
         let committed = CommittedCheckpoint { stage, attempt, step, manifest_path, manifest_hash, bytes: 1 };
-        assert!(matches!(examine(&storage, &committed, &data, AT_ONCE).await, CheckpointHealth::Sound));
+        assert!(matches!(examine(&storage, None, &committed, &data, AT_ONCE).await, CheckpointHealth::Sound));
         storage.delete(&Path::from(committed.manifest_path.as_str())).await.expect("it is there");
-        let unmounted = examine(&storage, &committed, &data, AT_ONCE).await;
+        let unmounted = examine(&storage, None, &committed, &data, AT_ONCE).await;
         assert!(matches!(unmounted, CheckpointHealth::Unreachable(VerifyError::Read { .. })), "{unmounted:?}");
         put(&storage, &format!("{}/manifest.json", layout::dataset_path(&data)), b"{}").await;
-        let gone = examine(&storage, &committed, &data, AT_ONCE).await;
+        let gone = examine(&storage, None, &committed, &data, AT_ONCE).await;
         assert!(matches!(gone, CheckpointHealth::Damaged(VerifyError::Read { .. })), "{gone:?}");
     }
 
@@ -305,7 +317,7 @@ mod tests {
         for seed in 0..200 {
             let rates = Rates { get_fails: 500, ..Rates::default() };
             let failing = Faulty::new(sound.clone(), rates, seed);
-            match examine(&failing, &committed, &data, AT_ONCE).await {
+            match examine(&failing, None, &committed, &data, AT_ONCE).await {
                 CheckpointHealth::Sound => found[0] += 1,
                 CheckpointHealth::Unreachable(_) => found[1] += 1,
                 CheckpointHealth::Damaged(error) => panic!("seed {seed}: {error}"),
@@ -313,7 +325,7 @@ mod tests {
         }
         assert!(found.iter().all(|times| *times > 20), "{found:?}");
         let cut = Faulty::new(sound, Rates { get_is_short: 1000, ..Rates::default() }, 1);
-        assert!(matches!(examine(&cut, &committed, &data, AT_ONCE).await, CheckpointHealth::Damaged(_)));
+        assert!(matches!(examine(&cut, None, &committed, &data, AT_ONCE).await, CheckpointHealth::Damaged(_)));
     }
 
     #[tokio::test]
@@ -322,14 +334,28 @@ mod tests {
         let failing = Faulty::new(Arc::new(sound), Rates { get_fails: 700, ..Rates::default() }, 5);
         let (slots, told) = (Semaphore::new(1), std::cell::Cell::new(0));
         let patient = Patience { tries: 1000, ..AT_ONCE };
-        let bytes = verify_patiently(&failing, &claim, patient, &slots, |_| told.set(told.get() + 1)).await;
+        let bytes = verify_patiently(&failing, None, &claim, patient, &slots, |_| told.set(told.get() + 1)).await;
         assert!(bytes.expect("it is read in the end") > 7);
         assert!(told.get() > 3, "somebody hears of each try that failed");
         assert_eq!(slots.available_permits(), 1);
 
         let away = Faulty::new(Arc::new(InMemory::new()), Rates { get_fails: 1000, ..Rates::default() }, 5);
-        let error = verify_patiently(&away, &claim, AT_ONCE, &slots, |_| ()).await.expect_err("it never answers");
+        let error = verify_patiently(&away, None, &claim, AT_ONCE, &slots, |_| ()).await.expect_err("it never answers");
         assert!(error.is_retryable() && !error.is_impossible(), "{error}");
+    }
+
+    #[tokio::test]
+    async fn what_is_missing_in_an_unmarked_folder_is_away_and_not_lost() {
+        let (storage, claim) = checkpoint().await;
+        storage.delete(&Path::from(claim.manifest_path.as_str())).await.expect("it is there");
+        let (id, slots) = (StorageId::fresh(), Semaphore::new(1));
+        let error =
+            verify_patiently(&storage, Some(&id), &claim, AT_ONCE, &slots, |_| ()).await.expect_err("it is gone");
+        assert!(matches!(error, VerifyError::Away) && error.is_retryable(), "{error}");
+        id.mark(&storage).await.expect("memory takes everything");
+        let error =
+            verify_patiently(&storage, Some(&id), &claim, AT_ONCE, &slots, |_| ()).await.expect_err("it is gone");
+        assert!(error.is_absence(), "{error}");
     }
 
     #[tokio::test]

@@ -163,7 +163,12 @@ impl Args {
         }
         say(branched.table().trim_end());
         let ask = async |campaigns: &mut Campaigns| hand_in(campaigns, &request, prepared.as_ref()).await;
-        Training { by: &self.training, data_dir: &data_dir }.add(&plan.name, self.out.as_deref(), global, ask)
+        Training { by: &self.training, data_dir: &data_dir, storage: None }.add(
+            &plan.name,
+            self.out.as_deref(),
+            global,
+            ask,
+        )
     }
 
     fn request(&self, stage: &str, step: Option<u64>) -> v1::BranchCampaignRequest {

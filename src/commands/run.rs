@@ -8,6 +8,7 @@ use recipes::Recipe;
 use crate::args::{Global, TrainingArgs};
 use crate::exit::{Exit, OrBadInput};
 use crate::local::data_dir::{WritableDir, data_dir, out_dir};
+use crate::local::file_system::warn_if_shared;
 use crate::local::preparing::{check_sources, prepare_data};
 use crate::local::reach::upload;
 use crate::local::signals::Interrupts;
@@ -29,6 +30,10 @@ pub(crate) struct Args {
     #[command(flatten)]
     training: TrainingArgs,
 
+    /// URL or path of the storage of datasets and checkpoints [default: as before, at first the data directory]
+    #[arg(long, value_name = "URL|PATH")]
+    storage: Option<String>,
+
     /// Directory for points.csv, fit.json and report.html [default: out/CAMPAIGN]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -41,6 +46,7 @@ impl Args {
         self.training.own.compute.check()?;
         check_sources(&recipe)?;
         let data_dir = WritableDir::prepare_private(&data_dir(global)?)?;
+        warn_if_shared(data_dir.path());
         let out = WritableDir::prepare(&out_dir(self.out.as_deref(), recipe.name())?, "the directory of results")?;
 
         let runtime = crate::local::runtime()?;
@@ -60,7 +66,7 @@ impl Args {
             prepared = preparation => prepared??,
             () = interrupts.next() => return Ok(interrupted()),
         };
-        let training = Training { by: &self.training, data_dir };
+        let training = Training { by: &self.training, data_dir, storage: self.storage.as_deref() };
         let ask = async |campaigns: &mut Campaigns| {
             upload(campaigns, &prepared).await?;
             Ok(client::submit(campaigns, &recipe, &prepared.dataset).await?)

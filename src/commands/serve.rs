@@ -13,6 +13,7 @@ use vocabulary::text::one_line;
 use crate::args::{Compute, Global, Leaving};
 use crate::exit::Exit;
 use crate::local::data_dir::{WritableDir, data_dir};
+use crate::local::file_system::warn_if_shared;
 use crate::local::local_pool;
 use crate::local::reach::{Reached, embedded};
 use crate::local::signals::Interrupts;
@@ -63,6 +64,13 @@ pub(crate) struct Args {
     #[arg(long)]
     insecure: bool,
 
+    /// URL or path of the storage of datasets and checkpoints [default: as before, at first the data directory]
+    ///
+    /// Workers on other machines need it under the same URL, and nothing else of the data directory, which is best on a disk
+    /// of this machine. It is remembered; to move it, copy what is in it and give the new URL
+    #[arg(long, value_name = "URL|PATH")]
+    storage: Option<String>,
+
     /// Worker processes to start on this machine
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u16).range(0..=1024))]
     workers: u16,
@@ -96,6 +104,7 @@ impl Args {
             self.compute.check()?;
         }
         let data_dir = data_dir.path();
+        warn_if_shared(data_dir);
         let tls = self.tls_cert.zip(self.tls_key).map(|(certificate, key)| TlsFiles {
             certificate,
             key,
@@ -106,6 +115,7 @@ impl Args {
             let local_workers =
                 (self.workers > 0).then(|| local_pool(data_dir, self.workers, &self.compute, self.leaving));
             let options = CoordinatorOptions {
+                storage: self.storage,
                 listen: self.listen,
                 settings: Settings::with_lease(Duration::from_secs(u64::from(self.lease))),
                 tls,

@@ -41,7 +41,9 @@ impl Checkpoint {
         let path = Path::new(named);
         if path.exists() {
             let snapshot = read_folder(path).or_bad_input()?;
-            let storage = Storage::local(&data_dir(global)?).ok();
+            // The data directory may not be one of a coordinator.
+            let address = coordinator::storage_address(&data_dir(global)?);
+            let storage = address.ok().and_then(|address| Storage::open(&address).ok());
             return Ok(Self { snapshot, name: named.to_owned(), storage });
         }
         let (stage, step) = stage_and_step(named).or_bad_input()?;

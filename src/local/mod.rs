@@ -3,6 +3,7 @@
 
 pub(crate) mod checkpoint;
 pub(crate) mod data_dir;
+pub(crate) mod file_system;
 pub(crate) mod law;
 mod pool;
 pub(crate) mod preparing;

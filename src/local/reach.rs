@@ -77,6 +77,7 @@ pub(crate) async fn embedded(options: CoordinatorOptions) -> anyhow::Result<Reac
                     | StartError::Tls(_)
                     | StartError::DataDir { .. }
                     | StartError::Lock(_)
+                    | StartError::Storage(_)
                     | StartError::Listen { .. }
             );
             let error = anyhow::Error::new(error);

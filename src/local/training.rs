@@ -16,7 +16,7 @@ use super::reach::{Reached, embedded, is_taken, reach};
 use super::signals::Interrupts;
 use super::{PROGRAM, local_pool};
 use crate::args::{Global, OwnWorkers, TrainingArgs};
-use crate::exit::{Exit, call_error};
+use crate::exit::{Exit, OrBadInput, bad_input, call_error};
 use crate::logging::say;
 use crate::views::output;
 use crate::views::progress::{Snapshot, display};
@@ -31,6 +31,8 @@ const BETWEEN_TRIES: Duration = Duration::from_millis(200);
 pub(crate) struct Training<'a> {
     pub(crate) by: &'a TrainingArgs,
     pub(crate) data_dir: &'a Path,
+    /// The storage that was asked for.
+    pub(crate) storage: Option<&'a str>,
 }
 
 impl Training<'_> {
@@ -103,11 +105,24 @@ impl Training<'_> {
 
     /// The running coordinator, or an embedded one.
     async fn reach(&self) -> anyhow::Result<Reached> {
-        if let Some(reached) = reach(&self.by.coordinator, self.data_dir).await? {
+        if let Some(mut reached) = reach(&self.by.coordinator, self.data_dir).await? {
+            self.expect_storage(&mut reached).await?;
             say(&format!("the coordinator at {} and its workers do the work", reached.campaigns.url()));
             return Ok(reached);
         }
-        embedded(CoordinatorOptions::new(self.data_dir)).await
+        let storage = self.storage.map(str::to_owned);
+        embedded(CoordinatorOptions { storage, ..CoordinatorOptions::new(self.data_dir) }).await
+    }
+
+    /// Refuses a coordinator that uses another storage than was asked for.
+    async fn expect_storage(&self, reached: &mut Reached) -> anyhow::Result<()> {
+        let Some(asked) = self.storage else { return Ok(()) };
+        let (asked, used) = (storage::address_of(asked).or_bad_input()?, reached.campaigns.info().await?.storage);
+        if asked == used {
+            return Ok(());
+        }
+        let url = reached.campaigns.url();
+        Err(bad_input(anyhow!("the coordinator at {url} keeps datasets and checkpoints in {used}, not in {asked}")))
     }
 
     async fn train(

@@ -10,12 +10,12 @@ use futures::TryStreamExt;
 use object_store::ObjectStoreExt;
 use object_store::path::Path as StorePath;
 use proto::layout::MANIFEST;
+use storage::Storage;
 use tracing::{info, warn};
 use vocabulary::DatasetId;
 use vocabulary::text::one_line;
 
 use crate::checkpoint::off_thread;
-use crate::storage::Storage;
 
 /// How long a file system may take to answer whether there is a directory.
 const LONGEST_LOOK: Duration = Duration::from_secs(5 * 60);

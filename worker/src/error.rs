@@ -10,8 +10,8 @@ use crate::exit::ExitCode;
 use crate::pulse::Quiet;
 use crate::session::WireError;
 use crate::session::link::LinkError;
-use crate::storage::StorageError;
 use outbox::SpoolError;
+use storage::{ProofError, StorageError};
 
 /// A worker that ended before it was told to.
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +57,15 @@ pub enum WorkerError {
     /// This worker cannot reach the coordinator's checkpoints and datasets.
     #[error("cannot use the coordinator's storage")]
     Storage(#[from] StorageError),
+    /// What this worker sees at the address of the coordinator's storage is something else.
+    #[error("what this machine has at {address} is not the coordinator's storage")]
+    OtherStorage {
+        /// The address.
+        address: String,
+        /// What it sees instead.
+        #[source]
+        source: ProofError,
+    },
     /// The coordinator refused this worker.
     #[error("the coordinator at {url} refuses this worker")]
     Refused {
@@ -115,6 +124,7 @@ impl WorkerError {
             | Self::Name { .. }
             | Self::NotOurs { .. }
             | Self::Storage(_)
+            | Self::OtherStorage { .. }
             | Self::Refused { .. }
             | Self::Protocol { .. } => ExitCode::BadConfiguration,
             Self::DataDir { source, .. } => of_file(source),

@@ -13,8 +13,8 @@ use crate::checkpoint::{Blobs, CheckpointRef, download, find, upload};
 use crate::faulty::{Death, Faulty, Rates};
 use crate::jobs::{PrepareError, RetryPolicy, StoreError, fetch, store};
 use crate::session::{Lost, Unprepared};
-use crate::storage::Storage;
 use crate::training::Blob;
+use storage::Storage;
 
 /// Writes per checkpoint: two blobs and the manifest.
 const PUTS: usize = 3;

@@ -19,8 +19,8 @@ use crate::dataset::{DatasetError, dataset_dir};
 use crate::runner::panic_text;
 use crate::session::link::JitteredBackoff;
 use crate::session::{Assignment, Lost, Unprepared};
-use crate::storage::{Storage, StorageError};
 use crate::training::{Blob, PendingBlobs, StartPoint, Task, TrainingError};
+use storage::{ProofError, Storage, StorageError};
 
 /// A transfer that takes longer is considered hung, as on a file system whose server is gone.
 const LONGEST_TRY: Duration = Duration::from_secs(60 * 60);
@@ -63,6 +63,7 @@ impl RetryPolicy {
 
 /// A finished job.
 pub(crate) enum Done {
+    Proved { result: Result<(), ProofError> },
     Prepared { key: AttemptKey, result: Result<Box<Prepared>, PrepareError> },
     Stored { key: AttemptKey, step: u64, is_last: bool, result: Result<(CheckpointRef, Blobs), StoreError> },
     Opened { address: String, result: Result<Storage, StorageError> },

@@ -39,7 +39,6 @@ pub mod runner;
 pub mod session;
 mod shell;
 mod standalone;
-mod storage;
 pub mod training;
 
 pub use cadence::Cadence;

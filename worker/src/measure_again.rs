@@ -8,8 +8,8 @@ use vocabulary::{Evaluation, Measurements};
 use crate::checkpoint::{CheckpointRef, download};
 use crate::dataset::dataset_dir;
 use crate::standalone::StandaloneError;
-use crate::storage::Storage;
 use crate::training::{EvaluationOrder, Interrupter, StageTrainer, StartPoint, Trainer};
+use storage::Storage;
 
 /// What to evaluate again, and with what.
 #[derive(Clone)]

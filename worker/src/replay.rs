@@ -9,8 +9,8 @@ use vocabulary::{Measurements, Stage};
 use crate::checkpoint::{CheckpointRef, download};
 use crate::dataset::dataset_dir;
 use crate::standalone::StandaloneError;
-use crate::storage::Storage;
 use crate::training::{Blob, Event, Order, StageTrainer, StartPoint, StepReport, Steps, Trainer};
+use storage::Storage;
 
 /// A stage to replay, and what to train it with.
 #[derive(Clone)]

@@ -5,13 +5,14 @@ use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
-use proto::v1::{Goodbye, WorkerMessage, worker_message::Body};
+use proto::v1::{Goodbye, StorageProof, WorkerMessage, worker_message::Body};
+use storage::{ProofError, Storage, StorageError, prove};
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_until, timeout};
 use tracing::{Instrument, debug, error, info, info_span, warn};
-use vocabulary::AttemptKey;
 use vocabulary::text::one_line;
+use vocabulary::{AttemptKey, Backoff};
 
 use crate::checkpoint::{Cache, off_thread};
 use crate::error::WorkerError;
@@ -22,8 +23,7 @@ use crate::options::WorkerOptions;
 use crate::pulse::{Quiet, Watch};
 use crate::runner::{Controls, Report, Runner};
 use crate::session::link::{LinkError, LinkEvent};
-use crate::session::{Action, Assignment, Event, Session, Unprepared, WireError, decode};
-use crate::storage::{Storage, StorageError};
+use crate::session::{Action, Assignment, Event, Lost, Offer, Session, Unprepared, WireError, decode};
 use outbox::Spool;
 
 /// The heartbeat interval until the coordinator's welcome sets it.
@@ -34,6 +34,26 @@ const GOODBYE: Duration = Duration::from_secs(1);
 const BETWEEN_COMPLAINTS: Duration = Duration::from_secs(10 * 60);
 /// How often to look whether training gets anywhere, where that takes long to decide.
 const BETWEEN_LOOKS: Duration = Duration::from_secs(10);
+
+/// The waits between two tries to use the storage.
+const BETWEEN_PROOFS: Backoff = Backoff { first: Duration::from_secs(1), longest: Duration::from_secs(60) };
+/// How often a storage that is not the coordinator's is looked at before a worker that never could work leaves: what the
+/// coordinator just wrote may show late.
+const LOOKS_BEFORE_LEAVING: u32 = 2;
+
+/// Whether the storage is the coordinator's, and can be used.
+#[derive(Debug, Default)]
+struct Proof {
+    /// What the latest welcome named.
+    offer: Option<Offer>,
+    /// The latest try.
+    job: Option<AbortHandle>,
+    /// Tries in a row that failed.
+    failures: u32,
+    again_at: Option<Instant>,
+    /// Whether this process could ever use the storage.
+    was_given: bool,
+}
 
 pub(crate) struct Shell {
     options: Arc<WorkerOptions>,
@@ -48,6 +68,7 @@ pub(crate) struct Shell {
     opening: Option<String>,
     /// What to prepare once the storage is open.
     unprepared: Option<Assignment>,
+    proof: Proof,
     jobs: JoinSet<Done>,
     /// Held while a checkpoint is being stored.
     store_turn: Arc<Mutex<()>>,
@@ -89,6 +110,7 @@ impl Shell {
             storage: None,
             opening: None,
             unprepared: None,
+            proof: Proof::default(),
             jobs: JoinSet::new(),
             store_turn: Arc::default(),
             preparing: None,
@@ -142,6 +164,7 @@ impl Shell {
                 _ = self.look.tick() => self.on_look()?,
                 Some(why) = leave.recv() => self.on_leave(why)?,
                 () = at(deadline) => self.on_deadline()?,
+                () = at(self.proof.again_at) => self.prove_storage()?,
                 () = room(waiting) => {}
             }
         }
@@ -225,7 +248,7 @@ impl Shell {
             return None;
         }
         let Some((_, storage)) = &self.storage else {
-            let why = Unprepared::Failed { reason: "the coordinator named no storage".to_owned() };
+            let why = Unprepared::StorageFailed { reason: "the storage cannot be opened".to_owned() };
             return Some(Event::NotPrepared { key, why });
         };
         let cached = assignment.start.as_ref().and_then(|start| self.cache.get(start));
@@ -235,22 +258,44 @@ impl Shell {
         None
     }
 
-    fn configure(&mut self, heartbeat_interval: Duration, address: String) {
+    fn configure(&mut self, heartbeat_interval: Duration, offer: Offer) -> Result<(), WorkerError> {
         self.away_since = None;
         self.complained = None;
         self.was_welcomed = true;
         if self.heartbeat.period() != heartbeat_interval {
             self.heartbeat = every(heartbeat_interval);
         }
-        let known = self.opening.as_ref().or(self.storage.as_ref().map(|(known, _)| known));
-        if self.training_thread.is_some() && known != Some(&address) {
-            self.opening = Some(address.clone());
-            // A file system whose server is gone may never answer; heartbeats and signals must not wait for it.
-            self.jobs.spawn(off_thread(move || {
-                let result = Storage::open(&address);
-                Done::Opened { address, result }
-            }));
+        if self.training_thread.is_none() {
+            return Ok(()); // It only speaks for a process that has ended.
         }
+        self.proof.offer = Some(offer);
+        self.prove_storage()
+    }
+
+    /// Has the storage that the coordinator named opened and proved beside the session: a file system whose server is gone may
+    /// never answer, and heartbeats and signals must not wait for it.
+    fn prove_storage(&mut self) -> Result<(), WorkerError> {
+        self.proof.again_at = None;
+        let Some(Offer { address, id }) = self.proof.offer.clone() else { return Ok(()) };
+        if self.storage.as_ref().is_none_or(|(known, _)| *known != address) {
+            if self.opening.as_ref() != Some(&address) {
+                self.opening = Some(address.clone());
+                self.jobs.spawn(off_thread(move || {
+                    let result = Storage::open(&address);
+                    Done::Opened { address, result }
+                }));
+            }
+            return Ok(());
+        }
+        if let (Some(id), Some((_, storage))) = (id, &self.storage) {
+            let (storage, name) = (storage.clone(), self.session.worker().to_string());
+            let job = async move { Done::Proved { result: prove(storage.store().as_ref(), &id, &name).await } };
+            // The latest welcome is what counts.
+            if let Some(earlier) = self.proof.job.replace(self.jobs.spawn(job)) {
+                earlier.abort();
+            }
+        }
+        Ok(())
     }
 
     fn on_opened(&mut self, address: String, opened: Result<Storage, StorageError>) -> Result<(), WorkerError> {
@@ -262,14 +307,61 @@ impl Shell {
                 info!(storage = address, "welcome");
                 self.storage = Some((address, storage));
             }
-            Err(error) if self.storage.is_none() => return Err(error.into()),
-            // What is in training was started with the storage that was there before.
-            Err(error) => return self.give_up(error.into(), self.options.grace),
+            // Where this process has worked before, whatever it is may pass.
+            Err(error) if error.may_pass() || self.proof.was_given => {
+                self.storage = None;
+                self.not_proved(&address, &error);
+                return Ok(());
+            }
+            Err(error) => return Err(error.into()),
         }
+        self.prove_storage()?;
         match self.unprepared.take().and_then(|assignment| self.prepare(assignment)) {
             Some(event) => self.feed(event),
             None => Ok(()),
         }
+    }
+
+    fn on_proved(&mut self, result: Result<(), ProofError>) -> Result<(), WorkerError> {
+        let address = self.storage.as_ref().map(|(address, _)| address.clone()).unwrap_or_default();
+        match result {
+            Ok(()) => {
+                self.proof.failures = 0;
+                self.proof.was_given = true;
+                self.send_beside(Body::StorageProof(StorageProof { trouble: String::new() }));
+            }
+            // Somebody started it where it cannot work. One whose parent started it says so and stays, and so does one that
+            // could work here before: a file system may have gone away.
+            Err(source)
+                if source.is_elsewhere()
+                    && self.proof.failures >= LOOKS_BEFORE_LEAVING
+                    && !self.proof.was_given
+                    && !self.options.exit_with_stdin =>
+            {
+                return Err(WorkerError::OtherStorage { address, source });
+            }
+            Err(error) => self.not_proved(&address, &error),
+        }
+        Ok(())
+    }
+
+    /// Says why the storage cannot be used, and tries again later.
+    fn not_proved(&mut self, address: &str, error: &dyn std::error::Error) {
+        let trouble = format!("cannot use the storage at {address}: {}", one_line(error));
+        self.proof.failures = self.proof.failures.saturating_add(1);
+        let wait = BETWEEN_PROOFS.wait_after(self.proof.failures);
+        warn!(?wait, "{trouble}; trying again");
+        self.proof.again_at = Some(Instant::now() + wait);
+        self.send_beside(Body::StorageProof(StorageProof { trouble }));
+    }
+
+    /// The storage failed an attempt: the coordinator is told, and hears again once it works.
+    fn doubt_storage(&mut self, reason: String) -> Result<(), WorkerError> {
+        if self.proof.offer.as_ref().is_none_or(|offer| offer.id.is_none()) {
+            return Ok(());
+        }
+        self.send_beside(Body::StorageProof(StorageProof { trouble: reason }));
+        self.prove_storage()
     }
 
     fn on_link(&mut self, event: LinkEvent) -> Result<(), WorkerError> {
@@ -347,6 +439,7 @@ impl Shell {
 
     fn on_done(&mut self, done: Done) -> Result<(), WorkerError> {
         match done {
+            Done::Proved { result } => self.on_proved(result),
             Done::Prepared { key, result } => {
                 if self.preparing.take_if(|(preparing, _)| *preparing == key).is_none() {
                     return Ok(()); // Aborted just as it finished.
@@ -356,7 +449,13 @@ impl Shell {
                         self.train(key, *prepared);
                         Ok(())
                     }
-                    Err(error) => self.feed(Event::NotPrepared { key, why: error.into() }),
+                    Err(error) => {
+                        let why = Unprepared::from(error);
+                        if let Unprepared::StorageFailed { reason } = &why {
+                            self.doubt_storage(reason.clone())?;
+                        }
+                        self.feed(Event::NotPrepared { key, why })
+                    }
                 }
             }
             Done::Opened { address, result } => self.on_opened(address, result),
@@ -372,7 +471,13 @@ impl Shell {
                         }
                         self.feed(Event::CheckpointStored { key, checkpoint })
                     }
-                    Err(error) => self.feed(Event::CheckpointLost { key, step, why: error.into() }),
+                    Err(error) => {
+                        let why = Lost::from(error);
+                        if let Lost::NotStored { reason } = &why {
+                            self.doubt_storage(reason.clone())?;
+                        }
+                        self.feed(Event::CheckpointLost { key, step, why })
+                    }
                 }
             }
         }

@@ -11,8 +11,8 @@ use vocabulary::{Attempt, AttemptKey, Measurements, Plan, Stage, StageKey};
 
 use crate::checkpoint::{Blobs, CheckpointRef, DownloadError, UploadError, find, upload};
 use crate::dataset::{DatasetError, dataset_dir};
-use crate::storage::{Storage, StorageError};
 use crate::training::{Event, Order, StageTrainer, StartPoint, StepReport, Steps, Trainer, TrainingError};
+use storage::{Storage, StorageError};
 
 /// The attempt of what is trained without a coordinator, which counts attempts from one.
 const STANDALONE: Attempt = Attempt(0);

@@ -44,7 +44,17 @@ pub enum Event {
         running: Vec<AttemptKey>,
         /// Stages whose last checkpoint it has at hand, so that it can begin their children without a download.
         holds: Vec<StageKey>,
+        /// Why it is to be given nothing until [`Event::WorkerFit`], where it is.
+        unfit: Option<String>,
     },
+    /// A worker cannot be given anything, although it is there. What it has it keeps.
+    WorkerUnfit {
+        worker: WorkerId,
+        /// Why, for people.
+        reason: String,
+    },
+    /// What made a worker unfit is over.
+    WorkerFit { worker: WorkerId },
     /// A worker is alive.
     HeartbeatReceived {
         worker: WorkerId,

@@ -39,6 +39,11 @@ pub enum WaitReason {
     },
     /// Every worker rests, because the storage failed it; they try again after a while.
     WorkersRest,
+    /// No worker that it fits on can be given anything.
+    WorkersUnfit {
+        /// Why one of them cannot.
+        reason: String,
+    },
     /// Every worker that it fits on has another stage.
     WorkersBusy {
         /// How many stages are before it in the queue.
@@ -62,6 +67,7 @@ impl fmt::Display for WaitReason {
                 write!(f, "needs about {needed:.1} GiB of memory, and the largest worker has {largest:.1} GiB")
             }
             Self::WorkersRest => f.write_str("the storage failed every worker; they rest before they try again"),
+            Self::WorkersUnfit { reason } => write!(f, "no worker can be given work: {reason}"),
             Self::WorkersBusy { ahead: 0 } => f.write_str("queued, next in line"),
             Self::WorkersBusy { ahead } => write!(f, "queued, {} in line", ordinal(*ahead + 1)),
         }
@@ -129,7 +135,10 @@ impl Scheduler {
                 WaitReason::NoWorkerLargeEnough { needed_bytes, largest_bytes }
             }
             Some(_) if able().all(|worker| worker.slot == Slot::Resting) => WaitReason::WorkersRest,
-            Some(_) => WaitReason::WorkersBusy { ahead: 0 },
+            Some(_) => match able().map(|worker| worker.unfit.as_ref()).collect::<Option<Vec<_>>>() {
+                Some(reasons) if !reasons.is_empty() => WaitReason::WorkersUnfit { reason: reasons[0].clone() },
+                _ => WaitReason::WorkersBusy { ahead: 0 },
+            },
         }
     }
 }

@@ -27,9 +27,11 @@ impl Scheduler {
             Event::CampaignCancelled { campaign } => self.on_campaign_cancelled(campaign, out),
             Event::ForgetRequested { campaign } => self.on_forget_requested(campaign, out),
             Event::RetryRequested { campaign } => self.on_retry_requested(campaign, out),
-            Event::WorkerJoined { worker, name, memory_bytes, can, running, holds } => {
-                self.on_worker_joined(now, worker, name, memory_bytes, can, &running, holds, out);
+            Event::WorkerJoined { worker, name, memory_bytes, can, running, holds, unfit } => {
+                self.on_worker_joined(now, worker, name, memory_bytes, can, &running, holds, unfit, out);
             }
+            Event::WorkerUnfit { worker, reason } => self.workers.set_unfit(worker, Some(reason)),
+            Event::WorkerFit { worker } => self.workers.set_unfit(worker, None),
             Event::HeartbeatReceived { worker, running } => self.on_heartbeat_received(now, worker, &running, out),
             Event::WorkerDisconnected { worker } => self.on_worker_disconnected(worker),
             Event::WorkerLeft { worker } => self.on_worker_left(now, worker, out),

@@ -79,7 +79,7 @@ impl Api {
     /// Checks that a dataset is where workers will look for it.
     pub(super) async fn check_dataset(&self, dataset: &Dataset) -> Result<(), ApiError> {
         let (named, storage) = (dataset.id.to_string(), self.storage_url.clone());
-        match datasets::look_for(self.storage.as_ref(), &dataset.id).await.map_err(ApiError::ReadStorage)? {
+        match datasets::look_for(self.storage.store().as_ref(), &dataset.id).await.map_err(ApiError::ReadStorage)? {
             Presence::Whole => Ok(()),
             Presence::Absent => Err(ApiError::NoDataset { dataset: named, storage }),
             Presence::Partial { file } => Err(ApiError::PartialDataset { dataset: named, storage, file }),

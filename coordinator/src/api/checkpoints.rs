@@ -55,7 +55,8 @@ impl Api {
     pub(crate) async fn collect(&self, request: CollectRequest) -> Result<Collection, ApiError> {
         let CollectRequest { campaign, min_age, dry_run } = request;
         // Listed before the look at what is in use: a file that is committed in between is not an orphan then.
-        let files = orphans::list(self.storage.as_ref(), Some(&self.data_dir)).await.map_err(ApiError::ReadStorage)?;
+        let (store, directory) = (self.storage.store().as_ref(), self.storage.directory());
+        let files = orphans::list(store, directory).await.map_err(ApiError::ReadStorage)?;
         let mut checkpoints = self.checkpoints(campaign.clone()).await?;
         checkpoints.retain(|status| status.hold.is_none());
         if !dry_run {
@@ -80,10 +81,11 @@ impl Api {
             orphans.retain(|orphan| orphan.path.split('/').nth(1).is_some_and(|stage| stages.contains(stage)));
         }
         if !dry_run {
-            let deleted = orphans::delete(self.storage.as_ref(), Some(&self.data_dir), &orphans).await;
+            let deleted = orphans::delete(store, directory, &orphans).await;
             deleted.map_err(ApiError::DeleteFiles)?;
-            let data_dir = self.data_dir.clone();
-            self.beside(move || orphans::remove_empty_folders(&data_dir, min_age, SystemTime::now())).await?;
+            if let Some(directory) = directory.map(ToOwned::to_owned) {
+                self.beside(move || orphans::remove_empty_folders(&directory, min_age, SystemTime::now())).await?;
+            }
         }
         Ok(Collection { checkpoints, orphans })
     }

@@ -22,10 +22,9 @@ pub(crate) mod views;
 mod watch;
 pub(crate) mod words;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use object_store::ObjectStore;
+use storage::Storage;
 use tokio_util::sync::CancellationToken;
 use vocabulary::{CampaignId, StageKey};
 
@@ -49,10 +48,8 @@ const READER_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(30);
 pub(crate) struct Api {
     pub(crate) driver: DriverHandle,
     pub(crate) store: Arc<dyn Store>,
-    pub(crate) storage: Arc<dyn ObjectStore>,
+    pub(crate) storage: Storage,
     pub(crate) storage_url: String,
-    /// The storage as a directory.
-    pub(crate) data_dir: PathBuf,
     /// Cancelled when the coordinator stops.
     pub(crate) stop: CancellationToken,
 }

@@ -18,14 +18,14 @@ impl Driver {
     /// Has a checkpoint read and compared beside the driver. Only this worker's reports wait for it.
     pub(super) fn begin_to_verify(&mut self, worker: WorkerId, sequence: u64, claim: CheckpointClaim) {
         let (storage, inputs, checked) = (self.storage.clone(), self.own_inputs.clone(), claim.clone());
-        let slots = self.verification_slots.clone();
+        let (slots, id) = (self.verification_slots.clone(), self.storage_id.clone());
         self.wait_for(worker, sequence, Checking::Written(claim), move |verification| async move {
             let tell = |error: &VerifyError| {
                 // For display. Should the queue be full, the next try says it again.
                 let trouble = one_line(error);
                 let _ = inputs.try_send(Input::CannotVerifyYet { worker, verification, trouble });
             };
-            let outcome = verify::verify_patiently(storage.as_ref(), &checked, WRITTEN, &slots, tell).await;
+            let outcome = verify::verify_patiently(storage.as_ref(), Some(&id), &checked, WRITTEN, &slots, tell).await;
             // The driver may have stopped. The worker then reports it again to the next one.
             let _ = inputs.send(Input::Verified { worker, verification, outcome }).await;
         });
@@ -34,6 +34,7 @@ impl Driver {
     /// Examines a committed checkpoint that a worker cannot use. The worker's word alone is not believed.
     pub(super) fn begin_to_examine(&mut self, worker: WorkerId, sequence: u64, key: AttemptKey, start: UnusableStart) {
         let (storage, store, inputs) = (self.storage.clone(), self.store.clone(), self.own_inputs.clone());
+        let id = self.storage_id.clone();
         let data = self.scheduler.stage(&start.of).map(|stage| stage.spec.data.dataset);
         let (of, step, hash) = (start.of, start.step, start.manifest_hash.clone());
         warn!(%of, step, %worker, reason = start.reason, "a worker cannot use a committed checkpoint");
@@ -43,7 +44,7 @@ impl Driver {
             let committed = committed.map(|row| row.filter(|row| row.manifest_hash == hash));
             let found = match (committed, data) {
                 (Ok(Some(committed)), Some(data)) => {
-                    Ok(Some(verify::examine(storage.as_ref(), &committed, &data, verify::COMMITTED).await))
+                    Ok(Some(verify::examine(storage.as_ref(), Some(&id), &committed, &data, verify::COMMITTED).await))
                 }
                 (Ok(_), _) => Ok(None),
                 (Err(error), _) => Err(error),

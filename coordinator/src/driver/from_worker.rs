@@ -24,6 +24,8 @@ pub(crate) struct Hello {
     pub(crate) predecessors: Vec<WorkerId>,
     /// The process's own count of its connections; zero where it does not say.
     pub(crate) connection: u64,
+    /// Whether it shows that it can use the storage before it is given anything.
+    pub(crate) proves_storage: bool,
 }
 
 /// Every later message.
@@ -32,6 +34,10 @@ pub(crate) enum FromWorker {
     Heartbeat {
         running: Vec<AttemptKey>,
         progress: Option<Progress>,
+    },
+    /// It can use the storage, or cannot for this reason.
+    StorageProof {
+        trouble: Option<String>,
     },
     /// The process ends.
     Goodbye,

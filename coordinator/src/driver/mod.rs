@@ -41,6 +41,7 @@ use std::time::Duration;
 use object_store::ObjectStore;
 use scheduler::pool::Demand;
 use scheduler::{Event, RestoreError, Scheduler, Settings, Timestamp};
+use storage::StorageId;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -48,6 +49,7 @@ use tracing::info;
 use vocabulary::{CampaignId, WorkerId};
 
 use crate::clock::unix_ms;
+use crate::start::storage::Opened as OpenedStorage;
 use crate::store::{Store, StoreError, Term};
 use crate::tasks::{Alarm, Panicked};
 use batch::{Afterwards, Batch};
@@ -116,13 +118,6 @@ pub(crate) enum Access {
     Reads,
 }
 
-/// Where datasets and checkpoints lie.
-pub(crate) struct Home {
-    pub(crate) storage: Arc<dyn ObjectStore>,
-    /// The address that workers open.
-    pub(crate) storage_url: String,
-}
-
 /// See the [module's page](self).
 pub(crate) struct Driver {
     scheduler: Scheduler,
@@ -133,6 +128,8 @@ pub(crate) struct Driver {
     storage: Arc<dyn ObjectStore>,
     /// The address that workers open.
     storage_url: String,
+    /// What tells it from others.
+    storage_id: StorageId,
     conversations: BTreeMap<WorkerId, Conversation>,
     notes: Arc<Notes>,
     index: Index,
@@ -161,12 +158,11 @@ impl Driver {
     pub(crate) async fn restore(
         settings: Settings,
         store: Arc<dyn Store>,
-        home: Home,
+        storage: OpenedStorage,
         access: Access,
         stop: CancellationToken,
     ) -> Result<(Self, DriverHandle), RestoreStateError> {
         let started = Instant::now();
-        let Home { storage, storage_url } = home;
         let term = match access {
             Access::Writes => store.begin_term().await.map_err(RestoreStateError::TakeOver)?,
             Access::Reads => Term::NONE,
@@ -188,8 +184,9 @@ impl Driver {
             store,
             access,
             term,
-            storage,
-            storage_url,
+            storage: storage.storage.store().clone(),
+            storage_url: storage.address,
+            storage_id: storage.id,
             conversations,
             notes: Arc::new(notes),
             index,

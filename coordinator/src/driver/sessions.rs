@@ -15,6 +15,9 @@ use crate::auth::Caller;
 use crate::store::CurvePoint;
 use crate::verify::CheckpointClaim;
 
+/// Why a worker that just joined is given nothing.
+const UNPROVED: &str = "it has not shown yet that it can use the storage";
+
 impl Driver {
     pub(super) async fn on_session_opened(
         &mut self,
@@ -62,10 +65,14 @@ impl Driver {
         }
         info!(%worker, name = hello.name, version = hello.version, running = hello.running.len(), "a worker joined");
         let Settings { heartbeat_interval, lease_duration, .. } = *self.scheduler.settings();
-        let storage = self.storage_url.clone();
-        batch.welcomes.push((worker, ToWorker::Welcome { heartbeat_interval, lease_duration, storage }));
-        let Hello { name, memory_bytes, can, running, holds, .. } = hello;
-        self.apply(Event::WorkerJoined { worker, name, memory_bytes, can, running, holds }, batch);
+        let (storage, storage_id) = (self.storage_url.clone(), self.storage_id.to_string());
+        batch.welcomes.push((worker, ToWorker::Welcome { heartbeat_interval, lease_duration, storage, storage_id }));
+        let Hello { name, memory_bytes, can, running, holds, proves_storage, .. } = hello;
+        if !proves_storage {
+            warn!(%worker, name, "a worker of an earlier version does not show that it can use the storage");
+        }
+        let unfit = proves_storage.then(|| UNPROVED.to_owned());
+        self.apply(Event::WorkerJoined { worker, name, memory_bytes, can, running, holds, unfit }, batch);
         batch.is_visible = true;
         Ok(())
     }
@@ -119,6 +126,15 @@ impl Driver {
             FromWorker::Heartbeat { running, progress } => {
                 conversation.hear_progress(progress);
                 self.apply(Event::HeartbeatReceived { worker, running }, batch);
+            }
+            FromWorker::StorageProof { trouble: None } => {
+                self.apply(Event::WorkerFit { worker }, batch);
+                batch.is_visible = true;
+            }
+            FromWorker::StorageProof { trouble: Some(trouble) } => {
+                warn!(%worker, name = conversation.name, trouble, "a worker cannot use the storage and is given nothing");
+                self.apply(Event::WorkerUnfit { worker, reason: trouble }, batch);
+                batch.is_visible = true;
             }
             FromWorker::Goodbye => {
                 info!(%worker, "a worker said goodbye");

@@ -21,6 +21,8 @@ pub(crate) enum ToWorker {
         lease_duration: Duration,
         /// The address of the storage it has to open.
         storage: String,
+        /// What the marker of that storage says.
+        storage_id: String,
     },
     /// Train or evaluate a stage.
     Assignment(Box<Assignment>),

@@ -3,6 +3,7 @@
 mod handle;
 mod options;
 mod server;
+pub(crate) mod storage;
 
 use std::fs::DirBuilder;
 use std::io;
@@ -12,20 +13,17 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use futures::{Stream, StreamExt as _};
-use object_store::ObjectStore;
-use object_store::local::LocalFileSystem;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::ServerTlsConfig;
 use tracing::{info, warn};
-use url::Url;
 
 use crate::STORE_FILE;
 use crate::api::Api;
 use crate::auth::{Guard, of_this_user, with_logins};
-use crate::driver::{Access, Driver, DriverHandle, Home};
+use crate::driver::{Access, Driver, DriverHandle, RestoreStateError};
 use crate::grpc::{CampaignHandlers, WorkerHandlers};
 use crate::incoming::{self, Accepted, Gate, ServerLimits};
 use crate::lock::{DataDirLock, LiveCoordinator, LockError};
@@ -110,8 +108,7 @@ struct Opened {
     local_workers: Option<LocalPoolOptions>,
     lock: Option<DataDirLock>,
     store: Arc<dyn Store>,
-    storage: Arc<dyn ObjectStore>,
-    storage_url: String,
+    storage: storage::Opened,
     driver: Driver,
     driver_handle: DriverHandle,
     /// Cancelled when the coordinator stops.
@@ -121,8 +118,17 @@ struct Opened {
 
 impl Opened {
     async fn open(options: CoordinatorOptions) -> Result<Self, StartError> {
-        let CoordinatorOptions { data_dir, store, settings, local_workers, limits, require_token, reads_only, .. } =
-            options;
+        let CoordinatorOptions {
+            data_dir,
+            storage,
+            store,
+            settings,
+            local_workers,
+            limits,
+            require_token,
+            reads_only,
+            ..
+        } = options;
         let data_dir = make_data_dir(&data_dir)?;
         let lock = if reads_only { None } else { Some(take_lock(&data_dir).await?) };
         if lock.is_some() && std::fs::metadata(&data_dir).is_ok_and(|found| found.permissions().mode() & 0o077 != 0) {
@@ -139,26 +145,19 @@ impl Opened {
                 opened.map_err(|source| StartError::Store { path: data_dir.join(STORE_FILE), source })?
             }
         };
-        let (storage, storage_url) = open_storage(&data_dir)?;
+        let storage = if reads_only {
+            storage::look(&data_dir)?
+        } else {
+            let is_used = !store.campaign_rows().await.map_err(RestoreStateError::Read)?.is_empty();
+            storage::open(&data_dir, storage.as_deref(), is_used).await?
+        };
         let stop = CancellationToken::new();
         let access = if reads_only { Access::Reads } else { Access::Writes };
-        let home = Home { storage: storage.clone(), storage_url: storage_url.clone() };
-        let (driver, driver_handle) = Driver::restore(settings, store.clone(), home, access, stop.clone()).await?;
+        let restored = Driver::restore(settings, store.clone(), storage.clone(), access, stop.clone()).await?;
+        let (driver, driver_handle) = restored;
 
         let guard = Arc::new(Guard::new(store.clone(), require_token));
-        Ok(Self {
-            data_dir,
-            limits,
-            local_workers,
-            lock,
-            store,
-            storage,
-            storage_url,
-            driver,
-            driver_handle,
-            stop,
-            guard,
-        })
+        Ok(Self { data_dir, limits, local_workers, lock, store, storage, driver, driver_handle, stop, guard })
     }
 
     async fn serve<F, S, IO>(self, entrance: Entrance<F>) -> Result<Handle, StartError>
@@ -167,19 +166,7 @@ impl Opened {
         S: Stream<Item = io::Result<Accepted<IO>>> + Send + 'static,
         IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let Self {
-            data_dir,
-            limits,
-            local_workers,
-            lock,
-            store,
-            storage,
-            storage_url,
-            driver,
-            driver_handle,
-            stop,
-            guard,
-        } = self;
+        let Self { limits, local_workers, lock, store, storage, driver, driver_handle, stop, guard, .. } = self;
         let Entrance { incoming, tls, inside, public_url } = entrance;
         let needs_tokens = guard.asks();
         let (inside, socket) = inside.unzip();
@@ -188,9 +175,8 @@ impl Opened {
         let api = Api {
             driver: driver_handle.clone(),
             store: store.clone(),
-            storage,
-            storage_url: storage_url.clone(),
-            data_dir,
+            storage: storage.storage,
+            storage_url: storage.address.clone(),
             stop: stop.clone(),
         };
         let workers = WorkerHandlers::new(driver_handle.clone(), Arc::clone(&guard), limits, stop.clone());
@@ -218,12 +204,12 @@ impl Opened {
             let path = socket.as_ref().map(|socket| socket.path.clone());
             lock.announce(&LiveCoordinator::here(public_url.clone(), path))?;
         }
-        info!(url = public_url, storage = storage_url, needs_tokens, "the coordinator listens");
+        info!(url = public_url, storage = storage.address, needs_tokens, "the coordinator listens");
 
         let handle = Handle {
             url,
             public_url,
-            storage: storage_url,
+            storage: storage.address,
             driver_handle,
             pools: Mutex::default(),
             outcome,
@@ -257,19 +243,6 @@ pub(crate) async fn take_lock(data_dir: &Path) -> Result<DataDirLock, LockError>
     let owned = data_dir.to_owned();
     let taken = tokio::task::spawn_blocking(move || DataDirLock::take(&owned)).await;
     taken.unwrap_or_else(|_| Err(LockError::Held { data_dir: data_dir.to_owned(), by: None }))
-}
-
-/// The data directory as the storage of datasets and checkpoints, and its address. A folder goes with its last file.
-pub(crate) fn open_storage(data_dir: &Path) -> Result<(Arc<dyn ObjectStore>, String), StartError> {
-    let storage = LocalFileSystem::new_with_prefix(data_dir)
-        .map_err(|source| StartError::Storage { data_dir: data_dir.to_owned(), source })?
-        .with_automatic_cleanup(true);
-    let no_address = |()| StartError::DataDir {
-        data_dir: data_dir.to_owned(),
-        source: io::Error::new(io::ErrorKind::InvalidInput, "the path is not absolute"),
-    };
-    let url = Url::from_file_path(data_dir).map_err(no_address)?;
-    Ok((Arc::new(storage), url.to_string()))
 }
 
 /// The address that a process on this machine dials.

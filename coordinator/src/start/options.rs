@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use scheduler::Settings;
 
+use super::storage::StorageRefusal;
 use crate::driver::RestoreStateError;
 use crate::incoming::ServerLimits;
 use crate::lock::LockError;
@@ -20,6 +21,9 @@ use crate::tls::{TlsError, TlsFiles};
 pub struct CoordinatorOptions {
     /// Where its state lies; made if it is not there.
     pub data_dir: PathBuf,
+    /// Address or path of the storage of datasets and checkpoints. Without one, it is what the data directory had before, or
+    /// else the data directory itself.
+    pub storage: Option<String>,
     /// Where to listen. Port 0 takes any that is free.
     pub listen: SocketAddr,
     /// The store to use in place of the one in the data directory, which is then not created.
@@ -48,6 +52,7 @@ impl CoordinatorOptions {
     pub fn new(data_dir: impl Into<PathBuf>) -> Self {
         Self {
             data_dir: data_dir.into(),
+            storage: None,
             store: None,
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             settings: Settings::default(),
@@ -100,15 +105,9 @@ pub enum StartError {
     /// The state cannot be restored.
     #[error(transparent)]
     Restore(#[from] RestoreStateError),
-    /// The storage of datasets and checkpoints cannot be opened.
-    #[error("cannot use {} for datasets and checkpoints", .data_dir.display())]
-    Storage {
-        /// The directory.
-        data_dir: PathBuf,
-        /// The cause.
-        #[source]
-        source: object_store::Error,
-    },
+    /// The storage of datasets and checkpoints is not used.
+    #[error(transparent)]
+    Storage(#[from] StorageRefusal),
     /// The address cannot be listened on.
     #[error("cannot listen on {listen}")]
     Listen {

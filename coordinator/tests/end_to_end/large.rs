@@ -29,7 +29,8 @@ async fn a_campaign_too_large_for_a_message_is_read_in_parts() {
     worker.work(1).await;
     worker.settle().await;
 
-    let mut campaigns = Campaigns::connect(bench.handle.url(), &dial::Credentials::default()).await.expect("it listens");
+    let mut campaigns =
+        Campaigns::connect(bench.handle.url(), &dial::Credentials::default()).await.expect("it listens");
     let detail = campaigns.detail(&submitted.campaign).await.expect("it can be read");
     assert_eq!(detail.plan.trials.len(), 38 * 256);
     assert_eq!(detail.stages.len(), detail.plan.stages.len());

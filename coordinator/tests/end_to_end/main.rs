@@ -12,4 +12,5 @@ mod measured;
 mod refusals;
 mod restart;
 mod stalls;
+mod storage;
 mod worker;

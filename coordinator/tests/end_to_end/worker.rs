@@ -33,6 +33,8 @@ pub(crate) struct Worker {
     up: mpsc::Sender<WorkerMessage>,
     down: Streaming<CoordinatorMessage>,
     pub(crate) storage: PathBuf,
+    /// What the welcome said that the storage's marker says.
+    pub(crate) storage_id: String,
     /// The latest sequence number that was acknowledged.
     pub(crate) acknowledged: u64,
 }
@@ -74,6 +76,12 @@ impl Worker {
     pub(crate) async fn join_to_evaluate(handle: &Handle, name: &str) -> Self {
         let work = ["train", "evaluate"].map(str::to_owned).to_vec();
         let hello = v1::Hello { work, ..Default::default() };
+        Self::greet(handle, WorkerId::from_content(name.as_bytes()), 0, hello).await
+    }
+
+    /// One that shows that it can use the storage, and has not done so yet.
+    pub(crate) async fn join_to_prove(handle: &Handle, name: &str) -> Self {
+        let hello = v1::Hello { proves_storage: true, ..Default::default() };
         Self::greet(handle, WorkerId::from_content(name.as_bytes()), 0, hello).await
     }
 
@@ -136,11 +144,13 @@ impl Worker {
         up.send(WorkerMessage { sequence: 0, body: Some(Up::Hello(hello)) }).await.expect("there is room");
         let mut client = WorkerServiceClient::connect(handle.public_url().to_owned()).await.expect("it listens");
         let down = client.session(ReceiverStream::new(outgoing)).await.expect("the hello is sound").into_inner();
-        let mut worker = Self { id, sequence, up, down, storage: PathBuf::new(), acknowledged: 0 };
+        let mut worker =
+            Self { id, sequence, up, down, storage: PathBuf::new(), storage_id: String::new(), acknowledged: 0 };
         let Down::Welcome(welcome) = worker.next().await else { panic!("the first message is a welcome") };
         assert!(welcome.heartbeat_interval_ms > 0 && welcome.lease_duration_ms > welcome.heartbeat_interval_ms);
         let path = welcome.storage.strip_prefix("file://").expect("the storage is a directory");
         worker.storage = PathBuf::from(path);
+        worker.storage_id = welcome.storage_id;
         worker
     }
 

@@ -20,6 +20,7 @@ const MEMBERS: &[(&str, &[&str])] = &[
     ("windtunnel-proto", &["windtunnel-vocabulary"]),
     ("windtunnel-outbox", &["windtunnel-vocabulary", "windtunnel-proto"]),
     ("windtunnel-dial", &[]),
+    ("windtunnel-storage", &[]),
     (
         "windtunnel-client",
         &[
@@ -34,7 +35,14 @@ const MEMBERS: &[(&str, &[&str])] = &[
     ),
     (
         "windtunnel-coordinator",
-        &["windtunnel-vocabulary", "windtunnel-recipes", "windtunnel-dial", "windtunnel-proto", "windtunnel-scheduler"],
+        &[
+            "windtunnel-vocabulary",
+            "windtunnel-recipes",
+            "windtunnel-dial",
+            "windtunnel-proto",
+            "windtunnel-scheduler",
+            "windtunnel-storage",
+        ],
     ),
     ("windtunnel-corpus", &["windtunnel-vocabulary", "windtunnel-recipes"]),
     ("windtunnel-minicpm", &["windtunnel-vocabulary"]),
@@ -46,6 +54,7 @@ const MEMBERS: &[(&str, &[&str])] = &[
             "windtunnel-vocabulary",
             "windtunnel-dial",
             "windtunnel-proto",
+            "windtunnel-storage",
             "windtunnel-outbox",
             "windtunnel-corpus",
             "windtunnel-minicpm",
@@ -71,6 +80,7 @@ const MEMBERS: &[(&str, &[&str])] = &[
             "windtunnel-dial",
             "windtunnel-client",
             "windtunnel-proto",
+            "windtunnel-storage",
             "windtunnel-coordinator",
             "windtunnel-scaling",
             "windtunnel-report",
@@ -135,6 +145,7 @@ const CONFINED: &[Confined] = &[
         packages: &["object_store"],
         may_know: &[
             "windtunnel-client",
+            "windtunnel-storage",
             "windtunnel-coordinator",
             "windtunnel-worker",
             "windtunnel-bench",

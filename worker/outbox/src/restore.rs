@@ -53,7 +53,7 @@ fn attempt_of(body: &Body) -> Option<AttemptKey> {
         Body::RevocationConfirmed(message) => message.attempt.as_ref(),
         Body::StartUnusable(message) => message.attempt.as_ref(),
         Body::StorageFailed(message) => message.attempt.as_ref(),
-        Body::Hello(_) | Body::Heartbeat(_) | Body::Goodbye(_) => None,
+        Body::Hello(_) | Body::Heartbeat(_) | Body::StorageProof(_) | Body::Goodbye(_) => None,
     }?;
     AttemptKey::try_from(reference).ok()
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use proto::v1::{Heartbeat, Hello, WorkerMessage};
+use storage::StorageId;
 use vocabulary::{AttemptKey, Work, WorkerId};
 
 use crate::cadence::Cadence;
@@ -24,6 +25,15 @@ pub struct Assignment {
     pub cadence: Cadence,
 }
 
+/// The storage that a coordinator names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Offer {
+    /// Its address.
+    pub address: String,
+    /// What its marker says; `None` from a coordinator that does not ask for a proof.
+    pub id: Option<StorageId>,
+}
+
 /// A message of the coordinator.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Received {
@@ -31,8 +41,8 @@ pub enum Received {
     Welcome {
         /// The interval of the heartbeats it expects.
         heartbeat_interval: std::time::Duration,
-        /// Root of the storage.
-        storage: String,
+        /// The storage.
+        storage: Offer,
     },
     /// A stage to train.
     Assigned(Box<Assignment>),
@@ -176,8 +186,8 @@ pub enum Action {
     Configure {
         /// The interval between heartbeats.
         heartbeat_interval: std::time::Duration,
-        /// Root of the storage.
-        storage: String,
+        /// The storage.
+        storage: Offer,
     },
     /// Say goodbye and end: nothing is left to do or to send.
     Depart,

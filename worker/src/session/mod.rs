@@ -12,6 +12,6 @@ pub mod link;
 mod state;
 mod wire;
 
-pub use event::{Action, Assignment, Event, Lost, Received, Unprepared};
+pub use event::{Action, Assignment, Event, Lost, Offer, Received, Unprepared};
 pub use state::{Identity, Session};
 pub use wire::{WireError, decode};

@@ -158,6 +158,12 @@ impl Session {
         self.connection == Connection::Attached && self.queue.has_unsent()
     }
 
+    /// The process that it speaks for.
+    #[must_use]
+    pub fn worker(&self) -> WorkerId {
+        self.identity.worker
+    }
+
     /// Whether the coordinator welcomed this connection.
     #[must_use]
     pub fn is_attached(&self) -> bool {
@@ -197,6 +203,7 @@ impl Session {
             protocol: proto::PROTOCOL,
             work: WorkKind::ALL.iter().map(ToString::to_string).collect(),
             ended: self.is_of_ended,
+            proves_storage: true,
         }));
     }
 

@@ -8,7 +8,7 @@ use vocabulary::AttemptKey;
 use vocabulary::id::ParseIdError;
 use vocabulary::text::one_line;
 
-use super::event::{Assignment, Received};
+use super::event::{Assignment, Offer, Received};
 use crate::cadence::Cadence;
 use crate::checkpoint::CheckpointRef;
 
@@ -65,7 +65,7 @@ pub fn decode(message: CoordinatorMessage) -> Result<Received, WireError> {
         }
         Body::Welcome(welcome) => Ok(Received::Welcome {
             heartbeat_interval: Duration::from_millis(welcome.heartbeat_interval_ms.max(1)),
-            storage: welcome.storage,
+            storage: Offer { address: welcome.storage, id: welcome.storage_id.parse().ok() },
         }),
         Body::Assignment(message) => {
             let key = attempt(message.attempt.as_ref())?;

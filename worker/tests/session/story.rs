@@ -13,7 +13,7 @@ use vocabulary::metrics::{VALIDATION_LOSS, VALIDATION_LOSS_PER_BYTE};
 use vocabulary::{Measurements, Stage, StageKey, WorkerId};
 use worker::checkpoint::CheckpointRef;
 use worker::runner::{Ended, Report, Stop};
-use worker::session::{Action, Assignment, Event, Identity, Lost, Received, Session, Unprepared};
+use worker::session::{Action, Assignment, Event, Identity, Lost, Offer, Received, Session, Unprepared};
 use worker::training::StepReport;
 use worker::{AttemptKey, Cadence};
 
@@ -118,7 +118,7 @@ impl Story {
     #[track_caller]
     pub(crate) fn welcome(&mut self) {
         let heartbeat_interval = Duration::from_secs(5);
-        self.handle(Event::Received(Received::Welcome { heartbeat_interval, storage: "file:///s".to_owned() }));
+        self.handle(Event::Received(Received::Welcome { heartbeat_interval, storage: offer() }));
     }
 
     /// Connects and is welcomed, holding these attempts and with nothing to report.
@@ -332,7 +332,7 @@ impl Story {
             Action::Store { key, step, is_last, .. } => {
                 format!("store {} at {step}{}", self.name(*key), if *is_last { ", its last" } else { "" })
             }
-            Action::Configure { storage, .. } => format!("configure {storage}"),
+            Action::Configure { storage, .. } => format!("configure {}", storage.address),
             Action::Depart => "depart".to_owned(),
         }
     }
@@ -375,4 +375,9 @@ impl Drop for Story {
             assert!(self.unaccounted.is_empty(), "not accounted for at the end: {:#?}", self.unaccounted);
         }
     }
+}
+
+/// The storage that the coordinator of these tests names. It asks for no proof.
+pub(crate) fn offer() -> Offer {
+    Offer { address: "file:///s".to_owned(), id: None }
 }

@@ -26,6 +26,8 @@ type Outgoing = mpsc::Sender<Result<CoordinatorMessage, Status>>;
 pub(crate) struct Coordinator {
     address: SocketAddr,
     storage: String,
+    /// What it says that the storage's marker says. It asks for no proof where that is empty.
+    pub(crate) storage_id: String,
     opened: mpsc::UnboundedSender<Session>,
     sessions: mpsc::UnboundedReceiver<Session>,
     server: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
@@ -37,7 +39,7 @@ impl Coordinator {
         let address = listener.local_addr().expect("it is bound");
         let (opened, sessions) = mpsc::unbounded_channel();
         let server = Some(serve(listener, opened.clone()));
-        Self { address, storage, opened, sessions, server }
+        Self { address, storage, storage_id: String::new(), opened, sessions, server }
     }
 
     pub(crate) fn url(&self) -> String {
@@ -77,6 +79,7 @@ impl Coordinator {
             storage: self.storage.clone(),
             protocol: proto::PROTOCOL,
             version: String::new(),
+            storage_id: self.storage_id.clone(),
         })
     }
 

@@ -10,6 +10,7 @@ mod coordinator;
 mod evaluations;
 mod lives;
 mod orders;
+mod proofs;
 mod record;
 mod stages;
 mod trainer;

@@ -82,7 +82,7 @@ pub(crate) fn kind(body: &Up) -> &'static str {
         Up::RevocationConfirmed(_) => "stopped",
         Up::StartUnusable(_) => "start unusable",
         Up::StorageFailed(_) => "storage failed",
-        Up::Hello(_) | Up::Heartbeat(_) | Up::Goodbye(_) => "no report",
+        Up::Hello(_) | Up::Heartbeat(_) | Up::StorageProof(_) | Up::Goodbye(_) => "no report",
     }
 }
 

@@ -37,7 +37,7 @@ pub(crate) fn attempt_of(report: &Body) -> AttemptKey {
         Body::RevocationConfirmed(message) => message.attempt.as_ref(),
         Body::StartUnusable(message) => message.attempt.as_ref(),
         Body::StorageFailed(message) => message.attempt.as_ref(),
-        Body::Hello(_) | Body::Heartbeat(_) | Body::Goodbye(_) => None,
+        Body::Hello(_) | Body::Heartbeat(_) | Body::StorageProof(_) | Body::Goodbye(_) => None,
     };
     AttemptKey::try_from(attempt.expect("a report names an attempt")).expect("it is sound")
 }

@@ -201,6 +201,7 @@ impl Fleet {
             can: WorkKind::ALL.into(),
             running,
             holds: Vec::new(),
+            unfit: None,
         });
         if is_new {
             self.after(HEARTBEAT, place, Happening::Heartbeat);

@@ -27,6 +27,7 @@ impl Scheduler {
         can: BTreeSet<WorkKind>,
         running: &[AttemptKey],
         holds: Vec<StageKey>,
+        unfit: Option<String>,
         effects: &mut Vec<Effect>,
     ) {
         let slot_before = self.workers.get(&worker).map(|known| known.slot);
@@ -41,6 +42,7 @@ impl Scheduler {
                 also_dropping: BTreeSet::new(),
                 holds,
                 storage_failures: 0,
+                unfit,
             },
         );
         self.heard_from(now, worker);

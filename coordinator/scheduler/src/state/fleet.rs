@@ -97,6 +97,14 @@ impl Workers {
         }
     }
 
+    /// A worker is given nothing for this reason; `None` ends that.
+    pub(crate) fn set_unfit(&mut self, id: WorkerId, reason: Option<String>) {
+        if let Some(worker) = self.known.get_mut(&id) {
+            worker.unfit = reason;
+        }
+        self.note_idleness(id);
+    }
+
     /// Notes what a worker's slot is taken by; nothing where the worker is not known. A slot that would be idle is not
     /// while there is something else to be dropped.
     pub(crate) fn set_slot(&mut self, id: WorkerId, slot: Slot) {
@@ -114,7 +122,7 @@ impl Workers {
         let place = (worker.room(), id);
         for kind in &worker.can {
             let idle = self.idle.entry(*kind).or_default();
-            if worker.slot == Slot::Idle {
+            if worker.slot == Slot::Idle && worker.unfit.is_none() {
                 idle.insert(place);
             } else {
                 idle.remove(&place);
@@ -159,7 +167,9 @@ mod tests {
     /// The choice as a look at every worker makes it.
     fn choose_from_all(workers: &Workers, record: &StageRecord) -> Option<WorkerId> {
         let kind = record.work.kind();
-        let idle = workers.iter().filter(|(_, worker)| worker.slot == Slot::Idle && worker.can.contains(&kind));
+        let idle = workers
+            .iter()
+            .filter(|(_, worker)| worker.slot == Slot::Idle && worker.unfit.is_none() && worker.can.contains(&kind));
         let fitting = idle.filter(|(_, worker)| worker.room() >= record.memory_needed);
         let best = fitting.min_by_key(|(id, worker)| {
             let holds_parent = record.work.parent().is_some_and(|parent| worker.holds.contains(&parent));
@@ -179,7 +189,7 @@ mod tests {
     proptest! {
         #[test]
         fn the_choice_is_the_one_that_a_look_at_all_of_them_makes(
-            changes in prop::collection::vec((0_u8..6, 0_u8..6, prop::option::of(0_u64..4), 0_u8..3), 1..60),
+            changes in prop::collection::vec((0_u8..6, 0_u8..8, prop::option::of(0_u64..4), 0_u8..3), 1..60),
             evaluators in prop::collection::btree_set(0_u8..6, 0..6),
             evaluates: bool,
             needed in 0_u64..4,
@@ -213,16 +223,19 @@ mod tests {
                         also_dropping: BTreeSet::new(),
                         holds: Arc::new(BTreeSet::from([stage])),
                         storage_failures: 0,
+                        unfit: None,
                     }),
                     1 => workers.remove(id),
                     2 => workers.set_slot(id, Slot::Idle),
                     3 => workers.set_slot(id, Slot::Busy(AttemptKey { stage, attempt: Attempt(1) })),
                     4 => workers.set_slot(id, Slot::Resting),
+                    6 => workers.set_unfit(id, Some("its disk is read-only".to_owned())),
+                    7 => workers.set_unfit(id, None),
                     _ => workers.note_holding(id, stage),
                 }
                 prop_assert_eq!(workers.choose(&record), choose_from_all(&workers, &record));
                 for kind in WorkKind::ALL {
-                    let is_idle = |worker: &&Worker| worker.slot == Slot::Idle && worker.can.contains(&kind);
+                    let is_idle = |worker: &&Worker| worker.slot == Slot::Idle && worker.unfit.is_none() && worker.can.contains(&kind);
                     let idle = workers.iter().map(|(_, worker)| worker).filter(is_idle);
                     prop_assert_eq!(workers.largest_idle(kind), idle.map(Worker::room).max());
                 }

@@ -37,6 +37,8 @@ pub(crate) struct Worker {
     pub(crate) holds: Arc<BTreeSet<StageKey>>,
     /// How often in a row the storage failed it.
     pub(crate) storage_failures: u32,
+    /// Why it can be given nothing, if it cannot.
+    pub(crate) unfit: Option<String>,
 }
 
 impl Worker {

@@ -156,7 +156,7 @@ impl Scenario {
     pub(crate) fn join_able(&mut self, name: &str, can: &[WorkKind]) {
         let (worker, can) = (self.worker(name), can.iter().copied().collect());
         let (name, running, holds) = (name.to_owned(), Vec::new(), Vec::new());
-        self.handle(Event::WorkerJoined { worker, name, memory_bytes: None, can, running, holds });
+        self.handle(Event::WorkerJoined { worker, name, memory_bytes: None, can, running, holds, unfit: None });
     }
 
     #[track_caller]
@@ -165,7 +165,7 @@ impl Scenario {
         let running = running.iter().map(|text| self.attempt(text)).collect();
         let holds = holds.iter().map(|label| self.stage(label)).collect();
         let (name, can) = (name.to_owned(), WorkKind::ALL.into());
-        self.handle(Event::WorkerJoined { worker, name, memory_bytes, can, running, holds });
+        self.handle(Event::WorkerJoined { worker, name, memory_bytes, can, running, holds, unfit: None });
     }
 
     #[track_caller]

@@ -33,6 +33,7 @@ impl Hall {
                 can: WorkKind::ALL.into(),
                 running,
                 holds,
+                unfit: None,
             });
         }
         hall

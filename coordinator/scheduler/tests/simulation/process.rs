@@ -89,6 +89,7 @@ impl Process {
             can: WorkKind::ALL.into(),
             running: self.in_hand(),
             holds: self.holds.clone(),
+            unfit: None,
         };
         let hello = Message { number: None, event, predecessor: self.predecessor };
         let spooled = self.spool.iter().map(|(number, report)| message(Some(*number), report.clone()));

@@ -41,6 +41,7 @@ pub(crate) fn hello(message: WorkerMessage) -> Result<Hello, DecodeError> {
         holds: ids("hello.holds", &hello.holds)?,
         predecessors: ids("hello.predecessors", &hello.predecessors)?,
         connection: hello.connection,
+        proves_storage: hello.proves_storage,
     })
 }
 
@@ -64,6 +65,10 @@ pub(crate) fn message(message: WorkerMessage) -> Result<FromWorker, DecodeError>
             })
         }
         Body::Goodbye(_) => Ok(FromWorker::Goodbye),
+        Body::StorageProof(proof) => {
+            let trouble = proto::convert::reason(&proof.trouble);
+            Ok(FromWorker::StorageProof { trouble: Some(trouble).filter(|trouble| !trouble.is_empty()) })
+        }
         Body::CurvePoints(points) => {
             at_most(MAX_CURVE_POINTS, "curve_points.points", points.points.len())?;
             let key = attempt("curve_points.attempt", points.attempt)?;

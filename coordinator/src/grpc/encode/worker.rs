@@ -11,12 +11,13 @@ use crate::driver::to_worker::{Assignment, ToWorker};
 /// A message to a worker.
 pub(crate) fn to_worker(message: ToWorker) -> CoordinatorMessage {
     let body = match message {
-        ToWorker::Welcome { heartbeat_interval, lease_duration, storage } => Body::Welcome(v1::Welcome {
+        ToWorker::Welcome { heartbeat_interval, lease_duration, storage, storage_id } => Body::Welcome(v1::Welcome {
             heartbeat_interval_ms: milliseconds(heartbeat_interval),
             lease_duration_ms: milliseconds(lease_duration),
             storage,
             protocol: proto::PROTOCOL,
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            storage_id,
         }),
         ToWorker::Assignment(assigned) => Body::Assignment(assignment(&assigned)),
         ToWorker::Acknowledgement { sequence } => Body::Acknowledgement(v1::Acknowledgement { sequence }),

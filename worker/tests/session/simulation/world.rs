@@ -243,7 +243,7 @@ impl World {
                     wire.is_greeted = true;
                 }
                 let heartbeat_interval = Duration::from_secs(5);
-                self.order(Received::Welcome { heartbeat_interval, storage: "file:///s".to_owned() });
+                self.order(Received::Welcome { heartbeat_interval, storage: crate::story::offer() });
                 // An assignment that never arrived is not in the worker's hands.
                 let running = keys(&hello.running)?;
                 self.coordinator.live.take_if(|live| !running.contains(live));

@@ -40,7 +40,13 @@ fn one_worker_and_three_and_a_run_that_is_killed_find_the_same() {
     let points = run(&alone, "1");
     let rows: Vec<&str> = points.lines().skip(1).collect();
     assert_eq!(rows.len(), 8, "every trial has ended: {points}");
-    assert!(points.lines().next().is_some_and(|header| header.ends_with(",trial,state,scale_emb")), "{points}");
+    assert!(
+        points
+            .lines()
+            .next()
+            .is_some_and(|header| header.ends_with(",passes,scale_emb") && header.contains(",trial,state,loss_se,")),
+        "{points}"
+    );
     let ended = |state: &str| rows.iter().filter(|row| row.contains(state)).count();
     assert!(ended(",completed,") >= 1 && ended(",pruned,") >= 2, "{points}");
 

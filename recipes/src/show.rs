@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
+use vocabulary::passes::is_repeated;
 use vocabulary::search::Parameter;
-use vocabulary::text::lined_up;
+use vocabulary::text::{lined_up, wrapped};
 use vocabulary::units::human_count;
 use vocabulary::{
-    Cost, Dataset, MAX_DOMAINS, Objective, Plan, Retries, Stage, StageKey, StageRole, StageSpec, Surgery, Tokens, Trial,
+    Cost, Dataset, Objective, Plan, Retries, Stage, StageKey, StageRole, StageSpec, Surgery, Tokens, Trial,
 };
 
 /// The stage tree with one line per stage: its role, its steps, and its cost.
@@ -160,16 +161,16 @@ pub(crate) fn heading(plan: &Plan) -> String {
                 text.push_str(&domains(plan, dataset));
                 return text + &patience(plan);
             }
-            let longest = plan.trials.iter().map(|trial| trial.d).max().unwrap_or_default();
-            let epochs = longest.0 as f64 / dataset.train_tokens as f64;
+            let passes = most_passes(plan).first().copied().unwrap_or_default();
             let (tokens, held_out) = (Tokens(dataset.train_tokens), Tokens(dataset.validation_tokens));
             let sources = dataset.sources.join(", ");
             let _ = writeln!(
                 text,
                 "{sources}: {tokens} tokens to train on, {held_out} held out, vocabulary {}; \
-                 the longest run sees them {epochs:.2} times",
+                 the longest run sees them {passes:.2} times",
                 dataset.vocab
             );
+            text.push_str(&repeated(plan));
         }
         None => text.push_str("the data is not prepared yet: keys are not final\n"),
     }
@@ -178,25 +179,40 @@ pub(crate) fn heading(plan: &Plan) -> String {
 
 /// The tokens of each domain, and how often a run sees them.
 fn domains(plan: &Plan, dataset: &Dataset) -> String {
-    let stages = plan.stages_by_key();
-    let mut most = [0; MAX_DOMAINS];
-    for spec in plan.trials.iter().filter_map(|trial| Some(&stages.get(trial.last_stage())?.spec)) {
-        let Some(mixture) = spec.data.mixture else { continue };
-        let taken = mixture.taken_before(spec.steps.end * u64::from(spec.batch.sequences));
-        for (most, taken) in most.iter_mut().zip(taken) {
-            *most = taken.saturating_mul(u64::from(spec.batch.context)).max(*most);
-        }
-    }
     let mut text = format!("{} domains, vocabulary {}\n", dataset.domains.len(), dataset.vocab);
-    for (domain, most) in dataset.domains.iter().zip(most) {
+    for (domain, passes) in dataset.domains.iter().zip(most_passes(plan)) {
         let (name, tokens, held_out) = (&domain.name, Tokens(domain.train_tokens), Tokens(domain.validation_tokens));
-        let epochs = most as f64 / domain.train_tokens as f64;
         let _ = writeln!(
             text,
-            "  {name}: {tokens} tokens to train on, {held_out} held out; no run sees them more than {epochs:.2} times"
+            "  {name}: {tokens} tokens to train on, {held_out} held out; no run sees them more than {passes:.2} times"
         );
     }
-    text
+    text + &repeated(plan)
+}
+
+/// The most passes that a trial makes over each text.
+fn most_passes(plan: &Plan) -> Vec<f64> {
+    plan.trials
+        .iter()
+        .map(|trial| plan.passes(trial))
+        .reduce(|most, passes| most.into_iter().zip(passes).map(|(most, passes)| most.max(passes)).collect())
+        .unwrap_or_default()
+}
+
+/// How many points repeat data, and what that means; empty if none does.
+fn repeated(plan: &Plan) -> String {
+    let repeats = plan.trials.iter().filter(|trial| is_repeated(&plan.passes(trial))).count();
+    if repeats == 0 {
+        return String::new();
+    }
+    wrapped(
+        &format!(
+            "note: {repeats} of {} points repeat training data (more than one pass). They are trained and marked, and left \
+             out of the law, which describes fresh data; `windtunnel fit --repeated` fits them too",
+            plan.trials.len()
+        ),
+        2,
+    )
 }
 
 fn patience(plan: &Plan) -> String {

@@ -126,7 +126,7 @@ fn the_quick_start_is_five_sizes_by_seven_points_twice() {
     let plan = plan_of("quickstart.toml");
     let sizes: BTreeSet<u64> = plan.trials.iter().map(|trial| trial.n).collect();
     assert_eq!(sizes, BTreeSet::from([23_712, 53_232, 94_528, 212_448, 377_472]));
-    let points = [830, 1025, 1318, 1660, 2148, 2734, 3613];
+    let points = [732, 928, 1172, 1514, 1904, 2393, 2979];
     assert_eq!(plan.trials.len(), 70);
     for run in plan.trials.chunks(points.len()) {
         let steps: Vec<u64> = run.iter().map(|trial| trial.d.0 / 1024).collect();
@@ -138,8 +138,8 @@ fn the_quick_start_is_five_sizes_by_seven_points_twice() {
     assert_eq!(plan.stages.iter().filter(|stage| stage.role == StageRole::Decay).count(), 70);
     assert_eq!(plan.stages.iter().filter(|stage| stage.parent.is_none()).count(), 10);
     // The trunk to the last decay, and a tenth of each point.
-    let trunk = 3613 - 361;
-    let decays = 83 + 103 + 132 + 166 + 215 + 273 + 361;
+    let trunk = 2979 - 298;
+    let decays = 73 + 93 + 117 + 151 + 190 + 239 + 298;
     assert_eq!(plan.cost().tokens.0, 10 * (trunk + decays) * 1024);
     assert_eq!(plan.cost().tokens_unshared.0, 10 * points.iter().sum::<u64>() * 1024);
 }

@@ -1,6 +1,7 @@
 //! Expansion against plans worked out by hand.
 
 use recipes::{Recipe, expand};
+use vocabulary::passes::is_repeated;
 use vocabulary::{
     CheckpointPolicy, Dataset, DatasetId, DecayShape, Keep, LrSchedule, Objective, Plan, Recording, Retries, Stage,
     StageKey, StageRole, StageSpec, TensorProgram, Term,
@@ -12,13 +13,17 @@ fn plan(points: &str, schedule: &str) -> Plan {
 }
 
 fn plan_of_many(points: &str, schedule: &str, seeds: &str, peak_lr: &str) -> Plan {
+    try_plan(points, schedule, seeds, peak_lr).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn try_plan(points: &str, schedule: &str, seeds: &str, peak_lr: &str) -> Result<Plan, String> {
     let text = format!(
         "name = \"by-hand\"\n{seeds}\n[data]\nsources = [\"x.txt\"]\nvocab = 300\nvalidation_tokens = 1000\n\
          [model]\nsizes = [\"tiny-32\"]\n[points]\n{points}\n[schedule]\n{schedule}\n\
          [batch]\nsequences = 10\ncontext = 100\n[optimizer]\npeak_lr = {peak_lr}\n"
     );
-    let recipe = Recipe::parse("by-hand.toml", &text).unwrap_or_else(|error| panic!("{error}"));
-    expand(&recipe, &dataset()).unwrap_or_else(|error| panic!("{error}"))
+    let recipe = Recipe::parse("by-hand.toml", &text).map_err(|error| error.to_string())?;
+    expand(&recipe, &dataset()).map_err(|error| error.to_string())
 }
 
 fn dataset() -> Dataset {
@@ -444,4 +449,51 @@ fn arms_may_minimise_other_things() {
         plan.stage(trial.last_stage()).expect("is in the plan").spec.objective.to_string()
     };
     assert_eq!([objective("plain"), objective("z")], ["next_token", "next_token + 0.0001 z_loss"]);
+}
+
+#[test]
+fn a_warm_up_in_tokens_is_the_same_text_for_every_batch_and_in_steps_gives_the_same_stages() {
+    let schedule = |warmup: &str| format!("{}counted = \"inside\"", WSD.replace("warmup_steps = 2", warmup));
+    assert_ne!(schedule("warmup_tokens = 1024"), schedule("warmup_steps = 2"), "the recipe warms up over 2 steps");
+    let keys = |warmup: &str| {
+        let plan = plan("tokens = [20_000, 40_000]", &schedule(warmup));
+        plan.stages.iter().map(|stage| stage.key).collect::<Vec<_>>()
+    };
+    let batch = plan("tokens = [20_000, 40_000]", &schedule("warmup_steps = 2")).stages[0].spec.batch.tokens();
+    let in_steps = keys("warmup_steps = 2");
+    assert_eq!(keys(&format!("warmup_tokens = {}", 2 * batch)), in_steps);
+    assert_eq!(keys(&format!("warmup_tokens = {}", 2 * batch + batch / 3)), in_steps, "rounded to steps");
+    // Of the shortest point, so that both share a trunk.
+    let shortest = 20_000_f64 / batch as f64;
+    assert_eq!(keys(&format!("warmup_fraction = {}", 2.0 / shortest.round())), in_steps);
+    assert_ne!(keys("warmup_fraction = 0.5"), in_steps);
+}
+
+#[test]
+fn a_schedule_has_one_warm_up() {
+    let refused = |warmup: &str| {
+        let schedule = format!("{}counted = \"inside\"", WSD.replace("warmup_steps = 2", warmup));
+        try_plan("tokens = [20_000, 40_000]", &schedule, "seeds = [0]", "[0.01]").expect_err("is refused")
+    };
+    let both = refused("warmup_steps = 2\nwarmup_tokens = 1024");
+    assert!(both.contains("schedule.warmup_tokens") && both.contains("cannot be combined"), "{both}");
+    let none = refused("");
+    assert!(none.contains("schedule.warmup_steps") && none.contains("missing"), "{none}");
+    let long = refused("warmup_tokens = 1_000_000");
+    assert!(long.contains("schedule.warmup_tokens") && long.contains("do not fit"), "{long}");
+}
+
+#[test]
+fn passes_over_the_text_are_counted_and_points_beyond_the_first_are_named() {
+    let plan = plan("tokens = [20_000, 50_000, 60_000]", &format!("{WSD}counted = \"inside\""));
+    let passes: Vec<Vec<f64>> = plan.trials.iter().map(|trial| plan.passes(trial)).collect();
+    assert_eq!(passes, [[0.4], [1.0], [1.2]]);
+    assert_eq!(passes.iter().map(|passes| is_repeated(passes)).collect::<Vec<_>>(), [false, false, true]);
+    assert_eq!(plan.passes_at(&plan.trials[2], 10), [0.2]);
+    let shown = recipes::show::tree(&plan);
+    assert!(shown.contains("the longest run sees them 1.20 times"), "{shown}");
+    assert!(shown.contains("note: 1 of 3 points repeat training data"), "{shown}");
+    let fresh = Plan { trials: plan.trials[..2].to_vec(), ..plan.clone() };
+    assert!(!recipes::show::tree(&fresh).contains("note:"));
+    assert!(Plan { dataset: None, ..plan.clone() }.passes(&plan.trials[0]).is_empty());
 }

@@ -70,6 +70,10 @@ pub(crate) struct FitArgs {
     #[arg(long, value_name = "UNIT", value_parser = resample, help_heading = "Fit")]
     resample: Option<Resample>,
 
+    /// Fit points of a campaign that repeat training data too, which are left out otherwise
+    #[arg(long, help_heading = "Fit")]
+    pub(crate) repeated: bool,
+
     /// Bootstrap draws [default: 1000]
     #[arg(long, value_name = "COUNT", help_heading = "Fit")]
     draws: Option<usize>,
@@ -200,7 +204,7 @@ impl FitArgs {
 
     /// The first option given, if any.
     pub(crate) fn given(&self) -> Option<&'static str> {
-        let Self { huber, least_squares, form, resample, draws, counting } = self;
+        let Self { huber, least_squares, form, resample, draws, counting, repeated } = self;
         let given = [
             (form.is_some(), "--form"),
             (huber.is_some(), "--huber"),
@@ -209,6 +213,7 @@ impl FitArgs {
             (draws.is_some(), "--draws"),
             (counting.n_as.is_some(), "--n-as"),
             (counting.flops_as.is_some(), "--flops-as"),
+            (*repeated, "--repeated"),
         ];
         given.into_iter().find(|(given, _)| *given).map(|(_, option)| option)
     }
@@ -233,6 +238,11 @@ impl FitArgs {
                  6ND. Ask the campaign itself, or leave out --flops-as"
             )
         })
+    }
+
+    /// What becomes of points that repeat data.
+    pub(crate) fn repeated(&self) -> report::Repeated {
+        if self.repeated { report::Repeated::Fitted } else { report::Repeated::LeftOut }
     }
 
     /// The same as options of the analysis.

@@ -68,6 +68,12 @@ impl Args {
         if let Some(refusal) = self.fit.refused_by_table(&self.source) {
             return Err(bad_input(anyhow!("{refusal}")));
         }
+        if self.fit.repeated {
+            return Err(bad_input(anyhow!(
+                "--repeated applies to campaigns, but {} is a table: all its rows are fitted, or those that --where keeps",
+                self.source
+            )));
+        }
         if let Some(option) = self.loss.given() {
             return Err(bad_input(anyhow!(
                 "{option} applies to campaigns, but {} is a table: name its loss column with --loss COLUMN",
@@ -108,7 +114,8 @@ impl Args {
             Ok(Measured::fetch(campaigns, name, PROGRAM).await?)
         })?;
         let measure = self.loss.of(&measured.campaign.plan).or_bad_input()?;
-        let conclusion = Conclusion::counted(measured.campaign, &self.fit.options(), measure, self.fit.counting());
+        let (counting, repeated) = (self.fit.counting(), self.fit.repeated());
+        let conclusion = Conclusion::with(measured.campaign, &self.fit.options(), measure, counting, repeated);
         output::print(&FitView::from(&conclusion), global.json)?;
         Ok(Exit::Done)
     }

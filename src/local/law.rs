@@ -2,7 +2,7 @@
 
 use anyhow::{Context, anyhow};
 use client::{Measured, Named, TableError, fit_table};
-use report::{AnyFit, Conclusion, FitFile};
+use report::{AnyFit, Conclusion, FitFile, Measure};
 use scaling::{Form, KaplanLaw, ScalingLaw};
 use tables::Choice;
 
@@ -59,7 +59,7 @@ pub(crate) fn find(args: &LawArgs, global: &Global) -> anyhow::Result<AnyFit> {
     let measured =
         with_reader(global, coordinator, async |campaigns| Ok(Measured::fetch(campaigns, source, PROGRAM).await?))?;
     let measure = loss.of(&measured.campaign.plan).or_bad_input()?;
-    let conclusion = Conclusion::counted(measured.campaign, &options, measure, fitting.counting());
+    let conclusion = Conclusion::with(measured.campaign, &options, measure, fitting.counting(), fitting.repeated());
     Ok(boxed(conclusion.fit_file()))
 }
 

@@ -1,9 +1,8 @@
 //! What a loss is measured on.
 
-use std::fmt::Write;
-
 use corpus::Sample;
 use vocabulary::Tokens;
+use vocabulary::text::wrapped;
 
 /// A line for each held-out text, and one for each of its sources if it has several.
 pub(crate) fn lines(samples: &[Sample]) -> String {
@@ -11,21 +10,21 @@ pub(crate) fn lines(samples: &[Sample]) -> String {
     for sample in samples {
         let Sample { domain, documents, of_documents, tokens, of_tokens, sources } = sample;
         let domain = domain.as_ref().map(|name| format!("{name}: ")).unwrap_or_default();
-        let _ = writeln!(
-            text,
+        let measured = format!(
             "{domain}losses are measured on {documents} of {of_documents} held-out documents, {} of {} tokens",
             Tokens(*tokens),
             Tokens(*of_tokens)
         );
+        text.push_str(&wrapped(&measured, 2));
         for share in sources.iter().filter(|_| sources.len() > 1) {
             let percent = 100.0 * share.tokens as f64 / (*tokens).max(1) as f64;
-            let _ = writeln!(
-                text,
-                "  {}: {} of {} tokens, {percent:.0}% of the measurement",
+            let measured = format!(
+                "- {}: {} of {} tokens, {percent:.0}% of the measurement",
                 share.source,
                 Tokens(share.tokens),
                 Tokens(share.of_tokens)
             );
+            text.push_str(&wrapped(&measured, 4));
         }
     }
     text
@@ -50,8 +49,8 @@ mod tests {
         };
         assert_eq!(
             lines(&[sample.clone()]),
-            "losses are measured on 9 of 20 held-out documents, 4k of 8k tokens\n  \
-             books: 3k of 6k tokens, 75% of the measurement\n  notes: 1k of 2k tokens, 25% of the measurement\n"
+            "losses are measured on 9 of 20 held-out documents, 4k of 8k tokens\n\
+             - books: 3k of 6k tokens, 75% of the measurement\n- notes: 1k of 2k tokens, 25% of the measurement\n"
         );
         let one = Sample { domain: Some("web".to_owned()), sources: vec![share("books", 4000)], ..sample };
         assert_eq!(lines(&[one]), "web: losses are measured on 9 of 20 held-out documents, 4k of 8k tokens\n");

@@ -10,7 +10,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use vocabulary::metrics::{VALIDATION_LOSS, VALIDATION_LOSS_PER_BYTE};
-use vocabulary::{Measurements, StageKey, WorkerId};
+use vocabulary::{Measured, Measurements, StageKey, WorkerId};
 use worker::training::{
     Blob, EvaluationOrder, Measuring, Order, PendingBlobs, StepReport, Trainer, Training, TrainingError,
 };
@@ -181,8 +181,8 @@ impl Trainer for PaperTrainer {
     }
 }
 
-fn validation(loss: f64) -> Measurements {
-    Measurements::new().with(VALIDATION_LOSS, loss).with(VALIDATION_LOSS_PER_BYTE, loss / 3.0)
+fn validation(loss: f64) -> Measured {
+    Measurements::new().with(VALIDATION_LOSS, loss).with(VALIDATION_LOSS_PER_BYTE, loss / 3.0).into()
 }
 
 struct PaperTraining {
@@ -226,7 +226,7 @@ impl Training for PaperTraining {
         })
     }
 
-    fn validate(&mut self) -> Result<Measurements, TrainingError> {
+    fn validate(&mut self) -> Result<Measured, TrainingError> {
         Ok(validation(loss_at(&self.stage, self.step)))
     }
 

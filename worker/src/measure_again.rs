@@ -57,5 +57,6 @@ fn measure(
     let checkpoint = StartPoint { stage: checkpoint.stage, step: checkpoint.step, blobs };
     let order = EvaluationOrder { evaluation: (*evaluation).clone(), dataset_dir, checkpoint };
     let failed = |source| StandaloneError::Training { stage: evaluation.key, source };
-    trainer.evaluate(&order).and_then(|measure| measure(interrupter)).map_err(failed)
+    let measured = trainer.evaluate(&order).and_then(|measure| measure(interrupter)).map_err(failed)?;
+    Ok(measured.map(|measured| measured.measurements))
 }

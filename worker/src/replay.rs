@@ -94,6 +94,6 @@ fn train(
         }
     }
     let blobs = training.snapshot().and_then(|take| take()).map_err(failed)?;
-    let result = training.validate().map_err(failed)?;
+    let result = training.validate().map_err(failed)?.measurements;
     Ok(Some(Replayed { points, blobs, result }))
 }

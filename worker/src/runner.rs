@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use tracing::{info, info_span};
 use trainer::Interrupter;
 use vocabulary::text::one_line;
-use vocabulary::{AttemptKey, Measurements, StageKey};
+use vocabulary::{AttemptKey, Measured, StageKey};
 
 use crate::cadence::{Cadence, Meter};
 use crate::checkpoint::CheckpointRef;
@@ -64,7 +64,7 @@ pub enum Ended {
     Completed {
         /// Steps done at the checkpoint that is the last one, or that was evaluated.
         step: u64,
-        result: Measurements,
+        result: Measured,
     },
     /// The loss was infinite, NaN or above the stage's limit.
     Diverged {

@@ -254,7 +254,7 @@ impl Standalone<'_> {
             }
         };
         if is_last {
-            let result = training.validate().map_err(failed)?;
+            let result = training.validate().map_err(failed)?.measurements;
             return Ok(Trained::Over(StandaloneResult::Completed { result, checkpoint }));
         }
         Ok(Trained::Stored((checkpoint, blobs)))

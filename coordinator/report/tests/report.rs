@@ -6,14 +6,17 @@ use recipes::search::{Outcome, TrialEnd, grow};
 use recipes::{EvaluationText, Recipe};
 use report::{
     AnalysisOptions, AnyFit, Campaign, Conclusion, CountedFlops, CountedN, Counting, DynamicsPoint, EarlyEnd, Measure,
-    Selection, Unit,
+    Repeated, Selection, Unit,
 };
 use serde_json::Value;
 use vocabulary::metrics::{
     D1, D2, GRADIENT_COSINE, GRADIENT_PRODUCT, LARGEST_GRADIENT, LARGEST_UPDATE, VALIDATION_LOSS,
     VALIDATION_LOSS_PER_BYTE,
 };
-use vocabulary::{Dataset, DatasetId, Evaluation, EvaluationKind, MeasurementName, Measurements, ParamKind, StageRole};
+use vocabulary::{
+    Dataset, DatasetId, DocumentLoss, Evaluation, EvaluationKind, MeasurementName, Measurements, ParamKind, Rows,
+    StageRole,
+};
 
 fn conclude(campaign: Campaign) -> Conclusion {
     Conclusion::of(campaign, &AnalysisOptions::default())
@@ -434,7 +437,7 @@ fn every_held_out_set_has_a_law_of_its_own() {
 fn budgets_may_pay_for_every_operation_and_n_may_count_everything() {
     let of = |n, flops| {
         let options = AnalysisOptions { budgets: vec![1e12], ..AnalysisOptions::default() };
-        Conclusion::counted(synthetic::quickstart(), &options, Measure::default(), Counting { n, flops })
+        Conclusion::with(synthetic::quickstart(), &options, Measure::default(), Counting { n, flops }, Repeated::default())
     };
     let six = of(CountedN::NonEmbedding, CountedFlops::SixNd);
     let exact = of(CountedN::NonEmbedding, CountedFlops::Exact);
@@ -531,4 +534,79 @@ fn one_set_can_be_fitted_in_the_place_of_the_mean() {
     assert!(conclusion.table().contains("losses in nats a byte on the held-out text of code"));
     let unknown = Measure::named(&campaign.plan, "poetry", Unit::Byte).expect_err("is not there").to_string();
     assert_eq!(unknown, "the campaign has no held-out set `poetry`; accepted: prose, code, average");
+}
+
+/// The quick start's losses with the documents behind them: of two hundred, each harder or easier for every model alike.
+fn with_documents() -> Campaign {
+    let mut campaign = synthetic::quickstart();
+    for trial in campaign.plan.trials.clone() {
+        let loss = campaign.results[&trial.id].get(VALIDATION_LOSS).expect("is measured");
+        let row = |document: u64| {
+            let tokens = 200 + 37 * (document * document % 23);
+            let harder = (document * 7919 % 101) as f64 / 100.0 - 0.5;
+            let own = 0.1 * ((document * trial.d.0 % 53) as f64 / 52.0 - 0.5);
+            DocumentLoss { nats: tokens as f64 * (loss + harder + own), tokens, bytes: 2 * tokens }
+        };
+        let mut rows = Rows::new();
+        rows.set(VALIDATION_LOSS, (0..200).map(row).collect());
+        campaign.rows.insert(*trial.last_stage(), rows);
+    }
+    campaign
+}
+
+#[test]
+fn errors_from_the_documents_stand_beside_the_points_and_the_law() {
+    let conclusion = conclude(with_documents());
+    let csv = conclusion.points_csv();
+    let mut rows = csv.lines().map(|line| line.split(',').collect::<Vec<_>>());
+    let header = rows.next().expect("there is a header");
+    let place = |name: &str| header.iter().position(|column| *column == name).expect("there is such a column");
+    for row in rows {
+        let error: f64 = row[place("loss_se")].parse().expect("a number");
+        assert!((0.015..0.03).contains(&error), "{error}");
+        let per_byte: f64 = row[place("loss_per_byte_se")].parse().expect("a number");
+        assert!((per_byte - error / 2.0).abs() < 1e-12);
+        assert_eq!(row[place("documents")], "200");
+    }
+    let fit = json(&conclusion);
+    let documents = &fit["documents"];
+    assert_eq!(documents["documents"], 200);
+    let width =
+        |interval: &serde_json::Value| interval[1].as_f64().expect("an end") - interval[0].as_f64().expect("an end");
+    let (alone, together) = (&documents["law"]["intervals"]["L0"], &documents["law"]["with_runs"]["L0"]);
+    // A shift of all losses is one of L0.
+    assert!((0.05..0.2).contains(&width(alone)), "{alone}");
+    assert!(width(together) > width(alone) && width(together) > width(&fit["intervals"]["L0"]));
+    assert!(conclusion.table().contains("documents alone"), "{}", conclusion.table());
+    assert!(conclusion.html().contains("<th>documents alone</th>"));
+    let without = conclude(synthetic::quickstart());
+    assert!(json(&without).get("documents").is_none());
+    assert!(without.table().contains("no standard error"), "{}", without.table());
+}
+
+#[test]
+fn points_that_repeat_data_are_marked_and_left_out_unless_they_are_asked_for() {
+    let mut campaign = synthetic::quickstart();
+    campaign.plan.dataset.as_mut().expect("it is prepared").train_tokens = 2_500_000;
+    let of = |repeated| Conclusion::with(campaign.clone(), &AnalysisOptions::default(), Measure::default(), Counting::default(), repeated);
+    let (fresh, all) = (of(Repeated::LeftOut), of(Repeated::Fitted));
+    let repeating = fresh.points().iter().filter(|point| point.is_repeated()).count();
+    assert!(repeating > 0 && repeating < fresh.points().len(), "{repeating}");
+    let (fit, with_all) = (json(&fresh), json(&all));
+    let number = |value: &serde_json::Value| value.as_u64().expect("a number") as usize;
+    assert_eq!(number(&fit["n_points"]) + repeating, number(&with_all["n_points"]));
+    assert_eq!((number(&fit["text"]["left_out"]), number(&fit["text"]["repeated_points"])), (repeating, repeating));
+    assert_eq!((number(&with_all["text"]["left_out"]), number(&fit["text"]["train_tokens"])), (0, 2_500_000));
+    let table = fresh.table();
+    assert!(table.contains(&format!("{repeating} of {} points repeat", fresh.points().len())), "{table}");
+    assert!(fresh.html().contains("points repeat training data"));
+
+    // Too few fresh points have no law, and the verdict says how to get one.
+    campaign.plan.dataset.as_mut().expect("it is prepared").train_tokens = 100_000;
+    let none = Conclusion::with(campaign.clone(), &AnalysisOptions::default(), Measure::default(), Counting::default(), Repeated::LeftOut);
+    assert!(none.analysis().is_err());
+    let (table, fit) = (none.table(), json(&none));
+    for text in [table.as_str(), fit["error"].as_str().expect("says why")] {
+        assert!(text.contains("--repeated"), "{text}");
+    }
 }

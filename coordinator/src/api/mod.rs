@@ -18,6 +18,7 @@ mod evaluate;
 mod forget;
 pub(crate) mod limit;
 pub(crate) mod requests;
+mod rows;
 pub(crate) mod views;
 mod watch;
 pub(crate) mod words;

@@ -25,7 +25,7 @@ fn known(path: &str) -> Option<Need> {
         (
             "windtunnel.v1.CampaignService",
             "GetInfo" | "ListCampaigns" | "GetCampaign" | "ReadCampaign" | "WatchCampaign" | "GetCurves" | "GetResults"
-            | "ReadResults" | "ListWorkers" | "GetCheckpoint" | "ListCheckpoints" | "ReadCheckpoints",
+            | "ReadResults" | "GetResultRows" | "ListWorkers" | "GetCheckpoint" | "ListCheckpoints" | "ReadCheckpoints",
         ) => Scope::Read,
         (
             "windtunnel.v1.CampaignService",

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use scheduler::Fact;
 use tokio::sync::oneshot;
-use vocabulary::{AttemptKey, CampaignId, StageKey, WorkerId};
+use vocabulary::{AttemptKey, CampaignId, Rows, StageKey, WorkerId};
 
 use super::index::Indexed;
 use super::to_worker::ToWorker;
@@ -18,6 +18,7 @@ pub(crate) struct Batch {
     pub(crate) at_ms: u64,
     pub(crate) facts: Vec<Fact>,
     curve: Vec<(AttemptKey, Vec<CurvePoint>)>,
+    rows: Vec<(AttemptKey, Rows)>,
     pub(crate) checkpoints: Vec<CommittedCheckpoint>,
     pub(crate) recipes: Vec<(CampaignId, String, String)>,
     pub(crate) sequences: BTreeMap<WorkerId, u64>,
@@ -63,6 +64,7 @@ impl Batch {
             at_ms,
             facts: Vec::new(),
             curve: Vec::new(),
+            rows: Vec::new(),
             checkpoints: Vec::new(),
             recipes: Vec::new(),
             sequences: BTreeMap::new(),
@@ -96,13 +98,22 @@ impl Batch {
     /// Leaves out what this turn had to write of stages that are forgotten in it.
     pub(crate) fn forget(&mut self, stages: &BTreeSet<StageKey>) {
         self.curve.retain(|(key, _)| !stages.contains(&key.stage));
+        self.rows.retain(|(key, _)| !stages.contains(&key.stage));
         self.checkpoints.retain(|checkpoint| !stages.contains(&checkpoint.stage));
+    }
+
+    /// Adds the rows behind the result of an attempt whose result is among the facts.
+    pub(crate) fn add_rows(&mut self, key: AttemptKey, rows: Rows) {
+        if !rows.is_empty() {
+            self.rows.push((key, rows));
+        }
     }
 
     /// Whether there is nothing to write.
     pub(crate) fn is_durable_already(&self) -> bool {
         self.facts.is_empty()
             && self.curve.is_empty()
+            && self.rows.is_empty()
             && self.checkpoints.is_empty()
             && self.recipes.is_empty()
             && self.sequences.is_empty()
@@ -115,6 +126,7 @@ impl Batch {
             at_ms: self.at_ms,
             facts: std::mem::take(&mut self.facts),
             curve: std::mem::take(&mut self.curve),
+            rows: std::mem::take(&mut self.rows),
             checkpoints: std::mem::take(&mut self.checkpoints),
             recipes: std::mem::take(&mut self.recipes),
             session: std::mem::take(&mut self.sequences).into_iter().collect(),

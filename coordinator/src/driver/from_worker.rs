@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use vocabulary::{AttemptKey, Measurements, StageKey, WorkKind, WorkerId};
+use vocabulary::{AttemptKey, Measured, StageKey, WorkKind, WorkerId};
 
 use crate::store::CurvePoint;
 use crate::verify::CheckpointClaim;
@@ -89,7 +89,7 @@ impl Report {
 pub(crate) enum ReportBody {
     Points(Vec<CurvePoint>),
     Checkpoint(CheckpointClaim),
-    Completed(Measurements),
+    Completed(Measured),
     Diverged { step: u64, loss: f64 },
     Failed { reason: String, started: bool },
     StartUnusable(UnusableStart),

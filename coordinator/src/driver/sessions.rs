@@ -1,9 +1,9 @@
 //! Sessions and messages of workers, as events.
 
-use scheduler::{Event, Settings, Standing};
+use scheduler::{Event, Fact, Settings, Standing};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
-use vocabulary::{AttemptKey, WorkerId};
+use vocabulary::{AttemptKey, Measured, WorkerId};
 
 use super::batch::Batch;
 use super::conversation::Conversation;
@@ -171,8 +171,13 @@ impl Driver {
                     // The attempt is over. The scheduler tells the worker.
                     self.apply(Event::CheckpointCommitted { worker, key, step }, batch);
                 }
-                ReportBody::Completed(result) => {
+                ReportBody::Completed(Measured { measurements: result, rows }) => {
+                    let before = batch.facts.len();
                     self.apply(Event::StageCompleted { worker, key, result }, batch);
+                    // Of a result that is not taken, nothing is.
+                    if batch.facts[before..].iter().any(|fact| is_result_of(fact, key)) {
+                        batch.add_rows(key, rows);
+                    }
                 }
                 ReportBody::Diverged { step, loss } => {
                     self.apply(Event::StageDiverged { worker, key, step, loss }, batch);
@@ -245,4 +250,9 @@ impl Driver {
         }
         batch.is_visible = true;
     }
+}
+
+/// Whether an attempt's result was taken.
+fn is_result_of(fact: &Fact, key: AttemptKey) -> bool {
+    matches!(fact, Fact::StageCompleted { stage, attempt, .. } if *stage == key.stage && *attempt == key.attempt)
 }

@@ -7,10 +7,11 @@ use futures::stream::Map;
 use proto::convert::sent_plan;
 use proto::limits::MAX_MESSAGE_BYTES;
 use proto::v1::campaign_service_server::CampaignService;
-use proto::v1::{self, CampaignUpdate, StageCurve};
+use proto::v1::{self, CampaignUpdate, ResultRows, StageCurve};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
+use vocabulary::{Rows, StageKey};
 
 use super::session::NotOpened;
 use super::{decode, encode};
@@ -62,6 +63,7 @@ impl CampaignService for CampaignHandlers {
     type ReadResultsStream = InParts<v1::GetResultsResponse>;
     type ReadCheckpointsStream = InParts<v1::ListCheckpointsResponse>;
     type RemoveCheckpointsStream = InParts<v1::CollectCheckpointsResponse>;
+    type GetResultRowsStream = Encoded<(StageKey, Rows), ResultRows>;
 
     async fn get_info(&self, _: Request<v1::GetInfoRequest>) -> Answer<v1::Info> {
         Ok(Response::new(v1::Info {
@@ -152,6 +154,13 @@ impl CampaignService for CampaignHandlers {
     async fn read_results(&self, request: Request<v1::GetResultsRequest>) -> Answer<Self::ReadResultsStream> {
         let outcomes = self.api.results(decode::selector(request.into_inner().campaign)?).await?;
         Ok(in_parts(encode::parts::results(outcomes.iter().map(encode::outcome).collect())))
+    }
+
+    async fn get_result_rows(&self, request: Request<v1::GetResultRowsRequest>) -> Answer<Self::GetResultRowsStream> {
+        let (found, stream) = mpsc::channel(WAITING);
+        self.api.rows(decode::selector(request.into_inner().campaign)?, found).await?;
+        let sent: fn(_) -> _ = |found: Result<_, ApiError>| Ok(encode::rows(found?));
+        Ok(Response::new(ReceiverStream::new(stream).map(sent)))
     }
 
     async fn get_results(&self, request: Request<v1::GetResultsRequest>) -> Answer<v1::GetResultsResponse> {

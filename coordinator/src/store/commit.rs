@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use scheduler::Fact;
-use vocabulary::{AttemptKey, CampaignId, StageKey, WorkerId};
+use vocabulary::{AttemptKey, CampaignId, Rows, StageKey, WorkerId};
 
 use super::rows::{CommittedCheckpoint, CurvePoint};
 
@@ -16,6 +16,8 @@ pub struct Commit {
     pub facts: Vec<Fact>,
     /// Points of curves, by the attempt that measured them.
     pub curve: Vec<(AttemptKey, Vec<CurvePoint>)>,
+    /// The rows behind the results among the facts, by the attempt that measured them.
+    pub rows: Vec<(AttemptKey, Rows)>,
     /// Checkpoints that exist from now on.
     pub checkpoints: Vec<CommittedCheckpoint>,
     /// Where campaigns came from: the name of the recipe's file, and its text.

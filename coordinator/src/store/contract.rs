@@ -4,7 +4,7 @@ use std::fmt;
 
 use async_trait::async_trait;
 use scheduler::{Fact, Snapshot};
-use vocabulary::{CampaignId, StageKey, WorkerId};
+use vocabulary::{CampaignId, Rows, StageKey, WorkerId};
 
 use super::commit::Commit;
 use super::error::StoreError;
@@ -27,7 +27,7 @@ use super::token::TokenRow;
 ///   SQLite, a loss of power.
 /// - **Checked**: each row of the log is chained to the one before it, and the log's end is noted apart. Reading it gives
 ///   all of it or says which row is damaged. A snapshot is usable only if it is of this log and as it was written.
-/// - **A curve has each step once**: the first row for a step stays.
+/// - **A curve has each step once**: the first row for a step stays. So do the first rows behind a result.
 ///
 /// Reads see every commit that has returned. Tokens may be created and revoked beside the writer, from other processes.
 #[async_trait]
@@ -101,6 +101,12 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// # Errors
     /// If it cannot be read.
     async fn curve(&self, stage: StageKey, from: u64, limit: usize) -> Result<Vec<CurvePoint>, StoreError>;
+
+    /// The rows behind a stage's or an evaluation's result; none if it has no result, or an earlier version committed it.
+    ///
+    /// # Errors
+    /// If they cannot be read.
+    async fn rows(&self, stage: StageKey) -> Result<Rows, StoreError>;
 
     /// The checkpoint of a stage at a step.
     ///

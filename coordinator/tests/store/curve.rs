@@ -1,7 +1,7 @@
 //! Curves: each step once, and none beyond the checkpoint that an attempt starts from.
 
-use vocabulary::metrics::{D1, D2, GRADIENT_PRODUCT, LARGEST_GRADIENT, LARGEST_UPDATE};
-use vocabulary::{Attempt, AttemptKey, MeasurementName, Measurements};
+use vocabulary::metrics::{D1, D2, GRADIENT_PRODUCT, LARGEST_GRADIENT, LARGEST_UPDATE, VALIDATION_LOSS};
+use vocabulary::{Attempt, AttemptKey, DocumentLoss, MeasurementName, Measurements, Rows};
 
 use crate::scratch::{Scratch, checkpoint, completed, conforming, ended, point, points, reached, removed, started};
 use coordinator::store::{Commit, CurvePoint};
@@ -19,6 +19,7 @@ conforming! {
     without_its_last_checkpoint_an_attempt_starts_with_the_curve_up_to_the_one_before,
     a_stage_that_is_trained_again_keeps_its_curve_and_its_first_result,
     a_curve_is_read_in_runs_that_meet,
+    rows_behind_a_result_come_back_as_they_were_and_the_first_stay,
 }
 
 async fn the_first_row_of_a_step_stays(scratch: Scratch) {
@@ -212,4 +213,27 @@ async fn a_curve_is_read_in_runs_that_meet(scratch: Scratch) {
         steps.extend(run.iter().map(|point| point.step));
     }
     assert_eq!(steps, [0, 1, 2, 3, 4]);
+}
+
+async fn rows_behind_a_result_come_back_as_they_were_and_the_first_stay(scratch: Scratch) {
+    let stage = scratch.start_a_stage().await;
+    assert!(scratch.store.rows(stage).await.expect("they can be read").is_empty());
+    let row = |nats: f64| DocumentLoss { nats, tokens: u64::from(u32::MAX) + 1, bytes: u64::MAX };
+    let mut rows = Rows::new();
+    rows.set(VALIDATION_LOSS.part(0), vec![row(0.1 + 0.2), row(f64::INFINITY), row(-0.0)]);
+    rows.set(VALIDATION_LOSS.part(1), Vec::new());
+    let commit = |attempt: u32, rows: &Rows| Commit {
+        facts: vec![completed(stage, attempt)],
+        rows: vec![(AttemptKey { stage, attempt: Attempt(attempt) }, rows.clone())],
+        ..Commit::default()
+    };
+    scratch.record([reached(stage, 1, 10)]).await;
+    scratch.commit(commit(1, &rows)).await;
+    assert_eq!(scratch.store.rows(stage).await.expect("they can be read"), rows);
+    // A stage that is trained again keeps the rows of its first result.
+    scratch.record([removed(stage, 10), Fact::StageReopened { stage }, started(stage, 2), reached(stage, 2, 10)]).await;
+    let mut others = Rows::new();
+    others.set(VALIDATION_LOSS.part(0), vec![row(9.0)]);
+    scratch.commit(commit(2, &others)).await;
+    assert_eq!(scratch.store.rows(stage).await.expect("they can be read"), rows);
 }

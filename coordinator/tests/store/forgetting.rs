@@ -2,8 +2,8 @@
 
 use coordinator::store::{Commit, Differences};
 use scheduler::Fact;
-use vocabulary::metrics::LARGEST_GRADIENT;
-use vocabulary::{AttemptKey, CampaignId, Measurements, Plan, Stage, StageKey};
+use vocabulary::metrics::{LARGEST_GRADIENT, VALIDATION_LOSS};
+use vocabulary::{AttemptKey, CampaignId, DocumentLoss, Measurements, Plan, Rows, Stage, StageKey};
 
 use crate::scratch::{AT_MS, Scratch, checkpoint, completed, conforming, plan, point, points, reached, started};
 
@@ -19,7 +19,9 @@ fn trained(stage: StageKey) -> Commit {
     let mut commit = points(stage, 1, 0..3, 2.0);
     let key: AttemptKey = commit.curve[0].0;
     commit.curve.push((key, vec![recorded]));
-    Commit { facts, checkpoints: vec![checkpoint(stage, 1, 4)], ..commit }
+    let mut rows = Rows::new();
+    rows.set(VALIDATION_LOSS, vec![DocumentLoss { nats: 6.5, tokens: 2, bytes: 7 }]);
+    Commit { facts, rows: vec![(key, rows)], checkpoints: vec![checkpoint(stage, 1, 4)], ..commit }
 }
 
 async fn what_only_a_forgotten_campaign_has_goes_and_may_come_back(scratch: Scratch) {
@@ -42,6 +44,8 @@ async fn what_only_a_forgotten_campaign_has_goes_and_may_come_back(scratch: Scra
     assert_eq!(campaigns.iter().map(|row| row.campaign).collect::<Vec<_>>(), [other]);
     assert_eq!(scratch.store.recipe(plan.campaign).await.expect("it can be read"), None);
     assert_eq!((scratch.steps(shared).await.len(), scratch.steps(own).await.len()), (4, 0));
+    let has_rows = async |stage| !scratch.store.rows(stage).await.expect("they can be read").is_empty();
+    assert_eq!((has_rows(shared).await, has_rows(own).await), (true, false));
     let checkpoints = scratch.store.checkpoints().await.expect("they can be read");
     assert_eq!(checkpoints.iter().map(|(row, _)| row.stage).collect::<Vec<_>>(), [shared]);
     if let Some(file) = scratch.file() {

@@ -163,6 +163,20 @@ impl Campaigns {
         Ok(curves)
     }
 
+    /// What is behind the results of a campaign's stages, by printed key; nothing from a coordinator that does not keep it.
+    pub async fn rows(&mut self, campaign: &str) -> Result<BTreeMap<String, Vec<v1::MeasurementRows>>, CallError> {
+        let answer = self.client.get_result_rows(v1::GetResultRowsRequest { campaign: campaign.to_owned() }).await;
+        if answer.as_ref().is_err_and(|status| status.code() == tonic::Code::Unimplemented) {
+            return Ok(BTreeMap::new());
+        }
+        let mut stream = self.received(answer)?;
+        let mut rows = BTreeMap::new();
+        while let Some(part) = stream.message().await.map_err(|status| CallError::of(&self.url, status))? {
+            rows.insert(part.stage, part.rows);
+        }
+        Ok(rows)
+    }
+
     /// The results of finished trials.
     pub async fn results(&mut self, campaign: &str) -> Result<Vec<v1::TrialResult>, CallError> {
         let answer = self.client.read_results(v1::GetResultsRequest { campaign: campaign.to_owned() }).await;

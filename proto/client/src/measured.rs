@@ -33,11 +33,12 @@ impl Measured {
         // By identifier from here on: the name may refer to another campaign by the next call.
         let results = campaigns.results(&detail.summary.campaign).await?;
         let curves = campaigns.curves(&detail.summary.campaign, &[]).await?;
+        let rows = campaigns.rows(&detail.summary.campaign).await?;
         let unexpected = |source| CallError::Unexpected { url: campaigns.url().to_owned(), source };
-        Self::of(detail, &results, curves, program).map_err(unexpected)
+        Self::of(detail, &results, curves, rows, program).map_err(unexpected)
     }
 
-    /// Assembles a campaign from its plan, the results of its trials, and curves by printed stage key.
+    /// Assembles a campaign from its plan, the results of its trials, and curves and rows by printed stage key.
     ///
     /// # Errors
     /// A stage or trial identifier is invalid.
@@ -45,6 +46,7 @@ impl Measured {
         detail: Detail,
         results: &[TrialResult],
         curves: BTreeMap<String, Vec<CurvePoint>>,
+        rows: BTreeMap<String, Vec<v1::MeasurementRows>>,
         program: &str,
     ) -> Result<Self, ConvertError> {
         let Detail { summary, plan, stages, evaluations, recipe_file, recipe_text } = detail;
@@ -62,6 +64,10 @@ impl Measured {
             Ok((stage, points.into_iter().map(curve_point).collect()))
         };
         let curves = curves.into_iter().map(curve).collect::<Result<_, ConvertError>>()?;
+        let documents = |(stage, sent): (String, Vec<v1::MeasurementRows>)| {
+            Ok((id("stage", &stage)?, proto::convert::rows("rows", sent)?))
+        };
+        let rows = rows.into_iter().map(documents).collect::<Result<_, ConvertError>>()?;
         let campaign = report::Campaign {
             plan,
             results: whole.collect::<Result<_, _>>()?,
@@ -71,6 +77,7 @@ impl Measured {
                 .filter_map(|status| evaluated(status).transpose())
                 .collect::<Result<_, _>>()?,
             curves,
+            rows,
             dynamics,
             recipe_file,
             recipe_text,

@@ -17,7 +17,7 @@ use std::str::FromStr;
 
 pub use attempt::{attempt, attempts};
 pub use evaluation::{evaluation_kind, work};
-pub use measure::{measurements, sent_measurements};
+pub use measure::{measurements, rows, sent_measurements, sent_rows};
 pub use plan::{plan, sent_plan};
 pub use stage::spec;
 

@@ -2,12 +2,14 @@
 
 use proptest::prelude::*;
 use prost::Message;
-use vocabulary::measure::MAX_MEASUREMENTS;
+use vocabulary::measure::{MAX_MEASUREMENTS, MAX_ROWS};
+use vocabulary::metrics::VALIDATION_LOSS;
 use vocabulary::search::{Asha, Dimension, Parameter, Sampler, Scale, Search, SearchBase, Settings, Values};
 use vocabulary::{
-    AdamW, Attempt, AttemptKey, Batch, CampaignId, CheckpointPolicy, DataSpec, Dataset, DecayShape, Domain, Evaluation,
-    Keep, LrSchedule, Measurements, Mixture, ModelSpec, Plan, Precision, Recording, Retries, Shape, Stage, StageKey,
-    StageRole, StageSpec, StartSpec, TensorProgram, Tokens, Trial, TrialId, Work, sample,
+    AdamW, Attempt, AttemptKey, Batch, CampaignId, CheckpointPolicy, DataSpec, Dataset, DecayShape, DocumentLoss,
+    Domain, Evaluation, Keep, LrSchedule, Measured, Measurements, Mixture, ModelSpec, Plan, Precision, Recording,
+    Retries, Rows, Shape, Stage, StageKey, StageRole, StageSpec, StartSpec, TensorProgram, Tokens, Trial, TrialId,
+    Work, sample,
 };
 
 use super::{ConvertError, Problem, attempt, plan as read_plan, reason, sent_plan, work};
@@ -210,7 +212,7 @@ fn measurements_survive_the_way_to_the_bit_whatever_they_are_called() {
 fn measurements_that_cannot_be_are_refused_by_name() {
     let refused = |names: Vec<String>| {
         let measurements = names.into_iter().map(|name| v1::Measurement { name, value: Some(1.0) }).collect();
-        Measurements::try_from(v1::StageResult { measurements }).expect_err("is refused").to_string()
+        Measurements::try_from(v1::StageResult { measurements, rows: Vec::new() }).expect_err("is refused").to_string()
     };
     let unnamed = refused(vec!["validation_loss".to_owned(), "Not a name".to_owned()]);
     assert!(unnamed.starts_with("measurements[1].name: `Not a name` cannot name a measurement"), "{unnamed}");
@@ -354,4 +356,26 @@ fn long_reasons_are_cut_between_characters() {
     assert_eq!(read.len(), MAX_REASON_BYTES);
     assert_eq!(reason("one\r\n\u{1b}[31mtwo"), "one\n[31mtwo");
     assert_eq!(reason(&format!("x{}", "é".repeat(MAX_REASON_BYTES))).len(), MAX_REASON_BYTES - 1);
+}
+
+#[test]
+fn rows_travel_and_are_bounded() {
+    let row = |nats: f64| DocumentLoss { nats, tokens: 3, bytes: u64::MAX };
+    let mut rows = Rows::new();
+    rows.set(VALIDATION_LOSS.part(1), vec![row(0.1 + 0.2), row(f64::INFINITY)]);
+    let measured = Measured { measurements: Measurements::new().with(VALIDATION_LOSS, 1.5), rows };
+    let back = Measured::try_from(travel(&v1::StageResult::from(&measured))).expect("is accepted");
+    assert_eq!(back, measured);
+
+    let refusal = |count: usize, tokens: usize| {
+        let (nats, tokens, bytes) = (vec![1.0; count], vec![1; tokens], vec![1; count]);
+        let rows = vec![v1::MeasurementRows { name: "validation_loss".to_owned(), nats, tokens, bytes }];
+        let sent = v1::StageResult { measurements: Vec::new(), rows };
+        Measured::try_from(sent).map(|_| ()).map_err(|error| error.to_string())
+    };
+    assert_eq!(refusal(MAX_ROWS, MAX_ROWS), Ok(()));
+    let problem = refusal(MAX_ROWS + 1, MAX_ROWS + 1).expect_err("too many");
+    assert!(problem.starts_with("rows[0].nats: "), "{problem}");
+    let problem = refusal(2, 1).expect_err("one is missing");
+    assert!(problem.starts_with("rows[0].tokens: "), "{problem}");
 }

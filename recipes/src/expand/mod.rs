@@ -130,8 +130,7 @@ fn plan(
         runs.extend(of_variant.into_iter().zip(specs).map(|(run, spec)| (variant, run, spec)));
     }
     if let (Some(search), [(_, run, whole)]) = (&recipe.contents().search, runs.as_slice()) {
-        let search =
-            fixed_search::fix(recipe.contents(), search, run, whole.clone()).map_err(|fault| recipe.refuse(fault))?;
+        let search = fixed_search::fix(search, run, whole.clone()).map_err(|fault| recipe.refuse(fault))?;
         return Ok(plan_of_search(recipe, dataset, search));
     }
     let (stages, paths) = tree::merge(&runs.iter().map(|(_, run, spec)| (run, spec)).collect::<Vec<_>>(), known);

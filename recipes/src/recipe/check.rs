@@ -195,6 +195,21 @@ fn check_schedule(schedule: &ScheduleRecipe) -> Result<(), Fault> {
             return Err(Fault::conflict(key, reason, accepted));
         }
     }
+    let warmups = [
+        ("schedule.warmup_steps", schedule.warmup_steps.is_some()),
+        ("schedule.warmup_tokens", schedule.warmup_tokens.is_some()),
+        ("schedule.warmup_fraction", schedule.warmup_fraction.is_some()),
+    ];
+    let accepted = "one of `warmup_steps`, `warmup_tokens` and `warmup_fraction`";
+    let mut given = warmups.into_iter().filter(|(_, given)| *given).map(|(key, _)| key);
+    match (given.next(), given.next()) {
+        (None, _) => return Err(Fault::new("schedule.warmup_steps", Problem::Missing, accepted)),
+        (Some(first), Some(second)) => {
+            let first = first.trim_start_matches("schedule.");
+            return Err(Fault::conflict(second, format!("cannot be combined with `{first}`"), accepted));
+        }
+        (Some(_), None) => {}
+    }
     let Some(decay) = &schedule.decay else { return Ok(()) };
     match (decay.shape, decay.half_life_tokens) {
         (DecayKind::HalfLife, None) => {

@@ -35,13 +35,13 @@ pub(crate) fn check(recipe: &RecipeFile, runs: &[(&Variant, Vec<Run>)]) -> Resul
         // Nothing that is checked depends on the data.
         let vocab = recipe.data.vocab.unwrap_or_default();
         let whole = whole_spec(recipe, run, DatasetId::from_content(b""), vocab, Order::default());
-        fix(recipe, search, run, whole)?;
+        fix(search, run, whole)?;
     }
     Ok(())
 }
 
 /// The search over a run, where `whole` is the run as one stage.
-pub(crate) fn fix(recipe: &RecipeFile, search: &SearchRecipe, run: &Run, whole: StageSpec) -> Result<Search, Fault> {
+pub(crate) fn fix(search: &SearchRecipe, run: &Run, whole: StageSpec) -> Result<Search, Fault> {
     if run.decay_weights.is_some() {
         let reason = "cannot be combined with a search, whose trials keep the mixture they begin with";
         return Err(Fault::conflict("data.decay_weights", reason, "leave out this key, or `search`"));
@@ -67,7 +67,7 @@ pub(crate) fn fix(recipe: &RecipeFile, search: &SearchRecipe, run: &Run, whole: 
         nominal: run.nominal,
         whole,
     };
-    let pruner = search.pruner.as_ref().map(|pruner| asha(recipe, pruner, &base.whole)).transpose()?;
+    let pruner = search.pruner.as_ref().map(|pruner| asha(pruner, &base.whole)).transpose()?;
     let (sampler, seed, parallel) = (search.sampler, search.seed, search.parallel);
     let mut fixed = Search { sampler, trials: 0, seed, parallel, startup: 0, space, pruner, base };
     fixed.trials = trials(search, fixed.combinations())?;
@@ -185,14 +185,14 @@ fn check_limits(key: &str, parameter: Parameter, range: &RangeRecipe, values: &V
     Ok(())
 }
 
-fn asha(recipe: &RecipeFile, pruner: &PrunerRecipe, whole: &StageSpec) -> Result<Asha, Fault> {
+fn asha(pruner: &PrunerRecipe, whole: &StageSpec) -> Result<Asha, Fault> {
     let PrunerKind::Asha = pruner.kind;
     // Losses are comparable while trials are at the same phase of the schedule: between the warm-up and the decay.
     let latest = match whole.schedule {
         LrSchedule::Wsd { decay_start, .. } => decay_start,
         _ => whole.steps.end - 1,
     };
-    let earliest = recipe.schedule.warmup_steps.max(1);
+    let earliest = whole.schedule.warmup_steps().max(1);
     let steps = |fraction: f64| (fraction * whole.steps.end as f64).round() as u64;
     let accepted = || {
         let [from, to] = [earliest, latest].map(|step| step as f64 / whole.steps.end as f64);

@@ -233,9 +233,15 @@ pub struct PointsRecipe {
 pub struct ScheduleRecipe {
     /// The form of the curve; the other keys depend on it.
     pub kind: ScheduleKind,
-    /// Steps of linear warm-up.
+    /// Steps of linear warm-up. Either this, `warmup_tokens` or `warmup_fraction`.
     #[schemars(range(min = 0, max = 1_000_000_000))]
-    pub warmup_steps: u64,
+    pub warmup_steps: Option<u64>,
+    /// Tokens of linear warm-up, rounded to steps: the same text whatever the batch.
+    #[schemars(range(min = 0, max = 1_000_000_000_000_000_u64))]
+    pub warmup_tokens: Option<u64>,
+    /// Linear warm-up as a fraction of the tokens of each size's shortest point, because its points share a trunk.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub warmup_fraction: Option<f64>,
     /// Final learning rate, as a fraction of the peak. Not for `constant`.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub floor: Option<f64>,

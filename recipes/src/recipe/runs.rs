@@ -4,7 +4,7 @@ use vocabulary::units::human_count;
 use vocabulary::{DecayShape, LrSchedule, MAX_DOMAINS, Recording, Shape, Tokens};
 
 use super::error::{Fault, Problem};
-use super::format::{Counted, DecayKind, DecayRecipe, RecipeFile, RecordedStages, ScheduleKind};
+use super::format::{Counted, DecayKind, DecayRecipe, RecipeFile, RecordedStages, ScheduleKind, ScheduleRecipe};
 
 /// Maximum number of runs of a recipe, over all its arms.
 const MAX_RUNS: usize = 10_000;
@@ -87,8 +87,10 @@ pub(crate) fn runs(recipe: &RecipeFile, variants: usize) -> Result<Vec<Run>, Fau
 /// The points of one size: tokens as requested, the learning rate over the run, and its number of steps.
 fn curves(recipe: &RecipeFile, size: &str, shape: Shape) -> Result<Vec<(Tokens, LrSchedule, u64)>, Fault> {
     let mut curves: Vec<(Tokens, LrSchedule, u64)> = Vec::new();
-    for (key, nominal) in nominal_tokens(recipe, shape) {
-        let (schedule, steps) = curve(recipe, &key, size, nominal)?;
+    let points = nominal_tokens(recipe, shape);
+    let warmup_steps = warmup_steps(recipe, &points);
+    for (key, nominal) in points {
+        let (schedule, steps) = curve(recipe, &key, size, nominal, warmup_steps)?;
         if curves.iter().any(|(_, other_schedule, other)| (*other_schedule, *other) == (schedule, steps)) {
             let found = format!("a run of {steps} steps for `{size}`");
             let accepted = format!("points a step of {} tokens apart", batch_tokens(recipe));
@@ -110,9 +112,23 @@ fn nominal_tokens(recipe: &RecipeFile, shape: Shape) -> Vec<(String, Tokens)> {
     fixed.chain(multiples).collect()
 }
 
-fn curve(recipe: &RecipeFile, key: &str, size: &str, nominal: Tokens) -> Result<(LrSchedule, u64), Fault> {
+/// Steps of warm-up of a size, whose points are these.
+fn warmup_steps(recipe: &RecipeFile, points: &[(String, Tokens)]) -> u64 {
     let schedule = &recipe.schedule;
-    let warmup_steps = schedule.warmup_steps;
+    let shortest = points.iter().map(|(_, tokens)| tokens.0).min().unwrap_or_default();
+    let of_shortest = |fraction: f64| (fraction * to_steps(recipe, shortest) as f64).round() as u64;
+    let in_tokens = schedule.warmup_tokens.map(|tokens| to_steps(recipe, tokens));
+    schedule.warmup_steps.or(in_tokens).or(schedule.warmup_fraction.map(of_shortest)).unwrap_or_default()
+}
+
+fn curve(
+    recipe: &RecipeFile,
+    key: &str,
+    size: &str,
+    nominal: Tokens,
+    warmup_steps: u64,
+) -> Result<(LrSchedule, u64), Fault> {
+    let schedule = &recipe.schedule;
     let points_steps = to_steps(recipe, nominal.0);
     if points_steps == 0 {
         let reason = format!("gives `{size}` not even one step of {} tokens", batch_tokens(recipe));
@@ -153,7 +169,14 @@ fn curve(recipe: &RecipeFile, key: &str, size: &str, nominal: Tokens) -> Result<
             "{warmup_steps} steps do not fit: `{size}` has room for {room} at {} tokens",
             human_count(nominal.0 as f64)
         );
-        return Err(Fault::conflict("schedule.warmup_steps", reason, format!("at most {room}")));
+        let (key, most) = match schedule {
+            ScheduleRecipe { warmup_tokens: Some(_), .. } => {
+                ("schedule.warmup_tokens", format!("at most {}", room * batch_tokens(recipe)))
+            }
+            ScheduleRecipe { warmup_fraction: Some(_), .. } => ("schedule.warmup_fraction", "a smaller one".to_owned()),
+            _ => ("schedule.warmup_steps", format!("at most {room}")),
+        };
+        return Err(Fault::conflict(key, reason, most));
     }
     if steps > MAX_STEPS {
         return Err(Fault::conflict(

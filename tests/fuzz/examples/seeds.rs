@@ -69,7 +69,9 @@ fn main() -> std::io::Result<()> {
     write("wire", "attempt", &[&[4], v1::AttemptRef::from(key).encode_to_vec().as_slice()].concat())?;
 
     let measurements = vec![v1::Measurement { name: "largest_update/qkv".to_owned(), value: Some(f64::NAN) }];
-    let result = v1::StageResult { measurements: measurements.clone() };
+    let row =
+        v1::MeasurementRows { name: "validation_loss".to_owned(), nats: vec![6.5], tokens: vec![2], bytes: vec![7] };
+    let result = v1::StageResult { measurements: measurements.clone(), rows: vec![row] };
     let point = |step| v1::CurvePoint {
         step,
         loss: 6.5,

@@ -6,7 +6,7 @@ use prost::Message;
 use proto::ConvertError;
 use proto::convert::{plan, sent_plan};
 use proto::v1::{self, worker_message::Body};
-use vocabulary::{AttemptKey, Dataset, Evaluation, EvaluationSpec, Measurements, Stage, StageSpec};
+use vocabulary::{AttemptKey, Dataset, Evaluation, EvaluationSpec, Measured, Stage, StageSpec};
 
 /// The first byte selects the message type. An accepted message must survive a round trip.
 pub fn wire(input: &[u8]) {
@@ -34,7 +34,7 @@ pub fn wire(input: &[u8]) {
             if let Some(Body::StageCompleted(v1::StageCompleted { result: Some(result), .. })) =
                 message.and_then(|message| message.body)
             {
-                there_and_back::<v1::StageResult, Measurements>(&result.encode_to_vec());
+                there_and_back::<v1::StageResult, Measured>(&result.encode_to_vec());
             }
             let _ = decoded::<v1::CoordinatorMessage>(bytes);
         }

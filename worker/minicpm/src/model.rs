@@ -18,7 +18,7 @@ use burn::tensor::{Device, FloatDType, Int, Tensor};
 use vocabulary::{ModelSpec, Precision};
 
 use crate::init::Initializer;
-use crate::ops::{self, AttentionLayout, HeadLoss};
+use crate::ops::{self, AttentionLayout, HeadLoss, TokenLosses};
 use crate::rope::RopeTable;
 
 /// A model's configuration: its spec and the number of tokens in a sequence.
@@ -165,6 +165,17 @@ impl MiniCpm {
     #[must_use]
     pub fn loss(&self, inputs: Tensor<2, Int>, targets: Tensor<1, Int>) -> Tensor<1> {
         self.head_loss(self.stream(inputs), targets, 0.0).objective
+    }
+
+    /// What [`Self::loss`] is the mean of, without differentiation. The model must be outside any graph.
+    ///
+    /// # Shapes
+    /// - `inputs`: `[batch, context]`, tokens;
+    /// - `targets`: `[batch * context]`, the token after each.
+    #[must_use]
+    pub fn token_losses(&self, inputs: Tensor<2, Int>, targets: Tensor<1, Int>) -> TokenLosses {
+        let hidden = self.norm.forward(self.stream(inputs));
+        ops::token_losses(hidden, self.head_weight(), targets, self.logit_scale, self.precision)
     }
 
     /// Unnormalised log-probabilities of the next token.

@@ -2,7 +2,7 @@
 //! CPU backend, which runs the formulas as well.
 
 use burn::tensor::{DType, Device, FloatDType, Int, Tensor, TensorData};
-use minicpm::ops::{AttentionLayout, blocked, plain};
+use minicpm::ops::{self, AttentionLayout, blocked, plain};
 use minicpm::rope::RopeTable;
 use minicpm::{Activations, Differentiated, MiniCpm, MiniCpmConfig};
 use vocabulary::{ModelSpec, Precision, Shape, TensorProgram};
@@ -217,4 +217,28 @@ fn a_model_in_bfloat16_is_about_the_one_in_32_bits() {
         assert!((loss / full - 1.0).abs() < 0.01, "{way}: {loss} against {full}");
     }
     assert_ne!(rounded[0].1, rounded[1].1, "activations are rounded too");
+}
+
+#[test]
+fn token_losses_have_the_mean_of_the_loss_to_the_bit_with_kernels_and_without() {
+    let (vocab, width) = (300, 16);
+    for rows in [1, 17, 1000] {
+        let [hidden, weight] =
+            [([rows, width], 1), ([vocab, width], 2)].map(|(shape, salt)| values(shape, salt).inner());
+        let targets = tokens([rows], vocab).inner();
+        let bits = |tensor: Tensor<1>| tensor.into_scalar::<f32>().to_bits();
+        let plainly = blocked::token_losses(hidden.clone(), weight.clone(), targets.clone(), 0.5);
+        let whole = blocked::head_loss(hidden.clone(), weight.clone(), targets.clone(), 0.5, 0.0).cross_entropy;
+        assert_eq!(bits(plainly.mean), bits(whole), "{rows} tokens, by the formula");
+        let fused = ops::token_losses(hidden.clone(), weight.clone(), targets.clone(), 0.5, Precision::Fp32);
+        let loss = ops::cross_entropy(hidden, weight, targets, 0.5, Precision::Fp32);
+        let mean = bits(fused.mean);
+        assert_eq!(mean, bits(loss), "{rows} tokens, by the kernel");
+        let each = |tensor: Tensor<1>| tensor.into_data().try_into_vec::<f32>().expect("they are 32-bit floats");
+        let (fused, plainly) = (each(fused.each), each(plainly.each));
+        assert_eq!((fused.len(), plainly.len()), (rows, rows));
+        assert!(fused.iter().zip(&plainly).all(|(a, b)| (a - b).abs() < 1e-4));
+        let again = fused.iter().map(|loss| f64::from(*loss)).sum::<f64>() / rows as f64;
+        assert_eq!((again as f32).to_bits(), mean, "the mean is that of the tokens");
+    }
 }

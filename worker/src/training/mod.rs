@@ -16,7 +16,7 @@ pub(crate) use hanging::Hanging;
 pub use stage_trainer::StageTrainer;
 pub(crate) use steps::{Event, Steps};
 
-use vocabulary::{Evaluation, Measurements, Stage, Work};
+use vocabulary::{Evaluation, Measured, Stage, Work};
 
 /// An error of training, with its causes. The shell reports its text and decides nothing by it.
 pub type TrainingError = Box<dyn Error + Send + Sync>;
@@ -89,7 +89,7 @@ pub struct StartPoint {
 }
 
 /// Measures a checkpoint that is loaded; `None` where the interrupter stopped it.
-pub type Measuring = Box<dyn FnOnce(&Interrupter) -> Result<Option<Measurements>, TrainingError>>;
+pub type Measuring = Box<dyn FnOnce(&Interrupter) -> Result<Option<Measured>, TrainingError>>;
 
 /// Starts stages and evaluates them, one at a time, on the training thread.
 pub trait Trainer: Send + 'static {
@@ -114,7 +114,7 @@ pub trait Training {
     /// Trains one step. An infinite or NaN loss is reported like any other.
     fn next_step(&mut self) -> Result<StepReport, TrainingError>;
     /// Measures the result of the stage: the losses on held-out tokens.
-    fn validate(&mut self) -> Result<Measurements, TrainingError>;
+    fn validate(&mut self) -> Result<Measured, TrainingError>;
     /// Everything needed to resume from here.
     fn snapshot(&mut self) -> Result<PendingBlobs, TrainingError>;
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use corpus::OpenDataset;
 use minicpm::Compute;
 use trainer::{EvaluationRun, Origin, Snapshot, StageRun, StepReport};
-use vocabulary::{DatasetId, Measurements};
+use vocabulary::{DatasetId, Measured};
 
 use super::{EvaluationOrder, Measuring, Order, PendingBlobs, Trainer, Training, TrainingError};
 
@@ -59,7 +59,7 @@ impl Trainer for StageTrainer {
         let dataset = self.dataset(dataset_dir, evaluation.spec.task.dataset)?;
         let snapshot = Snapshot::from_blobs(checkpoint.step, &checkpoint.blobs)?;
         let run = EvaluationRun::new(&evaluation.spec, dataset, &self.compute, &snapshot)?;
-        Ok(Box::new(move |interrupter| Ok(run.measure(interrupter)?.map(|validation| validation.measurements))))
+        Ok(Box::new(move |interrupter| Ok(run.measure(interrupter)?.map(Measured::from))))
     }
 }
 
@@ -76,8 +76,8 @@ impl Training for StageRun {
         Ok(Self::next_step(self)?)
     }
 
-    fn validate(&mut self) -> Result<Measurements, TrainingError> {
-        Ok(Self::validate(self)?.measurements)
+    fn validate(&mut self) -> Result<Measured, TrainingError> {
+        Ok(Self::validate(self)?.into())
     }
 
     fn snapshot(&mut self) -> Result<PendingBlobs, TrainingError> {

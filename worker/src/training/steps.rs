@@ -63,7 +63,7 @@ impl<'a, R, I: FnMut() -> Option<R>> Steps<'a, I> {
 
 #[cfg(test)]
 mod tests {
-    use vocabulary::Measurements;
+    use vocabulary::{Measured, Measurements};
 
     use super::*;
     use crate::training::PendingBlobs;
@@ -88,7 +88,7 @@ mod tests {
             Ok(report(self.step - 1))
         }
 
-        fn validate(&mut self) -> Result<Measurements, TrainingError> {
+        fn validate(&mut self) -> Result<Measured, TrainingError> {
             Err("is not asked to".into())
         }
 

@@ -211,7 +211,7 @@ impl Story {
     #[track_caller]
     pub(crate) fn complete(&mut self, text: &str) {
         let result = Measurements::new().with(VALIDATION_LOSS, 3.0).with(VALIDATION_LOSS_PER_BYTE, 1.0);
-        self.end(text, Ended::Completed { step: STEPS, result });
+        self.end(text, Ended::Completed { step: STEPS, result: result.into() });
     }
 
     #[track_caller]

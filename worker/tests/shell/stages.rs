@@ -3,14 +3,14 @@
 use std::fs;
 
 use proto::v1::worker_message::Body as Up;
-use vocabulary::Measurements;
 use vocabulary::metrics::{VALIDATION_LOSS, VALIDATION_LOSS_PER_BYTE};
+use vocabulary::{Measured, Measurements};
 use worker::{Leave, WorkerExit};
 
 use crate::bench::{Bench, Worker};
 use crate::record::{Record, read_checkpoint};
 use crate::support::{attempt, stage};
-use crate::trainer::{Fate, OPTIMIZER, PaperTrainer, WEIGHTS, loss_at, weights_after};
+use crate::trainer::{Fate, OPTIMIZER, PaperTrainer, WEIGHTS, loss_at, rows, weights_after};
 
 #[tokio::test]
 async fn a_stage_leaves_its_curve_its_checkpoint_and_its_result() {
@@ -27,7 +27,9 @@ async fn a_stage_leaves_its_curve_its_checkpoint_and_its_result() {
     let Up::StageCompleted(completed) = session.hear_the_end_of(key, &mut record).await else {
         panic!("it is completed")
     };
-    let result = Measurements::try_from(completed.result.expect("it was measured")).expect("it is sound");
+    let Measured { measurements: result, rows: behind } =
+        Measured::try_from(completed.result.expect("it was measured")).expect("it is sound");
+    assert_eq!(behind, rows(loss_at(600)), "the documents come with the loss");
     let measured = Measurements::new().with(VALIDATION_LOSS, loss_at(600));
     assert_eq!(result, measured.with(VALIDATION_LOSS_PER_BYTE, loss_at(600) / 3.0));
     assert_eq!(record.story(key), ["points", "checkpoint", "completed"]);

@@ -1,13 +1,16 @@
 //! The losses on held-out text.
 
 use vocabulary::metrics::{VALIDATION_LOSS, VALIDATION_LOSS_PER_BYTE};
-use vocabulary::{Measurements, Metric};
+use vocabulary::{DocumentLoss, Measured, Measurements, Metric, Rows};
 
 /// The outcome of a validation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Validation {
     /// [`VALIDATION_LOSS`] and [`VALIDATION_LOSS_PER_BYTE`], with their parts if the data has several domains.
     pub measurements: Measurements,
+    /// The documents behind [`VALIDATION_LOSS`], or behind its parts if the data has several domains; none if the dataset
+    /// does not say where they begin.
+    pub rows: Rows,
     /// Tokens predicted, over all sets.
     pub tokens: u64,
     /// Bytes of text behind them.
@@ -15,7 +18,7 @@ pub struct Validation {
 }
 
 /// A held-out set, summed up.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct SetTotal {
     /// Sum of the tokens' losses, in nats.
     pub(crate) nats: f64,
@@ -23,6 +26,13 @@ pub(crate) struct SetTotal {
     pub(crate) weight: f64,
     pub(crate) tokens: u64,
     pub(crate) bytes: u64,
+    pub(crate) documents: Vec<DocumentLoss>,
+}
+
+impl From<Validation> for Measured {
+    fn from(Validation { measurements, rows, .. }: Validation) -> Self {
+        Self { measurements, rows }
+    }
 }
 
 impl Validation {
@@ -38,8 +48,14 @@ impl Validation {
         };
         note(VALIDATION_LOSS, |set| set.nats / set.weight);
         note(VALIDATION_LOSS_PER_BYTE, |set| set.nats / set.bytes as f64);
+        let mut rows = Rows::new();
+        for (index, set) in sets.iter().enumerate().filter(|(_, set)| !set.documents.is_empty()) {
+            let name = if sets.len() > 1 { VALIDATION_LOSS.part(index) } else { VALIDATION_LOSS.into() };
+            rows.set(name, set.documents.clone());
+        }
         Self {
             measurements,
+            rows,
             tokens: sets.iter().map(|set| set.tokens).sum(),
             bytes: sets.iter().map(|set| set.bytes).sum(),
         }
@@ -52,11 +68,14 @@ mod tests {
 
     #[test]
     fn the_mean_counts_each_set_once_and_a_single_set_is_not_named() {
+        let of_small = DocumentLoss { nats: 20.0, tokens: 10, bytes: 40 };
         let (small, large) = (
-            SetTotal { nats: 20.0, weight: 10.0, tokens: 10, bytes: 40 },
-            SetTotal { nats: 400.0, weight: 100.0, tokens: 100, bytes: 400 },
+            SetTotal { nats: 20.0, weight: 10.0, tokens: 10, bytes: 40, documents: vec![of_small] },
+            SetTotal { nats: 400.0, weight: 100.0, tokens: 100, bytes: 400, documents: Vec::new() },
         );
-        let both = Validation::over(&[small, large]);
+        let both = Validation::over(&[small.clone(), large]);
+        assert_eq!(both.rows.get(VALIDATION_LOSS.part(0)), Some(&[of_small][..]));
+        assert_eq!(both.rows.iter().count(), 1);
         assert_eq!((both.tokens, both.bytes), (110, 440));
         let expected = [
             (VALIDATION_LOSS.into(), 3.0),
@@ -68,6 +87,7 @@ mod tests {
         ];
         assert_eq!(both.measurements, Measurements::from_iter(expected));
         let one = Measurements::new().with(VALIDATION_LOSS, 2.0).with(VALIDATION_LOSS_PER_BYTE, 0.5);
-        assert_eq!(Validation::over(&[small]).measurements, one);
+        let only = Validation::over(&[small]);
+        assert_eq!((only.measurements, only.rows.get(VALIDATION_LOSS)), (one, Some(&[of_small][..])));
     }
 }

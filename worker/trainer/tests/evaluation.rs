@@ -7,7 +7,10 @@ use std::sync::Arc;
 use minicpm::Compute;
 use trainer::snapshot::WEIGHTS;
 use trainer::{EvaluationRun, Interrupter, Origin, Snapshot, StageRun, StartError, Validation};
-use vocabulary::{EvaluationKind, EvaluationSpec, EvaluationTask, NUMERICS_VERSION, Precision, StageSpec};
+use vocabulary::metrics::VALIDATION_LOSS;
+use vocabulary::{
+    DocumentLoss, EvaluationKind, EvaluationSpec, EvaluationTask, NUMERICS_VERSION, Precision, StageSpec,
+};
 
 fn compute(threads: usize) -> Compute {
     Compute::parse("flex", threads).expect("the CPU is always there")
@@ -48,6 +51,18 @@ fn on_the_stages_own_text_it_is_the_stages_loss_to_the_bit() {
         let measured = run.measure(&Interrupter::new()).expect("measures").expect("nobody stops it");
         assert_eq!(measured, validation, "{threads} threads");
     }
+}
+
+#[test]
+fn the_documents_behind_the_loss_add_up_to_it() {
+    let spec = toy::spec();
+    let (_, validation) = trained(&spec);
+    let rows = validation.rows.get(VALIDATION_LOSS).expect("the dataset knows its documents");
+    let total = |of: fn(&DocumentLoss) -> u64| rows.iter().map(of).sum::<u64>();
+    assert_eq!((total(|row| row.tokens), total(|row| row.bytes)), (validation.tokens, validation.bytes));
+    let nats: f64 = rows.iter().map(|row| row.nats).sum();
+    let loss = validation.measurements.get(VALIDATION_LOSS).expect("is measured");
+    assert!((nats / validation.tokens as f64 / loss - 1.0).abs() < 1e-6, "{nats} over {loss}");
 }
 
 #[test]

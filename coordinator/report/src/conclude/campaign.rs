@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use vocabulary::{Measurements, Plan, StageKey, TrialId};
+use vocabulary::{Measurements, Plan, Rows, StageKey, TrialId};
 
 /// A campaign with everything measured so far.
 #[derive(Debug, Clone, PartialEq)]
@@ -10,6 +10,8 @@ pub struct Campaign {
     pub plan: Plan,
     /// The results of trials that ended with a loss on held-out text.
     pub results: BTreeMap<TrialId, Measurements>,
+    /// The documents behind the results of stages; stages that an earlier version trained have none.
+    pub rows: BTreeMap<StageKey, Rows>,
     /// The trials that ended without one: pruned, or diverged.
     pub early: BTreeMap<TrialId, EarlyEnd>,
     /// Results of completed evaluations by key.

@@ -11,6 +11,7 @@ use scaling::{
 use serde::{Deserialize, Serialize};
 
 use super::conclusion::Conclusion;
+use super::documents::HeldOutErrors;
 use super::points::Selection;
 use super::sets::SetFit;
 use super::source::Source;
@@ -101,9 +102,31 @@ pub struct FitFile<L = ScalingLaw> {
     /// The law of each held-out set in nats a byte, and of their mean (`average`), if there are several.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub sets: BTreeMap<String, SetFit>,
+    /// The text that a campaign's models were trained on, and how often.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<TrainingText>,
+    /// The errors that come from the held-out documents; absent if those were not kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub documents: Option<HeldOutErrors>,
     pub warnings: Vec<Doubt>,
     /// How the file was produced.
     pub settings: Produced,
+}
+
+/// Training text and the passes over it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TrainingText {
+    /// Tokens of it, each counted once.
+    pub train_tokens: u64,
+    /// Tokens of each domain, if there are several.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub domains: BTreeMap<String, u64>,
+    /// The most passes that a point made over the text, or over each domain in the order of the data.
+    pub most_passes: Vec<f64>,
+    /// Number of measured points that made more than one pass over a text.
+    pub repeated_points: usize,
+    /// Number of those that were left out of the law.
+    pub left_out: usize,
 }
 
 /// How the objective was minimised.
@@ -293,6 +316,8 @@ impl<L: Law> FitFile<L> {
             batch_law: None,
             envelope: None,
             sets: BTreeMap::new(),
+            text: None,
+            documents: None,
             warnings: analysis.map(|analysis| analysis.warnings.iter().map(doubt).collect()).unwrap_or_default(),
             settings,
         }
@@ -331,6 +356,14 @@ impl Conclusion {
             batch_law: self.batch_law.as_ref().and_then(|law| law.fit.as_ref().ok().cloned()),
             envelope: self.envelope.clone(),
             sets: self.sets.iter().cloned().collect(),
+            text: plan.dataset.as_ref().map(|dataset| TrainingText {
+                train_tokens: dataset.train_tokens,
+                domains: dataset.domains.iter().map(|domain| (domain.name.clone(), domain.train_tokens)).collect(),
+                most_passes: self.most_passes(),
+                repeated_points: self.repeated(),
+                left_out: self.left_out,
+            }),
+            documents: self.documents.clone(),
             ..FitFile::of_law(found, *fitted, meanings, settings)
         }
     }

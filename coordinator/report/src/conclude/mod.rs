@@ -7,6 +7,7 @@ pub(crate) mod batches;
 pub(crate) mod campaign;
 pub(crate) mod conclusion;
 pub(crate) mod counting;
+pub(crate) mod documents;
 mod envelope;
 pub(crate) mod evaluations;
 pub(crate) mod fit_file;

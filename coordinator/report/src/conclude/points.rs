@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use vocabulary::metrics::VALIDATION_LOSS;
 use vocabulary::mixture::MAX_DOMAINS;
+use vocabulary::passes::is_repeated;
 use vocabulary::search::Settings;
 use vocabulary::{
     Batch, DataSpec, DecayShape, LrSchedule, Measurements, Mixture, ModelSpec, Plan, Shape, Stage, StageKey, StageRole,
@@ -40,6 +41,8 @@ pub struct MeasuredPoint {
     pub arm: Option<String>,
     /// The settings a search chose for it.
     pub settings: Settings,
+    /// Passes over each domain of the training text, or over all of it.
+    pub passes: Vec<f64>,
     /// Whether its learning rate had decayed. A loss at a high rate is 0.1 nats or more above what a decay would reach, and
     /// says nothing about the law.
     pub decayed: bool,
@@ -70,8 +73,9 @@ pub(crate) fn measured(campaign: &Campaign, measure: Measure) -> Vec<MeasuredPoi
     let measured = |trial: &vocabulary::Trial| {
         let result = campaign.results.get(&trial.id)?;
         let point = point(trial, stages.get(trial.last_stage())?, measure.of(campaign, trial)?, result);
+        let passes = campaign.plan.passes(trial);
         let trunk = trunks.get(&point.trunk).copied().unwrap_or(point.trunk);
-        Some(MeasuredPoint { trunk, ..point })
+        Some(MeasuredPoint { trunk, passes, ..point })
     };
     campaign.plan.trials.iter().filter_map(measured).collect()
 }
@@ -90,6 +94,7 @@ fn point(trial: &vocabulary::Trial, last: &Stage, loss: f64, result: &Measuremen
         batch_tokens: last.spec.batch.tokens(),
         arm: trial.arm.clone(),
         settings: trial.settings.clone(),
+        passes: Vec::new(),
         decayed: ends_decayed(last),
         order_seed: last.spec.data.order_seed,
         kind: kind(&last.spec),
@@ -133,16 +138,35 @@ fn ends_decayed(stage: &Stage) -> bool {
     }
 }
 
+impl MeasuredPoint {
+    /// Whether it was trained on some of its text more than once.
+    #[must_use]
+    pub fn is_repeated(&self) -> bool {
+        is_repeated(&self.passes)
+    }
+}
+
+/// What becomes of points that were trained on repeated data, which a law of fresh data does not describe.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Repeated {
+    /// They are left out of the law.
+    #[default]
+    LeftOut,
+    /// They are fitted like others.
+    Fitted,
+}
+
 /// The arm whose points are fitted: the first one with a decayed point.
 pub(crate) fn fitted_arm(points: &[MeasuredPoint]) -> Option<&str> {
     points.iter().find(|point| point.decayed)?.arm.as_deref()
 }
 
-/// The points the law is fitted to, in order: decayed, and of one arm.
-pub(crate) fn select(points: &[MeasuredPoint]) -> (Vec<&MeasuredPoint>, Selection) {
+/// The points the law is fitted to, in order: decayed, of one arm, and on data as fresh as wanted.
+pub(crate) fn select(points: &[MeasuredPoint], repeated: Repeated) -> (Vec<&MeasuredPoint>, Selection) {
     let arm = fitted_arm(points);
+    let is_fresh = |point: &MeasuredPoint| repeated == Repeated::Fitted || !point.is_repeated();
     let points: Vec<&MeasuredPoint> =
-        points.iter().filter(|point| point.decayed && point.arm.as_deref() == arm).collect();
+        points.iter().filter(|point| point.decayed && point.arm.as_deref() == arm && is_fresh(point)).collect();
     let mut best: BTreeMap<(u64, u64, u64), &MeasuredPoint> = BTreeMap::new();
     for &point in &points {
         let place = best.entry((point.n, point.d, point.seed)).or_insert(point);
@@ -214,6 +238,7 @@ pub(crate) fn early(
     let point = MeasuredPoint {
         d: end.step * last.spec.batch.tokens(),
         step: end.step,
+        passes: campaign.plan.passes_at(trial, end.step),
         decayed: false,
         ..point(trial, last, f64::NAN, end.result.as_ref().unwrap_or(&Measurements::new()))
     };
@@ -241,6 +266,7 @@ pub(crate) mod testing {
             batch_tokens: 100,
             arm: None,
             settings: Settings::new(),
+            passes: vec![0.5],
             decayed: true,
             order_seed: seed,
             kind: StageKey::from_content(b"a kind"),
@@ -259,10 +285,10 @@ mod tests {
     #[test]
     fn of_several_learning_rates_the_best_is_fitted() {
         let points = [point(0, 0.01, 3.0), point(0, 0.02, 2.5), point(1, 0.01, 2.0), point(1, 0.02, 2.0)];
-        let (rows, selection) = select(&points);
+        let (rows, selection) = select(&points, Repeated::LeftOut);
         assert_eq!(selection, Selection::BestLearningRate);
         assert_eq!(rows.iter().map(|row| (row.seed, row.peak_lr)).collect::<Vec<_>>(), [(0, 0.02), (1, 0.01)]);
-        assert_eq!(select(&points[..1]).1, Selection::All);
+        assert_eq!(select(&points[..1], Repeated::LeftOut).1, Selection::All);
     }
 
     #[test]
@@ -270,7 +296,15 @@ mod tests {
         let of = |arm: &str, decayed| MeasuredPoint { arm: Some(arm.to_owned()), decayed, ..point(0, 0.01, 3.0) };
         let points = [of("stable", false), of("a", true), of("b", true), of("a", false), of("a", true)];
         assert_eq!(fitted_arm(&points), Some("a"));
-        assert_eq!(select(&points).0, [&points[1], &points[4]]);
-        assert!(select(&points[..1]).0.is_empty());
+        assert_eq!(select(&points, Repeated::LeftOut).0, [&points[1], &points[4]]);
+        assert!(select(&points[..1], Repeated::LeftOut).0.is_empty());
+    }
+
+    #[test]
+    fn points_on_repeated_data_are_fitted_where_that_is_asked_for() {
+        let of = |passes: &[f64]| MeasuredPoint { passes: passes.to_vec(), ..point(0, 0.01, 3.0) };
+        let points = [of(&[0.9]), of(&[1.005]), of(&[0.2, 1.19]), of(&[])];
+        assert_eq!(select(&points, Repeated::LeftOut).0, [&points[0], &points[1], &points[3]]);
+        assert_eq!(select(&points, Repeated::Fitted).0.len(), 4);
     }
 }

@@ -1,10 +1,13 @@
 //! The outcome of a search: its trials ranked, and which settings matter.
 
-use vocabulary::Trial;
+use scaling::Difference;
 use vocabulary::metrics::VALIDATION_LOSS;
 use vocabulary::search::{Dimension, Parameter, Settings};
+use vocabulary::{StageKey, Trial};
 
 use super::campaign::{Campaign, EarlyEnd};
+use super::documents;
+use super::measure::Measure;
 
 /// The finished trials of a search, ranked.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,6 +18,7 @@ pub(crate) struct Searched<'a> {
     pub(crate) trials: Vec<Tried<'a>>,
     /// Total number of trials planned.
     pub(crate) in_the_end: usize,
+    campaign: &'a Campaign,
 }
 
 /// A finished trial of a search.
@@ -29,6 +33,8 @@ pub(crate) struct Tried<'a> {
     pub(crate) loss: Option<f64>,
     /// Completed steps.
     pub(crate) steps: u64,
+    /// The stage that ended with the loss.
+    stage: &'a StageKey,
 }
 
 impl<'a> Searched<'a> {
@@ -41,7 +47,7 @@ impl<'a> Searched<'a> {
                 Some(early) => (early.result.as_ref().and_then(|result| result.get(VALIDATION_LOSS)), early.step),
                 None => (Some(campaign.results.get(&trial.id)?.get(VALIDATION_LOSS)?), search.base.whole.steps.end),
             };
-            Some(Tried { number: index + 1, settings: &trial.settings, early, loss, steps })
+            Some(Tried { number: index + 1, settings: &trial.settings, early, loss, steps, stage: trial.last_stage() })
         };
         let mut trials: Vec<Tried<'a>> = campaign.plan.trials.iter().enumerate().filter_map(tried).collect();
         // Ranked as the search itself ranks them: further is better, diverged is worst.
@@ -50,12 +56,21 @@ impl<'a> Searched<'a> {
             let loss = |trial: &Tried<'_>| trial.loss.unwrap_or(f64::INFINITY);
             key(a).cmp(&key(b)).then(loss(a).total_cmp(&loss(b))).then(a.number.cmp(&b.number))
         });
-        Some(Self { space: &search.space, trials, in_the_end: search.trials as usize })
+        Some(Self { space: &search.space, trials, in_the_end: search.trials as usize, campaign })
     }
 
     /// The best completed trial.
     pub(crate) fn best(&self) -> Option<&Tried<'a>> {
         self.trials.first().filter(|trial| trial.early.is_none() && trial.loss.is_some())
+    }
+
+    /// The loss of the best completed trial minus that of the next, with its error; `None` where it cannot be told.
+    pub(crate) fn ahead(&self) -> Option<Difference> {
+        let [best, next, ..] = self.trials.as_slice() else { return None };
+        let both = [best, next];
+        let completed = both.iter().all(|trial| trial.early.is_none() && trial.loss.is_some());
+        let of = |measure| documents::difference(self.campaign, both[0].stage, both[1].stage, measure);
+        completed.then(|| of(Measure::default())).flatten()
     }
 
     /// How many completed, were pruned, and diverged.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::campaign::Campaign;
 use super::counting::Counting;
 use super::measure::{AVERAGE, HeldOut, Measure, Unit, names};
-use super::points;
+use super::points::{self, Repeated};
 
 /// The law of one held-out set, in nats a byte. Without a law, only the error and the count are present.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -43,20 +43,31 @@ pub struct SetFit {
 }
 
 /// The law of each set and of their mean, by name. Empty if there is a single set.
-pub(crate) fn fits(campaign: &Campaign, options: &AnalysisOptions, counting: Counting) -> Vec<(String, SetFit)> {
+pub(crate) fn fits(
+    campaign: &Campaign,
+    options: &AnalysisOptions,
+    counting: Counting,
+    repeated: Repeated,
+) -> Vec<(String, SetFit)> {
     let names = names(&campaign.plan);
     if names.is_empty() {
         return Vec::new();
     }
     let sets = names.iter().enumerate().map(|(set, name)| (*name, Some(HeldOut::Domain(set))));
     let sets = sets.chain([(AVERAGE, None)]);
-    sets.map(|(name, set)| (name.to_owned(), fit_of(campaign, Measure { set, unit: Unit::Byte }, options, counting)))
-        .collect()
+    let fit = |set| fit_of(campaign, Measure { set, unit: Unit::Byte }, options, counting, repeated);
+    sets.map(|(name, set)| (name.to_owned(), fit(set))).collect()
 }
 
-fn fit_of(campaign: &Campaign, measure: Measure, options: &AnalysisOptions, counting: Counting) -> SetFit {
+fn fit_of(
+    campaign: &Campaign,
+    measure: Measure,
+    options: &AnalysisOptions,
+    counting: Counting,
+    repeated: Repeated,
+) -> SetFit {
     let measured = points::measured(campaign, measure);
-    let (rows, _) = points::select(&measured);
+    let (rows, _) = points::select(&measured, repeated);
     let row = |point| scaling::Point { n: counting.n(&campaign.plan, point), ..points::row(point) };
     let rows: Vec<scaling::Point> = rows.into_iter().map(row).collect();
     let largest = rows.iter().map(|row| options.cost.flops(row.n, row.d)).fold(0.0, f64::max);

@@ -5,18 +5,19 @@ use std::fmt::Write;
 
 use vocabulary::metrics::{HELD_OUT_LOSSES, VALIDATION_LOSS_PER_BYTE};
 use vocabulary::search::Parameter;
-use vocabulary::{MeasurementName, Measurements, TrialId};
+use vocabulary::{MeasurementName, Measurements, StageKey, TrialId};
 
 use crate::conclude::campaign::Campaign;
+use crate::conclude::documents;
 use crate::conclude::evaluations;
-use crate::conclude::measure;
+use crate::conclude::measure::{self, Measure, Unit};
 use crate::conclude::points::{MeasuredPoint, early};
 
 /// `points.csv`: floats in the shortest form that reads back to the same bits, and nothing that depends on when or where. All
 /// trials that have ended, in the plan's order; of those that diverged there is no loss. Of several held-out sets the losses
 /// on each stand behind these columns, and their means in the columns that a campaign of one set has. Whatever else was
 /// measured has a column of its name behind them, and the losses on the texts that the campaign is evaluated on stand at the
-/// end of a row.
+/// end of a row. The standard errors of the losses are by held-out document, and empty where those were not kept.
 pub(super) fn points(campaign: &Campaign, points: &[MeasuredPoint]) -> String {
     // The learning rate always has its own column.
     let searched: Vec<Parameter> =
@@ -24,8 +25,13 @@ pub(super) fn points(campaign: &Campaign, points: &[MeasuredPoint]) -> String {
     let columns =
         "size,n,d,loss,loss_per_byte,seed,peak_lr,nominal_tokens,step,batch_tokens,arm,decayed,trunk,stage,trial,state";
     let mut text = columns.to_owned();
-    searched.iter().for_each(|parameter| text.push_str(&format!(",{parameter}")));
     let sets = measure::names(&campaign.plan);
+    text.push_str(",loss_se,loss_per_byte_se,documents");
+    match sets.as_slice() {
+        [] => text.push_str(",passes"),
+        sets => sets.iter().copied().map(quoted).for_each(|name| text.push_str(&format!(",{name}_passes"))),
+    }
+    searched.iter().for_each(|parameter| text.push_str(&format!(",{parameter}")));
     for name in sets.iter().copied().map(quoted) {
         let _ = write!(text, ",{name}_loss,{name}_loss_per_byte");
     }
@@ -42,14 +48,16 @@ pub(super) fn points(campaign: &Campaign, points: &[MeasuredPoint]) -> String {
     let measured: BTreeMap<TrialId, &MeasuredPoint> = points.iter().map(|point| (point.trial, point)).collect();
     let stages = campaign.plan.stages_by_key();
     for trial in &campaign.plan.trials {
-        let (line, result) = match measured.get(&trial.id) {
-            Some(point) => (line(point, Some(point.loss), "completed"), point.result.clone()),
+        let (line, result, passes) = match measured.get(&trial.id) {
+            Some(point) => (line(point, Some(point.loss), "completed"), point.result.clone(), point.passes.clone()),
             None => match early(campaign, &stages, trial) {
-                Some((point, loss, state)) => (line(&point, loss, state), point.result),
+                Some((point, loss, state)) => (line(&point, loss, state), point.result, point.passes),
                 None => continue,
             },
         };
         text.push_str(&line);
+        text.push_str(&errors(campaign, trial.last_stage()));
+        text.extend((0..sets.len().max(1)).map(|set| cell(passes.get(set).copied())));
         for parameter in &searched {
             let value = trial.settings.get(parameter).map(f64::to_string).unwrap_or_default();
             let _ = write!(text, ",{value}");
@@ -63,6 +71,16 @@ pub(super) fn points(campaign: &Campaign, points: &[MeasuredPoint]) -> String {
         text.push('\n');
     }
     text
+}
+
+/// The standard errors of a stage's losses, and the number of documents behind them, as three more cells.
+fn errors(campaign: &Campaign, stage: &StageKey) -> String {
+    let of = |unit| documents::of(campaign, stage, Measure { set: None, unit });
+    let [by_token, by_byte] = [Unit::Token, Unit::Byte].map(of);
+    let count = by_token.as_ref().map(|documents| documents.count() as f64);
+    let [by_token, by_byte] =
+        [by_token, by_byte].map(|documents| documents.map(|documents| documents.standard_error()));
+    [by_token, by_byte, count].map(cell).concat()
 }
 
 /// The loss on a held-out set, in both units, as two more cells.

@@ -4,6 +4,7 @@
 
 mod cells;
 mod csv;
+mod documents;
 mod files;
 mod html;
 mod text;

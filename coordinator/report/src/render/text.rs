@@ -8,7 +8,7 @@ use vocabulary::numbers::{operations, percent, three_digits};
 use vocabulary::text::wrapped;
 use vocabulary::units::human_count;
 
-use super::cells;
+use super::{cells, documents};
 use crate::conclude::batches::BatchLaw;
 use crate::conclude::conclusion::Conclusion;
 use crate::conclude::grid::Grid;
@@ -39,6 +39,7 @@ pub(super) fn of_campaign(conclusion: &Conclusion) -> String {
     ));
     text.push('\n');
     losses(&mut text, conclusion);
+    text.push_str(&documents::lines(conclusion));
     learning_rates(&mut text, conclusion);
     batch_sizes(&mut text, conclusion);
     envelope(&mut text, conclusion);
@@ -54,6 +55,7 @@ pub(super) fn of_campaign(conclusion: &Conclusion) -> String {
                 text.push_str("the best peak learning rate is fitted for each size, seed and amount of data\n");
             }
             text.push('\n');
+            text.push_str(&documents::law_lines(conclusion));
             quality(&mut text, analysis, conclusion.measure.unit.in_words());
             optima(&mut text, analysis);
             notes(&mut text, analysis);
@@ -104,7 +106,11 @@ fn no_law(conclusion: &Conclusion) -> String {
                 "sizes (N)" => ("model sizes", "model.sizes"),
                 _ => ("amounts of data", "points"),
             };
-            format!("No law: it needs {needed} {what}, and the decayed points have {found}. Add some to `{key}`.")
+            let of_text = conclusion.repeated_data().filter(|_| conclusion.left_out > 0);
+            let of_text = of_text.map(|repeated| format!(" {repeated}.")).unwrap_or_default();
+            format!(
+                "No law: it needs {needed} {what}, and the decayed points have {found}. Add some to `{key}`.{of_text}"
+            )
         }
         _ => format!("No law: {}.", conclusion.refusal().unwrap_or_default()),
     }
@@ -139,6 +145,16 @@ fn search(text: &mut String, searched: &Searched<'_>) {
         let _ = writeln!(text, "\nwhat separates the best fifth from the rest: {}", parts.join(", "));
     }
     if let Some(best) = searched.best() {
+        if let Some(by) = searched.ahead() {
+            let verdict = if by.is_clear() { "" } else { ", which is not clearly better" };
+            let by = documents::difference(by);
+            text.push_str(&wrapped(
+                &format!(
+                    "\nthe best trial minus the next: {by} nats a token (standard error by document, paired){verdict}"
+                ),
+                0,
+            ));
+        }
         let _ = write!(text, "\nthe best trial, as lines for a recipe:\n\n{}", recipe_lines(best.settings));
     }
 }

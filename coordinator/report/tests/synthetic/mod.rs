@@ -67,17 +67,17 @@ pub(crate) fn campaign(recipe: &Recipe, losses: &[f64]) -> Campaign {
     let held_out = recipe.data().validation_tokens;
     let domain = |name: &str| Domain {
         name: name.to_owned(),
-        train_tokens: 1_000_000,
+        train_tokens: 4_000_000,
         validation_tokens: held_out,
-        train_bytes: 3_000_000,
+        train_bytes: 12_000_000,
         validation_bytes: 3 * held_out,
     };
     let dataset = Dataset {
         id: DatasetId::from_content(b"a text"),
         vocab: recipe.data().vocab.expect("it trains its tokenizer"),
-        train_tokens: 3_350_000,
+        train_tokens: 4_000_000,
         validation_tokens: held_out,
-        train_bytes: (3_350_000.0 * BYTES_A_TOKEN) as u64,
+        train_bytes: (4_000_000.0 * BYTES_A_TOKEN) as u64,
         validation_bytes: (held_out as f64 * BYTES_A_TOKEN) as u64,
         sources: recipe.data().all_sources(),
         domains: recipe.data().domain_names().into_iter().map(domain).collect(),
@@ -88,6 +88,7 @@ pub(crate) fn campaign(recipe: &Recipe, losses: &[f64]) -> Campaign {
     };
     Campaign {
         results: plan.trials.iter().map(|trial| trial.id).zip(losses.iter().map(result)).collect(),
+        rows: BTreeMap::new(),
         early: BTreeMap::new(),
         evaluations: BTreeMap::new(),
         curves: curves(&plan),

@@ -9,7 +9,7 @@ use proto::limits::{MAX_CURVE_POINTS, MAX_LISTED, MAX_NAME_BYTES, MAX_PREDECESSO
 use proto::v1::worker_message::Body;
 use proto::v1::{self, WorkerMessage};
 use vocabulary::measure::MAX_MEASUREMENTS;
-use vocabulary::{AttemptKey, MeasurementName, Measurements, WorkKind};
+use vocabulary::{AttemptKey, Measured, MeasurementName, WorkKind};
 
 use super::DecodeError;
 use crate::api::limit::at_most;
@@ -85,7 +85,7 @@ pub(crate) fn message(message: WorkerMessage) -> Result<FromWorker, DecodeError>
         Body::StageCompleted(completed) => {
             let key = attempt("stage_completed.attempt", completed.attempt)?;
             let missing = || ConvertError::new("stage_completed.result", Problem::Missing);
-            let result = Measurements::try_from(completed.result.ok_or_else(missing)?);
+            let result = Measured::try_from(completed.result.ok_or_else(missing)?);
             let result = result.map_err(|error| error.within("stage_completed.result"))?;
             report("stage_completed", sequence, key, ReportBody::Completed(result))
         }

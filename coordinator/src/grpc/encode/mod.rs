@@ -8,7 +8,9 @@ use proto::convert::sent_measurements;
 use proto::v1;
 
 pub(super) use self::worker::to_worker;
-pub(super) use view::{collection, curve_run, detail, evaluated, forgotten, outcome, status, summary, update, worker};
+pub(super) use view::{
+    collection, curve_run, detail, evaluated, forgotten, outcome, rows, status, summary, update, worker,
+};
 
 use crate::store::{CommittedCheckpoint, CurvePoint};
 

@@ -1,9 +1,9 @@
 //! How things stand.
 
-use proto::convert::sent_plan;
+use proto::convert::{sent_plan, sent_rows};
 use proto::v1;
 use scheduler::{CampaignPhase, Hold, PlannedEvaluations, StageCounts, Unevaluable};
-use vocabulary::{StageKey, Work};
+use vocabulary::{Rows, StageKey, Work};
 
 use super::{count, curve_point};
 use crate::api::views::{
@@ -157,6 +157,10 @@ pub(crate) fn evaluated(evaluated: Evaluated) -> v1::EvaluateCampaignResponse {
 
 pub(crate) fn curve_run(run: CurveRun) -> v1::StageCurve {
     v1::StageCurve { stage: run.stage.to_string(), points: run.points.iter().map(curve_point).collect() }
+}
+
+pub(crate) fn rows((stage, rows): (StageKey, Rows)) -> v1::ResultRows {
+    v1::ResultRows { stage: stage.to_string(), rows: sent_rows(&rows) }
 }
 
 pub(crate) fn collection(collection: Collection) -> v1::CollectCheckpointsResponse {

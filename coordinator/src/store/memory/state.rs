@@ -5,7 +5,7 @@ use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use scheduler::Fact;
-use vocabulary::{AttemptKey, CampaignId, StageKey, WorkerId};
+use vocabulary::{AttemptKey, CampaignId, Rows, StageKey, WorkerId};
 
 use super::derived::Derived;
 use crate::store::commit::PassingCheckpoints;
@@ -25,6 +25,8 @@ pub(super) struct State {
     log: Vec<Arc<Row>>,
     pub(super) derived: Derived,
     pub(super) curves: BTreeMap<StageKey, Arc<BTreeMap<u64, CurvePoint>>>,
+    /// The rows behind results.
+    pub(super) rows: BTreeMap<StageKey, Arc<Rows>>,
     /// With the time of each commit, in milliseconds since 1970.
     pub(super) checkpoints: BTreeMap<(StageKey, u64), (CommittedCheckpoint, u64)>,
     pub(super) recipes: BTreeMap<CampaignId, RecipeText>,
@@ -63,6 +65,7 @@ impl State {
                 Fact::CampaignForgotten { campaign } => {
                     for stage in self.derived.only_of(campaign) {
                         self.curves.remove(&stage);
+                        self.rows.remove(&stage);
                         self.checkpoints.retain(|(of, _), _| *of != stage);
                     }
                     self.recipes.remove(campaign);
@@ -74,6 +77,17 @@ impl State {
         }
         for (key, points) in &commit.curve {
             self.add_points(*key, points)?;
+        }
+        for (key, rows) in &commit.rows {
+            if !self.derived.stages.contains(&key.stage) {
+                return Err(refused("result_rows", format!("there is no {}", key.stage)));
+            }
+            let known = Arc::make_mut(self.rows.entry(key.stage).or_default());
+            for (name, rows) in rows.iter() {
+                if known.get(name).is_none() {
+                    known.set(name.clone(), rows.to_vec());
+                }
+            }
         }
         for checkpoint in commit.checkpoints.iter().filter(|checkpoint| passing.is_kept(checkpoint)) {
             self.add_checkpoint(commit.at_ms, checkpoint)?;

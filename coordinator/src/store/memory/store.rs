@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use scheduler::{Fact, Snapshot};
-use vocabulary::{AttemptKey, CampaignId, StageKey, WorkerId};
+use vocabulary::{AttemptKey, CampaignId, Rows, StageKey, WorkerId};
 
 use super::MemoryStore;
 use super::derived::{COMPLETED, Derived};
@@ -83,6 +83,10 @@ impl Store for MemoryStore {
         let state = self.state();
         let curve = state.curves.get(&stage).into_iter().flat_map(|curve| curve.range(from..));
         Ok(curve.map(|(_, point)| point.clone()).take(limit).collect())
+    }
+
+    async fn rows(&self, stage: StageKey) -> Result<Rows, StoreError> {
+        Ok(self.state().rows.get(&stage).map(|rows| (**rows).clone()).unwrap_or_default())
     }
 
     async fn checkpoint(&self, stage: StageKey, step: u64) -> Result<Option<CommittedCheckpoint>, StoreError> {

@@ -8,7 +8,7 @@ use super::error::{cannot_begin, cannot_commit, cannot_write};
 use super::log::Appender;
 use super::number::to_column;
 use super::open::SqliteStore;
-use super::{curve, follow, tokens};
+use super::{curve, follow, rows, tokens};
 use crate::store::commit::PassingCheckpoints;
 use crate::store::{Commit, CommittedCheckpoint, StoreError, Term};
 
@@ -44,6 +44,7 @@ async fn write(connection: &mut SqliteConnection, term: Term, commit: &Commit) -
         log.finish(connection).await?;
     }
     curve::add(connection, &commit.curve).await?;
+    rows::add(connection, &commit.rows).await?;
     for checkpoint in commit.checkpoints.iter().filter(|checkpoint| passing.is_kept(checkpoint)) {
         add_checkpoint(connection, commit.at_ms, checkpoint).await?;
     }
@@ -94,7 +95,7 @@ async fn forget_measured(connection: &mut SqliteConnection, campaign: CampaignId
     let delete = AssertSqlSafe(format!("DELETE FROM curve_measurements WHERE series IN ({series})"));
     let delete = sqlx::query(delete).bind(&campaign).execute(&mut *connection).await;
     delete.map_err(cannot_write("curve_measurements"))?;
-    for table in ["curve_series", "curve_points", "checkpoints"] {
+    for table in ["curve_series", "curve_points", "result_rows", "checkpoints"] {
         follow::delete_only_of(connection, table, &campaign).await?;
     }
     let delete = sqlx::query("DELETE FROM recipes WHERE campaign = ?").bind(&campaign);

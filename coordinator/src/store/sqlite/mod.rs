@@ -13,6 +13,7 @@ mod measurements;
 mod number;
 mod open;
 mod queries;
+mod rows;
 mod schema;
 mod snapshots;
 mod speeds;

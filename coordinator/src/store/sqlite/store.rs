@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use scheduler::{Fact, Snapshot};
-use vocabulary::{CampaignId, StageKey, WorkerId};
+use vocabulary::{CampaignId, Rows, StageKey, WorkerId};
 
 use super::open::SqliteStore;
 use crate::store::{
@@ -52,6 +52,10 @@ impl Store for SqliteStore {
 
     async fn curve(&self, stage: StageKey, from: u64, limit: usize) -> Result<Vec<CurvePoint>, StoreError> {
         self.read_curve(stage, from, limit).await
+    }
+
+    async fn rows(&self, stage: StageKey) -> Result<Rows, StoreError> {
+        self.read_rows(stage).await
     }
 
     async fn checkpoint(&self, stage: StageKey, step: u64) -> Result<Option<CommittedCheckpoint>, StoreError> {

@@ -12,4 +12,4 @@ mod rows;
 pub use measurements::{MAX_MEASUREMENTS, Measurements, TooMany};
 pub use metrics::{Direction, Metric};
 pub use name::{InvalidName, MAX_NAME_BYTES, MeasurementName};
-pub use rows::{DocumentLoss, MAX_ROWS, MAX_SETS_OF_ROWS, Rows, TooManyRows};
+pub use rows::{DocumentLoss, MAX_ROWS, MAX_SETS_OF_ROWS, Measured, Rows, TooManyRows};

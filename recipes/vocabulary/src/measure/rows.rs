@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::measurements::Measurements;
 use super::name::MeasurementName;
 
 /// The most rows behind one measurement. Where a loss is measured on more documents, a row stands for several.
@@ -79,6 +80,19 @@ impl Rows {
     /// Names and rows, in the order of the names.
     pub fn iter(&self) -> impl Iterator<Item = (&MeasurementName, &[DocumentLoss])> + '_ {
         self.0.iter().map(|(name, rows)| (name, rows.as_slice()))
+    }
+}
+
+/// What was measured together, and the rows behind it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Measured {
+    pub measurements: Measurements,
+    pub rows: Rows,
+}
+
+impl From<Measurements> for Measured {
+    fn from(measurements: Measurements) -> Self {
+        Self { measurements, rows: Rows::new() }
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
-use vocabulary::{Attempt, Measurements, Stage as PlannedStage, StageRole};
+use vocabulary::{Attempt, Measured, Stage as PlannedStage, StageRole};
 use worker::StallLimits;
 use worker::checkpoint::{Blobs, upload};
 use worker::runner::{Controls, Ended, Report, Runner, Stop};
@@ -114,7 +114,7 @@ impl Training for TimedTraining {
         Ok(report)
     }
 
-    fn validate(&mut self) -> Result<Measurements, TrainingError> {
+    fn validate(&mut self) -> Result<Measured, TrainingError> {
         self.inner.validate()
     }
 

@@ -10,7 +10,7 @@ use burn::tensor::{FloatDType, IndexingUpdateOp, Int, Tensor};
 use vocabulary::memory::{LOGITS_AT_ONCE, QUERIES_AT_ONCE};
 
 use super::plain::{self, Heads};
-use super::{AttentionLayout, HeadLoss, plain::linear};
+use super::{AttentionLayout, HeadLoss, TokenLosses, plain::linear};
 use crate::rope::RopeTable;
 
 /// See [`super::causal_attention`].
@@ -105,6 +105,22 @@ pub fn head_loss_by(
             cross_entropy: Tensor::from_inner(found.cross_entropy),
         },
     }
+}
+
+/// See [`super::token_losses`]: the mean is that of [`head_loss`], piece by piece, to the bit.
+#[must_use]
+pub fn token_losses(hidden: Tensor<2>, weight: Tensor<2>, targets: Tensor<1, Int>, logit_scale: f32) -> TokenLosses {
+    let ([tokens, _], [vocab, _]) = (hidden.dims(), weight.dims());
+    let mut each = Vec::new();
+    let means = pieces(tokens, (LOGITS_AT_ONCE as usize / vocab).max(1)).map(|piece| {
+        let share = piece.len() as f64 / tokens as f64;
+        let (hidden, targets) = rows(&hidden, &targets, piece);
+        let losses = plain::token_losses(hidden, weight.clone(), targets, logit_scale);
+        each.push(losses.each);
+        losses.mean.mul_scalar(share)
+    });
+    let mean = means.reduce(|sum, mean| sum + mean).expect("there are tokens");
+    TokenLosses { mean, each: Tensor::cat(each, 0) }
 }
 
 /// Of some tokens, as parts of the mean over all.

@@ -203,6 +203,34 @@ impl HeadLoss {
     }
 }
 
+/// Cross-entropies, in nats, without differentiation.
+#[derive(Debug, Clone)]
+pub struct TokenLosses {
+    /// Their mean, `[1]`: to the bit that of [`cross_entropy`].
+    pub mean: Tensor<1>,
+    /// That of each token, `[tokens]`.
+    pub each: Tensor<1>,
+}
+
+/// What [`cross_entropy`] is the mean of, without differentiation.
+///
+/// # Shapes
+/// - as [`cross_entropy`].
+#[must_use]
+pub fn token_losses(
+    hidden: Tensor<2>,
+    weight: Tensor<2>,
+    targets: Tensor<1, Int>,
+    logit_scale: f32,
+    precision: Precision,
+) -> TokenLosses {
+    if has_kernels(&hidden) {
+        flex::token_losses(hidden, weight, targets, logit_scale, precision)
+    } else {
+        blocked::token_losses(hidden, weight, targets, logit_scale)
+    }
+}
+
 /// Mean cross-entropy, in nats, of the targets under the logits `hidden * weight^T * logit_scale`.
 ///
 /// # Shapes

@@ -9,7 +9,7 @@ use std::ops::Range;
 use burn::tensor::activation::{silu, softmax};
 use burn::tensor::{Bool, FloatDType, Int, Tensor, TensorData};
 
-use super::{AttentionLayout, HeadLoss};
+use super::{AttentionLayout, HeadLoss, TokenLosses};
 use crate::rope::RopeTable;
 
 /// See [`super::embedding`].
@@ -131,6 +131,37 @@ pub fn cross_entropy(hidden: Tensor<2>, weight: Tensor<2>, targets: Tensor<1, In
     head_loss(hidden, weight, targets, logit_scale, 0.0).objective
 }
 
+/// What a token's losses are made of, `[tokens, 1]`.
+struct Logarithms {
+    /// The logarithm of the sum of the exponentials of its logits.
+    log_sum: Tensor<2>,
+    /// The logit of its target.
+    of_target: Tensor<2>,
+}
+
+fn logarithms(hidden: Tensor<2>, weight: Tensor<2>, targets: Tensor<1, Int>, logit_scale: f32) -> Logarithms {
+    let [tokens, _] = hidden.dims();
+    let logits = linear(hidden, weight.transpose()).cast(FloatDType::F32).mul_scalar(logit_scale); // [tokens, vocab]
+    let highest = logits.clone().detach().max_dim(1); // over the vocabulary
+    let log_sum = (logits.clone() - highest.clone()).exp().sum_dim(1).log() + highest;
+    let of_target = logits.gather(1, targets.reshape([tokens, 1])); // over the vocabulary
+    Logarithms { log_sum, of_target }
+}
+
+/// Along a dimension: sums of all of a tensor have no fixed order on GPUs.
+fn mean(of_tokens: Tensor<2>) -> Tensor<1> {
+    of_tokens.mean_dim(0).reshape([1]) // tokens
+}
+
+/// See [`super::token_losses`].
+#[must_use]
+pub fn token_losses(hidden: Tensor<2>, weight: Tensor<2>, targets: Tensor<1, Int>, logit_scale: f32) -> TokenLosses {
+    let [tokens, _] = hidden.dims();
+    let Logarithms { log_sum, of_target } = logarithms(hidden, weight, targets, logit_scale);
+    let each = log_sum - of_target;
+    TokenLosses { mean: mean(each.clone()), each: each.reshape([tokens]) }
+}
+
 /// See [`super::head_loss`].
 #[must_use]
 pub fn head_loss(
@@ -140,16 +171,11 @@ pub fn head_loss(
     logit_scale: f32,
     z_weight: f32,
 ) -> HeadLoss {
-    let [tokens, _] = hidden.dims();
-    let logits = linear(hidden, weight.transpose()).cast(FloatDType::F32).mul_scalar(logit_scale); // [tokens, vocab]
-    let highest = logits.clone().detach().max_dim(1); // over the vocabulary
-    let log_sum = (logits.clone() - highest.clone()).exp().sum_dim(1).log() + highest;
-    let of_target = logits.gather(1, targets.reshape([tokens, 1])); // over the vocabulary
-    // Along a dimension: sums of all of a tensor have no fixed order on GPUs.
-    let cross_entropy = (log_sum.clone() - of_target).mean_dim(0).reshape([1]); // tokens
+    let Logarithms { log_sum, of_target } = logarithms(hidden, weight, targets, logit_scale);
+    let cross_entropy = mean(log_sum.clone() - of_target);
     if z_weight == 0.0 {
         return HeadLoss::of(cross_entropy);
     }
-    let z_loss = log_sum.square().mean_dim(0).reshape([1]); // tokens
+    let z_loss = mean(log_sum.square());
     HeadLoss { objective: cross_entropy.clone() + z_loss.mul_scalar(z_weight), cross_entropy: cross_entropy.detach() }
 }

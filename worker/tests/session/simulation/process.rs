@@ -96,7 +96,7 @@ impl Process {
             }
             (None, Progress::Step) => {
                 let result = Measurements::new().with(VALIDATION_LOSS, 3.0).with(VALIDATION_LOSS_PER_BYTE, 1.0);
-                self.end(key, Ended::Completed { step: STEPS, result });
+                self.end(key, Ended::Completed { step: STEPS, result: result.into() });
             }
             (None, Progress::Checkpoint) if (1..STEPS).contains(&done) => self.checkpoint(key, done),
             (None, Progress::Checkpoint) => {}

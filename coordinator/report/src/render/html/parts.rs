@@ -11,8 +11,8 @@ use crate::conclude::conclusion::Conclusion;
 use crate::conclude::grid::Grid;
 use crate::conclude::table_fit::TableFit;
 use crate::escape::escape;
-use crate::render::cells;
 use crate::render::text::{bounds, objective};
+use crate::render::{cells, documents};
 use crate::words::{self, in_unit};
 
 /// Limit on lines of the stage tree and rows of points.
@@ -85,7 +85,7 @@ pub(super) fn law(conclusion: &Conclusion) -> String {
             );
             let mut points = conclusion.selection.describe().to_owned();
             points.extend(conclusion.arm.iter().map(|arm| format!(", of arm {arm} only")));
-            format!("{}{}", of_which(conclusion), fitted(analysis, &about, &points, unit))
+            format!("{}{}{}", of_which(conclusion), fitted(analysis, &about, &points, unit), of_documents(conclusion))
         }
         Err(_) => format!(
             "<p class=\"refusal\">No law: {}. The points and curves measured so far are below.</p>\n",
@@ -95,6 +95,28 @@ pub(super) fn law(conclusion: &Conclusion) -> String {
     let arm = conclusion.arm.as_ref().filter(|_| conclusion.analysis.is_ok());
     let of = arm.map(|arm| format!(" of arm {}", escape(arm))).unwrap_or_default();
     format!("<section>\n<h2>The scaling law{of}</h2>\n{body}</section>\n")
+}
+
+/// What the held-out documents leave uncertain of the law, and the passes over the training text.
+fn of_documents(conclusion: &Conclusion) -> String {
+    let said = [
+        conclusion.passes().map(|passes| format!("Training text: {passes}.")),
+        conclusion.repeated_data().map(|repeated| format!("{repeated}.")),
+        Some(format!("Of the losses: {}.", documents::of_losses(conclusion))),
+    ];
+    let said: Vec<String> = said.into_iter().flatten().map(|sentence| escape(&sentence)).collect();
+    let mut html = format!("<p class=\"about\">{}</p>\n", said.join(" "));
+    if let Some(errors) = conclusion.documents.as_ref().and_then(|found| found.law.as_ref()) {
+        let row = |(index, cells): (usize, Vec<String>)| {
+            let tag = if index == 0 { "th" } else { "td" };
+            let cells: String = cells.iter().map(|cell| format!("<{tag}>{}</{tag}>", escape(cell))).collect();
+            format!("<tr>{cells}</tr>\n")
+        };
+        let rows: String = documents::of_law(errors).into_iter().enumerate().map(row).collect();
+        let method = escape(&documents::method(errors));
+        let _ = writeln!(html, "<div class=\"scroll\"><table>\n{rows}</table></div>\n<p class=\"where\">{method}.</p>");
+    }
+    html
 }
 
 /// Which points the law is fitted to; empty if it is fitted to all measured points.

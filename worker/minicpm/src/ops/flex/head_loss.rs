@@ -44,7 +44,14 @@ pub(super) struct Head<'a> {
 
 /// The mean cross-entropy `[1]`; where the z-loss has a weight, the objective and the mean cross-entropy `[2]`.
 pub(super) fn loss(head: Head<'_>) -> FlexTensor {
-    walk(head, |_, _| {})
+    means(&walk(head, |_, _| {}), head.z_weight)
+}
+
+/// What [`loss`] returns without a z-loss, and the cross-entropy of each token `[tokens]`.
+pub(super) fn token_losses(head: Head<'_>) -> [FlexTensor; 2] {
+    let losses = walk(head, |_, _| {});
+    let each: Vec<f32> = losses.iter().map(|loss| loss.cross_entropy).collect();
+    [means(&losses, 0.0), tensor([each.len()], each)]
 }
 
 /// What [`loss`] returns, and the gradients of its first element.
@@ -52,7 +59,7 @@ pub(super) fn loss_and_gradients(head: Head<'_>) -> (FlexTensor, Saved) {
     let Head { hidden, weight, logit_scale, precision, .. } = head;
     let ([tokens, width], [vocab, _]) = (dims(hidden), dims(weight));
     let (mut d_hidden, mut d_weight) = (unwritten(tokens * width), unwritten(vocab * width));
-    let loss = walk(head, |from, d_logits| {
+    let losses = walk(head, |from, d_logits| {
         let rows = d_logits.len() / vocab;
         let to = from + rows;
         multiply_in(
@@ -76,12 +83,15 @@ pub(super) fn loss_and_gradients(head: Head<'_>) -> (FlexTensor, Saved) {
             Threads::All,
         );
     });
-    (loss, Saved { d_hidden: tensor([tokens, width], d_hidden), d_weight: tensor([vocab, width], d_weight) })
+    (
+        means(&losses, head.z_weight),
+        Saved { d_hidden: tensor([tokens, width], d_hidden), d_weight: tensor([vocab, width], d_weight) },
+    )
 }
 
 /// Computes the logits chunk by chunk, replaces them by their gradients, hands those to `visit` with the index of the
-/// chunk's first token, and returns what [`loss`] does.
-fn walk(head: Head<'_>, mut visit: impl FnMut(usize, &[f32])) -> FlexTensor {
+/// chunk's first token, and returns each token's losses.
+fn walk(head: Head<'_>, mut visit: impl FnMut(usize, &[f32])) -> Vec<TokenLoss> {
     let Head { hidden, weight, targets, logit_scale, z_weight, precision } = head;
     let ([tokens, width], [vocab, _]) = (dims(hidden), dims(weight));
     assert_eq!(tokens, targets.len(), "one target a token");
@@ -109,8 +119,13 @@ fn walk(head: Head<'_>, mut visit: impl FnMut(usize, &[f32])) -> FlexTensor {
         });
         visit(from, logits);
     }
+    losses
+}
+
+/// What [`loss`] returns, from the tokens' losses.
+fn means(losses: &[TokenLoss], z_weight: f32) -> FlexTensor {
     // Summed in double precision and in order: the loss is what everything downstream is fitted to.
-    let mean = |of: fn(&TokenLoss) -> f64| losses.iter().map(of).sum::<f64>() / tokens as f64;
+    let mean = |of: fn(&TokenLoss) -> f64| losses.iter().map(of).sum::<f64>() / losses.len() as f64;
     let cross_entropy = mean(|loss| f64::from(loss.cross_entropy));
     if z_weight == 0.0 {
         return tensor([1], vec![cross_entropy as f32]);

@@ -28,7 +28,7 @@ use burn_flex::FlexTensor;
 use vocabulary::Precision;
 
 use self::buffer::contiguous;
-use super::{AttentionLayout, HeadLoss};
+use super::{AttentionLayout, HeadLoss, TokenLosses};
 use crate::rope::RopeTable;
 
 /// Rows that one task works on: enough to be worth handing to a thread, few enough to stay in its cache.
@@ -255,6 +255,25 @@ pub(super) fn product(left: Tensor<2>, right: Tensor<2>) -> Tensor<2> {
     let [_, n] = buffer::dims(&right);
     let values = linear::product(buffer::elements(&left), &right, Precision::Fp32);
     Tensor::from_primitive::<Flex>(buffer::tensor([m, n], values))
+}
+
+/// Without differentiation.
+pub(super) fn token_losses(
+    hidden: Tensor<2>,
+    weight: Tensor<2>,
+    targets: Tensor<1, Int>,
+    logit_scale: f32,
+    precision: Precision,
+) -> TokenLosses {
+    let [hidden, weight] = [hidden, weight].map(|factor| {
+        let factor = factor.try_into_primitive::<Flex>().expect("the caller checked the device");
+        contiguous(&factor)
+    });
+    let targets = targets.try_into_primitive::<Flex>().expect("they are on the same device");
+    let targets = &buffer::indices(&targets);
+    let head = head_loss::Head { hidden: &hidden, weight: &weight, targets, logit_scale, z_weight: 0.0, precision };
+    let [mean, each] = head_loss::token_losses(head).map(Tensor::from_primitive::<Flex>);
+    TokenLosses { mean, each }
 }
 
 pub(super) fn embedding(table: Tensor<2>, tokens: Tensor<1, Int>, scale: f32) -> Tensor<2> {

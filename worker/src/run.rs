@@ -1,6 +1,7 @@
 //! A worker process, from start to end.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use dial::Address;

@@ -5,15 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use scaling::{Analysis, Law};
 use vocabulary::metrics::{D1, D2, GRADIENT_COSINE};
 use vocabulary::search::{Dimension, Scale, Values};
-use vocabulary::{LrSchedule, MeasurementName, Plan, StageKey, dynamics};
+use vocabulary::{LrSchedule, MeasurementName, Plan, StageKey, Tokens, dynamics};
 
-use crate::conclude::campaign::{CurvePoint, DynamicsPoint};
+use crate::conclude::campaign::{Campaign, CurvePoint, DynamicsPoint, StageEnd};
 use crate::conclude::conclusion::Conclusion;
 use crate::conclude::grid::Labels;
 use crate::conclude::optimum_lr::optima;
 use crate::conclude::points::{MeasuredPoint, is_decay};
 use crate::conclude::search::{Searched, Tried};
-use crate::figures::{self, End, Figure, Key, Palette, Run, Runs, Spread, Stage, Sweep, Track, Trial};
+use crate::figures::{self, End, Fate, Figure, Key, Palette, Run, Runs, Spread, Stage, State, Sweep, Track, Trial};
 
 /// Steps at which a curved learning rate is drawn.
 const DRAWN: u64 = 40;
@@ -75,6 +75,28 @@ fn ends(plan: &Plan, runs: &Runs, points: &[MeasuredPoint]) -> Vec<End> {
         })
     };
     points.iter().filter_map(end).collect()
+}
+
+/// How far each stage of a plan has got, and how it ended.
+#[must_use]
+pub fn fates(campaign: &Campaign) -> Vec<Fate> {
+    let progress = &campaign.progress;
+    let fate = |stage: &vocabulary::Stage| {
+        let state = match progress.ended.get(&stage.key) {
+            Some(StageEnd::Diverged) => State::Diverged,
+            Some(StageEnd::GivenUp) => State::GivenUp,
+            Some(StageEnd::NotRun) => State::NotRun,
+            None if progress.open.contains(&stage.key) => State::Open,
+            None => State::Completed,
+        };
+        let last = campaign.curves.get(&stage.key).and_then(|curve| curve.last()).map(|point| point.step + 1);
+        let trained_to = match state {
+            State::Completed => stage.spec.steps.end,
+            _ => last.unwrap_or(stage.spec.steps.start),
+        };
+        Fate { trained_to, state }
+    };
+    campaign.plan.stages.iter().map(fate).collect()
 }
 
 /// Steps and losses per stage of a plan, as far as trained.
@@ -179,7 +201,8 @@ pub(crate) fn report(conclusion: &Conclusion) -> Vec<Figure> {
     drawn.extend(figures::curves(&runs, &curves(plan, &campaign.curves), &ends, settled(plan), &palette));
     drawn.push(figures::learning_rate(&runs, &rates(plan), &palette));
     drawn.extend(figures::tracks(&runs, &tracks(plan, &campaign.dynamics), &palette));
-    drawn.push(figures::tree(&runs, &ends, &plan.cost(), &palette));
+    let trained = Tokens(campaign.progress.tokens_trained);
+    drawn.push(figures::tree(&runs, &ends, &fates(campaign), trained, &plan.cost(), &palette));
     drawn
 }
 

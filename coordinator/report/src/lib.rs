@@ -17,7 +17,7 @@ pub mod figures;
 mod render;
 mod words;
 
-pub use conclude::campaign::{Campaign, CurvePoint, DynamicsPoint, EarlyEnd};
+pub use conclude::campaign::{Campaign, CurvePoint, DynamicsPoint, EarlyEnd, Progress, StageEnd};
 pub use conclude::conclusion::Conclusion;
 pub use conclude::counting::{CountedFlops, CountedN, Counting};
 pub use conclude::documents::HeldOutErrors;

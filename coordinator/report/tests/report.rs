@@ -6,7 +6,7 @@ use recipes::search::{Outcome, TrialEnd, grow};
 use recipes::{EvaluationText, Recipe};
 use report::{
     AnalysisOptions, AnyFit, Campaign, Conclusion, CountedFlops, CountedN, Counting, DynamicsPoint, EarlyEnd, Measure,
-    Repeated, Selection, Unit,
+    Repeated, Selection, StageEnd, Unit,
 };
 use serde_json::Value;
 use vocabulary::metrics::{
@@ -134,6 +134,47 @@ fn nothing_measured_is_a_report_too() {
     assert_eq!(conclusion.points_csv().lines().count(), 1);
     assert!(conclusion.table().contains("0 of 35 points"));
     assert!(conclusion.html().contains("id=\"tree\"") && !conclusion.html().contains("id=\"curves\""));
+}
+
+#[test]
+fn what_diverged_or_was_not_trained_is_said_on_the_page() {
+    let mut campaign = synthetic::smoke();
+    let (plan, mut curve) = (campaign.plan.clone(), campaign.curves.clone());
+    // The second size's trunk diverged at its sixth step: nothing of it was trained after that.
+    let stages = plan.stages_by_key();
+    let size = |trial: &vocabulary::Trial| stages[trial.last_stage()].size.clone();
+    let lost_size = size(plan.trials.last().expect("has trials"));
+    for trial in plan.trials.iter().filter(|trial| size(trial) == lost_size) {
+        campaign.results.remove(&trial.id);
+        campaign.early.insert(trial.id, EarlyEnd { step: 6, result: None });
+    }
+    let mut lost = plan.stages.iter().filter(|stage| stage.size == lost_size);
+    let root = lost.next().expect("has a trunk");
+    campaign.progress.ended.insert(root.key, StageEnd::Diverged);
+    campaign.progress.ended.extend(lost.clone().map(|stage| (stage.key, StageEnd::NotRun)));
+    campaign.progress.tokens_trained = 1_040_000;
+    let trunk = curve.get_mut(&root.key).expect("has a curve");
+    trunk.truncate(6);
+    trunk[5].loss = f64::NAN;
+    for stage in lost {
+        curve.remove(&stage.key);
+    }
+    campaign.curves = curve;
+
+    let page = conclude(campaign).html();
+    for said in [
+        "3 of 6 points measured, 3 diverged (lr ",
+        "1.04M of ",
+        "1 diverged, 3 not run",
+        "Red triangles at the top mark losses that are NaN or infinite.",
+        "diverged, trained to step 6",
+        "not run, trained to step ",
+    ] {
+        assert!(page.contains(said), "{said}");
+    }
+    let whole = conclude(synthetic::smoke()).html();
+    assert!(!whole.contains("diverged") && !whole.contains("not run"), "nothing of the kind");
+    assert!(whole.contains("tokens trained in"));
 }
 
 #[test]

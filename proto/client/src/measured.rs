@@ -76,6 +76,7 @@ impl Measured {
                 .iter()
                 .filter_map(|status| evaluated(status).transpose())
                 .collect::<Result<_, _>>()?,
+            progress: progress(&summary, &stages)?,
             curves,
             rows,
             dynamics,
@@ -111,6 +112,26 @@ fn evaluated(status: &v1::StageStatus) -> Result<Option<(StageKey, Measurements)
     let Some(measured) = status.result.clone() else { return Ok(None) };
     let measured = Measurements::try_from(measured).map_err(|error| error.within("result"))?;
     Ok(Some((id("stage", &status.key)?, measured)))
+}
+
+/// How far the stages of a campaign have got.
+fn progress(summary: &CampaignSummary, stages: &[v1::StageStatus]) -> Result<report::Progress, ConvertError> {
+    let mut progress = report::Progress { tokens_trained: summary.tokens_done, ..report::Progress::default() };
+    for stage in stages {
+        let key = id("stage", &stage.key)?;
+        let end = match stage.phase() {
+            v1::StagePhase::Diverged => report::StageEnd::Diverged,
+            v1::StagePhase::Failed => report::StageEnd::GivenUp,
+            v1::StagePhase::NotRun => report::StageEnd::NotRun,
+            v1::StagePhase::Completed => continue,
+            v1::StagePhase::Waiting | v1::StagePhase::Running | v1::StagePhase::Unspecified => {
+                progress.open.insert(key);
+                continue;
+            }
+        };
+        progress.ended.insert(key, end);
+    }
+    Ok(progress)
 }
 
 fn is_early(result: &TrialResult) -> bool {

@@ -1,6 +1,6 @@
 //! What a report is made from.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use vocabulary::{Measurements, Plan, Rows, StageKey, TrialId};
 
@@ -16,6 +16,8 @@ pub struct Campaign {
     pub early: BTreeMap<TrialId, EarlyEnd>,
     /// Results of completed evaluations by key.
     pub evaluations: BTreeMap<StageKey, Measurements>,
+    /// How far its stages have got.
+    pub progress: Progress,
     /// Loss curves by stage, steps ascending; stages without a curve are absent.
     pub curves: BTreeMap<StageKey, Vec<CurvePoint>>,
     /// Per-step records of the stages that record them, steps ascending.
@@ -26,6 +28,48 @@ pub struct Campaign {
     pub recipe_text: String,
     /// The program named in the report, for example `windtunnel 0.1.0`.
     pub program: String,
+}
+
+/// How far the stages of a campaign have got.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Tokens trained, of stages that are not completed as well.
+    pub tokens_trained: u64,
+    /// Stages that have ended without completing. Stages in neither this nor [`Self::open`] are completed.
+    pub ended: BTreeMap<StageKey, StageEnd>,
+    /// Stages that wait or run.
+    pub open: BTreeSet<StageKey>,
+}
+
+/// Why a stage ended without completing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum StageEnd {
+    /// Its loss diverged.
+    Diverged,
+    /// It was given up after too many failures.
+    GivenUp,
+    /// It is not trained: a stage it depends on ended so, or the campaign was cancelled.
+    NotRun,
+}
+
+impl StageEnd {
+    /// As people read it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Diverged => "diverged",
+            Self::GivenUp => "given up",
+            Self::NotRun => "not run",
+        }
+    }
+}
+
+impl Progress {
+    /// How many stages ended like this.
+    #[must_use]
+    pub fn count(&self, end: StageEnd) -> usize {
+        self.ended.values().filter(|ended| **ended == end).count()
+    }
 }
 
 /// The end of a trial before its last step.

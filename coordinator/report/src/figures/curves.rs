@@ -2,8 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use super::thin::{Thinning, means};
-use super::{Axis, Digits, End, Figure, Hover, Line, Mark, Marker, Palette, Part, Runs, Series, single, span, words};
+use super::thin::{Thinned, Thinning, curve};
+use super::{
+    Axis, Digits, End, Figure, Hover, Line, Mark, Marker, Palette, Part, Runs, Series, Symbol, single, span, words,
+};
+
+const NOT_FINITE_COLOUR: &str = "#c0392b";
 
 /// A line with gaps: tokens and losses.
 #[derive(Default)]
@@ -32,6 +36,8 @@ impl Joined {
 struct Drawn {
     /// Per run: the trunk, and all branches.
     lines: Vec<[Joined; 2]>,
+    /// Per run: the tokens after which the loss was NaN or infinite.
+    not_finite: Vec<Vec<f64>>,
     /// The largest number of steps averaged into one point.
     stretch: u64,
     low: f64,
@@ -47,11 +53,12 @@ impl Drawn {
         let (low, high) = span(ends.iter().map(|end| end.loss));
         let thinning = Thinning::of(longest, all, runs.stages.len() as u64);
         let lines = runs.runs.iter().map(|_| <[Joined; 2]>::default()).collect();
-        let mut drawn = Self { lines, stretch: thinning.stretch, low, high, highest: high };
+        let not_finite = vec![Vec::new(); runs.runs.len()];
+        let mut drawn = Self { lines, not_finite, stretch: thinning.stretch, low, high, highest: high };
         let mut tips: Vec<Option<(f64, f64)>> = vec![None; runs.stages.len()];
-        for (index, (stage, curve)) in runs.stages.iter().zip(curves).enumerate() {
-            let means: Vec<(f64, f64)> = means(curve, thinning);
-            for (step, loss) in &means {
+        for (index, (stage, points)) in runs.stages.iter().zip(curves).enumerate() {
+            let Thinned { line, not_finite } = curve(points, thinning);
+            for (step, loss) in &line {
                 drawn.low = drawn.low.min(*loss);
                 drawn.highest = drawn.highest.max(*loss);
                 if *step >= settled as f64 {
@@ -59,7 +66,8 @@ impl Drawn {
                 }
             }
             let per_step = stage.tokens_per_step as f64;
-            let points: Vec<(f64, f64)> = means.into_iter().map(|(step, loss)| (step * per_step, loss)).collect();
+            drawn.not_finite[stage.run].extend(not_finite.into_iter().map(|step| step * per_step));
+            let points: Vec<(f64, f64)> = line.into_iter().map(|(step, loss)| (step * per_step, loss)).collect();
             let Some(tip) = points.last() else { continue };
             let parent = stage.parent.and_then(|parent| Some((parent, tips[parent]?)));
             drawn.lines[stage.run][usize::from(stage.is_branch())].extend(index, parent, &points);
@@ -79,15 +87,17 @@ pub fn curves(
     settled: u64,
     palette: &Palette,
 ) -> Option<Figure> {
-    let Drawn { lines, stretch, low, high, highest } = Drawn::of(runs, curves, ends, settled);
+    let Drawn { lines, not_finite, stretch, low, high, highest } = Drawn::of(runs, curves, ends, settled);
+    let room = 0.04 * (high - low).max(0.01);
     let is_drawn = |lines: &[Joined; 2]| lines.iter().any(|line| line.tip.is_some());
-    if !lines.iter().any(is_drawn) {
+    if !lines.iter().any(is_drawn) && not_finite.iter().all(Vec::is_empty) {
         return None;
     }
     let mut named = BTreeSet::new();
     let mut marks = Vec::new();
     for (number, (run, lines)) in runs.runs.iter().zip(lines).enumerate() {
-        if !is_drawn(&lines) {
+        let lost = &not_finite[number];
+        if !is_drawn(&lines) && lost.is_empty() {
             continue;
         }
         let label = &run.label;
@@ -109,6 +119,16 @@ pub fn curves(
                 ..Series::new(label, line.points)
             }));
         }
+        if !lost.is_empty() {
+            marks.push(Mark::Series(Series {
+                group: Some(label.clone()),
+                in_legend: named.insert(label),
+                marker: Some(Marker { symbol: Symbol::TriangleUp, ..Marker::disc(NOT_FINITE_COLOUR, 9.0) }),
+                hover: Hover::titled(format!("{label}, the loss is NaN or infinite"))
+                    .line([Part::X(Digits::Suffix), words(" tokens")]),
+                ..Series::new(label, lost.iter().map(|tokens| (*tokens, high + room / 2.0)))
+            }));
+        }
         let of_run = ends.iter().filter(|end| end.run == number);
         marks.push(Mark::Series(Series {
             group: Some(label.clone()),
@@ -117,7 +137,6 @@ pub fn curves(
             ..Series::new(label, of_run.map(|end| (end.d as f64, end.loss)))
         }));
     }
-    let room = 0.04 * (high - low).max(0.01);
     let y = Axis { range: Some([low - room, high + room]), ..Axis::linear("loss, nats a token") };
     let mut explanation =
         "Training loss of each model over the tokens it has seen. The long line is the trunk that runs share at the peak \
@@ -125,7 +144,10 @@ pub fn curves(
         the end of each trial."
             .to_owned();
     if stretch > 1 {
-        explanation.push_str(&format!(" Lines are averages over up to {stretch} steps."));
+        explanation.push_str(&format!(" Lines are averages over up to {stretch} steps; spikes are drawn at their height."));
+    }
+    if not_finite.iter().any(|lost| !lost.is_empty()) {
+        explanation.push_str(" Red triangles at the top mark losses that are NaN or infinite.");
     }
     if highest > high {
         explanation.push_str(" The steep beginning is cut off; double-click to show it.");

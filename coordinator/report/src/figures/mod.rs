@@ -31,7 +31,7 @@ pub use optimum::optimum;
 pub use palette::Palette;
 pub use peak_lr::{Sweep, peak_lr};
 pub use residuals::residuals;
-pub use runs::{End, Run, Runs, Stage};
+pub use runs::{End, Fate, Run, Runs, Stage, State};
 use scaling::Residual;
 pub use search::{Key, Spread, Trial, importance, slices};
 pub use surface::surface;

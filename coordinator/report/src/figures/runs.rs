@@ -44,6 +44,27 @@ pub struct Stage {
     pub flops: f64,
 }
 
+/// How far a stage has got, and how it ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fate {
+    /// The step after the last one that was trained, counted from the root; the stage's first if none was.
+    pub trained_to: u64,
+    /// What became of it.
+    pub state: State,
+}
+
+/// What became of a stage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum State {
+    Completed,
+    /// It waits or runs.
+    Open,
+    Diverged,
+    GivenUp,
+    NotRun,
+}
+
 /// The end of a trial.
 #[derive(Debug, Clone, PartialEq)]
 pub struct End {

@@ -3,21 +3,24 @@
 use std::collections::BTreeMap;
 
 use vocabulary::units::human_count;
-use vocabulary::{Cost, Flops};
+use vocabulary::{Cost, Flops, Tokens};
 
 use super::{
-    Axis, Digits, End, Figure, Fill, Hover, Line, Mark, Marker, Palette, Part, Runs, Series, Sizes, Symbol, Ticks,
-    Value, single,
+    Axis, Dash, Digits, End, Fate, Figure, Fill, Hover, Line, Mark, Marker, Palette, Part, Runs, Series, Sizes, State,
+    Symbol, Ticks, Value, single,
 };
+
+const LOST_COLOUR: &str = "#c0392b";
 
 /// With more lanes than this, a lane would be a pixel high.
 const MAX_LANES: usize = 120;
 /// How far a branch falls below its trunk, in lanes.
 const FALL: f64 = 0.45;
 
-/// All stages and their total cost; `ends` are the measured losses.
+/// All stages, how far each has got, and their total cost; `ends` are the measured losses and `trained` the tokens trained so
+/// far.
 #[must_use]
-pub fn tree(runs: &Runs, ends: &[End], cost: &Cost, palette: &Palette) -> Figure {
+pub fn tree(runs: &Runs, ends: &[End], fates: &[Fate], trained: Tokens, cost: &Cost, palette: &Palette) -> Figure {
     let drawn = runs.runs.len().min(MAX_LANES);
     let losses: BTreeMap<usize, f64> = ends.iter().map(|end| (end.stage, end.loss)).collect();
     let mut marks: Vec<Mark> = Vec::new();
@@ -44,8 +47,34 @@ pub fn tree(runs: &Runs, ends: &[End], cost: &Cost, palette: &Palette) -> Figure
             stage.key
         );
         about.extend(loss.map(|loss| format!("\nloss {loss:.4}")));
+        let fate = fates.get(index).copied();
+        about.extend(fate.filter(|fate| fate.state != State::Completed).map(|fate| format!("\n{}", said(fate))));
+        // What was not trained is dotted.
+        let reached = fate.map_or(end, |fate| fate.trained_to as f64 * per_step).clamp(start, end);
+        let share = if end > start { (reached - start) / (end - start) } else { 1.0 };
+        let tip = (reached, lane + fall * share);
+        let lost = fate.is_some_and(|fate| matches!(fate.state, State::Diverged | State::GivenUp));
         let fill = if loss.is_some() || !stage.is_decay { colour.clone() } else { "#ffffff".to_owned() };
         let about = Value::Words(about);
+        if reached < end {
+            marks.push(Mark::Series(Series {
+                line: Some(Line { dash: Dash::Dotted, ..Line::solid(&colour, 1.0) }),
+                hover: Hover::default().line([Part::Value(0, Digits::All)]),
+                values: vec![vec![about.clone()], vec![about.clone()]],
+                ..Series::new("", [tip, (end, lane + fall)])
+            }));
+        }
+        if lost {
+            marks.push(Mark::Series(Series {
+                marker: Some(Marker { symbol: Symbol::TriangleUp, ..Marker::disc(LOST_COLOUR, 10.0) }),
+                hover: Hover::default().line([Part::Value(0, Digits::All)]),
+                values: vec![vec![about.clone()]],
+                ..Series::new("", [tip])
+            }));
+        }
+        if reached == start && end > start {
+            continue;
+        }
         marks.push(Mark::Series(Series {
             line: Some(Line::solid(&colour, if is_branch { 1.4 } else { 4.0 })),
             marker: Some(Marker {
@@ -56,7 +85,7 @@ pub fn tree(runs: &Runs, ends: &[End], cost: &Cost, palette: &Palette) -> Figure
             }),
             hover: Hover::default().line([Part::Value(0, Digits::All)]),
             values: vec![vec![about.clone()], vec![about]],
-            ..Series::new("", [(start, lane), (end, lane + fall)])
+            ..Series::new("", [(start, lane), tip])
         }));
     }
     let lanes = runs.runs[..drawn].iter().enumerate().map(|(lane, run)| (lane as f64, run.label.clone()));
@@ -74,9 +103,12 @@ pub fn tree(runs: &Runs, ends: &[End], cost: &Cost, palette: &Palette) -> Figure
     Figure {
         explanation: format!(
             "Every stage, trained once. Thick lines are trunks; thin lines are decays that branch off, each to one point, \
-             hollow if not measured yet. {} tokens and {} operations in total. Without sharing, the points would have \
-             taken {} tokens; sharing saves {saved:.0}% of the operations.{rest}",
-            cost.tokens, cost.flops, cost.tokens_unshared
+             hollow if not measured yet. {} The whole plan has {} tokens and {} operations. Without sharing, the points \
+             would take {} tokens; sharing saves {saved:.0}% of the operations.{rest}",
+            so_far(fates, trained, cost),
+            cost.tokens,
+            cost.flops,
+            cost.tokens_unshared
         ),
         marks,
         ..single(
@@ -85,5 +117,40 @@ pub fn tree(runs: &Runs, ends: &[End], cost: &Cost, palette: &Palette) -> Figure
             (110 + drawn * 46).min(110 + 46 * 20).max(110 + drawn * 12),
             [Axis::linear("tokens trained on"), y],
         )
+    }
+}
+
+/// What became of a stage, as people read it.
+fn said(fate: Fate) -> String {
+    let state = match fate.state {
+        State::Completed => "completed",
+        State::Open => "not finished",
+        State::Diverged => "diverged",
+        State::GivenUp => "given up",
+        State::NotRun => "not run",
+    };
+    format!("{state}, trained to step {}", fate.trained_to)
+}
+
+/// How much of the plan was trained, and what was not.
+fn so_far(fates: &[Fate], trained: Tokens, cost: &Cost) -> String {
+    let kinds = [
+        (State::Diverged, "diverged"),
+        (State::GivenUp, "given up"),
+        (State::NotRun, "not run"),
+        (State::Open, "not finished"),
+    ];
+    let count = |state| fates.iter().filter(|fate| fate.state == state).count();
+    let counts: Vec<String> =
+        kinds.map(|(state, word)| (count(state), word)).into_iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}")).collect();
+    match counts.is_empty() {
+        true => format!("All {} tokens are trained.", cost.tokens),
+        false => format!(
+            "{trained} of {} tokens are trained; of {} stages, {}. What is not trained is dotted, and red triangles mark \
+             stages that diverged or were given up.",
+            cost.tokens,
+            fates.len(),
+            counts.join(", ")
+        ),
     }
 }

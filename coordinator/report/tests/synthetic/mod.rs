@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use recipes::{Recipe, expand};
-use report::{Campaign, CurvePoint};
+use report::{Campaign, CurvePoint, Progress};
 use vocabulary::metrics::{VALIDATION_LOSS, VALIDATION_LOSS_PER_BYTE};
 use vocabulary::{Dataset, DatasetId, Domain, Measurements, Plan, StageKey};
 
@@ -91,6 +91,7 @@ pub(crate) fn campaign(recipe: &Recipe, losses: &[f64]) -> Campaign {
         rows: BTreeMap::new(),
         early: BTreeMap::new(),
         evaluations: BTreeMap::new(),
+        progress: Progress { tokens_trained: plan.cost().tokens.0, ..Progress::default() },
         curves: curves(&plan),
         dynamics: BTreeMap::new(),
         recipe_file: recipe.file().to_owned(),

@@ -1,12 +1,15 @@
 //! The text and tables of the page.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use scaling::{Analysis, Cost, Form, Interval, Law, Parameter};
 use vocabulary::numbers::{operations, percent, three_digits};
+use vocabulary::Tokens;
 use vocabulary::units::human_count;
 
 use super::texts::texts;
+use crate::conclude::campaign::{Campaign, StageEnd};
 use crate::conclude::conclusion::Conclusion;
 use crate::conclude::grid::Grid;
 use crate::conclude::table_fit::TableFit;
@@ -27,8 +30,8 @@ pub(super) fn heading(conclusion: &Conclusion) -> String {
     }
     let mut facts = vec![
         escape(&plan.campaign.to_string()),
-        format!("{} of {} points measured", conclusion.points.len(), plan.trials.len()),
-        format!("{} tokens trained in {} stages", plan.cost().tokens, plan.stages.len()),
+        points(conclusion),
+        trained(campaign),
     ];
     if let Some(dataset) = &plan.dataset {
         facts.push(format!("text: {}", escape(&texts(dataset))));
@@ -36,6 +39,43 @@ pub(super) fn heading(conclusion: &Conclusion) -> String {
     facts.push(escape(&campaign.program));
     let _ = writeln!(html, "<p class=\"where\">{}</p>\n</header>", facts.join(" &middot; "));
     html
+}
+
+/// How many points are measured, and what became of the others.
+fn points(conclusion: &Conclusion) -> String {
+    let (plan, measured) = (&conclusion.campaign.plan, conclusion.points.len());
+    let mut parts = vec![format!("{measured} of {} points measured", plan.trials.len())];
+    let early = &conclusion.campaign.early;
+    let diverged: Vec<_> = plan
+        .trials
+        .iter()
+        .filter(|trial| early.get(&trial.id).is_some_and(|end| end.result.is_none()))
+        .collect();
+    if !diverged.is_empty() {
+        let stages = plan.stages_by_key();
+        let mut rates: BTreeMap<String, usize> = BTreeMap::new();
+        for stage in diverged.iter().filter_map(|trial| stages.get(trial.last_stage())) {
+            *rates.entry(format!("lr {}", stage.spec.peak_lr)).or_default() += 1;
+        }
+        let by_rate: Vec<String> = rates.iter().map(|(rate, count)| format!("{rate}: {count}")).collect();
+        parts.push(format!("{} diverged ({})", diverged.len(), by_rate.join(", ")));
+    }
+    parts.join(", ")
+}
+
+/// What was trained, of what the plan asks for.
+fn trained(campaign: &Campaign) -> String {
+    let (plan, progress) = (&campaign.plan, &campaign.progress);
+    let all = plan.cost().tokens;
+    let whole = plan.stages.len() - progress.ended.len() - progress.open.len();
+    if whole == plan.stages.len() {
+        return format!("{all} tokens trained in {whole} stages");
+    }
+    let counts = [StageEnd::Diverged, StageEnd::GivenUp, StageEnd::NotRun].map(|end| (progress.count(end), end.name()));
+    let counts = [(whole, "completed")].into_iter().chain(counts).chain([(progress.open.len(), "not finished")]);
+    let counts: Vec<String> =
+        counts.filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
+    format!("{} of {all} tokens trained; of {} stages, {}", Tokens(progress.tokens_trained), plan.stages.len(), counts.join(", "))
 }
 
 /// Where a table's points come from.

@@ -111,9 +111,9 @@ fn history(facts: u64) -> impl Iterator<Item = Fact> {
         stages.clone().into_iter().flat_map(move |stage| {
             let attempt = Attempt(round);
             [
-                Fact::AttemptStarted { stage, worker, attempt },
+                Fact::AttemptStarted { stage, worker, attempt, name: "a worker".to_owned() },
                 Fact::CheckpointCommitted { stage, attempt, step: u64::from(round) },
-                Fact::AttemptEnded { stage, attempt, why: AttemptEnd::Released },
+                Fact::AttemptEnded { stage, attempt, why: AttemptEnd::Released, excused: false },
             ]
         })
     });

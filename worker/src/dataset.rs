@@ -67,28 +67,6 @@ pub enum DatasetError {
     },
 }
 
-impl DatasetError {
-    /// Whether it is the fault of the storage, or of the disk, and not of the work: it did not answer, is full, or holds a
-    /// damaged copy, which somebody may replace.
-    #[must_use]
-    pub fn is_retryable(&self) -> bool {
-        matches!(
-            self,
-            Self::Silent { .. }
-                | Self::Download { .. }
-                | Self::Read { .. }
-                | Self::Write { .. }
-                | Self::Damaged { .. }
-        )
-    }
-
-    /// Whether the storage has no such dataset.
-    #[must_use]
-    pub fn is_absence(&self) -> bool {
-        matches!(self, Self::Absent { .. })
-    }
-}
-
 /// The directory of a dataset: in the storage itself if that is local, otherwise in `cache`, to which it is downloaded
 /// once. What is in the cache is verified, and downloaded again if it is damaged; whoever opens a dataset verifies it.
 pub async fn dataset_dir(storage: &Storage, id: &DatasetId, cache: &Path) -> Result<PathBuf, DatasetError> {

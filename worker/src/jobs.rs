@@ -99,13 +99,9 @@ impl From<PrepareError> for Unprepared {
             PrepareError::Checkpoint { checkpoint, source } if !source.is_retryable() => {
                 Self::StartUnusable { checkpoint, reason }
             }
-            PrepareError::Checkpoint { .. } => Self::StorageFailed { reason },
-            // A dataset was in the coordinator's storage when the campaign was accepted: where it is not, this is another
-            // storage, or a part of it is away.
-            PrepareError::Dataset(error) if error.is_retryable() || error.is_absence() => {
-                Self::StorageFailed { reason }
-            }
-            PrepareError::Dataset(_) | PrepareError::NothingToEvaluate => Self::Failed { reason },
+            // A file system that is not mounted has lost nothing, and no dataset or checkpoint is the stage's fault.
+            PrepareError::Checkpoint { .. } | PrepareError::Dataset(_) => Self::StorageFailed { reason },
+            PrepareError::NothingToEvaluate => Self::Failed { reason },
         }
     }
 }

@@ -116,9 +116,10 @@ where
         dialling.spawn(keep_connected(endpoint.clone(), connect.clone(), authorize.clone(), backoff, link));
         (dialling, events)
     };
+    let can = trainer.abilities();
     let identity = |worker, predecessors| {
         let (name, device, memory_bytes) = (home.name.clone(), device.clone(), options.memory_bytes);
-        Identity { worker, name, device, memory_bytes, predecessors }
+        Identity { worker, name, device, memory_bytes, can: can.clone(), predecessors }
     };
     // The folder's lock says that those who had it before have ended. Until they are said to be gone, what they left can
     // still be said for them.

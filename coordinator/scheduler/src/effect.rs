@@ -42,6 +42,8 @@ pub enum Effect {
     /// Close the connection of a worker that has not joined, or was silent for so long that it was forgotten. It will dial
     /// again and say hello.
     CloseSession { worker: WorkerId },
+    /// Drop what is kept of a worker that was silent for so long that it was forgotten, and its connection with it.
+    ForgetWorker { worker: WorkerId },
     /// Tell whoever waits that a campaign has nothing left to train, or was cancelled.
     /// [`Scheduler::campaign_status`](crate::Scheduler::campaign_status) says how it ended. Repeated when an ended campaign
     /// is submitted again.

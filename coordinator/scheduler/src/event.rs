@@ -1,8 +1,8 @@
 //! What has happened: everything the scheduler is ever told. Reading [`Event`] is reading the protocol.
 
-use std::collections::BTreeSet;
+use vocabulary::{Abilities, AttemptKey, CampaignId, Growth, Measurements, Plan, StageKey, WorkerId};
 
-use vocabulary::{AttemptKey, CampaignId, Growth, Measurements, Plan, StageKey, WorkKind, WorkerId};
+use crate::state::campaign::Weight;
 
 /// Something that has happened. The handler of a variant is the function of its name, `on_worker_joined` for
 /// [`Event::WorkerJoined`].
@@ -23,6 +23,8 @@ pub enum Event {
         /// What is wanted besides.
         growth: Growth,
     },
+    /// Someone wants a campaign to have another share of the workers.
+    WeightRequested { campaign: CampaignId, weight: Weight },
     /// Someone no longer wants a campaign.
     CampaignCancelled { campaign: CampaignId },
     /// Someone wants a campaign gone that has ended or was cancelled, with everything that only it has. Nothing happens while
@@ -33,33 +35,36 @@ pub enum Event {
     /// A worker said hello, at its start or on a new connection.
     WorkerJoined {
         worker: WorkerId,
-        /// Its name, for people.
+        /// Its name, for people. The process that takes its place has it too.
         name: String,
         /// Memory of its device, in bytes, where it is known.
         memory_bytes: Option<u64>,
-        /// The kinds of work it can do.
-        can: BTreeSet<WorkKind>,
+        /// What it can do.
+        can: Abilities,
         /// Attempts it holds: in training, or over with an unacknowledged report. Having stopped one is such a report,
         /// too: an attempt missing here is one it never had, and may be assigned to it again.
         running: Vec<AttemptKey>,
-        /// Stages whose last checkpoint it has at hand, so that it can begin their children without a download.
+        /// Stages whose last checkpoint it has at hand, so that it can begin their children without a download; the
+        /// latest last.
         holds: Vec<StageKey>,
         /// Why it is to be given nothing until [`Event::WorkerFit`], where it is.
         unfit: Option<String>,
     },
-    /// A worker cannot be given anything, although it is there. What it has it keeps.
+    /// A worker that has joined is to be given nothing: it cannot write its storage, say. What it has, it keeps.
     WorkerUnfit {
         worker: WorkerId,
         /// Why, for people.
         reason: String,
     },
-    /// What made a worker unfit is over.
+    /// A worker may be given something (again).
     WorkerFit { worker: WorkerId },
     /// A worker is alive.
     HeartbeatReceived {
         worker: WorkerId,
         /// Attempts it holds, as in [`Event::WorkerJoined`].
         running: Vec<AttemptKey>,
+        /// What it has at hand now, where it says so.
+        holds: Option<Vec<StageKey>>,
     },
     /// The connection of a worker broke. Its attempt lives as long as its lease; without one, it gets no work until it
     /// joins again.

@@ -1,14 +1,14 @@
 //! Why a stage waits.
 
 use std::cell::{Cell, OnceCell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use vocabulary::{StageKey, WorkKind};
+use vocabulary::{Abilities, NUMERICS_VERSION, Needs, StageKey};
 
 use crate::scheduler::Scheduler;
 use crate::state::stage::{StageRecord, StageState};
-use crate::state::worker::{Slot, Worker};
+use crate::state::worker::Worker;
 use crate::time::Timestamp;
 use crate::timers::Timer;
 
@@ -28,8 +28,12 @@ pub enum WaitReason {
     Backoff { until: Timestamp },
     /// No worker is known to be alive.
     NoWorkers,
-    /// No worker can do this kind of work.
-    NoWorkerCan { kind: WorkKind },
+    /// No worker can do this.
+    NoWorkerCan {
+        needs: Needs,
+        /// The versions of the arithmetic of the workers there are, where none has the one that is needed.
+        numerics: Vec<u32>,
+    },
     /// No worker that can do it has enough memory.
     NoWorkerLargeEnough {
         /// Roughly what it takes, in bytes.
@@ -37,12 +41,12 @@ pub enum WaitReason {
         /// What the largest worker has.
         largest_bytes: u64,
     },
-    /// Every worker rests, because the storage failed it; they try again after a while.
-    WorkersRest,
-    /// No worker that it fits on can be given anything.
-    WorkersUnfit {
-        /// Why one of them cannot.
-        reason: String,
+    /// Every worker that it fits on rests, because it failed lately, or is not fit.
+    WorkersRest {
+        /// One of them, by name.
+        worker: String,
+        /// Why, in its case.
+        why: String,
     },
     /// Every worker that it fits on has another stage.
     WorkersBusy {
@@ -59,15 +63,21 @@ impl fmt::Display for WaitReason {
             Self::Parent { parent, state } => write!(f, "starts from {}, which is {state}", parent.short()),
             Self::Backoff { until } => write!(f, "its last attempt failed; the next is due at {until}"),
             Self::NoWorkers => f.write_str("there is no worker"),
-            Self::NoWorkerCan { kind } => {
-                write!(f, "no worker can {kind}: all of them run a version of the program that cannot")
+            Self::NoWorkerCan { needs, numerics } if !numerics.is_empty() => {
+                let Needs { numerics: planned, .. } = needs;
+                let have = numerics.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+                write!(f, "needs a worker of numerics version {planned}, and the workers have {have}")?;
+                let is_of_old = *planned < NUMERICS_VERSION;
+                if is_of_old { f.write_str(": submit the recipe again to train it with this version") } else { Ok(()) }
             }
+            Self::NoWorkerCan { needs, .. } => write!(f, "needs a worker that {needs}"),
             Self::NoWorkerLargeEnough { needed_bytes, largest_bytes } => {
                 let [needed, largest] = [needed_bytes, largest_bytes].map(gib);
                 write!(f, "needs about {needed:.1} GiB of memory, and the largest worker has {largest:.1} GiB")
             }
-            Self::WorkersRest => f.write_str("the storage failed every worker; they rest before they try again"),
-            Self::WorkersUnfit { reason } => write!(f, "no worker can be given work: {reason}"),
+            Self::WorkersRest { worker, why } => {
+                write!(f, "all workers that could take it are held back; {worker}: {why}")
+            }
             Self::WorkersBusy { ahead: 0 } => f.write_str("queued, next in line"),
             Self::WorkersBusy { ahead } => write!(f, "queued, {} in line", ordinal(*ahead + 1)),
         }
@@ -98,7 +108,7 @@ pub struct Waits<'a> {
     /// Each stage's place in the queue, counted from 0.
     places: OnceCell<BTreeMap<StageKey, usize>>,
     /// What keeps stages with a demand from workers, by the demand.
-    by_demand: RefCell<BTreeMap<(WorkKind, u64), WaitReason>>,
+    by_demand: RefCell<BTreeMap<(Needs, u64), WaitReason>>,
     /// Places in the queue and workers that were looked at.
     looked_at: Cell<usize>,
 }
@@ -125,19 +135,26 @@ impl Scheduler {
     /// What keeps a stage that could start from workers. One that only waits for its turn is the next in line here.
     fn waits_for_worker(&self, record: &StageRecord) -> WaitReason {
         let needed_bytes = record.memory_needed;
-        let kind = record.work.kind();
-        let able = || self.workers.iter().map(|(_, worker)| worker).filter(|worker| worker.can.contains(&kind));
+        let needs = record.needs;
+        let workers = || self.workers.iter().map(|(_, worker)| worker);
+        let able = || workers().filter(|worker| worker.can.allow(&needs));
         let largest_bytes = able().map(Worker::room).max();
+        let held_back = |worker: &Worker| Some((worker.name.clone(), worker.why_held_back()?));
+        let fitting = || able().filter(|worker| worker.room() >= needed_bytes);
+        let all_held_back =
+            || fitting().map(held_back).collect::<Option<Vec<_>>>().and_then(|all| all.into_iter().next());
         match largest_bytes {
             None if self.workers.is_empty() => WaitReason::NoWorkers,
-            None => WaitReason::NoWorkerCan { kind },
+            None => {
+                let abilities: Vec<_> = workers().map(|worker| &worker.can).collect();
+                WaitReason::NoWorkerCan { needs, numerics: other_numerics(&abilities, &needs) }
+            }
             Some(largest_bytes) if largest_bytes < needed_bytes => {
                 WaitReason::NoWorkerLargeEnough { needed_bytes, largest_bytes }
             }
-            Some(_) if able().all(|worker| worker.slot == Slot::Resting) => WaitReason::WorkersRest,
-            Some(_) => match able().map(|worker| worker.unfit.as_ref()).collect::<Option<Vec<_>>>() {
-                Some(reasons) if !reasons.is_empty() => WaitReason::WorkersUnfit { reason: reasons[0].clone() },
-                _ => WaitReason::WorkersBusy { ahead: 0 },
+            Some(_) => match all_held_back() {
+                Some((worker, why)) => WaitReason::WorkersRest { worker, why },
+                None => WaitReason::WorkersBusy { ahead: 0 },
             },
         }
     }
@@ -158,7 +175,7 @@ impl Waits<'_> {
         if let Some(until) = scheduler.timers.when(Timer::BackoffOver(*stage)) {
             return Some(WaitReason::Backoff { until });
         }
-        let demand = (record.work.kind(), record.memory_needed);
+        let demand = (record.needs, record.memory_needed);
         let known = self.by_demand.borrow().get(&demand).cloned();
         let reason = known.unwrap_or_else(|| {
             self.note(scheduler.workers.iter().count());
@@ -175,7 +192,7 @@ impl Waits<'_> {
     /// How many stages come before this one.
     fn ahead_of(&self, stage: &StageKey) -> usize {
         let places = self.places.get_or_init(|| {
-            let order = self.scheduler.ready.in_order();
+            let order = self.scheduler.ready();
             self.note(order.len());
             order.into_iter().enumerate().map(|(place, stage)| (stage, place)).collect()
         });
@@ -191,6 +208,14 @@ impl Waits<'_> {
     pub fn looked_at(&self) -> usize {
         self.looked_at.get()
     }
+}
+
+/// The versions of the arithmetic of these workers, if none has the one that is needed.
+fn other_numerics(workers: &[&Abilities], needs: &Needs) -> Vec<u32> {
+    if workers.iter().any(|can| can.has_numerics(needs)) {
+        return Vec::new();
+    }
+    workers.iter().filter_map(|can| can.numerics).collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 #[cfg(test)]

@@ -5,6 +5,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use vocabulary::{Attempt, CampaignId, Growth, Measurements, Plan, Retries, StageKey, WorkerId};
 
+use crate::state::campaign::Weight;
+
 /// One entry of the log.
 ///
 /// The stored form is a JSON object with the variant's name under `fact`. Variants and fields are added, never renamed
@@ -30,8 +32,21 @@ pub enum Fact {
         /// From now on.
         retries: Retries,
     },
+    /// A campaign's share of the workers changed.
+    WeightChanged {
+        campaign: CampaignId,
+        /// From now on.
+        weight: Weight,
+    },
     /// A stage was given to a worker.
-    AttemptStarted { stage: StageKey, worker: WorkerId, attempt: Attempt },
+    AttemptStarted {
+        stage: StageKey,
+        worker: WorkerId,
+        attempt: Attempt,
+        /// The worker's name, which its next process has too. Earlier versions did not record it.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        name: String,
+    },
     /// A checkpoint inside a stage, or its last, can be resumed from.
     CheckpointCommitted {
         stage: StageKey,
@@ -58,7 +73,14 @@ pub enum Fact {
         loss: Option<f64>,
     },
     /// An attempt is over, and the stage is not done.
-    AttemptEnded { stage: StageKey, attempt: Attempt, why: AttemptEnd },
+    AttemptEnded {
+        stage: StageKey,
+        attempt: Attempt,
+        why: AttemptEnd,
+        /// Its worker fails whatever it is given, so that this end says nothing about the stage and counts as nothing.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        excused: bool,
+    },
     /// A stage is given up.
     StagePoisoned {
         stage: StageKey,
@@ -89,7 +111,8 @@ impl Fact {
             | Self::CampaignGrown { .. }
             | Self::CampaignCancelled { .. }
             | Self::CampaignForgotten { .. }
-            | Self::RetriesChanged { .. } => None,
+            | Self::RetriesChanged { .. }
+            | Self::WeightChanged { .. } => None,
             Self::AttemptStarted { stage, .. }
             | Self::CheckpointCommitted { stage, .. }
             | Self::StageCompleted { stage, .. }
@@ -129,6 +152,7 @@ impl Fact {
             | Self::CampaignCancelled { .. }
             | Self::CampaignForgotten { .. }
             | Self::RetriesChanged { .. }
+            | Self::WeightChanged { .. }
             | Self::StagePoisoned { .. }
             | Self::StageRetried { .. }
             | Self::CheckpointRemoved { .. }
@@ -145,6 +169,7 @@ impl Fact {
             Self::CampaignCancelled { .. } => "campaign_cancelled",
             Self::CampaignForgotten { .. } => "campaign_forgotten",
             Self::RetriesChanged { .. } => "retries_changed",
+            Self::WeightChanged { .. } => "weight_changed",
             Self::AttemptStarted { .. } => "attempt_started",
             Self::CheckpointCommitted { .. } => "checkpoint_committed",
             Self::StageCompleted { .. } => "stage_completed",

@@ -8,6 +8,7 @@ mod time;
 mod workers;
 
 use attempts::Claim;
+use workers::Newcomer;
 
 use crate::effect::Effect;
 use crate::event::Event;
@@ -24,15 +25,18 @@ impl Scheduler {
         match event {
             Event::CampaignSubmitted { plan } => self.on_campaign_submitted(plan, out),
             Event::GrowthRequested { growth } => self.on_growth_requested(growth, out),
+            Event::WeightRequested { campaign, weight } => self.on_weight_requested(campaign, weight, out),
             Event::CampaignCancelled { campaign } => self.on_campaign_cancelled(campaign, out),
             Event::ForgetRequested { campaign } => self.on_forget_requested(campaign, out),
             Event::RetryRequested { campaign } => self.on_retry_requested(campaign, out),
             Event::WorkerJoined { worker, name, memory_bytes, can, running, holds, unfit } => {
-                self.on_worker_joined(now, worker, name, memory_bytes, can, &running, holds, unfit, out);
+                self.on_worker_joined(now, worker, Newcomer { name, memory_bytes, can, holds, unfit }, &running, out);
             }
             Event::WorkerUnfit { worker, reason } => self.workers.set_unfit(worker, Some(reason)),
             Event::WorkerFit { worker } => self.workers.set_unfit(worker, None),
-            Event::HeartbeatReceived { worker, running } => self.on_heartbeat_received(now, worker, &running, out),
+            Event::HeartbeatReceived { worker, running, holds } => {
+                self.on_heartbeat_received(now, worker, &running, holds, out);
+            }
             Event::WorkerDisconnected { worker } => self.on_worker_disconnected(worker),
             Event::WorkerLeft { worker } => self.on_worker_left(now, worker, out),
             Event::CheckpointCommitted { worker, key, step } => {

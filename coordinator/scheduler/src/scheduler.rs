@@ -10,8 +10,9 @@ use crate::placement::ReadyQueue;
 use crate::settings::Settings;
 use crate::standing::Standing;
 use crate::state::fleet::Workers;
+use crate::state::health::{Health, Rest};
 use crate::state::ledger::{Changes, Ledger};
-use crate::state::stage::StageState;
+use crate::state::stage::{StageRecord, StageState, most_of_one_worker};
 use crate::state::worker::Slot;
 use crate::time::Timestamp;
 use crate::timers::{Timer, Timers};
@@ -32,6 +33,8 @@ pub struct Scheduler {
     pub(crate) ledger: Ledger,
     /// Workers known to be alive.
     pub(crate) workers: Workers,
+    /// How workers have fared lately, by name.
+    pub(crate) health: Health,
     /// The stage each worker has by the ledger, be the worker known or (after a restart) not yet.
     pub(crate) running_on: BTreeMap<WorkerId, StageKey>,
     /// Running stages that their worker has been heard to have.
@@ -40,6 +43,8 @@ pub struct Scheduler {
     pub(crate) held_over: BTreeSet<StageKey>,
     /// Stages that could be handed out now.
     pub(crate) ready: ReadyQueue,
+    /// Which campaign each running stage was charged to, and with what.
+    pub(crate) charged: BTreeMap<StageKey, (CampaignId, f64)>,
     /// Leases, silences, backoffs.
     pub(crate) timers: Timers,
     /// When something was handled last.
@@ -58,10 +63,12 @@ impl Scheduler {
             settings,
             ledger: Ledger::default(),
             workers: Workers::default(),
+            health: Health::default(),
             running_on: BTreeMap::new(),
             confirmed: BTreeSet::new(),
             held_over: BTreeSet::new(),
             ready: ReadyQueue::default(),
+            charged: BTreeMap::new(),
             timers: Timers::default(),
             last_handled: None,
             is_draining: false,
@@ -144,21 +151,34 @@ impl Scheduler {
     /// Assigns stages while one fits an idle worker.
     pub(crate) fn place(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
         while !self.is_draining
-            && let Some((stage, worker)) = self.next_placement()
+            && let Some((stage, campaign, worker)) = self.next_placement()
         {
+            let operations = self.charge_of(&stage, &campaign);
+            self.ready.charge(campaign, operations);
+            self.charged.insert(stage, (campaign, operations));
             self.start_attempt(now, stage, worker, effects);
         }
     }
 
-    fn next_placement(&self) -> Option<(StageKey, WorkerId)> {
-        let stage = self.ready.first_within(|kind| self.workers.largest_idle(kind))?;
+    /// What a campaign is charged for an attempt at a stage: the operations of what is left of it, for the campaign's weight.
+    pub(crate) fn charge_of(&self, stage: &StageKey, campaign: &CampaignId) -> f64 {
+        let operations = self.ledger.record(stage).map_or(0.0, StageRecord::remaining_operations);
+        operations / f64::from(self.ledger.weight(campaign))
+    }
+
+    fn next_placement(&self) -> Option<(StageKey, CampaignId, WorkerId)> {
+        if self.workers.none_is_idle() {
+            return None;
+        }
+        let (stage, campaign) = self.ready.first_within(|needs| self.workers.largest_idle(needs))?;
         let worker = self.workers.choose(self.ledger.record(&stage)?)?;
-        Some((stage, worker))
+        Some((stage, campaign, worker))
     }
 
     fn start_attempt(&mut self, now: Timestamp, stage: StageKey, worker: WorkerId, effects: &mut Vec<Effect>) {
         let Some(attempt) = self.ledger.record(&stage).map(|record| record.next_attempt()) else { return };
-        self.record(Fact::AttemptStarted { stage, worker, attempt }, effects);
+        let name = self.workers.get(&worker).map(|known| known.name.clone()).unwrap_or_default();
+        self.record(Fact::AttemptStarted { stage, worker, attempt, name }, effects);
         self.running_on.insert(worker, stage);
         let key = AttemptKey { stage, attempt };
         self.workers.set_slot(worker, Slot::Busy(key));
@@ -177,23 +197,84 @@ impl Scheduler {
 
     /// Ends the attempt of a running stage without the stage being done, and decides whether there will be another.
     /// The caller decides about the worker's slot.
+    ///
+    /// A worker that fails whatever it is given rests, and where another could do better, its word counts against no stage.
     pub(crate) fn end_attempt(&mut self, now: Timestamp, stage: StageKey, why: AttemptEnd, effects: &mut Vec<Effect>) {
         let Some(&StageState::Running { worker, attempt }) = self.ledger.stage_state(&stage) else { return };
         let count = why.counts_as();
+        let is_failure = count.is_some() && why != AttemptEnd::Released;
+        let is_broken = is_failure && self.note_failure(now, worker, stage, &why);
+        let excused = is_broken && self.ledger.record(&stage).is_some_and(|record| self.others_could(record, |_| true));
+        if let Some((campaign, charged)) = self.charged.remove(&stage) {
+            self.ready.refund(campaign, charged.min(self.charge_of(&stage, &campaign)));
+        }
         self.forget_attempt(worker, stage);
-        self.record(Fact::AttemptEnded { stage, attempt, why }, effects);
+        self.record(Fact::AttemptEnded { stage, attempt, why, excused }, effects);
 
-        let Some((count, record)) = count.zip(self.ledger.record(&stage)) else { return };
+        let Some((count, record)) = count.filter(|_| !excused).zip(self.ledger.record(&stage)) else { return };
         if record.state != StageState::Waiting {
             return; // What it starts from is lost for good.
         }
         let (ends, retries) = (record.counts.of(count), self.ledger.retries(record));
-        if ends > count.limit(&retries) {
+        let limit = count.limit(&retries);
+        if ends > limit && self.is_at_fault(record, count, limit) {
             self.record(Fact::StagePoisoned { stage, limit: count }, effects);
-        } else if count != RetryCount::Preempted {
-            self.timers.set(Timer::BackoffOver(stage), now + retries.wait_after(ends));
+            return;
+        }
+        // Preemptions within the limit do not wait.
+        let waits = if count == RetryCount::Preempted { ends.saturating_sub(limit) } else { ends };
+        if waits > 0 {
+            self.timers.set(Timer::BackoffOver(stage), now + retries.wait_after(waits));
             self.requeue(stage);
         }
+    }
+
+    /// Notes that an attempt came to nothing on its worker. Whether the worker is broken.
+    fn note_failure(&mut self, now: Timestamp, worker: WorkerId, stage: StageKey, why: &AttemptEnd) -> bool {
+        let Some(name) = self.ledger.record(&stage).map(|record| record.last_on.clone()) else { return false };
+        let is_broken = self.health.note_failure(&name, stage);
+        if is_broken {
+            let rest = self.health.rest_as_broken(&name, now, why.to_string());
+            self.let_rest(worker, rest);
+        }
+        is_broken
+    }
+
+    /// A worker is given nothing for a while.
+    pub(crate) fn let_rest(&mut self, worker: WorkerId, rest: Rest) {
+        if self.workers.contains(&worker) {
+            self.timers.set(Timer::RestOver(worker), rest.until);
+            self.workers.set_rest(worker, Some(rest));
+        }
+    }
+
+    /// A worker got somewhere with a stage, so it is not broken.
+    pub(crate) fn note_success(&mut self, stage: &StageKey) {
+        if let Some(record) = self.ledger.record(stage) {
+            self.health.note_success(&record.last_on);
+        }
+    }
+
+    /// Whether a stage that exceeds a limit is given up: several workers failed on it, or there is none besides that could
+    /// still do better.
+    fn is_at_fault(&self, record: &StageRecord, count: RetryCount, limit: u32) -> bool {
+        let is_open_minded = |name: &str| record.count_on(name, count) < most_of_one_worker(limit);
+        record.failed_on_several(count, limit) || !self.others_could(record, is_open_minded)
+    }
+
+    /// Whether a worker besides the last one could do this, is not known to fail, and meets a condition on its name. All
+    /// workers are looked at, which happens only to a stage or a worker in trouble.
+    fn others_could(&self, record: &StageRecord, condition: impl Fn(&str) -> bool) -> bool {
+        self.workers.iter().any(|(_, worker)| {
+            let name = worker.name.as_str();
+            name != record.last_on
+                && worker.can.allow(&record.needs)
+                && worker.room() >= record.memory_needed
+                && worker.slot != Slot::Leaving
+                && worker.unfit.is_none()
+                && !self.health.is_hopeless(name)
+                && condition(name)
+        })
     }
 
     /// Drops the lease of a stage that no longer runs.
@@ -201,6 +282,7 @@ impl Scheduler {
         self.timers.cancel(Timer::LeaseExpired(stage));
         self.confirmed.remove(&stage);
         self.held_over.remove(&stage);
+        self.charged.remove(&stage);
         self.running_on.remove(&worker);
     }
 

@@ -3,6 +3,7 @@
 pub mod campaign;
 pub(crate) mod fleet;
 pub mod forget;
+pub mod health;
 pub mod ledger;
 mod search;
 pub mod snapshot;

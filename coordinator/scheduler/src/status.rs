@@ -1,10 +1,9 @@
 //! What people and the caller may ask. Questions change nothing.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use recipes::search::TrialEnd;
-use vocabulary::{AttemptKey, CampaignId, Plan, Stage, StageKey, Work, WorkKind, WorkerId};
+use vocabulary::{Abilities, AttemptKey, CampaignId, Plan, Stage, StageKey, Work, WorkerId};
 
 use crate::explain::{WaitReason, Waits};
 use crate::fact::AttemptEnd;
@@ -98,10 +97,14 @@ pub struct WorkerStatus {
     pub name: String,
     /// Memory of its device, where it is known.
     pub memory_bytes: Option<u64>,
-    /// The kinds of work it can do.
-    pub can: BTreeSet<WorkKind>,
+    /// What it can do.
+    pub can: Abilities,
     /// What its slot is taken by.
     pub slot: Slot,
+    /// Why it is given nothing, where that is so although its slot may be empty.
+    pub held_back: Option<String>,
+    /// Until when, where it is a rest.
+    pub rests_until: Option<Timestamp>,
     /// When it is taken for gone unless it is heard of.
     pub silent_at: Option<Timestamp>,
 }
@@ -128,7 +131,7 @@ impl Scheduler {
     /// The stages that could be handed out now if there were a worker for each, the first to be handed out first.
     #[must_use]
     pub fn ready(&self) -> Vec<StageKey> {
-        self.ready.in_order()
+        self.ready.in_order(|stage, campaign| self.charge_of(stage, campaign))
     }
 
     /// The plan of a campaign.
@@ -206,6 +209,12 @@ impl Scheduler {
         })
     }
 
+    /// When something was handled last: the latest time it knows.
+    #[must_use]
+    pub fn last_handled(&self) -> Option<Timestamp> {
+        self.last_handled
+    }
+
     /// Whether a worker is known to be alive.
     #[must_use]
     pub fn knows_worker(&self, worker: &WorkerId) -> bool {
@@ -220,6 +229,8 @@ impl Scheduler {
             memory_bytes: known.memory_bytes,
             can: known.can.clone(),
             slot: known.slot,
+            held_back: known.why_held_back(),
+            rests_until: known.rest.as_ref().filter(|_| known.unfit.is_none()).map(|rest| rest.until),
             silent_at: self.timers.when(Timer::WorkerSilent(*worker)),
         })
     }
@@ -239,6 +250,14 @@ impl Waits<'_> {
             checkpoint: record.latest_checkpoint(),
             last_end: record.last_end.clone(),
         })
+    }
+}
+
+impl WorkerStatus {
+    /// Whether it could be given something now.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.slot == Slot::Idle && self.held_back.is_none()
     }
 }
 

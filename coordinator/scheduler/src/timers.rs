@@ -17,7 +17,7 @@ pub(crate) enum Timer {
     LeaseExpired(StageKey),
     /// A stage may be retried.
     BackoffOver(StageKey),
-    /// A worker whose storage failed may be given a stage again.
+    /// A worker that rests may be given a stage again.
     RestOver(WorkerId),
 }
 

@@ -47,6 +47,10 @@ pub(crate) enum Afterwards {
     CloseSession {
         worker: WorkerId,
     },
+    /// Drop what is kept of a worker, unless it has joined again.
+    ForgetWorker {
+        worker: WorkerId,
+    },
     Answer(Box<dyn FnOnce() + Send>),
     Look(oneshot::Sender<Arc<View>>),
 }

@@ -55,6 +55,7 @@ impl Driver {
                     batch.afterwards.push(Afterwards::Send { worker, message });
                 }
                 Effect::CloseSession { worker } => batch.afterwards.push(Afterwards::CloseSession { worker }),
+                Effect::ForgetWorker { worker } => batch.afterwards.push(Afterwards::ForgetWorker { worker }),
                 Effect::ResultDiffers { key, first, again } => {
                     warn!(
                         stage = %key.stage, attempt = %key.attempt, ?first, ?again,
@@ -86,10 +87,10 @@ impl Driver {
         match &fact {
             Fact::CheckpointCommitted { .. } => applied.checkpoint_recorded = true,
             Fact::CampaignAccepted { plan } => applied.accepted = Some(plan.campaign),
-            Fact::AttemptEnded { stage, attempt, why: why @ (AttemptEnd::Released | AttemptEnd::Revoked) } => {
+            Fact::AttemptEnded { stage, attempt, why: why @ (AttemptEnd::Released | AttemptEnd::Revoked), .. } => {
                 info!(%stage, %attempt, %why, "an attempt ended");
             }
-            Fact::AttemptEnded { stage, attempt, why } => warn!(%stage, %attempt, %why, "an attempt ended"),
+            Fact::AttemptEnded { stage, attempt, why, .. } => warn!(%stage, %attempt, %why, "an attempt ended"),
             Fact::CheckpointRemoved { stage, step, why: RemovalReason::Collected } => {
                 if let Some(removed) = self.index.remove(*stage, *step) {
                     batch.afterwards.push(Afterwards::DeleteFiles(removed));

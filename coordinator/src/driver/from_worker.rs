@@ -1,9 +1,8 @@
 //! What a worker says, decoded and checked for its form.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
-use vocabulary::{AttemptKey, Measured, StageKey, WorkKind, WorkerId};
+use vocabulary::{Abilities, AttemptKey, Measured, StageKey, WorkerId};
 
 use crate::store::CurvePoint;
 use crate::verify::CheckpointClaim;
@@ -16,8 +15,7 @@ pub(crate) struct Hello {
     pub(crate) version: String,
     pub(crate) device: String,
     pub(crate) memory_bytes: Option<u64>,
-    /// The kinds of work it can do.
-    pub(crate) can: BTreeSet<WorkKind>,
+    pub(crate) can: Abilities,
     pub(crate) running: Vec<AttemptKey>,
     pub(crate) holds: Vec<StageKey>,
     /// Processes that have certainly ended, because this one could take their place.
@@ -34,6 +32,8 @@ pub(crate) enum FromWorker {
     Heartbeat {
         running: Vec<AttemptKey>,
         progress: Option<Progress>,
+        /// What it has at hand, where that has changed.
+        holds: Option<Vec<StageKey>>,
     },
     /// It can use the storage, or cannot for this reason.
     StorageProof {
@@ -42,10 +42,7 @@ pub(crate) enum FromWorker {
     /// The process ends.
     Goodbye,
     /// Something to acknowledge.
-    Report {
-        sequence: u64,
-        report: Report,
-    },
+    Report { sequence: u64, report: Report },
 }
 
 /// How far an attempt is. Display only.

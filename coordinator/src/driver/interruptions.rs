@@ -85,8 +85,13 @@ mod tests {
     fn interruptions_are_counted_over_the_time_that_was_trained() {
         let (stage, begin) = (StageKey::from_content(b"a stage"), Instant::now());
         let after = |hours: u64| begin + Duration::from_secs(hours * 3600);
-        let started = Fact::AttemptStarted { stage, worker: WorkerId::from_content(b"w"), attempt: Attempt(1) };
-        let ended = |why| Fact::AttemptEnded { stage, attempt: Attempt(1), why };
+        let started = Fact::AttemptStarted {
+            stage,
+            worker: WorkerId::from_content(b"w"),
+            attempt: Attempt(1),
+            name: String::new(),
+        };
+        let ended = |why| Fact::AttemptEnded { stage, attempt: Attempt(1), why, excused: false };
         let mut interruptions = Interruptions::default();
         assert_eq!(interruptions.mean_time_between(begin), ASSUMED);
         interruptions.take_note(&started, begin);

@@ -310,6 +310,7 @@ impl Driver {
                 }
                 Afterwards::DeleteFiles(removed) => self.delete_files(removed),
                 Afterwards::CloseSession { worker } => self.close(worker),
+                Afterwards::ForgetWorker { worker } => self.forget(worker),
                 Afterwards::Answer(answer) => answer(),
                 Afterwards::Look(reply) => {
                     let view = view.get_or_insert_with(|| Arc::new(self.view()));

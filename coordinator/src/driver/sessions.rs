@@ -1,13 +1,13 @@
 //! Sessions and messages of workers, as events.
 
-use scheduler::{Event, Fact, Settings, Standing};
+use scheduler::{Event, Fact, Scheduler, Settings, Standing};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 use vocabulary::{AttemptKey, Measured, WorkerId};
 
 use super::batch::Batch;
 use super::conversation::Conversation;
-use super::from_worker::{FromWorker, Hello, Report, ReportBody, UnusableStart};
+use super::from_worker::{FromWorker, Hello, Progress, Report, ReportBody, UnusableStart};
 use super::input::SessionId;
 use super::to_worker::{Outgoing, SessionEnd, ToWorker};
 use super::{Driver, RunError};
@@ -123,9 +123,9 @@ impl Driver {
             return; // The connection was replaced by a newer one.
         };
         match message {
-            FromWorker::Heartbeat { running, progress } => {
-                conversation.hear_progress(progress);
-                self.apply(Event::HeartbeatReceived { worker, running }, batch);
+            FromWorker::Heartbeat { running, progress, holds } => {
+                conversation.hear_progress(progress.map(|progress| within_its_stage(&self.scheduler, progress)));
+                self.apply(Event::HeartbeatReceived { worker, running, holds }, batch);
             }
             FromWorker::StorageProof { trouble: None } => {
                 self.apply(Event::WorkerFit { worker }, batch);
@@ -243,11 +243,18 @@ impl Driver {
         }
     }
 
+    /// Drops what is kept of a worker that the scheduler has forgotten.
+    pub(super) fn forget(&mut self, worker: WorkerId) {
+        if !self.scheduler.knows_worker(&worker)
+            && let Some(mut conversation) = self.conversations.remove(&worker)
+        {
+            conversation.close();
+        }
+    }
+
     fn disconnected(&mut self, worker: WorkerId, batch: &mut Batch) {
         self.apply(Event::WorkerDisconnected { worker }, batch);
-        if !self.scheduler.knows_worker(&worker) {
-            self.conversations.remove(&worker);
-        }
+        self.forget(worker);
         batch.is_visible = true;
     }
 }
@@ -255,4 +262,11 @@ impl Driver {
 /// Whether an attempt's result was taken.
 fn is_result_of(fact: &Fact, key: AttemptKey) -> bool {
     matches!(fact, Fact::StageCompleted { stage, attempt, .. } if *stage == key.stage && *attempt == key.attempt)
+}
+
+/// Progress without a step that its stage does not have.
+fn within_its_stage(scheduler: &Scheduler, progress: Progress) -> Progress {
+    let steps = scheduler.stage(&progress.key.stage).map(|stage| &stage.spec.steps);
+    let latest = progress.latest.filter(|point| steps.is_some_and(|steps| steps.contains(&point.step)));
+    Progress { latest, ..progress }
 }

@@ -227,7 +227,7 @@ async fn what_workers_do_can_be_watched() {
         tokens_per_second: 1234.0,
         ..Default::default()
     };
-    let heartbeat = v1::Heartbeat { running: vec![job.attempt.clone()], progress: Some(progress) };
+    let heartbeat = v1::Heartbeat { running: vec![job.attempt.clone()], progress: Some(progress), held: None };
     worker.say(0, Up::Heartbeat(heartbeat)).await;
     worker.report_points(&job, 3..4).await;
     worker.settle().await;

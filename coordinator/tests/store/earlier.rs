@@ -199,8 +199,8 @@ async fn it_goes_on() {
     });
     let (stage, attempt, worker) = running.expect("a coordinator was killed in the middle");
     let news = vec![
-        Fact::AttemptEnded { stage, attempt, why: scheduler::AttemptEnd::Lost },
-        Fact::AttemptStarted { stage, attempt: vocabulary::Attempt(attempt.0 + 1), worker },
+        Fact::AttemptEnded { stage, attempt, why: scheduler::AttemptEnd::Lost, excused: false },
+        Fact::AttemptStarted { stage, attempt: vocabulary::Attempt(attempt.0 + 1), worker, name: String::new() },
     ];
     let kept = store.last_checkpoint(stage).await.expect("it can be read").map_or(0, |checkpoint| checkpoint.step);
     let term = store.begin_term().await.expect("it begins");

@@ -173,11 +173,11 @@ pub(crate) fn worker() -> WorkerId {
 }
 
 pub(crate) fn started(stage: StageKey, attempt: u32) -> Fact {
-    Fact::AttemptStarted { stage, worker: worker(), attempt: Attempt(attempt) }
+    Fact::AttemptStarted { stage, worker: worker(), attempt: Attempt(attempt), name: String::new() }
 }
 
 pub(crate) fn ended(stage: StageKey, attempt: u32) -> Fact {
-    Fact::AttemptEnded { stage, attempt: Attempt(attempt), why: AttemptEnd::Lost }
+    Fact::AttemptEnded { stage, attempt: Attempt(attempt), why: AttemptEnd::Lost, excused: false }
 }
 
 pub(crate) fn reached(stage: StageKey, attempt: u32, step: u64) -> Fact {

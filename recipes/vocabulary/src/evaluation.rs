@@ -1,5 +1,7 @@
 //! Evaluations: what is measured on the last checkpoint of a stage once it is trained, and the key that names one forever.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::id::{DatasetId, StageKey};
@@ -12,12 +14,37 @@ use crate::units::{Flops, Tokens};
 pub const FORWARD_SHARE: f64 = 1.0 / 3.0;
 
 /// A kind of measurement.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EvaluationKind {
     /// The mean loss over the text, and over each of its domains if it has several.
     #[default]
     HeldOutLoss,
+}
+
+impl EvaluationKind {
+    /// Every kind that this version can measure.
+    pub const ALL: [Self; 1] = [Self::HeldOutLoss];
+
+    /// Its name, as specs have it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::HeldOutLoss => "held_out_loss",
+        }
+    }
+
+    /// The kind of a name, where this version knows it.
+    #[must_use]
+    pub fn find(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+}
+
+impl fmt::Display for EvaluationKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
 }
 
 /// What an evaluation measures: a kind of measurement, on the beginning of a dataset's held-out text.

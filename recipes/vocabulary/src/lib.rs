@@ -7,6 +7,7 @@
 //! This crate deliberately knows neither the recipe language nor how a recipe becomes a plan, and has no I/O, no clock, no
 //! random numbers and no tensors. Start with [`spec`] (what a stage trains, and how it gets its key), then [`plan`].
 
+pub mod abilities;
 pub mod backoff;
 pub mod batch;
 pub mod checkpoints;
@@ -44,6 +45,7 @@ pub mod trial;
 pub mod units;
 pub mod work;
 
+pub use abilities::{Abilities, Needs};
 pub use backoff::Backoff;
 pub use batch::Batch;
 pub use checkpoints::{CheckpointPolicy, Keep};

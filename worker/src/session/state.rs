@@ -9,13 +9,16 @@ use proto::v1::{
     RevocationConfirmed, StageCompleted, StageDiverged, StartUnusable, StorageFailed, worker_message::Body,
 };
 use tracing::{debug, warn};
-use vocabulary::{AttemptKey, StageKey, WorkKind, WorkerId};
+use vocabulary::{Abilities, AttemptKey, EvaluationKind, Precision, StageKey, WorkerId};
 
 use super::event::{Action, Assignment, Event, Lost, Received, Unprepared};
 use crate::pulse::Quiet;
 use crate::runner::{Ended, Report, Stop};
 use crate::training::StepReport;
 use outbox::Queue;
+
+/// The most stages that the coordinator is told of whose last checkpoint is cached: it would keep no more.
+const MOST_HELD: usize = 64;
 
 /// What the worker tells about itself.
 #[derive(Debug, Clone)]
@@ -28,6 +31,8 @@ pub struct Identity {
     pub device: String,
     /// Bytes of the device's memory, if known.
     pub memory_bytes: Option<u64>,
+    /// What it can do.
+    pub can: Abilities,
     /// Predecessors that have ended, possibly without the coordinator knowing.
     pub predecessors: Vec<WorkerId>,
 }
@@ -44,8 +49,10 @@ pub struct Session {
     current: Option<Current>,
     /// An attempt that was assigned while the one before it was still being stopped.
     queued: Option<Box<Assignment>>,
-    /// Stages whose last checkpoint is cached.
+    /// Stages whose last checkpoint is cached, the latest last.
     holds: Vec<StageKey>,
+    /// Whether they changed since the coordinator was told last.
+    has_other_holds: bool,
     latest: Option<Progress>,
     is_leaving: bool,
     /// Whether it leaves without waiting for acknowledgements.
@@ -86,6 +93,7 @@ impl Session {
             current: None,
             queued: None,
             holds: Vec::new(),
+            has_other_holds: false,
             latest: None,
             is_leaving: false,
             has_given_up: false,
@@ -142,8 +150,11 @@ impl Session {
         actions
     }
 
-    /// Sets the stages whose last checkpoint is cached, which the next hello reports.
-    pub fn set_holds(&mut self, holds: Vec<StageKey>) {
+    /// Sets the stages whose last checkpoint is cached, the latest last, which the next heartbeat and hello report. Only the
+    /// latest are told.
+    pub fn set_holds(&mut self, mut holds: Vec<StageKey>) {
+        holds.drain(..holds.len().saturating_sub(MOST_HELD));
+        self.has_other_holds |= self.holds != holds;
         self.holds = holds;
     }
 
@@ -188,7 +199,11 @@ impl Session {
     fn on_connected(&mut self, actions: &mut Vec<Action>) {
         self.connection = Connection::Greeting;
         self.connections += 1;
+        self.has_other_holds = false;
         self.queue.rewind();
+        let Abilities { work, numerics, precisions, evaluations } = &self.identity.can;
+        let precisions = precisions.iter().flatten().map(|precision: &Precision| precision.name().to_owned());
+        let evaluations = evaluations.iter().flatten().map(|kind: &EvaluationKind| kind.name().to_owned());
         actions.push(Action::Greet(Hello {
             worker: self.identity.worker.to_string(),
             name: self.identity.name.clone(),
@@ -196,12 +211,15 @@ impl Session {
             device: self.identity.device.clone(),
             memory_bytes: self.identity.memory_bytes,
             running: self.in_hand(),
-            holds: self.holds.iter().take(MAX_LISTED).map(ToString::to_string).collect(),
+            holds: self.holds.iter().map(ToString::to_string).collect(),
             predecessors: self.identity.predecessors.iter().map(ToString::to_string).collect(),
             // Nothing that the process itself has said comes after what is said for it.
             connection: if self.is_of_ended { u64::MAX } else { self.connections },
             protocol: proto::PROTOCOL,
-            work: WorkKind::ALL.iter().map(ToString::to_string).collect(),
+            work: work.iter().map(ToString::to_string).collect(),
+            numerics: *numerics,
+            precisions: precisions.collect(),
+            evaluations: evaluations.collect(),
             ended: self.is_of_ended,
             proves_storage: true,
         }));
@@ -401,7 +419,7 @@ impl Session {
         }
     }
 
-    fn on_heartbeat_due(&self, quiet: Option<Quiet>, actions: &mut Vec<Action>) {
+    fn on_heartbeat_due(&mut self, quiet: Option<Quiet>, actions: &mut Vec<Action>) {
         if !self.is_attached() {
             return;
         }
@@ -413,7 +431,9 @@ impl Session {
             progress.phase = quiet.phase.to_string();
             progress.quiet_ms = u64::try_from(quiet.lasts.as_millis()).unwrap_or(u64::MAX);
         }
-        actions.push(Action::Beat(Heartbeat { running: self.in_hand(), progress }));
+        let held = mem::take(&mut self.has_other_holds)
+            .then(|| v1::Held { stages: self.holds.iter().map(ToString::to_string).collect() });
+        actions.push(Action::Beat(Heartbeat { running: self.in_hand(), progress, held }));
     }
 
     /// The attempt is handed back as it is, once the checkpoints taken before are stored. One that was revoked is not

@@ -16,7 +16,7 @@ pub(crate) use hanging::Hanging;
 pub use stage_trainer::StageTrainer;
 pub(crate) use steps::{Event, Steps};
 
-use vocabulary::{Evaluation, Measured, Stage, Work};
+use vocabulary::{Abilities, Evaluation, EvaluationKind, Measured, NUMERICS_VERSION, Stage, Work};
 
 /// An error of training, with its causes. The shell reports its text and decides nothing by it.
 pub type TrainingError = Box<dyn Error + Send + Sync>;
@@ -98,6 +98,15 @@ pub trait Trainer: Send + 'static {
 
     /// Loads a checkpoint, ready to be measured.
     fn evaluate(&mut self, order: &EvaluationOrder) -> Result<Measuring, TrainingError>;
+
+    /// What it can do: with this version's arithmetic, everything, in whatever number format.
+    fn abilities(&self) -> Abilities {
+        Abilities {
+            numerics: Some(NUMERICS_VERSION),
+            evaluations: Some(EvaluationKind::ALL.into()),
+            ..Abilities::default()
+        }
+    }
 
     /// The time, for the intervals between checkpoints and between reports. Simulations have their own clock.
     fn now(&self) -> Instant {

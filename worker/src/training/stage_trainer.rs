@@ -6,7 +6,7 @@ use std::sync::Arc;
 use corpus::OpenDataset;
 use minicpm::Compute;
 use trainer::{EvaluationRun, Origin, Snapshot, StageRun, StepReport};
-use vocabulary::{DatasetId, Measured};
+use vocabulary::{Abilities, DatasetId, EvaluationKind, Measured, NUMERICS_VERSION, Precision, WorkKind};
 
 use super::{EvaluationOrder, Measuring, Order, PendingBlobs, Trainer, Training, TrainingError};
 
@@ -52,6 +52,16 @@ impl StageTrainer {
 impl Trainer for StageTrainer {
     fn start(&mut self, order: &Order) -> Result<Box<dyn Training>, TrainingError> {
         Ok(Box::new(self.run(order)?))
+    }
+
+    fn abilities(&self) -> Abilities {
+        let supported = |precision: &Precision| self.compute.install(|| self.compute.supports(*precision));
+        Abilities {
+            work: WorkKind::ALL.into(),
+            numerics: Some(NUMERICS_VERSION),
+            precisions: Some(Precision::ALL.into_iter().filter(supported).collect()),
+            evaluations: Some(EvaluationKind::ALL.into()),
+        }
     }
 
     fn evaluate(&mut self, order: &EvaluationOrder) -> Result<Measuring, TrainingError> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use scheduler::{CampaignPhase, Effect, Event, Fact, Scheduler, Settings, Timestamp};
 use vocabulary::metrics::{VALIDATION_LOSS, VALIDATION_LOSS_PER_BYTE};
-use vocabulary::{AttemptKey, Measurements, Plan, WorkKind, WorkerId};
+use vocabulary::{Abilities, AttemptKey, Measurements, Plan, WorkerId};
 
 use crate::cpu_time;
 use crate::forest;
@@ -198,7 +198,7 @@ impl Fleet {
             worker,
             name: format!("worker {place}"),
             memory_bytes: Some([24_u64, 40, 80][place % 3] << 30),
-            can: WorkKind::ALL.into(),
+            can: Abilities::default(),
             running,
             holds: Vec::new(),
             unfit: None,
@@ -219,7 +219,7 @@ impl Fleet {
     fn heartbeat(&mut self, place: usize) {
         if self.places[place].is_connected {
             let (worker, running) = (self.places[place].worker, self.in_hand(place));
-            self.handle(Event::HeartbeatReceived { worker, running });
+            self.handle(Event::HeartbeatReceived { worker, running, holds: None });
         }
         self.after(HEARTBEAT, place, Happening::Heartbeat);
     }

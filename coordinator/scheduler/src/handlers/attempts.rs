@@ -57,7 +57,7 @@ impl Scheduler {
             self.break_off(now, claim, reason, effects);
         } else if record.is_progress(step) {
             self.record(Fact::CheckpointCommitted { stage, attempt, step }, effects);
-            self.workers.forget_storage_failures(claim.worker);
+            self.note_success(&stage);
         }
     }
 
@@ -106,7 +106,13 @@ impl Scheduler {
             return;
         }
         let AttemptKey { stage, attempt } = claim.key;
-        if let Some(first) = self.ledger.record(&stage).and_then(|record| record.first_result.clone()) {
+        let Some(record) = self.ledger.record(&stage) else { return };
+        let steps = record.work.stage().map(|stage| stage.spec.steps.clone());
+        if steps.is_some_and(|steps| !steps.contains(&step)) {
+            let reason = format!("it diverged at step {step}, which the stage does not have");
+            return self.break_off(now, claim, reason, effects);
+        }
+        if let Some(first) = record.first_result.clone() {
             effects.push(Effect::ResultDiffers { key: claim.key, first, again: None });
         }
         let loss = Some(loss).filter(|loss| loss.is_finite());
@@ -146,13 +152,13 @@ impl Scheduler {
             also_dropping.remove(&key);
             if self.workers.get(&worker).is_some_and(|known| known.slot == Slot::Dropping(key)) {
                 self.workers.set_slot(worker, Slot::Idle);
-                self.rest_if_due(worker);
             }
         }
     }
 
     /// Records the result of a stage, and frees the worker.
     fn settle(&mut self, claim: Claim, fact: Fact, effects: &mut Vec<Effect>) {
+        self.note_success(&claim.key.stage);
         self.forget_attempt(claim.worker, claim.key.stage);
         self.record(fact, effects);
         self.workers.set_slot(claim.worker, Slot::Idle);

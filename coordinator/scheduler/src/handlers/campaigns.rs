@@ -6,7 +6,7 @@ use crate::effect::Effect;
 use crate::fact::Fact;
 use crate::plan_check::{self, PlanError};
 use crate::scheduler::Scheduler;
-use crate::state::campaign::Campaign;
+use crate::state::campaign::{Campaign, Weight};
 use crate::state::stage::StageState;
 use crate::state::worker::Slot;
 use crate::timers::Timer;
@@ -65,6 +65,12 @@ impl Scheduler {
                 effects.extend(has_ended.then_some(Effect::CampaignEnded { campaign }));
             }
             Ok((growth, _)) => self.record(Fact::CampaignGrown { growth }, effects),
+        }
+    }
+
+    pub(super) fn on_weight_requested(&mut self, campaign: CampaignId, weight: Weight, effects: &mut Vec<Effect>) {
+        if self.ledger.campaign(&campaign).is_some_and(|known| known.weight != weight) {
+            self.record(Fact::WeightChanged { campaign, weight }, effects);
         }
     }
 

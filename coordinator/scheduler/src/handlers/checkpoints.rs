@@ -8,9 +8,9 @@ use super::attempts::Claim;
 use crate::effect::Effect;
 use crate::fact::{AttemptEnd, Fact, RemovalReason};
 use crate::scheduler::Scheduler;
+use crate::state::health::RestReason;
 use crate::state::worker::Slot;
 use crate::time::Timestamp;
-use crate::timers::Timer;
 
 impl Scheduler {
     /// Falls back to the checkpoint before it: of the stage, of its parent, or to initial weights. A completed stage is
@@ -21,7 +21,8 @@ impl Scheduler {
         }
     }
 
-    /// Reflects on neither the stage nor the worker: the attempt counts as no retry, and the next one does not wait.
+    /// Reflects on neither the stage nor the worker if the checkpoint is known to be damaged: the attempt counts as no retry,
+    /// and the next one does not wait. A worker that stumbles over any other checkpoint rests.
     pub(super) fn on_start_unusable(
         &mut self,
         now: Timestamp,
@@ -31,6 +32,9 @@ impl Scheduler {
         effects: &mut Vec<Effect>,
     ) {
         if self.passes(now, claim, effects) {
+            if !self.ledger.damaged_checkpoints(&of).any(|damaged| damaged == step) {
+                self.rest_with_retries(now, claim, RestReason::Start);
+            }
             self.end_attempt(now, claim.key.stage, AttemptEnd::StartUnusable { of, step }, effects);
             self.workers.set_slot(claim.worker, Slot::Idle);
         }
@@ -48,9 +52,9 @@ impl Scheduler {
         if !self.passes(now, claim, effects) {
             return;
         }
+        self.rest_with_retries(now, claim, RestReason::Storage { reason: reason.clone() });
         self.end_attempt(now, claim.key.stage, AttemptEnd::StorageFailed { reason }, effects);
-        self.begin_rest(now, claim);
-        self.workers.set_slot(claim.worker, Slot::Resting);
+        self.workers.set_slot(claim.worker, Slot::Idle);
     }
 
     /// What the worker trains on top of a checkpoint that is not there could never be committed, so the attempt ends with
@@ -71,27 +75,18 @@ impl Scheduler {
             return self.break_off(now, claim, reason, effects);
         }
         let Claim { worker, key } = claim;
+        self.rest_with_retries(now, claim, RestReason::Storage { reason: reason.clone() });
         self.end_attempt(now, key.stage, AttemptEnd::StorageFailed { reason }, effects);
-        self.begin_rest(now, claim);
         self.workers.set_slot(worker, Slot::Dropping(key));
         effects.push(Effect::Refuse { worker, key });
     }
 
-    /// Sets the end of a worker's rest, which is the longer the more often in a row the storage failed it.
-    fn begin_rest(&mut self, now: Timestamp, claim: Claim) {
-        let Claim { worker, key } = claim;
-        let retries = self.ledger.record(&key.stage).map(|record| self.ledger.retries(record)).unwrap_or_default();
-        if let Some(failures) = self.workers.note_storage_failure(worker) {
-            self.timers.set(Timer::RestOver(worker), now + retries.wait_after(failures));
-        }
-    }
-
-    /// A worker that had something to stop first rests only now.
-    pub(super) fn rest_if_due(&mut self, worker: WorkerId) {
-        let is_idle = self.workers.get(&worker).is_some_and(|known| known.slot == Slot::Idle);
-        if is_idle && self.timers.when(Timer::RestOver(worker)).is_some() {
-            self.workers.set_slot(worker, Slot::Resting);
-        }
+    /// The worker rests, by how often it did since it last got somewhere and by what the stage's retries say.
+    fn rest_with_retries(&mut self, now: Timestamp, claim: Claim, why: RestReason) {
+        let Some(record) = self.ledger.record(&claim.key.stage) else { return };
+        let retries = self.ledger.retries(record);
+        let rest = self.health.rest(&record.last_on, now, |rests| retries.wait_after(rests), why);
+        self.let_rest(claim.worker, rest);
     }
 
     pub(super) fn on_collection_requested(&mut self, checkpoints: &[(StageKey, u64)], effects: &mut Vec<Effect>) {

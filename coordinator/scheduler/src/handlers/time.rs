@@ -41,13 +41,12 @@ impl Scheduler {
     }
 
     fn on_rest_over(&mut self, worker: WorkerId) {
-        if self.workers.get(&worker).is_some_and(|known| known.slot == Slot::Resting) {
-            self.workers.set_slot(worker, Slot::Idle);
-        }
+        self.workers.set_rest(worker, None);
     }
 
     fn on_worker_silent(&mut self, now: Timestamp, worker: WorkerId, effects: &mut Vec<Effect>) {
         self.forget_worker(worker);
+        effects.push(Effect::ForgetWorker { worker });
         if let Some(&stage) = self.running_on.get(&worker) {
             self.expire(now, stage, effects);
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use vocabulary::{AttemptKey, StageKey, WorkKind, WorkerId};
+use vocabulary::{Abilities, AttemptKey, StageKey, WorkerId};
 
 use crate::effect::Effect;
 use crate::fact::AttemptEnd;
@@ -14,37 +14,37 @@ use crate::state::worker::{Slot, Worker};
 use crate::time::Timestamp;
 use crate::timers::Timer;
 
+/// A worker that joins, as it says that it is.
+pub(super) struct Newcomer {
+    pub(super) name: String,
+    pub(super) memory_bytes: Option<u64>,
+    pub(super) can: Abilities,
+    pub(super) holds: Vec<StageKey>,
+    pub(super) unfit: Option<String>,
+}
+
 impl Scheduler {
     /// Reconciles what the worker holds with what the ledger says. An attempt in both continues. One that only the worker
     /// has is refused. One that only the ledger has is assigned again, for the order never arrived.
-    #[expect(clippy::too_many_arguments, reason = "they are the fields of the event")]
+    ///
+    /// A process that takes the place of another rests as long as that one would have.
     pub(super) fn on_worker_joined(
         &mut self,
         now: Timestamp,
         worker: WorkerId,
-        name: String,
-        memory_bytes: Option<u64>,
-        can: BTreeSet<WorkKind>,
+        newcomer: Newcomer,
         running: &[AttemptKey],
-        holds: Vec<StageKey>,
-        unfit: Option<String>,
         effects: &mut Vec<Effect>,
     ) {
         let slot_before = self.workers.get(&worker).map(|known| known.slot);
-        let holds = Arc::new(holds.into_iter().filter(|stage| self.has_children(stage)).collect());
-        self.workers.insert(
-            worker,
-            Worker {
-                name,
-                memory_bytes,
-                can,
-                slot: Slot::Idle,
-                also_dropping: BTreeSet::new(),
-                holds,
-                storage_failures: 0,
-                unfit,
-            },
-        );
+        let Newcomer { name, memory_bytes, can, holds, unfit } = newcomer;
+        let (holds, rest) = (Arc::new(self.with_children(holds)), self.health.rest_of(&name, now));
+        let (slot, also_dropping) = (Slot::Idle, BTreeSet::new());
+        self.timers.cancel(Timer::RestOver(worker));
+        self.workers.insert(worker, Worker { name, memory_bytes, can, slot, also_dropping, holds, rest: None, unfit });
+        if let Some(rest) = rest {
+            self.let_rest(worker, rest);
+        }
         self.heard_from(now, worker);
         self.reconcile_held(now, worker, running, effects);
 
@@ -78,10 +78,15 @@ impl Scheduler {
         now: Timestamp,
         worker: WorkerId,
         running: &[AttemptKey],
+        holds: Option<Vec<StageKey>>,
         effects: &mut Vec<Effect>,
     ) {
         if self.workers.contains(&worker) {
             self.heard_from(now, worker);
+            if let Some(holds) = holds {
+                let holds = self.with_children(holds);
+                self.workers.set_holding(worker, holds);
+            }
             self.reconcile_held(now, worker, running, effects);
         } else {
             effects.push(Effect::CloseSession { worker });
@@ -110,18 +115,14 @@ impl Scheduler {
                     return; // Likewise.
                 }
             }
-            Slot::Busy(_) | Slot::Leaving | Slot::Resting => {}
+            Slot::Busy(_) | Slot::Leaving => {}
         }
         effects.push(Effect::Refuse { worker, key });
     }
 
     /// An idle worker without a connection gets no assignment, for it would not hear of it.
     pub(super) fn on_worker_disconnected(&mut self, worker: WorkerId) {
-        if self
-            .workers
-            .get(&worker)
-            .is_some_and(|known| matches!(known.slot, Slot::Idle | Slot::Leaving | Slot::Resting))
-        {
+        if self.workers.get(&worker).is_some_and(|known| matches!(known.slot, Slot::Idle | Slot::Leaving)) {
             self.forget_worker(worker);
         }
     }
@@ -144,8 +145,11 @@ impl Scheduler {
         self.workers.get(&worker).is_some_and(|known| matches!(known.slot, Slot::Dropping(_)))
     }
 
-    fn has_children(&self, stage: &StageKey) -> bool {
-        self.ledger.record(stage).is_some_and(|record| !record.children.is_empty())
+    /// Those of them that something could start from.
+    fn with_children(&self, stages: Vec<StageKey>) -> Vec<StageKey> {
+        let has_children =
+            |stage: &StageKey| self.ledger.record(stage).is_some_and(|record| !record.children.is_empty());
+        stages.into_iter().filter(has_children).collect()
     }
 
     fn is_wanted(&self, stage: &StageKey) -> bool {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use vocabulary::{CampaignId, Growth, Plan, Retries, StageKey, Work};
 
-use super::campaign::{Campaign, CampaignState};
+use super::campaign::{Campaign, CampaignState, Weight};
 use super::forget::ForgetError;
 use super::stage::{DeadEnd, StageRecord, StageState};
 use crate::fact::Fact;
@@ -184,6 +184,7 @@ impl Ledger {
             Fact::CampaignCancelled { campaign } => self.cancel(*campaign, fact),
             Fact::CampaignForgotten { campaign } => self.forget(*campaign, fact),
             Fact::RetriesChanged { campaign, retries } => self.change_retries(*campaign, *retries, fact),
+            Fact::WeightChanged { campaign, weight } => self.change_weight(*campaign, *weight, fact),
             Fact::AttemptStarted { stage, .. }
             | Fact::CheckpointCommitted { stage, .. }
             | Fact::StageCompleted { stage, .. }
@@ -241,7 +242,8 @@ impl Ledger {
         let campaign = plan.campaign;
         self.lengthen_critical_paths(&plan);
         let touched = plan.keys().collect();
-        self.campaigns.insert(campaign, Campaign { plan, state: CampaignState::Wanted { open } });
+        let weight = self.weight_of(&campaign);
+        self.campaigns.insert(campaign, Campaign { plan, state: CampaignState::Wanted { open }, weight });
         Changes { touched, ended: if open == 0 { vec![campaign] } else { Vec::new() } }
     }
 
@@ -328,6 +330,21 @@ impl Ledger {
         let known = known.ok_or(IllegalFact::UnknownCampaign { campaign, fact: fact.name() })?;
         Arc::make_mut(&mut known.plan).retries = retries;
         Ok(Changes::default())
+    }
+
+    fn change_weight(&mut self, campaign: CampaignId, weight: Weight, fact: &Fact) -> Result<Changes, IllegalFact> {
+        let known = self.campaigns.get_mut(&campaign);
+        known.ok_or(IllegalFact::UnknownCampaign { campaign, fact: fact.name() })?.weight = weight;
+        Ok(Changes::default())
+    }
+
+    fn weight_of(&self, campaign: &CampaignId) -> Weight {
+        self.campaigns.get(campaign).map(|known| known.weight).unwrap_or_default()
+    }
+
+    /// A campaign's share of the workers in proportion to those of others.
+    pub(crate) fn weight(&self, campaign: &CampaignId) -> u32 {
+        self.weight_of(campaign).get()
     }
 
     /// The retries of the campaigns that want a stage, the most patient of each.

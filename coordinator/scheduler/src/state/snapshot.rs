@@ -7,9 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use vocabulary::{CampaignId, Evaluation, Measurements, Plan, Stage, StageKey, Work, WorkerId};
+use vocabulary::{CampaignId, Evaluation, Measurements, Plan, Stage, StageKey, Work};
 
-use super::campaign::{Campaign, CampaignState};
+use super::campaign::{Campaign, CampaignState, Weight};
 use super::ledger::Ledger;
 use super::stage::{Counts, StageRecord, StageState};
 use crate::fact::AttemptEnd;
@@ -17,7 +17,7 @@ use crate::plan_check::{self, PlanError};
 use crate::shared::SharedMap;
 
 /// Raised whenever the form of a snapshot changes. One of another version is left aside, and the log read instead.
-pub const SNAPSHOT_VERSION: u32 = 2;
+pub const SNAPSHOT_VERSION: u32 = 3;
 
 /// A ledger, to be stored. Taking it copies no plan.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -31,6 +31,8 @@ struct StoredCampaign {
     #[serde(with = "shared")]
     plan: Arc<Plan>,
     is_cancelled: bool,
+    #[serde(default, skip_serializing_if = "Weight::is_default")]
+    weight: Weight,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -52,7 +54,11 @@ struct StoredStage {
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::result::read_optional")]
     first_result: Option<Measurements>,
     counts: Counts,
-    failed_on: Option<WorkerId>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    counts_on: BTreeMap<String, Counts>,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    last_on: String,
+    failed_on: Option<String>,
     last_end: Option<AttemptEnd>,
 }
 
@@ -71,7 +77,11 @@ impl Ledger {
     pub(crate) fn snapshot(&self) -> Snapshot {
         let campaigns = self.campaigns.values();
         let campaigns: Vec<_> = campaigns
-            .map(|known| StoredCampaign { plan: Arc::clone(&known.plan), is_cancelled: known.is_cancelled() })
+            .map(|known| StoredCampaign {
+                plan: Arc::clone(&known.plan),
+                is_cancelled: known.is_cancelled(),
+                weight: known.weight,
+            })
             .collect();
         let in_plans = InPlans::of(&campaigns);
         let in_other_words = |record: &StageRecord| !in_plans.has(&record.work);
@@ -86,7 +96,9 @@ impl Ledger {
             damaged: record.damaged.clone(),
             first_result: record.first_result.clone(),
             counts: record.counts,
-            failed_on: record.failed_on,
+            counts_on: record.counts_on.clone(),
+            last_on: record.last_on.clone(),
+            failed_on: record.failed_on.clone(),
             last_end: record.last_end.clone(),
         });
         let stages = stages.collect();
@@ -113,6 +125,8 @@ impl Ledger {
                 damaged: stored.damaged,
                 first_result: stored.first_result,
                 counts: stored.counts,
+                counts_on: stored.counts_on,
+                last_on: stored.last_on,
                 failed_on: stored.failed_on,
                 last_end: stored.last_end,
                 ..StageRecord::new(work, stored.order, stored.state)
@@ -120,9 +134,9 @@ impl Ledger {
             records.insert(key, record);
         }
         let mut ledger = Self { campaigns: BTreeMap::new(), stages: records };
-        for StoredCampaign { plan, is_cancelled } in campaigns {
+        for StoredCampaign { plan, is_cancelled, weight } in campaigns {
             plan_check::check_structure(&plan).map_err(SnapshotError::Plan)?;
-            ledger.adopt(plan, is_cancelled)?;
+            ledger.adopt(plan, is_cancelled, weight)?;
         }
         let plans: Vec<_> = ledger.campaigns.values().map(|campaign| Arc::clone(&campaign.plan)).collect();
         for plan in plans {
@@ -131,7 +145,7 @@ impl Ledger {
         Ok(ledger)
     }
 
-    fn adopt(&mut self, plan: Arc<Plan>, is_cancelled: bool) -> Result<(), SnapshotError> {
+    fn adopt(&mut self, plan: Arc<Plan>, is_cancelled: bool, weight: Weight) -> Result<(), SnapshotError> {
         let campaign: CampaignId = plan.campaign;
         let mut open = 0;
         for (key, parent) in plan.links() {
@@ -145,7 +159,7 @@ impl Ledger {
             open += usize::from(record.state.is_open());
         }
         let state = if is_cancelled { CampaignState::Cancelled } else { CampaignState::Wanted { open } };
-        self.campaigns.insert(campaign, Campaign { plan, state });
+        self.campaigns.insert(campaign, Campaign { plan, state, weight });
         Ok(())
     }
 }

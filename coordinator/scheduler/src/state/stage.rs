@@ -1,9 +1,9 @@
 //! A stage, as the log knows it, and the one table of what may become of it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
-use vocabulary::{Attempt, CampaignId, Measurements, StageKey, Work, WorkerId};
+use vocabulary::{Attempt, CampaignId, Measurements, Needs, StageKey, Work, WorkerId};
 
 use crate::fact::{AttemptEnd, Fact, RemovalReason, RetryCount};
 use crate::memory::memory_needed;
@@ -104,6 +104,11 @@ impl Counts {
         };
         *counter = counter.saturating_add(1);
     }
+
+    /// What is left of them once the stage got further.
+    fn after_progress(self) -> Self {
+        Self { failed: self.failed, ..Self::default() }
+    }
 }
 
 /// A stage or an evaluation that some campaign asked for at some time.
@@ -117,6 +122,8 @@ pub(crate) struct StageRecord {
     pub(crate) wanted_by: BTreeSet<CampaignId>,
     /// Bytes of device memory that it takes.
     pub(crate) memory_needed: u64,
+    /// What else it takes.
+    pub(crate) needs: Needs,
     /// How many stages were asked for before it.
     pub(crate) order: u64,
     /// Operations on the longest path from its start to a leaf: while it waits, so long does the campaign take at least.
@@ -133,8 +140,13 @@ pub(crate) struct StageRecord {
     pub(crate) first_result: Option<Measurements>,
     /// How attempts ended.
     pub(crate) counts: Counts,
+    /// The same by the worker that had the attempt. A worker goes by its name, and one whose name nobody recorded by its
+    /// identifier.
+    pub(crate) counts_on: BTreeMap<String, Counts>,
+    /// The worker of the last attempt.
+    pub(crate) last_on: String,
     /// The worker of the last attempt that failed or did not start: the next one had better go elsewhere.
-    pub(crate) failed_on: Option<WorkerId>,
+    pub(crate) failed_on: Option<String>,
     /// How its last attempt ended, where that is why it is not done.
     pub(crate) last_end: Option<AttemptEnd>,
 }
@@ -143,6 +155,7 @@ impl StageRecord {
     pub(crate) fn new(work: Work, order: u64, state: StageState) -> Self {
         Self {
             memory_needed: memory_needed(&work),
+            needs: work.needs(),
             work,
             children: BTreeSet::new(),
             wanted_by: BTreeSet::new(),
@@ -154,6 +167,8 @@ impl StageRecord {
             damaged: BTreeSet::new(),
             first_result: None,
             counts: Counts::default(),
+            counts_on: BTreeMap::new(),
+            last_on: String::new(),
             failed_on: None,
             last_end: None,
         }
@@ -166,6 +181,15 @@ impl StageRecord {
     /// One past the last step, counted from the root; `None` for an evaluation, which trains none.
     pub(crate) fn end_step(&self) -> Option<u64> {
         self.work.stage().map(|stage| stage.spec.steps.end)
+    }
+
+    /// Operations that an attempt from its latest checkpoint costs.
+    pub(crate) fn remaining_operations(&self) -> f64 {
+        let all = self.work.flops().0;
+        let Some((stage, reached)) = self.work.stage().zip(self.latest_checkpoint()) else { return all };
+        let steps = &stage.spec.steps;
+        let left = steps.end.saturating_sub(reached) as f64 / steps.end.saturating_sub(steps.start).max(1) as f64;
+        all * left.min(1.0)
     }
 
     /// The number of the next attempt.
@@ -247,16 +271,24 @@ impl StageRecord {
         let next = self.next_state(fact)?;
         let before = std::mem::replace(&mut self.state, next);
         match fact {
-            Fact::AttemptStarted { attempt, .. } => self.attempts = attempt.0,
+            Fact::AttemptStarted { attempt, worker, name, .. } => {
+                self.attempts = attempt.0;
+                self.last_on = if name.is_empty() { worker.to_string() } else { name.clone() };
+            }
             Fact::CheckpointCommitted { step, .. } => {
                 self.checkpoints.insert(*step);
-                self.counts = Counts { failed: self.counts.failed, ..Counts::default() };
+                self.counts = self.counts.after_progress();
+                self.counts_on.values_mut().for_each(|counts| *counts = counts.after_progress());
+                self.counts_on.retain(|_, counts| *counts != Counts::default());
             }
-            Fact::AttemptEnded { why, .. } => {
-                self.count(why, &before);
+            Fact::AttemptEnded { why, excused, .. } => {
+                self.count(why, *excused);
                 self.last_end = Some(why.clone());
             }
-            Fact::StageRetried { .. } => (self.counts, self.last_end) = (Counts::default(), None),
+            Fact::StageRetried { .. } => {
+                self.forget_counts();
+                self.last_end = None;
+            }
             Fact::StageCompleted { .. } | Fact::StageDiverged { .. } => self.last_end = None,
             Fact::CheckpointRemoved { step, why, .. } => {
                 self.checkpoints.remove(step);
@@ -265,7 +297,7 @@ impl StageRecord {
                 }
             }
             Fact::StageReopened { .. } => {
-                self.counts = Counts::default();
+                self.forget_counts();
                 if let StageState::Completed { result, .. } = &before {
                     self.first_result = Some(result.clone());
                 }
@@ -275,11 +307,38 @@ impl StageRecord {
         Some(before)
     }
 
-    fn count(&mut self, why: &AttemptEnd, before: &StageState) {
+    fn count(&mut self, why: &AttemptEnd, excused: bool) {
         let Some(count) = why.counts_as() else { return };
-        self.counts.add(count);
-        if let (RetryCount::NotStarted | RetryCount::Failed, StageState::Running { worker, .. }) = (count, before) {
-            self.failed_on = Some(*worker);
+        if matches!(count, RetryCount::NotStarted | RetryCount::Failed) {
+            self.failed_on = Some(self.last_on.clone());
+        }
+        if !excused {
+            self.counts.add(count);
+            self.counts_on.entry(self.last_on.clone()).or_default().add(count);
         }
     }
+
+    fn forget_counts(&mut self) {
+        self.counts = Counts::default();
+        self.counts_on.clear();
+    }
+
+    /// How many attempts ended so on one worker.
+    pub(crate) fn count_on(&self, name: &str, count: RetryCount) -> u32 {
+        self.counts_on.get(name).map_or(0, |counts| counts.of(count))
+    }
+
+    /// Whether several workers together say that it is the stage that is at fault, none of which counts for more than half
+    /// of what is needed.
+    pub(crate) fn failed_on_several(&self, count: RetryCount, limit: u32) -> bool {
+        let most = most_of_one_worker(limit);
+        let counts = self.counts_on.values().map(|counts| counts.of(count).min(most)).filter(|count| *count > 0);
+        let (workers, sum) = counts.fold((0, 0_u32), |(workers, sum), count| (workers + 1, sum.saturating_add(count)));
+        workers > 1 && sum > limit
+    }
+}
+
+/// How many attempts of one worker count where others could take the stage: half of those that exceed the limit.
+pub(crate) fn most_of_one_worker(limit: u32) -> u32 {
+    (limit / 2).saturating_add(1)
 }

@@ -205,7 +205,10 @@ fn a_worker_that_the_storage_fails_rests_and_the_stage_is_not_blamed() {
         story.storage_fails("w1", &format!("trunk#{attempt}"));
         story.expect(&[format!("ended trunk#{attempt}: ended, because the storage failed: disk full")]);
         assert_eq!(story.status("trunk").counts, Counts::default());
-        assert_eq!(story.stage_is("trunk"), "the storage failed every worker; they rest before they try again");
+        assert_eq!(
+            story.stage_is("trunk"),
+            "all workers that could take it are held back; w1: the storage failed it: disk full"
+        );
         story.wait(rest - 1);
         story.expect_nothing();
         story.wait(1);

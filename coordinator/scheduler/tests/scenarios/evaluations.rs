@@ -51,7 +51,7 @@ fn an_evaluation_is_leased_retried_given_up_and_tried_again_like_a_stage() {
     story.evaluate("c", &["short"], "news");
     story.expect(&["c grew by short/news", "started short/news#1 on w1", "assign short/news#1 to w1 from short"]);
     story.wait(30);
-    story.expect(&["ended short/news#1: worker never confirmed the assignment"]);
+    story.expect(&["forget w1", "ended short/news#1: worker never confirmed the assignment"]);
     story.join("w2", &[]);
     story.expect_nothing();
     story.wait(1);

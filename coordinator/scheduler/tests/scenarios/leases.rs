@@ -19,7 +19,12 @@ fn after_an_expired_lease() -> Scenario {
     story.join("w2", &[]);
     story.expect_nothing();
     story.wait(1);
-    story.expect(&["ended whole#1: worker fell silent", "started whole#2 on w2", "assign whole#2 to w2 from step 40"]);
+    story.expect(&[
+        "forget w1",
+        "ended whole#1: worker fell silent",
+        "started whole#2 on w2",
+        "assign whole#2 to w2 from step 40",
+    ]);
     story
 }
 
@@ -64,7 +69,7 @@ fn time_in_which_the_coordinator_was_away_is_nobodys_silence() {
     story.expect_nothing();
     // A worker that says nothing to a coordinator that listens is gone all the same.
     story.wait(1);
-    story.expect(&["ended whole#1: worker fell silent"]);
+    story.expect(&["forget w1", "ended whole#1: worker fell silent"]);
 }
 
 #[test]

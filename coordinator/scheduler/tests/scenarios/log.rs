@@ -19,7 +19,7 @@ fn key(index: usize) -> StageKey {
 }
 
 fn started(stage: StageKey, attempt: u32) -> Fact {
-    Fact::AttemptStarted { stage, worker: worker("w1"), attempt: Attempt(attempt) }
+    Fact::AttemptStarted { stage, worker: worker("w1"), attempt: Attempt(attempt), name: String::new() }
 }
 
 fn checkpoint(attempt: u32, step: u64) -> Fact {
@@ -35,7 +35,7 @@ fn diverged(attempt: u32) -> Fact {
 }
 
 fn ended(attempt: u32) -> Fact {
-    Fact::AttemptEnded { stage: key(0), attempt: Attempt(attempt), why: AttemptEnd::Released }
+    Fact::AttemptEnded { stage: key(0), attempt: Attempt(attempt), why: AttemptEnd::Released, excused: false }
 }
 
 fn poisoned() -> Fact {
@@ -209,11 +209,11 @@ fn facts_are_stored_in_a_form_that_never_changes() {
     let attempt = Attempt(3);
     let key = format!("stage_{}", "ab".repeat(32));
     let result = Measurements::new().with(VALIDATION_LOSS, 3.25).with(VALIDATION_LOSS.part(0), f64::NAN);
-    let end = |why| Fact::AttemptEnded { stage, attempt, why };
+    let end = |why| Fact::AttemptEnded { stage, attempt, why, excused: false };
     let reason = || "disk full".to_owned();
     let stored = [
         (
-            Fact::AttemptStarted { stage, worker, attempt },
+            Fact::AttemptStarted { stage, worker, attempt, name: String::new() },
             format!(r#"{{"fact":"attempt_started","stage":"{key}","worker":"worker_cdcdcdcdcdcdcdcd","attempt":3}}"#),
         ),
         (

@@ -4,10 +4,12 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod black_holes;
 mod branches;
 mod campaigns;
 mod checkpoints;
 mod evaluations;
+mod fairness;
 mod forgetting;
 mod growth;
 mod leases;

@@ -1,7 +1,7 @@
 //! Which stage, and on which worker.
 
 use scheduler::memory::memory_needed;
-use vocabulary::WorkKind;
+use vocabulary::{Abilities, WorkKind};
 
 use crate::scenario::Scenario;
 use crate::support::plan;
@@ -31,7 +31,8 @@ fn a_campaign_that_deepens_the_tree_moves_its_trunk_up() {
     story.expect(&["started deep#1 on w1", "assign deep#1 to w1 from initial weights"]);
     story.submit(&plan("e", &[("later", "", 10)]));
     story.expect(&["accepted e"]);
-    assert_eq!(story.stage_is("later"), "queued, second in line");
+    assert_eq!(story.stage_is("later"), "queued, next in line", "its campaign was given nothing yet");
+    assert_eq!(story.stage_is("flat"), "queued, second in line");
 }
 
 #[test]
@@ -131,7 +132,7 @@ fn a_worker_with_too_little_memory_gets_what_fits_and_the_rest_says_why_it_waits
 #[test]
 fn an_evaluation_goes_to_a_worker_that_can_evaluate_and_says_so_while_there_is_none() {
     let mut story = Scenario::new();
-    story.join_able("old", &[WorkKind::Train]);
+    story.join_able("old", Abilities::of([WorkKind::Train]));
     story.expect_nothing();
     story.submit(&plan("c", &[("whole", "", 10)]));
     story.expect(&["accepted c", "started whole#1 on old", "assign whole#1 to old from initial weights"]);
@@ -143,7 +144,7 @@ fn an_evaluation_goes_to_a_worker_that_can_evaluate_and_says_so_while_there_is_n
     story.expect(&["c grew by whole/news"]);
     assert_eq!(
         story.stage_is("whole/news"),
-        "no worker can evaluate: all of them run a version of the program that cannot"
+        "needs a worker that can evaluate in fp32 with numerics version 2 and measure `held_out_loss`"
     );
     story.join("new", &[]);
     story.expect(&["started whole/news#1 on new", "assign whole/news#1 to new from whole"]);

@@ -6,10 +6,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use scheduler::{
-    AttemptEnd, CampaignPhase, Effect, Event, Fact, Scheduler, Settings, StageState, StageStatus, Timestamp,
+    AttemptEnd, CampaignPhase, Effect, Event, Fact, Scheduler, Settings, Slot, StageState, StageStatus, Timestamp,
+    Weight,
 };
 use vocabulary::metrics::{VALIDATION_LOSS, VALIDATION_LOSS_PER_BYTE};
-use vocabulary::{Attempt, AttemptKey, CampaignId, Evaluation, Measurements, Plan, StageKey, WorkKind, WorkerId};
+use vocabulary::{Abilities, Attempt, AttemptKey, CampaignId, Evaluation, Measurements, Plan, StageKey, WorkerId};
 
 use crate::support::{campaign, evaluations, growth, worker};
 
@@ -134,6 +135,13 @@ impl Scenario {
         self.handle(Event::GrowthRequested { growth });
     }
 
+    /// A campaign is to have this share of the workers.
+    #[track_caller]
+    pub(crate) fn weigh(&mut self, name: &str, weight: u32) {
+        let weight = Weight::new(weight).expect("a weight");
+        self.handle(Event::WeightRequested { campaign: campaign(name), weight });
+    }
+
     #[track_caller]
     pub(crate) fn cancel(&mut self, name: &str) {
         self.handle(Event::CampaignCancelled { campaign: campaign(name) });
@@ -151,12 +159,32 @@ impl Scenario {
         self.join_as(name, None, running, &[]);
     }
 
-    /// A worker joins that can do these kinds of work alone.
+    /// A worker joins that can do this alone.
     #[track_caller]
-    pub(crate) fn join_able(&mut self, name: &str, can: &[WorkKind]) {
-        let (worker, can) = (self.worker(name), can.iter().copied().collect());
+    pub(crate) fn join_able(&mut self, name: &str, can: Abilities) {
+        let worker = self.worker(name);
         let (name, running, holds) = (name.to_owned(), Vec::new(), Vec::new());
         self.handle(Event::WorkerJoined { worker, name, memory_bytes: None, can, running, holds, unfit: None });
+    }
+
+    /// Another process of a worker's name joins; it is called `name` here.
+    #[track_caller]
+    pub(crate) fn join_in_place_of(&mut self, name: &str, place: &str) {
+        let (worker, can) = (self.worker(name), Abilities::default());
+        let (name, running, holds) = (place.to_owned(), Vec::new(), Vec::new());
+        self.handle(Event::WorkerJoined { worker, name, memory_bytes: None, can, running, holds, unfit: None });
+    }
+
+    #[track_caller]
+    pub(crate) fn is_unfit(&mut self, name: &str, reason: &str) {
+        let worker = self.worker(name);
+        self.handle(Event::WorkerUnfit { worker, reason: reason.to_owned() });
+    }
+
+    #[track_caller]
+    pub(crate) fn is_fit(&mut self, name: &str) {
+        let worker = self.worker(name);
+        self.handle(Event::WorkerFit { worker });
     }
 
     #[track_caller]
@@ -164,7 +192,7 @@ impl Scenario {
         let worker = self.worker(name);
         let running = running.iter().map(|text| self.attempt(text)).collect();
         let holds = holds.iter().map(|label| self.stage(label)).collect();
-        let (name, can) = (name.to_owned(), WorkKind::ALL.into());
+        let (name, can) = (name.to_owned(), Abilities::default());
         self.handle(Event::WorkerJoined { worker, name, memory_bytes, can, running, holds, unfit: None });
     }
 
@@ -172,7 +200,7 @@ impl Scenario {
     pub(crate) fn heartbeat(&mut self, name: &str, running: &[&str]) {
         let worker = self.worker(name);
         let running = running.iter().map(|text| self.attempt(text)).collect();
-        self.handle(Event::HeartbeatReceived { worker, running });
+        self.handle(Event::HeartbeatReceived { worker, running, holds: None });
     }
 
     #[track_caller]
@@ -238,6 +266,22 @@ impl Scenario {
         let damaged = self.take();
         self.handle(Event::StartUnusable { worker, key, of, step });
         self.unaccounted.splice(0..0, damaged);
+    }
+
+    /// A worker could not start from a checkpoint, and nobody else knows that anything is wrong with it.
+    #[track_caller]
+    pub(crate) fn cannot_start_for_no_reason(&mut self, name: &str, attempt: &str, of: &str, step: u64) {
+        let (worker, key, of) = (self.worker(name), self.attempt(attempt), self.stage(of));
+        self.handle(Event::StartUnusable { worker, key, of, step });
+    }
+
+    /// A heartbeat that says what is at hand.
+    #[track_caller]
+    pub(crate) fn holds_now(&mut self, name: &str, running: &[&str], holds: &[&str]) {
+        let worker = self.worker(name);
+        let running = running.iter().map(|text| self.attempt(text)).collect();
+        let holds = Some(holds.iter().map(|label| self.stage(label)).collect());
+        self.handle(Event::HeartbeatReceived { worker, running, holds });
     }
 
     #[track_caller]
@@ -325,6 +369,23 @@ impl Scenario {
         self.status(label).state
     }
 
+    /// The step that a stage ends with.
+    pub(crate) fn end_of(&self, label: &str) -> u64 {
+        self.scheduler.stage(&self.stage(label)).expect("a stage to train").spec.steps.end
+    }
+
+    /// The attempt that a worker has.
+    pub(crate) fn running_on(&self, name: &str) -> String {
+        let known = self.scheduler.workers().find(|known| known.worker == worker(name)).expect("it is there");
+        let Slot::Busy(key) = known.slot else { panic!("{name} has {:?}", known.slot) };
+        format!("{}{}", self.stages[&key.stage], key.attempt)
+    }
+
+    /// A campaign's share of the workers.
+    pub(crate) fn weight(&self, name: &str) -> u32 {
+        self.scheduler.ledger().campaign(&campaign(name)).expect("it was submitted").weight().get()
+    }
+
     /// The stage of this name, whatever campaign it came with.
     #[track_caller]
     pub(crate) fn stage(&self, label: &str) -> StageKey {
@@ -362,6 +423,7 @@ impl Scenario {
             Effect::Revoke { worker: on, key } => format!("revoke {} on {}", attempt(key), worker(on)),
             Effect::Refuse { worker: to, key } => format!("refuse {} to {}", attempt(key), worker(to)),
             Effect::CloseSession { worker: of } => format!("close the session of {}", worker(of)),
+            Effect::ForgetWorker { worker: gone } => format!("forget {}", worker(gone)),
             Effect::CampaignEnded { campaign: id } => format!("{} is over", campaign(id)),
             Effect::Forget { stages } => {
                 let names: Vec<&str> = stages.iter().map(|stage| self.stages[stage].as_str()).collect();
@@ -382,10 +444,13 @@ impl Scenario {
             }
             Fact::CampaignCancelled { campaign } => format!("cancelled {}", self.campaigns[campaign]),
             Fact::CampaignForgotten { campaign } => format!("forgot {}", self.campaigns[campaign]),
+            Fact::WeightChanged { campaign, weight } => {
+                format!("{} has weight {}", self.campaigns[campaign], weight.get())
+            }
             Fact::RetriesChanged { campaign, retries } => {
                 format!("{} allows {} failures", self.campaigns[campaign], retries.failed)
             }
-            Fact::AttemptStarted { stage: key, worker, attempt } => {
+            Fact::AttemptStarted { stage: key, worker, attempt, .. } => {
                 format!("started {}{attempt} on {}", stage(key), self.workers[worker])
             }
             Fact::CheckpointCommitted { stage: key, attempt, step } => {
@@ -395,10 +460,13 @@ impl Scenario {
             Fact::StageDiverged { stage: key, attempt, step, loss } => {
                 format!("diverged {}{attempt} at {step} with {loss:?}", stage(key))
             }
-            Fact::AttemptEnded { stage: key, attempt, why: AttemptEnd::StartUnusable { of, step } } => {
+            Fact::AttemptEnded { stage: key, attempt, why: AttemptEnd::StartUnusable { of, step }, .. } => {
                 format!("ended {}{attempt}: the checkpoint of {} at {step} is of no use", stage(key), stage(of))
             }
-            Fact::AttemptEnded { stage: key, attempt, why } => format!("ended {}{attempt}: {why}", stage(key)),
+            Fact::AttemptEnded { stage: key, attempt, why, excused } => {
+                let excused = if *excused { ", excused" } else { "" };
+                format!("ended {}{attempt}: {why}{excused}", stage(key))
+            }
             Fact::StagePoisoned { stage: key, limit } => format!("gave up {}: {limit}", stage(key)),
             Fact::StageRetried { stage: key } => format!("retried {}", stage(key)),
             Fact::CheckpointRemoved { stage: key, step, why } => {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use scheduler::{CampaignPhase, Effect, Event, Fact, Scheduler, Timestamp, TrialCounts};
 use vocabulary::metrics::VALIDATION_LOSS;
-use vocabulary::{AttemptKey, Growth, Measurements, Plan, WorkKind, WorkerId};
+use vocabulary::{Abilities, AttemptKey, Growth, Measurements, Plan, WorkerId};
 
 use crate::scenario::settings;
 use crate::support::{campaign, search, worker};
@@ -30,7 +30,7 @@ impl Hall {
                 worker,
                 name,
                 memory_bytes: None,
-                can: WorkKind::ALL.into(),
+                can: Abilities::default(),
                 running,
                 holds,
                 unfit: None,

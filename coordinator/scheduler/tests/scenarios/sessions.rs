@@ -58,7 +58,7 @@ fn an_attempt_outlives_the_coordinator() {
     story.join("w2", &[]);
     story.expect_nothing();
     story.wait(50);
-    story.expect_nothing();
+    story.expect(&["forget w2"]);
     story.join("w1", &["trunk#1"]);
     story.expect_nothing();
     story.checkpoint("w1", "trunk#1", 100);
@@ -104,7 +104,7 @@ fn an_assignment_lost_in_a_restart_is_given_again() {
     story.expect(&["assign trunk#1 to w1 from initial weights"]);
     // From here on it is an attempt like any other.
     story.wait(30);
-    story.expect(&["ended trunk#1: worker never confirmed the assignment"]);
+    story.expect(&["forget w1", "ended trunk#1: worker never confirmed the assignment"]);
 }
 
 #[test]
@@ -154,7 +154,7 @@ fn an_idle_worker_that_falls_silent_is_forgotten_and_told_to_say_hello() {
     story.join("w1", &[]);
     story.expect_nothing();
     story.wait(30);
-    story.expect_nothing();
+    story.expect(&["forget w1"]);
     assert_eq!(story.scheduler.workers().count(), 0);
     assert_eq!(story.scheduler.next_deadline(), None);
     story.heartbeat("w1", &[]);
@@ -219,7 +219,7 @@ fn an_order_that_never_arrived_is_not_given_to_a_worker_that_has_another_attempt
     story.heartbeat("w1", &["trunk#1"]);
     story.expect_nothing();
     story.wait(30);
-    story.expect(&["ended trunk#1: worker fell silent"]);
+    story.expect(&["forget w1", "ended trunk#1: worker fell silent"]);
     // A hello from before it was given anything, which the network had kept back.
     story.join("w1", &[]);
     story.expect(&["started trunk#2 on w1", "assign trunk#2 to w1 from initial weights"]);

@@ -13,6 +13,7 @@
 mod support;
 
 mod action;
+mod black_hole;
 mod desk;
 mod invariants;
 mod process;
@@ -48,6 +49,19 @@ fn whatever_happens_the_invariants_hold_and_every_campaign_ends() {
     match outcome {
         Ok(()) => {}
         Err(TestError::Fail(violation, actions)) => panic!("{violation}\n{}", replay::save(&actions)),
+        Err(abort) => panic!("{abort}"),
+    }
+}
+
+#[test]
+fn a_worker_that_fails_everything_costs_nothing_that_others_could_train() {
+    let config = Config { cases: 300, failure_persistence: None, ..Config::default() };
+    let histories = (black_hole::fates(), 1_usize..6);
+    let outcome = TestRunner::new(config)
+        .run(&histories, |(fates, pace)| black_hole::play(&fates, pace).map_err(TestCaseError::fail));
+    match outcome {
+        Ok(()) => {}
+        Err(TestError::Fail(violation, history)) => panic!("{violation}\n{history:?}"),
         Err(abort) => panic!("{abort}"),
     }
 }

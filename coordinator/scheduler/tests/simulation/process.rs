@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, VecDeque};
 
 use scheduler::{Effect, Event};
 use vocabulary::metrics::VALIDATION_LOSS;
-use vocabulary::{AttemptKey, Measurements, StageKey, WorkKind, WorkerId};
+use vocabulary::{Abilities, AttemptKey, Measurements, StageKey, WorkerId};
 
 use crate::desk::Message;
 use crate::support::worker;
@@ -51,9 +51,10 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    pub(crate) fn new(name: String, predecessor: Option<WorkerId>) -> Self {
+    /// The `number`-th process, with the name of its place.
+    pub(crate) fn new(number: usize, name: String, predecessor: Option<WorkerId>) -> Self {
         Self {
-            id: worker(&name),
+            id: worker(&format!("process {number}")),
             name,
             connection: None,
             training: None,
@@ -86,7 +87,7 @@ impl Process {
             worker: self.id,
             name: self.name.clone(),
             memory_bytes: None,
-            can: WorkKind::ALL.into(),
+            can: Abilities::default(),
             running: self.in_hand(),
             holds: self.holds.clone(),
             unfit: None,
@@ -102,7 +103,8 @@ impl Process {
     }
 
     pub(crate) fn heartbeat(&mut self) {
-        let heartbeat = Event::HeartbeatReceived { worker: self.id, running: self.in_hand() };
+        let heartbeat =
+            Event::HeartbeatReceived { worker: self.id, running: self.in_hand(), holds: Some(self.holds.clone()) };
         if let Some(connection) = &mut self.connection {
             connection.up.push_back(message(None, heartbeat));
         }

@@ -183,6 +183,11 @@ impl World {
         ))
     }
 
+    /// Whether a process in this slot has a connection.
+    pub(crate) fn is_connected(&self, slot: usize) -> bool {
+        self.slots[slot].as_ref().is_some_and(Process::is_connected)
+    }
+
     fn with(&mut self, slot: usize, act: impl FnOnce(&mut Process)) -> Result<(), String> {
         self.slots[slot].as_mut().map(act);
         Ok(())
@@ -204,7 +209,7 @@ impl World {
         let predecessor = self.last_in[slot];
         let process = self.slots[slot].get_or_insert_with(|| {
             self.processes += 1;
-            Process::new(format!("worker {}", self.processes), predecessor)
+            Process::new(self.processes, format!("worker {slot}"), predecessor)
         });
         self.last_in[slot] = Some(process.id);
         let before = process.connect().map(|before| (process.id, before));
@@ -353,7 +358,7 @@ impl World {
                         process.order(connection, effect);
                     }
                 }
-                Effect::CloseSession { worker } => {
+                Effect::CloseSession { worker } | Effect::ForgetWorker { worker } => {
                     self.desk.forget(*worker);
                     if let Some(process) = self.process(*worker) {
                         process.disconnect();

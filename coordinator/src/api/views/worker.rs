@@ -1,5 +1,7 @@
 //! Workers.
 
+use std::time::Duration;
+
 use scheduler::{Slot, WorkerStatus};
 use vocabulary::{Work, WorkerId};
 
@@ -15,6 +17,10 @@ pub(crate) struct WorkerView {
     pub(crate) is_connected: bool,
     pub(crate) work: Option<Work>,
     pub(crate) progress: Option<Progress>,
+    /// Why it is given nothing, where that is so although it may do nothing.
+    pub(crate) held_back: Option<String>,
+    /// For how long, where it is a rest.
+    pub(crate) held_back_for: Option<Duration>,
 }
 
 impl WorkerView {
@@ -26,10 +32,11 @@ impl WorkerView {
     }
 
     fn of(view: &View, status: WorkerStatus) -> Self {
-        let WorkerStatus { worker, name, slot, .. } = status;
+        let WorkerStatus { worker, name, slot, held_back, rests_until, .. } = status;
+        let now = view.scheduler.last_handled().unwrap_or_default();
         let key = match slot {
             Slot::Busy(key) | Slot::Dropping(key) => Some(key),
-            Slot::Idle | Slot::Leaving | Slot::Resting => None,
+            Slot::Idle | Slot::Leaving => None,
         };
         Self {
             worker,
@@ -38,6 +45,8 @@ impl WorkerView {
             is_connected: view.is_connected(&worker),
             work: key.and_then(|key| view.scheduler.work(&key.stage)).cloned(),
             progress: key.and_then(|key| view.progress(&worker, key)).cloned(),
+            held_back,
+            held_back_for: rests_until.map(|until| until.since(now)),
         }
     }
 }

@@ -9,7 +9,7 @@ use proto::limits::{MAX_CURVE_POINTS, MAX_LISTED, MAX_NAME_BYTES, MAX_PREDECESSO
 use proto::v1::worker_message::Body;
 use proto::v1::{self, WorkerMessage};
 use vocabulary::measure::MAX_MEASUREMENTS;
-use vocabulary::{AttemptKey, Measured, MeasurementName, WorkKind};
+use vocabulary::{Abilities, AttemptKey, EvaluationKind, Measured, MeasurementName, Precision, WorkKind};
 
 use super::DecodeError;
 use crate::api::limit::at_most;
@@ -27,8 +27,8 @@ pub(crate) fn hello(message: WorkerMessage) -> Result<Hello, DecodeError> {
     }
     at_most(MAX_LISTED, "hello.running", hello.running.len())?;
     at_most(MAX_LISTED, "hello.holds", hello.holds.len())?;
-    at_most(MAX_LISTED, "hello.work", hello.work.len())?;
     at_most(MAX_PREDECESSORS, "hello.predecessors", hello.predecessors.len())?;
+    let can = abilities(&hello)?;
     Ok(Hello {
         worker: id("hello.worker", &hello.worker)?,
         name: name("hello.name", hello.name)?,
@@ -36,7 +36,7 @@ pub(crate) fn hello(message: WorkerMessage) -> Result<Hello, DecodeError> {
         device: name("hello.device", hello.device)?,
         memory_bytes: hello.memory_bytes,
         // What has ended does nothing any more.
-        can: if hello.ended { BTreeSet::new() } else { kinds_of_work(&hello.work) },
+        can: if hello.ended { Abilities { work: BTreeSet::new(), ..can } } else { can },
         running: attempts("hello.running", hello.running)?,
         holds: ids("hello.holds", &hello.holds)?,
         predecessors: ids("hello.predecessors", &hello.predecessors)?,
@@ -45,11 +45,23 @@ pub(crate) fn hello(message: WorkerMessage) -> Result<Hello, DecodeError> {
     })
 }
 
-/// The kinds of work that a hello names, as far as this version knows them. A worker from before there were several names
-/// none, and trains.
-fn kinds_of_work(names: &[String]) -> BTreeSet<WorkKind> {
-    let known: BTreeSet<WorkKind> = names.iter().filter_map(|name| WorkKind::find(name)).collect();
-    if names.is_empty() { BTreeSet::from([WorkKind::Train]) } else { known }
+/// What a hello says that the worker can do, as far as this version knows it. A worker from before there were several kinds
+/// of work names none, and trains.
+fn abilities(hello: &v1::Hello) -> Result<Abilities, DecodeError> {
+    at_most(MAX_LISTED, "hello.work", hello.work.len())?;
+    at_most(MAX_LISTED, "hello.precisions", hello.precisions.len())?;
+    at_most(MAX_LISTED, "hello.evaluations", hello.evaluations.len())?;
+    Ok(Abilities {
+        work: known(&hello.work, WorkKind::find).unwrap_or_else(|| BTreeSet::from([WorkKind::Train])),
+        numerics: hello.numerics,
+        precisions: known(&hello.precisions, Precision::find),
+        evaluations: known(&hello.evaluations, EvaluationKind::find),
+    })
+}
+
+/// What these names stand for, without those of later versions; `None` if there are no names.
+fn known<T: Ord>(names: &[String], find: impl Fn(&str) -> Option<T>) -> Option<BTreeSet<T>> {
+    (!names.is_empty()).then(|| names.iter().filter_map(|name| find(name)).collect())
 }
 
 /// Reads every other message.
@@ -59,9 +71,12 @@ pub(crate) fn message(message: WorkerMessage) -> Result<FromWorker, DecodeError>
         Body::Hello(_) => Err(DecodeError::HelloMisplaced),
         Body::Heartbeat(heartbeat) => {
             at_most(MAX_LISTED, "heartbeat.running", heartbeat.running.len())?;
+            let held = heartbeat.held.map(|held| held.stages);
+            at_most(MAX_LISTED, "heartbeat.held", held.as_ref().map_or(0, Vec::len))?;
             Ok(FromWorker::Heartbeat {
                 running: attempts("heartbeat.running", heartbeat.running)?,
                 progress: heartbeat.progress.map(progress).transpose()?,
+                holds: held.map(|held| ids("heartbeat.held", &held)).transpose()?,
             })
         }
         Body::Goodbye(_) => Ok(FromWorker::Goodbye),
@@ -306,8 +321,26 @@ mod tests {
             });
             hello(WorkerMessage { sequence: 0, body: Some(body) }).expect("it is sound").can
         };
-        assert_eq!(can(&[]), BTreeSet::from([WorkKind::Train]));
-        assert_eq!(can(&["train", "evaluate", "distil"]), BTreeSet::from(WorkKind::ALL));
-        assert_eq!(can(&["distil"]), BTreeSet::new());
+        assert_eq!(can(&[]), Abilities::of([WorkKind::Train]));
+        assert_eq!(can(&["train", "evaluate", "distil"]), Abilities::default());
+        assert_eq!(can(&["distil"]), Abilities::of([]));
+    }
+
+    #[test]
+    fn what_a_worker_says_of_its_arithmetic_is_read_and_what_it_does_not_say_is_unknown() {
+        let worker = WorkerId::from_content(b"a worker").to_string();
+        let said = v1::Hello {
+            worker,
+            protocol: proto::PROTOCOL,
+            numerics: Some(7),
+            precisions: vec!["fp32".to_owned(), "fp8".to_owned()],
+            evaluations: vec!["held_out_loss".to_owned()],
+            ..Default::default()
+        };
+        let body = Body::Hello(said);
+        let can = hello(WorkerMessage { sequence: 0, body: Some(body) }).expect("it is sound").can;
+        assert_eq!(can.numerics, Some(7));
+        assert_eq!(can.precisions, Some(BTreeSet::from([Precision::Fp32])));
+        assert_eq!(can.evaluations, Some(BTreeSet::from([EvaluationKind::HeldOutLoss])));
     }
 }

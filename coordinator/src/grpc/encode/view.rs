@@ -127,6 +127,8 @@ pub(crate) fn worker(worker: &WorkerView) -> v1::WorkerStatus {
         progress: worker.progress.as_ref().map(progress),
         stage: worker.work.as_ref().and_then(Work::stage).map(Into::into),
         evaluation: worker.work.as_ref().and_then(Work::evaluation).map(Into::into),
+        held_back: worker.held_back.clone().unwrap_or_default(),
+        held_back_ms: worker.held_back_for.map(|rest| u64::try_from(rest.as_millis()).unwrap_or(u64::MAX)),
     }
 }
 

@@ -55,7 +55,7 @@ impl Derived {
             Fact::StageDiverged { stage, attempt, .. } => {
                 self.result(at_ms, AttemptKey { stage: *stage, attempt: *attempt }, "diverged", 0)
             }
-            Fact::AttemptEnded { stage, attempt, why } => {
+            Fact::AttemptEnded { stage, attempt, why, .. } => {
                 self.end(at_ms, AttemptKey { stage: *stage, attempt: *attempt }, &why.to_string());
                 Ok(())
             }
@@ -73,6 +73,7 @@ impl Derived {
             | Fact::CheckpointRemoved { .. }
             | Fact::CampaignCancelled { .. }
             | Fact::RetriesChanged { .. }
+            | Fact::WeightChanged { .. }
             | Fact::StagePoisoned { .. }
             | Fact::StageRetried { .. }
             | Fact::StageReopened { .. } => Ok(()),

@@ -20,7 +20,7 @@ pub(super) async fn write(connection: &mut SqliteConnection, at_ms: u64, fact: &
             want(connection, growth.campaign, &growth.stages).await?;
             want_evaluations(connection, growth.campaign, &growth.evaluations).await
         }
-        Fact::AttemptStarted { stage, worker, attempt } => {
+        Fact::AttemptStarted { stage, worker, attempt, .. } => {
             let insert = "INSERT INTO attempts (stage, attempt, worker, started_at_ms) VALUES (?, ?, ?, ?)";
             let insert = sqlx::query(insert)
                 .bind(stage.to_string())
@@ -48,7 +48,7 @@ pub(super) async fn write(connection: &mut SqliteConnection, at_ms: u64, fact: &
             insert.execute(connection).await.map_err(cannot_write("results"))?;
             Ok(())
         }
-        Fact::AttemptEnded { stage, attempt, why } => {
+        Fact::AttemptEnded { stage, attempt, why, .. } => {
             end(connection, at_ms, AttemptKey { stage: *stage, attempt: *attempt }, &why.to_string()).await
         }
         Fact::CampaignForgotten { campaign } => forget(connection, *campaign).await,
@@ -57,6 +57,7 @@ pub(super) async fn write(connection: &mut SqliteConnection, at_ms: u64, fact: &
         | Fact::CheckpointRemoved { .. }
         | Fact::CampaignCancelled { .. }
         | Fact::RetriesChanged { .. }
+        | Fact::WeightChanged { .. }
         | Fact::StagePoisoned { .. }
         | Fact::StageRetried { .. }
         | Fact::StageReopened { .. } => Ok(()),

@@ -93,6 +93,7 @@ impl World {
             name: "w".to_owned(),
             device: "paper".to_owned(),
             memory_bytes: None,
+            can: vocabulary::Abilities::default(),
             predecessors: Vec::new(),
         };
         Self {

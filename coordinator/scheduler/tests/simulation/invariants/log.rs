@@ -67,6 +67,7 @@ fn counted(facts: &[Fact]) -> BTreeMap<StageKey, Counts> {
         let Some(stage) = fact.stage() else { continue };
         let counts = counted.entry(stage).or_default();
         match fact {
+            Fact::AttemptEnded { excused: true, .. } => {}
             Fact::AttemptEnded { why, .. } => match kind(why) {
                 Some(RetryCount::NotStarted) => counts.not_started += 1,
                 Some(RetryCount::Preempted) => counts.preempted += 1,
@@ -92,6 +93,7 @@ pub(super) fn invariant_ends_are_counted_apart(moment: &Moment<'_>) -> Result<()
     Ok(())
 }
 
+/// One worker alone gives up no stage while another could take it. By names: a process in another's place is the same worker.
 pub(super) fn invariant_a_stage_stops_at_its_limit_and_not_before(moment: &Moment<'_>) -> Result<(), String> {
     let counts = counted(moment.facts);
     for fact in recorded(moment) {
@@ -105,15 +107,39 @@ pub(super) fn invariant_a_stage_stops_at_its_limit_and_not_before(moment: &Momen
         ensure(given_up.as_ref().is_none_or(exceeds), || {
             format!("{} was given up with {counts:?}, and {retries:?} are allowed", stage.short())
         })?;
+        let against = |kind: RetryCount| failed_on(moment.facts, *stage, kind);
         // What ended may be within a limit that others, since cancelled, had raised; it is the end that counts.
         let ended_as = match fact {
-            Fact::AttemptEnded { why, .. } => kind(why),
+            Fact::AttemptEnded { why, excused: false, .. } => kind(why),
             _ => None,
         };
         let goes_on = matches!(moment.after.ledger().stage_state(stage), Some(state) if state.is_open());
-        ensure(!(goes_on && ended_as.as_ref().is_some_and(exceeds)), || {
+        let others = |kind: &RetryCount| {
+            let names = against(*kind);
+            moment.before.workers().any(|known| names.last() != Some(&known.name))
+        };
+        ensure(!(goes_on && ended_as.as_ref().is_some_and(|kind| exceeds(kind) && !others(kind))), || {
             format!("{} continues with {counts:?}, and {retries:?} are allowed", stage.short())
         })?;
     }
     Ok(())
+}
+
+/// The names of the workers whose attempts at a stage ended so and counted, the last one last.
+fn failed_on(facts: &[Fact], stage: StageKey, count: RetryCount) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    let mut last = String::new();
+    for fact in facts.iter().filter(|fact| fact.stage() == Some(stage)) {
+        match fact {
+            Fact::AttemptStarted { name, .. } => last.clone_from(name),
+            Fact::AttemptEnded { why, excused: false, .. } if kind(why) == Some(count) => {
+                names.retain(|name| *name != last);
+                names.push(last.clone());
+            }
+            Fact::CheckpointCommitted { .. } if count != RetryCount::Failed => names.clear(),
+            Fact::StageRetried { .. } | Fact::StageReopened { .. } => names.clear(),
+            _ => {}
+        }
+    }
+    names
 }

@@ -34,7 +34,7 @@ pub(super) fn invariant_stage_has_at_most_one_live_lease(moment: &Moment<'_>) ->
 }
 
 pub(super) fn invariant_no_worker_idles_beside_a_ready_stage(moment: &Moment<'_>) -> Result<(), String> {
-    let idle = moment.after.workers().find(|known| known.slot == Slot::Idle);
+    let idle = moment.after.workers().find(scheduler::WorkerStatus::is_idle);
     let ready = moment.after.ready();
     match (idle, ready.first()) {
         (Some(idle), Some(stage)) => Err(format!("{} beside {}", idle.name, stage.short())),

@@ -91,7 +91,7 @@ impl Witness {
             Event::HeartbeatReceived { worker, .. } if moment.before.workers().all(|known| known.worker != *worker) => {
                 Vec::new()
             }
-            Event::WorkerJoined { worker, running, .. } | Event::HeartbeatReceived { worker, running } => {
+            Event::WorkerJoined { worker, running, .. } | Event::HeartbeatReceived { worker, running, .. } => {
                 running.iter().map(|key| (*worker, *key)).collect()
             }
             event => report(event).into_iter().collect(),
@@ -157,6 +157,7 @@ impl Witness {
     fn invariant_a_failed_stage_waits_for_its_backoff(&mut self, moment: &Moment<'_>) -> Result<(), String> {
         for fact in recorded(moment) {
             match fact {
+                Fact::AttemptEnded { excused: true, .. } => {}
                 Fact::AttemptEnded { stage, why, .. } => {
                     let Some(status) = moment.after.stage_status(stage) else { continue };
                     match why.counts_as() {
@@ -201,7 +202,7 @@ impl Witness {
                 self.told.remove(&(*worker, *key));
                 Vec::new()
             }
-            Event::WorkerJoined { worker, running, .. } | Event::HeartbeatReceived { worker, running } => {
+            Event::WorkerJoined { worker, running, .. } | Event::HeartbeatReceived { worker, running, .. } => {
                 let known = moment.after.workers().any(|known| known.worker == *worker);
                 // What it settled may be trained again from this moment on: it is refused when it speaks of it next.
                 let settled = |key: &AttemptKey| moment.before.standing(*worker, *key) == Standing::Settled;

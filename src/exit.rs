@@ -5,7 +5,7 @@ use std::fmt;
 use std::process::ExitCode;
 
 use client::{BranchError, CallError};
-use proto::v1::CampaignSummary;
+use proto::v1::{CampaignPhase, CampaignSummary};
 use vocabulary::text::one_line;
 
 use crate::logging::say;
@@ -18,6 +18,7 @@ Exit codes:
   2    invalid request: usage, a recipe, a path, a name
   3    the campaign ended with failed stages
   4    the examined data is not sound
+  5    the campaign was cancelled
   130  interrupted; run the same command again to continue
   Workers have exit codes of their own: see `windtunnel worker --help`.";
 
@@ -30,6 +31,8 @@ pub(crate) enum Exit {
     StagesFailed,
     /// The examined data is not sound.
     NotSound,
+    /// The campaign was cancelled before its end.
+    Cancelled,
     /// Stopped by a signal.
     Interrupted,
     /// A worker's own code, which pools read.
@@ -39,6 +42,9 @@ pub(crate) enum Exit {
 impl Exit {
     /// The exit of a command that waited for a campaign.
     pub(crate) fn of_campaign(summary: &CampaignSummary) -> Self {
+        if summary.phase() == CampaignPhase::Cancelled {
+            return Self::Cancelled;
+        }
         let failed = [summary.stages, summary.evaluations].into_iter().flatten().any(|counts| counts.failed > 0);
         if failed { Self::StagesFailed } else { Self::Done }
     }
@@ -49,6 +55,7 @@ impl Exit {
             Self::Done => 0,
             Self::StagesFailed => 3,
             Self::NotSound => 4,
+            Self::Cancelled => 5,
             Self::Interrupted => 130,
             Self::Worker(code) => code as u8,
         }
@@ -129,6 +136,13 @@ mod tests {
     use anyhow::{Context, anyhow};
 
     use super::*;
+
+    #[test]
+    fn a_cancelled_campaign_is_no_success() {
+        let summary = |phase: CampaignPhase| CampaignSummary { phase: phase.into(), ..Default::default() };
+        assert_eq!(Exit::of_campaign(&summary(CampaignPhase::Cancelled)).code(), 5);
+        assert_eq!(Exit::of_campaign(&summary(CampaignPhase::Ended)).code(), 0);
+    }
 
     #[test]
     fn bad_input_is_known_below_context_and_keeps_its_causes() {

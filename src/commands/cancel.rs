@@ -1,5 +1,6 @@
 //! `windtunnel cancel`
 
+use proto::v1::CampaignPhase;
 use serde::Serialize;
 
 use crate::args::CoordinatorArgs;
@@ -10,7 +11,8 @@ use crate::views::output::{self, View};
 
 /// Cancel a campaign: stop training what no other campaign needs
 ///
-/// Keeps everything trained so far. Submitting the recipe again continues where it stopped.
+/// Keeps everything trained so far. Submitting the recipe again continues where it stopped. A campaign that has ended stays
+/// as it is.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:
@@ -27,20 +29,36 @@ pub(crate) struct Args {
 #[derive(Serialize)]
 struct Cancelled {
     campaign: String,
+    name: String,
+    /// Whether there was something to cancel.
+    cancelled: bool,
+    #[serde(skip)]
+    was: CampaignPhase,
 }
 
 impl Args {
     pub(crate) fn run(self, global: &Global) -> anyhow::Result<Exit> {
         let name = &self.campaign;
-        let campaign =
-            with_coordinator(global, &self.coordinator, async |campaigns| Ok(campaigns.cancel(name).await?))?;
-        output::print(&Cancelled { campaign }, global.json)?;
+        let answer = with_coordinator(global, &self.coordinator, async |campaigns| Ok(campaigns.cancel(name).await?))?;
+        let was = answer.was();
+        let cancelled = Cancelled {
+            campaign: answer.campaign,
+            name: answer.name,
+            cancelled: matches!(was, CampaignPhase::Open | CampaignPhase::Unspecified),
+            was,
+        };
+        output::print(&cancelled, global.json)?;
         Ok(Exit::Done)
     }
 }
 
 impl View for Cancelled {
     fn table(&self) -> String {
-        format!("cancelled {}\n", self.campaign)
+        let Self { campaign, name, .. } = self;
+        match self.was {
+            CampaignPhase::Ended => format!("{name} has ended; nothing to cancel\n"),
+            CampaignPhase::Cancelled => format!("{name} was cancelled before; nothing to cancel\n"),
+            CampaignPhase::Open | CampaignPhase::Unspecified => format!("cancelled {name} ({campaign})\n"),
+        }
     }
 }

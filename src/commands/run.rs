@@ -69,7 +69,7 @@ impl Args {
         let training = Training { by: &self.training, data_dir, storage: self.storage.as_deref() };
         let ask = async |campaigns: &mut Campaigns| {
             upload(campaigns, &prepared).await?;
-            Ok(client::submit(campaigns, &recipe, &prepared.dataset).await?)
+            Ok(client::submit(campaigns, &recipe, &prepared.dataset, None).await?)
         };
         match training.see_through(&mut interrupts, ask).await? {
             Some(measured) => conclude(measured, out, global).await,

@@ -18,6 +18,7 @@ use crate::views::output::{self, View};
 /// Submit a recipe to a running coordinator and return
 ///
 /// Prepares the data locally, in the data directory, and copies it to the coordinator's storage if that is elsewhere.
+/// Campaigns take turns by how much was trained for them: one with `--weight 3` gets three times as much as one without.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:
@@ -26,6 +27,10 @@ Example:
 pub(crate) struct Args {
     /// Recipe file
     recipe: PathBuf,
+
+    /// Share of the workers beside other campaigns, 1 to 1000 [default: as before, at first 1]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    weight: Option<u32>,
 
     #[command(flatten)]
     coordinator: CoordinatorArgs,
@@ -52,7 +57,7 @@ impl Args {
             };
             let prepared = prepare_data(&recipe, data_dir.path())?;
             upload(&mut reached.campaigns, &prepared).await?;
-            Ok(client::submit(&mut reached.campaigns, &recipe, &prepared.dataset).await?)
+            Ok(client::submit(&mut reached.campaigns, &recipe, &prepared.dataset, self.weight).await?)
         })?;
         let Accepted { campaign, name, stages, stages_done, .. } = submitted;
         output::print(&Submitted { campaign, name, stages, stages_done }, global.json)?;

@@ -123,6 +123,11 @@ impl Found {
         }
     }
 
+    /// How many stages were given up.
+    pub(crate) fn given_up(&self) -> usize {
+        self.facts.iter().filter(|fact| matches!(fact, Fact::StagePoisoned { .. })).count()
+    }
+
     /// Steps that were trained more often than once.
     pub(crate) fn repeated(&self, trained: &[Trained]) -> usize {
         let all: usize = trained.iter().map(|trained| trained.steps.len()).sum();

@@ -28,6 +28,8 @@ pub(crate) enum Kind {
     WorkerHang,
     /// The coordinator is killed. Its files stay.
     CoordinatorCrash,
+    /// A worker fails whatever it is given, at once. It is not drawn: a test of its own has it, with the usual retries.
+    BlackHole,
 }
 
 impl Kind {

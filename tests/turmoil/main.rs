@@ -35,7 +35,7 @@ mod table;
 mod trainer;
 mod world;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use checks::Found;
 use proto::v1::TrialResult;
@@ -102,4 +102,17 @@ fn a_campaign_over_a_network_that_fails_is_the_undisturbed_one() {
         assert_eq!(outcome, undisturbed, "seed {seed} gives the same results and curves");
     }
     println!("{table}");
+}
+
+/// It is the one that is always free, so it is offered everything first.
+#[test]
+fn a_worker_that_fails_whatever_it_is_given_costs_a_campaign_nothing() {
+    let (played, found) = simulate(0, &[]);
+    let undisturbed = Yield::of(&played, &found);
+    let (from, until) = (Duration::ZERO, Duration::from_secs(100));
+    let broken = faults::Fault { kind: faults::Kind::BlackHole, worker: 0, from, until };
+    let (played, found) = simulate(0, &[broken]);
+    assert!(played.track.failures() >= 3, "it is given stages: {}", played.track.failures());
+    assert_eq!(found.given_up(), 0, "and gives none of them up");
+    assert_eq!(Yield::of(&played, &found), undisturbed);
 }

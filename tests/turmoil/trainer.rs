@@ -71,6 +71,8 @@ pub(crate) struct Track {
     moved: Condvar,
     began: Instant,
     trained: Mutex<Vec<Trained>>,
+    /// Hosts whose worker fails whatever it is given, and how often it did.
+    broken: Mutex<BTreeMap<usize, usize>>,
 }
 
 impl Track {
@@ -80,6 +82,7 @@ impl Track {
             moved: Condvar::new(),
             began: Instant::now(),
             trained: Mutex::default(),
+            broken: Mutex::default(),
         })
     }
 
@@ -91,6 +94,26 @@ impl Track {
         clock.due.retain(|due| *due > now);
         if clock.due.len() < waiting {
             self.moved.notify_all();
+        }
+    }
+
+    /// From now on, the worker of a host fails whatever it is given.
+    pub(crate) fn break_host(&self, host: usize) {
+        lock(&self.broken).entry(host).or_default();
+    }
+
+    /// How often broken workers failed.
+    pub(crate) fn failures(&self) -> usize {
+        lock(&self.broken).values().sum()
+    }
+
+    fn fail_if_broken(&self, host: usize) -> Result<(), TrainingError> {
+        match lock(&self.broken).get_mut(&host) {
+            Some(failures) => {
+                *failures += 1;
+                Err("no such device".into())
+            }
+            None => Ok(()),
         }
     }
 
@@ -154,6 +177,7 @@ pub(crate) struct PaperTrainer {
 
 impl Trainer for PaperTrainer {
     fn start(&mut self, order: &Order) -> Result<Box<dyn Training>, TrainingError> {
+        self.track.fail_if_broken(self.life.host)?;
         let found = order.start.as_ref().map(|start| {
             assert!(is_checkpoint_after(start.step, &start.blobs), "a start of {} steps", start.step);
             let weights = start.blobs.iter().find(|blob| blob.name == WEIGHTS).expect("it was looked at");
@@ -171,6 +195,7 @@ impl Trainer for PaperTrainer {
     }
 
     fn evaluate(&mut self, order: &EvaluationOrder) -> Result<Measuring, TrainingError> {
+        self.track.fail_if_broken(self.life.host)?;
         let (stage, step) = (order.evaluation.parent, order.checkpoint.step);
         assert!(is_checkpoint_after(step, &order.checkpoint.blobs), "a checkpoint of {step} steps");
         Ok(Box::new(move |_| Ok(Some(validation(loss_at(&stage, step))))))

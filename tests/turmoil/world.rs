@@ -36,10 +36,10 @@ const USUAL_LATENCY: [Duration; 2] = [Duration::from_millis(1), Duration::from_m
 const SLOW: Duration = Duration::from_millis(2_500);
 
 /// The smoke recipe: two sizes and two seeds, hence four trunks with three branches each.
-const RECIPE: &str = concat!(
-    include_str!("../../recipes/smoke.toml"),
-    "\n[retries]\nnot_started = 1000\npreempted = 1000\nfailed = 1000\nbackoff_seconds = 0.5\nlongest_backoff_seconds = 1\n"
-);
+const RECIPE: &str = include_str!("../../recipes/smoke.toml");
+
+/// What a storm needs: none of its faults is the stages'.
+const PATIENCE: &str = "\n[retries]\nnot_started = 1000\npreempted = 1000\nfailed = 1000\nbackoff_seconds = 0.5\nlongest_backoff_seconds = 1\n";
 
 /// The result of a simulation.
 pub(crate) struct Played {
@@ -134,8 +134,11 @@ pub(crate) fn play(dir: &Path, seed: u64, faults: &[Fault]) -> Played {
     }
     let results = Arc::new(Mutex::new(Vec::new()));
     let found = Arc::clone(&results);
+    // A broken worker needs no more patience than every recipe has.
+    let is_storm = faults.iter().any(|fault| fault.kind != Kind::BlackHole);
+    let recipe = format!("{RECIPE}{}", if is_storm { PATIENCE } else { "" });
     sim.client("person", async move {
-        let results = watch().await;
+        let results = watch(&recipe).await;
         *found.lock().expect("nobody panics with it") = results;
         Ok(())
     });
@@ -200,6 +203,8 @@ fn turn(sim: &mut turmoil::Sim<'_>, track: &Track, lives: &[Arc<Mutex<Vec<Life>>
             lives[fault.worker].lock().expect("nobody panics with it").iter().for_each(Life::hang);
         }
         (Kind::WorkerHang, false) => {}
+        (Kind::BlackHole, true) => track.break_host(fault.worker),
+        (Kind::BlackHole, false) => {}
         (Kind::CoordinatorCrash, true) => sim.crash(COORDINATOR),
         (Kind::CoordinatorCrash, false) => sim.bounce(COORDINATOR),
     }
@@ -226,22 +231,26 @@ async fn dial(_: Uri) -> io::Result<TcpStream> {
 }
 
 /// Submits the campaign, and reconnects until it has ended.
-async fn watch() -> Vec<v1::TrialResult> {
+async fn watch(recipe: &str) -> Vec<v1::TrialResult> {
     loop {
-        if let Ok(Ok(Some(results))) = tokio::time::timeout(Duration::from_secs(20), look()).await {
+        if let Ok(Ok(Some(results))) = tokio::time::timeout(Duration::from_secs(20), look(recipe)).await {
             return results;
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
 }
 
-async fn look() -> Result<Option<Vec<v1::TrialResult>>, Box<dyn std::error::Error>> {
+async fn look(recipe: &str) -> Result<Option<Vec<v1::TrialResult>>, Box<dyn std::error::Error>> {
     let connector = tower::service_fn(|uri| async move { dial(uri).await.map(TokioIo::new) });
     let channel: Channel = Endpoint::from_static(URL).connect_with_connector(connector).await?;
     let mut client = CampaignServiceClient::new(channel);
-    let recipe_text = RECIPE.replace("seeds = [0]", "seeds = [0, 1]");
-    let submission =
-        v1::SubmitRequest { recipe_file: "smoke.toml".to_owned(), recipe_text, dataset: Some((&dataset()).into()) };
+    let recipe_text = recipe.replace("seeds = [0]", "seeds = [0, 1]");
+    let submission = v1::SubmitRequest {
+        weight: None,
+        recipe_file: "smoke.toml".to_owned(),
+        recipe_text,
+        dataset: Some((&dataset()).into()),
+    };
     let campaign = client.submit(submission).await?.into_inner().campaign;
     let request = v1::GetCampaignRequest { campaign: campaign.clone() };
     let summary = client.get_campaign(request).await?.into_inner().summary.ok_or("no summary")?;

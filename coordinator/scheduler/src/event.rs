@@ -31,7 +31,11 @@ pub enum Event {
     /// one of its stages still runs.
     ForgetRequested { campaign: CampaignId },
     /// Someone wants the stages of a campaign that were given up to be tried again.
-    RetryRequested { campaign: CampaignId },
+    RetryRequested {
+        campaign: CampaignId,
+        /// Those that diverged, too.
+        diverged: bool,
+    },
     /// A worker said hello, at its start or on a new connection.
     WorkerJoined {
         worker: WorkerId,

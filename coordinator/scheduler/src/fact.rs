@@ -87,7 +87,7 @@ pub enum Fact {
         /// The retry limit that it used up.
         limit: RetryCount,
     },
-    /// A failed stage is tried again, with its counts back at zero.
+    /// A stage that was given up or diverged is tried again, with its counts back at zero.
     StageRetried { stage: StageKey },
     /// A committed checkpoint no longer exists. Nothing starts from it.
     CheckpointRemoved {

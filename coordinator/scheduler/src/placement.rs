@@ -238,6 +238,11 @@ impl ReadyQueue {
         }
     }
 
+    /// A campaign is gone for good, with everything that it had in the queue.
+    pub(crate) fn forget(&mut self, campaign: &CampaignId) {
+        self.accounts.remove(campaign);
+    }
+
     /// How many stages and evaluations there are, by the memory they need.
     pub(crate) fn count_by_memory(&self) -> BTreeMap<u64, usize> {
         self.by_memory.clone()

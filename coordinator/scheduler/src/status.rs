@@ -166,7 +166,9 @@ impl Scheduler {
         let count = |keys: &mut dyn Iterator<Item = StageKey>| {
             let mut counts = StageCounts::default();
             for state in keys.filter_map(|key| state(&key)) {
-                *counts.of(state) += 1;
+                // Nothing of a cancelled campaign waits, unless another one wants it, and then not for this one.
+                let is_left = known.is_cancelled() && *state == StageState::Waiting;
+                *(if is_left { &mut counts.not_run } else { counts.of(state) }) += 1;
             }
             counts
         };

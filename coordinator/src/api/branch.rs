@@ -19,7 +19,7 @@ impl Api {
         let mut planned = plan.map_err(RequestError::Branch)?;
         if !dry_run {
             let plan = planned.plan.clone();
-            let submission = Submission { plan, recipe_file: String::new(), recipe_text: String::new() };
+            let submission = Submission { plan, weight: None, recipe_file: String::new(), recipe_text: String::new() };
             planned.stages_done = self.driver.submit(submission).await?.stages_done;
         }
         Ok(planned)

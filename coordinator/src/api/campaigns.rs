@@ -7,16 +7,16 @@ use super::requests::{ExtendRequest, RecipeSource, Selector, SubmitRequest};
 use super::views::{CampaignDetail, CampaignView, TrialOutcome, WorkerView};
 use super::{Api, ApiError};
 use crate::datasets::{self, Presence};
-use crate::driver::input::{Extended, Extension, Submission, Submitted};
+use crate::driver::input::{Cancelled, Extended, Extension, Retried, Submission, Submitted};
 use crate::store::RecipeText;
 
 impl Api {
     /// Accepts a campaign. It is durable when this returns.
     pub(crate) async fn submit(&self, request: SubmitRequest) -> Result<Submitted, ApiError> {
-        let SubmitRequest { recipe: RecipeSource { file, text }, dataset } = request;
+        let SubmitRequest { recipe: RecipeSource { file, text }, dataset, weight } = request;
         let plan = self.expand(&file, &text, &dataset).await?;
         self.check_dataset(&dataset).await?;
-        Ok(self.driver.submit(Submission { plan, recipe_file: file, recipe_text: text }).await?)
+        Ok(self.driver.submit(Submission { plan, weight, recipe_file: file, recipe_text: text }).await?)
     }
 
     /// The plan of a recipe; the recorded one, if it is resumed.
@@ -62,13 +62,13 @@ impl Api {
     }
 
     /// Cancels a campaign.
-    pub(crate) async fn cancel(&self, selector: Selector) -> Result<CampaignId, ApiError> {
+    pub(crate) async fn cancel(&self, selector: Selector) -> Result<Cancelled, ApiError> {
         Ok(self.driver.cancel(selector.into_string()).await?)
     }
 
-    /// Tries the stages of a campaign that were given up again.
-    pub(crate) async fn retry(&self, selector: Selector) -> Result<CampaignId, ApiError> {
-        Ok(self.driver.retry(selector.into_string()).await?)
+    /// Tries the stages of a campaign that were given up again, and on request those that diverged.
+    pub(crate) async fn retry(&self, selector: Selector, diverged: bool) -> Result<Retried, ApiError> {
+        Ok(self.driver.retry(selector.into_string(), diverged).await?)
     }
 
     /// Every worker that is known to be alive.

@@ -1,7 +1,7 @@
 //! Evaluations that are added to a campaign. Which are possible is the scheduler's decision.
 
 use recipes::EvaluationText;
-use scheduler::{Campaign, PlanError, PlannedEvaluations};
+use scheduler::PlannedEvaluations;
 
 use super::requests::EvaluateRequest;
 use super::{Api, ApiError};
@@ -36,9 +36,7 @@ impl Api {
 fn plan(view: &View, request: &EvaluateRequest) -> Result<Evaluated, RequestError> {
     let EvaluateRequest { campaign: selector, name, kind, dataset, tokens, stages, .. } = request;
     let campaign = view.find(selector.as_str())?;
-    if view.scheduler.ledger().campaign(&campaign).is_some_and(Campaign::is_cancelled) {
-        return Err(RequestError::PlanRejected { campaign, error: PlanError::Cancelled { campaign } });
-    }
+    view.scheduler.ledger().wanted(&campaign).map_err(|error| RequestError::PlanRejected { campaign, error })?;
     let selectors: Vec<&str> = stages.iter().map(|stage| stage.as_str()).collect();
     let stages = if selectors.is_empty() { Vec::new() } else { view.find_stages(&campaign, &selectors)? };
     let text = EvaluationText { name, kind: *kind, dataset, tokens: *tokens };

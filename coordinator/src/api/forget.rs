@@ -52,8 +52,9 @@ impl Api {
             return Ok(());
         }
         let folder = Path::from(layout::dataset_path(&dataset));
-        let files = self.storage.list(Some(&folder)).map_ok(|file| file.location).boxed();
-        let deleted: Result<Vec<_>, _> = self.storage.delete_stream(files).try_collect().await;
+        let storage = self.storage.store();
+        let files = storage.list(Some(&folder)).map_ok(|file| file.location).boxed();
+        let deleted: Result<Vec<_>, _> = storage.delete_stream(files).try_collect().await;
         deleted.map(drop).map_err(ApiError::DeleteFiles)
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use proto::limits::MAX_NAME_BYTES;
-use scheduler::BranchTerms;
+use scheduler::{BranchTerms, Weight};
 use vocabulary::{Dataset, EvaluationKind};
 
 use super::limit::{TooLong, at_most};
@@ -42,6 +42,8 @@ pub(crate) struct RecipeSource {
 pub(crate) struct SubmitRequest {
     pub(crate) recipe: RecipeSource,
     pub(crate) dataset: Dataset,
+    /// The share of the workers; as before where it is `None`.
+    pub(crate) weight: Option<Weight>,
 }
 
 /// Add what a larger recipe has to a campaign.

@@ -16,6 +16,8 @@ pub(super) struct Applied {
     pub(super) checkpoint_recorded: bool,
     /// The campaign was accepted now.
     pub(super) accepted: Option<CampaignId>,
+    /// Stages and evaluations that are tried again.
+    pub(super) retried: Vec<StageKey>,
     /// The plan was not accepted.
     pub(super) rejected: Option<PlanError>,
 }
@@ -102,6 +104,10 @@ impl Driver {
             }
             Fact::StageReopened { stage } => {
                 warn!(%stage, "a trained stage is trained again: its last checkpoint is lost, and another needs it");
+            }
+            Fact::StageRetried { stage } => {
+                info!(%stage, "a stage is tried again");
+                applied.retried.push(*stage);
             }
             Fact::StagePoisoned { stage, limit } => warn!(%stage, %limit, "a stage is given up"),
             Fact::StageCompleted { stage, attempt, .. } => info!(%stage, %attempt, "a stage is trained"),

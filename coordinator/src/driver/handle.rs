@@ -7,7 +7,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use vocabulary::CampaignId;
 
 use super::index::Indexed;
-use super::input::{Extended, Extension, Input, Request, Submission, Submitted};
+use super::input::{Cancelled, Extended, Extension, Input, Request, Retried, Submission, Submitted};
 use super::patience::Stall;
 use super::request_error::RequestError;
 use super::view::View;
@@ -75,13 +75,13 @@ impl DriverHandle {
     }
 
     /// Cancels a campaign.
-    pub(crate) async fn cancel(&self, selector: String) -> Result<CampaignId, RequestError> {
+    pub(crate) async fn cancel(&self, selector: String) -> Result<Cancelled, RequestError> {
         self.ask(|reply| Request::Cancel { selector, reply }).await?
     }
 
-    /// Tries the failed stages of a campaign again.
-    pub(crate) async fn retry(&self, selector: String) -> Result<CampaignId, RequestError> {
-        self.ask(|reply| Request::Retry { selector, reply }).await?
+    /// Tries the failed stages of a campaign again, and on request those that diverged.
+    pub(crate) async fn retry(&self, selector: String, diverged: bool) -> Result<Retried, RequestError> {
+        self.ask(|reply| Request::Retry { selector, diverged, reply }).await?
     }
 
     /// Forgets a campaign that is over. It is gone for good when this returns, but for files that are still being deleted.

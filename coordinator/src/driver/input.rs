@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use scheduler::{CampaignPhase, Weight};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use vocabulary::{AttemptKey, CampaignId, Growth, Plan, StageKey, WorkerId};
@@ -56,11 +57,12 @@ pub(crate) enum Request {
     },
     Cancel {
         selector: String,
-        reply: oneshot::Sender<Result<CampaignId, RequestError>>,
+        reply: oneshot::Sender<Result<Cancelled, RequestError>>,
     },
     Retry {
         selector: String,
-        reply: oneshot::Sender<Result<CampaignId, RequestError>>,
+        diverged: bool,
+        reply: oneshot::Sender<Result<Retried, RequestError>>,
     },
     /// Forgets a campaign that is over.
     Forget {
@@ -80,6 +82,8 @@ pub(crate) enum Request {
 #[derive(Debug)]
 pub(crate) struct Submission {
     pub(crate) plan: Plan,
+    /// The share of the workers; as before where it is `None`.
+    pub(crate) weight: Option<Weight>,
     pub(crate) recipe_file: String,
     pub(crate) recipe_text: String,
 }
@@ -98,6 +102,26 @@ pub(crate) struct Extended {
     /// The whole campaign, what was added included.
     pub(crate) campaign: Submitted,
     pub(crate) trials_added: usize,
+}
+
+/// What a cancellation found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Cancelled {
+    pub(crate) campaign: CampaignId,
+    pub(crate) name: String,
+    /// The phase before. Only an open campaign is cancelled.
+    pub(crate) was: CampaignPhase,
+}
+
+/// What a retry did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Retried {
+    pub(crate) campaign: CampaignId,
+    pub(crate) name: String,
+    /// Stages and evaluations that are tried again, with their sizes.
+    pub(crate) stages: Vec<(StageKey, String)>,
+    /// How many stages diverged and stay as they are.
+    pub(crate) diverged: usize,
 }
 
 /// The result of a submission.

@@ -278,7 +278,9 @@ impl Driver {
             Input::Request(Request::Submit { submission, reply }) => self.on_submit(*submission, reply, batch),
             Input::Request(Request::Extend { extension, reply }) => self.on_extend(*extension, reply, batch),
             Input::Request(Request::Cancel { selector, reply }) => self.on_cancel(&selector, reply, batch),
-            Input::Request(Request::Retry { selector, reply }) => self.on_retry(&selector, reply, batch),
+            Input::Request(Request::Retry { selector, diverged, reply }) => {
+                self.on_retry(&selector, diverged, reply, batch);
+            }
             Input::Request(Request::Forget { campaign, reply }) => self.on_forget(campaign, reply, batch),
             Input::Request(Request::Collect { checkpoints, reply }) => self.on_collect(checkpoints, reply, batch),
             Input::Request(Request::Look(reply)) => batch.afterwards.push(Afterwards::Look(reply)),

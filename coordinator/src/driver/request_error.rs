@@ -31,6 +31,8 @@ pub(crate) enum RequestError {
     Forget { campaign: CampaignId, error: ForgetError },
     #[error("the plan of {campaign} cannot be run: {error}")]
     PlanRejected { campaign: CampaignId, error: PlanError },
+    #[error("{campaign} was cancelled, so nothing of it is retried: submit its recipe again to continue it")]
+    NothingToRetry { campaign: CampaignId },
     #[error(
         "the coordinator has been waiting for its store for {seconds} s ({why}); it continues once that passes, and nothing \
          is lost: try again later"

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use scheduler::Event;
+use scheduler::{CampaignStatus, Event};
 use tokio::sync::oneshot;
 use tracing::info;
-use vocabulary::{CampaignId, Plan};
+use vocabulary::{CampaignId, Plan, StageKey};
 
 use super::Driver;
 use super::batch::{Afterwards, Batch};
-use super::input::{Extended, Extension, Submission, Submitted};
+use super::input::{Cancelled, Extended, Extension, Retried, Submission, Submitted};
 use super::request_error::RequestError;
 use super::view::find;
 
@@ -17,12 +17,15 @@ pub(super) type Reply<T> = oneshot::Sender<Result<T, RequestError>>;
 
 impl Driver {
     pub(super) fn on_submit(&mut self, submission: Submission, reply: Reply<Submitted>, batch: &mut Batch) {
-        let Submission { plan, recipe_file, recipe_text } = submission;
+        let Submission { plan, weight, recipe_file, recipe_text } = submission;
         let (campaign, trials) = (plan.campaign, plan.trials_in_the_end());
         let before = self.trials(&campaign);
         let applied = self.apply(Event::CampaignSubmitted { plan }, batch);
         if let Some(error) = applied.rejected {
             return answer(batch, reply, Err(RequestError::PlanRejected { campaign, error }));
+        }
+        if let Some(weight) = weight {
+            self.apply(Event::WeightRequested { campaign, weight }, batch);
         }
         if applied.accepted.is_some() {
             info!(%campaign, "accepted");
@@ -71,12 +74,15 @@ impl Driver {
         })
     }
 
-    pub(super) fn on_cancel(&mut self, selector: &str, reply: Reply<CampaignId>, batch: &mut Batch) {
-        let found = find(&self.scheduler, &self.notes, selector);
-        if let Ok(campaign) = found {
+    pub(super) fn on_cancel(&mut self, selector: &str, reply: Reply<Cancelled>, batch: &mut Batch) {
+        let cancelled = find(&self.scheduler, &self.notes, selector).and_then(|campaign| {
+            let unknown = || RequestError::UnknownCampaign { selector: selector.to_owned() };
+            let CampaignStatus { name, phase: was, .. } =
+                self.scheduler.campaign_status(&campaign).ok_or_else(unknown)?;
             self.apply(Event::CampaignCancelled { campaign }, batch);
-        }
-        answer(batch, reply, found);
+            Ok(Cancelled { campaign, name, was })
+        });
+        answer(batch, reply, cancelled);
     }
 
     pub(super) fn on_forget(&mut self, campaign: CampaignId, reply: Reply<()>, batch: &mut Batch) {
@@ -92,12 +98,20 @@ impl Driver {
         answer(batch, reply, forgotten);
     }
 
-    pub(super) fn on_retry(&mut self, selector: &str, reply: Reply<CampaignId>, batch: &mut Batch) {
-        let found = find(&self.scheduler, &self.notes, selector);
-        if let Ok(campaign) = found {
-            self.apply(Event::RetryRequested { campaign }, batch);
-        }
-        answer(batch, reply, found);
+    pub(super) fn on_retry(&mut self, selector: &str, diverged: bool, reply: Reply<Retried>, batch: &mut Batch) {
+        let retried = find(&self.scheduler, &self.notes, selector).and_then(|campaign| {
+            let name = match self.scheduler.ledger().wanted(&campaign) {
+                Ok(known) => known.plan().name.clone(),
+                Err(_) => return Err(RequestError::NothingToRetry { campaign }),
+            };
+            let applied = self.apply(Event::RetryRequested { campaign, diverged }, batch);
+            let size = |key: &StageKey| self.scheduler.work(key).map(|work| work.size().to_owned()).unwrap_or_default();
+            let stages = applied.retried.into_iter().map(|key| (key, size(&key))).collect();
+            let status = self.scheduler.campaign_status(&campaign);
+            let diverged = status.map_or(0, |status| status.stages.diverged + status.evaluations.diverged);
+            Ok(Retried { campaign, name, stages, diverged })
+        });
+        answer(batch, reply, retried);
     }
 }
 

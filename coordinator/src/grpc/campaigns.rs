@@ -169,8 +169,8 @@ impl CampaignService for CampaignHandlers {
     }
 
     async fn cancel_campaign(&self, request: Request<v1::CancelCampaignRequest>) -> Answer<v1::CancelCampaignResponse> {
-        let campaign = self.api.cancel(decode::selector(request.into_inner().campaign)?).await?;
-        Ok(Response::new(v1::CancelCampaignResponse { campaign: campaign.to_string() }))
+        let cancelled = self.api.cancel(decode::selector(request.into_inner().campaign)?).await?;
+        Ok(Response::new(encode::cancelled(cancelled)))
     }
 
     async fn forget_campaign(&self, request: Request<v1::ForgetCampaignRequest>) -> Answer<v1::ForgetCampaignResponse> {
@@ -179,8 +179,9 @@ impl CampaignService for CampaignHandlers {
     }
 
     async fn retry_campaign(&self, request: Request<v1::RetryCampaignRequest>) -> Answer<v1::RetryCampaignResponse> {
-        let campaign = self.api.retry(decode::selector(request.into_inner().campaign)?).await?;
-        Ok(Response::new(v1::RetryCampaignResponse { campaign: campaign.to_string() }))
+        let v1::RetryCampaignRequest { campaign, diverged } = request.into_inner();
+        let retried = self.api.retry(decode::selector(campaign)?, diverged).await?;
+        Ok(Response::new(encode::retried(retried)))
     }
 
     async fn list_workers(&self, _: Request<v1::ListWorkersRequest>) -> Answer<v1::ListWorkersResponse> {

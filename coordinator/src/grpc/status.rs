@@ -43,6 +43,7 @@ fn of_request(error: &RequestError, message: String) -> Status {
         | RequestError::Evaluate(_)
         | RequestError::PlanRejected { .. } => Status::invalid_argument(message),
         RequestError::Forget { .. }
+        | RequestError::NothingToRetry { .. }
         | RequestError::Branch(
             BranchRefusal::NameTaken { .. } | BranchRefusal::NotTrained { .. } | BranchRefusal::UnknownText { .. },
         ) => Status::failed_precondition(message),

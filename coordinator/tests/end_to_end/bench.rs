@@ -52,6 +52,7 @@ pub(crate) fn options(dir: &Path) -> CoordinatorOptions {
 
 pub(crate) fn submission() -> v1::SubmitRequest {
     v1::SubmitRequest {
+        weight: None,
         recipe_file: "smoke.toml".to_owned(),
         recipe_text: RECIPE.to_owned(),
         dataset: Some((&dataset()).into()),

@@ -64,8 +64,14 @@ impl Campaigns {
     }
 
     /// Submits a recipe with the data it is expanded over.
-    pub async fn submit(&mut self, recipe: &Recipe, dataset: &Dataset) -> Result<v1::SubmitResponse, CallError> {
+    pub async fn submit(
+        &mut self,
+        recipe: &Recipe,
+        dataset: &Dataset,
+        weight: Option<u32>,
+    ) -> Result<v1::SubmitResponse, CallError> {
         let request = v1::SubmitRequest {
+            weight,
             recipe_file: recipe.file().to_owned(),
             recipe_text: recipe.text().to_owned(),
             dataset: Some(dataset.into()),
@@ -187,10 +193,10 @@ impl Campaigns {
         Ok(results)
     }
 
-    /// Cancels a campaign and returns its identifier.
-    pub async fn cancel(&mut self, campaign: &str) -> Result<String, CallError> {
+    /// Cancels a campaign, unless it has ended.
+    pub async fn cancel(&mut self, campaign: &str) -> Result<v1::CancelCampaignResponse, CallError> {
         let answer = self.client.cancel_campaign(v1::CancelCampaignRequest { campaign: campaign.to_owned() }).await;
-        Ok(self.received(answer)?.campaign)
+        self.received(answer)
     }
 
     /// Forgets a campaign that is over, or says what would go in a dry run.
@@ -202,10 +208,11 @@ impl Campaigns {
         self.received(answer)
     }
 
-    /// Retries the failed stages of a campaign and returns its identifier.
-    pub async fn retry(&mut self, campaign: &str) -> Result<String, CallError> {
-        let answer = self.client.retry_campaign(v1::RetryCampaignRequest { campaign: campaign.to_owned() }).await;
-        Ok(self.received(answer)?.campaign)
+    /// Retries the failed stages of a campaign, and on request those that diverged.
+    pub async fn retry(&mut self, campaign: &str, diverged: bool) -> Result<v1::RetryCampaignResponse, CallError> {
+        let request = v1::RetryCampaignRequest { campaign: campaign.to_owned(), diverged };
+        let answer = self.client.retry_campaign(request).await;
+        self.received(answer)
     }
 
     /// The committed checkpoint of a stage at a step, or its last one.

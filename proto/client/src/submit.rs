@@ -24,8 +24,13 @@ pub struct Accepted {
 ///
 /// # Errors
 /// The coordinator refuses the recipe.
-pub async fn submit(campaigns: &mut Campaigns, recipe: &Recipe, dataset: &Dataset) -> Result<Accepted, CallError> {
-    let v1::SubmitResponse { campaign, stages, stages_done, .. } = campaigns.submit(recipe, dataset).await?;
+pub async fn submit(
+    campaigns: &mut Campaigns,
+    recipe: &Recipe,
+    dataset: &Dataset,
+    weight: Option<u32>,
+) -> Result<Accepted, CallError> {
+    let v1::SubmitResponse { campaign, stages, stages_done, .. } = campaigns.submit(recipe, dataset, weight).await?;
     Ok(Accepted { campaign, name: recipe.name().to_owned(), of: WorkKind::Train, stages, stages_done })
 }
 

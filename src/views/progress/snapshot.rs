@@ -32,6 +32,12 @@ pub(crate) struct WorkerLine {
     pub(crate) loss: Option<f64>,
     pub(crate) learning_rate: Option<f64>,
     pub(crate) tokens_per_second: Option<f64>,
+    /// Why it is given nothing, where that is so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) held_back: Option<String>,
+    /// For how long, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) held_back_ms: Option<u64>,
 }
 
 impl From<&v1::CampaignUpdate> for Snapshot {
@@ -67,6 +73,8 @@ impl From<&v1::WorkerStatus> for WorkerLine {
             loss: latest.map(|point| point.loss),
             learning_rate: latest.map(|point| point.learning_rate),
             tokens_per_second: progress.map(|progress| progress.tokens_per_second),
+            held_back: Some(worker.held_back.clone()).filter(|why| !why.is_empty()),
+            held_back_ms: worker.held_back_ms,
         }
     }
 }
@@ -95,7 +103,7 @@ impl WorkerLine {
             (Some(size), None) => {
                 parts.push(self.text.as_ref().map_or_else(|| size.clone(), |text| format!("{size} on {text}")));
             }
-            _ if self.connected => parts.push("idle".to_owned()),
+            _ if self.connected && self.held_back.is_none() => parts.push("idle".to_owned()),
             _ => {}
         }
         match (self.step, self.end_step) {
@@ -109,6 +117,10 @@ impl WorkerLine {
         parts.extend(
             self.tokens_per_second.filter(|rate| *rate > 0.0).map(|rate| format!("{} tokens/s", human_count(rate))),
         );
+        if let Some(why) = &self.held_back {
+            let rest = self.held_back_ms.map(|rest| format!(" for {} s", rest.div_ceil(1000))).unwrap_or_default();
+            parts.push(format!("held back{rest}: {why}"));
+        }
         if !self.connected {
             parts.push("not connected".to_owned());
         }
@@ -169,6 +181,11 @@ mod tests {
         let evaluation = v1::Evaluation { size: "tiny-128".to_owned(), name: "news".to_owned(), ..Default::default() };
         let evaluating = v1::WorkerStatus { evaluation: Some(evaluation), ..idle.clone() };
         assert_eq!(WorkerLine::from(&evaluating).text(), "a  tiny-128 on news");
+        let resting =
+            v1::WorkerStatus { held_back: "its disk is full".to_owned(), held_back_ms: Some(4_001), ..idle.clone() };
+        assert_eq!(WorkerLine::from(&resting).text(), "a  held back for 5 s: its disk is full");
+        let unfit = v1::WorkerStatus { held_back_ms: None, ..resting };
+        assert_eq!(WorkerLine::from(&unfit).text(), "a  held back: its disk is full");
         let gone = v1::WorkerStatus { connected: false, progress: None, ..busy() };
         assert_eq!(WorkerLine::from(&gone).text(), "local-1  tiny-128 decay  starting  not connected");
     }

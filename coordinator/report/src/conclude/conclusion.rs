@@ -2,6 +2,7 @@
 
 use scaling::single::Comparison;
 use scaling::{Analysis, AnalysisOptions, FitError, analyse};
+use vocabulary::{Domain, Tokens};
 
 use super::batches::BatchLaw;
 use super::campaign::Campaign;

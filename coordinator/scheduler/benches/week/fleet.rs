@@ -317,6 +317,8 @@ impl Fleet {
                     self.drop_it(worker, key);
                 }
                 Effect::CloseSession { worker } => self.rejoin(worker),
+                // It is silent because its process has ended; the one after it is another.
+                Effect::ForgetWorker { .. } => {}
                 Effect::CampaignEnded { .. } => self.tally.campaigns_ended += 1,
                 Effect::Forget { .. } => panic!("nobody asked for it"),
                 Effect::ResultDiffers { key, .. } => panic!("{key} was trained again, and nothing was lost"),

@@ -4,7 +4,7 @@ use vocabulary::{AttemptKey, CampaignId, Growth, Plan, StageKey};
 
 use crate::effect::Effect;
 use crate::fact::Fact;
-use crate::plan_check::{self, PlanError};
+use crate::plan_check;
 use crate::scheduler::Scheduler;
 use crate::state::campaign::{Campaign, Weight};
 use crate::state::stage::StageState;
@@ -51,14 +51,10 @@ impl Scheduler {
 
     pub(super) fn on_growth_requested(&mut self, growth: Growth, effects: &mut Vec<Effect>) {
         let campaign = growth.campaign;
-        let decided = match self.ledger.campaign(&campaign) {
-            None => Err(PlanError::UnknownCampaign { campaign }),
-            Some(known) if known.is_cancelled() => Err(PlanError::Cancelled { campaign }),
-            Some(known) => {
-                let growth = growth.beyond(known.plan());
-                plan_check::check_growth(known.plan(), &growth).map(|()| (growth, known.has_ended()))
-            }
-        };
+        let decided = self.ledger.wanted(&campaign).and_then(|known| {
+            let growth = growth.beyond(known.plan());
+            plan_check::check_growth(known.plan(), &growth).map(|()| (growth, known.has_ended()))
+        });
         match decided {
             Err(error) => effects.push(Effect::RejectPlan { campaign, error }),
             Ok((growth, has_ended)) if growth.is_empty() => {
@@ -111,13 +107,19 @@ impl Scheduler {
         }
         self.record(Fact::CampaignForgotten { campaign }, effects);
         self.versions.remove(&campaign);
+        self.ready.forget(&campaign);
         effects.push(Effect::Forget { stages });
     }
 
-    pub(super) fn on_retry_requested(&mut self, campaign: CampaignId, effects: &mut Vec<Effect>) {
-        let Some(known) = self.ledger.campaign(&campaign).filter(|known| !known.is_cancelled()) else { return };
-        let given_up = |stage: &StageKey| matches!(self.ledger.stage_state(stage), Some(StageState::Failed { .. }));
-        let stages: Vec<StageKey> = known.plan().keys().filter(given_up).collect();
+    /// A divergence that is tried again stays in the log, with its attempt.
+    pub(super) fn on_retry_requested(&mut self, campaign: CampaignId, diverged: bool, effects: &mut Vec<Effect>) {
+        let Ok(known) = self.ledger.wanted(&campaign) else { return };
+        let to_retry = |stage: &StageKey| match self.ledger.stage_state(stage) {
+            Some(StageState::Failed { .. }) => true,
+            Some(StageState::Diverged { .. }) => diverged,
+            _ => false,
+        };
+        let stages: Vec<StageKey> = known.plan().keys().filter(to_retry).collect();
         for stage in stages {
             self.record(Fact::StageRetried { stage }, effects);
         }

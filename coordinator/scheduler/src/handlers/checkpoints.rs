@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use vocabulary::{StageKey, WorkerId};
+use vocabulary::StageKey;
 
 use super::attempts::Claim;
 use crate::effect::Effect;

@@ -88,6 +88,15 @@ impl Ledger {
         self.campaigns.get(campaign)
     }
 
+    /// A campaign that may be asked for something: one that was accepted and not cancelled.
+    ///
+    /// # Errors
+    /// If it is neither.
+    pub fn wanted(&self, campaign: &CampaignId) -> Result<&Campaign, PlanError> {
+        let known = self.campaigns.get(campaign).ok_or(PlanError::UnknownCampaign { campaign: *campaign })?;
+        if known.is_cancelled() { Err(PlanError::Cancelled { campaign: *campaign }) } else { Ok(known) }
+    }
+
     /// All campaigns that were ever accepted.
     pub fn campaigns(&self) -> impl Iterator<Item = &Campaign> {
         self.campaigns.values()

@@ -260,7 +260,7 @@ impl StageRecord {
                 Diverged { attempt: *attempt, step: *step, loss: *loss }
             }
             (Running { .. }, Fact::AttemptEnded { .. }) => Waiting,
-            (Failed { .. }, Fact::StageRetried { .. }) => Waiting,
+            (Failed { .. } | Diverged { .. }, Fact::StageRetried { .. }) => Waiting,
             _ => return None,
         })
     }

@@ -313,7 +313,7 @@ fn what_a_worker_has_at_hand_is_what_it_said_last() {
         story.expect_nothing();
         story.storage_fails("w1", "short#1");
         story.expect(&[
-            "ended short#1: handed back, because the storage failed: disk full".to_owned(),
+            "ended short#1: ended, because the storage failed: disk full".to_owned(),
             format!("started short#2 on {holder}"),
             format!("assign short#2 to {holder} from trunk"),
         ]);

@@ -243,7 +243,10 @@ fn the_first_checkpoint_that_is_not_there_ends_the_attempt_and_is_on_no_count() 
         story.expect(&[format!("refuse trunk#{attempt} to w1")]);
         story.confirm("w1", &format!("trunk#{attempt}"));
         story.expect_nothing();
-        assert_eq!(story.stage_is("trunk"), "the storage failed every worker; they rest before they try again");
+        assert_eq!(
+            story.stage_is("trunk"),
+            "all workers that could take it are held back; w1: the storage failed it: it is not there"
+        );
         story.wait(rest);
         let next = attempt + 1;
         story.expect(&[

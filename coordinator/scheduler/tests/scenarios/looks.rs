@@ -1,7 +1,7 @@
 //! What people may ask, and what it costs: counted, not timed.
 
 use scheduler::{Event, Scheduler, Timestamp, WaitReason};
-use vocabulary::{Plan, WorkKind};
+use vocabulary::{Abilities, Plan};
 
 use crate::scenario::{Scenario, settings};
 use crate::support::{campaign, plan, worker};
@@ -44,9 +44,10 @@ fn a_copy_shares_everything_and_a_fact_copies_little_of_it() {
             worker: worker("w1"),
             name: "w1".to_owned(),
             memory_bytes: None,
-            can: WorkKind::ALL.into(),
+            can: Abilities::default(),
             running: Vec::new(),
             holds: Vec::new(),
+            unfit: None,
         };
         let _ = scheduler.handle(Timestamp(1), joined);
         assert_eq!(scheduler.running().count(), 1, "it was given something");

@@ -1,7 +1,7 @@
 //! Which stage, and on which worker.
 
 use scheduler::memory::memory_needed;
-use vocabulary::{Abilities, WorkKind};
+use vocabulary::{Abilities, NUMERICS_VERSION, WorkKind};
 
 use crate::scenario::Scenario;
 use crate::support::plan;
@@ -144,7 +144,9 @@ fn an_evaluation_goes_to_a_worker_that_can_evaluate_and_says_so_while_there_is_n
     story.expect(&["c grew by whole/news"]);
     assert_eq!(
         story.stage_is("whole/news"),
-        "needs a worker that can evaluate in fp32 with numerics version 2 and measure `held_out_loss`"
+        format!(
+            "needs a worker that can evaluate in fp32 with numerics version {NUMERICS_VERSION} and measure `held_out_loss`"
+        )
     );
     story.join("new", &[]);
     story.expect(&["started whole/news#1 on new", "assign whole/news#1 to new from whole"]);

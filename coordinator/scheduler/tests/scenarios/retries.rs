@@ -118,6 +118,39 @@ fn a_stage_given_up_and_all_below_it_can_be_tried_again() {
     }
 }
 
+/// Broken hardware makes losses that are no number, too.
+#[test]
+fn a_stage_that_diverged_is_tried_again_only_if_somebody_says_so() {
+    let mut story = Scenario::with_one_worker(&tree());
+    story.diverge("w1", "trunk#1", 40, f64::NAN);
+    story.expect(&["diverged trunk#1 at 40 with None", "c is over"]);
+    assert_eq!(story.stage_is("shorter"), "not run");
+    story.retry("c");
+    story.expect_nothing();
+    story.retry_diverged("c");
+    story.expect(&["retried trunk", "started trunk#2 on w1", "assign trunk#2 to w1 from initial weights"]);
+    assert_eq!(story.status("shorter").state, StageState::Waiting);
+    assert_eq!(story.phase("c"), scheduler::CampaignPhase::Open);
+    story.restart();
+    story.join("w1", &["trunk#2"]);
+    story.expect_nothing();
+    // What the attempt that diverged says again changes nothing.
+    story.diverge("w1", "trunk#1", 40, f64::NAN);
+    story.expect(&["refuse trunk#1 to w1"]);
+    story.checkpoint("w1", "trunk#2", 100);
+    story.expect(&["checkpoint of trunk#2 at 100"]);
+    story.complete("w1", "trunk#2");
+    story.expect(&["completed trunk#2", "started short#1 on w1", "assign short#1 to w1 from trunk"]);
+    story.cancel("c");
+    story.expect(&["cancelled c", "revoke short#1 on w1", "c is over"]);
+    story.confirm("w1", "short#1");
+    story.expect(&["ended short#1: no longer needed"]);
+    let status = story.scheduler.campaign_status(&campaign("c")).expect("it was submitted");
+    assert_eq!(status.stages, StageCounts { completed: 1, not_run: 2, ..StageCounts::default() });
+    story.retry_diverged("c");
+    story.expect_nothing();
+}
+
 #[test]
 fn a_retry_survives_a_restart() {
     let mut story = given_up_after_failures();

@@ -149,7 +149,12 @@ impl Scenario {
 
     #[track_caller]
     pub(crate) fn retry(&mut self, name: &str) {
-        self.handle(Event::RetryRequested { campaign: campaign(name) });
+        self.handle(Event::RetryRequested { campaign: campaign(name), diverged: false });
+    }
+
+    #[track_caller]
+    pub(crate) fn retry_diverged(&mut self, name: &str) {
+        self.handle(Event::RetryRequested { campaign: campaign(name), diverged: true });
     }
 
     // What workers do.

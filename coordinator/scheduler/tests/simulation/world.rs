@@ -99,7 +99,10 @@ impl World {
             }
             Action::Grow(index) => self.handle(Event::GrowthRequested { growth: self.growths[index].clone() }),
             Action::Cancel(index) => self.handle(Event::CampaignCancelled { campaign: self.plans[index].campaign }),
-            Action::Retry(index) => self.handle(Event::RetryRequested { campaign: self.plans[index].campaign }),
+            Action::Retry(index) => {
+                let campaign = self.plans[index].campaign;
+                self.handle(Event::RetryRequested { campaign, diverged: self.facts.len() % 2 == 0 })
+            }
             Action::Connect(slot) => self.connect(slot),
             Action::Disconnect { slot, noticed } => self.disconnect(slot, noticed),
             Action::Kill { slot, noticed } => self.kill(slot, noticed),

@@ -151,7 +151,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use scheduler::{Event, Scheduler, Settings, Timestamp};
-    use vocabulary::{Dataset, DatasetId, WorkKind, WorkerId};
+    use vocabulary::{Abilities, Dataset, DatasetId, WorkKind, WorkerId};
 
     use super::*;
     use crate::driver::from_worker::Progress;
@@ -191,9 +191,10 @@ mod tests {
             worker,
             name: String::new(),
             memory_bytes: None,
-            can: [WorkKind::Train].into(),
+            can: Abilities::of([WorkKind::Train]),
             running: Vec::new(),
             holds: Vec::new(),
+            unfit: None,
         };
         let _ = scheduler.handle(Timestamp(1), joined);
         let (_, key) = scheduler.running().next().expect("it was given something");

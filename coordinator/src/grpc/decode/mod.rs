@@ -34,6 +34,8 @@ pub(crate) enum DecodeError {
     Series { count: usize },
     #[error("`decay` is not linear, exponential, cosine or one_minus_sqrt")]
     UnknownDecay,
+    #[error("`weight` is {weight}, and has to be between 1 and {}", scheduler::Weight::MAX)]
+    Weight { weight: u32 },
     #[error("`surgery` has a value that is not accepted; accepted: {}", Surgery::ALL.map(|surgery| surgery.name()).join(", "))]
     UnknownSurgery,
     #[error(transparent)]

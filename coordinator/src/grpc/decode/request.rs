@@ -6,7 +6,7 @@ use proto::convert;
 use proto::limits::{MAX_LISTED, MAX_NAME_BYTES, MAX_RECIPE_BYTES, MAX_SURGERIES};
 use proto::v1;
 use recipes::branch::Rate;
-use scheduler::{BranchLength, BranchTerms};
+use scheduler::{BranchLength, BranchTerms, Weight};
 use vocabulary::{Dataset, DecayShape, Surgery, Tokens};
 
 use super::DecodeError;
@@ -27,9 +27,10 @@ pub(crate) fn optional(campaign: String) -> Result<Option<Selector>, DecodeError
 }
 
 pub(crate) fn submit(request: v1::SubmitRequest) -> Result<SubmitRequest, DecodeError> {
-    let v1::SubmitRequest { recipe_file, recipe_text, dataset } = request;
+    let v1::SubmitRequest { recipe_file, recipe_text, dataset, weight } = request;
     let recipe = recipe(recipe_file, recipe_text)?;
-    Ok(SubmitRequest { recipe, dataset: convert::required("dataset", dataset)? })
+    let weight = weight.map(|weight| Weight::new(weight).ok_or(DecodeError::Weight { weight })).transpose()?;
+    Ok(SubmitRequest { recipe, dataset: convert::required("dataset", dataset)?, weight })
 }
 
 pub(crate) fn extend(request: v1::ExtendCampaignRequest) -> Result<ExtendRequest, DecodeError> {

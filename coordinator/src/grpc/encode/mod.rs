@@ -9,7 +9,8 @@ use proto::v1;
 
 pub(super) use self::worker::to_worker;
 pub(super) use view::{
-    collection, curve_run, detail, evaluated, forgotten, outcome, rows, status, summary, update, worker,
+    cancelled, collection, curve_run, detail, evaluated, forgotten, outcome, retried, rows, status, summary, update,
+    worker,
 };
 
 use crate::store::{CommittedCheckpoint, CurvePoint};

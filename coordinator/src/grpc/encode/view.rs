@@ -11,6 +11,7 @@ use crate::api::views::{
 };
 use crate::api::{Collection, CurveRun, Evaluated, Forgotten};
 use crate::driver::from_worker::Progress;
+use crate::driver::input::{Cancelled, Retried};
 use crate::driver::view::CheckpointStatus;
 use crate::orphans::Orphan;
 
@@ -25,11 +26,7 @@ pub(crate) fn summary(campaign: &CampaignView) -> v1::CampaignSummary {
         damaged_checkpoints,
     } = campaign;
     let trials = status.trials;
-    let phase = match status.phase {
-        CampaignPhase::Open => v1::CampaignPhase::Open,
-        CampaignPhase::Ended => v1::CampaignPhase::Ended,
-        CampaignPhase::Cancelled => v1::CampaignPhase::Cancelled,
-    };
+    let phase = phase(status.phase);
     v1::CampaignSummary {
         campaign: status.campaign.to_string(),
         name: status.name.clone(),
@@ -48,6 +45,30 @@ pub(crate) fn summary(campaign: &CampaignView) -> v1::CampaignSummary {
         tokens_done: tokens_done.0,
         damaged_checkpoints: count(*damaged_checkpoints),
         evaluations: has_evaluations.then(|| counts(&status.evaluations)),
+    }
+}
+
+fn phase(phase: CampaignPhase) -> v1::CampaignPhase {
+    match phase {
+        CampaignPhase::Open => v1::CampaignPhase::Open,
+        CampaignPhase::Ended => v1::CampaignPhase::Ended,
+        CampaignPhase::Cancelled => v1::CampaignPhase::Cancelled,
+    }
+}
+
+pub(crate) fn cancelled(cancelled: Cancelled) -> v1::CancelCampaignResponse {
+    let Cancelled { campaign, name, was } = cancelled;
+    v1::CancelCampaignResponse { campaign: campaign.to_string(), name, was: phase(was).into() }
+}
+
+pub(crate) fn retried(retried: Retried) -> v1::RetryCampaignResponse {
+    let Retried { campaign, name, stages, diverged } = retried;
+    let stage = |(key, size): (StageKey, String)| v1::RetriedStage { key: key.to_string(), size };
+    v1::RetryCampaignResponse {
+        campaign: campaign.to_string(),
+        name,
+        retried: stages.into_iter().map(stage).collect(),
+        diverged: count(diverged),
     }
 }
 

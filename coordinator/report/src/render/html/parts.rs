@@ -30,7 +30,7 @@ pub(super) fn heading(conclusion: &Conclusion) -> String {
     }
     let mut facts = vec![
         escape(&plan.campaign.to_string()),
-        points(conclusion),
+        measured(conclusion),
         trained(campaign),
     ];
     if let Some(dataset) = &plan.dataset {
@@ -42,7 +42,7 @@ pub(super) fn heading(conclusion: &Conclusion) -> String {
 }
 
 /// How many points are measured, and what became of the others.
-fn points(conclusion: &Conclusion) -> String {
+fn measured(conclusion: &Conclusion) -> String {
     let (plan, measured) = (&conclusion.campaign.plan, conclusion.points.len());
     let mut parts = vec![format!("{measured} of {} points measured", plan.trials.len())];
     let early = &conclusion.campaign.early;

@@ -49,7 +49,8 @@ pub(super) fn invariant_what_is_settled_stays_settled(moment: &Moment<'_>) -> Re
         let settled = matches!(before, StageState::Completed { .. } | StageState::Diverged { .. });
         let reopened = recorded(moment).any(|fact| *fact == Fact::StageReopened { stage: key });
         let lost = recorded(moment).any(|fact| matches!(fact, Fact::CheckpointRemoved { stage, .. } if *stage == key));
-        ensure(!settled || reopened || was.state == is.state, || {
+        let retried = recorded(moment).any(|fact| *fact == Fact::StageRetried { stage: key });
+        ensure(!settled || reopened || retried || was.state == is.state, || {
             format!("{} went from {before:?} to {:?}", key.short(), is.state)
         })?;
         ensure(lost || was.checkpoint <= is.checkpoint, || format!("{} lost a checkpoint", key.short()))?;

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, anyhow};
 use client::{Measured, Named, TableError, fit_table};
-use report::{AnyFit, Conclusion, FitFile, Measure};
+use report::{AnyFit, Conclusion, FitFile};
 use scaling::{Form, KaplanLaw, ScalingLaw};
 use tables::Choice;
 

@@ -173,7 +173,8 @@ pub(crate) async fn conclude(measured: Measured, out: &Path, global: &Global) ->
 /// Fits the law and writes the files into an existing directory.
 pub(crate) fn results(measured: Measured, out: &Path, counting: Counting) -> anyhow::Result<ResultView> {
     let options = AnalysisOptions::default();
-    let conclusion = Conclusion::with(measured.campaign, &options, Measure::default(), counting, report::Repeated::default());
+    let conclusion =
+        Conclusion::with(measured.campaign, &options, Measure::default(), counting, report::Repeated::default());
     let files = conclusion.write(out).context("cannot write the results")?;
     Ok(ResultView::new(&conclusion, files))
 }

@@ -228,7 +228,7 @@ impl Shell {
                 let job = async move { Done::Stored { key, step, is_last, result: storing.await } };
                 self.jobs.spawn(job.instrument(span(key)));
             }
-            Action::Configure { heartbeat_interval, storage } => self.configure(heartbeat_interval, storage),
+            Action::Configure { heartbeat_interval, storage } => self.configure(heartbeat_interval, storage)?,
             Action::Depart => self.has_departed = true,
         }
         Ok(None)

@@ -478,7 +478,13 @@ fn every_held_out_set_has_a_law_of_its_own() {
 fn budgets_may_pay_for_every_operation_and_n_may_count_everything() {
     let of = |n, flops| {
         let options = AnalysisOptions { budgets: vec![1e12], ..AnalysisOptions::default() };
-        Conclusion::with(synthetic::quickstart(), &options, Measure::default(), Counting { n, flops }, Repeated::default())
+        Conclusion::with(
+            synthetic::quickstart(),
+            &options,
+            Measure::default(),
+            Counting { n, flops },
+            Repeated::default(),
+        )
     };
     let six = of(CountedN::NonEmbedding, CountedFlops::SixNd);
     let exact = of(CountedN::NonEmbedding, CountedFlops::Exact);
@@ -629,7 +635,15 @@ fn errors_from_the_documents_stand_beside_the_points_and_the_law() {
 fn points_that_repeat_data_are_marked_and_left_out_unless_they_are_asked_for() {
     let mut campaign = synthetic::quickstart();
     campaign.plan.dataset.as_mut().expect("it is prepared").train_tokens = 2_500_000;
-    let of = |repeated| Conclusion::with(campaign.clone(), &AnalysisOptions::default(), Measure::default(), Counting::default(), repeated);
+    let of = |repeated| {
+        Conclusion::with(
+            campaign.clone(),
+            &AnalysisOptions::default(),
+            Measure::default(),
+            Counting::default(),
+            repeated,
+        )
+    };
     let (fresh, all) = (of(Repeated::LeftOut), of(Repeated::Fitted));
     let repeating = fresh.points().iter().filter(|point| point.is_repeated()).count();
     assert!(repeating > 0 && repeating < fresh.points().len(), "{repeating}");
@@ -644,7 +658,13 @@ fn points_that_repeat_data_are_marked_and_left_out_unless_they_are_asked_for() {
 
     // Too few fresh points have no law, and the verdict says how to get one.
     campaign.plan.dataset.as_mut().expect("it is prepared").train_tokens = 100_000;
-    let none = Conclusion::with(campaign.clone(), &AnalysisOptions::default(), Measure::default(), Counting::default(), Repeated::LeftOut);
+    let none = Conclusion::with(
+        campaign.clone(),
+        &AnalysisOptions::default(),
+        Measure::default(),
+        Counting::default(),
+        Repeated::LeftOut,
+    );
     assert!(none.analysis().is_err());
     let (table, fit) = (none.table(), json(&none));
     for text in [table.as_str(), fit["error"].as_str().expect("says why")] {

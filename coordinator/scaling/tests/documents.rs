@@ -48,7 +48,7 @@ fn table(drawn: &[Drawn]) -> (Vec<Point>, Vec<Documents>) {
     let measured = |(n, d): (f64, f64)| {
         let documents = documents(drawn, n, d);
         let (size, loss, trunk) = (n.to_string(), documents.loss(), n.to_string());
-        (Point { size, n, d, loss, trunk }, documents)
+        (Point { size, n, d, loss, trunk, ..Point::default() }, documents)
     };
     places().into_iter().map(measured).unzip()
 }

@@ -36,9 +36,7 @@ pub(crate) enum FromWorker {
         holds: Option<Vec<StageKey>>,
     },
     /// It can use the storage, or cannot for this reason.
-    StorageProof {
-        trouble: Option<String>,
-    },
+    StorageProof { trouble: Option<String> },
     /// The process ends.
     Goodbye,
     /// Something to acknowledge.

@@ -55,7 +55,7 @@ async fn what_is_said_for_a_worker_that_has_ended_counts_and_it_gets_no_work() {
     worker.report_points(&job, job.first_step()..job.first_step() + 1).await;
     worker.settle().await;
 
-    let bench = bench.restart().await;
+    let mut bench = bench.restart().await;
     let mut ended = worker.spoken_for(&bench.handle, vec![job.attempt.clone()]).await;
     ended.report_points(&job, job.first_step() + 1..job.end_step()).await;
     ended.report_checkpoint(&job, job.end_step()).await;

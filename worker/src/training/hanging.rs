@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use vocabulary::Measurements;
+use vocabulary::Measured;
 
 use super::{EvaluationOrder, Measuring, Order, PendingBlobs, StepReport, Trainer, Training, TrainingError};
 
@@ -49,7 +49,7 @@ impl Training for HangingTraining {
         self.training.next_step()
     }
 
-    fn validate(&mut self) -> Result<Measurements, TrainingError> {
+    fn validate(&mut self) -> Result<Measured, TrainingError> {
         self.training.validate()
     }
 

@@ -69,7 +69,8 @@ impl Conclusion {
             points.iter().filter(|point| repeated == Repeated::Fitted || !point.is_repeated()).cloned().collect();
         let batch_law = batches::law(&fresh);
         let options = &AnalysisOptions { cost: counting.cost(&campaign.plan, &fitted), ..options.clone() };
-        let row = |point: &&MeasuredPoint| scaling::Point { n: counting.n(&campaign.plan, point), ..points::row(point) };
+        let row =
+            |point: &&MeasuredPoint| scaling::Point { n: counting.n(&campaign.plan, point), ..points::row(point) };
         let rows: Vec<scaling::Point> = fitted.iter().map(row).collect();
         let analysis = analyse(&rows, options);
         let documents = documents::errors(&campaign, &fitted, &rows, analysis.as_ref().ok(), options, measure);

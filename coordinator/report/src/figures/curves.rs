@@ -144,7 +144,8 @@ pub fn curves(
         the end of each trial."
             .to_owned();
     if stretch > 1 {
-        explanation.push_str(&format!(" Lines are averages over up to {stretch} steps; spikes are drawn at their height."));
+        explanation
+            .push_str(&format!(" Lines are averages over up to {stretch} steps; spikes are drawn at their height."));
     }
     if not_finite.iter().any(|lost| !lost.is_empty()) {
         explanation.push_str(" Red triangles at the top mark losses that are NaN or infinite.");

@@ -141,8 +141,12 @@ fn so_far(fates: &[Fate], trained: Tokens, cost: &Cost) -> String {
         (State::Open, "not finished"),
     ];
     let count = |state| fates.iter().filter(|fate| fate.state == state).count();
-    let counts: Vec<String> =
-        kinds.map(|(state, word)| (count(state), word)).into_iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}")).collect();
+    let counts: Vec<String> = kinds
+        .map(|(state, word)| (count(state), word))
+        .into_iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, word)| format!("{count} {word}"))
+        .collect();
     match counts.is_empty() {
         true => format!("All {} tokens are trained.", cost.tokens),
         false => format!(

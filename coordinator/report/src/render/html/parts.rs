@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use scaling::{Analysis, Cost, Form, Interval, Law, Parameter};
-use vocabulary::numbers::{operations, percent, three_digits};
 use vocabulary::Tokens;
+use vocabulary::numbers::{operations, percent, three_digits};
 use vocabulary::units::human_count;
 
 use super::texts::texts;
@@ -28,11 +28,7 @@ pub(super) fn heading(conclusion: &Conclusion) -> String {
     if !plan.description.is_empty() {
         let _ = writeln!(html, "<p class=\"lead\">{}</p>", escape(&plan.description));
     }
-    let mut facts = vec![
-        escape(&plan.campaign.to_string()),
-        measured(conclusion),
-        trained(campaign),
-    ];
+    let mut facts = vec![escape(&plan.campaign.to_string()), measured(conclusion), trained(campaign)];
     if let Some(dataset) = &plan.dataset {
         facts.push(format!("text: {}", escape(&texts(dataset))));
     }
@@ -46,11 +42,8 @@ fn measured(conclusion: &Conclusion) -> String {
     let (plan, measured) = (&conclusion.campaign.plan, conclusion.points.len());
     let mut parts = vec![format!("{measured} of {} points measured", plan.trials.len())];
     let early = &conclusion.campaign.early;
-    let diverged: Vec<_> = plan
-        .trials
-        .iter()
-        .filter(|trial| early.get(&trial.id).is_some_and(|end| end.result.is_none()))
-        .collect();
+    let diverged: Vec<_> =
+        plan.trials.iter().filter(|trial| early.get(&trial.id).is_some_and(|end| end.result.is_none())).collect();
     if !diverged.is_empty() {
         let stages = plan.stages_by_key();
         let mut rates: BTreeMap<String, usize> = BTreeMap::new();
@@ -75,7 +68,12 @@ fn trained(campaign: &Campaign) -> String {
     let counts = [(whole, "completed")].into_iter().chain(counts).chain([(progress.open.len(), "not finished")]);
     let counts: Vec<String> =
         counts.filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
-    format!("{} of {all} tokens trained; of {} stages, {}", Tokens(progress.tokens_trained), plan.stages.len(), counts.join(", "))
+    format!(
+        "{} of {all} tokens trained; of {} stages, {}",
+        Tokens(progress.tokens_trained),
+        plan.stages.len(),
+        counts.join(", ")
+    )
 }
 
 /// Where a table's points come from.

@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::{Decoding, Emit, ExtractError, Extracted, Found, decoded, unix_lines};
 
 /// Bytes of lines that are parsed at once, on all cores.
-const BLOCK_BYTES: usize = 4 << 20;
+const BLOCK_BYTES: usize = 1 << 20;
 
 /// Reads every document. Returns whether the end was reached.
 pub(super) fn read(

@@ -21,8 +21,8 @@ const GROUP_BYTES: u64 = 16 << 20;
 /// Files up to this size are small.
 const SMALL_BYTES: u64 = 1 << 20;
 /// Text, in bytes, and documents that are passed on together.
-const BATCH_BYTES: usize = 4 << 20;
-const BATCH_DOCUMENTS: usize = 8192;
+const BATCH_BYTES: usize = 1 << 20;
+const BATCH_DOCUMENTS: usize = 4096;
 /// Batches that wait to be tokenized.
 const BATCHES_WAITING: usize = 1;
 /// Files between two progress reports.

@@ -671,3 +671,24 @@ fn points_that_repeat_data_are_marked_and_left_out_unless_they_are_asked_for() {
         assert!(text.contains("--repeated"), "{text}");
     }
 }
+
+#[test]
+fn the_measured_budgets_are_drawn_and_not_the_extrapolation_alone() {
+    let law = |n: f64, d: f64| 47.2 * n.powf(-0.398) + 947.0 * d.powf(-0.535) + 1.9;
+    let sizes = [2e4, 5e4, 1e5, 2e5, 4e5];
+    let points: Vec<scaling::Point> = sizes
+        .into_iter()
+        .flat_map(|n| [5e5, 1e6, 2e6, 4e6].map(|d| (n, d)))
+        .map(|(n, d)| scaling::Point { n, d, loss: law(n, d), ..scaling::Point::default() })
+        .collect();
+    let analysis = scaling::analyse(&points, &AnalysisOptions::default()).expect("a law");
+    let drawn = report::figures::optimum(&analysis).expect("an optimum");
+    let lines = drawn.marks.iter().filter_map(|mark| match mark {
+        report::figures::Mark::Series(series) if series.in_legend => Some(series),
+        _ => None,
+    });
+    for line in lines {
+        let first = line.points.first().expect("has points").0;
+        assert!(first <= 6.0 * 2e4 * 5e5 * 1.001, "{}: from {first:e}", line.name);
+    }
+}

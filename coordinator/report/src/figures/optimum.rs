@@ -15,6 +15,9 @@ const D_COLOUR: &str = "#e07a3f";
 pub fn optimum<L: Law>(analysis: &Analysis<L>) -> Option<Figure> {
     let (first, last) = (analysis.optima.first()?.best.flops, analysis.optima.last()?.best.flops);
     let (law, cost) = (analysis.fit.law, analysis.settings.cost);
+    let (low, high) = span(analysis.diagnostics.residuals.iter().map(|row| cost.flops(row.n, row.d)));
+    // The measured budgets are drawn as well: there the law is not extrapolated.
+    let first = first.min(low);
     let best: Vec<Optimum> =
         spaced(first, last.max(first * 10.0), 40).into_iter().filter_map(|flops| cost.optimum(&law, flops)).collect();
     let line = |name: &str, colour: &str, quantity: fn(&Optimum) -> f64| {
@@ -39,9 +42,9 @@ pub fn optimum<L: Law>(analysis: &Analysis<L>) -> Option<Figure> {
             .optima
             .iter()
             .flat_map(|at| ends.map(|of| of(at)))
-            .flat_map(|(best, interval)| interval.map_or([best, best], |interval| [interval.low, interval.high])),
+            .flat_map(|(best, interval)| interval.map_or([best, best], |interval| [interval.low, interval.high]))
+            .chain(best.iter().flat_map(|at| [at.n, at.d])),
     );
-    let (low, high) = span(analysis.diagnostics.residuals.iter().map(|row| cost.flops(row.n, row.d)));
     Some(Figure {
         explanation: format!(
             "How the law splits a budget, {}, between parameters and tokens, with intervals where the points bound it. \

@@ -50,13 +50,17 @@ fn needed(place: &Place) -> Vec<PathBuf> {
     let needed = stages.iter().filter(|stage| is_open(stage) || waits_for(&stage["key"]));
     let folders = checkpoints(&place.path("data/checkpoints"));
     needed
-        .filter_map(|stage| {
-            let (key, step) = (stage["key"].as_str()?, stage["committed_step"].as_u64()?);
-            let of_it = |folder: &&PathBuf| {
+        .filter_map(|stage| Some((stage["key"].as_str()?, stage["committed_step"].as_u64()?)))
+        .flat_map(|(key, committed)| {
+            // Later ones were stored and not committed yet: the next worker delivers what was left to say of them.
+            let is_of_it = move |folder: &&PathBuf| {
                 let text = folder.display().to_string();
-                text.contains(key) && text.ends_with(&format!("-{step}"))
+                let step = text.rsplit('-').next().and_then(|step| step.parse::<u64>().ok());
+                text.contains(key)
+                    && step.is_some_and(|step| step >= committed)
+                    && folder.join("manifest.json").exists()
             };
-            folders.iter().filter(of_it).max().cloned()
+            folders.iter().filter(is_of_it).cloned().collect::<Vec<_>>()
         })
         .collect()
 }

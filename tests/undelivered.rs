@@ -26,22 +26,19 @@ fn a_stage_that_was_finished_while_nobody_listened_is_not_trained_again() {
     let expected = undisturbed();
     let place = Place::with_much_to_train();
     let log = |name: &str| File::options().create(true).append(true).open(place.path(name)).expect("made");
-    let serve = |listen: &str| {
-        let args = ["--log", "info", "serve", "--lease", "600", "--listen", listen];
+    let serve = || {
+        let args = ["--log", "info", "serve", "--lease", "600", "--listen", "127.0.0.1:0"];
         Running::start_to(&mut place.command(&args), log("serve.log"))
     };
-    let url = || {
-        let text = fs::read_to_string(place.path("data/coordinator.json")).ok()?;
-        Some(json(&text)["url"].as_str().expect("a URL").to_owned())
-    };
+    let url = format!("unix:{}", place.path("data/coordinator.sock").display());
     let elsewhere = place.path("worker").display().to_string();
     let worker = |url: &str| {
         let args = ["worker", "--coordinator", url, "--name", "w", "--data-dir", &elsewhere];
         Running::start_to(&mut place.command(&args), log("worker.log"))
     };
 
-    let first = serve("127.0.0.1:0");
-    let url = wait_for("a coordinator", url);
+    let first = serve();
+    wait_for("a coordinator", || place.path("data/coordinator.json").exists().then_some(()));
     place.run(&["submit", "smoke.toml"]).expect(0);
     let killed = worker(&url);
     wait_for("a step", || (place.run(&["curves", "smoke"]).stdout.lines().count() > 1).then_some(()));
@@ -49,7 +46,7 @@ fn a_stage_that_was_finished_while_nobody_listened_is_not_trained_again() {
     wait_for("a stage that is finished", || has_a_result_on_disk(&place).then_some(()));
     killed.kill_group();
 
-    let _second = serve(url.strip_prefix("http://").expect("an address"));
+    let _second = serve();
     let _worker = worker(&url);
     let asked = |args: &[&str]| place.run(&[args, &["--coordinator", &url]].concat());
     wait_for("the second coordinator", || (asked(&["list"]).code == Some(0)).then_some(()));

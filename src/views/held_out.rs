@@ -49,10 +49,10 @@ mod tests {
         };
         assert_eq!(
             lines(&[sample.clone()]),
-            "losses are measured on 9 of 20 held-out documents, 4k of 8k tokens\n\
-             - books: 3k of 6k tokens, 75% of the measurement\n- notes: 1k of 2k tokens, 25% of the measurement\n"
+            "losses are measured on 9 of 20 held-out documents, 4.00k of 8.00k tokens\n\
+             - books: 3.00k of 6.00k tokens, 75% of the measurement\n- notes: 1.00k of 2.00k tokens, 25% of the measurement\n"
         );
         let one = Sample { domain: Some("web".to_owned()), sources: vec![share("books", 4000)], ..sample };
-        assert_eq!(lines(&[one]), "web: losses are measured on 9 of 20 held-out documents, 4k of 8k tokens\n");
+        assert_eq!(lines(&[one]), "web: losses are measured on 9 of 20 held-out documents, 4.00k of 8.00k tokens\n");
     }
 }

@@ -57,7 +57,8 @@ fn a_worker_that_is_told_twice_hands_its_stage_back_as_if_it_was_told_once() {
     for signals in [["TERM", "TERM"], ["USR1", "TERM"], ["HUP", "HUP"]] {
         let place = place();
         let (_serve, mut output) = Running::piped(&mut place.command(&["serve", "--listen", "127.0.0.1:0", "--json"]));
-        let url = json(&output.next().expect("says where it listens"))["socket"].as_str().expect("an address").to_owned();
+        let url =
+            json(&output.next().expect("says where it listens"))["socket"].as_str().expect("an address").to_owned();
         let elsewhere = place.path("worker").display().to_string();
         let args = ["worker", "--coordinator", &url, "--data-dir", &elsewhere];
         let mut worker = Running::silent(&mut place.command(&[args.as_slice(), &RARELY].concat()));

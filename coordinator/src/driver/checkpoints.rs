@@ -83,7 +83,8 @@ impl Driver {
 
     /// Ends the reading of checkpoints whose attempts are over. Their reports are taken in as what they are by now: late.
     pub(super) fn stop_idle_verifications(&mut self, batch: &mut Batch) {
-        if batch.facts.iter().all(|fact| fact.attempt().is_none()) {
+        // A cancellation names no attempt, and ends some.
+        if batch.facts.is_empty() {
             return;
         }
         loop {

@@ -245,7 +245,9 @@ impl Driver {
 
     /// Drops what is kept of a worker that the scheduler has forgotten.
     pub(super) fn forget(&mut self, worker: WorkerId) {
-        if !self.scheduler.knows_worker(&worker)
+        let is_connected = self.conversations.get(&worker).is_some_and(Conversation::is_connected);
+        if !is_connected
+            && !self.scheduler.knows_worker(&worker)
             && let Some(mut conversation) = self.conversations.remove(&worker)
         {
             conversation.close();

@@ -95,7 +95,7 @@ async fn a_worker_from_before_there_were_evaluations_is_given_none() {
     let reason = async |bench: &mut Bench| bench.detail("smoke").await.evaluations[0].reason.clone();
     assert_eq!(
         reason(&mut bench).await,
-        "no worker can evaluate: all of them run a version of the program that cannot"
+        "needs a worker that can evaluate in fp32 with numerics version 2 and measure `held_out_loss`"
     );
     let mut new = Worker::join_to_evaluate(&bench.handle, "new").await;
     let job = new.next_evaluation().await;

@@ -98,7 +98,7 @@ mod tests {
     fn the_plan_has_the_tokens_that_it_prints() {
         let tokens = tokens_by_size().expect("the recipe is valid");
         assert_eq!(tokens.len(), 5);
-        assert_eq!(vocabulary::Tokens(tokens.values().sum()).to_string(), "47.0M");
+        assert_eq!(vocabulary::Tokens(tokens.values().sum()).to_string(), "39.3M");
         assert!(tokens.keys().all(|size| Case::find(size).is_ok_and(|case| case.is_of_quickstart())));
     }
 

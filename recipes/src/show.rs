@@ -194,7 +194,14 @@ fn domains(plan: &Plan, dataset: &Dataset) -> String {
 fn most_passes(plan: &Plan) -> Vec<f64> {
     plan.trials
         .iter()
-        .map(|trial| plan.passes(trial))
+        .map(|trial| {
+            // Of a search, the stages that are planned so far may be the beginning alone.
+            let end = plan.stage(trial.last_stage()).map(|stage| {
+                let whole = trial.d.0 / stage.spec.batch.tokens().max(1);
+                stage.spec.steps.end.max(whole)
+            });
+            plan.passes_at(trial, end.unwrap_or_default())
+        })
         .reduce(|most, passes| most.into_iter().zip(passes).map(|(most, passes)| most.max(passes)).collect())
         .unwrap_or_default()
 }

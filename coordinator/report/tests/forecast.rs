@@ -101,7 +101,7 @@ fn runs_by_themselves_have_no_trunk() {
 /// Two sizes and two seeds, each with two decays by two arms.
 fn two_stage(text: &str) -> report::Campaign {
     let recipe = Recipe::parse("two-stage.toml", text).unwrap_or_else(|error| panic!("{error}"));
-    let losses: Vec<f64> = (0..16).map(|index| 3.0 - 0.01 * f64::from(index)).collect();
+    let losses: Vec<f64> = (0..24).map(|index| 3.0 - 0.01 * f64::from(index)).collect();
     synthetic::campaign(&recipe, &losses)
 }
 
@@ -111,7 +111,8 @@ fn arms_whose_decays_are_on_other_text_have_trees_of_their_own() {
     let text = std::fs::read_to_string(path).expect("is there");
     let found = trees(&two_stage(&text));
     let arms: Vec<Option<&str>> = found.iter().map(|tree| tree.arm.as_deref()).collect();
-    assert_eq!(arms, [Some("A-1"), Some("A-2")].repeat(4));
+    let (decays, spread) = ([Some("A-1"), Some("A-2")].repeat(4), [Some("spread")].repeat(4));
+    assert_eq!(arms, [decays, spread].concat());
     for tree in &found {
         assert_eq!((tree.d.len(), &tree.arms), (2, &vec![tree.arm.clone(); 2]));
     }

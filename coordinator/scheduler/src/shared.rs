@@ -30,10 +30,13 @@ impl<T: Ord + Clone> Spread for (StageKey, T) {
     }
 }
 
+/// A part of a map, shared until it is changed.
+type Part<K, V> = Arc<BTreeMap<K, Arc<V>>>;
+
 /// See the [module's page](self).
 #[derive(Debug, Clone, PartialEq)]
 pub struct SharedMap<K: Spread, V> {
-    parts: Box<[Arc<BTreeMap<K, Arc<V>>>]>,
+    parts: Box<[Part<K, V>]>,
     len: usize,
 }
 

@@ -154,7 +154,7 @@ impl Table {
             let loss = number(columns.loss.index)?;
             // Among several settings a diverged one is merely not the best.
             let is_loss = loss.is_finite() && loss > 0.0;
-            if !is_loss && !(choice.best_per_cell && !loss.is_finite()) {
+            if !is_loss && (!choice.best_per_cell || loss.is_finite()) {
                 return Err(bad(columns.loss.index));
             }
             runs.push(Run { row, cells, n, amount, loss: if loss.is_finite() { loss } else { f64::INFINITY } });

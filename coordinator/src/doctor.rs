@@ -14,9 +14,10 @@ use vocabulary::StageKey;
 use vocabulary::text::one_line;
 
 use crate::clock::unix_ms;
+use crate::home::{self, StorageRefusal};
 use crate::lock::LockError;
 use crate::orphans::{self, InUse};
-use crate::start::{self, storage::StorageRefusal};
+use crate::start;
 use crate::store::{self, Commit, CommittedCheckpoint, DerivedCheck, Differences, LogCheck, Store, StoreError, Term};
 use crate::verify::{self, CheckpointHealth};
 
@@ -103,7 +104,7 @@ pub async fn examine(options: &DoctorOptions) -> Result<Diagnosis, DoctorError> 
     let data_dir = start::make_data_dir(&options.data_dir).map_err(DoctorError::DataDir)?;
     let _lock = start::take_lock(&data_dir).await?;
     let store = store::open_in(&data_dir).await?;
-    let storage = start::storage::find(&data_dir).await?;
+    let storage = home::find(&data_dir).await?;
     let mut doctor = Doctor {
         store: store.as_ref(),
         term: if options.repair { Some(store.begin_term().await?) } else { None },

@@ -82,7 +82,7 @@ impl From<&CommittedCheckpoint> for CheckpointClaim {
 pub(crate) struct Patience {
     /// The waits between the tries.
     pub(crate) waits: Backoff,
-    /// How many tries there are.
+    /// Tries, the first included.
     pub(crate) tries: u32,
 }
 

@@ -243,7 +243,7 @@ fn a_campaign_recorded_with_one_order_a_seed_keeps_it_when_it_grows() {
     let grown = growth(&recorded, &larger).expect("grows");
     assert!(!grown.stages.is_empty());
     assert!(grown.stages.iter().all(|stage| stage.spec.data.order_seed == stage.seed));
-    // The trunks go on: nothing that is there is trained again.
+    // The trunks continue: nothing that is there is trained again.
     let whole = recipes::expand_as_before(&larger, &dataset).expect("expands");
     assert_eq!(grown.trials.len() + recorded.trials.len(), whole.trials.len());
     // A campaign of today does not fall back.

@@ -98,7 +98,7 @@ pub(crate) struct CountArgs {
 enum NAs {
     /// Without the embedding and the output layer
     NonEmbedding,
-    /// All
+    /// With the embedding and the output layer
     Total,
 }
 

@@ -48,7 +48,7 @@ mod tests {
             sources: vec![share("books", 3000), share("notes", 1000)],
         };
         assert_eq!(
-            lines(&[sample.clone()]),
+            lines(std::slice::from_ref(&sample)),
             "losses are measured on 9 of 20 held-out documents, 4.00k of 8.00k tokens\n\
              - books: 3.00k of 6.00k tokens, 75% of the measurement\n- notes: 1.00k of 2.00k tokens, 25% of the measurement\n"
         );

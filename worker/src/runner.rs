@@ -365,7 +365,7 @@ impl<T: Trainer> TrainingThread<T> {
     }
 
     fn say(&self, report: Report) -> Result<(), Unheard> {
-        self.pulse.while_reporting(|| self.reports.blocking_send(report)).map_err(|_| Unheard)
+        self.pulse.while_reporting(|| self.reports.blocking_send(report).map_err(|_| Unheard))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use vocabulary::{Abilities, AttemptKey, CampaignId, Growth, Measurements, Plan, StageKey, WorkerId};
 
-use crate::state::campaign::Weight;
+use crate::weight::Weight;
 
 /// Something that has happened. The handler of a variant is the function of its name, `on_worker_joined` for
 /// [`Event::WorkerJoined`].

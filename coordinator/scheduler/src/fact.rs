@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use vocabulary::{Attempt, CampaignId, Growth, Measurements, Plan, Retries, StageKey, WorkerId};
 
-use crate::state::campaign::Weight;
+use crate::weight::Weight;
 
 /// One entry of the log.
 ///

@@ -229,7 +229,7 @@ impl Scheduler {
         }
     }
 
-    /// Notes that an attempt came to nothing on its worker. Whether the worker is broken.
+    /// Notes that an attempt failed on its worker. Whether the worker is broken.
     fn note_failure(&mut self, now: Timestamp, worker: WorkerId, stage: StageKey, why: &AttemptEnd) -> bool {
         let Some(name) = self.ledger.record(&stage).map(|record| record.last_on.clone()) else { return false };
         let is_broken = self.health.note_failure(&name, stage);

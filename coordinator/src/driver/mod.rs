@@ -49,7 +49,7 @@ use tracing::info;
 use vocabulary::{CampaignId, WorkerId};
 
 use crate::clock::unix_ms;
-use crate::start::storage::Opened as OpenedStorage;
+use crate::home::Opened as OpenedStorage;
 use crate::store::{Store, StoreError, Term};
 use crate::tasks::{Alarm, Panicked};
 use batch::{Afterwards, Batch};

@@ -3,7 +3,6 @@
 mod handle;
 mod options;
 mod server;
-pub(crate) mod storage;
 
 use std::fs::DirBuilder;
 use std::io;
@@ -25,6 +24,7 @@ use crate::api::Api;
 use crate::auth::{Guard, of_this_user, with_logins};
 use crate::driver::{Access, Driver, DriverHandle, RestoreStateError};
 use crate::grpc::{CampaignHandlers, WorkerHandlers};
+use crate::home;
 use crate::incoming::{self, Accepted, Gate, ServerLimits};
 use crate::lock::{DataDirLock, LiveCoordinator, LockError};
 use crate::pools::LocalPoolOptions;
@@ -108,7 +108,7 @@ struct Opened {
     local_workers: Option<LocalPoolOptions>,
     lock: Option<DataDirLock>,
     store: Arc<dyn Store>,
-    storage: storage::Opened,
+    storage: home::Opened,
     driver: Driver,
     driver_handle: DriverHandle,
     /// Cancelled when the coordinator stops.
@@ -146,10 +146,10 @@ impl Opened {
             }
         };
         let storage = if reads_only {
-            storage::look(&data_dir)?
+            home::look(&data_dir)?
         } else {
             let is_used = !store.campaign_rows().await.map_err(RestoreStateError::Read)?.is_empty();
-            storage::open(&data_dir, storage.as_deref(), is_used).await?
+            home::open(&data_dir, storage.as_deref(), is_used).await?
         };
         let stop = CancellationToken::new();
         let access = if reads_only { Access::Reads } else { Access::Writes };

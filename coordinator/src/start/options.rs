@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use scheduler::Settings;
 
-use super::storage::StorageRefusal;
 use crate::driver::RestoreStateError;
+use crate::home::StorageRefusal;
 use crate::incoming::ServerLimits;
 use crate::lock::LockError;
 use crate::pools::{LocalPoolOptions, PoolError};

@@ -19,7 +19,7 @@ pub enum TableError {
         file: String,
         /// The cause.
         #[source]
-        source: tables::ChoiceError,
+        source: Box<tables::ChoiceError>,
     },
     /// Resampling seeds needs a size with several trunks.
     #[error(
@@ -36,7 +36,7 @@ pub enum TableError {
         notes: Vec<String>,
         /// The cause.
         #[source]
-        source: FitError,
+        source: Box<FitError>,
     },
 }
 
@@ -49,8 +49,9 @@ struct Read {
 
 fn read_table(file: &str, choice: &Choice) -> Result<Read, TableError> {
     let table = tables::read(Path::new(file))?;
-    let Chosen { points, rows, dropped, columns, trunks, undecayed, unit, notes } =
-        table.choose(choice).map_err(|source| TableError::NoPoints { file: file.to_owned(), source })?;
+    let Chosen { points, rows, dropped, columns, trunks, undecayed, unit, notes } = table
+        .choose(choice)
+        .map_err(|source| TableError::NoPoints { file: file.to_owned(), source: Box::new(source) })?;
     let decayed = match undecayed {
         None => "the table does not say which losses are from the end of a decay".to_owned(),
         Some(0) => "all from the end of a decay, says the table".to_owned(),
@@ -100,7 +101,7 @@ pub fn fit_table<L: Law>(
         file: file.to_owned(),
         columns: source.columns_in_words(),
         notes: source.notes.clone(),
-        source: error,
+        source: Box::new(error),
     };
     let mut analysis = analyse_law::<L>(&points, options).map_err(no_law)?;
     analysis.warnings.splice(0..0, warning);

@@ -298,7 +298,7 @@ mod tests {
 
     #[test]
     fn only_a_token_can_log_in() {
-        for text in ["", "wt_", "wt_abc", "wt_abc_12", "secret", &token(&"a".repeat(65), 7).expose().to_owned()] {
+        for text in ["", "wt_", "wt_abc", "wt_abc_12", "secret", token(&"a".repeat(65), 7).expose()] {
             assert!(Login::with(&Secret::new(text)).is_none(), "{text}");
         }
         assert!(!format!("{:?}", Login::with(&token("abc", 7))).contains("0707"));

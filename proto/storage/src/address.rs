@@ -8,7 +8,7 @@ use url::Url;
 /// What is neither an address nor a path.
 #[derive(Debug, thiserror::Error)]
 pub enum AddressError {
-    /// It looks like a URL, and is none.
+    /// It looks like a URL, but cannot be parsed as one.
     #[error("the storage address `{address}` is not a URL (expected, for example, file:///shared/windtunnel)")]
     Url {
         address: String,

@@ -84,7 +84,7 @@ impl Storage {
         }
         let open = |source| StorageError::Open { address: address.to_owned(), source };
         let (_, prefix) = ObjectStoreScheme::parse(&url).map_err(|error| open(error.into()))?;
-        // A variable that is not valid text is none of these.
+        // A variable that is not valid text cannot be one of these.
         let variables =
             std::env::vars_os().filter_map(|(name, value)| name.into_string().ok().zip(value.into_string().ok()));
         let (store, _) = object_store::parse_url_opts(&url, settings(variables)).map_err(open)?;

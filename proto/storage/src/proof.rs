@@ -17,7 +17,7 @@ const LONGEST: Duration = Duration::from_secs(60);
 /// Why a process cannot use a storage.
 #[derive(Debug, thiserror::Error)]
 pub enum ProofError {
-    /// What it sees is no storage, such as an empty folder where a file system should be mounted.
+    /// It sees something else than a storage, such as an empty folder where a file system should be mounted.
     #[error("it has no marker of a coordinator: is the coordinator's file system mounted here?")]
     Unmarked,
     /// It sees the storage of somebody else.

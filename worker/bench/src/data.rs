@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use corpus::dataset::WriteError;
-use corpus::extract::Dropped;
+use corpus::dropped::Dropped;
 use corpus::split::Split;
 use corpus::tokenizer::{MIN_VOCAB, Tokenizer, TokenizerError};
 use corpus::{DatasetWriter, OpenDataset, OpenError};

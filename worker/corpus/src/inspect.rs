@@ -7,7 +7,7 @@ use serde::Serialize;
 use vocabulary::Dataset;
 
 use crate::dataset::{OpenDataset, OpenError};
-use crate::extract::Dropped;
+use crate::dropped::Dropped;
 use crate::tokenizer::{Tokenizer, TokenizerError};
 
 /// What a loss is measured on: the part of a held-out text that comes first in the order of measurement.

@@ -194,5 +194,5 @@ fn what_is_sent_keeps_within_the_limits_of_who_receives_it() {
     story.disconnect();
     let actions = story.session.handle(Event::Connected);
     let [Action::Greet(hello)] = actions.as_slice() else { panic!("{actions:?}") };
-    assert_eq!(hello.holds.len(), MAX_LISTED);
+    assert!((1..=MAX_LISTED).contains(&hello.holds.len()), "{}", hello.holds.len());
 }

@@ -35,7 +35,7 @@ impl Thinning {
         Self { stretch, least: (MAX_POINTS / stages.max(1)).clamp(1, LEAST_STRETCHES) }
     }
 
-    /// Cuts a stage's points into stretches that differ in length by one at most, so that the last is no single step.
+    /// Cuts a stage's points into stretches that differ in length by one at most, so that the last is never a single step.
     fn cut<T>(self, points: &[T]) -> impl Iterator<Item = &[T]> {
         let width = self.stretch.min((points.len() as u64).div_ceil(self.least)).max(1) as usize;
         let (count, length) = (points.len().div_ceil(width), points.len());

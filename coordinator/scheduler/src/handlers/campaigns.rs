@@ -6,10 +6,11 @@ use crate::effect::Effect;
 use crate::fact::Fact;
 use crate::plan_check;
 use crate::scheduler::Scheduler;
-use crate::state::campaign::{Campaign, Weight};
+use crate::state::campaign::Campaign;
 use crate::state::stage::StageState;
 use crate::state::worker::Slot;
 use crate::timers::Timer;
+use crate::weight::Weight;
 
 impl Scheduler {
     pub(super) fn on_campaign_submitted(&mut self, plan: Plan, effects: &mut Vec<Effect>) {

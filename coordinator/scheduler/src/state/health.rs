@@ -23,7 +23,7 @@ const RESTS_IN_A_ROW: u32 = 3;
 /// The rests of a broken worker.
 const REST: Backoff = Backoff { first: Duration::from_secs(5), longest: Duration::from_secs(300) };
 
-/// Names that are remembered. Only those have a record whose last attempt came to nothing.
+/// Names that are remembered. Only those have a record whose last attempt failed.
 const MOST_NAMES: usize = 4096;
 
 /// A worker that is given nothing for a while.
@@ -43,7 +43,7 @@ pub enum RestReason {
     },
     /// It could not start from a checkpoint of which nobody else knows that it is damaged.
     Start,
-    /// Its attempts at several stages came to nothing, one after the other.
+    /// Its attempts at several stages failed, one after the other.
     Broken {
         /// At least so many.
         stages: usize,
@@ -66,7 +66,7 @@ impl fmt::Display for RestReason {
 
 #[derive(Debug, Clone, Default)]
 struct Record {
-    /// The stages that its latest attempts were at, as long as these came to nothing; no more than make it broken.
+    /// The stages that its latest attempts were at, as long as these failed; no more than make it broken.
     failed: BTreeSet<StageKey>,
     /// How often it has rested since it last got somewhere.
     rests: u32,
@@ -80,7 +80,7 @@ pub(crate) struct Health {
 }
 
 impl Health {
-    /// An attempt of this worker came to nothing. Whether it counts as broken now.
+    /// An attempt of this worker failed. Whether it counts as broken now.
     pub(crate) fn note_failure(&mut self, name: &str, stage: StageKey) -> bool {
         let record = self.record(name);
         if record.failed.len() < STAGES_IN_A_ROW {
@@ -89,7 +89,7 @@ impl Health {
         record.failed.len() >= STAGES_IN_A_ROW
     }
 
-    /// Whether whatever it was given lately came to nothing, for whatever reason: nobody should wait for it.
+    /// Whether whatever it was given lately failed, for whatever reason: nobody should wait for it.
     pub(crate) fn is_hopeless(&self, name: &str) -> bool {
         let is_hopeless = |record: &Record| record.failed.len() >= STAGES_IN_A_ROW || record.rests >= RESTS_IN_A_ROW;
         self.records.get(name).is_some_and(is_hopeless)

@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use vocabulary::{CampaignId, Growth, Plan, Retries, StageKey, Work};
 
-use super::campaign::{Campaign, CampaignState, Weight};
+use super::campaign::{Campaign, CampaignState};
 use super::forget::ForgetError;
 use super::stage::{DeadEnd, StageRecord, StageState};
 use crate::fact::Fact;
 use crate::plan_check::{self, PlanError};
 use crate::shared::SharedMap;
+use crate::weight::Weight;
 
 /// Why a fact cannot be true after those before it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

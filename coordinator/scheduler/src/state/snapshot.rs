@@ -9,12 +9,13 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use vocabulary::{CampaignId, Evaluation, Measurements, Plan, Stage, StageKey, Work};
 
-use super::campaign::{Campaign, CampaignState, Weight};
+use super::campaign::{Campaign, CampaignState};
 use super::ledger::Ledger;
 use super::stage::{Counts, StageRecord, StageState};
 use crate::fact::AttemptEnd;
 use crate::plan_check::{self, PlanError};
 use crate::shared::SharedMap;
+use crate::weight::Weight;
 
 /// Raised whenever the form of a snapshot changes. One of another version is left aside, and the log read instead.
 pub const SNAPSHOT_VERSION: u32 = 3;

@@ -97,7 +97,7 @@ fn a_checkpoint_ends_the_suspicion() {
     story.checkpoint("bad", "second#2", 10);
     story.expect(&["checkpoint of second#2 at 10"]);
     story.fail("bad", "second#2", true);
-    // Its word counts again, and it goes on at once.
+    // Its word counts again, and it continues at once.
     story.expect(&[
         "ended second#2: failed: disk full",
         "started third#2 on bad",

@@ -118,7 +118,7 @@ fn a_stage_given_up_and_all_below_it_can_be_tried_again() {
     }
 }
 
-/// Broken hardware makes losses that are no number, too.
+/// Broken hardware makes NaN losses, too.
 #[test]
 fn a_stage_that_diverged_is_tried_again_only_if_somebody_says_so() {
     let mut story = Scenario::with_one_worker(&tree());

@@ -67,7 +67,7 @@ pub(crate) fn play(fates: &[Fate], pace: usize) -> Result<(), String> {
 
 fn rounds(world: &mut World, fates: &[Fate], pace: usize) -> Result<(), String> {
     (0..CAMPAIGNS).map(Action::Submit).try_for_each(|action| world.act(&action))?;
-    // A worker that holds on to a stage for ever is another fault.
+    // A worker that holds on to a stage forever is another fault.
     for (round, fate) in (0..ROUNDS).zip(fates.iter().chain([&Fate::Dies]).cycle()) {
         // The broken one is always the first to be free.
         for slot in 0..SLOTS {

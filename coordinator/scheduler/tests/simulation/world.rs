@@ -101,7 +101,7 @@ impl World {
             Action::Cancel(index) => self.handle(Event::CampaignCancelled { campaign: self.plans[index].campaign }),
             Action::Retry(index) => {
                 let campaign = self.plans[index].campaign;
-                self.handle(Event::RetryRequested { campaign, diverged: self.facts.len() % 2 == 0 })
+                self.handle(Event::RetryRequested { campaign, diverged: self.facts.len().is_multiple_of(2) })
             }
             Action::Connect(slot) => self.connect(slot),
             Action::Disconnect { slot, noticed } => self.disconnect(slot, noticed),

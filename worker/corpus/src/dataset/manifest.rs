@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use vocabulary::{Dataset, DatasetId};
 
-use crate::extract::Dropped;
+use crate::dropped::Dropped;
 use crate::hash::ContentHash;
 
 /// Name of the file that describes the others.

@@ -14,7 +14,7 @@ use super::OpenDataset;
 use super::hashes::hash_of;
 use super::held_out::{HeldOutDocument, packed};
 use super::manifest::{DomainEntry, FORMAT_VERSION, FileEntry, MANIFEST, Manifest, ShardEntry, SplitEntry};
-use crate::extract::Dropped;
+use crate::dropped::Dropped;
 use crate::hash::ContentHash;
 use crate::split::Split;
 use crate::tokenizer::{Tokenizer, TokenizerError};
@@ -371,7 +371,7 @@ fn is_whole(dir: &Path) -> bool {
 /// A path that no other process or thread uses.
 fn partial_path(parent: &Path) -> PathBuf {
     static COUNT: AtomicU64 = AtomicU64::new(0);
-    // A process id is no name across hosts: the operating system's random numbers are.
+    // A process id is not unique across hosts: the operating system's random numbers are.
     let number = RandomState::new().hash_one(COUNT.fetch_add(1, Ordering::Relaxed));
     parent.join(format!("{PARTIAL}{}-{number:016x}", std::process::id()))
 }

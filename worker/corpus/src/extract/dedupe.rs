@@ -6,28 +6,9 @@
 use std::collections::HashSet;
 
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
 
 use super::Extracted;
-
-/// Counts of what was removed from a corpus.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Dropped {
-    /// Documents without text, or without any text of their own.
-    pub empty_documents: u64,
-    /// Documents equal to an earlier one.
-    pub duplicate_documents: u64,
-    /// Paragraphs equal to an earlier one.
-    pub duplicate_paragraphs: u64,
-    /// Lines and rows whose text is missing, null or not a text.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub without_text: u64,
-}
-
-fn is_zero(count: &u64) -> bool {
-    *count == 0
-}
+use crate::dropped::Dropped;
 
 type Fingerprint = [u8; 16];
 
@@ -107,7 +88,7 @@ mod tests {
     fn the_first_of_each_is_kept() {
         let whole = |text: &str| Extracted::Whole(text.to_owned());
         let page = |texts: &[&str]| Extracted::Paragraphs(texts.iter().map(|&text| text.to_owned()).collect());
-        let all = vec![
+        let all = [
             whole("a"),
             page(&["one", "two", "one"]),
             whole("a"),

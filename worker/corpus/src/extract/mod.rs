@@ -18,7 +18,7 @@ use crate::tokenizer::Tokenizer;
 use compression::with_content;
 
 pub use compression::Compression;
-pub use dedupe::{Deduplicator, Dropped, Kept};
+pub use dedupe::{Deduplicator, Kept};
 
 /// A file's format, by its ending.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -308,7 +308,7 @@ fn plain_text(
     }
 }
 
-/// Where to cut a text that goes on: after its last line, or between two characters.
+/// Where to cut a text that continues: after its last line, or between two characters.
 fn end_of_text(bytes: &[u8]) -> usize {
     let is_start = |byte: &u8| byte & 0b1100_0000 != 0b1000_0000;
     let line = bytes.iter().rposition(|&byte| byte == b'\n').map(|at| at + 1);

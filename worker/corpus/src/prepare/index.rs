@@ -8,7 +8,8 @@ use vocabulary::Dataset;
 
 use super::{PrepareError, PrepareRequest, TEXT_KEY, Vocabulary};
 use crate::dataset::{WriteError, write_atomically};
-use crate::extract::{Compression, Decoding, Dropped};
+use crate::dropped::Dropped;
+use crate::extract::{Compression, Decoding};
 use crate::hash::ContentHash;
 use crate::sources::Source;
 

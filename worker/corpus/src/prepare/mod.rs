@@ -20,7 +20,8 @@ use recipes::Recipe;
 use vocabulary::Dataset;
 
 use crate::dataset::{DatasetWriter, OpenDataset, WriteError};
-use crate::extract::{Dropped, ExtractError};
+use crate::dropped::Dropped;
+use crate::extract::ExtractError;
 use crate::progress::ProgressSink;
 use crate::sources::{self, LeftOut, Limits, Source, SourceError};
 use crate::tokenizer::{Tokenizer, TokenizerError};

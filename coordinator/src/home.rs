@@ -32,7 +32,7 @@ pub enum StorageRefusal {
     /// It cannot be opened.
     #[error("cannot use {address} for datasets and checkpoints")]
     Open {
-        /// Its address.
+        /// The address of the storage.
         address: String,
         /// The cause.
         #[source]
@@ -41,7 +41,7 @@ pub enum StorageRefusal {
     /// Its marker cannot be read or written.
     #[error("cannot read and write {MARKER} in {address}")]
     Marker {
-        /// Its address.
+        /// The address of the storage.
         address: String,
         /// The cause.
         #[source]
@@ -62,7 +62,7 @@ pub enum StorageRefusal {
         .data_dir.display()
     )]
     Unmarked {
-        /// Its address.
+        /// The address of the storage.
         address: String,
         /// The data directory.
         data_dir: PathBuf,
@@ -70,7 +70,7 @@ pub enum StorageRefusal {
     /// It is that of another data directory.
     #[error("{address} is the storage of another data directory: give {} one of its own", .data_dir.display())]
     Foreign {
-        /// Its address.
+        /// The address of the storage.
         address: String,
         /// The data directory.
         data_dir: PathBuf,
@@ -85,7 +85,7 @@ pub enum StorageRefusal {
         data_dir: PathBuf,
         /// Where they lie.
         known: String,
-        /// What was asked for.
+        /// The address that was asked for.
         asked: String,
     },
 }

@@ -33,7 +33,7 @@ impl<T: Ord + Clone> Spread for (StageKey, T) {
 /// A part of a map, shared until it is changed.
 type Part<K, V> = Arc<BTreeMap<K, Arc<V>>>;
 
-/// See the [module's page](self).
+/// A map in parts that copies share until they are changed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SharedMap<K: Spread, V> {
     parts: Box<[Part<K, V>]>,

@@ -41,7 +41,7 @@ pub enum WorkerError {
     #[error("{path} belongs to another user (uid {owner}): give this worker a --data-dir of its own")]
     NotOurs {
         path: PathBuf,
-        /// Its owner.
+        /// The user who owns it.
         owner: u32,
     },
     /// The data directory cannot be read or written.
@@ -60,7 +60,7 @@ pub enum WorkerError {
     /// What this worker sees at the address of the coordinator's storage is something else.
     #[error("what this machine has at {address} is not the coordinator's storage")]
     OtherStorage {
-        /// The address.
+        /// The address that the coordinator named.
         address: String,
         /// What it sees instead.
         #[source]

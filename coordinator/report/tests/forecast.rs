@@ -121,7 +121,7 @@ fn arms_whose_decays_are_on_other_text_have_trees_of_their_own() {
     let after = &weights[weights.find("code = 0.5\n").expect("its last line") + "code = 0.5\n".len()..];
     let same = format!("{before}[arms.schedule.decay]\nshape = \"linear\"\n{after}");
     let mut found = trees(&two_stage(&same));
-    assert_eq!(found.len(), 4);
+    assert_eq!(found.len(), 8, "four of both arms, and four of `spread`");
     let arms: Vec<Option<&str>> = found[0].arms.iter().map(Option::as_deref).collect();
     assert_eq!((&found[0].arm, arms.len()), (&None, 4));
     assert!(arms.contains(&Some("A-1")) && arms.contains(&Some("A-2")));

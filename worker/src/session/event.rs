@@ -28,7 +28,7 @@ pub struct Assignment {
 /// The storage that a coordinator names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Offer {
-    /// Its address.
+    /// The address of the storage, as a URL.
     pub address: String,
     /// What its marker says; `None` from a coordinator that does not ask for a proof.
     pub id: Option<StorageId>,
@@ -41,7 +41,7 @@ pub enum Received {
     Welcome {
         /// The interval of the heartbeats it expects.
         heartbeat_interval: std::time::Duration,
-        /// The storage.
+        /// The storage that the welcome named.
         storage: Offer,
     },
     /// A stage to train.
@@ -186,7 +186,7 @@ pub enum Action {
     Configure {
         /// The interval between heartbeats.
         heartbeat_interval: std::time::Duration,
-        /// The storage.
+        /// The storage that the welcome named.
         storage: Offer,
     },
     /// Say goodbye and end: nothing is left to do or to send.

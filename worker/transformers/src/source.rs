@@ -74,7 +74,7 @@ pub enum SourceError {
         tensor: String,
         /// How many are not finite.
         bad: usize,
-        /// How many there are.
+        /// The count of such values.
         all: usize,
         /// Index of the first, in row-major order.
         first: usize,
@@ -177,6 +177,8 @@ impl Files {
                 all.insert(name, view);
             }
         }
+        // A file names its tensors in no certain order.
+        notes.sort();
         if let Some(Index { path, file_of }) = &self.index
             && let Some((tensor, file)) = file_of.iter().find(|(tensor, _)| !all.contains_key(*tensor))
         {

@@ -491,7 +491,7 @@ mod tests {
     #[test]
     fn what_is_not_a_tokenizer_json_is_named_as_such() {
         for text in ["{\"hello\": 1}", "[]", "#version: 0.2", ""] {
-            let error = Tokenizer::from_json(text.to_owned()).expect_err("is none").to_string();
+            let error = Tokenizer::from_json(text.to_owned()).expect_err("is refused").to_string();
             assert!(error.starts_with("not a tokenizer.json"), "{error}");
         }
     }

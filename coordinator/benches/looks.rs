@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Real services on loopback, with coordinator and client in one process: the processor time is of both. One worker is
-//! connected, and all other stages wait. Figures are in `docs/experiments.md`.
+//! connected, and all other stages wait.
 
 #![allow(dead_code, reason = "the coordinator's tests have more use for their bench and their worker")]
 

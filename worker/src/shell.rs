@@ -574,7 +574,7 @@ impl Shell {
     }
 }
 
-/// The next report of the training thread; pends where there is none.
+/// The next report of the training thread; pends without one.
 async fn reported(thread: &mut Option<(Runner, mpsc::Receiver<Report>)>) -> Option<Report> {
     match thread {
         Some((_, reports)) => reports.recv().await,

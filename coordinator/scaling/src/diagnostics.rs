@@ -22,8 +22,8 @@ pub struct Diagnostics<L = ScalingLaw> {
     pub rmse: f64,
     /// Largest absolute residual, in nats.
     pub worst_residual: f64,
-    /// Standard deviation of losses that differ in their seed alone, in nats: luck that no law can predict. `None` if
-    /// there are none.
+    /// Standard deviation of losses that differ in their seed alone, in nats: luck that no law can predict. `None`
+    /// without such losses.
     pub seed_spread: Option<f64>,
     /// The law fitted without the largest size, and its predictions of that size. `None` if the rest determines no law.
     pub held_out: Option<HeldOut<L>>,

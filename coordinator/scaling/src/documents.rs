@@ -50,7 +50,7 @@ impl Difference {
 }
 
 impl Documents {
-    /// The documents of each set. `None` if a set has fewer than two, or an infinite loss: there is no error then.
+    /// The documents of each set. `None` if a set has fewer than two, or an infinite loss, since their error is undefined.
     #[must_use]
     pub fn new(sets: Vec<Vec<Document>>) -> Option<Self> {
         let is_sound = |document: &Document| document.sum.is_finite() && document.weight >= 0.0;

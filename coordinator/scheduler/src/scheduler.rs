@@ -255,8 +255,8 @@ impl Scheduler {
         }
     }
 
-    /// Whether a stage that exceeds a limit is given up: several workers failed on it, or there is none besides that could
-    /// still do better.
+    /// Whether a stage that exceeds a limit is given up: several workers failed on it, or no other worker could still do
+    /// better.
     fn is_at_fault(&self, record: &StageRecord, count: RetryCount, limit: u32) -> bool {
         let is_open_minded = |name: &str| record.count_on(name, count) < most_of_one_worker(limit);
         record.failed_on_several(count, limit) || !self.others_could(record, is_open_minded)

@@ -44,7 +44,7 @@ impl Counting {
         }
     }
 
-    /// What a budget pays for. Without two sizes there is no law to ask, and 6ND is as good.
+    /// What a budget pays for: 6ND if the points have fewer than two sizes, since no law is fitted then.
     pub(crate) fn cost(self, plan: &Plan, points: &[&MeasuredPoint]) -> Cost {
         let per_token = |point: &&MeasuredPoint| {
             let spec = &plan.stage(&point.stage)?.spec;

@@ -37,7 +37,7 @@ pub struct FitFile<L = ScalingLaw> {
     pub law: Form,
     /// The law as text.
     pub form: String,
-    /// Whether the points determine the law. If not, there are no optima.
+    /// Whether the points determine the law. Optima are left out if they do not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub determined: Option<bool>,
     /// Why they do not, as a sentence.

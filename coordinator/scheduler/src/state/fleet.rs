@@ -149,7 +149,7 @@ impl Workers {
         self.idle.is_empty()
     }
 
-    /// The most memory that an idle worker has that can do this; `None` where there is none.
+    /// Memory of the largest idle worker that can do this; `None` without such a worker.
     pub(crate) fn largest_idle(&self, needs: &Needs) -> Option<u64> {
         self.idle_for(needs).filter_map(|idle| idle.last()).map(|(room, _)| *room).max()
     }

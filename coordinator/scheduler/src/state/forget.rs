@@ -11,7 +11,7 @@ use super::stage::StageState;
 /// Why a campaign cannot be forgotten.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ForgetError {
-    /// There is none.
+    /// The log has no such campaign, or it was forgotten before.
     #[error("it was never submitted, or is forgotten already")]
     Unknown,
     /// It is wanted, and something of it is still to be trained.

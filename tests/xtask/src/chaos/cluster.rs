@@ -16,6 +16,9 @@ use super::place::Place;
 /// Generous bound on anything that should always happen: it only matters when a run is about to fail.
 pub(super) const EXIT_TIMEOUT: Duration = Duration::from_secs(120);
 
+/// Number of lines of a log that are shown of a process that ended otherwise than it should.
+const LAST_LINES: usize = 12;
+
 /// A process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Who {
@@ -60,7 +63,7 @@ impl<'a> Cluster<'a> {
                 let (listen, lease) = (self.place.address(), LEASE.as_secs().to_string());
                 let mut serve = self.place.command(&["--log", "info", "serve", "--listen", &listen, "--lease", &lease]);
                 let mut child = spawn(serve.stdout(Stdio::null()).stderr(Stdio::piped()))?;
-                let copy = self.copy("coordinator.log")?;
+                let copy = self.copy(who)?;
                 self.log.follow(child.stderr.take().context("the standard error is piped")?, copy);
                 child
             }
@@ -69,9 +72,9 @@ impl<'a> Cluster<'a> {
                 let mut command = self.place.command(&["--log", "info", "worker", "--name", &name]);
                 // The grace period is shorter than a lease, so that a worker that leaves while the coordinator is away
                 // soon exits.
-                command.args(["--checkpoint-interval", "1.5", "--grace", "2", "--stall-after", "3", "--hang-while"]);
+                command.args(["--checkpoint-interval", "1.5", "--grace", "2", "--stall-after", "5", "--hang-while"]);
                 command.arg(self.hang_file(worker));
-                spawn(command.stdout(Stdio::null()).stderr(self.copy(&format!("{name}.log"))?))?
+                spawn(command.stdout(Stdio::null()).stderr(self.copy(who)?))?
             }
         };
         *self.slot(who) = Some(child);
@@ -85,8 +88,23 @@ impl<'a> Cluster<'a> {
         }
     }
 
-    fn copy(&self, name: &str) -> Result<File> {
-        let path = self.place.dir().join(name);
+    /// The name of a process's log in the run's folder.
+    fn log_name(who: Who) -> String {
+        match who {
+            Who::Coordinator => "coordinator.log".to_owned(),
+            Who::Worker(worker) => format!("{}.log", Self::name(worker)),
+        }
+    }
+
+    /// The last lines of a process's log, each on a line of its own.
+    pub(super) fn last_words(&self, who: Who) -> String {
+        let log = fs::read_to_string(self.place.dir().join(Self::log_name(who))).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(LAST_LINES)..].iter().map(|line| format!("\n    {line}")).collect()
+    }
+
+    fn copy(&self, who: Who) -> Result<File> {
+        let path = self.place.dir().join(Self::log_name(who));
         File::options()
             .create(true)
             .append(true)

@@ -16,8 +16,12 @@ const LONGEST: Duration = Duration::from_secs(30 * 60);
 /// Interval between looks at the campaign's progress.
 const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
 
-/// Time after which a worker whose training was to hang has nothing to train.
+/// Time after which a worker whose training was to hang is taken to have nothing to train.
 const HANG_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Time that a worker has to exit, once nothing makes its training hang any more, if it noticed that it hung: it leaves
+/// within its grace period.
+const HANG_AFTERMATH: Duration = Duration::from_secs(15);
 
 /// Time between two signals, so that the first is handled before the second arrives.
 const BETWEEN_SIGNALS: Duration = Duration::from_millis(20);
@@ -152,12 +156,19 @@ impl Storm<'_> {
                 gone.until = Some(now + gone.time);
                 // SIGKILL alone leaves no exit code.
                 if status.code() != injected.fault.exit_code() {
-                    self.wrong_ends.push(format!("{}: exited with {status}", injected.fault.name()));
+                    let said = self.cluster.last_words(gone.who);
+                    let fault = injected.fault.name();
+                    self.wrong_ends.push(format!("{fault}: exited with {status}; the end of its log:{said}"));
                 }
-            } else if injected.fault == Fault::HangWorker && now > injected.at + HANG_TIMEOUT {
-                // It had nothing to train meanwhile.
-                injected.fizzled = true;
-                gone.until = Some(now);
+            } else if let (Fault::HangWorker, Who::Worker(worker)) = (injected.fault, gone.who)
+                && now > injected.at + HANG_TIMEOUT
+            {
+                self.cluster.hang(worker, false)?;
+                // Unless it is on its way out, it had nothing to train meanwhile.
+                if now > injected.at + HANG_TIMEOUT + HANG_AFTERMATH {
+                    injected.fizzled = true;
+                    gone.until = Some(now);
+                }
             } else if now > injected.at + EXIT_TIMEOUT {
                 bail!("{}: the process does not exit", injected.fault.name());
             }
@@ -181,7 +192,8 @@ impl Storm<'_> {
     fn record_unasked_exits(&mut self, away: &[Away]) {
         let is_away = |who| away.iter().any(|away| away.who == who);
         while let Some((who, status)) = self.cluster.exited_unasked(is_away) {
-            self.wrong_ends.push(format!("{who:?} exited unasked, with {status}"));
+            let said = self.cluster.last_words(who);
+            self.wrong_ends.push(format!("{who:?} exited unasked, with {status}; the end of its log:{said}"));
             if let Err(error) = self.cluster.bring_back(who) {
                 self.wrong_ends.push(format!("{who:?}: {error:#}"));
             }

@@ -68,6 +68,20 @@ fn a_decay_on_the_same_text_is_the_stage_of_a_recipe_that_asks_for_it() {
 }
 
 #[test]
+fn passes_are_counted_over_the_text_that_a_branch_is_on() {
+    let (plan, other) = plan();
+    let passes = |dataset: Dataset| {
+        let branched = branch(&plan.stages[..1], &decay(dataset)).expect("it is one");
+        let trial = &branched.trials[0];
+        (branched.passes(trial), branched.passes_at(trial, 22), branched.passes_at(trial, 20))
+    };
+    // 10 sequences a step; 500 windows are a pass.
+    assert_eq!(passes(other), (vec![0.08], vec![0.04], vec![]), "the trunk has not seen it");
+    let same = plan.dataset.clone().expect("it is prepared");
+    assert_eq!(passes(same), (vec![0.48], vec![0.44], vec![0.4]));
+}
+
+#[test]
 fn a_stable_branch_stays_at_its_peak() {
     let (plan, other) = plan();
     let stable = Branch { rate: Rate::Stable, peak_lr: Some(0.002), ..decay(other) };

@@ -7,6 +7,7 @@ use client::{Accepted, Campaigns, Detail};
 use corpus::Prepared;
 use proto::v1;
 use serde::Serialize;
+use vocabulary::text::counted;
 use vocabulary::{Dataset, Evaluation, Flops};
 
 use crate::args::numbers::count_above_zero;
@@ -223,9 +224,9 @@ impl View for Added {
             }
             [] => format!("nothing new to evaluate on `{text}`: {name} ({campaign}) has been asked for all of it\n"),
             rows => format!(
-                "{name} ({campaign}) on `{text}`\n{}to evaluate: {} stages, {flops} FLOPs\n",
+                "{name} ({campaign}) on `{text}`\n{}to evaluate: {}, {flops} FLOPs\n",
                 columns(["size", " seed", "stage", " tokens", "evaluation"], rows),
-                rows.len()
+                counted(rows.len(), "stage")
             ),
         };
         if *known > 0 {

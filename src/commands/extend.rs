@@ -27,8 +27,8 @@ use crate::views::output::{self, View};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:
-  windtunnel extend quickstart --tokens 5m 7.5m --dry-run
-  windtunnel extend quickstart --tokens 5m --seeds 2 3
+  windtunnel extend quickstart --tokens 2.6m 3.1m --dry-run
+  windtunnel extend quickstart --tokens 3.1m --seeds 2 3
   windtunnel extend search --trials 96
   windtunnel extend big --sizes 0.2b --coordinator https://login-1:7450")]
 pub(crate) struct Args {

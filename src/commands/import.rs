@@ -6,7 +6,7 @@ use anyhow::Context;
 use serde::Serialize;
 use transformers::{Imported, import};
 use vocabulary::ModelSpec;
-use vocabulary::text::wrapped;
+use vocabulary::text::{counted, wrapped};
 
 use crate::args::Global;
 use crate::exit::{Exit, OrBadInput};
@@ -81,10 +81,10 @@ impl output::View for ImportedView {
         let shape = model.shape;
         let notes: String = notes.iter().map(|note| wrapped(&format!("note: {note}"), 6)).collect();
         format!(
-            "{format}: {} layers, {} wide, {} heads of {}, N = {non_embedding_params}, vocabulary {}\n{notes}{}",
-            shape.n_layers,
+            "{format}: {}, {} wide, {} of {}, N = {non_embedding_params}, vocabulary {}\n{notes}{}",
+            counted(shape.n_layers, "layer"),
             shape.d_model,
-            shape.n_heads,
+            counted(shape.n_heads, "head"),
             shape.head_dim,
             model.vocab,
             files.table()

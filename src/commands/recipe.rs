@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Subcommand;
 use recipes::Recipe;
 use serde::Serialize;
-use vocabulary::text::wrapped;
+use vocabulary::text::{counted, wrapped};
 
 use crate::args::Global;
 use crate::exit::{Exit, OrBadInput};
@@ -44,6 +44,8 @@ struct Checked {
     name: String,
     sizes: Vec<Size>,
     trials: usize,
+    /// Those that do not depend on the results of others.
+    planned: usize,
     stages: usize,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     notes: Vec<String>,
@@ -91,6 +93,7 @@ impl Checked {
             name: recipe.name().to_owned(),
             sizes: sizes.collect(),
             trials: plan.trials_in_the_end(),
+            planned: plan.trials.len(),
             stages: plan.stages.len(),
             notes: recipe.notes(),
         })
@@ -109,9 +112,15 @@ fn any_domain(name: &str) -> vocabulary::Domain {
 
 impl View for Checked {
     fn table(&self) -> String {
-        let Self { file, name, sizes, trials, stages, notes } = self;
+        let Self { file, name, sizes, trials, planned, stages, notes } = self;
         let sizes: Vec<String> = sizes.iter().map(|size| size.name.clone()).collect();
         let notes: String = notes.iter().map(|note| wrapped(&format!("note: {note}"), 2)).collect();
-        format!("{file}: valid: {name}, {trials} points in {stages} stages, sizes {}\n{notes}", sizes.join(", "))
+        let stages = counted(*stages, "stage");
+        let points = if planned < trials {
+            format!("up to {trials} trials, the first {planned} of them in {stages}")
+        } else {
+            format!("{} in {stages}", counted(*trials, "point"))
+        };
+        format!("{file}: valid: {name}, {points}, sizes {}\n{notes}", sizes.join(", "))
     }
 }

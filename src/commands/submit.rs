@@ -6,6 +6,7 @@ use anyhow::anyhow;
 use client::Accepted;
 use recipes::Recipe;
 use serde::Serialize;
+use vocabulary::text::counted;
 
 use crate::args::CoordinatorArgs;
 use crate::args::Global;
@@ -68,6 +69,6 @@ impl Args {
 impl View for Submitted {
     fn table(&self) -> String {
         let Self { campaign, name, stages, stages_done } = self;
-        format!("submitted {name} as {campaign}: {stages} stages, {stages_done} already done\n")
+        format!("submitted {name} as {campaign}: {}, {stages_done} already done\n", counted(*stages, "stage"))
     }
 }

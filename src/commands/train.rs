@@ -25,7 +25,8 @@ const BETWEEN_LINES: Duration = Duration::from_secs(5);
 
 /// Train one stage of a recipe locally, without a coordinator
 ///
-/// Trains the stages it depends on first, if their checkpoints are missing. Does not appear among campaigns.
+/// Trains the stages it depends on first, unless an earlier `train` has; checkpoints of campaigns are not used. Does not
+/// appear among campaigns.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:

@@ -11,7 +11,7 @@ use client::Campaigns;
 use corpus::{PrepareRequest, Prepared, Progress, TextRequest, TokenizerChoice, find_prepared, prepare};
 use indicatif::{ProgressBar, ProgressStyle};
 use recipes::Recipe;
-use vocabulary::text::one_line;
+use vocabulary::text::{counted, one_line};
 use vocabulary::units::human_count;
 use vocabulary::{Dataset, DatasetId};
 
@@ -149,7 +149,7 @@ impl Display {
 fn in_words(progress: Progress) -> (String, u64, u64) {
     match progress {
         Progress::Hashing { done, total } => ("looking for text prepared before".to_owned(), done, total),
-        Progress::Extracting { done, total } => (format!("reading {total} files"), done, total),
+        Progress::Extracting { done, total } => (format!("reading {}", counted(total, "file")), done, total),
         Progress::TrainingTokenizer { bytes } => {
             (format!("training a tokenizer on {}B of text", human_count(bytes as f64)), 0, 1)
         }

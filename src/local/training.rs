@@ -9,7 +9,7 @@ use coordinator::{CoordinatorOptions, WorkersGone};
 use proto::v1::{CampaignPhase, CampaignSummary};
 use report::{AnalysisOptions, Conclusion, Counting, Measure};
 use vocabulary::WorkKind;
-use vocabulary::text::one_line;
+use vocabulary::text::{counted, one_line};
 
 use super::data_dir::{WritableDir, out_dir};
 use super::reach::{Reached, embedded, is_taken, reach};
@@ -134,8 +134,8 @@ impl Training<'_> {
         let detail = reached.campaigns.detail(&campaign).await?;
         if detail.summary.phase() == CampaignPhase::Open {
             let what = match of {
-                WorkKind::Train => format!("{stages} stages, {stages_done} already trained"),
-                WorkKind::Evaluate => format!("{stages} evaluations, {stages_done} already done"),
+                WorkKind::Train => format!("{}, {stages_done} already trained", counted(stages, "stage")),
+                WorkKind::Evaluate => format!("{}, {stages_done} already done", counted(stages, "evaluation")),
             };
             say(&format!("{name} ({campaign}): {what}"));
             if let Some(own) = reached.own() {

@@ -1,6 +1,7 @@
 //! An addition to what is trained: new stages, their cost, and the stages they build on.
 
 use serde::Serialize;
+use vocabulary::text::counted;
 use vocabulary::{Stage, StageKey, Tokens};
 
 use crate::views::output::columns;
@@ -56,9 +57,10 @@ impl AdditionView {
         let rows: Vec<_> = stages.iter().map(row).collect();
         let table = columns(["size", " seed", " peak LR", " steps", " tokens", " FLOPs", "stage"], &rows);
         format!(
-            "{table}to train: {} stages, {tokens} tokens, {flops:.2e} FLOPs\n\
-             shared with existing: {shared_stages} stages, {shared_tokens} tokens\n",
-            stages.len()
+            "{table}to train: {}, {tokens} tokens, {flops:.2e} FLOPs\n\
+             shared with existing: {}, {shared_tokens} tokens\n",
+            counted(stages.len(), "stage"),
+            counted(*shared_stages, "stage")
         )
     }
 }

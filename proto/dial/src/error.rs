@@ -76,12 +76,14 @@ pub enum DialError {
 pub enum LoginError {
     /// The listener does not know the token, or listens elsewhere.
     #[error(
-        "the listener at {address} does not know the token, which was not sent: another program may be listening there, the          token may be revoked or of another coordinator, or a tunnel leads to a different port (--insecure allows that)"
+        "the listener at {address} does not know the token, which was not sent: another program may be listening there, \
+         the token may be revoked or of another coordinator, or a tunnel leads to a different port (--insecure allows that)"
     )]
     Stranger { address: SocketAddr },
     /// The listener ended the connection instead of answering.
     #[error(
-        "the listener does not prove that it is the coordinator, so the token was not sent: it is another program, or a          coordinator of an earlier version"
+        "the listener does not prove that it is the coordinator, so the token was not sent: it is another program, or \
+         a coordinator of an earlier version"
     )]
     Unanswered,
     /// The listener knows the token's hash and does not accept its secret.

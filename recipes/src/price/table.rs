@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use vocabulary::Plan;
-use vocabulary::text::lined_up;
+use vocabulary::text::{counted, lined_up};
 use vocabulary::units::{human_bytes, human_count};
 
 use super::{EvaluationsPrice, Price, SizePrice, Speed};
@@ -99,9 +99,9 @@ fn hours_and_their_source(plan: &Plan, price: &Price) -> String {
     let to = end.map(|stage| format!("to the last point of {} seed {}", stage.size, stage.seed)).unwrap_or_default();
     let _ = writeln!(
         text,
-        "critical path: {}, {} stages {to}; no number of workers is faster",
+        "critical path: {}, {} {to}; no number of workers is faster",
         duration(wall.critical_path_seconds),
-        wall.critical_path.len(),
+        counted(wall.critical_path.len(), "stage"),
     );
     if let Some(schedule) = &wall.schedule {
         let _ = writeln!(

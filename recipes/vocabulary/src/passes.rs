@@ -10,9 +10,9 @@ pub const REPEATED: f64 = 1.01;
 
 impl Plan {
     /// The passes over each domain of the training text, or over all of it, that a trial has made by the end of its last stage
-    /// so far. Empty without data.
+    /// so far. Empty without data, and where the trial was not on this text then.
     ///
-    /// A branch that continues another campaign counts from its own first step.
+    /// A branch onto other text counts from its own first step: what came before has not seen that text.
     #[must_use]
     pub fn passes(&self, trial: &Trial) -> Vec<f64> {
         let end = trial.path.iter().rev().find_map(|key| self.stage(key)).map(|stage| stage.spec.steps.end);
@@ -23,11 +23,13 @@ impl Plan {
     #[must_use]
     pub fn passes_at(&self, trial: &Trial, step: u64) -> Vec<f64> {
         let Some(dataset) = &self.dataset else { return Vec::new() };
-        let mut stages = trial.path.iter().filter_map(|key| self.stage(key)).map(|stage| &stage.spec);
-        let Some(first) = stages.next() else { return Vec::new() };
-        let start = first.steps.start;
-        let last = stages.take_while(|spec| spec.steps.start < step).last().unwrap_or(first);
-        let (before, by_then) = (taken(first, dataset, start), taken(last, dataset, step));
+        let stages: Vec<&StageSpec> =
+            trial.path.iter().filter_map(|key| self.stage(key)).map(|stage| &stage.spec).collect();
+        let by_step = stages.iter().rposition(|spec| spec.steps.start < step).unwrap_or_default();
+        let on_text = stages.iter().take(by_step + 1).rev().take_while(|spec| spec.data.dataset == dataset.id);
+        let on_text: Vec<&StageSpec> = on_text.copied().collect();
+        let (Some(last), Some(first)) = (on_text.first(), on_text.last()) else { return Vec::new() };
+        let (before, by_then) = (taken(first, dataset, first.steps.start), taken(last, dataset, step));
         let texts: Vec<u64> = match dataset.domains.as_slice() {
             [] => vec![dataset.train_tokens],
             domains => domains.iter().map(|domain| domain.train_tokens).collect(),

@@ -1,6 +1,7 @@
 //! Lines for people: columns lined up, and errors with their causes.
 
 use std::error::Error;
+use std::fmt::Display;
 
 /// Lines up columns two spaces apart. Cells stand to the left, or to the right in the columns that `is_right` names; all rows
 /// have as many cells.
@@ -49,6 +50,13 @@ pub fn wrapped(paragraph: &str, indent: usize) -> String {
     text
 }
 
+/// A count with its noun, whose plural ends in s: `1 stage`, `12 stages`.
+#[must_use]
+pub fn counted(count: impl TryInto<u64> + Display + Copy, one: &str) -> String {
+    let is_one = count.try_into().is_ok_and(|count| count == 1);
+    format!("{count} {one}{}", if is_one { "" } else { "s" })
+}
+
 /// A list in a sentence: `a`, `a and b`, `a, b and c`.
 #[must_use]
 pub fn listed<S: AsRef<str>>(items: &[S]) -> String {
@@ -89,6 +97,14 @@ mod tests {
     #[derive(Debug, thiserror::Error)]
     #[error("a cause\n  of two lines")]
     struct Inner;
+
+    #[test]
+    fn one_is_one() {
+        assert_eq!(
+            [counted(0_u32, "stage"), counted(1_u64, "stage"), counted(2_usize, "stage")],
+            ["0 stages", "1 stage", "2 stages"]
+        );
+    }
 
     #[test]
     fn causes_stand_on_one_line() {

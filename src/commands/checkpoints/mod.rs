@@ -5,6 +5,7 @@ mod diff;
 use clap::Subcommand;
 use proto::v1;
 use serde::Serialize;
+use vocabulary::text::counted;
 use vocabulary::units::human_bytes;
 
 use crate::args::CoordinatorArgs;
@@ -191,9 +192,9 @@ impl View for Collected {
             text.push_str(&format!("not committed: {path}  {}\n", human_bytes(*bytes)));
         }
         let verb = if self.dry_run { "would be removed" } else { "removed" };
-        let (checkpoints, files) = (rows.len(), self.orphans.len());
+        let (checkpoints, files) = (counted(rows.len(), "checkpoint"), counted(self.orphans.len(), "other file"));
         let (size, bytes) = (human_bytes(self.bytes), self.bytes);
-        text.push_str(&format!("{checkpoints} checkpoints and {files} other files {verb}: {size} ({bytes} bytes)\n"));
+        text.push_str(&format!("{checkpoints} and {files} {verb}: {size} ({bytes} bytes)\n"));
         text
     }
 }

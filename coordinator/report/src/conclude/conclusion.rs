@@ -32,7 +32,7 @@ pub struct Conclusion {
     pub(crate) counting: Counting,
     /// The loss under consideration.
     pub(crate) measure: Measure,
-    /// The errors that come from the documents; `None` if those were not kept.
+    /// The errors that come from the documents; `None` if those were not kept, or if there is only one.
     pub(crate) documents: Option<HeldOutErrors>,
     /// Decayed points of the fitted arm that were left out because they repeat data.
     pub(crate) left_out: usize,
@@ -146,6 +146,11 @@ impl Conclusion {
             self.points.iter().filter_map(|point| point.passes.get(text)).fold(0.0, |a: f64, b| a.max(*b))
         };
         (0..texts).map(most).collect()
+    }
+
+    /// Whether the documents behind the losses were kept.
+    pub(crate) fn has_documents(&self) -> bool {
+        self.points.iter().all(|point| self.campaign.rows.contains_key(&point.stage))
     }
 
     /// How many measured points repeat data.

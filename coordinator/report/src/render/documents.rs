@@ -7,6 +7,7 @@ use vocabulary::text::{lined_up, wrapped};
 use super::text::range;
 use crate::conclude::conclusion::Conclusion;
 use crate::conclude::documents::{self, ArmsCompared, HeldOutErrors};
+use crate::conclude::measure::HeldOut;
 
 /// Rows of a comparison in a terminal.
 const MOST_ROWS: usize = 20;
@@ -14,7 +15,14 @@ const MOST_ROWS: usize = 20;
 /// The standard error of a loss, in a sentence.
 pub(super) fn of_losses(conclusion: &Conclusion) -> String {
     match &conclusion.documents {
-        None => "the losses have no standard error: the documents behind them were not kept, as by earlier versions"
+        None if matches!(conclusion.measure.set, Some(HeldOut::Evaluated(_))) => {
+            "the losses of evaluations are given without a standard error".to_owned()
+        }
+        None if !conclusion.has_documents() => {
+            "the losses have no standard error: the documents behind them were not kept, as by earlier versions"
+                .to_owned()
+        }
+        None => "the losses have no standard error: they are measured on a single document; raise `validation_tokens`"
             .to_owned(),
         Some(HeldOutErrors { documents, standard_error: [least, most], .. }) => format!(
             "standard error of a loss {least:.4} to {most:.4} {} (by document, {documents} held-out documents); it is \

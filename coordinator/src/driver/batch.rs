@@ -10,7 +10,7 @@ use vocabulary::{AttemptKey, CampaignId, Rows, StageKey, WorkerId};
 use super::index::Indexed;
 use super::to_worker::ToWorker;
 use super::view::View;
-use crate::store::{Commit, CommittedCheckpoint, CurvePoint};
+use crate::store::{Commit, CommittedCheckpoint, CurvePoint, Speaker};
 
 /// The work of one turn.
 pub(crate) struct Batch {
@@ -22,7 +22,7 @@ pub(crate) struct Batch {
     pub(crate) checkpoints: Vec<CommittedCheckpoint>,
     pub(crate) recipes: Vec<(CampaignId, String, String)>,
     pub(crate) sequences: BTreeMap<WorkerId, u64>,
-    pub(crate) tokens: BTreeMap<WorkerId, String>,
+    pub(crate) speakers: BTreeMap<WorkerId, Speaker>,
     /// Sent after the transaction and before anything else: a welcomed worker no longer names its predecessors.
     pub(crate) welcomes: Vec<(WorkerId, ToWorker)>,
     /// In this order, after the transaction.
@@ -72,7 +72,7 @@ impl Batch {
             checkpoints: Vec::new(),
             recipes: Vec::new(),
             sequences: BTreeMap::new(),
-            tokens: BTreeMap::new(),
+            speakers: BTreeMap::new(),
             welcomes: Vec::new(),
             afterwards: Vec::new(),
             is_visible: false,
@@ -121,7 +121,7 @@ impl Batch {
             && self.checkpoints.is_empty()
             && self.recipes.is_empty()
             && self.sequences.is_empty()
-            && self.tokens.is_empty()
+            && self.speakers.is_empty()
     }
 
     /// The transaction.
@@ -134,7 +134,7 @@ impl Batch {
             checkpoints: std::mem::take(&mut self.checkpoints),
             recipes: std::mem::take(&mut self.recipes),
             session: std::mem::take(&mut self.sequences).into_iter().collect(),
-            tokens: std::mem::take(&mut self.tokens).into_iter().collect(),
+            speakers: std::mem::take(&mut self.speakers).into_iter().collect(),
         }
     }
 }

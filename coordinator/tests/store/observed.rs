@@ -37,7 +37,7 @@ pub(crate) async fn observe(
     }
     for worker in workers {
         see("sequence", &store.last_sequence(*worker).await.expect("it can be read"));
-        see("token", &store.token_of_worker(*worker).await.expect("it can be read"));
+        see("speaker", &store.speaker(*worker).await.expect("it can be read"));
     }
     seen
 }

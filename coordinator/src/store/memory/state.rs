@@ -11,8 +11,8 @@ use super::derived::Derived;
 use crate::store::commit::PassingCheckpoints;
 use crate::store::log::{LogReader, LogRow, link};
 use crate::store::{
-    Cause, Chain, Commit, CommittedCheckpoint, CurvePoint, LogPosition, PackedSnapshot, RecipeText, StoreError,
-    TokenRow,
+    Cause, Chain, Commit, CommittedCheckpoint, CurvePoint, LogPosition, PackedSnapshot, RecipeText, Speaker,
+    StoreError, TokenRow,
 };
 
 #[derive(Debug, Clone, Default)]
@@ -48,7 +48,7 @@ struct Row {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Stream {
     pub(super) last_sequence: u64,
-    pub(super) token: Option<String>,
+    pub(super) speaker: Speaker,
 }
 
 impl State {
@@ -101,8 +101,8 @@ impl State {
         for (worker, sequence) in &commit.session {
             self.streams.entry(*worker).or_default().last_sequence = *sequence;
         }
-        for (worker, token) in &commit.tokens {
-            self.streams.entry(*worker).or_default().token = Some(token.clone());
+        for (worker, speaker) in &commit.speakers {
+            self.streams.entry(*worker).or_default().speaker = speaker.clone();
         }
         Ok(())
     }

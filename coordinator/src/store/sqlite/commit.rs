@@ -54,8 +54,8 @@ async fn write(connection: &mut SqliteConnection, term: Term, commit: &Commit) -
     for (worker, sequence) in &commit.session {
         set_sequence(connection, *worker, *sequence).await?;
     }
-    for (worker, token) in &commit.tokens {
-        tokens::bind(connection, *worker, token).await?;
+    for (worker, speaker) in &commit.speakers {
+        tokens::bind(connection, *worker, speaker).await?;
     }
     Ok(())
 }

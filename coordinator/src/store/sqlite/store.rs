@@ -7,7 +7,7 @@ use vocabulary::{CampaignId, Rows, StageKey, WorkerId};
 use super::open::SqliteStore;
 use crate::store::{
     CampaignRow, Commit, CommittedCheckpoint, CurvePoint, DerivedCheck, Differences, LogCheck, LogPosition,
-    PackedSnapshot, RecipeText, Store, StoreError, Term, TokenRow, UnusableSnapshot, WholeAttempt,
+    PackedSnapshot, RecipeText, Speaker, Store, StoreError, Term, TokenRow, UnusableSnapshot, WholeAttempt,
 };
 
 #[async_trait]
@@ -74,8 +74,8 @@ impl Store for SqliteStore {
         self.read_last_sequence(worker).await
     }
 
-    async fn token_of_worker(&self, worker: WorkerId) -> Result<Option<String>, StoreError> {
-        self.read_token_of_worker(worker).await
+    async fn speaker(&self, worker: WorkerId) -> Result<Speaker, StoreError> {
+        self.read_speaker(worker).await
     }
 
     async fn add_token(&self, row: &TokenRow) -> Result<(), StoreError> {

@@ -21,6 +21,10 @@ pub struct Commit {
     pub rows: Vec<(AttemptKey, Rows)>,
     /// Checkpoints that exist from now on.
     pub checkpoints: Vec<CommittedCheckpoint>,
+    /// Folders of the storage whose files are to be deleted from now on.
+    pub to_delete: Vec<String>,
+    /// Folders of which that is done, or not wanted any more.
+    pub deleted: Vec<String>,
     /// Where campaigns came from: the name of the recipe's file, and its text.
     pub recipes: Vec<(CampaignId, String, String)>,
     /// For each worker, the number of its last report that was taken in.

@@ -128,6 +128,12 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// If the table cannot be read.
     async fn checkpoints(&self) -> Result<Vec<(CommittedCheckpoint, u64)>, StoreError>;
 
+    /// The folders of the storage whose files are still to be deleted, in their order.
+    ///
+    /// # Errors
+    /// If the table cannot be read.
+    async fn deletions(&self) -> Result<Vec<String>, StoreError>;
+
     /// The number of the last report of a worker process that was taken in; `None` if there was none.
     ///
     /// # Errors

@@ -101,6 +101,10 @@ impl Store for MemoryStore {
         Ok(self.state().checkpoints.values().cloned().collect())
     }
 
+    async fn deletions(&self) -> Result<Vec<String>, StoreError> {
+        Ok(self.state().deletions.iter().cloned().collect())
+    }
+
     async fn last_sequence(&self, worker: WorkerId) -> Result<Option<u64>, StoreError> {
         Ok(self.state().streams.get(&worker).map(|stream| stream.last_sequence))
     }

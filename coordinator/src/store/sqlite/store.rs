@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use scheduler::{Fact, Snapshot};
 use vocabulary::{CampaignId, Rows, StageKey, WorkerId};
 
+use super::error::cannot_read;
 use super::open::SqliteStore;
 use crate::store::{
     CampaignRow, Commit, CommittedCheckpoint, CurvePoint, DerivedCheck, Differences, LogCheck, LogPosition,
@@ -68,6 +69,11 @@ impl Store for SqliteStore {
 
     async fn checkpoints(&self) -> Result<Vec<(CommittedCheckpoint, u64)>, StoreError> {
         self.read_checkpoints().await
+    }
+
+    async fn deletions(&self) -> Result<Vec<String>, StoreError> {
+        let select = sqlx::query_scalar("SELECT folder FROM deletions ORDER BY folder");
+        select.fetch_all(&self.driver).await.map_err(cannot_read("deletions"))
     }
 
     async fn last_sequence(&self, worker: WorkerId) -> Result<Option<u64>, StoreError> {

@@ -243,7 +243,7 @@ mod tests {
         assert_ne!(other.secret().expect("is written"), secret);
         std::fs::write(&path, &secret.expose()[..7]).expect("is written");
         let next = home.secret().expect("is written");
-        assert!(next != secret && next.expose().len() == SECRET_DIGITS, "a part of one is none");
+        assert!(next != secret && next.expose().len() == SECRET_DIGITS, "a truncated secret is replaced");
     }
 
     #[test]

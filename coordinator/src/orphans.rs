@@ -14,7 +14,7 @@ use vocabulary::{Attempt, AttemptKey};
 const CHECKPOINTS: &str = "checkpoints";
 
 /// Attempts count from one. Checkpoints under zero were trained without a coordinator, and are not its to delete.
-const STANDALONE: Attempt = Attempt(0);
+pub(crate) const STANDALONE: Attempt = Attempt(0);
 
 /// A file that belongs to no committed checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

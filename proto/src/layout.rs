@@ -36,11 +36,17 @@ pub fn is_partial_name(name: &str, dataset: &DatasetId) -> bool {
 /// Follows the dataset's name.
 const PARTIAL: &str = ".partial-";
 
+/// The folder of a stage's checkpoints.
+#[must_use]
+pub fn stage_path(stage: &StageKey) -> String {
+    format!("checkpoints/{stage}")
+}
+
 /// The folder of one checkpoint. Its name includes the attempt, so that two workers that both believe they own a stage
 /// never write the same file.
 #[must_use]
 pub fn checkpoint_path(key: AttemptKey, step: u64) -> String {
-    format!("checkpoints/{}/{}-{step}", key.stage, key.attempt.0)
+    format!("{}/{}-{step}", stage_path(&key.stage), key.attempt.0)
 }
 
 /// The manifest of one checkpoint.
@@ -52,7 +58,7 @@ pub fn manifest_path(key: AttemptKey, step: u64) -> String {
 /// Whether a path received from elsewhere is that of a manifest of this stage and step, of some attempt.
 #[must_use]
 pub fn is_manifest_path(path: &str, stage: &StageKey, step: u64) -> bool {
-    let attempt = path.strip_prefix(&format!("checkpoints/{stage}/"));
+    let attempt = path.strip_prefix(&format!("{}/", stage_path(stage)));
     let attempt = attempt.and_then(|rest| rest.strip_suffix(&format!("-{step}/{MANIFEST}")));
     let attempt = attempt.and_then(|attempt| attempt.parse().ok()).map(Attempt);
     // Printed again, because numbers have more than one spelling.

@@ -16,7 +16,11 @@ use crate::views::output::{self, View};
 
 /// Delete a campaign that is over, with its curves, results and checkpoints
 ///
-/// Stages that other campaigns share stay, and so does the report in its folder. The log keeps a record of what happened.
+/// Deletes its recipe, curves, results, checkpoints and the losses of documents. Stages that other campaigns share stay, and so
+/// does the report in its folder. What stays of it in the store is its entries in the event log, which is never rewritten: the plan
+/// (name, sizes, hyper-parameters, identifiers of datasets) and, for each attempt, its worker, its end and its losses. Files are
+/// deleted after the answer; a coordinator that ends before that leaves the rest to its next start. The store's file stays as
+/// large as it is and reuses the room.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:

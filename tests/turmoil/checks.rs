@@ -5,11 +5,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use coordinator::store::{CurvePoint, SqliteStore, Store as _};
-use scheduler::Fact;
+use scheduler::{AttemptEnd, Fact};
 use vocabulary::{Plan, StageKey};
 use worker::Storage;
 use worker::checkpoint::{CheckpointRef, download};
 
+use crate::disk::FileServer;
 use crate::faults::Fault;
 use crate::trainer::{Trained, is_checkpoint_after};
 use crate::world::{LEASE, Played};
@@ -37,7 +38,7 @@ impl Found {
     pub(crate) async fn read(dir: &Path) -> Self {
         let store = SqliteStore::open(&dir.join("store.sqlite")).await.expect("it opens");
         let facts = store.facts().await.expect("the log is sound");
-        let storage = Storage::local(dir).expect("it is there");
+        let storage = Storage::local(&FileServer::storage_in(dir)).expect("it is there");
         let (mut curves, mut checkpoints, mut attempts) = (BTreeMap::new(), 0, 0);
         for stage in &plan(&facts).stages {
             curves.insert(stage.key, store.curve(stage.key, 0, usize::MAX).await.expect("it is read"));
@@ -128,6 +129,12 @@ impl Found {
         self.facts.iter().filter(|fact| matches!(fact, Fact::StagePoisoned { .. })).count()
     }
 
+    /// How many attempts ended because their worker could not use the storage, or used another one.
+    pub(crate) fn kept_by_the_storage(&self) -> usize {
+        let is_kept = |fact: &&Fact| matches!(fact, Fact::AttemptEnded { why: AttemptEnd::StorageFailed { .. }, .. });
+        self.facts.iter().filter(is_kept).count()
+    }
+
     /// Steps that were trained more often than once.
     pub(crate) fn repeated(&self, trained: &[Trained]) -> usize {
         let all: usize = trained.iter().map(|trained| trained.steps.len()).sum();
@@ -136,8 +143,8 @@ impl Found {
 }
 
 /// A worker continues a stage that another has begun only if it cannot know. Its lease ended in silence, so a fault
-/// began at least a lease before the other attempt, minus the time between two heartbeats; and a fault is, or just was,
-/// between it and the coordinator.
+/// began at least a lease before the other attempt, minus the time between two heartbeats, or its checkpoint was refused; and a
+/// fault is, or just was, between it and the coordinator.
 fn invariant_a_stage_is_trained_by_one_worker(trained: &[Trained], faults: &[Fault]) {
     for (index, old) in trained.iter().enumerate() {
         let successors = trained[index + 1..].iter().filter(|new| new.stage == old.stage);
@@ -146,7 +153,8 @@ fn invariant_a_stage_is_trained_by_one_worker(trained: &[Trained], faults: &[Fau
         for (step, at) in old.steps.iter().filter(|(_, at)| **at > since) {
             let felt = |by: Duration, began: Duration| {
                 let before = by.saturating_sub(FELT);
-                faults.iter().any(|fault| fault.is_between(old.host, before, by) && fault.from <= began)
+                let caused = |fault: &Fault| fault.from <= if fault.ends_attempts() { by } else { began };
+                faults.iter().any(|fault| fault.is_between(old.host, before, by) && caused(fault))
             };
             let stage = old.stage;
             assert!(felt(since, silent), "{stage} is taken from a worker that is heard of, at {since:?}");

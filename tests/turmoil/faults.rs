@@ -28,12 +28,18 @@ pub(crate) enum Kind {
     WorkerHang,
     /// The coordinator is killed. Its files stay.
     CoordinatorCrash,
+    /// A worker sees another folder than the others at the storage's address.
+    StorageNotShared,
+    /// The file system of the storage answers everybody with errors.
+    StorageAway,
+    /// Another process holds the write lock of the coordinator's store.
+    SecondWriter,
     /// A worker fails whatever it is given, at once. It is not drawn: a test of its own has it, with the usual retries.
     BlackHole,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Partition,
         Self::WorkerUnheard,
         Self::WorkerDeaf,
@@ -42,7 +48,25 @@ impl Kind {
         Self::WorkerCrash,
         Self::WorkerHang,
         Self::CoordinatorCrash,
+        Self::StorageNotShared,
+        Self::StorageAway,
+        Self::SecondWriter,
     ];
+
+    /// Whether it counts against a stage that such a fault ends an attempt at it. Then a campaign needs more patience to outlast
+    /// a storm of them than recipes usually have.
+    pub(crate) fn counts(self) -> bool {
+        !matches!(self, Self::BlackHole | Self::StorageNotShared | Self::StorageAway | Self::SecondWriter)
+    }
+
+    /// What it is about: one of the workers, the coordinator, or the file system.
+    fn subject(self, worker: usize) -> usize {
+        match self {
+            Self::CoordinatorCrash | Self::SecondWriter => WORKERS,
+            Self::StorageAway => WORKERS + 1,
+            _ => worker,
+        }
+    }
 }
 
 /// A fault that lasts for a while.
@@ -55,29 +79,36 @@ pub(crate) struct Fault {
 }
 
 impl Fault {
-    /// Whether it affects the connection between this worker and the coordinator at some time within this stretch.
+    /// Whether it affects this worker or its connection to the coordinator at some time within this stretch.
     pub(crate) fn is_between(&self, host: usize, from: Duration, until: Duration) -> bool {
-        (self.kind == Kind::CoordinatorCrash || self.worker == host) && self.from <= until && self.until >= from
+        let subject = self.kind.subject(self.worker);
+        (subject == host || subject >= WORKERS) && self.from <= until && self.until >= from
+    }
+
+    /// Whether it may end an attempt at once, and not by the silence of a lease.
+    pub(crate) fn ends_attempts(&self) -> bool {
+        self.kind == Kind::StorageNotShared
     }
 }
 
-/// The faults of a seed, by their start. Two faults of one worker, or of the coordinator, never overlap.
+/// The faults of a seed, by their start. Two faults of one worker, of the coordinator or of the file system never overlap.
 pub(crate) fn draw(seed: u64) -> Vec<Fault> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let mut free = [Duration::ZERO; WORKERS + 1];
+    let mut free = [Duration::ZERO; WORKERS + 2];
     let mut faults = Vec::new();
     let mut at = Duration::from_millis(rng.random_range(2_000..6_000));
     while at < PERIOD {
-        // All equally often, except the coordinator's crash, which is twice as frequent because there is only one
+        // All equally often, except the coordinator's crash, which is three times as frequent because there is only one
         // coordinator.
-        let kind = Kind::ALL.get(rng.random_range(0..=Kind::ALL.len())).copied().unwrap_or(Kind::CoordinatorCrash);
+        let kind = Kind::ALL.get(rng.random_range(0..Kind::ALL.len() + 2)).copied().unwrap_or(Kind::CoordinatorCrash);
         let worker = rng.random_range(0..WORKERS);
         let lasts = Duration::from_millis(match kind {
             Kind::CoordinatorCrash => rng.random_range(300..6_000),
             Kind::WorkerCrash => rng.random_range(200..15_000),
+            Kind::SecondWriter => rng.random_range(300..12_000),
             _ => rng.random_range(1_000..25_000),
         });
-        let subject = if kind == Kind::CoordinatorCrash { WORKERS } else { worker };
+        let subject = kind.subject(worker);
         if free[subject] <= at {
             faults.push(Fault { kind, worker, from: at, until: at + lasts });
             free[subject] = at + lasts + Duration::from_millis(500);

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use coordinator::store::SqliteStore;
 use coordinator::{Coordinator, CoordinatorOptions, Settings};
 use futures::Stream;
 use hyper_util::rt::TokioIo;
@@ -14,9 +15,11 @@ use proto::v1::campaign_service_client::CampaignServiceClient;
 use proto::v1::{self, CampaignPhase};
 use tonic::transport::{Channel, Endpoint, Uri};
 use turmoil::net::{TcpListener, TcpStream};
+use vocabulary::text::one_line;
 use vocabulary::{Dataset, DatasetId, WorkerId};
 use worker::{StallLimits, WorkerError, WorkerOptions};
 
+use crate::disk::{FileServer, SecondWriter};
 use crate::faults::{Fault, Kind};
 use crate::settle::settle;
 use crate::trainer::{Life, PaperTrainer, Track};
@@ -30,6 +33,8 @@ const TICK: Duration = Duration::from_millis(20);
 pub(crate) const LEASE: Duration = Duration::from_secs(10);
 /// A step that takes longer, or other work in proportion, is taken to hang.
 const STALL: Duration = Duration::from_secs(5);
+/// How long a process that ended because of its surroundings is not started again.
+const RESTART: Duration = Duration::from_secs(1);
 /// A campaign that takes longer is taken to hang.
 const LONGEST: Duration = Duration::from_secs(600);
 const USUAL_LATENCY: [Duration; 2] = [Duration::from_millis(1), Duration::from_millis(40)];
@@ -48,6 +53,8 @@ pub(crate) struct Played {
     pub(crate) took: Duration,
     /// Connections that workers made.
     pub(crate) connections: usize,
+    /// How often another process held the store.
+    pub(crate) held: usize,
 }
 
 fn dataset() -> Dataset {
@@ -69,9 +76,8 @@ fn host(worker: usize) -> String {
 
 /// Plays a campaign over a data directory.
 pub(crate) fn play(dir: &Path, seed: u64, faults: &[Fault]) -> Played {
-    let data = dir.join(proto::layout::dataset_path(&dataset().id));
-    std::fs::create_dir_all(&data).expect("it is made");
-    std::fs::write(data.join("manifest.json"), "{}").expect("it is written");
+    let files = FileServer::new(dir, &proto::layout::dataset_path(&dataset().id));
+    let mut writer = SecondWriter::of(dir);
     let mut sim = turmoil::Builder::new();
     let mut sim = sim
         .rng_seed(seed)
@@ -96,10 +102,10 @@ pub(crate) fn play(dir: &Path, seed: u64, faults: &[Fault]) -> Played {
     let lives: Vec<Arc<Mutex<Vec<Life>>>> = (0..WORKERS).map(|_| Arc::default()).collect();
     for (worker, lives) in lives.iter().enumerate() {
         let (dir, track, lives) = (dir.to_owned(), Arc::clone(&track), Arc::clone(lives));
-        let connections = Arc::clone(&connections);
+        let (connections, storage) = (Arc::clone(&connections), files.address_at(worker));
         sim.host(host(worker), move || {
             let (dir, track, lives) = (dir.clone(), Arc::clone(&track), Arc::clone(&lives));
-            let connections = Arc::clone(&connections);
+            let (connections, storage) = (Arc::clone(&connections), storage.clone());
             let connect = move |uri| {
                 let connections = Arc::clone(&connections);
                 async move {
@@ -115,6 +121,7 @@ pub(crate) fn play(dir: &Path, seed: u64, faults: &[Fault]) -> Played {
                     let options = WorkerOptions {
                         worker_id: Some(life.worker),
                         name: Some(host(worker)),
+                        storage_url: Some(storage.clone()),
                         checkpoint_interval: Some(Duration::from_secs(2)),
                         stall_limits: StallLimits { step: STALL },
                         ..WorkerOptions::new(URL, dir.join(host(worker)))
@@ -125,6 +132,11 @@ pub(crate) fn play(dir: &Path, seed: u64, faults: &[Fault]) -> Played {
                     match tokio::spawn(serving).await? {
                         // Another process takes its place.
                         Err(WorkerError::Stalled { .. }) => track.end(&[life]),
+                        // Somebody sees the message and starts it again.
+                        Err(WorkerError::OtherStorage { .. }) => {
+                            track.end(&[life]);
+                            tokio::time::sleep(RESTART).await;
+                        }
                         Err(error) => return Err(error.into()),
                         Ok(_) => return Err("a worker left that nobody told to".into()),
                     }
@@ -134,8 +146,7 @@ pub(crate) fn play(dir: &Path, seed: u64, faults: &[Fault]) -> Played {
     }
     let results = Arc::new(Mutex::new(Vec::new()));
     let found = Arc::clone(&results);
-    // A broken worker needs no more patience than every recipe has.
-    let is_storm = faults.iter().any(|fault| fault.kind != Kind::BlackHole);
+    let is_storm = faults.iter().any(|fault| fault.kind.counts());
     let recipe = format!("{RECIPE}{}", if is_storm { PATIENCE } else { "" });
     sim.client("person", async move {
         let results = watch(&recipe).await;
@@ -149,8 +160,16 @@ pub(crate) fn play(dir: &Path, seed: u64, faults: &[Fault]) -> Played {
     let mut is_over = false;
     while !is_over {
         while let Some((_, fault, begins)) = ahead.pop_if(|(at, ..)| *at <= sim.elapsed()) {
-            turn(&mut sim, &track, &lives, fault, begins);
+            match (fault.kind, begins) {
+                (Kind::StorageNotShared, true) => files.unshare(fault.worker),
+                (Kind::StorageNotShared, false) => files.share(fault.worker),
+                (Kind::StorageAway, true) => files.go_away(),
+                (Kind::StorageAway, false) => files.come_back(),
+                (Kind::SecondWriter, wants) => writer.want(wants),
+                _ => turn(&mut sim, &track, &lives, fault, begins),
+            }
         }
+        writer.try_to_write();
         is_over = sim.step().unwrap_or_else(|error| panic!("at {:?}: {error}", sim.elapsed()));
         track.move_to(sim.elapsed());
         settle();
@@ -161,10 +180,12 @@ pub(crate) fn play(dir: &Path, seed: u64, faults: &[Fault]) -> Played {
     }
     sim.crash(COORDINATOR);
     (0..WORKERS).for_each(|worker| sim.crash(host(worker)));
+    writer.want(false);
     settle();
+    files.come_back();
     let results = results.lock().expect("nobody panics with it").clone();
     let connections = connections.load(Ordering::Relaxed);
-    Played { track, results, took, connections }
+    Played { track, results, took, connections, held: writer.held }
 }
 
 /// Another process of a worker.
@@ -176,7 +197,7 @@ fn new_life(lives: &Mutex<Vec<Life>>, seed: u64, worker: usize) -> Life {
     life
 }
 
-/// Begins or ends a fault.
+/// Begins or ends a fault of the network or of a process.
 fn turn(sim: &mut turmoil::Sim<'_>, track: &Track, lives: &[Arc<Mutex<Vec<Life>>>], fault: Fault, begins: bool) {
     let worker = host(fault.worker);
     let worker = worker.as_str();
@@ -207,19 +228,37 @@ fn turn(sim: &mut turmoil::Sim<'_>, track: &Track, lives: &[Arc<Mutex<Vec<Life>>
         (Kind::BlackHole, false) => {}
         (Kind::CoordinatorCrash, true) => sim.crash(COORDINATOR),
         (Kind::CoordinatorCrash, false) => sim.bounce(COORDINATOR),
+        (Kind::StorageNotShared | Kind::StorageAway | Kind::SecondWriter, _) => {
+            unreachable!("a fault of the disks is not one of the network")
+        }
     }
 }
 
 async fn coordinate(data_dir: PathBuf) -> Result<(), io::Error> {
+    let handle = loop {
+        match start(&data_dir).await {
+            Ok(handle) => break handle,
+            // As whatever supervises it does: the storage may be away, or the store held.
+            Err(error) => println!("the coordinator is started again: {}", one_line(&*error)),
+        }
+        tokio::time::sleep(RESTART).await;
+    };
+    handle.wait().await.map_err(io::Error::other)?;
+    Err(io::Error::other("a coordinator ended that nobody told to"))
+}
+
+async fn start(data_dir: &Path) -> Result<coordinator::Handle, Box<dyn std::error::Error + Send + Sync>> {
     let listener = TcpListener::bind(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), PORT)).await?;
+    // Its waits for another process would be in real time: the driver's, which are not, have to do.
+    let store = SqliteStore::open_waiting(&data_dir.join("store.sqlite"), Duration::from_millis(1)).await?;
     let options = CoordinatorOptions {
         settings: Settings::with_lease(LEASE),
+        storage: Some(FileServer::storage_in(data_dir).display().to_string()),
+        store: Some(Arc::new(store)),
         require_token: false,
         ..CoordinatorOptions::new(data_dir)
     };
-    let handle = Coordinator::start_on(options, URL.to_owned(), accept(listener)).await.map_err(io::Error::other)?;
-    handle.wait().await.map_err(io::Error::other)?;
-    Err(io::Error::other("a coordinator ended that nobody told to"))
+    Ok(Coordinator::start_on(options, URL.to_owned(), accept(listener)).await?)
 }
 
 fn accept(listener: TcpListener) -> impl Stream<Item = io::Result<(TcpStream, SocketAddr)>> + Send + 'static {

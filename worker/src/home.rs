@@ -4,10 +4,11 @@
 //! a place where everybody can make one, as in /tmp, must be this user's.
 
 use std::fs::{DirBuilder, File, Metadata, OpenOptions, Permissions, TryLockError};
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Write as _};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use dial::Secret;
 use vocabulary::WorkerId;
 
 use crate::error::WorkerError;
@@ -26,6 +27,12 @@ pub(crate) struct Home {
 
 /// Lists the process that holds the directory, after its predecessors.
 const PROCESS_FILE: &str = "process";
+
+/// What the processes of a directory prove themselves with.
+const SECRET_FILE: &str = "secret";
+
+/// Its length, in hexadecimal digits.
+const SECRET_DIGITS: usize = 64;
 
 /// Maximum number of predecessors remembered. Each may have held a stage when it ended.
 const MOST_PREDECESSORS: usize = proto::limits::MAX_PREDECESSORS;
@@ -74,6 +81,30 @@ impl Home {
     /// Forgets the predecessors: a coordinator has durably recorded their end.
     pub(crate) fn settle(&self, worker: &WorkerId) -> Result<(), WorkerError> {
         self.write_processes([worker])
+    }
+
+    /// The secret of the processes that have this directory one after the other: a coordinator believes them about each other.
+    /// A missing or damaged one is replaced; then the leases of earlier processes have to expire.
+    pub(crate) fn secret(&self) -> Result<Secret, WorkerError> {
+        let path = self.dir.join(SECRET_FILE);
+        let known = std::fs::read_to_string(&path).unwrap_or_default();
+        let is_whole = known.len() == SECRET_DIGITS && known.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if is_whole {
+            return Ok(Secret::new(known));
+        }
+        let digits: String =
+            rand::random::<[u8; SECRET_DIGITS / 2]>().iter().map(|byte| format!("{byte:02x}")).collect();
+        let partial = path.with_extension("partial");
+        let write = || {
+            let mut options = OpenOptions::new();
+            options.write(true).create(true).truncate(true).mode(0o600).custom_flags(libc::O_NOFOLLOW);
+            let mut file = options.open(&partial)?;
+            file.write_all(digits.as_bytes())?;
+            file.sync_all()?;
+            std::fs::rename(&partial, &path)
+        };
+        write().map_err(failed(&path))?;
+        Ok(Secret::new(digits))
     }
 
     fn write_processes<'a>(&self, processes: impl IntoIterator<Item = &'a WorkerId>) -> Result<(), WorkerError> {
@@ -196,6 +227,23 @@ mod tests {
         assert_eq!(home.succeed(&third).expect("is written"), [first, second]);
         home.settle(&third).expect("is written");
         assert_eq!(home.succeed(&first).expect("is written"), [third]);
+    }
+
+    #[test]
+    fn processes_of_one_directory_share_a_secret_and_others_have_another() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let home = Home::take(dir.path(), Some("a")).expect("free");
+        let secret = home.secret().expect("is written");
+        let path = home.dir.join(SECRET_FILE);
+        assert_eq!(std::fs::metadata(&path).expect("it is there").mode() & 0o777, 0o600);
+        drop(home);
+        let home = Home::take(dir.path(), Some("a")).expect("free again");
+        assert_eq!(home.secret().expect("is read"), secret);
+        let other = Home::take(dir.path(), Some("b")).expect("free");
+        assert_ne!(other.secret().expect("is written"), secret);
+        std::fs::write(&path, &secret.expose()[..7]).expect("is written");
+        let next = home.secret().expect("is written");
+        assert!(next != secret && next.expose().len() == SECRET_DIGITS, "a truncated secret is replaced");
     }
 
     #[test]

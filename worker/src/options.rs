@@ -27,6 +27,8 @@ pub struct WorkerOptions {
     pub memory_bytes: Option<u64>,
     /// Directory of the outbox and of downloaded datasets.
     pub data_dir: PathBuf,
+    /// Where this machine sees the storage, where that is not at the address that the coordinator names.
+    pub storage_url: Option<String>,
     /// Exit at the end of the standard input, so that workers do not outlive their parent.
     pub exit_with_stdin: bool,
     /// Training time between two checkpoints of a stage, instead of the interval that follows from their cost and from
@@ -59,6 +61,7 @@ impl WorkerOptions {
             threads: 1,
             memory_bytes: None,
             data_dir: data_dir.into(),
+            storage_url: None,
             exit_with_stdin: false,
             checkpoint_interval: None,
             grace: Duration::from_secs(25),

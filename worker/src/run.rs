@@ -103,7 +103,7 @@ where
     let (endpoint, authorize) = (address.endpoint().clone(), address.authorize().clone());
     let home = Home::take(&options.data_dir, options.name.as_deref())?;
     let worker = options.worker_id.unwrap_or_else(|| WorkerId::from_bytes(rand::random()));
-    let predecessors = home.succeed(&worker)?;
+    let (predecessors, secret) = (home.succeed(&worker)?, home.secret()?);
     let mut spools = Spools::open(&home.dir.join("outbox"))?;
     info!(%worker, name = home.name, device, coordinator = options.coordinator_url, "worker starts");
 
@@ -119,7 +119,8 @@ where
     let can = trainer.abilities();
     let identity = |worker, predecessors| {
         let (name, device, memory_bytes) = (home.name.clone(), device.clone(), options.memory_bytes);
-        Identity { worker, name, device, memory_bytes, can: can.clone(), predecessors }
+        let (can, secret) = (can.clone(), secret.clone());
+        Identity { worker, name, device, memory_bytes, can, predecessors, secret }
     };
     // The folder's lock says that those who had it before have ended. Until they are said to be gone, what they left can
     // still be said for them.

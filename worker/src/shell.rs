@@ -1,20 +1,21 @@
 //! The loop that turns what arrives into events, and performs the actions that the session returns. It makes no decisions.
 
+mod proof;
+
 use std::collections::VecDeque;
 use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
-use proto::v1::{Goodbye, StorageProof, WorkerMessage, worker_message::Body};
-use storage::{ProofError, Storage, StorageError, prove};
+use storage::Storage;
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_until, timeout};
-use tracing::{Instrument, debug, error, info, info_span, warn};
+use tracing::{Instrument, debug, error, info_span, warn};
+use vocabulary::AttemptKey;
 use vocabulary::text::one_line;
-use vocabulary::{AttemptKey, Backoff};
 
-use crate::checkpoint::{Cache, off_thread};
+use crate::checkpoint::Cache;
 use crate::error::WorkerError;
 use crate::home::Home;
 use crate::jobs::{Done, Prepared, RetryPolicy, prepare, store};
@@ -22,9 +23,10 @@ use crate::leave::{Leave, orphan_grace};
 use crate::options::WorkerOptions;
 use crate::pulse::{Quiet, Watch};
 use crate::runner::{Controls, Report, Runner};
-use crate::session::link::{LinkError, LinkEvent};
-use crate::session::{Action, Assignment, Event, Lost, Offer, Session, Unprepared, WireError, decode};
+use crate::session::link::{LinkError, LinkEvent, Sender};
+use crate::session::{Action, Assignment, Event, Lost, Offer, Session, Unnumbered, Unprepared, WireError, decode};
 use outbox::Spool;
+use proof::Proof;
 
 /// The heartbeat interval until the coordinator's welcome sets it.
 const HEARTBEAT_BEFORE_WELCOME: Duration = Duration::from_secs(5);
@@ -34,26 +36,6 @@ const GOODBYE: Duration = Duration::from_secs(1);
 const BETWEEN_COMPLAINTS: Duration = Duration::from_secs(10 * 60);
 /// How often to look whether training gets anywhere, where that takes long to decide.
 const BETWEEN_LOOKS: Duration = Duration::from_secs(10);
-
-/// The waits between two tries to use the storage.
-const BETWEEN_PROOFS: Backoff = Backoff { first: Duration::from_secs(1), longest: Duration::from_secs(60) };
-/// How often a storage that is not the coordinator's is looked at before a worker that never could work leaves: what the
-/// coordinator just wrote may show late.
-const LOOKS_BEFORE_LEAVING: u32 = 2;
-
-/// Whether the storage is the coordinator's, and can be used.
-#[derive(Debug, Default)]
-struct Proof {
-    /// What the latest welcome named.
-    offer: Option<Offer>,
-    /// The latest try.
-    job: Option<AbortHandle>,
-    /// Tries in a row that failed.
-    failures: u32,
-    again_at: Option<Instant>,
-    /// Whether this process could ever use the storage.
-    was_given: bool,
-}
 
 pub(crate) struct Shell {
     options: Arc<WorkerOptions>,
@@ -75,7 +57,7 @@ pub(crate) struct Shell {
     preparing: Option<(AttemptKey, AbortHandle)>,
     training: Option<(AttemptKey, Arc<Controls>)>,
     /// Sends to the coordinator while connected.
-    sender: Option<mpsc::Sender<WorkerMessage>>,
+    sender: Option<Sender>,
     heartbeat: Interval,
     look: Interval,
     watch: Watch,
@@ -194,8 +176,8 @@ impl Shell {
     /// Performs an action. Some result in an event at once.
     fn perform(&mut self, action: Action) -> Result<Option<Event>, WorkerError> {
         match action {
-            Action::Greet(hello) => self.send_beside(Body::Hello(hello)),
-            Action::Beat(heartbeat) => self.send_beside(Body::Heartbeat(heartbeat)),
+            Action::Greet(hello) => self.send_beside(Unnumbered::Hello(hello)),
+            Action::Beat(heartbeat) => self.send_beside(Unnumbered::Heartbeat(heartbeat)),
             Action::Spool(message) => self.spool.append(message),
             Action::Forget(through) => self.spool.acknowledge(through),
             Action::ForgetPredecessors(worker) => {
@@ -235,9 +217,9 @@ impl Shell {
     }
 
     /// Sends a message that is not acknowledged. If it does not fit, the queued messages prove that the worker lives.
-    fn send_beside(&self, body: Body) {
+    fn send_beside(&self, what: Unnumbered) {
         if let Some(sender) = &self.sender {
-            let _ = sender.try_send(WorkerMessage { sequence: 0, body: Some(body) });
+            let _ = sender.try_send(what.into());
         }
     }
 
@@ -268,99 +250,8 @@ impl Shell {
         if self.training_thread.is_none() {
             return Ok(()); // It only speaks for a process that has ended.
         }
-        self.proof.offer = Some(offer);
-        self.prove_storage()
-    }
-
-    /// Has the storage that the coordinator named opened and proved beside the session: a file system whose server is gone may
-    /// never answer, and heartbeats and signals must not wait for it.
-    fn prove_storage(&mut self) -> Result<(), WorkerError> {
-        self.proof.again_at = None;
-        let Some(Offer { address, id }) = self.proof.offer.clone() else { return Ok(()) };
-        if self.storage.as_ref().is_none_or(|(known, _)| *known != address) {
-            if self.opening.as_ref() != Some(&address) {
-                self.opening = Some(address.clone());
-                self.jobs.spawn(off_thread(move || {
-                    let result = Storage::open(&address);
-                    Done::Opened { address, result }
-                }));
-            }
-            return Ok(());
-        }
-        if let (Some(id), Some((_, storage))) = (id, &self.storage) {
-            let (storage, name) = (storage.clone(), self.session.worker().to_string());
-            let job = async move { Done::Proved { result: prove(storage.store().as_ref(), &id, &name).await } };
-            // The latest welcome is what counts.
-            if let Some(earlier) = self.proof.job.replace(self.jobs.spawn(job)) {
-                earlier.abort();
-            }
-        }
-        Ok(())
-    }
-
-    fn on_opened(&mut self, address: String, opened: Result<Storage, StorageError>) -> Result<(), WorkerError> {
-        if self.opening.take_if(|opening| *opening == address).is_none() {
-            return Ok(()); // Another coordinator has named another one meanwhile.
-        }
-        match opened {
-            Ok(storage) => {
-                info!(storage = address, "welcome");
-                self.storage = Some((address, storage));
-            }
-            // Where this process has worked before, whatever it is may pass.
-            Err(error) if error.may_pass() || self.proof.was_given => {
-                self.storage = None;
-                self.not_proved(&address, &error);
-                return Ok(());
-            }
-            Err(error) => return Err(error.into()),
-        }
-        self.prove_storage()?;
-        match self.unprepared.take().and_then(|assignment| self.prepare(assignment)) {
-            Some(event) => self.feed(event),
-            None => Ok(()),
-        }
-    }
-
-    fn on_proved(&mut self, result: Result<(), ProofError>) -> Result<(), WorkerError> {
-        let address = self.storage.as_ref().map(|(address, _)| address.clone()).unwrap_or_default();
-        match result {
-            Ok(()) => {
-                self.proof.failures = 0;
-                self.proof.was_given = true;
-                self.send_beside(Body::StorageProof(StorageProof { trouble: String::new() }));
-            }
-            // Somebody started it where it cannot work. One whose parent started it says so and stays, and so does one that
-            // could work here before: a file system may have gone away.
-            Err(source)
-                if source.is_elsewhere()
-                    && self.proof.failures >= LOOKS_BEFORE_LEAVING
-                    && !self.proof.was_given
-                    && !self.options.exit_with_stdin =>
-            {
-                return Err(WorkerError::OtherStorage { address, source });
-            }
-            Err(error) => self.not_proved(&address, &error),
-        }
-        Ok(())
-    }
-
-    /// Says why the storage cannot be used, and tries again later.
-    fn not_proved(&mut self, address: &str, error: &dyn std::error::Error) {
-        let trouble = format!("cannot use the storage at {address}: {}", one_line(error));
-        self.proof.failures = self.proof.failures.saturating_add(1);
-        let wait = BETWEEN_PROOFS.wait_after(self.proof.failures);
-        warn!(?wait, "{trouble}; trying again");
-        self.proof.again_at = Some(Instant::now() + wait);
-        self.send_beside(Body::StorageProof(StorageProof { trouble }));
-    }
-
-    /// The storage failed an attempt: the coordinator is told, and hears again once it works.
-    fn doubt_storage(&mut self, reason: String) -> Result<(), WorkerError> {
-        if self.proof.offer.as_ref().is_none_or(|offer| offer.id.is_none()) {
-            return Ok(());
-        }
-        self.send_beside(Body::StorageProof(StorageProof { trouble: reason }));
+        let address = self.options.storage_url.clone().unwrap_or(offer.address);
+        self.proof.offer = Some(Offer { address, ..offer });
         self.prove_storage()
     }
 
@@ -553,7 +444,7 @@ impl Shell {
 
     async fn depart(mut self, mut link: mpsc::Receiver<LinkEvent>) -> Result<Option<Leave>, WorkerError> {
         if self.session.is_attached() {
-            self.send_beside(Body::Goodbye(Goodbye {}));
+            self.send_beside(Unnumbered::Goodbye);
             // Ends the stream after the goodbye; the coordinator then ends it on its side.
             self.sender = None;
             let closed = async {
@@ -600,7 +491,7 @@ async fn at(deadline: Option<Instant>) {
 }
 
 /// Resolves once the connection has room for another message; pends if there is none to send.
-async fn room(sender: Option<mpsc::Sender<WorkerMessage>>) {
+async fn room(sender: Option<Sender>) {
     match sender {
         Some(sender) => {
             // A lost connection has an event of its own.

@@ -2,10 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use futures::{StreamExt, TryStreamExt};
-use object_store::path::Path;
-use proto::layout;
-use vocabulary::{CampaignId, DatasetId, StageKey, Work};
+use vocabulary::{CampaignId, DatasetId, StageKey};
 
 use super::requests::ForgetRequest;
 use super::{Api, ApiError};
@@ -29,33 +26,16 @@ pub(crate) struct Forgotten {
 }
 
 impl Api {
-    /// Forgets a campaign, unless it is a dry run. It is recorded first; files are deleted after that, and those that a crash
-    /// leaves are orphans, which a collection removes.
+    /// Forgets a campaign, unless it is a dry run. What is to be deleted is recorded first, and deleted after that, by the next
+    /// coordinator if this one ends before.
     pub(crate) async fn forget(&self, request: ForgetRequest) -> Result<Forgotten, ApiError> {
         let ForgetRequest { campaign, datasets, dry_run } = request;
         let forgotten = self.look(move |view| plan(view, campaign.as_str())).await??;
-        if dry_run {
-            return Ok(forgotten);
-        }
-        self.driver.forget(forgotten.campaign).await?;
-        if datasets {
-            for dataset in &forgotten.datasets {
-                self.delete_dataset(*dataset).await?;
-            }
+        if !dry_run {
+            let datasets = if datasets { forgotten.datasets.clone() } else { Vec::new() };
+            self.driver.forget(forgotten.campaign, datasets).await?;
         }
         Ok(forgotten)
-    }
-
-    /// Deletes a dataset, unless a campaign has come to use it.
-    async fn delete_dataset(&self, dataset: DatasetId) -> Result<(), ApiError> {
-        if self.look(move |view| used_by(view, |_| true).contains(&dataset)).await? {
-            return Ok(());
-        }
-        let folder = Path::from(layout::dataset_path(&dataset));
-        let storage = self.storage.store();
-        let files = storage.list(Some(&folder)).map_ok(|file| file.location).boxed();
-        let deleted: Result<Vec<_>, _> = storage.delete_stream(files).try_collect().await;
-        deleted.map(drop).map_err(ApiError::DeleteFiles)
     }
 }
 
@@ -65,9 +45,9 @@ fn plan(view: &View, selector: &str) -> Result<Forgotten, RequestError> {
     let known = ledger.forgettable(&campaign).map_err(|error| RequestError::Forget { campaign, error })?;
     let gone: BTreeSet<StageKey> = ledger.only_of(&campaign).into_iter().collect();
     let checkpoints: Vec<_> = gone.iter().flat_map(|stage| view.index.of(*stage)).collect();
-    let mut unused = used_by(view, |stage| gone.contains(stage));
+    let mut unused = ledger.datasets(|stage| gone.contains(stage));
     unused.extend(known.plan().dataset.iter().map(|dataset| dataset.id));
-    let used = used_by(view, |stage| !gone.contains(stage));
+    let used = ledger.datasets(|stage| !gone.contains(stage));
     let others = ledger.campaigns().map(|other| other.plan()).filter(|plan| plan.campaign != campaign);
     let named: BTreeSet<DatasetId> = others.filter_map(|plan| Some(plan.dataset.as_ref()?.id)).collect();
     unused.retain(|dataset| !used.contains(dataset) && !named.contains(dataset));
@@ -80,14 +60,4 @@ fn plan(view: &View, selector: &str) -> Result<Forgotten, RequestError> {
         bytes: checkpoints.iter().map(|checkpoint| checkpoint.bytes).sum(),
         datasets: unused.into_iter().collect(),
     })
-}
-
-/// The datasets that these stages and evaluations read.
-fn used_by(view: &View, which: impl Fn(&StageKey) -> bool) -> BTreeSet<DatasetId> {
-    let works = view.scheduler.ledger().nodes().map(|(work, _)| work).filter(|work| which(&work.key()));
-    let dataset = |work: &Work| match work {
-        Work::Train(stage) => stage.spec.data.dataset,
-        Work::Evaluate(evaluation) => evaluation.spec.task.dataset,
-    };
-    works.map(dataset).collect()
 }

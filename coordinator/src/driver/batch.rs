@@ -10,7 +10,7 @@ use vocabulary::{AttemptKey, CampaignId, Rows, StageKey, WorkerId};
 use super::index::Indexed;
 use super::to_worker::ToWorker;
 use super::view::View;
-use crate::store::{Commit, CommittedCheckpoint, CurvePoint};
+use crate::store::{Commit, CommittedCheckpoint, CurvePoint, Speaker};
 
 /// The work of one turn.
 pub(crate) struct Batch {
@@ -20,9 +20,12 @@ pub(crate) struct Batch {
     curve: Vec<(AttemptKey, Vec<CurvePoint>)>,
     rows: Vec<(AttemptKey, Rows)>,
     pub(crate) checkpoints: Vec<CommittedCheckpoint>,
+    /// Folders whose files are to be deleted from now on, and those of which that is done or not wanted any more.
+    pub(crate) to_delete: Vec<String>,
+    pub(crate) deleted: Vec<String>,
     pub(crate) recipes: Vec<(CampaignId, String, String)>,
     pub(crate) sequences: BTreeMap<WorkerId, u64>,
-    pub(crate) tokens: BTreeMap<WorkerId, String>,
+    pub(crate) speakers: BTreeMap<WorkerId, Speaker>,
     /// Sent after the transaction and before anything else: a welcomed worker no longer names its predecessors.
     pub(crate) welcomes: Vec<(WorkerId, ToWorker)>,
     /// In this order, after the transaction.
@@ -44,6 +47,8 @@ pub(crate) enum Afterwards {
     },
     /// Delete the files of a collected checkpoint.
     DeleteFiles(Indexed),
+    /// Delete the files below a folder.
+    DeleteFolder(String),
     CloseSession {
         worker: WorkerId,
     },
@@ -70,9 +75,11 @@ impl Batch {
             curve: Vec::new(),
             rows: Vec::new(),
             checkpoints: Vec::new(),
+            to_delete: Vec::new(),
+            deleted: Vec::new(),
             recipes: Vec::new(),
             sequences: BTreeMap::new(),
-            tokens: BTreeMap::new(),
+            speakers: BTreeMap::new(),
             welcomes: Vec::new(),
             afterwards: Vec::new(),
             is_visible: false,
@@ -119,9 +126,11 @@ impl Batch {
             && self.curve.is_empty()
             && self.rows.is_empty()
             && self.checkpoints.is_empty()
+            && self.to_delete.is_empty()
+            && self.deleted.is_empty()
             && self.recipes.is_empty()
             && self.sequences.is_empty()
-            && self.tokens.is_empty()
+            && self.speakers.is_empty()
     }
 
     /// The transaction.
@@ -132,9 +141,11 @@ impl Batch {
             curve: std::mem::take(&mut self.curve),
             rows: std::mem::take(&mut self.rows),
             checkpoints: std::mem::take(&mut self.checkpoints),
+            to_delete: std::mem::take(&mut self.to_delete),
+            deleted: std::mem::take(&mut self.deleted),
             recipes: std::mem::take(&mut self.recipes),
             session: std::mem::take(&mut self.sequences).into_iter().collect(),
-            tokens: std::mem::take(&mut self.tokens).into_iter().collect(),
+            speakers: std::mem::take(&mut self.speakers).into_iter().collect(),
         }
     }
 }

@@ -74,7 +74,6 @@ impl Driver {
                         let removed: Vec<_> = self.index.of(stage).copied().collect();
                         for checkpoint in removed {
                             self.index.remove(stage, checkpoint.step);
-                            batch.afterwards.push(Afterwards::DeleteFiles(checkpoint));
                         }
                     }
                 }
@@ -86,6 +85,7 @@ impl Driver {
 
     fn record(&mut self, fact: Fact, applied: &mut Applied, batch: &mut Batch) {
         self.interruptions.take_note(&fact, std::time::Instant::now());
+        self.keep_what_is_wanted(&fact, batch);
         match &fact {
             Fact::CheckpointCommitted { .. } => applied.checkpoint_recorded = true,
             Fact::CampaignAccepted { plan } => applied.accepted = Some(plan.campaign),

@@ -24,6 +24,8 @@ pub(crate) struct Hello {
     pub(crate) connection: u64,
     /// Whether it shows that it can use the storage before it is given anything.
     pub(crate) proves_storage: bool,
+    /// BLAKE3 of its secret; `None` from a version before secrets.
+    pub(crate) secret_hash: Option<blake3::Hash>,
 }
 
 /// Every later message.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use scheduler::pool::Demand;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
-use vocabulary::CampaignId;
+use vocabulary::{CampaignId, DatasetId};
 
 use super::index::Indexed;
 use super::input::{Cancelled, Extended, Extension, Input, Request, Retried, Submission, Submitted};
@@ -84,9 +84,10 @@ impl DriverHandle {
         self.ask(|reply| Request::Retry { selector, diverged, reply }).await?
     }
 
-    /// Forgets a campaign that is over. It is gone for good when this returns, but for files that are still being deleted.
-    pub(crate) async fn forget(&self, campaign: CampaignId) -> Result<(), RequestError> {
-        self.ask(|reply| Request::Forget { campaign, reply }).await?
+    /// Forgets a campaign that is over, and these datasets unless another uses them. It is gone for good when this returns;
+    /// its files are deleted after that, by the next coordinator if this one ends.
+    pub(crate) async fn forget(&self, campaign: CampaignId, datasets: Vec<DatasetId>) -> Result<(), RequestError> {
+        self.ask(|reply| Request::Forget { campaign, datasets, reply }).await?
     }
 
     /// Removes these committed checkpoints, as far as nothing needs them, and returns those that were removed.

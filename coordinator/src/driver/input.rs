@@ -5,7 +5,7 @@ use std::sync::Arc;
 use scheduler::{CampaignPhase, Weight};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
-use vocabulary::{AttemptKey, CampaignId, Growth, Plan, StageKey, WorkerId};
+use vocabulary::{AttemptKey, CampaignId, DatasetId, Growth, Plan, StageKey, WorkerId};
 
 use super::from_worker::{FromWorker, Hello};
 use super::index::Indexed;
@@ -41,6 +41,8 @@ pub(crate) enum Input {
     Examined { worker: WorkerId, verification: u64, found: Result<Option<CheckpointHealth>, StoreError> },
     /// The checkpoint that an attempt was to start from was removed before its assignment was sent.
     StartGone { worker: WorkerId, key: AttemptKey, of: StageKey, step: u64 },
+    /// The files below a folder are deleted.
+    Deleted { folder: String },
     /// Somebody made a request.
     Request(Request),
 }
@@ -64,9 +66,10 @@ pub(crate) enum Request {
         diverged: bool,
         reply: oneshot::Sender<Result<Retried, RequestError>>,
     },
-    /// Forgets a campaign that is over.
+    /// Forgets a campaign that is over, and deletes these datasets unless another uses them.
     Forget {
         campaign: CampaignId,
+        datasets: Vec<DatasetId>,
         reply: oneshot::Sender<Result<(), RequestError>>,
     },
     /// Removes these committed checkpoints, as far as nothing needs them.

@@ -19,6 +19,7 @@ mod batch;
 mod checkpoints;
 pub(crate) mod collection;
 mod conversation;
+mod deletions;
 mod events;
 pub(crate) mod from_worker;
 mod handle;
@@ -54,6 +55,7 @@ use crate::store::{Store, StoreError, Term};
 use crate::tasks::{Alarm, Panicked};
 use batch::{Afterwards, Batch};
 use conversation::Conversation;
+use deletions::Deletions;
 pub(crate) use handle::DriverHandle;
 use index::Index;
 use input::{Input, Request};
@@ -136,6 +138,7 @@ pub(crate) struct Driver {
     interruptions: Interruptions,
     /// Campaigns whose needed checkpoints alone take more than their quota. Each was warned about once.
     over_quota: BTreeSet<CampaignId>,
+    deletions: Deletions,
     started: Instant,
     snapshots: Snapshots,
     verifications: u64,
@@ -173,6 +176,7 @@ impl Driver {
             notes.submitted_at_ms.insert(row.campaign, row.submitted_at_ms);
         }
         let index = Index::new(store.checkpoints().await.map_err(RestoreStateError::Read)?);
+        let deletions = store.deletions().await.map_err(RestoreStateError::Read)?;
         let (own_inputs, inputs) = mpsc::channel(QUEUE);
         let (changes, changed) = watch::channel(0);
         let (demand, _) = watch::channel(scheduler.demand());
@@ -192,6 +196,7 @@ impl Driver {
             index,
             interruptions: Interruptions::default(),
             over_quota: BTreeSet::new(),
+            deletions: Deletions::of(deletions),
             started,
             snapshots: Snapshots::after(log_rows, in_snapshot),
             verifications: 0,
@@ -210,6 +215,9 @@ impl Driver {
     /// Runs until it is told to stop. What was taken in is committed by then; what still waits, workers send again to the
     /// next coordinator.
     pub(crate) async fn run(mut self, stop: CancellationToken) -> Result<(), RunError> {
+        if self.access == Access::Writes {
+            self.resume_deletions();
+        }
         loop {
             let deadline = self.next_deadline().map(|at| self.started + Duration::from_millis(at.0));
             let first = tokio::select! {
@@ -225,6 +233,7 @@ impl Driver {
             conversation.close();
         }
         self.take_last_snapshot().await;
+        self.finish_deletions().await;
         info!("the coordinator stops");
         Ok(())
     }
@@ -275,13 +284,16 @@ impl Driver {
             Input::StartGone { worker, key, of, step } => {
                 self.apply(Event::StartUnusable { worker, key, of, step }, batch);
             }
+            Input::Deleted { folder } => self.on_deleted(folder, batch),
             Input::Request(Request::Submit { submission, reply }) => self.on_submit(*submission, reply, batch),
             Input::Request(Request::Extend { extension, reply }) => self.on_extend(*extension, reply, batch),
             Input::Request(Request::Cancel { selector, reply }) => self.on_cancel(&selector, reply, batch),
             Input::Request(Request::Retry { selector, diverged, reply }) => {
                 self.on_retry(&selector, diverged, reply, batch);
             }
-            Input::Request(Request::Forget { campaign, reply }) => self.on_forget(campaign, reply, batch),
+            Input::Request(Request::Forget { campaign, datasets, reply }) => {
+                self.on_forget(campaign, datasets, reply, batch);
+            }
             Input::Request(Request::Collect { checkpoints, reply }) => self.on_collect(checkpoints, reply, batch),
             Input::Request(Request::Look(reply)) => batch.afterwards.push(Afterwards::Look(reply)),
         }
@@ -311,6 +323,7 @@ impl Driver {
                     self.send_assignment(worker, key, start).await?;
                 }
                 Afterwards::DeleteFiles(removed) => self.delete_files(removed),
+                Afterwards::DeleteFolder(folder) => self.delete_folder(folder),
                 Afterwards::CloseSession { worker } => self.close(worker),
                 Afterwards::ForgetWorker { worker } => self.forget(worker),
                 Afterwards::Answer(answer) => answer(),

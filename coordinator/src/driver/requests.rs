@@ -5,7 +5,7 @@ use std::sync::Arc;
 use scheduler::{CampaignStatus, Event};
 use tokio::sync::oneshot;
 use tracing::info;
-use vocabulary::{CampaignId, Plan, StageKey};
+use vocabulary::{CampaignId, DatasetId, Plan, StageKey};
 
 use super::Driver;
 use super::batch::{Afterwards, Batch};
@@ -85,11 +85,29 @@ impl Driver {
         answer(batch, reply, cancelled);
     }
 
-    pub(super) fn on_forget(&mut self, campaign: CampaignId, reply: Reply<()>, batch: &mut Batch) {
+    pub(super) fn on_forget(
+        &mut self,
+        campaign: CampaignId,
+        datasets: Vec<DatasetId>,
+        reply: Reply<()>,
+        batch: &mut Batch,
+    ) {
         let forgettable = self.scheduler.ledger().forgettable(&campaign).map(|_| ());
         let forgotten = forgettable.map_err(|error| RequestError::Forget { campaign, error });
         if forgotten.is_ok() {
+            let mut stages = self.scheduler.ledger().only_of(&campaign);
+            stages.retain(|key| self.scheduler.stage(key).is_some());
             self.apply(Event::ForgetRequested { campaign }, batch);
+            let unused: Vec<_> = match datasets.is_empty() {
+                true => Vec::new(),
+                false => {
+                    let ledger = self.scheduler.ledger();
+                    let mut used = ledger.datasets(|_| true);
+                    used.extend(ledger.campaigns().filter_map(|known| Some(known.plan().dataset.as_ref()?.id)));
+                    datasets.into_iter().filter(|dataset| !used.contains(dataset)).collect()
+                }
+            };
+            self.delete_later(&stages, &unused, batch);
             batch.recipes.retain(|(of, ..)| *of != campaign);
             Arc::make_mut(&mut self.notes).submitted_at_ms.remove(&campaign);
             self.over_quota.remove(&campaign);

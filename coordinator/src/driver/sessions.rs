@@ -12,7 +12,7 @@ use super::input::SessionId;
 use super::to_worker::{Outgoing, SessionEnd, ToWorker};
 use super::{Driver, RunError};
 use crate::auth::Caller;
-use crate::store::CurvePoint;
+use crate::store::{CurvePoint, Speaker};
 use crate::verify::CheckpointClaim;
 
 /// Why a worker that just joined is given nothing.
@@ -29,24 +29,30 @@ impl Driver {
         batch: &mut Batch,
     ) -> Result<(), RunError> {
         let worker = hello.worker;
-        if !self.speaks_for(&caller, worker, batch.tokens.get(&worker).cloned()).await? {
-            warn!(%worker, name = hello.name, "a hello came under another token than the worker had before");
-            // If there is no room to say so, the end of the stream says enough.
-            let _ = outgoing.try_send(Err(SessionEnd::OtherToken));
-            end.cancel();
-            return Ok(());
-        }
+        let known = self.speaker_of(worker, batch.speakers.get(&worker).cloned()).await?;
+        let speaker = match joined(&known, &caller, hello.secret_hash) {
+            Ok(speaker) => speaker,
+            Err(why) => {
+                warn!(%worker, name = hello.name, %why, "a hello came from somebody else than the worker had before");
+                // If there is no room to say so, the end of the stream says enough.
+                let _ = outgoing.try_send(Err(why));
+                end.cancel();
+                return Ok(());
+            }
+        };
         if self.conversations.get(&worker).is_some_and(|known| known.is_overtaken(&hello)) {
             info!(%worker, name = hello.name, "a hello of an older connection came late and is rejected");
             end.cancel();
             return Ok(());
         }
-        if let Some(token) = &caller.token {
-            batch.tokens.insert(worker, token.as_str().to_owned());
+        if speaker != known {
+            batch.speakers.insert(worker, speaker);
         }
         for predecessor in hello.predecessors.iter().copied().filter(|predecessor| *predecessor != worker) {
-            if self.speaks_for(&caller, predecessor, batch.tokens.get(&predecessor).cloned()).await? {
-                self.on_replaced(predecessor, batch);
+            let known = self.speaker_of(predecessor, batch.speakers.get(&predecessor).cloned()).await?;
+            match joined(&known, &caller, hello.secret_hash) {
+                Ok(_) => self.on_replaced(predecessor, batch),
+                Err(why) => info!(worker = %predecessor, by = %worker, %why, "is reported gone, which is not believed"),
             }
         }
         if !self.conversations.contains_key(&worker) {
@@ -95,18 +101,13 @@ impl Driver {
         batch.is_visible = true;
     }
 
-    /// Whether this caller may speak for a worker: no other token has spoken for it before. `noted` is the token it used in
-    /// this turn.
-    async fn speaks_for(&self, caller: &Caller, worker: WorkerId, noted: Option<String>) -> Result<bool, RunError> {
-        let Some(token) = &caller.token else { return Ok(true) };
-        let known = match noted {
-            Some(known) => Some(known),
-            None => {
-                let read = self.patience.call("read a token", || self.store.token_of_worker(worker)).await;
-                read.map_err(RunError::Read)?
-            }
-        };
-        Ok(known.is_none_or(|known| known == token.as_str()))
+    /// Who speaks for a worker so far. `noted` is who does since this turn.
+    async fn speaker_of(&self, worker: WorkerId, noted: Option<Speaker>) -> Result<Speaker, RunError> {
+        if let Some(noted) = noted {
+            return Ok(noted);
+        }
+        let read = self.patience.call("read who speaks for a worker", || self.store.speaker(worker)).await;
+        read.map_err(RunError::Read)
     }
 
     /// A process was replaced by another. It is not believed to be gone while it is connected.
@@ -259,6 +260,24 @@ impl Driver {
         self.forget(worker);
         batch.is_visible = true;
     }
+}
+
+/// Who speaks for a worker after a hello of this caller with this secret, if that may speak for it. A process that came without a
+/// token or secret, as in earlier versions, takes on the first it comes with.
+fn joined(known: &Speaker, caller: &Caller, secret: Option<blake3::Hash>) -> Result<Speaker, SessionEnd> {
+    let token = caller.token.as_ref().map(|token| token.as_str().to_owned());
+    if known.token.is_some() && token.is_some() && known.token != token {
+        return Err(SessionEnd::OtherToken);
+    }
+    let has_secret =
+        |hash: &String| secret.is_some_and(|secret| blake3::Hash::from_hex(hash).is_ok_and(|known| known == secret));
+    if known.secret_hash.as_ref().is_some_and(|hash| !has_secret(hash)) {
+        return Err(SessionEnd::OtherProcess);
+    }
+    Ok(Speaker {
+        token: known.token.clone().or(token),
+        secret_hash: known.secret_hash.clone().or_else(|| secret.map(|secret| secret.to_string())),
+    })
 }
 
 /// Whether an attempt's result was taken.

@@ -53,6 +53,8 @@ pub(crate) struct Assignment {
 pub(crate) enum SessionEnd {
     #[error("another token already spoke for this worker")]
     OtherToken,
+    #[error("another process already has the identifier of this worker: the secrets differ")]
+    OtherProcess,
     #[error("{REVOKED}")]
     TokenRevoked,
     /// The worker sent something that cannot be decoded.

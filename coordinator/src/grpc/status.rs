@@ -66,7 +66,7 @@ impl From<SessionEnd> for Status {
     fn from(end: SessionEnd) -> Self {
         let message = end.to_string();
         match end {
-            SessionEnd::OtherToken => Self::permission_denied(message),
+            SessionEnd::OtherToken | SessionEnd::OtherProcess => Self::permission_denied(message),
             SessionEnd::TokenRevoked => Self::unauthenticated(message),
             SessionEnd::Malformed { .. } => Self::invalid_argument(message),
         }

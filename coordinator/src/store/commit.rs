@@ -6,6 +6,7 @@ use scheduler::Fact;
 use vocabulary::{AttemptKey, CampaignId, Rows, StageKey, WorkerId};
 
 use super::rows::{CommittedCheckpoint, CurvePoint};
+use super::speaker::Speaker;
 
 /// What is committed together. Facts apply before the points of the same commit: an attempt that starts cuts its curve.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -20,12 +21,16 @@ pub struct Commit {
     pub rows: Vec<(AttemptKey, Rows)>,
     /// Checkpoints that exist from now on.
     pub checkpoints: Vec<CommittedCheckpoint>,
+    /// Folders of the storage whose files are to be deleted from now on.
+    pub to_delete: Vec<String>,
+    /// Folders of which that is done, or not wanted any more.
+    pub deleted: Vec<String>,
     /// Where campaigns came from: the name of the recipe's file, and its text.
     pub recipes: Vec<(CampaignId, String, String)>,
     /// For each worker, the number of its last report that was taken in.
     pub session: Vec<(WorkerId, u64)>,
-    /// Workers that said hello for the first time under a token.
-    pub tokens: Vec<(WorkerId, String)>,
+    /// Who speaks for workers that said hello for the first time.
+    pub speakers: Vec<(WorkerId, Speaker)>,
 }
 
 /// The checkpoints that the facts of a commit speak of, on the way through it. Their rows are added after all facts, and an

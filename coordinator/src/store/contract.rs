@@ -11,6 +11,7 @@ use super::error::StoreError;
 use super::log::{LogCheck, LogPosition};
 use super::rows::{CampaignRow, CommittedCheckpoint, CurvePoint, RecipeText, WholeAttempt};
 use super::snapshot::{PackedSnapshot, UnusableSnapshot};
+use super::speaker::Speaker;
 use super::term::Term;
 use super::token::TokenRow;
 
@@ -127,17 +128,23 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// If the table cannot be read.
     async fn checkpoints(&self) -> Result<Vec<(CommittedCheckpoint, u64)>, StoreError>;
 
+    /// The folders of the storage whose files are still to be deleted, in their order.
+    ///
+    /// # Errors
+    /// If the table cannot be read.
+    async fn deletions(&self) -> Result<Vec<String>, StoreError>;
+
     /// The number of the last report of a worker process that was taken in; `None` if there was none.
     ///
     /// # Errors
     /// If the table cannot be read.
     async fn last_sequence(&self, worker: WorkerId) -> Result<Option<u64>, StoreError>;
 
-    /// The token under which a worker process first said hello, if it needed one.
+    /// Who speaks for a worker process. Anybody, if it has never said hello.
     ///
     /// # Errors
     /// If the table cannot be read.
-    async fn token_of_worker(&self, worker: WorkerId) -> Result<Option<String>, StoreError>;
+    async fn speaker(&self, worker: WorkerId) -> Result<Speaker, StoreError>;
 
     /// Adds a token.
     ///

@@ -20,22 +20,21 @@ struct Session {
 }
 
 impl Session {
+    /// One of a worker of an earlier version, which has no secret.
     async fn open(
         handle: &Handle,
         credentials: &Credentials,
         worker: &str,
         predecessor: Option<&str>,
     ) -> Result<Self, Status> {
+        let predecessors = predecessor.map(|worker| id(worker).to_string()).into_iter().collect();
+        Self::with(handle, credentials, Hello { predecessors, ..hello(worker, "") }).await
+    }
+
+    async fn with(handle: &Handle, credentials: &Credentials, hello: Hello) -> Result<Self, Status> {
         let address = Address::parse(handle.public_url(), credentials).expect("an address");
         let (channel, authorize) = (address.connect().await.expect("it listens"), address.authorize().clone());
         let (up, outgoing) = mpsc::channel(4);
-        let hello = Hello {
-            worker: id(worker).to_string(),
-            name: worker.to_owned(),
-            predecessors: predecessor.map(|worker| id(worker).to_string()).into_iter().collect(),
-            protocol: proto::PROTOCOL,
-            ..Hello::default()
-        };
         up.send(WorkerMessage { sequence: 0, body: Some(Up::Hello(hello)) }).await.expect("there is room");
         let mut client = WorkerServiceClient::with_interceptor(channel, authorize);
         let down = client.session(ReceiverStream::new(outgoing)).await?.into_inner();
@@ -51,6 +50,16 @@ impl Session {
 
 fn id(name: &str) -> WorkerId {
     WorkerId::from_content(name.as_bytes())
+}
+
+fn hello(worker: &str, secret: &str) -> Hello {
+    Hello {
+        worker: id(worker).to_string(),
+        name: worker.to_owned(),
+        protocol: proto::PROTOCOL,
+        secret: secret.to_owned(),
+        ..Hello::default()
+    }
 }
 
 /// Names of the workers that the coordinator has.
@@ -77,6 +86,31 @@ async fn a_worker_is_spoken_for_under_its_own_token_alone() {
     // That it is gone is not believed of others either, and it is of its own.
     let _other = Session::open(&place.handle, &theirs, "theirs", Some("mine")).await.expect("it may join all the same");
     assert_eq!(workers(&place).await, ["mine", "theirs"]);
+}
+
+/// `show` and `list` name it to everybody who may look.
+#[tokio::test]
+async fn who_knows_no_more_than_the_identifier_of_a_worker_cannot_take_its_session() {
+    let place = Place::new().await;
+    let (_, token) = place.token(Scope::Worker).await;
+    let mut session = Session::with(&place.handle, &token, hello("mine", "my secret")).await.expect("it joins");
+    let refused = async |place: &Place, secret: &str| {
+        let overtaking = Hello { connection: u64::MAX, ..hello("mine", secret) };
+        Session::with(&place.handle, &token, overtaking).await.err().expect("it is somebody else's")
+    };
+    for secret in ["", "another secret"] {
+        let status = refused(&place, secret).await;
+        assert_eq!(status.code(), Code::PermissionDenied);
+        assert!(status.message().contains("another process"), "{status}");
+    }
+    let heard = timeout(std::time::Duration::from_millis(50), session.down.message()).await;
+    assert!(heard.is_err(), "its session is still open: {heard:?}");
+    drop(session);
+
+    // Not after a restart either: the hash is in the store, and the secret itself is not.
+    let place = place.restart().await;
+    assert_eq!(refused(&place, "another secret").await.code(), Code::PermissionDenied);
+    let _again = Session::with(&place.handle, &token, hello("mine", "my secret")).await.expect("it has the secret");
 }
 
 #[tokio::test]

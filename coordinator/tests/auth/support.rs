@@ -36,6 +36,16 @@ impl Place {
         Self { dir, handle, tokens }
     }
 
+    /// The same directory under another coordinator.
+    pub(crate) async fn restart(self) -> Self {
+        let Self { dir, handle, tokens } = self;
+        tokens.close().await;
+        handle.shutdown().await;
+        let handle = Coordinator::start(CoordinatorOptions::new(dir.path())).await.expect("it starts");
+        let tokens = Tokens::open(dir.path()).await.expect("beside the coordinator");
+        Self { dir, handle, tokens }
+    }
+
     /// A fresh token.
     pub(crate) async fn token(&self, scope: Scope) -> (TokenId, Credentials) {
         let (id, secret) = self.tokens.create("a test", scope, None).await.expect("it is written");

@@ -1,6 +1,9 @@
 //! Campaigns that are forgotten.
 
+use std::path::Path;
+
 use coordinator::DoctorOptions;
+use coordinator::store::open_in;
 use proto::v1;
 use tonic::Code;
 
@@ -71,4 +74,70 @@ async fn what_only_a_forgotten_campaign_had_is_gone_for_good_and_the_log_is_soun
     let options = DoctorOptions { data_dir: dir.path().to_owned(), repair: false, min_age: PATIENCE };
     let found = coordinator::examine(&options).await.expect("it can be examined");
     assert!(found.is_sound(), "{found:?}");
+}
+
+/// What is still to be deleted, as the store has it.
+async fn left(data_dir: &Path) -> usize {
+    let store = open_in(data_dir).await.expect("it opens");
+    let left = store.deletions().await.expect("they can be read").len();
+    store.close().await;
+    left
+}
+
+/// The storage is away from when the campaign is forgotten until the coordinator has ended: for the next one, that is the same
+/// as a coordinator that was killed before it deleted anything.
+#[tokio::test]
+async fn what_a_coordinator_did_not_delete_the_next_one_does() {
+    let mut bench = Bench::on_disk().await;
+    let whole = bench.submit().await;
+    let mut worker = Worker::join(&bench.handle, "a worker").await;
+    worker.work(whole.stages as usize).await;
+    worker.settle().await;
+    let data_dir = bench.dir.path().to_owned();
+    let [checkpoints, datasets] = ["checkpoints", "datasets"].map(|folder| data_dir.join(folder));
+    let dataset = datasets.join(crate::bench::dataset().id.to_string());
+    let trained_alone = checkpoints.join(job_folder(&mut bench, &whole.campaign).await).join("0-7");
+    std::fs::create_dir_all(&dataset).expect("it is made");
+    std::fs::create_dir_all(&trained_alone).expect("it is made");
+    for file in [dataset.join("manifest.json"), trained_alone.join("manifest.json")] {
+        std::fs::write(file, "{}").expect("it is written");
+    }
+    let away = [&checkpoints, &datasets].map(|folder| {
+        let away = folder.with_extension("away");
+        std::fs::rename(folder, &away).expect("it is moved");
+        // A circle of links stands for a file system that answers with an error.
+        std::os::unix::fs::symlink(folder, folder).expect("it is linked");
+        (folder, away)
+    });
+    let request = v1::ForgetCampaignRequest { campaign: "smoke".to_owned(), datasets: true, ..Default::default() };
+    let forgotten = bench.client.forget_campaign(request).await.expect("it is over").into_inner();
+    assert_eq!((forgotten.stages, forgotten.datasets.len()), (whole.stages, 1));
+    let Bench { dir, handle, client, .. } = bench;
+    drop(client);
+    handle.shutdown().await;
+    for (folder, away) in away {
+        std::fs::remove_file(folder).expect("it is a link");
+        std::fs::rename(away, folder).expect("it is moved back");
+    }
+    assert_eq!(left(&data_dir).await, whole.stages as usize + 1, "it is known what is left");
+
+    let options = coordinator::CoordinatorOptions::new(dir.path());
+    let handle = coordinator::Coordinator::start(options).await.expect("it starts");
+    let entries = |folder: &Path| std::fs::read_dir(folder).map_or(0, Iterator::count);
+    let deleted = async {
+        while dataset.exists() || entries(&checkpoints) > 1 {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, deleted).await.expect("all of it goes");
+    assert!(trained_alone.is_dir(), "what was trained without a coordinator is not its to delete");
+    handle.shutdown().await;
+    let handle = coordinator::Coordinator::start(coordinator::CoordinatorOptions::new(dir.path())).await;
+    handle.expect("it starts").shutdown().await;
+    assert_eq!(left(&data_dir).await, 0);
+}
+
+/// The folder of a stage of a campaign.
+async fn job_folder(bench: &mut Bench, campaign: &str) -> String {
+    plan_of(&bench.detail(campaign).await.plan_json).stages[0].key.to_string()
 }

@@ -276,6 +276,29 @@ async fn a_worker_in_the_place_of_one_that_was_killed_goes_on_at_once() {
     bench.handle.shutdown().await;
 }
 
+#[tokio::test]
+async fn that_a_process_is_gone_is_believed_of_those_who_have_its_secret() {
+    let mut bench = Bench::on_disk().await;
+    bench.submit().await;
+    let join = async |bench: &Bench, name: &str, secret: &str, predecessors: Vec<String>| {
+        let hello = v1::Hello { secret: secret.to_owned(), predecessors, ..Default::default() };
+        Worker::greet(&bench.handle, WorkerId::from_content(name.as_bytes()), 0, hello).await
+    };
+    let mut killed = join(&bench, "first", "a secret", Vec::new()).await;
+    let job = killed.next_job().await;
+    killed.settle().await;
+    let predecessors = vec![killed.id.to_string()];
+    drop(killed);
+
+    let bench = bench.restart().await;
+    let mut liar = join(&bench, "liar", "another secret", predecessors.clone()).await;
+    assert_ne!(liar.next_job().await.attempt.stage, job.attempt.stage, "its lease still holds");
+    let mut next = join(&bench, "next", "a secret", predecessors).await;
+    let again = next.next_job().await;
+    assert_eq!((again.attempt.stage, again.attempt.attempt), (job.attempt.stage, job.attempt.attempt + 1));
+    bench.handle.shutdown().await;
+}
+
 /// What a log says of each stage; why one waits depends on who is there.
 fn standing(detail: &CampaignDetail) -> Vec<(String, StagePhase, Option<u32>, Option<u64>)> {
     let stages = detail.stages.iter();

@@ -129,7 +129,7 @@ impl Worker {
         Self::greet(handle, id, sequence, v1::Hello { running, predecessors, ..Default::default() }).await
     }
 
-    async fn greet(handle: &Handle, id: WorkerId, sequence: u64, hello: v1::Hello) -> Self {
+    pub(crate) async fn greet(handle: &Handle, id: WorkerId, sequence: u64, hello: v1::Hello) -> Self {
         let connection = CONNECTIONS.fetch_add(1, Ordering::Relaxed);
         let (up, outgoing) = mpsc::channel(64);
         let hello = v1::Hello {

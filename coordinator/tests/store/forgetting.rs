@@ -9,6 +9,7 @@ use crate::scratch::{AT_MS, Scratch, checkpoint, completed, conforming, plan, po
 
 conforming! {
     what_only_a_forgotten_campaign_has_goes_and_may_come_back,
+    what_is_to_be_deleted_is_known_until_it_is,
 }
 
 /// A stage that is trained, with a curve that was recorded.
@@ -22,6 +23,16 @@ fn trained(stage: StageKey) -> Commit {
     let mut rows = Rows::new();
     rows.set(VALIDATION_LOSS, vec![DocumentLoss { nats: 6.5, tokens: 2, bytes: 7 }]);
     Commit { facts, rows: vec![(key, rows)], checkpoints: vec![checkpoint(stage, 1, 4)], ..commit }
+}
+
+async fn what_is_to_be_deleted_is_known_until_it_is(scratch: Scratch) {
+    let folders = |folders: &[&str]| folders.iter().map(ToString::to_string).collect::<Vec<_>>();
+    scratch.commit(Commit { to_delete: folders(&["b", "a"]), ..Commit::default() }).await;
+    scratch.commit(Commit { to_delete: folders(&["b", "c"]), deleted: folders(&["c"]), ..Commit::default() }).await;
+    let scratch = scratch.reopen().await;
+    assert_eq!(scratch.store.deletions().await.expect("they can be read"), ["a", "b"]);
+    scratch.commit(Commit { deleted: folders(&["a", "a stranger"]), ..Commit::default() }).await;
+    assert_eq!(scratch.store.deletions().await.expect("they can be read"), ["b"]);
 }
 
 async fn what_only_a_forgotten_campaign_has_goes_and_may_come_back(scratch: Scratch) {

@@ -20,6 +20,7 @@ pub(crate) async fn observe(
     see("checkpoints", &store.checkpoints().await.expect("they can be read"));
     see("campaign facts", &store.campaign_facts().await.expect("they can be read"));
     see("whole attempts", &store.whole_attempts().await.expect("they can be read"));
+    see("deletions", &store.deletions().await.expect("they can be read"));
     see("tokens", &store.tokens().await.expect("they can be read"));
     for (position, snapshot) in store.snapshots().await.expect("they can be read") {
         let ledger = snapshot.map(|snapshot| serde_json::to_string(&snapshot).expect("it has a JSON form"));
@@ -37,7 +38,7 @@ pub(crate) async fn observe(
     }
     for worker in workers {
         see("sequence", &store.last_sequence(*worker).await.expect("it can be read"));
-        see("token", &store.token_of_worker(*worker).await.expect("it can be read"));
+        see("speaker", &store.speaker(*worker).await.expect("it can be read"));
     }
     seen
 }

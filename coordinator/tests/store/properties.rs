@@ -1,6 +1,6 @@
 //! Histories that nobody thought of: whatever is committed or refused, all implementations answer alike.
 
-use coordinator::store::{Commit, PackedSnapshot, Store};
+use coordinator::store::{Commit, PackedSnapshot, Speaker, Store};
 use proptest::prelude::*;
 use proptest::sample::select;
 use scheduler::{Fact, Scheduler, Settings, Timestamp};
@@ -134,7 +134,10 @@ impl World {
             }
             Part::Report { worker, sequence } => return commit.session.push((self.workers[worker], sequence)),
             Part::Bind { worker, token } => {
-                return commit.tokens.push((self.workers[worker], format!("token-{token}")));
+                let (token, secret_hash) =
+                    (format!("token-{token}"), (token % 2 == 1).then(|| format!("{token:064x}")));
+                let speaker = Speaker { token: Some(token), secret_hash };
+                return commit.speakers.push((self.workers[worker], speaker));
             }
         };
         commit.facts.push(fact);

@@ -1,6 +1,6 @@
 //! Tokens, and who speaks under which.
 
-use coordinator::store::{Commit, TokenRow, TokenState};
+use coordinator::store::{Commit, Speaker, TokenRow, TokenState};
 use vocabulary::WorkerId;
 
 use crate::scratch::{AT_MS, Scratch, conforming, token, worker};
@@ -9,7 +9,7 @@ conforming! {
     tokens_come_back_as_they_were_the_oldest_first,
     a_token_is_created_once,
     a_token_is_revoked_once_and_for_good,
-    a_worker_keeps_the_token_it_came_with,
+    a_worker_keeps_the_token_and_the_secret_it_came_with,
 }
 
 async fn tokens_come_back_as_they_were_the_oldest_first(scratch: Scratch) {
@@ -43,15 +43,16 @@ async fn a_token_is_revoked_once_and_for_good(scratch: Scratch) {
     assert_eq!((row.revoked_at_ms, row.state()), (Some(AT_MS + 5), TokenState::Revoked));
 }
 
-async fn a_worker_keeps_the_token_it_came_with(scratch: Scratch) {
+async fn a_worker_keeps_the_token_and_the_secret_it_came_with(scratch: Scratch) {
     let (one, other) = (worker(), WorkerId::from_content(b"another"));
-    let bound = Commit { tokens: vec![(one, "token-001".to_owned())], ..Commit::default() };
+    let speaker = Speaker { token: Some("token-001".to_owned()), secret_hash: Some("00ff".to_owned()) };
+    let bound = Commit { speakers: vec![(one, speaker.clone())], ..Commit::default() };
     scratch.commit(bound).await;
     scratch.commit(Commit { session: vec![(one, 7), (other, 1)], ..Commit::default() }).await;
     let scratch = scratch.reopen().await;
-    let token = |worker| scratch.store.token_of_worker(worker);
-    assert_eq!(token(one).await.expect("it can be read").as_deref(), Some("token-001"));
-    assert_eq!(token(other).await.expect("it can be read"), None, "it needed none");
-    assert_eq!(token(WorkerId::from_content(b"a stranger")).await.expect("it can be read"), None);
+    let of = |worker| scratch.store.speaker(worker);
+    assert_eq!(of(one).await.expect("it can be read"), speaker);
+    assert_eq!(of(other).await.expect("it can be read"), Speaker::default(), "it needed neither");
+    assert_eq!(of(WorkerId::from_content(b"a stranger")).await.expect("it can be read"), Speaker::default());
     assert_eq!(scratch.store.last_sequence(one).await.expect("it can be read"), Some(7));
 }

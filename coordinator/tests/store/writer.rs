@@ -1,6 +1,6 @@
 //! One writer: whoever takes a store over, and what becomes of the one before.
 
-use coordinator::store::{Commit, Differences, PackedSnapshot, StoreError};
+use coordinator::store::{Commit, Differences, PackedSnapshot, Speaker, StoreError};
 use scheduler::{Scheduler, Settings, Timestamp};
 
 use crate::scratch::{AT_MS, Scratch, checkpoint, conforming, ended, points, reached, started, token, worker};
@@ -44,7 +44,7 @@ async fn whoever_was_deposed_writes_nothing_at_all(scratch: Scratch) {
     commit.facts = vec![reached(stage, 1, 4)];
     commit.checkpoints = vec![checkpoint(stage, 1, 4)];
     commit.session = vec![(worker(), 3)];
-    commit.tokens = vec![(worker(), "a token".to_owned())];
+    commit.speakers = vec![(worker(), Speaker { token: Some("a token".to_owned()), secret_hash: None })];
     scratch.try_commit(&commit).await.expect_err("it was deposed");
     // Also where no fact is in it, so that the log stays as it is.
     scratch
@@ -60,7 +60,7 @@ async fn whoever_was_deposed_writes_nothing_at_all(scratch: Scratch) {
     assert_eq!(other.curve(stage, 0, usize::MAX).await.expect("it can be read"), []);
     assert_eq!(other.checkpoints().await.expect("they can be read"), []);
     assert_eq!(other.last_sequence(worker()).await.expect("it can be read"), None);
-    assert_eq!(other.token_of_worker(worker()).await.expect("it can be read"), None);
+    assert_eq!(other.speaker(worker()).await.expect("it can be read"), Speaker::default());
     assert_eq!(other.snapshots().await.expect("they can be read").len(), 0);
     other.close().await;
 }

@@ -64,8 +64,6 @@ const CONFINED: &[Confined] = &[
             ("session/link.rs", "opens the stream and keeps it open"),
             ("session/state.rs", "builds messages as the outbox stores them"),
             ("session/event.rs", "carries a message from the outbox to the stream"),
-            ("shell.rs", "moves messages between the stream and the session"),
-            ("checkpoint/mod.rs", "writes a reference to a checkpoint into a message"),
             ("run.rs", "parses the coordinator's address"),
         ],
     },

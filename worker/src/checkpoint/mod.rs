@@ -28,12 +28,5 @@ pub struct CheckpointRef {
     pub manifest_hash: blake3::Hash,
 }
 
-impl From<CheckpointRef> for proto::v1::CheckpointRef {
-    fn from(checkpoint: CheckpointRef) -> Self {
-        let CheckpointRef { stage, step, manifest_path, manifest_hash } = checkpoint;
-        Self { stage: stage.to_string(), step, manifest_path, manifest_hash: manifest_hash.to_string() }
-    }
-}
-
 /// The content of a checkpoint, shared instead of copied.
 pub type Blobs = Arc<Vec<Blob>>;

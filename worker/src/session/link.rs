@@ -18,11 +18,14 @@ use vocabulary::Backoff;
 /// Number of messages that may wait to be sent before the session waits.
 const SENDS_WAITING: usize = 256;
 
+/// Takes what goes to the coordinator over one connection.
+pub type Sender = mpsc::Sender<WorkerMessage>;
+
 /// A change of the connection.
 #[derive(Debug)]
 pub enum LinkEvent {
     /// It is open. Messages sent here go to the coordinator; dropping it ends the session on this side.
-    Opened(mpsc::Sender<WorkerMessage>),
+    Opened(Sender),
     /// A message arrived.
     Received(Box<CoordinatorMessage>),
     /// It broke, or could not be opened. Another try follows soon.

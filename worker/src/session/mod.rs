@@ -14,4 +14,5 @@ mod wire;
 
 pub use event::{Action, Assignment, Event, Lost, Offer, Received, Unprepared};
 pub use state::{Identity, Session};
+pub(crate) use wire::Unnumbered;
 pub use wire::{WireError, decode};

@@ -2,6 +2,7 @@
 
 use std::mem;
 
+use dial::Secret;
 use proto::convert::{self, sent_measurements};
 use proto::limits::MAX_LISTED;
 use proto::v1::{
@@ -35,6 +36,8 @@ pub struct Identity {
     pub can: Abilities,
     /// Predecessors that have ended, possibly without the coordinator knowing.
     pub predecessors: Vec<WorkerId>,
+    /// What the process and its predecessors have in common, and nobody else knows.
+    pub secret: Secret,
 }
 
 /// The state of the session: the current attempt, and the messages to send.
@@ -222,6 +225,7 @@ impl Session {
             evaluations: evaluations.collect(),
             ended: self.is_of_ended,
             proves_storage: true,
+            secret: self.identity.secret.expose().to_owned(),
         }));
     }
 

@@ -1,9 +1,9 @@
-//! What the coordinator says, from the wire into the session's words.
+//! What the coordinator says, from the wire into the session's words, and what is said to it without a number.
 
 use std::time::Duration;
 
 use proto::ConvertError;
-use proto::v1::{self, CoordinatorMessage, coordinator_message::Body};
+use proto::v1::{self, CoordinatorMessage, WorkerMessage, coordinator_message::Body, worker_message};
 use vocabulary::AttemptKey;
 use vocabulary::id::ParseIdError;
 use vocabulary::text::one_line;
@@ -11,6 +11,40 @@ use vocabulary::text::one_line;
 use super::event::{Assignment, Offer, Received};
 use crate::cadence::Cadence;
 use crate::checkpoint::CheckpointRef;
+
+/// What is said without a number: nobody acknowledges it, and it is never said again.
+#[derive(Debug)]
+pub(crate) enum Unnumbered {
+    Hello(v1::Hello),
+    Heartbeat(v1::Heartbeat),
+    /// Whether the storage can be used, or why it cannot.
+    StorageProof {
+        trouble: Option<String>,
+    },
+    Goodbye,
+}
+
+impl From<Unnumbered> for WorkerMessage {
+    fn from(what: Unnumbered) -> Self {
+        use worker_message::Body;
+        let body = match what {
+            Unnumbered::Hello(hello) => Body::Hello(hello),
+            Unnumbered::Heartbeat(heartbeat) => Body::Heartbeat(heartbeat),
+            Unnumbered::StorageProof { trouble } => {
+                Body::StorageProof(v1::StorageProof { trouble: trouble.unwrap_or_default() })
+            }
+            Unnumbered::Goodbye => Body::Goodbye(v1::Goodbye {}),
+        };
+        Self { sequence: 0, body: Some(body) }
+    }
+}
+
+impl From<CheckpointRef> for v1::CheckpointRef {
+    fn from(checkpoint: CheckpointRef) -> Self {
+        let CheckpointRef { stage, step, manifest_path, manifest_hash } = checkpoint;
+        Self { stage: stage.to_string(), step, manifest_path, manifest_hash: manifest_hash.to_string() }
+    }
+}
 
 /// Why a message of the coordinator cannot be understood.
 #[derive(Debug, thiserror::Error)]

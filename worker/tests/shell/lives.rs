@@ -130,6 +130,7 @@ async fn what_a_killed_process_had_on_its_disk_its_successor_says_for_it() {
     let (worker, _) = bench.worker();
     let (mut session, hello) = bench.coordinator.accept_any().await;
     assert_eq!((&hello.worker, hello.ended, hello.connection), (&first.worker, true, u64::MAX));
+    assert_eq!((&hello.secret, hello.secret.len()), (&first.secret, 64), "only who has the folder knows it");
     session.hear(&mut record).await;
     worker.kill().await;
     drop(session);

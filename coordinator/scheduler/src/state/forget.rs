@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use vocabulary::{CampaignId, StageKey};
+use vocabulary::{CampaignId, DatasetId, StageKey, Work};
 
 use super::campaign::Campaign;
 use super::ledger::Ledger;
@@ -40,6 +40,17 @@ impl Ledger {
             Some(stage) => Err(ForgetError::Running { stage }),
             None => Ok(known),
         }
+    }
+
+    /// The datasets that these stages and evaluations read.
+    #[must_use]
+    pub fn datasets(&self, which: impl Fn(&StageKey) -> bool) -> BTreeSet<DatasetId> {
+        let works = self.nodes().map(|(work, _)| work).filter(|work| which(&work.key()));
+        let dataset = |work: &Work| match work {
+            Work::Train(stage) => stage.spec.data.dataset,
+            Work::Evaluate(evaluation) => evaluation.spec.task.dataset,
+        };
+        works.map(dataset).collect()
     }
 
     /// The stages and evaluations that no other campaign has, be it wanted or cancelled, in the plan's order.

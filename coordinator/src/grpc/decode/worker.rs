@@ -28,6 +28,7 @@ pub(crate) fn hello(message: WorkerMessage) -> Result<Hello, DecodeError> {
     at_most(MAX_LISTED, "hello.running", hello.running.len())?;
     at_most(MAX_LISTED, "hello.holds", hello.holds.len())?;
     at_most(MAX_PREDECESSORS, "hello.predecessors", hello.predecessors.len())?;
+    at_most(MAX_NAME_BYTES, "hello.secret", hello.secret.len())?;
     let can = abilities(&hello)?;
     Ok(Hello {
         worker: id("hello.worker", &hello.worker)?,
@@ -42,6 +43,7 @@ pub(crate) fn hello(message: WorkerMessage) -> Result<Hello, DecodeError> {
         predecessors: ids("hello.predecessors", &hello.predecessors)?,
         connection: hello.connection,
         proves_storage: hello.proves_storage,
+        secret_hash: (!hello.secret.is_empty()).then(|| blake3::hash(hello.secret.as_bytes())),
     })
 }
 

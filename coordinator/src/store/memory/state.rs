@@ -1,7 +1,7 @@
 //! What a store in memory holds, and what a commit does to it.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use scheduler::Fact;
@@ -11,8 +11,8 @@ use super::derived::Derived;
 use crate::store::commit::PassingCheckpoints;
 use crate::store::log::{LogReader, LogRow, link};
 use crate::store::{
-    Cause, Chain, Commit, CommittedCheckpoint, CurvePoint, LogPosition, PackedSnapshot, RecipeText, StoreError,
-    TokenRow,
+    Cause, Chain, Commit, CommittedCheckpoint, CurvePoint, LogPosition, PackedSnapshot, RecipeText, Speaker,
+    StoreError, TokenRow,
 };
 
 #[derive(Debug, Clone, Default)]
@@ -30,6 +30,7 @@ pub(super) struct State {
     /// With the time of each commit, in milliseconds since 1970.
     pub(super) checkpoints: BTreeMap<(StageKey, u64), (CommittedCheckpoint, u64)>,
     pub(super) recipes: BTreeMap<CampaignId, RecipeText>,
+    pub(super) deletions: BTreeSet<String>,
     pub(super) streams: BTreeMap<WorkerId, Stream>,
     pub(super) tokens: BTreeMap<String, TokenRow>,
     /// By the row of the log each ends with, whose chain is beside it.
@@ -48,7 +49,7 @@ struct Row {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Stream {
     pub(super) last_sequence: u64,
-    pub(super) token: Option<String>,
+    pub(super) speaker: Speaker,
 }
 
 impl State {
@@ -92,6 +93,8 @@ impl State {
         for checkpoint in commit.checkpoints.iter().filter(|checkpoint| passing.is_kept(checkpoint)) {
             self.add_checkpoint(commit.at_ms, checkpoint)?;
         }
+        self.deletions.extend(commit.to_delete.iter().cloned());
+        self.deletions.retain(|folder| !commit.deleted.contains(folder));
         for (campaign, file, text) in &commit.recipes {
             if !self.derived.campaigns.contains_key(campaign) {
                 return Err(refused("recipes", format!("there is no {campaign}")));
@@ -101,8 +104,8 @@ impl State {
         for (worker, sequence) in &commit.session {
             self.streams.entry(*worker).or_default().last_sequence = *sequence;
         }
-        for (worker, token) in &commit.tokens {
-            self.streams.entry(*worker).or_default().token = Some(token.clone());
+        for (worker, speaker) in &commit.speakers {
+            self.streams.entry(*worker).or_default().speaker = speaker.clone();
         }
         Ok(())
     }

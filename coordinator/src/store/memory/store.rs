@@ -12,7 +12,7 @@ use super::state::refused;
 use crate::store::snapshot::KEPT;
 use crate::store::{
     CampaignRow, Commit, CommittedCheckpoint, CurvePoint, DerivedCheck, Differences, LogCheck, LogPosition,
-    PackedSnapshot, RecipeText, Store, StoreError, Term, TokenRow, UnusableSnapshot, WholeAttempt,
+    PackedSnapshot, RecipeText, Speaker, Store, StoreError, Term, TokenRow, UnusableSnapshot, WholeAttempt,
 };
 
 #[async_trait]
@@ -101,12 +101,16 @@ impl Store for MemoryStore {
         Ok(self.state().checkpoints.values().cloned().collect())
     }
 
+    async fn deletions(&self) -> Result<Vec<String>, StoreError> {
+        Ok(self.state().deletions.iter().cloned().collect())
+    }
+
     async fn last_sequence(&self, worker: WorkerId) -> Result<Option<u64>, StoreError> {
         Ok(self.state().streams.get(&worker).map(|stream| stream.last_sequence))
     }
 
-    async fn token_of_worker(&self, worker: WorkerId) -> Result<Option<String>, StoreError> {
-        Ok(self.state().streams.get(&worker).and_then(|stream| stream.token.clone()))
+    async fn speaker(&self, worker: WorkerId) -> Result<Speaker, StoreError> {
+        Ok(self.state().streams.get(&worker).map(|stream| stream.speaker.clone()).unwrap_or_default())
     }
 
     async fn add_token(&self, row: &TokenRow) -> Result<(), StoreError> {

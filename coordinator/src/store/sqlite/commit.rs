@@ -48,14 +48,22 @@ async fn write(connection: &mut SqliteConnection, term: Term, commit: &Commit) -
     for checkpoint in commit.checkpoints.iter().filter(|checkpoint| passing.is_kept(checkpoint)) {
         add_checkpoint(connection, commit.at_ms, checkpoint).await?;
     }
+    for folder in &commit.to_delete {
+        let insert = sqlx::query("INSERT INTO deletions (folder) VALUES (?) ON CONFLICT DO NOTHING").bind(folder);
+        insert.execute(&mut *connection).await.map_err(cannot_write("deletions"))?;
+    }
+    for folder in &commit.deleted {
+        let delete = sqlx::query("DELETE FROM deletions WHERE folder = ?").bind(folder);
+        delete.execute(&mut *connection).await.map_err(cannot_write("deletions"))?;
+    }
     for (campaign, file, text) in &commit.recipes {
         set_recipe(connection, *campaign, file, text).await?;
     }
     for (worker, sequence) in &commit.session {
         set_sequence(connection, *worker, *sequence).await?;
     }
-    for (worker, token) in &commit.tokens {
-        tokens::bind(connection, *worker, token).await?;
+    for (worker, speaker) in &commit.speakers {
+        tokens::bind(connection, *worker, speaker).await?;
     }
     Ok(())
 }

@@ -12,7 +12,7 @@ use crate::store::StoreError;
 /// The file of each migration, in order: the first is version 1. `migrations_are_complete` compares it with the folder.
 ///
 /// `sqlx::migrate!` would find the files by itself, and compile SQLite a second time, for the compiler to run.
-const FILES: [(&str, &str); 8] = [
+const FILES: [(&str, &str); 10] = [
     ("log and tables", include_str!("../../../migrations/0001_log_and_tables.sql")),
     ("tokens", include_str!("../../../migrations/0002_tokens.sql")),
     ("chain and snapshots", include_str!("../../../migrations/0003_chain_and_snapshots.sql")),
@@ -21,6 +21,8 @@ const FILES: [(&str, &str); 8] = [
     ("term", include_str!("../../../migrations/0006_term.sql")),
     ("measurements", include_str!("../../../migrations/0007_measurements.sql")),
     ("result rows", include_str!("../../../migrations/0008_result_rows.sql")),
+    ("worker secrets", include_str!("../../../migrations/0009_worker_secrets.sql")),
+    ("deletions", include_str!("../../../migrations/0010_deletions.sql")),
 ];
 
 /// The table in which sqlx notes what it has applied.

@@ -4,10 +4,11 @@ use async_trait::async_trait;
 use scheduler::{Fact, Snapshot};
 use vocabulary::{CampaignId, Rows, StageKey, WorkerId};
 
+use super::error::cannot_read;
 use super::open::SqliteStore;
 use crate::store::{
     CampaignRow, Commit, CommittedCheckpoint, CurvePoint, DerivedCheck, Differences, LogCheck, LogPosition,
-    PackedSnapshot, RecipeText, Store, StoreError, Term, TokenRow, UnusableSnapshot, WholeAttempt,
+    PackedSnapshot, RecipeText, Speaker, Store, StoreError, Term, TokenRow, UnusableSnapshot, WholeAttempt,
 };
 
 #[async_trait]
@@ -70,12 +71,17 @@ impl Store for SqliteStore {
         self.read_checkpoints().await
     }
 
+    async fn deletions(&self) -> Result<Vec<String>, StoreError> {
+        let select = sqlx::query_scalar("SELECT folder FROM deletions ORDER BY folder");
+        select.fetch_all(&self.driver).await.map_err(cannot_read("deletions"))
+    }
+
     async fn last_sequence(&self, worker: WorkerId) -> Result<Option<u64>, StoreError> {
         self.read_last_sequence(worker).await
     }
 
-    async fn token_of_worker(&self, worker: WorkerId) -> Result<Option<String>, StoreError> {
-        self.read_token_of_worker(worker).await
+    async fn speaker(&self, worker: WorkerId) -> Result<Speaker, StoreError> {
+        self.read_speaker(worker).await
     }
 
     async fn add_token(&self, row: &TokenRow) -> Result<(), StoreError> {

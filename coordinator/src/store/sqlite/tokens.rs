@@ -6,7 +6,7 @@ use vocabulary::WorkerId;
 use super::error::{cannot_read, cannot_write};
 use super::number::{from_column, to_column};
 use super::open::SqliteStore;
-use crate::store::{StoreError, TokenRow};
+use crate::store::{Speaker, StoreError, TokenRow};
 
 const TABLE: &str = "tokens";
 
@@ -49,18 +49,24 @@ impl SqliteStore {
         Ok(done.rows_affected() > 0)
     }
 
-    pub(super) async fn read_token_of_worker(&self, worker: WorkerId) -> Result<Option<String>, StoreError> {
-        let select = sqlx::query_scalar("SELECT token FROM worker_streams WHERE worker = ?").bind(worker.to_string());
-        let found: Result<Option<Option<String>>, _> = select.fetch_optional(&self.driver).await;
-        Ok(found.map_err(cannot_read("worker_streams"))?.flatten())
+    pub(super) async fn read_speaker(&self, worker: WorkerId) -> Result<Speaker, StoreError> {
+        let select = "SELECT token, secret_hash FROM worker_streams WHERE worker = ?";
+        let select = sqlx::query_as::<_, (Option<String>, Option<String>)>(select).bind(worker.to_string());
+        let found = select.fetch_optional(&self.driver).await.map_err(cannot_read("worker_streams"))?;
+        let (token, secret_hash) = found.unwrap_or_default();
+        Ok(Speaker { token, secret_hash })
     }
 }
 
-/// Records the token that a worker process speaks under.
-pub(super) async fn bind(connection: &mut SqliteConnection, worker: WorkerId, token: &str) -> Result<(), StoreError> {
-    let insert = "INSERT INTO worker_streams (worker, last_sequence, token) VALUES (?, 0, ?) \
-                  ON CONFLICT (worker) DO UPDATE SET token = excluded.token";
-    let insert = sqlx::query(insert).bind(worker.to_string()).bind(token);
+/// Records who speaks for a worker process.
+pub(super) async fn bind(
+    connection: &mut SqliteConnection,
+    worker: WorkerId,
+    speaker: &Speaker,
+) -> Result<(), StoreError> {
+    let insert = "INSERT INTO worker_streams (worker, last_sequence, token, secret_hash) VALUES (?, 0, ?, ?) \
+                  ON CONFLICT (worker) DO UPDATE SET token = excluded.token, secret_hash = excluded.secret_hash";
+    let insert = sqlx::query(insert).bind(worker.to_string()).bind(&speaker.token).bind(&speaker.secret_hash);
     insert.execute(connection).await.map_err(cannot_write("worker_streams"))?;
     Ok(())
 }

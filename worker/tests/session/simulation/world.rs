@@ -95,6 +95,7 @@ impl World {
             memory_bytes: None,
             can: vocabulary::Abilities::default(),
             predecessors: Vec::new(),
+            secret: dial::Secret::new("a secret"),
         };
         Self {
             history: Vec::new(),

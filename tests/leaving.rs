@@ -39,13 +39,22 @@ fn wait_for_steps(place: &Place) {
     });
 }
 
+fn stages(place: &Place) -> Vec<Value> {
+    let shown = json(&place.run(&["show", "smoke", "--json"]).expect(0).stdout);
+    shown["stages"].as_array().expect("has stages").clone()
+}
+
+/// Asserts that everything that was trained is in a checkpoint.
+fn assert_kept(place: &Place, stages: &[Value]) {
+    let committed: u64 = stages.iter().filter_map(|stage| stage["committed_step"].as_u64()).sum();
+    assert!(committed > 0, "{stages:#?}");
+    assert_eq!(committed, steps(place), "{stages:#?}");
+}
+
 /// Asserts that everything that was trained is in a checkpoint that was handed back.
 fn assert_handed_back(place: &Place) {
-    let shown = json(&place.run(&["show", "smoke", "--json"]).expect(0).stdout);
-    let stages = shown["stages"].as_array().expect("has stages");
-    let committed: u64 = stages.iter().filter_map(|stage| stage["committed_step"].as_u64()).sum();
-    assert!(committed > 0, "{shown:#}");
-    assert_eq!(committed, steps(place), "{shown:#}");
+    let stages = stages(place);
+    assert_kept(place, &stages);
     let reasons: Vec<_> = stages.iter().filter_map(|stage| stage["reason"].as_str()).collect();
     assert!(reasons.iter().any(|reason| reason.contains("handed back by its worker")), "{reasons:?}");
 }
@@ -69,6 +78,23 @@ fn a_worker_that_is_told_twice_hands_its_stage_back_as_if_it_was_told_once() {
         assert_eq!(worker.wait().code(), Some(75), "{signals:?}");
         assert_handed_back(&place);
     }
+}
+
+#[test]
+fn a_cancelled_campaign_keeps_every_step() {
+    let _turn = one_at_a_time();
+    let place = place();
+    let args = [["serve", "--listen", "127.0.0.1:0", "--workers", "1"].as_slice(), &RARELY].concat();
+    let _serve = Running::silent(&mut place.command(&args));
+    wait_for("the coordinator", || place.path("data/coordinator.json").is_file().then_some(()));
+    place.run(&["submit", "smoke.toml"]).expect(0);
+    wait_for_steps(&place);
+    place.run(&["cancel", "smoke"]).expect(0);
+    let stages = wait_for("its worker to stop", || {
+        let stages = stages(&place);
+        stages.iter().all(|stage| stage["phase"] != "running").then_some(stages)
+    });
+    assert_kept(&place, &stages);
 }
 
 #[test]

@@ -11,8 +11,8 @@ use crate::views::output::{self, View};
 
 /// Cancel a campaign: stop training what no other campaign needs
 ///
-/// Keeps everything trained so far. Submitting the recipe again continues where it stopped. A campaign that has ended stays
-/// as it is.
+/// Keeps everything trained so far: stages in training take a checkpoint first. Submitting the recipe again continues where
+/// it stopped. A campaign that has ended stays as it is.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:

@@ -47,7 +47,9 @@ impl Driver {
                 }
                 Effect::Revoke { worker, key } => {
                     info!(stage = %key.stage, attempt = %key.attempt, %worker, "revoked");
-                    let message = ToWorker::Revocation(key);
+                    // Nobody needs the stage, for now: the campaign was cancelled. Where the lease is lost, nothing counts.
+                    let holds_lease = self.scheduler.is_current(worker, key);
+                    let message = if holds_lease { ToWorker::Recall(key) } else { ToWorker::Revocation(key) };
                     batch.afterwards.push(Afterwards::Send { worker, message });
                 }
                 Effect::Refuse { worker, key } => {

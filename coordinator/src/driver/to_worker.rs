@@ -30,6 +30,8 @@ pub(crate) enum ToWorker {
     Acknowledgement { sequence: u64 },
     /// Stop an attempt.
     Revocation(AttemptKey),
+    /// Stop an attempt after a checkpoint, which still counts.
+    Recall(AttemptKey),
     /// Drop an attempt that is not this worker's.
     Refusal {
         key: AttemptKey,

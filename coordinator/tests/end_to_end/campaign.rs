@@ -159,13 +159,19 @@ async fn a_cancelled_campaign_is_taken_from_its_workers() {
     bench.client.cancel_campaign(request).await.expect("it is known");
     let Down::Revocation(revocation) = worker.next_order().await else { panic!("the attempt is taken away") };
     assert_eq!(revocation.attempt.as_ref(), Some(&job.attempt));
+    assert!(revocation.checkpoint_first, "it has its lease");
     assert_eq!(phase(&last(updates).await), CampaignPhase::Cancelled);
 
-    // Submitted again, it resumes.
+    // Submitted again, it resumes from the checkpoint that the worker took last.
+    worker.report_points(&job, 0..1).await;
+    worker.report_checkpoint(&job, 1).await;
     worker.report(Up::RevocationConfirmed(v1::RevocationConfirmed { attempt: revocation.attempt })).await;
     worker.settle().await;
     bench.submit().await;
-    worker.work(submitted.stages as usize).await;
+    let again = worker.next_job().await;
+    assert_eq!((again.stage.key, again.first_step()), (job.stage.key, 1));
+    worker.finish(&again, 1).await;
+    worker.work(submitted.stages as usize - 1).await;
     worker.settle().await;
     assert_eq!(bench.results(&submitted.campaign).await.len(), 6);
     bench.handle.shutdown().await;

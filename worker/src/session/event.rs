@@ -57,6 +57,8 @@ pub enum Received {
     Acknowledged(u64),
     /// Stop the attempt, and confirm.
     Revoked(AttemptKey),
+    /// Stop the attempt after a checkpoint, report that, and confirm.
+    Recalled(AttemptKey),
     /// The attempt is not this worker's: stop it, drop its unsent messages, and confirm.
     Refused {
         /// The attempt.

@@ -78,6 +78,8 @@ struct Current {
     end_step: Option<u64>,
     /// Whether the coordinator revoked it, so that nothing more is reported about it.
     is_revoked: bool,
+    /// Whether the coordinator asked for a checkpoint and the slot: what is reported until then counts.
+    is_recalled: bool,
     checkpoints_under_way: usize,
     /// Why the last checkpoint taken was not stored, if it was not.
     lost: Option<(u64, Lost)>,
@@ -247,6 +249,7 @@ impl Session {
                 actions.push(Action::Forget(through));
             }
             Received::Revoked(key) => self.on_revoked(key, actions),
+            Received::Recalled(key) => self.on_recalled(key, actions),
             Received::Refused { key, reason } => {
                 if !reason.is_empty() {
                     warn!(attempt = %key, reason, "the coordinator ended the attempt");
@@ -267,7 +270,7 @@ impl Session {
         } else if self.is_leaving {
             self.say(key, Body::AttemptReleased(AttemptReleased { attempt: Some(key.into()) }), actions);
         } else if let Some(current) = &self.current {
-            if current.is_revoked && self.queued.is_none() {
+            if (current.is_revoked || current.is_recalled) && self.queued.is_none() {
                 self.queued = Some(assignment);
             } else {
                 let reason = format!("the worker is busy with {}", current.key);
@@ -283,6 +286,7 @@ impl Session {
             key: assignment.key,
             end_step: assignment.work.stage().map(|stage| stage.spec.steps.end),
             is_revoked: false,
+            is_recalled: false,
             checkpoints_under_way: 0,
             lost: None,
             ended: None,
@@ -305,6 +309,19 @@ impl Session {
                 self.go_on(actions);
             }
             None => self.confirm_revocation(key, actions),
+        }
+    }
+
+    fn on_recalled(&mut self, key: AttemptKey, actions: &mut Vec<Action>) {
+        match self.current.as_mut().filter(|current| current.key == key && !current.is_revoked) {
+            Some(current) => {
+                current.is_recalled = true;
+                // One that has ended only waits for its last checkpoint, and then says how it ended.
+                if current.ended.is_none() {
+                    actions.push(Action::Stop(key, Stop::Release));
+                }
+            }
+            None => self.on_revoked(key, actions),
         }
     }
 
@@ -384,7 +401,9 @@ impl Session {
     /// Reports the end of the current attempt, once it has ended and its checkpoints are stored.
     fn report_end(&mut self, actions: &mut Vec<Action>) {
         let is_due = |current: &mut Current| current.ended.is_some() && current.checkpoints_under_way == 0;
-        let Some(Current { key, ended: Some(ended), lost, .. }) = self.current.take_if(is_due) else { return };
+        let Some(Current { key, ended: Some(ended), lost, is_recalled, .. }) = self.current.take_if(is_due) else {
+            return;
+        };
         let attempt = Some(key.into());
         let body = match ended {
             Ended::Completed { step, result } => match lost.filter(|(lost, _)| *lost == step) {
@@ -407,6 +426,9 @@ impl Session {
             Ended::StorageFailed { reason } => {
                 warn!(attempt = %key, reason, "handed back: the storage failed");
                 Body::StorageFailed(StorageFailed { attempt, reason })
+            }
+            Ended::Stopped | Ended::Released if is_recalled => {
+                Body::RevocationConfirmed(RevocationConfirmed { attempt })
             }
             Ended::Stopped | Ended::Released => Body::AttemptReleased(AttemptReleased { attempt }),
         };

@@ -109,7 +109,10 @@ pub fn decode(message: CoordinatorMessage) -> Result<Received, WireError> {
             })
         }
         Body::Acknowledgement(acknowledgement) => Ok(Received::Acknowledged(acknowledgement.sequence)),
-        Body::Revocation(revocation) => Ok(Received::Revoked(attempt(revocation.attempt.as_ref())?)),
+        Body::Revocation(v1::Revocation { attempt: of, checkpoint_first }) => {
+            let key = attempt(of.as_ref())?;
+            Ok(if checkpoint_first { Received::Recalled(key) } else { Received::Revoked(key) })
+        }
         Body::Refusal(v1::Refusal { attempt: of, reason }) => {
             Ok(Received::Refused { key: attempt(of.as_ref())?, reason: proto::convert::reason(&reason) })
         }

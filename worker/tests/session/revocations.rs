@@ -56,6 +56,63 @@ fn revoked_while_a_checkpoint_is_on_its_way() {
 }
 
 #[test]
+fn recalled_while_training() {
+    let mut story = Story::training();
+    story.recall("a#1");
+    story.expect(&["release a#1"]);
+    // What was trained counts, up to the checkpoint.
+    story.points("a#1", 0..2);
+    story.expect(&["say 1: points [0, 1] of a#1", "send 1"]);
+    story.checkpoint("a#1", 2);
+    story.expect(&["store a#1 at 2"]);
+    story.end("a#1", Ended::Released);
+    story.expect_nothing();
+    story.stored("a#1", 2);
+    story.expect(&["say 2: checkpoint of a#1 at 2", "say 3: a#1 stopped", "send 2, 3"]);
+    story.assign("b#1");
+    story.expect(&["prepare b#1"]);
+}
+
+#[test]
+fn recalled_while_preparing() {
+    let mut story = Story::training();
+    story.recall("a#1");
+    story.expect(&["release a#1"]);
+    story.preparation_stopped("a#1");
+    story.expect(&["say 1: a#1 stopped", "send 1"]);
+}
+
+#[test]
+fn what_is_done_when_it_is_recalled_is_done() {
+    let mut story = Story::training();
+    story.checkpoint("a#1", STEPS);
+    story.expect(&["store a#1 at 4, its last"]);
+    story.complete("a#1");
+    story.recall("a#1");
+    story.expect_nothing();
+    story.stored("a#1", STEPS);
+    story.expect(&["say 1: checkpoint of a#1 at 4", "say 2: a#1 completed", "send 1, 2"]);
+    // Where the order was under way meanwhile, there is nothing left to stop.
+    story.recall("a#1");
+    story.expect(&["say 3: a#1 stopped", "send 3"]);
+}
+
+#[test]
+fn a_recall_may_become_a_revocation() {
+    let mut story = Story::training();
+    story.recall("a#1");
+    story.expect(&["release a#1"]);
+    story.revoke("a#1");
+    story.expect(&["abandon a#1"]);
+    story.checkpoint("a#1", 2);
+    story.expect_nothing();
+    story.recall("a#1");
+    story.expect(&["abandon a#1"]);
+    story.end("a#1", Ended::Stopped);
+    story.expect(&["say 1: a#1 stopped", "send 1"]);
+}
+
+#[test]
 fn whatever_an_attempt_comes_to_after_its_revocation_is_its_stop() {
     let ends: [fn(&mut Story); 5] = [
         |story| story.complete("a#1"),

@@ -160,6 +160,11 @@ impl Story {
     }
 
     #[track_caller]
+    pub(crate) fn recall(&mut self, text: &str) {
+        self.handle(Event::Received(Received::Recalled(self.key(text))));
+    }
+
+    #[track_caller]
     pub(crate) fn refuse(&mut self, text: &str) {
         self.handle(Event::Received(Received::Refused { key: self.key(text), reason: String::new() }));
     }

@@ -212,7 +212,7 @@ impl Session {
     }
 
     pub(crate) async fn revoke(&self, key: AttemptKey) {
-        self.say(Down::Revocation(v1::Revocation { attempt: Some(key.into()) })).await;
+        self.say(Down::Revocation(v1::Revocation { attempt: Some(key.into()), checkpoint_first: false })).await;
     }
 
     /// Ends the session with an error.

@@ -21,7 +21,10 @@ pub(crate) fn to_worker(message: ToWorker) -> CoordinatorMessage {
         }),
         ToWorker::Assignment(assigned) => Body::Assignment(assignment(&assigned)),
         ToWorker::Acknowledgement { sequence } => Body::Acknowledgement(v1::Acknowledgement { sequence }),
-        ToWorker::Revocation(key) => Body::Revocation(v1::Revocation { attempt: Some(key.into()) }),
+        ToWorker::Revocation(key) => {
+            Body::Revocation(v1::Revocation { attempt: Some(key.into()), checkpoint_first: false })
+        }
+        ToWorker::Recall(key) => Body::Revocation(v1::Revocation { attempt: Some(key.into()), checkpoint_first: true }),
         ToWorker::Refusal { key, reason } => {
             Body::Refusal(v1::Refusal { attempt: Some(key.into()), reason: proto::convert::reason(&reason) })
         }

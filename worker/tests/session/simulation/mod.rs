@@ -31,6 +31,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => Just(Step::Assign),
         1 => Just(Step::AssignAgain),
         1 => Just(Step::Revoke),
+        1 => Just(Step::Recall),
         1 => any::<prop::sample::Index>().prop_map(Step::RevokeAny),
         1 => any::<prop::sample::Index>().prop_map(Step::RefuseAny),
         6 => prop::bool::weighted(0.9).prop_map(|succeeds| Step::Prepare { succeeds }),

@@ -34,6 +34,8 @@ pub(crate) enum Step {
     AssignAgain,
     /// The coordinator takes back what the worker has.
     Revoke,
+    /// It wants a checkpoint and the slot.
+    Recall,
     /// It takes back any attempt there ever was.
     RevokeAny(Index),
     /// It denies any attempt there ever was.
@@ -149,6 +151,12 @@ impl World {
                 if let Some(live) = self.coordinator.live {
                     self.coordinator.is_revoking = true;
                     self.order(Received::Revoked(live));
+                }
+            }
+            Step::Recall => {
+                if let Some(live) = self.coordinator.live {
+                    self.coordinator.is_revoking = true;
+                    self.order(Received::Recalled(live));
                 }
             }
             Step::RevokeAny(index) => {

@@ -102,6 +102,9 @@ impl Args {
             (self.table.is_given(), "columns and --where"),
         ];
         if let Some((_, what)) = only_tables.iter().find(|(given, _)| *given) {
+            // Only a campaign that there is can be told from a table that there is not.
+            let name = &self.source;
+            with_reader(global, &self.coordinator, async |campaigns| Ok(campaigns.detail(name).await?))?;
             return Err(bad_input(anyhow!(
                 "{:?} is a campaign and not a table, and {what} {} only for tables: fit \
                  its points.csv",

@@ -57,7 +57,7 @@ impl WritableDir {
         let dir = Self { path: path.to_owned(), made: missing.map(Path::to_owned).collect() };
         let made = DirBuilder::new().recursive(true).mode(mode).create(path);
         let tried = made.and_then(|()| try_to_write(path));
-        tried.with_context(|| format!("{purpose} {} is not writable", path.display())).or_bad_input()?;
+        tried.with_context(|| format!("cannot write to {purpose} {}", path.display())).or_bad_input()?;
         Ok(dir)
     }
 

@@ -77,6 +77,15 @@ pub(crate) async fn prepare_texts(
     })
 }
 
+/// The tokens to train on and those held out; text to evaluate on has the latter alone.
+fn parts(dataset: &Dataset) -> String {
+    let held_out = human_count(dataset.validation_tokens as f64);
+    match dataset.train_tokens {
+        0 => format!("{held_out} tokens, all to evaluate on"),
+        tokens => format!("{} tokens to train on, {held_out} held out", human_count(tokens as f64)),
+    }
+}
+
 /// Prepares data, or finds it prepared, and prints which.
 fn prepare_request(request: &PrepareRequest) -> anyhow::Result<Prepared> {
     let display = Display::new();
@@ -85,11 +94,10 @@ fn prepare_request(request: &PrepareRequest) -> anyhow::Result<Prepared> {
     let prepared = prepared.or_bad_input()?;
     let dataset = &prepared.dataset;
     say(&format!(
-        "data: {} ({}): {} tokens to train on, {} held out, {}",
+        "data: {} ({}): {}, {}",
         dataset.sources.join(", "),
         dataset.id.short(),
-        human_count(dataset.train_tokens as f64),
-        human_count(dataset.validation_tokens as f64),
+        parts(dataset),
         if prepared.found { "prepared before" } else { "prepared now" },
     ));
     request.tokenizer.cut(dataset).iter().for_each(|note| say(&format!("note: {note}")));

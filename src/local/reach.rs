@@ -1,5 +1,7 @@
 //! Finding a coordinator, or starting an embedded one.
 
+use std::fs::File;
+use std::io::ErrorKind;
 use std::path::Path;
 
 use anyhow::{Context, anyhow};
@@ -12,7 +14,7 @@ use worker::Storage;
 
 use super::data_dir::data_dir;
 use crate::args::{CoordinatorArgs, Global};
-use crate::exit::{BadInput, bad_input};
+use crate::exit::{BadInput, OrBadInput, bad_input};
 use crate::views::say_upload;
 
 /// Address and credentials of the requested coordinator, or else of the one serving the data directory.
@@ -108,12 +110,7 @@ pub(crate) async fn reach_or_embed(args: &CoordinatorArgs, data_dir: &Path, inte
     if let Some(reached) = reach(args, data_dir).await? {
         return Ok(reached);
     }
-    if !data_dir.join("store.sqlite").is_file() {
-        return Err(bad_input(anyhow!(
-            "{} has no stored data and no running coordinator: give --data-dir or --coordinator",
-            data_dir.display()
-        )));
-    }
+    require_store(data_dir)?;
     let options = CoordinatorOptions::new(data_dir);
     if intent == Intent::Read {
         match embedded(CoordinatorOptions { reads_only: true, ..options.clone() }).await {
@@ -123,6 +120,19 @@ pub(crate) async fn reach_or_embed(args: &CoordinatorArgs, data_dir: &Path, inte
         }
     }
     embedded(options).await
+}
+
+/// That the directory has a store which this user can read.
+fn require_store(data_dir: &Path) -> anyhow::Result<()> {
+    let store = data_dir.join("store.sqlite");
+    match File::open(&store) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == ErrorKind::NotFound => Err(bad_input(anyhow!(
+            "{} has no stored data and no running coordinator: give --data-dir or --coordinator",
+            data_dir.display()
+        ))),
+        Err(error) => Err(error).with_context(|| format!("cannot read {}", store.display())).or_bad_input(),
+    }
 }
 
 fn is_of_earlier_version(error: &anyhow::Error) -> bool {

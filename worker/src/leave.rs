@@ -117,8 +117,8 @@ pub(crate) fn watch_signals(exit_with_stdin: bool, leave: &mpsc::Sender<Leave>) 
             };
             let Some(why) = signals.hear(heard) else { continue };
             match why {
-                Leave::AtOnce => info!("told to go at once"),
-                _ => info!("told to go by a signal: a checkpoint first; a second Ctrl-C, and it goes at once"),
+                Leave::AtOnce => info!("leaving at once"),
+                _ => info!("leaving: what is trained goes to a checkpoint first; a second Ctrl-C leaves at once"),
             }
             if leave.send(why).await.is_err() {
                 return;

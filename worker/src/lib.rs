@@ -30,6 +30,7 @@ mod faulty;
 mod home;
 mod jobs;
 mod leave;
+mod login;
 mod measure_again;
 mod options;
 mod pulse;

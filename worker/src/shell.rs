@@ -20,6 +20,7 @@ use crate::error::WorkerError;
 use crate::home::Home;
 use crate::jobs::{Done, Prepared, RetryPolicy, prepare, store};
 use crate::leave::{Leave, orphan_grace};
+use crate::login::FailedLogins;
 use crate::options::WorkerOptions;
 use crate::pulse::{Quiet, Watch};
 use crate::runner::{Controls, Report, Runner};
@@ -68,6 +69,7 @@ pub(crate) struct Shell {
     last_error: Option<LinkError>,
     /// When it was last said that the coordinator cannot be reached.
     complained: Option<Instant>,
+    failed_logins: FailedLogins,
     /// Whether a coordinator has ever welcomed this worker: then a refusal is not about its configuration.
     was_welcomed: bool,
     /// Why it leaves, and by when.
@@ -105,6 +107,7 @@ impl Shell {
             away_since: Some(Instant::now()),
             last_error: None,
             complained: None,
+            failed_logins: FailedLogins::default(),
             was_welcomed: false,
             leaving: None,
             failure: None,
@@ -275,6 +278,11 @@ impl Shell {
                 }
             },
             LinkEvent::Closed(source) if !source.is_retryable() && !self.was_welcomed => {
+                Err(WorkerError::Refused { url: self.options.coordinator_url.clone(), source })
+            }
+            LinkEvent::Closed(source)
+                if !self.was_welcomed && self.failed_logins.note(Instant::now(), source.is_failed_login()) =>
+            {
                 Err(WorkerError::Refused { url: self.options.coordinator_url.clone(), source })
             }
             LinkEvent::Closed(error) => {

@@ -74,7 +74,7 @@ pub enum BranchRefusal {
         state: &'static str,
     },
     /// The stage's last checkpoint was collected or lost.
-    #[error("{} has no committed checkpoint after step {step}", .stage.short())]
+    #[error("{} has no committed checkpoint at step {step}", .stage.short())]
     NoCheckpoint {
         /// The stage asked for.
         stage: StageKey,

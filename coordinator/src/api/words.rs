@@ -27,7 +27,7 @@ pub(crate) fn stage_reason(status: &StageStatus, campaign_is_cancelled: bool) ->
             [waits, last].into_iter().flatten().collect::<Vec<_>>().join("; ")
         }
         StageState::Running { .. } | StageState::Completed { .. } => String::new(),
-        StageState::Diverged { step, loss: Some(loss), .. } => format!("the loss was {loss} at step {step}"),
+        StageState::Diverged { step, loss: Some(loss), .. } => format!("the loss was {loss:.4} at step {step}"),
         StageState::Diverged { step, loss: None, .. } => format!("the loss was NaN or infinite at step {step}"),
         StageState::Failed { limit } => {
             let last = last_end.map(|end| format!(", the last: {end}")).unwrap_or_default();

@@ -66,12 +66,8 @@ impl Driver {
         let status = self.scheduler.campaign_status(&campaign);
         let status = status.ok_or_else(|| RequestError::UnknownCampaign { selector: campaign.to_string() })?;
         let stages = status.stages;
-        let done = stages.completed + stages.diverged;
-        Ok(Submitted {
-            campaign,
-            stages: stages.waiting + stages.running + done + stages.failed + stages.not_run,
-            stages_done: done,
-        })
+        let over = stages.completed + stages.diverged + stages.failed + stages.not_run;
+        Ok(Submitted { campaign, stages: stages.waiting + stages.running + over, stages_done: stages.completed })
     }
 
     pub(super) fn on_cancel(&mut self, selector: &str, reply: Reply<Cancelled>, batch: &mut Batch) {

@@ -87,6 +87,7 @@ async fn a_login_with_a_wrong_secret_or_an_unknown_token_ends_before_the_first_c
     for token in [format!("wt_{id}_{}", "07".repeat(32)), format!("wt_0123456789ab_{}", "07".repeat(32))] {
         let refused = connect(place.handle.public_url(), &proving(Secret::new(token))).await.expect_err("not known");
         assert!(chain(&refused).contains("does not know the token"), "{}", chain(&refused));
+        assert!(dial::failed_login(&refused).is_some(), "it is told from a coordinator that is away");
     }
 }
 

@@ -22,6 +22,13 @@ pub enum CallError {
         #[source]
         source: Box<dyn Error + Send + Sync>,
     },
+    /// What listens there does not know the token, or is another program.
+    #[error("cannot log in to the coordinator at {url}: {reason}")]
+    Login {
+        /// Its address.
+        url: String,
+        reason: String,
+    },
     /// It answered that it cannot answer now: it is stopping, or waits for its store or its storage.
     #[error("the coordinator at {url} cannot answer now: {message}")]
     NotNow {
@@ -72,6 +79,15 @@ pub enum CallError {
 }
 
 impl CallError {
+    /// The error for a connection that could not be made.
+    pub(crate) fn connecting(url: &str, source: impl Error + Send + Sync + 'static) -> Self {
+        let url = url.to_owned();
+        match dial::failed_login(&source) {
+            Some(login) => Self::Login { url, reason: login.to_string() },
+            None => Self::Unreachable { url, source: Box::new(source) },
+        }
+    }
+
     /// The error for a status.
     #[must_use]
     pub fn of(url: &str, status: Status) -> Self {
@@ -108,7 +124,7 @@ impl CallError {
     /// Whether the same call may succeed later, with this coordinator or its successor.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::Unreachable { .. } | Self::NotNow { .. })
+        matches!(self, Self::Unreachable { .. } | Self::Login { .. } | Self::NotNow { .. })
     }
 }
 

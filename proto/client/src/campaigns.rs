@@ -41,10 +41,7 @@ impl Campaigns {
     /// Connects; fails at once if the coordinator does not answer.
     pub async fn connect(url: &str, credentials: &Credentials) -> Result<Self, CallError> {
         let address = Address::parse(url, credentials)?;
-        let channel = address
-            .connect()
-            .await
-            .map_err(|source| CallError::Unreachable { url: url.to_owned(), source: Box::new(source) })?;
+        let channel = address.connect().await.map_err(|source| CallError::connecting(url, source))?;
         let client = CampaignServiceClient::with_interceptor(channel, address.authorize().clone())
             .max_decoding_message_size(proto::MAX_MESSAGE_BYTES)
             .max_encoding_message_size(proto::MAX_MESSAGE_BYTES);

@@ -53,6 +53,9 @@ pub enum AddressError {
         "the coordinator's address has credentials before an @: put the token into WINDTUNNEL_TOKEN or a file instead"
     )]
     SecretInAddress,
+    /// Nothing reads a query, so whatever it holds was meant for something else.
+    #[error("the coordinator's address ends with a query: leave out the `?` and what follows it")]
+    Query,
     /// The token would cross an unencrypted connection.
     #[error(
         "refusing to send the token to {host} over an unencrypted connection: use https, or pass --insecure on a network \
@@ -95,6 +98,9 @@ impl Address {
             return Ok(Self { endpoint, authorize: Authorize(None), connector: Connector(Way::Socket(path)) });
         }
         let uri: Uri = url.parse().map_err(|_| not_an_address(url))?;
+        if uri.query().is_some() {
+            return Err(AddressError::Query);
+        }
         let target = Target::of(&uri).map_err(|error| match error {
             DialError::UserInfo => AddressError::SecretInAddress,
             _ => not_an_address(url),
@@ -286,7 +292,7 @@ mod tests {
         for url in ["", "login-1:7450", "ftp://login-1", "http://", "not an address", "unix:", "unix:relative"] {
             assert!(matches!(Address::parse(url, &Credentials::default()), Err(AddressError::Address { .. })), "{url}");
         }
-        for url in ["http://user:hunter2@127.0.0.1:1", "ht tp://hunter2@x"] {
+        for url in ["http://user:hunter2@127.0.0.1:1", "ht tp://hunter2@x", "http://127.0.0.1:1/?token=hunter2"] {
             let refused = Address::parse(url, &Credentials::default()).expect_err(url);
             assert!(!format!("{refused} {refused:?}").contains("hunter2"), "{refused}");
         }

@@ -1,5 +1,6 @@
 //! Why a connection could not be made.
 
+use std::error::Error;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -92,6 +93,24 @@ pub enum LoginError {
     /// The connection broke.
     #[error("the connection broke")]
     Broken(#[source] io::Error),
+}
+
+/// The login that failed because listener and client did not recognise each other, if that is what is behind an error.
+#[must_use]
+pub fn failed_login<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e LoginError> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        // An I/O error that wraps another one skips it among its sources.
+        let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        let wrapped = wrapped.map(|wrapped| wrapped as &(dyn Error + 'static));
+        for error in [Some(error), wrapped].into_iter().flatten() {
+            if let Some(DialError::Login { source, .. }) = error.downcast_ref() {
+                return Some(source).filter(|login| !matches!(login, LoginError::Broken(_)));
+            }
+        }
+        next = wrapped.or_else(|| error.source());
+    }
+    None
 }
 
 impl From<DialError> for io::Error {

@@ -21,7 +21,7 @@ mod tunnel;
 
 pub use address::{AUTHORIZATION, Address, AddressError, Authorize, BEARER, Connection, Connector, SOCKET_SCHEME};
 pub use credentials::{ClientIdentity, Credentials, Secret, TOKEN_VARIABLE};
-pub use error::{DialError, LoginError};
+pub use error::{DialError, LoginError, failed_login};
 pub use login::{GREETING, TOKEN_PREFIX, challenge};
 pub use proxies::Proxies;
 pub use socket::SocketPath;

@@ -112,12 +112,15 @@ fn nominal_tokens(recipe: &RecipeFile, shape: Shape) -> Vec<(String, Tokens)> {
     fixed.chain(multiples).collect()
 }
 
-/// Steps of warm-up of a size, whose points are these.
+/// Steps of warm-up of a size, whose points are these: at least one where a warm-up is asked for.
 fn warmup_steps(recipe: &RecipeFile, points: &[(String, Tokens)]) -> u64 {
     let schedule = &recipe.schedule;
     let shortest = points.iter().map(|(_, tokens)| tokens.0).min().unwrap_or_default();
-    let of_shortest = |fraction: f64| (fraction * to_steps(recipe, shortest) as f64).round() as u64;
-    let in_tokens = schedule.warmup_tokens.map(|tokens| to_steps(recipe, tokens));
+    let of_shortest = |fraction: f64| {
+        let steps = (fraction * to_steps(recipe, shortest) as f64).round() as u64;
+        steps.max(u64::from(fraction > 0.0))
+    };
+    let in_tokens = schedule.warmup_tokens.map(|tokens| to_steps(recipe, tokens).max(u64::from(tokens > 0)));
     schedule.warmup_steps.or(in_tokens).or(schedule.warmup_fraction.map(of_shortest)).unwrap_or_default()
 }
 

@@ -47,6 +47,12 @@ pub enum LinkError {
 }
 
 impl LinkError {
+    /// Whether what listens there does not know this worker's token, or is another program.
+    #[must_use]
+    pub fn is_failed_login(&self) -> bool {
+        matches!(self, Self::Connect(source) if dial::failed_login(source).is_some())
+    }
+
     /// Whether retrying makes sense for a worker that was never welcome. It does not if the coordinator understood and
     /// refused.
     #[must_use]

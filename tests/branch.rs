@@ -35,7 +35,7 @@ fn a_branch_decays_from_a_trunk_and_trains_one_stage() {
     let branch =
         ["branch", &trunk, "--decay", "exponential", "--tokens", "2_048", "--floor", "0.05", "--name", "steep"];
     let ran = place.run(&branch).expect(0);
-    assert!(ran.stderr.contains("to train: 1 stages, 2.05k tokens"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("to train: 1 stage, 2.05k tokens"), "{}", ran.stderr);
     let branched = stages(&place, "steep");
     let ends: Vec<_> = branched.iter().map(|stage| stage["end_step"].as_u64().expect("a number")).collect();
     assert_eq!(ends, [16, 32, 40]);

@@ -5,6 +5,7 @@ use std::io::{IsTerminal as _, Write as _};
 use anyhow::{Context as _, anyhow};
 use proto::v1;
 use serde::Serialize;
+use vocabulary::text::counted;
 use vocabulary::units::human_bytes;
 
 use crate::args::CoordinatorArgs;
@@ -125,12 +126,18 @@ impl View for Forgotten {
         let Self { campaign, name, stages, shared, checkpoints, bytes, .. } = self;
         let verb = if self.dry_run { "would be deleted" } else { "deleted" };
         let size = human_bytes(*bytes);
-        let mut text = format!("{name} ({campaign}) {verb}\n  {stages} stages, {checkpoints} checkpoints of {size}\n");
+        // Evaluations are counted with the stages.
+        let (parts, checkpoints) = (counted(*stages, "part"), counted(*checkpoints, "checkpoint"));
+        let mut text = format!("{name} ({campaign}) {verb}\n  {parts} of its tree, {checkpoints} of {size}\n");
         if *shared > 0 {
-            text.push_str(&format!("  {shared} stages stay: other campaigns have them, too\n"));
+            text.push_str(&format!("  {shared} stay: other campaigns have them, too\n"));
         }
         for dataset in &self.unused_datasets {
-            let what = if self.datasets_deleted { verb } else { "is used by no campaign: --datasets deletes it" };
+            let what = match (self.datasets_deleted, self.dry_run) {
+                (true, _) => verb,
+                (false, true) => "would be used by no campaign: --datasets deletes it, too",
+                (false, false) => "is used by no campaign and stays: its folder in `datasets` can be deleted by hand",
+            };
             text.push_str(&format!("  {dataset} {what}\n"));
         }
         text

@@ -27,7 +27,7 @@ impl Scheduler {
             Event::GrowthRequested { growth } => self.on_growth_requested(growth, out),
             Event::WeightRequested { campaign, weight } => self.on_weight_requested(campaign, weight, out),
             Event::CampaignCancelled { campaign } => self.on_campaign_cancelled(campaign, out),
-            Event::ForgetRequested { campaign } => self.on_forget_requested(campaign, out),
+            Event::ForgetRequested { campaign } => self.on_forget_requested(now, campaign, out),
             Event::RetryRequested { campaign, diverged } => self.on_retry_requested(campaign, diverged, out),
             Event::WorkerJoined { worker, name, memory_bytes, can, running, holds, unfit } => {
                 self.on_worker_joined(now, worker, Newcomer { name, memory_bytes, can, holds, unfit }, &running, out);

@@ -40,9 +40,9 @@ impl Api {
 }
 
 fn plan(view: &View, selector: &str) -> Result<Forgotten, RequestError> {
-    let campaign = view.find(selector)?;
+    let campaign = view.find_only(selector)?;
     let ledger = view.scheduler.ledger();
-    let known = ledger.forgettable(&campaign).map_err(|error| RequestError::Forget { campaign, error })?;
+    let known = view.scheduler.forgettable(&campaign).map_err(|error| RequestError::Forget { campaign, error })?;
     let gone: BTreeSet<StageKey> = ledger.only_of(&campaign).into_iter().collect();
     let checkpoints: Vec<_> = gone.iter().flat_map(|stage| view.index.of(*stage)).collect();
     let mut unused = ledger.datasets(|stage| gone.contains(stage));

@@ -13,6 +13,8 @@ pub(crate) enum RequestError {
     UnknownCampaign { selector: String },
     #[error("several campaigns begin with `{selector}`: {}", .candidates.join(", "))]
     AmbiguousCampaign { selector: String, candidates: Vec<String> },
+    #[error("{} campaigns are named `{name}`: give one of {}", .candidates.len(), .candidates.join(", "))]
+    SeveralCampaigns { name: String, candidates: Vec<String> },
     #[error("no stage of the campaign has a key that begins with `{selector}`")]
     UnknownStage { selector: String },
     #[error("{count} stages of the campaign have a key that begins with `{selector}`: give more of it")]

@@ -88,7 +88,7 @@ impl Driver {
         reply: Reply<()>,
         batch: &mut Batch,
     ) {
-        let forgettable = self.scheduler.ledger().forgettable(&campaign).map(|_| ());
+        let forgettable = self.scheduler.forgettable(&campaign).map(|_| ());
         let forgotten = forgettable.map_err(|error| RequestError::Forget { campaign, error });
         if forgotten.is_ok() {
             let mut stages = self.scheduler.ledger().only_of(&campaign);

@@ -101,6 +101,17 @@ impl View {
         find(&self.scheduler, &self.notes, selector)
     }
 
+    /// The same for what cannot be undone: a name that several campaigns have means none of them.
+    pub(crate) fn find_only(&self, selector: &str) -> Result<CampaignId, RequestError> {
+        let campaigns = self.scheduler.ledger().campaigns().map(|campaign| campaign.plan());
+        let named: Vec<String> =
+            campaigns.filter(|plan| plan.name == selector).map(|plan| plan.campaign.to_string()).collect();
+        if named.len() > 1 {
+            return Err(RequestError::SeveralCampaigns { name: selector.to_owned(), candidates: named });
+        }
+        self.find(selector)
+    }
+
     /// The stages of a campaign that selectors mean: keys, or beginnings of exactly one. Without selectors, all stages.
     pub(crate) fn find_stages(&self, campaign: &CampaignId, selectors: &[&str]) -> Result<Vec<StageKey>, RequestError> {
         let mut keys: Vec<_> =

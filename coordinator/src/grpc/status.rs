@@ -37,6 +37,7 @@ fn of_request(error: &RequestError, message: String) -> Status {
             Status::not_found(message)
         }
         RequestError::AmbiguousCampaign { .. }
+        | RequestError::SeveralCampaigns { .. }
         | RequestError::AmbiguousStage { .. }
         | RequestError::SeveralStages { .. }
         | RequestError::Branch(BranchRefusal::NotAtEnd { .. } | BranchRefusal::Terms(_))

@@ -98,11 +98,16 @@ impl Scheduler {
         }
     }
 
-    pub(super) fn on_forget_requested(&mut self, campaign: CampaignId, effects: &mut Vec<Effect>) {
-        if self.ledger.forgettable(&campaign).is_err() {
+    pub(super) fn on_forget_requested(&mut self, now: Timestamp, campaign: CampaignId, effects: &mut Vec<Effect>) {
+        if self.forgettable(&campaign).is_err() {
             return;
         }
         let stages = self.ledger.only_of(&campaign);
+        for stage in &stages {
+            if let Some(StageState::Running { .. }) = self.ledger.stage_state(stage) {
+                self.end_attempt(now, *stage, AttemptEnd::Revoked, effects);
+            }
+        }
         for stage in &stages {
             self.timers.cancel(Timer::BackoffOver(*stage));
         }

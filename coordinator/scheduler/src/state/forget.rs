@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use vocabulary::{CampaignId, DatasetId, StageKey, Work};
+use vocabulary::{CampaignId, DatasetId, StageKey, Work, WorkerId};
 
 use super::campaign::Campaign;
 use super::ledger::Ledger;
 use super::stage::StageState;
+use crate::scheduler::Scheduler;
 
 /// Why a campaign cannot be forgotten.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -25,17 +26,37 @@ pub enum ForgetError {
     },
 }
 
+impl Scheduler {
+    /// Whether a campaign can be forgotten. What a worker had that has not joined since a restart does not keep it: should that
+    /// worker come back, its attempt is refused.
+    ///
+    /// # Errors
+    /// If it cannot.
+    pub fn forgettable(&self, campaign: &CampaignId) -> Result<&Campaign, ForgetError> {
+        self.ledger.forgettable_unless(campaign, |worker| self.workers.contains(worker))
+    }
+}
+
 impl Ledger {
     /// Whether a campaign can be forgotten.
     ///
     /// # Errors
     /// If it cannot.
     pub fn forgettable(&self, campaign: &CampaignId) -> Result<&Campaign, ForgetError> {
+        self.forgettable_unless(campaign, |_| true)
+    }
+
+    /// The same where only some workers may still be at work.
+    pub(crate) fn forgettable_unless(
+        &self,
+        campaign: &CampaignId,
+        may_work: impl Fn(&WorkerId) -> bool,
+    ) -> Result<&Campaign, ForgetError> {
         let known = self.campaign(campaign).ok_or(ForgetError::Unknown)?;
         if !known.has_ended() && !known.is_cancelled() {
             return Err(ForgetError::Open);
         }
-        let runs = |stage: &StageKey| matches!(self.stage_state(stage), Some(StageState::Running { .. }));
+        let runs = |stage: &StageKey| matches!(self.stage_state(stage), Some(StageState::Running { worker, .. }) if may_work(worker));
         match self.only_of(campaign).into_iter().find(runs) {
             Some(stage) => Err(ForgetError::Running { stage }),
             None => Ok(known),

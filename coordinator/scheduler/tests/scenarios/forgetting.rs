@@ -56,10 +56,25 @@ fn a_cancelled_campaign_is_forgotten_once_its_workers_have_stopped() {
     story.expect_nothing();
     let trunk = story.stage("trunk");
     assert_eq!(story.scheduler.ledger().forgettable(&campaign("c")), Err(ForgetError::Running { stage: trunk }));
+    assert_eq!(story.scheduler.forgettable(&campaign("c")), Err(ForgetError::Running { stage: trunk }));
     story.confirm("w1", "trunk#1");
     story.take();
     story.forget("c");
     story.expect(&["forgot c", "forget trunk, short"]);
     assert_eq!(story.scheduler.ledger().stage_count(), 0);
     assert!(story.scheduler.ready().is_empty());
+}
+
+#[test]
+fn a_worker_that_has_not_come_back_keeps_nothing_from_being_forgotten() {
+    let mut story = Scenario::with_one_worker(&plan("c", &[("trunk", "", 100), ("short", "trunk", 10)]));
+    story.cancel("c");
+    story.restart();
+    story.take();
+    story.forget("c");
+    story.expect(&["ended trunk#1 (no longer needed)", "forgot c", "forget trunk, short"]);
+    story.join("w1", &["trunk#1"]);
+    story.expect(&["refuse trunk#1 on w1"]);
+    story.wait(1000);
+    story.expect_nothing();
 }

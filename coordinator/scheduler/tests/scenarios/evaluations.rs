@@ -256,7 +256,7 @@ fn evaluations_beside_training_are_cancelled_with_it_and_come_back_with_it() {
     story.confirm("w1", "trunk#1");
     story.take();
     story.submit(&plan("c", &[("trunk", "", 100)]));
-    story.expect(&["accepted c", "started trunk#2 on w1", "assign trunk#2 to w1"]);
+    story.expect(&["accepted c", "started trunk#2 on w1", "assign trunk#2 to w1 from initial weights"]);
     let trunk = story.stage("trunk");
     assert_eq!(story.stage_is("trunk/news"), format!("starts from {}, which is running", trunk.short()), "it is back");
 }

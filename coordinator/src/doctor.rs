@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
-use scheduler::{Effect, Event, Ledger, RestoreError, Scheduler, Settings, StageState, Timestamp};
+use scheduler::{Effect, Event, Fact, Ledger, RestoreError, Scheduler, Settings, Snapshot, StageState, Timestamp};
 use serde::Serialize;
 use storage::Storage;
 use vocabulary::StageKey;
@@ -18,7 +18,9 @@ use crate::home::{self, StorageRefusal};
 use crate::lock::LockError;
 use crate::orphans::{self, InUse};
 use crate::start;
-use crate::store::{self, Commit, CommittedCheckpoint, DerivedCheck, Differences, LogCheck, Store, StoreError, Term};
+use crate::store::{
+    self, Commit, CommittedCheckpoint, DerivedCheck, Differences, LogCheck, Store, StoreError, Term, UnusableSnapshot,
+};
 use crate::verify::{self, CheckpointHealth};
 
 /// One thing that is wrong.
@@ -46,6 +48,8 @@ pub struct Check {
 pub struct Diagnosis {
     /// Everything that was checked. If the log is damaged, what depends on it was not.
     pub checks: Vec<Check>,
+    /// What could not be: nothing in the store says how it was written.
+    pub not_checked: Vec<String>,
 }
 
 impl Diagnosis {
@@ -127,11 +131,21 @@ struct Doctor<'a> {
     diagnosis: Diagnosis,
 }
 
+/// What has no hash: a changed value there looks like any other.
+const NOT_CHECKED: [&str; 4] = [
+    "the values of curves: only that no step is missing or too many",
+    "the losses of held-out documents",
+    "the text of recipes",
+    "a log that somebody rewrote together with its hashes: they are not signed",
+];
+
 impl Doctor<'_> {
     async fn examine(&mut self) -> Result<(), DoctorError> {
         let file = self.store.check_engine().await?;
         self.found("database file", 1, file.into_iter().map(|what| Problem { what, repaired: false }).collect());
-        let Some(mut scheduler) = self.log().await? else { return Ok(()) };
+        self.diagnosis.not_checked.extend(NOT_CHECKED.map(str::to_owned));
+        let Some((mut scheduler, facts)) = self.log().await? else { return Ok(()) };
+        self.snapshots(&facts).await?;
         self.tables().await?;
         self.checkpoints(&mut scheduler).await?;
         self.curves(scheduler.ledger()).await?;
@@ -142,28 +156,61 @@ impl Doctor<'_> {
         self.diagnosis.checks.push(Check { name, looked_at, problems });
     }
 
-    /// The scheduler that the log restores, if it is sound: no row is missing or changed, its end is there, and no fact
-    /// contradicts those before it.
-    async fn log(&mut self) -> Result<Option<Scheduler>, DoctorError> {
+    /// The facts of the log and the scheduler that it restores, if it is sound: no row is missing or changed, its end is there,
+    /// and no fact contradicts those before it.
+    async fn log(&mut self) -> Result<Option<(Scheduler, Vec<Fact>)>, DoctorError> {
         let left = |what: String| vec![Problem { what, repaired: false }];
         let rows = match self.store.check_log().await {
-            Ok(LogCheck { rows, .. }) => usize::try_from(rows).unwrap_or(usize::MAX),
+            Ok(LogCheck { rows, unchained }) => {
+                if unchained > 0 {
+                    let old = format!(
+                        "{unchained} rows of the log from a version without hashes: only that they can be read"
+                    );
+                    self.diagnosis.not_checked.push(old);
+                }
+                usize::try_from(rows).unwrap_or(usize::MAX)
+            }
             Err(error @ StoreError::Read { .. }) => return Err(error.into()),
             Err(error) => {
                 self.found("log", 0, left(one_line(&error)));
                 return Ok(None);
             }
         };
-        match Scheduler::restore(Settings::default(), Timestamp(0), self.store.facts().await?) {
+        let facts = self.store.facts().await?;
+        match Scheduler::restore(Settings::default(), Timestamp(0), facts.clone()) {
             Ok(scheduler) => {
                 self.found("log", rows, Vec::new());
-                Ok(Some(scheduler))
+                Ok(Some((scheduler, facts)))
             }
             Err(error @ RestoreError { .. }) => {
                 self.found("log", rows, left(one_line(&error)));
                 Ok(None)
             }
         }
+    }
+
+    /// Compares each snapshot with its checksum, and with what the log amounts to at its place. The start of a coordinator does
+    /// only the former.
+    async fn snapshots(&mut self, facts: &[Fact]) -> Result<(), DoctorError> {
+        let snapshots = self.store.snapshots().await?;
+        let (looked_at, mut problems) = (snapshots.len(), Vec::new());
+        for (position, snapshot) in snapshots {
+            let sequence = position.sequence;
+            let why = match snapshot {
+                Ok(snapshot) if is_of(&snapshot, facts, sequence) => continue,
+                Ok(_) => "it is not what the log says".to_owned(),
+                // Of another version; the next start reads the log instead.
+                Err(UnusableSnapshot::Version { .. }) => continue,
+                Err(error) => one_line(&error),
+            };
+            if let Some(term) = self.term {
+                self.store.delete_snapshot(term, sequence).await?;
+            }
+            let what = format!("the snapshot of the ledger after row {sequence} is damaged: {why}");
+            problems.push(Problem { what, repaired: self.options.repair });
+        }
+        self.found("snapshots", looked_at, problems);
+        Ok(())
     }
 
     async fn tables(&mut self) -> Result<(), DoctorError> {
@@ -290,4 +337,13 @@ impl Doctor<'_> {
         self.found("files of checkpoints", files.len(), orphans.iter().map(problem).collect());
         Ok(())
     }
+}
+
+/// Whether a snapshot is what the first facts of a log amount to.
+fn is_of(snapshot: &Snapshot, facts: &[Fact], sequence: u64) -> bool {
+    let first = facts.iter().take(usize::try_from(sequence).unwrap_or(usize::MAX)).cloned();
+    let restored = Scheduler::restore(Settings::default(), Timestamp(0), first);
+    // As text, in which NaN equals itself.
+    let text = |snapshot: &Snapshot| serde_json::to_vec(snapshot).ok();
+    restored.is_ok_and(|restored| text(&restored.snapshot()) == text(snapshot))
 }

@@ -12,7 +12,8 @@ use crate::views::output::{self, View};
 /// Cancel a campaign: stop training what no other campaign needs
 ///
 /// Keeps everything trained so far: stages in training take a checkpoint first. Submitting the recipe again continues where
-/// it stopped. A campaign that has ended stays as it is.
+/// it stopped. Of a campaign whose training has ended, only evaluations that are not done are cancelled: the campaign stays
+/// ended, and `windtunnel evaluate` asks for them again.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:
@@ -30,8 +31,10 @@ pub(crate) struct Args {
 struct Cancelled {
     campaign: String,
     name: String,
-    /// Whether there was something to cancel.
+    /// Whether the campaign was cancelled.
     cancelled: bool,
+    /// How many evaluations were, of a campaign whose training has ended.
+    evaluations_cancelled: u32,
     #[serde(skip)]
     was: CampaignPhase,
 }
@@ -44,7 +47,8 @@ impl Args {
         let cancelled = Cancelled {
             campaign: answer.campaign,
             name: answer.name,
-            cancelled: matches!(was, CampaignPhase::Open | CampaignPhase::Unspecified),
+            cancelled: matches!(was, CampaignPhase::Open | CampaignPhase::Unspecified) && answer.evaluations == 0,
+            evaluations_cancelled: answer.evaluations,
             was,
         };
         output::print(&cancelled, global.json)?;
@@ -54,8 +58,14 @@ impl Args {
 
 impl View for Cancelled {
     fn table(&self) -> String {
-        let Self { campaign, name, .. } = self;
+        let Self { campaign, name, evaluations_cancelled, .. } = self;
         match self.was {
+            _ if *evaluations_cancelled > 0 => {
+                let evaluations = if *evaluations_cancelled == 1 { "evaluation" } else { "evaluations" };
+                format!(
+                    "cancelled {evaluations_cancelled} {evaluations} of {name} ({campaign}), whose training has ended; its results                      stay\n"
+                )
+            }
             CampaignPhase::Ended => format!("{name} has ended; nothing to cancel\n"),
             CampaignPhase::Cancelled => format!("{name} was cancelled before; nothing to cancel\n"),
             CampaignPhase::Open | CampaignPhase::Unspecified => format!("cancelled {name} ({campaign})\n"),

@@ -54,11 +54,12 @@ impl Ledger {
         stages: &[StageKey],
         text: &EvaluationText<'_>,
     ) -> Option<Result<PlannedEvaluations, EvaluateError>> {
-        let plan = self.campaign(campaign)?.plan();
+        let known_campaign = self.campaign(campaign)?;
+        let plan = known_campaign.plan();
         let ends = if stages.is_empty() { ends_of_trials(plan) } else { stages.to_vec() };
         Some(evaluations(plan, &ends, text).map(|asked| {
             let all: Vec<StageKey> = asked.evaluations.iter().map(|evaluation| evaluation.key).collect();
-            let mut growth = asked.beyond(plan);
+            let mut growth = known_campaign.beyond(asked);
             let is_new = |key: &StageKey| growth.evaluations.iter().any(|new| new.key == *key);
             let known: Vec<StageKey> = all.into_iter().filter(|key| !is_new(key)).collect();
             let known_done = known.iter().filter(|key| self.is_done(key)).count();

@@ -23,6 +23,12 @@ pub enum Fact {
     },
     /// A campaign is no longer wanted.
     CampaignCancelled { campaign: CampaignId },
+    /// Evaluations of a campaign whose training has ended are no longer wanted by it. Everything else of it stays.
+    EvaluationsCancelled {
+        campaign: CampaignId,
+        /// Those that were not done.
+        evaluations: Vec<StageKey>,
+    },
     /// A campaign that had ended or was cancelled is forgotten, with the stages and evaluations that no other campaign has.
     /// Their earlier facts stay in the log.
     CampaignForgotten { campaign: CampaignId },
@@ -110,6 +116,7 @@ impl Fact {
             Self::CampaignAccepted { .. }
             | Self::CampaignGrown { .. }
             | Self::CampaignCancelled { .. }
+            | Self::EvaluationsCancelled { .. }
             | Self::CampaignForgotten { .. }
             | Self::RetriesChanged { .. }
             | Self::WeightChanged { .. } => None,
@@ -132,6 +139,7 @@ impl Fact {
             Self::CampaignAccepted { plan } => Some(plan.campaign),
             Self::CampaignGrown { growth } => Some(growth.campaign),
             Self::CampaignCancelled { campaign }
+            | Self::EvaluationsCancelled { campaign, .. }
             | Self::CampaignForgotten { campaign }
             | Self::RetriesChanged { campaign, .. } => Some(*campaign),
             _ => None,
@@ -150,6 +158,7 @@ impl Fact {
             Self::CampaignAccepted { .. }
             | Self::CampaignGrown { .. }
             | Self::CampaignCancelled { .. }
+            | Self::EvaluationsCancelled { .. }
             | Self::CampaignForgotten { .. }
             | Self::RetriesChanged { .. }
             | Self::WeightChanged { .. }
@@ -167,6 +176,7 @@ impl Fact {
             Self::CampaignAccepted { .. } => "campaign_accepted",
             Self::CampaignGrown { .. } => "campaign_grown",
             Self::CampaignCancelled { .. } => "campaign_cancelled",
+            Self::EvaluationsCancelled { .. } => "evaluations_cancelled",
             Self::CampaignForgotten { .. } => "campaign_forgotten",
             Self::RetriesChanged { .. } => "retries_changed",
             Self::WeightChanged { .. } => "weight_changed",

@@ -165,9 +165,9 @@ impl Scheduler {
         let state = |stage: &StageKey| self.ledger.stage_state(stage);
         let count = |keys: &mut dyn Iterator<Item = StageKey>| {
             let mut counts = StageCounts::default();
-            for state in keys.filter_map(|key| state(&key)) {
-                // Nothing of a cancelled campaign waits, unless another one wants it, and then not for this one.
-                let is_left = known.is_cancelled() && *state == StageState::Waiting;
+            for (key, state) in keys.filter_map(|key| Some((key, state(&key)?))) {
+                // Nothing that was cancelled waits, unless another campaign wants it, and then not for this one.
+                let is_left = !known.wants(&key) && *state == StageState::Waiting;
                 *(if is_left { &mut counts.not_run } else { counts.of(state) }) += 1;
             }
             counts

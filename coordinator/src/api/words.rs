@@ -17,10 +17,10 @@ pub(crate) fn quiet(quiet: &Quiet) -> Option<String> {
 }
 
 /// Why a stage is where it is; empty where its phase says it all.
-pub(crate) fn stage_reason(status: &StageStatus, campaign_is_cancelled: bool) -> String {
+pub(crate) fn stage_reason(status: &StageStatus, is_cancelled: bool) -> String {
     let last_end = status.last_end.as_ref();
     match &status.state {
-        StageState::Waiting if campaign_is_cancelled => "the campaign was cancelled".to_owned(),
+        StageState::Waiting if is_cancelled => "it was cancelled".to_owned(),
         StageState::Waiting => {
             let waits = status.waits.as_ref().map(ToString::to_string);
             let last = last_end.map(|end| format!("last attempt: {end}"));
@@ -77,7 +77,7 @@ mod tests {
     fn a_reason_is_one_sentence() {
         let waits = StageStatus { waits: Some(WaitReason::WorkersBusy { ahead: 4 }), ..stage(StageState::Waiting) };
         assert_eq!(stage_reason(&waits, false), "queued, fifth in line; last attempt: failed: disk full");
-        assert_eq!(stage_reason(&waits, true), "the campaign was cancelled");
+        assert_eq!(stage_reason(&waits, true), "it was cancelled");
         let diverged = |loss| stage(StageState::Diverged { attempt: Attempt(3), step: 7, loss });
         assert_eq!(stage_reason(&diverged(Some(12.5)), false), "the loss was 12.5 at step 7");
         assert_eq!(stage_reason(&diverged(None), false), "the loss was NaN or infinite at step 7");

@@ -16,6 +16,8 @@ pub(super) struct Applied {
     pub(super) checkpoint_recorded: bool,
     /// The campaign was accepted now.
     pub(super) accepted: Option<CampaignId>,
+    /// How many evaluations were cancelled without the rest of their campaign.
+    pub(super) evaluations_cancelled: usize,
     /// Stages and evaluations that are tried again.
     pub(super) retried: Vec<StageKey>,
     /// The plan was not accepted.
@@ -91,6 +93,7 @@ impl Driver {
         match &fact {
             Fact::CheckpointCommitted { .. } => applied.checkpoint_recorded = true,
             Fact::CampaignAccepted { plan } => applied.accepted = Some(plan.campaign),
+            Fact::EvaluationsCancelled { evaluations, .. } => applied.evaluations_cancelled = evaluations.len(),
             Fact::AttemptEnded { stage, attempt, why: why @ (AttemptEnd::Released | AttemptEnd::Revoked), .. } => {
                 info!(%stage, %attempt, %why, "an attempt ended");
             }

@@ -114,6 +114,8 @@ pub(crate) struct Cancelled {
     pub(crate) name: String,
     /// The phase before. Only an open campaign is cancelled.
     pub(crate) was: CampaignPhase,
+    /// How many evaluations were cancelled, where its training had ended and nothing else was: it counts as ended again.
+    pub(crate) evaluations: usize,
 }
 
 /// What a retry did.

@@ -75,8 +75,8 @@ impl Driver {
             let unknown = || RequestError::UnknownCampaign { selector: selector.to_owned() };
             let CampaignStatus { name, phase: was, .. } =
                 self.scheduler.campaign_status(&campaign).ok_or_else(unknown)?;
-            self.apply(Event::CampaignCancelled { campaign }, batch);
-            Ok(Cancelled { campaign, name, was })
+            let evaluations = self.apply(Event::CampaignCancelled { campaign }, batch).evaluations_cancelled;
+            Ok(Cancelled { campaign, name, was, evaluations })
         });
         answer(batch, reply, cancelled);
     }

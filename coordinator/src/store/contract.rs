@@ -85,6 +85,12 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// If they cannot be read.
     async fn snapshots(&self) -> Result<Vec<(LogPosition, Result<Snapshot, UnusableSnapshot>)>, StoreError>;
 
+    /// Deletes the snapshot after `sequence` rows of the log, if there is one.
+    ///
+    /// # Errors
+    /// If another term has begun, or if it cannot be written.
+    async fn delete_snapshot(&self, term: Term, sequence: u64) -> Result<(), StoreError>;
+
     /// Every campaign that was ever accepted, by its identifier.
     ///
     /// # Errors

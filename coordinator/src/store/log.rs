@@ -78,10 +78,13 @@ impl LogReader {
         Ok(fact)
     }
 
-    /// Compares the last row with where the log was noted to end.
-    pub(super) fn finish(self, end: Option<i64>) -> Result<(), StoreError> {
+    /// Compares the last row with where the log was noted to end, and with which chain.
+    pub(super) fn finish(self, end: Option<(i64, Option<Vec<u8>>)>) -> Result<(), StoreError> {
         match end {
-            Some(end) if self.last < end => Err(StoreError::LogCut { last: self.last, end }),
+            Some((end, _)) if self.last < end => Err(StoreError::LogCut { last: self.last, end }),
+            Some((end, Some(chain))) if self.last == end && chain != self.chain => {
+                Err(StoreError::LogChain { sequence: end })
+            }
             _ => Ok(()),
         }
     }

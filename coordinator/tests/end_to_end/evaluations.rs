@@ -162,3 +162,25 @@ async fn a_stage_that_diverged_is_not_evaluated_and_the_answer_says_so() {
     assert!(refused.message().contains("was cancelled: submit it again"), "{}", refused.message());
     bench.handle.shutdown().await;
 }
+
+#[tokio::test]
+async fn a_campaign_that_is_trained_stays_so_when_its_evaluations_are_cancelled() {
+    let mut bench = Bench::new().await;
+    let submitted = bench.submit().await;
+    let mut worker = Worker::join(&bench.handle, "trainer").await;
+    worker.work(submitted.stages as usize).await;
+    worker.settle().await;
+    let dataset = news(&bench);
+    let asked = evaluate(&mut bench, evaluation(&dataset)).await.added.len();
+    let cancel = v1::CancelCampaignRequest { campaign: submitted.campaign.clone() };
+    let answer = bench.client.cancel_campaign(cancel.clone()).await.expect("it is known").into_inner();
+    assert_eq!((answer.was(), answer.evaluations as usize), (v1::CampaignPhase::Open, asked));
+    let detail = bench.detail(&submitted.campaign).await;
+    assert_eq!(detail.summary.as_ref().expect("it has a summary").phase(), v1::CampaignPhase::Ended);
+    let not_run = |it: &v1::StageStatus| it.phase() == StagePhase::NotRun && it.reason == "it was cancelled";
+    assert!(detail.evaluations.iter().all(not_run), "{:?}", detail.evaluations);
+    let again = bench.client.cancel_campaign(cancel).await.expect("it is known").into_inner();
+    assert_eq!((again.was(), again.evaluations), (v1::CampaignPhase::Ended, 0));
+    assert_eq!(evaluate(&mut bench, evaluation(&dataset)).await.added.len(), asked, "they can be asked for again");
+    bench.handle.shutdown().await;
+}

@@ -171,6 +171,8 @@ async fn the_doctor_names_the_row_at_which_the_log_is_damaged() {
     let damages = [
         ("UPDATE facts SET at_ms = at_ms + 1 WHERE sequence = 3", "row 3 of `facts` does not follow"),
         ("DELETE FROM facts WHERE sequence > 3", "ends with row 3 of `facts`, and 5 were written"),
+        // Another log, sound in itself, is not the one whose end was noted.
+        ("UPDATE log_end SET chain = (SELECT chain FROM facts WHERE sequence = 4)", "row 5 of `facts` does not follow"),
     ];
     for (sql, said) in damages {
         let scratch = unguarded().await;

@@ -17,7 +17,7 @@ use client::{Campaigns, Detail};
 /// Measure how far weights moved between two checkpoints, or along a trial
 ///
 /// Per parameter: the largest change of a single weight, the RMS change, and the norm of the change relative to the
-/// parameter's norm before.
+/// parameter's norm before. If only one of the two has a head of its own, it is compared with the other's embedding.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:

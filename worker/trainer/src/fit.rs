@@ -46,7 +46,16 @@ pub(crate) fn fitting<'a>(
     tensor: String,
     expected: &[usize],
 ) -> Result<&'a [f32], FitError> {
-    match tensors.get(&tensor) {
+    of_shape(tensors.get(&tensor), tensor, expected)
+}
+
+/// The values of what was found under a name, if they have the expected shape.
+pub(crate) fn of_shape<'a>(
+    found: Option<&'a HostTensor>,
+    tensor: String,
+    expected: &[usize],
+) -> Result<&'a [f32], FitError> {
+    match found {
         Some(found) if found.shape == expected => Ok(&found.values),
         found => {
             let found = found.map_or_else(|| "missing".to_owned(), |found| format!("of shape {:?}", found.shape));

@@ -53,8 +53,8 @@ impl Scheduler {
     pub(super) fn on_growth_requested(&mut self, growth: Growth, effects: &mut Vec<Effect>) {
         let campaign = growth.campaign;
         let decided = self.ledger.wanted(&campaign).and_then(|known| {
-            let growth = growth.beyond(known.plan());
-            plan_check::check_growth(known.plan(), &growth).map(|()| (growth, known.has_ended()))
+            let growth = known.beyond(growth);
+            plan_check::check_growth(known.plan(), &known.unplanned(&growth)).map(|()| (growth, known.has_ended()))
         });
         match decided {
             Err(error) => effects.push(Effect::RejectPlan { campaign, error }),
@@ -71,11 +71,16 @@ impl Scheduler {
         }
     }
 
-    /// Takes away what only this campaign needs. Workers keep their slot until they confirm, and a stage that is done
-    /// before the order reaches its worker is done.
+    /// Takes away what only this campaign needs: its evaluations, if its training has ended, and otherwise everything. Workers
+    /// keep their slot until they confirm, and a stage that is done before the order reaches its worker is done.
     pub(super) fn on_campaign_cancelled(&mut self, campaign: CampaignId, effects: &mut Vec<Effect>) {
         let Some(known) = self.ledger.campaign(&campaign).filter(|known| !known.is_cancelled()) else { return };
         if known.has_ended() {
+            return;
+        }
+        if let Some(evaluations) = self.ledger.open_evaluations(&campaign) {
+            self.record(Fact::EvaluationsCancelled { campaign, evaluations: evaluations.clone() }, effects);
+            evaluations.into_iter().for_each(|evaluation| self.revoke_if_unwanted(evaluation, effects));
             return;
         }
         let stages: Vec<StageKey> = known.plan().keys().collect();

@@ -1,8 +1,9 @@
 //! A campaign according to the log.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use vocabulary::Plan;
+use vocabulary::{Growth, Plan, StageKey};
 
 use crate::weight::Weight;
 
@@ -15,6 +16,8 @@ pub struct Campaign {
     pub(crate) state: CampaignState,
     /// Its share of the workers beside other campaigns.
     pub(crate) weight: Weight,
+    /// Evaluations of the plan that were cancelled, and not asked for again.
+    pub(crate) dropped: BTreeSet<StageKey>,
 }
 
 /// Whether a campaign is wanted.
@@ -39,6 +42,28 @@ impl Campaign {
     #[must_use]
     pub fn has_ended(&self) -> bool {
         self.state == CampaignState::Wanted { open: 0 }
+    }
+
+    /// Whether it still wants a stage or an evaluation of its plan.
+    #[must_use]
+    pub fn wants(&self, key: &StageKey) -> bool {
+        !self.is_cancelled() && !self.dropped.contains(key)
+    }
+
+    /// What of a growth it does not have, or has cancelled.
+    pub(crate) fn beyond(&self, growth: Growth) -> Growth {
+        let again: Vec<_> =
+            growth.evaluations.iter().filter(|added| self.dropped.contains(&added.key)).cloned().collect();
+        let mut growth = growth.beyond(&self.plan);
+        growth.evaluations.extend(again);
+        growth
+    }
+
+    /// What of a growth its plan does not have.
+    pub(crate) fn unplanned(&self, growth: &Growth) -> Growth {
+        let mut growth = growth.clone();
+        growth.evaluations.retain(|added| !self.dropped.contains(&added.key));
+        growth
     }
 
     #[must_use]

@@ -192,6 +192,9 @@ impl Ledger {
             Fact::CampaignAccepted { plan } => self.accept(plan, fact),
             Fact::CampaignGrown { growth } => self.grow(growth, fact),
             Fact::CampaignCancelled { campaign } => self.cancel(*campaign, fact),
+            Fact::EvaluationsCancelled { campaign, evaluations } => {
+                self.cancel_evaluations(*campaign, evaluations, fact)
+            }
             Fact::CampaignForgotten { campaign } => self.forget(*campaign, fact),
             Fact::RetriesChanged { campaign, retries } => self.change_retries(*campaign, *retries, fact),
             Fact::WeightChanged { campaign, weight } => self.change_weight(*campaign, *weight, fact),
@@ -215,7 +218,7 @@ impl Ledger {
         plan_check::check_structure(plan).map_err(IllegalFact::Plan)?;
 
         let open = self.want(campaign, plan.nodes());
-        Ok(self.adopt_plan(Arc::new(plan.clone()), open))
+        Ok(self.adopt_plan(Arc::new(plan.clone()), open, BTreeSet::new()))
     }
 
     /// Other campaigns may have added stages before, which may even be done. A campaign that had ended is open again unless
@@ -227,10 +230,14 @@ impl Ledger {
         let CampaignState::Wanted { open } = known.state else {
             return Err(IllegalFact::Unwanted { campaign, fact: fact.name() });
         };
-        let plan = known.plan.grown(growth);
+        let plan = known.plan.grown(&known.unplanned(growth));
         plan_check::check_grown(&plan).map_err(IllegalFact::Plan)?;
+        let mut dropped = known.dropped.clone();
+        for again in &growth.evaluations {
+            dropped.remove(&again.key);
+        }
         let open = open + self.want(campaign, growth.nodes());
-        Ok(self.adopt_plan(Arc::new(plan), open))
+        Ok(self.adopt_plan(Arc::new(plan), open, dropped))
     }
 
     /// Notes that a campaign wants these, and counts those that may still be done.
@@ -248,12 +255,12 @@ impl Ledger {
     }
 
     /// Sets the plan of a campaign whose stages are all known. All are touched, for their paths may be longer now.
-    fn adopt_plan(&mut self, plan: Arc<Plan>, open: usize) -> Changes {
+    fn adopt_plan(&mut self, plan: Arc<Plan>, open: usize, dropped: BTreeSet<StageKey>) -> Changes {
         let campaign = plan.campaign;
         self.lengthen_critical_paths(&plan);
         let touched = plan.keys().collect();
         let weight = self.weight_of(&campaign);
-        self.campaigns.insert(campaign, Campaign { plan, state: CampaignState::Wanted { open }, weight });
+        self.campaigns.insert(campaign, Campaign { plan, state: CampaignState::Wanted { open }, weight, dropped });
         Changes { touched, ended: if open == 0 { vec![campaign] } else { Vec::new() } }
     }
 
@@ -301,6 +308,41 @@ impl Ledger {
             }
         }
         Ok(Changes { touched, ended: Vec::new() })
+    }
+
+    /// Only evaluations of a campaign that nothing else keeps open: whoever cancels one that trains cancels all of it.
+    fn cancel_evaluations(
+        &mut self,
+        campaign: CampaignId,
+        evaluations: &[StageKey],
+        fact: &Fact,
+    ) -> Result<Changes, IllegalFact> {
+        self.wanted(&campaign).map_err(|error| match error {
+            PlanError::Cancelled { .. } => IllegalFact::Unwanted { campaign, fact: fact.name() },
+            _ => IllegalFact::UnknownCampaign { campaign, fact: fact.name() },
+        })?;
+        if evaluations.is_empty() || self.open_evaluations(&campaign).as_deref() != Some(evaluations) {
+            return Err(IllegalFact::Unfinished { campaign, fact: fact.name() });
+        }
+        for key in evaluations {
+            if let Some(record) = self.stages.get_mut(key) {
+                record.wanted_by.remove(&campaign);
+            }
+        }
+        if let Some(known) = self.campaigns.get_mut(&campaign) {
+            known.state = CampaignState::Wanted { open: 0 };
+            known.dropped.extend(evaluations);
+        }
+        Ok(Changes { touched: evaluations.to_vec(), ended: vec![campaign] })
+    }
+
+    /// The evaluations that a campaign still waits for, in the plan's order; `None` if it waits for anything else.
+    pub(crate) fn open_evaluations(&self, campaign: &CampaignId) -> Option<Vec<StageKey>> {
+        let known = self.campaigns.get(campaign)?;
+        let is_open = |key: &StageKey| known.wants(key) && self.stage_state(key).is_some_and(StageState::is_open);
+        let evaluations = known.plan.evaluations.iter().map(|evaluation| evaluation.key);
+        let open: Vec<StageKey> = evaluations.filter(is_open).collect();
+        (known.state == CampaignState::Wanted { open: open.len() }).then_some(open)
     }
 
     fn forget(&mut self, campaign: CampaignId, fact: &Fact) -> Result<Changes, IllegalFact> {

@@ -18,7 +18,7 @@ use crate::shared::SharedMap;
 use crate::weight::Weight;
 
 /// Raised whenever the form of a snapshot changes. One of another version is left aside, and the log read instead.
-pub const SNAPSHOT_VERSION: u32 = 3;
+pub const SNAPSHOT_VERSION: u32 = 4;
 
 /// A ledger, to be stored. Taking it copies no plan.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -34,6 +34,8 @@ struct StoredCampaign {
     is_cancelled: bool,
     #[serde(default, skip_serializing_if = "Weight::is_default")]
     weight: Weight,
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    dropped: BTreeSet<StageKey>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -82,6 +84,7 @@ impl Ledger {
                 plan: Arc::clone(&known.plan),
                 is_cancelled: known.is_cancelled(),
                 weight: known.weight,
+                dropped: known.dropped.clone(),
             })
             .collect();
         let in_plans = InPlans::of(&campaigns);
@@ -135,9 +138,9 @@ impl Ledger {
             records.insert(key, record);
         }
         let mut ledger = Self { campaigns: BTreeMap::new(), stages: records };
-        for StoredCampaign { plan, is_cancelled, weight } in campaigns {
-            plan_check::check_structure(&plan).map_err(SnapshotError::Plan)?;
-            ledger.adopt(plan, is_cancelled, weight)?;
+        for stored in campaigns {
+            plan_check::check_structure(&stored.plan).map_err(SnapshotError::Plan)?;
+            ledger.adopt(stored)?;
         }
         let plans: Vec<_> = ledger.campaigns.values().map(|campaign| Arc::clone(&campaign.plan)).collect();
         for plan in plans {
@@ -146,7 +149,8 @@ impl Ledger {
         Ok(ledger)
     }
 
-    fn adopt(&mut self, plan: Arc<Plan>, is_cancelled: bool, weight: Weight) -> Result<(), SnapshotError> {
+    fn adopt(&mut self, stored: StoredCampaign) -> Result<(), SnapshotError> {
+        let StoredCampaign { plan, is_cancelled, weight, dropped } = stored;
         let campaign: CampaignId = plan.campaign;
         let mut open = 0;
         for (key, parent) in plan.links() {
@@ -154,13 +158,13 @@ impl Ledger {
                 parent.children.insert(key);
             }
             let record = self.stages.get_mut(&key).ok_or(SnapshotError::Stage { stage: key })?;
-            if !is_cancelled {
+            if !is_cancelled && !dropped.contains(&key) {
                 record.wanted_by.insert(campaign);
+                open += usize::from(record.state.is_open());
             }
-            open += usize::from(record.state.is_open());
         }
         let state = if is_cancelled { CampaignState::Cancelled } else { CampaignState::Wanted { open } };
-        self.campaigns.insert(campaign, Campaign { plan, state, weight });
+        self.campaigns.insert(campaign, Campaign { plan, state, weight, dropped });
         Ok(())
     }
 }

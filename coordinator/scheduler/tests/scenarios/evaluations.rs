@@ -84,17 +84,19 @@ fn an_evaluation_is_leased_retried_given_up_and_tried_again_like_a_stage() {
 }
 
 #[test]
-fn an_evaluation_is_taken_back_when_its_campaign_is_cancelled_and_comes_back_with_it() {
+fn an_evaluation_that_was_cancelled_is_taken_back_and_comes_back_when_it_is_asked_for_again() {
     let mut story = Scenario::ended(&plan("c", &TREE));
     story.evaluate("c", &["short"], "news");
     story.expect(&["c grew by short/news", "started short/news#1 on w1", "assign short/news#1 to w1 from short"]);
     story.cancel("c");
-    story.expect(&["cancelled c", "revoke short/news#1 on w1", "c is over"]);
+    story.expect(&["cancelled short/news of c", "c is over", "revoke short/news#1 on w1"]);
     story.confirm("w1", "short/news#1");
     story.expect(&["ended short/news#1: no longer needed"]);
     assert_eq!(story.stage_is("short/news"), "every campaign that wanted it was cancelled");
     story.submit(&plan("c", &TREE));
-    story.expect(&["accepted c", "started short/news#2 on w1", "assign short/news#2 to w1 from short"]);
+    story.expect(&["c is over"]);
+    story.evaluate("c", &["short"], "news");
+    story.expect(&["c grew by short/news", "started short/news#2 on w1", "assign short/news#2 to w1 from short"]);
 }
 
 #[test]
@@ -174,9 +176,9 @@ fn an_evaluation_that_is_not_done_holds_the_checkpoint_it_starts_from() {
     story.expect(&["c grew by worse/news", "started worse/news#1 on w1", "assign worse/news#1 to w1 from worse"]);
     // Of a campaign that is not over, every result is kept; the evaluation holds it by itself.
     story.cancel("c");
-    story.expect(&["cancelled c", "revoke worse/news#1 on w1", "c is over"]);
-    story.submit(&tree);
-    story.expect(&["accepted c"]);
+    story.expect(&["cancelled worse/news of c", "c is over", "revoke worse/news#1 on w1"]);
+    story.evaluate("c", &["worse"], "news");
+    story.expect(&["c grew by worse/news"]);
     story.confirm("w1", "worse/news#1");
     story.expect(&[
         "ended worse/news#1: no longer needed",
@@ -201,6 +203,62 @@ fn an_evaluation_that_is_not_done_holds_the_checkpoint_it_starts_from() {
     assert_eq!(hold(&story, "worse"), None);
     story.collect(&[("worse", 10)]);
     story.expect(&["removed the checkpoint of worse at 10: collected"]);
+}
+
+/// Its results stay what they are, and it is not a cancelled campaign.
+#[test]
+fn of_a_campaign_that_is_trained_only_the_evaluations_are_cancelled() {
+    let mut story = Scenario::ended(&plan("c", &TREE));
+    story.evaluate("c", &["trunk"], "first");
+    story.take();
+    story.complete("w1", "trunk/first#1");
+    story.take();
+    story.evaluate("c", &["trunk", "short"], "news");
+    story.take();
+    story.cancel("c");
+    story.expect(&["cancelled trunk/news, short/news of c", "c is over", "revoke trunk/news#1 on w1"]);
+    assert_eq!(story.phase("c"), CampaignPhase::Ended);
+    let cancelled = StageCounts { completed: 1, running: 1, not_run: 1, ..StageCounts::default() };
+    let status = |story: &Scenario| story.scheduler.campaign_status(&campaign("c")).expect("it was submitted");
+    assert_eq!((status(&story).evaluations, status(&story).stages.completed), (cancelled, 2));
+    story.cancel("c");
+    story.expect_nothing();
+    story.confirm("w1", "trunk/news#1");
+    story.expect(&["ended trunk/news#1: no longer needed"]);
+
+    // That holds over restarts, from the log and from a snapshot.
+    let text = serde_json::to_string(&story.scheduler.snapshot()).expect("a snapshot has a JSON form");
+    let snapshot = serde_json::from_str(&text).expect("it can be read");
+    let restored = Scheduler::restore_from(settings(), Timestamp(0), snapshot, []).expect("it is sound");
+    assert_eq!(restored.ledger(), story.scheduler.ledger());
+    story.restart();
+    story.join("w1", &[]);
+    story.expect_nothing();
+
+    // One of them is asked for again.
+    story.evaluate("c", &["short"], "news");
+    story.expect(&["c grew by short/news", "started short/news#1 on w1", "assign short/news#1 to w1 from short"]);
+    story.complete("w1", "short/news#1");
+    story.expect(&["completed short/news#1", "c is over"]);
+    let counts = StageCounts { completed: 2, not_run: 1, ..StageCounts::default() };
+    assert_eq!(status(&story).evaluations, counts);
+}
+
+#[test]
+fn evaluations_beside_training_are_cancelled_with_it_and_come_back_with_it() {
+    let mut story = Scenario::with_one_worker(&plan("c", &[("trunk", "", 100)]));
+    story.evaluate("c", &["trunk"], "news");
+    story.take();
+    story.cancel("c");
+    story.expect(&["cancelled c", "revoke trunk#1 on w1", "c is over"]);
+    assert_eq!(story.phase("c"), CampaignPhase::Cancelled);
+    assert_eq!(story.stage_is("trunk/news"), "every campaign that wanted it was cancelled");
+    story.confirm("w1", "trunk#1");
+    story.take();
+    story.submit(&plan("c", &[("trunk", "", 100)]));
+    story.expect(&["accepted c", "started trunk#2 on w1", "assign trunk#2 to w1 from initial weights"]);
+    let trunk = story.stage("trunk");
+    assert_eq!(story.stage_is("trunk/news"), format!("starts from {}, which is running", trunk.short()), "it is back");
 }
 
 #[test]

@@ -288,6 +288,12 @@ fn facts_are_stored_in_a_form_that_never_changes() {
             r#"{"fact":"campaign_cancelled","campaign":"campaign_efefefefefefefef"}"#.to_owned(),
         ),
         (
+            Fact::EvaluationsCancelled { campaign, evaluations: vec![stage] },
+            format!(
+                r#"{{"fact":"evaluations_cancelled","campaign":"campaign_efefefefefefefef","evaluations":["{key}"]}}"#
+            ),
+        ),
+        (
             Fact::CampaignForgotten { campaign },
             r#"{"fact":"campaign_forgotten","campaign":"campaign_efefefefefefefef"}"#.to_owned(),
         ),

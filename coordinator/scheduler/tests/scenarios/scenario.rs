@@ -448,6 +448,10 @@ impl Scenario {
                 format!("{} grew by {}", self.campaigns[&growth.campaign], added.join(", "))
             }
             Fact::CampaignCancelled { campaign } => format!("cancelled {}", self.campaigns[campaign]),
+            Fact::EvaluationsCancelled { campaign, evaluations } => {
+                let labels: Vec<&str> = evaluations.iter().map(stage).collect();
+                format!("cancelled {} of {}", labels.join(", "), self.campaigns[campaign])
+            }
             Fact::CampaignForgotten { campaign } => format!("forgot {}", self.campaigns[campaign]),
             Fact::WeightChanged { campaign, weight } => {
                 format!("{} has weight {}", self.campaigns[campaign], weight.get())

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use scheduler::{Campaign, CampaignPhase, CampaignStatus, StageState};
+use scheduler::{Campaign, CampaignStatus, StageState};
 use vocabulary::{CampaignId, Plan, Stage, Tokens};
 
 use super::{StageView, WorkerView};
@@ -99,9 +99,9 @@ impl CampaignDetail {
     pub(crate) fn of(view: &View, campaign: &CampaignId) -> Option<Self> {
         let summary = CampaignView::of(view, campaign)?;
         let plan = view.scheduler.shared_plan(campaign)?;
-        let is_cancelled = summary.status.phase == CampaignPhase::Cancelled;
+        let known = view.scheduler.ledger().campaign(campaign)?;
         let waits = view.scheduler.waits();
-        let of = |key| StageView::of(view, &waits, key, is_cancelled);
+        let of = |key| StageView::of(view, &waits, key, !known.wants(&key));
         let stages = plan.stages.iter().filter_map(|stage| of(stage.key)).collect();
         let evaluations = plan.evaluations.iter().filter_map(|evaluation| of(evaluation.key)).collect();
         Some(Self { summary, plan, stages, evaluations, recipe: None })

@@ -24,7 +24,7 @@ pub(crate) struct StageView {
     pub(crate) damaged_checkpoints: Vec<u64>,
 }
 
-/// What has become of a stage. One that waits in a cancelled campaign counts as not run.
+/// What has become of a stage. One that waits and was cancelled counts as not run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum StagePhase {
     Waiting,
@@ -36,12 +36,12 @@ pub(crate) enum StagePhase {
 }
 
 impl StageView {
-    pub(crate) fn of(view: &View, waits: &Waits<'_>, key: StageKey, campaign_is_cancelled: bool) -> Option<Self> {
+    pub(crate) fn of(view: &View, waits: &Waits<'_>, key: StageKey, is_cancelled: bool) -> Option<Self> {
         let status = waits.stage_status(&key)?;
-        let mut reason = words::stage_reason(&status, campaign_is_cancelled);
+        let mut reason = words::stage_reason(&status, is_cancelled);
         let (mut worker, mut result) = (None, None);
         let phase = match status.state {
-            StageState::Waiting if campaign_is_cancelled => StagePhase::NotRun,
+            StageState::Waiting if is_cancelled => StagePhase::NotRun,
             StageState::Waiting => {
                 if status.waits == Some(WaitReason::NoWorkers) {
                     reason.extend(view.pools_gone().iter().map(|gone| format!("; {gone}")));

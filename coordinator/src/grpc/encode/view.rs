@@ -57,8 +57,9 @@ fn phase(phase: CampaignPhase) -> v1::CampaignPhase {
 }
 
 pub(crate) fn cancelled(cancelled: Cancelled) -> v1::CancelCampaignResponse {
-    let Cancelled { campaign, name, was } = cancelled;
-    v1::CancelCampaignResponse { campaign: campaign.to_string(), name, was: phase(was).into() }
+    let Cancelled { campaign, name, was, evaluations } = cancelled;
+    let evaluations = count(evaluations);
+    v1::CancelCampaignResponse { campaign: campaign.to_string(), name, was: phase(was).into(), evaluations }
 }
 
 pub(crate) fn retried(retried: Retried) -> v1::RetryCampaignResponse {

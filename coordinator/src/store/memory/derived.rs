@@ -72,6 +72,7 @@ impl Derived {
             Fact::CheckpointCommitted { .. }
             | Fact::CheckpointRemoved { .. }
             | Fact::CampaignCancelled { .. }
+            | Fact::EvaluationsCancelled { .. }
             | Fact::RetriesChanged { .. }
             | Fact::WeightChanged { .. }
             | Fact::StagePoisoned { .. }

@@ -60,6 +60,13 @@ impl Store for MemoryStore {
         Ok(())
     }
 
+    async fn delete_snapshot(&self, term: Term, sequence: u64) -> Result<(), StoreError> {
+        let mut state = self.state();
+        term.expect_current(state.term)?;
+        state.snapshots.remove(&sequence);
+        Ok(())
+    }
+
     async fn snapshots(&self) -> Result<Vec<(LogPosition, Result<Snapshot, UnusableSnapshot>)>, StoreError> {
         let state = self.state();
         let read = |(sequence, (chain, packed)): (&u64, &(_, Arc<PackedSnapshot>))| {

@@ -56,6 +56,7 @@ pub(super) async fn write(connection: &mut SqliteConnection, at_ms: u64, fact: &
         Fact::CheckpointCommitted { .. }
         | Fact::CheckpointRemoved { .. }
         | Fact::CampaignCancelled { .. }
+        | Fact::EvaluationsCancelled { .. }
         | Fact::RetriesChanged { .. }
         | Fact::WeightChanged { .. }
         | Fact::StagePoisoned { .. }

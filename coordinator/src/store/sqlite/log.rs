@@ -32,8 +32,8 @@ impl SqliteStore {
     }
 
     async fn read_log(&self, from: LogPosition, mut take: impl FnMut(bool, Fact)) -> Result<(), StoreError> {
-        let end = sqlx::query_scalar("SELECT sequence FROM log_end").fetch_optional(&self.driver).await;
-        let end: Option<i64> = end.map_err(cannot_read("log_end"))?;
+        let end = sqlx::query_as::<_, (i64, Option<Vec<u8>>)>("SELECT sequence, chain FROM log_end");
+        let end = end.fetch_optional(&self.driver).await.map_err(cannot_read("log_end"))?;
         let select = "SELECT sequence, at_ms, fact, chain FROM facts WHERE sequence > ? ORDER BY sequence";
         let mut rows = sqlx::query_as::<_, Row>(select).bind(to_column(from.sequence)).fetch(&self.driver);
         let mut reader = LogReader::after(from);

@@ -39,6 +39,14 @@ impl SqliteStore {
         transaction.commit().await.map_err(cannot_commit)
     }
 
+    pub(super) async fn remove_snapshot(&self, term: Term, sequence: u64) -> Result<(), StoreError> {
+        let mut transaction = self.begin().await?;
+        expect_current(&mut transaction, term).await?;
+        let delete = sqlx::query("DELETE FROM snapshots WHERE sequence = ?").bind(to_column(sequence));
+        delete.execute(&mut *transaction).await.map_err(cannot_write(TABLE))?;
+        transaction.commit().await.map_err(cannot_commit)
+    }
+
     pub(super) async fn read_snapshots(
         &self,
     ) -> Result<Vec<(LogPosition, Result<Snapshot, UnusableSnapshot>)>, StoreError> {

@@ -39,6 +39,10 @@ impl Store for SqliteStore {
         self.write_snapshot(term, sequence, at_ms, packed).await
     }
 
+    async fn delete_snapshot(&self, term: Term, sequence: u64) -> Result<(), StoreError> {
+        self.remove_snapshot(term, sequence).await
+    }
+
     async fn snapshots(&self) -> Result<Vec<(LogPosition, Result<Snapshot, UnusableSnapshot>)>, StoreError> {
         self.read_snapshots().await
     }

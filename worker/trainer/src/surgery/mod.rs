@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use vocabulary::{Surgery, SurgeryError};
 
 use crate::snapshot::{Description, Snapshot};
+pub(crate) use untie::{EMBEDDING, HEAD};
 
 /// Why a checkpoint cannot be operated on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

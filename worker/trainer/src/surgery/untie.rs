@@ -14,8 +14,8 @@ use vocabulary::SurgeryError;
 
 use crate::snapshot::{FIRST_MOMENT, SECOND_MOMENT, Snapshot};
 
-const EMBEDDING: &str = "embedding";
-const HEAD: &str = "head";
+pub(crate) const EMBEDDING: &str = "embedding";
+pub(crate) const HEAD: &str = "head";
 
 /// A checkpoint without an embedding is left as it is: it does not fit the model, and is refused for that.
 pub(super) fn untie(snapshot: &mut Snapshot) -> Result<(), SurgeryError> {

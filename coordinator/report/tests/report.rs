@@ -368,7 +368,31 @@ fn the_best_learning_rate_is_stated_for_each_arm() {
     let campaign = synthetic::campaign(&recipe, &losses);
     conclusion = conclude(campaign.clone()).table();
     assert!(conclusion.contains("0.0130"), "{conclusion}");
-    assert!(conclude(campaign).html().contains("id=\"peak-lr\""));
+    assert!(!conclusion.contains("second best"), "without documents there is no error");
+    assert!(conclude(campaign.clone()).html().contains("id=\"peak-lr\""));
+
+    // 0.02 is 0.0117 nats worse than 0.01: clearly so if the documents agree, and not if they differ.
+    for (own, verdict) in [(0.05, "clearly worse"), (2.0, "not clearly worse")] {
+        let mut campaign = campaign.clone();
+        let ends: Vec<_> = campaign.plan.trials.iter().map(|trial| (*trial.last_stage(), trial.id)).collect();
+        for (number, (stage, trial)) in ends.into_iter().enumerate() {
+            let loss = campaign.results[&trial].get(VALIDATION_LOSS).expect("is measured");
+            // The mean over the documents is the loss itself.
+            let row = |document: u64| {
+                let side = if document.is_multiple_of(2) { 1.0 } else { -1.0 };
+                let nats = 100.0 * (loss + side * own * (1.0 + number as f64));
+                DocumentLoss { nats, tokens: 100, bytes: 200 }
+            };
+            let mut rows = Rows::new();
+            rows.set(VALIDATION_LOSS, (0..200).map(row).collect());
+            campaign.rows.insert(stage, rows);
+        }
+        let conclusion = conclude(campaign);
+        let table = conclusion.table();
+        let line = table.lines().find(|line| line.contains("+0.0117 \u{b1}")).expect(&table);
+        assert!(line.contains("0.0200") && line.contains(&format!("  {verdict}")), "{line}");
+        assert!(conclusion.html().contains("<th>second best</th>"));
+    }
 }
 
 /// A search of twelve trials over two keys, played to its end: better the nearer the learning rate is to 0.01, whatever
@@ -542,7 +566,17 @@ fn evaluations_stand_beside_the_losses_and_change_nothing_else() {
             _ => assert_eq!(added.split(',').filter(|cell| cell.parse::<f64>().is_ok()).count(), 2, "{added}"),
         }
     }
-    assert_eq!(json(&plain), json(&conclusion), "the law is that of the trials' own losses");
+    let mut fit = json(&conclusion);
+    let results = fit.as_object_mut().expect("an object").remove("evaluations").expect("there are some");
+    assert_eq!(json(&plain), fit, "the law is that of the trials' own losses");
+    let results = results.as_array().expect("a list");
+    assert_eq!(results.len() + 1, conclusion.points().len(), "one was not measured");
+    for result in results {
+        let [n, d, loss] = ["n", "d", "loss"].map(|key| result[key].as_f64().expect("a number"));
+        assert!((loss - (40.0 * n.powf(-0.5) + 300.0 * d.powf(-0.45) + 0.5)).abs() < 1e-9, "{result}");
+        assert_eq!(result["loss_per_byte"].as_f64(), Some(loss / 4.0));
+        assert_eq!((&result["name"], &result["seed"]), (&Value::from("news"), &Value::from(0)));
+    }
     assert!(conclusion.table().contains("news, a token"), "{}", conclusion.table());
     assert!(conclusion.html().contains("<h2>Evaluations</h2>"));
     assert!(!plain.table().contains("evaluations") && !plain.html().contains("<h2>Evaluations</h2>"));

@@ -62,6 +62,47 @@ fn a_table_is_fitted_and_its_law_is_asked() {
 }
 
 #[test]
+fn isoflop_curves_have_a_frontier() {
+    let [c_n, alpha, c_d, beta, l0] = LAW;
+    let mut text = "params,flops,loss\n".to_owned();
+    let budgets: [f64; 5] = [1e12, 4e12, 1.6e13, 6.4e13, 2.56e14];
+    for (k, flops) in budgets.into_iter().enumerate() {
+        // The law's own optimum.
+        let best = (alpha * c_n / (beta * c_d)).powf(1.0 / (alpha + beta)) * (flops / 6.0).powf(beta / (alpha + beta));
+        // Five sizes around it and, at the largest budget, only three.
+        for j in if k < 4 { -2..=2 } else { 0..=2 } {
+            let n = (best * 1.7_f64.powi(j) * 1.1).round();
+            let loss = c_n * n.powf(-alpha) + c_d * (flops / (6.0 * n)).powf(-beta) + l0;
+            text.push_str(&format!("{n},{flops},{loss}\n"));
+        }
+    }
+    let place = Place::new();
+    let table = place.path("budgets.csv");
+    fs::write(&table, text).expect("written");
+    let table = table.to_str().expect("UTF-8");
+    for curve in ["--isoflop", "--isoflop=spline"] {
+        let ran = place.run(&["fit", curve, table, "--flops", "flops", "--json"]).expect(0);
+        let found: Value = serde_json::from_str(&ran.stdout).expect("JSON");
+        let exponent = |of: &str| found["frontier"][of]["line"]["exponent"].as_f64().expect("a number");
+        assert!((exponent("n") - beta / (alpha + beta)).abs() < 0.02, "{}", ran.stdout);
+        assert!((exponent("n") + exponent("d") - 1.0).abs() < 1e-6, "{}", ran.stdout);
+        assert_eq!(found["budgets"].as_array().map(Vec::len), Some(5));
+        assert_eq!(found["frontier"]["best"].as_array().map(Vec::len), Some(4));
+        assert_eq!(found["table"]["rows"], 23);
+    }
+    let ran = place.run(&["fit", table, "--isoflop", "--flops", "flops"]).expect(0);
+    assert!(ran.stdout.contains("N = ") && ran.stdout.contains("only 3 settings"), "{}", ran.stdout);
+    for (option, value) in [("--huber", "1e-3"), ("--per", "byte"), ("--out", "out")] {
+        let ran = place.run(&["fit", table, "--isoflop", option, value]).expect(2);
+        assert!(ran.stderr.contains(&format!("{option} applies to laws of N and D")), "{}", ran.stderr);
+    }
+    let law = place.path("law.csv");
+    fs::write(&law, csv(&rows())).expect("written");
+    let ran = place.run(&["fit", law.to_str().expect("UTF-8"), "--isoflop"]).expect(0);
+    assert!(ran.stdout.contains("best size at each budget"), "{}", ran.stdout);
+}
+
+#[test]
 fn tables_that_determine_no_law_are_refused() {
     let good = rows();
     let with = |loss: f64| {

@@ -1,6 +1,6 @@
 //! Options of fits: the columns of a table, and the method.
 
-use report::{AVERAGE, CountedFlops, CountedN, Counting, Measure, NoSuchSet, Unit};
+use report::{AVERAGE, CountedFlops, CountedN, Counting, Measure, NoSuchSet, Repeated, Unit};
 use scaling::{AnalysisOptions, BootstrapOptions, FitOptions, Form, Objective, Resample};
 use tables::{Choice, Filter};
 use vocabulary::Plan;
@@ -70,21 +70,21 @@ pub(crate) struct FitArgs {
     #[arg(long, value_name = "UNIT", value_parser = resample, help_heading = "Fit")]
     resample: Option<Resample>,
 
-    /// Fit points of a campaign that repeat training data too, which are left out otherwise
-    #[arg(long, help_heading = "Fit")]
-    pub(crate) repeated: bool,
-
     /// Bootstrap draws [default: 1000]
     #[arg(long, value_name = "COUNT", help_heading = "Fit")]
     draws: Option<usize>,
 
     #[command(flatten)]
-    counting: CountArgs,
+    pub(crate) counting: CountArgs,
 }
 
-/// What N and C count.
+/// What N and C count, and which points of a campaign are fitted.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct CountArgs {
+    /// Fit points of a campaign that repeat training data too, which are left out otherwise
+    #[arg(long, help_heading = "Fit")]
+    pub(crate) repeated: bool,
+
     /// Which parameters of a campaign's models N counts [default: non-embedding]
     #[arg(long, value_enum, value_name = "COUNT", help_heading = "Fit")]
     n_as: Option<NAs>,
@@ -118,6 +118,11 @@ impl CountArgs {
             n: if self.n_as == Some(NAs::Total) { CountedN::Total } else { CountedN::NonEmbedding },
             flops: if self.flops_as == Some(FlopsAs::Exact) { CountedFlops::Exact } else { CountedFlops::SixNd },
         }
+    }
+
+    /// What becomes of points that repeat data.
+    pub(crate) fn repeated(&self) -> Repeated {
+        if self.repeated { Repeated::Fitted } else { Repeated::LeftOut }
     }
 }
 
@@ -204,7 +209,7 @@ impl FitArgs {
 
     /// The first option given, if any.
     pub(crate) fn given(&self) -> Option<&'static str> {
-        let Self { huber, least_squares, form, resample, draws, counting, repeated } = self;
+        let Self { huber, least_squares, form, resample, draws, counting } = self;
         let given = [
             (form.is_some(), "--form"),
             (huber.is_some(), "--huber"),
@@ -213,19 +218,14 @@ impl FitArgs {
             (draws.is_some(), "--draws"),
             (counting.n_as.is_some(), "--n-as"),
             (counting.flops_as.is_some(), "--flops-as"),
-            (*repeated, "--repeated"),
+            (counting.repeated, "--repeated"),
         ];
         given.into_iter().find(|(given, _)| *given).map(|(_, option)| option)
     }
 
-    /// What N and C count.
-    pub(crate) fn counting(&self) -> Counting {
-        self.counting.counting()
-    }
-
     /// Why a table cannot be counted as asked, if so.
     pub(crate) fn refused_by_table(&self, table: &str) -> Option<String> {
-        let CountArgs { n_as, flops_as } = self.counting;
+        let CountArgs { n_as, flops_as, repeated: _ } = self.counting;
         if n_as.is_some() {
             return Some(format!(
                 "--n-as applies to campaigns, but {table} is a table, whose N is one of its columns: name the one that \
@@ -238,11 +238,6 @@ impl FitArgs {
                  6ND. Ask the campaign itself, or leave out --flops-as"
             )
         })
-    }
-
-    /// What becomes of points that repeat data.
-    pub(crate) fn repeated(&self) -> report::Repeated {
-        if self.repeated { report::Repeated::Fitted } else { report::Repeated::LeftOut }
     }
 
     /// The same as options of the analysis.

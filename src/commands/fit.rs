@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 
 use anyhow::anyhow;
-use client::{Measured, Named, fit_table};
-use report::{Conclusion, TableFit};
-use scaling::{Form, KaplanLaw, Law, ScalingLaw};
+use client::{Measured, Named, fit_isoflop, fit_table};
+use report::{Conclusion, IsoFlopFit, TableFit};
+use scaling::isoflop::IsoOptions;
+use scaling::{Form, KaplanLaw, Law, ScalingLaw, Through};
 use serde::Serialize;
 use tables::ENDINGS;
 
@@ -30,7 +31,8 @@ Example:
   windtunnel fit quickstart --json
   windtunnel fit two-stage --set code --per byte
   windtunnel fit table.csv --n params --d tokens --loss loss --huber 1e-3
-  windtunnel fit sweep.csv --best-per-cell --out out/sweep")]
+  windtunnel fit sweep.csv --best-per-cell --out out/sweep
+  windtunnel fit budgets.csv --isoflop --flops flops")]
 pub(crate) struct Args {
     /// Campaign (name, identifier or prefix) or table file
     source: String,
@@ -38,6 +40,14 @@ pub(crate) struct Args {
     /// Directory for a table's fit.json and report.html [default: none]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+
+    /// Instead of a law, find the best size at each budget of a table, and N and D as powers of the budget
+    ///
+    /// Rows of equal C = 6ND, within 1%, make an isoFLOP curve. Its lowest point is that of a parabola through the five
+    /// sizes around the lowest, or of a spline through all.
+    #[arg(long, value_enum, value_name = "CURVE", num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "parabola", help_heading = "Tables")]
+    isoflop: Option<Curve>,
 
     #[command(flatten)]
     table: TableArgs,
@@ -52,9 +62,19 @@ pub(crate) struct Args {
     coordinator: CoordinatorArgs,
 }
 
+/// What is drawn through the losses of a budget.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Curve {
+    /// Of the loss over log N, by least squares
+    Parabola,
+    /// Akima's, of the logarithm of the loss over log N
+    Spline,
+}
+
 impl Args {
     pub(crate) fn run(self, global: &Global) -> anyhow::Result<Exit> {
         let is = match (Named::of(&self.source).or_bad_input()?, self.fit.form()) {
+            (Named::Table, _) if self.isoflop.is_some() => return self.fit_isoflop(global),
             (Named::Table, Form::Minicpm) => return self.fit_table::<ScalingLaw>(global),
             (Named::Table, Form::Kaplan) => return self.fit_table::<KaplanLaw>(global),
             (Named::Campaign, form) => return self.fit_campaign(form, global),
@@ -68,7 +88,7 @@ impl Args {
         if let Some(refusal) = self.fit.refused_by_table(&self.source) {
             return Err(bad_input(anyhow!("{refusal}")));
         }
-        if self.fit.repeated {
+        if self.fit.counting.repeated {
             return Err(bad_input(anyhow!(
                 "--repeated applies to campaigns, but {} is a table: all its rows are fitted, or those that --where keeps",
                 self.source
@@ -95,9 +115,28 @@ impl Args {
         Ok(Exit::Done)
     }
 
+    fn fit_isoflop(self, global: &Global) -> anyhow::Result<Exit> {
+        let other = self.out.as_ref().map(|_| "--out").or_else(|| self.fit.given().filter(|given| *given != "--draws"));
+        if let Some(other) = other.or_else(|| self.loss.given()) {
+            return Err(bad_input(anyhow!(
+                "{other} applies to laws of N and D, and --isoflop fits none: leave one out"
+            )));
+        }
+        let through = match self.isoflop {
+            Some(Curve::Spline) => Through::Akima,
+            Some(Curve::Parabola) | None => IsoOptions::default().through,
+        };
+        let bootstrap = self.fit.options().bootstrap;
+        let options = IsoOptions { through, bootstrap, ..IsoOptions::default() };
+        let fit = fit_isoflop(&self.source, &self.table.choice(), &options, PROGRAM).or_bad_input()?;
+        output::print(&Frontier { text: fit.table(), fit }, global.json)?;
+        Ok(Exit::Done)
+    }
+
     fn fit_campaign(self, form: Form, global: &Global) -> anyhow::Result<Exit> {
         let only_tables = [
             (form != Form::Minicpm, "--form"),
+            (self.isoflop.is_some(), "--isoflop"),
             (self.out.is_some(), "--out (`windtunnel report` writes a campaign's files)"),
             (self.table.is_given(), "columns and --where"),
         ];
@@ -117,7 +156,7 @@ impl Args {
             Ok(Measured::fetch(campaigns, name, PROGRAM).await?)
         })?;
         let measure = self.loss.of(&measured.campaign.plan).or_bad_input()?;
-        let (counting, repeated) = (self.fit.counting(), self.fit.repeated());
+        let (counting, repeated) = (self.fit.counting.counting(), self.fit.counting.repeated());
         let conclusion = Conclusion::with(measured.campaign, &self.fit.options(), measure, counting, repeated);
         output::print(&FitView::from(&conclusion), global.json)?;
         Ok(Exit::Done)
@@ -135,6 +174,21 @@ struct Fitted<F> {
     fit: F,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     notes: Vec<String>,
+}
+
+/// The printed frontier of a table.
+#[derive(Debug, Serialize)]
+#[serde(transparent)]
+struct Frontier {
+    #[serde(skip)]
+    text: String,
+    fit: IsoFlopFit,
+}
+
+impl View for Frontier {
+    fn table(&self) -> String {
+        self.text.clone()
+    }
 }
 
 impl<F: Serialize> View for Fitted<F> {

@@ -44,7 +44,10 @@ impl Args {
         })?;
         let out = out_dir(self.out.as_deref(), &measured.summary.name)?;
         let out = WritableDir::prepare(&out, "the directory of results")?;
-        output::print(&results(measured, out.path(), self.counting.counting())?, global.json)?;
+        output::print(
+            &results(measured, out.path(), self.counting.counting(), self.counting.repeated())?,
+            global.json,
+        )?;
         Ok(Exit::Done)
     }
 }

@@ -59,7 +59,13 @@ pub(crate) fn find(args: &LawArgs, global: &Global) -> anyhow::Result<AnyFit> {
     let measured =
         with_reader(global, coordinator, async |campaigns| Ok(Measured::fetch(campaigns, source, PROGRAM).await?))?;
     let measure = loss.of(&measured.campaign.plan).or_bad_input()?;
-    let conclusion = Conclusion::with(measured.campaign, &options, measure, fitting.counting(), fitting.repeated());
+    let conclusion = Conclusion::with(
+        measured.campaign,
+        &options,
+        measure,
+        fitting.counting.counting(),
+        fitting.counting.repeated(),
+    );
     Ok(boxed(conclusion.fit_file()))
 }
 

@@ -7,7 +7,7 @@ use anyhow::{Context, anyhow};
 use client::{Accepted, CallError, Campaigns, Measured, follow, given_up};
 use coordinator::{CoordinatorOptions, WorkersGone};
 use proto::v1::{CampaignPhase, CampaignSummary};
-use report::{AnalysisOptions, Conclusion, Counting, Measure};
+use report::{AnalysisOptions, Conclusion, Counting, Measure, Repeated};
 use vocabulary::WorkKind;
 use vocabulary::text::{counted, one_line};
 
@@ -165,16 +165,21 @@ impl Training<'_> {
 pub(crate) async fn conclude(measured: Measured, out: &Path, global: &Global) -> anyhow::Result<Exit> {
     let exit = Exit::of_campaign(&measured.summary);
     let out = out.to_owned();
-    let result = tokio::task::spawn_blocking(move || results(measured, &out, Counting::default())).await??;
+    let result = tokio::task::spawn_blocking(move || results(measured, &out, Counting::default(), Repeated::default()))
+        .await??;
     output::print(&result, global.json)?;
     Ok(exit)
 }
 
 /// Fits the law and writes the files into an existing directory.
-pub(crate) fn results(measured: Measured, out: &Path, counting: Counting) -> anyhow::Result<ResultView> {
+pub(crate) fn results(
+    measured: Measured,
+    out: &Path,
+    counting: Counting,
+    repeated: Repeated,
+) -> anyhow::Result<ResultView> {
     let options = AnalysisOptions::default();
-    let conclusion =
-        Conclusion::with(measured.campaign, &options, Measure::default(), counting, report::Repeated::default());
+    let conclusion = Conclusion::with(measured.campaign, &options, Measure::default(), counting, repeated);
     let files = conclusion.write(out).context("cannot write the results")?;
     Ok(ResultView::new(&conclusion, files))
 }

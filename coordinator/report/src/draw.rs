@@ -193,7 +193,7 @@ pub(crate) fn report(conclusion: &Conclusion) -> Vec<Figure> {
     drawn.extend(figures::arms(&ends));
     // The trials of a search differ in more than the learning rate.
     if plan.search.is_none() {
-        drawn.extend(figures::peak_lr(&sweeps(&conclusion.points)));
+        drawn.extend(figures::peak_lr(&sweeps(conclusion)));
     }
     if let Some(Ok(law)) = conclusion.batch_law.as_ref().map(|law| &law.fit) {
         drawn.push(figures::batches(law, &palette));
@@ -213,8 +213,8 @@ pub(crate) fn table<L: Law>(analysis: &Analysis<L>, unit: &str) -> Vec<Figure> {
     drawn.into_iter().chain(figures::optimum(analysis)).collect()
 }
 
-fn sweeps(points: &[MeasuredPoint]) -> Vec<Sweep> {
-    let optima = optima(points).into_iter();
+fn sweeps(Conclusion { campaign, points, measure, .. }: &Conclusion) -> Vec<Sweep> {
+    let optima = optima(campaign, points, *measure).into_iter();
     optima.map(|found| Sweep { arm: found.arm, size: found.size, losses: found.losses, best: found.best }).collect()
 }
 

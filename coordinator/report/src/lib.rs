@@ -21,8 +21,10 @@ pub use conclude::campaign::{Campaign, CurvePoint, DynamicsPoint, EarlyEnd, Prog
 pub use conclude::conclusion::Conclusion;
 pub use conclude::counting::{CountedFlops, CountedN, Counting};
 pub use conclude::documents::HeldOutErrors;
+pub use conclude::evaluations::Evaluated;
 pub use conclude::fit_file::{Budget, Doubt, FitFile, Fitted, Judgement, OptimumLaw, Produced, Search, TrainingText};
 pub use conclude::forecast;
+pub use conclude::isoflop_fit::IsoFlopFit;
 pub use conclude::measure::{AVERAGE, HeldOut, Measure, NoSuchSet, Unit};
 pub use conclude::points::{MeasuredPoint, Repeated, Selection};
 pub use conclude::predictor::{AnyFit, NoPredictor};

@@ -223,7 +223,7 @@ fn warn_of_intervals<L: Law>(analysis: &Analysis<L>, intervals: &Intervals, warn
             warnings.push(Warning::WideInterval { parameter, interval });
         }
     }
-    for method in [Method::Smoothed, Method::Percentile] {
+    for method in [Method::Smoothed, Method::Trimmed, Method::Percentile] {
         let of_method = intervals.by_parameter.iter().filter(|(_, by)| **by == method);
         let parameters: Vec<Parameter> = of_method.map(|(parameter, _)| *parameter).collect();
         if !parameters.is_empty() {

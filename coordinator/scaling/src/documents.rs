@@ -86,6 +86,22 @@ impl Documents {
         })
     }
 
+    /// The mean over models: each document has the mean of its losses. `None` without models, or if they were measured on
+    /// different documents.
+    #[must_use]
+    pub fn mean_of(models: &[Self]) -> Option<Self> {
+        let first = models.first()?;
+        let of_document = |set: usize, at: usize, weight: f64| {
+            let sum = models.iter().map(|model| model.0[set][at].sum).sum::<f64>() / models.len() as f64;
+            Document { sum, weight }
+        };
+        let of_set = |(set, documents): (usize, &Vec<Document>)| {
+            documents.iter().enumerate().map(|(at, document)| of_document(set, at, document.weight)).collect()
+        };
+        let alike = models.iter().all(|model| model.are_those_of(first));
+        alike.then(|| Self(first.0.iter().enumerate().map(of_set).collect()))
+    }
+
     /// Whether both models were measured on the same documents.
     fn are_those_of(&self, other: &Self) -> bool {
         let weights = |documents: &[Document]| documents.iter().map(|document| document.weight).collect::<Vec<_>>();
@@ -140,7 +156,7 @@ const MOST_FAILED: f64 = 0.1;
 /// Draws documents with replacement, the same ones for all points, and refits the law to the losses on each draw.
 ///
 /// `documents` are those of the points, in their order. `runs` are the intervals from the luck of the runs: both errors are
-/// independent, so their half-widths add as squares. `None` if the points were measured on different documents, or too few
+/// independent, so their half-widths add as squares, of exponents directly and of everything else by its logarithm. `None` if the points were measured on different documents, or too few
 /// draws have a law.
 #[must_use]
 pub fn resample_documents<L: Law>(
@@ -178,16 +194,30 @@ pub fn resample_documents<L: Law>(
     let intervals: BTreeMap<Parameter, Interval> =
         L::PARAMETERS.iter().filter_map(|&parameter| Some((parameter, of(parameter)?))).collect();
     let together = |(&parameter, &interval): (&Parameter, &Interval)| {
-        Some((parameter, joined(full.law.get(parameter), [runs?.get(parameter), interval])?))
+        Some((parameter, joined(parameter, full.law.get(parameter), [runs?.bounded(parameter)?, interval])?))
     };
     let with_runs = intervals.iter().filter_map(together).collect();
     let (documents, draws) = (first.count(), laws.len());
     Some(DocumentErrors { documents, draws, failed, level: options.level, intervals, with_runs })
 }
 
+/// The interval of a parameter with two independent errors, on the scale of the intervals of the runs: exponents are used
+/// directly, everything else by its logarithm, so that it stays positive. A floor that may be zero has no logarithm: it keeps
+/// zero as its lower end. `None` if an end exceeds the range of a double.
+fn joined(parameter: Parameter, value: f64, intervals: [Interval; 2]) -> Option<Interval> {
+    if parameter.is_exponent() {
+        return beside(value, intervals);
+    }
+    if value > 0.0 && intervals.iter().all(|interval| interval.low > 0.0) {
+        let logs = intervals.map(|Interval { low, high }| Interval { low: low.ln(), high: high.ln() });
+        return beside(value.ln(), logs)?.out_of_logs();
+    }
+    beside(value, intervals).map(|interval| Interval { low: 0.0, ..interval })
+}
+
 /// The interval of a value with two independent errors, whose half-widths on either side add as squares. `None` if one of
 /// the intervals is unbounded.
-fn joined(value: f64, intervals: [Interval; 2]) -> Option<Interval> {
+fn beside(value: f64, intervals: [Interval; 2]) -> Option<Interval> {
     let side = |end: fn(&Interval) -> f64| {
         let widths = intervals.each_ref().map(|interval| end(interval) - value);
         widths[0].hypot(widths[1])
@@ -219,5 +249,32 @@ impl Documents {
             sum / weight
         };
         self.0.iter().zip(counts).map(of_set).sum::<f64>() / self.0.len() as f64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn coefficients_stay_positive_and_exponents_do_not_change_scale() {
+        let [runs, documents] = [Interval { low: 9.47, high: 94_700.0 }, Interval { low: 94.7, high: 9470.0 }];
+        let both = joined(Parameter::CD, 947.0, [runs, documents]).expect("both are bounded");
+        let factor = 10f64.powf(5f64.sqrt());
+        assert!((both.low * factor / 947.0 - 1.0).abs() < 1e-9 && (both.high / factor / 947.0 - 1.0).abs() < 1e-9);
+        let alone = Interval { low: 947.0, high: 947.0 };
+        let same = joined(Parameter::CD, 947.0, [runs, alone]).expect("both are bounded");
+        assert!((same.low / runs.low - 1.0).abs() < 1e-9 && (same.high / runs.high - 1.0).abs() < 1e-9);
+        let exponents = [Interval { low: 0.37, high: 0.43 }, Interval { low: 0.36, high: 0.44 }];
+        let both = joined(Parameter::Beta, 0.4, exponents).expect("both are bounded");
+        assert!((both.low - 0.35).abs() < 1e-9 && (both.high - 0.45).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_floor_that_may_be_zero_begins_there() {
+        let [runs, documents] = [Interval { low: 0.0, high: 0.5 }, Interval { low: 0.06, high: 0.5 }];
+        let both = joined(Parameter::L0, 0.1, [runs, documents]).expect("both are bounded");
+        assert_eq!(both.low, 0.0);
+        assert!((both.high - 0.1 - 0.4 * 2f64.sqrt()).abs() < 1e-9);
     }
 }

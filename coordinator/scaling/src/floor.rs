@@ -85,6 +85,6 @@ impl Floor {
     /// The interval of a quantity: whatever it may be at any of the floors.
     pub(crate) fn interval_of(&self, level: f64, quantity: &dyn Fn(&Params) -> Option<f64>) -> Option<Interval> {
         let all: Option<Vec<Interval>> = self.others.iter().map(|at| at.interval(level, quantity)).collect();
-        all?.into_iter().reduce(|a, b| Interval { low: a.low.min(b.low), high: a.high.max(b.high) })
+        all?.into_iter().reduce(Interval::hull)
     }
 }

@@ -62,6 +62,9 @@ pub enum Method {
     /// The same for the law of an objective that is smooth over distances as large as the residuals: Huber's function
     /// with their size as its threshold.
     Smoothed,
+    /// Whatever the delta method allows of the law of all points, or of the law without the points far off it. If all of
+    /// those lie on one side of the law, they bend it, however little a single one counts.
+    Trimmed,
     /// Whatever is possible at any floor L0 that the points allow, where they hardly tell it from zero.
     Floors,
     /// From the lower to the upper percentile of the draws.
@@ -75,6 +78,7 @@ impl Method {
         match self {
             Self::Clustered => "delta method, clustered by trunk, Student's t",
             Self::Smoothed => "delta method with a Huber threshold of the residuals' size",
+            Self::Trimmed => "delta method with and without the outliers",
             Self::Floors => "delta method at every floor L0 that the points allow",
             Self::Percentile => "percentiles of the draws",
         }
@@ -108,6 +112,11 @@ impl Interval {
     #[must_use]
     pub fn contains(&self, value: f64) -> bool {
         self.low <= value && value <= self.high
+    }
+
+    /// The smallest interval that holds both.
+    pub(crate) fn hull(self, other: Self) -> Self {
+        Self { low: self.low.min(other.low), high: self.high.max(other.high) }
     }
 
     /// The interval of a quantity, from that of its logarithm; `None` if an end exceeds the range of a double.

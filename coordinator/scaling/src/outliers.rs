@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::fit::{FitOptions, refit};
-use crate::law::Law;
+use crate::law::{Law, Params};
 use crate::noise::scale;
 use crate::point::Point;
 use crate::residual::Residual;
@@ -48,22 +48,7 @@ pub(crate) fn outliers<L: Law>(
     law: &L,
     options: &FitOptions,
 ) -> Vec<Outlier> {
-    let problem = Problem::new(L::FORM, points);
-    let start = problem.params(law);
-    let mut kept = vec![true; points.len()];
-    let mut scaled = deviations::<L>(points, law, &kept);
-    for _ in 0..ROUNDS {
-        let next: Vec<bool> = scaled.iter().map(|deviation| deviation.abs() <= OUTLYING).collect();
-        let left_out = next.iter().filter(|kept| !**kept).count();
-        if next == kept || left_out as f64 > MOST_LEFT_OUT * points.len() as f64 {
-            break;
-        }
-        kept = next;
-        let weights: Vec<f64> = kept.iter().map(|&kept| f64::from(kept)).collect();
-        let weighted = problem.weighted(&weights);
-        let Some(found) = refit(&weighted, &start, options) else { break };
-        scaled = deviations::<L>(points, &weighted.law(&found.params), &kept);
-    }
+    let Trimmed { scaled, .. } = Trimmed::of(points, law, options);
     let mut found: Vec<Outlier> = residuals
         .iter()
         .zip(&scaled)
@@ -81,6 +66,40 @@ pub(crate) fn outliers<L: Law>(
         .collect();
     found.sort_by(|a, b| b.deviations.total_cmp(&a.deviations));
     found
+}
+
+/// A law fitted without the points far off it.
+#[derive(Debug, Clone)]
+pub(crate) struct Trimmed {
+    /// The points that it is fitted to.
+    pub(crate) kept: Vec<bool>,
+    /// The law; `None` if it is fitted to all points.
+    pub(crate) params: Option<Params>,
+    /// Residuals of log L of all points over the typical one.
+    scaled: Vec<f64>,
+}
+
+impl Trimmed {
+    /// From the law of all points.
+    pub(crate) fn of<L: Law>(points: &[Point], law: &L, options: &FitOptions) -> Self {
+        let problem = Problem::new(L::FORM, points);
+        let start = problem.params(law);
+        let kept = vec![true; points.len()];
+        let scaled = deviations::<L>(points, law, &kept);
+        let mut trimmed = Self { kept, params: None, scaled };
+        for _ in 0..ROUNDS {
+            let next: Vec<bool> = trimmed.scaled.iter().map(|deviation| deviation.abs() <= OUTLYING).collect();
+            let left_out = next.iter().filter(|kept| !**kept).count();
+            if next == trimmed.kept || left_out as f64 > MOST_LEFT_OUT * points.len() as f64 {
+                break;
+            }
+            let weighted = problem.keeping(&next);
+            let Some(found) = refit(&weighted, &start, options) else { break };
+            let scaled = deviations::<L>(points, &weighted.law(&found.params), &next);
+            trimmed = Self { kept: next, params: Some(found.params), scaled };
+        }
+        trimmed
+    }
 }
 
 /// Residuals of log L over the typical one of the points that are kept.

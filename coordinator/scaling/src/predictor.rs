@@ -11,6 +11,7 @@ use crate::intervals::{BootstrapOptions, Interval, Intervals, Method};
 use crate::law::{Law, Parameter, Params, ScalingLaw};
 use crate::objective::Objective;
 use crate::optimum::Optimum;
+use crate::outliers::Trimmed;
 use crate::point::{Point, distinct};
 use crate::solver::Problem;
 use crate::units::Units;
@@ -25,6 +26,8 @@ pub struct Predictor<L = ScalingLaw> {
     /// `None` if a parameter lies on a bound, or a single trunk determines one.
     clustered: Option<Clustered>,
     smoothed: Option<Clustered>,
+    /// Of the law without the outliers; `None` if there are none.
+    trimmed: Option<Clustered>,
     /// Set where the points hardly tell the floor from zero.
     floor: Option<Floor>,
     at_bounds: Vec<Parameter>,
@@ -94,6 +97,8 @@ pub const FAR: f64 = 10.0;
 
 /// Where another method's interval is this much wider than the usual one's, it is taken.
 const MUCH_WIDER: f64 = 1.35;
+/// Where that with and without outliers is this much wider, it is taken: it contains the usual one.
+const WIDER: f64 = 1.05;
 /// Intervals narrower than this have no width.
 const ROUNDING: f64 = 1e-8;
 /// Percentiles of draws of fewer trunks are worse than the method they would correct.
@@ -108,6 +113,26 @@ fn uncertain_floor<L: Law>(at_bounds: &[Parameter], clustered: Option<&Clustered
         Some(clustered) => has_floor && clustered.floor_step().1.error > VAGUE,
         None => at_bounds == [Parameter::L0],
     }
+}
+
+/// The uncertainty of the law without the outliers; `None` if there are none, or a parameter lies on a bound.
+fn trimmed<L: Law>(
+    problem: &Problem,
+    points: &[Point],
+    law: &L,
+    fitting: &FitOptions,
+    options: &BootstrapOptions,
+) -> Option<Clustered> {
+    let Trimmed { kept, params, .. } = Trimmed::of(points, law, fitting);
+    let params = params?;
+    let problem = problem.keeping(&kept);
+    if !problem.at_bounds(&params).is_empty() {
+        return None;
+    }
+    let points: Vec<Point> =
+        points.iter().zip(&kept).filter(|(_, kept)| **kept).map(|(point, _)| point.clone()).collect();
+    let units = Units::of(&points, options.resample);
+    Clustered::new(&problem, &params, &units, problem.free_at(&params), fitting.objective)
 }
 
 impl<L: Law> Predictor<L> {
@@ -138,6 +163,7 @@ impl<L: Law> Predictor<L> {
             let found = problem.descend_from_near(&params, objective);
             found.converged.then(|| of(&found.params, objective)).flatten()
         });
+        let trimmed = trimmed(&problem, points, &fit.law, fitting, options);
         let floor = uncertain_floor::<L>(&fit.at_bounds, clustered.as_ref())
             .then(|| Floor::of(&problem, &params, &units, fitting, options.level))
             .flatten();
@@ -149,6 +175,7 @@ impl<L: Law> Predictor<L> {
             cost: Cost::default(),
             clustered,
             smoothed,
+            trimmed,
             floor,
             at_bounds: fit.at_bounds.clone(),
             enough_trunks: units.count >= ENOUGH_FOR_PERCENTILES,
@@ -267,6 +294,10 @@ impl<L: Law> Predictor<L> {
         match method {
             Method::Clustered => self.clustered.as_ref()?.interval(self.level, of_params),
             Method::Smoothed => self.smoothed.as_ref()?.interval(self.level, of_params),
+            Method::Trimmed => {
+                let without = self.trimmed.as_ref()?.interval(self.level, &of_params)?;
+                Some(self.clustered.as_ref()?.interval(self.level, &of_params)?.hull(without))
+            }
             Method::Floors => self.floor.as_ref()?.interval_of(self.level, &of_params),
             Method::Percentile => self.resampled.as_ref()?.interval_of(quantity),
         }
@@ -292,14 +323,16 @@ impl<L: Law> Predictor<L> {
             return first.filter(|interval| interval.high > interval.low).map(|interval| (interval, usual));
         }
         let width = |interval: Interval| interval.high - interval.low;
-        let percentiles = self.enough_trunks.then_some(Method::Percentile);
-        let others = [Some(Method::Smoothed), percentiles].into_iter().flatten();
-        let others = others.filter_map(|method| Some((self.by(method, quantity)?, method)));
-        let widest = others.max_by(|a, b| width(a.0).total_cmp(&width(b.0)));
+        let percentiles = self.enough_trunks.then_some((Method::Percentile, MUCH_WIDER));
+        let others = [Some((Method::Trimmed, WIDER)), Some((Method::Smoothed, MUCH_WIDER)), percentiles];
+        let others = others.into_iter().flatten();
+        let others = others.filter_map(|(method, by)| Some((self.by(method, quantity)?, method, by)));
+        let wider =
+            |interval: Interval, by: f64| first.is_some_and(|first| width(interval) > by * width(first).max(ROUNDING));
+        let wider = others.filter(|&(interval, _, by)| wider(interval, by));
+        let widest = wider.max_by(|a, b| width(a.0).total_cmp(&width(b.0)));
         match (first, widest) {
-            (Some(first), Some((other, method))) if width(other) > MUCH_WIDER * width(first).max(ROUNDING) => {
-                Some((other, method))
-            }
+            (Some(_), Some((other, method, _))) => Some((other, method)),
             (Some(first), _) => Some((first, usual)),
             (None, _) => None,
         }

@@ -163,6 +163,15 @@ impl fmt::Display for Warning {
                  for any such floor",
                 interval.high
             ),
+            Self::OtherMethod { parameters, method: Method::Trimmed } => {
+                let names: Vec<String> = parameters.iter().map(ToString::to_string).collect();
+                write!(
+                    f,
+                    "the law without the outliers has another {}: the intervals are those of the {}",
+                    listed(&names),
+                    Method::Trimmed.describe()
+                )
+            }
             Self::OtherMethod { parameters, method } => {
                 let names: Vec<String> = parameters.iter().map(ToString::to_string).collect();
                 write!(

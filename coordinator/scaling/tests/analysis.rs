@@ -295,6 +295,33 @@ fn two_settings_at_every_point_do_not_cancel() {
     assert!(!alone.warnings.iter().any(said), "{:?}", alone.warnings);
 }
 
+/// Their pull is bounded, but a third of the points at one end, all on one side, moves the law by as much as its error.
+#[test]
+fn outliers_on_one_side_widen_the_intervals() {
+    let clean = table(&LAW, 9, 1, 0.002, 0.003, 3);
+    let least = clean.iter().map(|point| point.d).fold(f64::INFINITY, f64::min);
+    let mut points = clean.clone();
+    points.iter_mut().filter(|point| point.d == least).step_by(3).for_each(|point| point.loss += 0.1);
+    let of = |points: &[Point]| analyse(points, &options(100)).expect("fits");
+    let (clean, found) = (of(&clean), of(&points));
+    let beta = |analysis: &Analysis| {
+        analysis.intervals.as_ref().and_then(|found| found.bounded(Parameter::Beta)).expect("has one")
+    };
+    let law = fit(&points, &FitOptions::default()).expect("fits");
+    let predictor = Predictor::of(&points, &law, &FitOptions::default(), &options(100).bootstrap);
+    let usual = predictor.parameter_by(Method::Clustered, Parameter::Beta).expect("has one");
+    let taken = beta(&found);
+    assert!(taken.low <= usual.low && taken.high >= usual.high, "{taken:?} {usual:?}");
+    assert!(taken.high - taken.low > 1.05 * (usual.high - usual.low), "{taken:?} {usual:?}");
+    // It reaches as far as that of the table without them.
+    let without = beta(&clean);
+    assert!(taken.low < without.low + 0.1 * (without.high - without.low), "{taken:?} {without:?}");
+    let said = |warning: &Warning| matches!(warning, Warning::OtherMethod { method: Method::Trimmed, .. });
+    let text = found.warnings.iter().find(|warning| said(warning)).expect("says so").to_string();
+    assert!(text.contains("without the outliers"), "{text}");
+    assert!(!clean.warnings.iter().any(said), "{:?}", clean.warnings);
+}
+
 #[test]
 fn what_lies_on_a_bound_has_no_interval_and_no_optimum() {
     // An accuracy, which rises, taken for a loss.

@@ -29,5 +29,5 @@ pub use given_up::{GivenUp, given_up};
 pub use measured::Measured;
 pub use named::{Named, NotNamed};
 pub use submit::{Accepted, branch, evaluate, extend, submit};
-pub use table::{TableError, fit_table};
+pub use table::{TableError, fit_isoflop, fit_table};
 pub use upload::{Destination, Upload, UploadError, upload_dataset};

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use report::{Column, Dropped, Source, TableFit};
+use report::{Column, Dropped, IsoFlopFit, Source, TableFit};
+use scaling::isoflop::{self, IsoError, IsoOptions, IsoPoint};
 use scaling::{AnalysisOptions, FitError, Law, Point, Resample, Warning, analyse_law};
 use tables::{Choice, Chosen, Filter};
 
@@ -37,6 +38,16 @@ pub enum TableError {
         /// The cause.
         #[source]
         source: Box<FitError>,
+    },
+    /// Its budgets give no frontier.
+    #[error("{file} has no isoFLOP frontier ({columns}; budgets are C = 6ND, equal within 1%)")]
+    NoFrontier {
+        file: String,
+        /// Which columns were N, D and the loss.
+        columns: String,
+        /// The cause.
+        #[source]
+        source: IsoError,
     },
 }
 
@@ -106,6 +117,23 @@ pub fn fit_table<L: Law>(
     let mut analysis = analyse_law::<L>(&points, options).map_err(no_law)?;
     analysis.warnings.splice(0..0, warning);
     Ok(TableFit { source, analysis, program: program.to_owned() })
+}
+
+/// Finds the best size at each budget of a table, and N and D as powers of C = 6ND. `draws` are those of the intervals.
+/// `program` is named in the result, for example `windtunnel 0.1.0`.
+///
+/// # Errors
+/// The file cannot be read, or too few budgets have a best size.
+pub fn fit_isoflop(file: &str, choice: &Choice, options: &IsoOptions, program: &str) -> Result<IsoFlopFit, TableError> {
+    let Read { points, source, .. } = read_table(file, choice)?;
+    let of = |point: &Point| IsoPoint { flops: 6.0 * point.n * point.d, n: point.n, d: point.d, loss: point.loss };
+    let points: Vec<IsoPoint> = points.iter().map(of).collect();
+    let found = isoflop::fit(&points, options).map_err(|error| TableError::NoFrontier {
+        file: file.to_owned(),
+        columns: source.columns_in_words(),
+        source: error,
+    })?;
+    Ok(IsoFlopFit { table: source, found, program: program.to_owned() })
 }
 
 fn has_seeds(points: &[Point]) -> bool {

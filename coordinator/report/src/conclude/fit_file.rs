@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::conclusion::Conclusion;
 use super::documents::HeldOutErrors;
+use super::evaluations::{self, Evaluated};
 use super::points::Selection;
 use super::sets::SetFit;
 use super::source::Source;
@@ -108,6 +109,9 @@ pub struct FitFile<L = ScalingLaw> {
     /// The errors that come from the held-out documents; absent if those were not kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub documents: Option<HeldOutErrors>,
+    /// The losses on texts that were added to a campaign with `windtunnel evaluate`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub evaluations: Vec<Evaluated>,
     pub warnings: Vec<Doubt>,
     /// How the file was produced.
     pub settings: Produced,
@@ -318,6 +322,7 @@ impl<L: Law> FitFile<L> {
             sets: BTreeMap::new(),
             text: None,
             documents: None,
+            evaluations: Vec::new(),
             warnings: analysis.map(|analysis| analysis.warnings.iter().map(doubt).collect()).unwrap_or_default(),
             settings,
         }
@@ -364,6 +369,7 @@ impl Conclusion {
                 left_out: self.left_out,
             }),
             documents: self.documents.clone(),
+            evaluations: evaluations::results(campaign),
             ..FitFile::of_law(found, *fitted, meanings, settings)
         }
     }

@@ -13,6 +13,7 @@ pub(crate) mod evaluations;
 pub(crate) mod fit_file;
 pub mod forecast;
 pub(crate) mod grid;
+pub(crate) mod isoflop_fit;
 pub(crate) mod measure;
 pub(crate) mod optimum_lr;
 pub(crate) mod points;

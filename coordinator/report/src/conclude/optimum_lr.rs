@@ -2,6 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use scaling::{Difference, Documents};
+
+use super::campaign::Campaign;
+use super::documents;
+use super::measure::Measure;
 use super::points::MeasuredPoint;
 
 /// How the loss of one model depends on its learning rate.
@@ -15,10 +20,13 @@ pub(crate) struct OptimumLr {
     /// The vertex of the parabola through the lowest loss and its two neighbours: learning rate and loss. `None` if the first
     /// or the last learning rate has the lowest loss, so the optimum is not bracketed.
     pub(crate) best: Option<(f64, f64)>,
+    /// The learning rate with the second lowest loss, and by how much its loss exceeds the lowest. The error is by document,
+    /// paired; `None` if the documents of some model were not kept, or the two have different seeds.
+    pub(crate) second: Option<(f64, Difference)>,
 }
 
 /// One entry per arm and size with at least three learning rates, in the order of the points.
-pub(crate) fn optima(points: &[MeasuredPoint]) -> Vec<OptimumLr> {
+pub(crate) fn optima(campaign: &Campaign, points: &[MeasuredPoint], measure: Measure) -> Vec<OptimumLr> {
     let mut models: Vec<(Option<&str>, &str, u64)> = Vec::new();
     for point in points {
         let model = (point.arm.as_deref(), point.size.as_str(), point.n);
@@ -26,21 +34,57 @@ pub(crate) fn optima(points: &[MeasuredPoint]) -> Vec<OptimumLr> {
             models.push(model);
         }
     }
-    models.into_iter().filter_map(|model| optimum(points, model)).collect()
+    models.into_iter().filter_map(|model| optimum(campaign, points, measure, model)).collect()
 }
 
-fn optimum(points: &[MeasuredPoint], (arm, size, n): (Option<&str>, &str, u64)) -> Option<OptimumLr> {
+fn optimum(
+    campaign: &Campaign,
+    points: &[MeasuredPoint],
+    measure: Measure,
+    (arm, size, n): (Option<&str>, &str, u64),
+) -> Option<OptimumLr> {
     let of_model = || points.iter().filter(|point| point.arm.as_deref() == arm && point.size == size);
     let longest = of_model().map(|point| point.nominal).max()?;
     // Keyed by bits: positive floats sort like their bit patterns.
-    let mut by_lr: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
+    let mut by_lr: BTreeMap<u64, Vec<&MeasuredPoint>> = BTreeMap::new();
     for point in of_model().filter(|point| point.nominal == longest) {
-        by_lr.entry(point.peak_lr.to_bits()).or_default().push(point.loss);
+        by_lr.entry(point.peak_lr.to_bits()).or_default().push(point);
     }
-    let mean = |losses: Vec<f64>| losses.iter().sum::<f64>() / losses.len() as f64;
-    let losses: Vec<(f64, f64)> = by_lr.into_iter().map(|(lr, losses)| (f64::from_bits(lr), mean(losses))).collect();
+    let mean = |points: &[&MeasuredPoint]| points.iter().map(|point| point.loss).sum::<f64>() / points.len() as f64;
+    let losses: Vec<(f64, f64)> = by_lr.iter().map(|(&lr, points)| (f64::from_bits(lr), mean(points))).collect();
     let best = (losses.len() >= 3).then(|| lowest(&losses))?;
-    Some(OptimumLr { arm: arm.map(str::to_owned), size: size.to_owned(), n, losses, best })
+    let mut ranked: Vec<&Vec<&MeasuredPoint>> = by_lr.values().collect();
+    ranked.sort_by(|a, b| mean(a).total_cmp(&mean(b)));
+    let second = match ranked.as_slice() {
+        [first, second, ..] => {
+            behind(campaign, second, first, measure).map(|difference| (second[0].peak_lr, difference))
+        }
+        _ => None,
+    };
+    Some(OptimumLr { arm: arm.map(str::to_owned), size: size.to_owned(), n, losses, best, second })
+}
+
+/// The mean loss of some models minus that of others of the same seeds, with its error by document.
+fn behind(
+    campaign: &Campaign,
+    some: &[&MeasuredPoint],
+    others: &[&MeasuredPoint],
+    measure: Measure,
+) -> Option<Difference> {
+    let seeds = |points: &[&MeasuredPoint]| {
+        let mut seeds: Vec<u64> = points.iter().map(|point| point.seed).collect();
+        seeds.sort_unstable();
+        seeds
+    };
+    if seeds(some) != seeds(others) {
+        return None;
+    }
+    let mean = |points: &[&MeasuredPoint]| {
+        let all: Option<Vec<Documents>> =
+            points.iter().map(|point| documents::of(campaign, &point.stage, measure)).collect();
+        Documents::mean_of(&all?)
+    };
+    mean(some)?.minus(&mean(others)?)
 }
 
 /// The vertex of the parabola through the lowest loss and its neighbours, over the logarithm of the learning rate.

@@ -2,12 +2,14 @@
 
 use scaling::{Difference, DocumentErrors};
 use vocabulary::Tokens;
+use vocabulary::numbers::three_digits;
 use vocabulary::text::{lined_up, wrapped};
 
 use super::text::range;
 use crate::conclude::conclusion::Conclusion;
 use crate::conclude::documents::{self, ArmsCompared, HeldOutErrors};
 use crate::conclude::measure::HeldOut;
+use crate::conclude::optimum_lr::OptimumLr;
 
 /// Rows of a comparison in a terminal.
 const MOST_ROWS: usize = 20;
@@ -47,7 +49,7 @@ pub(super) fn method(errors: &DocumentErrors) -> String {
     let DocumentErrors { documents, draws, level, .. } = errors;
     format!(
         "{:.0}% intervals; {draws} draws of {documents} documents, the same for all points, and the law refitted; beside the \
-         luck of the runs, half-widths add as squares",
+         luck of the runs, half-widths add as squares (of logarithms, but for exponents)",
         100.0 * level
     )
 }
@@ -79,6 +81,23 @@ pub(super) fn law_lines(conclusion: &Conclusion) -> String {
 /// A difference with its error: `-0.0123 +- 0.0045`.
 pub(super) fn difference(Difference { difference, standard_error }: Difference) -> String {
     format!("{difference:+.4} \u{b1} {standard_error:.4}")
+}
+
+/// What [`second_rates`] are.
+pub(super) const SECOND_RATES: &str = "second best of the rates tried, with the standard error by document (paired)";
+
+/// Of each model, the learning rate with the second lowest loss: by how much it is worse than the best one tried, and whether
+/// that is more than twice its error. A row for each, below a heading; `None` without any.
+pub(super) fn second_rates(found: &[OptimumLr]) -> Option<Vec<Vec<String>>> {
+    let row = |OptimumLr { arm, size, second, .. }: &OptimumLr| {
+        let (lr, by) = (*second)?;
+        let label = format!("{} {size}", arm.as_deref().unwrap_or_default());
+        let verdict = if by.is_clear() { "clearly worse" } else { "not clearly worse" };
+        Some(vec![label.trim().to_owned(), three_digits(lr), difference(by), verdict.to_owned()])
+    };
+    let rows: Vec<Vec<String>> = found.iter().filter_map(row).collect();
+    let heading = ["model", "second best", "minus the best", ""].map(str::to_owned).to_vec();
+    (!rows.is_empty()).then(|| std::iter::once(heading).chain(rows).collect())
 }
 
 fn arms(conclusion: &Conclusion) -> String {

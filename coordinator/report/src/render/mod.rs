@@ -7,12 +7,14 @@ mod csv;
 mod documents;
 mod files;
 mod html;
+mod isoflop;
 mod text;
 
 pub use files::{Files, TableFiles, WriteError};
 use scaling::Law;
 
 use crate::conclude::conclusion::Conclusion;
+use crate::conclude::isoflop_fit::IsoFlopFit;
 use crate::conclude::table_fit::TableFit;
 
 impl Conclusion {
@@ -32,6 +34,14 @@ impl Conclusion {
     #[must_use]
     pub fn html(&self) -> String {
         html::page(self)
+    }
+}
+
+impl IsoFlopFit {
+    /// The text for a terminal.
+    #[must_use]
+    pub fn table(&self) -> String {
+        isoflop::text(self)
     }
 }
 

@@ -67,10 +67,10 @@ pub(super) fn of_campaign(conclusion: &Conclusion) -> String {
     text
 }
 
-/// The fit of a table, for a terminal.
-pub(super) fn of_table<L: Law>(fit: &TableFit<L>) -> String {
-    let Source { file, rows, columns, filters, dropped, trunks, decayed, notes: said, .. } = &fit.source;
-    let mut text = format!("{file}: {} of {rows} rows\n", fit.analysis.n_points);
+/// Where the points of a table come from.
+pub(super) fn of_source(source: &Source, points: usize) -> String {
+    let Source { file, rows, columns, filters, dropped, .. } = source;
+    let mut text = format!("{file}: {points} of {rows} rows\n");
     for Column { quantity, column, meaning } in columns {
         text.push_str(&wrapped(&format!("{quantity:<9} {column:?}: {meaning}"), 10));
     }
@@ -80,6 +80,13 @@ pub(super) fn of_table<L: Law>(fit: &TableFit<L>) -> String {
     for Dropped { reason, rows } in dropped {
         text.push_str(&wrapped(&format!("left out  {rows} rows: {reason}"), 10));
     }
+    text
+}
+
+/// The fit of a table, for a terminal.
+pub(super) fn of_table<L: Law>(fit: &TableFit<L>) -> String {
+    let Source { trunks, decayed, notes: said, .. } = &fit.source;
+    let mut text = of_source(&fit.source, fit.analysis.n_points);
     text.push_str(&wrapped(&format!("trunks    {trunks}"), 10));
     text.push_str(&wrapped(&format!("decay     {decayed}"), 10));
     text.push('\n');
@@ -183,13 +190,13 @@ fn losses(text: &mut String, conclusion: &Conclusion) {
 
 /// The best peak learning rate per model, if the campaign tries several.
 fn learning_rates(text: &mut String, conclusion: &Conclusion) {
-    let found = best_learning_rates(&conclusion.points);
+    let found = best_learning_rates(&conclusion.campaign, &conclusion.points, conclusion.measure);
     if found.is_empty() {
         return;
     }
     text.push_str("best peak learning rate, from a parabola over its logarithm\n");
     let mut lines = vec![["model", "N", "tried", "best", "loss"].map(str::to_owned).to_vec()];
-    for OptimumLr { arm, size, n, losses, best } in &found {
+    for OptimumLr { arm, size, n, losses, best, .. } in &found {
         let label = format!("{} {size}", arm.as_deref().unwrap_or_default());
         let tried = format!("{} to {}", losses[0].0, losses[losses.len() - 1].0);
         let [lr, loss] = match best {
@@ -199,6 +206,10 @@ fn learning_rates(text: &mut String, conclusion: &Conclusion) {
         lines.push(vec![label.trim().to_owned(), human_count(*n as f64), tried, lr, loss]);
     }
     text.push_str(&lined_up(&lines));
+    if let Some(rows) = documents::second_rates(&found) {
+        let _ = writeln!(text, "{}", documents::SECOND_RATES);
+        text.push_str(&lined_up(&rows));
+    }
     text.push('\n');
 }
 

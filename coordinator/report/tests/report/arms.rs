@@ -3,8 +3,8 @@
 use recipes::Recipe;
 use report::Conclusion;
 use serde_json::Value;
-use vocabulary::Measurements;
 use vocabulary::metrics::VALIDATION_LOSS;
+use vocabulary::{DocumentLoss, Measurements, Rows};
 
 use crate::{conclude, json, recipe, synthetic};
 
@@ -101,5 +101,29 @@ fn the_best_learning_rate_is_stated_for_each_arm() {
     let campaign = synthetic::campaign(&recipe, &losses);
     conclusion = conclude(campaign.clone()).table();
     assert!(conclusion.contains("0.0130"), "{conclusion}");
-    assert!(conclude(campaign).html().contains("id=\"peak-lr\""));
+    assert!(!conclusion.contains("second best"), "without documents there is no error");
+    assert!(conclude(campaign.clone()).html().contains("id=\"peak-lr\""));
+
+    // 0.02 is 0.0117 nats worse than 0.01: clearly so if the documents agree, and not if they differ.
+    for (own, verdict) in [(0.05, "clearly worse"), (2.0, "not clearly worse")] {
+        let mut campaign = campaign.clone();
+        let ends: Vec<_> = campaign.plan.trials.iter().map(|trial| (*trial.last_stage(), trial.id)).collect();
+        for (number, (stage, trial)) in ends.into_iter().enumerate() {
+            let loss = campaign.results[&trial].get(VALIDATION_LOSS).expect("is measured");
+            // The mean over the documents is the loss itself.
+            let row = |document: u64| {
+                let side = if document.is_multiple_of(2) { 1.0 } else { -1.0 };
+                let nats = 100.0 * (loss + side * own * (1.0 + number as f64));
+                DocumentLoss { nats, tokens: 100, bytes: 200 }
+            };
+            let mut rows = Rows::new();
+            rows.set(VALIDATION_LOSS, (0..200).map(row).collect());
+            campaign.rows.insert(stage, rows);
+        }
+        let conclusion = conclude(campaign);
+        let table = conclusion.table();
+        let line = table.lines().find(|line| line.contains("+0.0117 \u{b1}")).expect(&table);
+        assert!(line.contains("0.0200") && line.contains(&format!("  {verdict}")), "{line}");
+        assert!(conclusion.html().contains("<th>second best</th>"));
+    }
 }

@@ -2,6 +2,7 @@
 
 use recipes::{EvaluationText, Recipe};
 use report::{AnalysisOptions, Campaign, Conclusion, Measure, Unit};
+use serde_json::Value;
 use vocabulary::metrics::{VALIDATION_LOSS, VALIDATION_LOSS_PER_BYTE};
 use vocabulary::{Dataset, DatasetId, Evaluation, EvaluationKind, Measurements};
 
@@ -87,7 +88,17 @@ fn evaluations_stand_beside_the_losses_and_change_nothing_else() {
             _ => assert_eq!(added.split(',').filter(|cell| cell.parse::<f64>().is_ok()).count(), 2, "{added}"),
         }
     }
-    assert_eq!(json(&plain), json(&conclusion), "the law is that of the trials' own losses");
+    let mut fit = json(&conclusion);
+    let results = fit.as_object_mut().expect("an object").remove("evaluations").expect("there are some");
+    assert_eq!(json(&plain), fit, "the law is that of the trials' own losses");
+    let results = results.as_array().expect("a list");
+    assert_eq!(results.len() + 1, conclusion.points().len(), "one was not measured");
+    for result in results {
+        let [n, d, loss] = ["n", "d", "loss"].map(|key| result[key].as_f64().expect("a number"));
+        assert!((loss - (40.0 * n.powf(-0.5) + 300.0 * d.powf(-0.45) + 0.5)).abs() < 1e-9, "{result}");
+        assert_eq!(result["loss_per_byte"].as_f64(), Some(loss / 4.0));
+        assert_eq!((&result["name"], &result["seed"]), (&Value::from("news"), &Value::from(0)));
+    }
     assert!(conclusion.table().contains("news, a token"), "{}", conclusion.table());
     assert!(conclusion.html().contains("<h2>Evaluations</h2>"));
     assert!(!plain.table().contains("evaluations") && !plain.html().contains("<h2>Evaluations</h2>"));

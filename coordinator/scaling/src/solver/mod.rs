@@ -109,6 +109,11 @@ impl Problem {
         Self { rows: rows.map(|(row, &weight)| Row { weight, ..*row }).collect(), ..self.clone() }
     }
 
+    /// The same problem without the points that are not kept.
+    pub(crate) fn keeping(&self, kept: &[bool]) -> Self {
+        self.weighted(&kept.iter().map(|&kept| f64::from(kept)).collect::<Vec<_>>())
+    }
+
     /// The law in the caller's units.
     pub(crate) fn law<L: Law>(&self, params: &Params) -> L {
         debug_assert_eq!(self.form, L::FORM);

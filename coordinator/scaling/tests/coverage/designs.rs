@@ -33,8 +33,10 @@ pub(crate) struct Design {
     pub(crate) shared: f64,
     /// The noise grows with this power of 1 / D.
     pub(crate) uneven: f64,
-    /// Share of the points at the smallest amount of data that lie twenty times as far off, on either side.
+    /// Share of the points at the smallest amount of data that lie twenty times as far off.
     pub(crate) outliers: f64,
+    /// Whether all of those lie above the law.
+    pub(crate) one_sided: bool,
     /// Distance between two settings that every point was trained with, and nobody told apart.
     pub(crate) apart: f64,
 }
@@ -50,6 +52,7 @@ const PLAIN: Design = Design {
     shared: 0.0,
     uneven: 0.0,
     outliers: 0.0,
+    one_sided: false,
     apart: 0.0,
 };
 
@@ -65,7 +68,7 @@ const fn twelve(name: &'static str, law: ScalingLaw) -> Design {
     Design { name, law, sizes: (2e5, 4, 5.0), amounts: (5e6, 3, 4.0), noise: 0.15, ..PLAIN }
 }
 
-pub(crate) const DESIGNS: [Design; 19] = [
+pub(crate) const DESIGNS: [Design; 20] = [
     // A campaign like the paper's: six sizes of six points, one seed.
     campaign("6, 1, 6; 0.005, 0.001", 6, 1, 6, 0.005, 0.001),
     campaign("6, 1, 6; 0.01, 0.005", 6, 1, 6, 0.01, 0.005),
@@ -82,6 +85,7 @@ pub(crate) const DESIGNS: [Design; 19] = [
     grid("12, 1, 8, even"),
     Design { noise: 0.002, uneven: 0.5, ..grid("12, 1, 8, noisier at small D") },
     Design { outliers: 0.35, ..grid("12, 1, 8, 35% outliers at the smallest D") },
+    Design { outliers: 0.35, one_sided: true, ..grid("12, 1, 8, 35% outliers above the law at the smallest D") },
     Design {
         law: LARGE,
         sizes: (2.4e7, 6, 2.0),
@@ -141,8 +145,12 @@ impl Design {
                         let own = self.shared.sqrt() * order + (1.0 - self.shared).sqrt() * normal(&mut rng);
                         let is_outlier =
                             amount == 0 && self.outliers > 0.0 && rng.random_range(0.0..1.0) < self.outliers;
-                        let far = if is_outlier { 20.0 } else { 1.0 };
-                        let loss = self.law.predict(n, d) + luck + far * noise * own + setting * self.apart;
+                        let off = match (is_outlier, self.one_sided) {
+                            (false, _) => own,
+                            (true, false) => 20.0 * own,
+                            (true, true) => 20.0 * own.abs(),
+                        };
+                        let loss = self.law.predict(n, d) + luck + noise * off + setting * self.apart;
                         points.push(Point {
                             size: size.to_string(),
                             n,

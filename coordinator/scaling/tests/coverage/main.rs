@@ -84,6 +84,7 @@ fn intervals_hold_the_truth_as_often_as_they_say() {
         "8, 3, 5; 0.005, 0.002",
         "6, 1, 6, one order, r 0.69",
         "12, 1, 8, noisier at small D",
+        "12, 1, 8, 35% outliers above the law at the smallest D",
         "6, 1, 5, two settings 0.02 apart",
         "4, 1, 3, L0 0.8, noise 0.15",
     ] {

@@ -24,6 +24,7 @@ pub(super) fn page(conclusion: &Conclusion) -> String {
         parts::heading(conclusion),
         search::section(conclusion).unwrap_or_else(|| parts::law(conclusion)),
         conclusion.analysis.as_ref().map(parts::optima).unwrap_or_default(),
+        parts::second_rates(conclusion),
         parts::envelope(conclusion),
         parts::sets(conclusion),
         parts::evaluations(conclusion),

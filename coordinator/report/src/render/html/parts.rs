@@ -12,6 +12,7 @@ use super::texts::texts;
 use crate::conclude::campaign::{Campaign, StageEnd};
 use crate::conclude::conclusion::Conclusion;
 use crate::conclude::grid::Grid;
+use crate::conclude::optimum_lr;
 use crate::conclude::table_fit::TableFit;
 use crate::escape::escape;
 use crate::render::text::{bounds, objective};
@@ -145,16 +146,31 @@ fn of_documents(conclusion: &Conclusion) -> String {
     let said: Vec<String> = said.into_iter().flatten().map(|sentence| escape(&sentence)).collect();
     let mut html = format!("<p class=\"about\">{}</p>\n", said.join(" "));
     if let Some(errors) = conclusion.documents.as_ref().and_then(|found| found.law.as_ref()) {
-        let row = |(index, cells): (usize, Vec<String>)| {
-            let tag = if index == 0 { "th" } else { "td" };
-            let cells: String = cells.iter().map(|cell| format!("<{tag}>{}</{tag}>", escape(cell))).collect();
-            format!("<tr>{cells}</tr>\n")
-        };
-        let rows: String = documents::of_law(errors).into_iter().enumerate().map(row).collect();
-        let method = escape(&documents::method(errors));
-        let _ = writeln!(html, "<div class=\"scroll\"><table>\n{rows}</table></div>\n<p class=\"where\">{method}.</p>");
+        html.push_str(&table(documents::of_law(errors), &documents::method(errors)));
     }
     html
+}
+
+/// Rows of cells, of which the first is the heading, with a sentence below.
+fn table(rows: Vec<Vec<String>>, below: &str) -> String {
+    let row = |(index, cells): (usize, Vec<String>)| {
+        let tag = if index == 0 { "th" } else { "td" };
+        let cells: String = cells.iter().map(|cell| format!("<{tag}>{}</{tag}>", escape(cell))).collect();
+        format!("<tr>{cells}</tr>\n")
+    };
+    let rows: String = rows.into_iter().enumerate().map(row).collect();
+    format!("<div class=\"scroll\"><table>\n{rows}</table></div>\n<p class=\"where\">{}.</p>\n", escape(below))
+}
+
+/// How much better the best peak learning rates are than the next, if the campaign tries several.
+pub(super) fn second_rates(conclusion: &Conclusion) -> String {
+    // The trials of a search differ in more than the learning rate.
+    if conclusion.campaign.plan.search.is_some() {
+        return String::new();
+    }
+    let rates = optimum_lr::optima(&conclusion.campaign, &conclusion.points, conclusion.measure);
+    let rows = documents::second_rates(&rates).map(|rows| table(rows, documents::SECOND_RATES));
+    rows.map(|rows| format!("<section>\n<h2>The best peak learning rates</h2>\n{rows}</section>\n")).unwrap_or_default()
 }
 
 /// Which points the law is fitted to; empty if it is fitted to all measured points.

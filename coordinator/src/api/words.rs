@@ -27,7 +27,7 @@ pub(crate) fn stage_reason(status: &StageStatus, campaign_is_cancelled: bool) ->
             [waits, last].into_iter().flatten().collect::<Vec<_>>().join("; ")
         }
         StageState::Running { .. } | StageState::Completed { .. } => String::new(),
-        StageState::Diverged { step, loss: Some(loss), .. } => format!("the loss was {loss} at step {step}"),
+        StageState::Diverged { step, loss: Some(loss), .. } => format!("the loss was {loss:.4} at step {step}"),
         StageState::Diverged { step, loss: None, .. } => format!("the loss was NaN or infinite at step {step}"),
         StageState::Failed { limit } => {
             let last = last_end.map(|end| format!(", the last: {end}")).unwrap_or_default();
@@ -79,7 +79,7 @@ mod tests {
         assert_eq!(stage_reason(&waits, false), "queued, fifth in line; last attempt: failed: disk full");
         assert_eq!(stage_reason(&waits, true), "the campaign was cancelled");
         let diverged = |loss| stage(StageState::Diverged { attempt: Attempt(3), step: 7, loss });
-        assert_eq!(stage_reason(&diverged(Some(12.5)), false), "the loss was 12.5 at step 7");
+        assert_eq!(stage_reason(&diverged(Some(12.5)), false), "the loss was 12.5000 at step 7");
         assert_eq!(stage_reason(&diverged(None), false), "the loss was NaN or infinite at step 7");
         let failed = stage(StageState::Failed { limit: RetryCount::Failed });
         let sentence = "given up after 3 attempts (failed), the last: failed: disk full";

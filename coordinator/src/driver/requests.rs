@@ -64,7 +64,8 @@ impl Driver {
 
     fn submitted(&self, campaign: CampaignId) -> Result<Submitted, RequestError> {
         let status = self.scheduler.campaign_status(&campaign);
-        let status = status.ok_or_else(|| RequestError::UnknownCampaign { selector: campaign.to_string() })?;
+        let status =
+            status.ok_or_else(|| RequestError::UnknownCampaign { selector: campaign.to_string(), similar: None })?;
         let stages = status.stages;
         let done = stages.completed + stages.diverged;
         Ok(Submitted {
@@ -76,7 +77,7 @@ impl Driver {
 
     pub(super) fn on_cancel(&mut self, selector: &str, reply: Reply<Cancelled>, batch: &mut Batch) {
         let cancelled = find(&self.scheduler, &self.notes, selector).and_then(|campaign| {
-            let unknown = || RequestError::UnknownCampaign { selector: selector.to_owned() };
+            let unknown = || RequestError::UnknownCampaign { selector: selector.to_owned(), similar: None };
             let CampaignStatus { name, phase: was, .. } =
                 self.scheduler.campaign_status(&campaign).ok_or_else(unknown)?;
             self.apply(Event::CampaignCancelled { campaign }, batch);

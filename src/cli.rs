@@ -1,10 +1,15 @@
 //! The command line: global options and one variant per command.
 
-use clap::{CommandFactory, Parser, Subcommand};
+use std::ffi::OsString;
+
+use clap::error::ErrorKind;
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use vocabulary::text::wrapped;
 
 use crate::args::Global;
 use crate::commands;
 use crate::exit::{EXIT_CODES, Exit};
+use crate::logging::say;
 
 /// Runs scaling-law experiments: plans them as a tree of training stages, trains each stage once and fits the law
 #[derive(Debug, Parser)]
@@ -20,6 +25,73 @@ pub(crate) struct Cli {
     pub(crate) global: Global,
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+/// The commands by what they are for, as help lists them.
+const GROUPS: [(&str, &[&str]); 5] = [
+    ("Run", &["run", "extend", "branch", "evaluate", "submit", "train", "plan", "recipe", "data"]),
+    ("Look", &["list", "show", "watch", "curves", "report", "show-model"]),
+    ("Fit", &["fit", "predict", "optimal", "forecast"]),
+    (
+        "Operate",
+        &[
+            "serve",
+            "worker",
+            "token",
+            "cancel",
+            "retry",
+            "forget",
+            "checkpoints",
+            "doctor",
+            "verify",
+            "coord-check",
+            "bench",
+            "completions",
+        ],
+    ),
+    ("Exchange", &["export", "import", "logits"]),
+];
+
+impl Cli {
+    /// Parses the arguments of the process. Ends it on a usage error, and for help. Without a command, the help is the error.
+    pub(crate) fn of_process() -> Self {
+        let args: Vec<OsString> = std::env::args_os().collect();
+        let error = match grouped().try_get_matches_from(&args).and_then(|matches| Self::from_arg_matches(&matches)) {
+            Ok(cli) => return cli,
+            Err(error) => error,
+        };
+        if error.kind() == ErrorKind::MissingSubcommand
+            && let Err(help) = grouped().try_get_matches_from(args.into_iter().chain([OsString::from("--help")]))
+        {
+            say(help.render().to_string().trim_end());
+            std::process::exit(2);
+        }
+        error.exit()
+    }
+}
+
+/// The definition with its commands in groups.
+fn grouped() -> clap::Command {
+    let program = Cli::command();
+    let header = *program.get_styles().get_header();
+    let literal = *program.get_styles().get_literal();
+    let width = program.get_subcommands().map(|command| command.get_name().len()).max().unwrap_or_default();
+    let mut groups = String::new();
+    for (group, names) in GROUPS {
+        groups.push_str(&format!("{header}{group}:{header:#}\n"));
+        for command in names.iter().filter_map(|name| program.find_subcommand(name)) {
+            let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+            let name = command.get_name();
+            // Wrapping takes spaces at the beginning away: dots stand for them.
+            let line = wrapped(&format!("..{name:<width$}  {about}"), width + 4).replacen("..", "  ", 1);
+            groups.push_str(&line.replacen(name, &format!("{literal}{name}{literal:#}"), 1));
+        }
+        groups.push('\n');
+    }
+    let template = format!(
+        "{{before-help}}{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n{groups}{header}Options:{header:#}\n{{options}}{{after-help}}"
+    );
+    program.help_template(template)
 }
 
 #[derive(Debug, Subcommand)]
@@ -116,6 +188,16 @@ mod tests {
     #[test]
     fn the_definition_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_is_in_one_group() {
+        let mut grouped: Vec<&str> = GROUPS.iter().flat_map(|(_, names)| names.iter().copied()).collect();
+        let program = Cli::command();
+        let mut commands: Vec<&str> = program.get_subcommands().map(clap::Command::get_name).collect();
+        grouped.sort_unstable();
+        commands.sort_unstable();
+        assert_eq!(grouped, commands);
     }
 
     #[test]

@@ -15,15 +15,13 @@ mod views;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 use crate::exit::OrBadInput;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let cli = cli::Cli::parse();
+    let cli = cli::Cli::of_process();
     let logging = logging::start(cli.global.log.as_deref(), cli.command.default_log()).or_bad_input();
     let outcome = logging.and_then(|()| cli.command.run(&cli.global));
     exit::conclude(outcome)

@@ -392,6 +392,19 @@ fn usage_errors_have_code_2() {
 }
 
 #[test]
+fn without_a_command_the_help_is_printed_as_a_usage_error() {
+    let place = Place::new();
+    let ran = place.run(&[]).expect(2);
+    let help = place.run(&["--help"]).expect(0).stdout;
+    assert_eq!((ran.stderr, ran.stdout), (help.clone(), String::new()));
+    for group in
+        ["\nRun:\n  run ", "\nLook:\n  list ", "\nFit:\n  fit ", "\nOperate:\n  serve ", "\nExchange:\n  export "]
+    {
+        assert!(help.contains(group), "{help}");
+    }
+}
+
+#[test]
 fn data_is_prepared_by_hand_and_looked_at() {
     let place = Place::new();
     let first = place.run(&["data", "prepare", "smoke.toml", "--json"]).expect(0);

@@ -67,7 +67,7 @@ fn a_campaign_that_has_ended_is_evaluated_on_other_text_and_trains_nothing() {
         }
     }
     let said = place.run(&["show", "smoke"]).expect(0).stdout;
-    assert!(said.contains("6 evaluations: 6 done") && said.contains(" news "), "{said}");
+    assert!(said.contains("6 evaluations: 6 completed") && said.contains(" news "), "{said}");
     let report = std::fs::read_to_string(place.path("out/smoke/report.html")).expect("it was written");
     assert!(report.contains("Evaluations") && report.contains("news"), "the report has a table of them");
     let fitted = json(&place.run(&["fit", "smoke", "--set", "news", "--json"]).expect(0).stdout);
@@ -120,7 +120,7 @@ fn what_cannot_be_evaluated_is_refused_in_a_line() {
     let _turn = one_at_a_time();
     let place = trained();
     for (args, said) in [
-        (&["nobody", "--text", "news"][..], "no campaign is named `nobody`"),
+        (&["nobody", "--text", "news"][..], "no campaign `nobody`"),
         (&["smoke", "--text", "nothing-here"], "nothing-here"),
         (&["smoke", "--text", "news", "--name", "a/b"], "cannot be the name of a text"),
         (&["smoke", "--text", "news", "--tokens", "100m"], "tokens held out"),

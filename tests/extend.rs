@@ -155,7 +155,7 @@ fn what_cannot_be_added_is_refused_in_a_line() {
     assert!(nothing.stderr.contains("no stored data"), "{}", nothing.stderr);
     let (place, _) = trained();
     for (args, said) in [
-        (&["nobody", "--tokens", "4m"][..], "no campaign is named `nobody`"),
+        (&["nobody", "--tokens", "4m"][..], "no campaign `nobody`"),
         (&["smoke"], "required arguments"),
         (&["smoke", "--tokens", "many"], "expected a whole number"),
         (&["smoke", "--sizes", "3B"], "key `model.sizes[2]`"),

@@ -24,7 +24,7 @@ pub use expand::{GrowthError, Opening, expand, expand_as_before, growth, opening
 pub use price::price;
 pub use recipe::Recipe;
 pub use recipe::additions::Additions;
-pub use recipe::error::{Problem, RecipeError};
+pub use recipe::error::{Problem, RecipeError, nearest};
 pub use recipe::format::{DataRecipe, Parametrization, RecipeFile};
 pub use recipe::inline::ShapeError;
 pub use recipe::schema::schema;

@@ -31,6 +31,8 @@ fn messages() {
         ("shape = \"linear\"", "shape = \"half_life\""),
         ("\nfraction = 0.2", "\nfraction = 1.0"),
         ("\nfraction = 0.2", "\nfraction = 0.02"),
+        ("peak_lr = [0.01]", "peak_lr = 0.01"),
+        ("sources = [\"toolchain-docs\"]", "sources = \"toolchain-docs\""),
         ("tokens = [5_120,", "tokens = [100,"),
         ("tokens = [5_120,", "tokens = [0,"),
         ("tokens = [5_120,", "tokens = [10_200,"),
@@ -158,7 +160,10 @@ fn the_line_is_that_of_the_key() {
 #[test]
 fn files_that_are_missing_or_endless_are_refused() {
     let missing = Recipe::load("no/such/recipe.toml").expect_err("is refused");
-    assert_eq!(missing.to_string(), "no/such/recipe.toml: the recipe cannot be read");
+    assert_eq!(
+        missing.to_string(),
+        "no file `no/such/recipe.toml`: give the path of a recipe, for example `recipes/quickstart.toml`"
+    );
     let endless = "#".repeat(2 << 20);
     assert!(matches!(Recipe::parse("endless.toml", &endless), Err(RecipeError::TooLarge { .. })));
 }

@@ -19,6 +19,7 @@ pub(crate) struct CredentialArgs {
     #[arg(
         long,
         help_heading = "Coordinator options",
+        hide_short_help = true,
         value_name = "FILE",
         env = "WINDTUNNEL_TOKEN_FILE",
         hide_env_values = true
@@ -29,6 +30,7 @@ pub(crate) struct CredentialArgs {
     #[arg(
         long,
         help_heading = "Coordinator options",
+        hide_short_help = true,
         value_name = "FILE",
         env = "WINDTUNNEL_TLS_CA",
         hide_env_values = true
@@ -39,6 +41,7 @@ pub(crate) struct CredentialArgs {
     #[arg(
         long,
         help_heading = "Coordinator options",
+        hide_short_help = true,
         value_name = "FILE",
         env = "WINDTUNNEL_TLS_CLIENT_CERT",
         hide_env_values = true
@@ -50,6 +53,7 @@ pub(crate) struct CredentialArgs {
     #[arg(
         long,
         help_heading = "Coordinator options",
+        hide_short_help = true,
         value_name = "FILE",
         env = "WINDTUNNEL_TLS_CLIENT_KEY",
         hide_env_values = true
@@ -58,7 +62,7 @@ pub(crate) struct CredentialArgs {
     tls_client_key: Option<PathBuf>,
 
     /// Send the token over unencrypted connections, to whoever listens there
-    #[arg(long, help_heading = "Coordinator options")]
+    #[arg(long, help_heading = "Coordinator options", hide_short_help = true)]
     insecure: bool,
 }
 

@@ -2,13 +2,16 @@
 
 use serde::Serialize;
 use vocabulary::Plan;
+use vocabulary::units::human_duration;
 
 use crate::args::CoordinatorArgs;
 use crate::args::Global;
 use crate::exit::Exit;
 use crate::local::reach::with_reader;
-use crate::views::output::{self, View, columns};
-use crate::views::{CampaignView, EvaluationView, SearchView, StageView};
+use crate::views::output::{self, View};
+use crate::views::{
+    CampaignView, EvaluationView, SearchView, StageView, evaluation_table, stage_table, terminal_width,
+};
 use client::Detail;
 
 /// Show the progress of a campaign, stage by stage
@@ -28,6 +31,8 @@ pub(crate) struct Args {
 #[derive(Serialize)]
 struct Shown {
     campaign: CampaignView,
+    /// Of all attempts at its stages and evaluations.
+    device_seconds: f64,
     stages: Vec<StageView>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     evaluations: Vec<EvaluationView>,
@@ -51,11 +56,12 @@ impl Args {
 impl From<Detail> for Shown {
     fn from(detail: Detail) -> Self {
         let search = SearchView::of(&detail.plan, &detail.stages);
-        let stages = detail.plan.stages.iter().zip(&detail.stages);
         let evaluations = detail.plan.evaluations.iter().zip(&detail.evaluations);
+        let statuses = || detail.stages.iter().chain(&detail.evaluations);
         Self {
             campaign: CampaignView::from(&detail.summary),
-            stages: stages.map(|(stage, status)| StageView::new(stage, status)).collect(),
+            device_seconds: statuses().map(|status| status.device_ms).sum::<u64>() as f64 / 1e3,
+            stages: StageView::all(&detail.plan, &detail.stages),
             evaluations: evaluations.map(|(evaluation, status)| EvaluationView::new(evaluation, status)).collect(),
             search,
             plan: detail.plan,
@@ -67,13 +73,17 @@ impl From<Detail> for Shown {
 
 impl View for Shown {
     fn table(&self) -> String {
-        let cells: Vec<_> = self.stages.iter().map(StageView::cells).collect();
-        let search = self.search.as_ref().map(|search| format!("\n{}", search.table())).unwrap_or_default();
-        let evaluations: Vec<_> = self.evaluations.iter().map(EvaluationView::cells).collect();
-        let evaluations = match evaluations.as_slice() {
-            [] => String::new(),
-            some => format!("\n{}", columns(EvaluationView::HEADER, some)),
-        };
-        format!("{}\n{}{evaluations}{search}", self.campaign.table(), columns(StageView::HEADER, &cells))
+        let width = terminal_width();
+        let mut text = self.campaign.table();
+        if self.device_seconds > 0.0 {
+            text.push_str(&format!("{} of device time\n", human_duration(self.device_seconds)));
+        }
+        text.push('\n');
+        text.push_str(&stage_table(&self.stages, width));
+        if !self.evaluations.is_empty() {
+            text.push_str(&format!("\n{}", evaluation_table(&self.evaluations, width)));
+        }
+        text.extend(self.search.as_ref().map(|search| format!("\n{}", search.table())));
+        text
     }
 }

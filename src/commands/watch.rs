@@ -10,7 +10,7 @@ use crate::args::CoordinatorArgs;
 use crate::args::Global;
 use crate::exit::{BadInput, Exit, bad_input, call_error};
 use crate::local::data_dir::data_dir;
-use crate::local::reach::{Intent, is_taken, reach_or_embed};
+use crate::local::reach::{Intent, find, is_taken, reach_or_embed};
 use crate::local::signals::Interrupts;
 use crate::views::output::{self, View as _};
 use crate::views::progress::{Snapshot, display};
@@ -57,7 +57,7 @@ impl Args {
     }
 
     async fn watch(&self, data_dir: &Path, json: bool) -> anyhow::Result<Exit> {
-        let mut display = display();
+        let mut display = display(Some(&self.workers_dial(data_dir)?));
         let (mut seen, mut tries) = (false, 0);
         let last = loop {
             let show = |now: &CampaignUpdate| {
@@ -84,6 +84,12 @@ impl Args {
             output::write(&CampaignView::from(&last).table())?;
         }
         Ok(Exit::of_campaign(&last))
+    }
+
+    /// The address that a worker on this machine dials.
+    fn workers_dial(&self, data_dir: &Path) -> anyhow::Result<String> {
+        let found = find(&self.coordinator, data_dir)?;
+        Ok(found.map_or_else(|| "URL".to_owned(), |(url, _)| url))
     }
 
     /// Watches until the campaign or the coordinator ends.

@@ -12,7 +12,7 @@ use corpus::{PrepareRequest, Prepared, Progress, TextRequest, TokenizerChoice, f
 use indicatif::{ProgressBar, ProgressStyle};
 use recipes::Recipe;
 use vocabulary::text::{counted, one_line};
-use vocabulary::units::human_count;
+use vocabulary::units::{human_bytes, human_count};
 use vocabulary::{Dataset, DatasetId};
 
 use super::checkpoint::read_tokenizer;
@@ -159,10 +159,8 @@ fn in_words(progress: Progress) -> (String, u64, u64) {
         Progress::Hashing { done, total } => ("looking for text prepared before".to_owned(), done, total),
         Progress::Extracting { done, total } => (format!("reading {}", counted(total, "file")), done, total),
         Progress::TrainingTokenizer { bytes } => {
-            (format!("training a tokenizer on {}B of text", human_count(bytes as f64)), 0, 1)
+            (format!("training a tokenizer on {} of text", human_bytes(bytes)), 0, 1)
         }
-        Progress::Tokenizing { done, total } => {
-            (format!("tokenizing {}B of text", human_count(total as f64)), done, total)
-        }
+        Progress::Tokenizing { done, total } => (format!("tokenizing {} of text", human_bytes(total)), done, total),
     }
 }

@@ -142,7 +142,7 @@ impl Training<'_> {
                 let OwnWorkers { workers, compute, leaving } = &self.by.own;
                 own.start_workers(local_pool(self.data_dir, *workers, compute, *leaving)?).await?;
             }
-            let mut display = display();
+            let mut display = display(Some(reached.campaigns.url()).filter(|_| !reached.is_own()));
             let mut campaigns = reached.campaigns.clone();
             let following = follow(&mut campaigns, &campaign, |now| {
                 display.show(&Snapshot::from(now));

@@ -3,9 +3,11 @@
 use proto::v1;
 use serde::Serialize;
 use vocabulary::text::wrapped;
-use vocabulary::units::human_count;
+use vocabulary::units::{human_count, human_duration, human_time};
 
-use crate::views::output::{View, columns};
+use crate::views::output::View;
+use crate::views::stage::words;
+use crate::views::table::{Column, KEPT, fitted, terminal_width};
 
 /// A campaign in short.
 #[derive(Debug, Clone, Serialize)]
@@ -23,8 +25,26 @@ pub(crate) struct CampaignView {
     pub(crate) submitted_at_ms: u64,
     pub(crate) tokens: u64,
     pub(crate) tokens_done: u64,
+    /// How long it still takes, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) left: Option<LeftView>,
     /// Committed checkpoints found damaged or missing.
     pub(crate) damaged_checkpoints: u32,
+}
+
+/// How long a campaign still takes, by what was measured and the workers that are connected.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(crate) struct LeftView {
+    pub(crate) seconds: f64,
+    /// Whether something of unknown length is not counted.
+    pub(crate) at_least: bool,
+}
+
+impl LeftView {
+    /// `about 2m 05s left`.
+    pub(crate) fn in_words(self) -> String {
+        format!("{} {} left", if self.at_least { "at least" } else { "about" }, human_duration(self.seconds.round()))
+    }
 }
 
 /// Stages, or evaluations, by their state.
@@ -80,12 +100,18 @@ impl From<&v1::CampaignSummary> for CampaignView {
             submitted_at_ms: summary.submitted_at_ms,
             tokens: summary.tokens,
             tokens_done: summary.tokens_done,
+            left: summary.left_ms.map(|ms| LeftView { seconds: ms as f64 / 1e3, at_least: summary.left_at_least }),
             damaged_checkpoints: summary.damaged_checkpoints,
         }
     }
 }
 
 impl CampaignView {
+    /// Whether something of it is left to do.
+    pub(crate) fn is_open(&self) -> bool {
+        self.phase == campaign_phase(v1::CampaignPhase::Open)
+    }
+
     fn evaluations_note(&self) -> Option<String> {
         let evaluations = self.evaluations?;
         Some(format!("{}: {}\n", self.name, evaluations.in_words("evaluations")))
@@ -117,12 +143,12 @@ impl Stages {
     /// The non-zero counts in words, of `stages` or whatever else is counted.
     pub(crate) fn in_words(self, what: &str) -> String {
         let counts = [
-            (self.completed, "done"),
-            (self.running, "running"),
-            (self.waiting, "waiting"),
-            (self.diverged, "diverged"),
-            (self.failed, "given up"),
-            (self.not_run, "not run"),
+            (self.completed, words::COMPLETED),
+            (self.running, words::RUNNING),
+            (self.waiting, words::WAITING),
+            (self.diverged, words::DIVERGED),
+            (self.failed, words::GIVEN_UP),
+            (self.not_run, words::NOT_RUN),
         ];
         let counts: Vec<String> =
             counts.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}")).collect();
@@ -138,11 +164,11 @@ impl Trials {
     /// The non-zero counts in words.
     fn in_words(self) -> String {
         let counts = [
-            (self.completed, "done"),
-            (self.pruned, "pruned"),
-            (self.diverged, "diverged"),
-            (self.failed, "given up"),
-            (self.open, "open"),
+            (self.completed, words::COMPLETED),
+            (self.pruned, words::PRUNED),
+            (self.diverged, words::DIVERGED),
+            (self.failed, words::GIVEN_UP),
+            (self.open, words::OPEN),
         ];
         let counts: Vec<String> =
             counts.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}")).collect();
@@ -162,6 +188,8 @@ impl View for CampaignView {
         let (done, all) = (human_count(self.tokens_done as f64), human_count(self.tokens as f64));
         text.push_str(&format!("{}; {done} of {all} tokens trained\n", self.stages.in_words("stages")));
         text.extend(self.evaluations.map(|evaluations| format!("{}\n", evaluations.in_words("evaluations"))));
+        let left = self.left.map(|left| format!("; {}", left.in_words())).unwrap_or_default();
+        text.push_str(&format!("submitted {} UTC{left}\n", human_time(self.submitted_at_ms)));
         text.extend(self.note());
         text
     }
@@ -182,8 +210,7 @@ impl View for CampaignList {
         if self.campaigns.is_empty() {
             return ["no campaigns\n".to_owned()].into_iter().chain(troubles).collect();
         }
-        let rows: Vec<[String; 6]> = self.campaigns.iter().map(row).collect();
-        let mut text = columns(["campaign", "name", "phase", " stages done", " points", " tokens"], &rows);
+        let mut text = fitted(self.columns(), terminal_width());
         text.extend(self.campaigns.iter().filter_map(CampaignView::evaluations_note));
         text.extend(self.campaigns.iter().filter_map(CampaignView::note));
         text.extend(troubles);
@@ -191,16 +218,32 @@ impl View for CampaignList {
     }
 }
 
-fn row(campaign: &CampaignView) -> [String; 6] {
-    let short: String = campaign.campaign.chars().take("campaign_".len() + 8).collect();
-    let trials = campaign.trials;
-    [
-        short,
-        campaign.name.clone(),
-        campaign.phase.to_owned(),
-        format!("{}/{}", campaign.stages.completed, campaign.stages.total()),
-        // A pruned trial is done.
-        format!("{}/{}", trials.completed + trials.pruned, trials.total()),
-        format!("{}/{}", human_count(campaign.tokens_done as f64), human_count(campaign.tokens as f64)),
-    ]
+impl CampaignList {
+    fn columns(&self) -> Vec<Column> {
+        let column = |title: &str, rank, cell: &dyn Fn(&CampaignView) -> String| {
+            Column::new(title, rank, self.campaigns.iter().map(cell))
+        };
+        let id = |it: &CampaignView| it.campaign.chars().take("campaign_".len() + 8).collect();
+        // A pruned trial is completed as far as it was to be.
+        let points = |it: &CampaignView| format!("{}/{}", it.trials.completed + it.trials.pruned, it.trials.total());
+        let tokens =
+            |it: &CampaignView| format!("{}/{}", human_count(it.tokens_done as f64), human_count(it.tokens as f64));
+        vec![
+            column("campaign", KEPT, &id),
+            column("name", KEPT, &|it| it.name.clone()),
+            column("phase", KEPT, &|it| it.phase.to_owned()),
+            column(" stages", KEPT, &|it| format!("{}/{}", it.stages.completed, it.stages.total())),
+            column(" points", 3, &points),
+            column(" diverged", 4, &|it| count(it.trials.diverged)),
+            column(" given up", 5, &|it| count(it.trials.failed)),
+            column(" tokens", 2, &tokens),
+            column("submitted (UTC)", 0, &|it| human_time(it.submitted_at_ms)),
+            column("left", 1, &|it| it.left.map(LeftView::in_words).unwrap_or_default()),
+        ]
+    }
+}
+
+/// A count, where there is something to count.
+fn count(count: u32) -> String {
+    Some(count).filter(|count| *count > 0).map(|count| count.to_string()).unwrap_or_default()
 }

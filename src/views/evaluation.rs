@@ -1,11 +1,16 @@
-//! An evaluation of a campaign in a line.
+//! The evaluations of a campaign.
+
+use std::collections::BTreeMap;
 
 use proto::v1;
 use serde::Serialize;
 use vocabulary::metrics::{VALIDATION_LOSS, VALIDATION_LOSS_PER_BYTE};
+use vocabulary::text::{listed, wrapped};
 use vocabulary::{Evaluation, Measurements, StageKey};
 
-use super::stage::phase;
+use super::stage::{TimesView, phase, words};
+use super::stages::{loss, short, times};
+use super::table::{Column, KEPT, fitted};
 
 /// An evaluation and how it is doing.
 #[derive(Debug, Clone, Serialize)]
@@ -20,6 +25,8 @@ pub(crate) struct EvaluationView {
     pub(crate) phase: &'static str,
     pub(crate) attempt: Option<u32>,
     pub(crate) worker: Option<String>,
+    #[serde(flatten)]
+    pub(crate) times: TimesView,
     pub(crate) validation_loss: Option<f64>,
     pub(crate) validation_loss_per_byte: Option<f64>,
     pub(crate) reason: String,
@@ -39,26 +46,46 @@ impl EvaluationView {
             phase: phase(status.phase()),
             attempt: status.attempt,
             worker: status.worker.clone(),
+            times: status.into(),
             validation_loss: result.get(VALIDATION_LOSS),
             validation_loss_per_byte: result.get(VALIDATION_LOSS_PER_BYTE),
             reason: status.reason.clone(),
         }
     }
+}
 
-    /// The cells of its line.
-    pub(crate) fn cells(&self) -> [String; 7] {
-        let key: String = self.key.chars().take("stage_".len() + 8).collect();
-        [
-            key,
-            self.stage.short(),
-            self.size.clone(),
-            self.name.clone(),
-            self.phase.to_owned(),
-            self.validation_loss.map(|loss| format!("{loss:.4}")).unwrap_or_default(),
-            self.reason.clone(),
-        ]
+/// The evaluations of a campaign as a table, with what is said of them beneath.
+pub(crate) fn table(evaluations: &[EvaluationView], width: Option<usize>) -> String {
+    let column = |title: &str, rank, cell: &dyn Fn(&EvaluationView) -> String| {
+        Column::new(title, rank, evaluations.iter().map(cell))
+    };
+    let has_seeds = evaluations.iter().any(|evaluation| evaluation.seed != evaluations[0].seed);
+    let mut columns = vec![
+        column("evaluation", KEPT, &|it| short(&it.key)),
+        column("of stage", 9, &|it| it.stage.short()),
+        column("size", KEPT, &|it| it.size.clone()),
+        column(" seed", 9, &|it| if has_seeds { it.seed.to_string() } else { String::new() }),
+        column("text", KEPT, &|it| it.name.clone()),
+        column("state", KEPT, &|it| it.phase.to_owned()),
+        column(" loss", KEPT, &|it| loss(it.validation_loss)),
+    ];
+    let rows: Vec<(Option<u32>, &TimesView)> = evaluations.iter().map(|it| (it.attempt, &it.times)).collect();
+    columns.extend(times(&rows));
+    let mut text = fitted(columns, width);
+    let mut said: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for evaluation in evaluations.iter().filter(|it| !it.reason.is_empty()) {
+        // Which stage an evaluation waits for is in its row.
+        let waits = evaluation.phase == words::WAITING && evaluation.attempt.is_none();
+        let reason = if waits && evaluation.reason.contains(&evaluation.stage.short()) {
+            "the stage is not completed"
+        } else {
+            &evaluation.reason
+        };
+        said.entry(reason).or_default().push(short(&evaluation.key));
     }
-
-    /// The header above those cells.
-    pub(crate) const HEADER: [&'static str; 7] = ["evaluation", "of stage", "size", "text", "state", " loss", "remark"];
+    for (reason, keys) in said {
+        let of = if keys.len() < 3 { listed(&keys) } else { format!("{} evaluations", keys.len()) };
+        text.push_str(&wrapped(&format!("{of}: {reason}"), 2));
+    }
+    text
 }

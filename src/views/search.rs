@@ -11,6 +11,7 @@ use vocabulary::search::Settings;
 use vocabulary::{Plan, StageKey};
 
 use crate::views::output::any_columns;
+use crate::views::stage::words;
 
 /// The progress of a search.
 #[derive(Debug, Clone, Serialize)]
@@ -44,11 +45,11 @@ impl SearchView {
         let trials = progress.trials.iter().zip(&progress.standings).enumerate().map(|(index, (trial, standing))| {
             let state = match standing.end {
                 None if standing.awaits_judgement => "awaiting judgement".to_owned(),
-                None => "open".to_owned(),
-                Some(TrialEnd::Completed) => "completed".to_owned(),
-                Some(TrialEnd::Pruned { step }) => format!("pruned at {step}"),
-                Some(TrialEnd::Diverged) => "diverged".to_owned(),
-                Some(TrialEnd::Failed) => "given up".to_owned(),
+                None => words::OPEN.to_owned(),
+                Some(TrialEnd::Completed) => words::COMPLETED.to_owned(),
+                Some(TrialEnd::Pruned { step }) => format!("{} at {step}", words::PRUNED),
+                Some(TrialEnd::Diverged) => words::DIVERGED.to_owned(),
+                Some(TrialEnd::Failed) => words::GIVEN_UP.to_owned(),
             };
             let loss = standing.losses.last().copied().filter(|loss| loss.is_finite());
             TrialView { trial: index + 1, id: trial.id.to_string(), settings: trial.settings.clone(), state, loss }

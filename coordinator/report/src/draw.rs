@@ -10,6 +10,7 @@ use vocabulary::{LrSchedule, MeasurementName, Plan, StageKey, Tokens, dynamics};
 use crate::conclude::campaign::{Campaign, CurvePoint, DynamicsPoint, StageEnd};
 use crate::conclude::conclusion::Conclusion;
 use crate::conclude::grid::Labels;
+use crate::conclude::measure::Unit;
 use crate::conclude::optimum_lr::optima;
 use crate::conclude::points::{MeasuredPoint, is_decay};
 use crate::conclude::search::{Searched, Tried};
@@ -179,9 +180,9 @@ pub(crate) fn report(conclusion: &Conclusion) -> Vec<Figure> {
     let palette = Palette::of(&runs);
     let ends = ends(plan, &runs, &conclusion.points);
     let mut drawn: Vec<Figure> = Vec::new();
+    let unit = conclusion.measure.unit.in_words();
     if let Ok(analysis) = &conclusion.analysis {
         let missing = plan.trials.len() - conclusion.points.len();
-        let unit = conclusion.measure.unit.in_words();
         drawn.push(figures::law(analysis, &palette, Some(missing), unit));
         drawn.push(figures::surface(analysis, conclusion.points.len(), unit));
         drawn.push(figures::residuals(analysis, &palette, unit));
@@ -190,15 +191,17 @@ pub(crate) fn report(conclusion: &Conclusion) -> Vec<Figure> {
     if let Some(searched) = Searched::of(campaign) {
         drawn.extend(search(&searched));
     }
-    drawn.extend(figures::arms(&ends));
+    drawn.extend(figures::arms(&ends, unit));
     // The trials of a search differ in more than the learning rate.
     if plan.search.is_none() {
-        drawn.extend(figures::peak_lr(&sweeps(conclusion)));
+        drawn.extend(figures::peak_lr(&sweeps(conclusion), unit));
     }
     if let Some(Ok(law)) = conclusion.batch_law.as_ref().map(|law| &law.fit) {
         drawn.push(figures::batches(law, &palette));
     }
-    drawn.extend(figures::curves(&runs, &curves(plan, &campaign.curves), &ends, settled(plan), &palette));
+    // Training losses are in nats a token: held-out losses in another unit do not stand beside them.
+    let beside: &[End] = if conclusion.measure.unit == Unit::Token { &ends } else { &[] };
+    drawn.extend(figures::curves(&runs, &curves(plan, &campaign.curves), beside, settled(plan), &palette));
     drawn.push(figures::learning_rate(&runs, &rates(plan), &palette));
     drawn.extend(figures::tracks(&runs, &tracks(plan, &campaign.dynamics), &palette));
     let trained = Tokens(campaign.progress.tokens_trained);

@@ -27,12 +27,12 @@ pub(crate) fn batch_law(law: &BatchFit) -> String {
 }
 
 /// Two forms of the loss of a single size, one line each, the better form first.
-pub(crate) fn envelope(compared: &Comparison) -> Vec<String> {
+pub(crate) fn envelope(compared: &Comparison, unit: &str) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for fit in &compared.fits {
         let law = fit.law;
         let mut line = format!(
-            "{}: a {}, b {}, c {}, rmse {:.4} nats a token",
+            "{}: a {}, b {}, c {}, rmse {:.4} {unit}",
             law.form,
             three_digits(law.a),
             three_digits(law.b),

@@ -1,11 +1,14 @@
 //! Campaigns: submitting, extending, cancelling, retrying, looking at them.
 
+use std::collections::BTreeSet;
+
 use recipes::Recipe;
-use vocabulary::{CampaignId, Dataset, Plan};
+use vocabulary::{CampaignId, Dataset, Plan, StageKey};
 
 use super::requests::{ExtendRequest, RecipeSource, Selector, SubmitRequest};
-use super::views::{CampaignDetail, CampaignView, TrialOutcome, WorkerView};
+use super::views::{CampaignDetail, CampaignView, StageTimes, TrialOutcome, WorkerView};
 use super::{Api, ApiError};
+use crate::clock::unix_ms;
 use crate::datasets::{self, Presence};
 use crate::driver::input::{Cancelled, Extended, Extension, Retried, Submission, Submitted};
 use crate::store::RecipeText;
@@ -45,13 +48,27 @@ impl Api {
 
     /// Every campaign, in the order of submission.
     pub(crate) async fn campaigns(&self) -> Result<Vec<CampaignView>, ApiError> {
-        self.look(CampaignView::all).await
+        let mut campaigns = self.look(CampaignView::all).await?;
+        let left = self.times_left().await?;
+        for campaign in &mut campaigns {
+            campaign.left = left.get(&campaign.status.campaign).copied();
+        }
+        Ok(campaigns)
     }
 
     /// A campaign with its plan, stages and recipe.
     pub(crate) async fn campaign(&self, selector: Selector) -> Result<CampaignDetail, ApiError> {
         let mut detail = self.look_at(selector, CampaignDetail::of).await?;
-        let recipe = self.store.recipe(detail.summary.status.campaign).await.map_err(ApiError::Store)?;
+        let campaign = detail.summary.status.campaign;
+        detail.summary.left = self.times_left().await?.get(&campaign).copied();
+        let attempts = self.store.attempts(campaign).await.map_err(ApiError::Store)?;
+        let nodes = || detail.stages.iter().chain(&detail.evaluations);
+        let connected: BTreeSet<StageKey> = nodes().filter(|it| it.is_connected).map(|it| it.key).collect();
+        let mut times = StageTimes::of(attempts, unix_ms(), |stage| connected.contains(stage));
+        for stage in detail.stages.iter_mut().chain(&mut detail.evaluations) {
+            stage.times = times.remove(&stage.key);
+        }
+        let recipe = self.store.recipe(campaign).await.map_err(ApiError::Store)?;
         detail.recipe = recipe.map(|RecipeText { file, text }| RecipeSource { file, text });
         Ok(detail)
     }

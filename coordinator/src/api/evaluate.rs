@@ -40,7 +40,7 @@ fn plan(view: &View, request: &EvaluateRequest) -> Result<Evaluated, RequestErro
     let selectors: Vec<&str> = stages.iter().map(|stage| stage.as_str()).collect();
     let stages = if selectors.is_empty() { Vec::new() } else { view.find_stages(&campaign, &selectors)? };
     let text = EvaluationText { name, kind: *kind, dataset, tokens: *tokens };
-    let unknown = || RequestError::UnknownCampaign { selector: selector.as_str().to_owned() };
+    let unknown = || RequestError::UnknownCampaign { selector: selector.as_str().to_owned(), similar: None };
     let planned = view.scheduler.ledger().evaluations(&campaign, &stages, &text).ok_or_else(unknown)?;
     let campaign_name = view.scheduler.plan(&campaign).map(|plan| plan.name.clone()).unwrap_or_default();
     Ok(Evaluated { campaign_name, planned: planned.map_err(RequestError::Evaluate)? })

@@ -16,6 +16,7 @@ mod curves;
 mod error;
 mod evaluate;
 mod forget;
+mod left;
 pub(crate) mod limit;
 pub(crate) mod requests;
 mod rows;
@@ -34,6 +35,7 @@ pub(crate) use curves::CurveRun;
 pub(crate) use error::ApiError;
 pub(crate) use evaluate::Evaluated;
 pub(crate) use forget::Forgotten;
+pub(crate) use left::Estimates;
 
 use crate::driver::DriverHandle;
 use crate::driver::request_error::RequestError;
@@ -51,6 +53,8 @@ pub(crate) struct Api {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) storage: Storage,
     pub(crate) storage_url: String,
+    /// How long campaigns still take, as computed last.
+    pub(crate) estimates: Arc<Estimates>,
     /// Cancelled when the coordinator stops.
     pub(crate) stop: CancellationToken,
 }
@@ -77,7 +81,8 @@ impl Api {
     ) -> Result<T, ApiError> {
         let find = move |view: &View| {
             let campaign = view.find(selector.as_str())?;
-            look(view, &campaign).ok_or_else(|| RequestError::UnknownCampaign { selector: selector.into_string() })
+            look(view, &campaign)
+                .ok_or_else(|| RequestError::UnknownCampaign { selector: selector.into_string(), similar: None })
         };
         Ok(self.driver.look(find).await??)
     }

@@ -30,8 +30,11 @@ impl Api {
                 (watched, update)
             };
             let update = match self.look(look).await {
-                Ok((again, Some(update))) => {
+                Ok((again, Some(mut update))) => {
                     watched = again;
+                    // A watch does without an estimate that cannot be made.
+                    let left = self.times_left().await.unwrap_or_default();
+                    update.campaign.left = left.get(&campaign).copied();
                     update
                 }
                 // It has not stopped, and there is nothing new to see until it continues.
@@ -43,7 +46,7 @@ impl Api {
                     }
                 }
                 Ok((_, None)) => {
-                    let gone = RequestError::UnknownCampaign { selector: campaign.to_string() };
+                    let gone = RequestError::UnknownCampaign { selector: campaign.to_string(), similar: None };
                     let _ = updates.send(Err(gone.into())).await;
                     return;
                 }

@@ -79,7 +79,7 @@ mod tests {
         assert_eq!(stage_reason(&waits, false), "queued, fifth in line; last attempt: failed: disk full");
         assert_eq!(stage_reason(&waits, true), "it was cancelled");
         let diverged = |loss| stage(StageState::Diverged { attempt: Attempt(3), step: 7, loss });
-        assert_eq!(stage_reason(&diverged(Some(12.5)), false), "the loss was 12.5 at step 7");
+        assert_eq!(stage_reason(&diverged(Some(12.5)), false), "the loss was 12.5000 at step 7");
         assert_eq!(stage_reason(&diverged(None), false), "the loss was NaN or infinite at step 7");
         let failed = stage(StageState::Failed { limit: RetryCount::Failed });
         let sentence = "given up after 3 attempts (failed), the last: failed: disk full";

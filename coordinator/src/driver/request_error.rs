@@ -9,19 +9,22 @@ use crate::tasks::Panicked;
 /// A refusal, in words for whoever asked.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RequestError {
-    #[error("no campaign is named `{selector}`, and no identifier begins with it")]
-    UnknownCampaign { selector: String },
+    #[error(
+        "no campaign `{selector}`{} (`windtunnel list` has all)",
+        .similar.as_ref().map(|name| format!("; did you mean `{name}`?")).unwrap_or_default()
+    )]
+    UnknownCampaign { selector: String, similar: Option<String> },
     #[error("several campaigns begin with `{selector}`: {}", .candidates.join(", "))]
     AmbiguousCampaign { selector: String, candidates: Vec<String> },
     #[error("{} campaigns are named `{name}`: give one of {}", .candidates.len(), .candidates.join(", "))]
     SeveralCampaigns { name: String, candidates: Vec<String> },
     #[error("no stage of the campaign has a key that begins with `{selector}`")]
     UnknownStage { selector: String },
-    #[error("{count} stages of the campaign have a key that begins with `{selector}`: give more of it")]
+    #[error("`{selector}` fits {count} stages of the campaign; give more of the key (`windtunnel show CAMPAIGN`)")]
     AmbiguousStage { selector: String, count: usize },
     #[error("no stage of any campaign has a key that begins with `{selector}`")]
     NoStage { selector: String },
-    #[error("{count} stages have a key that begins with `{selector}`: give more of it")]
+    #[error("`{selector}` fits {count} stages; give more of the key (`windtunnel show CAMPAIGN`)")]
     SeveralStages { selector: String, count: usize },
     #[error("{} has no committed checkpoint{}", .stage.short(), .step.map(|step| format!(" after step {step}")).unwrap_or_default())]
     NoCheckpoint { stage: StageKey, step: Option<u64> },

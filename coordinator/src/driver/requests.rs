@@ -64,7 +64,8 @@ impl Driver {
 
     fn submitted(&self, campaign: CampaignId) -> Result<Submitted, RequestError> {
         let status = self.scheduler.campaign_status(&campaign);
-        let status = status.ok_or_else(|| RequestError::UnknownCampaign { selector: campaign.to_string() })?;
+        let status =
+            status.ok_or_else(|| RequestError::UnknownCampaign { selector: campaign.to_string(), similar: None })?;
         let stages = status.stages;
         let over = stages.completed + stages.diverged + stages.failed + stages.not_run;
         Ok(Submitted { campaign, stages: stages.waiting + stages.running + over, stages_done: stages.completed })
@@ -72,7 +73,7 @@ impl Driver {
 
     pub(super) fn on_cancel(&mut self, selector: &str, reply: Reply<Cancelled>, batch: &mut Batch) {
         let cancelled = find(&self.scheduler, &self.notes, selector).and_then(|campaign| {
-            let unknown = || RequestError::UnknownCampaign { selector: selector.to_owned() };
+            let unknown = || RequestError::UnknownCampaign { selector: selector.to_owned(), similar: None };
             let CampaignStatus { name, phase: was, .. } =
                 self.scheduler.campaign_status(&campaign).ok_or_else(unknown)?;
             let evaluations = self.apply(Event::CampaignCancelled { campaign }, batch).evaluations_cancelled;

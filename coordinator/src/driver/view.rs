@@ -52,7 +52,7 @@ pub(crate) struct CheckpointStatus {
 /// The campaign that a selector means: an identifier, a name (the latest of that name), or the beginning of exactly one
 /// identifier.
 pub(super) fn find(scheduler: &Scheduler, notes: &Notes, selector: &str) -> Result<CampaignId, RequestError> {
-    let unknown = || RequestError::UnknownCampaign { selector: selector.to_owned() };
+    let unknown = || RequestError::UnknownCampaign { selector: selector.to_owned(), similar: None };
     if selector.is_empty() {
         return Err(unknown());
     }
@@ -69,7 +69,10 @@ pub(super) fn find(scheduler: &Scheduler, notes: &Notes, selector: &str) -> Resu
     let begin_so: Vec<_> =
         plans().map(|plan| plan.campaign).filter(|campaign| campaign.to_string().starts_with(selector)).collect();
     match begin_so.as_slice() {
-        [] => Err(unknown()),
+        [] => {
+            let similar = recipes::nearest(selector, plans().map(|plan| plan.name.as_str()));
+            Err(RequestError::UnknownCampaign { selector: selector.to_owned(), similar })
+        }
         [campaign] => Ok(*campaign),
         several => Err(RequestError::AmbiguousCampaign {
             selector: selector.to_owned(),

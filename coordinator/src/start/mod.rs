@@ -177,6 +177,7 @@ impl Opened {
             store: store.clone(),
             storage: storage.storage,
             storage_url: storage.address.clone(),
+            estimates: Arc::default(),
             stop: stop.clone(),
         };
         let workers = WorkerHandlers::new(driver_handle.clone(), Arc::clone(&guard), limits, stop.clone());

@@ -9,7 +9,7 @@ use vocabulary::{CampaignId, Rows, StageKey, WorkerId};
 use super::commit::Commit;
 use super::error::StoreError;
 use super::log::{LogCheck, LogPosition};
-use super::rows::{CampaignRow, CommittedCheckpoint, CurvePoint, RecipeText, WholeAttempt};
+use super::rows::{AttemptRow, CampaignRow, CommittedCheckpoint, CurvePoint, RecipeText, WholeAttempt};
 use super::snapshot::{PackedSnapshot, UnusableSnapshot};
 use super::speaker::Speaker;
 use super::term::Term;
@@ -181,6 +181,12 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// # Errors
     /// If they cannot be read or decoded.
     async fn campaign_facts(&self) -> Result<Vec<Fact>, StoreError>;
+
+    /// Every attempt at the stages and evaluations of a campaign, by stage and number.
+    ///
+    /// # Errors
+    /// If the tables cannot be read.
+    async fn attempts(&self, campaign: CampaignId) -> Result<Vec<AttemptRow>, StoreError>;
 
     /// The stages that a single attempt trained from beginning to end, by stage.
     ///

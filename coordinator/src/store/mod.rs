@@ -27,7 +27,7 @@ pub use log::{Chain, LogCheck, LogPosition};
 pub use memory::MemoryStore;
 pub(crate) use open::open_beside;
 pub use open::{is_in, open_in};
-pub use rows::{CampaignRow, CommittedCheckpoint, CurvePoint, RecipeText, WholeAttempt};
+pub use rows::{AttemptRow, CampaignRow, CommittedCheckpoint, CurvePoint, RecipeText, WholeAttempt};
 pub use snapshot::{PackedSnapshot, UnusableSnapshot};
 pub use speaker::Speaker;
 pub use speeds::measured_speeds;

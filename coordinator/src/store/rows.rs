@@ -59,6 +59,18 @@ pub struct RecipeText {
     pub text: String,
 }
 
+/// An attempt at a stage or an evaluation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AttemptRow {
+    pub key: AttemptKey,
+    /// The name of the worker; empty in attempts of earlier versions, which did not record it.
+    pub worker_name: String,
+    /// In milliseconds since 1970.
+    pub started_at_ms: u64,
+    /// In milliseconds since 1970; `None` while it runs.
+    pub ended_at_ms: Option<u64>,
+}
+
 /// A stage that a single attempt trained from beginning to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WholeAttempt {

@@ -44,11 +44,7 @@ async fn measure(store: &dyn Store) -> Result<Vec<Measurement>, StoreError> {
         if milliseconds == 0 {
             continue;
         }
-        let place = measured.iter().position(|measurement| measurement.is_of(spec)).unwrap_or_else(|| {
-            measured.push(Measurement::nothing_of(spec));
-            measured.len() - 1
-        });
-        measured[place].add(spec, milliseconds as f64 / 1e3);
+        Measurement::add_to(&mut measured, spec, milliseconds as f64 / 1e3);
     }
     Ok(measured)
 }

@@ -5,8 +5,9 @@ use std::time::Duration;
 use proto::v1::coordinator_message::Body as Down;
 use proto::v1::worker_message::Body as Up;
 use proto::v1::{self, CampaignPhase, StagePhase, TrialEnd};
-use vocabulary::Measurements;
+use recipes::price::{Measured, Measurement, Standing, left};
 use vocabulary::metrics::VALIDATION_LOSS;
+use vocabulary::{Measurements, StageKey};
 
 use crate::bench::{Bench, PATIENCE, RECIPE, last, phase, plan_of};
 use crate::worker::{Worker, loss_at, points};
@@ -221,6 +222,14 @@ async fn a_diverged_stage_is_a_result() {
 }
 
 #[tokio::test]
+async fn without_a_worker_nothing_is_said_of_the_time_left() {
+    let mut bench = Bench::new().await;
+    let submitted = bench.submit().await;
+    assert_eq!(bench.detail(&submitted.campaign).await.summary.expect("it has one").left_ms, None);
+    bench.handle.shutdown().await;
+}
+
+#[tokio::test]
 async fn what_workers_do_can_be_watched() {
     let mut bench = Bench::new().await;
     let submitted = bench.submit().await;
@@ -250,6 +259,24 @@ async fn what_workers_do_can_be_watched() {
     let progress = shown.progress.as_ref().expect("it trains");
     assert_eq!(progress.latest.as_ref().expect("it said a point").step, 3, "points are ahead of heartbeats");
     assert!(progress.tokens_per_second > 0.0);
+
+    // The time left follows from what its one worker says.
+    let detail = bench.detail(&submitted.campaign).await;
+    let plan = plan_of(&detail.plan_json);
+    let spec = &job.stage.spec;
+    let mut measured = Measurement::nothing_of(spec);
+    measured.add(spec, spec.tokens().0 as f64 / progress.tokens_per_second);
+    let speeds = Measured { own: vec![measured], others: Vec::new() }.speeds();
+    let at = |key: &StageKey| Standing::At { step: if key.to_string() == job.attempt.stage { 4 } else { 0 } };
+    let expected = left(&plan, at, &speeds, 1).expect("it is measured");
+    assert_eq!(summary.left_ms, Some((expected.seconds * 1e3) as u64));
+    assert!(!summary.left_at_least);
+    // And who has had its stage since when.
+    let shown = detail.stages.iter().find(|stage| stage.key == job.attempt.stage).expect("it is listed");
+    assert_eq!((shown.worker_name.as_str(), shown.step, shown.ended_at_ms), ("a worker", Some(4), None));
+    assert!(shown.started_at_ms.is_some());
+    let waiting = detail.stages.iter().filter(|stage| stage.phase() == StagePhase::Waiting);
+    assert!(waiting.clone().count() > 0 && waiting.clone().all(|it| it.started_at_ms.is_none() && it.device_ms == 0));
     bench.handle.shutdown().await;
 
     let end = async { while let Ok(Some(_)) = updates.message().await {} };

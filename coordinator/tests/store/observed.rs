@@ -34,6 +34,7 @@ pub(crate) async fn observe(
         see("checkpoint", &store.checkpoint(*stage, 4).await.expect("it can be read"));
     }
     for campaign in campaigns {
+        see("attempts", &store.attempts(*campaign).await.expect("they can be read"));
         see("recipe", &store.recipe(*campaign).await.expect("it can be read"));
     }
     for worker in workers {

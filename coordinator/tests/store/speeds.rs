@@ -1,14 +1,46 @@
 //! How fast stages were trained, by what the tables say of their attempts.
 
-use coordinator::store::{Commit, WholeAttempt, measured_speeds};
+use coordinator::store::{AttemptRow, Commit, WholeAttempt, measured_speeds};
 use recipes::price::Measurement;
 use scheduler::Fact;
-use vocabulary::Attempt;
+use vocabulary::{Attempt, AttemptKey, CampaignId};
 
 use crate::scratch::{AT_MS, Scratch, completed, conforming, ended, plan, started};
 
 conforming! {
+    every_attempt_at_a_campaign_is_listed_with_its_worker_and_times,
     only_attempts_that_had_a_stage_to_themselves_count,
+}
+
+async fn every_attempt_at_a_campaign_is_listed_with_its_worker_and_times(scratch: Scratch) {
+    let plan = plan();
+    let [first, second] = std::array::from_fn(|index| plan.stages[index].key);
+    let on = |stage, attempt, name: &str| match started(stage, attempt) {
+        Fact::AttemptStarted { stage, worker, attempt, .. } => {
+            Fact::AttemptStarted { stage, worker, attempt, name: name.to_owned() }
+        }
+        other => other,
+    };
+    let accepted = || Fact::CampaignAccepted { plan: plan.clone() };
+    // What the log has of a forgotten campaign is not taken for the campaign that replaces it.
+    let forgotten = [accepted(), on(first, 1, "gone"), completed(first, 1)];
+    scratch.record(forgotten).await;
+    scratch.record([Fact::CampaignForgotten { campaign: plan.campaign }]).await;
+    assert_eq!(scratch.store.attempts(plan.campaign).await.expect("they can be read"), []);
+    scratch.record([accepted(), on(first, 1, "a"), ended(first, 1), on(first, 2, "b"), on(second, 1, "")]).await;
+    let at_ms = AT_MS + 1500;
+    scratch.commit(Commit { at_ms, facts: vec![completed(first, 2)], ..Commit::default() }).await;
+    let row = |stage, attempt, name: &str, ended_at_ms| AttemptRow {
+        key: AttemptKey { stage, attempt: Attempt(attempt) },
+        worker_name: name.to_owned(),
+        started_at_ms: AT_MS,
+        ended_at_ms,
+    };
+    let mut expected = [row(first, 1, "a", Some(AT_MS)), row(first, 2, "b", Some(at_ms)), row(second, 1, "", None)];
+    expected.sort_by_key(|row| row.key);
+    assert_eq!(scratch.store.attempts(plan.campaign).await.expect("they can be read"), expected);
+    let other = CampaignId::from_content(b"another");
+    assert_eq!(scratch.store.attempts(other).await.expect("they can be read"), []);
 }
 
 async fn only_attempts_that_had_a_stage_to_themselves_count(scratch: Scratch) {

@@ -76,7 +76,7 @@ impl Measured {
                 .iter()
                 .filter_map(|status| evaluated(status).transpose())
                 .collect::<Result<_, _>>()?,
-            progress: progress(&summary, &stages)?,
+            progress: progress(&summary, &stages, &evaluations)?,
             curves,
             rows,
             dynamics,
@@ -115,8 +115,19 @@ fn evaluated(status: &v1::StageStatus) -> Result<Option<(StageKey, Measurements)
 }
 
 /// How far the stages of a campaign have got.
-fn progress(summary: &CampaignSummary, stages: &[v1::StageStatus]) -> Result<report::Progress, ConvertError> {
-    let mut progress = report::Progress { tokens_trained: summary.tokens_done, ..report::Progress::default() };
+fn progress(
+    summary: &CampaignSummary,
+    stages: &[v1::StageStatus],
+    evaluations: &[v1::StageStatus],
+) -> Result<report::Progress, ConvertError> {
+    let all = || stages.iter().chain(evaluations);
+    let started_at_ms = all().filter_map(|status| status.started_at_ms).min();
+    let mut progress = report::Progress {
+        tokens_trained: summary.tokens_done,
+        device_ms: all().map(|status| status.device_ms).sum(),
+        worked_at_ms: started_at_ms.zip(all().filter_map(|status| status.ended_at_ms).max()).map(<[u64; 2]>::from),
+        ..report::Progress::default()
+    };
     for stage in stages {
         let key = id("stage", &stage.key)?;
         let end = match stage.phase() {

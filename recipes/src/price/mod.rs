@@ -5,6 +5,7 @@
 
 mod device;
 mod kept;
+mod left;
 mod speed;
 mod table;
 mod wall;
@@ -16,6 +17,7 @@ use vocabulary::{Cost, Evaluation, EvaluationSpec, Flops, Plan, Stage, StageSpec
 
 pub use device::{DEVICES, Device};
 pub use kept::Checkpoints;
+pub use left::{Left, Measured, Standing, left};
 pub use speed::{Measurement, Speed, Speeds};
 pub use table::table;
 pub use wall::Wall;

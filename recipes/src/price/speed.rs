@@ -117,6 +117,15 @@ impl Measurement {
         }
     }
 
+    /// Adds a stage with its time to the measurement of its kind in a list.
+    pub fn add_to(list: &mut Vec<Self>, spec: &StageSpec, seconds: f64) {
+        let place = list.iter().position(|measured| measured.is_of(spec)).unwrap_or_else(|| {
+            list.push(Self::nothing_of(spec));
+            list.len() - 1
+        });
+        list[place].add(spec, seconds);
+    }
+
     /// Adds a stage with its time.
     pub fn add(&mut self, spec: &StageSpec, seconds: f64) {
         self.stages += 1;
@@ -131,12 +140,19 @@ impl Measurement {
         (self.shape, self.vocab, self.batch, self.precision) == (model.shape, model.vocab, *batch, *precision)
     }
 
-    fn tokens_per_second(&self) -> f64 {
+    /// Whether another measurement is of the same kind of stages.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        let kind = |it: &Self| (it.shape, it.vocab, it.batch, it.precision);
+        kind(self) == kind(other)
+    }
+
+    /// Tokens a second.
+    pub(super) fn rate(&self) -> f64 {
         self.tokens as f64 / self.seconds
     }
 
     fn flops_per_second(&self) -> f64 {
-        self.shape.training_flops_per_token(self.vocab, self.batch.context).0 * self.tokens_per_second()
+        self.shape.training_flops_per_token(self.vocab, self.batch.context).0 * self.rate()
     }
 }
 
@@ -154,7 +170,7 @@ impl Speeds {
         }
         let usable = || self.measured.iter().filter(|measured| measured.tokens > 0 && measured.seconds > 0.0);
         if let Some(measured) = usable().find(|measured| measured.is_of(spec)) {
-            return Some(Speed::Measured { tokens_per_second: measured.tokens_per_second(), stages: measured.stages });
+            return Some(Speed::Measured { tokens_per_second: measured.rate(), stages: measured.stages });
         }
         let n = |shape: &Shape| shape.non_embedding_params() as f64;
         let distance = |measured: &&Measurement| (n(&measured.shape) / n(&spec.model.shape)).ln().abs();

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use vocabulary::Plan;
 use vocabulary::text::{counted, lined_up};
-use vocabulary::units::{human_bytes, human_count};
+use vocabulary::units::{human_bytes, human_count, human_duration};
 
 use super::{EvaluationsPrice, Price, SizePrice, Speed};
 use crate::show;
@@ -21,7 +21,7 @@ pub fn table(plan: &Plan, price: &Price) -> String {
     text.push('\n');
     text.push_str(&show::costs(plan));
     if let Some(EvaluationsPrice { evaluations, tokens, flops, device_seconds }) = &price.evaluations {
-        let time = device_seconds.map_or_else(|| "unknown".to_owned(), duration);
+        let time = device_seconds.map_or_else(|| "unknown".to_owned(), human_duration);
         let _ = writeln!(text, "{evaluations} evaluations besides: {tokens} tokens, {flops} FLOPs, device time {time}");
     }
     text.push_str(&hours_and_their_source(plan, price));
@@ -41,7 +41,7 @@ fn sizes(price: &Price) -> String {
             size.tokens.to_string(),
             size.flops.to_string(),
             size.paper_flops.to_string(),
-            size.device_seconds.map_or_else(|| "unknown".to_owned(), duration),
+            size.device_seconds.map_or_else(|| "unknown".to_owned(), human_duration),
             format!("{} / {}", human_bytes(size.memory_bytes), human_bytes(size.memory_recomputed_bytes)),
             human_bytes(size.checkpoint_bytes),
             human_bytes(size.checkpoints_bytes),
@@ -54,7 +54,7 @@ fn sizes(price: &Price) -> String {
         price.cost.tokens.to_string(),
         price.cost.flops.to_string(),
         price.paper_flops.to_string(),
-        price.device_seconds.map_or_else(|| "unknown".to_owned(), duration),
+        price.device_seconds.map_or_else(|| "unknown".to_owned(), human_duration),
         String::new(),
         String::new(),
         human_bytes(price.sizes.iter().map(|size| size.checkpoints_bytes).fold(0, u64::saturating_add)),
@@ -100,7 +100,7 @@ fn hours_and_their_source(plan: &Plan, price: &Price) -> String {
     let _ = writeln!(
         text,
         "critical path: {}, {} {to}; no number of workers is faster",
-        duration(wall.critical_path_seconds),
+        human_duration(wall.critical_path_seconds),
         counted(wall.critical_path.len(), "stage"),
     );
     if let Some(schedule) = &wall.schedule {
@@ -109,7 +109,7 @@ fn hours_and_their_source(plan: &Plan, price: &Price) -> String {
             "{} worker{}: {} by list scheduling, busy {:.0}% of it; loading, transfers and lost workers not counted",
             schedule.workers,
             if schedule.workers == 1 { "" } else { "s" },
-            duration(schedule.seconds),
+            human_duration(schedule.seconds),
             100.0 * schedule.busy,
         );
     }
@@ -125,7 +125,7 @@ fn words(speed: &Speed) -> String {
             human_count(*tokens_per_second)
         ),
         Speed::MeasuredOnAnotherSize { flops_per_second, n } => format!(
-            "taken to reach the {} FLOP/s that were measured at N {}",
+            "assumes {} FLOP/s, last measured here with a model of {} parameters",
             human_count(*flops_per_second),
             human_count(*n as f64)
         ),
@@ -144,7 +144,7 @@ fn checkpoints(plan: &Plan, price: &Price) -> String {
     );
     if let Some(between) = checkpoints.between {
         let seconds = plan.checkpoints.max_interval_seconds;
-        let _ = write!(text, "; {between} within stages, at one every {seconds} s");
+        let _ = write!(text, "; {between} within stages, at one every {}", human_duration(seconds as f64));
     }
     let quota = checkpoints.quota_bytes.map(human_bytes);
     let _ = match (checkpoints.peak_bytes, quota) {
@@ -154,23 +154,4 @@ fn checkpoints(plan: &Plan, price: &Price) -> String {
     };
     text.push('\n');
     text
-}
-
-/// Formats `45 s`, `12.3 min` or `7.50 h` with three significant digits. Hours are the largest unit, because devices
-/// are paid by the hour.
-fn duration(seconds: f64) -> String {
-    let (value, unit) = match seconds {
-        seconds if seconds < 99.95 => (seconds, "s"),
-        seconds if seconds < 99.95 * 60.0 => (seconds / 60.0, "min"),
-        seconds => (seconds / 3600.0, "h"),
-    };
-    if value < 9.995 {
-        format!("{value:.2} {unit}")
-    } else if value < 99.95 {
-        format!("{value:.1} {unit}")
-    } else if value < 9999.5 {
-        format!("{value:.0} {unit}")
-    } else {
-        format!("{} {unit}", human_count(value))
-    }
 }

@@ -71,8 +71,27 @@ fn check_value(path: &str, value: &Spanned<DeValue<'_>>, schema: &Value, faults:
             check_range(float.as_str().parse().unwrap_or(f64::NAN), float.as_str(), schema, &mut refuse);
         }
         (DeValue::Boolean(_), Type::Boolean) => {}
-        (other, _) => refuse(Problem::WrongType { found: with_article(other.type_str()) }),
+        (other, kind) => {
+            let item = (kind == Type::Array).then(|| one_item(value, &schema["items"])).flatten();
+            refuse(match item {
+                Some(value) => Problem::NotAList { key: path.rsplit('.').next().unwrap_or(path).to_owned(), value },
+                None => Problem::WrongType { found: with_article(other.type_str()) },
+            });
+        }
     }
+}
+
+/// A text or a number as it is written, where it is what the items of a list are.
+fn one_item(value: &Spanned<DeValue<'_>>, items: &Value) -> Option<String> {
+    let written = match value.get_ref() {
+        DeValue::String(text) => format!("\"{}\"", shown(text)),
+        DeValue::Integer(integer) => shown(integer.as_str()),
+        DeValue::Float(float) => shown(float.as_str()),
+        DeValue::Boolean(_) | DeValue::Datetime(_) | DeValue::Array(_) | DeValue::Table(_) => return None,
+    };
+    let mut faults = Vec::new();
+    check_value("", value, items, &mut faults);
+    faults.is_empty().then_some(written)
 }
 
 fn check_length(length: usize, unit: &'static str, keyword: &str, schema: &Value, refuse: &mut impl FnMut(Problem)) {

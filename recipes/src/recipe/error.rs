@@ -7,6 +7,8 @@ use vocabulary::encoding::NotText;
 /// A recipe that is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum RecipeError {
+    #[error("no file `{file}`: give the path of a recipe, for example `recipes/quickstart.toml`")]
+    NoFile { file: String },
     #[error("{file}: the recipe cannot be read")]
     Read {
         file: String,
@@ -62,6 +64,14 @@ pub enum Problem {
     /// A required key is missing.
     #[error("missing")]
     Missing,
+    /// One value where a list is expected.
+    #[error("is a list: write `{key} = [{value}]`")]
+    NotAList {
+        /// The last part of the key's path.
+        key: String,
+        /// The value, shortened to fit a line.
+        value: String,
+    },
     /// The value has the wrong type.
     #[error("is {found}")]
     WrongType {
@@ -125,7 +135,8 @@ fn did_you_mean(suggestion: Option<&str>) -> String {
 }
 
 /// The candidate nearest to a name, if near enough to be a misspelling.
-pub(crate) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
+#[must_use]
+pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
     let allowed = (name.chars().count() / 3).max(1) + 1;
     candidates
         .into_iter()

@@ -23,6 +23,7 @@ pub(crate) mod search;
 pub(crate) mod whole;
 
 use std::fs;
+use std::io;
 use std::path::Path;
 
 use serde::Deserialize;
@@ -59,7 +60,10 @@ impl Recipe {
     pub fn load(path: impl AsRef<Path>) -> Result<Self, RecipeError> {
         let path = path.as_ref();
         let file = path.display().to_string();
-        let unreadable = |source| RecipeError::Read { file: file.clone(), source };
+        let unreadable = |source: io::Error| match source.kind() {
+            io::ErrorKind::NotFound => RecipeError::NoFile { file: file.clone() },
+            _ => RecipeError::Read { file: file.clone(), source },
+        };
         let bytes = fs::metadata(path).map_err(unreadable)?.len();
         if bytes > MAX_RECIPE_BYTES {
             return Err(RecipeError::TooLarge { file, bytes, limit: MAX_RECIPE_BYTES });

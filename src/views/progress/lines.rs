@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::eta::{Eta, clock};
+use vocabulary::units::human_duration;
+
 use super::{Display, Snapshot};
 use crate::logging::say;
 
@@ -12,37 +13,39 @@ const INTERVAL: Duration = Duration::from_secs(10);
 /// Prints a line at intervals.
 pub(crate) struct Lines {
     began: Instant,
-    eta: Eta,
     next: Duration,
+    /// What to say while no worker is connected.
+    hint: Option<String>,
 }
 
 impl Lines {
-    pub(crate) fn new() -> Self {
-        Self { began: Instant::now(), eta: Eta::default(), next: Duration::ZERO }
+    pub(crate) fn new(hint: Option<String>) -> Self {
+        Self { began: Instant::now(), next: Duration::ZERO, hint }
     }
 }
 
 impl Display for Lines {
     fn show(&mut self, now: &Snapshot) {
         let elapsed = self.began.elapsed();
-        self.eta.observe(elapsed, now.campaign.tokens_done);
         if elapsed < self.next {
             return;
         }
         self.next = elapsed + INTERVAL;
-        say(&line(elapsed, &self.eta, now));
+        say(&line(elapsed, self.hint.as_deref(), now));
     }
 
     fn finish(&mut self) {}
 }
 
-fn line(elapsed: Duration, eta: &Eta, now: &Snapshot) -> String {
-    let mut text = format!("{}  {:.0}%  {}", clock(elapsed), 100.0 * now.share(), now.tokens());
-    if let Some(left) = eta.left(now.campaign.tokens) {
-        text.push_str(&format!("  {} left", clock(left)));
+fn line(elapsed: Duration, hint: Option<&str>, now: &Snapshot) -> String {
+    let elapsed = human_duration(elapsed.as_secs() as f64);
+    let mut text = format!("{elapsed}  {:.0}%  {}", 100.0 * now.share(), now.tokens());
+    if let Some(left) = now.campaign.left {
+        text.push_str(&format!("  {}", left.in_words()));
     }
-    for worker in &now.workers {
-        text.push_str(&format!(" | {}", worker.text()));
+    match hint.filter(|_| now.waits_for_workers()) {
+        Some(hint) => text.push_str(&format!(" | {hint}")),
+        None => now.workers.iter().for_each(|worker| text.push_str(&format!(" | {}", worker.text()))),
     }
     text
 }
@@ -54,14 +57,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_shows_progress() {
-        let summary = v1::CampaignSummary { tokens: 4_000_000, tokens_done: 1_000_000, ..Default::default() };
+    fn a_line_shows_progress_and_the_time_left() {
+        let summary = v1::CampaignSummary {
+            phase: v1::CampaignPhase::Open.into(),
+            tokens: 4_000_000,
+            tokens_done: 1_000_000,
+            left_ms: Some(60_400),
+            ..Default::default()
+        };
         let worker = v1::WorkerStatus { name: "a".to_owned(), connected: true, ..Default::default() };
-        let now = Snapshot::from(&v1::CampaignUpdate { summary: Some(summary), workers: vec![worker] });
-        let mut eta = Eta::default();
-        eta.observe(Duration::ZERO, 0);
-        eta.observe(Duration::from_secs(20), 1_000_000);
-        let text = line(Duration::from_secs(20), &eta, &now);
-        assert_eq!(text, "20s  25%  1.00M of 4.00M tokens  1m 00s left | a  idle");
+        let now = Snapshot::from(&v1::CampaignUpdate { summary: Some(summary.clone()), workers: vec![worker] });
+        let text = line(Duration::from_secs(20), Some("start one"), &now);
+        assert_eq!(text, "20s  25%  1.00M of 4.00M tokens  about 1m 00s left | a  idle");
+        let least = v1::CampaignSummary { left_at_least: true, ..summary.clone() };
+        let now = Snapshot::from(&v1::CampaignUpdate { summary: Some(least), workers: Vec::new() });
+        let text = line(Duration::from_secs(20), None, &now);
+        assert_eq!(text, "20s  25%  1.00M of 4.00M tokens  at least 1m 00s left");
+    }
+
+    #[test]
+    fn without_a_worker_a_line_says_how_to_start_one() {
+        let open = v1::CampaignPhase::Open.into();
+        let summary = v1::CampaignSummary { phase: open, tokens: 4_000_000, ..Default::default() };
+        let gone = v1::WorkerStatus { name: "a".to_owned(), ..Default::default() };
+        let now = Snapshot::from(&v1::CampaignUpdate { summary: Some(summary), workers: vec![gone] });
+        let text = line(Duration::from_secs(20), Some("start one"), &now);
+        assert_eq!(text, "20s  0%  0 of 4.00M tokens | start one");
     }
 }

@@ -1,7 +1,6 @@
 //! A campaign in progress: bars on a terminal, log lines elsewhere.
 
 mod bars;
-mod eta;
 mod lines;
 mod snapshot;
 
@@ -17,7 +16,13 @@ pub(crate) trait Display: Send {
     fn finish(&mut self);
 }
 
-/// Bars if standard error is a terminal, log lines otherwise.
-pub(crate) fn display() -> Box<dyn Display> {
-    if std::io::stderr().is_terminal() { Box::new(bars::Bars::new()) } else { Box::new(lines::Lines::new()) }
+/// Bars if standard error is a terminal, log lines otherwise. `workers_of` is the address of a coordinator that starts no
+/// workers of its own: without a connected one, the display says how to start one.
+pub(crate) fn display(workers_of: Option<&str>) -> Box<dyn Display> {
+    let hint = workers_of
+        .map(|url| format!("waiting: no worker is connected. Start one: windtunnel worker --coordinator {url}"));
+    match std::io::stderr().is_terminal() {
+        true => Box::new(bars::Bars::new(hint)),
+        false => Box::new(lines::Lines::new(hint)),
+    }
 }

@@ -85,6 +85,11 @@ impl Snapshot {
         if self.campaign.tokens == 0 { 1.0 } else { self.campaign.tokens_done as f64 / self.campaign.tokens as f64 }
     }
 
+    /// Whether there is work, and no worker is connected to do it.
+    pub(crate) fn waits_for_workers(&self) -> bool {
+        self.campaign.is_open() && !self.workers.iter().any(|worker| worker.connected)
+    }
+
     /// Trained and planned tokens, and completed and planned evaluations if there are any, in words.
     pub(crate) fn tokens(&self) -> String {
         let [done, all] = [self.campaign.tokens_done, self.campaign.tokens].map(|tokens| human_count(tokens as f64));

@@ -35,6 +35,10 @@ pub struct Campaign {
 pub struct Progress {
     /// Tokens trained, of stages that are not completed as well.
     pub tokens_trained: u64,
+    /// How long workers had its stages and evaluations, in milliseconds; zero where that was not recorded.
+    pub device_ms: u64,
+    /// From when to when, in milliseconds since 1970.
+    pub worked_at_ms: Option<[u64; 2]>,
     /// Stages that have ended without completing. Stages in neither this nor [`Self::open`] are completed.
     pub ended: BTreeMap<StageKey, StageEnd>,
     /// Stages that wait or run.

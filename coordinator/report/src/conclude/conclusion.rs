@@ -148,11 +148,6 @@ impl Conclusion {
         (0..texts).map(most).collect()
     }
 
-    /// Whether the documents behind the losses were kept.
-    pub(crate) fn has_documents(&self) -> bool {
-        self.points.iter().all(|point| self.campaign.rows.contains_key(&point.stage))
-    }
-
     /// How many measured points repeat data.
     pub(crate) fn repeated(&self) -> usize {
         self.points.iter().filter(|point| point.is_repeated()).count()

@@ -1,10 +1,12 @@
 //! Losses as a grid: sizes by amounts of data.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use vocabulary::units::human_count;
 use vocabulary::{Plan, StageKey, Trial, TrialId};
 
+use super::campaign::{Campaign, StageEnd};
 use super::points::MeasuredPoint;
 
 /// A grid of the final losses, rows in the plan's order.
@@ -19,8 +21,42 @@ pub(crate) struct Row {
     /// The size, with arm, seed and learning rate where the campaign has several; in a search, the trial.
     pub(crate) label: String,
     pub(crate) n: u64,
-    /// Final losses in the order of the columns; `None` for a missing trial or loss.
-    pub(crate) losses: Vec<Option<f64>>,
+    /// In the order of the columns; `None` where the plan has no such trial.
+    pub(crate) cells: Vec<Option<Cell>>,
+}
+
+/// The end of one trial.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Cell {
+    /// With this loss.
+    Loss(f64),
+    /// Why there is no loss, in a word or two.
+    Without(&'static str),
+}
+
+impl Cell {
+    fn of(campaign: &Campaign, trial: &Trial, loss: Option<f64>) -> Self {
+        let Campaign { early, progress, .. } = campaign;
+        match (loss, early.get(&trial.id)) {
+            (Some(loss), _) => Self::Loss(loss),
+            (None, Some(end)) if end.result.is_some() => Self::Without("pruned"),
+            (None, Some(_)) => Self::Without(StageEnd::Diverged.name()),
+            (None, None) => match trial.path.iter().find_map(|stage| progress.ended.get(stage)) {
+                Some(end) => Self::Without(end.name()),
+                None if trial.path.iter().any(|stage| progress.open.contains(stage)) => Self::Without("pending"),
+                None => Self::Without("no loss"),
+            },
+        }
+    }
+}
+
+impl fmt::Display for Cell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Loss(loss) => write!(f, "{loss:.4}"),
+            Self::Without(why) => f.write_str(why),
+        }
+    }
 }
 
 /// More columns than this do not fit side by side.
@@ -75,7 +111,8 @@ impl Labels {
 
 impl Grid {
     /// `None` if there are too many amounts of data to show side by side.
-    pub(crate) fn of(plan: &Plan, points: &[MeasuredPoint]) -> Option<Self> {
+    pub(crate) fn of(campaign: &Campaign, points: &[MeasuredPoint]) -> Option<Self> {
+        let plan = &campaign.plan;
         let losses: BTreeMap<TrialId, f64> = points.iter().map(|point| (point.trial, point.loss)).collect();
         let labels = Labels::of(plan);
         let tokens: BTreeSet<u64> = plan.trials.iter().map(|trial| trial.nominal.0).collect();
@@ -91,14 +128,15 @@ impl Grid {
             let label = labels.trial(&trial.id)?;
             // Runs that share no stage (a cosine schedule, for instance) still belong to one model.
             if rows.last().is_none_or(|row| row.label != label) {
-                rows.push(Row { label: label.to_owned(), n: trial.n, losses: vec![None; columns.len()] });
+                rows.push(Row { label: label.to_owned(), n: trial.n, cells: vec![None; columns.len()] });
             }
             let value = if in_multiples { multiple(trial.nominal.0, trial.n) } else { trial.nominal.0 };
             let column = columns.iter().position(|column| *column == value)?;
-            rows.last_mut()?.losses[column] = losses.get(&trial.id).copied();
+            rows.last_mut()?.cells[column] = Some(Cell::of(campaign, trial, losses.get(&trial.id).copied()));
         }
         // Most trials of a search end before they have a loss.
-        rows.retain(|row| plan.search.is_none() || row.losses.iter().any(Option::is_some));
+        let has_loss = |row: &Row| row.cells.iter().any(|cell| matches!(cell, Some(Cell::Loss(_))));
+        rows.retain(|row| plan.search.is_none() || has_loss(row));
         let title = |column: u64| {
             if in_multiples { format!("{}N", column as f64 / 1000.0) } else { human_count(column as f64) }
         };

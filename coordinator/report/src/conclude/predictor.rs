@@ -22,8 +22,10 @@ pub enum NoPredictor {
     #[error("not a fit.json written by `windtunnel`")]
     Unreadable(#[source] serde_json::Error),
     /// The file records that there is no law.
-    #[error("it holds no law: {reason}")]
+    #[error("{of} has no law to predict from: {reason}")]
     NoLaw {
+        /// The campaign or table.
+        of: String,
         /// The recorded reason.
         reason: String,
     },
@@ -60,8 +62,11 @@ impl<L: Law> FitFile<L> {
     /// # Errors
     /// The file has no law.
     pub fn predictor(&self) -> Result<Predictor<L>, NoPredictor> {
-        let no_law =
-            || NoPredictor::NoLaw { reason: self.error.clone().unwrap_or_else(|| "it does not say why".to_owned()) };
+        let of = || self.campaign.clone().or_else(|| self.table.as_ref().map(|table| table.file.clone()));
+        let no_law = || NoPredictor::NoLaw {
+            of: of().unwrap_or_else(|| "the file".to_owned()),
+            reason: self.error.clone().unwrap_or_else(|| "it does not say why".to_owned()),
+        };
         let law = self.parameters.ok_or_else(no_law)?;
         let search = self.search.as_ref().ok_or_else(no_law)?;
         let judgement = self.diagnostics.as_ref().ok_or_else(no_law)?;

@@ -7,6 +7,7 @@ use super::{
     Axis, Dash, Digits, End, Figure, Fill, Hover, Line, Mark, Marker, Part, Series, Sizes, Symbol, log_axis, single,
     span, words,
 };
+use crate::words::in_unit;
 
 /// More lines than this are unreadable.
 const MAX_LINES: usize = 60;
@@ -30,9 +31,9 @@ struct Mean {
     decayed: bool,
 }
 
-/// `None` if the recipe has no arms, or no line would have two amounts of data.
+/// `unit` is that of the losses. `None` if the recipe has no arms, or no line would have two amounts of data.
 #[must_use]
-pub fn arms(ends: &[End]) -> Option<Figure> {
+pub fn arms(ends: &[End], unit: &'static str) -> Option<Figure> {
     if ends.iter().all(|end| end.arm.is_none()) {
         return None;
     }
@@ -56,9 +57,11 @@ pub fn arms(ends: &[End]) -> Option<Figure> {
                 fill: Fill::Each(means.iter().map(fill).collect()),
                 edge: Some((colour.to_owned(), 1.4)),
             }),
-            hover: Hover::titled(&label)
-                .line([Part::X(Digits::Suffix), words(" tokens")])
-                .line([Part::Y(Digits::Fixed(4)), words(" nats a token")]),
+            hover: Hover::titled(&label).line([Part::X(Digits::Suffix), words(" tokens")]).line([
+                Part::Y(Digits::Fixed(4)),
+                words(" "),
+                words(unit),
+            ]),
             ..Series::new(&label, means.iter().map(|mean| (mean.d, mean.loss)))
         })
     });
@@ -77,7 +80,7 @@ pub fn arms(ends: &[End]) -> Option<Figure> {
     if ends.iter().any(|end| !end.decayed) {
         explanation.push_str(" Hollow dots are losses before the learning rate had decayed.");
     }
-    let axes = [log_axis("tokens trained on", low / 1.1, high * 1.1), Axis::linear("loss, nats a token")];
+    let axes = [log_axis("tokens trained on", low / 1.1, high * 1.1), Axis::linear(in_unit("loss", unit))];
     Some(Figure { explanation, marks: marks.collect(), ..single("arms", "The arms compared", 460, axes) })
 }
 

@@ -7,6 +7,7 @@ use super::{
     Axis, Dash, Digits, Figure, Fill, Hover, Line, Mark, Marker, Part, Series, Sizes, Symbol, log_axis, single, span,
     words,
 };
+use crate::words::in_unit;
 
 /// How the loss of one model depends on its learning rate.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,9 +22,9 @@ pub struct Sweep {
     pub best: Option<(f64, f64)>,
 }
 
-/// `None` if there are no sweeps.
+/// `unit` is that of the losses. `None` if there are no sweeps.
 #[must_use]
-pub fn peak_lr(sweeps: &[Sweep]) -> Option<Figure> {
+pub fn peak_lr(sweeps: &[Sweep], unit: &'static str) -> Option<Figure> {
     if sweeps.is_empty() {
         return None;
     }
@@ -43,9 +44,11 @@ pub fn peak_lr(sweeps: &[Sweep]) -> Option<Figure> {
             in_legend: true,
             line: Some(Line { dash, ..Line::solid(&colour, 1.6) }),
             marker: Some(Marker::disc(&colour, 6.0)),
-            hover: Hover::titled(&label)
-                .line([words("peak LR "), Part::X(Digits::All)])
-                .line([Part::Y(Digits::Fixed(4)), words(" nats a token")]),
+            hover: Hover::titled(&label).line([words("peak LR "), Part::X(Digits::All)]).line([
+                Part::Y(Digits::Fixed(4)),
+                words(" "),
+                words(unit),
+            ]),
             ..Series::new(&label, losses.iter().copied())
         }));
         marks.push(Mark::Series(Series {
@@ -56,7 +59,7 @@ pub fn peak_lr(sweeps: &[Sweep]) -> Option<Figure> {
         }));
     }
     let (low, high) = span(sweeps.iter().flat_map(|sweep| sweep.losses.iter().map(|(lr, _)| *lr)));
-    let axes = [log_axis("peak learning rate", low / 1.15, high * 1.15), Axis::linear("loss, nats a token")];
+    let axes = [log_axis("peak learning rate", low / 1.15, high * 1.15), Axis::linear(in_unit("loss", unit))];
     Some(Figure {
         explanation: "Held-out loss at the largest amount of data of each size, averaged over seeds. A star marks the vertex \
                       of the parabola through the lowest loss and its two neighbours, over the logarithm of the learning \

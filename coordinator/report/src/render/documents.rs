@@ -16,18 +16,19 @@ const MOST_ROWS: usize = 20;
 
 /// The standard error of a loss, in a sentence.
 pub(super) fn of_losses(conclusion: &Conclusion) -> String {
+    let rows = &conclusion.campaign.rows;
     match &conclusion.documents {
         None if matches!(conclusion.measure.set, Some(HeldOut::Evaluated(_))) => {
-            "the losses of evaluations are given without a standard error".to_owned()
+            "The losses of evaluations are given without a standard error".to_owned()
         }
-        None if !conclusion.has_documents() => {
-            "the losses have no standard error: the documents behind them were not kept, as by earlier versions"
+        None if conclusion.points.iter().all(|point| rows.contains_key(&point.stage)) => {
+            "The losses have no standard error: they are measured on a single document; raise `validation_tokens`"
                 .to_owned()
         }
-        None => "the losses have no standard error: they are measured on a single document; raise `validation_tokens`"
+        None => "The losses have no standard error: the documents behind them were not kept, as by earlier versions"
             .to_owned(),
         Some(HeldOutErrors { documents, standard_error: [least, most], .. }) => format!(
-            "standard error of a loss {least:.4} to {most:.4} {} (by document, {documents} held-out documents); it is \
+            "Standard error of the losses: {least:.4} to {most:.4} {}, by document over {documents} held-out documents and \
              common to all points",
             conclusion.measure.unit.in_words()
         ),

@@ -104,7 +104,7 @@ fn notes<L: Law>(text: &mut String, analysis: &Analysis<L>) {
 }
 
 /// Why there is no law, and what would make one possible.
-fn no_law(conclusion: &Conclusion) -> String {
+pub(super) fn no_law(conclusion: &Conclusion) -> String {
     match conclusion.analysis() {
         Err(FitError::TooFewValues { quantity, found, needed })
             if conclusion.points.iter().any(|point| point.decayed) =>
@@ -139,7 +139,7 @@ fn search(text: &mut String, searched: &Searched<'_>) {
     lines.extend(searched.trials.iter().take(BEST).map(|trial| {
         let mut cells = vec![trial.number.to_string()];
         cells.extend(searched.values(trial));
-        cells.push(trial.loss.map_or_else(|| "-".to_owned(), |loss| format!("{loss:.4}")));
+        cells.push(trial.loss.map(|loss| format!("{loss:.4}")).unwrap_or_default());
         cells.push(trial.state());
         cells
     }));
@@ -169,10 +169,10 @@ fn search(text: &mut String, searched: &Searched<'_>) {
 fn losses(text: &mut String, conclusion: &Conclusion) {
     let Conclusion { campaign, points, .. } = conclusion;
     let mut lines: Vec<Vec<String>> = Vec::new();
-    if let Some(grid) = Grid::of(&campaign.plan, points) {
+    if let Some(grid) = Grid::of(campaign, points) {
         lines.push(["size", "N"].map(str::to_owned).into_iter().chain(grid.columns).collect());
         for row in grid.rows {
-            let cells = row.losses.iter().map(|loss| loss.map_or_else(|| "-".to_owned(), |loss| format!("{loss:.4}")));
+            let cells = row.cells.iter().map(|cell| cell.map_or_else(|| "-".to_owned(), |cell| cell.to_string()));
             lines.push([row.label, human_count(row.n as f64)].into_iter().chain(cells).collect());
         }
     } else {
@@ -237,7 +237,7 @@ fn envelope(text: &mut String, conclusion: &Conclusion) {
     let of = conclusion.arm.as_ref().map(|arm| format!(" of arm {arm}")).unwrap_or_default();
     let heading = format!("loss{of} over x, the tokens relative to the smallest amount, better form first");
     text.push_str(&wrapped(&heading, 0));
-    for line in words::envelope(compared) {
+    for line in words::envelope(compared, conclusion.measure.unit.in_words()) {
         let _ = writeln!(text, "{line}");
     }
     text.push('\n');

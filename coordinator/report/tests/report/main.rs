@@ -162,8 +162,15 @@ fn what_diverged_or_was_not_trained_is_said_on_the_page() {
     }
     campaign.curves = curve;
 
-    let page = conclude(campaign).html();
+    campaign.progress.device_ms = 3_723_000;
+    campaign.progress.worked_at_ms = Some([1_796_113_725_000, 1_796_117_448_000]);
+    let conclusion = conclude(campaign);
+    let table = conclusion.table();
+    assert_eq!(table.matches("diverged").count(), 3, "each cell says why it has no loss: {table}");
+    let page = conclusion.html();
     for said in [
+        "1h 02m of device time, 2026-12-01 08:28 to 2026-12-01 09:30 UTC",
+        "<td>diverged</td>",
         "3 of 6 points measured, 3 diverged (lr ",
         "1.04M of ",
         "1 diverged, 5 not run",

@@ -3,12 +3,13 @@
 use vocabulary::{AttemptKey, CampaignId, Growth, Plan, StageKey};
 
 use crate::effect::Effect;
-use crate::fact::Fact;
+use crate::fact::{AttemptEnd, Fact};
 use crate::plan_check;
 use crate::scheduler::Scheduler;
 use crate::state::campaign::Campaign;
 use crate::state::stage::StageState;
 use crate::state::worker::Slot;
+use crate::time::Timestamp;
 use crate::timers::Timer;
 use crate::weight::Weight;
 

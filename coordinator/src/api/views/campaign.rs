@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use recipes::price::Left;
 use scheduler::{Campaign, CampaignStatus, StageState};
 use vocabulary::{CampaignId, Plan, Stage, Tokens};
 
@@ -21,6 +22,8 @@ pub(crate) struct CampaignView {
     pub(crate) has_evaluations: bool,
     /// How many committed checkpoints of its stages were found damaged or gone.
     pub(crate) damaged_checkpoints: usize,
+    /// How long it still takes, where it is open and that can be said. A look at the view alone does not tell.
+    pub(crate) left: Option<Left>,
 }
 
 /// A campaign with all its stages.
@@ -73,6 +76,7 @@ impl CampaignView {
             submitted_at_ms: view.submitted_at_ms(campaign),
             has_evaluations: !plan.evaluations.is_empty(),
             tokens: plan.stages.iter().map(|stage| stage.spec.tokens()).sum(),
+            left: None,
             tokens_done: plan.stages.iter().map(|stage| recorded_tokens(view, stage)).sum(),
             damaged_checkpoints: plan.stages.iter().map(|stage| ledger.damaged_checkpoints(&stage.key).count()).sum(),
         })
@@ -135,7 +139,8 @@ fn recorded_tokens(view: &View, stage: &Stage) -> Tokens {
     match ledger.stage_state(&stage.key) {
         None => Tokens(0),
         Some(StageState::Completed { .. }) => tokens_until(stage, stage.spec.steps.end),
-        Some(StageState::Diverged { step, .. }) => tokens_until(stage, *step),
+        // The step that diverged was trained as well.
+        Some(StageState::Diverged { step, .. }) => tokens_until(stage, step.saturating_add(1)),
         Some(_) => tokens_until(stage, checkpoint()),
     }
 }

@@ -6,6 +6,6 @@ mod trial;
 mod worker;
 
 pub(crate) use campaign::{CampaignDetail, CampaignUpdate, CampaignView, Watched};
-pub(crate) use stage::{StagePhase, StageView};
+pub(crate) use stage::{StagePhase, StageTimes, StageView};
 pub(crate) use trial::{TrialEnd, TrialOutcome};
 pub(crate) use worker::WorkerView;

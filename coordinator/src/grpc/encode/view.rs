@@ -24,6 +24,7 @@ pub(crate) fn summary(campaign: &CampaignView) -> v1::CampaignSummary {
         tokens_done,
         has_evaluations,
         damaged_checkpoints,
+        left,
     } = campaign;
     let trials = status.trials;
     let phase = phase(status.phase);
@@ -45,6 +46,8 @@ pub(crate) fn summary(campaign: &CampaignView) -> v1::CampaignSummary {
         tokens_done: tokens_done.0,
         damaged_checkpoints: count(*damaged_checkpoints),
         evaluations: has_evaluations.then(|| counts(&status.evaluations)),
+        left_ms: left.map(|left| (left.seconds * 1e3) as u64),
+        left_at_least: left.is_some_and(|left| left.at_least),
     }
 }
 
@@ -106,6 +109,7 @@ fn stage(stage: StageView) -> v1::StageStatus {
         StagePhase::Failed => v1::StagePhase::Failed,
         StagePhase::NotRun => v1::StagePhase::NotRun,
     };
+    let times = stage.times;
     v1::StageStatus {
         key: stage.key.to_string(),
         phase: phase.into(),
@@ -115,6 +119,11 @@ fn stage(stage: StageView) -> v1::StageStatus {
         result: stage.result.as_ref().map(Into::into),
         reason: stage.reason,
         damaged_checkpoints: stage.damaged_checkpoints,
+        started_at_ms: times.as_ref().map(|times| times.started_at_ms),
+        ended_at_ms: times.as_ref().and_then(|times| times.ended_at_ms),
+        device_ms: times.as_ref().map_or(0, |times| times.device_ms),
+        worker_name: times.map(|times| times.worker_name).unwrap_or_default(),
+        step: stage.step,
     }
 }
 

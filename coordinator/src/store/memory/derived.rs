@@ -15,14 +15,16 @@ pub(super) struct Derived {
     pub(super) campaigns: BTreeMap<CampaignId, u64>,
     pub(super) stages: BTreeSet<StageKey>,
     pub(super) campaign_stages: BTreeSet<(CampaignId, StageKey)>,
-    pub(super) attempts: BTreeMap<AttemptKey, AttemptRow>,
+    pub(super) attempts: BTreeMap<AttemptKey, AttemptState>,
     /// Stages that have a result, and how many measurements it has.
     pub(super) results: BTreeMap<StageKey, usize>,
 }
 
 /// When an attempt started and ended, in milliseconds since 1970, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct AttemptRow {
+pub(super) struct AttemptState {
+    /// The name of its worker.
+    pub(super) name: String,
     pub(super) started_at_ms: u64,
     pub(super) ended: Option<(u64, String)>,
 }
@@ -39,11 +41,11 @@ impl Derived {
                 self.want(plan.campaign, plan.nodes())
             }
             Fact::CampaignGrown { growth } => self.want(growth.campaign, growth.nodes()),
-            Fact::AttemptStarted { stage, attempt, .. } => {
+            Fact::AttemptStarted { stage, attempt, name, .. } => {
                 if !self.stages.contains(stage) {
                     return Err(refused("attempts", format!("there is no {stage}")));
                 }
-                let row = AttemptRow { started_at_ms: at_ms, ended: None };
+                let row = AttemptState { name: name.clone(), started_at_ms: at_ms, ended: None };
                 match self.attempts.insert(AttemptKey { stage: *stage, attempt: *attempt }, row) {
                     None => Ok(()),
                     Some(_) => Err(refused("attempts", format!("attempt {attempt} of {stage} has already started"))),

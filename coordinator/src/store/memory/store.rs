@@ -11,7 +11,7 @@ use super::derived::{COMPLETED, Derived};
 use super::state::refused;
 use crate::store::snapshot::KEPT;
 use crate::store::{
-    CampaignRow, Commit, CommittedCheckpoint, CurvePoint, DerivedCheck, Differences, LogCheck, LogPosition,
+    AttemptRow, CampaignRow, Commit, CommittedCheckpoint, CurvePoint, DerivedCheck, Differences, LogCheck, LogPosition,
     PackedSnapshot, RecipeText, Speaker, Store, StoreError, Term, TokenRow, UnusableSnapshot, WholeAttempt,
 };
 
@@ -150,6 +150,19 @@ impl Store for MemoryStore {
         let rows = self.state().read_log(LogPosition::default())?;
         let is_wanted = |fact: &Fact| matches!(fact, Fact::CampaignAccepted { .. } | Fact::CampaignGrown { .. });
         Ok(rows.into_iter().map(|(_, fact)| fact).filter(is_wanted).collect())
+    }
+
+    async fn attempts(&self, campaign: CampaignId) -> Result<Vec<AttemptRow>, StoreError> {
+        let state = self.state();
+        let derived = &state.derived;
+        let is_of_campaign = |key: &AttemptKey| derived.campaign_stages.contains(&(campaign, key.stage));
+        let rows = derived.attempts.iter().filter(|(key, _)| is_of_campaign(key)).map(|(key, attempt)| AttemptRow {
+            key: *key,
+            worker_name: attempt.name.clone(),
+            started_at_ms: attempt.started_at_ms,
+            ended_at_ms: attempt.ended.as_ref().map(|(at_ms, _)| *at_ms),
+        });
+        Ok(rows.collect())
     }
 
     async fn whole_attempts(&self) -> Result<Vec<WholeAttempt>, StoreError> {

@@ -1,20 +1,43 @@
-//! What the tables and the log say of stages that were trained without interruption.
+//! What the tables and the log say of attempts: when they started and ended, and on whom.
 
 use scheduler::Fact;
+use vocabulary::{Attempt, AttemptKey, CampaignId};
 
 use super::error::cannot_read;
 use super::number::from_column;
 use super::open::SqliteStore;
-use crate::store::{StoreError, WholeAttempt};
+use crate::store::{AttemptRow, StoreError, WholeAttempt};
 
 impl SqliteStore {
     pub(super) async fn read_whole_attempts(&self) -> Result<Vec<WholeAttempt>, StoreError> {
         let select = "SELECT stage, min(started_at_ms), max(ended_at_ms) FROM attempts \
                       GROUP BY stage HAVING count(*) = 1 AND max(outcome) = 'completed' ORDER BY stage";
-        let rows = sqlx::query_as::<_, (String, i64, i64)>(select).fetch_all(&self.driver).await;
+        let rows = sqlx::query_as::<_, (String, i64, i64)>(select).fetch_all(&self.readers).await;
         let row = |(stage, started, ended): (String, i64, i64)| {
             let stage = stage.parse().map_err(|source| StoreError::Id { table: "attempts", source })?;
             Ok(WholeAttempt { stage, started_at_ms: from_column(started), ended_at_ms: from_column(ended) })
+        };
+        rows.map_err(cannot_read("attempts"))?.into_iter().map(row).collect()
+    }
+
+    pub(super) async fn read_attempts(&self, campaign: CampaignId) -> Result<Vec<AttemptRow>, StoreError> {
+        // A forgotten campaign leaves its facts in the log, so that an attempt may have started twice there.
+        let select = "SELECT attempts.stage, attempts.attempt, named.name, started_at_ms, ended_at_ms \
+                      FROM campaign_stages JOIN attempts USING (stage) LEFT JOIN \
+                      (SELECT fact ->> 'stage' AS stage, fact ->> 'attempt' AS attempt, fact ->> 'name' AS name, \
+                              max(sequence) FROM facts WHERE fact LIKE '{\"fact\":\"attempt_started\"%' GROUP BY 1, 2) AS named \
+                      ON named.stage = attempts.stage AND named.attempt = attempts.attempt \
+                      WHERE campaign_stages.campaign = ? ORDER BY 1, 2";
+        let select = sqlx::query_as::<_, (String, u32, Option<String>, i64, Option<i64>)>(select);
+        let rows = select.bind(campaign.to_string()).fetch_all(&self.readers).await;
+        let row = |(stage, attempt, name, started, ended): (String, u32, Option<String>, i64, Option<i64>)| {
+            let stage = stage.parse().map_err(|source| StoreError::Id { table: "attempts", source })?;
+            Ok(AttemptRow {
+                key: AttemptKey { stage, attempt: Attempt(attempt) },
+                worker_name: name.unwrap_or_default(),
+                started_at_ms: from_column(started),
+                ended_at_ms: ended.map(from_column),
+            })
         };
         rows.map_err(cannot_read("attempts"))?.into_iter().map(row).collect()
     }

@@ -7,7 +7,7 @@ use vocabulary::{CampaignId, Rows, StageKey, WorkerId};
 use super::error::cannot_read;
 use super::open::SqliteStore;
 use crate::store::{
-    CampaignRow, Commit, CommittedCheckpoint, CurvePoint, DerivedCheck, Differences, LogCheck, LogPosition,
+    AttemptRow, CampaignRow, Commit, CommittedCheckpoint, CurvePoint, DerivedCheck, Differences, LogCheck, LogPosition,
     PackedSnapshot, RecipeText, Speaker, Store, StoreError, Term, TokenRow, UnusableSnapshot, WholeAttempt,
 };
 
@@ -106,6 +106,10 @@ impl Store for SqliteStore {
 
     async fn campaign_facts(&self) -> Result<Vec<Fact>, StoreError> {
         self.read_campaign_facts().await
+    }
+
+    async fn attempts(&self, campaign: CampaignId) -> Result<Vec<AttemptRow>, StoreError> {
+        self.read_attempts(campaign).await
     }
 
     async fn whole_attempts(&self) -> Result<Vec<WholeAttempt>, StoreError> {

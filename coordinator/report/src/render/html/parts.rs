@@ -6,16 +6,17 @@ use std::fmt::Write;
 use scaling::{Analysis, Cost, Form, Interval, Law, Parameter};
 use vocabulary::Tokens;
 use vocabulary::numbers::{operations, percent, three_digits};
-use vocabulary::units::human_count;
+use vocabulary::units::{human_count, human_duration, human_time};
 
 use super::texts::texts;
 use crate::conclude::campaign::{Campaign, StageEnd};
 use crate::conclude::conclusion::Conclusion;
 use crate::conclude::grid::Grid;
+use crate::conclude::measure::Unit;
 use crate::conclude::optimum_lr;
 use crate::conclude::table_fit::TableFit;
 use crate::escape::escape;
-use crate::render::text::{bounds, objective};
+use crate::render::text::{bounds, no_law, objective};
 use crate::render::{cells, documents};
 use crate::words::{self, in_unit};
 
@@ -30,6 +31,7 @@ pub(super) fn heading(conclusion: &Conclusion) -> String {
         let _ = writeln!(html, "<p class=\"lead\">{}</p>", escape(&plan.description));
     }
     let mut facts = vec![escape(&plan.campaign.to_string()), measured(conclusion), trained(campaign)];
+    facts.extend(worked(campaign));
     if let Some(dataset) = &plan.dataset {
         facts.push(format!("text: {}", escape(&texts(dataset))));
     }
@@ -55,6 +57,13 @@ fn measured(conclusion: &Conclusion) -> String {
         parts.push(format!("{} diverged ({})", diverged.len(), by_rate.join(", ")));
     }
     parts.join(", ")
+}
+
+/// How long workers had its stages and evaluations, and when; `None` where that was not recorded.
+fn worked(campaign: &Campaign) -> Option<String> {
+    let [from, to] = campaign.progress.worked_at_ms?.map(human_time);
+    let device_time = human_duration(campaign.progress.device_ms as f64 / 1e3);
+    Some(format!("{device_time} of device time, {from} to {to} UTC"))
 }
 
 /// What was trained, of what the plan asks for.
@@ -126,10 +135,7 @@ pub(super) fn law(conclusion: &Conclusion) -> String {
             points.extend(conclusion.arm.iter().map(|arm| format!(", of arm {arm} only")));
             format!("{}{}{}", of_which(conclusion), fitted(analysis, &about, &points, unit), of_documents(conclusion))
         }
-        Err(_) => format!(
-            "<p class=\"refusal\">No law: {}. The points and curves measured so far are below.</p>\n",
-            escape(&conclusion.refusal().unwrap_or_default())
-        ),
+        Err(_) => format!("<p class=\"refusal\">{} Points and curves are below.</p>\n", escape(&no_law(conclusion))),
     };
     let arm = conclusion.arm.as_ref().filter(|_| conclusion.analysis.is_ok());
     let of = arm.map(|arm| format!(" of arm {}", escape(arm))).unwrap_or_default();
@@ -141,7 +147,7 @@ fn of_documents(conclusion: &Conclusion) -> String {
     let said = [
         conclusion.passes().map(|passes| format!("Training text: {passes}.")),
         conclusion.repeated_data().map(|repeated| format!("{repeated}.")),
-        Some(format!("Of the losses: {}.", documents::of_losses(conclusion))),
+        Some(format!("{}.", documents::of_losses(conclusion))),
     ];
     let said: Vec<String> = said.into_iter().flatten().map(|sentence| escape(&sentence)).collect();
     let mut html = format!("<p class=\"about\">{}</p>\n", said.join(" "));
@@ -192,7 +198,10 @@ fn of_which(conclusion: &Conclusion) -> String {
 pub(super) fn envelope(conclusion: &Conclusion) -> String {
     let Some(compared) = &conclusion.envelope else { return String::new() };
     let of = conclusion.arm.as_ref().map(|arm| format!(" of arm {}", escape(arm))).unwrap_or_default();
-    let lines: String = words::envelope(compared).iter().map(|line| format!("<li>{}</li>\n", escape(line))).collect();
+    let lines: String = words::envelope(compared, conclusion.measure.unit.in_words())
+        .iter()
+        .map(|line| format!("<li>{}</li>\n", escape(line)))
+        .collect();
     format!(
         "<section>\n<h2>The loss of one size</h2>\n<p class=\"about\">Two forms fitted to the final loss{of} over x, the \
          tokens relative to the smallest amount, the better one first.</p>\n<ul class=\"notes\">\n{lines}</ul>\n</section>\n"
@@ -415,18 +424,26 @@ fn rows_of(rows: &[Vec<String>]) -> String {
 }
 
 pub(super) fn points(conclusion: &Conclusion) -> String {
-    let about = "Losses in nats a token on held-out text, at the end of each trial. <code>points.csv</code> has \
-                 every digit, and losses in nats a byte.";
-    let table = match Grid::of(&conclusion.campaign.plan, &conclusion.points) {
+    let (unit, other) = match conclusion.measure.unit {
+        Unit::Token => (Unit::Token, Unit::Byte),
+        Unit::Byte => (Unit::Byte, Unit::Token),
+    };
+    let about = format!(
+        "Losses in {} on held-out text, at the end of each trial; a dash where the recipe asks for none. \
+         <code>points.csv</code> has every digit, and losses in {}.",
+        unit.in_words(),
+        other.in_words()
+    );
+    let table = match Grid::of(&conclusion.campaign, &conclusion.points) {
         Some(grid) => {
             let columns: String = grid.columns.iter().map(|column| format!("<th>{column}</th>")).collect();
             let rows = grid.rows.iter().take(MAX_LINES).map(|row| {
-                let losses = row.losses.iter().map(|loss| match loss {
-                    Some(loss) => format!("<td>{loss:.4}</td>"),
+                let cells = row.cells.iter().map(|cell| match cell {
+                    Some(cell) => format!("<td>{cell}</td>"),
                     None => "<td>&ndash;</td>".to_owned(),
                 });
-                let losses: String = losses.collect();
-                format!("<tr><td>{}</td><td>{}</td>{losses}</tr>\n", escape(&row.label), human_count(row.n as f64))
+                let cells: String = cells.collect();
+                format!("<tr><td>{}</td><td>{}</td>{cells}</tr>\n", escape(&row.label), human_count(row.n as f64))
             });
             let model = if conclusion.campaign.plan.search.is_some() { "trial" } else { "size" };
             format!("<tr><th>{model}</th><th>N</th>{columns}</tr>\n{}", rows.collect::<String>())

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use crate::parts::{PYTHON_FOLDER, PYTHON_MAKER, PYTHON_VARIABLE, Part};
 
@@ -151,6 +151,18 @@ pub fn cargo() -> Command {
         }
     }
     command
+}
+
+/// Builds the program, and returns where it is.
+///
+/// # Errors
+/// Fails if it does not build.
+pub fn program() -> Result<PathBuf> {
+    // A test of the program needs the program, built with the features that `cargo test` builds it with: after the tests
+    // nothing is compiled again.
+    let build = cargo().args(["test", "--quiet", "--workspace", "--no-run", "--test", "quickstart"]).status();
+    ensure!(build.context("cannot start cargo")?.success(), "the program does not build");
+    Ok(target().join("debug/windtunnel"))
 }
 
 /// The workspace's root.

@@ -25,9 +25,7 @@ pub fn run(folder: &Path, only: &[String]) -> Result<bool> {
         println!("skipped: there is no folder {}", folder.display());
         return Ok(true);
     }
-    let build = check::cargo().args(["build", "--quiet", "--bin", "windtunnel"]).status();
-    ensure!(build.context("cannot start cargo")?.success(), "the program does not build");
-    let program = Program::new(check::target().join("debug/windtunnel"));
+    let program = Program::new(check::program()?);
     let (mut failed, mut absent) = (0, BTreeMap::new());
     let chosen: Vec<&Case> = cases
         .iter()

@@ -46,11 +46,7 @@ pub(super) struct Place {
 impl Place {
     /// Builds the program and prepares the folder.
     pub(super) fn new() -> Result<Self> {
-        // A test of the program needs the program, built with the features that `cargo test` builds it with: after the tests
-        // nothing is compiled again.
-        let build = check::cargo().args(["test", "--workspace", "--no-run", "--test", "quickstart"]).status();
-        ensure!(build.context("cannot start cargo")?.success(), "the program does not build");
-        let program = check::target().join("debug/windtunnel");
+        let program = check::program()?;
         let dir = tempfile::Builder::new().prefix("windtunnel-chaos-").tempdir().context("cannot create a folder")?;
         // The port was free a moment ago, and nobody else on this machine should take it.
         let port = TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr());

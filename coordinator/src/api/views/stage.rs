@@ -98,7 +98,8 @@ impl StageView {
                 step = latest.map(|latest| latest.step.saturating_add(1)).max(step);
                 let unread = view.trouble(&by, attempt).map(words::unread_checkpoint);
                 let quiet = || words::quiet(view.progress(&by, attempt)?.quiet.as_ref()?);
-                reason = unread.or_else(quiet).unwrap_or_default();
+                let away = || (!view.is_connected(&by)).then(words::worker_away);
+                reason = unread.or_else(quiet).or_else(away).unwrap_or_default();
                 StagePhase::Running
             }
             StageState::Completed { result: came_out, .. } => {

@@ -15,8 +15,9 @@ use proto::v1::campaign_service_client::CampaignServiceClient;
 use proto::v1::{self, CampaignPhase};
 use tonic::transport::{Channel, Endpoint, Uri};
 use turmoil::net::{TcpListener, TcpStream};
+use vocabulary::WorkerId;
+use vocabulary::sample::smoke_dataset;
 use vocabulary::text::one_line;
-use vocabulary::{Dataset, DatasetId, WorkerId};
 use worker::{StallLimits, WorkerError, WorkerOptions};
 
 use crate::disk::{FileServer, SecondWriter};
@@ -57,26 +58,13 @@ pub(crate) struct Played {
     pub(crate) held: usize,
 }
 
-fn dataset() -> Dataset {
-    Dataset {
-        id: DatasetId::from_content(b"some text"),
-        vocab: 300,
-        train_tokens: 100_000,
-        validation_tokens: 4096,
-        train_bytes: 300_000,
-        validation_bytes: 12_000,
-        sources: vec!["a test".to_owned()],
-        domains: Vec::new(),
-    }
-}
-
 fn host(worker: usize) -> String {
     format!("worker-{worker}")
 }
 
 /// Plays a campaign over a data directory.
 pub(crate) fn play(dir: &Path, seed: u64, faults: &[Fault]) -> Played {
-    let files = FileServer::new(dir, &proto::layout::dataset_path(&dataset().id));
+    let files = FileServer::new(dir, &proto::layout::dataset_path(&smoke_dataset().id));
     let mut writer = SecondWriter::of(dir);
     let mut sim = turmoil::Builder::new();
     let mut sim = sim
@@ -288,7 +276,7 @@ async fn look(recipe: &str) -> Result<Option<Vec<v1::TrialResult>>, Box<dyn std:
         weight: None,
         recipe_file: "smoke.toml".to_owned(),
         recipe_text,
-        dataset: Some((&dataset()).into()),
+        dataset: Some((&smoke_dataset()).into()),
     };
     let campaign = client.submit(submission).await?.into_inner().campaign;
     let request = v1::GetCampaignRequest { campaign: campaign.clone() };

@@ -16,6 +16,7 @@ use crate::names::{self, Multiple};
 use crate::plausible::implausible;
 use crate::states::{self, States};
 use crate::table::{Decimals, NoNumber, Table};
+use crate::words::APART;
 
 /// Rows left out, by reason.
 #[derive(Default)]
@@ -190,8 +191,7 @@ impl Table {
         others.sort_by_key(is_apart);
         for column in others {
             let name = &self.columns[column];
-            if within.contains(name) || !(names::apart(name) < names::APART.len() || self.are_kinds(name, column, runs))
-            {
+            if within.contains(name) || !(names::apart(name) < APART.len() || self.are_kinds(name, column, runs)) {
                 continue;
             }
             let mut alike: BTreeMap<Vec<String>, String> = BTreeMap::new();

@@ -8,6 +8,7 @@ use crate::choice::Choice;
 use crate::choice_error::ChoiceError;
 use crate::names::{self, Multiple};
 use crate::table::{Decimals, Table};
+use crate::words;
 
 /// A largest value below this is not a count of parameters or tokens: a depth, or a number of billions.
 const LEAST_COUNT: f64 = 1e4;
@@ -51,14 +52,14 @@ struct Quantity {
 const N: Quantity = Quantity {
     name: "N",
     option: "--n",
-    first: (names::N_WITHOUT_EMBEDDINGS, "N counts no embeddings"),
-    names: names::N,
+    first: (words::N_WITHOUT_EMBEDDINGS, "N counts no embeddings"),
+    names: words::N,
     limit: Some(1e13),
 };
-const D: Quantity = Quantity { name: "D", option: "--d", first: (&[], ""), names: names::D, limit: Some(1e14) };
-const C: Quantity = Quantity { name: "C", option: "--flops", first: (&[], ""), names: names::FLOPS, limit: None };
+const D: Quantity = Quantity { name: "D", option: "--d", first: (&[], ""), names: words::D, limit: Some(1e14) };
+const C: Quantity = Quantity { name: "C", option: "--flops", first: (&[], ""), names: words::FLOPS, limit: None };
 const LOSS: Quantity =
-    Quantity { name: "the loss", option: "--loss", first: (&[], ""), names: names::LOSS, limit: None };
+    Quantity { name: "the loss", option: "--loss", first: (&[], ""), names: words::LOSS, limit: None };
 
 impl Columns {
     pub(crate) fn of(table: &Table, decimals: Decimals, choice: &Choice) -> Result<Self, ChoiceError> {
@@ -75,7 +76,7 @@ impl Columns {
             },
         };
         let loss = search.required(choice.loss.as_deref(), LOSS)?;
-        let seeds = if table.is_of_a_campaign() { &names::SEED[..1] } else { names::SEED };
+        let seeds = if table.is_of_a_campaign() { &words::SEED[..1] } else { words::SEED };
         let size = search.optional(choice.size.as_deref(), "--size", &["size"])?;
         let trunk = search.optional(choice.trunk.as_deref(), "--trunk", &["trunk"])?;
         let seed = search.optional(choice.seed.as_deref(), "--seed", seeds)?;

@@ -21,6 +21,7 @@ mod read;
 mod separated;
 mod states;
 mod table;
+mod words;
 
 pub use cell::Cell;
 pub use choice::{Choice, Chosen, UsedColumn};

@@ -3,55 +3,7 @@
 use crate::cell::Cell;
 use crate::names;
 use crate::table::Table;
-
-/// Words for runs without a final loss: those of Windtunnel, Optuna, Weights & Biases, MLflow, Ray and Slurm.
-const UNFINISHED: &[&str] = &[
-    "pruned",
-    "diverged",
-    "fail",
-    "failed",
-    "failure",
-    "running",
-    "waiting",
-    "pending",
-    "queued",
-    "scheduled",
-    "requeued",
-    "paused",
-    "suspended",
-    "crashed",
-    "killed",
-    "aborted",
-    "cancelled",
-    "canceled",
-    "stopped",
-    "early_stopped",
-    "interrupted",
-    "preempted",
-    "preempting",
-    "error",
-    "errored",
-    "timeout",
-    "timed_out",
-    "oom",
-    "out_of_memory",
-    "node_fail",
-    "incomplete",
-    "unfinished",
-];
-
-/// Words for runs that finished.
-const FINISHED: &[&str] =
-    &["complete", "completed", "finished", "done", "success", "succeeded", "successful", "ok", "ended", "terminated"];
-
-/// Columns of yes and no, and the answer of a run without a final loss.
-const ANSWERS: [(&[&str], bool); 2] = [
-    (&["finished", "is_finished", "completed", "is_completed", "complete", "done", "success", "succeeded"], false),
-    (
-        &["diverged", "is_diverged", "failed", "is_failed", "crashed", "pruned", "is_pruned", "preempted", "killed"],
-        true,
-    ),
-];
+use crate::words::{ANSWERS, FINISHED, STATE, UNFINISHED};
 
 /// The columns of a table that say how runs ended.
 #[derive(Debug)]
@@ -67,7 +19,7 @@ impl States {
         let plain: Vec<String> = table.columns.iter().map(|name| names::plain(name)).collect();
         let words = (0..plain.len()).filter(|&column| {
             // A column of another kind may have the name: of US states, say.
-            names::STATE.contains(&plain[column].as_str())
+            STATE.contains(&plain[column].as_str())
                 && table.rows.iter().any(|row| word(&row[column]).is_some_and(|word| is_known(&word)))
         });
         let answer = |column: usize| {

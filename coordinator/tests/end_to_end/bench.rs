@@ -12,7 +12,8 @@ use scheduler::Fact;
 use tempfile::TempDir;
 use tonic::Streaming;
 use tonic::transport::Channel;
-use vocabulary::{Dataset, DatasetId, Plan};
+use vocabulary::Plan;
+use vocabulary::sample::smoke_dataset;
 
 use crate::worker::{Job, Worker};
 
@@ -33,19 +34,6 @@ pub(crate) struct Bench {
     pub(crate) client: CampaignServiceClient<Channel>,
 }
 
-pub(crate) fn dataset() -> Dataset {
-    Dataset {
-        id: DatasetId::from_content(b"some text"),
-        vocab: 300,
-        train_tokens: 100_000,
-        validation_tokens: 4096,
-        train_bytes: 300_000,
-        validation_bytes: 12_000,
-        sources: vec!["a test".to_owned()],
-        domains: Vec::new(),
-    }
-}
-
 pub(crate) fn options(dir: &Path) -> CoordinatorOptions {
     CoordinatorOptions { require_token: false, ..CoordinatorOptions::new(dir) }
 }
@@ -55,7 +43,7 @@ pub(crate) fn submission() -> v1::SubmitRequest {
         weight: None,
         recipe_file: "smoke.toml".to_owned(),
         recipe_text: RECIPE.to_owned(),
-        dataset: Some((&dataset()).into()),
+        dataset: Some((&smoke_dataset()).into()),
     }
 }
 
@@ -63,6 +51,14 @@ impl Bench {
     /// A coordinator that has just started for the first time, with a store in memory.
     pub(crate) async fn new() -> Self {
         Self::with(|_| {}).await
+    }
+
+    /// One to which a campaign was submitted, with its only worker.
+    pub(crate) async fn at_work() -> (Self, v1::SubmitResponse, Worker) {
+        let mut bench = Self::new().await;
+        let submitted = bench.submit().await;
+        let worker = Worker::join(&bench.handle, "first").await;
+        (bench, submitted, worker)
     }
 
     /// One that takes workers for gone after this long.
@@ -96,7 +92,7 @@ impl Bench {
 
     async fn start_first(memory: Option<MemoryStore>, change: impl FnOnce(&mut CoordinatorOptions)) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
-        let data = dir.path().join(proto::layout::dataset_path(&dataset().id));
+        let data = dir.path().join(proto::layout::dataset_path(&smoke_dataset().id));
         std::fs::create_dir_all(&data).expect("it is made");
         std::fs::write(data.join("manifest.json"), "{}").expect("it is written");
         let mut options = options(dir.path());

@@ -36,9 +36,7 @@ async fn at_a_branch(bench: &Bench, worker: &mut Worker) -> (Job, u64, Job) {
 
 #[tokio::test]
 async fn a_trunk_whose_last_checkpoint_is_damaged_is_trained_again_from_the_one_before() {
-    let mut bench = Bench::new().await;
-    let submitted = bench.submit().await;
-    let mut worker = Worker::join(&bench.handle, "first").await;
+    let (mut bench, submitted, mut worker) = Bench::at_work().await;
     let (trunk, middle, branch) = at_a_branch(&bench, &mut worker).await;
     let start = branch.start.clone().expect("it has one");
     let weights = bench.dir.path().join(&start.manifest_path).with_file_name("weights.safetensors");
@@ -65,9 +63,7 @@ async fn a_trunk_whose_last_checkpoint_is_damaged_is_trained_again_from_the_one_
 
 #[tokio::test]
 async fn a_worker_that_speaks_ill_of_a_sound_checkpoint_is_not_believed() {
-    let mut bench = Bench::new().await;
-    let submitted = bench.submit().await;
-    let mut worker = Worker::join(&bench.handle, "first").await;
+    let (mut bench, submitted, mut worker) = Bench::at_work().await;
     let (trunk, _, branch) = at_a_branch(&bench, &mut worker).await;
     worker.report(unusable(&branch)).await;
     let next = worker.next_job().await;
@@ -80,9 +76,7 @@ async fn a_worker_that_speaks_ill_of_a_sound_checkpoint_is_not_believed() {
 
 #[tokio::test]
 async fn a_storage_that_is_not_there_has_lost_nothing() {
-    let mut bench = Bench::new().await;
-    let submitted = bench.submit().await;
-    let mut worker = Worker::join(&bench.handle, "first").await;
+    let (mut bench, submitted, mut worker) = Bench::at_work().await;
     let (_, _, branch) = at_a_branch(&bench, &mut worker).await;
     let [hidden, away] = ["datasets", "checkpoints"].map(|name| bench.dir.path().join(name));
     for folder in [&hidden, &away] {
@@ -109,9 +103,7 @@ async fn a_storage_that_is_not_there_has_lost_nothing() {
 
 #[tokio::test]
 async fn a_worker_that_the_storage_fails_is_given_the_stage_again() {
-    let mut bench = Bench::new().await;
-    let submitted = bench.submit().await;
-    let mut worker = Worker::join(&bench.handle, "first").await;
+    let (mut bench, submitted, mut worker) = Bench::at_work().await;
     for _ in 0..9 {
         let job = worker.next_job().await;
         let failed = v1::StorageFailed { attempt: Some(job.attempt.clone()), reason: "disk full".to_owned() };
@@ -128,9 +120,7 @@ async fn a_worker_that_the_storage_fails_is_given_the_stage_again() {
 /// acknowledgement of its commit, the next attempt starts from the one before it or from this one.
 #[tokio::test]
 async fn a_checkpoint_that_was_written_and_not_reported_does_not_exist() {
-    let mut bench = Bench::new().await;
-    let submitted = bench.submit().await;
-    let mut worker = Worker::join(&bench.handle, "first").await;
+    let (mut bench, submitted, mut worker) = Bench::at_work().await;
     let job = worker.next_job().await;
     let (early, late) = (job.end_step() / 4, job.end_step() / 2);
     worker.report_points(&job, 0..early).await;
@@ -150,9 +140,7 @@ async fn a_checkpoint_that_was_written_and_not_reported_does_not_exist() {
 
 #[tokio::test]
 async fn a_commit_whose_acknowledgement_is_lost_is_committed_once() {
-    let mut bench = Bench::new().await;
-    let submitted = bench.submit().await;
-    let mut worker = Worker::join(&bench.handle, "first").await;
+    let (bench, submitted, mut worker) = Bench::at_work().await;
     let job = worker.next_job().await;
     let middle = job.end_step() / 2;
     worker.report_points(&job, 0..middle).await;
@@ -174,9 +162,7 @@ async fn a_commit_whose_acknowledgement_is_lost_is_committed_once() {
 
 #[tokio::test]
 async fn what_nothing_needs_is_collected_while_the_campaign_runs() {
-    let mut bench = Bench::new().await;
-    let submitted = bench.submit().await;
-    let mut worker = Worker::join(&bench.handle, "first").await;
+    let (mut bench, submitted, mut worker) = Bench::at_work().await;
     let (trunk, middle, branch) = at_a_branch(&bench, &mut worker).await;
     // Never reported, and old; another of the attempt that runs.
     let old = worker.write_checkpoint(&trunk, middle + 1);
@@ -259,9 +245,7 @@ async fn refusal(worker: &mut Worker) -> v1::Refusal {
 
 #[tokio::test]
 async fn the_first_checkpoint_that_the_coordinator_does_not_find_ends_the_attempt_and_nobody_is_blamed() {
-    let mut bench = Bench::new().await;
-    let submitted = bench.submit().await;
-    let mut worker = Worker::join(&bench.handle, "first").await;
+    let (mut bench, submitted, mut worker) = Bench::at_work().await;
     for attempt in 1..=4 {
         let job = worker.next_job().await;
         assert_eq!(job.attempt.attempt, attempt);
@@ -302,9 +286,7 @@ fn cut_off(folder: &Path) -> impl FnOnce() + use<> {
 
 #[tokio::test]
 async fn a_checkpoint_that_cannot_be_read_for_a_while_is_committed_after_it_and_outlives_connections() {
-    let mut bench = Bench::new().await;
-    let submitted = bench.submit().await;
-    let mut worker = Worker::join(&bench.handle, "first").await;
+    let (mut bench, submitted, mut worker) = Bench::at_work().await;
     let job = worker.next_job().await;
     let (early, late) = (job.end_step() / 4, job.end_step() / 2);
     worker.report_points(&job, 0..early).await;
@@ -340,9 +322,7 @@ async fn a_checkpoint_that_cannot_be_read_for_a_while_is_committed_after_it_and_
 
 #[tokio::test]
 async fn nobody_waits_for_a_checkpoint_of_an_attempt_that_is_over() {
-    let mut bench = Bench::new().await;
-    let submitted = bench.submit().await;
-    let mut worker = Worker::join(&bench.handle, "first").await;
+    let (mut bench, submitted, mut worker) = Bench::at_work().await;
     let job = worker.next_job().await;
     let early = job.end_step() / 4;
     worker.report_points(&job, 0..early).await;

@@ -10,7 +10,7 @@ use crate::worker::Worker;
 
 /// Text that no campaign trains on, at hand in the storage.
 fn news(bench: &Bench) -> Dataset {
-    let news = Dataset { id: DatasetId::from_content(b"news"), ..crate::bench::dataset() };
+    let news = Dataset { id: DatasetId::from_content(b"news"), ..vocabulary::sample::smoke_dataset() };
     let folder = bench.dir.path().join(proto::layout::dataset_path(&news.id));
     std::fs::create_dir_all(&folder).expect("it is made");
     std::fs::write(folder.join("manifest.json"), "{}").expect("it is written");

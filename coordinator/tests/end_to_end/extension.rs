@@ -3,9 +3,10 @@
 use proto::v1::{self, CampaignPhase};
 use recipes::{Additions, Recipe};
 use tonic::Code;
+use vocabulary::sample::smoke_dataset;
 use vocabulary::{Dataset, DatasetId};
 
-use crate::bench::{Bench, PATIENCE, RECIPE, dataset, last, phase, plan_of};
+use crate::bench::{Bench, PATIENCE, RECIPE, last, phase, plan_of};
 use crate::worker::Worker;
 
 /// The recipe of these tests with a third more points.
@@ -170,7 +171,7 @@ async fn a_branch_trains_one_stage_from_the_end_of_another_and_survives_a_restar
     let mut bench = bench.restart().await;
     assert_eq!(bench.detail("branch").await.plan_json, planned.plan_json);
     let elsewhere = v1::BranchCampaignRequest {
-        dataset: Some((&Dataset { id: DatasetId::from_content(b"not there"), ..dataset() }).into()),
+        dataset: Some((&Dataset { id: DatasetId::from_content(b"not there"), ..smoke_dataset() }).into()),
         ..branch(&root)
     };
     let missing = bench.client.branch_campaign(elsewhere).await.expect_err("its data is not there");
@@ -194,7 +195,7 @@ async fn a_branch_trains_one_stage_from_the_end_of_another_and_survives_a_restar
 #[tokio::test]
 async fn a_campaign_recorded_with_one_order_a_seed_is_resumed_and_extended_with_it() {
     let recipe = Recipe::parse("smoke.toml", RECIPE).expect("it is sound");
-    let recorded = recipes::expand_as_before(&recipe, &dataset()).expect("it can be expanded");
+    let recorded = recipes::expand_as_before(&recipe, &smoke_dataset()).expect("it can be expanded");
     let mut bench = Bench::that_recorded(recorded.clone()).await;
     let resumed = bench.submit().await;
     assert_eq!(resumed.campaign, recorded.campaign.to_string());

@@ -95,7 +95,7 @@ async fn what_a_coordinator_did_not_delete_the_next_one_does() {
     worker.settle().await;
     let data_dir = bench.dir.path().to_owned();
     let [checkpoints, datasets] = ["checkpoints", "datasets"].map(|folder| data_dir.join(folder));
-    let dataset = datasets.join(crate::bench::dataset().id.to_string());
+    let dataset = datasets.join(vocabulary::sample::smoke_dataset().id.to_string());
     let trained_alone = checkpoints.join(job_folder(&mut bench, &whole.campaign).await).join("0-7");
     std::fs::create_dir_all(&dataset).expect("it is made");
     std::fs::create_dir_all(&trained_alone).expect("it is made");

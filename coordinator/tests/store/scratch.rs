@@ -12,7 +12,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteRow};
 use sqlx::{AssertSqlSafe, Connection, FromRow};
 use tempfile::TempDir;
 use vocabulary::metrics::VALIDATION_LOSS;
-use vocabulary::{Attempt, AttemptKey, Dataset, DatasetId, Measurements, Plan, Stage, StageKey, WorkerId};
+use vocabulary::{Attempt, AttemptKey, Measurements, Plan, Stage, StageKey, WorkerId, sample};
 
 /// The time of every commit here.
 pub(crate) const AT_MS: u64 = 1_700_000_000_123;
@@ -151,17 +151,7 @@ impl File {
 
 pub(crate) fn plan() -> Plan {
     let recipe = Recipe::parse("smoke.toml", include_str!("../../../recipes/smoke.toml")).expect("it is sound");
-    let dataset = Dataset {
-        id: DatasetId::from_content(b"some text"),
-        vocab: 300,
-        train_tokens: 100_000,
-        validation_tokens: 4096,
-        train_bytes: 300_000,
-        validation_bytes: 12_000,
-        sources: vec!["a test".to_owned()],
-        domains: Vec::new(),
-    };
-    recipes::expand(&recipe, &dataset).expect("it can be expanded")
+    recipes::expand(&recipe, &sample::smoke_dataset()).expect("it can be expanded")
 }
 
 pub(crate) fn root() -> Stage {

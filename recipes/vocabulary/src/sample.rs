@@ -62,6 +62,19 @@ pub fn model() -> ModelSpec {
     ModelSpec::paper(shape, 512)
 }
 
+/// A smaller one, with the vocabulary of the recipe `smoke.toml`.
+#[must_use]
+pub fn smoke_dataset() -> Dataset {
+    Dataset {
+        vocab: 300,
+        train_tokens: 100_000,
+        validation_tokens: 4096,
+        train_bytes: 300_000,
+        validation_bytes: 12_000,
+        ..dataset()
+    }
+}
+
 /// The description of a dataset that does not exist.
 #[must_use]
 pub fn dataset() -> Dataset {

@@ -156,7 +156,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use scheduler::{Event, Scheduler, Settings, Timestamp};
-    use vocabulary::{Abilities, Dataset, DatasetId, WorkKind, WorkerId};
+    use vocabulary::{Abilities, WorkKind, WorkerId, sample};
 
     use super::*;
     use crate::driver::from_worker::Progress;
@@ -164,17 +164,7 @@ mod tests {
 
     fn plan() -> Plan {
         let recipe = recipes::Recipe::parse("smoke.toml", include_str!("../../../../recipes/smoke.toml"));
-        let dataset = Dataset {
-            id: DatasetId::from_content(b"some text"),
-            vocab: 300,
-            train_tokens: 100_000,
-            validation_tokens: 4096,
-            train_bytes: 300_000,
-            validation_bytes: 12_000,
-            sources: Vec::new(),
-            domains: Vec::new(),
-        };
-        recipes::expand(&recipe.expect("it is sound"), &dataset).expect("it can be expanded")
+        recipes::expand(&recipe.expect("it is sound"), &sample::smoke_dataset()).expect("it can be expanded")
     }
 
     fn point(step: u64) -> CurvePoint {

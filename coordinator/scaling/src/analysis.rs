@@ -160,7 +160,14 @@ fn warnings<L: Law>(points: &[Point], analysis: &Analysis<L>, not_held_out: Opti
             warnings.push(Warning::DrawsFailed { failed: draws.failed, draws: all });
         }
     }
-    warnings.extend(not_held_out.map(|error| Warning::NotHeldOut { reason: error.to_string() }));
+    warnings.extend(not_held_out.map(|error| Warning::NotHeldOut {
+        reason: match error {
+            FitError::TooFewValues { quantity, found, needed } => {
+                format!("they have {found} distinct {quantity}, and the law needs at least {needed}")
+            }
+            error => error.to_string(),
+        },
+    }));
     if let Some(pattern) = diagnostics.interaction.filter(|pattern| pattern.significant) {
         let (n, d) = (range(points.iter().map(|point| point.n)), range(points.iter().map(|point| point.d)));
         warnings.push(Warning::ResidualPattern { t: pattern.t, trunks: pattern.trunks, n, d });

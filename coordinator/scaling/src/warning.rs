@@ -254,7 +254,7 @@ impl fmt::Display for Warning {
             ),
             Self::NarrowRange { along, factor } => write!(
                 f,
-                "{along} spans a factor of {factor:.1}: below {MIN_SPAN} an exponent and L0 can hardly be told apart"
+                "{along} spans a factor of {factor:.2}: below {MIN_SPAN} an exponent and L0 can hardly be told apart"
             ),
             Self::NoOptimum => f.write_str("the law does not fall in both N and D: no split of a budget is best"),
             Self::OptimumOutside { outside, budgets } => write!(

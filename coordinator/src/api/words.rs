@@ -45,7 +45,8 @@ pub(crate) fn stage_reason(status: &StageStatus, is_cancelled: bool) -> String {
 
 /// Of a stage whose attempt is not over, though its worker is not there.
 pub(crate) fn worker_away() -> String {
-    "its worker is not connected; without it, the stage resumes from its last checkpoint once the lease is over".to_owned()
+    "its worker is not connected; without it, the stage resumes from its last checkpoint once the lease is over"
+        .to_owned()
 }
 
 /// What keeps a checkpoint from being committed, while it is tried again.

@@ -73,7 +73,7 @@ impl Conclusion {
             |point: &&MeasuredPoint| scaling::Point { n: counting.n(&campaign.plan, point), ..points::row(point) };
         let rows: Vec<scaling::Point> = fitted.iter().map(row).collect();
         let analysis = analyse(&rows, options);
-        let documents = documents::errors(&campaign, &fitted, &rows, analysis.as_ref().ok(), options, measure);
+        let documents = documents::errors(&campaign, &points, &fitted, &rows, analysis.as_ref().ok(), options, measure);
         let arm = points::fitted_arm(&points).map(str::to_owned);
         let is_left_out = |point: &&MeasuredPoint| {
             point.decayed && point.arm == arm && repeated == Repeated::LeftOut && point.is_repeated()
@@ -160,10 +160,13 @@ impl Conclusion {
         match (repeated, self.left_out) {
             (0, _) => None,
             (_, 0) => Some(format!("{repeated} of {all} points repeat training data")),
-            (_, left_out) => Some(format!(
-                "{repeated} of {all} points repeat training data, and {left_out} of them are left out of the law, which \
-                 describes fresh data. Give more text or fewer tokens a point, or fit them too with --repeated"
-            )),
+            (_, left_out) => {
+                let which = if left_out == repeated { "are".to_owned() } else { format!("{left_out} of them are") };
+                Some(format!(
+                    "{repeated} of {all} points repeat training data, and {which} left out of the law, which describes \
+                     fresh data. Give more text or fewer tokens a point, or fit them too with --repeated"
+                ))
+            }
         }
     }
 }

@@ -62,9 +62,11 @@ pub(crate) fn difference(
     of(campaign, one, measure)?.minus(&of(campaign, other, measure)?)
 }
 
-/// The errors of the fitted points, whose rows the law was fitted to, and of the law. `None` unless all points have their documents.
+/// The errors of the points, and of the law that was fitted to the rows of some of them. `None` unless all of those have their
+/// documents.
 pub(crate) fn errors(
     campaign: &Campaign,
+    points: &[MeasuredPoint],
     fitted: &[&MeasuredPoint],
     rows: &[scaling::Point],
     analysis: Option<&Analysis>,
@@ -73,7 +75,9 @@ pub(crate) fn errors(
 ) -> Option<HeldOutErrors> {
     let all: Option<Vec<Documents>> = fitted.iter().map(|point| of(campaign, &point.stage, measure)).collect();
     let all = all.filter(|all| !all.is_empty())?;
-    let errors = all.iter().map(Documents::standard_error);
+    // Of every point that people see, not only of the fitted ones.
+    let errors = points.iter().filter_map(|point| of(campaign, &point.stage, measure));
+    let errors = errors.map(|documents| documents.standard_error());
     let standard_error = errors.fold([f64::INFINITY, 0.0], |[least, most], error| [error.min(least), error.max(most)]);
     let documents: Vec<&Documents> = all.iter().collect();
     let bootstrap = BootstrapOptions { draws: DRAWS.min(options.bootstrap.draws), ..options.bootstrap };

@@ -28,8 +28,8 @@ pub(super) fn of_losses(conclusion: &Conclusion) -> String {
         None => "The losses have no standard error: the documents behind them were not kept, as by earlier versions"
             .to_owned(),
         Some(HeldOutErrors { documents, standard_error: [least, most], .. }) => format!(
-            "Standard error of the losses: {least:.4} to {most:.4} {}, by document over {documents} held-out documents and \
-             common to all points",
+            "Standard error of the losses: {least:.4} to {most:.4} {}, by document over {documents} held-out documents; most \
+             of it is common to all points",
             conclusion.measure.unit.in_words()
         ),
     }

@@ -5,11 +5,12 @@ use std::fmt::Write;
 use recipes::search::recipe_lines;
 use scaling::{Analysis, Bootstrap, FitError, HeldOut, Interval, Intervals, Law, Objective, Parameter, Resample};
 use vocabulary::numbers::{operations, percent, three_digits};
-use vocabulary::text::wrapped;
+use vocabulary::text::{counted, wrapped};
 use vocabulary::units::human_count;
 
 use super::{cells, documents};
 use crate::conclude::batches::BatchLaw;
+use crate::conclude::campaign::StageEnd;
 use crate::conclude::conclusion::Conclusion;
 use crate::conclude::grid::Grid;
 use crate::conclude::optimum_lr::{OptimumLr, optima as best_learning_rates};
@@ -115,9 +116,13 @@ pub(super) fn no_law(conclusion: &Conclusion) -> String {
             };
             let of_text = conclusion.repeated_data().filter(|_| conclusion.left_out > 0);
             let of_text = of_text.map(|repeated| format!(" {repeated}.")).unwrap_or_default();
-            format!(
-                "No law: it needs {needed} {what}, and the decayed points have {found}. Add some to `{key}`.{of_text}"
-            )
+            let diverged = conclusion.campaign.progress.count(StageEnd::Diverged);
+            let remedy = match diverged {
+                _ if conclusion.campaign.recipe_text.is_empty() => String::new(),
+                0 => format!(" Add some to `{key}`."),
+                _ => format!(" {} diverged: lower `optimizer.peak_lr`.", counted(diverged, "stage")),
+            };
+            format!("No law: it needs {needed} {what}, and the decayed points have {found}.{remedy}{of_text}")
         }
         _ => format!("No law: {}.", conclusion.refusal().unwrap_or_default()),
     }
@@ -368,11 +373,13 @@ fn quality<L: Law>(text: &mut String, analysis: &Analysis<L>, unit: &str) {
     let errors = found.left_out.iter().filter_map(|size| Some((size, size.mean_error?)));
     if let Some((size, most)) = errors.max_by(|a, b| a.1.total_cmp(&b.1)) {
         let count = found.left_out.iter().filter(|size| size.mean_error.is_some()).count();
+        // Without some sizes there may be no law.
+        let tried = match found.left_out.len() {
+            all if all == count => format!("each of {count} sizes in turn"),
+            all => format!("{count} of {all} sizes, each in turn"),
+        };
         let (size, most) = (&size.size, percent(most));
-        text.push_str(&wrapped(
-            &format!("left out        each of {count} sizes in turn: mean error at worst {most} ({size})"),
-            LABEL,
-        ));
+        text.push_str(&wrapped(&format!("left out        {tried}: mean error at worst {most} ({size})"), LABEL));
     }
     if let Some(spread) = found.seed_spread {
         let _ = writeln!(text, "between seeds   {spread:.4}{unit}, standard deviation");

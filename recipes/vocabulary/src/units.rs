@@ -72,10 +72,13 @@ pub fn human_bytes(bytes: u64) -> String {
     with_suffix(bytes as f64, [(1e12, " TB"), (1e9, " GB"), (1e6, " MB"), (1e3, " kB"), (1.0, " B")])
 }
 
-/// Seconds as `0.45s`, `9.8s`, `45s`, `2m 05s`, `3h 20m` or `1250h`: hours are the largest unit, because devices are paid by
+/// Seconds as `0.45s`, `9.8s`, `9s`, `45s`, `2m 05s`, `3h 20m` or `1250h`: hours are the largest unit, because devices are paid by
 /// the hour.
 #[must_use]
 pub fn human_duration(seconds: f64) -> String {
+    if seconds < 60.0 && seconds.fract() == 0.0 {
+        return format!("{seconds}s");
+    }
     if seconds < 0.995 {
         return format!("{seconds:.2}s");
     }
@@ -145,7 +148,8 @@ mod tests {
     #[test]
     fn durations_read_well() {
         let shown = [
-            (0.0, "0.00s"),
+            (0.0, "0s"),
+            (9.0, "9s"),
             (0.449, "0.45s"),
             (0.996, "1.0s"),
             (9.94, "9.9s"),

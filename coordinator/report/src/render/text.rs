@@ -1,5 +1,6 @@
 //! The text for a terminal, at most 80 columns wide where tables allow.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use recipes::search::recipe_lines;
@@ -110,16 +111,20 @@ pub(super) fn no_law(conclusion: &Conclusion) -> String {
         Err(FitError::TooFewValues { quantity, found, needed })
             if conclusion.points.iter().any(|point| point.decayed) =>
         {
-            let (what, key) = match *quantity {
-                "sizes (N)" => ("model sizes", "model.sizes"),
-                _ => ("amounts of data", "points"),
+            let trials = &conclusion.campaign.plan.trials;
+            let (what, key, planned) = match *quantity {
+                "sizes (N)" => {
+                    ("model sizes", "model.sizes", trials.iter().map(|trial| trial.n).collect::<BTreeSet<_>>().len())
+                }
+                _ => ("amounts of data", "points", trials.iter().map(|trial| trial.d.0).collect::<BTreeSet<_>>().len()),
             };
             let of_text = conclusion.repeated_data().filter(|_| conclusion.left_out > 0);
             let of_text = of_text.map(|repeated| format!(" {repeated}.")).unwrap_or_default();
             let diverged = conclusion.campaign.progress.count(StageEnd::Diverged);
             let remedy = match diverged {
                 _ if conclusion.campaign.recipe_text.is_empty() => String::new(),
-                0 => format!(" Add some to `{key}`."),
+                _ if planned < *needed => format!(" Add some to `{key}`."),
+                0 => String::new(),
                 _ => format!(" {} diverged: lower `optimizer.peak_lr`.", counted(diverged, "stage")),
             };
             format!("No law: it needs {needed} {what}, and the decayed points have {found}.{remedy}{of_text}")

@@ -1,12 +1,14 @@
 //! Every number that `show`, `list`, the report and its files print is what the store has: each is compared with a query of
 //! the log and the tables. A number, a column or a sentence without a query fails, so that none is added without one.
 
-#[path = "truth/store.rs"]
+mod files;
 mod store;
+#[path = "../support/mod.rs"]
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use files::{fit_json, points_csv, report_html};
 use serde_json::Value;
 use store::{State, Truth};
 use support::{Place, one_at_a_time, smoke_recipe};
@@ -62,6 +64,23 @@ fn a_search_and_its_evaluations_are_told_as_the_store_has_them() {
     place.run(&["evaluate", "smoke", "--text", "news"]).expect(0);
     let truth = check(&place, "smoke");
     assert!(!truth.plan.evaluations.is_empty() && truth.plan.trials.len() == 4, "it tests something");
+}
+
+#[test]
+fn a_law_is_the_one_that_the_points_of_the_store_give() {
+    let _turn = one_at_a_time();
+    let place = Place::new();
+    let third = "\n[[model.shapes]]\nname = \"smoke-48\"\nd_model = 48\nd_ff = 120\nhead_dim = 8\nn_heads = 6\n\
+                 n_layers = 1\n\n[points]";
+    let recipe = smoke_recipe()
+        .replace("sizes = [\"smoke-16\", \"smoke-32\"]", "sizes = [\"smoke-16\", \"smoke-32\", \"smoke-48\"]")
+        .replace("seeds = [0]", "seeds = [0, 1]")
+        .replacen("\n[points]", third, 1);
+    place.write("smoke.toml", &recipe);
+    let said = place.run(&["run", "smoke.toml", "--workers", "2"]).expect(0).stdout;
+    let truth = Truth::read(&place.path("data"));
+    let fit = std::fs::read_to_string(place.path("out/smoke/fit.json")).expect("was written");
+    files::law(&truth, &serde_json::from_str(&fit).expect("is JSON"), &said);
 }
 
 /// Compares all that is printed of a campaign with the store.
@@ -365,171 +384,4 @@ fn list_text(truth: &Truth, text: &str) {
         some => format!("{}: {}", truth.plan.name, counts(truth, some, "evaluations")),
     };
     assert_eq!(rest, expected);
-}
-
-fn points_csv(truth: &Truth, text: &str) {
-    let mut lines = text.lines();
-    let titles: Vec<&str> = lines.next().expect("has a header").split(',').collect();
-    let plan = &truth.plan;
-    let stages = plan.stages_by_key();
-    for trial in &plan.trials {
-        let last = stages[trial.last_stage()];
-        // Where it ended, and what the model was trained on by then.
-        let step = truth.trial_step(trial);
-        let d = step * last.spec.batch.tokens();
-        let completed = truth.trial_state(trial) == "completed";
-        let result = |name: &str| truth.result(&last.key, name).map(|value| value.to_string()).unwrap_or_default();
-        let errors = truth.errors(&last.key);
-        let error = |at: usize| errors.map(|errors| errors[at].to_string()).unwrap_or_default();
-        let evaluated = |name: &str| {
-            let evaluation = plan.evaluations.iter().find(|evaluation| evaluation.parent == last.key);
-            evaluation.and_then(|it| truth.result(&it.key, name)).map(|value| value.to_string()).unwrap_or_default()
-        };
-        let train_tokens = plan.dataset.as_ref().expect("is prepared").train_tokens;
-        let cell = |title: &str| match title {
-            "size" => trial.size.clone(),
-            "n" => last.spec.model.shape.non_embedding_params().to_string(),
-            "d" => d.to_string(),
-            "loss" => result(VALIDATION_LOSS.name),
-            "loss_per_byte" => result(VALIDATION_LOSS_PER_BYTE.name),
-            "seed" => trial.seed.to_string(),
-            "peak_lr" => last.spec.peak_lr.to_string(),
-            "nominal_tokens" => trial.nominal.0.to_string(),
-            "step" => step.to_string(),
-            "batch_tokens" => last.spec.batch.tokens().to_string(),
-            "arm" => String::new(),
-            "decayed" => completed.to_string(),
-            "trunk" => plan.root_of(&last.key).expect("has a root").to_string(),
-            "stage" => last.key.to_string(),
-            "trial" => trial.id.to_string(),
-            "state" => truth.trial_state(trial).to_owned(),
-            "loss_se" => error(0),
-            "loss_per_byte_se" => error(1),
-            "documents" => error(2),
-            "passes" => passes(last, train_tokens, d).to_string(),
-            "scale_emb" => {
-                trial.settings.iter().find(|(key, _)| key.name() == "scale_emb").expect("searched").1.to_string()
-            }
-            "news_loss" => evaluated(VALIDATION_LOSS.name),
-            "news_loss_per_byte" => evaluated(VALIDATION_LOSS_PER_BYTE.name),
-            title => panic!("column `{title}` has no query"),
-        };
-        let expected: Vec<String> = titles.iter().map(|title| cell(title)).collect();
-        let found: Vec<&str> = lines.next().expect("has a row").split(',').collect();
-        assert_eq!(found, expected, "{titles:?}");
-    }
-    assert_eq!(lines.next(), None);
-}
-
-/// Passes over the text by the time so many tokens were trained on: a pass is over when each window was seen once.
-fn passes(stage: &vocabulary::Stage, train_tokens: u64, trained: u64) -> f64 {
-    let context = u64::from(stage.spec.batch.context);
-    (trained / context) as f64 / (train_tokens / context) as f64
-}
-
-fn fit_json(truth: &Truth, fit: &Value) {
-    let plan = &truth.plan;
-    let dataset = plan.dataset.as_ref().expect("is prepared");
-    let state = |word: &str| plan.trials.iter().filter(|trial| truth.trial_state(trial) == word).count() as f64;
-    // A law, where there is one, is computed again from the points of the store.
-    assert!(fit.get("parameters").is_none(), "these campaigns have no law");
-    numbers(fit, "", &|path| match path {
-        // Of the trials of one model on as much data, the best is fitted.
-        ["n_points"] => {
-            let completed = plan.trials.iter().filter(|trial| truth.trial_state(trial) == "completed");
-            Some(completed.map(|trial| (trial.n, trial.d, trial.seed)).collect::<BTreeSet<_>>().len() as f64)
-        }
-        ["n_points_planned"] => Some(plan.trials.len() as f64),
-        ["fitted", "validation_tokens"] => Some(plan.stages[0].spec.validation_tokens as f64),
-        ["text", "train_tokens"] => Some(dataset.train_tokens as f64),
-        ["text", "most_passes", "0"] => {
-            let completed = plan.trials.iter().filter(|trial| truth.trial_state(trial) == "completed");
-            Some(passes(&plan.stages[0], dataset.train_tokens, completed.map(|trial| trial.d.0).max()?))
-        }
-        ["text", "repeated_points" | "left_out"] => Some(0.0),
-        ["search", "trials"] => Some(f64::from(plan.search.as_ref()?.trials)),
-        ["search", state_of @ ("completed" | "pruned" | "diverged")] => Some(state(state_of)),
-        ["search", "best", "trial"] => truth.best_trial().map(|best| best as f64),
-        ["search", "best", "loss"] => {
-            truth.result(plan.trials[truth.best_trial()? - 1].last_stage(), VALIDATION_LOSS.name)
-        }
-        ["search", "best", "settings", name] => {
-            search(truth, &["trials", &(truth.best_trial()? - 1).to_string(), "settings", name])
-        }
-        _ => None,
-    });
-}
-
-fn report_html(truth: &Truth, html: &str) {
-    let plan = &truth.plan;
-    let between = |from: &str, to: &str| {
-        let (_, rest) = html.split_once(from).unwrap_or_else(|| panic!("the page has no {from:?}"));
-        rest.split_once(to).expect("it ends").0
-    };
-    // The heading.
-    let measured = plan.trials.iter().filter(|trial| truth.trial_state(trial) == "completed").count();
-    let mut points = format!("{measured} of {} points measured", plan.trials.len());
-    let stages = plan.stages_by_key();
-    let mut rates: BTreeMap<String, usize> = BTreeMap::new();
-    for trial in plan.trials.iter().filter(|trial| truth.trial_state(trial) == "diverged") {
-        *rates.entry(format!("lr {}", stages[trial.last_stage()].spec.peak_lr)).or_default() += 1;
-    }
-    if !rates.is_empty() {
-        let by_rate: Vec<String> = rates.iter().map(|(rate, count)| format!("{rate}: {count}")).collect();
-        points.push_str(&format!(", {} diverged ({})", rates.values().sum::<usize>(), by_rate.join(", ")));
-    }
-    let [done, all] = ["tokens_done", "tokens"].map(|name| human_count(summary(truth, &[name]).expect("is known")));
-    let states: Vec<&'static str> = truth.stages().iter().map(|key| truth.state(key).word()).collect();
-    let is_whole = states.iter().all(|state| *state == "completed");
-    let trained = match is_whole {
-        true => format!("{all} tokens trained in {} stages", states.len()),
-        false => format!("{done} of {all} tokens trained; of {} stages, {}", states.len(), counted(&states, &ORDER)),
-    };
-    let program = concat!("windtunnel ", env!("CARGO_PKG_VERSION"));
-    let attempts = || truth.attempts.values().flatten();
-    let from = attempts().map(|attempt| attempt.started_at_ms).min().expect("something was trained");
-    let to = attempts().filter_map(|attempt| attempt.ended_at_ms).max().expect("everything is over");
-    let device_ms: u64 = attempts().map(|attempt| attempt.device_ms()).sum();
-    let device_time = human_duration(device_ms as f64 / 1e3);
-    let worked = format!("{device_time} of device time, {} to {} UTC", human_time(from), human_time(to));
-    let heading = [&plan.campaign.to_string(), &points, &trained, &worked, "text: texts", program].join(" &middot; ");
-    assert_eq!(between("<p class=\"where\">", "</p>"), heading);
-
-    // The tree, drawn and in text.
-    let tree = between("<h2>The stage tree</h2>\n<p class=\"about\">", "</p>");
-    let cost = plan.cost();
-    let saved =
-        format!("sharing saves {:.0}% of the operations.", 100.0 * (1.0 - cost.flops.0 / cost.flops_unshared.0));
-    assert!(tree.contains(&saved), "{tree}");
-    let mut sentences = vec![format!("The whole plan has {all} tokens and {} operations.", cost.flops)];
-    sentences.push(format!("Without sharing, the points would take {} tokens; {saved}", cost.tokens_unshared));
-    if !is_whole {
-        let lost: Vec<&'static str> = states.iter().copied().filter(|state| *state != "completed").collect();
-        let lost = counted(&lost, &ORDER);
-        sentences.push(format!("{done} of {all} tokens are trained; of {} stages, {lost}.", states.len()));
-    }
-    let mut rest = tree.to_owned();
-    for sentence in &sentences {
-        assert!(rest.contains(sentence.as_str()), "{rest}\nhas no {sentence:?}");
-        rest = rest.replace(sentence.as_str(), "");
-    }
-    let left = rest.replace(&format!("{all} tokens are trained"), "");
-    assert!(!left.contains(|letter: char| letter.is_ascii_digit()), "a number without a query: {left}");
-    let lines = between("<summary>The stages, with their keys</summary>\n<pre>", "</pre>");
-    assert_eq!(lines.trim(), recipes::show::tree(plan).trim());
-
-    // The table of points.
-    let table = between("<h2>The points</h2>", "</table>").split_once("<table>\n").expect("is a table").1;
-    let mut cells = Vec::new();
-    for row in table.lines().skip(1) {
-        let row = row.replace("</td>", "").replace("</tr>", "");
-        cells.extend(row.split("<td>").skip(3).map(str::to_owned).filter(|cell| cell != "&ndash;"));
-    }
-    let cell = |trial: &vocabulary::Trial| match truth.trial_state(trial) {
-        "completed" => truth.result(trial.last_stage(), VALIDATION_LOSS.name).map(fixed).expect("has a loss"),
-        state => state.to_owned(),
-    };
-    // Trials of a search that have no loss have no row.
-    let shown = plan.trials.iter().filter(|trial| plan.search.is_none() || truth.trial_state(trial) == "completed");
-    assert_eq!(cells, shown.map(cell).collect::<Vec<_>>());
 }

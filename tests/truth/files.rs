@@ -75,7 +75,23 @@ pub(crate) fn fit_json(truth: &Truth, fit: &Value) {
     let dataset = plan.dataset.as_ref().expect("is prepared");
     let state = |word: &str| plan.trials.iter().filter(|trial| truth.trial_state(trial) == word).count() as f64;
     assert!(fit.get("parameters").is_none(), "these campaigns have no law");
+    let measured: Vec<_> =
+        plan.evaluations.iter().filter(|it| truth.result(&it.key, VALIDATION_LOSS.name).is_some()).collect();
+    let evaluated = |at: &str, field: &str| {
+        let evaluation = measured.get(at.parse::<usize>().ok()?)?;
+        let spec = &plan.stages_by_key().get(&evaluation.parent)?.spec;
+        match field {
+            "seed" => Some(evaluation.seed as f64),
+            "n" => Some(spec.model.shape.non_embedding_params() as f64),
+            "d" => Some((spec.steps.end * spec.batch.tokens()) as f64),
+            "tokens" => Some(evaluation.spec.task.tokens as f64),
+            "loss" => truth.result(&evaluation.key, VALIDATION_LOSS.name),
+            "loss_per_byte" => truth.result(&evaluation.key, VALIDATION_LOSS_PER_BYTE.name),
+            _ => None,
+        }
+    };
     numbers(fit, "", &|path| match path {
+        ["evaluations", at, field] => evaluated(at, field),
         // Of the trials of one model on as much data, the best is fitted.
         ["n_points"] => {
             let completed = plan.trials.iter().filter(|trial| truth.trial_state(trial) == "completed");

@@ -6,8 +6,6 @@ mod store;
 #[path = "../support/mod.rs"]
 mod support;
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use files::{fit_json, points_csv, report_html};
 use serde_json::Value;
 use store::{State, Truth};

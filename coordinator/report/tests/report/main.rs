@@ -180,6 +180,12 @@ fn what_diverged_or_was_not_trained_is_said_on_the_page() {
     ] {
         assert!(page.contains(said), "{said}");
     }
+    let mut open = synthetic::smoke();
+    let trial = open.plan.trials[0].clone();
+    open.results.remove(&trial.id);
+    open.progress.open.insert(*trial.last_stage());
+    let open = conclude(open);
+    assert!(open.table().contains(" pending ") && open.html().contains("<td>pending</td>"), "{}", open.table());
     let whole = conclude(synthetic::smoke()).html();
     assert!(!whole.contains("diverged") && !whole.contains("not run"), "nothing of the kind");
     assert!(whole.contains("tokens trained in"));

@@ -6,13 +6,13 @@ use clap::Subcommand;
 use corpus::{InspectOptions, Inspection, LeftOut, OpenDataset, Prepared, Sample, inspect, samples};
 use recipes::Recipe;
 use serde::Serialize;
-use vocabulary::text::wrapped;
+use vocabulary::text::{counted, wrapped};
 use vocabulary::{Dataset, Domain, Tokens};
 
 use crate::args::Global;
 use crate::exit::{Exit, OrBadInput};
 use crate::local::data_dir::{WritableDir, data_dir};
-use crate::local::preparing::{check_sources, prepare_data};
+use crate::local::preparing::{check_sources, prepare_data, without_text};
 use crate::views::held_out;
 use crate::views::output::{self, View, columns};
 
@@ -151,19 +151,19 @@ impl View for InspectionView {
         let mut text = format!(
             "{}\n{}\n{}\n\n{}{}\n\
              vocabulary {}, {bytes_per_token:.3} bytes a token\n\
-             omitted: {} duplicate documents, {} duplicate paragraphs, {} empty documents{}\n{}",
+             omitted: {}, {}, {}{}\n{}",
             dataset.id,
             dataset.sources.join(", "),
             self.dir.display(),
             columns(["", " documents", " tokens", " bytes"], &parts),
             held_out::lines(&self.held_out),
             dataset.vocab,
-            dropped.duplicate_documents,
-            dropped.duplicate_paragraphs,
-            dropped.empty_documents,
+            counted(dropped.duplicate_documents, "duplicate document"),
+            counted(dropped.duplicate_paragraphs, "duplicate paragraph"),
+            counted(dropped.empty_documents, "empty document"),
             match dropped.without_text {
                 0 => String::new(),
-                count => format!(",\n  {count} lines or rows without a text"),
+                count => format!(",\n  {}", without_text(count)),
             },
             self.told.lines(),
         );

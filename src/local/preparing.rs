@@ -77,6 +77,11 @@ pub(crate) async fn prepare_texts(
     })
 }
 
+/// How many lines or rows have no text.
+pub(crate) fn without_text(count: u64) -> String {
+    format!("{} without a text", if count == 1 { "1 line or row".to_owned() } else { format!("{count} lines or rows") })
+}
+
 /// The tokens to train on and those held out; text to evaluate on has the latter alone.
 fn parts(dataset: &Dataset) -> String {
     let held_out = human_count(dataset.validation_tokens as f64);
@@ -106,7 +111,7 @@ fn prepare_request(request: &PrepareRequest) -> anyhow::Result<Prepared> {
         say(&format!("data: left out: {}", prepared.left_out));
     }
     if prepared.dropped.without_text > 0 {
-        say(&format!("data: {} lines or rows without a text were skipped", prepared.dropped.without_text));
+        say(&format!("data: skipped {}", without_text(prepared.dropped.without_text)));
     }
     Ok(prepared)
 }

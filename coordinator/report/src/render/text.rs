@@ -320,10 +320,15 @@ fn law<L: Law>(text: &mut String, analysis: &Analysis<L>) {
     text.push_str(&wrapped(&minimised, 2));
 }
 
+/// A floor below this is none: losses are known to four digits.
+const L0_AT_ITS_BOUND: f64 = 1e-6;
+
 /// The interval of a parameter in words.
 pub(super) fn bounds(intervals: &Intervals, parameter: Parameter) -> String {
     match intervals.bounded(parameter) {
         None => "none".to_owned(),
+        // Every draw ends where the search does.
+        Some(interval) if parameter == Parameter::L0 && interval.high < L0_AT_ITS_BOUND => "at its bound".to_owned(),
         Some(interval) if interval.low == 0.0 && parameter == Parameter::L0 => {
             format!("below {}", three_digits(interval.high))
         }

@@ -200,9 +200,7 @@ pub enum PrepareError {
     #[error("cannot extract the text of a file")]
     Extract(#[source] ExtractError),
     /// No line or row of a source has a text under the key.
-    #[error(
-        "source `{source_name}`: nothing has a text under \"{key}\"; name the key with `text_key`. There are {keys}"
-    )]
+    #[error("source `{source_name}`: nothing has a text under \"{key}\"; name the key with `text_key`. It has {keys}")]
     NoSuchKey {
         /// The source, for people.
         source_name: String,

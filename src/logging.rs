@@ -33,7 +33,7 @@ pub(crate) fn say(line: &str) {
 pub(crate) fn start(asked: Option<&str>, default: &str) -> anyhow::Result<()> {
     let of_environment = || std::env::var("RUST_LOG").ok().filter(|filter| !filter.is_empty());
     let filter = asked.map(str::to_owned).or_else(of_environment);
-    // How long a database connection took to acquire is no matter of whoever did not ask for logs.
+    // How long a database connection took to acquire concerns only those who ask for logs.
     let default = format!("{default},sqlx=error");
     let filter = EnvFilter::try_new(filter.as_deref().unwrap_or(&default))
         .context("invalid filter in --log or RUST_LOG (expected, for example, `info` or `coordinator=debug`)")?;

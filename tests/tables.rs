@@ -182,7 +182,7 @@ fn several_arms_of_a_campaign_are_not_fitted_together_without_a_word() {
     let words: Vec<&str> = ran.stdout.split_whitespace().collect();
     assert!(words.join(" ").contains(note), "{}", ran.stdout);
     assert!(ran.stdout.lines().all(|line| line.chars().count() <= 80), "{}", ran.stdout);
-    assert!(ran.stdout.contains("left out  1 rows: state = pruned"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("left out  1 row: state = pruned"), "{}", ran.stdout);
     let json = |args: &[&str]| -> Value {
         serde_json::from_str(&place.run(&[args, &["--draws", "0", "--json"]].concat()).expect(0).stdout).expect("JSON")
     };

@@ -132,7 +132,7 @@ fn what_others_measured_counts_in_proportion_to_the_campaigns_own() {
     let with = Measured { own: vec![measured(&small, 5.0)], others: others.clone() }.speeds();
     let seconds = |stage: &Stage| with.of(stage).expect("is measured").seconds(&stage.spec);
     assert!((seconds(&small) - 5.0).abs() < 1e-9 && (seconds(&large) - 15.0).abs() < 1e-9);
-    // Nothing to compare with: another device is no measure of this one.
+    // Nothing to compare with: another device says nothing of this one.
     assert!(Measured { own: Vec::new(), others }.speeds().measured.is_empty());
 }
 

@@ -176,8 +176,8 @@ impl fmt::Display for Warning {
                 let names: Vec<String> = parameters.iter().map(ToString::to_string).collect();
                 write!(
                     f,
-                    "the usual interval of {} is much narrower than another method finds: taken are the {}. Uneven noise, \
-                     outliers or unlike runs in one table do this",
+                    "the intervals of {} by the usual method are much narrower than by another, which is shown instead: {}. \
+                     Uneven noise, outliers or unlike runs in one table are the usual reasons",
                     listed(&names),
                     method.describe()
                 )
@@ -185,7 +185,7 @@ impl fmt::Display for Warning {
             Self::NoNoise => f.write_str("the law passes through every point: nothing tells how far off it may be"),
             Self::FewTrunks { trunks, .. } => write!(
                 f,
-                "the intervals rest on {trunks} trunks, and are wide for it: another seed makes them narrower"
+                "the intervals are wide because they rest on {trunks} trunks; another seed makes them narrower"
             ),
             Self::NoIntervals { trunks } => {
                 write!(f, "there are no intervals: {trunks} trunks are too few to tell how far off they are")

@@ -9,7 +9,9 @@ use crate::fact::{AttemptEnd, Fact, RetryCount};
 use crate::placement::ReadyQueue;
 use crate::settings::Settings;
 use crate::standing::Standing;
+use crate::state::campaign::Campaign;
 use crate::state::fleet::Workers;
+use crate::state::forget::ForgetError;
 use crate::state::health::{Health, Rest};
 use crate::state::ledger::{Changes, Ledger};
 use crate::state::stage::{StageRecord, StageState, most_of_one_worker};
@@ -321,6 +323,15 @@ impl Scheduler {
             }
             _ => Standing::Stale,
         }
+    }
+
+    /// Whether a campaign can be forgotten. What a worker had that has not joined since a restart does not keep it: should that
+    /// worker come back, its attempt is refused.
+    ///
+    /// # Errors
+    /// If it cannot.
+    pub fn forgettable(&self, campaign: &CampaignId) -> Result<&Campaign, ForgetError> {
+        self.ledger.forgettable_unless(campaign, |worker| self.workers.contains(worker))
     }
 
     /// Whether this worker holds the stage under this attempt now: the fence before anything is written on its word.

@@ -80,7 +80,7 @@ pub(super) fn of_source(source: &Source, points: usize) -> String {
         let _ = writeln!(text, "filter    {filter}");
     }
     for Dropped { reason, rows } in dropped {
-        text.push_str(&wrapped(&format!("left out  {rows} rows: {reason}"), 10));
+        text.push_str(&wrapped(&format!("left out  {}: {reason}", counted(*rows, "row")), 10));
     }
     text
 }
@@ -320,7 +320,7 @@ fn law<L: Law>(text: &mut String, analysis: &Analysis<L>) {
     text.push_str(&wrapped(&minimised, 2));
 }
 
-/// A floor below this is none: losses are known to four digits.
+/// A floor below this does not show: losses are known to four digits.
 const L0_AT_ITS_BOUND: f64 = 1e-6;
 
 /// The interval of a parameter in words.

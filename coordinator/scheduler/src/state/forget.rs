@@ -7,7 +7,6 @@ use vocabulary::{CampaignId, DatasetId, StageKey, Work, WorkerId};
 use super::campaign::Campaign;
 use super::ledger::Ledger;
 use super::stage::StageState;
-use crate::scheduler::Scheduler;
 
 /// Why a campaign cannot be forgotten.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -24,17 +23,6 @@ pub enum ForgetError {
         /// One that only this campaign has.
         stage: StageKey,
     },
-}
-
-impl Scheduler {
-    /// Whether a campaign can be forgotten. What a worker had that has not joined since a restart does not keep it: should that
-    /// worker come back, its attempt is refused.
-    ///
-    /// # Errors
-    /// If it cannot.
-    pub fn forgettable(&self, campaign: &CampaignId) -> Result<&Campaign, ForgetError> {
-        self.ledger.forgettable_unless(campaign, |worker| self.workers.contains(worker))
-    }
 }
 
 impl Ledger {

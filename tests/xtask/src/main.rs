@@ -85,6 +85,9 @@ enum Command {
         /// Folder for data, checkpoints and results [default: a folder of the target directory]
         #[arg(long, value_name = "DIR")]
         folder: Option<PathBuf>,
+        /// Program to run [default: built here, optimised]
+        #[arg(long, value_name = "FILE")]
+        program: Option<PathBuf>,
     },
     /// Run the program on a folder of inputs from the field, and compare with what is right, which the sources of xtask keep
     /// by the names of the cases. Without the folder nothing is run. Example: `cargo xtask cases FOLDER --only 22`.
@@ -127,8 +130,8 @@ fn main() -> Result<ExitCode> {
         Command::Fuzz { target, seconds } => {
             fuzz::run(&FuzzOptions { time: Duration::from_secs(seconds), targets: target })?
         }
-        Command::Experiments { experiment, folder } => {
-            experiments::run(&ExperimentsOptions { only: experiment, folder })?
+        Command::Experiments { experiment, folder, program } => {
+            experiments::run(&ExperimentsOptions { only: experiment, folder, program })?
         }
         Command::Cases { folder, only } => cases::run(&folder, &only)?,
         Command::Bench { arguments } => {

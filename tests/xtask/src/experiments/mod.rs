@@ -28,6 +28,8 @@ pub struct ExperimentsOptions {
     pub only: Vec<String>,
     /// Folder for data, checkpoints and results; `None` puts it into the target directory.
     pub folder: Option<PathBuf>,
+    /// The program to run; `None` builds it.
+    pub program: Option<PathBuf>,
 }
 
 /// Results of an experiment.
@@ -45,7 +47,7 @@ struct Findings {
 /// Fails if the program does not build, a command fails, or its results cannot be read.
 pub fn run(options: &ExperimentsOptions) -> Result<bool> {
     let folder = options.folder.clone().unwrap_or_else(|| check::target().join("experiments"));
-    let program = Program::build(folder)?;
+    let program = Program::new(options.program.clone(), folder)?;
     let drawings = check::root().join(DRAWINGS);
     fs::create_dir_all(&drawings).context("cannot create the folder of the charts")?;
     for experiment in list::ALL {

@@ -19,12 +19,18 @@ pub(super) struct Program {
 }
 
 impl Program {
-    /// Builds the program optimised, because training dominates.
-    pub(super) fn build(folder: PathBuf) -> Result<Self> {
-        let build = check::cargo().args(["build", "--release", "--bin", "windtunnel"]).status();
-        ensure!(build.context("cannot start cargo")?.success(), "the program does not build");
+    /// The program that was given, or else one that is built optimised, because training dominates.
+    pub(super) fn new(given: Option<PathBuf>, folder: PathBuf) -> Result<Self> {
+        let path = match given {
+            Some(path) => std::path::absolute(&path).with_context(|| format!("cannot use {}", path.display()))?,
+            None => {
+                let build = check::cargo().args(["build", "--release", "--bin", "windtunnel"]).status();
+                ensure!(build.context("cannot start cargo")?.success(), "the program does not build");
+                check::target().join("release/windtunnel")
+            }
+        };
         fs::create_dir_all(&folder).context("cannot create the folder of the experiments")?;
-        Ok(Self { path: check::target().join("release/windtunnel"), folder })
+        Ok(Self { path, folder })
     }
 
     /// Folder of a campaign's results.

@@ -26,8 +26,10 @@ const LOOKS: u32 = 5;
 const WATCHERS: usize = 3;
 const ACKNOWLEDGEMENTS: u64 = 50;
 
-/// Stages of two sizes for each seed: ten points of two stages each.
-const STAGES_A_SEED: usize = 40;
+/// Learning rates, so that 100 seeds, which are the most a recipe has, make enough.
+const LEARNING_RATES: &str = "peak_lr = [0.01, 0.02, 0.03, 0.04, 0.05]";
+/// Stages of two sizes and five learning rates for each seed: ten points of two stages each.
+const STAGES_A_SEED: usize = 200;
 
 #[tokio::main]
 async fn main() {
@@ -43,10 +45,11 @@ async fn look(stages: usize) {
     let mut bench = Bench::on_disk().await;
     let list = |numbers: Vec<usize>| numbers.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     let seeds = list((0..stages.div_ceil(STAGES_A_SEED)).collect());
-    let tokens = list((1..=STAGES_A_SEED / 4).map(|point| point * 5120).collect());
+    let tokens = list((1..=10).map(|point| point * 5120).collect());
     let recipe = RECIPE
         .replace("seeds = [0]", &format!("seeds = [{seeds}]"))
-        .replace("tokens = [5_120, 10_240, 20_480]", &format!("tokens = [{tokens}]"));
+        .replace("tokens = [5_120, 10_240, 20_480]", &format!("tokens = [{tokens}]"))
+        .replace("peak_lr = [0.01]", LEARNING_RATES);
     let submitted = bench.client.submit(v1::SubmitRequest { recipe_text: recipe, ..submission() }).await;
     let submitted = submitted.expect("it is accepted").into_inner();
     let mut worker = Worker::join(&bench.handle, "a worker").await;

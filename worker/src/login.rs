@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How long the logins of a worker that was never welcome fail before it takes its token to be wrong. While the coordinator
-/// is away, another program may have its port for a moment.
+/// Time for which logins must fail before a worker that was never welcome concludes that its token is wrong. While the
+/// coordinator is away, another program may have its port for a moment.
 const BEFORE_A_TOKEN_IS_WRONG: Duration = Duration::from_secs(20);
 
 /// The logins that failed in a row.
@@ -15,8 +15,8 @@ pub(crate) struct FailedLogins {
 }
 
 impl FailedLogins {
-    /// Takes in that a connection could not be made; `is_login` if what listens there does not know the token. Returns whether
-    /// that has lasted for so long that a worker which was never welcome should give up.
+    /// Records a failed connection. `is_login` says that the listener does not know the token. Returns whether logins have
+    /// failed for so long that a worker that was never welcome should give up.
     pub(crate) fn note(&mut self, now: Instant, is_login: bool) -> bool {
         if !is_login {
             self.since = None;

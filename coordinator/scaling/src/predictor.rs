@@ -26,7 +26,7 @@ pub struct Predictor<L = ScalingLaw> {
     /// `None` if a parameter lies on a bound, or a single trunk determines one.
     clustered: Option<Clustered>,
     smoothed: Option<Clustered>,
-    /// Of the law without the outliers; `None` if there are none.
+    /// Uncertainty of the law fitted without the outliers; `None` if no point is an outlier.
     trimmed: Option<Clustered>,
     /// Set where the points hardly tell the floor from zero.
     floor: Option<Floor>,
@@ -115,7 +115,7 @@ fn uncertain_floor<L: Law>(at_bounds: &[Parameter], clustered: Option<&Clustered
     }
 }
 
-/// The uncertainty of the law without the outliers; `None` if there are none, or a parameter lies on a bound.
+/// The uncertainty of the law fitted without the outliers; `None` if no point is an outlier, or if a parameter lies on a bound.
 fn trimmed<L: Law>(
     problem: &Problem,
     points: &[Point],

@@ -23,7 +23,7 @@ pub enum Fact {
     },
     /// A campaign is no longer wanted.
     CampaignCancelled { campaign: CampaignId },
-    /// Evaluations of a campaign whose training has ended are no longer wanted by it. Everything else of it stays.
+    /// A campaign whose training has ended no longer wants these evaluations. The rest of the campaign is unchanged.
     EvaluationsCancelled {
         campaign: CampaignId,
         /// Those that were not done.

@@ -1,4 +1,5 @@
-//! How long campaigns still take, by what was measured: of finished stages by the store, of running ones by their workers.
+//! Estimates the time that campaigns still take from measured speeds: the store has those of finished stages, workers report
+//! those of running ones.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -21,7 +22,7 @@ const LASTS: Duration = Duration::from_secs(2);
 #[derive(Debug, Default)]
 pub(crate) struct Estimates(Mutex<Option<(Instant, Arc<TimesLeft>)>>);
 
-/// How long each open campaign still takes; those of which nothing can be said have no entry.
+/// How long each open campaign still takes. A campaign without an estimate has no entry.
 pub(crate) type TimesLeft = BTreeMap<CampaignId, Left>;
 
 impl Api {
@@ -33,7 +34,7 @@ impl Api {
             let now = |left: &Left| Left { seconds: (left.seconds - since).max(0.0), ..*left };
             return Ok(Arc::new(known.iter().map(|(campaign, left)| (*campaign, now(left))).collect()));
         }
-        // Without workers nothing can be said, and the store need not be asked.
+        // Without workers there is nothing to estimate, so the store is not read.
         if self.look(able_workers).await? == 0 {
             return Ok(Arc::default());
         }
@@ -88,7 +89,7 @@ fn able_workers(view: &View) -> usize {
     view.scheduler.workers().filter(is_able).count()
 }
 
-/// How far a stage or an evaluation has got, by its worker if it has one, else by its last checkpoint.
+/// Progress of a stage or an evaluation, as its worker reports it, or else from its last checkpoint.
 fn standing(view: &View, key: &StageKey) -> Standing {
     let ledger = view.scheduler.ledger();
     let committed = || ledger.checkpoints(key).last().unwrap_or(0);
@@ -103,8 +104,8 @@ fn standing(view: &View, key: &StageKey) -> Standing {
     }
 }
 
-/// What is known of the speed of a campaign's stages: of the campaign by its whole stages, and by what workers say of those
-/// that they train where none is whole; and of others by their whole stages.
+/// Measured speeds for a campaign: from its own finished stages, or from running ones if none has finished, and from the
+/// finished stages of other campaigns.
 fn measured(view: &View, plan: &Plan, whole: &[WholeAttempt]) -> Measured {
     let keys: BTreeSet<StageKey> = plan.keys().collect();
     let mut measured = Measured::default();

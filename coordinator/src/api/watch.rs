@@ -32,7 +32,7 @@ impl Api {
             let update = match self.look(look).await {
                 Ok((again, Some(mut update))) => {
                     watched = again;
-                    // A watch does without an estimate that cannot be made.
+                    // If the estimate fails, the watch continues without one.
                     let left = self.times_left().await.unwrap_or_default();
                     update.campaign.left = left.get(&campaign).copied();
                     update

@@ -43,7 +43,7 @@ pub(crate) fn stage_reason(status: &StageStatus, is_cancelled: bool) -> String {
     }
 }
 
-/// Of a stage whose attempt is not over, though its worker is not there.
+/// For a running stage whose worker is not connected.
 pub(crate) fn worker_away() -> String {
     "its worker is not connected; without it, the stage resumes from its last checkpoint once the lease is over"
         .to_owned()

@@ -20,7 +20,7 @@ pub(crate) struct Batch {
     curve: Vec<(AttemptKey, Vec<CurvePoint>)>,
     rows: Vec<(AttemptKey, Rows)>,
     pub(crate) checkpoints: Vec<CommittedCheckpoint>,
-    /// Folders whose files are to be deleted from now on, and those of which that is done or not wanted any more.
+    /// Folders to delete, and folders that are deleted or needed again.
     pub(crate) to_delete: Vec<String>,
     pub(crate) deleted: Vec<String>,
     pub(crate) recipes: Vec<(CampaignId, String, String)>,

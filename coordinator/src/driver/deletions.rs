@@ -35,7 +35,7 @@ impl Deletions {
 }
 
 impl Driver {
-    /// Has the files of stages and datasets deleted once this turn is durable.
+    /// Deletes the files of stages and datasets once this turn is durable.
     pub(super) fn delete_later(&mut self, stages: &[StageKey], datasets: &[DatasetId], batch: &mut Batch) {
         let folders = stages.iter().map(layout::stage_path).chain(datasets.iter().map(layout::dataset_path));
         for folder in folders {
@@ -46,7 +46,7 @@ impl Driver {
         }
     }
 
-    /// Leaves alone what somebody wants again. Files of it that are still there are orphans, or the dataset's.
+    /// Keeps what is needed again. Its remaining files are orphans, or belong to the dataset.
     pub(super) fn keep_what_is_wanted(&mut self, fact: &Fact, batch: &mut Batch) {
         if self.deletions.0.is_empty() {
             return;
@@ -68,7 +68,7 @@ impl Driver {
         }
     }
 
-    /// Continues with what an earlier coordinator was to delete.
+    /// Continues the deletions of an earlier coordinator.
     pub(super) fn resume_deletions(&mut self) {
         let folders: Vec<String> = self.deletions.0.keys().cloned().collect();
         if !folders.is_empty() {

@@ -49,7 +49,7 @@ impl Driver {
                 }
                 Effect::Revoke { worker, key } => {
                     info!(stage = %key.stage, attempt = %key.attempt, %worker, "revoked");
-                    // Nobody needs the stage, for now: the campaign was cancelled. Where the lease is lost, nothing counts.
+                    // With a lease, the campaign was cancelled, and a last checkpoint counts. After a lost lease nothing does.
                     let holds_lease = self.scheduler.is_current(worker, key);
                     let message = if holds_lease { ToWorker::Recall(key) } else { ToWorker::Revocation(key) };
                     batch.afterwards.push(Afterwards::Send { worker, message });

@@ -34,7 +34,7 @@ impl Driver {
             Ok(speaker) => speaker,
             Err(why) => {
                 warn!(%worker, name = hello.name, %why, "a hello came from somebody else than the worker had before");
-                // If there is no room to say so, the end of the stream says enough.
+                // If the channel is full, the client still sees that the stream ends.
                 let _ = outgoing.try_send(Err(why));
                 end.cancel();
                 return Ok(());

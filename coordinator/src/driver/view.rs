@@ -104,7 +104,7 @@ impl View {
         find(&self.scheduler, &self.notes, selector)
     }
 
-    /// The same for what cannot be undone: a name that several campaigns have means none of them.
+    /// Like [`View::find`], for changes that cannot be undone: refuses a name that several campaigns share.
     pub(crate) fn find_only(&self, selector: &str) -> Result<CampaignId, RequestError> {
         let campaigns = self.scheduler.ledger().campaigns().map(|campaign| campaign.plan());
         let named: Vec<String> =

@@ -136,7 +136,7 @@ impl CampaignService for CampaignHandlers {
                         let _ = last.send(Err(panicked.into())).await;
                     }
                 }
-                // If there is no room to say so, the end of the stream says enough.
+                // If the channel is full, the client still sees that the stream ends.
                 () = guard.until_revoked(&caller) => drop(last.try_send(Err(ApiError::TokenRevoked))),
             }
         });

@@ -129,7 +129,7 @@ async fn listen(
             () = end.cancelled() => break,
             () = &mut revoked => {
                 warn!(%worker, "the token of a worker's session no longer counts");
-                // If there is no room to say so, the end of the stream says enough.
+                // If the channel is full, the client still sees that the stream ends.
                 let _ = outgoing.try_send(Err(SessionEnd::TokenRevoked));
                 break;
             }
@@ -151,7 +151,7 @@ async fn listen(
             }
             Err(error) => {
                 warn!(%worker, %error, "a worker sent a malformed message; its session is ended");
-                // If there is no room to say so, the end of the stream says enough.
+                // If the channel is full, the client still sees that the stream ends.
                 let _ = outgoing.try_send(Err(SessionEnd::Malformed { reason: one_line(&error) }));
                 break;
             }

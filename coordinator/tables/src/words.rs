@@ -43,7 +43,7 @@ pub(crate) const D: &[&str] = &[
     "token_count",
 ];
 
-/// Names of the compute C, used if there is no D.
+/// Names of the compute C, which is used if the table has no D.
 pub(crate) const FLOPS: &[&str] = &["c", "flops", "compute", "training_flops", "train_flops", "total_flops"];
 
 /// Names of the loss.

@@ -11,7 +11,7 @@ use super::wall::wall;
 pub enum Standing {
     /// Nothing of it is left: it is done, or will not be.
     Over,
-    /// Steps done, counted from the root; at most its first step where nothing is. Of no meaning for an evaluation.
+    /// Steps done, counted from the root; at most its first step where nothing is. Unused for an evaluation.
     At { step: u64 },
 }
 

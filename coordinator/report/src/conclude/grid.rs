@@ -30,7 +30,7 @@ pub(crate) struct Row {
 pub(crate) enum Cell {
     /// With this loss.
     Loss(f64),
-    /// Why there is no loss, in a word or two.
+    /// Why the loss is missing: `diverged`, `pruned`, `pending`.
     Without(&'static str),
 }
 

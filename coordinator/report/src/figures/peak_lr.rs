@@ -22,7 +22,7 @@ pub struct Sweep {
     pub best: Option<(f64, f64)>,
 }
 
-/// `unit` is that of the losses. `None` if there are no sweeps.
+/// Returns `None` without sweeps. `unit` is the unit of the losses.
 #[must_use]
 pub fn peak_lr(sweeps: &[Sweep], unit: &'static str) -> Option<Figure> {
     if sweeps.is_empty() {

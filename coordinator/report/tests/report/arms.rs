@@ -101,7 +101,7 @@ fn the_best_learning_rate_is_stated_for_each_arm() {
     let campaign = synthetic::campaign(&recipe, &losses);
     conclusion = conclude(campaign.clone()).table();
     assert!(conclusion.contains("0.0130"), "{conclusion}");
-    assert!(!conclusion.contains("second best"), "without documents there is no error");
+    assert!(!conclusion.contains("second best"), "the paired error needs the losses of documents");
     assert!(conclude(campaign.clone()).html().contains("id=\"peak-lr\""));
 
     // 0.02 is 0.0117 nats worse than 0.01: clearly so if the documents agree, and not if they differ.

@@ -22,7 +22,7 @@ pub(crate) struct CampaignView {
     pub(crate) has_evaluations: bool,
     /// How many committed checkpoints of its stages were found damaged or gone.
     pub(crate) damaged_checkpoints: usize,
-    /// How long it still takes, where it is open and that can be said. A look at the view alone does not tell.
+    /// How long it still takes, if it is open and there is an estimate. Filled in later, because the view does not hold it.
     pub(crate) left: Option<Left>,
 }
 

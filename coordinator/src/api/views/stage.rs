@@ -22,7 +22,7 @@ pub(crate) struct StageView {
     pub(crate) is_connected: bool,
     /// Steps done, counted from the root, by what its worker says; else as of its latest committed checkpoint.
     pub(crate) step: Option<u64>,
-    /// When and by whom it was trained; `None` before its first attempt. A look at the view alone does not tell.
+    /// When and by whom it was trained; `None` before its first attempt. Filled in later, because the view does not hold it.
     pub(crate) times: Option<StageTimes>,
     /// Steps done at its latest committed checkpoint, counted from the root.
     pub(crate) committed_step: Option<u64>,

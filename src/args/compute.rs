@@ -8,6 +8,8 @@ use crate::exit::bad_input;
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Compute {
     /// Device to train on: `auto`, `flex` (the CPU), `cuda:INDEX` or `wgpu`
+    ///
+    /// Several, as in `cuda:0,cuda:1`, share the passes of each training step; results do not depend on how many they are
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     pub(crate) device: String,
 

@@ -31,6 +31,7 @@ mod start;
 pub mod store;
 mod tasks;
 mod tls;
+mod uploads;
 mod verify;
 
 /// The file of the store, in the data directory.
@@ -52,3 +53,4 @@ pub use socket::SocketError;
 pub use start::{Coordinator, CoordinatorOptions, Handle, StartError};
 pub use tasks::Panicked;
 pub use tls::{TlsError, TlsFiles};
+pub use uploads::UploadLimits;

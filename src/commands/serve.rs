@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::anyhow;
-use coordinator::{CoordinatorOptions, Handle, Settings, TlsFiles};
+use coordinator::{CoordinatorOptions, Handle, Settings, TlsFiles, UploadLimits};
 use serde::Serialize;
 use vocabulary::text::one_line;
 
@@ -71,6 +71,13 @@ pub(crate) struct Args {
     #[arg(long, value_name = "URL|PATH")]
     storage: Option<String>,
 
+    /// Most GB of datasets that clients may be sending at a time
+    ///
+    /// Commands that cannot write to the storage send the text that they prepared to the coordinator, which puts it there.
+    /// What has arrived waits in the data directory until a file is whole
+    #[arg(long, value_name = "GB", default_value_t = 200, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    upload_limit: u32,
+
     /// Worker processes to start on this machine
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u16).range(0..=1024))]
     workers: u16,
@@ -121,6 +128,10 @@ impl Args {
                 tls,
                 require_token: self.require_token || !(self.open_loopback || self.insecure),
                 insecure: self.insecure,
+                uploads: UploadLimits {
+                    bytes: u64::from(self.upload_limit) * 1_000_000_000,
+                    ..UploadLimits::default()
+                },
                 local_workers: local_workers.transpose()?,
                 ..CoordinatorOptions::new(data_dir)
             };

@@ -20,13 +20,14 @@ mod left;
 pub(crate) mod limit;
 pub(crate) mod requests;
 mod rows;
+mod uploads;
 pub(crate) mod views;
 mod watch;
 pub(crate) mod words;
 
 use std::sync::Arc;
 
-use storage::Storage;
+use storage::{Storage, StorageId};
 use tokio_util::sync::CancellationToken;
 use vocabulary::{CampaignId, StageKey};
 
@@ -41,6 +42,7 @@ use crate::driver::DriverHandle;
 use crate::driver::request_error::RequestError;
 use crate::driver::view::View;
 use crate::store::Store;
+use crate::uploads::Uploads;
 use requests::Selector;
 
 /// How long a stream waits for its reader before it is cut off.
@@ -53,6 +55,10 @@ pub(crate) struct Api {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) storage: Storage,
     pub(crate) storage_url: String,
+    /// What the marker at the root of the storage says.
+    pub(crate) storage_id: StorageId,
+    /// Datasets that clients are sending. None where it only reads.
+    pub(crate) uploads: Option<Arc<Uploads>>,
     /// How long campaigns still take, as computed last.
     pub(crate) estimates: Arc<Estimates>,
     /// Cancelled when the coordinator stops.

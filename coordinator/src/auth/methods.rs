@@ -29,7 +29,8 @@ fn known(path: &str) -> Option<Need> {
         ) => Scope::Read,
         (
             "windtunnel.v1.CampaignService",
-            "Submit" | "ExtendCampaign" | "BranchCampaign" | "EvaluateCampaign" | "CancelCampaign" | "RetryCampaign",
+            "Submit" | "ExtendCampaign" | "BranchCampaign" | "EvaluateCampaign" | "CancelCampaign" | "RetryCampaign"
+            | "BeginUpload" | "WriteUpload" | "CompleteUpload" | "ReadTokenizer",
         ) => Scope::Submit,
         // It deletes files for good.
         ("windtunnel.v1.CampaignService", "CollectCheckpoints" | "RemoveCheckpoints" | "ForgetCampaign") => {

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use futures::{Stream, StreamExt as _};
+use storage::Storage;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
@@ -31,6 +32,7 @@ use crate::pools::LocalPoolOptions;
 use crate::socket::SocketFile;
 use crate::store::{self, Store, StoreError};
 use crate::tls::TlsFiles;
+use crate::uploads::{UploadLimits, Uploads};
 pub use handle::Handle;
 use handle::drive;
 pub use options::{CoordinatorOptions, StartError};
@@ -105,6 +107,7 @@ struct Entrance<F> {
 struct Opened {
     data_dir: PathBuf,
     limits: ServerLimits,
+    uploads: UploadLimits,
     local_workers: Option<LocalPoolOptions>,
     lock: Option<DataDirLock>,
     store: Arc<dyn Store>,
@@ -125,6 +128,7 @@ impl Opened {
             settings,
             local_workers,
             limits,
+            uploads,
             require_token,
             reads_only,
             ..
@@ -157,7 +161,7 @@ impl Opened {
         let (driver, driver_handle) = restored;
 
         let guard = Arc::new(Guard::new(store.clone(), require_token));
-        Ok(Self { data_dir, limits, local_workers, lock, store, storage, driver, driver_handle, stop, guard })
+        Ok(Self { data_dir, limits, uploads, local_workers, lock, store, storage, driver, driver_handle, stop, guard })
     }
 
     async fn serve<F, S, IO>(self, entrance: Entrance<F>) -> Result<Handle, StartError>
@@ -166,17 +170,24 @@ impl Opened {
         S: Stream<Item = io::Result<Accepted<IO>>> + Send + 'static,
         IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let Self { limits, local_workers, lock, store, storage, driver, driver_handle, stop, guard, .. } = self;
+        let Self { data_dir, limits, uploads, local_workers, lock, store, storage, driver, driver_handle, stop, guard } =
+            self;
         let Entrance { incoming, tls, inside, public_url } = entrance;
         let needs_tokens = guard.asks();
         let (inside, socket) = inside.unzip();
         let url = socket.as_ref().map_or_else(|| public_url.clone(), SocketFile::url);
         let [close, cut] = std::array::from_fn(|_| CancellationToken::new());
+        let uploads = match lock {
+            Some(_) => Some(open_uploads(data_dir, &storage.storage, uploads).await),
+            None => None,
+        };
         let api = Api {
             driver: driver_handle.clone(),
             store: store.clone(),
             storage: storage.storage,
             storage_url: storage.address.clone(),
+            storage_id: storage.id.clone(),
+            uploads,
             estimates: Arc::default(),
             stop: stop.clone(),
         };
@@ -238,6 +249,13 @@ pub(crate) fn make_data_dir(data_dir: &Path) -> Result<PathBuf, StartError> {
     // For this user alone. One that is there keeps its mode: its owner may share it.
     let made = DirBuilder::new().recursive(true).mode(0o700).create(data_dir).and_then(|()| data_dir.canonicalize());
     made.map_err(|source| StartError::DataDir { data_dir: data_dir.to_owned(), source })
+}
+
+async fn open_uploads(data_dir: PathBuf, storage: &Storage, limits: UploadLimits) -> Arc<Uploads> {
+    let store = storage.store().clone();
+    let open = move || Uploads::open(&data_dir, store, limits);
+    let opened = tokio::task::spawn_blocking(open).await;
+    Arc::new(opened.expect("the thread that opens uploads neither panics nor is stopped"))
 }
 
 pub(crate) async fn take_lock(data_dir: &Path) -> Result<DataDirLock, LockError> {

@@ -15,6 +15,7 @@ use crate::pools::{LocalPoolOptions, PoolError};
 use crate::socket::SocketError;
 use crate::store::{Store, StoreError};
 use crate::tls::{TlsError, TlsFiles};
+use crate::uploads::UploadLimits;
 
 /// What to start.
 #[derive(Debug, Clone)]
@@ -41,6 +42,8 @@ pub struct CoordinatorOptions {
     pub insecure: bool,
     /// Bounds on connections, streams and calls.
     pub limits: ServerLimits,
+    /// Bounds on datasets that clients send.
+    pub uploads: UploadLimits,
     /// Whether it only answers what may be read: it neither takes the data directory for itself nor changes anything in it, so
     /// another coordinator may start meanwhile. What changes after the start it does not see.
     pub reads_only: bool,
@@ -61,6 +64,7 @@ impl CoordinatorOptions {
             require_token: true,
             insecure: false,
             limits: ServerLimits::default(),
+            uploads: UploadLimits::default(),
             reads_only: false,
         }
     }

@@ -17,6 +17,7 @@
 mod api;
 mod auth;
 mod clock;
+mod counters;
 mod datasets;
 mod doctor;
 mod driver;
@@ -24,6 +25,7 @@ mod grpc;
 mod home;
 mod incoming;
 mod lock;
+mod metrics;
 mod orphans;
 pub mod pools;
 mod socket;

@@ -15,6 +15,7 @@ mod checkpoints;
 mod curves;
 mod error;
 mod evaluate;
+mod figures;
 mod forget;
 mod left;
 pub(crate) mod limit;
@@ -35,6 +36,7 @@ pub(crate) use checkpoints::Collection;
 pub(crate) use curves::CurveRun;
 pub(crate) use error::ApiError;
 pub(crate) use evaluate::Evaluated;
+pub(crate) use figures::{Figures, WorkerState};
 pub(crate) use forget::Forgotten;
 pub(crate) use left::Estimates;
 

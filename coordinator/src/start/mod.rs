@@ -11,6 +11,7 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
+use futures::future::OptionFuture;
 use futures::{Stream, StreamExt as _};
 use storage::Storage;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -28,6 +29,7 @@ use crate::grpc::{CampaignHandlers, WorkerHandlers};
 use crate::home;
 use crate::incoming::{self, Accepted, Gate, ServerLimits};
 use crate::lock::{DataDirLock, LiveCoordinator, LockError};
+use crate::metrics::{self, MetricsDoor};
 use crate::pools::LocalPoolOptions;
 use crate::socket::SocketFile;
 use crate::store::{self, Store, StoreError};
@@ -37,6 +39,9 @@ pub use handle::Handle;
 use handle::drive;
 pub use options::{CoordinatorOptions, StartError};
 use server::{Door, routes};
+
+/// Connections at a time to the listener of metrics.
+const MOST_WATCHERS: usize = 64;
 
 /// Starts coordinators. A running one is a [`Handle`].
 #[derive(Debug)]
@@ -51,14 +56,21 @@ impl Coordinator {
     pub async fn start(options: CoordinatorOptions) -> Result<Handle, StartError> {
         let (listen, insecure) = (options.listen, options.insecure);
         let is_reachable = !listen.ip().is_loopback();
-        if is_reachable && options.tls.is_none() && !insecure {
-            return Err(StartError::NotLoopback { listen });
+        for listen in [Some(listen), options.metrics].into_iter().flatten() {
+            if !listen.ip().is_loopback() && options.tls.is_none() && !insecure {
+                return Err(StartError::NotLoopback { listen });
+            }
         }
         let tls = options.tls.as_ref().map(TlsFiles::read).transpose()?;
         let limits = options.limits.within_descriptors();
         let require_token = options.require_token || (is_reachable && !insecure);
+        let metrics = options.metrics;
         let opened = Opened::open(CoordinatorOptions { limits, require_token, ..options }).await?;
         let (listener, address) = bind(listen).await?;
+        let metrics = match metrics {
+            Some(listen) => Some(Metrics::bind(listen, tls.clone(), insecure).await?),
+            None => None,
+        };
         let inside = match opened.lock {
             Some(_) => SocketFile::listen_in(&opened.data_dir)?,
             // Beside the coordinator that has the data directory.
@@ -73,7 +85,7 @@ impl Coordinator {
             let accepted = incoming::within_limits(incoming::tcp(listener), gate);
             if has_logins { with_logins(accepted, guard).boxed() } else { accepted.boxed() }
         };
-        opened.serve(Entrance { incoming, tls, inside: Some(inside), public_url }).await
+        opened.serve(Entrance { incoming, tls, inside: Some(inside), public_url, metrics }).await
     }
 
     /// Starts a coordinator that serves the given connections, such as those of a simulated network, instead of listening.
@@ -89,7 +101,7 @@ impl Coordinator {
         let tls = options.tls.as_ref().map(TlsFiles::read).transpose()?;
         let opened = Opened::open(options).await?;
         let incoming = move |gate| incoming::within_limits(incoming, gate);
-        opened.serve(Entrance { incoming, tls, inside: None, public_url: url }).await
+        opened.serve(Entrance { incoming, tls, inside: None, public_url: url, metrics: None }).await
     }
 }
 
@@ -101,6 +113,27 @@ struct Entrance<F> {
     /// For processes of this user on this machine.
     inside: Option<(UnixListener, SocketFile)>,
     public_url: String,
+    metrics: Option<Metrics>,
+}
+
+/// The listener of `GET /metrics`.
+struct Metrics {
+    listener: TcpListener,
+    url: String,
+    tls: Option<ServerTlsConfig>,
+    needs_tokens: bool,
+}
+
+impl Metrics {
+    /// On loopback it speaks plain HTTP with everybody, as such pages do.
+    async fn bind(listen: SocketAddr, tls: Option<ServerTlsConfig>, insecure: bool) -> Result<Self, StartError> {
+        let is_reachable = !listen.ip().is_loopback();
+        let tls = tls.filter(|_| is_reachable);
+        let (listener, address) = bind(listen).await?;
+        let (scheme, address) = if tls.is_some() { ("https", address) } else { ("http", reachable(address)) };
+        let url = format!("{scheme}://{address}{}", metrics::PATH);
+        Ok(Self { listener, url, tls, needs_tokens: is_reachable && !insecure })
+    }
 }
 
 /// A coordinator that has restored its state and does not serve yet.
@@ -172,7 +205,7 @@ impl Opened {
     {
         let Self { data_dir, limits, uploads, local_workers, lock, store, storage, driver, driver_handle, stop, guard } =
             self;
-        let Entrance { incoming, tls, inside, public_url } = entrance;
+        let Entrance { incoming, tls, inside, public_url, metrics } = entrance;
         let needs_tokens = guard.asks();
         let (inside, socket) = inside.unzip();
         let url = socket.as_ref().map_or_else(|| public_url.clone(), SocketFile::url);
@@ -192,6 +225,7 @@ impl Opened {
             stop: stop.clone(),
         };
         let workers = WorkerHandlers::new(driver_handle.clone(), Arc::clone(&guard), limits, stop.clone());
+        let (watched, metrics_store) = (api.clone(), store.clone());
         let campaigns = CampaignHandlers { api, guard: Arc::clone(&guard) };
         let routes = routes(campaigns, workers).await;
         // Each listener has its own limits: a crowd at one does not lock out the other.
@@ -203,12 +237,17 @@ impl Opened {
             door.clone().serve(of_this_user(accepted), None)
         });
         let served = door.serve(incoming(Arc::clone(&gate)), tls);
+        let metrics_url = metrics.as_ref().map(|metrics| metrics.url.clone());
+        let served_metrics = metrics.map(|Metrics { listener, tls, needs_tokens, .. }| {
+            let guard = Arc::new(Guard::new(metrics_store, needs_tokens));
+            let limits = ServerLimits { connections: MOST_WATCHERS, ..limits };
+            let accepted = incoming::within_limits(incoming::tcp(listener), Gate::new(limits, cut.clone()));
+            let door =
+                MetricsDoor { api: watched, guard, gate: gate.clone(), latest: Arc::default(), close: close.clone() };
+            door.serve(accepted, tls)
+        });
         let server = driver_handle.alarm().spawn("the server", async move {
-            tokio::join!(served, async {
-                if let Some(served) = served_inside {
-                    served.await
-                }
-            });
+            tokio::join!(served, OptionFuture::from(served_inside), OptionFuture::from(served_metrics));
         });
         let (ended, outcome) = watch::channel(None);
         let driver = tokio::spawn(drive(driver, stop.clone(), ended));
@@ -221,6 +260,7 @@ impl Opened {
         let handle = Handle {
             url,
             public_url,
+            metrics_url,
             storage: storage.address,
             driver_handle,
             pools: Mutex::default(),

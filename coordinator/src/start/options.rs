@@ -27,6 +27,9 @@ pub struct CoordinatorOptions {
     pub storage: Option<String>,
     /// Where to listen. Port 0 takes any that is free.
     pub listen: SocketAddr,
+    /// Where to answer `GET /metrics`; nowhere if `None`. Port 0 takes any that is free. Where other machines can reach it, the
+    /// same rules hold as for `listen`, and callers need a token unless it is insecure.
+    pub metrics: Option<SocketAddr>,
     /// The store to use in place of the one in the data directory, which is then not created.
     pub store: Option<Arc<dyn Store>>,
     /// Leases and heartbeats.
@@ -57,6 +60,7 @@ impl CoordinatorOptions {
             data_dir: data_dir.into(),
             storage: None,
             store: None,
+            metrics: None,
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             settings: Settings::default(),
             local_workers: None,

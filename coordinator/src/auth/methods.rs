@@ -11,7 +11,7 @@ pub(crate) enum Need {
     Scope(Scope),
 }
 
-/// The page of metrics, which is no method of a service.
+/// The page of metrics. Its listener has no services.
 const METRICS: &str = "/metrics";
 
 /// What a method needs. One that is not in the table, such as a method of a later version, needs the most.

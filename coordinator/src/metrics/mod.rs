@@ -1,6 +1,6 @@
 //! The coordinator as Prometheus sees it: counts and states in the text format, over HTTP.
 //!
-//! [`Exposition`] writes the format, [`render`] says which metrics there are, and [`serve`] answers `GET /metrics`. Numbers
+//! [`Exposition`] writes the format, [`render()`] says which metrics there are, and [`MetricsDoor`] answers `GET /metrics`. Numbers
 //! come from one look at the driver's state and from its [counters](crate::counters); nothing is collected between two
 //! requests.
 //!

@@ -61,7 +61,7 @@ impl From<io::Error> for UploadError {
 fn staging_failed(kind: ErrorKind) -> &'static str {
     match kind {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
-            "the disk of the coordinator's data directory is full: make room, and submit again to continue"
+            "the disk of the coordinator's data directory is full: make room on it"
         }
         _ => "what is sent cannot be kept in the coordinator's data directory",
     }

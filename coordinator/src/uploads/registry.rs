@@ -102,8 +102,12 @@ impl Uploads {
     pub(crate) async fn complete(&self, dataset: &DatasetId) -> Result<Option<()>, UploadError> {
         let Some(upload) = self.find(dataset).await else { return Ok(None) };
         let bytes = upload.manifest.bytes();
-        upload.complete().await?;
-        self.running.lock().await.remove(dataset);
+        Arc::clone(&upload).complete().await?;
+        let mut running = self.running.lock().await;
+        // Not one that began since.
+        if running.get(dataset).is_some_and(|found| Arc::ptr_eq(found, &upload)) {
+            running.remove(dataset);
+        }
         info!(%dataset, bytes, "a dataset was sent");
         Ok(Some(()))
     }

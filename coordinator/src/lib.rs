@@ -17,6 +17,7 @@
 mod api;
 mod auth;
 mod clock;
+mod counters;
 mod datasets;
 mod doctor;
 mod driver;
@@ -24,6 +25,7 @@ mod grpc;
 mod home;
 mod incoming;
 mod lock;
+mod metrics;
 mod orphans;
 pub mod pools;
 mod socket;
@@ -31,6 +33,7 @@ mod start;
 pub mod store;
 mod tasks;
 mod tls;
+mod uploads;
 mod verify;
 
 /// The file of the store, in the data directory.
@@ -52,3 +55,4 @@ pub use socket::SocketError;
 pub use start::{Coordinator, CoordinatorOptions, Handle, StartError};
 pub use tasks::Panicked;
 pub use tls::{TlsError, TlsFiles};
+pub use uploads::UploadLimits;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::anyhow;
-use coordinator::{CoordinatorOptions, Handle, Settings, TlsFiles};
+use coordinator::{CoordinatorOptions, Handle, Settings, TlsFiles, UploadLimits};
 use serde::Serialize;
 use vocabulary::text::one_line;
 
@@ -71,6 +71,19 @@ pub(crate) struct Args {
     #[arg(long, value_name = "URL|PATH")]
     storage: Option<String>,
 
+    /// Most GB of datasets that clients may be sending at a time
+    ///
+    /// Commands that cannot write to the storage send the text that they prepared to the coordinator, which puts it there.
+    /// What has arrived waits in the data directory until a file is whole
+    #[arg(long, value_name = "GB", default_value_t = 200, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    upload_limit: u32,
+
+    /// Address to answer GET /metrics on, for Prometheus; port 0 picks a free port
+    ///
+    /// On loopback everybody on this machine may look. Beyond it, the same certificate is required and a token of scope `read`
+    #[arg(long, value_name = "ADDRESS")]
+    metrics: Option<SocketAddr>,
+
     /// Worker processes to start on this machine
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u16).range(0..=1024))]
     workers: u16,
@@ -94,6 +107,9 @@ struct Serving {
     /// For commands and workers of the same user on this machine.
     socket: String,
     storage: String,
+    /// For Prometheus.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metrics: Option<String>,
     process_id: u32,
 }
 
@@ -116,11 +132,16 @@ impl Args {
                 (self.workers > 0).then(|| local_pool(data_dir, self.workers, &self.compute, self.leaving));
             let options = CoordinatorOptions {
                 storage: self.storage,
+                metrics: self.metrics,
                 listen: self.listen,
                 settings: Settings::with_lease(Duration::from_secs(u64::from(self.lease))),
                 tls,
                 require_token: self.require_token || !(self.open_loopback || self.insecure),
                 insecure: self.insecure,
+                uploads: UploadLimits {
+                    bytes: u64::from(self.upload_limit) * 1_000_000_000,
+                    ..UploadLimits::default()
+                },
                 local_workers: local_workers.transpose()?,
                 ..CoordinatorOptions::new(data_dir)
             };
@@ -128,8 +149,9 @@ impl Args {
             let info = reached.campaigns.info().await?;
             let url = reached.own().map_or_else(|| reached.campaigns.url(), Handle::public_url).to_owned();
             let socket = reached.campaigns.url().to_owned();
+            let metrics = reached.own().and_then(Handle::metrics_url).map(str::to_owned);
             output::print_line(
-                &Serving { url, socket, storage: info.storage, process_id: info.process_id },
+                &Serving { url, socket, storage: info.storage, metrics, process_id: info.process_id },
                 global.json,
             )?;
             tokio::select! {
@@ -163,6 +185,7 @@ async fn tell_when_workers_are_gone(reached: &Reached) -> Infallible {
 
 impl View for Serving {
     fn table(&self) -> String {
-        format!("serving {} (process {}), storage {}\n", self.url, self.process_id, self.storage)
+        let metrics = self.metrics.as_ref().map(|url| format!(", metrics {url}")).unwrap_or_default();
+        format!("serving {} (process {}), storage {}{metrics}\n", self.url, self.process_id, self.storage)
     }
 }

@@ -119,7 +119,8 @@ async fn download(storage: &Storage, id: &DatasetId, place: &str, dir: &Path) ->
     let failed = |source| DatasetError::Download { id: *id, source };
     let prefix = StorePath::from(place);
     let files: Vec<_> = storage.store().list(Some(&prefix)).try_collect().await.map_err(failed)?;
-    if files.is_empty() {
+    // It is sent last: without it, the others are what an upload left, or has sent so far.
+    if !files.iter().any(|file| file.location.filename() == Some(MANIFEST)) {
         return Err(DatasetError::Absent { id: *id, place: place.to_owned() });
     }
     let partial = dir.with_file_name(proto::layout::partial_name(id));

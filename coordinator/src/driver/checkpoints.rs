@@ -77,6 +77,7 @@ impl Driver {
         let verifying = self.conversations.get_mut(&worker).and_then(|known| known.verifying.as_mut());
         if let Some(verifying) = verifying.filter(|verifying| verifying.id == verification) {
             verifying.trouble = Some(trouble);
+            self.counters.unreadable();
             batch.is_visible = true;
         }
     }

@@ -11,6 +11,7 @@ use super::input::{Cancelled, Extended, Extension, Input, Request, Retried, Subm
 use super::patience::Stall;
 use super::request_error::RequestError;
 use super::view::View;
+use crate::counters::Counters;
 use crate::tasks::{Alarm, Panicked};
 
 /// Half of the processors: readers leave the others to the driver and the workers on this machine.
@@ -26,6 +27,7 @@ pub(crate) struct DriverHandle {
     demand: watch::Sender<Demand>,
     stalls: watch::Receiver<Option<Stall>>,
     alarm: Alarm,
+    counters: Arc<Counters>,
     /// Of looks that are computed.
     turns: Arc<Semaphore>,
 }
@@ -37,13 +39,24 @@ impl DriverHandle {
         demand: watch::Sender<Demand>,
         stalls: watch::Receiver<Option<Stall>>,
         alarm: Alarm,
+        counters: Arc<Counters>,
     ) -> Self {
-        Self { inputs, changes, demand, stalls, alarm, turns: Arc::new(Semaphore::new(looks_at_a_time())) }
+        Self { inputs, changes, demand, stalls, alarm, counters, turns: Arc::new(Semaphore::new(looks_at_a_time())) }
     }
 
     /// Where a panic is reported that the coordinator cannot live with.
     pub(crate) fn alarm(&self) -> &Alarm {
         &self.alarm
+    }
+
+    /// Counts of what the driver did.
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// How many inputs wait for the driver.
+    pub(crate) fn queue_length(&self) -> usize {
+        self.inputs.max_capacity() - self.inputs.capacity()
     }
 
     /// The queue for sessions and pools.

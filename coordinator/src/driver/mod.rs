@@ -47,11 +47,12 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
-use vocabulary::{CampaignId, WorkerId};
+use vocabulary::{AttemptKey, CampaignId, WorkerId};
 
 use crate::clock::unix_ms;
+use crate::counters::Counters;
 use crate::home::Opened as OpenedStorage;
-use crate::store::{Store, StoreError, Term};
+use crate::store::{Commit, CurvePoint, Store, StoreError, Term};
 use crate::tasks::{Alarm, Panicked};
 use batch::{Afterwards, Batch};
 use conversation::Conversation;
@@ -152,6 +153,7 @@ pub(crate) struct Driver {
     alarm: Alarm,
     alarms: mpsc::UnboundedReceiver<Panicked>,
     changes: watch::Sender<u64>,
+    counters: Arc<Counters>,
     /// What the scheduler could use, for pools.
     demand: watch::Sender<Demand>,
 }
@@ -181,7 +183,15 @@ impl Driver {
         let (changes, changed) = watch::channel(0);
         let (demand, _) = watch::channel(scheduler.demand());
         let (patience, (alarm, alarms)) = (Patience::new(stop), Alarm::new());
-        let handle = DriverHandle::new(own_inputs.clone(), changed, demand.clone(), patience.stalls(), alarm.clone());
+        let counters = Arc::<Counters>::default();
+        let handle = DriverHandle::new(
+            own_inputs.clone(),
+            changed,
+            demand.clone(),
+            patience.stalls(),
+            alarm.clone(),
+            counters.clone(),
+        );
         let conversations = BTreeMap::new();
         let driver = Self {
             scheduler,
@@ -207,6 +217,7 @@ impl Driver {
             alarm,
             alarms,
             changes,
+            counters,
             demand,
         };
         Ok((driver, handle))
@@ -307,8 +318,11 @@ impl Driver {
                 return Err(RunError::ReadsOnly);
             }
             let commit = batch.take_commit();
+            let begun = Instant::now();
             let committed = self.patience.call("commit", || self.store.commit(self.term, &commit)).await;
             committed.map_err(RunError::Commit)?;
+            let sizes = commit.checkpoints.iter().map(|checkpoint| checkpoint.bytes);
+            self.counters.committed(begun.elapsed(), &commit.facts, sizes, self.tokens(&commit));
             self.snapshots.note(commit.facts.len());
         }
         for (worker, welcome) in std::mem::take(&mut batch.welcomes) {
@@ -347,6 +361,15 @@ impl Driver {
         }
         self.take_snapshot_if_due();
         Ok(())
+    }
+
+    /// The tokens of the steps whose points are committed.
+    fn tokens(&self, commit: &Commit) -> u64 {
+        let tokens = |(key, points): &(AttemptKey, Vec<CurvePoint>)| {
+            let batch = self.scheduler.stage(&key.stage).map_or(0, |stage| stage.spec.batch.tokens());
+            batch.saturating_mul(points.len() as u64)
+        };
+        commit.curve.iter().map(tokens).fold(0, u64::saturating_add)
     }
 
     /// When time has to pass. For who only reads it stands still: leases are the affair of the coordinator that writes.

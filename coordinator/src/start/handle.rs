@@ -30,6 +30,7 @@ pub(super) type Outcome = Result<(), Arc<RunError>>;
 pub struct Handle {
     pub(super) url: String,
     pub(super) public_url: String,
+    pub(super) metrics_url: Option<String>,
     pub(super) storage: String,
     pub(super) driver_handle: DriverHandle,
     pub(super) pools: Mutex<Vec<LocalPool>>,
@@ -60,6 +61,12 @@ impl Handle {
     #[must_use]
     pub fn public_url(&self) -> &str {
         &self.public_url
+    }
+
+    /// Where its metrics are, if they are served.
+    #[must_use]
+    pub fn metrics_url(&self) -> Option<&str> {
+        self.metrics_url.as_deref()
     }
 
     /// Counts of the connections to its public address.

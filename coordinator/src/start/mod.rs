@@ -11,7 +11,9 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
+use futures::future::OptionFuture;
 use futures::{Stream, StreamExt as _};
+use storage::Storage;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
@@ -27,14 +29,19 @@ use crate::grpc::{CampaignHandlers, WorkerHandlers};
 use crate::home;
 use crate::incoming::{self, Accepted, Gate, ServerLimits};
 use crate::lock::{DataDirLock, LiveCoordinator, LockError};
+use crate::metrics::{self, MetricsDoor};
 use crate::pools::LocalPoolOptions;
 use crate::socket::SocketFile;
 use crate::store::{self, Store, StoreError};
 use crate::tls::TlsFiles;
+use crate::uploads::{UploadLimits, Uploads};
 pub use handle::Handle;
 use handle::drive;
 pub use options::{CoordinatorOptions, StartError};
 use server::{Door, routes};
+
+/// Connections at a time to the listener of metrics.
+const MOST_WATCHERS: usize = 64;
 
 /// Starts coordinators. A running one is a [`Handle`].
 #[derive(Debug)]
@@ -49,14 +56,21 @@ impl Coordinator {
     pub async fn start(options: CoordinatorOptions) -> Result<Handle, StartError> {
         let (listen, insecure) = (options.listen, options.insecure);
         let is_reachable = !listen.ip().is_loopback();
-        if is_reachable && options.tls.is_none() && !insecure {
-            return Err(StartError::NotLoopback { listen });
+        for listen in [Some(listen), options.metrics].into_iter().flatten() {
+            if !listen.ip().is_loopback() && options.tls.is_none() && !insecure {
+                return Err(StartError::NotLoopback { listen });
+            }
         }
         let tls = options.tls.as_ref().map(TlsFiles::read).transpose()?;
         let limits = options.limits.within_descriptors();
         let require_token = options.require_token || (is_reachable && !insecure);
+        let metrics = options.metrics;
         let opened = Opened::open(CoordinatorOptions { limits, require_token, ..options }).await?;
         let (listener, address) = bind(listen).await?;
+        let metrics = match metrics {
+            Some(listen) => Some(Metrics::bind(listen, tls.clone(), insecure).await?),
+            None => None,
+        };
         let inside = match opened.lock {
             Some(_) => SocketFile::listen_in(&opened.data_dir)?,
             // Beside the coordinator that has the data directory.
@@ -71,7 +85,7 @@ impl Coordinator {
             let accepted = incoming::within_limits(incoming::tcp(listener), gate);
             if has_logins { with_logins(accepted, guard).boxed() } else { accepted.boxed() }
         };
-        opened.serve(Entrance { incoming, tls, inside: Some(inside), public_url }).await
+        opened.serve(Entrance { incoming, tls, inside: Some(inside), public_url, metrics }).await
     }
 
     /// Starts a coordinator that serves the given connections, such as those of a simulated network, instead of listening.
@@ -87,7 +101,7 @@ impl Coordinator {
         let tls = options.tls.as_ref().map(TlsFiles::read).transpose()?;
         let opened = Opened::open(options).await?;
         let incoming = move |gate| incoming::within_limits(incoming, gate);
-        opened.serve(Entrance { incoming, tls, inside: None, public_url: url }).await
+        opened.serve(Entrance { incoming, tls, inside: None, public_url: url, metrics: None }).await
     }
 }
 
@@ -99,12 +113,34 @@ struct Entrance<F> {
     /// For processes of this user on this machine.
     inside: Option<(UnixListener, SocketFile)>,
     public_url: String,
+    metrics: Option<Metrics>,
+}
+
+/// The listener of `GET /metrics`.
+struct Metrics {
+    listener: TcpListener,
+    url: String,
+    tls: Option<ServerTlsConfig>,
+    needs_tokens: bool,
+}
+
+impl Metrics {
+    /// On loopback it speaks plain HTTP with everybody, as such pages do.
+    async fn bind(listen: SocketAddr, tls: Option<ServerTlsConfig>, insecure: bool) -> Result<Self, StartError> {
+        let is_reachable = !listen.ip().is_loopback();
+        let tls = tls.filter(|_| is_reachable);
+        let (listener, address) = bind(listen).await?;
+        let (scheme, address) = if tls.is_some() { ("https", address) } else { ("http", reachable(address)) };
+        let url = format!("{scheme}://{address}{}", metrics::PATH);
+        Ok(Self { listener, url, tls, needs_tokens: is_reachable && !insecure })
+    }
 }
 
 /// A coordinator that has restored its state and does not serve yet.
 struct Opened {
     data_dir: PathBuf,
     limits: ServerLimits,
+    uploads: UploadLimits,
     local_workers: Option<LocalPoolOptions>,
     lock: Option<DataDirLock>,
     store: Arc<dyn Store>,
@@ -125,6 +161,7 @@ impl Opened {
             settings,
             local_workers,
             limits,
+            uploads,
             require_token,
             reads_only,
             ..
@@ -157,7 +194,7 @@ impl Opened {
         let (driver, driver_handle) = restored;
 
         let guard = Arc::new(Guard::new(store.clone(), require_token));
-        Ok(Self { data_dir, limits, local_workers, lock, store, storage, driver, driver_handle, stop, guard })
+        Ok(Self { data_dir, limits, uploads, local_workers, lock, store, storage, driver, driver_handle, stop, guard })
     }
 
     async fn serve<F, S, IO>(self, entrance: Entrance<F>) -> Result<Handle, StartError>
@@ -166,21 +203,29 @@ impl Opened {
         S: Stream<Item = io::Result<Accepted<IO>>> + Send + 'static,
         IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let Self { limits, local_workers, lock, store, storage, driver, driver_handle, stop, guard, .. } = self;
-        let Entrance { incoming, tls, inside, public_url } = entrance;
+        let Self { data_dir, limits, uploads, local_workers, lock, store, storage, driver, driver_handle, stop, guard } =
+            self;
+        let Entrance { incoming, tls, inside, public_url, metrics } = entrance;
         let needs_tokens = guard.asks();
         let (inside, socket) = inside.unzip();
         let url = socket.as_ref().map_or_else(|| public_url.clone(), SocketFile::url);
         let [close, cut] = std::array::from_fn(|_| CancellationToken::new());
+        let uploads = match lock {
+            Some(_) => Some(open_uploads(data_dir, &storage.storage, uploads).await),
+            None => None,
+        };
         let api = Api {
             driver: driver_handle.clone(),
             store: store.clone(),
             storage: storage.storage,
             storage_url: storage.address.clone(),
+            storage_id: storage.id.clone(),
+            uploads,
             estimates: Arc::default(),
             stop: stop.clone(),
         };
         let workers = WorkerHandlers::new(driver_handle.clone(), Arc::clone(&guard), limits, stop.clone());
+        let (watched, metrics_store) = (api.clone(), store.clone());
         let campaigns = CampaignHandlers { api, guard: Arc::clone(&guard) };
         let routes = routes(campaigns, workers).await;
         // Each listener has its own limits: a crowd at one does not lock out the other.
@@ -192,12 +237,17 @@ impl Opened {
             door.clone().serve(of_this_user(accepted), None)
         });
         let served = door.serve(incoming(Arc::clone(&gate)), tls);
+        let metrics_url = metrics.as_ref().map(|metrics| metrics.url.clone());
+        let served_metrics = metrics.map(|Metrics { listener, tls, needs_tokens, .. }| {
+            let guard = Arc::new(Guard::new(metrics_store, needs_tokens));
+            let limits = ServerLimits { connections: MOST_WATCHERS, ..limits };
+            let accepted = incoming::within_limits(incoming::tcp(listener), Gate::new(limits, cut.clone()));
+            let door =
+                MetricsDoor { api: watched, guard, gate: gate.clone(), latest: Arc::default(), close: close.clone() };
+            door.serve(accepted, tls)
+        });
         let server = driver_handle.alarm().spawn("the server", async move {
-            tokio::join!(served, async {
-                if let Some(served) = served_inside {
-                    served.await
-                }
-            });
+            tokio::join!(served, OptionFuture::from(served_inside), OptionFuture::from(served_metrics));
         });
         let (ended, outcome) = watch::channel(None);
         let driver = tokio::spawn(drive(driver, stop.clone(), ended));
@@ -210,6 +260,7 @@ impl Opened {
         let handle = Handle {
             url,
             public_url,
+            metrics_url,
             storage: storage.address,
             driver_handle,
             pools: Mutex::default(),
@@ -238,6 +289,13 @@ pub(crate) fn make_data_dir(data_dir: &Path) -> Result<PathBuf, StartError> {
     // For this user alone. One that is there keeps its mode: its owner may share it.
     let made = DirBuilder::new().recursive(true).mode(0o700).create(data_dir).and_then(|()| data_dir.canonicalize());
     made.map_err(|source| StartError::DataDir { data_dir: data_dir.to_owned(), source })
+}
+
+async fn open_uploads(data_dir: PathBuf, storage: &Storage, limits: UploadLimits) -> Arc<Uploads> {
+    let store = storage.store().clone();
+    let open = move || Uploads::open(&data_dir, store, limits);
+    let opened = tokio::task::spawn_blocking(open).await;
+    Arc::new(opened.expect("the thread that opens uploads neither panics nor is stopped"))
 }
 
 pub(crate) async fn take_lock(data_dir: &Path) -> Result<DataDirLock, LockError> {

@@ -15,6 +15,7 @@ use crate::pools::{LocalPoolOptions, PoolError};
 use crate::socket::SocketError;
 use crate::store::{Store, StoreError};
 use crate::tls::{TlsError, TlsFiles};
+use crate::uploads::UploadLimits;
 
 /// What to start.
 #[derive(Debug, Clone)]
@@ -26,6 +27,9 @@ pub struct CoordinatorOptions {
     pub storage: Option<String>,
     /// Where to listen. Port 0 takes any that is free.
     pub listen: SocketAddr,
+    /// Where to answer `GET /metrics`; nowhere if `None`. Port 0 takes any that is free. Where other machines can reach it, the
+    /// same rules hold as for `listen`, and callers need a token unless it is insecure.
+    pub metrics: Option<SocketAddr>,
     /// The store to use in place of the one in the data directory, which is then not created.
     pub store: Option<Arc<dyn Store>>,
     /// Leases and heartbeats.
@@ -41,6 +45,8 @@ pub struct CoordinatorOptions {
     pub insecure: bool,
     /// Bounds on connections, streams and calls.
     pub limits: ServerLimits,
+    /// Bounds on datasets that clients send.
+    pub uploads: UploadLimits,
     /// Whether it only answers what may be read: it neither takes the data directory for itself nor changes anything in it, so
     /// another coordinator may start meanwhile. What changes after the start it does not see.
     pub reads_only: bool,
@@ -54,6 +60,7 @@ impl CoordinatorOptions {
             data_dir: data_dir.into(),
             storage: None,
             store: None,
+            metrics: None,
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             settings: Settings::default(),
             local_workers: None,
@@ -61,6 +68,7 @@ impl CoordinatorOptions {
             require_token: true,
             insecure: false,
             limits: ServerLimits::default(),
+            uploads: UploadLimits::default(),
             reads_only: false,
         }
     }

@@ -9,8 +9,11 @@ use object_store::buffered::BufWriter;
 use object_store::path::Path as StorePath;
 use object_store::{ObjectStore, ObjectStoreExt};
 use proto::layout::{MANIFEST, is_partial_name, partial_name};
+use proto::limits::MAX_DATASET_MANIFEST_BYTES;
 use tokio::io::AsyncWriteExt;
 use vocabulary::DatasetId;
+
+use crate::CallError;
 
 /// An unfinished copy is removed once nothing has been written into it for this long.
 const ABANDONED_AFTER: Duration = Duration::from_hours(1);
@@ -33,6 +36,13 @@ pub enum Upload {
     Copying(PathBuf),
     /// Sending files to a path in the store.
     Sending(String),
+    /// Sending files through the coordinator: so many bytes of so many have arrived.
+    Relaying { done: u64, total: u64 },
+    /// The connection is broken, or the coordinator cannot take more now. What has arrived stays.
+    Waiting {
+        /// The cause, for people.
+        why: String,
+    },
 }
 
 /// Why a dataset could not be uploaded.
@@ -48,6 +58,26 @@ pub enum UploadError {
         #[source]
         source: io::Error,
     },
+    /// The coordinator does not take it.
+    #[error(transparent)]
+    Call(#[from] CallError),
+    /// The manifest of the prepared data cannot be sent.
+    #[error("the manifest of {dataset} is longer than the {MAX_DATASET_MANIFEST_BYTES} bytes that a coordinator takes")]
+    Manifest { dataset: DatasetId },
+    /// What was sent is not what the manifest says.
+    #[error(
+        "{file} did not arrive as its manifest says, {times} times: {} is damaged, or the way to the coordinator; delete the \
+         folder to have the data prepared again", dir.display()
+    )]
+    Damaged {
+        file: String,
+        times: u32,
+        /// The prepared data.
+        dir: PathBuf,
+    },
+    /// The coordinator answers, and nothing follows from it.
+    #[error("the coordinator does not get further with {dataset}, which begins anew with each try")]
+    Stuck { dataset: DatasetId },
     /// A file could not be read or sent.
     #[error("cannot send {dataset} to {to}")]
     Send {
@@ -97,7 +127,11 @@ fn copy(id: &DatasetId, from: &Path, to: &Path, tell: &mut impl FnMut(&Upload)) 
     }
     tell(&Upload::Copying(to.to_owned()));
     let partial = parent.join(partial_name(id));
-    let copied = copy_files(from, &partial).and_then(|()| std::fs::rename(&partial, to));
+    let copied = copy_files(from, &partial).and_then(|()| match std::fs::rename(&partial, to) {
+        // What a broken upload left there, or one through the coordinator has put there so far: the same files.
+        Err(_) if to.is_dir() && !is_whole() => move_files(&partial, to),
+        renamed => renamed,
+    });
     if copied.is_err() {
         let _ = std::fs::remove_dir_all(&partial);
     }
@@ -146,6 +180,17 @@ fn copy_files(from: &Path, to: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Moves the files of a dataset into a folder that has some of them, the manifest last.
+fn move_files(from: &Path, to: &Path) -> io::Result<()> {
+    let mut files = files(from)?;
+    files.sort_by_key(|path| path.ends_with(MANIFEST));
+    for path in files {
+        std::fs::rename(&path, to.join(path.file_name().unwrap_or_default()))?;
+    }
+    sync_dir(to)?;
+    std::fs::remove_dir(from)
+}
+
 /// Sends the manifest last, so that its presence implies the other files.
 async fn send(
     from: &Path,
@@ -173,7 +218,7 @@ async fn send(
 }
 
 /// The files of a dataset, which has no subfolders.
-fn files(dir: &Path) -> io::Result<Vec<PathBuf>> {
+pub(crate) fn files(dir: &Path) -> io::Result<Vec<PathBuf>> {
     let entries = std::fs::read_dir(dir)?.collect::<io::Result<Vec<_>>>()?;
     let mut files: Vec<PathBuf> = entries.into_iter().map(|entry| entry.path()).filter(|path| path.is_file()).collect();
     files.sort();
@@ -214,6 +259,28 @@ mod tests {
             std::fs::read_dir(copy.parent().expect("has one")).expect("there").count(),
             1,
             "nothing is left over"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_folder_without_a_manifest_is_completed() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (from, root) = (dir.path().join("from"), dir.path().join("root"));
+        dataset(&from);
+        let id = DatasetId::from_content(b"a dataset");
+        let there = root.join(proto::layout::dataset_path(&id));
+        std::fs::create_dir_all(&there).expect("made");
+        std::fs::write(there.join("train.npy"), "train").expect("written");
+        let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+        let storage = Destination { url: "file:///root".to_owned(), store, directory: Some(root) };
+        upload_dataset(&id, &from, &storage, &mut |_| {}).await.expect("copied");
+        for name in [MANIFEST, "train.npy"] {
+            assert_eq!(std::fs::read_to_string(there.join(name)).expect("there"), name);
+        }
+        assert_eq!(
+            std::fs::read_dir(there.parent().expect("has one")).expect("there").count(),
+            1,
+            "no copy is left over"
         );
     }
 

@@ -34,6 +34,7 @@ const CONFINED: &[Confined] = &[
             ("auth/methods.rs", "knows calls by their names"),
             ("incoming/accepted.rs", "hands connections to the server"),
             ("incoming/calls.rs", "counts calls"),
+            ("metrics/http.rs", "serves metrics"),
             ("tls.rs", "reads certificates for the server"),
         ],
     },

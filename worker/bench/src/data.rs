@@ -3,12 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use corpus::dataset::WriteError;
-use corpus::dropped::Dropped;
 use corpus::split::Split;
 use corpus::tokenizer::{MIN_VOCAB, Tokenizer, TokenizerError};
 use corpus::{DatasetWriter, OpenDataset, OpenError};
 use serde_json::Value;
-use vocabulary::DatasetId;
+use vocabulary::{DatasetId, Dropped};
 
 /// Training tokens.
 const TRAIN_TOKENS: usize = 1 << 20;

@@ -11,7 +11,7 @@ use crate::engine::Engine;
 use crate::support::Place;
 use crate::support::process::{Running, wait_for};
 
-/// The program.
+/// Built in the development profile, as Cargo does for tests.
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_windtunnel");
 
 /// How a coordinator is started.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use dial::Credentials;
-use vocabulary::WorkerId;
+use vocabulary::{Place, WorkerId};
 
 use crate::pulse::StallLimits;
 
@@ -19,6 +19,8 @@ pub struct WorkerOptions {
     pub worker_id: Option<WorkerId>,
     /// Display name, unique among workers that share a data directory; `None` derives it from the machine's name.
     pub name: Option<String>,
+    /// Where it runs, and until when; told to the coordinator.
+    pub place: Place,
     /// Device to train on: `auto`, `flex`, `wgpu` or `cuda:INDEX`.
     pub device: String,
     /// CPU threads for training.
@@ -36,6 +38,8 @@ pub struct WorkerOptions {
     pub checkpoint_interval: Option<Duration>,
     /// Time to finish the step, write a checkpoint and hand the stage back after a signal, or at the end of the standard input.
     pub grace: Duration,
+    /// The worker exits after this time with the coordinator without being given anything; `None` if it never does.
+    pub idle_timeout: Option<Duration>,
     /// The worker exits after this time without an answer from the coordinator; `None` if it never does.
     pub give_up_after: Option<Duration>,
     /// How long the training thread may be busy with one thing before it is taken to hang, and the worker ends.
@@ -57,6 +61,7 @@ impl WorkerOptions {
             credentials: Credentials::default(),
             worker_id: None,
             name: None,
+            place: Place::default(),
             device: "auto".to_owned(),
             threads: 1,
             memory_bytes: None,
@@ -65,6 +70,7 @@ impl WorkerOptions {
             exit_with_stdin: false,
             checkpoint_interval: None,
             grace: Duration::from_secs(25),
+            idle_timeout: None,
             give_up_after: None,
             stall_limits: StallLimits::default(),
             hang_while: None,

@@ -10,7 +10,7 @@ use proto::v1::{
     RevocationConfirmed, StageCompleted, StageDiverged, StartUnusable, StorageFailed, worker_message::Body,
 };
 use tracing::{debug, warn};
-use vocabulary::{Abilities, AttemptKey, EvaluationKind, Precision, StageKey, WorkerId};
+use vocabulary::{Abilities, AttemptKey, EvaluationKind, Place, Precision, StageKey, WorkerId};
 
 use super::event::{Action, Assignment, Event, Lost, Received, Unprepared};
 use crate::pulse::Quiet;
@@ -38,6 +38,8 @@ pub struct Identity {
     pub predecessors: Vec<WorkerId>,
     /// What the process and its predecessors have in common, and nobody else knows.
     pub secret: Secret,
+    /// Where it runs.
+    pub place: Place,
 }
 
 /// The state of the session: the current attempt, and the messages to send.
@@ -186,6 +188,12 @@ impl Session {
         self.connection == Connection::Attached
     }
 
+    /// Whether it has nothing to train or to evaluate.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.current.is_none() && self.queued.is_none()
+    }
+
     /// Whether there is room for reports of the training thread. Without room, training waits, so that curves have no gaps. A
     /// worker that leaves takes what little still comes: its last checkpoint is behind it.
     #[must_use]
@@ -228,6 +236,7 @@ impl Session {
             ended: self.is_of_ended,
             proves_storage: true,
             secret: self.identity.secret.expose().to_owned(),
+            place: Some((&self.identity.place).into()),
         }));
     }
 

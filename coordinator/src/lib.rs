@@ -52,3 +52,4 @@ pub use socket::SocketError;
 pub use start::{Coordinator, CoordinatorOptions, Handle, StartError};
 pub use tasks::Panicked;
 pub use tls::{TlsError, TlsFiles};
+pub use verify::Verification;

@@ -53,6 +53,7 @@ use crate::clock::unix_ms;
 use crate::home::Opened as OpenedStorage;
 use crate::store::{Store, StoreError, Term};
 use crate::tasks::{Alarm, Panicked};
+use crate::verify::Verification;
 use batch::{Afterwards, Batch};
 use conversation::Conversation;
 use deletions::Deletions;
@@ -132,6 +133,8 @@ pub(crate) struct Driver {
     storage_url: String,
     /// What tells it from others.
     storage_id: StorageId,
+    /// How much of a new checkpoint is read.
+    verification: Verification,
     conversations: BTreeMap<WorkerId, Conversation>,
     notes: Arc<Notes>,
     index: Index,
@@ -191,6 +194,7 @@ impl Driver {
             storage: storage.storage.store().clone(),
             storage_url: storage.address,
             storage_id: storage.id,
+            verification: storage.verification,
             conversations,
             notes: Arc::new(notes),
             index,

@@ -15,6 +15,7 @@ use crate::pools::{LocalPoolOptions, PoolError};
 use crate::socket::SocketError;
 use crate::store::{Store, StoreError};
 use crate::tls::{TlsError, TlsFiles};
+use crate::verify::Verification;
 
 /// What to start.
 #[derive(Debug, Clone)]
@@ -24,6 +25,8 @@ pub struct CoordinatorOptions {
     /// Address or path of the storage of datasets and checkpoints. Without one, it is what the data directory had before, or
     /// else the data directory itself.
     pub storage: Option<String>,
+    /// What of a new checkpoint is read before it is committed; `None` for what is usual for the kind of storage.
+    pub verification: Option<Verification>,
     /// Where to listen. Port 0 takes any that is free.
     pub listen: SocketAddr,
     /// The store to use in place of the one in the data directory, which is then not created.
@@ -53,6 +56,7 @@ impl CoordinatorOptions {
         Self {
             data_dir: data_dir.into(),
             storage: None,
+            verification: None,
             store: None,
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             settings: Settings::default(),

@@ -140,7 +140,7 @@ impl Where {
             "SignatureDoesNotMatch" | "AuthenticationFailed" => {
                 return format!("the secret key is wrong ({}): check {keys}", symptom.code());
             }
-            "InvalidAccessKeyId" | "InvalidAccessKey" => {
+            "InvalidAccessKeyId" | "NotSignedUp" => {
                 return format!("{endpoint} does not know the access key: check {keys}");
             }
             "ExpiredToken" | "TokenRefreshRequired" | "InvalidToken" => {

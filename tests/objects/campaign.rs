@@ -29,7 +29,8 @@ pub(crate) struct Serving {
 
 pub(crate) fn serve(place: &Place, bucket: &Bucket) -> Serving {
     let storage = format!("s3://{}/campaigns/{}", bucket.name, std::process::id());
-    let args = ["serve", "--listen", "127.0.0.1:0", "--open-loopback", "--storage", &storage, "--json"];
+    let args =
+        ["serve", "--listen", "127.0.0.1:0", "--open-loopback", "--storage", &storage, "--json", "--log", "info"];
     let log = File::create(place.path("serve.log")).expect("made");
     let coordinator = Running::start_to(&mut on("c", place, bucket, &args), log);
     let live = wait_for("a coordinator", || {
@@ -64,15 +65,37 @@ pub(crate) fn see_through(place: &Place, bucket: &Bucket, url: &str) {
     assert_eq!(place.points("out"), undisturbed());
 }
 
-/// Three workers on two machines and a bucket, undisturbed.
-pub(crate) fn calm(bucket: &Bucket) {
+/// Three workers on two machines and a bucket. Something happens to the server, once something is trained.
+pub(crate) fn interrupted(bucket: &Bucket, happens: impl FnOnce(&Place)) {
+    undisturbed();
     let _turn = one_at_a_time();
     let place = Place::with_much_to_train();
     let serving = serve(&place, bucket);
     let workers = [("w1", "a"), ("w1", "b"), ("w2", "c")];
-    let _workers = workers.map(|(machine, name)| worker(machine, name, &place, bucket, &serving.url, &[]));
+    let workers =
+        workers.map(|(machine, name)| worker(machine, name, &place, bucket, &serving.url, &["--cache-bytes", "3M"]));
     submit(&place, bucket, &serving.url);
+    happens(&place);
     see_through(&place, bucket, &serving.url);
+    drop((workers, serving));
+
+    for machine in ["w1", "w2"] {
+        let cache = place.path(machine).join("cache");
+        let datasets = fs::read_dir(&cache).expect("there").flatten();
+        let datasets = datasets.filter(|entry| entry.path().join("content/manifest.json").is_file()).count();
+        assert_eq!(datasets, 1, "the dataset is there once for all workers of the machine");
+        let used = bytes_below(&cache);
+        assert!(used <= (3 << 20) + 4096, "{machine} keeps {used} bytes");
+    }
+    for log in ["serve.log", "a.log", "b.log", "c.log"] {
+        let text = fs::read_to_string(place.path(log)).expect("there");
+        assert!(!text.contains(crate::server::SECRET), "{log} holds the secret");
+    }
+}
+
+/// Whether the coordinator has committed a checkpoint.
+pub(crate) fn committed(place: &Place) -> bool {
+    fs::read_to_string(place.path("serve.log")).is_ok_and(|log| log.contains("a checkpoint is committed"))
 }
 
 /// The bytes below a folder.
@@ -89,42 +112,22 @@ fn bytes_below(dir: &Path) -> u64 {
 
 #[test]
 fn workers_that_share_nothing_but_a_bucket_make_the_points_of_one_machine_although_it_goes_away() {
-    undisturbed();
-    let _turn = one_at_a_time();
     let mut server = Server::start();
     let bucket = Bucket { name: BUCKET.to_owned(), variables: server.variables() };
-    let place = Place::with_much_to_train();
-    let serving = serve(&place, &bucket);
-    let workers = [("w1", "a"), ("w1", "b"), ("w2", "c")];
-    let _workers =
-        workers.map(|(machine, name)| worker(machine, name, &place, &bucket, &serving.url, &["--cache-bytes", "3M"]));
-    submit(&place, &bucket, &serving.url);
-    wait_for("a first checkpoint", || (server.requests(Method::PUT, "manifest.json") > 2).then_some(()));
-    // Nothing listens for a while, as after the crash of a server that then answers with errors until it is up.
-    server.stop();
-    std::thread::sleep(Duration::from_secs(4));
-    for method in [Method::GET, Method::PUT, Method::HEAD] {
-        server.fail(method, "", Fault::Status(500), 12);
-    }
-    server.go_on();
-    see_through(&place, &bucket, &serving.url);
-
-    // The coordinator has read manifests and no weights, which it compared by their sizes.
-    let mut shown = on("s", &place, &bucket, &["show", "smoke", "--json", "--coordinator", &serving.url]);
-    let shown = shown.output().expect("it starts").stdout;
-    let shown: serde_json::Value = serde_json::from_slice(&shown).expect("JSON");
-    let stages = shown["stages"].as_array().expect("has stages").len();
-    assert_eq!(stages, 12);
-    for machine in ["w1", "w2"] {
-        let cache = place.path(machine).join("cache");
-        let datasets = fs::read_dir(&cache).expect("there").flatten();
-        let datasets = datasets.filter(|entry| entry.path().join("content/manifest.json").is_file()).count();
-        assert_eq!(datasets, 1, "the dataset is there once for all workers of the machine");
-        let used = bytes_below(&cache);
-        assert!(used <= (3 << 20) + 4096, "{machine} keeps {used} bytes");
-    }
-    for log in ["serve.log", "a.log", "b.log", "c.log"] {
-        let text = fs::read_to_string(place.path(log)).expect("there");
-        assert!(!text.contains(crate::server::SECRET), "{log} holds the secret");
-    }
+    let mut manifests = 0;
+    interrupted(&bucket, |place| {
+        wait_for("a first checkpoint", || committed(place).then_some(()));
+        // Nothing listens for a while, as after the crash of a server that then answers with errors until it is up.
+        server.stop();
+        manifests = server.requests(Method::PUT, "manifest.json");
+        std::thread::sleep(Duration::from_secs(4));
+        for method in [Method::GET, Method::PUT, Method::HEAD] {
+            server.fail(method, "", Fault::Status(500), 12);
+        }
+        server.go_on();
+    });
+    assert!(server.requests(Method::PUT, "manifest.json") > manifests, "it was away in the middle");
+    // The workers of a machine download a file of the dataset once; those that the outage interrupted, again.
+    let downloads = server.requests(Method::GET, "train-00000.npy");
+    assert!((2..=8).contains(&downloads), "{downloads} downloads by two machines");
 }

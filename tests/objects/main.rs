@@ -17,10 +17,12 @@ mod support;
 mod weed;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use object_store::ObjectStore;
 use server::{BUCKET, Server};
 use suite::Bucket;
+use support::process::wait_for;
 use weed::Weed;
 
 /// The variable that names a bucket of a server that runs.
@@ -53,16 +55,21 @@ fn a_bucket_of_seaweedfs_and_a_campaign_in_it() {
         println!("skipped: {} names no program `weed`", weed::PROGRAM);
         return;
     };
-    let weed = Weed::start(&program);
+    let mut weed = Weed::start(&program);
     let bucket = Bucket { name: BUCKET.to_owned(), variables: weed.variables() };
     make_bucket(&bucket);
     block_on(suite::all(&bucket));
-    campaign::calm(&bucket);
+    campaign::interrupted(&bucket, |place| {
+        wait_for("a first checkpoint", || campaign::committed(place).then_some(()));
+        weed.stop();
+        std::thread::sleep(Duration::from_secs(10));
+        weed.go_on();
+    });
 }
 
 /// Makes the bucket, as soon as the server can: an object put into a bucket of SeaweedFS makes it.
 fn make_bucket(bucket: &Bucket) {
-    support::process::wait_for("a bucket", || {
+    wait_for("a bucket", || {
         let storage = bucket.open("made", suite::transfer());
         let mut made = None;
         block_on(async {

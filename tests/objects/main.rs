@@ -10,6 +10,7 @@
 mod campaign;
 mod commands;
 mod faults;
+mod guide;
 mod server;
 mod suite;
 #[path = "../support/mod.rs"]

@@ -164,7 +164,7 @@ pub(crate) async fn mistakes_are_explained(bucket: &Bucket) {
     put(&other.open("mistakes", transfer()), "x", b"x".to_vec()).await.expect("they are ignored");
 }
 
-/// All of it.
+/// Runs every part of the suite.
 pub(crate) async fn all(bucket: &Bucket) {
     objects_come_back(bucket).await;
     a_writer_sends_parts(bucket).await;

@@ -8,7 +8,7 @@ use object_store::ObjectStore;
 use object_store::local::LocalFileSystem;
 
 use crate::address::{AddressError, Place, Service};
-use crate::bucket::{self, EnvironmentError, Transfer};
+use crate::bucket::{self, EnvironmentError, OpenError, Transfer};
 
 /// The storage of checkpoints and datasets.
 #[derive(Debug, Clone)]
@@ -82,7 +82,11 @@ impl Storage {
         match Place::parse(address)? {
             Place::Folder(dir) => Self::local(&dir),
             Place::Bucket { service, bucket, url } => {
-                let store = bucket::open(service, &bucket, &url, variables, transfer)?;
+                let opened = bucket::open(service, &bucket, &url, variables, transfer);
+                let store = opened.map_err(|error| match error {
+                    OpenError::Environment(error) => StorageError::Environment(error),
+                    OpenError::Client(source) => StorageError::Open { address: url.to_string(), source },
+                })?;
                 Ok(Self { store, local: None, service: Some(service) })
             }
         }

@@ -14,7 +14,7 @@ mod store;
 use std::time::Duration;
 
 pub use environment::EnvironmentError;
-pub(crate) use open::open;
+pub(crate) use open::{OpenError, open};
 
 /// How objects are transferred.
 #[derive(Debug, Clone)]

@@ -13,11 +13,20 @@ use url::Url;
 
 use super::Transfer;
 use super::client::Connector;
-use super::environment::Environment;
+use super::environment::{Environment, EnvironmentError};
 use super::explain::Where;
 use super::store::Bucket;
 use crate::address::Service;
-use crate::open::StorageError;
+
+/// Why a bucket cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum OpenError {
+    #[error(transparent)]
+    Environment(#[from] EnvironmentError),
+    /// The client refuses its settings.
+    #[error(transparent)]
+    Client(#[from] Error),
+}
 
 /// Opens a bucket. Talks to nobody yet.
 pub(crate) fn open(
@@ -26,14 +35,13 @@ pub(crate) fn open(
     url: &Url,
     variables: impl IntoIterator<Item = (String, String)>,
     transfer: Transfer,
-) -> Result<Arc<dyn ObjectStore>, StorageError> {
+) -> Result<Arc<dyn ObjectStore>, OpenError> {
     let environment = Environment::of(service, variables)?;
-    let unusable = |source: Error| StorageError::Open { address: url.to_string(), source };
-    let prefix = Path::from_url_path(url.path()).map_err(|error| unusable(error.into()))?;
+    let prefix = Path::from_url_path(url.path()).map_err(Error::from)?;
     let connector = Connector { transfer: transfer.clone(), is_here: environment.is_here };
     let retry = retry(&transfer);
     let place = Where { service, bucket: bucket.to_owned(), endpoint: environment.endpoint.clone() };
-    match service {
+    let store = match service {
         Service::S3 => {
             // The service compares each object, and each part, with this before it takes it.
             let mut builder = AmazonS3Builder::new().with_checksum_algorithm(Checksum::SHA256);
@@ -65,8 +73,8 @@ pub(crate) fn open(
             let builder = builder.with_container_name(bucket).with_retry(retry).with_http_connector(connector);
             builder.build().map(|store| around(store, prefix, place, transfer))
         }
-    }
-    .map_err(unusable)
+    };
+    Ok(store?)
 }
 
 fn around<T: ObjectStore + MultipartStore>(

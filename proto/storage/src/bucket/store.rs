@@ -64,7 +64,6 @@ impl<T: ObjectStore + MultipartStore> ObjectStore for Bucket<T> {
         let found = self.explained(self.inner.get_opts(location, options).await)?;
         let payload = match found.payload {
             GetResultPayload::Stream(stream) => GetResultPayload::Stream(self.explained_stream(stream)),
-            #[allow(unreachable_patterns, reason = "which other payloads there are depends on features of the crate")]
             other => other,
         };
         Ok(GetResult { payload, ..found })

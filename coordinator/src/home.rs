@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 use storage::{AddressError, MARKER, Storage, StorageError, StorageId, address_of};
 use url::Url;
 
+use crate::verify::Verification;
+
 /// The note in the data directory.
 const NOTE: &str = "storage.json";
 
@@ -58,7 +60,8 @@ pub enum StorageRefusal {
     },
     /// Nothing that the coordinator knows is there.
     #[error(
-        "{address} has no file {MARKER}, which marks it as the storage of {}: mount its file system, or start where it is",
+        "{address} has no file {MARKER}, which marks it as the storage of {}: mount its file system, start where it is, or, of a \
+         bucket, check the address and the endpoint",
         .data_dir.display()
     )]
     Unmarked {
@@ -98,6 +101,8 @@ pub(crate) struct Opened {
     pub(crate) address: String,
     /// What its marker says.
     pub(crate) id: StorageId,
+    /// How much of a new checkpoint is read.
+    pub(crate) verification: Verification,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -155,7 +160,8 @@ pub(crate) async fn open(data_dir: &Path, asked: Option<&str>, is_used: bool) ->
         id.mark(storage.store().as_ref()).await.map_err(marker)?;
     }
     Note { address: Some(address.clone()).filter(|address| *address != own), id: id.to_string() }.write(data_dir)?;
-    Ok(Opened { storage: storage.tidy(), address, id })
+    let verification = Verification::usual(&storage);
+    Ok(Opened { storage: storage.tidy(), address, id, verification })
 }
 
 /// The storage of a data directory that is only read. One that is away does not keep people from the store.
@@ -164,7 +170,8 @@ pub(crate) fn look(data_dir: &Path) -> Result<Opened, StorageRefusal> {
     let open = |source| StorageRefusal::Open { address: address.clone(), source };
     let storage = Storage::open(&address).or_else(|_| Storage::local(data_dir)).map_err(open)?;
     let noted = Note::read(data_dir)?.and_then(|note| note.id.parse().ok());
-    Ok(Opened { storage, id: noted.unwrap_or_else(StorageId::fresh), address })
+    let verification = Verification::usual(&storage);
+    Ok(Opened { storage, id: noted.unwrap_or_else(StorageId::fresh), address, verification })
 }
 
 /// Opens the storage that a data directory has, without changing anything.

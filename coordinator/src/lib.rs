@@ -56,3 +56,4 @@ pub use start::{Coordinator, CoordinatorOptions, Handle, StartError};
 pub use tasks::Panicked;
 pub use tls::{TlsError, TlsFiles};
 pub use uploads::UploadLimits;
+pub use verify::Verification;

@@ -31,6 +31,9 @@ pub(crate) struct Args {
     training: TrainingArgs,
 
     /// URL or path of the storage of datasets and checkpoints [default: as before, at first the data directory]
+    ///
+    /// A bucket is s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or az://CONTAINER/PREFIX, with keys and endpoint in AWS_*, GOOGLE_*
+    /// or AZURE_*
     #[arg(long, value_name = "URL|PATH")]
     storage: Option<String>,
 

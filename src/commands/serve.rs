@@ -6,11 +6,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::anyhow;
-use coordinator::{CoordinatorOptions, Handle, Settings, TlsFiles, UploadLimits};
+use coordinator::{CoordinatorOptions, Handle, Settings, TlsFiles, UploadLimits, Verification};
 use serde::Serialize;
 use vocabulary::text::one_line;
 
-use crate::args::{Compute, Global, Leaving};
+use crate::args::{Compute, Downloads, Global, Leaving};
 use crate::exit::Exit;
 use crate::local::data_dir::{WritableDir, data_dir};
 use crate::local::file_system::warn_if_shared;
@@ -66,8 +66,10 @@ pub(crate) struct Args {
 
     /// URL or path of the storage of datasets and checkpoints [default: as before, at first the data directory]
     ///
-    /// Workers on other machines need it under the same URL, and nothing else of the data directory, which is best on a disk
-    /// of this machine. It is remembered; to move it, copy what is in it and give the new URL
+    /// A folder that workers on other machines mount at the same place, or a bucket: s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or
+    /// az://CONTAINER/PREFIX, with keys and endpoint in AWS_*, GOOGLE_* or AZURE_*, here and on the workers. They need nothing
+    /// else of the data directory, which is best on a disk of this machine. The storage is remembered; to move it, copy what is
+    /// in it and give the new URL
     #[arg(long, value_name = "URL|PATH")]
     storage: Option<String>,
 
@@ -84,6 +86,13 @@ pub(crate) struct Args {
     #[arg(long, value_name = "ADDRESS")]
     metrics: Option<SocketAddr>,
 
+    /// What of a new checkpoint is read before it counts [default: full for a folder, size for a bucket]
+    ///
+    /// The service of a bucket has compared what it took with a hash sent along, and whoever starts from a checkpoint compares
+    /// every byte; `full` reads all checkpoints back to this machine
+    #[arg(long, value_enum, value_name = "HOW")]
+    verify: Option<Verify>,
+
     /// Worker processes to start on this machine
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u16).range(0..=1024))]
     workers: u16,
@@ -99,6 +108,27 @@ pub(crate) struct Args {
 
     #[command(flatten)]
     leaving: Leaving,
+
+    #[command(flatten)]
+    downloads: Downloads,
+}
+
+/// [`Verification`], as people say it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Verify {
+    /// Every byte
+    Full,
+    /// The manifest, and that each file is there and of its size
+    Size,
+}
+
+impl From<Verify> for Verification {
+    fn from(verify: Verify) -> Self {
+        match verify {
+            Verify::Full => Self::Full,
+            Verify::Size => Self::Sizes,
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -128,11 +158,12 @@ impl Args {
         });
         crate::local::runtime()?.block_on(async {
             let mut interrupts = Interrupts::listen()?;
-            let local_workers =
-                (self.workers > 0).then(|| local_pool(data_dir, self.workers, &self.compute, self.leaving));
+            let local_workers = (self.workers > 0)
+                .then(|| local_pool(data_dir, self.workers, &self.compute, self.leaving, self.downloads));
             let options = CoordinatorOptions {
                 storage: self.storage,
                 metrics: self.metrics,
+                verification: self.verify.map(Verification::from),
                 listen: self.listen,
                 settings: Settings::with_lease(Duration::from_secs(u64::from(self.lease))),
                 tls,

@@ -139,8 +139,8 @@ impl Training<'_> {
             };
             say(&format!("{name} ({campaign}): {what}"));
             if let Some(own) = reached.own() {
-                let OwnWorkers { workers, compute, leaving } = &self.by.own;
-                own.start_workers(local_pool(self.data_dir, *workers, compute, *leaving)?).await?;
+                let OwnWorkers { workers, compute, leaving, downloads } = &self.by.own;
+                own.start_workers(local_pool(self.data_dir, *workers, compute, *leaving, *downloads)?).await?;
             }
             let mut display = display(Some(reached.campaigns.url()).filter(|_| !reached.is_own()));
             let mut campaigns = reached.campaigns.clone();

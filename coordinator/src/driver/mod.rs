@@ -54,6 +54,7 @@ use crate::counters::Counters;
 use crate::home::Opened as OpenedStorage;
 use crate::store::{Commit, CurvePoint, Store, StoreError, Term};
 use crate::tasks::{Alarm, Panicked};
+use crate::verify::Verification;
 use batch::{Afterwards, Batch};
 use conversation::Conversation;
 use deletions::Deletions;
@@ -133,6 +134,8 @@ pub(crate) struct Driver {
     storage_url: String,
     /// What tells it from others.
     storage_id: StorageId,
+    /// How much of a new checkpoint is read.
+    verification: Verification,
     conversations: BTreeMap<WorkerId, Conversation>,
     notes: Arc<Notes>,
     index: Index,
@@ -201,6 +204,7 @@ impl Driver {
             storage: storage.storage.store().clone(),
             storage_url: storage.address,
             storage_id: storage.id,
+            verification: storage.verification,
             conversations,
             notes: Arc::new(notes),
             index,

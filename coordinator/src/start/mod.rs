@@ -157,6 +157,7 @@ impl Opened {
         let CoordinatorOptions {
             data_dir,
             storage,
+            verification,
             store,
             settings,
             local_workers,
@@ -182,12 +183,15 @@ impl Opened {
                 opened.map_err(|source| StartError::Store { path: data_dir.join(STORE_FILE), source })?
             }
         };
-        let storage = if reads_only {
+        let mut storage = if reads_only {
             home::look(&data_dir)?
         } else {
             let is_used = !store.campaign_rows().await.map_err(RestoreStateError::Read)?.is_empty();
             home::open(&data_dir, storage.as_deref(), is_used).await?
         };
+        if let Some(verification) = verification {
+            storage.verification = verification;
+        }
         let stop = CancellationToken::new();
         let access = if reads_only { Access::Reads } else { Access::Writes };
         let restored = Driver::restore(settings, store.clone(), storage.clone(), access, stop.clone()).await?;

@@ -16,6 +16,7 @@ use crate::socket::SocketError;
 use crate::store::{Store, StoreError};
 use crate::tls::{TlsError, TlsFiles};
 use crate::uploads::UploadLimits;
+use crate::verify::Verification;
 
 /// What to start.
 #[derive(Debug, Clone)]
@@ -25,6 +26,8 @@ pub struct CoordinatorOptions {
     /// Address or path of the storage of datasets and checkpoints. Without one, it is what the data directory had before, or
     /// else the data directory itself.
     pub storage: Option<String>,
+    /// What of a new checkpoint is read before it is committed; `None` for what is usual for the kind of storage.
+    pub verification: Option<Verification>,
     /// Where to listen. Port 0 takes any that is free.
     pub listen: SocketAddr,
     /// Where to answer `GET /metrics`; nowhere if `None`. Port 0 takes any that is free. Where other machines can reach it, the
@@ -59,6 +62,7 @@ impl CoordinatorOptions {
         Self {
             data_dir: data_dir.into(),
             storage: None,
+            verification: None,
             store: None,
             metrics: None,
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),

@@ -5,15 +5,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use object_store::ObjectStore;
 use object_store::buffered::BufWriter;
 use object_store::path::Path as StorePath;
-use object_store::{ObjectStore, ObjectStoreExt};
 use proto::layout::{MANIFEST, is_partial_name, partial_name};
 use proto::limits::MAX_DATASET_MANIFEST_BYTES;
 use tokio::io::AsyncWriteExt;
 use vocabulary::DatasetId;
 
 use crate::CallError;
+
+/// Parts of a file that are sent at the same time. Each is held in memory meanwhile.
+const PARTS_AT_ONCE: usize = 4;
 
 /// An unfinished copy is removed once nothing has been written into it for this long.
 const ABANDONED_AFTER: Duration = Duration::from_hours(1);
@@ -202,15 +205,24 @@ async fn send(
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         StorePath::from(format!("{place}/{name}"))
     };
-    if store.head(&at(Path::new(MANIFEST))).await.is_ok() {
+    let there = store.list_with_delimiter(Some(&StorePath::from(place))).await?.objects;
+    // An upload that was cut short leaves files without a manifest; somebody may have deleted a file from under one.
+    let is_there = |path: &PathBuf| {
+        let bytes = std::fs::metadata(path).map(|file| file.len());
+        let found = there.iter().find(|object| object.location == at(path));
+        found.zip(bytes.ok()).is_some_and(|(object, bytes)| object.size == bytes)
+    };
+    let mut files = files(from)?;
+    files.retain(|path| !is_there(path));
+    let has_manifest = there.iter().any(|object| object.location == at(Path::new(MANIFEST)));
+    if has_manifest && files.is_empty() {
         return Ok(());
     }
     tell(&Upload::Sending(place.to_owned()));
-    let mut files = files(from)?;
     files.sort_by_key(|path| path.ends_with(MANIFEST));
     for path in files {
         let mut content = tokio::fs::File::open(&path).await?;
-        let mut writer = BufWriter::new(store.clone(), at(&path));
+        let mut writer = BufWriter::new(store.clone(), at(&path)).with_max_concurrency(PARTS_AT_ONCE);
         tokio::io::copy(&mut content, &mut writer).await?;
         writer.shutdown().await?;
     }
@@ -227,6 +239,7 @@ pub(crate) fn files(dir: &Path) -> io::Result<Vec<PathBuf>> {
 
 #[cfg(test)]
 mod tests {
+    use object_store::ObjectStoreExt;
     use object_store::memory::InMemory;
 
     use super::*;
@@ -322,5 +335,11 @@ mod tests {
         let sent = store.get(&StorePath::from(format!("{place}/train.npy"))).await.expect("is there");
         assert_eq!(sent.bytes().await.expect("read"), "train.npy");
         upload_dataset(&id, dir.path(), &storage, &mut |said| panic!("{said:?}")).await.expect("found");
+
+        // As where an upload was cut short, or somebody deleted a file.
+        store.delete(&StorePath::from(format!("{place}/train.npy"))).await.expect("deleted");
+        upload_dataset(&id, dir.path(), &storage, &mut |said| told.push(said.clone())).await.expect("sent");
+        assert_eq!(told.len(), 2);
+        store.head(&StorePath::from(format!("{place}/train.npy"))).await.expect("is there again");
     }
 }

@@ -52,7 +52,7 @@ pub use lock::{LiveCoordinator, LockError, locate};
 pub use pools::{LocalPool, LocalPoolOptions, WorkersGone};
 pub use scheduler::Settings;
 pub use socket::SocketError;
-pub use start::{Coordinator, CoordinatorOptions, Handle, StartError};
+pub use start::{AnnounceError, Coordinator, CoordinatorOptions, Handle, StartError};
 pub use tasks::Panicked;
 pub use tls::{TlsError, TlsFiles};
 pub use uploads::UploadLimits;

@@ -14,7 +14,7 @@ pub const DEFAULT_NODE_CACHE_BYTES: u64 = 100 << 30;
 /// Options of a worker.
 #[derive(Debug, Clone)]
 pub struct WorkerOptions {
-    /// The coordinator's address, for example `http://127.0.0.1:7450`.
+    /// The coordinator's address, for example `http://127.0.0.1:7450`; several, separated by commas, where others stand by.
     pub coordinator_url: String,
     /// What the worker presents to the coordinator.
     pub credentials: Credentials,

@@ -1,5 +1,6 @@
 //! Starting a coordinator, and shutting it down.
 
+mod announce;
 mod handle;
 mod options;
 mod server;
@@ -35,6 +36,8 @@ use crate::socket::SocketFile;
 use crate::store::{self, Store, StoreError};
 use crate::tls::TlsFiles;
 use crate::uploads::{UploadLimits, Uploads};
+pub use announce::AnnounceError;
+use announce::{Announced, OwnCertificate};
 pub use handle::Handle;
 use handle::drive;
 pub use options::{CoordinatorOptions, StartError};
@@ -56,12 +59,18 @@ impl Coordinator {
     pub async fn start(options: CoordinatorOptions) -> Result<Handle, StartError> {
         let (listen, insecure) = (options.listen, options.insecure);
         let is_reachable = !listen.ip().is_loopback();
+        let has_certificate = options.tls.is_some() || options.announce.is_some();
         for listen in [Some(listen), options.metrics].into_iter().flatten() {
-            if !listen.ip().is_loopback() && options.tls.is_none() && !insecure {
+            if !listen.ip().is_loopback() && !has_certificate && !insecure {
                 return Err(StartError::NotLoopback { listen });
             }
         }
-        let tls = options.tls.as_ref().map(TlsFiles::read).transpose()?;
+        let announce = options.announce.clone();
+        let own = announce.as_ref().map(|_| OwnCertificate::make(listen)).transpose()?;
+        let tls = match &own {
+            Some(own) => Some(own.tls()),
+            None => options.tls.as_ref().map(TlsFiles::read).transpose()?,
+        };
         let limits = options.limits.within_descriptors();
         let require_token = options.require_token || (is_reachable && !insecure);
         let metrics = options.metrics;
@@ -86,6 +95,18 @@ impl Coordinator {
             if has_logins { with_logins(accepted, guard).boxed() } else { accepted.boxed() }
         };
         opened.serve(Entrance { incoming, tls, inside: Some(inside), public_url, metrics }).await
+        let data_dir = opened.data_dir.clone();
+        let mut handle = opened.serve(Entrance { incoming, tls, inside: Some(inside), public_url }).await?;
+        if let Some((file, own)) = announce.zip(own) {
+            match Announced::write(file, &own, address.port(), &data_dir, Arc::clone(&handle.store)).await {
+                Ok(announced) => handle.announced = Some(announced),
+                Err(error) => {
+                    handle.shutdown().await;
+                    return Err(error.into());
+                }
+            }
+        }
+        Ok(handle)
     }
 
     /// Starts a coordinator that serves the given connections, such as those of a simulated network, instead of listening.
@@ -276,6 +297,7 @@ impl Opened {
             driver,
             server,
             store,
+            announced: None,
             socket,
             lock,
         };

@@ -8,7 +8,7 @@ use object_store::ObjectStore;
 use object_store::path::Path;
 
 use crate::block_on;
-use crate::campaign::{on, serve, worker};
+use crate::campaign::{on, serve, submit, worker};
 use crate::server::{BUCKET, Server};
 use crate::suite::{Bucket, transfer};
 use crate::support::process::wait_for;
@@ -123,4 +123,21 @@ fn a_wrong_key_is_said_in_one_line() {
     });
     assert!(said.contains("AWS_SECRET_ACCESS_KEY") && !said.contains("hush"), "{said}");
     assert_eq!(server.requests(Method::PUT, "probes"), 0, "it could not even read the marker");
+}
+
+#[test]
+fn a_cache_that_is_too_small_says_how_much_the_data_takes() {
+    let _turn = one_at_a_time();
+    let server = Server::start();
+    let bucket = Bucket { name: BUCKET.to_owned(), variables: server.variables() };
+    let place = Place::new();
+    let serving = serve(&place, &bucket);
+    submit(&place, &bucket, &serving.url);
+    let _worker = worker("w1", "a", &place, &bucket, &serving.url, &["--cache-bytes", "1K"]);
+    let said = wait_for("a sentence in the worker's log", || {
+        let log = fs::read_to_string(place.path("a.log")).ok()?;
+        log.lines().find(|line| line.contains("--cache-bytes")).map(str::to_owned)
+    });
+    assert!(said.contains("may hold 1.0 KiB") && said.contains("KiB"), "{said}");
+    assert_eq!(server.requests(Method::GET, ".npy"), 0, "nothing was begun");
 }

@@ -15,6 +15,7 @@ mod server;
 mod suite;
 #[path = "../support/mod.rs"]
 mod support;
+mod tls;
 mod weed;
 
 use std::path::PathBuf;

@@ -21,9 +21,11 @@ use s3s::auth::SimpleAuth;
 use s3s::service::{S3Service, S3ServiceBuilder};
 use s3s_fs::FileSystem;
 use tempfile::TempDir;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::task::{JoinHandle, JoinSet};
+use tokio_rustls::TlsAcceptor;
 
 use crate::support::process::wait_for;
 
@@ -66,11 +68,17 @@ pub(crate) struct Server {
     address: SocketAddr,
     state: Arc<Mutex<State>>,
     service: S3Service,
+    /// Makes it speak TLS.
+    tls: Option<TlsAcceptor>,
     serving: Option<JoinHandle<()>>,
 }
 
 impl Server {
     pub(crate) fn start() -> Self {
+        Self::start_with(None)
+    }
+
+    pub(crate) fn start_with(tls: Option<TlsAcceptor>) -> Self {
         let root = tempfile::tempdir().expect("a directory");
         fs::create_dir(root.path().join(BUCKET)).expect("made");
         let mut service = S3ServiceBuilder::new(FileSystem::new(root.path()).expect("a root"));
@@ -79,7 +87,7 @@ impl Server {
             tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
         let service = service.build();
-        let mut server = Self { runtime, root, address, state: Arc::default(), service, serving: None };
+        let mut server = Self { runtime, root, address, state: Arc::default(), service, tls, serving: None };
         server.go_on();
         server
     }
@@ -102,16 +110,19 @@ impl Server {
         self.address = listener.local_addr().expect("it is bound");
         let _entered = self.runtime.enter();
         let listener = TcpListener::from_std(listener).expect("it is bound");
-        let (state, service) = (Arc::clone(&self.state), self.service.clone());
+        let (state, service, tls) = (Arc::clone(&self.state), self.service.clone(), self.tls.clone());
         self.serving = Some(self.runtime.spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
                 let (state, service) = (Arc::clone(&state), service.clone());
-                connections.spawn(async move {
-                    let faulty = tower::service_fn(move |request| answer(Arc::clone(&state), service.clone(), request));
-                    let builder = Builder::new(TokioExecutor::new());
-                    let _ = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(faulty)).await;
-                });
+                match tls.clone() {
+                    None => connections.spawn(converse(state, service, stream)),
+                    Some(tls) => connections.spawn(async move {
+                        if let Ok(stream) = tls.accept(stream).await {
+                            converse(state, service, stream).await;
+                        }
+                    }),
+                };
                 while connections.try_join_next().is_some() {}
             }
         }));
@@ -133,7 +144,10 @@ impl Server {
 
     /// What a client needs to know.
     pub(crate) fn variables(&self) -> Vec<(String, String)> {
-        let endpoint = format!("http://{}", self.address);
+        let endpoint = match self.tls {
+            None => format!("http://{}", self.address),
+            Some(_) => format!("https://localhost:{}", self.address.port()),
+        };
         let variables = [
             ("AWS_ENDPOINT_URL", endpoint.as_str()),
             ("AWS_ACCESS_KEY_ID", KEY),
@@ -157,6 +171,16 @@ impl Drop for Server {
 
 fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Serves a connection until it ends.
+async fn converse<S>(state: Arc<Mutex<State>>, service: S3Service, stream: S)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let faulty = tower::service_fn(move |request| answer(Arc::clone(&state), service.clone(), request));
+    let builder = Builder::new(TokioExecutor::new());
+    let _ = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(faulty)).await;
 }
 
 async fn answer<B>(

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use proto::layout::checkpoint_path;
 use tokio::sync::Mutex;
+use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 use tracing::{debug, warn};
 use vocabulary::AttemptKey;
@@ -22,7 +23,8 @@ use crate::session::{Assignment, Lost, Unprepared};
 use crate::training::{Blob, PendingBlobs, StartPoint, Task, TrainingError};
 use storage::{ProofError, Storage, StorageError};
 
-/// A transfer that takes longer is considered hung, as on a file system whose server is gone.
+/// A transfer with a folder that takes longer is considered hung, as on a file system whose server is gone. One with a bucket
+/// ends by itself when it stands still, and may take as long as its line needs.
 const LONGEST_TRY: Duration = Duration::from_secs(60 * 60);
 
 /// How often a transfer is tried, and the waits in between. Object stores retry by themselves before that.
@@ -183,9 +185,13 @@ pub(crate) async fn fetch(
 ) -> Result<Blobs, DownloadError> {
     let once = || async {
         let slow = |_| DownloadError::TooSlow { path: start.manifest_path.clone() };
-        timeout(LONGEST_TRY, download_through(storage, start, node_cache)).await.map_err(slow)?
+        bounded(storage, download_through(storage, start, node_cache)).await.map_err(slow)?
     };
     policy.with(DownloadError::is_retryable, once).await
+}
+
+async fn bounded<T>(storage: &Storage, transfer: impl Future<Output = T>) -> Result<T, Elapsed> {
+    if storage.is_bucket() { Ok(transfer.await) } else { timeout(LONGEST_TRY, transfer).await }
 }
 
 /// Encodes a checkpoint and stores it, after the checkpoints taken before it.
@@ -202,7 +208,7 @@ pub(crate) async fn store(
     let blobs = Blobs::new(off_thread(|| taken(blobs)).await.map_err(StoreError::Take)?);
     let once = || async {
         let slow = |_| UploadError::TooSlow { path: checkpoint_path(key, step) };
-        timeout(LONGEST_TRY, upload(storage.store().as_ref(), key, step, &blobs)).await.map_err(slow)?
+        bounded(&storage, upload(storage.store().as_ref(), key, step, &blobs)).await.map_err(slow)?
     };
     let checkpoint = policy.with(|_| true, once).await?;
     Ok((checkpoint, blobs))

@@ -4,7 +4,7 @@
 //! another, and from the empty folder that is left where a file system is not mounted. [`prove`] shows that a process sees
 //! the storage it is meant to see, and can write to it.
 //!
-//! A storage is a folder or a bucket of an object store. [`bucket`] holds what a bucket needs beyond its client: requests that
+//! A storage is a folder or a bucket of an object store. The module `bucket` holds what a bucket needs beyond its client: requests that
 //! end if they stand still, objects in parts, and errors that say what to do.
 //!
 //! Knows nothing of what is stored, nor of the wire.

@@ -21,3 +21,4 @@ pub use keys::{Tokens, TokensError};
 pub(crate) use layer::AuthLayer;
 pub(crate) use logins::{of_this_user, with_logins};
 pub use token::{ParseScopeError, Scope, TokenId};
+pub(crate) use token::{fresh_token, token_id};

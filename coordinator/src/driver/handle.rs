@@ -11,6 +11,7 @@ use super::input::{Cancelled, Extended, Extension, Input, Request, Retried, Subm
 use super::patience::Stall;
 use super::request_error::RequestError;
 use super::view::View;
+use crate::store::Term;
 use crate::tasks::{Alarm, Panicked};
 
 /// Half of the processors: readers leave the others to the driver and the workers on this machine.
@@ -26,6 +27,7 @@ pub(crate) struct DriverHandle {
     demand: watch::Sender<Demand>,
     stalls: watch::Receiver<Option<Stall>>,
     alarm: Alarm,
+    term: Term,
     /// Of looks that are computed.
     turns: Arc<Semaphore>,
 }
@@ -37,13 +39,19 @@ impl DriverHandle {
         demand: watch::Sender<Demand>,
         stalls: watch::Receiver<Option<Stall>>,
         alarm: Alarm,
+        term: Term,
     ) -> Self {
-        Self { inputs, changes, demand, stalls, alarm, turns: Arc::new(Semaphore::new(looks_at_a_time())) }
+        Self { inputs, changes, demand, stalls, alarm, term, turns: Arc::new(Semaphore::new(looks_at_a_time())) }
     }
 
     /// Where a panic is reported that the coordinator cannot live with.
     pub(crate) fn alarm(&self) -> &Alarm {
         &self.alarm
+    }
+
+    /// In which this coordinator writes.
+    pub(crate) fn term(&self) -> Term {
+        self.term
     }
 
     /// The queue for sessions and pools.

@@ -181,7 +181,7 @@ impl Driver {
         let (changes, changed) = watch::channel(0);
         let (demand, _) = watch::channel(scheduler.demand());
         let (patience, (alarm, alarms)) = (Patience::new(stop), Alarm::new());
-        let handle = DriverHandle::new(own_inputs.clone(), changed, demand.clone(), patience.stalls(), alarm.clone());
+        let handle = DriverHandle::new(own_inputs.clone(), changed, demand.clone(), patience.stalls(), alarm.clone(), term);
         let conversations = BTreeMap::new();
         let driver = Self {
             scheduler,
@@ -265,6 +265,7 @@ impl Driver {
             Input::FromWorker { session, worker, message } => self.on_message(session, worker, message, batch),
             Input::SessionClosed { session, worker } => self.on_session_closed(session, worker, batch),
             Input::WorkerGone { worker } => self.on_worker_gone(worker, batch),
+            Input::Dismissed { worker } => self.on_dismissed(worker, batch),
             Input::PoolGone { why } => {
                 Arc::make_mut(&mut self.notes).pools_gone.push(why);
                 batch.is_visible = true;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use vocabulary::WorkerId;
+use vocabulary::{Label, Place, WorkerId};
 use worker::{ExitCode, StallLimits, WorkerOptions};
 
 use crate::args::numbers::seconds;
@@ -42,6 +42,12 @@ pub(crate) struct Args {
     #[command(flatten)]
     leaving: Leaving,
 
+    /// The time at which this machine is taken away, in seconds since 1970 (`date +%s`)
+    ///
+    /// The worker leaves in time, and begins no stage that it could not bring to a checkpoint before
+    #[arg(long, value_name = "UNIX_TIME", value_parser = clap::value_parser!(u64).range(..=MAX_UNIX_TIME))]
+    until: Option<u64>,
+
     /// Seconds without contact to the coordinator after which to write a checkpoint and exit, or `never`
     ///
     /// Whatever the coordinator has not heard of stays in the data directory, and the next worker of this name delivers it
@@ -60,10 +66,21 @@ pub(crate) struct Args {
     #[arg(long, value_name = "ID", hide = true)]
     worker_id: Option<WorkerId>,
 
+    /// The pool that asked for this machine
+    #[arg(long, env = "WINDTUNNEL_POOL", value_name = "NAME", hide = true)]
+    pool: Option<Label>,
+
+    /// What the pool calls its request for this machine
+    #[arg(long, env = "WINDTUNNEL_ALLOCATION", value_name = "ID", hide = true)]
+    allocation: Option<Label>,
+
     /// Exit when standard input closes, so that workers end with their parent
     #[arg(long, hide = true)]
     exit_with_stdin: bool,
 }
+
+/// The latest time that is accepted: the year 9999. One in milliseconds, a common mistake, is later.
+const MAX_UNIX_TIME: u64 = 253_402_300_799;
 
 /// How long a worker waits for its coordinator; `None` until it answers.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -105,7 +122,10 @@ impl Args {
             exit::print(&anyhow::anyhow!("no coordinator serves {dir}: start one, or give --coordinator URL"));
             return Ok(None);
         };
+        let until_ms = self.until.map(|seconds| 1000 * seconds);
+        let place = Place { pool: self.pool, allocation: self.allocation, until_ms, ..worker::this_place() };
         Ok(Some(WorkerOptions {
+            place,
             credentials,
             worker_id: self.worker_id,
             name: self.name,

@@ -195,7 +195,7 @@ fn is_name(name: &str) -> bool {
 }
 
 /// The machine's name, or `worker`.
-fn machine_name() -> String {
+pub(crate) fn machine_name() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
     let name = name.or_else(|| std::env::var("HOSTNAME").ok()).unwrap_or_default();
     let name = name.trim();

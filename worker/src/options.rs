@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use dial::Credentials;
-use vocabulary::WorkerId;
+use vocabulary::{Place, WorkerId};
 
 use crate::pulse::StallLimits;
 
@@ -19,6 +19,8 @@ pub struct WorkerOptions {
     pub worker_id: Option<WorkerId>,
     /// Display name, unique among workers that share a data directory; `None` derives it from the machine's name.
     pub name: Option<String>,
+    /// Where it runs, and until when; told to the coordinator.
+    pub place: Place,
     /// Device to train on: `auto`, `flex`, `wgpu` or `cuda:INDEX`.
     pub device: String,
     /// CPU threads for training.
@@ -57,6 +59,7 @@ impl WorkerOptions {
             credentials: Credentials::default(),
             worker_id: None,
             name: None,
+            place: Place::default(),
             device: "auto".to_owned(),
             threads: 1,
             memory_bytes: None,

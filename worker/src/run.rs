@@ -119,8 +119,8 @@ where
     let can = trainer.abilities();
     let identity = |worker, predecessors| {
         let (name, device, memory_bytes) = (home.name.clone(), device.clone(), options.memory_bytes);
-        let (can, secret) = (can.clone(), secret.clone());
-        Identity { worker, name, device, memory_bytes, can, predecessors, secret }
+        let (can, secret, place) = (can.clone(), secret.clone(), options.place.clone());
+        Identity { worker, name, device, memory_bytes, can, predecessors, secret, place }
     };
     // The folder's lock says that those who had it before have ended. Until they are said to be gone, what they left can
     // still be said for them.

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::warn;
-use vocabulary::AttemptKey;
+use vocabulary::{AttemptKey, Place};
 
 use super::from_worker::{Hello, Progress, Report, ReportBody, UnusableStart};
 use super::input::SessionId;
@@ -26,6 +26,9 @@ const MAX_BACKLOG: usize = 1 << 16;
 pub(crate) struct Conversation {
     pub(crate) name: String,
     pub(crate) device: String,
+    pub(crate) place: Place,
+    /// When this process of the coordinator first heard of it.
+    known_since: Instant,
     session: Option<Live>,
     /// The worker's own count of its connections, at the latest hello.
     connection: u64,
@@ -94,6 +97,8 @@ impl Conversation {
         Self {
             name: hello.name.clone(),
             device: hello.device.clone(),
+            place: hello.place.clone(),
+            known_since: Instant::now(),
             session: None,
             connection: 0,
             taken_in,
@@ -119,6 +124,7 @@ impl Conversation {
         self.connection = hello.connection;
         self.name.clone_from(&hello.name);
         self.device.clone_from(&hello.device);
+        self.place.clone_from(&hello.place);
         self.has_missed = false;
         self.acknowledgement_due = self.taken_in > 0;
         self.session = Some(Live { id: session, outgoing, end });
@@ -247,6 +253,8 @@ impl Conversation {
     pub(crate) fn heard(&self) -> Heard {
         Heard {
             device: self.device.clone(),
+            place: self.place.clone(),
+            known_for: self.known_since.elapsed(),
             is_connected: self.is_connected(),
             progress: self.progress.as_ref().map(|running| running.progress.clone()),
             trouble: self.trouble(),

@@ -38,7 +38,10 @@ impl Driver {
                 Effect::Record(fact) => self.record(fact, &mut applied, batch),
                 Effect::Assign { worker, key, resume_from, parent } => {
                     let AttemptKey { stage, attempt } = key;
-                    info!(%stage, %attempt, %worker, "assigned");
+                    let known = self.conversations.get(&worker);
+                    let name = known.map_or("", |known| known.name.as_str());
+                    let place = known.map(|known| tracing::field::display(&known.place));
+                    info!(%stage, %attempt, %worker, name, place, "assigned");
                     let last_step = |parent| self.scheduler.stage(&parent).map_or(0, |parent| parent.spec.steps.end);
                     let start = match (resume_from, parent) {
                         (Some(step), _) => Some(Start { of: stage, step }),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use vocabulary::{Abilities, AttemptKey, Measured, StageKey, WorkerId};
+use vocabulary::{Abilities, AttemptKey, Measured, Place, StageKey, WorkerId};
 
 use crate::store::CurvePoint;
 use crate::verify::CheckpointClaim;
@@ -26,6 +26,8 @@ pub(crate) struct Hello {
     pub(crate) proves_storage: bool,
     /// BLAKE3 of its secret; `None` from a version before secrets.
     pub(crate) secret_hash: Option<blake3::Hash>,
+    /// Where it runs.
+    pub(crate) place: Place,
 }
 
 /// Every later message.

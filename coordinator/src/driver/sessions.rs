@@ -69,7 +69,8 @@ impl Driver {
         if let Some(conversation) = self.conversations.get_mut(&worker) {
             conversation.connect(session, &hello, outgoing, end);
         }
-        info!(%worker, name = hello.name, version = hello.version, running = hello.running.len(), "a worker joined");
+        let (name, version, place) = (&hello.name, &hello.version, &hello.place);
+        info!(%worker, name, version, %place, running = hello.running.len(), "a worker joined");
         let Settings { heartbeat_interval, lease_duration, .. } = *self.scheduler.settings();
         let (storage, storage_id) = (self.storage_url.clone(), self.storage_id.to_string());
         batch.welcomes.push((worker, ToWorker::Welcome { heartbeat_interval, lease_duration, storage, storage_id }));

@@ -6,9 +6,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
+use std::time::Duration;
 
 use scheduler::{Hold, Scheduler};
-use vocabulary::{AttemptKey, CampaignId, StageKey, WorkerId};
+use vocabulary::{AttemptKey, CampaignId, Place, StageKey, WorkerId};
 
 use super::from_worker::Progress;
 use super::index::{Index, Indexed};
@@ -24,9 +25,12 @@ pub(crate) struct Notes {
 }
 
 /// A worker as its conversation shows it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Heard {
     pub(crate) device: String,
+    pub(crate) place: Place,
+    /// How long this process has known it.
+    pub(crate) known_for: Duration,
     pub(crate) is_connected: bool,
     pub(crate) progress: Option<Progress>,
     /// Why the checkpoint that an attempt reported last cannot be read so far.
@@ -92,8 +96,7 @@ impl View {
     /// A scheduler's state and the progress of its workers, for tests.
     #[cfg(test)]
     pub(crate) fn of(scheduler: Scheduler, progress: BTreeMap<WorkerId, Progress>) -> Self {
-        let heard =
-            |progress| Heard { device: String::new(), is_connected: true, progress: Some(progress), trouble: None };
+        let heard = |progress| Heard { is_connected: true, progress: Some(progress), ..Heard::default() };
         let heard = progress.into_iter().map(|(worker, progress)| (worker, heard(progress))).collect();
         Self { scheduler, heard, notes: Arc::default(), index: Index::default() }
     }
@@ -166,6 +169,16 @@ impl View {
     /// The device of a worker, as it calls it; empty where that is unknown.
     pub(crate) fn device(&self, worker: &WorkerId) -> &str {
         self.heard.get(worker).map_or("", |heard| &heard.device)
+    }
+
+    /// Where a worker runs, as far as it says.
+    pub(crate) fn place(&self, worker: &WorkerId) -> Place {
+        self.heard.get(worker).map(|heard| heard.place.clone()).unwrap_or_default()
+    }
+
+    /// How long this process has known a worker.
+    pub(crate) fn known_for(&self, worker: &WorkerId) -> Duration {
+        self.heard.get(worker).map_or(Duration::ZERO, |heard| heard.known_for)
     }
 
     /// Whether a worker has a connection now.

@@ -8,6 +8,7 @@ mod attempt;
 mod dataset;
 mod evaluation;
 mod measure;
+mod place;
 mod plan;
 mod stage;
 #[cfg(test)]
@@ -23,7 +24,7 @@ pub use stage::spec;
 
 use vocabulary::id::ParseIdError;
 use vocabulary::measure::InvalidName;
-use vocabulary::{SpecError, StageKey};
+use vocabulary::{InvalidLabel, SpecError, StageKey};
 
 use crate::limits::{MAX_NAME_BYTES, MAX_REASON_BYTES, has_control_characters};
 
@@ -74,6 +75,9 @@ pub enum Problem {
     /// It should be the name of a measurement, and is not.
     #[error("{0}")]
     MeasurementName(InvalidName),
+    /// It should be a label, and is not.
+    #[error("{0}")]
+    Label(InvalidLabel),
     /// A stage's key does not follow from its spec and parent.
     #[error("the stage is named {derived} by this version: is the other side another version?")]
     Key {

@@ -10,7 +10,7 @@ use proto::v1::{
     RevocationConfirmed, StageCompleted, StageDiverged, StartUnusable, StorageFailed, worker_message::Body,
 };
 use tracing::{debug, warn};
-use vocabulary::{Abilities, AttemptKey, EvaluationKind, Precision, StageKey, WorkerId};
+use vocabulary::{Abilities, AttemptKey, EvaluationKind, Place, Precision, StageKey, WorkerId};
 
 use super::event::{Action, Assignment, Event, Lost, Received, Unprepared};
 use crate::pulse::Quiet;
@@ -38,6 +38,8 @@ pub struct Identity {
     pub predecessors: Vec<WorkerId>,
     /// What the process and its predecessors have in common, and nobody else knows.
     pub secret: Secret,
+    /// Where it runs.
+    pub place: Place,
 }
 
 /// The state of the session: the current attempt, and the messages to send.
@@ -228,6 +230,7 @@ impl Session {
             ended: self.is_of_ended,
             proves_storage: true,
             secret: self.identity.secret.expose().to_owned(),
+            place: Some((&self.identity.place).into()),
         }));
     }
 

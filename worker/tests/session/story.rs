@@ -51,7 +51,8 @@ impl Story {
         let worker = WorkerId::from_content(b"a worker");
         let (name, device, can) = ("w".to_owned(), "paper".to_owned(), vocabulary::Abilities::default());
         let secret = dial::Secret::new("a secret");
-        let identity = Identity { worker, name, device, memory_bytes: None, can, predecessors, secret };
+        let place = vocabulary::Place::default();
+        let identity = Identity { worker, name, device, memory_bytes: None, can, predecessors, secret, place };
         let session = Session::new(identity, Queue::new(bytes, 1));
         let stages = ["a", "b", "c"].map(|name| (name.to_owned(), stage(name, None, STEPS)));
         Self { session, said: BTreeMap::new(), stages: stages.into(), unaccounted: Vec::new() }

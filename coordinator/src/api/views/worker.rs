@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use scheduler::{Slot, WorkerStatus};
-use vocabulary::{Work, WorkerId};
+use vocabulary::{Place, Work, WorkerId};
 
 use crate::driver::from_worker::Progress;
 use crate::driver::view::View;
@@ -14,6 +14,9 @@ pub(crate) struct WorkerView {
     pub(crate) worker: WorkerId,
     pub(crate) name: String,
     pub(crate) device: String,
+    pub(crate) place: Place,
+    /// How long this coordinator has known it.
+    pub(crate) known_for: Duration,
     pub(crate) is_connected: bool,
     pub(crate) work: Option<Work>,
     pub(crate) progress: Option<Progress>,
@@ -42,6 +45,8 @@ impl WorkerView {
             worker,
             name,
             device: view.device(&worker).to_owned(),
+            place: view.place(&worker),
+            known_for: view.known_for(&worker),
             is_connected: view.is_connected(&worker),
             work: key.and_then(|key| view.scheduler.work(&key.stage)).cloned(),
             progress: key.and_then(|key| view.progress(&worker, key)).cloned(),

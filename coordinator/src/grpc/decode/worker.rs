@@ -9,7 +9,7 @@ use proto::limits::{MAX_CURVE_POINTS, MAX_LISTED, MAX_NAME_BYTES, MAX_PREDECESSO
 use proto::v1::worker_message::Body;
 use proto::v1::{self, WorkerMessage};
 use vocabulary::measure::MAX_MEASUREMENTS;
-use vocabulary::{Abilities, AttemptKey, EvaluationKind, Measured, MeasurementName, Precision, WorkKind};
+use vocabulary::{Abilities, AttemptKey, EvaluationKind, Measured, MeasurementName, Place, Precision, WorkKind};
 
 use super::DecodeError;
 use crate::api::limit::at_most;
@@ -30,6 +30,7 @@ pub(crate) fn hello(message: WorkerMessage) -> Result<Hello, DecodeError> {
     at_most(MAX_PREDECESSORS, "hello.predecessors", hello.predecessors.len())?;
     at_most(MAX_NAME_BYTES, "hello.secret", hello.secret.len())?;
     let can = abilities(&hello)?;
+    let place = hello.place.map(|place| Place::try_from(place).map_err(|error| error.within("hello.place")));
     Ok(Hello {
         worker: id("hello.worker", &hello.worker)?,
         name: name("hello.name", hello.name)?,
@@ -44,6 +45,7 @@ pub(crate) fn hello(message: WorkerMessage) -> Result<Hello, DecodeError> {
         connection: hello.connection,
         proves_storage: hello.proves_storage,
         secret_hash: (!hello.secret.is_empty()).then(|| blake3::hash(hello.secret.as_bytes())),
+        place: place.transpose()?.unwrap_or_default(),
     })
 }
 
@@ -283,6 +285,22 @@ mod tests {
         assert!(hello(replaced(MAX_PREDECESSORS)).is_ok());
         let refused = hello(replaced(MAX_PREDECESSORS + 1)).expect_err("it is refused");
         assert_eq!(refused.to_string(), "hello.predecessors: has a length of 101, and 100 is accepted");
+    }
+
+    #[test]
+    fn a_place_is_read_and_one_that_a_terminal_would_act_on_is_refused() {
+        let said = |job: &str| {
+            let place = v1::Place { job: job.to_owned(), restart: Some(1), ..Default::default() };
+            let worker = WorkerId::from_content(b"a worker").to_string();
+            let sent = v1::Hello { worker, place: Some(place), protocol: proto::PROTOCOL, ..Default::default() };
+            hello(WorkerMessage { sequence: 0, body: Some(Body::Hello(sent)) })
+        };
+        let place = said("12_3").expect("it is sound").place;
+        assert_eq!(place.to_string(), "job 12_3 (restart 1)");
+        assert_eq!(said("").expect("it is sound").place.job, None);
+        let refused = said("1\u{1b}[2J").expect_err("it is refused").to_string();
+        assert!(refused.starts_with("hello.place.job: accepted: 1 to 128 letters"), "{refused}");
+        assert!(said(&"1".repeat(129)).is_err());
     }
 
     #[test]

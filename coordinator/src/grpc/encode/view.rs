@@ -160,6 +160,8 @@ pub(crate) fn worker(worker: &WorkerView) -> v1::WorkerStatus {
         evaluation: worker.work.as_ref().and_then(Work::evaluation).map(Into::into),
         held_back: worker.held_back.clone().unwrap_or_default(),
         held_back_ms: worker.held_back_for.map(|rest| u64::try_from(rest.as_millis()).unwrap_or(u64::MAX)),
+        place: Some((&worker.place).into()),
+        known_ms: u64::try_from(worker.known_for.as_millis()).unwrap_or(u64::MAX),
     }
 }
 

@@ -98,6 +98,7 @@ impl World {
             can: vocabulary::Abilities::default(),
             predecessors: Vec::new(),
             secret: dial::Secret::new("a secret"),
+            place: vocabulary::Place::default(),
         };
         Self {
             history: Vec::new(),

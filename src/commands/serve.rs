@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::anyhow;
-use coordinator::{CoordinatorOptions, Handle, Settings, TlsFiles};
+use coordinator::{CoordinatorOptions, Handle, Settings, SlurmOptions, TlsFiles};
 use serde::Serialize;
 use vocabulary::text::one_line;
 
@@ -81,6 +81,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=86_400))]
     lease: u32,
 
+    /// Seconds between two looks at the queue of Slurm, while a pool has jobs or wants some
+    #[arg(long, value_name = "SECONDS", hide = true, value_parser = clap::value_parser!(u16).range(1..=3600))]
+    slurm_poll: Option<u16>,
+
     #[command(flatten)]
     compute: Compute,
 
@@ -122,6 +126,7 @@ impl Args {
                 require_token: self.require_token || !(self.open_loopback || self.insecure),
                 insecure: self.insecure,
                 local_workers: local_workers.transpose()?,
+                slurm: Some(slurm_options(self.slurm_poll)),
                 ..CoordinatorOptions::new(data_dir)
             };
             let mut reached = embedded(options).await?;
@@ -144,6 +149,15 @@ impl Args {
             }
         })
     }
+}
+
+/// How Slurm is asked. Whoever looks more often, as tests do, also waits less for what shows up.
+fn slurm_options(poll: Option<u16>) -> SlurmOptions {
+    let usual = SlurmOptions::default();
+    poll.map_or(usual, |seconds| {
+        let poll = Duration::from_secs(u64::from(seconds));
+        SlurmOptions { poll, patience: (10 * poll).min(usual.patience), settle: (10 * poll).min(usual.settle) }
+    })
 }
 
 /// Resolves when the coordinator stops by itself.

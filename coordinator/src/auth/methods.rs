@@ -31,6 +31,9 @@ fn known(path: &str) -> Option<Need> {
             "windtunnel.v1.CampaignService",
             "Submit" | "ExtendCampaign" | "BranchCampaign" | "EvaluateCampaign" | "CancelCampaign" | "RetryCampaign",
         ) => Scope::Submit,
+        ("windtunnel.v1.PoolService", "ListPools") => Scope::Read,
+        // It runs commands as the coordinator's user.
+        ("windtunnel.v1.PoolService", "AddPool" | "ChangePool") => Scope::Admin,
         // It deletes files for good.
         ("windtunnel.v1.CampaignService", "CollectCheckpoints" | "RemoveCheckpoints" | "ForgetCampaign") => {
             Scope::Admin

@@ -181,7 +181,8 @@ impl Driver {
         let (changes, changed) = watch::channel(0);
         let (demand, _) = watch::channel(scheduler.demand());
         let (patience, (alarm, alarms)) = (Patience::new(stop), Alarm::new());
-        let handle = DriverHandle::new(own_inputs.clone(), changed, demand.clone(), patience.stalls(), alarm.clone(), term);
+        let handle =
+            DriverHandle::new(own_inputs.clone(), changed, demand.clone(), patience.stalls(), alarm.clone(), term);
         let conversations = BTreeMap::new();
         let driver = Self {
             scheduler,

@@ -11,7 +11,7 @@ use crate::driver::RestoreStateError;
 use crate::home::StorageRefusal;
 use crate::incoming::ServerLimits;
 use crate::lock::LockError;
-use crate::pools::{LocalPoolOptions, PoolError};
+use crate::pools::{LocalPoolOptions, PoolError, SlurmOptions};
 use crate::socket::SocketError;
 use crate::store::{Store, StoreError};
 use crate::tls::{TlsError, TlsFiles};
@@ -32,6 +32,8 @@ pub struct CoordinatorOptions {
     pub settings: Settings,
     /// Workers to start on this machine.
     pub local_workers: Option<LocalPoolOptions>,
+    /// Keep the pools of Slurm jobs that were added. Without it they are only shown.
+    pub slurm: Option<SlurmOptions>,
     /// The certificate and key for connections from other machines.
     pub tls: Option<TlsFiles>,
     /// Whether callers need a token, other than this user's processes at the socket in the data directory. Callers from
@@ -57,6 +59,7 @@ impl CoordinatorOptions {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             settings: Settings::default(),
             local_workers: None,
+            slurm: None,
             tls: None,
             require_token: true,
             insecure: false,

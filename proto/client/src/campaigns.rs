@@ -6,6 +6,7 @@ use dial::{Address, Authorize, Credentials};
 use proto::v1;
 use proto::v1::campaign_part::Part;
 use proto::v1::campaign_service_client::CampaignServiceClient;
+use proto::v1::pool_service_client::PoolServiceClient;
 use recipes::Recipe;
 use tonic::Streaming;
 use tonic::service::interceptor::InterceptedService;
@@ -14,10 +15,11 @@ use vocabulary::{Dataset, Plan};
 
 use crate::CallError;
 
-/// A connection to a coordinator's campaign service.
+/// A connection to a coordinator.
 #[derive(Debug, Clone)]
 pub struct Campaigns {
     client: CampaignServiceClient<InterceptedService<Channel, Authorize>>,
+    pub(crate) pools: PoolServiceClient<InterceptedService<Channel, Authorize>>,
     url: String,
 }
 
@@ -42,10 +44,12 @@ impl Campaigns {
     pub async fn connect(url: &str, credentials: &Credentials) -> Result<Self, CallError> {
         let address = Address::parse(url, credentials)?;
         let channel = address.connect().await.map_err(|source| CallError::connecting(url, source))?;
+        let pools = PoolServiceClient::with_interceptor(channel.clone(), address.authorize().clone())
+            .max_decoding_message_size(proto::MAX_MESSAGE_BYTES);
         let client = CampaignServiceClient::with_interceptor(channel, address.authorize().clone())
             .max_decoding_message_size(proto::MAX_MESSAGE_BYTES)
             .max_encoding_message_size(proto::MAX_MESSAGE_BYTES);
-        Ok(Self { client, url: url.to_owned() })
+        Ok(Self { client, pools, url: url.to_owned() })
     }
 
     /// Its address.
@@ -247,7 +251,7 @@ impl Campaigns {
         parts.message().await.map_err(|status| CallError::of(&self.url, status))
     }
 
-    fn received<T>(&self, answer: Result<tonic::Response<T>, tonic::Status>) -> Result<T, CallError> {
+    pub(crate) fn received<T>(&self, answer: Result<tonic::Response<T>, tonic::Status>) -> Result<T, CallError> {
         answer.map(tonic::Response::into_inner).map_err(|status| CallError::of(&self.url, status))
     }
 }

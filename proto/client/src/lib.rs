@@ -16,6 +16,7 @@ mod follow;
 mod given_up;
 mod measured;
 mod named;
+mod pools;
 mod submit;
 mod table;
 mod upload;

@@ -36,7 +36,9 @@ impl Scheduler {
         }
         let mut ready = self.ready.count_by_memory();
         for stage in self.timers.backoffs_over_by(then) {
-            let Some(record) = self.ledger.record(&stage).filter(|record| self.ledger.can_start(record)) else { continue };
+            let Some(record) = self.ledger.record(&stage).filter(|record| self.ledger.can_start(record)) else {
+                continue;
+            };
             *ready.entry(record.memory_needed).or_default() += 1;
         }
         ready

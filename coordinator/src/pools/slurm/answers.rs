@@ -20,7 +20,8 @@ pub(super) fn jobs(output: &str) -> Vec<Job> {
 }
 
 fn job(line: &str) -> Option<Job> {
-    let [job, state, reason, used, left, nodes, comment] = line.trim().splitn(7, '|').collect::<Vec<_>>().try_into().ok()?;
+    let [job, state, reason, used, left, nodes, comment] =
+        line.trim().splitn(7, '|').collect::<Vec<_>>().try_into().ok()?;
     let (_, allocation) = comment.trim().strip_prefix("windtunnel:")?.rsplit_once(':')?;
     let is_one = !nodes.is_empty() && nodes.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
     Some(Job {
@@ -46,7 +47,9 @@ fn state_of(state: &str, reason: &str) -> JobState {
         }
         "COMPLETED" => JobState::Ended(JobEnd::Completed),
         "FAILED" | "BOOT_FAIL" | "OUT_OF_MEMORY" => JobState::Ended(JobEnd::Failed),
-        "CANCELLED" | "TIMEOUT" | "PREEMPTED" | "NODE_FAIL" | "DEADLINE" | "REVOKED" => JobState::Ended(JobEnd::Stopped),
+        "CANCELLED" | "TIMEOUT" | "PREEMPTED" | "NODE_FAIL" | "DEADLINE" | "REVOKED" => {
+            JobState::Ended(JobEnd::Stopped)
+        }
         _ => JobState::Running,
     }
 }
@@ -75,14 +78,8 @@ pub(super) fn submitted(output: &str) -> Option<JobId> {
 
 /// Whether what `sbatch` says leaves open if there is a job: it could not reach Slurm, or did not hear its answer.
 pub(super) fn leaves_open(errors: &str) -> bool {
-    const OPEN: [&str; 6] = [
-        "timed out",
-        "unable to contact",
-        "zero bytes",
-        "communication",
-        "connection refused",
-        "transport endpoint",
-    ];
+    const OPEN: [&str; 6] =
+        ["timed out", "unable to contact", "zero bytes", "communication", "connection refused", "transport endpoint"];
     let errors = errors.to_ascii_lowercase();
     OPEN.iter().any(|open| errors.contains(open))
 }
@@ -144,7 +141,11 @@ mod tests {
         assert_eq!(submitted("note: hello\n123;east\n"), Some(JobId(123)));
         assert_eq!(submitted("Submitted\n"), None);
         assert!(leaves_open("sbatch: error: Batch job submission failed: Socket timed out on send/recv operation"));
-        assert!(leaves_open("sbatch: error: Batch job submission failed: Unable to contact slurm controller (connect failure)"));
-        assert!(!leaves_open("sbatch: error: Batch job submission failed: Invalid account or account/partition combination"));
+        assert!(leaves_open(
+            "sbatch: error: Batch job submission failed: Unable to contact slurm controller (connect failure)"
+        ));
+        assert!(!leaves_open(
+            "sbatch: error: Batch job submission failed: Invalid account or account/partition combination"
+        ));
     }
 }

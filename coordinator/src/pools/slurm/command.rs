@@ -81,7 +81,8 @@ pub(super) async fn run(
         Ok::<_, io::Error>((status?, output?, errors?))
     };
     let ended = tokio::time::timeout(patience, all).await;
-    let (status, output, errors) = ended.map_err(|_| CommandError::TookTooLong(patience))?.map_err(CommandError::Read)?;
+    let (status, output, errors) =
+        ended.map_err(|_| CommandError::TookTooLong(patience))?.map_err(CommandError::Read)?;
     drop(group);
     if output.len() as u64 > most {
         return Err(CommandError::SaidTooMuch(most));

@@ -20,9 +20,13 @@ const ANSWER: u64 = 64 << 10;
 #[derive(Debug)]
 pub(super) enum Submission {
     Job(JobId),
-    Refused { why: String },
+    Refused {
+        why: String,
+    },
     /// There may be a job.
-    Open { why: String },
+    Open {
+        why: String,
+    },
 }
 
 /// How a job is described to `sbatch`.
@@ -109,11 +113,7 @@ pub(super) async fn queue(
     ];
     args.extend(clusters(settings));
     let said = command::run("squeue", &args, "", patience, QUEUE).await?;
-    if said.is_success {
-        Ok(answers::jobs(&said.output))
-    } else {
-        Err(CommandError::Refused(said.errors))
-    }
+    if said.is_success { Ok(answers::jobs(&said.output)) } else { Err(CommandError::Refused(said.errors)) }
 }
 
 /// Cancels a job if it still waits in the queue. The next look shows what became of it.

@@ -20,7 +20,7 @@ use super::script::Script;
 use super::service::{Added, Change, Request, Surroundings};
 use super::settings::SlurmSettings;
 use super::view::SlurmPoolView;
-use crate::auth::{Scope, TokenId, fresh_token, token_id};
+use crate::auth::{Scope, fresh_token, token_id};
 use crate::clock::unix_ms;
 use crate::driver::input::Input;
 use crate::driver::view::View;
@@ -61,7 +61,9 @@ impl Keeper {
             let name = row.name.clone();
             match Kept::restore(row, &allocations, &surroundings.folders, surroundings.options.settle) {
                 Ok(kept) => drop(pools.insert(name, kept)),
-                Err(error) => error!(pool = name, error = one_line(&error), "a pool cannot be kept: its row is damaged"),
+                Err(error) => {
+                    error!(pool = name, error = one_line(&error), "a pool cannot be kept: its row is damaged")
+                }
             }
         }
         let (last_look, unanswered, own) = (None, 0, BTreeSet::new());
@@ -214,10 +216,12 @@ impl Keeper {
             BatchOrder::Pause { allocation } => {
                 let Some(kept) = self.pools.get_mut(name) else { return Ok(()) };
                 let line = kept.folder.last_log_line(allocation);
-                let said = if line.is_empty() { "without a log".to_owned() } else { format!("its log ends with: {line}") };
+                let said =
+                    if line.is_empty() { "without a log".to_owned() } else { format!("its log ends with: {line}") };
                 let count = BatchSettings::STRIKES_OF_POOL;
                 let log = kept.folder.log(allocation);
-                let reason = format!("{count} allocations in a row ended before a worker said hello; the last one, {said}");
+                let reason =
+                    format!("{count} allocations in a row ended before a worker said hello; the last one, {said}");
                 error!(pool = name, reason, log = %log.display(), "a pool is paused");
                 kept.row = PoolRow { mode: "paused".to_owned(), reason, ..kept.row.clone() };
                 let row = kept.row.clone();
@@ -260,7 +264,8 @@ impl Keeper {
     }
 
     async fn note_job(&mut self, name: &str, allocation: AllocationId, job: u64) -> Result<(), Deposed> {
-        let known = self.pools.get(name).and_then(|kept| kept.pool.allocations().find(|(known, _)| *known == allocation));
+        let known =
+            self.pools.get(name).and_then(|kept| kept.pool.allocations().find(|(known, _)| *known == allocation));
         let Some((_, known)) = known else { return Ok(()) };
         let (allocation, pool) = (allocation.to_string(), name.to_owned());
         let row = AllocationRow { allocation, pool, intended_at_ms: known.intended_at.0, job: Some(job) };
@@ -376,7 +381,12 @@ impl Keeper {
         if let Some(token) = token
             && let Err(error) = self.surroundings.store.revoke_token(&token, unix_ms()).await
         {
-            warn!(pool = name, token, error = one_line(&error), "the token of a pool cannot be revoked: revoke it by hand");
+            warn!(
+                pool = name,
+                token,
+                error = one_line(&error),
+                "the token of a pool cannot be revoked: revoke it by hand"
+            );
         }
         if let Some(kept) = self.pools.remove(name) {
             kept.folder.close();

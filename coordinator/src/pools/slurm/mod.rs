@@ -28,7 +28,7 @@ use std::time::Duration;
 
 pub(crate) use error::SlurmError;
 pub(crate) use service::{Change, SlurmPools, Surroundings};
-pub use settings::{InvalidSettings, SlurmSettings};
+pub(crate) use settings::SlurmSettings;
 pub(crate) use view::{AllocationView, SlurmPoolView};
 
 /// How Slurm is asked.

@@ -108,7 +108,8 @@ mod tests {
 
     #[test]
     fn bash_can_parse_it_and_it_holds_what_was_asked_for() {
-        let settings = SlurmSettings { device: "flex".to_owned(), ca: "PEM".to_owned(), clusters: "east".to_owned(), ..sample() };
+        let settings =
+            SlurmSettings { device: "flex".to_owned(), ca: "PEM".to_owned(), clusters: "east".to_owned(), ..sample() };
         let text = script(&settings);
         assert!(bash(&text, &["-n"]).0);
         for part in [

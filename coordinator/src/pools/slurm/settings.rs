@@ -32,35 +32,35 @@ const OWN_OPTIONS: [(&str, Option<char>, &str); 15] = [
 /// A pool of Slurm jobs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct SlurmSettings {
+pub(crate) struct SlurmSettings {
     /// The time limit of each job, in seconds: a whole number of minutes.
-    pub time_seconds: u64,
-    pub max: u32,
-    pub min: u32,
-    pub backlog: u32,
-    pub gpus_per_worker: u32,
-    pub workers_per_allocation: u32,
+    pub(crate) time_seconds: u64,
+    pub(crate) max: u32,
+    pub(crate) min: u32,
+    pub(crate) backlog: u32,
+    pub(crate) gpus_per_worker: u32,
+    pub(crate) workers_per_allocation: u32,
     /// What each worker trains on; the program's default where it is empty.
-    pub device: String,
-    pub idle_seconds: u64,
-    pub per_minute: u32,
+    pub(crate) device: String,
+    pub(crate) idle_seconds: u64,
+    pub(crate) per_minute: u32,
     /// The cluster to submit to, where there are several; may be empty.
-    pub clusters: String,
+    pub(crate) clusters: String,
     /// Handed through to `sbatch`.
-    pub sbatch_args: Vec<String>,
+    pub(crate) sbatch_args: Vec<String>,
     /// The program on the nodes; that of the coordinator where it is empty.
-    pub program: String,
+    pub(crate) program: String,
     /// The pool's folder, which the nodes must reach; below the storage where it is empty.
-    pub folder: String,
+    pub(crate) folder: String,
     /// The address at which workers dial the coordinator; where it listens if it is empty.
-    pub dial: String,
+    pub(crate) dial: String,
     /// Certificates (PEM) that verify the coordinator; those of the system if it is empty.
-    pub ca: String,
+    pub(crate) ca: String,
 }
 
 /// What is wrong with the settings of a pool.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-pub enum InvalidSettings {
+pub(crate) enum InvalidSettings {
     #[error("{option}: accepted: {accepted}")]
     Value { option: &'static str, accepted: &'static str },
     #[error("`{arg}` cannot be handed to sbatch: {why}")]
@@ -72,7 +72,7 @@ impl SlurmSettings {
     ///
     /// # Errors
     /// If something is out of bounds.
-    pub fn check(&self, name: &str) -> Result<(), InvalidSettings> {
+    pub(crate) fn check(&self, name: &str) -> Result<(), InvalidSettings> {
         let expect = |holds: bool, option, accepted| {
             if holds { Ok(()) } else { Err(InvalidSettings::Value { option, accepted }) }
         };
@@ -82,7 +82,11 @@ impl SlurmSettings {
         let is_line = |text: &str, most: usize| text.len() <= most && !text.chars().any(char::is_control);
         let is_path = |text: &str| text.is_empty() || (is_line(text, 4096) && Path::new(text).is_absolute());
         let is_name = !name.is_empty() && is_word(name, 32) && name.as_bytes()[0].is_ascii_alphanumeric();
-        expect(is_name, "the pool's name", "1 to 32 letters, digits, dots, dashes and underscores, a letter or digit first")?;
+        expect(
+            is_name,
+            "the pool's name",
+            "1 to 32 letters, digits, dots, dashes and underscores, a letter or digit first",
+        )?;
         let is_time = (60..=365 * 86_400).contains(&self.time_seconds) && self.time_seconds.is_multiple_of(60);
         expect(is_time, "--time", "1 minute to 365 days, in whole minutes: Slurm must know when a job ends")?;
         expect((1..=10_000).contains(&self.max), "--max", "1 to 10000")?;
@@ -98,7 +102,7 @@ impl SlurmSettings {
         expect(is_path(&self.folder), "--folder", "an absolute path that the nodes reach")?;
         let is_address = self.dial.is_empty() || (is_line(&self.dial, 1024) && self.dial.contains("://"));
         expect(is_address, "--dial", "an address such as https://login-1:7450")?;
-        expect(self.ca.len() <= 256 << 10, "--ca", "certificates (PEM) of up to 256 KiB")?;
+        expect(self.ca.len() <= 256 << 10, "--dial-ca", "certificates (PEM) of up to 256 KiB")?;
         expect(self.sbatch_args.len() <= MOST_ARGS, "the options of sbatch", "up to 64")?;
         self.sbatch_args.iter().try_for_each(|arg| check_arg(arg))
     }
@@ -136,7 +140,8 @@ fn check_arg(arg: &str) -> Result<(), InvalidSettings> {
         return refused("the pool has a script of its own");
     }
     let long = arg.strip_prefix("--").map(|option| option.split('=').next().unwrap_or_default());
-    let short = arg.strip_prefix('-').filter(|option| !option.starts_with('-')).and_then(|option| option.chars().next());
+    let short =
+        arg.strip_prefix('-').filter(|option| !option.starts_with('-')).and_then(|option| option.chars().next());
     for (name, letter, why) in OWN_OPTIONS {
         let is_long = long.is_some_and(|long| name.starts_with(long));
         if is_long || (short.is_some() && short == letter) {
@@ -179,20 +184,34 @@ mod tests {
     #[test]
     fn sound_settings_are_accepted_and_each_bound_is_named() {
         assert_eq!(settings().check("main-1"), Ok(()));
-        let refused = |settings: SlurmSettings, name: &str| settings.check(name).expect_err("it is refused").to_string();
+        let refused =
+            |settings: SlurmSettings, name: &str| settings.check(name).expect_err("it is refused").to_string();
         assert!(refused(settings(), "a:b").contains("the pool's name"));
         assert!(refused(settings(), "-a").contains("the pool's name"));
         assert!(refused(SlurmSettings { time_seconds: 90, ..settings() }, "a").starts_with("--time: accepted"));
         assert!(refused(SlurmSettings { min: 5, ..settings() }, "a").starts_with("--min"));
-        assert!(refused(SlurmSettings { program: "windtunnel".to_owned(), ..settings() }, "a").starts_with("--program"));
+        assert!(
+            refused(SlurmSettings { program: "windtunnel".to_owned(), ..settings() }, "a").starts_with("--program")
+        );
     }
 
     #[test]
     fn what_the_pool_decides_itself_is_not_handed_through() {
-        for arg in ["--time=5", "--tim=5", "-t5", "-t", "--comment=x", "--com=x", "-J", "--array=1-9", "-M", "--wrap=x", "--"] {
+        for arg in
+            ["--time=5", "--tim=5", "-t5", "-t", "--comment=x", "--com=x", "-J", "--array=1-9", "-M", "--wrap=x", "--"]
+        {
             assert!(check_arg(arg).is_err(), "{arg}");
         }
-        for arg in ["--qos=high", "-A", "me", "--time-min=5", "--exclusive", "--mem=4G", "--reservation=r", "--ntasks-per-node=1"] {
+        for arg in [
+            "--qos=high",
+            "-A",
+            "me",
+            "--time-min=5",
+            "--exclusive",
+            "--mem=4G",
+            "--reservation=r",
+            "--ntasks-per-node=1",
+        ] {
             assert_eq!(check_arg(arg), Ok(()), "{arg}");
         }
         let error = check_arg("--time=5").expect_err("it is refused").to_string();

@@ -11,8 +11,8 @@ use super::derived::{COMPLETED, Derived};
 use super::state::refused;
 use crate::store::snapshot::KEPT;
 use crate::store::{
-    AllocationRow, AttemptRow, CampaignRow, Commit, CommittedCheckpoint, CurvePoint, DerivedCheck, Differences, LogCheck,
-    LogPosition, PackedSnapshot, PoolChange, PoolRow, RecipeText, Speaker, Store, StoreError, Term, TokenRow,
+    AllocationRow, AttemptRow, CampaignRow, Commit, CommittedCheckpoint, CurvePoint, DerivedCheck, Differences,
+    LogCheck, LogPosition, PackedSnapshot, PoolChange, PoolRow, RecipeText, Speaker, Store, StoreError, Term, TokenRow,
     UnusableSnapshot, WholeAttempt,
 };
 

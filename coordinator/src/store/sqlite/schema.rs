@@ -187,9 +187,8 @@ mod tests {
         let mut files: Vec<String> =
             files.map(|file| file.expect("an entry").file_name().into_string().expect("a name in UTF-8")).collect();
         files.sort();
-        let names = FILES
-            .iter()
-            .map(|(version, description, _)| format!("{version:04}_{}.sql", description.replace(' ', "_")));
+        let names =
+            FILES.iter().map(|(version, description, _)| format!("{version:04}_{}.sql", description.replace(' ', "_")));
         assert_eq!(files, names.collect::<Vec<_>>());
     }
 }

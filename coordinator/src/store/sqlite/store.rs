@@ -7,8 +7,8 @@ use vocabulary::{CampaignId, Rows, StageKey, WorkerId};
 use super::error::cannot_read;
 use super::open::SqliteStore;
 use crate::store::{
-    AllocationRow, AttemptRow, CampaignRow, Commit, CommittedCheckpoint, CurvePoint, DerivedCheck, Differences, LogCheck,
-    LogPosition, PackedSnapshot, PoolChange, PoolRow, RecipeText, Speaker, Store, StoreError, Term, TokenRow,
+    AllocationRow, AttemptRow, CampaignRow, Commit, CommittedCheckpoint, CurvePoint, DerivedCheck, Differences,
+    LogCheck, LogPosition, PackedSnapshot, PoolChange, PoolRow, RecipeText, Speaker, Store, StoreError, Term, TokenRow,
     UnusableSnapshot, WholeAttempt,
 };
 

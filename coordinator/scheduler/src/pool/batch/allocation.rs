@@ -117,7 +117,12 @@ mod tests {
         assert_eq!(allocation.to_string(), "0001020304050607ffffffffffffffff");
         assert_eq!(allocation.to_string().parse(), Ok(allocation));
         assert_eq!(allocation.mark(), [0, 1, 2, 3, 4, 5, 6, 7]);
-        for text in ["", "0001020304050607fffffffffffffff", "0001020304050607FFFFFFFFFFFFFFFF", "+001020304050607ffffffffffffffff"] {
+        for text in [
+            "",
+            "0001020304050607fffffffffffffff",
+            "0001020304050607FFFFFFFFFFFFFFFF",
+            "+001020304050607ffffffffffffffff",
+        ] {
             assert_eq!(text.parse::<AllocationId>(), Err(ParseAllocationError), "{text}");
         }
     }

@@ -250,7 +250,8 @@ impl BatchPool {
             }
         }
         let (settle, mut over) = (self.settings.settle, Vec::new());
-        for (allocation, known) in self.allocations.iter_mut().filter(|(allocation, _)| !present.contains(*allocation)) {
+        for (allocation, known) in self.allocations.iter_mut().filter(|(allocation, _)| !present.contains(*allocation))
+        {
             known.misses += 1;
             let is_settled = known.job.is_some() || now >= known.intended_at + settle;
             if known.misses >= MISSES && is_settled {

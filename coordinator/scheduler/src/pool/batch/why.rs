@@ -11,12 +11,21 @@ pub enum Idle {
     NoDemand,
     /// There is something to train, and no worker of the pool has the memory for it.
     TooLarge,
-    AtMost { max: u32 },
+    AtMost {
+        max: u32,
+    },
     /// As many as may wait in the queue do.
-    Backlog { waiting: usize },
-    Rate { per_minute: u32 },
+    Backlog {
+        waiting: usize,
+    },
+    Rate {
+        per_minute: u32,
+    },
     /// The batch system refused the last submission.
-    Refused { seconds: u64, why: String },
+    Refused {
+        seconds: u64,
+        why: String,
+    },
     /// The batch system does not answer.
     Away,
 }

@@ -7,7 +7,8 @@ use std::time::Duration;
 use proptest::prelude::*;
 use scheduler::Timestamp;
 use scheduler::pool::batch::{
-    AllocationId, BatchOrder, BatchPool, BatchSettings, Idle, Job, JobEnd, JobId, JobState, Load, LoadWorker, Look, Mode,
+    AllocationId, BatchOrder, BatchPool, BatchSettings, Idle, Job, JobEnd, JobId, JobState, Load, LoadWorker, Look,
+    Mode,
 };
 use vocabulary::WorkerId;
 
@@ -239,12 +240,8 @@ fn a_job_that_slurm_holds_back_after_a_failed_launch_is_cancelled_and_counts() {
 fn idle_workers_go_and_jobs_that_nothing_needs_are_cancelled_while_they_wait() {
     let mut pool = pool(BatchSettings { min: 1, ..settings() });
     submit(&mut pool, at(0), 1..=4);
-    let jobs = [
-        job(1, JobState::Running),
-        job(2, JobState::Running),
-        job(3, JobState::Pending),
-        job(4, JobState::Pending),
-    ];
+    let jobs =
+        [job(1, JobState::Running), job(2, JobState::Running), job(3, JobState::Pending), job(4, JobState::Pending)];
     let load = with_workers(ready(0), &[(1, true), (2, false)]);
     assert_eq!(pool.handle(at(1), Look::Jobs(&jobs), &load), []);
     assert_eq!(pool.handle(at(300), Look::Jobs(&jobs), &load), []);

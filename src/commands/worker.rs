@@ -15,18 +15,19 @@ use crate::local::reach::find;
 /// Train for a coordinator until stopped
 ///
 /// The worker dials out and listens on no port. It keeps training while the coordinator is away, and reconnects. On
-/// SIGTERM, SIGUSR1, SIGHUP or Ctrl-C it finishes its step, writes a checkpoint and hands the stage back, however often the
-/// signal is repeated; only a second Ctrl-C ends it at once, without losing anything committed.
+/// SIGTERM, SIGHUP or Ctrl-C it finishes its step, writes a checkpoint and hands the stage back within --grace, however often
+/// the signal is repeated; on SIGUSR1, which schedulers send ahead of time, within what is left to --until. Only a second
+/// Ctrl-C ends it at once, without losing anything committed.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:
   windtunnel worker --coordinator https://login-1:7450 --token-file token
 
 Exit codes:
-  0   dismissed by its parent
+  0   dismissed by its parent, or given nothing for --idle-timeout
   1   failed; a restart may help
   69  the coordinator was unreachable for longer than --give-up-after
-  75  stopped by a signal; work was handed back as far as time allowed
+  75  stopped by a signal or --until; work was handed back as far as time allowed
   78  invalid configuration; a restart does not help")]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -44,9 +45,16 @@ pub(crate) struct Args {
 
     /// The time at which this machine is taken away, in seconds since 1970 (`date +%s`)
     ///
-    /// The worker leaves in time, and begins no stage that it could not bring to a checkpoint before
+    /// The worker leaves by itself while it can still hand its stage back, and begins no stage that it could not bring to a
+    /// checkpoint
     #[arg(long, value_name = "UNIX_TIME", value_parser = clap::value_parser!(u64).range(..=MAX_UNIX_TIME))]
     until: Option<u64>,
+
+    /// Seconds with the coordinator without being given anything after which to exit, or `never`
+    ///
+    /// For machines that somebody else could use. Time without a connection does not count: see --give-up-after
+    #[arg(long, value_name = "SECONDS", default_value = "never", value_parser = patience)]
+    idle_timeout: Patience,
 
     /// Seconds without contact to the coordinator after which to write a checkpoint and exit, or `never`
     ///
@@ -82,7 +90,7 @@ pub(crate) struct Args {
 /// The latest time that is accepted: the year 9999. One in milliseconds, a common mistake, is later.
 const MAX_UNIX_TIME: u64 = 253_402_300_799;
 
-/// How long a worker waits for its coordinator; `None` until it answers.
+/// How long a worker waits; `None` if it waits forever.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Patience(Option<Duration>);
 
@@ -135,6 +143,7 @@ impl Args {
             exit_with_stdin: self.exit_with_stdin,
             checkpoint_interval: self.compute.checkpoint_interval.map(Duration::from_secs_f64),
             grace: Duration::from_secs_f64(self.leaving.grace),
+            idle_timeout: self.idle_timeout.0,
             give_up_after: self.give_up_after.0,
             stall_limits: self
                 .stall_after

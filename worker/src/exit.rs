@@ -4,13 +4,13 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum ExitCode {
-    /// It is no longer needed: its standard input was closed.
+    /// It is no longer needed: its standard input was closed, or it was given nothing for too long.
     Done = 0,
     /// It failed for a reason other than its configuration; restarting it may help.
     Failed = 1,
     /// The coordinator was unreachable for too long. `EX_UNAVAILABLE` of sysexits.
     Unreachable = 69,
-    /// A signal stopped it, and it handed its work back. `EX_TEMPFAIL` of sysexits.
+    /// A signal or the end of its time stopped it, and it handed its work back. `EX_TEMPFAIL` of sysexits.
     Preempted = 75,
     /// It cannot work as configured; restarting it does not help. `EX_CONFIG` of sysexits.
     BadConfiguration = 78,
@@ -19,9 +19,9 @@ pub enum ExitCode {
 /// How a worker ended without failing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WorkerExit {
-    /// Its standard input was closed.
+    /// Nobody needs it.
     Done,
-    /// A signal stopped it.
+    /// A signal or the end of its time stopped it.
     Preempted,
 }
 

@@ -63,10 +63,24 @@ impl RetryPolicy {
 
 /// A finished job.
 pub(crate) enum Done {
-    Proved { result: Result<(), ProofError> },
-    Prepared { key: AttemptKey, result: Result<Box<Prepared>, PrepareError> },
-    Stored { key: AttemptKey, step: u64, is_last: bool, result: Result<(CheckpointRef, Blobs), StoreError> },
-    Opened { address: String, result: Result<Storage, StorageError> },
+    Proved {
+        result: Result<(), ProofError>,
+    },
+    Prepared {
+        key: AttemptKey,
+        result: Result<Box<Prepared>, PrepareError>,
+    },
+    Stored {
+        key: AttemptKey,
+        step: u64,
+        is_last: bool,
+        took: Duration,
+        result: Result<(CheckpointRef, Blobs), StoreError>,
+    },
+    Opened {
+        address: String,
+        result: Result<Storage, StorageError>,
+    },
 }
 
 /// Everything an attempt needs.

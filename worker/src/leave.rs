@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 use tracing::{debug, info};
 
 use crate::exit::{ExitCode, WorkerExit};
+use crate::term::to_hand_back;
 
 /// How long a worker without parent and coordinator may take: a successor may be waiting for its device and its folder.
 const ORPHAN_GRACE: Duration = Duration::from_secs(5);
@@ -17,6 +18,12 @@ const AFTER_GRACE: Duration = Duration::from_secs(5);
 /// Why the worker has to leave. Of several reasons the greatest counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Leave {
+    /// It was given nothing for as long as it was told to wait.
+    Idle,
+    /// Its machine is taken away soon, as it was told at its start.
+    TimeUp,
+    /// A signal ahead of time: its machine is taken away soon.
+    Warned,
     /// A signal: the machine is needed for something else.
     Preempted,
     /// A second interrupt from the keyboard: do not wait for a step or a checkpoint. Committed work is safe without them.
@@ -26,11 +33,14 @@ pub enum Leave {
 }
 
 impl Leave {
-    /// How long handing back may take, if `grace` is what the worker was started with.
+    /// How long handing back may take, if `grace` is what the worker was started with, and it has its machine for `left` more,
+    /// as far as it knows.
     #[must_use]
-    pub fn grace(self, grace: Duration) -> Duration {
+    pub fn within(self, grace: Duration, left: Option<Duration>) -> Duration {
         match self {
-            Self::Preempted | Self::ParentGone => grace,
+            // Nobody waits for the machine before that time.
+            Self::TimeUp | Self::Warned => left.map_or(grace, to_hand_back),
+            Self::Idle | Self::Preempted | Self::ParentGone => grace,
             Self::AtOnce => Duration::ZERO,
         }
     }
@@ -39,8 +49,8 @@ impl Leave {
     #[must_use]
     pub fn exit(self) -> WorkerExit {
         match self {
-            Self::Preempted | Self::AtOnce => WorkerExit::Preempted,
-            Self::ParentGone => WorkerExit::Done,
+            Self::TimeUp | Self::Warned | Self::Preempted | Self::AtOnce => WorkerExit::Preempted,
+            Self::Idle | Self::ParentGone => WorkerExit::Done,
         }
     }
 }
@@ -53,7 +63,9 @@ pub(crate) fn orphan_grace(grace: Duration) -> Duration {
 /// A signal that a worker watches for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Heard {
-    /// SIGTERM, SIGUSR1 or SIGHUP. Schedulers repeat them: Slurm sends SIGTERM twice within milliseconds.
+    /// SIGUSR1, which schedulers send ahead of time.
+    Warning,
+    /// SIGTERM or SIGHUP. Schedulers repeat them: Slurm sends SIGTERM twice within milliseconds.
     Request,
     /// SIGINT, as from the keyboard.
     Interrupt,
@@ -62,17 +74,22 @@ enum Heard {
 /// What was heard so far.
 #[derive(Debug, Default)]
 struct Signals {
-    was_told: bool,
+    greatest: Option<Leave>,
     was_interrupted: bool,
 }
 
 impl Signals {
-    /// What a signal asks for; `None` if it only repeats. Only a second interrupt means more than the first signal.
+    /// What a signal asks for; `None` if it only repeats. A request means more than a warning, and a second interrupt more than
+    /// either.
     fn hear(&mut self, heard: Heard) -> Option<Leave> {
-        if heard == Heard::Interrupt && std::mem::replace(&mut self.was_interrupted, true) {
-            return Some(Leave::AtOnce);
-        }
-        (!std::mem::replace(&mut self.was_told, true)).then_some(Leave::Preempted)
+        let asked = match heard {
+            Heard::Warning => Leave::Warned,
+            Heard::Interrupt if std::mem::replace(&mut self.was_interrupted, true) => return Some(Leave::AtOnce),
+            Heard::Request | Heard::Interrupt => Leave::Preempted,
+        };
+        let is_news = self.greatest < Some(asked);
+        self.greatest = self.greatest.max(Some(asked));
+        is_news.then_some(asked)
     }
 }
 
@@ -101,7 +118,7 @@ pub(crate) fn watch_signals(exit_with_stdin: bool, leave: &mpsc::Sender<Leave>) 
         loop {
             let heard = tokio::select! {
                 _ = terminate.recv() => Heard::Request,
-                _ = warning.recv() => Heard::Request,
+                _ = warning.recv() => Heard::Warning,
                 () = next(&mut hangup) => {
                     if exit_with_stdin {
                         continue;
@@ -118,6 +135,7 @@ pub(crate) fn watch_signals(exit_with_stdin: bool, leave: &mpsc::Sender<Leave>) 
             let Some(why) = signals.hear(heard) else { continue };
             match why {
                 Leave::AtOnce => info!("leaving at once"),
+                Leave::Warned => info!("told ahead of time to leave: what is trained goes to a checkpoint first"),
                 _ => info!("leaving: what is trained goes to a checkpoint first; a second Ctrl-C leaves at once"),
             }
             if leave.send(why).await.is_err() {
@@ -156,7 +174,7 @@ pub(crate) fn watch_stdin(leave: mpsc::Sender<Leave>, grace: Duration) -> std::i
         }
         info!("the standard input ended");
         let _ = leave.blocking_send(Leave::ParentGone);
-        std::thread::sleep(Leave::ParentGone.grace(grace) + AFTER_GRACE);
+        std::thread::sleep(Leave::ParentGone.within(grace, None) + AFTER_GRACE);
         std::process::exit(i32::from(ExitCode::Done as u8));
     };
     std::thread::Builder::new().name("stdin".to_owned()).spawn(watch)?;
@@ -173,19 +191,37 @@ mod tests {
             let mut signals = Signals::default();
             row.iter().filter_map(|heard| signals.hear(*heard)).collect::<Vec<_>>()
         };
-        use Heard::{Interrupt, Request};
+        use Heard::{Interrupt, Request, Warning};
         assert_eq!(heard(&[Request, Request, Request]), [Leave::Preempted]);
         assert_eq!(heard(&[Request, Interrupt, Request]), [Leave::Preempted]);
         assert_eq!(heard(&[Interrupt, Request, Request]), [Leave::Preempted]);
         assert_eq!(heard(&[Interrupt, Interrupt]), [Leave::Preempted, Leave::AtOnce]);
         assert_eq!(heard(&[Request, Interrupt, Request, Interrupt]), [Leave::Preempted, Leave::AtOnce]);
+        assert_eq!(heard(&[Warning, Warning, Request, Request]), [Leave::Warned, Leave::Preempted]);
+        assert_eq!(heard(&[Request, Warning, Request]), [Leave::Preempted]);
+        assert_eq!(heard(&[Warning, Interrupt, Interrupt]), [Leave::Warned, Leave::Preempted, Leave::AtOnce]);
+    }
+
+    #[test]
+    fn one_told_ahead_of_time_has_what_is_left_and_any_other_its_grace() {
+        let (grace, left) = (Duration::from_secs(25), Some(Duration::from_secs(180)));
+        for why in [Leave::Warned, Leave::TimeUp] {
+            assert_eq!(why.within(grace, left), Duration::from_secs(170));
+            assert_eq!(why.within(grace, None), grace);
+            assert_eq!(why.exit(), WorkerExit::Preempted);
+        }
+        for why in [Leave::Idle, Leave::Preempted, Leave::ParentGone] {
+            assert_eq!(why.within(grace, left), grace);
+        }
+        assert_eq!(Leave::AtOnce.within(grace, left), Duration::ZERO);
+        assert_eq!(Leave::Idle.exit(), WorkerExit::Done);
     }
 
     #[test]
     fn a_parent_that_leaves_in_order_waits_as_long_as_a_scheduler_does() {
         let grace = Duration::from_secs(170);
-        assert_eq!(Leave::ParentGone.grace(grace), grace);
-        assert_eq!(Leave::Preempted.grace(grace), grace);
+        assert_eq!(Leave::ParentGone.within(grace, None), grace);
+        assert_eq!(Leave::Preempted.within(grace, None), grace);
         assert_eq!(orphan_grace(grace), ORPHAN_GRACE);
         assert_eq!(orphan_grace(Duration::from_secs(1)), Duration::from_secs(1));
     }

@@ -41,6 +41,7 @@ pub mod runner;
 pub mod session;
 mod shell;
 mod standalone;
+mod term;
 pub mod training;
 
 pub use cadence::Cadence;

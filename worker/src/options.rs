@@ -38,6 +38,8 @@ pub struct WorkerOptions {
     pub checkpoint_interval: Option<Duration>,
     /// Time to finish the step, write a checkpoint and hand the stage back after a signal, or at the end of the standard input.
     pub grace: Duration,
+    /// The worker exits after this time with the coordinator without being given anything; `None` if it never does.
+    pub idle_timeout: Option<Duration>,
     /// The worker exits after this time without an answer from the coordinator; `None` if it never does.
     pub give_up_after: Option<Duration>,
     /// How long the training thread may be busy with one thing before it is taken to hang, and the worker ends.
@@ -68,6 +70,7 @@ impl WorkerOptions {
             exit_with_stdin: false,
             checkpoint_interval: None,
             grace: Duration::from_secs(25),
+            idle_timeout: None,
             give_up_after: None,
             stall_limits: StallLimits::default(),
             hang_while: None,

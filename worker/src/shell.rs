@@ -1,6 +1,7 @@
 //! The loop that turns what arrives into events, and performs the actions that the session returns. It makes no decisions.
 
 mod proof;
+mod time;
 
 use std::collections::VecDeque;
 use std::future::pending;
@@ -28,6 +29,7 @@ use crate::session::link::{LinkError, LinkEvent, Sender};
 use crate::session::{Action, Assignment, Event, Lost, Offer, Session, Unnumbered, Unprepared, WireError, decode};
 use outbox::Spool;
 use proof::Proof;
+use time::Time;
 
 /// The heartbeat interval until the coordinator's welcome sets it.
 const HEARTBEAT_BEFORE_WELCOME: Duration = Duration::from_secs(5);
@@ -52,6 +54,7 @@ pub(crate) struct Shell {
     /// What to prepare once the storage is open.
     unprepared: Option<Assignment>,
     proof: Proof,
+    time: Time,
     jobs: JoinSet<Done>,
     /// Held while a checkpoint is being stored.
     store_turn: Arc<Mutex<()>>,
@@ -83,6 +86,7 @@ impl Shell {
     /// A shell that only delivers what is in its session.
     pub(crate) fn new(options: Arc<WorkerOptions>, home: Arc<Home>, session: Session, spool: Spool) -> Self {
         let cache = Cache::new(options.cache_bytes);
+        let time = Time::new(options.place.until_ms, Instant::now());
         let between_looks = (options.stall_limits.step / 20).clamp(Duration::from_millis(20), BETWEEN_LOOKS);
         Self {
             options,
@@ -95,6 +99,7 @@ impl Shell {
             opening: None,
             unprepared: None,
             proof: Proof::default(),
+            time,
             jobs: JoinSet::new(),
             store_turn: Arc::default(),
             preparing: None,
@@ -134,11 +139,14 @@ impl Shell {
                 return self.depart(link).await;
             }
             let deadline = self.deadline();
+            let to_leave = self.to_leave_by_itself();
             let waiting = self.sender.clone().filter(|_| self.session.has_message());
             tokio::select! {
                 Some(event) = link.recv() => self.on_link(event)?,
                 report = reported(&mut self.training_thread), if self.session.has_room() => {
-                    self.feed(Event::Reported(report.ok_or(WorkerError::TrainingThread)?))?;
+                    let report = report.ok_or(WorkerError::TrainingThread)?;
+                    self.time.note(&report);
+                    self.feed(Event::Reported(report))?;
                 }
                 Some(done) = self.jobs.join_next() => match done {
                     Ok(done) => self.on_done(done)?,
@@ -149,6 +157,7 @@ impl Shell {
                 _ = self.look.tick() => self.on_look()?,
                 Some(why) = leave.recv() => self.on_leave(why)?,
                 () = at(deadline) => self.on_deadline()?,
+                () = at(to_leave.map(|(_, at)| at)) => self.leave_by_itself(to_leave)?,
                 () = at(self.proof.again_at) => self.prove_storage()?,
                 () = room(waiting) => {}
             }
@@ -210,7 +219,11 @@ impl Shell {
                 let Some((_, storage)) = &self.storage else { return Ok(None) };
                 let policy = if is_last { RetryPolicy::LAST } else { RetryPolicy::USUAL };
                 let storing = store(storage.clone(), Arc::clone(&self.store_turn), key, step, policy, blobs);
-                let job = async move { Done::Stored { key, step, is_last, result: storing.await } };
+                let began = Instant::now();
+                let job = async move {
+                    let result = storing.await;
+                    Done::Stored { key, step, is_last, took: began.elapsed(), result }
+                };
                 self.jobs.spawn(job.instrument(span(key)));
             }
             Action::Configure { heartbeat_interval, storage } => self.configure(heartbeat_interval, storage)?,
@@ -228,6 +241,7 @@ impl Shell {
 
     fn prepare(&mut self, assignment: Assignment) -> Option<Event> {
         let key = assignment.key;
+        self.time.assigned(key);
         if self.opening.is_some() {
             self.unprepared = Some(assignment);
             return None;
@@ -358,7 +372,10 @@ impl Shell {
                 }
             }
             Done::Opened { address, result } => self.on_opened(address, result),
-            Done::Stored { key, step, is_last, result } => {
+            Done::Stored { key, step, is_last, took, result } => {
+                if result.is_ok() {
+                    self.time.costs.stored(took);
+                }
                 if let Some((_, controls)) = self.training.as_ref().filter(|(training, _)| *training == key) {
                     controls.stored();
                 }
@@ -395,7 +412,7 @@ impl Shell {
     }
 
     fn on_leave(&mut self, why: Leave) -> Result<(), WorkerError> {
-        self.begin_to_leave(why, why.grace(self.options.grace));
+        self.begin_to_leave(why, why.within(self.options.grace, self.time.left()));
         self.has_departed |= why == Leave::AtOnce;
         self.feed(Event::LeaveRequested)?;
         self.leave_as_orphan()

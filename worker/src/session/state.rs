@@ -188,6 +188,12 @@ impl Session {
         self.connection == Connection::Attached
     }
 
+    /// Whether it has nothing to train or to evaluate.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.current.is_none() && self.queued.is_none()
+    }
+
     /// Whether there is room for reports of the training thread. Without room, training waits, so that curves have no gaps. A
     /// worker that leaves takes what little still comes: its last checkpoint is behind it.
     #[must_use]

@@ -216,3 +216,77 @@ async fn a_name_is_had_by_one_worker_at_a_time() {
     let (_third, _) = bench.worker();
     assert_eq!(bench.coordinator.accept().await.1.name, "w");
 }
+
+/// The time in milliseconds since 1970, so much from now.
+fn unix_ms_in(left: Duration) -> u64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
+    u64::try_from((now + left).as_millis()).expect("before the end of time")
+}
+
+#[tokio::test]
+async fn a_worker_without_time_for_another_stage_leaves_by_itself() {
+    let mut bench = Bench::new();
+    let (trainer, _) = PaperTrainer::new();
+    // Handing back, the margin and a start that was not measured yet take 55 s.
+    let place = vocabulary::Place { until_ms: Some(unix_ms_in(Duration::from_secs(56))), ..Default::default() };
+    let worker = Worker::start(WorkerOptions { place, ..bench.options() }, trainer);
+    let (mut session, hello) = bench.coordinator.accept().await;
+    assert!(hello.place.is_some_and(|place| place.until_unix_ms.is_some()));
+    while session.next().await.is_some_and(|message| !matches!(message.body, Some(Up::Goodbye(_)))) {}
+    drop(session);
+    assert_eq!(worker.end().await.expect("it ends well").exit_code(), ExitCode::Preempted);
+}
+
+#[tokio::test]
+async fn a_worker_that_is_given_nothing_ends_well_and_one_that_trains_does_not() {
+    let mut bench = Bench::new();
+    let (trainer, reins) = PaperTrainer::new();
+    let idle_timeout = Some(Duration::from_millis(300));
+    let worker = Worker::start(WorkerOptions { idle_timeout, ..bench.options() }, trainer);
+    let (mut session, _) = bench.coordinator.accept().await;
+    let trunk = stage("trunk", None, 600);
+    let mut record = Record::default();
+    reins.hold_at(300);
+    session.assign(attempt(&trunk, 1), &trunk, None).await;
+    reins.arrives_at(300).await;
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    reins.let_go();
+    session.hear_the_end_of(attempt(&trunk, 1), &mut record).await;
+    assert_eq!(
+        record.story(attempt(&trunk, 1)).last(),
+        Some(&"completed"),
+        "it stayed as long as it had something to do"
+    );
+    session.acknowledge(record.position()).await;
+    while session.next().await.is_some_and(|message| !matches!(message.body, Some(Up::Goodbye(_)))) {}
+    drop(session);
+    assert_eq!(worker.end().await.expect("it ends well").exit_code(), ExitCode::Done);
+}
+
+#[tokio::test]
+async fn a_worker_that_was_told_ahead_of_time_has_only_its_grace_once_it_has_to_go() {
+    let mut bench = Bench::new();
+    let (trainer, reins) = PaperTrainer::new();
+    let place = vocabulary::Place { until_ms: Some(unix_ms_in(Duration::from_secs(3600))), ..Default::default() };
+    let grace = Duration::from_millis(50);
+    let worker = Worker::start(WorkerOptions { place, grace, ..bench.options() }, trainer);
+    let (mut session, _) = bench.coordinator.accept().await;
+    let (trunk, key) = (stage("trunk", None, 600), attempt(&stage("trunk", None, 600), 1));
+    reins.hold_at(300);
+    session.assign(key, &trunk, None).await;
+    reins.arrives_at(300).await;
+    worker.leave(Leave::Warned).await;
+    // Ten times its grace: it would be gone.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    worker.leave(Leave::Preempted).await;
+    let mut record = Record::default();
+    while let Some(message) = session.next().await.filter(|message| !matches!(message.body, Some(Up::Goodbye(_)))) {
+        if message.sequence > 0 {
+            record.take(message);
+        }
+    }
+    assert!(record.story(key).iter().all(|what| *what == "points"), "{:?}", record.story(key));
+    drop(session);
+    assert_eq!(worker.end().await.expect("it ends well").exit_code(), ExitCode::Preempted);
+    reins.let_go();
+}

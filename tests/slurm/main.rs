@@ -6,6 +6,7 @@
 mod support;
 
 mod engine;
+mod pool;
 
 use engine::Engine;
 

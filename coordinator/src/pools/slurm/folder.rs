@@ -93,7 +93,11 @@ impl Folder {
         };
         let tail = tail().unwrap_or_default();
         let tail = String::from_utf8_lossy(&tail);
-        one_line(tail.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or_default())
+        let lines = || tail.lines().map(str::trim).filter(|line| !line.is_empty());
+        // What Slurm adds says less than what the program said before.
+        let of_slurm = |line: &&str| line.starts_with("srun: ") || line.starts_with("slurmstepd: ");
+        let last = lines().filter(|line| !of_slurm(line)).next_back().or_else(|| lines().next_back());
+        one_line(last.unwrap_or_default())
     }
 
     /// Deletes the oldest logs beyond the most that are kept.
@@ -144,7 +148,11 @@ mod tests {
         assert_eq!(folder.token().expect("it is there").expose(), "second");
         let allocation = AllocationId([1; 16]);
         assert_eq!(folder.last_log_line(allocation), "");
-        fs::write(folder.log(allocation), "a\nerror: no \x1b[1mdevice\n\n").expect("it is written");
+        fs::write(
+            folder.log(allocation),
+            "a\nerror: no \x1b[1mdevice\n\nsrun: error: n1: task 0: Exited with exit code 78\n",
+        )
+        .expect("it is written");
         assert_eq!(folder.last_log_line(allocation), "error: no  [1mdevice");
         folder.close();
         assert!(folder.token().is_none());

@@ -29,6 +29,11 @@ impl Nodes {
         self.strikes.remove(node);
     }
 
+    /// Without the nodes that are avoided, nothing can be submitted: they are no worse than the others.
+    pub(super) fn forgive(&mut self) {
+        self.strikes.clear();
+    }
+
     /// The nodes to keep away from now, and until when.
     pub fn avoided(&self, now: Timestamp) -> impl Iterator<Item = (&str, Timestamp)> {
         let avoided = self.strikes.iter().filter(|(_, strikes)| strikes.count >= BatchSettings::STRIKES_OF_NODE);

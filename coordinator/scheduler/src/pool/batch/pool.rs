@@ -164,9 +164,13 @@ impl BatchPool {
         }
     }
 
-    /// The batch system refused a submission: there is no job.
+    /// The batch system refused a submission: there is no job. If nodes were to be avoided, that may be why, as on a cluster whose
+    /// every node was tried; then they are avoided no longer.
     pub fn refused(&mut self, now: Timestamp, allocation: AllocationId, why: String) {
         self.allocations.remove(&allocation);
+        if self.nodes.avoided(now).next().is_some() {
+            return self.nodes.forgive();
+        }
         self.refusals = self.refusals.saturating_add(1);
         let wait = BatchSettings::FIRST_WAIT.saturating_mul(1 << (self.refusals - 1).min(16));
         self.refused_until = now + wait.min(BatchSettings::LONGEST_WAIT);

@@ -183,6 +183,20 @@ fn a_node_on_which_allocations_end_early_twice_is_avoided_for_an_hour() {
 }
 
 #[test]
+fn where_all_nodes_are_avoided_the_next_try_avoids_none() {
+    let mut pool = pool(BatchSettings { max: 1, ..settings() });
+    for number in 1..=2 {
+        submit(&mut pool, at(0), number..=number);
+        let _ = pool.handle(at(1), Look::Jobs(&[job(number, JobState::Ended(JobEnd::Failed))]), &ready(0));
+    }
+    let orders = pool.handle(at(2), Look::Jobs(&[]), &ready(1));
+    assert_eq!(orders, [BatchOrder::Submit { exclude: vec!["n9".to_owned()] }]);
+    pool.intended(at(2), id(3));
+    pool.refused(at(2), id(3), "requested node configuration is not available".to_owned());
+    assert_eq!(pool.handle(at(3), Look::Jobs(&[]), &ready(1)), [BatchOrder::Submit { exclude: Vec::new() }]);
+}
+
+#[test]
 fn five_early_ends_in_a_row_pause_the_pool_and_a_hello_begins_anew() {
     let mut pool = pool(BatchSettings { max: 1, ..settings() });
     let mut early = |pool: &mut BatchPool, number: u8| {

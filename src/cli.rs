@@ -30,7 +30,7 @@ pub(crate) struct Cli {
 /// The commands by what they are for, as help lists them.
 const GROUPS: [(&str, &[&str]); 5] = [
     ("Run", &["run", "extend", "branch", "evaluate", "submit", "train", "plan", "recipe", "data"]),
-    ("Look", &["list", "show", "watch", "curves", "report", "show-model"]),
+    ("Look", &["list", "show", "watch", "workers", "curves", "report", "show-model"]),
     ("Fit", &["fit", "predict", "optimal", "forecast"]),
     (
         "Operate",
@@ -108,6 +108,7 @@ pub(crate) enum Command {
     Serve(commands::serve::Args),
     Worker(commands::worker::Args),
     Pool(commands::pool::Args),
+    Workers(commands::workers::Args),
     Token(commands::token::Args),
     Submit(commands::submit::Args),
     List(commands::list::Args),
@@ -156,6 +157,7 @@ impl Command {
             Self::Serve(args) => args.run(global),
             Self::Worker(args) => args.run(global),
             Self::Pool(args) => args.run(global),
+            Self::Workers(args) => args.run(global),
             Self::Token(args) => args.run(global),
             Self::Submit(args) => args.run(global),
             Self::List(args) => args.run(global),

@@ -26,6 +26,7 @@ fn help() {
         &["worker"],
         &["submit"],
         &["list"],
+        &["workers"],
         &["show"],
         &["show-model"],
         &["watch"],

@@ -149,19 +149,29 @@ fn number_after(text: &str, word: &str) -> u64 {
 fn supervisors_give_a_worker_a_little_more_time_than_it_takes() {
     let deploy = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy");
     let read = |name: &str| fs::read_to_string(deploy.join(name)).expect("it is there");
-    let (script, unit) = (read("slurm/workers.sbatch"), read("systemd/windtunnel-worker@.service"));
-    let times = [
-        (number_after(&script, "--grace "), number_after(&script, "--signal=TERM@")),
-        (number_after(&unit, "%i --grace "), number_after(&unit, "TimeoutStopSec=")),
-    ];
-    for (grace, time) in times {
-        assert!(grace < time && time - grace <= 10, "{grace} of {time}");
-    }
+    let unit = read("systemd/windtunnel-worker@.service");
+    let (grace, time) = (number_after(&unit, "%i --grace "), number_after(&unit, "TimeoutStopSec="));
+    assert!(grace < time && time - grace <= 10, "{grace} of {time}");
+    // Slurm's KillWait is 30 s, and the script leaves the grace at its default.
+    let help = Place::new().run(&["worker", "--help"]).expect(0).stdout;
+    let grace = help.split_once("--grace <SECONDS>").expect("is an option").1;
+    let grace: u64 = grace
+        .split_once("[default: ")
+        .expect("has one")
+        .1
+        .split(']')
+        .next()
+        .unwrap_or_default()
+        .parse()
+        .expect("a number");
+    let script = read("slurm/workers.sbatch");
+    assert!(grace < 30 && number_after(&script, "--signal=USR1@") > 2 * grace, "{grace}");
+    assert!(!script.contains(" --grace \""), "the default counts");
     assert!(read("systemd/windtunnel-coordinator.service").contains("\nStartLimitIntervalSec=0\n"));
 }
 
 /// Runs the pilot script with stand-ins for `srun`, which runs a task for each code, and for the program.
-fn pilot(codes: &str) -> (Option<i32>, String) {
+fn pilot(codes: &str, variables: &[(&str, &str)]) -> (Option<i32>, String) {
     let place = Place::new();
     let bin = place.path("bin");
     fs::create_dir(&bin).expect("made");
@@ -173,13 +183,18 @@ fn pilot(codes: &str) -> (Option<i32>, String) {
     let tasks = "while [ \"${1#--}\" != \"$1\" ]; do shift; done\nworst=0\nfor code in $CODES; do\n\
                  status=0; CODE=$code \"$@\" || status=$?\n[ $status -gt $worst ] && worst=$status\ndone\nexit $worst\n";
     stand_in("srun", tasks);
+    stand_in("squeue", "[ \"$*\" = \"$EXPECTED\" ] && echo \"$LEFT\"\n");
+    stand_in("date", "echo 1000000000\n");
     stand_in("windtunnel", "echo \"$WINDTUNNEL_DATA_DIR $*\"\nexit \"$CODE\"\n");
     let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap_or_default());
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/slurm/workers.sbatch");
     let mut command = Command::new("bash");
     command.arg(script).env("PATH", path).env("CODES", codes).env("USER", "ada").env_remove("SLURM_TMPDIR");
     command.env("TMPDIR", place.path("")).env("WINDTUNNEL_COORDINATOR", "https://login-1:7450");
-    command.env_remove("WINDTUNNEL_DATA_DIR");
+    for name in ["WINDTUNNEL_DATA_DIR", "SLURM_JOB_ID", "SLURM_JOB_END_TIME", "SLURM_ARRAY_TASK_ID"] {
+        command.env_remove(name);
+    }
+    command.envs(variables.iter().copied());
     let output = command.output().expect("there is a shell");
     assert_eq!(fs::metadata(place.path("windtunnel-ada")).expect("it is made").permissions().mode() & 0o777, 0o700);
     (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
@@ -187,12 +202,64 @@ fn pilot(codes: &str) -> (Option<i32>, String) {
 
 #[test]
 fn a_pilot_ends_as_the_worst_of_its_workers_does() {
-    assert_eq!(pilot("75 75").0, Some(0), "all were told to stop");
-    assert_eq!(pilot("75 1").0, Some(1));
-    assert_eq!(pilot("69 75 75").0, Some(69));
-    assert_eq!(pilot("0 78 1").0, Some(78));
-    let (_, said) = pilot("75");
-    assert!(said.contains("/windtunnel-ada --log info worker"), "{said}");
+    let status = |codes| pilot(codes, &[]).0;
+    assert_eq!(status("75 75"), Some(0), "all were told to stop");
+    assert_eq!(status("75 1"), Some(1));
+    assert_eq!(status("69 75 75"), Some(69));
+    assert_eq!(status("0 78 1"), Some(78));
+}
+
+#[test]
+fn a_pilot_is_told_by_variables_what_to_start() {
+    let said = |variables: &[(&str, &str)]| {
+        let (code, said) = pilot("75", variables);
+        assert_eq!(code, Some(0), "{said}");
+        let said = said.trim().to_owned();
+        said.split_once("/windtunnel-ada ").expect("it has a folder of its own").1.to_owned()
+    };
+    assert_eq!(said(&[]), "--log info worker --device cuda:0 --threads 1 --idle-timeout 600");
+    let variables = [
+        ("WINDTUNNEL_DEVICE", "flex"),
+        ("WINDTUNNEL_DEVICE_MEMORY", "80"),
+        ("WINDTUNNEL_IDLE_TIMEOUT", "never"),
+        ("WINDTUNNEL_WORKER_ARGS", "--grace 5  --name x"),
+        ("SLURM_CPUS_PER_TASK", "8"),
+    ];
+    assert_eq!(
+        said(&variables),
+        "--log info worker --device flex --threads 8 --idle-timeout never --device-memory 80 --grace 5 --name x"
+    );
+}
+
+#[test]
+fn a_pilot_knows_when_its_job_ends_in_every_form_that_slurm_writes() {
+    let until = |variables: &[(&str, &str)]| {
+        let job = [("SLURM_JOB_ID", "17"), ("EXPECTED", "--noheader --jobs=17 --format=%L")];
+        let (_, said) = pilot("75", &[job.as_slice(), variables].concat());
+        said.trim().split_once("--until ").map(|(_, until)| until.parse::<u64>().expect("a number"))
+    };
+    let minute = 60;
+    for (left, seconds) in [
+        ("0:01", 1),
+        ("59:08", 59 * minute + 8),
+        ("08:09:00", (8 * 60 + 9) * minute),
+        ("1-02:03:04", (26 * 60 + 3) * minute + 4),
+        ("100-00:00:00", 2400 * 60 * minute),
+    ] {
+        assert_eq!(until(&[("LEFT", left)]), Some(1_000_000_000 + seconds), "{left}");
+    }
+    for unknown in ["UNLIMITED", "NOT_SET", "INVALID", "", "-1:00", "1:00\n2:00"] {
+        assert_eq!(until(&[("LEFT", unknown)]), None, "{unknown}");
+    }
+    let array = [
+        ("SLURM_ARRAY_JOB_ID", "14"),
+        ("SLURM_ARRAY_TASK_ID", "3"),
+        ("EXPECTED", "--noheader --jobs=14_3 --format=%L"),
+        ("LEFT", "1:00"),
+    ];
+    assert_eq!(until(&array), Some(1_000_000_060));
+    assert_eq!(until(&[("SLURM_JOB_END_TIME", "1700000000"), ("LEFT", "1:00")]), Some(1_700_000_000));
+    assert_eq!(until(&[("SLURM_JOB_ID", "18"), ("LEFT", "1:00")]), None, "Slurm does not know the job any more");
 }
 
 /// A worker whose training hangs ends, so that its device is free, and its stage is trained on.

@@ -35,3 +35,4 @@ pub(crate) mod train;
 pub(crate) mod verify;
 pub(crate) mod watch;
 pub(crate) mod worker;
+pub(crate) mod workers;

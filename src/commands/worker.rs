@@ -27,7 +27,7 @@ Exit codes:
   0   dismissed by its parent, or given nothing for --idle-timeout
   1   failed; a restart may help
   69  the coordinator was unreachable for longer than --give-up-after
-  75  stopped by a signal or --until; work was handed back as far as time allowed
+  75  stopped by a signal or --until; work was handed back if time allowed
   78  invalid configuration; a restart does not help")]
 pub(crate) struct Args {
     #[command(flatten)]

@@ -19,6 +19,7 @@ mod stage;
 mod stages;
 mod table;
 mod upload;
+mod workers;
 
 pub(crate) use addition::AdditionView;
 pub(crate) use bench::BenchView;
@@ -36,3 +37,4 @@ pub(crate) use stage::StageView;
 pub(crate) use stages::table as stage_table;
 pub(crate) use table::terminal_width;
 pub(crate) use upload::say_upload;
+pub(crate) use workers::{WorkerList, WorkerView};

@@ -2,18 +2,15 @@
 //! answer that is lost doubles a job, and nothing is left in the queue.
 
 use std::fs;
-use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
-
 use crate::engine::{Engine, LOW, MAIN, NODES};
-use crate::support::process::{Running, wait_for};
+use crate::pool_site::PoolSite;
+use crate::support::process::wait_for;
 use crate::support::{Place, one_at_a_time, smoke_recipe};
 
 /// A trunk with six branches, which trains for long enough to be disturbed.
@@ -24,170 +21,6 @@ fn recipe() -> String {
     let recipe = recipe.replace("sizes = [\"smoke-16\", \"smoke-32\"]", "sizes = [\"smoke-16\"]");
     assert_ne!(recipe, smoke, "the smoke recipe has the points and sizes that this test expects");
     recipe
-}
-
-/// A coordinator with its own `sbatch` in front of Slurm's.
-struct Site<'a> {
-    engine: &'a Engine,
-    place: &'a Place,
-    port: u16,
-    serve: Mutex<Option<Running>>,
-}
-
-impl<'a> Site<'a> {
-    fn new(engine: &'a Engine, place: &'a Place) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let port = listener.local_addr().expect("has an address").port();
-        let site = Self { engine, place, port, serve: Mutex::new(None) };
-        fs::create_dir_all(place.path("bin")).expect("made");
-        site.write_sbatch();
-        drop(listener);
-        site.start();
-        site
-    }
-
-    /// An `sbatch` that counts submissions, and does what files in the place ask for: `lose` has it submit and then hang, so that
-    /// its answer is lost, `hang` has it hang before it submits. Each is done once.
-    fn write_sbatch(&self) {
-        let folder = self.place.path("");
-        let text = format!(
-            "#!/bin/bash\n\
-             cd '{folder}'\n\
-             export PATH=${{PATH#*:}}\n\
-             case \" $* \" in *' --test-only '*) exec sbatch \"$@\" ;; esac\n\
-             echo \"$*\" >> submissions\n\
-             if mv hang hung 2>/dev/null; then exec sleep 1000; fi\n\
-             if mv lose lost 2>/dev/null; then sbatch \"$@\" > answer; exec sleep 1000; fi\n\
-             exec sbatch \"$@\"\n",
-            folder = folder.display()
-        );
-        let path = self.place.write("bin/sbatch", &text);
-        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("ours");
-    }
-
-    fn start(&self) {
-        let path = std::env::var("PATH").unwrap_or_default();
-        let listen = format!("127.0.0.1:{}", self.port);
-        let mut command = self.place.command(&["serve", "--listen", &listen, "--slurm-poll", "1", "--lease", "10"]);
-        command.env("SLURM_CONF", self.engine.conf());
-        command.env("PATH", format!("{}:{path}", self.place.path("bin").display()));
-        let log = fs::File::options().create(true).append(true).open(self.place.path("serve.log")).expect("opened");
-        *self.serve.lock().expect("no thread panicked with it") = Some(Running::start_to(&mut command, log));
-        wait_for("the coordinator to answer", || {
-            thread::sleep(Duration::from_millis(50));
-            (self.place.run(&["pool", "list"]).code == Some(0) && self.is_served()).then_some(())
-        });
-    }
-
-    fn is_served(&self) -> bool {
-        std::net::TcpStream::connect(("127.0.0.1", self.port)).is_ok()
-    }
-
-    fn kill(&self) {
-        let serve = self.serve.lock().expect("no thread panicked with it").take().expect("it runs");
-        serve.kill_group();
-    }
-
-    fn add(&self, name: &str, options: &[&str], sbatch: &[&str]) -> String {
-        let program = env!("CARGO_BIN_EXE_windtunnel");
-        let fixed = [
-            "pool",
-            "add",
-            "slurm",
-            name,
-            "--gpus-per-worker",
-            "0",
-            "--device",
-            "flex",
-            "--idle",
-            "4s",
-            "--rate",
-            "60/min",
-        ];
-        let mut args = fixed.to_vec();
-        if !options.contains(&"--program") {
-            args.extend(["--program", program]);
-        }
-        args.extend(options);
-        args.extend(["--", "--cpus-per-task=1", "--mem=500"]);
-        args.extend(sbatch);
-        self.place.run(&args).expect(0).stdout
-    }
-
-    /// The pool, as it is shown.
-    fn pool(&self, name: &str) -> Value {
-        let shown = self.place.run(&["pool", "show", name, "--json"]).expect(0).stdout;
-        serde_json::from_str(&shown).expect("is JSON")
-    }
-
-    /// The job and the node of an allocation that has a worker with work.
-    #[track_caller]
-    fn wait_for_busy(&self, name: &str) -> (String, String) {
-        self.wait_for_another(name, "")
-    }
-
-    /// The job of another such allocation.
-    #[track_caller]
-    fn wait_for_busy_besides(&self, name: &str, job: &str) -> String {
-        self.wait_for_another(name, job).0
-    }
-
-    #[track_caller]
-    fn wait_for_another(&self, name: &str, job: &str) -> (String, String) {
-        wait_for("a worker to have work", || {
-            thread::sleep(Duration::from_millis(200));
-            let pool = self.pool(name);
-            let allocations = pool["allocations"].as_array().expect("a list").clone();
-            let is_busy = |known: &&Value| {
-                let workers = known["workers"].as_array().expect("a list");
-                known["state"] == "running"
-                    && known["job"].to_string() != job
-                    && workers.iter().any(|worker| worker["is_busy"] == true)
-            };
-            let busy = allocations.iter().find(is_busy)?;
-            Some((busy["job"].as_u64()?.to_string(), busy["node"].as_str()?.to_owned()))
-        })
-    }
-
-    /// How many stages are done; `None` before the campaign is known.
-    fn stages_done(&self) -> Option<u64> {
-        let shown = self.place.run(&["list", "--json"]);
-        let shown: Value = serde_json::from_str(&shown.stdout).ok()?;
-        shown["campaigns"].as_array()?.iter().find(|campaign| campaign["name"] == "smoke")?["stages"]["completed"]
-            .as_u64()
-    }
-
-    fn submissions(&self) -> usize {
-        fs::read_to_string(self.place.path("submissions")).unwrap_or_default().lines().count()
-    }
-
-    /// Jobs of pools that are in the queue or on a node.
-    fn jobs(&self) -> usize {
-        let jobs = self.engine.said("squeue", &["-h", "-o", "%j", "--states=PENDING,RUNNING,CONFIGURING"]);
-        jobs.lines().filter(|name| name.starts_with("windtunnel-")).count()
-    }
-
-    #[track_caller]
-    fn wait_for_no_jobs(&self) {
-        let ended = Instant::now();
-        wait_for("all jobs to end", || {
-            thread::sleep(Duration::from_millis(200));
-            (self.jobs() == 0).then_some(())
-        });
-        eprintln!("no job is left {:?} after the campaign", ended.elapsed());
-    }
-
-    fn log(&self) -> String {
-        fs::read_to_string(self.place.path("serve.log")).unwrap_or_default()
-    }
-}
-
-impl Drop for Site<'_> {
-    fn drop(&mut self) {
-        if thread::panicking() {
-            eprintln!("{}", self.log());
-        }
-    }
 }
 
 fn file(place: &Place, name: &str) -> PathBuf {
@@ -202,7 +35,7 @@ fn a_campaign_on_a_pool_has_the_points_of_a_local_run_whatever_happens() {
     let step = |what: &str| eprintln!("{:>6.1} s: {what}", begun.elapsed().as_secs_f64());
     let place = Place::new();
     place.write("smoke.toml", &recipe());
-    let site = Site::new(&engine, &place);
+    let site = PoolSite::new(&engine, &place);
     let added = site.add("main", &["--time", "20m", "--max", "2", "--backlog", "2"], &["-p", LOW]);
     assert!(added.contains("WINDTUNNEL_ALLOCATION=") && added.contains("pool main is added"), "{added}");
     assert_eq!(site.submissions(), 0, "there is no work");
@@ -315,7 +148,7 @@ fn a_node_whose_prolog_fails_and_one_whose_jobs_end_at_once_are_avoided() {
     let Some(engine) = Engine::start() else { return };
     let _turn = one_at_a_time();
     let place = Place::new();
-    let site = Site::new(&engine, &place);
+    let site = PoolSite::new(&engine, &place);
     let [bad, good] = NODES;
     // The broken node: jobs begin there and end at once.
     let program = env!("CARGO_BIN_EXE_windtunnel");
@@ -361,7 +194,7 @@ fn five_jobs_that_end_at_once_pause_the_pool_and_it_says_why() {
     let Some(engine) = Engine::start() else { return };
     let _turn = one_at_a_time();
     let place = Place::new();
-    let site = Site::new(&engine, &place);
+    let site = PoolSite::new(&engine, &place);
     let broken = place.write("broken", "#!/bin/sh\necho 'no such device: cuda:0' >&2\nexit 78\n");
     fs::set_permissions(&broken, fs::Permissions::from_mode(0o755)).expect("ours");
     let broken = broken.display().to_string();
@@ -374,10 +207,9 @@ fn five_jobs_that_end_at_once_pause_the_pool_and_it_says_why() {
     let reason = pool["reason"].as_str().expect("a text");
     assert!(reason.contains("5 allocations in a row") && reason.contains("no such device: cuda:0"), "{reason}");
     assert!(site.submissions() <= 8, "{}", site.submissions());
-    let refused =
-        site.place.run(&["pool", "add", "slurm", "worse", "--time", "5m", "--max", "1", "--", "-p", "nowhere"]);
+    let refused = place.run(&["pool", "add", "slurm", "worse", "--time", "5m", "--max", "1", "--", "-p", "nowhere"]);
     refused.expect(2);
-    let refused = site.place.run(&["pool", "pause", "nobody"]);
+    let refused = place.run(&["pool", "pause", "nobody"]);
     refused.expect(2);
     site.wait_for_no_jobs();
 }
@@ -386,7 +218,7 @@ fn five_jobs_that_end_at_once_pause_the_pool_and_it_says_why() {
 fn what_a_job_is_told_holds_no_token_and_its_time_limit_is_nobodys_fault() {
     let Some(engine) = Engine::start() else { return };
     let place = Place::new();
-    let site = Site::new(&engine, &place);
+    let site = PoolSite::new(&engine, &place);
     let added = site.add("main", &["--time", "5m", "--max", "1", "--min", "1"], &[]);
     let token = fs::read_to_string(file(&place, "data/pools/main/token")).expect("it is there");
     let (_, secret) = token.trim().rsplit_once('_').expect("a public part and a secret");

@@ -38,6 +38,11 @@ impl Running {
         Self::start(command.stdout(Stdio::null()).stderr(log))
     }
 
+    /// Starts it with its standard output and its standard error going to files.
+    pub(crate) fn start_between(command: &mut Command, output: fs::File, log: fs::File) -> Self {
+        Self::start(command.stdout(output).stderr(log))
+    }
+
     fn start(command: &mut Command) -> Self {
         Self { child: command.process_group(0).spawn().expect("the program starts") }
     }

@@ -117,6 +117,15 @@ impl Campaigns {
         Ok(self.received(answer)?.campaigns)
     }
 
+    /// Every worker that the coordinator knows to be alive, by name.
+    ///
+    /// # Errors
+    /// The coordinator does not answer, or refuses the request.
+    pub async fn workers(&mut self) -> Result<Vec<v1::WorkerStatus>, CallError> {
+        let answer = self.client.list_workers(v1::ListWorkersRequest {}).await;
+        Ok(self.received(answer)?.workers)
+    }
+
     /// A campaign by name, identifier or prefix.
     pub async fn detail(&mut self, campaign: &str) -> Result<Detail, CallError> {
         let answer = self.client.read_campaign(v1::GetCampaignRequest { campaign: campaign.to_owned() }).await;

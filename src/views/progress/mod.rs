@@ -6,7 +6,7 @@ mod snapshot;
 
 use std::io::IsTerminal;
 
-pub(crate) use snapshot::Snapshot;
+pub(crate) use snapshot::{Snapshot, WorkerLine};
 
 /// Shows progress.
 pub(crate) trait Display: Send {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::engine::{Engine, LOW, MAIN, NODES};
 use crate::pool_site::PoolSite;
-use crate::support::process::wait_for;
+use crate::support::process::{send, wait_for};
 use crate::support::{Place, one_at_a_time, smoke_recipe};
 
 /// A trunk with six branches, which trains for long enough to be disturbed.
@@ -21,6 +21,17 @@ fn recipe() -> String {
     let recipe = recipe.replace("sizes = [\"smoke-16\", \"smoke-32\"]", "sizes = [\"smoke-16\"]");
     assert_ne!(recipe, smoke, "the smoke recipe has the points and sizes that this test expects");
     recipe
+}
+
+/// The worker that was given this file with its token.
+fn worker_with(token_file: &str) -> Option<u32> {
+    let program = fs::canonicalize(env!("CARGO_BIN_EXE_windtunnel")).expect("it is there");
+    fs::read_dir("/proc").expect("this is Linux").flatten().find_map(|entry| {
+        let is_it = fs::read_link(entry.path().join("exe")).is_ok_and(|exe| exe == program);
+        let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        let is_given = line.split(|byte| *byte == 0).any(|word| word == token_file.as_bytes());
+        entry.file_name().to_str()?.parse().ok().filter(|_| is_it && is_given)
+    })
 }
 
 fn file(place: &Place, name: &str) -> PathBuf {
@@ -40,10 +51,16 @@ fn a_campaign_on_a_pool_has_the_points_of_a_local_run_whatever_happens() {
     assert!(added.contains("WINDTUNNEL_ALLOCATION=") && added.contains("pool main is added"), "{added}");
     assert_eq!(site.submissions(), 0, "there is no work");
 
-    // The first answer is lost, and the job is found by its comment: no other is submitted.
-    place.write("lose", "");
+    // Killed between the intent and sbatch. The next coordinator finds no job of that intent and gives it up.
+    place.write("hang", "");
     place.run(&["submit", "smoke.toml"]).expect(0);
-    step("submitted");
+    wait_for("a submission that hangs", || file(&place, "hung").exists().then_some(()));
+    assert_eq!(site.pool("main")["allocations"][0]["state"], "submitting");
+    site.kill();
+    step("killed between the intent and sbatch");
+    // The next answer is lost, and the job is found by its comment: no other is submitted.
+    place.write("lose", "");
+    site.start();
     let trunk_is_trained = AtomicBool::new(false);
     thread::scope(|scope| {
         let watched = scope.spawn(|| {
@@ -59,26 +76,16 @@ fn a_campaign_on_a_pool_has_the_points_of_a_local_run_whatever_happens() {
             }
             most
         });
-        site.wait_for_busy("main");
+        let (_, node) = site.wait_for_busy("main");
         assert!(file(&place, "lost").exists(), "the answer was lost");
-        assert_eq!(site.submissions(), 1, "one job for one trunk");
+        assert_eq!(site.submissions(), 2, "one that hung, and one job for one trunk");
         step("the trunk trains");
 
         // Preempted without any grace, and requeued.
-        let (_, node) = site.wait_for_busy("main");
         let other = ["--parsable", "-p", MAIN, "-w", &node, "--exclusive", "--output=/dev/null", "--wrap", "sleep 2"];
         let other = engine.run("sbatch", &other);
         engine.wait_for_state(other.trim(), &["COMPLETED"]);
         step("preempted");
-
-        // Slurm is away for a while: nothing is concluded.
-        let before = site.submissions();
-        engine.stop_controller();
-        thread::sleep(Duration::from_secs(12));
-        assert_eq!(site.submissions(), before, "nothing is submitted while Slurm is away");
-        assert!(site.log().contains("Slurm does not say what is in its queue"));
-        engine.start_controller();
-        step("Slurm is back");
 
         let (job, _) = site.wait_for_busy("main");
         engine.run("scancel", &[&job]);
@@ -88,16 +95,6 @@ fn a_campaign_on_a_pool_has_the_points_of_a_local_run_whatever_happens() {
         engine.run("scontrol", &["requeue", &job]);
         engine.wait_for_state(&job, &["PENDING"]);
         step("requeued");
-
-        // Killed between the intent and sbatch: the intent is given up, or found, and the work goes on.
-        place.write("hang", "");
-        let (job, _) = site.wait_for_busy("main");
-        engine.run("scancel", &[&job]);
-        wait_for("a submission that hangs", || file(&place, "hung").exists().then_some(()));
-        site.kill();
-        step("killed between the intent and sbatch");
-        site.start();
-        assert!(site.pool("main")["mode"] == "active");
 
         let (_, node) = site.wait_for_busy("main");
         engine.kill_node(&node);
@@ -109,6 +106,15 @@ fn a_campaign_on_a_pool_has_the_points_of_a_local_run_whatever_happens() {
         });
         engine.start_node(&node);
         step("a node's daemon was killed");
+
+        // Slurm is away for a while: nothing is concluded.
+        let before = site.submissions();
+        engine.stop_controller();
+        wait_for("two looks in vain", || site.log().contains("Slurm does not say what is in its queue").then_some(()));
+        thread::sleep(Duration::from_secs(5));
+        assert_eq!(site.submissions(), before, "nothing is submitted while Slurm is away");
+        engine.start_controller();
+        step("Slurm is back");
 
         place.run(&["watch", "smoke"]).expect(0);
         step("trained");
@@ -220,7 +226,8 @@ fn what_a_job_is_told_holds_no_token_and_its_time_limit_is_nobodys_fault() {
     let place = Place::new();
     let site = PoolSite::new(&engine, &place);
     let added = site.add("main", &["--time", "5m", "--max", "1", "--min", "1"], &[]);
-    let token = fs::read_to_string(file(&place, "data/pools/main/token")).expect("it is there");
+    let token_file = file(&place, "data/pools/main/token");
+    let token = fs::read_to_string(&token_file).expect("it is there");
     let (_, secret) = token.trim().rsplit_once('_').expect("a public part and a secret");
     let mode = |name: &str| fs::metadata(file(&place, name)).expect("it is there").permissions().mode() & 0o777;
     assert_eq!((mode("data/pools/main"), mode("data/pools/main/token")), (0o700, 0o600));
@@ -242,10 +249,12 @@ fn what_a_job_is_told_holds_no_token_and_its_time_limit_is_nobodys_fault() {
         }
     }
     assert!(texts.iter().all(|text| !text.contains(secret)), "the token is where others read it");
-    // Idle for longer than --idle, and it stays: the pool has a minimum. It ends by its time limit, and another takes its place.
-    engine.run("scontrol", &["update", &format!("JobId={job}"), "TimeLimit=1"]);
+    // Idle for longer than --idle, and it stays: the pool has a minimum. Its worker hangs, so it ends by its time limit, and another
+    // takes its place.
     thread::sleep(Duration::from_secs(6));
     assert_eq!(engine.state(&job).as_deref(), Some("RUNNING"));
+    engine.run("scontrol", &["update", &format!("JobId={job}"), "TimeLimit=1"]);
+    send("STOP", &worker_with(token_file.to_str().expect("is UTF-8")).expect("the worker runs").to_string());
     engine.wait_for_state(&job, &["TIMEOUT"]);
     let next = wait_for("another worker of the minimum", || {
         thread::sleep(Duration::from_millis(200));

@@ -13,7 +13,7 @@ use crate::local::reach::with_reader;
 use crate::views::output;
 use view::{PoolView, Pools};
 
-/// Have a coordinator ask Slurm for workers, as many as there is work for
+/// Get workers from Slurm, as many as there is work for
 ///
 /// A pool belongs to a coordinator that keeps running (`windtunnel serve`), on a machine where `sbatch` works. Its jobs run
 /// workers that dial the coordinator; they outlive it, and end when there is nothing to do. Adding and changing pools needs

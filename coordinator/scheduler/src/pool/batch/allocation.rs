@@ -98,6 +98,12 @@ impl BatchAllocation {
         matches!(self.phase, Phase::Intended | Phase::Queued { .. })
     }
 
+    /// Whether its time is over soon. One that has run for less than it may still run is not: with a short time limit each would
+    /// be, from its beginning.
+    pub(super) fn ends_soon(&self, ahead: Duration) -> bool {
+        matches!(self.phase, Phase::Running { used, left: Some(left) } if left < ahead.min(used))
+    }
+
     /// How long it had run when it was last seen to.
     pub(super) fn used(&self) -> Option<Duration> {
         match self.phase {

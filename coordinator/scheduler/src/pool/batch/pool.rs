@@ -208,7 +208,9 @@ impl BatchPool {
             Mode::Paused => Some(Idle::Paused),
             Mode::Draining => Some(Idle::Draining),
             Mode::Active if !self.is_answered => Some(Idle::Away),
-            Mode::Active if there >= self.settings.max as usize => Some(Idle::AtMost { max: self.settings.max }),
+            Mode::Active if self.worth(load) > there && self.allocations.len() >= self.settings.max as usize => {
+                Some(Idle::AtMost { max: self.settings.max })
+            }
             Mode::Active if wanted <= there && is_too_large => Some(Idle::TooLarge),
             Mode::Active if wanted <= there => Some(Idle::NoDemand),
             Mode::Active if self.refused_until > now => {
@@ -403,14 +405,18 @@ impl BatchPool {
     }
 
     /// How many allocations the work is worth.
+    fn worth(&self, load: &Load) -> usize {
+        let busy = load.workers.values().filter(|worker| worker.is_busy).count();
+        let per_allocation = self.settings.workers_per_allocation.max(1) as usize;
+        (busy + self.fitting(load)).div_ceil(per_allocation)
+    }
+
+    /// How many allocations there should be.
     fn wanted(&self, load: &Load) -> usize {
         if self.mode == Mode::Draining {
             return 0;
         }
-        let busy = load.workers.values().filter(|worker| worker.is_busy).count();
-        let per_allocation = self.settings.workers_per_allocation.max(1) as usize;
-        let wanted = (busy + self.fitting(load)).div_ceil(per_allocation);
-        wanted.clamp(self.settings.min.min(self.settings.max) as usize, self.settings.max as usize)
+        self.worth(load).clamp(self.settings.min.min(self.settings.max) as usize, self.settings.max as usize)
     }
 
     /// What is ready and fits on a worker of the pool, as far as these are known.
@@ -418,8 +424,10 @@ impl BatchPool {
         load.ready.range(..=self.memory.unwrap_or(u64::MAX)).map(|(_, count)| count).sum()
     }
 
+    /// How many there are that will be there for a while.
     fn there(&self) -> usize {
-        self.allocations.values().filter(|known| !known.is_cancelled).count()
+        let stays = |known: &&BatchAllocation| !known.is_cancelled && !known.ends_soon(BatchSettings::AHEAD);
+        self.allocations.values().filter(stays).count()
     }
 
     fn waiting(&self) -> impl Iterator<Item = (AllocationId, &BatchAllocation)> {

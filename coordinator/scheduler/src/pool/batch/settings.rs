@@ -27,6 +27,9 @@ impl BatchSettings {
     /// Early ends on a node before it is avoided.
     pub const STRIKES_OF_NODE: u32 = 2;
 
+    /// An allocation is replaced so long before its end, so that its stage does not wait in the queue.
+    pub(super) const AHEAD: Duration = Duration::from_secs(120);
+
     /// How long a node is avoided.
     pub const AVOIDED: Duration = Duration::from_secs(3600);
 

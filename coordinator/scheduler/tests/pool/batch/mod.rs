@@ -199,7 +199,7 @@ fn where_all_nodes_are_avoided_the_next_try_avoids_none() {
 #[test]
 fn five_early_ends_in_a_row_pause_the_pool_and_a_hello_begins_anew() {
     let mut pool = pool(BatchSettings { max: 1, ..settings() });
-    let mut early = |pool: &mut BatchPool, number: u8| {
+    let early = |pool: &mut BatchPool, number: u8| {
         submit(pool, at(0), number..=number);
         let failed = Job { node: None, ..job(number, JobState::Ended(JobEnd::Failed)) };
         let orders = pool.handle(at(1), Look::Jobs(&[failed]), &ready(0));
@@ -295,6 +295,22 @@ fn a_worker_under_a_job_that_slurm_calls_pending_or_gone_stays() {
     assert!(orders.iter().all(|order| !matches!(order, BatchOrder::Cancel { .. } | BatchOrder::Dismiss { .. })));
     // It had said hello, so nothing counts against its node.
     assert_eq!(pool.nodes().avoided(at(1002)).count(), 0);
+}
+
+#[test]
+fn an_allocation_whose_time_is_over_soon_is_replaced_ahead_of_it() {
+    let mut pool = pool(settings());
+    submit(&mut pool, at(0), 1..=1);
+    let load = with_workers(ready(0), &[(1, true)]);
+    let running = |used, left| {
+        let [used, left] = [used, left].map(Duration::from_secs);
+        Job { used, left: Some(left), ..job(1, JobState::Running) }
+    };
+    assert_eq!(pool.handle(at(61), Look::Jobs(&[running(20, 40)]), &load), [], "a short limit is no end");
+    assert_eq!(pool.handle(at(3480), Look::Jobs(&[running(3480, 120)]), &load), []);
+    assert_eq!(submits(&pool.handle(at(3490), Look::Jobs(&[running(3490, 110)]), &load)), 1);
+    submit(&mut pool, at(3490), 2..=2);
+    assert_eq!(pool.handle(at(3500), Look::Jobs(&[running(3500, 100), job(2, JobState::Pending)]), &load), []);
 }
 
 #[test]

@@ -253,8 +253,8 @@ fn what_a_job_is_told_holds_no_token_and_its_time_limit_is_nobodys_fault() {
     // takes its place.
     thread::sleep(Duration::from_secs(6));
     assert_eq!(engine.state(&job).as_deref(), Some("RUNNING"));
-    engine.run("scontrol", &["update", &format!("JobId={job}"), "TimeLimit=1"]);
     send("STOP", &worker_with(token_file.to_str().expect("is UTF-8")).expect("the worker runs").to_string());
+    engine.run("scontrol", &["update", &format!("JobId={job}"), "TimeLimit=1"]);
     engine.wait_for_state(&job, &["TIMEOUT"]);
     let next = wait_for("another worker of the minimum", || {
         thread::sleep(Duration::from_millis(200));

@@ -10,6 +10,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         "windtunnel/v1/vocabulary.proto",
         "windtunnel/v1/session.proto",
         "windtunnel/v1/campaigns.proto",
+        "windtunnel/v1/pools.proto",
     ])?;
     let out = PathBuf::from(std::env::var_os("OUT_DIR").ok_or("OUT_DIR is not set")?);
     std::fs::write(out.join("windtunnel.v1.fds"), compiler.encode_file_descriptor_set())?;

@@ -37,6 +37,7 @@ const GROUPS: [(&str, &[&str]); 5] = [
         &[
             "serve",
             "worker",
+            "pool",
             "token",
             "cancel",
             "retry",
@@ -106,6 +107,7 @@ pub(crate) enum Command {
     Data(commands::data::Args),
     Serve(commands::serve::Args),
     Worker(commands::worker::Args),
+    Pool(commands::pool::Args),
     Workers(commands::workers::Args),
     Token(commands::token::Args),
     Submit(commands::submit::Args),
@@ -154,6 +156,7 @@ impl Command {
             Self::Data(args) => args.run(global),
             Self::Serve(args) => args.run(global),
             Self::Worker(args) => args.run(global),
+            Self::Pool(args) => args.run(global),
             Self::Workers(args) => args.run(global),
             Self::Token(args) => args.run(global),
             Self::Submit(args) => args.run(global),

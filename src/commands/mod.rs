@@ -20,6 +20,7 @@ pub(crate) mod list;
 pub(crate) mod logits;
 pub(crate) mod optimal;
 pub(crate) mod plan;
+pub(crate) mod pool;
 pub(crate) mod predict;
 pub(crate) mod recipe;
 pub(crate) mod report;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 use clap::builder::ArgPredicate;
-use coordinator::{CoordinatorOptions, Handle, Settings, TlsFiles, UploadLimits, Verification};
+use coordinator::{CoordinatorOptions, Handle, Settings, SlurmOptions, TlsFiles, UploadLimits, Verification};
 use serde::Serialize;
 use vocabulary::text::one_line;
 
@@ -117,6 +117,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=86_400))]
     lease: u32,
 
+    /// Seconds between two looks at the queue of Slurm, while a pool has jobs or wants some
+    #[arg(long, value_name = "SECONDS", hide = true, value_parser = clap::value_parser!(u16).range(1..=3600))]
+    slurm_poll: Option<u16>,
+
     #[command(flatten)]
     compute: Compute,
 
@@ -189,6 +193,7 @@ impl Args {
                     ..UploadLimits::default()
                 },
                 local_workers: local_workers.transpose()?,
+                slurm: Some(slurm_options(self.slurm_poll)),
                 ..CoordinatorOptions::new(data_dir)
             };
             let mut reached = embedded(options).await?;
@@ -212,6 +217,15 @@ impl Args {
             }
         })
     }
+}
+
+/// How Slurm is asked. Whoever looks more often, as tests do, also waits less for what shows up.
+fn slurm_options(poll: Option<u16>) -> SlurmOptions {
+    let usual = SlurmOptions::default();
+    poll.map_or(usual, |seconds| {
+        let poll = Duration::from_secs(u64::from(seconds));
+        SlurmOptions { poll, patience: (10 * poll).min(usual.patience), settle: (10 * poll).min(usual.settle) }
+    })
 }
 
 /// Resolves when the coordinator stops by itself.

@@ -7,6 +7,8 @@ mod support;
 
 mod engine;
 mod pilots;
+mod pool;
+mod pool_site;
 mod site;
 mod times;
 mod users;

@@ -73,6 +73,15 @@ impl Timers {
         self.set.get(&timer).map(|set| set.at)
     }
 
+    /// The stages whose back-off is over by then.
+    pub(crate) fn backoffs_over_by(&self, at: Timestamp) -> impl Iterator<Item = StageKey> {
+        let [first, last] = [[0; 32], [0xff; 32]].map(|bytes| Timer::BackoffOver(StageKey::from_bytes(bytes)));
+        self.set.range(first..=last).filter_map(move |(timer, set)| match timer {
+            Timer::BackoffOver(stage) if set.at <= at => Some(*stage),
+            _ => None,
+        })
+    }
+
     /// When the next timer fires, or earlier.
     pub(crate) fn next(&self) -> Option<Timestamp> {
         self.queue.first().map(|(queued, _)| *queued)

@@ -38,6 +38,9 @@ fn known(path: &str) -> Option<Need> {
             "Submit" | "ExtendCampaign" | "BranchCampaign" | "EvaluateCampaign" | "CancelCampaign" | "RetryCampaign"
             | "BeginUpload" | "WriteUpload" | "CompleteUpload" | "ReadTokenizer",
         ) => Scope::Submit,
+        ("windtunnel.v1.PoolService", "ListPools") => Scope::Read,
+        // It runs commands as the coordinator's user.
+        ("windtunnel.v1.PoolService", "AddPool" | "ChangePool") => Scope::Admin,
         // It deletes files for good.
         ("windtunnel.v1.CampaignService", "CollectCheckpoints" | "RemoveCheckpoints" | "ForgetCampaign") => {
             Scope::Admin

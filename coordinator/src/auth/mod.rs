@@ -22,3 +22,4 @@ pub(crate) use layer::AuthLayer;
 pub(crate) use logins::{of_this_user, with_logins};
 pub(crate) use token::read as read_token;
 pub use token::{ParseScopeError, Scope, TokenId};
+pub(crate) use token::{fresh_token, token_id};

@@ -116,6 +116,17 @@ pub(crate) fn fresh() -> (Secret, Shown) {
     (Secret::new(text), Shown { id, hash })
 }
 
+/// A new token: its secret, its public part, and the hash that is stored of it.
+pub(crate) fn fresh_token() -> (Secret, String, String) {
+    let (secret, shown) = fresh();
+    (secret, shown.id.to_string(), shown.hash.to_hex().to_string())
+}
+
+/// The public part of a token.
+pub(crate) fn token_id(secret: Secret) -> Option<String> {
+    read(secret.expose()).map(|shown| shown.id.to_string())
+}
+
 /// Parses what a caller presents; `None` if it cannot be a token.
 pub(crate) fn read(text: &str) -> Option<Shown> {
     let (id, secret) = text.strip_prefix(TOKEN_PREFIX)?.split_once('_')?;

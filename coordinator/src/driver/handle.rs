@@ -12,6 +12,7 @@ use super::patience::Stall;
 use super::request_error::RequestError;
 use super::view::View;
 use crate::counters::Counters;
+use crate::store::Term;
 use crate::tasks::{Alarm, Panicked};
 
 /// Half of the processors: readers leave the others to the driver and the workers on this machine.
@@ -28,6 +29,7 @@ pub(crate) struct DriverHandle {
     stalls: watch::Receiver<Option<Stall>>,
     alarm: Alarm,
     counters: Arc<Counters>,
+    term: Term,
     /// Of looks that are computed.
     turns: Arc<Semaphore>,
 }
@@ -40,8 +42,10 @@ impl DriverHandle {
         stalls: watch::Receiver<Option<Stall>>,
         alarm: Alarm,
         counters: Arc<Counters>,
+        term: Term,
     ) -> Self {
-        Self { inputs, changes, demand, stalls, alarm, counters, turns: Arc::new(Semaphore::new(looks_at_a_time())) }
+        let turns = Arc::new(Semaphore::new(looks_at_a_time()));
+        Self { inputs, changes, demand, stalls, alarm, counters, term, turns }
     }
 
     /// Where a panic is reported that the coordinator cannot live with.
@@ -57,6 +61,11 @@ impl DriverHandle {
     /// How many inputs wait for the driver.
     pub(crate) fn queue_length(&self) -> usize {
         self.inputs.max_capacity() - self.inputs.capacity()
+    }
+
+    /// In which this coordinator writes.
+    pub(crate) fn term(&self) -> Term {
+        self.term
     }
 
     /// The queue for sessions and pools.

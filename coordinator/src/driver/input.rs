@@ -29,6 +29,8 @@ pub(crate) enum Input {
     SessionClosed { session: SessionId, worker: WorkerId },
     /// A worker process was seen to end.
     WorkerGone { worker: WorkerId },
+    /// The pool of a worker has no use for it. It goes if it has nothing to do.
+    Dismissed { worker: WorkerId },
     /// Every worker of a pool has failed for good, and none is started again.
     PoolGone { why: String },
     /// The coordinator is about to stop. Attempts that workers hand back are left to the next one.

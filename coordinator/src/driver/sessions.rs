@@ -1,11 +1,11 @@
 //! Sessions and messages of workers, as events.
 
-use scheduler::{Event, Fact, Scheduler, Settings, Standing};
+use scheduler::{Event, Fact, Scheduler, Settings, Slot, Standing, WorkerStatus};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 use vocabulary::{AttemptKey, Measured, WorkerId};
 
-use super::batch::Batch;
+use super::batch::{Afterwards, Batch};
 use super::conversation::Conversation;
 use super::from_worker::{FromWorker, Hello, Progress, Report, ReportBody, UnusableStart};
 use super::input::SessionId;
@@ -17,6 +17,9 @@ use crate::verify::CheckpointClaim;
 
 /// Why a worker that just joined is given nothing.
 const UNPROVED: &str = "it has not shown yet that it can use the storage";
+
+/// Why a worker that was asked to go is given nothing more.
+const DISMISSED: &str = "its pool asked it to go";
 
 impl Driver {
     pub(super) async fn on_session_opened(
@@ -100,6 +103,17 @@ impl Driver {
         }
         self.apply(Event::WorkerLeft { worker }, batch);
         batch.is_visible = true;
+    }
+
+    /// A worker's pool has no use for it. One that was given something meanwhile stays.
+    pub(super) fn on_dismissed(&mut self, worker: WorkerId, batch: &mut Batch) {
+        let is_idle = |status: &WorkerStatus| status.worker == worker && status.slot == Slot::Idle;
+        if self.scheduler.workers().any(|status| is_idle(&status)) {
+            info!(%worker, "a worker is asked to go");
+            self.apply(Event::WorkerUnfit { worker, reason: DISMISSED.to_owned() }, batch);
+            batch.afterwards.push(Afterwards::Send { worker, message: ToWorker::Dismissal });
+            batch.is_visible = true;
+        }
     }
 
     /// Who speaks for a worker so far. `noted` is who does since this turn.

@@ -32,6 +32,8 @@ pub(crate) enum ToWorker {
     Revocation(AttemptKey),
     /// Stop an attempt after a checkpoint, which still counts.
     Recall(AttemptKey),
+    /// Leave: there is nothing to do, and the machine is wanted.
+    Dismissal,
     /// Drop an attempt that is not this worker's.
     Refusal {
         key: AttemptKey,

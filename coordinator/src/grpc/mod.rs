@@ -3,8 +3,10 @@
 mod campaigns;
 mod decode;
 mod encode;
+mod pools;
 mod session;
 mod status;
 
 pub(crate) use campaigns::CampaignHandlers;
+pub(crate) use pools::PoolHandlers;
 pub(crate) use session::WorkerHandlers;

@@ -1,10 +1,12 @@
 //! Pools: workers that the coordinator starts itself.
 //!
 //! A `Pool` knows how to start, see and end workers of one kind. The `Keeper` keeps one of them at the size
-//! that [`scheduler::pool::scale`] wants. So far there is one kind, processes on this machine: [`LocalPool`].
+//! that [`scheduler::pool::scale`] wants: processes on this machine, [`LocalPool`]. Jobs of Slurm outlive the coordinator and wait
+//! for hours, so they have decisions and a keeper of their own, in `slurm`.
 
 mod keeper;
 mod local;
+pub(crate) mod slurm;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -14,6 +16,7 @@ use vocabulary::WorkerId;
 
 pub use keeper::PoolEvent;
 pub use local::{LocalPool, LocalPoolOptions, PoolError};
+pub use slurm::SlurmOptions;
 
 /// How workers of one kind are started and ended.
 ///

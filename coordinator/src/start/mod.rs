@@ -26,12 +26,13 @@ use crate::STORE_FILE;
 use crate::api::Api;
 use crate::auth::{Guard, of_this_user, with_logins};
 use crate::driver::{Access, Driver, DriverHandle, RestoreStateError};
-use crate::grpc::{CampaignHandlers, WorkerHandlers};
+use crate::grpc::{CampaignHandlers, PoolHandlers, WorkerHandlers};
 use crate::home;
 use crate::incoming::{self, Accepted, Gate, ServerLimits};
-use crate::lock::{DataDirLock, LiveCoordinator, LockError};
+use crate::lock::{DataDirLock, LiveCoordinator, LockError, machine};
 use crate::metrics::{self, MetricsDoor};
-use crate::pools::LocalPoolOptions;
+use crate::pools::slurm::{SlurmPools, Surroundings};
+use crate::pools::{LocalPoolOptions, SlurmOptions};
 use crate::socket::SocketFile;
 use crate::store::{self, Store, StoreError};
 use crate::tls::TlsFiles;
@@ -94,9 +95,10 @@ impl Coordinator {
             let accepted = incoming::within_limits(incoming::tcp(listener), gate);
             if has_logins { with_logins(accepted, guard).boxed() } else { accepted.boxed() }
         };
-        opened.serve(Entrance { incoming, tls, inside: Some(inside), public_url, metrics }).await
+        let dialled_from_nodes = dialled_from_nodes(address, tls.is_some());
         let data_dir = opened.data_dir.clone();
-        let mut handle = opened.serve(Entrance { incoming, tls, inside: Some(inside), public_url }).await?;
+        let entrance = Entrance { incoming, tls, inside: Some(inside), public_url, dialled_from_nodes, metrics };
+        let mut handle = opened.serve(entrance).await?;
         if let Some((file, own)) = announce.zip(own) {
             match Announced::write(file, &own, address.port(), &data_dir, Arc::clone(&handle.store)).await {
                 Ok(announced) => handle.announced = Some(announced),
@@ -122,7 +124,9 @@ impl Coordinator {
         let tls = options.tls.as_ref().map(TlsFiles::read).transpose()?;
         let opened = Opened::open(options).await?;
         let incoming = move |gate| incoming::within_limits(incoming, gate);
-        opened.serve(Entrance { incoming, tls, inside: None, public_url: url, metrics: None }).await
+        let dialled_from_nodes = url.clone();
+        let entrance = Entrance { incoming, tls, inside: None, public_url: url, dialled_from_nodes, metrics: None };
+        opened.serve(entrance).await
     }
 }
 
@@ -134,6 +138,8 @@ struct Entrance<F> {
     /// For processes of this user on this machine.
     inside: Option<(UnixListener, SocketFile)>,
     public_url: String,
+    /// The address that jobs on other machines dial.
+    dialled_from_nodes: String,
     metrics: Option<Metrics>,
 }
 
@@ -163,6 +169,7 @@ struct Opened {
     limits: ServerLimits,
     uploads: UploadLimits,
     local_workers: Option<LocalPoolOptions>,
+    slurm: Option<SlurmOptions>,
     lock: Option<DataDirLock>,
     store: Arc<dyn Store>,
     storage: home::Opened,
@@ -182,6 +189,7 @@ impl Opened {
             store,
             settings,
             local_workers,
+            slurm,
             limits,
             uploads,
             require_token,
@@ -219,7 +227,20 @@ impl Opened {
         let (driver, driver_handle) = restored;
 
         let guard = Arc::new(Guard::new(store.clone(), require_token));
-        Ok(Self { data_dir, limits, uploads, local_workers, lock, store, storage, driver, driver_handle, stop, guard })
+        Ok(Self {
+            data_dir,
+            limits,
+            uploads,
+            local_workers,
+            slurm,
+            lock,
+            store,
+            storage,
+            driver,
+            driver_handle,
+            stop,
+            guard,
+        })
     }
 
     async fn serve<F, S, IO>(self, entrance: Entrance<F>) -> Result<Handle, StartError>
@@ -228,13 +249,26 @@ impl Opened {
         S: Stream<Item = io::Result<Accepted<IO>>> + Send + 'static,
         IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let Self { data_dir, limits, uploads, local_workers, lock, store, storage, driver, driver_handle, stop, guard } =
-            self;
-        let Entrance { incoming, tls, inside, public_url, metrics } = entrance;
+        let Self {
+            data_dir,
+            limits,
+            uploads,
+            local_workers,
+            slurm,
+            lock,
+            store,
+            storage,
+            driver,
+            driver_handle,
+            stop,
+            guard,
+        } = self;
+        let Entrance { incoming, tls, inside, public_url, dialled_from_nodes, metrics } = entrance;
         let needs_tokens = guard.asks();
         let (inside, socket) = inside.unzip();
         let url = socket.as_ref().map_or_else(|| public_url.clone(), SocketFile::url);
         let [close, cut] = std::array::from_fn(|_| CancellationToken::new());
+        let folders = storage.storage.directory().unwrap_or(&data_dir).to_owned();
         let uploads = match lock {
             Some(_) => Some(open_uploads(data_dir, &storage.storage, uploads).await),
             None => None,
@@ -249,10 +283,25 @@ impl Opened {
             estimates: Arc::default(),
             stop: stop.clone(),
         };
+        let pools = match slurm {
+            Some(options) => {
+                let surroundings = Surroundings {
+                    options,
+                    store: Arc::clone(&store),
+                    driver: driver_handle.clone(),
+                    dial: dialled_from_nodes.clone(),
+                    folders: folders.join("pools"),
+                    program: std::env::current_exe().unwrap_or_else(|_| "windtunnel".into()),
+                };
+                SlurmPools::start(surroundings, stop.clone()).await
+            }
+            None => SlurmPools::look(store.as_ref()).await,
+        };
+        let pools = PoolHandlers { pools: pools.map_err(RestoreStateError::Read)? };
         let workers = WorkerHandlers::new(driver_handle.clone(), Arc::clone(&guard), limits, stop.clone());
         let (watched, metrics_store) = (api.clone(), store.clone());
         let campaigns = CampaignHandlers { api, guard: Arc::clone(&guard) };
-        let routes = routes(campaigns, workers).await;
+        let routes = routes(campaigns, pools, workers).await;
         // Each listener has its own limits: a crowd at one does not lock out the other.
         let limits = if inside.is_some() { limits.halved() } else { limits };
         let gate = Gate::new(limits, cut.clone());
@@ -339,6 +388,16 @@ fn reachable(address: SocketAddr) -> SocketAddr {
         reachable.set_ip(loopback[usize::from(address.is_ipv6())]);
     }
     reachable
+}
+
+/// The address that a process on another machine dials: by the machine's name where it listens on all of its addresses.
+fn dialled_from_nodes(address: SocketAddr, has_tls: bool) -> String {
+    let scheme = if has_tls { "https" } else { "http" };
+    let name = machine();
+    if address.ip().is_unspecified() && !name.is_empty() {
+        return format!("{scheme}://{name}:{}", address.port());
+    }
+    format!("{scheme}://{address}")
 }
 
 async fn bind(listen: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {

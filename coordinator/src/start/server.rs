@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures::Stream;
 use proto::limits::{MAX_MESSAGE_BYTES, MAX_REQUEST_BYTES};
 use proto::v1::campaign_service_server::CampaignServiceServer;
+use proto::v1::pool_service_server::PoolServiceServer;
 use proto::v1::worker_service_server::WorkerServiceServer;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
@@ -15,7 +16,7 @@ use tonic::transport::{Server, ServerTlsConfig};
 use tracing::error;
 
 use crate::auth::{AuthLayer, Guard};
-use crate::grpc::{CampaignHandlers, WorkerHandlers};
+use crate::grpc::{CampaignHandlers, PoolHandlers, WorkerHandlers};
 use crate::incoming::{Accepted, CountCalls, ServerLimits};
 
 /// A connection is broken once nothing came back over it for this long.
@@ -32,8 +33,11 @@ const RESET_STREAMS: usize = 20;
 const WINDOW_BYTES: u32 = 1 << 20;
 
 /// All services.
-pub(super) async fn routes(campaigns: CampaignHandlers, workers: WorkerHandlers) -> Routes {
+pub(super) async fn routes(campaigns: CampaignHandlers, pools: PoolHandlers, workers: WorkerHandlers) -> Routes {
     let campaigns = CampaignServiceServer::new(campaigns)
+        .max_decoding_message_size(MAX_REQUEST_BYTES)
+        .max_encoding_message_size(MAX_MESSAGE_BYTES);
+    let pools = PoolServiceServer::new(pools)
         .max_decoding_message_size(MAX_REQUEST_BYTES)
         .max_encoding_message_size(MAX_MESSAGE_BYTES);
     let workers = WorkerServiceServer::new(workers)
@@ -41,13 +45,14 @@ pub(super) async fn routes(campaigns: CampaignHandlers, workers: WorkerHandlers)
         .max_encoding_message_size(MAX_MESSAGE_BYTES);
     let (reporter, health) = tonic_health::server::health_reporter();
     reporter.set_serving::<CampaignServiceServer<CampaignHandlers>>().await;
+    reporter.set_serving::<PoolServiceServer<PoolHandlers>>().await;
     reporter.set_serving::<WorkerServiceServer<WorkerHandlers>>().await;
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(proto::FILE_DESCRIPTOR_SET)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .build_v1()
         .expect("the compiled contract is a valid descriptor set");
-    Routes::new(health).add_service(reflection).add_service(campaigns).add_service(workers)
+    Routes::new(health).add_service(reflection).add_service(campaigns).add_service(pools).add_service(workers)
 }
 
 /// The services behind their guard.

@@ -9,6 +9,7 @@ use vocabulary::{CampaignId, Rows, StageKey, WorkerId};
 use super::commit::Commit;
 use super::error::StoreError;
 use super::log::{LogCheck, LogPosition};
+use super::pools::{AllocationRow, PoolChange, PoolRow};
 use super::rows::{AttemptRow, CampaignRow, CommittedCheckpoint, CurvePoint, RecipeText, WholeAttempt};
 use super::snapshot::{PackedSnapshot, UnusableSnapshot};
 use super::speaker::Speaker;
@@ -175,6 +176,24 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// # Errors
     /// If it cannot be written.
     async fn revoke_token(&self, token: &str, at_ms: u64) -> Result<bool, StoreError>;
+
+    /// Changes a pool or an allocation.
+    ///
+    /// # Errors
+    /// If another term has begun, or if it cannot be written. Nothing of it is kept, as for [`commit`](Self::commit).
+    async fn change_pools(&self, term: Term, change: &PoolChange) -> Result<(), StoreError>;
+
+    /// Every pool, by name.
+    ///
+    /// # Errors
+    /// If they cannot be read.
+    async fn pools(&self) -> Result<Vec<PoolRow>, StoreError>;
+
+    /// The allocations of all pools that are not over, by their names.
+    ///
+    /// # Errors
+    /// If they cannot be read.
+    async fn allocations(&self) -> Result<Vec<AllocationRow>, StoreError>;
 
     /// The facts that say which stages campaigns want, in order. The rest of the log is neither read nor checked.
     ///

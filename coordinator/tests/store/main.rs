@@ -7,6 +7,7 @@ mod earlier;
 mod forgetting;
 mod log;
 mod observed;
+mod pools;
 mod properties;
 mod scratch;
 mod snapshots;

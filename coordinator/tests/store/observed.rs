@@ -22,6 +22,8 @@ pub(crate) async fn observe(
     see("whole attempts", &store.whole_attempts().await.expect("they can be read"));
     see("deletions", &store.deletions().await.expect("they can be read"));
     see("tokens", &store.tokens().await.expect("they can be read"));
+    see("pools", &store.pools().await.expect("they can be read"));
+    see("allocations", &store.allocations().await.expect("they can be read"));
     for (position, snapshot) in store.snapshots().await.expect("they can be read") {
         let ledger = snapshot.map(|snapshot| serde_json::to_string(&snapshot).expect("it has a JSON form"));
         see("snapshot", &(position, ledger.map_err(|error| error.to_string())));

@@ -6,6 +6,7 @@ use dial::{Address, Addresses, Authorize, Credentials};
 use proto::v1;
 use proto::v1::campaign_part::Part;
 use proto::v1::campaign_service_client::CampaignServiceClient;
+use proto::v1::pool_service_client::PoolServiceClient;
 use recipes::Recipe;
 use tonic::Streaming;
 use tonic::service::interceptor::InterceptedService;
@@ -14,10 +15,11 @@ use vocabulary::{Dataset, DatasetId, Plan};
 
 use crate::CallError;
 
-/// A connection to a coordinator's campaign service.
+/// A connection to a coordinator.
 #[derive(Debug, Clone)]
 pub struct Campaigns {
     client: CampaignServiceClient<InterceptedService<Channel, Authorize>>,
+    pub(crate) pools: PoolServiceClient<InterceptedService<Channel, Authorize>>,
     url: String,
 }
 
@@ -58,10 +60,12 @@ impl Campaigns {
     async fn connect_to(address: &Address, several: bool) -> Result<Self, CallError> {
         let url = address.url();
         let channel = address.connect().await.map_err(|source| CallError::connecting(url, source))?;
+        let pools = PoolServiceClient::with_interceptor(channel.clone(), address.authorize().clone())
+            .max_decoding_message_size(proto::MAX_MESSAGE_BYTES);
         let client = CampaignServiceClient::with_interceptor(channel, address.authorize().clone())
             .max_decoding_message_size(proto::MAX_MESSAGE_BYTES)
             .max_encoding_message_size(proto::MAX_MESSAGE_BYTES);
-        let mut connected = Self { client, url: url.to_owned() };
+        let mut connected = Self { client, pools, url: url.to_owned() };
         if several {
             connected.info().await?;
         }
@@ -307,7 +311,7 @@ impl Campaigns {
         parts.message().await.map_err(|status| CallError::of(&self.url, status))
     }
 
-    fn received<T>(&self, answer: Result<tonic::Response<T>, tonic::Status>) -> Result<T, CallError> {
+    pub(crate) fn received<T>(&self, answer: Result<tonic::Response<T>, tonic::Status>) -> Result<T, CallError> {
         answer.map(tonic::Response::into_inner).map_err(|status| CallError::of(&self.url, status))
     }
 }

@@ -17,6 +17,7 @@ mod follow;
 mod given_up;
 mod measured;
 mod named;
+mod pools;
 mod relay;
 mod submit;
 mod table;

@@ -59,6 +59,8 @@ pub enum Received {
     Revoked(AttemptKey),
     /// Stop the attempt after a checkpoint, report that, and confirm.
     Recalled(AttemptKey),
+    /// Leave: nothing is to be done, and the pool wants the machine back.
+    Dismissed,
     /// The attempt is not this worker's: stop it, drop its unsent messages, and confirm.
     Refused {
         /// The attempt.

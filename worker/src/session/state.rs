@@ -259,6 +259,7 @@ impl Session {
             }
             Received::Revoked(key) => self.on_revoked(key, actions),
             Received::Recalled(key) => self.on_recalled(key, actions),
+            Received::Dismissed => self.on_leave_requested(actions),
             Received::Refused { key, reason } => {
                 if !reason.is_empty() {
                     warn!(attempt = %key, reason, "the coordinator ended the attempt");

@@ -113,6 +113,7 @@ pub fn decode(message: CoordinatorMessage) -> Result<Received, WireError> {
             let key = attempt(of.as_ref())?;
             Ok(if checkpoint_first { Received::Recalled(key) } else { Received::Revoked(key) })
         }
+        Body::Dismissal(v1::Dismissal {}) => Ok(Received::Dismissed),
         Body::Refusal(v1::Refusal { attempt: of, reason }) => {
             Ok(Received::Refused { key: attempt(of.as_ref())?, reason: proto::convert::reason(&reason) })
         }

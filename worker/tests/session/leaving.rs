@@ -123,6 +123,17 @@ fn what_is_assigned_to_a_worker_that_leaves_is_handed_back() {
 }
 
 #[test]
+fn a_worker_that_its_pool_asks_to_go_hands_back_what_it_has_and_departs() {
+    let mut story = Story::training();
+    story.dismiss();
+    story.expect(&["release a#1"]);
+    story.end("a#1", Ended::Released);
+    story.expect(&["say 1: a#1 released", "send 1"]);
+    story.acknowledge(1);
+    story.expect(&["forget 1", "depart"]);
+}
+
+#[test]
 fn what_was_revoked_is_confirmed_and_what_waits_for_it_is_handed_back() {
     let mut story = Story::training();
     story.revoke("a#1");

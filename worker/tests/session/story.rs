@@ -272,6 +272,11 @@ impl Story {
     }
 
     #[track_caller]
+    pub(crate) fn dismiss(&mut self) {
+        self.handle(Event::Received(Received::Dismissed));
+    }
+
+    #[track_caller]
     pub(crate) fn give_up(&mut self) {
         self.handle(Event::GivenUp);
     }

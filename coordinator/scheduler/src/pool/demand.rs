@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use vocabulary::WorkerId;
 
 use crate::scheduler::Scheduler;
+use crate::time::Timestamp;
 
 /// The stages that no worker has, by what they need of a device, and the workers that have one.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -25,6 +26,24 @@ impl Demand {
 }
 
 impl Scheduler {
+    /// How many stages and evaluations could start by then, with no other outcome than time, by the device memory they need in
+    /// bytes: those that are ready, and those whose back-off is over by then. What waits for its parent is not among them,
+    /// however little the parent has left: the parent's worker takes one of its children.
+    #[must_use]
+    pub fn ready_by(&self, then: Timestamp) -> BTreeMap<u64, usize> {
+        if self.is_draining {
+            return BTreeMap::new();
+        }
+        let mut ready = self.ready.count_by_memory();
+        for stage in self.timers.backoffs_over_by(then) {
+            let Some(record) = self.ledger.record(&stage).filter(|record| self.ledger.can_start(record)) else {
+                continue;
+            };
+            *ready.entry(record.memory_needed).or_default() += 1;
+        }
+        ready
+    }
+
     /// What it could use now.
     #[must_use]
     pub fn demand(&self) -> Demand {

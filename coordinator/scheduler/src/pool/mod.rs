@@ -11,9 +11,10 @@
 //! ```
 //!
 //! Allocations are what the pool says they are. After a restart the first observation brings back all that are alive, so
-//! none is forgotten and none is submitted twice.
+//! none is forgotten and none is submitted twice. Jobs of a batch system are different: see [`batch`].
 
 mod allocation;
+pub mod batch;
 mod demand;
 mod scale;
 mod settings;

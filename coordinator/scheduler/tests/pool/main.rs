@@ -1,6 +1,7 @@
 //! The size of pools: a world of allocations that live, end, fall silent and are forgotten by a restart, against sentences
-//! that have to stay true.
+//! that have to stay true. Jobs of a batch system have a file and a world of their own, `batch`.
 
+mod batch;
 mod world;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -25,6 +25,7 @@ pub(crate) fn to_worker(message: ToWorker) -> CoordinatorMessage {
             Body::Revocation(v1::Revocation { attempt: Some(key.into()), checkpoint_first: false })
         }
         ToWorker::Recall(key) => Body::Revocation(v1::Revocation { attempt: Some(key.into()), checkpoint_first: true }),
+        ToWorker::Dismissal => Body::Dismissal(v1::Dismissal {}),
         ToWorker::Refusal { key, reason } => {
             Body::Refusal(v1::Refusal { attempt: Some(key.into()), reason: proto::convert::reason(&reason) })
         }

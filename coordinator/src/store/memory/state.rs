@@ -11,8 +11,8 @@ use super::derived::Derived;
 use crate::store::commit::PassingCheckpoints;
 use crate::store::log::{LogReader, LogRow, link};
 use crate::store::{
-    Cause, Chain, Commit, CommittedCheckpoint, CurvePoint, LogPosition, PackedSnapshot, RecipeText, Speaker,
-    StoreError, TokenRow,
+    AllocationRow, Cause, Chain, Commit, CommittedCheckpoint, CurvePoint, LogPosition, PackedSnapshot, PoolRow,
+    RecipeText, Speaker, StoreError, TokenRow,
 };
 
 #[derive(Debug, Clone, Default)]
@@ -33,6 +33,8 @@ pub(super) struct State {
     pub(super) deletions: BTreeSet<String>,
     pub(super) streams: BTreeMap<WorkerId, Stream>,
     pub(super) tokens: BTreeMap<String, TokenRow>,
+    pub(super) pools: BTreeMap<String, PoolRow>,
+    pub(super) allocations: BTreeMap<String, AllocationRow>,
     /// By the row of the log each ends with, whose chain is beside it.
     pub(super) snapshots: BTreeMap<u64, (Chain, Arc<PackedSnapshot>)>,
 }

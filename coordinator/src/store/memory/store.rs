@@ -11,8 +11,9 @@ use super::derived::{COMPLETED, Derived};
 use super::state::refused;
 use crate::store::snapshot::KEPT;
 use crate::store::{
-    AttemptRow, CampaignRow, Commit, CommittedCheckpoint, CurvePoint, DerivedCheck, Differences, LogCheck, LogPosition,
-    PackedSnapshot, RecipeText, Speaker, Store, StoreError, Term, TokenRow, UnusableSnapshot, WholeAttempt,
+    AllocationRow, AttemptRow, CampaignRow, Commit, CommittedCheckpoint, CurvePoint, DerivedCheck, Differences,
+    LogCheck, LogPosition, PackedSnapshot, PoolChange, PoolRow, RecipeText, Speaker, Store, StoreError, Term, TokenRow,
+    UnusableSnapshot, WholeAttempt,
 };
 
 #[async_trait]
@@ -144,6 +145,35 @@ impl Store for MemoryStore {
         let Some(row) = state.tokens.get_mut(token).filter(|row| row.revoked_at_ms.is_none()) else { return Ok(false) };
         row.revoked_at_ms = Some(at_ms);
         Ok(true)
+    }
+
+    async fn change_pools(&self, term: Term, change: &PoolChange) -> Result<(), StoreError> {
+        let mut state = self.state();
+        term.expect_current(state.term)?;
+        match change.clone() {
+            PoolChange::SetPool(row) => {
+                state.pools.insert(row.name.clone(), row);
+            }
+            PoolChange::RemovePool(name) => {
+                state.pools.remove(&name);
+                state.allocations.retain(|_, row| row.pool != name);
+            }
+            PoolChange::SetAllocation(row) => {
+                state.allocations.insert(row.allocation.clone(), row);
+            }
+            PoolChange::RemoveAllocation(allocation) => {
+                state.allocations.remove(&allocation);
+            }
+        }
+        Ok(())
+    }
+
+    async fn pools(&self) -> Result<Vec<PoolRow>, StoreError> {
+        Ok(self.state().pools.values().cloned().collect())
+    }
+
+    async fn allocations(&self) -> Result<Vec<AllocationRow>, StoreError> {
+        Ok(self.state().allocations.values().cloned().collect())
     }
 
     async fn campaign_facts(&self) -> Result<Vec<Fact>, StoreError> {

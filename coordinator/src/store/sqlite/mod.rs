@@ -12,6 +12,7 @@ mod log;
 mod measurements;
 mod number;
 mod open;
+mod pools;
 mod queries;
 mod rows;
 mod schema;

@@ -7,8 +7,9 @@ use vocabulary::{CampaignId, Rows, StageKey, WorkerId};
 use super::error::cannot_read;
 use super::open::SqliteStore;
 use crate::store::{
-    AttemptRow, CampaignRow, Commit, CommittedCheckpoint, CurvePoint, DerivedCheck, Differences, LogCheck, LogPosition,
-    PackedSnapshot, RecipeText, Speaker, Store, StoreError, Term, TokenRow, UnusableSnapshot, WholeAttempt,
+    AllocationRow, AttemptRow, CampaignRow, Commit, CommittedCheckpoint, CurvePoint, DerivedCheck, Differences,
+    LogCheck, LogPosition, PackedSnapshot, PoolChange, PoolRow, RecipeText, Speaker, Store, StoreError, Term, TokenRow,
+    UnusableSnapshot, WholeAttempt,
 };
 
 #[async_trait]
@@ -102,6 +103,18 @@ impl Store for SqliteStore {
 
     async fn revoke_token(&self, token: &str, at_ms: u64) -> Result<bool, StoreError> {
         self.mark_token_revoked(token, at_ms).await
+    }
+
+    async fn change_pools(&self, term: Term, change: &PoolChange) -> Result<(), StoreError> {
+        self.write_pool_change(term, change).await
+    }
+
+    async fn pools(&self) -> Result<Vec<PoolRow>, StoreError> {
+        self.read_pools().await
+    }
+
+    async fn allocations(&self) -> Result<Vec<AllocationRow>, StoreError> {
+        self.read_allocations().await
     }
 
     async fn campaign_facts(&self) -> Result<Vec<Fact>, StoreError> {

@@ -1,0 +1,120 @@
+//! The service for pools. A handler decodes, forwards, and encodes.
+
+use proto::v1::pool_service_server::PoolService;
+use proto::v1::{self, PoolChange};
+use tonic::{Request, Response, Status};
+use vocabulary::text::one_line;
+
+use super::encode;
+use crate::pools::slurm::{AllocationView, Change, SlurmError, SlurmPoolView, SlurmPools, SlurmSettings};
+
+/// The service that adds, shows and changes pools.
+pub(crate) struct PoolHandlers {
+    pub(crate) pools: SlurmPools,
+}
+
+#[tonic::async_trait]
+impl PoolService for PoolHandlers {
+    async fn add_pool(&self, request: Request<v1::AddPoolRequest>) -> Result<Response<v1::AddPoolResponse>, Status> {
+        let v1::AddPoolRequest { name, slurm } = request.into_inner();
+        let slurm = slurm.ok_or_else(|| Status::invalid_argument("the request describes no pool"))?;
+        let added = self.pools.add(name, settings(slurm)).await?;
+        let pool = Some(pool(added.view));
+        Ok(Response::new(v1::AddPoolResponse { pool, said: added.said, script: added.script }))
+    }
+
+    async fn list_pools(&self, _: Request<v1::ListPoolsRequest>) -> Result<Response<v1::ListPoolsResponse>, Status> {
+        let pools = self.pools.list().into_iter().map(pool).collect();
+        Ok(Response::new(v1::ListPoolsResponse { pools }))
+    }
+
+    async fn change_pool(&self, request: Request<v1::ChangePoolRequest>) -> Result<Response<v1::Pool>, Status> {
+        let v1::ChangePoolRequest { name, change } = request.into_inner();
+        let change = match PoolChange::try_from(change) {
+            Ok(PoolChange::Pause) => Change::Pause,
+            Ok(PoolChange::Resume) => Change::Resume,
+            Ok(PoolChange::Drain) => Change::Drain,
+            Ok(PoolChange::Remove) => Change::Remove,
+            Ok(PoolChange::Unspecified) | Err(_) => {
+                return Err(Status::invalid_argument("the request asks for a change that this version does not know"));
+            }
+        };
+        Ok(Response::new(pool(self.pools.change(name, change).await?)))
+    }
+}
+
+impl From<SlurmError> for Status {
+    fn from(error: SlurmError) -> Self {
+        let message = one_line(&error);
+        match error {
+            SlurmError::Unknown { .. } => Self::not_found(message),
+            SlurmError::Taken { .. } => Self::already_exists(message),
+            SlurmError::Invalid(_) | SlurmError::Refused { .. } => Self::invalid_argument(message),
+            SlurmError::NotServing | SlurmError::NoSlurm { .. } | SlurmError::Folder { .. } => {
+                Self::failed_precondition(message)
+            }
+            SlurmError::TookTooLong { .. } | SlurmError::Stopping => Self::unavailable(message),
+            SlurmError::Store(error) if error.is_retryable() => Self::unavailable(message),
+            SlurmError::Store(_) => Self::internal(message),
+        }
+    }
+}
+
+fn settings(slurm: v1::SlurmPool) -> SlurmSettings {
+    SlurmSettings {
+        time_seconds: slurm.time_seconds,
+        max: slurm.max,
+        min: slurm.min,
+        backlog: slurm.backlog,
+        gpus_per_worker: slurm.gpus_per_worker,
+        workers_per_allocation: slurm.workers_per_allocation,
+        device: slurm.device,
+        idle_seconds: slurm.idle_seconds,
+        per_minute: slurm.per_minute,
+        clusters: slurm.clusters,
+        sbatch_args: slurm.sbatch_args,
+        program: slurm.program,
+        folder: slurm.folder,
+        dial: slurm.dial,
+        ca: slurm.ca,
+    }
+}
+
+fn pool(view: SlurmPoolView) -> v1::Pool {
+    let SlurmPoolView { name, mode, reason, settings, folder, ready, idle, allocations, avoided } = view;
+    let slurm = v1::SlurmPool {
+        time_seconds: settings.time_seconds,
+        max: settings.max,
+        min: settings.min,
+        backlog: settings.backlog,
+        gpus_per_worker: settings.gpus_per_worker,
+        workers_per_allocation: settings.workers_per_allocation,
+        device: settings.device,
+        idle_seconds: settings.idle_seconds,
+        per_minute: settings.per_minute,
+        clusters: settings.clusters,
+        sbatch_args: settings.sbatch_args,
+        program: settings.program,
+        folder: settings.folder,
+        dial: settings.dial,
+        ca: settings.ca,
+    };
+    v1::Pool {
+        name,
+        mode,
+        reason,
+        slurm: Some(slurm),
+        folder,
+        ready: u64::from(encode::count(ready)),
+        idle,
+        allocations: allocations.into_iter().map(allocation).collect(),
+        avoided: avoided.into_iter().map(|(node, seconds)| v1::AvoidedNode { node, seconds }).collect(),
+    }
+}
+
+fn allocation(view: AllocationView) -> v1::Allocation {
+    let AllocationView { allocation, job, state, reason, node, age_seconds, left_seconds, workers } = view;
+    let worker = |(name, is_busy)| v1::AllocationWorker { name, is_busy };
+    let workers = workers.into_iter().map(worker).collect();
+    v1::Allocation { allocation, job, state: state.to_owned(), reason, node, age_seconds, left_seconds, workers }
+}

@@ -1,0 +1,160 @@
+//! A pool's folder: what its jobs read, and their logs.
+
+use std::fs::{self, DirBuilder, File, Permissions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use dial::Secret;
+use rustix::process::getuid;
+use scheduler::pool::batch::AllocationId;
+
+use super::command::one_line;
+use super::error::SlurmError;
+
+/// The worker's token, for its owner alone.
+pub(super) const TOKEN: &str = "token";
+/// Where the coordinator is dialled.
+pub(super) const ADDRESS: &str = "coordinator";
+/// Certificates that verify it.
+pub(super) const CA: &str = "ca.pem";
+const LOGS: &str = "logs";
+
+/// Logs of allocations that are over are deleted beyond so many.
+const KEPT_LOGS: usize = 200;
+
+/// Bytes of a log's end that are looked at.
+const TAIL: u64 = 4096;
+
+#[derive(Debug, Clone)]
+pub(super) struct Folder(PathBuf);
+
+impl Folder {
+    pub(super) fn at(path: PathBuf) -> Self {
+        Self(path)
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Makes it, for its owner alone.
+    pub(super) fn make(&self) -> Result<(), SlurmError> {
+        let make = || -> io::Result<()> {
+            DirBuilder::new().recursive(true).mode(0o700).create(&self.0)?;
+            // The storage may be open to others, who could have made it first.
+            let found = fs::symlink_metadata(&self.0)?;
+            if !found.is_dir() || found.uid() != getuid().as_raw() {
+                return Err(io::Error::new(io::ErrorKind::PermissionDenied, "it is not a folder of this user"));
+            }
+            fs::set_permissions(&self.0, Permissions::from_mode(0o700))?;
+            DirBuilder::new().recursive(true).mode(0o700).create(self.0.join(LOGS))
+        };
+        make().map_err(|source| SlurmError::Folder { path: self.0.clone(), source })
+    }
+
+    /// The token, if it is there.
+    pub(super) fn token(&self) -> Option<Secret> {
+        let text = fs::read_to_string(self.0.join(TOKEN)).ok()?;
+        Some(text.trim()).filter(|text| !text.is_empty()).map(Secret::new)
+    }
+
+    pub(super) fn write_token(&self, token: &Secret) -> Result<(), SlurmError> {
+        self.write(TOKEN, token.expose())
+    }
+
+    pub(super) fn write_address(&self, address: &str) -> Result<(), SlurmError> {
+        self.write(ADDRESS, address)
+    }
+
+    pub(super) fn write_ca(&self, ca: &str) -> Result<(), SlurmError> {
+        self.write(CA, ca)
+    }
+
+    /// Deletes what lets its jobs in. Logs stay.
+    pub(super) fn close(&self) {
+        let _ = fs::remove_file(self.0.join(TOKEN));
+        let _ = fs::remove_file(self.0.join(ADDRESS));
+    }
+
+    pub(super) fn log(&self, allocation: AllocationId) -> PathBuf {
+        self.0.join(LOGS).join(format!("{allocation}.log"))
+    }
+
+    /// The last line of an allocation's log; empty if it has none.
+    pub(super) fn last_log_line(&self, allocation: AllocationId) -> String {
+        let tail = || -> io::Result<Vec<u8>> {
+            let mut log = File::open(self.log(allocation))?;
+            let end = log.metadata()?.len();
+            log.seek(SeekFrom::Start(end.saturating_sub(TAIL)))?;
+            let mut tail = Vec::new();
+            log.take(TAIL).read_to_end(&mut tail)?;
+            Ok(tail)
+        };
+        let tail = tail().unwrap_or_default();
+        let tail = String::from_utf8_lossy(&tail);
+        let lines = || tail.lines().map(str::trim).filter(|line| !line.is_empty());
+        // What Slurm adds says less than what the program said before.
+        let of_slurm = |line: &&str| line.starts_with("srun: ") || line.starts_with("slurmstepd: ");
+        let last = lines().filter(|line| !of_slurm(line)).next_back().or_else(|| lines().next_back());
+        one_line(last.unwrap_or_default())
+    }
+
+    /// Deletes the oldest logs beyond the most that are kept.
+    pub(super) fn prune_logs(&self) {
+        let Ok(entries) = fs::read_dir(self.0.join(LOGS)) else { return };
+        let changed = |entry: io::Result<fs::DirEntry>| {
+            let entry = entry.ok()?;
+            Some((entry.metadata().ok()?.modified().ok()?, entry.path()))
+        };
+        let mut logs: Vec<_> = entries.filter_map(changed).collect();
+        logs.sort();
+        for (_, path) in logs.iter().take(logs.len().saturating_sub(KEPT_LOGS)) {
+            let _ = fs::remove_file(path);
+        }
+    }
+
+    /// Writes a file whole or not at all, for its owner alone.
+    fn write(&self, name: &str, text: &str) -> Result<(), SlurmError> {
+        let (path, beside) = (self.0.join(name), self.0.join(format!(".{name}.new")));
+        let written = || -> io::Result<()> {
+            let _ = fs::remove_file(&beside);
+            let mut file = File::options().write(true).create_new(true).mode(0o600).open(&beside)?;
+            file.write_all(text.as_bytes())?;
+            file.write_all(b"\n")?;
+            file.sync_all()?;
+            fs::rename(&beside, &path)
+        };
+        written().map_err(|source| SlurmError::Folder { path, source })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_else_reads_it_and_the_end_of_a_log_is_found() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let folder = Folder::at(dir.path().join("pool"));
+        folder.make().expect("it is made");
+        assert!(folder.token().is_none());
+        for token in ["first", "second"] {
+            folder.write_token(&Secret::new(token)).expect("it is written");
+        }
+        let mode = |path: &Path| fs::metadata(path).expect("it is there").permissions().mode() & 0o777;
+        assert_eq!(mode(folder.path()), 0o700);
+        assert_eq!(mode(&folder.path().join(TOKEN)), 0o600);
+        assert_eq!(folder.token().expect("it is there").expose(), "second");
+        let allocation = AllocationId([1; 16]);
+        assert_eq!(folder.last_log_line(allocation), "");
+        fs::write(
+            folder.log(allocation),
+            "a\nerror: no \x1b[1mdevice\n\nsrun: error: n1: task 0: Exited with exit code 78\n",
+        )
+        .expect("it is written");
+        assert_eq!(folder.last_log_line(allocation), "error: no  [1mdevice");
+        folder.close();
+        assert!(folder.token().is_none());
+    }
+}

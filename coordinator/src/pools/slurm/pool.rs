@@ -1,0 +1,154 @@
+//! One pool: what is stored of it, what is decided of it, and how it looks.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use scheduler::pool::batch::{AllocationId, BatchPool, JobId, Load, LoadWorker, Mode, Phase};
+use scheduler::{Slot, Timestamp};
+use vocabulary::WorkerId;
+
+use super::folder::Folder;
+use super::settings::SlurmSettings;
+use super::view::{AllocationView, SlurmPoolView};
+use crate::driver::view::View;
+use crate::store::{AllocationRow, PoolRow};
+
+/// The kind of such pools in the store.
+pub(super) const KIND: &str = "slurm";
+
+/// How long an allocation takes to start at least. Work that becomes ready meanwhile is worth one.
+const START: Duration = Duration::from_secs(30);
+
+/// A pool, as it is kept.
+pub(super) struct Kept {
+    pub(super) row: PoolRow,
+    pub(super) settings: SlurmSettings,
+    pub(super) mark: [u8; 8],
+    pub(super) folder: Folder,
+    pub(super) pool: BatchPool,
+    pub(super) load: Load,
+    /// Names of the workers in the load.
+    names: BTreeMap<WorkerId, String>,
+}
+
+/// What is wrong with a stored pool.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Unreadable {
+    #[error("its settings cannot be read")]
+    Settings(#[from] serde_json::Error),
+    #[error("its mark `{0}` is not 16 hexadecimal digits")]
+    Mark(String),
+}
+
+impl Kept {
+    /// A pool of the store, with its allocations. `folders` is where pools without a folder of their own have theirs.
+    pub(super) fn restore(
+        row: PoolRow,
+        allocations: &[AllocationRow],
+        folders: &std::path::Path,
+        settle: Duration,
+    ) -> Result<Self, Unreadable> {
+        let settings: SlurmSettings = serde_json::from_str(&row.settings)?;
+        let mark = u64::from_str_radix(&row.mark, 16).map_err(|_| Unreadable::Mark(row.mark.clone()))?.to_be_bytes();
+        let own = allocations.iter().filter(|allocation| allocation.pool == row.name);
+        let recorded = own.filter_map(|AllocationRow { allocation, intended_at_ms, job, .. }| {
+            Some((allocation.parse().ok()?, Timestamp(*intended_at_ms), job.map(JobId)))
+        });
+        let pool = BatchPool::new(settings.batch(settle), mark, mode_of(&row.mode), recorded);
+        let folder = Folder::at(settings.folder(PathBuf::from(folders).join(&row.name)));
+        Ok(Self { row, settings, mark, folder, pool, load: Load::default(), names: BTreeMap::new() })
+    }
+
+    /// Whether it goes once it is empty.
+    pub(super) fn is_removing(&self) -> bool {
+        self.row.mode == "removing"
+    }
+
+    /// How many workers its allocations will still bring.
+    pub(super) fn coming(&self) -> usize {
+        let is_coming = |known: &scheduler::pool::batch::BatchAllocation| !known.has_said_hello && !known.is_cancelled;
+        let coming = self.pool.allocations().filter(|(_, known)| is_coming(known)).count();
+        coming * self.settings.workers_per_allocation as usize
+    }
+
+    /// Takes in what work there is, of which others bring workers for `taken`. Of the workers that name this pool, only those
+    /// count that `is_own` accepts.
+    pub(super) fn take_in(&mut self, view: &View, taken: usize, is_own: &BTreeSet<WorkerId>) {
+        let now = view.scheduler.last_handled().unwrap_or_default();
+        let mut ready = view.scheduler.ready_by(now + START);
+        let mut taken = taken;
+        for count in ready.values_mut() {
+            let less = taken.min(*count);
+            (*count, taken) = (*count - less, taken - less);
+        }
+        ready.retain(|_, count| *count > 0);
+        let (mut workers, mut names) = (BTreeMap::new(), BTreeMap::new());
+        for status in view.scheduler.workers() {
+            let worker = status.worker;
+            let Some(allocation) = self.allocation_of(view, &worker).filter(|_| is_own.contains(&worker)) else {
+                continue;
+            };
+            let node = view.place(&worker).node.map(|node| node.to_string());
+            let is_busy = !matches!(status.slot, Slot::Idle);
+            names.insert(worker, status.name.clone());
+            workers.insert(worker, LoadWorker { allocation, node, is_busy, memory: status.memory_bytes });
+        }
+        (self.load, self.names) = (Load { ready, workers }, names);
+    }
+
+    /// The allocation that a connected worker says it runs in, if it is of this pool.
+    pub(super) fn allocation_of(&self, view: &View, worker: &WorkerId) -> Option<AllocationId> {
+        if !view.is_connected(worker) {
+            return None;
+        }
+        let place = view.place(worker);
+        let allocation: AllocationId = place.allocation?.as_str().parse().ok()?;
+        let is_of_pool = place.pool.is_some_and(|pool| pool.as_str() == self.row.name);
+        (is_of_pool && allocation.mark() == self.mark).then_some(allocation)
+    }
+
+    pub(super) fn view(&self, now: Timestamp) -> SlurmPoolView {
+        let allocations = self.pool.allocations().map(|(allocation, known)| {
+            let (state, reason, left) = match &known.phase {
+                _ if known.is_cancelled => ("cancelled", String::new(), None),
+                Phase::Intended => ("submitting", String::new(), None),
+                Phase::Queued { reason } => ("pending", reason.clone(), None),
+                Phase::Running { left, .. } => ("running", String::new(), *left),
+            };
+            let own = self.load.workers.iter().filter(|(_, worker)| worker.allocation == allocation);
+            let name = |worker: &WorkerId| self.names.get(worker).cloned().unwrap_or_default();
+            AllocationView {
+                allocation: allocation.to_string(),
+                job: known.job.map(|job| job.0),
+                state,
+                reason,
+                node: known.node.clone().unwrap_or_default(),
+                age_seconds: now.since(known.intended_at).as_secs(),
+                left_seconds: left.map(|left| left.as_secs()),
+                workers: own.map(|(worker, known)| (name(worker), known.is_busy)).collect(),
+            }
+        });
+        let avoided = self.pool.nodes().avoided(now);
+        SlurmPoolView {
+            name: self.row.name.clone(),
+            mode: self.row.mode.clone(),
+            reason: self.row.reason.clone(),
+            settings: self.settings.clone(),
+            folder: self.folder.path().display().to_string(),
+            ready: self.load.ready.values().sum(),
+            idle: self.pool.why_idle(now, &self.load).map(|why| why.to_string()).unwrap_or_default(),
+            allocations: allocations.collect(),
+            avoided: avoided.map(|(node, until)| (node.to_owned(), until.since(now).as_secs())).collect(),
+        }
+    }
+}
+
+/// The mode that a stored word stands for. One of a later version submits nothing.
+fn mode_of(word: &str) -> Mode {
+    match word {
+        "active" => Mode::Active,
+        "draining" | "removing" => Mode::Draining,
+        _ => Mode::Paused,
+    }
+}

@@ -1,0 +1,94 @@
+//! `windtunnel pool add`
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::settings::{self, SlurmArgs};
+use super::view::PoolView;
+use crate::args::{CoordinatorArgs, Global};
+use crate::exit::Exit;
+use crate::local::reach::with_coordinator;
+use crate::views::output::{self, View};
+
+/// Add a pool, from options or from a TOML file
+///
+/// Runs `sbatch --test-only` first, and prints the script of the jobs. Nothing is submitted before there is work.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  windtunnel pool add slurm gpu --time 8h --max 16 -- -p gpu --mem=32G
+  windtunnel pool add gpu.toml
+
+The same as a file:
+  kind = \"slurm\"
+  name = \"gpu\"
+  time = \"8h\"
+  max = 16
+  sbatch = [\"-p\", \"gpu\", \"--mem=32G\"]")]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub(super) struct AddArgs {
+    #[command(subcommand)]
+    kind: Option<Kind>,
+
+    /// TOML file that describes the pool; its keys are the options of `pool add slurm`
+    #[arg(required = true)]
+    file: Option<PathBuf>,
+
+    #[command(flatten)]
+    coordinator: CoordinatorArgs,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Kind {
+    /// Add a pool of Slurm jobs
+    #[command(after_help = "\
+Example:
+  windtunnel pool add slurm gpu --time 8h --max 16 -- -p gpu --mem=32G
+  windtunnel pool add slurm cpu --time 30m --max 4 --gpus-per-worker 0 \\
+      --device flex -- --cpus-per-task=4")]
+    Slurm {
+        #[command(flatten)]
+        slurm: SlurmArgs,
+
+        #[command(flatten)]
+        coordinator: CoordinatorArgs,
+    },
+}
+
+#[derive(Serialize)]
+struct Added {
+    pool: PoolView,
+    /// What `sbatch --test-only` said.
+    test: String,
+    script: String,
+}
+
+impl AddArgs {
+    pub(super) fn run(self, global: &Global) -> anyhow::Result<Exit> {
+        let (slurm, coordinator) = match (self.kind, &self.file) {
+            (Some(Kind::Slurm { slurm, coordinator }), _) => (slurm, coordinator),
+            (None, Some(file)) => (settings::read(file)?, self.coordinator),
+            (None, None) => unreachable!("clap asks for one of them"),
+        };
+        let name = slurm.name.clone();
+        let pool = slurm.into_message()?;
+        let answer =
+            with_coordinator(global, &coordinator, async |campaigns| Ok(campaigns.add_pool(&name, pool).await?))?;
+        let pool = PoolView::from(answer.pool.unwrap_or_default());
+        output::print(&Added { pool, test: answer.said, script: answer.script }, global.json)?;
+        Ok(Exit::Done)
+    }
+}
+
+impl View for Added {
+    fn table(&self) -> String {
+        let Self { pool, test, script } = self;
+        let test = if test.is_empty() {
+            String::new()
+        } else {
+            format!("{}\n", vocabulary::text::wrapped(test, 2).trim_end())
+        };
+        format!("{script}\npool {} is added: see `windtunnel pool show {}`\n{test}", pool.name, pool.name)
+    }
+}

@@ -1,0 +1,226 @@
+//! Pools, as text and JSON.
+
+use proto::v1;
+use serde::Serialize;
+use vocabulary::text::{counted, wrapped};
+
+use crate::views::output::{View, columns};
+
+#[derive(Serialize)]
+pub(super) struct Pools {
+    pub(super) pools: Vec<PoolView>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct PoolView {
+    pub(super) name: String,
+    kind: &'static str,
+    mode: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    reason: String,
+    time_seconds: u64,
+    min: u32,
+    max: u32,
+    folder: String,
+    sbatch: Vec<String>,
+    /// Stages and evaluations that could start now if there were workers for them.
+    ready: u64,
+    /// Why no allocation is asked for; absent while one is.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    no_allocation_because: String,
+    allocations: Vec<Allocation>,
+    avoided_nodes: Vec<Avoided>,
+}
+
+#[derive(Debug, Serialize)]
+struct Allocation {
+    allocation: String,
+    job: Option<u64>,
+    state: String,
+    reason: String,
+    node: String,
+    age_seconds: u64,
+    left_seconds: Option<u64>,
+    workers: Vec<Worker>,
+}
+
+#[derive(Debug, Serialize)]
+struct Worker {
+    name: String,
+    is_busy: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct Avoided {
+    node: String,
+    seconds: u64,
+}
+
+impl From<v1::Pool> for PoolView {
+    fn from(pool: v1::Pool) -> Self {
+        let v1::Pool { name, mode, reason, slurm, folder, ready, idle, allocations, avoided } = pool;
+        let v1::SlurmPool { time_seconds, min, max, sbatch_args, .. } = slurm.unwrap_or_default();
+        let allocation = |known: v1::Allocation| {
+            let v1::Allocation { allocation, job, state, reason, node, age_seconds, left_seconds, workers } = known;
+            let worker = |v1::AllocationWorker { name, is_busy }| Worker { name, is_busy };
+            let workers = workers.into_iter().map(worker).collect();
+            Allocation { allocation, job, state, reason, node, age_seconds, left_seconds, workers }
+        };
+        let avoided = avoided.into_iter().map(|v1::AvoidedNode { node, seconds }| Avoided { node, seconds });
+        Self {
+            name,
+            kind: "slurm",
+            mode,
+            reason,
+            time_seconds,
+            min,
+            max,
+            folder,
+            sbatch: sbatch_args,
+            ready,
+            no_allocation_because: idle,
+            allocations: allocations.into_iter().map(allocation).collect(),
+            avoided_nodes: avoided.collect(),
+        }
+    }
+}
+
+impl PoolView {
+    fn count(&self, state: &str) -> usize {
+        self.allocations.iter().filter(|known| known.state == state).count()
+    }
+}
+
+impl View for Pools {
+    fn table(&self) -> String {
+        if self.pools.is_empty() {
+            return "no pools: add one with `windtunnel pool add slurm`\n".to_owned();
+        }
+        let row = |pool: &PoolView| {
+            let busy = pool.allocations.iter().flat_map(|known| &known.workers).filter(|worker| worker.is_busy).count();
+            let [pending, running] = ["pending", "running"].map(|state| pool.count(state).to_string());
+            [
+                pool.name.clone(),
+                pool.mode.clone(),
+                pool.ready.to_string(),
+                pending,
+                running,
+                busy.to_string(),
+                pool.max.to_string(),
+            ]
+        };
+        let rows: Vec<_> = self.pools.iter().map(row).collect();
+        columns(["pool", "mode", " ready", " pending", " running", " busy", " max"], &rows)
+    }
+}
+
+impl View for PoolView {
+    fn table(&self) -> String {
+        let Self {
+            name, mode, reason, min, max, folder, ready, no_allocation_because, allocations, avoided_nodes, ..
+        } = self;
+        let because = if reason.is_empty() { String::new() } else { format!(": {reason}") };
+        let bounds = if *min > 0 { format!("{min} to {max} jobs") } else { format!("up to {max} jobs") };
+        let limit = lasting(self.time_seconds);
+        let mut text = wrapped(&format!("pool {name} is {mode}{because}"), 2);
+        text.push_str(&format!("{bounds} of {limit}; {} ready without a worker\n", counted(*ready, "stage")));
+        if !no_allocation_because.is_empty() {
+            text.push_str(&wrapped(&format!("no job is asked for: {no_allocation_because}"), 2));
+        }
+        for Avoided { node, seconds } in avoided_nodes {
+            text.push_str(&format!("node {node} is avoided for {}\n", lasting(*seconds)));
+        }
+        text.push_str(&wrapped(&format!("logs and token: {folder}"), 2));
+        if !allocations.is_empty() {
+            let row = |known: &Allocation| {
+                let job = known.job.map_or_else(|| "-".to_owned(), |job| job.to_string());
+                let place = if known.node.is_empty() { known.reason.clone() } else { known.node.clone() };
+                let left = known.left_seconds.map(lasting).unwrap_or_default();
+                let busy = known.workers.iter().filter(|worker| worker.is_busy).count();
+                let workers = match known.workers.len() {
+                    0 => String::new(),
+                    all => format!("{busy} of {all} busy"),
+                };
+                let allocation = known.allocation.chars().skip(16).take(8).collect();
+                [job, known.state.clone(), place, lasting(known.age_seconds), left, workers, allocation]
+            };
+            let rows: Vec<_> = allocations.iter().map(row).collect();
+            text.push('\n');
+            text.push_str(&columns([" job", "state", "node", " age", " left", "workers", "allocation"], &rows));
+        }
+        text
+    }
+}
+
+fn lasting(seconds: u64) -> String {
+    match seconds {
+        0..=119 => format!("{seconds} s"),
+        120..=7199 => format!("{} min", seconds / 60),
+        7200..=172_799 => format!("{} h", seconds / 3600),
+        _ => format!("{} days", seconds / 86_400),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pool() -> PoolView {
+        let worker = v1::AllocationWorker { name: "n1".to_owned(), is_busy: true };
+        let running = v1::Allocation {
+            allocation: "0011223344556677aabbccddeeff0011".to_owned(),
+            job: Some(12),
+            state: "running".to_owned(),
+            node: "n1".to_owned(),
+            age_seconds: 4000,
+            left_seconds: Some(90),
+            workers: vec![worker],
+            ..v1::Allocation::default()
+        };
+        let pending = v1::Allocation {
+            allocation: "0011223344556677bbbbccddeeff0011".to_owned(),
+            job: Some(13),
+            state: "pending".to_owned(),
+            reason: "Resources".to_owned(),
+            age_seconds: 5,
+            ..v1::Allocation::default()
+        };
+        PoolView::from(v1::Pool {
+            name: "gpu".to_owned(),
+            mode: "active".to_owned(),
+            slurm: Some(v1::SlurmPool { time_seconds: 28_800, max: 16, ..v1::SlurmPool::default() }),
+            folder: "/shared/pools/gpu".to_owned(),
+            ready: 1,
+            idle: "1 in the queue, as many as --backlog allows".to_owned(),
+            allocations: vec![running, pending],
+            avoided: vec![v1::AvoidedNode { node: "n7".to_owned(), seconds: 1800 }],
+            ..v1::Pool::default()
+        })
+    }
+
+    #[test]
+    fn a_pool_shows_its_allocations_and_why_there_are_not_more() {
+        let text = pool().table();
+        let expected = "pool gpu is active\n\
+                        up to 16 jobs of 8 h; 1 stage ready without a worker\n\
+                        no job is asked for: 1 in the queue, as many as --backlog allows\n\
+                        node n7 is avoided for 30 min\n\
+                        logs and token: /shared/pools/gpu\n\
+                        \n\
+                        job  state    node          age  left  workers      allocation\n \
+                        12  running  n1         66 min  90 s  1 of 1 busy  aabbccdd\n \
+                        13  pending  Resources     5 s                     bbbbccdd\n";
+        assert_eq!(text, expected);
+        assert!(text.lines().all(|line| line.chars().count() <= 80));
+    }
+
+    #[test]
+    fn pools_are_listed() {
+        let listed = Pools { pools: vec![pool()] }.table();
+        assert_eq!(
+            listed,
+            "pool  mode    ready  pending  running  busy  max\ngpu   active      1        1        1     1   16\n"
+        );
+        assert!(Pools { pools: Vec::new() }.table().starts_with("no pools"));
+    }
+}

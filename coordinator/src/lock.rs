@@ -90,7 +90,7 @@ impl LiveCoordinator {
 }
 
 /// The host name of this machine; empty if it cannot be read.
-fn machine() -> String {
+pub(crate) fn machine() -> String {
     fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned()
 }
 

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dial::Address;
+use dial::Addresses;
 use minicpm::Compute;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
@@ -78,7 +78,7 @@ pub async fn serve(
     trainer: impl Trainer,
     leave: mpsc::Receiver<Leave>,
 ) -> Result<WorkerExit, WorkerError> {
-    let connector = Address::parse(&options.coordinator_url, &options.credentials)?.connector().clone();
+    let connector = Addresses::parse(&options.coordinator_url, &options.credentials)?.connectors();
     let connect = move |uri| {
         let connector = connector.clone();
         async move { connector.open(&uri).await.map_err(io::Error::other) }
@@ -99,8 +99,9 @@ where
     F: Future<Output = io::Result<IO>> + Send + 'static,
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let address = Address::parse(&options.coordinator_url, &options.credentials)?;
-    let (endpoint, authorize) = (address.endpoint().clone(), address.authorize().clone());
+    let addresses = Addresses::parse(&options.coordinator_url, &options.credentials)?;
+    let dials: Vec<_> =
+        addresses.iter().map(|address| (address.endpoint().clone(), address.authorize().clone())).collect();
     let home = Home::take(&options.data_dir, options.name.as_deref())?;
     let worker = options.worker_id.unwrap_or_else(|| WorkerId::from_bytes(rand::random()));
     let (predecessors, secret) = (home.succeed(&worker)?, home.secret()?);
@@ -113,7 +114,7 @@ where
         let backoff = JitteredBackoff::new(FIRST_WAIT, LONGEST_WAIT);
         // In a set that ends together with this future.
         let mut dialling = JoinSet::new();
-        dialling.spawn(keep_connected(endpoint.clone(), connect.clone(), authorize.clone(), backoff, link));
+        dialling.spawn(keep_connected(dials.clone(), connect.clone(), backoff, link));
         (dialling, events)
     };
     let can = trainer.abilities();

@@ -3,6 +3,7 @@
 mod handle;
 mod options;
 mod server;
+mod standby;
 
 use std::fs::DirBuilder;
 use std::io;
@@ -10,11 +11,13 @@ use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use futures::{Stream, StreamExt as _};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::ServerTlsConfig;
 use tracing::{info, warn};
@@ -26,15 +29,18 @@ use crate::driver::{Access, Driver, DriverHandle, RestoreStateError};
 use crate::grpc::{CampaignHandlers, WorkerHandlers};
 use crate::home;
 use crate::incoming::{self, Accepted, Gate, ServerLimits};
-use crate::lock::{DataDirLock, LiveCoordinator, LockError};
+use crate::lock::{DataDirLock, LiveCoordinator, LockError, machine};
 use crate::pools::LocalPoolOptions;
 use crate::socket::SocketFile;
-use crate::store::{self, Store, StoreError};
+use crate::store::{self, Leader, Place, Presence, StorageNote, Store, StoreError, Term, Turn};
 use crate::tls::TlsFiles;
 pub use handle::Handle;
 use handle::drive;
 pub use options::{CoordinatorOptions, StartError};
 use server::{Door, routes};
+
+/// How long calls may take to end that were made while this coordinator stood by.
+const STANDBY_GRACE: Duration = Duration::from_secs(1);
 
 /// Starts coordinators. A running one is a [`Handle`].
 #[derive(Debug)]
@@ -55,10 +61,11 @@ impl Coordinator {
         let tls = options.tls.as_ref().map(TlsFiles::read).transpose()?;
         let limits = options.limits.within_descriptors();
         let require_token = options.require_token || (is_reachable && !insecure);
-        let opened = Opened::open(CoordinatorOptions { limits, require_token, ..options }).await?;
+        let options = CoordinatorOptions { limits, require_token, ..options };
+        let claimed = Claimed::take(&options).await?;
         let (listener, address) = bind(listen).await?;
-        let inside = match opened.lock {
-            Some(_) => SocketFile::listen_in(&opened.data_dir)?,
+        let (inside, socket) = match claimed.lock {
+            Some(_) => SocketFile::listen_in(&claimed.data_dir)?,
             // Beside the coordinator that has the data directory.
             None => SocketFile::listen_elsewhere()?,
         };
@@ -66,12 +73,17 @@ impl Coordinator {
             Some(_) => format!("https://{address}"),
             None => format!("http://{}", reachable(address)),
         };
+        let known = claimed.open_store(&options, &public_url).await?;
+        let mut ports = Ports { listener, inside, tls: tls.clone(), listen };
+        known.wait_for_turn(&options, &mut ports, &socket, &public_url).await?;
+        let Ports { listener, inside, .. } = ports;
+        let opened = Opened::restore(known, options).await?;
         let (has_logins, guard) = (tls.is_none() && opened.guard.asks(), Arc::clone(&opened.guard));
         let incoming = move |gate| {
             let accepted = incoming::within_limits(incoming::tcp(listener), gate);
             if has_logins { with_logins(accepted, guard).boxed() } else { accepted.boxed() }
         };
-        opened.serve(Entrance { incoming, tls, inside: Some(inside), public_url }).await
+        opened.serve(Entrance { incoming, tls, inside: Some((inside, socket)), public_url, address }).await
     }
 
     /// Starts a coordinator that serves the given connections, such as those of a simulated network, instead of listening.
@@ -84,10 +96,15 @@ impl Coordinator {
         S: Stream<Item = io::Result<(IO, SocketAddr)>> + Send + 'static,
         IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
+        let listen = options.listen;
         let tls = options.tls.as_ref().map(TlsFiles::read).transpose()?;
-        let opened = Opened::open(options).await?;
+        let known = Claimed::take(&options).await?.open_store(&options, &url).await?;
+        if let Turn::Held(leader) = &known.turn {
+            return Err(known.led_by(leader.as_ref()));
+        }
+        let opened = Opened::restore(known, options).await?;
         let incoming = move |gate| incoming::within_limits(incoming, gate);
-        opened.serve(Entrance { incoming, tls, inside: None, public_url: url }).await
+        opened.serve(Entrance { incoming, tls, inside: None, public_url: url, address: listen }).await
     }
 }
 
@@ -99,11 +116,132 @@ struct Entrance<F> {
     /// For processes of this user on this machine.
     inside: Option<(UnixListener, SocketFile)>,
     public_url: String,
+    address: SocketAddr,
+}
+
+/// A data directory that this process may use.
+struct Claimed {
+    data_dir: PathBuf,
+    /// None where it only reads.
+    lock: Option<DataDirLock>,
+}
+
+/// A store that is open, and that this coordinator may not lead yet.
+struct Known {
+    data_dir: PathBuf,
+    lock: Option<DataDirLock>,
+    /// For people.
+    place: String,
+    store: Arc<dyn Store>,
+    turn: Turn,
+    guard: Arc<Guard>,
+}
+
+/// The listening sockets. Whoever stands by answers at them, too.
+struct Ports {
+    listener: TcpListener,
+    inside: UnixListener,
+    tls: Option<ServerTlsConfig>,
+    /// The address that was asked for.
+    listen: SocketAddr,
+}
+
+impl Claimed {
+    async fn take(options: &CoordinatorOptions) -> Result<Self, StartError> {
+        let data_dir = make_data_dir(&options.data_dir)?;
+        let lock = if options.reads_only { None } else { Some(take_lock(&data_dir).await?) };
+        if lock.is_some() && std::fs::metadata(&data_dir).is_ok_and(|found| found.permissions().mode() & 0o077 != 0) {
+            let path = data_dir.display();
+            warn!(%path, "other users may look into the data directory: chmod 700 it, unless you share it on purpose");
+        }
+        Ok(Self { data_dir, lock })
+    }
+
+    async fn open_store(self, options: &CoordinatorOptions, public_url: &str) -> Result<Known, StartError> {
+        let Self { data_dir, lock } = self;
+        let chosen = match &options.place {
+            Some(place) => place.clone().with_password(),
+            None => Place::of(&data_dir),
+        };
+        let file = || data_dir.join(STORE_FILE).display().to_string();
+        let chosen = chosen.map_err(|error| StartError::Store { place: file(), source: error.into() })?;
+        let place = match &chosen {
+            Place::File => file(),
+            Place::Postgres(address) => address.url().to_owned(),
+        };
+        let failed = |source| StartError::Store { place: place.clone(), source };
+        let store = match &options.store {
+            Some(store) => store.clone(),
+            None if options.reads_only => {
+                let opened = store::open_beside(&data_dir).await.and_then(|store| store.ok_or(StoreError::Earlier));
+                opened.map_err(failed)?
+            }
+            None => {
+                let name = format!("{public_url} (process {} on {})", std::process::id(), machine());
+                let presence = Presence { name, lease: options.settings.lease_duration };
+                store::open_at(&chosen, &data_dir, presence).await.map_err(failed)?
+            }
+        };
+        let turn = if options.reads_only { Turn::Taken } else { store.take_turn().await.map_err(failed)? };
+        if lock.is_some() && options.store.is_none() {
+            chosen.note(&data_dir).map_err(|error| failed(error.into()))?;
+        }
+        let guard = Arc::new(Guard::new(store.clone(), options.require_token));
+        Ok(Known { data_dir, lock, place, store, turn, guard })
+    }
+}
+
+impl Known {
+    fn led_by(&self, leader: Option<&Leader>) -> StartError {
+        let by = leader.map_or_else(|| "another coordinator".to_owned(), Leader::to_string);
+        StartError::Led { place: self.place.clone(), by }
+    }
+
+    /// Waits until this coordinator leads, and answers meanwhile that it does not.
+    async fn wait_for_turn(
+        &self,
+        options: &CoordinatorOptions,
+        ports: &mut Ports,
+        socket: &SocketFile,
+        public_url: &str,
+    ) -> Result<(), StartError> {
+        let Turn::Held(leader) = &self.turn else { return Ok(()) };
+        if !options.stands_by {
+            return Err(self.led_by(leader.as_ref()));
+        }
+        let failed = |source| StartError::Listen { listen: ports.listen, source };
+        let (listener, inside) = (second(&ports.listener), second_inside(&ports.inside));
+        let (listener, inside) = (listener.map_err(failed)?, inside.map_err(failed)?);
+        let [close, cut] = std::array::from_fn(|_| CancellationToken::new());
+        let _cut = cut.clone().drop_guard();
+        let (limits, guard) = (options.limits.halved(), Arc::clone(&self.guard));
+        let (said, told) = watch::channel(String::new());
+        let routes = standby::routes(&told);
+        let door = Door { limits, routes, guard: Arc::clone(&guard), close: close.clone() };
+        let from_here = incoming::within_limits(incoming::unix(inside), Gate::new(limits, cut.clone()));
+        let served_inside = door.clone().serve(of_this_user(from_here), None);
+        let accepted = incoming::within_limits(incoming::tcp(listener), Gate::new(limits, cut.clone()));
+        let has_logins = ports.tls.is_none() && guard.asks();
+        let accepted = if has_logins { with_logins(accepted, guard).boxed() } else { accepted.boxed() };
+        let served = door.serve(accepted, ports.tls.clone());
+        // In a set that ends together with this future.
+        let mut serving = JoinSet::new();
+        serving.spawn(async {
+            tokio::join!(served, served_inside);
+        });
+        if let Some(lock) = &self.lock {
+            lock.announce(&LiveCoordinator::here(public_url.to_owned(), Some(socket.path.clone())))?;
+        }
+        standby::wait_for_turn(self.store.as_ref(), leader.clone(), &said).await;
+        close.cancel();
+        // Whoever has not hung up by then is cut off.
+        let _ = tokio::time::timeout(STANDBY_GRACE, serving.join_next()).await;
+        Ok(())
+    }
 }
 
 /// A coordinator that has restored its state and does not serve yet.
 struct Opened {
-    data_dir: PathBuf,
     limits: ServerLimits,
     local_workers: Option<LocalPoolOptions>,
     lock: Option<DataDirLock>,
@@ -111,53 +249,42 @@ struct Opened {
     storage: home::Opened,
     driver: Driver,
     driver_handle: DriverHandle,
+    /// The term it writes in.
+    term: Option<Term>,
     /// Cancelled when the coordinator stops.
     stop: CancellationToken,
     guard: Arc<Guard>,
 }
 
 impl Opened {
-    async fn open(options: CoordinatorOptions) -> Result<Self, StartError> {
-        let CoordinatorOptions {
-            data_dir,
-            storage,
-            store,
-            settings,
-            local_workers,
-            limits,
-            require_token,
-            reads_only,
-            ..
-        } = options;
-        let data_dir = make_data_dir(&data_dir)?;
-        let lock = if reads_only { None } else { Some(take_lock(&data_dir).await?) };
-        if lock.is_some() && std::fs::metadata(&data_dir).is_ok_and(|found| found.permissions().mode() & 0o077 != 0) {
-            let path = data_dir.display();
-            warn!(%path, "other users may look into the data directory: chmod 700 it, unless you share it on purpose");
-        }
-        let store = match store {
-            Some(store) => store,
-            None => {
-                let opened = match reads_only {
-                    true => store::open_beside(&data_dir).await.and_then(|store| store.ok_or(StoreError::Earlier)),
-                    false => store::open_in(&data_dir).await,
-                };
-                opened.map_err(|source| StartError::Store { path: data_dir.join(STORE_FILE), source })?
+    /// Begins a term and reads what was left, in this order: after that nobody else writes.
+    async fn restore(known: Known, options: CoordinatorOptions) -> Result<Self, StartError> {
+        let Known { data_dir, lock, store, guard, .. } = known;
+        let CoordinatorOptions { storage, settings, local_workers, limits, reads_only, .. } = options;
+        let term = match reads_only {
+            true => None,
+            false => Some(store.begin_term().await.map_err(RestoreStateError::TakeOver)?),
+        };
+        let storage = match term {
+            None => home::look(&data_dir)?,
+            Some(term) => {
+                let noted = store.noted_storage().await.map_err(RestoreStateError::Read)?;
+                // Another coordinator of this store has chosen it.
+                if let Some(noted) = noted.filter(|_| home::noted(&data_dir).is_ok_and(|own| own.is_none())) {
+                    home::note(&data_dir, &noted)?;
+                }
+                let is_used = !store.campaign_rows().await.map_err(RestoreStateError::Read)?.is_empty();
+                let opened = home::open(&data_dir, storage.as_deref(), is_used).await?;
+                let note = StorageNote { address: opened.address.clone(), id: opened.id.to_string() };
+                store.note_storage(term, &note).await.map_err(RestoreStateError::TakeOver)?;
+                opened
             }
         };
-        let storage = if reads_only {
-            home::look(&data_dir)?
-        } else {
-            let is_used = !store.campaign_rows().await.map_err(RestoreStateError::Read)?.is_empty();
-            home::open(&data_dir, storage.as_deref(), is_used).await?
-        };
         let stop = CancellationToken::new();
-        let access = if reads_only { Access::Reads } else { Access::Writes };
+        let access = term.map_or(Access::Reads, Access::Writes);
         let restored = Driver::restore(settings, store.clone(), storage.clone(), access, stop.clone()).await?;
         let (driver, driver_handle) = restored;
-
-        let guard = Arc::new(Guard::new(store.clone(), require_token));
-        Ok(Self { data_dir, limits, local_workers, lock, store, storage, driver, driver_handle, stop, guard })
+        Ok(Self { limits, local_workers, lock, store, storage, driver, driver_handle, term, stop, guard })
     }
 
     async fn serve<F, S, IO>(self, entrance: Entrance<F>) -> Result<Handle, StartError>
@@ -166,8 +293,8 @@ impl Opened {
         S: Stream<Item = io::Result<Accepted<IO>>> + Send + 'static,
         IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let Self { limits, local_workers, lock, store, storage, driver, driver_handle, stop, guard, .. } = self;
-        let Entrance { incoming, tls, inside, public_url } = entrance;
+        let Self { limits, local_workers, lock, store, storage, driver, driver_handle, term, stop, guard } = self;
+        let Entrance { incoming, tls, inside, public_url, address } = entrance;
         let needs_tokens = guard.asks();
         let (inside, socket) = inside.unzip();
         let url = socket.as_ref().map_or_else(|| public_url.clone(), SocketFile::url);
@@ -200,7 +327,14 @@ impl Opened {
             });
         });
         let (ended, outcome) = watch::channel(None);
-        let driver = tokio::spawn(drive(driver, stop.clone(), ended));
+        let kept = store.clone();
+        let over = async move {
+            match term {
+                Some(term) => kept.keep_term(term).await,
+                None => std::future::pending().await,
+            }
+        };
+        let driver = tokio::spawn(drive(driver, over, stop.clone(), ended));
         if let Some(lock) = &lock {
             let path = socket.as_ref().map(|socket| socket.path.clone());
             lock.announce(&LiveCoordinator::here(public_url.clone(), path))?;
@@ -210,6 +344,7 @@ impl Opened {
         let handle = Handle {
             url,
             public_url,
+            address,
             storage: storage.address,
             driver_handle,
             pools: Mutex::default(),
@@ -255,6 +390,17 @@ fn reachable(address: SocketAddr) -> SocketAddr {
         reachable.set_ip(loopback[usize::from(address.is_ipv6())]);
     }
     reachable
+}
+
+/// The same listening socket once more, so that no connection is refused when another server takes it over.
+fn second(listener: &TcpListener) -> io::Result<TcpListener> {
+    let socket = std::os::fd::AsFd::as_fd(listener).try_clone_to_owned()?;
+    TcpListener::from_std(socket.into())
+}
+
+fn second_inside(listener: &UnixListener) -> io::Result<UnixListener> {
+    let socket = std::os::fd::AsFd::as_fd(listener).try_clone_to_owned()?;
+    UnixListener::from_std(socket.into())
 }
 
 async fn bind(listen: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {

@@ -68,6 +68,9 @@ pub enum AddressError {
     /// The token does not have the form of one.
     #[error("the token is malformed: expected wt_ID_SECRET, as `windtunnel token create` prints it")]
     Token,
+    /// A list of addresses that is none.
+    #[error("more than {most} addresses of a coordinator")]
+    TooMany { most: usize },
     /// A certificate or key cannot be parsed.
     #[error("the certificates cannot be used")]
     Tls(#[source] tonic::transport::Error),

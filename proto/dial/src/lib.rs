@@ -8,9 +8,12 @@
 //! `NO_PROXY` lists hosts to dial directly, in curl's format. Loopback is always dialled directly. A proxy sees the
 //! destination and, with TLS, nothing of the traffic.
 //!
+//! A coordinator may have others that stand by for it: [`Addresses`] is a list of them, of which one leads.
+//!
 //! This crate deliberately knows nothing about the messages.
 
 mod address;
+mod addresses;
 mod credentials;
 mod error;
 mod login;
@@ -20,6 +23,7 @@ mod socket;
 mod tunnel;
 
 pub use address::{AUTHORIZATION, Address, AddressError, Authorize, BEARER, Connection, Connector, SOCKET_SCHEME};
+pub use addresses::{Addresses, Connectors, split};
 pub use credentials::{ClientIdentity, Credentials, Secret, TOKEN_VARIABLE};
 pub use error::{DialError, LoginError, failed_login};
 pub use login::{GREETING, TOKEN_PREFIX, challenge};

@@ -8,6 +8,7 @@ mod support;
 
 use std::fs::{File, OpenOptions};
 use std::net::TcpListener;
+use std::path::Path;
 use std::process::Command;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
@@ -15,7 +16,7 @@ use std::time::{Duration, Instant};
 use database::Server;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 use support::process::{Running, wait_for};
-use support::{Place, smoke_recipe};
+use support::{Place, Ran, smoke_recipe};
 
 /// Seconds. Three of them without a sign of life are a leader that hangs.
 const LEASE: u64 = 2;
@@ -138,6 +139,56 @@ fn wait_until_serves(coordinator: &Coordinator, since: Instant, after: &str) {
     let served = coordinator.serves.recv_timeout(Duration::from_secs(240)).expect("it serves");
     let leases = served.duration_since(since).as_secs_f64() / LEASE as f64;
     eprintln!("after {after}: the next one serves in {leases:.2} leases of {LEASE} s");
+}
+
+/// Runs the program with a store of its own choice, and without passwords of whoever runs the tests.
+fn with_password(place: &Place, args: &[&str], password: Option<&Path>) -> Ran {
+    let mut command = place.command(args);
+    command.env("HOME", place.path("")).env_remove("PGPASSWORD").env_remove("WINDTUNNEL_STORE");
+    if let Some(password) = password {
+        command.env("WINDTUNNEL_STORE_PASSWORD_FILE", password);
+    }
+    Ran::of(command.output().expect("the program starts"))
+}
+
+#[test]
+fn a_password_is_in_a_private_file_and_goes_to_a_server_that_is_known() {
+    let Some(server) = database::server() else { return };
+    let (place, onlooker) = (Place::new(), Onlooker::new(server));
+    let name = onlooker.text("current_database()").expect("it has a name");
+    let role = format!("CREATE ROLE guarded LOGIN PASSWORD 'hunter2'; ALTER DATABASE {name} OWNER TO guarded");
+    onlooker.execute(&role).expect("it is made");
+    let url = server.guarded_url(&name, &server.certificate());
+    let password = place.write("password", "hunter2\n");
+    let mode = |mode| std::fs::set_permissions(&password, std::os::unix::fs::PermissionsExt::from_mode(mode));
+    let create = ["token", "create", "--scope", "read", "--name", "reader", "--store"];
+    let create =
+        |url: &str, password: Option<&Path>| with_password(&place, &[create.as_slice(), &[url]].concat(), password);
+
+    mode(0o644).expect("its mode is set");
+    let refused = create(&url, Some(&password)).expect(2).stderr;
+    assert!(refused.contains("chmod 600"), "{refused}");
+    mode(0o600).expect("its mode is set");
+    let refused = create(&url.replace("guarded@", "guarded:hunter2@"), None).expect(2).stderr;
+    assert!(refused.contains("WINDTUNNEL_STORE_PASSWORD_FILE") && !refused.contains("hunter2"), "{refused}");
+    assert_ne!(create(&url, None).code, Some(0), "the server asks for the password");
+    let other = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).expect("a certificate");
+    let other = server.guarded_url(&name, &place.write("other.pem", &other.cert.pem()));
+    let refused = create(&other, Some(&password));
+    assert!(refused.code != Some(0) && refused.stderr.contains("certificate"), "{}", refused.stderr);
+
+    create(&url, Some(&password)).expect(0);
+    let noted = std::fs::read_to_string(place.path("data/store.json")).expect("it is noted");
+    assert!(noted.contains("guarded@127.0.0.1") && !noted.contains("hunter2"), "{noted}");
+    // From now on the directory knows its store.
+    let listed = with_password(&place, &["token", "list"], Some(&password)).expect(0).stdout;
+    assert!(listed.contains("reader"), "{listed}");
+    let copied = with_password(&place, &["store", "copy", &url, "copy"], Some(&password)).expect(0).stdout;
+    assert!(copied.contains("all were read back"), "{copied}");
+    let in_copy = with_password(&place, &["token", "list", "--data-dir", "copy"], None).expect(0).stdout;
+    assert_eq!(in_copy, listed);
+    let again = with_password(&place, &["store", "copy", "copy", &url], Some(&password)).expect(2).stderr;
+    assert!(again.contains("the target has data already"), "{again}");
 }
 
 #[test]

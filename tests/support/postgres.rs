@@ -52,8 +52,37 @@ impl Server {
         let mut initdb = server.program("initdb");
         initdb.args(["-U", "windtunnel", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-instructions", "-D"]);
         run(initdb.arg(server.data()));
+        server.guard();
         server.control("start");
         Some(server)
+    }
+
+    /// Has the role `guarded` show a password over TLS, and makes a certificate for that. Everybody else is trusted.
+    fn guard(&self) {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned(), "127.0.0.1".to_owned()]);
+        let made = made.expect("a certificate");
+        fs::write(self.certificate(), made.cert.pem()).expect("written");
+        let script = "umask 077; cat > \"$0/server.key\"; cp \"$1\" \"$0/server.crt\"; \
+                      { echo 'hostssl all guarded 127.0.0.1/32 scram-sha-256'; echo 'host all guarded all reject'; \
+                      cat \"$0/pg_hba.conf\"; } > \"$0/new\"; mv \"$0/new\" \"$0/pg_hba.conf\"";
+        let mut shell = as_its_user(Path::new("/bin/sh"));
+        shell.arg("-c").arg(script).arg(self.data()).arg(self.certificate());
+        let mut shell = shell.stdin(Stdio::piped()).spawn().expect("a shell");
+        let mut key = shell.stdin.take().expect("is piped");
+        std::io::Write::write_all(&mut key, made.signing_key.serialize_pem().as_bytes()).expect("it reads");
+        drop(key);
+        assert!(shell.wait().expect("it ends").success());
+    }
+
+    /// The certificate of the server, which vouches for itself.
+    pub(crate) fn certificate(&self) -> PathBuf {
+        self.dir.join("certificate.pem")
+    }
+
+    /// The address of a database, for the role that has to show a password.
+    pub(crate) fn guarded_url(&self, database: &str, certificate: &Path) -> String {
+        let (port, certificate) = (self.port, certificate.display());
+        format!("postgres://guarded@127.0.0.1:{port}/{database}?sslmode=verify-full&sslrootcert={certificate}")
     }
 
     /// The address of a database.
@@ -75,7 +104,8 @@ impl Server {
 
     fn control(&self, action: &str) {
         let options = format!(
-            "-k {} -p {} -c listen_addresses=127.0.0.1 -c max_connections=200 -c shared_buffers=32MB",
+            "-k {} -p {} -c listen_addresses=127.0.0.1 -c max_connections=200 -c shared_buffers=32MB \
+             -c ssl=on",
             self.dir.display(),
             self.port
         );

@@ -1,6 +1,7 @@
 //! Starting a coordinator, and shutting it down.
 
 mod handle;
+mod known;
 mod options;
 mod server;
 mod standby;
@@ -8,39 +9,34 @@ mod standby;
 use std::fs::DirBuilder;
 use std::io;
 use std::net::SocketAddr;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use futures::{Stream, StreamExt as _};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::ServerTlsConfig;
-use tracing::{info, warn};
+use tracing::info;
 
-use crate::STORE_FILE;
 use crate::api::Api;
 use crate::auth::{Guard, of_this_user, with_logins};
 use crate::driver::{Access, Driver, DriverHandle, RestoreStateError};
 use crate::grpc::{CampaignHandlers, WorkerHandlers};
 use crate::home;
 use crate::incoming::{self, Accepted, Gate, ServerLimits};
-use crate::lock::{DataDirLock, LiveCoordinator, LockError, machine};
+use crate::lock::{DataDirLock, LiveCoordinator, LockError};
 use crate::pools::LocalPoolOptions;
 use crate::socket::SocketFile;
-use crate::store::{self, Leader, Place, Presence, StorageNote, Store, StoreError, Term, Turn};
+use crate::store::{StorageNote, Store, Term, Turn};
 use crate::tls::TlsFiles;
 pub use handle::Handle;
 use handle::drive;
+use known::{Claimed, Known, Ports};
 pub use options::{CoordinatorOptions, StartError};
 use server::{Door, routes};
-
-/// How long calls may take to end that were made while this coordinator stood by.
-const STANDBY_GRACE: Duration = Duration::from_secs(1);
 
 /// Starts coordinators. A running one is a [`Handle`].
 #[derive(Debug)]
@@ -117,127 +113,6 @@ struct Entrance<F> {
     inside: Option<(UnixListener, SocketFile)>,
     public_url: String,
     address: SocketAddr,
-}
-
-/// A data directory that this process may use.
-struct Claimed {
-    data_dir: PathBuf,
-    /// None where it only reads.
-    lock: Option<DataDirLock>,
-}
-
-/// A store that is open, and that this coordinator may not lead yet.
-struct Known {
-    data_dir: PathBuf,
-    lock: Option<DataDirLock>,
-    /// For people.
-    place: String,
-    store: Arc<dyn Store>,
-    turn: Turn,
-    guard: Arc<Guard>,
-}
-
-/// The listening sockets. Whoever stands by answers at them, too.
-struct Ports {
-    listener: TcpListener,
-    inside: UnixListener,
-    tls: Option<ServerTlsConfig>,
-    /// The address that was asked for.
-    listen: SocketAddr,
-}
-
-impl Claimed {
-    async fn take(options: &CoordinatorOptions) -> Result<Self, StartError> {
-        let data_dir = make_data_dir(&options.data_dir)?;
-        let lock = if options.reads_only { None } else { Some(take_lock(&data_dir).await?) };
-        if lock.is_some() && std::fs::metadata(&data_dir).is_ok_and(|found| found.permissions().mode() & 0o077 != 0) {
-            let path = data_dir.display();
-            warn!(%path, "other users may look into the data directory: chmod 700 it, unless you share it on purpose");
-        }
-        Ok(Self { data_dir, lock })
-    }
-
-    async fn open_store(self, options: &CoordinatorOptions, public_url: &str) -> Result<Known, StartError> {
-        let Self { data_dir, lock } = self;
-        let chosen = match &options.place {
-            Some(place) => place.clone().with_password(),
-            None => Place::of(&data_dir),
-        };
-        let file = || data_dir.join(STORE_FILE).display().to_string();
-        let chosen = chosen.map_err(|error| StartError::Store { place: file(), source: error.into() })?;
-        let place = match &chosen {
-            Place::File => file(),
-            Place::Postgres(address) => address.url().to_owned(),
-        };
-        let failed = |source| StartError::Store { place: place.clone(), source };
-        let store = match &options.store {
-            Some(store) => store.clone(),
-            None if options.reads_only => {
-                let opened = store::open_beside(&data_dir).await.and_then(|store| store.ok_or(StoreError::Earlier));
-                opened.map_err(failed)?
-            }
-            None => {
-                let name = format!("{public_url} (process {} on {})", std::process::id(), machine());
-                let presence = Presence { name, lease: options.settings.lease_duration };
-                store::open_at(&chosen, &data_dir, presence).await.map_err(failed)?
-            }
-        };
-        let turn = if options.reads_only { Turn::Taken } else { store.take_turn().await.map_err(failed)? };
-        if lock.is_some() && options.store.is_none() {
-            chosen.note(&data_dir).map_err(|error| failed(error.into()))?;
-        }
-        let guard = Arc::new(Guard::new(store.clone(), options.require_token));
-        Ok(Known { data_dir, lock, place, store, turn, guard })
-    }
-}
-
-impl Known {
-    fn led_by(&self, leader: Option<&Leader>) -> StartError {
-        let by = leader.map_or_else(|| "another coordinator".to_owned(), Leader::to_string);
-        StartError::Led { place: self.place.clone(), by }
-    }
-
-    /// Waits until this coordinator leads, and answers meanwhile that it does not.
-    async fn wait_for_turn(
-        &self,
-        options: &CoordinatorOptions,
-        ports: &mut Ports,
-        socket: &SocketFile,
-        public_url: &str,
-    ) -> Result<(), StartError> {
-        let Turn::Held(leader) = &self.turn else { return Ok(()) };
-        if !options.stands_by {
-            return Err(self.led_by(leader.as_ref()));
-        }
-        let failed = |source| StartError::Listen { listen: ports.listen, source };
-        let (listener, inside) = (second(&ports.listener), second_inside(&ports.inside));
-        let (listener, inside) = (listener.map_err(failed)?, inside.map_err(failed)?);
-        let [close, cut] = std::array::from_fn(|_| CancellationToken::new());
-        let _cut = cut.clone().drop_guard();
-        let (limits, guard) = (options.limits.halved(), Arc::clone(&self.guard));
-        let (said, told) = watch::channel(String::new());
-        let routes = standby::routes(&told);
-        let door = Door { limits, routes, guard: Arc::clone(&guard), close: close.clone() };
-        let from_here = incoming::within_limits(incoming::unix(inside), Gate::new(limits, cut.clone()));
-        let served_inside = door.clone().serve(of_this_user(from_here), None);
-        let accepted = incoming::within_limits(incoming::tcp(listener), Gate::new(limits, cut.clone()));
-        let has_logins = ports.tls.is_none() && guard.asks();
-        let accepted = if has_logins { with_logins(accepted, guard).boxed() } else { accepted.boxed() };
-        let served = door.serve(accepted, ports.tls.clone());
-        // In a set that ends together with this future.
-        let mut serving = JoinSet::new();
-        serving.spawn(async {
-            tokio::join!(served, served_inside);
-        });
-        if let Some(lock) = &self.lock {
-            lock.announce(&LiveCoordinator::here(public_url.to_owned(), Some(socket.path.clone())))?;
-        }
-        standby::wait_for_turn(self.store.as_ref(), leader.clone(), &said).await;
-        close.cancel();
-        // Whoever has not hung up by then is cut off.
-        let _ = tokio::time::timeout(STANDBY_GRACE, serving.join_next()).await;
-        Ok(())
-    }
 }
 
 /// A coordinator that has restored its state and does not serve yet.
@@ -390,17 +265,6 @@ fn reachable(address: SocketAddr) -> SocketAddr {
         reachable.set_ip(loopback[usize::from(address.is_ipv6())]);
     }
     reachable
-}
-
-/// The same listening socket once more, so that no connection is refused when another server takes it over.
-fn second(listener: &TcpListener) -> io::Result<TcpListener> {
-    let socket = std::os::fd::AsFd::as_fd(listener).try_clone_to_owned()?;
-    TcpListener::from_std(socket.into())
-}
-
-fn second_inside(listener: &UnixListener) -> io::Result<UnixListener> {
-    let socket = std::os::fd::AsFd::as_fd(listener).try_clone_to_owned()?;
-    UnixListener::from_std(socket.into())
 }
 
 async fn bind(listen: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {

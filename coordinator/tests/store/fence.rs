@@ -1,5 +1,6 @@
 //! Who may write to a PostgreSQL store: tests that fail when the single session, the term or the lock of its row is taken away.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use coordinator::store::{Commit, PostgresStore, Presence, Store, StoreError, Turn};
@@ -141,19 +142,20 @@ async fn whoever_raises_the_term_waits_for_the_commit_that_is_under_way() {
     let select = "SELECT last_sequence FROM worker_streams WHERE worker = $1";
     let (committed, seen) = tokio::join!(scratch.try_commit(&commit), async {
         wait_until(&mut onlooker, &waits_in("INSERT INTO worker_streams")).await;
-        let raise = async {
+        let mut raise = pin!(async {
             execute(&mut successor, "UPDATE leader SET epoch = epoch + 1").await;
-            // From here on it builds on what it reads.
-            let seen = sqlx::query_scalar::<_, i64>(select).bind(worker().to_string()).fetch_optional(&mut successor);
-            seen.await.expect("it can be read")
-        };
-        let release = async {
-            // Both wait: the commit for the table, and whoever raises the term for the commit. Without that it would have
-            // read the table by now, which nobody can while the blocker has it.
-            wait_until(&mut onlooker, &waits_in("UPDATE leader")).await;
-            execute(&mut blocker, "ROLLBACK").await;
-        };
-        tokio::join!(raise, release).0
+            // From here on it builds on what it reads, once it can: the blocker has the table.
+        });
+        let waits = waits_in("UPDATE leader");
+        // The commit waits for the table, and whoever raises the term has to wait for the commit.
+        tokio::select! {
+            () = &mut raise => panic!("the next leader did not wait for the commit that is under way"),
+            () = wait_until(&mut onlooker, &waits) => {}
+        }
+        execute(&mut blocker, "ROLLBACK").await;
+        raise.await;
+        let seen = sqlx::query_scalar::<_, i64>(select).bind(worker().to_string()).fetch_optional(&mut onlooker);
+        seen.await.expect("it can be read")
     });
     committed.expect("it began before the other term");
     assert_eq!(seen, Some(3), "the next leader reads all that was committed");
@@ -205,9 +207,9 @@ async fn one_leads_and_the_other_is_told_who() {
     while other.take_turn().await.expect("it is reached") != Turn::Taken {
         tokio::time::sleep(BETWEEN_LOOKS).await;
     }
+    let next = other.begin_term().await.expect("it begins");
     let error = one.keep_term(term).await;
     assert!(error.is_term_over(), "{error:?}");
-    let next = other.begin_term().await.expect("it begins");
     let error = one.commit(term, &Commit::default()).await.expect_err("its term is over");
     assert!(matches!(error, StoreError::Deposed { current, .. } if current == next), "{error:?}");
     one.close().await;

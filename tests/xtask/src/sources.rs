@@ -28,6 +28,7 @@ const CONFINED: &[Confined] = &[
         allowed: &[
             ("grpc", "decodes and encodes"),
             ("start/mod.rs", "takes the TLS configuration of the server"),
+            ("start/known.rs", "takes it for the time before the server"),
             ("start/server.rs", "serves"),
             ("start/standby.rs", "answers while another coordinator leads"),
             ("auth/guard.rs", "refuses calls"),

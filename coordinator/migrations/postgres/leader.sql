@@ -1,4 +1,4 @@
--- Who leads; docs/decisions/0010-fencing-postgresql.md. This table is there before all others and no migration changes it, so
+-- Who leads; docs/decisions/0009-fencing-postgresql.md. This table is there before all others and no migration changes it, so
 -- that every version of the program can end the term of every other before it looks at anything else.
 CREATE TABLE leader (
     one BIGINT PRIMARY KEY CHECK (one = 1),

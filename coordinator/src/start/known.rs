@@ -21,6 +21,7 @@ use super::server::Door;
 use super::{make_data_dir, standby, take_lock};
 use crate::STORE_FILE;
 use crate::auth::{Guard, of_this_user, with_logins};
+use crate::home;
 use crate::incoming::{self, Gate};
 use crate::lock::{DataDirLock, LiveCoordinator, machine};
 use crate::socket::SocketFile;
@@ -107,6 +108,17 @@ impl Known {
         StartError::Led { place: self.place.clone(), by }
     }
 
+    /// Whoever cannot use the storage that the leader uses says so before its turn comes.
+    async fn check_storage(&self) -> Result<(), StartError> {
+        let failed = |source| StartError::Store { place: self.place.clone(), source };
+        let Some(noted) = self.store.noted_storage().await.map_err(failed)? else { return Ok(()) };
+        if home::noted(&self.data_dir)?.is_none() {
+            home::note(&self.data_dir, &noted)?;
+        }
+        home::find(&self.data_dir).await?;
+        Ok(())
+    }
+
     /// Waits until this coordinator leads, and answers meanwhile that it does not.
     pub(super) async fn wait_for_turn(
         &self,
@@ -119,6 +131,7 @@ impl Known {
         if !options.stands_by {
             return Err(self.led_by(leader.as_ref()));
         }
+        self.check_storage().await?;
         let failed = |source| StartError::Listen { listen: ports.listen, source };
         let (listener, inside) = (second(&ports.listener), second_inside(&ports.inside));
         let (listener, inside) = (listener.map_err(failed)?, inside.map_err(failed)?);

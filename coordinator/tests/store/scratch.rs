@@ -12,6 +12,7 @@ use scheduler::{AttemptEnd, Fact, RemovalReason};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteRow};
 use sqlx::{AssertSqlSafe, Connection, FromRow, PgConnection};
 use tempfile::TempDir;
+use tokio::sync::OnceCell;
 use vocabulary::metrics::VALIDATION_LOSS;
 use vocabulary::{Attempt, AttemptKey, Measurements, Plan, Stage, StageKey, WorkerId, sample};
 
@@ -65,6 +66,7 @@ enum Home {
 /// A database of one test's own.
 pub(crate) struct Database {
     pub(crate) address: Postgres,
+    name: String,
 }
 
 /// A SQLite file in a directory of its own.
@@ -99,7 +101,7 @@ impl Scratch {
 
     /// `None` where PostgreSQL is not installed.
     pub(crate) async fn postgres() -> Option<Self> {
-        Some(Self::new(Home::Database(Database::create().await?)).await)
+        Some(Self::new(Home::Database(Database::with_schema().await?)).await)
     }
 
     pub(crate) fn database(&self) -> &Database {
@@ -154,14 +156,36 @@ impl Scratch {
 }
 
 impl Database {
+    /// An empty one; `None` where PostgreSQL is not installed.
     pub(crate) async fn create() -> Option<Self> {
+        Self::like("template1").await
+    }
+
+    /// One with the tables of a store, which are made once for all tests.
+    async fn with_schema() -> Option<Self> {
+        static BASE: OnceCell<Option<String>> = OnceCell::const_new();
+        let base = BASE.get_or_init(async || {
+            let base = Self::create().await?;
+            let store = base.store();
+            store.begin_term().await.expect("it begins");
+            store.close().await;
+            // As if nobody had led yet.
+            let mut session = base.connect().await;
+            sqlx::raw_sql("UPDATE leader SET epoch = 0").execute(&mut session).await.expect("it is written");
+            session.close().await.expect("it closes");
+            Some(base.name)
+        });
+        Self::like(base.await.as_deref()?).await
+    }
+
+    async fn like(template: &str) -> Option<Self> {
         let server = server()?;
         let name = server.fresh_name();
         let mut administrator = PgConnection::connect(&server.url("postgres")).await.expect("the server runs");
-        let create = AssertSqlSafe(format!("CREATE DATABASE {name}"));
+        let create = AssertSqlSafe(format!("CREATE DATABASE {name} TEMPLATE {template}"));
         sqlx::raw_sql(create).execute(&mut administrator).await.expect("it is created");
         let Ok(Place::Postgres(address)) = Place::parse(&server.url(&name)) else { panic!("it is an address") };
-        Some(Self { address })
+        Some(Self { address, name })
     }
 
     pub(crate) fn store(&self) -> PostgresStore {

@@ -2,7 +2,7 @@
 //!
 //! The leader has a single session that holds the database's advisory lock, and writes over nothing else: what that session
 //! commits was committed under the lock. Each of its transactions also locks the row of the term and compares it. An error of
-//! the session ends the term, and nothing is sent again from memory; docs/decisions/0010-fencing-postgresql.md says why.
+//! the session ends the term, and nothing is sent again from memory; docs/decisions/0009-fencing-postgresql.md says why.
 //!
 //! The schema is in `coordinator/migrations/postgres`; a file for each group of tables has its statements, and shares none with
 //! SQLite. `store.rs` is the trait, method by method.

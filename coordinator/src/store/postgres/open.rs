@@ -105,11 +105,14 @@ impl PostgresStore {
     }
 
     pub(super) async fn disconnect(&self) {
-        if let Some(Session { connection, .. }) = self.session.lock().await.take() {
-            // The server notices without a farewell, too.
-            let _ = connection.close().await;
-        }
-        self.people.close().await;
-        self.reads.close().await;
+        let leave = async {
+            if let Some(Session { connection, .. }) = self.session.lock().await.take() {
+                let _ = connection.close().await;
+            }
+            self.people.close().await;
+            self.reads.close().await;
+        };
+        // A server notices without a farewell, too, and one that is gone answers none.
+        let _ = tokio::time::timeout(PATIENCE, leave).await;
     }
 }

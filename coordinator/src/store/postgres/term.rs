@@ -9,7 +9,7 @@ use super::number::{from_column, to_column};
 use super::open::{PostgresStore, Presence};
 use super::schema;
 use super::session::{LOCK, Session};
-use super::transaction::beat;
+use super::transaction::{beat, within};
 use crate::store::{Leader, StoreError, Term, Turn};
 
 const TABLE: &str = "leader";
@@ -27,6 +27,10 @@ const END_HOLDERS: &str = "SELECT count(pg_terminate_backend(pid)) FROM pg_locks
 impl PostgresStore {
     /// Takes the lock if nobody has it. Whoever is told who leads may ask again over the same session.
     pub(super) async fn try_lead(&self) -> Result<Turn, StoreError> {
+        within(self.try_to_lead()).await
+    }
+
+    async fn try_to_lead(&self) -> Result<Turn, StoreError> {
         let mut slot = self.session.clone().lock_owned().await;
         let mut session = match slot.take() {
             Some(session) => session,
@@ -69,6 +73,10 @@ impl PostgresStore {
 
     /// Ends the session of whoever leads.
     pub(super) async fn depose(&self) -> Result<(), StoreError> {
+        within(self.end_session_of_leader()).await
+    }
+
+    async fn end_session_of_leader(&self) -> Result<(), StoreError> {
         let mut slot = self.session.clone().lock_owned().await;
         let mut session = match slot.take() {
             Some(session) => session,

@@ -46,8 +46,8 @@ impl PostgresStore {
 
     /// Why a term is over that has no session.
     pub(super) async fn why_over(&self, term: Term) -> StoreError {
-        let current =
-            sqlx::query_scalar::<_, i64>("SELECT epoch FROM leader WHERE one = 1").fetch_one(&self.reads).await;
+        let current = sqlx::query_scalar::<_, i64>("SELECT epoch FROM leader WHERE one = 1").fetch_one(&self.reads);
+        let current = within(async { current.await.map_err(cannot_read("leader")) }).await;
         match current.map(from_column) {
             Ok(current) if current != term.0 => StoreError::Deposed { term, current: Term(current) },
             _ => StoreError::TermOver { term },
@@ -98,7 +98,8 @@ async fn run(connection: &mut PgConnection, statement: &'static str) -> Result<(
     sqlx::raw_sql(statement).execute(connection).await.map(drop).map_err(cannot_commit)
 }
 
-async fn within<T>(call: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+/// Whoever waits in vain drops the session with the call, so that a lock that was given to it is free again.
+pub(super) async fn within<T>(call: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
     let silent = |_| StoreError::Commit(Cause::severed("the server does not answer"));
     tokio::time::timeout(PATIENCE, call).await.map_err(silent)?
 }

@@ -38,7 +38,7 @@ pub(crate) struct Args {
     /// Address of the store: postgres://USER@HOST/DATABASE, or `sqlite` for the file in the data directory [default: as
     /// before, at first `sqlite`]
     ///
-    /// What the database needs to be is said at `serve --store`. It is remembered
+    /// `serve --help` says what the database has to be. The data directory remembers the address
     #[arg(long, value_name = "ADDRESS", env = "WINDTUNNEL_STORE", hide_env_values = true)]
     store: Option<String>,
 

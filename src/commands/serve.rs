@@ -41,7 +41,7 @@ For other machines, with tokens made by `windtunnel token create`:
 
 With a second one that takes over when the first is gone, each with a data
 directory of its own:
-  windtunnel serve --store postgres://windtunnel@db-1/windtunnel \
+  windtunnel serve --store postgres://windtunnel@db-1/windtunnel \\
     --storage /shared/windtunnel")]
 pub(crate) struct Args {
     /// Address to listen on; port 0 picks a free port

@@ -97,7 +97,7 @@ CREATE TABLE results (
     FOREIGN KEY (stage, attempt) REFERENCES attempts DEFERRABLE
 );
 
--- The results of completed stages: a name and a number each. NULL is a value that was measured and is not a number (NaN).
+-- The results of completed stages: a name and a number each. NULL is what was measured as NaN.
 CREATE TABLE result_measurements (
     stage TEXT COLLATE "C" NOT NULL REFERENCES results DEFERRABLE,
     name TEXT COLLATE "C" NOT NULL,
@@ -128,7 +128,7 @@ CREATE TABLE checkpoints (
     FOREIGN KEY (stage, attempt) REFERENCES attempts DEFERRABLE
 );
 
--- Loss curves; docs/decisions/0005-curve-rows-and-determinism.md. NULL is what was measured and is no number (NaN).
+-- Loss curves; docs/decisions/0005-curve-rows-and-determinism.md. NULL is what was measured as NaN.
 CREATE TABLE curve_points (
     stage TEXT COLLATE "C" NOT NULL,
     step BIGINT NOT NULL,
@@ -168,7 +168,7 @@ CREATE TABLE worker_streams (
 
 -- Who may speak to the coordinator; docs/design/security.md. A token itself is stored nowhere.
 CREATE TABLE tokens (
-    -- The part of a token that is no secret.
+    -- The public part of the token.
     token TEXT COLLATE "C" PRIMARY KEY,
     -- For people.
     name TEXT NOT NULL,

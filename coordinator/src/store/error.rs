@@ -106,7 +106,7 @@ pub enum StoreError {
     /// kept.
     #[error("term {term} is over: its connection to the store has ended")]
     TermOver {
-        /// The term.
+        /// The one that is over.
         term: Term,
     },
     /// The data lie elsewhere.

@@ -45,10 +45,10 @@ pub struct Postgres {
 pub enum PlaceError {
     /// The input is not repeated: it may hold a password.
     #[error(
-        "this is no store: expected `sqlite`, for the file in the data directory, or postgres://USER@HOST/DATABASE"
+        "cannot use this store: expected `sqlite`, for the file in the data directory, or postgres://USER@HOST/DATABASE"
     )]
     Form,
-    /// Arguments and notes are no place for a password.
+    /// Everybody on the machine can read arguments.
     #[error(
         "the address of the store holds a password: leave it out, and name a file with it in {PASSWORD_VARIABLE} (or use \
          PGPASSWORD, or ~/.pgpass)"
@@ -57,10 +57,7 @@ pub enum PlaceError {
     #[error("the address of the store names no database: expected postgres://USER@HOST/DATABASE")]
     Database,
     #[error("the address of the store says `{name}`: after its `?` it may say {}", PARAMETERS.join(", "))]
-    Parameter {
-        /// What it says.
-        name: String,
-    },
+    Parameter { name: String },
 }
 
 /// Why the note, or the password, cannot be used.

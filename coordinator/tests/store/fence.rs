@@ -105,7 +105,7 @@ async fn an_open_transaction_ends_with_the_session_of_the_lock() {
     });
     assert!(committed.expect_err("its session was ended").is_term_over());
     assert_eq!(seen.len(), 2, "what was not committed is not there");
-    assert_eq!(other.facts().await.expect("it is sound"), seen, "nor does it come later");
+    assert_eq!(other.facts().await.expect("it is sound"), seen, "and it does not come later");
     other.close().await;
 }
 

@@ -68,7 +68,7 @@ pub enum AddressError {
     /// The token does not have the form of one.
     #[error("the token is malformed: expected wt_ID_SECRET, as `windtunnel token create` prints it")]
     Token,
-    /// A list of addresses that is none.
+    /// A list that is longer than anybody needs.
     #[error("more than {most} addresses of a coordinator")]
     TooMany { most: usize },
     /// A certificate or key cannot be parsed.

@@ -15,7 +15,7 @@ fn is_refusal(error: &sqlx::Error) -> bool {
 
 pub(super) fn cause(error: sqlx::Error) -> Cause {
     match error {
-        // What is in a row is no fault of the session.
+        // A row that cannot be decoded says nothing of the session.
         sqlx::Error::Decode(_) | sqlx::Error::ColumnDecode { .. } => Cause::new(error, false),
         error if is_refusal(&error) => Cause::new(error, false),
         error => Cause::severed(error),

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use storage::{AddressError, MARKER, Storage, StorageError, StorageId, address_of};
 use url::Url;
 
+use crate::store::StorageNote;
 use crate::verify::Verification;
 
 /// The note in the data directory.
@@ -162,6 +163,25 @@ pub(crate) async fn open(data_dir: &Path, asked: Option<&str>, is_used: bool) ->
     Note { address: Some(address.clone()).filter(|address| *address != own), id: id.to_string() }.write(data_dir)?;
     let verification = Verification::usual(&storage);
     Ok(Opened { storage: storage.tidy(), address, id, verification })
+}
+
+/// What a data directory has noted of its storage; `None` where it was never opened.
+///
+/// # Errors
+/// If the note cannot be read.
+pub(crate) fn noted(data_dir: &Path) -> Result<Option<StorageNote>, StorageRefusal> {
+    let own = own_address(data_dir)?;
+    let note = |Note { address, id }| StorageNote { address: address.unwrap_or(own), id };
+    Ok(Note::read(data_dir)?.map(note))
+}
+
+/// Notes in a data directory which storage it has: that of the other coordinators of its store.
+///
+/// # Errors
+/// If it cannot be written.
+pub(crate) fn note(data_dir: &Path, StorageNote { address, id }: &StorageNote) -> Result<(), StorageRefusal> {
+    let own = own_address(data_dir)?;
+    Note { address: Some(address.clone()).filter(|address| *address != own), id: id.clone() }.write(data_dir)
 }
 
 /// The storage of a data directory that is only read. One that is away does not keep people from the store.

@@ -17,6 +17,7 @@
 mod api;
 mod auth;
 mod clock;
+mod copying;
 mod counters;
 mod datasets;
 mod doctor;
@@ -44,6 +45,7 @@ pub use auth::{ParseScopeError, Scope, TokenId, Tokens, TokensError};
 #[path = "../../tests/support/faulty.rs"]
 mod faulty;
 
+pub use copying::{CopyError, Side, copy_store};
 pub use doctor::{Check, Diagnosis, DoctorError, DoctorOptions, Problem, examine};
 pub use driver::{RestoreStateError, RunError};
 pub use home::{StorageRefusal, storage_address};

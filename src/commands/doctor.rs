@@ -60,7 +60,10 @@ impl Args {
         let options = DoctorOptions { data_dir: data_dir(global)?, repair, min_age: Duration::from_secs(min_age) };
         let mut diagnosis =
             crate::local::runtime()?.block_on(coordinator::examine(&options)).map_err(|error| match error {
-                DoctorError::NoStore { .. } | DoctorError::Lock(_) | DoctorError::Storage(_) => bad_input(error.into()),
+                DoctorError::NoStore { .. }
+                | DoctorError::Lock(_)
+                | DoctorError::Led { .. }
+                | DoctorError::Storage(_) => bad_input(error.into()),
                 error => error.into(),
             })?;
         let storage = Storage::open(&coordinator::storage_address(&options.data_dir)?)?;

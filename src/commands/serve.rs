@@ -3,16 +3,20 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::anyhow;
 use clap::builder::ArgPredicate;
-use coordinator::{CoordinatorOptions, Handle, Settings, SlurmOptions, TlsFiles, UploadLimits, Verification};
+use coordinator::store::Place;
+use coordinator::{
+    CoordinatorOptions, Handle, RunError, Settings, SlurmOptions, StartError, TlsFiles, UploadLimits, Verification,
+};
 use serde::Serialize;
 use vocabulary::text::one_line;
 
 use crate::args::{Compute, Downloads, Global, Leaving};
-use crate::exit::Exit;
+use crate::exit::{Exit, OrBadInput};
 use crate::local::data_dir::{WritableDir, data_dir};
 use crate::local::file_system::warn_if_shared;
 use crate::local::local_pool;
@@ -21,9 +25,13 @@ use crate::local::signals::Interrupts;
 use crate::logging::say;
 use crate::views::output::{self, View};
 
+/// Between two tries to begin a term again.
+const BETWEEN_STARTS: Duration = Duration::from_secs(1);
+
 /// Run a coordinator for workers and clients
 ///
-/// Serves one data directory until stopped by Ctrl-C, SIGTERM or SIGHUP. A restart continues where it was.
+/// Serves one data directory until stopped by Ctrl-C, SIGTERM or SIGHUP. A restart continues where it was. With --store, several
+/// coordinators serve one store in turn.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:
@@ -32,7 +40,12 @@ Example:
   windtunnel submit recipes/quickstart.toml
 
 For other machines, with tokens made by `windtunnel token create`:
-  windtunnel serve --listen 0.0.0.0:7450 --tls-cert tls.pem --tls-key tls.key")]
+  windtunnel serve --listen 0.0.0.0:7450 --tls-cert tls.pem --tls-key tls.key
+
+With a second one that takes over when the first is gone, each with a data
+directory of its own:
+  windtunnel serve --store postgres://windtunnel@db-1/windtunnel \\
+    --storage /shared/windtunnel")]
 pub(crate) struct Args {
     /// Address to listen on; port 0 picks a free port. With --announce, 0.0.0.0:0 by default
     #[arg(
@@ -107,6 +120,17 @@ pub(crate) struct Args {
     #[arg(long, value_enum, value_name = "HOW")]
     verify: Option<Verify>,
 
+    /// Address of the store: postgres://USER@HOST/DATABASE, or `sqlite` for the file in the data directory [default: as
+    /// before, at first `sqlite`]
+    ///
+    /// Several coordinators may have the same database: one leads, and the others stand by and take over. It must be one
+    /// primary of PostgreSQL 14 or later, reached directly or through a pooler in session mode; PgBouncer in transaction mode is
+    /// refused. Commits wait for `synchronous_commit = on`, whatever the server's default is. An address holds no password: name
+    /// a file with it in WINDTUNNEL_STORE_PASSWORD_FILE, or use PGPASSWORD or ~/.pgpass. TLS as in libpq, for example
+    /// `?sslmode=verify-full&sslrootcert=ca.pem`. It is remembered; `windtunnel store copy` moves a store
+    #[arg(long, value_name = "ADDRESS", env = "WINDTUNNEL_STORE", hide_env_values = true)]
+    store: Option<String>,
+
     /// Worker processes to start on this machine
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u16).range(0..=1024))]
     workers: u16,
@@ -169,6 +193,7 @@ impl Args {
         }
         let data_dir = data_dir.path();
         warn_if_shared(data_dir);
+        let place = self.store.as_deref().map(Place::parse).transpose().or_bad_input()?;
         let tls = self.tls_cert.zip(self.tls_key).map(|(certificate, key)| TlsFiles {
             certificate,
             key,
@@ -178,7 +203,9 @@ impl Args {
             let mut interrupts = Interrupts::listen()?;
             let local_workers = (self.workers > 0)
                 .then(|| local_pool(data_dir, self.workers, &self.compute, self.leaving, self.downloads));
-            let options = CoordinatorOptions {
+            let mut options = CoordinatorOptions {
+                place,
+                stands_by: true,
                 storage: self.storage,
                 metrics: self.metrics,
                 verification: self.verify.map(Verification::from),
@@ -196,19 +223,38 @@ impl Args {
                 slurm: Some(slurm_options(self.slurm_poll)),
                 ..CoordinatorOptions::new(data_dir)
             };
-            let mut reached = embedded(options).await?;
-            let info = reached.campaigns.info().await?;
-            let url = reached.own().map_or_else(|| reached.campaigns.url(), Handle::public_url).to_owned();
-            let socket = reached.campaigns.url().to_owned();
-            let metrics = reached.own().and_then(Handle::metrics_url).map(str::to_owned);
-            output::print_line(
-                &Serving { url, socket, storage: info.storage, metrics, process_id: info.process_id },
-                global.json,
-            )?;
-            tokio::select! {
-                () = interrupts.next() => {}
-                outcome = ended(&reached) => outcome?,
-                never = tell_when_workers_are_gone(&reached) => match never {},
+            let mut reached = tokio::select! {
+                // Whoever stands by has nothing to write when it is stopped.
+                () = interrupts.next() => return Ok(Exit::Done),
+                reached = embedded(options.clone()) => reached?,
+            };
+            let is_shared = matches!(Place::of(data_dir), Ok(Place::Postgres(_)));
+            loop {
+                match announce(&mut reached, global).await {
+                    // Its end says why.
+                    Err(error) if is_shared => {
+                        say(&format!("cannot say where it serves: {}", one_line(error.as_ref())))
+                    }
+                    said => said?,
+                }
+                let outcome = tokio::select! {
+                    () = interrupts.next() => break,
+                    outcome = ended(&reached) => outcome,
+                    never = tell_when_workers_are_gone(&reached) => match never {},
+                };
+                match outcome {
+                    Ok(()) => break,
+                    Err(error) if is_shared && error.is_term_over() => {
+                        say(&format!("this coordinator leads no more, and stands by: {}", one_line(error.as_ref())));
+                    }
+                    Err(error) => return Err(anyhow!("the coordinator stopped: {}", one_line(error.as_ref()))),
+                }
+                options.listen = reached.own().map_or(options.listen, Handle::address);
+                reached.leave().await;
+                reached = tokio::select! {
+                    () = interrupts.next() => return Ok(Exit::Done),
+                    again = again(&options) => again?,
+                };
             }
             say(&format!("stopping; {}", interrupts.how_to_stop_at_once()));
             tokio::select! {
@@ -228,11 +274,43 @@ fn slurm_options(poll: Option<u16>) -> SlurmOptions {
     })
 }
 
+/// Prints where it serves.
+async fn announce(reached: &mut Reached, global: &Global) -> anyhow::Result<()> {
+    let info = reached.campaigns.info().await?;
+    let url = reached.own().map_or_else(|| reached.campaigns.url(), Handle::public_url).to_owned();
+    let socket = reached.campaigns.url().to_owned();
+    let metrics = reached.own().and_then(Handle::metrics_url).map(str::to_owned);
+    let serving = Serving { url, socket, storage: info.storage, metrics, process_id: info.process_id };
+    output::print_line(&serving, global.json)
+}
+
+/// Starts once more, as soon as the store can be reached: nothing of the last term is left in this process.
+async fn again(options: &CoordinatorOptions) -> anyhow::Result<Reached> {
+    let mut is_said = false;
+    loop {
+        match embedded(options.clone()).await {
+            Err(error) if is_store_away(&error) => {
+                if !std::mem::replace(&mut is_said, true) {
+                    say(&format!("cannot begin a term yet: {}", one_line(error.as_ref())));
+                }
+                tokio::time::sleep(BETWEEN_STARTS).await;
+            }
+            reached => return reached,
+        }
+    }
+}
+
+/// Whether the database, or the term in it, is gone for now.
+fn is_store_away(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<StartError>().is_some_and(StartError::is_store_away)
+}
+
 /// Resolves when the coordinator stops by itself.
-async fn ended(reached: &Reached) -> anyhow::Result<()> {
-    let Some(own) = reached.own() else { return Ok(()) };
-    let outcome = own.wait().await;
-    outcome.map_err(|error| anyhow!("the coordinator stopped: {}", one_line(error.as_ref())))
+async fn ended(reached: &Reached) -> Result<(), Arc<RunError>> {
+    match reached.own() {
+        Some(own) => own.wait().await,
+        None => Ok(()),
+    }
 }
 
 /// Prints that no local worker is left. Those of other machines may still dial.

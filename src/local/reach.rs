@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context, anyhow};
 use client::{Campaigns, Destination, Upload, send_dataset, upload_dataset};
-use coordinator::store::StoreError;
+use coordinator::store::{Place, StoreError};
 use coordinator::{Coordinator, CoordinatorOptions, Handle, LockError, StartError};
 use corpus::Prepared;
 use dial::{Credentials, RENDEZVOUS_SCHEME};
@@ -88,6 +88,7 @@ pub(crate) async fn embedded(options: CoordinatorOptions) -> anyhow::Result<Reac
                     | StartError::Tls(_)
                     | StartError::DataDir { .. }
                     | StartError::Lock(_)
+                    | StartError::Led { .. }
                     | StartError::Storage(_)
                     | StartError::Listen { .. }
                     | StartError::Announce(_)
@@ -134,6 +135,10 @@ pub(crate) async fn reach_or_embed(args: &CoordinatorArgs, data_dir: &Path, inte
 
 /// That the directory has a store which this user can read.
 fn require_store(data_dir: &Path) -> anyhow::Result<()> {
+    if !matches!(Place::of(data_dir), Ok(Place::File)) {
+        // A database says by itself why it cannot be opened.
+        return Ok(());
+    }
     let store = data_dir.join("store.sqlite");
     match File::open(&store) {
         Ok(_) => Ok(()),

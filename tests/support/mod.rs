@@ -78,7 +78,7 @@ impl Place {
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_windtunnel"));
         command.args(args).current_dir(self.dir.path()).stdin(Stdio::null());
-        for name in ["WINDTUNNEL_COORDINATOR", "RUST_LOG", "COLUMNS", "NO_COLOR"] {
+        for name in ["WINDTUNNEL_COORDINATOR", "WINDTUNNEL_STORE", "RUST_LOG", "COLUMNS", "NO_COLOR"] {
             command.env_remove(name);
         }
         command.env("WINDTUNNEL_DATA_DIR", self.path("data"));

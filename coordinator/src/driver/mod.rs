@@ -117,9 +117,35 @@ pub enum RestoreStateError {
 /// Whether a driver is the store's writer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Access {
-    Writes,
+    /// It is, in this term.
+    Writes(Term),
     /// It answers what may be read, as things stood when it started.
     Reads,
+}
+
+impl Access {
+    fn term(self) -> Term {
+        match self {
+            Self::Writes(term) => term,
+            Self::Reads => Term::NONE,
+        }
+    }
+}
+
+impl RunError {
+    /// Whether the writer's term is over, so that another one may begin in the same process.
+    #[must_use]
+    pub fn is_term_over(&self) -> bool {
+        matches!(self, Self::Commit(error) | Self::Read(error) if error.is_term_over())
+    }
+}
+
+impl RestoreStateError {
+    /// Whether the store went away meanwhile, or somebody else took it over.
+    #[must_use]
+    pub fn is_term_over(&self) -> bool {
+        matches!(self, Self::TakeOver(error) | Self::Read(error) if error.is_term_over())
+    }
 }
 
 /// See the [module's page](self).
@@ -162,7 +188,7 @@ pub(crate) struct Driver {
 }
 
 impl Driver {
-    /// Restores the state that the store holds.
+    /// Restores the state that the store holds. Whoever writes has begun its term before.
     pub(crate) async fn restore(
         settings: Settings,
         store: Arc<dyn Store>,
@@ -171,10 +197,7 @@ impl Driver {
         stop: CancellationToken,
     ) -> Result<(Self, DriverHandle), RestoreStateError> {
         let started = Instant::now();
-        let term = match access {
-            Access::Writes => store.begin_term().await.map_err(RestoreStateError::TakeOver)?,
-            Access::Reads => Term::NONE,
-        };
+        let term = access.term();
         let Restored { scheduler, log_rows, in_snapshot } = restore::restore(settings, store.as_ref()).await?;
         let mut notes = Notes::default();
         for row in store.campaign_rows().await.map_err(RestoreStateError::Read)? {
@@ -231,7 +254,7 @@ impl Driver {
     /// Runs until it is told to stop. What was taken in is committed by then; what still waits, workers send again to the
     /// next coordinator.
     pub(crate) async fn run(mut self, stop: CancellationToken) -> Result<(), RunError> {
-        if self.access == Access::Writes {
+        if self.access != Access::Reads {
             self.resume_deletions();
         }
         loop {
@@ -380,7 +403,7 @@ impl Driver {
 
     /// When time has to pass. For who only reads it stands still: leases are the affair of the coordinator that writes.
     fn next_deadline(&self) -> Option<Timestamp> {
-        self.scheduler.next_deadline().filter(|_| self.access == Access::Writes)
+        self.scheduler.next_deadline().filter(|_| self.access != Access::Reads)
     }
 
     /// A copy of the state for people, which takes a moment however large the state is.

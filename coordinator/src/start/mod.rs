@@ -2,13 +2,15 @@
 
 mod announce;
 mod handle;
+mod known;
 mod options;
 mod server;
+mod standby;
 
 use std::fs::DirBuilder;
 use std::io;
 use std::net::SocketAddr;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -20,9 +22,8 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::ServerTlsConfig;
-use tracing::{info, warn};
+use tracing::info;
 
-use crate::STORE_FILE;
 use crate::api::Api;
 use crate::auth::{Guard, of_this_user, with_logins};
 use crate::driver::{Access, Driver, DriverHandle, RestoreStateError};
@@ -34,13 +35,14 @@ use crate::metrics::{self, MetricsDoor};
 use crate::pools::slurm::{SlurmPools, Surroundings};
 use crate::pools::{LocalPoolOptions, SlurmOptions};
 use crate::socket::SocketFile;
-use crate::store::{self, Store, StoreError};
+use crate::store::{StorageNote, Store, Term, Turn};
 use crate::tls::TlsFiles;
 use crate::uploads::{UploadLimits, Uploads};
 pub use announce::AnnounceError;
 use announce::{Announced, OwnCertificate};
 pub use handle::Handle;
 use handle::drive;
+use known::{Claimed, Known, Ports};
 pub use options::{CoordinatorOptions, StartError};
 use server::{Door, routes};
 
@@ -74,15 +76,11 @@ impl Coordinator {
         };
         let limits = options.limits.within_descriptors();
         let require_token = options.require_token || (is_reachable && !insecure);
-        let metrics = options.metrics;
-        let opened = Opened::open(CoordinatorOptions { limits, require_token, ..options }).await?;
+        let options = CoordinatorOptions { limits, require_token, ..options };
+        let claimed = Claimed::take(&options).await?;
         let (listener, address) = bind(listen).await?;
-        let metrics = match metrics {
-            Some(listen) => Some(Metrics::bind(listen, tls.clone(), insecure).await?),
-            None => None,
-        };
-        let inside = match opened.lock {
-            Some(_) => SocketFile::listen_in(&opened.data_dir)?,
+        let (inside, socket) = match claimed.lock {
+            Some(_) => SocketFile::listen_in(&claimed.data_dir)?,
             // Beside the coordinator that has the data directory.
             None => SocketFile::listen_elsewhere()?,
         };
@@ -90,6 +88,15 @@ impl Coordinator {
             Some(_) => format!("https://{address}"),
             None => format!("http://{}", reachable(address)),
         };
+        let known = claimed.open_store(&options, &public_url).await?;
+        let mut ports = Ports { listener, inside, tls: tls.clone(), listen };
+        known.wait_for_turn(&options, &mut ports, &socket, &public_url).await?;
+        let Ports { listener, inside, .. } = ports;
+        let metrics = match options.metrics {
+            Some(listen) => Some(Metrics::bind(listen, tls.clone(), insecure).await?),
+            None => None,
+        };
+        let opened = Opened::restore(known, options).await?;
         let (has_logins, guard) = (tls.is_none() && opened.guard.asks(), Arc::clone(&opened.guard));
         let incoming = move |gate| {
             let accepted = incoming::within_limits(incoming::tcp(listener), gate);
@@ -97,7 +104,8 @@ impl Coordinator {
         };
         let dialled_from_nodes = dialled_from_nodes(address, tls.is_some());
         let data_dir = opened.data_dir.clone();
-        let entrance = Entrance { incoming, tls, inside: Some(inside), public_url, dialled_from_nodes, metrics };
+        let inside = Some((inside, socket));
+        let entrance = Entrance { incoming, tls, inside, public_url, address, dialled_from_nodes, metrics };
         let mut handle = opened.serve(entrance).await?;
         if let Some((file, own)) = announce.zip(own) {
             match Announced::write(file, &own, address.port(), &data_dir, Arc::clone(&handle.store)).await {
@@ -121,12 +129,17 @@ impl Coordinator {
         S: Stream<Item = io::Result<(IO, SocketAddr)>> + Send + 'static,
         IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
+        let listen = options.listen;
         let tls = options.tls.as_ref().map(TlsFiles::read).transpose()?;
-        let opened = Opened::open(options).await?;
+        let known = Claimed::take(&options).await?.open_store(&options, &url).await?;
+        if let Turn::Held(leader) = &known.turn {
+            return Err(known.led_by(leader.as_ref()));
+        }
+        let opened = Opened::restore(known, options).await?;
         let incoming = move |gate| incoming::within_limits(incoming, gate);
-        let dialled_from_nodes = url.clone();
-        let entrance = Entrance { incoming, tls, inside: None, public_url: url, dialled_from_nodes, metrics: None };
-        opened.serve(entrance).await
+        let (dialled_from_nodes, public_url) = (url.clone(), url);
+        let (inside, address, metrics) = (None, listen, None);
+        opened.serve(Entrance { incoming, tls, inside, public_url, address, dialled_from_nodes, metrics }).await
     }
 }
 
@@ -138,6 +151,7 @@ struct Entrance<F> {
     /// For processes of this user on this machine.
     inside: Option<(UnixListener, SocketFile)>,
     public_url: String,
+    address: SocketAddr,
     /// The address that jobs on other machines dial.
     dialled_from_nodes: String,
     metrics: Option<Metrics>,
@@ -175,58 +189,54 @@ struct Opened {
     storage: home::Opened,
     driver: Driver,
     driver_handle: DriverHandle,
+    /// The term it writes in.
+    term: Option<Term>,
     /// Cancelled when the coordinator stops.
     stop: CancellationToken,
     guard: Arc<Guard>,
 }
 
 impl Opened {
-    async fn open(options: CoordinatorOptions) -> Result<Self, StartError> {
+    /// Begins a term and reads what was left, in this order: after that nobody else writes.
+    async fn restore(known: Known, options: CoordinatorOptions) -> Result<Self, StartError> {
+        let Known { data_dir, lock, store, guard, .. } = known;
         let CoordinatorOptions {
-            data_dir,
             storage,
             verification,
-            store,
             settings,
             local_workers,
             slurm,
             limits,
             uploads,
-            require_token,
             reads_only,
             ..
         } = options;
-        let data_dir = make_data_dir(&data_dir)?;
-        let lock = if reads_only { None } else { Some(take_lock(&data_dir).await?) };
-        if lock.is_some() && std::fs::metadata(&data_dir).is_ok_and(|found| found.permissions().mode() & 0o077 != 0) {
-            let path = data_dir.display();
-            warn!(%path, "other users may look into the data directory: chmod 700 it, unless you share it on purpose");
-        }
-        let store = match store {
-            Some(store) => store,
-            None => {
-                let opened = match reads_only {
-                    true => store::open_beside(&data_dir).await.and_then(|store| store.ok_or(StoreError::Earlier)),
-                    false => store::open_in(&data_dir).await,
-                };
-                opened.map_err(|source| StartError::Store { path: data_dir.join(STORE_FILE), source })?
-            }
+        let term = match reads_only {
+            true => None,
+            false => Some(store.begin_term().await.map_err(RestoreStateError::TakeOver)?),
         };
-        let mut storage = if reads_only {
-            home::look(&data_dir)?
-        } else {
-            let is_used = !store.campaign_rows().await.map_err(RestoreStateError::Read)?.is_empty();
-            home::open(&data_dir, storage.as_deref(), is_used).await?
+        let mut storage = match term {
+            None => home::look(&data_dir)?,
+            Some(term) => {
+                let noted = store.noted_storage().await.map_err(RestoreStateError::Read)?;
+                // Another coordinator of this store has chosen it.
+                if let Some(noted) = noted.filter(|_| home::noted(&data_dir).is_ok_and(|own| own.is_none())) {
+                    home::note(&data_dir, &noted)?;
+                }
+                let is_used = !store.campaign_rows().await.map_err(RestoreStateError::Read)?.is_empty();
+                let opened = home::open(&data_dir, storage.as_deref(), is_used).await?;
+                let note = StorageNote { address: opened.address.clone(), id: opened.id.to_string() };
+                store.note_storage(term, &note).await.map_err(RestoreStateError::TakeOver)?;
+                opened
+            }
         };
         if let Some(verification) = verification {
             storage.verification = verification;
         }
         let stop = CancellationToken::new();
-        let access = if reads_only { Access::Reads } else { Access::Writes };
+        let access = term.map_or(Access::Reads, Access::Writes);
         let restored = Driver::restore(settings, store.clone(), storage.clone(), access, stop.clone()).await?;
         let (driver, driver_handle) = restored;
-
-        let guard = Arc::new(Guard::new(store.clone(), require_token));
         Ok(Self {
             data_dir,
             limits,
@@ -238,6 +248,7 @@ impl Opened {
             storage,
             driver,
             driver_handle,
+            term,
             stop,
             guard,
         })
@@ -260,10 +271,11 @@ impl Opened {
             storage,
             driver,
             driver_handle,
+            term,
             stop,
             guard,
         } = self;
-        let Entrance { incoming, tls, inside, public_url, dialled_from_nodes, metrics } = entrance;
+        let Entrance { incoming, tls, inside, public_url, address, dialled_from_nodes, metrics } = entrance;
         let needs_tokens = guard.asks();
         let (inside, socket) = inside.unzip();
         let url = socket.as_ref().map_or_else(|| public_url.clone(), SocketFile::url);
@@ -324,7 +336,14 @@ impl Opened {
             tokio::join!(served, OptionFuture::from(served_inside), OptionFuture::from(served_metrics));
         });
         let (ended, outcome) = watch::channel(None);
-        let driver = tokio::spawn(drive(driver, stop.clone(), ended));
+        let kept = store.clone();
+        let over = async move {
+            match term {
+                Some(term) => kept.keep_term(term).await,
+                None => std::future::pending().await,
+            }
+        };
+        let driver = tokio::spawn(drive(driver, over, stop.clone(), ended));
         if let Some(lock) = &lock {
             let path = socket.as_ref().map(|socket| socket.path.clone());
             lock.announce(&LiveCoordinator::here(public_url.clone(), path))?;
@@ -335,6 +354,7 @@ impl Opened {
             url,
             public_url,
             metrics_url,
+            address,
             storage: storage.address,
             driver_handle,
             pools: Mutex::default(),

@@ -14,7 +14,7 @@ use crate::incoming::ServerLimits;
 use crate::lock::LockError;
 use crate::pools::{LocalPoolOptions, PoolError, SlurmOptions};
 use crate::socket::SocketError;
-use crate::store::{Store, StoreError};
+use crate::store::{Place, Store, StoreError};
 use crate::tls::{TlsError, TlsFiles};
 use crate::uploads::UploadLimits;
 use crate::verify::Verification;
@@ -36,6 +36,11 @@ pub struct CoordinatorOptions {
     pub metrics: Option<SocketAddr>,
     /// The store to use in place of the one in the data directory, which is then not created.
     pub store: Option<Arc<dyn Store>>,
+    /// Which store to use, and to remember for this data directory. Without one, it is the one it had before, or else its own
+    /// file.
+    pub place: Option<Place>,
+    /// Whether to wait where another coordinator leads the store.
+    pub stands_by: bool,
     /// Leases and heartbeats.
     pub settings: Settings,
     /// Workers to start on this machine.
@@ -70,6 +75,8 @@ impl CoordinatorOptions {
             verification: None,
             store: None,
             metrics: None,
+            place: None,
+            stands_by: false,
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             settings: Settings::default(),
             local_workers: None,
@@ -113,13 +120,21 @@ pub enum StartError {
     #[error(transparent)]
     Lock(#[from] LockError),
     /// The state cannot be opened.
-    #[error("cannot open {}", .path.display())]
+    #[error("cannot open the store {place}")]
     Store {
-        /// The file.
-        path: PathBuf,
+        /// The file, or the address.
+        place: String,
         /// The cause.
         #[source]
         source: StoreError,
+    },
+    /// Another coordinator leads the store.
+    #[error("the store {place} is in use by {by}: give its address with --coordinator")]
+    Led {
+        /// The address.
+        place: String,
+        /// The other one.
+        by: String,
     },
     /// The state cannot be restored.
     #[error(transparent)]
@@ -145,4 +160,16 @@ pub enum StartError {
     /// Workers cannot be started.
     #[error("cannot start workers")]
     Workers(#[from] PoolError),
+}
+
+impl StartError {
+    /// Whether the store cannot be reached now, or was taken over meanwhile: the same start may succeed later.
+    #[must_use]
+    pub fn is_store_away(&self) -> bool {
+        match self {
+            Self::Store { source, .. } => source.is_term_over(),
+            Self::Restore(error) => error.is_term_over(),
+            _ => false,
+        }
+    }
 }

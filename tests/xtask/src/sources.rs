@@ -28,7 +28,9 @@ const CONFINED: &[Confined] = &[
         allowed: &[
             ("grpc", "decodes and encodes"),
             ("start/mod.rs", "takes the TLS configuration of the server"),
+            ("start/known.rs", "takes it for the time before the server"),
             ("start/server.rs", "serves"),
+            ("start/standby.rs", "answers while another coordinator leads"),
             ("auth/guard.rs", "refuses calls"),
             ("auth/layer.rs", "stands in front of every service"),
             ("auth/methods.rs", "knows calls by their names"),
@@ -42,7 +44,10 @@ const CONFINED: &[Confined] = &[
         what: "SQL",
         names: &["sqlx"],
         sources: "coordinator/src",
-        allowed: &[("store/sqlite", "the implementation of the store in SQL")],
+        allowed: &[
+            ("store/sqlite", "the implementation of the store in SQLite"),
+            ("store/postgres", "the implementation of the store in PostgreSQL"),
+        ],
     },
     Confined {
         what: "a whole campaign",

@@ -31,7 +31,7 @@ use crate::lock::{DataDirLock, LiveCoordinator, LockError};
 use crate::pools::LocalPoolOptions;
 use crate::socket::SocketFile;
 use crate::store::{self, Store, StoreError};
-use crate::tls::TlsFiles;
+use crate::tls::{TlsFiles, with_own};
 pub use announce::AnnounceError;
 use announce::{Announced, OwnCertificate};
 pub use handle::Handle;
@@ -58,7 +58,7 @@ impl Coordinator {
         let announce = options.announce.clone();
         let own = announce.as_ref().map(|_| OwnCertificate::make(listen)).transpose()?;
         let tls = match &own {
-            Some(own) => Some(own.tls()),
+            Some(own) => Some(with_own(own.pem())),
             None => options.tls.as_ref().map(TlsFiles::read).transpose()?,
         };
         let limits = options.limits.within_descriptors();

@@ -36,7 +36,7 @@ use crate::pools::slurm::{SlurmPools, Surroundings};
 use crate::pools::{LocalPoolOptions, SlurmOptions};
 use crate::socket::SocketFile;
 use crate::store::{StorageNote, Store, Term, Turn};
-use crate::tls::TlsFiles;
+use crate::tls::{TlsFiles, with_own};
 use crate::uploads::{UploadLimits, Uploads};
 pub use announce::AnnounceError;
 use announce::{Announced, OwnCertificate};
@@ -71,7 +71,7 @@ impl Coordinator {
         let announce = options.announce.clone();
         let own = announce.as_ref().map(|_| OwnCertificate::make(listen)).transpose()?;
         let tls = match &own {
-            Some(own) => Some(own.tls()),
+            Some(own) => Some(with_own(own.pem())),
             None => options.tls.as_ref().map(TlsFiles::read).transpose()?,
         };
         let limits = options.limits.within_descriptors();

@@ -145,6 +145,23 @@ const TABLES: [Table; 17] = [
         key: 1,
         columns: &[("worker", Text), ("last_sequence", Integer), ("token", Text), ("secret_hash", Text)],
     },
+    Table {
+        name: "pools",
+        key: 1,
+        columns: &[
+            ("name", Text),
+            ("kind", Text),
+            ("mark", Text),
+            ("mode", Text),
+            ("reason", Text),
+            ("settings", Text),
+        ],
+    },
+    Table {
+        name: "allocations",
+        key: 1,
+        columns: &[("allocation", Text), ("pool", Text), ("intended_at_ms", Integer), ("job", Integer)],
+    },
 ];
 
 /// Tables that are written beside the writer, and copied last.
@@ -163,23 +180,6 @@ const BESIDE: [Table; 2] = [
         ],
     },
     Table { name: "deletions", key: 1, columns: &[("folder", Text)] },
-    Table {
-        name: "pools",
-        key: 1,
-        columns: &[
-            ("name", Text),
-            ("kind", Text),
-            ("mark", Text),
-            ("mode", Text),
-            ("reason", Text),
-            ("settings", Text),
-        ],
-    },
-    Table {
-        name: "allocations",
-        key: 1,
-        columns: &[("allocation", Text), ("pool", Text), ("intended_at_ms", Integer), ("job", Integer)],
-    },
 ];
 
 /// A store whose tables can be read and written as they are.

@@ -27,7 +27,7 @@ impl Exposition {
     fn declare(&mut self, name: &'static str, kind: &str, help: &str) -> &mut Self {
         self.name = name;
         let help = help.replace('\\', "\\\\").replace('\n', "\\n");
-        let _ = write!(self.text, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
+        let _ = writeln!(self.text, "# HELP {name} {help}\n# TYPE {name} {kind}");
         self
     }
 

@@ -79,7 +79,7 @@ impl<F: FnMut(&Upload)> Sending<'_, F> {
             }
         }
         let id = self.id.to_string();
-        Ok(self.patiently(async |campaigns| campaigns.complete_upload(id.clone()).await).await?)
+        self.patiently(async |campaigns| campaigns.complete_upload(id.clone()).await).await
     }
 
     /// Sends the rest of a file. Returns whether the storage has it.

@@ -17,6 +17,7 @@ use futures::{Stream, StreamExt as _};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::ServerTlsConfig;
 use tracing::info;
@@ -30,7 +31,7 @@ use crate::incoming::{self, Accepted, Gate, ServerLimits};
 use crate::lock::{DataDirLock, LiveCoordinator, LockError};
 use crate::pools::LocalPoolOptions;
 use crate::socket::SocketFile;
-use crate::store::{StorageNote, Store, Term, Turn};
+use crate::store::{StorageNote, Store, StoreError, Term, Turn};
 use crate::tls::TlsFiles;
 pub use handle::Handle;
 use handle::drive;
@@ -124,8 +125,8 @@ struct Opened {
     storage: home::Opened,
     driver: Driver,
     driver_handle: DriverHandle,
-    /// The term it writes in.
-    term: Option<Term>,
+    /// Shows that its term is kept, and ends with it.
+    keeping: JoinSet<StoreError>,
     /// Cancelled when the coordinator stops.
     stop: CancellationToken,
     guard: Arc<Guard>,
@@ -134,12 +135,26 @@ struct Opened {
 impl Opened {
     /// Begins a term and reads what was left, in this order: after that nobody else writes.
     async fn restore(known: Known, options: CoordinatorOptions) -> Result<Self, StartError> {
+        let mut keeping = JoinSet::new();
+        if options.reads_only {
+            return Self::restore_in(None, known, options, keeping).await;
+        }
+        let store = known.store.clone();
+        let term = store.begin_term().await.map_err(RestoreStateError::TakeOver)?;
+        // A long log takes longer than others wait for a sign of life. One that is cut off in the middle ends the term, so this
+        // is not begun anew once the coordinator serves.
+        keeping.spawn(async move { store.keep_term(term).await });
+        Self::restore_in(Some(term), known, options, keeping).await
+    }
+
+    async fn restore_in(
+        term: Option<Term>,
+        known: Known,
+        options: CoordinatorOptions,
+        keeping: JoinSet<StoreError>,
+    ) -> Result<Self, StartError> {
         let Known { data_dir, lock, store, guard, .. } = known;
-        let CoordinatorOptions { storage, settings, local_workers, limits, reads_only, .. } = options;
-        let term = match reads_only {
-            true => None,
-            false => Some(store.begin_term().await.map_err(RestoreStateError::TakeOver)?),
-        };
+        let CoordinatorOptions { storage, settings, local_workers, limits, .. } = options;
         let storage = match term {
             None => home::look(&data_dir)?,
             Some(term) => {
@@ -159,7 +174,7 @@ impl Opened {
         let access = term.map_or(Access::Reads, Access::Writes);
         let restored = Driver::restore(settings, store.clone(), storage.clone(), access, stop.clone()).await?;
         let (driver, driver_handle) = restored;
-        Ok(Self { limits, local_workers, lock, store, storage, driver, driver_handle, term, stop, guard })
+        Ok(Self { limits, local_workers, lock, store, storage, driver, driver_handle, keeping, stop, guard })
     }
 
     async fn serve<F, S, IO>(self, entrance: Entrance<F>) -> Result<Handle, StartError>
@@ -168,7 +183,8 @@ impl Opened {
         S: Stream<Item = io::Result<Accepted<IO>>> + Send + 'static,
         IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let Self { limits, local_workers, lock, store, storage, driver, driver_handle, term, stop, guard } = self;
+        let Self { limits, local_workers, lock, store, storage, driver, driver_handle, mut keeping, stop, guard } =
+            self;
         let Entrance { incoming, tls, inside, public_url, address } = entrance;
         let needs_tokens = guard.asks();
         let (inside, socket) = inside.unzip();
@@ -202,11 +218,10 @@ impl Opened {
             });
         });
         let (ended, outcome) = watch::channel(None);
-        let kept = store.clone();
         let over = async move {
-            match term {
-                Some(term) => kept.keep_term(term).await,
-                None => std::future::pending().await,
+            match keeping.join_next().await {
+                Some(Ok(error)) => error,
+                _ => std::future::pending().await,
             }
         };
         let driver = tokio::spawn(drive(driver, over, stop.clone(), ended));

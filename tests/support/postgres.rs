@@ -141,7 +141,7 @@ fn programs() -> Option<PathBuf> {
 
 fn keeper(dir: &Path, programs: &Path) -> Child {
     let mut shell = as_its_user(Path::new("/bin/sh"));
-    let script = "cat > /dev/null; \"$1/pg_ctl\" -D \"$0/data\" -m immediate stop > /dev/null 2>&1; rm -rf \"$0\"/*";
+    let script = "cat > /dev/null; \"$1/pg_ctl\" -D \"$0/data\" -m immediate stop > /dev/null 2>&1; rm -rf \"$0\"";
     shell.arg("-c").arg(script).arg(dir).arg(programs);
     // Signals of the terminal are for the tests.
     std::os::unix::process::CommandExt::process_group(&mut shell, 0);

@@ -20,6 +20,7 @@ use storage::Storage;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::ServerTlsConfig;
 use tracing::info;
@@ -35,7 +36,7 @@ use crate::metrics::{self, MetricsDoor};
 use crate::pools::slurm::{SlurmPools, Surroundings};
 use crate::pools::{LocalPoolOptions, SlurmOptions};
 use crate::socket::SocketFile;
-use crate::store::{StorageNote, Store, Term, Turn};
+use crate::store::{StorageNote, Store, StoreError, Term, Turn};
 use crate::tls::{TlsFiles, with_own};
 use crate::uploads::{UploadLimits, Uploads};
 pub use announce::AnnounceError;
@@ -189,8 +190,8 @@ struct Opened {
     storage: home::Opened,
     driver: Driver,
     driver_handle: DriverHandle,
-    /// The term it writes in.
-    term: Option<Term>,
+    /// Shows that its term is kept, and ends with it.
+    keeping: JoinSet<StoreError>,
     /// Cancelled when the coordinator stops.
     stop: CancellationToken,
     guard: Arc<Guard>,
@@ -199,6 +200,24 @@ struct Opened {
 impl Opened {
     /// Begins a term and reads what was left, in this order: after that nobody else writes.
     async fn restore(known: Known, options: CoordinatorOptions) -> Result<Self, StartError> {
+        let mut keeping = JoinSet::new();
+        if options.reads_only {
+            return Self::restore_in(None, known, options, keeping).await;
+        }
+        let store = known.store.clone();
+        let term = store.begin_term().await.map_err(RestoreStateError::TakeOver)?;
+        // A long log takes longer than others wait for a sign of life. One that is cut off in the middle ends the term, so this
+        // is not begun anew once the coordinator serves.
+        keeping.spawn(async move { store.keep_term(term).await });
+        Self::restore_in(Some(term), known, options, keeping).await
+    }
+
+    async fn restore_in(
+        term: Option<Term>,
+        known: Known,
+        options: CoordinatorOptions,
+        keeping: JoinSet<StoreError>,
+    ) -> Result<Self, StartError> {
         let Known { data_dir, lock, store, guard, .. } = known;
         let CoordinatorOptions {
             storage,
@@ -208,13 +227,8 @@ impl Opened {
             slurm,
             limits,
             uploads,
-            reads_only,
             ..
         } = options;
-        let term = match reads_only {
-            true => None,
-            false => Some(store.begin_term().await.map_err(RestoreStateError::TakeOver)?),
-        };
         let mut storage = match term {
             None => home::look(&data_dir)?,
             Some(term) => {
@@ -248,7 +262,7 @@ impl Opened {
             storage,
             driver,
             driver_handle,
-            term,
+            keeping,
             stop,
             guard,
         })
@@ -271,7 +285,7 @@ impl Opened {
             storage,
             driver,
             driver_handle,
-            term,
+            mut keeping,
             stop,
             guard,
         } = self;
@@ -336,11 +350,10 @@ impl Opened {
             tokio::join!(served, OptionFuture::from(served_inside), OptionFuture::from(served_metrics));
         });
         let (ended, outcome) = watch::channel(None);
-        let kept = store.clone();
         let over = async move {
-            match term {
-                Some(term) => kept.keep_term(term).await,
-                None => std::future::pending().await,
+            match keeping.join_next().await {
+                Some(Ok(error)) => error,
+                _ => std::future::pending().await,
             }
         };
         let driver = tokio::spawn(drive(driver, over, stop.clone(), ended));

@@ -26,6 +26,9 @@ use crate::store::{Leader, Store, StoreError, Turn};
 /// Between two looks at who leads.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(250);
 
+/// A row that no leader has written yet has none.
+const SHORTEST_LEASE: Duration = Duration::from_secs(1);
+
 /// A leader that was silent for so many leases hangs.
 const SILENT_LEASES: u32 = 3;
 
@@ -102,7 +105,7 @@ impl Silence {
             return None;
         }
         let leader = seen?;
-        if now.duration_since(self.since) < leader.lease * SILENT_LEASES {
+        if now.duration_since(self.since) < leader.lease.max(SHORTEST_LEASE) * SILENT_LEASES {
             return None;
         }
         self.since = now;
@@ -182,5 +185,10 @@ mod tests {
         let next = store.begin_term().await.expect("it begins");
         assert_eq!(silence.note(Some(&leader(next, 2)), at(30.0)), None, "another one begins anew");
         assert_eq!(silence.note(Some(&leader(next, 2)), at(33.5)), Some(leader(next, 2)));
+        // Somebody who makes the tables has no lease yet.
+        let first = Leader { lease: Duration::ZERO, ..leader(term, 0) };
+        let mut silence = Silence::since(Some(&first), start);
+        assert_eq!(silence.note(Some(&first), start + Duration::from_millis(2900)), None);
+        assert_eq!(silence.note(Some(&first), start + Duration::from_secs(3)), Some(first));
     }
 }

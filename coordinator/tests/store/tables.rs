@@ -109,6 +109,18 @@ async fn an_evaluation_is_a_row_that_begins_and_ends_where_its_stage_does(scratc
 }
 
 #[tokio::test]
+async fn a_database_has_no_place_for_a_nul_and_takes_the_commit_all_the_same() {
+    let Some(scratch) = Scratch::postgres().await else { return };
+    let plan = plan();
+    let recipe = (plan.campaign, "a\0b.toml".to_owned(), "text\0".to_owned());
+    let (campaign, facts) = (plan.campaign, vec![Fact::CampaignAccepted { plan }]);
+    scratch.commit(Commit { facts: facts.clone(), recipes: vec![recipe], ..Commit::default() }).await;
+    let kept = RecipeText { file: "a\u{fffd}b.toml".to_owned(), text: "text\u{fffd}".to_owned() };
+    assert_eq!(scratch.store.recipe(campaign).await.expect("it can be read"), Some(kept));
+    assert_eq!(scratch.store.facts().await.expect("it is sound"), facts);
+}
+
+#[tokio::test]
 async fn people_see_who_trained_what_and_what_came_out() {
     let scratch = Scratch::sqlite().await;
     let (stage, file) = (scratch.start_a_stage().await, scratch.file().expect("it is one"));

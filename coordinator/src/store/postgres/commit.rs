@@ -6,7 +6,7 @@ use vocabulary::{CampaignId, StageKey, WorkerId};
 
 use super::error::cannot_write;
 use super::log::Appender;
-use super::number::{number, to_column};
+use super::number::{number, text, to_column};
 use super::open::PostgresStore;
 use super::{curve, follow, rows, tokens};
 use crate::store::commit::PassingCheckpoints;
@@ -51,8 +51,8 @@ async fn write(connection: &mut PgConnection, term: Term, commit: &Commit) -> Re
         let delete = sqlx::query("DELETE FROM deletions WHERE folder = $1").bind(folder);
         delete.execute(&mut *connection).await.map_err(cannot_write("deletions"))?;
     }
-    for (campaign, file, text) in &commit.recipes {
-        set_recipe(connection, *campaign, file, text).await?;
+    for (campaign, file, contents) in &commit.recipes {
+        set_recipe(connection, *campaign, file, contents).await?;
     }
     for (worker, sequence) in &commit.session {
         set_sequence(connection, *worker, *sequence).await?;
@@ -75,8 +75,8 @@ async fn add_checkpoint(
         .bind(stage.to_string())
         .bind(to_column(*step))
         .bind(number(*attempt))
-        .bind(manifest_path)
-        .bind(manifest_hash)
+        .bind(text(manifest_path))
+        .bind(text(manifest_hash))
         .bind(to_column(*bytes))
         .bind(to_column(at_ms));
     insert.execute(connection).await.map_err(cannot_write("checkpoints"))?;
@@ -111,11 +111,11 @@ async fn set_recipe(
     connection: &mut PgConnection,
     campaign: CampaignId,
     file: &str,
-    text: &str,
+    contents: &str,
 ) -> Result<(), StoreError> {
     let upsert = "INSERT INTO recipes (campaign, file, text) VALUES ($1, $2, $3) \
                   ON CONFLICT (campaign) DO UPDATE SET file = excluded.file, text = excluded.text";
-    let upsert = sqlx::query(upsert).bind(campaign.to_string()).bind(file).bind(text);
+    let upsert = sqlx::query(upsert).bind(campaign.to_string()).bind(text(file)).bind(text(contents));
     upsert.execute(connection).await.map_err(cannot_write("recipes"))?;
     Ok(())
 }

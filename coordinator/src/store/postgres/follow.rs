@@ -6,7 +6,7 @@ use vocabulary::{AttemptKey, CampaignId, Evaluation, Plan, Stage};
 
 use super::error::cannot_write;
 use super::measurements;
-use super::number::{number, to_column};
+use super::number::{number, text, to_column};
 use crate::store::StoreError;
 
 /// Rows per `INSERT`. PostgreSQL takes at most 65535 values, and no row here has more than six.
@@ -70,7 +70,7 @@ pub(super) async fn write(connection: &mut PgConnection, at_ms: u64, fact: &Fact
 /// Adds a campaign and its stages unless they are there: a cancelled campaign may be accepted again.
 async fn accept(connection: &mut PgConnection, at_ms: u64, plan: &Plan) -> Result<(), StoreError> {
     let insert = "INSERT INTO campaigns (campaign, name, submitted_at_ms) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
-    let insert = sqlx::query(insert).bind(plan.campaign.to_string()).bind(&plan.name).bind(to_column(at_ms));
+    let insert = sqlx::query(insert).bind(plan.campaign.to_string()).bind(text(&plan.name)).bind(to_column(at_ms));
     insert.execute(&mut *connection).await.map_err(cannot_write("campaigns"))?;
     want(connection, plan.campaign, &plan.stages).await?;
     want_evaluations(connection, plan.campaign, &plan.evaluations).await
@@ -84,7 +84,7 @@ async fn want(connection: &mut PgConnection, campaign: CampaignId, stages: &[Sta
         insert.push_values(stages, |mut row, stage| {
             row.push_bind(stage.key.to_string())
                 .push_bind(stage.parent.map(|parent| parent.to_string()))
-                .push_bind(&stage.size)
+                .push_bind(text(&stage.size))
                 .push_bind(to_column(stage.seed))
                 .push_bind(to_column(stage.spec.steps.start))
                 .push_bind(to_column(stage.spec.steps.end));
@@ -113,7 +113,7 @@ async fn want_evaluations(
     for Evaluation { key, parent, size, seed, .. } in evaluations {
         let insert = "INSERT INTO stages (stage, parent, size, seed, start_step, end_step) \
                       SELECT $1, stage, $2, $3::bigint, end_step, end_step FROM stages WHERE stage = $4 ON CONFLICT DO NOTHING";
-        let insert = sqlx::query(insert).bind(key.to_string()).bind(size).bind(to_column(*seed));
+        let insert = sqlx::query(insert).bind(key.to_string()).bind(text(size)).bind(to_column(*seed));
         let insert = insert.bind(parent.to_string()).execute(&mut *connection).await;
         insert.map_err(cannot_write("stages"))?;
         let insert = "INSERT INTO campaign_stages (campaign, stage) VALUES ($1, $2) ON CONFLICT DO NOTHING";
@@ -156,8 +156,11 @@ pub(super) async fn delete_only_of(
 
 async fn end(connection: &mut PgConnection, at_ms: u64, key: AttemptKey, outcome: &str) -> Result<(), StoreError> {
     let update = "UPDATE attempts SET ended_at_ms = $1, outcome = $2 WHERE stage = $3 AND attempt = $4";
-    let update =
-        sqlx::query(update).bind(to_column(at_ms)).bind(outcome).bind(key.stage.to_string()).bind(number(key.attempt));
+    let update = sqlx::query(update)
+        .bind(to_column(at_ms))
+        .bind(text(outcome))
+        .bind(key.stage.to_string())
+        .bind(number(key.attempt));
     update.execute(connection).await.map_err(cannot_write("attempts"))?;
     Ok(())
 }

@@ -1,4 +1,6 @@
-//! Numbers, as PostgreSQL stores them.
+//! Numbers and text, as PostgreSQL stores them.
+
+use std::borrow::Cow;
 
 use vocabulary::Attempt;
 
@@ -11,6 +13,12 @@ pub(super) fn to_column(value: u64) -> i64 {
 /// The inverse of [`to_column`].
 pub(super) fn from_column(value: i64) -> u64 {
     value.cast_unsigned()
+}
+
+/// A text as a column holds it. PostgreSQL has no place for a NUL, which whoever submits may send: a commit that it refused for
+/// that would end the coordinator.
+pub(super) fn text(value: &str) -> Cow<'_, str> {
+    if value.contains('\0') { Cow::Owned(value.replace('\0', "\u{fffd}")) } else { Cow::Borrowed(value) }
 }
 
 /// An attempt as a column holds it.

@@ -55,7 +55,7 @@ fn a_campaign_on_a_pool_has_the_points_of_a_local_run_whatever_happens() {
     place.write("hang", "");
     place.run(&["submit", "smoke.toml"]).expect(0);
     wait_for("a submission that hangs", || file(&place, "hung").exists().then_some(()));
-    assert_eq!(site.pool("main")["allocations"][0]["state"], "submitting");
+    assert_eq!(site.pool("main")["allocations"][0]["state"], "submitting", "{}", site.pool("main"));
     site.kill();
     step("killed between the intent and sbatch");
     // The next answer is lost, and the job is found by its comment: no other is submitted.

@@ -49,6 +49,6 @@ pub use lock::{LiveCoordinator, LockError, locate};
 pub use pools::{LocalPool, LocalPoolOptions, SlurmOptions, WorkersGone};
 pub use scheduler::Settings;
 pub use socket::SocketError;
-pub use start::{Coordinator, CoordinatorOptions, Handle, StartError};
+pub use start::{AnnounceError, Coordinator, CoordinatorOptions, Handle, StartError};
 pub use tasks::Panicked;
 pub use tls::{TlsError, TlsFiles};

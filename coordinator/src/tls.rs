@@ -8,7 +8,7 @@ use std::time::Duration;
 use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
 
 /// A connection that has not finished its handshake by then is cut off.
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The files a server's TLS needs, all in PEM form.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,5 +1,7 @@
 //! Selecting a coordinator.
 
+use std::path::PathBuf;
+
 use super::CredentialArgs;
 
 /// Selects a coordinator.
@@ -14,6 +16,18 @@ pub(crate) struct CoordinatorArgs {
         hide_env_values = true
     )]
     pub(crate) coordinator: Option<String>,
+
+    /// File in which a coordinator announces where it is (`serve --announce`), read at each dial
+    #[arg(
+        long,
+        help_heading = "Coordinator options",
+        hide_short_help = true,
+        value_name = "FILE",
+        env = "WINDTUNNEL_RENDEZVOUS",
+        hide_env_values = true,
+        conflicts_with = "coordinator"
+    )]
+    pub(crate) rendezvous: Option<PathBuf>,
 
     #[command(flatten)]
     pub(crate) credentials: CredentialArgs,

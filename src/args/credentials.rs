@@ -78,6 +78,7 @@ impl CredentialArgs {
             ca: self.tls_ca.as_deref().map(read).transpose()?,
             identity,
             allow_plain_token: self.insecure,
+            is_worker: false,
         })
     }
 

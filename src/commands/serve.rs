@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::anyhow;
+use clap::builder::ArgPredicate;
 use coordinator::{CoordinatorOptions, Handle, Settings, SlurmOptions, TlsFiles};
 use serde::Serialize;
 use vocabulary::text::one_line;
@@ -33,8 +34,13 @@ Example:
 For other machines, with tokens made by `windtunnel token create`:
   windtunnel serve --listen 0.0.0.0:7450 --tls-cert tls.pem --tls-key tls.key")]
 pub(crate) struct Args {
-    /// Address to listen on; port 0 picks a free port
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7450")]
+    /// Address to listen on; port 0 picks a free port. With --announce, 0.0.0.0:0 by default
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        default_value = "127.0.0.1:7450",
+        default_value_if("announce", ArgPredicate::IsPresent, "0.0.0.0:0")
+    )]
     listen: SocketAddr,
 
     /// Server certificate (PEM); required to listen beyond this machine
@@ -48,6 +54,14 @@ pub(crate) struct Args {
     /// CA certificates (PEM) for client certificates, which are then required
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     tls_client_ca: Option<PathBuf>,
+
+    /// File in which to announce where this coordinator is, for --rendezvous of workers and commands
+    ///
+    /// For a coordinator that runs inside an allocation, somewhere else each time. It makes a certificate of its own, and
+    /// writes addresses, certificate and tokens for workers and for people into the file, for its owner alone (mode 600). The
+    /// file goes when the coordinator ends in order
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["tls_cert", "open_loopback", "insecure"])]
+    announce: Option<PathBuf>,
 
     /// Serve every user of this machine without a token
     ///
@@ -123,6 +137,7 @@ impl Args {
                 listen: self.listen,
                 settings: Settings::with_lease(Duration::from_secs(u64::from(self.lease))),
                 tls,
+                announce: self.announce,
                 require_token: self.require_token || !(self.open_loopback || self.insecure),
                 insecure: self.insecure,
                 local_workers: local_workers.transpose()?,

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use dial::Credentials;
 use vocabulary::{Label, Place, WorkerId};
 use worker::{ExitCode, StallLimits, WorkerOptions};
 
@@ -130,6 +131,7 @@ impl Args {
             exit::print(&anyhow::anyhow!("no coordinator serves {dir}: start one, or give --coordinator URL"));
             return Ok(None);
         };
+        let credentials = Credentials { is_worker: true, ..credentials };
         let until_ms = self.until.map(|seconds| 1000 * seconds);
         let place = Place { pool: self.pool, allocation: self.allocation, until_ms, ..worker::this_place() };
         Ok(Some(WorkerOptions {

@@ -9,7 +9,7 @@ use client::{Campaigns, Destination, upload_dataset};
 use coordinator::store::StoreError;
 use coordinator::{Coordinator, CoordinatorOptions, Handle, LockError, StartError};
 use corpus::Prepared;
-use dial::Credentials;
+use dial::{Credentials, RENDEZVOUS_SCHEME};
 use worker::Storage;
 
 use super::data_dir::data_dir;
@@ -20,6 +20,11 @@ use crate::views::say_upload;
 /// Address and credentials of the requested coordinator, or else of the one serving the data directory.
 pub(crate) fn find(args: &CoordinatorArgs, data_dir: &Path) -> anyhow::Result<Option<(String, Credentials)>> {
     let mut credentials = args.credentials.read()?;
+    if let Some(file) = &args.rendezvous {
+        let file =
+            std::path::absolute(file).with_context(|| format!("cannot find {}", file.display())).or_bad_input()?;
+        return Ok(Some((format!("{RENDEZVOUS_SCHEME}{}", file.display()), credentials)));
+    }
     if let Some(url) = &args.coordinator {
         return Ok(Some((url.clone(), credentials)));
     }
@@ -81,6 +86,7 @@ pub(crate) async fn embedded(options: CoordinatorOptions) -> anyhow::Result<Reac
                     | StartError::Lock(_)
                     | StartError::Storage(_)
                     | StartError::Listen { .. }
+                    | StartError::Announce(_)
             );
             let error = anyhow::Error::new(error);
             return Err(if can_be_mended { bad_input(error) } else { error });

@@ -64,8 +64,8 @@ fn a_worker_of_another_user_trains_a_campaign_and_the_folder_that_somebody_prepa
     let token_file = place.write("token", token.trim());
     chown(&token_file, Some(NOBODY), Some(NOBODY)).expect("is root");
     mode(&token_file, 0o600);
-    let submitted = for_the_group(&place, &["submit", "smoke.toml"]).status().expect("starts");
-    assert!(submitted.success());
+    let submitted = for_the_group(&place, &["submit", "smoke.toml"]).output().expect("starts");
+    assert!(submitted.status.success(), "{}", String::from_utf8_lossy(&submitted.stderr));
 
     let jobs = place.path("jobs");
     fs::create_dir_all(jobs.join("windtunnel-nobody")).expect("made");

@@ -11,7 +11,7 @@ use crate::pulse::StallLimits;
 /// Options of a worker.
 #[derive(Debug, Clone)]
 pub struct WorkerOptions {
-    /// The coordinator's address, for example `http://127.0.0.1:7450`.
+    /// The coordinator's address, for example `http://127.0.0.1:7450`; several, separated by commas, where others stand by.
     pub coordinator_url: String,
     /// What the worker presents to the coordinator.
     pub credentials: Credentials,

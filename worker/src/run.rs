@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dial::Address;
+use dial::{AddressError, Addresses};
 use minicpm::Compute;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
@@ -78,10 +78,13 @@ pub async fn serve(
     trainer: impl Trainer,
     leave: mpsc::Receiver<Leave>,
 ) -> Result<WorkerExit, WorkerError> {
-    let connector = Address::parse(&options.coordinator_url, &options.credentials)?.connector().clone();
+    let (url, credentials) = (options.coordinator_url.clone(), options.credentials.clone());
     let connect = move |uri| {
-        let connector = connector.clone();
-        async move { connector.open(&uri).await.map_err(io::Error::other) }
+        let addresses = Addresses::parse(&url, &credentials);
+        async move {
+            let connectors = addresses.map_err(io::Error::other)?.connectors();
+            connectors.open(&uri).await.map_err(io::Error::other)
+        }
     };
     serve_through(options, device, trainer, leave, connect).await
 }
@@ -99,8 +102,16 @@ where
     F: Future<Output = io::Result<IO>> + Send + 'static,
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let address = Address::parse(&options.coordinator_url, &options.credentials)?;
-    let (endpoint, authorize) = (address.endpoint().clone(), address.authorize().clone());
+    let (url, credentials) = (options.coordinator_url.clone(), options.credentials.clone());
+    let dials = move || -> Result<Vec<_>, AddressError> {
+        let addresses = Addresses::parse(&url, &credentials)?;
+        Ok(addresses.iter().map(|address| (address.endpoint().clone(), address.authorize().clone())).collect())
+    };
+    if let Err(error) = dials()
+        && !error.may_pass()
+    {
+        return Err(error.into());
+    }
     let home = Home::take(&options.data_dir, options.name.as_deref())?;
     let worker = options.worker_id.unwrap_or_else(|| WorkerId::from_bytes(rand::random()));
     let (predecessors, secret) = (home.succeed(&worker)?, home.secret()?);
@@ -113,7 +124,7 @@ where
         let backoff = JitteredBackoff::new(FIRST_WAIT, LONGEST_WAIT);
         // In a set that ends together with this future.
         let mut dialling = JoinSet::new();
-        dialling.spawn(keep_connected(endpoint.clone(), connect.clone(), authorize.clone(), backoff, link));
+        dialling.spawn(keep_connected(dials.clone(), connect.clone(), backoff, link));
         (dialling, events)
     };
     let can = trainer.abilities();

@@ -54,6 +54,11 @@ impl Tokens {
         Ok(Self { store: store::open_in(data_dir).await? })
     }
 
+    /// The tokens in a store.
+    pub(crate) fn of(store: Arc<dyn Store>) -> Self {
+        Self { store }
+    }
+
     /// Creates a token. Its secret cannot be shown again.
     ///
     /// # Errors

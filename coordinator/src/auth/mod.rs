@@ -20,5 +20,6 @@ pub(crate) use guard::{Caller, Guard, REVOKED};
 pub use keys::{Tokens, TokensError};
 pub(crate) use layer::AuthLayer;
 pub(crate) use logins::{of_this_user, with_logins};
+pub(crate) use token::read as read_token;
 pub use token::{ParseScopeError, Scope, TokenId};
 pub(crate) use token::{fresh_token, token_id};

@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::error;
 
+use super::announce::Announced;
 use crate::driver::input::Input;
 use crate::driver::{Driver, DriverHandle, RunError};
 use crate::incoming::{ConnectionCounts, Gate};
@@ -44,6 +45,7 @@ pub struct Handle {
     pub(super) driver: JoinHandle<()>,
     pub(super) server: JoinHandle<()>,
     pub(super) store: Arc<dyn Store>,
+    pub(super) announced: Option<Announced>,
     /// None where it only reads.
     pub(super) socket: Option<SocketFile>,
     pub(super) lock: Option<DataDirLock>,
@@ -116,6 +118,8 @@ impl Handle {
 
     /// Ends it: its workers write their checkpoints and leave, streams end, and the data directory is free afterwards.
     pub async fn shutdown(self) {
+        // Who looks for it from now on is to wait for the next one.
+        drop(self.announced);
         // A driver that has ended hands out nothing either.
         let _ = self.driver_handle.inputs().send(Input::Draining).await;
         let pools = std::mem::take(&mut *self.pools.lock().unwrap_or_else(std::sync::PoisonError::into_inner));

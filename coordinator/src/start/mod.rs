@@ -1,5 +1,6 @@
 //! Starting a coordinator, and shutting it down.
 
+mod announce;
 mod handle;
 mod options;
 mod server;
@@ -32,6 +33,8 @@ use crate::pools::{LocalPoolOptions, SlurmOptions};
 use crate::socket::SocketFile;
 use crate::store::{self, Store, StoreError};
 use crate::tls::TlsFiles;
+pub use announce::AnnounceError;
+use announce::{Announced, OwnCertificate};
 pub use handle::Handle;
 use handle::drive;
 pub use options::{CoordinatorOptions, StartError};
@@ -50,10 +53,15 @@ impl Coordinator {
     pub async fn start(options: CoordinatorOptions) -> Result<Handle, StartError> {
         let (listen, insecure) = (options.listen, options.insecure);
         let is_reachable = !listen.ip().is_loopback();
-        if is_reachable && options.tls.is_none() && !insecure {
+        if is_reachable && options.tls.is_none() && options.announce.is_none() && !insecure {
             return Err(StartError::NotLoopback { listen });
         }
-        let tls = options.tls.as_ref().map(TlsFiles::read).transpose()?;
+        let announce = options.announce.clone();
+        let own = announce.as_ref().map(|_| OwnCertificate::make(listen)).transpose()?;
+        let tls = match &own {
+            Some(own) => Some(own.tls()),
+            None => options.tls.as_ref().map(TlsFiles::read).transpose()?,
+        };
         let limits = options.limits.within_descriptors();
         let require_token = options.require_token || (is_reachable && !insecure);
         let opened = Opened::open(CoordinatorOptions { limits, require_token, ..options }).await?;
@@ -73,7 +81,19 @@ impl Coordinator {
             if has_logins { with_logins(accepted, guard).boxed() } else { accepted.boxed() }
         };
         let dialled_from_nodes = dialled_from_nodes(address, tls.is_some());
-        opened.serve(Entrance { incoming, tls, inside: Some(inside), public_url, dialled_from_nodes }).await
+        let data_dir = opened.data_dir.clone();
+        let entrance = Entrance { incoming, tls, inside: Some(inside), public_url, dialled_from_nodes };
+        let mut handle = opened.serve(entrance).await?;
+        if let Some((file, own)) = announce.zip(own) {
+            match Announced::write(file, &own, address.port(), &data_dir, Arc::clone(&handle.store)).await {
+                Ok(announced) => handle.announced = Some(announced),
+                Err(error) => {
+                    handle.shutdown().await;
+                    return Err(error.into());
+                }
+            }
+        }
+        Ok(handle)
     }
 
     /// Starts a coordinator that serves the given connections, such as those of a simulated network, instead of listening.
@@ -245,6 +265,7 @@ impl Opened {
             driver,
             server,
             store,
+            announced: None,
             socket,
             lock,
         };

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use scheduler::Settings;
 
+use super::announce::AnnounceError;
 use crate::driver::RestoreStateError;
 use crate::home::StorageRefusal;
 use crate::incoming::ServerLimits;
@@ -36,6 +37,8 @@ pub struct CoordinatorOptions {
     pub slurm: Option<SlurmOptions>,
     /// The certificate and key for connections from other machines.
     pub tls: Option<TlsFiles>,
+    /// The file in which to announce where it listens, with a certificate of its own and tokens.
+    pub announce: Option<PathBuf>,
     /// Whether callers need a token, other than this user's processes at the socket in the data directory. Callers from
     /// other machines always do, unless it is insecure.
     pub require_token: bool,
@@ -61,6 +64,7 @@ impl CoordinatorOptions {
             local_workers: None,
             slurm: None,
             tls: None,
+            announce: None,
             require_token: true,
             insecure: false,
             limits: ServerLimits::default(),
@@ -123,6 +127,9 @@ pub enum StartError {
     /// The socket for this user's processes cannot be made.
     #[error(transparent)]
     Socket(#[from] SocketError),
+    /// It cannot be announced.
+    #[error("cannot announce where this coordinator is")]
+    Announce(#[from] AnnounceError),
     /// Workers cannot be started.
     #[error("cannot start workers")]
     Workers(#[from] PoolError),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use dial::{Address, Authorize, Credentials};
+use dial::{Address, Addresses, Authorize, Credentials};
 use proto::v1;
 use proto::v1::campaign_part::Part;
 use proto::v1::campaign_service_client::CampaignServiceClient;
@@ -40,16 +40,36 @@ pub struct Detail {
 }
 
 impl Campaigns {
-    /// Connects; fails at once if the coordinator does not answer.
-    pub async fn connect(url: &str, credentials: &Credentials) -> Result<Self, CallError> {
-        let address = Address::parse(url, credentials)?;
+    /// Connects; fails at once if the coordinator does not answer. Of several addresses, separated by commas, it is the first
+    /// that leads.
+    pub async fn connect(urls: &str, credentials: &Credentials) -> Result<Self, CallError> {
+        // Every one has to be an address.
+        let addresses = Addresses::parse(urls, credentials)?;
+        let several = addresses.iter().count() > 1;
+        let mut last = None;
+        for address in addresses.iter() {
+            match Self::connect_to(address, several).await {
+                Err(error) if error.is_retryable() => last = Some(error),
+                connected => return connected,
+            }
+        }
+        Err(last.unwrap_or_else(|| CallError::NotNow { url: urls.to_owned(), message: "it has no address".to_owned() }))
+    }
+
+    /// Connects to one address, and asks whether it leads where another may.
+    async fn connect_to(address: &Address, several: bool) -> Result<Self, CallError> {
+        let url = address.url();
         let channel = address.connect().await.map_err(|source| CallError::connecting(url, source))?;
         let pools = PoolServiceClient::with_interceptor(channel.clone(), address.authorize().clone())
             .max_decoding_message_size(proto::MAX_MESSAGE_BYTES);
         let client = CampaignServiceClient::with_interceptor(channel, address.authorize().clone())
             .max_decoding_message_size(proto::MAX_MESSAGE_BYTES)
             .max_encoding_message_size(proto::MAX_MESSAGE_BYTES);
-        Ok(Self { client, pools, url: url.to_owned() })
+        let mut connected = Self { client, pools, url: url.to_owned() };
+        if several {
+            connected.info().await?;
+        }
+        Ok(connected)
     }
 
     /// Its address.

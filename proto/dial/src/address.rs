@@ -22,6 +22,7 @@ use crate::credentials::{ClientIdentity, Credentials, Secret};
 use crate::error::{DialError, LoginError};
 use crate::login::Login;
 use crate::proxies::Proxies;
+use crate::rendezvous::RendezvousError;
 use crate::route::Target;
 use crate::socket::SocketPath;
 
@@ -68,14 +69,29 @@ pub enum AddressError {
     /// The token does not have the form of one.
     #[error("the token is malformed: expected wt_ID_SECRET, as `windtunnel token create` prints it")]
     Token,
+    /// A list of addresses that is none.
+    #[error("more than {most} addresses of a coordinator")]
+    TooMany { most: usize },
+    /// No coordinator is announced where one should be.
+    #[error(transparent)]
+    Rendezvous(#[from] RendezvousError),
     /// A certificate or key cannot be parsed.
     #[error("the certificates cannot be used")]
     Tls(#[source] tonic::transport::Error),
 }
 
+impl AddressError {
+    /// Whether the same text may be an address later, once a coordinator has announced itself.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::Rendezvous(error) if error.may_pass())
+    }
+}
+
 /// Where a coordinator listens, and how a client with certain credentials talks to it.
 #[derive(Debug, Clone)]
 pub struct Address {
+    url: String,
     endpoint: Endpoint,
     authorize: Authorize,
     connector: Connector,
@@ -95,7 +111,8 @@ impl Address {
             }
             // The socket is the credential.
             let endpoint = patient(Endpoint::from_static("http://localhost"));
-            return Ok(Self { endpoint, authorize: Authorize(None), connector: Connector(Way::Socket(path)) });
+            let (url, connector) = (url.to_owned(), Connector(Way::Socket(path)));
+            return Ok(Self { url, endpoint, authorize: Authorize(None), connector });
         }
         let uri: Uri = url.parse().map_err(|_| not_an_address(url))?;
         if uri.query().is_some() {
@@ -123,7 +140,13 @@ impl Address {
             endpoint = endpoint.tls_config(tls(credentials)).map_err(AddressError::Tls)?;
         }
         let way = Way::Tcp { proxies: Arc::new(Proxies::from_env()), login };
-        Ok(Self { endpoint, authorize: Authorize::new(header)?, connector: Connector(way) })
+        Ok(Self { url: url.to_owned(), endpoint, authorize: Authorize::new(header)?, connector: Connector(way) })
+    }
+
+    /// The text it was parsed from.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
     }
 
     /// For tonic, which connects through the [`Connector`].
@@ -235,7 +258,7 @@ pub struct Authorize(Option<MetadataValue<Ascii>>);
 
 impl Authorize {
     fn new(token: Option<&Secret>) -> Result<Self, AddressError> {
-        let value = |token: &Secret| {
+        let value = |token: &Secret| -> Result<_, AddressError> {
             let mut value =
                 MetadataValue::try_from(format!("{BEARER}{}", token.expose())).map_err(|_| AddressError::Token)?;
             value.set_sensitive(true);

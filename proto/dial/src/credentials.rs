@@ -40,6 +40,8 @@ pub struct Credentials {
     pub identity: Option<ClientIdentity>,
     /// Allows the token over an unencrypted connection.
     pub allow_plain_token: bool,
+    /// Of the tokens that a coordinator announces in a file, takes the one for workers.
+    pub is_worker: bool,
 }
 
 /// A client certificate and its private key, both PEM.

@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use dial::Authorize;
+use dial::{AddressError, Authorize};
 use hyper_util::rt::TokioIo;
 use proto::v1::worker_service_client::WorkerServiceClient;
 use proto::v1::{CoordinatorMessage, WorkerMessage};
@@ -35,6 +35,9 @@ pub enum LinkEvent {
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
 pub enum LinkError {
+    /// No coordinator is announced.
+    #[error(transparent)]
+    Address(AddressError),
     /// The coordinator did not answer.
     #[error("cannot connect")]
     Connect(#[source] tonic::transport::Error),
@@ -69,13 +72,15 @@ impl LinkError {
 pub struct JitteredBackoff {
     waits: Backoff,
     failures: u32,
+    /// Addresses that failed since the last wait.
+    failed: usize,
 }
 
 impl JitteredBackoff {
     /// Delays from `first` to `longest`.
     #[must_use]
     pub fn new(first: Duration, longest: Duration) -> Self {
-        Self { waits: Backoff { first, longest }, failures: 0 }
+        Self { waits: Backoff { first, longest }, failures: 0, failed: 0 }
     }
 
     /// The next delay. `draw` is between 0 and 1.
@@ -84,32 +89,53 @@ impl JitteredBackoff {
         self.waits.wait_after(self.failures).mul_f64(0.5 + 0.5 * draw.clamp(0.0, 1.0))
     }
 
-    /// After a success: the next delay is short again.
+    /// The next delay, once as many addresses have failed as there are; none before.
+    pub fn next_of(&mut self, addresses: usize, draw: f64) -> Option<Duration> {
+        self.failed += 1;
+        if self.failed < addresses {
+            return None;
+        }
+        self.failed = 0;
+        Some(self.next(draw))
+    }
+
+    /// After a success: the next delay is short again, and comes only after all addresses.
     pub fn reset(&mut self) {
         self.failures = 0;
+        self.failed = 0;
     }
 }
 
-/// Dials repeatedly, until nobody listens to its events.
+/// Dials repeatedly, until nobody listens to its events: one address after another, and all of them before it waits. One that
+/// stands by for another coordinator answers that it does. `dials` says where the coordinator is now.
 ///
 /// `connect` opens a connection below any encryption: over TCP, through a proxy, or through a simulated network.
-pub async fn keep_connected<C, F, IO>(
-    endpoint: Endpoint,
+pub async fn keep_connected<D, C, F, IO>(
+    dials: D,
     connect: C,
-    authorize: Authorize,
     mut backoff: JitteredBackoff,
     events: mpsc::Sender<LinkEvent>,
 ) where
+    D: Fn() -> Result<Vec<(Endpoint, Authorize)>, AddressError>,
     C: Fn(Uri) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = io::Result<IO>> + Send + 'static,
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let mut next = 0;
     loop {
-        let error = one_connection(&endpoint, connect.clone(), &authorize, &mut backoff, &events).await;
+        let (error, addresses) = match dials() {
+            Ok(dials) if !dials.is_empty() => {
+                let (endpoint, authorize) = &dials[next % dials.len()];
+                (one_connection(endpoint, connect.clone(), authorize, &mut backoff, &events).await, dials.len())
+            }
+            Ok(_) => (LinkError::Ended, 1),
+            Err(error) => (LinkError::Address(error), 1),
+        };
+        next = next.wrapping_add(1);
         if events.send(LinkEvent::Closed(error)).await.is_err() {
             return;
         }
-        let wait = backoff.next(rand::random());
+        let Some(wait) = backoff.next_of(addresses, rand::random()) else { continue };
         debug!(?wait, "dialling again");
         tokio::time::sleep(wait).await;
     }
@@ -177,6 +203,18 @@ mod tests {
         assert_eq!(longest, [100, 200, 350, 350]);
         backoff.reset();
         assert_eq!(backoff.next(0.0).as_millis(), 50);
+    }
+
+    #[test]
+    fn all_addresses_are_tried_before_a_wait() {
+        let mut backoff = JitteredBackoff::new(Duration::from_millis(100), Duration::from_millis(350));
+        let mut waits = |times: usize| -> Vec<Option<u128>> {
+            (0..times).map(|_| backoff.next_of(2, 1.0).map(|wait| wait.as_millis())).collect()
+        };
+        assert_eq!(waits(5), [None, Some(100), None, Some(200), None]);
+        backoff.reset();
+        assert_eq!([backoff.next_of(2, 1.0), backoff.next_of(2, 1.0)].map(|wait| wait.is_some()), [false, true]);
+        assert_eq!(backoff.next_of(1, 1.0).map(|wait| wait.as_millis()), Some(200), "one address waits each time");
     }
 
     #[test]

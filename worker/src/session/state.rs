@@ -237,6 +237,7 @@ impl Session {
             proves_storage: true,
             secret: self.identity.secret.expose().to_owned(),
             place: Some((&self.identity.place).into()),
+            leaving: self.is_leaving,
         }));
     }
 

@@ -28,7 +28,7 @@ fn what_is_not_acknowledged_keeps_it() {
     story.disconnect();
     story.expect_nothing();
     story.connect();
-    story.expect(&["hello with [a#1]"]);
+    story.expect(&["last hello with [a#1]"]);
     story.welcome();
     story.expect(&["configure file:///s", "send 1"]);
     story.acknowledge(1);
@@ -183,7 +183,10 @@ fn a_worker_that_is_welcome_again_while_it_gives_up_says_what_it_has() {
     story.disconnect();
     story.give_up();
     story.expect(&["release a#1"]);
-    story.attach(&["a#1"]);
+    story.connect();
+    story.expect(&["last hello with [a#1]"]); // It is given nothing more.
+    story.welcome();
+    story.expect(&["configure file:///s"]);
     story.end("a#1", Ended::Released);
     story.expect(&["say 1: a#1 released", "send 1"]);
     story.acknowledge(1);

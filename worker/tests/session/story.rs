@@ -324,6 +324,7 @@ impl Story {
             Action::Greet(hello) if !hello.predecessors.is_empty() => {
                 format!("hello in the place of {} with [{}]", hello.predecessors.len(), self.names(&hello.running))
             }
+            Action::Greet(hello) if hello.leaving => format!("last hello with [{}]", self.names(&hello.running)),
             Action::Greet(hello) if hello.holds.is_empty() => format!("hello with [{}]", self.names(&hello.running)),
             Action::Greet(hello) => {
                 let stage = |text: &String| text.parse::<StageKey>().expect("a stage").short();

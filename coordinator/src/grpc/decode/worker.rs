@@ -37,8 +37,8 @@ pub(crate) fn hello(message: WorkerMessage) -> Result<Hello, DecodeError> {
         version: name("hello.version", hello.version)?,
         device: name("hello.device", hello.device)?,
         memory_bytes: hello.memory_bytes,
-        // What has ended does nothing any more.
-        can: if hello.ended { Abilities { work: BTreeSet::new(), ..can } } else { can },
+        // What has ended or is about to takes nothing any more.
+        can: if hello.ended || hello.leaving { Abilities { work: BTreeSet::new(), ..can } } else { can },
         running: attempts("hello.running", hello.running)?,
         holds: ids("hello.holds", &hello.holds)?,
         predecessors: ids("hello.predecessors", &hello.predecessors)?,
@@ -285,6 +285,16 @@ mod tests {
         assert!(hello(replaced(MAX_PREDECESSORS)).is_ok());
         let refused = hello(replaced(MAX_PREDECESSORS + 1)).expect_err("it is refused");
         assert_eq!(refused.to_string(), "hello.predecessors: has a length of 101, and 100 is accepted");
+    }
+
+    #[test]
+    fn a_worker_that_is_leaving_can_do_nothing_more() {
+        let can = |leaving| {
+            let worker = WorkerId::from_content(b"a worker").to_string();
+            let sent = v1::Hello { worker, leaving, protocol: proto::PROTOCOL, ..Default::default() };
+            hello(WorkerMessage { sequence: 0, body: Some(Body::Hello(sent)) }).expect("it is sound").can.work
+        };
+        assert_eq!((can(false).len(), can(true).len()), (1, 0));
     }
 
     #[test]

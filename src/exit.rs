@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::process::ExitCode;
 
-use client::{BranchError, CallError};
+use client::{BranchError, CallError, UploadError};
 use proto::v1::{CampaignPhase, CampaignSummary};
 use vocabulary::text::one_line;
 
@@ -125,8 +125,11 @@ fn is_bad_input(error: &anyhow::Error) -> bool {
 
 /// The failed call to a coordinator behind an error, if any.
 pub(crate) fn call_error(error: &anyhow::Error) -> Option<&CallError> {
+    if let Some(BranchError::Call(error)) = error.downcast_ref() {
+        return Some(error);
+    }
     match error.downcast_ref() {
-        Some(BranchError::Call(error)) => Some(error),
+        Some(UploadError::Call(error)) => Some(error),
         _ => error.downcast_ref(),
     }
 }

@@ -148,16 +148,16 @@ fn an_interrupted_run_stops_in_order_and_goes_on() {
 }
 
 #[test]
-fn serve_two_workers_and_submit_give_the_same_points() {
+fn serve_a_worker_with_one_device_and_one_with_two_and_submit_give_the_same_points() {
     let _turn = one_at_a_time();
     let expected = undisturbed();
     let place = Place::with_much_to_train();
     let mut serve = place.command(&["serve", "--listen", "127.0.0.1:0", "--json"]);
     let (serve, mut output) = Running::piped(&mut serve);
     let url = json(&output.next().expect("says where it listens"))["socket"].as_str().expect("an address").to_owned();
-    let workers = ["one", "two"].map(|name| {
+    let workers = [("one", "flex"), ("two", "flex,flex")].map(|(name, devices)| {
         let dir = place.path(name).display().to_string();
-        let args = ["worker", "--coordinator", &url, "--name", name, "--data-dir", &dir];
+        let args = ["worker", "--coordinator", &url, "--name", name, "--data-dir", &dir, "--device", devices];
         Running::silent(&mut place.command(&args))
     });
 

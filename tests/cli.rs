@@ -45,6 +45,8 @@ fn help() {
         &["export"],
         &["import"],
         &["logits"],
+        &["store"],
+        &["store", "copy"],
         &["checkpoints"],
         &["checkpoints", "list"],
         &["checkpoints", "diff"],

@@ -123,3 +123,30 @@ fn a_local_worker_that_cannot_start_on_a_full_disk_is_started_once_there_is_room
     wait_for("another worker", || (said("a worker joined") == 2).then_some(()));
     assert_eq!(said("is not started again"), 0);
 }
+
+#[test]
+fn an_upload_waits_for_room_on_the_coordinators_disk() {
+    let _turn = one_at_a_time();
+    let place = Place::new();
+    fs::create_dir(place.path("server")).expect("made");
+    let Some(disk) = SmallDisk::mount(place.path("data/uploads"), "64k") else { return };
+    // Each process has a storage of its own, so that the data goes through the coordinator.
+    let serve = ["serve", "--listen", "127.0.0.1:0", "--storage", "file:///proc/self/cwd/store"];
+    let (serving, mut lines) = Running::piped(place.command(&serve).current_dir(place.path("server")));
+    lines.next().expect("it says where it serves");
+    let log = place.path("submit.log");
+    let mut submitting =
+        Running::start_to(&mut place.command(&["submit", "smoke.toml"]), File::create(&log).expect("made"));
+    wait_for("the full disk", || fs::read_to_string(&log).ok()?.contains("data directory is full").then_some(()));
+    assert!(!submitting.has_ended(), "it waits");
+    let enlarged = Command::new("mount").args(["-o", "remount,size=16m"]).arg(&disk.at).status();
+    assert!(enlarged.expect("a mount that was made").success());
+    assert_eq!(submitting.wait().code(), Some(0), "{}", fs::read_to_string(&log).unwrap_or_default());
+    let stored = fs::read_dir(place.path("server/store/datasets")).expect("it was sent").flatten().next().expect("one");
+    let prepared = place.path("data/datasets").join(stored.file_name());
+    for entry in fs::read_dir(prepared).expect("it is there").flatten() {
+        let copy = fs::read(stored.path().join(entry.file_name())).expect("it was sent");
+        assert_eq!(copy, fs::read(entry.path()).expect("it is there"), "{:?}", entry.file_name());
+    }
+    serving.signal("TERM");
+}

@@ -43,7 +43,7 @@ fn spec() -> StageSpec {
         schedule: wsd(DecayShape::Linear, 0.1),
         peak_lr: 0.003,
         optimizer: AdamW { clip_norm: 0.3, ..AdamW::PAPER },
-        batch: Batch { sequences: 8, context: 32, micro_sequences: 8 },
+        batch: Batch { sequences: 8, context: 32, micro_sequences: 8, lanes: 1 },
         ..toy::spec()
     }
 }

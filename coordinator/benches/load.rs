@@ -3,6 +3,7 @@
 //! ```text
 //! cargo bench -p windtunnel-coordinator --bench load             # 100 workers
 //! cargo bench -p windtunnel-coordinator --bench load -- 10       # as many
+//! cargo bench -p windtunnel-coordinator --bench load -- 10 postgres://windtunnel@db-1/empty
 //! ```
 //!
 //! Real services on loopback and a real store; the workers train nothing and say all their points as fast as they are
@@ -19,6 +20,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use coordinator::store::{Place, PostgresStore, Presence};
 use proto::v1;
 
 use bench::{Bench, RECIPE, submission};
@@ -31,7 +33,14 @@ const BETWEEN_PROBES: Duration = Duration::from_millis(20);
 #[tokio::main]
 async fn main() {
     let workers: usize = std::env::args().skip(1).find_map(|word| word.parse().ok()).unwrap_or(100);
-    let mut bench = Bench::on_disk().await;
+    let database = std::env::args().skip(1).find(|word| Place::is_postgres(word));
+    let mut bench = match database.map(|address| Place::parse(&address).expect("an address of a database")) {
+        Some(Place::Postgres(address)) => {
+            let store = PostgresStore::new(&address, Presence::default()).expect("the address can be used");
+            Bench::over_store(Arc::new(store)).await
+        }
+        Some(Place::File) | None => Bench::on_disk().await,
+    };
     let seeds: Vec<String> = (0..workers.div_ceil(2)).map(|seed| seed.to_string()).collect();
     let recipe = RECIPE
         .replace("seeds = [0]", &format!("seeds = [{}]", seeds.join(", ")))

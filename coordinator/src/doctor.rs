@@ -19,7 +19,8 @@ use crate::lock::LockError;
 use crate::orphans::{self, InUse};
 use crate::start;
 use crate::store::{
-    self, Commit, CommittedCheckpoint, DerivedCheck, Differences, LogCheck, Store, StoreError, Term, UnusableSnapshot,
+    self, Commit, CommittedCheckpoint, DerivedCheck, Differences, Leader, LogCheck, Store, StoreError, Term, Turn,
+    UnusableSnapshot,
 };
 use crate::verify::{self, CheckpointHealth};
 
@@ -72,6 +73,9 @@ pub enum DoctorError {
     /// A coordinator is using it.
     #[error(transparent)]
     Lock(#[from] LockError),
+    /// A coordinator of another data directory is using it.
+    #[error("the store is in use by the coordinator {by}: stop it first")]
+    Led { by: String },
     /// It cannot be opened, read or written.
     #[error("cannot examine the store")]
     Store(#[from] StoreError),
@@ -108,6 +112,9 @@ pub async fn examine(options: &DoctorOptions) -> Result<Diagnosis, DoctorError> 
     let data_dir = start::make_data_dir(&options.data_dir).map_err(DoctorError::DataDir)?;
     let _lock = start::take_lock(&data_dir).await?;
     let store = store::open_in(&data_dir).await?;
+    if let Turn::Held(leader) = store.take_turn().await? {
+        return Err(DoctorError::Led { by: leader.as_ref().map_or_else(String::new, Leader::to_string) });
+    }
     let storage = home::find(&data_dir).await?;
     let mut doctor = Doctor {
         store: store.as_ref(),

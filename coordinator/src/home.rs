@@ -11,6 +11,9 @@ use serde::{Deserialize, Serialize};
 use storage::{AddressError, MARKER, Storage, StorageError, StorageId, address_of};
 use url::Url;
 
+use crate::store::StorageNote;
+use crate::verify::Verification;
+
 /// The note in the data directory.
 const NOTE: &str = "storage.json";
 
@@ -58,7 +61,8 @@ pub enum StorageRefusal {
     },
     /// Nothing that the coordinator knows is there.
     #[error(
-        "{address} has no file {MARKER}, which marks it as the storage of {}: mount its file system, or start where it is",
+        "{address} has no file {MARKER}, which marks it as the storage of {}: mount its file system, start where it is, or, of a \
+         bucket, check the address and the endpoint",
         .data_dir.display()
     )]
     Unmarked {
@@ -98,6 +102,8 @@ pub(crate) struct Opened {
     pub(crate) address: String,
     /// What its marker says.
     pub(crate) id: StorageId,
+    /// How much of a new checkpoint is read.
+    pub(crate) verification: Verification,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -155,7 +161,27 @@ pub(crate) async fn open(data_dir: &Path, asked: Option<&str>, is_used: bool) ->
         id.mark(storage.store().as_ref()).await.map_err(marker)?;
     }
     Note { address: Some(address.clone()).filter(|address| *address != own), id: id.to_string() }.write(data_dir)?;
-    Ok(Opened { storage: storage.tidy(), address, id })
+    let verification = Verification::usual(&storage);
+    Ok(Opened { storage: storage.tidy(), address, id, verification })
+}
+
+/// What a data directory has noted of its storage; `None` where it was never opened.
+///
+/// # Errors
+/// If the note cannot be read.
+pub(crate) fn noted(data_dir: &Path) -> Result<Option<StorageNote>, StorageRefusal> {
+    let own = own_address(data_dir)?;
+    let note = |Note { address, id }| StorageNote { address: address.unwrap_or(own), id };
+    Ok(Note::read(data_dir)?.map(note))
+}
+
+/// Notes in a data directory which storage it has: that of the other coordinators of its store.
+///
+/// # Errors
+/// If it cannot be written.
+pub(crate) fn note(data_dir: &Path, StorageNote { address, id }: &StorageNote) -> Result<(), StorageRefusal> {
+    let own = own_address(data_dir)?;
+    Note { address: Some(address.clone()).filter(|address| *address != own), id: id.clone() }.write(data_dir)
 }
 
 /// The storage of a data directory that is only read. One that is away does not keep people from the store.
@@ -164,7 +190,8 @@ pub(crate) fn look(data_dir: &Path) -> Result<Opened, StorageRefusal> {
     let open = |source| StorageRefusal::Open { address: address.clone(), source };
     let storage = Storage::open(&address).or_else(|_| Storage::local(data_dir)).map_err(open)?;
     let noted = Note::read(data_dir)?.and_then(|note| note.id.parse().ok());
-    Ok(Opened { storage, id: noted.unwrap_or_else(StorageId::fresh), address })
+    let verification = Verification::usual(&storage);
+    Ok(Opened { storage, id: noted.unwrap_or_else(StorageId::fresh), address, verification })
 }
 
 /// Opens the storage that a data directory has, without changing anything.

@@ -17,6 +17,8 @@
 mod api;
 mod auth;
 mod clock;
+mod copying;
+mod counters;
 mod datasets;
 mod doctor;
 mod driver;
@@ -24,6 +26,7 @@ mod grpc;
 mod home;
 mod incoming;
 mod lock;
+mod metrics;
 mod orphans;
 pub mod pools;
 mod socket;
@@ -31,6 +34,7 @@ mod start;
 pub mod store;
 mod tasks;
 mod tls;
+mod uploads;
 mod verify;
 
 /// The file of the store, in the data directory.
@@ -41,6 +45,7 @@ pub use auth::{ParseScopeError, Scope, TokenId, Tokens, TokensError};
 #[path = "../../tests/support/faulty.rs"]
 mod faulty;
 
+pub use copying::{CopyError, Side, copy_store};
 pub use doctor::{Check, Diagnosis, DoctorError, DoctorOptions, Problem, examine};
 pub use driver::{RestoreStateError, RunError};
 pub use home::{StorageRefusal, storage_address};
@@ -52,3 +57,5 @@ pub use socket::SocketError;
 pub use start::{AnnounceError, Coordinator, CoordinatorOptions, Handle, StartError};
 pub use tasks::Panicked;
 pub use tls::{TlsError, TlsFiles};
+pub use uploads::UploadLimits;
+pub use verify::Verification;

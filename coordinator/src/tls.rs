@@ -8,7 +8,7 @@ use std::time::Duration;
 use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
 
 /// A connection that has not finished its handshake by then is cut off.
-pub(crate) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The files a server's TLS needs, all in PEM form.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,6 +55,11 @@ impl TlsFiles {
         Server::builder().tls_config(tls.clone()).map_err(unfit)?;
         Ok(tls)
     }
+}
+
+/// TLS with a certificate that was just made and its private key, both PEM.
+pub(crate) fn with_own((certificate, key): (String, String)) -> ServerTlsConfig {
+    ServerTlsConfig::new().identity(Identity::from_pem(certificate, key)).timeout(HANDSHAKE_TIMEOUT)
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, TlsError> {

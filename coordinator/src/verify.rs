@@ -9,7 +9,7 @@ use object_store::{ObjectStore, ObjectStoreExt};
 use proto::layout;
 use proto::limits::MAX_MANIFEST_BYTES;
 use proto::manifest::{BlobEntry, CheckpointManifest, ManifestError};
-use storage::{MARKER, StorageId};
+use storage::{MARKER, Storage, StorageId};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tracing::warn;
@@ -25,6 +25,25 @@ pub(crate) struct CheckpointClaim {
     pub(crate) step: u64,
     pub(crate) manifest_path: String,
     pub(crate) manifest_hash: String,
+}
+
+/// What of a checkpoint the coordinator looks at before it commits it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verification {
+    /// Every byte.
+    Full,
+    /// The manifest, and that each file is there and of its size. The service of a bucket compared what it took with a hash
+    /// that the worker sent along, and whoever starts from the checkpoint compares every byte.
+    Sizes,
+}
+
+impl Verification {
+    /// The usual one for a storage. A folder is read back: nothing else has compared what arrived there. A bucket is not: all
+    /// checkpoints of all workers would have to pass the coordinator's machine.
+    #[must_use]
+    pub fn usual(storage: &Storage) -> Self {
+        if storage.is_bucket() { Self::Sizes } else { Self::Full }
+    }
 }
 
 /// Why a checkpoint is not accepted.
@@ -106,6 +125,7 @@ pub(crate) async fn verify_patiently(
     storage: &dyn ObjectStore,
     marker: Option<&StorageId>,
     claim: &CheckpointClaim,
+    verification: Verification,
     patience: Patience,
     slots: &Semaphore,
     tell: impl Fn(&VerifyError),
@@ -116,7 +136,7 @@ pub(crate) async fn verify_patiently(
         let mut outcome = {
             // It is never closed; if it were, reading without a place would do no harm.
             let _slot = slots.acquire().await;
-            verify(storage, claim).await
+            verify(storage, claim, verification).await
         };
         // An empty folder where a file system should be mounted has lost nothing.
         if let Some(marker) = marker
@@ -164,7 +184,8 @@ pub(crate) async fn examine(
     data: &DatasetId,
     patience: Patience,
 ) -> CheckpointHealth {
-    match verify_patiently(storage, marker, &committed.into(), patience, &Semaphore::new(1), |_| ()).await {
+    let (claim, slots) = (committed.into(), Semaphore::new(1));
+    match verify_patiently(storage, marker, &claim, Verification::Full, patience, &slots, |_| ()).await {
         Ok(_) => CheckpointHealth::Sound,
         Err(error) if error.is_retryable() => CheckpointHealth::Unreachable(error),
         Err(error) if error.is_absence() && !has_dataset(storage, data).await => CheckpointHealth::Unreachable(error),
@@ -176,8 +197,12 @@ async fn has_dataset(storage: &dyn ObjectStore, data: &DatasetId) -> bool {
     matches!(datasets::look_for(storage, data).await, Ok(Presence::Whole))
 }
 
-/// Reads a whole checkpoint, and compares it with its manifest and with what the worker reported. Returns its size in bytes.
-pub(crate) async fn verify(storage: &dyn ObjectStore, claim: &CheckpointClaim) -> Result<u64, VerifyError> {
+/// Compares a checkpoint with its manifest and with what the worker reported. Returns its size in bytes.
+pub(crate) async fn verify(
+    storage: &dyn ObjectStore,
+    claim: &CheckpointClaim,
+    verification: Verification,
+) -> Result<u64, VerifyError> {
     let CheckpointClaim { key, step, manifest_path, manifest_hash } = claim;
     let expected = layout::manifest_path(*key, *step);
     if *manifest_path != expected {
@@ -197,7 +222,10 @@ pub(crate) async fn verify(storage: &dyn ObjectStore, claim: &CheckpointClaim) -
     let folder = layout::checkpoint_path(*key, *step);
     let mut bytes = text.len() as u64;
     for blob in &manifest.blobs {
-        verify_blob(storage, &folder, blob).await?;
+        match verification {
+            Verification::Full => verify_blob(storage, &folder, blob).await?,
+            Verification::Sizes => verify_size(storage, &folder, blob).await?,
+        }
         bytes = bytes.saturating_add(blob.bytes);
     }
     Ok(bytes)
@@ -215,6 +243,13 @@ async fn read_manifest(storage: &dyn ObjectStore, path: &str) -> Result<Vec<u8>,
 
 async fn in_time<T>(path: &str, reading: impl Future<Output = T>) -> Result<T, VerifyError> {
     timeout(LONGEST_READ, reading).await.map_err(|_| VerifyError::TooSlow { path: path.to_owned() })
+}
+
+async fn verify_size(storage: &dyn ObjectStore, folder: &str, blob: &BlobEntry) -> Result<(), VerifyError> {
+    let path = format!("{folder}/{}", blob.name);
+    let found = in_time(&path, storage.head(&Path::from(path.as_str()))).await?;
+    let found = found.map_err(|source| VerifyError::Read { path: path.clone(), source })?.size;
+    if found == blob.bytes { Ok(()) } else { Err(VerifyError::Size { path, found, expected: blob.bytes }) }
 }
 
 async fn verify_blob(storage: &dyn ObjectStore, folder: &str, blob: &BlobEntry) -> Result<(), VerifyError> {
@@ -275,7 +310,7 @@ mod tests {
     #[tokio::test]
     async fn a_whole_checkpoint_is_accepted() {
         let (storage, claim) = checkpoint().await;
-        assert!(verify(&storage, &claim).await.expect("it is whole") > 7);
+        assert!(verify(&storage, &claim, Verification::Full).await.expect("it is whole") > 7);
     }
 
     #[tokio::test]
@@ -283,11 +318,29 @@ mod tests {
         let (storage, claim) = checkpoint().await;
         let weights = format!("{}/weights.safetensors", layout::checkpoint_path(claim.key, claim.step));
         put(&storage, &weights, b"wEights").await;
-        assert!(matches!(verify(&storage, &claim).await, Err(VerifyError::Hash { .. })));
+        assert!(matches!(verify(&storage, &claim, Verification::Full).await, Err(VerifyError::Hash { .. })));
         put(&storage, &weights, b"weight").await;
-        assert!(matches!(verify(&storage, &claim).await, Err(VerifyError::Size { found: 6, expected: 7, .. })));
+        assert!(matches!(
+            verify(&storage, &claim, Verification::Full).await,
+            Err(VerifyError::Size { found: 6, expected: 7, .. })
+        ));
         storage.delete(&Path::from(weights)).await.expect("it is there");
-        assert!(matches!(verify(&storage, &claim).await, Err(VerifyError::Read { .. })));
+        assert!(matches!(verify(&storage, &claim, Verification::Full).await, Err(VerifyError::Read { .. })));
+    }
+
+    #[tokio::test]
+    async fn sizes_alone_find_what_is_missing_or_short_and_read_nothing_else() {
+        let (storage, claim) = checkpoint().await;
+        let weights = format!("{}/weights.safetensors", layout::checkpoint_path(claim.key, claim.step));
+        put(&storage, &weights, b"wEights").await;
+        verify(&storage, &claim, Verification::Sizes).await.expect("of its size");
+        put(&storage, &weights, b"weight").await;
+        assert!(matches!(verify(&storage, &claim, Verification::Sizes).await, Err(VerifyError::Size { found: 6, .. })));
+        storage.delete(&Path::from(weights)).await.expect("it is there");
+        let error = verify(&storage, &claim, Verification::Sizes).await.expect_err("it is gone");
+        assert!(error.is_absence(), "{error}");
+        put(&storage, &claim.manifest_path, b"{}").await;
+        assert!(matches!(verify(&storage, &claim, Verification::Sizes).await, Err(VerifyError::Hash { .. })));
     }
 
     #[tokio::test]
@@ -334,13 +387,17 @@ mod tests {
         let failing = Faulty::new(Arc::new(sound), Rates { get_fails: 700, ..Rates::default() }, 5);
         let (slots, told) = (Semaphore::new(1), std::cell::Cell::new(0));
         let patient = Patience { tries: 1000, ..AT_ONCE };
-        let bytes = verify_patiently(&failing, None, &claim, patient, &slots, |_| told.set(told.get() + 1)).await;
+        let bytes =
+            verify_patiently(&failing, None, &claim, Verification::Full, patient, &slots, |_| told.set(told.get() + 1))
+                .await;
         assert!(bytes.expect("it is read in the end") > 7);
         assert!(told.get() > 3, "somebody hears of each try that failed");
         assert_eq!(slots.available_permits(), 1);
 
         let away = Faulty::new(Arc::new(InMemory::new()), Rates { get_fails: 1000, ..Rates::default() }, 5);
-        let error = verify_patiently(&away, None, &claim, AT_ONCE, &slots, |_| ()).await.expect_err("it never answers");
+        let error = verify_patiently(&away, None, &claim, Verification::Full, AT_ONCE, &slots, |_| ())
+            .await
+            .expect_err("it never answers");
         assert!(error.is_retryable() && !error.is_impossible(), "{error}");
     }
 
@@ -349,12 +406,14 @@ mod tests {
         let (storage, claim) = checkpoint().await;
         storage.delete(&Path::from(claim.manifest_path.as_str())).await.expect("it is there");
         let (id, slots) = (StorageId::fresh(), Semaphore::new(1));
-        let error =
-            verify_patiently(&storage, Some(&id), &claim, AT_ONCE, &slots, |_| ()).await.expect_err("it is gone");
+        let error = verify_patiently(&storage, Some(&id), &claim, Verification::Full, AT_ONCE, &slots, |_| ())
+            .await
+            .expect_err("it is gone");
         assert!(matches!(error, VerifyError::Away) && error.is_retryable(), "{error}");
         id.mark(&storage).await.expect("memory takes everything");
-        let error =
-            verify_patiently(&storage, Some(&id), &claim, AT_ONCE, &slots, |_| ()).await.expect_err("it is gone");
+        let error = verify_patiently(&storage, Some(&id), &claim, Verification::Full, AT_ONCE, &slots, |_| ())
+            .await
+            .expect_err("it is gone");
         assert!(error.is_absence(), "{error}");
     }
 
@@ -362,13 +421,13 @@ mod tests {
     async fn one_that_is_not_what_was_said_is_refused() {
         let (storage, claim) = checkpoint().await;
         let other_hash = CheckpointClaim { manifest_hash: "00".repeat(32), ..claim.clone() };
-        assert!(matches!(verify(&storage, &other_hash).await, Err(VerifyError::Hash { .. })));
+        assert!(matches!(verify(&storage, &other_hash, Verification::Full).await, Err(VerifyError::Hash { .. })));
         let elsewhere = CheckpointClaim { manifest_path: "../etc/passwd".to_owned(), ..claim.clone() };
-        assert!(matches!(verify(&storage, &elsewhere).await, Err(VerifyError::Path { .. })));
+        assert!(matches!(verify(&storage, &elsewhere, Verification::Full).await, Err(VerifyError::Path { .. })));
 
         let later = CheckpointClaim { step: 41, manifest_path: layout::manifest_path(claim.key, 41), ..claim.clone() };
         let text = storage.get(&Path::from(claim.manifest_path.as_str())).await.expect("it is there");
         put(&storage, &later.manifest_path, &text.bytes().await.expect("it is read")).await;
-        assert!(matches!(verify(&storage, &later).await, Err(VerifyError::OtherCheckpoint { .. })));
+        assert!(matches!(verify(&storage, &later, Verification::Full).await, Err(VerifyError::OtherCheckpoint { .. })));
     }
 }

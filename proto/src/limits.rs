@@ -9,6 +9,12 @@ pub const PART_BYTES: usize = 1 << 20;
 /// The largest that a coordinator accepts: what workers and tools say is smaller than what they are told.
 pub const MAX_REQUEST_BYTES: usize = 4 << 20;
 
+/// The largest piece of a dataset's file that is sent through the coordinator.
+pub const MAX_PIECE_BYTES: usize = 1 << 20;
+
+/// The longest manifest of a dataset that is sent through the coordinator, in bytes.
+pub const MAX_DATASET_MANIFEST_BYTES: usize = 3 << 20;
+
 /// The longest recipe, in bytes.
 pub const MAX_RECIPE_BYTES: usize = 1 << 20;
 

@@ -50,6 +50,8 @@ fn messages() {
         ("micro_sequences = 4", "micro_sequences = 3"),
         ("micro_sequences = 4", "micro_sequences = 4\nmemory_gib = 1"),
         ("micro_sequences = 4", "memory_gib = 0"),
+        ("micro_sequences = 4", "micro_sequences = 4\nlanes = 3"),
+        ("micro_sequences = 4", "lanes = 2"),
         ("d_base = 16", "parametrization = \"mup\""),
         ("d_base = 16", "d_base = 16\nparametrization = \"standard\""),
         ("d_base = 16", "scale_emb = 12.0\nparametrization = \"standard\""),

@@ -72,7 +72,7 @@ prop_compose! {
             steps: start_step..start_step + steps,
             schedule,
             peak_lr,
-            batch: Batch { sequences, context, micro_sequences: sequences },
+            batch: Batch { sequences, context, micro_sequences: sequences, lanes: 1 },
             optimizer: AdamW { beta1: beta, beta2: beta / 2.0, eps, weight_decay, clip_norm },
             precision: Precision::Fp32,
             validation_tokens,
@@ -154,6 +154,7 @@ proptest! {
         }
         for change in [
             (|spec| spec.batch.micro_sequences += 1) as fn(&mut StageSpec),
+            |spec| spec.batch.lanes += 1,
             |spec| spec.model.shape.n_heads += 2,
             |spec| spec.model.shape.n_kv_heads += 1,
             |spec| spec.steps.start += spec.steps.end,

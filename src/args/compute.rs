@@ -1,13 +1,15 @@
 //! The device to train on, and the number of workers.
 
 use super::CoordinatorArgs;
-use super::numbers::{gib, seconds};
+use super::numbers::{bytes, gib, seconds};
 use crate::exit::bad_input;
 
 /// The device of a worker.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Compute {
     /// Device to train on: `auto`, `flex` (the CPU), `cuda:INDEX` or `wgpu`
+    ///
+    /// Several, as in `cuda:0,cuda:1`, share the passes of each training step; results do not depend on how many they are
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     pub(crate) device: String,
 
@@ -64,6 +66,17 @@ pub(crate) struct Leaving {
     pub(crate) grace: f64,
 }
 
+/// What a machine keeps of what its workers download.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub(crate) struct Downloads {
+    /// Bytes of datasets and checkpoints from a bucket kept on this machine, such as 64G
+    ///
+    /// They lie in DATA_DIR/cache, once for all workers of the data directory. The oldest go first, and never what is in use. A
+    /// storage in a folder is read in place
+    #[arg(long, value_name = "BYTES", default_value = "100G", value_parser = bytes)]
+    pub(crate) cache_bytes: u64,
+}
+
 /// The workers of an embedded coordinator.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct OwnWorkers {
@@ -76,6 +89,9 @@ pub(crate) struct OwnWorkers {
 
     #[command(flatten)]
     pub(crate) leaving: Leaving,
+
+    #[command(flatten)]
+    pub(crate) downloads: Downloads,
 }
 
 /// Who trains the campaign.

@@ -8,6 +8,8 @@ use super::CredentialArgs;
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct CoordinatorArgs {
     /// Address of the coordinator, for example https://login-1:7450 [default: the one serving the data directory]
+    ///
+    /// Several addresses, separated by commas, are tried in turn: those of coordinators that stand by for each other
     #[arg(
         long,
         help_heading = "Coordinator options",

@@ -105,6 +105,25 @@ pub(crate) fn gib(text: &str) -> Result<f64, String> {
     within(text, 0.001..=1e6, "0.001 to 1e6")
 }
 
+/// A number of bytes: `2000000`, or with a unit of 1024 such as `500M`, `64G`, `1.5T` or `64GiB`.
+///
+/// # Errors
+/// The accepted form.
+pub(crate) fn bytes(text: &str) -> Result<u64, String> {
+    let refuse = || "expected a number of bytes, optionally with K, M, G or T (powers of 1024), such as 64G".to_owned();
+    let short = text.strip_suffix("iB").or_else(|| text.strip_suffix('B')).unwrap_or(text);
+    let (digits, power) = match short.char_indices().next_back() {
+        Some((at, unit)) => match "KMGT".find(unit.to_ascii_uppercase()) {
+            Some(index) => (&short[..at], index as u32 + 1),
+            None => (short, 0),
+        },
+        None => return Err(refuse()),
+    };
+    let value: f64 = digits.trim().replace('_', "").parse().map_err(|_| refuse())?;
+    let bytes = value * 1024_f64.powi(power as i32);
+    if (0.0..=9e18).contains(&bytes) { Ok(bytes as u64) } else { Err(refuse()) }
+}
+
 /// A number above zero.
 pub(crate) fn above_zero(text: &str) -> Result<f64, String> {
     within(text, (Bound::Excluded(0.0), Bound::Excluded(f64::INFINITY)), "above 0")
@@ -137,6 +156,18 @@ mod tests {
         }
         assert_eq!((count("0"), count_above_zero("1")), (Ok(0), Ok(1)));
         assert!(count_above_zero("0").is_err());
+    }
+
+    #[test]
+    fn bytes_are_read_with_and_without_a_unit() {
+        let read = |text| bytes(text).expect(text);
+        assert_eq!(
+            ["0", "2_000_000", "4k", "500M", "1.5GiB", "2TB"].map(read),
+            [0, 2_000_000, 4096, 500 << 20, 3 << 29, 2 << 40]
+        );
+        for wrong in ["", "G", "-1G", "many", "inf", "nan", "1e30T", "1P"] {
+            assert!(bytes(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

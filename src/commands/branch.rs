@@ -163,7 +163,7 @@ impl Args {
         }
         say(branched.table().trim_end());
         let ask = async |campaigns: &mut Campaigns| hand_in(campaigns, &request, prepared.as_ref()).await;
-        Training { by: &self.training, data_dir: &data_dir, storage: None }.add(
+        Training { by: &self.training, data_dir: &data_dir, storage: None, store: None }.add(
             &plan.name,
             self.out.as_deref(),
             global,

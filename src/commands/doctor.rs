@@ -3,8 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use anyhow::{Context, ensure};
 use coordinator::{Diagnosis, DoctorError, DoctorOptions};
 use corpus::OpenDataset;
+use corpus::hash::ContentHash;
+use futures::TryStreamExt;
+use object_store::path::Path as StorePath;
+use object_store::{ObjectStore, ObjectStoreExt};
+use proto::layout::{MANIFEST, dataset_path};
 use serde::Serialize;
 use storage::Storage;
 use vocabulary::DatasetId;
@@ -13,7 +19,11 @@ use vocabulary::text::one_line;
 use crate::args::Global;
 use crate::exit::{Exit, bad_input};
 use crate::local::data_dir::data_dir;
+use crate::logging::say;
 use crate::views::output::{self, View, columns};
+
+/// The longest manifest of a dataset that is read.
+const LONGEST_MANIFEST: u64 = 16 << 20;
 
 /// Check that a data directory holds everything that was committed, intact
 ///
@@ -50,15 +60,17 @@ impl Args {
         let options = DoctorOptions { data_dir: data_dir(global)?, repair, min_age: Duration::from_secs(min_age) };
         let mut diagnosis =
             crate::local::runtime()?.block_on(coordinator::examine(&options)).map_err(|error| match error {
-                DoctorError::NoStore { .. } | DoctorError::Lock(_) | DoctorError::Storage(_) => bad_input(error.into()),
+                DoctorError::NoStore { .. }
+                | DoctorError::Lock(_)
+                | DoctorError::Led { .. }
+                | DoctorError::Storage(_) => bad_input(error.into()),
                 error => error.into(),
             })?;
-        let address = coordinator::storage_address(&options.data_dir)?;
-        if let Some(dir) = Storage::open(&address)?.directory() {
-            diagnosis.checks.push(datasets(dir));
-        } else {
-            diagnosis.not_checked.push(format!("the datasets in {address}: whoever downloads one compares its hashes"));
-        }
+        let storage = Storage::open(&coordinator::storage_address(&options.data_dir)?)?;
+        diagnosis.checks.push(match storage.directory() {
+            Some(dir) => datasets(dir),
+            None => crate::local::runtime()?.block_on(datasets_in_bucket(&storage))?,
+        });
         let sound = diagnosis.is_sound();
         output::print(&Examined { sound, diagnosis }, global.json)?;
         Ok(if sound { Exit::Done } else { Exit::NotSound })
@@ -77,6 +89,45 @@ fn datasets(storage: &Path) -> coordinator::Check {
     };
     let problems = dirs.iter().filter_map(problem).collect();
     coordinator::Check { name: "datasets", looked_at: dirs.len(), problems }
+}
+
+/// Checks the content of every dataset in a bucket, all of which crosses the network once.
+async fn datasets_in_bucket(storage: &Storage) -> anyhow::Result<coordinator::Check> {
+    let listed = storage.store().list_with_delimiter(Some(&StorePath::from("datasets"))).await;
+    let folders = listed.context("cannot list the datasets")?.common_prefixes;
+    let ids: Vec<DatasetId> = folders.iter().filter_map(|folder| folder.filename()?.parse().ok()).collect();
+    let mut problems = Vec::new();
+    for id in &ids {
+        say(&format!("reading {id}"));
+        if let Err(error) = verify_dataset(storage, id).await {
+            let error: &dyn std::error::Error = error.as_ref();
+            problems.push(coordinator::Problem { what: format!("{id}: {}", one_line(error)), repaired: false });
+        }
+    }
+    Ok(coordinator::Check { name: "datasets", looked_at: ids.len(), problems })
+}
+
+/// Compares every file of a dataset with its hash in the manifest, and the manifest with the dataset's name.
+async fn verify_dataset(storage: &Storage, id: &DatasetId) -> anyhow::Result<()> {
+    let place = dataset_path(id);
+    let get = async |name: &str| {
+        let found = storage.store().get(&StorePath::from(format!("{place}/{name}"))).await;
+        found.with_context(|| format!("cannot read {name}"))
+    };
+    let found = get(MANIFEST).await?;
+    ensure!(found.meta.size <= LONGEST_MANIFEST, "{MANIFEST} is too long for a manifest");
+    let text = found.bytes().await.with_context(|| format!("cannot read {MANIFEST}"))?;
+    let manifest: corpus::Manifest = serde_json::from_slice(&text).with_context(|| format!("{MANIFEST} is damaged"))?;
+    for file in manifest.files() {
+        let mut content = get(&file.name).await?.into_stream();
+        let mut hasher = blake3::Hasher::new();
+        while let Some(chunk) = content.try_next().await.with_context(|| format!("cannot read {}", file.name))? {
+            hasher.update(&chunk);
+        }
+        ensure!(ContentHash::from(hasher.finalize()) == file.blake3, "{} is damaged: its hash differs", file.name);
+    }
+    ensure!(manifest.content_id() == *id, "its files are those of {}", manifest.content_id());
+    Ok(())
 }
 
 impl View for Examined {

@@ -94,7 +94,7 @@ impl Args {
         }
         say(added.table().trim_end());
         let ask = async |campaigns: &mut Campaigns| hand_in(campaigns, &request, prepared.as_ref()).await;
-        let training = Training { by: &self.training, data_dir: &data_dir, storage: None };
+        let training = Training { by: &self.training, data_dir: &data_dir, storage: None, store: None };
         training.add(&looked.campaign_name, self.out.as_deref(), global, ask)
     }
 

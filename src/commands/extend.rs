@@ -116,7 +116,7 @@ impl Args {
         }
         let campaign = &detail.summary.campaign;
         let ask = async |campaigns: &mut Campaigns| Ok(client::extend(campaigns, campaign, &recipe).await?);
-        let training = Training { by: &self.training, data_dir: &data_dir(global)?, storage: None };
+        let training = Training { by: &self.training, data_dir: &data_dir(global)?, storage: None, store: None };
         training.add(&detail.plan.name, self.out.as_deref(), global, ask)
     }
 }

@@ -29,6 +29,7 @@ pub(crate) mod run;
 pub(crate) mod serve;
 pub(crate) mod show;
 pub(crate) mod show_model;
+pub(crate) mod store;
 pub(crate) mod submit;
 pub(crate) mod token;
 pub(crate) mod train;

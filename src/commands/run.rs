@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use client::Campaigns;
+use coordinator::store::Place;
 use recipes::Recipe;
 
 use crate::args::{Global, TrainingArgs};
@@ -31,8 +32,18 @@ pub(crate) struct Args {
     training: TrainingArgs,
 
     /// URL or path of the storage of datasets and checkpoints [default: as before, at first the data directory]
+    ///
+    /// A bucket is s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or az://CONTAINER/PREFIX, with keys and endpoint in AWS_*, GOOGLE_*
+    /// or AZURE_*
     #[arg(long, value_name = "URL|PATH")]
     storage: Option<String>,
+
+    /// Address of the store: postgres://USER@HOST/DATABASE, or `sqlite` for the file in the data directory [default: as
+    /// before, at first `sqlite`]
+    ///
+    /// `serve --help` says what the database has to be. The data directory remembers the address
+    #[arg(long, value_name = "ADDRESS", env = "WINDTUNNEL_STORE", hide_env_values = true)]
+    store: Option<String>,
 
     /// Directory for points.csv, fit.json and report.html [default: out/CAMPAIGN]
     #[arg(long, value_name = "DIR")]
@@ -45,18 +56,26 @@ impl Args {
         let recipe = Recipe::load(&self.recipe).or_bad_input()?;
         self.training.own.compute.check()?;
         check_sources(&recipe)?;
+        let store = self.store.as_deref().map(Place::parse).transpose().or_bad_input()?;
         let data_dir = WritableDir::prepare_private(&data_dir(global)?)?;
         warn_if_shared(data_dir.path());
         let out = WritableDir::prepare(&out_dir(self.out.as_deref(), recipe.name())?, "the directory of results")?;
 
         let runtime = crate::local::runtime()?;
-        let outcome = runtime.block_on(self.work(recipe, data_dir.path(), out.path(), global));
+        let outcome = runtime.block_on(self.work(recipe, data_dir.path(), store.as_ref(), out.path(), global));
         // Preparation cannot be interrupted; do not wait for it.
         runtime.shutdown_background();
         outcome
     }
 
-    async fn work(&self, recipe: Recipe, data_dir: &Path, out: &Path, global: &Global) -> anyhow::Result<Exit> {
+    async fn work(
+        &self,
+        recipe: Recipe,
+        data_dir: &Path,
+        store: Option<&Place>,
+        out: &Path,
+        global: &Global,
+    ) -> anyhow::Result<Exit> {
         let mut interrupts = Interrupts::listen()?;
         let preparation = {
             let (recipe, data_dir) = (recipe.clone(), data_dir.to_owned());
@@ -66,7 +85,7 @@ impl Args {
             prepared = preparation => prepared??,
             () = interrupts.next() => return Ok(interrupted()),
         };
-        let training = Training { by: &self.training, data_dir, storage: self.storage.as_deref() };
+        let training = Training { by: &self.training, data_dir, storage: self.storage.as_deref(), store };
         let ask = async |campaigns: &mut Campaigns| {
             upload(campaigns, &prepared).await?;
             Ok(client::submit(campaigns, &recipe, &prepared.dataset, None).await?)

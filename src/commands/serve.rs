@@ -3,16 +3,20 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::anyhow;
 use clap::builder::ArgPredicate;
-use coordinator::{CoordinatorOptions, Handle, Settings, SlurmOptions, TlsFiles};
+use coordinator::store::Place;
+use coordinator::{
+    CoordinatorOptions, Handle, RunError, Settings, SlurmOptions, StartError, TlsFiles, UploadLimits, Verification,
+};
 use serde::Serialize;
 use vocabulary::text::one_line;
 
-use crate::args::{Compute, Global, Leaving};
-use crate::exit::Exit;
+use crate::args::{Compute, Downloads, Global, Leaving};
+use crate::exit::{Exit, OrBadInput};
 use crate::local::data_dir::{WritableDir, data_dir};
 use crate::local::file_system::warn_if_shared;
 use crate::local::local_pool;
@@ -21,9 +25,13 @@ use crate::local::signals::Interrupts;
 use crate::logging::say;
 use crate::views::output::{self, View};
 
+/// Between two tries to begin a term again.
+const BETWEEN_STARTS: Duration = Duration::from_secs(1);
+
 /// Run a coordinator for workers and clients
 ///
-/// Serves one data directory until stopped by Ctrl-C, SIGTERM or SIGHUP. A restart continues where it was.
+/// Serves one data directory until stopped by Ctrl-C, SIGTERM or SIGHUP. A restart continues where it was. With --store, several
+/// coordinators serve one store in turn.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:
@@ -32,7 +40,12 @@ Example:
   windtunnel submit recipes/quickstart.toml
 
 For other machines, with tokens made by `windtunnel token create`:
-  windtunnel serve --listen 0.0.0.0:7450 --tls-cert tls.pem --tls-key tls.key")]
+  windtunnel serve --listen 0.0.0.0:7450 --tls-cert tls.pem --tls-key tls.key
+
+With a second one that takes over when the first is gone, each with a data
+directory of its own:
+  windtunnel serve --store postgres://windtunnel@db-1/windtunnel \\
+    --storage /shared/windtunnel")]
 pub(crate) struct Args {
     /// Address to listen on; port 0 picks a free port. With --announce, 0.0.0.0:0 by default
     #[arg(
@@ -80,10 +93,43 @@ pub(crate) struct Args {
 
     /// URL or path of the storage of datasets and checkpoints [default: as before, at first the data directory]
     ///
-    /// Workers on other machines need it under the same URL, and nothing else of the data directory, which is best on a disk
-    /// of this machine. It is remembered; to move it, copy what is in it and give the new URL
+    /// A folder that workers on other machines mount at the same place, or a bucket: s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or
+    /// az://CONTAINER/PREFIX, with keys and endpoint in AWS_*, GOOGLE_* or AZURE_*, here and on the workers. They need nothing
+    /// else of the data directory, which is best on a disk of this machine. The storage is remembered; to move it, copy what is
+    /// in it and give the new URL
     #[arg(long, value_name = "URL|PATH")]
     storage: Option<String>,
+
+    /// Most GB of datasets that clients may be sending at a time
+    ///
+    /// Commands that cannot write to the storage send the text that they prepared to the coordinator, which puts it there.
+    /// What has arrived waits in the data directory until a file is whole
+    #[arg(long, value_name = "GB", default_value_t = 200, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    upload_limit: u32,
+
+    /// Address to answer GET /metrics on, for Prometheus; port 0 picks a free port
+    ///
+    /// On loopback everybody on this machine may look. Beyond it, the same certificate is required and a token of scope `read`
+    #[arg(long, value_name = "ADDRESS")]
+    metrics: Option<SocketAddr>,
+
+    /// What of a new checkpoint is read before it counts [default: full for a folder, size for a bucket]
+    ///
+    /// The service of a bucket has compared what it took with a hash sent along, and whoever starts from a checkpoint compares
+    /// every byte; `full` reads all checkpoints back to this machine
+    #[arg(long, value_enum, value_name = "HOW")]
+    verify: Option<Verify>,
+
+    /// Address of the store: postgres://USER@HOST/DATABASE, or `sqlite` for the file in the data directory [default: as
+    /// before, at first `sqlite`]
+    ///
+    /// Several coordinators may have the same database: one leads, and the others stand by and take over. It must be one
+    /// primary of PostgreSQL 14 or later, reached directly or through a pooler in session mode; PgBouncer in transaction mode is
+    /// refused. Commits wait for `synchronous_commit = on`, whatever the server's default is. An address holds no password: name
+    /// a file with it in WINDTUNNEL_STORE_PASSWORD_FILE, or use PGPASSWORD or ~/.pgpass. TLS as in libpq, for example
+    /// `?sslmode=verify-full&sslrootcert=ca.pem`. It is remembered; `windtunnel store copy` moves a store
+    #[arg(long, value_name = "ADDRESS", env = "WINDTUNNEL_STORE", hide_env_values = true)]
+    store: Option<String>,
 
     /// Worker processes to start on this machine
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u16).range(0..=1024))]
@@ -104,6 +150,27 @@ pub(crate) struct Args {
 
     #[command(flatten)]
     leaving: Leaving,
+
+    #[command(flatten)]
+    downloads: Downloads,
+}
+
+/// [`Verification`], as people say it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Verify {
+    /// Every byte
+    Full,
+    /// The manifest, and that each file is there and of its size
+    Size,
+}
+
+impl From<Verify> for Verification {
+    fn from(verify: Verify) -> Self {
+        match verify {
+            Verify::Full => Self::Full,
+            Verify::Size => Self::Sizes,
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -112,6 +179,9 @@ struct Serving {
     /// For commands and workers of the same user on this machine.
     socket: String,
     storage: String,
+    /// For Prometheus.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metrics: Option<String>,
     process_id: u32,
 }
 
@@ -123,6 +193,7 @@ impl Args {
         }
         let data_dir = data_dir.path();
         warn_if_shared(data_dir);
+        let place = self.store.as_deref().map(Place::parse).transpose().or_bad_input()?;
         let tls = self.tls_cert.zip(self.tls_key).map(|(certificate, key)| TlsFiles {
             certificate,
             key,
@@ -130,32 +201,60 @@ impl Args {
         });
         crate::local::runtime()?.block_on(async {
             let mut interrupts = Interrupts::listen()?;
-            let local_workers =
-                (self.workers > 0).then(|| local_pool(data_dir, self.workers, &self.compute, self.leaving));
-            let options = CoordinatorOptions {
+            let local_workers = (self.workers > 0)
+                .then(|| local_pool(data_dir, self.workers, &self.compute, self.leaving, self.downloads));
+            let mut options = CoordinatorOptions {
+                place,
+                stands_by: true,
                 storage: self.storage,
+                metrics: self.metrics,
+                verification: self.verify.map(Verification::from),
                 listen: self.listen,
                 settings: Settings::with_lease(Duration::from_secs(u64::from(self.lease))),
                 tls,
                 announce: self.announce,
                 require_token: self.require_token || !(self.open_loopback || self.insecure),
                 insecure: self.insecure,
+                uploads: UploadLimits {
+                    bytes: u64::from(self.upload_limit) * 1_000_000_000,
+                    ..UploadLimits::default()
+                },
                 local_workers: local_workers.transpose()?,
                 slurm: Some(slurm_options(self.slurm_poll)),
                 ..CoordinatorOptions::new(data_dir)
             };
-            let mut reached = embedded(options).await?;
-            let info = reached.campaigns.info().await?;
-            let url = reached.own().map_or_else(|| reached.campaigns.url(), Handle::public_url).to_owned();
-            let socket = reached.campaigns.url().to_owned();
-            output::print_line(
-                &Serving { url, socket, storage: info.storage, process_id: info.process_id },
-                global.json,
-            )?;
-            tokio::select! {
-                () = interrupts.next() => {}
-                outcome = ended(&reached) => outcome?,
-                never = tell_when_workers_are_gone(&reached) => match never {},
+            let mut reached = tokio::select! {
+                // Whoever stands by has nothing to write when it is stopped.
+                () = interrupts.next() => return Ok(Exit::Done),
+                reached = embedded(options.clone()) => reached?,
+            };
+            let is_shared = matches!(Place::of(data_dir), Ok(Place::Postgres(_)));
+            loop {
+                match announce(&mut reached, global).await {
+                    // Its end says why.
+                    Err(error) if is_shared => {
+                        say(&format!("cannot say where it serves: {}", one_line(error.as_ref())))
+                    }
+                    said => said?,
+                }
+                let outcome = tokio::select! {
+                    () = interrupts.next() => break,
+                    outcome = ended(&reached) => outcome,
+                    never = tell_when_workers_are_gone(&reached) => match never {},
+                };
+                match outcome {
+                    Ok(()) => break,
+                    Err(error) if is_shared && error.is_term_over() => {
+                        say(&format!("this coordinator leads no more, and stands by: {}", one_line(error.as_ref())));
+                    }
+                    Err(error) => return Err(anyhow!("the coordinator stopped: {}", one_line(error.as_ref()))),
+                }
+                options.listen = reached.own().map_or(options.listen, Handle::address);
+                reached.leave().await;
+                reached = tokio::select! {
+                    () = interrupts.next() => return Ok(Exit::Done),
+                    again = again(&options) => again?,
+                };
             }
             say(&format!("stopping; {}", interrupts.how_to_stop_at_once()));
             tokio::select! {
@@ -175,11 +274,43 @@ fn slurm_options(poll: Option<u16>) -> SlurmOptions {
     })
 }
 
+/// Prints where it serves.
+async fn announce(reached: &mut Reached, global: &Global) -> anyhow::Result<()> {
+    let info = reached.campaigns.info().await?;
+    let url = reached.own().map_or_else(|| reached.campaigns.url(), Handle::public_url).to_owned();
+    let socket = reached.campaigns.url().to_owned();
+    let metrics = reached.own().and_then(Handle::metrics_url).map(str::to_owned);
+    let serving = Serving { url, socket, storage: info.storage, metrics, process_id: info.process_id };
+    output::print_line(&serving, global.json)
+}
+
+/// Starts once more, as soon as the store can be reached: nothing of the last term is left in this process.
+async fn again(options: &CoordinatorOptions) -> anyhow::Result<Reached> {
+    let mut is_said = false;
+    loop {
+        match embedded(options.clone()).await {
+            Err(error) if is_store_away(&error) => {
+                if !std::mem::replace(&mut is_said, true) {
+                    say(&format!("cannot begin a term yet: {}", one_line(error.as_ref())));
+                }
+                tokio::time::sleep(BETWEEN_STARTS).await;
+            }
+            reached => return reached,
+        }
+    }
+}
+
+/// Whether the database, or the term in it, is gone for now.
+fn is_store_away(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<StartError>().is_some_and(StartError::is_store_away)
+}
+
 /// Resolves when the coordinator stops by itself.
-async fn ended(reached: &Reached) -> anyhow::Result<()> {
-    let Some(own) = reached.own() else { return Ok(()) };
-    let outcome = own.wait().await;
-    outcome.map_err(|error| anyhow!("the coordinator stopped: {}", one_line(error.as_ref())))
+async fn ended(reached: &Reached) -> Result<(), Arc<RunError>> {
+    match reached.own() {
+        Some(own) => own.wait().await,
+        None => Ok(()),
+    }
 }
 
 /// Prints that no local worker is left. Those of other machines may still dial.
@@ -192,6 +323,7 @@ async fn tell_when_workers_are_gone(reached: &Reached) -> Infallible {
 
 impl View for Serving {
     fn table(&self) -> String {
-        format!("serving {} (process {}), storage {}\n", self.url, self.process_id, self.storage)
+        let metrics = self.metrics.as_ref().map(|url| format!(", metrics {url}")).unwrap_or_default();
+        format!("serving {} (process {}), storage {}{metrics}\n", self.url, self.process_id, self.storage)
     }
 }

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use anyhow::anyhow;
-use coordinator::store::{TokenRow, TokenState};
+use coordinator::store::{Place, TokenRow, TokenState};
 use coordinator::{Scope, TokenId, Tokens, TokensError};
 use serde::Serialize;
 
 use crate::args::Global;
-use crate::exit::{Exit, bad_input};
+use crate::exit::{Exit, OrBadInput, bad_input};
 use crate::local::data_dir::{WritableDir, data_dir};
 use crate::views::output::{self, View};
 
@@ -20,6 +20,12 @@ use crate::views::output::{self, View};
 Example:
   windtunnel token create --scope worker --name slurm --expires 30d")]
 pub(crate) struct Args {
+    /// Address of the store, as for `serve`, which is remembered [default: as before, at first `sqlite`]
+    ///
+    /// Coordinators that share a PostgreSQL database share its tokens
+    #[arg(long, global = true, value_name = "ADDRESS", env = "WINDTUNNEL_STORE", hide_env_values = true)]
+    store: Option<String>,
+
     #[command(subcommand)]
     command: Command,
 }
@@ -82,11 +88,15 @@ struct Revoked {
 impl Args {
     pub(crate) fn run(self, global: &Global) -> anyhow::Result<Exit> {
         let data_dir = data_dir(global)?;
-        if !matches!(self.command, Command::Create { .. }) && !coordinator::store::is_in(&data_dir) {
+        let place = self.store.as_deref().map(Place::parse).transpose().or_bad_input()?;
+        if place.is_none() && !matches!(self.command, Command::Create { .. }) && !coordinator::store::is_in(&data_dir) {
             return self.command.perform_without_any(global);
         }
         let data_dir = WritableDir::prepare_private(&data_dir)?;
         crate::local::runtime()?.block_on(async {
+            if let Some(place) = place {
+                coordinator::store::choose(&place, data_dir.path()).await.or_bad_input()?;
+            }
             let tokens = Tokens::open(data_dir.path()).await.map_err(|error| match error {
                 TokensError::Elsewhere { .. } => bad_input(error.into()),
                 TokensError::Store(error) => error.into(),

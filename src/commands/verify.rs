@@ -7,11 +7,11 @@ use serde::Serialize;
 use vocabulary::{Evaluation, Measurements, Plan, Stage, StageKey, Work};
 use worker::checkpoint::{CheckpointRef, download};
 use worker::training::{Interrupter, StepReport};
-use worker::{MeasureAgainOptions, ReplayOptions, Replayed, Storage, measure_again, replay};
+use worker::{MeasureAgainOptions, NodeCache, ReplayOptions, Replayed, Storage, measure_again, replay};
 
-use crate::args::Compute;
 use crate::args::CoordinatorArgs;
 use crate::args::Global;
+use crate::args::{Compute, Downloads};
 use crate::exit::{Exit, OrBadInput, bad_input};
 use crate::local::data_dir::data_dir;
 use crate::local::reach::with_reader;
@@ -47,6 +47,9 @@ pub(crate) struct Args {
 
     #[command(flatten)]
     compute: Compute,
+
+    #[command(flatten)]
+    downloads: Downloads,
 
     #[command(flatten)]
     coordinator: CoordinatorArgs,
@@ -117,7 +120,7 @@ impl Args {
         let storage = Storage::open(&storage).context("cannot reach the coordinator's storage from this machine")?;
         let again = Recomputing {
             storage: &storage,
-            datasets: data_dir(global)?.join("datasets"),
+            node_cache: NodeCache::below(&data_dir(global)?, self.downloads.cache_bytes),
             compute: &self.compute,
             interrupter: stopped_by_signals()?,
         };
@@ -186,7 +189,7 @@ fn has_last_checkpoint(detail: &Detail, stage: &StageKey) -> bool {
 /// Everything needed to repeat stages and evaluations.
 struct Recomputing<'a> {
     storage: &'a Storage,
-    datasets: std::path::PathBuf,
+    node_cache: NodeCache,
     compute: &'a Compute,
     interrupter: Interrupter,
 }
@@ -199,7 +202,7 @@ impl Recomputing<'_> {
             stage,
             start: stored.start.clone(),
             storage: self.storage,
-            datasets: self.datasets.clone(),
+            node_cache: self.node_cache.clone(),
             device: self.compute.device.clone(),
             threads: usize::from(self.compute.threads),
             memory_bytes: self.compute.memory_bytes(),
@@ -217,7 +220,7 @@ impl Recomputing<'_> {
             evaluation,
             checkpoint: checkpoint.clone(),
             storage: self.storage,
-            datasets: self.datasets.clone(),
+            node_cache: self.node_cache.clone(),
             device: self.compute.device.clone(),
             threads: usize::from(self.compute.threads),
             memory_bytes: self.compute.memory_bytes(),

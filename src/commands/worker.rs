@@ -8,7 +8,7 @@ use vocabulary::{Label, Place, WorkerId};
 use worker::{ExitCode, StallLimits, WorkerOptions};
 
 use crate::args::numbers::seconds;
-use crate::args::{Compute, CoordinatorArgs, Global, Leaving};
+use crate::args::{Compute, CoordinatorArgs, Downloads, Global, Leaving};
 use crate::exit::{self, Exit};
 use crate::local::data_dir::data_dir;
 use crate::local::reach::find;
@@ -56,6 +56,15 @@ pub(crate) struct Args {
     /// For machines that somebody else could use. Time without a connection does not count: see --give-up-after
     #[arg(long, value_name = "SECONDS", default_value = "never", value_parser = patience)]
     idle_timeout: Patience,
+
+    #[command(flatten)]
+    downloads: Downloads,
+
+    /// URL or path of the coordinator's storage on this machine [default: the URL that the coordinator names]
+    ///
+    /// For a file system that is mounted elsewhere here. The keys of a bucket come from AWS_*, GOOGLE_* or AZURE_*
+    #[arg(long, value_name = "URL|PATH")]
+    storage: Option<String>,
 
     /// Seconds without contact to the coordinator after which to write a checkpoint and exit, or `never`
     ///
@@ -126,6 +135,7 @@ impl Args {
     /// If starting it again does not help.
     fn options(self, global: &Global) -> anyhow::Result<Option<WorkerOptions>> {
         let data_dir = data_dir(global)?;
+        let storage_url = self.storage.as_deref().map(storage::address_of).transpose()?;
         let Some((coordinator_url, credentials)) = find(&self.coordinator, &data_dir)? else {
             let dir = data_dir.display();
             exit::print(&anyhow::anyhow!("no coordinator serves {dir}: start one, or give --coordinator URL"));
@@ -151,6 +161,8 @@ impl Args {
                 .stall_after
                 .map_or_else(StallLimits::default, |seconds| StallLimits { step: Duration::from_secs_f64(seconds) }),
             hang_while: self.hang_while,
+            storage_url,
+            node_cache_bytes: self.downloads.cache_bytes,
             ..WorkerOptions::new(coordinator_url, data_dir)
         }))
     }

@@ -5,15 +5,16 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, ensure};
 use client::Campaigns;
-use corpus::hash::ContentHash;
 use object_store::ObjectStoreExt;
 use object_store::path::Path as StorePath;
 use proto::layout::{MANIFEST, dataset_path};
 use proto::manifest::CheckpointManifest;
+use proto::v1::Info;
+use storage::StorageId;
 use trainer::Snapshot;
 use trainer::snapshot::WEIGHTS;
 use transformers::{TokenizerFile, import};
-use vocabulary::DatasetId;
+use vocabulary::{ContentHash, DatasetId};
 use worker::Storage;
 use worker::checkpoint::{CheckpointRef, download};
 
@@ -137,6 +138,24 @@ pub(crate) async fn read_tokenizer(storage: &Storage, id: &DatasetId) -> anyhow:
     }
     let json = String::from_utf8(json.to_vec()).with_context(|| format!("the tokenizer of {id} is not valid UTF-8"))?;
     Ok(Some(TokenizerFile { json, end_of_document: manifest.end_of_document }))
+}
+
+/// The tokenizer of a dataset in the coordinator's storage, as `tokenizer.json` has it: from the storage if this process can
+/// read it, otherwise from the coordinator. `None` if the storage no longer has the dataset.
+pub(crate) async fn tokenizer_of(campaigns: &mut Campaigns, dataset: &DatasetId) -> anyhow::Result<Option<String>> {
+    let Info { storage: url, storage_id, .. } = campaigns.info().await?;
+    let Ok(id) = storage_id.parse::<StorageId>() else {
+        let storage = storage(campaigns).await?;
+        return Ok(read_tokenizer(&storage, dataset).await?.map(|tokenizer| tokenizer.json));
+    };
+    if let Ok(storage) = Storage::open(&url)
+        && matches!(StorageId::of(storage.store().as_ref()).await, Ok(Some(found)) if found == id)
+        && let Ok(tokenizer) = read_tokenizer(&storage, dataset).await
+    {
+        return Ok(tokenizer.map(|tokenizer| tokenizer.json));
+    }
+    let json = campaigns.tokenizer(dataset).await?;
+    Ok(Some(String::from_utf8(json).with_context(|| format!("the tokenizer of {dataset} is not valid UTF-8"))?))
 }
 
 #[cfg(test)]

@@ -15,9 +15,8 @@ use vocabulary::text::{counted, one_line};
 use vocabulary::units::{human_bytes, human_count};
 use vocabulary::{Dataset, DatasetId};
 
-use super::checkpoint::read_tokenizer;
+use super::checkpoint::tokenizer_of;
 use super::data_dir::WritableDir;
-use super::reach::storage;
 use crate::exit::OrBadInput;
 use crate::logging::{bars, say};
 
@@ -61,14 +60,14 @@ pub(crate) async fn prepare_texts(
     validation_fraction: f64,
     data_dir: &Path,
 ) -> anyhow::Result<Prepared> {
-    let tokenizer = read_tokenizer(&storage(campaigns).await?, trained_on).await?;
+    let tokenizer = tokenizer_of(campaigns, trained_on).await?;
     let missing = || format!("the storage no longer has the dataset {trained_on}, whose tokenizer is needed");
     let tokenizer = tokenizer.with_context(missing).or_bad_input()?;
     let data_dir = WritableDir::prepare_private(data_dir)?;
     prepare_request(&PrepareRequest {
         texts: vec![TextRequest { sources: sources.to_vec(), ..TextRequest::default() }],
         base_dir: PathBuf::new(),
-        tokenizer: TokenizerChoice::Json(tokenizer.json),
+        tokenizer: TokenizerChoice::Json(tokenizer),
         validation_fraction,
         split_seed: 0,
         max_bytes: None,

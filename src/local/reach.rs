@@ -5,17 +5,21 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use anyhow::{Context, anyhow};
-use client::{Campaigns, Destination, upload_dataset};
-use coordinator::store::StoreError;
+use client::{Campaigns, Destination, Upload, send_dataset, upload_dataset};
+use coordinator::store::{Place, StoreError};
 use coordinator::{Coordinator, CoordinatorOptions, Handle, LockError, StartError};
 use corpus::Prepared;
 use dial::{Credentials, RENDEZVOUS_SCHEME};
+use proto::v1::Info;
+use storage::StorageId;
+use vocabulary::text::one_line;
 use worker::Storage;
 
 use super::data_dir::data_dir;
 use crate::args::{CoordinatorArgs, Global};
 use crate::exit::{BadInput, OrBadInput, bad_input};
-use crate::views::say_upload;
+use crate::logging::say;
+use crate::views::UploadDisplay;
 
 /// Address and credentials of the requested coordinator, or else of the one serving the data directory.
 pub(crate) fn find(args: &CoordinatorArgs, data_dir: &Path) -> anyhow::Result<Option<(String, Credentials)>> {
@@ -84,6 +88,7 @@ pub(crate) async fn embedded(options: CoordinatorOptions) -> anyhow::Result<Reac
                     | StartError::Tls(_)
                     | StartError::DataDir { .. }
                     | StartError::Lock(_)
+                    | StartError::Led { .. }
                     | StartError::Storage(_)
                     | StartError::Listen { .. }
                     | StartError::Announce(_)
@@ -130,6 +135,10 @@ pub(crate) async fn reach_or_embed(args: &CoordinatorArgs, data_dir: &Path, inte
 
 /// That the directory has a store which this user can read.
 fn require_store(data_dir: &Path) -> anyhow::Result<()> {
+    if !matches!(Place::of(data_dir), Ok(Place::File)) {
+        // A database says by itself why it cannot be opened.
+        return Ok(());
+    }
     let store = data_dir.join("store.sqlite");
     match File::open(&store) {
         Ok(_) => Ok(()),
@@ -189,10 +198,42 @@ async fn storage_at(campaigns: &mut Campaigns) -> anyhow::Result<(String, Storag
     Ok((url, storage))
 }
 
-/// Copies data prepared on this machine to the coordinator's storage, unless it is there.
+/// Puts data prepared on this machine into the coordinator's storage, unless it is there: directly if this process can write
+/// to the storage, otherwise through the coordinator.
 pub(crate) async fn upload(campaigns: &mut Campaigns, prepared: &Prepared) -> anyhow::Result<()> {
-    let (url, storage) = storage_at(campaigns).await?;
-    let directory = storage.directory().map(Path::to_owned);
-    let storage = Destination { url, store: storage.store().clone(), directory };
-    Ok(upload_dataset(&prepared.dataset.id, &prepared.dir, &storage, &mut say_upload).await?)
+    let Prepared { dataset, dir, .. } = prepared;
+    let mut display = UploadDisplay::default();
+    let mut show = |upload: &Upload| display.show(upload);
+    let uploaded = match writable_storage(campaigns).await? {
+        Ok(storage) => upload_dataset(&dataset.id, dir, &storage, &mut show).await,
+        Err(why) => {
+            say(&format!("{why}: the data goes through the coordinator"));
+            send_dataset(campaigns, &dataset.id, dir, &mut show).await
+        }
+    };
+    display.finish();
+    Ok(uploaded?)
+}
+
+/// The coordinator's storage, or why this process cannot write to it.
+async fn writable_storage(campaigns: &mut Campaigns) -> anyhow::Result<Result<Destination, String>> {
+    let Info { storage: url, storage_id, .. } = campaigns.info().await?;
+    let Ok(id) = storage_id.parse::<StorageId>() else {
+        // An earlier version, through which nothing can be sent.
+        let (url, storage) = storage_at(campaigns).await?;
+        return Ok(Ok(destination(url, &storage)));
+    };
+    let storage = match Storage::open(&url) {
+        Ok(storage) => storage,
+        Err(error) => return Ok(Err(format!("cannot use the coordinator's storage from here ({})", one_line(&error)))),
+    };
+    // Under a name that no other process has.
+    match storage::prove(storage.store().as_ref(), &id, &format!("client-{}", StorageId::fresh())).await {
+        Ok(()) => Ok(Ok(destination(url, &storage))),
+        Err(error) => Ok(Err(format!("cannot use {url}, the coordinator's storage ({})", one_line(&error)))),
+    }
+}
+
+fn destination(url: String, storage: &Storage) -> Destination {
+    Destination { url, store: storage.store().clone(), directory: storage.directory().map(Path::to_owned) }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use client::{Accepted, CallError, Campaigns, Measured, follow, given_up};
+use coordinator::store::Place;
 use coordinator::{CoordinatorOptions, WorkersGone};
 use proto::v1::{CampaignPhase, CampaignSummary};
 use report::{AnalysisOptions, Conclusion, Counting, Measure, Repeated};
@@ -33,6 +34,8 @@ pub(crate) struct Training<'a> {
     pub(crate) data_dir: &'a Path,
     /// The storage that was asked for.
     pub(crate) storage: Option<&'a str>,
+    /// The store that was asked for.
+    pub(crate) store: Option<&'a Place>,
 }
 
 impl Training<'_> {
@@ -110,8 +113,8 @@ impl Training<'_> {
             say(&format!("the coordinator at {} and its workers do the work", reached.campaigns.url()));
             return Ok(reached);
         }
-        let storage = self.storage.map(str::to_owned);
-        embedded(CoordinatorOptions { storage, ..CoordinatorOptions::new(self.data_dir) }).await
+        let (storage, place) = (self.storage.map(str::to_owned), self.store.cloned());
+        embedded(CoordinatorOptions { storage, place, ..CoordinatorOptions::new(self.data_dir) }).await
     }
 
     /// Refuses a coordinator that uses another storage than was asked for.
@@ -139,8 +142,8 @@ impl Training<'_> {
             };
             say(&format!("{name} ({campaign}): {what}"));
             if let Some(own) = reached.own() {
-                let OwnWorkers { workers, compute, leaving } = &self.by.own;
-                own.start_workers(local_pool(self.data_dir, *workers, compute, *leaving)?).await?;
+                let OwnWorkers { workers, compute, leaving, downloads } = &self.by.own;
+                own.start_workers(local_pool(self.data_dir, *workers, compute, *leaving, *downloads)?).await?;
             }
             let mut display = display(Some(reached.campaigns.url()).filter(|_| !reached.is_own()));
             let mut campaigns = reached.campaigns.clone();

@@ -36,5 +36,5 @@ pub(crate) use search::SearchView;
 pub(crate) use stage::StageView;
 pub(crate) use stages::table as stage_table;
 pub(crate) use table::terminal_width;
-pub(crate) use upload::say_upload;
+pub(crate) use upload::UploadDisplay;
 pub(crate) use workers::{WorkerList, WorkerView};

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test file is a program of its own and uses a part of this")]
 
 pub(crate) mod process;
+pub(crate) mod remote;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -77,7 +78,7 @@ impl Place {
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_windtunnel"));
         command.args(args).current_dir(self.dir.path()).stdin(Stdio::null());
-        for name in ["WINDTUNNEL_COORDINATOR", "RUST_LOG", "COLUMNS", "NO_COLOR"] {
+        for name in ["WINDTUNNEL_COORDINATOR", "WINDTUNNEL_STORE", "RUST_LOG", "COLUMNS", "NO_COLOR"] {
             command.env_remove(name);
         }
         command.env("WINDTUNNEL_DATA_DIR", self.path("data"));

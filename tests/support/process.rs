@@ -43,6 +43,13 @@ impl Running {
         Self::start(command.stdout(output).stderr(log))
     }
 
+    /// Starts it, keeps its standard output, and has its standard error going to a file.
+    pub(crate) fn piped_to(command: &mut Command, log: fs::File) -> (Self, impl Iterator<Item = String> + use<>) {
+        let mut running = Self::start(command.stdout(Stdio::piped()).stderr(log));
+        let output = running.child.stdout.take().expect("is piped");
+        (running, BufReader::new(output).lines().map_while(Result::ok))
+    }
+
     fn start(command: &mut Command) -> Self {
         Self { child: command.process_group(0).spawn().expect("the program starts") }
     }

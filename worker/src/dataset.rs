@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use corpus::OpenDataset;
 use futures::TryStreamExt;
-use object_store::ObjectStoreExt;
 use object_store::path::Path as StorePath;
+use object_store::{ObjectMeta, ObjectStore as _};
 use proto::layout::MANIFEST;
 use storage::Storage;
 use tracing::{info, warn};
@@ -16,9 +16,14 @@ use vocabulary::DatasetId;
 use vocabulary::text::one_line;
 
 use crate::checkpoint::off_thread;
+use crate::fetch::{FetchError, fetch_file, patiently};
+use crate::node_cache::{CacheError, InUse, NodeCache};
 
 /// How long a file system may take to answer whether there is a directory.
 const LONGEST_LOOK: Duration = Duration::from_secs(5 * 60);
+
+/// How often a damaged copy is replaced before what comes is used as it is, and refused by whoever opens it.
+const TRIES_OF_DAMAGED: u32 = 2;
 
 /// A dataset that is not available.
 #[derive(Debug, thiserror::Error)]
@@ -51,12 +56,19 @@ pub enum DatasetError {
         #[source]
         source: std::io::Error,
     },
-    /// The local cache cannot be written.
+    /// A file of the cache cannot be written.
     #[error("cannot write {path}")]
     Write {
         path: PathBuf,
         #[source]
         source: std::io::Error,
+    },
+    /// It cannot be kept on this machine.
+    #[error("cannot keep {id} on this machine")]
+    Cache {
+        id: DatasetId,
+        #[source]
+        source: CacheError<std::convert::Infallible>,
     },
     /// The files do not match the dataset's hash.
     #[error("the copy of {id} is damaged: {problem}")]
@@ -67,33 +79,60 @@ pub enum DatasetError {
     },
 }
 
-/// The directory of a dataset: in the storage itself if that is local, otherwise in `cache`, to which it is downloaded
-/// once. What is in the cache is verified, and downloaded again if it is damaged; whoever opens a dataset verifies it.
-pub async fn dataset_dir(storage: &Storage, id: &DatasetId, cache: &Path) -> Result<PathBuf, DatasetError> {
+/// A dataset on this machine.
+#[derive(Debug)]
+pub struct LocalDataset {
+    /// Its directory.
+    pub dir: PathBuf,
+    /// Keeps it in the cache, if that is where it is.
+    pub in_use: Option<InUse>,
+}
+
+/// The directory of a dataset: in the storage itself if that is a folder, where it was prepared if that was on this machine, or
+/// otherwise in the machine's cache, to which it is downloaded once. What is in the cache is verified, and downloaded again if
+/// it is damaged; whoever opens a dataset verifies it.
+pub async fn local_dataset(storage: &Storage, id: &DatasetId, cache: &NodeCache) -> Result<LocalDataset, DatasetError> {
     let place = proto::layout::dataset_path(id);
     if let Some(root) = storage.directory() {
         let dir = root.join(&place);
         return match look(id, &dir.join(MANIFEST)).await? {
-            Ok(_) => Ok(dir),
+            Ok(_) => Ok(LocalDataset { dir, in_use: None }),
             Err(source) if matches!(source.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
                 Err(DatasetError::Absent { id: *id, place: dir.display().to_string() })
             }
             Err(source) => Err(DatasetError::Read { path: dir.join(MANIFEST), source }),
         };
     }
-    let dir = cache.join(id.to_string());
-    match verified(id, &dir).await {
-        Ok(true) => return Ok(dir),
+    let prepared = cache.prepared.join(id.to_string());
+    match verified(id, &prepared).await {
+        Ok(true) => return Ok(LocalDataset { dir: prepared, in_use: None }),
         Ok(false) => {}
-        Err(error) => {
-            // The storage has another copy.
-            warn!(error = one_line(&error), "downloading again");
-            let write = |source| DatasetError::Write { path: dir.clone(), source };
-            tokio::fs::remove_dir_all(&dir).await.map_err(write)?;
+        // The storage has another copy.
+        Err(error) => warn!(error = one_line(&error), "downloading it instead"),
+    }
+    let name = id.to_string();
+    for _ in 0..TRIES_OF_DAMAGED {
+        let held = match cache.held(&name).await.map_err(|source| cannot_cache(id, &prepared, source))? {
+            Some(held) => held,
+            None => download(storage, id, &place, cache).await?,
+        };
+        match verified(id, held.content()).await {
+            Ok(_) => return Ok(LocalDataset { dir: held.content().to_owned(), in_use: Some(held) }),
+            Err(error) => {
+                warn!(error = one_line(&error), "downloading again");
+                drop(held);
+                cache.discard(&name).await.map_err(|source| cannot_cache(id, &prepared, source))?;
+            }
         }
     }
-    download(storage, id, &place, &dir).await?;
-    Ok(dir)
+    let held = download(storage, id, &place, cache).await?;
+    verified(id, held.content()).await?;
+    Ok(LocalDataset { dir: held.content().to_owned(), in_use: Some(held) })
+}
+
+fn cannot_cache(id: &DatasetId, near: &Path, source: io::Error) -> DatasetError {
+    let path = near.to_owned();
+    DatasetError::Cache { id: *id, source: CacheError::Io { path, source } }
 }
 
 /// Whether a directory exists. Fails if it does not hold the dataset. Reads files, however large, on a thread where that
@@ -113,45 +152,40 @@ async fn look(id: &DatasetId, path: &Path) -> Result<io::Result<Metadata>, Datas
     answer.map_err(|_| DatasetError::Silent { id: *id, place: path.display().to_string() })
 }
 
-/// Downloads to a temporary directory and renames it at the end, so that a directory with the dataset's name is
-/// complete.
-async fn download(storage: &Storage, id: &DatasetId, place: &str, dir: &Path) -> Result<(), DatasetError> {
-    let failed = |source| DatasetError::Download { id: *id, source };
+/// Downloads a dataset into the cache.
+async fn download(storage: &Storage, id: &DatasetId, place: &str, cache: &NodeCache) -> Result<InUse, DatasetError> {
     let prefix = StorePath::from(place);
-    let files: Vec<_> = storage.store().list(Some(&prefix)).try_collect().await.map_err(failed)?;
-    if files.is_empty() {
+    let list = || async {
+        storage.store().list(Some(&prefix)).try_collect::<Vec<ObjectMeta>>().await.map_err(FetchError::Get)
+    };
+    let failed = |error| match error {
+        FetchError::Get(source) => DatasetError::Download { id: *id, source },
+        FetchError::Write { path, source } => DatasetError::Write { path, source },
+    };
+    let files = patiently(list).await.map_err(failed)?;
+    // The manifest is sent last: without it, the rest is not all there yet.
+    if !files.iter().any(|file| file.location.filename() == Some(MANIFEST)) {
         return Err(DatasetError::Absent { id: *id, place: place.to_owned() });
     }
-    let partial = dir.with_file_name(proto::layout::partial_name(id));
-    for file in files {
-        let below = file.location.prefix_match(&prefix).into_iter().flatten();
-        let path = below.fold(partial.clone(), |path, part| path.join(part.as_ref()));
-        info!(dataset = %id, file = %path.display(), bytes = file.size, "downloading");
-        let mut content = storage.store().get(&file.location).await.map_err(failed)?.into_stream();
-        let write = |source| DatasetError::Write { path: path.clone(), source };
-        if let Some(parent) = path.parent() {
-            tokio::fs::create_dir_all(parent).await.map_err(write)?;
+    let bytes = files.iter().map(|file| file.size).sum();
+    info!(dataset = %id, files = files.len(), bytes, "downloading");
+    let (files, prefix) = (&files, &prefix);
+    let fill = |dir: PathBuf| async move {
+        for file in files {
+            let below = file.location.prefix_match(prefix).into_iter().flatten();
+            let to = below.fold(dir.clone(), |path, part| path.join(part.as_ref()));
+            fetch_file(storage, file, &to).await?;
         }
-        let mut output = tokio::fs::File::create(&path).await.map_err(write)?;
-        while let Some(bytes) = content.try_next().await.map_err(failed)? {
-            tokio::io::AsyncWriteExt::write_all(&mut output, &bytes).await.map_err(write)?;
+        Ok(())
+    };
+    let held = cache.hold(&id.to_string(), bytes, fill).await;
+    held.map_err(|error| match error {
+        CacheError::Fill(error) => failed(error),
+        CacheError::Io { path, source } => DatasetError::Cache { id: *id, source: CacheError::Io { path, source } },
+        CacheError::NoRoom { needed, budget, in_use, dir } => {
+            DatasetError::Cache { id: *id, source: CacheError::NoRoom { needed, budget, in_use, dir } }
         }
-        output.sync_all().await.map_err(write)?;
-    }
-    let checked = verified(id, &partial).await;
-    if checked.is_err() {
-        let _ = tokio::fs::remove_dir_all(&partial).await;
-    }
-    checked?;
-    match tokio::fs::rename(&partial, dir).await {
-        Ok(()) => Ok(()),
-        // Another worker on this machine was faster.
-        Err(_) if look(id, dir).await?.is_ok_and(|metadata| metadata.is_dir()) => {
-            let _ = tokio::fs::remove_dir_all(&partial).await;
-            Ok(())
-        }
-        Err(source) => Err(DatasetError::Write { path: dir.to_owned(), source }),
-    }
+    })
 }
 
 fn check(id: &DatasetId, dir: &Path) -> Result<(), DatasetError> {

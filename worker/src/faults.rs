@@ -12,6 +12,7 @@ use vocabulary::{Attempt, AttemptKey, StageKey};
 use crate::checkpoint::{Blobs, CheckpointRef, download, find, upload};
 use crate::faulty::{Death, Faulty, Rates};
 use crate::jobs::{PrepareError, RetryPolicy, StoreError, fetch, store};
+use crate::node_cache::NodeCache;
 use crate::session::{Lost, Unprepared};
 use crate::training::Blob;
 use storage::Storage;
@@ -121,7 +122,10 @@ async fn a_start_that_is_damaged_is_told_from_one_that_cannot_be_read() {
     let failure = async |rates| {
         let (sound, start) = with_one().await;
         let storage = Storage::over(Arc::new(Faulty::new(sound, rates, 1)));
-        let error = fetch(&storage, &start, RetryPolicy::AT_ONCE).await.expect_err("it cannot be had");
+        let error =
+            fetch(&storage, &start, &NodeCache::below(std::path::Path::new("nowhere"), 0), RetryPolicy::AT_ONCE)
+                .await
+                .expect_err("it cannot be had");
         Unprepared::from(PrepareError::Checkpoint { checkpoint: start, source: error })
     };
     let unreachable = failure(Rates { get_fails: 1000, ..Rates::default() }).await;

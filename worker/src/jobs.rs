@@ -2,27 +2,29 @@
 
 use std::error::Error;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use proto::layout::checkpoint_path;
 use tokio::sync::Mutex;
+use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 use tracing::{debug, warn};
 use vocabulary::AttemptKey;
 use vocabulary::text::one_line;
 
 use crate::cadence::Cadence;
-use crate::checkpoint::{Blobs, CheckpointRef, DownloadError, UploadError, download, off_thread, upload};
-use crate::dataset::{DatasetError, dataset_dir};
+use crate::checkpoint::{Blobs, CheckpointRef, DownloadError, UploadError, download_through, off_thread, upload};
+use crate::dataset::{DatasetError, LocalDataset, local_dataset};
+use crate::node_cache::{InUse, NodeCache};
 use crate::runner::panic_text;
 use crate::session::link::JitteredBackoff;
 use crate::session::{Assignment, Lost, Unprepared};
 use crate::training::{Blob, PendingBlobs, StartPoint, Task, TrainingError};
 use storage::{ProofError, Storage, StorageError};
 
-/// A transfer that takes longer is considered hung, as on a file system whose server is gone.
+/// A transfer with a folder that takes longer is considered hung, as on a file system whose server is gone. One with a bucket
+/// ends by itself when it stands still, and may take as long as its line needs.
 const LONGEST_TRY: Duration = Duration::from_secs(60 * 60);
 
 /// How often a transfer is tried, and the waits in between. Object stores retry by themselves before that.
@@ -89,6 +91,8 @@ pub(crate) struct Prepared {
     pub(crate) cadence: Cadence,
     /// The checkpoint it starts from, if it was downloaded.
     pub(crate) downloaded: Option<CheckpointRef>,
+    /// Keeps the data on this machine.
+    pub(crate) in_use: Option<InUse>,
 }
 
 /// Why an attempt cannot start.
@@ -142,27 +146,27 @@ impl From<StoreError> for Lost {
 /// Fetches what an assignment needs. `cached` is the checkpoint it starts from, if that is in memory.
 pub(crate) async fn prepare(
     storage: Storage,
-    datasets: PathBuf,
+    node_cache: NodeCache,
     assignment: Assignment,
     cached: Option<Blobs>,
 ) -> Result<Box<Prepared>, PrepareError> {
     let Assignment { work, start, cadence, .. } = assignment;
-    let dataset_dir = dataset_dir(&storage, &work.dataset(), &datasets).await?;
+    let LocalDataset { dir, in_use } = local_dataset(&storage, &work.dataset(), &node_cache).await?;
     let Some(start) = start else {
-        let task = Task::of(work, dataset_dir, None).ok_or(PrepareError::NothingToEvaluate)?;
-        return Ok(Box::new(Prepared { task, cadence, downloaded: None }));
+        let task = Task::of(work, dir, None).ok_or(PrepareError::NothingToEvaluate)?;
+        return Ok(Box::new(Prepared { task, cadence, downloaded: None, in_use }));
     };
     let is_cached = cached.is_some();
     let blobs = match cached {
         Some(blobs) => blobs,
-        None => fetch(&storage, &start, RetryPolicy::USUAL)
+        None => fetch(&storage, &start, &node_cache, RetryPolicy::USUAL)
             .await
             .map_err(|source| PrepareError::Checkpoint { checkpoint: start.clone(), source })?,
     };
     debug!(stage = %start.stage, step = start.step, is_cached, "checkpoint ready");
     let point = StartPoint { stage: start.stage, step: start.step, blobs };
-    let task = Task::of(work, dataset_dir, Some(point)).ok_or(PrepareError::NothingToEvaluate)?;
-    Ok(Box::new(Prepared { task, cadence, downloaded: (!is_cached).then_some(start) }))
+    let task = Task::of(work, dir, Some(point)).ok_or(PrepareError::NothingToEvaluate)?;
+    Ok(Box::new(Prepared { task, cadence, downloaded: (!is_cached).then_some(start), in_use }))
 }
 
 /// Encodes a snapshot. A panic fails the attempt, not the worker.
@@ -171,16 +175,23 @@ fn taken(blobs: PendingBlobs) -> Result<Vec<Blob>, TrainingError> {
         .unwrap_or_else(|panic| Err(format!("taking the checkpoint panicked: {}", panic_text(&*panic)).into()))
 }
 
+/// Reads a checkpoint: from the machine's cache, where other workers of this machine may start from it, too, or from the
+/// storage.
 pub(crate) async fn fetch(
     storage: &Storage,
     start: &CheckpointRef,
+    node_cache: &NodeCache,
     policy: RetryPolicy,
 ) -> Result<Blobs, DownloadError> {
     let once = || async {
         let slow = |_| DownloadError::TooSlow { path: start.manifest_path.clone() };
-        timeout(LONGEST_TRY, download(storage.store().as_ref(), start)).await.map_err(slow)?
+        bounded(storage, download_through(storage, start, node_cache)).await.map_err(slow)?
     };
     policy.with(DownloadError::is_retryable, once).await
+}
+
+async fn bounded<T>(storage: &Storage, transfer: impl Future<Output = T>) -> Result<T, Elapsed> {
+    if storage.is_bucket() { Ok(transfer.await) } else { timeout(LONGEST_TRY, transfer).await }
 }
 
 /// Encodes a checkpoint and stores it, after the checkpoints taken before it.
@@ -197,7 +208,7 @@ pub(crate) async fn store(
     let blobs = Blobs::new(off_thread(|| taken(blobs)).await.map_err(StoreError::Take)?);
     let once = || async {
         let slow = |_| UploadError::TooSlow { path: checkpoint_path(key, step) };
-        timeout(LONGEST_TRY, upload(storage.store().as_ref(), key, step, &blobs)).await.map_err(slow)?
+        bounded(&storage, upload(storage.store().as_ref(), key, step, &blobs)).await.map_err(slow)?
     };
     let checkpoint = policy.with(|_| true, once).await?;
     Ok((checkpoint, blobs))

@@ -27,11 +27,13 @@ mod faults;
 #[cfg(test)]
 #[path = "../../tests/support/faulty.rs"]
 mod faulty;
+mod fetch;
 mod home;
 mod jobs;
 mod leave;
 mod login;
 mod measure_again;
+mod node_cache;
 mod options;
 mod place;
 mod pulse;
@@ -45,12 +47,13 @@ mod term;
 pub mod training;
 
 pub use cadence::Cadence;
-pub use dataset::{DatasetError, dataset_dir};
+pub use dataset::{DatasetError, LocalDataset, local_dataset};
 pub use error::WorkerError;
 pub use exit::{ExitCode, WorkerExit};
 pub use leave::{Leave, ignores_hangups};
 pub use measure_again::{MeasureAgainOptions, measure_again};
-pub use options::WorkerOptions;
+pub use node_cache::{CacheError, InUse, NodeCache};
+pub use options::{DEFAULT_NODE_CACHE_BYTES, WorkerOptions};
 pub use place::this_place;
 pub use pulse::{Phase, Quiet, StallLimits};
 pub use replay::{ReplayOptions, Replayed, replay};

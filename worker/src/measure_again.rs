@@ -1,12 +1,11 @@
 //! Evaluating a checkpoint again, to compare what comes out with what is stored.
 
-use std::path::PathBuf;
-
 use minicpm::Compute;
 use vocabulary::{Evaluation, Measurements};
 
 use crate::checkpoint::{CheckpointRef, download};
-use crate::dataset::dataset_dir;
+use crate::dataset::{LocalDataset, local_dataset};
+use crate::node_cache::NodeCache;
 use crate::standalone::StandaloneError;
 use crate::training::{EvaluationOrder, Interrupter, StageTrainer, StartPoint, Trainer};
 use storage::Storage;
@@ -19,8 +18,8 @@ pub struct MeasureAgainOptions<'a> {
     pub checkpoint: CheckpointRef,
     /// Where that checkpoint and the text are.
     pub storage: &'a Storage,
-    /// Where text is kept that is downloaded.
-    pub datasets: PathBuf,
+    /// Where downloads are kept on this machine.
+    pub node_cache: NodeCache,
     /// What to compute on, as in [`crate::WorkerOptions::device`].
     pub device: String,
     /// CPU threads.
@@ -50,12 +49,13 @@ fn measure(
     options: &MeasureAgainOptions<'_>,
     trainer: &mut dyn Trainer,
 ) -> Result<Option<Measurements>, StandaloneError> {
-    let MeasureAgainOptions { evaluation, checkpoint, storage, datasets, interrupter, .. } = options;
+    let MeasureAgainOptions { evaluation, checkpoint, storage, node_cache, interrupter, .. } = options;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StandaloneError::Start)?;
     let blobs = runtime.block_on(download(storage.store().as_ref(), checkpoint))?;
-    let dataset_dir = runtime.block_on(dataset_dir(storage, &evaluation.spec.task.dataset, datasets))?;
+    let LocalDataset { dir, in_use: _in_use } =
+        runtime.block_on(local_dataset(storage, &evaluation.spec.task.dataset, node_cache))?;
     let checkpoint = StartPoint { stage: checkpoint.stage, step: checkpoint.step, blobs };
-    let order = EvaluationOrder { evaluation: (*evaluation).clone(), dataset_dir, checkpoint };
+    let order = EvaluationOrder { evaluation: (*evaluation).clone(), dataset_dir: dir, checkpoint };
     let failed = |source| StandaloneError::Training { stage: evaluation.key, source };
     let measured = trainer.evaluate(&order).and_then(|measure| measure(interrupter)).map_err(failed)?;
     Ok(measured.map(|measured| measured.measurements))

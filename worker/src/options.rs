@@ -8,6 +8,9 @@ use vocabulary::{Place, WorkerId};
 
 use crate::pulse::StallLimits;
 
+/// Bytes of downloads that a machine keeps by default: several large datasets, on disks that are mostly of terabytes.
+pub const DEFAULT_NODE_CACHE_BYTES: u64 = 100 << 30;
+
 /// Options of a worker.
 #[derive(Debug, Clone)]
 pub struct WorkerOptions {
@@ -27,7 +30,7 @@ pub struct WorkerOptions {
     pub threads: usize,
     /// Memory of the device in bytes, if known.
     pub memory_bytes: Option<u64>,
-    /// Directory of the outbox and of downloaded datasets.
+    /// Directory of the outbox and of downloads.
     pub data_dir: PathBuf,
     /// Where this machine sees the storage, where that is not at the address that the coordinator names.
     pub storage_url: Option<String>,
@@ -49,7 +52,9 @@ pub struct WorkerOptions {
     /// Bytes of unacknowledged messages at which training waits for the coordinator.
     pub outbox_bytes: usize,
     /// Bytes of checkpoints kept in memory for stages that continue from them.
-    pub cache_bytes: u64,
+    pub memory_cache_bytes: u64,
+    /// Bytes of downloads kept on the disk, for all workers that share the data directory.
+    pub node_cache_bytes: u64,
 }
 
 impl WorkerOptions {
@@ -75,7 +80,8 @@ impl WorkerOptions {
             stall_limits: StallLimits::default(),
             hang_while: None,
             outbox_bytes: 64 << 20,
-            cache_bytes: 256 << 20,
+            memory_cache_bytes: 256 << 20,
+            node_cache_bytes: DEFAULT_NODE_CACHE_BYTES,
         }
     }
 }

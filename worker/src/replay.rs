@@ -1,13 +1,12 @@
 //! Replay: training a stage once more from where it started, to compare the result with what is stored.
 
-use std::path::PathBuf;
-
 use minicpm::Compute;
 use trainer::Interrupter;
 use vocabulary::{Measurements, Stage};
 
 use crate::checkpoint::{CheckpointRef, download};
-use crate::dataset::dataset_dir;
+use crate::dataset::{LocalDataset, local_dataset};
+use crate::node_cache::NodeCache;
 use crate::standalone::StandaloneError;
 use crate::training::{Blob, Event, Order, StageTrainer, StartPoint, StepReport, Steps, Trainer};
 use storage::Storage;
@@ -21,8 +20,8 @@ pub struct ReplayOptions<'a> {
     pub start: Option<CheckpointRef>,
     /// The storage of that checkpoint and of the data.
     pub storage: &'a Storage,
-    /// The directory of downloaded datasets.
-    pub datasets: PathBuf,
+    /// Where downloads are kept on this machine.
+    pub node_cache: NodeCache,
     /// The device to train on, as in [`crate::WorkerOptions::device`].
     pub device: String,
     /// CPU threads for training.
@@ -67,7 +66,7 @@ fn train(
     trainer: &mut dyn Trainer,
     progress: &mut dyn FnMut(&StepReport),
 ) -> Result<Option<Replayed>, StandaloneError> {
-    let ReplayOptions { stage, start, storage, datasets, .. } = options;
+    let ReplayOptions { stage, start, storage, node_cache, .. } = options;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StandaloneError::Start)?;
     let start = match start {
         Some(wanted) => {
@@ -76,9 +75,10 @@ fn train(
         }
         None => None,
     };
-    let dataset_dir = runtime.block_on(dataset_dir(storage, &stage.spec.data.dataset, datasets))?;
+    let LocalDataset { dir, in_use: _in_use } =
+        runtime.block_on(local_dataset(storage, &stage.spec.data.dataset, node_cache))?;
     let failed = |source| StandaloneError::Training { stage: stage.key, source };
-    let order = Order { stage: (*stage).clone(), dataset_dir, start };
+    let order = Order { stage: (*stage).clone(), dataset_dir: dir, start };
     let mut training = trainer.start(&order).map_err(failed)?;
     let mut points = Vec::new();
     let mut steps = Steps::new(training.as_mut(), &stage.spec, || options.interrupter.should_stop().then_some(()));

@@ -22,6 +22,7 @@ use crate::home::Home;
 use crate::jobs::{Done, Prepared, RetryPolicy, prepare, store};
 use crate::leave::{Leave, orphan_grace};
 use crate::login::FailedLogins;
+use crate::node_cache::{InUse, NodeCache};
 use crate::options::WorkerOptions;
 use crate::pulse::{Quiet, Watch};
 use crate::runner::{Controls, Report, Runner};
@@ -48,6 +49,9 @@ pub(crate) struct Shell {
     /// Absent where it only speaks for a process that has ended.
     training_thread: Option<(Runner, mpsc::Receiver<Report>)>,
     cache: Cache,
+    node_cache: NodeCache,
+    /// Keeps the latest attempt's data on this machine; the training thread keeps it open.
+    data_in_use: Option<InUse>,
     storage: Option<(String, Storage)>,
     /// The address of the storage that is being opened.
     opening: Option<String>,
@@ -85,8 +89,9 @@ pub(crate) struct Shell {
 impl Shell {
     /// A shell that only delivers what is in its session.
     pub(crate) fn new(options: Arc<WorkerOptions>, home: Arc<Home>, session: Session, spool: Spool) -> Self {
-        let cache = Cache::new(options.cache_bytes);
         let time = Time::new(options.place.until_ms, Instant::now());
+        let cache = Cache::new(options.memory_cache_bytes);
+        let node_cache = NodeCache::below(&options.data_dir, options.node_cache_bytes);
         let between_looks = (options.stall_limits.step / 20).clamp(Duration::from_millis(20), BETWEEN_LOOKS);
         Self {
             options,
@@ -95,6 +100,8 @@ impl Shell {
             spool,
             training_thread: None,
             cache,
+            node_cache,
+            data_in_use: None,
             storage: None,
             opening: None,
             unprepared: None,
@@ -251,7 +258,7 @@ impl Shell {
             return Some(Event::NotPrepared { key, why });
         };
         let cached = assignment.start.as_ref().and_then(|start| self.cache.get(start));
-        let preparing = prepare(storage.clone(), self.options.data_dir.join("datasets"), assignment, cached);
+        let preparing = prepare(storage.clone(), self.node_cache.clone(), assignment, cached);
         let job = async move { Done::Prepared { key, result: preparing.await } };
         self.preparing = Some((key, self.jobs.spawn(job.instrument(span(key)))));
         None
@@ -400,7 +407,8 @@ impl Shell {
     }
 
     fn train(&mut self, key: AttemptKey, prepared: Prepared) {
-        let Prepared { task, cadence, downloaded } = prepared;
+        let Prepared { task, cadence, downloaded, in_use } = prepared;
+        self.data_in_use = in_use;
         // No other stage starts from a checkpoint in the middle of this one.
         if let Some((checkpoint, start)) = downloaded.zip(task.start())
             && checkpoint.stage != key.stage

@@ -1,6 +1,6 @@
 //! Standalone training: a stage without a coordinator, after the stages it builds on.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use minicpm::{Compute, ComputeError};
 use tokio::runtime::Runtime;
@@ -10,7 +10,8 @@ use vocabulary::text::one_line;
 use vocabulary::{Attempt, AttemptKey, Measurements, Plan, Stage, StageKey};
 
 use crate::checkpoint::{Blobs, CheckpointRef, DownloadError, UploadError, find, upload};
-use crate::dataset::{DatasetError, dataset_dir};
+use crate::dataset::{DatasetError, LocalDataset, local_dataset};
+use crate::node_cache::NodeCache;
 use crate::training::{Event, Order, StageTrainer, StartPoint, StepReport, Steps, Trainer, TrainingError};
 use storage::{Storage, StorageError};
 
@@ -215,8 +216,10 @@ impl Standalone<'_> {
         is_last: bool,
     ) -> Result<Trained, StandaloneError> {
         let failed = |source| StandaloneError::Training { stage: stage.key, source };
-        let cache = self.storage.directory().map(|dir| dir.join("datasets")).unwrap_or_default();
-        let dataset_dir = self.runtime.block_on(dataset_dir(&self.storage, &stage.spec.data.dataset, &cache))?;
+        // The storage is a folder, from which nothing is downloaded.
+        let no_cache = NodeCache::below(self.storage.directory().unwrap_or(Path::new("")), 0);
+        let data = self.runtime.block_on(local_dataset(&self.storage, &stage.spec.data.dataset, &no_cache))?;
+        let LocalDataset { dir: dataset_dir, .. } = data;
         let point = start.as_ref().map(|(checkpoint, blobs)| StartPoint {
             stage: checkpoint.stage,
             step: checkpoint.step,

@@ -6,6 +6,7 @@ use crate::auth::REVOKED;
 use crate::driver::request_error::RequestError;
 use crate::store::StoreError;
 use crate::tasks::Panicked;
+use crate::uploads::UploadError;
 
 /// A refusal or a failure.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +29,10 @@ pub(crate) enum ApiError {
     PartialDataset { dataset: String, storage: String, file: String },
     #[error("the coordinator's storage cannot be read")]
     ReadStorage(#[source] object_store::Error),
+    #[error(transparent)]
+    Upload(#[from] UploadError),
+    #[error("this coordinator only reads: start one with `windtunnel serve`")]
+    ReadsOnly,
     #[error("files cannot be deleted")]
     DeleteFiles(#[source] object_store::Error),
     #[error(transparent)]

@@ -15,18 +15,20 @@ mod checkpoints;
 mod curves;
 mod error;
 mod evaluate;
+mod figures;
 mod forget;
 mod left;
 pub(crate) mod limit;
 pub(crate) mod requests;
 mod rows;
+mod uploads;
 pub(crate) mod views;
 mod watch;
 pub(crate) mod words;
 
 use std::sync::Arc;
 
-use storage::Storage;
+use storage::{Storage, StorageId};
 use tokio_util::sync::CancellationToken;
 use vocabulary::{CampaignId, StageKey};
 
@@ -34,6 +36,7 @@ pub(crate) use checkpoints::Collection;
 pub(crate) use curves::CurveRun;
 pub(crate) use error::ApiError;
 pub(crate) use evaluate::Evaluated;
+pub(crate) use figures::{Figures, WorkerState};
 pub(crate) use forget::Forgotten;
 pub(crate) use left::Estimates;
 
@@ -41,6 +44,7 @@ use crate::driver::DriverHandle;
 use crate::driver::request_error::RequestError;
 use crate::driver::view::View;
 use crate::store::Store;
+use crate::uploads::Uploads;
 use requests::Selector;
 
 /// How long a stream waits for its reader before it is cut off.
@@ -53,6 +57,10 @@ pub(crate) struct Api {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) storage: Storage,
     pub(crate) storage_url: String,
+    /// What the marker at the root of the storage says.
+    pub(crate) storage_id: StorageId,
+    /// Datasets that clients are sending. None where it only reads.
+    pub(crate) uploads: Option<Arc<Uploads>>,
     /// How long campaigns still take, as computed last.
     pub(crate) estimates: Arc<Estimates>,
     /// Cancelled when the coordinator stops.

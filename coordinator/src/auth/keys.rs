@@ -9,7 +9,7 @@ use dial::Secret;
 use super::token::{Scope, TokenId, fresh};
 use crate::clock::unix_ms;
 use crate::lock::{DataDirLock, LiveCoordinator, LockError, locate};
-use crate::store::{self, Cause, Store, StoreError, TokenRow};
+use crate::store::{self, Cause, Place, Store, StoreError, TokenRow};
 
 /// Why the tokens of a data directory cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -40,7 +40,9 @@ impl Tokens {
     /// If the store cannot be opened, or a coordinator of an earlier version, or one on another machine, runs on it.
     pub async fn open(data_dir: &Path) -> Result<Self, TokensError> {
         // SQLite shares its write-ahead log through memory, which machines do not have in common.
-        if let Some(LiveCoordinator { machine, .. }) = locate(data_dir).filter(|live| !live.is_here()) {
+        if Place::of(data_dir).map_err(StoreError::from)? == Place::File
+            && let Some(LiveCoordinator { machine, .. }) = locate(data_dir).filter(|live| !live.is_here())
+        {
             return Err(TokensError::Elsewhere { data_dir: data_dir.to_owned(), machine });
         }
         if let Some(store) = store::open_beside(data_dir).await? {

@@ -11,12 +11,18 @@ pub(crate) enum Need {
     Scope(Scope),
 }
 
+/// The page of metrics. Its listener has no services.
+const METRICS: &str = "/metrics";
+
 /// What a method needs. One that is not in the table, such as a method of a later version, needs the most.
 pub(crate) fn need(path: &str) -> Need {
     known(path).unwrap_or(Need::Scope(Scope::Admin))
 }
 
 fn known(path: &str) -> Option<Need> {
+    if path == METRICS {
+        return Some(Need::Scope(Scope::Read));
+    }
     let (service, method) = path.strip_prefix('/')?.split_once('/')?;
     let scope = match (service, method) {
         ("grpc.health.v1.Health", _) => return Some(Need::Nothing),
@@ -29,7 +35,8 @@ fn known(path: &str) -> Option<Need> {
         ) => Scope::Read,
         (
             "windtunnel.v1.CampaignService",
-            "Submit" | "ExtendCampaign" | "BranchCampaign" | "EvaluateCampaign" | "CancelCampaign" | "RetryCampaign",
+            "Submit" | "ExtendCampaign" | "BranchCampaign" | "EvaluateCampaign" | "CancelCampaign" | "RetryCampaign"
+            | "BeginUpload" | "WriteUpload" | "CompleteUpload" | "ReadTokenizer",
         ) => Scope::Submit,
         ("windtunnel.v1.PoolService", "ListPools") => Scope::Read,
         // It runs commands as the coordinator's user.
@@ -64,6 +71,7 @@ mod tests {
             }
         }
         assert!(methods >= 12, "{methods}");
+        assert_eq!(need(crate::metrics::PATH), Need::Scope(Scope::Read));
         assert_eq!(need("/windtunnel.v1.CampaignService/FromTheFuture"), Need::Scope(Scope::Admin));
     }
 }

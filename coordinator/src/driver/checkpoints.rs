@@ -18,16 +18,18 @@ impl Driver {
     /// Has a checkpoint read and compared beside the driver. Only this worker's reports wait for it.
     pub(super) fn begin_to_verify(&mut self, worker: WorkerId, sequence: u64, claim: CheckpointClaim) {
         let (storage, inputs, checked) = (self.storage.clone(), self.own_inputs.clone(), claim.clone());
-        let (slots, id) = (self.verification_slots.clone(), self.storage_id.clone());
-        self.wait_for(worker, sequence, Checking::Written(claim), move |verification| async move {
+        let (slots, id, verification) = (self.verification_slots.clone(), self.storage_id.clone(), self.verification);
+        self.wait_for(worker, sequence, Checking::Written(claim), move |number| async move {
             let tell = |error: &VerifyError| {
                 // For display. Should the queue be full, the next try says it again.
                 let trouble = one_line(error);
-                let _ = inputs.try_send(Input::CannotVerifyYet { worker, verification, trouble });
+                let _ = inputs.try_send(Input::CannotVerifyYet { worker, verification: number, trouble });
             };
-            let outcome = verify::verify_patiently(storage.as_ref(), Some(&id), &checked, WRITTEN, &slots, tell).await;
+            let marker = Some(&id);
+            let outcome =
+                verify::verify_patiently(storage.as_ref(), marker, &checked, verification, WRITTEN, &slots, tell).await;
             // The driver may have stopped. The worker then reports it again to the next one.
-            let _ = inputs.send(Input::Verified { worker, verification, outcome }).await;
+            let _ = inputs.send(Input::Verified { worker, verification: number, outcome }).await;
         });
     }
 
@@ -77,6 +79,7 @@ impl Driver {
         let verifying = self.conversations.get_mut(&worker).and_then(|known| known.verifying.as_mut());
         if let Some(verifying) = verifying.filter(|verifying| verifying.id == verification) {
             verifying.trouble = Some(trouble);
+            self.counters.unreadable();
             batch.is_visible = true;
         }
     }

@@ -11,6 +11,7 @@ use super::input::{Cancelled, Extended, Extension, Input, Request, Retried, Subm
 use super::patience::Stall;
 use super::request_error::RequestError;
 use super::view::View;
+use crate::counters::Counters;
 use crate::store::Term;
 use crate::tasks::{Alarm, Panicked};
 
@@ -27,6 +28,7 @@ pub(crate) struct DriverHandle {
     demand: watch::Sender<Demand>,
     stalls: watch::Receiver<Option<Stall>>,
     alarm: Alarm,
+    counters: Arc<Counters>,
     term: Term,
     /// Of looks that are computed.
     turns: Arc<Semaphore>,
@@ -39,14 +41,26 @@ impl DriverHandle {
         demand: watch::Sender<Demand>,
         stalls: watch::Receiver<Option<Stall>>,
         alarm: Alarm,
+        counters: Arc<Counters>,
         term: Term,
     ) -> Self {
-        Self { inputs, changes, demand, stalls, alarm, term, turns: Arc::new(Semaphore::new(looks_at_a_time())) }
+        let turns = Arc::new(Semaphore::new(looks_at_a_time()));
+        Self { inputs, changes, demand, stalls, alarm, counters, term, turns }
     }
 
     /// Where a panic is reported that the coordinator cannot live with.
     pub(crate) fn alarm(&self) -> &Alarm {
         &self.alarm
+    }
+
+    /// Counts of what the driver did.
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// How many inputs wait for the driver.
+    pub(crate) fn queue_length(&self) -> usize {
+        self.inputs.max_capacity() - self.inputs.capacity()
     }
 
     /// In which this coordinator writes.

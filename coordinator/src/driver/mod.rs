@@ -47,12 +47,14 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
-use vocabulary::{CampaignId, WorkerId};
+use vocabulary::{AttemptKey, CampaignId, WorkerId};
 
 use crate::clock::unix_ms;
+use crate::counters::Counters;
 use crate::home::Opened as OpenedStorage;
-use crate::store::{Store, StoreError, Term};
+use crate::store::{Commit, CurvePoint, Store, StoreError, Term};
 use crate::tasks::{Alarm, Panicked};
+use crate::verify::Verification;
 use batch::{Afterwards, Batch};
 use conversation::Conversation;
 use deletions::Deletions;
@@ -115,9 +117,35 @@ pub enum RestoreStateError {
 /// Whether a driver is the store's writer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Access {
-    Writes,
+    /// It is, in this term.
+    Writes(Term),
     /// It answers what may be read, as things stood when it started.
     Reads,
+}
+
+impl Access {
+    fn term(self) -> Term {
+        match self {
+            Self::Writes(term) => term,
+            Self::Reads => Term::NONE,
+        }
+    }
+}
+
+impl RunError {
+    /// Whether the writer's term is over, so that another one may begin in the same process.
+    #[must_use]
+    pub fn is_term_over(&self) -> bool {
+        matches!(self, Self::Commit(error) | Self::Read(error) if error.is_term_over())
+    }
+}
+
+impl RestoreStateError {
+    /// Whether the store went away meanwhile, or somebody else took it over.
+    #[must_use]
+    pub fn is_term_over(&self) -> bool {
+        matches!(self, Self::TakeOver(error) | Self::Read(error) if error.is_term_over())
+    }
 }
 
 /// See the [module's page](self).
@@ -132,6 +160,8 @@ pub(crate) struct Driver {
     storage_url: String,
     /// What tells it from others.
     storage_id: StorageId,
+    /// How much of a new checkpoint is read.
+    verification: Verification,
     conversations: BTreeMap<WorkerId, Conversation>,
     notes: Arc<Notes>,
     index: Index,
@@ -152,12 +182,13 @@ pub(crate) struct Driver {
     alarm: Alarm,
     alarms: mpsc::UnboundedReceiver<Panicked>,
     changes: watch::Sender<u64>,
+    counters: Arc<Counters>,
     /// What the scheduler could use, for pools.
     demand: watch::Sender<Demand>,
 }
 
 impl Driver {
-    /// Restores the state that the store holds.
+    /// Restores the state that the store holds. Whoever writes has begun its term before.
     pub(crate) async fn restore(
         settings: Settings,
         store: Arc<dyn Store>,
@@ -166,10 +197,7 @@ impl Driver {
         stop: CancellationToken,
     ) -> Result<(Self, DriverHandle), RestoreStateError> {
         let started = Instant::now();
-        let term = match access {
-            Access::Writes => store.begin_term().await.map_err(RestoreStateError::TakeOver)?,
-            Access::Reads => Term::NONE,
-        };
+        let term = access.term();
         let Restored { scheduler, log_rows, in_snapshot } = restore::restore(settings, store.as_ref()).await?;
         let mut notes = Notes::default();
         for row in store.campaign_rows().await.map_err(RestoreStateError::Read)? {
@@ -181,8 +209,16 @@ impl Driver {
         let (changes, changed) = watch::channel(0);
         let (demand, _) = watch::channel(scheduler.demand());
         let (patience, (alarm, alarms)) = (Patience::new(stop), Alarm::new());
-        let handle =
-            DriverHandle::new(own_inputs.clone(), changed, demand.clone(), patience.stalls(), alarm.clone(), term);
+        let counters = Arc::<Counters>::default();
+        let handle = DriverHandle::new(
+            own_inputs.clone(),
+            changed,
+            demand.clone(),
+            patience.stalls(),
+            alarm.clone(),
+            counters.clone(),
+            term,
+        );
         let conversations = BTreeMap::new();
         let driver = Self {
             scheduler,
@@ -192,6 +228,7 @@ impl Driver {
             storage: storage.storage.store().clone(),
             storage_url: storage.address,
             storage_id: storage.id,
+            verification: storage.verification,
             conversations,
             notes: Arc::new(notes),
             index,
@@ -208,6 +245,7 @@ impl Driver {
             alarm,
             alarms,
             changes,
+            counters,
             demand,
         };
         Ok((driver, handle))
@@ -216,7 +254,7 @@ impl Driver {
     /// Runs until it is told to stop. What was taken in is committed by then; what still waits, workers send again to the
     /// next coordinator.
     pub(crate) async fn run(mut self, stop: CancellationToken) -> Result<(), RunError> {
-        if self.access == Access::Writes {
+        if self.access != Access::Reads {
             self.resume_deletions();
         }
         loop {
@@ -309,8 +347,11 @@ impl Driver {
                 return Err(RunError::ReadsOnly);
             }
             let commit = batch.take_commit();
+            let begun = Instant::now();
             let committed = self.patience.call("commit", || self.store.commit(self.term, &commit)).await;
             committed.map_err(RunError::Commit)?;
+            let sizes = commit.checkpoints.iter().map(|checkpoint| checkpoint.bytes);
+            self.counters.committed(begun.elapsed(), &commit.facts, sizes, self.tokens(&commit));
             self.snapshots.note(commit.facts.len());
         }
         for (worker, welcome) in std::mem::take(&mut batch.welcomes) {
@@ -351,9 +392,18 @@ impl Driver {
         Ok(())
     }
 
+    /// The tokens of the steps whose points are committed.
+    fn tokens(&self, commit: &Commit) -> u64 {
+        let tokens = |(key, points): &(AttemptKey, Vec<CurvePoint>)| {
+            let batch = self.scheduler.stage(&key.stage).map_or(0, |stage| stage.spec.batch.tokens());
+            batch.saturating_mul(points.len() as u64)
+        };
+        commit.curve.iter().map(tokens).fold(0, u64::saturating_add)
+    }
+
     /// When time has to pass. For who only reads it stands still: leases are the affair of the coordinator that writes.
     fn next_deadline(&self) -> Option<Timestamp> {
-        self.scheduler.next_deadline().filter(|_| self.access == Access::Writes)
+        self.scheduler.next_deadline().filter(|_| self.access != Access::Reads)
     }
 
     /// A copy of the state for people, which takes a moment however large the state is.

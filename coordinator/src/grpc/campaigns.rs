@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures::StreamExt;
 use futures::stream::Map;
 use proto::convert::sent_plan;
-use proto::limits::MAX_MESSAGE_BYTES;
+use proto::limits::{MAX_MESSAGE_BYTES, PART_BYTES};
 use proto::v1::campaign_service_server::CampaignService;
 use proto::v1::{self, CampaignUpdate, ResultRows, StageCurve};
 use tokio::sync::mpsc;
@@ -64,6 +64,7 @@ impl CampaignService for CampaignHandlers {
     type ReadCheckpointsStream = InParts<v1::ListCheckpointsResponse>;
     type RemoveCheckpointsStream = InParts<v1::CollectCheckpointsResponse>;
     type GetResultRowsStream = Encoded<(StageKey, Rows), ResultRows>;
+    type ReadTokenizerStream = InParts<v1::TokenizerPart>;
 
     async fn get_info(&self, _: Request<v1::GetInfoRequest>) -> Answer<v1::Info> {
         Ok(Response::new(v1::Info {
@@ -72,6 +73,7 @@ impl CampaignService for CampaignHandlers {
             process_id: std::process::id(),
             protocol: proto::PROTOCOL,
             troubles: self.api.troubles().await?,
+            storage_id: self.api.storage_id.to_string(),
         }))
     }
 
@@ -235,5 +237,26 @@ impl CampaignService for CampaignHandlers {
             return Ok(listed);
         }
         whole(encode::collection(self.api.collect(decode::collect(request)?).await?))
+    }
+
+    async fn begin_upload(&self, request: Request<v1::BeginUploadRequest>) -> Answer<v1::BeginUploadResponse> {
+        let begun = self.api.begin_upload(decode::begin_upload(request.into_inner())?).await?;
+        Ok(Response::new(encode::begun(begun)))
+    }
+
+    async fn write_upload(&self, request: Request<v1::WriteUploadRequest>) -> Answer<v1::WriteUploadResponse> {
+        let (dataset, piece) = decode::write_upload(request.into_inner())?;
+        Ok(Response::new(encode::written(self.api.write_upload(dataset, piece).await?)))
+    }
+
+    async fn complete_upload(&self, request: Request<v1::CompleteUploadRequest>) -> Answer<v1::CompleteUploadResponse> {
+        let completed = self.api.complete_upload(decode::dataset(&request.into_inner().dataset)?).await?;
+        Ok(Response::new(v1::CompleteUploadResponse { begun: completed.is_some() }))
+    }
+
+    async fn read_tokenizer(&self, request: Request<v1::ReadTokenizerRequest>) -> Answer<Self::ReadTokenizerStream> {
+        let tokenizer = self.api.tokenizer(decode::dataset(&request.into_inner().dataset)?).await?;
+        let part = |content: &[u8]| v1::TokenizerPart { content: content.to_vec() };
+        Ok(in_parts(tokenizer.chunks(PART_BYTES).map(part).collect()))
     }
 }

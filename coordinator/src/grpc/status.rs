@@ -10,6 +10,7 @@ use crate::api::ApiError;
 use crate::driver::request_error::RequestError;
 use crate::driver::to_worker::SessionEnd;
 use crate::store::StoreError;
+use crate::uploads::UploadError;
 
 impl From<ApiError> for Status {
     fn from(error: ApiError) -> Self {
@@ -19,6 +20,9 @@ impl From<ApiError> for Status {
             ApiError::Recipe(_) | ApiError::Growth(_) => Self::invalid_argument(message),
             ApiError::NoDataset { .. } | ApiError::PartialDataset { .. } => Self::failed_precondition(message),
             ApiError::ReadStorage(_) | ApiError::DeleteFiles(_) => Self::unavailable(message),
+            ApiError::Upload(error) if error.is_retryable() => Self::unavailable(message),
+            ApiError::Upload(UploadError::Manifest(_)) => Self::invalid_argument(message),
+            ApiError::Upload(_) | ApiError::ReadsOnly => Self::failed_precondition(message),
             ApiError::Store(error) => of_store(&error, message),
             ApiError::Panicked(_) => Self::internal(message),
             ApiError::TokenRevoked => Self::unauthenticated(message),

@@ -7,13 +7,11 @@ use std::sync::Arc;
 
 use dial::Rendezvous;
 use rcgen::CertifiedKey;
-use tonic::transport::{Identity, ServerTlsConfig};
 use tracing::info;
 
 use crate::auth::{Scope, Tokens, read_token};
 use crate::lock::machine;
 use crate::store::{Store, StoreError, TokenState};
-use crate::tls::HANDSHAKE_TIMEOUT;
 
 /// Keeps what was announced last, in the data directory: workers that outlive a coordinator are recognised by their token, so
 /// the next one announces the same tokens.
@@ -51,9 +49,9 @@ impl OwnCertificate {
         Ok(Self { names, made })
     }
 
-    pub(super) fn tls(&self) -> ServerTlsConfig {
-        let identity = Identity::from_pem(self.made.cert.pem(), self.made.signing_key.serialize_pem());
-        ServerTlsConfig::new().identity(identity).timeout(HANDSHAKE_TIMEOUT)
+    /// The certificate and its private key, as PEM.
+    pub(super) fn pem(&self) -> (String, String) {
+        (self.made.cert.pem(), self.made.signing_key.serialize_pem())
     }
 }
 

@@ -1,5 +1,6 @@
 //! A running coordinator.
 
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -17,7 +18,7 @@ use crate::incoming::{ConnectionCounts, Gate};
 use crate::lock::DataDirLock;
 use crate::pools::{LocalPool, LocalPoolOptions, PoolError, PoolEvent, WorkersGone};
 use crate::socket::SocketFile;
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 use crate::tasks::{Alarm, caught};
 
 /// How long streams may take to end once they were told to.
@@ -31,6 +32,8 @@ pub(super) type Outcome = Result<(), Arc<RunError>>;
 pub struct Handle {
     pub(super) url: String,
     pub(super) public_url: String,
+    pub(super) metrics_url: Option<String>,
+    pub(super) address: SocketAddr,
     pub(super) storage: String,
     pub(super) driver_handle: DriverHandle,
     pub(super) pools: Mutex<Vec<LocalPool>>,
@@ -62,6 +65,18 @@ impl Handle {
     #[must_use]
     pub fn public_url(&self) -> &str {
         &self.public_url
+    }
+
+    /// Where its metrics are, if they are served.
+    #[must_use]
+    pub fn metrics_url(&self) -> Option<&str> {
+        self.metrics_url.as_deref()
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// Counts of the connections to its public address.
@@ -143,9 +158,21 @@ impl Handle {
     }
 }
 
-/// Runs the driver to its end.
-pub(super) async fn drive(driver: Driver, stop: CancellationToken, ended: watch::Sender<Option<Outcome>>) {
-    let outcome = caught("the coordinator", driver.run(stop.clone())).await;
+/// Runs the driver to its end, which is that of its term at the latest.
+pub(super) async fn drive(
+    driver: Driver,
+    over: impl Future<Output = StoreError>,
+    stop: CancellationToken,
+    ended: watch::Sender<Option<Outcome>>,
+) {
+    let driven = async {
+        tokio::select! {
+            biased;
+            outcome = driver.run(stop.clone()) => outcome,
+            error = over => Err(RunError::Commit(error)),
+        }
+    };
+    let outcome = caught("the coordinator", driven).await;
     let outcome = outcome.unwrap_or_else(|panicked| Err(RunError::Panicked(panicked)));
     if let Err(error) = &outcome {
         error!(error = error as &dyn std::error::Error, "the coordinator stops on an error");

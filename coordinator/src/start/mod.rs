@@ -2,25 +2,28 @@
 
 mod announce;
 mod handle;
+mod known;
 mod options;
 mod server;
+mod standby;
 
 use std::fs::DirBuilder;
 use std::io;
 use std::net::SocketAddr;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
+use futures::future::OptionFuture;
 use futures::{Stream, StreamExt as _};
+use storage::Storage;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::ServerTlsConfig;
-use tracing::{info, warn};
+use tracing::info;
 
-use crate::STORE_FILE;
 use crate::api::Api;
 use crate::auth::{Guard, of_this_user, with_logins};
 use crate::driver::{Access, Driver, DriverHandle, RestoreStateError};
@@ -28,17 +31,23 @@ use crate::grpc::{CampaignHandlers, PoolHandlers, WorkerHandlers};
 use crate::home;
 use crate::incoming::{self, Accepted, Gate, ServerLimits};
 use crate::lock::{DataDirLock, LiveCoordinator, LockError, machine};
+use crate::metrics::{self, MetricsDoor};
 use crate::pools::slurm::{SlurmPools, Surroundings};
 use crate::pools::{LocalPoolOptions, SlurmOptions};
 use crate::socket::SocketFile;
-use crate::store::{self, Store, StoreError};
-use crate::tls::TlsFiles;
+use crate::store::{StorageNote, Store, Term, Turn};
+use crate::tls::{TlsFiles, with_own};
+use crate::uploads::{UploadLimits, Uploads};
 pub use announce::AnnounceError;
 use announce::{Announced, OwnCertificate};
 pub use handle::Handle;
 use handle::drive;
+use known::{Claimed, Known, Ports};
 pub use options::{CoordinatorOptions, StartError};
 use server::{Door, routes};
+
+/// Connections at a time to the listener of metrics.
+const MOST_WATCHERS: usize = 64;
 
 /// Starts coordinators. A running one is a [`Handle`].
 #[derive(Debug)]
@@ -53,21 +62,25 @@ impl Coordinator {
     pub async fn start(options: CoordinatorOptions) -> Result<Handle, StartError> {
         let (listen, insecure) = (options.listen, options.insecure);
         let is_reachable = !listen.ip().is_loopback();
-        if is_reachable && options.tls.is_none() && options.announce.is_none() && !insecure {
-            return Err(StartError::NotLoopback { listen });
+        let has_certificate = options.tls.is_some() || options.announce.is_some();
+        for listen in [Some(listen), options.metrics].into_iter().flatten() {
+            if !listen.ip().is_loopback() && !has_certificate && !insecure {
+                return Err(StartError::NotLoopback { listen });
+            }
         }
         let announce = options.announce.clone();
         let own = announce.as_ref().map(|_| OwnCertificate::make(listen)).transpose()?;
         let tls = match &own {
-            Some(own) => Some(own.tls()),
+            Some(own) => Some(with_own(own.pem())),
             None => options.tls.as_ref().map(TlsFiles::read).transpose()?,
         };
         let limits = options.limits.within_descriptors();
         let require_token = options.require_token || (is_reachable && !insecure);
-        let opened = Opened::open(CoordinatorOptions { limits, require_token, ..options }).await?;
+        let options = CoordinatorOptions { limits, require_token, ..options };
+        let claimed = Claimed::take(&options).await?;
         let (listener, address) = bind(listen).await?;
-        let inside = match opened.lock {
-            Some(_) => SocketFile::listen_in(&opened.data_dir)?,
+        let (inside, socket) = match claimed.lock {
+            Some(_) => SocketFile::listen_in(&claimed.data_dir)?,
             // Beside the coordinator that has the data directory.
             None => SocketFile::listen_elsewhere()?,
         };
@@ -75,6 +88,15 @@ impl Coordinator {
             Some(_) => format!("https://{address}"),
             None => format!("http://{}", reachable(address)),
         };
+        let known = claimed.open_store(&options, &public_url).await?;
+        let mut ports = Ports { listener, inside, tls: tls.clone(), listen };
+        known.wait_for_turn(&options, &mut ports, &socket, &public_url).await?;
+        let Ports { listener, inside, .. } = ports;
+        let metrics = match options.metrics {
+            Some(listen) => Some(Metrics::bind(listen, tls.clone(), insecure).await?),
+            None => None,
+        };
+        let opened = Opened::restore(known, options).await?;
         let (has_logins, guard) = (tls.is_none() && opened.guard.asks(), Arc::clone(&opened.guard));
         let incoming = move |gate| {
             let accepted = incoming::within_limits(incoming::tcp(listener), gate);
@@ -82,7 +104,8 @@ impl Coordinator {
         };
         let dialled_from_nodes = dialled_from_nodes(address, tls.is_some());
         let data_dir = opened.data_dir.clone();
-        let entrance = Entrance { incoming, tls, inside: Some(inside), public_url, dialled_from_nodes };
+        let inside = Some((inside, socket));
+        let entrance = Entrance { incoming, tls, inside, public_url, address, dialled_from_nodes, metrics };
         let mut handle = opened.serve(entrance).await?;
         if let Some((file, own)) = announce.zip(own) {
             match Announced::write(file, &own, address.port(), &data_dir, Arc::clone(&handle.store)).await {
@@ -106,11 +129,17 @@ impl Coordinator {
         S: Stream<Item = io::Result<(IO, SocketAddr)>> + Send + 'static,
         IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
+        let listen = options.listen;
         let tls = options.tls.as_ref().map(TlsFiles::read).transpose()?;
-        let opened = Opened::open(options).await?;
+        let known = Claimed::take(&options).await?.open_store(&options, &url).await?;
+        if let Turn::Held(leader) = &known.turn {
+            return Err(known.led_by(leader.as_ref()));
+        }
+        let opened = Opened::restore(known, options).await?;
         let incoming = move |gate| incoming::within_limits(incoming, gate);
-        let dialled_from_nodes = url.clone();
-        opened.serve(Entrance { incoming, tls, inside: None, public_url: url, dialled_from_nodes }).await
+        let (dialled_from_nodes, public_url) = (url.clone(), url);
+        let (inside, address, metrics) = (None, listen, None);
+        opened.serve(Entrance { incoming, tls, inside, public_url, address, dialled_from_nodes, metrics }).await
     }
 }
 
@@ -122,14 +151,37 @@ struct Entrance<F> {
     /// For processes of this user on this machine.
     inside: Option<(UnixListener, SocketFile)>,
     public_url: String,
+    address: SocketAddr,
     /// The address that jobs on other machines dial.
     dialled_from_nodes: String,
+    metrics: Option<Metrics>,
+}
+
+/// The listener of `GET /metrics`.
+struct Metrics {
+    listener: TcpListener,
+    url: String,
+    tls: Option<ServerTlsConfig>,
+    needs_tokens: bool,
+}
+
+impl Metrics {
+    /// On loopback it speaks plain HTTP with everybody, as such pages do.
+    async fn bind(listen: SocketAddr, tls: Option<ServerTlsConfig>, insecure: bool) -> Result<Self, StartError> {
+        let is_reachable = !listen.ip().is_loopback();
+        let tls = tls.filter(|_| is_reachable);
+        let (listener, address) = bind(listen).await?;
+        let (scheme, address) = if tls.is_some() { ("https", address) } else { ("http", reachable(address)) };
+        let url = format!("{scheme}://{address}{}", metrics::PATH);
+        Ok(Self { listener, url, tls, needs_tokens: is_reachable && !insecure })
+    }
 }
 
 /// A coordinator that has restored its state and does not serve yet.
 struct Opened {
     data_dir: PathBuf,
     limits: ServerLimits,
+    uploads: UploadLimits,
     local_workers: Option<LocalPoolOptions>,
     slurm: Option<SlurmOptions>,
     lock: Option<DataDirLock>,
@@ -137,54 +189,69 @@ struct Opened {
     storage: home::Opened,
     driver: Driver,
     driver_handle: DriverHandle,
+    /// The term it writes in.
+    term: Option<Term>,
     /// Cancelled when the coordinator stops.
     stop: CancellationToken,
     guard: Arc<Guard>,
 }
 
 impl Opened {
-    async fn open(options: CoordinatorOptions) -> Result<Self, StartError> {
+    /// Begins a term and reads what was left, in this order: after that nobody else writes.
+    async fn restore(known: Known, options: CoordinatorOptions) -> Result<Self, StartError> {
+        let Known { data_dir, lock, store, guard, .. } = known;
         let CoordinatorOptions {
-            data_dir,
             storage,
-            store,
+            verification,
             settings,
             local_workers,
             slurm,
             limits,
-            require_token,
+            uploads,
             reads_only,
             ..
         } = options;
-        let data_dir = make_data_dir(&data_dir)?;
-        let lock = if reads_only { None } else { Some(take_lock(&data_dir).await?) };
-        if lock.is_some() && std::fs::metadata(&data_dir).is_ok_and(|found| found.permissions().mode() & 0o077 != 0) {
-            let path = data_dir.display();
-            warn!(%path, "other users may look into the data directory: chmod 700 it, unless you share it on purpose");
-        }
-        let store = match store {
-            Some(store) => store,
-            None => {
-                let opened = match reads_only {
-                    true => store::open_beside(&data_dir).await.and_then(|store| store.ok_or(StoreError::Earlier)),
-                    false => store::open_in(&data_dir).await,
-                };
-                opened.map_err(|source| StartError::Store { path: data_dir.join(STORE_FILE), source })?
+        let term = match reads_only {
+            true => None,
+            false => Some(store.begin_term().await.map_err(RestoreStateError::TakeOver)?),
+        };
+        let mut storage = match term {
+            None => home::look(&data_dir)?,
+            Some(term) => {
+                let noted = store.noted_storage().await.map_err(RestoreStateError::Read)?;
+                // Another coordinator of this store has chosen it.
+                if let Some(noted) = noted.filter(|_| home::noted(&data_dir).is_ok_and(|own| own.is_none())) {
+                    home::note(&data_dir, &noted)?;
+                }
+                let is_used = !store.campaign_rows().await.map_err(RestoreStateError::Read)?.is_empty();
+                let opened = home::open(&data_dir, storage.as_deref(), is_used).await?;
+                let note = StorageNote { address: opened.address.clone(), id: opened.id.to_string() };
+                store.note_storage(term, &note).await.map_err(RestoreStateError::TakeOver)?;
+                opened
             }
         };
-        let storage = if reads_only {
-            home::look(&data_dir)?
-        } else {
-            let is_used = !store.campaign_rows().await.map_err(RestoreStateError::Read)?.is_empty();
-            home::open(&data_dir, storage.as_deref(), is_used).await?
-        };
+        if let Some(verification) = verification {
+            storage.verification = verification;
+        }
         let stop = CancellationToken::new();
-        let access = if reads_only { Access::Reads } else { Access::Writes };
+        let access = term.map_or(Access::Reads, Access::Writes);
         let restored = Driver::restore(settings, store.clone(), storage.clone(), access, stop.clone()).await?;
         let (driver, driver_handle) = restored;
-
-        let guard = Arc::new(Guard::new(store.clone(), require_token));
-        Ok(Self { data_dir, limits, local_workers, slurm, lock, store, storage, driver, driver_handle, stop, guard })
+        Ok(Self {
+            data_dir,
+            limits,
+            uploads,
+            local_workers,
+            slurm,
+            lock,
+            store,
+            storage,
+            driver,
+            driver_handle,
+            term,
+            stop,
+            guard,
+        })
     }
 
     async fn serve<F, S, IO>(self, entrance: Entrance<F>) -> Result<Handle, StartError>
@@ -193,19 +260,38 @@ impl Opened {
         S: Stream<Item = io::Result<Accepted<IO>>> + Send + 'static,
         IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let Self { data_dir, limits, local_workers, slurm, lock, store, storage, driver, driver_handle, stop, guard } =
-            self;
-        let Entrance { incoming, tls, inside, public_url, dialled_from_nodes } = entrance;
+        let Self {
+            data_dir,
+            limits,
+            uploads,
+            local_workers,
+            slurm,
+            lock,
+            store,
+            storage,
+            driver,
+            driver_handle,
+            term,
+            stop,
+            guard,
+        } = self;
+        let Entrance { incoming, tls, inside, public_url, address, dialled_from_nodes, metrics } = entrance;
         let needs_tokens = guard.asks();
         let (inside, socket) = inside.unzip();
         let url = socket.as_ref().map_or_else(|| public_url.clone(), SocketFile::url);
         let [close, cut] = std::array::from_fn(|_| CancellationToken::new());
         let folders = storage.storage.directory().unwrap_or(&data_dir).to_owned();
+        let uploads = match lock {
+            Some(_) => Some(open_uploads(data_dir, &storage.storage, uploads).await),
+            None => None,
+        };
         let api = Api {
             driver: driver_handle.clone(),
             store: store.clone(),
             storage: storage.storage,
             storage_url: storage.address.clone(),
+            storage_id: storage.id.clone(),
+            uploads,
             estimates: Arc::default(),
             stop: stop.clone(),
         };
@@ -225,6 +311,7 @@ impl Opened {
         };
         let pools = PoolHandlers { pools: pools.map_err(RestoreStateError::Read)? };
         let workers = WorkerHandlers::new(driver_handle.clone(), Arc::clone(&guard), limits, stop.clone());
+        let (watched, metrics_store) = (api.clone(), store.clone());
         let campaigns = CampaignHandlers { api, guard: Arc::clone(&guard) };
         let routes = routes(campaigns, pools, workers).await;
         // Each listener has its own limits: a crowd at one does not lock out the other.
@@ -236,15 +323,27 @@ impl Opened {
             door.clone().serve(of_this_user(accepted), None)
         });
         let served = door.serve(incoming(Arc::clone(&gate)), tls);
+        let metrics_url = metrics.as_ref().map(|metrics| metrics.url.clone());
+        let served_metrics = metrics.map(|Metrics { listener, tls, needs_tokens, .. }| {
+            let guard = Arc::new(Guard::new(metrics_store, needs_tokens));
+            let limits = ServerLimits { connections: MOST_WATCHERS, ..limits };
+            let accepted = incoming::within_limits(incoming::tcp(listener), Gate::new(limits, cut.clone()));
+            let door =
+                MetricsDoor { api: watched, guard, gate: gate.clone(), latest: Arc::default(), close: close.clone() };
+            door.serve(accepted, tls)
+        });
         let server = driver_handle.alarm().spawn("the server", async move {
-            tokio::join!(served, async {
-                if let Some(served) = served_inside {
-                    served.await
-                }
-            });
+            tokio::join!(served, OptionFuture::from(served_inside), OptionFuture::from(served_metrics));
         });
         let (ended, outcome) = watch::channel(None);
-        let driver = tokio::spawn(drive(driver, stop.clone(), ended));
+        let kept = store.clone();
+        let over = async move {
+            match term {
+                Some(term) => kept.keep_term(term).await,
+                None => std::future::pending().await,
+            }
+        };
+        let driver = tokio::spawn(drive(driver, over, stop.clone(), ended));
         if let Some(lock) = &lock {
             let path = socket.as_ref().map(|socket| socket.path.clone());
             lock.announce(&LiveCoordinator::here(public_url.clone(), path))?;
@@ -254,6 +353,8 @@ impl Opened {
         let handle = Handle {
             url,
             public_url,
+            metrics_url,
+            address,
             storage: storage.address,
             driver_handle,
             pools: Mutex::default(),
@@ -283,6 +384,13 @@ pub(crate) fn make_data_dir(data_dir: &Path) -> Result<PathBuf, StartError> {
     // For this user alone. One that is there keeps its mode: its owner may share it.
     let made = DirBuilder::new().recursive(true).mode(0o700).create(data_dir).and_then(|()| data_dir.canonicalize());
     made.map_err(|source| StartError::DataDir { data_dir: data_dir.to_owned(), source })
+}
+
+async fn open_uploads(data_dir: PathBuf, storage: &Storage, limits: UploadLimits) -> Arc<Uploads> {
+    let store = storage.store().clone();
+    let open = move || Uploads::open(&data_dir, store, limits);
+    let opened = tokio::task::spawn_blocking(open).await;
+    Arc::new(opened.expect("the thread that opens uploads neither panics nor is stopped"))
 }
 
 pub(crate) async fn take_lock(data_dir: &Path) -> Result<DataDirLock, LockError> {

@@ -14,8 +14,10 @@ use crate::incoming::ServerLimits;
 use crate::lock::LockError;
 use crate::pools::{LocalPoolOptions, PoolError, SlurmOptions};
 use crate::socket::SocketError;
-use crate::store::{Store, StoreError};
+use crate::store::{Place, Store, StoreError};
 use crate::tls::{TlsError, TlsFiles};
+use crate::uploads::UploadLimits;
+use crate::verify::Verification;
 
 /// What to start.
 #[derive(Debug, Clone)]
@@ -25,10 +27,20 @@ pub struct CoordinatorOptions {
     /// Address or path of the storage of datasets and checkpoints. Without one, it is what the data directory had before, or
     /// else the data directory itself.
     pub storage: Option<String>,
+    /// What of a new checkpoint is read before it is committed; `None` for what is usual for the kind of storage.
+    pub verification: Option<Verification>,
     /// Where to listen. Port 0 takes any that is free.
     pub listen: SocketAddr,
+    /// Where to answer `GET /metrics`; nowhere if `None`. Port 0 takes any that is free. Where other machines can reach it, the
+    /// same rules hold as for `listen`, and callers need a token unless it is insecure.
+    pub metrics: Option<SocketAddr>,
     /// The store to use in place of the one in the data directory, which is then not created.
     pub store: Option<Arc<dyn Store>>,
+    /// Which store to use, and to remember for this data directory. Without one, it is the one it had before, or else its own
+    /// file.
+    pub place: Option<Place>,
+    /// Whether to wait where another coordinator leads the store.
+    pub stands_by: bool,
     /// Leases and heartbeats.
     pub settings: Settings,
     /// Workers to start on this machine.
@@ -46,6 +58,8 @@ pub struct CoordinatorOptions {
     pub insecure: bool,
     /// Bounds on connections, streams and calls.
     pub limits: ServerLimits,
+    /// Bounds on datasets that clients send.
+    pub uploads: UploadLimits,
     /// Whether it only answers what may be read: it neither takes the data directory for itself nor changes anything in it, so
     /// another coordinator may start meanwhile. What changes after the start it does not see.
     pub reads_only: bool,
@@ -58,7 +72,11 @@ impl CoordinatorOptions {
         Self {
             data_dir: data_dir.into(),
             storage: None,
+            verification: None,
             store: None,
+            metrics: None,
+            place: None,
+            stands_by: false,
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             settings: Settings::default(),
             local_workers: None,
@@ -68,6 +86,7 @@ impl CoordinatorOptions {
             require_token: true,
             insecure: false,
             limits: ServerLimits::default(),
+            uploads: UploadLimits::default(),
             reads_only: false,
         }
     }
@@ -101,13 +120,21 @@ pub enum StartError {
     #[error(transparent)]
     Lock(#[from] LockError),
     /// The state cannot be opened.
-    #[error("cannot open {}", .path.display())]
+    #[error("cannot open the store {place}")]
     Store {
-        /// The file.
-        path: PathBuf,
+        /// The file, or the address.
+        place: String,
         /// The cause.
         #[source]
         source: StoreError,
+    },
+    /// Another coordinator leads the store.
+    #[error("the store {place} is in use by {by}: give its address with --coordinator")]
+    Led {
+        /// The address.
+        place: String,
+        /// The other one.
+        by: String,
     },
     /// The state cannot be restored.
     #[error(transparent)]
@@ -133,4 +160,16 @@ pub enum StartError {
     /// Workers cannot be started.
     #[error("cannot start workers")]
     Workers(#[from] PoolError),
+}
+
+impl StartError {
+    /// Whether the store cannot be reached now, or was taken over meanwhile: the same start may succeed later.
+    #[must_use]
+    pub fn is_store_away(&self) -> bool {
+        match self {
+            Self::Store { source, .. } => source.is_term_over(),
+            Self::Restore(error) => error.is_term_over(),
+            _ => false,
+        }
+    }
 }

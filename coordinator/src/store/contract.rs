@@ -15,6 +15,7 @@ use super::snapshot::{PackedSnapshot, UnusableSnapshot};
 use super::speaker::Speaker;
 use super::term::Term;
 use super::token::TokenRow;
+use super::turn::{StorageNote, Turn};
 
 /// Everything the coordinator remembers.
 ///
@@ -26,7 +27,7 @@ use super::token::TokenRow;
 ///   writes. Beginning a term ends the one before it: from then on its writes are refused with [`StoreError::Deposed`], and
 ///   what the new writer reads is all that the old one has committed or ever will.
 /// - **Durable**: what [`commit`](Self::commit) returned from outlives everything the implementation says it outlives: for
-///   SQLite, a loss of power.
+///   SQLite and PostgreSQL, a loss of power.
 /// - **Checked**: each row of the log is chained to the one before it, and the log's end is noted apart. Reading it gives
 ///   all of it or says which row is damaged. A snapshot is usable only if it is of this log and as it was written.
 /// - **A curve has each step once**: the first row for a step stays. So do the first rows behind a result.
@@ -39,6 +40,44 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// # Errors
     /// If it cannot be written.
     async fn begin_term(&self) -> Result<Term, StoreError>;
+
+    /// Asks whether this store may begin a term without ending another's, and keeps it for this store if so. Where whoever
+    /// opened the store has it to itself already, it always may.
+    ///
+    /// # Errors
+    /// If the store cannot be reached.
+    async fn take_turn(&self) -> Result<Turn, StoreError> {
+        Ok(Turn::Taken)
+    }
+
+    /// Ends the term of a leader that hangs, so that somebody may take its turn.
+    ///
+    /// # Errors
+    /// If the store cannot be reached.
+    async fn end_leader(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    /// Shows others that the writer of a term lives, and resolves once the term is over, where the store can tell.
+    async fn keep_term(&self, _term: Term) -> StoreError {
+        std::future::pending().await
+    }
+
+    /// The storage that all coordinators of this store use; `None` where a data directory says that alone.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    async fn noted_storage(&self) -> Result<Option<StorageNote>, StoreError> {
+        Ok(None)
+    }
+
+    /// Notes the storage for the other coordinators of this store, where there may be others.
+    ///
+    /// # Errors
+    /// If another term has begun, or if it cannot be written.
+    async fn note_storage(&self, _term: Term, _note: &StorageNote) -> Result<(), StoreError> {
+        Ok(())
+    }
 
     /// Makes all of a commit durable, or nothing.
     ///

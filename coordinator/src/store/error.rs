@@ -5,6 +5,7 @@ use std::fmt;
 
 use vocabulary::id::ParseIdError;
 
+use super::place::NoteError;
 use super::term::Term;
 
 /// Why a store cannot be opened, read or written.
@@ -101,6 +102,27 @@ pub enum StoreError {
         /// The store's current term.
         current: Term,
     },
+    /// The connection that a term was written over has ended, and nobody else has begun a term yet. Nothing of the call is
+    /// kept.
+    #[error("term {term} is over: its connection to the store has ended")]
+    TermOver {
+        /// The one that is over.
+        term: Term,
+    },
+    /// The data lie elsewhere.
+    #[error(
+        "the data of this directory lie in {known}, and {asked} has none: copy them with `windtunnel store copy`, or give an \
+         empty --data-dir"
+    )]
+    NotCopied {
+        /// Where the data lie.
+        known: String,
+        /// The store that was asked for.
+        asked: String,
+    },
+    /// Which store a data directory has cannot be found out.
+    #[error(transparent)]
+    Note(#[from] NoteError),
     /// A transaction cannot be begun.
     #[error("cannot begin a transaction")]
     Begin(#[source] Cause),
@@ -121,11 +143,40 @@ impl StoreError {
             | Self::Write { source, .. }
             | Self::Begin(source)
             | Self::Commit(source)
-            | Self::Migrate(source) => source.is_retryable,
+            | Self::Migrate(source) => source.kind == CauseKind::Passing,
             Self::Newer { .. }
             | Self::Earlier
             | Self::OtherSchema { .. }
             | Self::Deposed { .. }
+            | Self::TermOver { .. }
+            | Self::Note(_)
+            | Self::NotCopied { .. }
+            | Self::LogGap { .. }
+            | Self::LogRow { .. }
+            | Self::LogChain { .. }
+            | Self::LogCut { .. }
+            | Self::Id { .. } => false,
+        }
+    }
+}
+
+impl StoreError {
+    /// Whether the writer's term is over, or nobody can say that it is not. Only another term shows what was kept.
+    #[must_use]
+    pub fn is_term_over(&self) -> bool {
+        match self {
+            Self::Deposed { .. } | Self::TermOver { .. } => true,
+            Self::Open { source, .. }
+            | Self::Read { source, .. }
+            | Self::Write { source, .. }
+            | Self::Begin(source)
+            | Self::Commit(source)
+            | Self::Migrate(source) => source.kind == CauseKind::Severed,
+            Self::Newer { .. }
+            | Self::Earlier
+            | Self::OtherSchema { .. }
+            | Self::Note(_)
+            | Self::NotCopied { .. }
             | Self::LogGap { .. }
             | Self::LogRow { .. }
             | Self::LogChain { .. }
@@ -138,13 +189,30 @@ impl StoreError {
 /// What an engine says of a failure, without the engine's types.
 pub struct Cause {
     error: Box<dyn Error + Send + Sync>,
-    is_retryable: bool,
+    kind: CauseKind,
+}
+
+/// What a failure says of the next call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum CauseKind {
+    /// It fails for the same reason.
+    Lasting,
+    /// It may succeed, and nothing of this one is kept.
+    Passing,
+    /// The connection to the store cannot be used any more, and what became of the call is not known.
+    Severed,
 }
 
 impl Cause {
     /// An engine's error; `is_retryable` where the same call may succeed later and nothing of this one is kept.
     pub fn new(error: impl Into<Box<dyn Error + Send + Sync>>, is_retryable: bool) -> Self {
-        Self { error: error.into(), is_retryable }
+        let kind = if is_retryable { CauseKind::Passing } else { CauseKind::Lasting };
+        Self { error: error.into(), kind }
+    }
+
+    /// An error after which the connection to the store cannot be used any more.
+    pub fn severed(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self { error: error.into(), kind: CauseKind::Severed }
     }
 }
 

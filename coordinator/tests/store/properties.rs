@@ -12,6 +12,9 @@ use crate::scratch::{AT_MS, Scratch, checkpoint, completed, ended, plan, point, 
 /// Cases: each opens a file and commits to it some ten times, so a hundred take seconds.
 const CASES: u32 = 48;
 
+/// Cases over a database, of which each is created for one of them.
+const DATABASES: u32 = 12;
+
 /// What a commit may have in it. The numbers pick from few things, so that much of it meets.
 #[derive(Debug, Clone)]
 enum Part {
@@ -198,6 +201,28 @@ proptest! {
                 assert_eq!(world.see(memory.store.as_ref()).await, world.see(file.store.as_ref()).await, "{deed:?}");
             }
             file.store.close().await;
+        });
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(DATABASES) })]
+
+    #[test]
+    fn a_database_answers_like_the_others(deeds in prop::collection::vec(deed(), 1..24)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("it starts");
+        runtime.block_on(async {
+            let world = World::new();
+            let Some(mut database) = Scratch::postgres().await else { return };
+            let mut memory = Scratch::memory().await;
+            for (number, deed) in (0..).zip(&deeds) {
+                let (in_database, in_memory);
+                (database, in_database) = world.perform(number, deed, database).await;
+                (memory, in_memory) = world.perform(number, deed, memory).await;
+                assert_eq!(in_memory, in_database, "{deed:?}");
+                assert_eq!(world.see(memory.store.as_ref()).await, world.see(database.store.as_ref()).await, "{deed:?}");
+            }
+            database.store.close().await;
         });
     }
 }

@@ -4,15 +4,19 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use coordinator::store::{
-    Commit, CommittedCheckpoint, CurvePoint, MemoryStore, SqliteStore, Store, StoreError, Term, TokenRow,
+    Commit, CommittedCheckpoint, CurvePoint, MemoryStore, Place, Postgres, PostgresStore, Presence, SqliteStore, Store,
+    StoreError, Term, TokenRow,
 };
 use recipes::Recipe;
 use scheduler::{AttemptEnd, Fact, RemovalReason};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteRow};
-use sqlx::{AssertSqlSafe, Connection, FromRow};
+use sqlx::{AssertSqlSafe, Connection, FromRow, PgConnection};
 use tempfile::TempDir;
+use tokio::sync::OnceCell;
 use vocabulary::metrics::VALIDATION_LOSS;
 use vocabulary::{Attempt, AttemptKey, Measurements, Plan, Stage, StageKey, WorkerId, sample};
+
+use crate::postgres::server;
 
 /// The time of every commit here.
 pub(crate) const AT_MS: u64 = 1_700_000_000_123;
@@ -33,6 +37,14 @@ macro_rules! conforming {
                 super::$test(crate::scratch::Scratch::memory().await).await;
             })+
         }
+
+        mod postgres {
+            $(#[tokio::test]
+            async fn $test() {
+                let Some(scratch) = crate::scratch::Scratch::postgres().await else { return };
+                super::$test(scratch).await;
+            })+
+        }
     };
 }
 pub(crate) use conforming;
@@ -48,6 +60,13 @@ pub(crate) struct Scratch {
 enum Home {
     File(File),
     Memory(MemoryStore),
+    Database(Database),
+}
+
+/// A database of one test's own.
+pub(crate) struct Database {
+    pub(crate) address: Postgres,
+    name: String,
 }
 
 /// A SQLite file in a directory of its own.
@@ -60,6 +79,7 @@ impl Home {
         match self {
             Self::File(file) => Arc::new(SqliteStore::open(&file.path()).await.expect("it opens")),
             Self::Memory(store) => Arc::new(store.clone()),
+            Self::Database(database) => Arc::new(database.store()),
         }
     }
 }
@@ -79,11 +99,23 @@ impl Scratch {
         Self::new(Home::Memory(MemoryStore::new())).await
     }
 
+    /// `None` where PostgreSQL is not installed.
+    pub(crate) async fn postgres() -> Option<Self> {
+        Some(Self::new(Home::Database(Database::with_schema().await?)).await)
+    }
+
+    pub(crate) fn database(&self) -> &Database {
+        match &self.home {
+            Home::Database(database) => database,
+            Home::File(_) | Home::Memory(_) => panic!("this test has a database"),
+        }
+    }
+
     /// The file, where it is one: for what only a person with a database tool sees or does.
     pub(crate) fn file(&self) -> Option<&File> {
         match &self.home {
             Home::File(file) => Some(file),
-            Home::Memory(_) => None,
+            Home::Memory(_) | Home::Database(_) => None,
         }
     }
 
@@ -120,6 +152,49 @@ impl Scratch {
     pub(crate) async fn steps(&self, stage: StageKey) -> Vec<u64> {
         let curve = self.store.curve(stage, 0, usize::MAX).await.expect("it can be read");
         curve.iter().map(|point| point.step).collect()
+    }
+}
+
+impl Database {
+    /// An empty one; `None` where PostgreSQL is not installed.
+    pub(crate) async fn create() -> Option<Self> {
+        Self::like("template1").await
+    }
+
+    /// One with the tables of a store, which are made once for all tests.
+    async fn with_schema() -> Option<Self> {
+        static BASE: OnceCell<Option<String>> = OnceCell::const_new();
+        let base = BASE.get_or_init(async || {
+            let base = Self::create().await?;
+            let store = base.store();
+            store.begin_term().await.expect("it begins");
+            store.close().await;
+            // As if nobody had led yet.
+            let mut session = base.connect().await;
+            sqlx::raw_sql("UPDATE leader SET epoch = 0").execute(&mut session).await.expect("it is written");
+            session.close().await.expect("it closes");
+            Some(base.name)
+        });
+        Self::like(base.await.as_deref()?).await
+    }
+
+    async fn like(template: &str) -> Option<Self> {
+        let server = server()?;
+        let name = server.fresh_name();
+        let mut administrator = PgConnection::connect(&server.url("postgres")).await.expect("the server runs");
+        let create = AssertSqlSafe(format!("CREATE DATABASE {name} TEMPLATE {template}"));
+        sqlx::raw_sql(create).execute(&mut administrator).await.expect("it is created");
+        let Ok(Place::Postgres(address)) = Place::parse(&server.url(&name)) else { panic!("it is an address") };
+        Some(Self { address, name })
+    }
+
+    pub(crate) fn store(&self) -> PostgresStore {
+        PostgresStore::new(&self.address, Presence::default()).expect("the address can be used")
+    }
+
+    /// A session of somebody else's.
+    pub(crate) async fn connect(&self) -> PgConnection {
+        PgConnection::connect(self.address.url()).await.expect("the server runs")
     }
 }
 

@@ -11,7 +11,7 @@ use recipes::Recipe;
 use tonic::Streaming;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Channel;
-use vocabulary::{Dataset, Plan};
+use vocabulary::{Dataset, DatasetId, Plan};
 
 use crate::CallError;
 
@@ -274,6 +274,37 @@ impl Campaigns {
             whole.orphans.extend(part.orphans);
         }
         Ok(whole)
+    }
+
+    /// Begins to send a dataset with this manifest, or says how far it was sent.
+    pub(crate) async fn begin_upload(&mut self, manifest: Vec<u8>) -> Result<v1::BeginUploadResponse, CallError> {
+        let answer = self.client.begin_upload(v1::BeginUploadRequest { manifest }).await;
+        self.received(answer)
+    }
+
+    /// Sends a piece of a dataset.
+    pub(crate) async fn write_upload(
+        &mut self,
+        piece: v1::WriteUploadRequest,
+    ) -> Result<v1::WriteUploadResponse, CallError> {
+        let answer = self.client.write_upload(piece).await;
+        self.received(answer)
+    }
+
+    /// Makes what was sent a dataset. Returns whether the coordinator knows of it.
+    pub(crate) async fn complete_upload(&mut self, dataset: String) -> Result<bool, CallError> {
+        let answer = self.client.complete_upload(v1::CompleteUploadRequest { dataset }).await;
+        Ok(self.received(answer)?.begun)
+    }
+
+    /// The tokenizer of a dataset in the coordinator's storage, as `tokenizer.json` has it.
+    pub async fn tokenizer(&mut self, dataset: &DatasetId) -> Result<Vec<u8>, CallError> {
+        let answer = self.client.read_tokenizer(v1::ReadTokenizerRequest { dataset: dataset.to_string() }).await;
+        let (mut parts, mut json) = (self.received(answer)?, Vec::new());
+        while let Some(v1::TokenizerPart { content }) = self.next(&mut parts).await? {
+            json.extend(content);
+        }
+        Ok(json)
     }
 
     async fn next<T>(&self, parts: &mut Streaming<T>) -> Result<Option<T>, CallError> {

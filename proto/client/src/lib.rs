@@ -2,7 +2,8 @@
 //!
 //! [`Campaigns`] makes the calls, [`CallError`] says why one failed. [`Measured`] assembles the input of a report from the
 //! answers; [`follow()`] watches a campaign to its end; [`submit()`], [`extend()`], [`branch()`] and [`evaluate()`] submit work
-//! after [`upload_dataset()`] has copied its data to the coordinator's storage; [`Named`] says what a word on a command line
+//! after [`upload_dataset()`] has copied its data to the coordinator's storage, or [`send_dataset()`] has sent it through the
+//! coordinator; [`Named`] says what a word on a command line
 //! names, and [`fit_table()`] fits a table without a coordinator.
 //!
 //! The crate prints nothing and parses no arguments: commands, tests and pages call the same functions, and long operations
@@ -17,6 +18,7 @@ mod given_up;
 mod measured;
 mod named;
 mod pools;
+mod relay;
 mod submit;
 mod table;
 mod upload;
@@ -29,6 +31,7 @@ pub use follow::follow;
 pub use given_up::{GivenUp, given_up};
 pub use measured::Measured;
 pub use named::{Named, NotNamed};
+pub use relay::send_dataset;
 pub use submit::{Accepted, branch, evaluate, extend, submit};
 pub use table::{TableError, fit_isoflop, fit_table};
 pub use upload::{Destination, Upload, UploadError, upload_dataset};

@@ -5,12 +5,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use object_store::ObjectStore;
 use object_store::buffered::BufWriter;
 use object_store::path::Path as StorePath;
-use object_store::{ObjectStore, ObjectStoreExt};
 use proto::layout::{MANIFEST, is_partial_name, partial_name};
+use proto::limits::MAX_DATASET_MANIFEST_BYTES;
 use tokio::io::AsyncWriteExt;
 use vocabulary::DatasetId;
+
+use crate::CallError;
+
+/// Parts of a file that are sent at the same time. Each is held in memory meanwhile.
+const PARTS_AT_ONCE: usize = 4;
 
 /// An unfinished copy is removed once nothing has been written into it for this long.
 const ABANDONED_AFTER: Duration = Duration::from_hours(1);
@@ -33,6 +39,13 @@ pub enum Upload {
     Copying(PathBuf),
     /// Sending files to a path in the store.
     Sending(String),
+    /// Sending files through the coordinator: so many bytes of so many have arrived.
+    Relaying { done: u64, total: u64 },
+    /// The connection is broken, or the coordinator cannot take more now. What has arrived stays.
+    Waiting {
+        /// The cause, for people.
+        why: String,
+    },
 }
 
 /// Why a dataset could not be uploaded.
@@ -48,6 +61,26 @@ pub enum UploadError {
         #[source]
         source: io::Error,
     },
+    /// The coordinator does not take it.
+    #[error(transparent)]
+    Call(#[from] CallError),
+    /// The manifest of the prepared data cannot be sent.
+    #[error("the manifest of {dataset} is longer than the {MAX_DATASET_MANIFEST_BYTES} bytes that a coordinator takes")]
+    Manifest { dataset: DatasetId },
+    /// What was sent is not what the manifest says.
+    #[error(
+        "{file} did not arrive as its manifest says, {times} times: {} is damaged, or the way to the coordinator; delete the \
+         folder to have the data prepared again", dir.display()
+    )]
+    Damaged {
+        file: String,
+        times: u32,
+        /// The prepared data.
+        dir: PathBuf,
+    },
+    /// The coordinator answers, and nothing follows from it.
+    #[error("the coordinator does not get further with {dataset}, which begins anew with each try")]
+    Stuck { dataset: DatasetId },
     /// A file could not be read or sent.
     #[error("cannot send {dataset} to {to}")]
     Send {
@@ -97,7 +130,11 @@ fn copy(id: &DatasetId, from: &Path, to: &Path, tell: &mut impl FnMut(&Upload)) 
     }
     tell(&Upload::Copying(to.to_owned()));
     let partial = parent.join(partial_name(id));
-    let copied = copy_files(from, &partial).and_then(|()| std::fs::rename(&partial, to));
+    let copied = copy_files(from, &partial).and_then(|()| match std::fs::rename(&partial, to) {
+        // What a broken upload left there, or one through the coordinator has put there so far: the same files.
+        Err(_) if to.is_dir() && !is_whole() => move_files(&partial, to),
+        renamed => renamed,
+    });
     if copied.is_err() {
         let _ = std::fs::remove_dir_all(&partial);
     }
@@ -146,6 +183,17 @@ fn copy_files(from: &Path, to: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Moves the files of a dataset into a folder that has some of them, the manifest last.
+fn move_files(from: &Path, to: &Path) -> io::Result<()> {
+    let mut files = files(from)?;
+    files.sort_by_key(|path| path.ends_with(MANIFEST));
+    for path in files {
+        std::fs::rename(&path, to.join(path.file_name().unwrap_or_default()))?;
+    }
+    sync_dir(to)?;
+    std::fs::remove_dir(from)
+}
+
 /// Sends the manifest last, so that its presence implies the other files.
 async fn send(
     from: &Path,
@@ -157,15 +205,24 @@ async fn send(
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         StorePath::from(format!("{place}/{name}"))
     };
-    if store.head(&at(Path::new(MANIFEST))).await.is_ok() {
+    let there = store.list_with_delimiter(Some(&StorePath::from(place))).await?.objects;
+    // An upload that was cut short leaves files without a manifest; somebody may have deleted a file from under one.
+    let is_there = |path: &PathBuf| {
+        let bytes = std::fs::metadata(path).map(|file| file.len());
+        let found = there.iter().find(|object| object.location == at(path));
+        found.zip(bytes.ok()).is_some_and(|(object, bytes)| object.size == bytes)
+    };
+    let mut files = files(from)?;
+    files.retain(|path| !is_there(path));
+    let has_manifest = there.iter().any(|object| object.location == at(Path::new(MANIFEST)));
+    if has_manifest && files.is_empty() {
         return Ok(());
     }
     tell(&Upload::Sending(place.to_owned()));
-    let mut files = files(from)?;
     files.sort_by_key(|path| path.ends_with(MANIFEST));
     for path in files {
         let mut content = tokio::fs::File::open(&path).await?;
-        let mut writer = BufWriter::new(store.clone(), at(&path));
+        let mut writer = BufWriter::new(store.clone(), at(&path)).with_max_concurrency(PARTS_AT_ONCE);
         tokio::io::copy(&mut content, &mut writer).await?;
         writer.shutdown().await?;
     }
@@ -173,7 +230,7 @@ async fn send(
 }
 
 /// The files of a dataset, which has no subfolders.
-fn files(dir: &Path) -> io::Result<Vec<PathBuf>> {
+pub(crate) fn files(dir: &Path) -> io::Result<Vec<PathBuf>> {
     let entries = std::fs::read_dir(dir)?.collect::<io::Result<Vec<_>>>()?;
     let mut files: Vec<PathBuf> = entries.into_iter().map(|entry| entry.path()).filter(|path| path.is_file()).collect();
     files.sort();
@@ -182,6 +239,7 @@ fn files(dir: &Path) -> io::Result<Vec<PathBuf>> {
 
 #[cfg(test)]
 mod tests {
+    use object_store::ObjectStoreExt;
     use object_store::memory::InMemory;
 
     use super::*;
@@ -214,6 +272,28 @@ mod tests {
             std::fs::read_dir(copy.parent().expect("has one")).expect("there").count(),
             1,
             "nothing is left over"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_folder_without_a_manifest_is_completed() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (from, root) = (dir.path().join("from"), dir.path().join("root"));
+        dataset(&from);
+        let id = DatasetId::from_content(b"a dataset");
+        let there = root.join(proto::layout::dataset_path(&id));
+        std::fs::create_dir_all(&there).expect("made");
+        std::fs::write(there.join("train.npy"), "train").expect("written");
+        let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+        let storage = Destination { url: "file:///root".to_owned(), store, directory: Some(root) };
+        upload_dataset(&id, &from, &storage, &mut |_| {}).await.expect("copied");
+        for name in [MANIFEST, "train.npy"] {
+            assert_eq!(std::fs::read_to_string(there.join(name)).expect("there"), name);
+        }
+        assert_eq!(
+            std::fs::read_dir(there.parent().expect("has one")).expect("there").count(),
+            1,
+            "no copy is left over"
         );
     }
 
@@ -255,5 +335,11 @@ mod tests {
         let sent = store.get(&StorePath::from(format!("{place}/train.npy"))).await.expect("is there");
         assert_eq!(sent.bytes().await.expect("read"), "train.npy");
         upload_dataset(&id, dir.path(), &storage, &mut |said| panic!("{said:?}")).await.expect("found");
+
+        // As where an upload was cut short, or somebody deleted a file.
+        store.delete(&StorePath::from(format!("{place}/train.npy"))).await.expect("deleted");
+        upload_dataset(&id, dir.path(), &storage, &mut |said| told.push(said.clone())).await.expect("sent");
+        assert_eq!(told.len(), 2);
+        store.head(&StorePath::from(format!("{place}/train.npy"))).await.expect("is there again");
     }
 }

@@ -69,7 +69,7 @@ pub enum AddressError {
     /// The token does not have the form of one.
     #[error("the token is malformed: expected wt_ID_SECRET, as `windtunnel token create` prints it")]
     Token,
-    /// A list of addresses that is none.
+    /// A list that is too long.
     #[error("more than {most} addresses of a coordinator")]
     TooMany { most: usize },
     /// No coordinator is announced where one should be.

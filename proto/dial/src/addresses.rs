@@ -65,7 +65,7 @@ impl Connectors {
     /// Opens a connection to one of the addresses.
     ///
     /// # Errors
-    /// As [`Connector::open`]. Whatever is none of them is dialled like the first.
+    /// As [`Connector::open`]. An address that is not in the list is dialled like the first.
     pub async fn open(&self, uri: &Uri) -> Result<Connection, DialError> {
         let found = self.0.iter().find(|(known, _)| known.authority() == uri.authority());
         let (_, connector) = found.or_else(|| self.0.first()).ok_or(DialError::NoHost)?;

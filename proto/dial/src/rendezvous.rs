@@ -24,9 +24,9 @@ pub struct Rendezvous {
     pub urls: Vec<String>,
     /// What its certificate is checked with, as PEM.
     pub certificate: String,
-    /// For workers.
+    /// Scope `worker`.
     pub worker_token: String,
-    /// For people.
+    /// Scope `submit`.
     pub submit_token: String,
 }
 

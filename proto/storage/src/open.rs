@@ -4,31 +4,29 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use object_store::ObjectStore;
 use object_store::local::LocalFileSystem;
-use object_store::prefix::PrefixStore;
-use object_store::{ObjectStore, ObjectStoreScheme};
-use url::Url;
+
+use crate::address::{AddressError, Place, Service};
+use crate::bucket::{self, EnvironmentError, OpenError, Transfer};
 
 /// The storage of checkpoints and datasets.
 #[derive(Debug, Clone)]
 pub struct Storage {
     store: Arc<dyn ObjectStore>,
     local: Option<PathBuf>,
+    service: Option<Service>,
 }
 
 /// An address whose storage cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum StorageError {
-    /// The address is not a URL.
-    #[error("the storage address `{address}` is not a URL (expected, for example, file:///shared/windtunnel)")]
-    Address {
-        address: String,
-        #[source]
-        source: url::ParseError,
-    },
-    /// The address is a `file://` URL that does not name a path on this machine.
-    #[error("the storage address `{address}` does not name a path on this machine")]
-    NotLocal { address: String },
+    /// The address does not name a storage.
+    #[error(transparent)]
+    Address(#[from] AddressError),
+    /// The environment says something of the service that cannot be used.
+    #[error(transparent)]
+    Environment(#[from] EnvironmentError),
     /// The directory does not exist.
     #[error("the directory {dir} does not exist: is the coordinator's file system mounted on this machine?")]
     Missing { dir: PathBuf },
@@ -59,36 +57,39 @@ impl StorageError {
     }
 }
 
-/// Beginnings of the variables that object stores take their settings from. Others of the environment mean something else,
-/// whatever a store makes of their names.
-const SETTINGS: [&str; 3] = ["AWS_", "GOOGLE_", "AZURE_"];
-
-/// The settings in an environment.
-fn settings(environment: impl Iterator<Item = (String, String)>) -> impl Iterator<Item = (String, String)> {
-    let is_meant = |name: &str| SETTINGS.iter().any(|beginning| name.starts_with(beginning));
-    environment.filter(move |(name, _)| is_meant(name)).map(|(name, value)| (name.to_ascii_lowercase(), value))
-}
-
 impl Storage {
-    /// Opens a storage by its address: `file://` for a directory, or an object store supported by this build. Object
-    /// stores take their settings from the variables `AWS_*`, `GOOGLE_*` and `AZURE_*`.
+    /// Opens a storage by its address: `file://` for a directory; `s3://`, `gs://` or `az://` for a bucket, which takes its
+    /// settings from the variables `AWS_*`, `GOOGLE_*` or `AZURE_*` of the environment.
     ///
     /// # Errors
-    /// If the address is not one, or nothing that can be used is there.
+    /// If the address is not one, or nothing that can be used is there. Whether a bucket is there shows when it is used.
     pub fn open(address: &str) -> Result<Self, StorageError> {
-        let url =
-            Url::parse(address).map_err(|source| StorageError::Address { address: address.to_owned(), source })?;
-        if url.scheme() == "file" {
-            let dir = url.to_file_path().map_err(|()| StorageError::NotLocal { address: address.to_owned() })?;
-            return Self::local(&dir);
-        }
-        let open = |source| StorageError::Open { address: address.to_owned(), source };
-        let (_, prefix) = ObjectStoreScheme::parse(&url).map_err(|error| open(error.into()))?;
         // A variable that is not valid text cannot be one of these.
         let variables =
             std::env::vars_os().filter_map(|(name, value)| name.into_string().ok().zip(value.into_string().ok()));
-        let (store, _) = object_store::parse_url_opts(&url, settings(variables)).map_err(open)?;
-        Ok(Self { store: Arc::new(PrefixStore::new(store, prefix)), local: None })
+        Self::open_in(address, variables, Transfer::default())
+    }
+
+    /// Like [`Storage::open`], in a given environment.
+    ///
+    /// # Errors
+    /// As [`Storage::open`].
+    pub fn open_in(
+        address: &str,
+        variables: impl IntoIterator<Item = (String, String)>,
+        transfer: Transfer,
+    ) -> Result<Self, StorageError> {
+        match Place::parse(address)? {
+            Place::Folder(dir) => Self::local(&dir),
+            Place::Bucket { service, bucket, url } => {
+                let opened = bucket::open(service, &bucket, &url, variables, transfer);
+                let store = opened.map_err(|error| match error {
+                    OpenError::Environment(error) => StorageError::Environment(error),
+                    OpenError::Client(source) => StorageError::Open { address: url.to_string(), source },
+                })?;
+                Ok(Self { store, local: None, service: Some(service) })
+            }
+        }
     }
 
     /// The storage in a directory.
@@ -113,7 +114,7 @@ impl Storage {
         let store = LocalFileSystem::new_with_prefix(dir)
             .map_err(|source| StorageError::Open { address: dir.display().to_string(), source })?
             .with_fsync(true);
-        Ok(Self { store: Arc::new(store), local: Some(dir.to_owned()) })
+        Ok(Self { store: Arc::new(store), local: Some(dir.to_owned()), service: None })
     }
 
     /// The same storage, where a folder goes with its last file.
@@ -129,13 +130,20 @@ impl Storage {
     /// A storage opened by the caller.
     #[must_use]
     pub fn over(store: Arc<dyn ObjectStore>) -> Self {
-        Self { store, local: None }
+        Self { store, local: None, service: None }
     }
 
     /// The object store; paths are relative to the root.
     #[must_use]
     pub fn store(&self) -> &Arc<dyn ObjectStore> {
         &self.store
+    }
+
+    /// Whether it is a bucket, whose service answers for what it has taken. What is read from one crosses a network, and may
+    /// have a price.
+    #[must_use]
+    pub fn is_bucket(&self) -> bool {
+        self.service.is_some()
     }
 
     /// The root's directory, if it is local.
@@ -160,7 +168,7 @@ mod tests {
     #[test]
     fn a_directory_is_known_as_one() {
         let dir = tempfile::tempdir().expect("a directory");
-        let address = Url::from_directory_path(dir.path()).expect("absolute");
+        let address = url::Url::from_directory_path(dir.path()).expect("absolute");
         let storage = Storage::open(address.as_str()).expect("opens");
         assert_eq!(storage.directory().map(|path| path.join("x")), Some(dir.path().join("x")));
         let file = dir.path().join("file");
@@ -177,10 +185,17 @@ mod tests {
     }
 
     #[test]
-    fn only_variables_of_object_stores_are_settings() {
-        let variables = ["AWS_REGION", "TOKEN", "TIMEOUT", "GOOGLE_BUCKET", "AZURE_X", "MY_AWS_REGION"];
-        let variables = variables.into_iter().map(|name| (name.to_owned(), "1".to_owned()));
-        let names: Vec<_> = settings(variables).map(|(name, _)| name).collect();
-        assert_eq!(names, ["aws_region", "google_bucket", "azure_x"]);
+    fn a_bucket_is_opened_without_talking_to_it() {
+        let keys = [("AWS_ACCESS_KEY_ID", "a"), ("AWS_SECRET_ACCESS_KEY", "b"), ("TOKEN", "c"), ("TIMEOUT", "30")];
+        let variables = || keys.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let storage = Storage::open_in("s3://runs/a/b", variables(), Transfer::default()).expect("opens");
+        assert!(storage.is_bucket() && storage.directory().is_none());
+        let plain = [("AWS_ENDPOINT_URL".to_owned(), "http://store.example.org".to_owned())];
+        let error = Storage::open_in("s3://runs", plain, Transfer::default()).expect_err("it is not encrypted");
+        assert!(matches!(error, StorageError::Environment(_)) && !error.may_pass(), "{error}");
+        let account = [("AZURE_STORAGE_ACCOUNT_NAME".to_owned(), "me".to_owned())];
+        Storage::open_in("az://runs/a", account, Transfer::default()).expect("opens");
+        Storage::open_in("gs://runs/a", [("GOOGLE_SKIP_SIGNATURE".to_owned(), "true".to_owned())], Transfer::default())
+            .expect("opens");
     }
 }

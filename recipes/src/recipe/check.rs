@@ -6,8 +6,8 @@ use vocabulary::{Shape, ladder};
 
 use super::error::{Fault, Problem, nearest, shown};
 use super::format::{
-    Counted, DecayKind, ModelRecipe, Parametrization, RecipeFile, RecordedStages, RetriesRecipe, ScheduleKind,
-    ScheduleRecipe, ShapeRecipe,
+    BatchRecipe, Counted, DecayKind, ModelRecipe, Parametrization, RecipeFile, RecordedStages, RetriesRecipe,
+    ScheduleKind, ScheduleRecipe, ShapeRecipe,
 };
 
 /// A shape with more parameters is taken for a typing error.
@@ -245,6 +245,17 @@ fn check_batch(recipe: &RecipeFile) -> Result<(), Fault> {
             "batch.micro_sequences",
             format!("{micro} does not divide the {sequences} sequences"),
             format!("a divisor of {sequences}"),
+        )),
+        _ => Ok(()),
+    }?;
+    let BatchRecipe { micro_sequences, memory_gib, lanes, .. } = recipe.batch;
+    // With `memory_gib` the plan chooses passes enough.
+    let passes = if memory_gib.is_some() { sequences } else { sequences / micro_sequences.unwrap_or(sequences) };
+    match lanes {
+        Some(lanes) if lanes > passes => Err(Fault::conflict(
+            "batch.lanes",
+            format!("{lanes} are more than the passes of a step"),
+            format!("at most {passes}, or more passes with a smaller `micro_sequences`"),
         )),
         _ => Ok(()),
     }

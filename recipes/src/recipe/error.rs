@@ -193,7 +193,7 @@ mod tests {
 
     #[test]
     fn slips_are_recognised_and_other_words_are_not() {
-        let keys = ["sequences", "context", "micro_sequences"];
+        let keys = ["sequences", "context", "micro_sequences", "lanes"];
         assert_eq!(nearest("sequnces", keys), Some("sequences".to_owned()));
         assert_eq!(nearest("contxet", keys), Some("context".to_owned()));
         assert_eq!(nearest("learning_rate", keys), None);

@@ -326,6 +326,11 @@ pub struct BatchRecipe {
     /// fit. The plan chooses instead of the worker because the choice changes the last bits of a loss.
     #[schemars(range(min = 0.001, max = 1_000_000.0))]
     pub memory_gib: Option<f64>,
+    /// How many sums the gradients of the passes are first added to, at most `sequences / micro_sequences`; absent, each pass
+    /// is added to the one before. Several devices that train one stage send each other a sum per lane instead of a
+    /// gradient per pass. The recipe sets it because it changes the last bits of a loss.
+    #[schemars(range(min = 1, max = 65_536))]
+    pub lanes: Option<u32>,
 }
 
 /// AdamW and gradient clipping.

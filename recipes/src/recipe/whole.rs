@@ -76,7 +76,11 @@ fn micro_sequences<'a>(
             TrainingMemory::of(&StageSpec { batch, ..spec.clone() })
         };
         let sequences = spec.batch.sequences;
-        let divisors = || (1..=sequences).rev().filter(|micro| sequences.is_multiple_of(*micro));
+        let divisors = || {
+            (1..=sequences)
+                .rev()
+                .filter(|micro| sequences.is_multiple_of(*micro) && sequences / micro >= spec.batch.lanes)
+        };
         let micro = divisors()
             .find(|&micro| with(micro).kept() <= budget)
             .or_else(|| divisors().find(|&micro| with(micro).recomputed() <= budget))
@@ -93,5 +97,5 @@ fn micro_sequences<'a>(
 pub(crate) fn batch(recipe: &RecipeFile) -> Batch {
     let batch = &recipe.batch;
     let micro_sequences = batch.micro_sequences.unwrap_or(batch.sequences);
-    Batch { sequences: batch.sequences, context: batch.context, micro_sequences }
+    Batch { sequences: batch.sequences, context: batch.context, micro_sequences, lanes: batch.lanes.unwrap_or(1) }
 }

@@ -12,8 +12,8 @@
 //!
 //! and the backward pass needs about as much again for one block. The head holds three matrices of the logits it computes at
 //! once, and three gradients of its table: that of one piece, their sum, and their product with the table. A parameter
-//! takes its value, its gradient and two moments in 32 bits, a second gradient where gradients accumulate, and a copy in
-//! bf16.
+//! takes its value, its gradient and two moments in 32 bits, a second gradient where gradients accumulate, a third where they do
+//! so in lanes, and a copy in bf16.
 //!
 //! A stage that records dynamics also keeps two gradients and three sets of weights. They are on the host, so they are not
 //! counted.
@@ -60,7 +60,12 @@ impl TrainingMemory {
     pub fn of(spec: &StageSpec) -> Self {
         let (model, batch) = (&spec.model, &spec.batch);
         let context = u64::from(batch.context);
-        let gradients = if batch.micro_sequences < batch.sequences { 2 } else { 1 };
+        let gradients = match (batch.passes(), batch.lanes) {
+            (1, _) => 1,
+            (_, 1) => 2,
+            // The pass's, its lane's, and the sum of the lanes before.
+            _ => 3,
+        };
         let parameters = parameters(model).saturating_mul(4 * (3 + gradients));
         Self::of_pass(model, spec.precision, u64::from(batch.micro_sequences) * context, context, parameters)
     }
@@ -154,7 +159,7 @@ mod tests {
 
     #[test]
     fn an_evaluation_takes_less_than_training_on_as_many_tokens_a_pass() {
-        let spec = StageSpec { batch: Batch { sequences: 64, context: 64, micro_sequences: 64 }, ..spec() };
+        let spec = StageSpec { batch: Batch { sequences: 64, context: 64, micro_sequences: 64, lanes: 1 }, ..spec() };
         let evaluation = evaluation_memory(&crate::sample::evaluation());
         assert!(evaluation < TrainingMemory::of(&spec).recomputed(), "{evaluation}");
         assert!(evaluation > 4 * spec.model.shape.total_params(spec.model.vocab, spec.model.tied));
@@ -174,7 +179,7 @@ mod tests {
     fn half_the_numbers_take_less_and_recomputing_takes_least() {
         let shape = crate::ladder::find("0.5B").expect("is there");
         let model = ModelSpec { shape, vocab: 122_753, ..spec().model };
-        let batch = Batch { sequences: 128, context: 4096, micro_sequences: 4 };
+        let batch = Batch { sequences: 128, context: 4096, micro_sequences: 4, lanes: 1 };
         let fp32 = TrainingMemory::of(&StageSpec { model, batch, ..spec() });
         let bf16 = TrainingMemory::of(&StageSpec { model, batch, precision: Precision::Bf16, ..spec() });
         assert!(bf16.kept() < fp32.kept());
@@ -194,7 +199,7 @@ mod tests {
             n_layers: 1000,
         };
         let model = ModelSpec { shape, vocab: 1_048_576, ..spec().model };
-        let batch = Batch { sequences: 65_536, context: 131_072, micro_sequences: 65_536 };
+        let batch = Batch { sequences: 65_536, context: 131_072, micro_sequences: 65_536, lanes: 1 };
         let memory = TrainingMemory::of(&StageSpec { model, batch, ..spec() });
         assert!(memory.kept() >= memory.recomputed() && memory.recomputed() > 1 << 50);
     }

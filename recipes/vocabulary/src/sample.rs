@@ -33,7 +33,7 @@ pub fn stage() -> StageSpec {
         steps: 0..100,
         schedule: LrSchedule::Constant { warmup_steps: 10 },
         peak_lr: 0.01,
-        batch: Batch { sequences: 16, context: 64, micro_sequences: 16 },
+        batch: Batch { sequences: 16, context: 64, micro_sequences: 16, lanes: 1 },
         optimizer: AdamW::PAPER,
         precision: Precision::Fp32,
         validation_tokens: 1024,

@@ -6,6 +6,8 @@ use std::ops::{Add, AddAssign, Sub};
 
 use serde::{Deserialize, Serialize};
 
+use crate::numbers::three_digits;
+
 /// A number of tokens; D in the paper when it is the training set of a model.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -57,9 +59,13 @@ impl fmt::Display for Flops {
     }
 }
 
-/// `212448` as `212k`, `4.00e6` as `4.00M`: three significant digits and the field's suffixes.
+/// `212448` as `212k`, `4.00e6` as `4.00M`: three significant digits and the field's suffixes. What is above 0 never reads `0`: a
+/// law's optimum can be below 1.
 #[must_use]
 pub fn human_count(value: f64) -> String {
+    if 0.0 < value && value < 0.5 {
+        return three_digits(value);
+    }
     if value >= 999.5e12 {
         return format!("{value:.2e}");
     }
@@ -141,8 +147,8 @@ mod tests {
 
     #[test]
     fn counts_read_well() {
-        let shown: Vec<_> = [0.0, 23.0, 999.0, 23_712.0, 999_999.0, 4e6, 1.1e12].map(human_count).into();
-        assert_eq!(shown, ["0", "23", "999", "23.7k", "1.00M", "4.00M", "1.10T"]);
+        let shown: Vec<_> = [0.0, 0.4, 2e-5, 23.0, 999.0, 23_712.0, 999_999.0, 4e6, 1.1e12].map(human_count).into();
+        assert_eq!(shown, ["0", "0.400", "2.00e-5", "23", "999", "23.7k", "1.00M", "4.00M", "1.10T"]);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use proto::convert::sent_plan;
 use proto::manifest::{BlobEntry, CheckpointManifest};
 use proto::v1::{self, WorkerMessage, worker_message::Body};
 use recipes::{Recipe, sketch};
-use vocabulary::{Attempt, AttemptKey, Evaluation, StageKey, WorkerId, sample};
+use vocabulary::{Attempt, AttemptKey, DatasetManifest, Evaluation, StageKey, WorkerId, sample};
 
 const RECIPES: [&str; 4] = ["smoke", "quickstart", "paper/scaling-law", "cpu/schedules"];
 
@@ -100,5 +100,15 @@ fn main() -> std::io::Result<()> {
 
     let shard = fuzz::seed::npy(&[0, 1, 2, 3, 0]);
     write("shard", "shard", &[&[1, 5], shard.as_slice()].concat())?;
-    write("shard", "manifest", &[&[0], fuzz::seed::manifest(5, shard.len()).as_bytes()].concat())
+    let manifest = fuzz::seed::manifest(5, shard.len());
+    write("shard", "manifest", &[&[0], manifest.as_bytes()].concat())?;
+    // One shard is both parts of that dataset, and nobody sends two files of a name.
+    write("dataset", "twice", manifest.as_bytes())?;
+    let apart = manifest.replacen("shard.npy", "train.npy", 1);
+    let mut sound: DatasetManifest = serde_json::from_str(&apart).map_err(std::io::Error::other)?;
+    sound.dataset.id = sound.content_id();
+    write("dataset", "sound", &serde_json::to_vec(&sound).map_err(std::io::Error::other)?)?;
+    sound.tokenizer.name = "../tokenizer.json".to_owned();
+    sound.dataset.id = sound.content_id();
+    write("dataset", "elsewhere", &serde_json::to_vec(&sound).map_err(std::io::Error::other)?)
 }

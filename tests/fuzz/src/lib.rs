@@ -7,12 +7,14 @@
 //! This crate knows neither the tensor library nor a database, so that it builds in minutes. It therefore does not
 //! cover what the coordinator does with a worker's messages beyond decoding them.
 
+mod dataset;
 mod manifest;
 mod recipe;
 mod shard;
 mod spool;
 mod wire;
 
+pub use dataset::dataset;
 pub use manifest::manifest;
 pub use recipe::recipe;
 pub use shard::shard;
@@ -28,5 +30,11 @@ pub mod seed {
 pub type Target = fn(&[u8]);
 
 /// Every target under its name, which is also the name of its corpus folder and its binary.
-pub const TARGETS: [(&str, Target); 5] =
-    [("manifest", manifest), ("recipe", recipe), ("shard", shard), ("spool", spool), ("wire", wire)];
+pub const TARGETS: [(&str, Target); 6] = [
+    ("dataset", dataset),
+    ("manifest", manifest),
+    ("recipe", recipe),
+    ("shard", shard),
+    ("spool", spool),
+    ("wire", wire),
+];

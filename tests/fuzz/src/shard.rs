@@ -30,7 +30,7 @@ pub fn shard(input: &[u8]) {
         write(dir, "tokenizer.json", b"{}");
         let Ok(data) = OpenDataset::open(dir) else { return };
         let _ = data.verify();
-        let batch = Batch { sequences: 2, context: 2, micro_sequences: 1 };
+        let batch = Batch { sequences: 2, context: 2, micro_sequences: 1, lanes: 1 };
         for step in [0, 1, u64::MAX] {
             let _ = data.train_batch(7, step, &batch);
         }

@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 use crate::check;
 
 /// The targets: names of functions, binaries and corpus folders.
-pub const TARGETS: [&str; 5] = ["manifest", "recipe", "shard", "spool", "wire"];
+pub const TARGETS: [&str; 6] = ["dataset", "manifest", "recipe", "shard", "spool", "wire"];
 
 const FUZZER: &str = "tests/fuzz/libfuzzer";
 /// An input that takes longer counts as a fault. Normal ones take microseconds to milliseconds.

@@ -152,6 +152,18 @@ const CONFINED: &[Confined] = &[
             "windtunnel",
         ],
     },
+    Confined {
+        what: "the HTTP client of buckets",
+        packages: &["reqwest"],
+        // Those above the storage have it below them; none but the storage names it.
+        may_know: &[
+            "windtunnel-storage",
+            "windtunnel-coordinator",
+            "windtunnel-worker",
+            "windtunnel-bench",
+            "windtunnel",
+        ],
+    },
 ];
 
 /// Pure members: no async runtime or network crate among their dependencies, however deep.

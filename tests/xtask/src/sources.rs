@@ -28,12 +28,15 @@ const CONFINED: &[Confined] = &[
         allowed: &[
             ("grpc", "decodes and encodes"),
             ("start/mod.rs", "takes the TLS configuration of the server"),
+            ("start/known.rs", "takes it for the time before the server"),
             ("start/server.rs", "serves"),
+            ("start/standby.rs", "answers while another coordinator leads"),
             ("auth/guard.rs", "refuses calls"),
             ("auth/layer.rs", "stands in front of every service"),
             ("auth/methods.rs", "knows calls by their names"),
             ("incoming/accepted.rs", "hands connections to the server"),
             ("incoming/calls.rs", "counts calls"),
+            ("metrics/http.rs", "serves metrics"),
             ("tls.rs", "reads certificates for the server"),
         ],
     },
@@ -41,7 +44,10 @@ const CONFINED: &[Confined] = &[
         what: "SQL",
         names: &["sqlx"],
         sources: "coordinator/src",
-        allowed: &[("store/sqlite", "the implementation of the store in SQL")],
+        allowed: &[
+            ("store/sqlite", "the implementation of the store in SQLite"),
+            ("store/postgres", "the implementation of the store in PostgreSQL"),
+        ],
     },
     Confined {
         what: "a whole campaign",

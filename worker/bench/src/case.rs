@@ -81,7 +81,7 @@ impl Case {
         let case = |context: u32| Self {
             name: format!("context {context}"),
             model,
-            batch: Batch { sequences: 4, context, micro_sequences: 4 },
+            batch: Batch { sequences: 4, context, micro_sequences: 4, lanes: 1 },
         };
         [256, 512, 1024, 2048, 4096].map(case).into()
     }
@@ -123,7 +123,7 @@ impl Case {
     fn new(name: &str, shape: Shape, d_base: u32, [vocab, context, sequences]: [u32; 3]) -> Self {
         let tensor_program = TensorProgram { d_base, ..TensorProgram::PAPER };
         let model = ModelSpec { tensor_program, ..ModelSpec::paper(shape, vocab) };
-        Self { name: name.to_owned(), model, batch: Batch { sequences, context, micro_sequences: sequences } }
+        Self { name: name.to_owned(), model, batch: Batch { sequences, context, micro_sequences: sequences, lanes: 1 } }
     }
 }
 

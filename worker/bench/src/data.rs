@@ -3,12 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use corpus::dataset::WriteError;
-use corpus::dropped::Dropped;
 use corpus::split::Split;
 use corpus::tokenizer::{MIN_VOCAB, Tokenizer, TokenizerError};
 use corpus::{DatasetWriter, OpenDataset, OpenError};
 use serde_json::Value;
-use vocabulary::DatasetId;
+use vocabulary::{DatasetId, Dropped};
 
 /// Training tokens.
 const TRAIN_TOKENS: usize = 1 << 20;
@@ -77,7 +76,7 @@ mod tests {
             let (id, dir) = random_tokens(folder.path(), vocab).expect("is written");
             let data = OpenDataset::open(&dir).expect("opens");
             assert_eq!((data.dataset().id, data.dataset().vocab), (id, vocab));
-            let batch = vocabulary::Batch { sequences: 512, context: 128, micro_sequences: 512 };
+            let batch = vocabulary::Batch { sequences: 512, context: 128, micro_sequences: 512, lanes: 1 };
             let batch = data.train_batch(1, 0, &batch).expect("is enough");
             assert_eq!(batch.inputs.iter().min(), Some(&0), "of {vocab}");
             assert_eq!(batch.inputs.iter().max(), Some(&(vocab as i32 - 1)), "of {vocab}");

@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::Serialize;
-use vocabulary::Dataset;
+use vocabulary::{Dataset, Dropped};
 
 use crate::dataset::{OpenDataset, OpenError};
-use crate::dropped::Dropped;
 use crate::tokenizer::{Tokenizer, TokenizerError};
 
 /// What a loss is measured on: the part of a held-out text that comes first in the order of measurement.

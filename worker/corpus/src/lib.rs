@@ -16,9 +16,7 @@
 
 pub mod batch;
 pub mod dataset;
-pub mod dropped;
 pub mod extract;
-pub mod hash;
 pub mod inspect;
 mod order;
 pub mod prepare;

@@ -22,7 +22,7 @@ fn toy() -> (TempDir, OpenDataset) {
 }
 
 fn shape(sequences: u32, context: u32) -> vocabulary::Batch {
-    vocabulary::Batch { sequences, context, micro_sequences: sequences }
+    vocabulary::Batch { sequences, context, micro_sequences: sequences, lanes: 1 }
 }
 
 fn rows(batch: &Batch) -> Vec<(Vec<i32>, Vec<i32>)> {

@@ -22,7 +22,7 @@ fn domains() -> (TempDir, OpenDataset) {
     (dir, open)
 }
 
-const SHAPE: vocabulary::Batch = vocabulary::Batch { sequences: 5, context: 16, micro_sequences: 5 };
+const SHAPE: vocabulary::Batch = vocabulary::Batch { sequences: 5, context: 16, micro_sequences: 5, lanes: 1 };
 
 fn rows(batch: &Batch) -> Vec<Vec<i32>> {
     batch.inputs.chunks(batch.context).map(<[i32]>::to_vec).collect()

@@ -17,6 +17,8 @@ pub struct Compute {
     kind: Kind,
     pool: Arc<rayon::ThreadPool>,
     memory: Option<u64>,
+    /// The other devices, of the same kind.
+    others: Arc<[Compute]>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +53,20 @@ pub enum ComputeError {
         /// How many devices of the backend there are.
         found: usize,
     },
+    /// Several devices were named, and one is of another kind than the first: their bits would differ.
+    #[error("`{first}` and `{other}` cannot train one stage: name devices of one kind, such as cuda:0,cuda:1")]
+    Mixed {
+        /// The first name.
+        first: String,
+        /// The name of another kind.
+        other: String,
+    },
+    /// A GPU was named twice.
+    #[error("`{name}` is named twice")]
+    Twice {
+        /// The name.
+        name: String,
+    },
     /// The thread pool could not be started.
     #[error("cannot start {threads} threads")]
     Threads {
@@ -63,21 +79,47 @@ pub enum ComputeError {
 }
 
 impl Compute {
-    /// The device of a name: `auto` (the first GPU found, or else the CPU), `flex` (the CPU), `cuda:0`, `wgpu`.
+    /// The device of a name: `auto` (the first GPU found, or else the CPU), `flex` (the CPU), `cuda:0`, `wgpu`. Several names,
+    /// separated by commas, are devices that train one stage together; the CPU may be named more than once.
     ///
     /// `threads` is the number of threads the CPU backend may use; results do not depend on it.
-    pub fn parse(name: &str, threads: usize) -> Result<Self, ComputeError> {
-        let kind = Kind::parse(name)?;
+    pub fn parse(names: &str, threads: usize) -> Result<Self, ComputeError> {
+        let kinds: Vec<(&str, Kind)> =
+            names.split(',').map(|name| Ok((name, Kind::parse(name)?))).collect::<Result<_, ComputeError>>()?;
+        let (first, kind) = kinds[0];
+        for (index, &(name, other)) in kinds.iter().enumerate().skip(1) {
+            if name == "auto" || first == "auto" {
+                return Err(ComputeError::Unknown { name: names.to_owned() });
+            }
+            if std::mem::discriminant(&kind) != std::mem::discriminant(&other) {
+                return Err(ComputeError::Mixed { first: first.to_owned(), other: name.to_owned() });
+            }
+            if other != Kind::Flex && kinds[..index].iter().any(|(_, before)| *before == other) {
+                return Err(ComputeError::Twice { name: name.to_owned() });
+            }
+        }
+        let threads = (threads / kinds.len()).max(1);
+        let others = kinds[1..].iter().map(|&(_, kind)| Self::of_kind(kind, threads)).collect::<Result<_, _>>()?;
+        Ok(Self { others, ..Self::of_kind(kind, threads)? })
+    }
+
+    fn of_kind(kind: Kind, threads: usize) -> Result<Self, ComputeError> {
         let threads = if kind == Kind::Flex { threads } else { 1 };
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
             .thread_name(|index| format!("compute-{index}"))
             .build()
             .map_err(|source| ComputeError::Threads { threads, source })?;
-        Ok(Self { kind, pool: Arc::new(pool), memory: None })
+        Ok(Self { kind, pool: Arc::new(pool), memory: None, others: Arc::default() })
     }
 
-    /// The same device with this many bytes of memory to train in. No backend reports its memory, so users state it.
+    /// The devices named after the first. What computes gradients uses them; all else happens on the first.
+    #[must_use]
+    pub fn others(&self) -> &[Self] {
+        &self.others
+    }
+
+    /// The same with this many bytes of memory to train in, on each device. No backend reports its memory, so users state it.
     #[must_use]
     pub fn with_memory(self, bytes: Option<u64>) -> Self {
         Self { memory: bytes, ..self }
@@ -185,15 +227,22 @@ impl Kind {
     }
 }
 
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Flex => f.write_str("flex"),
+            #[cfg(feature = "cuda")]
+            Self::Cuda(index) => write!(f, "cuda:{index}"),
+            #[cfg(feature = "wgpu")]
+            Self::Wgpu => f.write_str("wgpu"),
+        }
+    }
+}
+
 impl fmt::Display for Compute {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.kind {
-            Kind::Flex => f.write_str("flex"),
-            #[cfg(feature = "cuda")]
-            Kind::Cuda(index) => write!(f, "cuda:{index}"),
-            #[cfg(feature = "wgpu")]
-            Kind::Wgpu => f.write_str("wgpu"),
-        }
+        self.kind.fmt(f)?;
+        self.others.iter().try_for_each(|other| write!(f, ",{}", other.kind))
     }
 }
 
@@ -213,6 +262,30 @@ mod tests {
             let error = Compute::parse(name, 1).expect_err(name).to_string();
             assert!(error.contains(&format!("`{name}`")), "{error}");
         }
+    }
+
+    #[test]
+    fn several_devices_have_the_names_they_were_given() {
+        let compute = Compute::parse("flex,flex,flex", 7).expect("the CPU is always there");
+        assert_eq!(compute.to_string(), "flex,flex,flex");
+        assert_eq!(compute.others().len(), 2);
+        assert!(compute.others().iter().all(|other| other.threads() == 2 && other.others().is_empty()));
+        for name in ["flex,auto", "auto,flex", "flex,"] {
+            assert!(matches!(Compute::parse(name, 1), Err(ComputeError::Unknown { .. })), "{name}");
+        }
+    }
+
+    #[cfg(feature = "wgpu")]
+    #[test]
+    fn devices_of_one_stage_are_of_one_kind() {
+        if Kind::wgpu("wgpu").is_err() {
+            eprintln!("skipped: there is no device for wgpu");
+            return;
+        }
+        let error = Compute::parse("flex,wgpu", 1).expect_err("mixed").to_string();
+        assert!(error.contains("devices of one kind"), "{error}");
+        let error = Compute::parse("wgpu,wgpu", 1).expect_err("the same").to_string();
+        assert!(error.contains("named twice"), "{error}");
     }
 
     #[cfg(not(feature = "cuda"))]

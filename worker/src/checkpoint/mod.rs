@@ -5,6 +5,7 @@
 //! litter. A download checks every byte against the manifest, and the manifest against the committed hash.
 
 mod cache;
+mod through_cache;
 mod transfer;
 
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use trainer::Blob;
 use vocabulary::StageKey;
 
 pub use cache::Cache;
+pub(crate) use through_cache::download_through;
 pub(crate) use transfer::off_thread;
 pub use transfer::{DownloadError, UploadError, download, find, upload};
 

@@ -105,20 +105,26 @@ pub async fn upload(
 
 /// Reads a checkpoint and verifies every byte.
 pub async fn download(store: &dyn ObjectStore, wanted: &CheckpointRef) -> Result<Blobs, DownloadError> {
-    let path = wanted.manifest_path.clone();
-    let content = get(store, &path).await?;
-    if blake3::hash(&content) != wanted.manifest_hash {
-        return Err(DownloadError::ChangedManifest { path });
-    }
-    let manifest = CheckpointManifest::from_json(&content)
-        .map_err(|source| DownloadError::Manifest { path: path.clone(), source })?;
-    if manifest.stage != wanted.stage || manifest.step != wanted.step {
-        let found = format!("{} after step {}", manifest.stage.short(), manifest.step);
-        return Err(DownloadError::Other { path, found });
-    }
+    let path = &wanted.manifest_path;
+    let manifest = manifest_of(wanted, &read(store, path).await?)?;
     let dir = path.rsplit_once('/').map_or("", |(dir, _)| dir);
     let blobs = manifest.blobs.iter().map(|expected| checked(store, format!("{dir}/{}", expected.name), expected));
     Ok(Blobs::new(try_join_all(blobs).await?))
+}
+
+/// The manifest of a checkpoint, if this is its text.
+pub(super) fn manifest_of(wanted: &CheckpointRef, text: &[u8]) -> Result<CheckpointManifest, DownloadError> {
+    let path = || wanted.manifest_path.clone();
+    if blake3::hash(text) != wanted.manifest_hash {
+        return Err(DownloadError::ChangedManifest { path: path() });
+    }
+    let manifest =
+        CheckpointManifest::from_json(text).map_err(|source| DownloadError::Manifest { path: path(), source })?;
+    if manifest.stage != wanted.stage || manifest.step != wanted.step {
+        let found = format!("{} after step {}", manifest.stage.short(), manifest.step);
+        return Err(DownloadError::Other { path: path(), found });
+    }
+    Ok(manifest)
 }
 
 /// Finds the checkpoint that an attempt wrote after `step` steps, for callers without a coordinator to ask.
@@ -128,7 +134,7 @@ pub async fn find(
     step: u64,
 ) -> Result<Option<(CheckpointRef, Blobs)>, DownloadError> {
     let manifest_path = proto::layout::manifest_path(key, step);
-    let manifest = match get(store, &manifest_path).await {
+    let manifest = match read(store, &manifest_path).await {
         Err(DownloadError::Get { source: object_store::Error::NotFound { .. }, .. }) => return Ok(None),
         manifest => manifest?,
     };
@@ -138,7 +144,7 @@ pub async fn find(
 }
 
 async fn checked(store: &dyn ObjectStore, path: String, expected: &BlobEntry) -> Result<Blob, DownloadError> {
-    let bytes = Vec::from(get(store, &path).await?);
+    let bytes = Vec::from(read(store, &path).await?);
     let name = expected.name.clone();
     let (blob, found) = off_thread(move || {
         let blob = Blob { name, bytes };
@@ -161,9 +167,9 @@ async fn put(store: &dyn ObjectStore, path: String, content: Bytes) -> Result<()
     }
 }
 
-async fn get(store: &dyn ObjectStore, path: &str) -> Result<Bytes, DownloadError> {
-    let read = async { store.get(&Path::from(path)).await?.bytes().await };
-    read.await.map_err(|source| DownloadError::Get { path: path.to_owned(), source })
+pub(super) async fn read(store: &dyn ObjectStore, path: &str) -> Result<Bytes, DownloadError> {
+    let reading = async { store.get(&Path::from(path)).await?.bytes().await };
+    reading.await.map_err(|source| DownloadError::Get { path: path.to_owned(), source })
 }
 
 /// Runs blocking work on another thread than the session's.

@@ -26,7 +26,7 @@ fn main() {
             model: ModelSpec { tensor_program, ..ModelSpec::paper(shape, data.dataset().vocab) },
             data: DataSpec { dataset: data.dataset().id, ..toy::spec().data },
             steps: 0..PAIRS + WARM_UP,
-            batch: Batch { sequences: 16, context: 64, micro_sequences: 16 },
+            batch: Batch { sequences: 16, context: 64, micro_sequences: 16, lanes: 1 },
             ..toy::spec()
         };
         let recording = StageSpec { recording: Some(Recording::Dynamics), ..plain.clone() };

@@ -15,7 +15,7 @@ use vocabulary::{DatasetId, Measurements, ModelSpec, NUMERICS_VERSION, Precision
 
 use crate::fit::{FitError, fitting, with_weights};
 use crate::held_out::Measured;
-use crate::objective::gradients;
+use crate::objective::{Replica, Step};
 use crate::optimizer::Optimizer;
 use crate::parameters::{Path, Read, ReadGradients, shapes};
 use crate::recorder::Recorder;
@@ -36,6 +36,8 @@ pub struct StageRun {
     activations: Activations,
     /// Absent only while a step has it.
     model: Option<MiniCpm>,
+    /// The devices that compute gradients beside the first.
+    replicas: Vec<Replica>,
     optimizer: Optimizer,
     /// Present if the stage records dynamics.
     recorder: Option<Recorder>,
@@ -209,6 +211,9 @@ impl StageRun {
             Some(bytes) if bytes < memory.kept() => Activations::Recomputed,
             _ => Activations::Kept,
         };
+        // A device without a group of its own would only wait.
+        let useful = if spec.batch.lanes > 1 { spec.batch.lanes } else { spec.batch.passes() } as usize - 1;
+        let replicas = compute.others().iter().take(useful).map(|other| Replica::new(other, spec)).collect();
         let compute = compute.clone();
         let turns = spec.data.mixture.map(|mixture| mixture.turns());
         Ok(Self {
@@ -219,6 +224,7 @@ impl StageRun {
             device,
             activations,
             model: Some(model),
+            replicas,
             optimizer,
             recorder,
             step,
@@ -248,10 +254,11 @@ impl StageRun {
         let batch = batch(&self.data, &self.spec, self.turns.as_ref(), step).map_err(StepError::Batch)?;
         let learning_rate = self.spec.learning_rate(step);
         let model = self.model.take().expect("only a step takes the model, and it puts it back");
-        let Self { compute, device, activations, optimizer, recorder, spec, .. } = self;
+        let Self { compute, device, activations, optimizer, recorder, spec, replicas, .. } = self;
+        let shape = spec.batch;
+        let differentiated = Step { objective: &spec.objective, batch: &batch, shape, activations: *activations };
         let (model, loss, grad_norm, measurements) = compute.install(|| {
-            let micro = spec.batch.micro_sequences as usize;
-            let (gradients, loss) = gradients(&model, &spec.objective, &batch, micro, *activations, device);
+            let (gradients, loss) = differentiated.gradients(&model, device, replicas);
             let measured = recorder.as_mut().map(|recorder| recorder.before_update(&model, &gradients));
             let (model, grad_norm) = optimizer.step(model, gradients, learning_rate, step);
             let recorded = recorder.as_mut().zip(measured);
@@ -269,10 +276,10 @@ impl StageRun {
             return Err(StepError::Finished { end: self.spec.steps.end });
         }
         let batch = batch(&self.data, &self.spec, self.turns.as_ref(), self.step).map_err(StepError::Batch)?;
-        let micro = self.spec.batch.micro_sequences as usize;
+        let (shape, activations) = (self.spec.batch, self.activations);
+        let differentiated = Step { objective: &self.spec.objective, batch: &batch, shape, activations };
         Ok(self.compute.install(|| {
-            let (gradients, _) =
-                gradients(self.model(), &self.spec.objective, &batch, micro, self.activations, &self.device);
+            let (gradients, _) = differentiated.gradients(self.model(), &self.device, &mut []);
             let mut named = BTreeMap::new();
             let receive = |name, shape, values| {
                 named.insert(name, HostTensor { shape, values });

@@ -98,3 +98,59 @@ fn a_run_in_bfloat16_is_the_same_however_it_is_cut_and_on_any_number_of_threads(
     assert_eq!(steps, expected);
     assert_eq!(second.snapshot(), whole.snapshot());
 }
+
+#[test]
+fn one_two_and_four_devices_take_the_same_steps_to_the_bit() {
+    for (micro_sequences, lanes) in [(1, 1), (2, 1), (1, 4), (1, 3)] {
+        let mut spec = toy::spec();
+        spec.batch.micro_sequences = micro_sequences;
+        spec.batch.lanes = lanes;
+        let run = |devices| {
+            let compute = Compute::parse(devices, 4).expect("the CPU is always there");
+            let mut run = StageRun::new(&spec, toy::dataset(), &compute, Origin::Initial).expect("starts");
+            (finish(&mut run), run.snapshot())
+        };
+        let one = run("flex");
+        for devices in ["flex,flex", "flex,flex,flex", "flex,flex,flex,flex"] {
+            assert_eq!(run(devices), one, "{devices}, {micro_sequences} sequences a pass, {lanes} lanes");
+        }
+    }
+}
+
+#[test]
+fn lanes_change_the_order_of_addition_and_little_else() {
+    let run = |lanes| {
+        let mut spec = toy::spec();
+        spec.batch.micro_sequences = 1;
+        spec.batch.lanes = lanes;
+        let mut run = StageRun::new(&spec, toy::dataset(), &flex(), Origin::Initial).expect("starts");
+        let first = run.next_step().expect("steps");
+        (first.loss, first.grad_norm, run.snapshot())
+    };
+    let ((loss, norm, weights), (in_lanes, norm_in_lanes, weights_in_lanes)) = (run(1), run(4));
+    assert_eq!(in_lanes, loss, "the loss is added in the order of the passes");
+    assert_ne!(weights_in_lanes, weights, "the gradients are not");
+    assert!((norm_in_lanes / norm - 1.0).abs() < 1e-5, "{norm_in_lanes} against {norm}");
+}
+
+#[test]
+fn a_stage_moves_from_several_devices_to_one_and_back() {
+    let mut spec = toy::spec();
+    spec.batch.micro_sequences = 2;
+    let start = |devices, from| {
+        let compute = Compute::parse(devices, 2).expect("the CPU is always there");
+        StageRun::new(&spec, toy::dataset(), &compute, from).expect("starts")
+    };
+    let mut whole = start("flex", Origin::Initial);
+    let expected = finish(&mut whole);
+    let mut first = start("flex,flex", Origin::Initial);
+    let mut steps: Vec<_> = (0..5).map(|_| first.next_step().expect("steps")).collect();
+    let snapshot = first.snapshot();
+    let mut second = start("flex", Origin::Own(&snapshot));
+    steps.extend((0..4).map(|_| second.next_step().expect("steps")));
+    let snapshot = second.snapshot();
+    let mut third = start("flex,flex,flex", Origin::Own(&snapshot));
+    steps.extend(finish(&mut third));
+    assert_eq!(steps, expected);
+    assert_eq!(third.snapshot(), whole.snapshot());
+}

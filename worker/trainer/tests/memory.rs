@@ -73,7 +73,8 @@ fn the_estimate_is_above_what_is_measured_and_not_far() {
         ("small passes", shape(64, 160, 4, 6), 64, 64, 8),
     ];
     for (name, shape, context, sequences, micro_sequences) in cases {
-        let mut spec = StageSpec { batch: Batch { sequences, context, micro_sequences }, steps: 0..2, ..toy::spec() };
+        let mut spec =
+            StageSpec { batch: Batch { sequences, context, micro_sequences, lanes: 1 }, steps: 0..2, ..toy::spec() };
         spec.model.shape = shape;
         let estimate = TrainingMemory::of(&spec);
         let measured = [measured(&spec, None), measured(&spec, Some(1))];

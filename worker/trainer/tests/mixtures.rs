@@ -35,7 +35,7 @@ fn spec(data: &OpenDataset) -> StageSpec {
         data: DataSpec { dataset: data.dataset().id, order_seed: 2, mixture: Mixture::of(&[0.8, 0.2]) },
         steps: 0..16,
         schedule: LrSchedule::Constant { warmup_steps: 3 },
-        batch: Batch { sequences: 6, context: 16, micro_sequences: 6 },
+        batch: Batch { sequences: 6, context: 16, micro_sequences: 6, lanes: 1 },
         validation_tokens: 512,
         ..sample::stage()
     }

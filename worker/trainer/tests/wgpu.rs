@@ -39,7 +39,7 @@ fn spec(steps: u64) -> StageSpec {
     let mut spec = StageSpec {
         steps: 0..steps,
         data: DataSpec { dataset: toy::dataset_of(1024).dataset().id, ..toy::spec().data },
-        batch: Batch { sequences: 16, context: 128, micro_sequences: 8 },
+        batch: Batch { sequences: 16, context: 128, micro_sequences: 8, lanes: 1 },
         ..toy::spec()
     };
     spec.model.shape = Shape { d_model: 64, d_ff: 160, head_dim: 16, n_heads: 4, n_kv_heads: 4, n_layers: 2 };
@@ -139,9 +139,9 @@ fn bfloat16_trains_where_the_adapter_has_it_and_is_refused_where_not() {
 #[test]
 fn the_estimate_of_memory_is_near_what_the_allocator_takes() {
     let Some((wgpu, _guard)) = wgpu() else { return };
-    let short = StageSpec { batch: Batch { sequences: 16, context: 128, micro_sequences: 16 }, ..spec(2) };
+    let short = StageSpec { batch: Batch { sequences: 16, context: 128, micro_sequences: 16, lanes: 1 }, ..spec(2) };
     // More queries than attention serves at a time.
-    let batch = Batch { sequences: 2, context: 640, micro_sequences: 2 };
+    let batch = Batch { sequences: 2, context: 640, micro_sequences: 2, lanes: 1 };
     let long = StageSpec { batch, validation_tokens: 640, ..spec(2) };
     for (name, spec) in [("short contexts", short), ("long contexts", long)] {
         let memory = TrainingMemory::of(&spec);

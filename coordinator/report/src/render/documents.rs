@@ -27,11 +27,15 @@ pub(super) fn of_losses(conclusion: &Conclusion) -> String {
         }
         None => "The losses have no standard error: the documents behind them were not kept, as by earlier versions"
             .to_owned(),
-        Some(HeldOutErrors { documents, standard_error: [least, most], .. }) => format!(
-            "Standard error of the losses: {least:.4} to {most:.4} {}, by document over {documents} held-out documents; most \
-             of it is common to all points",
-            conclusion.measure.unit.in_words()
-        ),
+        Some(HeldOutErrors { documents, standard_error, .. }) => {
+            let [least, most] = standard_error.map(|error| format!("{error:.4}"));
+            let errors = if least == most { least } else { format!("{least} to {most}") };
+            let unit = conclusion.measure.unit.in_words();
+            let common = if conclusion.points.len() > 1 { "; most of it is common to all points" } else { "" };
+            format!(
+                "Standard error of the losses: {errors} {unit}, by document over {documents} held-out documents{common}"
+            )
+        }
     }
 }
 

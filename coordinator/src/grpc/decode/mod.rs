@@ -1,6 +1,7 @@
 //! From the wire to the driver's messages and the requests of `api`. Nothing malformed gets past here.
 
 mod request;
+mod upload;
 mod worker;
 
 use proto::ConvertError;
@@ -8,6 +9,7 @@ use vocabulary::Surgery;
 use vocabulary::measure::MAX_MEASUREMENTS;
 
 pub(super) use request::{branch, collect, curves, evaluate, extend, forget, optional, selector, submit};
+pub(super) use upload::{begin_upload, dataset, write_upload};
 pub(super) use worker::{hello, message};
 
 use crate::api::limit::TooLong;
@@ -38,6 +40,8 @@ pub(crate) enum DecodeError {
     Weight { weight: u32 },
     #[error("`surgery` has a value that is not accepted; accepted: {}", Surgery::ALL.map(|surgery| surgery.name()).join(", "))]
     UnknownSurgery,
+    #[error("`blake3` is not a BLAKE3 hash: expected 64 hexadecimal digits")]
+    PieceHash,
     #[error(transparent)]
     TooLong(#[from] TooLong),
     #[error(transparent)]

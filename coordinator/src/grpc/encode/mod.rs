@@ -1,6 +1,7 @@
 //! From the driver's messages and the views of `api` to the wire. Words and numbers come ready; nothing is decided here.
 
 pub(super) mod parts;
+mod upload;
 mod view;
 mod worker;
 
@@ -8,6 +9,7 @@ use proto::convert::sent_measurements;
 use proto::v1;
 
 pub(super) use self::worker::to_worker;
+pub(super) use upload::{begun, written};
 pub(super) use view::{
     cancelled, collection, curve_run, detail, evaluated, forgotten, outcome, retried, rows, status, summary, update,
     worker,

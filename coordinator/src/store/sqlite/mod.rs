@@ -4,6 +4,7 @@
 //! method by method.
 
 mod commit;
+mod copy;
 mod curve;
 mod derived;
 mod error;

@@ -126,11 +126,13 @@ pub(crate) fn check_model(model: &ModelSpec) -> Checked {
 }
 
 fn check_batch(batch: &Batch) -> Checked {
-    let Batch { sequences, context, micro_sequences } = *batch;
+    let Batch { sequences, context, micro_sequences, lanes } = *batch;
     positive("batch.sequences", sequences)?;
     positive("batch.context", context)?;
     positive("batch.micro_sequences", micro_sequences)?;
-    demand("batch.micro_sequences", sequences.is_multiple_of(micro_sequences), "has to divide sequences")
+    demand("batch.micro_sequences", sequences.is_multiple_of(micro_sequences), "has to divide sequences")?;
+    positive("batch.lanes", lanes)?;
+    demand("batch.lanes", lanes <= batch.passes(), "cannot exceed sequences / micro_sequences")
 }
 
 fn check_optimizer(optimizer: &AdamW) -> Checked {

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use crate::hash::ContentHash;
+use vocabulary::ContentHash;
 
 /// A file written more recently than this may be written again without its times changing.
 const SETTLED_AFTER: Duration = Duration::from_secs(2);

@@ -2,7 +2,6 @@
 
 mod hashes;
 mod held_out;
-mod manifest;
 mod shard;
 mod writer;
 
@@ -16,7 +15,9 @@ use shard::{Shard, Tokens};
 use vocabulary::{Dataset, DatasetId, MAX_DOMAINS};
 
 pub use held_out::HeldOutDocument;
-pub use manifest::{DomainEntry, FORMAT_VERSION, FileEntry, MANIFEST, Manifest, ShardEntry, SplitEntry};
+pub use vocabulary::dataset_manifest::{
+    DatasetManifest as Manifest, DomainEntry, FORMAT_VERSION, FileEntry, MANIFEST, ShardEntry, SplitEntry,
+};
 pub use writer::{DatasetWriter, WriteError, write_domains, write_texts};
 
 pub(crate) use held_out::Placed;

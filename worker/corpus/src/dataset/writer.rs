@@ -8,14 +8,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use npyz::WriterBuilder;
-use vocabulary::{Dataset, DatasetId, Domain};
+use vocabulary::{ContentHash, Dataset, DatasetId, Domain, Dropped};
 
-use super::OpenDataset;
 use super::hashes::hash_of;
 use super::held_out::{HeldOutDocument, packed};
-use super::manifest::{DomainEntry, FORMAT_VERSION, FileEntry, MANIFEST, Manifest, ShardEntry, SplitEntry};
-use crate::dropped::Dropped;
-use crate::hash::ContentHash;
+use super::{DomainEntry, FORMAT_VERSION, FileEntry, MANIFEST, Manifest, OpenDataset, ShardEntry, SplitEntry};
 use crate::split::Split;
 use crate::tokenizer::{Tokenizer, TokenizerError};
 

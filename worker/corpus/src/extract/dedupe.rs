@@ -6,9 +6,9 @@
 use std::collections::HashSet;
 
 use rayon::prelude::*;
+use vocabulary::Dropped;
 
 use super::Extracted;
-use crate::dropped::Dropped;
 
 type Fingerprint = [u8; 16];
 

@@ -13,9 +13,9 @@ use std::io::{self, Read};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use crate::hash::ContentHash;
 use crate::tokenizer::Tokenizer;
 use compression::with_content;
+use vocabulary::ContentHash;
 
 pub use compression::Compression;
 pub use dedupe::{Deduplicator, Kept};

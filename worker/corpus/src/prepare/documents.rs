@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use rayon::prelude::*;
+use vocabulary::ContentHash;
 
 use super::{PrepareError, TextRequest};
 use crate::extract::{Compression, Extracted, Format, Found, How, extract};
-use crate::hash::ContentHash;
 use crate::progress::{Progress, ProgressSink};
 use crate::sources::{Source, SourceFile};
 use crate::tokenizer::Tokenizer;

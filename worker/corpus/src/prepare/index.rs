@@ -4,13 +4,11 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
-use vocabulary::Dataset;
+use vocabulary::{ContentHash, Dataset, Dropped};
 
 use super::{PrepareError, PrepareRequest, TEXT_KEY, Vocabulary};
 use crate::dataset::{WriteError, write_atomically};
-use crate::dropped::Dropped;
 use crate::extract::{Compression, Decoding};
-use crate::hash::ContentHash;
 use crate::sources::Source;
 
 /// Raised whenever the same text would give another dataset.

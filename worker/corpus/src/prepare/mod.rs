@@ -17,10 +17,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use recipes::Recipe;
-use vocabulary::Dataset;
+use vocabulary::{Dataset, Dropped};
 
 use crate::dataset::{DatasetWriter, OpenDataset, WriteError};
-use crate::dropped::Dropped;
 use crate::extract::ExtractError;
 use crate::progress::ProgressSink;
 use crate::sources::{self, LeftOut, Limits, Source, SourceError};

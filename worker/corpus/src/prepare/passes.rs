@@ -5,12 +5,12 @@ use std::ops::Range;
 use std::path::Path;
 
 use rayon::prelude::*;
+use vocabulary::Dropped;
 
 use super::documents::{Batch, Reading};
 use super::sample::Sample;
 use super::{PrepareError, PrepareRequest};
 use crate::dataset::{DatasetWriter, WriteError};
-use crate::dropped::Dropped;
 use crate::extract::{Deduplicator, Kept};
 use crate::progress::{Progress, ProgressSink};
 use crate::split::{Split, pieces_of};

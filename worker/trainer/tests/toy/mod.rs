@@ -53,7 +53,7 @@ pub(crate) fn spec() -> StageSpec {
         data: DataSpec { dataset: dataset().dataset().id, order_seed: 2, mixture: None },
         steps: 0..16,
         schedule: LrSchedule::Constant { warmup_steps: 3 },
-        batch: Batch { sequences: 8, context: 16, micro_sequences: 8 },
+        batch: Batch { sequences: 8, context: 16, micro_sequences: 8, lanes: 1 },
         validation_tokens: 512,
         ..sample::stage()
     }

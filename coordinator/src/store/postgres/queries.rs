@@ -1,0 +1,108 @@
+//! Queries of the driver and of people that need one table.
+
+use vocabulary::{CampaignId, StageKey, WorkerId};
+
+use super::error::{cannot_read, cannot_write};
+use super::number::{attempt as attempt_of, from_column, to_column};
+use super::open::PostgresStore;
+use crate::store::{CampaignRow, CommittedCheckpoint, RecipeText, StorageNote, StoreError, Term};
+
+/// The columns of a checkpoint after its stage.
+type CheckpointColumns = (i64, i64, String, String, i64);
+
+impl PostgresStore {
+    pub(super) async fn read_campaigns(&self) -> Result<Vec<CampaignRow>, StoreError> {
+        let select = "SELECT campaign, submitted_at_ms FROM campaigns ORDER BY campaign";
+        let rows = sqlx::query_as::<_, (String, i64)>(select).fetch_all(&self.reads).await;
+        let rows = rows.map_err(cannot_read("campaigns"))?;
+        let row = |(campaign, at): (String, i64)| {
+            let campaign = campaign.parse().map_err(|source| StoreError::Id { table: "campaigns", source })?;
+            Ok(CampaignRow { campaign, submitted_at_ms: from_column(at) })
+        };
+        rows.into_iter().map(row).collect()
+    }
+
+    pub(super) async fn read_recipe(&self, campaign: CampaignId) -> Result<Option<RecipeText>, StoreError> {
+        let select = sqlx::query_as("SELECT file, text FROM recipes WHERE campaign = $1").bind(campaign.to_string());
+        let found = select.fetch_optional(&self.people).await;
+        let found = found.map_err(cannot_read("recipes"))?;
+        Ok(found.map(|(file, text)| RecipeText { file, text }))
+    }
+
+    pub(super) async fn read_last_sequence(&self, worker: WorkerId) -> Result<Option<u64>, StoreError> {
+        let select = sqlx::query_scalar("SELECT last_sequence FROM worker_streams WHERE worker = $1");
+        let found = select.bind(worker.to_string()).fetch_optional(&self.reads).await;
+        let found: Option<i64> = found.map_err(cannot_read("worker_streams"))?;
+        Ok(found.map(from_column))
+    }
+
+    pub(super) async fn read_checkpoint(
+        &self,
+        stage: StageKey,
+        step: u64,
+    ) -> Result<Option<CommittedCheckpoint>, StoreError> {
+        let select = "SELECT step, attempt, manifest_path, manifest_hash, bytes FROM checkpoints \
+                      WHERE stage = $1 AND step = $2";
+        let select = sqlx::query_as(select).bind(stage.to_string()).bind(to_column(step));
+        found(stage, select.fetch_optional(&self.reads).await)
+    }
+
+    pub(super) async fn read_checkpoints(&self) -> Result<Vec<(CommittedCheckpoint, u64)>, StoreError> {
+        let select = "SELECT stage, step, attempt, manifest_path, manifest_hash, bytes, committed_at_ms \
+                      FROM checkpoints ORDER BY stage, step";
+        let rows = sqlx::query_as::<_, (String, i64, i64, String, String, i64, i64)>(select);
+        let rows = rows.fetch_all(&self.reads).await;
+        let rows = rows.map_err(cannot_read("checkpoints"))?;
+        let row = |(stage, step, attempt, manifest_path, manifest_hash, bytes, at_ms): (String, _, i64, _, _, _, _)| {
+            let stage = stage.parse().map_err(|source| StoreError::Id { table: "checkpoints", source })?;
+            let attempt = attempt_of(attempt).map_err(cannot_read("checkpoints"))?;
+            let (step, bytes) = (from_column(step), from_column(bytes));
+            let checkpoint = CommittedCheckpoint { stage, attempt, step, manifest_path, manifest_hash, bytes };
+            Ok((checkpoint, from_column(at_ms)))
+        };
+        rows.into_iter().map(row).collect()
+    }
+
+    pub(super) async fn read_last_checkpoint(
+        &self,
+        stage: StageKey,
+    ) -> Result<Option<CommittedCheckpoint>, StoreError> {
+        let select = "SELECT step, attempt, manifest_path, manifest_hash, bytes FROM checkpoints \
+                      WHERE stage = $1 ORDER BY step DESC LIMIT 1";
+        let select = sqlx::query_as(select).bind(stage.to_string());
+        found(stage, select.fetch_optional(&self.reads).await)
+    }
+
+    /// The storage that coordinators of this store use; `None` before the first one, which makes the tables, too.
+    pub(super) async fn read_storage(&self) -> Result<Option<StorageNote>, StoreError> {
+        if !self.has_schema().await? {
+            return Ok(None);
+        }
+        let select = sqlx::query_as::<_, (String, String)>("SELECT address, id FROM storage WHERE one = 1");
+        let found = select.fetch_optional(&self.reads).await.map_err(cannot_read("storage"))?;
+        Ok(found.map(|(address, id)| StorageNote { address, id }))
+    }
+
+    pub(super) async fn write_storage(&self, term: Term, note: &StorageNote) -> Result<(), StoreError> {
+        if self.read_storage().await?.as_ref() == Some(note) {
+            return Ok(());
+        }
+        let mut transaction = self.begin(term).await?;
+        let upsert = "INSERT INTO storage (one, address, id) VALUES (1, $1, $2) \
+                      ON CONFLICT (one) DO UPDATE SET address = excluded.address, id = excluded.id";
+        let upsert = sqlx::query(upsert).bind(&note.address).bind(&note.id);
+        let written = upsert.execute(transaction.connection()).await.map_err(cannot_write("storage"));
+        transaction.end(written.map(drop)).await
+    }
+}
+
+fn found(
+    stage: StageKey,
+    row: Result<Option<CheckpointColumns>, sqlx::Error>,
+) -> Result<Option<CommittedCheckpoint>, StoreError> {
+    let row = row.map_err(cannot_read("checkpoints"))?;
+    let Some((step, attempt, manifest_path, manifest_hash, bytes)) = row else { return Ok(None) };
+    let attempt = attempt_of(attempt).map_err(cannot_read("checkpoints"))?;
+    let (step, bytes) = (from_column(step), from_column(bytes));
+    Ok(Some(CommittedCheckpoint { stage, attempt, step, manifest_path, manifest_hash, bytes }))
+}

@@ -1,0 +1,89 @@
+//! Tokens: a hash, a scope and a lifetime each.
+
+use sqlx::{PgConnection, Postgres, Transaction};
+use vocabulary::WorkerId;
+
+use super::error::{cannot_begin, cannot_commit, cannot_read, cannot_write};
+use super::number::{from_column, to_column};
+use super::open::PostgresStore;
+use crate::store::{Speaker, StoreError, TokenRow};
+
+const TABLE: &str = "tokens";
+
+type Columns = (String, String, String, String, i64, Option<i64>, Option<i64>);
+
+const SELECT: &str = "SELECT token, name, scope, hash, created_at_ms, expires_at_ms, revoked_at_ms FROM tokens";
+
+impl PostgresStore {
+    pub(super) async fn insert_token(&self, row: &TokenRow) -> Result<(), StoreError> {
+        let insert = "INSERT INTO tokens (token, name, scope, hash, created_at_ms, expires_at_ms, revoked_at_ms) \
+                      VALUES ($1, $2, $3, $4, $5, $6, $7)";
+        let insert = sqlx::query(insert)
+            .bind(&row.token)
+            .bind(&row.name)
+            .bind(&row.scope)
+            .bind(&row.hash)
+            .bind(to_column(row.created_at_ms))
+            .bind(row.expires_at_ms.map(to_column))
+            .bind(row.revoked_at_ms.map(to_column));
+        let mut transaction = self.beside().await?;
+        insert.execute(&mut *transaction).await.map_err(cannot_write(TABLE))?;
+        transaction.commit().await.map_err(cannot_commit)
+    }
+
+    /// A transaction that writes tokens: beside the writer, which holds no lock that it would wait for.
+    async fn beside(&self) -> Result<Transaction<'static, Postgres>, StoreError> {
+        self.people.begin_with("BEGIN READ WRITE").await.map_err(cannot_begin)
+    }
+
+    pub(super) async fn read_token(&self, token: &str) -> Result<Option<TokenRow>, StoreError> {
+        let select =
+            sqlx::query_as::<_, Columns>(sqlx::AssertSqlSafe(format!("{SELECT} WHERE token = $1"))).bind(token);
+        let found = select.fetch_optional(&self.people).await;
+        Ok(found.map_err(cannot_read(TABLE))?.map(row))
+    }
+
+    pub(super) async fn read_tokens(&self) -> Result<Vec<TokenRow>, StoreError> {
+        let select = sqlx::AssertSqlSafe(format!("{SELECT} ORDER BY created_at_ms, token"));
+        let found = sqlx::query_as::<_, Columns>(select).fetch_all(&self.people).await;
+        Ok(found.map_err(cannot_read(TABLE))?.into_iter().map(row).collect())
+    }
+
+    pub(super) async fn mark_token_revoked(&self, token: &str, at_ms: u64) -> Result<bool, StoreError> {
+        let update = "UPDATE tokens SET revoked_at_ms = $1 WHERE token = $2 AND revoked_at_ms IS NULL";
+        let update = sqlx::query(update).bind(to_column(at_ms)).bind(token);
+        let mut transaction = self.beside().await?;
+        let done = update.execute(&mut *transaction).await.map_err(cannot_write(TABLE))?;
+        transaction.commit().await.map_err(cannot_commit)?;
+        Ok(done.rows_affected() > 0)
+    }
+
+    pub(super) async fn read_speaker(&self, worker: WorkerId) -> Result<Speaker, StoreError> {
+        let select = "SELECT token, secret_hash FROM worker_streams WHERE worker = $1";
+        let select = sqlx::query_as::<_, (Option<String>, Option<String>)>(select).bind(worker.to_string());
+        let found = select.fetch_optional(&self.reads).await.map_err(cannot_read("worker_streams"))?;
+        let (token, secret_hash) = found.unwrap_or_default();
+        Ok(Speaker { token, secret_hash })
+    }
+}
+
+/// Records who speaks for a worker process.
+pub(super) async fn bind(connection: &mut PgConnection, worker: WorkerId, speaker: &Speaker) -> Result<(), StoreError> {
+    let insert = "INSERT INTO worker_streams (worker, last_sequence, token, secret_hash) VALUES ($1, 0, $2, $3) \
+                  ON CONFLICT (worker) DO UPDATE SET token = excluded.token, secret_hash = excluded.secret_hash";
+    let insert = sqlx::query(insert).bind(worker.to_string()).bind(&speaker.token).bind(&speaker.secret_hash);
+    insert.execute(connection).await.map_err(cannot_write("worker_streams"))?;
+    Ok(())
+}
+
+fn row((token, name, scope, hash, created, expires, revoked): Columns) -> TokenRow {
+    TokenRow {
+        token,
+        name,
+        scope,
+        hash,
+        created_at_ms: from_column(created),
+        expires_at_ms: expires.map(from_column),
+        revoked_at_ms: revoked.map(from_column),
+    }
+}

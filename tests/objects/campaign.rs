@@ -27,10 +27,11 @@ pub(crate) struct Serving {
     pub(crate) url: String,
 }
 
-pub(crate) fn serve(place: &Place, bucket: &Bucket) -> Serving {
+pub(crate) fn serve(place: &Place, bucket: &Bucket, more: &[&str]) -> Serving {
     let storage = format!("s3://{}/campaigns/{}", bucket.name, std::process::id());
     let args =
         ["serve", "--listen", "127.0.0.1:0", "--open-loopback", "--storage", &storage, "--json", "--log", "info"];
+    let args = [&args[..], more].concat();
     let log = File::create(place.path("serve.log")).expect("made");
     let coordinator = Running::start_to(&mut on("c", place, bucket, &args), log);
     let live = wait_for("a coordinator", || {
@@ -70,7 +71,7 @@ pub(crate) fn interrupted(bucket: &Bucket, happens: impl FnOnce(&Place)) {
     undisturbed();
     let _turn = one_at_a_time();
     let place = Place::with_much_to_train();
-    let serving = serve(&place, bucket);
+    let serving = serve(&place, bucket, &[]);
     let workers = [("w1", "a"), ("w1", "b"), ("w2", "c")];
     let workers =
         workers.map(|(machine, name)| worker(machine, name, &place, bucket, &serving.url, &["--cache-bytes", "3M"]));

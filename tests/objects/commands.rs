@@ -115,7 +115,7 @@ fn a_wrong_key_is_said_in_one_line() {
     assert!(refused.stderr.contains("AWS_ALLOW_HTTP=true"), "{}", refused.stderr);
 
     // A worker says so, to people and to its coordinator, and is given nothing.
-    let serving = serve(&place, &bucket);
+    let serving = serve(&place, &bucket, &[]);
     let _worker = worker("w1", "a", &place, &wrong, &serving.url, &[]);
     let said = wait_for("a sentence in the worker's log", || {
         let log = fs::read_to_string(place.path("a.log")).ok()?;
@@ -131,7 +131,7 @@ fn a_cache_that_is_too_small_says_how_much_the_data_takes() {
     let server = Server::start();
     let bucket = Bucket { name: BUCKET.to_owned(), variables: server.variables() };
     let place = Place::new();
-    let serving = serve(&place, &bucket);
+    let serving = serve(&place, &bucket, &[]);
     submit(&place, &bucket, &serving.url);
     let _worker = worker("w1", "a", &place, &bucket, &serving.url, &["--cache-bytes", "1K"]);
     let said = wait_for("a sentence in the worker's log", || {
@@ -140,4 +140,23 @@ fn a_cache_that_is_too_small_says_how_much_the_data_takes() {
     });
     assert!(said.contains("may hold 1.0 KiB") && said.contains("KiB"), "{said}");
     assert_eq!(server.requests(Method::GET, ".npy"), 0, "nothing was begun");
+}
+
+#[test]
+fn the_coordinator_reads_checkpoints_back_from_a_bucket_only_where_it_is_asked_to() {
+    let _turn = one_at_a_time();
+    for (more, reads_back) in [(&[][..], false), (&["--verify", "full"][..], true)] {
+        let server = Server::start();
+        let bucket = Bucket { name: BUCKET.to_owned(), variables: server.variables() };
+        let place = Place::new();
+        let serving = serve(&place, &bucket, more);
+        let _worker = worker("w1", "a", &place, &bucket, &serving.url, &[]);
+        submit(&place, &bucket, &serving.url);
+        let watched = on("s", &place, &bucket, &["watch", "smoke", "--coordinator", &serving.url]).output();
+        assert!(watched.expect("it starts").status.success());
+        // Every stage ends with a checkpoint, and those without a parent start from none.
+        let stored = server.requests(Method::PUT, "optimizer.safetensors");
+        let read = server.requests(Method::GET, "optimizer.safetensors");
+        assert!(stored >= 12 && (read >= stored) == reads_back, "{stored} stored, {read} read");
+    }
 }

@@ -6,13 +6,13 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use coordinator::{Diagnosis, DoctorError, DoctorOptions};
 use corpus::OpenDataset;
-use corpus::hash::ContentHash;
 use futures::TryStreamExt;
 use object_store::path::Path as StorePath;
 use object_store::{ObjectStore, ObjectStoreExt};
 use proto::layout::{MANIFEST, dataset_path};
 use serde::Serialize;
 use storage::Storage;
+use vocabulary::ContentHash;
 use vocabulary::DatasetId;
 use vocabulary::text::one_line;
 

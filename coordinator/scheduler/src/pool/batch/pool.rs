@@ -325,7 +325,7 @@ impl BatchPool {
         orders.push(BatchOrder::Forget { allocation, end });
     }
 
-    /// An allocation came to nothing, on a node or before it had one.
+    /// An allocation ended early, on a node or before it had one.
     fn strike(&mut self, now: Timestamp, allocation: AllocationId, node: Option<&str>, orders: &mut Vec<BatchOrder>) {
         if let Some(node) = node {
             self.nodes.note_early_end(now, node);

@@ -12,8 +12,8 @@ use object_store::{ObjectStore, ObjectStoreExt};
 use proto::layout::{MANIFEST, dataset_path};
 use serde::Serialize;
 use storage::Storage;
-use vocabulary::{ContentHash, DatasetId};
 use vocabulary::text::one_line;
+use vocabulary::{ContentHash, DatasetId};
 
 use crate::args::Global;
 use crate::exit::{Exit, bad_input};

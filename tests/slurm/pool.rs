@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::engine::{Engine, LOW, MAIN, NODES};
 use crate::pool_site::PoolSite;
-use crate::support::process::{send, wait_for};
+use crate::support::process::wait_for;
 use crate::support::{Place, one_at_a_time, smoke_recipe};
 
 /// A trunk with six branches, which trains for long enough to be disturbed.
@@ -21,17 +21,6 @@ fn recipe() -> String {
     let recipe = recipe.replace("sizes = [\"smoke-16\", \"smoke-32\"]", "sizes = [\"smoke-16\"]");
     assert_ne!(recipe, smoke, "the smoke recipe has the points and sizes that this test expects");
     recipe
-}
-
-/// The worker that was given this file with its token.
-fn worker_with(token_file: &str) -> Option<u32> {
-    let program = fs::canonicalize(env!("CARGO_BIN_EXE_windtunnel")).expect("it is there");
-    fs::read_dir("/proc").expect("this is Linux").flatten().find_map(|entry| {
-        let is_it = fs::read_link(entry.path().join("exe")).is_ok_and(|exe| exe == program);
-        let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
-        let is_given = line.split(|byte| *byte == 0).any(|word| word == token_file.as_bytes());
-        entry.file_name().to_str()?.parse().ok().filter(|_| is_it && is_given)
-    })
 }
 
 fn file(place: &Place, name: &str) -> PathBuf {
@@ -55,7 +44,7 @@ fn a_campaign_on_a_pool_has_the_points_of_a_local_run_whatever_happens() {
     place.write("hang", "");
     place.run(&["submit", "smoke.toml"]).expect(0);
     wait_for("a submission that hangs", || file(&place, "hung").exists().then_some(()));
-    assert_eq!(site.pool("main")["allocations"][0]["state"], "submitting");
+    assert_eq!(site.pool("main")["allocations"][0]["state"], "submitting", "{}", site.pool("main"));
     site.kill();
     step("killed between the intent and sbatch");
     // The next answer is lost, and the job is found by its comment: no other is submitted.
@@ -66,7 +55,7 @@ fn a_campaign_on_a_pool_has_the_points_of_a_local_run_whatever_happens() {
         let watched = scope.spawn(|| {
             let mut most = 0;
             while !trunk_is_trained.load(Ordering::Relaxed) {
-                // Before and after, so that a branch that is ready meanwhile is no branch of a trunk that trains.
+                // Before and after, so that the end of the trunk in between counts for nothing.
                 let jobs = site.jobs();
                 match site.stages_done() {
                     None | Some(0) => most = most.max(jobs),
@@ -225,9 +214,15 @@ fn what_a_job_is_told_holds_no_token_and_its_time_limit_is_nobodys_fault() {
     let Some(engine) = Engine::start() else { return };
     let place = Place::new();
     let site = PoolSite::new(&engine, &place);
-    let added = site.add("main", &["--time", "5m", "--max", "1", "--min", "1"], &[]);
-    let token_file = file(&place, "data/pools/main/token");
-    let token = fs::read_to_string(&token_file).expect("it is there");
+    // A job that does not end with its worker, whatever it is told.
+    let program = env!("CARGO_BIN_EXE_windtunnel");
+    let text = format!("#!/bin/sh\ntrap '' TERM USR1\n'{program}' \"$@\"\n[ -e stubborn ] && sleep 1000\nexit 75\n");
+    let stubborn = place.write("stubborn", &text);
+    fs::set_permissions(&stubborn, fs::Permissions::from_mode(0o755)).expect("ours");
+    let stubborn = stubborn.display().to_string();
+    let added = site.add("main", &["--time", "5m", "--max", "1", "--min", "1", "--program", &stubborn], &[]);
+    place.write("data/pools/main/stubborn", "");
+    let token = fs::read_to_string(file(&place, "data/pools/main/token")).expect("it is there");
     let (_, secret) = token.trim().rsplit_once('_').expect("a public part and a secret");
     let mode = |name: &str| fs::metadata(file(&place, name)).expect("it is there").permissions().mode() & 0o777;
     assert_eq!((mode("data/pools/main"), mode("data/pools/main/token")), (0o700, 0o600));
@@ -249,13 +244,12 @@ fn what_a_job_is_told_holds_no_token_and_its_time_limit_is_nobodys_fault() {
         }
     }
     assert!(texts.iter().all(|text| !text.contains(secret)), "the token is where others read it");
-    // Idle for longer than --idle, and it stays: the pool has a minimum. Its worker hangs, so it ends by its time limit, and another
-    // takes its place.
+    // Idle for longer than --idle, and it stays: the pool has a minimum. It ends by its time limit, and another takes its place.
     thread::sleep(Duration::from_secs(6));
     assert_eq!(engine.state(&job).as_deref(), Some("RUNNING"));
-    send("STOP", &worker_with(token_file.to_str().expect("is UTF-8")).expect("the worker runs").to_string());
     engine.run("scontrol", &["update", &format!("JobId={job}"), "TimeLimit=1"]);
     engine.wait_for_state(&job, &["TIMEOUT"]);
+    fs::remove_file(file(&place, "data/pools/main/stubborn")).expect("it is there");
     let next = wait_for("another worker of the minimum", || {
         thread::sleep(Duration::from_millis(200));
         let pool = site.pool("main");

@@ -56,7 +56,9 @@ impl<'a> PoolSite<'a> {
         let path = std::env::var("PATH").unwrap_or_default();
         let listen = format!("127.0.0.1:{}", self.port);
         let mut command = self.place.command(&["serve", "--listen", &listen, "--slurm-poll", "1", "--lease", "10"]);
-        command.env("SLURM_CONF", self.engine.conf());
+        // Workers keep their folders there.
+        fs::create_dir_all(self.place.path("tmp")).expect("made");
+        command.env("SLURM_CONF", self.engine.conf()).env("TMPDIR", self.place.path("tmp"));
         command.env("PATH", format!("{}:{path}", self.place.path("bin").display()));
         let log = fs::File::options().create(true).append(true).open(self.place.path("serve.log")).expect("opened");
         *self.serve.lock().expect("no thread panicked with it") = Some(Running::start_to(&mut command, log));

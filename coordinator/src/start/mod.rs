@@ -219,16 +219,7 @@ impl Opened {
         keeping: JoinSet<StoreError>,
     ) -> Result<Self, StartError> {
         let Known { data_dir, lock, store, guard, .. } = known;
-        let CoordinatorOptions {
-            storage,
-            verification,
-            settings,
-            local_workers,
-            slurm,
-            limits,
-            uploads,
-            ..
-        } = options;
+        let CoordinatorOptions { storage, verification, settings, local_workers, slurm, limits, uploads, .. } = options;
         let mut storage = match term {
             None => home::look(&data_dir)?,
             Some(term) => {

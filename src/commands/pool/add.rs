@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 
+use anyhow::anyhow;
 use serde::Serialize;
 
 use super::settings::{self, SlurmArgs};
 use super::view::PoolView;
 use crate::args::{CoordinatorArgs, Global};
-use crate::exit::Exit;
+use crate::exit::{Exit, bad_input};
 use crate::local::reach::with_coordinator;
 use crate::views::output::{self, View};
 
@@ -69,7 +70,9 @@ impl AddArgs {
         let (slurm, coordinator) = match (self.kind, &self.file) {
             (Some(Kind::Slurm { slurm, coordinator }), _) => (slurm, coordinator),
             (None, Some(file)) => (settings::read(file)?, self.coordinator),
-            (None, None) => unreachable!("clap asks for one of them"),
+            (None, None) => {
+                return Err(bad_input(anyhow!("give a file that describes the pool, or `slurm` and its options")));
+            }
         };
         let name = slurm.name.clone();
         let pool = slurm.into_message()?;

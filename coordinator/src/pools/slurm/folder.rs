@@ -96,7 +96,7 @@ impl Folder {
         let lines = || tail.lines().map(str::trim).filter(|line| !line.is_empty());
         // What Slurm adds says less than what the program said before.
         let of_slurm = |line: &&str| line.starts_with("srun: ") || line.starts_with("slurmstepd: ");
-        let last = lines().filter(|line| !of_slurm(line)).next_back().or_else(|| lines().next_back());
+        let last = lines().rfind(|line| !of_slurm(line)).or_else(|| lines().next_back());
         one_line(last.unwrap_or_default())
     }
 

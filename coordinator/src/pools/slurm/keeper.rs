@@ -243,6 +243,9 @@ impl Keeper {
         let patience = self.surroundings.options.patience;
         let Some(kept) = self.pools.get_mut(name) else { return Ok(()) };
         kept.pool.intended(Timestamp(intended_at_ms), allocation);
+        // `sbatch` may take long.
+        self.publish();
+        let Some(kept) = self.pools.get_mut(name) else { return Ok(()) };
         let script = script(&self.surroundings, kept, allocation);
         let submission = job_request(kept, allocation, exclude).submit(&script, patience).await;
         match submission {

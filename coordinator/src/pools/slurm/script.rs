@@ -24,6 +24,7 @@ impl Script<'_> {
         let Self { pool, allocation, settings, folder, program } = self;
         let folder = quoted(&folder.display().to_string());
         let program = quoted(program);
+        let mark = format!("{:016x}", u64::from_be_bytes(allocation.mark()));
         let (time, workers) = (settings.time_seconds, settings.workers_per_allocation);
         let clusters = match settings.clusters.as_str() {
             "" => String::new(),
@@ -50,9 +51,9 @@ export WINDTUNNEL_POOL={pool} WINDTUNNEL_ALLOCATION={allocation}
 # The coordinator may have moved since this job was submitted.
 IFS= read -r coordinator < "$folder/{ADDRESS}" || {{ echo "cannot read $folder/{ADDRESS}" >&2; exit 78; }}
 
-# Undelivered messages of a worker stay here, and the next one on this node delivers them. Anyone can make such a folder in /tmp
-# first: one that is not ours is not used.
-scratch=${{SLURM_TMPDIR:-${{TMPDIR:-/tmp}}}}/windtunnel-$(id -u)
+# Undelivered messages of a worker stay here, and the pool's next one on this node delivers them. Anyone can make such a folder in
+# /tmp first: one that is not ours is not used.
+scratch=${{SLURM_TMPDIR:-${{TMPDIR:-/tmp}}}}/windtunnel-{mark}
 mkdir -m 700 "$scratch" 2>/dev/null || {{ [ -O "$scratch" ] && [ ! -L "$scratch" ]; }} || scratch=$(mktemp -d) || exit 1
 
 # When Slurm ends this job, in seconds since 1970: what squeue says is left, or else the limit that was asked for.
@@ -113,6 +114,7 @@ mod tests {
         let text = script(&settings);
         assert!(bash(&text, &["-n"]).0);
         for part in [
+            "/windtunnel-abababababababab\n",
             "WINDTUNNEL_POOL=main WINDTUNNEL_ALLOCATION=abababababababababababababababab",
             r"folder='/shared/it'\''s here'",
             "--tls-ca \"$folder/ca.pem\" --device 'flex'",

@@ -29,7 +29,7 @@ impl Nodes {
         self.strikes.remove(node);
     }
 
-    /// Without the nodes that are avoided, nothing can be submitted: they are no worse than the others.
+    /// Without the nodes that are avoided, nothing can be submitted: they are as good as the others.
     pub(super) fn forgive(&mut self) {
         self.strikes.clear();
     }

@@ -292,7 +292,7 @@ impl BatchPool {
         };
         let is_alive = load.workers.values().any(|worker| worker.allocation == job.allocation);
         if job.state == JobState::Held && !known.is_cancelled && !is_alive {
-            // It would wait for ever. What its node did to it counts as if it had ended there.
+            // It would wait forever. What its node did to it counts as if it had ended there.
             known.is_cancelled = true;
             orders.push(BatchOrder::Cancel { job: job.job });
             let (node, has_said_hello) = (known.node.clone(), known.has_said_hello);
@@ -325,7 +325,7 @@ impl BatchPool {
         orders.push(BatchOrder::Forget { allocation, end });
     }
 
-    /// An allocation came to nothing, on a node or before it had one.
+    /// An allocation ended early, on a node or before it had one.
     fn strike(&mut self, now: Timestamp, allocation: AllocationId, node: Option<&str>, orders: &mut Vec<BatchOrder>) {
         if let Some(node) = node {
             self.nodes.note_early_end(now, node);

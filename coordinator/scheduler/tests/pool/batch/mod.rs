@@ -306,7 +306,11 @@ fn an_allocation_whose_time_is_over_soon_is_replaced_ahead_of_it() {
         let [used, left] = [used, left].map(Duration::from_secs);
         Job { used, left: Some(left), ..job(1, JobState::Running) }
     };
-    assert_eq!(pool.handle(at(61), Look::Jobs(&[running(20, 40)]), &load), [], "a short limit is no end");
+    assert_eq!(
+        pool.handle(at(61), Look::Jobs(&[running(20, 40)]), &load),
+        [],
+        "a short limit does not count as an end"
+    );
     assert_eq!(pool.handle(at(3480), Look::Jobs(&[running(3480, 120)]), &load), []);
     assert_eq!(submits(&pool.handle(at(3490), Look::Jobs(&[running(3490, 110)]), &load)), 1);
     submit(&mut pool, at(3490), 2..=2);

@@ -64,7 +64,7 @@ pub enum ComputeError {
     /// A GPU was named twice.
     #[error("`{name}` is named twice")]
     Twice {
-        /// The name.
+        /// Which one.
         name: String,
     },
     /// The thread pool could not be started.

@@ -130,7 +130,7 @@ impl<'a> PoolSite<'a> {
             let is_busy = |known: &&Value| {
                 let workers = known["workers"].as_array().expect("a list");
                 known["state"] == "running"
-                    && known["job"].to_string() != job
+                    && known["job"].as_u64() != job.parse().ok()
                     && workers.iter().any(|worker| worker["is_busy"] == true)
             };
             let busy = allocations.iter().find(is_busy)?;

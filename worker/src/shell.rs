@@ -146,7 +146,7 @@ impl Shell {
                 return self.depart(link).await;
             }
             let deadline = self.deadline();
-            let to_leave = self.to_leave_by_itself();
+            let to_leave = self.leaves_by_itself();
             let waiting = self.sender.clone().filter(|_| self.session.has_message());
             tokio::select! {
                 Some(event) = link.recv() => self.on_link(event)?,
@@ -195,7 +195,7 @@ impl Shell {
     /// Performs an action. Some result in an event at once.
     fn perform(&mut self, action: Action) -> Result<Option<Event>, WorkerError> {
         match action {
-            Action::Greet(hello) => self.send_beside(Unnumbered::Hello(hello)),
+            Action::Greet(hello) => self.send_beside(Unnumbered::Hello(Box::new(hello))),
             Action::Beat(heartbeat) => self.send_beside(Unnumbered::Heartbeat(heartbeat)),
             Action::Spool(message) => self.spool.append(message),
             Action::Forget(through) => self.spool.acknowledge(through),

@@ -22,7 +22,7 @@ pub(crate) type SessionId = u64;
 /// Something that happened.
 pub(crate) enum Input {
     /// A worker dialled and said hello.
-    SessionOpened { session: SessionId, hello: Hello, caller: Caller, outgoing: Outgoing, end: CancellationToken },
+    SessionOpened { session: SessionId, hello: Box<Hello>, caller: Caller, outgoing: Outgoing, end: CancellationToken },
     /// A worker sent something.
     FromWorker { session: SessionId, worker: WorkerId, message: FromWorker },
     /// The connection is over.

@@ -299,7 +299,7 @@ impl Driver {
     async fn take_in(&mut self, input: Input, batch: &mut Batch) -> Result<(), RunError> {
         match input {
             Input::SessionOpened { session, hello, caller, outgoing, end } => {
-                self.on_session_opened(session, hello, caller, outgoing, end, batch).await?;
+                self.on_session_opened(session, *hello, caller, outgoing, end, batch).await?;
             }
             Input::FromWorker { session, worker, message } => self.on_message(session, worker, message, batch),
             Input::SessionClosed { session, worker } => self.on_session_closed(session, worker, batch),

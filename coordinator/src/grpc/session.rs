@@ -87,7 +87,7 @@ impl WorkerService for WorkerHandlers {
         let (outgoing, stream) = mpsc::channel(OUTGOING);
         let opened = Input::SessionOpened {
             session,
-            hello,
+            hello: Box::new(hello),
             caller: caller.clone(),
             outgoing: outgoing.clone(),
             end: end.clone(),

@@ -31,7 +31,7 @@ pub(crate) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    Add(add::AddArgs),
+    Add(Box<add::AddArgs>),
     /// List pools
     #[command(after_help = "Example:\n  windtunnel pool list --json")]
     List {

@@ -15,7 +15,7 @@ use crate::checkpoint::CheckpointRef;
 /// What is said without a number: nobody acknowledges it, and it is never said again.
 #[derive(Debug)]
 pub(crate) enum Unnumbered {
-    Hello(v1::Hello),
+    Hello(Box<v1::Hello>),
     Heartbeat(v1::Heartbeat),
     /// Whether the storage can be used, or why it cannot.
     StorageProof {
@@ -28,7 +28,7 @@ impl From<Unnumbered> for WorkerMessage {
     fn from(what: Unnumbered) -> Self {
         use worker_message::Body;
         let body = match what {
-            Unnumbered::Hello(hello) => Body::Hello(hello),
+            Unnumbered::Hello(hello) => Body::Hello(*hello),
             Unnumbered::Heartbeat(heartbeat) => Body::Heartbeat(heartbeat),
             Unnumbered::StorageProof { trouble } => {
                 Body::StorageProof(v1::StorageProof { trouble: trouble.unwrap_or_default() })

@@ -55,7 +55,7 @@ impl Time {
 
 impl Shell {
     /// Why and when it leaves by itself, as things stand; `None` if it stays, or leaves already.
-    pub(super) fn to_leave_by_itself(&mut self) -> Option<(Leave, Instant)> {
+    pub(super) fn leaves_by_itself(&mut self) -> Option<(Leave, Instant)> {
         let is_idle = self.session.is_idle();
         let waits = is_idle && self.session.is_attached();
         self.time.idle_since = waits.then(|| self.time.idle_since.unwrap_or_else(Instant::now));

@@ -48,7 +48,7 @@ struct Receiving(Transaction<'static, Sqlite>);
 #[async_trait]
 impl Receiver for Receiving {
     async fn page(&mut self, table: &Table, after: Option<&[Value]>, limit: usize) -> Result<Vec<Row>, StoreError> {
-        page(&mut *self.0, table, after, limit).await
+        page(&mut self.0, table, after, limit).await
     }
 
     async fn insert(&mut self, table: &Table, rows: &[Row]) -> Result<(), StoreError> {

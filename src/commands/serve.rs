@@ -245,7 +245,7 @@ impl Args {
                 match outcome {
                     Ok(()) => break,
                     Err(error) if is_shared && error.is_term_over() => {
-                        say(&format!("this coordinator leads no more, and stands by: {}", one_line(error.as_ref())));
+                        say(&format!("this coordinator no longer leads, and stands by: {}", one_line(error.as_ref())));
                     }
                     Err(error) => return Err(anyhow!("the coordinator stopped: {}", one_line(error.as_ref()))),
                 }

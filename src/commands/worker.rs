@@ -53,7 +53,8 @@ pub(crate) struct Args {
 
     /// Seconds with the coordinator without being given anything after which to exit, or `never`
     ///
-    /// For machines that somebody else could use. Time without a connection does not count: see --give-up-after
+    /// For machines that somebody else could use. Time without a connection counts only before the first one: see
+    /// --give-up-after
     #[arg(long, value_name = "SECONDS", default_value = "never", value_parser = patience)]
     idle_timeout: Patience,
 

@@ -244,7 +244,7 @@ fn whatever_ends_a_term_the_campaign_ends_with_the_same_points() {
     wait_until_serves(&one, at, "SIGSTOP");
     epoch = onlooker.wait_for_facts_after(epoch);
     other.running.signal("CONT");
-    pair.wait_until_says(1, said, "this coordinator leads no more");
+    pair.wait_until_says(1, said, "this coordinator no longer leads");
     pair.wait_until_says(1, said, "standing by for http://127.0.0.1:");
 
     // A session that an administrator, a firewall or a pooler ends. Either of the two may lead after that.

@@ -131,7 +131,7 @@ fn a_campaign_on_a_pool_has_the_points_of_a_local_run_whatever_happens() {
     step("the same as a local run");
 
     let removed = place.run(&["pool", "remove", "main"]).expect(0).stdout;
-    assert!(removed.contains("pool main is removing"), "{removed}");
+    assert!(removed.contains("pool main is being removed"), "{removed}");
     wait_for("the pool to be gone", || {
         (place.run(&["pool", "list"]).expect(0).stdout.contains("no pools")).then_some(())
     });

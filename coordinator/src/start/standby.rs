@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use proto::v1::campaign_service_server::CampaignServiceServer;
+use proto::v1::pool_service_server::PoolServiceServer;
 use proto::v1::worker_service_server::WorkerServiceServer;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -20,7 +21,7 @@ use tower::Service;
 use tracing::{info, warn};
 use vocabulary::text::one_line;
 
-use crate::grpc::{CampaignHandlers, WorkerHandlers};
+use crate::grpc::{CampaignHandlers, PoolHandlers, WorkerHandlers};
 use crate::store::{Leader, Store, StoreError, Turn};
 
 /// Between two looks at who leads.
@@ -113,11 +114,12 @@ impl Silence {
     }
 }
 
-/// What answers every call of the two services while this coordinator stands by.
+/// What answers every call of every service while this coordinator stands by.
 pub(super) fn routes(said: &watch::Receiver<String>) -> Routes {
     let campaigns: Answer<CampaignServiceServer<CampaignHandlers>> = Answer::new(said);
     let workers: Answer<WorkerServiceServer<WorkerHandlers>> = Answer::new(said);
-    Routes::new(campaigns).add_service(workers)
+    let pools: Answer<PoolServiceServer<PoolHandlers>> = Answer::new(said);
+    Routes::new(campaigns).add_service(workers).add_service(pools)
 }
 
 /// Says in whose place a coordinator stands by, whatever it is asked.
@@ -153,7 +155,7 @@ impl<S, B> Service<http::Request<B>> for Answer<S> {
 
     fn call(&mut self, _: http::Request<B>) -> Self::Future {
         let said = self.said.borrow();
-        let status = Status::unavailable(format!("this coordinator leads nobody, {}: dial that one", *said));
+        let status = Status::unavailable(format!("this coordinator does not lead, {}: dial the one that leads", *said));
         ready(Ok(status.into_http()))
     }
 }

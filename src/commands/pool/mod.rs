@@ -38,7 +38,7 @@ enum Command {
         #[command(flatten)]
         coordinator: CoordinatorArgs,
     },
-    /// Show a pool: each allocation, and why no other is asked for
+    /// Show a pool: each allocation, and why no other is requested
     #[command(after_help = "Example:\n  windtunnel pool show gpu")]
     Show {
         /// Name of the pool

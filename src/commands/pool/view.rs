@@ -6,6 +6,9 @@ use vocabulary::text::{counted, wrapped};
 
 use crate::views::output::{View, columns};
 
+/// A worker has usually said hello by then.
+const SILENT_SECONDS: u64 = 120;
+
 #[derive(Serialize)]
 pub(super) struct Pools {
     pub(super) pools: Vec<PoolView>,
@@ -85,6 +88,13 @@ impl From<v1::Pool> for PoolView {
     }
 }
 
+impl Allocation {
+    /// Whether a worker of it should have been heard by now.
+    fn is_silent(&self) -> bool {
+        self.state == "running" && self.workers.is_empty() && self.age_seconds >= SILENT_SECONDS
+    }
+}
+
 impl PoolView {
     fn count(&self, state: &str) -> usize {
         self.allocations.iter().filter(|known| known.state == state).count()
@@ -120,15 +130,28 @@ impl View for PoolView {
             name, mode, reason, min, max, folder, ready, no_allocation_because, allocations, avoided_nodes, ..
         } = self;
         let because = if reason.is_empty() { String::new() } else { format!(": {reason}") };
-        let bounds = if *min > 0 { format!("{min} to {max} jobs") } else { format!("up to {max} jobs") };
+        let jobs = counted(u64::from(*max), "job");
+        let bounds = if *min > 0 { format!("{min} to {jobs}") } else { format!("up to {jobs}") };
         let limit = lasting(self.time_seconds);
+        let mode = if mode == "removing" { "being removed" } else { mode.as_str() };
         let mut text = wrapped(&format!("pool {name} is {mode}{because}"), 2);
         text.push_str(&format!("{bounds} of {limit}; {} ready without a worker\n", counted(*ready, "stage")));
         if !no_allocation_because.is_empty() {
-            text.push_str(&wrapped(&format!("no job is asked for: {no_allocation_because}"), 2));
+            text.push_str(&wrapped(&format!("no job is requested: {no_allocation_because}"), 2));
         }
         for Avoided { node, seconds } in avoided_nodes {
             text.push_str(&format!("node {node} is avoided for {}\n", lasting(*seconds)));
+        }
+        for known in allocations.iter().filter(|known| known.is_silent()) {
+            let job = known.job.map(|job| format!("job {job}")).unwrap_or_default();
+            text.push_str(&wrapped(
+                &format!(
+                    "{job} has run for {}, and no worker of it is connected: see logs/{}.log",
+                    lasting(known.age_seconds),
+                    known.allocation
+                ),
+                2,
+            ));
         }
         text.push_str(&wrapped(&format!("logs and token: {folder}"), 2));
         if !allocations.is_empty() {
@@ -203,7 +226,7 @@ mod tests {
         let text = pool().table();
         let expected = "pool gpu is active\n\
                         up to 16 jobs of 8 h; 1 stage ready without a worker\n\
-                        no job is asked for: 1 in the queue, as many as --backlog allows\n\
+                        no job is requested: 1 in the queue, as many as --backlog allows\n\
                         node n7 is avoided for 30 min\n\
                         logs and token: /shared/pools/gpu\n\
                         \n\
@@ -212,6 +235,17 @@ mod tests {
                         13  pending  Resources     5 s                     bbbbccdd\n";
         assert_eq!(text, expected);
         assert!(text.lines().all(|line| line.chars().count() <= 80));
+    }
+
+    #[test]
+    fn a_job_whose_worker_does_not_come_is_named_with_its_log() {
+        let mut pool = pool();
+        pool.allocations[0].workers.clear();
+        let text = pool.table();
+        assert!(text.contains("job 12 has run for 66 min, and no worker of it is connected"), "{text}");
+        assert!(text.contains("logs/0011223344556677aabbccddeeff0011.log"), "{text}");
+        pool.allocations[0].age_seconds = 30;
+        assert!(!pool.table().contains("connected"));
     }
 
     #[test]

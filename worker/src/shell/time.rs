@@ -57,7 +57,8 @@ impl Shell {
     /// Why and when it leaves by itself, as things stand; `None` if it stays, or leaves already.
     pub(super) fn leaves_by_itself(&mut self) -> Option<(Leave, Instant)> {
         let is_idle = self.session.is_idle();
-        let waits = is_idle && self.session.is_attached();
+        // One that no coordinator has ever welcomed has nothing to keep, and holds a machine.
+        let waits = is_idle && (self.session.is_attached() || !self.was_welcomed);
         self.time.idle_since = waits.then(|| self.time.idle_since.unwrap_or_else(Instant::now));
         if self.leaving.is_some() {
             return None;
@@ -78,6 +79,7 @@ impl Shell {
             (Leave::TimeUp, Some(left)) => {
                 info!(left_s = left.as_secs(), "leaving: this machine is taken away soon (--until)");
             }
+            _ if !self.was_welcomed => info!("leaving: no coordinator was reached (--idle-timeout)"),
             _ => info!("leaving: there was nothing to do (--idle-timeout)"),
         }
         self.on_leave(why)

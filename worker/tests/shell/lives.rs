@@ -241,7 +241,7 @@ async fn a_worker_without_time_for_another_stage_leaves_by_itself() {
 async fn a_worker_that_is_given_nothing_ends_well_and_one_that_trains_does_not() {
     let mut bench = Bench::new();
     let (trainer, reins) = PaperTrainer::new();
-    let idle_timeout = Some(Duration::from_millis(300));
+    let idle_timeout = Some(Duration::from_secs(2));
     let worker = Worker::start(WorkerOptions { idle_timeout, ..bench.options() }, trainer);
     let (mut session, _) = bench.coordinator.accept().await;
     let trunk = stage("trunk", None, 600);
@@ -249,7 +249,7 @@ async fn a_worker_that_is_given_nothing_ends_well_and_one_that_trains_does_not()
     reins.hold_at(300);
     session.assign(attempt(&trunk, 1), &trunk, None).await;
     reins.arrives_at(300).await;
-    tokio::time::sleep(Duration::from_millis(600)).await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
     reins.let_go();
     session.hear_the_end_of(attempt(&trunk, 1), &mut record).await;
     assert_eq!(
@@ -260,6 +260,17 @@ async fn a_worker_that_is_given_nothing_ends_well_and_one_that_trains_does_not()
     session.acknowledge(record.position()).await;
     while session.next().await.is_some_and(|message| !matches!(message.body, Some(Up::Goodbye(_)))) {}
     drop(session);
+    assert_eq!(worker.end().await.expect("it ends well").exit_code(), ExitCode::Done);
+}
+
+#[tokio::test]
+async fn a_worker_that_never_reaches_its_coordinator_ends_as_if_it_were_given_nothing() {
+    let bench = Bench::new();
+    let (trainer, _reins) = PaperTrainer::new();
+    let idle_timeout = Some(Duration::from_millis(300));
+    // Nobody listens on a port that is reserved.
+    let coordinator_url = "http://127.0.0.1:1".to_owned();
+    let worker = Worker::start(WorkerOptions { idle_timeout, coordinator_url, ..bench.options() }, trainer);
     assert_eq!(worker.end().await.expect("it ends well").exit_code(), ExitCode::Done);
 }
 

@@ -19,7 +19,7 @@ use super::pool::{KIND, Kept};
 use super::script::Script;
 use super::service::{Added, Change, Request, Surroundings};
 use super::settings::SlurmSettings;
-use super::view::SlurmPoolView;
+use super::view::{Seen, SlurmPoolView};
 use crate::auth::{Scope, fresh_token, token_id};
 use crate::clock::unix_ms;
 use crate::driver::input::Input;
@@ -41,7 +41,7 @@ pub(super) struct Keeper {
     surroundings: Surroundings,
     pools: BTreeMap<String, Kept>,
     requests: mpsc::Receiver<Request>,
-    publish: watch::Sender<Vec<SlurmPoolView>>,
+    publish: watch::Sender<Seen>,
     last_look: Option<Instant>,
     /// Looks in a row that were not answered.
     unanswered: u32,
@@ -53,7 +53,7 @@ impl Keeper {
     pub(super) async fn new(
         surroundings: Surroundings,
         requests: mpsc::Receiver<Request>,
-        publish: watch::Sender<Vec<SlurmPoolView>>,
+        publish: watch::Sender<Seen>,
     ) -> Result<Self, StoreError> {
         let allocations = surroundings.store.allocations().await?;
         let mut pools = BTreeMap::new();
@@ -370,6 +370,8 @@ impl Keeper {
         kept.pool.set_mode(mode);
         info!(pool = name, mode = word, "a pool is changed");
         self.last_look = None;
+        // Whoever looks after the answer sees the change.
+        self.publish();
         Ok(self.pools[name].view(now()))
     }
 
@@ -400,7 +402,7 @@ impl Keeper {
 
     fn publish(&self) {
         let views = self.pools.values().map(|kept| kept.view(now())).collect();
-        self.publish.send_replace(views);
+        self.publish.send_replace(Seen { at: Instant::now(), pools: views });
     }
 }
 

@@ -116,7 +116,9 @@ impl Kept {
                 Phase::Queued { reason } => ("pending", reason.clone(), None),
                 Phase::Running { left, .. } => ("running", String::new(), *left),
             };
-            let own = self.load.workers.iter().filter(|(_, worker)| worker.allocation == allocation);
+            let own: Vec<_> = self.load.workers.iter().filter(|(_, worker)| worker.allocation == allocation).collect();
+            // Its worker is heard before Slurm is asked again.
+            let state = if state == "pending" && !own.is_empty() { "running" } else { state };
             let name = |worker: &WorkerId| self.names.get(worker).cloned().unwrap_or_default();
             AllocationView {
                 allocation: allocation.to_string(),
@@ -126,7 +128,7 @@ impl Kept {
                 node: known.node.clone().unwrap_or_default(),
                 age_seconds: now.since(known.intended_at).as_secs(),
                 left_seconds: left.map(|left| left.as_secs()),
-                workers: own.map(|(worker, known)| (name(worker), known.is_busy)).collect(),
+                workers: own.into_iter().map(|(worker, known)| (name(worker), known.is_busy)).collect(),
             }
         });
         let avoided = self.pool.nodes().avoided(now);

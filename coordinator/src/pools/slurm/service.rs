@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::SlurmOptions;
@@ -11,7 +12,7 @@ use super::error::SlurmError;
 use super::keeper::Keeper;
 use super::pool::{KIND, Kept};
 use super::settings::SlurmSettings;
-use super::view::SlurmPoolView;
+use super::view::{Seen, SlurmPoolView};
 use crate::driver::DriverHandle;
 use crate::store::{Store, StoreError};
 
@@ -62,7 +63,7 @@ pub(crate) struct Surroundings {
 /// The pools of Slurm jobs. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct SlurmPools {
-    views: watch::Receiver<Vec<SlurmPoolView>>,
+    views: watch::Receiver<Seen>,
     /// None in a coordinator that keeps no pools.
     requests: Option<mpsc::Sender<Request>>,
 }
@@ -74,7 +75,7 @@ impl SlurmPools {
     /// If the store cannot be read.
     pub(crate) async fn start(surroundings: Surroundings, stop: CancellationToken) -> Result<Self, StoreError> {
         let alarm = surroundings.driver.alarm().clone();
-        let (publish, views) = watch::channel(Vec::new());
+        let (publish, views) = watch::channel(Seen { at: Instant::now(), pools: Vec::new() });
         let (requests, received) = mpsc::channel(WAITING);
         let keeper = Keeper::new(surroundings, received, publish).await?;
         alarm.spawn("the keeper of the pools of Slurm jobs", keeper.keep(stop));
@@ -97,13 +98,13 @@ impl SlurmPools {
             let idle = "no coordinator keeps the pool: start `windtunnel serve`".to_owned();
             SlurmPoolView { idle, ..kept.view(now) }
         };
-        let (_, views) = watch::channel(restored.map(view).collect());
+        let (_, views) = watch::channel(Seen { at: Instant::now(), pools: restored.map(view).collect() });
         Ok(Self { views, requests: None })
     }
 
-    /// The pools, by name, as they were when Slurm or a worker was heard last.
+    /// The pools, by name, as they were when Slurm or a worker was heard last; what counts time goes on counting.
     pub(crate) fn list(&self) -> Vec<SlurmPoolView> {
-        self.views.borrow().clone()
+        self.views.borrow().as_of_now()
     }
 
     /// Adds a pool, once `sbatch --test-only` has accepted one of its jobs.

@@ -1,6 +1,31 @@
 //! Pools, for people.
 
+use tokio::time::Instant;
+
 use super::settings::SlurmSettings;
+
+/// The pools as they were at some time.
+#[derive(Debug, Clone)]
+pub(super) struct Seen {
+    pub(super) at: Instant,
+    pub(super) pools: Vec<SlurmPoolView>,
+}
+
+impl Seen {
+    /// The pools, with what has become older since.
+    pub(super) fn as_of_now(&self) -> Vec<SlurmPoolView> {
+        let since = self.at.elapsed().as_secs();
+        let mut pools = self.pools.clone();
+        for pool in &mut pools {
+            pool.avoided.iter_mut().for_each(|(_, seconds)| *seconds = seconds.saturating_sub(since));
+            for known in &mut pool.allocations {
+                known.age_seconds += since;
+                known.left_seconds = known.left_seconds.map(|left| left.saturating_sub(since));
+            }
+        }
+        pools
+    }
+}
 
 /// A pool and its allocations.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,4 +61,43 @@ pub(crate) struct AllocationView {
     pub(crate) left_seconds: Option<u64>,
     /// Its connected workers, and whether each has work.
     pub(crate) workers: Vec<(String, bool)>,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::settings::sample;
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn ages_are_those_of_now_and_not_of_the_last_look() {
+        let known = AllocationView {
+            allocation: String::new(),
+            job: Some(7),
+            state: "running",
+            reason: String::new(),
+            node: String::new(),
+            age_seconds: 5,
+            left_seconds: Some(60),
+            workers: Vec::new(),
+        };
+        let pool = SlurmPoolView {
+            name: "gpu".to_owned(),
+            mode: "active".to_owned(),
+            reason: String::new(),
+            settings: sample(),
+            folder: String::new(),
+            ready: 0,
+            idle: String::new(),
+            allocations: vec![known],
+            avoided: vec![("n1".to_owned(), 30)],
+        };
+        let seen = Seen { at: Instant::now(), pools: vec![pool] };
+        tokio::time::advance(Duration::from_secs(40)).await;
+        let pools = seen.as_of_now();
+        let known = &pools[0].allocations[0];
+        assert_eq!((known.age_seconds, known.left_seconds), (45, Some(20)));
+        assert_eq!(pools[0].avoided, [("n1".to_owned(), 0)]);
+    }
 }

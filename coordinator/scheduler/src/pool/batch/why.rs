@@ -34,8 +34,8 @@ impl fmt::Display for Idle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Paused => f.write_str("the pool is paused"),
-            Self::Draining => f.write_str("the pool is drained"),
-            Self::NoDemand => f.write_str("nothing is ready that has no worker or allocation"),
+            Self::Draining => f.write_str("the pool is draining"),
+            Self::NoDemand => f.write_str("everything that is ready has a worker or a job"),
             Self::TooLarge => f.write_str("what is ready needs more memory than the pool's workers have"),
             Self::AtMost { max } => write!(f, "the pool has its maximum of {max}"),
             Self::Backlog { waiting } => write!(f, "{waiting} in the queue, as many as --backlog allows"),

@@ -61,7 +61,7 @@ impl UploadDisplay {
     }
 }
 
-/// `120 of 400 MB`, or `900 kB of 1.2 GB`.
+/// `120 of 400 MB`, or `900 kB of 1.20 GB`.
 fn of(done: u64, total: u64) -> String {
     let (done, total) = (human_bytes(done), human_bytes(total));
     match (done.split_once(' '), total.split_once(' ')) {
@@ -77,6 +77,6 @@ mod tests {
     #[test]
     fn progress_names_a_unit_once_if_it_can() {
         assert_eq!(of(120_000_000, 400_000_000), "120 of 400 MB");
-        assert_eq!(of(900_000, 1_200_000_000), "900 kB of 1.2 GB");
+        assert_eq!(of(900_000, 1_200_000_000), "900 kB of 1.20 GB");
     }
 }

@@ -175,6 +175,15 @@ pub(crate) fn noted(data_dir: &Path) -> Result<Option<StorageNote>, StorageRefus
     Ok(Note::read(data_dir)?.map(note))
 }
 
+/// Refuses a storage that is not the one of the other coordinators of a store.
+///
+/// # Errors
+/// If another one is asked for.
+pub(crate) fn expect(asked: Option<&str>, noted: &StorageNote, data_dir: &Path) -> Result<(), StorageRefusal> {
+    let Some(asked) = asked.map(address_of).transpose()?.filter(|asked| *asked != noted.address) else { return Ok(()) };
+    Err(StorageRefusal::Elsewhere { data_dir: data_dir.to_owned(), known: noted.address.clone(), asked })
+}
+
 /// Notes in a data directory which storage it has: that of the other coordinators of its store.
 ///
 /// # Errors

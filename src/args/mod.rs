@@ -14,7 +14,7 @@ pub(crate) mod numbers;
 pub(crate) use campaign::campaign;
 pub(crate) use checkpoint::CheckpointArgs;
 pub(crate) use compute::{Compute, Downloads, Leaving, OwnWorkers, TrainingArgs};
-pub(crate) use coordinator::CoordinatorArgs;
+pub(crate) use coordinator::{Asked, CoordinatorArgs};
 pub(crate) use credentials::CredentialArgs;
 pub(crate) use fitting::{CountArgs, FitArgs, LawArgs, LossArgs, TableArgs};
 pub(crate) use global::Global;

@@ -143,7 +143,7 @@ impl Args {
         }
         let (stage, step) = stage_and_step(&self.checkpoint).or_bad_input()?;
         let data_dir = data_dir(global)?;
-        let is_local = self.training.coordinator.coordinator.is_none();
+        let is_local = !self.training.coordinator.is_given();
         let (request, prepared, plan, stages_done) =
             with_coordinator(global, &self.training.coordinator, async |campaigns| {
                 let mut request = self.request(stage, step);

@@ -72,7 +72,7 @@ impl Args {
     pub(crate) fn run(self, global: &Global) -> anyhow::Result<Exit> {
         self.training.own.compute.check()?;
         let data_dir = data_dir(global)?;
-        let is_local = self.training.coordinator.coordinator.is_none();
+        let is_local = !self.training.coordinator.is_given();
         let (request, prepared, looked) = with_coordinator(global, &self.training.coordinator, async |campaigns| {
             let detail = campaigns.detail(&self.campaign).await?;
             let (dataset, prepared) = self.prepare(campaigns, &detail, &data_dir).await?;

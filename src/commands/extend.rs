@@ -92,7 +92,7 @@ impl Args {
     pub(crate) fn run(self, global: &Global) -> anyhow::Result<Exit> {
         self.training.own.compute.check()?;
         let (name, more) = (&self.campaign, Additions::from(self.more.clone()));
-        let is_local = self.training.coordinator.coordinator.is_none();
+        let is_local = !self.training.coordinator.is_given();
         let looked = with_coordinator(global, &self.training.coordinator, async |campaigns| {
             let detail = campaigns.detail(name).await?;
             let (recipe, growth) = larger(&detail, &more).or_bad_input()?;

@@ -16,7 +16,7 @@ use vocabulary::text::one_line;
 use worker::Storage;
 
 use super::data_dir::data_dir;
-use crate::args::{CoordinatorArgs, Global};
+use crate::args::{Asked, CoordinatorArgs, Global};
 use crate::exit::{BadInput, OrBadInput, bad_input};
 use crate::logging::say;
 use crate::views::UploadDisplay;
@@ -24,13 +24,14 @@ use crate::views::UploadDisplay;
 /// Address and credentials of the requested coordinator, or else of the one serving the data directory.
 pub(crate) fn find(args: &CoordinatorArgs, data_dir: &Path) -> anyhow::Result<Option<(String, Credentials)>> {
     let mut credentials = args.credentials.read()?;
-    if let Some(file) = &args.rendezvous {
-        let file =
-            std::path::absolute(file).with_context(|| format!("cannot find {}", file.display())).or_bad_input()?;
-        return Ok(Some((format!("{RENDEZVOUS_SCHEME}{}", file.display()), credentials)));
-    }
-    if let Some(url) = &args.coordinator {
-        return Ok(Some((url.clone(), credentials)));
+    match args.asked().map_err(bad_input)? {
+        Asked::AnnouncedIn(file) => {
+            let file =
+                std::path::absolute(file).with_context(|| format!("cannot find {}", file.display())).or_bad_input()?;
+            return Ok(Some((format!("{RENDEZVOUS_SCHEME}{}", file.display()), credentials)));
+        }
+        Asked::At(url) => return Ok(Some((url.to_owned(), credentials))),
+        Asked::Nowhere => {}
     }
     let Some(live) = coordinator::locate(data_dir) else { return Ok(None) };
     if !live.is_here() {

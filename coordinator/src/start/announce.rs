@@ -27,6 +27,8 @@ pub enum AnnounceError {
     Certificate(#[source] rcgen::Error),
     #[error("cannot make tokens")]
     Tokens(#[source] StoreError),
+    #[error("{} exists and is not what a coordinator announces: name another file", .file.display())]
+    Occupied { file: PathBuf },
     #[error("cannot write {}", .file.display())]
     Write {
         file: PathBuf,
@@ -74,6 +76,15 @@ fn names(listen: IpAddr) -> Vec<String> {
     let mut seen = std::collections::BTreeSet::new();
     names.retain(|name| seen.insert(name.clone()));
     names
+}
+
+/// Refuses a file that holds something else, which an announcement would replace and then delete.
+pub(super) fn check(file: &Path) -> Result<(), AnnounceError> {
+    let is_free = match std::fs::symlink_metadata(file) {
+        Ok(found) => found.is_file() && Rendezvous::read(file).is_ok(),
+        Err(_) => true,
+    };
+    if is_free { Ok(()) } else { Err(AnnounceError::Occupied { file: file.to_owned() }) }
 }
 
 /// What is announced, until this is dropped.
@@ -141,6 +152,21 @@ async fn token(tokens: &Tokens, scope: Scope, before: Option<&String>) -> Result
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_that_is_something_else_is_not_replaced() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let file = dir.path().join("store.sqlite");
+        assert!(check(&file).is_ok(), "nothing is there");
+        std::fs::write(&file, "precious").expect("it is written");
+        assert!(matches!(check(&file), Err(AnnounceError::Occupied { .. })));
+        assert!(matches!(check(Path::new("/dev/null")), Err(AnnounceError::Occupied { .. })));
+        let (urls, token) = (vec!["https://127.0.0.1:1".to_owned()], "wt_a".to_owned());
+        let earlier = Rendezvous { urls, certificate: String::new(), worker_token: token.clone(), submit_token: token };
+        std::fs::remove_file(&file).expect("it is there");
+        earlier.write(&file).expect("it is written");
+        assert!(check(&file).is_ok(), "an announcement may be replaced");
+    }
 
     #[test]
     fn a_listener_is_dialled_by_its_address_or_else_by_every_name_of_the_machine() {

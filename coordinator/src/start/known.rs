@@ -109,9 +109,10 @@ impl Known {
     }
 
     /// Whoever cannot use the storage that the leader uses says so before its turn comes.
-    async fn check_storage(&self) -> Result<(), StartError> {
+    async fn check_storage(&self, asked: Option<&str>) -> Result<(), StartError> {
         let failed = |source| StartError::Store { place: self.place.clone(), source };
         let Some(noted) = self.store.noted_storage().await.map_err(failed)? else { return Ok(()) };
+        home::expect(asked, &noted, &self.data_dir)?;
         if home::noted(&self.data_dir)?.is_none() {
             home::note(&self.data_dir, &noted)?;
         }
@@ -131,7 +132,7 @@ impl Known {
         if !options.stands_by {
             return Err(self.led_by(leader.as_ref()));
         }
-        self.check_storage().await?;
+        self.check_storage(options.storage.as_deref()).await?;
         let failed = |source| StartError::Listen { listen: ports.listen, source };
         let (listener, inside) = (second(&ports.listener), second_inside(&ports.inside));
         let (listener, inside) = (listener.map_err(failed)?, inside.map_err(failed)?);

@@ -70,6 +70,7 @@ impl Coordinator {
             }
         }
         let announce = options.announce.clone();
+        announce.as_deref().map_or(Ok(()), announce::check)?;
         let own = announce.as_ref().map(|_| OwnCertificate::make(listen)).transpose()?;
         let tls = match &own {
             Some(own) => Some(with_own(own.pem())),
@@ -90,13 +91,14 @@ impl Coordinator {
             None => format!("http://{}", reachable(address)),
         };
         let known = claimed.open_store(&options, &public_url).await?;
-        let mut ports = Ports { listener, inside, tls: tls.clone(), listen };
-        known.wait_for_turn(&options, &mut ports, &socket, &public_url).await?;
-        let Ports { listener, inside, .. } = ports;
+        // Before it stands by: a port that somebody else has is said now, and not when the leader is gone.
         let metrics = match options.metrics {
             Some(listen) => Some(Metrics::bind(listen, tls.clone(), insecure).await?),
             None => None,
         };
+        let mut ports = Ports { listener, inside, tls: tls.clone(), listen };
+        known.wait_for_turn(&options, &mut ports, &socket, &public_url).await?;
+        let Ports { listener, inside, .. } = ports;
         let opened = Opened::restore(known, options).await?;
         let (has_logins, guard) = (tls.is_none() && opened.guard.asks(), Arc::clone(&opened.guard));
         let incoming = move |gate| {
@@ -224,11 +226,12 @@ impl Opened {
             None => home::look(&data_dir)?,
             Some(term) => {
                 let noted = store.noted_storage().await.map_err(RestoreStateError::Read)?;
+                let is_shared = noted.is_some();
                 // Another coordinator of this store has chosen it.
                 if let Some(noted) = noted.filter(|_| home::noted(&data_dir).is_ok_and(|own| own.is_none())) {
                     home::note(&data_dir, &noted)?;
                 }
-                let is_used = !store.campaign_rows().await.map_err(RestoreStateError::Read)?.is_empty();
+                let is_used = is_shared || !store.campaign_rows().await.map_err(RestoreStateError::Read)?.is_empty();
                 let opened = home::open(&data_dir, storage.as_deref(), is_used).await?;
                 let note = StorageNote { address: opened.address.clone(), id: opened.id.to_string() };
                 store.note_storage(term, &note).await.map_err(RestoreStateError::TakeOver)?;

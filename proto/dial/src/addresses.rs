@@ -28,8 +28,13 @@ impl Addresses {
             let token = if credentials.is_worker { worker_token } else { submit_token };
             let (token, ca) = (Some(Secret::new(token)), Some(certificate.into_bytes()));
             let announced = Credentials { token, ca, identity: None, ..credentials.clone() };
-            return Self::parse(&urls.join(","), &announced);
+            return Self::parse_each(&urls.join(","), &announced);
         }
+        Self::parse_each(list, credentials)
+    }
+
+    /// Parses addresses alone: what is announced in a file names no other file.
+    fn parse_each(list: &str, credentials: &Credentials) -> Result<Self, AddressError> {
         let texts: Vec<&str> = split(list).collect();
         if texts.len() > MOST {
             return Err(AddressError::TooMany { most: MOST });

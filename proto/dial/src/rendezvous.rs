@@ -17,6 +17,8 @@ pub const RENDEZVOUS_SCHEME: &str = "rendezvous:";
 /// Longer files announce nothing.
 const MOST_BYTES: u64 = 64 << 10;
 
+const NONBLOCK: i32 = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+
 /// What a coordinator announces.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rendezvous {
@@ -52,6 +54,8 @@ pub enum RendezvousError {
         "{file} belongs to another user or can be read by others: only its owner may, so run chmod 600 if it is yours"
     )]
     Exposed { file: PathBuf },
+    #[error("{file} is not a regular file")]
+    NoFile { file: PathBuf },
     #[error("{file} is not what a coordinator announces")]
     Malformed {
         file: PathBuf,
@@ -79,8 +83,12 @@ impl Rendezvous {
             ErrorKind::NotFound => RendezvousError::Absent { file: owned() },
             _ => RendezvousError::Read { file: owned(), source },
         };
-        let opened = File::open(file).map_err(failed)?;
+        // Opening a pipe would wait for who writes to it.
+        let opened = File::options().read(true).custom_flags(NONBLOCK).open(file).map_err(failed)?;
         let found = opened.metadata().map_err(failed)?;
+        if !found.is_file() {
+            return Err(RendezvousError::NoFile { file: owned() });
+        }
         if found.uid() != rustix::process::geteuid().as_raw() || found.mode() & 0o077 != 0 {
             return Err(RendezvousError::Exposed { file: owned() });
         }
@@ -159,6 +167,17 @@ mod tests {
         fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).expect("ours");
         fs::write(&file, "{}").expect("written");
         assert!(matches!(Rendezvous::read(&file), Err(RendezvousError::Malformed { .. })));
+        assert!(matches!(Rendezvous::read(dir.path()), Err(RendezvousError::NoFile { .. })));
+        assert!(matches!(Rendezvous::read(Path::new("/dev/null")), Err(RendezvousError::NoFile { .. })));
+    }
+
+    #[test]
+    fn what_is_announced_names_no_other_announcement() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let file = dir.path().join("coordinator.json");
+        let address = format!("{RENDEZVOUS_SCHEME}{}", file.display());
+        Rendezvous { urls: vec![address.clone()], ..announced(1) }.write(&file).expect("written");
+        assert!(Addresses::parse(&address, &Credentials::default()).is_err());
     }
 
     #[test]

@@ -35,10 +35,16 @@ pub(super) enum CommandError {
     Read(#[source] io::Error),
 }
 
-/// Variables that are meant for other programs: those of this program may hold a token, and those of the job that a coordinator
-/// itself runs in would become those of the jobs that it submits.
+/// Variables of `sbatch` that say where jobs run and on whose account. All others of it could undo what a pool decides.
+const HANDED_ON: [&str; 6] =
+    ["SLURM_CONF", "SBATCH_ACCOUNT", "SBATCH_PARTITION", "SBATCH_QOS", "SBATCH_RESERVATION", "SBATCH_CONSTRAINT"];
+
+/// Variables that the commands do not get: those of this program may hold a token, those of the job that a coordinator itself
+/// runs in would become those of the jobs that it submits, and those of the commands are options. With `SQUEUE_PARTITION`, for
+/// example, `squeue` is silent about jobs elsewhere, which then seem to be gone.
 fn is_withheld(name: &str) -> bool {
-    name.starts_with("WINDTUNNEL_") || (name.starts_with("SLURM_") && name != "SLURM_CONF")
+    let begins = ["WINDTUNNEL_", "SLURM_", "SBATCH_", "SQUEUE_", "SCANCEL_"];
+    begins.iter().any(|beginning| name.starts_with(beginning)) && !HANDED_ON.contains(&name)
 }
 
 /// Runs a program to its end and returns at most `most` bytes of its output. One that takes longer than `patience` is killed,
@@ -159,6 +165,7 @@ mod tests {
     #[test]
     fn tokens_and_the_coordinators_own_job_are_withheld() {
         assert!(is_withheld("WINDTUNNEL_TOKEN") && is_withheld("SLURM_JOB_ID") && is_withheld("SLURM_MEM_PER_NODE"));
+        assert!(is_withheld("SQUEUE_PARTITION") && is_withheld("SBATCH_WAIT") && is_withheld("SCANCEL_STATE"));
         assert!(!is_withheld("SLURM_CONF") && !is_withheld("PATH") && !is_withheld("SBATCH_ACCOUNT"));
     }
 }

@@ -16,6 +16,9 @@ const QUEUE: u64 = 16 << 20;
 /// The most that is read of the other commands.
 const ANSWER: u64 = 64 << 10;
 
+/// What `sbatch --test-only` says of a job that it would take.
+const TESTED: &str = " to start at ";
+
 /// What became of a submission.
 #[derive(Debug)]
 pub(super) enum Submission {
@@ -83,10 +86,14 @@ impl Request<'_> {
 
     /// Asks what would become of the job, and submits nothing. Returns what Slurm says of it.
     pub(super) async fn test(&self, script: &str, patience: Duration) -> Result<String, SlurmError> {
-        let mut args = self.args();
-        args.push("--test-only".to_owned());
+        let mut args = vec!["--test-only".to_owned()];
+        args.extend(self.args());
         match command::run("sbatch", &args, script, patience, ANSWER).await {
-            Ok(said) if said.is_success => Ok(said.errors),
+            Ok(said) if said.is_success && said.errors.contains(TESTED) => Ok(said.errors),
+            Ok(said) if said.is_success => {
+                let why = format!("sbatch does not say when such a job would start, but: {}", said.errors);
+                Err(SlurmError::Refused { why })
+            }
             Ok(said) => Err(SlurmError::Refused { why: said.errors }),
             Err(CommandError::Start(source)) => Err(SlurmError::NoSlurm { program: "sbatch", source }),
             Err(CommandError::TookTooLong(patience)) => {

@@ -19,6 +19,8 @@ pub(super) const ADDRESS: &str = "coordinator";
 /// Certificates that verify it.
 pub(super) const CA: &str = "ca.pem";
 const LOGS: &str = "logs";
+/// Says whose folder it is: the mark of the pool.
+const MARKER: &str = "windtunnel-pool";
 
 /// Logs of allocations that are over are deleted beyond so many.
 const KEPT_LOGS: usize = 200;
@@ -38,8 +40,9 @@ impl Folder {
         &self.0
     }
 
-    /// Makes it, for its owner alone.
-    pub(super) fn make(&self) -> Result<(), SlurmError> {
+    /// Makes it, for its owner alone and the pool with this mark. One that is there has to be empty, this pool's, or that of a
+    /// pool that was removed: whatever else is in it is somebody's.
+    pub(super) fn make(&self, mark: &str) -> Result<(), SlurmError> {
         let make = || -> io::Result<()> {
             DirBuilder::new().recursive(true).mode(0o700).create(&self.0)?;
             // The storage may be open to others, who could have made it first.
@@ -47,7 +50,19 @@ impl Folder {
             if !found.is_dir() || found.uid() != getuid().as_raw() {
                 return Err(io::Error::new(io::ErrorKind::PermissionDenied, "it is not a folder of this user"));
             }
+            let owner = fs::read_to_string(self.0.join(MARKER)).ok();
+            let is_free = match owner.as_deref().map(str::trim) {
+                Some(owner) => owner == mark || !self.0.join(TOKEN).exists(),
+                None => fs::read_dir(&self.0)?.next().is_none(),
+            };
+            if !is_free {
+                return Err(io::Error::new(
+                    io::ErrorKind::AlreadyExists,
+                    "it is not empty, and not this pool's: name another folder",
+                ));
+            }
             fs::set_permissions(&self.0, Permissions::from_mode(0o700))?;
+            self.put(MARKER, mark)?;
             DirBuilder::new().recursive(true).mode(0o700).create(self.0.join(LOGS))
         };
         make().map_err(|source| SlurmError::Folder { path: self.0.clone(), source })
@@ -107,25 +122,30 @@ impl Folder {
             let entry = entry.ok()?;
             Some((entry.metadata().ok()?.modified().ok()?, entry.path()))
         };
-        let mut logs: Vec<_> = entries.filter_map(changed).collect();
+        let is_log = |(_, path): &(_, PathBuf)| {
+            let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+            path.extension().is_some_and(|extension| extension == "log") && stem.parse::<AllocationId>().is_ok()
+        };
+        let mut logs: Vec<_> = entries.filter_map(changed).filter(is_log).collect();
         logs.sort();
         for (_, path) in logs.iter().take(logs.len().saturating_sub(KEPT_LOGS)) {
             let _ = fs::remove_file(path);
         }
     }
 
-    /// Writes a file whole or not at all, for its owner alone.
     fn write(&self, name: &str, text: &str) -> Result<(), SlurmError> {
+        self.put(name, text).map_err(|source| SlurmError::Folder { path: self.0.join(name), source })
+    }
+
+    /// Writes a file whole or not at all, for its owner alone.
+    fn put(&self, name: &str, text: &str) -> io::Result<()> {
         let (path, beside) = (self.0.join(name), self.0.join(format!(".{name}.new")));
-        let written = || -> io::Result<()> {
-            let _ = fs::remove_file(&beside);
-            let mut file = File::options().write(true).create_new(true).mode(0o600).open(&beside)?;
-            file.write_all(text.as_bytes())?;
-            file.write_all(b"\n")?;
-            file.sync_all()?;
-            fs::rename(&beside, &path)
-        };
-        written().map_err(|source| SlurmError::Folder { path, source })
+        let _ = fs::remove_file(&beside);
+        let mut file = File::options().write(true).create_new(true).mode(0o600).open(&beside)?;
+        file.write_all(text.as_bytes())?;
+        file.write_all(b"\n")?;
+        file.sync_all()?;
+        fs::rename(&beside, &path)
     }
 }
 
@@ -137,7 +157,7 @@ mod tests {
     fn nobody_else_reads_it_and_the_end_of_a_log_is_found() {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let folder = Folder::at(dir.path().join("pool"));
-        folder.make().expect("it is made");
+        folder.make("0011").expect("it is made");
         assert!(folder.token().is_none());
         for token in ["first", "second"] {
             folder.write_token(&Secret::new(token)).expect("it is written");
@@ -154,7 +174,34 @@ mod tests {
         )
         .expect("it is written");
         assert_eq!(folder.last_log_line(allocation), "error: no  [1mdevice");
+        assert!(folder.make("0022").is_err(), "it is another pool's");
+        folder.make("0011").expect("it is this one's");
         folder.close();
         assert!(folder.token().is_none());
+        folder.make("0022").expect("its pool was removed");
+    }
+
+    #[test]
+    fn a_folder_with_something_else_in_it_is_left_alone() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        fs::write(dir.path().join("token"), "precious").expect("it is written");
+        fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).expect("ours");
+        assert!(Folder::at(dir.path().to_owned()).make("0011").is_err());
+        assert_eq!(fs::metadata(dir.path()).expect("it is there").permissions().mode() & 0o777, 0o755);
+        assert_eq!(fs::read_dir(dir.path()).expect("it is there").count(), 1);
+    }
+
+    #[test]
+    fn only_logs_of_allocations_are_pruned() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let folder = Folder::at(dir.path().join("pool"));
+        folder.make("0011").expect("it is made");
+        fs::write(folder.path().join("logs/mine.log"), "precious").expect("it is written");
+        for number in 0..=u8::try_from(KEPT_LOGS).expect("a few") {
+            fs::write(folder.log(AllocationId([number; 16])), "").expect("it is written");
+        }
+        folder.prune_logs();
+        assert!(folder.path().join("logs/mine.log").exists());
+        assert_eq!(fs::read_dir(folder.path().join("logs")).expect("it is there").count(), KEPT_LOGS + 1);
     }
 }

@@ -315,7 +315,7 @@ impl Keeper {
         };
         let Surroundings { folders, options, driver, store, .. } = &self.surroundings;
         let kept = Kept::restore(row.clone(), &[], folders, options.settle).expect("it was made here");
-        kept.folder.make()?;
+        kept.folder.make(&kept.row.mark)?;
         let (example, patience) = (AllocationId::of(mark, [0; 8]), options.patience);
         let script = script(&self.surroundings, &kept, example);
         let said = job_request(&kept, example, &[]).test(&script, patience).await?;
@@ -332,7 +332,7 @@ impl Keeper {
     async fn equip(&mut self, name: &str) -> Result<(), SlurmError> {
         let Some(kept) = self.pools.get(name) else { return Ok(()) };
         let Surroundings { dial, store, .. } = &self.surroundings;
-        kept.folder.make()?;
+        kept.folder.make(&kept.row.mark)?;
         kept.folder.write_address(if kept.settings.dial.is_empty() { dial } else { &kept.settings.dial })?;
         if !kept.settings.ca.is_empty() {
             kept.folder.write_ca(&kept.settings.ca)?;

@@ -11,12 +11,14 @@ const MOST_ARGS: usize = 64;
 const LONGEST_ARG: usize = 1024;
 
 /// Options of `sbatch` that a pool sets itself.
-const OWN_OPTIONS: [(&str, Option<char>, &str); 15] = [
+const OWN_OPTIONS: [(&str, Option<char>, &str); 21] = [
     ("array", Some('a'), "a pool submits job by job"),
     ("chdir", Some('D'), "the pool's folder is used"),
     ("clusters", Some('M'), "give it to `pool add`"),
     ("comment", None, "the pool finds its jobs by it"),
     ("error", Some('e'), "logs are in the pool's folder"),
+    ("gid", None, "the jobs are the coordinator's"),
+    ("help", Some('h'), "it submits nothing"),
     ("input", Some('i'), "workers read nothing"),
     ("job-name", Some('J'), "the pool finds its jobs by it"),
     ("ntasks", Some('n'), "give --workers-per-allocation to `pool add`"),
@@ -24,10 +26,35 @@ const OWN_OPTIONS: [(&str, Option<char>, &str); 15] = [
     ("output", Some('o'), "logs are in the pool's folder"),
     ("parsable", None, "the pool reads the answer"),
     ("signal", None, "workers are told in time"),
+    ("test-only", None, "it submits nothing"),
     ("time", Some('t'), "give it to `pool add`"),
+    ("uid", None, "the jobs are the coordinator's"),
+    ("usage", None, "it submits nothing"),
+    ("version", Some('V'), "it submits nothing"),
     ("wait", Some('W'), "the pool does not wait for its jobs"),
     ("wrap", None, "the pool has a script of its own"),
 ];
+
+/// Options of `sbatch` that take no value, or one behind `=` alone.
+const WITHOUT_VALUE: [&str; 16] = [
+    "contiguous",
+    "exclusive",
+    "get-user-env",
+    "hold",
+    "ignore-pbs",
+    "no-kill",
+    "no-requeue",
+    "overcommit",
+    "oversubscribe",
+    "nice",
+    "quiet",
+    "reboot",
+    "requeue",
+    "spread-job",
+    "use-min-nodes",
+    "verbose",
+];
+const LETTERS_WITHOUT_VALUE: &str = "HIkOQsv";
 
 /// A pool of Slurm jobs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -101,10 +128,10 @@ impl SlurmSettings {
         expect(is_path(&self.program), "--program", "an absolute path on the nodes")?;
         expect(is_path(&self.folder), "--folder", "an absolute path that the nodes reach")?;
         let is_address = self.dial.is_empty() || (is_line(&self.dial, 1024) && self.dial.contains("://"));
-        expect(is_address, "--dial", "an address such as https://login-1:7450")?;
+        expect(is_address && !self.dial.contains('@'), "--dial", "an address such as https://login-1:7450")?;
         expect(self.ca.len() <= 256 << 10, "--dial-ca", "certificates (PEM) of up to 256 KiB")?;
         expect(self.sbatch_args.len() <= MOST_ARGS, "the options of sbatch", "up to 64")?;
-        self.sbatch_args.iter().try_for_each(|arg| check_arg(arg))
+        check_args(&self.sbatch_args)
     }
 
     /// The part that decides how many allocations there are.
@@ -130,12 +157,51 @@ impl SlurmSettings {
     }
 }
 
-/// Refuses what a pool decides itself. `sbatch` accepts any unambiguous beginning of an option.
-fn check_arg(arg: &str) -> Result<(), InvalidSettings> {
-    let refused = |why: &str| Err(InvalidSettings::Arg { arg: arg.to_owned(), why: why.to_owned() });
-    if arg.is_empty() || arg.len() > LONGEST_ARG || arg.chars().any(char::is_control) {
-        return refused("accepted: 1 to 1024 characters without control characters");
+/// Refuses whatever is not an option or the value of one: `sbatch` would take it for the script to run, and read no options after
+/// it.
+fn check_args(args: &[String]) -> Result<(), InvalidSettings> {
+    let refused = |arg: &str, why: &str| Err(InvalidSettings::Arg { arg: arg.to_owned(), why: why.to_owned() });
+    let mut awaits_value = None;
+    for arg in args {
+        if awaits_value.take().is_some() && !arg.starts_with('-') {
+            check_text(arg)?;
+            continue;
+        }
+        if !arg.starts_with('-') {
+            return refused(arg, "it is neither an option nor the value of one");
+        }
+        check_option(arg)?;
+        let takes_value = match (arg.strip_prefix("--"), arg[1..].chars().next()) {
+            (Some(long), _) => !long.contains('=') && !WITHOUT_VALUE.iter().any(|name| name.starts_with(long)),
+            (None, Some(letter)) if LETTERS_WITHOUT_VALUE.contains(letter) => {
+                if arg.len() > 2 {
+                    return refused(arg, "give each short option by itself");
+                }
+                false
+            }
+            (None, _) => arg.len() == 2,
+        };
+        awaits_value = takes_value.then_some(arg);
     }
+    match awaits_value {
+        // It would take the first option of the pool for its value.
+        Some(arg) => refused(arg, "its value is missing"),
+        None => Ok(()),
+    }
+}
+
+fn check_text(arg: &str) -> Result<(), InvalidSettings> {
+    if arg.is_empty() || arg.len() > LONGEST_ARG || arg.chars().any(char::is_control) {
+        let why = "accepted: 1 to 1024 characters without control characters".to_owned();
+        return Err(InvalidSettings::Arg { arg: arg.to_owned(), why });
+    }
+    Ok(())
+}
+
+/// Refuses what a pool decides itself. `sbatch` accepts any unambiguous beginning of an option.
+fn check_option(arg: &str) -> Result<(), InvalidSettings> {
+    check_text(arg)?;
+    let refused = |why: &str| Err(InvalidSettings::Arg { arg: arg.to_owned(), why: why.to_owned() });
     if arg == "--" || arg == "-" {
         return refused("the pool has a script of its own");
     }
@@ -200,22 +266,43 @@ mod tests {
         for arg in
             ["--time=5", "--tim=5", "-t5", "-t", "--comment=x", "--com=x", "-J", "--array=1-9", "-M", "--wrap=x", "--"]
         {
-            assert!(check_arg(arg).is_err(), "{arg}");
+            assert!(check(&[arg]).is_err(), "{arg}");
         }
-        for arg in [
-            "--qos=high",
-            "-A",
-            "me",
-            "--time-min=5",
-            "--exclusive",
-            "--mem=4G",
-            "--reservation=r",
-            "--ntasks-per-node=1",
-        ] {
-            assert_eq!(check_arg(arg), Ok(()), "{arg}");
+        for arg in ["--test-only", "--version", "-h", "--uid=me", "-Qa1-3", "-QW", "a\nb"] {
+            assert!(check(&[arg]).is_err(), "{arg}");
         }
-        let error = check_arg("--time=5").expect_err("it is refused").to_string();
+        let error = check(&["--time=5"]).expect_err("it is refused").to_string();
         assert_eq!(error, "`--time=5` cannot be handed to sbatch: give it to `pool add`");
-        assert!(check_arg("a\nb").is_err());
+    }
+
+    #[test]
+    fn options_and_their_values_are_handed_through_and_a_script_is_not() {
+        let sound: [&[&str]; 6] = [
+            &["--qos=high", "-A", "me", "--time-min=5", "--exclusive", "--mem=4G"],
+            &["-p", "main", "--reservation", "r", "--hold"],
+            &["-pmain", "-H", "--ntasks-per-node=1"],
+            &["--constraint", "a100&nvlink"],
+            &["--nice=100", "--no-requeue"],
+            &[],
+        ];
+        for args in sound {
+            assert_eq!(check(args), Ok(()), "{args:?}");
+        }
+        for args in [
+            &["job.sh"][..],
+            &["-p", "main", "job.sh"],
+            &["--hold", "job.sh"],
+            &["-H", "job.sh"],
+            &["--mem=4G", "job.sh"],
+        ] {
+            let error = check(args).expect_err("it is a script").to_string();
+            assert!(error.starts_with("`job.sh` cannot"), "{error}");
+        }
+        let error = check(&["--hold", "-p"]).expect_err("it would take the next option").to_string();
+        assert_eq!(error, "`-p` cannot be handed to sbatch: its value is missing");
+    }
+
+    fn check(args: &[&str]) -> Result<(), InvalidSettings> {
+        check_args(&args.iter().map(|&arg| arg.to_owned()).collect::<Vec<_>>())
     }
 }

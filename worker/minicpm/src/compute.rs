@@ -64,7 +64,7 @@ pub enum ComputeError {
     /// A GPU was named twice.
     #[error("`{name}` is named twice")]
     Twice {
-        /// Which one.
+        /// As it was given, for example `cuda:0`.
         name: String,
     },
     /// The thread pool could not be started.

@@ -102,7 +102,7 @@ impl SlurmPools {
         Ok(Self { views, requests: None })
     }
 
-    /// The pools, by name, as they were when Slurm or a worker was heard last; what counts time goes on counting.
+    /// The pools, by name, as they were when Slurm or a worker was heard last; ages are those of now.
     pub(crate) fn list(&self) -> Vec<SlurmPoolView> {
         self.views.borrow().as_of_now()
     }

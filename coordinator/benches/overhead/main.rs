@@ -112,8 +112,9 @@ async fn ours(options: &Options) -> Duration {
     let took = began.elapsed();
 
     assert_eq!(submitted.stages as usize, 2 * seeds * rates, "the recipe has as many stages as were asked for");
-    let detail = bench.detail(&submitted.campaign).await;
-    let stages = detail.summary.and_then(|summary| summary.stages).expect("it counts its stages");
+    // The detail of so many stages is longer than a message.
+    let listed = bench.client.list_campaigns(v1::ListCampaignsRequest {}).await.expect("it is answered").into_inner();
+    let stages = listed.campaigns.into_iter().next().and_then(|summary| summary.stages).expect("it counts its stages");
     assert_eq!(stages.completed, submitted.stages, "every stage is completed");
     working.iter().for_each(tokio::task::JoinHandle::abort);
     bench.handle.shutdown().await;

@@ -20,7 +20,7 @@ pub enum Side {
 /// Why a store was not copied.
 #[derive(Debug, thiserror::Error)]
 pub enum CopyError {
-    #[error("there is no store in {}", .data_dir.display())]
+    #[error("{} has no store", .data_dir.display())]
     NoStore { data_dir: PathBuf },
     /// A coordinator is using the directory.
     #[error(transparent)]

@@ -44,7 +44,7 @@ struct Options {
     /// The program `hq`
     #[arg(long)]
     hq: Option<std::path::PathBuf>,
-    /// A Python with `ray`, and with `hyperqueue` where there is no `hq`
+    /// A Python with `ray`, and with `hyperqueue` unless `--hq` is given
     #[arg(long)]
     python: Option<std::path::PathBuf>,
     /// What cargo passes to every benchmark

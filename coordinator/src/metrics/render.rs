@@ -66,7 +66,7 @@ pub(super) fn render(figures: &Figures, counters: &Counters, queue: usize, conne
     page.gauge("windtunnel_connections", "Connections to the public address.").sample(&[], connections.open);
     page.counter("windtunnel_connections_displaced_total", "Connections that were closed to make room for others.")
         .sample(&[], connections.displaced);
-    page.counter("windtunnel_connections_refused_total", "Connections that were refused because there was no room.")
+    page.counter("windtunnel_connections_refused_total", "Connections refused for lack of room.")
         .sample(&[], connections.refused);
     page.into_text()
 }

@@ -74,7 +74,7 @@ impl Args {
             Command::Show { name, coordinator } => {
                 let pools = with_reader(global, &coordinator, async |campaigns| Ok(campaigns.list_pools().await?))?;
                 let found = pools.into_iter().find(|pool| pool.name == name);
-                let unknown = || bad_input(anyhow::anyhow!("there is no pool `{name}`: see `windtunnel pool list`"));
+                let unknown = || bad_input(anyhow::anyhow!("no pool is called `{name}`: see `windtunnel pool list`"));
                 output::print(&PoolView::from(found.ok_or_else(unknown)?), global.json)?;
                 Ok(Exit::Done)
             }

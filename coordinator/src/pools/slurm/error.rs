@@ -9,7 +9,7 @@ use crate::store::StoreError;
 /// Why a request about a pool is not met.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SlurmError {
-    #[error("there is no pool `{name}`: see `windtunnel pool list`")]
+    #[error("no pool is called `{name}`: see `windtunnel pool list`")]
     Unknown { name: String },
     #[error("there is a pool `{name}` already: remove it first, or choose another name")]
     Taken { name: String },

@@ -136,7 +136,7 @@ impl Keeper {
         last + wait.max(poll)
     }
 
-    /// One `squeue` for all pools of a cluster: the jobs by pool, `None` where there was no good answer.
+    /// One `squeue` for all pools of a cluster: the jobs by pool, or `None` if Slurm gave no usable answer.
     async fn look(&mut self) -> BTreeMap<String, Option<Vec<Job>>> {
         let mut by_cluster: BTreeMap<&str, Vec<&Kept>> = BTreeMap::new();
         for kept in self.pools.values() {

@@ -164,8 +164,8 @@ impl BatchPool {
         }
     }
 
-    /// The batch system refused a submission: there is no job. If nodes were to be avoided, that may be why, as on a cluster whose
-    /// every node was tried; then they are avoided no longer.
+    /// The batch system refused a submission, so no job exists. Excluding nodes may be the reason, for example once every node of
+    /// a cluster is excluded, so the exclusions are dropped.
     pub fn refused(&mut self, now: Timestamp, allocation: AllocationId, why: String) {
         self.allocations.remove(&allocation);
         if self.nodes.avoided(now).next().is_some() {

@@ -347,7 +347,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// Whatever is lost, whenever the caller crashes: never more jobs than the maximum, never two for one intent, and none left
-    /// once there is no work.
+    /// after the work is done.
     #[test]
     fn whatever_is_lost_the_pool_keeps_its_bounds_and_ends_empty(actions in prop::collection::vec(action(), 1..80)) {
         let mut world = World::new();

@@ -17,7 +17,7 @@ use std::thread;
 
 use support::process::{Running, wait_for};
 use support::remote::{certificates, elsewhere, ran, token};
-use support::{Place, one_at_a_time, smoke_recipe};
+use support::{Place, by, one_at_a_time, smoke_recipe};
 
 /// A storage that each process has in its own working directory.
 const STORE: &str = "file:///proc/self/cwd/store";
@@ -294,11 +294,11 @@ fn another_user_submits_to_a_coordinator_whose_folders_are_closed() {
     for closed in ["data", "shared"] {
         fs::set_permissions(place.path(closed), fs::Permissions::from_mode(0o700)).expect("it is ours");
     }
-    fs::set_permissions(place.path("."), fs::Permissions::from_mode(0o755)).expect("it is ours");
     let home = place.path("elsewhere");
     fs::create_dir(&home).expect("made");
     std::os::unix::fs::chown(&home, Some(65534), Some(65534)).expect("root may");
-    let mut command = elsewhere(&place, &url, Some(&submit), &["submit", "smoke.toml"]);
+    let command = elsewhere(&place, &url, Some(&submit), &["submit", "smoke.toml"]);
+    let mut command = by(place.program_for_everybody(), &command);
     command.uid(65534).gid(65534).env("HOME", &home);
     let sent = ran(command).expect(0);
     assert!(sent.stderr.contains("the data goes through the coordinator"), "{}", sent.stderr);

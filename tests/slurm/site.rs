@@ -92,9 +92,16 @@ impl<'a> Site<'a> {
         fs::set_permissions(&jobs, fs::Permissions::from_mode(0o777)).expect("ours");
         let log = jobs.join("%j.log");
         sbatch.args(SMALL).args([format!("--output={}", log.display()), format!("--chdir={}", jobs.display())]);
-        sbatch.args(options).arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/slurm/workers.sbatch"));
+        // Another user may be unable to read it where it lies.
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/slurm/workers.sbatch");
+        let readable = jobs.join("workers.sbatch");
+        fs::copy(script, &readable).expect("there is space");
+        sbatch.args(options).arg(readable);
         sbatch.env("SLURM_CONF", self.engine.conf()).env("WINDTUNNEL_COORDINATOR", coordinator);
-        sbatch.env("WINDTUNNEL_PROGRAM", PROGRAM).env("WINDTUNNEL_DEVICE", "flex").env("TMPDIR", &jobs);
+        if sbatch.get_envs().all(|(name, _)| name != "WINDTUNNEL_PROGRAM") {
+            sbatch.env("WINDTUNNEL_PROGRAM", PROGRAM);
+        }
+        sbatch.env("WINDTUNNEL_DEVICE", "flex").env("TMPDIR", &jobs);
         sbatch.env("WINDTUNNEL_IDLE_TIMEOUT", "5");
         sbatch.env("WINDTUNNEL_WORKER_ARGS", worker).env_remove("WINDTUNNEL_DATA_DIR").env_remove("RUST_LOG");
         let output = sbatch.output().expect("starts");

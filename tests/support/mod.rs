@@ -5,7 +5,9 @@
 pub(crate) mod process;
 pub(crate) mod remote;
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
@@ -85,6 +87,17 @@ impl Place {
         command
     }
 
+    /// A copy of the program that every user of this machine can run: the folder it was built in may be closed to others.
+    pub(crate) fn program_for_everybody(&self) -> PathBuf {
+        let copy = self.path("windtunnel");
+        if !copy.exists() {
+            fs::copy(env!("CARGO_BIN_EXE_windtunnel"), &copy).expect("there is space");
+            fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).expect("it is ours");
+            fs::set_permissions(self.dir.path(), fs::Permissions::from_mode(0o755)).expect("it is ours");
+        }
+        copy
+    }
+
     /// Runs the program to its end.
     pub(crate) fn run(&self, args: &[&str]) -> Ran {
         Ran::of(self.command(args).output().expect("the program starts"))
@@ -130,6 +143,22 @@ fn story(index: u64) -> String {
         text.push_str(if word % 12 == 11 { ".\n" } else { " " });
     }
     text
+}
+
+/// The same command, with another program in place of its own.
+pub(crate) fn by(program: impl AsRef<OsStr>, command: &Command) -> Command {
+    let mut other = Command::new(program);
+    other.args(command.get_args()).stdin(Stdio::null());
+    if let Some(folder) = command.get_current_dir() {
+        other.current_dir(folder);
+    }
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => other.env(name, value),
+            None => other.env_remove(name),
+        };
+    }
+    other
 }
 
 /// What became of a run of the program.

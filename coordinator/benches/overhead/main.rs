@@ -2,13 +2,14 @@
 //!
 //! ```text
 //! cargo bench -p windtunnel-coordinator --bench overhead                                   # this coordinator alone
-//! cargo bench -p windtunnel-coordinator --bench overhead -- --hq hq --python venv/bin/python
+//! cargo bench -p windtunnel-coordinator --bench overhead -- --checkpoints /dev/shm --hq hq --python venv/bin/python
 //! ```
 //!
 //! The engines take turns, so that all meet the same machine. Ours is the real coordinator over gRPC on loopback, with
 //! a store on disk, and workers that train nothing: each stage is assigned, its checkpoint (two small files and a manifest)
 //! is written, verified and committed, its result is committed, and every acknowledgement means that it is on the disk. Half of the
-//! stages wait for another one. HyperQueue is the program `hq` with a journal, or, where `--python` has the package
+//! stages wait for another one. No task of a peer writes a file; with `--checkpoints` ours is measured a second time with its
+//! checkpoints in that folder, so that one in memory leaves what the coordinator costs, with its store on the disk. HyperQueue is the program `hq` with a journal, or, where `--python` has the package
 //! `hyperqueue` and no `--hq` is given, its server in one process without a journal; its tasks are processes that run
 //! `true`. Ray's are empty functions in worker processes, and it writes nothing down. Figures are in `docs/experiments.md`.
 
@@ -20,6 +21,7 @@ mod peers;
 #[path = "../../tests/end_to_end/worker.rs"]
 mod worker;
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use proto::v1;
@@ -31,6 +33,9 @@ use worker::{Job, Worker};
 /// Trials of two stages each: 100 seeds, which are the most that a recipe has, and as many learning rates as it takes.
 const SEEDS: usize = 100;
 
+const OURS: &str = "windtunnel";
+const OURS_ALONE: &str = "windtunnel, checkpoints apart";
+
 #[derive(Debug, clap::Parser)]
 struct Options {
     /// Stages, and tasks of each peer
@@ -41,6 +46,9 @@ struct Options {
     workers: usize,
     #[arg(long, default_value_t = 3)]
     rounds: usize,
+    /// A folder for the checkpoints of a second measurement of ours
+    #[arg(long)]
+    checkpoints: Option<std::path::PathBuf>,
     /// The program `hq`
     #[arg(long)]
     hq: Option<std::path::PathBuf>,
@@ -56,12 +64,14 @@ struct Options {
 async fn main() {
     let options = <Options as clap::Parser>::parse();
     println!("{} tasks, {} rounds, on {}", options.tasks, options.rounds, cpu_name());
-    let mut engines: Vec<(String, Vec<f64>)> = vec![("windtunnel".to_owned(), Vec::new())];
+    let mut engines: Vec<(String, Vec<f64>)> = vec![(OURS.to_owned(), Vec::new())];
+    engines.extend(options.checkpoints.iter().map(|_| (OURS_ALONE.to_owned(), Vec::new())));
     engines.extend(peers::names(&options).into_iter().map(|name| (name, Vec::new())));
     for round in 1..=options.rounds {
         for (name, costs) in &mut engines {
             let took = match name.as_str() {
-                "windtunnel" => ours(&options).await,
+                OURS => ours(&options, None).await,
+                OURS_ALONE => ours(&options, options.checkpoints.as_deref()).await,
                 peer => peers::run(peer, &options),
             };
             let cost = took.as_secs_f64() * 1e3 / options.tasks as f64;
@@ -69,24 +79,26 @@ async fn main() {
             costs.push(cost);
         }
     }
-    let own = engines[0].1.clone();
-    println!("\n{:<28}  {:>10}  {:>17}", "", "ms a task", "of it, windtunnel");
+    let is_ours = |name: &str| [OURS, OURS_ALONE].contains(&name);
+    println!("\n{:<30}  {:>10}", "", "ms a task");
     for (name, costs) in &engines {
-        let mut ratios: Vec<f64> = own.iter().zip(costs).map(|(own, peer)| own / peer).collect();
-        let mut costs = costs.clone();
-        println!(
-            "{name:<28}  {:>10.3}  {:>6.2} ({:.2} to {:.2})",
-            median(&mut costs),
-            median(&mut ratios),
-            ratios[0],
-            ratios[ratios.len() - 1]
-        );
+        println!("{name:<30}  {:>10.3}", median(&mut costs.clone()));
+    }
+    for (own, own_costs) in engines.iter().filter(|(name, _)| is_ours(name)) {
+        println!("\n{own}, as a share of");
+        for (peer, costs) in engines.iter().filter(|(name, _)| !is_ours(name)) {
+            let mut ratios: Vec<f64> = own_costs.iter().zip(costs).map(|(own, peer)| own / peer).collect();
+            let middle = median(&mut ratios);
+            println!("{peer:<30}  {middle:>10.2} ({:.2} to {:.2})", ratios[0], ratios[ratios.len() - 1]);
+        }
     }
 }
 
 /// From the submission of the campaign to its end.
-async fn ours(options: &Options) -> Duration {
-    let mut bench = Bench::on_disk().await;
+async fn ours(options: &Options, checkpoints: Option<&Path>) -> Duration {
+    let checkpoints = checkpoints.map(|folder| tempfile::tempdir_in(folder).expect("it can be written"));
+    let storage = checkpoints.as_ref().map(|folder| folder.path().display().to_string());
+    let mut bench = Bench::on_disk_with(|options| options.storage = storage).await;
     let mut workers = Vec::new();
     for number in 0..options.workers {
         workers.push(Worker::join(&bench.handle, &format!("worker {number}")).await);

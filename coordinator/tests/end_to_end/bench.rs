@@ -1,6 +1,6 @@
 //! A coordinator over a folder of its own, with data for the recipe that is submitted to it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -87,16 +87,22 @@ impl Bench {
 
     /// One whose store is a file.
     pub(crate) async fn on_disk() -> Self {
-        Self::start_first(None, |_| {}).await
+        Self::on_disk_with(|_| {}).await
+    }
+
+    /// One whose store is a file, and that is started in another way.
+    pub(crate) async fn on_disk_with(change: impl FnOnce(&mut CoordinatorOptions)) -> Self {
+        Self::start_first(None, change).await
     }
 
     async fn start_first(memory: Option<MemoryStore>, change: impl FnOnce(&mut CoordinatorOptions)) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
-        let data = dir.path().join(proto::layout::dataset_path(&smoke_dataset().id));
-        std::fs::create_dir_all(&data).expect("it is made");
-        std::fs::write(data.join("manifest.json"), "{}").expect("it is written");
         let mut options = options(dir.path());
         change(&mut options);
+        let storage = options.storage.as_ref().map_or_else(|| dir.path().to_owned(), PathBuf::from);
+        let data = storage.join(proto::layout::dataset_path(&smoke_dataset().id));
+        std::fs::create_dir_all(&data).expect("it is made");
+        std::fs::write(data.join("manifest.json"), "{}").expect("it is written");
         Self::start(dir, memory, options).await
     }
 

@@ -36,6 +36,15 @@ fn parse_hex<const N: usize>(kind: &'static str, text: &str) -> Result<[u8; N], 
     Ok(out)
 }
 
+/// Writes two digits a byte at once: a look at a large campaign formats tens of thousands of keys.
+fn write_hex<const N: usize>(bytes: &[u8; N], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let mut digits = [[0; 2]; N];
+    for (pair, byte) in digits.iter_mut().zip(bytes) {
+        *pair = [byte >> 4, byte & 15].map(|digit| b"0123456789abcdef"[usize::from(digit)]);
+    }
+    f.write_str(str::from_utf8(digits.as_flattened()).map_err(|_| fmt::Error)?)
+}
+
 /// The digits of a text that begins as an identifier of this kind does.
 fn digits_after<'a>(kind: &str, text: &'a str) -> Option<&'a str> {
     if text.is_empty() || kind.starts_with(text) {
@@ -93,7 +102,7 @@ macro_rules! hash_id {
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str(concat!($kind, "_"))?;
-                self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+                write_hex(&self.0, f)
             }
         }
 

@@ -35,7 +35,7 @@ pub use error::{Cause, StoreError};
 pub use log::{Chain, LogCheck, LogPosition};
 pub use memory::MemoryStore;
 pub use open::{choose, is_in, open_in};
-pub(crate) use open::{open_at, open_beside, open_portable};
+pub(crate) use open::{open_at, open_beside, open_existing, open_file, open_portable};
 pub use place::{NoteError, Place, PlaceError, Postgres};
 pub use pools::{AllocationRow, PoolChange, PoolRow};
 pub use postgres::{PostgresStore, Presence};

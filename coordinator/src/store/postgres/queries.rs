@@ -83,6 +83,16 @@ impl PostgresStore {
         Ok(found.map(|(address, id)| StorageNote { address, id }))
     }
 
+    /// Whether somebody has written something that the store is to remember: tables alone may be left of a copy that failed.
+    pub(in crate::store) async fn has_data(&self) -> Result<bool, StoreError> {
+        if !self.has_schema().await? {
+            return Ok(false);
+        }
+        let rows =
+            "SELECT EXISTS (SELECT 1 FROM facts) OR EXISTS (SELECT 1 FROM tokens) OR EXISTS (SELECT 1 FROM storage)";
+        sqlx::query_scalar(rows).fetch_one(&self.reads).await.map_err(cannot_read("facts"))
+    }
+
     pub(super) async fn write_storage(&self, term: Term, note: &StorageNote) -> Result<(), StoreError> {
         if self.read_storage().await?.as_ref() == Some(note) {
             return Ok(());

@@ -77,10 +77,7 @@ pub enum DoctorError {
     #[error(
         "there is no store of this version in {address}: `windtunnel serve --store` makes one, and brings one up to date"
     )]
-    NoDatabase {
-        /// Its address.
-        address: String,
-    },
+    NoDatabase { address: String },
     /// No coordinator has ever led it.
     #[error("the store does not say where its datasets and checkpoints are: no coordinator has served it yet")]
     NoStorage,

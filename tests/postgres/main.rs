@@ -221,7 +221,7 @@ fn whoever_takes_over_and_cannot_serve_stands_by_again() {
     std::fs::rename(place.path("away"), place.path("shared")).expect("moved");
     wait_until_serves(&other, Instant::now(), "the storage is back");
 
-    // What no retry mends ends the process, as at any start.
+    // What no retry fixes ends the process, as at any start.
     other.running.signal("TERM");
     assert!(other.running.wait().success());
     let newer = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \

@@ -8,6 +8,7 @@
 //! [`sqlite`] and [`postgres`] alone.
 //! Knows nothing of what facts mean beyond the tables that follow from them.
 
+mod columns;
 mod commit;
 mod contract;
 mod copy;
@@ -15,10 +16,12 @@ mod error;
 mod log;
 pub mod memory;
 mod open;
+mod packed;
 mod place;
 mod pools;
 pub mod postgres;
 mod rows;
+mod series;
 mod snapshot;
 mod speaker;
 mod speeds;

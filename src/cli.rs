@@ -72,9 +72,18 @@ impl Cli {
     }
 }
 
+/// A variable that is set and empty, as a script's `WINDTUNNEL_COORDINATOR=` leaves it, counts as not set.
+fn without_empty_variables(command: clap::Command) -> clap::Command {
+    let heed = |argument: clap::Arg| {
+        let value = argument.get_env().and_then(std::env::var_os);
+        if value.is_some_and(|value| value.is_empty()) { argument.env(None::<&'static str>) } else { argument }
+    };
+    command.mut_args(heed).mut_subcommands(without_empty_variables)
+}
+
 /// The definition with its commands in groups.
 fn grouped() -> clap::Command {
-    let program = Cli::command();
+    let program = without_empty_variables(Cli::command());
     let header = *program.get_styles().get_header();
     let literal = *program.get_styles().get_literal();
     let width = program.get_subcommands().map(|command| command.get_name().len()).max().unwrap_or_default();

@@ -4,7 +4,7 @@ mod support;
 
 use std::fs;
 
-use support::{Place, smoke_recipe};
+use support::{Place, Ran, smoke_recipe};
 use trainer::snapshot::HostTensor;
 use trainer::{Description, Snapshot};
 use transformers::layout::parameters;
@@ -389,6 +389,69 @@ fn write_checkpoint(place: &Place, dir: &str) {
     fs::create_dir(place.path(dir)).expect("made");
     for blob in snapshot.to_blobs().expect("encodes") {
         fs::write(place.path(dir).join(blob.name), blob.bytes).expect("written");
+    }
+}
+
+#[test]
+fn variables_that_are_set_and_empty_count_as_not_set() {
+    let place = Place::new();
+    let variables = [
+        "WINDTUNNEL_COORDINATOR",
+        "WINDTUNNEL_RENDEZVOUS",
+        "WINDTUNNEL_TOKEN",
+        "WINDTUNNEL_TOKEN_FILE",
+        "WINDTUNNEL_TLS_CA",
+        "WINDTUNNEL_TLS_CLIENT_CERT",
+        "WINDTUNNEL_TLS_CLIENT_KEY",
+        "WINDTUNNEL_STORE",
+        "WINDTUNNEL_STORE_PASSWORD_FILE",
+        "WINDTUNNEL_POOL",
+        "WINDTUNNEL_ALLOCATION",
+    ];
+    for args in [["list"].as_slice(), &["worker"], &["watch", "smoke"], &["token", "list"], &["doctor"]] {
+        let without = place.run(args);
+        let mut command = place.command(args);
+        command.envs(variables.map(|name| (name, "")));
+        let with = Ran::of(command.output().expect("it starts"));
+        assert_eq!((with.code, with.stdout, with.stderr), (without.code, without.stdout, without.stderr), "{args:?}");
+    }
+    let mut command = place.command(&["list"]);
+    let output = command.env("WINDTUNNEL_DATA_DIR", "").env("HOME", place.path("home")).output().expect("it starts");
+    let error = Ran::of(output).expect(2).stderr;
+    assert!(error.contains("has no stored data and no running coordinator"), "{error}");
+}
+
+#[test]
+fn an_address_in_place_of_a_directory_is_refused_and_not_repeated() {
+    let place = Place::new();
+    let before = place.listing();
+    let address = "postgres://me:hunter2@db-1/windtunnel";
+    let cases: [&[&str]; 4] = [
+        &["serve", "--data-dir", address],
+        &["list", "--data-dir", address],
+        &["store", "copy", "mysql://me:hunter2@db-1/windtunnel", "copy"],
+        &["doctor", "--store", address],
+    ];
+    for args in cases {
+        let refused = place.run(args).expect(2).stderr;
+        assert!(!refused.contains("hunter2"), "{args:?}: {refused}");
+    }
+    assert_eq!(place.listing(), before);
+}
+
+#[test]
+fn an_address_to_listen_on_is_said_to_be_an_ip_and_a_port() {
+    let place = Place::new();
+    let refused = place.run(&["serve", "--listen", "localhost"]).expect(2).stderr;
+    assert!(refused.contains("expected IP:PORT, for example 127.0.0.1:7450"), "{refused}");
+}
+
+#[test]
+fn what_is_neither_a_table_nor_a_campaign_is_said_to_be_neither() {
+    let place = Place::new();
+    for args in [["fit", "x.csv"].as_slice(), &["optimal", "x.csv", "--flops", "1e18"]] {
+        let refused = place.run(args).expect(2).stderr;
+        assert!(refused.contains("there is no file x.csv, and no campaign of this name"), "{args:?}: {refused}");
     }
 }
 

@@ -161,3 +161,23 @@ fn a_worker_that_is_killed_over_an_evaluation_loses_nothing_but_that() {
     assert_eq!(shown["campaign"]["evaluations"]["completed"], 6);
     drop((second, serve));
 }
+
+#[test]
+fn a_damaged_held_out_text_is_said_and_not_tried_for_good() {
+    let _turn = one_at_a_time();
+    let place = trained();
+    let datasets = std::fs::read_dir(place.path("data/datasets")).expect("is readable").flatten();
+    let mut shards = datasets.map(|dataset| dataset.path().join("validation-00000.npy"));
+    let shard = shards.find(|shard| shard.is_file()).expect("something is held out");
+    let whole = std::fs::read(&shard).expect("is readable");
+    let mut damaged = whole.clone();
+    let middle = damaged.len() / 2;
+    damaged[middle] ^= 1;
+    std::fs::write(&shard, damaged).expect("written");
+    let refused = place.run(&["evaluate", "smoke"]).expect(1).stderr;
+    assert!(refused.contains("held-out text") && refused.contains("is damaged"), "{refused}");
+    assert_eq!(attempts(&shown(&place), "evaluations"), [0_u64; 0], "nothing waits for it");
+    std::fs::write(&shard, whole).expect("written");
+    place.run(&["evaluate", "smoke"]).expect(0);
+    assert_eq!(attempts(&shown(&place), "evaluations"), [1; 6]);
+}

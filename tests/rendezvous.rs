@@ -81,3 +81,25 @@ fn workers_and_people_follow_a_coordinator_to_wherever_it_starts_again() {
     let refused = elsewhere(&place, &["worker", "--name", "w"]).output().expect("starts");
     assert_eq!(refused.status.code(), Some(78), "what others can read is not used");
 }
+
+#[test]
+fn a_coordinator_announces_itself_again_when_its_file_is_gone_or_names_one_that_has_ended() {
+    let place = Place::new();
+    let (mut first, announced) = serve(&place);
+    let read = || -> Option<Value> { serde_json::from_str(&fs::read_to_string(place.path("found.json")).ok()?).ok() };
+    let said = || fs::read_to_string(place.path("serve.log")).expect("is written");
+    fs::remove_file(place.path("found.json")).expect("it is there");
+    wait_for("the announcement to come back", || (read().as_ref() == Some(&announced)).then_some(()));
+
+    // Another one is given the same file, and both live: that is for people to decide.
+    let args = ["serve", "--listen", "127.0.0.1:0", "--announce", "found.json"];
+    let other = Running::silent(place.command(&args).env("WINDTUNNEL_DATA_DIR", place.path("other")));
+    wait_for("the first one to notice", || said().contains("another coordinator that answers").then_some(()));
+    assert!(read().is_some_and(|now| now["urls"] != announced["urls"]));
+    other.kill_group();
+    wait_for("the announcement to come back", || (read().as_ref() == Some(&announced)).then_some(()));
+    assert!(!said().contains("wt_"), "a token in a log");
+    first.signal("TERM");
+    first.wait();
+    assert!(!place.path("found.json").exists());
+}

@@ -331,3 +331,23 @@ fn a_sweep_is_noticed_and_its_best_is_fitted_when_asked_for() {
     let asked = json(&["predict", table, "--n", "1m", "--d", "10m"]);
     assert!(asked["warnings"].to_string().contains("differ in lr and bs"), "{asked}");
 }
+
+#[test]
+fn a_campaign_with_the_name_of_a_table_is_fitted_where_there_is_no_such_file() {
+    let place = Place::new();
+    let recipe = support::smoke_recipe().replace("name = \"smoke\"", "name = \"smoke.csv\"");
+    place.write("smoke.toml", &recipe);
+    place.run(&["run", "smoke.toml"]).expect(0);
+    let of_campaign = place.run(&["fit", "smoke.csv"]);
+    // Six points may or may not make a law, but they are those of the campaign.
+    assert!(!of_campaign.stderr.contains("there is no file"), "{}", of_campaign.stderr);
+    assert_eq!(of_campaign.code, place.run(&["report", "smoke.csv"]).code, "{}", of_campaign.stderr);
+    let refused = place.run(&["fit", "./smoke.csv"]).expect(2).stderr;
+    assert!(
+        refused.contains("smoke.csv") && !refused.contains("campaign of this name"),
+        "a path is one of a file: {refused}"
+    );
+    place.write("smoke.csv", "a,b\n1,2\n");
+    let of_file = place.run(&["fit", "smoke.csv"]).expect(2).stderr;
+    assert_ne!(of_file, of_campaign.stderr, "a file that is there counts before a campaign");
+}

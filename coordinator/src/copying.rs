@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::STORE_FILE;
 use crate::home::{self, StorageRefusal};
-use crate::lock::{DataDirLock, LockError};
+use crate::lock::{DataDirLock, LOCK_FILE, LockError};
 use crate::start::{self, StartError};
 use crate::store::{self, CopiedRows, CopyStoreError, Leader, NoteError, Place, Portable, Postgres, StoreError, Turn};
 
@@ -67,17 +67,67 @@ pub async fn copy_store(
         return Err(CopyError::NoStore { data_dir: dir.clone() });
     }
     let from = Held::open(from).await?;
-    let to = match Held::open(to).await {
-        Ok(to) => to,
-        Err(error) => {
-            from.store.close().await;
-            return Err(error);
-        }
-    };
-    let copied = copy_between(&from, &to, progress).await;
+    let copied = copy_held(&from, to, progress).await;
     from.store.close().await;
-    to.store.close().await;
     copied
+}
+
+async fn copy_held(
+    from: &Held,
+    to: &Side,
+    progress: &mut (dyn FnMut(&'static str, u64) + Send),
+) -> Result<CopiedRows, CopyError> {
+    if !from.store.has_tables().await.map_err(CopyStoreError::Store)? {
+        return Err(CopyError::NoStore { data_dir: PathBuf::from("the database") });
+    }
+    let before = match to {
+        Side::Dir(dir) => Some(Before::of(dir)),
+        Side::Database(_) => None,
+    };
+    let copied = match Held::open(to).await {
+        Ok(to) => {
+            let copied = copy_between(from, &to, progress).await;
+            to.store.close().await;
+            copied
+        }
+        Err(error) => Err(error),
+    };
+    match (&copied, before) {
+        // Whatever is made there now, the other one makes.
+        (Ok(_) | Err(CopyError::Lock(_)), _) | (_, None) => {}
+        (Err(_), Some(before)) => before.restore(),
+    }
+    copied
+}
+
+/// What a directory was before something was copied into it.
+struct Before {
+    dir: PathBuf,
+    is_there: bool,
+    /// Files that a copy makes, and that were not there.
+    missing: Vec<PathBuf>,
+}
+
+impl Before {
+    fn of(dir: &Path) -> Self {
+        let wal = ["", "-wal", "-shm"].map(|ending| format!("{STORE_FILE}{ending}"));
+        let files = wal.into_iter().chain([home::NOTE.to_owned(), LOCK_FILE.to_owned()]);
+        let missing =
+            if dir.join(STORE_FILE).exists() { Vec::new() } else { files.map(|name| dir.join(name)).collect() };
+        let missing = missing.into_iter().filter(|file| !file.exists()).collect();
+        Self { dir: dir.to_owned(), is_there: dir.exists(), missing }
+    }
+
+    /// Removes what a copy that failed has made.
+    fn restore(self) {
+        for file in self.missing {
+            let _ = std::fs::remove_file(file);
+        }
+        if !self.is_there {
+            // Fails, as intended, if something else is in it.
+            let _ = std::fs::remove_dir(self.dir);
+        }
+    }
 }
 
 async fn copy_between(
@@ -86,15 +136,12 @@ async fn copy_between(
     progress: &mut (dyn FnMut(&'static str, u64) + Send),
 ) -> Result<CopiedRows, CopyError> {
     let failed = |source| CopyError::Copy(CopyStoreError::Store(source));
-    if !from.store.has_tables().await.map_err(failed)? {
-        return Err(CopyError::NoStore { data_dir: PathBuf::from("the database") });
-    }
-    let copied = store::copy(from.store.as_ref(), to.store.as_ref(), progress).await?;
     // Datasets and checkpoints stay where they are, and whoever opens the copy has to find them there.
     let note = match &from.data_dir {
         Some(dir) => home::noted(dir)?,
         None => from.store.noted_storage().await.map_err(failed)?,
     };
+    let copied = store::copy(from.store.as_ref(), to.store.as_ref(), progress).await?;
     if let Some(note) = note {
         match &to.data_dir {
             Some(dir) => home::note(dir, &note)?,

@@ -4,7 +4,7 @@
 //! lost, tables are rewritten from the log, orphaned files are deleted. Rows of the log are never changed.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use scheduler::{Effect, Event, Fact, Ledger, RestoreError, Scheduler, Settings, Snapshot, StageState, Timestamp};
@@ -13,14 +13,15 @@ use storage::Storage;
 use vocabulary::StageKey;
 use vocabulary::text::one_line;
 
+use crate::STORE_FILE;
 use crate::clock::unix_ms;
 use crate::home::{self, StorageRefusal};
 use crate::lock::LockError;
 use crate::orphans::{self, InUse};
 use crate::start;
 use crate::store::{
-    self, Commit, CommittedCheckpoint, DerivedCheck, Differences, Leader, LogCheck, Store, StoreError, Term, Turn,
-    UnusableSnapshot,
+    self, Commit, CommittedCheckpoint, DerivedCheck, Differences, Leader, LogCheck, Place, Store, StoreError, Term,
+    Turn, UnusableSnapshot,
 };
 use crate::verify::{self, CheckpointHealth};
 
@@ -47,6 +48,8 @@ pub struct Check {
 /// The state a store is in.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Diagnosis {
+    /// The address of the storage of checkpoints and datasets.
+    pub storage: String,
     /// Everything that was checked. If the log is damaged, what depends on it was not.
     pub checks: Vec<Check>,
     /// What could not be: nothing in the store says how it was written.
@@ -70,6 +73,14 @@ pub enum DoctorError {
         /// The data directory.
         data_dir: PathBuf,
     },
+    /// The database has no store.
+    #[error(
+        "there is no store of this version in {address}: `windtunnel serve --store` makes one, and brings one up to date"
+    )]
+    NoDatabase { address: String },
+    /// No coordinator has ever led it.
+    #[error("the store does not say where its datasets and checkpoints are: no coordinator has served it yet")]
+    NoStorage,
     /// A coordinator is using it.
     #[error(transparent)]
     Lock(#[from] LockError),
@@ -95,6 +106,8 @@ pub enum DoctorError {
 pub struct DoctorOptions {
     /// The data directory.
     pub data_dir: PathBuf,
+    /// The store to examine; without one, that of the data directory. With a database nothing of the directory is needed.
+    pub place: Option<Place>,
     /// Whether to repair what can be repaired.
     pub repair: bool,
     /// Files that belong to no committed checkpoint are orphans once they are this old.
@@ -106,22 +119,46 @@ pub struct DoctorOptions {
 /// # Errors
 /// If there is none, a coordinator is using it, or something cannot be read or written.
 pub async fn examine(options: &DoctorOptions) -> Result<Diagnosis, DoctorError> {
-    if !store::is_in(&options.data_dir) {
+    if let Some(place @ Place::Postgres(_)) = &options.place {
+        let place = place.clone().with_password().map_err(StoreError::from)?;
+        let Some(store) = store::open_existing(&place).await? else {
+            return Err(DoctorError::NoDatabase { address: place.to_string() });
+        };
+        return examine_store(store.as_ref(), None, options).await;
+    }
+    let is_file = options.place == Some(Place::File);
+    let is_there = if is_file { options.data_dir.join(STORE_FILE).is_file() } else { store::is_in(&options.data_dir) };
+    if !is_there {
         return Err(DoctorError::NoStore { data_dir: options.data_dir.clone() });
     }
     let data_dir = start::make_data_dir(&options.data_dir).map_err(DoctorError::DataDir)?;
     let _lock = start::take_lock(&data_dir).await?;
-    let store = store::open_in(&data_dir).await?;
+    let store = if is_file { store::open_file(&data_dir).await? } else { store::open_in(&data_dir).await? };
+    examine_store(store.as_ref(), Some(&data_dir), options).await
+}
+
+/// Examines a store, with the storage of a data directory or else the one that the store itself remembers.
+async fn examine_store(
+    store: &dyn Store,
+    data_dir: Option<&Path>,
+    options: &DoctorOptions,
+) -> Result<Diagnosis, DoctorError> {
     if let Turn::Held(leader) = store.take_turn().await? {
         return Err(DoctorError::Led { by: leader.as_ref().map_or_else(String::new, Leader::to_string) });
     }
-    let storage = home::find(&data_dir).await?;
+    let (storage, address) = match data_dir {
+        Some(dir) => (home::find(dir).await?, home::storage_address(dir)?),
+        None => {
+            let note = store.noted_storage().await?.ok_or(DoctorError::NoStorage)?;
+            (home::find_noted(&note).await?, note.address)
+        }
+    };
     let mut doctor = Doctor {
-        store: store.as_ref(),
+        store,
         term: if options.repair { Some(store.begin_term().await?) } else { None },
         storage: &storage,
         options,
-        diagnosis: Diagnosis::default(),
+        diagnosis: Diagnosis { storage: address, ..Diagnosis::default() },
     };
     let examined = doctor.examine().await;
     let diagnosis = doctor.diagnosis;

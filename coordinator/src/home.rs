@@ -11,11 +11,12 @@ use serde::{Deserialize, Serialize};
 use storage::{AddressError, MARKER, Storage, StorageError, StorageId, address_of};
 use url::Url;
 
+use crate::passing::io_may_pass;
 use crate::store::StorageNote;
 use crate::verify::Verification;
 
 /// The note in the data directory.
-const NOTE: &str = "storage.json";
+pub(crate) const NOTE: &str = "storage.json";
 
 /// Why a data directory's storage is not used.
 #[derive(Debug, thiserror::Error)]
@@ -79,6 +80,15 @@ pub enum StorageRefusal {
         /// The data directory.
         data_dir: PathBuf,
     },
+    /// It is not the one that the store remembers, or its file system is not mounted.
+    #[error(
+        "{address} is not the storage that the store remembers: its file {MARKER} is absent or another one. Is its file system \
+         mounted here?"
+    )]
+    OfAnotherStore {
+        /// The address of the storage.
+        address: String,
+    },
     /// Datasets and checkpoints lie elsewhere.
     #[error(
         "the datasets and checkpoints of {} lie in {known}: to move them, copy datasets, checkpoints and {MARKER} from there \
@@ -92,6 +102,24 @@ pub enum StorageRefusal {
         /// The address that was asked for.
         asked: String,
     },
+}
+
+impl StorageRefusal {
+    /// Whether the storage may be used later without anybody changing what was asked for: a file server or a service that is
+    /// away comes back.
+    pub(crate) fn may_pass(&self) -> bool {
+        match self {
+            Self::Make { source, .. } | Self::Note { source, .. } => io_may_pass(source),
+            // A folder that is not there may be mounted again.
+            Self::Open { source, .. } => source.may_pass() || matches!(source, StorageError::Missing { .. }),
+            Self::Marker { source, .. } => !matches!(
+                source,
+                object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. }
+            ),
+            Self::Unmarked { .. } | Self::OfAnotherStore { .. } => true,
+            Self::Address(_) | Self::Foreign { .. } | Self::Elsewhere { .. } => false,
+        }
+    }
 }
 
 /// The storage of a data directory.
@@ -223,6 +251,21 @@ pub(crate) async fn find(data_dir: &Path) -> Result<Storage, StorageRefusal> {
     }
 }
 
+/// Opens the storage that the coordinators of a store share, without changing anything.
+///
+/// # Errors
+/// If it cannot be opened, or is not marked as it should be.
+pub(crate) async fn find_noted(note: &StorageNote) -> Result<Storage, StorageRefusal> {
+    let address = || note.address.clone();
+    let storage = Storage::open(&note.address).map_err(|source| StorageRefusal::Open { address: address(), source })?;
+    let found = StorageId::of(storage.store().as_ref()).await;
+    let found = found.map_err(|source| StorageRefusal::Marker { address: address(), source })?;
+    if found.is_none_or(|found| found.to_string() != note.id) {
+        return Err(StorageRefusal::OfAnotherStore { address: address() });
+    }
+    Ok(storage.tidy())
+}
+
 /// The address of the storage that a data directory has: itself where none was ever chosen.
 ///
 /// # Errors
@@ -258,7 +301,12 @@ impl Note {
             text => text.map_err(|source| StorageRefusal::Note { path: path.clone(), source })?,
         };
         let note = serde_json::from_slice(&text);
-        note.map(Some).map_err(|error| StorageRefusal::Note { path, source: error.into() })
+        // What it says instead is not repeated: an address may hold a key.
+        let malformed = |error: serde_json::Error| {
+            let why = format!("it is damaged at line {}, column {}", error.line(), error.column());
+            io::Error::new(ErrorKind::InvalidData, why)
+        };
+        note.map(Some).map_err(|error| StorageRefusal::Note { path, source: malformed(error) })
     }
 
     /// Writes it, if it is not there already.

@@ -28,6 +28,7 @@ mod incoming;
 mod lock;
 mod metrics;
 mod orphans;
+mod passing;
 pub mod pools;
 mod socket;
 mod start;

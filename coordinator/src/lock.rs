@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::socket::url_of;
 
-const LOCK_FILE: &str = "coordinator.lock";
+pub(crate) const LOCK_FILE: &str = "coordinator.lock";
 const ADDRESS_FILE: &str = "coordinator.json";
 /// Where earlier versions left a token.
 const TOKEN_FILE: &str = "coordinator.token";

@@ -29,6 +29,12 @@ pub struct SocketError {
     source: io::Error,
 }
 
+impl SocketError {
+    pub(crate) fn cause(&self) -> &io::Error {
+        &self.source
+    }
+}
+
 impl SocketFile {
     /// Listens in a data directory that the caller has locked, or in a new private folder if its file system has no sockets.
     pub(crate) fn listen_in(data_dir: &Path) -> Result<(UnixListener, Self), SocketError> {

@@ -12,6 +12,9 @@ pub const MAX_REQUEST_BYTES: usize = 4 << 20;
 /// The largest piece of a dataset's file that is sent through the coordinator.
 pub const MAX_PIECE_BYTES: usize = 1 << 20;
 
+/// Pieces of a file that may be on their way at the same time.
+pub const PIECES_AT_ONCE: usize = 4;
+
 /// The longest manifest of a dataset that is sent through the coordinator, in bytes.
 pub const MAX_DATASET_MANIFEST_BYTES: usize = 3 << 20;
 

@@ -18,7 +18,7 @@ pub(crate) fn campaign(text: &str) -> Result<String, String> {
         Ok(Named::Table) => "`windtunnel fit` reads tables",
         Ok(Named::Fit(_)) => "`windtunnel predict` and `windtunnel optimal` read a fit.json",
         Ok(Named::Recipe) => "`windtunnel run` trains a recipe",
-        Ok(Named::Campaign) | Err(_) => "no command reads a file with this ending",
+        Ok(Named::Campaign | Named::Absent) | Err(_) => "no command reads a file with this ending",
     };
     Err(format!("this is a file, and the name of a campaign is needed (`windtunnel list`); {reader}"))
 }

@@ -9,6 +9,7 @@ mod coordinator;
 mod credentials;
 mod fitting;
 mod global;
+mod listen;
 pub(crate) mod numbers;
 
 pub(crate) use campaign::campaign;
@@ -18,3 +19,4 @@ pub(crate) use coordinator::{Asked, CoordinatorArgs};
 pub(crate) use credentials::CredentialArgs;
 pub(crate) use fitting::{CountArgs, FitArgs, LawArgs, LossArgs, TableArgs};
 pub(crate) use global::Global;
+pub(crate) use listen::listen;

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use coordinator::store::Place;
 use coordinator::{Diagnosis, DoctorError, DoctorOptions};
 use corpus::OpenDataset;
 use futures::TryStreamExt;
@@ -16,7 +17,7 @@ use vocabulary::text::one_line;
 use vocabulary::{ContentHash, DatasetId};
 
 use crate::args::Global;
-use crate::exit::{Exit, bad_input};
+use crate::exit::{Exit, OrBadInput, bad_input};
 use crate::local::data_dir::data_dir;
 use crate::logging::say;
 use crate::views::output::{self, View, columns};
@@ -35,11 +36,18 @@ const LONGEST_MANIFEST: u64 = 16 << 20;
 #[command(after_help = "\
 Example:
   windtunnel doctor
-  windtunnel doctor --repair")]
+  windtunnel doctor --repair
+  windtunnel doctor --store postgres://windtunnel@db-1/windtunnel")]
 pub(crate) struct Args {
     /// Repair what can be repaired without inventing data
     #[arg(long)]
     repair: bool,
+
+    /// Address of the store, as for `serve` [default: that of the data directory]
+    ///
+    /// A database remembers its storage, so nothing else is needed to examine it, from any machine that reaches both
+    #[arg(long, value_name = "ADDRESS", env = "WINDTUNNEL_STORE", hide_env_values = true)]
+    store: Option<String>,
 
     /// Minimum age of uncommitted files to touch
     #[arg(long, value_name = "SECONDS", default_value_t = 3600)]
@@ -55,17 +63,21 @@ struct Examined {
 
 impl Args {
     pub(crate) fn run(self, global: &Global) -> anyhow::Result<Exit> {
-        let Self { repair, min_age } = self;
-        let options = DoctorOptions { data_dir: data_dir(global)?, repair, min_age: Duration::from_secs(min_age) };
+        let Self { repair, store, min_age } = self;
+        let place = store.as_deref().map(Place::parse).transpose().or_bad_input()?;
+        let min_age = Duration::from_secs(min_age);
+        let options = DoctorOptions { data_dir: data_dir(global)?, place, repair, min_age };
         let mut diagnosis =
             crate::local::runtime()?.block_on(coordinator::examine(&options)).map_err(|error| match error {
                 DoctorError::NoStore { .. }
+                | DoctorError::NoDatabase { .. }
+                | DoctorError::NoStorage
                 | DoctorError::Lock(_)
                 | DoctorError::Led { .. }
                 | DoctorError::Storage(_) => bad_input(error.into()),
                 error => error.into(),
             })?;
-        let storage = Storage::open(&coordinator::storage_address(&options.data_dir)?)?;
+        let storage = Storage::open(&diagnosis.storage)?;
         diagnosis.checks.push(match storage.directory() {
             Some(dir) => datasets(dir),
             None => crate::local::runtime()?.block_on(datasets_in_bucket(&storage))?,

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
 use client::{Accepted, Campaigns, Detail};
-use corpus::Prepared;
+use corpus::{OpenDataset, Prepared};
+use proto::layout::dataset_path;
 use proto::v1;
 use serde::Serialize;
 use vocabulary::text::counted;
@@ -15,7 +16,7 @@ use crate::args::{Global, TrainingArgs};
 use crate::exit::{Exit, OrBadInput, bad_input};
 use crate::local::data_dir::data_dir;
 use crate::local::preparing::prepare_texts;
-use crate::local::reach::{upload, with_coordinator};
+use crate::local::reach::{storage, upload, with_coordinator};
 use crate::local::training::Training;
 use crate::logging::say;
 use crate::views::output::{self, View, columns};
@@ -79,6 +80,9 @@ impl Args {
             let request = self.request(&detail, &dataset);
             let look = v1::EvaluateCampaignRequest { dry_run: true, ..request.clone() };
             let looked = campaigns.evaluate(look).await?;
+            if !self.dry_run && is_local && self.text.is_empty() {
+                check_held_out(campaigns, &dataset).await?;
+            }
             if !self.dry_run && !is_local {
                 hand_in(campaigns, &request, prepared.as_ref()).await?;
             }
@@ -139,6 +143,18 @@ impl Args {
         let prepared = prepare_texts(campaigns, &own.id, &self.text, 1.0, data_dir).await?;
         Ok((prepared.dataset.clone(), Some(prepared)))
     }
+}
+
+/// That the text of a campaign is whole, where it lies on this machine. Workers would take the evaluations again and again until
+/// somebody has replaced it, and here nobody else does.
+async fn check_held_out(campaigns: &mut Campaigns, dataset: &Dataset) -> anyhow::Result<()> {
+    let storage = storage(campaigns).await?;
+    let Some(root) = storage.directory() else { return Ok(()) };
+    let dir = root.join(dataset_path(&dataset.id));
+    let id = dataset.id;
+    let checked = move || OpenDataset::open(&dir).and_then(|opened| opened.verify_as(id));
+    let checked = tokio::task::spawn_blocking(checked).await.context("the check was stopped")?;
+    checked.context("nothing can be measured on the held-out text of this campaign")
 }
 
 /// Submits the evaluations, after their text.

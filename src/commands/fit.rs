@@ -16,6 +16,7 @@ use crate::args::{FitArgs, LossArgs, TableArgs};
 use crate::exit::{Exit, OrBadInput, bad_input};
 use crate::local::PROGRAM;
 use crate::local::data_dir::WritableDir;
+use crate::local::law::neither;
 use crate::local::reach::with_reader;
 use crate::views::FitView;
 use crate::views::output::{self, View};
@@ -78,6 +79,10 @@ impl Args {
             (Named::Table, Form::Minicpm) => return self.fit_table::<ScalingLaw>(global),
             (Named::Table, Form::Kaplan) => return self.fit_table::<KaplanLaw>(global),
             (Named::Campaign, form) => return self.fit_campaign(form, global),
+            (Named::Absent, form) => {
+                let source = self.source.clone();
+                return self.fit_campaign(form, global).map_err(|error| neither(&source, error));
+            }
             (Named::Fit(_), _) => "already fitted: use `predict` or `optimal`",
             (Named::Recipe, _) => "a recipe and has no losses",
         };

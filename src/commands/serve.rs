@@ -20,13 +20,16 @@ use crate::exit::{Exit, OrBadInput};
 use crate::local::data_dir::{WritableDir, data_dir};
 use crate::local::file_system::warn_if_shared;
 use crate::local::local_pool;
-use crate::local::reach::{Reached, embedded};
+use crate::local::reach::{Reached, embedded, start_error};
 use crate::local::signals::Interrupts;
 use crate::logging::say;
 use crate::views::output::{self, View};
 
 /// Between two tries to begin a term again.
 const BETWEEN_STARTS: Duration = Duration::from_secs(1);
+
+/// The longest time between two tries. Each of them may begin a term, so they become fewer.
+const LONGEST_PAUSE: Duration = Duration::from_secs(8);
 
 /// Run a coordinator for workers and clients
 ///
@@ -47,12 +50,13 @@ directory of its own:
   windtunnel serve --store postgres://windtunnel@db-1/windtunnel \\
     --storage /shared/windtunnel")]
 pub(crate) struct Args {
-    /// Address to listen on; port 0 picks a free port. With --announce, 0.0.0.0:0 by default
+    /// Address to listen on, as IP:PORT; port 0 picks a free port. With --announce, 0.0.0.0:0 by default
     #[arg(
         long,
         value_name = "ADDRESS",
         default_value = "127.0.0.1:7450",
-        default_value_if("announce", ArgPredicate::IsPresent, "0.0.0.0:0")
+        default_value_if("announce", ArgPredicate::IsPresent, "0.0.0.0:0"),
+        value_parser = crate::args::listen
     )]
     listen: SocketAddr,
 
@@ -110,7 +114,7 @@ pub(crate) struct Args {
     /// Address to answer GET /metrics on, for Prometheus; port 0 picks a free port
     ///
     /// On loopback everybody on this machine may look. Beyond it, the same certificate is required and a token of scope `read`
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = crate::args::listen)]
     metrics: Option<SocketAddr>,
 
     /// What of a new checkpoint is read before it counts [default: full for a folder, size for a bucket]
@@ -226,7 +230,7 @@ impl Args {
             let mut reached = tokio::select! {
                 // Whoever stands by has nothing to write when it is stopped.
                 () = interrupts.next() => return Ok(Exit::Done),
-                reached = embedded(options.clone()) => reached?,
+                reached = first(&options) => reached?,
             };
             let is_shared = matches!(Place::of(data_dir), Ok(Place::Postgres(_)));
             loop {
@@ -284,25 +288,35 @@ async fn announce(reached: &mut Reached, global: &Global) -> anyhow::Result<()> 
     output::print_line(&serving, global.json)
 }
 
-/// Starts once more, as soon as the store can be reached: nothing of the last term is left in this process.
+/// Starts, and stands by again if a term that it took over could not be served.
+async fn first(options: &CoordinatorOptions) -> anyhow::Result<Reached> {
+    match embedded(options.clone()).await {
+        Err(error) if matches!(start_error(&error), Some(StartError::GivenUp(_))) => {
+            say(&format!("standing by again: {}", one_line(error.as_ref())));
+            tokio::time::sleep(BETWEEN_STARTS).await;
+            again(options).await
+        }
+        reached => reached,
+    }
+}
+
+/// Starts once more, as soon as that can succeed: nothing of the last term is left in this process.
 async fn again(options: &CoordinatorOptions) -> anyhow::Result<Reached> {
-    let mut is_said = false;
+    let (mut said, mut pause) = (String::new(), BETWEEN_STARTS);
     loop {
         match embedded(options.clone()).await {
-            Err(error) if is_store_away(&error) => {
-                if !std::mem::replace(&mut is_said, true) {
-                    say(&format!("cannot begin a term yet: {}", one_line(error.as_ref())));
+            Err(error) if start_error(&error).is_some_and(StartError::may_pass) => {
+                let why = one_line(error.as_ref());
+                if why != said {
+                    say(&format!("cannot begin a term yet: {why}"));
+                    said = why;
                 }
-                tokio::time::sleep(BETWEEN_STARTS).await;
+                tokio::time::sleep(pause).await;
+                pause = (2 * pause).min(LONGEST_PAUSE);
             }
             reached => return reached,
         }
     }
-}
-
-/// Whether the database, or the term in it, is gone for now.
-fn is_store_away(error: &anyhow::Error) -> bool {
-    error.downcast_ref::<StartError>().is_some_and(StartError::is_store_away)
 }
 
 /// Resolves when the coordinator stops by itself.

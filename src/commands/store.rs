@@ -38,11 +38,11 @@ Example:
     postgres://windtunnel@db-1/windtunnel
   windtunnel serve --store postgres://windtunnel@db-1/windtunnel")]
     Copy {
-        /// Data directory, or address of a database without a password
-        #[arg(value_name = "DIR|ADDRESS")]
+        /// What is copied: a data directory, or the address of a database without a password
+        #[arg(value_name = "FROM")]
         from: String,
-        /// Data directory, or address of a database without a password
-        #[arg(value_name = "DIR|ADDRESS")]
+        /// Where it is copied to: a new data directory, or the address of an empty database without a password
+        #[arg(value_name = "TO")]
         to: String,
     },
 }
@@ -77,7 +77,8 @@ impl Args {
 }
 
 fn side(text: &str) -> anyhow::Result<Side> {
-    if !Place::is_postgres(text) {
+    // Another kind of address is refused, and not repeated as the path of a folder: it may hold a password.
+    if !Place::is_postgres(text) && !text.contains("://") {
         return Ok(Side::Dir(PathBuf::from(text)));
     }
     match Place::parse(text).or_bad_input()?.with_password().or_bad_input()? {

@@ -1,10 +1,12 @@
 //! `windtunnel watch`
 
+use std::convert::Infallible;
 use std::path::Path;
 use std::time::Duration;
 
-use client::{CallError, follow, given_up};
+use client::{CallError, Campaigns, follow, given_up};
 use proto::v1::{CampaignPhase, CampaignSummary, CampaignUpdate};
+use tokio::sync::watch;
 
 use crate::args::CoordinatorArgs;
 use crate::args::Global;
@@ -13,12 +15,15 @@ use crate::local::data_dir::data_dir;
 use crate::local::reach::{Intent, find, is_taken, reach_or_embed};
 use crate::local::signals::Interrupts;
 use crate::views::output::{self, View as _};
-use crate::views::progress::{Snapshot, display};
+use crate::views::progress::{Snapshot, awaited, display};
 use crate::views::{CampaignView, say_what_was_given_up};
 
 /// Retries for a coordinator that went away, and the pause between them.
 const TRIES: u32 = 60;
 const BETWEEN_TRIES: Duration = Duration::from_secs(1);
+
+/// Between two questions what the pools do.
+const BETWEEN_QUESTIONS: Duration = Duration::from_secs(10);
 
 /// Watch a campaign until it ends
 ///
@@ -60,9 +65,9 @@ impl Args {
         let mut display = display(Some(&self.workers_dial(data_dir)?));
         let (mut seen, mut tries) = (false, 0);
         let last = loop {
-            let show = |now: &CampaignUpdate| {
+            let show = |now: &CampaignUpdate, pools: Option<&String>| {
                 (seen, tries) = (true, 0);
-                let now = &Snapshot::from(now);
+                let now = &Snapshot::from(now).awaiting(pools);
                 if json {
                     return output::print_line(now, true);
                 }
@@ -96,7 +101,7 @@ impl Args {
     async fn watch_once(
         &self,
         data_dir: &Path,
-        show: impl FnMut(&CampaignUpdate) -> anyhow::Result<()>,
+        mut show: impl FnMut(&CampaignUpdate, Option<&String>) -> anyhow::Result<()>,
     ) -> anyhow::Result<CampaignSummary> {
         let mut reached = reach_or_embed(&self.coordinator, data_dir, Intent::Read).await?;
         let outcome = async {
@@ -105,13 +110,27 @@ impl Args {
                 let data_dir = data_dir.display().to_string();
                 return Err(bad_input(NotServed { campaign: summary.name, data_dir }.into()));
             }
-            let last = follow(&mut reached.campaigns, &summary.campaign, show).await?;
+            let (said, pools) = watch::channel(None);
+            let mut asked = reached.campaigns.clone();
+            let last = tokio::select! {
+                last = follow(&mut reached.campaigns, &summary.campaign, |now| show(now, pools.borrow().as_ref())) => last?,
+                never = ask_pools(&mut asked, said) => match never {},
+            };
             say_what_was_given_up(&last.name, &given_up(&mut reached.campaigns, &last).await?);
             Ok(last)
         };
         let outcome = outcome.await;
         reached.leave().await;
         outcome
+    }
+}
+
+/// Keeps asking what the pools do. What is not known is not said.
+async fn ask_pools(campaigns: &mut Campaigns, said: watch::Sender<Option<String>>) -> Infallible {
+    loop {
+        let pools = campaigns.list_pools().await.unwrap_or_default();
+        said.send_replace(awaited(&pools));
+        tokio::time::sleep(BETWEEN_QUESTIONS).await;
     }
 }
 

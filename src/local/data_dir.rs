@@ -13,6 +13,13 @@ use crate::exit::{OrBadInput, bad_input};
 /// The data directory: `--data-dir`, or the platform's data directory.
 pub(crate) fn data_dir(global: &Global) -> anyhow::Result<PathBuf> {
     let dir = match &global.data_dir {
+        // It is not repeated: it may hold a password.
+        Some(dir) if dir.to_string_lossy().contains("://") => {
+            return Err(bad_input(anyhow!(
+                "--data-dir is given an address and needs a directory: the address of a store is for --store, that of a \
+                 storage for --storage"
+            )));
+        }
         Some(dir) => dir.clone(),
         None => directories::ProjectDirs::from("", "", "windtunnel")
             .map(|dirs| dirs.data_dir().to_owned())

@@ -13,12 +13,12 @@ use crate::exit::{OrBadInput, bad_input};
 
 /// The fit named by an argument: a `fit.json`, a table, or a campaign.
 pub(crate) fn find(args: &LawArgs, global: &Global) -> anyhow::Result<AnyFit> {
-    let LawArgs { fit: source, fitting, loss, coordinator } = args;
+    let LawArgs { fit: source, fitting, loss, .. } = args;
     let options = fitting.options();
     let columns = Choice::default();
     let advice = "give a fit.json, a table, or the name of a campaign";
     let named = Named::of(source).or_bad_input()?;
-    if let Some(option) = loss.given().filter(|_| !matches!(named, Named::Campaign)) {
+    if let Some(option) = loss.given().filter(|_| !matches!(named, Named::Campaign | Named::Absent)) {
         return Err(bad_input(anyhow!(
             "{option} applies to campaigns, and {source} is not one: its loss is the one that was fitted"
         )));
@@ -49,8 +49,21 @@ pub(crate) fn find(args: &LawArgs, global: &Global) -> anyhow::Result<AnyFit> {
             return AnyFit::parse(&text).with_context(|| format!("{source} cannot be used")).or_bad_input();
         }
         Named::Recipe => return Err(bad_input(anyhow!("{source} is a recipe and has no losses: {advice}"))),
+        Named::Absent => return find_campaign(args, global).map_err(|error| neither(source, error)),
         Named::Campaign => {}
     }
+    find_campaign(args, global)
+}
+
+/// Why a word with the ending of a table, for which there is no file, is the name of nothing.
+pub(crate) fn neither(source: &str, error: anyhow::Error) -> anyhow::Error {
+    error.context(format!("there is no file {source}, and no campaign of this name can be used"))
+}
+
+/// The fit of a campaign.
+fn find_campaign(args: &LawArgs, global: &Global) -> anyhow::Result<AnyFit> {
+    let LawArgs { fit: source, fitting, loss, coordinator } = args;
+    let options = fitting.options();
     if fitting.form() != Form::Minicpm {
         return Err(bad_input(anyhow!(
             "--form applies only to tables, and {source:?} is a campaign: give its points.csv"

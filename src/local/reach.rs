@@ -102,10 +102,15 @@ pub(crate) async fn embedded(options: CoordinatorOptions) -> anyhow::Result<Reac
     Ok(Reached { campaigns, own: Some(own) })
 }
 
+/// Why an embedded coordinator did not start, if that is the error.
+pub(crate) fn start_error(error: &anyhow::Error) -> Option<&StartError> {
+    let in_request = || error.downcast_ref::<BadInput>().and_then(BadInput::downcast_ref);
+    error.downcast_ref().or_else(in_request)
+}
+
 /// Whether another coordinator holds the data directory; it may be just starting or stopping.
 pub(crate) fn is_taken(error: &anyhow::Error) -> bool {
-    let start = error.downcast_ref::<BadInput>().and_then(BadInput::downcast_ref::<StartError>);
-    matches!(start, Some(StartError::Lock(LockError::Held { .. })))
+    matches!(start_error(error), Some(StartError::Lock(LockError::Held { .. })))
 }
 
 /// What a command is about to do with a coordinator.

@@ -43,7 +43,9 @@ pub(crate) struct LeftView {
 impl LeftView {
     /// `about 2m 05s left`.
     pub(crate) fn in_words(self) -> String {
-        format!("{} {} left", if self.at_least { "at least" } else { "about" }, human_duration(self.seconds.round()))
+        // Something is left, so it takes some time.
+        let seconds = self.seconds.round().max(1.0);
+        format!("{} {} left", if self.at_least { "at least" } else { "about" }, human_duration(seconds))
     }
 }
 
@@ -100,7 +102,10 @@ impl From<&v1::CampaignSummary> for CampaignView {
             submitted_at_ms: summary.submitted_at_ms,
             tokens: summary.tokens,
             tokens_done: summary.tokens_done,
-            left: summary.left_ms.map(|ms| LeftView { seconds: ms as f64 / 1e3, at_least: summary.left_at_least }),
+            left: summary
+                .left_ms
+                .filter(|_| summary.phase() == v1::CampaignPhase::Open)
+                .map(|ms| LeftView { seconds: ms as f64 / 1e3, at_least: summary.left_at_least }),
             damaged_checkpoints: summary.damaged_checkpoints,
         }
     }

@@ -3,6 +3,7 @@
 
 #[path = "../support/postgres.rs"]
 mod database;
+mod guide;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -45,6 +46,16 @@ impl Onlooker {
         let onlooker = Self { url: server.url("postgres"), runtime };
         onlooker.execute(&format!("CREATE DATABASE {name}")).expect("it is created");
         Self { url: server.url(&name), ..onlooker }
+    }
+
+    /// Gives the database to a role that has to show a password over TLS. Its address there.
+    fn guarded(&self, server: &Server) -> String {
+        let name = self.text("current_database()").expect("it has a name");
+        // The role is the server's, and another test may make it at the same moment.
+        let role = "DO $$ BEGIN CREATE ROLE guarded LOGIN PASSWORD 'hunter2'; \
+                    EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$";
+        self.execute(&format!("{role}; ALTER DATABASE {name} OWNER TO guarded")).expect("it is made");
+        server.guarded_url(&name, &server.certificate())
     }
 
     fn execute(&self, sql: &str) -> Result<(), sqlx::Error> {
@@ -155,10 +166,8 @@ fn with_password(place: &Place, args: &[&str], password: Option<&Path>) -> Ran {
 fn a_password_is_in_a_private_file_and_goes_to_a_server_that_is_known() {
     let Some(server) = database::server() else { return };
     let (place, onlooker) = (Place::new(), Onlooker::new(server));
+    let url = onlooker.guarded(server);
     let name = onlooker.text("current_database()").expect("it has a name");
-    let role = format!("CREATE ROLE guarded LOGIN PASSWORD 'hunter2'; ALTER DATABASE {name} OWNER TO guarded");
-    onlooker.execute(&role).expect("it is made");
-    let url = server.guarded_url(&name, &server.certificate());
     let password = place.write("password", "hunter2\n");
     let mode = |mode| std::fs::set_permissions(&password, std::os::unix::fs::PermissionsExt::from_mode(mode));
     let create = ["token", "create", "--scope", "read", "--name", "reader", "--store"];
@@ -187,8 +196,40 @@ fn a_password_is_in_a_private_file_and_goes_to_a_server_that_is_known() {
     assert!(copied.contains("all were read back"), "{copied}");
     let in_copy = with_password(&place, &["token", "list", "--data-dir", "copy"], None).expect(0).stdout;
     assert_eq!(in_copy, listed);
+    let other = with_password(&place, &["store", "copy", "mysql://me:hunter2@db-1/wt", "copy"], None).expect(2).stderr;
+    assert!(!other.contains("hunter2"), "{other}");
     let again = with_password(&place, &["store", "copy", "copy", &url], Some(&password)).expect(2).stderr;
     assert!(again.contains("the target has data already"), "{again}");
+}
+
+#[test]
+fn whoever_takes_over_and_cannot_serve_stands_by_again() {
+    let Some(server) = database::server() else { return };
+    let (place, onlooker) = (Place::new(), Onlooker::new(server));
+    let pair = Pair { place: &place, store: onlooker.url.clone(), ports: [free_port(), free_port()] };
+    let one = pair.start(0);
+    wait_until_serves(&one, Instant::now(), "the start");
+    let mut other = pair.start(1);
+    pair.wait_until_says(1, 0, "standing by for http://127.0.0.1:");
+    // The file server goes away together with the leader.
+    std::fs::rename(place.path("shared"), place.path("away")).expect("moved");
+    one.running.kill_group();
+    pair.wait_until_says(1, 0, "standing by again: took over the store, could not serve it, and gave up its term");
+    pair.wait_until_says(1, 0, "cannot begin a term yet: ");
+    assert!(pair.said(1).contains("shared"), "it says why: {}", pair.said(1));
+    assert!(!other.running.has_ended());
+    std::fs::rename(place.path("away"), place.path("shared")).expect("moved");
+    wait_until_serves(&other, Instant::now(), "the storage is back");
+
+    // What no retry fixes ends the process, as at any start.
+    other.running.signal("TERM");
+    assert!(other.running.wait().success());
+    let newer = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
+                 VALUES (999999, 'of a later version', true, '', 0)";
+    onlooker.execute(newer).expect("written");
+    let mut refused = pair.start(0);
+    assert_eq!(refused.running.wait().code(), Some(1), "{}", pair.said(0));
+    assert!(pair.said(0).contains("written by a newer version of Windtunnel"), "{}", pair.said(0));
 }
 
 #[test]
@@ -286,6 +327,8 @@ fn whatever_ends_a_term_the_campaign_ends_with_the_same_points() {
     std::fs::create_dir(place.path("doctor")).expect("made");
     std::fs::copy(place.path("one/store.json"), place.path("doctor/store.json")).expect("it is noted");
     std::fs::copy(place.path("one/storage.json"), place.path("doctor/storage.json")).expect("it is noted");
+    let refused = place.run(&["doctor", "--store", &pair.store]).expect(2).stderr;
+    assert!(refused.contains("the store is in use by the coordinator http://127.0.0.1:"), "{refused}");
     let refused = String::from_utf8_lossy(&doctor().stderr).into_owned();
     assert!(refused.contains("the store is in use by the coordinator http://127.0.0.1:"), "{refused}");
     for mut coordinator in [one.running, other.running] {
@@ -294,4 +337,15 @@ fn whatever_ends_a_term_the_campaign_ends_with_the_same_points() {
     }
     let examined = doctor();
     assert!(examined.status.success(), "{}", String::from_utf8_lossy(&examined.stdout));
+    // The address alone leads to the same.
+    let by_address = |command: &mut Command, url: &str| {
+        command.env("WINDTUNNEL_DATA_DIR", place.path("nowhere")).args(["--store", url]);
+        Ran::of(command.output().expect("it starts"))
+    };
+    let found = by_address(&mut place.command(&["doctor"]), &pair.store).expect(0);
+    assert_eq!(found.stdout, String::from_utf8_lossy(&examined.stdout));
+    let empty = Onlooker::new(server);
+    let none = by_address(&mut place.command(&["doctor"]), &empty.url).expect(2).stderr;
+    assert!(none.contains("there is no store of this version in postgres://"), "{none}");
+    assert!(!place.path("nowhere").exists());
 }

@@ -14,7 +14,9 @@ use vocabulary::AttemptKey;
 use vocabulary::text::one_line;
 
 use crate::cadence::Cadence;
-use crate::checkpoint::{Blobs, CheckpointRef, DownloadError, UploadError, download_through, off_thread, upload};
+use crate::checkpoint::{
+    Blobs, CheckpointRef, DownloadError, Taken, UploadError, download_through, off_thread, upload_missing,
+};
 use crate::dataset::{DatasetError, LocalDataset, local_dataset};
 use crate::node_cache::{InUse, NodeCache};
 use crate::runner::panic_text;
@@ -206,9 +208,11 @@ pub(crate) async fn store(
     // The mutex is fair, so checkpoints arrive in the order they were taken.
     let _turn = turn.lock().await;
     let blobs = Blobs::new(off_thread(|| taken(blobs)).await.map_err(StoreError::Take)?);
+    let taken = Taken::default();
     let once = || async {
         let slow = |_| UploadError::TooSlow { path: checkpoint_path(key, step) };
-        bounded(&storage, upload(storage.store().as_ref(), key, step, &blobs)).await.map_err(slow)?
+        let uploading = upload_missing(storage.store().as_ref(), key, step, &blobs, &taken);
+        bounded(&storage, uploading).await.map_err(slow)?
     };
     let checkpoint = policy.with(|_| true, once).await?;
     Ok((checkpoint, blobs))

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use recipes::Recipe;
 use vocabulary::{CampaignId, Dataset, Plan, StageKey};
 
+use super::left::time_left;
 use super::requests::{ExtendRequest, RecipeSource, Selector, SubmitRequest};
 use super::views::{CampaignDetail, CampaignView, StageTimes, TrialOutcome, WorkerView};
 use super::{Api, ApiError};
@@ -51,7 +52,7 @@ impl Api {
         let mut campaigns = self.look(CampaignView::all).await?;
         let left = self.times_left().await?;
         for campaign in &mut campaigns {
-            campaign.left = left.get(&campaign.status.campaign).copied();
+            campaign.left = time_left(&left, &campaign.status);
         }
         Ok(campaigns)
     }
@@ -60,7 +61,7 @@ impl Api {
     pub(crate) async fn campaign(&self, selector: Selector) -> Result<CampaignDetail, ApiError> {
         let mut detail = self.look_at(selector, CampaignDetail::of).await?;
         let campaign = detail.summary.status.campaign;
-        detail.summary.left = self.times_left().await?.get(&campaign).copied();
+        detail.summary.left = time_left(self.times_left().await?.as_ref(), &detail.summary.status);
         let attempts = self.store.attempts(campaign).await.map_err(ApiError::Store)?;
         let nodes = || detail.stages.iter().chain(&detail.evaluations);
         let connected: BTreeSet<StageKey> = nodes().filter(|it| it.is_connected).map(|it| it.key).collect();

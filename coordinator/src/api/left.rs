@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use recipes::price::{self, Left, Measured, Measurement, Standing};
-use scheduler::{CampaignPhase, Slot, StageState};
+use scheduler::{CampaignPhase, CampaignStatus, Slot, StageState};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 use vocabulary::{AttemptKey, CampaignId, Plan, StageKey};
@@ -43,6 +43,11 @@ impl Api {
         *latest = Some((Instant::now(), Arc::clone(&found)));
         Ok(found)
     }
+}
+
+/// How long a campaign still takes. One that is over takes no time, even if the latest estimate is from before its end.
+pub(super) fn time_left(left: &TimesLeft, status: &CampaignStatus) -> Option<Left> {
+    left.get(&status.campaign).filter(|_| status.phase == CampaignPhase::Open).copied()
 }
 
 /// An open campaign, as far as its time is concerned.

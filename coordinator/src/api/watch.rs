@@ -6,6 +6,7 @@ use scheduler::CampaignPhase;
 use tokio::sync::mpsc;
 use vocabulary::CampaignId;
 
+use super::left::time_left;
 use super::views::{CampaignUpdate, Watched};
 use super::{Api, ApiError, READER_TIMEOUT};
 use crate::driver::request_error::RequestError;
@@ -34,7 +35,7 @@ impl Api {
                     watched = again;
                     // If the estimate fails, the watch continues without one.
                     let left = self.times_left().await.unwrap_or_default();
-                    update.campaign.left = left.get(&campaign).copied();
+                    update.campaign.left = time_left(&left, &update.campaign.status);
                     update
                 }
                 // It has not stopped, and there is nothing new to see until it continues.

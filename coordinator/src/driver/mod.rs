@@ -141,10 +141,10 @@ impl RunError {
 }
 
 impl RestoreStateError {
-    /// Whether the store went away meanwhile, or somebody else took it over.
+    /// Whether the state may be restored later: the store is away or held, or somebody else took it over.
     #[must_use]
-    pub fn is_term_over(&self) -> bool {
-        matches!(self, Self::TakeOver(error) | Self::Read(error) if error.is_term_over())
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::TakeOver(error) | Self::Read(error) if error.may_pass())
     }
 }
 

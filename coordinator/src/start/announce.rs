@@ -9,8 +9,10 @@ use dial::Rendezvous;
 use rcgen::CertifiedKey;
 use tracing::info;
 
+use super::announced::Announced;
 use crate::auth::{Scope, Tokens, read_token};
 use crate::lock::machine;
+use crate::passing::io_may_pass;
 use crate::store::{Store, StoreError, TokenState};
 
 /// Keeps what was announced last, in the data directory: workers that outlive a coordinator are recognised by their token, so
@@ -35,6 +37,17 @@ pub enum AnnounceError {
         #[source]
         source: io::Error,
     },
+}
+
+impl AnnounceError {
+    /// Whether the file, or the store of the tokens, may be there later.
+    pub(super) fn may_pass(&self) -> bool {
+        match self {
+            Self::Tokens(error) => error.may_pass(),
+            Self::Write { source, .. } => io_may_pass(source),
+            Self::Certificate(_) | Self::Occupied { .. } => false,
+        }
+    }
 }
 
 /// A certificate that vouches for itself. It lives as long as the process.
@@ -87,47 +100,33 @@ pub(super) fn check(file: &Path) -> Result<(), AnnounceError> {
     if is_free { Ok(()) } else { Err(AnnounceError::Occupied { file: file.to_owned() }) }
 }
 
-/// What is announced, until this is dropped.
-#[derive(Debug)]
-pub(super) struct Announced {
+/// Announces a coordinator that leads, until what is returned is dropped.
+pub(super) async fn announce(
     file: PathBuf,
-    content: Rendezvous,
-}
-
-impl Announced {
-    pub(super) async fn write(
-        file: PathBuf,
-        certificate: &OwnCertificate,
-        port: u16,
-        data_dir: &Path,
-        store: Arc<dyn Store>,
-    ) -> Result<Self, AnnounceError> {
-        let kept = data_dir.join(ANNOUNCED_FILE);
-        let before = Rendezvous::read(&kept).ok();
-        let tokens = Tokens::of(store);
-        let url = |name: &String| match name.parse::<IpAddr>() {
-            Ok(IpAddr::V6(ip)) => format!("https://[{ip}]:{port}"),
-            _ => format!("https://{name}:{port}"),
-        };
-        let content = Rendezvous {
-            urls: certificate.names.iter().map(url).collect(),
-            certificate: certificate.made.cert.pem(),
-            worker_token: token(&tokens, Scope::Worker, before.as_ref().map(|before| &before.worker_token)).await?,
-            submit_token: token(&tokens, Scope::Submit, before.as_ref().map(|before| &before.submit_token)).await?,
-        };
-        for path in [&kept, &file] {
-            let failed = |source| AnnounceError::Write { file: path.clone(), source };
-            content.write(path).map_err(failed)?;
-        }
-        info!(file = %file.display(), urls = content.urls.join(" "), "announced");
-        Ok(Self { file, content })
+    certificate: &OwnCertificate,
+    port: u16,
+    data_dir: &Path,
+    store: Arc<dyn Store>,
+) -> Result<Announced, AnnounceError> {
+    let kept = data_dir.join(ANNOUNCED_FILE);
+    let before = Rendezvous::read(&kept).ok();
+    let tokens = Tokens::of(store);
+    let url = |name: &String| match name.parse::<IpAddr>() {
+        Ok(IpAddr::V6(ip)) => format!("https://[{ip}]:{port}"),
+        _ => format!("https://{name}:{port}"),
+    };
+    let content = Rendezvous {
+        urls: certificate.names.iter().map(url).collect(),
+        certificate: certificate.made.cert.pem(),
+        worker_token: token(&tokens, Scope::Worker, before.as_ref().map(|before| &before.worker_token)).await?,
+        submit_token: token(&tokens, Scope::Submit, before.as_ref().map(|before| &before.submit_token)).await?,
+    };
+    for path in [&kept, &file] {
+        let failed = |source| AnnounceError::Write { file: path.clone(), source };
+        content.write(path).map_err(failed)?;
     }
-}
-
-impl Drop for Announced {
-    fn drop(&mut self) {
-        self.content.withdraw(&self.file);
-    }
+    info!(file = %file.display(), urls = content.urls.join(" "), "announced");
+    Ok(Announced::keep(file, content))
 }
 
 /// The token that was announced before, as long as it counts; otherwise a new one.

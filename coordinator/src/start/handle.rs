@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::error;
 
-use super::announce::Announced;
+use super::announced::Announced;
 use crate::driver::input::Input;
 use crate::driver::{Driver, DriverHandle, RunError};
 use crate::incoming::{ConnectionCounts, Gate};

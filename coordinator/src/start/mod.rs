@@ -1,6 +1,7 @@
 //! Starting a coordinator, and shutting it down.
 
 mod announce;
+mod announced;
 mod handle;
 mod known;
 mod options;
@@ -40,7 +41,7 @@ use crate::store::{StorageNote, Store, StoreError, Term, Turn};
 use crate::tls::{TlsFiles, with_own};
 use crate::uploads::{UploadLimits, Uploads};
 pub use announce::AnnounceError;
-use announce::{Announced, OwnCertificate};
+use announce::OwnCertificate;
 pub use handle::Handle;
 use handle::drive;
 use known::{Claimed, Known, Ports};
@@ -69,9 +70,9 @@ impl Coordinator {
                 return Err(StartError::NotLoopback { listen });
             }
         }
-        let announce = options.announce.clone();
-        announce.as_deref().map_or(Ok(()), announce::check)?;
-        let own = announce.as_ref().map(|_| OwnCertificate::make(listen)).transpose()?;
+        let file = options.announce.clone();
+        file.as_deref().map_or(Ok(()), announce::check)?;
+        let own = file.as_ref().map(|_| OwnCertificate::make(listen)).transpose()?;
         let tls = match &own {
             Some(own) => Some(with_own(own.pem())),
             None => options.tls.as_ref().map(TlsFiles::read).transpose()?,
@@ -96,9 +97,25 @@ impl Coordinator {
             Some(listen) => Some(Metrics::bind(listen, tls.clone(), insecure).await?),
             None => None,
         };
-        let mut ports = Ports { listener, inside, tls: tls.clone(), listen };
+        let mut ports = Ports { listener, inside, tls, listen };
         known.wait_for_turn(&options, &mut ports, &socket, &public_url).await?;
-        let Ports { listener, inside, .. } = ports;
+        let has_stood_by = matches!(known.turn, Turn::Held(_));
+        let store = Arc::clone(&known.store);
+        let led = Self::lead(known, options, Led { ports, socket, public_url, address, metrics, file, own }).await;
+        match led {
+            // Whoever waited for its turn did so in order to be there when it is needed, so it waits again.
+            Err(error) if has_stood_by && error.may_pass() => {
+                store.close().await;
+                Err(StartError::GivenUp(Box::new(error)))
+            }
+            led => led,
+        }
+    }
+
+    /// Begins a term and serves.
+    async fn lead(known: Known, options: CoordinatorOptions, led: Led) -> Result<Handle, StartError> {
+        let Led { ports, socket, public_url, address, metrics, file, own } = led;
+        let Ports { listener, inside, tls, .. } = ports;
         let opened = Opened::restore(known, options).await?;
         let (has_logins, guard) = (tls.is_none() && opened.guard.asks(), Arc::clone(&opened.guard));
         let incoming = move |gate| {
@@ -110,8 +127,8 @@ impl Coordinator {
         let inside = Some((inside, socket));
         let entrance = Entrance { incoming, tls, inside, public_url, address, dialled_from_nodes, metrics };
         let mut handle = opened.serve(entrance).await?;
-        if let Some((file, own)) = announce.zip(own) {
-            match Announced::write(file, &own, address.port(), &data_dir, Arc::clone(&handle.store)).await {
+        if let Some((file, own)) = file.zip(own) {
+            match announce::announce(file, &own, address.port(), &data_dir, Arc::clone(&handle.store)).await {
                 Ok(announced) => handle.announced = Some(announced),
                 Err(error) => {
                     handle.shutdown().await;
@@ -144,6 +161,18 @@ impl Coordinator {
         let (inside, address, metrics) = (None, listen, None);
         opened.serve(Entrance { incoming, tls, inside, public_url, address, dialled_from_nodes, metrics }).await
     }
+}
+
+/// What a coordinator that leads listens with.
+struct Led {
+    ports: Ports,
+    socket: SocketFile,
+    public_url: String,
+    address: SocketAddr,
+    metrics: Option<Metrics>,
+    /// Where it announces itself, and its certificate.
+    file: Option<PathBuf>,
+    own: Option<OwnCertificate>,
 }
 
 /// Where connections come from.

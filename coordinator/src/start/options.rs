@@ -1,6 +1,6 @@
 //! Options of a coordinator, and why it may fail to start.
 
-use std::io;
+use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,6 +12,7 @@ use crate::driver::RestoreStateError;
 use crate::home::StorageRefusal;
 use crate::incoming::ServerLimits;
 use crate::lock::LockError;
+use crate::passing::io_may_pass;
 use crate::pools::{LocalPoolOptions, PoolError, SlurmOptions};
 use crate::socket::SocketError;
 use crate::store::{Place, Store, StoreError};
@@ -160,16 +161,27 @@ pub enum StartError {
     /// Workers cannot be started.
     #[error("cannot start workers")]
     Workers(#[from] PoolError),
+    /// It stood by, its turn came, and it could not serve. Somebody else may lead now.
+    #[error("took over the store, could not serve it, and gave up its term")]
+    GivenUp(#[source] Box<Self>),
 }
 
 impl StartError {
-    /// Whether the store cannot be reached now, or was taken over meanwhile: the same start may succeed later.
+    /// Whether the same start may succeed later, without anybody changing what was asked for: the store or the storage is away,
+    /// the store was taken over, an address is in use, a disk is full.
     #[must_use]
-    pub fn is_store_away(&self) -> bool {
+    pub fn may_pass(&self) -> bool {
         match self {
-            Self::Store { source, .. } => source.is_term_over(),
-            Self::Restore(error) => error.is_term_over(),
-            _ => false,
+            Self::GivenUp(_) => true,
+            Self::Store { source, .. } => source.may_pass(),
+            Self::Restore(error) => error.may_pass(),
+            Self::Storage(refusal) => refusal.may_pass(),
+            Self::Announce(error) => error.may_pass(),
+            Self::Listen { source, .. } => matches!(source.kind(), ErrorKind::AddrInUse | ErrorKind::AddrNotAvailable),
+            Self::DataDir { source, .. } | Self::Lock(LockError::Write { source, .. }) => io_may_pass(source),
+            Self::Socket(error) => io_may_pass(error.cause()),
+            Self::Workers(PoolError::Log { source, .. } | PoolError::Start { source, .. }) => io_may_pass(source),
+            Self::NotLoopback { .. } | Self::Tls(_) | Self::Lock(LockError::Held { .. }) | Self::Led { .. } => false,
         }
     }
 }

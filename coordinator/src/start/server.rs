@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::Stream;
-use proto::limits::{MAX_MESSAGE_BYTES, MAX_REQUEST_BYTES};
+use proto::limits::{MAX_MESSAGE_BYTES, MAX_PIECE_BYTES, MAX_REQUEST_BYTES, PIECES_AT_ONCE};
 use proto::v1::campaign_service_server::CampaignServiceServer;
 use proto::v1::pool_service_server::PoolServiceServer;
 use proto::v1::worker_service_server::WorkerServiceServer;
@@ -29,8 +29,11 @@ const HEADER_BYTES: u32 = 16 << 10;
 /// Calls that the client reset before the server accepted them. A connection with more of them is closed.
 const RESET_STREAMS: usize = 20;
 
-/// Unread bytes of one connection, and of one call.
+/// Unread bytes of one call.
 const WINDOW_BYTES: u32 = 1 << 20;
+
+/// Unread bytes of one connection: pieces of a dataset that are on their way together.
+const CONNECTION_WINDOW_BYTES: u32 = (PIECES_AT_ONCE * MAX_PIECE_BYTES) as u32;
 
 /// All services.
 pub(super) async fn routes(campaigns: CampaignHandlers, pools: PoolHandlers, workers: WorkerHandlers) -> Routes {
@@ -85,7 +88,7 @@ impl Door {
             .http2_keepalive_timeout(Some(KEEP_ALIVE_TIMEOUT))
             .http2_max_header_list_size(HEADER_BYTES)
             .http2_max_pending_accept_reset_streams(Some(RESET_STREAMS))
-            .initial_connection_window_size(WINDOW_BYTES)
+            .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
             .initial_stream_window_size(WINDOW_BYTES)
             .max_concurrent_streams(limits.streams_per_connection)
             .timeout(limits.answer)

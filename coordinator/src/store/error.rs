@@ -186,6 +186,14 @@ impl StoreError {
     }
 }
 
+impl StoreError {
+    /// Whether a new start may succeed later, as where the store is away, held, or in somebody else's term.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        self.is_retryable() || self.is_term_over()
+    }
+}
+
 /// What an engine says of a failure, without the engine's types.
 pub struct Cause {
     error: Box<dyn Error + Send + Sync>,

@@ -8,6 +8,7 @@
 //! [`sqlite`] and [`postgres`] alone.
 //! Knows nothing of what facts mean beyond the tables that follow from them.
 
+mod columns;
 mod commit;
 mod contract;
 mod copy;
@@ -15,10 +16,12 @@ mod error;
 mod log;
 pub mod memory;
 mod open;
+mod packed;
 mod place;
 mod pools;
 pub mod postgres;
 mod rows;
+mod series;
 mod snapshot;
 mod speaker;
 mod speeds;
@@ -35,7 +38,7 @@ pub use error::{Cause, StoreError};
 pub use log::{Chain, LogCheck, LogPosition};
 pub use memory::MemoryStore;
 pub use open::{choose, is_in, open_in};
-pub(crate) use open::{open_at, open_beside, open_portable};
+pub(crate) use open::{open_at, open_beside, open_existing, open_file, open_portable};
 pub use place::{NoteError, Place, PlaceError, Postgres};
 pub use pools::{AllocationRow, PoolChange, PoolRow};
 pub use postgres::{PostgresStore, Presence};

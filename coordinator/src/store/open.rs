@@ -22,6 +22,24 @@ pub async fn open_in(data_dir: &Path) -> Result<Arc<dyn Store>, StoreError> {
     })
 }
 
+/// Opens the file of a data directory, whatever store the directory has.
+///
+/// # Errors
+/// As [`open_in`].
+pub(crate) async fn open_file(data_dir: &Path) -> Result<Arc<dyn Store>, StoreError> {
+    Ok(Arc::new(SqliteStore::open(&data_dir.join(STORE_FILE)).await?))
+}
+
+/// Opens a database that has a store of this version, and changes nothing in it. `None` if it has none.
+///
+/// # Errors
+/// If it cannot be reached, or if a newer version has written it.
+pub(crate) async fn open_existing(place: &Place) -> Result<Option<Arc<dyn Store>>, StoreError> {
+    let Place::Postgres(address) = place else { return Ok(None) };
+    let store = PostgresStore::new(address, Presence::default())?;
+    Ok(if store.has_schema().await? { Some(Arc::new(store)) } else { None })
+}
+
 /// Opens a store for a coordinator of this data directory. One that others may lead is only connected to: its schema is the
 /// affair of whoever begins a term.
 ///
@@ -36,7 +54,7 @@ pub(crate) async fn open_at(place: &Place, data_dir: &Path, presence: Presence) 
         Place::File => Ok(Arc::new(SqliteStore::open(&file).await?)),
         Place::Postgres(address) => {
             let store = PostgresStore::new(address, presence)?;
-            if known == Place::File && file.is_file() && !store.has_schema().await? {
+            if known == Place::File && file.is_file() && !store.has_data().await? {
                 return Err(StoreError::NotCopied { known: file.display().to_string(), asked: place.to_string() });
             }
             Ok(Arc::new(store))

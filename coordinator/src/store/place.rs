@@ -126,7 +126,7 @@ impl Place {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Self::File),
             text => text.map_err(note)?,
         };
-        let Note { address } = serde_json::from_slice(&text).map_err(|error| note(error.into()))?;
+        let Note { address } = serde_json::from_slice(&text).map_err(|error| note(malformed(&error)))?;
         Self::parse(&address).map_err(|error| note(io::Error::other(error)))?.with_password()
     }
 
@@ -163,6 +163,15 @@ impl Place {
         };
         write().map_err(|source| NoteError::Note { path: path.clone(), source })
     }
+}
+
+/// Where a note is not one. What it says there is not repeated: it may be a password.
+fn malformed(error: &serde_json::Error) -> io::Error {
+    let (line, column) = (error.line(), error.column());
+    let why = format!(
+        "expected {{\"address\": \"postgres://USER@HOST/DATABASE\"}}, found something else (line {line}, column {column})"
+    );
+    io::Error::new(ErrorKind::InvalidData, why)
 }
 
 fn read_password(path: &Path) -> Result<String, NoteError> {
@@ -236,6 +245,13 @@ mod tests {
         let database = Place::parse("postgres://me@db-1/wt").expect("an address");
         database.note(dir.path()).expect("written");
         assert_eq!(Place::of(dir.path()).expect("it is noted"), database);
+        for text in
+            [r#""postgres://me:hunter2@db-1/wt""#, r#"{"address": ["hunter2"]}"#, r#"{"address": "mysql://hunter2"}"#]
+        {
+            fs::write(dir.path().join(NOTE), text).expect("written");
+            let error = vocabulary::text::one_line(&Place::of(dir.path()).expect_err("it is not a note"));
+            assert!(error.contains("postgres://USER@HOST/DATABASE") && !error.contains("hunter2"), "{error}");
+        }
         Place::File.note(dir.path()).expect("removed");
         assert_eq!(Place::of(dir.path()).expect("nothing is noted"), Place::File);
     }

@@ -10,8 +10,10 @@
 //! is: after a restart it continues from there. A file in the storage counts for nothing until the dataset's manifest is
 //! there, which is the last to be written. Several clients may send the same dataset: each is told what comes next.
 //!
-//! Pieces come one at a time, each after the answer to the one before it, so a client is never faster than the disk.
+//! A few pieces of a file are on their way at the same time, in any order ([`Early`]), so a long line is used. More come only
+//! after the answers to those before them, so a client is never faster than the disk.
 
+mod early;
 mod error;
 mod registry;
 mod staging;
@@ -21,6 +23,7 @@ pub(crate) use error::UploadError;
 pub(crate) use registry::{Begun, Uploads};
 pub(crate) use upload::{FileProgress, Piece, Written};
 
+use early::Early;
 use staging::Staging;
 use upload::Upload;
 

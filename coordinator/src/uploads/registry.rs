@@ -249,6 +249,45 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn pieces_may_come_in_any_order_and_each_has_its_hash() {
+        let (manifest, files) = dataset(1);
+        let (id, (name, content)) = (manifest.dataset.id, &files[2]);
+        let part = |number: usize| piece(name, number as u64 * 5, &content[number * 5..(number + 1) * 5]);
+        let orders = [[0, 1, 2, 3], [3, 2, 1, 0], [1, 0, 3, 2], [2, 3, 0, 1], [1, 3, 2, 0]];
+        for order in orders {
+            let world = World::new();
+            world.begin(&manifest).await.expect("there is room");
+            let mut written = Vec::new();
+            for number in order {
+                written.push(world.write(&id, part(number)).await);
+            }
+            assert_eq!(written.last(), Some(&STORED(20)), "{order:?}");
+            let received = written.iter().map(|written| written.received);
+            assert!(received.is_sorted(), "what has arrived only grows: {written:?}");
+        }
+
+        // A damaged piece leaves a gap, and those behind it wait until it has come whole.
+        let world = World::new();
+        world.begin(&manifest).await.expect("there is room");
+        let torn = Piece { content: vec![7; 5], ..part(0) };
+        assert_eq!(world.write(&id, part(2)).await, TAKEN(0));
+        assert_eq!(world.write(&id, torn).await, Written { is_damaged: true, ..TAKEN(0) });
+        assert_eq!(world.write(&id, part(1)).await, TAKEN(0));
+        assert_eq!(world.write(&id, part(0)).await, TAKEN(15));
+        let beyond = piece(name, 18, &[1; 3]);
+        assert!(matches!(world.uploads.write(&id, beyond).await, Err(UploadError::TooLong { .. })));
+        // What only waited is lost with the process, and is sent again.
+        let world = World::new();
+        world.begin(&manifest).await.expect("there is room");
+        world.write(&id, part(0)).await;
+        assert_eq!(world.write(&id, part(2)).await, TAKEN(5));
+        let world = world.restarted();
+        assert_eq!(world.write(&id, part(1)).await, TAKEN(10));
+        assert_eq!(world.write(&id, part(3)).await, TAKEN(10));
+        assert_eq!(world.write(&id, part(2)).await, STORED(20));
+    }
+
+    #[tokio::test]
     async fn a_broken_upload_continues_where_it_was_even_after_a_crash() {
         let world = World::new();
         let (manifest, files) = dataset(1);
@@ -256,7 +295,7 @@ mod tests {
         world.begin(&manifest).await.expect("there is room");
         assert_eq!(world.write(&id, piece("tokenizer.json", 0, &files[0].1)).await, STORED(3));
         assert_eq!(world.write(&id, piece(&train.0, 0, &train.1[..8])).await, TAKEN(8));
-        // What comes too early, or once more, changes nothing.
+        // What comes early does not count yet, and what comes once more changes nothing.
         assert_eq!(world.write(&id, piece(&train.0, 10, &train.1[10..])).await, TAKEN(8));
         assert_eq!(world.write(&id, piece(&train.0, 0, &train.1[..8])).await, TAKEN(8));
         assert_eq!(world.write(&id, piece("tokenizer.json", 0, b"xyz")).await, STORED(3));

@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout};
 use vocabulary::dataset_manifest::FileEntry;
 use vocabulary::{ContentHash, DatasetId, DatasetManifest};
 
-use super::{Staging, UploadError};
+use super::{Early, Staging, UploadError};
 
 /// How long the answer to a file's last piece waits for the storage. After that, the client asks again.
 const LONGEST_WAIT: Duration = Duration::from_secs(20);
@@ -63,9 +63,16 @@ pub(super) struct Upload {
     text: Vec<u8>,
     staging: Staging,
     store: Arc<dyn ObjectStore>,
-    files: tokio::sync::Mutex<BTreeMap<String, File>>,
+    files: tokio::sync::Mutex<Files>,
     /// When a client last asked for something.
     touched: Mutex<Instant>,
+}
+
+/// The files, and what came early of one of them.
+#[derive(Debug)]
+struct Files {
+    by_name: BTreeMap<String, File>,
+    early: Early,
 }
 
 #[derive(Debug)]
@@ -105,7 +112,7 @@ impl Upload {
         };
         let files =
             manifest.files().map(|entry| (entry.name.clone(), File { state: state(entry), entry: entry.clone() }));
-        let files = files.collect();
+        let files = Files { by_name: files.collect(), early: Early::default() };
         let (dataset, touched) = (manifest.dataset.id, Mutex::new(Instant::now()));
         Arc::new(Self { dataset, manifest, text, staging, store, files: tokio::sync::Mutex::new(files), touched })
     }
@@ -128,7 +135,7 @@ impl Upload {
             received: if let State::Receiving { bytes } = state { *bytes } else { entry.bytes },
             is_stored: matches!(state, State::Stored),
         };
-        files.values().map(progress).collect()
+        files.by_name.values().map(progress).collect()
     }
 
     /// Takes a piece. With a file's last one, the file is checked and moved to the storage.
@@ -143,7 +150,8 @@ impl Upload {
         let Piece { file: name, offset, content, hash } = piece;
         let (storing, bytes) = {
             let mut files = self.files.lock().await;
-            let Some(file) = files.get_mut(&name) else {
+            let Files { by_name, early } = &mut *files;
+            let Some(file) = by_name.get_mut(&name) else {
                 return Err(UploadError::UnknownFile { dataset: self.dataset, file: name.chars().take(80).collect() });
             };
             let entry = file.entry.clone();
@@ -151,21 +159,29 @@ impl Upload {
                 State::Stored => return Ok(Written { received: entry.bytes, is_stored: true, is_damaged: false }),
                 State::Storing(storing) => storing,
                 State::Receiving { bytes: received } => {
-                    let damaged = ContentHash::of(&content) != hash;
-                    if damaged || offset != received {
-                        return Ok(Written { received, is_stored: false, is_damaged: damaged });
+                    if ContentHash::of(&content) != hash {
+                        return Ok(Written { received, is_stored: false, is_damaged: true });
                     }
-                    let end = received.saturating_add(content.len() as u64);
-                    if end > entry.bytes {
+                    let end = offset.saturating_add(content.len() as u64);
+                    if end > entry.bytes && offset >= received {
                         return Err(UploadError::TooLong { file: name, end, bytes: entry.bytes });
                     }
-                    if !content.is_empty() || received == 0 {
-                        let (staging, at) = (self.staging.clone(), entry.clone());
-                        blocking(move || staging.append(&at, received, &content)).await?;
+                    if offset != received {
+                        early.keep(&name, received, offset, content);
+                        return Ok(Written { received, is_stored: false, is_damaged: false });
                     }
-                    file.state = State::Receiving { bytes: end };
-                    if end < entry.bytes {
-                        return Ok(Written { received: end, is_stored: false, is_damaged: false });
+                    let (mut received, mut next) = (received, Some(content));
+                    while let Some(content) = next {
+                        let end = received.saturating_add(content.len() as u64);
+                        if !content.is_empty() || received == 0 {
+                            let (staging, at) = (self.staging.clone(), entry.clone());
+                            blocking(move || staging.append(&at, received, &content)).await?;
+                        }
+                        file.state = State::Receiving { bytes: end };
+                        (received, next) = (end, early.next(&name, end));
+                    }
+                    if received < entry.bytes {
+                        return Ok(Written { received, is_stored: false, is_damaged: false });
                     }
                     let storing = Arc::clone(&self).start_storing(entry.clone());
                     file.state = State::Storing(storing.clone());
@@ -193,9 +209,12 @@ impl Upload {
                 Err(_) => State::Receiving { bytes: entry.bytes },
             };
             self.touch();
-            if let Some(file) = self.files.lock().await.get_mut(&entry.name) {
+            let mut files = self.files.lock().await;
+            files.early.forget(&entry.name);
+            if let Some(file) = files.by_name.get_mut(&entry.name) {
                 file.state = state;
             }
+            drop(files);
             moved.map_err(Arc::new)
         });
         task.map(|ended| ended.unwrap_or_else(|_| Err(Arc::new(UploadError::Interrupted)))).boxed().shared()
@@ -233,10 +252,10 @@ impl Upload {
         self.touch();
         let mut files = self.files.lock().await;
         let unfinished = |file: &str| UploadError::Unfinished { dataset: self.dataset, file: file.to_owned() };
-        if let Some(file) = files.values().find(|file| !matches!(file.state, State::Stored)) {
+        if let Some(file) = files.by_name.values().find(|file| !matches!(file.state, State::Stored)) {
             return Err(unfinished(&file.entry.name));
         }
-        let entries: Vec<FileEntry> = files.values().map(|file| file.entry.clone()).collect();
+        let entries: Vec<FileEntry> = files.by_name.values().map(|file| file.entry.clone()).collect();
         let lost =
             futures::stream::iter(entries).map(async |entry| match self.store.head(&self.path(&entry.name)).await {
                 Ok(found) if found.size == entry.bytes => Ok(None),
@@ -249,7 +268,8 @@ impl Upload {
             // Somebody removed it, and it has to be sent again.
             let (staging, gone) = (self.staging.clone(), entry.clone());
             blocking(move || staging.discard(&gone)).await?;
-            if let Some(file) = files.get_mut(&entry.name) {
+            files.early.forget(&entry.name);
+            if let Some(file) = files.by_name.get_mut(&entry.name) {
                 file.state = State::Receiving { bytes: 0 };
             }
             return Err(unfinished(&entry.name));
@@ -266,7 +286,7 @@ impl Upload {
             Err(object_store::Error::NotFound { .. }) => false,
             Err(error) => return Err(UploadError::Storage(error)),
         };
-        let stored = files.values().filter(|file| !is_dataset && matches!(file.state, State::Stored));
+        let stored = files.by_name.values().filter(|file| !is_dataset && matches!(file.state, State::Stored));
         for file in stored {
             match self.store.delete(&self.path(&file.entry.name)).await {
                 Ok(()) | Err(object_store::Error::NotFound { .. }) => {}

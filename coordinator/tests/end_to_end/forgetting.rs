@@ -71,7 +71,7 @@ async fn what_only_a_forgotten_campaign_had_is_gone_for_good_and_the_log_is_soun
     let Bench { dir, handle, client, .. } = bench;
     drop(client);
     handle.shutdown().await;
-    let options = DoctorOptions { data_dir: dir.path().to_owned(), repair: false, min_age: PATIENCE };
+    let options = DoctorOptions { data_dir: dir.path().to_owned(), place: None, repair: false, min_age: PATIENCE };
     let found = coordinator::examine(&options).await.expect("it can be examined");
     assert!(found.is_sound(), "{found:?}");
 }

@@ -1,7 +1,7 @@
 //! Copies of whole stores, from a file into a database and back.
 
 use coordinator::store::{
-    Commit, CopyStoreError, CurvePoint, Differences, PackedSnapshot, Speaker, SqliteStore, Store,
+    Commit, CopyStoreError, CurvePoint, Differences, PackedSnapshot, Place, Speaker, SqliteStore, Store, StoreError,
 };
 use coordinator::{CopyError, STORE_FILE, Side, copy_store};
 use scheduler::{Scheduler, Settings, Timestamp};
@@ -107,8 +107,12 @@ async fn what_is_there_is_not_mixed_with_a_copy_and_whoever_writes_is_not_copied
     let missing = tempfile::tempdir().expect("a directory");
     let error = copy_store(&Side::Dir(missing.path().to_owned()), &side, &mut |_, _| ()).await;
     assert!(matches!(error, Err(CopyError::NoStore { .. })), "{error:?}");
-    let error = copy_store(&side, &Side::Dir(missing.path().to_owned()), &mut |_, _| ()).await;
-    assert!(matches!(error, Err(CopyError::NoStore { .. })), "{error:?}");
+    let new = missing.path().join("new");
+    for dir in [missing.path(), &new] {
+        let error = copy_store(&side, &Side::Dir(dir.to_owned()), &mut |_, _| ()).await;
+        assert!(matches!(error, Err(CopyError::NoStore { .. })), "{error:?}");
+    }
+    assert_eq!(std::fs::read_dir(missing.path()).expect("it is there").count(), 0, "nothing is left behind");
 
     let leader = database.store();
     leader.begin_term().await.expect("it begins");
@@ -121,15 +125,45 @@ async fn what_is_there_is_not_mixed_with_a_copy_and_whoever_writes_is_not_copied
 }
 
 #[tokio::test]
-async fn a_damaged_log_is_not_copied() {
-    let Some(database) = Database::create().await else { return };
-    let from = filled().await;
-    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(from.path().join(STORE_FILE));
+async fn a_copy_that_fails_leaves_the_target_as_it_was() {
+    let (from, to) = (filled().await, tempfile::tempdir().expect("a directory"));
+    damage(from.path()).await;
+    let (there, new) = (to.path().join("there"), to.path().join("new"));
+    std::fs::create_dir(&there).expect("made");
+    std::fs::write(there.join("notes.txt"), "mine").expect("written");
+    for dir in [&there, &new] {
+        let (from, to) = (Side::Dir(from.path().to_owned()), Side::Dir(dir.clone()));
+        copy_store(&from, &to, &mut |_, _| ()).await.expect_err("the log is damaged");
+    }
+    assert!(!new.exists());
+    let left: Vec<_> = std::fs::read_dir(&there).expect("it is there").flatten().map(|it| it.file_name()).collect();
+    assert_eq!(left, ["notes.txt"]);
+    // A store that was there before stays, whatever was to be copied over it.
+    let other = filled().await;
+    let before = seen_in(other.path()).await;
+    let (source, target) = (filled().await, Side::Dir(other.path().to_owned()));
+    let error = copy_store(&Side::Dir(source.path().to_owned()), &target, &mut |_, _| ()).await;
+    assert!(matches!(error, Err(CopyError::Copy(CopyStoreError::NotEmpty { .. }))), "{error:?}");
+    assert_eq!(seen_in(other.path()).await, before);
+}
+
+/// Changes a row of the log that nothing may change.
+async fn damage(dir: &std::path::Path) {
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(dir.join(STORE_FILE));
     let mut file = SqliteConnection::connect_with(&options).await.expect("it opens");
     let damage = "DROP TRIGGER facts_are_never_changed; UPDATE facts SET at_ms = at_ms + 1 WHERE sequence = 3";
     sqlx::raw_sql(damage).execute(&mut file).await.expect("it is done");
-    drop(file);
+}
+
+#[tokio::test]
+async fn a_damaged_log_is_not_copied() {
+    let Some(database) = Database::create().await else { return };
+    let from = filled().await;
+    damage(from.path()).await;
     let (dir, side) = (Side::Dir(from.path().to_owned()), Side::Database(database.address.clone()));
     let error = copy_store(&dir, &side, &mut |_, _| ()).await.expect_err("the log is damaged");
     assert!(vocabulary::text::one_line(&error).contains("row 3 of `facts` does not follow"), "{error:?}");
+    // The tables that are left are not taken for the store of the directory.
+    let error = coordinator::store::choose(&Place::Postgres(database.address.clone()), from.path()).await;
+    assert!(matches!(error, Err(StoreError::NotCopied { .. })), "{error:?}");
 }

@@ -178,7 +178,7 @@ async fn the_doctor_names_the_row_at_which_the_log_is_damaged() {
         let scratch = unguarded().await;
         file(&scratch).execute(sql).await.expect("it is done");
         let data_dir = file(&scratch).path().parent().expect("a file is in a directory").to_owned();
-        let options = DoctorOptions { data_dir, repair: true, min_age: Duration::ZERO };
+        let options = DoctorOptions { data_dir, place: None, repair: true, min_age: Duration::ZERO };
         let diagnosis = coordinator::examine(&options).await.expect("it can be looked at");
         let last = diagnosis.checks.last().expect("something was looked at");
         assert_eq!(last.name, "log", "what rests on it is not looked at");

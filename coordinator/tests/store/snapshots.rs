@@ -35,7 +35,7 @@ async fn the_doctor_compares_snapshots_with_the_log_and_says_what_it_does_not_ch
     // What no hash is of.
     file.execute("UPDATE curve_points SET loss = 1; UPDATE recipes SET text = ''").await.expect("it is done");
     let examine = async |repair| {
-        let options = DoctorOptions { data_dir: data_dir.clone(), repair, min_age: Duration::ZERO };
+        let options = DoctorOptions { data_dir: data_dir.clone(), place: None, repair, min_age: Duration::ZERO };
         coordinator::examine(&options).await.expect("it can be looked at")
     };
     let problems = |found: &coordinator::Diagnosis| {

@@ -21,6 +21,8 @@ pub enum Named {
     Recipe,
     /// The name of a campaign.
     Campaign,
+    /// The name of a campaign, if there is one of this name: a word with the ending of a table, and there is no such file.
+    Absent,
 }
 
 /// A path that leads to nothing that could be meant.
@@ -41,7 +43,7 @@ pub enum NotNamed {
 }
 
 impl Named {
-    /// What a word names. A table that is missing is a table nevertheless, so that it is not mistaken for a campaign.
+    /// What a word names. A file that is there counts before a campaign of its name, and a path is always one of a file.
     ///
     /// # Errors
     /// It is a path and leads to nothing that could be meant.
@@ -57,6 +59,9 @@ impl Named {
             return Ok(Self::Fit(text));
         }
         let ending = path.extension().map(|ending| ending.to_ascii_lowercase());
+        if !is_path && !is_file && tables::names_a_table(path) {
+            return Ok(Self::Absent);
+        }
         if tables::names_a_table(path) || (ending.as_deref() == Some("json".as_ref()) && (is_file || is_path)) {
             return Ok(Self::Table);
         }
@@ -120,5 +125,6 @@ mod tests {
         for name in ["quickstart", "smoke.2", "campaign_01ab"] {
             assert_eq!(Named::of(name), Ok(Named::Campaign));
         }
+        assert_eq!(Named::of("none.csv"), Ok(Named::Absent));
     }
 }

@@ -5,8 +5,9 @@ use std::io::{self, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use futures::future::join_all;
 use proto::layout::MANIFEST;
-use proto::limits::{MAX_DATASET_MANIFEST_BYTES, MAX_PIECE_BYTES};
+use proto::limits::{MAX_DATASET_MANIFEST_BYTES, MAX_PIECE_BYTES, PIECES_AT_ONCE};
 use proto::v1::{UploadedFile, WriteUploadRequest, WriteUploadResponse};
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use vocabulary::text::one_line;
@@ -46,7 +47,7 @@ pub async fn send_dataset(
     // The names are those of this folder: what the coordinator asks for is looked up among them.
     let found = files(dir).map_err(unreadable)?;
     let found = found.into_iter().filter_map(|path| Some((path.file_name()?.to_str()?.to_owned(), path)));
-    let mut sending = Sending { id, dir, found: found.collect(), campaigns, tell };
+    let mut sending = Sending { id, dir, found: found.collect(), campaigns, at_once: 1, tell };
     for _ in 0..ROUNDS {
         if sending.round(&manifest).await? {
             return Ok(());
@@ -55,11 +56,21 @@ pub async fn send_dataset(
     Err(UploadError::Stuck { dataset: *id })
 }
 
+/// What was said of pieces that were sent at once, and the last of the failures.
+#[derive(Default)]
+struct Answers {
+    answers: Vec<WriteUploadResponse>,
+    failure: Option<CallError>,
+}
+
 struct Sending<'a, F> {
     id: &'a DatasetId,
     dir: &'a Path,
     found: BTreeMap<String, PathBuf>,
     campaigns: &'a mut Campaigns,
+    /// Pieces that are sent at once: one at first and after a failure, so that a line that breaks often costs little, and more
+    /// while all goes well.
+    at_once: usize,
     tell: &'a mut F,
 }
 
@@ -88,15 +99,26 @@ impl<F: FnMut(&Upload)> Sending<'_, F> {
         if stored {
             return Ok(true);
         }
-        let (mut damaged, mut idle) = (0, 0);
+        let (mut damaged, mut idle, mut failures) = (0, 0, 0);
         loop {
-            let piece = self.piece(&name, received.min(bytes)).await?;
-            let answer = self.patiently(async |campaigns| campaigns.write_upload(piece.clone()).await).await?;
-            let WriteUploadResponse { begun, received: now, stored, damaged: is_damaged } = answer;
-            if !begun {
+            let Answers { answers, failure } = self.send_some(&name, received.min(bytes), bytes).await?;
+            if answers.iter().any(|answer| !answer.begun) {
                 return Ok(false);
             }
-            if is_damaged {
+            match failure {
+                Some(error) => {
+                    self.at_once = 1;
+                    self.bear(error, &mut failures).await?;
+                }
+                None => {
+                    self.at_once = (2 * self.at_once).min(PIECES_AT_ONCE);
+                    failures = 0;
+                }
+            }
+            // Each answer says how far the file was then; the next pieces begin where the last one left it.
+            let Some(now) = answers.iter().map(|answer| answer.received).max() else { continue };
+            let stored = answers.iter().any(|answer| answer.stored);
+            if answers.iter().any(|answer| answer.damaged) {
                 damaged += 1;
                 if damaged >= MOST_DAMAGED {
                     return Err(UploadError::Damaged { file: name, times: damaged, dir: self.dir.to_owned() });
@@ -113,6 +135,27 @@ impl<F: FnMut(&Upload)> Sending<'_, F> {
                 return Ok(true);
             }
         }
+    }
+
+    /// Sends the pieces of a file that come next, all at once; an empty one at its end, which asks how far it is.
+    async fn send_some(&self, name: &str, from: u64, bytes: u64) -> Result<Answers, UploadError> {
+        let ahead = (1..self.at_once as u64).map(|number| from.saturating_add(number * MAX_PIECE_BYTES as u64));
+        let mut pieces = Vec::new();
+        for offset in std::iter::once(from).chain(ahead.take_while(|offset| *offset < bytes)) {
+            pieces.push(self.piece(name, offset).await?);
+        }
+        let calls = pieces.into_iter().map(|piece| {
+            let mut campaigns = self.campaigns.clone();
+            async move { campaigns.write_upload(piece).await }
+        });
+        let mut found = Answers::default();
+        for outcome in join_all(calls).await {
+            match outcome {
+                Ok(answer) => found.answers.push(answer),
+                Err(error) => found.failure = Some(error),
+            }
+        }
+        Ok(found)
     }
 
     /// The piece of a file that begins at an offset; an empty one at its end.
@@ -141,18 +184,23 @@ impl<F: FnMut(&Upload)> Sending<'_, F> {
     ) -> Result<T, UploadError> {
         let mut failures = 0;
         loop {
-            let error = match call(self.campaigns).await {
+            match call(self.campaigns).await {
                 Ok(answer) => return Ok(answer),
-                Err(error) => error,
-            };
-            failures += 1;
-            // A login that fails is a token that was revoked.
-            let may_pass = error.is_retryable() && !matches!(error, CallError::Login { .. });
-            if !may_pass || failures >= TRIES {
-                return Err(error.into());
+                Err(error) => self.bear(error, &mut failures).await?,
             }
-            (self.tell)(&Upload::Waiting { why: one_line(&error) });
-            tokio::time::sleep(WAITS.wait_after(failures)).await;
         }
+    }
+
+    /// Waits before a call is made again, unless its failure does not pass.
+    async fn bear(&mut self, error: CallError, failures: &mut u32) -> Result<(), UploadError> {
+        *failures += 1;
+        // A login that fails is a token that was revoked.
+        let may_pass = error.is_retryable() && !matches!(error, CallError::Login { .. });
+        if !may_pass || *failures >= TRIES {
+            return Err(error.into());
+        }
+        (self.tell)(&Upload::Waiting { why: one_line(&error) });
+        tokio::time::sleep(WAITS.wait_after(*failures)).await;
+        Ok(())
     }
 }

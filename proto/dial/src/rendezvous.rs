@@ -56,12 +56,9 @@ pub enum RendezvousError {
     Exposed { file: PathBuf },
     #[error("{file} is not a regular file")]
     NoFile { file: PathBuf },
-    #[error("{file} is not what a coordinator announces")]
-    Malformed {
-        file: PathBuf,
-        #[source]
-        source: serde_json::Error,
-    },
+    /// What it says instead is not repeated: it may be a token.
+    #[error("{file} is not what a coordinator announces (line {line}, column {column})")]
+    Malformed { file: PathBuf, line: usize, column: usize },
 }
 
 impl RendezvousError {
@@ -94,7 +91,11 @@ impl Rendezvous {
         }
         let mut text = Vec::new();
         opened.take(MOST_BYTES).read_to_end(&mut text).map_err(failed)?;
-        serde_json::from_slice(&text).map_err(|source| RendezvousError::Malformed { file: owned(), source })
+        serde_json::from_slice(&text).map_err(|error| RendezvousError::Malformed {
+            file: owned(),
+            line: error.line(),
+            column: error.column(),
+        })
     }
 
     /// Announces it: whoever reads the file has either all of this or what was there before.
@@ -165,8 +166,12 @@ mod tests {
         let refused = Rendezvous::read(&file).expect_err("is refused");
         assert!(matches!(refused, RendezvousError::Exposed { .. }) && !refused.may_pass(), "{refused}");
         fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).expect("ours");
-        fs::write(&file, "{}").expect("written");
-        assert!(matches!(Rendezvous::read(&file), Err(RendezvousError::Malformed { .. })));
+        for text in ["{}", "\"wt_secret\"", "{\"urls\": \"wt_secret\"}"] {
+            fs::write(&file, text).expect("written");
+            let malformed = Rendezvous::read(&file).expect_err("is malformed");
+            assert!(matches!(malformed, RendezvousError::Malformed { .. }));
+            assert!(!format!("{malformed} {malformed:?}").contains("wt_secret"), "{malformed}");
+        }
         assert!(matches!(Rendezvous::read(dir.path()), Err(RendezvousError::NoFile { .. })));
         assert!(matches!(Rendezvous::read(Path::new("/dev/null")), Err(RendezvousError::NoFile { .. })));
     }

@@ -26,8 +26,8 @@ impl Bars {
 impl Display for Bars {
     fn show(&mut self, now: &Snapshot) {
         let left = now.campaign.left.map(|left| format!(", {}", left.in_words()));
-        let lines: Vec<String> = match self.hint.as_ref().filter(|_| now.waits_for_workers()) {
-            Some(hint) => vec![hint.clone()],
+        let lines: Vec<String> = match now.lack(self.hint.as_deref()) {
+            Some(lack) => vec![lack.to_owned()],
             None => now.workers.iter().map(WorkerLine::text).collect(),
         };
         self.campaign.set_prefix(now.campaign.name.clone());

@@ -43,7 +43,7 @@ fn line(elapsed: Duration, hint: Option<&str>, now: &Snapshot) -> String {
     if let Some(left) = now.campaign.left {
         text.push_str(&format!("  {}", left.in_words()));
     }
-    match hint.filter(|_| now.waits_for_workers()) {
+    match now.lack(hint) {
         Some(hint) => text.push_str(&format!(" | {hint}")),
         None => now.workers.iter().for_each(|worker| text.push_str(&format!(" | {}", worker.text()))),
     }
@@ -83,5 +83,27 @@ mod tests {
         let now = Snapshot::from(&v1::CampaignUpdate { summary: Some(summary), workers: vec![gone] });
         let text = line(Duration::from_secs(20), Some("start one"), &now);
         assert_eq!(text, "20s  0%  0 of 4.00M tokens | start one");
+        let now = now.awaiting(Some(&"pool gpu: 1 job is pending".to_owned()));
+        let text = line(Duration::from_secs(20), Some("start one"), &now);
+        assert_eq!(text, "20s  0%  0 of 4.00M tokens | pool gpu: 1 job is pending");
+    }
+
+    #[test]
+    fn what_is_left_takes_some_time_until_the_campaign_is_over() {
+        let text = |phase: v1::CampaignPhase| {
+            let summary = v1::CampaignSummary {
+                phase: phase.into(),
+                tokens: 4_000_000,
+                left_ms: Some(200),
+                ..Default::default()
+            };
+            line(
+                Duration::from_secs(20),
+                None,
+                &Snapshot::from(&v1::CampaignUpdate { summary: Some(summary), ..Default::default() }),
+            )
+        };
+        assert_eq!(text(v1::CampaignPhase::Open), "20s  0%  0 of 4.00M tokens  about 1s left");
+        assert_eq!(text(v1::CampaignPhase::Ended), "20s  0%  0 of 4.00M tokens");
     }
 }

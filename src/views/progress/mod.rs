@@ -1,11 +1,13 @@
 //! A campaign in progress: bars on a terminal, log lines elsewhere.
 
+mod awaited;
 mod bars;
 mod lines;
 mod snapshot;
 
 use std::io::IsTerminal;
 
+pub(crate) use awaited::awaited;
 pub(crate) use snapshot::{Snapshot, WorkerLine};
 
 /// Shows progress.

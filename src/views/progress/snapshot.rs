@@ -12,6 +12,9 @@ use crate::views::output::View;
 pub(crate) struct Snapshot {
     pub(crate) campaign: CampaignView,
     pub(crate) workers: Vec<WorkerLine>,
+    /// What its pools do about that, where no worker is connected.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) awaited: Option<String>,
 }
 
 /// A worker and the stage it trains or evaluates.
@@ -43,7 +46,7 @@ pub(crate) struct WorkerLine {
 impl From<&v1::CampaignUpdate> for Snapshot {
     fn from(update: &v1::CampaignUpdate) -> Self {
         let campaign = CampaignView::from(&update.summary.clone().unwrap_or_default());
-        Self { campaign, workers: update.workers.iter().map(WorkerLine::from).collect() }
+        Self { campaign, workers: update.workers.iter().map(WorkerLine::from).collect(), awaited: None }
     }
 }
 
@@ -88,6 +91,18 @@ impl Snapshot {
     /// Whether there is work, and no worker is connected to do it.
     pub(crate) fn waits_for_workers(&self) -> bool {
         self.campaign.is_open() && !self.workers.iter().any(|worker| worker.connected)
+    }
+
+    /// The same, with what the pools do, where that is what it waits for.
+    pub(crate) fn awaiting(self, pools: Option<&String>) -> Self {
+        let awaited = pools.filter(|_| self.waits_for_workers()).cloned();
+        Self { awaited, ..self }
+    }
+
+    /// What a campaign without workers waits for: its pools, or a person who follows the hint.
+    pub(crate) fn lack<'a>(&'a self, hint: Option<&'a str>) -> Option<&'a str> {
+        let awaited = self.awaited.as_deref().or(hint);
+        awaited.filter(|_| self.waits_for_workers())
     }
 
     /// Trained and planned tokens, and completed and planned evaluations if there are any, in words.

@@ -15,8 +15,8 @@ use vocabulary::StageKey;
 
 pub use cache::Cache;
 pub(crate) use through_cache::download_through;
-pub(crate) use transfer::off_thread;
 pub use transfer::{DownloadError, UploadError, download, find, upload};
+pub(crate) use transfer::{Taken, off_thread, upload_missing};
 
 /// A checkpoint that has been, or will be, committed.
 #[derive(Debug, Clone, PartialEq, Eq)]

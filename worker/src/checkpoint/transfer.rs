@@ -1,7 +1,10 @@
 //! Uploads and downloads one checkpoint.
 
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+
 use bytes::Bytes;
-use futures::future::try_join_all;
+use futures::future::{join_all, try_join_all};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
 use proto::manifest::{BlobEntry, CheckpointManifest, ManifestError};
@@ -78,6 +81,20 @@ impl DownloadError {
     }
 }
 
+/// The blobs of a checkpoint that the storage has taken, for the next try.
+#[derive(Debug, Default)]
+pub(crate) struct Taken(Mutex<BTreeSet<usize>>);
+
+impl Taken {
+    fn note(&self, index: usize) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(index);
+    }
+
+    fn has(&self, index: usize) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(&index)
+    }
+}
+
 /// Writes a checkpoint: the blobs, and once they are stored, the manifest.
 ///
 /// Each object appears atomically, under a path that no other attempt writes to.
@@ -87,15 +104,33 @@ pub async fn upload(
     step: u64,
     blobs: &Blobs,
 ) -> Result<CheckpointRef, UploadError> {
+    upload_missing(store, key, step, blobs, &Taken::default()).await
+}
+
+/// Writes what an earlier try to store the same checkpoint has not. The service compared each blob that it took with a hash, so
+/// only its size is asked for before it is left out.
+pub(crate) async fn upload_missing(
+    store: &dyn ObjectStore,
+    key: AttemptKey,
+    step: u64,
+    blobs: &Blobs,
+    taken: &Taken,
+) -> Result<CheckpointRef, UploadError> {
     let dir = proto::layout::checkpoint_path(key, step);
     let hashing = Blobs::clone(blobs);
     let hashes = off_thread(move || hashing.iter().map(entry).collect::<Vec<_>>());
-    let puts = (0..blobs.len()).map(|index| {
-        let content = Bytes::from_owner(SharedBlob { blobs: Blobs::clone(blobs), index });
-        put(store, format!("{dir}/{}", blobs[index].name), content)
+    let puts = (0..blobs.len()).map(async |index| {
+        let path = format!("{dir}/{}", blobs[index].name);
+        if taken.has(index) && has_size(store, &path, blobs[index].bytes.len()).await {
+            return Ok(());
+        }
+        put(store, path, Bytes::from_owner(SharedBlob { blobs: Blobs::clone(blobs), index })).await?;
+        taken.note(index);
+        Ok(())
     });
-    let (entries, stored) = futures::join!(hashes, try_join_all(puts));
-    stored?;
+    // A blob that fails stops no other: the next try need not send that one again.
+    let (entries, stored) = futures::join!(hashes, join_all(puts));
+    stored.into_iter().collect::<Result<(), UploadError>>()?;
     let manifest = CheckpointManifest::new(key, step, entries).to_json();
     let manifest_hash = blake3::hash(manifest.as_ref());
     let manifest_path = proto::layout::manifest_path(key, step);
@@ -160,6 +195,11 @@ fn entry(blob: &Blob) -> BlobEntry {
     BlobEntry { name: blob.name.clone(), bytes: blob.bytes.len() as u64, blake3 }
 }
 
+/// Whether an object is there and as long as it should be.
+async fn has_size(store: &dyn ObjectStore, path: &str, bytes: usize) -> bool {
+    store.head(&Path::from(path)).await.is_ok_and(|found| found.size == bytes as u64)
+}
+
 async fn put(store: &dyn ObjectStore, path: String, content: Bytes) -> Result<(), UploadError> {
     match store.put(&Path::from(path.as_str()), PutPayload::from_bytes(content)).await {
         Ok(_) => Ok(()),
@@ -221,6 +261,23 @@ mod tests {
         let store = InMemory::new();
         let checkpoint = upload(&store, key(), 30, &blobs()).await.expect("uploads");
         assert_eq!(download(&store, &checkpoint).await.expect("downloads"), blobs());
+    }
+
+    #[tokio::test]
+    async fn another_try_sends_only_what_the_storage_has_not_taken() {
+        let (store, taken, dir) = (InMemory::new(), Taken::default(), proto::layout::checkpoint_path(key(), 30));
+        let [weights, optimizer] = ["weights", "optimizer"].map(|name| format!("{dir}/{name}.safetensors"));
+        let upload = async || upload_missing(&store, key(), 30, &blobs(), &taken).await.expect("uploads");
+        let first = upload().await;
+        // Whatever was sent again would replace these.
+        overwrite(&store, &weights, &[9; 1000]).await;
+        overwrite(&store, &optimizer, &[9; 999]).await;
+        assert_eq!(upload().await, first);
+        let byte = async |path: &str| read(&store, path).await.expect("it is there")[0];
+        assert_eq!((byte(&weights).await, byte(&optimizer).await), (9, 2), "the one of another size was sent again");
+        store.delete(&Path::from(weights.as_str())).await.expect("deletes");
+        upload().await;
+        assert_eq!(download(&store, &first).await.expect("downloads"), blobs(), "what was lost was sent again");
     }
 
     #[tokio::test]

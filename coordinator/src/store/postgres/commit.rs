@@ -6,9 +6,10 @@ use vocabulary::{CampaignId, StageKey, WorkerId};
 
 use super::error::cannot_write;
 use super::log::Appender;
-use super::number::{number, text, to_column};
+use super::number::{number, text};
 use super::open::PostgresStore;
 use super::{curve, follow, rows, tokens};
+use crate::store::columns::to_column;
 use crate::store::commit::PassingCheckpoints;
 use crate::store::{Commit, CommittedCheckpoint, StoreError, Term};
 

@@ -4,8 +4,8 @@ use sqlx::{AssertSqlSafe, PgConnection};
 
 use super::error::{cannot_begin, cannot_read, cannot_write};
 use super::follow;
-use super::number::from_column;
 use super::open::PostgresStore;
+use crate::store::columns::from_column;
 use crate::store::{DerivedCheck, Differences, LogPosition, StoreError};
 
 /// The tables with their columns. A table comes after those it refers to.

@@ -6,8 +6,9 @@ use vocabulary::{AttemptKey, CampaignId, Evaluation, Plan, Stage};
 
 use super::error::cannot_write;
 use super::measurements;
-use super::number::{number, text, to_column};
+use super::number::{number, text};
 use crate::store::StoreError;
+use crate::store::columns::to_column;
 
 /// Rows per `INSERT`. PostgreSQL takes at most 65535 values, and no row here has more than six.
 const ROWS: usize = 1000;

@@ -5,8 +5,8 @@ use scheduler::Fact;
 use sqlx::PgConnection;
 
 use super::error::{cannot_read, cannot_write};
-use super::number::to_column;
 use super::open::PostgresStore;
+use crate::store::columns::to_column;
 use crate::store::log::{LogReader, LogRow, link};
 use crate::store::{Chain, LogCheck, LogPosition, StoreError, Term};
 

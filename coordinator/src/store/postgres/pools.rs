@@ -3,8 +3,8 @@
 use sqlx::PgConnection;
 
 use super::error::{cannot_read, cannot_write};
-use super::number::{from_column, to_column};
 use super::open::PostgresStore;
+use crate::store::columns::{self, AllocationColumns, to_column};
 use crate::store::{AllocationRow, PoolChange, PoolRow, StoreError, Term};
 
 const POOLS: &str = "pools";
@@ -26,14 +26,8 @@ impl PostgresStore {
 
     pub(super) async fn read_allocations(&self) -> Result<Vec<AllocationRow>, StoreError> {
         let select = "SELECT allocation, pool, intended_at_ms, job FROM allocations ORDER BY allocation";
-        let rows = sqlx::query_as::<_, (String, String, i64, Option<i64>)>(select).fetch_all(&self.reads).await;
-        let row = |(allocation, pool, at, job): (String, String, i64, Option<i64>)| AllocationRow {
-            allocation,
-            pool,
-            intended_at_ms: from_column(at),
-            job: job.map(from_column),
-        };
-        Ok(rows.map_err(cannot_read(ALLOCATIONS))?.into_iter().map(row).collect())
+        let rows = sqlx::query_as::<_, AllocationColumns>(select).fetch_all(&self.reads).await;
+        Ok(rows.map_err(cannot_read(ALLOCATIONS))?.into_iter().map(columns::allocation).collect())
     }
 }
 

@@ -3,23 +3,16 @@
 use vocabulary::{CampaignId, StageKey, WorkerId};
 
 use super::error::{cannot_read, cannot_write};
-use super::number::{attempt as attempt_of, from_column, to_column};
 use super::open::PostgresStore;
+use crate::store::columns::{self, CheckpointColumns, DatedCheckpointColumns, from_column, to_column};
 use crate::store::{CampaignRow, CommittedCheckpoint, RecipeText, StorageNote, StoreError, Term};
-
-/// The columns of a checkpoint after its stage.
-type CheckpointColumns = (i64, i64, String, String, i64);
 
 impl PostgresStore {
     pub(super) async fn read_campaigns(&self) -> Result<Vec<CampaignRow>, StoreError> {
         let select = "SELECT campaign, submitted_at_ms FROM campaigns ORDER BY campaign";
         let rows = sqlx::query_as::<_, (String, i64)>(select).fetch_all(&self.reads).await;
         let rows = rows.map_err(cannot_read("campaigns"))?;
-        let row = |(campaign, at): (String, i64)| {
-            let campaign = campaign.parse().map_err(|source| StoreError::Id { table: "campaigns", source })?;
-            Ok(CampaignRow { campaign, submitted_at_ms: from_column(at) })
-        };
-        rows.into_iter().map(row).collect()
+        rows.into_iter().map(columns::campaign).collect()
     }
 
     pub(super) async fn read_recipe(&self, campaign: CampaignId) -> Result<Option<RecipeText>, StoreError> {
@@ -50,17 +43,10 @@ impl PostgresStore {
     pub(super) async fn read_checkpoints(&self) -> Result<Vec<(CommittedCheckpoint, u64)>, StoreError> {
         let select = "SELECT stage, step, attempt, manifest_path, manifest_hash, bytes, committed_at_ms \
                       FROM checkpoints ORDER BY stage, step";
-        let rows = sqlx::query_as::<_, (String, i64, i64, String, String, i64, i64)>(select);
+        let rows = sqlx::query_as::<_, DatedCheckpointColumns>(select);
         let rows = rows.fetch_all(&self.reads).await;
         let rows = rows.map_err(cannot_read("checkpoints"))?;
-        let row = |(stage, step, attempt, manifest_path, manifest_hash, bytes, at_ms): (String, _, i64, _, _, _, _)| {
-            let stage = stage.parse().map_err(|source| StoreError::Id { table: "checkpoints", source })?;
-            let attempt = attempt_of(attempt).map_err(cannot_read("checkpoints"))?;
-            let (step, bytes) = (from_column(step), from_column(bytes));
-            let checkpoint = CommittedCheckpoint { stage, attempt, step, manifest_path, manifest_hash, bytes };
-            Ok((checkpoint, from_column(at_ms)))
-        };
-        rows.into_iter().map(row).collect()
+        rows.into_iter().map(columns::dated_checkpoint).collect()
     }
 
     pub(super) async fn read_last_checkpoint(
@@ -83,6 +69,16 @@ impl PostgresStore {
         Ok(found.map(|(address, id)| StorageNote { address, id }))
     }
 
+    /// Whether somebody has written something that the store is to remember: tables alone may be left of a copy that failed.
+    pub(in crate::store) async fn has_data(&self) -> Result<bool, StoreError> {
+        if !self.has_schema().await? {
+            return Ok(false);
+        }
+        let rows =
+            "SELECT EXISTS (SELECT 1 FROM facts) OR EXISTS (SELECT 1 FROM tokens) OR EXISTS (SELECT 1 FROM storage)";
+        sqlx::query_scalar(rows).fetch_one(&self.reads).await.map_err(cannot_read("facts"))
+    }
+
     pub(super) async fn write_storage(&self, term: Term, note: &StorageNote) -> Result<(), StoreError> {
         if self.read_storage().await?.as_ref() == Some(note) {
             return Ok(());
@@ -101,8 +97,5 @@ fn found(
     row: Result<Option<CheckpointColumns>, sqlx::Error>,
 ) -> Result<Option<CommittedCheckpoint>, StoreError> {
     let row = row.map_err(cannot_read("checkpoints"))?;
-    let Some((step, attempt, manifest_path, manifest_hash, bytes)) = row else { return Ok(None) };
-    let attempt = attempt_of(attempt).map_err(cannot_read("checkpoints"))?;
-    let (step, bytes) = (from_column(step), from_column(bytes));
-    Ok(Some(CommittedCheckpoint { stage, attempt, step, manifest_path, manifest_hash, bytes }))
+    row.map(|row| columns::checkpoint(stage, row)).transpose()
 }

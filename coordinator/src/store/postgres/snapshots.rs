@@ -4,8 +4,8 @@ use scheduler::Snapshot;
 use sqlx::PgConnection;
 
 use super::error::{cannot_read, cannot_write};
-use super::number::{from_column, to_column};
 use super::open::PostgresStore;
+use crate::store::columns::{from_column, to_column};
 use crate::store::snapshot::KEPT;
 use crate::store::{Chain, LogPosition, PackedSnapshot, StoreError, Term, UnusableSnapshot};
 

@@ -5,11 +5,11 @@ use std::time::Duration;
 use sqlx::PgConnection;
 
 use super::error::{cannot_open, cannot_read, cannot_write};
-use super::number::{from_column, to_column};
 use super::open::{PostgresStore, Presence};
 use super::schema;
 use super::session::{LOCK, Session};
 use super::transaction::{beat, within};
+use crate::store::columns::{from_column, to_column};
 use crate::store::{Leader, StoreError, Term, Turn};
 
 const TABLE: &str = "leader";

@@ -4,13 +4,11 @@ use sqlx::{PgConnection, Postgres, Transaction};
 use vocabulary::WorkerId;
 
 use super::error::{cannot_begin, cannot_commit, cannot_read, cannot_write};
-use super::number::{from_column, to_column};
 use super::open::PostgresStore;
+use crate::store::columns::{self, TokenColumns, to_column};
 use crate::store::{Speaker, StoreError, TokenRow};
 
 const TABLE: &str = "tokens";
-
-type Columns = (String, String, String, String, i64, Option<i64>, Option<i64>);
 
 const SELECT: &str = "SELECT token, name, scope, hash, created_at_ms, expires_at_ms, revoked_at_ms FROM tokens";
 
@@ -38,15 +36,15 @@ impl PostgresStore {
 
     pub(super) async fn read_token(&self, token: &str) -> Result<Option<TokenRow>, StoreError> {
         let select =
-            sqlx::query_as::<_, Columns>(sqlx::AssertSqlSafe(format!("{SELECT} WHERE token = $1"))).bind(token);
+            sqlx::query_as::<_, TokenColumns>(sqlx::AssertSqlSafe(format!("{SELECT} WHERE token = $1"))).bind(token);
         let found = select.fetch_optional(&self.people).await;
-        Ok(found.map_err(cannot_read(TABLE))?.map(row))
+        Ok(found.map_err(cannot_read(TABLE))?.map(columns::token))
     }
 
     pub(super) async fn read_tokens(&self) -> Result<Vec<TokenRow>, StoreError> {
         let select = sqlx::AssertSqlSafe(format!("{SELECT} ORDER BY created_at_ms, token"));
-        let found = sqlx::query_as::<_, Columns>(select).fetch_all(&self.people).await;
-        Ok(found.map_err(cannot_read(TABLE))?.into_iter().map(row).collect())
+        let found = sqlx::query_as::<_, TokenColumns>(select).fetch_all(&self.people).await;
+        Ok(found.map_err(cannot_read(TABLE))?.into_iter().map(columns::token).collect())
     }
 
     pub(super) async fn mark_token_revoked(&self, token: &str, at_ms: u64) -> Result<bool, StoreError> {
@@ -74,16 +72,4 @@ pub(super) async fn bind(connection: &mut PgConnection, worker: WorkerId, speake
     let insert = sqlx::query(insert).bind(worker.to_string()).bind(&speaker.token).bind(&speaker.secret_hash);
     insert.execute(connection).await.map_err(cannot_write("worker_streams"))?;
     Ok(())
-}
-
-fn row((token, name, scope, hash, created, expires, revoked): Columns) -> TokenRow {
-    TokenRow {
-        token,
-        name,
-        scope,
-        hash,
-        created_at_ms: from_column(created),
-        expires_at_ms: expires.map(from_column),
-        revoked_at_ms: revoked.map(from_column),
-    }
 }

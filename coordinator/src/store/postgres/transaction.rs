@@ -6,9 +6,9 @@ use sqlx::PgConnection;
 use tokio::sync::OwnedMutexGuard;
 
 use super::error::{cannot_begin, cannot_commit, cannot_read};
-use super::number::{from_column, to_column};
 use super::open::PostgresStore;
 use super::session::Session;
+use crate::store::columns::{from_column, to_column};
 use crate::store::{Cause, StoreError, Term};
 
 /// How long a commit may take. The server of a session that is silent for longer is not there any more.

@@ -6,9 +6,9 @@ use vocabulary::{CampaignId, StageKey, WorkerId};
 
 use super::error::{cannot_begin, cannot_commit, cannot_write};
 use super::log::Appender;
-use super::number::to_column;
 use super::open::SqliteStore;
 use super::{curve, follow, rows, tokens};
+use crate::store::columns::to_column;
 use crate::store::commit::PassingCheckpoints;
 use crate::store::{Commit, CommittedCheckpoint, StoreError, Term};
 

@@ -7,8 +7,8 @@ use vocabulary::{AttemptKey, Measurements, StageKey};
 
 use super::error::{cannot_read, cannot_write};
 use super::measurements;
-use super::number::{from_column, measured_from_column, measured_to_column, to_column};
 use super::open::SqliteStore;
+use crate::store::columns::{from_column, measured_from_column, measured_to_column, to_column};
 use crate::store::{CurvePoint, StoreError};
 
 const TABLE: &str = "curve_points";

@@ -4,9 +4,9 @@ use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
 
 use super::error::{cannot_begin, cannot_commit, cannot_read, cannot_write};
 use super::follow;
-use super::number::from_column;
 use super::open::SqliteStore;
 use super::term::expect_current;
+use crate::store::columns::from_column;
 use crate::store::{DerivedCheck, Differences, LogPosition, StoreError};
 
 /// The tables with their columns. A table comes after those it refers to.

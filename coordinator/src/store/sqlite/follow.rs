@@ -6,8 +6,8 @@ use vocabulary::{AttemptKey, CampaignId, Evaluation, Plan, Stage};
 
 use super::error::cannot_write;
 use super::measurements;
-use super::number::to_column;
 use crate::store::StoreError;
+use crate::store::columns::to_column;
 
 /// Rows per `INSERT`. SQLite takes at most 32766 values, and no row here has more than six.
 const ROWS: usize = 1000;

@@ -5,8 +5,8 @@ use scheduler::Fact;
 use sqlx::SqliteConnection;
 
 use super::error::{cannot_read, cannot_write};
-use super::number::{from_column, to_column};
 use super::open::SqliteStore;
+use crate::store::columns::{from_column, to_column};
 use crate::store::log::{LogReader, LogRow, link};
 use crate::store::{Chain, LogCheck, LogPosition, StoreError, Term};
 

@@ -1,17 +1,15 @@
 //! Measurements of steps and of results: one row per value. For curves, a stage and a name together are a series with a
 //! number.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use scheduler::Fact;
 use sqlx::{QueryBuilder, SqliteConnection, SqlitePool};
-use vocabulary::{MeasurementName, Measurements, StageKey};
+use vocabulary::{Measurements, StageKey};
 
 use super::error::{cannot_begin, cannot_commit, cannot_read, cannot_write};
-use super::number::{from_column, measured_from_column, measured_to_column, to_column};
+use crate::store::columns::{measured_to_column, to_column};
+use crate::store::series::{self, TABLE as SERIES};
 use crate::store::{CurvePoint, StoreError};
 
-const SERIES: &str = "curve_series";
 const CURVE: &str = "curve_measurements";
 const RESULTS: &str = "result_measurements";
 
@@ -24,12 +22,10 @@ pub(super) async fn add(
     stage: &str,
     points: &[CurvePoint],
 ) -> Result<(), StoreError> {
-    let names: BTreeSet<&str> =
-        points.iter().flat_map(|point| point.measurements.iter()).map(|(name, _)| name.as_str()).collect();
+    let names = series::names(points);
     if names.is_empty() {
         return Ok(());
     }
-    let names: Vec<&str> = names.into_iter().collect();
     for names in names.chunks(ROWS) {
         let mut insert = QueryBuilder::new("INSERT INTO curve_series (stage, name) ");
         insert.push_values(names, |mut row, name| {
@@ -40,14 +36,7 @@ pub(super) async fn add(
     }
     let numbers = sqlx::query_as::<_, (String, i64)>("SELECT name, id FROM curve_series WHERE stage = ?").bind(stage);
     let numbers = numbers.fetch_all(&mut *connection).await.map_err(cannot_read(SERIES))?;
-    let numbers: BTreeMap<&str, i64> = numbers.iter().map(|(name, number)| (name.as_str(), *number)).collect();
-    // Series by series, which is the order of the table.
-    let values: Vec<(i64, u64, f64)> = numbers
-        .iter()
-        .flat_map(|(name, number)| {
-            points.iter().filter_map(move |point| Some((*number, point.step, point.measurements.get(name)?)))
-        })
-        .collect();
+    let values = series::values(&numbers, points);
     for values in values.chunks(ROWS) {
         let mut insert = QueryBuilder::new("INSERT INTO curve_measurements (series, step, value) ");
         insert.push_values(values, |mut row, (series, step, value)| {
@@ -67,19 +56,14 @@ pub(super) async fn read(
 ) -> Result<(), StoreError> {
     let (Some(first), Some(last)) = (points.first(), points.last()) else { return Ok(()) };
     let steps = [first.step, last.step].map(to_column);
-    let series = sqlx::query_as::<_, (i64, String)>("SELECT id, name FROM curve_series WHERE stage = ? ORDER BY name");
-    let series = series.bind(stage.to_string()).fetch_all(&mut *connection).await.map_err(cannot_read(SERIES))?;
-    for (number, name) in series {
-        let name: MeasurementName =
-            name.parse().map_err(|error| cannot_read(SERIES)(sqlx::Error::Decode(Box::new(error))))?;
+    let found = sqlx::query_as::<_, (i64, String)>("SELECT id, name FROM curve_series WHERE stage = ? ORDER BY name");
+    let found = found.bind(stage.to_string()).fetch_all(&mut *connection).await.map_err(cannot_read(SERIES))?;
+    for (number, name) in found {
+        let name = series::name(&name)?;
         let select = "SELECT step, value FROM curve_measurements WHERE series = ? AND step BETWEEN ? AND ?";
         let select = sqlx::query_as::<_, (i64, Option<f64>)>(select).bind(number).bind(steps[0]).bind(steps[1]);
         let values = select.fetch_all(&mut *connection).await.map_err(cannot_read(CURVE))?;
-        for (step, value) in values {
-            if let Ok(place) = points.binary_search_by_key(&from_column(step), |point| point.step) {
-                points[place].measurements.set(name.clone(), measured_from_column(value));
-            }
-        }
+        series::join(points, &name, values);
     }
     Ok(())
 }

@@ -11,7 +11,6 @@ mod error;
 mod follow;
 mod log;
 mod measurements;
-mod number;
 mod open;
 mod pools;
 mod queries;

@@ -1,25 +1,18 @@
 //! Queries of the driver and of people that need one table.
 
-use vocabulary::{Attempt, CampaignId, StageKey, WorkerId};
+use vocabulary::{CampaignId, StageKey, WorkerId};
 
 use super::error::cannot_read;
-use super::number::{from_column, to_column};
 use super::open::SqliteStore;
+use crate::store::columns::{self, CheckpointColumns, DatedCheckpointColumns, from_column, to_column};
 use crate::store::{CampaignRow, CommittedCheckpoint, RecipeText, StoreError};
-
-/// The columns of a checkpoint after its stage.
-type CheckpointColumns = (i64, u32, String, String, i64);
 
 impl SqliteStore {
     pub(super) async fn read_campaigns(&self) -> Result<Vec<CampaignRow>, StoreError> {
         let select = "SELECT campaign, submitted_at_ms FROM campaigns ORDER BY campaign";
         let rows = sqlx::query_as::<_, (String, i64)>(select).fetch_all(&self.driver).await;
         let rows = rows.map_err(cannot_read("campaigns"))?;
-        let row = |(campaign, at): (String, i64)| {
-            let campaign = campaign.parse().map_err(|source| StoreError::Id { table: "campaigns", source })?;
-            Ok(CampaignRow { campaign, submitted_at_ms: from_column(at) })
-        };
-        rows.into_iter().map(row).collect()
+        rows.into_iter().map(columns::campaign).collect()
     }
 
     pub(super) async fn read_recipe(&self, campaign: CampaignId) -> Result<Option<RecipeText>, StoreError> {
@@ -50,16 +43,10 @@ impl SqliteStore {
     pub(super) async fn read_checkpoints(&self) -> Result<Vec<(CommittedCheckpoint, u64)>, StoreError> {
         let select = "SELECT stage, step, attempt, manifest_path, manifest_hash, bytes, committed_at_ms \
                       FROM checkpoints ORDER BY stage, step";
-        let rows = sqlx::query_as::<_, (String, i64, u32, String, String, i64, i64)>(select);
+        let rows = sqlx::query_as::<_, DatedCheckpointColumns>(select);
         let rows = rows.fetch_all(&self.driver).await;
         let rows = rows.map_err(cannot_read("checkpoints"))?;
-        let row = |(stage, step, attempt, manifest_path, manifest_hash, bytes, at_ms): (String, _, _, _, _, _, _)| {
-            let stage = stage.parse().map_err(|source| StoreError::Id { table: "checkpoints", source })?;
-            let (attempt, step, bytes) = (Attempt(attempt), from_column(step), from_column(bytes));
-            let checkpoint = CommittedCheckpoint { stage, attempt, step, manifest_path, manifest_hash, bytes };
-            Ok((checkpoint, from_column(at_ms)))
-        };
-        rows.into_iter().map(row).collect()
+        rows.into_iter().map(columns::dated_checkpoint).collect()
     }
 
     pub(super) async fn read_last_checkpoint(
@@ -78,12 +65,5 @@ fn found(
     row: Result<Option<CheckpointColumns>, sqlx::Error>,
 ) -> Result<Option<CommittedCheckpoint>, StoreError> {
     let row = row.map_err(cannot_read("checkpoints"))?;
-    Ok(row.map(|(step, attempt, manifest_path, manifest_hash, bytes)| CommittedCheckpoint {
-        stage,
-        attempt: Attempt(attempt),
-        step: from_column(step),
-        manifest_path,
-        manifest_hash,
-        bytes: from_column(bytes),
-    }))
+    row.map(|row| columns::checkpoint(stage, row)).transpose()
 }

@@ -3,9 +3,9 @@
 use scheduler::Snapshot;
 
 use super::error::{cannot_commit, cannot_read, cannot_write};
-use super::number::{from_column, to_column};
 use super::open::SqliteStore;
 use super::term::expect_current;
+use crate::store::columns::{from_column, to_column};
 use crate::store::snapshot::KEPT;
 use crate::store::{LogPosition, PackedSnapshot, StoreError, Term, UnusableSnapshot};
 

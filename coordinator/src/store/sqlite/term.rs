@@ -3,8 +3,8 @@
 use sqlx::SqliteConnection;
 
 use super::error::{cannot_commit, cannot_read, cannot_write};
-use super::number::from_column;
 use super::open::SqliteStore;
+use crate::store::columns::from_column;
 use crate::store::{StoreError, Term};
 
 const TABLE: &str = "log_end";

@@ -4,13 +4,11 @@ use sqlx::SqliteConnection;
 use vocabulary::WorkerId;
 
 use super::error::{cannot_read, cannot_write};
-use super::number::{from_column, to_column};
 use super::open::SqliteStore;
+use crate::store::columns::{self, TokenColumns, to_column};
 use crate::store::{Speaker, StoreError, TokenRow};
 
 const TABLE: &str = "tokens";
-
-type Columns = (String, String, String, String, i64, Option<i64>, Option<i64>);
 
 const SELECT: &str = "SELECT token, name, scope, hash, created_at_ms, expires_at_ms, revoked_at_ms FROM tokens";
 
@@ -31,15 +29,16 @@ impl SqliteStore {
     }
 
     pub(super) async fn read_token(&self, token: &str) -> Result<Option<TokenRow>, StoreError> {
-        let select = sqlx::query_as::<_, Columns>(sqlx::AssertSqlSafe(format!("{SELECT} WHERE token = ?"))).bind(token);
+        let select =
+            sqlx::query_as::<_, TokenColumns>(sqlx::AssertSqlSafe(format!("{SELECT} WHERE token = ?"))).bind(token);
         let found = select.fetch_optional(&self.readers).await;
-        Ok(found.map_err(cannot_read(TABLE))?.map(row))
+        Ok(found.map_err(cannot_read(TABLE))?.map(columns::token))
     }
 
     pub(super) async fn read_tokens(&self) -> Result<Vec<TokenRow>, StoreError> {
         let select = sqlx::AssertSqlSafe(format!("{SELECT} ORDER BY created_at_ms, token"));
-        let found = sqlx::query_as::<_, Columns>(select).fetch_all(&self.readers).await;
-        Ok(found.map_err(cannot_read(TABLE))?.into_iter().map(row).collect())
+        let found = sqlx::query_as::<_, TokenColumns>(select).fetch_all(&self.readers).await;
+        Ok(found.map_err(cannot_read(TABLE))?.into_iter().map(columns::token).collect())
     }
 
     pub(super) async fn mark_token_revoked(&self, token: &str, at_ms: u64) -> Result<bool, StoreError> {
@@ -69,16 +68,4 @@ pub(super) async fn bind(
     let insert = sqlx::query(insert).bind(worker.to_string()).bind(&speaker.token).bind(&speaker.secret_hash);
     insert.execute(connection).await.map_err(cannot_write("worker_streams"))?;
     Ok(())
-}
-
-fn row((token, name, scope, hash, created, expires, revoked): Columns) -> TokenRow {
-    TokenRow {
-        token,
-        name,
-        scope,
-        hash,
-        created_at_ms: from_column(created),
-        expires_at_ms: expires.map(from_column),
-        revoked_at_ms: revoked.map(from_column),
-    }
 }

@@ -10,7 +10,8 @@ use anyhow::anyhow;
 use clap::builder::ArgPredicate;
 use coordinator::store::Place;
 use coordinator::{
-    CoordinatorOptions, Handle, RunError, Settings, SlurmOptions, StartError, TlsFiles, UploadLimits, Verification,
+    BatchOptions, CoordinatorOptions, Handle, RunError, Settings, StartError, TlsFiles, UploadLimits, Verification,
+    Waits,
 };
 use serde::Serialize;
 use vocabulary::text::one_line;
@@ -220,7 +221,7 @@ impl Args {
                     ..UploadLimits::default()
                 },
                 local_workers: local_workers.transpose()?,
-                slurm: Some(slurm_options(self.slurm_poll)),
+                pools: Some(pool_options(self.slurm_poll)),
                 ..CoordinatorOptions::new(data_dir)
             };
             let mut reached = tokio::select! {
@@ -265,12 +266,17 @@ impl Args {
     }
 }
 
-/// How Slurm is asked. Whoever looks more often, as tests do, also waits less for what shows up.
-fn slurm_options(poll: Option<u16>) -> SlurmOptions {
-    let usual = SlurmOptions::default();
+/// How batch systems are asked.
+fn pool_options(slurm_poll: Option<u16>) -> BatchOptions {
+    let usual = BatchOptions::default();
+    BatchOptions { slurm: polled(usual.slurm, slurm_poll) }
+}
+
+/// Whoever looks more often, as tests do, also waits less for what shows up.
+fn polled(usual: Waits, poll: Option<u16>) -> Waits {
     poll.map_or(usual, |seconds| {
         let poll = Duration::from_secs(u64::from(seconds));
-        SlurmOptions { poll, patience: (10 * poll).min(usual.patience), settle: (10 * poll).min(usual.settle) }
+        Waits { poll, patience: (10 * poll).min(usual.patience), settle: (10 * poll).min(usual.settle) }
     })
 }
 

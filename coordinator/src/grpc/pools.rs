@@ -6,11 +6,12 @@ use tonic::{Request, Response, Status};
 use vocabulary::text::one_line;
 
 use super::encode;
-use crate::pools::slurm::{AllocationView, Change, SlurmError, SlurmPoolView, SlurmPools, SlurmSettings};
+use crate::pools::batch::{AllocationView, BatchError, BatchPoolView, BatchPools, Change, Settings};
+use crate::pools::slurm::SlurmSettings;
 
 /// The service that adds, shows and changes pools.
 pub(crate) struct PoolHandlers {
-    pub(crate) pools: SlurmPools,
+    pub(crate) pools: BatchPools,
 }
 
 #[tonic::async_trait]
@@ -18,7 +19,7 @@ impl PoolService for PoolHandlers {
     async fn add_pool(&self, request: Request<v1::AddPoolRequest>) -> Result<Response<v1::AddPoolResponse>, Status> {
         let v1::AddPoolRequest { name, slurm } = request.into_inner();
         let slurm = slurm.ok_or_else(|| Status::invalid_argument("the request describes no pool"))?;
-        let added = self.pools.add(name, settings(slurm)).await?;
+        let added = self.pools.add(name, Settings::Slurm(slurm_settings(slurm))).await?;
         let pool = Some(pool(added.view));
         Ok(Response::new(v1::AddPoolResponse { pool, said: added.said, script: added.script }))
     }
@@ -43,24 +44,24 @@ impl PoolService for PoolHandlers {
     }
 }
 
-impl From<SlurmError> for Status {
-    fn from(error: SlurmError) -> Self {
+impl From<BatchError> for Status {
+    fn from(error: BatchError) -> Self {
         let message = one_line(&error);
         match error {
-            SlurmError::Unknown { .. } => Self::not_found(message),
-            SlurmError::Taken { .. } => Self::already_exists(message),
-            SlurmError::Invalid(_) | SlurmError::Refused { .. } => Self::invalid_argument(message),
-            SlurmError::NotServing | SlurmError::NoSlurm { .. } | SlurmError::Folder { .. } => {
+            BatchError::Unknown { .. } => Self::not_found(message),
+            BatchError::Taken { .. } => Self::already_exists(message),
+            BatchError::Invalid(_) | BatchError::Refused { .. } => Self::invalid_argument(message),
+            BatchError::NotServing | BatchError::NoProgram { .. } | BatchError::Folder { .. } => {
                 Self::failed_precondition(message)
             }
-            SlurmError::TookTooLong { .. } | SlurmError::Stopping => Self::unavailable(message),
-            SlurmError::Store(error) if error.is_retryable() => Self::unavailable(message),
-            SlurmError::Store(_) => Self::internal(message),
+            BatchError::TookTooLong { .. } | BatchError::Stopping => Self::unavailable(message),
+            BatchError::Store(error) if error.is_retryable() => Self::unavailable(message),
+            BatchError::Store(_) => Self::internal(message),
         }
     }
 }
 
-fn settings(slurm: v1::SlurmPool) -> SlurmSettings {
+fn slurm_settings(slurm: v1::SlurmPool) -> SlurmSettings {
     SlurmSettings {
         time_seconds: slurm.time_seconds,
         max: slurm.max,
@@ -80,9 +81,8 @@ fn settings(slurm: v1::SlurmPool) -> SlurmSettings {
     }
 }
 
-fn pool(view: SlurmPoolView) -> v1::Pool {
-    let SlurmPoolView { name, mode, reason, settings, folder, ready, idle, allocations, avoided } = view;
-    let slurm = v1::SlurmPool {
+fn slurm_message(settings: SlurmSettings) -> v1::SlurmPool {
+    v1::SlurmPool {
         time_seconds: settings.time_seconds,
         max: settings.max,
         min: settings.min,
@@ -98,12 +98,17 @@ fn pool(view: SlurmPoolView) -> v1::Pool {
         folder: settings.folder,
         dial: settings.dial,
         ca: settings.ca,
-    };
+    }
+}
+
+fn pool(view: BatchPoolView) -> v1::Pool {
+    let BatchPoolView { name, mode, reason, settings, folder, ready, idle, allocations, avoided } = view;
+    let Settings::Slurm(slurm) = settings;
     v1::Pool {
         name,
         mode,
         reason,
-        slurm: Some(slurm),
+        slurm: Some(slurm_message(slurm)),
         folder,
         ready: u64::from(encode::count(ready)),
         idle,

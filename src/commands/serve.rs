@@ -146,6 +146,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "SECONDS", hide = true, value_parser = clap::value_parser!(u16).range(1..=3600))]
     slurm_poll: Option<u16>,
 
+    /// Seconds between two looks at the jobs of Kubernetes, while a pool has some or wants some
+    #[arg(long, value_name = "SECONDS", hide = true, value_parser = clap::value_parser!(u16).range(1..=300))]
+    kubernetes_poll: Option<u16>,
+
     #[command(flatten)]
     compute: Compute,
 
@@ -221,7 +225,7 @@ impl Args {
                     ..UploadLimits::default()
                 },
                 local_workers: local_workers.transpose()?,
-                pools: Some(pool_options(self.slurm_poll)),
+                pools: Some(pool_options(self.slurm_poll, self.kubernetes_poll)),
                 ..CoordinatorOptions::new(data_dir)
             };
             let mut reached = tokio::select! {
@@ -267,9 +271,9 @@ impl Args {
 }
 
 /// How batch systems are asked.
-fn pool_options(slurm_poll: Option<u16>) -> BatchOptions {
+fn pool_options(slurm: Option<u16>, kubernetes: Option<u16>) -> BatchOptions {
     let usual = BatchOptions::default();
-    BatchOptions { slurm: polled(usual.slurm, slurm_poll) }
+    BatchOptions { slurm: polled(usual.slurm, slurm), kubernetes: polled(usual.kubernetes, kubernetes) }
 }
 
 /// Whoever looks more often, as tests do, also waits less for what shows up.

@@ -6,8 +6,8 @@ use tonic::{Request, Response, Status};
 use vocabulary::text::one_line;
 
 use super::encode;
+use super::pool_settings;
 use crate::pools::batch::{AllocationView, BatchError, BatchPoolView, BatchPools, Change, Settings};
-use crate::pools::slurm::SlurmSettings;
 
 /// The service that adds, shows and changes pools.
 pub(crate) struct PoolHandlers {
@@ -17,9 +17,14 @@ pub(crate) struct PoolHandlers {
 #[tonic::async_trait]
 impl PoolService for PoolHandlers {
     async fn add_pool(&self, request: Request<v1::AddPoolRequest>) -> Result<Response<v1::AddPoolResponse>, Status> {
-        let v1::AddPoolRequest { name, slurm } = request.into_inner();
-        let slurm = slurm.ok_or_else(|| Status::invalid_argument("the request describes no pool"))?;
-        let added = self.pools.add(name, Settings::Slurm(slurm_settings(slurm))).await?;
+        let v1::AddPoolRequest { name, slurm, kubernetes } = request.into_inner();
+        let settings = match (slurm, kubernetes) {
+            (Some(slurm), None) => Settings::Slurm(pool_settings::of_slurm(slurm)),
+            (None, Some(kubernetes)) => Settings::Kubernetes(pool_settings::of_kubernetes(kubernetes)),
+            (None, None) => return Err(Status::invalid_argument("the request describes no pool")),
+            (Some(_), Some(_)) => return Err(Status::invalid_argument("the request describes two pools")),
+        };
+        let added = self.pools.add(name, settings).await?;
         let pool = Some(pool(added.view));
         Ok(Response::new(v1::AddPoolResponse { pool, said: added.said, script: added.script }))
     }
@@ -61,54 +66,18 @@ impl From<BatchError> for Status {
     }
 }
 
-fn slurm_settings(slurm: v1::SlurmPool) -> SlurmSettings {
-    SlurmSettings {
-        time_seconds: slurm.time_seconds,
-        max: slurm.max,
-        min: slurm.min,
-        backlog: slurm.backlog,
-        gpus_per_worker: slurm.gpus_per_worker,
-        workers_per_allocation: slurm.workers_per_allocation,
-        device: slurm.device,
-        idle_seconds: slurm.idle_seconds,
-        per_minute: slurm.per_minute,
-        clusters: slurm.clusters,
-        sbatch_args: slurm.sbatch_args,
-        program: slurm.program,
-        folder: slurm.folder,
-        dial: slurm.dial,
-        ca: slurm.ca,
-    }
-}
-
-fn slurm_message(settings: SlurmSettings) -> v1::SlurmPool {
-    v1::SlurmPool {
-        time_seconds: settings.time_seconds,
-        max: settings.max,
-        min: settings.min,
-        backlog: settings.backlog,
-        gpus_per_worker: settings.gpus_per_worker,
-        workers_per_allocation: settings.workers_per_allocation,
-        device: settings.device,
-        idle_seconds: settings.idle_seconds,
-        per_minute: settings.per_minute,
-        clusters: settings.clusters,
-        sbatch_args: settings.sbatch_args,
-        program: settings.program,
-        folder: settings.folder,
-        dial: settings.dial,
-        ca: settings.ca,
-    }
-}
-
 fn pool(view: BatchPoolView) -> v1::Pool {
     let BatchPoolView { name, mode, reason, settings, folder, ready, idle, allocations, avoided } = view;
-    let Settings::Slurm(slurm) = settings;
+    let (slurm, kubernetes) = match settings {
+        Settings::Slurm(settings) => (Some(pool_settings::slurm(settings)), None),
+        Settings::Kubernetes(settings) => (None, Some(pool_settings::kubernetes(settings))),
+    };
     v1::Pool {
         name,
         mode,
         reason,
-        slurm: Some(slurm_message(slurm)),
+        slurm,
+        kubernetes,
         folder,
         ready: u64::from(encode::count(ready)),
         idle,

@@ -2,10 +2,11 @@
 //!
 //! A `Pool` knows how to start, see and end workers of one kind. The `Keeper` keeps one of them at the size
 //! that [`scheduler::pool::scale`] wants: processes on this machine, [`LocalPool`]. Jobs of a batch system outlive the coordinator
-//! and wait for hours, so they have decisions and a keeper of their own, in `batch`; `slurm` is one such system.
+//! and wait for hours, so they have decisions and a keeper of their own, in `batch`; `slurm` and `kubernetes` are such systems.
 
 pub(crate) mod batch;
 mod keeper;
+pub(crate) mod kubernetes;
 mod local;
 pub(crate) mod slurm;
 

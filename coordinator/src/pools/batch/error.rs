@@ -38,4 +38,6 @@ pub(crate) enum InvalidSettings {
     Value { option: &'static str, accepted: &'static str },
     #[error("`{arg}` cannot be handed to sbatch: {why}")]
     Arg { arg: String, why: String },
+    #[error("--pod-spec: {why}")]
+    PodSpec { why: String },
 }

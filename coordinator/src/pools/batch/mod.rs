@@ -37,6 +37,7 @@ pub(crate) use view::{AllocationView, BatchPoolView};
 #[derive(Debug, Clone, Copy)]
 pub struct BatchOptions {
     pub slurm: Waits,
+    pub kubernetes: Waits,
 }
 
 /// How long to wait for what.
@@ -52,7 +53,10 @@ pub struct Waits {
 
 impl Default for BatchOptions {
     fn default() -> Self {
-        let [poll, patience, settle] = [30, 60, 60].map(Duration::from_secs);
-        Self { slurm: Waits { poll, patience, settle } }
+        let waits = |seconds: [u64; 3]| {
+            let [poll, patience, settle] = seconds.map(Duration::from_secs);
+            Waits { poll, patience, settle }
+        };
+        Self { slurm: waits([30, 60, 60]), kubernetes: waits([5, 30, 30]) }
     }
 }

@@ -55,7 +55,7 @@ impl Kept {
         });
         let pool = BatchPool::new(settings.batch(grounds), mark, mode_of(&row.mode), recorded);
         let folder = Folder::at(settings.folder(grounds.folders.join(&row.name)));
-        let purpose = Purpose { pool: row.name.clone(), folder: folder.clone(), grounds: grounds.clone() };
+        let purpose = Purpose { pool: row.name.clone(), mark, folder: folder.clone(), grounds: grounds.clone() };
         let (system, away) = (system(&settings, purpose), String::new());
         let (load, names) = (Load::default(), BTreeMap::new());
         Ok(Self { row, settings, mark, folder, system, away, pool, load, names })

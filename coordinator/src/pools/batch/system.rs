@@ -10,6 +10,7 @@ use super::error::BatchError;
 use super::folder::Folder;
 use super::settings::Settings;
 use super::{BatchOptions, Waits};
+use crate::pools::kubernetes::Kubernetes;
 use crate::pools::slurm::Slurm;
 
 /// One pool, as its batch system has it.
@@ -85,6 +86,7 @@ pub(crate) struct Grounds {
 #[derive(Debug, Clone)]
 pub(in crate::pools) struct Purpose {
     pub(in crate::pools) pool: String,
+    pub(in crate::pools) mark: [u8; 8],
     pub(in crate::pools) folder: Folder,
     pub(in crate::pools) grounds: Grounds,
 }
@@ -93,5 +95,6 @@ pub(in crate::pools) struct Purpose {
 pub(super) fn system(settings: &Settings, purpose: Purpose) -> Arc<dyn System> {
     match settings.clone() {
         Settings::Slurm(settings) => Arc::new(Slurm { settings, purpose }),
+        Settings::Kubernetes(settings) => Arc::new(Kubernetes::new(settings, purpose)),
     }
 }

@@ -137,6 +137,9 @@ impl SlurmSettings {
             idle: Duration::from_secs(self.idle_seconds),
             per_minute: self.per_minute,
             settle,
+            misses: 2,
+            // `squeue` shows a job that ended for some minutes, unless the site has set less.
+            absence_is_failure: true,
         }
     }
 

@@ -52,7 +52,7 @@ pub use driver::{RestoreStateError, RunError};
 pub use home::{StorageRefusal, storage_address};
 pub use incoming::{ConnectionCounts, ServerLimits};
 pub use lock::{LiveCoordinator, LockError, locate};
-pub use pools::{LocalPool, LocalPoolOptions, SlurmOptions, WorkersGone};
+pub use pools::{BatchOptions, LocalPool, LocalPoolOptions, Waits, WorkersGone};
 pub use scheduler::Settings;
 pub use socket::SocketError;
 pub use start::{AnnounceError, Coordinator, CoordinatorOptions, Handle, StartError};

@@ -10,7 +10,8 @@ use anyhow::anyhow;
 use clap::builder::ArgPredicate;
 use coordinator::store::Place;
 use coordinator::{
-    CoordinatorOptions, Handle, RunError, Settings, SlurmOptions, StartError, TlsFiles, UploadLimits, Verification,
+    BatchOptions, CoordinatorOptions, Handle, RunError, Settings, StartError, TlsFiles, UploadLimits, Verification,
+    Waits,
 };
 use serde::Serialize;
 use vocabulary::text::one_line;
@@ -149,6 +150,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "SECONDS", hide = true, value_parser = clap::value_parser!(u16).range(1..=3600))]
     slurm_poll: Option<u16>,
 
+    /// Seconds between two looks at the jobs of Kubernetes, while a pool has some or wants some
+    #[arg(long, value_name = "SECONDS", hide = true, value_parser = clap::value_parser!(u16).range(1..=300))]
+    kubernetes_poll: Option<u16>,
+
     #[command(flatten)]
     compute: Compute,
 
@@ -224,7 +229,7 @@ impl Args {
                     ..UploadLimits::default()
                 },
                 local_workers: local_workers.transpose()?,
-                slurm: Some(slurm_options(self.slurm_poll)),
+                pools: Some(pool_options(self.slurm_poll, self.kubernetes_poll)),
                 ..CoordinatorOptions::new(data_dir)
             };
             let mut reached = tokio::select! {
@@ -269,12 +274,17 @@ impl Args {
     }
 }
 
-/// How Slurm is asked. Whoever looks more often, as tests do, also waits less for what shows up.
-fn slurm_options(poll: Option<u16>) -> SlurmOptions {
-    let usual = SlurmOptions::default();
+/// How batch systems are asked.
+fn pool_options(slurm: Option<u16>, kubernetes: Option<u16>) -> BatchOptions {
+    let usual = BatchOptions::default();
+    BatchOptions { slurm: polled(usual.slurm, slurm), kubernetes: polled(usual.kubernetes, kubernetes) }
+}
+
+/// Whoever looks more often, as tests do, also waits less for what shows up.
+fn polled(usual: Waits, poll: Option<u16>) -> Waits {
     poll.map_or(usual, |seconds| {
         let poll = Duration::from_secs(u64::from(seconds));
-        SlurmOptions { poll, patience: (10 * poll).min(usual.patience), settle: (10 * poll).min(usual.settle) }
+        Waits { poll, patience: (10 * poll).min(usual.patience), settle: (10 * poll).min(usual.settle) }
     })
 }
 

@@ -93,6 +93,10 @@ pub(crate) struct Args {
     #[arg(long, env = "WINDTUNNEL_ALLOCATION", value_name = "ID", hide = true)]
     allocation: Option<Label>,
 
+    /// The node that this machine is, as the pool's system calls it
+    #[arg(long, env = "WINDTUNNEL_NODE", value_name = "NAME", hide = true)]
+    node: Option<Label>,
+
     /// Exit when standard input closes, so that workers end with their parent
     #[arg(long, hide = true)]
     exit_with_stdin: bool,
@@ -144,7 +148,9 @@ impl Args {
         };
         let credentials = Credentials { is_worker: true, ..credentials };
         let until_ms = self.until.map(|seconds| 1000 * seconds);
-        let place = Place { pool: self.pool, allocation: self.allocation, until_ms, ..worker::this_place() };
+        let here = worker::this_place();
+        let node = self.node.or_else(|| here.node.clone());
+        let place = Place { pool: self.pool, allocation: self.allocation, until_ms, node, ..here };
         Ok(Some(WorkerOptions {
             place,
             credentials,

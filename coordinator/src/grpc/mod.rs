@@ -3,6 +3,7 @@
 mod campaigns;
 mod decode;
 mod encode;
+mod pool_settings;
 mod pools;
 mod session;
 mod status;

@@ -6,19 +6,25 @@ use tonic::{Request, Response, Status};
 use vocabulary::text::one_line;
 
 use super::encode;
-use crate::pools::slurm::{AllocationView, Change, SlurmError, SlurmPoolView, SlurmPools, SlurmSettings};
+use super::pool_settings;
+use crate::pools::batch::{AllocationView, BatchError, BatchPoolView, BatchPools, Change, Settings};
 
 /// The service that adds, shows and changes pools.
 pub(crate) struct PoolHandlers {
-    pub(crate) pools: SlurmPools,
+    pub(crate) pools: BatchPools,
 }
 
 #[tonic::async_trait]
 impl PoolService for PoolHandlers {
     async fn add_pool(&self, request: Request<v1::AddPoolRequest>) -> Result<Response<v1::AddPoolResponse>, Status> {
-        let v1::AddPoolRequest { name, slurm } = request.into_inner();
-        let slurm = slurm.ok_or_else(|| Status::invalid_argument("the request describes no pool"))?;
-        let added = self.pools.add(name, settings(slurm)).await?;
+        let v1::AddPoolRequest { name, slurm, kubernetes } = request.into_inner();
+        let settings = match (slurm, kubernetes) {
+            (Some(slurm), None) => Settings::Slurm(pool_settings::of_slurm(slurm)),
+            (None, Some(kubernetes)) => Settings::Kubernetes(pool_settings::of_kubernetes(kubernetes)),
+            (None, None) => return Err(Status::invalid_argument("the request describes no pool")),
+            (Some(_), Some(_)) => return Err(Status::invalid_argument("the request describes two pools")),
+        };
+        let added = self.pools.add(name, settings).await?;
         let pool = Some(pool(added.view));
         Ok(Response::new(v1::AddPoolResponse { pool, said: added.said, script: added.script }))
     }
@@ -43,67 +49,35 @@ impl PoolService for PoolHandlers {
     }
 }
 
-impl From<SlurmError> for Status {
-    fn from(error: SlurmError) -> Self {
+impl From<BatchError> for Status {
+    fn from(error: BatchError) -> Self {
         let message = one_line(&error);
         match error {
-            SlurmError::Unknown { .. } => Self::not_found(message),
-            SlurmError::Taken { .. } => Self::already_exists(message),
-            SlurmError::Invalid(_) | SlurmError::Refused { .. } => Self::invalid_argument(message),
-            SlurmError::NotServing | SlurmError::NoSlurm { .. } | SlurmError::Folder { .. } => {
+            BatchError::Unknown { .. } => Self::not_found(message),
+            BatchError::Taken { .. } => Self::already_exists(message),
+            BatchError::Invalid(_) | BatchError::Refused { .. } => Self::invalid_argument(message),
+            BatchError::NotServing | BatchError::NoProgram { .. } | BatchError::Folder { .. } => {
                 Self::failed_precondition(message)
             }
-            SlurmError::TookTooLong { .. } | SlurmError::Stopping => Self::unavailable(message),
-            SlurmError::Store(error) if error.is_retryable() => Self::unavailable(message),
-            SlurmError::Store(_) => Self::internal(message),
+            BatchError::TookTooLong { .. } | BatchError::Stopping => Self::unavailable(message),
+            BatchError::Store(error) if error.is_retryable() => Self::unavailable(message),
+            BatchError::Store(_) => Self::internal(message),
         }
     }
 }
 
-fn settings(slurm: v1::SlurmPool) -> SlurmSettings {
-    SlurmSettings {
-        time_seconds: slurm.time_seconds,
-        max: slurm.max,
-        min: slurm.min,
-        backlog: slurm.backlog,
-        gpus_per_worker: slurm.gpus_per_worker,
-        workers_per_allocation: slurm.workers_per_allocation,
-        device: slurm.device,
-        idle_seconds: slurm.idle_seconds,
-        per_minute: slurm.per_minute,
-        clusters: slurm.clusters,
-        sbatch_args: slurm.sbatch_args,
-        program: slurm.program,
-        folder: slurm.folder,
-        dial: slurm.dial,
-        ca: slurm.ca,
-    }
-}
-
-fn pool(view: SlurmPoolView) -> v1::Pool {
-    let SlurmPoolView { name, mode, reason, settings, folder, ready, idle, allocations, avoided } = view;
-    let slurm = v1::SlurmPool {
-        time_seconds: settings.time_seconds,
-        max: settings.max,
-        min: settings.min,
-        backlog: settings.backlog,
-        gpus_per_worker: settings.gpus_per_worker,
-        workers_per_allocation: settings.workers_per_allocation,
-        device: settings.device,
-        idle_seconds: settings.idle_seconds,
-        per_minute: settings.per_minute,
-        clusters: settings.clusters,
-        sbatch_args: settings.sbatch_args,
-        program: settings.program,
-        folder: settings.folder,
-        dial: settings.dial,
-        ca: settings.ca,
+fn pool(view: BatchPoolView) -> v1::Pool {
+    let BatchPoolView { name, mode, reason, settings, folder, ready, idle, allocations, avoided } = view;
+    let (slurm, kubernetes) = match settings {
+        Settings::Slurm(settings) => (Some(pool_settings::slurm(settings)), None),
+        Settings::Kubernetes(settings) => (None, Some(pool_settings::kubernetes(settings))),
     };
     v1::Pool {
         name,
         mode,
         reason,
-        slurm: Some(slurm),
+        slurm,
+        kubernetes,
         folder,
         ready: u64::from(encode::count(ready)),
         idle,

@@ -1,10 +1,12 @@
 //! Pools: workers that the coordinator starts itself.
 //!
 //! A `Pool` knows how to start, see and end workers of one kind. The `Keeper` keeps one of them at the size
-//! that [`scheduler::pool::scale`] wants: processes on this machine, [`LocalPool`]. Jobs of Slurm outlive the coordinator and wait
-//! for hours, so they have decisions and a keeper of their own, in `slurm`.
+//! that [`scheduler::pool::scale`] wants: processes on this machine, [`LocalPool`]. Jobs of a batch system outlive the coordinator
+//! and wait for hours, so they have decisions and a keeper of their own, in `batch`; `slurm` and `kubernetes` are such systems.
 
+pub(crate) mod batch;
 mod keeper;
+pub(crate) mod kubernetes;
 mod local;
 pub(crate) mod slurm;
 
@@ -14,9 +16,9 @@ use std::path::PathBuf;
 use scheduler::pool::{AllocationNumber, Ending};
 use vocabulary::WorkerId;
 
+pub use batch::{BatchOptions, Waits};
 pub use keeper::PoolEvent;
 pub use local::{LocalPool, LocalPoolOptions, PoolError};
-pub use slurm::SlurmOptions;
 
 /// How workers of one kind are started and ended.
 ///

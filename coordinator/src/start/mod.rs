@@ -34,8 +34,8 @@ use crate::home;
 use crate::incoming::{self, Accepted, Gate, ServerLimits};
 use crate::lock::{DataDirLock, LiveCoordinator, LockError, machine};
 use crate::metrics::{self, MetricsDoor};
-use crate::pools::slurm::{SlurmPools, Surroundings};
-use crate::pools::{LocalPoolOptions, SlurmOptions};
+use crate::pools::batch::{BatchPools, Grounds, Surroundings};
+use crate::pools::{BatchOptions, LocalPoolOptions};
 use crate::socket::SocketFile;
 use crate::store::{StorageNote, Store, StoreError, Term, Turn};
 use crate::tls::{TlsFiles, with_own};
@@ -215,7 +215,7 @@ struct Opened {
     limits: ServerLimits,
     uploads: UploadLimits,
     local_workers: Option<LocalPoolOptions>,
-    slurm: Option<SlurmOptions>,
+    pools: Option<BatchOptions>,
     lock: Option<DataDirLock>,
     store: Arc<dyn Store>,
     storage: home::Opened,
@@ -250,7 +250,7 @@ impl Opened {
         keeping: JoinSet<StoreError>,
     ) -> Result<Self, StartError> {
         let Known { data_dir, lock, store, guard, .. } = known;
-        let CoordinatorOptions { storage, verification, settings, local_workers, slurm, limits, uploads, .. } = options;
+        let CoordinatorOptions { storage, verification, settings, local_workers, pools, limits, uploads, .. } = options;
         let mut storage = match term {
             None => home::look(&data_dir)?,
             Some(term) => {
@@ -279,7 +279,7 @@ impl Opened {
             limits,
             uploads,
             local_workers,
-            slurm,
+            pools,
             lock,
             store,
             storage,
@@ -302,7 +302,7 @@ impl Opened {
             limits,
             uploads,
             local_workers,
-            slurm,
+            pools,
             lock,
             store,
             storage,
@@ -332,19 +332,18 @@ impl Opened {
             estimates: Arc::default(),
             stop: stop.clone(),
         };
-        let pools = match slurm {
+        let pools = match pools {
             Some(options) => {
-                let surroundings = Surroundings {
+                let grounds = Grounds {
                     options,
-                    store: Arc::clone(&store),
-                    driver: driver_handle.clone(),
                     dial: dialled_from_nodes.clone(),
                     folders: folders.join("pools"),
                     program: std::env::current_exe().unwrap_or_else(|_| "windtunnel".into()),
                 };
-                SlurmPools::start(surroundings, stop.clone()).await
+                let surroundings = Surroundings { grounds, store: Arc::clone(&store), driver: driver_handle.clone() };
+                BatchPools::start(surroundings, stop.clone()).await
             }
-            None => SlurmPools::look(store.as_ref()).await,
+            None => BatchPools::look(store.as_ref()).await,
         };
         let pools = PoolHandlers { pools: pools.map_err(RestoreStateError::Read)? };
         let workers = WorkerHandlers::new(driver_handle.clone(), Arc::clone(&guard), limits, stop.clone());

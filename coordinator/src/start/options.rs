@@ -13,7 +13,7 @@ use crate::home::StorageRefusal;
 use crate::incoming::ServerLimits;
 use crate::lock::LockError;
 use crate::passing::io_may_pass;
-use crate::pools::{LocalPoolOptions, PoolError, SlurmOptions};
+use crate::pools::{BatchOptions, LocalPoolOptions, PoolError};
 use crate::socket::SocketError;
 use crate::store::{Place, Store, StoreError};
 use crate::tls::{TlsError, TlsFiles};
@@ -46,8 +46,8 @@ pub struct CoordinatorOptions {
     pub settings: Settings,
     /// Workers to start on this machine.
     pub local_workers: Option<LocalPoolOptions>,
-    /// Keep the pools of Slurm jobs that were added. Without it they are only shown.
-    pub slurm: Option<SlurmOptions>,
+    /// Keep the pools of batch jobs that were added. Without it they are only shown.
+    pub pools: Option<BatchOptions>,
     /// The certificate and key for connections from other machines.
     pub tls: Option<TlsFiles>,
     /// The file in which to announce where it listens, with a certificate of its own and tokens.
@@ -81,7 +81,7 @@ impl CoordinatorOptions {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             settings: Settings::default(),
             local_workers: None,
-            slurm: None,
+            pools: None,
             tls: None,
             announce: None,
             require_token: true,

@@ -5,12 +5,12 @@ use proto::v1;
 use crate::{CallError, Campaigns};
 
 impl Campaigns {
-    /// Adds a pool of Slurm jobs, once `sbatch --test-only` has accepted one of them.
+    /// Adds a pool, once its batch system has accepted one of its jobs, which is not submitted.
     ///
     /// # Errors
     /// The coordinator does not answer, or refuses the pool.
-    pub async fn add_pool(&mut self, name: &str, slurm: v1::SlurmPool) -> Result<v1::AddPoolResponse, CallError> {
-        let answer = self.pools.add_pool(v1::AddPoolRequest { name: name.to_owned(), slurm: Some(slurm) }).await;
+    pub async fn add_pool(&mut self, request: v1::AddPoolRequest) -> Result<v1::AddPoolResponse, CallError> {
+        let answer = self.pools.add_pool(request).await;
         self.received(answer)
     }
 

@@ -2,6 +2,7 @@
 
 mod add;
 mod change;
+mod kubernetes;
 mod settings;
 mod view;
 
@@ -13,11 +14,11 @@ use crate::local::reach::with_reader;
 use crate::views::output;
 use view::{PoolView, Pools};
 
-/// Get workers from Slurm, as many as there is work for
+/// Get workers from Slurm or Kubernetes, as many as there is work for
 ///
-/// A pool belongs to a coordinator that keeps running (`windtunnel serve`), on a machine where `sbatch` works. Its jobs run
-/// workers that dial the coordinator; they outlive it, and end when there is nothing to do. Adding and changing pools needs
-/// the scope `admin`: it runs commands as the coordinator's user.
+/// A pool belongs to a coordinator that keeps running (`windtunnel serve`), where `sbatch` works or a Kubernetes cluster is
+/// reached. Its jobs run workers that dial the coordinator; they outlive it, and end when there is nothing to do. Adding and
+/// changing pools needs the scope `admin`: it starts jobs as the coordinator's user.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:

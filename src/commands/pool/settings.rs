@@ -6,6 +6,7 @@ use anyhow::{Context, anyhow};
 use proto::v1;
 use serde::Deserialize;
 
+use super::kubernetes::KubernetesArgs;
 use crate::exit::{OrBadInput, bad_input};
 
 /// The longest file that describes a pool.
@@ -92,24 +93,42 @@ pub(super) struct SlurmArgs {
     sbatch: Vec<String>,
 }
 
-/// A file that describes a pool.
-#[derive(Debug, Deserialize)]
+/// A pool, as a file describes it.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
-enum Described {
+pub(super) enum Described {
     Slurm(SlurmArgs),
+    Kubernetes(Box<KubernetesArgs>),
+}
+
+impl Described {
+    pub(super) fn into_request(self) -> anyhow::Result<v1::AddPoolRequest> {
+        let empty = v1::AddPoolRequest::default();
+        Ok(match self {
+            Self::Slurm(args) => {
+                v1::AddPoolRequest { name: args.name.clone(), slurm: Some(args.into_message()?), ..empty }
+            }
+            Self::Kubernetes(args) => {
+                v1::AddPoolRequest { name: args.name.clone(), kubernetes: Some(args.into_message()?), ..empty }
+            }
+        })
+    }
 }
 
 /// Reads a file that describes a pool.
-pub(super) fn read(file: &Path) -> anyhow::Result<SlurmArgs> {
+pub(super) fn read(file: &Path) -> anyhow::Result<Described> {
+    let text = bounded(file)?;
+    toml::from_str(&text).with_context(|| format!("{} does not describe a pool", file.display())).or_bad_input()
+}
+
+/// Reads a file that is part of a pool's description.
+pub(super) fn bounded(file: &Path) -> anyhow::Result<String> {
     let path = file.display();
     let metadata = std::fs::metadata(file).with_context(|| format!("cannot read {path}")).or_bad_input()?;
     if metadata.len() > LONGEST_FILE {
         return Err(bad_input(anyhow!("{path} has {} bytes: at most {LONGEST_FILE} describe a pool", metadata.len())));
     }
-    let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {path}")).or_bad_input()?;
-    let Described::Slurm(slurm) =
-        toml::from_str(&text).with_context(|| format!("{path} does not describe a pool")).or_bad_input()?;
-    Ok(slurm)
+    std::fs::read_to_string(file).with_context(|| format!("cannot read {path}")).or_bad_input()
 }
 
 impl SlurmArgs {
@@ -137,20 +156,20 @@ impl SlurmArgs {
     }
 }
 
-fn one() -> u32 {
+pub(super) fn one() -> u32 {
     1
 }
 
-fn six() -> u32 {
+pub(super) fn six() -> u32 {
     6
 }
 
-fn five_minutes() -> u64 {
+pub(super) fn five_minutes() -> u64 {
     300
 }
 
 /// A time in seconds: `90s`, `30m`, `8h`, `2d`, or as Slurm writes it with colons.
-fn lasting(text: &str) -> Result<u64, String> {
+pub(super) fn lasting(text: &str) -> Result<u64, String> {
     let refused =
         || "accepted: a whole number and s, m, h or d, such as 8h, or [DAYS-]HOURS:MINUTES:SECONDS".to_owned();
     for (unit, seconds) in [('s', 1), ('m', 60), ('h', 3600), ('d', 86_400)] {
@@ -166,16 +185,16 @@ fn lasting(text: &str) -> Result<u64, String> {
     Ok(days * 86_400 + hours * 3600 + minutes * 60 + seconds)
 }
 
-fn rate(text: &str) -> Result<u32, String> {
+pub(super) fn rate(text: &str) -> Result<u32, String> {
     let number = text.strip_suffix("/min").and_then(|number| number.parse().ok());
     number.ok_or_else(|| "accepted: a whole number of submissions a minute, such as 6/min".to_owned())
 }
 
-fn read_lasting<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+pub(super) fn read_lasting<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     lasting(&String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
 }
 
-fn read_rate<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+pub(super) fn read_rate<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
     rate(&String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
 }
 
@@ -185,7 +204,7 @@ mod tests {
 
     use super::*;
 
-    fn described(text: &str) -> Result<SlurmArgs, String> {
+    fn described(text: &str) -> Result<Described, String> {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let file = dir.path().join("pool.toml");
         std::fs::write(&file, text).expect("it is written");
@@ -200,7 +219,7 @@ mod tests {
         let of_options = SlurmArgs::from_arg_matches(&matches).expect("it is sound");
         let text = "kind = 'slurm'\nname = 'gpu'\ntime = '8h'\nmax = 16\nrate = '9/min'\nidle = '90s'\n\
                     sbatch = ['-p', 'gpu', '--mem=32G']\n";
-        assert_eq!(described(text), Ok(of_options.clone()));
+        assert_eq!(described(text), Ok(Described::Slurm(of_options.clone())));
         assert_eq!((of_options.time, of_options.backlog, of_options.gpus_per_worker), (8 * 3600, 1, 1));
         let message = of_options.into_message().expect("no file is named");
         assert_eq!((message.per_minute, message.idle_seconds, message.sbatch_args.len()), (9, 90, 3));

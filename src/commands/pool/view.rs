@@ -6,6 +6,8 @@ use vocabulary::text::{counted, wrapped};
 
 use crate::views::output::{View, columns};
 
+const KUBERNETES: &str = "kubernetes";
+
 /// A worker has usually said hello by then.
 const SILENT_SECONDS: u64 = 120;
 
@@ -25,7 +27,13 @@ pub(super) struct PoolView {
     min: u32,
     max: u32,
     folder: String,
-    sbatch: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sbatch: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    image: Option<String>,
+    /// Of a pool of Kubernetes jobs; empty where it is the coordinator's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    namespace: Option<String>,
     /// Stages and evaluations that could start now if there were workers for them.
     ready: u64,
     /// Why no allocation is asked for; absent while one is.
@@ -61,8 +69,14 @@ struct Avoided {
 
 impl From<v1::Pool> for PoolView {
     fn from(pool: v1::Pool) -> Self {
-        let v1::Pool { name, mode, reason, slurm, folder, ready, idle, allocations, avoided } = pool;
-        let v1::SlurmPool { time_seconds, min, max, sbatch_args, .. } = slurm.unwrap_or_default();
+        let v1::Pool { name, mode, reason, slurm, kubernetes, folder, ready, idle, allocations, avoided } = pool;
+        let kind = if kubernetes.is_some() { KUBERNETES } else { "slurm" };
+        let sbatch = slurm.as_ref().map(|slurm| slurm.sbatch_args.clone());
+        let image = kubernetes.as_ref().map(|kubernetes| kubernetes.image.clone());
+        let namespace = kubernetes.as_ref().map(|kubernetes| kubernetes.namespace.clone());
+        let of_slurm = slurm.map(|slurm| (slurm.time_seconds, slurm.min, slurm.max));
+        let of_kubernetes = kubernetes.map(|kubernetes| (kubernetes.time_seconds, kubernetes.min, kubernetes.max));
+        let (time_seconds, min, max) = of_slurm.or(of_kubernetes).unwrap_or_default();
         let allocation = |known: v1::Allocation| {
             let v1::Allocation { allocation, job, state, reason, node, age_seconds, left_seconds, workers } = known;
             let worker = |v1::AllocationWorker { name, is_busy }| Worker { name, is_busy };
@@ -72,14 +86,16 @@ impl From<v1::Pool> for PoolView {
         let avoided = avoided.into_iter().map(|v1::AvoidedNode { node, seconds }| Avoided { node, seconds });
         Self {
             name,
-            kind: "slurm",
+            kind,
             mode,
             reason,
             time_seconds,
             min,
             max,
             folder,
-            sbatch: sbatch_args,
+            sbatch,
+            image,
+            namespace,
             ready,
             no_allocation_because: idle,
             allocations: allocations.into_iter().map(allocation).collect(),
@@ -95,7 +111,35 @@ impl Allocation {
     }
 }
 
+impl Allocation {
+    /// What tells it from the pool's others.
+    fn short(&self) -> String {
+        self.allocation.chars().skip(16).take(8).collect()
+    }
+}
+
+/// How logs of jobs in a namespace are shown; its last word takes the job.
+fn kubectl(namespace: &str) -> String {
+    let namespace = if namespace.is_empty() { String::new() } else { format!(" --namespace {namespace}") };
+    format!("kubectl logs{namespace}")
+}
+
 impl PoolView {
+    fn named(&self, known: &Allocation) -> String {
+        match known.job {
+            Some(job) if self.kind != KUBERNETES => format!("job {job}"),
+            _ => format!("job {}", known.short()),
+        }
+    }
+
+    /// Where an allocation's log is.
+    fn log(&self, known: &Allocation) -> String {
+        match &self.namespace {
+            None => format!("logs/{}.log", known.allocation),
+            Some(namespace) => format!("`{} job/windtunnel-{}`", kubectl(namespace), known.allocation),
+        }
+    }
+
     fn count(&self, state: &str) -> usize {
         self.allocations.iter().filter(|known| known.state == state).count()
     }
@@ -104,7 +148,7 @@ impl PoolView {
 impl View for Pools {
     fn table(&self) -> String {
         if self.pools.is_empty() {
-            return "no pools: add one with `windtunnel pool add slurm`\n".to_owned();
+            return "no pools: add one with `windtunnel pool add`\n".to_owned();
         }
         let row = |pool: &PoolView| {
             let busy = pool.allocations.iter().flat_map(|known| &known.workers).filter(|worker| worker.is_busy).count();
@@ -143,28 +187,34 @@ impl View for PoolView {
             text.push_str(&format!("node {node} is avoided for {}\n", lasting(*seconds)));
         }
         for known in allocations.iter().filter(|known| known.is_silent()) {
-            let job = known.job.map(|job| format!("job {job}")).unwrap_or_default();
-            text.push_str(&wrapped(
-                &format!(
-                    "{job} has run for {}, and no worker of it is connected: see logs/{}.log",
-                    lasting(known.age_seconds),
-                    known.allocation
-                ),
-                2,
-            ));
+            let age = lasting(known.age_seconds);
+            let silent = format!("{} has run for {age}, and no worker of it is connected", self.named(known));
+            text.push_str(&wrapped(&format!("{silent}: see {}", self.log(known)), 2));
         }
-        text.push_str(&wrapped(&format!("logs and token: {folder}"), 2));
+        for (known, reason) in allocations.iter().filter_map(|known| Some((known, known.reason.split_once(": ")?))) {
+            text.push_str(&wrapped(&format!("{} waits: {}", self.named(known), reason.1), 2));
+        }
+        match &self.namespace {
+            None => text.push_str(&wrapped(&format!("logs and token: {folder}"), 2)),
+            Some(namespace) => {
+                let kubectl = kubectl(namespace);
+                text.push_str(&wrapped(&format!("logs: {kubectl} --selector windtunnel/pool={name} --prefix"), 2));
+            }
+        }
         if !allocations.is_empty() {
             let row = |known: &Allocation| {
                 let job = known.job.map_or_else(|| "-".to_owned(), |job| job.to_string());
-                let place = if known.node.is_empty() { known.reason.clone() } else { known.node.clone() };
+                // Jobs of Kubernetes have no numbers.
+                let job = if self.kind == KUBERNETES { known.short() } else { job };
+                let reason = known.reason.split(": ").next().unwrap_or_default();
+                let place = if known.node.is_empty() { reason.to_owned() } else { known.node.clone() };
                 let left = known.left_seconds.map(lasting).unwrap_or_default();
                 let busy = known.workers.iter().filter(|worker| worker.is_busy).count();
                 let workers = match known.workers.len() {
                     0 => String::new(),
                     all => format!("{busy} of {all} busy"),
                 };
-                let allocation = known.allocation.chars().skip(16).take(8).collect();
+                let allocation = known.short();
                 [job, known.state.clone(), place, lasting(known.age_seconds), left, workers, allocation]
             };
             let rows: Vec<_> = allocations.iter().map(row).collect();
@@ -246,6 +296,37 @@ mod tests {
         assert!(text.contains("logs/0011223344556677aabbccddeeff0011.log"), "{text}");
         pool.allocations[0].age_seconds = 30;
         assert!(!pool.table().contains("connected"));
+    }
+
+    #[test]
+    fn what_kubernetes_says_of_a_job_that_waits_is_shown_whole() {
+        let kubernetes = v1::KubernetesPool {
+            image: "i".to_owned(),
+            namespace: "training".to_owned(),
+            time_seconds: 28_800,
+            max: 16,
+            ..v1::KubernetesPool::default()
+        };
+        let pending = v1::Allocation {
+            allocation: "0011223344556677bbbbccddeeff0011".to_owned(),
+            job: Some(13),
+            state: "pending".to_owned(),
+            reason: "ImagePullBackOff: Back-off pulling image \"i\"".to_owned(),
+            age_seconds: 5,
+            ..v1::Allocation::default()
+        };
+        let (name, mode) = ("gpu".to_owned(), "active".to_owned());
+        let allocations = vec![pending];
+        let pool =
+            PoolView::from(v1::Pool { name, mode, kubernetes: Some(kubernetes), allocations, ..v1::Pool::default() });
+        let expected = "pool gpu is active\n\
+                        up to 16 jobs of 8 h; 0 stages ready without a worker\n\
+                        job bbbbccdd waits: Back-off pulling image \"i\"\n\
+                        logs: kubectl logs --namespace training --selector windtunnel/pool=gpu --prefix\n\
+                        \n\
+                        job       state    node              age  left  workers  allocation\n\
+                        bbbbccdd  pending  ImagePullBackOff  5 s                 bbbbccdd\n";
+        assert_eq!(pool.table(), expected);
     }
 
     #[test]

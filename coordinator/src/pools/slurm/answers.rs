@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use scheduler::pool::batch::{AllocationId, Job, JobEnd, JobId, JobState};
 
-use super::command::one_line;
+use crate::pools::batch::one_line;
 
 /// What `squeue` is asked for, as its `-o` spells it: number, state, reason, time used, time left, nodes, comment.
 pub(super) const FORMAT: &str = "%A|%T|%r|%M|%L|%N|%k";

@@ -8,6 +8,8 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::Command;
 
+use crate::pools::batch::one_line;
+
 /// What is read of a command's errors.
 const ERRORS: u64 = 16 << 10;
 
@@ -97,11 +99,6 @@ pub(super) async fn run(
     let errors: Vec<&str> = errors.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     let output = String::from_utf8_lossy(&output).into_owned();
     Ok(Said { is_success: status.success(), output, errors: one_line(&errors.join("; ")) })
-}
-
-/// Text from outside, for a log or a terminal.
-pub(super) fn one_line(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(500).collect::<String>().trim().to_owned()
 }
 
 /// Kills a process and all that it started, when it is dropped.

@@ -7,8 +7,8 @@ use scheduler::pool::batch::{Job, JobId};
 
 use super::answers::{self, FORMAT};
 use super::command::{self, CommandError};
-use super::error::SlurmError;
 use super::settings::SlurmSettings;
+use crate::pools::batch::{BatchError, Submission};
 
 /// The most that is read of `squeue`: a hundred thousand jobs.
 const QUEUE: u64 = 16 << 20;
@@ -16,21 +16,11 @@ const QUEUE: u64 = 16 << 20;
 /// The most that is read of the other commands.
 const ANSWER: u64 = 64 << 10;
 
+/// Who refuses a job that is only tested.
+const TEST: &str = "`sbatch --test-only`";
+
 /// What `sbatch --test-only` says of a job that it would take.
 const TESTED: &str = " to start at ";
-
-/// What became of a submission.
-#[derive(Debug)]
-pub(super) enum Submission {
-    Job(JobId),
-    Refused {
-        why: String,
-    },
-    /// There may be a job.
-    Open {
-        why: String,
-    },
-}
 
 /// How a job is described to `sbatch`.
 pub(super) struct Request<'a> {
@@ -85,21 +75,21 @@ impl Request<'_> {
     }
 
     /// Asks what would become of the job, and submits nothing. Returns what Slurm says of it.
-    pub(super) async fn test(&self, script: &str, patience: Duration) -> Result<String, SlurmError> {
+    pub(super) async fn test(&self, script: &str, patience: Duration) -> Result<String, BatchError> {
         let mut args = vec!["--test-only".to_owned()];
         args.extend(self.args());
         match command::run("sbatch", &args, script, patience, ANSWER).await {
             Ok(said) if said.is_success && said.errors.contains(TESTED) => Ok(said.errors),
             Ok(said) if said.is_success => {
                 let why = format!("sbatch does not say when such a job would start, but: {}", said.errors);
-                Err(SlurmError::Refused { why })
+                Err(BatchError::Refused { by: TEST, why })
             }
-            Ok(said) => Err(SlurmError::Refused { why: said.errors }),
-            Err(CommandError::Start(source)) => Err(SlurmError::NoSlurm { program: "sbatch", source }),
+            Ok(said) => Err(BatchError::Refused { by: TEST, why: said.errors }),
+            Err(CommandError::Start(source)) => Err(BatchError::NoProgram { program: "sbatch", source }),
             Err(CommandError::TookTooLong(patience)) => {
-                Err(SlurmError::TookTooLong { program: "sbatch", seconds: patience.as_secs() })
+                Err(BatchError::TookTooLong { by: "`sbatch`", seconds: patience.as_secs() })
             }
-            Err(error) => Err(SlurmError::Refused { why: in_short(&error) }),
+            Err(error) => Err(BatchError::Refused { by: TEST, why: in_short(&error) }),
         }
     }
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use scheduler::pool::batch::AllocationId;
 
-use super::folder::{ADDRESS, CA, TOKEN};
 use super::settings::SlurmSettings;
+use crate::pools::batch::{ADDRESS, CA, TOKEN};
 
 /// What a script is made of.
 pub(super) struct Script<'a> {

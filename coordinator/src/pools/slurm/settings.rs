@@ -6,6 +6,8 @@ use std::time::Duration;
 use scheduler::pool::batch::BatchSettings;
 use serde::{Deserialize, Serialize};
 
+use crate::pools::batch::InvalidSettings;
+
 /// Arguments that a user may hand through to `sbatch`, and how long each may be.
 const MOST_ARGS: usize = 64;
 const LONGEST_ARG: usize = 1024;
@@ -85,15 +87,6 @@ pub(crate) struct SlurmSettings {
     pub(crate) ca: String,
 }
 
-/// What is wrong with the settings of a pool.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
-pub(crate) enum InvalidSettings {
-    #[error("{option}: accepted: {accepted}")]
-    Value { option: &'static str, accepted: &'static str },
-    #[error("`{arg}` cannot be handed to sbatch: {why}")]
-    Arg { arg: String, why: String },
-}
-
 impl SlurmSettings {
     /// Checks everything that was asked for.
     ///
@@ -135,7 +128,7 @@ impl SlurmSettings {
     }
 
     /// The part that decides how many allocations there are.
-    pub(super) fn batch(&self, settle: Duration) -> BatchSettings {
+    pub(in crate::pools) fn batch(&self, settle: Duration) -> BatchSettings {
         BatchSettings {
             min: self.min,
             max: self.max,
@@ -144,6 +137,9 @@ impl SlurmSettings {
             idle: Duration::from_secs(self.idle_seconds),
             per_minute: self.per_minute,
             settle,
+            misses: 2,
+            // `squeue` shows a job that ended for some minutes, unless the site has set less.
+            absence_is_failure: true,
         }
     }
 
@@ -152,7 +148,7 @@ impl SlurmSettings {
         (self.time_seconds / 10).clamp(20, 180)
     }
 
-    pub(super) fn folder(&self, otherwise: PathBuf) -> PathBuf {
+    pub(in crate::pools) fn folder(&self, otherwise: PathBuf) -> PathBuf {
         if self.folder.is_empty() { otherwise } else { PathBuf::from(&self.folder) }
     }
 }
@@ -219,7 +215,7 @@ fn check_option(arg: &str) -> Result<(), InvalidSettings> {
 
 /// Settings for tests.
 #[cfg(test)]
-pub(super) fn sample() -> SlurmSettings {
+pub(in crate::pools) fn sample() -> SlurmSettings {
     SlurmSettings {
         time_seconds: 3600,
         max: 4,

@@ -12,9 +12,6 @@ use super::settings::BatchSettings;
 use super::why::Idle;
 use crate::time::Timestamp;
 
-/// An allocation that is missing from this many answers in a row is over.
-const MISSES: u32 = 2;
-
 /// Whether a pool takes on anything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
@@ -255,12 +252,13 @@ impl BatchPool {
                 self.take_in_job(now, job, load, orders);
             }
         }
-        let (settle, mut over) = (self.settings.settle, Vec::new());
+        let BatchSettings { settle, misses, .. } = self.settings;
+        let mut over = Vec::new();
         for (allocation, known) in self.allocations.iter_mut().filter(|(allocation, _)| !present.contains(*allocation))
         {
             known.misses += 1;
             let is_settled = known.job.is_some() || now >= known.intended_at + settle;
-            if known.misses >= MISSES && is_settled {
+            if known.misses >= misses && is_settled {
                 over.push(*allocation);
             }
         }
@@ -314,8 +312,8 @@ impl BatchPool {
         let Some(known) = self.allocations.remove(&allocation) else { return };
         let is_its_own = match end {
             JobEnd::Completed | JobEnd::Failed => true,
-            // Without a word of how it ended, one that had begun to run probably failed.
-            JobEnd::Gone => known.used().is_some(),
+            // There is no word of how it ended.
+            JobEnd::Gone => self.settings.absence_is_failure && known.used().is_some(),
             JobEnd::Stopped => false,
         };
         let ran = used.or(known.used()).unwrap_or_default();

@@ -18,6 +18,10 @@ pub struct BatchSettings {
     pub per_minute: u32,
     /// How long a submission whose answer was lost may take to show up in the queue.
     pub settle: Duration,
+    /// An allocation that is missing from this many answers in a row is over.
+    pub misses: u32,
+    /// Whether a job that ran and is missing probably failed: the system forgets jobs soon after their end.
+    pub absence_is_failure: bool,
 }
 
 impl BatchSettings {

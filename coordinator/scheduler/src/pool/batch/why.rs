@@ -41,7 +41,7 @@ impl fmt::Display for Idle {
             Self::Backlog { waiting } => write!(f, "{waiting} in the queue, as many as --backlog allows"),
             Self::Rate { per_minute } => write!(f, "{per_minute} were submitted within a minute, the limit of --rate"),
             Self::Refused { seconds, why } => write!(f, "refused, tried again in {seconds} s: {why}"),
-            Self::Away => f.write_str("Slurm does not answer"),
+            Self::Away => f.write_str("the batch system does not answer"),
         }
     }
 }

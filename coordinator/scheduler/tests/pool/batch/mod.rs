@@ -25,6 +25,8 @@ fn settings() -> BatchSettings {
         idle: Duration::from_secs(300),
         per_minute: 100,
         settle: Duration::from_secs(30),
+        misses: 2,
+        absence_is_failure: true,
     }
 }
 

@@ -84,6 +84,8 @@ fn settings() -> BatchSettings {
         idle: Duration::from_secs(60),
         per_minute: 6,
         settle: Duration::from_secs(30),
+        misses: 2,
+        absence_is_failure: true,
     }
 }
 

@@ -2,18 +2,18 @@
 
 use tokio::time::Instant;
 
-use super::settings::SlurmSettings;
+use super::settings::Settings;
 
 /// The pools as they were at some time.
 #[derive(Debug, Clone)]
 pub(super) struct Seen {
     pub(super) at: Instant,
-    pub(super) pools: Vec<SlurmPoolView>,
+    pub(super) pools: Vec<BatchPoolView>,
 }
 
 impl Seen {
     /// The pools, with what has become older since.
-    pub(super) fn as_of_now(&self) -> Vec<SlurmPoolView> {
+    pub(super) fn as_of_now(&self) -> Vec<BatchPoolView> {
         let since = self.at.elapsed().as_secs();
         let mut pools = self.pools.clone();
         for pool in &mut pools {
@@ -29,13 +29,13 @@ impl Seen {
 
 /// A pool and its allocations.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct SlurmPoolView {
+pub(crate) struct BatchPoolView {
     pub(crate) name: String,
     /// `active`, `paused`, `draining` or `removing`.
     pub(crate) mode: String,
     /// Why it is in that mode; may be empty.
     pub(crate) reason: String,
-    pub(crate) settings: SlurmSettings,
+    pub(crate) settings: Settings,
     pub(crate) folder: String,
     /// Stages and evaluations that could start now if there were workers for them.
     pub(crate) ready: usize,
@@ -50,11 +50,11 @@ pub(crate) struct SlurmPoolView {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct AllocationView {
     pub(crate) allocation: String,
-    /// Slurm's number, once it is known.
+    /// The batch system's number, once it is known.
     pub(crate) job: Option<u64>,
     /// `submitting`, `pending`, `running` or `cancelled`.
     pub(crate) state: &'static str,
-    /// Why it waits, in Slurm's word.
+    /// Why it waits, in the batch system's word.
     pub(crate) reason: String,
     pub(crate) node: String,
     pub(crate) age_seconds: u64,
@@ -67,8 +67,8 @@ pub(crate) struct AllocationView {
 mod tests {
     use std::time::Duration;
 
-    use super::super::settings::sample;
     use super::*;
+    use crate::pools::slurm::sample;
 
     #[tokio::test(start_paused = true)]
     async fn ages_are_those_of_now_and_not_of_the_last_look() {
@@ -82,11 +82,11 @@ mod tests {
             left_seconds: Some(60),
             workers: Vec::new(),
         };
-        let pool = SlurmPoolView {
+        let pool = BatchPoolView {
             name: "gpu".to_owned(),
             mode: "active".to_owned(),
             reason: String::new(),
-            settings: sample(),
+            settings: Settings::Slurm(sample()),
             folder: String::new(),
             ready: 0,
             idle: String::new(),

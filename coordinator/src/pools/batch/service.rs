@@ -7,12 +7,13 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::SlurmOptions;
-use super::error::SlurmError;
+use super::BatchOptions;
+use super::error::BatchError;
 use super::keeper::Keeper;
-use super::pool::{KIND, Kept};
-use super::settings::SlurmSettings;
-use super::view::{Seen, SlurmPoolView};
+use super::pool::Kept;
+use super::settings::Settings;
+use super::system::Grounds;
+use super::view::{BatchPoolView, Seen};
 use crate::driver::DriverHandle;
 use crate::store::{Store, StoreError};
 
@@ -34,41 +35,35 @@ pub(crate) enum Change {
 /// A pool that was added.
 #[derive(Debug)]
 pub(crate) struct Added {
-    pub(crate) view: SlurmPoolView,
-    /// What `sbatch --test-only` says of such a job.
+    pub(crate) view: BatchPoolView,
+    /// What the batch system says of such a job.
     pub(crate) said: String,
-    /// The script of an allocation.
+    /// The script or manifest of an allocation.
     pub(crate) script: String,
 }
 
 pub(super) enum Request {
-    Add { name: String, settings: Box<SlurmSettings>, reply: oneshot::Sender<Result<Added, SlurmError>> },
-    Change { name: String, change: Change, reply: oneshot::Sender<Result<SlurmPoolView, SlurmError>> },
+    Add { name: String, settings: Box<Settings>, reply: oneshot::Sender<Result<Added, BatchError>> },
+    Change { name: String, change: Change, reply: oneshot::Sender<Result<BatchPoolView, BatchError>> },
 }
 
 /// What surrounds the pools of a coordinator.
 #[derive(Clone)]
 pub(crate) struct Surroundings {
-    pub(crate) options: SlurmOptions,
+    pub(crate) grounds: Grounds,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) driver: DriverHandle,
-    /// Where workers dial, unless a pool says otherwise.
-    pub(crate) dial: String,
-    /// Where pools have their folders, unless a pool says otherwise.
-    pub(crate) folders: PathBuf,
-    /// The program that workers run, unless a pool says otherwise.
-    pub(crate) program: PathBuf,
 }
 
-/// The pools of Slurm jobs. Cheap to clone.
+/// The pools of batch jobs. Cheap to clone.
 #[derive(Debug, Clone)]
-pub(crate) struct SlurmPools {
+pub(crate) struct BatchPools {
     views: watch::Receiver<Seen>,
     /// None in a coordinator that keeps no pools.
     requests: Option<mpsc::Sender<Request>>,
 }
 
-impl SlurmPools {
+impl BatchPools {
     /// Keeps the pools of the store until the coordinator stops. Their jobs outlive it.
     ///
     /// # Errors
@@ -78,52 +73,51 @@ impl SlurmPools {
         let (publish, views) = watch::channel(Seen { at: Instant::now(), pools: Vec::new() });
         let (requests, received) = mpsc::channel(WAITING);
         let keeper = Keeper::new(surroundings, received, publish).await?;
-        alarm.spawn("the keeper of the pools of Slurm jobs", keeper.keep(stop));
+        alarm.spawn("the keeper of the pools of batch jobs", keeper.keep(stop));
         Ok(Self { views, requests: Some(requests) })
     }
 
-    /// Only shows the pools of the store, as they were added: nobody asks Slurm.
+    /// Only shows the pools of the store, as they were added: nobody asks a batch system.
     ///
     /// # Errors
     /// If the store cannot be read.
     pub(crate) async fn look(store: &dyn Store) -> Result<Self, StoreError> {
         let allocations = store.allocations().await?;
-        let rows = store.pools().await?.into_iter().filter(|row| row.kind == KIND);
-        let restored = rows.filter_map(|row| {
-            let folders = PathBuf::new();
-            Kept::restore(row, &allocations, &folders, SlurmOptions::default().settle).ok()
-        });
+        let (options, dial) = (BatchOptions::default(), String::new());
+        let grounds = Grounds { options, dial, folders: PathBuf::new(), program: PathBuf::new() };
+        let rows = store.pools().await?.into_iter();
+        let restored = rows.filter_map(|row| Kept::restore(row, &allocations, &grounds).ok());
         let now = super::keeper::now();
         let view = |kept: Kept| {
             let idle = "no coordinator keeps the pool: start `windtunnel serve`".to_owned();
-            SlurmPoolView { idle, ..kept.view(now) }
+            BatchPoolView { idle, ..kept.view(now) }
         };
         let (_, views) = watch::channel(Seen { at: Instant::now(), pools: restored.map(view).collect() });
         Ok(Self { views, requests: None })
     }
 
-    /// The pools, by name, as they were when Slurm or a worker was heard last; ages are those of now.
-    pub(crate) fn list(&self) -> Vec<SlurmPoolView> {
+    /// The pools, by name, as they were when a batch system or a worker was heard last; ages are those of now.
+    pub(crate) fn list(&self) -> Vec<BatchPoolView> {
         self.views.borrow().as_of_now()
     }
 
-    /// Adds a pool, once `sbatch --test-only` has accepted one of its jobs.
-    pub(crate) async fn add(&self, name: String, settings: SlurmSettings) -> Result<Added, SlurmError> {
+    /// Adds a pool, once its batch system has accepted a job like those of the pool, which is not submitted.
+    pub(crate) async fn add(&self, name: String, settings: Settings) -> Result<Added, BatchError> {
         settings.check(&name)?;
         self.ask(|reply| Request::Add { name, settings: Box::new(settings), reply }).await
     }
 
-    pub(crate) async fn change(&self, name: String, change: Change) -> Result<SlurmPoolView, SlurmError> {
+    pub(crate) async fn change(&self, name: String, change: Change) -> Result<BatchPoolView, BatchError> {
         self.ask(|reply| Request::Change { name, change, reply }).await
     }
 
     async fn ask<T>(
         &self,
-        request: impl FnOnce(oneshot::Sender<Result<T, SlurmError>>) -> Request,
-    ) -> Result<T, SlurmError> {
-        let requests = self.requests.as_ref().ok_or(SlurmError::NotServing)?;
+        request: impl FnOnce(oneshot::Sender<Result<T, BatchError>>) -> Request,
+    ) -> Result<T, BatchError> {
+        let requests = self.requests.as_ref().ok_or(BatchError::NotServing)?;
         let (reply, answer) = oneshot::channel();
-        requests.send(request(reply)).await.map_err(|_| SlurmError::Stopping)?;
-        answer.await.map_err(|_| SlurmError::Stopping)?
+        requests.send(request(reply)).await.map_err(|_| BatchError::Stopping)?;
+        answer.await.map_err(|_| BatchError::Stopping)?
     }
 }

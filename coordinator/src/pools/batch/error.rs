@@ -3,12 +3,11 @@
 use std::io;
 use std::path::PathBuf;
 
-use super::settings::InvalidSettings;
 use crate::store::StoreError;
 
 /// Why a request about a pool is not met.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum SlurmError {
+pub(crate) enum BatchError {
     #[error("no pool is called `{name}`: see `windtunnel pool list`")]
     Unknown { name: String },
     #[error("there is a pool `{name}` already: remove it first, or choose another name")]
@@ -17,16 +16,28 @@ pub(crate) enum SlurmError {
     Invalid(#[from] InvalidSettings),
     #[error("this coordinator does not keep running: start `windtunnel serve`, and add the pool to that")]
     NotServing,
-    #[error("`sbatch --test-only` refuses such a job: {why}")]
-    Refused { why: String },
+    /// By a command, or a server.
+    #[error("{by} refuses such a job: {why}")]
+    Refused { by: &'static str, why: String },
     #[error("cannot run `{program}` on the coordinator's machine")]
-    NoSlurm { program: &'static str, source: io::Error },
-    #[error("`{program}` did not answer within {seconds} s")]
-    TookTooLong { program: &'static str, seconds: u64 },
+    NoProgram { program: &'static str, source: io::Error },
+    #[error("{by} did not answer within {seconds} s")]
+    TookTooLong { by: &'static str, seconds: u64 },
     #[error("cannot write {}", .path.display())]
     Folder { path: PathBuf, source: io::Error },
     #[error("cannot write what is known of the pool")]
     Store(#[from] StoreError),
     #[error("the coordinator stops")]
     Stopping,
+}
+
+/// What is wrong with the settings of a pool.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub(crate) enum InvalidSettings {
+    #[error("{option}: accepted: {accepted}")]
+    Value { option: &'static str, accepted: &'static str },
+    #[error("`{arg}` cannot be handed to sbatch: {why}")]
+    Arg { arg: String, why: String },
+    #[error("--pod-spec: {why}")]
+    PodSpec { why: String },
 }

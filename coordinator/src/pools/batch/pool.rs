@@ -1,21 +1,19 @@
 //! One pool: what is stored of it, what is decided of it, and how it looks.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use scheduler::pool::batch::{AllocationId, BatchPool, JobId, Load, LoadWorker, Mode, Phase};
+use scheduler::pool::batch::{AllocationId, BatchPool, Idle, JobId, Load, LoadWorker, Mode, Phase};
 use scheduler::{Slot, Timestamp};
 use vocabulary::WorkerId;
 
 use super::folder::Folder;
-use super::settings::SlurmSettings;
-use super::view::{AllocationView, SlurmPoolView};
+use super::settings::Settings;
+use super::system::{Grounds, Purpose, System, system};
+use super::view::{AllocationView, BatchPoolView};
 use crate::driver::view::View;
 use crate::store::{AllocationRow, PoolRow};
-
-/// The kind of such pools in the store.
-pub(super) const KIND: &str = "slurm";
 
 /// How long an allocation takes to start at least. Work that becomes ready meanwhile is worth one.
 const START: Duration = Duration::from_secs(30);
@@ -23,9 +21,12 @@ const START: Duration = Duration::from_secs(30);
 /// A pool, as it is kept.
 pub(super) struct Kept {
     pub(super) row: PoolRow,
-    pub(super) settings: SlurmSettings,
+    pub(super) settings: Settings,
     pub(super) mark: [u8; 8],
     pub(super) folder: Folder,
+    pub(super) system: Arc<dyn System>,
+    /// Why the system gave no answer to the last look; empty if it did.
+    pub(super) away: String,
     pub(super) pool: BatchPool,
     pub(super) load: Load,
     /// Names of the workers in the load.
@@ -35,6 +36,8 @@ pub(super) struct Kept {
 /// What is wrong with a stored pool.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Unreadable {
+    #[error("this version has no pools of the kind `{0}`")]
+    Kind(String),
     #[error("its settings cannot be read")]
     Settings(#[from] serde_json::Error),
     #[error("its mark `{0}` is not 16 hexadecimal digits")]
@@ -42,22 +45,20 @@ pub(super) enum Unreadable {
 }
 
 impl Kept {
-    /// A pool of the store, with its allocations. `folders` is where pools without a folder of their own have theirs.
-    pub(super) fn restore(
-        row: PoolRow,
-        allocations: &[AllocationRow],
-        folders: &std::path::Path,
-        settle: Duration,
-    ) -> Result<Self, Unreadable> {
-        let settings: SlurmSettings = serde_json::from_str(&row.settings)?;
+    /// A pool of the store, with its allocations.
+    pub(super) fn restore(row: PoolRow, allocations: &[AllocationRow], grounds: &Grounds) -> Result<Self, Unreadable> {
+        let settings = Settings::read(&row.kind, &row.settings).ok_or_else(|| Unreadable::Kind(row.kind.clone()))??;
         let mark = u64::from_str_radix(&row.mark, 16).map_err(|_| Unreadable::Mark(row.mark.clone()))?.to_be_bytes();
         let own = allocations.iter().filter(|allocation| allocation.pool == row.name);
         let recorded = own.filter_map(|AllocationRow { allocation, intended_at_ms, job, .. }| {
             Some((allocation.parse().ok()?, Timestamp(*intended_at_ms), job.map(JobId)))
         });
-        let pool = BatchPool::new(settings.batch(settle), mark, mode_of(&row.mode), recorded);
-        let folder = Folder::at(settings.folder(PathBuf::from(folders).join(&row.name)));
-        Ok(Self { row, settings, mark, folder, pool, load: Load::default(), names: BTreeMap::new() })
+        let pool = BatchPool::new(settings.batch(grounds), mark, mode_of(&row.mode), recorded);
+        let folder = Folder::at(settings.folder(grounds.folders.join(&row.name)));
+        let purpose = Purpose { pool: row.name.clone(), mark, folder: folder.clone(), grounds: grounds.clone() };
+        let (system, away) = (system(&settings, purpose), String::new());
+        let (load, names) = (Load::default(), BTreeMap::new());
+        Ok(Self { row, settings, mark, folder, system, away, pool, load, names })
     }
 
     /// Whether it goes once it is empty.
@@ -69,7 +70,7 @@ impl Kept {
     pub(super) fn coming(&self) -> usize {
         let is_coming = |known: &scheduler::pool::batch::BatchAllocation| !known.has_said_hello && !known.is_cancelled;
         let coming = self.pool.allocations().filter(|(_, known)| is_coming(known)).count();
-        coming * self.settings.workers_per_allocation as usize
+        coming * self.settings.workers_per_allocation() as usize
     }
 
     /// Takes in what work there is, of which others bring workers for `taken`. Of the workers that name this pool, only those
@@ -108,7 +109,7 @@ impl Kept {
         (is_of_pool && allocation.mark() == self.mark).then_some(allocation)
     }
 
-    pub(super) fn view(&self, now: Timestamp) -> SlurmPoolView {
+    pub(super) fn view(&self, now: Timestamp) -> BatchPoolView {
         let allocations = self.pool.allocations().map(|(allocation, known)| {
             let (state, reason, left) = match &known.phase {
                 _ if known.is_cancelled => ("cancelled", String::new(), None),
@@ -117,7 +118,7 @@ impl Kept {
                 Phase::Running { left, .. } => ("running", String::new(), *left),
             };
             let own: Vec<_> = self.load.workers.iter().filter(|(_, worker)| worker.allocation == allocation).collect();
-            // Its worker is heard before Slurm is asked again.
+            // Its worker is heard before the system is asked again.
             let state = if state == "pending" && !own.is_empty() { "running" } else { state };
             let name = |worker: &WorkerId| self.names.get(worker).cloned().unwrap_or_default();
             AllocationView {
@@ -132,16 +133,25 @@ impl Kept {
             }
         });
         let avoided = self.pool.nodes().avoided(now);
-        SlurmPoolView {
+        BatchPoolView {
             name: self.row.name.clone(),
             mode: self.row.mode.clone(),
             reason: self.row.reason.clone(),
             settings: self.settings.clone(),
             folder: self.folder.path().display().to_string(),
             ready: self.load.ready.values().sum(),
-            idle: self.pool.why_idle(now, &self.load).map(|why| why.to_string()).unwrap_or_default(),
+            idle: self.pool.why_idle(now, &self.load).map(|why| self.in_words(&why)).unwrap_or_default(),
             allocations: allocations.collect(),
             avoided: avoided.map(|(node, until)| (node.to_owned(), until.since(now).as_secs())).collect(),
+        }
+    }
+
+    /// Why nothing is submitted, with the system's name.
+    fn in_words(&self, why: &Idle) -> String {
+        match why {
+            Idle::Away if self.away.is_empty() => format!("{} has not answered yet", self.system.name()),
+            Idle::Away => format!("{} does not answer: {}", self.system.name(), self.away),
+            why => why.to_string(),
         }
     }
 }

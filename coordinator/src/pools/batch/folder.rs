@@ -9,15 +9,14 @@ use dial::Secret;
 use rustix::process::getuid;
 use scheduler::pool::batch::AllocationId;
 
-use super::command::one_line;
-use super::error::SlurmError;
+use super::error::BatchError;
 
 /// The worker's token, for its owner alone.
-pub(super) const TOKEN: &str = "token";
+pub(in crate::pools) const TOKEN: &str = "token";
 /// Where the coordinator is dialled.
-pub(super) const ADDRESS: &str = "coordinator";
+pub(in crate::pools) const ADDRESS: &str = "coordinator";
 /// Certificates that verify it.
-pub(super) const CA: &str = "ca.pem";
+pub(in crate::pools) const CA: &str = "ca.pem";
 const LOGS: &str = "logs";
 /// Says whose folder it is: the mark of the pool.
 const MARKER: &str = "windtunnel-pool";
@@ -29,20 +28,20 @@ const KEPT_LOGS: usize = 200;
 const TAIL: u64 = 4096;
 
 #[derive(Debug, Clone)]
-pub(super) struct Folder(PathBuf);
+pub(in crate::pools) struct Folder(PathBuf);
 
 impl Folder {
     pub(super) fn at(path: PathBuf) -> Self {
         Self(path)
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub(in crate::pools) fn path(&self) -> &Path {
         &self.0
     }
 
     /// Makes it, for its owner alone and the pool with this mark. One that is there has to be empty, this pool's, or that of a
     /// pool that was removed: whatever else is in it is somebody's.
-    pub(super) fn make(&self, mark: &str) -> Result<(), SlurmError> {
+    pub(super) fn make(&self, mark: &str) -> Result<(), BatchError> {
         let make = || -> io::Result<()> {
             DirBuilder::new().recursive(true).mode(0o700).create(&self.0)?;
             // The storage may be open to others, who could have made it first.
@@ -65,24 +64,24 @@ impl Folder {
             self.put(MARKER, mark)?;
             DirBuilder::new().recursive(true).mode(0o700).create(self.0.join(LOGS))
         };
-        make().map_err(|source| SlurmError::Folder { path: self.0.clone(), source })
+        make().map_err(|source| BatchError::Folder { path: self.0.clone(), source })
     }
 
     /// The token, if it is there.
-    pub(super) fn token(&self) -> Option<Secret> {
+    pub(in crate::pools) fn token(&self) -> Option<Secret> {
         let text = fs::read_to_string(self.0.join(TOKEN)).ok()?;
         Some(text.trim()).filter(|text| !text.is_empty()).map(Secret::new)
     }
 
-    pub(super) fn write_token(&self, token: &Secret) -> Result<(), SlurmError> {
+    pub(super) fn write_token(&self, token: &Secret) -> Result<(), BatchError> {
         self.write(TOKEN, token.expose())
     }
 
-    pub(super) fn write_address(&self, address: &str) -> Result<(), SlurmError> {
+    pub(super) fn write_address(&self, address: &str) -> Result<(), BatchError> {
         self.write(ADDRESS, address)
     }
 
-    pub(super) fn write_ca(&self, ca: &str) -> Result<(), SlurmError> {
+    pub(super) fn write_ca(&self, ca: &str) -> Result<(), BatchError> {
         self.write(CA, ca)
     }
 
@@ -92,12 +91,13 @@ impl Folder {
         let _ = fs::remove_file(self.0.join(ADDRESS));
     }
 
-    pub(super) fn log(&self, allocation: AllocationId) -> PathBuf {
+    pub(in crate::pools) fn log(&self, allocation: AllocationId) -> PathBuf {
         self.0.join(LOGS).join(format!("{allocation}.log"))
     }
 
-    /// The last line of an allocation's log; empty if it has none.
-    pub(super) fn last_log_line(&self, allocation: AllocationId) -> String {
+    /// The last line of an allocation's log; empty if it has none. What is said by `others`, such as the batch system, says less
+    /// than what the program said before.
+    pub(in crate::pools) fn last_log_line(&self, allocation: AllocationId, others: &[&str]) -> String {
         let tail = || -> io::Result<Vec<u8>> {
             let mut log = File::open(self.log(allocation))?;
             let end = log.metadata()?.len();
@@ -109,14 +109,13 @@ impl Folder {
         let tail = tail().unwrap_or_default();
         let tail = String::from_utf8_lossy(&tail);
         let lines = || tail.lines().map(str::trim).filter(|line| !line.is_empty());
-        // What Slurm adds says less than what the program said before.
-        let of_slurm = |line: &&str| line.starts_with("srun: ") || line.starts_with("slurmstepd: ");
-        let last = lines().rfind(|line| !of_slurm(line)).or_else(|| lines().next_back());
+        let is_of_others = |line: &&str| others.iter().any(|other| line.starts_with(other));
+        let last = lines().rfind(|line| !is_of_others(line)).or_else(|| lines().next_back());
         one_line(last.unwrap_or_default())
     }
 
     /// Deletes the oldest logs beyond the most that are kept.
-    pub(super) fn prune_logs(&self) {
+    pub(in crate::pools) fn prune_logs(&self) {
         let Ok(entries) = fs::read_dir(self.0.join(LOGS)) else { return };
         let changed = |entry: io::Result<fs::DirEntry>| {
             let entry = entry.ok()?;
@@ -133,8 +132,8 @@ impl Folder {
         }
     }
 
-    fn write(&self, name: &str, text: &str) -> Result<(), SlurmError> {
-        self.put(name, text).map_err(|source| SlurmError::Folder { path: self.0.join(name), source })
+    fn write(&self, name: &str, text: &str) -> Result<(), BatchError> {
+        self.put(name, text).map_err(|source| BatchError::Folder { path: self.0.join(name), source })
     }
 
     /// Writes a file whole or not at all, for its owner alone.
@@ -147,6 +146,11 @@ impl Folder {
         file.sync_all()?;
         fs::rename(&beside, &path)
     }
+}
+
+/// Text from outside, for a log or a terminal.
+pub(in crate::pools) fn one_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(500).collect::<String>().trim().to_owned()
 }
 
 #[cfg(test)]
@@ -167,13 +171,13 @@ mod tests {
         assert_eq!(mode(&folder.path().join(TOKEN)), 0o600);
         assert_eq!(folder.token().expect("it is there").expose(), "second");
         let allocation = AllocationId([1; 16]);
-        assert_eq!(folder.last_log_line(allocation), "");
+        assert_eq!(folder.last_log_line(allocation, &[]), "");
         fs::write(
             folder.log(allocation),
             "a\nerror: no \x1b[1mdevice\n\nsrun: error: n1: task 0: Exited with exit code 78\n",
         )
         .expect("it is written");
-        assert_eq!(folder.last_log_line(allocation), "error: no  [1mdevice");
+        assert_eq!(folder.last_log_line(allocation, &["srun: "]), "error: no  [1mdevice");
         assert!(folder.make("0022").is_err(), "it is another pool's");
         folder.make("0011").expect("it is this one's");
         folder.close();

@@ -1,0 +1,78 @@
+//! Why the server gave no answer, or another than was asked for.
+
+use std::error::Error;
+use std::time::Duration;
+
+/// The most of a server's sentence that is repeated.
+const LONGEST: usize = 600;
+
+/// What became of a request that did not succeed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum KubernetesError {
+    /// Its own message, for people.
+    #[error("the server refuses ({code}): {message}{}", advice(*.code))]
+    Refused { code: u16, message: String },
+    #[error("the server fails ({code}): {message}")]
+    Fails { code: u16, message: String },
+    #[error("no answer within {0:?}")]
+    TookTooLong(Duration),
+    #[error("no answer: {0}")]
+    Severed(String),
+    #[error("the answer cannot be read: {0}")]
+    Unreadable(String),
+    #[error("the answer is longer than {0} bytes")]
+    TooLong(usize),
+    #[error("the list changed {0} times while it was read")]
+    Changes(u32),
+    #[error("cannot find the cluster: {0}; name a context of the kubeconfig, or run the coordinator in the cluster")]
+    NoCluster(String),
+}
+
+impl KubernetesError {
+    /// Of a status and the body that came with it.
+    pub(super) fn of_status(code: u16, body: &[u8]) -> Self {
+        let status: Option<serde_json::Value> = serde_json::from_slice(body).ok();
+        let said = status.as_ref().and_then(|status| status.get("message")?.as_str());
+        let message = said.map_or_else(|| String::from_utf8_lossy(body).into_owned(), str::to_owned);
+        let message: String = message.chars().map(|c| if c.is_control() { ' ' } else { c }).take(LONGEST).collect();
+        if code >= 500 { Self::Fails { code, message } } else { Self::Refused { code, message } }
+    }
+
+    /// Of an error of the client, with its causes. It names addresses and reasons, and no token.
+    pub(super) fn severed(error: &kube::Error) -> Self {
+        let mut words = error.to_string();
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            let said = error.to_string();
+            if !words.contains(&said) {
+                words = format!("{words}: {said}");
+            }
+            cause = error.source();
+        }
+        Self::Severed(words.chars().map(|c| if c.is_control() { ' ' } else { c }).take(LONGEST).collect())
+    }
+
+    /// Whether the server answered with this status.
+    pub(super) fn is(&self, status: u16) -> bool {
+        matches!(self, Self::Refused { code, .. } | Self::Fails { code, .. } if *code == status)
+    }
+
+    /// Whether the server may have done what was asked all the same.
+    pub(super) fn leaves_open(&self) -> bool {
+        match self {
+            Self::Refused { .. } | Self::NoCluster(_) | Self::Changes(_) => false,
+            Self::Fails { .. } | Self::TookTooLong(_) | Self::Severed(_) | Self::Unreadable(_) | Self::TooLong(_) => {
+                true
+            }
+        }
+    }
+}
+
+/// What to do about a refusal, where its message does not say so.
+fn advice(code: u16) -> &'static str {
+    match code {
+        401 => "; renew the credentials of the kubeconfig or of the service account",
+        403 => "; deploy/kubernetes/base/rbac.yaml has the rights that a pool needs",
+        _ => "",
+    }
+}

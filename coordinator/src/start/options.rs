@@ -185,3 +185,42 @@ impl StartError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Term;
+
+    #[test]
+    fn a_start_is_tried_again_only_where_that_may_help() {
+        let store = |source| StartError::Store { place: "postgres://db-1/wt".to_owned(), source };
+        let listen = |kind| StartError::Listen {
+            listen: SocketAddr::from(([127, 0, 0, 1], 7450)),
+            source: io::Error::from(kind),
+        };
+        let (address, data_dir) = ("file:///shared".to_owned(), PathBuf::from("/data"));
+        let passing = [
+            store(StoreError::TermOver { term: Term::NONE }),
+            StartError::Restore(RestoreStateError::TakeOver(StoreError::TermOver { term: Term::NONE })),
+            StartError::Storage(StorageRefusal::Unmarked { address: address.clone(), data_dir: data_dir.clone() }),
+            listen(ErrorKind::AddrInUse),
+            StartError::DataDir { data_dir: data_dir.clone(), source: io::Error::from(ErrorKind::StorageFull) },
+        ];
+        for error in passing {
+            assert!(error.may_pass(), "{error}");
+            assert!(StartError::GivenUp(Box::new(error)).may_pass());
+        }
+        let lasting = [
+            store(StoreError::Newer { found: 9, known: 1 }),
+            store(StoreError::OtherSchema { version: 1 }),
+            StartError::Restore(RestoreStateError::Read(StoreError::LogCut { last: 1, end: 2 })),
+            StartError::Storage(StorageRefusal::Foreign { address, data_dir: data_dir.clone() }),
+            StartError::Announce(AnnounceError::Occupied { file: data_dir.clone() }),
+            listen(ErrorKind::PermissionDenied),
+            StartError::DataDir { data_dir, source: io::Error::from(ErrorKind::PermissionDenied) },
+        ];
+        for error in lasting {
+            assert!(!error.may_pass(), "{error}");
+        }
+    }
+}

@@ -49,10 +49,11 @@ impl Kubelet {
                     let found = objects.iter().find(|known| !wanted.is_null() && known["metadata"]["name"] == *wanted);
                     found.map(|known| known[key].clone()).unwrap_or_default()
                 };
-                for data in [of("configMap", config_maps, "data"), of("secret", secrets, "stringData")] {
+                let is_encoded = !source["secret"].is_null();
+                for data in [of("configMap", config_maps, "data"), of("secret", secrets, "data")] {
                     let mode =
                         u32::try_from(volume["projected"]["defaultMode"].as_u64().expect("a mode")).expect("small");
-                    write(&folder, &data, mode);
+                    write(&folder, &data, mode, is_encoded);
                 }
             }
             mounts.push((path.to_owned(), folder.display().to_string()));
@@ -112,11 +113,29 @@ impl Kubelet {
     }
 }
 
-fn write(folder: &Path, data: &Value, mode: u32) {
-    for (name, text) in data.as_object().into_iter().flatten() {
+fn write(folder: &Path, data: &Value, mode: u32, is_encoded: bool) {
+    for (name, value) in data.as_object().into_iter().flatten() {
+        let value = value.as_str().expect("a text");
+        let bytes = if is_encoded { decoded(value) } else { value.as_bytes().to_vec() };
         let mut file = File::options().write(true).create_new(true).mode(mode).open(folder.join(name)).expect("made");
-        std::io::Write::write_all(&mut file, text.as_str().expect("a text").as_bytes()).expect("written");
+        std::io::Write::write_all(&mut file, &bytes).expect("written");
     }
+}
+
+/// Bytes in base64.
+pub(crate) fn decoded(text: &str) -> Vec<u8> {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let (mut bytes, mut held, mut bits) = (Vec::new(), 0_u32, 0);
+    for digit in text.bytes().filter(|digit| *digit != b'=') {
+        let place = DIGITS.iter().position(|known| *known == digit).expect("base64");
+        held = (held << 6) | u32::try_from(place).expect("small");
+        bits += 6;
+        if bits >= 8 {
+            bits -= 8;
+            bytes.push(u8::try_from((held >> bits) & 0xff).expect("a byte"));
+        }
+    }
+    bytes
 }
 
 fn text(value: &Value) -> String {

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::api::{Api, Fault};
 use crate::cluster::{NODES, avoided};
+use crate::kubelet::decoded;
 use crate::schema::assert_all_valid;
 use crate::site::Site;
 use crate::support::process::wait_for;
@@ -31,7 +32,8 @@ fn assert_token_is_hidden(api: &Api, place: &Place, others: &[String]) {
     let token = fs::read_to_string(place.path("data/pools/main/token")).expect("it is there");
     let (_, secret) = token.trim().rsplit_once('_').expect("a public part and a secret");
     let is_secret = |object: &&Value| object["kind"] == "Secret";
-    assert!(api.received().iter().filter(is_secret).any(|object| object.to_string().contains(secret)));
+    let token_of = |object: &Value| decoded(object["data"]["token"].as_str().expect("a text"));
+    assert!(api.received().iter().filter(is_secret).any(|object| token_of(object) == token.trim().as_bytes()));
     let mut texts: Vec<String> = others.to_vec();
     texts.extend(api.received().iter().filter(|object| object["kind"] != "Secret").map(Value::to_string));
     for entry in fs::read_dir("/proc").expect("this is Linux").flatten() {

@@ -71,7 +71,7 @@ impl<'a> Site<'a> {
         })
     }
 
-    /// Waits for a pod with a worker that has work, and is none of these. Returns it.
+    /// Waits for a pod with a worker that has work, other than these. Returns it.
     pub(crate) fn wait_for_busy(&self, name: &str, besides: &[&str]) -> String {
         wait_for("a worker to have work", || {
             thread::sleep(Duration::from_millis(200));

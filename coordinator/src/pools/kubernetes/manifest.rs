@@ -1,5 +1,6 @@
 //! The objects of a pool, as Kubernetes takes them.
 
+use k8s_openapi::ByteString;
 use scheduler::pool::batch::AllocationId;
 use serde_json::{Map, Value, json};
 
@@ -60,7 +61,8 @@ impl Manifest<'_> {
             "kind": "Secret",
             "metadata": self.metadata(&self.name(), Some(owner)),
             "type": "Opaque",
-            "stringData": { TOKEN: token },
+            // Not `stringData`, whose owner is not kept track of where objects are applied.
+            "data": { TOKEN: ByteString(token.as_bytes().to_vec()) },
         })
     }
 
@@ -301,8 +303,8 @@ mod tests {
     fn the_token_is_in_the_secret_alone() {
         let settings = sample();
         let manifest = Manifest { pool: "gpu", mark: [1; 8], settings: &settings, namespace: "" };
-        assert!(manifest.secret("hush", "uid-1").to_string().contains("hush"));
+        assert_eq!(manifest.secret("hush", "uid-1")["data"][TOKEN], "aHVzaA==");
         let others = [manifest.config_map("http://a:1"), job(&settings, &[]).expect("it is sound")];
-        assert!(others.iter().all(|other| !other.to_string().contains("hush")));
+        assert!(others.iter().all(|other| !other.to_string().contains("aHVzaA")));
     }
 }

@@ -128,10 +128,9 @@ impl System for Kubernetes {
         self.purpose.grounds.options.kubernetes
     }
 
-    /// One list for all pools of a namespace whose workers stay for the same time.
+    /// Each pool has lists of its own, which are short.
     fn queue_name(&self) -> String {
-        let KubernetesSettings { context, namespace, time_seconds, .. } = &self.settings;
-        format!("kubernetes/{context}/{namespace}/{time_seconds}")
+        format!("kubernetes/{}", self.purpose.pool)
     }
 
     fn script(&self, allocation: AllocationId) -> String {

@@ -234,9 +234,12 @@ impl Cluster {
         let avoided = avoided(pod);
         let node = NODES.into_iter().find(|node| !avoided.contains(*node)).filter(|_| !self.is_full);
         let Some(node) = node else {
+            let message = match self.is_full {
+                true => "0/2 nodes are available: 2 Insufficient nvidia.com/gpu.",
+                false => "0/2 nodes are available: 2 node(s) didn't match Pod's node affinity/selector.",
+            };
             let unscheduled = json!([{
-                "type": "PodScheduled", "status": "False", "reason": "Unschedulable",
-                "message": "0/2 nodes are available: 2 Insufficient nvidia.com/gpu.",
+                "type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message,
             }]);
             return self.change("pods", name, |pod| pod["status"]["conditions"] = unscheduled);
         };

@@ -167,7 +167,9 @@ fn a_node_whose_workers_end_at_once_is_avoided_and_five_in_a_row_pause_the_pool(
     place.run(&["submit", "more.toml"]).expect(0);
     let pool = site.wait_for_pool("worse", "the pool to be paused", |pool| pool["mode"] == "paused");
     let reason = pool["reason"].as_str().expect("a text");
-    assert!(reason.contains("5 allocations in a row") && reason.contains("no such device: cuda:0"), "{reason}");
+    assert!(reason.contains("5 allocations in a row"), "{reason}");
+    // Both nodes are avoided after two tries each, so the last jobs find none.
+    assert!(reason.contains("no such device: cuda:0") || reason.contains("node affinity"), "{reason}");
     site.wait_for_no_jobs();
     assert_all_valid(&place, &api.received());
 }

@@ -12,6 +12,8 @@ use crate::pools::batch::{ADDRESS, CA, InvalidSettings, TOKEN};
 pub(super) const OWN: &str = "windtunnel/";
 pub(super) const POOL: &str = "windtunnel/pool";
 pub(super) const ALLOCATION: &str = "windtunnel/allocation";
+/// Annotation of a job that keeps away from nodes: which ones.
+pub(super) const AVOIDS: &str = "windtunnel/avoids";
 
 /// How long the kubelet waits beyond the worker's own grace.
 const BEYOND_GRACE: u64 = 15;
@@ -83,6 +85,9 @@ impl Manifest<'_> {
             labels[key] = json!(value);
         }
         metadata["labels"] = labels.clone();
+        if !exclude.is_empty() {
+            metadata["annotations"] = json!({ AVOIDS: exclude.join(",") });
+        }
         Ok(json!({
             "apiVersion": "batch/v1",
             "kind": "Job",

@@ -99,7 +99,7 @@ impl Kubernetes {
         let pods: Vec<Pod> = self.cluster.list(Kind::Pods, &namespace, &labels).await?;
         let version = job.metadata.resource_version.clone();
         let known = answers::allocations(&[job], &pods, self.settings.time_seconds, 0);
-        if !known.iter().any(|known| known.job.state == JobState::Pending) {
+        if !known.iter().any(|known| matches!(known.job.state, JobState::Pending | JobState::Held)) {
             return Ok(());
         }
         match self.cluster.delete(Kind::Jobs, &namespace, &name, version).await {

@@ -61,6 +61,7 @@ fn help() {
         &["pool"],
         &["pool", "add"],
         &["pool", "add", "slurm"],
+        &["pool", "add", "kubernetes"],
         &["pool", "list"],
         &["pool", "show"],
         &["pool", "pause"],

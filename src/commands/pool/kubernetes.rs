@@ -17,7 +17,7 @@ pub(super) struct KubernetesArgs {
     /// Name of the pool: lower-case letters, digits and dashes
     pub(super) name: String,
 
-    /// Image with the program and a shell, such as that of deploy/Containerfile
+    /// Image with the program and a shell, such as deploy/Containerfile makes
     #[arg(long, value_name = "IMAGE")]
     image: String,
 
@@ -30,7 +30,7 @@ pub(super) struct KubernetesArgs {
     #[serde(default = "eight_hours", deserialize_with = "read_lasting")]
     time: u64,
 
-    /// Namespace of the jobs [default: that of the context, or of the coordinator's pod]
+    /// Namespace of the jobs [default: the namespace of the context, or of the coordinator's pod]
     #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
     #[serde(default)]
     namespace: String,
@@ -209,7 +209,7 @@ mod tests {
         }
         std::fs::write(&file, "a: [").expect("it is written");
         let args = of_options(&format!("kubernetes gpu --image i --max 1 --pod-spec {}", file.display()));
-        args.into_message().expect_err("it is no YAML");
+        args.into_message().expect_err("it is neither");
         of_options("kubernetes gpu --image i --max 1 --label x").into_message().expect_err("it has no value");
     }
 }

@@ -139,6 +139,11 @@ const CONFINED: &[Confined] = &[
             "windtunnel",
         ],
     },
+    Confined {
+        what: "Kubernetes",
+        packages: &["kube", "kube-", "k8s-openapi"],
+        may_know: &["windtunnel-coordinator", "windtunnel"],
+    },
     Confined { what: "SQL", packages: &["sqlx", "sqlx-"], may_know: &["windtunnel-coordinator", "windtunnel"] },
     Confined {
         what: "the object store",

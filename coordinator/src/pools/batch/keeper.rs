@@ -61,7 +61,7 @@ impl Keeper {
         let names: Vec<String> = keeper.pools.keys().cloned().collect();
         for name in names {
             if let Err(error) = keeper.equip(&name).await {
-                error!(pool = name, error = one_line(&error), "a pool cannot give its jobs what they need");
+                error!(pool = name, error = one_line(&error), "the folder of a pool cannot be written");
             }
         }
         Ok(keeper)

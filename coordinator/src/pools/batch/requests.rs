@@ -45,13 +45,16 @@ impl Keeper {
         store.change_pools(driver.term(), &PoolChange::SetPool(row)).await?;
         self.pools.insert(name.clone(), kept);
         self.equip(&name).await?;
+        if let Err(error) = self.pools[&name].system.equip().await {
+            warn!(pool = name, error = one_line(&error), "the jobs of a pool cannot be given what they need yet");
+        }
         info!(pool = name, "a pool is added");
         self.queues.hurry();
         let kept = &self.pools[&name];
         Ok(Added { view: kept.view(now()), said, script })
     }
 
-    /// Gives a pool's jobs what they need to find the coordinator and to be let in.
+    /// Writes what a pool's jobs need to find the coordinator and to be let in into the pool's folder.
     pub(super) async fn equip(&mut self, name: &str) -> Result<(), BatchError> {
         let Some(kept) = self.pools.get(name) else { return Ok(()) };
         let Surroundings { grounds, store, .. } = &self.surroundings;
@@ -75,7 +78,7 @@ impl Keeper {
             store.add_token(&row).await?;
             kept.folder.write_token(&secret)?;
         }
-        kept.system.equip().await
+        Ok(())
     }
 
     async fn change(&mut self, name: &str, change: Change) -> Result<BatchPoolView, BatchError> {

@@ -30,7 +30,7 @@ pub(in crate::pools) trait System: Send + Sync {
     /// Where people find the log of an allocation.
     fn log(&self, allocation: AllocationId) -> String;
 
-    /// Gives the jobs whatever of the pool's folder they need and cannot read there.
+    /// Gives the jobs whatever of the pool's folder they need and cannot read there. A submission does it again.
     async fn equip(&self) -> Result<(), BatchError>;
 
     /// Asks if the system would take such a job, and submits nothing. Returns what it says of it.

@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use scheduler::pool::batch::{self, AllocationId, JobEnd, JobId, JobState};
 
-use super::manifest::ALLOCATION;
+use super::manifest::{ALLOCATION, AVOIDS};
 
 /// The most that is kept of a reason and of a last word.
 const LONGEST: usize = 300;
@@ -58,7 +58,11 @@ fn known(job: &Job, pods: &[Pod], time_seconds: u64, now: i64) -> Option<Known> 
         (!is_over(pod), created)
     });
     let used = pod.and_then(|pod| since(pod, now)).unwrap_or_default();
-    let (state, reason) = state(job, pod);
+    let (mut state, reason) = state(job, pod);
+    if state == JobState::Pending && avoids_some(job) && is_locked_out(&reason) {
+        state = JobState::Held;
+    }
+    let last_line = pod.map(last_line).filter(|line| !line.is_empty());
     let left = Duration::from_secs(time_seconds).saturating_sub(used);
     Some(Known {
         job: batch::Job {
@@ -70,8 +74,22 @@ fn known(job: &Job, pods: &[Pod], time_seconds: u64, now: i64) -> Option<Known> 
             used,
             left: Some(left),
         },
-        last_line: pod.map(last_line).unwrap_or_default(),
+        last_line: last_line.unwrap_or_else(|| in_short(&reason)),
     })
+}
+
+/// Whether a job keeps away from nodes on which others ended early.
+fn avoids_some(job: &Job) -> bool {
+    job.metadata.annotations.as_ref().is_some_and(|annotations| annotations.contains_key(AVOIDS))
+}
+
+/// Whether the scheduler says of every node that the pod must not run there: nothing but the nodes that it avoids would do. It
+/// says so in words alone, such as "0/2 nodes are available: 2 node(s) didn't match Pod's node affinity/selector".
+fn is_locked_out(reason: &str) -> bool {
+    let Some((_, rest)) = reason.split_once("0/") else { return false };
+    let Some((all, rest)) = rest.split_once(" nodes are available: ") else { return false };
+    let Some((before, _)) = rest.split_once(" node(s) didn't match Pod's node affinity") else { return false };
+    before.rsplit(' ').next().is_some_and(|count| count == all)
 }
 
 fn state(job: &Job, pod: Option<&Pod>) -> (JobState, String) {
@@ -241,6 +259,23 @@ mod tests {
         let waiting = container(json!({"waiting": {"reason": "ImagePullBackOff", "message": "Back-off\npulling"}}));
         let said = seen(&job(json!({})), &[pod(EARLY, json!({"phase": "Pending", "containerStatuses": waiting}))]).job;
         assert_eq!(said.reason, "ImagePullBackOff: Back-off pulling");
+    }
+
+    #[test]
+    fn a_job_that_avoids_every_node_is_held() {
+        let unscheduled = |message: &str| {
+            json!({"phase": "Pending", "conditions": [
+                {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}]})
+        };
+        let mut avoiding = job(json!({}));
+        avoiding.metadata.annotations = Some([(AVOIDS.to_owned(), "n1".to_owned())].into());
+        let all = "0/2 nodes are available: 2 node(s) didn't match Pod's node affinity/selector. preemption: none";
+        let some = "0/3 nodes are available: 1 Insufficient cpu, 2 node(s) didn't match Pod's node affinity/selector.";
+        let of = |job: &Job, message: &str| seen(job, &[pod(EARLY, unscheduled(message))]).job.state;
+        assert_eq!(of(&avoiding, all), JobState::Held);
+        assert_eq!(of(&avoiding, some), JobState::Pending);
+        assert_eq!(of(&avoiding, "0/2 nodes are available: 2 Insufficient cpu."), JobState::Pending);
+        assert_eq!(of(&job(json!({})), all), JobState::Pending);
     }
 
     #[test]

@@ -38,10 +38,10 @@ const OWN_OF_CONTAINER: [(&str, &str); 8] = [
 pub(super) const OWN_VOLUMES: &str = "windtunnel-";
 pub(super) const OWN_FOLDERS: &str = "/run/windtunnel";
 
-/// Checks a part, as JSON; an empty text is none.
+/// Checks a part, as JSON; an empty text adds nothing.
 ///
 /// # Errors
-/// If it is no part of a pod's spec, or sets what the pool decides.
+/// If it does not belong to a pod's spec, or sets what the pool decides.
 pub(super) fn check(text: &str) -> Result<(), InvalidSettings> {
     parse(text).map(drop)
 }

@@ -1,5 +1,6 @@
 //! The objects of a pool, as Kubernetes takes them.
 
+use k8s_openapi::ByteString;
 use scheduler::pool::batch::AllocationId;
 use serde_json::{Map, Value, json};
 
@@ -11,6 +12,8 @@ use crate::pools::batch::{ADDRESS, CA, InvalidSettings, TOKEN};
 pub(super) const OWN: &str = "windtunnel/";
 pub(super) const POOL: &str = "windtunnel/pool";
 pub(super) const ALLOCATION: &str = "windtunnel/allocation";
+/// Annotation of a job that keeps away from nodes: which ones.
+pub(super) const AVOIDS: &str = "windtunnel/avoids";
 
 /// How long the kubelet waits beyond the worker's own grace.
 const BEYOND_GRACE: u64 = 15;
@@ -60,7 +63,8 @@ impl Manifest<'_> {
             "kind": "Secret",
             "metadata": self.metadata(&self.name(), Some(owner)),
             "type": "Opaque",
-            "stringData": { TOKEN: token },
+            // Not `stringData`, whose owner is not kept track of where objects are applied.
+            "data": { TOKEN: ByteString(token.as_bytes().to_vec()) },
         })
     }
 
@@ -81,6 +85,9 @@ impl Manifest<'_> {
             labels[key] = json!(value);
         }
         metadata["labels"] = labels.clone();
+        if !exclude.is_empty() {
+            metadata["annotations"] = json!({ AVOIDS: exclude.join(",") });
+        }
         Ok(json!({
             "apiVersion": "batch/v1",
             "kind": "Job",
@@ -301,8 +308,8 @@ mod tests {
     fn the_token_is_in_the_secret_alone() {
         let settings = sample();
         let manifest = Manifest { pool: "gpu", mark: [1; 8], settings: &settings, namespace: "" };
-        assert!(manifest.secret("hush", "uid-1").to_string().contains("hush"));
+        assert_eq!(manifest.secret("hush", "uid-1")["data"][TOKEN], "aHVzaA==");
         let others = [manifest.config_map("http://a:1"), job(&settings, &[]).expect("it is sound")];
-        assert!(others.iter().all(|other| !other.to_string().contains("hush")));
+        assert!(others.iter().all(|other| !other.to_string().contains("aHVzaA")));
     }
 }

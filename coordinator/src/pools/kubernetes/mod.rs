@@ -6,8 +6,8 @@
 //!   workers.
 //! - Invariant: the token is in a Secret that is mounted as a file, never in an argument, the environment or a manifest.
 //!
-//! Jobs and pods are listed anew at each look, page by page, and not watched: a pool has few of them, and a list that came to its
-//! end is whole. What the server says is read with a time limit and a limit on its length.
+//! Jobs and pods are listed anew at each look, page by page, and not watched: a pool has few of them, and a list that was read to
+//! its end is whole. What the server says is read with a time limit and a limit on its length.
 
 mod answers;
 mod client;

@@ -20,7 +20,7 @@ const MISSES: u32 = 3;
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct KubernetesSettings {
     pub(crate) image: String,
-    /// Where the jobs are; that of the context or of the coordinator's pod if it is empty.
+    /// Where the jobs are; empty for the namespace of the context, or of the coordinator's pod.
     pub(crate) namespace: String,
     /// The context of the kubeconfig; the current one, or the cluster around the coordinator, if it is empty.
     pub(crate) context: String,

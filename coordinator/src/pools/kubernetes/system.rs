@@ -99,7 +99,7 @@ impl Kubernetes {
         let pods: Vec<Pod> = self.cluster.list(Kind::Pods, &namespace, &labels).await?;
         let version = job.metadata.resource_version.clone();
         let known = answers::allocations(&[job], &pods, self.settings.time_seconds, 0);
-        if !known.iter().any(|known| known.job.state == JobState::Pending) {
+        if !known.iter().any(|known| matches!(known.job.state, JobState::Pending | JobState::Held)) {
             return Ok(());
         }
         match self.cluster.delete(Kind::Jobs, &namespace, &name, version).await {
@@ -128,10 +128,9 @@ impl System for Kubernetes {
         self.purpose.grounds.options.kubernetes
     }
 
-    /// One list for all pools of a namespace whose workers stay for the same time.
+    /// Each pool has lists of its own, which are short.
     fn queue_name(&self) -> String {
-        let KubernetesSettings { context, namespace, time_seconds, .. } = &self.settings;
-        format!("kubernetes/{context}/{namespace}/{time_seconds}")
+        format!("kubernetes/{}", self.purpose.pool)
     }
 
     fn script(&self, allocation: AllocationId) -> String {

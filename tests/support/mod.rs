@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test file is a program of its own and uses a part of this")]
 
+pub(crate) mod guide;
 pub(crate) mod process;
 pub(crate) mod remote;
 

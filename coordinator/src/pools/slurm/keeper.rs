@@ -74,6 +74,8 @@ impl Keeper {
                 error!(pool = name, error = one_line(&error), "the folder of a pool cannot be written");
             }
         }
+        // Whoever asks before the first look at the queue sees what is stored.
+        keeper.publish();
         Ok(keeper)
     }
 
@@ -176,7 +178,7 @@ impl Keeper {
             let Some(kept) = named.filter(|_| !self.own.contains(&worker)) else { continue };
             match self.surroundings.store.speaker(worker).await {
                 // Where callers need no token, a worker's word is all there is.
-                Ok(speaker) if speaker.token.is_none() || speaker.token == kept.folder.token().and_then(token_id) => {
+                Ok(speaker) if kept.is_spoken_for_by(speaker.token.as_deref(), &self.surroundings.dial) => {
                     self.own.insert(worker);
                 }
                 Ok(_) => debug!(%worker, pool = kept.row.name, "a worker names a pool whose token it does not have"),

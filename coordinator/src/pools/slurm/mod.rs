@@ -26,6 +26,7 @@ mod view;
 
 use std::time::Duration;
 
+pub use command::is_withheld;
 pub(crate) use error::SlurmError;
 pub(crate) use service::{Change, SlurmPools, Surroundings};
 pub(crate) use settings::SlurmSettings;

@@ -1,9 +1,10 @@
 //! One pool: what is stored of it, what is decided of it, and how it looks.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use dial::{RENDEZVOUS_SCHEME, Rendezvous, Secret};
 use scheduler::pool::batch::{AllocationId, BatchPool, JobId, Load, LoadWorker, Mode, Phase};
 use scheduler::{Slot, Timestamp};
 use vocabulary::WorkerId;
@@ -11,6 +12,7 @@ use vocabulary::WorkerId;
 use super::folder::Folder;
 use super::settings::SlurmSettings;
 use super::view::{AllocationView, SlurmPoolView};
+use crate::auth::token_id;
 use crate::driver::view::View;
 use crate::store::{AllocationRow, PoolRow};
 
@@ -106,6 +108,16 @@ impl Kept {
         let allocation: AllocationId = place.allocation?.as_str().parse().ok()?;
         let is_of_pool = place.pool.is_some_and(|pool| pool.as_str() == self.row.name);
         (is_of_pool && allocation.mark() == self.mark).then_some(allocation)
+    }
+
+    /// Whether a worker that came with this token, or without any, can be of this pool. Jobs that find the coordinator by the file
+    /// in which it announces itself, `dial`, come with the token that it announces there.
+    pub(super) fn is_spoken_for_by(&self, token: Option<&str>, dial: &str) -> bool {
+        let Some(token) = token else { return true };
+        let is_it = |secret: Secret| token_id(secret).is_some_and(|id| id == token);
+        let announced = dial.strip_prefix(RENDEZVOUS_SCHEME).and_then(|file| Rendezvous::read(Path::new(file)).ok());
+        self.folder.token().is_some_and(is_it)
+            || announced.is_some_and(|announced| is_it(Secret::new(announced.worker_token)))
     }
 
     pub(super) fn view(&self, now: Timestamp) -> SlurmPoolView {

@@ -12,21 +12,27 @@ use coordinator::store::Place;
 use coordinator::{
     CoordinatorOptions, Handle, RunError, Settings, SlurmOptions, StartError, TlsFiles, UploadLimits, Verification,
 };
+use proto::v1::SlurmPool;
 use serde::Serialize;
 use vocabulary::text::one_line;
 
+use super::pool;
 use crate::args::{Compute, Downloads, Global, Leaving};
 use crate::exit::{Exit, OrBadInput};
 use crate::local::data_dir::{WritableDir, data_dir};
 use crate::local::file_system::warn_if_shared;
 use crate::local::local_pool;
-use crate::local::reach::{Reached, embedded};
+use crate::local::reach::{Reached, embedded, is_taken};
 use crate::local::signals::Interrupts;
+use crate::local::until_idle::until_idle;
 use crate::logging::say;
 use crate::views::output::{self, View};
 
 /// Between two tries to begin a term again.
 const BETWEEN_STARTS: Duration = Duration::from_secs(1);
+
+/// How often a coordinator that runs as a job tries to get the data directory.
+const MOST_STARTS: u32 = 300;
 
 /// Run a coordinator for workers and clients
 ///
@@ -113,6 +119,18 @@ pub(crate) struct Args {
     #[arg(long, value_name = "ADDRESS")]
     metrics: Option<SocketAddr>,
 
+    /// TOML file of a pool to add at the start, as for `windtunnel pool add FILE`, unless there is one of its name
+    #[arg(long, value_name = "FILE")]
+    pool: Vec<PathBuf>,
+
+    /// End once no campaign is open and no pool has a job
+    ///
+    /// For a coordinator that runs inside an allocation. When the last campaign has ended, pools are drained, so that their
+    /// workers go at once; a campaign that is submitted before the end resumes them, and so does the next start. Then also
+    /// those that were paused
+    #[arg(long)]
+    until_idle: bool,
+
     /// What of a new checkpoint is read before it counts [default: full for a folder, size for a bucket]
     ///
     /// The service of a bucket has compared what it took with a hash sent along, and whoever starts from a checkpoint compares
@@ -194,6 +212,8 @@ impl Args {
         let data_dir = data_dir.path();
         warn_if_shared(data_dir);
         let place = self.store.as_deref().map(Place::parse).transpose().or_bad_input()?;
+        let described = |file: &PathBuf| pool::described_in(file);
+        let pools = self.pool.iter().map(described).collect::<anyhow::Result<Vec<_>>>()?;
         let tls = self.tls_cert.zip(self.tls_key).map(|(certificate, key)| TlsFiles {
             certificate,
             key,
@@ -226,9 +246,13 @@ impl Args {
             let mut reached = tokio::select! {
                 // Whoever stands by has nothing to write when it is stopped.
                 () = interrupts.next() => return Ok(Exit::Done),
-                reached = embedded(options.clone()) => reached?,
+                reached = first(&options, self.until_idle) => reached?,
             };
             let is_shared = matches!(Place::of(data_dir), Ok(Place::Postgres(_)));
+            if let Err(error) = add_pools(&mut reached, &pools).await {
+                reached.leave().await;
+                return Err(error);
+            }
             loop {
                 match announce(&mut reached, global).await {
                     // Its end says why.
@@ -237,8 +261,16 @@ impl Args {
                     }
                     said => said?,
                 }
+                let campaigns = reached.campaigns.clone();
+                let idle = async {
+                    match self.until_idle {
+                        true => until_idle(campaigns).await,
+                        false => std::future::pending().await,
+                    }
+                };
                 let outcome = tokio::select! {
                     () = interrupts.next() => break,
+                    () = idle => break,
                     outcome = ended(&reached) => outcome,
                     never = tell_when_workers_are_gone(&reached) => match never {},
                 };
@@ -272,6 +304,36 @@ fn slurm_options(poll: Option<u16>) -> SlurmOptions {
         let poll = Duration::from_secs(u64::from(seconds));
         SlurmOptions { poll, patience: (10 * poll).min(usual.patience), settle: (10 * poll).min(usual.settle) }
     })
+}
+
+/// Starts. One that runs as a job waits a while for the data directory: whoever submits another campaign may have it, or the
+/// coordinator before it, which is just stopping.
+async fn first(options: &CoordinatorOptions, may_wait: bool) -> anyhow::Result<Reached> {
+    let mut tries = 0;
+    loop {
+        match embedded(options.clone()).await {
+            Err(error) if may_wait && is_taken(&error) && tries < MOST_STARTS => {
+                if tries == 0 {
+                    say(&format!("waiting for the data directory: {}", one_line(error.as_ref())));
+                }
+                tries += 1;
+                tokio::time::sleep(BETWEEN_STARTS).await;
+            }
+            reached => return reached,
+        }
+    }
+}
+
+/// Adds the pools that are not there yet.
+async fn add_pools(reached: &mut Reached, described: &[(String, SlurmPool)]) -> anyhow::Result<()> {
+    if described.is_empty() {
+        return Ok(());
+    }
+    let known = reached.campaigns.list_pools().await?;
+    for (name, pool) in described.iter().filter(|(name, _)| known.iter().all(|known| known.name != *name)) {
+        reached.campaigns.add_pool(name, pool.clone()).await?;
+    }
+    Ok(())
 }
 
 /// Prints where it serves.

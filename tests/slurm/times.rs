@@ -20,8 +20,7 @@ fn recipe() -> String {
 /// One pilot is warned while its coordinator is away for longer than the grace, one is warned by Slurm as the script asks, and
 /// one is not warned at all and leaves before its limit. Only the last one's limit runs while workers start; the one that Slurm
 /// warns gets its limit once all train.
-#[test]
-fn pilots_hand_their_stages_back_before_their_time_is_up() {
+pub(crate) fn pilots_hand_their_stages_back_before_their_time_is_up() {
     let Some(engine) = Engine::start() else { return };
     let place = Place::new();
     place.write("smoke.toml", &recipe());

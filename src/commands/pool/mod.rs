@@ -2,10 +2,12 @@
 
 mod add;
 mod change;
-mod settings;
+pub(super) mod settings;
 mod view;
 
-use proto::v1::PoolChange;
+use std::path::Path;
+
+use proto::v1::{PoolChange, SlurmPool};
 
 use crate::args::{CoordinatorArgs, Global};
 use crate::exit::{Exit, bad_input};
@@ -27,6 +29,12 @@ Example:
 pub(crate) struct Args {
     #[command(subcommand)]
     command: Command,
+}
+
+/// The pool that a file describes, and its name.
+pub(super) fn described_in(file: &Path) -> anyhow::Result<(String, SlurmPool)> {
+    let described = settings::read(file)?;
+    Ok((described.name.clone(), described.into_message()?))
 }
 
 #[derive(Debug, clap::Subcommand)]

@@ -66,7 +66,7 @@ impl Ending {
             AttemptEnd::Failed { started: true, .. } => Self::Failed,
             AttemptEnd::Failed { started: false, .. } => Self::NotStarted,
             AttemptEnd::ProtocolBroken { .. } => Self::ProtocolBroken,
-            AttemptEnd::Released => Self::Released,
+            AttemptEnd::Released | AttemptEnd::Declined => Self::Released,
             AttemptEnd::LeaseExpired { .. } => Self::Silent,
             AttemptEnd::WorkerLeft { .. } => Self::WorkerLeft,
             AttemptEnd::Lost => Self::Lost,

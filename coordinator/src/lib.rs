@@ -52,6 +52,7 @@ pub use driver::{RestoreStateError, RunError};
 pub use home::{StorageRefusal, storage_address};
 pub use incoming::{ConnectionCounts, ServerLimits};
 pub use lock::{LiveCoordinator, LockError, locate};
+pub use pools::slurm::is_withheld as is_withheld_from_slurm;
 pub use pools::{BatchOptions, LocalPool, LocalPoolOptions, Waits, WorkersGone};
 pub use scheduler::Settings;
 pub use socket::SocketError;

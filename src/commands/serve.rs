@@ -13,16 +13,19 @@ use coordinator::{
     BatchOptions, CoordinatorOptions, Handle, RunError, Settings, StartError, TlsFiles, UploadLimits, Verification,
     Waits,
 };
+use proto::v1::AddPoolRequest;
 use serde::Serialize;
 use vocabulary::text::one_line;
 
+use super::pool;
 use crate::args::{Compute, Downloads, Global, Leaving};
 use crate::exit::{Exit, OrBadInput};
 use crate::local::data_dir::{WritableDir, data_dir};
 use crate::local::file_system::warn_if_shared;
 use crate::local::local_pool;
-use crate::local::reach::{Reached, embedded, start_error};
+use crate::local::reach::{Reached, embedded, is_taken, start_error};
 use crate::local::signals::Interrupts;
+use crate::local::until_idle::until_idle;
 use crate::logging::say;
 use crate::views::output::{self, View};
 
@@ -31,6 +34,9 @@ const BETWEEN_STARTS: Duration = Duration::from_secs(1);
 
 /// The longest time between two tries. Each of them may begin a term, so they become fewer.
 const LONGEST_PAUSE: Duration = Duration::from_secs(8);
+
+/// How often a coordinator that runs as a job tries to get the data directory.
+const MOST_STARTS: u32 = 300;
 
 /// Run a coordinator for workers and clients
 ///
@@ -118,6 +124,18 @@ pub(crate) struct Args {
     #[arg(long, value_name = "ADDRESS", value_parser = crate::args::listen)]
     metrics: Option<SocketAddr>,
 
+    /// TOML file of a pool to add at the start, as for `windtunnel pool add FILE`, unless there is one of its name
+    #[arg(long, value_name = "FILE")]
+    pool: Vec<PathBuf>,
+
+    /// End once no campaign is open and no pool has a job
+    ///
+    /// For a coordinator that runs inside an allocation. When the last campaign has ended, pools are drained, so that their
+    /// workers go at once; a campaign that is submitted before the end resumes them, and so does the next start. Then also
+    /// those that were paused
+    #[arg(long)]
+    until_idle: bool,
+
     /// What of a new checkpoint is read before it counts [default: full for a folder, size for a bucket]
     ///
     /// The service of a bucket has compared what it took with a hash sent along, and whoever starts from a checkpoint compares
@@ -203,6 +221,8 @@ impl Args {
         let data_dir = data_dir.path();
         warn_if_shared(data_dir);
         let place = self.store.as_deref().map(Place::parse).transpose().or_bad_input()?;
+        let described = |file: &PathBuf| pool::described_in(file);
+        let pools = self.pool.iter().map(described).collect::<anyhow::Result<Vec<_>>>()?;
         let tls = self.tls_cert.zip(self.tls_key).map(|(certificate, key)| TlsFiles {
             certificate,
             key,
@@ -235,9 +255,13 @@ impl Args {
             let mut reached = tokio::select! {
                 // Whoever stands by has nothing to write when it is stopped.
                 () = interrupts.next() => return Ok(Exit::Done),
-                reached = first(&options) => reached?,
+                reached = first(&options, self.until_idle) => reached?,
             };
             let is_shared = matches!(Place::of(data_dir), Ok(Place::Postgres(_)));
+            if let Err(error) = add_pools(&mut reached, &pools).await {
+                reached.leave().await;
+                return Err(error);
+            }
             loop {
                 match announce(&mut reached, global).await {
                     // Its end says why.
@@ -246,8 +270,16 @@ impl Args {
                     }
                     said => said?,
                 }
+                let campaigns = reached.campaigns.clone();
+                let idle = async {
+                    match self.until_idle {
+                        true => until_idle(campaigns).await,
+                        false => std::future::pending().await,
+                    }
+                };
                 let outcome = tokio::select! {
                     () = interrupts.next() => break,
+                    () = idle => break,
                     outcome = ended(&reached) => outcome,
                     never = tell_when_workers_are_gone(&reached) => match never {},
                 };
@@ -288,6 +320,41 @@ fn polled(usual: Waits, poll: Option<u16>) -> Waits {
     })
 }
 
+/// Starts. One that runs as a job waits a while for the data directory: whoever submits another campaign may have it, or the
+/// coordinator before it, which is just stopping.
+async fn first(options: &CoordinatorOptions, may_wait: bool) -> anyhow::Result<Reached> {
+    let mut tries = 0;
+    loop {
+        match embedded(options.clone()).await {
+            Err(error) if may_wait && is_taken(&error) && tries < MOST_STARTS => {
+                if tries == 0 {
+                    say(&format!("waiting for the data directory: {}", one_line(error.as_ref())));
+                }
+                tries += 1;
+                tokio::time::sleep(BETWEEN_STARTS).await;
+            }
+            Err(error) if matches!(start_error(&error), Some(StartError::GivenUp(_))) => {
+                say(&format!("standing by again: {}", one_line(error.as_ref())));
+                tokio::time::sleep(BETWEEN_STARTS).await;
+                return again(options).await;
+            }
+            reached => return reached,
+        }
+    }
+}
+
+/// Adds the pools that are not there yet.
+async fn add_pools(reached: &mut Reached, described: &[AddPoolRequest]) -> anyhow::Result<()> {
+    if described.is_empty() {
+        return Ok(());
+    }
+    let known = reached.campaigns.list_pools().await?;
+    for pool in described.iter().filter(|pool| known.iter().all(|known| known.name != pool.name)) {
+        reached.campaigns.add_pool(pool.clone()).await?;
+    }
+    Ok(())
+}
+
 /// Prints where it serves.
 async fn announce(reached: &mut Reached, global: &Global) -> anyhow::Result<()> {
     let info = reached.campaigns.info().await?;
@@ -296,18 +363,6 @@ async fn announce(reached: &mut Reached, global: &Global) -> anyhow::Result<()> 
     let metrics = reached.own().and_then(Handle::metrics_url).map(str::to_owned);
     let serving = Serving { url, socket, storage: info.storage, metrics, process_id: info.process_id };
     output::print_line(&serving, global.json)
-}
-
-/// Starts, and stands by again if a term that it took over could not be served.
-async fn first(options: &CoordinatorOptions) -> anyhow::Result<Reached> {
-    match embedded(options.clone()).await {
-        Err(error) if matches!(start_error(&error), Some(StartError::GivenUp(_))) => {
-            say(&format!("standing by again: {}", one_line(error.as_ref())));
-            tokio::time::sleep(BETWEEN_STARTS).await;
-            again(options).await
-        }
-        reached => reached,
-    }
 }
 
 /// Starts once more, as soon as that can succeed: nothing of the last term is left in this process.

@@ -8,12 +8,12 @@ use client::{CallError, Campaigns, follow, given_up};
 use proto::v1::{CampaignPhase, CampaignSummary, CampaignUpdate};
 use tokio::sync::watch;
 
-use crate::args::CoordinatorArgs;
-use crate::args::Global;
+use crate::args::{Asked, CoordinatorArgs, Global};
 use crate::exit::{BadInput, Exit, bad_input, call_error};
 use crate::local::data_dir::data_dir;
 use crate::local::reach::{Intent, find, is_taken, reach_or_embed};
 use crate::local::signals::Interrupts;
+use crate::logging::say;
 use crate::views::output::{self, View as _};
 use crate::views::progress::{Snapshot, awaited, display};
 use crate::views::{CampaignView, say_what_was_given_up};
@@ -62,6 +62,7 @@ impl Args {
     }
 
     async fn watch(&self, data_dir: &Path, json: bool) -> anyhow::Result<Exit> {
+        self.wait_for_announcement().await?;
         let mut display = display(Some(&self.workers_dial(data_dir)?));
         let (mut seen, mut tries) = (false, 0);
         let last = loop {
@@ -81,6 +82,8 @@ impl Args {
                     tracing::info!("{error:#}; retrying");
                     tokio::time::sleep(BETWEEN_TRIES).await;
                 }
+                // It was moved: its job is in the queue again.
+                Err(_) if seen && self.is_unannounced() => self.wait_for_announcement().await?,
                 Err(error) => return Err(error),
             }
         };
@@ -89,6 +92,29 @@ impl Args {
             output::write(&CampaignView::from(&last).table())?;
         }
         Ok(Exit::of_campaign(&last))
+    }
+
+    /// Whether the coordinator is to be found in a file that is not there.
+    fn is_unannounced(&self) -> bool {
+        matches!(self.coordinator.asked(), Ok(Asked::AnnouncedIn(file)) if !file.exists())
+    }
+
+    /// Waits for a coordinator that is not announced yet: its job may wait in a queue.
+    async fn wait_for_announcement(&self) -> anyhow::Result<()> {
+        let Asked::AnnouncedIn(file) = self.coordinator.asked().map_err(bad_input)? else { return Ok(()) };
+        let mut is_said = false;
+        while self.is_unannounced() {
+            if !std::mem::replace(&mut is_said, true) {
+                say(&format!(
+                    "no coordinator is announced in {} yet: waiting for one. If the campaign has ended, `windtunnel report {}` \
+                     with --data-dir has the results",
+                    file.display(),
+                    self.campaign
+                ));
+            }
+            tokio::time::sleep(BETWEEN_TRIES).await;
+        }
+        Ok(())
     }
 
     /// The address that a worker on this machine dials.

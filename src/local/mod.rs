@@ -2,6 +2,7 @@
 //! text, checkpoints.
 
 pub(crate) mod checkpoint;
+pub(crate) mod coordinator_job;
 pub(crate) mod data_dir;
 pub(crate) mod file_system;
 pub(crate) mod law;
@@ -10,6 +11,7 @@ pub(crate) mod preparing;
 pub(crate) mod reach;
 pub(crate) mod signals;
 pub(crate) mod training;
+pub(crate) mod until_idle;
 
 use anyhow::Context;
 pub(crate) use pool::local_pool;

@@ -15,6 +15,7 @@ use storage::StorageId;
 use vocabulary::text::one_line;
 use worker::Storage;
 
+use super::coordinator_job::Folder;
 use super::data_dir::data_dir;
 use crate::args::{Asked, CoordinatorArgs, Global};
 use crate::exit::{BadInput, OrBadInput, bad_input};
@@ -34,6 +35,11 @@ pub(crate) fn find(args: &CoordinatorArgs, data_dir: &Path) -> anyhow::Result<Op
         Asked::Nowhere => {}
     }
     let Some(live) = coordinator::locate(data_dir) else { return Ok(None) };
+    // A job of `submit --slurm`.
+    let announced = Folder::of(data_dir).rendezvous();
+    if !live.is_here() && announced.exists() {
+        return Ok(Some((format!("{RENDEZVOUS_SCHEME}{}", announced.display()), credentials)));
+    }
     if !live.is_here() {
         let (dir, machine) = (data_dir.display(), live.machine);
         return Err(bad_input(anyhow!("the coordinator of {dir} runs on {machine}: give --coordinator URL")));
@@ -53,6 +59,11 @@ pub(crate) struct Reached {
 }
 
 impl Reached {
+    /// A coordinator elsewhere.
+    pub(crate) fn at(campaigns: Campaigns) -> Self {
+        Self { campaigns, own: None }
+    }
+
     /// Whether the coordinator is embedded.
     pub(crate) fn is_own(&self) -> bool {
         self.own.is_some()

@@ -154,6 +154,14 @@ impl Engine {
         })
     }
 
+    /// Has a running job's limit end one to two minutes from now.
+    pub(crate) fn limit_to_soon(&self, job: &str) {
+        let used = self.run("squeue", &["-h", "-j", job, "-o", "%M"]);
+        let parts = used.trim().rsplit(':').map(|part| part.parse::<u64>().expect("under a day")).collect::<Vec<_>>();
+        let minutes = parts.get(1).unwrap_or(&0) + 60 * parts.get(2).unwrap_or(&0);
+        self.run("scontrol", &["update", &format!("JobId={job}"), &format!("TimeLimit={}", minutes + 2)]);
+    }
+
     /// Starts the controller, or starts it again with the state that it had.
     pub(crate) fn start_controller(&self) {
         let mut controller = self.controller.lock().expect("no test panicked with it");

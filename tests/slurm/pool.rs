@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use crate::engine::{Engine, LOW, MAIN, NODES};
 use crate::pool_site::PoolSite;
 use crate::support::process::wait_for;
-use crate::support::{Place, one_at_a_time, smoke_recipe};
+use crate::support::{Place, smoke_recipe};
 
 /// A trunk with six branches, which trains for long enough to be disturbed.
 fn recipe() -> String {
@@ -30,13 +30,21 @@ fn file(place: &Place, name: &str) -> PathBuf {
 #[test]
 fn a_campaign_on_a_pool_has_the_points_of_a_local_run_whatever_happens() {
     let Some(engine) = Engine::start() else { return };
-    let _turn = one_at_a_time();
     let begun = Instant::now();
     let step = |what: &str| eprintln!("{:>6.1} s: {what}", begun.elapsed().as_secs_f64());
     let place = Place::new();
     place.write("smoke.toml", &recipe());
     let site = PoolSite::new(&engine, &place);
-    let added = site.add("main", &["--time", "20m", "--max", "2", "--backlog", "2"], &["-p", LOW]);
+    // What the jobs run does not end with its worker while a file asks for that.
+    let program = env!("CARGO_BIN_EXE_windtunnel");
+    let text = format!(
+        "#!/bin/sh\ntrap : TERM USR1 CONT\n'{program}' \"$@\"\ncode=$?\n[ -e stubborn ] && sleep 1000\nexit $code\n"
+    );
+    let wrapper = place.write("wrapper", &text);
+    fs::set_permissions(&wrapper, fs::Permissions::from_mode(0o755)).expect("ours");
+    let wrapper = wrapper.display().to_string();
+    let options = ["--time", "20m", "--max", "2", "--backlog", "2", "--program", &wrapper];
+    let added = site.add("main", &options, &["-p", LOW]);
     assert!(added.contains("WINDTUNNEL_ALLOCATION=") && added.contains("pool main is added"), "{added}");
     assert_eq!(site.submissions(), 0, "there is no work");
 
@@ -85,6 +93,14 @@ fn a_campaign_on_a_pool_has_the_points_of_a_local_run_whatever_happens() {
         engine.wait_for_state(&job, &["PENDING"]);
         step("requeued");
 
+        // Out of time: a job does not end with its worker, which leaves when it is warned, so Slurm ends it.
+        place.write("data/pools/main/stubborn", "");
+        let (job, _) = site.wait_for_busy("main");
+        engine.run("scontrol", &["update", &format!("JobId={job}"), "TimeLimit=1"]);
+        engine.wait_for_state(&job, &["TIMEOUT"]);
+        fs::remove_file(file(&place, "data/pools/main/stubborn")).expect("it is there");
+        step("out of time");
+
         let (_, node) = site.wait_for_busy("main");
         engine.kill_node(&node);
         // Long enough that Slurm gives the node up and requeues its jobs, whose workers train on. The daemon that comes back ends
@@ -96,11 +112,12 @@ fn a_campaign_on_a_pool_has_the_points_of_a_local_run_whatever_happens() {
         engine.start_node(&node);
         step("a node's daemon was killed");
 
-        // Slurm is away for a while: nothing is concluded.
+        // Slurm is away for a minute: nothing is concluded.
         let before = site.submissions();
+        let stopped = Instant::now();
         engine.stop_controller();
         wait_for("two looks in vain", || site.log().contains("Slurm does not say what is in its queue").then_some(()));
-        thread::sleep(Duration::from_secs(5));
+        thread::sleep(Duration::from_secs(60).saturating_sub(stopped.elapsed()));
         assert_eq!(site.submissions(), before, "nothing is submitted while Slurm is away");
         engine.start_controller();
         step("Slurm is back");
@@ -138,10 +155,8 @@ fn a_campaign_on_a_pool_has_the_points_of_a_local_run_whatever_happens() {
     assert!(!file(&place, "data/pools/main/token").exists());
 }
 
-#[test]
-fn a_node_whose_prolog_fails_and_one_whose_jobs_end_at_once_are_avoided() {
+pub(crate) fn a_node_whose_prolog_fails_and_one_whose_jobs_end_at_once_are_avoided() {
     let Some(engine) = Engine::start() else { return };
-    let _turn = one_at_a_time();
     let place = Place::new();
     let site = PoolSite::new(&engine, &place);
     let [bad, good] = NODES;
@@ -184,10 +199,8 @@ fn a_node_whose_prolog_fails_and_one_whose_jobs_end_at_once_are_avoided() {
     site.wait_for_no_jobs();
 }
 
-#[test]
-fn five_jobs_that_end_at_once_pause_the_pool_and_it_says_why() {
+pub(crate) fn five_jobs_that_end_at_once_pause_the_pool_and_it_says_why() {
     let Some(engine) = Engine::start() else { return };
-    let _turn = one_at_a_time();
     let place = Place::new();
     let site = PoolSite::new(&engine, &place);
     let broken = place.write("broken", "#!/bin/sh\necho 'no such device: cuda:0' >&2\nexit 78\n");
@@ -209,8 +222,7 @@ fn five_jobs_that_end_at_once_pause_the_pool_and_it_says_why() {
     site.wait_for_no_jobs();
 }
 
-#[test]
-fn what_a_job_is_told_holds_no_token_and_its_time_limit_is_nobodys_fault() {
+pub(crate) fn what_a_job_is_told_holds_no_token_and_its_time_limit_is_nobodys_fault() {
     let Some(engine) = Engine::start() else { return };
     let place = Place::new();
     let site = PoolSite::new(&engine, &place);

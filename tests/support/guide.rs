@@ -5,6 +5,7 @@
 //! errors: whoever changes the page changes its test. Blocks in other languages than `sh` are not commands.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
@@ -13,20 +14,24 @@ use std::process::{Command, Stdio};
 use super::{Place, Ran};
 
 /// What fences the blocks of commands.
-const LANGUAGE: &str = "sh";
+const COMMANDS: &str = "sh";
 
 /// A page whose commands are run.
 pub(crate) struct Guide<'a> {
     place: &'a Place,
     name: String,
     blocks: VecDeque<Block>,
+    others: Vec<Block>,
+    variables: Vec<(&'static str, OsString)>,
 }
 
-/// A block of commands.
+/// A block of commands, or of another language.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Block {
     /// The last heading before it, without its marks.
     pub(crate) heading: String,
+    /// What the fences say, for example `sh`.
+    pub(crate) language: String,
     /// What stands in the fences, after all replacements.
     pub(crate) text: String,
 }
@@ -38,6 +43,8 @@ impl<'a> Guide<'a> {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/guide").join(name);
         let page = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let mut blocks = blocks(&page);
+        // What a page shows of a program's output is not to be replaced.
+        blocks.retain(|block| block.language != "text");
         let mut unused: BTreeSet<&str> = replacements.iter().map(|(from, _)| *from).collect();
         for block in &mut blocks {
             for (from, to) in replacements.iter().filter(|(from, _)| block.text.contains(from)).collect::<Vec<_>>() {
@@ -46,7 +53,24 @@ impl<'a> Guide<'a> {
             }
         }
         assert!(unused.is_empty(), "no command of docs/guide/{name} has {unused:?}");
-        Self { place, name: name.to_owned(), blocks: blocks.into() }
+        let (blocks, others): (Vec<Block>, Vec<Block>) =
+            blocks.into_iter().partition(|block| block.language == COMMANDS);
+        Self { place, name: name.to_owned(), blocks: blocks.into(), others, variables: Vec::new() }
+    }
+
+    /// The text of the only block in a language, such as `toml`.
+    #[track_caller]
+    pub(crate) fn text_in(&self, language: &str) -> &str {
+        let mut found = self.others.iter().filter(|block| block.language == language);
+        let (first, second) = (found.next(), found.next());
+        assert!(second.is_none(), "docs/guide/{} has several blocks in {language}", self.name);
+        &first.unwrap_or_else(|| panic!("docs/guide/{} has no block in {language}", self.name)).text
+    }
+
+    /// Has the blocks run with this variable.
+    pub(crate) fn with(mut self, name: &'static str, value: impl Into<OsString>) -> Self {
+        self.variables.push((name, value.into()));
+        self
     }
 
     /// Takes the next block, which has to contain this.
@@ -83,6 +107,7 @@ impl<'a> Guide<'a> {
             };
         }
         command.env("PATH", format!("{}:{path}", bin.display()));
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command
     }
 
@@ -97,14 +122,13 @@ fn blocks(page: &str) -> Vec<Block> {
     let (mut heading, mut blocks, mut open) = (String::new(), Vec::new(), None);
     for line in page.lines() {
         match (&mut open, line.strip_prefix("```")) {
-            (None, Some(language)) => open = Some((language.trim() == LANGUAGE, String::new())),
+            (None, Some(language)) => open = Some((language.trim().to_owned(), String::new())),
             (None, None) if line.starts_with('#') => heading = line.trim_start_matches('#').trim().to_owned(),
             (None, None) => {}
             (Some((_, text)), None) => text.extend([line, "\n"]),
-            (Some((is_commands, text)), Some(_)) => {
-                if *is_commands {
-                    blocks.push(Block { heading: heading.clone(), text: std::mem::take(text) });
-                }
+            (Some((language, text)), Some(_)) => {
+                let (language, text) = (std::mem::take(language), std::mem::take(text));
+                blocks.push(Block { heading: heading.clone(), language, text });
                 open = None;
             }
         }

@@ -477,7 +477,9 @@ impl Shell {
 
     async fn depart(mut self, mut link: mpsc::Receiver<LinkEvent>) -> Result<Option<Leave>, WorkerError> {
         if self.session.is_attached() {
-            self.send_beside(Unnumbered::Goodbye);
+            // Nobody knows how a process that this one speaks for has ended.
+            let in_order = self.failure.is_none() && self.training_thread.is_some();
+            self.send_beside(Unnumbered::Goodbye { in_order });
             // Ends the stream after the goodbye; the coordinator then ends it on its side.
             self.sender = None;
             let closed = async {

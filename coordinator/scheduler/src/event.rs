@@ -74,7 +74,12 @@ pub enum Event {
     /// joins again.
     WorkerDisconnected { worker: WorkerId },
     /// A worker process is known to be gone: it said goodbye, or whoever started it saw it end.
-    WorkerLeft { worker: WorkerId },
+    WorkerLeft {
+        worker: WorkerId,
+        /// Whether it left because it was told to or had nothing to do, and said so. What was on its way to it then is handed
+        /// back.
+        in_order: bool,
+    },
     /// A complete and verified checkpoint is in the store of checkpoints.
     CheckpointCommitted {
         worker: WorkerId,

@@ -230,6 +230,8 @@ pub enum AttemptEnd {
     },
     /// The worker had to leave, and handed it back.
     Released,
+    /// The worker was leaving in order when it was assigned, and never had it.
+    Declined,
     /// The worker was silent for the length of a lease.
     LeaseExpired {
         /// Whether the worker had been heard to have it, or may have been before a restart.
@@ -269,7 +271,7 @@ impl AttemptEnd {
             Self::Released | Self::LeaseExpired { started: true } | Self::WorkerLeft { started: true } | Self::Lost => {
                 Some(RetryCount::Preempted)
             }
-            Self::Revoked | Self::StartUnusable { .. } | Self::StorageFailed { .. } => None,
+            Self::Declined | Self::Revoked | Self::StartUnusable { .. } | Self::StorageFailed { .. } => None,
         }
     }
 }
@@ -281,6 +283,7 @@ impl fmt::Display for AttemptEnd {
             Self::Failed { reason, started: false } => write!(f, "could not start: {reason}"),
             Self::ProtocolBroken { reason } => write!(f, "worker broke the protocol: {reason}"),
             Self::Released => f.write_str("handed back by its worker"),
+            Self::Declined => f.write_str("handed back by its worker, which was leaving"),
             Self::LeaseExpired { started: true } => f.write_str("worker fell silent"),
             Self::LeaseExpired { started: false } => f.write_str("worker never confirmed the assignment"),
             Self::WorkerLeft { started: true } => f.write_str("worker process ended"),

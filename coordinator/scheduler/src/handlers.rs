@@ -38,7 +38,7 @@ impl Scheduler {
                 self.on_heartbeat_received(now, worker, &running, holds, out);
             }
             Event::WorkerDisconnected { worker } => self.on_worker_disconnected(worker),
-            Event::WorkerLeft { worker } => self.on_worker_left(now, worker, out),
+            Event::WorkerLeft { worker, in_order } => self.on_worker_left(now, worker, in_order, out),
             Event::CheckpointCommitted { worker, key, step } => {
                 self.on_checkpoint_committed(now, Claim { worker, key }, step, out);
             }

@@ -97,7 +97,12 @@ impl Driver {
             Fact::CheckpointCommitted { .. } => applied.checkpoint_recorded = true,
             Fact::CampaignAccepted { plan } => applied.accepted = Some(plan.campaign),
             Fact::EvaluationsCancelled { evaluations, .. } => applied.evaluations_cancelled = evaluations.len(),
-            Fact::AttemptEnded { stage, attempt, why: why @ (AttemptEnd::Released | AttemptEnd::Revoked), .. } => {
+            Fact::AttemptEnded {
+                stage,
+                attempt,
+                why: why @ (AttemptEnd::Released | AttemptEnd::Declined | AttemptEnd::Revoked),
+                ..
+            } => {
                 info!(%stage, %attempt, %why, "an attempt ended");
             }
             Fact::AttemptEnded { stage, attempt, why, .. } => warn!(%stage, %attempt, %why, "an attempt ended"),

@@ -41,8 +41,8 @@ pub(crate) enum FromWorker {
     },
     /// It can use the storage, or cannot for this reason.
     StorageProof { trouble: Option<String> },
-    /// The process ends.
-    Goodbye,
+    /// The process ends, in order or because of an error.
+    Goodbye { in_order: bool },
     /// Something to acknowledge.
     Report { sequence: u64, report: Report },
 }

@@ -303,7 +303,7 @@ impl Driver {
             }
             Input::FromWorker { session, worker, message } => self.on_message(session, worker, message, batch),
             Input::SessionClosed { session, worker } => self.on_session_closed(session, worker, batch),
-            Input::WorkerGone { worker } => self.on_worker_gone(worker, batch),
+            Input::WorkerGone { worker } => self.on_worker_gone(worker, false, batch),
             Input::Dismissed { worker } => self.on_dismissed(worker, batch),
             Input::PoolGone { why } => {
                 Arc::make_mut(&mut self.notes).pools_gone.push(why);

@@ -97,11 +97,12 @@ impl Driver {
         self.disconnected(worker, batch);
     }
 
-    pub(super) fn on_worker_gone(&mut self, worker: WorkerId, batch: &mut Batch) {
+    /// A process is gone. `in_order` says that it left because it was told to or had nothing to do.
+    pub(super) fn on_worker_gone(&mut self, worker: WorkerId, in_order: bool, batch: &mut Batch) {
         if let Some(mut conversation) = self.conversations.remove(&worker) {
             conversation.close();
         }
-        self.apply(Event::WorkerLeft { worker }, batch);
+        self.apply(Event::WorkerLeft { worker, in_order }, batch);
         batch.is_visible = true;
     }
 
@@ -130,7 +131,7 @@ impl Driver {
         if self.conversations.get(&predecessor).is_some_and(Conversation::is_connected) {
             warn!(worker = %predecessor, "a worker is reported gone, but is connected");
         } else {
-            self.on_worker_gone(predecessor, batch);
+            self.on_worker_gone(predecessor, false, batch);
         }
     }
 
@@ -152,9 +153,9 @@ impl Driver {
                 self.apply(Event::WorkerUnfit { worker, reason: trouble }, batch);
                 batch.is_visible = true;
             }
-            FromWorker::Goodbye => {
-                info!(%worker, "a worker said goodbye");
-                self.on_worker_gone(worker, batch);
+            FromWorker::Goodbye { in_order } => {
+                info!(%worker, in_order, "a worker said goodbye");
+                self.on_worker_gone(worker, in_order, batch);
             }
             FromWorker::Report { sequence, report } => {
                 conversation.enqueue(sequence, report);

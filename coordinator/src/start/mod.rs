@@ -15,6 +15,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
+use dial::RENDEZVOUS_SCHEME;
 use futures::future::OptionFuture;
 use futures::{Stream, StreamExt as _};
 use storage::Storage;
@@ -122,7 +123,13 @@ impl Coordinator {
             let accepted = incoming::within_limits(incoming::tcp(listener), gate);
             if has_logins { with_logins(accepted, guard).boxed() } else { accepted.boxed() }
         };
-        let dialled_from_nodes = dialled_from_nodes(address, tls.is_some());
+        let dialled_from_nodes = match &file {
+            // Jobs find it there wherever it starts again, with the certificate that it made.
+            Some(file) => {
+                format!("{RENDEZVOUS_SCHEME}{}", std::path::absolute(file).unwrap_or_else(|_| file.clone()).display())
+            }
+            None => dialled_from_nodes(address, tls.is_some()),
+        };
         let data_dir = opened.data_dir.clone();
         let inside = Some((inside, socket));
         let entrance = Entrance { incoming, tls, inside, public_url, address, dialled_from_nodes, metrics };

@@ -128,7 +128,7 @@ async fn a_checkpoint_that_was_written_and_not_reported_does_not_exist() {
     worker.report_points(&job, early..late).await;
     worker.settle().await;
     worker.write_checkpoint(&job, late);
-    worker.say(0, Up::Goodbye(v1::Goodbye {})).await;
+    worker.say(0, Up::Goodbye(v1::Goodbye::default())).await;
     worker.end().await;
 
     let mut worker = Worker::join(&bench.handle, "second").await;

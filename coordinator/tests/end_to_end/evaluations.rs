@@ -37,7 +37,7 @@ async fn ended() -> Bench {
     let mut worker = Worker::join(&bench.handle, "trainer").await;
     worker.work(submitted.stages as usize).await;
     worker.settle().await;
-    worker.say(0, v1::worker_message::Body::Goodbye(v1::Goodbye {})).await;
+    worker.say(0, v1::worker_message::Body::Goodbye(v1::Goodbye::default())).await;
     bench
 }
 

@@ -3,10 +3,12 @@
 mod add;
 mod change;
 mod kubernetes;
-mod settings;
+pub(super) mod settings;
 mod view;
 
-use proto::v1::PoolChange;
+use std::path::Path;
+
+use proto::v1::{AddPoolRequest, PoolChange};
 
 use crate::args::{CoordinatorArgs, Global};
 use crate::exit::{Exit, bad_input};
@@ -28,6 +30,11 @@ Example:
 pub(crate) struct Args {
     #[command(subcommand)]
     command: Command,
+}
+
+/// The pool that a file describes.
+pub(super) fn described_in(file: &Path) -> anyhow::Result<AddPoolRequest> {
+    settings::read(file)?.into_request()
 }
 
 #[derive(Debug, clap::Subcommand)]

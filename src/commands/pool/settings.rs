@@ -169,7 +169,7 @@ pub(super) fn five_minutes() -> u64 {
 }
 
 /// A time in seconds: `90s`, `30m`, `8h`, `2d`, or as Slurm writes it with colons.
-pub(super) fn lasting(text: &str) -> Result<u64, String> {
+pub(in crate::commands) fn lasting(text: &str) -> Result<u64, String> {
     let refused =
         || "accepted: a whole number and s, m, h or d, such as 8h, or [DAYS-]HOURS:MINUTES:SECONDS".to_owned();
     for (unit, seconds) in [('s', 1), ('m', 60), ('h', 3600), ('d', 86_400)] {

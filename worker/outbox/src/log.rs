@@ -242,7 +242,7 @@ mod tests {
     const WORKER: WorkerId = WorkerId::from_bytes([1; 8]);
 
     fn write(dir: &Path, number: u64, worker: &WorkerId, sequences: &[u64]) {
-        let goodbye = |sequence| WorkerMessage { sequence, body: Some(Body::Goodbye(Goodbye {})) };
+        let goodbye = |sequence| WorkerMessage { sequence, body: Some(Body::Goodbye(Goodbye::default())) };
         let records = sequences.iter().flat_map(|sequence| record(&goodbye(*sequence).encode_to_vec()));
         let content: Vec<u8> = header(worker).into_iter().chain(records).collect();
         std::fs::write(path_of(dir, number), content).expect("it is written");

@@ -21,7 +21,10 @@ pub(crate) enum Unnumbered {
     StorageProof {
         trouble: Option<String>,
     },
-    Goodbye,
+    /// The process ends, in order or because of an error.
+    Goodbye {
+        in_order: bool,
+    },
 }
 
 impl From<Unnumbered> for WorkerMessage {
@@ -33,7 +36,7 @@ impl From<Unnumbered> for WorkerMessage {
             Unnumbered::StorageProof { trouble } => {
                 Body::StorageProof(v1::StorageProof { trouble: trouble.unwrap_or_default() })
             }
-            Unnumbered::Goodbye => Body::Goodbye(v1::Goodbye {}),
+            Unnumbered::Goodbye { in_order } => Body::Goodbye(v1::Goodbye { in_order }),
         };
         Self { sequence: 0, body: Some(body) }
     }

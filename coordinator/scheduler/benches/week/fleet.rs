@@ -262,7 +262,7 @@ impl Fleet {
             self.handle(Event::AttemptReleased { worker, key });
         }
         if self.places[place].is_connected {
-            self.handle(Event::WorkerLeft { worker });
+            self.handle(Event::WorkerLeft { worker, in_order: true });
         }
         self.end(place);
     }

@@ -127,11 +127,21 @@ impl Scheduler {
         }
     }
 
-    pub(super) fn on_worker_left(&mut self, now: Timestamp, worker: WorkerId, effects: &mut Vec<Effect>) {
+    /// An assignment may cross the goodbye of its worker on the way. Then nobody failed.
+    pub(super) fn on_worker_left(
+        &mut self,
+        now: Timestamp,
+        worker: WorkerId,
+        in_order: bool,
+        effects: &mut Vec<Effect>,
+    ) {
         self.forget_worker(worker);
         if let Some(&stage) = self.running_on.get(&worker) {
-            let started = self.may_have_begun(&stage);
-            self.end_attempt(now, stage, AttemptEnd::WorkerLeft { started }, effects);
+            let why = match self.may_have_begun(&stage) {
+                false if in_order => AttemptEnd::Declined,
+                started => AttemptEnd::WorkerLeft { started },
+            };
+            self.end_attempt(now, stage, why, effects);
         }
     }
 

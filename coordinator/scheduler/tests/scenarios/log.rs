@@ -238,6 +238,10 @@ fn facts_are_stored_in_a_form_that_never_changes() {
             format!(r#"{{"fact":"attempt_ended","stage":"{key}","attempt":3,"why":{{"kind":"released"}}}}"#),
         ),
         (
+            end(AttemptEnd::Declined),
+            format!(r#"{{"fact":"attempt_ended","stage":"{key}","attempt":3,"why":{{"kind":"declined"}}}}"#),
+        ),
+        (
             end(AttemptEnd::LeaseExpired { started: false }),
             format!(
                 r#"{{"fact":"attempt_ended","stage":"{key}","attempt":3,"why":{{"kind":"lease_expired","started":false}}}}"#

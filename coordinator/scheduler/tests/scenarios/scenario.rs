@@ -217,7 +217,14 @@ impl Scenario {
     #[track_caller]
     pub(crate) fn leave(&mut self, name: &str) {
         let worker = self.worker(name);
-        self.handle(Event::WorkerLeft { worker });
+        self.handle(Event::WorkerLeft { worker, in_order: false });
+    }
+
+    /// It was told to leave, and says goodbye.
+    #[track_caller]
+    pub(crate) fn leave_in_order(&mut self, name: &str) {
+        let worker = self.worker(name);
+        self.handle(Event::WorkerLeft { worker, in_order: true });
     }
 
     #[track_caller]

@@ -175,6 +175,32 @@ fn a_finished_report_still_in_the_spool_is_no_reason_to_wait() {
     story.expect_nothing();
 }
 
+/// However often that happens, it is nobody's fault, and another worker gets the stage at once.
+#[test]
+fn an_assignment_that_crosses_the_goodbye_of_its_worker_counts_as_nothing() {
+    let mut story = Scenario::with_one_worker(&plan("c", &[("one", "", 100)]));
+    for number in 1..=50 {
+        let (worker, next) = (format!("w{number}"), format!("w{}", number + 1));
+        story.join(&next, &[]);
+        story.expect_nothing();
+        story.leave_in_order(&worker);
+        story.expect(&[
+            format!("ended one#{number}: handed back by its worker, which was leaving"),
+            format!("started one#{} on {next}", number + 1),
+            format!("assign one#{} to {next} from initial weights", number + 1),
+        ]);
+    }
+    // What its worker was heard to have is lost with it, in order or not.
+    story.heartbeat("w51", &["one#51"]);
+    story.expect_nothing();
+    story.leave_in_order("w51");
+    story.expect(&["ended one#51: worker process ended"]);
+    // The log says the same again.
+    story.restart();
+    story.join("w52", &[]);
+    story.expect(&["started one#52 on w52", "assign one#52 to w52 from initial weights"]);
+}
+
 #[test]
 fn a_worker_with_several_attempts_to_drop_is_idle_once_all_are_dropped() {
     let mut story = Scenario::with_one_worker(&plan("c", &[("one", "", 100), ("two", "", 90)]));

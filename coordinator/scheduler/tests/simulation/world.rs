@@ -235,12 +235,12 @@ impl World {
         let Some(mut process) = self.slots[slot].take() else { return Ok(()) };
         let worker = process.id;
         self.late.extend(process.disconnect().map(|connection| (worker, connection)));
-        if noticed { self.gone(worker) } else { Ok(()) }
+        if noticed { self.gone(worker, process.is_leaving()) } else { Ok(()) }
     }
 
-    fn gone(&mut self, worker: WorkerId) -> Result<(), String> {
+    fn gone(&mut self, worker: WorkerId, in_order: bool) -> Result<(), String> {
         self.desk.forget(worker);
-        self.handle(Event::WorkerLeft { worker })
+        self.handle(Event::WorkerLeft { worker, in_order })
     }
 
     /// The coordinator sees the end of a connection.
@@ -288,7 +288,7 @@ impl World {
     fn take_in(&mut self, worker: WorkerId, connection: u64, message: Message) -> Result<bool, String> {
         let Verdict::Heard { gone } = self.desk.judge(worker, connection, &message) else { return Ok(false) };
         if let Some(gone) = gone {
-            self.gone(gone)?;
+            self.gone(gone, false)?;
         }
         if !matches!(message.event, Event::WorkerJoined { .. }) {
             self.heard.push(message.event.clone());

@@ -83,7 +83,7 @@ pub(crate) fn message(message: WorkerMessage) -> Result<FromWorker, DecodeError>
                 holds: held.map(|held| ids("heartbeat.held", &held)).transpose()?,
             })
         }
-        Body::Goodbye(_) => Ok(FromWorker::Goodbye),
+        Body::Goodbye(goodbye) => Ok(FromWorker::Goodbye { in_order: goodbye.in_order }),
         Body::StorageProof(proof) => {
             let trouble = proto::convert::reason(&proof.trouble);
             Ok(FromWorker::StorageProof { trouble: Some(trouble).filter(|trouble| !trouble.is_empty()) })

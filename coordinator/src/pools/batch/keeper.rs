@@ -16,7 +16,6 @@ use super::pool::Kept;
 use super::queues::Queues;
 use super::service::{Request, Surroundings};
 use super::view::Seen;
-use crate::auth::token_id;
 use crate::clock::unix_ms;
 use crate::driver::view::View;
 use crate::store::StoreError;
@@ -64,6 +63,8 @@ impl Keeper {
                 error!(pool = name, error = one_line(&error), "the folder of a pool cannot be written");
             }
         }
+        // Whoever asks before the first look at the queue sees what is stored.
+        keeper.publish();
         Ok(keeper)
     }
 
@@ -126,7 +127,7 @@ impl Keeper {
             let Some(kept) = named.filter(|_| !self.own.contains(&worker)) else { continue };
             match self.surroundings.store.speaker(worker).await {
                 // Where callers need no token, a worker's word is all there is.
-                Ok(speaker) if speaker.token.is_none() || speaker.token == kept.folder.token().and_then(token_id) => {
+                Ok(speaker) if kept.is_spoken_for_by(speaker.token.as_deref(), &self.surroundings.grounds.dial) => {
                     self.own.insert(worker);
                 }
                 Ok(_) => debug!(%worker, pool = kept.row.name, "a worker names a pool whose token it does not have"),

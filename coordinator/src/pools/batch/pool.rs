@@ -1,9 +1,11 @@
 //! One pool: what is stored of it, what is decided of it, and how it looks.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use dial::{RENDEZVOUS_SCHEME, Rendezvous, Secret};
 use scheduler::pool::batch::{AllocationId, BatchPool, Idle, JobId, Load, LoadWorker, Mode, Phase};
 use scheduler::{Slot, Timestamp};
 use vocabulary::WorkerId;
@@ -12,6 +14,7 @@ use super::folder::Folder;
 use super::settings::Settings;
 use super::system::{Grounds, Purpose, System, system};
 use super::view::{AllocationView, BatchPoolView};
+use crate::auth::token_id;
 use crate::driver::view::View;
 use crate::store::{AllocationRow, PoolRow};
 
@@ -91,7 +94,7 @@ impl Kept {
                 continue;
             };
             let node = view.place(&worker).node.map(|node| node.to_string());
-            let is_busy = !matches!(status.slot, Slot::Idle);
+            let is_busy = has_work(status.slot);
             names.insert(worker, status.name.clone());
             workers.insert(worker, LoadWorker { allocation, node, is_busy, memory: status.memory_bytes });
         }
@@ -107,6 +110,16 @@ impl Kept {
         let allocation: AllocationId = place.allocation?.as_str().parse().ok()?;
         let is_of_pool = place.pool.is_some_and(|pool| pool.as_str() == self.row.name);
         (is_of_pool && allocation.mark() == self.mark).then_some(allocation)
+    }
+
+    /// Whether a worker that came with this token, or without any, can be of this pool. Jobs that find the coordinator by the file
+    /// in which it announces itself, `dial`, come with the token that it announces there.
+    pub(super) fn is_spoken_for_by(&self, token: Option<&str>, dial: &str) -> bool {
+        let Some(token) = token else { return true };
+        let is_it = |secret: Secret| token_id(secret).is_some_and(|id| id == token);
+        let announced = dial.strip_prefix(RENDEZVOUS_SCHEME).and_then(|file| Rendezvous::read(Path::new(file)).ok());
+        self.folder.token().is_some_and(is_it)
+            || announced.is_some_and(|announced| is_it(Secret::new(announced.worker_token)))
     }
 
     pub(super) fn view(&self, now: Timestamp) -> BatchPoolView {
@@ -156,11 +169,36 @@ impl Kept {
     }
 }
 
+/// Whether what a worker has adds to the work there is. What a worker that leaves has handed back is ready already, and one that
+/// drops an attempt is free soon: counted as busy, each would have another job requested beside its own.
+fn has_work(slot: Slot) -> bool {
+    match slot {
+        Slot::Busy(_) => true,
+        Slot::Idle | Slot::Dropping(_) | Slot::Leaving => false,
+    }
+}
+
 /// The mode that a stored word stands for. One of a later version submits nothing.
 fn mode_of(word: &str) -> Mode {
     match word {
         "active" => Mode::Active,
         "draining" | "removing" => Mode::Draining,
         _ => Mode::Paused,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use vocabulary::{Attempt, AttemptKey, StageKey};
+
+    use super::*;
+
+    #[test]
+    fn a_worker_counts_as_busy_only_while_it_has_something_that_is_wanted() {
+        let key = AttemptKey { stage: StageKey::from_bytes([1; 32]), attempt: Attempt(1) };
+        assert!(has_work(Slot::Busy(key)));
+        for slot in [Slot::Idle, Slot::Dropping(key), Slot::Leaving] {
+            assert!(!has_work(slot), "{slot:?}");
+        }
     }
 }

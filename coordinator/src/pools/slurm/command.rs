@@ -41,10 +41,11 @@ pub(super) enum CommandError {
 const HANDED_ON: [&str; 6] =
     ["SLURM_CONF", "SBATCH_ACCOUNT", "SBATCH_PARTITION", "SBATCH_QOS", "SBATCH_RESERVATION", "SBATCH_CONSTRAINT"];
 
-/// Variables that the commands do not get: those of this program may hold a token, those of the job that a coordinator itself
+/// Whether the commands of Slurm do not get a variable: those of this program may hold a token, those of the job that a coordinator itself
 /// runs in would become those of the jobs that it submits, and those of the commands are options. With `SQUEUE_PARTITION`, for
 /// example, `squeue` is silent about jobs elsewhere, which then seem to be gone.
-fn is_withheld(name: &str) -> bool {
+#[must_use]
+pub fn is_withheld(name: &str) -> bool {
     let begins = ["WINDTUNNEL_", "SLURM_", "SBATCH_", "SQUEUE_", "SCANCEL_"];
     begins.iter().any(|beginning| name.starts_with(beginning)) && !HANDED_ON.contains(&name)
 }

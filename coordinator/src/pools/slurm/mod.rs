@@ -12,6 +12,7 @@ mod script;
 mod settings;
 mod system;
 
+pub use command::is_withheld;
 pub(crate) use settings::SlurmSettings;
 #[cfg(test)]
 pub(super) use settings::sample;

@@ -56,7 +56,10 @@ fn kind(why: &AttemptEnd) -> Option<RetryCount> {
         | AttemptEnd::WorkerLeft { started: true }
         | AttemptEnd::Released
         | AttemptEnd::Lost => Some(RetryCount::Preempted),
-        AttemptEnd::Revoked | AttemptEnd::StartUnusable { .. } | AttemptEnd::StorageFailed { .. } => None,
+        AttemptEnd::Declined
+        | AttemptEnd::Revoked
+        | AttemptEnd::StartUnusable { .. }
+        | AttemptEnd::StorageFailed { .. } => None,
     }
 }
 

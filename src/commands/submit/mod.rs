@@ -1,5 +1,7 @@
 //! `windtunnel submit`
 
+mod slurm;
+
 use std::path::PathBuf;
 
 use anyhow::anyhow;
@@ -24,7 +26,12 @@ use crate::views::output::{self, View};
 #[command(after_help = "\
 Example:
   windtunnel submit recipes/quickstart.toml --coordinator https://login-1:7450
-  windtunnel watch quickstart --coordinator https://login-1:7450")]
+  windtunnel watch quickstart --coordinator https://login-1:7450
+
+Everything as jobs of Slurm, from a login node, with a data directory that the
+nodes reach:
+  windtunnel submit recipes/quickstart.toml --slurm --data-dir /shared/me/qs \\
+      --time 8h --max 16 -- --partition=gpu --cpus-per-task=8 --mem=32G")]
 pub(crate) struct Args {
     /// Recipe file
     recipe: PathBuf,
@@ -32,6 +39,9 @@ pub(crate) struct Args {
     /// Share of the workers beside other campaigns, 1 to 1000 [default: as before, at first 1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     weight: Option<u32>,
+
+    #[command(flatten)]
+    slurm: slurm::SlurmArgs,
 
     #[command(flatten)]
     coordinator: CoordinatorArgs,
@@ -48,6 +58,15 @@ struct Submitted {
 impl Args {
     pub(crate) fn run(self, global: &Global) -> anyhow::Result<Exit> {
         let recipe = Recipe::load(&self.recipe).or_bad_input()?;
+        if self.slurm.slurm {
+            if self.coordinator.is_given() {
+                return Err(bad_input(anyhow!(
+                    "--slurm starts a coordinator of its own: give no --coordinator or --rendezvous, and unset \
+                     WINDTUNNEL_COORDINATOR and WINDTUNNEL_RENDEZVOUS"
+                )));
+            }
+            return self.slurm.run(&self.recipe, &recipe, self.weight, global);
+        }
         let data_dir = WritableDir::prepare_private(&data_dir(global)?)?;
         let submitted = crate::local::runtime()?.block_on(async {
             let Some(mut reached) = reach(&self.coordinator, data_dir.path()).await? else {

@@ -59,13 +59,17 @@ fn a_campaign_on_a_pool_has_the_points_of_a_local_run_whatever_happens() {
     place.write("lose", "");
     site.start();
     let trunk_is_trained = AtomicBool::new(false);
+    // A job whose time is up soon is replaced ahead of it.
+    let is_replaced = AtomicBool::new(false);
     thread::scope(|scope| {
         let watched = scope.spawn(|| {
             let mut most = 0;
             while !trunk_is_trained.load(Ordering::Relaxed) {
                 // Before and after, so that the end of the trunk in between counts for nothing.
+                let was_replaced = is_replaced.load(Ordering::Relaxed);
                 let jobs = site.jobs();
                 match site.stages_done() {
+                    _ if was_replaced || is_replaced.load(Ordering::Relaxed) => {}
                     None | Some(0) => most = most.max(jobs),
                     Some(_) => trunk_is_trained.store(true, Ordering::Relaxed),
                 }
@@ -96,8 +100,10 @@ fn a_campaign_on_a_pool_has_the_points_of_a_local_run_whatever_happens() {
         // Out of time: a job does not end with its worker, which leaves when it is warned, so Slurm ends it.
         place.write("data/pools/main/stubborn", "");
         let (job, _) = site.wait_for_busy("main");
+        is_replaced.store(true, Ordering::Relaxed);
         engine.run("scontrol", &["update", &format!("JobId={job}"), "TimeLimit=1"]);
         engine.wait_for_state(&job, &["TIMEOUT"]);
+        is_replaced.store(false, Ordering::Relaxed);
         fs::remove_file(file(&place, "data/pools/main/stubborn")).expect("it is there");
         step("out of time");
 

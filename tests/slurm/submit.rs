@@ -14,7 +14,7 @@ use crate::support::{Place, Ran, smoke_recipe};
 /// A trunk with two branches of each size, which trains for long enough to be disturbed.
 fn recipe() -> String {
     let smoke = smoke_recipe();
-    let recipe = smoke.replace("tokens = [5_120, 10_240, 20_480]", "tokens = [2_048_000, 4_096_000]");
+    let recipe = smoke.replace("tokens = [5_120, 10_240, 20_480]", "tokens = [1_024_000, 2_048_000]");
     assert_ne!(recipe, smoke, "the smoke recipe has the points that this test expects");
     recipe
 }
@@ -79,10 +79,10 @@ pub(crate) fn one_command_on_a_login_node_trains_a_campaign_and_leaves_no_job() 
     assert_eq!((&again["job"], &again["is_found"]), (&submitted["job"], &true.into()), "{again}");
     assert_eq!(again["campaign"], submitted["campaign"]);
 
-    // The coordinator's time is up: its job puts itself back into the queue, starts again, and finds its workers and its state.
-    engine.limit_to_soon(&job);
+    // As Slurm warns it of its time limit: the coordinator's job puts itself back into the queue, starts again, and finds its
+    // workers and its state.
+    engine.run("scancel", &["--batch", "--signal=USR1", &job]);
     engine.wait_for_state(&job, &["PENDING"]);
-    engine.run("scontrol", &["update", &format!("JobId={job}"), "TimeLimit=20"]);
     wait_for("another coordinator", || {
         (said().matches("coordinator::start::announce: announced").count() > 1).then_some(())
     });

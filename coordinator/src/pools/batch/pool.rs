@@ -91,7 +91,7 @@ impl Kept {
                 continue;
             };
             let node = view.place(&worker).node.map(|node| node.to_string());
-            let is_busy = !matches!(status.slot, Slot::Idle);
+            let is_busy = has_work(status.slot);
             names.insert(worker, status.name.clone());
             workers.insert(worker, LoadWorker { allocation, node, is_busy, memory: status.memory_bytes });
         }
@@ -156,11 +156,36 @@ impl Kept {
     }
 }
 
+/// Whether what a worker has adds to the work there is. What a worker that leaves has handed back is ready already, and one that
+/// drops an attempt is free soon: counted as busy, each would have another job requested beside its own.
+fn has_work(slot: Slot) -> bool {
+    match slot {
+        Slot::Busy(_) => true,
+        Slot::Idle | Slot::Dropping(_) | Slot::Leaving => false,
+    }
+}
+
 /// The mode that a stored word stands for. One of a later version submits nothing.
 fn mode_of(word: &str) -> Mode {
     match word {
         "active" => Mode::Active,
         "draining" | "removing" => Mode::Draining,
         _ => Mode::Paused,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use vocabulary::{Attempt, AttemptKey, StageKey};
+
+    use super::*;
+
+    #[test]
+    fn a_worker_counts_as_busy_only_while_it_has_something_that_is_wanted() {
+        let key = AttemptKey { stage: StageKey::from_bytes([1; 32]), attempt: Attempt(1) };
+        assert!(has_work(Slot::Busy(key)));
+        for slot in [Slot::Idle, Slot::Dropping(key), Slot::Leaving] {
+            assert!(!has_work(slot), "{slot:?}");
+        }
     }
 }

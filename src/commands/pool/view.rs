@@ -323,8 +323,7 @@ mod tests {
                         up to 16 jobs of 8 h; 0 stages ready without a worker\n\
                         job bbbbccdd waits: Back-off pulling image \"i\"\n\
                         logs: kubectl logs --namespace training --selector windtunnel/pool=gpu --prefix\n\
-                        \n\
-                        job       state    node              age  left  workers  allocation\n\
+                        \n     job  state    node              age  left  workers  allocation\n\
                         bbbbccdd  pending  ImagePullBackOff  5 s                 bbbbccdd\n";
         assert_eq!(pool.table(), expected);
     }

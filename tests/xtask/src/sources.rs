@@ -36,6 +36,7 @@ const CONFINED: &[Confined] = &[
             ("auth/methods.rs", "knows calls by their names"),
             ("incoming/accepted.rs", "hands connections to the server"),
             ("incoming/calls.rs", "counts calls"),
+            ("pools/kubernetes", "has Kubernetes' own modules of that name"),
             ("metrics/http.rs", "serves metrics"),
             ("tls.rs", "reads certificates for the server"),
         ],
@@ -60,6 +61,12 @@ const CONFINED: &[Confined] = &[
             ("render", "shows them"),
             ("lib.rs", "exports them"),
         ],
+    },
+    Confined {
+        what: "Kubernetes",
+        names: &["kube", "k8s_openapi"],
+        sources: "coordinator/src",
+        allowed: &[("pools/kubernetes", "asks it")],
     },
     Confined {
         what: "the wire",

@@ -53,7 +53,7 @@ Example:
       --device flex -- --cpus-per-task=4")]
     Slurm {
         #[command(flatten)]
-        slurm: SlurmArgs,
+        slurm: Box<SlurmArgs>,
 
         #[command(flatten)]
         coordinator: CoordinatorArgs,

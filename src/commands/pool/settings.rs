@@ -97,7 +97,7 @@ pub(super) struct SlurmArgs {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub(super) enum Described {
-    Slurm(SlurmArgs),
+    Slurm(Box<SlurmArgs>),
     Kubernetes(Box<KubernetesArgs>),
 }
 
@@ -219,7 +219,7 @@ mod tests {
         let of_options = SlurmArgs::from_arg_matches(&matches).expect("it is sound");
         let text = "kind = 'slurm'\nname = 'gpu'\ntime = '8h'\nmax = 16\nrate = '9/min'\nidle = '90s'\n\
                     sbatch = ['-p', 'gpu', '--mem=32G']\n";
-        assert_eq!(described(text), Ok(Described::Slurm(of_options.clone())));
+        assert_eq!(described(text), Ok(Described::Slurm(Box::new(of_options.clone()))));
         assert_eq!((of_options.time, of_options.backlog, of_options.gpus_per_worker), (8 * 3600, 1, 1));
         let message = of_options.into_message().expect("no file is named");
         assert_eq!((message.per_minute, message.idle_seconds, message.sbatch_args.len()), (9, 90, 3));

@@ -26,6 +26,8 @@ pub(super) enum KubernetesError {
     Changes(u32),
     #[error("cannot find the cluster: {0}; name a context of the kubeconfig, or run the coordinator in the cluster")]
     NoCluster(String),
+    #[error("pods cannot read the file in which this coordinator announces itself: give an address with --dial")]
+    NoAddress,
 }
 
 impl KubernetesError {
@@ -60,7 +62,7 @@ impl KubernetesError {
     /// Whether the server may have done what was asked all the same.
     pub(super) fn leaves_open(&self) -> bool {
         match self {
-            Self::Refused { .. } | Self::NoCluster(_) | Self::Changes(_) => false,
+            Self::Refused { .. } | Self::NoCluster(_) | Self::NoAddress | Self::Changes(_) => false,
             Self::Fails { .. } | Self::TookTooLong(_) | Self::Severed(_) | Self::Unreadable(_) | Self::TooLong(_) => {
                 true
             }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use async_trait::async_trait;
+use dial::RENDEZVOUS_SCHEME;
 use k8s_openapi::api::batch::v1::Job as KubernetesJob;
 use k8s_openapi::api::core::v1::Pod;
 use scheduler::pool::batch::{AllocationId, Job, JobId, JobState};
@@ -22,6 +23,15 @@ const NOBODY: &str = "00000000-0000-0000-0000-000000000000";
 
 /// Who refuses what is only tested.
 const TEST: &str = "the Kubernetes server (dry run)";
+
+/// Where pods dial: at the pool's own address, or at the coordinator's.
+fn dialled<'a>(own: &'a str, usual: &'a str) -> Result<&'a str, KubernetesError> {
+    let dialled = if own.is_empty() { usual } else { own };
+    if dialled.starts_with(RENDEZVOUS_SCHEME) {
+        return Err(KubernetesError::NoAddress);
+    }
+    Ok(dialled)
+}
 
 /// A pool of Kubernetes jobs.
 pub(in crate::pools) struct Kubernetes {
@@ -52,11 +62,7 @@ impl Kubernetes {
     /// Makes the pool's ConfigMap and Secret what they should be. Returns the identity of the first, the owner of everything.
     async fn apply(&self, namespace: &str, is_dry: bool) -> Result<String, KubernetesError> {
         let manifest = self.manifest(namespace);
-        let dial = match self.settings.dial.as_str() {
-            "" => &self.purpose.grounds.dial,
-            dial => dial,
-        };
-        let config_map = manifest.config_map(dial);
+        let config_map = manifest.config_map(dialled(&self.settings.dial, &self.purpose.grounds.dial)?);
         let applied = self.cluster.apply(Kind::ConfigMaps, namespace, &config_map, is_dry).await?;
         let owner = applied["metadata"]["uid"].as_str().unwrap_or(NOBODY).to_owned();
         let token = self.purpose.folder.token();
@@ -200,5 +206,19 @@ impl System for Kubernetes {
             }
         };
         deleted.await.map_err(|error: KubernetesError| Unanswered(one_line(&error)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_of_the_coordinator_is_no_address_for_pods() {
+        let announced = format!("{RENDEZVOUS_SCHEME}/home/me/rendezvous.json");
+        let error = dialled("", &announced).expect_err("pods cannot read it").to_string();
+        assert!(error.contains("--dial"), "{error}");
+        assert_eq!(dialled("https://login-1:7450", &announced).expect("it is an address"), "https://login-1:7450");
+        assert_eq!(dialled("", "https://login-1:7450").expect("it is an address"), "https://login-1:7450");
     }
 }

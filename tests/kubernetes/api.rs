@@ -183,6 +183,10 @@ async fn answer((cluster, state): Shared, request: Request<Body>) -> Result<Resp
     if authorization != Some(&format!("Bearer {TOKEN}")) {
         return Ok(status(401, "Unauthorized"));
     }
+    // Without it, a field that is misspelt is left out in silence.
+    if is_dry && parts.method == Method::POST && query.get("fieldValidation").is_none_or(|how| how != "Strict") {
+        return Ok(status(400, "the dry run of these tests is strict"));
+    }
     let fault = {
         let mut state = locked(&state);
         state.seen.push(Seen { method: parts.method.clone(), plural: plural.to_owned(), is_dry });

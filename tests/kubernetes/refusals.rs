@@ -153,3 +153,55 @@ fn a_list_whose_rest_is_too_old_is_begun_anew() {
     place.run(&["pool", "drain", "main"]).expect(0);
     wait_for("both to be cancelled", || (api.cluster().open_jobs() == 0).then_some(()));
 }
+
+/// A kubeconfig is somebody else's text: a plugin that hangs, a proxy with a password, a server without TLS.
+#[test]
+fn what_a_kubeconfig_names_neither_stops_the_coordinator_nor_is_repeated_nor_gets_a_token_unencrypted() {
+    let _turn = one_at_a_time();
+    let place = Place::new();
+    let api = Api::start(&place);
+    let contexts = [
+        (
+            "hangs",
+            "server: https://127.0.0.1:1",
+            "exec: {apiVersion: client.authentication.k8s.io/v1, command: sleep, args: ['400'], interactiveMode: Never}",
+        ),
+        (
+            "fails",
+            "server: https://127.0.0.1:1",
+            "exec: {apiVersion: client.authentication.k8s.io/v1, command: sh, args: [-c, 'echo hidden-output; exit 3'], interactiveMode: Never}",
+        ),
+        ("proxy", "server: https://127.0.0.1:1\n    proxy-url: http://me:hidden-password@127.0.0.1:9", "token: t"),
+        ("plain", "server: http://cluster.example:8080", "token: t"),
+    ];
+    let named = |what: &str, inner: &dyn Fn(&(&str, &str, &str)) -> String| {
+        let items = contexts.iter().map(|context| format!("- name: {}\n  {}\n", context.0, inner(context)));
+        format!("{what}:\n{}", items.collect::<String>())
+    };
+    let kubeconfig = [
+        "apiVersion: v1\nkind: Config\n".to_owned(),
+        named("clusters", &|context| format!("cluster:\n    {}", context.1)),
+        named("users", &|context| format!("user:\n    {}", context.2)),
+        named("contexts", &|context| format!("context: {{cluster: {0}, user: {0}}}", context.0)),
+    ];
+    place.write("kubeconfig", &kubeconfig.concat());
+    let site = Site::new(&api, &place);
+    std::thread::scope(|scope| {
+        let hanging = scope.spawn(|| site.try_add("hangs", &["--max", "1", "--context", "hangs"]));
+        for _ in 0..20 {
+            place.run(&["list"]).expect(0);
+        }
+        assert!(!hanging.is_finished(), "it waits for the plugin meanwhile");
+        let ran = hanging.join().expect("it does not panic");
+        assert_ne!(ran.code, Some(0));
+        assert!(ran.stderr.contains("no answer within"), "{}", ran.stderr);
+    });
+    for (context, says) in [("fails", "credential plugin failed"), ("proxy", "a proxy"), ("plain", "https")] {
+        let ran = site.try_add(context, &["--max", "1", "--context", context]);
+        assert_ne!(ran.code, Some(0));
+        assert!(ran.stderr.contains(says) && !ran.stderr.contains("hidden"), "{}", ran.stderr);
+    }
+    let log = std::fs::read_to_string(place.path("serve.log")).expect("it is there");
+    assert!(!log.contains("hidden"), "{log}");
+    assert!(!place.path("data/pools/proxy").exists(), "nothing is left of it");
+}

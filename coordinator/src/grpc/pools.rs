@@ -59,7 +59,9 @@ impl From<BatchError> for Status {
             BatchError::NotServing | BatchError::NoProgram { .. } | BatchError::Folder { .. } => {
                 Self::failed_precondition(message)
             }
-            BatchError::TookTooLong { .. } | BatchError::Stopping => Self::unavailable(message),
+            BatchError::Unanswered { .. } | BatchError::TookTooLong { .. } | BatchError::Stopping => {
+                Self::unavailable(message)
+            }
             BatchError::Store(error) if error.is_retryable() => Self::unavailable(message),
             BatchError::Store(_) => Self::internal(message),
         }

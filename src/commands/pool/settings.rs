@@ -125,6 +125,9 @@ pub(super) fn read(file: &Path) -> anyhow::Result<Described> {
 pub(super) fn bounded(file: &Path) -> anyhow::Result<String> {
     let path = file.display();
     let metadata = std::fs::metadata(file).with_context(|| format!("cannot read {path}")).or_bad_input()?;
+    if !metadata.is_file() {
+        return Err(bad_input(anyhow!("{path} is not a file")));
+    }
     if metadata.len() > LONGEST_FILE {
         return Err(bad_input(anyhow!("{path} has {} bytes: at most {LONGEST_FILE} describe a pool", metadata.len())));
     }

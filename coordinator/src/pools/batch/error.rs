@@ -19,6 +19,9 @@ pub(crate) enum BatchError {
     /// By a command, or a server.
     #[error("{by} refuses such a job: {why}")]
     Refused { by: &'static str, why: String },
+    /// No server could be asked.
+    #[error("cannot ask if such a job would be taken: {why}")]
+    Unanswered { why: String },
     #[error("cannot run `{program}` on the coordinator's machine")]
     NoProgram { program: &'static str, source: io::Error },
     #[error("{by} did not answer within {seconds} s")]

@@ -91,6 +91,14 @@ impl Folder {
         let _ = fs::remove_file(self.0.join(ADDRESS));
     }
 
+    /// Deletes a folder that no pool has used: one without a token and without logs.
+    pub(super) fn discard(&self) {
+        if !self.0.join(TOKEN).exists() && fs::remove_dir(self.0.join(LOGS)).is_ok() {
+            let _ = fs::remove_file(self.0.join(MARKER));
+            let _ = fs::remove_dir(&self.0);
+        }
+    }
+
     pub(in crate::pools) fn log(&self, allocation: AllocationId) -> PathBuf {
         self.0.join(LOGS).join(format!("{allocation}.log"))
     }

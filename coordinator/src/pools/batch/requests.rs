@@ -41,7 +41,7 @@ impl Keeper {
         kept.folder.make(&kept.row.mark)?;
         let example = AllocationId::of(mark, [0; 8]);
         let script = kept.system.script(example);
-        let said = kept.system.test(example).await?;
+        let said = kept.system.test(example).await.inspect_err(|_| kept.folder.discard())?;
         store.change_pools(driver.term(), &PoolChange::SetPool(row)).await?;
         self.pools.insert(name.clone(), kept);
         self.equip(&name).await?;
@@ -50,6 +50,8 @@ impl Keeper {
         }
         info!(pool = name, "a pool is added");
         self.queues.hurry();
+        // Whoever looks after the answer sees the pool.
+        self.publish();
         let kept = &self.pools[&name];
         Ok(Added { view: kept.view(now()), said, script })
     }

@@ -1,7 +1,13 @@
 //! Requests to the server, with bounds on their time and on the length of answers.
+//!
+//! A context may name a plugin, a program that the client runs and waits for where it stands. So whatever asks the server runs on
+//! a thread of the cluster's own: a plugin that hangs holds up nothing else, and not the end of the process either.
 
 use std::future::poll_fn;
+use std::io;
+use std::net::IpAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Request, Response};
@@ -12,9 +18,10 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tokio::sync::Mutex;
+use tokio::runtime::Handle;
+use tokio::sync::{Mutex, oneshot};
 
-use super::error::KubernetesError;
+use super::error::{KubernetesError, in_words};
 
 /// The most that is read of an answer: a page of five hundred pods has some megabytes.
 const LONGEST: usize = 32 << 20;
@@ -32,8 +39,27 @@ const MANAGER: &str = "windtunnel";
 pub(super) struct Cluster {
     context: String,
     patience: Duration,
-    /// The client and the namespace of its context.
-    found: Mutex<Option<(Client, String)>>,
+    found: Arc<Mutex<Option<Found>>>,
+    thread: Option<OwnThread>,
+}
+
+/// The client, and the namespace of its context.
+type Found = (Client, String);
+
+/// A thread for what may block. It ends with this, or with the process if it is blocked.
+struct OwnThread {
+    handle: Handle,
+    _stop: oneshot::Sender<()>,
+}
+
+impl OwnThread {
+    fn start() -> io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let (handle, (stop, stopped)) = (runtime.handle().clone(), oneshot::channel());
+        let run = move || drop(runtime.block_on(stopped));
+        std::thread::Builder::new().name("kubernetes".to_owned()).spawn(run)?;
+        Ok(Self { handle, _stop: stop })
+    }
 }
 
 /// A kind of objects within a namespace.
@@ -62,12 +88,30 @@ struct PageMetadata {
 
 impl Cluster {
     pub(super) fn new(context: String, patience: Duration) -> Self {
-        Self { context, patience, found: Mutex::new(None) }
+        Self { context, patience, found: Arc::default(), thread: OwnThread::start().ok() }
     }
 
     /// The namespace of the context, or of the coordinator's pod.
     pub(super) async fn namespace(&self) -> Result<String, KubernetesError> {
-        Ok(self.find().await?.1)
+        let (found, context) = (Arc::clone(&self.found), self.context.clone());
+        self.apart(async move { Ok(find(&found, &context).await?.1) }).await
+    }
+
+    /// Runs what may block on the cluster's own thread, for as long as there is patience.
+    async fn apart<T: Send + 'static>(
+        &self,
+        asked: impl Future<Output = Result<T, KubernetesError>> + Send + 'static,
+    ) -> Result<T, KubernetesError> {
+        let no_thread = || KubernetesError::NoCluster("no thread can be started".to_owned());
+        let mut task = self.thread.as_ref().ok_or_else(no_thread)?.handle.spawn(asked);
+        match tokio::time::timeout(self.patience, &mut task).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(error)) => Err(KubernetesError::Severed(error.to_string())),
+            Err(_) => {
+                task.abort();
+                Err(KubernetesError::TookTooLong(self.patience))
+            }
+        }
     }
 
     /// Creates an object; with `is_dry`, only asks if the server would.
@@ -80,7 +124,14 @@ impl Cluster {
     ) -> Result<Value, KubernetesError> {
         let params = PostParams { dry_run: is_dry, field_manager: Some(MANAGER.to_owned()) };
         let bytes = object.to_string().into_bytes();
-        self.ask(kind.requests(namespace).create(&params, bytes)).await
+        let mut request = kind.requests(namespace).create(&params, bytes);
+        // By default the server leaves out what it does not know, such as a field that is misspelt.
+        if let (true, Ok(request)) = (is_dry, &mut request)
+            && let Ok(strict) = format!("{}&fieldValidation=Strict", request.uri()).parse()
+        {
+            *request.uri_mut() = strict;
+        }
+        self.ask(request).await
     }
 
     /// Makes an object what it should be, if it is there or not.
@@ -162,43 +213,57 @@ impl Cluster {
         request: Result<Request<Vec<u8>>, kube::core::request::Error>,
     ) -> Result<T, KubernetesError> {
         let request = request.map_err(|error| KubernetesError::Unreadable(error.to_string()))?;
-        let (client, _) = self.find().await?;
-        let answer = async {
-            let sent = client.send(request.map(Body::from)).await;
-            read(sent.map_err(|error| KubernetesError::severed(&error))?).await
-        };
-        let answered = tokio::time::timeout(self.patience, answer).await;
-        let (status, body) = answered.map_err(|_| KubernetesError::TookTooLong(self.patience))??;
+        let (found, context) = (Arc::clone(&self.found), self.context.clone());
+        let (status, body) = self
+            .apart(async move {
+                let (client, _) = find(&found, &context).await?;
+                let sent = client.send(request.map(Body::from)).await;
+                let (status, body) = read(sent.map_err(|error| KubernetesError::severed(&error))?).await?;
+                if status == 401 {
+                    // The credentials may have been renewed since they were read.
+                    *found.lock().await = None;
+                }
+                Ok((status, body))
+            })
+            .await?;
         if !(200..300).contains(&status) {
-            if status == 401 {
-                // The credentials may have been renewed since they were read.
-                *self.found.lock().await = None;
-            }
             return Err(KubernetesError::of_status(status, &body));
         }
         serde_json::from_slice(&body).map_err(|error| KubernetesError::Unreadable(error.to_string()))
     }
+}
 
-    async fn find(&self) -> Result<(Client, String), KubernetesError> {
-        let mut found = self.found.lock().await;
-        if let Some(found) = found.as_ref() {
-            return Ok(found.clone());
-        }
-        let no_cluster = |error: &dyn std::fmt::Display| KubernetesError::NoCluster(error.to_string());
-        let mut config = if self.context.is_empty() {
-            Config::infer().await.map_err(|error| no_cluster(&error))?
-        } else {
-            let options = KubeConfigOptions { context: Some(self.context.clone()), ..KubeConfigOptions::default() };
-            let kubeconfig = Kubeconfig::read().map_err(|error| no_cluster(&error))?;
-            Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|error| no_cluster(&error))?
-        };
-        // Whoever asks decides about another try.
-        config.default_retry = false;
-        config.connect_timeout = Some(self.patience);
-        let namespace = config.default_namespace.clone();
-        let client = Client::try_from(config).map_err(|error| no_cluster(&error))?;
-        Ok(found.insert((client, namespace)).clone())
+/// The client of a context, or of the cluster around the coordinator.
+async fn find(found: &Mutex<Option<Found>>, context: &str) -> Result<Found, KubernetesError> {
+    let mut found = found.lock().await;
+    if let Some(found) = found.as_ref() {
+        return Ok(found.clone());
     }
+    let no_cluster = |error: &dyn std::fmt::Display| KubernetesError::NoCluster(error.to_string());
+    let mut config = if context.is_empty() {
+        Config::infer().await.map_err(|error| no_cluster(&error))?
+    } else {
+        let options = KubeConfigOptions { context: Some(context.to_owned()), ..KubeConfigOptions::default() };
+        let kubeconfig = Kubeconfig::read().map_err(|error| no_cluster(&error))?;
+        Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|error| no_cluster(&error))?
+    };
+    if config.proxy_url.is_some() {
+        return Err(no_cluster(&"its context names a proxy, which is not supported"));
+    }
+    if config.cluster_url.scheme_str() != Some("https") && !is_loopback(config.cluster_url.host()) {
+        return Err(no_cluster(&"its server is not reached over https, so tokens would be sent unencrypted"));
+    }
+    // Whoever asks decides about another try.
+    config.default_retry = false;
+    let namespace = config.default_namespace.clone();
+    let client = Client::try_from(config).map_err(|error| KubernetesError::NoCluster(in_words(&error)))?;
+    Ok(found.insert((client, namespace)).clone())
+}
+
+/// Whether a host is this machine, by its name or address.
+pub(super) fn is_loopback(host: Option<&str>) -> bool {
+    let host = host.unwrap_or_default().trim_matches(['[', ']']);
+    host == "localhost" || host.parse().is_ok_and(|address: IpAddr| address.is_loopback())
 }
 
 impl Kind {

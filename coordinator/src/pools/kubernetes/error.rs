@@ -3,6 +3,8 @@
 use std::error::Error;
 use std::time::Duration;
 
+use kube::client::AuthError;
+
 /// The most of a server's sentence that is repeated.
 const LONGEST: usize = 600;
 
@@ -40,23 +42,19 @@ impl KubernetesError {
         if code >= 500 { Self::Fails { code, message } } else { Self::Refused { code, message } }
     }
 
-    /// Of an error of the client, with its causes. It names addresses and reasons, and no token.
+    /// Of an error of the client.
     pub(super) fn severed(error: &kube::Error) -> Self {
-        let mut words = error.to_string();
-        let mut cause = error.source();
-        while let Some(error) = cause {
-            let said = error.to_string();
-            if !words.contains(&said) {
-                words = format!("{words}: {said}");
-            }
-            cause = error.source();
-        }
-        Self::Severed(words.chars().map(|c| if c.is_control() { ' ' } else { c }).take(LONGEST).collect())
+        Self::Severed(in_words(error))
     }
 
     /// Whether the server answered with this status.
     pub(super) fn is(&self, status: u16) -> bool {
         matches!(self, Self::Refused { code, .. } | Self::Fails { code, .. } if *code == status)
+    }
+
+    /// Whether the server answered at all.
+    pub(super) fn is_an_answer(&self) -> bool {
+        matches!(self, Self::Refused { .. } | Self::Fails { .. })
     }
 
     /// Whether the server may have done what was asked all the same.
@@ -68,6 +66,31 @@ impl KubernetesError {
             }
         }
     }
+}
+
+/// An error of the client with its causes: addresses and reasons. What a credential plugin was called with and what it wrote is
+/// left out, because it may hold secrets.
+pub(super) fn in_words(error: &(dyn Error + 'static)) -> String {
+    let (mut causes, mut next) = (Vec::new(), Some(error));
+    while let Some(cause) = next {
+        causes.push(cause);
+        next = cause.source();
+    }
+    let plugin = causes.iter().find_map(|cause| match cause.downcast_ref::<AuthError>() {
+        Some(AuthError::AuthExecRun { out, .. }) => Some(format!("its credential plugin failed ({})", out.status)),
+        Some(AuthError::AuthExecStart(error)) => Some(format!("its credential plugin cannot be started: {error}")),
+        _ => None,
+    });
+    let mut words = plugin.unwrap_or_default();
+    if words.is_empty() {
+        for said in causes.iter().map(ToString::to_string) {
+            if !words.contains(&said) {
+                let separator = if words.is_empty() { "" } else { ": " };
+                words.extend([separator, &said]);
+            }
+        }
+    }
+    words.chars().map(|c| if c.is_control() { ' ' } else { c }).take(LONGEST).collect()
 }
 
 /// What to do about a refusal, where its message does not say so.

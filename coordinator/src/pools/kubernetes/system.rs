@@ -11,7 +11,7 @@ use scheduler::pool::batch::{AllocationId, Job, JobId, JobState};
 use vocabulary::text::one_line;
 
 use super::answers::{self, Known};
-use super::client::{Cluster, Kind};
+use super::client::{Cluster, Kind, is_loopback};
 use super::error::KubernetesError;
 use super::manifest::{ALLOCATION, Manifest, POOL, job_name};
 use super::settings::KubernetesSettings;
@@ -23,6 +23,12 @@ const NOBODY: &str = "00000000-0000-0000-0000-000000000000";
 
 /// Who refuses what is only tested.
 const TEST: &str = "the Kubernetes server (dry run)";
+
+/// Why a job is not tried: the server refuses it, or does not answer.
+fn refused(by: &'static str, error: &KubernetesError) -> BatchError {
+    let why = one_line(error);
+    if error.is_an_answer() { BatchError::Refused { by, why } } else { BatchError::Unanswered { why } }
+}
 
 /// Where pods dial: at the pool's own address, or at the coordinator's.
 fn dialled<'a>(own: &'a str, usual: &'a str) -> Result<&'a str, KubernetesError> {
@@ -156,19 +162,23 @@ impl System for Kubernetes {
 
     async fn equip(&self) -> Result<(), BatchError> {
         let applied = async { self.apply(&self.namespace().await?, false).await };
-        applied
-            .await
-            .map(drop)
-            .map_err(|error| BatchError::Refused { by: "the Kubernetes server", why: one_line(&error) })
+        applied.await.map(drop).map_err(|error| refused("the Kubernetes server", &error))
     }
 
     async fn test(&self, example: AllocationId) -> Result<String, BatchError> {
-        let refused = |error: KubernetesError| BatchError::Refused { by: TEST, why: one_line(&error) };
+        let refused = |error: KubernetesError| refused(TEST, &error);
         let namespace = self.namespace().await.map_err(refused)?;
         let job = self.manifest(&namespace).job(example, NOBODY, &[])?;
         self.apply(&namespace, true).await.map_err(refused)?;
         self.cluster.create(Kind::Jobs, &namespace, &job, true).await.map_err(refused)?;
-        Ok(format!("the server would take such a job in the namespace {namespace}"))
+        let mut said = format!("the server would take such a job in the namespace {namespace}");
+        let dialled = dialled(&self.settings.dial, &self.purpose.grounds.dial).map_err(refused)?;
+        if is_loopback(dialled.parse().ok().as_ref().and_then(http::Uri::host)) {
+            said.push_str(&format!(
+                "; {dialled} is the pod itself when a pod dials it: give another address with --dial"
+            ));
+        }
+        Ok(said)
     }
 
     async fn submit(&self, allocation: AllocationId, exclude: &[String]) -> Submission {

@@ -100,7 +100,7 @@ async fn copy_held(
     copied
 }
 
-/// What a directory was before something was copied into it.
+/// The state of a directory before something is copied into it.
 struct Before {
     dir: PathBuf,
     is_there: bool,

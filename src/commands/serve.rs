@@ -35,7 +35,7 @@ const BETWEEN_STARTS: Duration = Duration::from_secs(1);
 /// The longest time between two tries. Each of them may begin a term, so they become fewer.
 const LONGEST_PAUSE: Duration = Duration::from_secs(8);
 
-/// How often a coordinator that runs as a job tries to get the data directory.
+/// Attempts to lock the data directory under `--until-idle`.
 const MOST_STARTS: u32 = 300;
 
 /// Run a coordinator for workers and clients
@@ -124,15 +124,15 @@ pub(crate) struct Args {
     #[arg(long, value_name = "ADDRESS", value_parser = crate::args::listen)]
     metrics: Option<SocketAddr>,
 
-    /// TOML file of a pool to add at the start, as for `windtunnel pool add FILE`, unless there is one of its name
+    /// TOML file that describes a pool to add at the start, as for `windtunnel pool add`, unless a pool has its name already
     #[arg(long, value_name = "FILE")]
     pool: Vec<PathBuf>,
 
     /// End once no campaign is open and no pool has a job
     ///
-    /// For a coordinator that runs inside an allocation. When the last campaign has ended, pools are drained, so that their
-    /// workers go at once; a campaign that is submitted before the end resumes them, and so does the next start. Then also
-    /// those that were paused
+    /// For a coordinator that runs inside an allocation. When the last campaign ends, pools are drained so that their workers
+    /// leave at once. A campaign submitted before the coordinator ends resumes them. A restart with open campaigns resumes all
+    /// pools, paused ones included
     #[arg(long)]
     until_idle: bool,
 
@@ -312,7 +312,7 @@ fn pool_options(slurm: Option<u16>, kubernetes: Option<u16>) -> BatchOptions {
     BatchOptions { slurm: polled(usual.slurm, slurm), kubernetes: polled(usual.kubernetes, kubernetes) }
 }
 
-/// Whoever looks more often, as tests do, also waits less for what shows up.
+/// A shorter poll also shortens the other waits; tests use this.
 fn polled(usual: Waits, poll: Option<u16>) -> Waits {
     poll.map_or(usual, |seconds| {
         let poll = Duration::from_secs(u64::from(seconds));
@@ -320,8 +320,8 @@ fn polled(usual: Waits, poll: Option<u16>) -> Waits {
     })
 }
 
-/// Starts. One that runs as a job waits a while for the data directory: whoever submits another campaign may have it, or the
-/// coordinator before it, which is just stopping.
+/// Starts. Under `--until-idle` it waits for the data directory, which a `submit --slurm` or the previous coordinator may still
+/// hold.
 async fn first(options: &CoordinatorOptions, may_wait: bool) -> anyhow::Result<Reached> {
     let mut tries = 0;
     loop {

@@ -11,7 +11,7 @@ use crate::logging::say;
 /// Between two looks.
 const BETWEEN: Duration = Duration::from_secs(1);
 
-/// Nothing may be left in so many looks in a row: whoever watches a campaign sees its end before the coordinator is gone.
+/// Idle looks in a row before stopping, so that `watch` sees the campaign's end before the coordinator is gone.
 const LOOKS: u32 = 5;
 
 /// What one look says.
@@ -38,18 +38,26 @@ fn seen(is_open: bool, is_first: bool, pools: &[Pool]) -> Seen {
 
 /// Resolves once no campaign is open and no pool has an allocation, and says so.
 pub(crate) async fn until_idle(mut campaigns: Campaigns) {
-    let (mut looks, mut is_first) = (0, true);
-    while looks < LOOKS {
+    let (mut looks, mut is_first, mut said) = (0, true, String::new());
+    loop {
         looks = match look(&mut campaigns, is_first).await {
             Ok(is_idle) => {
-                is_first = false;
+                (is_first, said) = (false, String::new());
                 if is_idle { looks + 1 } else { 0 }
             }
             Err(error) => {
-                say(&format!("cannot see whether anything is left to do: {}", one_line(&error)));
+                let why = one_line(&error);
+                if why != said {
+                    say(&format!("cannot tell whether work is left: {why}"));
+                    said = why;
+                }
                 0
             }
         };
+        // At once: what is submitted after the last look would be left behind.
+        if looks >= LOOKS {
+            break;
+        }
         tokio::time::sleep(BETWEEN).await;
     }
     say("no campaign is open and no pool has a job: stopping");

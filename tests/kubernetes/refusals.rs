@@ -188,10 +188,12 @@ fn what_a_kubeconfig_names_neither_stops_the_coordinator_nor_is_repeated_nor_get
     let site = Site::new(&api, &place);
     std::thread::scope(|scope| {
         let hanging = scope.spawn(|| site.try_add("hangs", &["--max", "1", "--context", "hangs"]));
-        for _ in 0..20 {
+        let mut answered = 0;
+        while !hanging.is_finished() {
             place.run(&["list"]).expect(0);
+            answered += usize::from(!hanging.is_finished());
         }
-        assert!(!hanging.is_finished(), "it waits for the plugin meanwhile");
+        assert!(answered > 0, "the coordinator answers while the plugin hangs");
         let ran = hanging.join().expect("it does not panic");
         assert_ne!(ran.code, Some(0));
         assert!(ran.stderr.contains("no answer within"), "{}", ran.stderr);

@@ -80,11 +80,17 @@ pub(crate) fn interrupted(bucket: &Bucket, happens: impl FnOnce(&Place)) {
     see_through(&place, bucket, &serving.url);
     drop((workers, serving));
 
-    for machine in ["w1", "w2"] {
+    for (machine, names) in [("w1", &["a", "b"][..]), ("w2", &["c"])] {
         let cache = place.path(machine).join("cache");
         let datasets = fs::read_dir(&cache).expect("there").flatten();
         let datasets = datasets.filter(|entry| entry.path().join("content/manifest.json").is_file()).count();
-        assert_eq!(datasets, 1, "the dataset is there once for all workers of the machine");
+        // A slow machine may have come too late for a stage.
+        let has_trained = names.iter().any(|name| {
+            let log = fs::read_to_string(place.path(&format!("{name}.log"))).expect("there");
+            log.contains("training step=")
+        });
+        let once = usize::from(has_trained);
+        assert_eq!(datasets, once, "the dataset is there once for all workers of {machine} that trained");
         let used = bytes_below(&cache);
         assert!(used <= (3 << 20) + 4096, "{machine} keeps {used} bytes");
     }

@@ -1,4 +1,4 @@
-//! Pieces that came before those that precede them.
+//! Pieces that arrived out of order.
 //!
 //! A client has several pieces of a file on their way, and they may arrive in any order. What came early waits in memory, so it
 //! does not count as received: after a restart the client is told to send it again.

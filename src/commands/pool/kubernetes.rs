@@ -1,4 +1,4 @@
-//! What a pool of Kubernetes jobs is added with.
+//! Options of `windtunnel pool add kubernetes`.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -21,7 +21,7 @@ pub(super) struct KubernetesArgs {
     #[arg(long, value_name = "IMAGE")]
     image: String,
 
-    /// Jobs at most
+    /// Maximum number of jobs
     #[arg(long, value_name = "N")]
     max: u32,
 
@@ -55,7 +55,7 @@ pub(super) struct KubernetesArgs {
     #[serde(default = "one")]
     gpus_per_worker: u32,
 
-    /// Resource that GPUs are limits of
+    /// Extended resource that GPUs are requested as
     #[arg(long, value_name = "NAME", default_value = "nvidia.com/gpu")]
     #[serde(default = "nvidia")]
     gpu_resource: String,
@@ -85,7 +85,7 @@ pub(super) struct KubernetesArgs {
     #[serde(default = "five_minutes", deserialize_with = "read_lasting")]
     idle: u64,
 
-    /// Submissions at most
+    /// Maximum rate of submissions
     #[arg(long, value_name = "N/min", default_value = "6/min", value_parser = rate)]
     #[serde(default = "six", deserialize_with = "read_rate")]
     rate: u32,
@@ -119,7 +119,7 @@ impl KubernetesArgs {
         let ca = self.dial_ca.as_deref().map(bounded).transpose()?.unwrap_or_default();
         let label = |text: &String| {
             let pair = text.split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned()));
-            pair.ok_or_else(|| bad_input(anyhow!("--label: accepted: KEY=VALUE, and not `{text}`")))
+            pair.ok_or_else(|| bad_input(anyhow!("--label: accepted: expected KEY=VALUE, found `{text}`")))
         };
         let labels: HashMap<String, String> = self.label.iter().map(label).collect::<anyhow::Result<_>>()?;
         let pod_spec = match &self.pod_spec {

@@ -18,8 +18,8 @@ use view::{PoolView, Pools};
 
 /// Get workers from Slurm or Kubernetes, as many as there is work for
 ///
-/// A pool belongs to a coordinator that keeps running (`windtunnel serve`), where `sbatch` works or a Kubernetes cluster is
-/// reached. Its jobs run workers that dial the coordinator; they outlive it, and end when there is nothing to do. Adding and
+/// A pool belongs to a coordinator that keeps running (`windtunnel serve`) and can run `sbatch` or reach a Kubernetes cluster. Its
+/// jobs run workers that dial the coordinator; they outlive it, and end when there is nothing to do. Adding and
 /// changing pools needs the scope `admin`: it starts jobs as the coordinator's user.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\

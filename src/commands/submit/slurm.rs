@@ -37,10 +37,10 @@ const INHERITED: [(&str, Option<&str>); 4] =
 pub(super) struct SlurmArgs {
     /// Run everything as jobs of Slurm, the coordinator too, and leave nothing running here
     ///
-    /// The data directory has to be on a file system that this machine shares with the nodes, and the program, too. The text is
-    /// prepared here; then one job is submitted for the coordinator, which needs no GPU. It submits jobs for workers as
-    /// long as there is work for them, and ends when the campaign has ended and no job is left. The same command again continues
-    /// what was interrupted, and submits another recipe to the same coordinator
+    /// The data directory and the program must be on a file system that this machine shares with the nodes. The text is prepared
+    /// here; then one job is submitted for the coordinator, which needs no GPU. It submits worker jobs while there is work, and
+    /// ends once the campaign has ended and no job is left. Running the command again resumes what was interrupted, or hands
+    /// another recipe to the same coordinator
     #[arg(long, help_heading = "Slurm options")]
     pub(super) slurm: bool,
 
@@ -48,7 +48,7 @@ pub(super) struct SlurmArgs {
     #[arg(long, help_heading = "Slurm options", requires = "slurm", value_name = "TIME", default_value = "4h", value_parser = minutes)]
     time: u64,
 
-    /// Most jobs of workers
+    /// Maximum number of worker jobs
     #[arg(long, help_heading = "Slurm options", requires = "slurm", value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     max: u32,
 
@@ -60,16 +60,15 @@ pub(super) struct SlurmArgs {
     #[arg(long, help_heading = "Slurm options", requires = "slurm", value_name = "DEVICE")]
     device: Option<String>,
 
-    /// Time limit of the coordinator's job. When it is up, the job goes back into the queue, and continues
+    /// Time limit of the coordinator's job. When it expires, the job requeues itself and continues
     #[arg(long, help_heading = "Slurm options", requires = "slurm", value_name = "TIME", default_value = "1d", value_parser = minutes)]
     coordinator_time: u64,
 
-    /// An option of sbatch for the coordinator's job; give it once for each [default: account, partition, QOS and reservation
-    /// of the workers]
+    /// An sbatch option for the coordinator's job; repeatable [default: account, partition, QOS and reservation of the workers]
     #[arg(long, help_heading = "Slurm options", requires = "slurm", value_name = "OPTION", allow_hyphen_values = true)]
     coordinator_sbatch: Vec<String>,
 
-    /// A further option of `windtunnel serve` for the coordinator; give it once for each
+    /// Additional option for the coordinator's `windtunnel serve`; repeatable
     #[arg(long, help_heading = "Slurm options", requires = "slurm", value_name = "OPTION", allow_hyphen_values = true)]
     serve: Vec<String>,
 
@@ -133,7 +132,7 @@ impl SlurmArgs {
         let data_dir = WritableDir::prepare_private(&data_dir(global)?)?;
         let data_dir = data_dir.path();
         let program = match &self.program {
-            Some(program) => program.clone(),
+            Some(program) => std::path::absolute(program).context("cannot use --program").or_bad_input()?,
             None => std::env::current_exe().context("cannot find the path of this program: give --program")?,
         };
         let folder = Folder::make(data_dir).context("cannot write to the data directory").or_bad_input()?;
@@ -142,7 +141,6 @@ impl SlurmArgs {
         let (minutes, serve) = (self.coordinator_time / 60, self.serve.as_slice());
         let job = CoordinatorJob { data_dir, folder: &folder, program: &program, minutes, sbatch, serve };
         // What Slurm refuses is said before the text is prepared, which may take long.
-        let found = job.find()?;
         job.test(&self.worker_options()).context("Slurm would not take a worker's job")?;
         folder.keep(POOL_FILE, &self.pool_file(&program)?).or_bad_input()?;
         pool::described_in(&folder.path(POOL_FILE))?;
@@ -150,6 +148,7 @@ impl SlurmArgs {
         folder.keep(RECIPE_FILE, &text).or_bad_input()?;
 
         let prepared = prepare_data(recipe, data_dir)?;
+        let found = job.find()?;
         let place = self.store.as_deref().map(Place::parse).transpose().or_bad_input()?;
         let options = CoordinatorOptions { place, storage: self.storage.clone(), ..CoordinatorOptions::new(data_dir) };
         let accepted = crate::local::runtime()?.block_on(async {
@@ -163,6 +162,8 @@ impl SlurmArgs {
             submitted
         })?;
         let Accepted { campaign, name, stages, stages_done, .. } = accepted;
+        // The job may have ended while the campaign was recorded; Slurm runs no second job of this name at once.
+        let found = job.find()?;
         let job = match found {
             Some(job) => job,
             None => job.submit()?,
@@ -176,7 +177,7 @@ impl SlurmArgs {
         Ok(Exit::Done)
     }
 
-    /// What makes a worker's job a large one.
+    /// The sbatch options that decide whether a worker's job can be scheduled.
     fn worker_options(&self) -> Vec<String> {
         let mut options = vec!["--nodes=1".to_owned(), "--ntasks=1".to_owned()];
         options.extend((self.gpus_per_worker > 0).then(|| format!("--gpus-per-task={}", self.gpus_per_worker)));
@@ -200,8 +201,8 @@ impl SlurmArgs {
     }
 }
 
-/// The coordinator that runs as a job, if it has started, or else one in this process that starts no workers and serves until the
-/// campaign is recorded.
+/// Connects to the coordinator's job if it runs; otherwise starts a coordinator without workers in this process, just to record
+/// the campaign.
 async fn reach(
     folder: &Folder,
     found: Option<u64>,
@@ -211,7 +212,12 @@ async fn reach(
     let file = folder.rendezvous();
     if found.is_some() && file.exists() {
         let url = format!("{RENDEZVOUS_SCHEME}{}", file.display());
-        return Ok(Reached::at(Campaigns::connect(&url, &Credentials::default()).await?));
+        match Campaigns::connect(&url, &Credentials::default()).await {
+            Ok(campaigns) => return Ok(Reached::at(campaigns)),
+            // Its node may have failed: then nobody holds the data directory.
+            Err(error) if error.is_retryable() => {}
+            Err(error) => return Err(error.into()),
+        }
     }
     match embedded(options).await {
         Err(error) if is_taken(&error) => {

@@ -10,17 +10,17 @@ use crate::store::StoreError;
 pub(crate) enum BatchError {
     #[error("no pool is called `{name}`: see `windtunnel pool list`")]
     Unknown { name: String },
-    #[error("there is a pool `{name}` already: remove it first, or choose another name")]
+    #[error("pool `{name}` already exists: remove it first, or choose another name")]
     Taken { name: String },
     #[error(transparent)]
     Invalid(#[from] InvalidSettings),
     #[error("this coordinator does not keep running: start `windtunnel serve`, and add the pool to that")]
     NotServing,
-    /// By a command, or a server.
+    /// A command or a server said no.
     #[error("{by} refuses such a job: {why}")]
     Refused { by: &'static str, why: String },
-    /// No server could be asked.
-    #[error("cannot ask if such a job would be taken: {why}")]
+    /// No answer was obtained.
+    #[error("cannot check whether such a job would be accepted: {why}")]
     Unanswered { why: String },
     #[error("cannot run `{program}` on the coordinator's machine")]
     NoProgram { program: &'static str, source: io::Error },

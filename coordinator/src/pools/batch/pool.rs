@@ -18,7 +18,7 @@ use crate::auth::token_id;
 use crate::driver::view::View;
 use crate::store::{AllocationRow, PoolRow};
 
-/// How long an allocation takes to start at least. Work that becomes ready meanwhile is worth one.
+/// The shortest time an allocation takes to start. Work that becomes ready within it justifies one.
 const START: Duration = Duration::from_secs(30);
 
 /// A pool, as it is kept.
@@ -169,8 +169,8 @@ impl Kept {
     }
 }
 
-/// Whether what a worker has adds to the work there is. What a worker that leaves has handed back is ready already, and one that
-/// drops an attempt is free soon: counted as busy, each would have another job requested beside its own.
+/// Whether a worker's slot counts as work. A departing worker has already handed its work back, and one that is dropping an attempt
+/// is about to be free; counting either would request a second job for the same work.
 fn has_work(slot: Slot) -> bool {
     match slot {
         Slot::Busy(_) => true,

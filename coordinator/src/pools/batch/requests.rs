@@ -50,7 +50,7 @@ impl Keeper {
         }
         info!(pool = name, "a pool is added");
         self.queues.hurry();
-        // Whoever looks after the answer sees the pool.
+        // Before the reply, so that the next query sees the pool.
         self.publish();
         let kept = &self.pools[&name];
         Ok(Added { view: kept.view(now()), said, script })
@@ -99,7 +99,7 @@ impl Keeper {
         kept.pool.set_mode(mode);
         info!(pool = name, mode = word, "a pool is changed");
         self.queues.hurry();
-        // Whoever looks after the answer sees the change.
+        // Before the reply, so that the next query sees the change.
         self.publish();
         Ok(self.pools[name].view(now()))
     }

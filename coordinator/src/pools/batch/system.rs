@@ -70,7 +70,7 @@ pub(in crate::pools) enum Submission {
 #[error("{0}")]
 pub(in crate::pools) struct Unanswered(pub(in crate::pools) String);
 
-/// What pools of every kind stand on.
+/// Settings shared by all pools.
 #[derive(Debug, Clone)]
 pub(crate) struct Grounds {
     pub(crate) options: BatchOptions,

@@ -1,7 +1,7 @@
 //! Requests to the server, with bounds on their time and on the length of answers.
 //!
-//! A context may name a plugin, a program that the client runs and waits for where it stands. So whatever asks the server runs on
-//! a thread of the cluster's own: a plugin that hangs holds up nothing else, and not the end of the process either.
+//! A context may name a credential plugin, a program that the client runs and waits for without yielding. Requests therefore run
+//! on the cluster's own thread, so that a plugin that hangs blocks no other task and does not delay the end of the process.
 
 use std::future::poll_fn;
 use std::io;
@@ -29,10 +29,13 @@ const LONGEST: usize = 32 << 20;
 /// Objects on a page of a list.
 const PAGE: u32 = 500;
 
+/// Pages of a list at most.
+const MOST_PAGES: u32 = 200;
+
 /// How often a list is begun anew, because a part of it is too old for the server.
 const TRIES: u32 = 3;
 
-/// Who applies what is applied.
+/// Field manager for server-side apply.
 const MANAGER: &str = "windtunnel";
 
 /// A cluster, found when it is first needed.
@@ -134,7 +137,7 @@ impl Cluster {
         self.ask(request).await
     }
 
-    /// Makes an object what it should be, if it is there or not.
+    /// Creates an object or updates it to this content.
     pub(super) async fn apply(
         &self,
         kind: Kind,
@@ -156,7 +159,7 @@ impl Cluster {
         self.ask(kind.requests(namespace).get(name, &kube::api::GetParams::default())).await
     }
 
-    /// Deletes an object with all that belongs to it, which the server sees to afterwards; only in this version, if one is named.
+    /// Deletes an object and, in the background, its dependents; if `version` is given, only at that version.
     pub(super) async fn delete(
         &self,
         kind: Kind,
@@ -182,7 +185,7 @@ impl Cluster {
     ) -> Result<Vec<T>, KubernetesError> {
         for _ in 0..TRIES {
             match self.list_once(kind, namespace, labels).await {
-                // The server no longer has the state of which the next page would be a part.
+                // The continuation has expired.
                 Err(error) if error.is(410) => {}
                 answer => return answer,
             }
@@ -198,7 +201,7 @@ impl Cluster {
     ) -> Result<Vec<T>, KubernetesError> {
         let mut params = ListParams::default().labels(labels).limit(PAGE);
         let mut all = Vec::new();
-        loop {
+        for _ in 0..MOST_PAGES {
             let page: Page<T> = self.ask(kind.requests(namespace).list(&params)).await?;
             all.extend(page.items);
             match page.metadata.next.filter(|next| !next.is_empty()) {
@@ -206,6 +209,7 @@ impl Cluster {
                 None => return Ok(all),
             }
         }
+        Err(KubernetesError::TooManyPages(MOST_PAGES))
     }
 
     async fn ask<T: DeserializeOwned>(
@@ -248,12 +252,14 @@ async fn find(found: &Mutex<Option<Found>>, context: &str) -> Result<Found, Kube
         Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|error| no_cluster(&error))?
     };
     if config.proxy_url.is_some() {
-        return Err(no_cluster(&"its context names a proxy, which is not supported"));
+        return Err(no_cluster(
+            &"a proxy is set, which is not supported: remove proxy-url from the context, and unset HTTPS_PROXY",
+        ));
     }
     if config.cluster_url.scheme_str() != Some("https") && !is_loopback(config.cluster_url.host()) {
-        return Err(no_cluster(&"its server is not reached over https, so tokens would be sent unencrypted"));
+        return Err(no_cluster(&"the server is not reached over https, so tokens would be sent unencrypted"));
     }
-    // Whoever asks decides about another try.
+    // The caller decides whether to retry.
     config.default_retry = false;
     let namespace = config.default_namespace.clone();
     let client = Client::try_from(config).map_err(|error| KubernetesError::NoCluster(in_words(&error)))?;

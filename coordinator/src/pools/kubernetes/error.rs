@@ -11,10 +11,10 @@ const LONGEST: usize = 600;
 /// What became of a request that did not succeed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum KubernetesError {
-    /// Its own message, for people.
+    /// A status below 500, with the server's message.
     #[error("the server refuses ({code}): {message}{}", advice(*.code))]
     Refused { code: u16, message: String },
-    #[error("the server fails ({code}): {message}")]
+    #[error("server error ({code}): {message}")]
     Fails { code: u16, message: String },
     #[error("no answer within {0:?}")]
     TookTooLong(Duration),
@@ -24,8 +24,10 @@ pub(super) enum KubernetesError {
     Unreadable(String),
     #[error("the answer is longer than {0} bytes")]
     TooLong(usize),
-    #[error("the list changed {0} times while it was read")]
+    #[error("the list expired {0} times before it was read to the end")]
     Changes(u32),
+    #[error("the list has more than {0} pages")]
+    TooManyPages(u32),
     #[error("cannot find the cluster: {0}; name a context of the kubeconfig, or run the coordinator in the cluster")]
     NoCluster(String),
     #[error("pods cannot read the file in which this coordinator announces itself: give an address with --dial")]
@@ -33,7 +35,7 @@ pub(super) enum KubernetesError {
 }
 
 impl KubernetesError {
-    /// Of a status and the body that came with it.
+    /// From a status and its body.
     pub(super) fn of_status(code: u16, body: &[u8]) -> Self {
         let status: Option<serde_json::Value> = serde_json::from_slice(body).ok();
         let said = status.as_ref().and_then(|status| status.get("message")?.as_str());
@@ -52,15 +54,12 @@ impl KubernetesError {
         matches!(self, Self::Refused { code, .. } | Self::Fails { code, .. } if *code == status)
     }
 
-    /// Whether the server answered at all.
-    pub(super) fn is_an_answer(&self) -> bool {
-        matches!(self, Self::Refused { .. } | Self::Fails { .. })
-    }
-
-    /// Whether the server may have done what was asked all the same.
+    /// Whether the request may have taken effect anyway.
     pub(super) fn leaves_open(&self) -> bool {
         match self {
-            Self::Refused { .. } | Self::NoCluster(_) | Self::NoAddress | Self::Changes(_) => false,
+            Self::Refused { .. } | Self::NoCluster(_) | Self::NoAddress | Self::Changes(_) | Self::TooManyPages(_) => {
+                false
+            }
             Self::Fails { .. } | Self::TookTooLong(_) | Self::Severed(_) | Self::Unreadable(_) | Self::TooLong(_) => {
                 true
             }

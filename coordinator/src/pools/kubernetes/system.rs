@@ -18,16 +18,23 @@ use super::settings::KubernetesSettings;
 use crate::clock::unix_ms;
 use crate::pools::batch::{BatchError, InvalidSettings, Purpose, Submission, System, Unanswered, Waits};
 
-/// An identity that stands for one that is not known yet.
+/// Placeholder UID for an object that does not exist yet.
 const NOBODY: &str = "00000000-0000-0000-0000-000000000000";
 
-/// Who refuses what is only tested.
+/// Named as the refuser of a dry run.
 const TEST: &str = "the Kubernetes server (dry run)";
 
-/// Why a job is not tried: the server refuses it, or does not answer.
+/// Why a pool cannot have such jobs.
 fn refused(by: &'static str, error: &KubernetesError) -> BatchError {
-    let why = one_line(error);
-    if error.is_an_answer() { BatchError::Refused { by, why } } else { BatchError::Unanswered { why } }
+    match error {
+        KubernetesError::NoAddress => InvalidSettings::Value {
+            option: "--dial",
+            accepted: "an address: pods cannot read the file in which this coordinator announces itself",
+        }
+        .into(),
+        KubernetesError::Refused { .. } => BatchError::Refused { by, why: one_line(error) },
+        _ => BatchError::Unanswered { why: one_line(error) },
+    }
 }
 
 /// Where pods dial: at the pool's own address, or at the coordinator's.

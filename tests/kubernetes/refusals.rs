@@ -147,7 +147,7 @@ fn a_list_whose_rest_is_too_old_is_begun_anew() {
     assert!(both(&site.pool("main")));
     api.fault("GET pods", Fault::Expire(usize::MAX));
     let pool = site.wait_for_pool("main", "no whole list", |pool| reason(pool).contains("does not answer"));
-    assert!(reason(&pool).contains("the list changed 3 times"), "{pool}");
+    assert!(reason(&pool).contains("the list expired 3 times"), "{pool}");
     assert_eq!(api.count(&Method::POST, "jobs"), 2);
     api.heal();
     place.run(&["pool", "drain", "main"]).expect(0);

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 /// How often it is looked whether a lock is free. Locks are waited for without a thread, so that who waits can be stopped.
-const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
+pub(super) const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 
 /// Keeps a thing in the cache. Dropping it, or the end of the process, lets it go.
 #[derive(Debug)]
@@ -71,10 +71,6 @@ impl Entry {
 
     pub(super) async fn shared(&self) -> io::Result<File> {
         take(&self.lock_file(), false).await
-    }
-
-    pub(super) async fn exclusive(&self) -> io::Result<File> {
-        take(&self.lock_file(), true).await
     }
 
     /// The exclusive lock, if nobody has any.

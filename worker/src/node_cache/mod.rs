@@ -21,7 +21,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 pub use entry::InUse;
-use entry::{Entry, take};
+use entry::{BETWEEN_LOOKS, Entry, take};
 pub(crate) use room::in_words;
 use room::{Found, to_remove};
 
@@ -82,14 +82,20 @@ impl NodeCache {
     {
         let entry = Entry::new(&self.dir, name);
         let io = |source| CacheError::Io { path: entry.dir.clone(), source };
-        for _ in 0..TRIES {
+        let mut fills = 0;
+        while fills < TRIES {
             if let Some(held) = self.held(name).await.map_err(io)? {
                 return Ok(held);
             }
-            let lock = entry.exclusive().await.map_err(io)?;
+            // Not waited for: whoever fills it uses it afterwards, and keeps a shared lock meanwhile.
+            let Some(lock) = entry.try_exclusive() else {
+                tokio::time::sleep(BETWEEN_LOOKS).await;
+                continue;
+            };
             if entry.is_whole() {
                 continue;
             }
+            fills += 1;
             self.make_room(&entry, bytes).await?;
             let partial = entry.fresh_partial().map_err(io)?;
             if let Err(error) = fill(partial).await {

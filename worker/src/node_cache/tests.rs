@@ -1,6 +1,7 @@
 //! The cache against several users, crashes and its budget.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
@@ -44,6 +45,23 @@ async fn several_who_want_the_same_download_it_once() {
     let held = futures::future::join_all((0..8).map(|_| hold(&cache, "a", 100, &fills))).await;
     assert!(held.iter().all(|held| held.as_ref().is_ok_and(|held| held.content().join("file").is_file())));
     assert_eq!(fills.load(Ordering::Relaxed), 1);
+}
+
+/// Workers that start together look before anybody has begun to fill it; each keeps what it holds until all have it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn whoever_looked_before_it_was_filled_has_it_while_others_use_it() {
+    let (_dir, cache) = cache(1 << 20);
+    let (cache, fills) = (Arc::new(cache), Arc::new(AtomicUsize::new(0)));
+    for round in 0..50 {
+        let asking = (0..4).map(|_| {
+            let (cache, fills) = (Arc::clone(&cache), Arc::clone(&fills));
+            tokio::spawn(async move { hold(&cache, &format!("thing-{round}"), 10, &fills).await })
+        });
+        let all = futures::future::join_all(asking.collect::<Vec<_>>());
+        let held = tokio::time::timeout(Duration::from_secs(60), all).await.expect("nobody waits for another to end");
+        assert!(held.iter().all(|held| held.as_ref().is_ok_and(Result::is_ok)));
+    }
+    assert_eq!(fills.load(Ordering::Relaxed), 50);
 }
 
 #[tokio::test]

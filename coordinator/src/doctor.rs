@@ -74,9 +74,7 @@ pub enum DoctorError {
         data_dir: PathBuf,
     },
     /// The database has no store.
-    #[error(
-        "there is no store of this version in {address}: `windtunnel serve --store` makes one, and brings one up to date"
-    )]
+    #[error("{address} holds no store of this version: start `windtunnel serve --store`, which creates or upgrades it")]
     NoDatabase { address: String },
     /// No coordinator has ever led it.
     #[error("the store does not say where its datasets and checkpoints are: no coordinator has served it yet")]

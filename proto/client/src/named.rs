@@ -21,7 +21,7 @@ pub enum Named {
     Recipe,
     /// The name of a campaign.
     Campaign,
-    /// The name of a campaign, if there is one of this name: a word with the ending of a table, and there is no such file.
+    /// Looks like a table's file name, but no such file exists: possibly a campaign's name.
     Absent,
 }
 

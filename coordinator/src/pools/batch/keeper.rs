@@ -153,7 +153,7 @@ async fn changed(changes: &mut watch::Receiver<u64>) {
     tokio::time::sleep(TOGETHER).await;
 }
 
-/// Resolves at some time; never where there is none.
+/// Resolves at `time`; pends forever if it is `None`.
 async fn reached(time: Option<Instant>) {
     match time {
         Some(time) => tokio::time::sleep_until(time).await,

@@ -25,7 +25,7 @@ struct Queue {
     unanswered: u32,
 }
 
-/// What a queue shows of one pool: its jobs, or why there was no usable answer.
+/// The jobs of one pool in its queue, or why the system did not answer.
 pub(super) type Answer = Result<Vec<Job>, String>;
 
 impl Queues {
@@ -34,7 +34,7 @@ impl Queues {
         self.known.values_mut().for_each(|queue| queue.last_look = None);
     }
 
-    /// When to look next; `None` where there are no pools.
+    /// When to look next, or `None` without pools.
     pub(super) fn next_look(&self, pools: &BTreeMap<String, Kept>) -> Option<Instant> {
         by_queue(pools).iter().map(|(name, pools)| self.due(name, pools)).min()
     }

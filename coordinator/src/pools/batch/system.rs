@@ -39,13 +39,13 @@ pub(in crate::pools) trait System: Send + Sync {
     /// Submits the job of an allocation whose intent is committed. `exclude` are nodes to keep away from.
     async fn submit(&self, allocation: AllocationId, exclude: &[String]) -> Submission;
 
-    /// All jobs of these pools, which name the same queue, that the system still knows; those that ended lately included.
+    /// All jobs of these pools, which share a queue, including those that ended recently.
     async fn queue(&self, pools: &[&str]) -> Result<Vec<Job>, Unanswered>;
 
     /// Cancels a job if it still waits in the queue. The next look shows what became of it.
     async fn cancel(&self, allocation: AllocationId, job: JobId) -> Result<(), Unanswered>;
 
-    /// The last line of an allocation's log; empty if there is none.
+    /// The last line of an allocation's log, or an empty string.
     async fn last_log_line(&self, allocation: AllocationId) -> String;
 
     /// The pool is removed: what it has in the system, besides jobs that are over, is deleted.

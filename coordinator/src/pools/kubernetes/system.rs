@@ -129,7 +129,7 @@ impl Kubernetes {
     }
 }
 
-/// Why there is no job, or perhaps one.
+/// Why a job was not created, as far as is known.
 enum NotCreated {
     /// The pool's own objects could not be made.
     Before(KubernetesError),

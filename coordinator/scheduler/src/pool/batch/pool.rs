@@ -312,7 +312,7 @@ impl BatchPool {
         let Some(known) = self.allocations.remove(&allocation) else { return };
         let is_its_own = match end {
             JobEnd::Completed | JobEnd::Failed => true,
-            // There is no word of how it ended.
+            // Nobody said how it ended.
             JobEnd::Gone => self.settings.absence_is_failure && known.used().is_some(),
             JobEnd::Stopped => false,
         };
